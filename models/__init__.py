@@ -1,0 +1,1 @@
+"""What decides: the exact margin rules and the learned forecast."""

@@ -1,0 +1,160 @@
+"""Frozen values that every part of Forewarn speaks in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from fractions import Fraction
+
+Exact = int | Fraction
+"""An exact amount: an integer in smallest units, or a rational for exchanges."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """Something that can be owned or owed.
+
+    Parameters
+    ----------
+    id
+        Name within the venue, such as `ETH`.
+    decimals
+        Digits between one whole unit and the smallest unit.
+    """
+
+    id: str
+    decimals: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """A price as its source reported it.
+
+    Parameters
+    ----------
+    value
+        Quote units per unit of the asset, times 10^`decimals`; what "unit"
+        means (whole or smallest) is stated by the rulebook. Mark, oracle or mid.
+    decimals
+        Scale of `value`, `bid`, `ask` and `next_value`.
+    observed_at
+        Aware UTC time from which the value was known.
+    source
+        Who reported it.
+    bid, ask
+        Lower and upper price where the venue judges by a spread.
+    next_value
+        Price already known to come into force at the next update of a delayed oracle.
+    next_at
+        Aware UTC time at which `next_value` comes into force.
+    stale_after
+        Age beyond which the price is called stale; None when no limit is known.
+    disputed
+        Why a circuit breaker distrusts this price; None when none does.
+    """
+
+    value: int
+    decimals: int
+    observed_at: datetime
+    source: str = "unstated"
+    bid: int | None = None
+    ask: int | None = None
+    next_value: int | None = None
+    next_at: datetime | None = None
+    stale_after: timedelta | None = None
+    disputed: str | None = None
+
+    @property
+    def exact(self) -> Fraction:
+        """Value as a rational number of quote units."""
+        return Fraction(self.value, 10**self.decimals)
+
+    def age(self, at: datetime) -> timedelta:
+        """Time since the value was known, as of `at`."""
+        return at - self.observed_at
+
+    def is_stale(self, at: datetime) -> bool:
+        """Whether the price is older than its own limit at `at`."""
+        return self.stale_after is not None and self.age(at) > self.stale_after
+
+
+class LegKind(StrEnum):
+    """What a leg is to its account."""
+
+    COLLATERAL = "collateral"
+    DEBT = "debt"
+    POSITION = "position"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One holding, debt or derivative position of an account.
+
+    Parameters
+    ----------
+    kind
+        Collateral and debt have quantities ≥ 0; a position is signed (short < 0).
+    asset
+        Asset or instrument by its name at the venue.
+    quantity
+        Smallest units, or shares of the venue's index, or contracts; the rulebook says which.
+    entry
+        Price at which a position was opened, in quote units; None for other legs.
+    key
+        Parameter set under which the leg was opened, where the venue keeps several.
+    pledged
+        Whether a collateral leg counts for the account's solvency.
+    """
+
+    kind: LegKind
+    asset: str
+    quantity: Exact
+    entry: Exact | None = None
+    key: str | None = None
+    pledged: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What is liquidated as one: a cross account, an isolated position, a vault.
+
+    Parameters
+    ----------
+    id
+        Name given by whoever asks; returned unchanged.
+    venue, version
+        Which rulebook judges the account.
+    market
+        The venue's own name of the market or collateral type, such as `ETH-B`.
+    legs
+        Everything that shares one solvency test.
+    options
+        The account's own settings by the rulebook's name, such as an e-mode category.
+    """
+
+    id: str
+    venue: str
+    version: str
+    market: str
+    legs: tuple[Leg, ...]
+    options: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """What the venue sees at one moment.
+
+    Parameters
+    ----------
+    at
+        Aware UTC time of judgement.
+    prices
+        Price by asset; an asset without a price is absent, never 0.
+    state
+        Accumulators, totals and switches by the rulebook's own name (`ETH-B.rate`,
+        `USDC.borrow_index`), in the venue's integers.
+    """
+
+    at: datetime
+    prices: Mapping[str, Price]
+    state: Mapping[str, int] = field(default_factory=dict)

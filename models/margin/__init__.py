@@ -1,0 +1,1 @@
+"""The exact model: venues' margin rules in integer arithmetic."""

@@ -1,0 +1,108 @@
+"""A rulebook: one venue's rules at one version, found by its folder."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+from models.domain import Account, Exact, Market
+from models.errors import UnknownRulebook
+from models.margin import venues
+from models.margin.result import Liquidation, Margin, Refusal
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Liquidate:
+    """What a liquidator asks for.
+
+    Parameters
+    ----------
+    debt_asset, collateral_asset
+        What is repaid and what is taken; None where the venue leaves no choice.
+    repay
+        Debt to repay, in smallest units; None for as much as the venue allows.
+    """
+
+    debt_asset: str | None = None
+    collateral_asset: str | None = None
+    repay: Exact | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rulebook(Generic[T]):
+    """One venue's rules at one version, as pure functions over frozen data.
+
+    Parameters
+    ----------
+    venue, version
+        Identity; parameters and roundings differ by version.
+    terms
+        Dataclass of the risk parameters of one market.
+    price_decimals
+        Scale at which the rules read a price; None where they read exact rationals.
+    margin
+        (account, market, terms) to the verdict with its amounts. Total: never raises for
+        a missing or non-positive price, an absent debt or amounts of uint256 size.
+    liquidate
+        (account, market, terms, request) to the outcome or the venue's refusal; None where
+        the venue's liquidation is not established here.
+    accrue
+        (market, terms, at) to the market with interest and ramps carried to `at` and prices
+        unchanged; None where nothing accrues.
+    """
+
+    venue: str
+    version: str
+    terms: type[T]
+    price_decimals: int | None
+    margin: Callable[[Account, Market, T], Margin]
+    liquidate: Callable[[Account, Market, T, Liquidate], Liquidation | Refusal] | None = None
+    accrue: Callable[[Market, T, datetime], Market] | None = None
+
+
+@cache
+def load_all() -> Mapping[tuple[str, str], Rulebook[Any]]:
+    """Return every rulebook in `models.margin.venues` by (venue, version)."""
+    found: dict[tuple[str, str], Rulebook[Any]] = {}
+    for info in pkgutil.iter_modules(venues.__path__):
+        module = importlib.import_module(f"{venues.__name__}.{info.name}")
+        for book in getattr(module, "RULEBOOKS", ()):
+            found[book.venue, book.version] = book
+    return found
+
+
+def load(venue: str, version: str) -> Rulebook[Any]:
+    """Return one rulebook.
+
+    Raises
+    ------
+    UnknownRulebook
+        When the venue or the version is not known; the message lists those that are.
+    """
+    try:
+        return load_all()[venue, version]
+    except KeyError:
+        known = ", ".join(f"{v}/{n}" for v, n in sorted(load_all()))
+        raise UnknownRulebook(f"no rulebook {venue}/{version}; known: {known}") from None
+
+
+def with_price(market: Market, asset: str, value: int) -> Market:
+    """Return the market with one price (and its spread) moved to `value`."""
+    price = replace(market.prices[asset], value=value, bid=None, ask=None)
+    return replace(market, prices={**market.prices, asset: price})
+
+
+def with_next_prices(market: Market) -> Market:
+    """Return the market as delayed oracles will show it at their next update."""
+    moved = {
+        asset: price
+        if price.next_value is None
+        else replace(price, value=price.next_value, next_value=None, next_at=None)
+        for asset, price in market.prices.items()
+    }
+    return replace(market, prices=moved)

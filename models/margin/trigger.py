@@ -1,0 +1,154 @@
+"""Where the verdict flips: exact integer search over any rulebook."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from fractions import Fraction
+from typing import TypeVar
+
+from models.domain import Account, Market
+from models.margin.result import Trigger, Verdict
+from models.margin.rulebook import Rulebook, with_price
+
+T = TypeVar("T")
+
+CEILING = 2**128
+SHOCK_GRID = 10**9
+BREACHED = frozenset({Verdict.LIQUIDATABLE, Verdict.NOT_EXECUTABLE})
+
+
+def boundary(is_breached: Callable[[int], bool], *, near: int, low: int, high: int) -> int | None:
+    """Return the breached integer next to where `is_breached` flips.
+
+    Parameters
+    ----------
+    is_breached
+        Predicate that flips at most once on [low, high].
+    near
+        Where to start; any point of the range.
+    low, high
+        Inclusive ends of the range.
+
+    Returns
+    -------
+    int | None
+        The last breached integer before the safe ones; None when nothing flips.
+    """
+    start = is_breached(near)
+    if start == is_breached(low) == is_breached(high):
+        return None
+    goal = low if start != is_breached(low) else high
+    step = 1 if goal > near else -1
+    same, reach = near, 1
+    while abs(goal - same) > reach and is_breached(same + step * reach) == start:
+        same += step * reach
+        reach *= 2
+    other = goal if abs(goal - same) <= reach else same + step * reach
+    while abs(other - same) > 1:
+        middle = (same + other) // 2
+        if is_breached(middle) == start:
+            same = middle
+        else:
+            other = middle
+    return same if start else other
+
+
+def price_trigger(
+    rulebook: Rulebook[T], account: Account, market: Market, terms: T, *, asset: str
+) -> Trigger | None:
+    """Return the exact price of `asset` at which the verdict flips, others held.
+
+    Returns
+    -------
+    Trigger | None
+        None when no positive price flips the verdict, or the price is missing.
+    """
+    price = market.prices.get(asset)
+    if price is None or price.value <= 0:
+        return None
+
+    def is_breached(value: int) -> bool:
+        return rulebook.margin(account, with_price(market, asset, value), terms).verdict in BREACHED
+
+    high = max(CEILING, price.value * 2**20)
+    found = boundary(is_breached, near=price.value, low=1, high=high)
+    if found is None:
+        return None
+    return Trigger(
+        kind="price",
+        asset=asset,
+        direction="below" if is_breached(1) else "above",
+        value=found,
+        decimals=price.decimals,
+    )
+
+
+def shock_trigger(
+    rulebook: Rulebook[T],
+    account: Account,
+    market: Market,
+    terms: T,
+    *,
+    betas: Mapping[str, Fraction],
+) -> Trigger | None:
+    """Return the common shock at which the verdict flips, to one part in 10^9.
+
+    Parameters
+    ----------
+    betas
+        Sensitivity by asset: price_i becomes floor(price_i · (1 + beta_i · shock)), at
+        least 1; assets not named stay as they are.
+
+    Returns
+    -------
+    Trigger | None
+        The shock nearest to zero at which the account is liquidatable (or, for one that
+        already is, the last that leaves it so); falls are tried before rises.
+    """
+
+    def shocked(steps: int) -> Market:
+        prices = dict(market.prices)
+        for asset, beta in betas.items():
+            if asset in prices:
+                factor = 1 + beta * Fraction(steps, SHOCK_GRID)
+                moved = max(1, int(prices[asset].value * factor))
+                prices[asset] = replace(prices[asset], value=moved, bid=None, ask=None)
+        return replace(market, prices=prices)
+
+    def is_breached(steps: int) -> bool:
+        return rulebook.margin(account, shocked(steps), terms).verdict in BREACHED
+
+    for low, high in ((-SHOCK_GRID, 0), (0, 1000 * SHOCK_GRID)):
+        found = boundary(is_breached, near=0, low=low, high=high)
+        if found is not None:
+            return Trigger(
+                kind="shock",
+                direction="below" if is_breached(low) else "above",
+                value=Fraction(found, SHOCK_GRID),
+            )
+    return None
+
+
+def time_trigger(
+    rulebook: Rulebook[T], account: Account, market: Market, terms: T, *, until: datetime
+) -> Trigger | None:
+    """Return the second at which accrual or a ramp flips the verdict, prices unchanged.
+
+    Parameters
+    ----------
+    until
+        Aware UTC time beyond which no answer is sought.
+    """
+    accrue = rulebook.accrue
+    if accrue is None:
+        return None
+
+    def is_breached(seconds: int) -> bool:
+        later = accrue(market, terms, market.at + timedelta(seconds=seconds))
+        return rulebook.margin(account, later, terms).verdict in BREACHED
+
+    span = int((until - market.at).total_seconds())
+    if is_breached(0) or not is_breached(span):
+        return None
+    found = boundary(is_breached, near=0, low=0, high=span)
+    return None if found is None else Trigger(kind="time", at=market.at + timedelta(seconds=found))

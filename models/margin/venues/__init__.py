@@ -1,0 +1,1 @@
+"""One module of pure functions per arithmetic; each lists its RULEBOOKS."""

@@ -1,0 +1,352 @@
+"""MakerDAO (Sky) vaults: delayed oracle, liquidation ratio, auctions.
+
+Units: price, ink, art, chop, chip in wad (10^18); par, mat, rate, spot in ray (10^27);
+dust, tab, hole in rad (10^45); duty is the growth factor per second in ray.
+
+References
+----------
+makerdao/dss at fa4f6630 (vat, spot, dog, clip, abaci); makerdao/osm at e36c874b.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Literal
+
+from models.domain import Account, LegKind, Market
+from models.margin.fixed_point import RAY, WAD, mul_div_down, rpow_half_up
+from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
+from models.margin.rulebook import Liquidate, Rulebook
+
+ORACLE_DECIMALS = 18
+FEED_TO_RAY = 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """How an auction's price falls.
+
+    Parameters
+    ----------
+    kind
+        `linear` reaches 0 after `tau`; `stairstep` multiplies by `cut` every `step`;
+        `exponential` multiplies by `cut` every second.
+    tau, step
+        Seconds.
+    cut
+        Factor in ray.
+    """
+
+    kind: Literal["linear", "stairstep", "exponential"]
+    tau: int = 0
+    step: int = 1
+    cut: int = RAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Risk parameters of one collateral type.
+
+    Parameters
+    ----------
+    mat
+        Liquidation ratio, ray.
+    duty
+        Stability fee as growth factor per second, ray.
+    dust
+        Least debt of an open vault, rad.
+    chop
+        Liquidation penalty as a factor on the debt, wad.
+    hole, hole_all
+        Most debt and penalty under auction, for this type and for all, rad.
+    buf, tail, cusp
+        Auction start factor (ray), longest run (seconds), lowest price share (ray).
+    curve
+        How the auction price falls.
+    par
+        Target price of the stablecoin, ray.
+    """
+
+    mat: int
+    duty: int
+    dust: int
+    chop: int
+    hole: int
+    hole_all: int
+    buf: int = RAY
+    tail: int = 0
+    cusp: int = 0
+    curve: Curve = field(default_factory=lambda: Curve(kind="stairstep", step=90, cut=RAY))
+    par: int = RAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Auction:
+    """A vault's collateral on sale.
+
+    Parameters
+    ----------
+    lot
+        Collateral left to sell, wad.
+    tab
+        Amount left to raise, rad.
+    top
+        Starting price, ray.
+    """
+
+    lot: int
+    tab: int
+    top: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bark:
+    """What one liquidation moves: debt `dart`, collateral `dink` and the auction it opens."""
+
+    dart: int
+    dink: int
+    auction: Auction
+
+
+def spot_price(price: int, terms: Terms) -> int:
+    """Return the collateral price with the safety margin taken off, ray."""
+    return mul_div_down(mul_div_down(price * FEED_TO_RAY, RAY, terms.par), RAY, terms.mat)
+
+
+def is_unsafe(ink: int, art: int, *, spot: int, rate: int) -> bool:
+    """Return whether a vault may be liquidated; equality is safe."""
+    return ink * spot < art * rate
+
+
+def drip(rate: int, terms: Terms, *, seconds: int) -> int:
+    """Return the debt accumulator after `seconds` of stability fee, ray."""
+    return mul_div_down(rpow_half_up(terms.duty, seconds, RAY), rate, RAY)
+
+
+def auction_price(curve: Curve, *, top: int, elapsed: int) -> int:
+    """Return the asking price `elapsed` seconds after the start, ray."""
+    if curve.kind == "linear":
+        left = mul_div_down(max(0, curve.tau - elapsed), RAY, curve.tau)
+        return mul_div_down(top, left, RAY)
+    steps = elapsed // curve.step if curve.kind == "stairstep" else elapsed
+    return mul_div_down(top, rpow_half_up(curve.cut, steps, RAY), RAY)
+
+
+def needs_redo(price: int, *, top: int, elapsed: int, terms: Terms) -> bool:
+    """Return whether an auction has run too long or fallen too far to go on."""
+    return elapsed > terms.tail or mul_div_down(price, RAY, top) < terms.cusp
+
+
+def bark(
+    ink: int, art: int, *, price: int, rate: int, terms: Terms, dirt: int = 0, dirt_all: int = 0
+) -> Bark | Refusal:
+    """Liquidate as much of a vault as the venue's room allows.
+
+    Parameters
+    ----------
+    ink, art
+        Collateral and normalised debt, wad.
+    price
+        Oracle price, wad.
+    rate
+        Debt accumulator, ray.
+    dirt, dirt_all
+        Debt and penalty already under auction, for this type and for all, rad.
+    """
+    if not is_unsafe(ink, art, spot=spot_price(price, terms), rate=rate):
+        return Refusal("Dog/not-unsafe", "the vault is above its liquidation ratio")
+    if not (dirt_all < terms.hole_all and dirt < terms.hole):
+        return Refusal("Dog/liquidation-limit-hit", "no room for another auction")
+    room = min(terms.hole_all - dirt_all, terms.hole - dirt)
+    dart = min(art, room * WAD // rate // terms.chop)
+    if art > dart:
+        if (art - dart) * rate < terms.dust:
+            dart = art
+        elif dart * rate < terms.dust:
+            return Refusal(
+                "Dog/dusty-auction-from-partial-liquidation",
+                f"room for {dart} of {art} normalised debt is below dust",
+            )
+    dink = mul_div_down(ink, dart, art)
+    if dink <= 0:
+        return Refusal("Dog/null-auction", "no collateral to sell")
+    tab = mul_div_down(dart * rate, terms.chop, WAD)
+    return Bark(
+        dart=dart,
+        dink=dink,
+        auction=Auction(lot=dink, tab=tab, top=auction_top(price, terms)),
+    )
+
+
+def auction_top(price: int, terms: Terms) -> int:
+    """Return an auction's starting price, ray."""
+    feed = mul_div_down(price * FEED_TO_RAY, RAY, terms.par)
+    return mul_div_down(feed, terms.buf, RAY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """A purchase from an auction: `sold` collateral for `owed`, and what is left on sale."""
+
+    sold: int
+    owed: int
+    left: Auction
+
+
+def take(auction: Auction, *, amount: int, elapsed: int, terms: Terms) -> Take | Refusal:
+    """Buy up to `amount` (wad) from an auction `elapsed` seconds after its start."""
+    price = auction_price(terms.curve, top=auction.top, elapsed=elapsed)
+    if needs_redo(price, top=auction.top, elapsed=elapsed, terms=terms):
+        return Refusal("Clipper/needs-reset", f"{elapsed} s elapsed at price {price}")
+    sold = min(auction.lot, amount)
+    owed = sold * price
+    if owed > auction.tab:
+        owed = auction.tab
+        sold = owed // price
+    elif owed < auction.tab and sold < auction.lot:
+        chost = smallest_remainder(terms)
+        if auction.tab - owed < chost:
+            if auction.tab <= chost:
+                return Refusal("Clipper/no-partial-purchase", f"{auction.tab} left to raise")
+            owed = auction.tab - chost
+            sold = owed // price
+    left = replace(auction, tab=auction.tab - owed, lot=auction.lot - sold)
+    return Take(sold=sold, owed=owed, left=left)
+
+
+def smallest_remainder(terms: Terms) -> int:
+    """Return the least amount an auction may be left to raise, rad."""
+    return mul_div_down(terms.dust, terms.chop, WAD)
+
+
+def holdings(account: Account) -> tuple[str, int, int]:
+    """Return the collateral asset, ink and art of a vault."""
+    ink = [leg for leg in account.legs if leg.kind is LegKind.COLLATERAL]
+    art = [leg for leg in account.legs if leg.kind is LegKind.DEBT]
+    asset = ink[0].asset if ink else account.market.split("-")[0]
+    return asset, sum(int(leg.quantity) for leg in ink), sum(int(leg.quantity) for leg in art)
+
+
+def margin(account: Account, market: Market, terms: Terms) -> Margin:
+    """Judge one vault at the oracle price and the accumulator in force.
+
+    `market.state` holds `{market}.rate` (ray) and, where known, `{market}.dirt` and
+    `dirt` (rad) and `{market}.stopped` (0 to 3). Debt legs are normalised debt.
+    """
+    asset, ink, art = holdings(account)
+    if art == 0:
+        side = Side(0, 0)
+        return Margin(
+            verdict=Verdict.SAFE,
+            reason="no_debt",
+            maintenance=side,
+            initial=side,
+            ratio=Ratio("collateralization_ratio", None, 18),
+            value_decimals=45,
+        )
+    price = market.prices.get(asset)
+    if price is None or price.value <= 0:
+        reason = "price_missing" if price is None else "price_not_positive"
+        return Margin(verdict=Verdict.UNEVALUABLE, reason=reason, prices=(asset,))
+    rate = market.state.get(f"{account.market}.rate")
+    if rate is None:
+        return Margin(verdict=Verdict.UNEVALUABLE, reason="rate_missing", prices=(asset,))
+    spot = spot_price(price.value, terms)
+    side = Side(ink * spot, art * rate)
+    verdict, reason = Verdict.SAFE, "above_liquidation_ratio"
+    if is_unsafe(ink, art, spot=spot, rate=rate):
+        verdict, reason = Verdict.LIQUIDATABLE, "below_liquidation_ratio"
+        refused = bark_in(market, account, terms)
+        if isinstance(refused, Refusal):
+            verdict, reason = Verdict.NOT_EXECUTABLE, refused.reason
+    return Margin(
+        verdict=verdict,
+        reason=reason,
+        maintenance=side,
+        initial=side,
+        value_decimals=45,
+        ratio=Ratio("collateralization_ratio", ink * price.value * RAY // (art * rate), 18),
+        prices=(asset,),
+    )
+
+
+def bark_in(market: Market, account: Account, terms: Terms) -> Bark | Refusal:
+    """Liquidate a vault in the market as it stands."""
+    asset, ink, art = holdings(account)
+    state, ilk = market.state, account.market
+    if state.get(f"{ilk}.stopped", 0) >= 1:
+        return Refusal("Clipper/stopped-incorrect", "new auctions are stopped")
+    return bark(
+        ink,
+        art,
+        price=market.prices[asset].value,
+        rate=state[f"{ilk}.rate"],
+        terms=terms,
+        dirt=state.get(f"{ilk}.dirt", 0),
+        dirt_all=state.get("dirt", 0),
+    )
+
+
+def liquidate(
+    account: Account,
+    market: Market,
+    terms: Terms,
+    request: Liquidate,  # noqa: ARG001 - a vault leaves the liquidator no choice
+) -> Liquidation | Refusal:
+    """Return what a liquidation takes from the vault before its auction.
+
+    All collateral taken goes on sale; what the auction does not need to cover `tab` comes
+    back to the owner, so `seized` is the most that can be lost.
+    """
+    before = margin(account, market, terms)
+    if before.verdict is Verdict.UNEVALUABLE:
+        return Refusal(before.reason)
+    outcome = bark_in(market, account, terms)
+    if isinstance(outcome, Refusal):
+        return outcome
+    asset, _, _ = holdings(account)
+    rate = market.state[f"{account.market}.rate"]
+    debt = next(leg.asset for leg in account.legs if leg.kind is LegKind.DEBT)
+    taken = {LegKind.COLLATERAL: outcome.dink, LegKind.DEBT: outcome.dart}
+    legs = tuple(replace(leg, quantity=int(leg.quantity) - taken[leg.kind]) for leg in account.legs)
+    after = margin(replace(account, legs=legs), market, terms)
+    repaid = mul_div_down(outcome.dart, rate, RAY)
+    penalty = (outcome.auction.tab - outcome.dart * rate) // RAY
+    return Liquidation(
+        repaid={debt: repaid},
+        seized={asset: outcome.dink},
+        protocol_fee={debt: penalty},
+        after=after,
+        is_toxic=_is_worse(after, before),
+    )
+
+
+def _is_worse(after: Margin, before: Margin) -> bool:
+    """Return whether the ratio fell; no debt left is never worse."""
+    if after.ratio is None or before.ratio is None:
+        return False
+    if after.ratio.value is None or before.ratio.value is None:
+        return False
+    return after.ratio.value < before.ratio.value
+
+
+def accrue(market: Market, terms: Terms, at: datetime) -> Market:
+    """Return the market with the stability fee dripped from `market.at` to `at`."""
+    seconds = int((at - market.at).total_seconds())
+    dripped = {
+        name: drip(value, terms, seconds=seconds) if name.endswith(".rate") else value
+        for name, value in market.state.items()
+    }
+    return replace(market, at=at, state=dripped)
+
+
+RULEBOOKS = (
+    Rulebook(
+        venue="maker",
+        version="dss",
+        terms=Terms,
+        price_decimals=ORACLE_DECIMALS,
+        margin=margin,
+        liquidate=liquidate,
+        accrue=accrue,
+    ),
+)

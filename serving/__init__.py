@@ -1,0 +1,1 @@
+"""Online: the service, its store and its answers."""

@@ -1,0 +1,1 @@
+"""Offline: sources, labels, fitting and evaluation."""
