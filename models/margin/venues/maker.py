@@ -10,10 +10,11 @@ makerdao/dss at fa4f6630 (vat, spot, dog, clip, abaci); makerdao/osm at e36c874b
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Literal
 
 from models.domain import Account, LegKind, Market
-from models.margin.fixed_point import RAY, WAD, mul_div_down, rpow_half_up
+from models.margin.fixed_point import RAY, WAD, mul_div_down, mul_div_up, rpow_half_up
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 
@@ -120,6 +121,39 @@ def is_unsafe(ink: int, art: int, *, spot: int, rate: int) -> bool:
 def drip(rate: int, terms: Terms, *, seconds: int) -> int:
     """Return the debt accumulator after `seconds` of stability fee, ray."""
     return mul_div_down(rpow_half_up(terms.duty, seconds, RAY), rate, RAY)
+
+
+def trigger_price(ink: int, art: int, *, rate: int, mat: int, par: int = RAY) -> int:
+    """Return the highest price at which a vault is unsafe, wad.
+
+    The closed form of searching `is_unsafe(ink, art, spot=spot_price(price, ...))`.
+
+    Parameters
+    ----------
+    ink
+        Collateral, wad, > 0.
+    art
+        Normalised debt, wad, > 0.
+    rate, mat, par
+        Debt accumulator, liquidation ratio and target price, ray.
+    """
+    safe_spot = mul_div_up(art, rate, ink)
+    safe_feed = mul_div_up(safe_spot, mat, RAY)
+    return (mul_div_up(safe_feed, par, RAY) - 1) // FEED_TO_RAY
+
+
+def duty_per_second(annual_fee: Decimal) -> int:
+    """Return the growth factor per second of a yearly fee, ray, correctly rounded.
+
+    Parameters
+    ----------
+    annual_fee
+        Fraction per year of 31,536,000 seconds, such as 0.06.
+    """
+    with localcontext() as context:
+        context.prec = 80
+        root = ((1 + annual_fee).ln() / 31_536_000).exp()
+        return int((root * RAY).to_integral_value(ROUND_HALF_UP))
 
 
 def auction_price(curve: Curve, *, top: int, elapsed: int) -> int:

@@ -1,0 +1,148 @@
+"""What features are computed from: candles, owner events and account moments."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+HOUR = 3600
+
+
+class EventKind(IntEnum):
+    """What happened to an account; the first four are the owner's doing."""
+
+    DEPOSIT = 0
+    WITHDRAW = 1
+    BORROW = 2
+    REPAY = 3
+    LIQUIDATE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Candles:
+    """Hourly candles of one asset on a gapless grid of hours.
+
+    Parameters
+    ----------
+    first_hour
+        Hours since 1970 at which the first candle opens.
+    open, high, low, close, volume
+        One value per hour; NaN where the hour has no candle. A gap stays a gap.
+    """
+
+    first_hour: int
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+
+    def last_closed(self, at: Ints) -> Ints:
+        """Return the grid place of the candle that closed last, at or before each time.
+
+        Parameters
+        ----------
+        at
+            Seconds since 1970. A place may lie outside the grid.
+        """
+        return at // HOUR - self.first_hour - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """What owners did and what was done to them, ordered by account and time.
+
+    Parameters
+    ----------
+    account
+        Account of each event, ascending.
+    at
+        Seconds since 1970, ascending within an account.
+    kind
+        `EventKind`.
+    collateral_before, debt_before
+        Holdings just before the event, in whole units of collateral and of debt shares.
+    """
+
+    account: npt.NDArray[np.object_]
+    at: Ints
+    kind: npt.NDArray[np.int8]
+    collateral_before: Floats
+    debt_before: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Everything known, from which `features.pipeline.compute` takes what it may use.
+
+    Parameters
+    ----------
+    candles
+        By asset.
+    events
+        Of all accounts.
+    """
+
+    candles: Mapping[str, Candles]
+    events: Events
+
+
+MOMENTS: Mapping[str, str] = {
+    "account": "name",
+    "at": "UTC time of the question",
+    "asset": "asset whose price decides",
+    "price": "price the venue judges by at `at`, quote per unit",
+    "price_next": "price the venue is known to judge by next; the same where it is not delayed",
+    "delay": "hours until a price seen now is judged by",
+    "trigger": "price at which the verdict flips to liquidatable",
+    "collateral": "whole units of collateral",
+    "debt": "whole debt shares",
+    "debt_value": "debt in quote units",
+    "opened_at": "UTC time the account was opened; NaT when unknown",
+}
+"""Columns of the frame of account moments, with their meaning."""
+
+
+def candles_on_grid(frame: pd.DataFrame) -> dict[str, Candles]:
+    """Lay validated candles on a regular grid per asset.
+
+    Parameters
+    ----------
+    frame
+        A table of schema `features.tables.CANDLES`.
+    """
+    grids: dict[str, Candles] = {}
+    for symbol, rows in frame.groupby("symbol", observed=True):
+        hours = seconds(rows["open_time"]) // HOUR
+        first = int(hours.min())
+        size = int(hours.max()) - first + 1
+        columns = {}
+        for name in ("open", "high", "low", "close", "volume"):
+            grid = np.full(size, np.nan)
+            grid[hours - first] = rows[name].to_numpy(dtype=np.float64)
+            columns[name] = grid
+        grids[str(symbol)] = Candles(first_hour=first, **columns)
+    return grids
+
+
+def seconds(times: pd.Series) -> Ints:
+    """Return UTC times as whole seconds since 1970."""
+    whole = times.astype("datetime64[s, UTC]").astype("int64")
+    return np.asarray(whole, dtype=np.int64)
+
+
+def no_events() -> Events:
+    """Return an empty event log."""
+    return Events(
+        account=np.empty(0, dtype=object),
+        at=np.empty(0, dtype=np.int64),
+        kind=np.empty(0, dtype=np.int8),
+        collateral_before=np.empty(0),
+        debt_before=np.empty(0),
+    )

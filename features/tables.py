@@ -1,0 +1,256 @@
+"""Schemas of the tables that enter Forewarn, and their validation."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models.errors import Fault, InvalidTable
+
+Dtype = Literal["time", "text", "number", "exact"]
+Bad = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of a table.
+
+    Parameters
+    ----------
+    name
+        As written in the file.
+    dtype
+        `time` (UTC), `text` (not empty), `number` (finite float64) or `exact`
+        (decimal text, kept as `decimal.Decimal`).
+    unit
+        What one unit means.
+    low, high
+        Permitted range, inclusive; None for no limit.
+    """
+
+    name: str
+    dtype: Dtype
+    unit: str
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table's schema.
+
+    Parameters
+    ----------
+    name
+        What the table is called in messages.
+    columns
+        Required columns; others are left unread.
+    key
+        Columns that no two rows may share; empty where repeats are real.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+
+
+CANDLES = Table(
+    name="candles",
+    columns=(
+        Column(name="symbol", dtype="text", unit="asset"),
+        Column(name="open_time", dtype="time", unit="start of the hour, UTC"),
+        Column(name="open", dtype="number", unit="quote per base unit", low=5e-324),
+        Column(name="high", dtype="number", unit="quote per base unit", low=5e-324),
+        Column(name="low", dtype="number", unit="quote per base unit", low=5e-324),
+        Column(name="close", dtype="number", unit="quote per base unit", low=5e-324),
+        Column(name="volume", dtype="number", unit="base units", low=0.0),
+    ),
+    key=("symbol", "open_time"),
+)
+
+
+def validate(raw: pd.DataFrame, table: Table, *, file: str) -> pd.DataFrame:
+    """Return the table with its columns parsed, or raise with every fault.
+
+    Parameters
+    ----------
+    raw
+        Frame as read; text columns may still be text.
+    file
+        Name shown in messages. Rows are counted from 1, the header not counted.
+
+    Raises
+    ------
+    InvalidTable
+        Listing every missing column, unreadable or out-of-range cell and repeated key.
+    """
+    faults: list[Fault] = []
+    parsed: dict[str, pd.Series] = {}
+    for column in table.columns:
+        if column.name not in raw.columns:
+            faults.append(Fault(f"{file}:{column.name}", f"column missing ({column.unit})"))
+            continue
+        values, bad = _PARSERS[column.dtype](raw[column.name], column)
+        parsed[column.name] = values
+        faults.extend(_cell_faults(raw[column.name], bad, column, file))
+    if not faults:
+        faults.extend(_repeats(parsed, table, file))
+    if faults:
+        raise InvalidTable(faults)
+    return pd.DataFrame(parsed).reset_index(drop=True)
+
+
+def read_csv(path: Path, table: Table) -> pd.DataFrame:
+    """Read and validate one CSV file.
+
+    Raises
+    ------
+    InvalidTable
+        When the file is absent, unreadable or breaks the schema.
+    """
+    try:
+        raw = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise InvalidTable([Fault(str(path), "file not found")]) from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InvalidTable([Fault(str(path), f"not readable as CSV: {error}")]) from None
+    return validate(raw, table, file=path.name)
+
+
+def read_candles(path: Path, *, symbols: Sequence[str]) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Read and validate hourly candles from Parquet.
+
+    Parameters
+    ----------
+    symbols
+        Assets to keep.
+
+    Returns
+    -------
+    tuple[pandas.DataFrame, dict[str, int]]
+        The candles, and how many rows each stated rule dropped: a candle that does not
+        start on the hour overlaps two hours and belongs to neither.
+
+    Raises
+    ------
+    InvalidTable
+        When the file is absent, unreadable or breaks the schema, or a symbol is missing.
+    """
+    try:
+        raw = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise InvalidTable([Fault(str(path), "file not found")]) from None
+    except (OSError, ValueError) as error:
+        raise InvalidTable([Fault(str(path), f"not readable as Parquet: {error}")]) from None
+    if "symbol" in raw.columns:
+        raw = raw[raw["symbol"].isin(list(symbols))]
+    candles = validate(raw, CANDLES, file=path.name)
+    candles.index = raw.index
+    faults = [
+        Fault(f"{path.name}:symbol", f"no candles of {symbol}")
+        for symbol in symbols
+        if not (candles["symbol"] == symbol).any()
+    ]
+    faults.extend(_range_faults(candles, path.name))
+    if faults:
+        raise InvalidTable(faults)
+    on_hour = candles["open_time"].dt.floor("h") == candles["open_time"]
+    kept = candles[on_hour].reset_index(drop=True)
+    return kept, {"candles that do not start on the hour": int((~on_hour).sum())}
+
+
+def _range_faults(candles: pd.DataFrame, file: str) -> Iterator[Fault]:
+    """Yield candles whose range does not hold their ends."""
+    body = candles[["open", "close"]]
+    holds = (candles["low"] <= body.min(axis=1)) & (candles["high"] >= body.max(axis=1))
+    for row in candles.index[~holds]:
+        yield Fault(f"{file}:low,high:{row + 1}", "range does not hold open and close")
+
+
+def _cell_faults(
+    raw: pd.Series, bad: Bad, column: Column, file: str
+) -> Iterator[Fault]:
+    """Yield one fault per unusable cell."""
+    permitted = column.dtype
+    if column.low is not None or column.high is not None:
+        permitted = f"{column.dtype} in [{column.low}, {column.high}]"  # type: ignore[assignment]
+    for row in np.flatnonzero(bad):
+        yield Fault(
+            f"{file}:{column.name}:{raw.index[row] + 1}",
+            f"{str(raw.iloc[row])[:80]!r} is not {permitted} ({column.unit})",
+        )
+
+
+def _repeats(parsed: dict[str, pd.Series], table: Table, file: str) -> Iterator[Fault]:
+    """Yield one fault per row whose key stood before."""
+    if not table.key:
+        return
+    keys = pd.DataFrame({name: parsed[name] for name in table.key})
+    for row in np.flatnonzero(keys.duplicated().to_numpy()):
+        shown = ", ".join(str(value) for value in keys.iloc[row])
+        place = f"{file}:{','.join(table.key)}:{keys.index[row] + 1}"
+        yield Fault(place, f"({shown}) stands twice")
+
+
+def _out_of_range(values: pd.Series, column: Column) -> pd.Series:
+    """Return which values lie outside the column's range."""
+    bad = pd.Series(data=False, index=values.index)
+    if column.low is not None:
+        bad |= values < column.low
+    if column.high is not None:
+        bad |= values > column.high
+    return bad
+
+
+def _parse_time(raw: pd.Series, _: Column) -> tuple[pd.Series, Bad]:
+    """Parse UTC times."""
+    if isinstance(raw.dtype, pd.DatetimeTZDtype):
+        values = raw.dt.tz_convert("UTC")
+    else:
+        values = pd.to_datetime(raw, utc=True, errors="coerce", format="mixed")
+    return values.astype("datetime64[ns, UTC]"), values.isna().to_numpy()
+
+
+def _parse_text(raw: pd.Series, _: Column) -> tuple[pd.Series, Bad]:
+    """Parse names."""
+    values = raw.astype(object)
+    bad = values.isna() | values.map(lambda value: not str(value).strip())
+    return values.astype(str), bad.to_numpy(dtype=bool)
+
+
+def _parse_number(raw: pd.Series, column: Column) -> tuple[pd.Series, Bad]:
+    """Parse finite floats."""
+    values = pd.to_numeric(raw, errors="coerce").astype("float64")
+    bad = ~np.isfinite(values) | _out_of_range(values, column)
+    return values, bad.to_numpy()
+
+
+def _parse_exact(raw: pd.Series, column: Column) -> tuple[pd.Series, Bad]:
+    """Parse finite decimals without rounding."""
+    values = raw.map(_decimal).astype(object)
+    missing = values.isna().to_numpy()
+    bad = missing.copy()
+    bad[~missing] |= _out_of_range(values[~missing], column).to_numpy(dtype=bool)
+    return values, bad
+
+
+def _decimal(text: object) -> Decimal | None:
+    """Return a finite decimal, or None."""
+    try:
+        value = Decimal(str(text).strip())
+    except InvalidOperation:
+        return None
+    return value if value.is_finite() else None
+
+
+_PARSERS: dict[Dtype, Callable[[pd.Series, Column], tuple[pd.Series, Bad]]] = {
+    "time": _parse_time,
+    "text": _parse_text,
+    "number": _parse_number,
+    "exact": _parse_exact,
+}

@@ -1,0 +1,268 @@
+"""Fit a bundle: boosters on the earlier slice, calibrators on the later one."""
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import lightgbm
+import numpy as np
+import pandas as pd
+
+from features.inputs import Floats, Ints, seconds
+from features.pipeline import BASELINE, FEATURES, NAMES, compute, fingerprint
+from models import calibration
+from models.bundle import Bundle, Head
+from models.calibration import Calibrator
+from models.hazard import HORIZONS, LABELS, start
+from training import baselines, labels, splits
+from training.sources import History
+
+EVENTS = {"unattended": "touched", "expected": "liquidated"}
+FOLDS = 3
+DRAWS = 60
+MOST_ROUNDS = 300
+PARAMETERS: Mapping[str, Any] = {
+    "objective": "binary",
+    "learning_rate": 0.05,
+    "num_leaves": 15,
+    "min_data_in_leaf": 400,
+    "min_sum_hessian_in_leaf": 5.0,
+    "lambda_l2": 20.0,
+    "feature_fraction": 0.6,
+    "bagging_fraction": 0.7,
+    "bagging_freq": 1,
+    "max_bin": 127,
+    "monotone_constraints": [feature.direction for feature in FEATURES],
+    "monotone_constraints_method": "basic",
+    "boost_from_average": False,
+    "deterministic": True,
+    "force_row_wise": True,
+    "num_threads": 2,
+    "verbosity": -1,
+}
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Features and what happened, row by row.
+
+    Parameters
+    ----------
+    features
+        Of `features.pipeline.compute`.
+    labels
+        Of `training.labels.label`.
+    at
+        Seconds since 1970.
+    account
+        Account codes.
+    """
+
+    features: pd.DataFrame
+    labels: pd.DataFrame
+    at: Ints
+    account: Ints
+
+    def select(self, rows: "np.ndarray[Any, Any]") -> "Dataset":
+        """Return some rows."""
+        return Dataset(self.features[rows], self.labels[rows], self.at[rows], self.account[rows])
+
+
+def dataset(
+    history: History, *, begin: datetime | None = None, end: datetime | None = None
+) -> Dataset:
+    """Return the rows of [begin, end) with features and labels."""
+    at = seconds(history.moments["at"])
+    keep = np.ones(len(at), dtype=bool)
+    if begin is not None:
+        keep &= at >= int(begin.timestamp())
+    if end is not None:
+        keep &= at < int(end.timestamp())
+    moments = history.moments[keep].reset_index(drop=True)
+    marked = labels.label(history)[keep].reset_index(drop=True)
+    codes = moments["account"].astype("category").cat.codes.to_numpy(dtype=np.int64)
+    return Dataset(compute(history.tables, moments), marked, at[keep], codes)
+
+
+def fit(
+    history: History,
+    *,
+    source: str,
+    begin: datetime | None,
+    end: datetime | None,
+    seed: int,
+    progress: Progress,
+) -> Bundle:
+    """Train on [begin, end); nothing after `end` is seen, not even by a label.
+
+    Parameters
+    ----------
+    progress
+        Called with one line before each step.
+    """
+    progress("computing features and labels")
+    rows = dataset(history, begin=begin, end=end)
+    last = datetime.fromtimestamp(int(rows.at.max()) + 3600, tz=UTC)
+    limit = end or last
+    starts = seconds(history.episodes["at"])
+    split = splits.calibration(rows.at, starts[starts < int(limit.timestamp())])
+    heads = {}
+    for name, event in EVENTS.items():
+        heads[name] = _fit_head(rows, split, event=event, end=limit, seed=seed, progress=progress)
+    progress("fitting the baselines")
+    outcomes = {
+        label: labels.by_horizon(*_known(rows, "liquidated", limit), hours)
+        for hours, label in zip(HORIZONS, LABELS, strict=True)
+    }
+    touches = {
+        label: labels.by_horizon(*_known(rows, "touched", limit), hours)
+        for hours, label in zip(HORIZONS, LABELS, strict=True)
+    }
+    return Bundle(
+        heads=heads,
+        features=NAMES,
+        fingerprint=fingerprint(),
+        rungs={
+            "expected": baselines.fit(rows.features, outcomes),
+            "unattended": baselines.fit(rows.features, touches),
+        },
+        provenance={
+            "source": source,
+            "from": datetime.fromtimestamp(int(rows.at.min()), tz=UTC).isoformat(),
+            "to": limit.isoformat(),
+            "calibrated_from": split.boundary.isoformat(),
+            "rows": len(rows.at),
+            "accounts": int(len(np.unique(rows.account))),
+            "episodes": int(((starts >= rows.at.min()) & (starts < limit.timestamp())).sum()),
+            "seed": seed,
+            "versions": {name: version(name) for name in ("lightgbm", "numpy", "pandas")},
+            "python": platform.python_version(),
+        },
+    )
+
+
+def _known(rows: Dataset, event: str, end: datetime) -> tuple[Floats, Floats]:
+    """Return when an event came and how far that is known, nothing after `end`."""
+    happened = rows.labels[f"{event}_in"].to_numpy()
+    known = rows.labels[f"{event}_known"].to_numpy()
+    return labels.censor(happened, known, at=rows.at, end=end)
+
+
+def _fit_head(
+    rows: Dataset, split: splits.Split, *, event: str, end: datetime, seed: int, progress: Progress
+) -> Head:
+    """Fit one booster and one calibrator per stretch."""
+    boosters, calibrators = [], []
+    early, late = rows.select(split.before), rows.select(split.after)
+    begin = 0
+    for k, (hours, name) in enumerate(zip(HORIZONS, LABELS, strict=True)):
+        progress(f"fitting the hazard of {event} between {begin} h and {hours} h")
+        y = labels.in_stretch(*_known(early, event, split.boundary), begin=begin, end=hours)
+        booster = _fit_booster(early, y, k, seed=seed)
+        later = labels.in_stretch(*_known(late, event, end), begin=begin, end=hours)
+        calibrators.append(_calibrate(booster, late, later, k, overlap=hours - begin, seed=seed))
+        boosters.append(booster)
+        progress(
+            f"  {name}: {booster.current_iteration()} trees, "
+            f"slope {calibrators[-1].slope:.2f}, shift {calibrators[-1].shift:+.2f}"
+        )
+        begin = hours
+    return Head(tuple(boosters), tuple(calibrators))
+
+
+def _matrix(rows: Dataset) -> Floats:
+    """Return the feature matrix in the bundle's order."""
+    return rows.features[list(NAMES)].to_numpy(dtype=np.float64)
+
+
+def _starts(rows: Dataset, k: int) -> Floats:
+    """Return the log-odds each row of hazard k starts from."""
+    return start(rows.features[BASELINE[k]].to_numpy())
+
+
+def _train(rows: Dataset, y: Floats, k: int, *, rounds: int, seed: int) -> lightgbm.Booster:
+    """Train one booster for a fixed number of rounds."""
+    known = np.isfinite(y)
+    chosen = rows.select(known)
+    data = lightgbm.Dataset(
+        _matrix(chosen),
+        label=y[known],
+        init_score=_starts(chosen, k),
+        feature_name=list(NAMES),
+        params={"max_bin": PARAMETERS["max_bin"]},
+    )
+    return lightgbm.train({**PARAMETERS, "seed": seed}, data, num_boost_round=rounds)
+
+
+def _fit_booster(rows: Dataset, y: Floats, k: int, *, seed: int) -> lightgbm.Booster:
+    """Train on all rows for the number of rounds that a purged walk-forward chose."""
+    rounds = _choose_rounds(rows, y, k, seed=seed)
+    return _train(rows, y, k, rounds=rounds, seed=seed)
+
+
+def _choose_rounds(rows: Dataset, y: Floats, k: int, *, seed: int) -> int:
+    """Return the rounds with the least log-loss over later folds, at least 1."""
+    losses = np.zeros(MOST_ROUNDS + 1)
+    for split in splits.walk_forward(rows.at, FOLDS):
+        known = np.isfinite(y)
+        before, after = split.before & known, split.after & known
+        # A label that ends after the boundary is not known before it.
+        before &= rows.at + HORIZONS[k] * 3600 <= int(split.boundary.timestamp())
+        if y[before].sum() < 1 or not after.any():
+            continue
+        losses += _losses(rows, y, k, before=before, after=after, seed=seed)
+    return max(int(np.argmin(losses)), 1)
+
+
+def _losses(
+    rows: Dataset,
+    y: Floats,
+    k: int,
+    *,
+    before: "np.ndarray[Any, Any]",
+    after: "np.ndarray[Any, Any]",
+    seed: int,
+) -> Floats:
+    """Return the summed log-loss on later rows after 0, 1, 2 … rounds."""
+    data = lightgbm.Dataset(
+        _matrix(rows.select(before)),
+        label=y[before],
+        init_score=_starts(rows.select(before), k),
+        params={"max_bin": PARAMETERS["max_bin"]},
+    )
+    later = rows.select(after)
+    held = data.create_valid(_matrix(later), label=y[after], init_score=_starts(later, k))
+    record: dict[str, dict[str, list[float]]] = {}
+    lightgbm.train(
+        {**PARAMETERS, "seed": seed, "metric": "binary_logloss"},
+        data,
+        num_boost_round=MOST_ROUNDS,
+        valid_sets=[held],
+        valid_names=["later"],
+        callbacks=[lightgbm.record_evaluation(record)],
+    )
+    begun = _starts(later, k)
+    untouched = float(np.mean(np.logaddexp(0.0, begun) - y[after] * begun))
+    return np.array([untouched, *record["later"]["binary_logloss"]]) * int(after.sum())
+
+
+def _calibrate(
+    booster: lightgbm.Booster, rows: Dataset, y: Floats, k: int, *, overlap: int, seed: int
+) -> Calibrator:
+    """Calibrate a hazard on rows later than its trees."""
+    known = np.isfinite(y)
+    chosen = rows.select(known)
+    trees = np.asarray(booster.predict(_matrix(chosen), raw_score=True, num_threads=2))
+    return calibration.fit(
+        trees + _starts(chosen, k),
+        y[known],
+        groups=chosen.account,
+        overlap=float(overlap),
+        draws=DRAWS,
+        seed=seed,
+    )
