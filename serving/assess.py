@@ -207,11 +207,13 @@ def _why_silent(
         return Notice(code=now.reason, text="the rules cannot judge the account")
     if account.venue not in SCORED_VENUES:
         return Notice(code="venue_not_trained", text=f"no model was trained for {account.venue}")
-    for name in now.prices:
-        doubt = _doubt(judged.case.market.prices[name], at=at, asset=name)
-        if doubt is not None:
-            return doubt
-    trigger = judged.trigger
+    doubts = [_doubt(judged.case.market.prices[name], at=at, asset=name) for name in now.prices]
+    told = [doubt for doubt in doubts if doubt is not None]
+    return told[0] if told else _untouchable(judged.trigger, candles)
+
+
+def _untouchable(trigger: Trigger | None, candles: Mapping[str, Candles]) -> Notice | None:
+    """Return why there is no price path to a trigger, or None."""
     if trigger is None or trigger.asset is None:
         return Notice(code="no_trigger", text="no price makes the account liquidatable")
     if trigger.asset not in candles:

@@ -393,7 +393,7 @@ def terms(raw: Mapping[str, Any] | None, book: Rulebook[Any], where: str) -> Any
         raise InvalidInput([Fault(where, f"terms are needed; {book.venue} reads {wanted}")])
     faults = list(_unusable(raw, book.terms, where))
     try:
-        parsed = _reader(book.terms).validate_python(raw)
+        parsed = _reader(book.venue, book.version).validate_python(raw)
     except ValidationError as error:
         known = {fault.where for fault in faults}
         faults.extend(fault for fault in wire.pointers(error, where) if fault.where not in known)
@@ -403,9 +403,9 @@ def terms(raw: Mapping[str, Any] | None, book: Rulebook[Any], where: str) -> Any
 
 
 @cache
-def _reader(terms: type[Any]) -> TypeAdapter[Any]:
+def _reader(venue: str, version: str) -> TypeAdapter[Any]:
     """Return the reader of a rulebook's terms."""
-    return TypeAdapter(terms)
+    return TypeAdapter(load(venue, version).terms)
 
 
 def _unusable(raw: Any, terms: type[Any], where: str) -> Iterator[Fault]:
