@@ -1,6 +1,7 @@
 """From tables to a feature frame: one definition for a whole history and for now."""
 
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -44,22 +45,35 @@ def compute(tables: Tables, moments: pd.DataFrame) -> pd.DataFrame:
         float64 columns `NAMES` and `BASELINE`; NaN where a value cannot be computed.
     """
     out = np.full((len(moments), len(NAMES) + len(BASELINE)), np.nan)
-    first, end = event_slices(tables.events, moments)
-    for asset, places in moments.groupby("asset", observed=True).indices.items():
-        candles = tables.candles.get(str(asset), _NO_CANDLES)
-        rows = np.asarray(places, dtype=np.int64)
-        view = _view(candles, tables.events, moments.iloc[rows], first[rows], end[rows])
+    for rows, view in _views(tables, moments):
         for column, feature in enumerate(FEATURES):
             out[rows, column] = feature.function(view)
         out[rows, len(NAMES) :] = margin.baseline_logits(view)
     return pd.DataFrame(out, columns=[*NAMES, *BASELINE], index=moments.index)
 
 
+def compute_feature(feature: Feature, tables: Tables, moments: pd.DataFrame) -> Floats:
+    """Return one feature, one value per account moment."""
+    out = np.full(len(moments), np.nan)
+    for rows, view in _views(tables, moments):
+        out[rows] = feature.function(view)
+    return out
+
+
+def _views(tables: Tables, moments: pd.DataFrame) -> Iterator[tuple[Ints, View]]:
+    """Yield the places and the view of the moments of each asset."""
+    first, end = event_slices(tables.events, moments)
+    for asset, places in moments.groupby("asset", observed=True).indices.items():
+        rows = np.asarray(places, dtype=np.int64)
+        candles = tables.candles.get(str(asset), _NO_CANDLES)
+        yield rows, _view(candles, tables.events, moments.iloc[rows], first[rows], end[rows])
+
+
 def event_slices(events: Events, moments: pd.DataFrame) -> tuple[Ints, Ints]:
     """Return per moment the slice of its account's events strictly before it."""
     at = seconds(moments["at"])
     names, starts = np.unique(events.account.astype(str), return_index=True)
-    stops = np.append(starts[1:], len(events.account))
+    stops = np.append(starts, len(events.account))[1:]
     slices = dict(zip(names, zip(starts, stops, strict=True), strict=True))
     first = np.zeros(len(at), dtype=np.int64)
     end = np.zeros(len(at), dtype=np.int64)

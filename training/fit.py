@@ -9,6 +9,7 @@ from typing import Any
 
 import lightgbm
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from features.inputs import Floats, Ints, seconds
@@ -23,10 +24,12 @@ from training.sources import History
 EVENTS = {"unattended": "touched", "expected": "liquidated"}
 FOLDS = 3
 DRAWS = 60
-MOST_ROUNDS = 300
+MOST_ROUNDS = 150
+FAR = 8.0
+THINNING = 8
 PARAMETERS: Mapping[str, Any] = {
     "objective": "binary",
-    "learning_rate": 0.05,
+    "learning_rate": 0.08,
     "num_leaves": 15,
     "min_data_in_leaf": 400,
     "min_sum_hessian_in_leaf": 5.0,
@@ -45,6 +48,7 @@ PARAMETERS: Mapping[str, Any] = {
 }
 
 Progress = Callable[[str], None]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +72,17 @@ class Dataset:
     at: Ints
     account: Ints
 
-    def select(self, rows: "np.ndarray[Any, Any]") -> "Dataset":
+    def select(self, rows: Mask) -> "Dataset":
         """Return some rows."""
         return Dataset(self.features[rows], self.labels[rows], self.at[rows], self.account[rows])
+
+    def weights(self) -> Floats:
+        """Return 0, 1 or THINNING per row: of the accounts far from the line one hour in
+        THINNING stands for all, staggered over accounts.
+        """
+        far = ~(self.features["distance_sigmas_72h"].to_numpy() <= FAR)
+        turn = (self.at // 3600 + self.account) % THINNING == 0
+        return np.where(far, THINNING * turn, 1).astype(np.float64)
 
 
 def dataset(
@@ -187,16 +199,22 @@ def _starts(rows: Dataset, k: int) -> Floats:
 
 def _train(rows: Dataset, y: Floats, k: int, *, rounds: int, seed: int) -> lightgbm.Booster:
     """Train one booster for a fixed number of rounds."""
-    known = np.isfinite(y)
-    chosen = rows.select(known)
-    data = lightgbm.Dataset(
+    data = _lightgbm(rows, y, k)
+    return lightgbm.train({**PARAMETERS, "seed": seed}, data, num_boost_round=rounds)
+
+
+def _lightgbm(rows: Dataset, y: Floats, k: int) -> lightgbm.Dataset:
+    """Return the rows with a known label, thinned, as LightGBM reads them."""
+    weights = rows.weights() * np.isfinite(y)
+    chosen = rows.select(weights > 0.0)
+    return lightgbm.Dataset(
         _matrix(chosen),
-        label=y[known],
+        label=y[weights > 0.0],
+        weight=weights[weights > 0.0],
         init_score=_starts(chosen, k),
         feature_name=list(NAMES),
         params={"max_bin": PARAMETERS["max_bin"]},
     )
-    return lightgbm.train({**PARAMETERS, "seed": seed}, data, num_boost_round=rounds)
 
 
 def _fit_booster(rows: Dataset, y: Floats, k: int, *, seed: int) -> lightgbm.Booster:
@@ -209,34 +227,28 @@ def _choose_rounds(rows: Dataset, y: Floats, k: int, *, seed: int) -> int:
     """Return the rounds with the least log-loss over later folds, at least 1."""
     losses = np.zeros(MOST_ROUNDS + 1)
     for split in splits.walk_forward(rows.at, FOLDS):
-        known = np.isfinite(y)
-        before, after = split.before & known, split.after & known
-        # A label that ends after the boundary is not known before it.
-        before &= rows.at + HORIZONS[k] * 3600 <= int(split.boundary.timestamp())
-        if y[before].sum() < 1 or not after.any():
-            continue
-        losses += _losses(rows, y, k, before=before, after=after, seed=seed)
+        # A label whose stretch ends after the boundary is not known before it.
+        ended = rows.at + HORIZONS[k] * 3600 <= int(split.boundary.timestamp())
+        before = np.where(split.before & ended, y, np.nan)
+        after = np.where(split.after, y, np.nan)
+        if np.nansum(before) > 0 and np.isfinite(after).any():
+            losses += _losses(rows, before, after, k, seed=seed)
     return max(int(np.argmin(losses)), 1)
 
 
-def _losses(
-    rows: Dataset,
-    y: Floats,
-    k: int,
-    *,
-    before: "np.ndarray[Any, Any]",
-    after: "np.ndarray[Any, Any]",
-    seed: int,
-) -> Floats:
-    """Return the summed log-loss on later rows after 0, 1, 2 … rounds."""
-    data = lightgbm.Dataset(
-        _matrix(rows.select(before)),
-        label=y[before],
-        init_score=_starts(rows.select(before), k),
-        params={"max_bin": PARAMETERS["max_bin"]},
-    )
-    later = rows.select(after)
-    held = data.create_valid(_matrix(later), label=y[after], init_score=_starts(later, k))
+def _losses(rows: Dataset, before: Floats, after: Floats, k: int, *, seed: int) -> Floats:
+    """Return the summed log-loss on later rows after 0, 1, 2 … rounds.
+
+    Parameters
+    ----------
+    before, after
+        Labels of the earlier and of the later rows, NaN elsewhere.
+    """
+    data = _lightgbm(rows, before, k)
+    weights = rows.weights() * np.isfinite(after)
+    later, y, weight = rows.select(weights > 0.0), after[weights > 0.0], weights[weights > 0.0]
+    begun = _starts(later, k)
+    held = data.create_valid(_matrix(later), label=y, weight=weight, init_score=begun)
     record: dict[str, dict[str, list[float]]] = {}
     lightgbm.train(
         {**PARAMETERS, "seed": seed, "metric": "binary_logloss"},
@@ -246,9 +258,8 @@ def _losses(
         valid_names=["later"],
         callbacks=[lightgbm.record_evaluation(record)],
     )
-    begun = _starts(later, k)
-    untouched = float(np.mean(np.logaddexp(0.0, begun) - y[after] * begun))
-    return np.array([untouched, *record["later"]["binary_logloss"]]) * int(after.sum())
+    untouched = float(np.average(np.logaddexp(0.0, begun) - y * begun, weights=weight))
+    return np.array([untouched, *record["later"]["binary_logloss"]]) * float(weight.sum())
 
 
 def _calibrate(

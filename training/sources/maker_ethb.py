@@ -453,6 +453,10 @@ def _fill(
 ) -> None:
     """Append the hours of one stretch between two events."""
     collateral, debt = ink / WAD, art / WAD
+    # The accumulator never falls: what is dust at the end was dust all along.
+    if mul_div_down(art, grid.rate[end - grid.first_hour], RAY) < LEAST_DEBT:
+        dropped["account-hours with a debt under 500 DAI"] += end - begin + 1
+        return
     for hour in range(begin, end + 1):
         k = hour - grid.first_hour
         owed = mul_div_down(art, grid.rate[k], RAY)
