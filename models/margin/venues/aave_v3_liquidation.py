@@ -12,9 +12,10 @@ docs/3.7/liquidation-rounding.md and docs/3.7/Aave-v3.7-changelog.md.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from models.margin.fixed_point import BPS, RAY, WAD, mul_div_down, mul_div_half_up
+from models.margin.fixed_point import BPS, MAX_UINT256, RAY, WAD, mul_div_down, mul_div_half_up
 from models.margin.result import Refusal
-from models.margin.venues.aave_v3_account import AccountData, Policy, Position, account_data
+from models.margin.venues.aave_v3_account import AccountData, Position, account_data
+from models.margin.venues.aave_v3_terms import Policy
 
 CLOSE_FACTOR = 5_000
 CLOSE_FACTOR_HEALTH = 95 * 10**16
@@ -117,6 +118,8 @@ def seize(
         amount = balance
         worth = (collateral.price * amount * debt.unit) // (debt.price * collateral.unit)
         repaid = policy.debt_needed(worth, BPS, collateral.bonus)
+    if collateral.bonus == 0:
+        return Seizure(0, 0, repaid, 0)
     bonus = amount - policy.bonus_base(amount, BPS, collateral.bonus)
     fee = policy.fee(bonus, collateral.protocol_fee, BPS)
     return Seizure(amount - fee, fee, repaid, bonus)
@@ -146,7 +149,16 @@ def refusal(
         return Refusal("CollateralCannotBeLiquidated", "not in use as collateral")
     if debt_balance(debt, policy) == 0:
         return Refusal("SpecifiedCurrencyNotBorrowedByUser", "no debt in this reserve")
+    if collateral.bonus < BPS and (collateral.bonus or collateral.protocol_fee):
+        return Refusal("liquidation_bonus_invalid", f"{collateral.bonus} is below {BPS}")
     return None
+
+
+def is_too_wide(repaid: int, balance: int, *, collateral: Position, debt: Position) -> bool:
+    """Return whether pricing the seizure exceeds 256 bits, where the contract reverts."""
+    offered = debt.price * repaid * collateral.unit
+    held = collateral.price * balance * debt.unit
+    return max(offered, held) > MAX_UINT256
 
 
 def liquidation_call(
@@ -170,6 +182,8 @@ def liquidation_call(
         return refused
     balance = collateral_balance(taken, policy)
     repaid = min(offered, most_repayable(data, taken, owed, policy))
+    if is_too_wide(repaid, balance, collateral=taken, debt=owed):
+        return Refusal("overflow", "pricing the collateral exceeds 256 bits")
     seizure = seize(taken, owed, repaid=repaid, balance=balance, policy=policy)
     if leaves_dust(seizure, taken, owed, balance=balance, policy=policy):
         return Refusal("MustNotLeaveDust", f"less than {LEAST_LEFTOVER} would be left")
