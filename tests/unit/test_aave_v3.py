@@ -513,14 +513,14 @@ def test_few_units_left_are_no_collateral() -> None:
     """Until 3.6 the pledge outlives a leftover; in 3.7 a leftover worth nothing ends it."""
     taken, owed = small_pair(V3_7, price=1, unit=10**4, collateral=10**8 + 5)
     taken = taken._replace(liquidity_index=RAY)
-    owed = owed._replace(price=1, unit=10**4, debt=10**9)
+    owed = owed._replace(price=1, unit=10**4, debt=95_238_099, borrow_index=RAY)
     for policy, left, pledged in ((V3_6, 1, True), (V3_7, 2, False)):
         outcome = liquidation_call(
-            (taken, owed), collateral=0, debt=1, offered=95_238_099, policy=policy
+            (taken, owed, owed), collateral=0, debt=1, offered=10**9, policy=policy
         )
         assert isinstance(outcome, Outcome)
         assert (outcome.after[0].collateral, outcome.after[0].pledged) == (left, pledged)
-        assert outcome.deficits[1] > 0
+        assert outcome.deficits == (0, 0, 95_238_099)
 
 
 def test_invalid_bonus() -> None:
