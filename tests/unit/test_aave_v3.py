@@ -15,7 +15,7 @@ from models.margin.result import Liquidation, Margin, Refusal, Verdict
 from models.margin.rulebook import Liquidate, Rulebook, load
 from models.margin.trigger import price_trigger, time_trigger
 from models.margin.venues.aave_v3_account import Position, account_data, overflows, position
-from models.margin.venues.aave_v3_liquidation import Outcome, liquidation_call
+from models.margin.venues.aave_v3_liquidation import Outcome, liquidation_call, most_repayable
 from models.margin.venues.aave_v3_terms import (
     POLICIES,
     V3_3,
@@ -162,6 +162,13 @@ def test_overflow_of_each_product() -> None:
     ):
         assert overflows((wide,), account_data((held,), V3_7))
     assert not overflows((held,), account_data((held,), V3_7))
+    assert not overflows((held._replace(collateral=2**128 - 1),), account_data((held,), V3_7))
+    fits = held._replace(collateral=14, price=MAX_UINT256 // 15)
+    assert not overflows((fits,), account_data((held,), V3_7))
+    edge = account_data((held,), V3_7)._replace(
+        weighted_threshold=MAX_UINT256 // WAD, debt=MAX_UINT256 % WAD
+    )
+    assert not overflows((held,), edge)
     rich = account_data((held._replace(collateral=2**127, price=2**70, threshold=10**4),), V3_7)
     assert overflows((held,), rich)
 
@@ -521,6 +528,28 @@ def test_few_units_left_are_no_collateral() -> None:
         assert isinstance(outcome, Outcome)
         assert (outcome.after[0].collateral, outcome.after[0].pledged) == (left, pledged)
         assert outcome.deficits == (0, 0, 95_238_099)
+
+
+@pytest.mark.parametrize(
+    ("held", "owed", "expected"),
+    [(2_000, 2_000, 1_000), (1_999, 2_000, 2_000), (2_000, 1_999, 1_999), (2_001, 2_001, 1_000)],
+)
+def test_small_positions_are_repaid_in_full(held: int, owed: int, expected: int) -> None:
+    """Half of the total debt, 2,000, is the limit only where both sides reach 2,000."""
+    taken, due = small_pair(V3_7, collateral=held, liquidity_index=RAY)
+    due = due._replace(debt=owed, borrow_index=RAY)
+    data = account_data((taken, due), V3_7)
+    data = data._replace(health_factor=95 * 10**16 + 1, debt=2_000 * 10**8)
+    assert most_repayable(data, taken, due, V3_7) == expected
+
+
+def test_half_of_the_debt_is_all_of_a_reserve() -> None:
+    """A reserve with exactly half of all debt is repaid in full, and no unit more."""
+    taken, due = small_pair(V3_7, unit=1, collateral=10**6)
+    due = due._replace(debt=2 * 10**21 + 1, borrow_index=RAY, unit=10**18)
+    data = account_data((taken, due, due), V3_7)._replace(health_factor=WAD - 1)
+    assert data.debt == 2 * (2_000 * 10**8 + 1)
+    assert most_repayable(data, taken, due, V3_7) == 2 * 10**21 + 1
 
 
 def test_invalid_bonus() -> None:

@@ -1,15 +1,19 @@
 """Caps, debt ceilings and borrowing restrictions of Aave v3, release by release."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from models.domain import Account, Leg, LegKind, Market
 from models.margin.fixed_point import RAY
 from models.margin.result import Refusal
 from models.margin.venues.aave_v3_limits import (
+    Headroom,
     borrow_headroom,
     borrow_refusal,
+    headroom,
     isolation_headroom,
     supply_headroom,
 )
@@ -115,3 +119,28 @@ def test_isolation_and_silos(policy: Policy, isolated: str | None, siloed: str |
     assert reason("SILOED", policy, borrowed=("SILOED",)) is None
     assert reason("SILOED", policy, borrowed=("PLAIN",)) == siloed
     assert reason("PLAIN", policy, borrowed=("SILOED",)) == siloed
+
+
+def test_headroom_of_an_account() -> None:
+    """The smaller of the cap and the ceiling limits borrowing; the cap limits supply."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    legs = (Leg(kind=LegKind.COLLATERAL, asset="ISOLATED", quantity=1),)
+    held = Account(id="a", venue="aave-v3", version="3.6", market="m", legs=legs)
+    state = {
+        "PLAIN.liquidity_index": RAY,
+        "PLAIN.borrow_index": RAY,
+        "PLAIN.scaled_supply": 1_500_000,
+        "PLAIN.scaled_debt": 100_000,
+        "ISOLATED.isolated_debt": 490,
+    }
+    market = Market(at=at, prices={}, state=state)
+    assert headroom("PLAIN", held, market, TERMS, V3_6) == Headroom(500_000, 109_999)
+    assert headroom("PLAIN", held, market, TERMS, V3_7) == Headroom(500_000, 900_000)
+    for name in state:
+        left = {other: value for other, value in state.items() if other != name}
+        refused = headroom("PLAIN", held, replace(market, state=left), TERMS, V3_6)
+        assert isinstance(refused, Refusal)
+    assert headroom("DAI", held, market, TERMS, V3_6) == Refusal("reserve_unknown", "DAI")
+    free = Terms(reserves={**TERMS.reserves, "PLAIN": replace(PLAIN, supply_cap=0, borrow_cap=0)})
+    empty = replace(market, state={})
+    assert headroom("PLAIN", held, empty, free, V3_7) == Headroom(None, None)

@@ -1,6 +1,9 @@
 """How much more an Aave v3 market takes: caps, debt ceilings, and who may borrow what.
 
 Amounts in smallest units of the asset unless said otherwise. None stands for no limit.
+`headroom` reads from `Market.state`, beside the indices, `{asset}.scaled_supply`,
+`{asset}.scaled_accrued` (to the treasury, unminted; 0 unless given), `{asset}.scaled_debt`
+and `{collateral}.isolated_debt` (hundredths of a token).
 
 References
 ----------
@@ -9,13 +12,83 @@ docs/3.7/mode-removal.md for what 3.7 dropped.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
+from models.domain import Account, LegKind, Market
 from models.margin.fixed_point import RAY
 from models.margin.result import Refusal
 from models.margin.venues.aave_v3_account import is_in
+from models.margin.venues.aave_v3_positions import index_now
 from models.margin.venues.aave_v3_terms import Policy, Reserve, Terms
 
 CEILING_DECIMALS = 2
+
+
+class Headroom(NamedTuple):
+    """What a market still takes of one asset and still lends of it, smallest units."""
+
+    supply: int | None
+    borrow: int | None
+
+
+def headroom(
+    asset: str, account: Account, market: Market, terms: Terms, policy: Policy
+) -> Headroom | Refusal:
+    """Return how much more of an asset one account may supply and borrow under the caps.
+
+    Health and loan to value are not looked at. What the state does not hold, and a cap or
+    a ceiling needs, is a refusal.
+    """
+    pledged = pledged_assets(account)
+    unknown = [name for name in (asset, *pledged) if name not in terms.reserves]
+    if unknown:
+        return Refusal("reserve_unknown", ", ".join(unknown))
+    reserve, state = terms.reserves[asset], market.state
+    income = index_now(market, asset, "liquidity", policy) if reserve.supply_cap else RAY
+    charge = index_now(market, asset, "borrow", policy) if reserve.borrow_cap else RAY
+    isolated = isolated_collateral(terms, pledged, policy)
+    needed = {
+        f"{asset}.scaled_supply": reserve.supply_cap > 0,
+        f"{asset}.scaled_debt": reserve.borrow_cap > 0,
+        f"{isolated}.isolated_debt": isolated is not None,
+    }
+    absent = [name for name, is_needed in needed.items() if is_needed and name not in state]
+    if absent:
+        return Refusal("totals_missing", ", ".join(absent))
+    if isinstance(income, Refusal):
+        return income
+    if isinstance(charge, Refusal):
+        return charge
+    scaled_debt = state.get(f"{asset}.scaled_debt", 0)
+    limits = [borrow_headroom(reserve, scaled_debt=scaled_debt, index=charge, policy=policy)]
+    if isolated is not None:
+        counted = state[f"{isolated}.isolated_debt"]
+        room = isolation_headroom(
+            terms.reserves[isolated],
+            isolated_debt=counted,
+            debt_decimals=reserve.decimals,
+            policy=policy,
+        )
+        limits.append(room)
+    supply = supply_headroom(
+        reserve,
+        scaled_supply=state.get(f"{asset}.scaled_supply", 0),
+        scaled_accrued=state.get(f"{asset}.scaled_accrued", 0),
+        index=income,
+        policy=policy,
+    )
+    return Headroom(supply, min((limit for limit in limits if limit is not None), default=None))
+
+
+def pledged_assets(account: Account) -> tuple[str, ...]:
+    """Return what the account uses as collateral."""
+    return tuple(
+        dict.fromkeys(
+            leg.asset
+            for leg in account.legs
+            if leg.kind is LegKind.COLLATERAL and leg.pledged and leg.quantity
+        )
+    )
 
 
 def supply_headroom(
