@@ -15,7 +15,12 @@ from models.margin.result import Liquidation, Margin, Refusal, Verdict
 from models.margin.rulebook import Liquidate, Rulebook, load
 from models.margin.trigger import price_trigger, time_trigger
 from models.margin.venues.aave_v3_account import Position, account_data, overflows, position
-from models.margin.venues.aave_v3_liquidation import Outcome, liquidation_call, most_repayable
+from models.margin.venues.aave_v3_liquidation import (
+    Outcome,
+    is_too_wide,
+    liquidation_call,
+    most_repayable,
+)
 from models.margin.venues.aave_v3_terms import (
     POLICIES,
     V3_3,
@@ -130,6 +135,15 @@ def test_missing_index(absent: str, reason: str) -> None:
     full = market()
     state = {name: value for name, value in full.state.items() if name != absent}
     assert judge("3.7", 1, replace(full, state=state)).reason == reason
+
+
+def test_index_of_zero_and_leg_of_zero() -> None:
+    """An index of zero is none; a leg of zero is nothing, and needs no price."""
+    assert judge("3.7", 1, market(WETH__liquidity_index=0)).reason == "liquidity_index_missing"
+    held = account("3.7", held=10 * WAD, owed=1)
+    empty = Leg(kind=LegKind.DEBT, asset="DAI", quantity=0)
+    judged = load("aave-v3", "3.7").margin(replace(held, legs=(*held.legs, empty)), market(), TERMS)
+    assert (judged.verdict, judged.prices) == (Verdict.SAFE, ("WETH", "USDC"))
 
 
 def test_missing_price_reserve_and_category() -> None:
@@ -550,6 +564,33 @@ def test_half_of_the_debt_is_all_of_a_reserve() -> None:
     data = account_data((taken, due, due), V3_7)._replace(health_factor=WAD - 1)
     assert data.debt == 2 * (2_000 * 10**8 + 1)
     assert most_repayable(data, taken, due, V3_7) == 2 * 10**21 + 1
+
+
+def test_health_of_one_is_refused_by_the_call_itself() -> None:
+    """Exactly 1 is not below the threshold; one unit of debt more is."""
+    taken, due = small_pair(V3_7, liquidity_index=RAY)
+    for debt, refused in ((500, True), (501, False)):
+        owed = due._replace(debt=debt, borrow_index=RAY)
+        found = liquidation_call((taken, owed), collateral=0, debt=1, offered=999, policy=V3_7)
+        assert isinstance(found, Refusal) == refused
+
+
+def test_no_bonus_is_valid() -> None:
+    """A bonus of exactly one seizes what the debt is worth."""
+    taken, due = small_pair(V3_7, bonus=10_000, price=10**12)
+    owed = due._replace(price=10**12)
+    found = liquidation_call((taken, owed), collateral=0, debt=1, offered=10, policy=V3_7)
+    assert isinstance(found, Outcome)
+    assert (found.to_liquidator, found.fee, found.bonus) == (10, 0, 0)
+
+
+def test_width_of_a_seizure() -> None:
+    """Both products that price a seizure may fill 256 bits, and not pass them."""
+    taken, due = small_pair(V3_7, price=1)
+    due = due._replace(price=1)
+    assert not is_too_wide(MAX_UINT256, MAX_UINT256, collateral=taken, debt=due)
+    assert is_too_wide(MAX_UINT256 + 1, 1, collateral=taken, debt=due)
+    assert is_too_wide(1, MAX_UINT256 + 1, collateral=taken, debt=due)
 
 
 def test_invalid_bonus() -> None:
