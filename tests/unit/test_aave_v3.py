@@ -14,6 +14,7 @@ from models.margin.fixed_point import MAX_UINT256, RAY, WAD
 from models.margin.result import Liquidation, Margin, Refusal, Verdict
 from models.margin.rulebook import Liquidate, Rulebook, load
 from models.margin.trigger import price_trigger, time_trigger
+from models.margin.venues import aave_v3
 from models.margin.venues.aave_v3_account import Position, account_data, overflows, position
 from models.margin.venues.aave_v3_liquidation import (
     Outcome,
@@ -253,6 +254,8 @@ def test_sentinel_holds_back_above_095(version: str) -> None:
     at_095 = judge(version, 1_660_000 * 10**6 // 95, down)
     assert at_095.reason == "PriceOracleSentinelCheckFailed"
     assert judge(version, 17_500 * 10**6, down).verdict is Verdict.LIQUIDATABLE
+    exactly = judge(version, 16_600 * 10**6, market(weth=1_900 * 10**8, liquidation_allowed=0))
+    assert exactly.reason == "PriceOracleSentinelCheckFailed"
     refused = liquidate(version, 17_000 * 10**6, down)
     assert isinstance(refused, Refusal)
     assert refused.reason == "PriceOracleSentinelCheckFailed"
@@ -319,6 +322,8 @@ def test_toxic() -> None:
     done = liquidate("3.7", 20_000 * 10**6, market(), repay=10_000 * 10**6)
     assert isinstance(done, Liquidation)
     assert done.is_toxic
+    same = judge("3.7", 10**9, market())
+    assert not aave_v3.is_worse(same, same)
 
 
 def test_accrual_from_the_last_update() -> None:

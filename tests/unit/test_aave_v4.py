@@ -11,6 +11,7 @@ from models.margin.fixed_point import MAX_UINT256, RAY, WAD
 from models.margin.result import Liquidation, Margin, Refusal, Verdict
 from models.margin.rulebook import Liquidate, Rulebook, load
 from models.margin.trigger import price_trigger
+from models.margin.venues import aave_v4
 from models.margin.venues.aave_v4_account import Hub, risk_premium
 from models.margin.venues.aave_v4_liquidation import (
     Collateral,
@@ -191,6 +192,13 @@ def test_liquidation_to_target() -> None:
     assert done.after.ratio.value is not None
     assert 105 * 10**16 <= done.after.ratio.value < 105 * 10**16 + 10**9
     assert not done.is_toxic
+
+
+def test_unchanged_health_is_not_toxic() -> None:
+    """Toxic means worse."""
+    same, worse = (judge(account(owed * 10**6), market()) for owed in (1_000, 2_000))
+    assert not aave_v4.is_worse(same, same)
+    assert aave_v4.is_worse(worse, same)
 
 
 def test_deficit() -> None:
