@@ -236,6 +236,7 @@ def test_order_of_refusals() -> None:
     assert refused.reason == "ReservePaused"
     for owed, request, reason in (
         (1, {"collateral_asset": "DAI"}, "HealthFactorNotBelowThreshold"),
+        (16_600 * 10**6, {"collateral_asset": "DAI"}, "HealthFactorNotBelowThreshold"),
         (17_000 * 10**6, {"collateral_asset": "DAI"}, "CollateralCannotBeLiquidated"),
         (17_000 * 10**6, {"collateral_asset": "USDC"}, "CollateralCannotBeLiquidated"),
         (17_000 * 10**6, {"debt_asset": "DAI"}, "SpecifiedCurrencyNotBorrowedByUser"),

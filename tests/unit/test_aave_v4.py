@@ -17,7 +17,9 @@ from models.margin.venues.aave_v4_liquidation import (
     Collateral,
     Curve,
     Debt,
+    debt_for_all,
     debt_to_liquidate,
+    debt_to_target,
     liquidation_amounts,
     liquidation_bonus,
 )
@@ -246,6 +248,21 @@ def test_premium_is_repaid_first() -> None:
     assert debt_to_liquidate(debt, offered=3, **wanted) == (0, 5 * RAY // 2)
     assert debt_to_liquidate(debt, offered=5, **wanted) == (2, 5 * RAY // 2)
     assert debt_to_liquidate(debt, target_ray=RAY // 2, offered=9) == (0, RAY)
+
+
+def test_debt_is_rounded_against_the_liquidator() -> None:
+    """A fraction of a debt unit, to reach the target or for all collateral, counts whole."""
+    debt = Debt(drawn=10, premium_ray=0, drawn_index=RAY, price=1, decimals=0)
+    wanted = {"factor": 8_000, "bonus": 10_500, "health_factor": 9 * 10**17, "target": WAD}
+    assert debt_to_target(debt, total_ray=1, **wanted) == 1
+    collateral = Collateral(
+        shares=2, hub=Hub(0, 0), price=1, decimals=0, factor=8_000, max_bonus=10_500, fee=0
+    )
+    # two units over 1.05 are 1.904761904761904761904761904762 rays of debt, rounded up
+    below = debt._replace(drawn_index=1_904_761_904_761_904_761_904_761_904)
+    assert debt_for_all(collateral, below, bonus=10_500) == (2, 2, 0)
+    above = debt._replace(drawn_index=1_904_761_904_761_904_761_904_761_905)
+    assert debt_for_all(collateral, above, bonus=10_500) == (2, 1, 0)
 
 
 def test_unreachable_target() -> None:
