@@ -20,6 +20,7 @@ from models.margin.venues.aave_v4_liquidation import (
     debt_for_all,
     debt_to_liquidate,
     debt_to_target,
+    leaves_collateral_dust,
     liquidation_amounts,
     liquidation_bonus,
 )
@@ -263,6 +264,20 @@ def test_debt_is_rounded_against_the_liquidator() -> None:
     assert debt_for_all(collateral, below, bonus=10_500) == (2, 2, 0)
     above = debt._replace(drawn_index=1_904_761_904_761_904_761_904_761_905)
     assert debt_for_all(collateral, above, bonus=10_500) == (2, 1, 0)
+
+
+def test_a_thousand_is_no_dust() -> None:
+    """What is left may be worth exactly 1,000, on both sides, and no unit less."""
+    debt = Debt(drawn=2_000 * 10**6, premium_ray=0, drawn_index=RAY, price=10**8, decimals=6)
+    half = 1_000 * 10**6
+    assert debt_to_liquidate(debt, target_ray=half * RAY, offered=10**12) == (half, 0)
+    more = (half + 1) * RAY
+    assert debt_to_liquidate(debt, target_ray=more, offered=10**12) == (2 * half, 0)
+    collateral = Collateral(
+        shares=2_000, hub=Hub(0, 0), price=10**8, decimals=0, factor=1, max_bonus=10_500, fee=0
+    )
+    found = [leaves_collateral_dust(collateral, taken) for taken in (1_000, 1_001, 1_999, 2_000)]
+    assert found == [False, True, True, False]
 
 
 def test_unreachable_target() -> None:
