@@ -278,6 +278,9 @@ def test_a_thousand_is_no_dust() -> None:
     )
     found = [leaves_collateral_dust(collateral, taken) for taken in (1_000, 1_001, 1_999, 2_000)]
     assert found == [False, True, True, False]
+    # the share left is worth one and a half units, of which one, at 500, counts
+    uneven = collateral._replace(hub=Hub(500_000, 0), price=500 * 10**8)
+    assert leaves_collateral_dust(uneven, 1_999)
 
 
 def test_unreachable_target() -> None:
