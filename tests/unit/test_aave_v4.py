@@ -171,6 +171,7 @@ def test_paused(asset: str) -> None:
         (17_000, {"collateral_asset": "USDC"}, "ReserveNotSupplied"),
         (17_000, {"debt_asset": "WETH"}, "ReserveNotBorrowed"),
         (10_000, {}, "HealthFactorNotBelowThreshold"),
+        (16_600, {}, "HealthFactorNotBelowThreshold"),
         (17_000, {"repay": 1}, None),
     ],
 )
