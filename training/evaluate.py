@@ -114,7 +114,9 @@ def _judge(
         "accounts": len({a for a, _ in pairs}),
         "episodes": len({pair for pair in pairs if np.isfinite(pair[1])}),
         "rungs": {
-            rung: metrics.summary(metrics.judge(scored.score, scored.probability, judged))
+            rung: metrics.summary(
+                metrics.judge(scored.score[usable], scored.probability[usable], judged)
+            )
             for rung, scored in rungs.items()
         },
     }
