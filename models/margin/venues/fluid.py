@@ -185,10 +185,15 @@ def raw_price(price: int, market: Market) -> int:
     return min(PRICE_CAP, price * supply // borrow)
 
 
+def limit_ratio(price: int, threshold: int) -> int:
+    """Return the ratio at a threshold (thousandths) of a raw price (27 decimals)."""
+    at_par = price * ONE_RATIO // ORACLE_SCALE
+    return at_par * threshold // THOUSAND
+
+
 def limit_tick(price: int, threshold: int) -> int:
     """Return the tick at a threshold (thousandths) of a raw price (27 decimals)."""
-    at_par = price * ONE_RATIO // ORACLE_SCALE
-    return tick_at_ratio(at_par * threshold // THOUSAND).tick
+    return tick_at_ratio(limit_ratio(price, threshold)).tick
 
 
 def borrow_tick(price: int, terms: Terms) -> int:
@@ -279,6 +284,16 @@ def margin(account: Account, market: Market, terms: Terms) -> Margin:
 def _judge(tick: int, collateral: int, *, price: Price, market: Market, terms: Terms) -> Margin:
     """Judge a tick, or raise OverflowError where the contract reverts."""
     raw = raw_price(price.value, market)
+    if limit_ratio(raw, terms.liquidation_threshold) < MIN_RATIO:
+        # Every debt is above such a limit, yet the venue has no tick for it and reverts.
+        own = Fraction(ratio_at_tick(tick) * collateral, ONE_RATIO)
+        return Margin(
+            verdict=Verdict.NOT_EXECUTABLE,
+            reason="ratio_out_of_range",
+            maintenance=Side(0, own),
+            ratio=Ratio("tick", tick, 0),
+            prices=(terms.collateral_asset,),
+        )
     limit = limit_tick(raw, terms.liquidation_threshold)
     verdict, reason = Verdict.SAFE, "at_or_below_liquidation_tick"
     if tick > limit_tick(raw, terms.liquidation_max_limit):
@@ -324,7 +339,7 @@ def liquidate(
     Amounts are tokens, not raw amounts. An absorbed position loses all collateral and all debt.
     """
     judged = margin(account, market, terms)
-    if judged.verdict is Verdict.UNEVALUABLE:
+    if judged.verdict in {Verdict.UNEVALUABLE, Verdict.NOT_EXECUTABLE}:
         return Refusal(judged.reason)
     if judged.verdict is Verdict.SAFE:
         return Refusal("not_above_liquidation_tick", f"{judged.ratio}")
