@@ -179,3 +179,37 @@ def test_one_tick_is_never_emptied() -> None:
     """Where all of the debt would go, the smallest unit stays."""
     taken = fluid.tick_liquidation(3000, ratio=2**96, end_ratio=2**95, per_debt=10**27)
     assert taken == fluid.Taken(debt=2999, collateral=3000)
+
+
+def test_par_is_tick_zero() -> None:
+    """A ratio of exactly one is tick 0, the unit below it tick -1."""
+    assert fluid.tick_at_ratio(2**96) == fluid.Perfect(tick=0, ratio=2**96)
+    assert fluid.tick_at_ratio(2**96 - 1).tick == -1
+
+
+def test_limits_round_down_in_the_venues_order() -> None:
+    """Liquidation converts the price before it takes the threshold, borrowing after."""
+    price = 1_234_567_890_123_456_789_012_345_679
+    assert fluid.limit_ratio(price, 853) == 83_434_101_254_855_402_820_323_715_515
+    assert fluid.borrow_ratio(price, 853) == 83_434_101_254_855_402_820_323_715_501
+    terms = replace(TERMS, liquidation_penalty=307)
+    assert fluid.collateral_per_debt(price, terms) == 834_867_007_513_803_068_375_607_921
+
+
+def test_tick_amounts_round_down() -> None:
+    """Debt and collateral of a tick are truncated, the collateral from the truncated debt."""
+    taken = fluid.tick_liquidation(
+        10**9 + 7, ratio=2**96 + 12345, end_ratio=2**95 + 777, per_debt=8 * 10**26 + 3
+    )
+    assert taken == fluid.Taken(debt=833_333_340, collateral=666_666_672)
+
+
+def test_ends_of_the_oracles_range() -> None:
+    """The highest price the venue takes and the lowest limit it has a tick for are judged."""
+    held = account(10**18, 10**17, tick=0)
+    assert fluid.margin(held, market(10**54), TERMS).verdict is Verdict.SAFE
+    least = -(-fluid.MIN_RATIO * 10**27 // 2**96)
+    at_par = replace(TERMS, liquidation_threshold=1000, liquidation_max_limit=1000)
+    assert fluid.limit_ratio(least, 1000) == fluid.MIN_RATIO
+    assert fluid.margin(held, market(least), at_par).verdict is Verdict.LIQUIDATABLE
+    assert fluid.margin(held, market(least - 1), at_par).verdict is Verdict.NOT_EXECUTABLE

@@ -196,10 +196,15 @@ def limit_tick(price: int, threshold: int) -> int:
     return tick_at_ratio(limit_ratio(price, threshold)).tick
 
 
+def borrow_ratio(price: int, factor: int) -> int:
+    """Return the ratio up to which one may borrow; the venue divides in another order."""
+    limited = price * factor // THOUSAND
+    return limited * ONE_RATIO // ORACLE_SCALE
+
+
 def borrow_tick(price: int, terms: Terms) -> int:
-    """Return the highest tick that borrowing may reach; the venue divides in another order."""
-    limited = price * terms.collateral_factor // THOUSAND
-    return tick_at_ratio(limited * ONE_RATIO // ORACLE_SCALE).tick
+    """Return the highest tick that borrowing may reach."""
+    return tick_at_ratio(borrow_ratio(price, terms.collateral_factor)).tick
 
 
 def collateral_per_debt(price: int, terms: Terms) -> int:
