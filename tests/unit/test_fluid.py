@@ -199,17 +199,35 @@ def test_limits_round_down_in_the_venues_order() -> None:
 def test_tick_amounts_round_down() -> None:
     """Debt and collateral of a tick are truncated, the collateral from the truncated debt."""
     taken = fluid.tick_liquidation(
-        10**9 + 7, ratio=2**96 + 12345, end_ratio=2**95 + 777, per_debt=8 * 10**26 + 3
+        10**30 + 7, ratio=2**96 + 12345, end_ratio=2**95 + 777, per_debt=8 * 10**26 + 3
     )
-    assert taken == fluid.Taken(debt=833_333_340, collateral=666_666_672)
+    assert taken == fluid.Taken(
+        debt=833_333_333_333_333_333_333_333_459_341,
+        collateral=666_666_666_666_666_666_666_666_769_972,
+    )
+
+
+def test_smallest_amounts_of_the_venues_arithmetic() -> None:
+    """Debt is padded by one part in 10^9 and one unit; raw prices are truncated."""
+    assert fluid.padded_debt(1) == 2
+    assert fluid.padded_debt(10**9) == 10**9 + 2
+    thirds = market(borrow_exchange_price=3 * 10**12)
+    assert fluid.raw_price(10, thirds) == 3
+    assert fluid.raw_price(10**54, market()) == 10**45
+    # The first ratio whose quotient is exactly one step.
+    assert fluid.tick_at_ratio(79_347_004_758_035_734_099_934_266_262).tick == 1
+    assert fluid.tick_at_ratio(79_347_004_758_035_734_099_934_266_261).tick == 0
+    for name in ("supply_exchange_price", "borrow_exchange_price"):
+        judged = fluid.margin(account(10**18, 1), market(**{name: 0}), TERMS)
+        assert judged.reason == "exchange_price_missing"
 
 
 def test_ends_of_the_oracles_range() -> None:
     """The highest price the venue takes and the lowest limit it has a tick for are judged."""
     held = account(10**18, 10**17, tick=0)
     assert fluid.margin(held, market(10**54), TERMS).verdict is Verdict.SAFE
-    least = -(-fluid.MIN_RATIO * 10**27 // 2**96)
-    at_par = replace(TERMS, liquidation_threshold=1000, liquidation_max_limit=1000)
-    assert fluid.limit_ratio(least, 1000) == fluid.MIN_RATIO
-    assert fluid.margin(held, market(least), at_par).verdict is Verdict.LIQUIDATABLE
-    assert fluid.margin(held, market(least - 1), at_par).verdict is Verdict.NOT_EXECUTABLE
+    least = 467_953_198
+    lowest = replace(TERMS, liquidation_threshold=1)
+    assert fluid.limit_ratio(least, 1) == fluid.MIN_RATIO
+    assert fluid.margin(held, market(least), lowest).verdict is Verdict.LIQUIDATABLE
+    assert fluid.margin(held, market(least - 1), lowest).verdict is Verdict.NOT_EXECUTABLE

@@ -166,6 +166,11 @@ def tick_at_ratio(ratio: int) -> Perfect:
     return Perfect(tick=~tick, ratio=ratio * factor // RISES[0])
 
 
+def padded_debt(debt: int) -> int:
+    """Return raw debt with the margin that the venue adds before it picks a tick."""
+    return debt * 1_000_000_001 // 1_000_000_000 + 1
+
+
 def stored_tick(collateral: int, debt: int) -> int:
     """Return the tick that the venue stores for raw amounts: the next above their ratio.
 
@@ -174,8 +179,7 @@ def stored_tick(collateral: int, debt: int) -> int:
     OverflowError
         When the ratio is outside the venue's range.
     """
-    padded = debt * 1_000_000_001 // 1_000_000_000 + 1
-    return tick_at_ratio(padded * ONE_RATIO // collateral).tick + 1
+    return tick_at_ratio(padded_debt(debt) * ONE_RATIO // collateral).tick + 1
 
 
 def raw_price(price: int, market: Market) -> int:
