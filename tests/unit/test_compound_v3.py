@@ -210,3 +210,11 @@ def test_store_front() -> None:
     refused = compound_v3.sale_refusal(1_000_000, TERMS)
     assert refused is not None
     assert refused.reason == "NotForSale"
+
+
+def test_interest_that_cannot_be_carried_is_said() -> None:
+    """Books older than the judgement are not judged as if they were fresh."""
+    stale = int(AT.timestamp()) - 1
+    old = market({**STATE, "updated_at": stale}, USDC=10**8, WETH=10**8)
+    judged = compound_v3.margin(account(1, WETH=1), old, TERMS)
+    assert (judged.verdict, judged.reason) == (Verdict.UNEVALUABLE, "accrual_unknown")

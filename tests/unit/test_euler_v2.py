@@ -214,3 +214,43 @@ def test_amounts_that_the_contract_cannot_hold() -> None:
     """Owed amounts are uint144, debts uint112, products uint256."""
     for held in (account(2**113, WETH=1), account(2**112, WETH=1), account(1, WETH=2**256)):
         assert euler_v2.margin(held, market(), TERMS).reason == "overflow"
+
+
+def test_interest_that_cannot_be_carried_is_said() -> None:
+    """Books older than the judgement are not judged as if they were fresh."""
+    stale = int(AT.timestamp()) - 1
+    old = market(interest_accumulator=RAY, updated_at=stale)
+    judged = euler_v2.margin(account(1, WETH=1), old, TERMS)
+    assert (judged.verdict, judged.reason) == (Verdict.UNEVALUABLE, "accrual_unknown")
+
+
+def test_roundings() -> None:
+    """Owed amounts, the accumulator and the score are truncated."""
+    assert euler_v2.current_owed(1, accumulator=RAY + 1, stored=RAY) == 1
+    assert euler_v2.accumulated(RAY + 1, rate=1, seconds=1) == RAY + 2
+    ratio = euler_v2.margin(account(700, WETH=1000), market(), TERMS).ratio
+    assert ratio is not None
+    assert ratio.value == 1_285_714_285_714_285_714
+
+
+def test_offer_at_its_limits() -> None:
+    """Collateral worth just what the debt buys is no limit, and the whole may be asked for."""
+    offer = euler_v2.best_offer(Side(90, 100), debt=100, balance=111, value=111, terms=TERMS)
+    assert offer == euler_v2.Offer(repay=100, take=111)
+    assert euler_v2.part_of(offer, 100) == offer
+    assert euler_v2.part_of(offer, 99) == euler_v2.Offer(repay=99, take=109)
+
+
+def test_nothing_accrues_in_no_time() -> None:
+    """Accrual to the same moment leaves the market as it was."""
+    rated = market(interest_accumulator=RAY, interest_rate=RAY)
+    assert euler_v2.accrue(rated, TERMS, AT) == rated
+
+
+def test_collateral_that_does_not_count_is_not_taken_without_a_price() -> None:
+    """Taking collateral needs its price even where its limit is zero."""
+    owing, priced = account(900, WETH=1000, OLD=5), market()
+    prices = {**priced.prices, "OLD": replace(priced.prices["OLD"], value=0)}
+    request = Liquidate(collateral_asset="OLD")
+    refused = euler_v2.liquidate(owing, replace(priced, prices=prices), TERMS, request)
+    assert refused == Refusal("price_not_positive", "OLD")

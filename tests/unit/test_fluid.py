@@ -151,9 +151,13 @@ def test_borrowing_is_judged_by_its_own_rate() -> None:
 def test_absorption_takes_everything() -> None:
     """Above the maximum limit the position is absorbed whole, in tokens at exchange prices."""
     held = account(10**18, 9 * 10**17, tick=-70)
-    found = fluid.liquidate(held, market(supply_exchange_price=10**12), TERMS, Liquidate())
+    grown = market(supply_exchange_price=10**12 + 1, borrow_exchange_price=10**12 + 7)
+    found = fluid.liquidate(
+        replace(held, legs=account(10**18 - 1, 10**15 + 1).legs), grown, TERMS, Liquidate()
+    )
     assert isinstance(found, Liquidation)
-    assert (found.repaid, found.seized) == ({"USDC": 9 * 10**17}, {"WETH": 10**18})
+    assert found.repaid == {"USDC": 1_000_000_000_007_001}
+    assert found.seized == {"WETH": 1_000_000_000_000_999_998}
     assert found.after is not None
     assert found.after.reason == "no_debt"
 

@@ -157,3 +157,11 @@ def test_refusals() -> None:
     safe = morpho_blue.liquidate(account(1000, 1), market(), TERMS, Liquidate())
     assert isinstance(safe, Refusal)
     assert safe.reason == "position is healthy"
+
+
+def test_interest_that_cannot_be_carried_is_said() -> None:
+    """Books older than the judgement are not judged as if they were fresh."""
+    stale = int(AT.timestamp()) - 1
+    old = market(updated_at=stale)
+    judged = morpho_blue.margin(account(1, 1), old, TERMS)
+    assert (judged.verdict, judged.reason) == (Verdict.UNEVALUABLE, "accrual_unknown")

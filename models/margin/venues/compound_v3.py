@@ -8,7 +8,8 @@ leg of the base asset a positive principal, any other collateral leg a balance.
 
 `Market.state`: `base_supply_index`, `base_borrow_index` (10^15), both as of `updated_at` (Unix
 seconds; the moment of judgement where absent); `total_supply_base`, `total_borrow_base`
-(principals, needed to carry the indices forward); `absorb_paused` (0 or 1).
+(principals, needed to carry the indices forward: an account is not judged later than
+`updated_at` without them); `absorb_paused` (0 or 1).
 
 References
 ----------
@@ -36,6 +37,7 @@ SECONDS_PER_YEAR = 31_536_000
 PRINCIPAL_BITS = 104
 BALANCE_BITS = 128
 INDEX_BITS = 64
+CARRIED = {"total_supply_base", "total_borrow_base", "base_supply_index", "base_borrow_index"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,10 +314,9 @@ def accrue(market: Market, terms: Terms, at: datetime) -> Market:
     now = int(at.timestamp())
     state = market.state
     elapsed = now - state.get("updated_at", int(market.at.timestamp()))
-    known = {"total_supply_base", "total_borrow_base", "base_supply_index", "base_borrow_index"}
-    if elapsed <= 0 or not known <= state.keys():
+    if elapsed <= 0 or terms.supply_rate is None or terms.borrow_rate is None:
         return replace(market, at=at)
-    if terms.supply_rate is None or terms.borrow_rate is None:
+    if not state.keys() >= CARRIED:
         return replace(market, at=at)
     utilisation = utilisation_of(state)
     grown = {}
@@ -356,6 +357,10 @@ def fault_of(position: Position, market: Market, terms: Terms) -> str | None:
     for name in ("base_supply_index", "base_borrow_index"):
         if market.state.get(name, 0) <= 0:
             return "index_missing"
+    now = int(market.at.timestamp())
+    is_known = market.state.keys() >= CARRIED and terms.supply_rate and terms.borrow_rate
+    if market.state.get("updated_at", now) < now and not is_known:
+        return "accrual_unknown"
     return None
 
 

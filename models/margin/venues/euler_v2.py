@@ -10,8 +10,8 @@ when the debt was last stored (absent: the debt is as of now); `last_status_chec
 is when the account last passed its check, which starts the cool-off.
 
 `Market.state`: `interest_accumulator` (ray) as of `updated_at` (Unix seconds; the moment of
-judgement where absent), `interest_rate` (ray per second, 0 where absent), `liquidate_paused`
-(0 or 1).
+judgement where absent), `interest_rate` (ray per second; without it an account is not judged
+later than `updated_at`), `liquidate_paused` (0 or 1).
 
 New borrowing is judged at bid against ask and must be covered by more than the debt;
 liquidation is judged at mid prices and is open at equality.
@@ -262,11 +262,9 @@ def accrue(market: Market, terms: Terms, at: datetime) -> Market:  # noqa: ARG00
     now = int(at.timestamp())
     state = market.state
     elapsed = now - state.get("updated_at", int(market.at.timestamp()))
-    if elapsed <= 0 or "interest_accumulator" not in state:
+    if elapsed <= 0 or not {"interest_accumulator", "interest_rate"} <= state.keys():
         return replace(market, at=at)
-    grown = accumulated(
-        state["interest_accumulator"], rate=state.get("interest_rate", 0), seconds=elapsed
-    )
+    grown = accumulated(state["interest_accumulator"], rate=state["interest_rate"], seconds=elapsed)
     carried = {**state, "interest_accumulator": grown, "updated_at": now}
     return replace(market, at=at, state=carried)
 
@@ -319,7 +317,9 @@ def fault_of(account: Account, market: Market, needed: tuple[str, ...]) -> str |
     stored = account.options.get("interest_accumulator")
     if stored is not None and (stored <= 0 or "interest_accumulator" not in market.state):
         return "interest_accumulator_missing"
-    return None
+    now = int(market.at.timestamp())
+    is_stale = market.state.get("updated_at", now) < now
+    return "accrual_unknown" if is_stale else None
 
 
 def margin(account: Account, market: Market, terms: Terms) -> Margin:

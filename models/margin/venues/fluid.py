@@ -32,7 +32,7 @@ from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verd
 from models.margin.rulebook import Liquidate, Rulebook
 
 ORACLE_DECIMALS = 27
-ORACLE_SCALE = 10**ORACLE_DECIMALS
+ORACLE_SCALE: int = 10**ORACLE_DECIMALS
 MAX_ORACLE_PRICE = 10**54
 MIN_OPERATE_PRICE = 10**9
 PRICE_CAP = 10**45

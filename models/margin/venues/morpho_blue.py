@@ -8,9 +8,9 @@ borrow shares too.
 
 `Market.state`: `total_supply_assets`, `total_borrow_assets` (smallest units of the loan
 asset) and `total_borrow_shares`, as of `updated_at` (Unix seconds; the moment of judgement
-where absent); `borrow_rate_per_second` (wad, 0 where absent), held constant when carried
-forward: how the rate model moves it is not part of these rules. `total_supply_shares` is
-carried only for the fee and may be absent.
+where absent); `borrow_rate_per_second` (wad), held constant when carried forward: how the
+rate model moves it is not part of these rules, and without it a position is not judged later
+than `updated_at`. `total_supply_shares` is carried only for the fee and may be absent.
 
 References
 ----------
@@ -29,12 +29,13 @@ from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.toxicity import is_toxic
 
 ORACLE_DECIMALS = 36
-ORACLE_SCALE = 10**ORACLE_DECIMALS
+ORACLE_SCALE: int = 10**ORACLE_DECIMALS
 VIRTUAL_SHARES = 10**6
 VIRTUAL_ASSETS = 1
 LIQUIDATION_CURSOR = 3 * 10**17
 MAX_INCENTIVE = 115 * 10**16
 STORED_BITS = 128
+RATE = "borrow_rate_per_second"
 TOTALS = ("total_supply_assets", "total_borrow_assets", "total_borrow_shares")
 
 
@@ -259,9 +260,9 @@ def accrue(market: Market, terms: Terms, at: datetime) -> Market:
     now = int(at.timestamp())
     state = market.state
     elapsed = now - state.get("updated_at", int(market.at.timestamp()))
-    if elapsed <= 0 or not set(TOTALS) <= state.keys():
+    if elapsed <= 0 or not {*TOTALS, RATE} <= state.keys():
         return replace(market, at=at)
-    growth = compounded(state.get("borrow_rate_per_second", 0), elapsed)
+    growth = compounded(state[RATE], elapsed)
     interest = mul_div_down(state["total_borrow_assets"], growth, WAD)
     carried = {
         **state,
@@ -290,6 +291,15 @@ def position_of(account: Account) -> Position:
     return Position(collateral=held, borrow_shares=owed)
 
 
+def fault_of(market: Market) -> str | None:
+    """Return why the debt behind shares is not known, if it is not."""
+    if not set(TOTALS) <= market.state.keys():
+        return "totals_missing"
+    now = int(market.at.timestamp())
+    is_stale = market.state.get("updated_at", now) < now
+    return "accrual_unknown" if is_stale and RATE not in market.state else None
+
+
 def margin(account: Account, market: Market, terms: Terms) -> Margin:
     """Judge one position with interest carried to the moment of judgement."""
     position = position_of(account)
@@ -307,8 +317,9 @@ def margin(account: Account, market: Market, terms: Terms) -> Margin:
     if price is None or price.value <= 0:
         reason = "price_missing" if price is None else "price_not_positive"
         return Margin(verdict=Verdict.UNEVALUABLE, reason=reason, prices=(asset,))
-    if not set(TOTALS) <= market.state.keys():
-        return Margin(verdict=Verdict.UNEVALUABLE, reason="totals_missing", prices=(asset,))
+    fault = fault_of(market)
+    if fault is not None:
+        return Margin(verdict=Verdict.UNEVALUABLE, reason=fault, prices=(asset,))
     try:
         side = side_of(position, accrue(market, terms, market.at), terms)
     except OverflowError:
