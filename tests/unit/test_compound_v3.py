@@ -218,3 +218,42 @@ def test_interest_that_cannot_be_carried_is_said() -> None:
     old = market({**STATE, "updated_at": stale}, USDC=10**8, WETH=10**8)
     judged = compound_v3.margin(account(1, WETH=1), old, TERMS)
     assert (judged.verdict, judged.reason) == (Verdict.UNEVALUABLE, "accrual_unknown")
+
+
+def test_roundings() -> None:
+    """Values, factors, debts and the ratio are truncated."""
+    held = account(3, WETH=10**18 - 1)
+    judged = compound_v3.margin(held, market(USDC=10**8 + 1, WETH=1000 * 10**8), TERMS)
+    assert judged.maintenance == Side(89_999_999_999, 300)
+    assert judged.initial == Side(79_999_999_999, 300)
+    assert judged.ratio is not None
+    assert judged.ratio.value == 299_999_999_996_666_666_666_666_666
+    indices = {"supply_index": 10**15 + 1, "borrow_index": 10**15 + 1}
+    assert compound_v3.present_value(7, **indices) == 7
+    assert compound_v3.present_value(-7, **indices) == -7
+
+
+def test_part_that_is_not_credited_rounds_up() -> None:
+    """What the account is not credited is what its truncated credit leaves."""
+    held = account(910_000_000, WETH=10**18 - 1)
+    found = compound_v3.liquidate(held, market(USDC=10**8, WETH=1000 * 10**8), TERMS, Liquidate())
+    assert isinstance(found, Liquidation)
+    assert found.protocol_fee == {"WETH": 50_000_000_000_000_000}
+
+
+def test_utilisation_is_truncated() -> None:
+    """Both totals are truncated at their indices, and so is their quotient."""
+    state = {
+        "base_supply_index": 10**15 + 1,
+        "base_borrow_index": 10**15 + 10**9,
+        "total_supply_base": 3_000_001,
+        "total_borrow_base": 1_000_001,
+    }
+    assert compound_v3.utilisation_of(state) == 333_333_888_888_703_703
+    assert compound_v3.utilisation_of({**state, "total_supply_base": 0}) == 0
+
+
+def test_nothing_accrues_in_no_time() -> None:
+    """Accrual to the same moment leaves the market as it was."""
+    full = {**STATE, "total_supply_base": 2, "total_borrow_base": 1}
+    assert compound_v3.accrue(market(full), TERMS, AT) == market(full)

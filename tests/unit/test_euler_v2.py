@@ -254,3 +254,18 @@ def test_collateral_that_does_not_count_is_not_taken_without_a_price() -> None:
     request = Liquidate(collateral_asset="OLD")
     refused = euler_v2.liquidate(owing, replace(priced, prices=prices), TERMS, request)
     assert refused == Refusal("price_not_positive", "OLD")
+
+
+def test_bonus_is_what_exceeds_the_value_repaid() -> None:
+    """945 repaid are worth 945 and a fraction of the collateral: 946 of the 1,000 taken."""
+    found = euler_v2.liquidate(account(950, WETH=1000), market(WAD - 1), TERMS, Liquidate())
+    assert isinstance(found, Liquidation)
+    assert (found.repaid, found.seized) == ({"USDC": 945}, {"WETH": 1000})
+    assert found.bonus == {"WETH": 54}
+
+
+def test_stored_accumulator_of_zero() -> None:
+    """A stored accumulator is never zero; one that is cannot be divided by."""
+    owing = account(800, {"interest_accumulator": 0}, WETH=1000)
+    judged = euler_v2.margin(owing, market(interest_accumulator=RAY), TERMS)
+    assert judged.reason == "interest_accumulator_missing"

@@ -165,3 +165,32 @@ def test_interest_that_cannot_be_carried_is_said() -> None:
     old = market(updated_at=stale)
     judged = morpho_blue.margin(account(1, 1), old, TERMS)
     assert (judged.verdict, judged.reason) == (Verdict.UNEVALUABLE, "accrual_unknown")
+
+
+def test_bonus_is_what_exceeds_the_value_repaid() -> None:
+    """2,401 repaid at a price of 3 are worth 800 and a third: 801 of the 851 taken."""
+    found = morpho_blue.liquidate(
+        account(1000, 2401 * 10**6), market(3 * 10**36), TERMS, Liquidate()
+    )
+    assert isinstance(found, Liquidation)
+    assert (found.repaid, found.seized) == ({"USDC": 2401}, {"WETH": 851})
+    assert found.bonus == {"WETH": 50}
+
+
+def test_nothing_accrues_in_no_time() -> None:
+    """Accrual to the same moment leaves the market as it was."""
+    rated = market(borrow_rate_per_second=10**15)
+    assert morpho_blue.accrue(rated, TERMS, AT) == rated
+
+
+def test_bad_debt_beyond_what_is_supplied_reverts() -> None:
+    """The suppliers can lose all they have, but not more."""
+    position = morpho_blue.Position(collateral=500, borrow_shares=801 * 10**6)
+    totals = replace(morpho_blue.totals_of(STATE), supply_assets=330)
+    all_lost = morpho_blue.seize(position, totals, price=10**36, lltv=TERMS.lltv, seized=500)
+    assert isinstance(all_lost, morpho_blue.Seizure)
+    assert (all_lost.bad_debt, all_lost.totals.supply_assets) == (330, 0)
+    more = replace(totals, supply_assets=329)
+    refused = morpho_blue.seize(position, more, price=10**36, lltv=TERMS.lltv, seized=500)
+    assert isinstance(refused, Refusal)
+    assert refused.reason == "underflow"
