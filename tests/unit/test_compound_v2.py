@@ -145,3 +145,62 @@ def test_amounts_beyond_uint256_are_unevaluable() -> None:
     """Where a product leaves uint256 the venue reverts."""
     judged = compound_v2.margin(account(2**255, 2**255), market(), TERMS)
     assert (judged.verdict, judged.reason) == (Verdict.UNEVALUABLE, "overflow")
+
+
+def test_health_is_truncated() -> None:
+    """75,000 over 70,000 has no end of digits."""
+    ratio = compound_v2.margin(account(100, 70_000), market(), TERMS).ratio
+    assert ratio is not None
+    assert ratio.value == 1_071_428_571_428_571_428
+
+
+def test_largest_repay_at_its_limits() -> None:
+    """The last unit whose truncated seizure is still there may be repaid."""
+    pair = compound_v2.Pair(
+        debt="DAI",
+        collateral="ETH",
+        borrowed=10**9,
+        tokens=10,
+        debt_price=WAD,
+        collateral_price=WAD,
+        exchange_rate=3 * WAD,
+    )
+    most = compound_v2.largest_repay(pair, TERMS)
+    assert most == 30
+    assert compound_v2.tokens_to_seize(most, pair, TERMS) == 10
+    assert compound_v2.tokens_to_seize(most + 1, pair, TERMS) == 11
+
+
+def test_collateral_that_was_not_entered_needs_its_price_too() -> None:
+    """Seizing from a market outside the account's own asks for that market's price."""
+    owing = account(100, 80_000)
+    other = Leg(kind=LegKind.COLLATERAL, asset="UNI", quantity=5, pledged=False)
+    held = replace(owing, legs=(*owing.legs, other))
+    where = market()
+    prices = {**where.prices, "UNI": replace(where.prices["ETH"], value=0)}
+    terms = replace(TERMS, collateral_factors={**TERMS.collateral_factors, "UNI": 0})
+    request = Liquidate(collateral_asset="UNI", repay=1)
+    for priced in (where, replace(where, prices=prices)):
+        refused = compound_v2.liquidate(held, priced, terms, request)
+        assert isinstance(refused, Refusal)
+        assert refused.reason == "PRICE_ERROR"
+
+
+def test_ctoken_worth_nothing_cannot_be_seized() -> None:
+    """A cToken worth one unit can be seized; one worth less makes the venue divide by zero."""
+    owing, worth_one = account(100, 80_000), market(1)
+    assert isinstance(compound_v2.pair_of(owing, worth_one, TERMS, Liquidate()), compound_v2.Pair)
+    less = replace(worth_one, state={"ETH.exchange_rate": WAD - 1})
+    refused = compound_v2.liquidate(owing, less, TERMS, Liquidate())
+    assert isinstance(refused, Refusal)
+    assert refused.reason == "division by zero"
+
+
+def test_exchange_rate_that_is_not_known() -> None:
+    """cTokens without an exchange rate are not valued at zero."""
+    for state in ({}, {"ETH.exchange_rate": 0}):
+        judged = compound_v2.margin(account(100, 1), replace(market(), state=state), TERMS)
+        assert (judged.verdict, judged.reason) == (
+            Verdict.UNEVALUABLE,
+            "exchange_rate_missing",
+        )

@@ -194,3 +194,10 @@ def test_bad_debt_beyond_what_is_supplied_reverts() -> None:
     refused = morpho_blue.seize(position, more, price=10**36, lltv=TERMS.lltv, seized=500)
     assert isinstance(refused, Refusal)
     assert refused.reason == "underflow"
+
+
+def test_health_factor_is_truncated() -> None:
+    """800 over 700 has no end of digits."""
+    ratio = morpho_blue.margin(account(1000, 700 * 10**6), market(), TERMS).ratio
+    assert ratio is not None
+    assert ratio.value == 1_142_857_142_857_142_857
