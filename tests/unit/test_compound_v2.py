@@ -197,7 +197,7 @@ def test_ctoken_worth_nothing_cannot_be_seized() -> None:
 
 
 def test_exchange_rate_that_is_not_known() -> None:
-    """cTokens without an exchange rate are not valued at zero."""
+    """Tokens without an exchange rate are not valued at zero."""
     for state in ({}, {"ETH.exchange_rate": 0}):
         judged = compound_v2.margin(account(100, 1), replace(market(), state=state), TERMS)
         assert (judged.verdict, judged.reason) == (

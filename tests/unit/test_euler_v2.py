@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from models.domain import Account, Leg, LegKind, Market, Price
 from models.margin.result import Liquidation, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate
+from models.margin.trigger import time_trigger
 from models.margin.venues import euler_v2
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -269,3 +270,23 @@ def test_stored_accumulator_of_zero() -> None:
     owing = account(800, {"interest_accumulator": 0}, WETH=1000)
     judged = euler_v2.margin(owing, market(interest_accumulator=RAY), TERMS)
     assert judged.reason == "interest_accumulator_missing"
+
+
+def test_ramp_has_a_time_trigger() -> None:
+    """The second at which the ramp alone flips the verdict is found exactly."""
+    ramp = euler_v2.Ltv(
+        borrow=7000,
+        liquidation=8000,
+        initial_liquidation=9000,
+        target_timestamp=NOW + 1000,
+        ramp_duration=1000,
+    )
+    found = time_trigger(
+        euler_v2.RULEBOOKS[0],
+        account(850, WETH=1000),
+        market(),
+        replace(TERMS, collaterals={"WETH": ramp}),
+        until=AT + timedelta(days=1),
+    )
+    assert found is not None
+    assert found.at == AT + timedelta(seconds=491)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from models.domain import Account, Leg, LegKind, Market, Price
 from models.margin.result import Liquidation, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate
+from models.margin.trigger import time_trigger
 from models.margin.venues import morpho_blue
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -201,3 +202,18 @@ def test_health_factor_is_truncated() -> None:
     ratio = morpho_blue.margin(account(1000, 700 * 10**6), market(), TERMS).ratio
     assert ratio is not None
     assert ratio.value == 1_142_857_142_857_142_857
+
+
+def test_interest_has_a_time_trigger() -> None:
+    """The second at which interest alone flips the verdict is found exactly."""
+    rated = market(borrow_rate_per_second=10**15)
+    found = time_trigger(
+        morpho_blue.RULEBOOKS[0],
+        account(1000, 790 * 10**6),
+        rated,
+        TERMS,
+        until=AT + timedelta(days=1),
+    )
+    assert found is not None
+    # e^(0.012) · 790 is 799.5, rounded up 800; e^(0.013) · 790 is more.
+    assert found.at == AT + timedelta(seconds=13)
