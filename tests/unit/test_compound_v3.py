@@ -257,3 +257,20 @@ def test_nothing_accrues_in_no_time() -> None:
     """Accrual to the same moment leaves the market as it was."""
     full = {**STATE, "total_supply_base": 2, "total_borrow_base": 1}
     assert compound_v3.accrue(market(full), TERMS, AT) == market(full)
+
+
+def test_rates_are_truncated() -> None:
+    """At full utilisation a fifth of the steep slope is added, truncated."""
+    assert TERMS.borrow_rate is not None
+    assert compound_v3.per_second(TERMS.borrow_rate, WAD) == 8_141_958_396
+    assert compound_v3.per_second(TERMS.borrow_rate, 8 * 10**17) == 1_800_000_000
+
+
+def test_discount_is_truncated() -> None:
+    """A discount of a third of the penalty is cut to 18 digits before it is taken off."""
+    weth = replace(TERMS.collaterals[0], liquidation_factor=950_000_000_000_000_001)
+    terms = replace(TERMS, collaterals=(weth,), store_front_price_factor=333_333_333_333_333_333)
+    bought = compound_v3.quote_collateral(
+        10**30, asset="WETH", prices={"USDC": 10**8, "WETH": 10**30}, terms=terms
+    )
+    assert bought == 101_694_915_254_237_288_066
