@@ -274,3 +274,9 @@ def test_discount_is_truncated() -> None:
         10**30, asset="WETH", prices={"USDC": 10**8, "WETH": 10**30}, terms=terms
     )
     assert bought == 101_694_915_254_237_288_066
+
+
+def test_yearly_rates_are_cut_to_whole_units_a_second() -> None:
+    """A rate of one unit a second and a bit per year is one unit a second."""
+    rate = compound_v3.Kink(base=31_536_001, slope_low=31_535_999, slope_high=0, kink=WAD)
+    assert compound_v3.per_second(rate, WAD) == 1
