@@ -280,3 +280,11 @@ def test_yearly_rates_are_cut_to_whole_units_a_second() -> None:
     """A rate of one unit a second and a bit per year is one unit a second."""
     rate = compound_v3.Kink(base=31_536_001, slope_low=31_535_999, slope_high=0, kink=WAD)
     assert compound_v3.per_second(rate, WAD) == 1
+
+
+def test_slopes_are_truncated_on_both_sides_of_the_kink() -> None:
+    """Three a second at half utilisation is one and a half, cut to one."""
+    half = 5 * 10**17
+    rate = compound_v3.Kink(base=0, slope_low=3 * 31_536_000, slope_high=0, kink=half)
+    assert compound_v3.per_second(rate, half) == 1
+    assert compound_v3.per_second(rate, half + 1) == 1
