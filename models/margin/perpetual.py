@@ -6,6 +6,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from models.domain import Account, Leg, LegKind, Market
+from models.margin.result import Margin, Ratio, Side, Verdict
 
 Tiers = tuple["Tier", ...]
 
@@ -244,3 +245,64 @@ def leverage_of(options: Mapping[str, int], asset: str) -> int | None:
     """Return the leverage chosen for an instrument (`{asset}.leverage`), if stated."""
     leverage = options.get(f"{asset}.leverage")
     return leverage if leverage and leverage > 0 else None
+
+
+def marks_of(positions: Iterable[Position], market: Market) -> dict[str, Fraction]:
+    """Return the mark price of every instrument held; each must have one."""
+    return {one.asset: market.prices[one.asset].exact for one in positions}
+
+
+def initial_margin(
+    account: Account, positions: Sequence[Position], marks: Mapping[str, Fraction]
+) -> Fraction | None:
+    """Return the margin for the leverages chosen; None where one is not stated."""
+    total = Fraction(0)
+    for one in positions:
+        leverage = leverage_of(account.options, one.asset)
+        if leverage is None:
+            return None
+        total += one.notional(marks[one.asset]) / leverage
+    return total
+
+
+def judge(equity: Fraction, needed: Fraction, positions: Sequence[Position]) -> tuple[Verdict, str]:
+    """Return the verdict with its reason; no venue states whether equality liquidates."""
+    if not positions:
+        return Verdict.SAFE, "no_position"
+    if equity > needed:
+        return Verdict.SAFE, "above_maintenance_margin"
+    if equity < needed:
+        return Verdict.LIQUIDATABLE, "below_maintenance_margin"
+    return Verdict.LIQUIDATABLE, "at_maintenance_margin_strictness_not_established"
+
+
+def judged_margin(
+    account: Account,
+    positions: Sequence[Position],
+    marks: Mapping[str, Fraction],
+    *,
+    needed: Fraction,
+    ratio: str,
+) -> Margin:
+    """Return the rules' answer for an account whose requirement is known.
+
+    Parameters
+    ----------
+    marks
+        Price by instrument, quote units.
+    needed
+        Maintenance requirement of all positions, quote units.
+    ratio
+        What the venue calls requirement / equity.
+    """
+    equity = cash_of(account) + sum(one.pnl(marks[one.asset]) for one in positions)
+    first = initial_margin(account, positions, marks)
+    verdict, reason = judge(equity, needed, positions)
+    return Margin(
+        verdict=verdict,
+        reason=reason,
+        maintenance=Side(equity, needed),
+        initial=None if first is None else Side(equity, first),
+        ratio=Ratio(ratio, needed / equity if equity > 0 else None, 0),
+        prices=tuple(marks),
+    )

@@ -20,7 +20,7 @@ Bybit help centre, liquidation price under isolated mode, page of 2024-09-10; OK
 formula as recorded in cex_liquidation_price.json.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
@@ -33,15 +33,16 @@ from models.margin.perpetual import (
     Tiers,
     by_side,
     cash_of,
-    leverage_of,
+    judged_margin,
     maintenance_margin,
+    marks_of,
     nearest,
     positions_of,
     surplus_roots,
     unevaluable_reason,
 )
 from models.margin.perpetual import bankruptcy_price as bankruptcy_of
-from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
+from models.margin.result import Liquidation, Margin, Refusal, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 
 
@@ -119,55 +120,19 @@ def requirement(one: Position, *, mark: Fraction, terms: Terms, policy: Policy) 
     return maintenance_margin(tiers_of(terms, one.asset), notional)
 
 
-def initial_margin(
-    account: Account, positions: Sequence[Position], marks: Mapping[str, Fraction]
-) -> Fraction | None:
-    """Return the margin for the leverages chosen; None where one is not stated."""
-    total = Fraction(0)
-    for one in positions:
-        leverage = leverage_of(account.options, one.asset)
-        if leverage is None:
-            return None
-        total += one.notional(marks[one.asset]) / leverage
-    return total
-
-
 def margin(account: Account, market: Market, terms: Terms, *, policy: Policy) -> Margin:
     """Judge one account at the mark prices."""
     positions = positions_of(account, by_side)
-    names = tuple(dict.fromkeys(one.asset for one in positions))
     reason = fault_of(account, market, terms, policy)
     if reason is not None:
+        names = tuple(dict.fromkeys(one.asset for one in positions))
         return Margin(verdict=Verdict.UNEVALUABLE, reason=reason, prices=names)
-    marks = {name: market.prices[name].exact for name in names}
-    balance = cash_of(account) + sum(one.pnl(marks[one.asset]) for one in positions)
+    marks = marks_of(positions, market)
     needed = sum(
         (requirement(one, mark=marks[one.asset], terms=terms, policy=policy) for one in positions),
         Fraction(0),
     )
-    first = initial_margin(account, positions, marks)
-    verdict, reason = judge(balance, needed, positions)
-    return Margin(
-        verdict=verdict,
-        reason=reason,
-        maintenance=Side(balance, needed),
-        initial=None if first is None else Side(balance, first),
-        ratio=Ratio("Margin Ratio", needed / balance if balance > 0 else None, 0),
-        prices=names,
-    )
-
-
-def judge(
-    balance: Fraction, needed: Fraction, positions: Sequence[Position]
-) -> tuple[Verdict, str]:
-    """Return the verdict on a margin balance with its reason."""
-    if not positions:
-        return Verdict.SAFE, "no_position"
-    if balance > needed:
-        return Verdict.SAFE, "above_maintenance_margin"
-    if balance < needed:
-        return Verdict.LIQUIDATABLE, "below_maintenance_margin"
-    return Verdict.LIQUIDATABLE, "at_maintenance_margin_strictness_not_established"
+    return judged_margin(account, positions, marks, needed=needed, ratio="Margin Ratio")
 
 
 def _elsewhere(
