@@ -174,7 +174,7 @@ def price_fault(market: Market, assets: Iterable[str]) -> str | None:
 def surplus_roots(
     positions: Sequence[Position], tiers: Tiers, *, free: Fraction
 ) -> tuple[Fraction, ...]:
-    """Return every positive price at which equity equals the requirement, ascending.
+    """Return every positive price at which equity meets the requirement, ascending.
 
     Equity less requirement is a straight line between the prices at which some position
     enters another bracket, so each piece is solved on its own and exactly: the bracket is
@@ -185,7 +185,7 @@ def surplus_roots(
     positions
         Holdings of the one instrument whose price moves.
     tiers
-        Its brackets, continuous (see `discontinuities`).
+        Its brackets; a floor at which the requirement jumps past equity is an answer too.
     free
         Cash and profit elsewhere less the requirement elsewhere, quote units.
     """
@@ -199,24 +199,37 @@ def surplus_roots(
         }
     )
     lows = [Fraction(0), *edges]
+    lines = [_line(positions, tiers, free=free, at=low) for low in lows]
     found = []
-    for low, high in zip(lows, [*edges, None], strict=True):
-        root = _root(positions, tiers, free=free, at=low)
-        if root is not None and 0 < root >= low and (high is None or root < high):
+    before = lines[0]
+    for low, high, (slope, level) in zip(lows, [*edges, None], lines, strict=True):
+        if low and _is_jump(before, (slope, level), at=low):
+            found.append(low)
+        before = slope, level
+        root = -level / slope if slope else Fraction(0)
+        if 0 < root >= low and (high is None or root < high):
             found.append(root)
-    return tuple(found)
+    return tuple(dict.fromkeys(found))
 
 
-def _root(
+def _line(
     positions: Sequence[Position], tiers: Tiers, *, free: Fraction, at: Fraction
-) -> Fraction | None:
-    """Solve the piece that starts at price `at`; None when it is level."""
+) -> tuple[Fraction, Fraction]:
+    """Return slope and level of the surplus on the piece that starts at price `at`."""
     slope, level = Fraction(0), free
     for one in positions:
         tier = tier_at(tiers, one.notional(at))
         slope += one.quantity - abs(one.quantity) * tier.rate
         level += tier.deduction - one.cost
-    return -level / slope if slope else None
+    return slope, level
+
+
+def _is_jump(
+    before: tuple[Fraction, Fraction], after: tuple[Fraction, Fraction], *, at: Fraction
+) -> bool:
+    """Return whether the sign changes between two pieces, as only gaps in a table allow."""
+    left, right = (slope * at + level for slope, level in (before, after))
+    return (left <= 0) != (right <= 0)
 
 
 def nearest(roots: Sequence[Fraction], price: Fraction) -> Fraction | None:
