@@ -11,7 +11,7 @@ from models.margin.venues.flat_margin import notional_value, required_margin
 FILE = "nautilus_margin.json"
 
 
-@pytest.mark.parametrize("case", cases("nautilus_margin.json", "vectors"))
+@pytest.mark.parametrize("case", cases(FILE, "vectors"))
 def test_required_margin(case: dict[str, Any]) -> None:
     """Initial and maintenance margin equal the engine's, to its currency's digits."""
     inputs, expected = case["inputs"], case["expected"]

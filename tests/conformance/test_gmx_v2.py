@@ -64,7 +64,7 @@ def market_of(case: dict[str, Any]) -> Market:
     )
 
 
-@pytest.mark.parametrize("case", cases("gmx_v2.json", "vectors"))
+@pytest.mark.parametrize("case", cases(FILE, "vectors"))
 def test_liquidation_check(case: dict[str, Any]) -> None:
     """Verdict, reason and the three figures equal the contract's."""
     assert case["priceImpactFactor"] == "0"

@@ -18,7 +18,7 @@ FILE = "hyperliquid.json"
 TOLERANCE = Fraction(2, 10_000)
 
 
-@pytest.mark.parametrize("case", cases("hyperliquid.json", "positions"))
+@pytest.mark.parametrize("case", cases(FILE, "positions"))
 def test_liquidation_price(case: dict[str, Any]) -> None:
     """The price is the exchange's within the stated tolerance, and the recorded root."""
     quantity, entry = case["side"] * Fraction(case["size"]), Fraction(case["entryPrice"])
@@ -47,7 +47,7 @@ def test_liquidation_price(case: dict[str, Any]) -> None:
     assert float(deviation) == pytest.approx(case["relDeviation"], rel=1e-3, abs=1e-15)
 
 
-@pytest.mark.parametrize("case", cases("hyperliquid.json", "tier_maintenance"))
+@pytest.mark.parametrize("case", cases(FILE, "tier_maintenance"))
 def test_tier_maintenance(case: dict[str, Any]) -> None:
     """Rate, deduction and maintenance margin are exact at and around every tier."""
     rows = read(FILE)["tiers"][case["table"]]

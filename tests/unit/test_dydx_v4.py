@@ -259,3 +259,14 @@ def test_open_interest_between_its_caps_is_floored() -> None:
         )
         == 999_998
     )
+
+
+def test_bankruptcy_price_of_a_whole_position() -> None:
+    """Closing all at it leaves nothing; without a requirement there is none."""
+    held = account(-4_501_000_000, {"BTC": 10_000_000})
+    found = dydx_v4.closing_bankruptcy_price(held, market(), TERMS, name="BTC")
+    assert found == 4_501_000_000
+    none = dydx_v4.closing_bankruptcy_price(held, market(), TERMS, name="ETH")
+    assert none == Refusal("no_maintenance_requirement")
+    bad = dydx_v4.closing_bankruptcy_price(held, market(0), TERMS, name="BTC")
+    assert bad == Refusal("price_not_positive")

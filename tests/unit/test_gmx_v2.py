@@ -243,3 +243,13 @@ def test_what_is_returned_is_floored() -> None:
     found = gmx_v2.liquidate(held, at, TERMS, Liquidate())
     assert isinstance(found, Liquidation)
     assert found.seized == {"USDC": 3_000_001}
+
+
+def test_bankruptcy_price() -> None:
+    """A long is worth nothing at 1,802, a short at 2,198 dollars."""
+    assert gmx_v2.bankruptcy_price(account(), market(), TERMS) == 1802 * 10**12
+    assert gmx_v2.bankruptcy_price(account(-5 * 10**17), market(), TERMS) == 2198 * 10**12
+    rich = account(collateral=2_000_000_000)
+    assert gmx_v2.bankruptcy_price(rich, market(), TERMS) is None
+    assert gmx_v2.bankruptcy_price(account(0), market(), TERMS) == Refusal("no_position")
+    assert gmx_v2.bankruptcy_price(account(), market(0), TERMS) == Refusal("price_not_positive")

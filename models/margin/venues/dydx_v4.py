@@ -425,6 +425,21 @@ def chosen(sizes: Mapping[str, int], asked: str | None) -> str | Refusal:
     return name
 
 
+def closing_bankruptcy_price(
+    account: Account, market: Market, terms: Terms, *, name: str
+) -> int | Refusal:
+    """Return the bankruptcy price of closing one whole position, signed quote quantums."""
+    reason = fault_of(account, market, terms)
+    if reason is not None:
+        return Refusal(reason)
+    size = holdings(account, terms)[1].get(name)
+    total = total_risk(account, market, terms)
+    if size is None or total.mmr == 0:
+        return Refusal("no_maintenance_requirement")
+    before = risk_of(account, market, terms, name=name, quantums=size)
+    return bankruptcy_price(total, before=before, after=Risk())
+
+
 def liquidate(
     account: Account, market: Market, terms: Terms, request: Liquidate
 ) -> Liquidation | Refusal:

@@ -332,6 +332,23 @@ def judge(check: Check, *, is_disabled: int) -> tuple[Verdict, str]:
     return Verdict.LIQUIDATABLE, check.reason
 
 
+def bankruptcy_price(account: Account, market: Market, terms: Terms) -> Fraction | Refusal | None:
+    """Return the index price at which nothing remains, fees and impact as they stand.
+
+    None when no positive price does. The collateral token's price is held.
+    """
+    reason = fault_of(account, market)
+    held, cash = legs_of(account)
+    if reason is not None or held is None or cash is None:
+        return Refusal(reason or "no_position")
+    one, token = position_of(account, market), bounds(market.prices[cash.asset])
+    rest = (one.collateral - fee_amount(one, token, terms)) * token.low
+    rest += price_impact(one, bounds(market.prices[held.asset]), terms)
+    sign = 1 if one.side == "long" else -1
+    price = Fraction(one.size_usd - sign * rest, one.size_tokens)
+    return price if price > 0 else None
+
+
 def liquidate(
     account: Account,
     market: Market,
