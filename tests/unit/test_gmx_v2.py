@@ -123,7 +123,8 @@ def test_pool_cap_scales_profit_only() -> None:
     """A side whose profits are capped pays each position its share, floored."""
     assert gmx_v2.capped_profit(100, pool_pnl=3, capped_pool_pnl=2) == 66
     assert gmx_v2.capped_profit(-100, pool_pnl=3, capped_pool_pnl=2) == -100
-    assert gmx_v2.capped_profit(100, pool_pnl=0, capped_pool_pnl=0) == 100
+    assert gmx_v2.capped_profit(100, pool_pnl=0, capped_pool_pnl=5) == 100
+    assert gmx_v2.capped_profit(100, pool_pnl=3, capped_pool_pnl=0) == 100
     state = {"ETH.pool_pnl.long": 4, "ETH.capped_pool_pnl.long": 1}
     found = gmx_v2.margin(account(), market(22 * 10**14, state), TERMS)
     assert found.maintenance is not None
@@ -253,3 +254,20 @@ def test_bankruptcy_price() -> None:
     assert gmx_v2.bankruptcy_price(rich, market(), TERMS) is None
     assert gmx_v2.bankruptcy_price(account(0), market(), TERMS) == Refusal("no_position")
     assert gmx_v2.bankruptcy_price(account(), market(0), TERMS) == Refusal("price_not_positive")
+
+
+def test_largest_amount_a_contract_holds() -> None:
+    """2^255 - 1 still fits, one more does not."""
+    at = market()
+    prices = {**at.prices, "USDC": replace(at.prices["USDC"], value=1)}
+    for collateral, verdict in ((2**255 - 1, Verdict.SAFE), (2**255, Verdict.UNEVALUABLE)):
+        held = account(collateral=collateral)
+        assert gmx_v2.margin(held, replace(at, prices=prices), TERMS).verdict is verdict
+
+
+def test_either_side_of_a_spread_must_be_positive() -> None:
+    """A zero minimum price cannot be judged by."""
+    at = market()
+    prices = {**at.prices, "WETH": replace(at.prices["WETH"], bid=0)}
+    found = gmx_v2.margin(account(), replace(at, prices=prices), TERMS)
+    assert found.reason == "price_not_positive"
