@@ -1,5 +1,6 @@
 """dYdX subaccounts: verdict reasons, funding, liquidation and its refusals."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 
@@ -251,6 +252,9 @@ def test_open_interest_between_its_caps_is_floored() -> None:
     for interest, ppm in ((1_000_000, 200_000), (1_000_001, 200_000), (1_999_999, 999_999)):
         assert dydx_v4.initial_margin_ppm(scaled, open_interest=interest) == ppm
     assert dydx_v4.initial_margin_ppm(scaled, open_interest=2_000_000) == 1_000_000
+    step = replace(scaled, open_interest_lower_cap=2_000_000)
+    assert dydx_v4.initial_margin_ppm(step, open_interest=2_000_000) == 1_000_000
+    assert dydx_v4.initial_margin_ppm(step, open_interest=1_999_999) == 200_000
     assert (
         dydx_v4.maintenance_margin_ppm(
             Perpetual(
