@@ -274,3 +274,10 @@ def test_bankruptcy_price_of_a_whole_position() -> None:
     assert none == Refusal("no_maintenance_requirement")
     bad = dydx_v4.closing_bankruptcy_price(held, market(0), TERMS, name="BTC")
     assert bad == Refusal("price_not_positive")
+
+
+def test_signed_balance_as_a_leg() -> None:
+    """Zero is collateral, a negative balance is debt of its size."""
+    assert dydx_v4.quote_leg(0, TERMS).kind is LegKind.COLLATERAL
+    owed = dydx_v4.quote_leg(-5, TERMS)
+    assert (owed.kind, owed.quantity) == (LegKind.DEBT, 5)

@@ -177,3 +177,11 @@ def test_refusals() -> None:
         assert found.reason == reason
     safe = hyperliquid.liquidate(account(1), market(), TERMS, Liquidate())
     assert safe == Refusal("not_liquidatable", "no_position")
+
+
+def test_exactly_two_thirds_still_goes_to_the_book() -> None:
+    """The backstop starts below two thirds of maintenance, not at it."""
+    held = account(40, ("X", 12, 100))
+    found = hyperliquid.liquidate(held, market(X=100, bid=100, ask=100), TERMS, Liquidate())
+    assert isinstance(found, Liquidation)
+    assert found.seized == {}
