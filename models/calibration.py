@@ -84,6 +84,22 @@ def fit(
     return Calibrator(shift=lines[0][0], slope=lines[0][1], draws=np.array(lines[1:]))
 
 
+def fit_line(scores: Floats, outcomes: Floats, *, weights: Floats) -> tuple[float, float]:
+    """Return shift and slope of logit(p) = shift + slope · score.
+
+    Parameters
+    ----------
+    scores, outcomes
+        Log-odds and 0/1 outcomes.
+    weights
+        Evidence of each row, in independent outcomes.
+    """
+    centres, places = np.unique(np.round(scores / BIN).astype(np.int64), return_inverse=True)
+    count = np.bincount(places, weights=weights)
+    events = np.bincount(places, weights=weights * outcomes)
+    return _line(centres * BIN, count, events)
+
+
 def _line(x: Floats, count: Floats, events: Floats) -> tuple[float, float]:
     """Return shift and slope by Newton's method with a normal prior around (0, 1)."""
     beta, prior = np.array([0.0, 1.0]), np.array([0.0, 1.0])
