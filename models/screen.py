@@ -11,6 +11,7 @@ margin-rules section 8: rounding of a balance moves its value by what one smalle
 unit is worth, and rounding of a value by one base unit.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from numba import njit
 
 from models.errors import Fault, InvalidInput
+from models.margin.result import Verdict
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -118,6 +120,26 @@ def screen(book: Book, *, threshold_step: float = 0.0) -> Screened:
         safe,
     )
     return Screened(safe, ~safe)
+
+
+def judge(
+    book: Book, exact: Callable[[int], Verdict], *, threshold_step: float = 0.0
+) -> list[Verdict]:
+    """Return every account's verdict, asking the exact rules wherever the screen is unsure.
+
+    Parameters
+    ----------
+    book
+        The accounts.
+    exact
+        Index of an account to the verdict of its rulebook.
+    threshold_step
+        As in `screen`.
+    """
+    found = [Verdict.SAFE] * (len(book.offsets) - 1)
+    for account in np.flatnonzero(screen(book, threshold_step=threshold_step).needs_exact):
+        found[account] = exact(int(account))
+    return found
 
 
 @njit(nogil=True)

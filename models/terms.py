@@ -113,8 +113,12 @@ def faults_of(error: ValidationError, *, where: str) -> list[Fault]:
 def unknown_fields(given: Any, known: Any, *, where: str) -> list[Fault]:
     """Return the fields of `given` that did not survive decoding."""
     if isinstance(given, Mapping) and isinstance(known, Mapping):
-        lost = [Fault(f"{where}/{key}", "unknown field") for key in given if key not in known]
-        pairs = [(key, given[key], known[key]) for key in given if key in known]
+        # A file's keys are text; decoded ones may be numbers.
+        decoded_by = {str(key): value for key, value in known.items()}
+        lost = [
+            Fault(f"{where}/{key}", "unknown field") for key in given if str(key) not in decoded_by
+        ]
+        pairs = [(k, v, decoded_by[str(k)]) for k, v in given.items() if str(k) in decoded_by]
     elif isinstance(given, list | tuple) and isinstance(known, list | tuple):
         lost = []
         pairs = [(index, *pair) for index, pair in enumerate(zip(given, known, strict=False))]

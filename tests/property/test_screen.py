@@ -85,7 +85,7 @@ def near_one(collateral: list[Holding], debt: Holding, *, units: int) -> Holding
     return Holding(max(0, amount + units), debt.price, debt.threshold, debt.decimals)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     collateral=st.lists(HOLDINGS, min_size=1, max_size=4),
     debt=HOLDINGS,
@@ -104,7 +104,7 @@ def test_accounts_crowded_at_the_line(
         assert is_safe_averaged(collateral, debts)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     collateral=st.lists(HOLDINGS, min_size=1, max_size=3),
     debt=HOLDINGS,

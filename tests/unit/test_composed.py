@@ -60,6 +60,16 @@ def test_surplus_counts_after_haircut_and_only_in_time() -> None:
     assert late.parts[1].reachable == 0
 
 
+def test_a_shortfall_met_to_the_last_unit_can_be_rescued() -> None:
+    """What arrives equals what is missing."""
+    whole = two(
+        Scope(name="far", margin=judged(Verdict.SAFE, 100), bridge_haircut=Fraction(1, 10)),
+        Scope(name="short", margin=judged(Verdict.LIQUIDATABLE, -90)),
+    )
+    assert whole.surplus == 0
+    assert whole.parts[1].can_be_rescued
+
+
 def test_amounts_are_brought_to_one_quote() -> None:
     """8 decimals in dollars and whole ether at 2,000."""
     whole = two(

@@ -99,6 +99,7 @@ FEED = Feed(source="a", heartbeat=HOUR, deviation=Fraction(1, 100), grace=timede
     [
         (0, 101, ()),
         (5, 101, ()),
+        (0, 102, ()),
         (5, 102, ("deviation_missed",)),
         (5, 98, ("deviation_missed",)),
         (65, 100, ("stale",)),
@@ -134,6 +135,14 @@ def test_maker_median_takes_the_upper_middle() -> None:
     three = oracles.maker_median(SIGNED[:3], bar=3, last_age=49, at=AT)
     assert isinstance(three, Price)
     assert three.value == 101
+
+
+def test_equal_values_are_in_order() -> None:
+    """Two oracles may agree."""
+    same = tuple(replace(message, value=7) for message in SIGNED)
+    found = oracles.maker_median(same, bar=4, last_age=49, at=AT)
+    assert isinstance(found, Price)
+    assert found.value == 7
 
 
 @pytest.mark.parametrize(

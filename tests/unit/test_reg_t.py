@@ -92,6 +92,21 @@ def test_liquidation_price(money: int, shares: int, close: int, expected: Fracti
     assert found == expected
 
 
+def test_five_dollars_is_not_cheap() -> None:
+    """With a house floor of 6 per share the tier begins at 5.00 exactly."""
+    house = replace(TERMS, short_floor_cents=600)
+    assert reg_t.maintenance_per_share(Fraction(5), house, is_short=True) == 6
+    assert reg_t.maintenance_per_share(Fraction(499, 100), house, is_short=True) == Fraction(
+        499, 100
+    )
+
+
+def test_short_without_margin_has_no_liquidation_price() -> None:
+    """A credit of the floor alone balances only at a price of 0."""
+    held = account(250, AAA=-100)
+    assert reg_t.liquidation_price(held, market(AAA=100), TERMS, asset="AAA") is None
+
+
 def test_liquidation_price_with_other_positions_held() -> None:
     """Another stock's equity above its own requirement carries the debit."""
     both = account(-10_000, AAA=100, BBB=100)

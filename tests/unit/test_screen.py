@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from models.errors import InvalidInput
-from models.screen import Book, screen
+from models.margin.result import Verdict
+from models.screen import Book, judge, screen
 
 NAN = float("nan")
 INF = float("inf")
@@ -122,3 +123,26 @@ def test_columns_that_do_not_fit_are_refused_with_every_fault() -> None:
                 offsets=falling,
             )
         )
+
+
+def test_only_what_is_unsure_is_asked_of_the_exact_rules() -> None:
+    """Of a rich, a poor and a rich account only the second is asked for."""
+    rich, poor = account(300.0, 100.0), account(100.0, 100.0)
+    legs = (rich, poor, rich)
+    book = Book(
+        amount=np.concatenate([part.amount for part in legs]),
+        price=np.concatenate([part.price for part in legs]),
+        threshold=np.concatenate([part.threshold for part in legs]),
+        decimals=np.concatenate([part.decimals for part in legs]),
+        is_debt=np.concatenate([part.is_debt for part in legs]),
+        offsets=np.array([0, 2, 4, 6], dtype=np.int64),
+    )
+    asked: list[int] = []
+
+    def exact(index: int) -> Verdict:
+        asked.append(index)
+        return Verdict.LIQUIDATABLE
+
+    found = judge(book, exact)
+    assert found == [Verdict.SAFE, Verdict.LIQUIDATABLE, Verdict.SAFE]
+    assert asked == [1]

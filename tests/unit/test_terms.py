@@ -1,6 +1,9 @@
 """Terms files: what is in force when, every fault of a bad file, what-if variants."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from fractions import Fraction
 from importlib import resources
 
 import pytest
@@ -182,3 +185,21 @@ def test_what_if_lists_every_fault() -> None:
     assert [fault.where for fault in raised.value.faults] == ["/mat", "/curve/kind"]
     with pytest.raises(InvalidInput, match="/height: unknown field"):
         terms.what_if(now, {"height": 1})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Categories:
+    """Terms with numbered categories, rationals and rows."""
+
+    by_number: Mapping[int, Fraction]
+    rows: tuple[maker.Curve, ...] = ()
+
+
+def test_numbered_keys_rationals_and_rows_decode() -> None:
+    """Keys of a file are text; a rational is written as one; rows are checked one by one."""
+    found = terms.decode(Categories, {"by_number": {"1": "1/3", "2": "0.25"}}, where="")
+    assert found == Categories(by_number={1: Fraction(1, 3), 2: Fraction(1, 4)})
+    with pytest.raises(InvalidInput, match="/rows/0/slope: unknown field"):
+        terms.decode(
+            Categories, {"by_number": {}, "rows": [{"kind": "linear", "slope": 1}]}, where=""
+        )
