@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.margin import collateral
@@ -39,6 +39,7 @@ SHARES = st.fractions(0, 1)
 VALUES = st.fractions(0, 10**9)
 
 
+@settings(max_examples=60, deadline=None)
 @given(scopes=SCOPES, within=HOURS)
 def test_the_whole_is_never_better_than_a_part(scopes: list[Scope], within: timedelta) -> None:
     """Whatever the sums, the gravest verdict stands and is named."""
@@ -49,6 +50,7 @@ def test_the_whole_is_never_better_than_a_part(scopes: list[Scope], within: time
         assert whole.verdict is Verdict.LIQUIDATABLE
 
 
+@settings(max_examples=60, deadline=None)
 @given(scopes=SCOPES, within=HOURS)
 def test_bridges_only_cost(scopes: list[Scope], within: timedelta) -> None:
     """The sum is at most the plain sum, and more time never lowers it."""
@@ -67,6 +69,7 @@ HOLDINGS = st.builds(
 )
 
 
+@settings(max_examples=60, deadline=None)
 @given(held=HOLDINGS, more=VALUES, extra=SHARES)
 def test_haircut_grows_with_risk(held: Holding, more: Fraction, extra: Fraction) -> None:
     """Larger, wilder, more concentrated or in a thinner market: never a smaller haircut."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.domain import Price
@@ -29,6 +29,7 @@ def agreed(prices: list[Price], *, quorum: int = 1) -> Consensus:
     return oracles.consensus(prices, at=AT, quorum=quorum, outlier=Fraction(1, 4), decimals=18)
 
 
+@settings(deadline=None)
 @given(prices=st.lists(PRICES, max_size=8))
 def test_median_lies_among_its_sources_and_is_as_old_as_the_oldest(prices: list[Price]) -> None:
     """No price comes out that lies outside what went in, or looks fresher."""
@@ -42,6 +43,7 @@ def test_median_lies_among_its_sources_and_is_as_old_as_the_oldest(prices: list[
     assert min(price.observed_at for price in used) <= found.price.observed_at <= AT
 
 
+@settings(deadline=None)
 @given(prices=st.lists(PRICES, max_size=8), quorum=st.integers(0, 7))
 def test_every_source_is_either_used_or_named_with_a_fault(
     prices: list[Price], quorum: int
@@ -54,6 +56,7 @@ def test_every_source_is_either_used_or_named_with_a_fault(
     assert (found.price is None) == (len(found.used) < max(1, quorum))
 
 
+@settings(deadline=None)
 @given(price=PRICES, previous=PRICES, twap=PRICES, others=st.lists(PRICES, max_size=3))
 def test_a_breaker_changes_nothing_but_the_mark(
     price: Price, previous: Price, twap: Price, others: list[Price]
@@ -64,6 +67,7 @@ def test_a_breaker_changes_nothing_but_the_mark(
     assert replace(found, disputed=None) == price
 
 
+@settings(deadline=None)
 @given(
     base=st.integers(-5, 10**30),
     ratio=st.integers(-5, 10**30),
@@ -86,6 +90,7 @@ def test_a_cap_never_raises_a_price(base: int, ratio: int, seconds: int, growth:
     assert 0 <= now <= later <= max(0, base) * max(0, ratio) // 10**18
 
 
+@settings(deadline=None)
 @given(tick=st.integers(-uniswap_v3.MAX_TICK, uniswap_v3.MAX_TICK - 1))
 def test_price_rises_with_the_tick(tick: int) -> None:
     """Each tick has its own square root price."""
@@ -95,6 +100,7 @@ def test_price_rises_with_the_tick(tick: int) -> None:
     assert low < high
 
 
+@settings(deadline=None)
 @given(
     ticks=st.lists(TICKS, min_size=1, max_size=6),
     gaps=st.lists(st.integers(1, 10**4), min_size=6, max_size=6),

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from fractions import Fraction
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.domain import Account, Leg, LegKind, Market, Price
@@ -50,6 +50,7 @@ MARKET = Market(
 )
 
 
+@settings(deadline=None)
 @given(money=st.integers(0, 2**256), more=st.integers(0, 2**256), a=SIZES, b=SIZES, percent=PERCENT)
 def test_adding_collateral_never_makes_an_account_liquidatable(
     money: int, more: int, a: int, b: int, percent: list[int]
@@ -61,6 +62,7 @@ def test_adding_collateral_never_makes_an_account_liquidatable(
     assert before is Verdict.LIQUIDATABLE or after is not Verdict.LIQUIDATABLE
 
 
+@settings(deadline=None)
 @given(a=SIZES, b=SIZES, percent=PERCENT, extra=st.integers(-90, 200))
 def test_another_scenario_never_lowers_the_requirement(
     a: int, b: int, percent: list[int], extra: int
@@ -72,6 +74,7 @@ def test_another_scenario_never_lowers_the_requirement(
     assert all(many[name].total >= few[name].total for name in few)
 
 
+@settings(deadline=None)
 @given(a=SIZES, b=SIZES, percent=PERCENT, share=st.fractions(0, 1))
 def test_less_offset_never_lowers_the_requirement(
     a: int, b: int, percent: list[int], share: Fraction
@@ -83,6 +86,7 @@ def test_less_offset_never_lowers_the_requirement(
     assert all(part[name].total >= full[name].total for name in full)
 
 
+@settings(deadline=None)
 @given(floors=st.lists(st.integers(1, 10**6), min_size=1, max_size=5, unique=True))
 def test_tiers_meet_without_a_step(floors: list[int]) -> None:
     """At each boundary one more unit adds one multiple, not a jump."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.domain import Account, Leg, LegKind, Market, Price
@@ -36,6 +36,7 @@ def verdict(held: Account, price: Fraction) -> Verdict:
     return reg_t.margin(held, Market(at=AT, prices={"AAA": value}), TERMS).verdict
 
 
+@settings(deadline=None)
 @given(money=MONEY, shares=SHARES, cents=CENTS)
 def test_verdict_flips_exactly_at_the_liquidation_price(
     money: int, shares: int, cents: int
@@ -52,6 +53,7 @@ def test_verdict_flips_exactly_at_the_liquidation_price(
     assert verdict(held, found - step) is Verdict.SAFE
 
 
+@settings(deadline=None)
 @given(money=MONEY, shares=SHARES, cents=CENTS, more=st.integers(0, 10**9))
 def test_adding_money_never_makes_an_account_liquidatable(
     money: int, shares: int, cents: int, more: int
@@ -63,16 +65,18 @@ def test_adding_money_never_makes_an_account_liquidatable(
     assert before is Verdict.LIQUIDATABLE or after is not Verdict.LIQUIDATABLE
 
 
+@settings(deadline=None)
 @given(cents=st.integers(1, 10**4))
 def test_short_requirement_never_falls_as_the_price_rises(cents: int) -> None:
     """The tiers meet without a step down."""
     low, high = (
-        reg_t.maintenance_per_share(Fraction(value, 100), TERMS, is_short=True)
+        reg_t.maintenance_per_share(Fraction(value, 100), TERMS, short=True)
         for value in (cents, cents + 1)
     )
     assert low <= high
 
 
+@settings(deadline=None)
 @given(shares=SHARES, cents=CENTS)
 def test_removing_every_position_is_safe(shares: int, cents: int) -> None:
     """Without a position there is nothing to maintain."""

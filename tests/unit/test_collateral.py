@@ -44,6 +44,8 @@ def test_edges() -> None:
     assert collateral.haircut(wild, Policy()).total == 1
     free = replace(ETH, share=Fraction(5, 100))
     assert collateral.haircut(free, Policy()).concentration == 0
+    alone = replace(ETH, share=Fraction(1))
+    assert collateral.haircut(alone, Policy()).concentration == Fraction(95, 200)
 
 
 @pytest.mark.parametrize(

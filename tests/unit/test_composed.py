@@ -1,5 +1,6 @@
 """Several venues of one owner."""
 
+from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
 
@@ -112,6 +113,9 @@ def test_money_without_value_makes_a_scope_unevaluable_but_not_harmless() -> Non
     safe = Scope(name="a", margin=judged(Verdict.SAFE, 5), quote_value=Fraction(0))
     whole = compose([safe], within=HOUR)
     assert (whole.verdict, whole.reason) == (Verdict.UNEVALUABLE, "a: quote_value_not_positive")
+    assert whole.surplus is None
+    unknown = replace(safe, margin=judged(Verdict.UNEVALUABLE))
+    assert compose([unknown], within=HOUR).reason == "a: because_unevaluable"
     gone = Scope(name="b", margin=judged(Verdict.LIQUIDATABLE, -5), quote_value=Fraction(0))
     assert compose([gone], within=HOUR).verdict is Verdict.LIQUIDATABLE
 

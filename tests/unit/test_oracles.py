@@ -288,6 +288,26 @@ def test_tolerance_compares_with_nine_more_digits() -> None:
     assert oracles.fall_doubt(spot, Breaker(tolerance=0)) is None
 
 
+def test_tolerated_share_is_rounded_down() -> None:
+    """A third of 3, and a hair more, is 1: a next price of 1 is not below it."""
+    spot = Price(value=3, decimals=18, observed_at=AT, next_value=1)
+    assert oracles.fall_doubt(spot, Breaker(tolerance=RAY // 3 + 1)) is None
+
+
+def test_growth_of_a_cap_is_rounded_down() -> None:
+    """A millionth of a unit per second is nothing for a million seconds less one."""
+    cap = replace(CAP, growth_scaled=1)
+    at = AT + timedelta(seconds=999_999)
+    assert oracles.max_ratio(cap, at=at) == 10**18
+    assert oracles.max_ratio(cap, at=at + timedelta(seconds=1)) == 10**18 + 1
+
+
+def test_worthless_price_cannot_be_left_behind() -> None:
+    """Its fault is being worthless; there is no distance from nothing."""
+    found = oracles.source_health(price(0, minutes=5), FEED, at=AT, reference=price(1))
+    assert found.faults == ("not_positive",)
+
+
 def test_an_earlier_dispute_is_kept() -> None:
     """A second breaker adds to the first one's reason."""
     doubted = replace(price(100), disputed="feed paused")

@@ -70,7 +70,7 @@ def test_long_account_on_the_line_is_safe_and_one_cent_below_is_not() -> None:
 def test_short_requirement_per_share(cents: int, per_share: Fraction) -> None:
     """Both tiers and both floors of the rule."""
     price = Fraction(cents, 100)
-    assert reg_t.maintenance_per_share(price, TERMS, is_short=True) == per_share
+    assert reg_t.maintenance_per_share(price, TERMS, short=True) == per_share
 
 
 @pytest.mark.parametrize(
@@ -95,10 +95,8 @@ def test_liquidation_price(money: int, shares: int, close: int, expected: Fracti
 def test_five_dollars_is_not_cheap() -> None:
     """With a house floor of 6 per share the tier begins at 5.00 exactly."""
     house = replace(TERMS, short_floor_cents=600)
-    assert reg_t.maintenance_per_share(Fraction(5), house, is_short=True) == 6
-    assert reg_t.maintenance_per_share(Fraction(499, 100), house, is_short=True) == Fraction(
-        499, 100
-    )
+    assert reg_t.maintenance_per_share(Fraction(5), house, short=True) == 6
+    assert reg_t.maintenance_per_share(Fraction(499, 100), house, short=True) == Fraction(499, 100)
 
 
 def test_short_without_margin_has_no_liquidation_price() -> None:
@@ -211,3 +209,9 @@ def test_previous_close_is_the_newest_before_the_day() -> None:
     assert found is not None
     assert found.value == 1
     assert reg_t.previous_close(closes[1:2], day=AT) is None
+
+
+def test_nothing_held_is_not_short() -> None:
+    """Only less than nothing is."""
+    assert reg_t.is_short(-1)
+    assert not reg_t.is_short(0)

@@ -40,6 +40,8 @@ def test_quote_drops_bits_only_above_the_boundary() -> None:
     """At 2^128 - 1 the full product is used, at 2^128 the shortened one."""
     assert uniswap_v3.quote(2**128 - 1, 2**64, base_is_token0=True) == 2**128 - 2
     assert uniswap_v3.quote(2**128, 2**64, base_is_token0=True) == 2**128
+    full = uniswap_v3.quote(2**128 - 1, 2**127 - 1, base_is_token0=False)
+    assert full == 9223372036854775807
     shortened = 6277101735386680763833281574983250068606578479964893383084
     amount = 2**128 - 135951006097486909
     found = uniswap_v3.quote(2**128 + 140719340484, amount, base_is_token0=True)

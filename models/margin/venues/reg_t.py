@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 
-from models.domain import Account, Leg, LegKind, Market, Price
+from models.domain import Account, Exact, Leg, LegKind, Market, Price
 from models.margin.fixed_point import BPS
 from models.margin.result import Margin, Ratio, Side, Verdict
 from models.margin.rulebook import Rulebook
@@ -74,9 +74,14 @@ def previous_close(closes: Sequence[Price], *, day: datetime) -> Price | None:
     return max(earlier, key=lambda price: price.observed_at, default=None)
 
 
-def maintenance_per_share(price: Fraction, terms: Terms, *, is_short: bool) -> Fraction:
+def is_short(shares: Exact) -> bool:
+    """Return whether a position was sold before it was bought."""
+    return shares < 0
+
+
+def maintenance_per_share(price: Fraction, terms: Terms, *, short: bool) -> Fraction:
     """Return what must be maintained for one share at `price`."""
-    if not is_short:
+    if not short:
         return price * terms.maintenance_long_bps / BPS
     if price * CENTS < terms.short_threshold_cents:
         least, rate = terms.cheap_short_floor_cents, terms.cheap_short_bps
@@ -103,7 +108,7 @@ def unfit(account: Account, market: Market, terms: Terms) -> str | None:
         if leg.kind is not LegKind.POSITION and leg.asset != terms.quote:
             return "foreign_currency_not_established"
     for leg in positions(account):
-        if sides.setdefault(leg.asset, leg.quantity < 0) != (leg.quantity < 0):
+        if sides.setdefault(leg.asset, is_short(leg.quantity)) != is_short(leg.quantity):
             return "boxed_position_not_established"
         price = market.prices.get(leg.asset)
         if price is None:
@@ -119,7 +124,7 @@ def maintenance(account: Account, market: Market, terms: Terms) -> Side:
     for leg in positions(account):
         price, shares = market.prices[leg.asset].exact, Fraction(leg.quantity)
         equity += shares * price
-        required += abs(shares) * maintenance_per_share(price, terms, is_short=shares < 0)
+        required += abs(shares) * maintenance_per_share(price, terms, short=is_short(shares))
     return Side(equity, required)
 
 
@@ -133,7 +138,7 @@ def initial(account: Account, market: Market, terms: Terms) -> Side:
     values = [Fraction(leg.quantity) * market.prices[leg.asset].exact for leg in positions(account)]
     gross = sum((abs(value) for value in values), Fraction(0))
     least = Fraction(terms.minimum_equity_cents, CENTS)
-    if all(value >= 0 for value in values):
+    if not any(is_short(value) for value in values):
         least = min(least, gross)
     deposit = gross * terms.initial_bps / BPS
     return Side(side.credit, max(deposit, Fraction(side.requirement), least))
@@ -212,9 +217,9 @@ def liquidation_price(
         return None
     price = market.prices[asset].exact
     own = shares * price
-    own -= abs(shares) * maintenance_per_share(price, terms, is_short=shares < 0)
+    own -= abs(shares) * maintenance_per_share(price, terms, short=is_short(shares))
     rest = (Fraction(maintenance(account, market, terms).surplus) - own) / abs(shares)
-    if shares < 0:
+    if is_short(shares):
         return _short_balance(rest, terms)
     found = -rest * BPS / (BPS - terms.maintenance_long_bps)
     return found if found > 0 else None
@@ -227,7 +232,7 @@ def _short_balance(credit: Fraction, terms: Terms) -> Fraction | None:
     candidates = [credit - Fraction(least, CENTS) for least in floors]
     candidates += [credit * BPS / (BPS + rate) for rate in rates]
     for price in candidates:
-        if price > 0 and price + maintenance_per_share(price, terms, is_short=True) == credit:
+        if price > 0 and price + maintenance_per_share(price, terms, short=True) == credit:
             return price
     return None
 
