@@ -28,7 +28,7 @@ Bools = npt.NDArray[np.bool_]
 FLOAT_SLACK = 1e-12
 LEG_SLACK = 2.0**-50
 MAX_DECIMALS = 77
-SCALES: Floats = np.array([float(10**digits) for digits in range(MAX_DECIMALS + 1)])
+WHOLE_PER_UNIT: Floats = np.array([10.0**-digits for digits in range(MAX_DECIMALS + 1)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ def screen(book: Book, *, threshold_step: float = 0.0) -> Screened:
     safe = np.empty(len(book.offsets) - 1, dtype=np.bool_)
     _mark_safe(
         (book.amount, book.price, book.threshold, book.decimals, book.is_debt, book.offsets),
-        SCALES,
+        WHOLE_PER_UNIT,
         threshold_step,
         safe,
     )
@@ -143,7 +143,7 @@ def judge(
 
 
 @njit(nogil=True)
-def _mark_safe(columns: Any, scales: Floats, threshold_step: float, safe: Bools) -> None:
+def _mark_safe(columns: Any, whole_per_unit: Floats, threshold_step: float, safe: Bools) -> None:
     """Fill `safe`; written so that a value that is not a number never passes."""
     amount, price, threshold, decimals, is_debt, offsets = columns
     for account in range(len(safe)):
@@ -153,7 +153,7 @@ def _mark_safe(columns: Any, scales: Floats, threshold_step: float, safe: Bools)
             if decimals[leg] > MAX_DECIMALS or not (amount[leg] >= 0.0 and price[leg] > 0.0):
                 is_sound = False
                 break
-            unit_value = price[leg] / scales[decimals[leg]]
+            unit_value = price[leg] * whole_per_unit[decimals[leg]]
             value = amount[leg] * unit_value
             slack += unit_value + 1.0
             if is_debt[leg]:

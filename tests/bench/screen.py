@@ -9,7 +9,7 @@ from time import perf_counter
 
 import numpy as np
 
-from models.screen import SCALES, Book, screen
+from models.screen import WHOLE_PER_UNIT, Book, screen
 
 ACCOUNTS = 1_000_000
 RUNS = 11
@@ -28,7 +28,7 @@ def simulated_book(accounts: int, *, seed: int = 0) -> Book:
     value = rng.lognormal(8, 2, legs)
     price = np.floor(rng.lognormal(3, 3, legs) * 1e8) + 1
     return Book(
-        amount=np.floor(value * 1e8 / price * SCALES[decimals]) + 1,
+        amount=np.floor(value * 1e8 / price / WHOLE_PER_UNIT[decimals]) + 1,
         price=price,
         threshold=rng.choice([0.75, 0.8, 0.83], legs),
         decimals=decimals,
@@ -39,7 +39,7 @@ def simulated_book(accounts: int, *, seed: int = 0) -> Book:
 
 def one_pass(book: Book) -> np.ndarray:
     """Return every account's ratio in plain NumPy, without a guard band."""
-    value = book.amount * book.price / SCALES[book.decimals]
+    value = book.amount * book.price * WHOLE_PER_UNIT[book.decimals]
     debt = np.add.reduceat(np.where(book.is_debt, value, 0.0), book.offsets[:-1])
     weighted = np.where(book.is_debt, 0.0, value * book.threshold)
     return np.add.reduceat(weighted, book.offsets[:-1]) / debt
