@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from features import behaviour, liquidity, margin, volatility
-from features.inputs import HOUR, MOMENTS, Candles, Events, Floats, Ints, Tables, seconds
+from features.inputs import HOUR, Candles, Events, Floats, Ints, Tables, seconds
 from features.spec import Feature, View
 
 FEATURES: tuple[Feature, ...] = (
@@ -23,9 +23,7 @@ BASELINE: tuple[str, ...] = tuple(f"baseline_{int(h)}h" for h in margin.HORIZONS
 
 def fingerprint() -> str:
     """Return a hash of every feature's name, unit, lookback, sources and direction."""
-    parts = [
-        f"{f.name}|{f.unit}|{f.lookback}|{sorted(f.sources)}|{f.direction}" for f in FEATURES
-    ]
+    parts = [f"{f.name}|{f.unit}|{f.lookback}|{sorted(f.sources)}|{f.direction}" for f in FEATURES]
     return hashlib.sha256("\n".join((*parts, *BASELINE)).encode()).hexdigest()
 
 
@@ -84,18 +82,15 @@ def event_slices(events: Events, moments: pd.DataFrame) -> tuple[Ints, Ints]:
     return first, end
 
 
-def _view(
-    candles: Candles, events: Events, moments: pd.DataFrame, first: Ints, end: Ints
-) -> View:
+def _view(candles: Candles, events: Events, moments: pd.DataFrame, first: Ints, end: Ints) -> View:
     """Return what is known of moments that share one asset."""
     at = seconds(moments["at"])
     opened = moments["opened_at"]
     age = np.where(opened.isna(), np.nan, (at - seconds(opened.fillna(moments["at"]))) / HOUR)
-    column = {
-        name: moments[name].to_numpy(dtype=np.float64)
-        for name in MOMENTS
-        if name not in {"account", "at", "asset", "opened_at"}
-    }
+
+    def column(name: str) -> Floats:
+        return moments[name].to_numpy(dtype=np.float64)
+
     return View(
         candles=candles,
         place=candles.last_closed(at),
@@ -103,8 +98,14 @@ def _view(
         events=events,
         first_event=first,
         end_event=end,
+        price=column("price"),
+        price_next=column("price_next"),
+        delay=column("delay"),
+        trigger=column("trigger"),
+        collateral=column("collateral"),
+        debt=column("debt"),
+        debt_value=column("debt_value"),
         age=age,
-        **column,
     )
 
 

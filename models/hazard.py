@@ -40,9 +40,7 @@ def starts(baseline: Floats, lines: Sequence[Line]) -> Floats:
     return np.stack([start(baseline[:, k], line) for k, line in enumerate(lines)], axis=1)
 
 
-def trees(
-    boosters: Sequence[lightgbm.Booster], features: Floats, *, threads: int = 1
-) -> Floats:
+def trees(boosters: Sequence[lightgbm.Booster], features: Floats, *, threads: int = 1) -> Floats:
     """Return what the trees of each hazard add to its start.
 
     Parameters

@@ -55,7 +55,7 @@ def evaluate(
     rows = dataset(history, begin=period.begin, end=period.end)
     report: dict[str, Any] = {
         "rows": len(rows.at),
-        "accounts": int(len(np.unique(rows.account))),
+        "accounts": len(np.unique(rows.account)),
         "from": _iso(period.begin),
         "to": _iso(period.end),
         "bundle": bundle.version,

@@ -78,12 +78,23 @@ class Dataset:
         return Dataset(self.features[rows], self.labels[rows], self.at[rows], self.account[rows])
 
     def weights(self) -> Floats:
-        """Return 0, 1 or THINNING per row: of the accounts far from the line one hour in
-        THINNING stands for all, staggered over accounts.
+        """Return 0, 1 or THINNING per row.
+
+        Of an account far from the line one hour in THINNING stands for all, staggered over
+        accounts.
         """
-        far = ~(self.features["distance_sigmas_72h"].to_numpy() <= FAR)
         turn = (self.at // 3600 + self.account) % THINNING == 0
-        return np.where(far, THINNING * turn, 1).astype(np.float64)
+        return np.where(self._is_far(), THINNING * turn, 1).astype(np.float64)
+
+    def company(self) -> Floats:
+        """Return per row the number of accounts near the line at the same time, at least 1."""
+        _, places = np.unique(self.at, return_inverse=True)
+        near = np.bincount(places, weights=~self._is_far())
+        return np.maximum(near[places], 1.0)
+
+    def _is_far(self) -> Mask:
+        """Return which accounts are more than FAR daily volatilities from the line."""
+        return np.asarray(~(self.features["distance_sigmas_72h"].to_numpy() <= FAR))
 
 
 def dataset(
@@ -99,7 +110,7 @@ def dataset(
     moments = history.moments[keep].reset_index(drop=True)
     marked = labels.label(history)[keep].reset_index(drop=True)
     codes = moments["account"].astype("category").cat.codes.to_numpy(dtype=np.int64)
-    return Dataset(compute(history.tables, moments), marked, at[keep], codes)
+    return Dataset(compute(history.tables, moments), marked, at[keep], codes.astype(np.int64))
 
 
 def fit(
@@ -150,7 +161,7 @@ def fit(
             "to": limit.isoformat(),
             "calibrated_from": split.boundary.isoformat(),
             "rows": len(rows.at),
-            "accounts": int(len(np.unique(rows.account))),
+            "accounts": len(np.unique(rows.account)),
             "episodes": int(((starts >= rows.at.min()) & (starts < limit.timestamp())).sum()),
             "seed": seed,
             "versions": {name: version(name) for name in ("lightgbm", "numpy", "pandas")},
@@ -176,7 +187,7 @@ def _fit_head(
     for k, (hours, name) in enumerate(zip(HORIZONS, LABELS, strict=True)):
         progress(f"fitting the hazard of {event} between {begin} h and {hours} h")
         y = labels.in_stretch(*_known(early, event, split.boundary), begin=begin, end=hours)
-        stretch = _Stretch(k, float(hours - begin), seed)
+        stretch = _Stretch(k, float(hours - begin), seed, is_shared=event == "touched")
         lines.append(_fit_line(early, y, stretch))
         rounds = _choose_rounds(early, y, stretch)
         boosters.append(_train(early, y, stretch, lines[-1], rounds=rounds))
@@ -202,11 +213,15 @@ class _Stretch:
         Hours of the stretch: so many hourly rows share one outcome.
     seed
         Of everything random.
+    is_shared
+        Whether one price path decides for all accounts, which then hold one outcome between
+        them; owners decide each for themselves.
     """
 
     k: int
     overlap: float
     seed: int
+    is_shared: bool
 
 
 def _matrix(rows: Dataset) -> Floats:
@@ -222,7 +237,8 @@ def _starts(rows: Dataset, k: int, line: Line) -> Floats:
 def _evidence(rows: Dataset, y: Floats, stretch: _Stretch) -> Floats:
     """Return how much of an independent outcome each row holds; 0 where it cannot be used."""
     baseline = rows.features[BASELINE[stretch.k]].to_numpy()
-    return rows.weights() * np.isfinite(y) * np.isfinite(baseline) / stretch.overlap
+    evidence = rows.weights() * np.isfinite(y) * np.isfinite(baseline) / stretch.overlap
+    return evidence / rows.company() if stretch.is_shared else evidence
 
 
 def _fit_line(rows: Dataset, y: Floats, stretch: _Stretch) -> Line:

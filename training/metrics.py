@@ -163,7 +163,7 @@ def calibration(probability: Floats, rows: Judged) -> dict[str, Floats]:
 
 
 def _ties(ranked: Floats) -> Ints:
-    """Number runs of equal scores."""
+    """Return the number of each row's run of equal scores."""
     if len(ranked) == 0:
         return np.empty(0, dtype=np.int64)
     return np.cumsum(np.append(0, ranked[1:] != ranked[:-1])).astype(np.int64)

@@ -41,7 +41,7 @@ def events(seed: int, accounts: tuple[str, ...]) -> Events:
     return Events(
         account=log["account"].to_numpy(dtype=object),
         at=log["at"].to_numpy(dtype=np.int64),
-        kind=generator.integers(0, 5, len(log)).astype(np.int8),
+        kind=generator.integers(0, 5, len(log)).astype(np.int64),
         collateral_before=generator.lognormal(2, 1, len(log)),
         debt_before=generator.lognormal(8, 1, len(log)) * (generator.random(len(log)) > 0.1),
     )

@@ -13,9 +13,7 @@ def rows(size: int = 4_000) -> tuple[metrics.Judged, np.ndarray]:
     score = np.round(generator.normal(size=size), 1)
     outcome = (generator.random(size) < 1 / (1 + np.exp(4 - score))).astype(float)
     account = generator.integers(0, 50, size)
-    judged = metrics.Judged(
-        outcome, account, score > 0, metrics.resample(50, draws=100, seed=1)
-    )
+    judged = metrics.Judged(outcome, account, score > 0, metrics.resample(50, draws=100, seed=1))
     return judged, score
 
 
