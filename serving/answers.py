@@ -1,0 +1,214 @@
+"""What Forewarn answers: an assessment, the rule's verdict beside the forecast."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+from typing import Literal
+
+from models.domain import Exact
+from serving.problems import FaultAnswer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatioAnswer:
+    """The venue's own measure of health, under the venue's own name; null without debt."""
+
+    name: str
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideAnswer:
+    """What counts against what is required, in quote units, exact."""
+
+    credit: str
+    requirement: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerAnswer:
+    """The exact price at which the verdict flips, others held."""
+
+    asset: str
+    direction: Literal["below", "above"]
+    price: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextAnswer:
+    """The verdict at prices that a delayed oracle is already known to show next."""
+
+    verdict: str
+    reason: str
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleAnswer:
+    """What the venue's rules say, exactly.
+
+    Parameters
+    ----------
+    flips_at
+        Time within seven days at which interest alone makes the account liquidatable.
+    """
+
+    verdict: str
+    reason: str
+    ratio: RatioAnswer | None
+    surplus: str | None
+    maintenance: SideAnswer | None
+    initial: SideAnswer | None
+    trigger: TriggerAnswer | None
+    next_verdict: NextAnswer | None
+    flips_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastAnswer:
+    """Probabilities of liquidation within a horizon.
+
+    Parameters
+    ----------
+    unattended
+        That the price path touches the trigger, if nobody acts.
+    expected
+        Of liquidation with owners who act as observed.
+    unattended_interval, expected_interval
+        5 % and 95 % over resampled accounts.
+    source
+        `model`, or `rule` where the rule raised a probability to certainty.
+    model_unattended, model_expected
+        What the model said where the rule raised it; null where the model was not asked.
+    """
+
+    horizon: str
+    unattended: float
+    expected: float
+    unattended_interval: tuple[float, float]
+    expected_interval: tuple[float, float]
+    source: Literal["model", "rule"] = "model"
+    model_unattended: float | None = None
+    model_expected: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasonAnswer:
+    """One thing that drove the score.
+
+    Parameters
+    ----------
+    impact
+        Log-odds added to the 24 h expected probability; null for a reason of the rule.
+    """
+
+    code: str
+    feature: str | None
+    direction: Literal["raises", "lowers"]
+    impact: float | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributionAnswer:
+    """How the reasons were found."""
+
+    method: str
+    head: str
+    horizon: str
+    start: float
+    others: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RulebookAnswer:
+    """Which rules judged, and since when their terms hold."""
+
+    venue: str
+    version: str
+    terms_valid_from: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Why less than everything was said."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """What Forewarn says about one account.
+
+    Parameters
+    ----------
+    prices_as_of
+        When the oldest price used was known.
+    oldest_price_age_seconds
+        Its age at `as_of`.
+    precedence
+        The forecast may raise an alarm earlier than the rule, never cancel one.
+    forecast
+        Empty where none can be given; `degraded_reasons` or `notices` say why.
+    missing
+        Features that could not be computed.
+    degraded
+        Whether something that belongs in the answer is absent or doubtful.
+    """
+
+    account: str
+    as_of: datetime
+    prices_as_of: datetime | None
+    oldest_price_age_seconds: float | None
+    precedence: Literal["rule"] = "rule"
+    rule: RuleAnswer
+    forecast: tuple[ForecastAnswer, ...]
+    reasons: tuple[ReasonAnswer, ...]
+    attribution: AttributionAnswer | None
+    model_version: str | None
+    feature_fingerprint: str
+    rulebook: RulebookAnswer
+    missing: tuple[str, ...]
+    degraded: bool
+    degraded_reasons: tuple[Notice, ...]
+    notices: tuple[Notice, ...]
+    features: Mapping[str, float | None] | None
+    simulated: bool
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultyItem:
+    """An account of a batch that could not be assessed."""
+
+    account: str | None
+    errors: tuple[FaultAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """The answer for `accounts`: one item each, in the order asked."""
+
+    request_id: str
+    as_of: datetime
+    simulated: bool
+    assessments: tuple[Assessment | FaultyItem, ...]
+
+
+def exact_text(value: Exact, decimals: int) -> str:
+    """Return value / 10^decimals as exact text: a decimal where it ends, else a fraction."""
+    exact = Fraction(value) / 10**decimals
+    denominator, places = exact.denominator, 0
+    for prime in (2, 5):
+        count = 0
+        while denominator % prime == 0:
+            denominator //= prime
+            count += 1
+        places = max(places, count)
+    if denominator != 1:
+        return f"{exact.numerator}/{exact.denominator}"
+    digits = str(abs(exact.numerator) * 10**places // exact.denominator).rjust(places + 1, "0")
+    sign = "-" if exact < 0 else ""
+    return f"{sign}{digits[:-places]}.{digits[-places:]}" if places else f"{sign}{digits}"

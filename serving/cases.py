@@ -1,0 +1,435 @@
+"""From a request's text to the domain's values, with every fault that meaning adds."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fractions import Fraction
+from functools import cache
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from features.inputs import HOUR, Candles, EventKind, Floats
+from models.domain import Account, Exact, Leg, LegKind, Market, Price
+from models.errors import Fault, InvalidInput, UnknownRulebook
+from models.margin.rulebook import Rulebook, load, load_all
+from serving import wire
+from serving.reading import escape
+
+T = TypeVar("T")
+MOST_VAULT_UNITS = 10**12
+"""Whole units of collateral or debt that no vault can hold."""
+
+MOST_DIGITS = 78
+"""Digits of 2^256."""
+
+KINDS: Mapping[str, EventKind] = {
+    "deposit": EventKind.DEPOSIT,
+    "withdraw": EventKind.WITHDRAW,
+    "borrow": EventKind.BORROW,
+    "repay": EventKind.REPAY,
+    "liquidate": EventKind.LIQUIDATE,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerEvent:
+    """What happened to an account; unsigned amounts in the units of its legs."""
+
+    at: datetime
+    kind: EventKind
+    collateral: int
+    debt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One account with all that is needed to judge it.
+
+    Parameters
+    ----------
+    place
+        JSON pointer of the account in the request.
+    market
+        With prices at the scale of the rulebook.
+    terms_valid_from
+        Since when the terms hold; None when the caller did not say.
+    events
+        Oldest first; None when not known.
+    """
+
+    place: str
+    account: Account
+    rulebook: Rulebook[Any]
+    market: Market
+    terms: Any
+    terms_valid_from: datetime | None = None
+    opened_at: datetime | None = None
+    events: tuple[OwnerEvent, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the accounts of a request share.
+
+    Parameters
+    ----------
+    at
+        Moment of the question.
+    prices
+        By asset, as stated.
+    state
+        Accumulators by the rulebook's names.
+    terms
+        Raw terms by market; with the time from which they hold, where known.
+    candles
+        By asset.
+    simulated
+        Whether anything of it is drawn from a generator.
+    """
+
+    at: datetime
+    prices: Mapping[str, Price]
+    state: Mapping[str, int]
+    terms: Mapping[str, tuple[Mapping[str, Any], datetime | None]]
+    candles: Mapping[str, Candles]
+    simulated: bool = False
+
+
+def surroundings(
+    body: wire.ScoreBody, *, now: datetime, stored: Surroundings | None
+) -> Surroundings:
+    """Return what a request states, laid over what the store holds.
+
+    Raises
+    ------
+    InvalidInput
+        When a price or the question lies in the future.
+    """
+    at = body.as_of or (stored.at if stored else now)
+    faults = list(_future(body, at, max(now, stored.at if stored else now)))
+    if faults:
+        raise InvalidInput(faults)
+    prices = {asset: price(part) for asset, part in body.market.prices.items()}
+    terms = {name: (part, None) for name, part in body.market.terms.items()}
+    grids = {asset: candles(part) for asset, part in body.market.candles.items()}
+    if stored is None:
+        return Surroundings(
+            at=at, prices=prices, state=body.market.state, terms=terms, candles=grids
+        )
+    return Surroundings(
+        at=at,
+        prices={**stored.prices, **prices},
+        state={**stored.state, **body.market.state},
+        terms={**stored.terms, **terms},
+        candles={**stored.candles, **grids},
+        simulated=stored.simulated,
+    )
+
+
+def _future(body: wire.ScoreBody, at: datetime, now: datetime) -> Iterator[Fault]:
+    """Yield times that have not come: a value counts from the moment it was known."""
+    if at > now + timedelta(minutes=5):
+        yield Fault("/as_of", f"{at.isoformat()} lies in the future of {now.isoformat()}")
+    for asset, part in body.market.prices.items():
+        if part.observed_at > at:
+            yield Fault(
+                f"/market/prices/{escape(asset)}/observed_at",
+                f"{part.observed_at.isoformat()} is later than as_of {at.isoformat()}",
+            )
+
+
+def price(body: wire.PriceBody) -> Price:
+    """Return a price with its numbers as integers at one scale."""
+    stated = {name: getattr(body, name) for name in ("value", "bid", "ask", "next_value")}
+    digits = max(_digits(value) for value in stated.values() if value is not None)
+    scaled = {
+        name: None if value is None else int(value * 10**digits) for name, value in stated.items()
+    }
+    return Price(
+        value=scaled["value"] or 0,
+        decimals=body.decimals + digits,
+        observed_at=body.observed_at,
+        source=body.source,
+        bid=scaled["bid"],
+        ask=scaled["ask"],
+        next_value=scaled["next_value"],
+        next_at=body.next_at,
+        stale_after=body.stale_after,
+        disputed=body.disputed,
+    )
+
+
+def _digits(value: Fraction) -> int:
+    """Return the decimal places of a terminating fraction."""
+    places = 0
+    while (value * 10**places).denominator != 1:
+        places += 1
+    return places
+
+
+def at_scale(stated: Price, decimals: int | None) -> Price | None:
+    """Return a price at a rulebook's scale; None when that would round it."""
+    if decimals is None or decimals == stated.decimals:
+        return stated
+    factor = Fraction(10) ** (decimals - stated.decimals)
+    moved: dict[str, int | None] = {}
+    for name in ("value", "bid", "ask", "next_value"):
+        value = getattr(stated, name)
+        scaled = None if value is None else value * factor
+        if scaled is not None and scaled.denominator != 1:
+            return None
+        moved[name] = None if scaled is None else int(scaled)
+    return dataclasses.replace(stated, decimals=decimals, **moved)  # type: ignore[arg-type]
+
+
+def candles(body: wire.CandlesBody) -> Candles:
+    """Lay columns on a regular grid of hours; what is absent stays absent."""
+    size = len(body.close)
+    if body.start is not None:
+        first = int(body.start.timestamp()) // HOUR
+        places = np.arange(size)
+    else:
+        hours = np.array([int(t.timestamp()) // HOUR for t in body.open_time or ()], dtype=np.int64)
+        first = int(hours.min()) if size else 0
+        places = hours - first
+    length = int(places.max()) + 1 if size else 0
+
+    def grid(column: Sequence[float | None]) -> Floats:
+        out = np.full(length, np.nan)
+        out[places] = np.array(column, dtype=np.float64)
+        return out
+
+    return Candles(
+        first_hour=first,
+        open=grid(body.open),
+        high=grid(body.high),
+        low=grid(body.low),
+        close=grid(body.close),
+        volume=grid(body.volume),
+    )
+
+
+def case(body: wire.AccountBody, place: str, around: Surroundings) -> Case:
+    """Return a case of one account.
+
+    Raises
+    ------
+    InvalidInput
+        Listing an unknown venue, unusable terms, amounts that the rulebook cannot take, events
+        that contradict the legs, and prices of an unusable scale.
+    """
+    faults: list[Fault] = []
+    book = _collect(faults, lambda: rulebook(body.venue, body.version, place))
+    legs = _collect(faults, lambda: _legs(body, place, book))
+    happened = _collect(faults, lambda: _events(body, place, around.at))
+    market = _collect(faults, lambda: _market(around, place, book))
+    since: datetime | None = None
+    parsed: Any = None
+    if book is not None:
+        raw, since, where = _raw_terms(body, place, around)
+        chosen = book
+        parsed = _collect(faults, lambda: terms(raw, chosen, where))
+    if faults or book is None or legs is None or market is None:
+        raise InvalidInput(faults)
+    account = Account(
+        id=body.id,
+        venue=book.venue,
+        version=book.version,
+        market=body.market,
+        legs=legs,
+        options=body.options,
+    )
+    return Case(
+        place=place,
+        account=account,
+        rulebook=book,
+        market=market,
+        terms=parsed,
+        terms_valid_from=since,
+        opened_at=body.opened_at,
+        events=happened,
+    )
+
+
+def _collect(faults: list[Fault], step: Callable[[], T]) -> T | None:
+    """Return a step's result, or None after noting its faults."""
+    try:
+        return step()
+    except InvalidInput as error:
+        faults.extend(error.faults)
+        return None
+
+
+def rulebook(venue: str, version: str | None, place: str) -> Rulebook[Any]:
+    """Return the rulebook of a venue; its only version where none is named.
+
+    Raises
+    ------
+    InvalidInput
+        When the venue or version is not known, or the venue has several versions.
+    """
+    versions = sorted(known for name, known in load_all() if name == venue)
+    if version is None and len(versions) > 1:
+        raise InvalidInput([Fault(f"{place}/version", f"one of {', '.join(versions)} is needed")])
+    chosen = version or (versions[0] if versions else "")
+    try:
+        return load(venue, chosen)
+    except UnknownRulebook as error:
+        field = "version" if versions else "venue"
+        raise InvalidInput([Fault(f"{place}/{field}", str(error))]) from None
+
+
+def _legs(body: wire.AccountBody, place: str, book: Rulebook[Any] | None) -> tuple[Leg, ...]:
+    """Return the legs in the rulebook's numbers."""
+    faults: list[Fault] = []
+    legs: list[Leg] = []
+    whole = book is not None and book.price_decimals is not None
+    for i, leg in enumerate(body.legs):
+        where = f"{place}/legs/{i}/quantity"
+        quantity: Exact = leg.quantity
+        if leg.quantity.denominator == 1:
+            quantity = int(leg.quantity)
+        elif whole:
+            faults.append(Fault(where, f"{leg.quantity} is not a whole number of smallest units"))
+        if body.venue == "maker" and abs(leg.quantity) >= MOST_VAULT_UNITS * 10**18:
+            faults.append(Fault(where, f"{leg.quantity} wad is 10^12 units or more"))
+        legs.append(
+            Leg(
+                kind=LegKind(leg.kind),
+                asset=leg.asset,
+                quantity=quantity,
+                entry=leg.entry,
+                key=leg.key,
+                pledged=leg.pledged,
+            )
+        )
+    if faults:
+        raise InvalidInput(faults)
+    return tuple(legs)
+
+
+def _events(body: wire.AccountBody, place: str, at: datetime) -> tuple[OwnerEvent, ...] | None:
+    """Return the events, oldest first, after checking them against the legs."""
+    if body.events is None:
+        return None
+    late = [
+        Fault(f"{place}/events/{i}/at", f"{event.at.isoformat()} is later than as_of")
+        for i, event in enumerate(body.events)
+        if event.at > at
+    ]
+    if late:
+        raise InvalidInput(late)
+    ordered = sorted(body.events, key=lambda event: event.at)
+    happened = tuple(
+        OwnerEvent(at=e.at, kind=KINDS[e.kind], collateral=e.collateral, debt=e.debt)
+        for e in ordered
+    )
+    held = {
+        kind: sum(int(leg.quantity) for leg in body.legs if leg.kind == kind)
+        for kind in ("collateral", "debt")
+    }
+    for ink, art in before_each(happened, ink=held["collateral"], art=held["debt"]):
+        if ink < 0 or art < 0:
+            detail = f"going back from the legs leaves {ink} collateral and {art} debt"
+            raise InvalidInput([Fault(f"{place}/events", detail)])
+    return happened
+
+
+def before_each(events: Sequence[OwnerEvent], *, ink: int, art: int) -> list[tuple[int, int]]:
+    """Return collateral and debt just before each event, going back from what is held now."""
+    held: list[tuple[int, int]] = []
+    for event in reversed(events):
+        gained = 1 if event.kind is EventKind.DEPOSIT else -1
+        owed = 1 if event.kind is EventKind.BORROW else -1
+        ink -= gained * event.collateral
+        art -= owed * event.debt
+        held.append((ink, art))
+    return held[::-1]
+
+
+def _market(around: Surroundings, place: str, book: Rulebook[Any] | None) -> Market:
+    """Return the market with its prices at the rulebook's scale."""
+    if book is None:
+        return Market(at=around.at, prices=around.prices, state=around.state)
+    scaled = {name: at_scale(stated, book.price_decimals) for name, stated in around.prices.items()}
+    faults = [
+        Fault(
+            f"/market/prices/{escape(name)}/value",
+            f"has more than the {book.price_decimals} decimals that {book.venue} reads ({place})",
+        )
+        for name, stated in scaled.items()
+        if stated is None
+    ]
+    if faults:
+        raise InvalidInput(faults)
+    kept = {name: stated for name, stated in scaled.items() if stated is not None}
+    return Market(at=around.at, prices=kept, state=around.state)
+
+
+def _raw_terms(
+    body: wire.AccountBody, place: str, around: Surroundings
+) -> tuple[Mapping[str, Any] | None, datetime | None, str]:
+    """Return the terms in force for an account, since when, and where they stand."""
+    if body.terms is not None:
+        return body.terms, None, f"{place}/terms"
+    found = around.terms.get(body.market)
+    where = f"/market/terms/{escape(body.market)}"
+    return (None, None, where) if found is None else (found[0], found[1], where)
+
+
+def terms(raw: Mapping[str, Any] | None, book: Rulebook[Any], where: str) -> Any:
+    """Return terms as the rulebook's own dataclass.
+
+    Raises
+    ------
+    InvalidInput
+        When they are absent, or a parameter is missing, unknown, not exact or negative.
+    """
+    if raw is None:
+        wanted = ", ".join(field.name for field in dataclasses.fields(book.terms))
+        raise InvalidInput([Fault(where, f"terms are needed; {book.venue} reads {wanted}")])
+    faults = list(_unusable(raw, book.terms, where))
+    try:
+        parsed = _reader(book.venue, book.version).validate_python(raw)
+    except ValidationError as error:
+        known = {fault.where for fault in faults}
+        faults.extend(fault for fault in wire.pointers(error, where) if fault.where not in known)
+    if faults:
+        raise InvalidInput(faults)
+    return parsed
+
+
+@cache
+def _reader(venue: str, version: str) -> TypeAdapter[Any]:
+    """Return the reader of a rulebook's terms."""
+    return TypeAdapter(load(venue, version).terms)
+
+
+def _unusable(raw: Any, terms: type[Any], where: str) -> Iterator[Fault]:
+    """Yield parameters that the terms do not know, floats, booleans for numbers, negatives."""
+    names = {field.name for field in dataclasses.fields(terms)}
+    for name in raw:
+        if name not in names:
+            yield Fault(f"{where}/{escape(name)}", f"{terms.__name__} has no such parameter")
+    for place, value in _leaves(raw, where):
+        if isinstance(value, float):
+            yield Fault(place, f"{value} is a float; exact amounts are integers or strings")
+        elif isinstance(value, int) and not 0 <= value < 2**256:
+            yield Fault(place, f"{str(value)[:90]} is outside [0, 2^256)")
+        elif isinstance(value, str) and (len(value) > MOST_DIGITS or "-" in value[:2]):
+            yield Fault(place, f"{value[:40]} is negative or longer than {MOST_DIGITS} digits")
+
+
+def _leaves(tree: Any, where: str) -> Iterator[tuple[str, Any]]:
+    """Yield every value of a tree with its place."""
+    if isinstance(tree, Mapping):
+        for name, part in tree.items():
+            yield from _leaves(part, f"{where}/{escape(name)}")
+    elif isinstance(tree, list | tuple):
+        for i, part in enumerate(tree):
+            yield from _leaves(part, f"{where}/{i}")
+    else:
+        yield where, tree

@@ -1,0 +1,239 @@
+"""The desk: what a worker holds while it serves, and how it answers one request body."""
+
+import gc
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
+
+from features.pipeline import NAMES, fingerprint
+from features.simulate import simulate
+from models import bundle as bundles
+from models.errors import BundleRefused, Fault, InvalidInput
+from models.margin.result import Verdict
+from serving import cases, wire
+from serving.answers import Assessment, Batch, FaultyItem
+from serving.assess import Judgement, Model, Wish, assess, judge
+from serving.book import account_body, market_body
+from serving.cases import Surroundings
+from serving.problems import encode, listed
+from serving.reading import escape
+from serving.settings import Settings
+from serving.store import Store, StoreRefused, open_store
+from serving.telemetry import record
+
+
+class UnknownAccounts(InvalidInput):
+    """Every account asked about is a key that the store does not know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Model and store of one worker.
+
+    Parameters
+    ----------
+    store_absence
+        Why there is no store; empty when one is open or none was named.
+    clock
+        Returns the time; read once per request.
+    """
+
+    model: Model
+    store: Store | None = None
+    store_absence: str = ""
+    clock: Callable[[], datetime] = lambda: datetime.now(tz=UTC)
+
+    def score(self, body: bytes, request_id: str) -> bytes:
+        """Answer the body of `POST /v1/score`.
+
+        Raises
+        ------
+        NotJson
+            When the body is not JSON.
+        InvalidInput
+            When the envelope or every account is at fault.
+        """
+        asked, found = wire.parse(body)
+        now = self.clock()
+        stored = self._stored(asked, now=now)
+        around = cases.surroundings(asked, now=now, stored=stored)
+        known = self._known(asked)
+        outcomes = [
+            self._judged(item, place, around=around, known=known, found=found)
+            for place, item in asked.items
+        ]
+        judged = [one for one in outcomes if isinstance(one, Judgement)]
+        if not judged:
+            self._refuse(asked, outcomes)
+        assessments = assess(
+            judged,
+            at=around.at,
+            candles=around.candles,
+            model=self.model,
+            wish=Wish(features=asked.features, reasons=asked.reasons),
+            request_id=request_id,
+            simulated=around.simulated,
+        )
+        record(assessments)
+        if asked.accounts is None:
+            return encode(assessments[0])
+        return encode(
+            Batch(
+                request_id=request_id,
+                as_of=around.at,
+                simulated=around.simulated,
+                assessments=tuple(_in_order(asked, outcomes, assessments)),
+            )
+        )
+
+    def status(self) -> tuple[bool, dict[str, Any]]:
+        """Return whether the desk is ready, and in what state."""
+        bundle = self.model.bundle
+        reasons = [self.model.absence] if bundle is None else []
+        if self.store_absence:
+            reasons.append(self.store_absence)
+        ready = not self.store_absence
+        state = "ready" if ready and not reasons else "degraded" if ready else "not_ready"
+        return ready, {
+            "status": state,
+            "reasons": reasons,
+            "model_version": None if bundle is None else bundle.version,
+            "feature_fingerprint": fingerprint(),
+        }
+
+    def _stored(self, asked: wire.ScoreBody, *, now: datetime) -> Surroundings | None:
+        """Return the store's market when an account of the store is asked about."""
+        if self.store is None or not any(isinstance(item, str) for _, item in asked.items):
+            return None
+        return self.store.surroundings(now=now)
+
+    def _known(self, asked: wire.ScoreBody) -> Mapping[str, dict[str, Any]]:
+        """Return the accounts of the store that are asked about."""
+        keys = [item for _, item in asked.items if isinstance(item, str)]
+        return self.store.accounts(keys) if self.store is not None and keys else {}
+
+    def _judged(
+        self,
+        item: Any,
+        place: str,
+        *,
+        around: Surroundings,
+        known: Mapping[str, dict[str, Any]],
+        found: Sequence[Fault],
+    ) -> "Judgement | InvalidInput":
+        """Return the rules' answer for one item, or what is wrong with it."""
+        own = [fault for fault in found if f"{fault.where}/".startswith(f"{place}/")]
+        try:
+            if isinstance(item, str) and not own:
+                return judge(cases.case(self._look_up(item, place, known), place, around))
+            body = wire.account(item, place)
+            if own:
+                return InvalidInput(own)
+            return _evaluable(judge(cases.case(body, place, around)))
+        except UnknownAccounts as error:
+            return error
+        except InvalidInput as error:
+            said = {fault.where for fault in own}
+            return InvalidInput([*own, *(f for f in error.faults if f.where not in said)])
+
+    def _look_up(
+        self, key: str, place: str, known: Mapping[str, dict[str, Any]]
+    ) -> wire.AccountBody:
+        """Return an account of the store."""
+        if key in known:
+            return wire.account(known[key], place)
+        why = "no store is connected" if self.store is None else "the store knows no such account"
+        raise UnknownAccounts([Fault(place, f"{key[:80]!r}: {self.store_absence or why}")])
+
+    def _refuse(
+        self, asked: wire.ScoreBody, outcomes: Sequence["Judgement | InvalidInput"]
+    ) -> NoReturn:
+        """Refuse a request of which no account can be assessed."""
+        refusals = [one for one in outcomes if isinstance(one, InvalidInput)]
+        faults = [fault for refusal in refusals for fault in refusal.faults]
+        if asked.accounts is None and isinstance(refusals[0], UnknownAccounts):
+            raise UnknownAccounts(faults)
+        raise InvalidInput(list(dict.fromkeys(faults)))
+
+
+def open_desk(settings: Settings) -> Desk:
+    """Load bundle and store, and compile what a first request would wait for."""
+    model = load_model(settings)
+    store, absence = None, ""
+    if settings.store is not None:
+        try:
+            store = open_store(settings.store)
+        except StoreRefused as error:
+            absence = f"the store was refused: {error}"
+    desk = Desk(model=model, store=store, store_absence=absence)
+    _warm(desk)
+    # A full collection over what was just loaded stalls requests for 120 ms and more.
+    gc.collect()
+    gc.freeze()
+    return desk
+
+
+def load_model(settings: Settings) -> Model:
+    """Return the bundle in use, or why there is none."""
+    if settings.bundle is None:
+        return Model(bundle=None)
+    try:
+        bundle = bundles.load(settings.bundle, fingerprint=fingerprint(), features=NAMES)
+    except BundleRefused as error:
+        return Model(bundle=None, absence=f"the bundle was refused: {error}")
+    return Model(bundle=bundle)
+
+
+def _warm(desk: Desk) -> None:
+    """Assess one simulated account, so that no request waits for a compiler."""
+    book = simulate(seed=0, days=34, accounts=3)
+    around = market_body(book)
+    at = book.at.isoformat()
+    item = account_body(book, str(book.accounts["account"].iloc[0]))
+    body = {"as_of": at, "market": around, "accounts": [item]}
+    late = Desk(model=desk.model, clock=lambda: book.at + timedelta(seconds=1))
+    late.score(encode(body), "warm")
+
+
+def _evaluable(judged: Judgement) -> Judgement:
+    """Refuse an account whose request left out a price or an accumulator.
+
+    Raises
+    ------
+    InvalidInput
+        Naming what is missing.
+    """
+    now, account = judged.now, judged.case.account
+    if now.verdict is not Verdict.UNEVALUABLE:
+        return judged
+    absent = [name for name in now.prices if name not in judged.case.market.prices]
+    faults = [
+        Fault(f"/market/prices/{escape(name)}", f"the price of {name} is missing")
+        for name in absent
+    ]
+    if not faults:
+        where = f"/market/state/{escape(account.market)}"
+        faults = [Fault(where, f"the rules of {account.venue} cannot judge: {now.reason}")]
+    raise InvalidInput(faults)
+
+
+def _in_order(
+    asked: wire.ScoreBody,
+    outcomes: Sequence["Judgement | InvalidInput"],
+    assessments: Sequence[Assessment],
+) -> "list[Assessment | FaultyItem]":
+    """Return an answer per item, in the order asked."""
+    answered = iter(assessments)
+    return [
+        FaultyItem(account=_name(item), errors=listed(one.faults))
+        if isinstance(one, InvalidInput)
+        else next(answered)
+        for (_, item), one in zip(asked.items, outcomes, strict=True)
+    ]
+
+
+def _name(item: Any) -> str | None:
+    """Return what the caller called an account."""
+    named = item.get("id") if isinstance(item, dict) else item
+    return named if isinstance(named, str) else None

@@ -1,0 +1,129 @@
+"""Refusals as RFC 9457 `application/problem+json`, each with a stable type."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from models.errors import Fault
+
+MEDIA_TYPE = "application/problem+json"
+MOST_FAULTS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of refusal.
+
+    Parameters
+    ----------
+    name
+        Last part of the stable `type`.
+    status
+        HTTP status.
+    title
+        What happened, the same for every occurrence.
+    """
+
+    name: str
+    status: int
+    title: str
+
+    @property
+    def type(self) -> str:
+        """Stable identifier, an URN so that it depends on no host."""
+        return f"urn:forewarn:problem:{self.name}"
+
+
+NOT_JSON = Kind("not-json", 400, "The body is not JSON")
+NOT_FOUND = Kind("not-found", 404, "No such path")
+UNKNOWN_ACCOUNT = Kind("unknown-account", 404, "The store knows no such account")
+METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "The path does not take this method")
+TOO_LARGE = Kind("body-too-large", 413, "The body is too long")
+INVALID = Kind("invalid-request", 422, "The request cannot be assessed")
+TOO_MANY = Kind("too-many-requests", 429, "Too many requests at once")
+INTERNAL = Kind("internal", 500, "Forewarn failed; this is its fault, not the request's")
+UNAVAILABLE = Kind("unavailable", 503, "Nothing sound can be said now")
+TIMEOUT = Kind("timeout", 504, "The answer took too long")
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        NOT_JSON,
+        NOT_FOUND,
+        UNKNOWN_ACCOUNT,
+        METHOD_NOT_ALLOWED,
+        TOO_LARGE,
+        INVALID,
+        TOO_MANY,
+        INTERNAL,
+        UNAVAILABLE,
+        TIMEOUT,
+    )
+}
+
+
+def of_status(status: int) -> Kind:
+    """Return the kind for a status that another layer chose."""
+    matching = [kind for kind in KINDS.values() if kind.status == status]
+    return matching[0] if matching else Kind(f"http-{status}", status, f"HTTP status {status}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultAnswer:
+    """One fault: where it is (JSON pointer into the request) and what is wrong."""
+
+    pointer: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """The members of a problem document."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    request_id: str
+    errors: tuple[FaultAnswer, ...] = ()
+
+
+def listed(faults: Sequence[Fault]) -> tuple[FaultAnswer, ...]:
+    """Return faults as they are answered."""
+    return tuple(FaultAnswer(pointer=f.where, detail=f.message) for f in faults[:MOST_FAULTS])
+
+
+def respond(
+    kind: Kind,
+    *,
+    request_id: str,
+    detail: str,
+    faults: Sequence[Fault] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return a problem as an HTTP response."""
+    if len(faults) > MOST_FAULTS:
+        detail = f"{detail}; the first {MOST_FAULTS} of {len(faults)} faults are listed"
+    document = Problem(
+        type=kind.type,
+        title=kind.title,
+        status=kind.status,
+        detail=detail,
+        instance=f"urn:forewarn:request:{request_id}",
+        request_id=request_id,
+        errors=listed(faults),
+    )
+    return Response(
+        encode(document),
+        status_code=kind.status,
+        media_type=MEDIA_TYPE,
+        headers={"X-Request-Id": request_id, **(headers or {})},
+    )
+
+
+def encode(value: Any) -> bytes:
+    """Return JSON: floats by their shortest exact decimal, NaN as null."""
+    return msgspec.json.encode(value)

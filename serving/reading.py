@@ -1,0 +1,132 @@
+"""Bytes to a JSON tree, refusing what JSON or a careful reader would not accept.
+
+Python's reader takes NaN, keeps the last of two equal keys and leaves nesting and the
+length of integers to the interpreter; here each of these is a fault with its place.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from models.errors import Fault
+
+DEPTH = 16
+DIGITS = 120
+
+
+class NotJson(ValueError):  # noqa: N818 - named for what the body is
+    """The body cannot be read as JSON at all; nothing can be said about its parts."""
+
+
+class _Broken:
+    """A number that JSON has no word for or no one means."""
+
+    __slots__ = ("message",)
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+
+class _Repeated(dict[str, Any]):
+    """An object in which a key stands twice."""
+
+    repeated: tuple[str, ...] = ()
+
+
+def read(body: bytes) -> tuple[Any, list[Fault]]:
+    """Return the JSON tree of a body and the faults found in reading it.
+
+    Returns
+    -------
+    tuple
+        The tree, with unusable numbers replaced by None, and one fault per unusable number,
+        repeated key, text that is not Unicode and branch that is nested too deep.
+
+    Raises
+    ------
+    NotJson
+        When the body is not JSON in UTF-8.
+    """
+    try:
+        tree = json.loads(
+            body.decode("utf-8"),
+            parse_constant=lambda name: _Broken(f"{name} is not a number in JSON"),
+            parse_int=_whole,
+            parse_float=_float,
+            object_pairs_hook=_object,
+        )
+    except UnicodeDecodeError as error:
+        raise NotJson(f"byte {error.start} is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise NotJson(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+    except RecursionError:
+        raise NotJson(f"nested deeper than {DEPTH}") from None
+    faults: list[Fault] = []
+    return _clean(tree, "", 0, faults), faults
+
+
+def escape(part: object) -> str:
+    """Return one step of a JSON pointer (RFC 6901)."""
+    return str(part).replace("~", "~0").replace("/", "~1")
+
+
+def _whole(digits: str) -> int | _Broken:
+    """Return an integer of sane length."""
+    if len(digits) > DIGITS:
+        return _Broken(f"an integer of {len(digits)} digits, at most {DIGITS}")
+    return int(digits)
+
+
+def _float(digits: str) -> float | _Broken:
+    """Return a finite float."""
+    value = float(digits)
+    return value if math.isfinite(value) else _Broken(f"{digits[:40]} is beyond a float64")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object, remembering keys that stand twice."""
+    plain = dict(pairs)
+    if len(plain) == len(pairs):
+        return plain
+    marked = _Repeated(plain)
+    counts = Counter(name for name, _ in pairs)
+    marked.repeated = tuple(name for name, count in counts.items() if count > 1)
+    return marked
+
+
+def _clean(tree: Any, place: str, depth: int, faults: list[Fault]) -> Any:
+    """Return the tree without what cannot be used, noting each."""
+    if isinstance(tree, _Broken):
+        faults.append(Fault(place, tree.message))
+        return None
+    if isinstance(tree, str):
+        faults.extend(_text_faults(tree, place))
+        return tree
+    if not isinstance(tree, dict | list):
+        return tree
+    if depth >= DEPTH:
+        faults.append(Fault(place, f"nested deeper than {DEPTH}"))
+        return None
+    if isinstance(tree, list):
+        return [_clean(part, f"{place}/{i}", depth + 1, faults) for i, part in enumerate(tree)]
+    faults.extend(
+        Fault(f"{place}/{escape(name)}", "the key stands twice")
+        for name in getattr(tree, "repeated", ())
+    )
+    for name in tree:
+        faults.extend(_text_faults(name, place))
+    return {
+        name: _clean(part, f"{place}/{escape(name)}", depth + 1, faults)
+        for name, part in tree.items()
+    }
+
+
+def _text_faults(text: str, place: str) -> Iterator[Fault]:
+    """Yield a fault for a text that holds half a character."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            yield Fault(place, "holds a lone surrogate, which is not Unicode text")
