@@ -122,9 +122,7 @@ def _count_of(view: View, *, low: int, high: int, window: int) -> Floats:
     """Return the number of such events in a window."""
     events = view.events
     return np.asarray(
-        _count(
-            events.at, events.kind, view.at, view.first_event, view.end_event, low, high, window
-        )
+        _count(events.at, events.kind, view.at, view.first_event, view.end_event, low, high, window)
     )
 
 

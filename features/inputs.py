@@ -72,7 +72,7 @@ class Events:
 
     account: npt.NDArray[np.object_]
     at: Ints
-    kind: npt.NDArray[np.int8]
+    kind: Ints
     collateral_before: Floats
     debt_before: Floats
 
@@ -142,7 +142,7 @@ def no_events() -> Events:
     return Events(
         account=np.empty(0, dtype=object),
         at=np.empty(0, dtype=np.int64),
-        kind=np.empty(0, dtype=np.int8),
+        kind=np.empty(0, dtype=np.int64),
         collateral_before=np.empty(0),
         debt_before=np.empty(0),
     )

@@ -9,6 +9,7 @@ t - 1 h, and the close at t is already known to be next.
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -16,16 +17,17 @@ import pandas as pd
 from features.inputs import HOUR, EventKind, Floats
 from models.margin.fixed_point import RAD, RAY, WAD, mul_div_down, mul_div_up
 from models.margin.venues import maker
+from models.terms_history.maker import governance_ray_per_second
 
 ASSET = "ETH"
 MARKET = "ETH-B"
 START = datetime(2030, 1, 1, tzinfo=UTC)
 """Far from any recorded market, so that no one takes the simulated one for it."""
 
-ANNUAL_FEE = Decimal("0.06")
+ANNUAL_FEE = Fraction(6, 100)
 TERMS = maker.Terms(
     mat=13 * RAY // 10,
-    duty=maker.duty_per_second(ANNUAL_FEE),
+    duty=governance_ray_per_second(ANNUAL_FEE),
     dust=500 * RAD,
     chop=113 * WAD // 100,
     hole=10**9 * RAD,

@@ -172,16 +172,14 @@ def _range_faults(candles: pd.DataFrame, file: str) -> Iterator[Fault]:
         yield Fault(f"{file}:low,high:{row + 1}", "range does not hold open and close")
 
 
-def _cell_faults(
-    raw: pd.Series, bad: Bad, column: Column, file: str
-) -> Iterator[Fault]:
+def _cell_faults(raw: pd.Series, bad: Bad, column: Column, file: str) -> Iterator[Fault]:
     """Yield one fault per unusable cell."""
     permitted = column.dtype
     if column.low is not None or column.high is not None:
         permitted = f"{column.dtype} in [{column.low}, {column.high}]"  # type: ignore[assignment]
     for row in np.flatnonzero(bad):
         yield Fault(
-            f"{file}:{column.name}:{raw.index[row] + 1}",
+            f"{file}:{column.name}:{raw.index[int(row)] + 1}",
             f"{str(raw.iloc[row])[:80]!r} is not {permitted} ({column.unit})",
         )
 
@@ -193,7 +191,7 @@ def _repeats(parsed: dict[str, pd.Series], table: Table, file: str) -> Iterator[
     keys = pd.DataFrame({name: parsed[name] for name in table.key})
     for row in np.flatnonzero(keys.duplicated().to_numpy()):
         shown = ", ".join(str(value) for value in keys.iloc[row])
-        place = f"{file}:{','.join(table.key)}:{keys.index[row] + 1}"
+        place = f"{file}:{','.join(table.key)}:{keys.index[int(row)] + 1}"
         yield Fault(place, f"({shown}) stands twice")
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from models.calibration import Calibrator
 from models.errors import BundleRefused
-from models.hazard import HORIZONS, LABELS, cumulative, raw_scores, start
+from models.hazard import HORIZONS, LABELS, Line, cumulative, start, starts, trees
 
 Floats = npt.NDArray[np.float64]
 
@@ -25,20 +25,34 @@ INTERVAL = (0.05, 0.95)
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """One forecast: a booster and a calibrator per horizon.
+    """One forecast: a starting line, a booster and a calibrator per horizon.
 
     Parameters
     ----------
-    boosters, calibrators
+    lines, boosters, calibrators
         In the order of `models.hazard.HORIZONS`.
     """
 
+    lines: tuple[Line, ...]
     boosters: tuple[lightgbm.Booster, ...]
     calibrators: tuple[Calibrator, ...]
 
     def scores(self, features: Floats, baseline: Floats, *, threads: int = 1) -> Floats:
-        """Return uncalibrated log-odds per hazard, shape (N, K)."""
-        return raw_scores(self.boosters, features, baseline, threads=threads)
+        """Return uncalibrated log-odds per hazard; NaN where the baseline is missing.
+
+        Parameters
+        ----------
+        features
+            Shape (N, F), in the bundle's order.
+        baseline
+            First-passage log-odds, shape (N, K).
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (N, K).
+        """
+        return starts(baseline, self.lines) + trees(self.boosters, features, threads=threads)
 
     def probabilities(self, scores: Floats) -> Floats:
         """Return the probability of the event by each horizon, shape (N, K)."""
@@ -64,7 +78,7 @@ class Head:
         parts = []
         for k, booster in enumerate(self.boosters):
             shap = np.array(booster.predict(features, pred_contrib=True, num_threads=1))
-            shap[:, -1] += start(baseline[:, k])
+            shap[:, -1] += start(baseline[:, k], self.lines[k])
             parts.append(shap)
         return np.stack(parts, axis=1)
 
@@ -104,8 +118,8 @@ def save(bundle: Bundle, directory: Path) -> None:
     heads: dict[str, list[dict[str, Any]]] = {}
     for name, head in bundle.heads.items():
         heads[name] = []
-        for label, booster, calibrator in zip(
-            LABELS, head.boosters, head.calibrators, strict=True
+        for label, line, booster, calibrator in zip(
+            LABELS, head.lines, head.boosters, head.calibrators, strict=True
         ):
             file = f"{name}_{label}.txt"
             text = booster.model_to_string()
@@ -114,6 +128,7 @@ def save(bundle: Bundle, directory: Path) -> None:
             heads[name].append(
                 {
                     "booster": file,
+                    "line": list(line),
                     "shift": calibrator.shift,
                     "slope": calibrator.slope,
                     "draws": calibrator.draws.tolist(),
@@ -155,6 +170,7 @@ def load(directory: Path, *, fingerprint: str, features: Sequence[str]) -> Bundl
         )
     heads = {
         name: Head(
+            lines=tuple((part["line"][0], part["line"][1]) for part in parts),
             boosters=tuple(_booster(directory, part["booster"], manifest) for part in parts),
             calibrators=tuple(
                 Calibrator(part["shift"], part["slope"], np.array(part["draws"])) for part in parts

@@ -13,6 +13,7 @@ BIN = 0.05
 PRIOR_SHIFT = 1.0
 PRIOR_SLOPE = 0.5
 LEAST_SLOPE = 0.2
+CONVERGED = 1e-10
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def fit(
     cells = codes * shape[1] + places
     counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
     events = np.bincount(cells, weights=outcomes, minlength=shape[0] * shape[1]).reshape(shape)
-    x = centres * BIN
+    x = centres.astype(np.float64) * BIN
     generator = np.random.default_rng(seed)
     lines = []
     for draw in range(draws + 1):
@@ -82,6 +83,22 @@ def fit(
         use = np.ones(size) if draw == 0 else weight.astype(np.float64)
         lines.append(_line(x, use @ counts / overlap, use @ events / overlap))
     return Calibrator(shift=lines[0][0], slope=lines[0][1], draws=np.array(lines[1:]))
+
+
+def fit_line(scores: Floats, outcomes: Floats, *, weights: Floats) -> tuple[float, float]:
+    """Return shift and slope of logit(p) = shift + slope · score.
+
+    Parameters
+    ----------
+    scores, outcomes
+        Log-odds and 0/1 outcomes.
+    weights
+        Evidence of each row, in independent outcomes.
+    """
+    centres, places = np.unique(np.round(scores / BIN).astype(np.int64), return_inverse=True)
+    count = np.bincount(places, weights=weights).astype(np.float64)
+    events = np.bincount(places, weights=weights * outcomes).astype(np.float64)
+    return _line(centres.astype(np.float64) * BIN, count, events)
 
 
 def _line(x: Floats, count: Floats, events: Floats) -> tuple[float, float]:
@@ -95,7 +112,7 @@ def _line(x: Floats, count: Floats, events: Floats) -> tuple[float, float]:
         curvature = (design * (count * p * (1.0 - p))) @ design.T + penalty
         step = np.linalg.solve(curvature, gradient)
         beta = beta + np.clip(step, -1.0, 1.0)
-        if np.abs(step).max() < 1e-10:
+        if np.abs(step).max() < CONVERGED:
             break
     if beta[1] < LEAST_SLOPE:
         beta = np.array([_shift_at(x, count, events), LEAST_SLOPE])

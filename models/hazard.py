@@ -18,15 +18,30 @@ START_LIMIT = 9.0
 """Baseline log-odds enter the hazard within ±START_LIMIT."""
 
 
-def start(baseline: Floats) -> Floats:
-    """Return the log-odds a hazard starts from; 0 where the baseline is missing."""
-    return np.nan_to_num(np.clip(baseline, -START_LIMIT, START_LIMIT), nan=0.0)
+Line = tuple[float, float]
+"""Shift and slope of a line in the log-odds."""
 
 
-def raw_scores(
-    boosters: Sequence[lightgbm.Booster], features: Floats, baseline: Floats, *, threads: int = 1
-) -> Floats:
-    """Return uncalibrated log-odds of each hazard.
+def start(baseline: Floats, line: Line) -> Floats:
+    """Return the log-odds one hazard starts from; NaN where the baseline is missing.
+
+    Parameters
+    ----------
+    baseline
+        First-passage log-odds of one horizon, shape (N,).
+    line
+        Fitted on the rows the trees were trained on; slope > 0, so that order is kept.
+    """
+    return line[0] + line[1] * np.clip(baseline, -START_LIMIT, START_LIMIT)
+
+
+def starts(baseline: Floats, lines: Sequence[Line]) -> Floats:
+    """Return the log-odds every hazard starts from, shape (N, K)."""
+    return np.stack([start(baseline[:, k], line) for k, line in enumerate(lines)], axis=1)
+
+
+def trees(boosters: Sequence[lightgbm.Booster], features: Floats, *, threads: int = 1) -> Floats:
+    """Return what the trees of each hazard add to its start.
 
     Parameters
     ----------
@@ -34,8 +49,6 @@ def raw_scores(
         One per horizon.
     features
         Shape (N, F), in the bundle's order.
-    baseline
-        First-passage log-odds, shape (N, K).
     threads
         A server with several workers wants 1.
 
@@ -44,11 +57,11 @@ def raw_scores(
     numpy.ndarray
         Shape (N, K).
     """
-    trees = [
+    added = [
         np.asarray(booster.predict(features, raw_score=True, num_threads=threads))
         for booster in boosters
     ]
-    return start(baseline) + np.stack(trees, axis=1)
+    return np.stack(added, axis=1)
 
 
 def cumulative(hazards: Floats) -> Floats:

@@ -80,9 +80,7 @@ def fit(features: pd.DataFrame, outcomes: Mapping[str, Floats]) -> dict[str, Any
     return fitted
 
 
-def apply(
-    fitted: Mapping[str, Any], features: pd.DataFrame, *, horizon: str
-) -> dict[str, Scored]:
+def apply(fitted: Mapping[str, Any], features: pd.DataFrame, *, horizon: str) -> dict[str, Scored]:
     """Return every rung on one horizon."""
     hours = HORIZONS[LABELS.index(horizon)]
     parts = fitted["horizons"][horizon]
@@ -114,6 +112,8 @@ def _isotonic(score: Floats, y: Floats) -> dict[str, list[float]]:
     """Return the steps of an isotonic fit, never surer than one event in its rows."""
     usable = np.isfinite(score)
     low = 0.5 / max(int(usable.sum()), 1)
-    model = IsotonicRegression(y_min=low, y_max=1.0 - low, out_of_bounds="clip")
+    model = IsotonicRegression(  # type: ignore[no-untyped-call]
+        y_min=low, y_max=1.0 - low, out_of_bounds="clip"
+    )
     model.fit(score[usable], y[usable])
     return {"x": model.X_thresholds_.tolist(), "y": model.y_thresholds_.tolist()}

@@ -9,6 +9,7 @@ from typing import Any
 
 import lightgbm
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from features.inputs import Floats, Ints, seconds
@@ -16,22 +17,25 @@ from features.pipeline import BASELINE, FEATURES, NAMES, compute, fingerprint
 from models import calibration
 from models.bundle import Bundle, Head
 from models.calibration import Calibrator
-from models.hazard import HORIZONS, LABELS, start
+from models.hazard import HORIZONS, LABELS, Line, start
 from training import baselines, labels, splits
 from training.sources import History
 
 EVENTS = {"unattended": "touched", "expected": "liquidated"}
 FOLDS = 3
 DRAWS = 60
-MOST_ROUNDS = 300
+MOST_ROUNDS = 100
+FAR = 8.0
+THINNING = 8
 PARAMETERS: Mapping[str, Any] = {
     "objective": "binary",
-    "learning_rate": 0.05,
-    "num_leaves": 15,
-    "min_data_in_leaf": 400,
-    "min_sum_hessian_in_leaf": 5.0,
-    "lambda_l2": 20.0,
-    "feature_fraction": 0.6,
+    "learning_rate": 0.08,
+    "num_leaves": 8,
+    "min_data_in_leaf": 200,
+    # In independent outcomes: rows are weighted by the share of an outcome they hold.
+    "min_sum_hessian_in_leaf": 1.0,
+    "lambda_l2": 2.0,
+    "feature_fraction": 0.5,
     "bagging_fraction": 0.7,
     "bagging_freq": 1,
     "max_bin": 127,
@@ -45,6 +49,7 @@ PARAMETERS: Mapping[str, Any] = {
 }
 
 Progress = Callable[[str], None]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +73,28 @@ class Dataset:
     at: Ints
     account: Ints
 
-    def select(self, rows: "np.ndarray[Any, Any]") -> "Dataset":
+    def select(self, rows: Mask) -> "Dataset":
         """Return some rows."""
         return Dataset(self.features[rows], self.labels[rows], self.at[rows], self.account[rows])
+
+    def weights(self) -> Floats:
+        """Return 0, 1 or THINNING per row.
+
+        Of an account far from the line one hour in THINNING stands for all, staggered over
+        accounts.
+        """
+        turn = (self.at // 3600 + self.account) % THINNING == 0
+        return np.where(self._is_far(), THINNING * turn, 1).astype(np.float64)
+
+    def company(self) -> Floats:
+        """Return per row the number of accounts near the line at the same time, at least 1."""
+        _, places = np.unique(self.at, return_inverse=True)
+        near = np.bincount(places, weights=~self._is_far())
+        return np.maximum(near[places], 1.0)
+
+    def _is_far(self) -> Mask:
+        """Return which accounts are more than FAR daily volatilities from the line."""
+        return np.asarray(~(self.features["distance_sigmas_72h"].to_numpy() <= FAR))
 
 
 def dataset(
@@ -86,7 +110,7 @@ def dataset(
     moments = history.moments[keep].reset_index(drop=True)
     marked = labels.label(history)[keep].reset_index(drop=True)
     codes = moments["account"].astype("category").cat.codes.to_numpy(dtype=np.int64)
-    return Dataset(compute(history.tables, moments), marked, at[keep], codes)
+    return Dataset(compute(history.tables, moments), marked, at[keep], codes.astype(np.int64))
 
 
 def fit(
@@ -137,7 +161,7 @@ def fit(
             "to": limit.isoformat(),
             "calibrated_from": split.boundary.isoformat(),
             "rows": len(rows.at),
-            "accounts": int(len(np.unique(rows.account))),
+            "accounts": len(np.unique(rows.account)),
             "episodes": int(((starts >= rows.at.min()) & (starts < limit.timestamp())).sum()),
             "seed": seed,
             "versions": {name: version(name) for name in ("lightgbm", "numpy", "pandas")},
@@ -156,23 +180,48 @@ def _known(rows: Dataset, event: str, end: datetime) -> tuple[Floats, Floats]:
 def _fit_head(
     rows: Dataset, split: splits.Split, *, event: str, end: datetime, seed: int, progress: Progress
 ) -> Head:
-    """Fit one booster and one calibrator per stretch."""
-    boosters, calibrators = [], []
+    """Fit one line, one booster and one calibrator per stretch."""
+    lines, boosters, calibrators = [], [], []
     early, late = rows.select(split.before), rows.select(split.after)
     begin = 0
     for k, (hours, name) in enumerate(zip(HORIZONS, LABELS, strict=True)):
         progress(f"fitting the hazard of {event} between {begin} h and {hours} h")
         y = labels.in_stretch(*_known(early, event, split.boundary), begin=begin, end=hours)
-        booster = _fit_booster(early, y, k, seed=seed)
+        stretch = _Stretch(k, float(hours - begin), seed, is_shared=event == "touched")
+        lines.append(_fit_line(early, y, stretch))
+        rounds = _choose_rounds(early, y, stretch)
+        boosters.append(_train(early, y, stretch, lines[-1], rounds=rounds))
         later = labels.in_stretch(*_known(late, event, end), begin=begin, end=hours)
-        calibrators.append(_calibrate(booster, late, later, k, overlap=hours - begin, seed=seed))
-        boosters.append(booster)
+        calibrators.append(_calibrate(boosters[-1], late, later, stretch, lines[-1]))
         progress(
-            f"  {name}: {booster.current_iteration()} trees, "
-            f"slope {calibrators[-1].slope:.2f}, shift {calibrators[-1].shift:+.2f}"
+            f"  {name}: start {lines[-1][0]:+.2f} {lines[-1][1]:.2f}, {rounds} trees, "
+            f"calibrated {calibrators[-1].shift:+.2f} {calibrators[-1].slope:.2f}"
         )
         begin = hours
-    return Head(tuple(boosters), tuple(calibrators))
+    return Head(tuple(lines), tuple(boosters), tuple(calibrators))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """A hazard being fitted.
+
+    Parameters
+    ----------
+    k
+        Place of its horizon.
+    overlap
+        Hours of the stretch: so many hourly rows share one outcome.
+    seed
+        Of everything random.
+    is_shared
+        Whether one price path decides for all accounts, which then hold one outcome between
+        them; owners decide each for themselves.
+    """
+
+    k: int
+    overlap: float
+    seed: int
+    is_shared: bool
 
 
 def _matrix(rows: Dataset) -> Floats:
@@ -180,89 +229,101 @@ def _matrix(rows: Dataset) -> Floats:
     return rows.features[list(NAMES)].to_numpy(dtype=np.float64)
 
 
-def _starts(rows: Dataset, k: int) -> Floats:
+def _starts(rows: Dataset, k: int, line: Line) -> Floats:
     """Return the log-odds each row of hazard k starts from."""
-    return start(rows.features[BASELINE[k]].to_numpy())
+    return start(rows.features[BASELINE[k]].to_numpy(), line)
 
 
-def _train(rows: Dataset, y: Floats, k: int, *, rounds: int, seed: int) -> lightgbm.Booster:
-    """Train one booster for a fixed number of rounds."""
-    known = np.isfinite(y)
-    chosen = rows.select(known)
-    data = lightgbm.Dataset(
+def _evidence(rows: Dataset, y: Floats, stretch: _Stretch) -> Floats:
+    """Return how much of an independent outcome each row holds; 0 where it cannot be used."""
+    baseline = rows.features[BASELINE[stretch.k]].to_numpy()
+    evidence = rows.weights() * np.isfinite(y) * np.isfinite(baseline) / stretch.overlap
+    return evidence / rows.company() if stretch.is_shared else evidence
+
+
+def _fit_line(rows: Dataset, y: Floats, stretch: _Stretch) -> Line:
+    """Fit the line that turns the baseline into the start."""
+    evidence = _evidence(rows, y, stretch)
+    used = evidence > 0.0
+    raw = _starts(rows.select(used), stretch.k, (0.0, 1.0))
+    return calibration.fit_line(raw, y[used], weights=evidence[used])
+
+
+def _lightgbm(rows: Dataset, y: Floats, stretch: _Stretch, line: Line) -> lightgbm.Dataset:
+    """Return the rows with a known label, thinned, as LightGBM reads them."""
+    evidence = _evidence(rows, y, stretch)
+    chosen = rows.select(evidence > 0.0)
+    return lightgbm.Dataset(
         _matrix(chosen),
-        label=y[known],
-        init_score=_starts(chosen, k),
+        label=y[evidence > 0.0],
+        weight=evidence[evidence > 0.0],
+        init_score=_starts(chosen, stretch.k, line),
         feature_name=list(NAMES),
         params={"max_bin": PARAMETERS["max_bin"]},
     )
-    return lightgbm.train({**PARAMETERS, "seed": seed}, data, num_boost_round=rounds)
 
 
-def _fit_booster(rows: Dataset, y: Floats, k: int, *, seed: int) -> lightgbm.Booster:
-    """Train on all rows for the number of rounds that a purged walk-forward chose."""
-    rounds = _choose_rounds(rows, y, k, seed=seed)
-    return _train(rows, y, k, rounds=rounds, seed=seed)
+def _train(
+    rows: Dataset, y: Floats, stretch: _Stretch, line: Line, *, rounds: int
+) -> lightgbm.Booster:
+    """Train one booster for a fixed number of rounds."""
+    data = _lightgbm(rows, y, stretch, line)
+    return lightgbm.train({**PARAMETERS, "seed": stretch.seed}, data, num_boost_round=rounds)
 
 
-def _choose_rounds(rows: Dataset, y: Floats, k: int, *, seed: int) -> int:
-    """Return the rounds with the least log-loss over later folds, at least 1."""
+def _choose_rounds(rows: Dataset, y: Floats, stretch: _Stretch) -> int:
+    """Return the rounds with the least log-loss over purged later folds, at least 1."""
     losses = np.zeros(MOST_ROUNDS + 1)
     for split in splits.walk_forward(rows.at, FOLDS):
-        known = np.isfinite(y)
-        before, after = split.before & known, split.after & known
-        # A label that ends after the boundary is not known before it.
-        before &= rows.at + HORIZONS[k] * 3600 <= int(split.boundary.timestamp())
-        if y[before].sum() < 1 or not after.any():
-            continue
-        losses += _losses(rows, y, k, before=before, after=after, seed=seed)
+        # A label whose stretch ends after the boundary is not known before it.
+        ended = rows.at + HORIZONS[stretch.k] * 3600 <= int(split.boundary.timestamp())
+        before = np.where(split.before & ended, y, np.nan)
+        after = np.where(split.after, y, np.nan)
+        if np.nansum(before) > 0 and np.isfinite(after).any():
+            losses += _losses(rows, before, after, stretch)
     return max(int(np.argmin(losses)), 1)
 
 
-def _losses(
-    rows: Dataset,
-    y: Floats,
-    k: int,
-    *,
-    before: "np.ndarray[Any, Any]",
-    after: "np.ndarray[Any, Any]",
-    seed: int,
-) -> Floats:
-    """Return the summed log-loss on later rows after 0, 1, 2 … rounds."""
-    data = lightgbm.Dataset(
-        _matrix(rows.select(before)),
-        label=y[before],
-        init_score=_starts(rows.select(before), k),
-        params={"max_bin": PARAMETERS["max_bin"]},
-    )
-    later = rows.select(after)
-    held = data.create_valid(_matrix(later), label=y[after], init_score=_starts(later, k))
+def _losses(rows: Dataset, before: Floats, after: Floats, stretch: _Stretch) -> Floats:
+    """Return the summed log-loss on later rows after 0, 1, 2 … rounds.
+
+    Parameters
+    ----------
+    before, after
+        Labels of the earlier and of the later rows, NaN elsewhere.
+    """
+    line = _fit_line(rows, before, stretch)
+    data = _lightgbm(rows, before, stretch, line)
+    evidence = _evidence(rows, after, stretch)
+    used = evidence > 0.0
+    later, y, weight = rows.select(used), after[used], evidence[used]
+    begun = _starts(later, stretch.k, line)
+    held = data.create_valid(_matrix(later), label=y, weight=weight, init_score=begun)
     record: dict[str, dict[str, list[float]]] = {}
     lightgbm.train(
-        {**PARAMETERS, "seed": seed, "metric": "binary_logloss"},
+        {**PARAMETERS, "seed": stretch.seed, "metric": "binary_logloss"},
         data,
         num_boost_round=MOST_ROUNDS,
         valid_sets=[held],
         valid_names=["later"],
         callbacks=[lightgbm.record_evaluation(record)],
     )
-    begun = _starts(later, k)
-    untouched = float(np.mean(np.logaddexp(0.0, begun) - y[after] * begun))
-    return np.array([untouched, *record["later"]["binary_logloss"]]) * int(after.sum())
+    untouched = float(np.average(np.logaddexp(0.0, begun) - y * begun, weights=weight))
+    return np.array([untouched, *record["later"]["binary_logloss"]]) * float(weight.sum())
 
 
 def _calibrate(
-    booster: lightgbm.Booster, rows: Dataset, y: Floats, k: int, *, overlap: int, seed: int
+    booster: lightgbm.Booster, rows: Dataset, y: Floats, stretch: _Stretch, line: Line
 ) -> Calibrator:
     """Calibrate a hazard on rows later than its trees."""
-    known = np.isfinite(y)
-    chosen = rows.select(known)
+    used = np.isfinite(y) & np.isfinite(rows.features[BASELINE[stretch.k]].to_numpy())
+    chosen = rows.select(used)
     trees = np.asarray(booster.predict(_matrix(chosen), raw_score=True, num_threads=2))
     return calibration.fit(
-        trees + _starts(chosen, k),
-        y[known],
+        trees + _starts(chosen, stretch.k, line),
+        y[used],
         groups=chosen.account,
-        overlap=float(overlap),
+        overlap=stretch.overlap,
         draws=DRAWS,
-        seed=seed,
+        seed=stretch.seed,
     )

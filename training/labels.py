@@ -122,5 +122,3 @@ def by_horizon(happened: Floats, known: Floats, hours: int) -> Floats:
 def in_stretch(happened: Floats, known: Floats, *, begin: int, end: int) -> Floats:
     """Return the hazard label of (begin, end]: NaN for accounts no longer at risk or censored."""
     return np.where(happened <= begin, np.nan, by_horizon(happened, known, end))
-
-

@@ -17,21 +17,30 @@ Stated rules, each counted in `History.dropped`:
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from features.inputs import HOUR, Candles, EventKind, Events, Tables, candles_on_grid, seconds
-from features.tables import Column, Table, read_candles, read_csv
-from models.errors import Fault, InvalidTable
-from models.margin.fixed_point import RAY, WAD, mul_div_down, mul_div_up, rpow_half_up
-from models.margin.venues.maker import duty_per_second, trigger_price
-from training.sources import History
+from features.inputs import (
+    HOUR,
+    Candles,
+    EventKind,
+    Events,
+    Floats,
+    Tables,
+    candles_on_grid,
+)
+from features.tables import read_candles
+from models.margin.fixed_point import RAY, WAD, mul_div_down, mul_div_up
+from models.margin.venues.maker import trigger_price
+from training.sources import History, maker_log
+from training.sources.maker_log import Terms
 
 ASSET = "ETH"
 LEAST_DEBT = 500 * WAD
@@ -43,87 +52,6 @@ KNOWN_CUTS = {"24714": datetime(2021, 7, 14, tzinfo=UTC)}
 """Vaults whose log is known to miss an event that no balance betrays."""
 
 
-def _amounts(name: str, amount: str, *, low: float | None, high: float | None = None) -> Table:
-    """Return the schema of one file of amounts per vault."""
-    return Table(
-        name=name,
-        columns=(
-            Column(name="VAULT_NUMBER", dtype="text", unit="vault"),
-            Column(name="BLOCK_TIMESTAMP", dtype="time", unit="block time, UTC"),
-            Column(name=amount, dtype="exact", unit="whole units", low=low, high=high),
-        ),
-    )
-
-
-CREATIONS = Table(
-    name="ethb_vault_creations",
-    columns=(
-        Column(name="VAULT_NUMBER", dtype="text", unit="vault"),
-        Column(name="BLOCK_TIMESTAMP", dtype="time", unit="block time, UTC"),
-    ),
-    key=("VAULT_NUMBER",),
-)
-BORROWS = _amounts("ethb_dai_borrows", "DAI_MINTED", low=0)
-REPAYMENTS = _amounts("ethb_dai_repayments", "DAI_REPAYED", low=0)
-DEPOSITS = _amounts("ethb_vault_deposits", "DEPOSIT_AMOUNT_ADJ", low=0)
-WITHDRAWALS = _amounts("ethb_vault_withdrawals", "WITHDRAWN_AMOUNT_ADJ", low=None, high=0)
-LIQUIDATIONS = Table(
-    name="ethb_vault_liquidations",
-    columns=(
-        Column(name="VAULT_NUMBER", dtype="text", unit="vault"),
-        Column(name="BLOCK_TIMESTAMP", dtype="time", unit="block time, UTC"),
-        Column(name="COLLATERAL_LIQUIDATED_AMOUNT", dtype="exact", unit="ETH, rounded", low=0),
-        Column(name="DAI_REPAYED_AMOUNT", dtype="exact", unit="DAI", low=0),
-    ),
-)
-PARAMETERS = Table(
-    name="parameter_changes",
-    columns=(
-        Column(name="TIMESTAMP", dtype="time", unit="block time, UTC"),
-        Column(name="PARAMETER", dtype="text", unit="name"),
-        Column(name="ILK", dtype="text", unit="collateral type"),
-        Column(name="TO_VALUE", dtype="exact", unit="by parameter", low=0),
-    ),
-)
-TABLES = (CREATIONS, BORROWS, REPAYMENTS, DEPOSITS, WITHDRAWALS, LIQUIDATIONS, PARAMETERS)
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """Accumulator and liquidation ratio over time, exact.
-
-    Parameters
-    ----------
-    changed_at
-        Seconds at which the stability fee changed, ascending.
-    duty
-        Fee per second in ray from each change.
-    rate
-        Debt accumulator in ray at each change.
-    mat_changed_at, mat
-        Seconds of each change of the liquidation ratio, and the ratio in ray.
-    """
-
-    changed_at: tuple[int, ...]
-    duty: tuple[int, ...]
-    rate: tuple[int, ...]
-    mat_changed_at: tuple[int, ...]
-    mat: tuple[int, ...]
-
-    def rate_at(self, second: int) -> int:
-        """Return the debt accumulator, ray."""
-        place = int(np.searchsorted(self.changed_at, second, side="right")) - 1
-        if place < 0:
-            return RAY
-        grown = rpow_half_up(self.duty[place], second - self.changed_at[place], RAY)
-        return mul_div_down(grown, self.rate[place], RAY)
-
-    def mat_at(self, second: int) -> int:
-        """Return the liquidation ratio, ray."""
-        place = int(np.searchsorted(self.mat_changed_at, second, side="right")) - 1
-        return self.mat[max(place, 0)]
-
-
 def load(directory: Path, candles: Path) -> History:
     """Read, validate and rebuild.
 
@@ -132,51 +60,21 @@ def load(directory: Path, candles: Path) -> History:
     InvalidTable
         Listing every fault of every file.
     """
-    tables = _read(directory)
+    tables = maker_log.read(directory)
     frame, dropped = read_candles(candles, symbols=[ASSET])
     return rebuild(tables, candles_on_grid(frame)[ASSET], dropped)
-
-
-def _read(directory: Path) -> dict[str, pd.DataFrame]:
-    """Read every file, collecting the faults of all before refusing."""
-    found: dict[str, pd.DataFrame] = {}
-    faults: list[Fault] = []
-    for table in TABLES:
-        try:
-            found[table.name] = read_csv(directory / f"{table.name}.csv", table)
-        except InvalidTable as error:
-            faults.extend(error.faults)
-    if not faults:
-        faults.extend(_strangers(found))
-    if faults:
-        raise InvalidTable(faults)
-    return found
-
-
-def _strangers(tables: Mapping[str, pd.DataFrame]) -> Iterator[Fault]:
-    """Yield events of vaults that were never created, and parameters that are missing."""
-    known = set(tables[CREATIONS.name]["VAULT_NUMBER"])
-    for table in (BORROWS, REPAYMENTS, DEPOSITS, WITHDRAWALS, LIQUIDATIONS):
-        vaults = tables[table.name]["VAULT_NUMBER"]
-        for row in np.flatnonzero(~vaults.isin(known).to_numpy()):
-            place = f"{table.name}.csv:VAULT_NUMBER:{row + 1}"
-            yield Fault(place, f"vault {vaults.iloc[row]} was never created")
-    named = set(tables[PARAMETERS.name]["PARAMETER"])
-    for name in ("JUG.ilks.duty", "SPOTTER.ilks.mat"):
-        if name not in named:
-            yield Fault(f"{PARAMETERS.name}.csv:PARAMETER", f"{name} is never set")
 
 
 def rebuild(
     tables: Mapping[str, pd.DataFrame], candles: Candles, dropped: Mapping[str, int]
 ) -> History:
     """Rebuild hourly vault states from validated tables."""
-    terms = read_terms(tables[PARAMETERS.name])
-    log = _log(tables)
+    terms = maker_log.read_terms(tables)
+    log = maker_log.events(tables)
     path = _path(candles, terms)
-    ledger, cuts, worst = _ledger(log, terms, path["price"])
+    ledger, cuts = _ledger(log, terms, path["price"])
     covered = datetime.fromtimestamp(int(log["at"].max()) // HOUR * HOUR, tz=UTC)
-    created = tables[CREATIONS.name].set_index("VAULT_NUMBER")["BLOCK_TIMESTAMP"]
+    created = tables[maker_log.CREATIONS.name].set_index("VAULT_NUMBER")["BLOCK_TIMESTAMP"]
     moments, left_out = _moments(ledger, path, created, covered, cuts)
     episodes = _episodes(ledger)
     return History(
@@ -187,113 +85,87 @@ def rebuild(
         covered_until=covered,
         censored_at={vault: datetime.fromtimestamp(at, tz=UTC) for vault, at in cuts.items()},
         dropped={**dropped, **left_out, "vaults cut where their log misses an event": len(cuts)},
-        checks=_checks(ledger, episodes, path, worst),
+        checks=_checks(ledger, episodes, path),
     )
 
 
-def read_terms(changes: pd.DataFrame) -> Terms:
-    """Compound the stability fee through its changes."""
-    changes = changes.assign(second=seconds(changes["TIMESTAMP"]))
-    changes = changes.sort_values("second", kind="stable")
-    fees = changes[changes["PARAMETER"] == "JUG.ilks.duty"]
-    mats = changes[changes["PARAMETER"] == "SPOTTER.ilks.mat"]
-    at = [int(second) for second in fees["second"]]
-    duty = [duty_per_second(fee) for fee in fees["TO_VALUE"]]
-    rate = [RAY]
-    for place in range(1, len(at)):
-        grown = rpow_half_up(duty[place - 1], at[place] - at[place - 1], RAY)
-        rate.append(mul_div_down(grown, rate[-1], RAY))
-    return Terms(
-        changed_at=tuple(at),
-        duty=tuple(duty),
-        rate=tuple(rate),
-        mat_changed_at=tuple(int(second) for second in mats["second"]),
-        mat=tuple(int(value * RAY) for value in mats["TO_VALUE"]),
-    )
+@dataclass(frozen=True, slots=True)
+class _Replay:
+    """Everything an event is applied against.
+
+    Parameters
+    ----------
+    terms
+        Accumulator over time.
+    first_hour, judged
+        Price judged by, per hour; tells a refused withdrawal from a real one.
+    """
+
+    terms: Terms
+    first_hour: int
+    judged: Floats
+
+    def price_at(self, second: int) -> float:
+        """Return the price judged by, NaN where unknown."""
+        place = second // HOUR - self.first_hour
+        return float(self.judged[place]) if 0 <= place < len(self.judged) else np.nan
 
 
-def _log(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return one event per row: account, at, kind, amount and rounded collateral, in wad."""
-    parts = []
-    for table, kind, amount in (
-        (DEPOSITS, EventKind.DEPOSIT, "DEPOSIT_AMOUNT_ADJ"),
-        (WITHDRAWALS, EventKind.WITHDRAW, "WITHDRAWN_AMOUNT_ADJ"),
-        (BORROWS, EventKind.BORROW, "DAI_MINTED"),
-        (REPAYMENTS, EventKind.REPAY, "DAI_REPAYED"),
-        (LIQUIDATIONS, EventKind.LIQUIDATE, "DAI_REPAYED_AMOUNT"),
-    ):
-        frame = tables[table.name]
-        recorded = frame.get("COLLATERAL_LIQUIDATED_AMOUNT", pd.Series([None] * len(frame)))
-        parts.append(
-            pd.DataFrame(
-                {
-                    "account": frame["VAULT_NUMBER"],
-                    "at": seconds(frame["BLOCK_TIMESTAMP"]),
-                    "kind": int(kind),
-                    "amount": [_wad(abs(value)) for value in frame[amount]],
-                    "recorded": recorded,
-                }
-            )
-        )
-    # Within one second what makes the vault safer comes first: the log has no finer order.
-    rank = {0: 0, 3: 1, 2: 2, 1: 3, 4: 4}
-    log = pd.concat(parts, ignore_index=True)
-    log["rank"] = log["kind"].map(rank)
-    return log.sort_values(["account", "at", "rank"], kind="stable", ignore_index=True)
-
-
-def _wad(amount: Decimal) -> int:
-    """Return a decimal amount in wad, digits beyond 18 cut off."""
-    with localcontext() as context:
-        context.prec = 60
-        return int(amount * WAD)
+_LEDGER = (
+    "account", "at", "kind", "ink_before", "art_before", "ink", "art", "rate", "left", "recorded"
+)  # fmt: skip
 
 
 def _ledger(
     log: pd.DataFrame, terms: Terms, price: pd.Series
-) -> tuple[pd.DataFrame, dict[str, int], Decimal]:
+) -> tuple[pd.DataFrame, dict[str, int]]:
     """Apply every event in order.
-
-    Parameters
-    ----------
-    price
-        Price judged by, per hour; tells a refused withdrawal from a real one.
 
     Returns
     -------
     tuple
         The log with holdings before and after (wad) and, for liquidations, the share of
-        debt left by the recorded amounts; the second from which each broken account is cut;
-        and the largest gap between the rule's collateral and the recorded one, in ETH.
+        debt left by the recorded amounts and the recorded collateral; and the second from
+        which each broken account is cut.
     """
-    rows, worst = [], Decimal(0)
-    first_hour, judged = int(price.index[0].timestamp()) // HOUR, price.to_numpy()
-    cuts = {vault: int(at.timestamp()) for vault, at in KNOWN_CUTS.items()}
+    replay = _Replay(terms, int(price.index[0].timestamp()) // HOUR, price.to_numpy())
+    rows: list[tuple[object, ...]] = []
+    cuts: dict[str, int] = {}
     for account, events in log.groupby("account", sort=False):
-        ink = art = 0
-        for event in events.itertuples(index=False):
-            if event.at >= cuts.get(str(account), event.at + 1):
-                break
-            rate = terms.rate_at(event.at)
-            before = (ink, art)
-            ink, art, left = _apply(event.kind, event.amount, ink, art, rate)
-            if _is_broken(ink, before[0]) or _is_broken(art, before[1]):
-                cuts[str(account)] = event.at
-                break
-            ink, art = max(ink, 0), max(art, 0)
-            place = event.at // HOUR - first_hour
-            seen = judged[place] if 0 <= place < len(judged) else np.nan
-            if event.kind in RISKIER and _is_refused(ink, art, rate=rate, price=seen):
-                cuts[str(account)] = event.at
-                break
-            if event.kind == EventKind.LIQUIDATE:
-                gap = abs(Decimal(before[0] - ink) / WAD - event.recorded)
-                worst = max(worst, gap)
-            rows.append((account, event.at, event.kind, *before, ink, art, rate, left))
-    columns = ["account", "at", "kind", "ink_before", "art_before", "ink", "art", "rate", "left"]
-    ledger = pd.DataFrame(rows, columns=columns).astype({"account": object})
-    present = set(log["account"])
-    return ledger, {vault: at for vault, at in cuts.items() if vault in present}, worst
+        name = str(account)
+        known = KNOWN_CUTS.get(name)
+        stop = 2**62 if known is None else int(known.timestamp())
+        if known is not None:
+            cuts[name] = stop
+        broken = _apply_all(name, events, replay, stop, rows)
+        if broken is not None:
+            cuts[name] = broken
+    return pd.DataFrame(rows, columns=list(_LEDGER)).astype({"account": object}), cuts
+
+
+def _apply_all(
+    account: str,
+    events: pd.DataFrame,
+    replay: _Replay,
+    stop: int,
+    rows: list[tuple[object, ...]],
+) -> int | None:
+    """Append one account's events to the ledger; return when its log broke, if it did."""
+    ink = art = 0
+    columns = (list(events[name]) for name in ("at", "kind", "amount", "recorded"))
+    for at, kind, amount, recorded in zip(*columns, strict=True):
+        if at >= stop:
+            break
+        rate = replay.terms.rate_at(at)
+        before = (ink, art)
+        ink, art, left = _apply(kind, amount, ink, art, rate)
+        if _is_broken(ink, before[0]) or _is_broken(art, before[1]):
+            return int(at)
+        ink, art = max(ink, 0), max(art, 0)
+        if kind in RISKIER and _is_refused(ink, art, rate=rate, price=replay.price_at(at)):
+            return int(at)
+        rows.append((account, at, kind, *before, ink, art, rate, left, recorded))
+    return None
 
 
 def _apply(kind: int, amount: int, ink: int, art: int, rate: int) -> tuple[int, int, float]:
@@ -330,7 +202,7 @@ def _events(ledger: pd.DataFrame) -> Events:
     return Events(
         account=ordered["account"].to_numpy(dtype=object),
         at=ordered["at"].to_numpy(dtype=np.int64),
-        kind=ordered["kind"].to_numpy(dtype=np.int8),
+        kind=ordered["kind"].to_numpy(dtype=np.int64),
         collateral_before=np.array([ink / WAD for ink in ordered["ink_before"]]),
         debt_before=np.array([art / WAD for art in ordered["art_before"]]),
     )
@@ -347,7 +219,9 @@ def _path(candles: Candles, terms: Terms) -> pd.DataFrame:
             "price_next": candles.close,
             "rate": pd.Series(rates, dtype=object).to_numpy(),
             "mat": pd.Series(mats, dtype=object).to_numpy(),
-            "accumulator": [rate / RAY * (mat / RAY) for rate, mat in zip(rates, mats, strict=True)],
+            "accumulator": [
+                rate / RAY * (mat / RAY) for rate, mat in zip(rates, mats, strict=True)
+            ],
         },
         index=pd.DatetimeIndex(pd.to_datetime(hours * HOUR, unit="s", utc=True)).as_unit("ns"),
     )
@@ -400,8 +274,8 @@ class _Grid:
     rate: list[int]
     mat: list[int]
     judged: list[int | None]
-    price: "np.ndarray[tuple[int], np.dtype[np.float64]]"
-    price_next: "np.ndarray[tuple[int], np.dtype[np.float64]]"
+    price: Floats
+    price_next: Floats
 
 
 def _vault_hours(
@@ -432,7 +306,7 @@ def _vault_hours(
 _ROW = ("hour", "price", "price_next", "trigger", "collateral", "debt", "debt_value")
 
 
-def _is_wound_up(kinds: "np.ndarray[tuple[int], np.dtype[np.int64]]", place: int) -> bool:
+def _is_wound_up(kinds: npt.NDArray[np.int64], place: int) -> bool:
     """Return whether the owner has neither deposited nor borrowed since a liquidation."""
     for k in range(place, -1, -1):
         if kinds[k] == EventKind.LIQUIDATE:
@@ -453,6 +327,10 @@ def _fill(
 ) -> None:
     """Append the hours of one stretch between two events."""
     collateral, debt = ink / WAD, art / WAD
+    # The accumulator never falls: what is dust at the end was dust all along.
+    if mul_div_down(art, grid.rate[end - grid.first_hour], RAY) < LEAST_DEBT:
+        dropped["account-hours with a debt under 500 DAI"] += end - begin + 1
+        return
     for hour in range(begin, end + 1):
         k = hour - grid.first_hour
         owed = mul_div_down(art, grid.rate[k], RAY)
@@ -484,7 +362,9 @@ def _episodes(ledger: pd.DataFrame) -> pd.DataFrame:
     """Group liquidations into episodes by gaps of six hours; dust is left out."""
     lots = ledger[ledger["kind"] == EventKind.LIQUIDATE]
     lots = lots.assign(
-        debt=[mul_div_down(a, r, RAY) for a, r in zip(lots["art_before"], lots["rate"], strict=True)]
+        debt=[
+            mul_div_down(a, r, RAY) for a, r in zip(lots["art_before"], lots["rate"], strict=True)
+        ]
     )
     gap = lots.groupby("account")["at"].diff()
     lots = lots.assign(episode=(gap.isna() | (gap > EPISODE_GAP)).cumsum())
@@ -506,7 +386,6 @@ def _checks(
     ledger: pd.DataFrame,
     episodes: pd.DataFrame,
     path: pd.DataFrame,
-    worst: Decimal,
 ) -> dict[str, float]:
     """Return the figures that show the rebuilding is sound."""
     hours = episodes["at"].dt.floor("h")
@@ -514,9 +393,14 @@ def _checks(
     value = np.array([ink / WAD for ink in episodes["collateral"]]) * price
     ratio = value / np.array([debt / WAD for debt in episodes["debt"]])
     low, middle, high = np.nanquantile(ratio, (0.05, 0.5, 0.95))
-    negative = sum(ink < 0 or art < 0 for ink, art in zip(ledger["ink"], ledger["art"], strict=True))
+    lots = ledger[ledger["kind"] == EventKind.LIQUIDATE]
+    taken = zip(lots["ink_before"], lots["ink"], lots["recorded"], strict=True)
+    worst = max((abs(Decimal(a - b) / WAD - seen) for a, b, seen in taken), default=Decimal(0))
+    negative = sum(
+        ink < 0 or art < 0 for ink, art in zip(ledger["ink"], ledger["art"], strict=True)
+    )
     return {
-        "liquidation_lots": float((ledger["kind"] == EventKind.LIQUIDATE).sum()),
+        "liquidation_lots": float(len(lots)),
         "liquidation_episodes": float(len(episodes)),
         "debt_left_after_liquidation_median": float(episodes["left"].median()),
         "ratio_at_liquidation_median": float(middle),

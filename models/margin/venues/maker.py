@@ -10,7 +10,6 @@ makerdao/dss at fa4f6630 (vat, spot, dog, clip, abaci); makerdao/osm at e36c874b
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Literal
 
 from models.domain import Account, LegKind, Market
@@ -140,20 +139,6 @@ def trigger_price(ink: int, art: int, *, rate: int, mat: int, par: int = RAY) ->
     safe_spot = mul_div_up(art, rate, ink)
     safe_feed = mul_div_up(safe_spot, mat, RAY)
     return (mul_div_up(safe_feed, par, RAY) - 1) // FEED_TO_RAY
-
-
-def duty_per_second(annual_fee: Decimal) -> int:
-    """Return the growth factor per second of a yearly fee, ray, correctly rounded.
-
-    Parameters
-    ----------
-    annual_fee
-        Fraction per year of 31,536,000 seconds, such as 0.06.
-    """
-    with localcontext() as context:
-        context.prec = 80
-        root = ((1 + annual_fee).ln() / 31_536_000).exp()
-        return int((root * RAY).to_integral_value(ROUND_HALF_UP))
 
 
 def auction_price(curve: Curve, *, top: int, elapsed: int) -> int:

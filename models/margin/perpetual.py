@@ -1,0 +1,321 @@
+"""One perpetuals account in exact rationals: equity, tiers, trigger prices."""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+
+from models.domain import Account, Leg, LegKind, Market
+from models.margin.result import Margin, Ratio, Side, Verdict
+
+Tiers = tuple["Tier", ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """One bracket of position size.
+
+    Parameters
+    ----------
+    floor
+        Least notional of the bracket, in quote units.
+    rate
+        Maintenance rate within the bracket, as a fraction of the notional.
+    deduction
+        Amount taken off notional · rate so that the requirement does not jump, quote units.
+    max_leverage
+        Highest leverage allowed in the bracket; None where not published.
+    """
+
+    floor: Fraction
+    rate: Fraction
+    deduction: Fraction = Fraction(0)
+    max_leverage: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Contracts held and what they cost.
+
+    Parameters
+    ----------
+    asset
+        Instrument by its name at the venue.
+    quantity
+        Signed base units.
+    cost
+        Sum of quantity · entry price, quote units; negative for shorts.
+    """
+
+    asset: str
+    quantity: Fraction
+    cost: Fraction
+
+    def pnl(self, price: Fraction) -> Fraction:
+        """Return the unrealised profit at `price`, quote units."""
+        return self.quantity * price - self.cost
+
+    def notional(self, price: Fraction) -> Fraction:
+        """Return the absolute value at `price`, quote units."""
+        return abs(self.quantity) * price
+
+
+def tiers_from(rates: Iterable[tuple[Fraction, Fraction, int | None]]) -> Tiers:
+    """Return brackets with the deductions that make the requirement continuous.
+
+    Parameters
+    ----------
+    rates
+        (floor, maintenance rate, highest leverage) in ascending order of floor.
+    """
+    found: list[Tier] = []
+    for floor, rate, leverage in rates:
+        deduction = found[-1].deduction + floor * (rate - found[-1].rate) if found else Fraction(0)
+        found.append(Tier(floor=floor, rate=rate, deduction=deduction, max_leverage=leverage))
+    return tuple(found)
+
+
+def discontinuities(tiers: Tiers) -> tuple[Tier, ...]:
+    """Return the brackets at whose floor the requirement jumps."""
+    return tuple(
+        upper
+        for lower, upper in pairwise(tiers)
+        if upper.deduction - lower.deduction != upper.floor * (upper.rate - lower.rate)
+    )
+
+
+def tier_at(tiers: Tiers, notional: Fraction) -> Tier:
+    """Return the bracket of a notional; a floor belongs to its own bracket."""
+    return next((tier for tier in reversed(tiers) if tier.floor <= notional), tiers[0])
+
+
+def maintenance_margin(tiers: Tiers, notional: Fraction) -> Fraction:
+    """Return the equity that a position of `notional` must keep, quote units."""
+    tier = tier_at(tiers, notional)
+    return notional * tier.rate - tier.deduction
+
+
+def positions_of(account: Account, group: Callable[[Leg], Hashable]) -> tuple[Position, ...]:
+    """Return the open positions, legs of one `group` added together."""
+    merged: dict[Hashable, Position] = {}
+    for leg in account.legs:
+        if leg.kind is LegKind.POSITION and leg.entry is not None:
+            quantity = Fraction(leg.quantity)
+            one = Position(asset=leg.asset, quantity=quantity, cost=quantity * leg.entry)
+            merged[group(leg)] = _added(merged.get(group(leg)), one)
+    return tuple(one for one in merged.values() if one.quantity or one.cost)
+
+
+def _added(held: Position | None, more: Position) -> Position:
+    """Add two holdings of one instrument."""
+    if held is None:
+        return more
+    return Position(
+        asset=held.asset, quantity=held.quantity + more.quantity, cost=held.cost + more.cost
+    )
+
+
+def by_asset(leg: Leg) -> Hashable:
+    """Group legs as a one-way account does: longs and shorts net."""
+    return leg.asset
+
+
+def by_side(leg: Leg) -> Hashable:
+    """Group legs as a hedge-mode account does: a long beside a short."""
+    return leg.asset, leg.quantity > 0
+
+
+def cash_of(account: Account) -> Fraction:
+    """Return the margin deposited, before unrealised profit, quote units."""
+    return sum(
+        (Fraction(leg.quantity) for leg in account.legs if leg.kind is LegKind.COLLATERAL),
+        Fraction(0),
+    )
+
+
+def unevaluable_reason(
+    account: Account, market: Market, *, quote: str, known: Iterable[str]
+) -> str | None:
+    """Return why an account cannot be judged, or None when it can.
+
+    Parameters
+    ----------
+    quote
+        The one asset that margin may be held in.
+    known
+        Instruments whose terms are at hand.
+    """
+    for leg in account.legs:
+        if leg.kind is LegKind.DEBT:
+            return "debt_not_established"
+        if leg.kind is LegKind.COLLATERAL and leg.asset != quote:
+            return "multi_asset_margin_not_established"
+    legs = [leg for leg in account.legs if leg.kind is LegKind.POSITION and leg.quantity]
+    names = frozenset(known)
+    for leg in legs:
+        if leg.entry is None:
+            return "entry_missing"
+        if leg.asset not in names:
+            return "terms_missing"
+    return price_fault(market, [leg.asset for leg in legs])
+
+
+def price_fault(market: Market, assets: Iterable[str]) -> str | None:
+    """Return why a price cannot be used: missing or not positive."""
+    for asset in assets:
+        price = market.prices.get(asset)
+        if price is None:
+            return "price_missing"
+        if price.value <= 0:
+            return "price_not_positive"
+    return None
+
+
+def surplus_roots(
+    positions: Sequence[Position], tiers: Tiers, *, free: Fraction
+) -> tuple[Fraction, ...]:
+    """Return every positive price at which equity meets the requirement, ascending.
+
+    Equity less requirement is a straight line between the prices at which some position
+    enters another bracket, so each piece is solved on its own and exactly: the bracket is
+    that of the notional at the answer, not at the entry.
+
+    Parameters
+    ----------
+    positions
+        Holdings of the one instrument whose price moves.
+    tiers
+        Its brackets; a floor at which the requirement jumps past equity is an answer too.
+    free
+        Cash and profit elsewhere less the requirement elsewhere, quote units.
+    """
+    edges = sorted(
+        {
+            tier.floor / abs(one.quantity)
+            for one in positions
+            if one.quantity
+            for tier in tiers
+            if tier.floor > 0
+        }
+    )
+    lows = [Fraction(0), *edges]
+    lines = [_line(positions, tiers, free=free, at=low) for low in lows]
+    found = []
+    before = lines[0]
+    for low, high, (slope, level) in zip(lows, [*edges, None], lines, strict=True):
+        if low and _is_jump(before, (slope, level), at=low):
+            found.append(low)
+        before = slope, level
+        root = -level / slope if slope else Fraction(0)
+        if 0 < root >= low and (high is None or root < high):
+            found.append(root)
+    return tuple(dict.fromkeys(found))
+
+
+def _line(
+    positions: Sequence[Position], tiers: Tiers, *, free: Fraction, at: Fraction
+) -> tuple[Fraction, Fraction]:
+    """Return slope and level of the surplus on the piece that starts at price `at`."""
+    slope, level = Fraction(0), free
+    for one in positions:
+        tier = tier_at(tiers, one.notional(at))
+        slope += one.quantity - abs(one.quantity) * tier.rate
+        level += tier.deduction - one.cost
+    return slope, level
+
+
+def _is_jump(
+    before: tuple[Fraction, Fraction], after: tuple[Fraction, Fraction], *, at: Fraction
+) -> bool:
+    """Return whether the sign changes between two pieces, as only gaps in a table allow."""
+    left, right = (slope * at + level for slope, level in (before, after))
+    return (left <= 0) != (right <= 0)
+
+
+def nearest(roots: Sequence[Fraction], price: Fraction) -> Fraction | None:
+    """Return the root closest to `price`, or None when there is none."""
+    return min(roots, key=lambda root: abs(root - price), default=None)
+
+
+def bankruptcy_price(positions: Sequence[Position], *, free: Fraction) -> Fraction | None:
+    """Return the price at which equity is zero, fees left out; None when none is positive.
+
+    Parameters
+    ----------
+    positions
+        Holdings of the one instrument whose price moves.
+    free
+        Cash and profit elsewhere, quote units.
+    """
+    quantity = sum((one.quantity for one in positions), Fraction(0))
+    cost = sum((one.cost for one in positions), Fraction(0))
+    if not quantity or (price := (cost - free) / quantity) <= 0:
+        return None
+    return price
+
+
+def leverage_of(options: Mapping[str, int], asset: str) -> int | None:
+    """Return the leverage chosen for an instrument (`{asset}.leverage`), if stated."""
+    leverage = options.get(f"{asset}.leverage")
+    return leverage if leverage and leverage > 0 else None
+
+
+def marks_of(positions: Iterable[Position], market: Market) -> dict[str, Fraction]:
+    """Return the mark price of every instrument held; each must have one."""
+    return {one.asset: market.prices[one.asset].exact for one in positions}
+
+
+def initial_margin(
+    account: Account, positions: Sequence[Position], marks: Mapping[str, Fraction]
+) -> Fraction | None:
+    """Return the margin for the leverages chosen; None where one is not stated."""
+    total = Fraction(0)
+    for one in positions:
+        leverage = leverage_of(account.options, one.asset)
+        if leverage is None:
+            return None
+        total += one.notional(marks[one.asset]) / leverage
+    return total
+
+
+def judge(equity: Fraction, needed: Fraction, positions: Sequence[Position]) -> tuple[Verdict, str]:
+    """Return the verdict with its reason; no venue states whether equality liquidates."""
+    if not positions:
+        return Verdict.SAFE, "no_position"
+    if equity > needed:
+        return Verdict.SAFE, "above_maintenance_margin"
+    if equity < needed:
+        return Verdict.LIQUIDATABLE, "below_maintenance_margin"
+    return Verdict.LIQUIDATABLE, "at_maintenance_margin_strictness_not_established"
+
+
+def judged_margin(
+    account: Account,
+    positions: Sequence[Position],
+    marks: Mapping[str, Fraction],
+    *,
+    needed: Fraction,
+    ratio: str,
+) -> Margin:
+    """Return the rules' answer for an account whose requirement is known.
+
+    Parameters
+    ----------
+    marks
+        Price by instrument, quote units.
+    needed
+        Maintenance requirement of all positions, quote units.
+    ratio
+        What the venue calls requirement / equity.
+    """
+    equity = cash_of(account) + sum(one.pnl(marks[one.asset]) for one in positions)
+    first = initial_margin(account, positions, marks)
+    verdict, reason = judge(equity, needed, positions)
+    return Margin(
+        verdict=verdict,
+        reason=reason,
+        maintenance=Side(equity, needed),
+        initial=None if first is None else Side(equity, first),
+        ratio=Ratio(ratio, needed / equity if equity > 0 else None, 0),
+        prices=tuple(marks),
+    )
