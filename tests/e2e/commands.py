@@ -1,0 +1,20 @@
+"""Running the command line as a user does."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PERIOD = ("--to", "2030-03-31")
+
+
+def forewarn(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user does."""
+    command = [str(Path(sys.executable).with_name("forewarn")), *map(str, arguments)]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_WAIT_POLICY": "passive", "COLUMNS": "200"},
+    )
