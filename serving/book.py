@@ -82,7 +82,7 @@ def market_body(book: Book) -> dict[str, Any]:
 
 def account_body(book: Book, account: str) -> dict[str, Any]:
     """Return one account with its events as an account of a request."""
-    row = book.accounts.set_index("account").loc[account]
+    row = book.accounts[book.accounts["account"] == account].iloc[0]
     events = book.events[book.events["account"] == account]
     return {**_account(account, row), "events": [_event(e) for e in events.to_dict("records")]}
 

@@ -45,7 +45,7 @@ class Desk:
     clock: Callable[[], datetime] = lambda: datetime.now(tz=UTC)
 
     def score(self, body: bytes, request_id: str) -> bytes:
-        """Answer the body of `POST /v1/score`.
+        """Answer and count the body of `POST /v1/score`.
 
         Raises
         ------
@@ -54,6 +54,12 @@ class Desk:
         InvalidInput
             When the envelope or every account is at fault.
         """
+        told = self.answer(body, request_id)
+        record([told] if isinstance(told, Assessment) else told.assessments)
+        return encode(told)
+
+    def answer(self, body: bytes, request_id: str) -> Assessment | Batch:
+        """Answer the body of `POST /v1/score`; raises as `score` does."""
         asked, found = wire.parse(body)
         now = self.clock()
         stored = self._stored(asked, now=now)
@@ -75,16 +81,13 @@ class Desk:
             request_id=request_id,
             simulated=around.simulated,
         )
-        record(assessments)
         if asked.accounts is None:
-            return encode(assessments[0])
-        return encode(
-            Batch(
-                request_id=request_id,
-                as_of=around.at,
-                simulated=around.simulated,
-                assessments=tuple(_in_order(asked, outcomes, assessments)),
-            )
+            return assessments[0]
+        return Batch(
+            request_id=request_id,
+            as_of=around.at,
+            simulated=around.simulated,
+            assessments=tuple(_in_order(asked, outcomes, assessments)),
         )
 
     def status(self) -> tuple[bool, dict[str, Any]]:
@@ -193,7 +196,7 @@ def _warm(desk: Desk) -> None:
     item = account_body(book, str(book.accounts["account"].iloc[0]))
     body = {"as_of": at, "market": around, "accounts": [item]}
     late = Desk(model=desk.model, clock=lambda: book.at + timedelta(seconds=1))
-    late.score(encode(body), "warm")
+    late.answer(encode(body), "warm")
 
 
 def _evaluable(judged: Judgement) -> Judgement:

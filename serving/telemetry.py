@@ -6,7 +6,7 @@ from functools import cache
 
 from prometheus_client import Counter, Histogram
 
-from serving.answers import Assessment
+from serving.answers import Assessment, FaultyItem
 
 SCORE_EDGES = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 AGE_EDGES = (60, 600, 1800, 3600, 7200, 10800, 21600, 86400)
@@ -37,10 +37,12 @@ def instruments() -> Instruments:
     )
 
 
-def record(assessments: Sequence[Assessment]) -> None:
+def record(assessments: Sequence[Assessment | FaultyItem]) -> None:
     """Count assessments."""
     told = instruments()
     for one in assessments:
+        if isinstance(one, FaultyItem):
+            continue
         degraded = "yes" if one.degraded else "no"
         told.assessments.labels(verdict=one.rule.verdict, degraded=degraded).inc()
         if one.oldest_price_age_seconds is not None:

@@ -1,0 +1,62 @@
+"""The commands that serve: `forewarn serve` and `forewarn demo`."""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from serving.process import ServerFailed, absolute, is_free, running, stoppable
+
+app = typer.Typer(no_args_is_help=True, help="Serve assessments over HTTP.")
+
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
+
+
+@app.command()
+def serve(
+    *,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="Directory of the bundle; left out, the rules alone answer."),
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option(help="Database URL, such as sqlite:///book.sqlite3.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="IP address to listen on.")] = "127.0.0.1",
+    port: Port = 3000,
+) -> None:
+    """Answer POST /v1/score until interrupted."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        raise typer.BadParameter(f"{host!r} is not an IP address", param_hint="--host") from None
+    if not is_free(host, port):
+        raise typer.BadParameter(f"{host}:{port} is taken", param_hint="--port")
+    settings = absolute({"bundle": bundle, "store": store})
+    code = 0
+    with stoppable(), running(settings, host=host, port=port) as server:
+        code = server.process.wait()
+        typer.echo(f"the server ended by itself with code {code}", err=True)
+    raise typer.Exit(1 if code else 0)
+
+
+@app.command()
+def demo(
+    *,
+    directory: Annotated[
+        Path | None,
+        typer.Option("--dir", help="Where to keep the store; a temporary place if left out."),
+    ] = None,
+    port: Port = 3000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the simulated market and book.")] = 7,
+) -> None:
+    """Show it all on a SIMULATED market and book; needs no data and no network."""
+    # The simulator compiles and loads the whole feature pipeline; `serve` must not wait for it.
+    from serving.demo import run  # noqa: PLC0415
+
+    try:
+        run(directory=directory, port=port, seed=seed)
+    except ServerFailed as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None

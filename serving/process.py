@@ -1,0 +1,195 @@
+"""A BentoML server as a child process: started, awaited, and ended without leftovers."""
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from models.errors import ForewarnError
+from serving.settings import Settings
+
+SERVICE = "serving.service:Forewarn"
+ROOT = Path(__file__).resolve().parents[1]
+START_SECONDS = 120.0
+STOP_SECONDS = 15.0
+OK = 200
+
+
+class ServerFailed(ForewarnError):  # noqa: N818 - named for what happened
+    """The server ended or did not become ready."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A running server.
+
+    Parameters
+    ----------
+    process
+        Leader of its own session, so that its workers end with it.
+    """
+
+    process: "subprocess.Popen[bytes]"
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Address of the service."""
+        return f"http://{self.host}:{self.port}"
+
+    def wait_ready(self) -> dict[str, Any]:
+        """Return the answer of `/readyz` once it is 200.
+
+        Raises
+        ------
+        ServerFailed
+            When the server ends first or takes too long.
+        """
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            if self.process.poll() is not None:
+                raise ServerFailed(f"the server ended with code {self.process.returncode}")
+            with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
+                status, answer = self.ask("GET", "/readyz", timeout=2.0)
+                if status == OK:
+                    return dict(answer)
+            time.sleep(0.1)
+        raise ServerFailed(f"the server was not ready within {START_SECONDS:.0f} s")
+
+    def ask(
+        self, method: str, path: str, *, body: Any = None, timeout: float = 60.0
+    ) -> tuple[int, Any]:
+        """Return status and JSON of one request."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+        with contextlib.closing(connection):
+            content = None if body is None else json.dumps(body)
+            connection.request(method, path, content, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+
+    def stop(self) -> None:
+        """End the server and every worker of it."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(STOP_SECONDS)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def environment(settings: Settings, home: Path) -> dict[str, str]:
+    """Return a child's environment: no reports to anyone, no state outside `home`."""
+    quiet = {
+        "BENTOML_DO_NOT_TRACK": "True",
+        "BENTOML_HOME": str(home),
+        "BENTOML_CONFIG_OPTIONS": "api_server.metrics.enabled=true",
+    }
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        "OTEL_SDK_DISABLED": "true",
+        **os.environ,
+        **quiet,
+        "PYTHONPATH": os.pathsep.join(paths),
+        **settings.environment(),
+    }
+
+
+@contextlib.contextmanager
+def running(
+    settings: Settings, *, host: str, port: int, log: IO[bytes] | None = None
+) -> Iterator[Server]:
+    """Run a server for as long as the context lasts.
+
+    Parameters
+    ----------
+    log
+        Where its output goes; None for this process's own.
+    """
+    home = Path(tempfile.mkdtemp(prefix="forewarn-bentoml-"))
+    command = [sys.executable, "-m", "bentoml", "serve", SERVICE, "--host", host]
+    command += ["--port", str(port), "--working-dir", str(ROOT)]
+    try:
+        process = subprocess.Popen(  # noqa: S603 - our own module, arguments checked by typer
+            command,
+            env=environment(settings, home),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT if log is not None else None,
+            start_new_session=True,
+        )
+        server = Server(process=process, host=host, port=port)
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+class Stopped(BaseException):
+    """SIGINT or SIGTERM arrived: an order, not an error, so that no handler of errors eats it."""
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into `Stopped`, and end the context quietly on it.
+
+    Further signals while cleaning up are ignored, so that nothing is left behind.
+    """
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def stop(number: int, _frame: object) -> None:
+        for other in signals:
+            signal.signal(other, signal.SIG_IGN)
+        raise Stopped(number)
+
+    before = {one: signal.signal(one, stop) for one in signals}
+    try:
+        yield
+    except Stopped:
+        pass
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def is_free(host: str, port: int) -> bool:
+    """Return whether a port can be listened on."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(host: str) -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def absolute(settings: Mapping[str, str | Path | None]) -> Settings:
+    """Return settings whose paths hold from any working directory."""
+    bundle, store = settings.get("bundle"), settings.get("store")
+    url = None if store is None else str(store)
+    prefix = "sqlite:///"
+    if url is not None and url.startswith(prefix) and not url.startswith(f"{prefix}/"):
+        rest = url.removeprefix(prefix)
+        url = f"{prefix}{Path(rest).resolve()}" if rest and rest != ":memory:" else url
+    return Settings(bundle=None if bundle is None else Path(bundle).resolve(), store=url)
