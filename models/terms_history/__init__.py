@@ -1,0 +1,1 @@
+"""Risk parameters of the past: dated files turned into values in the venue's scale."""
