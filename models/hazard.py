@@ -14,8 +14,8 @@ HORIZONS: tuple[int, ...] = (1, 4, 24, 168)
 LABELS: tuple[str, ...] = ("1h", "4h", "24h", "7d")
 """How horizons are named in reports and answers."""
 
-START_LIMIT = 9.0
-"""Baseline log-odds enter the hazard within ±START_LIMIT."""
+START_LIMIT = 12.0
+"""Baseline log-odds are bent towards ±START_LIMIT: tails are fatter than the formula's."""
 
 
 Line = tuple[float, float]
@@ -32,7 +32,7 @@ def start(baseline: Floats, line: Line) -> Floats:
     line
         Fitted on the rows the trees were trained on; slope > 0, so that order is kept.
     """
-    return line[0] + line[1] * np.clip(baseline, -START_LIMIT, START_LIMIT)
+    return line[0] + line[1] * START_LIMIT * np.tanh(baseline / START_LIMIT)
 
 
 def starts(baseline: Floats, lines: Sequence[Line]) -> Floats:

@@ -97,7 +97,7 @@ def apply(fitted: Mapping[str, Any], features: pd.DataFrame, *, horizon: str) ->
 
 def _fit_weight(features: pd.DataFrame, y: Floats) -> float:
     """Return the B5 weight with the best average precision in training."""
-    known = np.isfinite(y)
+    known = np.isfinite(y) & np.isfinite(scores(features, weight=1.0)["B5"])
     rows = features[known]
     if not y[known].any():
         return 0.0

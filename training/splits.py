@@ -54,6 +54,8 @@ def at_boundary(at: Ints, boundary: int, *, end: int | None = None) -> Split:
 def calibration(at: Ints, events: Ints) -> Split:
     """Split off the latest slice that holds a quarter of the time and of the events.
 
+    Half of the time always stays in the earlier slice.
+
     Parameters
     ----------
     at
@@ -66,7 +68,7 @@ def calibration(at: Ints, events: Ints) -> Split:
     by_event = by_time
     if len(inside):
         by_event = int(np.quantile(inside, 1.0 - LEAST_SHARE)) - EMBARGO
-    return at_boundary(at, max(min(by_time, by_event), int(at.min()) + 1))
+    return at_boundary(at, max(min(by_time, by_event), int(np.quantile(at, 0.5))))
 
 
 def walk_forward(at: Ints, folds: int) -> Iterator[Split]:

@@ -48,7 +48,7 @@ def margin(account: Account, market: Market, terms: Terms, policy: Policy) -> Ma
     positions = tuple(prepared.values())
     data = account_data(positions, policy)
     prices = tuple(prepared)
-    if overflows(positions, data):
+    if data.debt and overflows(positions, data):
         return Margin(verdict=Verdict.UNEVALUABLE, reason="overflow", prices=prices)
     verdict, reason = judge(prepared, data, market, policy)
     return Margin(

@@ -57,7 +57,7 @@ def margin(account: Account, market: Market, terms: Terms) -> Margin:
         return unvalued(account, prepared)
     positions = [held.position for held in prepared.values()]
     data = account_data(positions)
-    if overflows(positions, data):
+    if data.debt_ray and overflows(positions, data):
         return Margin(verdict=Verdict.UNEVALUABLE, reason="overflow", prices=tuple(prepared))
     verdict, reason = judge(prepared, data, market)
     return Margin(

@@ -1,0 +1,296 @@
+"""Flip every rounding direction and strictness in the rules, one at a time, and run the tests.
+
+Run `python tests/bench/mutation.py [MODULE ...]` from the root of the tree; without names
+every module of `models/margin` is taken. Prints killed/total per module and what survives.
+
+Mutations: `mul_div_down` and `mul_div_up` change places, `mul_div_half_up` and
+`mul_div_toward_zero` become `mul_div_down`; `//` rounds up; `math.floor` and `math.ceil`
+change places; `<` becomes `<=`, `>` becomes `>=` and back. Each mutant is written into a copy
+of the tree that one worker owns, and judged by the tests of its module only. Mutants listed
+under `EQUIVALENT` are not run: the proof stands beside each.
+"""
+
+import argparse
+import ast
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+MARGIN = Path("models/margin")
+WORKERS = 2
+LIMIT_SECONDS = 180
+STARTED_COPIES = ("models", "features", "tests", "pyproject.toml")
+
+ROUNDINGS = {
+    "mul_div_down": "mul_div_up",
+    "mul_div_up": "mul_div_down",
+    "mul_div_half_up": "mul_div_down",
+    "mul_div_toward_zero": "mul_div_down",
+}
+WHOLE = {"floor": "ceil", "ceil": "floor"}
+COMPARISONS = {ast.Lt: ("<", "<="), ast.LtE: ("<=", "<"), ast.Gt: (">", ">="), ast.GtE: (">=", ">")}
+
+LENDING = "property/test_lending.py"
+PERPETUALS = "property/test_perpetuals.py"
+AAVE_V3 = (
+    "unit/test_aave_v3.py",
+    "unit/test_aave_v3_limits.py",
+    "conformance/test_aave_v3.py",
+    "property/test_aave.py",
+)
+AAVE_V4 = ("unit/test_aave_v4.py", "conformance/test_aave_v4.py", "property/test_aave.py")
+TESTS = {
+    "aave_interest": ("conformance/test_aave_interest.py", *AAVE_V3),
+    "aave_v3": AAVE_V3,
+    "aave_v3_account": AAVE_V3,
+    "aave_v3_limits": AAVE_V3,
+    "aave_v3_liquidation": AAVE_V3,
+    "aave_v3_positions": AAVE_V3,
+    "aave_v3_terms": AAVE_V3,
+    "aave_v4": AAVE_V4,
+    "aave_v4_account": AAVE_V4,
+    "aave_v4_liquidation": AAVE_V4,
+    "aave_v4_positions": AAVE_V4,
+    "checked": ("unit/test_morpho_blue.py", "unit/test_compound_v3.py", "unit/test_euler_v2.py"),
+    "collateral": ("unit/test_collateral.py", "property/test_composed.py"),
+    "composed": ("unit/test_composed.py", "property/test_composed.py"),
+    "compound_v2": ("unit/test_compound_v2.py", "conformance/test_compound_v2.py", LENDING),
+    "compound_v3": ("unit/test_compound_v3.py", "conformance/test_compound_v3.py", LENDING),
+    "dydx_v4": ("unit/test_dydx_v4.py", "conformance/test_dydx_v4.py", PERPETUALS),
+    "euler_v2": ("unit/test_euler_v2.py", "conformance/test_euler_v2.py", LENDING),
+    "fixed_point": ("unit/test_fixed_point.py", "conformance/test_maker.py"),
+    "flat_margin": ("unit/test_flat_margin.py", "conformance/test_flat_margin.py"),
+    "fluid": ("unit/test_fluid.py", "conformance/test_fluid.py", LENDING),
+    "gmx_v2": ("unit/test_gmx_v2.py", "conformance/test_gmx_v2.py", PERPETUALS),
+    "hyperliquid": ("unit/test_hyperliquid.py", "conformance/test_hyperliquid.py", PERPETUALS),
+    "maker": ("unit/test_maker.py", "conformance/test_maker.py"),
+    "morpho_blue": ("unit/test_morpho_blue.py", "conformance/test_morpho_blue.py", LENDING),
+    "oracles": ("unit/test_oracles.py", "property/test_oracles.py"),
+    "perpetual": (
+        "unit/test_tiered_perp.py",
+        "unit/test_flat_margin.py",
+        "conformance/test_tiered_perp.py",
+        PERPETUALS,
+    ),
+    "portfolio": ("unit/test_portfolio.py", "property/test_portfolio.py"),
+    "reg_t": ("unit/test_reg_t.py", "property/test_reg_t.py"),
+    "tiered_perp": ("unit/test_tiered_perp.py", "conformance/test_tiered_perp.py", PERPETUALS),
+    "toxicity": ("unit/test_compound_v3.py", "unit/test_morpho_blue.py", "unit/test_euler_v2.py"),
+    "trigger": ("unit/test_trigger.py",),
+    "uniswap_v3": ("unit/test_uniswap_v3.py", "conformance/test_uniswap_v3.py"),
+}
+
+EQUIVALENT: dict[tuple[str, str, str], str] = {}
+"""(module, line as it stands, mutation) to why no input can tell the mutant apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One change: the text between two offsets of a module becomes another."""
+
+    path: Path
+    line: int
+    start: int
+    end: int
+    text: str
+    what: str
+
+    @property
+    def module(self) -> str:
+        """Name of the module without its package."""
+        return self.path.stem
+
+    def applied(self, source: str) -> str:
+        """Return the module's source with the change made."""
+        return source[: self.start] + self.text + source[self.end :]
+
+    def source_line(self, source: str) -> str:
+        """Return the line that the change starts in."""
+        return source.splitlines()[self.line - 1].strip()
+
+
+class Offsets:
+    """Where in a source text a syntax node starts and ends."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.starts = [0]
+        for line in source.splitlines(keepends=True):
+            self.starts.append(self.starts[-1] + len(line))
+        self.lines = source.splitlines(keepends=True)
+
+    def of(self, node: ast.expr) -> tuple[int, int]:
+        """Return the offsets of a node in characters; the parser counts bytes."""
+        return (
+            self.at(node.lineno, node.col_offset),
+            self.at(node.end_lineno or 0, node.end_col_offset or 0),
+        )
+
+    def at(self, line: int, column: int) -> int:
+        """Return the offset of a place."""
+        before = self.lines[line - 1].encode()[:column].decode()
+        return self.starts[line - 1] + len(before)
+
+    def text(self, node: ast.expr) -> str:
+        """Return the source of a node."""
+        start, end = self.of(node)
+        return self.source[start:end]
+
+
+def mutants(path: Path) -> Iterator[Mutant]:
+    """Yield every mutant of one module."""
+    source = (ROOT / path).read_text()
+    where = Offsets(source)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.expr):
+            for start, end, text, what in changes(node, where):
+                yield Mutant(path, node.lineno, start, end, text, what)
+
+
+def changes(node: ast.expr, where: Offsets) -> Iterator[tuple[int, int, str, str]]:
+    """Yield (start, end, text, description) of each change that one node allows."""
+    match node:
+        case ast.Name(id=name, ctx=ast.Load()) if name in ROUNDINGS:
+            other = ROUNDINGS[name]
+            found = f"__import__('models.margin.fixed_point', fromlist=['{other}']).{other}"
+            yield *where.of(node), found, f"{name} -> {other}"
+        case ast.Attribute(value=ast.Name(id="math"), attr=attribute) if attribute in WHOLE:
+            other = WHOLE[attribute]
+            yield *where.of(node), f"math.{other}", f"{attribute} -> {other}"
+        case ast.BinOp(left=left, op=ast.FloorDiv(), right=right):
+            up = f"(-(-({where.text(left)}) // ({where.text(right)})))"
+            yield *where.of(node), up, f"{where.text(node)} rounded up"
+        case ast.Compare():
+            yield from stricter(node, where)
+
+
+def stricter(node: ast.Compare, where: Offsets) -> Iterator[tuple[int, int, str, str]]:
+    """Yield the changes of strictness in one comparison."""
+    sides = [node.left, *node.comparators]
+    for left, operator, right in zip(sides, node.ops, sides[1:], strict=False):
+        if type(operator) in COMPARISONS:
+            old, new = COMPARISONS[type(operator)]
+            start, end = where.of(left)[1], where.of(right)[0]
+            text = where.source[start:end].replace(old, new, 1)
+            yield start, end, text, f"{where.text(left)} {new} {where.text(right)}"
+
+
+def tree() -> Path:
+    """Return a copy of what the tests need."""
+    copy = Path(tempfile.mkdtemp(prefix="mutation-"))
+    for name in STARTED_COPIES:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, copy / name)
+    return copy
+
+
+def passes(copy: Path, module: str) -> bool:
+    """Return whether the module's tests pass in a copy of the tree."""
+    files = [f"tests/{name}" for name in TESTS[module] if (copy / "tests" / name).exists()]
+    shared = ROOT.parent / "shared" / "vectors"
+    vectors = os.environ.get("FOREWARN_VECTORS", "")
+    directory = vectors or (str(shared) if shared.is_dir() else "tests/conformance/vectors")
+    # Bytecode is keyed by seconds and size, so that a mutant could be taken for its original.
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(copy),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "FOREWARN_VECTORS": directory,
+    }
+    options = ["-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider"]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *options, *files],
+            cwd=copy,
+            env=environment,
+            capture_output=True,
+            timeout=LIMIT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def survives(mutant: Mutant, copies: "queue.Queue[Path]") -> bool:
+    """Return whether the tests pass with the mutant in place of the module."""
+    copy = copies.get()
+    target, source = copy / mutant.path, (ROOT / mutant.path).read_text()
+    try:
+        target.write_text(mutant.applied(source))
+        return passes(copy, mutant.module)
+    finally:
+        target.write_text(source)
+        copies.put(copy)
+
+
+def is_equivalent(mutant: Mutant) -> bool:
+    """Return whether the table proves that nothing can tell the mutant apart."""
+    source = (ROOT / mutant.path).read_text()
+    return (mutant.module, mutant.source_line(source), mutant.what) in EQUIVALENT
+
+
+def judged(path: Path, pool: ThreadPoolExecutor, copies: "queue.Queue[Path]") -> tuple[int, int]:
+    """Print one module's line with its survivors; return killed and total."""
+    found = list(mutants(path))
+    proven = [mutant for mutant in found if is_equivalent(mutant)]
+    tried = [mutant for mutant in found if mutant not in proven]
+    if not tried:
+        return 0, 0
+    copy = copies.get()
+    is_sound = passes(copy, path.stem)
+    copies.put(copy)
+    if not is_sound:
+        sys.exit(f"the tests of {path.stem} fail without any mutation")
+    alive = [
+        mutant
+        for mutant, lives in zip(
+            tried, pool.map(lambda one: survives(one, copies), tried), strict=True
+        )
+        if lives
+    ]
+    killed = len(tried) - len(alive)
+    print(f"{path.stem}: {killed}/{len(tried)} killed, {len(proven)} equivalent", flush=True)
+    for mutant in alive:
+        line = mutant.source_line((ROOT / path).read_text())
+        print(f"  {path}:{mutant.line}: {mutant.what}    [{line}]", flush=True)
+    return killed, len(tried)
+
+
+def main() -> None:
+    """Judge the modules named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("modules", nargs="*", metavar="MODULE")
+    parser.add_argument("--workers", type=int, default=WORKERS)
+    asked = parser.parse_args()
+    paths = [
+        path.relative_to(ROOT)
+        for path in sorted((ROOT / MARGIN).rglob("*.py"))
+        if path.stem in TESTS and (not asked.modules or path.stem in asked.modules)
+    ]
+    copies: queue.Queue[Path] = queue.Queue()
+    trees = [tree() for _ in range(asked.workers)]
+    for copy in trees:
+        copies.put(copy)
+    try:
+        with ThreadPoolExecutor(asked.workers) as pool:
+            counts = [judged(path, pool, copies) for path in paths]
+    finally:
+        for copy in trees:
+            shutil.rmtree(copy)
+    print(f"all: {sum(k for k, _ in counts)}/{sum(n for _, n in counts)} killed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""Train and evaluate from the command line, on a simulated log in a real source's files."""
+
+import json
+import shutil
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import numpy as np
+import pandas as pd
+import pytest
+from commands import PERIOD, forewarn
+
+from features.pipeline import NAMES, fingerprint
+from models import bundle
+
+METRICS = {
+    "average_precision",
+    "auc",
+    "auc_zone",
+    "brier_skill",
+    "log_loss",
+    "expected_observed",
+    "accounts_caught_1000",
+    "accounts_caught_10000",
+}
+Trained = tuple[Path, CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def evaluated(
+    trained: Trained, simulated_log: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, object], str]:
+    """Return report.json and what was printed."""
+    data, candles = simulated_log
+    out = tmp_path_factory.mktemp("report") / "report.json"
+    done = forewarn(
+        *("evaluate", "--source", "maker-ethb", "--data", data, "--candles", candles),
+        *("--bundle", trained[0], "--from", "2030-04-01", "--json", out),
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(out.read_text()), done.stdout
+
+
+def test_training_shows_progress_and_writes_text(trained: Trained) -> None:
+    """Every step is announced; the bundle holds text files only, each under its hash."""
+    directory, done = trained
+    assert done.returncode == 0, done.stderr
+    assert "fitting the hazard of liquidated between 4 h and 24 h" in done.stderr
+    for file in directory.iterdir():
+        file.read_text()
+    loaded = bundle.load(directory, fingerprint=fingerprint(), features=NAMES)
+    assert loaded.provenance["to"] == "2030-04-01T00:00:00+00:00"
+
+
+def test_training_twice_gives_the_same_bytes(
+    trained: Trained, simulated_log: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The same data, period and seed reproduce every file."""
+    data, candles = simulated_log
+    source = ("--source", "maker-ethb", "--data", data, "--candles", candles)
+    forewarn("train", *source, "--out", tmp_path, *PERIOD)
+    names = sorted(file.name for file in trained[0].iterdir())
+    assert len(names) == 9
+    assert names == sorted(file.name for file in tmp_path.iterdir())
+    for name in names:
+        assert (tmp_path / name).read_bytes() == (trained[0] / name).read_bytes(), name
+
+
+def test_what_comes_after_the_end_does_not_change_the_bundle(
+    trained: Trained, simulated_log: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Deleting what came after --to leaves the bundle as it was, to the byte.
+
+    One later event stays: without it the log would not be known to be complete up to --to.
+    """
+    data, candles = simulated_log
+    past = tmp_path / "past"
+    shutil.copytree(data, past)
+    for file in past.glob("ethb_*.csv"):
+        rows = pd.read_csv(file, dtype=str)
+        kept = rows["BLOCK_TIMESTAMP"] < "2030-04-01"
+        if file.stem == "ethb_vault_deposits":
+            kept |= rows["BLOCK_TIMESTAMP"] == rows["BLOCK_TIMESTAMP"][~kept].min()
+        rows[kept].to_csv(file, index=False)
+    frame = pd.read_parquet(candles)
+    end = pd.Timestamp("2030-04-01", tz="UTC")
+    frame[frame["open_time"] < end].to_parquet(past / candles.name)
+    out = tmp_path / "out"
+    forewarn(
+        *("train", "--source", "maker-ethb", "--data", past, "--candles", past / candles.name),
+        *("--out", out, *PERIOD),
+    )
+    manifests = [json.loads((d / bundle.MANIFEST).read_text()) for d in (trained[0], out)]
+    assert manifests[0]["sha256"] == manifests[1]["sha256"]
+    assert manifests[0]["heads"] == manifests[1]["heads"]
+    assert manifests[0]["rungs"] == manifests[1]["rungs"]
+
+
+def test_the_report_holds_every_rung_on_the_same_rows(
+    evaluated: tuple[dict[str, object], str],
+) -> None:
+    """Every horizon, rung and metric is there, with intervals around the value."""
+    report, printed = evaluated
+    assert report["rows"] > 0
+    assert report["accounts"] > 0
+    assert set(report["horizons"]) == {"1h", "4h", "24h", "7d"}
+    for part in report["horizons"].values():
+        assert set(part["rungs"]) == {"B0", "B1", "B2", "B3_raw", "B3", "B5", "model"}
+        for metrics in part["rungs"].values():
+            assert set(metrics) == METRICS
+    day = report["horizons"]["24h"]
+    assert day["positives"] > 0
+    for metrics in day["rungs"].values():
+        loss = metrics["log_loss"]
+        assert loss["low"] <= loss["value"] <= loss["high"]
+    assert "ratio at liquidation median" in printed
+    assert "liquidated, as observed within 24h" in printed
+
+
+def test_the_rebuilt_history_is_sound(evaluated: tuple[dict[str, object], str]) -> None:
+    """Liquidations leave no debt, nothing is negative, and the ratio is just under the line."""
+    checks = evaluated[0]["checks"]
+    assert checks["debt_left_after_liquidation_median"] < 1e-4
+    assert checks["negative_balances"] == 0
+    assert 1.2 < checks["ratio_at_liquidation_median"] < 1.3
+
+
+def test_every_fault_of_every_file_is_listed(
+    trained: Trained, simulated_log: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """A damaged log is refused whole, with file, column and row of each fault."""
+    data, candles = simulated_log
+    broken = tmp_path / "broken"
+    shutil.copytree(data, broken)
+    borrows = pd.read_csv(broken / "ethb_dai_borrows.csv", dtype=str)
+    borrows.loc[1, "DAI_MINTED"] = "NaN"
+    borrows.loc[4, "BLOCK_TIMESTAMP"] = "yesterday"
+    borrows.to_csv(broken / "ethb_dai_borrows.csv", index=False)
+    deposits = pd.read_csv(broken / "ethb_vault_deposits.csv", dtype=str)
+    deposits.loc[2, "DEPOSIT_AMOUNT_ADJ"] = "-1"
+    deposits.to_csv(broken / "ethb_vault_deposits.csv", index=False)
+    (broken / "ethb_vault_withdrawals.csv").unlink()
+    done = forewarn(
+        *("evaluate", "--source", "maker-ethb", "--data", broken, "--candles", candles),
+        *("--bundle", trained[0]),
+    )
+    assert done.returncode == 2
+    said = done.stderr.replace("\n", "")
+    assert "ethb_dai_borrows.csv:DAI_MINTED:2: 'NaN'" in said
+    assert "ethb_dai_borrows.csv:BLOCK_TIMESTAMP:5: 'yesterday'" in said
+    assert "ethb_vault_deposits.csv:DEPOSIT_AMOUNT_ADJ:3: '-1'" in said
+    assert "ethb_vault_withdrawals.csv: file not found" in said
+
+
+def test_a_damaged_bundle_is_refused(trained: Trained, tmp_path: Path) -> None:
+    """One changed byte in a booster, or other features, and the bundle is not used."""
+    copy = tmp_path / "bundle"
+    shutil.copytree(trained[0], copy)
+    booster = copy / "expected_24h.txt"
+    booster.write_text(booster.read_text().replace("Tree=0", "Tree=1", 1))
+    with pytest.raises(bundle.BundleRefused, match=r"expected_24h\.txt has hash"):
+        bundle.load(copy, fingerprint=fingerprint(), features=NAMES)
+    with pytest.raises(bundle.BundleRefused, match="other features"):
+        bundle.load(trained[0], fingerprint="0" * 64, features=NAMES)
+    (copy / bundle.MANIFEST).write_text("{")
+    with pytest.raises(bundle.BundleRefused, match="no readable"):
+        bundle.load(copy, fingerprint=fingerprint(), features=NAMES)
+
+
+def test_probabilities_are_nested_and_fall_with_distance(trained: Trained) -> None:
+    """No violation on random probes: rising in the horizon, falling as the distance grows."""
+    loaded = bundle.load(trained[0], fingerprint=fingerprint(), features=NAMES)
+    generator = np.random.default_rng(1)
+    size = 20_000
+    near = generator.normal(0, 3, (size, len(NAMES)))
+    near[generator.random(near.shape) < 0.1] = np.nan
+    step = np.zeros(len(NAMES))
+    step[:5] = np.abs(generator.normal(0, 1, 5))
+    base = np.sort(generator.normal(-4, 5, (size, 4)), axis=1)
+    for head in loaded.heads.values():
+        close = head.probabilities(head.scores(near, base))
+        far = head.probabilities(head.scores(near + step, base - 0.5))
+        assert (np.diff(close, axis=1) >= 0).all()
+        assert (far <= close).all()
+        low, high = head.interval(head.scores(near[:500], base[:500]))
+        assert (low <= close[:500]).all()
+        assert (close[:500] <= high).all()
+        assert (np.diff(low, axis=1) >= 0).all()
+        assert (np.diff(high, axis=1) >= 0).all()
+
+
+def test_attributions_sum_to_the_score(trained: Trained) -> None:
+    """What every feature contributes, with the start, adds up to the log-odds."""
+    loaded = bundle.load(trained[0], fingerprint=fingerprint(), features=NAMES)
+    generator = np.random.default_rng(2)
+    rows, base = generator.normal(0, 2, (50, len(NAMES))), generator.normal(-4, 3, (50, 4))
+    for head in loaded.heads.values():
+        parts = head.contributions(rows, base)
+        np.testing.assert_allclose(parts.sum(axis=2), head.scores(rows, base), atol=1e-9)

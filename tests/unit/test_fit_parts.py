@@ -1,0 +1,116 @@
+"""The parts of fitting: splits, calibration, baselines, evidence."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models import calibration
+from training import baselines, splits
+from training.fit import FAR, THINNING, Dataset
+
+HOUR = 3600
+
+
+def test_slices_share_nothing_and_leave_an_embargo() -> None:
+    """No row lies in both slices, and a week lies between them."""
+    at = np.arange(0, 2_000 * HOUR, HOUR)
+    for split in splits.walk_forward(at, 3):
+        assert not (split.before & split.after).any()
+        gap = at[split.after].min() - at[split.before].max()
+        assert gap >= splits.EMBARGO
+
+
+def test_the_calibration_slice_is_later_and_holds_a_quarter_of_the_events() -> None:
+    """Its start moves back until enough events follow, but never before the middle."""
+    at = np.arange(0, 10_000 * HOUR, HOUR)
+    split = splits.calibration(at, np.array([100, 200, 6_000, 6_100]) * HOUR)
+    assert split.boundary.timestamp() == pytest.approx(6_025 * HOUR - splits.EMBARGO, abs=HOUR)
+    early = splits.calibration(at, np.array([100, 200, 300, 400]) * HOUR)
+    assert early.boundary.timestamp() == pytest.approx(5_000 * HOUR, abs=HOUR)
+
+
+def test_a_calibrator_finds_the_line() -> None:
+    """With much evidence the fitted line is the true one, and the draws spread around it."""
+    generator = np.random.default_rng(0)
+    score = generator.normal(-2, 2, 200_000)
+    outcome = (generator.random(len(score)) < 1 / (1 + np.exp(-(0.7 * score - 0.5)))).astype(float)
+    found = calibration.fit(
+        score, outcome, groups=generator.integers(0, 400, len(score)), overlap=1.0, draws=50, seed=1
+    )
+    assert found.slope == pytest.approx(0.7, abs=0.02)
+    assert found.shift == pytest.approx(-0.5, abs=0.03)
+    assert found.draws[:, 1].std() > 0
+
+
+def test_without_evidence_the_score_is_believed() -> None:
+    """A slice with next to no rows leaves the line where the prior puts it."""
+    found = calibration.fit(
+        np.array([-3.0]), np.array([0.0]), groups=np.array([0]), overlap=24.0, draws=2, seed=1
+    )
+    assert found.slope == pytest.approx(1.0, abs=0.05)
+    assert found.shift == pytest.approx(0.0, abs=0.05)
+
+
+def test_order_survives_calibration_even_of_a_useless_score() -> None:
+    """The slope stays positive where outcomes run against the score."""
+    score = np.linspace(-5, 5, 1_000)
+    found = calibration.fit(
+        score, (score < 0).astype(float), groups=np.arange(1_000), overlap=1.0, draws=3, seed=1
+    )
+    assert found.slope > 0
+    assert (found.draws[:, 1] > 0).all()
+
+
+def features(size: int = 400) -> pd.DataFrame:
+    """Return the columns that the ladder reads."""
+    generator = np.random.default_rng(5)
+    distance = generator.uniform(0, 10, size)
+    return pd.DataFrame(
+        {
+            "distance_next": distance / 50,
+            "distance_sigmas_360h": distance,
+            "distance_sigmas_72h": distance,
+            "hours_since_action": np.log1p(generator.uniform(0, 720, size)),
+            **{f"baseline_{h}h": 1.0 - distance for h in (1, 4, 24, 168)},
+        }
+    )
+
+
+def test_the_hand_rule_learns_its_weight_in_training_only() -> None:
+    """Where idle owners are the ones liquidated, the weight of idleness is above zero."""
+    rows = features()
+    risky = -rows["distance_sigmas_360h"] + 0.8 * rows["hours_since_action"]
+    y = (risky > risky.quantile(0.95)).to_numpy().astype(float)
+    fitted = baselines.fit(rows, dict.fromkeys(("1h", "4h", "24h", "7d"), y))
+    assert 0.5 <= fitted["a"] <= 1.1
+    rungs = baselines.apply(fitted, rows, horizon="24h")
+    assert set(rungs) == set(baselines.RUNGS)
+    assert rungs["B5"].probability.sum() == pytest.approx(y.sum(), rel=0.1)
+    assert (np.unique(rungs["B0"].probability) == y.mean()).all()
+
+
+def test_censored_rows_do_not_count_as_zero() -> None:
+    """The base rate is that of the rows whose window is known."""
+    rows = features(100)
+    y = np.full(100, np.nan)
+    y[:10] = 1.0
+    y[10:20] = 0.0
+    fitted = baselines.fit(rows, dict.fromkeys(("1h", "4h", "24h", "7d"), y))
+    assert fitted["horizons"]["24h"]["rate"] == 0.5
+
+
+def test_far_rows_are_thinned_without_changing_their_weight() -> None:
+    """One hour in THINNING stands for all; accounts near the line keep every hour."""
+    size = 8_000
+    sigmas = np.where(np.arange(size) % 2 == 0, FAR + 1, FAR - 1)
+    rows = Dataset(
+        pd.DataFrame({"distance_sigmas_72h": sigmas}),
+        pd.DataFrame(index=range(size)),
+        np.repeat(np.arange(size // 2), 2) * HOUR,
+        np.zeros(size, dtype=np.int64),
+    )
+    weights = rows.weights()
+    assert weights.sum() == pytest.approx(size, rel=0.01)
+    assert (weights[1::2] == 1.0).all()
+    assert set(weights[::2]) == {0.0, float(THINNING)}
+    assert (rows.company() == 1.0).all()
