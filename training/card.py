@@ -22,8 +22,8 @@ def card(bundle: Bundle) -> str:
             f"accounts, {told['episodes']} liquidation episodes, {told['from']} to {told['to']}."
         ),
         (
-            f"- Trees were fitted on what came before {told['calibrated_from']}, calibrators on what "
-            "came after an embargo of the longest horizon."
+            f"- Trees were fitted on what came before {told['calibrated_from']}, calibrators on "
+            "what came after an embargo of the longest horizon."
         ),
         f"- Seed {told['seed']}; Python {told['python']}, "
         + ", ".join(f"{name} {number}" for name, number in told["versions"].items())
@@ -42,8 +42,8 @@ def card(bundle: Bundle) -> str:
     lines += [
         "",
         (
-            "Limits: one venue, one collateral asset, one market period. The evidence is the number "
-            "of episodes, not of rows. Owners of other venues act differently; their accounts are "
+            "Limits: one venue, one collateral asset, one market period. The evidence is the "
+            "number of episodes, not of rows. Owners of other venues act differently; their accounts are "
             "answered by the rules alone. `forewarn evaluate` prints how a bundle does on a period "
             "it has not seen, beside every baseline."
         ),
