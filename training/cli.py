@@ -12,8 +12,8 @@ from rich.console import Console
 from features.pipeline import NAMES, fingerprint
 from models import bundle
 from models.errors import ForewarnError
+from training import card, fit, report
 from training import evaluate as evaluation
-from training import fit, report
 from training.sources import History, maker_ethb
 
 app = typer.Typer(no_args_is_help=True)
@@ -53,6 +53,7 @@ def train(
         progress=_stamped(console),
     )
     bundle.save(found, out)
+    (out / card.CARD).write_text(card.card(found))
     console.print(f"wrote {out}: {found.provenance['rows']:,} rows")
 
 

@@ -60,7 +60,7 @@ def test_training_twice_gives_the_same_bytes(
     source = ("--source", "maker-ethb", "--data", data, "--candles", candles)
     forewarn("train", *source, "--out", tmp_path, *PERIOD)
     names = sorted(file.name for file in trained[0].iterdir())
-    assert len(names) == 9
+    assert len(names) == 10
     assert names == sorted(file.name for file in tmp_path.iterdir())
     for name in names:
         assert (tmp_path / name).read_bytes() == (trained[0] / name).read_bytes(), name
