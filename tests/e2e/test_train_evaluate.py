@@ -185,3 +185,18 @@ def test_attributions_sum_to_the_score(trained: Trained) -> None:
     for head in loaded.heads.values():
         parts = head.contributions(rows, base)
         np.testing.assert_allclose(parts.sum(axis=2), head.scores(rows, base), atol=1e-9)
+
+
+def test_a_period_without_data_is_refused(
+    trained: Trained, simulated_log: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """An empty or too short period is told, with what the data holds."""
+    data, candles = simulated_log
+    source = ("--source", "maker-ethb", "--data", data, "--candles", candles)
+    empty = forewarn("evaluate", *source, "--bundle", trained[0], "--from", "2031-01-01")
+    assert empty.returncode == 2
+    assert "no account-hours" in empty.stderr
+    short = forewarn("train", *source, "--out", tmp_path / "none", "--to", "2030-01-20")
+    assert short.returncode == 2
+    assert "too short" in short.stderr
+    assert not (tmp_path / "none").exists()
