@@ -102,7 +102,9 @@ def with_next_prices(market: Market) -> Market:
     moved = {
         asset: price
         if price.next_value is None
-        else replace(price, value=price.next_value, next_value=None, next_at=None)
+        else replace(
+            price, value=price.next_value, bid=None, ask=None, next_value=None, next_at=None
+        )
         for asset, price in market.prices.items()
     }
     return replace(market, prices=moved)

@@ -12,21 +12,25 @@ under `EQUIVALENT` are not run: the proof stands beside each.
 
 import argparse
 import ast
+import compileall
 import os
-import queue
+import py_compile
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import hypothesis.strategies  # noqa: F401 - loaded once, for all children
+import pytest
 
 ROOT = Path(__file__).parents[2]
 MARGIN = Path("models/margin")
 WORKERS = 2
 LIMIT_SECONDS = 180
+OPTIONS = ("-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider")
 STARTED_COPIES = ("models", "features", "tests", "pyproject.toml")
 
 ROUNDINGS = {
@@ -184,7 +188,7 @@ def stricter(node: ast.Compare, where: Offsets) -> Iterator[tuple[int, int, str,
 
 
 def tree() -> Path:
-    """Return a copy of what the tests need."""
+    """Return a copy of what the tests need, with bytecode that is checked by content."""
     copy = Path(tempfile.mkdtemp(prefix="mutation-"))
     for name in STARTED_COPIES:
         source = ROOT / name
@@ -192,47 +196,56 @@ def tree() -> Path:
             shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, copy / name)
+    # keyed by time and size, as is usual, a mutant could be taken for its original
+    compileall.compile_dir(
+        copy / "models", quiet=1, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH
+    )
     return copy
 
 
-def passes(copy: Path, module: str) -> bool:
-    """Return whether the module's tests pass in a copy of the tree."""
+def started(copy: Path, module: str) -> int:
+    """Run the module's tests in a copy of the tree in a child; return its process id."""
+    child = os.fork()
+    if child:
+        return child
+    os.chdir(copy)
+    sys.path.insert(0, str(copy))
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+    signal.alarm(LIMIT_SECONDS)
     files = [f"tests/{name}" for name in TESTS[module] if (copy / "tests" / name).exists()]
-    shared = ROOT.parent / "shared" / "vectors"
-    vectors = os.environ.get("FOREWARN_VECTORS", "")
-    directory = vectors or (str(shared) if shared.is_dir() else "tests/conformance/vectors")
-    # Bytecode is keyed by seconds and size, so that a mutant could be taken for its original.
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(copy),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "FOREWARN_VECTORS": directory,
-    }
-    options = ["-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider"]
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", *options, *files],
-            cwd=copy,
-            env=environment,
-            capture_output=True,
-            timeout=LIMIT_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0
-
-
-def survives(mutant: Mutant, copies: "queue.Queue[Path]") -> bool:
-    """Return whether the tests pass with the mutant in place of the module."""
-    copy = copies.get()
-    target, source = copy / mutant.path, (ROOT / mutant.path).read_text()
-    try:
-        target.write_text(mutant.applied(source))
-        return passes(copy, mutant.module)
+        # file by file: what the first one kills need not collect the others
+        os._exit(next(filter(None, (pytest.main([*OPTIONS, file]) for file in files)), 0))
     finally:
-        target.write_text(source)
-        copies.put(copy)
+        os._exit(1)
+
+
+def is_sound(copy: Path, module: str) -> bool:
+    """Return whether the module's tests pass without any mutation."""
+    _, status = os.waitpid(started(copy, module), 0)
+    return status == 0
+
+
+def survivors(tried: Sequence[Mutant], copies: Sequence[Path]) -> list[Mutant]:
+    """Return the mutants that their tests do not tell from the original."""
+    waiting, free = list(reversed(tried)), list(copies)
+    running: dict[int, tuple[Mutant, Path]] = {}
+    alive: list[Mutant] = []
+    while waiting or running:
+        while waiting and free:
+            mutant, copy = waiting.pop(), free.pop()
+            source = (ROOT / mutant.path).read_text()
+            (copy / mutant.path).write_text(mutant.applied(source))
+            running[started(copy, mutant.module)] = mutant, copy
+        child, status = os.wait()
+        mutant, copy = running.pop(child)
+        shutil.copy(ROOT / mutant.path, copy / mutant.path)
+        free.append(copy)
+        if status == 0:
+            alive.append(mutant)
+    return sorted(alive, key=lambda mutant: mutant.start)
 
 
 def is_equivalent(mutant: Mutant) -> bool:
@@ -241,25 +254,16 @@ def is_equivalent(mutant: Mutant) -> bool:
     return (mutant.module, mutant.source_line(source), mutant.what) in EQUIVALENT
 
 
-def judged(path: Path, pool: ThreadPoolExecutor, copies: "queue.Queue[Path]") -> tuple[int, int]:
+def judged(path: Path, copies: Sequence[Path]) -> tuple[int, int]:
     """Print one module's line with its survivors; return killed and total."""
     found = list(mutants(path))
     proven = [mutant for mutant in found if is_equivalent(mutant)]
     tried = [mutant for mutant in found if mutant not in proven]
-    if not tried:
-        return 0, 0
-    copy = copies.get()
-    is_sound = passes(copy, path.stem)
-    copies.put(copy)
-    if not is_sound:
+    if not is_sound(copies[0], path.stem):
         sys.exit(f"the tests of {path.stem} fail without any mutation")
-    alive = [
-        mutant
-        for mutant, lives in zip(
-            tried, pool.map(lambda one: survives(one, copies), tried), strict=True
-        )
-        if lives
-    ]
+    sys.dont_write_bytecode = True
+    alive = survivors(tried, copies)
+    sys.dont_write_bytecode = False
     killed = len(tried) - len(alive)
     print(f"{path.stem}: {killed}/{len(tried)} killed, {len(proven)} equivalent", flush=True)
     for mutant in alive:
@@ -277,17 +281,16 @@ def main() -> None:
     paths = [
         path.relative_to(ROOT)
         for path in sorted((ROOT / MARGIN).rglob("*.py"))
-        if path.stem in TESTS and (not asked.modules or path.stem in asked.modules)
+        if path.stem in (asked.modules or TESTS)
     ]
-    copies: queue.Queue[Path] = queue.Queue()
-    trees = [tree() for _ in range(asked.workers)]
-    for copy in trees:
-        copies.put(copy)
+    shared = ROOT.parent / "shared" / "vectors"
+    committed = ROOT / "tests" / "conformance" / "vectors"
+    os.environ.setdefault("FOREWARN_VECTORS", str(shared if shared.is_dir() else committed))
+    copies = [tree() for _ in range(asked.workers)]
     try:
-        with ThreadPoolExecutor(asked.workers) as pool:
-            counts = [judged(path, pool, copies) for path in paths]
+        counts = [judged(path, copies) for path in paths]
     finally:
-        for copy in trees:
+        for copy in copies:
             shutil.rmtree(copy)
     print(f"all: {sum(k for k, _ in counts)}/{sum(n for _, n in counts)} killed")
 
