@@ -7,8 +7,8 @@ from fractions import Fraction
 from typing import TypeVar
 
 from models.domain import Account, Market
-from models.margin.result import Trigger, Verdict
-from models.margin.rulebook import Rulebook, with_price
+from models.margin.result import Margin, Trigger, Verdict
+from models.margin.rulebook import Rulebook, with_next_prices, with_price
 
 T = TypeVar("T")
 
@@ -63,6 +63,13 @@ def evaluable(verdict: Callable[[int], Verdict], *, near: int, high: int) -> int
     while high > near and verdict(high) is Verdict.UNEVALUABLE:
         high = near + (high - near) // 2
     return high
+
+
+def next_margin(rulebook: Rulebook[T], account: Account, market: Market, terms: T) -> Margin | None:
+    """Return the verdict at the prices that delayed oracles have queued; None without any."""
+    if all(price.next_value is None for price in market.prices.values()):
+        return None
+    return rulebook.margin(account, with_next_prices(market), terms)
 
 
 def price_trigger(

@@ -10,7 +10,7 @@ makerdao/dss at fa4f6630 (vat, spot, dog, clip, abaci); makerdao/osm at e36c874b
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal, localcontext
+from decimal import ROUND_DOWN, Decimal, localcontext
 from typing import Literal
 
 from models.domain import Account, LegKind, Market
@@ -143,7 +143,10 @@ def trigger_price(ink: int, art: int, *, rate: int, mat: int, par: int = RAY) ->
 
 
 def duty_per_second(annual_fee: Decimal) -> int:
-    """Return the growth factor per second of a yearly fee, ray, correctly rounded.
+    """Return the growth factor per second of a yearly fee, ray, as the venue sets it.
+
+    Its governance works with 27 decimals and cuts what is beyond at every step, so that the
+    parameter is up to two units below the correctly rounded root.
 
     Parameters
     ----------
@@ -152,8 +155,13 @@ def duty_per_second(annual_fee: Decimal) -> int:
     """
     with localcontext() as context:
         context.prec = 80
-        root = ((1 + annual_fee).ln() / 31_536_000).exp()
-        return int((root * RAY).to_integral_value(ROUND_HALF_UP))
+        exponent = _cut(_cut((1 + annual_fee).ln()) / 31_536_000)
+        return int(_cut(exponent.exp()) * RAY)
+
+
+def _cut(value: Decimal) -> Decimal:
+    """Return a number without its digits after the 27th decimal."""
+    return value.quantize(Decimal(1).scaleb(-27), ROUND_DOWN)
 
 
 def auction_price(curve: Curve, *, top: int, elapsed: int) -> int:
