@@ -3,6 +3,8 @@
 Run `python tests/bench/mutation.py [MODULE ...]` from the root of the tree; without names
 every module of `models/margin` is taken. Prints killed/total per module and what survives.
 
+The recorded answers are those of the committed selection unless FOREWARN_VECTORS names others.
+
 Mutations: `mul_div_down` and `mul_div_up` change places, `mul_div_half_up` and
 `mul_div_toward_zero` become `mul_div_down`; `//` rounds up; `math.floor` and `math.ceil`
 change places; `<` becomes `<=`, `>` becomes `>=` and back. Each mutant is written into a copy
@@ -63,7 +65,7 @@ TESTS = {
     "aave_v4_account": AAVE_V4,
     "aave_v4_liquidation": AAVE_V4,
     "aave_v4_positions": AAVE_V4,
-    "checked": ("unit/test_morpho_blue.py", "unit/test_compound_v3.py", "unit/test_euler_v2.py"),
+    "checked": ("unit/test_fixed_point.py",),
     "collateral": ("unit/test_collateral.py", "property/test_composed.py"),
     "composed": ("unit/test_composed.py", "property/test_composed.py"),
     "compound_v2": ("unit/test_compound_v2.py", "conformance/test_compound_v2.py", LENDING),
@@ -79,6 +81,7 @@ TESTS = {
     "morpho_blue": ("unit/test_morpho_blue.py", "conformance/test_morpho_blue.py", LENDING),
     "oracles": ("unit/test_oracles.py", "property/test_oracles.py"),
     "perpetual": (
+        "unit/test_perpetual.py",
         "unit/test_tiered_perp.py",
         "unit/test_flat_margin.py",
         "conformance/test_tiered_perp.py",
@@ -87,12 +90,78 @@ TESTS = {
     "portfolio": ("unit/test_portfolio.py", "property/test_portfolio.py"),
     "reg_t": ("unit/test_reg_t.py", "property/test_reg_t.py"),
     "tiered_perp": ("unit/test_tiered_perp.py", "conformance/test_tiered_perp.py", PERPETUALS),
-    "toxicity": ("unit/test_compound_v3.py", "unit/test_morpho_blue.py", "unit/test_euler_v2.py"),
+    "toxicity": ("unit/test_toxicity.py",),
     "trigger": ("unit/test_trigger.py",),
     "uniswap_v3": ("unit/test_uniswap_v3.py", "conformance/test_uniswap_v3.py"),
 }
 
-EQUIVALENT: dict[tuple[str, str, str], str] = {}
+EQUIVALENT: dict[tuple[str, str, str], str] = {
+    (
+        "composed",
+        "if surplus is None or surplus <= 0 or scope.message_delay > within:",
+        "surplus < 0",
+    ): "a surplus of zero is zero after any haircut",
+    (
+        "oracles",
+        "return snapshot_ratio * growth_bps * CAPO_SCALE // BPS // YEAR",
+        "snapshot_ratio * growth_bps * CAPO_SCALE // BPS rounded up",
+    ): "CAPO_SCALE is a multiple of BPS: the division is exact",
+    (
+        "oracles",
+        "if base.value > 0 and ratio > 0 and at.timestamp() >= cap.snapshot_at:",
+        "base.value >= 0",
+    ): "a base of zero gives a product of zero, as the other branch does",
+    (
+        "oracles",
+        "if base.value > 0 and ratio > 0 and at.timestamp() >= cap.snapshot_at:",
+        "ratio >= 0",
+    ): "a ratio of zero gives a product of zero, as the other branch does",
+    (
+        "oracles",
+        "value = mul_div_toward_zero(base.value, counted, 10**cap.ratio_decimals)",
+        "mul_div_toward_zero -> mul_div_down",
+    ): "base and ratio are positive here, and a cap is not negative",
+    (
+        "uniswap_v3",
+        "power, powers = one * 10_000 // 10_001, []",
+        "one * 10_000 // 10_001 rounded up",
+    ): "one unit in 2^2048: all twenty factors, to 128 bits, come out equal",
+    (
+        "uniswap_v3",
+        "if tick > 0:",
+        "tick >= 0",
+    ): "at tick 0 the ratio becomes 2^128 - 1, which the last step rounds up to the same 2^96",
+    (
+        "uniswap_v3",
+        "ratio = MAX_UINT256 // ratio",
+        "MAX_UINT256 // ratio rounded up",
+    ): "equal at every one of the 887,272 ticks above zero, as the last step rounds up anyway",
+    (
+        "perpetual",
+        "return leg.asset, leg.quantity > 0",
+        "leg.quantity >= 0",
+    ): "an empty leg adds nothing to either side",
+    (
+        "perpetual",
+        "if tier.floor > 0",
+        "tier.floor >= 0",
+    ): "a floor of zero adds a piece of no width, whose root the next piece has too",
+    (
+        "perpetual",
+        "return (left <= 0) != (right <= 0)",
+        "left < 0",
+    ): "left = 0 is a root of the left piece, found there (its slope is zero at rate 1 only)",
+    (
+        "perpetual",
+        "return (left <= 0) != (right <= 0)",
+        "right < 0",
+    ): "right = 0 is a root of the right piece, found there (its slope is zero at rate 1 only)",
+    (
+        "perpetual",
+        "return leverage if leverage and leverage > 0 else None",
+        "leverage >= 0",
+    ): "zero is excluded before",
+}
 """(module, line as it stands, mutation) to why no input can tell the mutant apart."""
 
 
@@ -278,14 +347,9 @@ def main() -> None:
     parser.add_argument("modules", nargs="*", metavar="MODULE")
     parser.add_argument("--workers", type=int, default=WORKERS)
     asked = parser.parse_args()
-    paths = [
-        path.relative_to(ROOT)
-        for path in sorted((ROOT / MARGIN).rglob("*.py"))
-        if path.stem in (asked.modules or TESTS)
-    ]
-    shared = ROOT.parent / "shared" / "vectors"
-    committed = ROOT / "tests" / "conformance" / "vectors"
-    os.environ.setdefault("FOREWARN_VECTORS", str(shared if shared.is_dir() else committed))
+    found = {path.stem: path.relative_to(ROOT) for path in (ROOT / MARGIN).rglob("*.py")}
+    paths = [found[name] for name in asked.modules or TESTS]
+    os.environ.setdefault("FOREWARN_VECTORS", str(ROOT / "tests" / "conformance" / "vectors"))
     copies = [tree() for _ in range(asked.workers)]
     try:
         counts = [judged(path, copies) for path in paths]
