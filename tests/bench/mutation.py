@@ -102,6 +102,11 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "surplus < 0",
     ): "a surplus of zero is zero after any haircut",
     (
+        "maker",
+        "if art > dart:",
+        "art >= dart",
+    ): "with nothing left over, dust above zero takes all, dust of zero leaves dart as it is",
+    (
         "oracles",
         "return snapshot_ratio * growth_bps * CAPO_SCALE // BPS // YEAR",
         "snapshot_ratio * growth_bps * CAPO_SCALE // BPS rounded up",

@@ -118,6 +118,15 @@ def test_closed_form_literal() -> None:
 
 
 @pytest.mark.parametrize(
+    ("ink", "rate", "mat", "par"),
+    [(3, 1, RAY, RAY), (1, 1, RAY // 2, RAY), (1, 1, RAY, RAY // 2)],
+)
+def test_closed_form_rounds_every_step_up(ink: int, rate: int, mat: int, par: int) -> None:
+    """A fraction of the least unit needs a whole one; the price one below it is unsafe."""
+    assert maker.trigger_price(ink, 1, rate=rate, mat=mat, par=par) == 0
+
+
+@pytest.mark.parametrize(
     ("fee", "expected"),
     [
         ("0", 1_000_000_000_000_000_000_000_000_000),
@@ -154,6 +163,12 @@ def test_linear_price() -> None:
     curve = Curve(kind="linear", tau=3)
     prices = [maker.auction_price(curve, top=10, elapsed=n) for n in (0, 1, 2, 3, 4)]
     assert prices == [10, 6, 3, 0, 0]
+
+
+def test_share_left_is_rounded_down() -> None:
+    """Two thirds of one, to 27 digits."""
+    found = maker.auction_price(Curve(kind="linear", tau=3), top=RAY, elapsed=1)
+    assert found == 666_666_666_666_666_666_666_666_666
 
 
 def test_stairstep_price() -> None:
@@ -228,6 +243,14 @@ def test_debt_that_fits_is_rounded_down_at_both_steps() -> None:
     assert found.dart == 10**18
 
 
+def test_room_below_one_unit_of_debt_is_no_room() -> None:
+    """Half a unit rounds down to nothing."""
+    terms = replace(TERMS, dust=0, chop=1, hole=1, hole_all=1)
+    refused = maker.bark(1, 1, price=0, rate=2 * WAD, terms=terms)
+    assert isinstance(refused, Refusal)
+    assert refused.reason == "Dog/null-auction"
+
+
 def test_remainder_below_dust_is_taken_too() -> None:
     """99 left would be dust, so all goes; 100 left are not."""
     room = 10_000 * RAD - 113 * RAD * 901 // 100
@@ -281,6 +304,21 @@ def test_nobody_pays_more_than_is_to_be_raised() -> None:
     found = maker.take(SALE, amount=10 * WAD, elapsed=0, terms=TERMS)
     sold = 5_555_555_555_555_555_555
     assert bought(found) == (sold, 1_000 * RAD, 10 * WAD - sold, 0)
+
+
+def test_exact_purchase_leaves_nothing_to_raise() -> None:
+    """Two at 180 where 360 are to be raised, though more is on sale."""
+    found = maker.take(replace(SALE, tab=360 * RAD), amount=2 * WAD, elapsed=0, terms=TERMS)
+    assert bought(found) == (2 * WAD, 360 * RAD, 8 * WAD, 0)
+
+
+def test_purchase_of_nothing() -> None:
+    """Nothing bought of the smallest remainder; and nothing to pay once the price is zero."""
+    least = maker.take(replace(SALE, tab=113 * RAD), amount=0, elapsed=0, terms=TERMS)
+    assert bought(least) == (0, 0, 10 * WAD, 113 * RAD)
+    spent = replace(TERMS, cusp=0, tail=10_000)
+    free = maker.take(Auction(lot=5, tab=0, top=10), amount=2, elapsed=7_200, terms=spent)
+    assert bought(free) == (2, 0, 3, 0)
 
 
 def test_what_is_left_is_at_least_the_smallest_remainder() -> None:
@@ -377,6 +415,12 @@ def test_amounts_in_units_are_rounded_down() -> None:
     )
     assert isinstance(more, Liquidation)
     assert more.protocol_fee == {"DAI": 2}
+
+
+def test_price_of_zero() -> None:
+    """It is no price."""
+    found = maker.margin(account(), market(price=0), TERMS)
+    assert (found.verdict, found.reason) == (Verdict.UNEVALUABLE, "price_not_positive")
 
 
 def test_missing_accumulator() -> None:
