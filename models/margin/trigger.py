@@ -105,6 +105,23 @@ def price_trigger(
     )
 
 
+def bankruptcy_price(
+    rulebook: Rulebook[T], account: Account, market: Market, terms: T, *, asset: str
+) -> Trigger | None:
+    """Return the price of `asset` at which the collateral in full no longer covers the debt.
+
+    It carries the venue's own roundings and strictness, as the price trigger does.
+
+    Returns
+    -------
+    Trigger | None
+        None when there is no such price, or the venue's rules give no terms without haircuts.
+    """
+    if rulebook.bare is None:
+        return None
+    return price_trigger(rulebook, account, market, rulebook.bare(terms), asset=asset)
+
+
 def shock_trigger(
     rulebook: Rulebook[T],
     account: Account,

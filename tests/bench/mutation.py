@@ -102,6 +102,16 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "surplus < 0",
     ): "a surplus of zero is zero after any haircut",
     (
+        "fixed_point",
+        "return product // c if (product >= 0) == (c > 0) else -(-product // c)",
+        "product > 0",
+    ): "a product of zero is zero on both branches",
+    (
+        "fixed_point",
+        "return product // c if (product >= 0) == (c > 0) else -(-product // c)",
+        "c >= 0",
+    ): "a divisor of zero raises on both branches",
+    (
         "maker",
         "if art > dart:",
         "art >= dart",
@@ -126,6 +136,26 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "value = mul_div_toward_zero(base.value, counted, 10**cap.ratio_decimals)",
         "mul_div_toward_zero -> mul_div_down",
     ): "base and ratio are positive here, and a cap is not negative",
+    (
+        "trigger",
+        "step = 1 if goal > near else -1",
+        "goal >= near",
+    ): "the goal's answer differs from that at the start, so they are not one point",
+    (
+        "trigger",
+        "while abs(goal - same) > reach and is_breached(same + step * reach) == start:",
+        "abs(goal - same) >= reach",
+    ): "at equality the point asked is the goal, whose answer differs: the loop ends as well",
+    (
+        "trigger",
+        "other = goal if abs(goal - same) <= reach else same + step * reach",
+        "abs(goal - same) < reach",
+    ): "at equality both are the goal",
+    (
+        "trigger",
+        "middle = (same + other) // 2",
+        "(same + other) // 2 rounded up",
+    ): "more than one apart, both middles lie strictly between: the boundary is one and the same",
     (
         "uniswap_v3",
         "power, powers = one * 10_000 // 10_001, []",

@@ -42,6 +42,15 @@ def test_gap_in_a_table_is_an_answer(free: int, root: int) -> None:
     assert surplus_roots([sold], JUMPING, free=Fraction(free - 95)) == (root,)
 
 
+def test_root_where_a_requirement_falls() -> None:
+    """10 bought at 109 with 100: at 100 the requirement falls from 20 to the 10 left."""
+    falling = (
+        Tier(floor=Fraction(0), rate=Fraction(1, 50)),
+        Tier(floor=Fraction(1_000), rate=Fraction(1, 100)),
+    )
+    assert surplus_roots([position(10, 109)], falling, free=Fraction(100)) == (100,)
+
+
 def test_nothing_to_solve() -> None:
     """A position that its margin covers down to nothing has no price."""
     assert surplus_roots([position(10, 100)], SMOOTH, free=Fraction(1_001)) == ()
