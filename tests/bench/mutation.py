@@ -23,6 +23,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import hypothesis.strategies  # noqa: F401 - loaded once, for all children
@@ -253,9 +254,15 @@ class Offsets:
         return self.source[start:end]
 
 
+@cache
+def source_of(path: Path) -> str:
+    """Return a module's source as it was when first asked for; the tree may be edited since."""
+    return (ROOT / path).read_text()
+
+
 def mutants(path: Path) -> Iterator[Mutant]:
     """Yield every mutant of one module."""
-    source = (ROOT / path).read_text()
+    source = source_of(path)
     where = Offsets(source)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.expr):
@@ -340,12 +347,12 @@ def survivors(tried: Sequence[Mutant], copies: Sequence[Path]) -> list[Mutant]:
     while waiting or running:
         while waiting and free:
             mutant, copy = waiting.pop(), free.pop()
-            source = (ROOT / mutant.path).read_text()
+            source = source_of(mutant.path)
             (copy / mutant.path).write_text(mutant.applied(source))
             running[started(copy, mutant.module)] = mutant, copy
         child, status = os.wait()
         mutant, copy = running.pop(child)
-        shutil.copy(ROOT / mutant.path, copy / mutant.path)
+        (copy / mutant.path).write_text(source_of(mutant.path))
         free.append(copy)
         if status == 0:
             alive.append(mutant)
@@ -354,7 +361,7 @@ def survivors(tried: Sequence[Mutant], copies: Sequence[Path]) -> list[Mutant]:
 
 def is_equivalent(mutant: Mutant) -> bool:
     """Return whether the table proves that nothing can tell the mutant apart."""
-    source = (ROOT / mutant.path).read_text()
+    source = source_of(mutant.path)
     return (mutant.module, mutant.source_line(source), mutant.what) in EQUIVALENT
 
 
@@ -371,7 +378,7 @@ def judged(path: Path, copies: Sequence[Path]) -> tuple[int, int]:
     killed = len(tried) - len(alive)
     print(f"{path.stem}: {killed}/{len(tried)} killed, {len(proven)} equivalent", flush=True)
     for mutant in alive:
-        line = mutant.source_line((ROOT / path).read_text())
+        line = mutant.source_line(source_of(path))
         print(f"  {path}:{mutant.line}: {mutant.what}    [{line}]", flush=True)
     return killed, len(tried)
 
@@ -384,6 +391,8 @@ def main() -> None:
     asked = parser.parse_args()
     found = {path.stem: path.relative_to(ROOT) for path in (ROOT / MARGIN).rglob("*.py")}
     paths = [found[name] for name in asked.modules or TESTS]
+    for path in paths:
+        source_of(path)
     os.environ.setdefault("FOREWARN_VECTORS", str(ROOT / "tests" / "conformance" / "vectors"))
     copies = [tree() for _ in range(asked.workers)]
     try:
