@@ -103,6 +103,26 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "surplus < 0",
     ): "a surplus of zero is zero after any haircut",
     (
+        "euler_v2",
+        "if now >= ltv.target_timestamp or ltv.liquidation >= ltv.initial_liquidation:",
+        "now > ltv.target_timestamp",
+    ): "at the end of the ramp nothing of the drop is left",
+    (
+        "euler_v2",
+        "if now >= ltv.target_timestamp or ltv.liquidation >= ltv.initial_liquidation:",
+        "ltv.liquidation > ltv.initial_liquidation",
+    ): "between equal limits there is no drop",
+    (
+        "euler_v2",
+        "floor = WAD - mul_div_down(WAD, terms.max_liquidation_discount, BPS)",
+        "mul_div_down -> mul_div_up",
+    ): "WAD is a multiple of BPS: the division is exact",
+    (
+        "euler_v2",
+        "return initial_side(position, prices, terms) if counted <= prices.keys() else None",
+        "counted < prices.keys()",
+    ): "the debt's own price is always there, and a vault's asset is no collateral of its own",
+    (
         "fixed_point",
         "return product // c if (product >= 0) == (c > 0) else -(-product // c)",
         "product > 0",
