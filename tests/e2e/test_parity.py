@@ -67,8 +67,8 @@ def ledger(files: tuple[Path, Path]) -> pd.DataFrame:
     frame, _ = read_candles(files[1], symbols=[maker_ethb.ASSET])
     grid = maker_ethb.candles_on_grid(frame)[maker_ethb.ASSET]
     terms = maker_log.read_terms(tables)
-    path = maker_ethb._path(grid, terms)
-    return maker_ethb._ledger(maker_log.events(tables), terms, path["price"])[0]
+    path = maker_ethb.hourly_path(grid, terms)
+    return maker_ethb.replay(maker_log.events(tables), terms, path["price"])[0]
 
 
 def body_of(history: History, ledger: pd.DataFrame, row: pd.Series) -> dict[str, Any]:

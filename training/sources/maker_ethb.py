@@ -71,8 +71,8 @@ def rebuild(
     """Rebuild hourly vault states from validated tables."""
     terms = maker_log.read_terms(tables)
     log = maker_log.events(tables)
-    path = _path(candles, terms)
-    ledger, cuts = _ledger(log, terms, path["price"])
+    path = hourly_path(candles, terms)
+    ledger, cuts = replay(log, terms, path["price"])
     covered = datetime.fromtimestamp(int(log["at"].max()) // HOUR * HOUR, tz=UTC)
     created = tables[maker_log.CREATIONS.name].set_index("VAULT_NUMBER")["BLOCK_TIMESTAMP"]
     moments, left_out = _moments(ledger, path, created, covered, cuts)
@@ -117,7 +117,7 @@ _LEDGER = (
 )
 
 
-def _ledger(
+def replay(
     log: pd.DataFrame, terms: Terms, price: pd.Series
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Apply every event in order.
@@ -210,7 +210,7 @@ def _events(ledger: pd.DataFrame) -> Events:
     )
 
 
-def _path(candles: Candles, terms: Terms) -> pd.DataFrame:
+def hourly_path(candles: Candles, terms: Terms) -> pd.DataFrame:
     """Return per hour the judged price, the next one and the exact terms."""
     hours = candles.first_hour + 1 + np.arange(len(candles.close), dtype=np.int64)
     rates = [terms.rate_at(int(hour) * HOUR) for hour in hours]
