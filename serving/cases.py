@@ -2,8 +2,8 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime
 from fractions import Fraction
 from typing import Any, TypeVar
 
@@ -95,6 +95,21 @@ class Surroundings:
     terms: Mapping[str, tuple[Mapping[str, Any], datetime | None]]
     candles: Mapping[str, Candles]
     simulated: bool = False
+    _parsed: dict[tuple[str, str, str], Any] = field(default_factory=dict)
+
+    def terms_of(self, book: Rulebook[Any], market: str) -> Any:
+        """Return the stated terms of a market, read once for all accounts.
+
+        Raises
+        ------
+        InvalidInput
+            When they are unusable.
+        """
+        key = (book.venue, book.version, market)
+        if key not in self._parsed:
+            where = f"/market/terms/{escape(market)}"
+            self._parsed[key] = terms(self.terms[market][0], book, where)
+        return self._parsed[key]
 
 
 def surroundings(
@@ -105,10 +120,10 @@ def surroundings(
     Raises
     ------
     InvalidInput
-        When a price or the question lies in the future.
+        When a price was not known yet at the moment of the question.
     """
     at = body.as_of or (stored.at if stored else now)
-    faults = list(_future(body, at, max(now, stored.at if stored else now)))
+    faults = list(_future(body, at))
     if faults:
         raise InvalidInput(faults)
     prices = {asset: price(part) for asset, part in body.market.prices.items()}
@@ -128,10 +143,8 @@ def surroundings(
     )
 
 
-def _future(body: wire.ScoreBody, at: datetime, now: datetime) -> Iterator[Fault]:
-    """Yield times that have not come: a value counts from the moment it was known."""
-    if at > now + timedelta(minutes=5):
-        yield Fault("/as_of", f"{at.isoformat()} lies in the future of {now.isoformat()}")
+def _future(body: wire.ScoreBody, at: datetime) -> Iterator[Fault]:
+    """Yield prices later than the question: a value counts from the moment it was known."""
     for asset, part in body.market.prices.items():
         if part.observed_at > at:
             yield Fault(
@@ -383,10 +396,8 @@ def _terms(
     if isinstance(body.terms, dict):
         return terms(body.terms, book, f"{place}/terms"), None
     market = body.terms or body.market
-    stated = around.terms.get(market)
-    if stated is not None:
-        raw, since = stated
-        return terms(raw, book, f"/market/terms/{escape(market)}"), since
+    if market in around.terms:
+        return around.terms_of(book, market), around.terms[market][1]
     try:
         found = terms_in_force(book.venue, book.version, market, around.at)
     except ForewarnError as error:
