@@ -54,6 +54,9 @@ class Rulebook(Generic[T]):
     accrue
         (market, terms, at) to the market with interest and ramps carried to `at` and prices
         unchanged; None where nothing accrues.
+    bare
+        Terms to the same terms without haircuts, under which the verdict flips where what is
+        pledged no longer covers what is owed; None where no such terms are established.
     """
 
     venue: str
@@ -63,6 +66,7 @@ class Rulebook(Generic[T]):
     margin: Callable[[Account, Market, T], Margin]
     liquidate: Callable[[Account, Market, T, Liquidate], Liquidation | Refusal] | None = None
     accrue: Callable[[Market, T, datetime], Market] | None = None
+    bare: Callable[[T], T] | None = None
 
 
 @cache
@@ -102,7 +106,9 @@ def with_next_prices(market: Market) -> Market:
     moved = {
         asset: price
         if price.next_value is None
-        else replace(price, value=price.next_value, next_value=None, next_at=None)
+        else replace(
+            price, value=price.next_value, bid=None, ask=None, next_value=None, next_at=None
+        )
         for asset, price in market.prices.items()
     }
     return replace(market, prices=moved)
