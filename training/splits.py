@@ -54,7 +54,8 @@ def at_boundary(at: Ints, boundary: int, *, end: int | None = None) -> Split:
 def calibration(at: Ints, events: Ints) -> Split:
     """Split off the latest slice that holds a quarter of the time and of the events.
 
-    Half of the time always stays in the earlier slice.
+    Two of the longest label windows always fit into the later slice after its embargo, and
+    half of the rows always stay in the earlier one.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ def calibration(at: Ints, events: Ints) -> Split:
     events
         Seconds of the liquidations that happened within the rows' period.
     """
-    by_time = int(np.quantile(at, 1.0 - LEAST_SHARE))
+    by_time = min(int(np.quantile(at, 1.0 - LEAST_SHARE)), int(at.max()) - 3 * EMBARGO)
     inside = np.sort(events[(events >= at.min()) & (events <= at.max())])
     by_event = by_time
     if len(inside):

@@ -26,4 +26,6 @@ def trained(
     data, candles = simulated_log
     out = tmp_path_factory.mktemp("bundle")
     source = ("--source", "maker-ethb", "--data", data, "--candles", candles)
-    return out, forewarn("train", *source, "--out", out, *PERIOD)
+    done = forewarn("train", *source, "--out", out, *PERIOD)
+    assert done.returncode == 0, done.stderr
+    return out, done
