@@ -1,10 +1,18 @@
 """The README is true: its request is answered as printed, its options exist."""
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import forewarn
+from services import serving
+
+from features.simulate import simulate
+from serving.book import lay
+from serving.demo import ACCOUNTS, CHAMPION, DAYS, SEED
+from serving.store import open_store
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
@@ -25,3 +33,30 @@ def test_every_command_shown_exists() -> None:
 def test_every_path_named_is_there(name: str) -> None:
     """A folder or file that the README names exists."""
     assert (Path(__file__).parents[2] / name).exists()
+
+
+def test_the_request_is_answered_as_printed(tmp_path: Path) -> None:
+    """The README's request, to the demo's book and the shipped bundle, gets the README's answer."""
+    request, answer = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", README, re.S))
+    url = f"sqlite:///{tmp_path / 'book.sqlite3'}"
+    store = open_store(url)
+    lay(simulate(seed=SEED, days=DAYS, accounts=ACCOUNTS), store)
+    store.close()
+    with serving(tmp_path / "log", "--bundle", CHAMPION, "--store", url) as client:
+        told = client.post("/v1/score", json=request).json()
+    assert not list(differences(answer, told, "")), told
+
+
+def differences(shown: Any, told: Any, place: str) -> Any:
+    """Yield where what is shown is not in what was told; numbers agree to the digits shown."""
+    if isinstance(shown, dict):
+        for key, value in shown.items():
+            yield from differences(value, told[key], f"{place}/{key}")
+    elif isinstance(shown, list):
+        for place_of, value in enumerate(shown):
+            yield from differences(value, told[place_of], f"{place}/{place_of}")
+    elif isinstance(shown, float):
+        if told != pytest.approx(shown, rel=0.01, abs=5e-5):
+            yield place, shown, told
+    elif shown != told:
+        yield place, shown, told
