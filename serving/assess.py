@@ -114,7 +114,7 @@ def _judge(case: Case) -> Judgement:
     if now.verdict is Verdict.UNEVALUABLE:
         return Judgement(case=case, now=now, trigger=None, soon=None, soon_at=None, flips_at=None)
     soon, soon_at = None, None
-    delayed = [market.prices[name] for name in now.prices if market.prices[name].next_value]
+    delayed = [price for price in _used(case, now).values() if price.next_value is not None]
     if delayed:
         soon_at = max((p.next_at for p in delayed if p.next_at is not None), default=None)
         later = with_next_prices(market)
@@ -129,6 +129,12 @@ def _judge(case: Case) -> Judgement:
         soon_at=soon_at,
         flips_at=_flips_at(case),
     )
+
+
+def _used(case: Case, now: Margin) -> dict[str, Price]:
+    """Return the prices that the verdict rests on and that are there."""
+    prices = case.market.prices
+    return {name: prices[name] for name in now.prices if name in prices}
 
 
 def _trigger(case: Case, now: Margin) -> Trigger | None:
@@ -207,7 +213,8 @@ def _why_silent(
         return Notice(code=now.reason, text="the rules cannot judge the account")
     if account.venue not in SCORED_VENUES:
         return Notice(code="venue_not_trained", text=f"no model was trained for {account.venue}")
-    doubts = [_doubt(judged.case.market.prices[name], at=at, asset=name) for name in now.prices]
+    used = _used(judged.case, now)
+    doubts = [_doubt(price, at=at, asset=name) for name, price in used.items()]
     told = [doubt for doubt in doubts if doubt is not None]
     return told[0] if told else _untouchable(judged.trigger, candles)
 
@@ -402,7 +409,7 @@ def _assessment(
 ) -> Assessment:
     """Put one account's answer together."""
     case = judged.case
-    used = [case.market.prices[n] for n in judged.now.prices if n in case.market.prices]
+    used = _used(case, judged.now).values()
     oldest = min((price.observed_at for price in used), default=None)
     doubts, notices = _notices(judged, silent, at=at)
     missing = _missing(case, row)
@@ -441,9 +448,8 @@ def _notices(
     notices: list[Notice] = []
     if silent is not None:
         (notices if silent.code in {"no_trigger", "no_debt"} else doubts).append(silent)
-    for name in judged.now.prices:
-        price = case.market.prices.get(name)
-        doubt = None if price is None else _doubt(price, at=at, asset=name)
+    for name, price in _used(case, judged.now).items():
+        doubt = _doubt(price, at=at, asset=name)
         if doubt is not None and doubt not in doubts:
             doubts.append(doubt)
     if silent is None and case.events is None:

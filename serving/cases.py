@@ -5,16 +5,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
-from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 
 from features.inputs import HOUR, Candles, EventKind, Floats
 from models.domain import Account, Exact, Leg, LegKind, Market, Price
-from models.errors import Fault, InvalidInput, UnknownRulebook
+from models.errors import Fault, ForewarnError, InvalidInput, UnknownRulebook
 from models.margin.rulebook import Rulebook, load, load_all
+from models.terms import decode, terms_in_force
 from serving import wire
 from serving.reading import escape
 
@@ -225,14 +224,12 @@ def case(body: wire.AccountBody, place: str, around: Surroundings) -> Case:
     book = _collect(faults, lambda: rulebook(body.venue, body.version, place))
     legs = _collect(faults, lambda: _legs(body, place, book))
     happened = _collect(faults, lambda: _events(body, place, around.at))
-    market = _collect(faults, lambda: _market(around, place, book))
-    since: datetime | None = None
-    parsed: Any = None
+    market = _collect(faults, lambda: _market(around, body, place, book))
+    found: tuple[Any, datetime | None] | None = None
     if book is not None:
-        raw, since, where = _raw_terms(body, place, around)
         chosen = book
-        parsed = _collect(faults, lambda: terms(raw, chosen, where))
-    if faults or book is None or legs is None or market is None:
+        found = _collect(faults, lambda: _terms(body, place, around, chosen))
+    if faults or book is None or legs is None or market is None or found is None:
         raise InvalidInput(faults)
     account = Account(
         id=body.id,
@@ -247,8 +244,8 @@ def case(body: wire.AccountBody, place: str, around: Surroundings) -> Case:
         account=account,
         rulebook=book,
         market=market,
-        terms=parsed,
-        terms_valid_from=since,
+        terms=found[0],
+        terms_valid_from=found[1],
         opened_at=body.opened_at,
         events=happened,
     )
@@ -350,18 +347,24 @@ def before_each(events: Sequence[OwnerEvent], *, ink: int, art: int) -> list[tup
     return held[::-1]
 
 
-def _market(around: Surroundings, place: str, book: Rulebook[Any] | None) -> Market:
-    """Return the market with its prices at the rulebook's scale."""
+def _market(
+    around: Surroundings, body: wire.AccountBody, place: str, book: Rulebook[Any] | None
+) -> Market:
+    """Return the market with its prices at the rulebook's scale.
+
+    A price that would have to be rounded is a fault where the account holds that asset.
+    """
     if book is None:
         return Market(at=around.at, prices=around.prices, state=around.state)
     scaled = {name: at_scale(stated, book.price_decimals) for name, stated in around.prices.items()}
+    held = {leg.asset for leg in body.legs}
     faults = [
         Fault(
             f"/market/prices/{escape(name)}/value",
             f"has more than the {book.price_decimals} decimals that {book.venue} reads ({place})",
         )
         for name, stated in scaled.items()
-        if stated is None
+        if stated is None and name in held
     ]
     if faults:
         raise InvalidInput(faults)
@@ -369,51 +372,52 @@ def _market(around: Surroundings, place: str, book: Rulebook[Any] | None) -> Mar
     return Market(at=around.at, prices=kept, state=around.state)
 
 
-def _raw_terms(
-    body: wire.AccountBody, place: str, around: Surroundings
-) -> tuple[Mapping[str, Any] | None, datetime | None, str]:
-    """Return the terms in force for an account, since when, and where they stand."""
-    if body.terms is not None:
-        return body.terms, None, f"{place}/terms"
-    found = around.terms.get(body.market)
-    where = f"/market/terms/{escape(body.market)}"
-    return (None, None, where) if found is None else (found[0], found[1], where)
+def _terms(
+    body: wire.AccountBody, place: str, around: Surroundings, book: Rulebook[Any]
+) -> tuple[Any, datetime | None]:
+    """Return the terms of an account and since when they hold.
+
+    What the account states comes first, then what the request or the store states for its
+    market, then the terms in force by the record that ships.
+    """
+    if isinstance(body.terms, dict):
+        return terms(body.terms, book, f"{place}/terms"), None
+    market = body.terms or body.market
+    stated = around.terms.get(market)
+    if stated is not None:
+        raw, since = stated
+        return terms(raw, book, f"/market/terms/{escape(market)}"), since
+    try:
+        found = terms_in_force(book.venue, book.version, market, around.at)
+    except ForewarnError as error:
+        wanted = ", ".join(field.name for field in dataclasses.fields(book.terms))
+        detail = f"terms are needed ({wanted}): {error}"
+        raise InvalidInput([Fault(f"{place}/terms", detail)]) from None
+    return found.terms, found.valid_from
 
 
-def terms(raw: Mapping[str, Any] | None, book: Rulebook[Any], where: str) -> Any:
+def terms(raw: Mapping[str, Any], book: Rulebook[Any], where: str) -> Any:
     """Return terms as the rulebook's own dataclass.
 
     Raises
     ------
     InvalidInput
-        When they are absent, or a parameter is missing, unknown, not exact or negative.
+        When a parameter is missing, unknown, not exact or negative.
     """
-    if raw is None:
-        wanted = ", ".join(field.name for field in dataclasses.fields(book.terms))
-        raise InvalidInput([Fault(where, f"terms are needed; {book.venue} reads {wanted}")])
-    faults = list(_unusable(raw, book.terms, where))
+    faults = list(_unusable(raw, where))
+    parsed: Any = None
     try:
-        parsed = _reader(book.venue, book.version).validate_python(raw)
-    except ValidationError as error:
+        parsed = decode(book.terms, raw, where=where)
+    except InvalidInput as error:
         known = {fault.where for fault in faults}
-        faults.extend(fault for fault in wire.pointers(error, where) if fault.where not in known)
+        faults.extend(fault for fault in error.faults if fault.where not in known)
     if faults:
         raise InvalidInput(faults)
     return parsed
 
 
-@cache
-def _reader(venue: str, version: str) -> TypeAdapter[Any]:
-    """Return the reader of a rulebook's terms."""
-    return TypeAdapter(load(venue, version).terms)
-
-
-def _unusable(raw: Any, terms: type[Any], where: str) -> Iterator[Fault]:
-    """Yield parameters that the terms do not know, floats, booleans for numbers, negatives."""
-    names = {field.name for field in dataclasses.fields(terms)}
-    for name in raw:
-        if name not in names:
-            yield Fault(f"{where}/{escape(name)}", f"{terms.__name__} has no such parameter")
+def _unusable(raw: Any, where: str) -> Iterator[Fault]:
+    """Yield floats, booleans for numbers, negatives and numbers beyond a uint256."""
     for place, value in _leaves(raw, where):
         if isinstance(value, float):
             yield Fault(place, f"{value} is a float; exact amounts are integers or strings")

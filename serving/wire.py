@@ -81,6 +81,13 @@ def _integer(value: object) -> int:
     return whole
 
 
+def _stated_terms(value: object) -> object:
+    """Refuse terms that are neither parameters nor a name."""
+    if value is not None and not isinstance(value, dict | str):
+        raise ValueError(f"terms are an object or a name, not {type(value).__name__}")
+    return value
+
+
 def _text_time(value: object) -> object:
     """Refuse times that are not text: a number does not say its unit."""
     if not isinstance(value, str):
@@ -233,8 +240,9 @@ class AccountBody(_Body):
     events: Annotated[list[EventBody], Field(max_length=10_000)] | None = Field(
         default=None, description="of 30 days or more; left out when not known"
     )
-    terms: dict[str, Any] | None = Field(
-        default=None, description="risk parameters in force for this account alone"
+    terms: Annotated[dict[str, Any] | str | None, BeforeValidator(_stated_terms)] = Field(
+        default=None,
+        description="risk parameters for this account, or the market whose terms in force to use",
     )
 
 
