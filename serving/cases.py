@@ -98,7 +98,7 @@ class Surroundings:
 
 
 def surroundings(
-    body: wire.ScoreBody, *, now: datetime, stored: Surroundings | None
+    body: wire.Envelope, *, now: datetime, stored: Surroundings | None
 ) -> Surroundings:
     """Return what a request states, laid over what the store holds.
 
@@ -128,7 +128,7 @@ def surroundings(
     )
 
 
-def _future(body: wire.ScoreBody, at: datetime, now: datetime) -> Iterator[Fault]:
+def _future(body: wire.Envelope, at: datetime, now: datetime) -> Iterator[Fault]:
     """Yield times that have not come: a value counts from the moment it was known."""
     if at > now + timedelta(minutes=5):
         yield Fault("/as_of", f"{at.isoformat()} lies in the future of {now.isoformat()}")
