@@ -36,12 +36,15 @@ class Item:
 
     Parameters
     ----------
+    around
+        What it shares with the others.
     is_stored
         Whether it was asked about by its key in the store.
     """
 
     body: wire.AccountBody
     case: Case
+    around: Surroundings
     is_stored: bool
 
 
@@ -178,7 +181,7 @@ class Desk:
             if own:
                 return InvalidInput(own)
             case = cases.case(body, place, around)
-            return ask(Item(body=body, case=case, is_stored=is_stored))
+            return ask(Item(body=body, case=case, around=around, is_stored=is_stored))
         except UnknownAccounts as error:
             return error
         except InvalidInput as error:

@@ -124,13 +124,13 @@ Number = Annotated[float, Field(gt=0.0, lt=1e30, allow_inf_nan=False, strict=Tru
 Volume = Annotated[float, Field(ge=0.0, lt=1e30, allow_inf_nan=False, strict=True)] | None
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
     """Unknown fields are faults: a misspelt option must not be silently ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PriceBody(_Body):
+class PriceBody(Body):
     """A price: `value` a decimal string, or an integer at `decimals`."""
 
     value: Positive
@@ -153,7 +153,7 @@ class PriceBody(_Body):
         return None if seconds is None else timedelta(seconds=seconds)
 
 
-class CandlesBody(_Body):
+class CandlesBody(Body):
     """Hourly candles of one asset in columns; null where an hour has none."""
 
     start: Hour | None = Field(default=None, description="opening of the first of gapless hours")
@@ -183,7 +183,7 @@ class CandlesBody(_Body):
         return self
 
 
-class MarketBody(_Body):
+class MarketBody(Body):
     """What the venue sees; shared by every account of the request."""
 
     prices: Annotated[dict[Name, PriceBody], Field(max_length=1000)] = Field(default_factory=dict)
@@ -197,7 +197,7 @@ class MarketBody(_Body):
     )
 
 
-class LegBody(_Body):
+class LegBody(Body):
     """One holding, debt or position: smallest units, index shares or contracts, by rulebook."""
 
     kind: Literal["collateral", "debt", "position"]
@@ -215,7 +215,7 @@ class LegBody(_Body):
         return self
 
 
-class EventBody(_Body):
+class EventBody(Body):
     """What happened to an account: the amounts by which its legs changed, unsigned."""
 
     at: Time
@@ -224,7 +224,7 @@ class EventBody(_Body):
     debt: Whole = Field(default=0, description="debt moved, in the units of the debt leg")
 
 
-class AccountBody(_Body):
+class AccountBody(Body):
     """One account as the caller knows it."""
 
     id: Name
@@ -253,7 +253,7 @@ _ITEM: dict[str, Any] = {
 }
 
 
-class Envelope(_Body):
+class Envelope(Body):
     """What every request shares."""
 
     item: ClassVar[type[AccountBody]] = AccountBody
