@@ -54,7 +54,7 @@ def demo(
         typer.Option("--dir", help="Where to keep the store; a temporary place if left out."),
     ] = None,
     port: Port = 3000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the simulated market and book.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Of the simulated market and book.")] = 9,
 ) -> None:
     """Show it all on a SIMULATED market and book; needs no data and no network."""
     # The simulator compiles and loads the whole feature pipeline; `serve` must not wait for it.

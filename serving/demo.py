@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -16,6 +17,7 @@ import models
 from features.simulate import simulate
 from models.hazard import LABELS
 from serving.book import lay
+from serving.desk import load_model, warm
 from serving.process import (
     OK,
     Server,
@@ -33,9 +35,11 @@ HOST = "127.0.0.1"
 DAYS = 75
 ACCOUNTS = 160
 SHOWN = 10
+WIDTH = 132
 CHUNK = 500
 TAIL = 2000
 STORE = "simulated-book.sqlite3"
+LEAST_PERCENT = 0.01
 BREACHED = {"liquidatable": 2, "not_executable": 2, "margin_call": 1}
 
 
@@ -55,6 +59,8 @@ def run(*, directory: Path | None, port: int, seed: int) -> None:
         When the service does not come up or ends by itself.
     """
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDTH)
     with stoppable(), _place(directory) as place:
         console.print(
             "[bold]SIMULATED[/bold] market and book: drawn from a generator, nothing real"
@@ -102,6 +108,8 @@ def _prepare(place: Path, *, seed: int) -> Settings:
 
 def _present(console: Console, server: Server, settings: Settings, *, seed: int) -> None:
     """Wait for the service, score the book over HTTP and print what is riskiest."""
+    # What this process compiles meanwhile, the service finds in the cache.
+    warm(load_model(settings))
     state = server.wait_ready()
     for reason in state["reasons"]:
         console.print(f"degraded: {reason}", markup=False)
@@ -162,13 +170,15 @@ def _table(scored: Sequence[dict[str, Any]], *, seed: int) -> Table:
     table = Table(
         title=f"SIMULATED book (seed {seed}): the {SHOWN} riskiest accounts at {at}",
         caption="per horizon: unattended / expected probability of liquidation, %",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
     )
-    table.add_column("account", no_wrap=True)
-    for name in ("verdict", "ratio", "trigger"):
-        table.add_column(name)
-    for label in LABELS:
-        table.add_column(label, justify="right")
-    table.add_column("top reason")
+    for name in ("account", "verdict"):
+        table.add_column(name, no_wrap=name == "account")
+    for name in ("ratio", "trigger", *LABELS):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("top reason", overflow="fold")
     for one in sorted(scored, key=_risk, reverse=True)[:SHOWN]:
         table.add_row(*_row(one))
     return table
@@ -188,14 +198,25 @@ def _row(one: dict[str, Any]) -> Iterator[str]:
     yield f"{float(trigger['price']):,.2f}" if trigger else "-"
     for label in LABELS:
         entry = _at(one, label)
-        yield f"{_percent(entry['unattended'])} / {_percent(entry['expected'])}" if entry else "-"
-    reasons = [*one["reasons"], *one["degraded_reasons"]]
-    yield reasons[0]["text"] if reasons else "-"
+        yield f"{_percent(entry['unattended'])}/{_percent(entry['expected'])}" if entry else "-"
+    yield _top_reason(one)
+
+
+def _top_reason(one: dict[str, Any]) -> str:
+    """Return what raises the risk most: the rule, then the model, then why there is none."""
+    raising = [reason for reason in one["reasons"] if reason["direction"] == "raises"]
+    told = [*raising, *one["reasons"], *one["degraded_reasons"]]
+    if not told:
+        return "-"
+    return str(told[0]["text"]).removesuffix("; raises the risk")
 
 
 def _percent(probability: float) -> str:
-    """Return a probability in per cent, short."""
-    return f"{100.0 * probability:.2f}"
+    """Return a probability in per cent, with three digits that say something."""
+    percent = 100.0 * probability
+    if percent < LEAST_PERCENT:
+        return f"<{LEAST_PERCENT}"
+    return f"{percent:.3g}"
 
 
 def _stay(server: Server) -> None:

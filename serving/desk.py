@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeVar
 
 from features.pipeline import NAMES, fingerprint
@@ -216,7 +216,7 @@ def open_desk(settings: Settings) -> Desk:
         except StoreRefused as error:
             absence = f"the store was refused: {error}"
     desk = Desk(model=model, store=store, store_absence=absence)
-    _warm(desk)
+    warm(desk.model)
     # A full collection over what was just loaded stalls requests for 120 ms and more.
     gc.collect()
     gc.freeze()
@@ -234,15 +234,12 @@ def load_model(settings: Settings) -> Model:
     return Model(bundle=bundle)
 
 
-def _warm(desk: Desk) -> None:
+def warm(model: Model) -> None:
     """Assess one simulated account, so that no request waits for a compiler."""
     book = simulate(seed=0, days=34, accounts=3)
-    around = market_body(book)
-    at = book.at.isoformat()
     item = account_body(book, str(book.accounts["account"].iloc[0]))
-    body = {"as_of": at, "market": around, "accounts": [item]}
-    late = Desk(model=desk.model, clock=lambda: book.at + timedelta(seconds=1))
-    late.answer(encode(body), "warm")
+    body = {"as_of": book.at.isoformat(), "market": market_body(book), "accounts": [item]}
+    Desk(model=model).answer(encode(body), "warm")
 
 
 def _score(item: Item) -> Judgement:

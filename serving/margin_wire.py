@@ -70,7 +70,7 @@ class LiquidationAccountBody(wire.AccountBody):
 
 _ITEM: dict[str, Any] = {
     "anyOf": [
-        {"$ref": "#/components/schemas/LiquidationAccountBody"},
+        {wire.LINK: "LiquidationAccountBody"},
         {"type": "string", "description": "key of an account in the store"},
     ]
 }

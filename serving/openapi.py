@@ -74,8 +74,19 @@ def document() -> dict[str, Any]:
 def _add(schemas: dict[str, Any], kind: type[Any], *, mode: Any) -> None:
     """Add the schema of a type and of all it refers to."""
     schema = TypeAdapter(kind).json_schema(mode=mode, ref_template=_REFERENCE)
-    schemas.update(schema.pop("$defs", {}))
-    schemas[kind.__name__] = schema
+    schemas.update(_linked(schema.pop("$defs", {})))
+    schemas[kind.__name__] = _linked(schema)
+
+
+def _linked(tree: Any) -> Any:
+    """Return a schema with its placeholders made references."""
+    if isinstance(tree, list):
+        return [_linked(part) for part in tree]
+    if not isinstance(tree, dict):
+        return tree
+    if wire.LINK in tree:
+        return _reference(tree[wire.LINK])
+    return {name: _linked(part) for name, part in tree.items()}
 
 
 def _version() -> str:

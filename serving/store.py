@@ -244,6 +244,9 @@ def open_store(url: str) -> Store:
     """
     try:
         engine = sa.create_engine(url)
+    except (sa.exc.SQLAlchemyError, ImportError) as error:
+        raise StoreRefused(f"{url}: {error}") from None
+    try:
         _METADATA.create_all(engine)
         with engine.begin() as connection:
             wanted = sa.select(_NOTES.c.value).where(_NOTES.c.name == "schema_version")
@@ -251,7 +254,8 @@ def open_store(url: str) -> Store:
             if found is None:
                 row = {"name": "schema_version", "value": str(VERSION)}
                 connection.execute(sa.insert(_NOTES).values(row))
-    except (sa.exc.SQLAlchemyError, ImportError) as error:
+    except sa.exc.SQLAlchemyError as error:
+        engine.dispose()
         raise StoreRefused(f"{url}: {error}") from None
     if found is not None and found != str(VERSION):
         engine.dispose()

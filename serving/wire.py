@@ -245,9 +245,12 @@ class AccountBody(Body):
     )
 
 
+LINK = "x-schema"
+"""Stands for a reference until the document that holds the schema is written."""
+
 _ITEM: dict[str, Any] = {
     "anyOf": [
-        {"$ref": "#/components/schemas/AccountBody"},
+        {LINK: "AccountBody"},
         {"type": "string", "description": "key of an account in the store"},
     ]
 }

@@ -43,9 +43,9 @@ def card(bundle: Bundle) -> str:
         "",
         (
             "Limits: one venue, one collateral asset, one market period. The evidence is the "
-            "number of episodes, not of rows. Owners of other venues act differently; their accounts are "
-            "answered by the rules alone. `forewarn evaluate` prints how a bundle does on a period "
-            "it has not seen, beside every baseline."
+            "number of episodes, not of rows. Owners of other venues act differently; their "
+            "accounts are answered by the rules alone. `forewarn evaluate` prints how a bundle "
+            "does on a period it has not seen, beside every baseline."
         ),
         "",
     ]

@@ -301,7 +301,7 @@ EDITS: list[tuple[str, Callable[[Body], None]]] = [
     ("/market/candles/ETH", drop(*CANDLES, "start")),
     ("/market/moon", put("market", "moon", to=1)),
     ("/market", put("market", to=[])),
-    ("/as_of", put("as_of", to="2150-01-01T00:00:00Z")),
+    ("/as_of", put("as_of", to="2250-01-01T00:00:00Z")),
     ("/as_of", put("as_of", to="now")),
     ("/features", put("features", to="yes")),
     ("/surprise", put("surprise", to=1)),

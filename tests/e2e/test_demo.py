@@ -1,0 +1,124 @@
+"""`forewarn demo` from start to Ctrl-C."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from services import command, free_port
+
+LONGEST_START = 180.0
+
+
+@dataclass
+class Demo:
+    """A running demonstration and what it has printed."""
+
+    process: "subprocess.Popen[str]"
+    said: Path
+    place: Path
+
+    def text(self) -> str:
+        """Return what was printed so far."""
+        return self.said.read_text()
+
+    def wait_up(self) -> str:
+        """Return the printed curl line."""
+        until = time.monotonic() + LONGEST_START
+        while time.monotonic() < until:
+            assert self.process.poll() is None, self.text()
+            found = re.search(r"^curl .*$", self.text(), re.MULTILINE)
+            if found and "Ctrl-C" in self.text():
+                return found[0]
+            time.sleep(0.1)
+        raise AssertionError(self.text())
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    """Return a demonstration whose temporary files lie in a place of their own."""
+    place = tmp_path / "temporary"
+    place.mkdir()
+    said = tmp_path / "said"
+    with said.open("w") as sink:
+        process = subprocess.Popen(
+            command("demo", "--port", str(free_port())),
+            stdout=sink,
+            stderr=sink,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "TMPDIR": str(place), "COLUMNS": "200"},
+        )
+    yield Demo(process=process, said=said, place=place)
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def session_of(pid: int) -> set[int]:
+    """Return the processes that descend from one."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if int(stat[1]) == pid:
+                found |= {int(entry.name), *session_of(int(entry.name))}
+    return found
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process exists and is no zombie."""
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_the_demo_answers_its_own_line_and_ends_without_leftovers(
+    demo: Demo, ending: signal.Signals
+) -> None:
+    """The table, a curl line that works, and a clean end."""
+    line = demo.wait_up()
+    text = demo.text()
+    assert text.count("SIMULATED") >= 3
+    assert len(set(re.findall(r"sim-\d{4}", text.split("curl")[0]))) == 10
+    words = shlex.split(line)
+    told = httpx.post(
+        words[2],
+        content=words[words.index("-d") + 1],
+        headers={"Content-Type": "application/json"},
+        timeout=60.0,
+    )
+    assert told.status_code == 200
+    assert told.json()["simulated"] is True
+    children = session_of(demo.process.pid)
+    assert children
+    demo.process.send_signal(ending)
+    assert demo.process.wait(30) == 0, demo.text()
+    assert not [pid for pid in children if is_running(pid)]
+    left = [path.name for path in demo.place.iterdir() if path.name.startswith("forewarn")]
+    assert left == []
+
+
+def test_a_signal_during_the_start_leaves_nothing(demo: Demo) -> None:
+    """Whoever changes their mind at once is not left with a server."""
+    until = time.monotonic() + LONGEST_START
+    while "SIMULATED" not in demo.text() and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(2.5)
+    children = session_of(demo.process.pid)
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.process.wait(30) == 0, demo.text()
+    assert not [pid for pid in children if is_running(pid)]
+    assert not list(demo.place.glob("forewarn*"))

@@ -1,0 +1,224 @@
+"""Cases and assessments without a server."""
+
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from features.inputs import EventKind
+from features.simulate import Book, simulate
+from models.domain import Price
+from models.errors import InvalidInput
+from serving import cases, wire
+from serving.answers import Assessment, Batch, exact_text
+from serving.assess import Model
+from serving.book import account_body, lay, market_body
+from serving.cases import OwnerEvent, at_scale, before_each
+from serving.desk import Desk
+from serving.process import absolute
+from serving.store import StoreRefused, open_store
+
+NOON = datetime(2020, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def book() -> Book:
+    """Return a small book."""
+    return simulate(seed=5, days=40, accounts=12)
+
+
+@pytest.fixture
+def body(book: Book) -> dict[str, Any]:
+    """Return a sound body about one account."""
+    open_now = [
+        a for a, art in zip(book.accounts["account"], book.accounts["art"], strict=True) if art
+    ]
+    return {
+        "as_of": book.at.isoformat(),
+        "market": market_body(book),
+        "account": account_body(book, open_now[0]),
+    }
+
+
+def told(body: dict[str, Any]) -> Assessment:
+    """Return the assessment of a body by the rules alone."""
+    desk = Desk(model=Model(bundle=None))
+    answer = desk.answer(msgspec.json.encode(body), "test")
+    assert isinstance(answer, Assessment)
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "text"),
+    [
+        (0, 18, "0"),
+        (15, 1, "1.5"),
+        (-15, 1, "-1.5"),
+        (1, 3, "0.001"),
+        (1200, 2, "12"),
+        (Fraction(1, 4), 0, "0.25"),
+        (Fraction(1, 3), 0, "1/3"),
+        (10**60 + 1, 45, "1" + "0" * 15 + "." + "0" * 44 + "1"),
+    ],
+)
+def test_amounts_are_written_exactly(value: int | Fraction, decimals: int, text: str) -> None:
+    """A decimal where it ends, a fraction where it does not; never a float."""
+    assert exact_text(value, decimals) == text
+
+
+def test_the_rules_alone_answer_without_a_bundle(body: dict[str, Any]) -> None:
+    """Verdict, ratio and trigger stand; the forecast is absent and said to be."""
+    answer = told(body)
+    assert answer.rule.verdict == "safe"
+    assert answer.rule.trigger is not None
+    assert answer.forecast == ()
+    assert answer.degraded
+    assert [notice.code for notice in answer.degraded_reasons] == ["no_model"]
+
+
+def test_a_liquidatable_verdict_is_certain_even_without_a_model(body: dict[str, Any]) -> None:
+    """The rule needs no forecast to say what it knows."""
+    body["market"]["prices"]["ETH"]["value"] = "1"
+    answer = told(body)
+    assert answer.rule.verdict == "liquidatable"
+    assert [(f.unattended, f.expected, f.source) for f in answer.forecast] == [
+        (1.0, 1.0, "rule")
+    ] * 4
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"disputed": "two sources differ by 30 %"}, "price_disputed"),
+        ({"stale_after_seconds": 10}, "price_stale"),
+        ({"observed_at": "2020-01-01T00:00:00Z"}, "price_stale"),
+    ],
+)
+def test_a_doubtful_price_is_said(body: dict[str, Any], change: dict[str, Any], code: str) -> None:
+    """Stale by its own limit, by the usual one, or disputed."""
+    body["market"]["prices"]["ETH"] |= change
+    assert code in [notice.code for notice in told(body).degraded_reasons]
+
+
+def test_terms_in_force_serve_where_none_are_given(body: dict[str, Any]) -> None:
+    """The record that ships says since when they hold."""
+    del body["market"]["terms"]
+    assert told(body).rulebook.terms_valid_from is not None
+
+
+def test_an_account_without_debt_is_safe_and_has_no_trigger(body: dict[str, Any]) -> None:
+    """Nothing is owed, so nothing can be liquidated; that degrades nothing but the model."""
+    body["account"]["legs"] = body["account"]["legs"][:1]
+    body["account"]["events"] = []
+    answer = told(body)
+    assert answer.rule.verdict == "safe"
+    assert answer.rule.trigger is None
+    assert answer.rule.ratio is not None
+    assert answer.rule.ratio.value is None
+
+
+def test_terms_that_divide_by_zero_are_a_fault(body: dict[str, Any]) -> None:
+    """A rule that cannot be evaluated is the request's fault, with its place."""
+    body["market"]["terms"]["ETH-B"]["mat"] = "0"
+    with pytest.raises(InvalidInput) as caught:
+        told(body)
+    assert [fault.where for fault in caught.value.faults] == ["/account"]
+
+
+def test_order_is_kept_in_a_batch(body: dict[str, Any]) -> None:
+    """One item each, faulty or not."""
+    wrong = {**body["account"], "venue": "atlantis"}
+    body["accounts"] = [wrong, body.pop("account"), "nobody"]
+    answer = Desk(model=Model(bundle=None)).answer(msgspec.json.encode(body), "test")
+    assert isinstance(answer, Batch)
+    assert [hasattr(item, "errors") for item in answer.assessments] == [True, False, True]
+
+
+def test_holdings_are_reconstructed_backwards() -> None:
+    """Each event is undone from what is held now."""
+    kinds = (EventKind.DEPOSIT, EventKind.BORROW, EventKind.LIQUIDATE)
+    amounts = ((10, 0), (0, 5), (4, 2))
+    events = [
+        OwnerEvent(at=NOON, kind=kind, collateral=collateral, debt=debt)
+        for kind, (collateral, debt) in zip(kinds, amounts, strict=True)
+    ]
+    assert before_each(events, ink=6, art=3) == [(0, 0), (10, 0), (10, 5)]
+
+
+def test_a_price_is_scaled_only_exactly() -> None:
+    """1.5 is 1500 thousandths, and no whole number of units."""
+    price = Price(value=15, decimals=1, observed_at=NOON, next_value=25)
+    scaled = at_scale(price, 3)
+    assert scaled is not None
+    assert (scaled.value, scaled.next_value, scaled.decimals) == (1500, 2500, 3)
+    assert at_scale(price, 0) is None
+    assert at_scale(price, None) is price
+
+
+def test_candles_by_time_keep_their_gaps() -> None:
+    """An hour that is not given stays missing."""
+    hours = ["2020-01-01T00:00:00Z", "2020-01-01T02:00:00Z"]
+    column = [1.0, 2.0]
+    names = ("open", "high", "low", "close", "volume")
+    parsed = wire.CandlesBody.model_validate({"open_time": hours, **dict.fromkeys(names, column)})
+    grid = cases.candles(parsed)
+    assert len(grid.close) == 3
+    assert grid.close[0] == 1.0
+    assert grid.close[1] != grid.close[1]
+    assert grid.close[2] == 2.0
+
+
+def test_the_store_gives_back_what_was_laid_into_it(book: Book, tmp_path: Path) -> None:
+    """Exact integers, times and candles survive the database."""
+    store = open_store(f"sqlite:///{tmp_path / 'book.sqlite3'}")
+    lay(book, store)
+    around = store.surroundings(now=NOON)
+    assert around.simulated
+    assert around.at == book.at
+    assert around.state == {"ETH-B.rate": book.rate_at(book.at)}
+    assert list(around.candles["ETH"].close) == list(book.candles["close"])
+    keys = store.account_keys()
+    found = store.accounts(keys)
+    for key in keys:
+        wanted = account_body(book, key)
+        assert found[key]["legs"] == wanted["legs"]
+        assert [event["collateral"] for event in found[key]["events"]] == [
+            event["collateral"] for event in wanted["events"]
+        ]
+    store.close()
+
+
+def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
+    """Nothing is read that this code does not understand."""
+    url = f"sqlite:///{tmp_path / 'old.sqlite3'}"
+    store = open_store(url)
+    store.write_notes({"schema_version": "99"})
+    store.close()
+    with pytest.raises(StoreRefused, match="99"):
+        open_store(url)
+    with pytest.raises(StoreRefused):
+        open_store("sqlite:////nonexistent/place/book.sqlite3")
+
+
+def test_settings_hold_from_any_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative paths are resolved before a child process changes its directory."""
+    monkeypatch.chdir(tmp_path)
+    found = absolute({"bundle": Path("b"), "store": "sqlite:///s.sqlite3"})
+    assert found.bundle == tmp_path / "b"
+    assert found.store == f"sqlite:///{tmp_path / 's.sqlite3'}"
+    assert absolute({"bundle": None, "store": "postgresql://h/d"}).store == "postgresql://h/d"
+
+
+def test_a_later_oracle_price_raises_only_what_it_reaches(body: dict[str, Any]) -> None:
+    """What comes into force in five hours says nothing of the next four."""
+    later = (datetime.fromisoformat(body["as_of"]) + timedelta(hours=5)).isoformat()
+    body["market"]["prices"]["ETH"] |= {"next_value": "1", "next_at": later}
+    answer = told(body)
+    assert answer.rule.verdict == "safe"
+    assert answer.rule.next_verdict is not None
+    assert answer.rule.next_verdict.verdict == "liquidatable"
+    assert answer.reasons[0].code == "next_price_below_trigger"
+    assert answer.forecast == ()
