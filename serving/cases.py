@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 from typing import Any, TypeVar
@@ -95,6 +95,21 @@ class Surroundings:
     terms: Mapping[str, tuple[Mapping[str, Any], datetime | None]]
     candles: Mapping[str, Candles]
     simulated: bool = False
+    _parsed: dict[tuple[str, str, str], Any] = field(default_factory=dict)
+
+    def terms_of(self, book: Rulebook[Any], market: str) -> Any:
+        """Return the stated terms of a market, read once for all accounts.
+
+        Raises
+        ------
+        InvalidInput
+            When they are unusable.
+        """
+        key = (book.venue, book.version, market)
+        if key not in self._parsed:
+            where = f"/market/terms/{escape(market)}"
+            self._parsed[key] = terms(self.terms[market][0], book, where)
+        return self._parsed[key]
 
 
 def surroundings(
@@ -381,10 +396,8 @@ def _terms(
     if isinstance(body.terms, dict):
         return terms(body.terms, book, f"{place}/terms"), None
     market = body.terms or body.market
-    stated = around.terms.get(market)
-    if stated is not None:
-        raw, since = stated
-        return terms(raw, book, f"/market/terms/{escape(market)}"), since
+    if market in around.terms:
+        return around.terms_of(book, market), around.terms[market][1]
     try:
         found = terms_in_force(book.venue, book.version, market, around.at)
     except ForewarnError as error:

@@ -128,6 +128,17 @@ def test_terms_that_divide_by_zero_are_a_fault(body: dict[str, Any]) -> None:
     assert [fault.where for fault in caught.value.faults] == ["/account"]
 
 
+def test_the_trigger_is_the_last_breached_price(body: dict[str, Any]) -> None:
+    """At the trigger the account is liquidatable, one wad above it is not."""
+    trigger = told(body).rule.trigger
+    assert trigger is not None
+    exact = int(Fraction(trigger.price) * 10**18)
+    body["market"]["prices"]["ETH"]["value"] = str(exact)
+    assert told(body).rule.verdict == "liquidatable"
+    body["market"]["prices"]["ETH"]["value"] = str(exact + 1)
+    assert told(body).rule.verdict == "safe"
+
+
 def test_order_is_kept_in_a_batch(body: dict[str, Any]) -> None:
     """One item each, faulty or not."""
     wrong = {**body["account"], "venue": "atlantis"}
