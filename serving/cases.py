@@ -24,6 +24,9 @@ MOST_VAULT_UNITS = 10**12
 MOST_DIGITS = 78
 """Digits of 2^256."""
 
+MOST_DECIMALS = 77
+"""Power of ten within 2^256."""
+
 KINDS: Mapping[str, EventKind] = {
     "deposit": EventKind.DEPOSIT,
     "withdraw": EventKind.WITHDRAW,
@@ -430,12 +433,19 @@ def terms(raw: Mapping[str, Any], book: Rulebook[Any], where: str) -> Any:
 def _unusable(raw: Any, where: str) -> Iterator[Fault]:
     """Yield floats, booleans for numbers, negatives and numbers beyond a uint256."""
     for place, value in _leaves(raw, where):
-        if isinstance(value, float):
+        if place.endswith("decimals") and not _is_scale(value):
+            yield Fault(place, f"{str(value)[:40]!r} is not a scale of 0 to {MOST_DECIMALS}")
+        elif isinstance(value, float):
             yield Fault(place, f"{value} is a float; exact amounts are integers or strings")
         elif isinstance(value, int) and not 0 <= value < 2**256:
             yield Fault(place, f"{str(value)[:90]} is outside [0, 2^256)")
         elif isinstance(value, str) and (len(value) > MOST_DIGITS or "-" in value[:2]):
             yield Fault(place, f"{value[:40]} is negative or longer than {MOST_DIGITS} digits")
+
+
+def _is_scale(value: Any) -> bool:
+    """Return whether a power of ten by this exponent can be reckoned with."""
+    return str(value).isdecimal() and len(str(value)) <= 2 and int(value) <= MOST_DECIMALS
 
 
 def _leaves(tree: Any, where: str) -> Iterator[tuple[str, Any]]:

@@ -149,8 +149,9 @@ def _refuse_long_work(asked: wire.Envelope) -> None:
     work = 0
     for _, item in asked.items:
         legs = item.get("legs") if isinstance(item, dict) else None
-        assets = {str(leg.get("asset")) for leg in legs or () if isinstance(leg, dict)}
-        work += len(assets) * len(legs or ())
+        if isinstance(legs, list):
+            assets = {str(leg.get("asset")) for leg in legs if isinstance(leg, dict)}
+            work += len(assets) * len(legs)
     if work > MOST_WORK:
         place = "/account/legs" if asked.accounts is None else "/accounts"
         message = f"assets times legs add up to {work}, at most {MOST_WORK}: ask in parts"

@@ -422,3 +422,18 @@ def test_answers_are_what_the_document_says(path: str) -> None:
         assert conforms(one, schema, told)
         assert conforms(batch, schema, told)
         assert not conforms({**one, "surprise": 1}, schema, told)
+
+
+@pytest.mark.parametrize("decimals", ["9" * 40, 78, -1])
+def test_a_scale_that_cannot_be_reckoned_with_is_refused(decimals: str | int) -> None:
+    """A power of ten without end would never be answered."""
+    body = venue_bodies.aave()
+    body["account"]["terms"]["reserves"]["0"]["decimals"] = decimals
+    assert "/account/terms/reserves/0/decimals" in faults(margin.margin, body)
+
+
+def test_legs_that_are_no_list_are_the_fault_of_their_account() -> None:
+    """The limit on work does not look into what is not there."""
+    body = venue_bodies.maker()
+    body["accounts"] = [body.pop("account"), {"id": "x", "legs": 7}]
+    assert "errors" in ask(margin.trigger, body)["triggers"][1]
