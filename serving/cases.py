@@ -445,7 +445,12 @@ def _unusable(raw: Any, where: str) -> Iterator[Fault]:
 
 def _is_scale(value: Any) -> bool:
     """Return whether a power of ten by this exponent can be reckoned with."""
-    return str(value).isdecimal() and len(str(value)) <= 2 and int(value) <= MOST_DECIMALS
+    digits = str(value)
+    return (
+        digits.isdecimal()
+        and len(digits) <= len(str(MOST_DECIMALS))
+        and int(digits) <= MOST_DECIMALS
+    )
 
 
 def _leaves(tree: Any, where: str) -> Iterator[tuple[str, Any]]:
