@@ -17,11 +17,11 @@ import models
 from features.simulate import simulate
 from models.hazard import LABELS
 from serving.book import lay
-from serving.desk import load_model, warm
 from serving.process import (
     OK,
     Server,
     ServerFailed,
+    compiling,
     free_port,
     is_free,
     running,
@@ -61,11 +61,12 @@ def run(*, directory: Path | None, port: int, seed: int) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDTH)
-    with stoppable(), _place(directory) as place:
+    bundle = CHAMPION if (CHAMPION / "bundle.json").is_file() else None
+    with stoppable(), _place(directory) as place, compiling(Settings(bundle=bundle)):
         console.print(
             "[bold]SIMULATED[/bold] market and book: drawn from a generator, nothing real"
         )
-        settings = _prepare(place, seed=seed)
+        settings = Settings(bundle=bundle, store=_prepare(place, seed=seed))
         if settings.bundle is None:
             console.print("no shipped bundle: the rules alone answer, marked degraded")
         chosen = port if is_free(HOST, port) else free_port(HOST)
@@ -91,8 +92,8 @@ def _place(directory: Path | None) -> Iterator[Path]:
         yield Path(name)
 
 
-def _prepare(place: Path, *, seed: int) -> Settings:
-    """Draw the book, lay it into a fresh store and return what the service needs."""
+def _prepare(place: Path, *, seed: int) -> str:
+    """Draw the book, lay it into a fresh store and return the store's URL."""
     book = simulate(seed=seed, days=DAYS, accounts=ACCOUNTS)
     file = place / STORE
     file.unlink(missing_ok=True)
@@ -102,14 +103,11 @@ def _prepare(place: Path, *, seed: int) -> Settings:
         lay(book, store)
     finally:
         store.close()
-    has_bundle = (CHAMPION / "bundle.json").is_file()
-    return Settings(bundle=CHAMPION if has_bundle else None, store=url)
+    return url
 
 
 def _present(console: Console, server: Server, settings: Settings, *, seed: int) -> None:
     """Wait for the service, score the book over HTTP and print what is riskiest."""
-    # What this process compiles meanwhile, the service finds in the cache.
-    warm(load_model(settings))
     state = server.wait_ready()
     for reason in state["reasons"]:
         console.print(f"degraded: {reason}", markup=False)

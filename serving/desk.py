@@ -18,7 +18,7 @@ from serving.book import account_body, market_body
 from serving.cases import Case, Surroundings
 from serving.problems import encode, listed
 from serving.reading import escape
-from serving.settings import Settings
+from serving.settings import Settings, from_environment
 from serving.store import Store, StoreRefused, open_store
 from serving.telemetry import record
 
@@ -295,3 +295,7 @@ def _name(item: Any) -> str | None:
     """Return what the caller called an account."""
     named = item.get("id") if isinstance(item, dict) else item
     return named if isinstance(named, str) else None
+
+
+if __name__ == "__main__":
+    warm(load_model(from_environment()))

@@ -11,7 +11,7 @@ from models.domain import Account, Exact, LegKind, Market, Price
 from models.errors import Fault, InvalidInput
 from models.margin.result import Liquidation, Margin, Refusal, Side, Trigger, Verdict
 from models.margin.rulebook import Liquidate
-from models.margin.trigger import price_triggers, shock_trigger, time_trigger
+from models.margin.trigger import bankruptcy_price, price_triggers, shock_trigger, time_trigger
 from serving import rules, wire
 from serving.answers import FaultyItem, Notice, RulebookAnswer, exact_text
 from serving.cases import Case
@@ -266,8 +266,20 @@ def _search(case: Case, *, now: Margin, betas: Mapping[str, Fraction], until: da
         shock=shock_trigger(*facts, betas=betas),
         flips_at=None if later is None else later.at,
         liquidation_prices=tuple(_closed_form(case, now, book.liquidation_price)),
-        bankruptcy_prices=tuple(_closed_form(case, now, book.bankruptcy_price)),
+        bankruptcy_prices=tuple(_bankruptcy_prices(case, now)),
     )
+
+
+def _bankruptcy_prices(case: Case, now: Margin) -> Iterator[ExactPrice]:
+    """Yield where nothing is left: in closed form, or by the rules without haircuts."""
+    book = case.rulebook
+    if book.bankruptcy_price is not None:
+        yield from _closed_form(case, now, book.bankruptcy_price)
+        return
+    for asset in now.prices:
+        found = bankruptcy_price(book, case.account, case.market, case.terms, asset=asset)
+        if found is not None and found.value is not None:
+            yield ExactPrice(asset=asset, price=exact_text(found.value, found.decimals))
 
 
 PriceOf = Callable[[Account, Market, Any, str], Fraction | Refusal | None]

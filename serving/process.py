@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 120.0
 STOP_SECONDS = 15.0
 OK = 200
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class ServerFailed(ForewarnError):  # noqa: N818 - named for what happened
@@ -134,9 +135,33 @@ def running(
         try:
             yield server
         finally:
-            server.stop()
+            with undisturbed():
+                server.stop()
     finally:
-        shutil.rmtree(home, ignore_errors=True)
+        with undisturbed():
+            shutil.rmtree(home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def compiling(settings: Settings) -> Iterator[None]:
+    """Fill the compiler's cache in a process of its own while the context lasts.
+
+    Not in this one: a signal that arrives inside the compiler's callbacks would be lost.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "serving.desk"],
+        env=environment(settings, Path(tempfile.gettempdir())),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        with undisturbed():
+            process.kill()
+            process.wait()
 
 
 class Stopped(BaseException):
@@ -145,22 +170,26 @@ class Stopped(BaseException):
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into `Stopped`, and end the context quietly on it.
-
-    Further signals while cleaning up are ignored, so that nothing is left behind.
-    """
-    signals = (signal.SIGINT, signal.SIGTERM)
+    """Turn SIGINT and SIGTERM into `Stopped`, and end the context quietly on it."""
 
     def stop(number: int, _frame: object) -> None:
-        for other in signals:
-            signal.signal(other, signal.SIG_IGN)
         raise Stopped(number)
 
-    before = {one: signal.signal(one, stop) for one in signals}
+    before = {one: signal.signal(one, stop) for one in SIGNALS}
+    try:
+        with contextlib.suppress(Stopped):
+            yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ignore SIGINT and SIGTERM while cleaning up, so that nothing is left behind."""
+    before = {one: signal.signal(one, signal.SIG_IGN) for one in SIGNALS}
     try:
         yield
-    except Stopped:
-        pass
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)

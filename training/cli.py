@@ -44,14 +44,17 @@ def train(
     """Train a bundle on a history; nothing after --to is seen."""
     console = Console(stderr=True)
     history = _load(source, data, candles, console)
-    found = fit.fit(
-        history,
-        source=source,
-        begin=_start(begin),
-        end=_after(end),
-        seed=seed,
-        progress=_stamped(console),
-    )
+    try:
+        found = fit.fit(
+            history,
+            source=source,
+            begin=_start(begin),
+            end=_after(end),
+            seed=seed,
+            progress=_stamped(console),
+        )
+    except ForewarnError as error:
+        _refuse(console, error)
     bundle.save(found, out)
     (out / card.CARD).write_text(card.card(found))
     console.print(f"wrote {out}: {found.provenance['rows']:,} rows")
@@ -78,7 +81,10 @@ def evaluate(
         _refuse(console, error)
     history = _load(source, data, candles, console)
     period = evaluation.Period(begin=_start(begin), end=_after(end), seed=seed)
-    found = evaluation.evaluate(history, judged, period, progress=_stamped(console))
+    try:
+        found = evaluation.evaluate(history, judged, period, progress=_stamped(console))
+    except ForewarnError as error:
+        _refuse(console, error)
     if json_ is not None:
         json_.write_text(json.dumps(found, indent=1) + "\n")
     report.show(found, Console(width=200))

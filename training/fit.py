@@ -17,6 +17,7 @@ from features.pipeline import BASELINE, FEATURES, NAMES, compute, fingerprint
 from models import calibration
 from models.bundle import Bundle, Head
 from models.calibration import Calibrator
+from models.errors import Fault, InvalidInput
 from models.hazard import HORIZONS, LABELS, Line, start
 from training import baselines, labels, splits
 from training.sources import History
@@ -100,17 +101,34 @@ class Dataset:
 def dataset(
     history: History, *, begin: datetime | None = None, end: datetime | None = None
 ) -> Dataset:
-    """Return the rows of [begin, end) with features and labels."""
+    """Return the rows of [begin, end) with features and labels.
+
+    Raises
+    ------
+    InvalidInput
+        When the period holds no account-hour.
+    """
     at = seconds(history.moments["at"])
     keep = np.ones(len(at), dtype=bool)
     if begin is not None:
         keep &= at >= int(begin.timestamp())
     if end is not None:
         keep &= at < int(end.timestamp())
+    if not keep.any():
+        raise InvalidInput([_no_rows(at, begin, end)])
     moments = history.moments[keep].reset_index(drop=True)
     marked = labels.label(history)[keep].reset_index(drop=True)
     codes = moments["account"].astype("category").cat.codes.to_numpy(dtype=np.int64)
     return Dataset(compute(history.tables, moments), marked, at[keep], codes.astype(np.int64))
+
+
+def _no_rows(at: Ints, begin: datetime | None, end: datetime | None) -> Fault:
+    """Return the fault of a period without account-hours."""
+    held = "none at all"
+    if len(at):
+        first, last = (datetime.fromtimestamp(int(t), tz=UTC) for t in (at.min(), at.max()))
+        held = f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
+    return Fault("--from,--to", f"no account-hours in [{begin}, {end}); the data holds {held}")
 
 
 def fit(
@@ -128,6 +146,11 @@ def fit(
     ----------
     progress
         Called with one line before each step.
+
+    Raises
+    ------
+    InvalidInput
+        When the period is empty or too short to hold out a calibration slice.
     """
     progress("computing features and labels")
     rows = dataset(history, begin=begin, end=end)
@@ -135,6 +158,10 @@ def fit(
     limit = end or last
     starts = seconds(history.episodes["at"])
     split = splits.calibration(rows.at, starts[starts < int(limit.timestamp())])
+    hours = (int(limit.timestamp()) - split.boundary.timestamp() - splits.EMBARGO) / 3600
+    if hours <= max(HORIZONS):
+        message = f"the period is too short: {hours:.0f} h are left to calibrate {HORIZONS} h on"
+        raise InvalidInput([Fault("--from,--to", message)])
     heads = {}
     for name, event in EVENTS.items():
         heads[name] = _fit_head(rows, split, event=event, end=limit, seed=seed, progress=progress)

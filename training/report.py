@@ -37,11 +37,11 @@ def show(report: Mapping[str, Any], console: Console) -> None:
         console.print(line)
 
 
-def _pairs(console: Console, title: str, values: Mapping[str, float]) -> None:
+def _pairs(console: Console, title: str, values: Mapping[str, float | None]) -> None:
     """Print names beside figures."""
     table = Table(title=title, show_header=False, title_justify="left")
     for name, value in values.items():
-        table.add_row(name.replace("_", " "), f"{value:,.6g}")
+        table.add_row(name.replace("_", " "), "–" if value is None else f"{value:,.6g}")
     console.print(table)
 
 

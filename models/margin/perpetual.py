@@ -207,7 +207,7 @@ def surplus_roots(
             found.append(low)
         before = slope, level
         root = -level / slope if slope else Fraction(0)
-        if 0 < root >= low and (high is None or root < high):
+        if 0 < root >= low and (high is None or root <= high):
             found.append(root)
     return tuple(dict.fromkeys(found))
 

@@ -60,6 +60,9 @@ class Rulebook(Generic[T]):
         which credit meets the requirement, or at which nothing is left, other prices held;
         None in place of a price where no positive one does. The functions themselves are None
         where the rules give no such closed form.
+    bare
+        Terms to the same terms without haircuts, under which the verdict flips where what is
+        pledged no longer covers what is owed; None where no such terms are established.
     """
 
     venue: str
@@ -71,6 +74,7 @@ class Rulebook(Generic[T]):
     accrue: Callable[[Market, T, datetime], Market] | None = None
     liquidation_price: Callable[[Account, Market, T, str], Fraction | Refusal | None] | None = None
     bankruptcy_price: Callable[[Account, Market, T, str], Fraction | Refusal | None] | None = None
+    bare: Callable[[T], T] | None = None
 
 
 @cache
@@ -110,7 +114,9 @@ def with_next_prices(market: Market) -> Market:
     moved = {
         asset: price
         if price.next_value is None
-        else replace(price, value=price.next_value, next_value=None, next_at=None)
+        else replace(
+            price, value=price.next_value, bid=None, ask=None, next_value=None, next_at=None
+        )
         for asset, price in market.prices.items()
     }
     return replace(market, prices=moved)

@@ -7,13 +7,14 @@ from fractions import Fraction
 from typing import TypeVar
 
 from models.domain import Account, Market
-from models.margin.result import Trigger, Verdict
-from models.margin.rulebook import Rulebook, with_price
+from models.margin.result import Margin, Trigger, Verdict
+from models.margin.rulebook import Rulebook, with_next_prices, with_price
 
 T = TypeVar("T")
 
 CEILING = 2**128
 SHOCK_GRID = 10**9
+MOST_SHOCK = 1000
 BREACHED = frozenset({Verdict.LIQUIDATABLE, Verdict.NOT_EXECUTABLE})
 
 
@@ -53,6 +54,24 @@ def boundary(is_breached: Callable[[int], bool], *, near: int, low: int, high: i
     return same if start else other
 
 
+def evaluable(verdict: Callable[[int], Verdict], *, near: int, high: int) -> int:
+    """Return `high`, halved toward `near` until the rules can judge there.
+
+    At extreme prices a contract overflows, which is neither safe nor liquidatable and would
+    hide that the verdict flips before.
+    """
+    while high > near and verdict(high) is Verdict.UNEVALUABLE:
+        high = near + (high - near) // 2
+    return high
+
+
+def next_margin(rulebook: Rulebook[T], account: Account, market: Market, terms: T) -> Margin | None:
+    """Return the verdict at the prices that delayed oracles have queued; None without any."""
+    if all(price.next_value is None for price in market.prices.values()):
+        return None
+    return rulebook.margin(account, with_next_prices(market), terms)
+
+
 def price_trigger(
     rulebook: Rulebook[T], account: Account, market: Market, terms: T, *, asset: str
 ) -> Trigger | None:
@@ -82,10 +101,14 @@ def price_triggers(
     if price is None or price.value <= 0:
         return
 
-    def is_breached(value: int) -> bool:
-        return rulebook.margin(account, with_price(market, asset, value), terms).verdict in BREACHED
+    def verdict(value: int) -> Verdict:
+        return rulebook.margin(account, with_price(market, asset, value), terms).verdict
 
-    near, far = price.value, max(CEILING, price.value * 2**20)
+    def is_breached(value: int) -> bool:
+        return verdict(value) in BREACHED
+
+    near = price.value
+    far = evaluable(verdict, near=near, high=max(CEILING, near * 2**20))
     for low, high in ((1, near), (near, far)):
         value = boundary(is_breached, near=near, low=low, high=high)
         if value is not None:
@@ -96,6 +119,23 @@ def price_triggers(
                 value=value,
                 decimals=price.decimals,
             )
+
+
+def bankruptcy_price(
+    rulebook: Rulebook[T], account: Account, market: Market, terms: T, *, asset: str
+) -> Trigger | None:
+    """Return the price of `asset` at which the collateral in full no longer covers the debt.
+
+    It carries the venue's own roundings and strictness, as the price trigger does.
+
+    Returns
+    -------
+    Trigger | None
+        None when there is no such price, or the venue's rules give no terms without haircuts.
+    """
+    if rulebook.bare is None:
+        return None
+    return price_trigger(rulebook, account, market, rulebook.bare(terms), asset=asset)
 
 
 def shock_trigger(
@@ -130,10 +170,14 @@ def shock_trigger(
                 prices[asset] = replace(prices[asset], value=moved, bid=None, ask=None)
         return replace(market, prices=prices)
 
-    def is_breached(steps: int) -> bool:
-        return rulebook.margin(account, shocked(steps), terms).verdict in BREACHED
+    def verdict(steps: int) -> Verdict:
+        return rulebook.margin(account, shocked(steps), terms).verdict
 
-    for low, high in ((-SHOCK_GRID, 0), (0, 1000 * SHOCK_GRID)):
+    def is_breached(steps: int) -> bool:
+        return verdict(steps) in BREACHED
+
+    most = evaluable(verdict, near=0, high=MOST_SHOCK * SHOCK_GRID)
+    for low, high in ((-SHOCK_GRID, 0), (0, most)):
         found = boundary(is_breached, near=0, low=low, high=high)
         if found is not None:
             return Trigger(

@@ -3,6 +3,8 @@
 Run `python tests/bench/mutation.py [MODULE ...]` from the root of the tree; without names
 every module of `models/margin` is taken. Prints killed/total per module and what survives.
 
+The recorded answers are those of the committed selection unless FOREWARN_VECTORS names others.
+
 Mutations: `mul_div_down` and `mul_div_up` change places, `mul_div_half_up` and
 `mul_div_toward_zero` become `mul_div_down`; `//` rounds up; `math.floor` and `math.ceil`
 change places; `<` becomes `<=`, `>` becomes `>=` and back. Each mutant is written into a copy
@@ -12,21 +14,26 @@ under `EQUIVALENT` are not run: the proof stands beside each.
 
 import argparse
 import ast
+import compileall
 import os
-import queue
+import py_compile
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+import hypothesis.strategies  # noqa: F401 - loaded once, for all children
+import pytest
 
 ROOT = Path(__file__).parents[2]
 MARGIN = Path("models/margin")
 WORKERS = 2
 LIMIT_SECONDS = 180
+OPTIONS = ("-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider")
 STARTED_COPIES = ("models", "features", "tests", "pyproject.toml")
 
 ROUNDINGS = {
@@ -59,7 +66,7 @@ TESTS = {
     "aave_v4_account": AAVE_V4,
     "aave_v4_liquidation": AAVE_V4,
     "aave_v4_positions": AAVE_V4,
-    "checked": ("unit/test_morpho_blue.py", "unit/test_compound_v3.py", "unit/test_euler_v2.py"),
+    "checked": ("unit/test_fixed_point.py",),
     "collateral": ("unit/test_collateral.py", "property/test_composed.py"),
     "composed": ("unit/test_composed.py", "property/test_composed.py"),
     "compound_v2": ("unit/test_compound_v2.py", "conformance/test_compound_v2.py", LENDING),
@@ -75,6 +82,7 @@ TESTS = {
     "morpho_blue": ("unit/test_morpho_blue.py", "conformance/test_morpho_blue.py", LENDING),
     "oracles": ("unit/test_oracles.py", "property/test_oracles.py"),
     "perpetual": (
+        "unit/test_perpetual.py",
         "unit/test_tiered_perp.py",
         "unit/test_flat_margin.py",
         "conformance/test_tiered_perp.py",
@@ -83,12 +91,133 @@ TESTS = {
     "portfolio": ("unit/test_portfolio.py", "property/test_portfolio.py"),
     "reg_t": ("unit/test_reg_t.py", "property/test_reg_t.py"),
     "tiered_perp": ("unit/test_tiered_perp.py", "conformance/test_tiered_perp.py", PERPETUALS),
-    "toxicity": ("unit/test_compound_v3.py", "unit/test_morpho_blue.py", "unit/test_euler_v2.py"),
+    "toxicity": ("unit/test_toxicity.py",),
     "trigger": ("unit/test_trigger.py",),
     "uniswap_v3": ("unit/test_uniswap_v3.py", "conformance/test_uniswap_v3.py"),
 }
 
-EQUIVALENT: dict[tuple[str, str, str], str] = {}
+EQUIVALENT: dict[tuple[str, str, str], str] = {
+    (
+        "composed",
+        "if surplus is None or surplus <= 0 or scope.message_delay > within:",
+        "surplus < 0",
+    ): "a surplus of zero is zero after any haircut",
+    (
+        "euler_v2",
+        "if now >= ltv.target_timestamp or ltv.liquidation >= ltv.initial_liquidation:",
+        "now > ltv.target_timestamp",
+    ): "at the end of the ramp nothing of the drop is left",
+    (
+        "euler_v2",
+        "if now >= ltv.target_timestamp or ltv.liquidation >= ltv.initial_liquidation:",
+        "ltv.liquidation > ltv.initial_liquidation",
+    ): "between equal limits there is no drop",
+    (
+        "euler_v2",
+        "floor = WAD - mul_div_down(WAD, terms.max_liquidation_discount, BPS)",
+        "mul_div_down -> mul_div_up",
+    ): "WAD is a multiple of BPS: the division is exact",
+    (
+        "euler_v2",
+        "return initial_side(position, prices, terms) if counted <= prices.keys() else None",
+        "counted < prices.keys()",
+    ): "the debt's own price is always there, and a vault's asset is no collateral of its own",
+    (
+        "fixed_point",
+        "return product // c if (product >= 0) == (c > 0) else -(-product // c)",
+        "product > 0",
+    ): "a product of zero is zero on both branches",
+    (
+        "fixed_point",
+        "return product // c if (product >= 0) == (c > 0) else -(-product // c)",
+        "c >= 0",
+    ): "a divisor of zero raises on both branches",
+    (
+        "maker",
+        "if art > dart:",
+        "art >= dart",
+    ): "with nothing left over, dust above zero takes all, dust of zero leaves dart as it is",
+    (
+        "oracles",
+        "return snapshot_ratio * growth_bps * CAPO_SCALE // BPS // YEAR",
+        "snapshot_ratio * growth_bps * CAPO_SCALE // BPS rounded up",
+    ): "CAPO_SCALE is a multiple of BPS: the division is exact",
+    (
+        "oracles",
+        "if base.value > 0 and ratio > 0 and at.timestamp() >= cap.snapshot_at:",
+        "base.value >= 0",
+    ): "a base of zero gives a product of zero, as the other branch does",
+    (
+        "oracles",
+        "if base.value > 0 and ratio > 0 and at.timestamp() >= cap.snapshot_at:",
+        "ratio >= 0",
+    ): "a ratio of zero gives a product of zero, as the other branch does",
+    (
+        "oracles",
+        "value = mul_div_toward_zero(base.value, counted, 10**cap.ratio_decimals)",
+        "mul_div_toward_zero -> mul_div_down",
+    ): "base and ratio are positive here, and a cap is not negative",
+    (
+        "trigger",
+        "step = 1 if goal > near else -1",
+        "goal >= near",
+    ): "the goal's answer differs from that at the start, so they are not one point",
+    (
+        "trigger",
+        "while abs(goal - same) > reach and is_breached(same + step * reach) == start:",
+        "abs(goal - same) >= reach",
+    ): "at equality the point asked is the goal, whose answer differs: the loop ends as well",
+    (
+        "trigger",
+        "other = goal if abs(goal - same) <= reach else same + step * reach",
+        "abs(goal - same) < reach",
+    ): "at equality both are the goal",
+    (
+        "trigger",
+        "middle = (same + other) // 2",
+        "(same + other) // 2 rounded up",
+    ): "more than one apart, both middles lie strictly between: the boundary is one and the same",
+    (
+        "uniswap_v3",
+        "power, powers = one * 10_000 // 10_001, []",
+        "one * 10_000 // 10_001 rounded up",
+    ): "one unit in 2^2048: all twenty factors, to 128 bits, come out equal",
+    (
+        "uniswap_v3",
+        "if tick > 0:",
+        "tick >= 0",
+    ): "at tick 0 the ratio becomes 2^128 - 1, which the last step rounds up to the same 2^96",
+    (
+        "uniswap_v3",
+        "ratio = MAX_UINT256 // ratio",
+        "MAX_UINT256 // ratio rounded up",
+    ): "equal at every one of the 887,272 ticks above zero, as the last step rounds up anyway",
+    (
+        "perpetual",
+        "return leg.asset, leg.quantity > 0",
+        "leg.quantity >= 0",
+    ): "an empty leg adds nothing to either side",
+    (
+        "perpetual",
+        "if tier.floor > 0",
+        "tier.floor >= 0",
+    ): "a floor of zero adds a piece of no width, whose root the next piece has too",
+    (
+        "perpetual",
+        "return (left <= 0) != (right <= 0)",
+        "left < 0",
+    ): "left = 0 is a root of the left piece, found there (its slope is zero at rate 1 only)",
+    (
+        "perpetual",
+        "return (left <= 0) != (right <= 0)",
+        "right < 0",
+    ): "right = 0 is a root of the right piece, found there (its slope is zero at rate 1 only)",
+    (
+        "perpetual",
+        "return leverage if leverage and leverage > 0 else None",
+        "leverage >= 0",
+    ): "zero is excluded before",
+}
 """(module, line as it stands, mutation) to why no input can tell the mutant apart."""
 
 
@@ -145,9 +274,15 @@ class Offsets:
         return self.source[start:end]
 
 
+@cache
+def source_of(path: Path) -> str:
+    """Return a module's source as it was when first asked for; the tree may be edited since."""
+    return (ROOT / path).read_text()
+
+
 def mutants(path: Path) -> Iterator[Mutant]:
     """Yield every mutant of one module."""
-    source = (ROOT / path).read_text()
+    source = source_of(path)
     where = Offsets(source)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.expr):
@@ -184,7 +319,7 @@ def stricter(node: ast.Compare, where: Offsets) -> Iterator[tuple[int, int, str,
 
 
 def tree() -> Path:
-    """Return a copy of what the tests need."""
+    """Return a copy of what the tests need, with bytecode that is checked by content."""
     copy = Path(tempfile.mkdtemp(prefix="mutation-"))
     for name in STARTED_COPIES:
         source = ROOT / name
@@ -192,78 +327,78 @@ def tree() -> Path:
             shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, copy / name)
+    # keyed by time and size, as is usual, a mutant could be taken for its original
+    compileall.compile_dir(
+        copy / "models", quiet=1, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH
+    )
     return copy
 
 
-def passes(copy: Path, module: str) -> bool:
-    """Return whether the module's tests pass in a copy of the tree."""
+def started(copy: Path, module: str) -> int:
+    """Run the module's tests in a copy of the tree in a child; return its process id."""
+    child = os.fork()
+    if child:
+        return child
+    os.chdir(copy)
+    sys.path.insert(0, str(copy))
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+    signal.alarm(LIMIT_SECONDS)
     files = [f"tests/{name}" for name in TESTS[module] if (copy / "tests" / name).exists()]
-    shared = ROOT.parent / "shared" / "vectors"
-    vectors = os.environ.get("FOREWARN_VECTORS", "")
-    directory = vectors or (str(shared) if shared.is_dir() else "tests/conformance/vectors")
-    # Bytecode is keyed by seconds and size, so that a mutant could be taken for its original.
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(copy),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "FOREWARN_VECTORS": directory,
-    }
-    options = ["-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider"]
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", *options, *files],
-            cwd=copy,
-            env=environment,
-            capture_output=True,
-            timeout=LIMIT_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0
-
-
-def survives(mutant: Mutant, copies: "queue.Queue[Path]") -> bool:
-    """Return whether the tests pass with the mutant in place of the module."""
-    copy = copies.get()
-    target, source = copy / mutant.path, (ROOT / mutant.path).read_text()
-    try:
-        target.write_text(mutant.applied(source))
-        return passes(copy, mutant.module)
+        # file by file: what the first one kills need not collect the others
+        os._exit(next(filter(None, (pytest.main([*OPTIONS, file]) for file in files)), 0))
     finally:
-        target.write_text(source)
-        copies.put(copy)
+        os._exit(1)
+
+
+def is_sound(copy: Path, module: str) -> bool:
+    """Return whether the module's tests pass without any mutation."""
+    _, status = os.waitpid(started(copy, module), 0)
+    return status == 0
+
+
+def survivors(tried: Sequence[Mutant], copies: Sequence[Path]) -> list[Mutant]:
+    """Return the mutants that their tests do not tell from the original."""
+    waiting, free = list(reversed(tried)), list(copies)
+    running: dict[int, tuple[Mutant, Path]] = {}
+    alive: list[Mutant] = []
+    while waiting or running:
+        while waiting and free:
+            mutant, copy = waiting.pop(), free.pop()
+            source = source_of(mutant.path)
+            (copy / mutant.path).write_text(mutant.applied(source))
+            running[started(copy, mutant.module)] = mutant, copy
+        child, status = os.wait()
+        mutant, copy = running.pop(child)
+        (copy / mutant.path).write_text(source_of(mutant.path))
+        free.append(copy)
+        if status == 0:
+            alive.append(mutant)
+    return sorted(alive, key=lambda mutant: mutant.start)
 
 
 def is_equivalent(mutant: Mutant) -> bool:
     """Return whether the table proves that nothing can tell the mutant apart."""
-    source = (ROOT / mutant.path).read_text()
+    source = source_of(mutant.path)
     return (mutant.module, mutant.source_line(source), mutant.what) in EQUIVALENT
 
 
-def judged(path: Path, pool: ThreadPoolExecutor, copies: "queue.Queue[Path]") -> tuple[int, int]:
+def judged(path: Path, copies: Sequence[Path]) -> tuple[int, int]:
     """Print one module's line with its survivors; return killed and total."""
     found = list(mutants(path))
     proven = [mutant for mutant in found if is_equivalent(mutant)]
     tried = [mutant for mutant in found if mutant not in proven]
-    if not tried:
-        return 0, 0
-    copy = copies.get()
-    is_sound = passes(copy, path.stem)
-    copies.put(copy)
-    if not is_sound:
+    if not is_sound(copies[0], path.stem):
         sys.exit(f"the tests of {path.stem} fail without any mutation")
-    alive = [
-        mutant
-        for mutant, lives in zip(
-            tried, pool.map(lambda one: survives(one, copies), tried), strict=True
-        )
-        if lives
-    ]
+    sys.dont_write_bytecode = True
+    alive = survivors(tried, copies)
+    sys.dont_write_bytecode = False
     killed = len(tried) - len(alive)
     print(f"{path.stem}: {killed}/{len(tried)} killed, {len(proven)} equivalent", flush=True)
     for mutant in alive:
-        line = mutant.source_line((ROOT / path).read_text())
+        line = mutant.source_line(source_of(path))
         print(f"  {path}:{mutant.line}: {mutant.what}    [{line}]", flush=True)
     return killed, len(tried)
 
@@ -274,20 +409,16 @@ def main() -> None:
     parser.add_argument("modules", nargs="*", metavar="MODULE")
     parser.add_argument("--workers", type=int, default=WORKERS)
     asked = parser.parse_args()
-    paths = [
-        path.relative_to(ROOT)
-        for path in sorted((ROOT / MARGIN).rglob("*.py"))
-        if path.stem in TESTS and (not asked.modules or path.stem in asked.modules)
-    ]
-    copies: queue.Queue[Path] = queue.Queue()
-    trees = [tree() for _ in range(asked.workers)]
-    for copy in trees:
-        copies.put(copy)
+    found = {path.stem: path.relative_to(ROOT) for path in (ROOT / MARGIN).rglob("*.py")}
+    paths = [found[name] for name in asked.modules or TESTS]
+    for path in paths:
+        source_of(path)
+    os.environ.setdefault("FOREWARN_VECTORS", str(ROOT / "tests" / "conformance" / "vectors"))
+    copies = [tree() for _ in range(asked.workers)]
     try:
-        with ThreadPoolExecutor(asked.workers) as pool:
-            counts = [judged(path, pool, copies) for path in paths]
+        counts = [judged(path, copies) for path in paths]
     finally:
-        for copy in trees:
+        for copy in copies:
             shutil.rmtree(copy)
     print(f"all: {sum(k for k, _ in counts)}/{sum(n for _, n in counts)} killed")
 

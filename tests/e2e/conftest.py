@@ -14,7 +14,7 @@ from training.simulate import write_maker_ethb
 def simulated_log(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Return the directory of a simulated log and its candle file."""
     directory = tmp_path_factory.mktemp("maker")
-    candles = write_maker_ethb(simulate(seed=3, days=120, accounts=90), directory)
+    candles = write_maker_ethb(simulate(seed=22, days=110, accounts=90), directory)
     return directory, candles
 
 

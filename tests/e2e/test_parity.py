@@ -67,9 +67,8 @@ def ledger(files: tuple[Path, Path]) -> pd.DataFrame:
     frame, _ = read_candles(files[1], symbols=[maker_ethb.ASSET])
     grid = maker_ethb.candles_on_grid(frame)[maker_ethb.ASSET]
     terms = maker_log.read_terms(tables)
-    path = maker_ethb._path(grid, terms)  # noqa: SLF001 - the exact ledger is not public
-    events = maker_log.events(tables)
-    return maker_ethb._ledger(events, terms, path["price"])[0]  # noqa: SLF001 - the same
+    path = maker_ethb.hourly_path(grid, terms)
+    return maker_ethb.replay(maker_log.events(tables), terms, path["price"])[0]
 
 
 def body_of(history: History, ledger: pd.DataFrame, row: pd.Series) -> dict[str, Any]:

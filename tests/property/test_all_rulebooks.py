@@ -14,7 +14,7 @@ from models.margin.fixed_point import MAX_UINT256, RAY, WAD
 from models.margin.perpetual import tiers_from
 from models.margin.result import Liquidation, Margin, Refusal, Verdict
 from models.margin.rulebook import Liquidate, Rulebook, load_all, with_price
-from models.margin.trigger import BREACHED, price_trigger
+from models.margin.trigger import BREACHED, bankruptcy_price, price_trigger
 from models.margin.venues import (
     aave_v3_terms,
     aave_v4_positions,
@@ -509,6 +509,26 @@ def test_trigger_is_found_for_the_setup(book: Rulebook[Any]) -> None:
     assert (trigger.direction == "above") == (setup.risk < 0)
     beyond = with_price(market, setup.moving, (2 * trigger.value - start) or 1)
     assert price_trigger(book, account, beyond, setup.terms, asset=setup.moving) == trigger
+
+
+@pytest.mark.parametrize("book", LENDERS)
+def test_bankruptcy_lies_beyond_the_trigger(book: Rulebook[Any]) -> None:
+    """Collateral in full covers the debt down to half the price; the trigger comes before."""
+    setup = SETUPS[book.venue]
+    account, market = setup.account(book, setup.held, setup.risk), setup.market()
+    broke = bankruptcy_price(book, account, market, setup.terms, asset=setup.moving)
+    if book.bare is None:
+        assert broke is None
+        return
+    trigger = price_trigger(book, account, market, setup.terms, asset=setup.moving)
+    assert broke is not None
+    assert trigger is not None
+    assert isinstance(broke.value, int)
+    assert isinstance(trigger.value, int)
+    assert broke.direction == "below"
+    assert broke.value < trigger.value
+    half = setup.prices[setup.moving][0] // 2
+    assert half * 0.999 < broke.value <= half
 
 
 @EVERY

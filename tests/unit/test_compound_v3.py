@@ -288,3 +288,34 @@ def test_slopes_are_truncated_on_both_sides_of_the_kink() -> None:
     rate = compound_v3.Kink(base=0, slope_low=3 * 31_536_000, slope_high=0, kink=half)
     assert compound_v3.per_second(rate, half) == 1
     assert compound_v3.per_second(rate, half + 1) == 1
+
+
+def test_what_counts_of_a_collateral_is_rounded_down() -> None:
+    """Four fifths of one unit of value are nothing, against a debt of one."""
+    terms = compound_v3.Terms(
+        base_asset="D",
+        base_decimals=0,
+        collaterals=(
+            compound_v3.Collateral(
+                asset="A",
+                decimals=0,
+                borrow_factor=7 * 10**17,
+                liquidate_factor=8 * 10**17,
+                liquidation_factor=9 * 10**17,
+            ),
+        ),
+    )
+    unit = Price(value=1, decimals=8, observed_at=AT)
+    state = {"base_supply_index": 10**15, "base_borrow_index": 10**15}
+    at = Market(at=AT, prices={"A": unit, "D": unit}, state=state)
+    owing = Account(
+        id="a",
+        venue="compound-v3",
+        version="comet",
+        market="m",
+        legs=(
+            Leg(kind=LegKind.COLLATERAL, asset="A", quantity=1),
+            Leg(kind=LegKind.DEBT, asset="D", quantity=1),
+        ),
+    )
+    assert compound_v3.margin(owing, at, terms).verdict is Verdict.LIQUIDATABLE

@@ -290,3 +290,10 @@ def test_ramp_has_a_time_trigger() -> None:
     )
     assert found is not None
     assert found.at == AT + timedelta(seconds=491)
+
+
+def test_accumulator_at_the_widest_product() -> None:
+    """2^256 - 1 = (2^128 - 1)(2^128 + 1) still fits; one more does not."""
+    rate = 2**128 + 1 - RAY
+    assert euler_v2.accumulated(2**128 - 1, rate=rate, seconds=1) == (2**256 - 1) // RAY
+    assert euler_v2.accumulated(2**128, rate=rate, seconds=1) == 2**128

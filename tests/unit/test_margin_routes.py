@@ -181,7 +181,12 @@ def test_prices_in_closed_form() -> None:
     told = ask(margin.trigger, venue_bodies.binance())
     assert told["liquidation_prices"] == [{"asset": "BTC/USDT:USDT", "price": "10000000/249"}]
     assert told["bankruptcy_prices"] == [{"asset": "BTC/USDT:USDT", "price": "40000"}]
-    assert ask(margin.trigger, venue_bodies.aave())["bankruptcy_prices"] == []
+
+
+def test_bankruptcy_by_the_rules_without_haircuts() -> None:
+    """10,000 owed at 1 against 10,000 held: one unit less than 1 no longer covers it."""
+    told = ask(margin.trigger, venue_bodies.aave())["bankruptcy_prices"]
+    assert told == [{"asset": "0", "price": "0.99999999"}, {"asset": "1", "price": "1.00000001"}]
 
 
 def test_an_account_long_and_short_has_two_triggers() -> None:

@@ -51,6 +51,15 @@ def test_equality_is_healthy_and_one_unit_more_is_not() -> None:
     assert (more.verdict, more.maintenance) == (Verdict.LIQUIDATABLE, Side(800, 801))
 
 
+def test_health_check_agrees_at_equality() -> None:
+    """The contract's own question: 800 of debt on 1,000 are healthy, a share more is not."""
+    totals = morpho_blue.Totals(supply_assets=10**12, borrow_assets=10**9, borrow_shares=10**15)
+    for shares, expected in ((800 * 10**6, True), (800 * 10**6 + 1, False), (0, True)):
+        position = morpho_blue.Position(collateral=1000, borrow_shares=shares)
+        found = morpho_blue.is_healthy(position, totals, price=10**36, lltv=TERMS.lltv)
+        assert found == expected
+
+
 def test_missing_price_zero_price_and_no_debt() -> None:
     """Nothing is called safe without a price, but for an account that owes nothing."""
     for price, reason in ((None, "price_missing"), (0, "price_not_positive")):

@@ -184,6 +184,22 @@ def test_delayed_price_knows_the_next_one() -> None:
     assert ahead.value == 90
 
 
+def test_next_price_at_a_coarser_scale_is_rounded_down() -> None:
+    """1.239 is 1.23 beside a current price of two digits."""
+    mixed = replace(
+        osm(), current=price(130, decimals=2, minutes=130), upcoming=price(1_239, decimals=3)
+    )
+    seen = oracles.peek(mixed)
+    assert seen is not None
+    assert seen.next_value == 123
+
+
+def test_share_in_a_reason_is_rounded_down() -> None:
+    """A move of 56/99, 56.5656... %, shows as 56.56 %."""
+    doubt = oracles.jump_doubt(price(155), price(99), Breaker(jump=Fraction(1, 10)))
+    assert doubt == "jump: 56.56 %"
+
+
 def test_poke_aligns_to_the_hour() -> None:
     """An update at half past counts from the full hour and moves the queue by one."""
     moved = oracles.poke(osm(), price(80, decimals=18), at=AT)

@@ -32,7 +32,7 @@ class History:
     dropped
         Rows left out, by stated rule.
     checks
-        Figures that show the rebuilding is sound.
+        Figures that show the rebuilding is sound; None where there is nothing to measure.
     """
 
     tables: Tables
@@ -42,4 +42,4 @@ class History:
     covered_until: datetime
     censored_at: Mapping[str, datetime]
     dropped: Mapping[str, int]
-    checks: Mapping[str, float]
+    checks: Mapping[str, float | None]

@@ -71,8 +71,8 @@ def rebuild(
     """Rebuild hourly vault states from validated tables."""
     terms = maker_log.read_terms(tables)
     log = maker_log.events(tables)
-    path = _path(candles, terms)
-    ledger, cuts = _ledger(log, terms, path["price"])
+    path = hourly_path(candles, terms)
+    ledger, cuts = replay(log, terms, path["price"])
     covered = datetime.fromtimestamp(int(log["at"].max()) // HOUR * HOUR, tz=UTC)
     created = tables[maker_log.CREATIONS.name].set_index("VAULT_NUMBER")["BLOCK_TIMESTAMP"]
     moments, left_out = _moments(ledger, path, created, covered, cuts)
@@ -112,11 +112,12 @@ class _Replay:
 
 
 _LEDGER = (
-    "account", "at", "kind", "ink_before", "art_before", "ink", "art", "rate", "left", "recorded"
-)  # fmt: skip
+    *("account", "at", "kind", "ink_before", "art_before", "ink", "art", "rate"),
+    *("left", "recorded", "is_rounded"),
+)
 
 
-def _ledger(
+def replay(
     log: pd.DataFrame, terms: Terms, price: pd.Series
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Apply every event in order.
@@ -161,10 +162,11 @@ def _apply_all(
         ink, art, left = _apply(kind, amount, ink, art, rate)
         if _is_broken(ink, before[0]) or _is_broken(art, before[1]):
             return int(at)
+        is_rounded = ink < 0 or art < 0
         ink, art = max(ink, 0), max(art, 0)
         if kind in RISKIER and _is_refused(ink, art, rate=rate, price=replay.price_at(at)):
             return int(at)
-        rows.append((account, at, kind, *before, ink, art, rate, left, recorded))
+        rows.append((account, at, kind, *before, ink, art, rate, left, recorded, is_rounded))
     return None
 
 
@@ -208,7 +210,7 @@ def _events(ledger: pd.DataFrame) -> Events:
     )
 
 
-def _path(candles: Candles, terms: Terms) -> pd.DataFrame:
+def hourly_path(candles: Candles, terms: Terms) -> pd.DataFrame:
     """Return per hour the judged price, the next one and the exact terms."""
     hours = candles.first_hour + 1 + np.arange(len(candles.close), dtype=np.int64)
     rates = [terms.rate_at(int(hour) * HOUR) for hour in hours]
@@ -358,54 +360,52 @@ def _fill(
             columns[name].append(value)
 
 
+_EPISODE = ("account", "at", "lots", "debt", "collateral", "left")
+
+
 def _episodes(ledger: pd.DataFrame) -> pd.DataFrame:
     """Group liquidations into episodes by gaps of six hours; dust is left out."""
     lots = ledger[ledger["kind"] == EventKind.LIQUIDATE]
-    lots = lots.assign(
-        debt=[
-            mul_div_down(a, r, RAY) for a, r in zip(lots["art_before"], lots["rate"], strict=True)
-        ]
-    )
     gap = lots.groupby("account")["at"].diff()
-    lots = lots.assign(episode=(gap.isna() | (gap > EPISODE_GAP)).cumsum())
-    grouped = lots.groupby("episode")
-    episodes = grouped.agg(
-        account=("account", "first"),
-        second=("at", "first"),
-        lots=("at", "size"),
-        debt=("debt", "first"),
-        collateral=("ink_before", "first"),
-        left=("left", lambda shares: float(np.prod(np.abs(shares)))),
-    )
-    episodes = episodes[[debt >= LEAST_DEBT for debt in episodes["debt"]]]
-    episodes["at"] = pd.to_datetime(episodes["second"], unit="s", utc=True).dt.as_unit("ns")
-    return episodes.reset_index(drop=True)
+    numbers = (gap.isna() | (gap > EPISODE_GAP)).cumsum()
+    rows = []
+    for _, group in lots.groupby(numbers):
+        first = group.iloc[0]
+        debt = mul_div_down(first["art_before"], first["rate"], RAY)
+        if debt >= LEAST_DEBT:
+            left = float(np.prod(np.abs(group["left"])))
+            at = pd.Timestamp(first["at"], unit="s", tz="UTC")
+            rows.append((first["account"], at, len(group), debt, first["ink_before"], left))
+    episodes = pd.DataFrame(rows, columns=list(_EPISODE))
+    episodes["at"] = pd.to_datetime(episodes["at"], utc=True).dt.as_unit("ns")
+    return episodes
 
 
 def _checks(
-    ledger: pd.DataFrame,
-    episodes: pd.DataFrame,
-    path: pd.DataFrame,
-) -> dict[str, float]:
-    """Return the figures that show the rebuilding is sound."""
-    hours = episodes["at"].dt.floor("h")
-    price = path["price"].reindex(hours).to_numpy(dtype=np.float64)
+    ledger: pd.DataFrame, episodes: pd.DataFrame, path: pd.DataFrame
+) -> dict[str, float | None]:
+    """Return the figures that show the rebuilding is sound; None where there is nothing."""
+    price = path["price"].reindex(episodes["at"].dt.floor("h")).to_numpy(dtype=np.float64)
     value = np.array([ink / WAD for ink in episodes["collateral"]]) * price
     ratio = value / np.array([debt / WAD for debt in episodes["debt"]])
-    low, middle, high = np.nanquantile(ratio, (0.05, 0.5, 0.95))
     lots = ledger[ledger["kind"] == EventKind.LIQUIDATE]
     taken = zip(lots["ink_before"], lots["ink"], lots["recorded"], strict=True)
     worst = max((abs(Decimal(a - b) / WAD - seen) for a, b, seen in taken), default=Decimal(0))
-    negative = sum(
-        ink < 0 or art < 0 for ink, art in zip(ledger["ink"], ledger["art"], strict=True)
-    )
+    holdings = zip(ledger["ink"], ledger["art"], strict=True)
     return {
-        "liquidation_lots": float(len(lots)),
-        "liquidation_episodes": float(len(episodes)),
-        "debt_left_after_liquidation_median": float(episodes["left"].median()),
-        "ratio_at_liquidation_median": float(middle),
-        "ratio_at_liquidation_p05": float(low),
-        "ratio_at_liquidation_p95": float(high),
-        "negative_balances": float(negative),
+        "liquidation_lots": len(lots),
+        "liquidation_episodes": len(episodes),
+        "debt_left_after_liquidation_median": _quantile(episodes["left"].to_numpy(float), 0.5),
+        "ratio_at_liquidation_median": _quantile(ratio, 0.5),
+        "ratio_at_liquidation_p05": _quantile(ratio, 0.05),
+        "ratio_at_liquidation_p95": _quantile(ratio, 0.95),
+        "negative_balances": sum(ink < 0 or art < 0 for ink, art in holdings),
+        "negative_balances_within_rounding_set_to_zero": int(ledger["is_rounded"].sum()),
         "collateral_rule_against_log_worst_eth": float(worst),
     }
+
+
+def _quantile(values: Floats, share: float) -> float | None:
+    """Return a quantile of the known values, None where none is known."""
+    known = values[np.isfinite(values)]
+    return float(np.quantile(known, share)) if len(known) else None

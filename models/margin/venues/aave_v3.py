@@ -282,6 +282,18 @@ def accrue(market: Market, terms: Terms, at: datetime) -> Market:
     return replace(market, at=at, state={**stamps, **market.state})
 
 
+def bare(terms: Terms) -> Terms:
+    """Return the terms with whatever counts as collateral counted in full."""
+    reserves = {
+        asset: replace(reserve, threshold=BPS if reserve.threshold else 0)
+        for asset, reserve in terms.reserves.items()
+    }
+    categories = {
+        number: replace(category, threshold=BPS) for number, category in terms.categories.items()
+    }
+    return replace(terms, reserves=reserves, categories=categories)
+
+
 RULEBOOKS = tuple(
     Rulebook(
         venue="aave-v3",
@@ -289,6 +301,7 @@ RULEBOOKS = tuple(
         terms=Terms,
         price_decimals=ORACLE_DECIMALS,
         margin=partial(margin, policy=policy),
+        bare=bare,
         liquidate=partial(liquidate, policy=policy),
         accrue=accrue,
     )

@@ -286,6 +286,21 @@ def is_worse(after: Margin, before: Margin) -> bool:
     return after.ratio.value < before.ratio.value
 
 
+def bare(terms: Terms) -> Terms:
+    """Return the terms with whatever counts as collateral counted in full."""
+    reserves = {
+        asset: replace(
+            reserve,
+            configs={
+                key: replace(config, factor=BPS if config.factor else 0)
+                for key, config in reserve.configs.items()
+            },
+        )
+        for asset, reserve in terms.reserves.items()
+    }
+    return replace(terms, reserves=reserves)
+
+
 RULEBOOKS = (
     Rulebook(
         venue="aave-v4",
@@ -293,6 +308,7 @@ RULEBOOKS = (
         terms=Terms,
         price_decimals=ORACLE_DECIMALS,
         margin=margin,
+        bare=bare,
         liquidate=liquidate,
     ),
 )

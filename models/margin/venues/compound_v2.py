@@ -387,6 +387,12 @@ def uncovered(account: Account) -> Mapping[str, int]:
     return {leg.asset: int(leg.quantity) for leg in account.legs if _is_owed(leg)}
 
 
+def bare(terms: Terms) -> Terms:
+    """Return the terms with whatever counts as collateral counted in full."""
+    factors = {asset: WAD if one else 0 for asset, one in terms.collateral_factors.items()}
+    return replace(terms, collateral_factors=factors)
+
+
 RULEBOOKS = (
     Rulebook(
         venue="compound-v2",
@@ -394,6 +400,7 @@ RULEBOOKS = (
         terms=Terms,
         price_decimals=PRICE_DECIMALS,
         margin=margin,
+        bare=bare,
         liquidate=liquidate,
     ),
 )

@@ -507,6 +507,12 @@ def _liquidation(
     )
 
 
+def bare(terms: Terms) -> Terms:
+    """Return the terms with collateral counted in full."""
+    collaterals = tuple(replace(one, liquidate_factor=WAD) for one in terms.collaterals)
+    return replace(terms, collaterals=collaterals)
+
+
 RULEBOOKS = (
     Rulebook(
         venue="compound-v3",
@@ -514,6 +520,7 @@ RULEBOOKS = (
         terms=Terms,
         price_decimals=ORACLE_DECIMALS,
         margin=margin,
+        bare=bare,
         liquidate=liquidate,
         accrue=accrue,
     ),

@@ -503,6 +503,15 @@ def with_position(account: Account, position: Position) -> Account:
     return replace(account, legs=tuple(legs), options=options)
 
 
+def bare(terms: Terms) -> Terms:
+    """Return the terms with whatever counts as collateral counted in full, ramps ended."""
+    counted = {
+        asset: replace(ltv, liquidation=BPS, initial_liquidation=BPS) if ltv.liquidation else ltv
+        for asset, ltv in terms.collaterals.items()
+    }
+    return replace(terms, collaterals=counted)
+
+
 RULEBOOKS = (
     Rulebook(
         venue="euler-v2",
@@ -510,6 +519,7 @@ RULEBOOKS = (
         terms=Terms,
         price_decimals=PRICE_DECIMALS,
         margin=margin,
+        bare=bare,
         liquidate=liquidate,
         accrue=accrue,
     ),

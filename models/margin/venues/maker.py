@@ -358,6 +358,11 @@ def accrue(market: Market, terms: Terms, at: datetime) -> Market:
     return replace(market, at=at, state=dripped)
 
 
+def bare(terms: Terms) -> Terms:
+    """Return the terms with collateral counted in full."""
+    return replace(terms, mat=RAY)
+
+
 RULEBOOKS = (
     Rulebook(
         venue="maker",
@@ -365,6 +370,7 @@ RULEBOOKS = (
         terms=Terms,
         price_decimals=ORACLE_DECIMALS,
         margin=margin,
+        bare=bare,
         liquidate=liquidate,
         accrue=accrue,
     ),

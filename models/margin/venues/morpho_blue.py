@@ -420,6 +420,11 @@ def _liquidation(
     )
 
 
+def bare(terms: Terms) -> Terms:
+    """Return the terms with collateral counted in full."""
+    return replace(terms, lltv=WAD)
+
+
 RULEBOOKS = (
     Rulebook(
         venue="morpho-blue",
@@ -427,6 +432,7 @@ RULEBOOKS = (
         terms=Terms,
         price_decimals=ORACLE_DECIMALS,
         margin=margin,
+        bare=bare,
         liquidate=liquidate,
         accrue=accrue,
     ),
