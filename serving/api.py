@@ -3,7 +3,7 @@
 import logging
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.errors import InvalidInput
-from serving import openapi, problems, wire
+from serving import margin, openapi, problems, wire
 from serving.desk import Desk, UnknownAccounts
 from serving.reading import NotJson
 from serving.telemetry import instruments
@@ -24,13 +24,18 @@ LOGGER = logging.getLogger("forewarn")
 HEADER = "X-Request-Id"
 METHODS: Mapping[str, tuple[str, ...]] = {
     "/v1/score": ("POST",),
+    "/v1/margin": ("POST",),
+    "/v1/trigger": ("POST",),
+    "/v1/liquidation": ("POST",),
     "/livez": ("GET", "HEAD"),
     "/readyz": ("GET", "HEAD"),
     "/metrics": ("GET", "HEAD"),
     "/openapi.json": ("GET", "HEAD"),
     "/docs": ("GET", "HEAD"),
 }
-THROUGH_BENTO = frozenset({"/v1/score", "/metrics"})
+THROUGH_BENTO = frozenset(
+    {path for path, verbs in METHODS.items() if "POST" in verbs} | {"/metrics"}
+)
 FAILED = 400
 _ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
@@ -39,7 +44,10 @@ def application() -> Starlette:
     """Return the routes; `app.state.desk` is set by the service before the first request."""
     return Starlette(
         routes=[
-            Route("/v1/score", score, methods=["POST"]),
+            Route("/v1/score", answering(Desk.score), methods=["POST"]),
+            Route("/v1/margin", answering(margin.margin), methods=["POST"]),
+            Route("/v1/trigger", answering(margin.trigger), methods=["POST"]),
+            Route("/v1/liquidation", answering(margin.liquidation), methods=["POST"]),
             Route("/livez", livez, methods=["GET"]),
             Route("/readyz", readyz, methods=["GET"]),
             Route("/openapi.json", described, methods=["GET"]),
@@ -48,28 +56,34 @@ def application() -> Starlette:
     )
 
 
-async def score(request: Request) -> Response:
-    """Answer `POST /v1/score`."""
-    request_id = _request_id(request.scope)
-    desk = _desk(request)
-    if desk is None:
-        return _starting(request_id)
-    body = await _read(request)
-    if body is None:
-        return _refused(
-            problems.TOO_LARGE, request_id, f"a body has at most {wire.MOST_BYTES} bytes"
-        )
-    try:
-        answer = await run_in_threadpool(desk.score, body, request_id)
-    except NotJson as error:
-        return _refused(problems.NOT_JSON, request_id, str(error))
-    except UnknownAccounts as error:
-        return _refused(problems.UNKNOWN_ACCOUNT, request_id, str(error), error=error)
-    except InvalidInput as error:
-        count = len(error.faults)
-        detail = f"{count} fault{'s' if count != 1 else ''} found"
-        return _refused(problems.INVALID, request_id, detail, error=error)
-    return Response(answer, media_type="application/json", headers={HEADER: request_id})
+def answering(
+    work: Callable[[Desk, bytes, str], bytes],
+) -> Callable[[Request], Awaitable[Response]]:
+    """Return the endpoint that answers a body by `work`, or says what is wrong with it."""
+
+    async def endpoint(request: Request) -> Response:
+        request_id = _request_id(request.scope)
+        desk = _desk(request)
+        if desk is None:
+            return _starting(request_id)
+        body = await _read(request)
+        if body is None:
+            return _refused(
+                problems.TOO_LARGE, request_id, f"a body has at most {wire.MOST_BYTES} bytes"
+            )
+        try:
+            answer = await run_in_threadpool(work, desk, body, request_id)
+        except NotJson as error:
+            return _refused(problems.NOT_JSON, request_id, str(error))
+        except UnknownAccounts as error:
+            return _refused(problems.UNKNOWN_ACCOUNT, request_id, str(error), error=error)
+        except InvalidInput as error:
+            count = len(error.faults)
+            detail = f"{count} fault{'s' if count != 1 else ''} found"
+            return _refused(problems.INVALID, request_id, detail, error=error)
+        return Response(answer, media_type="application/json", headers={HEADER: request_id})
+
+    return endpoint
 
 
 async def livez(request: Request) -> Response:

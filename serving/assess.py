@@ -16,25 +16,20 @@ import pandas as pd
 from features.inputs import Candles, Events, Floats, Tables, no_events
 from features.pipeline import BASELINE, FEATURES, NAMES, compute, fingerprint
 from models.bundle import Bundle
-from models.domain import Price
-from models.errors import Fault, InvalidInput
 from models.hazard import HORIZONS, LABELS
 from models.margin.fixed_point import RAY, WAD, mul_div_down
-from models.margin.result import Margin, Side, Trigger, Verdict
-from models.margin.rulebook import with_next_prices
+from models.margin.result import Margin, Trigger, Verdict
 from models.margin.trigger import BREACHED, price_trigger, time_trigger
 from models.margin.venues import maker
+from serving import rules
 from serving.answers import (
     Assessment,
     AttributionAnswer,
     ForecastAnswer,
-    NextAnswer,
     Notice,
-    RatioAnswer,
     ReasonAnswer,
     RuleAnswer,
     RulebookAnswer,
-    SideAnswer,
     TriggerAnswer,
     exact_text,
 )
@@ -44,9 +39,6 @@ SCORED_VENUES = frozenset({"maker"})
 """Venues whose owners the model has seen; others are answered by the rules alone."""
 
 TRAINED_MARKETS = frozenset({"ETH-B"})
-USUAL_STALE = timedelta(hours=3)
-"""Age beyond which a price without a stated limit is stale: three updates of an hourly feed."""
-
 MOST_REASONS = 6
 DAY = LABELS.index("24h")
 WEEK = timedelta(days=7)
@@ -99,12 +91,7 @@ def judge(case: Case) -> Judgement:
     InvalidInput
         When the terms or amounts make the rules impossible to evaluate.
     """
-    try:
-        return _judge(case)
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        book = f"{case.account.venue}/{case.account.version}"
-        detail = f"{book} cannot be evaluated with these amounts and terms: {error!r:.120}"
-        raise InvalidInput([Fault(case.place, detail)]) from None
+    return rules.evaluated(case, _judge)
 
 
 def _judge(case: Case) -> Judgement:
@@ -113,14 +100,7 @@ def _judge(case: Case) -> Judgement:
     now = book.margin(account, market, terms)
     if now.verdict is Verdict.UNEVALUABLE:
         return Judgement(case=case, now=now, trigger=None, soon=None, soon_at=None, flips_at=None)
-    soon, soon_at = None, None
-    delayed = [price for price in _used(case, now).values() if price.next_value is not None]
-    if delayed:
-        soon_at = max((p.next_at for p in delayed if p.next_at is not None), default=None)
-        later = with_next_prices(market)
-        if soon_at is not None and soon_at > market.at and book.accrue is not None:
-            later = book.accrue(later, terms, soon_at)
-        soon = book.margin(account, later, terms)
+    soon, soon_at = rules.at_next_prices(case, now)
     return Judgement(
         case=case,
         now=now,
@@ -129,12 +109,6 @@ def _judge(case: Case) -> Judgement:
         soon_at=soon_at,
         flips_at=_flips_at(case),
     )
-
-
-def _used(case: Case, now: Margin) -> dict[str, Price]:
-    """Return the prices that the verdict rests on and that are there."""
-    prices = case.market.prices
-    return {name: prices[name] for name in now.prices if name in prices}
 
 
 def _trigger(case: Case, now: Margin) -> Trigger | None:
@@ -228,8 +202,8 @@ def _why_silent(
         return Notice(code=now.reason, text="the rules cannot judge the account")
     if account.venue not in SCORED_VENUES:
         return Notice(code="venue_not_trained", text=f"no model was trained for {account.venue}")
-    used = _used(judged.case, now)
-    doubts = [_doubt(price, at=at, asset=name) for name, price in used.items()]
+    used = rules.used(judged.case, now)
+    doubts = [rules.doubt(price, at=at, asset=name) for name, price in used.items()]
     told = [doubt for doubt in doubts if doubt is not None]
     return told[0] if told else _untouchable(judged.trigger, candles)
 
@@ -240,17 +214,6 @@ def _untouchable(trigger: Trigger | None, candles: Mapping[str, Candles]) -> Not
         return Notice(code="no_trigger", text="no price makes the account liquidatable")
     if trigger.asset not in candles:
         return Notice(code="candles_missing", text=f"no candles of {trigger.asset}")
-    return None
-
-
-def _doubt(price: Price, *, at: datetime, asset: str) -> Notice | None:
-    """Return why a price must not be scored as if it were fresh, or None."""
-    if price.disputed is not None:
-        return Notice(code="price_disputed", text=f"{asset}: {price.disputed}")
-    limit = price.stale_after or USUAL_STALE
-    if price.age(at) > limit:
-        text = f"{asset}: price is {price.age(at)} old, more than {limit}"
-        return Notice(code="price_stale", text=text)
     return None
 
 
@@ -424,7 +387,7 @@ def _assessment(
 ) -> Assessment:
     """Put one account's answer together."""
     case = judged.case
-    used = _used(case, judged.now).values()
+    used = rules.used(case, judged.now).values()
     oldest = min((price.observed_at for price in used), default=None)
     doubts, notices = _notices(judged, silent, at=at)
     missing = _missing(case, row)
@@ -463,8 +426,8 @@ def _notices(
     notices: list[Notice] = []
     if silent is not None:
         (notices if silent.code in {"no_trigger", "no_debt"} else doubts).append(silent)
-    for name, price in _used(case, judged.now).items():
-        doubt = _doubt(price, at=at, asset=name)
+    for name, price in rules.used(case, judged.now).items():
+        doubt = rules.doubt(price, at=at, asset=name)
         if doubt is not None and doubt not in doubts:
             doubts.append(doubt)
     if silent is None and case.events is None:
@@ -545,19 +508,13 @@ def _rule(judged: Judgement) -> RuleAnswer:
     """Return the rules' answer in exact text."""
     now, trigger = judged.now, judged.trigger
     scale = now.value_decimals
-    ratio = now.ratio
     return RuleAnswer(
         verdict=now.verdict.value,
         reason=now.reason,
-        ratio=None
-        if ratio is None
-        else RatioAnswer(
-            name=ratio.name,
-            value=None if ratio.value is None else exact_text(ratio.value, ratio.decimals),
-        ),
+        ratio=rules.ratio_text(now.ratio),
         surplus=None if now.maintenance is None else exact_text(now.maintenance.surplus, scale),
-        maintenance=_side(now.maintenance, scale),
-        initial=_side(now.initial, scale),
+        maintenance=rules.side_text(now.maintenance, scale),
+        initial=rules.side_text(now.initial, scale),
         trigger=None
         if trigger is None
         or trigger.value is None
@@ -568,22 +525,8 @@ def _rule(judged: Judgement) -> RuleAnswer:
             direction=trigger.direction,
             price=exact_text(trigger.value, trigger.decimals),
         ),
-        next_verdict=None
-        if judged.soon is None
-        else NextAnswer(
-            verdict=judged.soon.verdict.value, reason=judged.soon.reason, at=judged.soon_at
-        ),
+        next_verdict=rules.next_text(judged.soon, judged.soon_at),
         flips_at=judged.flips_at,
-    )
-
-
-def _side(side: Side | None, decimals: int) -> SideAnswer | None:
-    """Return one side in exact text."""
-    if side is None:
-        return None
-    return SideAnswer(
-        credit=exact_text(side.credit, decimals),
-        requirement=exact_text(side.requirement, decimals),
     )
 
 

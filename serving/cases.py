@@ -24,6 +24,9 @@ MOST_VAULT_UNITS = 10**12
 MOST_DIGITS = 78
 """Digits of 2^256."""
 
+MOST_DECIMALS = 77
+"""Power of ten within 2^256."""
+
 KINDS: Mapping[str, EventKind] = {
     "deposit": EventKind.DEPOSIT,
     "withdraw": EventKind.WITHDRAW,
@@ -113,7 +116,7 @@ class Surroundings:
 
 
 def surroundings(
-    body: wire.ScoreBody, *, now: datetime, stored: Surroundings | None
+    body: wire.Envelope, *, now: datetime, stored: Surroundings | None
 ) -> Surroundings:
     """Return what a request states, laid over what the store holds.
 
@@ -143,7 +146,7 @@ def surroundings(
     )
 
 
-def _future(body: wire.ScoreBody, at: datetime) -> Iterator[Fault]:
+def _future(body: wire.Envelope, at: datetime) -> Iterator[Fault]:
     """Yield prices later than the question: a value counts from the moment it was known."""
     for asset, part in body.market.prices.items():
         if part.observed_at > at:
@@ -430,12 +433,24 @@ def terms(raw: Mapping[str, Any], book: Rulebook[Any], where: str) -> Any:
 def _unusable(raw: Any, where: str) -> Iterator[Fault]:
     """Yield floats, booleans for numbers, negatives and numbers beyond a uint256."""
     for place, value in _leaves(raw, where):
-        if isinstance(value, float):
+        if place.endswith("decimals") and not _is_scale(value):
+            yield Fault(place, f"{str(value)[:40]!r} is not a scale of 0 to {MOST_DECIMALS}")
+        elif isinstance(value, float):
             yield Fault(place, f"{value} is a float; exact amounts are integers or strings")
         elif isinstance(value, int) and not 0 <= value < 2**256:
             yield Fault(place, f"{str(value)[:90]} is outside [0, 2^256)")
         elif isinstance(value, str) and (len(value) > MOST_DIGITS or "-" in value[:2]):
             yield Fault(place, f"{value[:40]} is negative or longer than {MOST_DIGITS} digits")
+
+
+def _is_scale(value: Any) -> bool:
+    """Return whether a power of ten by this exponent can be reckoned with."""
+    digits = str(value)
+    return (
+        digits.isdecimal()
+        and len(digits) <= len(str(MOST_DECIMALS))
+        and int(digits) <= MOST_DECIMALS
+    )
 
 
 def _leaves(tree: Any, where: str) -> Iterator[tuple[str, Any]]:

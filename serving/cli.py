@@ -1,12 +1,17 @@
-"""The commands that serve: `forewarn serve` and `forewarn demo`."""
+"""The commands that serve and judge: `forewarn serve`, `forewarn demo`, `forewarn margin`."""
 
 import ipaddress
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
+from models.errors import InvalidInput
+from serving.problems import encode
 from serving.process import ServerFailed, absolute, is_free, running, stoppable
+from serving.reading import NotJson
 
 app = typer.Typer(no_args_is_help=True, help="Serve assessments over HTTP.")
 
@@ -60,3 +65,39 @@ def demo(
     except ServerFailed as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
+
+
+@app.command()
+def margin(
+    file: Annotated[
+        str, typer.Argument(help="JSON as for POST /v1/trigger; - for standard input.")
+    ],
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The answers of /v1/margin and /v1/trigger as JSON.")
+    ] = False,
+) -> None:
+    """Judge the accounts of FILE by their venues' rules; exit code 2 where one is at fault."""
+    # NumPy and pandas take their time to load; `serve --help` must not wait for them.
+    from serving.margin_table import sheet, table  # noqa: PLC0415
+
+    try:
+        told = sheet(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="FILE") from None
+    except NotJson as error:
+        typer.echo(f"{file} is not JSON: {error}", err=True)
+        raise typer.Exit(2) from None
+    except InvalidInput as error:
+        for fault in error.faults:
+            typer.echo(str(fault), err=True)
+        raise typer.Exit(2) from None
+    if as_json:
+        typer.echo(encode(told))
+    else:
+        Console(highlight=False).print(table(told.accounts))
+    for faulty in told.faulty:
+        for found in faulty.errors:
+            typer.echo(f"{found.pointer}: {found.detail}", err=True)
+    if told.faulty:
+        raise typer.Exit(2)

@@ -4,7 +4,7 @@ import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from features.pipeline import NAMES, fingerprint
 from features.simulate import simulate
@@ -15,16 +15,37 @@ from serving import cases, wire
 from serving.answers import Assessment, Batch, FaultyItem
 from serving.assess import Judgement, Model, Wish, assess, judge
 from serving.book import account_body, market_body
-from serving.cases import Surroundings
+from serving.cases import Case, Surroundings
 from serving.problems import encode, listed
 from serving.reading import escape
 from serving.settings import Settings, from_environment
 from serving.store import Store, StoreRefused, open_store
 from serving.telemetry import record
 
+S = TypeVar("S")
+T = TypeVar("T")
+
 
 class UnknownAccounts(InvalidInput):
     """Every account asked about is a key that the store does not know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One sound account of a request.
+
+    Parameters
+    ----------
+    around
+        What it shares with the others.
+    is_stored
+        Whether it was asked about by its key in the store.
+    """
+
+    body: wire.AccountBody
+    case: Case
+    around: Surroundings
+    is_stored: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,18 +81,9 @@ class Desk:
 
     def answer(self, body: bytes, request_id: str) -> Assessment | Batch:
         """Answer the body of `POST /v1/score`; raises as `score` does."""
-        asked, found = wire.parse(body)
-        now = self.clock()
-        stored = self._stored(asked, now=now)
-        around = cases.surroundings(asked, now=now, stored=stored)
-        known = self._known(asked)
-        outcomes = [
-            self._judged(item, place, around=around, known=known, found=found)
-            for place, item in asked.items
-        ]
+        asked, found = wire.parse(body, wire.ScoreBody)
+        around, outcomes = self.outcomes(asked, found, _score)
         judged = [one for one in outcomes if isinstance(one, Judgement)]
-        if not judged:
-            self._refuse(asked, outcomes)
         assessments = assess(
             judged,
             at=around.at,
@@ -87,8 +99,40 @@ class Desk:
             request_id=request_id,
             as_of=around.at,
             simulated=around.simulated,
-            assessments=tuple(_in_order(asked, outcomes, assessments)),
+            assessments=tuple(in_order(asked, outcomes, assessments)),
         )
+
+    def outcomes(
+        self, asked: wire.Envelope, found: Sequence[Fault], ask: Callable[["Item"], T]
+    ) -> tuple[Surroundings, list[T | InvalidInput]]:
+        """Return what the accounts share, and per account the answer or what is wrong.
+
+        Parameters
+        ----------
+        asked
+            The envelope of the request.
+        found
+            Faults of single accounts that reading the body noted.
+        ask
+            Answers for one account; raises InvalidInput where it cannot.
+
+        Raises
+        ------
+        InvalidInput
+            When what the accounts share, or every account, is at fault.
+        """
+        now = self.clock()
+        stored = self._stored(asked, now=now)
+        around = cases.surroundings(asked, now=now, stored=stored)
+        known = self._known(asked)
+        kind = asked.item
+        answered = [
+            self._outcome(item, place, around=around, known=known, found=found, kind=kind, ask=ask)
+            for place, item in asked.items
+        ]
+        if all(isinstance(one, InvalidInput) for one in answered):
+            self._refuse(asked, answered)
+        return around, answered
 
     def status(self) -> tuple[bool, dict[str, Any]]:
         """Return whether the desk is ready, and in what state."""
@@ -105,18 +149,18 @@ class Desk:
             "feature_fingerprint": fingerprint(),
         }
 
-    def _stored(self, asked: wire.ScoreBody, *, now: datetime) -> Surroundings | None:
+    def _stored(self, asked: wire.Envelope, *, now: datetime) -> Surroundings | None:
         """Return the store's market when an account of the store is asked about."""
         if self.store is None or not any(isinstance(item, str) for _, item in asked.items):
             return None
         return self.store.surroundings(now=now)
 
-    def _known(self, asked: wire.ScoreBody) -> Mapping[str, dict[str, Any]]:
+    def _known(self, asked: wire.Envelope) -> Mapping[str, dict[str, Any]]:
         """Return the accounts of the store that are asked about."""
         keys = [item for _, item in asked.items if isinstance(item, str)]
         return self.store.accounts(keys) if self.store is not None and keys else {}
 
-    def _judged(
+    def _outcome(
         self,
         item: Any,
         place: str,
@@ -124,16 +168,20 @@ class Desk:
         around: Surroundings,
         known: Mapping[str, dict[str, Any]],
         found: Sequence[Fault],
-    ) -> "Judgement | InvalidInput":
-        """Return the rules' answer for one item, or what is wrong with it."""
+        kind: type[wire.AccountBody],
+        ask: Callable[["Item"], T],
+    ) -> T | InvalidInput:
+        """Return the answer for one item, or what is wrong with it."""
         own = [fault for fault in found if f"{fault.where}/".startswith(f"{place}/")]
         try:
-            if isinstance(item, str) and not own:
-                return judge(cases.case(self._look_up(item, place, known), place, around))
-            body = wire.account(item, place)
+            is_stored = isinstance(item, str) and not own
+            body = (
+                self._look_up(item, place, known) if is_stored else wire.account(item, place, kind)
+            )
             if own:
                 return InvalidInput(own)
-            return _evaluable(judge(cases.case(body, place, around)))
+            case = cases.case(body, place, around)
+            return ask(Item(body=body, case=case, around=around, is_stored=is_stored))
         except UnknownAccounts as error:
             return error
         except InvalidInput as error:
@@ -149,10 +197,8 @@ class Desk:
         why = "no store is connected" if self.store is None else "the store knows no such account"
         raise UnknownAccounts([Fault(place, f"{key[:80]!r}: {self.store_absence or why}")])
 
-    def _refuse(
-        self, asked: wire.ScoreBody, outcomes: Sequence["Judgement | InvalidInput"]
-    ) -> NoReturn:
-        """Refuse a request of which no account can be assessed."""
+    def _refuse(self, asked: wire.Envelope, outcomes: Sequence[T | InvalidInput]) -> NoReturn:
+        """Refuse a request of which no account can be answered."""
         refusals = [one for one in outcomes if isinstance(one, InvalidInput)]
         faults = [fault for refusal in refusals for fault in refusal.faults]
         if asked.accounts is None and isinstance(refusals[0], UnknownAccounts):
@@ -196,6 +242,12 @@ def warm(model: Model) -> None:
     Desk(model=model).answer(encode(body), "warm")
 
 
+def _score(item: Item) -> Judgement:
+    """Judge one account."""
+    judged = judge(item.case)
+    return judged if item.is_stored else _evaluable(judged)
+
+
 def _evaluable(judged: Judgement) -> Judgement:
     """Refuse an account whose request left out a price or an accumulator.
 
@@ -218,13 +270,19 @@ def _evaluable(judged: Judgement) -> Judgement:
     raise InvalidInput(faults)
 
 
-def _in_order(
-    asked: wire.ScoreBody,
-    outcomes: Sequence["Judgement | InvalidInput"],
-    assessments: Sequence[Assessment],
-) -> "list[Assessment | FaultyItem]":
-    """Return an answer per item, in the order asked."""
-    answered = iter(assessments)
+def in_order(
+    asked: wire.Envelope, outcomes: Sequence[S | InvalidInput], answers: Sequence[T]
+) -> list[T | FaultyItem]:
+    """Return an answer or the faults per item, in the order asked.
+
+    Parameters
+    ----------
+    outcomes
+        One per item.
+    answers
+        One per outcome that is not a fault.
+    """
+    answered = iter(answers)
     return [
         FaultyItem(account=_name(item), errors=listed(one.faults))
         if isinstance(one, InvalidInput)

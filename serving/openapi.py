@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from pydantic import TypeAdapter
 
-from serving import answers, problems, wire
+from serving import answers, margin_answers, margin_wire, problems, wire
 
 _REFERENCE = "#/components/schemas/{model}"
 _SCORE_PROBLEMS = (
@@ -25,13 +25,29 @@ _SCORE_PROBLEMS = (
 )
 
 
+MARGIN_BODIES = (
+    margin_wire.MarginBody,
+    margin_wire.TriggerBody,
+    margin_wire.LiquidationBody,
+    margin_wire.LiquidationAccountBody,
+)
+MARGIN_ANSWERS = (
+    margin_answers.MarginAnswer,
+    margin_answers.MarginBatch,
+    margin_answers.TriggersAnswer,
+    margin_answers.TriggerBatch,
+    margin_answers.LiquidationAnswer,
+    margin_answers.LiquidationBatch,
+)
+
+
 @cache
 def document() -> dict[str, Any]:
     """Return the OpenAPI 3.1 document."""
     schemas: dict[str, Any] = {}
-    for reading in (wire.ScoreBody, wire.AccountBody):
+    for reading in (wire.ScoreBody, wire.AccountBody, *MARGIN_BODIES):
         _add(schemas, reading, mode="validation")
-    for telling in (answers.Assessment, answers.Batch, problems.Problem):
+    for telling in (answers.Assessment, answers.Batch, problems.Problem, *MARGIN_ANSWERS):
         _add(schemas, telling, mode="serialization")
     return {
         "openapi": "3.1.0",
@@ -42,6 +58,9 @@ def document() -> dict[str, Any]:
         },
         "paths": {
             "/v1/score": {"post": _score()},
+            "/v1/margin": {"post": _margin()},
+            "/v1/trigger": {"post": _trigger()},
+            "/v1/liquidation": {"post": _liquidation()},
             "/livez": {"get": _plain("The process answers.")},
             "/readyz": {"get": _ready()},
             "/metrics": {"get": _plain("Prometheus metrics.", media="text/plain")},
@@ -85,14 +104,59 @@ def _reference(name: str) -> dict[str, str]:
 
 def _score() -> dict[str, Any]:
     """Return the operation that scores."""
-    told = {"oneOf": [_reference("Assessment"), _reference("Batch")]}
-    body = {"required": True, "content": {"application/json": {"schema": _reference("ScoreBody")}}}
+    return _operation(
+        "score",
+        "Judge accounts by their venue's rules and forecast their liquidation",
+        asked="ScoreBody",
+        told=("Assessment", "Batch"),
+        meaning="What the rules and the model say",
+    )
+
+
+def _margin() -> dict[str, Any]:
+    """Return the operation that judges."""
+    return _operation(
+        "margin",
+        "Credit, requirement, surplus, the venue's ratio and its verdict, exact",
+        asked="MarginBody",
+        told=("MarginAnswer", "MarginBatch"),
+        meaning="What the venue's rules say",
+    )
+
+
+def _trigger() -> dict[str, Any]:
+    """Return the operation that seeks triggers."""
+    return _operation(
+        "trigger",
+        "The prices, the common shock and the time at which the verdict flips",
+        asked="TriggerBody",
+        told=("TriggersAnswer", "TriggerBatch"),
+        meaning="Where and when the verdict flips",
+    )
+
+
+def _liquidation() -> dict[str, Any]:
+    """Return the operation that tries a liquidation."""
+    return _operation(
+        "liquidation",
+        "What a liquidation would seize, or the venue's refusal",
+        asked="LiquidationBody",
+        told=("LiquidationAnswer", "LiquidationBatch"),
+        meaning="The liquidation, or its refusal: that is an answer too",
+    )
+
+
+def _operation(
+    name: str, summary: str, *, asked: str, told: tuple[str, str], meaning: str
+) -> dict[str, Any]:
+    """Return an operation on one account or many."""
+    one, many = told
     return {
-        "operationId": "score",
-        "summary": "Judge accounts by their venue's rules and forecast their liquidation",
+        "operationId": name,
+        "summary": summary,
         "description": (
-            "`account` is answered with an Assessment, `accounts` with a Batch: one item each "
-            "in the order asked, an item with `errors` where that account could not be assessed."
+            f"`account` is answered with one {one}, `accounts` with a {many}: one item each "
+            "in the order asked, an item with `errors` where that account could not be judged."
         ),
         "parameters": [
             {
@@ -102,12 +166,15 @@ def _score() -> dict[str, Any]:
                 "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,100}$"},
             }
         ],
-        "requestBody": body,
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _reference(asked)}},
+        },
         "responses": {
             "200": {
-                "description": "What the rules and the model say",
+                "description": meaning,
                 "headers": {"X-Request-Id": {"schema": {"type": "string"}}},
-                "content": {"application/json": {"schema": told}},
+                "content": {"application/json": {"schema": {"oneOf": [*map(_reference, told)]}}},
             },
             **_refusals(),
         },

@@ -1,6 +1,6 @@
-"""What `POST /v1/score` may be asked, and the faults of a body that asks something else.
+"""What the service may be asked, and the faults of a body that asks something else.
 
-A body has an envelope (`as_of`, `market`, `features`, `reasons`) and either one `account` or
+A body has an envelope (`as_of`, `market` and the options of its path) and either one `account` or
 up to 1,000 `accounts`. An account is an object, or the key of one that the store knows.
 
 - Not JSON: 400. Longer than the limit: 413.
@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -24,7 +24,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    TypeAdapter,
     ValidationError,
     WithJsonSchema,
     model_validator,
@@ -125,13 +124,13 @@ Number = Annotated[float, Field(gt=0.0, lt=1e30, allow_inf_nan=False, strict=Tru
 Volume = Annotated[float, Field(ge=0.0, lt=1e30, allow_inf_nan=False, strict=True)] | None
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
     """Unknown fields are faults: a misspelt option must not be silently ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PriceBody(_Body):
+class PriceBody(Body):
     """A price: `value` a decimal string, or an integer at `decimals`."""
 
     value: Positive
@@ -154,7 +153,7 @@ class PriceBody(_Body):
         return None if seconds is None else timedelta(seconds=seconds)
 
 
-class CandlesBody(_Body):
+class CandlesBody(Body):
     """Hourly candles of one asset in columns; null where an hour has none."""
 
     start: Hour | None = Field(default=None, description="opening of the first of gapless hours")
@@ -184,7 +183,7 @@ class CandlesBody(_Body):
         return self
 
 
-class MarketBody(_Body):
+class MarketBody(Body):
     """What the venue sees; shared by every account of the request."""
 
     prices: Annotated[dict[Name, PriceBody], Field(max_length=1000)] = Field(default_factory=dict)
@@ -198,7 +197,7 @@ class MarketBody(_Body):
     )
 
 
-class LegBody(_Body):
+class LegBody(Body):
     """One holding, debt or position: smallest units, index shares or contracts, by rulebook."""
 
     kind: Literal["collateral", "debt", "position"]
@@ -216,7 +215,7 @@ class LegBody(_Body):
         return self
 
 
-class EventBody(_Body):
+class EventBody(Body):
     """What happened to an account: the amounts by which its legs changed, unsigned."""
 
     at: Time
@@ -225,7 +224,7 @@ class EventBody(_Body):
     debt: Whole = Field(default=0, description="debt moved, in the units of the debt leg")
 
 
-class AccountBody(_Body):
+class AccountBody(Body):
     """One account as the caller knows it."""
 
     id: Name
@@ -257,8 +256,10 @@ _ITEM: dict[str, Any] = {
 }
 
 
-class ScoreBody(_Body):
-    """The envelope of a request."""
+class Envelope(Body):
+    """What every request shares."""
+
+    item: ClassVar[type[AccountBody]] = AccountBody
 
     as_of: Time | None = Field(default=None, description="moment of the question; now if left out")
     market: MarketBody = Field(default_factory=MarketBody)
@@ -268,11 +269,9 @@ class ScoreBody(_Body):
         Field(max_length=MOST_ACCOUNTS),
         WithJsonSchema({"type": "array", "items": _ITEM, "maxItems": MOST_ACCOUNTS}),
     ] = None
-    features: Strict = Field(default=False, description="answer with the features as well")
-    reasons: Strict = Field(default=True, description="answer with the model's attributions")
 
     @model_validator(mode="after")
-    def _asks_something(self) -> "ScoreBody":
+    def _asks_something(self) -> "Envelope":
         """Require one account or several."""
         if (self.account is None) == (self.accounts is None):
             raise ValueError("give either account or accounts")
@@ -288,12 +287,25 @@ class ScoreBody(_Body):
         return [(f"/accounts/{i}", item) for i, item in enumerate(self.accounts)]
 
 
-_ACCOUNT = TypeAdapter(AccountBody)
-_ENVELOPE = TypeAdapter(ScoreBody)
+class ScoreBody(Envelope):
+    """The envelope of a request to `POST /v1/score`."""
+
+    features: Strict = Field(default=False, description="answer with the features as well")
+    reasons: Strict = Field(default=True, description="answer with the model's attributions")
 
 
-def parse(body: bytes) -> tuple[ScoreBody, list[Fault]]:
+E = TypeVar("E", bound=Envelope)
+
+
+def parse(body: bytes, kind: type[E]) -> tuple[E, list[Fault]]:
     """Return the envelope, and faults that belong to single accounts.
+
+    Parameters
+    ----------
+    body
+        As received.
+    kind
+        Envelope of the path.
 
     Raises
     ------
@@ -303,13 +315,13 @@ def parse(body: bytes) -> tuple[ScoreBody, list[Fault]]:
         Listing the faults of the whole body when its envelope is broken.
     """
     tree, faults = read(body)
-    envelope: ScoreBody | None = None
+    envelope: E | None = None
     try:
-        envelope = _ENVELOPE.validate_python(tree)
+        envelope = kind.model_validate(tree)
     except ValidationError as error:
         faults.extend(_unreported(pointers(error), faults))
     if envelope is None:
-        faults.extend(_unreported(_account_faults(tree), faults))
+        faults.extend(_unreported(_account_faults(tree, kind.item), faults))
         raise InvalidInput(faults)
     inside = ("/account/", "/accounts/")
     if any(not f"{fault.where}/".startswith(inside) for fault in faults):
@@ -317,7 +329,7 @@ def parse(body: bytes) -> tuple[ScoreBody, list[Fault]]:
     return envelope, faults
 
 
-def account(item: Any, place: str) -> AccountBody:
+def account(item: Any, place: str, kind: type[AccountBody] = AccountBody) -> AccountBody:
     """Return one account of the envelope.
 
     Raises
@@ -328,7 +340,7 @@ def account(item: Any, place: str) -> AccountBody:
     if not isinstance(item, dict):
         raise InvalidInput([Fault(place, f"an account is an object or a key, not {item!r:.40}")])
     try:
-        return _ACCOUNT.validate_python(item)
+        return kind.model_validate(item)
     except ValidationError as error:
         raise InvalidInput(list(pointers(error, place))) from None
 
@@ -356,7 +368,7 @@ def _unreported(found: Iterable[Fault], known: Iterable[Fault]) -> list[Fault]:
     return [fault for fault in found if fault.where not in places]
 
 
-def _account_faults(tree: Any) -> Iterable[Fault]:
+def _account_faults(tree: Any, kind: type[AccountBody]) -> Iterable[Fault]:
     """Yield the faults of the accounts of a broken envelope."""
     if not isinstance(tree, Mapping):
         return
@@ -367,6 +379,6 @@ def _account_faults(tree: Any) -> Iterable[Fault]:
     for place, item in items:
         if isinstance(item, dict):
             try:
-                account(item, place)
+                account(item, place, kind)
             except InvalidInput as error:
                 yield from error.faults

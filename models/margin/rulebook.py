@@ -5,6 +5,7 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from fractions import Fraction
 from functools import cache
 from typing import Any, Generic, TypeVar
 
@@ -54,6 +55,11 @@ class Rulebook(Generic[T]):
     accrue
         (market, terms, at) to the market with interest and ramps carried to `at` and prices
         unchanged; None where nothing accrues.
+    liquidation_price, bankruptcy_price
+        (account, market, terms, asset) to the exact price, on the scale of `Price.exact`, at
+        which credit meets the requirement, or at which nothing is left, other prices held;
+        None in place of a price where no positive one does. The functions themselves are None
+        where the rules give no such closed form.
     bare
         Terms to the same terms without haircuts, under which the verdict flips where what is
         pledged no longer covers what is owed; None where no such terms are established.
@@ -66,6 +72,8 @@ class Rulebook(Generic[T]):
     margin: Callable[[Account, Market, T], Margin]
     liquidate: Callable[[Account, Market, T, Liquidate], Liquidation | Refusal] | None = None
     accrue: Callable[[Market, T, datetime], Market] | None = None
+    liquidation_price: Callable[[Account, Market, T, str], Fraction | Refusal | None] | None = None
+    bankruptcy_price: Callable[[Account, Market, T, str], Fraction | Refusal | None] | None = None
     bare: Callable[[T], T] | None = None
 
 

@@ -1,6 +1,6 @@
 """Where the verdict flips: exact integer search over any rulebook."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -82,9 +82,24 @@ def price_trigger(
     Trigger | None
         None when no positive price flips the verdict, or the price is missing.
     """
+    return next(price_triggers(rulebook, account, market, terms, asset=asset), None)
+
+
+def price_triggers(
+    rulebook: Rulebook[T], account: Account, market: Market, terms: T, *, asset: str
+) -> Iterator[Trigger]:
+    """Yield the exact prices of `asset` at which the verdict flips, others held.
+
+    A fall is tried before a rise; an account that is long and short of one asset has both.
+
+    Yields
+    ------
+    Trigger
+        At most one per side of the price; none where the price is missing.
+    """
     price = market.prices.get(asset)
     if price is None or price.value <= 0:
-        return None
+        return
 
     def verdict(value: int) -> Verdict:
         return rulebook.margin(account, with_price(market, asset, value), terms).verdict
@@ -92,17 +107,18 @@ def price_trigger(
     def is_breached(value: int) -> bool:
         return verdict(value) in BREACHED
 
-    high = evaluable(verdict, near=price.value, high=max(CEILING, price.value * 2**20))
-    found = boundary(is_breached, near=price.value, low=1, high=high)
-    if found is None:
-        return None
-    return Trigger(
-        kind="price",
-        asset=asset,
-        direction="below" if is_breached(1) else "above",
-        value=found,
-        decimals=price.decimals,
-    )
+    near = price.value
+    far = evaluable(verdict, near=near, high=max(CEILING, near * 2**20))
+    for low, high in ((1, near), (near, far)):
+        value = boundary(is_breached, near=near, low=low, high=high)
+        if value is not None:
+            yield Trigger(
+                kind="price",
+                asset=asset,
+                direction="below" if is_breached(low) else "above",
+                value=value,
+                decimals=price.decimals,
+            )
 
 
 def bankruptcy_price(

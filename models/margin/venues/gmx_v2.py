@@ -349,6 +349,17 @@ def bankruptcy_price(account: Account, market: Market, terms: Terms) -> Fraction
     return price if price > 0 else None
 
 
+def index_bankruptcy_price(
+    account: Account, market: Market, terms: Terms, asset: str
+) -> Fraction | Refusal | None:
+    """Return `bankruptcy_price` on the scale of `Price.exact`; None for another asset."""
+    held, _ = legs_of(account)
+    if held is None or held.asset != asset:
+        return None
+    price = bankruptcy_price(account, market, terms)
+    return price / 10 ** market.prices[asset].decimals if isinstance(price, Fraction) else price
+
+
 def liquidate(
     account: Account,
     market: Market,
@@ -400,5 +411,6 @@ RULEBOOKS = (
         margin=margin,
         liquidate=liquidate,
         accrue=accrue,
+        bankruptcy_price=index_bankruptcy_price,
     ),
 )

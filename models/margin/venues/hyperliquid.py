@@ -262,5 +262,11 @@ RULEBOOKS = (
         price_decimals=None,
         margin=margin,
         liquidate=liquidate,
+        liquidation_price=lambda account, market, terms, asset: liquidation_price(
+            account, market, terms, coin=asset
+        ),
+        bankruptcy_price=lambda account, market, terms, asset: bankruptcy_price(
+            account, market, terms, coin=asset
+        ),
     ),
 )

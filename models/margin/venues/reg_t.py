@@ -244,5 +244,8 @@ RULEBOOKS = (
         terms=Terms,
         price_decimals=None,
         margin=margin,
+        liquidation_price=lambda account, market, terms, asset: liquidation_price(
+            account, market, terms, asset=asset
+        ),
     ),
 )

@@ -237,6 +237,12 @@ def _rulebook(venue: str, version: str, policy: Policy) -> Rulebook[Terms]:
         price_decimals=None,
         margin=judged,
         liquidate=partial(liquidate, policy=policy),
+        liquidation_price=lambda account, market, terms, asset: liquidation_price(
+            account, market, terms, asset=asset, policy=policy
+        ),
+        bankruptcy_price=lambda account, market, terms, asset: bankruptcy_price(
+            account, market, terms, asset=asset, policy=policy
+        ),
     )
 
 

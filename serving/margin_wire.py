@@ -1,0 +1,92 @@
+"""What `POST /v1/margin`, `/v1/trigger` and `/v1/liquidation` may be asked."""
+
+from fractions import Fraction
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from serving import wire
+
+MOST_BETA = 100
+
+
+def _not_negative(value: Fraction) -> Fraction:
+    """Refuse a negative amount."""
+    if value < 0:
+        raise ValueError(f"{value} is negative")
+    return value
+
+
+def _sane_beta(value: Fraction) -> Fraction:
+    """Refuse a sensitivity that no asset has."""
+    if abs(value) > MOST_BETA:
+        raise ValueError(f"{str(value)[:60]} is outside [-{MOST_BETA}, {MOST_BETA}]")
+    return value
+
+
+_DECIMAL = {"type": "string", "pattern": r"^[+-]?[0-9]{1,80}(\.[0-9]{1,40})?$"}
+Amount = Annotated[
+    wire.Exact, AfterValidator(_not_negative), WithJsonSchema({**_DECIMAL, "description": ">= 0"})
+]
+Beta = Annotated[wire.Exact, AfterValidator(_sane_beta), WithJsonSchema(_DECIMAL)]
+
+
+class MarginBody(wire.Envelope):
+    """The envelope of a request to `POST /v1/margin`."""
+
+
+class TriggerBody(wire.Envelope):
+    """The envelope of a request to `POST /v1/trigger`."""
+
+    betas: Annotated[dict[wire.Name, Beta], Field(max_length=1000)] | None = Field(
+        default=None,
+        description=(
+            "sensitivity to the common shock by asset; left out, 1 for every asset that the "
+            "verdict rests on, save the venue's base asset or, where it has none, what is only owed"
+        ),
+    )
+    until: wire.Time | None = Field(
+        default=None, description="end of the search in time; a week after as_of if left out"
+    )
+
+
+class LiquidateBody(wire.Body):
+    """What a liquidator asks for; a part left out is left to the venue."""
+
+    debt_asset: wire.Name | None = None
+    collateral_asset: wire.Name | None = None
+    repay: Amount | None = Field(
+        default=None, description="debt to repay, smallest units; as much as allowed if left out"
+    )
+
+
+class LiquidationAccountBody(wire.AccountBody):
+    """One account, with what a liquidator asks of it."""
+
+    request: LiquidateBody | None = Field(
+        default=None, description="in place of the envelope's request"
+    )
+
+
+_ITEM: dict[str, Any] = {
+    "anyOf": [
+        {wire.LINK: "LiquidationAccountBody"},
+        {"type": "string", "description": "key of an account in the store"},
+    ]
+}
+
+
+class LiquidationBody(wire.Envelope):
+    """The envelope of a request to `POST /v1/liquidation`."""
+
+    item: ClassVar[type[wire.AccountBody]] = LiquidationAccountBody
+
+    account: Annotated[Any, WithJsonSchema(_ITEM)] = None
+    accounts: Annotated[
+        list[Any] | None,
+        Field(max_length=wire.MOST_ACCOUNTS),
+        WithJsonSchema({"type": "array", "items": _ITEM, "maxItems": wire.MOST_ACCOUNTS}),
+    ] = None
+    request: LiquidateBody = Field(
+        default_factory=LiquidateBody, description="asked of every account without its own"
+    )
