@@ -74,6 +74,12 @@ class DatedTerms:
     terms: Any
 
 
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Return the decoder of one kind of terms; building it costs milliseconds."""
+    return TypeAdapter(kind)
+
+
 def decode(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
     """Return a rulebook's terms from plain values.
 
@@ -91,7 +97,7 @@ def decode(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
     InvalidInput
         With every missing, unknown and unfit field.
     """
-    adapter = TypeAdapter(kind)
+    adapter = _adapter(kind)
     try:
         terms = adapter.validate_python(values)
     except ValidationError as error:
@@ -264,7 +270,7 @@ def what_if(terms: T, overrides: Mapping[str, Any]) -> T:
         With every unknown or unfit field.
     """
     kind = type(terms)
-    values = TypeAdapter(kind).dump_python(terms)
+    values = _adapter(kind).dump_python(terms)
     return decode(kind, merged(values, overrides), where="")
 
 

@@ -12,6 +12,7 @@ from models.errors import InvalidInput
 from serving.problems import encode
 from serving.process import ServerFailed, absolute, is_free, running, stoppable
 from serving.reading import NotJson
+from serving.settings import DEMO_SEED
 
 app = typer.Typer(no_args_is_help=True, help="Serve assessments over HTTP.")
 
@@ -54,7 +55,7 @@ def demo(
         typer.Option("--dir", help="Where to keep the store; a temporary place if left out."),
     ] = None,
     port: Port = 3000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the simulated market and book.")] = SEED,
+    seed: Annotated[int, typer.Option(min=0, help="Of the simulated market and book.")] = DEMO_SEED,
 ) -> None:
     """Show it all on a SIMULATED market and book; needs no data and no network."""
     # The simulator compiles and loads the whole feature pipeline; `serve` must not wait for it.

@@ -32,7 +32,6 @@ from serving.store import open_store
 
 CHAMPION = Path(models.__file__).resolve().parent / "champion"
 HOST = "127.0.0.1"
-SEED = 9
 DAYS = 75
 ACCOUNTS = 160
 SHOWN = 10

@@ -7,6 +7,8 @@ from pathlib import Path
 
 BUNDLE = "FOREWARN_BUNDLE"
 STORE = "FOREWARN_STORE"
+DEMO_SEED = 9
+"""A book with several accounts near the line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from services import serving
 
 from features.simulate import simulate
 from serving.book import lay
-from serving.demo import ACCOUNTS, CHAMPION, DAYS, SEED
+from serving.demo import ACCOUNTS, CHAMPION, DAYS
+from serving.settings import DEMO_SEED
 from serving.store import open_store
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -37,10 +38,12 @@ def test_every_path_named_is_there(name: str) -> None:
 
 def test_the_request_is_answered_as_printed(tmp_path: Path) -> None:
     """The README's request, to the demo's book and the shipped bundle, gets the README's answer."""
-    request, answer = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", README, re.S))
+    request, answer = (
+        json.loads(block) for block in re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+    )
     url = f"sqlite:///{tmp_path / 'book.sqlite3'}"
     store = open_store(url)
-    lay(simulate(seed=SEED, days=DAYS, accounts=ACCOUNTS), store)
+    lay(simulate(seed=DEMO_SEED, days=DAYS, accounts=ACCOUNTS), store)
     store.close()
     with serving(tmp_path / "log", "--bundle", CHAMPION, "--store", url) as client:
         told = client.post("/v1/score", json=request).json()
