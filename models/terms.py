@@ -97,7 +97,7 @@ def decode(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
     InvalidInput
         With every missing, unknown and unfit field.
     """
-    adapter = _adapter(kind)
+    adapter = _adapter(kind)  # type: ignore[arg-type]
     try:
         terms = adapter.validate_python(values)
     except ValidationError as error:
@@ -270,7 +270,7 @@ def what_if(terms: T, overrides: Mapping[str, Any]) -> T:
         With every unknown or unfit field.
     """
     kind = type(terms)
-    values = _adapter(kind).dump_python(terms)
+    values = _adapter(kind).dump_python(terms)  # type: ignore[arg-type]
     return decode(kind, merged(values, overrides), where="")
 
 
