@@ -166,22 +166,11 @@ def fit(
     for name, event in EVENTS.items():
         heads[name] = _fit_head(rows, split, event=event, end=limit, seed=seed, progress=progress)
     progress("fitting the baselines")
-    outcomes = {
-        label: labels.by_horizon(*_known(rows, "liquidated", limit), hours)
-        for hours, label in zip(HORIZONS, LABELS, strict=True)
-    }
-    touches = {
-        label: labels.by_horizon(*_known(rows, "touched", limit), hours)
-        for hours, label in zip(HORIZONS, LABELS, strict=True)
-    }
     return Bundle(
         heads=heads,
         features=NAMES,
         fingerprint=fingerprint(),
-        rungs={
-            "expected": baselines.fit(rows.features, outcomes),
-            "unattended": baselines.fit(rows.features, touches),
-        },
+        rungs={head: _rungs(rows, event, limit) for head, event in EVENTS.items()},
         provenance={
             "source": source,
             "from": datetime.fromtimestamp(int(rows.at.min()), tz=UTC).isoformat(),
@@ -195,6 +184,16 @@ def fit(
             "python": platform.python_version(),
         },
     )
+
+
+def _rungs(rows: Dataset, event: str, end: datetime) -> dict[str, Any]:
+    """Fit the baselines on what is known of an event by `end`."""
+    happened, known = _known(rows, event, end)
+    outcomes = {
+        label: labels.by_horizon(happened, known, hours)
+        for hours, label in zip(HORIZONS, LABELS, strict=True)
+    }
+    return baselines.fit(rows.features, outcomes)
 
 
 def _known(rows: Dataset, event: str, end: datetime) -> tuple[Floats, Floats]:
