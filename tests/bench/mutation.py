@@ -11,9 +11,9 @@ change places; `<` becomes `<=`, `>` becomes `>=` and back.
 
 The tests are collected once. Each mutant is a child of that process in which the code of the
 functions concerned is exchanged, judged by the tests of its module only, up to the first that
-fails. Properties draw the same examples every time. Mutants in `equivalent.toml` are not run:
-the reason stands beside each. The recorded answers are those of the committed selection unless
-FOREWARN_VECTORS names others.
+fails; one that takes far longer than the original counts as killed. Properties draw the same
+examples every time. Mutants in `equivalent.toml` are not run: the reason stands beside each.
+The recorded answers are those of the committed selection unless FOREWARN_VECTORS names others.
 """
 
 import argparse
@@ -38,7 +38,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MARGIN = ROOT / "models" / "margin"
 WORKERS = 2
-LIMIT_SECONDS = 120
 OPTIONS = ("-p", "no:terminal", "-p", "no:cacheprovider", "--assert=plain", "--capture=no")
 CLEAN = ("-o", "addopts=", "--import-mode=importlib", "--rootdir", str(ROOT))
 
@@ -218,10 +217,12 @@ class Judge:
         found = list(mutants(path))
         if not found:
             return
-        if os.waitpid(self.started(path.stem, None), 0)[1] != 0:
+        _, status, usage = os.wait4(self.started(path.stem, None, limit=0), 0)
+        if status != 0:
             sys.exit(f"the tests of {path.stem} are missing or fail without any mutation")
+        limit = 10 + 3 * usage.ru_utime
         tried = [mutant for mutant in found if mutant.key not in self.proven]
-        alive = self.survivors(tried)
+        alive = self.survivors(tried, limit)
         killed, proven = len(tried) - len(alive), len(found) - len(tried)
         print(f"{path.stem}: {killed}/{len(tried)} killed, {proven} equivalent", flush=True)
         for mutant in alive:
@@ -230,29 +231,29 @@ class Judge:
         self.killed, self.total = self.killed + killed, self.total + len(tried)
         self.equivalent += proven
 
-    def survivors(self, tried: Sequence[Mutant]) -> list[Mutant]:
+    def survivors(self, tried: Sequence[Mutant], limit: float) -> list[Mutant]:
         """Return the mutants that their tests do not tell from the original."""
         waiting, alive = list(reversed(tried)), []
         running: dict[int, Mutant] = {}
         while waiting or running:
             while waiting and len(running) < self.workers:
                 mutant = waiting.pop()
-                running[self.started(mutant.path.stem, mutant)] = mutant
+                running[self.started(mutant.path.stem, mutant, limit)] = mutant
             child, status = os.wait()
             mutant = running.pop(child)
             if status == 0:
                 alive.append(mutant)
         return sorted(alive, key=lambda mutant: mutant.line)
 
-    def started(self, module: str, mutant: Mutant | None) -> int:
-        """Run a module's tests in a child; return its process id."""
+    def started(self, module: str, mutant: Mutant | None, limit: float) -> int:
+        """Run a module's tests in a child of limited seconds of its own; return its id."""
         child = os.fork()
         if child:
             return child
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, 1)
         os.dup2(nothing, 2)
-        signal.alarm(LIMIT_SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, limit)
         try:
             if mutant is None or self.exchanged(mutant):
                 os._exit(failed(self.items[module]))
