@@ -65,7 +65,11 @@ AAVE_V3 = (
 )
 AAVE_V4 = ("unit/test_aave_v4.py", "conformance/test_aave_v4.py", "property/test_aave.py")
 TESTS = {
-    "aave_interest": ("conformance/test_aave_interest.py", *AAVE_V3),
+    "aave_interest": (
+        "unit/test_aave_interest.py",
+        "conformance/test_aave_interest.py",
+        *AAVE_V3,
+    ),
     "aave_v3": AAVE_V3,
     "aave_v3_account": AAVE_V3,
     "aave_v3_limits": AAVE_V3,
