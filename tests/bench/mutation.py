@@ -37,9 +37,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MARGIN = ROOT / "models" / "margin"
-WORKERS = 2
-OPTIONS = ("-p", "no:terminal", "-p", "no:cacheprovider", "--assert=plain", "--capture=no")
-CLEAN = ("-o", "addopts=", "--import-mode=importlib", "--rootdir", str(ROOT))
+PLUGINS = ("-p", "no:terminal", "-p", "no:cacheprovider", "--assert=plain", "--capture=no")
+OPTIONS = (*PLUGINS, "-o", "addopts=", "--import-mode=importlib", "--rootdir", str(ROOT))
 
 ROUNDINGS = {
     "mul_div_down": "mul_div_up",
@@ -55,60 +54,22 @@ COMPARISONS = {
     ast.GtE: (ast.Gt, ">"),
 }
 
-LENDING = "property/test_lending.py"
-PERPETUALS = "property/test_perpetuals.py"
-AAVE_V3 = (
-    "unit/test_aave_v3.py",
-    "unit/test_aave_v3_limits.py",
-    "conformance/test_aave_v3.py",
-    "property/test_aave.py",
-)
-AAVE_V4 = ("unit/test_aave_v4.py", "conformance/test_aave_v4.py", "property/test_aave.py")
-TESTS = {
-    "aave_interest": (
-        "unit/test_aave_interest.py",
-        "conformance/test_aave_interest.py",
-        *AAVE_V3,
-    ),
-    "aave_v3": AAVE_V3,
-    "aave_v3_account": AAVE_V3,
-    "aave_v3_limits": AAVE_V3,
-    "aave_v3_liquidation": AAVE_V3,
-    "aave_v3_positions": AAVE_V3,
-    "aave_v3_terms": AAVE_V3,
-    "aave_v4": AAVE_V4,
-    "aave_v4_account": AAVE_V4,
-    "aave_v4_liquidation": AAVE_V4,
-    "aave_v4_positions": AAVE_V4,
-    "checked": ("unit/test_fixed_point.py",),
-    "collateral": ("unit/test_collateral.py", "property/test_composed.py"),
-    "composed": ("unit/test_composed.py", "property/test_composed.py"),
-    "compound_v2": ("unit/test_compound_v2.py", "conformance/test_compound_v2.py", LENDING),
-    "compound_v3": ("unit/test_compound_v3.py", "conformance/test_compound_v3.py", LENDING),
-    "dydx_v4": ("unit/test_dydx_v4.py", "conformance/test_dydx_v4.py", PERPETUALS),
-    "euler_v2": ("unit/test_euler_v2.py", "conformance/test_euler_v2.py", LENDING),
-    "fixed_point": ("unit/test_fixed_point.py", "conformance/test_maker.py"),
-    "flat_margin": ("unit/test_flat_margin.py", "conformance/test_flat_margin.py"),
-    "fluid": ("unit/test_fluid.py", "conformance/test_fluid.py", LENDING),
-    "gmx_v2": ("unit/test_gmx_v2.py", "conformance/test_gmx_v2.py", PERPETUALS),
-    "hyperliquid": ("unit/test_hyperliquid.py", "conformance/test_hyperliquid.py", PERPETUALS),
-    "maker": ("unit/test_maker.py", "conformance/test_maker.py"),
-    "morpho_blue": ("unit/test_morpho_blue.py", "conformance/test_morpho_blue.py", LENDING),
-    "oracles": ("unit/test_oracles.py", "property/test_oracles.py"),
-    "perpetual": (
-        "unit/test_perpetual.py",
-        "unit/test_tiered_perp.py",
-        "unit/test_flat_margin.py",
-        "conformance/test_tiered_perp.py",
-        PERPETUALS,
-    ),
-    "portfolio": ("unit/test_portfolio.py", "property/test_portfolio.py"),
-    "reg_t": ("unit/test_reg_t.py", "property/test_reg_t.py"),
-    "tiered_perp": ("unit/test_tiered_perp.py", "conformance/test_tiered_perp.py", PERPETUALS),
-    "toxicity": ("unit/test_toxicity.py",),
-    "trigger": ("unit/test_trigger.py",),
-    "uniswap_v3": ("unit/test_uniswap_v3.py", "conformance/test_uniswap_v3.py"),
+KINDS = ("unit", "conformance", "property")
+AAVE_V3_PARTS = ("account", "limits", "liquidation", "positions", "terms")
+AAVE_V3 = ("aave_v3", *(f"aave_v3_{part}" for part in AAVE_V3_PARTS))
+AAVE_V4 = ("aave_v4", "aave_v4_account", "aave_v4_liquidation", "aave_v4_positions")
+LENDING = ("compound_v2", "compound_v3", "euler_v2", "fluid", "morpho_blue")
+ALSO = {
+    **dict.fromkeys(("aave_interest", *AAVE_V3), ("aave_v3", "aave_v3_limits", "aave")),
+    **dict.fromkeys(AAVE_V4, ("aave_v4", "aave")),
+    **dict.fromkeys(LENDING, ("lending",)),
+    **dict.fromkeys(("dydx_v4", "gmx_v2", "hyperliquid", "tiered_perp"), ("perpetuals",)),
+    "checked": ("fixed_point",),
+    "collateral": ("composed",),
+    "fixed_point": ("maker",),
+    "perpetual": ("tiered_perp", "flat_margin", "perpetuals"),
 }
+"""The tests of a module are those named after it, and after these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +86,13 @@ class Mutant:
     def key(self) -> tuple[str, str, str]:
         """What the table of equivalent mutants knows this one by."""
         return self.path.stem, self.source_line, self.what
+
+
+def tests_of(module: str) -> list[Path]:
+    """Return the test files of a module, in the order they are run in."""
+    names = dict.fromkeys((module, *ALSO.get(module, ())))
+    files = [ROOT / "tests" / kind / f"test_{name}.py" for kind in KINDS for name in names]
+    return [file for file in files if file.exists()]
 
 
 def package_of(path: Path) -> str:
@@ -209,8 +177,7 @@ class Judge:
         """Judge every module with the tests that were collected."""
         self.functions = functions_by_code()
         for path in self.paths:
-            files = [ROOT / "tests" / name for name in TESTS.get(path.stem, ())]
-            rank = {file: i for i, file in enumerate(files)}
+            rank = {file: i for i, file in enumerate(tests_of(path.stem))}
             chosen = [item for item in session.items if item.path in rank]
             self.items[path.stem] = sorted(chosen, key=lambda item: rank[item.path])
             self.judge(path)
@@ -221,6 +188,9 @@ class Judge:
         found = list(mutants(path))
         if not found:
             return
+        keys = {mutant.key for mutant in found}
+        if stale := {key for key in self.proven if key[0] == path.stem} - keys:
+            sys.exit(f"equivalent.toml names what is no mutant: {stale}")
         _, status, usage = os.wait4(self.started(path.stem, None, limit=0), 0)
         if status != 0:
             sys.exit(f"the tests of {path.stem} are missing or fail without any mutation")
@@ -245,8 +215,7 @@ class Judge:
                 running[self.started(mutant.path.stem, mutant, limit)] = mutant
             child, status = os.wait()
             mutant = running.pop(child)
-            if status == 0:
-                alive.append(mutant)
+            alive += [mutant] * (status == 0)
         return sorted(alive, key=lambda mutant: mutant.line)
 
     def started(self, module: str, mutant: Mutant | None, limit: float) -> int:
@@ -301,15 +270,15 @@ def failed_anew(mutant: Mutant) -> bool:
     module = sys.modules[name] = ModuleType(name)
     vars(module).update(vars(importlib.import_module("models.margin.fixed_point")))
     exec(mutant.code, vars(module))  # noqa: S102 - this is the mutant
-    files = [str(ROOT / "tests" / file) for file in TESTS[mutant.path.stem]]
-    return pytest.main([*OPTIONS, *CLEAN, "-x", *files]) != pytest.ExitCode.OK
+    files = map(str, tests_of(mutant.path.stem))
+    return pytest.main([*OPTIONS, "-x", *files]) != pytest.ExitCode.OK
 
 
 def main() -> None:
     """Judge the modules named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("modules", nargs="*", metavar="MODULE")
-    parser.add_argument("--workers", type=int, default=WORKERS)
+    parser.add_argument("--workers", type=int, default=2)
     asked = parser.parse_args()
     found = {path.stem: path for path in sorted(MARGIN.rglob("*.py"))}
     paths = [found[name] for name in asked.modules or found]
@@ -324,11 +293,9 @@ def main() -> None:
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     hypothesis.settings.load_profile("mutation")
-    files = sorted(
-        {str(ROOT / "tests" / file) for path in paths for file in TESTS.get(path.stem, ())}
-    )
+    files = sorted({str(file) for path in paths for file in tests_of(path.stem)})
     judge = Judge(paths, asked.workers)
-    status = pytest.main([*OPTIONS, *CLEAN, *files], plugins=[judge])
+    status = pytest.main([*OPTIONS, *files], plugins=[judge])
     print(f"all: {judge.killed}/{judge.total} killed, {judge.equivalent} equivalent")
     sys.exit(bool(status) or judge.killed < judge.total)
 
