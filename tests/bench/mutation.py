@@ -2,25 +2,23 @@
 
 Run `python tests/bench/mutation.py [MODULE ...]` from the root of the tree; without names
 every module of `models/margin` is taken. Prints killed/total per module, how many are proven
-equivalent, and what survives; the exit status is 1 if anything does. `--workers` is the number
-of mutants judged at a time.
+equivalent, and what survives; exits with 1 if anything does.
 
 Mutations: `mul_div_down` and `mul_div_up` change places, `mul_div_half_up` and
 `mul_div_toward_zero` become `mul_div_down`; `//` and `>>` round up; `math.floor` and `math.ceil`
 change places; `<` becomes `<=`, `>` becomes `>=` and back.
 
-The tests are collected once. Each mutant is a child of that process in which the code of the
-functions concerned is exchanged, judged by the tests of its module only, up to the first that
-fails; one that takes far longer than the original counts as killed. Properties draw the same
-examples every time. Mutants in `equivalent.toml` are not run: the reason stands beside each.
-The recorded answers are those of the committed selection unless FOREWARN_VECTORS names others.
+The tests are collected once. Each mutant is a child in which the code of its functions is
+exchanged, judged by the tests of its module up to the first that fails; taking far longer than
+the original is failing too. Properties draw the same examples every time. Mutants in
+`equivalent.toml` are not run: the reason stands beside each. The recorded answers are those of
+the committed selection unless FOREWARN_VECTORS names others.
 """
 
 import argparse
 import ast
 import gc
 import importlib
-import inspect
 import os
 import signal
 import sys
@@ -31,6 +29,7 @@ from dataclasses import dataclass
 from functools import _lru_cache_wrapper
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
+from typing import Any
 
 import hypothesis
 import pytest
@@ -55,12 +54,11 @@ COMPARISONS = {
 }
 
 KINDS = ("unit", "conformance", "property")
-AAVE_V3_PARTS = ("account", "limits", "liquidation", "positions", "terms")
-AAVE_V3 = ("aave_v3", *(f"aave_v3_{part}" for part in AAVE_V3_PARTS))
+AAVE_V3 = [f"aave_v3_{part}" for part in ("account", "limits", "liquidation", "positions", "terms")]
 AAVE_V4 = ("aave_v4", "aave_v4_account", "aave_v4_liquidation", "aave_v4_positions")
 LENDING = ("compound_v2", "compound_v3", "euler_v2", "fluid", "morpho_blue")
 ALSO = {
-    **dict.fromkeys(("aave_interest", *AAVE_V3), ("aave_v3", "aave_v3_limits", "aave")),
+    **dict.fromkeys(("aave_interest", "aave_v3", *AAVE_V3), ("aave_v3", "aave_v3_limits", "aave")),
     **dict.fromkeys(AAVE_V4, ("aave_v4", "aave")),
     **dict.fromkeys(LENDING, ("lending",)),
     **dict.fromkeys(("dydx_v4", "gmx_v2", "hyperliquid", "tiered_perp"), ("perpetuals",)),
@@ -104,8 +102,7 @@ def mutants(path: Path) -> Iterator[Mutant]:
     """Yield every mutant of one module."""
     source = path.read_text()
     lines, tree = source.splitlines(), ast.parse(source)
-    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.expr)]
-    for node in nodes:
+    for node in [node for node in ast.walk(tree) if isinstance(node, ast.expr)]:
         for what in changes(node, source):
             code = compile(ast.fix_missing_locations(tree), path, "exec")
             yield Mutant(path, node.lineno, lines[node.lineno - 1].strip(), what, code)
@@ -154,6 +151,12 @@ def functions_by_code() -> dict[tuple[str, CodeType], list[FunctionType]]:
     return found
 
 
+def roundings() -> dict[str, Any]:
+    """Return the functions that a change may name and a module need not have imported."""
+    found = vars(importlib.import_module("models.margin.fixed_point"))
+    return {name: found[name] for name in ROUNDINGS}
+
+
 def forget() -> None:
     """Clear what the rules remember of earlier calls."""
     for one in gc.get_objects():
@@ -188,8 +191,8 @@ class Judge:
         found = list(mutants(path))
         if not found:
             return
-        keys = {mutant.key for mutant in found}
-        if stale := {key for key in self.proven if key[0] == path.stem} - keys:
+        stale = {key for key in self.proven if key[0] == path.stem} - {one.key for one in found}
+        if stale:
             sys.exit(f"equivalent.toml names what is no mutant: {stale}")
         _, status, usage = os.wait4(self.started(path.stem, None, limit=0), 0)
         if status != 0:
@@ -199,9 +202,8 @@ class Judge:
         alive = self.survivors(tried, limit)
         killed, proven = len(tried) - len(alive), len(found) - len(tried)
         print(f"{path.stem}: {killed}/{len(tried)} killed, {proven} equivalent", flush=True)
-        for mutant in alive:
-            place = f"{path.relative_to(ROOT)}:{mutant.line}"
-            print(f"  {place}: {mutant.what}    [{mutant.source_line}]", flush=True)
+        for one in alive:
+            print(f"  {path.name}:{one.line}: {one.what}    [{one.source_line}]", flush=True)
         self.killed, self.total = self.killed + killed, self.total + len(tried)
         self.equivalent += proven
 
@@ -214,8 +216,10 @@ class Judge:
                 mutant = waiting.pop()
                 running[self.started(mutant.path.stem, mutant, limit)] = mutant
             child, status = os.wait()
-            mutant = running.pop(child)
-            alive += [mutant] * (status == 0)
+            mutant, code = running.pop(child), os.waitstatus_to_exitcode(status)
+            if code not in {0, 1, -signal.SIGPROF}:
+                sys.exit(f"{mutant.key} could not be judged: {code}")
+            alive += [mutant] * (code == 0)
         return sorted(alive, key=lambda mutant: mutant.line)
 
     def started(self, module: str, mutant: Mutant | None, limit: float) -> int:
@@ -235,21 +239,16 @@ class Judge:
             os._exit(2)
 
     def exchanged(self, mutant: Mutant) -> bool:
-        """Exchange the code of the functions changed; False for a change outside of any."""
+        """Exchange the code of the functions changed; return whether there is any."""
         original = compile(mutant.path.read_text(), mutant.path, "exec")
         pairs = zip(nested(original), nested(mutant.code), strict=True)
-        changed = [(old, new) for old, new in pairs if old != new]
-        if not changed[-1][0].co_flags & inspect.CO_OPTIMIZED:
-            return False
-        name = package_of(mutant.path)
-        rounding = vars(sys.modules["models.margin.fixed_point"])
-        for old, new in changed:
+        name, exchanged = package_of(mutant.path), False
+        for old, new in ((old, new) for old, new in pairs if old != new):
             for one in self.functions.get((name, old), ()):
-                one.__code__ = new
-                for other in ROUNDINGS:
-                    one.__globals__.setdefault(other, rounding[other])
+                one.__code__, exchanged = new, True
+                one.__globals__.update(roundings() | one.__globals__)
         forget()
-        return True
+        return exchanged
 
 
 def failed(items: Sequence[pytest.Item]) -> bool:
@@ -268,10 +267,9 @@ def failed_anew(mutant: Mutant) -> bool:
             del sys.modules[name]
     name = package_of(mutant.path)
     module = sys.modules[name] = ModuleType(name)
-    vars(module).update(vars(importlib.import_module("models.margin.fixed_point")))
+    vars(module).update(roundings(), __file__=str(mutant.path))
     exec(mutant.code, vars(module))  # noqa: S102 - this is the mutant
-    files = map(str, tests_of(mutant.path.stem))
-    return pytest.main([*OPTIONS, "-x", *files]) != pytest.ExitCode.OK
+    return bool(pytest.main([*OPTIONS, "-x", *map(str, tests_of(mutant.path.stem))]))
 
 
 def main() -> None:
@@ -282,18 +280,15 @@ def main() -> None:
     asked = parser.parse_args()
     found = {path.stem: path for path in sorted(MARGIN.rglob("*.py"))}
     paths = [found[name] for name in asked.modules or found]
+    files = sorted({str(file) for path in paths for file in tests_of(path.stem)})
     os.environ.setdefault("FOREWARN_VECTORS", str(ROOT / "tests" / "conformance" / "vectors"))
     sys.path.insert(0, str(ROOT))
+    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+    checks = list(hypothesis.HealthCheck)
     hypothesis.settings.register_profile(
-        "mutation",
-        database=None,
-        deadline=None,
-        derandomize=True,
-        phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
-        suppress_health_check=list(hypothesis.HealthCheck),
+        "mutation", deadline=None, derandomize=True, phases=phases, suppress_health_check=checks
     )
     hypothesis.settings.load_profile("mutation")
-    files = sorted({str(file) for path in paths for file in tests_of(path.stem)})
     judge = Judge(paths, asked.workers)
     status = pytest.main([*OPTIONS, *files], plugins=[judge])
     print(f"all: {judge.killed}/{judge.total} killed, {judge.equivalent} equivalent")
