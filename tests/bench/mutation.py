@@ -1,40 +1,43 @@
 """Flip every rounding direction and strictness in the rules, one at a time, and run the tests.
 
 Run `python tests/bench/mutation.py [MODULE ...]` from the root of the tree; without names
-every module of `models/margin` is taken. Prints killed/total per module and what survives.
-
-The recorded answers are those of the committed selection unless FOREWARN_VECTORS names others.
+every module of `models/margin` is taken. Prints killed/total per module, how many are proven
+equivalent, and what survives; exits with 1 if anything does.
 
 Mutations: `mul_div_down` and `mul_div_up` change places, `mul_div_half_up` and
-`mul_div_toward_zero` become `mul_div_down`; `//` rounds up; `math.floor` and `math.ceil`
-change places; `<` becomes `<=`, `>` becomes `>=` and back. Each mutant is written into a copy
-of the tree that one worker owns, and judged by the tests of its module only. Mutants listed
-under `EQUIVALENT` are not run: the proof stands beside each.
+`mul_div_toward_zero` become `mul_div_down`; `//` and `>>` round up; `math.floor` and `math.ceil`
+change places; `<` becomes `<=`, `>` becomes `>=` and back.
+
+The tests are collected once. Each mutant is a child in which the code of its functions is
+exchanged, judged by the tests of its module up to the first that fails; taking far longer than
+the original is failing too. Properties draw the same examples every time. Mutants in
+`equivalent.toml` are not run: the reason stands beside each. The recorded answers are those of
+the committed selection unless FOREWARN_VECTORS names others.
 """
 
 import argparse
 import ast
-import compileall
+import gc
+import importlib
 import os
-import py_compile
-import shutil
 import signal
 import sys
-import tempfile
+import tomllib
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import _lru_cache_wrapper
 from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
 
-import hypothesis.strategies  # noqa: F401 - loaded once, for all children
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MARGIN = Path("models/margin")
-WORKERS = 2
-LIMIT_SECONDS = 180
-OPTIONS = ("-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider")
-STARTED_COPIES = ("models", "features", "tests", "pyproject.toml")
+MARGIN = ROOT / "models" / "margin"
+PLUGINS = ("-p", "no:terminal", "-p", "no:cacheprovider", "--assert=plain", "--capture=no")
+OPTIONS = (*PLUGINS, "-o", "addopts=", "--import-mode=importlib", "--rootdir", str(ROOT))
 
 ROUNDINGS = {
     "mul_div_down": "mul_div_up",
@@ -43,384 +46,253 @@ ROUNDINGS = {
     "mul_div_toward_zero": "mul_div_down",
 }
 WHOLE = {"floor": "ceil", "ceil": "floor"}
-COMPARISONS = {ast.Lt: ("<", "<="), ast.LtE: ("<=", "<"), ast.Gt: (">", ">="), ast.GtE: (">=", ">")}
-
-LENDING = "property/test_lending.py"
-PERPETUALS = "property/test_perpetuals.py"
-AAVE_V3 = (
-    "unit/test_aave_v3.py",
-    "unit/test_aave_v3_limits.py",
-    "conformance/test_aave_v3.py",
-    "property/test_aave.py",
-)
-AAVE_V4 = ("unit/test_aave_v4.py", "conformance/test_aave_v4.py", "property/test_aave.py")
-TESTS = {
-    "aave_interest": ("conformance/test_aave_interest.py", *AAVE_V3),
-    "aave_v3": AAVE_V3,
-    "aave_v3_account": AAVE_V3,
-    "aave_v3_limits": AAVE_V3,
-    "aave_v3_liquidation": AAVE_V3,
-    "aave_v3_positions": AAVE_V3,
-    "aave_v3_terms": AAVE_V3,
-    "aave_v4": AAVE_V4,
-    "aave_v4_account": AAVE_V4,
-    "aave_v4_liquidation": AAVE_V4,
-    "aave_v4_positions": AAVE_V4,
-    "checked": ("unit/test_fixed_point.py",),
-    "collateral": ("unit/test_collateral.py", "property/test_composed.py"),
-    "composed": ("unit/test_composed.py", "property/test_composed.py"),
-    "compound_v2": ("unit/test_compound_v2.py", "conformance/test_compound_v2.py", LENDING),
-    "compound_v3": ("unit/test_compound_v3.py", "conformance/test_compound_v3.py", LENDING),
-    "dydx_v4": ("unit/test_dydx_v4.py", "conformance/test_dydx_v4.py", PERPETUALS),
-    "euler_v2": ("unit/test_euler_v2.py", "conformance/test_euler_v2.py", LENDING),
-    "fixed_point": ("unit/test_fixed_point.py", "conformance/test_maker.py"),
-    "flat_margin": ("unit/test_flat_margin.py", "conformance/test_flat_margin.py"),
-    "fluid": ("unit/test_fluid.py", "conformance/test_fluid.py", LENDING),
-    "gmx_v2": ("unit/test_gmx_v2.py", "conformance/test_gmx_v2.py", PERPETUALS),
-    "hyperliquid": ("unit/test_hyperliquid.py", "conformance/test_hyperliquid.py", PERPETUALS),
-    "maker": ("unit/test_maker.py", "conformance/test_maker.py"),
-    "morpho_blue": ("unit/test_morpho_blue.py", "conformance/test_morpho_blue.py", LENDING),
-    "oracles": ("unit/test_oracles.py", "property/test_oracles.py"),
-    "perpetual": (
-        "unit/test_perpetual.py",
-        "unit/test_tiered_perp.py",
-        "unit/test_flat_margin.py",
-        "conformance/test_tiered_perp.py",
-        PERPETUALS,
-    ),
-    "portfolio": ("unit/test_portfolio.py", "property/test_portfolio.py"),
-    "reg_t": ("unit/test_reg_t.py", "property/test_reg_t.py"),
-    "tiered_perp": ("unit/test_tiered_perp.py", "conformance/test_tiered_perp.py", PERPETUALS),
-    "toxicity": ("unit/test_toxicity.py",),
-    "trigger": ("unit/test_trigger.py",),
-    "uniswap_v3": ("unit/test_uniswap_v3.py", "conformance/test_uniswap_v3.py"),
+COMPARISONS = {
+    ast.Lt: (ast.LtE, "<="),
+    ast.LtE: (ast.Lt, "<"),
+    ast.Gt: (ast.GtE, ">="),
+    ast.GtE: (ast.Gt, ">"),
 }
 
-EQUIVALENT: dict[tuple[str, str, str], str] = {
-    (
-        "composed",
-        "if surplus is None or surplus <= 0 or scope.message_delay > within:",
-        "surplus < 0",
-    ): "a surplus of zero is zero after any haircut",
-    (
-        "euler_v2",
-        "if now >= ltv.target_timestamp or ltv.liquidation >= ltv.initial_liquidation:",
-        "now > ltv.target_timestamp",
-    ): "at the end of the ramp nothing of the drop is left",
-    (
-        "euler_v2",
-        "if now >= ltv.target_timestamp or ltv.liquidation >= ltv.initial_liquidation:",
-        "ltv.liquidation > ltv.initial_liquidation",
-    ): "between equal limits there is no drop",
-    (
-        "euler_v2",
-        "floor = WAD - mul_div_down(WAD, terms.max_liquidation_discount, BPS)",
-        "mul_div_down -> mul_div_up",
-    ): "WAD is a multiple of BPS: the division is exact",
-    (
-        "euler_v2",
-        "return initial_side(position, prices, terms) if counted <= prices.keys() else None",
-        "counted < prices.keys()",
-    ): "the debt's own price is always there, and a vault's asset is no collateral of its own",
-    (
-        "fixed_point",
-        "return product // c if (product >= 0) == (c > 0) else -(-product // c)",
-        "product > 0",
-    ): "a product of zero is zero on both branches",
-    (
-        "fixed_point",
-        "return product // c if (product >= 0) == (c > 0) else -(-product // c)",
-        "c >= 0",
-    ): "a divisor of zero raises on both branches",
-    (
-        "maker",
-        "if art > dart:",
-        "art >= dart",
-    ): "with nothing left over, dust above zero takes all, dust of zero leaves dart as it is",
-    (
-        "oracles",
-        "return snapshot_ratio * growth_bps * CAPO_SCALE // BPS // YEAR",
-        "snapshot_ratio * growth_bps * CAPO_SCALE // BPS rounded up",
-    ): "CAPO_SCALE is a multiple of BPS: the division is exact",
-    (
-        "oracles",
-        "if base.value > 0 and ratio > 0 and at.timestamp() >= cap.snapshot_at:",
-        "base.value >= 0",
-    ): "a base of zero gives a product of zero, as the other branch does",
-    (
-        "oracles",
-        "if base.value > 0 and ratio > 0 and at.timestamp() >= cap.snapshot_at:",
-        "ratio >= 0",
-    ): "a ratio of zero gives a product of zero, as the other branch does",
-    (
-        "oracles",
-        "value = mul_div_toward_zero(base.value, counted, 10**cap.ratio_decimals)",
-        "mul_div_toward_zero -> mul_div_down",
-    ): "base and ratio are positive here, and a cap is not negative",
-    (
-        "trigger",
-        "step = 1 if goal > near else -1",
-        "goal >= near",
-    ): "the goal's answer differs from that at the start, so they are not one point",
-    (
-        "trigger",
-        "while abs(goal - same) > reach and is_breached(same + step * reach) == start:",
-        "abs(goal - same) >= reach",
-    ): "at equality the point asked is the goal, whose answer differs: the loop ends as well",
-    (
-        "trigger",
-        "other = goal if abs(goal - same) <= reach else same + step * reach",
-        "abs(goal - same) < reach",
-    ): "at equality both are the goal",
-    (
-        "trigger",
-        "middle = (same + other) // 2",
-        "(same + other) // 2 rounded up",
-    ): "more than one apart, both middles lie strictly between: the boundary is one and the same",
-    (
-        "uniswap_v3",
-        "power, powers = one * 10_000 // 10_001, []",
-        "one * 10_000 // 10_001 rounded up",
-    ): "one unit in 2^2048: all twenty factors, to 128 bits, come out equal",
-    (
-        "uniswap_v3",
-        "if tick > 0:",
-        "tick >= 0",
-    ): "at tick 0 the ratio becomes 2^128 - 1, which the last step rounds up to the same 2^96",
-    (
-        "uniswap_v3",
-        "ratio = MAX_UINT256 // ratio",
-        "MAX_UINT256 // ratio rounded up",
-    ): "equal at every one of the 887,272 ticks above zero, as the last step rounds up anyway",
-    (
-        "perpetual",
-        "return leg.asset, leg.quantity > 0",
-        "leg.quantity >= 0",
-    ): "an empty leg adds nothing to either side",
-    (
-        "perpetual",
-        "if tier.floor > 0",
-        "tier.floor >= 0",
-    ): "a floor of zero adds a piece of no width, whose root the next piece has too",
-    (
-        "perpetual",
-        "return (left <= 0) != (right <= 0)",
-        "left < 0",
-    ): "left = 0 is a root of the left piece, found there (its slope is zero at rate 1 only)",
-    (
-        "perpetual",
-        "return (left <= 0) != (right <= 0)",
-        "right < 0",
-    ): "right = 0 is a root of the right piece, found there (its slope is zero at rate 1 only)",
-    (
-        "perpetual",
-        "return leverage if leverage and leverage > 0 else None",
-        "leverage >= 0",
-    ): "zero is excluded before",
+KINDS = ("unit", "conformance", "property")
+AAVE_V3 = [f"aave_v3_{part}" for part in ("account", "limits", "liquidation", "positions", "terms")]
+AAVE_V4 = ("aave_v4", "aave_v4_account", "aave_v4_liquidation", "aave_v4_positions")
+LENDING = ("compound_v2", "compound_v3", "euler_v2", "fluid", "morpho_blue")
+ALSO = {
+    **dict.fromkeys(("aave_interest", "aave_v3", *AAVE_V3), ("aave_v3", "aave_v3_limits", "aave")),
+    **dict.fromkeys(AAVE_V4, ("aave_v4", "aave")),
+    **dict.fromkeys(LENDING, ("lending",)),
+    **dict.fromkeys(("dydx_v4", "gmx_v2", "hyperliquid", "tiered_perp"), ("perpetuals",)),
+    "checked": ("fixed_point",),
+    "collateral": ("composed",),
+    "fixed_point": ("maker",),
+    "perpetual": ("tiered_perp", "flat_margin", "perpetuals"),
 }
-"""(module, line as it stands, mutation) to why no input can tell the mutant apart."""
+"""The tests of a module are those named after it, and after these."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change: the text between two offsets of a module becomes another."""
+    """One change of a module: where, what, and the compiled whole."""
 
     path: Path
     line: int
-    start: int
-    end: int
-    text: str
+    source_line: str
     what: str
+    code: CodeType
 
     @property
-    def module(self) -> str:
-        """Name of the module without its package."""
-        return self.path.stem
-
-    def applied(self, source: str) -> str:
-        """Return the module's source with the change made."""
-        return source[: self.start] + self.text + source[self.end :]
-
-    def source_line(self, source: str) -> str:
-        """Return the line that the change starts in."""
-        return source.splitlines()[self.line - 1].strip()
+    def key(self) -> tuple[str, str, str]:
+        """What the table of equivalent mutants knows this one by."""
+        return self.path.stem, self.source_line, self.what
 
 
-class Offsets:
-    """Where in a source text a syntax node starts and ends."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.starts = [0]
-        for line in source.splitlines(keepends=True):
-            self.starts.append(self.starts[-1] + len(line))
-        self.lines = source.splitlines(keepends=True)
-
-    def of(self, node: ast.expr) -> tuple[int, int]:
-        """Return the offsets of a node in characters; the parser counts bytes."""
-        return (
-            self.at(node.lineno, node.col_offset),
-            self.at(node.end_lineno or 0, node.end_col_offset or 0),
-        )
-
-    def at(self, line: int, column: int) -> int:
-        """Return the offset of a place."""
-        before = self.lines[line - 1].encode()[:column].decode()
-        return self.starts[line - 1] + len(before)
-
-    def text(self, node: ast.expr) -> str:
-        """Return the source of a node."""
-        start, end = self.of(node)
-        return self.source[start:end]
+def tests_of(module: str) -> list[Path]:
+    """Return the test files of a module, in the order they are run in."""
+    names = dict.fromkeys((module, *ALSO.get(module, ())))
+    files = [ROOT / "tests" / kind / f"test_{name}.py" for kind in KINDS for name in names]
+    return [file for file in files if file.exists()]
 
 
-@cache
-def source_of(path: Path) -> str:
-    """Return a module's source as it was when first asked for; the tree may be edited since."""
-    return (ROOT / path).read_text()
+def package_of(path: Path) -> str:
+    """Return the dotted name of a module."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
 def mutants(path: Path) -> Iterator[Mutant]:
     """Yield every mutant of one module."""
-    source = source_of(path)
-    where = Offsets(source)
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.expr):
-            for start, end, text, what in changes(node, where):
-                yield Mutant(path, node.lineno, start, end, text, what)
+    source = path.read_text()
+    lines, tree = source.splitlines(), ast.parse(source)
+    for node in [node for node in ast.walk(tree) if isinstance(node, ast.expr)]:
+        for what in changes(node, source):
+            code = compile(ast.fix_missing_locations(tree), path, "exec")
+            yield Mutant(path, node.lineno, lines[node.lineno - 1].strip(), what, code)
 
 
-def changes(node: ast.expr, where: Offsets) -> Iterator[tuple[int, int, str, str]]:
-    """Yield (start, end, text, description) of each change that one node allows."""
+def changes(node: ast.expr, source: str) -> Iterator[str]:
+    """Make each change that a node allows, say which it is, and take it back."""
     match node:
         case ast.Name(id=name, ctx=ast.Load()) if name in ROUNDINGS:
-            other = ROUNDINGS[name]
-            found = f"__import__('models.margin.fixed_point', fromlist=['{other}']).{other}"
-            yield *where.of(node), found, f"{name} -> {other}"
-        case ast.Attribute(value=ast.Name(id="math"), attr=attribute) if attribute in WHOLE:
-            other = WHOLE[attribute]
-            yield *where.of(node), f"math.{other}", f"{attribute} -> {other}"
-        case ast.BinOp(left=left, op=ast.FloorDiv(), right=right):
-            up = f"(-(-({where.text(left)}) // ({where.text(right)})))"
-            yield *where.of(node), up, f"{where.text(node)} rounded up"
-        case ast.Compare():
-            yield from stricter(node, where)
+            node.id = ROUNDINGS[name]
+            yield f"{name} -> {node.id}"
+            node.id = name
+        case ast.Attribute(value=ast.Name(id="math"), attr=name) if name in WHOLE:
+            node.attr = WHOLE[name]
+            yield f"{name} -> {node.attr}"
+            node.attr = name
+        case ast.BinOp(left=left, op=ast.FloorDiv() | ast.RShift(), right=right):
+            negative = ast.BinOp(ast.UnaryOp(ast.USub(), left), node.op, right)
+            node.left, node.op, node.right = ast.Constant(-1), ast.Mult(), negative
+            yield f"{ast.get_source_segment(source, node)} rounded up"
+            node.left, node.op, node.right = left, negative.op, right
+        case ast.Compare(left=first, ops=operators, comparators=others):
+            for i, (left, old) in enumerate(zip([first, *others], operators, strict=False)):
+                if type(old) in COMPARISONS:
+                    new, sign = COMPARISONS[type(old)]
+                    sides = (ast.get_source_segment(source, side) for side in (left, others[i]))
+                    operators[i] = new()
+                    yield f" {sign} ".join(str(side) for side in sides)
+                    operators[i] = old
 
 
-def stricter(node: ast.Compare, where: Offsets) -> Iterator[tuple[int, int, str, str]]:
-    """Yield the changes of strictness in one comparison."""
-    sides = [node.left, *node.comparators]
-    for left, operator, right in zip(sides, node.ops, sides[1:], strict=False):
-        if type(operator) in COMPARISONS:
-            old, new = COMPARISONS[type(operator)]
-            start, end = where.of(left)[1], where.of(right)[0]
-            text = where.source[start:end].replace(old, new, 1)
-            yield start, end, text, f"{where.text(left)} {new} {where.text(right)}"
+def nested(code: CodeType) -> Iterator[CodeType]:
+    """Yield a code object and all within it, outermost first."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from nested(constant)
 
 
-def tree() -> Path:
-    """Return a copy of what the tests need, with bytecode that is checked by content."""
-    copy = Path(tempfile.mkdtemp(prefix="mutation-"))
-    for name in STARTED_COPIES:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, copy / name)
-    # keyed by time and size, as is usual, a mutant could be taken for its original
-    compileall.compile_dir(
-        copy / "models", quiet=1, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH
-    )
-    return copy
+def functions_by_code() -> dict[tuple[str, CodeType], list[FunctionType]]:
+    """Return the functions of the rules that exist, wherever they are held."""
+    found = defaultdict(list)
+    for one in gc.get_objects():
+        if isinstance(one, FunctionType) and str(one.__module__).startswith("models.margin"):
+            found[one.__module__, one.__code__].append(one)
+    return found
 
 
-def started(copy: Path, module: str) -> int:
-    """Run the module's tests in a copy of the tree in a child; return its process id."""
-    child = os.fork()
-    if child:
-        return child
-    os.chdir(copy)
-    sys.path.insert(0, str(copy))
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
-    os.dup2(nothing, 2)
-    signal.alarm(LIMIT_SECONDS)
-    files = [f"tests/{name}" for name in TESTS[module] if (copy / "tests" / name).exists()]
-    try:
-        # file by file: what the first one kills need not collect the others
-        os._exit(next(filter(None, (pytest.main([*OPTIONS, file]) for file in files)), 0))
-    finally:
-        os._exit(1)
+def roundings() -> dict[str, Any]:
+    """Return the functions that a change may name and a module need not have imported."""
+    found = vars(importlib.import_module("models.margin.fixed_point"))
+    return {name: found[name] for name in ROUNDINGS}
 
 
-def is_sound(copy: Path, module: str) -> bool:
-    """Return whether the module's tests pass without any mutation."""
-    _, status = os.waitpid(started(copy, module), 0)
-    return status == 0
+def forget() -> None:
+    """Clear what the rules remember of earlier calls."""
+    for one in gc.get_objects():
+        if isinstance(one, _lru_cache_wrapper) and one.__module__.startswith("models."):
+            one.cache_clear()
 
 
-def survivors(tried: Sequence[Mutant], copies: Sequence[Path]) -> list[Mutant]:
-    """Return the mutants that their tests do not tell from the original."""
-    waiting, free = list(reversed(tried)), list(copies)
-    running: dict[int, tuple[Mutant, Path]] = {}
-    alive: list[Mutant] = []
-    while waiting or running:
-        while waiting and free:
-            mutant, copy = waiting.pop(), free.pop()
-            source = source_of(mutant.path)
-            (copy / mutant.path).write_text(mutant.applied(source))
-            running[started(copy, mutant.module)] = mutant, copy
-        child, status = os.wait()
-        mutant, copy = running.pop(child)
-        (copy / mutant.path).write_text(source_of(mutant.path))
-        free.append(copy)
-        if status == 0:
-            alive.append(mutant)
-    return sorted(alive, key=lambda mutant: mutant.start)
+class Judge:
+    """A pytest plugin that runs the collected tests once per mutant instead of once."""
+
+    def __init__(self, paths: Sequence[Path], workers: int) -> None:
+        self.paths = paths
+        self.workers = workers
+        table = tomllib.loads((Path(__file__).parent / "equivalent.toml").read_text())
+        self.proven = {(one["module"], one["line"], one["change"]) for one in table["mutant"]}
+        self.killed = self.total = self.equivalent = 0
+        self.functions: dict[tuple[str, CodeType], list[FunctionType]] = {}
+        self.items: dict[str, list[pytest.Item]] = {}
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Judge every module with the tests that were collected."""
+        self.functions = functions_by_code()
+        for path in self.paths:
+            rank = {file: i for i, file in enumerate(tests_of(path.stem))}
+            chosen = [item for item in session.items if item.path in rank]
+            self.items[path.stem] = sorted(chosen, key=lambda item: rank[item.path])
+            self.judge(path)
+        return True
+
+    def judge(self, path: Path) -> None:
+        """Print one module's line with its survivors."""
+        found = list(mutants(path))
+        if not found:
+            return
+        stale = {key for key in self.proven if key[0] == path.stem} - {one.key for one in found}
+        if stale:
+            sys.exit(f"equivalent.toml names what is no mutant: {stale}")
+        _, status, usage = os.wait4(self.started(path.stem, None, limit=0), 0)
+        if status != 0:
+            sys.exit(f"the tests of {path.stem} are missing or fail without any mutation")
+        limit = 10 + 3 * usage.ru_utime
+        tried = [mutant for mutant in found if mutant.key not in self.proven]
+        alive = self.survivors(tried, limit)
+        killed, proven = len(tried) - len(alive), len(found) - len(tried)
+        print(f"{path.stem}: {killed}/{len(tried)} killed, {proven} equivalent", flush=True)
+        for one in alive:
+            print(f"  {path.name}:{one.line}: {one.what}    [{one.source_line}]", flush=True)
+        self.killed, self.total = self.killed + killed, self.total + len(tried)
+        self.equivalent += proven
+
+    def survivors(self, tried: Sequence[Mutant], limit: float) -> list[Mutant]:
+        """Return the mutants that their tests do not tell from the original."""
+        waiting, alive = list(reversed(tried)), []
+        running: dict[int, Mutant] = {}
+        while waiting or running:
+            while waiting and len(running) < self.workers:
+                mutant = waiting.pop()
+                running[self.started(mutant.path.stem, mutant, limit)] = mutant
+            child, status = os.wait()
+            mutant, code = running.pop(child), os.waitstatus_to_exitcode(status)
+            if code not in {0, 1, -signal.SIGPROF}:
+                sys.exit(f"{mutant.key} could not be judged: {code}")
+            alive += [mutant] * (code == 0)
+        return sorted(alive, key=lambda mutant: mutant.line)
+
+    def started(self, module: str, mutant: Mutant | None, limit: float) -> int:
+        """Run a module's tests in a child of limited seconds of its own; return its id."""
+        child = os.fork()
+        if child:
+            return child
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, 1)
+        os.dup2(nothing, 2)
+        signal.setitimer(signal.ITIMER_PROF, limit)
+        try:
+            if mutant is None or self.exchanged(mutant):
+                os._exit(failed(self.items[module]))
+            os._exit(failed_anew(mutant))
+        finally:
+            os._exit(2)
+
+    def exchanged(self, mutant: Mutant) -> bool:
+        """Exchange the code of the functions changed; return whether there is any."""
+        original = compile(mutant.path.read_text(), mutant.path, "exec")
+        pairs = zip(nested(original), nested(mutant.code), strict=True)
+        name, exchanged = package_of(mutant.path), False
+        for old, new in ((old, new) for old, new in pairs if old != new):
+            for one in self.functions.get((name, old), ()):
+                one.__code__, exchanged = new, True
+                one.__globals__.update(roundings() | one.__globals__)
+        forget()
+        return exchanged
 
 
-def is_equivalent(mutant: Mutant) -> bool:
-    """Return whether the table proves that nothing can tell the mutant apart."""
-    source = source_of(mutant.path)
-    return (mutant.module, mutant.source_line(source), mutant.what) in EQUIVALENT
+def failed(items: Sequence[pytest.Item]) -> bool:
+    """Run tests up to the first failure; return whether one fails or there are none."""
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if item.session.testsfailed:
+            return True
+    return not items
 
 
-def judged(path: Path, copies: Sequence[Path]) -> tuple[int, int]:
-    """Print one module's line with its survivors; return killed and total."""
-    found = list(mutants(path))
-    proven = [mutant for mutant in found if is_equivalent(mutant)]
-    tried = [mutant for mutant in found if mutant not in proven]
-    if not is_sound(copies[0], path.stem):
-        sys.exit(f"the tests of {path.stem} fail without any mutation")
-    sys.dont_write_bytecode = True
-    alive = survivors(tried, copies)
-    sys.dont_write_bytecode = False
-    killed = len(tried) - len(alive)
-    print(f"{path.stem}: {killed}/{len(tried)} killed, {len(proven)} equivalent", flush=True)
-    for mutant in alive:
-        line = mutant.source_line(source_of(path))
-        print(f"  {path}:{mutant.line}: {mutant.what}    [{line}]", flush=True)
-    return killed, len(tried)
+def failed_anew(mutant: Mutant) -> bool:
+    """Run the module's tests with everything imported again, on top of the changed module."""
+    for name in list(sys.modules):
+        if name.split(".")[0] in {"models", "features", "tests"}:
+            del sys.modules[name]
+    name = package_of(mutant.path)
+    module = sys.modules[name] = ModuleType(name)
+    vars(module).update(roundings(), __file__=str(mutant.path))
+    exec(mutant.code, vars(module))  # noqa: S102 - this is the mutant
+    return bool(pytest.main([*OPTIONS, "-x", *map(str, tests_of(mutant.path.stem))]))
 
 
 def main() -> None:
     """Judge the modules named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("modules", nargs="*", metavar="MODULE")
-    parser.add_argument("--workers", type=int, default=WORKERS)
+    parser.add_argument("--workers", type=int, default=2)
     asked = parser.parse_args()
-    found = {path.stem: path.relative_to(ROOT) for path in (ROOT / MARGIN).rglob("*.py")}
-    paths = [found[name] for name in asked.modules or TESTS]
-    for path in paths:
-        source_of(path)
+    found = {path.stem: path for path in sorted(MARGIN.rglob("*.py"))}
+    paths = [found[name] for name in asked.modules or found]
+    files = sorted({str(file) for path in paths for file in tests_of(path.stem)})
     os.environ.setdefault("FOREWARN_VECTORS", str(ROOT / "tests" / "conformance" / "vectors"))
-    copies = [tree() for _ in range(asked.workers)]
-    try:
-        counts = [judged(path, copies) for path in paths]
-    finally:
-        for copy in copies:
-            shutil.rmtree(copy)
-    print(f"all: {sum(k for k, _ in counts)}/{sum(n for _, n in counts)} killed")
+    sys.path.insert(0, str(ROOT))
+    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+    checks = list(hypothesis.HealthCheck)
+    hypothesis.settings.register_profile(
+        "mutation", deadline=None, derandomize=True, phases=phases, suppress_health_check=checks
+    )
+    hypothesis.settings.load_profile("mutation")
+    judge = Judge(paths, asked.workers)
+    status = pytest.main([*OPTIONS, *files], plugins=[judge])
+    print(f"all: {judge.killed}/{judge.total} killed, {judge.equivalent} equivalent")
+    sys.exit(bool(status) or judge.killed < judge.total)
 
 
 if __name__ == "__main__":

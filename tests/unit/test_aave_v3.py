@@ -15,13 +15,24 @@ from models.margin.result import Liquidation, Margin, Refusal, Verdict
 from models.margin.rulebook import Liquidate, Rulebook, load
 from models.margin.trigger import price_trigger, time_trigger
 from models.margin.venues import aave_v3
-from models.margin.venues.aave_v3_account import Position, account_data, overflows, position
+from models.margin.venues.aave_v3_account import (
+    Position,
+    account_data,
+    health_factor,
+    overflows,
+    position,
+)
+from models.margin.venues.aave_v3_account import is_too_wide as is_position_too_wide
 from models.margin.venues.aave_v3_liquidation import (
     Outcome,
+    Seizure,
     is_too_wide,
+    leaves_dust,
     liquidation_call,
     most_repayable,
+    seize,
 )
+from models.margin.venues.aave_v3_positions import index_now
 from models.margin.venues.aave_v3_terms import (
     POLICIES,
     V3_3,
@@ -627,3 +638,63 @@ def test_terms_file_holds_terms() -> None:
     assert terms.reserves["FBTC"].threshold == 0
     assert terms.categories[3].collateral_bitmap == 1 << terms.reserves["FBTC"].id
     assert terms.categories[5].borrowable_bitmap == 1 << terms.reserves["WETH"].id
+
+
+def test_collateral_times_threshold_is_half_up() -> None:
+    """Until 3.4 half a unit of weighted collateral counts as one."""
+    taken, _ = small_pair(V3_3)
+    data = account_data((taken,), V3_3)._replace(collateral=5_000, threshold=1)
+    assert aave_v3.maintenance_credit(data, V3_3) == 10_000
+    assert aave_v3.maintenance_credit(data._replace(collateral=4_999), V3_3) == 0
+
+
+def test_health_of_a_sum_is_half_up_before_it_is_truncated() -> None:
+    """9,999.9999999999 hundredths of a percent of a wad are 10,000: one unit of health."""
+    assert health_factor(0, 1, 10**14 + 1, policy=V3_5) == 1
+
+
+def test_width_of_a_position() -> None:
+    """A balance that is truncated to nothing may have the widest price, a whole unit not."""
+    taken, _ = small_pair(V3_7, collateral=1, price=MAX_UINT256)
+    assert not is_position_too_wide(taken._replace(liquidity_index=RAY - 1))
+    assert is_position_too_wide(taken._replace(liquidity_index=RAY))
+
+
+@pytest.mark.parametrize(("held", "expected"), [(2 * 10**12 - 1, 2_000), (2 * 10**12, 1_000)])
+def test_value_of_a_small_position_is_truncated(held: int, expected: int) -> None:
+    """A tenth of a unit below 2,000 is below 2,000."""
+    taken, due = small_pair(V3_7, collateral=held, liquidity_index=RAY, price=1, unit=10)
+    due = due._replace(debt=2_000, borrow_index=RAY)
+    data = account_data((taken, due), V3_7)._replace(health_factor=WAD - 1, debt=2_000 * 10**8)
+    assert most_repayable(data, taken, due, V3_7) == expected
+
+
+def test_half_of_the_debt_is_truncated_to_units() -> None:
+    """2,000 of value buy 666 units at 3."""
+    taken, due = small_pair(V3_7, collateral=10**6)
+    due = due._replace(debt=1_000, borrow_index=RAY, price=3 * 10**8)
+    data = account_data((taken, due), V3_7)._replace(health_factor=WAD - 1, debt=4_000 * 10**8)
+    assert most_repayable(data, taken, due, V3_7) == 666
+
+
+def test_balance_exactly_seized_asks_for_all_that_was_offered() -> None:
+    """Five at 1 buy one unit at 3, truncated: only beyond the balance is less needed."""
+    taken, due = small_pair(V3_7, price=3 * 10**8)
+    assert seize(taken, due, repaid=5, balance=1, policy=V3_7).debt_needed == 5
+    assert seize(taken, due, repaid=6, balance=1, policy=V3_7).debt_needed == 3
+
+
+@pytest.mark.parametrize(("left", "is_dust"), [(10**12 - 1, True), (10**12, False)])
+def test_leftover_of_a_thousand_is_no_dust(left: int, *, is_dust: bool) -> None:
+    """The value left is truncated; 1,000 itself may be left."""
+    taken, due = small_pair(V3_7, price=1, unit=10)
+    due = due._replace(debt=1_000, borrow_index=RAY)
+    none = Seizure(0, 0, 0, 0)
+    assert leaves_dust(none, taken, due, balance=left, policy=V3_7) == is_dust
+
+
+def test_index_is_carried_half_up() -> None:
+    """Half a year at 100 % makes one and a half of one: two."""
+    state = {"X.liquidity_index": 1, "X.liquidity_rate": RAY, "X.updated_at": NOW - 15_768_000}
+    at = Market(at=AT, prices={}, state=state)
+    assert index_now(at, "X", "liquidity", V3_7) == 2

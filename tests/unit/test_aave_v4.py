@@ -12,8 +12,9 @@ from models.margin.result import Liquidation, Margin, Refusal, Verdict
 from models.margin.rulebook import Liquidate, Rulebook, load
 from models.margin.trigger import price_trigger
 from models.margin.venues import aave_v4
-from models.margin.venues.aave_v4_account import Hub, risk_premium
+from models.margin.venues.aave_v4_account import Hub, account_data, risk_premium
 from models.margin.venues.aave_v4_liquidation import (
+    Amounts,
     Collateral,
     Curve,
     Debt,
@@ -23,8 +24,9 @@ from models.margin.venues.aave_v4_liquidation import (
     leaves_collateral_dust,
     liquidation_amounts,
     liquidation_bonus,
+    payment,
 )
-from models.margin.venues.aave_v4_positions import Config, Reserve, Terms
+from models.margin.venues.aave_v4_positions import Config, Reserve, Terms, prepare
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 CURVE = Curve(
@@ -211,6 +213,7 @@ def test_deficit() -> None:
     assert isinstance(done, Liquidation)
     assert done.repaid == {"USDC": 19_047_619_048}
     assert done.seized == {"WETH": 10 * WAD}
+    assert done.bonus == {"WETH": 476_190_476_190_476_191}
     assert done.bad_debt == {"USDC": 5_952_380_952}
     assert done.after is not None
     assert done.after.reason == "no_debt"
@@ -293,3 +296,57 @@ def test_unreachable_target() -> None:
     found = liquidation_amounts(collateral, debt, CURVE, total_ray=RAY, health_factor=1, offered=1)
     assert isinstance(found, Refusal)
     assert found.reason == "target_unreachable"
+
+
+def test_deficit_is_rounded_up() -> None:
+    """A sliver of interest on what is written off is a unit lost."""
+    done = liquidate(account(25_000 * 10**6), market(USDC__drawn_index=RAY + 1))
+    assert isinstance(done, Liquidation)
+    assert done.repaid == {"USDC": 19_047_619_049}
+    assert done.bad_debt == {"USDC": 5_952_380_953}
+
+
+def test_widest_account() -> None:
+    """120 bits are stored and 256 computed with, and no more."""
+    prepared = prepare(account(1), market(), TERMS)
+    assert not isinstance(prepared, Refusal)
+    held = prepared["WETH"].position
+    data = account_data([held])._replace(health_factor=WAD)
+    for supplied, is_over in ((2**120 - 1, False), (2**120, True)):
+        assert aave_v4.overflows([held._replace(supplied=supplied)], data) == is_over
+    for debt_ray, is_over in ((MAX_UINT256, False), (MAX_UINT256 + 1, True)):
+        assert aave_v4.overflows([held], data._replace(debt_ray=debt_ray)) == is_over
+
+
+@pytest.mark.parametrize(("drawn", "is_borrowed"), [(9, True), (10, False)])
+def test_flag_falls_with_the_last_share(drawn: int, *, is_borrowed: bool) -> None:
+    """A reserve with nothing drawn is not borrowed any more."""
+    prepared = prepare(account(10), market(), TERMS)
+    assert not isinstance(prepared, Refusal)
+    moved = Amounts(shares=1, shares_to_liquidator=1, drawn=drawn, premium_ray=0)
+    left = aave_v4.settle(prepared, moved, collateral="WETH", debt="USDC")
+    assert (left["USDC"].borrowed, left["USDC"].drawn) == (is_borrowed, 10 - drawn)
+
+
+def test_both_parts_of_a_payment_are_rounded_up() -> None:
+    """One share a sliver above one and a premium a sliver above one cost four units."""
+    debt = Debt(drawn=9, premium_ray=9 * RAY, drawn_index=RAY + 1, price=1, decimals=0)
+    assert payment(debt, drawn=1, premium_ray=RAY + 1) == 4
+    assert payment(debt, drawn=0, premium_ray=RAY) == 1
+
+
+def test_collateral_exactly_seized_asks_for_all_that_was_offered() -> None:
+    """Two units at 1.05 buy both units held, though a little less would buy them too."""
+    collateral = Collateral(
+        shares=2, hub=Hub(0, 0), price=10**8, decimals=0, factor=8_000, max_bonus=10_500, fee=0
+    )
+    debt = Debt(drawn=200, premium_ray=0, drawn_index=RAY // 100, price=10**8, decimals=0)
+    found = liquidation_amounts(
+        collateral,
+        debt,
+        CURVE,
+        total_ray=1_000 * 10**26 * RAY,
+        health_factor=5 * 10**17,
+        offered=2,
+    )
+    assert found == Amounts(shares=2, shares_to_liquidator=2, drawn=200, premium_ray=0)

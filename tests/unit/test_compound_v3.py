@@ -319,3 +319,22 @@ def test_what_counts_of_a_collateral_is_rounded_down() -> None:
         ),
     )
     assert compound_v3.margin(owing, at, terms).verdict is Verdict.LIQUIDATABLE
+
+
+def test_collateral_that_a_payment_buys_is_floored() -> None:
+    """Half a unit is none."""
+    whole = replace(TERMS.collaterals[0], decimals=0)
+    terms = replace(TERMS, base_decimals=0, collaterals=(whole,), store_front_price_factor=0)
+    prices = {"USDC": 1, "WETH": 2}
+    bought = [
+        compound_v3.quote_collateral(paid, asset="WETH", prices=prices, terms=terms)
+        for paid in (1, 2, 3)
+    ]
+    assert bought == [0, 1, 1]
+
+
+def test_no_reserves_reach_a_target_of_none() -> None:
+    """Reserves of zero are not negative: at a target of zero nothing is sold."""
+    refused = compound_v3.sale_refusal(0, replace(TERMS, target_reserves=0))
+    assert refused is not None
+    assert refused.reason == "NotForSale"

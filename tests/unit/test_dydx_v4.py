@@ -281,3 +281,36 @@ def test_signed_balance_as_a_leg() -> None:
     assert dydx_v4.quote_leg(0, TERMS).kind is LegKind.COLLATERAL
     owed = dydx_v4.quote_leg(-5, TERMS)
     assert (owed.kind, owed.quantity) == (LegKind.DEBT, 5)
+
+
+def test_ties_of_risk() -> None:
+    """Without a requirement the larger net collateral is less risky; equals are equal."""
+    five, six = Risk(nc=5), Risk(nc=6)
+    assert dydx_v4.compare_risk(five, five) == 0
+    assert (dydx_v4.compare_risk(five, six), dydx_v4.compare_risk(six, five)) == (1, -1)
+
+
+def test_net_collateral_at_the_requirement_covers_it() -> None:
+    """The maintenance requirement itself is enough, one quantum less is not."""
+    assert dydx_v4.is_maintenance_collateralized(Risk(nc=7, mmr=7))
+    assert not dydx_v4.is_maintenance_collateralized(Risk(nc=6, mmr=7))
+
+
+@pytest.mark.parametrize(("nc", "price"), [(10, -3), (-10, 4)])
+def test_share_of_the_account_in_a_bankruptcy_price_is_floored(nc: int, price: int) -> None:
+    """A third of ten is three, of minus ten minus four."""
+    found = dydx_v4.bankruptcy_price(Risk(nc=nc, mmr=3), before=Risk(mmr=1), after=Risk())
+    assert found == price
+
+
+def test_unchanged_ratio_is_not_toxic() -> None:
+    """Half a position closed at the oracle price leaves an account of nothing at zero."""
+    terms = replace(TERMS, max_liquidation_fee_ppm=0, spread_to_maintenance_ppm=0)
+    held = account(-5_000_000_000, {"BTC": 10_000_000})
+    found = dydx_v4.liquidate(held, market(), terms, Liquidate(repay=5_000_000))
+    assert isinstance(found, Liquidation)
+    assert found.repaid == {"USDC": 2_500_000_000}
+    assert found.after is not None
+    assert found.after.ratio is not None
+    assert found.after.ratio.value == 0
+    assert not found.is_toxic

@@ -235,3 +235,22 @@ def test_ends_of_the_oracles_range() -> None:
     assert fluid.limit_ratio(least, 1) == fluid.MIN_RATIO
     assert fluid.margin(held, market(least), lowest).verdict is Verdict.LIQUIDATABLE
     assert fluid.margin(held, market(least - 1), lowest).verdict is Verdict.NOT_EXECUTABLE
+
+
+def test_ratio_of_a_position_is_truncated() -> None:
+    """Debt padded to one unit less than 2^97 of collateral is half a unit below par."""
+    debt = 158_456_324_870_072_350_317_015_550_353
+    assert fluid.padded_debt(debt) == 2**97 - 1
+    assert fluid.stored_tick(2**97, debt) == 0
+
+
+@pytest.mark.parametrize(
+    ("rate", "is_judged"),
+    [(10**9 - 1, False), (10**9, True), (10**54, True), (10**54 + 1, False)],
+)
+def test_ends_of_the_range_that_borrowing_is_priced_in(rate: int, *, is_judged: bool) -> None:
+    """The lowest and the highest rate that the venue takes are taken."""
+    at = market()
+    quoted = replace(at, prices={"WETH": replace(at.prices["WETH"], bid=rate)})
+    judged = fluid.margin(account(2**96, 1, tick=-200), quoted, TERMS)
+    assert (judged.initial is not None) == is_judged

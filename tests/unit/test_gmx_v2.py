@@ -252,6 +252,8 @@ def test_bankruptcy_price() -> None:
     assert gmx_v2.bankruptcy_price(account(-5 * 10**17), market(), TERMS) == 2198 * 10**12
     rich = account(collateral=2_000_000_000)
     assert gmx_v2.bankruptcy_price(rich, market(), TERMS) is None
+    at_zero = account(collateral=1_001_000_000)
+    assert gmx_v2.bankruptcy_price(at_zero, market(), TERMS) is None
     assert gmx_v2.bankruptcy_price(account(0), market(), TERMS) == Refusal("no_position")
     assert gmx_v2.bankruptcy_price(account(), market(0), TERMS) == Refusal("price_not_positive")
 

@@ -185,3 +185,26 @@ def test_exactly_two_thirds_still_goes_to_the_book() -> None:
     found = hyperliquid.liquidate(held, market(X=100, bid=100, ask=100), TERMS, Liquidate())
     assert isinstance(found, Liquidation)
     assert found.seized == {}
+
+
+@pytest.mark.parametrize(("ask", "is_toxic"), [(104, False), (105, True)])
+def test_fill_that_keeps_the_ratio_is_not_toxic(ask: int, *, is_toxic: bool) -> None:
+    """A fifth closed at a loss of a fifth of the equity leaves requirement / equity at 1.25."""
+    marks = market(X=100, bid=100, ask=ask)
+    found = hyperliquid.liquidate(account(7_600, ("X", -1_900, 100)), marks, TERMS, Liquidate())
+    assert isinstance(found, Liquidation)
+    assert found.repaid == {"X": -380}
+    assert found.is_toxic is is_toxic
+
+
+def test_netted_position_is_none() -> None:
+    """A long and a short that cancel leave a result but nothing to close."""
+    held = account(140, ("X", 10, 100), ("X", -10, 90), ("Y", 10, 100))
+    marks = replace(
+        market(X=100), prices={**market(X=100).prices, **market(Y=100, bid=99, ask=101).prices}
+    )
+    found = hyperliquid.liquidate(held, marks, TERMS, Liquidate(collateral_asset="X"))
+    assert found == Refusal("no_position", "no position in X")
+    only = hyperliquid.liquidate(held, marks, TERMS, Liquidate())
+    assert isinstance(only, Liquidation)
+    assert only.repaid == {"Y": 10}

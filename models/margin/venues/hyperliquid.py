@@ -201,7 +201,7 @@ def market_order(
     account: Account, market: Market, terms: Terms, coin: str | None
 ) -> Liquidation | Refusal:
     """Close a position, or a fifth of a large one, against the book's best price."""
-    positions = {one.asset: one for one in positions_of(account, by_asset)}
+    positions = {one.asset: one for one in positions_of(account, by_asset) if one.quantity}
     if coin is None and len(positions) != 1:
         return Refusal("position_not_chosen", "the order among several is not established")
     one = positions.get(coin or next(iter(positions)))
