@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from models.domain import Account, Exact, LegKind, Market, Price
 from models.errors import Fault, InvalidInput
-from models.margin.result import Liquidation, Margin, Refusal, Side, Trigger, Verdict
+from models.margin.result import Liquidation, Margin, Refusal, Room, Side, Trigger, Verdict
 from models.margin.rulebook import Liquidate
 from models.margin.trigger import bankruptcy_price, price_triggers, shock_trigger, time_trigger
 from serving import rules, wire
@@ -18,6 +18,7 @@ from serving.cases import Case
 from serving.desk import Desk, Item, in_order
 from serving.margin_answers import (
     ExactPrice,
+    HeadroomAnswer,
     LiquidationAnswer,
     LiquidationBatch,
     MarginAnswer,
@@ -174,6 +175,7 @@ def margin_of(item: Item, *, request_id: str) -> MarginAnswer:
         as_of=case.market.at,
         standing=_standing(now),
         next_verdict=rules.next_text(soon, soon_at),
+        headroom=rules.evaluated(case, _headroom),
         prices=tuple(
             _price(name, price, at=case.market.at) for name, price in rules.used(case, now).items()
         ),
@@ -184,6 +186,30 @@ def margin_of(item: Item, *, request_id: str) -> MarginAnswer:
         simulated=item.around.simulated,
         request_id=request_id,
     )
+
+
+def _headroom(case: Case) -> tuple[HeadroomAnswer, ...] | None:
+    """Return what the venue still takes and lends, where its caps are established."""
+    ask = case.rulebook.headroom
+    if ask is None:
+        return None
+    return tuple(_room(one) for one in ask(case.account, case.market, case.terms))
+
+
+def _room(one: Room) -> HeadroomAnswer:
+    """Return the room of one asset in exact text."""
+    return HeadroomAnswer(
+        asset=one.asset,
+        supply=None if one.supply is None else exact_text(one.supply, 0),
+        borrow=None if one.borrow is None else exact_text(one.borrow, 0),
+        limits=_amounts(one.limits),
+        unknown=_refusal(one.refusal),
+    )
+
+
+def _refusal(found: Refusal | None) -> RefusalAnswer | None:
+    """Return a refusal's code and sentence; None where there is none."""
+    return None if found is None else RefusalAnswer(reason=found.reason, detail=found.detail)
 
 
 def _now_and_soon(case: Case) -> tuple[Margin, tuple[Margin | None, datetime | None]]:
@@ -380,9 +406,7 @@ def liquidation_of(item: Item, *, request: LiquidateBody, request_id: str) -> Li
         reason=now.reason,
         outcome="refused" if isinstance(outcome, Refusal) else "liquidated",
         liquidation=None if isinstance(outcome, Refusal) else _seizure(outcome),
-        refusal=RefusalAnswer(reason=outcome.reason, detail=outcome.detail)
-        if isinstance(outcome, Refusal)
-        else None,
+        refusal=_refusal(outcome if isinstance(outcome, Refusal) else None),
         degraded=bool(doubts),
         degraded_reasons=doubts,
         rulebook=_rulebook(case),

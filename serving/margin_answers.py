@@ -61,6 +61,39 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalAnswer:
+    """Why the venue, or this engine, does not do what was asked."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadroomAnswer:
+    """How much more the venue takes of one asset and lends of it to this account.
+
+    Smallest units, exact. Only caps, debt ceilings and what forbids count here; health and
+    loan to value are not looked at.
+
+    Parameters
+    ----------
+    supply, borrow
+        Null where nothing limits it, or where `unknown` says why it is not known.
+    limits
+        What is left under each limit that applies: `supply_cap`, `borrow_cap`,
+        `debt_ceiling`, or 0 under the code of what forbids.
+    unknown
+        Why nothing is known, such as totals that the market's state lacks.
+    """
+
+    asset: str
+    supply: str | None
+    borrow: str | None
+    limits: Mapping[str, str]
+    unknown: RefusalAnswer | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarginAnswer:
     """The margin of one account.
 
@@ -70,12 +103,15 @@ class MarginAnswer:
         Assets whose price the verdict needs and the request lacks.
     next_verdict
         At the next price of a delayed oracle, where it is known.
+    headroom
+        Per asset of the account; null where the rulebook establishes no caps.
     """
 
     account: str
     as_of: datetime
     standing: Standing
     next_verdict: NextAnswer | None
+    headroom: tuple[HeadroomAnswer, ...] | None
     prices: tuple[PriceUsed, ...]
     missing_prices: tuple[str, ...]
     degraded: bool
@@ -182,14 +218,6 @@ class Seizure:
     bad_debt: Mapping[str, str]
     after: Standing | None
     is_toxic: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefusalAnswer:
-    """Why the venue, or this engine, does not do what was asked."""
-
-    reason: str
-    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -154,6 +154,33 @@ class Liquidation:
     is_toxic: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """How much more a venue takes of one asset and lends of it to one account.
+
+    Health and loan to value are not looked at.
+
+    Parameters
+    ----------
+    asset
+        Name at the venue.
+    supply, borrow
+        Smallest units; None where nothing limits it, or where `refusal` says why it is
+        not known.
+    limits
+        Smallest units left under each limit that applies, by the limit's name; a switch or
+        rule that forbids has the venue's code and 0.
+    refusal
+        Why nothing is known.
+    """
+
+    asset: str
+    supply: Exact | None = None
+    borrow: Exact | None = None
+    limits: Mapping[str, Exact] = field(default_factory=dict)
+    refusal: "Refusal | None" = None
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why the venue, or this engine, does not do what was asked.

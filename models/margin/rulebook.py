@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from models.domain import Account, Exact, Market
 from models.errors import UnknownRulebook
 from models.margin import venues
-from models.margin.result import Liquidation, Margin, Refusal
+from models.margin.result import Liquidation, Margin, Refusal, Room
 
 T = TypeVar("T")
 
@@ -63,6 +63,9 @@ class Rulebook(Generic[T]):
     bare
         Terms to the same terms without haircuts, under which the verdict flips where what is
         pledged no longer covers what is owed; None where no such terms are established.
+    headroom
+        (account, market, terms) to what the venue still takes and lends of each of the
+        account's assets; total as `margin` is. None where no caps are established.
     """
 
     venue: str
@@ -75,6 +78,7 @@ class Rulebook(Generic[T]):
     liquidation_price: Callable[[Account, Market, T, str], Fraction | Refusal | None] | None = None
     bankruptcy_price: Callable[[Account, Market, T, str], Fraction | Refusal | None] | None = None
     bare: Callable[[T], T] | None = None
+    headroom: Callable[[Account, Market, T], tuple[Room, ...]] | None = None
 
 
 @cache

@@ -24,6 +24,7 @@ from models.margin.venues.aave_v3_account import (
     account_data,
     overflows,
 )
+from models.margin.venues.aave_v3_limits import rooms
 from models.margin.venues.aave_v3_liquidation import Outcome, liquidation_call
 from models.margin.venues.aave_v3_positions import prepare
 from models.margin.venues.aave_v3_terms import POLICIES, Policy, Terms
@@ -304,6 +305,7 @@ RULEBOOKS = tuple(
         bare=bare,
         liquidate=partial(liquidate, policy=policy),
         accrue=accrue,
+        headroom=partial(rooms, policy=policy),
     )
     for policy in POLICIES
 )
