@@ -13,6 +13,7 @@ from models.margin.result import Liquidation, Margin, Refusal, Room, Side, Trigg
 from models.margin.rulebook import Liquidate
 from models.margin.trigger import bankruptcy_price, price_triggers, shock_trigger, time_trigger
 from serving import rules, wire
+from serving.aggregate import Placed, aggregate, refuse_single
 from serving.answers import FaultyItem, Notice, RulebookAnswer, exact_text
 from serving.cases import Case
 from serving.desk import Desk, Item, in_order
@@ -80,14 +81,17 @@ def liquidation(desk: Desk, body: bytes, request_id: str) -> bytes:
 def answer_margin(desk: Desk, body: bytes, request_id: str) -> MarginAnswer | MarginBatch:
     """Answer the body of `POST /v1/margin`; raises as `margin` does."""
     asked, found = wire.parse(body, MarginBody)
-    around, told = desk.outcomes(asked, found, partial(margin_of, request_id=request_id))
+    refuse_single(asked)
+    around, told = desk.outcomes(asked, found, partial(judged_of, request_id=request_id))
+    margins = [one if isinstance(one, InvalidInput) else one.answer for one in told]
     if asked.accounts is None:
-        return _only(told)
+        return _only(margins)
     return MarginBatch(
         request_id=request_id,
         as_of=around.at,
         simulated=around.simulated,
-        margins=_items(asked, told),
+        margins=_items(asked, margins),
+        aggregate=aggregate(asked, placed(told)),
     )
 
 
@@ -159,7 +163,23 @@ def _refuse_long_work(asked: wire.Envelope) -> None:
         raise InvalidInput([Fault(place, message)])
 
 
-def margin_of(item: Item, *, request_id: str) -> MarginAnswer:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """The margin of one account in exact text, and as the rules gave it."""
+
+    item: Item
+    now: Margin
+    answer: MarginAnswer
+
+
+def placed(told: Sequence[Judged | InvalidInput]) -> list[Placed | InvalidInput]:
+    """Return what the accounts' whole is made of."""
+    return [
+        one if isinstance(one, InvalidInput) else Placed(item=one.item, now=one.now) for one in told
+    ]
+
+
+def judged_of(item: Item, *, request_id: str) -> Judged:
     """Return the margin of one account.
 
     Raises
@@ -170,7 +190,7 @@ def margin_of(item: Item, *, request_id: str) -> MarginAnswer:
     case = item.case
     now, (soon, soon_at) = rules.evaluated(case, _now_and_soon)
     doubts = _doubts(case, now)
-    return MarginAnswer(
+    answer = MarginAnswer(
         account=case.account.id,
         as_of=case.market.at,
         standing=_standing(now),
@@ -186,6 +206,7 @@ def margin_of(item: Item, *, request_id: str) -> MarginAnswer:
         simulated=item.around.simulated,
         request_id=request_id,
     )
+    return Judged(item=item, now=now, answer=answer)
 
 
 def _headroom(case: Case) -> tuple[HeadroomAnswer, ...] | None:

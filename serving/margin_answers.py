@@ -245,13 +245,69 @@ class LiquidationAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartAnswer:
+    """One account within the whole, in the value unit, exact.
+
+    Parameters
+    ----------
+    name
+        Venue, market and account; the pointer of an account that is at fault.
+    surplus
+        Null when unevaluable.
+    available, reachable
+        What another account could receive from here, and this one from all others, in time.
+    can_be_rescued
+        Whether what can arrive covers its own shortfall, if it alone is short.
+    """
+
+    name: str
+    verdict: str
+    reason: str
+    surplus: str | None
+    available: str
+    reachable: str
+    can_be_rescued: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AggregateAnswer:
+    """The accounts as a whole, which never looks better than its worst part.
+
+    Parameters
+    ----------
+    verdict, reason
+        The gravest of any part, with the names of all parts that have it.
+    surplus
+        What arrives in time after haircuts less every shortfall; null when a part is
+        unevaluable.
+    unevaluable
+        Names of the parts that could not be judged.
+    """
+
+    value_unit: str
+    within_seconds: int
+    verdict: str
+    reason: str
+    surplus: str | None
+    unevaluable: tuple[str, ...]
+    parts: tuple[PartAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarginBatch:
-    """The answer for `accounts`: one item each, in the order asked."""
+    """The answer for `accounts`: one item each, in the order asked.
+
+    Parameters
+    ----------
+    aggregate
+        The accounts as a whole; null unless `composed` asks for it.
+    """
 
     request_id: str
     as_of: datetime
     simulated: bool
     margins: tuple[MarginAnswer | FaultyItem, ...]
+    aggregate: AggregateAnswer | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
