@@ -26,7 +26,6 @@ from serving.margin_answers import (
     MarginBatch,
     PriceTrigger,
     PriceUsed,
-    RefusalAnswer,
     Seizure,
     ShockTrigger,
     Standing,
@@ -39,10 +38,12 @@ from serving.margin_wire import (
     LiquidationAccountBody,
     LiquidationBody,
     MarginBody,
+    RiskBody,
     TriggerBody,
 )
 from serving.problems import encode
 from serving.reading import escape
+from serving.risk_weights import risk_weights
 
 T = TypeVar("T")
 
@@ -82,7 +83,8 @@ def answer_margin(desk: Desk, body: bytes, request_id: str) -> MarginAnswer | Ma
     """Answer the body of `POST /v1/margin`; raises as `margin` does."""
     asked, found = wire.parse(body, MarginBody)
     refuse_single(asked)
-    around, told = desk.outcomes(asked, found, partial(judged_of, request_id=request_id))
+    ask = partial(judged_of, risk=asked.risk, request_id=request_id)
+    around, told = desk.outcomes(asked, found, ask)
     margins = [one if isinstance(one, InvalidInput) else one.answer for one in told]
     if asked.accounts is None:
         return _only(margins)
@@ -179,15 +181,22 @@ def placed(told: Sequence[Judged | InvalidInput]) -> list[Placed | InvalidInput]
     ]
 
 
-def judged_of(item: Item, *, request_id: str) -> Judged:
+def judged_of(item: Item, *, risk: Mapping[str, RiskBody] | None, request_id: str) -> Judged:
     """Return the margin of one account.
+
+    Parameters
+    ----------
+    risk
+        Measures of collateral by asset; None where no risk weights are asked for.
 
     Raises
     ------
     InvalidInput
-        When the terms or amounts make the rules impossible to evaluate.
+        When the terms or amounts make the rules impossible to evaluate, or `risk` names an
+        asset without a price.
     """
     case = item.case
+    _refuse_unpriced(risk, item, field="risk")
     now, (soon, soon_at) = rules.evaluated(case, _now_and_soon)
     doubts = _doubts(case, now)
     answer = MarginAnswer(
@@ -196,6 +205,9 @@ def judged_of(item: Item, *, request_id: str) -> Judged:
         standing=_standing(now),
         next_verdict=rules.next_text(soon, soon_at),
         headroom=rules.evaluated(case, _headroom),
+        risk_weights=None
+        if risk is None
+        else rules.evaluated(case, partial(risk_weights, risk=risk)),
         prices=tuple(
             _price(name, price, at=case.market.at) for name, price in rules.used(case, now).items()
         ),
@@ -224,13 +236,8 @@ def _room(one: Room) -> HeadroomAnswer:
         supply=None if one.supply is None else exact_text(one.supply, 0),
         borrow=None if one.borrow is None else exact_text(one.borrow, 0),
         limits=_amounts(one.limits),
-        unknown=_refusal(one.refusal),
+        unknown=rules.refusal_text(one.refusal),
     )
-
-
-def _refusal(found: Refusal | None) -> RefusalAnswer | None:
-    """Return a refusal's code and sentence; None where there is none."""
-    return None if found is None else RefusalAnswer(reason=found.reason, detail=found.detail)
 
 
 def _now_and_soon(case: Case) -> tuple[Margin, tuple[Margin | None, datetime | None]]:
@@ -265,7 +272,7 @@ def triggers_of(
     """
     case = item.case
     until = _until(wanted_until, at=case.market.at)
-    _refuse_unpriced(betas, item)
+    _refuse_unpriced(betas, item, field="betas")
     now = rules.evaluated(case, lambda c: c.rulebook.margin(c.account, c.market, c.terms))
     chosen = _default_betas(case, now) if betas is None else betas
     found = rules.evaluated(case, partial(_search, now=now, betas=chosen, until=until))
@@ -351,12 +358,12 @@ def _until(wanted: datetime | None, *, at: datetime) -> datetime:
     return until
 
 
-def _refuse_unpriced(betas: Mapping[str, Fraction] | None, item: Item) -> None:
-    """Refuse sensitivities of assets without a price: a misspelt one must not be ignored."""
+def _refuse_unpriced(named: Mapping[str, object] | None, item: Item, *, field: str) -> None:
+    """Refuse what is said of assets without a price: a misspelt one must not be ignored."""
     priced = item.around.prices
     faults = [
-        Fault(f"/betas/{escape(name)}", f"{name} has no price; those that have: {_names(priced)}")
-        for name in betas or ()
+        Fault(f"/{field}/{escape(name)}", f"{name} has no price; those that have: {_names(priced)}")
+        for name in named or ()
         if name not in priced
     ]
     if faults:
@@ -427,7 +434,7 @@ def liquidation_of(item: Item, *, request: LiquidateBody, request_id: str) -> Li
         reason=now.reason,
         outcome="refused" if isinstance(outcome, Refusal) else "liquidated",
         liquidation=None if isinstance(outcome, Refusal) else _seizure(outcome),
-        refusal=_refusal(outcome if isinstance(outcome, Refusal) else None),
+        refusal=rules.refusal_text(outcome if isinstance(outcome, Refusal) else None),
         degraded=bool(doubts),
         degraded_reasons=doubts,
         rulebook=_rulebook(case),

@@ -94,6 +94,52 @@ class HeadroomAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RiskWeight:
+    """One collateral's weight at the venue and after its own risk, all exact.
+
+    haircut = market + liquidation + concentration, at most 1: 2.326 times the volatility; half
+    of the move that selling the holding makes; half of the share beyond 5 %.
+
+    Parameters
+    ----------
+    value
+        Before any haircut, quote units.
+    venue_weight, risk_weight
+        Share of the value that the venue counts, and that remains after the haircut.
+    market, liquidation, concentration
+        The haircut's parts, uncapped.
+    is_overvalued
+        Whether the venue counts more than remains.
+    """
+
+    asset: str
+    value: str
+    venue_weight: str
+    risk_weight: str
+    market: str
+    liquidation: str
+    concentration: str
+    is_overvalued: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskWeights:
+    """The collateral's risk weights; they stand beside the verdict and do not change it.
+
+    Parameters
+    ----------
+    unmeasured
+        Collateral that the request's `risk` says nothing of.
+    unknown
+        Why the venue's own weights or values are not known.
+    """
+
+    collaterals: tuple[RiskWeight, ...]
+    unmeasured: tuple[str, ...]
+    unknown: RefusalAnswer | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarginAnswer:
     """The margin of one account.
 
@@ -105,6 +151,8 @@ class MarginAnswer:
         At the next price of a delayed oracle, where it is known.
     headroom
         Per asset of the account; null where the rulebook establishes no caps.
+    risk_weights
+        Null unless `risk` asks for them.
     """
 
     account: str
@@ -112,6 +160,7 @@ class MarginAnswer:
     standing: Standing
     next_verdict: NextAnswer | None
     headroom: tuple[HeadroomAnswer, ...] | None
+    risk_weights: RiskWeights | None
     prices: tuple[PriceUsed, ...]
     missing_prices: tuple[str, ...]
     degraded: bool

@@ -78,7 +78,7 @@ def sheet(body: bytes) -> Sheet:
 
 def _judged(item: Item, *, asked: SheetBody) -> tuple[JudgedMargin, Judged]:
     """Return both answers about one account, after the margin as the rules gave it."""
-    found = judged_of(item, request_id=REQUEST_ID)
+    found = judged_of(item, risk=asked.risk, request_id=REQUEST_ID)
     trigger = triggers_of(item, betas=asked.betas, wanted_until=asked.until, request_id=REQUEST_ID)
     return found, Judged(margin=found.answer, trigger=trigger)
 

@@ -43,6 +43,20 @@ Share = Annotated[
 Seconds = Annotated[int, Field(ge=0, le=MOST_SECONDS, strict=True)]
 
 
+class RiskBody(wire.Body):
+    """What is known of one collateral's market and of this owner's part in it."""
+
+    volatility: Amount = Field(
+        description=">= 0: standard deviation of the return over the holding period, a fraction"
+    )
+    depth: Amount = Field(
+        description=">= 0: quote units whose sale moves the price by 2 %, as the venue values it"
+    )
+    concentration: Share = Field(
+        description="0 to 1: the holding as a share of all such collateral in its market"
+    )
+
+
 class LinkBody(wire.Body):
     """How surplus of one account, or of every account at a venue, reaches the others."""
 
@@ -71,6 +85,9 @@ class ComposedBody(wire.Body):
 class MarginBody(wire.Envelope):
     """The envelope of a request to `POST /v1/margin`."""
 
+    risk: Annotated[dict[wire.Name, RiskBody], Field(max_length=1000)] | None = Field(
+        default=None, description="by asset: answer with `risk_weights` of the collateral"
+    )
     composed: ComposedBody | None = Field(
         default=None, description="with `accounts` of one owner: answer with their `aggregate`"
     )

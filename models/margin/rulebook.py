@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from models.domain import Account, Exact, Market
 from models.errors import UnknownRulebook
 from models.margin import venues
-from models.margin.result import Liquidation, Margin, Refusal, Room
+from models.margin.result import Counted, Liquidation, Margin, Refusal, Room
 
 T = TypeVar("T")
 
@@ -66,6 +66,9 @@ class Rulebook(Generic[T]):
     headroom
         (account, market, terms) to what the venue still takes and lends of each of the
         account's assets; total as `margin` is. None where no caps are established.
+    weights
+        (account, market, terms) to the collateral that counts, with its value and the venue's
+        own weight, or why it cannot be valued. None where no such weights are established.
     """
 
     venue: str
@@ -79,6 +82,7 @@ class Rulebook(Generic[T]):
     bankruptcy_price: Callable[[Account, Market, T, str], Fraction | Refusal | None] | None = None
     bare: Callable[[T], T] | None = None
     headroom: Callable[[Account, Market, T], tuple[Room, ...]] | None = None
+    weights: Callable[[Account, Market, T], tuple[Counted, ...] | Refusal] | None = None
 
 
 @cache

@@ -20,6 +20,7 @@ compound-finance/comet at d5a30b0a, CometWithExtendedAssetList.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from fractions import Fraction
 
 from models.domain import Account, Leg, LegKind, Market
 from models.margin.checked import sint, uint
@@ -28,7 +29,7 @@ from models.margin.fixed_point import (
     mul_div_down,
     mul_div_toward_zero,
 )
-from models.margin.result import Liquidation, Margin, Ratio, Refusal, Room, Side, Verdict
+from models.margin.result import Counted, Liquidation, Margin, Ratio, Refusal, Room, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.toxicity import is_toxic
 
@@ -541,6 +542,29 @@ def collateral_room(collateral: Collateral, state: Mapping[str, int]) -> Room:
     )
 
 
+def weights(account: Account, market: Market, terms: Terms) -> tuple[Counted, ...] | Refusal:
+    """Return what is held as collateral, with its liquidation factor as its weight."""
+    balances, prices = position_of(account, terms).balances, usable_prices(market)
+    held = [each for each in terms.collaterals if each.asset in balances]
+    unlisted = balances.keys() - {each.asset for each in held}
+    if unlisted:
+        return Refusal("asset_not_listed", ", ".join(sorted(unlisted)))
+    absent = [each.asset for each in held if each.asset not in prices]
+    if absent:
+        return Refusal("price_missing", ", ".join(absent))
+    return tuple(
+        Counted(
+            asset=each.asset,
+            value=Fraction(
+                balances[each.asset] * prices[each.asset] // 10**each.decimals,
+                10**ORACLE_DECIMALS,
+            ),
+            weight=Fraction(each.liquidate_factor, WAD),
+        )
+        for each in held
+    )
+
+
 def bare(terms: Terms) -> Terms:
     """Return the terms with collateral counted in full."""
     collaterals = tuple(replace(one, liquidate_factor=WAD) for one in terms.collaterals)
@@ -558,5 +582,6 @@ RULEBOOKS = (
         liquidate=liquidate,
         accrue=accrue,
         headroom=headroom,
+        weights=weights,
     ),
 )
