@@ -111,9 +111,9 @@ def room(asset: str, account: Account, market: Market, terms: Terms, policy: Pol
     if isinstance(left, Refusal):
         return Room(asset=asset, refusal=left)
     owed = {leg.asset for leg in account.legs if leg.kind is LegKind.DEBT and leg.quantity}
-    if not owed <= terms.reserves.keys():
-        refused = Refusal("reserve_unknown", ", ".join(sorted(owed - terms.reserves.keys())))
-        return Room(asset=asset, refusal=refused)
+    unknown = sorted(owed - terms.reserves.keys())
+    if unknown:
+        return Room(asset=asset, refusal=Refusal("reserve_unknown", ", ".join(unknown)))
     shut = switch_refusal(asset, market.state)
     barred = borrow_refusal(
         asset,
