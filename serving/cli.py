@@ -71,7 +71,8 @@ def demo(
 @app.command()
 def margin(
     file: Annotated[
-        str, typer.Argument(help="JSON as for POST /v1/trigger; - for standard input.")
+        str,
+        typer.Argument(help="JSON as for POST /v1/margin and /v1/trigger; - for standard input."),
     ],
     *,
     as_json: Annotated[
@@ -80,7 +81,7 @@ def margin(
 ) -> None:
     """Judge the accounts of FILE by their venues' rules; exit code 2 where one is at fault."""
     # NumPy and pandas take their time to load; `serve --help` must not wait for them.
-    from serving.margin_table import sheet, table  # noqa: PLC0415
+    from serving.margin_table import sheet, table, whole  # noqa: PLC0415
 
     try:
         told = sheet(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
@@ -97,6 +98,8 @@ def margin(
         typer.echo(encode(told))
     else:
         Console(highlight=False).print(table(told.accounts))
+        if told.aggregate is not None:
+            typer.echo(whole(told.aggregate))
     for faulty in told.faulty:
         for found in faulty.errors:
             typer.echo(f"{found.pointer}: {found.detail}", err=True)

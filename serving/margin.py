@@ -9,22 +9,23 @@ from typing import Any, TypeVar
 
 from models.domain import Account, Exact, LegKind, Market, Price
 from models.errors import Fault, InvalidInput
-from models.margin.result import Liquidation, Margin, Refusal, Side, Trigger, Verdict
+from models.margin.result import Liquidation, Margin, Refusal, Room, Side, Trigger, Verdict
 from models.margin.rulebook import Liquidate
 from models.margin.trigger import bankruptcy_price, price_triggers, shock_trigger, time_trigger
 from serving import rules, wire
+from serving.aggregate import Placed, aggregate, refuse_single
 from serving.answers import FaultyItem, Notice, RulebookAnswer, exact_text
 from serving.cases import Case
 from serving.desk import Desk, Item, in_order
 from serving.margin_answers import (
     ExactPrice,
+    HeadroomAnswer,
     LiquidationAnswer,
     LiquidationBatch,
     MarginAnswer,
     MarginBatch,
     PriceTrigger,
     PriceUsed,
-    RefusalAnswer,
     Seizure,
     ShockTrigger,
     Standing,
@@ -37,10 +38,12 @@ from serving.margin_wire import (
     LiquidationAccountBody,
     LiquidationBody,
     MarginBody,
+    RiskBody,
     TriggerBody,
 )
 from serving.problems import encode
 from serving.reading import escape
+from serving.risk_weights import risk_weights
 
 T = TypeVar("T")
 
@@ -79,14 +82,18 @@ def liquidation(desk: Desk, body: bytes, request_id: str) -> bytes:
 def answer_margin(desk: Desk, body: bytes, request_id: str) -> MarginAnswer | MarginBatch:
     """Answer the body of `POST /v1/margin`; raises as `margin` does."""
     asked, found = wire.parse(body, MarginBody)
-    around, told = desk.outcomes(asked, found, partial(margin_of, request_id=request_id))
+    refuse_single(asked)
+    ask = partial(judged_of, risk=asked.risk, request_id=request_id)
+    around, told = desk.outcomes(asked, found, ask)
+    margins = [one if isinstance(one, InvalidInput) else one.answer for one in told]
     if asked.accounts is None:
-        return _only(told)
+        return _only(margins)
     return MarginBatch(
         request_id=request_id,
         as_of=around.at,
         simulated=around.simulated,
-        margins=_items(asked, told),
+        margins=_items(asked, margins),
+        aggregate=aggregate(asked, placed(told)),
     )
 
 
@@ -158,22 +165,49 @@ def _refuse_long_work(asked: wire.Envelope) -> None:
         raise InvalidInput([Fault(place, message)])
 
 
-def margin_of(item: Item, *, request_id: str) -> MarginAnswer:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """The margin of one account in exact text, and as the rules gave it."""
+
+    item: Item
+    now: Margin
+    answer: MarginAnswer
+
+
+def placed(told: Sequence[Judged | InvalidInput]) -> list[Placed | InvalidInput]:
+    """Return what the accounts' whole is made of."""
+    return [
+        one if isinstance(one, InvalidInput) else Placed(item=one.item, now=one.now) for one in told
+    ]
+
+
+def judged_of(item: Item, *, risk: Mapping[str, RiskBody] | None, request_id: str) -> Judged:
     """Return the margin of one account.
+
+    Parameters
+    ----------
+    risk
+        Measures of collateral by asset; None where no risk weights are asked for.
 
     Raises
     ------
     InvalidInput
-        When the terms or amounts make the rules impossible to evaluate.
+        When the terms or amounts make the rules impossible to evaluate, or `risk` names an
+        asset without a price.
     """
     case = item.case
+    _refuse_unpriced(risk, item, field="risk")
     now, (soon, soon_at) = rules.evaluated(case, _now_and_soon)
     doubts = _doubts(case, now)
-    return MarginAnswer(
+    answer = MarginAnswer(
         account=case.account.id,
         as_of=case.market.at,
         standing=_standing(now),
         next_verdict=rules.next_text(soon, soon_at),
+        headroom=rules.evaluated(case, _headroom),
+        risk_weights=None
+        if risk is None
+        else rules.evaluated(case, partial(risk_weights, risk=risk)),
         prices=tuple(
             _price(name, price, at=case.market.at) for name, price in rules.used(case, now).items()
         ),
@@ -183,6 +217,26 @@ def margin_of(item: Item, *, request_id: str) -> MarginAnswer:
         rulebook=_rulebook(case),
         simulated=item.around.simulated,
         request_id=request_id,
+    )
+    return Judged(item=item, now=now, answer=answer)
+
+
+def _headroom(case: Case) -> tuple[HeadroomAnswer, ...] | None:
+    """Return what the venue still takes and lends, where its caps are established."""
+    ask = case.rulebook.headroom
+    if ask is None:
+        return None
+    return tuple(_room(one) for one in ask(case.account, case.market, case.terms))
+
+
+def _room(one: Room) -> HeadroomAnswer:
+    """Return the room of one asset in exact text."""
+    return HeadroomAnswer(
+        asset=one.asset,
+        supply=None if one.supply is None else exact_text(one.supply, 0),
+        borrow=None if one.borrow is None else exact_text(one.borrow, 0),
+        limits=_amounts(one.limits),
+        unknown=rules.refusal_text(one.refusal),
     )
 
 
@@ -218,7 +272,7 @@ def triggers_of(
     """
     case = item.case
     until = _until(wanted_until, at=case.market.at)
-    _refuse_unpriced(betas, item)
+    _refuse_unpriced(betas, item, field="betas")
     now = rules.evaluated(case, lambda c: c.rulebook.margin(c.account, c.market, c.terms))
     chosen = _default_betas(case, now) if betas is None else betas
     found = rules.evaluated(case, partial(_search, now=now, betas=chosen, until=until))
@@ -304,12 +358,12 @@ def _until(wanted: datetime | None, *, at: datetime) -> datetime:
     return until
 
 
-def _refuse_unpriced(betas: Mapping[str, Fraction] | None, item: Item) -> None:
-    """Refuse sensitivities of assets without a price: a misspelt one must not be ignored."""
+def _refuse_unpriced(named: Mapping[str, object] | None, item: Item, *, field: str) -> None:
+    """Refuse what is said of assets without a price: a misspelt one must not be ignored."""
     priced = item.around.prices
     faults = [
-        Fault(f"/betas/{escape(name)}", f"{name} has no price; those that have: {_names(priced)}")
-        for name in betas or ()
+        Fault(f"/{field}/{escape(name)}", f"{name} has no price; those that have: {_names(priced)}")
+        for name in named or ()
         if name not in priced
     ]
     if faults:
@@ -380,9 +434,7 @@ def liquidation_of(item: Item, *, request: LiquidateBody, request_id: str) -> Li
         reason=now.reason,
         outcome="refused" if isinstance(outcome, Refusal) else "liquidated",
         liquidation=None if isinstance(outcome, Refusal) else _seizure(outcome),
-        refusal=RefusalAnswer(reason=outcome.reason, detail=outcome.detail)
-        if isinstance(outcome, Refusal)
-        else None,
+        refusal=rules.refusal_text(outcome if isinstance(outcome, Refusal) else None),
         degraded=bool(doubts),
         degraded_reasons=doubts,
         rulebook=_rulebook(case),

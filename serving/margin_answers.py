@@ -61,6 +61,85 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalAnswer:
+    """Why the venue, or this engine, does not do what was asked."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadroomAnswer:
+    """How much more the venue takes of one asset and lends of it to this account.
+
+    Smallest units, exact. Only caps, debt ceilings and what forbids count here; health and
+    loan to value are not looked at.
+
+    Parameters
+    ----------
+    supply, borrow
+        Null where nothing limits it, or where `unknown` says why it is not known.
+    limits
+        What is left under each limit that applies: `supply_cap`, `borrow_cap`,
+        `debt_ceiling`, or 0 under the code of what forbids.
+    unknown
+        Why nothing is known, such as totals that the market's state lacks.
+    """
+
+    asset: str
+    supply: str | None
+    borrow: str | None
+    limits: Mapping[str, str]
+    unknown: RefusalAnswer | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskWeight:
+    """One collateral's weight at the venue and after its own risk, all exact.
+
+    haircut = market + liquidation + concentration, at most 1: 2.326 times the volatility; half
+    of the move that selling the holding makes; half of the share beyond 5 %.
+
+    Parameters
+    ----------
+    value
+        Before any haircut, quote units.
+    venue_weight, risk_weight
+        Share of the value that the venue counts, and that remains after the haircut.
+    market, liquidation, concentration
+        The haircut's parts, uncapped.
+    is_overvalued
+        Whether the venue counts more than remains.
+    """
+
+    asset: str
+    value: str
+    venue_weight: str
+    risk_weight: str
+    market: str
+    liquidation: str
+    concentration: str
+    is_overvalued: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskWeights:
+    """The collateral's risk weights; they stand beside the verdict and do not change it.
+
+    Parameters
+    ----------
+    unmeasured
+        Collateral that the request's `risk` says nothing of.
+    unknown
+        Why the venue's own weights or values are not known.
+    """
+
+    collaterals: tuple[RiskWeight, ...]
+    unmeasured: tuple[str, ...]
+    unknown: RefusalAnswer | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarginAnswer:
     """The margin of one account.
 
@@ -70,12 +149,18 @@ class MarginAnswer:
         Assets whose price the verdict needs and the request lacks.
     next_verdict
         At the next price of a delayed oracle, where it is known.
+    headroom
+        Per asset of the account; null where the rulebook establishes no caps.
+    risk_weights
+        Null unless `risk` asks for them.
     """
 
     account: str
     as_of: datetime
     standing: Standing
     next_verdict: NextAnswer | None
+    headroom: tuple[HeadroomAnswer, ...] | None
+    risk_weights: RiskWeights | None
     prices: tuple[PriceUsed, ...]
     missing_prices: tuple[str, ...]
     degraded: bool
@@ -185,14 +270,6 @@ class Seizure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RefusalAnswer:
-    """Why the venue, or this engine, does not do what was asked."""
-
-    reason: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LiquidationAnswer:
     """The outcome of asking for a liquidation: it happens, or it is refused.
 
@@ -217,13 +294,69 @@ class LiquidationAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartAnswer:
+    """One account within the whole, in the value unit, exact.
+
+    Parameters
+    ----------
+    name
+        Venue, market and account; the pointer of an account that is at fault.
+    surplus
+        Null when unevaluable.
+    available, reachable
+        What another account could receive from here, and this one from all others, in time.
+    can_be_rescued
+        Whether what can arrive covers its own shortfall, if it alone is short.
+    """
+
+    name: str
+    verdict: str
+    reason: str
+    surplus: str | None
+    available: str
+    reachable: str
+    can_be_rescued: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AggregateAnswer:
+    """The accounts as a whole, which never looks better than its worst part.
+
+    Parameters
+    ----------
+    verdict, reason
+        The gravest of any part, with the names of all parts that have it.
+    surplus
+        What arrives in time after haircuts less every shortfall; null when a part is
+        unevaluable.
+    unevaluable
+        Names of the parts that could not be judged.
+    """
+
+    value_unit: str
+    within_seconds: int
+    verdict: str
+    reason: str
+    surplus: str | None
+    unevaluable: tuple[str, ...]
+    parts: tuple[PartAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarginBatch:
-    """The answer for `accounts`: one item each, in the order asked."""
+    """The answer for `accounts`: one item each, in the order asked.
+
+    Parameters
+    ----------
+    aggregate
+        The accounts as a whole; null unless `composed` asks for it.
+    """
 
     request_id: str
     as_of: datetime
     simulated: bool
     margins: tuple[MarginAnswer | FaultyItem, ...]
+    aggregate: AggregateAnswer | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

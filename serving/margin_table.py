@@ -8,13 +8,16 @@ from functools import partial
 from rich.table import Table
 from rich.text import Text
 
+from models.errors import InvalidInput
 from serving import wire
+from serving.aggregate import aggregate, refuse_single
 from serving.answers import FaultyItem, RatioAnswer
 from serving.assess import Model
 from serving.desk import Desk, Item, in_order
-from serving.margin import margin_of, sound, triggers_of
-from serving.margin_answers import MarginAnswer, Standing, TriggersAnswer
-from serving.margin_wire import TriggerBody
+from serving.margin import Judged as JudgedMargin
+from serving.margin import judged_of, placed, sound, triggers_of
+from serving.margin_answers import AggregateAnswer, MarginAnswer, Standing, TriggersAnswer
+from serving.margin_wire import SheetBody
 
 REQUEST_ID = "command-line"
 SHOWN_DIGITS = 18
@@ -42,6 +45,7 @@ class Sheet:
 
     as_of: datetime
     accounts: tuple[Judged | FaultyItem, ...]
+    aggregate: AggregateAnswer | None = None
 
     @property
     def faulty(self) -> tuple[FaultyItem, ...]:
@@ -50,7 +54,7 @@ class Sheet:
 
 
 def sheet(body: bytes) -> Sheet:
-    """Return the rules' answers about a body in the shape of `POST /v1/trigger`.
+    """Return the rules' answers about a body of `POST /v1/margin` and `/v1/trigger` in one.
 
     Raises
     ------
@@ -59,20 +63,30 @@ def sheet(body: bytes) -> Sheet:
     InvalidInput
         When the envelope or every account is at fault.
     """
-    asked, found = wire.parse(body, TriggerBody)
+    asked, found = wire.parse(body, SheetBody)
+    refuse_single(asked)
     desk = Desk(model=Model(bundle=None))
     around, told = desk.outcomes(asked, found, partial(_judged, asked=asked))
-    return Sheet(as_of=around.at, accounts=tuple(in_order(asked, told, sound(told))))
-
-
-def _judged(item: Item, *, asked: TriggerBody) -> Judged:
-    """Return both answers about one account."""
-    return Judged(
-        margin=margin_of(item, request_id=REQUEST_ID),
-        trigger=triggers_of(
-            item, betas=asked.betas, wanted_until=asked.until, request_id=REQUEST_ID
-        ),
+    rows = [judged for _, judged in sound(told)]
+    margins = [one if isinstance(one, InvalidInput) else one[0] for one in told]
+    return Sheet(
+        as_of=around.at,
+        accounts=tuple(in_order(asked, told, rows)),
+        aggregate=aggregate(asked, placed(margins)),
     )
+
+
+def _judged(item: Item, *, asked: SheetBody) -> tuple[JudgedMargin, Judged]:
+    """Return both answers about one account, after the margin as the rules gave it."""
+    found = judged_of(item, risk=asked.risk, request_id=REQUEST_ID)
+    trigger = triggers_of(item, betas=asked.betas, wanted_until=asked.until, request_id=REQUEST_ID)
+    return found, Judged(margin=found.answer, trigger=trigger)
+
+
+def whole(found: AggregateAnswer) -> str:
+    """Return a line about the accounts as a whole."""
+    surplus = "unknown" if found.surplus is None else _short(found.surplus)
+    return f"together {found.verdict}: {found.reason}; surplus {surplus} {found.value_unit}"
 
 
 def table(accounts: Sequence[Judged | FaultyItem]) -> Table:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from serving import wire
 
 MOST_BETA = 100
+MOST_SECONDS = 10**8
 
 
 def _not_negative(value: Fraction) -> Fraction:
@@ -24,15 +25,72 @@ def _sane_beta(value: Fraction) -> Fraction:
     return value
 
 
+def _share(value: Fraction) -> Fraction:
+    """Refuse what is no share of a whole."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"{str(value)[:60]} is outside [0, 1]")
+    return value
+
+
 _DECIMAL = {"type": "string", "pattern": r"^[+-]?[0-9]{1,80}(\.[0-9]{1,40})?$"}
 Amount = Annotated[
     wire.Exact, AfterValidator(_not_negative), WithJsonSchema({**_DECIMAL, "description": ">= 0"})
 ]
 Beta = Annotated[wire.Exact, AfterValidator(_sane_beta), WithJsonSchema(_DECIMAL)]
+Share = Annotated[
+    wire.Exact, AfterValidator(_share), WithJsonSchema({**_DECIMAL, "description": "0 to 1"})
+]
+Seconds = Annotated[int, Field(ge=0, le=MOST_SECONDS, strict=True)]
+
+
+class RiskBody(wire.Body):
+    """What is known of one collateral's market and of this owner's part in it."""
+
+    volatility: Amount = Field(
+        description=">= 0: standard deviation of the return over the holding period, a fraction"
+    )
+    depth: Amount = Field(
+        description=">= 0: quote units whose sale moves the price by 2 %, as the venue values it"
+    )
+    concentration: Share = Field(
+        description="0 to 1: the holding as a share of all such collateral in its market"
+    )
+
+
+class LinkBody(wire.Body):
+    """How surplus of one account, or of every account at a venue, reaches the others."""
+
+    quote_value: wire.Positive = Field(
+        description="> 0: of 1 in the account's `standing.maintenance.surplus`, in the value unit"
+    )
+    bridge_haircut: Share = Field(description="share of the surplus that is lost on its way")
+    message_delay_seconds: Seconds = Field(
+        description="time until surplus from here can serve elsewhere"
+    )
+
+
+class ComposedBody(wire.Body):
+    """What makes one whole of the accounts: nothing of it is assumed."""
+
+    value_unit: wire.Name = Field(description="what sums are reckoned in, such as USD")
+    within_seconds: Seconds = Field(description="time in which surplus must arrive to count")
+    venues: Annotated[dict[wire.Name, LinkBody], Field(max_length=1000)] = Field(
+        default_factory=dict, description="by venue"
+    )
+    accounts: Annotated[dict[wire.Name, LinkBody], Field(max_length=1000)] = Field(
+        default_factory=dict, description="by the account's id, in place of its venue's"
+    )
 
 
 class MarginBody(wire.Envelope):
     """The envelope of a request to `POST /v1/margin`."""
+
+    risk: Annotated[dict[wire.Name, RiskBody], Field(max_length=1000)] | None = Field(
+        default=None, description="by asset: answer with `risk_weights` of the collateral"
+    )
+    composed: ComposedBody | None = Field(
+        default=None, description="with `accounts` of one owner: answer with their `aggregate`"
+    )
 
 
 class TriggerBody(wire.Envelope):
@@ -90,3 +148,7 @@ class LiquidationBody(wire.Envelope):
     request: LiquidateBody = Field(
         default_factory=LiquidateBody, description="asked of every account without its own"
     )
+
+
+class SheetBody(MarginBody, TriggerBody):
+    """What `forewarn margin` reads: a request for margins and triggers in one."""

@@ -27,6 +27,9 @@ _SCORE_PROBLEMS = (
 
 MARGIN_BODIES = (
     margin_wire.MarginBody,
+    margin_wire.RiskBody,
+    margin_wire.LinkBody,
+    margin_wire.ComposedBody,
     margin_wire.TriggerBody,
     margin_wire.LiquidationBody,
     margin_wire.LiquidationAccountBody,

@@ -6,10 +6,11 @@ from typing import TypeVar
 
 from models.domain import Price
 from models.errors import Fault, InvalidInput
-from models.margin.result import Margin, Ratio, Side
+from models.margin.result import Margin, Ratio, Refusal, Side
 from models.margin.rulebook import with_next_prices
 from serving.answers import NextAnswer, Notice, RatioAnswer, SideAnswer, exact_text
 from serving.cases import Case
+from serving.margin_answers import RefusalAnswer
 
 T = TypeVar("T")
 
@@ -84,6 +85,11 @@ def ratio_text(ratio: Ratio | None) -> RatioAnswer | None:
         return None
     value = None if ratio.value is None else exact_text(ratio.value, ratio.decimals)
     return RatioAnswer(name=ratio.name, value=value)
+
+
+def refusal_text(found: Refusal | None) -> RefusalAnswer | None:
+    """Return a refusal's code and sentence; None where there is none."""
+    return None if found is None else RefusalAnswer(reason=found.reason, detail=found.detail)
 
 
 def side_text(side: Side | None, decimals: int) -> SideAnswer | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from fractions import Fraction
 from typing import Literal
 
 from models.domain import Exact
@@ -152,6 +153,52 @@ class Liquidation:
     bad_debt: Mapping[str, Exact] = field(default_factory=dict)
     after: Margin | None = None
     is_toxic: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """One collateral as the venue counts it against liquidation.
+
+    Parameters
+    ----------
+    asset
+        Name at the venue.
+    value
+        Before any haircut, quote units, rounded as the venue rounds it.
+    weight
+        Share of the value that counts.
+    """
+
+    asset: str
+    value: Fraction
+    weight: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """How much more a venue takes of one asset and lends of it to one account.
+
+    Health and loan to value are not looked at.
+
+    Parameters
+    ----------
+    asset
+        Name at the venue.
+    supply, borrow
+        Smallest units; None where nothing limits it, or where `refusal` says why it is
+        not known.
+    limits
+        Smallest units left under each limit that applies, by the limit's name; a switch or
+        rule that forbids has the venue's code and 0.
+    refusal
+        Why nothing is known.
+    """
+
+    asset: str
+    supply: Exact | None = None
+    borrow: Exact | None = None
+    limits: Mapping[str, Exact] = field(default_factory=dict)
+    refusal: "Refusal | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from models.domain import Account, Exact, Market
 from models.errors import UnknownRulebook
 from models.margin import venues
-from models.margin.result import Liquidation, Margin, Refusal
+from models.margin.result import Counted, Liquidation, Margin, Refusal, Room
 
 T = TypeVar("T")
 
@@ -63,6 +63,12 @@ class Rulebook(Generic[T]):
     bare
         Terms to the same terms without haircuts, under which the verdict flips where what is
         pledged no longer covers what is owed; None where no such terms are established.
+    headroom
+        (account, market, terms) to what the venue still takes and lends of each of the
+        account's assets; total as `margin` is. None where no caps are established.
+    weights
+        (account, market, terms) to the collateral that counts, with its value and the venue's
+        own weight, or why it cannot be valued. None where no such weights are established.
     """
 
     venue: str
@@ -75,6 +81,8 @@ class Rulebook(Generic[T]):
     liquidation_price: Callable[[Account, Market, T, str], Fraction | Refusal | None] | None = None
     bankruptcy_price: Callable[[Account, Market, T, str], Fraction | Refusal | None] | None = None
     bare: Callable[[T], T] | None = None
+    headroom: Callable[[Account, Market, T], tuple[Room, ...]] | None = None
+    weights: Callable[[Account, Market, T], tuple[Counted, ...] | Refusal] | None = None
 
 
 @cache

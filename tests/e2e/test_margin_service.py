@@ -118,6 +118,38 @@ def test_a_bad_item_does_not_spoil_the_batch(client: httpx.Client, path: str, ke
     assert told[2]["rulebook"]["venue"] == "aave-v3"
 
 
+def test_headroom_risk_and_the_whole(client: httpx.Client) -> None:
+    """Two accounts of one owner: caps, risk weights and an aggregate that hides nothing."""
+    long, loan = venue_bodies.hyperliquid(), venue_bodies.aave()
+    link = {"quote_value": "1", "bridge_haircut": "0.1", "message_delay_seconds": 0}
+    body = {
+        "as_of": venue_bodies.AT,
+        "market": {
+            "prices": long["market"]["prices"] | loan["market"]["prices"],
+            "state": loan["market"]["state"],
+        },
+        "accounts": [long["account"], loan["account"]],
+        "risk": {"0": {"volatility": "0.05", "depth": "40000", "concentration": "0.15"}},
+        "composed": {
+            "value_unit": "USD",
+            "within_seconds": 600,
+            "venues": {"hyperliquid": link, "aave-v3": link},
+        },
+    }
+    told = told_by(client, "/v1/margin", body)
+    assert (told["aggregate"]["verdict"], told["aggregate"]["surplus"]) == ("liquidatable", "-455")
+    first, second = told["margins"]
+    assert (first["headroom"], len(second["headroom"])) == (None, 2)
+    assert first["risk_weights"]["unknown"]["reason"] == "weights_not_established"
+    assert second["risk_weights"]["collaterals"][0]["risk_weight"] == "0.8312"
+    body["composed"]["venues"]["aave-v3"] = {**link, "bridge_haircut": "2"}
+    body["risk"]["0"]["depth"] = -1
+    refused = client.post("/v1/margin", json=body)
+    assert refused.status_code == 422
+    pointers = {fault["pointer"] for fault in refused.json()["errors"]}
+    assert pointers == {"/composed/venues/aave-v3/bridge_haircut", "/risk/0/depth"}
+
+
 def put(*path: str | int, to: Any) -> Callable[[Body], None]:
     """Return an edit that sets one place of a body."""
 

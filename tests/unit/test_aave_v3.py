@@ -3,6 +3,7 @@
 import tomllib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from pydantic import TypeAdapter
 
 from models.domain import Account, Leg, LegKind, Market, Price
 from models.margin.fixed_point import MAX_UINT256, RAY, WAD
-from models.margin.result import Liquidation, Margin, Refusal, Verdict
+from models.margin.result import Counted, Liquidation, Margin, Refusal, Verdict
 from models.margin.rulebook import Liquidate, Rulebook, load
 from models.margin.trigger import price_trigger, time_trigger
 from models.margin.venues import aave_v3
@@ -698,3 +699,16 @@ def test_index_is_carried_half_up() -> None:
     state = {"X.liquidity_index": 1, "X.liquidity_rate": RAY, "X.updated_at": NOW - 15_768_000}
     at = Market(at=AT, prices={}, state=state)
     assert index_now(at, "X", "liquidity", V3_7) == 2
+
+
+@EVERY
+@pytest.mark.parametrize(
+    ("held", "value"),
+    [(10 * WAD, Fraction(20_000)), (5 * 10**6, Fraction(1, 10**8)), (5 * 10**6 - 1, Fraction(0))],
+)
+def test_weights(version: str, held: int, value: Fraction) -> None:
+    """Collateral is worth what the venue truncates it to, and counts by its threshold."""
+    book: Rulebook[Terms] = load("aave-v3", version)
+    assert book.weights is not None
+    found = book.weights(account(version, held=held, owed=1), market(), TERMS)
+    assert found == (Counted(asset="WETH", value=value, weight=Fraction(83, 100)),)

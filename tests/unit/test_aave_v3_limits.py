@@ -8,13 +8,14 @@ import pytest
 
 from models.domain import Account, Leg, LegKind, Market
 from models.margin.fixed_point import RAY
-from models.margin.result import Refusal
+from models.margin.result import Refusal, Room
 from models.margin.venues.aave_v3_limits import (
     Headroom,
     borrow_headroom,
     borrow_refusal,
     headroom,
     isolation_headroom,
+    rooms,
     supply_headroom,
 )
 from models.margin.venues.aave_v3_terms import (
@@ -144,3 +145,32 @@ def test_headroom_of_an_account() -> None:
     free = Terms(reserves={**TERMS.reserves, "PLAIN": replace(PLAIN, supply_cap=0, borrow_cap=0)})
     empty = replace(market, state={})
     assert headroom("PLAIN", held, empty, free, V3_7) == Headroom(None, None)
+
+
+def test_rooms_of_what_an_account_holds() -> None:
+    """Two decimals are enough for a ceiling; what may not be lent has 0 and its code."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    cents = replace(PLAIN, decimals=2, supply_cap=0, borrow_cap=0, borrowable_in_isolation=True)
+    terms = Terms(reserves={"CENTS": cents, "ISOLATED": replace(ISOLATED, supply_cap=0)})
+    legs = (
+        Leg(kind=LegKind.COLLATERAL, asset="ISOLATED", quantity=1),
+        Leg(kind=LegKind.DEBT, asset="CENTS", quantity=1),
+        Leg(kind=LegKind.DEBT, asset="ISOLATED", quantity=1),
+    )
+    held = Account(id="a", venue="aave-v3", version="3.6", market="m", legs=legs)
+    state = {
+        "ISOLATED.borrow_index": RAY,
+        "ISOLATED.scaled_debt": 999_999,
+        "ISOLATED.isolated_debt": 490,
+    }
+    market = Market(at=at, prices={}, state=state)
+    unlent = {"borrow_cap": 1, "debt_ceiling": 109_999, "AssetNotBorrowableInIsolation": 0}
+    assert rooms(held, market, terms, V3_6) == (
+        Room(asset="ISOLATED", borrow=0, limits=unlent),
+        Room(asset="CENTS", borrow=10, limits={"debt_ceiling": 10}),
+    )
+    frozen = replace(market, state={"CENTS.frozen": 1, **state})
+    shut = {"debt_ceiling": 10, "ReserveFrozen": 0}
+    assert rooms(held, frozen, terms, V3_6)[1] == Room(
+        asset="CENTS", supply=0, borrow=0, limits=shut
+    )

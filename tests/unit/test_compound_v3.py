@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 
 from models.domain import Account, Leg, LegKind, Market, Price
-from models.margin.result import Liquidation, Refusal, Side, Verdict
+from models.margin.result import Counted, Liquidation, Refusal, Room, Side, Verdict
 from models.margin.rulebook import Liquidate
 from models.margin.venues import compound_v3
 
@@ -338,3 +339,27 @@ def test_no_reserves_reach_a_target_of_none() -> None:
     refused = compound_v3.sale_refusal(0, replace(TERMS, target_reserves=0))
     assert refused is not None
     assert refused.reason == "NotForSale"
+
+
+def test_weights() -> None:
+    """10^7 units of WETH at 1,000 are worth the last digit, one unit less nothing."""
+    at = market(WETH=1000 * 10**8, WBTC=10**8)
+    for held, value in ((10**7, Fraction(1, 10**8)), (10**7 - 1, Fraction(0))):
+        assert compound_v3.weights(account(1, WETH=held, WBTC=10**8), at, TERMS) == (
+            Counted(asset="WETH", value=value, weight=Fraction(9, 10)),
+            Counted(asset="WBTC", value=Fraction(1), weight=Fraction(4, 5)),
+        )
+    absent = compound_v3.weights(account(1, WETH=1, WBTC=1), market(WETH=1), TERMS)
+    assert absent == Refusal("price_missing", "WBTC")
+
+
+def test_headroom() -> None:
+    """A cap leaves what is not in yet; the base asset has none; collateral is not lent."""
+    first, second = TERMS.collaterals
+    terms = replace(TERMS, collaterals=(replace(first, supply_cap=5 * WAD), second))
+    state = {**STATE, "WETH.total_supply_asset": 5 * WAD - 1}
+    assert compound_v3.headroom(account(1, WETH=1, WBTC=1), market(state), terms) == (
+        Room(asset="USDC"),
+        Room(asset="WETH", supply=1, borrow=0, limits={"supply_cap": 1, "base_asset_only": 0}),
+        Room(asset="WBTC", refusal=Refusal("supply_cap_missing", "WBTC")),
+    )

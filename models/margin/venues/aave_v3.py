@@ -12,11 +12,12 @@ aave-dao/aave-v3-origin: see `aave_v3_terms`, `aave_v3_account`, `aave_v3_liquid
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from fractions import Fraction
 from functools import partial
 
 from models.domain import Account, Leg, LegKind, Market
-from models.margin.fixed_point import BPS, MAX_UINT256, WAD, mul_div_half_up
-from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
+from models.margin.fixed_point import BPS, MAX_UINT256, RAY, WAD, mul_div_half_up
+from models.margin.result import Counted, Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.venues.aave_v3_account import (
     AccountData,
@@ -24,6 +25,7 @@ from models.margin.venues.aave_v3_account import (
     account_data,
     overflows,
 )
+from models.margin.venues.aave_v3_limits import rooms
 from models.margin.venues.aave_v3_liquidation import Outcome, liquidation_call
 from models.margin.venues.aave_v3_positions import prepare
 from models.margin.venues.aave_v3_terms import POLICIES, Policy, Terms
@@ -282,6 +284,30 @@ def accrue(market: Market, terms: Terms, at: datetime) -> Market:
     return replace(market, at=at, state={**stamps, **market.state})
 
 
+def weights(
+    account: Account, market: Market, terms: Terms, policy: Policy
+) -> tuple[Counted, ...] | Refusal:
+    """Return what is pledged, with the liquidation threshold in force as its weight."""
+    prepared = prepare(account, market, terms, policy)
+    if isinstance(prepared, Refusal):
+        return prepared
+    return tuple(
+        Counted(
+            asset=asset,
+            value=Fraction(gross_value(held, policy), 10**ORACLE_DECIMALS),
+            weight=Fraction(held.threshold if held.counts else 0, BPS),
+        )
+        for asset, held in prepared.items()
+        if held.pledged and held.collateral
+    )
+
+
+def gross_value(held: Position, policy: Policy) -> int:
+    """Return what a collateral balance is worth, counted or not, 8 decimals."""
+    balance = policy.collateral_balance(held.collateral, held.liquidity_index, RAY)
+    return balance * held.price // held.unit
+
+
 def bare(terms: Terms) -> Terms:
     """Return the terms with whatever counts as collateral counted in full."""
     reserves = {
@@ -304,6 +330,8 @@ RULEBOOKS = tuple(
         bare=bare,
         liquidate=partial(liquidate, policy=policy),
         accrue=accrue,
+        headroom=partial(rooms, policy=policy),
+        weights=partial(weights, policy=policy),
     )
     for policy in POLICIES
 )

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from models.domain import Account, LegKind, Market
 from models.margin.fixed_point import RAY
-from models.margin.result import Refusal
+from models.margin.result import Refusal, Room
 from models.margin.venues.aave_v3_account import is_in
 from models.margin.venues.aave_v3_positions import index_now
 from models.margin.venues.aave_v3_terms import Policy, Reserve, Terms
@@ -39,6 +39,17 @@ def headroom(
     Health and loan to value are not looked at. What the state does not hold, and a cap or
     a ceiling needs, is a refusal.
     """
+    found = limits(asset, account, market, terms, policy)
+    if isinstance(found, Refusal):
+        return found
+    lent = [found[name] for name in ("borrow_cap", "debt_ceiling") if name in found]
+    return Headroom(found.get("supply_cap"), min(lent, default=None))
+
+
+def limits(
+    asset: str, account: Account, market: Market, terms: Terms, policy: Policy
+) -> dict[str, int] | Refusal:
+    """Return what is left under each cap and ceiling that applies; refuses as `headroom`."""
     pledged = pledged_assets(account)
     unknown = [name for name in (asset, *pledged) if name not in terms.reserves]
     if unknown:
@@ -59,25 +70,68 @@ def headroom(
         return income
     if isinstance(charge, Refusal):
         return charge
-    scaled_debt = state.get(f"{asset}.scaled_debt", 0)
-    limits = [borrow_headroom(reserve, scaled_debt=scaled_debt, index=charge, policy=policy)]
-    if isolated is not None:
-        counted = state[f"{isolated}.isolated_debt"]
-        room = isolation_headroom(
+    if isolated is not None and reserve.decimals < CEILING_DECIMALS:
+        return Refusal("decimals_too_few", f"{asset} has {reserve.decimals}")
+    found = {
+        "supply_cap": supply_headroom(
+            reserve,
+            scaled_supply=state.get(f"{asset}.scaled_supply", 0),
+            scaled_accrued=state.get(f"{asset}.scaled_accrued", 0),
+            index=income,
+            policy=policy,
+        ),
+        "borrow_cap": borrow_headroom(
+            reserve, scaled_debt=state.get(f"{asset}.scaled_debt", 0), index=charge, policy=policy
+        ),
+        "debt_ceiling": None
+        if isolated is None
+        else isolation_headroom(
             terms.reserves[isolated],
-            isolated_debt=counted,
+            isolated_debt=state[f"{isolated}.isolated_debt"],
             debt_decimals=reserve.decimals,
             policy=policy,
-        )
-        limits.append(room)
-    supply = supply_headroom(
-        reserve,
-        scaled_supply=state.get(f"{asset}.scaled_supply", 0),
-        scaled_accrued=state.get(f"{asset}.scaled_accrued", 0),
-        index=income,
+        ),
+    }
+    return {name: left for name, left in found.items() if left is not None}
+
+
+def rooms(account: Account, market: Market, terms: Terms, policy: Policy) -> tuple[Room, ...]:
+    """Return what the market still takes and lends of each asset in the account's legs."""
+    assets = dict.fromkeys(leg.asset for leg in account.legs)
+    return tuple(room(asset, account, market, terms, policy) for asset in assets)
+
+
+def room(asset: str, account: Account, market: Market, terms: Terms, policy: Policy) -> Room:
+    """Return the room under caps, ceilings and the switches and rules that forbid."""
+    emode = account.options.get("emode", 0)
+    if emode and emode not in terms.categories:
+        refused = Refusal("emode_unknown", f"category {emode} has no terms")
+        return Room(asset=asset, refusal=refused)
+    left = limits(asset, account, market, terms, policy)
+    if isinstance(left, Refusal):
+        return Room(asset=asset, refusal=left)
+    owed = {leg.asset for leg in account.legs if leg.kind is LegKind.DEBT and leg.quantity}
+    unknown = sorted(owed - terms.reserves.keys())
+    if unknown:
+        return Room(asset=asset, refusal=Refusal("reserve_unknown", ", ".join(unknown)))
+    shut = switch_refusal(asset, market.state)
+    barred = borrow_refusal(
+        asset,
+        terms,
+        market.state,
+        pledged=pledged_assets(account),
+        borrowed=owed,
+        emode=emode,
         policy=policy,
     )
-    return Headroom(supply, min((limit for limit in limits if limit is not None), default=None))
+    forbids = {found.reason: 0 for found in (shut, barred) if found is not None}
+    lent = [left[name] for name in ("borrow_cap", "debt_ceiling") if name in left]
+    return Room(
+        asset=asset,
+        supply=left.get("supply_cap") if shut is None else 0,
+        borrow=min(lent, default=None) if barred is None else 0,
+        limits=left | forbids,
+    )
 
 
 def pledged_assets(account: Account) -> tuple[str, ...]:
@@ -186,13 +240,9 @@ def borrow_refusal(
         The account's category; 0 for none.
     """
     reserve = terms.reserves[asset]
-    for switch, reason in (
-        ("inactive", "ReserveInactive"),
-        ("paused", "ReservePaused"),
-        ("frozen", "ReserveFrozen"),
-    ):
-        if state.get(f"{asset}.{switch}", 0):
-            return Refusal(reason, asset)
+    shut = switch_refusal(asset, state)
+    if shut is not None:
+        return shut
     if not is_borrowable(reserve, terms, emode=emode, policy=policy):
         reason = "NotBorrowableInEMode" if emode else "BorrowingNotEnabled"
         return Refusal(reason, f"{asset} in e-mode {emode}")
@@ -202,6 +252,18 @@ def borrow_refusal(
     if isolated is not None and not reserve.borrowable_in_isolation:
         return Refusal("AssetNotBorrowableInIsolation", f"{asset} against {isolated}")
     return siloed_refusal(asset, terms, borrowed=borrowed, policy=policy)
+
+
+def switch_refusal(asset: str, state: Mapping[str, int]) -> Refusal | None:
+    """Return why the reserve neither takes supply nor lends now, or None."""
+    for switch, reason in (
+        ("inactive", "ReserveInactive"),
+        ("paused", "ReservePaused"),
+        ("frozen", "ReserveFrozen"),
+    ):
+        if state.get(f"{asset}.{switch}", 0):
+            return Refusal(reason, asset)
+    return None
 
 
 def is_borrowable(reserve: Reserve, terms: Terms, *, emode: int, policy: Policy) -> bool:

@@ -9,7 +9,8 @@ leg of the base asset a positive principal, any other collateral leg a balance.
 `Market.state`: `base_supply_index`, `base_borrow_index` (10^15), both as of `updated_at` (Unix
 seconds; the moment of judgement where absent); `total_supply_base`, `total_borrow_base`
 (principals, needed to carry the indices forward: an account is not judged later than
-`updated_at` without them); `absorb_paused` (0 or 1).
+`updated_at` without them); `absorb_paused` (0 or 1); `{asset}.total_supply_asset` (all of a
+collateral that the market holds, smallest units, needed for what its cap leaves).
 
 References
 ----------
@@ -19,6 +20,7 @@ compound-finance/comet at d5a30b0a, CometWithExtendedAssetList.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from fractions import Fraction
 
 from models.domain import Account, Leg, LegKind, Market
 from models.margin.checked import sint, uint
@@ -27,7 +29,7 @@ from models.margin.fixed_point import (
     mul_div_down,
     mul_div_toward_zero,
 )
-from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
+from models.margin.result import Counted, Liquidation, Margin, Ratio, Refusal, Room, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.toxicity import is_toxic
 
@@ -73,7 +75,8 @@ class Collateral:
     liquidation_factor
         Share of the value credited to an absorbed account, wad.
     supply_cap
-        Most of the asset the market takes, smallest units.
+        Most of the asset the market takes, smallest units, 0 for nothing; None where not
+        stated.
     """
 
     asset: str
@@ -81,7 +84,7 @@ class Collateral:
     borrow_factor: int
     liquidate_factor: int
     liquidation_factor: int
-    supply_cap: int = 0
+    supply_cap: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -507,6 +510,61 @@ def _liquidation(
     )
 
 
+def headroom(account: Account, market: Market, terms: Terms) -> tuple[Room, ...]:
+    """Return what the market still takes and lends of the base asset and of what is held.
+
+    The base asset has no cap either way; how much of it lies in the market, and pauses,
+    are not looked at. Collateral is never lent.
+    """
+    listed = {each.asset: each for each in terms.collaterals}
+    assets = dict.fromkeys((terms.base_asset, *(leg.asset for leg in account.legs)))
+    return tuple(
+        Room(asset=asset)
+        if asset == terms.base_asset
+        else Room(asset=asset, refusal=Refusal("asset_not_listed", asset))
+        if asset not in listed
+        else collateral_room(listed[asset], market.state)
+        for asset in assets
+    )
+
+
+def collateral_room(collateral: Collateral, state: Mapping[str, int]) -> Room:
+    """Return what a collateral's cap leaves, or why that is not known."""
+    asset, cap = collateral.asset, collateral.supply_cap
+    name = f"{asset}.total_supply_asset"
+    if cap is None:
+        return Room(asset=asset, refusal=Refusal("supply_cap_missing", asset))
+    if cap and name not in state:
+        return Room(asset=asset, refusal=Refusal("totals_missing", name))
+    left = max(0, cap - state.get(name, 0))
+    return Room(
+        asset=asset, supply=left, borrow=0, limits={"supply_cap": left, "base_asset_only": 0}
+    )
+
+
+def weights(account: Account, market: Market, terms: Terms) -> tuple[Counted, ...] | Refusal:
+    """Return what is held as collateral, with its liquidation factor as its weight."""
+    balances, prices = position_of(account, terms).balances, usable_prices(market)
+    held = [each for each in terms.collaterals if each.asset in balances]
+    unlisted = balances.keys() - {each.asset for each in held}
+    if unlisted:
+        return Refusal("asset_not_listed", ", ".join(sorted(unlisted)))
+    absent = [each.asset for each in held if each.asset not in prices]
+    if absent:
+        return Refusal("price_missing", ", ".join(absent))
+    return tuple(
+        Counted(
+            asset=each.asset,
+            value=Fraction(
+                balances[each.asset] * prices[each.asset] // 10**each.decimals,
+                10**ORACLE_DECIMALS,
+            ),
+            weight=Fraction(each.liquidate_factor, WAD),
+        )
+        for each in held
+    )
+
+
 def bare(terms: Terms) -> Terms:
     """Return the terms with collateral counted in full."""
     collaterals = tuple(replace(one, liquidate_factor=WAD) for one in terms.collaterals)
@@ -523,5 +581,7 @@ RULEBOOKS = (
         bare=bare,
         liquidate=liquidate,
         accrue=accrue,
+        headroom=headroom,
+        weights=weights,
     ),
 )
