@@ -8,6 +8,7 @@ import numpy as np
 
 from features.inputs import Candles, Floats, Ints
 from features.spec import Feature, MarketFunction
+from features.volatility import LEAST_SHARE
 
 
 @numba.njit(cache=True)
@@ -21,7 +22,7 @@ def _mean_turnover(close: Floats, volume: Floats, places: Ints, window: int) -> 
             if k >= 0 and not np.isnan(close[k]):
                 count += 1
                 total += close[k] * volume[k]
-        if count >= 0.5 * window:
+        if count >= LEAST_SHARE * window:
             out[row] = total / count
     return out
 
@@ -40,7 +41,7 @@ def _mean_illiquidity(close: Floats, volume: Floats, places: Ints, window: int) 
             if turnover > 0.0:
                 count += 1
                 total += abs(np.log(close[k] / close[k - 1])) / turnover
-        if count >= 0.5 * (window - 1):
+        if count >= LEAST_SHARE * (window - 1):
             out[row] = total / count
     return out
 

@@ -29,7 +29,7 @@ def _ewma_variance(close: Floats, places: Ints, window: int, half_life: float) -
                 total += weight * move * move
                 present += weight
             weight *= decay
-        if present >= 0.5 * possible:
+        if present >= LEAST_SHARE * possible:
             out[row] = total / present
     return out
 
@@ -56,7 +56,7 @@ def _moments(close: Floats, places: Ints, window: int) -> Floats:
             if not np.isnan(before):
                 bipower += abs(move) * before
             before = abs(move)
-        if count >= 0.5 * (window - 1):
+        if count >= LEAST_SHARE * (window - 1):
             out[row] = (count, square, falling, largest, bipower)
     return out
 
@@ -72,7 +72,7 @@ def _extremes(close: Floats, places: Ints, window: int) -> Floats:
             if k >= 0 and not np.isnan(close[k]):
                 count += 1
                 high, low = max(high, close[k]), min(low, close[k])
-        if count >= 0.5 * window:
+        if count >= LEAST_SHARE * window:
             out[row] = (high, low)
     return out
 

@@ -19,7 +19,6 @@ Floats = npt.NDArray[np.float64]
 
 FORMAT = 1
 MANIFEST = "bundle.json"
-HEADS = ("unattended", "expected")
 INTERVAL = (0.05, 0.95)
 
 

@@ -278,7 +278,7 @@ def _events(judged: Sequence[Judgement], rows: Sequence[int]) -> Events:
     return Events(
         account=np.array(names, dtype=object),
         at=np.array(at, dtype=np.int64),
-        kind=np.array(kinds, dtype=np.int8),
+        kind=np.array(kinds, dtype=np.int64),
         collateral_before=np.array(inks),
         debt_before=np.array(arts),
     )

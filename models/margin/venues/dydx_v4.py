@@ -26,6 +26,7 @@ from models.domain import Account, Exact, Leg, LegKind, Market
 from models.margin.fixed_point import mul_div_down, mul_div_toward_zero, mul_div_up
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
+from models.margin.toxicity import is_toxic
 
 PPM = 10**6
 QUOTE_DECIMALS = 6
@@ -478,19 +479,13 @@ def liquidate(
         protocol_fee={terms.quote: max(fee, 0)},
         bad_debt={terms.quote: max(-fee, 0)},
         after=after,
-        is_toxic=_is_worse(after, before),
+        is_toxic=is_toxic(before.maintenance, after.maintenance),
     )
 
 
 def _floor(value: Fraction) -> int:
     """Round toward minus infinity."""
     return value.numerator // value.denominator
-
-
-def _is_worse(after: Margin, before: Margin) -> bool:
-    """Return whether NC/MMR fell; no requirement left is never worse."""
-    old, new = (side.ratio.value if side.ratio else None for side in (before, after))
-    return old is not None and new is not None and new < old
 
 
 RULEBOOKS = (

@@ -16,6 +16,7 @@ from models.domain import Account, LegKind, Market
 from models.margin.fixed_point import RAY, WAD, mul_div_down, mul_div_up, rpow_half_up
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
+from models.margin.toxicity import is_toxic
 
 ORACLE_DECIMALS = 18
 FEED_TO_RAY = 10**9
@@ -335,17 +336,8 @@ def liquidate(
         seized={asset: outcome.dink},
         protocol_fee={debt: penalty},
         after=after,
-        is_toxic=_is_worse(after, before),
+        is_toxic=is_toxic(before.maintenance, after.maintenance),
     )
-
-
-def _is_worse(after: Margin, before: Margin) -> bool:
-    """Return whether the ratio fell; no debt left is never worse."""
-    if after.ratio is None or before.ratio is None:
-        return False
-    if after.ratio.value is None or before.ratio.value is None:
-        return False
-    return after.ratio.value < before.ratio.value
 
 
 def accrue(market: Market, terms: Terms, at: datetime) -> Market:
