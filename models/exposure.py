@@ -61,9 +61,7 @@ class Exposure:
         return (self.cash, *self.values.values())
 
 
-def exposure(
-    rulebook: Rulebook[T], account: Account, market: Market, terms: T
-) -> Exposure | None:
+def exposure(rulebook: Rulebook[T], account: Account, market: Market, terms: T) -> Exposure | None:
     """Return the line of an account's surplus through its surplus now.
 
     Parameters
