@@ -8,6 +8,7 @@ import pandas as pd
 
 from features import behaviour, liquidity, margin, volatility
 from features.inputs import HOUR, Candles, Events, Floats, Ints, Tables, seconds
+from features.market import Sample
 from features.spec import Feature, View
 
 FEATURES: tuple[Feature, ...] = (
@@ -91,9 +92,11 @@ def _view(candles: Candles, events: Events, moments: pd.DataFrame, first: Ints, 
     def column(name: str) -> Floats:
         return moments[name].to_numpy(dtype=np.float64)
 
+    place = candles.last_closed(at)
     return View(
         candles=candles,
-        place=candles.last_closed(at),
+        place=place,
+        sample=Sample.at(candles, place),
         at=at,
         events=events,
         first_event=first,
