@@ -319,7 +319,7 @@ def _grids(rows: Sequence[Any]) -> dict[str, Candles]:
         own = [row for row in rows if row.asset == asset]
         hours = np.array([row.hour for row in own], dtype=np.int64)
         first = int(hours[0])
-        columns = {}
+        columns: dict[str, Any] = {}
         for name in ("open", "high", "low", "close", "volume"):
             grid = np.full(int(hours[-1]) - first + 1, np.nan)
             grid[hours - first] = [getattr(row, name) for row in own]
