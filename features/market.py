@@ -56,6 +56,14 @@ def previous(values: Floats) -> Floats:
     return out
 
 
+def log_ratio(over: Floats, under: Floats) -> Floats:
+    """Return log(over / under), missing where either is not positive."""
+    usable = (over > 0.0) & (under > 0.0)
+    out = np.full(len(over), np.nan)
+    out[usable] = np.log(over[usable] / under[usable])
+    return out
+
+
 @dataclass(frozen=True, slots=True)
 class _Filled:
     """A series without holes, and where they were."""
