@@ -16,6 +16,7 @@ from serving.answers import Assessment, Batch, FaultyItem
 from serving.assess import Judgement, Model, Wish, assess, judge
 from serving.book import account_body, market_body
 from serving.cases import Case, Surroundings
+from serving.gate import Loader
 from serving.problems import encode, listed
 from serving.reading import escape
 from serving.settings import Settings, from_environment
@@ -64,6 +65,11 @@ class Desk:
     store: Store | None = None
     store_absence: str = ""
     clock: Callable[[], datetime] = lambda: datetime.now(tz=UTC)
+
+    @property
+    def keys(self) -> Loader | None:
+        """Reads the API keys of the store; None where there is no store."""
+        return None
 
     def score(self, body: bytes, request_id: str) -> bytes:
         """Answer and count the body of `POST /v1/score`.
