@@ -55,7 +55,7 @@ def postgresql_url() -> Iterator[str]:
     binaries = _binaries()
     if binaries is None:
         pytest.skip(f"no PostgreSQL server: install postgresql or name one in {SERVER}")
-    place = Path(tempfile.mkdtemp(prefix="forewarn-pg-", dir="/tmp"))  # noqa: S108 - a socket's path is short
+    place = Path(tempfile.mkdtemp(prefix="forewarn-pg-", dir="/tmp"))
     if os.geteuid() == 0:
         shutil.chown(place, "postgres", "postgres")
     data = place / "data"

@@ -141,7 +141,8 @@ def test_a_newer_store_is_refused(database: str) -> None:
     open_store(database).close()
     engine = sa.create_engine(database)
     with engine.begin() as connection:
-        connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+        table = sa.table(VERSION_TABLE, sa.column("version_num"))
+        connection.execute(sa.update(table).values(version_num="9999"))
     engine.dispose()
     with pytest.raises(StoreRefused, match="revision '9999' is not known"):
         open_store(database)
