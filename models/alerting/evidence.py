@@ -3,10 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from models.alerting.policy import (
-    NAMES,
     Accrual,
     Buffer,
     Forecast,
@@ -19,8 +18,7 @@ from models.alerting.signals import Cause, Level, Signal
 from models.margin.result import Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What one trigger says of one signal.
 
     Parameters
@@ -30,14 +28,14 @@ class Reading:
     is_unknown
         Whether what it looks at is missing though it belongs there.
     found, limit
-        As in `models.alerting.signals.Cause`.
+        What was found and at what it fires.
     """
 
     fires: bool
     holds: bool
     is_unknown: bool = False
-    found: str = ""
-    limit: str = ""
+    found: object = ""
+    limit: object = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +58,8 @@ class Evidence:
     causes: tuple[Cause, ...]
 
 
-SILENCE = Reading(fires=False, holds=False)
-UNKNOWN = Reading(fires=False, holds=False, is_unknown=True)
+SILENCE = Reading(False, False)  # noqa: FBT003 - fires, holds
+UNKNOWN = Reading(False, False, is_unknown=True)  # noqa: FBT003 - fires, holds
 
 
 def evidence(signal: Signal, now: datetime, policy: Policy) -> Evidence:
@@ -73,28 +71,29 @@ def evidence(signal: Signal, now: datetime, policy: Policy) -> Evidence:
         Time by the watcher's clock; only what is due in time is reckoned from it.
     """
     causes, held, unknown = [], set(), set()
-    for name, level in sorted(NAMES.items(), key=lambda item: -item[1]):
-        for trigger in getattr(policy, name).triggers:
-            found = read(trigger, signal, now)
-            if found.fires:
-                causes.append(_cause(level, trigger, found))
-            if found.holds:
-                held.add(level)
-            if found.is_unknown:
-                unknown.add(level)
+    for level, trigger in policy.triggers:
+        found = READERS[type(trigger)](trigger, signal, now)
+        if found.fires:
+            causes.append(_cause(level, trigger, found))
+        if found.holds:
+            held.add(level)
+        if found.is_unknown:
+            unknown.add(level)
     raised = causes[0].level if causes else Level.NONE
     return Evidence(raised, frozenset(held), frozenset(unknown), tuple(causes))
-
-
-def read(trigger: Trigger, signal: Signal, now: datetime) -> Reading:
-    """Return what one trigger says."""
-    return READERS[type(trigger)](trigger, signal, now)
 
 
 def _cause(level: Level, trigger: Trigger, found: Reading) -> Cause:
     """Return a trigger that fired, in words."""
     horizon = trigger.horizon if isinstance(trigger, Forecast) else ""
-    return Cause(level, trigger.signal, horizon, found.found, found.limit)
+    return Cause(level, trigger.signal, horizon, _text(found.found), _text(found.limit))
+
+
+def _text(value: object) -> str:
+    """Return what was found, or its limit, as text."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _forecast(trigger: Forecast, signal: Signal, _now: datetime) -> Reading:
@@ -103,12 +102,8 @@ def _forecast(trigger: Forecast, signal: Signal, _now: datetime) -> Reading:
     value = values.get(trigger.horizon)
     if value is None:
         return UNKNOWN if signal.has_forecast else SILENCE
-    return Reading(
-        fires=value >= trigger.raises,
-        holds=value >= trigger.clear,
-        found=f"{value:.4f}",
-        limit=f"{trigger.raises:g}",
-    )
+    limit = trigger.raises
+    return Reading(value >= limit, value >= trigger.clear, found=value, limit=limit)
 
 
 def _buffer(trigger: Buffer, signal: Signal, _now: datetime) -> Reading:
@@ -116,12 +111,8 @@ def _buffer(trigger: Buffer, signal: Signal, _now: datetime) -> Reading:
     value = signal.buffer if trigger.signal == "buffer" else signal.next_buffer
     if value is None:
         return UNKNOWN if signal.verdict is Verdict.UNEVALUABLE else SILENCE
-    return Reading(
-        fires=value <= trigger.raises,
-        holds=value <= trigger.clear,
-        found=f"{value:.4f}",
-        limit=f"{trigger.raises:g}",
-    )
+    limit = trigger.raises
+    return Reading(value <= limit, value <= trigger.clear, found=value, limit=limit)
 
 
 def _ruling(trigger: Ruling, signal: Signal, _now: datetime) -> Reading:
@@ -132,7 +123,7 @@ def _ruling(trigger: Ruling, signal: Signal, _now: datetime) -> Reading:
     if verdict is Verdict.UNEVALUABLE and verdict not in trigger.verdicts:
         return UNKNOWN
     fires = verdict in trigger.verdicts
-    return Reading(fires=fires, holds=fires, found=verdict.value, limit=verdict.value)
+    return Reading(fires, fires, found=verdict.value, limit=verdict.value)
 
 
 def _accrual(trigger: Accrual, signal: Signal, now: datetime) -> Reading:
@@ -140,12 +131,8 @@ def _accrual(trigger: Accrual, signal: Signal, now: datetime) -> Reading:
     if signal.flips_at is None:
         return SILENCE
     left = signal.flips_at - now
-    return Reading(
-        fires=left <= trigger.raises,
-        holds=left <= trigger.clear,
-        found=signal.flips_at.isoformat(),
-        limit=str(trigger.raises),
-    )
+    limit = trigger.raises
+    return Reading(left <= limit, left <= trigger.clear, found=signal.flips_at, limit=limit)
 
 
 def _liquidation(trigger: Liquidation, signal: Signal, now: datetime) -> Reading:
@@ -153,12 +140,7 @@ def _liquidation(trigger: Liquidation, signal: Signal, now: datetime) -> Reading
     if signal.liquidated_at is None:
         return SILENCE
     fires = now - signal.liquidated_at < trigger.within
-    return Reading(
-        fires=fires,
-        holds=fires,
-        found=signal.liquidated_at.isoformat(),
-        limit=str(trigger.within),
-    )
+    return Reading(fires, fires, found=signal.liquidated_at, limit=trigger.within)
 
 
 READERS: Mapping[type[Any], Callable[[Any, Signal, datetime], Reading]] = {

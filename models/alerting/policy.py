@@ -4,7 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import time, timedelta
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -191,6 +191,12 @@ class Policy(Part):
     falls_now_from: Literal["watch", "warning", "critical", "liquidated"] = "critical"
     owner: Audience
     desk: Audience
+
+    @cached_property
+    def triggers(self) -> tuple[tuple[Level, Trigger], ...]:
+        """Every trigger with its level, worst first."""
+        levels = sorted(NAMES.values(), reverse=True)
+        return tuple((level, trigger) for level in levels for trigger in self.of(level).triggers)
 
     def of(self, level: Level) -> LevelPolicy:
         """Return the part of a level above none."""
