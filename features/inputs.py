@@ -1,7 +1,7 @@
-"""What features are computed from: candles, owner events and account moments."""
+"""What features are computed from: candles, readings, owner events and account moments."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Names = npt.NDArray[np.object_]
 
 HOUR = 3600
 
@@ -70,7 +71,7 @@ class Events:
         Holdings just before the event, in whole units of collateral and of debt shares.
     """
 
-    account: npt.NDArray[np.object_]
+    account: Names
     at: Ints
     kind: Ints
     collateral_before: Floats
@@ -78,35 +79,96 @@ class Events:
 
 
 @dataclass(frozen=True, slots=True)
+class Readings:
+    """Values of one quantity, each known from a moment on.
+
+    Parameters
+    ----------
+    at
+        Seconds since 1970 from which each value is known, ascending.
+    value
+        One value per moment.
+    """
+
+    at: Ints
+    value: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class Tables:
     """Everything known, from which `features.pipeline.compute` takes what it may use.
+
+    What is absent makes the features that read it missing, never 0.
 
     Parameters
     ----------
     candles
-        By asset.
+        Spot candles by asset, quote per unit.
     events
         Of all accounts.
+    references
+        Assets that every account may be compared with; the first two are read as such.
+    perpetuals, marks
+        Candles of an asset's perpetual by its last price, and by the mark it is judged by.
+    funding
+        By asset: rate that longs paid at each payment, a fraction of the notional.
+    open_interest
+        By asset: base units.
+    rounds
+        By asset: oracle answers, quote per unit, at the time each was published.
+    depth
+        By asset: quote units that could be sold within 2 % of the price.
+    utilisation, liquidity
+        By venue and asset: share of the reserve lent out, and what is left, quote units.
+    fragile
+        By venue and asset: collateral that would be sold if the price fell by 10 %, quote
+        units.
     """
 
     candles: Mapping[str, Candles]
     events: Events
+    references: tuple[str, ...] = ("BTC", "ETH")
+    perpetuals: Mapping[str, Candles] = field(default_factory=dict)
+    marks: Mapping[str, Candles] = field(default_factory=dict)
+    funding: Mapping[str, Readings] = field(default_factory=dict)
+    open_interest: Mapping[str, Readings] = field(default_factory=dict)
+    rounds: Mapping[str, Readings] = field(default_factory=dict)
+    depth: Mapping[str, Readings] = field(default_factory=dict)
+    utilisation: Mapping[tuple[str, str], Readings] = field(default_factory=dict)
+    liquidity: Mapping[tuple[str, str], Readings] = field(default_factory=dict)
+    fragile: Mapping[tuple[str, str], Readings] = field(default_factory=dict)
 
 
 MOMENTS: Mapping[str, str] = {
     "account": "name",
     "at": "UTC time of the question",
-    "asset": "asset whose price decides",
-    "price": "price the venue judges by at `at`, quote per unit",
+    "asset": "asset whose price decides; of a basket the one with the largest exposure",
+    "side": "+1 where a falling price hurts, -1 where a rising one does; +1 for a basket",
+    "price": "price the venue judges by at `at`, quote per unit; of a basket credit/requirement",
     "price_next": "price the venue is known to judge by next; the same where it is not delayed",
     "delay": "hours until a price seen now is judged by",
-    "trigger": "price at which the verdict flips to liquidatable",
-    "collateral": "whole units of collateral",
-    "debt": "whole debt shares",
+    "trigger": "price at which the verdict flips to liquidatable; 1 for a basket",
+    "collateral": "whole units of collateral; of a basket the credit, quote units",
+    "debt": "whole debt shares; of a basket the requirement, quote units",
     "debt_value": "debt in quote units",
+    "cash": "part of the surplus that no price moves, signed, quote units",
     "opened_at": "UTC time the account was opened; NaT when unknown",
 }
 """Columns of the frame of account moments, with their meaning."""
+
+OPTIONAL: Mapping[str, str] = {
+    "venue": "name of the venue, by which reserves are found",
+    "collateral_value": "collateral in quote units, as the market has it, not as weighed",
+    "accrual_hours": "hours until interest and fees alone flip the verdict; inf for never",
+}
+"""Columns that a frame of account moments may have; what is absent is unknown."""
+
+LEGS: Mapping[str, str] = {
+    "row": "place of the basket in the frame of moments, from 0",
+    "asset": "an asset whose price moves the surplus",
+    "units": "change of the surplus per change of the price, signed, base units",
+}
+"""Columns of the frame of legs of accounts that more than one price moves."""
 
 
 def candles_on_grid(frame: pd.DataFrame) -> dict[str, Candles]:

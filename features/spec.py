@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from features.inputs import Candles, Events, Floats, Ints
+from features.inputs import Candles, Events, Floats, Ints, Names, Tables
 
 Source = Literal["candles", "events", "position"]
 MarketFunction = Callable[[Candles, Ints], Floats]
@@ -15,28 +15,43 @@ MarketFunction = Callable[[Candles, Ints], Floats]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What is known of N moments of accounts that share one asset.
+    """What is known of N moments of accounts that share one series of candles.
+
+    An account is seen as a path that may fall to its trigger: an asset held long as its
+    price, held short as the price's inverse, a basket as credit over requirement.
 
     Parameters
     ----------
+    tables
+        Everything known, of which a feature may read what it declares.
     candles
-        The asset's candles.
+        Of the path.
+    hours
+        Hour since 1970 at which each candle opens.
     place
-        Grid place of the last closed candle of each moment.
+        Place in `candles` of the last closed candle of each moment.
     at
         Seconds since 1970.
     events, first_event, end_event
         The event log, and per moment the slice of its account's events strictly before `at`.
-    price, price_next, delay, trigger, collateral, debt, debt_value, age
+    price, price_next, trigger
+        Of the path, so that the verdict flips when it falls to its trigger.
+    asset, side, delay, collateral, debt, debt_value, cash, age
         As in `features.inputs.MOMENTS`; `age` in hours, NaN when unknown.
+    venue, collateral_value, accrual_hours
+        As in `features.inputs.OPTIONAL`; empty or NaN when unknown.
     """
 
+    tables: Tables
     candles: Candles
+    hours: Ints
     place: Ints
     at: Ints
     events: Events
     first_event: Ints
     end_event: Ints
+    asset: Names
+    side: Floats
     price: Floats
     price_next: Floats
     delay: Floats
@@ -44,7 +59,11 @@ class View:
     collateral: Floats
     debt: Floats
     debt_value: Floats
+    cash: Floats
     age: Floats
+    venue: Names
+    collateral_value: Floats
+    accrual_hours: Floats
     _market: dict[MarketFunction, Floats] = field(default_factory=dict)
 
     def market(self, function: MarketFunction) -> Floats:

@@ -225,18 +225,21 @@ def _moment(judged: Judgement, *, key: str, at: datetime) -> dict[str, Any]:
     rate = case.market.state[f"{case.account.market}.rate"]
     trigger = judged.trigger
     exact = 0 if trigger is None or trigger.value is None else trigger.value
+    line, collateral = float(exact / WAD), ink / WAD
     later = price.value if price.next_value is None else price.next_value
     return {
         "account": key,
         "at": pd.Timestamp(at),
         "asset": asset,
+        "side": 1,
         "price": price.value / WAD,
         "price_next": later / WAD,
         "delay": 0.0 if price.next_value is None else 1.0,
-        "trigger": float(exact / WAD),
-        "collateral": ink / WAD,
+        "trigger": line,
+        "collateral": collateral,
         "debt": art / WAD,
         "debt_value": mul_div_down(art, rate, RAY) / WAD,
+        "cash": -line * collateral,
         "opened_at": pd.NaT if case.opened_at is None else pd.Timestamp(case.opened_at),
     }
 

@@ -66,6 +66,9 @@ class Rulebook(Generic[T]):
     headroom
         (account, market, terms) to what the venue still takes and lends of each of the
         account's assets; total as `margin` is. None where no caps are established.
+    permits
+        (account, market, terms) to why the venue would not let its owner leave the account so,
+        None where it would; None in place of the function where no such limit is established.
     weights
         (account, market, terms) to the collateral that counts, with its value and the venue's
         own weight, or why it cannot be valued. None where no such weights are established.
@@ -82,6 +85,7 @@ class Rulebook(Generic[T]):
     bankruptcy_price: Callable[[Account, Market, T, str], Fraction | Refusal | None] | None = None
     bare: Callable[[T], T] | None = None
     headroom: Callable[[Account, Market, T], tuple[Room, ...]] | None = None
+    permits: Callable[[Account, Market, T], Refusal | None] | None = None
     weights: Callable[[Account, Market, T], tuple[Counted, ...] | Refusal] | None = None
 
 

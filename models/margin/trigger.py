@@ -15,6 +15,8 @@ T = TypeVar("T")
 CEILING = 2**128
 SHOCK_GRID = 10**9
 MOST_SHOCK = 1000
+AIM_STEP = 64
+MOST_AIMS = 4
 BREACHED = frozenset({Verdict.LIQUIDATABLE, Verdict.NOT_EXECUTABLE})
 
 
@@ -52,6 +54,36 @@ def boundary(is_breached: Callable[[int], bool], *, near: int, low: int, high: i
         else:
             other = middle
     return same if start else other
+
+
+def aimed(surplus: Callable[[int], Fraction | None], *, start: int) -> int:
+    """Return about where a surplus runs out, by secants: where a search had best begin.
+
+    Parameters
+    ----------
+    surplus
+        Of an integer price; None where the rules cannot judge.
+    start
+        The price now, positive.
+
+    Returns
+    -------
+    int
+        A positive price; `start` where the surplus does not depend on it.
+    """
+    here, there = start, max(1, start - start // AIM_STEP)
+    left, right = surplus(here), surplus(there)
+    if left is None or right is None or left == right:
+        return start
+    for _ in range(MOST_AIMS):
+        ahead = int(there - right * (there - here) / (right - left))
+        if ahead < 1 or ahead == there:
+            break
+        here, left, there = there, right, ahead
+        right = surplus(there)
+        if right is None or right == left:
+            break
+    return there
 
 
 def evaluable(verdict: Callable[[int], Verdict], *, near: int, high: int) -> int:
@@ -107,10 +139,16 @@ def price_triggers(
     def is_breached(value: int) -> bool:
         return verdict(value) in BREACHED
 
-    near = price.value
-    far = evaluable(verdict, near=near, high=max(CEILING, near * 2**20))
-    for low, high in ((1, near), (near, far)):
-        value = boundary(is_breached, near=near, low=low, high=high)
+    def surplus(value: int) -> Fraction | None:
+        side = rulebook.margin(account, with_price(market, asset, value), terms).maintenance
+        return None if side is None else Fraction(side.surplus)
+
+    near, highest = price.value, max(CEILING, price.value * 2**20)
+    aim = aimed(surplus, start=near)
+    for low, most in ((1, near), (near, highest)):
+        high = evaluable(verdict, near=near, high=most)
+        start = aim if low <= aim <= high else near
+        value = boundary(is_breached, near=start, low=low, high=high)
         if value is not None:
             yield Trigger(
                 kind="price",

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.domain import Account, Leg, LegKind, Market, Price
+from models.exposure import exposure
 from models.margin.fixed_point import MAX_UINT256, RAY, WAD
 from models.margin.perpetual import tiers_from
 from models.margin.result import Liquidation, Margin, Refusal, Verdict
@@ -509,6 +510,32 @@ def test_trigger_is_found_for_the_setup(book: Rulebook[Any]) -> None:
     assert (trigger.direction == "above") == (setup.risk < 0)
     beyond = with_price(market, setup.moving, (2 * trigger.value - start) or 1)
     assert price_trigger(book, account, beyond, setup.terms, asset=setup.moving) == trigger
+
+
+@EVERY
+def test_line_meets_zero_at_the_trigger(book: Rulebook[Any]) -> None:
+    """The exposure has the sign of the risk, and its line runs out where the verdict flips."""
+    setup = SETUPS[book.venue]
+    account, market = setup.account(book, setup.held, setup.risk), setup.market()
+    line = exposure(book, account, market, setup.terms)
+    trigger = price_trigger(book, account, market, setup.terms, asset=setup.moving)
+    assert line is not None
+    assert trigger is not None
+    assert trigger.value is not None
+    assert line.surplus > 0
+    value = line.values[setup.moving]
+    assert (value < 0) == (setup.risk < 0)
+    there = line.surplus + value * (Fraction(trigger.value) / setup.prices[setup.moving][0] - 1)
+    assert abs(there) < Fraction(1, 100) * abs(value)
+
+
+@EVERY
+def test_line_needs_a_judgement(book: Rulebook[Any]) -> None:
+    """Where the rules cannot judge there is no line; without risk no price matters."""
+    setup = SETUPS[book.venue]
+    market = setup.market()
+    account = setup.account(book, setup.held, setup.risk)
+    assert exposure(book, account, replace(market, prices={}), setup.terms) is None
 
 
 @pytest.mark.parametrize("book", LENDERS)

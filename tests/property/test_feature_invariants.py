@@ -70,6 +70,7 @@ def moments(seed: int, size: int = 40) -> pd.DataFrame:
             "account": "a",
             "at": pd.to_datetime(hour * HOUR, unit="s", utc=True).as_unit("ns"),
             "asset": "ETH",
+            "side": 1,
             "price": price,
             "price_next": price * generator.lognormal(0, 0.01, size),
             "delay": 1.0,
@@ -77,6 +78,7 @@ def moments(seed: int, size: int = 40) -> pd.DataFrame:
             "collateral": collateral,
             "debt": collateral * price / 2,
             "debt_value": collateral * price / 2,
+            "cash": -collateral * price / 2,
             "opened_at": pd.Timestamp("2015-01-01", tz="UTC"),
         }
     )

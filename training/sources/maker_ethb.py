@@ -265,6 +265,8 @@ def _moments(
     moments["account"] = moments["account"].astype("category")
     moments["asset"] = pd.Categorical([ASSET] * len(moments))
     moments["delay"] = 1.0
+    moments["side"] = 1
+    moments["cash"] = -moments["trigger"] * moments["collateral"]
     return moments, dict(dropped)
 
 

@@ -340,6 +340,15 @@ def liquidate(
     )
 
 
+def permits(account: Account, market: Market, terms: Terms) -> Refusal | None:
+    """Return why the venue would not let an owner leave a vault so; None where it would."""
+    _, _, art = holdings(account)
+    rate = market.state.get(f"{account.market}.rate")
+    if art and rate is not None and art * rate < terms.dust:
+        return Refusal("Vat/dust", f"{art * rate} rad is owed, less than {terms.dust}")
+    return None
+
+
 def accrue(market: Market, terms: Terms, at: datetime) -> Market:
     """Return the market with the stability fee dripped from `market.at` to `at`."""
     seconds = int((at - market.at).total_seconds())
@@ -365,5 +374,6 @@ RULEBOOKS = (
         bare=bare,
         liquidate=liquidate,
         accrue=accrue,
+        permits=permits,
     ),
 )

@@ -1,0 +1,214 @@
+"""From account moments to views: one per series of candles that moments share."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+
+from features.inputs import (
+    HOUR,
+    LEGS,
+    MOMENTS,
+    Candles,
+    Events,
+    Floats,
+    Ints,
+    Names,
+    Tables,
+    seconds,
+)
+from features.paths import Path, basket_path, baskets, single_path
+from features.spec import View
+from models.errors import Fault, InvalidTable
+
+MOST_BASKETS = 2048
+"""Baskets laid out at once: what bounds the memory of their candles."""
+
+MOST_FAULTS = 100
+
+
+def views(
+    tables: Tables, moments: pd.DataFrame, legs: pd.DataFrame | None, *, lookback: timedelta
+) -> Iterator[tuple[Ints, View]]:
+    """Yield the places and the view of moments that share a series of candles.
+
+    Parameters
+    ----------
+    moments, legs
+        Frames with the columns of `features.inputs.MOMENTS` and `LEGS`.
+    lookback
+        How much of the past may be read.
+
+    Raises
+    ------
+    InvalidTable
+        Listing what is wrong with moments and legs.
+    """
+    faults = [*_moment_faults(moments), *([] if legs is None else _leg_faults(legs, moments))]
+    if faults:
+        raise InvalidTable(faults[:MOST_FAULTS])
+    given = _Given(
+        tables=tables,
+        moments=moments,
+        at=seconds(moments["at"]),
+        slices=event_slices(tables.events, moments),
+        lookback=int(lookback.total_seconds()) // HOUR,
+    )
+    is_basket = np.zeros(len(moments), dtype=bool)
+    if legs is not None:
+        is_basket[legs["row"].to_numpy(dtype=np.int64)] = True
+        yield from _basket_views(given, legs, np.flatnonzero(is_basket))
+    yield from _single_views(given, np.flatnonzero(~is_basket))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """What every view of one call is made from."""
+
+    tables: Tables
+    moments: pd.DataFrame
+    at: Ints
+    slices: tuple[Ints, Ints]
+    lookback: int
+
+
+def _single_views(given: _Given, single: Ints) -> Iterator[tuple[Ints, View]]:
+    """Yield one view per asset and side."""
+    side = given.moments["side"].to_numpy(dtype=np.float64)[single]
+    by_asset = given.moments.iloc[single].groupby("asset", observed=True).indices
+    for asset, places in by_asset.items():
+        candles = given.tables.candles.get(str(asset), _NO_CANDLES)
+        for sign in (1, -1):
+            held = np.asarray(places, dtype=np.int64)
+            rows = single[held[side[held] == sign]]
+            if len(rows):
+                path = single_path(candles, given.at[rows], side=sign, lookback=given.lookback)
+                yield rows, _view(given, rows, path, given.tables.events)
+
+
+def _basket_views(given: _Given, legs: pd.DataFrame, rows: Ints) -> Iterator[tuple[Ints, View]]:
+    """Yield views of a bounded number of baskets each."""
+    events = _without_holdings(given.tables.events)
+    for begin in range(0, len(rows), MOST_BASKETS):
+        part = rows[begin : begin + MOST_BASKETS]
+        own = legs[legs["row"].isin(part)]
+        placed = own.assign(row=np.searchsorted(part, own["row"].to_numpy(dtype=np.int64)))
+        found = baskets(
+            given.moments.iloc[part], placed, at=given.at[part], known=given.tables.candles
+        )
+        path = basket_path(found, given.tables.candles, lookback=given.lookback)
+        yield part, _view(given, part, path, events)
+
+
+def _without_holdings(events: Events) -> Events:
+    """Return events whose holdings are unknown: one figure cannot tell what a basket held."""
+    unknown = np.full(len(events.at), np.nan)
+    return replace(events, collateral_before=unknown, debt_before=unknown)
+
+
+def event_slices(events: Events, moments: pd.DataFrame) -> tuple[Ints, Ints]:
+    """Return per moment the slice of its account's events strictly before it."""
+    at = seconds(moments["at"])
+    names, starts = np.unique(events.account.astype(str), return_index=True)
+    stops = np.append(starts, len(events.account))[1:]
+    slices = dict(zip(names, zip(starts, stops, strict=True), strict=True))
+    first = np.zeros(len(at), dtype=np.int64)
+    end = np.zeros(len(at), dtype=np.int64)
+    for account, rows in moments.groupby("account", observed=True).indices.items():
+        start, stop = slices.get(str(account), (0, 0))
+        first[rows] = start
+        end[rows] = start + np.searchsorted(events.at[start:stop], at[rows], side="left")
+    return first, end
+
+
+def _view(given: _Given, rows: Ints, path: Path, events: Events) -> View:
+    """Return what is known of moments that share one series."""
+    moments, at = given.moments.iloc[rows], given.at[rows]
+    opened = moments["opened_at"]
+    age = np.where(opened.isna(), np.nan, (at - seconds(opened.fillna(moments["at"]))) / HOUR)
+    side = _numbers(moments, "side")
+    first, end = given.slices
+    return View(
+        tables=given.tables,
+        candles=path.candles,
+        hours=path.hours,
+        place=path.place,
+        at=at,
+        events=events,
+        first_event=first[rows],
+        end_event=end[rows],
+        asset=_names(moments, "asset"),
+        side=side,
+        price=_on_path(moments, "price", side),
+        price_next=_on_path(moments, "price_next", side),
+        delay=_numbers(moments, "delay"),
+        trigger=_on_path(moments, "trigger", side),
+        collateral=_numbers(moments, "collateral"),
+        debt=_numbers(moments, "debt"),
+        debt_value=_numbers(moments, "debt_value"),
+        cash=_numbers(moments, "cash"),
+        age=age,
+        venue=_names(moments, "venue"),
+        collateral_value=_numbers(moments, "collateral_value"),
+        accrual_hours=_numbers(moments, "accrual_hours"),
+    )
+
+
+def _numbers(moments: pd.DataFrame, name: str) -> Floats:
+    """Return a column, NaN where the frame has none."""
+    if name not in moments.columns:
+        return np.full(len(moments), np.nan)
+    return moments[name].to_numpy(dtype=np.float64)
+
+
+def _on_path(moments: pd.DataFrame, name: str, side: Floats) -> Floats:
+    """Return a column of prices as the path sees them: inverse for shorts."""
+    price = _numbers(moments, name)
+    return np.where(side > 0.0, price, 1.0 / price)
+
+
+def _names(moments: pd.DataFrame, name: str) -> Names:
+    """Return a column of names, empty where the frame has none."""
+    if name not in moments.columns:
+        return np.full(len(moments), "", dtype=object)
+    return moments[name].astype(str).to_numpy(dtype=object)
+
+
+def _moment_faults(moments: pd.DataFrame) -> Iterator[Fault]:
+    """Yield missing columns, and sides that are neither."""
+    missing = [name for name in MOMENTS if name not in moments.columns]
+    yield from (Fault(f"moments:{name}", f"column missing ({MOMENTS[name]})") for name in missing)
+    if "side" in moments.columns:
+        side = moments["side"].to_numpy(dtype=np.float64)
+        for row in np.flatnonzero(np.abs(side) != 1.0):
+            yield Fault(f"moments:side:{row + 1}", f"{side[row]} is not +1 or -1")
+
+
+def _leg_faults(legs: pd.DataFrame, moments: pd.DataFrame) -> Iterator[Fault]:
+    """Yield missing columns, and legs that belong to no row or hold nothing."""
+    missing = [name for name in LEGS if name not in legs.columns]
+    yield from (Fault(f"legs:{name}", f"column missing ({LEGS[name]})") for name in missing)
+    if missing or "side" not in moments.columns:
+        return
+    rows = legs["row"].to_numpy(dtype=np.int64)
+    units = legs["units"].to_numpy(dtype=np.float64)
+    side = moments["side"].to_numpy(dtype=np.float64)
+    for place in range(len(legs)):
+        if not 0 <= rows[place] < len(moments):
+            yield Fault(f"legs:row:{place + 1}", f"{rows[place]} is not in [0, {len(moments)})")
+        elif side[rows[place]] != 1.0:
+            yield Fault(f"legs:row:{place + 1}", f"row {rows[place]}: a basket has side +1")
+        if not np.isfinite(units[place]):
+            yield Fault(f"legs:units:{place + 1}", f"{units[place]} is not finite")
+
+
+def _empty() -> Floats:
+    """Return no values."""
+    return np.empty(0, dtype=np.float64)
+
+
+_NO_CANDLES = Candles(
+    first_hour=0, open=_empty(), high=_empty(), low=_empty(), close=_empty(), volume=_empty()
+)
