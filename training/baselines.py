@@ -77,15 +77,23 @@ class Inputs:
     side: Floats
 
 
-def inputs(tables: Tables, moments: pd.DataFrame, features: pd.DataFrame) -> Inputs:
-    """Compute what the rungs read, each row from its own past."""
+def inputs(
+    tables: Tables, moments: pd.DataFrame, features: pd.DataFrame, *, legs: pd.DataFrame | None
+) -> Inputs:
+    """Compute what the rungs read, each row from its own past.
+
+    GARCH is fitted per asset: of a basket, which is none, it says nothing.
+    """
     distance = features["distance_next"].to_numpy()
+    simulated = garch.touch_logits(tables.candles, moments, distance=distance)
+    if legs is not None:
+        simulated[legs["row"].to_numpy(dtype=np.int64)] = np.nan
     return Inputs(
         features=features,
-        past=har.inputs(tables, moments).to_numpy(),
-        simulated=garch.touch_logits(tables.candles, moments, distance=distance),
+        past=har.inputs(tables, moments, legs=legs).to_numpy(),
+        simulated=simulated,
         delay=moments["delay"].to_numpy(dtype=np.float64),
-        side=garch.side(moments),
+        side=moments["side"].to_numpy(dtype=np.float64),
     )
 
 
@@ -235,7 +243,9 @@ def _fit_logistic(design: Floats, y: Floats) -> dict[str, Any]:
     mean = np.where(known, x, 0.0).sum(axis=0) / count
     spread = np.sqrt(np.where(known, (x - mean) ** 2, 0.0).sum(axis=0) / count)
     scale = np.where(spread > 0.0, spread, 1.0)
-    model = LogisticRegression(solver="newton-cholesky", max_iter=200)
+    model = LogisticRegression(  # type: ignore[no-untyped-call]
+        solver="newton-cholesky", max_iter=200
+    )
     model.fit(np.where(known, (x - mean) / scale, 0.0), hits)
     return {
         "mean": mean.tolist(),

@@ -96,7 +96,7 @@ def forecast(history: History, bundle: Bundle, period: Period, *, progress: Prog
     progress("computing features and labels")
     rows = dataset(history, begin=period.begin, end=period.end)
     progress("computing the rungs of volatility")
-    inputs = baselines.inputs(history.tables, rows.moments, rows.features)
+    inputs = baselines.inputs(history.tables, rows.moments, rows.features, legs=rows.legs)
     until = datetime.fromisoformat(str(bundle.provenance["to"]))
     return Fold(
         rows=rows,

@@ -20,7 +20,7 @@ from models.calibration import Calibrator
 from models.errors import Fault, InvalidInput
 from models.hazard import HORIZONS, LABELS, Line, start
 from training import baselines, har, labels, splits
-from training.sources import History
+from training.sources import History, select_legs
 
 EVENTS = {"unattended": "touched", "expected": "liquidated"}
 FOLDS = 3
@@ -69,6 +69,8 @@ class Dataset:
         Account codes.
     moments
         Rows of `History.moments`.
+    legs
+        Their legs, by `features.inputs.LEGS`.
     """
 
     features: pd.DataFrame
@@ -76,6 +78,7 @@ class Dataset:
     at: Ints
     account: Ints
     moments: pd.DataFrame
+    legs: pd.DataFrame | None = None
 
     def select(self, rows: Mask) -> "Dataset":
         """Return some rows."""
@@ -85,6 +88,7 @@ class Dataset:
             self.at[rows],
             self.account[rows],
             self.moments[rows],
+            select_legs(self.legs, rows),
         )
 
     def weights(self) -> Floats:
@@ -128,8 +132,9 @@ def dataset(
     moments = history.moments[keep].reset_index(drop=True)
     marked = labels.label(history)[keep].reset_index(drop=True)
     codes = moments["account"].astype("category").cat.codes.to_numpy(dtype=np.int64)
-    features = compute(history.tables, moments)
-    return Dataset(features, marked, at[keep], codes.astype(np.int64), moments)
+    legs = select_legs(history.legs, keep)
+    features = compute(history.tables, moments, legs=legs)
+    return Dataset(features, marked, at[keep], codes.astype(np.int64), moments, legs)
 
 
 def _no_rows(at: Ints, begin: datetime | None, end: datetime | None) -> Fault:
@@ -176,7 +181,7 @@ def fit(
     for name, event in EVENTS.items():
         heads[name] = _fit_head(rows, split, event=event, end=limit, seed=seed, progress=progress)
     progress("fitting the baselines")
-    inputs = baselines.inputs(history.tables, rows.moments, rows.features)
+    inputs = baselines.inputs(history.tables, rows.moments, rows.features, legs=rows.legs)
     volatility = har.fit(history.tables.candles, end=int(limit.timestamp()))
     return Bundle(
         heads=heads,

@@ -199,7 +199,7 @@ def touch_logits(
     candles
         By asset.
     moments
-        With `asset`, `at`, `delay` and, where there are shorts, `side`.
+        With the columns of `features.inputs.MOMENTS`.
     distance
         log(path / trigger) at the last price that is known to count.
     seed
@@ -255,7 +255,7 @@ def _between(
     steps = (len(STATES) - 1) * np.log(state / STATES[0]) / np.log(STATES[-1] / STATES[0])
     place = np.minimum((steps * 1024).astype(np.int64), (len(STATES) - 1) * 1024 - 1)
     delay = moments["delay"].to_numpy(dtype=np.float64)
-    short = (side(moments) < 0).astype(np.int64)
+    short = (moments["side"].to_numpy() < 0).astype(np.int64)
     ladder = tables(fitted, seed=seed)
     columns = []
     for k, hours in enumerate(HORIZONS):
@@ -265,10 +265,3 @@ def _between(
         found = _read(z, place, k, short, ladder, excursions.LOG_LEVELS, excursions.DECADE)
         columns.append(excursions.logit(found))
     return np.stack(columns, axis=1)
-
-
-def side(moments: pd.DataFrame) -> Floats:
-    """Return +1 for long and -1 for short accounts."""
-    if "side" not in moments:
-        return np.ones(len(moments))
-    return moments["side"].to_numpy(dtype=np.float64)

@@ -52,10 +52,10 @@ def realised_variance(candles: Candles, places: Ints, *, window: int) -> Floats:
     return np.where(seen >= LEAST_SHARE * window, np.maximum(mean, 1e-12), np.nan)
 
 
-def inputs(tables: Tables, moments: pd.DataFrame) -> pd.DataFrame:
+def inputs(tables: Tables, moments: pd.DataFrame, *, legs: pd.DataFrame | None) -> pd.DataFrame:
     """Return the realised variances of each moment's path, columns `COLUMNS`."""
     found = {
-        name: compute_feature(_feature(name, hours), tables, moments)
+        name: compute_feature(_feature(name, hours), tables, moments, legs=legs)
         for name, hours in zip(COLUMNS, WINDOWS, strict=True)
     }
     return pd.DataFrame(found, index=moments.index)
@@ -168,7 +168,9 @@ def _fit_horizon(sample: _Sample, k: int) -> dict[str, Any]:
         return {}
     past = sample.past[rows]
     ratio = np.maximum(sample.variance[rows, k] / past[:, -1], FLOOR)
-    model = GammaRegressor(alpha=0.0, solver="newton-cholesky", max_iter=100)
+    model = GammaRegressor(  # type: ignore[no-untyped-call]
+        alpha=0.0, solver="newton-cholesky", max_iter=100
+    )
     model.fit(_design(past), ratio)
     fitted = {"weights": model.coef_.tolist(), "level": float(model.intercept_)}
     deviation = np.sqrt(forecast(fitted, past) * HORIZONS[k])

@@ -47,7 +47,8 @@ class Resampling:
     def table(self, place: Ints, values: Floats, *, size: int) -> Floats:
         """Return the sum of a value per place in every draw, shape (size, D)."""
         shape = (size, self.times.shape[1])
-        counts = sparse.coo_array((values, (place, self.block)), shape=shape).tocsr()
+        # Duplicates add up: the matrix holds events per place and block.
+        counts = sparse.csr_array((values, (place, self.block)), shape=shape)  # type: ignore[no-untyped-call]
         return np.asarray(counts @ self.times.T)
 
     def select(self, rows: Mask) -> "Resampling":
@@ -166,8 +167,8 @@ def rank(score: Floats, rows: Judged) -> dict[str, Estimate]:
 
 def _counts(place: Ints, y: Floats) -> tuple[Floats, Floats]:
     """Return events and rows per place, falling in the score, shape (P, 1)."""
-    hits = np.bincount(place, weights=y, minlength=1)[:, None]
-    return hits, np.bincount(place, minlength=1).astype(np.float64)[:, None]
+    hits = np.bincount(place, weights=y, minlength=1).astype(np.float64)
+    return hits[:, None], np.bincount(place, minlength=1).astype(np.float64)[:, None]
 
 
 def _counts_drawn(place: Ints, y: Floats, drawn: Resampling) -> tuple[Floats, Floats]:

@@ -1,4 +1,4 @@
-"""Parts of the rows that are reported apart: stress windows, half-years, venues, sizes …"""
+"""Parts of the rows that are reported apart: stress windows, half-years, venues, sizes."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -76,7 +76,6 @@ def traits(moments: pd.DataFrame, *, source: str) -> pd.DataFrame:
     """
     at = pd.DatetimeIndex(moments["at"])
     half = np.where(at.month <= 6, "H1", "H2")  # noqa: PLR2004 - June ends the first half
-    side = moments["side"].to_numpy() if "side" in moments else np.ones(len(moments))
     sizes = np.array([bound for _, bound in SIZES[:-1]])
     debt = moments["debt_value"].to_numpy(dtype=np.float64)
     places = np.searchsorted(sizes, debt, side="right")
@@ -85,7 +84,7 @@ def traits(moments: pd.DataFrame, *, source: str) -> pd.DataFrame:
         {
             "venue": moments["venue"].astype(str) if "venue" in moments else source,
             "asset": moments["asset"].astype(str),
-            "side": np.where(side < 0, "short", "long"),
+            "side": np.where(moments["side"].to_numpy() < 0, "short", "long"),
             "size": np.where(np.isnan(debt), UNKNOWN, names[places]),
             "half_year": [f"{year} {h}" for year, h in zip(at.year, half, strict=True)],
         },
