@@ -5,7 +5,7 @@ from typing import Any
 
 from serving import openapi
 from serving.operations import Operation
-from serving.routes import documents, features, rules, scoring, system
+from serving.routes import changes, documents, features, rules, scoring, system
 
 
 @cache
@@ -18,6 +18,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *scoring.OPERATIONS,
     *features.OPERATIONS,
     *rules.OPERATIONS,
+    *changes.OPERATIONS,
     *system.OPERATIONS,
     *documents.operations(document),
 )
