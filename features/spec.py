@@ -1,16 +1,14 @@
 """What a feature is, and what it may see."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-import numpy as np
-
 from features.inputs import Candles, Events, Floats, Ints, Names, Tables
+from features.market import MarketFunction, Sample
 
 Source = Literal["candles", "events", "position"]
-MarketFunction = Callable[[Candles, Ints], Floats]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +28,8 @@ class View:
         Hour since 1970 at which each candle opens.
     place
         Place in `candles` of the last closed candle of each moment.
+    sample
+        What the market functions say at those places.
     at
         Seconds since 1970.
     events, first_event, end_event
@@ -64,17 +64,11 @@ class View:
     venue: Names
     collateral_value: Floats
     accrual_hours: Floats
-    _market: dict[MarketFunction, Floats] = field(default_factory=dict)
+    sample: Sample
 
     def market(self, function: MarketFunction) -> Floats:
-        """Return a market value per moment, computed once per distinct hour."""
-        if function not in self._market:
-            places, back = np.unique(self.place, return_inverse=True)
-            inside = (places >= 0) & (places < len(self.candles.close))
-            values = np.full(len(places), np.nan)
-            values[inside] = function(self.candles, places[inside])
-            self._market[function] = values[back]
-        return self._market[function]
+        """Return a market value per moment, computed once per distinct candle."""
+        return self.sample.values(function)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

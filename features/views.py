@@ -19,6 +19,7 @@ from features.inputs import (
     Tables,
     seconds,
 )
+from features.market import Sample
 from features.paths import Path, basket_path, baskets, single_path
 from features.spec import View
 from models.errors import Fault, InvalidTable
@@ -135,6 +136,7 @@ def _view(given: _Given, rows: Ints, path: Path, events: Events) -> View:
         candles=path.candles,
         hours=path.hours,
         place=path.place,
+        sample=Sample.at(path.candles, path.place),
         at=at,
         events=events,
         first_event=first[rows],

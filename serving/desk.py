@@ -13,13 +13,15 @@ from models.errors import BundleRefused, Fault, InvalidInput
 from models.margin.result import Verdict
 from serving import cases, wire
 from serving.answers import Assessment, Batch, FaultyItem
-from serving.assess import Judgement, Model, Wish, assess, judge
+from serving.assess import Model, Wish, assess
 from serving.book import account_body, market_body
 from serving.cases import Case, Surroundings
+from serving.gate import Loader
+from serving.judgement import Judgement, judge
 from serving.problems import encode, listed
 from serving.reading import escape
 from serving.settings import Settings, from_environment
-from serving.store import Store, StoreRefused, open_store
+from serving.store import Store, StoreRefused, accounts, market, open_store
 from serving.telemetry import record
 
 S = TypeVar("S")
@@ -64,6 +66,11 @@ class Desk:
     store: Store | None = None
     store_absence: str = ""
     clock: Callable[[], datetime] = lambda: datetime.now(tz=UTC)
+
+    @property
+    def keys(self) -> Loader | None:
+        """Reads the API keys of the store; None where there is no store."""
+        return None
 
     def score(self, body: bytes, request_id: str) -> bytes:
         """Answer and count the body of `POST /v1/score`.
@@ -122,9 +129,8 @@ class Desk:
             When what the accounts share, or every account, is at fault.
         """
         now = self.clock()
-        stored = self._stored(asked, now=now)
+        known, stored = self._stored(asked, now=now)
         around = cases.surroundings(asked, now=now, stored=stored)
-        known = self._known(asked)
         kind = asked.item
         answered = [
             self._outcome(item, place, around=around, known=known, found=found, kind=kind, ask=ask)
@@ -149,16 +155,18 @@ class Desk:
             "feature_fingerprint": fingerprint(),
         }
 
-    def _stored(self, asked: wire.Envelope, *, now: datetime) -> Surroundings | None:
-        """Return the store's market when an account of the store is asked about."""
-        if self.store is None or not any(isinstance(item, str) for _, item in asked.items):
-            return None
-        return self.store.surroundings(now=now)
-
-    def _known(self, asked: wire.Envelope) -> Mapping[str, dict[str, Any]]:
-        """Return the accounts of the store that are asked about."""
+    def _stored(
+        self, asked: wire.Envelope, *, now: datetime
+    ) -> tuple[Mapping[str, dict[str, Any]], Surroundings | None]:
+        """Return the accounts asked about by their keys, and the store's market around them."""
         keys = [item for _, item in asked.items if isinstance(item, str)]
-        return self.store.accounts(keys) if self.store is not None and keys else {}
+        if self.store is None or not keys:
+            return {}, None
+        with self.store.read() as transaction:
+            at = asked.as_of or market.clock(transaction, now=now)
+            known = accounts.read(transaction, keys, at=at)
+            held = {leg["asset"] for body in known.values() for leg in body["legs"]}
+            return known, market.surroundings(transaction, at=at, assets=held)
 
     def _outcome(
         self,

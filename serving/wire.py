@@ -315,6 +315,22 @@ def parse(body: bytes, kind: type[E]) -> tuple[E, list[Fault]]:
         Listing the faults of the whole body when its envelope is broken.
     """
     tree, faults = read(body)
+    return of_tree(tree, kind, faults)
+
+
+def of_tree(tree: Any, kind: type[E], faults: list[Fault]) -> tuple[E, list[Fault]]:
+    """Return the envelope of a tree, and faults that belong to single accounts.
+
+    Parameters
+    ----------
+    faults
+        Found in reading the tree.
+
+    Raises
+    ------
+    InvalidInput
+        Listing the faults of the whole body when its envelope is broken.
+    """
     envelope: E | None = None
     try:
         envelope = kind.model_validate(tree)

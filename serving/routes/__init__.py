@@ -1,0 +1,23 @@
+"""Every operation of the API, one module per part of it."""
+
+from functools import cache
+from typing import Any
+
+from serving import openapi
+from serving.operations import Operation
+from serving.routes import documents, features, rules, scoring, system
+
+
+@cache
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document of every operation."""
+    return openapi.document(OPERATIONS)
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    *scoring.OPERATIONS,
+    *features.OPERATIONS,
+    *rules.OPERATIONS,
+    *system.OPERATIONS,
+    *documents.operations(document),
+)
