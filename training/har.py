@@ -143,7 +143,8 @@ def _sample(grid: Candles, end: int) -> _Sample:
     """Return the hours of one asset that are known, with what came after, by `end`."""
     closed = int(np.clip(end // HOUR - grid.first_hour, 0, len(grid.close)))
     places = np.arange(WINDOWS[-1], closed, STRIDE, dtype=np.int64)
-    known = Candles(grid.first_hour, *(column[:closed] for column in _columns(grid)))
+    opened, high, low, close, volume = (column[:closed] for column in _columns(grid))
+    known = Candles(grid.first_hour, opened, high, low, close, volume)
     past = [realised_variance(known, places, window=window) for window in WINDOWS]
     stacked = np.stack(past, axis=1).reshape(-1, len(WINDOWS))
     ahead = _ahead(known.close, places, np.array(HORIZONS, dtype=np.int64))
