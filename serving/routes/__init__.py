@@ -5,7 +5,19 @@ from typing import Any
 
 from serving import openapi
 from serving.operations import Operation
-from serving.routes import documents, features, rules, scoring, system
+from serving.routes import (
+    accounts,
+    audit,
+    book,
+    documents,
+    features,
+    market,
+    models,
+    rulebooks,
+    rules,
+    scoring,
+    system,
+)
 
 
 @cache
@@ -18,6 +30,12 @@ OPERATIONS: tuple[Operation, ...] = (
     *scoring.OPERATIONS,
     *features.OPERATIONS,
     *rules.OPERATIONS,
+    *accounts.OPERATIONS,
+    *market.OPERATIONS,
+    *book.OPERATIONS,
+    *rulebooks.OPERATIONS,
+    *models.OPERATIONS,
+    *audit.OPERATIONS,
     *system.OPERATIONS,
     *documents.operations(document),
 )

@@ -23,9 +23,19 @@ def moment(**changes: object) -> dict[str, object]:
     """Return a long of ETH at the third hour's end."""
     at = pd.Timestamp((FIRST + 3) * HOUR, unit="s", tz="UTC").as_unit("ns")
     told: dict[str, object] = {
-        "account": "a", "at": at, "asset": "ETH", "side": 1, "price": 100.0,
-        "price_next": 100.0, "delay": 0.0, "trigger": 80.0, "collateral": 1.0,
-        "debt": 60.0, "debt_value": 60.0, "cash": -80.0, "opened_at": pd.NaT,
+        "account": "a",
+        "at": at,
+        "asset": "ETH",
+        "side": 1,
+        "price": 100.0,
+        "price_next": 100.0,
+        "delay": 0.0,
+        "trigger": 80.0,
+        "collateral": 1.0,
+        "debt": 60.0,
+        "debt_value": 60.0,
+        "cash": -80.0,
+        "opened_at": pd.NaT,
     }
     return {**told, **changes}
 
