@@ -5,7 +5,20 @@ from typing import Any
 
 from serving import openapi
 from serving.operations import Operation
-from serving.routes import changes, documents, features, rules, scoring, system
+from serving.routes import (
+    accounts,
+    audit,
+    book,
+    changes,
+    documents,
+    features,
+    market,
+    models,
+    rulebooks,
+    rules,
+    scoring,
+    system,
+)
 
 
 @cache
@@ -19,6 +32,12 @@ OPERATIONS: tuple[Operation, ...] = (
     *features.OPERATIONS,
     *rules.OPERATIONS,
     *changes.OPERATIONS,
+    *accounts.OPERATIONS,
+    *market.OPERATIONS,
+    *book.OPERATIONS,
+    *rulebooks.OPERATIONS,
+    *models.OPERATIONS,
+    *audit.OPERATIONS,
     *system.OPERATIONS,
     *documents.operations(document),
 )

@@ -236,7 +236,7 @@ def _lines(
             hour += 1
             continue
         units = {
-            asset: float(term / seen.prices[asset].exact) for asset, term in found.values.items()
+            asset: float(term / seen.prices[asset].exact) for asset, term in found.by_asset.items()
         }
         yield Line(name, hour, until, float(found.cash), units)
         hour = until
