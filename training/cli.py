@@ -12,12 +12,15 @@ from rich.console import Console
 from features.pipeline import NAMES, fingerprint
 from models import bundle
 from models.errors import ForewarnError
-from training import card, fit, report
+from training import card, fit, page, report
 from training import evaluate as evaluation
-from training.sources import History, maker_ethb
+from training.sources import History, events, maker_ethb
 
 app = typer.Typer(no_args_is_help=True)
-SOURCES: Mapping[str, Callable[[Path, Path], History]] = {"maker-ethb": maker_ethb.load}
+SOURCES: Mapping[str, Callable[[Path, Path], History]] = {
+    "maker-ethb": maker_ethb.load,
+    "events": events.load,
+}
 DAY = "%Y-%m-%d"
 
 Source = Annotated[str, typer.Option(help=f"What the files are: {', '.join(SOURCES)}.")]
@@ -71,6 +74,9 @@ def evaluate(
     json_: Annotated[
         Path | None, typer.Option("--json", help="Where to write report.json.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Where to write the report as one HTML page.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 7,
 ) -> None:
     """Judge a bundle beside every baseline, on the same rows."""
@@ -80,13 +86,15 @@ def evaluate(
     except ForewarnError as error:
         _refuse(console, error)
     history = _load(source, data, candles, console)
-    period = evaluation.Period(begin=_start(begin), end=_after(end), seed=seed)
+    period = evaluation.Period(begin=_start(begin), end=_after(end), seed=seed, source=source)
     try:
         found = evaluation.evaluate(history, judged, period, progress=_stamped(console))
     except ForewarnError as error:
         _refuse(console, error)
     if json_ is not None:
-        json_.write_text(json.dumps(found, indent=1) + "\n")
+        json_.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+    if html is not None:
+        html.write_text(page.page(found), encoding="utf-8")
     report.show(found, Console(width=200))
 
 

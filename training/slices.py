@@ -126,8 +126,9 @@ def judge(part: Slice, rows: Judged, *, model: Scored, rung: Scored) -> dict[str
         return None
     kept = rows.select(inside)
     own, other = (metrics.calibration(s.probability[inside], kept) for s in (model, rung))
+    plain = Judged(kept.outcome, kept.zone, {})
     ranked = {
-        name: metrics.rank(scored.score[inside], kept)
+        name: metrics.rank(scored.score[inside], plain)
         for name, scored in (("model", model), ("rung", rung))
     }
     change = own["log_loss"].relative_to(other["log_loss"])
