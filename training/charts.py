@@ -27,7 +27,6 @@ STYLE: Mapping[Any, Any] = {
 GROUP_ID = re.compile(r' id="[a-z0-9]+_\d+"')
 METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
 SIZE = (4.6, 3.3)
-LEAST = 1e-7
 
 
 def _colour(name: str, best: str) -> str:
@@ -65,12 +64,15 @@ def reliability(part: Mapping[str, Any], title: str) -> str:
     figure, axes = _axes(title, "forecast", "observed")
     low = high = 0.5
     for name, points in part["reliability"].items():
-        if not points:
+        # A rate of zero has no place on a logarithmic axis; its interval starts at the axis.
+        shown = [point for point in points if point["observed"] > 0.0]
+        if not shown:
             continue
-        expected = [max(point["expected"], LEAST) for point in points]
-        observed = [max(point["observed"], LEAST) for point in points]
-        below = [max(o - max(p["low"], LEAST), 0.0) for o, p in zip(observed, points, strict=True)]
-        above = [max(p["high"] - o, 0.0) for o, p in zip(observed, points, strict=True)]
+        expected = [point["expected"] for point in shown]
+        observed = [point["observed"] for point in shown]
+        floor = min(*expected, *observed) / 3.0
+        below = [o - min(max(p["low"], floor), o) for o, p in zip(observed, shown, strict=True)]
+        above = [max(p["high"] - o, 0.0) for o, p in zip(observed, shown, strict=True)]
         axes.errorbar(
             *(expected, observed),
             yerr=[below, above],

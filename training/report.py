@@ -65,8 +65,8 @@ def headline(report: Mapping[str, Any]) -> Iterator[str]:
         )
     for fold in report.get("folds", ()):
         yield (
-            f"trained to {fold['trained_to'][:10]} (bundle {fold['bundle']}), "
-            f"judged {fold['from'][:10]} to {fold['to'][:10]}: {fold['rows']:,} account-hours"
+            f"refitted on what came before {fold['from'][:10]}, judged to {fold['to'][:10]}: "
+            f"{fold['rows']:,} account-hours"
         )
 
 
