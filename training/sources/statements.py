@@ -235,7 +235,7 @@ def _lines(
             dropped["account-hours that the rulebook cannot judge"] += 1
             hour += 1
             continue
-        exposed = found.values.items()  # noqa: PD011 - an exposure is no frame
+        exposed = found.by_asset.items()
         units = {asset: float(term / seen.prices[asset].exact) for asset, term in exposed}
         yield Line(name, hour, until, float(found.cash), units)
         hour = until
