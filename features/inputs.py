@@ -14,6 +14,8 @@ Ints = npt.NDArray[np.int64]
 Names = npt.NDArray[np.object_]
 
 HOUR = 3600
+COLUMNS = ("open", "high", "low", "close", "volume")
+"""What a candle holds."""
 
 
 class EventKind(IntEnum):
@@ -194,7 +196,7 @@ def candles_on_grid(frame: pd.DataFrame) -> dict[str, Candles]:
         first = int(hours.min())
         size = int(hours.max()) - first + 1
         columns: dict[str, Any] = {}
-        for name in ("open", "high", "low", "close", "volume"):
+        for name in COLUMNS:
             grid = np.full(size, np.nan)
             grid[hours - first] = rows[name].to_numpy(dtype=np.float64)
             columns[name] = grid

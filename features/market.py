@@ -189,11 +189,18 @@ class Sample:
     _values: dict[MarketFunction, Floats] = field(default_factory=dict)
 
     @classmethod
-    def at(cls, candles: Candles, place: Ints) -> Self:
-        """Return the sample of moments at any places, in any order."""
+    def at(cls, candles: Candles, place: Ints, index: Ints) -> Self:
+        """Return the sample of moments at any places, in any order.
+
+        Parameters
+        ----------
+        index
+            Candles of this step since 1970, of each candle.
+        """
         is_inside = (place >= 0) & (place < len(candles.close))
         places, back = np.unique(place[is_inside], return_inverse=True)
-        return cls(market=MarketHistory.at(candles, places), is_inside=is_inside, back=back)
+        market = MarketHistory(candles=candles, place=places, index=index[places])
+        return cls(market=market, is_inside=is_inside, back=back)
 
     def values(self, function: MarketFunction) -> Floats:
         """Return a market value per moment, NaN outside the grid."""

@@ -24,6 +24,7 @@ from serving.keys import LOOPBACK, Principal
 from serving.operations import Answer, Call, Found, Operation, Routes
 from serving.problems import Refused
 from serving.reading import NotJson
+from serving.store import StoreConflict, StoreFailed
 from serving.telemetry import Visit, instruments, visited
 
 LOGGER = logging.getLogger("forewarn")
@@ -271,14 +272,26 @@ def _refusal(error: Exception, request_id: str) -> Refused:
         return error
     if isinstance(error, NotJson):
         return Refused(problems.NOT_JSON, str(error))
-    if isinstance(error, UnknownAccounts):
-        return Refused(problems.UNKNOWN_ACCOUNT, str(error), faults=error.faults)
+    if isinstance(error, StoreFailed):
+        LOGGER.warning("request %s: the store failed: %s", request_id, error)
+        detail = "the store failed and nothing was written; ask again"
+        return Refused(problems.UNAVAILABLE, detail, headers={"Retry-After": "2"})
     if isinstance(error, InvalidInput):
-        count = len(error.faults)
-        detail = f"{count} fault{'s' if count != 1 else ''} found"
-        return Refused(problems.INVALID, detail, faults=error.faults)
+        return _faulty(error)
     LOGGER.error("request %s failed", request_id, exc_info=error)
     return Refused(problems.INTERNAL, "see the service's log")
+
+
+def _faulty(error: InvalidInput) -> Refused:
+    """Return the problem of an input with faults."""
+    kind = problems.INVALID
+    if isinstance(error, UnknownAccounts):
+        kind = problems.UNKNOWN_ACCOUNT
+    elif isinstance(error, StoreConflict):
+        kind = problems.CONFLICT
+    count = len(error.faults)
+    detail = f"{count} fault{'s' if count != 1 else ''} found"
+    return Refused(kind, detail, faults=error.faults)
 
 
 def _problem(refused: Refused, visit: Visit) -> Response:

@@ -4,6 +4,7 @@ import ipaddress
 import os
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,12 +12,14 @@ import typer
 from rich.console import Console
 
 from models.errors import InvalidInput
+from serving import key_commands
 from serving.problems import encode
 from serving.process import ServerFailed, absolute, is_free, running, stoppable
 from serving.reading import NotJson
 from serving.settings import DEMO_SEED, FILE, Settings, from_environment
 
 app = typer.Typer(no_args_is_help=True, help="Serve assessments over HTTP.")
+app.add_typer(key_commands.app, name="keys")
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
 
@@ -61,9 +64,22 @@ def _settings(file: Path | None, wished: Mapping[str, Any]) -> Settings:
     return absolute(found.model_copy(update=dict(wished)))
 
 
-def _has_keys(_settings: Settings) -> bool:
+def _has_keys(settings: Settings) -> bool:
     """Return whether the store holds a key that has neither ended nor been revoked."""
-    return False
+    if settings.store is None:
+        return False
+    # The database's driver takes its time to load; `serve --help` must not wait for it.
+    from serving.store import StoreRefused, keys, open_store  # noqa: PLC0415
+
+    try:
+        store = open_store(settings.store)
+    except StoreRefused as error:
+        raise typer.BadParameter(str(error), param_hint="--store") from None
+    try:
+        with store.read() as transaction:
+            return keys.exists(transaction, at=datetime.now(tz=UTC))
+    finally:
+        store.close()
 
 
 def _refuse_place(host: str, port: int, settings: Settings) -> None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from serving import problems
-from serving.keys import LOOPBACK, Key, Principal, Scope, is_live, recognise
+from serving.keys import LOOPBACK, Principal, Scope, recognise
 from serving.limits import Limiter, Rate
 from serving.problems import Refused
 from serving.settings import Settings
+from serving.store.keys import KeyRecord
 
 FRESH_SECONDS = 2.0
 """After which the keys are read again: how long a revoked key may still pass."""
@@ -18,7 +19,7 @@ FRESH_SECONDS = 2.0
 LONGEST_BLIND_SECONDS = 300.0
 """How long the keys last read are trusted while the store cannot be read."""
 
-Loader = Callable[[], Mapping[str, Key]]
+Loader = Callable[[], Mapping[str, KeyRecord]]
 
 
 @dataclass(slots=True)
@@ -32,7 +33,7 @@ class Keyring:
     """
 
     load: Loader | None
-    keys: Mapping[str, Key] = field(default_factory=dict)
+    keys: Mapping[str, KeyRecord] = field(default_factory=dict)
     tried_at: float = -math.inf
     read_at: float = -math.inf
 
@@ -40,7 +41,7 @@ class Keyring:
         """Return whether asking for the keys now would read the store."""
         return self.load is not None and now - self.tried_at >= FRESH_SECONDS
 
-    def current(self, *, now: float) -> Mapping[str, Key]:
+    def current(self, *, now: float) -> Mapping[str, KeyRecord]:
         """Return the keys.
 
         Parameters
@@ -110,7 +111,7 @@ class Gate:
             401, 403 or 429.
         """
         keys = self.keyring.current(now=now)
-        if is_local and not any(is_live(key, now=at) for key in keys.values()):
+        if is_local and not any(key.is_valid(at) for key in keys.values()):
             return LOOPBACK
         principal = recognise(authorization, keys, now=at)
         if principal is None:

@@ -1,4 +1,4 @@
-"""API keys: what a token is, how it is kept and how it is recognised.
+"""API keys: what a token is, and how it is recognised.
 
 A token is `fw_<id>_<secret>`: the id finds the record, the secret proves it. The secret is 256
 random bits, so one SHA-256 is as hard to turn back as any slow hash; only the hash is stored.
@@ -9,11 +9,12 @@ import hmac
 import re
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from models.errors import Fault, InvalidInput
+from serving.store.keys import KeyRecord
 
 _TOKEN = re.compile(r"fw_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _NOBODY = hashlib.sha256(b"nobody").hexdigest()
@@ -30,27 +31,6 @@ class Scope(StrEnum):
 
 
 EVERYTHING = frozenset(Scope)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
-    """A key as it is kept.
-
-    Parameters
-    ----------
-    id
-        Public part of the token.
-    digest
-        SHA-256 of the secret, hexadecimal.
-    """
-
-    id: str
-    digest: str
-    label: str
-    scopes: frozenset[Scope]
-    created_at: datetime
-    expires_at: datetime | None = None
-    revoked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +61,7 @@ def issue(
     scopes: Iterable[str],
     now: datetime,
     lifetime: timedelta | None = None,
-) -> tuple[Key, str]:
+) -> tuple[KeyRecord, str]:
     """Return a new key and its token, which is shown this once.
 
     Raises
@@ -104,33 +84,25 @@ def issue(
     if faults:
         raise InvalidInput(faults)
     name, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
-    key = Key(
+    key = KeyRecord(
         id=name,
         digest=hashlib.sha256(secret.encode()).hexdigest(),
         label=label,
-        scopes=frozenset(Scope(one) for one in wanted),
+        scopes=tuple(sorted(wanted)),
         created_at=now,
         expires_at=None if lifetime is None else now + lifetime,
     )
     return key, f"fw_{name}_{secret}"
 
 
-def rotate(old: Key, *, now: datetime, overlap: timedelta) -> tuple[Key, Key, str]:
-    """Return the old key ending after `overlap`, its successor, and the successor's token."""
+def successor(old: KeyRecord, *, now: datetime) -> tuple[KeyRecord, str]:
+    """Return a new key with the label, scopes and lifetime of an old one, and its token."""
     lifetime = None if old.expires_at is None else old.expires_at - old.created_at
-    fresh, token = issue(old.label, scopes=old.scopes, now=now, lifetime=lifetime)
-    ends = now + overlap
-    ending = ends if old.expires_at is None else min(ends, old.expires_at)
-    return replace(old, expires_at=ending), fresh, token
-
-
-def is_live(key: Key, *, now: datetime) -> bool:
-    """Return whether a key is neither revoked nor past its end."""
-    return key.revoked_at is None and (key.expires_at is None or now < key.expires_at)
+    return issue(old.label, scopes=old.scopes, now=now, lifetime=lifetime)
 
 
 def recognise(
-    authorization: str | None, keys: Mapping[str, Key], *, now: datetime
+    authorization: str | None, keys: Mapping[str, KeyRecord], *, now: datetime
 ) -> Principal | None:
     """Return who an `Authorization` header proves to be, or None.
 
@@ -143,6 +115,6 @@ def recognise(
     key = keys.get(found[1])
     digest = hashlib.sha256(found[2].encode()).hexdigest()
     is_same = hmac.compare_digest(digest, _NOBODY if key is None else key.digest)
-    if key is None or not is_same or not is_live(key, now=now):
+    if key is None or not is_same or not key.is_valid(now):
         return None
-    return Principal(id=key.id, scopes=key.scopes)
+    return Principal(id=key.id, scopes=frozenset(Scope(name) for name in key.scopes))

@@ -55,8 +55,7 @@ def parameters(kind: type[Query]) -> tuple[Parameter, ...]:
 def _plain(part: Mapping[str, Any]) -> dict[str, Any]:
     """Return a parameter's schema without null: one that is left out is not stated."""
     options = [one for one in part.get("anyOf", [part]) if one.get("type") != "null"]
-    kept = {name: value for name, value in options[0].items() if name not in {"title", "default"}}
-    return kept
+    return {name: value for name, value in options[0].items() if name not in {"title", "default"}}
 
 
 def to_cursor(value: Any) -> str:

@@ -34,13 +34,16 @@ class Deployed:
     doubts
         Why a bundle that a pointer names is not in use.
     marks
-        Of the pointers as they were read.
+        Of the pointers as they were read; empty without a registry.
+    shelf
+        Directory of the champion.
     """
 
     model: Model
     challenger: Bundle | None = None
     doubts: tuple[str, ...] = ()
     marks: tuple[Mark | None, ...] = ()
+    shelf: Path | None = None
 
 
 def deployed(directory: Path | None) -> Deployed:
@@ -53,7 +56,7 @@ def deployed(directory: Path | None) -> Deployed:
         found = bundles.load(directory, fingerprint=fingerprint(), features=NAMES)
     except BundleRefused as error:
         return Deployed(model=Model(bundle=None, absence=f"the bundle was refused: {error}"))
-    return Deployed(model=Model(bundle=found))
+    return Deployed(model=Model(bundle=found), shelf=directory)
 
 
 def looked(directory: Path, held: Deployed) -> Deployed:
@@ -68,7 +71,14 @@ def looked(directory: Path, held: Deployed) -> Deployed:
         absence = refusal if model.bundle is None else model.absence
         model = replace(model, absence=absence, refusals=(refusal,))
     doubts = tuple(text for text in (refusal, doubt) if text)
-    return Deployed(model=model, challenger=challenger, doubts=doubts, marks=marks)
+    bundle = model.bundle
+    return Deployed(
+        model=model,
+        challenger=challenger,
+        doubts=doubts,
+        marks=marks,
+        shelf=None if bundle is None else directory / registry.VERSIONS / bundle.version,
+    )
 
 
 def _load(directory: Path, alias: Alias) -> tuple[Bundle | None, str]:

@@ -1,4 +1,4 @@
-"""Writes over HTTP: one transaction for the act, the audit line and the answer kept for a repeat."""
+"""Writes over HTTP: act, audit line and the answer for a repeat in one transaction."""
 
 import hashlib
 import re

@@ -94,9 +94,9 @@ class Estimate:
 
     def relative_to(self, other: "Estimate") -> "Estimate":
         """Return the paired relative change, this / other - 1."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            paired = {name: own / other.draws[name] - 1.0 for name, own in self.draws.items()}
-            return Estimate(float(np.divide(self.value, other.value)) - 1.0, paired)
+        paired = {name: _share(own, other.draws[name]) - 1.0 for name, own in self.draws.items()}
+        whole = _share(np.array([self.value]), np.array([other.value]))
+        return Estimate(float(whole[0]) - 1.0, paired)
 
 
 def resample(block: Ints, *, draws: int, seed: int) -> Resampling:
@@ -193,10 +193,9 @@ def _ranking(hits: Floats, seen: Floats) -> tuple[Floats, Floats]:
     total, rows = hits.sum(axis=0), seen.sum(axis=0)
     found, passed = np.cumsum(hits, axis=0), np.cumsum(seen, axis=0)
     misses = seen - hits
-    with np.errstate(divide="ignore", invalid="ignore"):
-        precision = np.where(passed > 0.0, found / passed, 0.0)
-        area = (misses * (found - 0.5 * hits)).sum(axis=0) / (total * (rows - total))
-        return (hits * precision).sum(axis=0) / total, area
+    precision = np.nan_to_num(_share(found, passed))
+    area = _share((misses * (found - 0.5 * hits)).sum(axis=0), total * (rows - total))
+    return _share((hits * precision).sum(axis=0), total), area
 
 
 def calibration(probability: Floats, rows: Judged) -> dict[str, Estimate]:
@@ -227,13 +226,17 @@ def calibration(probability: Floats, rows: Judged) -> dict[str, Estimate]:
 
 def _calibration(sums: Mapping[str, Floats]) -> dict[str, Floats]:
     """Return the metrics of sums over rows."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rate = sums["events"] / sums["rows"]
-        return {
-            "brier_skill": 1.0 - (sums["squared"] / sums["rows"]) / (rate * (1.0 - rate)),
-            "log_loss": sums["loss"] / sums["rows"],
-            "expected_observed": sums["expected"] / sums["events"],
-        }
+    rate = _share(sums["events"], sums["rows"])
+    return {
+        "brier_skill": 1.0 - _share(_share(sums["squared"], sums["rows"]), rate * (1.0 - rate)),
+        "log_loss": _share(sums["loss"], sums["rows"]),
+        "expected_observed": _share(sums["expected"], sums["events"]),
+    }
+
+
+def _share(part: Floats, whole: Floats) -> Floats:
+    """Return part / whole, NaN where there is nothing to divide by."""
+    return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0.0)
 
 
 def slope(probability: Floats, rows: Judged) -> Estimate:
@@ -288,8 +291,7 @@ def reliability(probability: Floats, rows: Judged, *, steps: int = 12) -> list[d
     place = np.searchsorted(edges, probability, side="right")
     drawn = rows.resamplings.get("day") or next(iter(rows.resamplings.values()))
     hits, seen = _counts_drawn(place, y, drawn)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rates = hits / seen
+    rates = _share(hits, seen)
     found = []
     for step in np.unique(place):
         inside = place == step

@@ -5,7 +5,20 @@ from typing import Any
 
 from serving import openapi
 from serving.operations import Operation
-from serving.routes import documents, features, rules, scoring, system
+from serving.routes import (
+    accounts,
+    audit,
+    book,
+    changes,
+    documents,
+    features,
+    market,
+    models,
+    rulebooks,
+    rules,
+    scoring,
+    system,
+)
 
 
 @cache
@@ -18,6 +31,13 @@ OPERATIONS: tuple[Operation, ...] = (
     *scoring.OPERATIONS,
     *features.OPERATIONS,
     *rules.OPERATIONS,
+    *changes.OPERATIONS,
+    *accounts.OPERATIONS,
+    *market.OPERATIONS,
+    *book.OPERATIONS,
+    *rulebooks.OPERATIONS,
+    *models.OPERATIONS,
+    *audit.OPERATIONS,
     *system.OPERATIONS,
     *documents.operations(document),
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import pandas as pd
@@ -171,8 +171,9 @@ def push_candles(desk: Desk, call: Call) -> Answer:
     )
     now = desk.clock()
     closes = {
-        f"/candles/{one.symbol}": one.open_time.to_pydatetime() + pd.Timedelta(seconds=HOUR)
-        for one in frame.groupby("symbol").tail(1).itertuples()
+        f"/candles/{asset}": max(opens) + timedelta(seconds=HOUR)
+        for asset, body in asked.candles.items()
+        if (opens := _opens(body))
     }
     refuse_future(closes, now)
 
@@ -180,6 +181,13 @@ def push_candles(desk: Desk, call: Call) -> Answer:
         return _pushed(call, "candles", market.push_candles(transaction, frame))
 
     return written(desk, call, action="push candles", subject=f"{len(frame)} candles", act=act)
+
+
+def _opens(body: wire.CandlesBody) -> list[datetime]:
+    """Return when each candle opened."""
+    if body.start is None:
+        return list(body.open_time or ())
+    return [body.start + timedelta(hours=hour) for hour in range(len(body.close))]
 
 
 def _frame(asset: str, body: wire.CandlesBody) -> pd.DataFrame:
@@ -190,16 +198,10 @@ def _frame(asset: str, body: wire.CandlesBody) -> pd.DataFrame:
     InvalidInput
         When an hour has some of its prices only.
     """
-    first = body.start
-    opens = (
-        body.open_time
-        if first is None
-        else [first + pd.Timedelta(hours=hour) for hour in range(len(body.close))]
-    )
     frame = pd.DataFrame(
         {
             "symbol": asset,
-            "open_time": pd.to_datetime(pd.Series(opens, dtype=object), utc=True),
+            "open_time": pd.to_datetime(pd.Series(_opens(body), dtype=object), utc=True),
             **{name: getattr(body, name) for name in ("open", "high", "low", "close", "volume")},
         }
     )
