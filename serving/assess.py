@@ -46,10 +46,17 @@ EVENT_FEATURES = tuple(feature.name for feature in FEATURES if "events" in featu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """The bundle in use, or why there is none."""
+    """The bundle in use, or why there is none.
+
+    Parameters
+    ----------
+    refusals
+        Why a bundle that was named after it is not in use.
+    """
 
     bundle: Bundle | None
     absence: str = "no bundle was named"
+    refusals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,6 +301,7 @@ def _notices(judged: Judgement, seen: Outlook, model: Model) -> tuple[Notice, ..
         Notice(code="price_held_constant", text=f"{name} is taken to keep its price: no candles")
         for name in seen.constant
     ]
+    found += [Notice(code="bundle_refused", text=text) for text in model.refusals]
     account = judged.case.account
     known = () if model.bundle is None else model.bundle.provenance.get("markets", TRAINED_MARKETS)
     if f"{account.venue}/{account.market}" not in known:
