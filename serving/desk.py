@@ -15,11 +15,16 @@ from models.errors import BundleRefused, Fault, InvalidInput
 from models.margin.result import Verdict
 from serving import cases, problems, wire
 from serving.answers import Assessment, Batch, FaultyItem
-from serving.assess import Judgement, Model, Wish, assess, judge
+from serving.assess import Model, Wish, assess
 from serving.book import account_body, market_body
 from serving.cases import Case, Surroundings
 from serving.gate import Loader
+<<<<<<< HEAD
 from serving.problems import Refused, encode, listed
+=======
+from serving.judgement import Judgement, judge
+from serving.problems import encode, listed
+>>>>>>> main
 from serving.reading import escape
 from serving.settings import Settings, from_environment
 from serving.store import Store, StoreFailed, StoreRefused, accounts, keys, market, open_store

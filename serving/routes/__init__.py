@@ -9,6 +9,7 @@ from serving.routes import (
     accounts,
     audit,
     book,
+    changes,
     documents,
     features,
     market,
@@ -36,6 +37,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *rulebooks.OPERATIONS,
     *models.OPERATIONS,
     *audit.OPERATIONS,
+    *changes.OPERATIONS,
     *system.OPERATIONS,
     *documents.operations(document),
 )

@@ -82,7 +82,7 @@ def test_a_basket_is_credit_over_requirement_by_hour() -> None:
     place = int(view.place[0])
     assert rows.tolist() == [0]
     assert view.candles.close[place - 2 : place + 1].tolist() == [5.0, 3.25, 3.0]
-    assert view.hours[place - 2 : place + 1].tolist() == [FIRST, FIRST + 1, FIRST + 2]
+    assert view.index[place - 2 : place + 1].tolist() == [FIRST, FIRST + 1, FIRST + 2]
     assert np.isnan(view.candles.high).all()
     assert view.candles.close[place] * view.candles.volume[place] == pytest.approx(300.0)
 
