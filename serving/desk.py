@@ -19,12 +19,8 @@ from serving.assess import Model, Wish, assess
 from serving.book import account_body, market_body
 from serving.cases import Case, Surroundings
 from serving.gate import Loader
-<<<<<<< HEAD
-from serving.problems import Refused, encode, listed
-=======
 from serving.judgement import Judgement, judge
-from serving.problems import encode, listed
->>>>>>> main
+from serving.problems import Refused, encode, listed
 from serving.reading import escape
 from serving.settings import Settings, from_environment
 from serving.store import Store, StoreFailed, StoreRefused, accounts, keys, market, open_store
