@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,8 @@ Ints = npt.NDArray[np.int64]
 Names = npt.NDArray[np.object_]
 
 HOUR = 3600
+COLUMNS = ("open", "high", "low", "close", "volume")
+"""What a candle holds."""
 
 
 class EventKind(IntEnum):
@@ -27,14 +30,16 @@ class EventKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Candles:
-    """Hourly candles of one asset on a gapless grid of hours.
+    """Candles of one asset on a gapless grid of time.
 
     Parameters
     ----------
     first_hour
         Hours since 1970 at which the first candle opens.
     open, high, low, close, volume
-        One value per hour; NaN where the hour has no candle. A gap stays a gap.
+        One value per candle; NaN where there is none. A gap stays a gap.
+    step
+        Seconds of one candle; an hour is a whole number of them.
     """
 
     first_hour: int
@@ -43,6 +48,12 @@ class Candles:
     low: Floats
     close: Floats
     volume: Floats
+    step: int = HOUR
+
+    @property
+    def first_index(self) -> int:
+        """Return how many candles of this step lie between 1970 and the first one."""
+        return self.first_hour * HOUR // self.step
 
     def last_closed(self, at: Ints) -> Ints:
         """Return the grid place of the candle that closed last, at or before each time.
@@ -52,7 +63,7 @@ class Candles:
         at
             Seconds since 1970. A place may lie outside the grid.
         """
-        return at // HOUR - self.first_hour - 1
+        return at // self.step - self.first_index - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +195,8 @@ def candles_on_grid(frame: pd.DataFrame) -> dict[str, Candles]:
         hours = seconds(rows["open_time"]) // HOUR
         first = int(hours.min())
         size = int(hours.max()) - first + 1
-        columns = {}
-        for name in ("open", "high", "low", "close", "volume"):
+        columns: dict[str, Any] = {}
+        for name in COLUMNS:
             grid = np.full(size, np.nan)
             grid[hours - first] = rows[name].to_numpy(dtype=np.float64)
             columns[name] = grid

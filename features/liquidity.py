@@ -3,47 +3,23 @@
 from datetime import timedelta
 from functools import partial
 
-import numba
 import numpy as np
 
-from features.inputs import Candles, Floats, Ints
-from features.spec import Feature, MarketFunction
-from features.volatility import LEAST_SHARE
+from features.inputs import Candles, Floats
+from features.market import Market, MarketFunction
+from features.spec import Feature
+from features.volatility import absolute_return
 
 
-@numba.njit(cache=True)
-def _mean_turnover(close: Floats, volume: Floats, places: Ints, window: int) -> Floats:
-    """Return mean quote turnover per hour over a window, where half of it is present."""
-    out = np.full(len(places), np.nan)
-    for row in range(len(places)):
-        count, total = 0, 0.0
-        for back in range(window):
-            k = places[row] - back
-            if k >= 0 and not np.isnan(close[k]):
-                count += 1
-                total += close[k] * volume[k]
-        if count >= LEAST_SHARE * window:
-            out[row] = total / count
-    return out
+def turnover(candles: Candles) -> Floats:
+    """Return the quote turnover."""
+    return candles.close * candles.volume
 
 
-@numba.njit(cache=True)
-def _mean_illiquidity(close: Floats, volume: Floats, places: Ints, window: int) -> Floats:
-    """Return the mean of |return| per quote turnover over a window (Amihud, 2002)."""
-    out = np.full(len(places), np.nan)
-    for row in range(len(places)):
-        count, total = 0, 0.0
-        for back in range(window - 1):
-            k = places[row] - back
-            if k < 1 or np.isnan(close[k]) or np.isnan(close[k - 1]):
-                continue
-            turnover = close[k] * volume[k]
-            if turnover > 0.0:
-                count += 1
-                total += abs(np.log(close[k] / close[k - 1])) / turnover
-        if count >= LEAST_SHARE * (window - 1):
-            out[row] = total / count
-    return out
+def illiquidity(candles: Candles) -> Floats:
+    """Return |return| per quote turnover (Amihud, 2002), missing without turnover."""
+    traded = turnover(candles)
+    return absolute_return(candles) / np.where(traded > 0.0, traded, np.nan)
 
 
 def _log_ratio(over: Floats, under: Floats) -> Floats:
@@ -54,23 +30,21 @@ def _log_ratio(over: Floats, under: Floats) -> Floats:
     return out
 
 
-def _volume_surprise(candles: Candles, places: Ints, *, window: int) -> Floats:
+def _volume_surprise(market: Market, *, hours: int) -> Floats:
     """Return recent turnover against that of 30 days."""
-    recent = _mean_turnover(candles.close, candles.volume, places, window)
-    usual = _mean_turnover(candles.close, candles.volume, places, 720)
-    return _log_ratio(recent, usual)
+    recent = market.mean(turnover, window=market.length(hours=hours))
+    return _log_ratio(recent, market.mean(turnover, window=market.length(hours=720)))
 
 
-def _illiquidity_surprise(candles: Candles, places: Ints, *, window: int) -> Floats:
+def _illiquidity_surprise(market: Market, *, hours: int) -> Floats:
     """Return recent Amihud illiquidity against that of 30 days."""
-    recent = _mean_illiquidity(candles.close, candles.volume, places, window)
-    usual = _mean_illiquidity(candles.close, candles.volume, places, 721)
-    return _log_ratio(recent, usual)
+    recent = market.mean(illiquidity, window=market.length(hours=hours))
+    return _log_ratio(recent, market.mean(illiquidity, window=market.length(hours=720)))
 
 
-VOLUME_SURPRISE_4H: MarketFunction = partial(_volume_surprise, window=4)
-VOLUME_SURPRISE_24H: MarketFunction = partial(_volume_surprise, window=24)
-ILLIQUIDITY_SURPRISE_24H: MarketFunction = partial(_illiquidity_surprise, window=25)
+VOLUME_SURPRISE_4H: MarketFunction = partial(_volume_surprise, hours=4)
+VOLUME_SURPRISE_24H: MarketFunction = partial(_volume_surprise, hours=24)
+ILLIQUIDITY_SURPRISE_24H: MarketFunction = partial(_illiquidity_surprise, hours=24)
 
 
 def _feature(name: str, function: MarketFunction, meaning: str) -> Feature:

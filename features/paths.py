@@ -5,17 +5,15 @@ Held long, an asset's path is its price; held short, the inverse of the price; o
 stand: (cash⁺ + Σ long units · price) / (cash⁻ + Σ short units · price).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numba
 import numpy as np
 import pandas as pd
 
-from features.inputs import Candles, Floats, Ints
-
-ALIGNMENT = 24
-"""Hours: a basket's candles keep their place in the day, so that blocks of days stay blocks."""
+from features.inputs import COLUMNS, HOUR, Candles, Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +25,14 @@ class Path:
     candles
         Quote units per unit of the path; volumes such that close times volume is turnover
         in quote units.
-    hours
-        Hour since 1970 at which each candle opens.
+    index
+        Candles of this step since 1970, of each candle.
     place
         Place of the last closed candle of each moment.
     """
 
     candles: Candles
-    hours: Ints
+    index: Ints
     place: Ints
 
 
@@ -50,38 +48,66 @@ def single_path(candles: Candles, at: Ints, *, side: int, lookback: int) -> Path
     side
         +1 long, -1 short.
     lookback
-        Hours of candles that may be read before a moment.
+        Seconds of candles that may be read before a moment.
     """
     needed = candles.last_closed(at)
-    first = max(int(needed.min()) - lookback, 0) if len(needed) else 0
+    first = max(int(needed.min()) - lookback // candles.step, 0) if len(needed) else 0
     last = min(int(needed.max()) + 1, len(candles.close)) if len(needed) else 0
+    # Whole hours, in which a grid's first candle is told.
+    first -= first % (HOUR // candles.step)
     cut = _cut(candles, first, max(last, first))
     path = cut if side > 0 else inverted(cut)
-    hours = path.first_hour + np.arange(len(path.close), dtype=np.int64)
-    return Path(candles=path, hours=hours, place=path.last_closed(at))
+    index = path.first_index + np.arange(len(path.close), dtype=np.int64)
+    return Path(candles=path, index=index, place=path.last_closed(at))
 
 
 def _cut(candles: Candles, first: int, last: int) -> Candles:
-    """Return the candles at places first ≤ place < last."""
-    return Candles(
-        first_hour=candles.first_hour + first,
-        open=candles.open[first:last],
-        high=candles.high[first:last],
-        low=candles.low[first:last],
-        close=candles.close[first:last],
-        volume=candles.volume[first:last],
-    )
+    """Return the candles at places first ≤ place < last; `first` lies on the hour."""
+    columns = {name: getattr(candles, name)[first:last] for name in COLUMNS}
+    return replace(candles, first_hour=candles.first_hour + first * candles.step // HOUR, **columns)
 
 
 def inverted(candles: Candles) -> Candles:
     """Return candles of the inverse price, with the same turnover in quote units."""
-    return Candles(
-        first_hour=candles.first_hour,
+    return replace(
+        candles,
         open=1.0 / candles.open,
         high=1.0 / candles.low,
         low=1.0 / candles.high,
         close=1.0 / candles.close,
         volume=candles.close * candles.close * candles.volume,
+    )
+
+
+def beside(candles: Candles, index: Ints, other: Candles | None) -> Candles:
+    """Return another asset's candles at the times of a path, missing where the path is.
+
+    Parameters
+    ----------
+    candles, index
+        Of the path.
+    other
+        Of the other asset; without candles, or with those of another step, all is missing.
+    """
+    columns: dict[str, Any] = {name: np.full(len(index), np.nan) for name in COLUMNS}
+    if other is not None and other.step == candles.step:
+        source = index - other.first_index
+        inside = (source >= 0) & (source < len(other.close)) & ~np.isnan(candles.close)
+        for name in COLUMNS:
+            columns[name][inside] = getattr(other, name)[source[inside]]
+    return replace(candles, **columns)
+
+
+def against(candles: Candles, other: Candles) -> Candles:
+    """Return the path measured in another asset, with its turnover; it has no high and low."""
+    missing = np.full(len(candles.close), np.nan)
+    return replace(
+        candles,
+        open=candles.open / other.open,
+        high=missing,
+        low=missing,
+        close=candles.close / other.close,
+        volume=candles.volume * other.close,
     )
 
 
@@ -153,66 +179,75 @@ def baskets(
 def basket_path(found: Baskets, known: Mapping[str, Candles], *, lookback: int) -> Path:
     """Return one series that holds the path of every basket, one behind the other.
 
-    Each lies in a slot of its own that ends with its last closed candle and begins with
-    missing ones, so that no window reads its neighbour. The extremes of two assets within
+    Each lies in a slot of its own that begins with a missing candle and ends with its last
+    closed one, so that no window reads its neighbour. The extremes of two assets within
     an hour are not simultaneous: a basket has no high and no low.
+
+    Parameters
+    ----------
+    lookback
+        Seconds of candles that may be read before a moment.
     """
-    last = found.at // 3600 - 1
-    slot = -(-(lookback + 1 + ALIGNMENT) // ALIGNMENT) * ALIGNMENT
-    base = (last // ALIGNMENT + 1) * ALIGNMENT - slot
-    grid = _stacked([known[name] for name in found.assets], base, slot)
-    opened, close, turnover, hours = _ratios(found, grid, base, last, slot, lookback)
+    grids = [known[name] for name in found.assets]
+    step = max((candles.step for candles in grids), default=HOUR)
+    last = found.at // step - 1
+    slot = lookback // step + 2
+    grid = _stacked(grids, last - slot + 1, slot, step)
+    shape = (found.cash, found.first, found.end, found.asset, found.units)
+    base = last - slot + 1 - grid.first_index
+    close = _ratio_of(grid.close, *shape, base, slot)
     missing = np.full(len(close), np.nan)
     series = Candles(
-        first_hour=0, open=opened, high=missing, low=missing, close=close, volume=turnover / close
+        first_hour=0,
+        open=_ratio_of(grid.open, *shape, base, slot),
+        high=missing,
+        low=missing,
+        close=close,
+        volume=_turnover(found, grid, base, slot) / close,
+        step=step,
     )
-    place = np.arange(len(last), dtype=np.int64) * slot + (last - base)
-    return Path(candles=series, hours=hours, place=place)
+    rows = np.arange(len(last), dtype=np.int64)
+    within = np.arange(slot, dtype=np.int64)
+    index = ((last - slot + 1)[:, None] + within[None, :]).reshape(-1)
+    return Path(candles=series, index=index, place=(rows + 1) * slot - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """Open, close and quote turnover of assets on one grid; shape (A, hours)."""
+    """Open, close and quote turnover of assets on one grid; shape (A, candles)."""
 
-    first_hour: int
+    first_index: int
     open: Floats
     close: Floats
     turnover: Floats
 
 
-def _stacked(grids: list[Candles], base: Ints, slot: int) -> _Grid:
-    """Lay candles of several assets on the hours that any basket may read."""
-    first = int(base.min()) if len(base) else 0
-    size = int(base.max()) + slot - first if len(base) else 0
+def _stacked(grids: Sequence[Candles], begin: Ints, slot: int, step: int) -> _Grid:
+    """Lay candles of several assets on the span that any basket may read.
+
+    An asset with candles of another step stays missing.
+    """
+    first = int(begin.min()) if len(begin) else 0
+    size = int(begin.max()) + slot - first if len(begin) else 0
     stacked = np.full((3, max(len(grids), 1), size), np.nan)
     for place, candles in enumerate(grids):
-        begin = max(first, candles.first_hour)
-        end = min(first + size, candles.first_hour + len(candles.close))
-        if end <= begin:
+        low = max(first, candles.first_index)
+        high = min(first + size, candles.first_index + len(candles.close))
+        if high <= low or candles.step != step:
             continue
-        source = slice(begin - candles.first_hour, end - candles.first_hour)
-        target = slice(begin - first, end - first)
+        source = slice(low - candles.first_index, high - candles.first_index)
+        target = slice(low - first, high - first)
         stacked[0, place, target] = candles.open[source]
         stacked[1, place, target] = candles.close[source]
         stacked[2, place, target] = candles.close[source] * candles.volume[source]
     return _Grid(first, *stacked)
 
 
-def _ratios(
-    found: Baskets, grid: _Grid, base: Ints, last: Ints, slot: int, lookback: int
-) -> tuple[Floats, Floats, Floats, Ints]:
-    """Return open and close of credit over requirement, turnover and hours."""
-    shape = (found.cash, found.first, found.end, found.asset, found.units)
-    window = (base - grid.first_hour, last - base, slot, lookback)
-    opened = _ratio_of(grid.open, *shape, *window)
-    close = _ratio_of(grid.close, *shape, *window)
-    places = np.arange(len(close), dtype=np.int64)
-    row, offset = places // slot, places % slot
-    turnover = np.full(len(close), np.nan)
-    inside = ~np.isnan(close) & (found.leading[row] >= 0)
-    source = base[row] - grid.first_hour + offset
-    turnover[inside] = grid.turnover[found.leading[row[inside]], source[inside]]
-    return opened, close, turnover, base[row] + offset
+def _turnover(found: Baskets, grid: _Grid, base: Ints, slot: int) -> Floats:
+    """Return the quote turnover of each basket's leading asset, laid out as its path."""
+    places = base[:, None] + np.arange(slot, dtype=np.int64)[None, :]
+    turnover = grid.turnover[found.leading[:, None], places]
+    return np.where(found.leading[:, None] >= 0, turnover, np.nan).reshape(-1)
 
 
 @numba.njit(cache=True)
@@ -224,14 +259,12 @@ def _ratio_of(
     asset: Ints,
     units: Floats,
     base: Ints,
-    reach: Ints,
     slot: int,
-    lookback: int,
 ) -> Floats:
-    """Return credit over requirement per slot and hour; NaN where a price is missing."""
+    """Return credit over requirement per slot and candle; NaN where a price is missing."""
     out = np.full(len(cash) * slot, np.nan)
     for row in range(len(cash)):
-        for offset in range(max(reach[row] - lookback, 0), reach[row] + 1):
+        for offset in range(1, slot):
             credit, requirement = max(cash[row], 0.0), max(-cash[row], 0.0)
             for leg in range(first[row], end[row]):
                 price = np.nan

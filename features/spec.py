@@ -5,12 +5,19 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
-import numpy as np
-
 from features.inputs import Candles, Events, Floats, Ints, Names, Tables
+from features.market import MarketFunction, Sample
+from features.paths import against, beside
+from features.section import Section
 
-Source = Literal["candles", "events", "position"]
-MarketFunction = Callable[[Candles, Ints], Floats]
+Source = Literal["candles", "references", "section", "events", "position", "readings", "clock"]
+"""What a feature reads: candles of the path's own assets, of the references, of all assets,
+the account's events and position, readings of its own assets and venue, the time."""
+
+Scope = Literal["market", "owner", "venue"]
+"""Whom a feature tells of: the path and its distance, its owner, or the venue's own state."""
+
+ViewFunction = Callable[["View"], Floats]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +33,12 @@ class View:
         Everything known, of which a feature may read what it declares.
     candles
         Of the path.
-    hours
-        Hour since 1970 at which each candle opens.
+    index
+        Candles of this step since 1970, of each candle.
     place
         Place in `candles` of the last closed candle of each moment.
+    sample
+        What the market functions say at those places.
     at
         Seconds since 1970.
     events, first_event, end_event
@@ -40,12 +49,17 @@ class View:
         As in `features.inputs.MOMENTS`; `age` in hours, NaN when unknown.
     venue, collateral_value, accrual_hours
         As in `features.inputs.OPTIONAL`; empty or NaN when unknown.
+    is_basket
+        Whether these are accounts that several prices move.
+    section
+        All assets at the moments of the call.
     """
 
     tables: Tables
     candles: Candles
-    hours: Ints
+    index: Ints
     place: Ints
+    sample: Sample
     at: Ints
     events: Events
     first_event: Ints
@@ -64,17 +78,41 @@ class View:
     venue: Names
     collateral_value: Floats
     accrual_hours: Floats
-    _market: dict[MarketFunction, Floats] = field(default_factory=dict)
+    is_basket: bool
+    section: Section
+    _beside: dict[tuple[str, bool], Sample] = field(default_factory=dict)
+    _once: dict[ViewFunction, Floats] = field(default_factory=dict)
 
     def market(self, function: MarketFunction) -> Floats:
-        """Return a market value per moment, computed once per distinct hour."""
-        if function not in self._market:
-            places, back = np.unique(self.place, return_inverse=True)
-            inside = (places >= 0) & (places < len(self.candles.close))
-            values = np.full(len(places), np.nan)
-            values[inside] = function(self.candles, places[inside])
-            self._market[function] = values[back]
-        return self._market[function]
+        """Return a market value of the path per moment, computed once per distinct candle."""
+        return self.sample.values(function)
+
+    def reference(self, number: int, function: MarketFunction) -> Floats:
+        """Return a market value of a reference asset, at the candles that the path has."""
+        return self._sample_beside(number, is_relative=False).values(function)
+
+    def relative(self, number: int, function: MarketFunction) -> Floats:
+        """Return a market value of the path measured in a reference asset."""
+        return self._sample_beside(number, is_relative=True).values(function)
+
+    def across(self, function: MarketFunction) -> Floats:
+        """Return the median of a market value over all assets."""
+        return self.section.median(function, at=self.at)
+
+    def once(self, function: "ViewFunction") -> Floats:
+        """Return what a function says of this view, asked once however many features read it."""
+        if function not in self._once:
+            self._once[function] = function(self)
+        return self._once[function]
+
+    def _sample_beside(self, number: int, *, is_relative: bool) -> Sample:
+        """Return the sample of a reference, or of the path against it."""
+        name = self.tables.references[number]
+        if (name, is_relative) not in self._beside:
+            other = beside(self.candles, self.index, self.tables.candles.get(name))
+            series = against(self.candles, other) if is_relative else other
+            self._beside[name, is_relative] = Sample.at(series, self.place, self.index)
+        return self._beside[name, is_relative]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,15 +133,18 @@ class Feature:
         What it reads.
     meaning
         One line for the documentation.
+    scope
+        Whom it tells of; a head may be trained on some scopes only.
     direction
         -1 where a higher value can only lower the risk, +1 where it can only raise it,
         0 where either may hold.
     """
 
     name: str
-    function: Callable[[View], Floats]
+    function: ViewFunction
     unit: str
     lookback: timedelta
     sources: frozenset[Source]
     meaning: str
+    scope: Scope = "market"
     direction: Literal[-1, 0, 1] = 0

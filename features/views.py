@@ -19,7 +19,9 @@ from features.inputs import (
     Tables,
     seconds,
 )
+from features.market import Sample
 from features.paths import Path, basket_path, baskets, single_path
+from features.section import Section
 from features.spec import View
 from models.errors import Fault, InvalidTable
 
@@ -49,12 +51,14 @@ def views(
     faults = [*_moment_faults(moments), *([] if legs is None else _leg_faults(legs, moments))]
     if faults:
         raise InvalidTable(faults[:MOST_FAULTS])
+    at = seconds(moments["at"])
     given = _Given(
         tables=tables,
         moments=moments,
-        at=seconds(moments["at"]),
+        at=at,
         slices=event_slices(tables.events, moments),
-        lookback=int(lookback.total_seconds()) // HOUR,
+        section=Section.of(tables.candles, at, lookback=int(lookback.total_seconds())),
+        lookback=int(lookback.total_seconds()),
     )
     is_basket = np.zeros(len(moments), dtype=bool)
     if legs is not None:
@@ -71,6 +75,7 @@ class _Given:
     moments: pd.DataFrame
     at: Ints
     slices: tuple[Ints, Ints]
+    section: Section
     lookback: int
 
 
@@ -85,12 +90,11 @@ def _single_views(given: _Given, single: Ints) -> Iterator[tuple[Ints, View]]:
             rows = single[held[side[held] == sign]]
             if len(rows):
                 path = single_path(candles, given.at[rows], side=sign, lookback=given.lookback)
-                yield rows, _view(given, rows, path, given.tables.events)
+                yield rows, _view(given, rows, path, is_basket=False)
 
 
 def _basket_views(given: _Given, legs: pd.DataFrame, rows: Ints) -> Iterator[tuple[Ints, View]]:
     """Yield views of a bounded number of baskets each."""
-    events = _without_holdings(given.tables.events)
     for begin in range(0, len(rows), MOST_BASKETS):
         part = rows[begin : begin + MOST_BASKETS]
         own = legs[legs["row"].isin(part)]
@@ -99,7 +103,7 @@ def _basket_views(given: _Given, legs: pd.DataFrame, rows: Ints) -> Iterator[tup
             given.moments.iloc[part], placed, at=given.at[part], known=given.tables.candles
         )
         path = basket_path(found, given.tables.candles, lookback=given.lookback)
-        yield part, _view(given, part, path, events)
+        yield part, _view(given, part, path, is_basket=True)
 
 
 def _without_holdings(events: Events) -> Events:
@@ -123,7 +127,7 @@ def event_slices(events: Events, moments: pd.DataFrame) -> tuple[Ints, Ints]:
     return first, end
 
 
-def _view(given: _Given, rows: Ints, path: Path, events: Events) -> View:
+def _view(given: _Given, rows: Ints, path: Path, *, is_basket: bool) -> View:
     """Return what is known of moments that share one series."""
     moments, at = given.moments.iloc[rows], given.at[rows]
     opened = moments["opened_at"]
@@ -133,10 +137,11 @@ def _view(given: _Given, rows: Ints, path: Path, events: Events) -> View:
     return View(
         tables=given.tables,
         candles=path.candles,
-        hours=path.hours,
+        index=path.index,
         place=path.place,
+        sample=Sample.at(path.candles, path.place, path.index),
         at=at,
-        events=events,
+        events=_without_holdings(given.tables.events) if is_basket else given.tables.events,
         first_event=first[rows],
         end_event=end[rows],
         asset=_names(moments, "asset"),
@@ -153,6 +158,8 @@ def _view(given: _Given, rows: Ints, path: Path, events: Events) -> View:
         venue=_names(moments, "venue"),
         collateral_value=_numbers(moments, "collateral_value"),
         accrual_hours=_numbers(moments, "accrual_hours"),
+        is_basket=is_basket,
+        section=given.section,
     )
 
 

@@ -3,132 +3,106 @@
 from datetime import timedelta
 from functools import partial
 
-import numba
 import numpy as np
 
-from features.inputs import Candles, Floats, Ints
-from features.spec import Feature, MarketFunction, View
-
-LEAST_SHARE = 0.5
-"""Share of a window that must be present; with less the value is missing."""
+from features.inputs import Candles, Floats
+from features.market import Market, MarketFunction, previous
+from features.spec import Feature, View
 
 
-@numba.njit(cache=True)
-def _ewma_variance(close: Floats, places: Ints, window: int, half_life: float) -> Floats:
-    """Return the weighted mean of squared hourly returns over `window` candles."""
-    decay = 0.5 ** (1.0 / half_life)
-    out = np.full(len(places), np.nan)
-    for row in range(len(places)):
-        place, weight = places[row], 1.0
-        total = present = possible = 0.0
-        for back in range(window - 1):
-            k = place - back
-            possible += weight
-            if k >= 1 and not np.isnan(close[k]) and not np.isnan(close[k - 1]):
-                move = np.log(close[k] / close[k - 1])
-                total += weight * move * move
-                present += weight
-            weight *= decay
-        if present >= LEAST_SHARE * possible:
-            out[row] = total / present
-    return out
+def close(candles: Candles) -> Floats:
+    """Return the close."""
+    return candles.close
 
 
-@numba.njit(cache=True)
-def _moments(close: Floats, places: Ints, window: int) -> Floats:
-    """Return sums over a window of candles: count, r², falling r², largest |r|, |r·r'|."""
-    out = np.full((len(places), 5), np.nan)
-    for row in range(len(places)):
-        place = places[row]
-        count = square = falling = largest = bipower = 0.0
-        before = np.nan
-        for back in range(window - 1):
-            k = place - back
-            if k < 1 or np.isnan(close[k]) or np.isnan(close[k - 1]):
-                before = np.nan
-                continue
-            move = np.log(close[k] / close[k - 1])
-            count += 1.0
-            square += move * move
-            if move < 0.0:
-                falling += move * move
-            largest = max(largest, abs(move))
-            if not np.isnan(before):
-                bipower += abs(move) * before
-            before = abs(move)
-        if count >= LEAST_SHARE * (window - 1):
-            out[row] = (count, square, falling, largest, bipower)
-    return out
+def log_return(candles: Candles) -> Floats:
+    """Return the log return from close to close."""
+    return np.log(candles.close / previous(candles.close))
 
 
-@numba.njit(cache=True)
-def _extremes(close: Floats, places: Ints, window: int) -> Floats:
-    """Return the highest and lowest close of a window, where half of it is present."""
-    out = np.full((len(places), 2), np.nan)
-    for row in range(len(places)):
-        count, high, low = 0, -np.inf, np.inf
-        for back in range(window):
-            k = places[row] - back
-            if k >= 0 and not np.isnan(close[k]):
-                count += 1
-                high, low = max(high, close[k]), min(low, close[k])
-        if count >= LEAST_SHARE * window:
-            out[row] = (high, low)
-    return out
+def absolute_return(candles: Candles) -> Floats:
+    """Return |r|."""
+    return np.abs(log_return(candles))
 
 
-def _ewma_sigma(candles: Candles, places: Ints, *, window: int, half_life: float) -> Floats:
-    """Return hourly volatility, weights halving every `half_life` hours."""
-    return np.sqrt(np.maximum(_ewma_variance(candles.close, places, window, half_life), 1e-12))
+def squared_return(candles: Candles) -> Floats:
+    """Return r²."""
+    return log_return(candles) ** 2
 
 
-sigma_24h: MarketFunction = partial(_ewma_sigma, window=145, half_life=24.0)
+def squared_fall(candles: Candles) -> Floats:
+    """Return r² where it is a fall, 0 where it is a rise."""
+    return np.minimum(log_return(candles), 0.0) ** 2
+
+
+def bipower(candles: Candles) -> Floats:
+    """Return |r| times the |r| before it."""
+    size = absolute_return(candles)
+    return size * previous(size)
+
+
+def _ewma_sigma(market: Market, *, hours: int, half_life: int) -> Floats:
+    """Return volatility per root hour, weights halving every `half_life` hours."""
+    per_hour = market.length(hours=1)
+    variance = market.halving_mean(
+        squared_return,
+        window=market.length(hours=hours),
+        half_life=market.length(hours=half_life),
+    )
+    return np.sqrt(np.maximum(variance * per_hour, 1e-12))
+
+
+sigma_24h: MarketFunction = partial(_ewma_sigma, hours=144, half_life=24)
 """Volatility per square root of an hour, half-life 24 h, 6 half-lives back."""
 
-sigma_72h: MarketFunction = partial(_ewma_sigma, window=433, half_life=72.0)
+sigma_72h: MarketFunction = partial(_ewma_sigma, hours=432, half_life=72)
 """Volatility per square root of an hour, half-life 72 h, 6 half-lives back."""
 
-sigma_360h: MarketFunction = partial(_ewma_sigma, window=721, half_life=360.0)
+sigma_360h: MarketFunction = partial(_ewma_sigma, hours=720, half_life=360)
 """Volatility per square root of an hour, half-life 15 days, 30 days back."""
 
 
-def _return_sigmas(candles: Candles, places: Ints, *, hours: int) -> Floats:
+def _return_sigmas(market: Market, *, hours: int) -> Floats:
     """Return the log return over `hours` in units of its expected size."""
-    out = np.full(len(places), np.nan)
-    inside = places >= hours
-    now, then = places[inside], places[inside] - hours
-    out[inside] = np.log(candles.close[now] / candles.close[then])
-    return out / (sigma_72h(candles, places) * np.sqrt(hours))
+    then = market.value(close, back=market.length(hours=hours))
+    return np.log(market.value(close) / then) / (sigma_72h(market) * np.sqrt(hours))
 
 
-def _below_high(candles: Candles, places: Ints, *, window: int) -> Floats:
+def _below_high(market: Market, *, hours: int) -> Floats:
     """Return the log fall from the highest close, in sigmas of the window."""
-    high = _extremes(candles.close, places, window)[:, 0]
-    return np.log(candles.close[places] / high) / (sigma_72h(candles, places) * np.sqrt(window))
+    high = market.highest(close, window=market.length(hours=hours))
+    return np.log(market.value(close) / high) / (sigma_72h(market) * np.sqrt(hours))
 
 
-def _above_low(candles: Candles, places: Ints, *, window: int) -> Floats:
+def _above_low(market: Market, *, hours: int) -> Floats:
     """Return the log rise from the lowest close, in sigmas of the window."""
-    low = _extremes(candles.close, places, window)[:, 1]
-    return np.log(candles.close[places] / low) / (sigma_72h(candles, places) * np.sqrt(window))
+    low = market.lowest(close, window=market.length(hours=hours))
+    return np.log(market.value(close) / low) / (sigma_72h(market) * np.sqrt(hours))
 
 
-def _falling_share(candles: Candles, places: Ints, *, window: int) -> Floats:
+def _variance(market: Market, hours: int) -> Floats:
+    """Return the realised variance of a window, kept off zero."""
+    return np.maximum(market.total(squared_return, window=market.length(hours=hours)), 1e-18)
+
+
+def _falling_share(market: Market, *, hours: int) -> Floats:
     """Return the share of squared returns that were falls."""
-    sums = _moments(candles.close, places, window)
-    return sums[:, 2] / np.maximum(sums[:, 1], 1e-18)
+    falling = market.total(squared_fall, window=market.length(hours=hours))
+    return falling / _variance(market, hours)
 
 
-def _largest_share(candles: Candles, places: Ints, *, window: int) -> Floats:
-    """Return the share of squared returns that one hour holds."""
-    sums = _moments(candles.close, places, window)
-    return sums[:, 3] ** 2 / np.maximum(sums[:, 1], 1e-18)
+def _largest_share(market: Market, *, hours: int) -> Floats:
+    """Return the share of squared returns that one candle holds."""
+    largest = market.highest(absolute_return, window=market.length(hours=hours))
+    return largest**2 / _variance(market, hours)
 
 
-def _jump_share(candles: Candles, places: Ints, *, window: int) -> Floats:
+def _jump_share(market: Market, *, hours: int) -> Floats:
     """Return the share of realised variance that bipower variation does not explain."""
-    sums = _moments(candles.close, places, window)
-    return 1.0 - (np.pi / 2.0) * sums[:, 4] / np.maximum(sums[:, 1], 1e-18)
+    # A window of n returns has n - 1 neighbours; whether enough is present the returns decide.
+    pairs = market.length(hours=hours) - 1
+    smooth = market.total(bipower, window=pairs, least_share=0.0)
+    return 1.0 - (np.pi / 2.0) * smooth / _variance(market, hours)
 
 
 def _ratio(view: View, fast: MarketFunction, slow: MarketFunction) -> Floats:
@@ -154,11 +128,11 @@ RETURN_1H: MarketFunction = partial(_return_sigmas, hours=1)
 RETURN_4H: MarketFunction = partial(_return_sigmas, hours=4)
 RETURN_24H: MarketFunction = partial(_return_sigmas, hours=24)
 RETURN_168H: MarketFunction = partial(_return_sigmas, hours=168)
-BELOW_HIGH_168H: MarketFunction = partial(_below_high, window=168)
-ABOVE_LOW_168H: MarketFunction = partial(_above_low, window=168)
-FALLING_SHARE_72H: MarketFunction = partial(_falling_share, window=73)
-LARGEST_SHARE_24H: MarketFunction = partial(_largest_share, window=25)
-JUMP_SHARE_168H: MarketFunction = partial(_jump_share, window=169)
+BELOW_HIGH_168H: MarketFunction = partial(_below_high, hours=168)
+ABOVE_LOW_168H: MarketFunction = partial(_above_low, hours=168)
+FALLING_SHARE_72H: MarketFunction = partial(_falling_share, hours=72)
+LARGEST_SHARE_24H: MarketFunction = partial(_largest_share, hours=24)
+JUMP_SHARE_168H: MarketFunction = partial(_jump_share, hours=168)
 
 FEATURES: tuple[Feature, ...] = (
     Feature(

@@ -22,24 +22,24 @@ GRAIN = Fraction(1, 10**6)
 class Exposure:
     """How an account's surplus moves with prices, to first order.
 
-    With prices `p` and today's `p0`, surplus ≈ cash + Σ values · p / p0. Terms above zero are
+    With prices `p` and today's `p0`, surplus ≈ cash + Σ by_asset · p / p0. Terms above zero are
     what backs the account, terms below zero what must be covered, weights and margins included.
 
     Parameters
     ----------
     surplus
         Credit less requirement now, quote units.
-    values
+    by_asset
         By asset, quote units, signed; assets whose price does not matter are absent.
     """
 
     surplus: Fraction
-    values: Mapping[str, Fraction]
+    by_asset: Mapping[str, Fraction]
 
     @property
     def cash(self) -> Fraction:
         """Part of the surplus that no price moves, quote units."""
-        return self.surplus - sum(self.values.values(), Fraction(0))
+        return self.surplus - sum(self.by_asset.values(), Fraction(0))
 
     @property
     def credit(self) -> Fraction:
@@ -54,11 +54,11 @@ class Exposure:
     @property
     def leading(self) -> str | None:
         """Asset with the largest exposure; None where no price matters."""
-        return max(self.values, key=lambda asset: abs(self.values[asset]), default=None)
+        return max(self.by_asset, key=lambda asset: abs(self.by_asset[asset]), default=None)
 
     def _terms(self) -> tuple[Fraction, ...]:
         """Return every term of the line."""
-        return (self.cash, *self.values.values())
+        return (self.cash, *self.by_asset.values())
 
 
 def exposure(rulebook: Rulebook[T], account: Account, market: Market, terms: T) -> Exposure | None:
@@ -86,7 +86,7 @@ def exposure(rulebook: Rulebook[T], account: Account, market: Market, terms: T) 
     slopes = {asset: _slope(asset, moved) for asset in now.prices if asset in market.prices}
     largest = max((abs(slope) for slope in slopes.values()), default=Fraction(0))
     kept = {asset: slope for asset, slope in slopes.items() if abs(slope) > GRAIN * largest}
-    return Exposure(surplus=surplus, values=kept)
+    return Exposure(surplus=surplus, by_asset=kept)
 
 
 def _slope(asset: str, moved: Callable[[str, Fraction], Fraction | None]) -> Fraction:

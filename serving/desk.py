@@ -4,6 +4,8 @@ import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from features.pipeline import NAMES, fingerprint
@@ -11,15 +13,18 @@ from features.simulate import simulate
 from models import bundle as bundles
 from models.errors import BundleRefused, Fault, InvalidInput
 from models.margin.result import Verdict
-from serving import cases, wire
+from serving import cases, problems, wire
 from serving.answers import Assessment, Batch, FaultyItem
-from serving.assess import Judgement, Model, Wish, assess, judge
+from serving.assess import Model, Wish, assess
 from serving.book import account_body, market_body
 from serving.cases import Case, Surroundings
-from serving.problems import encode, listed
+from serving.gate import Loader
+from serving.judgement import Judgement, judge
+from serving.problems import Refused, encode, listed
 from serving.reading import escape
 from serving.settings import Settings, from_environment
-from serving.store import Store, StoreRefused, accounts, market, open_store
+from serving.store import Store, StoreFailed, StoreRefused, accounts, keys, market, open_store
+from serving.store.keys import KeyRecord
 from serving.telemetry import record
 
 S = TypeVar("S")
@@ -56,6 +61,8 @@ class Desk:
     ----------
     store_absence
         Why there is no store; empty when one is open or none was named.
+    shelf
+        Directory of the bundle, where its card and report lie.
     clock
         Returns the time; read once per request.
     """
@@ -63,7 +70,19 @@ class Desk:
     model: Model
     store: Store | None = None
     store_absence: str = ""
+    shelf: Path | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(tz=UTC)
+
+    @property
+    def keys(self) -> Loader | None:
+        """Reads the API keys of the store; None where none was named."""
+        if self.store is None:
+            return self._no_keys if self.store_absence else None
+        return partial(stored_keys, self.store)
+
+    def _no_keys(self) -> NoReturn:
+        """Refuse: the store that may hold keys could not be opened."""
+        raise Refused(problems.UNAVAILABLE, self.store_absence)
 
     def score(self, body: bytes, request_id: str) -> bytes:
         """Answer and count the body of `POST /v1/score`.
@@ -152,12 +171,12 @@ class Desk:
         self, asked: wire.Envelope, *, now: datetime
     ) -> tuple[Mapping[str, dict[str, Any]], Surroundings | None]:
         """Return the accounts asked about by their keys, and the store's market around them."""
-        keys = [item for _, item in asked.items if isinstance(item, str)]
-        if self.store is None or not keys:
+        named = [item for _, item in asked.items if isinstance(item, str)]
+        if self.store is None or not named:
             return {}, None
         with self.store.read() as transaction:
             at = asked.as_of or market.clock(transaction, now=now)
-            known = accounts.read(transaction, keys, at=at)
+            known = accounts.read(transaction, named, at=at)
             held = {leg["asset"] for body in known.values() for leg in body["legs"]}
             return known, market.surroundings(transaction, at=at, assets=held)
 
@@ -207,6 +226,21 @@ class Desk:
         raise InvalidInput(list(dict.fromkeys(faults)))
 
 
+def stored_keys(store: Store) -> Mapping[str, KeyRecord]:
+    """Return every key of a store by its id.
+
+    Raises
+    ------
+    Refused
+        When the store cannot be read.
+    """
+    try:
+        with store.read() as transaction:
+            return {record.id: record for record in keys.list_all(transaction)}
+    except StoreFailed as error:
+        raise Refused(problems.UNAVAILABLE, f"the store failed: {error}") from None
+
+
 def open_desk(settings: Settings) -> Desk:
     """Load bundle and store, and compile what a first request would wait for."""
     model = load_model(settings)
@@ -216,7 +250,7 @@ def open_desk(settings: Settings) -> Desk:
             store = open_store(settings.store)
         except StoreRefused as error:
             absence = f"the store was refused: {error}"
-    desk = Desk(model=model, store=store, store_absence=absence)
+    desk = Desk(model=model, store=store, store_absence=absence, shelf=settings.bundle)
     warm(desk.model)
     # A full collection over what was just loaded stalls requests for 120 ms and more.
     gc.collect()

@@ -1,6 +1,8 @@
 """Databases to test against: SQLite always, PostgreSQL wherever its server can be started."""
 
+import contextlib
 import os
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -72,28 +74,69 @@ def postgresql_url() -> Iterator[str]:
         shutil.rmtree(place, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def laid_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of a store that is up to date and empty."""
+    path = tmp_path_factory.mktemp("laid") / "store.sqlite3"
+    open_store(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def laid_postgresql(postgresql_url: str) -> Iterator[str]:
+    """Yield the name of a database that holds a store, up to date and empty."""
+    with _postgresql_database(postgresql_url, f"laid_{os.getpid()}") as url:
+        open_store(url).close()
+        yield urlsplit(url).path.removeprefix("/")
+
+
+@contextlib.contextmanager
+def _postgresql_database(server: str, name: str, *, like: str = "template1") -> Iterator[str]:
+    """Yield the URL of a database of our own, dropped at the end."""
+    made = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(made.format(sql.Identifier(name), sql.Identifier(like)))
+    parts = urlsplit(server)
+    try:
+        yield urlunsplit((parts.scheme, parts.netloc, f"/{name}", parts.query, ""))
+    finally:
+        gone = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(gone)
+
+
+def _fresh() -> str:
+    """Return a name that no database has."""
+    return f"forewarn_{os.getpid()}_{secrets.token_hex(6)}"
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Yield the URL of an empty database of each kind."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'store.sqlite3'}"
         return
-    server: str = request.getfixturevalue("postgresql_url")
-    name = f"forewarn_{os.getpid()}_{tmp_path.name}"[:60].lower()
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    try:
-        parts = urlsplit(server)
-        yield urlunsplit((parts.scheme, parts.netloc, f"/{name}", parts.query, ""))
-    finally:
-        with psycopg.connect(server, autocommit=True) as connection:
-            drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
-            connection.execute(drop)
+    with _postgresql_database(request.getfixturevalue("postgresql_url"), _fresh()) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Yield the URL of an empty store of each kind."""
+    if request.param == "sqlite":
+        path = tmp_path / "store.sqlite3"
+        shutil.copyfile(request.getfixturevalue("laid_sqlite"), path)
+        yield f"sqlite:///{path}"
+        return
+    server = request.getfixturevalue("postgresql_url")
+    laid = request.getfixturevalue("laid_postgresql")
+    with _postgresql_database(server, _fresh(), like=laid) as url:
+        yield url
 
 
 @pytest.fixture
-def store(database: str) -> Iterator[Store]:
-    """Yield an open store on each kind of database."""
-    opened = open_store(database)
+def store(store_url: str) -> Iterator[Store]:
+    """Yield an open, empty store of each kind."""
+    opened = open_store(store_url)
     yield opened
     opened.close()

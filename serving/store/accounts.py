@@ -7,11 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from models.errors import Fault, InvalidInput
+from serving.store import positions
 from serving.store.engine import Transaction
 from serving.store.rows import Added, add, chunks, put
-from serving.store.schema import ACCOUNTS, EVENTS, HOLDINGS, POSITIONS
-
-STATED = "stated"
+from serving.store.schema import ACCOUNTS, EVENTS, POSITIONS
 
 
 def upsert(
@@ -31,41 +30,29 @@ def upsert(
     """
     told = [dict(body) for body in bodies]
     put(transaction, ACCOUNTS, [_account_row(body) for body in told])
-    put(transaction, POSITIONS, [_position_row(body, at=at, now=now) for body in told])
-    hold(transaction, [(body["id"], body["legs"]) for body in told])
-
-
-def hold(transaction: Transaction, held: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> None:
-    """Note which assets accounts hold now."""
-    for keys in chunks([account for account, _ in held]):
-        transaction.execute(sa.delete(HOLDINGS).where(HOLDINGS.c.account.in_(keys)))
-    rows = [
-        {"asset": leg["asset"], "account": account, "kind": leg["kind"]}
-        for account, legs in held
-        for leg in legs
-    ]
-    put(transaction, HOLDINGS, rows)
+    positions.write(transaction, [_position_row(body, at=at) for body in told], now=now)
 
 
 def push_events(
     transaction: Transaction, events: Sequence[Mapping[str, Any]], *, now: datetime
 ) -> Added:
-    """Add events, each exactly once by account and `key`.
+    """Add events, each exactly once by account and `key`, and what the accounts hold after them.
 
     Parameters
     ----------
     events
-        `account`, `key`, `at` (aware), `kind`, `collateral` and `debt` (unsigned integers).
+        `account`, `key`, `at` (aware), `kind`, `collateral` and `debt` (unsigned integers);
+        `collateral_asset` and `debt_asset` where an account has several such legs.
 
     Raises
     ------
     StoreConflict
         When an event stands with another body.
     InvalidInput
-        When the store does not know an account.
+        When the store does not know an account, or an event moves more than is held.
     """
     names = {event["account"] for event in events}
-    known = _known(transaction, sorted(names))
+    known = _locked(transaction, sorted(names))
     faults = [
         Fault(f"/{place}/account", f"the store knows no account {str(event['account'])[:80]!r}")
         for place, event in enumerate(events)
@@ -77,7 +64,13 @@ def push_events(
         {"collateral_asset": None, "debt_asset": None, **event, "received_at": now}
         for event in events
     ]
-    return add(transaction, EVENTS, rows)
+    added = add(transaction, EVENTS, rows)
+    if added.written:
+        since: dict[str, datetime] = {}
+        for row in rows:
+            since[row["account"]] = min(row["at"], since.get(row["account"], row["at"]))
+        positions.reckon(transaction, since, now=now)
+    return added
 
 
 def keys(transaction: Transaction) -> list[str]:
@@ -130,12 +123,13 @@ def _happened(keys: Sequence[str], *, at: datetime | None) -> sa.Select[Any]:
     return chosen.order_by(EVENTS.c.account, EVENTS.c.at, EVENTS.c.key)
 
 
-def _known(transaction: Transaction, names: Sequence[str]) -> set[str]:
-    """Return which accounts the store knows."""
+def _locked(transaction: Transaction, names: Sequence[str]) -> set[str]:
+    """Return which accounts the store knows, and keep other writers from them."""
     known: set[str] = set()
     for some in chunks(names):
         chosen = sa.select(ACCOUNTS.c.account).where(ACCOUNTS.c.account.in_(some))
-        known.update(transaction.execute(chosen).scalars())
+        ordered = chosen.order_by(ACCOUNTS.c.account).with_for_update()
+        known.update(transaction.execute(ordered).scalars())
     return known
 
 
@@ -151,16 +145,14 @@ def _account_row(body: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _position_row(body: Mapping[str, Any], *, at: datetime, now: datetime) -> dict[str, Any]:
-    """Return the row of what an account holds."""
+def _position_row(body: Mapping[str, Any], *, at: datetime) -> dict[str, Any]:
+    """Return what an account holds, as a row."""
     return {
         "account": body["id"],
         "at": at,
-        "origin": STATED,
         "legs": body["legs"],
         "options": body.get("options", {}),
         "terms": body.get("terms"),
-        "received_at": now,
     }
 
 

@@ -154,16 +154,20 @@ def _conditions(wanted: Wanted) -> list["sa.ColumnElement[bool]"]:
     holds = sa.exists().where(
         HOLDINGS.c.account == ACCOUNTS.c.account, HOLDINGS.c.asset == wanted.asset
     )
-    pairs = (
-        (wanted.venue, ACCOUNTS.c.venue == wanted.venue),
-        (wanted.market, ACCOUNTS.c.market == wanted.market),
-        (wanted.owner, ACCOUNTS.c.owner == wanted.owner),
-        (wanted.asset, holds),
-        (wanted.verdict, told.verdict == wanted.verdict),
-        (wanted.most_ratio, told.ratio <= wanted.most_ratio),
-        (wanted.least_expected_24h, told.expected_24h >= wanted.least_expected_24h),
+    equal = (
+        (wanted.venue, ACCOUNTS.c.venue),
+        (wanted.market, ACCOUNTS.c.market),
+        (wanted.owner, ACCOUNTS.c.owner),
+        (wanted.verdict, told.verdict),
     )
-    return [condition for given, condition in pairs if given is not None]
+    conditions = [column == value for value, column in equal if value is not None]
+    if wanted.asset is not None:
+        conditions.append(holds)
+    if wanted.most_ratio is not None:
+        conditions.append(told.ratio <= wanted.most_ratio)
+    if wanted.least_expected_24h is not None:
+        conditions.append(told.expected_24h >= wanted.least_expected_24h)
+    return conditions
 
 
 def _sorted_value(order: Order) -> "sa.ColumnElement[Any]":

@@ -205,5 +205,7 @@ def _grid(columns: "np.ndarray[Any, np.dtype[np.float64]]") -> Candles:
     first = int(hours[0])
     laid = np.full((int(hours[-1]) - first + 1, len(COLUMNS)), np.nan)
     laid[hours - first] = columns[:, 1:]
-    grids = {name: np.ascontiguousarray(laid[:, i]) for i, name in enumerate(COLUMNS)}
+    grids: dict[str, Any] = {
+        name: np.ascontiguousarray(laid[:, i]) for i, name in enumerate(COLUMNS)
+    }
     return Candles(first_hour=first, **grids)

@@ -523,7 +523,7 @@ def test_line_meets_zero_at_the_trigger(book: Rulebook[Any]) -> None:
     assert trigger is not None
     assert trigger.value is not None
     assert line.surplus > 0
-    value = line.values[setup.moving]
+    value = line.by_asset[setup.moving]
     assert (value < 0) == (setup.risk < 0)
     there = line.surplus + value * (Fraction(trigger.value) / setup.prices[setup.moving][0] - 1)
     assert abs(there) < Fraction(1, 100) * abs(value)

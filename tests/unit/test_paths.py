@@ -23,9 +23,19 @@ def moment(**changes: object) -> dict[str, object]:
     """Return a long of ETH at the third hour's end."""
     at = pd.Timestamp((FIRST + 3) * HOUR, unit="s", tz="UTC").as_unit("ns")
     told: dict[str, object] = {
-        "account": "a", "at": at, "asset": "ETH", "side": 1, "price": 100.0,
-        "price_next": 100.0, "delay": 0.0, "trigger": 80.0, "collateral": 1.0,
-        "debt": 60.0, "debt_value": 60.0, "cash": -80.0, "opened_at": pd.NaT,
+        "account": "a",
+        "at": at,
+        "asset": "ETH",
+        "side": 1,
+        "price": 100.0,
+        "price_next": 100.0,
+        "delay": 0.0,
+        "trigger": 80.0,
+        "collateral": 1.0,
+        "debt": 60.0,
+        "debt_value": 60.0,
+        "cash": -80.0,
+        "opened_at": pd.NaT,
     }
     return {**told, **changes}
 
@@ -72,7 +82,7 @@ def test_a_basket_is_credit_over_requirement_by_hour() -> None:
     place = int(view.place[0])
     assert rows.tolist() == [0]
     assert view.candles.close[place - 2 : place + 1].tolist() == [5.0, 3.25, 3.0]
-    assert view.hours[place - 2 : place + 1].tolist() == [FIRST, FIRST + 1, FIRST + 2]
+    assert view.index[place - 2 : place + 1].tolist() == [FIRST, FIRST + 1, FIRST + 2]
     assert np.isnan(view.candles.high).all()
     assert view.candles.close[place] * view.candles.volume[place] == pytest.approx(300.0)
 
