@@ -21,7 +21,7 @@ MEDIUM = timedelta(hours=433)
 
 def volatility_ratio(market: Market) -> Floats:
     """Return the volatility of the last day against that of the last fortnight."""
-    return np.log(sigma_24h(market) / sigma_360h(market))
+    return np.log(market.of(sigma_24h) / market.of(sigma_360h))
 
 
 def _covariance(view: View, number: int) -> Floats:

@@ -96,7 +96,7 @@ def corwin_schultz(candles: Candles) -> Floats:
 def _ratio(market: Market, *, variance: MarketFunction, hours: int) -> Floats:
     """Return the log ratio of a range volatility to that of closes, over the same window."""
     closes = market.mean(squared_return, window=market.length(hours=hours))
-    return 0.5 * log_ratio(variance(market), closes)
+    return 0.5 * log_ratio(market.of(variance), closes)
 
 
 def _parkinson(market: Market, *, hours: int) -> Floats:
@@ -137,12 +137,12 @@ range_sigma_24h: MarketFunction = partial(_range_sigma, hours=144, half_life=24)
 
 def _range_ratio(market: Market) -> Floats:
     """Return range volatility of a day against close volatility of three days."""
-    return np.log(range_sigma_24h(market) / sigma_72h(market))
+    return np.log(market.of(range_sigma_24h) / market.of(sigma_72h))
 
 
 def _spread(market: Market, *, hours: int) -> Floats:
     """Return Corwin and Schultz's spread in hourly volatilities."""
-    return market.mean(corwin_schultz, window=market.length(hours=hours)) / sigma_72h(market)
+    return market.mean(corwin_schultz, window=market.length(hours=hours)) / market.of(sigma_72h)
 
 
 PARKINSON: MarketFunction = partial(_ratio, variance=partial(_parkinson, hours=24), hours=24)

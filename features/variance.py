@@ -60,7 +60,7 @@ def _realised_ratio(market: Market, *, fast: int, slow: int) -> Floats:
 
 def _ewma_ratio(market: Market, *, fast: MarketFunction, slow: MarketFunction) -> Floats:
     """Return the log ratio of two volatilities."""
-    return np.log(fast(market) / slow(market))
+    return np.log(market.of(fast) / market.of(slow))
 
 
 def _falling_share(market: Market, *, hours: int) -> Floats:
@@ -108,19 +108,19 @@ def _unmoved_share(market: Market, *, hours: int) -> Floats:
 def _below_high(market: Market, *, hours: int) -> Floats:
     """Return the log fall from the highest close, in sigmas of the window."""
     high = market.highest(close, window=market.length(hours=hours))
-    return np.log(market.value(close) / high) / (sigma_72h(market) * np.sqrt(hours))
+    return np.log(market.value(close) / high) / (market.of(sigma_72h) * np.sqrt(hours))
 
 
 def _above_low(market: Market, *, hours: int) -> Floats:
     """Return the log rise from the lowest close, in sigmas of the window."""
     low = market.lowest(close, window=market.length(hours=hours))
-    return np.log(market.value(close) / low) / (sigma_72h(market) * np.sqrt(hours))
+    return np.log(market.value(close) / low) / (market.of(sigma_72h) * np.sqrt(hours))
 
 
 def _worst_fall(market: Market, *, hours: int) -> Floats:
     """Return the greatest fall of one candle, in volatilities of half-life 15 days."""
     worst = -market.lowest(log_return, window=market.length(hours=hours))
-    return worst / (sigma_360h(market) / np.sqrt(market.length(hours=1)))
+    return worst / (market.of(sigma_360h) / np.sqrt(market.length(hours=1)))
 
 
 def _profile(market: Market, *, hours: int) -> Floats:

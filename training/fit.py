@@ -19,8 +19,8 @@ from models.bundle import Bundle, Head
 from models.calibration import Calibrator
 from models.errors import Fault, InvalidInput
 from models.hazard import HORIZONS, LABELS, Line, start
-from training import baselines, labels, splits
-from training.sources import History
+from training import baselines, har, labels, splits
+from training.sources import History, select_legs
 
 EVENTS = {"unattended": "touched", "expected": "liquidated"}
 FOLDS = 3
@@ -67,16 +67,29 @@ class Dataset:
         Seconds since 1970.
     account
         Account codes.
+    moments
+        Rows of `History.moments`.
+    legs
+        Their legs, by `features.inputs.LEGS`.
     """
 
     features: pd.DataFrame
     labels: pd.DataFrame
     at: Ints
     account: Ints
+    moments: pd.DataFrame
+    legs: pd.DataFrame | None = None
 
     def select(self, rows: Mask) -> "Dataset":
         """Return some rows."""
-        return Dataset(self.features[rows], self.labels[rows], self.at[rows], self.account[rows])
+        return Dataset(
+            self.features[rows],
+            self.labels[rows],
+            self.at[rows],
+            self.account[rows],
+            self.moments[rows],
+            select_legs(self.legs, rows),
+        )
 
     def weights(self) -> Floats:
         """Return 0, 1 or THINNING per row.
@@ -119,7 +132,9 @@ def dataset(
     moments = history.moments[keep].reset_index(drop=True)
     marked = labels.label(history)[keep].reset_index(drop=True)
     codes = moments["account"].astype("category").cat.codes.to_numpy(dtype=np.int64)
-    return Dataset(compute(history.tables, moments), marked, at[keep], codes.astype(np.int64))
+    legs = select_legs(history.legs, keep)
+    features = compute(history.tables, moments, legs=legs)
+    return Dataset(features, marked, at[keep], codes.astype(np.int64), moments, legs)
 
 
 def _no_rows(at: Ints, begin: datetime | None, end: datetime | None) -> Fault:
@@ -166,11 +181,16 @@ def fit(
     for name, event in EVENTS.items():
         heads[name] = _fit_head(rows, split, event=event, end=limit, seed=seed, progress=progress)
     progress("fitting the baselines")
+    inputs = baselines.inputs(history.tables, rows.moments, rows.features, legs=rows.legs)
+    volatility = har.fit(history.tables.candles, end=int(limit.timestamp()))
     return Bundle(
         heads=heads,
         features=NAMES,
         fingerprint=fingerprint(),
-        rungs={head: _rungs(rows, event, limit) for head, event in EVENTS.items()},
+        rungs={
+            head: baselines.fit(inputs, _outcomes(rows, event, limit), volatility=volatility)
+            for head, event in EVENTS.items()
+        },
         provenance={
             "source": source,
             "from": datetime.fromtimestamp(int(rows.at.min()), tz=UTC).isoformat(),
@@ -186,14 +206,13 @@ def fit(
     )
 
 
-def _rungs(rows: Dataset, event: str, end: datetime) -> dict[str, Any]:
-    """Fit the baselines on what is known of an event by `end`."""
+def _outcomes(rows: Dataset, event: str, end: datetime) -> dict[str, Floats]:
+    """Return by horizon what is known of an event by `end`."""
     happened, known = _known(rows, event, end)
-    outcomes = {
+    return {
         label: labels.by_horizon(happened, known, hours)
         for hours, label in zip(HORIZONS, LABELS, strict=True)
     }
-    return baselines.fit(rows.features, outcomes)
 
 
 def _known(rows: Dataset, event: str, end: datetime) -> tuple[Floats, Floats]:
