@@ -106,7 +106,7 @@ RESERVES = sa.Table(
     sa.Column("venue", name(), primary_key=True),
     sa.Column("asset", name(), primary_key=True),
     sa.Column("at", Time, primary_key=True),
-    sa.Column("supplied", sa.Double, nullable=False),  # whole units
+    sa.Column("supplied", sa.Double, nullable=False),  # quote units
     sa.Column("borrowed", sa.Double, nullable=False),
     sqlite_with_rowid=False,
 )
