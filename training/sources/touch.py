@@ -268,9 +268,7 @@ def _first_touch(
     return touched, known
 
 
-def _baskets(
-    candles: Mapping[str, Candles], at: pd.Series
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _baskets(candles: Mapping[str, Candles], at: pd.Series) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return baskets and their legs, at the hours of some of the other accounts."""
     generator = _generator("baskets")
     count = len(at) // BASKET_EVERY
@@ -281,7 +279,9 @@ def _baskets(
         many = min(int(generator.integers(2, 4)), len(trading))
         chosen = generator.choice(len(trading), many, replace=False)
         shares = generator.dirichlet(np.ones(many))
-        fall = float(np.clip(BASKET_LEVERAGE * np.exp(0.7 * generator.standard_normal()), 0.005, 0.6))
+        fall = float(
+            np.clip(BASKET_LEVERAGE * np.exp(0.7 * generator.standard_normal()), 0.005, 0.6)
+        )
         size = float(10.0 ** generator.normal(4.0, 1.0))
         if many < 2:
             continue
@@ -312,7 +312,12 @@ def _legs(
 
 
 def _basket(
-    candles: Mapping[str, Candles], held: Mapping[str, float], *, hour: int, fall: float, number: int
+    candles: Mapping[str, Candles],
+    held: Mapping[str, float],
+    *,
+    hour: int,
+    fall: float,
+    number: int,
 ) -> dict[str, object]:
     """Return the moment of one basket, held in quote units, with what became of it."""
     credit = sum(held.values())
