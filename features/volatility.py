@@ -65,19 +65,19 @@ sigma_360h: MarketFunction = partial(_ewma_sigma, hours=720, half_life=360)
 def _return_sigmas(market: Market, *, hours: int) -> Floats:
     """Return the log return over `hours` in units of its expected size."""
     then = market.value(close, back=market.length(hours=hours))
-    return np.log(market.value(close) / then) / (sigma_72h(market) * np.sqrt(hours))
+    return np.log(market.value(close) / then) / (market.of(sigma_72h) * np.sqrt(hours))
 
 
 def _below_high(market: Market, *, hours: int) -> Floats:
     """Return the log fall from the highest close, in sigmas of the window."""
     high = market.highest(close, window=market.length(hours=hours))
-    return np.log(market.value(close) / high) / (sigma_72h(market) * np.sqrt(hours))
+    return np.log(market.value(close) / high) / (market.of(sigma_72h) * np.sqrt(hours))
 
 
 def _above_low(market: Market, *, hours: int) -> Floats:
     """Return the log rise from the lowest close, in sigmas of the window."""
     low = market.lowest(close, window=market.length(hours=hours))
-    return np.log(market.value(close) / low) / (sigma_72h(market) * np.sqrt(hours))
+    return np.log(market.value(close) / low) / (market.of(sigma_72h) * np.sqrt(hours))
 
 
 def _variance(market: Market, hours: int) -> Floats:

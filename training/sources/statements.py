@@ -235,9 +235,8 @@ def _lines(
             dropped["account-hours that the rulebook cannot judge"] += 1
             hour += 1
             continue
-        units = {
-            asset: float(term / seen.prices[asset].exact) for asset, term in found.by_asset.items()
-        }
+        exposed = found.by_asset.items()
+        units = {asset: float(term / seen.prices[asset].exact) for asset, term in exposed}
         yield Line(name, hour, until, float(found.cash), units)
         hour = until
 
