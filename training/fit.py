@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from features.inputs import Floats, seconds
-from features.pipeline import FEATURES, NAMES, fingerprint
+from features.pipeline import MARKET, NAMES, fingerprint
 from models.bundle import Bundle, Head, Passage, Upon
 from models.errors import Fault, InvalidInput
 from models.hazard import HORIZONS, LABELS, Line
@@ -24,12 +24,6 @@ MARKET_ROUNDS = 150
 OWNER_ROUNDS = 60
 FORGOTTEN = 0.3
 UNMOVED: tuple[Line, ...] = ((0.0, 1.0),) * len(HORIZONS)
-MARKET: tuple[str, ...] = tuple(
-    feature.name
-    for feature in FEATURES
-    if "events" not in feature.sources and feature.name not in {"distance", "distance_next"}
-)
-"""What the market part reads: nothing of the owner, and no distance but in volatilities."""
 
 
 def fit(
