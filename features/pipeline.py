@@ -41,8 +41,11 @@ LONGEST: timedelta = max(feature.lookback for feature in FEATURES)
 """How much of the past any feature may need."""
 
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
-BASELINE: tuple[str, ...] = tuple(f"baseline_{int(h)}h" for h in margin.HORIZONS)
-"""Columns of first-passage log-odds, computed beside the features."""
+BASELINE: tuple[str, ...] = (
+    *(f"baseline_{int(h)}h" for h in margin.HORIZONS),
+    *("start_distance", "start_sigma", "start_delay"),
+)
+"""Columns beside the features: first-passage log-odds, and what a forecast starts from."""
 
 
 BY_NAME: Mapping[str, Feature] = {feature.name: feature for feature in FEATURES}
@@ -97,7 +100,7 @@ def compute(
     for rows, view in views(tables, moments, legs, lookback=LONGEST):
         for column, feature in enumerate(chosen):
             out[rows, column] = feature.function(view)
-        out[rows, len(chosen) :] = margin.baseline_logits(view)
+        out[rows, len(chosen) :] = margin.start_columns(view)
     return pd.DataFrame(out, columns=[*names, *BASELINE], index=moments.index)
 
 
