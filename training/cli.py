@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -92,15 +92,14 @@ def evaluate(
     console = Console(stderr=True)
     if (bundle_ is None) == (walk_forward is None):
         raise typer.BadParameter("one of --bundle and --walk-forward is needed, and only one")
+    found: dict[str, Any] = {}
     period = evaluation.Period(begin=_start(begin), end=_after(end), seed=seed, source=source)
     progress = _stamped(console)
     try:
-        if bundle_ is None or walk_forward is not None:
+        if walk_forward is not None:
             history = _load(source, data, candles, console)
-            found = walk.walk_forward(
-                history, period, accounts=walk_forward or "all", progress=progress
-            )
-        else:
+            found = walk.walk_forward(history, period, accounts=walk_forward, progress=progress)
+        elif bundle_ is not None:
             judged = bundle.load(bundle_, fingerprint=fingerprint(), features=NAMES)
             history = _load(source, data, candles, console)
             found = evaluation.evaluate(history, judged, period, progress=progress)
