@@ -41,9 +41,7 @@ def told(work: Any, desk: Desk, body: dict[str, Any]) -> Any:
     return msgspec.json.decode(work(desk, msgspec.json.encode(body), "test"))
 
 
-def test_plan_reaches_the_probability_it_promises(
-    desk: Desk, request_body: dict[str, Any]
-) -> None:
+def test_plan_reaches_the_probability_it_promises(desk: Desk, request_body: dict[str, Any]) -> None:
     """Assessing the account that a plan leads to gives the probability that it promised."""
     target = {"probability": TARGET, "horizon": "7d"}
     answer = told(plans, desk, {**request_body, "target": target, "means": {"kinds": ["repay"]}})
