@@ -1,6 +1,8 @@
 """The whole API in this process: every layer but the socket."""
 
 import asyncio
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import uvicorn
 from features.simulate import Book, simulate
 from serving.api import Api
 from serving.book import lay
@@ -84,3 +87,17 @@ def calling(
         caller = Caller(app)
         yield caller
         caller.close()
+
+
+@contextmanager
+def listening(app: Api) -> Iterator[str]:
+    """Yield the URL of an API that listens on a real socket of this process."""
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(30)
