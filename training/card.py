@@ -61,8 +61,10 @@ def card(bundle: Bundle) -> str:
 def _owners(told: Mapping[str, Any]) -> list[str]:
     """Return what the owner part was trained on."""
     return [
-        f"- Owner part: {told['rows']:,} account-hours of {told['accounts']:,} accounts, "
-        f"{told['episodes']} liquidation episodes, {told['from']} to {told['to']}, calibrated "
-        f"on what came after {told['calibrated_from']}; it starts from the calibrated market "
-        "part."
+        (
+            f"- Owner part: {told['rows']:,} account-hours of {told['accounts']:,} accounts, "
+            f"{told['episodes']} liquidation episodes, {told['from']} to {told['to']}, "
+            f"calibrated on what came after {told['calibrated_from']}; it starts from the "
+            "calibrated market part."
+        )
     ]

@@ -61,7 +61,7 @@ def violations(head: Head, generator: np.random.Generator, count: int) -> tuple[
 def main() -> None:
     """Print the violations of every head."""
     directory = Path(sys.argv[1]) if len(sys.argv) > 1 else CHAMPION
-    probes = int(sys.argv[2]) if len(sys.argv) > 2 else PROBES  # noqa: PLR2004 - second argument
+    probes = int(sys.argv[2]) if len(sys.argv) > 2 else PROBES
     loaded = bundle.load(directory, fingerprint=fingerprint(), features=NAMES)
     for name, head in loaded.heads.items():
         generator = np.random.default_rng(0)
