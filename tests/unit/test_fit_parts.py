@@ -87,14 +87,21 @@ def features(size: int = 400) -> pd.DataFrame:
     )
 
 
+def read(rows: pd.DataFrame) -> baselines.Inputs:
+    """Return the rows as the ladder reads them, of assets too young for B4."""
+    size = len(rows)
+    unknown = np.full((size, 4), np.nan)
+    return baselines.Inputs(rows, unknown, unknown, np.zeros(size), np.ones(size))
+
+
 def test_the_hand_rule_learns_its_weight_in_training_only() -> None:
     """Where idle owners are the ones liquidated, the weight of idleness is above zero."""
     rows = features()
     risky = -rows["distance_sigmas_360h"] + 0.8 * rows["hours_since_action"]
     y = (risky > risky.quantile(0.95)).to_numpy().astype(float)
-    fitted = baselines.fit(rows, dict.fromkeys(("1h", "4h", "24h", "7d"), y))
+    fitted = baselines.fit(read(rows), dict.fromkeys(("1h", "4h", "24h", "7d"), y), volatility={})
     assert 0.5 <= fitted["a"] <= 1.1
-    rungs = baselines.apply(fitted, rows, horizon="24h")
+    rungs = baselines.apply(fitted, read(rows), horizon="24h")
     assert set(rungs) == set(baselines.RUNGS)
     assert rungs["B5"].probability.sum() == pytest.approx(y.sum(), rel=0.1)
     assert (np.unique(rungs["B0"].probability) == y.mean()).all()
@@ -106,7 +113,7 @@ def test_censored_rows_do_not_count_as_zero() -> None:
     y = np.full(100, np.nan)
     y[:10] = 1.0
     y[10:20] = 0.0
-    fitted = baselines.fit(rows, dict.fromkeys(("1h", "4h", "24h", "7d"), y))
+    fitted = baselines.fit(read(rows), dict.fromkeys(("1h", "4h", "24h", "7d"), y), volatility={})
     assert fitted["horizons"]["24h"]["rate"] == 0.5
 
 
@@ -119,6 +126,7 @@ def test_far_rows_are_thinned_without_changing_their_weight() -> None:
         pd.DataFrame(index=range(size)),
         np.repeat(np.arange(size // 2), 2) * HOUR,
         np.zeros(size, dtype=np.int64),
+        pd.DataFrame(index=range(size)),
     )
     weights = rows.weights()
     assert weights.sum() == pytest.approx(size, rel=0.01)
