@@ -1,14 +1,16 @@
 """The BentoML service: the operations mounted on it, the guard around it."""
 
+from pathlib import Path
 from typing import Any
 
 import bentoml
 from starlette.types import ASGIApp
 
 from serving.api import Api, Guard
-from serving.desk import open_desk
+from serving.desk import Desk, open_desk, swapped
 from serving.gate import Gate, Keyring
 from serving.operations import routes
+from serving.registry import Deployed, Follower
 from serving.routes import OPERATIONS
 from serving.settings import from_environment
 from serving.telemetry import log_to_stderr
@@ -39,9 +41,26 @@ class Forewarn:
         desk = open_desk(settings)
         API.gate = Gate(settings=settings, keyring=Keyring(desk.keys))
         API.desk = desk
+        self.follower = _follow(settings.bundle, desk)
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def close(self) -> None:
-        """Give back the store's connections."""
+        """End what runs beside the requests and give back the store's connections."""
+        if self.follower is not None:
+            self.follower.stop()
+        if API.desk is not None and API.desk.shadow is not None:
+            API.desk.shadow.stop()
         if API.desk is not None and API.desk.store is not None:
             API.desk.store.close()
+
+
+def _follow(directory: Path | None, desk: Desk) -> Follower | None:
+    """Return what swaps the bundles in use as a registry's pointers move; None without one."""
+    found = desk.deployed
+    if directory is None or found is None or not found.marks:
+        return None
+
+    def swap(later: Deployed) -> None:
+        API.desk = swapped(API.desk or desk, later)
+
+    return Follower(directory, found, swap)

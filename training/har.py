@@ -20,7 +20,7 @@ import pandas as pd
 from sklearn.linear_model import GammaRegressor
 
 from features.inputs import HOUR, Candles, Floats, Ints, Tables
-from features.market import Market, MarketHistory
+from features.market import Market, Recorded
 from features.pipeline import compute_feature
 from features.spec import Feature
 from features.volatility import squared_return
@@ -138,8 +138,8 @@ def _sample(grid: Candles, end: int) -> _Sample:
     places = np.arange(WINDOWS[-1], closed, STRIDE, dtype=np.int64)
     opened, high, low, close, volume = (column[:closed] for column in _columns(grid))
     known = Candles(grid.first_hour, opened, high, low, close, volume)
-    market = MarketHistory.at(known, places)
-    past = [realised_variance(market, hours=hours) for hours in WINDOWS]
+    market = Market(Recorded(candles=known, place=places, index=places + known.first_index))
+    past = [market.of(partial(realised_variance, hours=hours)) for hours in WINDOWS]
     stacked = np.stack(past, axis=1).reshape(-1, len(WINDOWS))
     ahead = _ahead(known.close, places, np.array(HORIZONS, dtype=np.int64))
     usable = np.isfinite(stacked).all(axis=1) & np.isfinite(known.close[places])

@@ -128,13 +128,20 @@ def candles(
     at: datetime,
     lookback: timedelta = LOOKBACK,
     kind: str = SPOT,
+    step: int = HOUR,
 ) -> dict[str, Candles]:
-    """Return hourly candles that closed within a lookback, on a grid per asset.
+    """Return the candles that closed within a lookback, on a grid per asset.
 
-    An asset without any is absent; an hour without a candle stays missing.
+    An asset without any is absent; a time without a candle stays missing.
+
+    Parameters
+    ----------
+    step
+        Length of a candle, s; an hour is a whole number of them.
     """
-    found = candle_arrays(transaction, assets, after=at - lookback, until=at, kind=kind, step=HOUR)
-    return {asset: _grid(columns) for asset, columns in found.items()}
+    after = at - lookback
+    found = candle_arrays(transaction, assets, after=after, until=at, kind=kind, step=step)
+    return {asset: _grid(columns, step=step) for asset, columns in found.items()}
 
 
 def candle_arrays(
@@ -199,13 +206,20 @@ def surroundings(
     )
 
 
-def _grid(columns: "np.ndarray[Any, np.dtype[np.float64]]") -> Candles:
-    """Lay candles on a regular grid; an hour without one stays missing."""
-    hours = columns[:, 0].astype(np.int64)
-    first = int(hours[0])
-    laid = np.full((int(hours[-1]) - first + 1, len(COLUMNS)), np.nan)
-    laid[hours - first] = columns[:, 1:]
-    grids: dict[str, Any] = {
-        name: np.ascontiguousarray(laid[:, i]) for i, name in enumerate(COLUMNS)
-    }
-    return Candles(first_hour=first, **grids)
+def _grid(columns: "np.ndarray[Any, np.dtype[np.float64]]", *, step: int) -> Candles:
+    """Lay candles on a regular grid that begins on an hour; what is absent stays missing."""
+    places = columns[:, 0].astype(np.int64)
+    hour = int(places[0]) * step // HOUR
+    places = places - hour * HOUR // step
+    laid = np.full((len(COLUMNS), int(places[-1]) + 1), np.nan)
+    laid[:, places] = columns[:, 1:].T
+    opened, high, low, close, volume = laid
+    return Candles(
+        first_hour=hour,
+        open=opened,
+        high=high,
+        low=low,
+        close=close,
+        volume=volume,
+        step=step,
+    )
