@@ -134,6 +134,16 @@ def baseline_logits(view: View) -> Floats:
     return np.maximum.accumulate(np.stack(columns, axis=1), axis=1)
 
 
+def start_columns(view: View) -> Floats:
+    """Return what forecasts start from: the log-odds, distance, volatility and delay.
+
+    Shape (N, 7): of `baseline_logits`, then the next log distance, the volatility per root
+    hour at a half-life of 72 h, and the hours until a price seen now is judged by.
+    """
+    told = [distance_next(view), view.market(sigma_72h), view.delay]
+    return np.concatenate([baseline_logits(view), np.stack(told, axis=1)], axis=1)
+
+
 def _feature(
     name: str,
     function: Callable[[View], Floats],

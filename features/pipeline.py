@@ -24,7 +24,7 @@ from features.inputs import Floats, Tables
 from features.spec import Feature
 from features.views import views
 
-CATALOGUE: tuple[Feature, ...] = (
+FEATURES: tuple[Feature, ...] = (
     *margin.FEATURES,
     *volatility.FEATURES,
     *variance.FEATURES,
@@ -37,35 +37,21 @@ CATALOGUE: tuple[Feature, ...] = (
     *carry.FEATURES,
     *venue.FEATURES,
 )
-"""Every feature there is."""
 
-BY_NAME: Mapping[str, Feature] = {feature.name: feature for feature in CATALOGUE}
-ALL: tuple[str, ...] = tuple(BY_NAME)
+NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
+BY_NAME: Mapping[str, Feature] = {feature.name: feature for feature in FEATURES}
 
-MARKET: tuple[str, ...] = tuple(f.name for f in CATALOGUE if f.scope == "market")
+MARKET: tuple[str, ...] = tuple(f.name for f in FEATURES if f.scope == "market")
 """What the path and its distance tell: no owner, no venue, no absolute level."""
 
-OWNER: tuple[str, ...] = tuple(f.name for f in CATALOGUE if f.scope == "owner")
+OWNER: tuple[str, ...] = tuple(f.name for f in FEATURES if f.scope == "owner")
 """What the owner's doings and size tell."""
 
-NAMES: tuple[str, ...] = (
-    *("distance", "distance_next"),
-    *("distance_sigmas_24h", "distance_sigmas_72h", "distance_sigmas_360h"),
-    *("volatility_ratio_24h_72h", "volatility_ratio_72h_360h"),
-    *("return_sigmas_1h", "return_sigmas_4h", "return_sigmas_24h", "return_sigmas_168h"),
-    *("below_high_168h", "above_low_168h"),
-    *("falling_share_72h", "largest_share_24h", "jump_share_168h"),
-    *("volume_surprise_4h", "volume_surprise_24h", "illiquidity_surprise_24h"),
-    *("hours_since_action", "hours_since_rescue", "rescues_24h", "rescues_168h"),
-    *("risk_added_168h", "actions_720h", "liquidations_720h"),
-    *("leverage_drift_24h", "leverage_drift_168h", "nearest_miss_168h"),
-    *("debt_size", "account_age"),
+BASELINE: tuple[str, ...] = (
+    *(f"baseline_{int(h)}h" for h in margin.HORIZONS),
+    *("start_distance", "start_sigma", "start_delay"),
 )
-"""What models are trained on; a bundle trained on another list is refused."""
-
-FEATURES: tuple[Feature, ...] = tuple(BY_NAME[name] for name in NAMES)
-BASELINE: tuple[str, ...] = tuple(f"baseline_{int(h)}h" for h in margin.HORIZONS)
-"""Columns of first-passage log-odds, computed beside the features."""
+"""Columns beside the features: first-passage log-odds, and what a forecast starts from."""
 
 START: tuple[Feature, ...] = (BY_NAME["distance_sigmas_24h"], BY_NAME["distance_sigmas_72h"])
 """Features that read as far back as the first-passage log-odds do."""
@@ -115,7 +101,7 @@ def compute(
     for rows, view in views(tables, moments, legs, lookback=lookback):
         for column, feature in enumerate(chosen):
             out[rows, column] = feature.function(view)
-        out[rows, len(chosen) :] = margin.baseline_logits(view)
+        out[rows, len(chosen) :] = margin.start_columns(view)
     return pd.DataFrame(out, columns=[*names, *BASELINE], index=moments.index)
 
 
@@ -124,7 +110,7 @@ def compute_feature(
 ) -> Floats:
     """Return one feature, one value per account moment."""
     out = np.full(len(moments), np.nan)
-    longest = max(one.lookback for one in (*CATALOGUE, feature))
+    longest = max(one.lookback for one in (*FEATURES, feature))
     for rows, view in views(tables, moments, legs, lookback=longest):
         out[rows] = feature.function(view)
     return out

@@ -27,6 +27,7 @@ from training.fit import Progress
 from training.sources import History
 
 DAY = 24 * HOUR
+A_DAY = 24.0
 PARTS = 200_000
 """Rows whose features are computed at once."""
 
@@ -180,7 +181,7 @@ def _since(whole: pd.DataFrame, history: History) -> "np.ndarray[Any, np.dtype[n
     for account, at in zip(history.episodes["account"], history.episodes["at"], strict=True):
         rows = places.get(str(account), np.empty(0, dtype=np.int64))
         hours = (whole["second"].to_numpy()[rows] - at.timestamp()) / HOUR
-        recent = (hours >= 0.0) & (hours < 24.0)
+        recent = (hours >= 0.0) & (hours < A_DAY)
         out[rows[recent]] = hours[recent]
     return out
 

@@ -225,5 +225,15 @@ def write_inboxes(transaction: Transaction, inboxes: Mapping[str, Inbox]) -> Non
     ]
     if rows:
         chosen = sa.update(RECEIVERS).where(RECEIVERS.c.receiver == sa.bindparam("b_name"))
-        inbox, waits = sa.bindparam("b_inbox"), sa.bindparam("b_waits")
-        transaction.execute(chosen.values(inbox=inbox, waits=waits), rows)
+        fresh = {"inbox": sa.bindparam("b_inbox"), "waits": sa.bindparam("b_waits")}
+        transaction.execute(chosen.values(fresh), rows)
+
+
+def languages(transaction: Transaction, names: Sequence[str]) -> dict[str, str]:
+    """Return the languages of receivers."""
+    chosen = sa.select(RECEIVERS.c.receiver, RECEIVERS.c.language)
+    found: dict[str, str] = {}
+    for some in chunks(sorted(set(names))):
+        rows = transaction.execute(chosen.where(RECEIVERS.c.receiver.in_(some)))
+        found.update({str(name): str(language) for name, language in rows})
+    return found

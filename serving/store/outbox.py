@@ -194,7 +194,7 @@ def _first_channels(transaction: Transaction, names: Sequence[str]) -> dict[str,
     return {receiver: channels for receiver, (_, channels) in best.items()}
 
 
-def _row(draft: Draft, channel: str, now: datetime) -> dict[str, Any]:
+def _row(draft: Draft, channel: str, now: datetime) -> Mapping[str, Any]:
     """Return the row of a message to one channel."""
     return {
         "key": draft.key,

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from features.inputs import COLUMNS, HOUR, Candles, Events, Readings, Tables
-from features.pipeline import ALL, CATALOGUE, FEATURES, NAMES, compute, compute_feature
+from features.pipeline import FEATURES, NAMES, compute, compute_feature
 from features.spec import Feature, View
 from features.volatility import sigma_72h
 
@@ -24,7 +24,7 @@ FIRST = 400_000
 ASSETS = ("BTC", "ETH", "SOL", "LINK", "UNI", "AAVE")
 ACCOUNTS = ("a", "b", "c")
 SIZE = 24
-LOOKBACKS = sorted({feature.lookback for feature in CATALOGUE})
+LOOKBACKS = sorted({feature.lookback for feature in FEATURES})
 READINGS = ("funding", "open_interest", "rounds", "depth")
 STATES = ("utilisation", "liquidity", "fragile")
 
@@ -228,7 +228,7 @@ def without_others(known: Tables, _: int, *, assets: tuple[str, ...]) -> Tables:
 def batch(seed: int) -> pd.DataFrame:
     """Return all features of all moments."""
     frame, legs = moments(seed)
-    return compute(tables(seed), frame, legs=legs, names=ALL)
+    return compute(tables(seed), frame, legs=legs)
 
 
 def changed(names: tuple[str, ...], deleted: Cut, seed: int) -> set[str]:
@@ -250,13 +250,13 @@ def changed(names: tuple[str, ...], deleted: Cut, seed: int) -> set[str]:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_future_changes_nothing(seed: int) -> None:
     """Candles not yet closed, later readings, and events at the moment do not matter."""
-    assert changed(ALL, without_future, seed) == set()
+    assert changed(NAMES, without_future, seed) == set()
 
 
 @pytest.mark.parametrize("lookback", LOOKBACKS, ids=str)
 def test_what_is_older_than_the_lookback_changes_nothing(lookback: timedelta) -> None:
     """What lies beyond the declared lookback does not matter, to the bit."""
-    names = tuple(feature.name for feature in CATALOGUE if feature.lookback == lookback)
+    names = tuple(feature.name for feature in FEATURES if feature.lookback == lookback)
     assert changed(names, partial(without_past, lookback=lookback), 1) == set()
 
 
@@ -267,29 +267,29 @@ def declared(feature: Feature) -> tuple[str, ...]:
     return ("BTC", "ETH") if "references" in feature.sources else ()
 
 
-@pytest.mark.parametrize("assets", sorted({declared(feature) for feature in CATALOGUE}), ids=str)
+@pytest.mark.parametrize("assets", sorted({declared(feature) for feature in FEATURES}), ids=str)
 def test_others_change_nothing(assets: tuple[str, ...]) -> None:
     """Other accounts, venues and instruments do not matter but those declared, to the bit."""
-    names = tuple(feature.name for feature in CATALOGUE if declared(feature) == assets)
+    names = tuple(feature.name for feature in FEATURES if declared(feature) == assets)
     assert changed(names, partial(without_others, assets=assets), 3) == set()
 
 
 def test_every_feature_can_be_computed_and_varies() -> None:
     """Most values exist and are not all one, so that the invariants compare something."""
     frame, legs = moments(4, 240)
-    found = compute(tables(4), frame, legs=legs, names=ALL)[list(ALL)]
+    found = compute(tables(4), frame, legs=legs)[list(NAMES)]
     singles = found[~found.index.isin(legs["row"])]
     rare = {"roll_spread_168h": 0.2, "rescue_regularity_720h": 0.3, "answer_hours_720h": 0.2}
     present = singles.notna().mean()
-    assert {name for name in ALL if present[name] <= rare.get(name, 0.5)} == set()
-    assert {name for name in ALL if singles[name].nunique() < 2} == set()
+    assert {name for name in NAMES if present[name] <= rare.get(name, 0.5)} == set()
+    assert {name for name in NAMES if singles[name].nunique() < 2} == set()
 
 
 @pytest.mark.parametrize("kind", [0, 1, 2], ids=["long", "short", "basket"])
 def test_what_a_kind_of_account_cannot_have_is_missing(kind: int) -> None:
     """A basket has no ranges, and what it held before its last event is unknown."""
     frame, legs = moments(4, 240)
-    found = compute(tables(4), frame, legs=legs, names=ALL)[list(ALL)]
+    found = compute(tables(4), frame, legs=legs)[list(NAMES)]
     absent = set(found.columns[found[np.arange(240) % 3 == kind].isna().all()])
     without_ranges = {
         *("range_ratio_24h_72h", "parkinson_ratio_24h", "garman_klass_ratio_72h"),
@@ -302,8 +302,7 @@ def test_what_a_kind_of_account_cannot_have_is_missing(kind: int) -> None:
 
 def test_names_are_unique() -> None:
     """Two features of one name would overwrite each other."""
-    assert len(ALL) == len(CATALOGUE)
-    assert [feature.name for feature in FEATURES] == list(NAMES)
+    assert len(NAMES) == len(FEATURES)
 
 
 def leak_of_next_hour(view: View) -> np.ndarray:
@@ -384,8 +383,8 @@ def test_a_planted_leak_is_caught(planted: Callable[[View], np.ndarray], deleted
 def test_one_row_equals_the_batch_to_the_last_bit() -> None:
     """A moment alone and among others gives the same bits, whatever the vector width."""
     frame, legs = moments(5, 333)
-    together = compute(tables(5), frame, legs=legs, names=ALL).to_numpy()
+    together = compute(tables(5), frame, legs=legs).to_numpy()
     for place in range(0, len(frame), 13):
         row, own = alone(frame, legs, place)
-        single = compute(tables(5), row, legs=own, names=ALL).to_numpy()[0]
+        single = compute(tables(5), row, legs=own).to_numpy()[0]
         np.testing.assert_array_equal(single, together[place])

@@ -30,8 +30,17 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from features.inputs import HOUR, Candles, Floats, Ints, Readings, Tables, candles_on_grid
-from features.inputs import no_events, seconds
+from features.inputs import (
+    HOUR,
+    Candles,
+    Floats,
+    Ints,
+    Readings,
+    Tables,
+    candles_on_grid,
+    no_events,
+    seconds,
+)
 from features.tables import Column, Table, read_candles, validate
 from models.errors import Fault, InvalidTable
 from models.hazard import HORIZONS
@@ -49,7 +58,8 @@ LONG_SHARES = (0.8, 0.8, 0.5)
 MEDIANS = (0.17, 0.17, 0.09)
 DEVIATIONS = (0.7, 0.7, 0.8)
 NEAREST, FURTHEST_TRIGGER = 0.005, 0.6
-BASKET_LEVERAGE = 0.17
+BASKET_MEDIAN = 0.17
+LEAST_LEGS, MOST_LEGS = 2, 3
 FUNDING_FILE = "binance_funding.parquet"
 
 FUNDING = Table(
@@ -276,14 +286,12 @@ def _baskets(candles: Mapping[str, Candles], at: pd.Series) -> tuple[pd.DataFram
     rows, legs = [], []
     for hour in hours:
         trading = [name for name in sorted(candles) if _is_trading(candles[name], int(hour))]
-        many = min(int(generator.integers(2, 4)), len(trading))
+        many = min(int(generator.integers(LEAST_LEGS, MOST_LEGS + 1)), len(trading))
         chosen = generator.choice(len(trading), many, replace=False)
         shares = generator.dirichlet(np.ones(many))
-        fall = float(
-            np.clip(BASKET_LEVERAGE * np.exp(0.7 * generator.standard_normal()), 0.005, 0.6)
-        )
+        fall = float(np.clip(BASKET_MEDIAN * np.exp(0.7 * generator.standard_normal()), 0.005, 0.6))
         size = float(10.0 ** generator.normal(4.0, 1.0))
-        if many < 2:
+        if many < LEAST_LEGS:
             continue
         held = {trading[i]: size * share for i, share in zip(chosen, shares, strict=True)}
         rows.append(_basket(candles, held, hour=int(hour), fall=fall, number=len(rows)))
