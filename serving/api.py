@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from models.errors import InvalidInput
 from serving import problems, wire
@@ -60,6 +60,11 @@ class Api:
     desk: Desk | None = None
     gate: Gate | None = None
     _late: set["asyncio.Future[Any]"] = field(default_factory=set)
+
+    def close(self) -> None:
+        """Give back the store's connections."""
+        if self.desk is not None and self.desk.store is not None:
+            self.desk.store.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection."""
@@ -323,20 +328,3 @@ def _request_id(scope: Scope) -> str:
         named = wanted.decode("latin-1")
         scope["forewarn.request_id"] = named if _ID.fullmatch(named) else uuid.uuid4().hex
     return str(scope["forewarn.request_id"])
-
-
-class Guard:
-    """The outermost layer: every request is the API's, the life cycle is BentoML's.
-
-    BentoML's middleware costs about a millisecond a request and labels its metrics with raw
-    paths; the API counts, limits and logs its own requests.
-    """
-
-    def __init__(self, inner: ASGIApp, api: ASGIApp) -> None:
-        self.inner = inner
-        self.api = api
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
-        chosen = self.api if scope["type"] == "http" else self.inner
-        await chosen(scope, receive, send)
