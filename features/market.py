@@ -24,6 +24,14 @@ def previous(values: Floats) -> Floats:
     return out
 
 
+def log_ratio(over: Floats, under: Floats) -> Floats:
+    """Return log(over / under), missing where either is not positive."""
+    usable = (over > 0.0) & (under > 0.0)
+    out = np.full(len(over), np.nan)
+    out[usable] = np.log(over[usable] / under[usable])
+    return out
+
+
 Column = Literal["present", "missing", "high", "low"]
 """How a series is freed of NaN: as it is with 0 for missing; 1 for missing, else 0; as it is,
 or negated, with -inf for missing."""

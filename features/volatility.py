@@ -41,7 +41,7 @@ def bipower(candles: Candles) -> Floats:
     return size * previous(size)
 
 
-def _ewma_sigma(market: Market, *, hours: int, half_life: int) -> Floats:
+def ewma_sigma(market: Market, *, hours: int, half_life: int) -> Floats:
     """Return volatility per root hour, weights halving every `half_life` hours."""
     per_hour = market.length(hours=1)
     variance = market.halving_mean(
@@ -52,13 +52,13 @@ def _ewma_sigma(market: Market, *, hours: int, half_life: int) -> Floats:
     return np.sqrt(np.maximum(variance * per_hour, 1e-12))
 
 
-sigma_24h: MarketFunction = partial(_ewma_sigma, hours=144, half_life=24)
+sigma_24h: MarketFunction = partial(ewma_sigma, hours=144, half_life=24)
 """Volatility per square root of an hour, half-life 24 h, 6 half-lives back."""
 
-sigma_72h: MarketFunction = partial(_ewma_sigma, hours=432, half_life=72)
+sigma_72h: MarketFunction = partial(ewma_sigma, hours=432, half_life=72)
 """Volatility per square root of an hour, half-life 72 h, 6 half-lives back."""
 
-sigma_360h: MarketFunction = partial(_ewma_sigma, hours=720, half_life=360)
+sigma_360h: MarketFunction = partial(ewma_sigma, hours=720, half_life=360)
 """Volatility per square root of an hour, half-life 15 days, 30 days back."""
 
 

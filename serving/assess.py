@@ -16,7 +16,7 @@ from features.inputs import Candles, Floats
 from features.pipeline import BASELINE, FEATURES, NAMES, compute, fingerprint
 from models.bundle import Bundle
 from models.hazard import HORIZONS, LABELS
-from models.margin.result import Verdict
+from models.margin.result import Trigger, Verdict
 from models.margin.trigger import BREACHED
 from serving import moments, rules
 from serving.answers import (
@@ -36,6 +36,7 @@ from serving.judgement import Judgement
 from serving.moments import Position
 
 FINGERPRINT = fingerprint()
+COLUMNS = (*NAMES, *BASELINE)
 HARMLESS = frozenset({"no_trigger", "no_debt"})
 TRAINED_MARKETS = ("maker/ETH-B",)
 """What a bundle was trained on that does not say so."""
@@ -45,10 +46,17 @@ EVENT_FEATURES = tuple(feature.name for feature in FEATURES if "events" in featu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """The bundle in use, or why there is none."""
+    """The bundle in use, or why there is none.
+
+    Parameters
+    ----------
+    refusals
+        Why a bundle that was named after it is not in use.
+    """
 
     bundle: Bundle | None
     absence: str = "no bundle was named"
+    refusals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +76,13 @@ class Outlook:
     silent
         Why there is no forecast; None where there is one.
     row
-        Features and baselines; None where they were not computed.
+        Features and baselines in the order of `COLUMNS`; None where they were not computed.
     constant
         Assets taken to keep their price.
     """
 
     silent: Notice | None = None
-    row: "pd.Series | None" = None
+    row: Floats | None = None
     constant: tuple[str, ...] = ()
     words: "_Words | None" = None
 
@@ -120,13 +128,23 @@ def outlooks(
     candles: Mapping[str, Candles],
     model: Model,
     wish: Wish,
+    history: Sequence[Judgement] | None = None,
 ) -> list[Outlook]:
-    """Return the forecast of each judgement, before the rule is laid over it."""
+    """Return the forecast of each judgement, before the rule is laid over it.
+
+    Parameters
+    ----------
+    history
+        Per judgement the account whose events count, where it differs: a planned change does
+        not rewrite what its owner did.
+    """
+    past = judged if history is None else history
     seen = [_seen(one, at=at, candles=candles, model=model) for one in judged]
     rows = [i for i, found in enumerate(seen) if isinstance(found, Position)]
     positions = {i: found for i, found in enumerate(seen) if isinstance(found, Position)}
-    features = _features([judged[i] for i in rows], list(positions.values()), candles, at=at)
-    usable = np.isfinite(features[list(BASELINE)].to_numpy()).all(axis=1)
+    features = _features([past[i] for i in rows], list(positions.values()), candles, at=at)
+    matrix = features[list(COLUMNS)].to_numpy(dtype=np.float64)
+    usable = np.isfinite(matrix[:, len(NAMES) :]).all(axis=1)
     kept = np.flatnonzero(usable).tolist()
     told = dict(zip(kept, _forecasts(features.iloc[kept], model, wish), strict=True))
     places = {i: place for place, i in enumerate(rows)}
@@ -135,7 +153,7 @@ def outlooks(
         if isinstance(found, Notice)
         else Outlook(
             silent=None if usable[places[i]] else _SHORT,
-            row=features.iloc[places[i]],
+            row=matrix[places[i]],
             constant=found.constant,
             words=told.get(places[i]),
         )
@@ -235,14 +253,14 @@ def _assessment(
     case, words = judged.case, seen.words
     used = rules.used(case, judged.now).values()
     oldest = min((price.observed_at for price in used), default=None)
-    doubts = _doubts(judged, seen, at=at)
+    doubtful = doubts(judged, seen, at=at)
     return Assessment(
         account=case.account.id,
         as_of=at,
         prices_as_of=oldest,
         oldest_price_age_seconds=None if oldest is None else (at - oldest).total_seconds(),
         rule=_rule(judged),
-        forecast=_raised(judged, words.forecast if words else (), at=at),
+        forecast=raised(judged, seen, at=at),
         reasons=(*_rule_reasons(judged), *(words.reasons if words else ())),
         attribution=words.attribution if words else None,
         model_version=model.bundle.version if model.bundle and words else None,
@@ -253,8 +271,8 @@ def _assessment(
             terms_valid_from=case.terms_valid_from,
         ),
         missing=_missing(case, seen.row),
-        degraded=bool(doubts),
-        degraded_reasons=doubts,
+        degraded=bool(doubtful),
+        degraded_reasons=doubtful,
         notices=_notices(judged, seen, model),
         features=_shown(seen.row) if wish.features else None,
         simulated=simulated,
@@ -262,7 +280,7 @@ def _assessment(
     )
 
 
-def _doubts(judged: Judgement, seen: Outlook, *, at: datetime) -> tuple[Notice, ...]:
+def doubts(judged: Judgement, seen: Outlook, *, at: datetime) -> tuple[Notice, ...]:
     """Return what degrades the answer."""
     found = [] if seen.silent is None or seen.silent.code in HARMLESS else [seen.silent]
     for name, price in rules.used(judged.case, judged.now).items():
@@ -283,6 +301,7 @@ def _notices(judged: Judgement, seen: Outlook, model: Model) -> tuple[Notice, ..
         Notice(code="price_held_constant", text=f"{name} is taken to keep its price: no candles")
         for name in seen.constant
     ]
+    found += [Notice(code="bundle_refused", text=text) for text in model.refusals]
     account = judged.case.account
     known = () if model.bundle is None else model.bundle.provenance.get("markets", TRAINED_MARKETS)
     if f"{account.venue}/{account.market}" not in known:
@@ -291,31 +310,31 @@ def _notices(judged: Judgement, seen: Outlook, model: Model) -> tuple[Notice, ..
     return tuple(found)
 
 
-def _missing(case: Case, row: "pd.Series | None") -> tuple[str, ...]:
+def _missing(case: Case, row: Floats | None) -> tuple[str, ...]:
     """Return the features that could not be computed."""
     if row is None:
         return ()
-    absent = {name for name in NAMES if np.isnan(row[name])}
+    absent = {NAMES[place] for place in np.flatnonzero(np.isnan(row[: len(NAMES)]))}
     if case.events is None:
         absent.update(EVENT_FEATURES)
-    if case.opened_at is not None:
-        absent.discard("account_age")
-    else:
+    if case.opened_at is None:
         absent.add("account_age")
-    return tuple(name for name in NAMES if name in absent)
+    return tuple(name for name in NAMES if name in absent) if absent else ()
 
 
-def _shown(row: "pd.Series | None") -> dict[str, float | None] | None:
+def _shown(row: Floats | None) -> dict[str, float | None] | None:
     """Return the features and baselines of a row; what is missing is null."""
     if row is None:
         return None
-    return {name: None if np.isnan(row[name]) else float(row[name]) for name in (*NAMES, *BASELINE)}
+    return {
+        name: None if np.isnan(value) else float(value)
+        for name, value in zip(COLUMNS, row, strict=True)
+    }
 
 
-def _raised(
-    judged: Judgement, forecast: tuple[ForecastAnswer, ...], *, at: datetime
-) -> tuple[ForecastAnswer, ...]:
+def raised(judged: Judgement, seen: Outlook, *, at: datetime) -> tuple[ForecastAnswer, ...]:
     """Return the forecast with what the rule knows for certain laid over it."""
+    forecast = seen.words.forecast if seen.words else ()
     if judged.now.verdict in BREACHED:
         told = forecast or tuple(_certain(label) for label in LABELS)
         return tuple(_raise(entry, expected=1.0) for entry in told)
@@ -358,7 +377,7 @@ def _raise(entry: ForecastAnswer, *, expected: float | None) -> ForecastAnswer:
 
 def _rule(judged: Judgement) -> RuleAnswer:
     """Return the rules' answer in exact text."""
-    now, trigger = judged.now, judged.trigger
+    now = judged.now
     scale = now.value_decimals
     return RuleAnswer(
         verdict=now.verdict.value,
@@ -367,18 +386,22 @@ def _rule(judged: Judgement) -> RuleAnswer:
         surplus=None if now.maintenance is None else exact_text(now.maintenance.surplus, scale),
         maintenance=rules.side_text(now.maintenance, scale),
         initial=rules.side_text(now.initial, scale),
-        trigger=None
-        if trigger is None
-        or trigger.value is None
-        or trigger.asset is None
-        or trigger.direction is None
-        else TriggerAnswer(
-            asset=trigger.asset,
-            direction=trigger.direction,
-            price=exact_text(trigger.value, trigger.decimals),
-        ),
+        trigger=trigger_text(judged.trigger),
         next_verdict=rules.next_text(judged.soon, judged.soon_at),
         flips_at=judged.flips_at,
+    )
+
+
+def trigger_text(trigger: Trigger | None) -> TriggerAnswer | None:
+    """Return a trigger price in exact text; None where there is none."""
+    if trigger is None or trigger.value is None:
+        return None
+    if trigger.asset is None or trigger.direction is None:
+        return None
+    return TriggerAnswer(
+        asset=trigger.asset,
+        direction=trigger.direction,
+        price=exact_text(trigger.value, trigger.decimals),
     )
 
 

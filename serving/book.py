@@ -11,7 +11,7 @@ import pandas as pd
 from features.inputs import EventKind
 from features.simulate import ASSET, MARKET, Book
 from models.domain import Price
-from serving.store import Store
+from serving.store import Store, accounts, market
 
 DEBT = "DAI"
 SOURCE = "SIMULATED"
@@ -114,28 +114,34 @@ def _event(row: dict[Any, Any]) -> dict[str, Any]:
 
 def lay(book: Book, store: Store) -> None:
     """Write a simulated book into a store whose clock then stands still."""
-    store.write_notes({"simulated": "yes", "clock": book.at.isoformat()})
-    store.write_candles(book.candles)
-    store.write_price(ASSET, price(book))
-    store.write_state({f"{MARKET}.rate": book.rate_at(book.at)})
-    store.write_terms(MARKET, terms(book), valid_from=book.started_at)
     rows = book.accounts.set_index("account")
     open_now = rows[[art > 0 for art in rows["art"]]]
-    store.write_accounts(_stored(open_now))
-    kept = book.events[book.events["account"].isin(open_now.index)]
-    store.write_events(
-        {
+    happened = book.events[book.events["account"].isin(open_now.index)]
+    at = book.at
+    with store.begin() as transaction:
+        market.write_notes(transaction, {"simulated": "yes", "clock": at.isoformat()})
+        market.push_candles(transaction, book.candles)
+        market.push_prices(transaction, [(ASSET, price(book))], now=at)
+        market.push_state(transaction, {f"{MARKET}.rate": book.rate_at(at)}, at=at)
+        market.push_terms(transaction, MARKET, terms(book), valid_from=book.started_at)
+        accounts.upsert(transaction, _stored(open_now), at=at, now=at)
+        accounts.push_events(transaction, list(_logged(happened)), now=at)
+
+
+def _logged(events: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield events as the store takes them."""
+    for place, row in enumerate(events.to_dict("records")):
+        yield {
             "account": row["account"],
-            "at": row["at"],
+            "key": f"simulated-{place:06d}",
+            "at": row["at"].to_pydatetime(),
             "kind": EventKind(row["kind"]).name.lower(),
             "collateral": abs(row["ink"]),
             "debt": abs(row["art"]),
         }
-        for row in kept.to_dict("records")
-    )
 
 
-def _stored(accounts: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _stored(held: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Yield accounts as the store takes them."""
-    for account, row in accounts.iterrows():
-        yield {**_account(str(account), row), "opened_at": row["opened_at"]}
+    for account, row in held.iterrows():
+        yield {**_account(str(account), row), "opened_at": row["opened_at"].to_pydatetime()}

@@ -238,21 +238,21 @@ def case(body: wire.AccountBody, place: str, around: Surroundings) -> Case:
     """
     faults: list[Fault] = []
     book = _collect(faults, lambda: rulebook(body.venue, body.version, place))
-    legs = _collect(faults, lambda: _legs(body, place, book))
+    held = _collect(faults, lambda: legs(body.legs, place, book))
     happened = _collect(faults, lambda: _events(body, place, around.at))
     market = _collect(faults, lambda: _market(around, body, place, book))
     found: tuple[Any, datetime | None] | None = None
     if book is not None:
         chosen = book
         found = _collect(faults, lambda: _terms(body, place, around, chosen))
-    if faults or book is None or legs is None or market is None or found is None:
+    if faults or book is None or held is None or market is None or found is None:
         raise InvalidInput(faults)
     account = Account(
         id=body.id,
         venue=book.venue,
         version=book.version,
         market=body.market,
-        legs=legs,
+        legs=held,
         options=body.options,
     )
     return Case(
@@ -295,21 +295,27 @@ def rulebook(venue: str, version: str | None, place: str) -> Rulebook[Any]:
         raise InvalidInput([Fault(f"{place}/{field}", str(error))]) from None
 
 
-def _legs(body: wire.AccountBody, place: str, book: Rulebook[Any] | None) -> tuple[Leg, ...]:
-    """Return the legs in the rulebook's numbers."""
+def legs(stated: Sequence[wire.LegBody], place: str, book: Rulebook[Any] | None) -> tuple[Leg, ...]:
+    """Return the legs in the rulebook's numbers.
+
+    Raises
+    ------
+    InvalidInput
+        Listing the quantities that the rulebook cannot take.
+    """
     faults: list[Fault] = []
-    legs: list[Leg] = []
+    found: list[Leg] = []
     whole = book is not None and book.price_decimals is not None
-    for i, leg in enumerate(body.legs):
+    for i, leg in enumerate(stated):
         where = f"{place}/legs/{i}/quantity"
         quantity: Exact = leg.quantity
         if leg.quantity.denominator == 1:
             quantity = int(leg.quantity)
         elif whole:
             faults.append(Fault(where, f"{leg.quantity} is not a whole number of smallest units"))
-        if body.venue == "maker" and abs(leg.quantity) >= MOST_VAULT_UNITS * 10**18:
+        if book is not None and book.venue == "maker" and _is_beyond_vaults(leg.quantity):
             faults.append(Fault(where, f"{leg.quantity} wad is 10^12 units or more"))
-        legs.append(
+        found.append(
             Leg(
                 kind=LegKind(leg.kind),
                 asset=leg.asset,
@@ -321,7 +327,12 @@ def _legs(body: wire.AccountBody, place: str, book: Rulebook[Any] | None) -> tup
         )
     if faults:
         raise InvalidInput(faults)
-    return tuple(legs)
+    return tuple(found)
+
+
+def _is_beyond_vaults(quantity: Fraction) -> bool:
+    """Whether a quantity is more than any vault can hold."""
+    return abs(quantity) >= MOST_VAULT_UNITS * 10**18
 
 
 def _events(body: wire.AccountBody, place: str, at: datetime) -> tuple[OwnerEvent, ...] | None:

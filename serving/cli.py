@@ -1,20 +1,26 @@
 """The commands that serve and judge: `forewarn serve`, `forewarn demo`, `forewarn margin`."""
 
 import ipaddress
+import os
 import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from models.errors import InvalidInput
+from serving import key_commands, store_commands
 from serving.problems import encode
 from serving.process import ServerFailed, absolute, is_free, running, stoppable
 from serving.reading import NotJson
-from serving.settings import DEMO_SEED
+from serving.settings import DEMO_SEED, FILE, Settings, from_environment
 
 app = typer.Typer(no_args_is_help=True, help="Serve assessments over HTTP.")
+app.add_typer(key_commands.app, name="keys")
+app.add_typer(store_commands.app)
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
 
@@ -31,20 +37,66 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="IP address to listen on.")] = "127.0.0.1",
     port: Port = 3000,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes that answer.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option("--settings", help="TOML file of settings.")] = None,
 ) -> None:
-    """Answer POST /v1/score until interrupted."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        raise typer.BadParameter(f"{host!r} is not an IP address", param_hint="--host") from None
-    if not is_free(host, port):
-        raise typer.BadParameter(f"{host}:{port} is taken", param_hint="--port")
-    settings = absolute({"bundle": bundle, "store": store})
+    """Answer requests until interrupted; beyond loopback only where keys exist."""
+    wished = {"bundle": bundle, "store": store, "workers": workers}
+    settings = _settings(file, {name: value for name, value in wished.items() if value is not None})
+    _refuse_place(host, port, settings)
     code = 0
     with stoppable(), running(settings, host=host, port=port) as server:
         code = server.process.wait()
         typer.echo(f"the server ended by itself with code {code}", err=True)
     raise typer.Exit(1 if code else 0)
+
+
+def _settings(file: Path | None, wished: Mapping[str, Any]) -> Settings:
+    """Return the settings of file, environment and command line, or list every fault."""
+    named = {} if file is None else {FILE: str(file)}
+    try:
+        found = from_environment({**os.environ, **named})
+    except InvalidInput as error:
+        for fault in error.faults:
+            typer.echo(str(fault), err=True)
+        raise typer.Exit(2) from None
+    return absolute(found.model_copy(update=dict(wished)))
+
+
+def _has_keys(settings: Settings) -> bool:
+    """Return whether the store holds a key that has neither ended nor been revoked."""
+    if settings.store is None:
+        return False
+    # The database's driver takes its time to load; `serve --help` must not wait for it.
+    from serving.store import StoreRefused, keys, open_store  # noqa: PLC0415
+
+    try:
+        store = open_store(settings.store)
+    except StoreRefused as error:
+        raise typer.BadParameter(str(error), param_hint="--store") from None
+    try:
+        with store.read() as transaction:
+            return keys.exists(transaction, at=datetime.now(tz=UTC))
+    finally:
+        store.close()
+
+
+def _refuse_place(host: str, port: int, settings: Settings) -> None:
+    """Refuse an address that is none, is taken, or is open to others while no key exists."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        raise typer.BadParameter(f"{host!r} is not an IP address", param_hint="--host") from None
+    if not address.is_loopback and not _has_keys(settings):
+        raise typer.BadParameter(
+            f"{host} can be reached by others and no key exists: create one first with "
+            "`forewarn keys create --store URL`, and name that store here",
+            param_hint="--host",
+        )
+    if not is_free(host, port):
+        raise typer.BadParameter(f"{host}:{port} is taken", param_hint="--port")
 
 
 @app.command()

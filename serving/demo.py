@@ -28,7 +28,7 @@ from serving.process import (
     stoppable,
 )
 from serving.settings import Settings
-from serving.store import open_store
+from serving.store import accounts, open_store
 
 CHAMPION = Path(models.__file__).resolve().parent / "champion"
 HOST = "127.0.0.1"
@@ -112,7 +112,8 @@ def _present(console: Console, server: Server, settings: Settings, *, seed: int)
     for reason in state["reasons"]:
         console.print(f"degraded: {reason}", markup=False)
     store = open_store(settings.store or "")
-    keys = store.account_keys()
+    with store.read() as transaction:
+        keys = accounts.keys(transaction)
     store.close()
     scored = _score(server, keys)
     console.print(_table(scored, seed=seed))

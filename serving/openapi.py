@@ -1,7 +1,6 @@
-"""The OpenAPI document, written from the types that requests and answers really have."""
+"""The OpenAPI document, written from the operations and the types they really read and tell."""
 
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -9,49 +8,34 @@ from typing import Any
 import msgspec
 from pydantic import TypeAdapter
 
-from serving import answers, margin_answers, margin_wire, problems, wire
+from serving import problems, wire
+from serving.operations import JSON, Operation, Parameter
+from serving.problems import Kind
 
 _REFERENCE = "#/components/schemas/{model}"
-_SCORE_PROBLEMS = (
-    problems.NOT_JSON,
-    problems.UNKNOWN_ACCOUNT,
-    problems.METHOD_NOT_ALLOWED,
-    problems.TOO_LARGE,
-    problems.INVALID,
-    problems.TOO_MANY,
-    problems.INTERNAL,
-    problems.UNAVAILABLE,
-    problems.TIMEOUT,
+_REQUEST_ID = Parameter(
+    name="X-Request-Id",
+    place="header",
+    schema={"type": "string"},
+    meaning="chosen by the caller when it matches [A-Za-z0-9._-]{1,100}; else by the service",
 )
+_ALWAYS = (problems.METHOD_NOT_ALLOWED, problems.INTERNAL, problems.UNAVAILABLE, problems.TIMEOUT)
+_WITH_KEY = (problems.UNAUTHORIZED, problems.FORBIDDEN, problems.TOO_MANY)
+_WITH_BODY = (problems.NOT_JSON, problems.TOO_LARGE, problems.UNSUPPORTED, problems.INVALID)
 
 
-MARGIN_BODIES = (
-    margin_wire.MarginBody,
-    margin_wire.RiskBody,
-    margin_wire.LinkBody,
-    margin_wire.ComposedBody,
-    margin_wire.TriggerBody,
-    margin_wire.LiquidationBody,
-    margin_wire.LiquidationAccountBody,
-)
-MARGIN_ANSWERS = (
-    margin_answers.MarginAnswer,
-    margin_answers.MarginBatch,
-    margin_answers.TriggersAnswer,
-    margin_answers.TriggerBatch,
-    margin_answers.LiquidationAnswer,
-    margin_answers.LiquidationBatch,
-)
-
-
-@cache
-def document() -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document."""
+def document(operations: Sequence[Operation]) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of some operations."""
     schemas: dict[str, Any] = {}
-    for reading in (wire.ScoreBody, wire.AccountBody, *MARGIN_BODIES):
-        _add(schemas, reading, mode="validation")
-    for telling in (answers.Assessment, answers.Batch, problems.Problem, *MARGIN_ANSWERS):
-        _add(schemas, telling, mode="serialization")
+    _add(schemas, wire.AccountBody, mode="validation")
+    _add(schemas, problems.Problem, mode="serialization")
+    paths: dict[str, dict[str, Any]] = {}
+    for one in operations:
+        for reading in () if one.asked is None else (one.asked,):
+            _add(schemas, reading, mode="validation")
+        for telling in one.told:
+            _add(schemas, telling, mode="serialization")
+        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -59,18 +43,18 @@ def document() -> dict[str, Any]:
             "version": _version(),
             "description": (wire.__doc__ or "").strip(),
         },
-        "paths": {
-            "/v1/score": {"post": _score()},
-            "/v1/margin": {"post": _margin()},
-            "/v1/trigger": {"post": _trigger()},
-            "/v1/liquidation": {"post": _liquidation()},
-            "/livez": {"get": _plain("The process answers.")},
-            "/readyz": {"get": _ready()},
-            "/metrics": {"get": _plain("Prometheus metrics.", media="text/plain")},
-            "/openapi.json": {"get": _plain("This document.", media="application/json")},
-            "/docs": {"get": _plain("This document, for reading.", media="text/html")},
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "a key of `forewarn keys create`; on loopback none is needed "
+                    "while no keys exist",
+                }
+            },
         },
-        "components": {"schemas": schemas},
     }
 
 
@@ -105,116 +89,82 @@ def _reference(name: str) -> dict[str, str]:
     return {"$ref": _REFERENCE.format(model=name)}
 
 
-def _score() -> dict[str, Any]:
-    """Return the operation that scores."""
-    return _operation(
-        "score",
-        "Judge accounts by their venue's rules and forecast their liquidation",
-        asked="ScoreBody",
-        told=("Assessment", "Batch"),
-        meaning="What the rules and the model say",
-    )
+def _operation(one: Operation) -> dict[str, Any]:
+    """Return one operation."""
+    told: dict[str, Any] = {
+        "operationId": one.name,
+        "summary": one.summary,
+        "description": one.details or one.summary,
+        "parameters": [_parameter(part) for part in (_REQUEST_ID, *one.parameters)],
+        "responses": {str(one.status): _success(one), **_refusals(one)},
+    }
+    if one.scope is not None:
+        told["security"] = [{"key": [one.scope.value]}, {}]
+    if one.media_types:
+        told["requestBody"] = {"required": True, "content": _taken(one)}
+    return told
 
 
-def _margin() -> dict[str, Any]:
-    """Return the operation that judges."""
-    return _operation(
-        "margin",
-        "Credit, requirement, surplus, the venue's ratio and its verdict, exact",
-        asked="MarginBody",
-        told=("MarginAnswer", "MarginBatch"),
-        meaning="What the venue's rules say",
-    )
-
-
-def _trigger() -> dict[str, Any]:
-    """Return the operation that seeks triggers."""
-    return _operation(
-        "trigger",
-        "The prices, the common shock and the time at which the verdict flips",
-        asked="TriggerBody",
-        told=("TriggersAnswer", "TriggerBatch"),
-        meaning="Where and when the verdict flips",
-    )
-
-
-def _liquidation() -> dict[str, Any]:
-    """Return the operation that tries a liquidation."""
-    return _operation(
-        "liquidation",
-        "What a liquidation would seize, or the venue's refusal",
-        asked="LiquidationBody",
-        told=("LiquidationAnswer", "LiquidationBatch"),
-        meaning="The liquidation, or its refusal: that is an answer too",
-    )
-
-
-def _operation(
-    name: str, summary: str, *, asked: str, told: tuple[str, str], meaning: str
-) -> dict[str, Any]:
-    """Return an operation on one account or many."""
-    one, many = told
+def _parameter(part: Parameter) -> dict[str, Any]:
+    """Return one parameter."""
     return {
-        "operationId": name,
-        "summary": summary,
-        "description": (
-            f"`account` is answered with one {one}, `accounts` with a {many}: one item each "
-            "in the order asked, an item with `errors` where that account could not be judged."
-        ),
-        "parameters": [
-            {
-                "name": "X-Request-Id",
-                "in": "header",
-                "required": False,
-                "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,100}$"},
-            }
-        ],
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": _reference(asked)}},
-        },
-        "responses": {
-            "200": {
-                "description": meaning,
-                "headers": {"X-Request-Id": {"schema": {"type": "string"}}},
-                "content": {"application/json": {"schema": {"oneOf": [*map(_reference, told)]}}},
-            },
-            **_refusals(),
-        },
+        "name": part.name,
+        "in": part.place,
+        "required": part.place == "path",
+        "description": part.meaning,
+        "schema": dict(part.schema),
     }
 
 
-def _refusals() -> dict[str, Any]:
+def _taken(one: Operation) -> dict[str, Any]:
+    """Return the forms of the body."""
+    named = {JSON: {"schema": _reference(one.asked.__name__)}} if one.asked is not None else {}
+    return {**named, **{media: {"schema": _BYTES} for media in one.takes}}
+
+
+_BYTES = {"type": "string", "format": "binary"}
+
+
+def _success(one: Operation) -> dict[str, Any]:
+    """Return the answer."""
+    names = [_reference(kind.__name__) for kind in one.told]
+    schema = {"schema": names[0] if len(names) == 1 else {"oneOf": names}}
+    content: dict[str, Any] = {JSON: schema} if names else {}
+    content.update({media: {} for media in one.gives})
+    return {
+        "description": one.meaning,
+        "headers": {"X-Request-Id": {"schema": {"type": "string"}}},
+        **({"content": content} if content else {}),
+    }
+
+
+def refusals(one: Operation) -> tuple[Kind, ...]:
+    """Return every problem that an operation may answer."""
+    kinds = [*_ALWAYS, *one.refusals]
+    kinds += _WITH_KEY if one.scope is not None else ()
+    kinds += _WITH_BODY if one.media_types else ()
+    kinds += (problems.BAD_REQUEST,)
+    kinds += (problems.NOT_FOUND,) if "{" in one.path else ()
+    return tuple(dict.fromkeys(kinds))
+
+
+def _refusals(one: Operation) -> dict[str, Any]:
     """Return every documented refusal by status."""
     content = {problems.MEDIA_TYPE: {"schema": _reference("Problem")}}
+    by_status: dict[str, list[Kind]] = {}
+    for kind in refusals(one):
+        by_status.setdefault(str(kind.status), []).append(kind)
     return {
-        str(kind.status): {"description": f"{kind.title} (`{kind.type}`)", "content": content}
-        for kind in _SCORE_PROBLEMS
-    }
-
-
-def _plain(description: str, *, media: str = "application/json") -> dict[str, Any]:
-    """Return an operation without parameters."""
-    return {"responses": {"200": {"description": description, "content": {media: {}}}}}
-
-
-def _ready() -> dict[str, Any]:
-    """Return the readiness operation."""
-    return {
-        "responses": {
-            "200": {"description": "Requests are answered; `status` is `ready` or `degraded`."},
-            "503": {
-                "description": "Not ready; `reasons` says why.",
-                "content": {problems.MEDIA_TYPE: {"schema": _reference("Problem")}},
-            },
+        status: {
+            "description": "; ".join(f"{kind.title} (`{kind.type}`)" for kind in kinds),
+            "content": content,
         }
+        for status, kinds in sorted(by_status.items())
     }
 
 
-@cache
-def page() -> str:
-    """Return the document as one HTML page that loads nothing from elsewhere."""
-    told = document()
+def page(told: Mapping[str, Any]) -> str:
+    """Return a document as one HTML page that loads nothing from elsewhere."""
     paths = "".join(_path(path, operations) for path, operations in told["paths"].items())
     schemas = "".join(
         f"<details id='{escape(name)}'><summary><code>{escape(name)}</code></summary>"

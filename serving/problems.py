@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from models.errors import Fault
+from models.errors import Fault, ForewarnError
 
 MEDIA_TYPE = "application/problem+json"
 MOST_FAULTS = 1000
@@ -38,10 +38,18 @@ class Kind:
 
 
 NOT_JSON = Kind("not-json", 400, "The body is not JSON")
+NOT_ARROW = Kind("not-arrow", 400, "The body is not a plain Arrow stream")
+BAD_REQUEST = Kind("bad-request", 400, "The request cannot be read")
+UNAUTHORIZED = Kind("unauthorized", 401, "A valid key is needed")
+FORBIDDEN = Kind("forbidden", 403, "The key does not carry the scope")
 NOT_FOUND = Kind("not-found", 404, "No such path")
 UNKNOWN_ACCOUNT = Kind("unknown-account", 404, "The store knows no such account")
+UNKNOWN_THING = Kind("unknown-thing", 404, "No such thing")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "The path does not take this method")
+NOT_ACCEPTABLE = Kind("not-acceptable", 406, "The answer has no such form")
+CONFLICT = Kind("conflict", 409, "The request contradicts what is stored")
 TOO_LARGE = Kind("body-too-large", 413, "The body is too long")
+UNSUPPORTED = Kind("unsupported-media-type", 415, "The body has a form that is not read")
 INVALID = Kind("invalid-request", 422, "The request cannot be assessed")
 TOO_MANY = Kind("too-many-requests", 429, "Too many requests at once")
 INTERNAL = Kind("internal", 500, "Forewarn failed; this is its fault, not the request's")
@@ -50,11 +58,19 @@ TIMEOUT = Kind("timeout", 504, "The answer took too long")
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
+        BAD_REQUEST,
         NOT_JSON,
+        NOT_ARROW,
+        UNAUTHORIZED,
+        FORBIDDEN,
         NOT_FOUND,
         UNKNOWN_ACCOUNT,
+        UNKNOWN_THING,
         METHOD_NOT_ALLOWED,
+        NOT_ACCEPTABLE,
+        CONFLICT,
         TOO_LARGE,
+        UNSUPPORTED,
         INVALID,
         TOO_MANY,
         INTERNAL,
@@ -62,6 +78,36 @@ KINDS: Mapping[str, Kind] = {
         TIMEOUT,
     )
 }
+
+
+class Refused(ForewarnError):  # noqa: N818 - named for what happened
+    """A request is refused with a problem.
+
+    Parameters
+    ----------
+    kind
+        Which problem.
+    detail
+        What is wrong with this request.
+    faults
+        Every fault with its place.
+    headers
+        Sent with the problem, such as `Retry-After`.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        detail: str,
+        *,
+        faults: Sequence[Fault] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.kind = kind
+        self.detail = detail
+        self.faults = tuple(faults)
+        self.headers = dict(headers or {})
+        super().__init__(f"{kind.name}: {detail}")
 
 
 def of_status(status: int) -> Kind:

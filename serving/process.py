@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -213,12 +213,12 @@ def free_port(host: str) -> int:
         return int(probe.getsockname()[1])
 
 
-def absolute(settings: Mapping[str, str | Path | None]) -> Settings:
+def absolute(settings: Settings) -> Settings:
     """Return settings whose paths hold from any working directory."""
-    bundle, store = settings.get("bundle"), settings.get("store")
-    url = None if store is None else str(store)
+    bundle, url = settings.bundle, settings.store
     prefix = "sqlite:///"
     if url is not None and url.startswith(prefix) and not url.startswith(f"{prefix}/"):
         rest = url.removeprefix(prefix)
         url = f"{prefix}{Path(rest).resolve()}" if rest and rest != ":memory:" else url
-    return Settings(bundle=None if bundle is None else Path(bundle).resolve(), store=url)
+    moved = {"bundle": None if bundle is None else bundle.resolve(), "store": url}
+    return settings.model_copy(update=moved)

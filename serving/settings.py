@@ -1,19 +1,35 @@
-"""What the service is told from outside, through the environment."""
+"""What the service is told from outside: a TOML file, the environment, the command line."""
 
 import os
+import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
-BUNDLE = "FOREWARN_BUNDLE"
-STORE = "FOREWARN_STORE"
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from models.errors import Fault, InvalidInput
+
+PREFIX = "FOREWARN_"
+FILE = "FOREWARN_SETTINGS"
+"""Names the TOML file."""
+
 DEMO_SEED = 9
 """A book with several accounts near the line."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """Where bundle and store are.
+def _listed(value: object) -> object:
+    """Return the parts of a comma-separated text; the environment knows no lists."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.\-\[\]:]+$", max_length=200)]
+
+
+class Settings(BaseModel):
+    """Everything that can be set, with its limits.
 
     Parameters
     ----------
@@ -21,19 +37,79 @@ class Settings:
         Directory of the bundle; None to answer by the rules alone.
     store
         Database URL; None when every request brings its own accounts.
+    workers
+        Processes that answer; they share the machine, not their memory.
+    requests_per_second, burst
+        Of one key, over all workers; a key may carry its own rate.
+    most_in_flight
+        Requests that one worker answers at once; more are refused with 429.
+    timeout_seconds
+        After which an answer is given up with 504.
+    origins
+        Web origins that browsers may ask from; none by default.
+    log_level
+        Of the structured log.
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
     bundle: Path | None = None
-    store: str | None = None
+    store: Annotated[str, Field(max_length=2000)] | None = None
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    requests_per_second: Annotated[float, Field(gt=0, le=1e6)] = 100.0
+    burst: Annotated[int, Field(ge=1, le=10**6)] = 200
+    most_in_flight: Annotated[int, Field(ge=1, le=10**4)] = 64
+    timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 60.0
+    origins: Annotated[tuple[Origin, ...], BeforeValidator(_listed)] = ()
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     def environment(self) -> dict[str, str]:
         """Return the variables that hand these settings to a child process."""
-        named = {BUNDLE: str(self.bundle) if self.bundle else "", STORE: self.store or ""}
-        return {name: value for name, value in named.items() if value}
+        stated = self.model_dump(exclude_defaults=True)
+        return {
+            f"{PREFIX}{name.upper()}": ",".join(value) if isinstance(value, tuple) else str(value)
+            for name, value in stated.items()
+        }
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
-    """Return the settings that the environment names."""
+    """Return the settings of the environment, laid over those of the file that it names.
+
+    Raises
+    ------
+    InvalidInput
+        Listing every setting that is unknown, unreadable or out of its range.
+    """
     found = os.environ if environment is None else environment
-    bundle = found.get(BUNDLE)
-    return Settings(bundle=Path(bundle) if bundle else None, store=found.get(STORE) or None)
+    file = found.get(FILE)
+    return settings(_of_file(Path(file)) if file else {}, environment=found)
+
+
+def settings(stated: Mapping[str, Any], *, environment: Mapping[str, str]) -> Settings:
+    """Return what a file states with the environment laid over it; raises as above."""
+    named = {
+        name: environment[variable]
+        for name in Settings.model_fields
+        if environment.get(variable := f"{PREFIX}{name.upper()}")
+    }
+    try:
+        return Settings.model_validate({**stated, **named})
+    except ValidationError as error:
+        raise InvalidInput([_fault(found, named) for found in error.errors()]) from None
+
+
+def _of_file(file: Path) -> Mapping[str, Any]:
+    """Return what a TOML file states."""
+    try:
+        return tomllib.loads(file.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidInput([Fault(f"${FILE}", f"{file}: {error}")]) from None
+
+
+def _fault(found: Any, named: Mapping[str, str]) -> Fault:
+    """Return one fault at the variable or the file's entry it comes from."""
+    first, *rest = found["loc"] or ("",)
+    where = f"${PREFIX}{str(first).upper()}" if first in named else f"/{first}"
+    inner = "".join(f"/{part}" for part in rest)
+    shown = "" if found["type"] == "extra_forbidden" else f", not {str(found['input'])[:80]!r}"
+    return Fault(f"{where}{inner}", f"{found['msg']}{shown}")

@@ -80,7 +80,7 @@ def _integer(value: object) -> int:
     return whole
 
 
-def _stated_terms(value: object) -> object:
+def stated_terms(value: object) -> object:
     """Refuse terms that are neither parameters nor a name."""
     if value is not None and not isinstance(value, dict | str):
         raise ValueError(f"terms are an object or a name, not {type(value).__name__}")
@@ -239,7 +239,7 @@ class AccountBody(Body):
     events: Annotated[list[EventBody], Field(max_length=10_000)] | None = Field(
         default=None, description="of 30 days or more; left out when not known"
     )
-    terms: Annotated[dict[str, Any] | str | None, BeforeValidator(_stated_terms)] = Field(
+    terms: Annotated[dict[str, Any] | str | None, BeforeValidator(stated_terms)] = Field(
         default=None,
         description="risk parameters for this account, or the market whose terms in force to use",
     )
@@ -248,7 +248,7 @@ class AccountBody(Body):
 LINK = "x-schema"
 """Stands for a reference until the document that holds the schema is written."""
 
-_ITEM: dict[str, Any] = {
+ITEM: dict[str, Any] = {
     "anyOf": [
         {LINK: "AccountBody"},
         {"type": "string", "description": "key of an account in the store"},
@@ -263,11 +263,11 @@ class Envelope(Body):
 
     as_of: Time | None = Field(default=None, description="moment of the question; now if left out")
     market: MarketBody = Field(default_factory=MarketBody)
-    account: Annotated[Any, WithJsonSchema(_ITEM)] = None
+    account: Annotated[Any, WithJsonSchema(ITEM)] = None
     accounts: Annotated[
         list[Any] | None,
         Field(max_length=MOST_ACCOUNTS),
-        WithJsonSchema({"type": "array", "items": _ITEM, "maxItems": MOST_ACCOUNTS}),
+        WithJsonSchema({"type": "array", "items": ITEM, "maxItems": MOST_ACCOUNTS}),
     ] = None
 
     @model_validator(mode="after")
@@ -315,6 +315,22 @@ def parse(body: bytes, kind: type[E]) -> tuple[E, list[Fault]]:
         Listing the faults of the whole body when its envelope is broken.
     """
     tree, faults = read(body)
+    return of_tree(tree, kind, faults)
+
+
+def of_tree(tree: Any, kind: type[E], faults: list[Fault]) -> tuple[E, list[Fault]]:
+    """Return the envelope of a tree, and faults that belong to single accounts.
+
+    Parameters
+    ----------
+    faults
+        Found in reading the tree.
+
+    Raises
+    ------
+    InvalidInput
+        Listing the faults of the whole body when its envelope is broken.
+    """
     envelope: E | None = None
     try:
         envelope = kind.model_validate(tree)

@@ -83,6 +83,9 @@ def _first_touch(
 
 def _touches(history: History) -> tuple[Floats, Floats]:
     """Return hours to the touch if nobody acts, and how far the path is known."""
+    if history.touches is not None:
+        found = history.touches
+        return found["touched_in"].to_numpy(), found["touched_known"].to_numpy()
     first = int(history.path.index[0].timestamp()) // HOUR
     place = seconds(history.moments["at"]) // HOUR - first
     touched, known = _first_touch(

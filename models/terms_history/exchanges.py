@@ -29,9 +29,7 @@ def binance_tiers(path: Path, *, symbol: str) -> tuple[Observed, ...]:
     """
     # Files since 2023 append the settlement asset: BTC/USDT:USDT.
     names = [symbol, f"{symbol}:{symbol.rpartition('/')[2]}"]
-    table = pq.read_table(  # type: ignore[no-untyped-call]
-        path, filters=[("symbol", "in", names)]
-    )
+    table = pq.read_table(path, filters=[("symbol", "in", names)])
     found: dict[tuple[str, str], list[dict[str, str]]] = {}
     for row in table.to_pylist():
         place = (str(row["snapshot_date"]), str(row["commit"]))

@@ -13,7 +13,7 @@ from serving import margin
 from serving.assess import Model
 from serving.desk import Desk
 from serving.margin_table import sheet, whole
-from serving.openapi import document
+from serving.routes import document
 
 DESK = Desk(model=Model(bundle=None))
 

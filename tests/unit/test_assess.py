@@ -15,11 +15,11 @@ from models.errors import InvalidInput
 from serving import cases, wire
 from serving.answers import Assessment, Batch, exact_text
 from serving.assess import Model
-from serving.book import account_body, lay, market_body
+from serving.book import account_body, lay, market_body, price
 from serving.cases import OwnerEvent, at_scale, before_each
 from serving.desk import Desk
 from serving.process import absolute
-from serving.store import StoreRefused, open_store
+from serving.store import Store, accounts, market
 
 NOON = datetime(2020, 1, 1, 12, tzinfo=UTC)
 
@@ -182,36 +182,25 @@ def test_candles_by_time_keep_their_gaps() -> None:
     assert grid.close[2] == 2.0
 
 
-def test_the_store_gives_back_what_was_laid_into_it(book: Book, tmp_path: Path) -> None:
+def test_the_store_gives_back_what_was_laid_into_it(book: Book, store: Store) -> None:
     """Exact integers, times and candles survive the database."""
-    store = open_store(f"sqlite:///{tmp_path / 'book.sqlite3'}")
     lay(book, store)
-    around = store.surroundings(now=NOON)
+    with store.read() as transaction:
+        assert market.clock(transaction, now=NOON) == book.at
+        around = market.surroundings(transaction, at=book.at, assets=["ETH"])
+        keys = accounts.keys(transaction)
+        found = accounts.read(transaction, keys, at=book.at)
     assert around.simulated
-    assert around.at == book.at
     assert around.state == {"ETH-B.rate": book.rate_at(book.at)}
-    assert list(around.candles["ETH"].close) == list(book.candles["close"])
-    keys = store.account_keys()
-    found = store.accounts(keys)
+    assert around.prices == {"ETH": price(book)}
+    lately = list(book.candles["close"])[-722:]
+    assert list(around.candles["ETH"].close) == lately
     for key in keys:
         wanted = account_body(book, key)
         assert found[key]["legs"] == wanted["legs"]
         assert [event["collateral"] for event in found[key]["events"]] == [
             event["collateral"] for event in wanted["events"]
         ]
-    store.close()
-
-
-def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
-    """Nothing is read that this code does not understand."""
-    url = f"sqlite:///{tmp_path / 'old.sqlite3'}"
-    store = open_store(url)
-    store.write_notes({"schema_version": "99"})
-    store.close()
-    with pytest.raises(StoreRefused, match="99"):
-        open_store(url)
-    with pytest.raises(StoreRefused):
-        open_store("sqlite:////nonexistent/place/book.sqlite3")
 
 
 def test_settings_hold_from_any_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from venue_bodies import Body
 from serving import margin
 from serving.assess import Model
 from serving.desk import Desk
-from serving.openapi import document
+from serving.routes import document
 
 DESK = Desk(model=Model(bundle=None))
 UNIT = 10**18

@@ -18,7 +18,7 @@ from serving import cases, margin, wire
 from serving.assess import Model
 from serving.desk import Desk
 from serving.margin_wire import TriggerBody
-from serving.openapi import document
+from serving.routes import document
 
 Route = Callable[[Desk, bytes, str], bytes]
 DESK = Desk(model=Model(bundle=None))

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from features.inputs import Tables
@@ -19,6 +21,11 @@ class History:
         Candles and events.
     moments
         One row per solvent account and hour, with the columns of `features.inputs.MOMENTS`.
+    legs
+        Of accounts that several prices move, by `features.inputs.LEGS`; None without any.
+    touches
+        `touched_in` and `touched_known` of every moment, in hours, where the source follows
+        the verdict itself; None where `path` says it.
     path
         Per hour (UTC index): `price` that the venue judges by, and `accumulator`, by which
         a trigger grows for an account that does nothing (interest times the liquidation
@@ -43,3 +50,21 @@ class History:
     censored_at: Mapping[str, datetime]
     dropped: Mapping[str, int]
     checks: Mapping[str, float | None]
+    legs: pd.DataFrame | None = None
+    touches: pd.DataFrame | None = None
+
+
+def select_legs(legs: pd.DataFrame | None, rows: npt.NDArray[np.bool_]) -> pd.DataFrame | None:
+    """Return the legs of some moments, `row` counting what is kept.
+
+    Parameters
+    ----------
+    rows
+        Which moments are kept.
+    """
+    if legs is None:
+        return None
+    places = legs["row"].to_numpy(dtype=np.int64)
+    kept = rows[places]
+    number = np.cumsum(rows) - 1
+    return legs[kept].assign(row=number[places[kept]]).reset_index(drop=True)

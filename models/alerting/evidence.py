@@ -1,0 +1,152 @@
+"""Which levels a signal raises, holds and cannot tell of."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from models.alerting.policy import (
+    Accrual,
+    Buffer,
+    Forecast,
+    Liquidation,
+    Policy,
+    Ruling,
+    Trigger,
+)
+from models.alerting.signals import Cause, Level, Signal
+from models.margin.result import Verdict
+
+
+class Reading(NamedTuple):
+    """What one trigger says of one signal.
+
+    Parameters
+    ----------
+    fires, holds
+        Whether it raises its level, and whether it keeps an account there.
+    is_unknown
+        Whether what it looks at is missing though it belongs there.
+    found, limit
+        What was found and at what it fires.
+    """
+
+    fires: bool
+    holds: bool
+    is_unknown: bool = False
+    found: object = ""
+    limit: object = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What all triggers say together.
+
+    Parameters
+    ----------
+    raised
+        Highest level that fires.
+    held, unknown
+        Levels that are held, and that could be and cannot be told.
+    causes
+        What fired, worst first.
+    """
+
+    raised: Level
+    held: frozenset[Level]
+    unknown: frozenset[Level]
+    causes: tuple[Cause, ...]
+
+
+SILENCE = Reading(False, False)  # noqa: FBT003 - fires, holds
+UNKNOWN = Reading(False, False, is_unknown=True)  # noqa: FBT003 - fires, holds
+
+
+def evidence(signal: Signal, now: datetime, policy: Policy) -> Evidence:
+    """Return what a policy finds in a signal.
+
+    Parameters
+    ----------
+    now
+        Time by the watcher's clock; only what is due in time is reckoned from it.
+    """
+    causes, held, unknown = [], set(), set()
+    for level, trigger in policy.triggers:
+        found = READERS[type(trigger)](trigger, signal, now)
+        if found.fires:
+            causes.append(_cause(level, trigger, found))
+        if found.holds:
+            held.add(level)
+        if found.is_unknown:
+            unknown.add(level)
+    raised = causes[0].level if causes else Level.NONE
+    return Evidence(raised, frozenset(held), frozenset(unknown), tuple(causes))
+
+
+def _cause(level: Level, trigger: Trigger, found: Reading) -> Cause:
+    """Return a trigger that fired, in words."""
+    horizon = trigger.horizon if isinstance(trigger, Forecast) else ""
+    return Cause(level, trigger.signal, horizon, _text(found.found), _text(found.limit))
+
+
+def _text(value: object) -> str:
+    """Return what was found, or its limit, as text."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _forecast(trigger: Forecast, signal: Signal, _now: datetime) -> Reading:
+    """Read a probability."""
+    values = signal.expected if trigger.signal == "expected" else signal.unattended
+    value = values.get(trigger.horizon)
+    if value is None:
+        return UNKNOWN if signal.has_forecast else SILENCE
+    limit = trigger.raises
+    return Reading(value >= limit, value >= trigger.clear, found=value, limit=limit)
+
+
+def _buffer(trigger: Buffer, signal: Signal, _now: datetime) -> Reading:
+    """Read a distance; an account that nothing can judge is not taken for a far one."""
+    value = signal.buffer if trigger.signal == "buffer" else signal.next_buffer
+    if value is None:
+        return UNKNOWN if signal.verdict is Verdict.UNEVALUABLE else SILENCE
+    limit = trigger.raises
+    return Reading(value <= limit, value <= trigger.clear, found=value, limit=limit)
+
+
+def _ruling(trigger: Ruling, signal: Signal, _now: datetime) -> Reading:
+    """Read a verdict."""
+    verdict = signal.verdict if trigger.signal == "verdict" else signal.next_verdict
+    if verdict is None:
+        return SILENCE
+    if verdict is Verdict.UNEVALUABLE and verdict not in trigger.verdicts:
+        return UNKNOWN
+    fires = verdict in trigger.verdicts
+    return Reading(fires, fires, found=verdict.value, limit=verdict.value)
+
+
+def _accrual(trigger: Accrual, signal: Signal, now: datetime) -> Reading:
+    """Read the time that interest alone leaves."""
+    if signal.flips_at is None:
+        return SILENCE
+    left = signal.flips_at - now
+    limit = trigger.raises
+    return Reading(left <= limit, left <= trigger.clear, found=signal.flips_at, limit=limit)
+
+
+def _liquidation(trigger: Liquidation, signal: Signal, now: datetime) -> Reading:
+    """Read whether a liquidation was seen lately."""
+    if signal.liquidated_at is None:
+        return SILENCE
+    fires = now - signal.liquidated_at < trigger.within
+    return Reading(fires, fires, found=signal.liquidated_at, limit=trigger.within)
+
+
+READERS: Mapping[type[Any], Callable[[Any, Signal, datetime], Reading]] = {
+    Forecast: _forecast,
+    Buffer: _buffer,
+    Ruling: _ruling,
+    Accrual: _accrual,
+    Liquidation: _liquidation,
+}

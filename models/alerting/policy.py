@@ -1,0 +1,307 @@
+"""The alert policy as data: what raises, holds and clears each level, and how often to speak."""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import time, timedelta
+from functools import cache, cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+
+from models.alerting.signals import Level
+from models.errors import Fault, InvalidInput
+from models.margin.result import Verdict
+
+UNITS: Mapping[str, str] = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+LONGEST = timedelta(days=30)
+LABELS = ("1h", "4h", "24h", "7d")
+NAMES: Mapping[str, Level] = {
+    "watch": Level.WATCH,
+    "warning": Level.WARNING,
+    "critical": Level.CRITICAL,
+    "liquidated": Level.LIQUIDATED,
+}
+
+
+def _span(value: object) -> timedelta:
+    """Return a duration of text such as 30m, 2h or 1d."""
+    found = re.fullmatch(r"([0-9]{1,6})([smhd])", value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError(f"{value!r:.40} is not a duration such as 30m, 2h or 1d")
+    span = timedelta(**{UNITS[found[2]]: int(found[1])})
+    if span > LONGEST:
+        raise ValueError(f"{value} is longer than 30d")
+    return span
+
+
+def _zone(value: str) -> str:
+    """Refuse a time zone that is not known."""
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError):
+        raise ValueError(f"{value[:40]!r} is not a time zone such as Europe/Berlin") from None
+    return value
+
+
+Span = Annotated[timedelta, BeforeValidator(_span)]
+Positive = Annotated[Span, Field(gt=timedelta(0))]
+Share = Annotated[float, Field(gt=0.0, lt=1.0, strict=True)]
+Zone = Annotated[str, AfterValidator(_zone)]
+
+
+class Part(BaseModel):
+    """Unknown keys are faults: a misspelt limit must not be silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Forecast(Part):
+    """Fires while a probability is at least `raise`; holds until it is below `clear`."""
+
+    signal: Literal["expected", "unattended"]
+    horizon: Literal["1h", "4h", "24h", "7d"]
+    raises: Annotated[Share, Field(alias="raise")]
+    clear: Share
+
+
+class Buffer(Part):
+    """Fires while the buffer is at most `raise`; holds until it is above `clear`."""
+
+    signal: Literal["buffer", "next_buffer"]
+    raises: Annotated[Share, Field(alias="raise")]
+    clear: Share
+
+
+class Ruling(Part):
+    """Fires while the rule's verdict is one of `verdicts`."""
+
+    signal: Literal["verdict", "next_verdict"]
+    verdicts: Annotated[frozenset[Verdict], Field(min_length=1)]
+
+
+class Accrual(Part):
+    """Fires while interest alone reaches the line within `raise`; holds while within `clear`."""
+
+    signal: Literal["accrual"]
+    raises: Annotated[Positive, Field(alias="raise")]
+    clear: Positive
+
+
+class Liquidation(Part):
+    """Fires for `within` after a liquidation was seen."""
+
+    signal: Literal["liquidation"]
+    within: Positive
+
+
+Trigger = Annotated[
+    Forecast | Buffer | Ruling | Accrual | Liquidation, Field(discriminator="signal")
+]
+
+
+class LevelPolicy(Part):
+    """What puts an account on a level and takes it off.
+
+    Parameters
+    ----------
+    triggers
+        Any of them raises the level.
+    dwell
+        How long nothing may hold the level before it is left.
+    cool_down
+        How long after a message about this level, or a higher one, the level is not told
+        again; a higher level is never held back by it.
+    is_digested
+        Whether the level waits for the owner's next digest.
+    """
+
+    triggers: Annotated[tuple[Trigger, ...], Field(min_length=1)]
+    dwell: Span
+    cool_down: Span = timedelta(0)
+    is_digested: Annotated[bool, Field(alias="digest", strict=True)] = False
+
+
+class Budget(Part):
+    """At most so many messages within a rolling window."""
+
+    messages: Annotated[int, Field(ge=1, le=100_000, strict=True)]
+    per: Positive
+
+
+class Quiet(Part):
+    """Hours of the day in which only critical messages leave; may pass midnight."""
+
+    begin: time
+    end: time
+    zone: Zone = "UTC"
+
+
+class Audience(Part):
+    """How often one receiver is spoken to.
+
+    Parameters
+    ----------
+    budget
+        Of messages below critical; what exceeds it waits for the digest.
+    aggregate_above
+        More transitions than this at one time make one message, worst first.
+    digest_every
+        Least time between two digests.
+    gather
+        After an aggregate so long nothing else leaves, critical included: it would be more
+        messages about the same move. Meant for a desk; an owner has none.
+    """
+
+    budget: Budget
+    aggregate_above: Annotated[int, Field(ge=1, le=10_000, strict=True)]
+    digest_every: Positive
+    gather: Span = timedelta(0)
+    quiet: Quiet | None = None
+
+
+class Policy(Part):
+    """Everything that decides about alerts.
+
+    Parameters
+    ----------
+    repeat_every
+        Between repetitions of a critical message that nobody acknowledged.
+    patience
+        How long a level is held where what raised it can no longer be told.
+    account_budget
+        Of messages below critical about one account.
+    falls_now_from
+        Leaving this level or a higher one is told at once, leaving a lower one in the digest.
+    """
+
+    watch: LevelPolicy
+    warning: LevelPolicy
+    critical: LevelPolicy
+    liquidated: LevelPolicy
+    repeat_every: Positive
+    patience: Span
+    account_budget: Budget
+    falls_now_from: Literal["watch", "warning", "critical", "liquidated"] = "critical"
+    owner: Audience
+    desk: Audience
+
+    @cached_property
+    def triggers(self) -> tuple[tuple[Level, Trigger], ...]:
+        """Every trigger with its level, worst first."""
+        levels = sorted(NAMES.values(), reverse=True)
+        return tuple((level, trigger) for level in levels for trigger in self.of(level).triggers)
+
+    def of(self, level: Level) -> LevelPolicy:
+        """Return the part of a level above none."""
+        found: LevelPolicy = getattr(self, level.name.lower())
+        return found
+
+
+def parse(text: str) -> Policy:
+    """Return the policy of a TOML text.
+
+    Raises
+    ------
+    InvalidInput
+        Listing every fault with its place.
+    """
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput([Fault("policy", str(error))]) from None
+    try:
+        policy = Policy.model_validate(tree)
+    except ValidationError as error:
+        raise InvalidInput(list(_faults(error))) from None
+    faults = list(_contradictions(policy))
+    if faults:
+        raise InvalidInput(faults)
+    return policy
+
+
+def load(path: Path) -> Policy:
+    """Return the policy of a file; raises as `parse` does, naming the file.
+
+    Raises
+    ------
+    InvalidInput
+        Listing every fault with its place.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput([Fault(str(path), f"cannot be read: {error}")]) from None
+    try:
+        return parse(text)
+    except InvalidInput as error:
+        raise InvalidInput([Fault(f"{path}:{f.where}", f.message) for f in error.faults]) from None
+
+
+@cache
+def default() -> Policy:
+    """Return the policy that ships."""
+    return parse((files("models.alerting") / "default.toml").read_text(encoding="utf-8"))
+
+
+def _faults(error: ValidationError) -> Iterator[Fault]:
+    """Yield one fault per thing that the schema found wrong."""
+    for found in error.errors(include_url=False, include_context=False):
+        kinds = {"expected", "unattended", "buffer", "next_buffer", "verdict", "next_verdict"}
+        tags = kinds | {"accrual", "liquidation"}
+        where = "/".join(str(part) for part in found["loc"] if part not in tags)
+        yield Fault(f"/{where}", _message(found))
+
+
+def _message(found: Any) -> str:
+    """Return what is wrong, with the offending value where it is short enough to show."""
+    message = str(found["msg"]).removeprefix("Value error, ")
+    if found["type"] in {"missing", "value_error"}:
+        return message
+    return f"{message}, not {found['input']!r:.60}"
+
+
+def _contradictions(policy: Policy) -> Iterator[Fault]:
+    """Yield what the parts say against each other."""
+    for name, level in NAMES.items():
+        for place, trigger in enumerate(policy.of(level).triggers):
+            yield from _inverted(trigger, f"/{name}/triggers/{place}")
+    if not any(_is_last_word(trigger) for trigger in policy.critical.triggers):
+        yield Fault(
+            "/critical/triggers", "the verdict liquidatable must raise critical: the rule counts"
+        )
+    if policy.owner.gather:
+        yield Fault("/owner/gather", "an owner's critical message never waits; leave it out")
+    for name in ("critical", "liquidated"):
+        part = policy.of(NAMES[name])
+        if part.is_digested:
+            yield Fault(f"/{name}/digest", f"{name} is never digested")
+        if part.cool_down:
+            yield Fault(f"/{name}/cool_down", f"{name} is never cooled down; leave it out")
+
+
+def _inverted(trigger: Trigger, place: str) -> Iterator[Fault]:
+    """Yield a fault where clearing comes before raising."""
+    if isinstance(trigger, Forecast) and trigger.clear > trigger.raises:
+        yield Fault(f"{place}/clear", f"{trigger.clear} is above raise, {trigger.raises}")
+    if isinstance(trigger, Buffer) and trigger.clear < trigger.raises:
+        yield Fault(f"{place}/clear", f"{trigger.clear} is below raise, {trigger.raises}")
+    if isinstance(trigger, Accrual) and trigger.clear < trigger.raises:
+        yield Fault(f"{place}/clear", f"{trigger.clear} is below raise, {trigger.raises}")
+
+
+def _is_last_word(trigger: Trigger) -> bool:
+    """Return whether a trigger fires when the rule says liquidatable."""
+    if not isinstance(trigger, Ruling):
+        return False
+    return trigger.signal == "verdict" and Verdict.LIQUIDATABLE in trigger.verdicts

@@ -1,0 +1,140 @@
+"""What the alert rules see of an account, and the levels they put it on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from types import MappingProxyType
+
+from models.margin.result import Verdict
+
+NOTHING: Mapping[str, float] = MappingProxyType({})
+
+
+class Level(IntEnum):
+    """How urgent an account is; higher is worse."""
+
+    NONE = 0
+    WATCH = 1
+    WARNING = 2
+    CRITICAL = 3
+    LIQUIDATED = 4
+
+
+class Kind(StrEnum):
+    """What a transition tells."""
+
+    RAISED = "raised"
+    REPEATED = "repeated"
+    LOWERED = "lowered"
+
+
+class Route(StrEnum):
+    """How a transition leaves."""
+
+    NOW = "now"
+    DIGEST = "digest"
+    SILENT = "silent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """What is known of one account at one moment.
+
+    Parameters
+    ----------
+    at
+        Moment the facts hold for, aware UTC.
+    verdict
+        The rule's, now.
+    buffer, next_buffer
+        Share by which the price in force, and the next one already known, may move until the
+        verdict flips; 0 or less where it has. None where no price makes it flip.
+    next_verdict
+        At the next price of a delayed oracle; None where none is known.
+    flips_at
+        When interest alone makes the account liquidatable; None where not within a week.
+    expected, unattended
+        Probability of liquidation by horizon; empty where no forecast can be given.
+    has_forecast
+        Whether a forecast belongs to the account at all; where it does and is missing, levels
+        that a forecast raised are not cleared for want of it.
+    liquidated_at
+        When the account was last seen being liquidated.
+    """
+
+    account: str
+    at: datetime
+    verdict: Verdict
+    buffer: float | None = None
+    next_buffer: float | None = None
+    next_verdict: Verdict | None = None
+    flips_at: datetime | None = None
+    expected: Mapping[str, float] = field(default_factory=lambda: NOTHING)
+    unattended: Mapping[str, float] = field(default_factory=lambda: NOTHING)
+    has_forecast: bool = True
+    liquidated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One trigger of the policy that fired.
+
+    Parameters
+    ----------
+    level
+        Which it raises.
+    signal
+        What it looks at: `expected`, `unattended`, `buffer`, `next_buffer`, `verdict`,
+        `next_verdict`, `accrual` or `liquidation`.
+    horizon
+        Of a forecast; empty otherwise.
+    found, limit
+        What was found and at what it fires, as text.
+    """
+
+    level: Level
+    signal: str
+    horizon: str
+    found: str
+    limit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One change of an account's level, or the telling of one.
+
+    Parameters
+    ----------
+    episode, number
+        Counted per account from 1, and within the episode from 1.
+    was
+        Level before; where it is told, the level told before.
+    causes
+        What fired, worst first.
+    buffer, probability
+        At that moment: the smaller buffer, the 24 h expected probability.
+    """
+
+    account: str
+    episode: int
+    number: int
+    kind: Kind
+    was: Level
+    level: Level
+    at: datetime
+    route: Route
+    causes: tuple[Cause, ...] = ()
+    buffer: float | None = None
+    probability: float | None = None
+
+    @property
+    def key(self) -> str:
+        """Key by which a receiver knows a repeated delivery."""
+        return f"{self.account}/{self.episode}/{self.number}"
+
+    @property
+    def rank(self) -> tuple[int, float, float]:
+        """Sort key, worst first."""
+        near = float("inf") if self.buffer is None else self.buffer
+        return (-self.level, near, -(self.probability or 0.0))

@@ -1,0 +1,236 @@
+"""The state machine of one account: (state, signal, now, policy) to (state, transitions).
+
+A level is entered at once and left only after nothing has held it for its dwell. What the
+owner was told is kept apart from the level the account is on: a message that a cool-down or
+a mute holds back is still owed, and is told when they end if the level is still there.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from models.alerting.evidence import Evidence, evidence
+from models.alerting.policy import NAMES, Budget, Policy
+from models.alerting.signals import Kind, Level, Route, Signal, Transition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertState:
+    """What is remembered of one account.
+
+    Parameters
+    ----------
+    level
+        Level the account is on.
+    told
+        Level the owner was last told.
+    entered_at, held_at
+        When the level was entered and last held by evidence.
+    seen_at
+        Moment of the last signal; an older one is not looked at again.
+    told_at
+        When the last message about the account left.
+    sent
+        When each level was last told, by level from watch to liquidated.
+    recent
+        Messages below critical within the account's budget.
+    episode, number
+        Of the last transition.
+    is_acknowledged
+        Whether somebody acknowledged the level the account is on.
+    muted_until
+        Until when nothing below critical is told.
+    """
+
+    level: Level = Level.NONE
+    told: Level = Level.NONE
+    entered_at: datetime | None = None
+    held_at: datetime | None = None
+    seen_at: datetime | None = None
+    told_at: datetime | None = None
+    sent: tuple[datetime | None, ...] = (None, None, None, None)
+    recent: tuple[datetime, ...] = ()
+    episode: int = 0
+    number: int = 0
+    is_acknowledged: bool = False
+    muted_until: datetime | None = None
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether a signal that raises nothing changes nothing."""
+        return self.level is Level.NONE and self.told is Level.NONE
+
+
+REST = AlertState()
+
+
+def step(
+    state: AlertState, signal: Signal, now: datetime, policy: Policy
+) -> tuple[AlertState, tuple[Transition, ...]]:
+    """Return the next state of an account and what changed.
+
+    Parameters
+    ----------
+    signal
+        What is known now; one older than the last seen changes nothing.
+    now
+        Time by the watcher's clock, aware UTC, never earlier than in the call before.
+
+    Returns
+    -------
+    tuple
+        The state, and at most one transition; its route says how it leaves.
+    """
+    if state.seen_at is not None and signal.at < state.seen_at:
+        return state, ()
+    found = evidence(signal, now, policy)
+    moved = replace(_moved(state, found, now, policy), seen_at=signal.at)
+    kind, route = _speech(moved, now, policy)
+    if route is Route.SILENT and moved.level == state.level:
+        return moved, ()
+    was = state.level if route is Route.SILENT else moved.told
+    transition = _transition(moved, signal, found, kind=kind, route=route, was=was, now=now)
+    return _after(moved, transition, policy), (transition,)
+
+
+def acknowledge(state: AlertState) -> AlertState:
+    """Return the state after somebody acknowledged the level the account is on."""
+    return replace(state, is_acknowledged=state.level is not Level.NONE)
+
+
+def mute(state: AlertState, until: datetime | None) -> AlertState:
+    """Return the state muted below critical until a moment; None ends a mute."""
+    return replace(state, muted_until=until)
+
+
+def _moved(state: AlertState, found: Evidence, now: datetime, policy: Policy) -> AlertState:
+    """Return the state on the level that the evidence puts it on."""
+    if found.raised > state.level:
+        return _entered(state, found.raised, now)
+    if state.level is Level.NONE:
+        return state
+    if found.raised == state.level or state.level in found.held:
+        return replace(state, held_at=now)
+    if now - (state.held_at or now) < _wait(state.level, found, policy):
+        return state
+    kept = found.held | found.unknown
+    lower = [level for level in NAMES.values() if level < state.level and level in kept]
+    return _entered(state, max([found.raised, *lower]), now)
+
+
+def _entered(state: AlertState, level: Level, now: datetime) -> AlertState:
+    """Return the state just after a level was entered."""
+    begins = state.level is Level.NONE
+    return replace(
+        state,
+        level=level,
+        entered_at=now,
+        held_at=now,
+        is_acknowledged=False,
+        episode=state.episode + begins,
+        number=0 if begins else state.number,
+    )
+
+
+def _wait(level: Level, found: Evidence, policy: Policy) -> timedelta:
+    """Return how long nothing must hold a level before it is left."""
+    dwell = policy.of(level).dwell
+    return max(dwell, policy.patience) if level in found.unknown else dwell
+
+
+def _speech(state: AlertState, now: datetime, policy: Policy) -> tuple[Kind, Route]:
+    """Return what is owed to the owner, and how it may leave."""
+    if state.level > state.told:
+        return Kind.RAISED, _rise(state, now, policy)
+    if state.level < state.told:
+        return Kind.LOWERED, _fall(state, now, policy)
+    return Kind.REPEATED, _repetition(state, now, policy)
+
+
+def _rise(state: AlertState, now: datetime, policy: Policy) -> Route:
+    """Return how a rise leaves; nothing holds back critical."""
+    if state.level >= Level.CRITICAL:
+        return Route.NOW
+    part = policy.of(state.level)
+    told = [at for at in state.sent[state.level - 1 :] if at is not None]
+    if _is_muted(state, now) or any(now - at < part.cool_down for at in told):
+        return Route.SILENT
+    if part.is_digested or not _is_within(policy.account_budget, state.recent, now):
+        return Route.DIGEST
+    return Route.NOW
+
+
+def _fall(state: AlertState, now: datetime, policy: Policy) -> Route:
+    """Return how a fall leaves."""
+    if _is_muted(state, now):
+        return Route.SILENT
+    is_urgent = state.told >= NAMES[policy.falls_now_from]
+    fits = _is_within(policy.account_budget, state.recent, now)
+    return Route.NOW if is_urgent and fits else Route.DIGEST
+
+
+def _repetition(state: AlertState, now: datetime, policy: Policy) -> Route:
+    """Return whether critical is due to be told again."""
+    if state.level is not Level.CRITICAL or state.is_acknowledged:
+        return Route.SILENT
+    last = state.told_at
+    return Route.SILENT if last and now - last < policy.repeat_every else Route.NOW
+
+
+def _is_muted(state: AlertState, now: datetime) -> bool:
+    """Return whether the account's owner wants to hear only of critical."""
+    return state.muted_until is not None and now < state.muted_until
+
+
+def _is_within(budget: Budget, recent: tuple[datetime, ...], now: datetime) -> bool:
+    """Return whether one more message fits a budget."""
+    return sum(now - at < budget.per for at in recent) < budget.messages
+
+
+def _transition(
+    state: AlertState,
+    signal: Signal,
+    found: Evidence,
+    *,
+    kind: Kind,
+    route: Route,
+    was: Level,
+    now: datetime,
+) -> Transition:
+    """Return what happened, numbered within its episode."""
+    if route is Route.SILENT:
+        kind = Kind.RAISED if state.level > was else Kind.LOWERED
+    near = [value for value in (signal.buffer, signal.next_buffer) if value is not None]
+    return Transition(
+        account=signal.account,
+        episode=state.episode,
+        number=state.number + 1,
+        kind=kind,
+        was=was,
+        level=state.level,
+        at=now,
+        route=route,
+        causes=found.causes,
+        buffer=min(near, default=None),
+        probability=signal.expected.get("24h"),
+    )
+
+
+def _after(state: AlertState, transition: Transition, policy: Policy) -> AlertState:
+    """Return the state that remembers a transition."""
+    numbered = replace(state, number=transition.number)
+    if transition.route is Route.SILENT:
+        # A level that nobody was told needs no telling when it is left.
+        return replace(numbered, told=min(numbered.told, numbered.level))
+    now, level = transition.at, transition.level
+    counts = transition.route is Route.NOW and level < Level.CRITICAL
+    kept = tuple(at for at in state.recent if now - at < policy.account_budget.per)
+    sent = list(state.sent)
+    if level is not Level.NONE and transition.kind is not Kind.LOWERED:
+        sent[level - 1] = now
+    return replace(
+        numbered,
+        told=level,
+        told_at=now,
+        sent=tuple(sent),
+        recent=(*kept, now) if counts else kept,
+    )

@@ -1,0 +1,63 @@
+"""Pure: what an account holds after something happened to it, exactly."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Context, Decimal
+from typing import Any
+
+from models.errors import Fault, InvalidInput
+
+Leg = Mapping[str, Any]
+_EXACT = Context(prec=400)
+_ADDS = {"collateral": "deposit", "debt": "borrow"}
+
+
+def after(legs: Sequence[Leg], event: Mapping[str, Any], *, where: str) -> list[dict[str, Any]]:
+    """Return the legs after an event.
+
+    A deposit adds to the collateral leg and a borrow to the debt leg; whatever else moves an
+    amount takes it away. A leg that falls to nothing stays with a quantity of 0.
+
+    Parameters
+    ----------
+    legs
+        As in a request: quantities are decimal text in the units of the leg.
+    event
+        `kind`; `collateral` and `debt` unsigned, in the units of the legs; `collateral_asset`
+        and `debt_asset`, or None for the account's only such leg.
+    where
+        Place of the event, for faults.
+
+    Raises
+    ------
+    InvalidInput
+        When an amount belongs to no leg or to several, or exceeds what is held.
+    """
+    moved = [dict(leg) for leg in legs]
+    faults: list[Fault] = []
+    for kind, grows in _ADDS.items():
+        amount = Decimal(int(event[kind]))
+        if amount:
+            signed = amount if event["kind"] == grows else -amount
+            faults.extend(_move(moved, kind, event.get(f"{kind}_asset"), signed, where=where))
+    if faults:
+        raise InvalidInput(faults)
+    return moved
+
+
+def _move(
+    legs: list[dict[str, Any]], kind: str, asset: str | None, signed: Decimal, *, where: str
+) -> list[Fault]:
+    """Change one leg in place and return what is wrong with that."""
+    own = [leg for leg in legs if leg["kind"] == kind and asset in (None, leg["asset"])]
+    if not own and asset is not None:
+        legs.append({"kind": kind, "asset": asset, "quantity": "0"})
+        own = legs[-1:]
+    if len(own) != 1:
+        detail = f"{len(own)} {kind} legs could be meant: name the {kind}_asset"
+        return [Fault(f"{where}/{kind}_asset", detail)]
+    held = Decimal(own[0]["quantity"])
+    left = _EXACT.add(held, signed)
+    if left < 0:
+        return [Fault(f"{where}/{kind}", f"takes {-signed} of {held} {own[0]['asset']} held")]
+    own[0]["quantity"] = f"{left:f}"
+    return []

@@ -1,0 +1,43 @@
+"""Every operation of the API, one module per part of it."""
+
+from functools import cache
+from typing import Any
+
+from serving import openapi
+from serving.operations import Operation
+from serving.routes import (
+    accounts,
+    audit,
+    book,
+    changes,
+    documents,
+    features,
+    market,
+    models,
+    rulebooks,
+    rules,
+    scoring,
+    system,
+)
+
+
+@cache
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document of every operation."""
+    return openapi.document(OPERATIONS)
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    *scoring.OPERATIONS,
+    *features.OPERATIONS,
+    *rules.OPERATIONS,
+    *changes.OPERATIONS,
+    *accounts.OPERATIONS,
+    *market.OPERATIONS,
+    *book.OPERATIONS,
+    *rulebooks.OPERATIONS,
+    *models.OPERATIONS,
+    *audit.OPERATIONS,
+    *system.OPERATIONS,
+    *documents.operations(document),
+)

@@ -1,0 +1,176 @@
+"""The whole book at once: what a price move would liquidate, and where the risk sits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from models.errors import InvalidInput
+from models.hazard import LABELS
+from models.margin.result import Margin
+from serving import cases, problems, rules, wire
+from serving.cases import Case, Surroundings
+from serving.desk import Desk
+from serving.exposures import BandAnswer, ShockAnswer, by_band, by_shock, unevaluable
+from serving.keys import Scope
+from serving.operations import Answer, Call, Operation, json_answer
+from serving.problems import Refused
+from serving.queries import Query, parameters, read_query
+from serving.routes.accounts import PAGE
+from serving.store import Transaction, accounts, assessments, market
+from serving.store.assessments import Assessed, Wanted
+from serving.writing import opened
+
+MOST_JUDGED = 50_000
+
+
+class BookQuery(Query):
+    """Which accounts `GET /v1/book` adds up."""
+
+    venue: wire.Name | None = None
+    market: wire.Name | None = None
+    owner: wire.Name | None = None
+    asset: Annotated[wire.Name | None, Field(description="held in any leg")] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedAnswer:
+    """How many accounts are expected to be liquidated within a horizon.
+
+    Parameters
+    ----------
+    unattended, expected
+        Sums of the newest kept probabilities.
+    """
+
+    horizon: str
+    unattended: float
+    expected: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookAnswer:
+    """The book in sum.
+
+    Parameters
+    ----------
+    accounts
+        How many were added up.
+    unjudged
+        Keys of accounts that could not be judged, at most a hundred of them; they are in no sum.
+    unjudged_count
+        How many these are.
+    oldest_forecast_at
+        When the oldest forecast in the sums was made; null without any.
+    without_forecast
+        Accounts of which no forecast is kept.
+    """
+
+    request_id: str
+    as_of: datetime
+    simulated: bool
+    accounts: int
+    unjudged: tuple[str, ...]
+    unjudged_count: int
+    shocks: tuple[ShockAnswer, ...]
+    bands: tuple[BandAnswer, ...]
+    expected: tuple[ExpectedAnswer, ...]
+    without_forecast: int
+    oldest_forecast_at: datetime | None
+
+
+def aggregates(desk: Desk, call: Call) -> Answer:
+    """Answer `GET /v1/book`."""
+    asked = read_query(call.query, BookQuery)
+    with opened(desk).read() as transaction:
+        at = market.clock(transaction, now=desk.clock())
+        found = _chosen(transaction, Wanted(**asked.model_dump()))
+        bodies = accounts.read(transaction, list(found), at=at)
+        around = market.surroundings(transaction, at=at, assets=())
+    judged, unjudged = _judged(bodies, around)
+    told = {key: one for key, one in found.items() if one is not None}
+    forecast = [one for one in told.values() if one.expected_24h is not None]
+    chances = {one.account: one.expected_24h for one in forecast}
+    return json_answer(
+        BookAnswer(
+            request_id=call.request_id,
+            as_of=at,
+            simulated=around.simulated,
+            accounts=len(judged),
+            unjudged=tuple(unjudged[:100]),
+            unjudged_count=len(unjudged),
+            shocks=tuple(by_shock(judged)),
+            bands=tuple(by_band(judged, chances)),
+            expected=tuple(_expected(label, forecast) for label in LABELS),
+            without_forecast=len(found) - len(forecast),
+            oldest_forecast_at=min((one.at for one in forecast), default=None),
+        )
+    )
+
+
+def _chosen(transaction: Transaction, wanted: Wanted) -> dict[str, Assessed | None]:
+    """Return the newest assessment by account.
+
+    Raises
+    ------
+    Refused
+        When more accounts are chosen than are added up in one request.
+    """
+    found: dict[str, Assessed | None] = {}
+    after: tuple[float | None, str] | None = None
+    while len(found) <= MOST_JUDGED:
+        part = assessments.explore(transaction, wanted, after=after, limit=PAGE)
+        found.update({one.account: one.assessed for one in part})
+        if len(part) < PAGE:
+            return found
+        after = (None, part[-1].account)
+    detail = f"more than {MOST_JUDGED} accounts are chosen: ask by venue, market, owner or asset"
+    raise Refused(problems.TOO_LARGE, detail)
+
+
+def _judged(
+    bodies: Mapping[str, dict[str, Any]], around: Surroundings
+) -> tuple[list[tuple[Case, Margin]], list[str]]:
+    """Return cases with their margin now, and the keys of those that cannot be judged."""
+    judged: list[tuple[Case, Margin]] = []
+    unjudged: list[str] = []
+    for key, body in bodies.items():
+        try:
+            case = cases.case(wire.account({**body, "events": None}, ""), "", around)
+            judged.append((case, rules.evaluated(case, _margin)))
+        except InvalidInput:
+            unjudged.append(key)
+    silent = set(unevaluable(judged))
+    return [one for one in judged if one[0].account.id not in silent], unjudged + sorted(silent)
+
+
+def _margin(case: Case) -> Margin:
+    """Return what the rules say of a case now."""
+    return case.rulebook.margin(case.account, case.market, case.terms)
+
+
+def _expected(label: str, forecast: list[Assessed]) -> ExpectedAnswer:
+    """Return the sums of one horizon."""
+    return ExpectedAnswer(
+        horizon=label,
+        unattended=sum(getattr(one, f"unattended_{label}") or 0.0 for one in forecast),
+        expected=sum(getattr(one, f"expected_{label}") or 0.0 for one in forecast),
+    )
+
+
+OPERATIONS = (
+    Operation(
+        name="book",
+        method="GET",
+        path="/v1/book",
+        scope=Scope.READ,
+        work=aggregates,
+        summary="Collateral at risk by price shock, accounts by risk band, expected liquidations",
+        meaning="The book in sum",
+        told=(BookAnswer,),
+        parameters=parameters(BookQuery),
+        refusals=(problems.INVALID, problems.TOO_LARGE),
+    ),
+)

@@ -1,0 +1,117 @@
+"""Scoring ready features by columns: the fast path for a whole book."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from features.pipeline import BASELINE
+from models.bundle import Bundle
+from models.hazard import LABELS
+from serving import problems
+from serving.arrow import STREAM, write_stream
+from serving.desk import Desk
+from serving.features_wire import Features, FeaturesBody, Floats, encoded, matrix, of_arrow, of_json
+from serving.keys import Scope
+from serving.operations import Answer, Call, Operation, json_answer
+from serving.problems import Refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeaturesAnswer:
+    """Probabilities by head and horizon, in the order of the rows asked.
+
+    Parameters
+    ----------
+    columns
+        `unattended_1h` to `expected_7d`; with intervals, each also with `_low` and `_high`. Numbers
+        with null where a row could not be scored, or base64 of little-endian float64.
+    unscored
+        Rows without a first-passage baseline, from 0.
+    precedence
+        Only the rules can judge an account; features alone cannot.
+    """
+
+    request_id: str
+    model_version: str
+    feature_fingerprint: str
+    rows: int
+    columns: Mapping[str, list[float | None] | str]
+    unscored: tuple[int, ...]
+    precedence: str = "rule"
+
+
+def score(desk: Desk, call: Call) -> Answer:
+    """Answer `POST /v1/score/features`."""
+    bundle = desk.model.bundle
+    if bundle is None:
+        raise Refused(problems.UNAVAILABLE, f"features need a model: {desk.model.absence}")
+    asked = of_arrow(call.body) if call.media_type == STREAM else of_json(call.body)
+    if asked.feature_fingerprint not in {None, bundle.fingerprint}:
+        detail = f"the model reads the features {bundle.fingerprint}"
+        raise Refused(problems.CONFLICT, detail)
+    told = probabilities(bundle, asked)
+    unscored = np.flatnonzero(np.isnan(told[f"expected_{LABELS[0]}"])).tolist()
+    if asked.encoding == "arrow":
+        marks = {
+            "model_version": bundle.version,
+            "feature_fingerprint": bundle.fingerprint,
+            "request_id": call.request_id,
+        }
+        table = pa.table(told).replace_schema_metadata(marks)
+        return Answer(body=write_stream(table), media_type=STREAM)
+    return json_answer(
+        FeaturesAnswer(
+            request_id=call.request_id,
+            model_version=bundle.version,
+            feature_fingerprint=bundle.fingerprint,
+            rows=asked.rows,
+            columns={name: encoded(column, asked.encoding) for name, column in told.items()},
+            unscored=tuple(unscored),
+        )
+    )
+
+
+def probabilities(bundle: Bundle, asked: Features) -> dict[str, Floats]:
+    """Return every probability of the rows by name, NaN where a row has no baseline."""
+    names = (*bundle.features, *BASELINE)
+    whole = matrix(asked, names, others=())
+    features = np.ascontiguousarray(whole[:, : len(bundle.features)])
+    baseline = whole[:, len(bundle.features) :]
+    told: dict[str, Floats] = {}
+    for name, head in bundle.heads.items():
+        scores = head.scores(features, baseline)
+        points = head.probabilities(scores)
+        told.update(_by_horizon(name, points))
+        if asked.intervals:
+            low, high = head.interval(scores)
+            told.update(_by_horizon(name, low, end="_low"))
+            told.update(_by_horizon(name, high, end="_high"))
+    return told
+
+
+def _by_horizon(name: str, points: Floats, *, end: str = "") -> dict[str, Floats]:
+    """Return the columns of one head."""
+    return {
+        f"{name}_{label}{end}": np.ascontiguousarray(points[:, k]) for k, label in enumerate(LABELS)
+    }
+
+
+OPERATIONS = (
+    Operation(
+        name="score_features",
+        method="POST",
+        path="/v1/score/features",
+        scope=Scope.READ,
+        work=score,
+        summary="Probabilities of ready features, by columns",
+        details="For callers who keep the feature frame themselves. Arrow in gives Arrow out.",
+        meaning="Probabilities by head and horizon",
+        asked=FeaturesBody,
+        told=(FeaturesAnswer,),
+        takes=(STREAM,),
+        gives=(STREAM,),
+        refusals=(problems.CONFLICT, problems.NOT_ARROW),
+    ),
+)

@@ -1,0 +1,362 @@
+"""What is pushed about markets and accounts' events: prices, candles, accumulators, terms."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import pandas as pd
+from pydantic import Field, ValidationError, model_validator
+
+from features.inputs import HOUR, EventKind
+from models.errors import Fault, InvalidInput
+from serving import cases, problems, rules, telemetry, wire
+from serving.answers import Notice, exact_text
+from serving.desk import Desk
+from serving.keys import Scope
+from serving.operations import Answer, Call, Operation, json_answer
+from serving.queries import Query, parameters, read_query
+from serving.reading import read
+from serving.store import Transaction, accounts, market
+from serving.store.rows import Added
+from serving.writing import IDEMPOTENCY, opened, written
+
+MOST_PUSHED = 10_000
+
+
+class NamedPrice(wire.PriceBody):
+    """One price of one asset."""
+
+    asset: wire.Name
+
+
+class PricesBody(wire.Body):
+    """The body of `POST /v1/prices`."""
+
+    prices: Annotated[list[NamedPrice], Field(min_length=1, max_length=MOST_PUSHED)]
+
+
+class CandlesPush(wire.Body):
+    """The body of `POST /v1/candles`: closed hourly candles by asset."""
+
+    candles: Annotated[dict[wire.Name, wire.CandlesBody], Field(min_length=1, max_length=50)]
+
+
+class StateBody(wire.Body):
+    """The body of `POST /v1/state`: accumulators by the rulebook's names, as of a moment."""
+
+    at: wire.Time
+    state: Annotated[dict[wire.Name, wire.Whole], Field(min_length=1, max_length=MOST_PUSHED)]
+
+
+class TermsBody(wire.Body):
+    """The body of `POST /v1/terms`: risk parameters of a market from a moment on."""
+
+    venue: wire.Name
+    version: wire.Name | None = None
+    market: wire.Name
+    valid_from: wire.Time
+    terms: dict[str, Any]
+
+
+class StoredEvent(wire.EventBody):
+    """What happened to an account of the store.
+
+    `key` names the event once and for all, such as transaction hash and log index.
+    """
+
+    account: wire.Name
+    key: wire.Name
+
+
+class EventsBody(wire.Body):
+    """The body of `POST /v1/events`."""
+
+    events: Annotated[list[StoredEvent], Field(min_length=1, max_length=MOST_PUSHED)]
+
+    @model_validator(mode="after")
+    def _is_each_once(self) -> "EventsBody":
+        """Refuse a key that names two events of one account."""
+        if len({(one.account, one.key) for one in self.events}) != len(self.events):
+            raise ValueError("a key names two events of one account")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """What a push did.
+
+    Parameters
+    ----------
+    added
+        Rows that were new.
+    known
+        Rows that the store held already, as they were pushed.
+    """
+
+    request_id: str
+    added: int
+    known: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceInForce:
+    """The price of an asset that was observed last."""
+
+    asset: str
+    price: str
+    observed_at: datetime
+    age_seconds: float
+    source: str
+    next_price: str | None
+    next_at: datetime | None
+    doubt: Notice | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PricesInForce:
+    """Every price in force at a moment."""
+
+    request_id: str
+    as_of: datetime
+    simulated: bool
+    prices: tuple[PriceInForce, ...]
+
+
+def parsed(body: bytes, kind: type[Any]) -> Any:
+    """Return a body of a plain kind.
+
+    Raises
+    ------
+    NotJson
+        When it is not JSON.
+    InvalidInput
+        Listing every fault.
+    """
+    tree, faults = read(body)
+    told: Any = None
+    try:
+        told = kind.model_validate(tree)
+    except ValidationError as error:
+        known = {fault.where for fault in faults}
+        faults.extend(one for one in wire.pointers(error) if one.where not in known)
+    if faults or told is None:
+        raise InvalidInput(faults)
+    return told
+
+
+def push_prices(desk: Desk, call: Call) -> Answer:
+    """Answer `POST /v1/prices`."""
+    asked = parsed(call.body, PricesBody)
+    now = desk.clock()
+    refuse_future({f"/prices/{i}/observed_at": p.observed_at for i, p in _numbered(asked)}, now)
+    told = [(one.asset, cases.price(one)) for one in asked.prices]
+
+    def act(transaction: Transaction) -> Pushed:
+        return _pushed(call, "prices", market.push_prices(transaction, told, now=now))
+
+    subject = f"{len(told)} prices"
+    return written(desk, call, action="push prices", subject=subject, act=act, rows="/prices")
+
+
+def _numbered(asked: PricesBody) -> list[tuple[int, NamedPrice]]:
+    """Return the prices with their places."""
+    return list(enumerate(asked.prices))
+
+
+def push_candles(desk: Desk, call: Call) -> Answer:
+    """Answer `POST /v1/candles`."""
+    asked = parsed(call.body, CandlesPush)
+    frame = pd.concat(
+        [_frame(asset, body) for asset, body in asked.candles.items()], ignore_index=True
+    )
+    now = desk.clock()
+    closes = {
+        f"/candles/{asset}": max(opens) + timedelta(seconds=HOUR)
+        for asset, body in asked.candles.items()
+        if (opens := _opens(body))
+    }
+    refuse_future(closes, now)
+
+    def act(transaction: Transaction) -> Pushed:
+        return _pushed(call, "candles", market.push_candles(transaction, frame))
+
+    subject = f"{len(frame)} candles"
+    return written(desk, call, action="push candles", subject=subject, act=act, rows="/candles")
+
+
+def _opens(body: wire.CandlesBody) -> list[datetime]:
+    """Return when each candle opened."""
+    if body.start is None:
+        return list(body.open_time or ())
+    return [body.start + timedelta(hours=hour) for hour in range(len(body.close))]
+
+
+def _frame(asset: str, body: wire.CandlesBody) -> pd.DataFrame:
+    """Return candles as rows; hours without one are left out, half a candle is a fault.
+
+    Raises
+    ------
+    InvalidInput
+        When an hour has some of its prices only.
+    """
+    frame = pd.DataFrame(
+        {
+            "symbol": asset,
+            "open_time": pd.to_datetime(pd.Series(_opens(body), dtype=object), utc=True),
+            **{name: getattr(body, name) for name in ("open", "high", "low", "close", "volume")},
+        }
+    )
+    prices = frame[["open", "high", "low", "close"]]
+    empty = prices.isna().all(axis=1)
+    torn = prices.isna().any(axis=1) & ~empty
+    if torn.any():
+        place = int(torn.to_numpy().argmax())
+        raise InvalidInput([Fault(f"/candles/{asset}/{place}", "a candle without all its prices")])
+    return frame[~empty]
+
+
+def push_state(desk: Desk, call: Call) -> Answer:
+    """Answer `POST /v1/state`."""
+    asked = parsed(call.body, StateBody)
+    refuse_future({"/at": asked.at}, desk.clock())
+
+    def act(transaction: Transaction) -> Pushed:
+        return _pushed(call, "state", market.push_state(transaction, asked.state, at=asked.at))
+
+    return written(desk, call, action="push state", subject=", ".join(asked.state), act=act)
+
+
+def push_terms(desk: Desk, call: Call) -> Answer:
+    """Answer `POST /v1/terms`; terms may hold from a moment to come."""
+    asked = parsed(call.body, TermsBody)
+    book = cases.rulebook(asked.venue, asked.version, "")
+    cases.terms(asked.terms, book, "/terms")
+
+    def act(transaction: Transaction) -> Pushed:
+        told = market.push_terms(
+            transaction, asked.market, asked.terms, valid_from=asked.valid_from
+        )
+        return _pushed(call, "terms", told)
+
+    return written(desk, call, action="push terms", subject=asked.market, act=act)
+
+
+def push_events(desk: Desk, call: Call) -> Answer:
+    """Answer `POST /v1/events`."""
+    asked = parsed(call.body, EventsBody)
+    now = desk.clock()
+    refuse_future({f"/events/{i}/at": one.at for i, one in enumerate(asked.events)}, now)
+    rows = [
+        {
+            "account": one.account,
+            "key": one.key,
+            "at": one.at,
+            "kind": EventKind[one.kind.upper()].name.lower(),
+            "collateral": one.collateral,
+            "debt": one.debt,
+        }
+        for one in asked.events
+    ]
+
+    def act(transaction: Transaction) -> Pushed:
+        return _pushed(call, "events", accounts.push_events(transaction, rows, now=now))
+
+    subject = f"{len(rows)} events"
+    return written(desk, call, action="push events", subject=subject, act=act, rows="/events")
+
+
+def refuse_future(times: Mapping[str, datetime], now: datetime) -> None:
+    """Refuse what claims to be known later than now: it would be used before its time.
+
+    Raises
+    ------
+    InvalidInput
+        Listing each by its place.
+    """
+    faults = [
+        Fault(place, f"{at.isoformat()} is later than now, {now.isoformat()}")
+        for place, at in times.items()
+        if at > now
+    ]
+    if faults:
+        raise InvalidInput(faults)
+
+
+def _pushed(call: Call, table: str, told: Added) -> Pushed:
+    """Return and count what a push did."""
+    telemetry.instruments().written.labels(table=table).inc(told.written)
+    return Pushed(request_id=call.request_id, added=told.written, known=told.repeated)
+
+
+class PricesQuery(Query):
+    """The parameters of `GET /v1/prices`."""
+
+    as_of: wire.Time | None = None
+
+
+def prices(desk: Desk, call: Call) -> Answer:
+    """Answer `GET /v1/prices`."""
+    asked = read_query(call.query, PricesQuery)
+    with opened(desk).read() as transaction:
+        at = asked.as_of or market.clock(transaction, now=desk.clock())
+        found = market.prices(transaction, at=at)
+        simulated = market.notes(transaction).get("simulated") == "yes"
+    told = tuple(
+        PriceInForce(
+            asset=asset,
+            price=exact_text(price.value, price.decimals),
+            observed_at=price.observed_at,
+            age_seconds=(at - price.observed_at).total_seconds(),
+            source=price.source,
+            next_price=None
+            if price.next_value is None
+            else exact_text(price.next_value, price.decimals),
+            next_at=price.next_at,
+            doubt=rules.doubt(price, at=at, asset=asset),
+        )
+        for asset, price in sorted(found.items())
+    )
+    return json_answer(
+        PricesInForce(request_id=call.request_id, as_of=at, simulated=simulated, prices=told)
+    )
+
+
+def _push(name: str, work: Any, asked: type[Any], what: str) -> Operation:
+    """Return the operation of one push."""
+    return Operation(
+        name=f"push_{name}",
+        method="POST",
+        path=f"/v1/{name}",
+        scope=Scope.WRITE,
+        work=work,
+        summary=f"Push {what}",
+        details="All rows or none; what the store holds already as pushed is counted as known, "
+        "what it holds otherwise is a conflict.",
+        meaning="What was added and what was known",
+        asked=asked,
+        told=(Pushed,),
+        parameters=(IDEMPOTENCY,),
+        refusals=(problems.CONFLICT,),
+    )
+
+
+OPERATIONS = (
+    _push("prices", push_prices, PricesBody, "prices of assets"),
+    _push("candles", push_candles, CandlesPush, "closed hourly candles"),
+    _push("state", push_state, StateBody, "accumulators of rulebooks"),
+    _push("terms", push_terms, TermsBody, "the risk parameters of a market"),
+    _push("events", push_events, EventsBody, "what happened to accounts"),
+    Operation(
+        name="prices",
+        method="GET",
+        path="/v1/prices",
+        scope=Scope.READ,
+        work=prices,
+        summary="The prices in force, with their ages",
+        meaning="Every price in force",
+        told=(PricesInForce,),
+        parameters=parameters(PricesQuery),
+        refusals=(problems.INVALID,),
+    ),
+)

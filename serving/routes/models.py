@@ -1,0 +1,167 @@
+"""The model in use: its version, what it reads, its card and its report."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from features.pipeline import BASELINE, FEATURES
+from models.bundle import Bundle
+from models.hazard import LABELS
+from serving import problems
+from serving.desk import Desk
+from serving.keys import Scope
+from serving.operations import Answer, Call, Operation, Parameter, json_answer
+from serving.problems import Refused
+
+MARKDOWN = "text/markdown; charset=utf-8"
+CARD, REPORT = "card.md", "report.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureShown:
+    """A feature of the model."""
+
+    name: str
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelShown:
+    """A model.
+
+    Parameters
+    ----------
+    baselines
+        First-passage log-odds that it starts from, read beside the features.
+    """
+
+    version: str
+    feature_fingerprint: str
+    heads: tuple[str, ...]
+    horizons: tuple[str, ...]
+    features: tuple[FeatureShown, ...]
+    baselines: tuple[str, ...]
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelsAnswer:
+    """The models that this service can answer with.
+
+    Parameters
+    ----------
+    in_use
+        Version that answers; null where the rules alone do, `absence` says why.
+    """
+
+    request_id: str
+    in_use: str | None
+    absence: str | None
+    models: tuple[ModelShown, ...]
+
+
+def models(desk: Desk, call: Call) -> Answer:
+    """Answer `GET /v1/models`."""
+    bundle = desk.model.bundle
+    return json_answer(
+        ModelsAnswer(
+            request_id=call.request_id,
+            in_use=None if bundle is None else bundle.version,
+            absence=desk.model.absence if bundle is None else None,
+            models=() if bundle is None else (_shown(bundle),),
+        )
+    )
+
+
+def _shown(bundle: Bundle) -> ModelShown:
+    """Return one model."""
+    known = {one.name: one for one in FEATURES}
+    return ModelShown(
+        version=bundle.version,
+        feature_fingerprint=bundle.fingerprint,
+        heads=tuple(bundle.heads),
+        horizons=LABELS,
+        features=tuple(
+            FeatureShown(name=name, unit=known[name].unit, meaning=known[name].meaning)
+            for name in bundle.features
+        ),
+        baselines=BASELINE,
+        provenance=dict(bundle.provenance),
+    )
+
+
+def card(desk: Desk, call: Call) -> Answer:
+    """Answer `GET /v1/models/{version}/card`."""
+    return Answer(body=_file(desk, call, CARD), media_type=MARKDOWN)
+
+
+def report(desk: Desk, call: Call) -> Answer:
+    """Answer `GET /v1/models/{version}/report`."""
+    body = _file(desk, call, REPORT)
+    msgspec.json.decode(body)  # what is not JSON is a defect of the bundle and told as one
+    return Answer(body=body)
+
+
+def _file(desk: Desk, call: Call, name: str) -> bytes:
+    """Return a file that came with the model.
+
+    Raises
+    ------
+    Refused
+        404 where the version is not known or came without it.
+    """
+    bundle, version = desk.model.bundle, call.path["version"]
+    if bundle is None or bundle.version != version or desk.shelf is None:
+        raise Refused(problems.UNKNOWN_THING, f"no model {version[:80]!r} is in use")
+    try:
+        return (desk.shelf / name).read_bytes()
+    except OSError:
+        detail = f"the model {bundle.version} came without {name}"
+        raise Refused(problems.UNKNOWN_THING, detail) from None
+
+
+_VERSION = Parameter(
+    name="version",
+    place="path",
+    schema={"type": "string", "minLength": 1},
+    meaning="as in `/v1/models`",
+)
+
+OPERATIONS = (
+    Operation(
+        name="models",
+        method="GET",
+        path="/v1/models",
+        scope=Scope.READ,
+        work=models,
+        summary="The model in use and what it reads",
+        meaning="The models",
+        told=(ModelsAnswer,),
+    ),
+    Operation(
+        name="model_card",
+        method="GET",
+        path="/v1/models/{version}/card",
+        scope=Scope.READ,
+        work=card,
+        summary="A model's card",
+        meaning="The card as Markdown",
+        gives=("text/markdown",),
+        parameters=(_VERSION,),
+        refusals=(problems.UNKNOWN_THING,),
+    ),
+    Operation(
+        name="model_report",
+        method="GET",
+        path="/v1/models/{version}/report",
+        scope=Scope.READ,
+        work=report,
+        summary="A model's evaluation report",
+        meaning="The report as `forewarn evaluate` wrote it",
+        gives=("application/json",),
+        parameters=(_VERSION,),
+        refusals=(problems.UNKNOWN_THING,),
+    ),
+)

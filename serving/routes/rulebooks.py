@@ -1,0 +1,210 @@
+"""Which rules are known, and which terms are in force."""
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from models.errors import Fault, ForewarnError
+from models.margin.rulebook import Rulebook, load_all
+from models.terms import terms_in_force
+from serving import cases, problems, wire
+from serving.desk import Desk
+from serving.keys import Scope
+from serving.operations import Answer, Call, Operation, Parameter, json_answer
+from serving.problems import Refused
+from serving.queries import Query, parameters, read_query
+from serving.store import market
+
+OPTIONAL = ("liquidate", "accrue", "liquidation_price", "bankruptcy_price", "headroom", "weights")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RulebookShown:
+    """A rulebook.
+
+    Parameters
+    ----------
+    terms
+        Names of the risk parameters it reads.
+    answers
+        What it can say beside the margin and its triggers.
+    """
+
+    venue: str
+    version: str
+    price_decimals: int | None
+    terms: tuple[str, ...]
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RulebooksAnswer:
+    """Every rulebook."""
+
+    request_id: str
+    rulebooks: tuple[RulebookShown, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermsAnswer:
+    """The terms of a market in force at a moment.
+
+    Parameters
+    ----------
+    origin
+        `store`, or `record` for the record that ships.
+    """
+
+    request_id: str
+    venue: str
+    version: str
+    market: str
+    as_of: datetime
+    origin: str
+    valid_from: datetime
+    valid_until: datetime | None
+    source: str | None
+    terms: dict[str, Any]
+
+
+class TermsQuery(Query):
+    """The parameters of the terms in force."""
+
+    as_of: wire.Time | None = None
+
+
+def rulebooks(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - rulebooks ship with the code
+    """Answer `GET /v1/rulebooks`."""
+    told = tuple(_shown(book) for _, book in sorted(load_all().items()))
+    return json_answer(RulebooksAnswer(request_id=call.request_id, rulebooks=told))
+
+
+def _shown(book: Rulebook[Any]) -> RulebookShown:
+    """Return one rulebook."""
+    return RulebookShown(
+        venue=book.venue,
+        version=book.version,
+        price_decimals=book.price_decimals,
+        terms=tuple(field.name for field in dataclasses.fields(book.terms)),
+        answers=tuple(name for name in OPTIONAL if getattr(book, name) is not None),
+    )
+
+
+def in_force(desk: Desk, call: Call) -> Answer:
+    """Answer `GET /v1/rulebooks/{venue}/{version}/terms/{market}`."""
+    asked = read_query(call.query, TermsQuery)
+    venue, version, name = (call.path[part] for part in ("venue", "version", "market"))
+    if (venue, version) not in load_all():
+        raise Refused(problems.UNKNOWN_THING, f"no rulebook {venue[:80]}/{version[:80]}")
+    at = asked.as_of or _now(desk)
+    told = _of_store(desk, call, name, at) or _of_record(call, venue, version, name, at)
+    return json_answer(told)
+
+
+def _now(desk: Desk) -> datetime:
+    """Return the time; a simulated book's own stands still."""
+    if desk.store is None:
+        return desk.clock()
+    with desk.store.read() as transaction:
+        return market.clock(transaction, now=desk.clock())
+
+
+def _of_store(desk: Desk, call: Call, name: str, at: datetime) -> TermsAnswer | None:
+    """Return the terms that the store holds for a market; None where it holds none."""
+    if desk.store is None:
+        return None
+    with desk.store.read() as transaction:
+        found = market.terms(transaction, at=at)
+    if name not in found:
+        return None
+    body, valid_from = found[name]
+    book = cases.rulebook(call.path["venue"], call.path["version"], "")
+    cases.terms(body, book, f"/store/terms/{name}")
+    return TermsAnswer(
+        request_id=call.request_id,
+        venue=book.venue,
+        version=book.version,
+        market=name,
+        as_of=at,
+        origin="store",
+        valid_from=valid_from,
+        valid_until=None,
+        source=None,
+        terms=body,
+    )
+
+
+def _of_record(call: Call, venue: str, version: str, name: str, at: datetime) -> TermsAnswer:
+    """Return the terms of the record that ships.
+
+    Raises
+    ------
+    Refused
+        404 where it has none for this market and moment.
+    """
+    try:
+        found = terms_in_force(venue, version, name, at)
+    except ForewarnError as error:
+        place = [Fault("/path/market", str(error))]
+        raise Refused(problems.UNKNOWN_THING, str(error), faults=place) from None
+    return TermsAnswer(
+        request_id=call.request_id,
+        venue=venue,
+        version=version,
+        market=name,
+        as_of=at,
+        origin="record",
+        valid_from=found.valid_from,
+        valid_until=found.valid_until,
+        source=found.source,
+        terms=_texts(dataclasses.asdict(found.terms)),
+    )
+
+
+def _texts(tree: Any) -> Any:
+    """Return a tree whose exact numbers are text."""
+    if isinstance(tree, dict):
+        return {str(name): _texts(part) for name, part in tree.items()}
+    if isinstance(tree, list | tuple | set | frozenset):
+        return [_texts(part) for part in tree]
+    if tree is None or isinstance(tree, bool | str):
+        return tree
+    return str(tree)
+
+
+def _part(name: str, meaning: str) -> Parameter:
+    """Return a parameter of the path."""
+    schema = {"type": "string", "minLength": 1}
+    return Parameter(name=name, place="path", schema=schema, meaning=meaning)
+
+
+OPERATIONS = (
+    Operation(
+        name="rulebooks",
+        method="GET",
+        path="/v1/rulebooks",
+        scope=Scope.READ,
+        work=rulebooks,
+        summary="Every rulebook with the terms it reads",
+        meaning="Every rulebook",
+        told=(RulebooksAnswer,),
+    ),
+    Operation(
+        name="terms",
+        method="GET",
+        path="/v1/rulebooks/{venue}/{version}/terms/{market}",
+        scope=Scope.READ,
+        work=in_force,
+        summary="The terms of a market in force",
+        meaning="The terms, with their source and the time from which they hold",
+        told=(TermsAnswer,),
+        parameters=(
+            _part("venue", "as in `/v1/rulebooks`"),
+            _part("version", "as in `/v1/rulebooks`"),
+            _part("market", "percent-encoded"),
+            *parameters(TermsQuery),
+        ),
+        refusals=(problems.UNKNOWN_THING, problems.INVALID),
+    ),
+)

@@ -1,0 +1,87 @@
+"""The service about itself: alive, ready, and its metrics."""
+
+from dataclasses import dataclass
+
+from serving import problems, telemetry
+from serving.desk import Desk
+from serving.keys import Scope
+from serving.operations import Answer, Call, Operation, json_answer
+from serving.problems import Refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alive:
+    """The process answers."""
+
+    status: str = "alive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """Requests are answered.
+
+    Parameters
+    ----------
+    status
+        `ready`, or `degraded` where something is absent.
+    reasons
+        What is absent, and why.
+    """
+
+    status: str
+    reasons: tuple[str, ...]
+    model_version: str | None
+    feature_fingerprint: str
+
+
+def livez(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - asks nothing of a desk
+    """Say that the process answers."""
+    return json_answer(Alive())
+
+
+def readyz(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
+    """Say whether requests can be answered, and how soundly."""
+    ready, state = desk.status()
+    telemetry.instruments().is_degraded.set(state["status"] != "ready")
+    if not ready:
+        raise Refused(problems.UNAVAILABLE, "; ".join(state["reasons"]))
+    return json_answer(state)
+
+
+def metrics(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
+    """Return what Prometheus scrapes."""
+    return Answer(body=telemetry.exposition(), media_type=telemetry.TEXT)
+
+
+OPERATIONS = (
+    Operation(
+        name="livez",
+        method="GET",
+        path="/livez",
+        scope=None,
+        work=livez,
+        summary="Whether the process answers",
+        meaning="The process answers",
+        told=(Alive,),
+    ),
+    Operation(
+        name="readyz",
+        method="GET",
+        path="/readyz",
+        scope=None,
+        work=readyz,
+        summary="Whether requests can be answered, and how soundly",
+        meaning="Requests are answered; `status` is `ready` or `degraded`",
+        told=(Ready,),
+    ),
+    Operation(
+        name="metrics",
+        method="GET",
+        path="/metrics",
+        scope=Scope.READ,
+        work=metrics,
+        summary="Prometheus metrics of every worker",
+        meaning="Metrics in Prometheus' text format",
+        gives=("text/plain",),
+    ),
+)

@@ -1,0 +1,190 @@
+"""Accounts, what they held at any moment, and what happened to them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from models.errors import Fault, InvalidInput
+from serving.store import positions
+from serving.store.engine import Transaction
+from serving.store.rows import Added, add, chunks, put
+from serving.store.schema import ACCOUNTS, EVENTS, POSITIONS
+
+
+def upsert(
+    transaction: Transaction, bodies: Iterable[Mapping[str, Any]], *, at: datetime, now: datetime
+) -> None:
+    """Write accounts and what they hold from a moment on.
+
+    Parameters
+    ----------
+    bodies
+        Objects as in a request, with exact amounts as text and without their events; `opened_at`
+        is an aware time, `owner` a name.
+    at
+        From when the positions stand.
+    now
+        When they were received.
+    """
+    write(transaction, [(at, body) for body in bodies], now=now)
+
+
+def write(
+    transaction: Transaction, told: Sequence[tuple[datetime, Mapping[str, Any]]], *, now: datetime
+) -> None:
+    """Write accounts and what they held, each from a moment of its own; see `upsert`."""
+    ordered = sorted(told, key=lambda one: one[0])
+    put(transaction, ACCOUNTS, [_account_row(body) for _, body in ordered])
+    rows = [_position_row(body, at=at) for at, body in ordered]
+    positions.write(transaction, rows, now=now)
+
+
+def push_events(
+    transaction: Transaction, events: Sequence[Mapping[str, Any]], *, now: datetime
+) -> Added:
+    """Add events, each exactly once by account and `key`, and what the accounts hold after them.
+
+    Parameters
+    ----------
+    events
+        `account`, `key`, `at` (aware), `kind`, `collateral` and `debt` (unsigned integers);
+        `collateral_asset` and `debt_asset` where an account has several such legs.
+
+    Raises
+    ------
+    StoreConflict
+        When an event stands with another body.
+    InvalidInput
+        When the store does not know an account, or an event moves more than is held.
+    """
+    names = {event["account"] for event in events}
+    known = _locked(transaction, sorted(names))
+    faults = [
+        Fault(f"/{place}/account", f"the store knows no account {str(event['account'])[:80]!r}")
+        for place, event in enumerate(events)
+        if event["account"] not in known
+    ]
+    if faults:
+        raise InvalidInput(faults)
+    rows = [
+        {"collateral_asset": None, "debt_asset": None, **event, "received_at": now}
+        for event in events
+    ]
+    added = add(transaction, EVENTS, rows)
+    if added.written:
+        since: dict[str, datetime] = {}
+        for row in rows:
+            since[row["account"]] = min(row["at"], since.get(row["account"], row["at"]))
+        positions.reckon(transaction, since, now=now)
+    return added
+
+
+def keys(transaction: Transaction) -> list[str]:
+    """Return every account's key, ascending."""
+    found = transaction.execute(sa.select(ACCOUNTS.c.account).order_by(ACCOUNTS.c.account))
+    return [str(key) for (key,) in found]
+
+
+def read(
+    transaction: Transaction, keys: Sequence[str], *, at: datetime | None = None
+) -> dict[str, dict[str, Any]]:
+    """Return accounts with their events as they would stand in a request.
+
+    Parameters
+    ----------
+    keys
+        An account that is not known, or held nothing yet, is absent from the answer.
+    at
+        As they stood then; as they stand last when left out.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for some in chunks(list(dict.fromkeys(keys))):
+        rows = transaction.execute(_standing(some, at=at)).mappings()
+        found.update({str(row["account"]): _body(row) for row in rows})
+        for row in transaction.execute(_happened(some, at=at)).mappings():
+            if row["account"] in found:
+                found[row["account"]]["events"].append(_event(row))
+    return found
+
+
+def _standing(keys: Sequence[str], *, at: datetime | None) -> sa.Select[Any]:
+    """Return a selection of accounts with the position in force."""
+    other = POSITIONS.alias("other")
+    newest = sa.select(sa.func.max(other.c.at)).where(other.c.account == ACCOUNTS.c.account)
+    if at is not None:
+        newest = newest.where(other.c.at <= at)
+    position = sa.and_(
+        POSITIONS.c.account == ACCOUNTS.c.account, POSITIONS.c.at == newest.scalar_subquery()
+    )
+    columns = [POSITIONS.c[name] for name in ("legs", "options", "terms")]
+    chosen = sa.select(ACCOUNTS, *columns).select_from(ACCOUNTS.join(POSITIONS, position))
+    return chosen.where(ACCOUNTS.c.account.in_(keys)).order_by(ACCOUNTS.c.account)
+
+
+def _happened(keys: Sequence[str], *, at: datetime | None) -> sa.Select[Any]:
+    """Return a selection of the events of accounts, oldest first."""
+    chosen = sa.select(EVENTS).where(EVENTS.c.account.in_(keys))
+    if at is not None:
+        chosen = chosen.where(EVENTS.c.at <= at)
+    return chosen.order_by(EVENTS.c.account, EVENTS.c.at, EVENTS.c.key)
+
+
+def _locked(transaction: Transaction, names: Sequence[str]) -> set[str]:
+    """Return which accounts the store knows, and keep other writers from them."""
+    known: set[str] = set()
+    for some in chunks(names):
+        chosen = sa.select(ACCOUNTS.c.account).where(ACCOUNTS.c.account.in_(some))
+        ordered = chosen.order_by(ACCOUNTS.c.account).with_for_update()
+        known.update(transaction.execute(ordered).scalars())
+    return known
+
+
+def _account_row(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of an account."""
+    return {
+        "account": body["id"],
+        "venue": body["venue"],
+        "version": body.get("version"),
+        "market": body["market"],
+        "owner": body.get("owner"),
+        "opened_at": body.get("opened_at"),
+    }
+
+
+def _position_row(body: Mapping[str, Any], *, at: datetime) -> dict[str, Any]:
+    """Return what an account holds, as a row."""
+    return {
+        "account": body["id"],
+        "at": at,
+        "legs": body["legs"],
+        "options": body.get("options", {}),
+        "terms": body.get("terms"),
+    }
+
+
+def _body(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return an account as it would stand in a request."""
+    opened = row["opened_at"]
+    return {
+        "id": row["account"],
+        "venue": row["venue"],
+        "version": row["version"],
+        "market": row["market"],
+        "opened_at": None if opened is None else opened.isoformat(),
+        "legs": row["legs"],
+        "options": row["options"],
+        "terms": row["terms"],
+        "events": [],
+    }
+
+
+def _event(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return an event as it would stand in a request."""
+    return {
+        "at": row["at"].isoformat(),
+        "kind": row["kind"],
+        "collateral": str(row["collateral"]),
+        "debt": str(row["debt"]),
+    }

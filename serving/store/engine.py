@@ -1,0 +1,173 @@
+"""Open a store and speak to it in transactions: SQLite by default, PostgreSQL by its URL.
+
+SQLite runs with a write-ahead log, so that readers never wait for the writer; a second writer
+waits up to `BUSY_SECONDS`; foreign keys hold; `synchronous=FULL` means that what was committed
+outlives a power cut. A reading transaction sees one moment of the database on both.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from serving.store.errors import StoreFailed, StoreRefused
+from serving.store.revisions import upgrade
+
+Transaction = sa.Connection
+"""An open transaction; what the functions of this package write to and read from."""
+
+BUSY_SECONDS = 10
+DIALECTS = ("sqlite", "postgresql")
+_WRITES = "forewarn_writes"
+_SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An open store.
+
+    Parameters
+    ----------
+    engine
+        Pool of connections; known to this package alone.
+    """
+
+    engine: sa.Engine
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self.engine.dialect.name
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self.engine.dispose()
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[Transaction]:
+        """Yield a writing transaction, committed at the end and undone on any error.
+
+        Raises
+        ------
+        StoreFailed
+            When the database fails: locked for too long, full, stopped.
+        """
+        with _told(), self._connected({_WRITES: True}) as connection, connection.begin():
+            yield connection
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """Yield a transaction that sees one moment of the store and writes nothing.
+
+        Raises
+        ------
+        StoreFailed
+            When the database fails.
+        """
+        options = _SNAPSHOT if self.dialect == "postgresql" else {}
+        with _told(), self._connected(options) as connection, connection.begin():
+            yield connection
+
+    def _connected(self, options: Mapping[str, Any]) -> sa.Connection:
+        """Return a connection on which no transaction has begun."""
+        return self.engine.connect().execution_options(**options)
+
+
+def open_store(url: str) -> Store:
+    """Open a store, laying its tables when it is new and bringing older ones up to date.
+
+    Parameters
+    ----------
+    url
+        Such as `sqlite:////var/lib/forewarn/book.sqlite3` or `postgresql://user@host/book`.
+
+    Raises
+    ------
+    StoreRefused
+        When it cannot be opened, holds what is not Forewarn's, or was written by a newer version.
+    """
+    engine = _engine(url)
+    try:
+        upgrade(engine, **{_WRITES: True})
+    except sa.exc.SQLAlchemyError as error:
+        engine.dispose()
+        raise StoreRefused(f"{shown(url)}: {reason(error)}") from None
+    except StoreRefused as error:
+        engine.dispose()
+        raise StoreRefused(f"{shown(url)}: {error}") from None
+    return Store(engine)
+
+
+def shown(url: str) -> str:
+    """Return a URL as it may be shown: without its password."""
+    try:
+        return sa.make_url(url).render_as_string(hide_password=True)
+    except sa.exc.ArgumentError:
+        return "a URL that cannot be read"
+
+
+def reason(error: sa.exc.SQLAlchemyError) -> str:
+    """Return what the database said, without the statement and its values."""
+    said = getattr(error, "orig", None) or error
+    return " ".join(str(said).split()) or type(said).__name__
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Tell a failure of the database in the store's own words."""
+    try:
+        yield
+    except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+        raise StoreFailed(reason(error)) from error
+
+
+def _engine(url: str) -> sa.Engine:
+    """Return an engine whose transactions begin as this package means them.
+
+    Raises
+    ------
+    StoreRefused
+        When the URL cannot be read or names another database.
+    """
+    try:
+        parsed = sa.make_url(url)
+        if parsed.get_backend_name() not in DIALECTS:
+            raise StoreRefused(f"{shown(url)}: not one of {', '.join(DIALECTS)}")
+        if parsed.get_backend_name() == "postgresql":
+            return _postgresql(parsed)
+        return _sqlite(parsed)
+    except (sa.exc.SQLAlchemyError, ImportError) as error:
+        raise StoreRefused(f"{shown(url)}: {error}") from None
+
+
+def _postgresql(url: sa.URL) -> sa.Engine:
+    """Return an engine that survives a restart of its server."""
+    driven = url.set(drivername="postgresql+psycopg")
+    patience = {} if "connect_timeout" in url.query else {"connect_timeout": BUSY_SECONDS}
+    return sa.create_engine(driven, pool_pre_ping=True, connect_args=patience)
+
+
+def _sqlite(url: sa.URL) -> sa.Engine:
+    """Return an engine that begins its own transactions, which the driver would delay."""
+    engine = sa.create_engine(url)
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        connection.isolation_level = None
+        for pragma in (
+            f"busy_timeout={BUSY_SECONDS * 1000}",
+            "foreign_keys=ON",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        # A writer that began as a reader could be refused half-way through.
+        writes = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

@@ -1,0 +1,168 @@
+"""Rows of any table: added exactly once, written over, or the newest of each name."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from models.errors import Fault
+from serving.store.engine import Transaction
+from serving.store.errors import StoreConflict
+
+Row = Mapping[str, Any]
+Key = tuple[Any, ...]
+CHUNK = 500
+UNCOMPARED = frozenset({"received_at"})
+"""Columns that may differ between two tellings of one fact."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What became of the rows that were handed in.
+
+    Parameters
+    ----------
+    written
+        Rows that are new.
+    repeated
+        Rows that the store held already, as they are.
+    """
+
+    written: int
+    repeated: int
+
+
+def add(transaction: Transaction, table: sa.Table, rows: Sequence[Row]) -> Added:
+    """Add facts, each exactly once: a row that stands already is left as it is.
+
+    Parameters
+    ----------
+    rows
+        With every column that the table needs; `StoreConflict` counts them from 0.
+
+    Raises
+    ------
+    StoreConflict
+        Listing every row whose key stands with another body; undo the transaction then.
+    """
+    places: dict[Key, int] = {}
+    faults: list[Fault] = []
+    for place, row in enumerate(rows):
+        first = places.setdefault(_key(table, row), place)
+        if not _agree(rows[first], row):
+            faults.append(_conflict(table, row, place))
+    keys = sorted(places)
+    fresh: set[Key] = set()
+    for begin in range(0, len(keys), CHUNK):
+        fresh |= insert_new(
+            transaction, table, [rows[places[k]] for k in keys[begin : begin + CHUNK]]
+        )
+    standing = [key for key in keys if key not in fresh]
+    for key, held in _held(transaction, table, standing):
+        if not _agree(held, rows[places[key]]):
+            faults.append(_conflict(table, rows[places[key]], places[key]))
+    if faults:
+        raise StoreConflict(sorted(faults, key=lambda fault: int(fault.where.split("/")[1])))
+    return Added(written=len(fresh), repeated=len(rows) - len(fresh))
+
+
+def put(
+    transaction: Transaction, table: sa.Table, rows: Sequence[Row], *, newer: str | None = None
+) -> None:
+    """Write rows, over those that stand under the same key; the last of equal keys counts.
+
+    Parameters
+    ----------
+    newer
+        Column of a time: a row that stands with a later one is left as it is.
+    """
+    if not rows:
+        return
+    latest = {_key(table, row): dict(row) for row in rows}
+    # In the order of the keys, so that two writers never wait for each other.
+    ordered = [latest[key] for key in sorted(latest)]
+    statement = _insert(transaction, table)
+    names = [c.name for c in table.primary_key.columns]
+    kept = {n: statement.excluded[n] for n in ordered[0] if n not in names}
+    standing = None if newer is None else table.c[newer] <= statement.excluded[newer]
+    chosen = (
+        statement.on_conflict_do_update(index_elements=names, set_=kept, where=standing)
+        if kept
+        else statement.on_conflict_do_nothing(index_elements=names)
+    )
+    transaction.execute(chosen, ordered)
+
+
+def latest(table: sa.Table, *, name: str, time: str, at: datetime) -> sa.Select[Any]:
+    """Return a selection of the newest rows, at or before a time, of every name.
+
+    The names are found by stepping through the primary key, not by reading all of the
+    history, however long it is.
+
+    Parameters
+    ----------
+    name, time
+        Columns: the first two of the primary key.
+    """
+    named, timed = table.c[name], table.c[time]
+    step = sa.select(sa.func.min(named).label("name")).cte("names", recursive=True)
+    following = sa.select(sa.func.min(named)).where(named > step.c.name).scalar_subquery()
+    names = step.union_all(sa.select(following).where(step.c.name.is_not(None)))
+    other = table.alias("other")
+    newest = (
+        sa.select(sa.func.max(other.c[time]))
+        .where(other.c[name] == names.c.name, other.c[time] <= at)
+        .scalar_subquery()
+    )
+    found = sa.and_(named == names.c.name, timed == newest)
+    return sa.select(table).select_from(names.join(table, found))
+
+
+def chunks(keys: Sequence[str]) -> Iterator[list[str]]:
+    """Yield names in lists that fit into one statement."""
+    for begin in range(0, len(keys), CHUNK):
+        yield list(keys[begin : begin + CHUNK])
+
+
+def _insert(transaction: Transaction, table: sa.Table) -> Any:
+    """Return an insertion that knows what to do about keys that stand already."""
+    return {"sqlite": sqlite, "postgresql": postgresql}[transaction.dialect.name].insert(table)
+
+
+def insert_new(transaction: Transaction, table: sa.Table, rows: Sequence[Row]) -> set[Key]:
+    """Insert the rows whose keys are new and return these keys."""
+    statement = _insert(transaction, table).on_conflict_do_nothing()
+    returned = statement.returning(*table.primary_key.columns)
+    told = transaction.execute(returned, [dict(row) for row in rows])
+    return {tuple(row) for row in told}
+
+
+def _held(
+    transaction: Transaction, table: sa.Table, keys: Sequence[Key]
+) -> Iterator[tuple[Key, Row]]:
+    """Yield the rows that stand under keys."""
+    columns = tuple(table.primary_key.columns)
+    for begin in range(0, len(keys), CHUNK):
+        wanted = sa.tuple_(*columns).in_(keys[begin : begin + CHUNK])
+        for row in transaction.execute(sa.select(table).where(wanted)).mappings():
+            held = {str(name): value for name, value in row.items()}
+            yield _key(table, held), held
+
+
+def _key(table: sa.Table, row: Row) -> Key:
+    """Return the key of a row."""
+    return tuple(row[column.name] for column in table.primary_key.columns)
+
+
+def _agree(held: Row, told: Row) -> bool:
+    """Return whether two rows say the same."""
+    return all(held.get(n) == told.get(n) for n in told.keys() - UNCOMPARED)
+
+
+def _conflict(table: sa.Table, row: Row, place: int) -> Fault:
+    """Return what is wrong with a row whose key stands with another body."""
+    shown = ", ".join(str(part)[:80] for part in _key(table, row))
+    return Fault(f"/{place}", f"{table.name} holds ({shown}) with another body")

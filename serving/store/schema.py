@@ -1,0 +1,267 @@
+"""The tables of the store as its newest revision lays them.
+
+Times are microseconds since 1970 (UTC), exact amounts decimal text, trees JSON text. What is
+known is added to, not written over: prices, positions, accumulators and terms keep every version
+with the time from which it was known, so that a question about the past is answered as it
+would have been answered then.
+"""
+
+import sqlalchemy as sa
+
+from serving.store.columns import Document, Duration, Time, Whole, name, number
+
+METADATA = sa.MetaData()
+HEAD = "0004"
+"""The newest revision in `migrations/versions`."""
+
+NOTES = sa.Table(
+    "notes",
+    METADATA,
+    sa.Column("name", name(100), primary_key=True),
+    sa.Column("value", sa.String(200), nullable=False),
+)
+
+CANDLES = sa.Table(
+    "candles",
+    METADATA,
+    sa.Column("asset", name(), primary_key=True),
+    sa.Column("kind", name(20), primary_key=True),  # spot, perp, mark, index
+    sa.Column("step", sa.Integer, primary_key=True, autoincrement=False),  # seconds
+    sa.Column("opens_at", Time, primary_key=True),  # known at opens_at + step
+    sa.Column("open", sa.Double, nullable=False),
+    sa.Column("high", sa.Double, nullable=False),
+    sa.Column("low", sa.Double, nullable=False),
+    sa.Column("close", sa.Double, nullable=False),
+    sa.Column("volume", sa.Double),  # base units; marks and indices have none
+    sqlite_with_rowid=False,
+)
+
+PRICES = sa.Table(
+    "prices",
+    METADATA,
+    sa.Column("asset", name(), primary_key=True),
+    sa.Column("observed_at", Time, primary_key=True),
+    sa.Column("source", name(), primary_key=True),
+    sa.Column("value", Whole, nullable=False),  # at `decimals`, as bid, ask and next_value
+    sa.Column("decimals", sa.Integer, nullable=False),
+    sa.Column("bid", Whole),
+    sa.Column("ask", Whole),
+    sa.Column("next_value", Whole),
+    sa.Column("next_at", Time),
+    sa.Column("stale_after", Duration),
+    sa.Column("disputed", sa.String(200)),
+    sa.Column("received_at", Time, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+STATE = sa.Table(
+    "state",
+    METADATA,
+    sa.Column("name", name(), primary_key=True),
+    sa.Column("at", Time, primary_key=True),
+    sa.Column("value", Whole, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+TERMS = sa.Table(
+    "terms",
+    METADATA,
+    sa.Column("market", name(), primary_key=True),
+    sa.Column("valid_from", Time, primary_key=True),
+    sa.Column("body", Document, nullable=False),  # exact integers as text
+)
+
+FUNDING = sa.Table(
+    "funding",
+    METADATA,
+    sa.Column("asset", name(), primary_key=True),
+    sa.Column("at", Time, primary_key=True),
+    sa.Column("rate", sa.Double, nullable=False),  # fraction of notional, paid by longs
+    sqlite_with_rowid=False,
+)
+
+OPEN_INTEREST = sa.Table(
+    "open_interest",
+    METADATA,
+    sa.Column("asset", name(), primary_key=True),
+    sa.Column("at", Time, primary_key=True),
+    sa.Column("amount", sa.Double, nullable=False),  # base units
+    sqlite_with_rowid=False,
+)
+
+ORACLE_ROUNDS = sa.Table(
+    "oracle_rounds",
+    METADATA,
+    sa.Column("feed", name(), primary_key=True),
+    sa.Column("round", name(100), primary_key=True),
+    sa.Column("updated_at", Time, nullable=False),
+    sa.Column("answer", Whole, nullable=False),  # at `decimals`
+    sa.Column("decimals", sa.Integer, nullable=False),
+    sa.Index("oracle_rounds_by_time", "feed", "updated_at"),
+)
+
+RESERVES = sa.Table(
+    "reserves",
+    METADATA,
+    sa.Column("venue", name(), primary_key=True),
+    sa.Column("asset", name(), primary_key=True),
+    sa.Column("at", Time, primary_key=True),
+    sa.Column("supplied", sa.Double, nullable=False),  # quote units
+    sa.Column("borrowed", sa.Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+LIQUIDATIONS = sa.Table(
+    "liquidations",
+    METADATA,
+    sa.Column("venue", name(), primary_key=True),
+    sa.Column("key", name(), primary_key=True),
+    sa.Column("account", name(), nullable=False),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("collateral_asset", name(), nullable=False),
+    sa.Column("collateral", sa.String(100), nullable=False),  # exact decimal, whole units
+    sa.Column("debt_asset", name(), nullable=False),
+    sa.Column("debt", sa.String(100), nullable=False),
+    sa.Index("liquidations_by_time", "venue", "at"),
+)
+
+ACCOUNTS = sa.Table(
+    "accounts",
+    METADATA,
+    sa.Column("account", name(), primary_key=True),
+    sa.Column("venue", name(), nullable=False),
+    sa.Column("version", name()),
+    sa.Column("market", name(), nullable=False),
+    sa.Column("owner", name()),
+    sa.Column("opened_at", Time),
+    sa.Index("accounts_by_owner", "owner"),
+)
+
+POSITIONS = sa.Table(
+    "positions",
+    METADATA,
+    sa.Column("account", name(), sa.ForeignKey("accounts.account"), primary_key=True),
+    sa.Column("at", Time, primary_key=True),  # from when it stood
+    sa.Column("origin", name(20), nullable=False),  # stated, or reckoned from events
+    sa.Column("legs", Document, nullable=False),  # as in a request
+    sa.Column("options", Document, nullable=False),
+    sa.Column("terms", Document),
+    sa.Column("received_at", Time, nullable=False),
+)
+
+HOLDINGS = sa.Table(
+    "holdings",
+    METADATA,
+    sa.Column("asset", name(), primary_key=True),
+    sa.Column("account", name(), sa.ForeignKey("accounts.account"), primary_key=True),
+    sa.Column("kind", name(20), primary_key=True),
+    sa.Index("holdings_by_account", "account"),
+    sqlite_with_rowid=False,
+)
+"""Which assets the latest position of each account holds, to be searched by asset."""
+
+EVENTS = sa.Table(
+    "events",
+    METADATA,
+    sa.Column("account", name(), sa.ForeignKey("accounts.account"), primary_key=True),
+    sa.Column("key", name(), primary_key=True),  # such as transaction hash and log index
+    sa.Column("at", Time, nullable=False),
+    sa.Column("kind", name(20), nullable=False),
+    sa.Column("collateral", Whole, nullable=False),  # unsigned, smallest units
+    sa.Column("debt", Whole, nullable=False),
+    sa.Column("collateral_asset", name()),  # the account's only one when null
+    sa.Column("debt_asset", name()),
+    sa.Column("received_at", Time, nullable=False),
+    sa.Index("events_by_time", "account", "at"),
+)
+
+
+_HORIZONS = ("1h", "4h", "24h", "7d")
+
+
+def _judged() -> list["sa.Column[object]"]:
+    """Return the columns of an assessment that are searched and drawn."""
+    chances = [f"{kind}_{h}" for kind in ("unattended", "expected") for h in _HORIZONS]
+    return [
+        sa.Column("verdict", name(20), nullable=False),
+        sa.Column("next_verdict", name(20)),
+        sa.Column("ratio", sa.Double),
+        *(sa.Column(chance, sa.Double) for chance in chances),
+        sa.Column("model_version", name()),
+        sa.Column("degraded", Document, nullable=False),  # list of codes
+        sa.Column("body", Document),  # the whole answer, where it was kept
+    ]
+
+
+ASSESSMENTS = sa.Table(
+    "assessments",
+    METADATA,
+    sa.Column("account", name(), sa.ForeignKey("accounts.account"), primary_key=True),
+    sa.Column("at", Time, primary_key=True),
+    *_judged(),
+)
+
+LATEST_ASSESSMENTS = sa.Table(
+    "latest_assessments",
+    METADATA,
+    sa.Column("account", name(), sa.ForeignKey("accounts.account"), primary_key=True),
+    sa.Column("at", Time, nullable=False),
+    *_judged(),
+    sa.Index("latest_by_ratio", "ratio", "account"),
+    sa.Index("latest_by_expected_24h", "expected_24h", "account"),
+)
+"""The newest assessment of every account, to be filtered and sorted."""
+
+FORECASTS = sa.Table(
+    "forecasts",
+    METADATA,
+    sa.Column("account", name(), sa.ForeignKey("accounts.account"), primary_key=True),
+    sa.Column("at", Time, primary_key=True),
+    sa.Column("model_version", name(), primary_key=True),
+    sa.Column("role", name(20), nullable=False),  # champion or challenger
+    *(
+        sa.Column(f"{kind}_{h}", sa.Double)
+        for kind in ("unattended", "expected")
+        for h in _HORIZONS
+    ),
+    sa.Column("features", Document),  # by name; null where another row of the moment has them
+    sa.Index("forecasts_by_time", "at"),
+)
+"""What every bundle in use said of the same account at the same moment, the rule left out."""
+
+API_KEYS = sa.Table(
+    "api_keys",
+    METADATA,
+    sa.Column("id", name(40), primary_key=True),
+    sa.Column("digest", sa.String(200), nullable=False),
+    sa.Column("label", sa.String(200), nullable=False),
+    sa.Column("scopes", Document, nullable=False),  # list of names
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("expires_at", Time),
+    sa.Column("revoked_at", Time),
+)
+
+IDEMPOTENCY = sa.Table(
+    "idempotency",
+    METADATA,
+    sa.Column("actor", name(), primary_key=True),
+    sa.Column("key", name(), primary_key=True),
+    sa.Column("digest", sa.String(200), nullable=False),  # of route and body
+    sa.Column("status", sa.Integer),  # null until the answer is kept
+    sa.Column("answer", sa.LargeBinary),
+    sa.Column("at", Time, nullable=False),
+    sa.Index("idempotency_by_time", "at"),
+)
+
+AUDIT = sa.Table(
+    "audit",
+    METADATA,
+    sa.Column("number", number(), primary_key=True),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("actor", name(), nullable=False),
+    sa.Column("action", name(), nullable=False),
+    sa.Column("subject", sa.String(500), nullable=False),
+    sa.Column("request_id", name(), nullable=False),
+    sa.Column("detail", Document),
+    sa.Index("audit_by_time", "at"),
+)

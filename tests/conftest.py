@@ -1,0 +1,142 @@
+"""Databases to test against: SQLite always, PostgreSQL wherever its server can be started."""
+
+import contextlib
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from serving.store import Store, open_store
+
+SERVER = "FOREWARN_TEST_POSTGRES"
+"""URL of a database on a running server whose user may create databases."""
+
+SETTINGS = "-c listen_addresses= -c fsync=off -c full_page_writes=off -c max_connections=60"
+
+
+def _binaries() -> Path | None:
+    """Return where the newest server's programs are, or None."""
+    found = shutil.which("pg_ctl")
+    if found is not None:
+        return Path(found).resolve().parent
+    places = Path("/usr/lib/postgresql").glob("*/bin/pg_ctl")
+    newest = max(places, key=lambda place: int(place.parts[4]), default=None)
+    return None if newest is None else newest.parent
+
+
+def _run(*command: str | Path) -> None:
+    """Run a program of the server, which refuses to be root."""
+    user = "postgres" if os.geteuid() == 0 else None
+    subprocess.run(
+        [str(part) for part in command],
+        check=True,
+        user=user,
+        group=user,
+        extra_groups=[] if user else None,
+        env={"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"},
+        stdout=subprocess.DEVNULL,
+        cwd="/",
+    )
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """Yield the URL of a PostgreSQL server, the one named or one of our own."""
+    named = os.environ.get(SERVER)
+    if named:
+        yield named
+        return
+    binaries = _binaries()
+    if binaries is None:
+        pytest.skip(f"no PostgreSQL server: install postgresql or name one in {SERVER}")
+    place = Path(tempfile.mkdtemp(prefix="forewarn-pg-", dir="/tmp"))
+    if os.geteuid() == 0:
+        shutil.chown(place, "postgres", "postgres")
+    data = place / "data"
+    try:
+        _run(binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync")
+        control = (binaries / "pg_ctl", "-D", data, "-w")
+        settings = f"{SETTINGS} -c unix_socket_directories={place}"
+        _run(*control, "-l", place / "log", "-o", settings, "start")
+        try:
+            yield f"postgresql://postgres@/postgres?host={place}"
+        finally:
+            _run(*control, "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def laid_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of a store that is up to date and empty."""
+    path = tmp_path_factory.mktemp("laid") / "store.sqlite3"
+    open_store(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def laid_postgresql(postgresql_url: str) -> Iterator[str]:
+    """Yield the name of a database that holds a store, up to date and empty."""
+    with _postgresql_database(postgresql_url, f"laid_{os.getpid()}") as url:
+        open_store(url).close()
+        yield urlsplit(url).path.removeprefix("/")
+
+
+@contextlib.contextmanager
+def _postgresql_database(server: str, name: str, *, like: str = "template1") -> Iterator[str]:
+    """Yield the URL of a database of our own, dropped at the end."""
+    made = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(made.format(sql.Identifier(name), sql.Identifier(like)))
+    parts = urlsplit(server)
+    try:
+        yield urlunsplit((parts.scheme, parts.netloc, f"/{name}", parts.query, ""))
+    finally:
+        gone = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(gone)
+
+
+def _fresh() -> str:
+    """Return a name that no database has."""
+    return f"forewarn_{os.getpid()}_{secrets.token_hex(6)}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Yield the URL of an empty database of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'store.sqlite3'}"
+        return
+    with _postgresql_database(request.getfixturevalue("postgresql_url"), _fresh()) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Yield the URL of an empty store of each kind."""
+    if request.param == "sqlite":
+        path = tmp_path / "store.sqlite3"
+        shutil.copyfile(request.getfixturevalue("laid_sqlite"), path)
+        yield f"sqlite:///{path}"
+        return
+    server = request.getfixturevalue("postgresql_url")
+    laid = request.getfixturevalue("laid_postgresql")
+    with _postgresql_database(server, _fresh(), like=laid) as url:
+        yield url
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    """Yield an open, empty store of each kind."""
+    opened = open_store(store_url)
+    yield opened
+    opened.close()

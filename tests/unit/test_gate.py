@@ -1,0 +1,237 @@
+"""Keys, rates and the gate: who may ask, how often, and from where."""
+
+import math
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.errors import InvalidInput
+from serving.gate import Gate, Keyring, is_local
+from serving.keys import LOOPBACK, Scope, issue, recognise, successor
+from serving.limits import MOST_CALLERS, Bucket, Limiter, Rate, take
+from serving.problems import Kind, Refused
+from serving.settings import Settings
+from serving.store.keys import KeyRecord
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def ring(*keys: KeyRecord) -> Keyring:
+    """Return a keyring of some keys."""
+    return Keyring(lambda: {key.id: key for key in keys})
+
+
+def refusal(gate: Gate, header: str | None, scope: Scope, *, is_local: bool = False) -> Kind:
+    """Return the kind of problem that a request is refused with."""
+    with pytest.raises(Refused) as caught:
+        gate.admit(header, scope, is_local=is_local, at=NOW, now=0.0)
+    return caught.value.kind
+
+
+def test_a_token_is_recognised_and_its_secret_is_not_kept() -> None:
+    """The record holds a hash of the secret, from which the token cannot be read."""
+    key, token = issue("desk", scopes=["read"], now=NOW)
+    principal = recognise(f"Bearer {token}", {key.id: key}, now=NOW)
+    assert principal is not None
+    assert principal.id == key.id
+    assert token.rpartition("_")[2] not in repr(key)
+    assert token.startswith(f"fw_{key.id}_")
+    assert len(key.digest) == 64
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic {token}",
+        "{token}",
+        "Bearer {token}x",
+        "Bearer fw_0000000000000000_{secret}",
+        "Bearer fw_{id}_0000000000000000000000000000000000000000000",
+        "Bearer fw_{id}_",
+        "Bearer fw_{id}_\u00e9",
+    ],
+)
+def test_anything_but_the_whole_token_is_nobody(header: str | None) -> None:
+    """A wrong scheme, id or secret proves nothing."""
+    key, token = issue("desk", scopes=["read"], now=NOW)
+    secret = token.removeprefix(f"fw_{key.id}_")
+    sent = None if header is None else header.format(token=token, secret=secret, id=key.id)
+    assert recognise(sent, {key.id: key}, now=NOW) is None
+
+
+def test_a_key_ends_with_its_lifetime_and_its_revocation() -> None:
+    """Neither an old nor a revoked key is recognised."""
+    key, token = issue("desk", scopes=["read"], now=NOW, lifetime=HOUR)
+    keys = {key.id: key}
+    assert recognise(f"bearer {token}", keys, now=NOW + HOUR - timedelta(seconds=1)) is not None
+    assert recognise(f"bearer {token}", keys, now=NOW + HOUR) is None
+
+
+def test_a_successor_has_the_old_key_s_label_scopes_and_lifetime() -> None:
+    """A rotated key lives as long as the first one was meant to."""
+    old, _ = issue("desk", scopes=["write", "read"], now=NOW, lifetime=24 * HOUR)
+    fresh, token = successor(old, now=NOW + HOUR)
+    assert (fresh.label, fresh.scopes) == ("desk", ("read", "write"))
+    assert fresh.expires_at == NOW + 25 * HOUR
+    assert fresh.id != old.id
+    assert token.startswith(f"fw_{fresh.id}_")
+
+
+def test_every_fault_of_a_key_is_listed() -> None:
+    """Unknown scopes, an empty label and a lifetime of nothing are told at once."""
+    with pytest.raises(InvalidInput) as caught:
+        issue("", scopes=["read", "fly"], now=NOW, lifetime=timedelta(0))
+    assert [fault.where for fault in caught.value.faults] == ["/scopes", "/label", "/lifetime"]
+    with pytest.raises(InvalidInput):
+        issue("desk", scopes=[], now=NOW)
+
+
+def test_loopback_is_open_until_a_key_exists() -> None:
+    """The first live key closes the door for everyone without one."""
+    key, token = issue("desk", scopes=["read"], now=NOW)
+    empty, held = Gate(Settings(), ring()), Gate(Settings(), ring(key))
+    assert empty.admit(None, Scope.ADMIN, is_local=True, at=NOW, now=0.0) is LOOPBACK
+    assert refusal(empty, None, Scope.READ).status == 401
+    assert refusal(held, None, Scope.READ, is_local=True).status == 401
+    assert held.admit(f"Bearer {token}", Scope.READ, is_local=False, at=NOW, now=0.0).id == key.id
+
+
+def test_a_scope_that_is_not_carried_is_forbidden() -> None:
+    """Reading is not writing; admin is everything."""
+    reader, token = issue("reader", scopes=["read"], now=NOW)
+    chief, sesame = issue("chief", scopes=["admin"], now=NOW)
+    gate = Gate(Settings(), ring(reader, chief))
+    assert refusal(gate, f"Bearer {token}", Scope.WRITE).status == 403
+    assert refusal(gate, f"Bearer {token}", Scope.WEIGHTS).status == 403
+    for scope in Scope:
+        gate.admit(f"Bearer {sesame}", scope, is_local=False, at=NOW, now=0.0)
+
+
+def test_a_key_over_its_rate_is_told_when_to_come_back() -> None:
+    """A worker of two serves half of the rate; the wait is rounded up to whole seconds."""
+    key, token = issue("desk", scopes=["read"], now=NOW)
+    gate = Gate(Settings(requests_per_second=1.0, burst=4, workers=2), ring(key))
+    for _ in range(2):
+        gate.admit(f"Bearer {token}", Scope.READ, is_local=False, at=NOW, now=0.0)
+    with pytest.raises(Refused) as caught:
+        gate.admit(f"Bearer {token}", Scope.READ, is_local=False, at=NOW, now=0.5)
+    assert caught.value.kind.status == 429
+    assert caught.value.headers["Retry-After"] == "2"
+    gate.admit(f"Bearer {token}", Scope.READ, is_local=False, at=NOW, now=2.0)
+
+
+def test_the_keys_last_read_are_trusted_for_five_minutes() -> None:
+    """While the store is down a key still opens, but not for ever."""
+    key, token = issue("desk", scopes=["read"], now=NOW)
+    is_down = False
+
+    def load() -> dict[str, KeyRecord]:
+        if is_down:
+            raise Refused(Kind("unavailable", 503, ""), "down")
+        return {key.id: key}
+
+    gate = Gate(Settings(), Keyring(load))
+    gate.admit(f"Bearer {token}", Scope.READ, is_local=False, at=NOW, now=0.0)
+    is_down = True
+    gate.admit(f"Bearer {token}", Scope.READ, is_local=False, at=NOW, now=299.0)
+    with pytest.raises(Refused) as caught:
+        gate.admit(f"Bearer {token}", Scope.READ, is_local=False, at=NOW, now=301.0)
+    assert caught.value.kind.status == 503
+
+
+def test_a_store_that_never_answered_opens_nothing() -> None:
+    """Without one reading of the keys nobody is let in, not even from loopback."""
+
+    def load() -> dict[str, KeyRecord]:
+        raise Refused(Kind("unavailable", 503, ""), "down")
+
+    gate = Gate(Settings(), Keyring(load))
+    assert refusal(gate, None, Scope.READ, is_local=True).status == 503
+
+
+def test_keys_are_read_again_after_two_seconds() -> None:
+    """A revocation is seen by the next reading."""
+    key, token = issue("desk", scopes=["read"], now=NOW)
+    keys = {key.id: key}
+    gate = Gate(Settings(), Keyring(lambda: dict(keys)))
+    gate.admit(f"Bearer {token}", Scope.READ, is_local=False, at=NOW, now=0.0)
+    del keys[key.id]
+    gate.admit(f"Bearer {token}", Scope.READ, is_local=False, at=NOW, now=1.9)
+    with pytest.raises(Refused):
+        gate.admit(f"Bearer {token}", Scope.READ, is_local=False, at=NOW, now=2.0)
+
+
+def test_places_are_bounded_and_given_back() -> None:
+    """One more request than may be answered at once is refused, until one ends."""
+    gate = Gate(Settings(most_in_flight=1), ring())
+    gate.take_place()
+    with pytest.raises(Refused) as caught:
+        gate.take_place()
+    assert caught.value.kind.status == 429
+    gate.give_place()
+    gate.take_place()
+
+
+@pytest.mark.parametrize(
+    ("client", "host", "expected"),
+    [
+        ("127.0.0.1", "127.0.0.1:3000", True),
+        ("127.0.0.1", "localhost", True),
+        ("::1", "[::1]:3000", True),
+        ("127.0.0.1", "evil.example:3000", False),
+        ("127.0.0.1", "127.0.0.1.evil.example", False),
+        ("127.0.0.1", "", False),
+        ("10.0.0.9", "127.0.0.1:3000", False),
+        (None, "localhost", False),
+    ],
+)
+def test_local_is_by_address_and_by_name(client: str | None, host: str, *, expected: bool) -> None:
+    """A name that was made to lead to the loopback does not count as it."""
+    assert is_local(client, host) is expected
+
+
+@given(
+    gaps=st.lists(st.floats(0.0, 5.0), min_size=1, max_size=60),
+    per_second=st.floats(0.1, 50.0),
+    burst=st.integers(1, 20),
+)
+def test_no_more_than_the_rate_passes(gaps: list[float], per_second: float, burst: int) -> None:
+    """However requests come, those that pass fit under burst plus rate times time."""
+    rate, bucket, now, passed = Rate(per_second=per_second, burst=burst), None, 0.0, 0
+    for gap in gaps:
+        now += gap
+        bucket, wait = take(bucket, rate, now=now)
+        assert wait >= 0.0
+        passed += wait == 0.0
+    assert passed <= burst + per_second * now + 1e-6
+
+
+def test_waiting_as_told_is_enough() -> None:
+    """After the wait that was told, the request passes."""
+    rate = Rate(per_second=4.0, burst=1)
+    bucket, wait = take(Bucket(0.5, 10.0), rate, now=10.0)
+    assert wait == 0.125
+    assert take(bucket, rate, now=10.125)[1] == 0.0
+
+
+def test_a_clock_that_goes_back_gives_nothing() -> None:
+    """Time that did not pass fills no bucket."""
+    bucket, wait = take(Bucket(0.0, 100.0), Rate(per_second=1.0, burst=5), now=50.0)
+    assert wait == 1.0
+    assert bucket.tokens == 0.0
+
+
+def test_callers_are_bounded() -> None:
+    """A flood of names does not fill the memory."""
+    limiter, rate = Limiter(), Rate(per_second=1.0, burst=1)
+    for number in range(MOST_CALLERS + 5):
+        limiter.wait(str(number), rate, now=float(number))
+    assert len(limiter.buckets) == MOST_CALLERS
+    assert not math.isclose(limiter.wait("0", rate, now=0.0), 1.0)

@@ -1,0 +1,326 @@
+"""Any venue's past, from statements of what accounts held: the `events` source.
+
+The directory holds tables, each as `NAME.csv` or `NAME.parquet`, and two TOML files. All
+times are UTC, all amounts exact decimals.
+
+`holdings` (required): statements of everything an account holds. Rows that share account and
+`at` are one statement; it replaces the one before. An account that holds nothing says so with
+one row of quantity 0. An event log gives one statement per event, a book of snapshots one per
+hour: with funding and interest in their quantities, both are what the venue sees.
+
+    account   name
+    at        time from which it is held
+    kind      collateral, debt or position
+    asset     name by which the rulebook and the candles know it
+    quantity  in the rulebook's units; signed for positions, else not below 0
+    entry     quote per unit at which a position was opened; 0 for other legs
+
+`actions` (required): what owners did and what was done to them; the lots of one liquidation
+may be many rows.
+
+    account   name
+    at        time
+    kind      deposit, withdraw, borrow, repay or liquidate; opening or adding to a perpetual
+              is a borrow, reducing or closing one a repay
+
+`funding` (optional): `asset`, `at`, `rate` that longs paid shorts, a share of the notional.
+
+`state` (optional): `name`, `at`, `value`: accumulators and switches by the rulebook's own
+names, integers, in force from `at`.
+
+`terms.toml` (required): dated risk parameters by `models.terms`. They also name the rulebook.
+
+`venue.toml` (optional): `statement_hours`, how long a statement may be believed without
+another, for books of snapshots; `least_requirement`, quote units under which an account is
+dust; `covered_until`, to when the tables are complete.
+
+Stated rules, each counted in `History.dropped`: no row for an account under
+`least_requirement`, without a price, that no price can liquidate, that is liquidatable
+already, or after a liquidation that no new statement followed. A statement that grows too
+old ends the account's log: its later windows are censored, never 0. Prices are the closes of
+the candles; give mark or oracle candles where the venue judges by those. Between statements
+the surplus moves along the line through the rulebook's own surplus, drawn anew every day
+(`models.exposure`).
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from features.inputs import HOUR, EventKind, Events, Readings, Tables, candles_on_grid, seconds
+from features.tables import Column, Table, read_candles, read_csv, validate
+from models import terms as dated
+from models.errors import Fault, InvalidInput, InvalidTable
+from training.sources import History
+from training.sources.account_hours import Rows, rows_of
+from training.sources.follow import follow
+from training.sources.statements import Book, lines
+
+EPISODE_GAP = 6 * HOUR
+KINDS = ("collateral", "debt", "position")
+ACTIONS: Mapping[str, EventKind] = {kind.name.lower(): kind for kind in EventKind}
+MOST_FAULTS = 100
+
+HOLDINGS = Table(
+    name="holdings",
+    columns=(
+        Column(name="account", dtype="text", unit="account"),
+        Column(name="at", dtype="time", unit="UTC"),
+        Column(name="kind", dtype="text", unit="collateral, debt or position"),
+        Column(name="asset", dtype="text", unit="asset"),
+        Column(name="quantity", dtype="exact", unit="units of the rulebook"),
+        Column(name="entry", dtype="exact", unit="quote per unit", low=0),
+    ),
+    key=("account", "at", "kind", "asset"),
+)
+LOG = Table(
+    name="actions",
+    columns=(
+        Column(name="account", dtype="text", unit="account"),
+        Column(name="at", dtype="time", unit="UTC"),
+        Column(name="kind", dtype="text", unit=", ".join(ACTIONS)),
+    ),
+)
+FUNDING = Table(
+    name="funding",
+    columns=(
+        Column(name="asset", dtype="text", unit="asset"),
+        Column(name="at", dtype="time", unit="UTC"),
+        Column(name="rate", dtype="number", unit="share of the notional", low=-1, high=1),
+    ),
+    key=("asset", "at"),
+)
+STATE = Table(
+    name="state",
+    columns=(
+        Column(name="name", dtype="text", unit="the rulebook's name"),
+        Column(name="at", dtype="time", unit="UTC"),
+        Column(name="value", dtype="exact", unit="integer"),
+    ),
+    key=("name", "at"),
+)
+REQUIRED, OPTIONAL = (HOLDINGS, LOG), (FUNDING, STATE)
+
+
+class Venue(BaseModel):
+    """What `venue.toml` may say."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    statement_hours: int | None = Field(default=None, ge=1)
+    least_requirement: float = Field(default=10.0, ge=0.0)
+    covered_until: AwareDatetime | None = None
+
+
+def load(directory: Path, candles: Path) -> History:
+    """Read, validate and rebuild.
+
+    Raises
+    ------
+    InvalidInput
+        Listing every fault of every file.
+    """
+    tables, venue, terms = _read_all(directory)
+    held = tables["holdings"]
+    traded = sorted(set(held["asset"][held["kind"] == "position"]))
+    listed = (
+        set(pd.read_parquet(candles, columns=["symbol"])["symbol"]) if candles.is_file() else set()
+    )
+    wanted = sorted({*traded, *(set(held["asset"]) & listed)})
+    frame, dropped = read_candles(candles, symbols=wanted)
+    book = Book(
+        holdings=held,
+        terms=terms,
+        grids=candles_on_grid(frame),
+        state=tables.get("state"),
+        statement_hours=venue.statement_hours,
+        least_requirement=venue.least_requirement,
+    )
+    return _history(book, tables, venue, dropped)
+
+
+def _read_all(
+    directory: Path,
+) -> tuple[dict[str, pd.DataFrame], Venue, tuple[dated.DatedTerms, ...]]:
+    """Read every file, collecting the faults of all before refusing."""
+    tables: dict[str, pd.DataFrame] = {}
+    faults: list[Fault] = []
+    for table in (*REQUIRED, *OPTIONAL):
+        try:
+            found = _read(directory, table, is_required=table in REQUIRED)
+        except InvalidTable as error:
+            faults.extend(error.faults)
+            continue
+        if found is not None:
+            tables[table.name] = found
+    terms: tuple[dated.DatedTerms, ...] = ()
+    venue = Venue()
+    try:
+        terms = _terms(directory / "terms.toml")
+    except InvalidInput as error:
+        faults.extend(error.faults)
+    try:
+        venue = _venue(directory / "venue.toml")
+    except InvalidInput as error:
+        faults.extend(error.faults)
+    if not faults:
+        faults.extend(_strangers(tables))
+    if faults:
+        raise InvalidInput(faults[:MOST_FAULTS])
+    return tables, venue, terms
+
+
+def _read(directory: Path, table: Table, *, is_required: bool) -> pd.DataFrame | None:
+    """Read one table from whichever file there is; None where an optional one is absent."""
+    parquet, csv = (directory / f"{table.name}.{end}" for end in ("parquet", "csv"))
+    if parquet.is_file():
+        try:
+            raw = pd.read_parquet(parquet)
+        except (OSError, ValueError) as error:
+            fault = Fault(str(parquet), f"not readable as Parquet: {error}")
+            raise InvalidTable([fault]) from None
+        return validate(raw, table, file=parquet.name)
+    if csv.is_file() or is_required:
+        return read_csv(csv, table)
+    return None
+
+
+def _venue(path: Path) -> Venue:
+    """Read the options of the venue; the defaults where there is no file."""
+    if not path.is_file():
+        return Venue()
+    try:
+        return Venue.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput([Fault(path.name, str(error))]) from None
+    except ValidationError as error:
+        raise InvalidInput(dated.faults_of(error, where=f"{path.name}:")) from None
+
+
+def _terms(path: Path) -> tuple[dated.DatedTerms, ...]:
+    """Read the dated terms."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InvalidInput([Fault(path.name, "file not found")]) from None
+    return dated.parse(text, name=path.name)
+
+
+def _strangers(tables: Mapping[str, pd.DataFrame]) -> Iterator[Fault]:
+    """Yield what one cell's schema cannot see: kinds, signs, entries, accounts."""
+    held, log = tables["holdings"], tables["actions"]
+    is_position = (held["kind"] == "position").to_numpy()
+    quantity, entry = (held[name].to_numpy() for name in ("quantity", "entry"))
+    checks = (
+        ("holdings:kind", ~held["kind"].isin(KINDS).to_numpy(), f"is not one of {KINDS}"),
+        ("holdings:quantity", ~is_position & (quantity < 0), "a holding is not below 0"),
+        (
+            "holdings:entry",
+            is_position & (quantity != 0) & (entry <= 0),
+            "a position has an entry price above 0",
+        ),
+        ("actions:kind", ~log["kind"].isin(ACTIONS).to_numpy(), f"is not one of {list(ACTIONS)}"),
+        (
+            "actions:account",
+            ~log["account"].isin(set(held["account"])).to_numpy(),
+            "an account that no statement tells of",
+        ),
+    )
+    for place, bad, message in checks:
+        frame = tables[place.split(":")[0]]
+        for row in np.flatnonzero(np.asarray(bad, dtype=bool)):
+            value = frame[place.split(":")[1]].iloc[row]
+            yield Fault(f"{place}:{row + 1}", f"{value}: {message}")
+
+
+def _history(
+    book: Book, tables: Mapping[str, pd.DataFrame], venue: Venue, dropped: Mapping[str, int]
+) -> History:
+    """Rebuild hourly account moments and follow their verdicts."""
+    covered = _covered(book, tables, venue)
+    funding = _funding(tables)
+    log = _log(tables["actions"])
+    drawn = lines(book)
+    liquidated = log[log["kind"] == int(EventKind.LIQUIDATE)]
+    found = rows_of(book, drawn, liquidated=liquidated, until=int(covered.timestamp()))
+    return History(
+        tables=Tables(candles=book.grids, events=_events(log, found), funding=funding),
+        moments=found.moments,
+        path=pd.DataFrame(),
+        episodes=_episodes(liquidated),
+        covered_until=covered,
+        censored_at=found.censored_at,
+        dropped={**dropped, **found.dropped},
+        checks=_checks(found, liquidated),
+        legs=found.legs,
+        touches=follow(found, book.grids, funding),
+    )
+
+
+def _covered(book: Book, tables: Mapping[str, pd.DataFrame], venue: Venue) -> datetime:
+    """Return to when the tables are complete: said, or the last thing they tell."""
+    last = max(int(seconds(tables[name]["at"]).max()) for name in ("holdings", "actions"))
+    priced = max(grid.first_hour + len(grid.close) for grid in book.grids.values()) * HOUR
+    told = min(last // HOUR * HOUR, priced)
+    if venue.covered_until is not None:
+        told = min(int(venue.covered_until.timestamp()), priced)
+    return datetime.fromtimestamp(told, tz=UTC)
+
+
+def _funding(tables: Mapping[str, pd.DataFrame]) -> dict[str, Readings]:
+    """Return funding by asset, in the order it was paid."""
+    if "funding" not in tables:
+        return {}
+    ordered = tables["funding"].sort_values("at", kind="stable")
+    return {
+        str(asset): Readings(seconds(rows["at"]), rows["rate"].to_numpy(dtype=np.float64))
+        for asset, rows in ordered.groupby("asset")
+    }
+
+
+def _log(actions: pd.DataFrame) -> pd.DataFrame:
+    """Return the actions by account and time, kinds as numbers."""
+    kinds = actions["kind"].map(lambda name: int(ACTIONS[name])).astype("int64")
+    log = actions.assign(kind=kinds, second=seconds(actions["at"]))
+    return log.sort_values(["account", "second"], kind="stable", ignore_index=True)
+
+
+def _events(log: pd.DataFrame, found: Rows) -> Events:
+    """Return the log as the features read it, with what was held before each event."""
+    collateral, debt = found.held_before(log)
+    return Events(
+        account=log["account"].to_numpy(dtype=object),
+        at=log["second"].to_numpy(dtype=np.int64),
+        kind=log["kind"].to_numpy(dtype=np.int64),
+        collateral_before=collateral,
+        debt_before=debt,
+    )
+
+
+def _episodes(liquidated: pd.DataFrame) -> pd.DataFrame:
+    """Group the lots of liquidations into episodes by gaps of six hours."""
+    gap = liquidated.groupby("account")["second"].diff()
+    numbers = (gap.isna() | (gap > EPISODE_GAP)).cumsum()
+    first = liquidated.groupby(numbers).agg(
+        account=("account", "first"), at=("at", "first"), lots=("second", "size")
+    )
+    return first.reset_index(drop=True)
+
+
+def _checks(found: Rows, liquidated: pd.DataFrame) -> dict[str, float | None]:
+    """Return the figures that show the rebuilding is sound."""
+    episodes = _episodes(liquidated)
+    near = found.surplus_share_before(episodes)
+    known = near[np.isfinite(near)]
+    return {
+        "accounts": float(found.moments["account"].nunique()),
+        "liquidation_episodes": float(len(episodes)),
+        "surplus_share_an_hour_before_liquidation_median": (
+            float(np.median(known)) if len(known) else None
+        ),
+    }

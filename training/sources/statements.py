@@ -1,0 +1,240 @@
+"""From statements of what accounts held to lines in prices, by the venue's own rulebook."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+
+from features.inputs import HOUR, Candles, Floats, seconds
+from models.domain import Account, Exact, Leg, LegKind, Market, Price
+from models.exposure import exposure
+from models.margin.rulebook import load
+from models.terms import DatedTerms
+
+RELINE = 24
+"""Hours after which the line of an unchanged account is drawn anew."""
+
+FOREVER = 2**62
+FLOAT_DECIMALS = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book:
+    """Validated tables of one venue.
+
+    Parameters
+    ----------
+    holdings
+        Of the schema `training.sources.events.HOLDINGS`.
+    terms
+        Dated terms, oldest first.
+    grids
+        Candles by asset.
+    state
+        Accumulators over time; None without any.
+    statement_hours
+        How long a statement may be believed; None for until the next one.
+    least_requirement
+        Quote units under which an account is dust.
+    """
+
+    holdings: pd.DataFrame
+    terms: tuple[DatedTerms, ...]
+    grids: Mapping[str, Candles]
+    state: pd.DataFrame | None
+    statement_hours: int | None
+    least_requirement: float
+
+    def price_at(self, asset: str, hour: int) -> float:
+        """Return the close known at an hour, NaN without one."""
+        grid = self.grids[asset]
+        place = hour - grid.first_hour - 1
+        return float(grid.close[place]) if 0 <= place < len(grid.close) else np.nan
+
+    def prices(self, asset: str, begin: int, end: int) -> Floats:
+        """Return the closes known at the hours begin … end, the last excluded."""
+        grid = self.grids[asset]
+        places = np.arange(begin, end) - grid.first_hour - 1
+        inside = (places >= 0) & (places < len(grid.close))
+        return np.where(inside, grid.close[np.clip(places, 0, len(grid.close) - 1)], np.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One account over the hours in which its surplus moves along one line.
+
+    Parameters
+    ----------
+    account
+        Name.
+    begin, end
+        Hours since 1970 at which it holds, the last excluded.
+    cash
+        Quote units.
+    units
+        By asset, signed: what one quote unit of its price adds to the surplus.
+    """
+
+    account: str
+    begin: int
+    end: int
+    cash: float
+    units: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Every line, and why there is none.
+
+    Parameters
+    ----------
+    lines
+        By account and time.
+    stale_at
+        Second by account from which its statements are too old.
+    opened_at
+        Second of each account's first statement.
+    dropped
+        Hours left out.
+    """
+
+    lines: tuple[Line, ...]
+    stale_at: Mapping[str, int]
+    opened_at: Mapping[str, int]
+    dropped: Mapping[str, int]
+
+
+def lines(book: Book) -> Drawn:
+    """Draw every account's line at each statement and once a day after it."""
+    found: list[Line] = []
+    stale_at: dict[str, int] = {}
+    opened_at: dict[str, int] = {}
+    dropped: Counter[str] = Counter()
+    last = max(grid.first_hour + len(grid.close) for grid in book.grids.values())
+    market = _Markets(book)
+    for account, held in book.holdings.groupby("account", sort=True):
+        name = str(account)
+        statements = _statements(held)
+        opened_at[name] = statements[0][0]
+        for place, (at, legs) in enumerate(statements):
+            after = statements[place + 1][0] if place + 1 < len(statements) else FOREVER
+            trusted = FOREVER
+            if book.statement_hours is not None:
+                trusted = at + book.statement_hours * HOUR
+            if legs and trusted < after and trusted <= last * HOUR:
+                stale_at[name] = trusted
+            begin, end = -(-at // HOUR), min(-(-min(after, trusted) // HOUR), last + 1)
+            found.extend(_lines(name, legs, market, begin, end, dropped))
+            if name in stale_at:
+                break
+    return Drawn(tuple(found), stale_at, opened_at, dict(dropped))
+
+
+def _statements(held: pd.DataFrame) -> list[tuple[int, tuple[Leg, ...]]]:
+    """Return the second and the legs of each statement in order."""
+    legs = [
+        Leg(
+            kind=LegKind(kind),
+            asset=asset,
+            quantity=_exact(quantity),
+            entry=_exact(entry) if kind == LegKind.POSITION else None,
+        )
+        for kind, asset, quantity, entry in zip(
+            held["kind"], held["asset"], held["quantity"], held["entry"], strict=True
+        )
+    ]
+    by_second: dict[int, list[Leg]] = {}
+    for second, leg in zip(seconds(held["at"]), legs, strict=True):
+        by_second.setdefault(int(second), []).append(leg)
+    return [
+        (second, tuple(leg for leg in by_second[second] if leg.quantity))
+        for second in sorted(by_second)
+    ]
+
+
+def _exact(value: Decimal) -> Exact:
+    """Return an integer where it is one, else a rational."""
+    exact = Fraction(value)
+    return int(exact) if exact.denominator == 1 else exact
+
+
+class _Markets:
+    """What the venue saw at an hour, and the terms that held."""
+
+    def __init__(self, book: Book) -> None:
+        self.book = book
+        self.rulebook = load(book.terms[0].venue, book.terms[0].version)
+        self._seen: dict[int, Market] = {}
+        ordered = None if book.state is None else book.state.sort_values("at", kind="stable")
+        self._state = ordered
+        self._state_at = np.empty(0, np.int64) if ordered is None else seconds(ordered["at"])
+
+    def at(self, hour: int) -> Market:
+        """Return the market at an hour; an asset without a price is absent."""
+        if hour not in self._seen:
+            self._seen[hour] = self._market(hour)
+        return self._seen[hour]
+
+    def _market(self, hour: int) -> Market:
+        """Return the prices and the state in force."""
+        at = datetime.fromtimestamp(hour * HOUR, tz=UTC)
+        decimals = self.rulebook.price_decimals
+        scale = FLOAT_DECIMALS if decimals is None else decimals
+        prices = {}
+        for asset in self.book.grids:
+            close = self.book.price_at(asset, hour)
+            if np.isfinite(close):
+                value = int(Decimal(repr(close)) * 10**scale)
+                prices[asset] = Price(value=value, decimals=scale, observed_at=at)
+        return Market(at=at, prices=prices, state=self._in_force(hour))
+
+    def _in_force(self, hour: int) -> dict[str, int]:
+        """Return the last value of every accumulator and switch."""
+        if self._state is None:
+            return {}
+        known = self._state[self._state_at <= hour * HOUR]
+        return {str(name): int(rows.iloc[-1]) for name, rows in known.groupby("name")["value"]}
+
+    def terms(self, hour: int) -> DatedTerms | None:
+        """Return the terms in force, None before the first."""
+        at = datetime.fromtimestamp(hour * HOUR, tz=UTC)
+        held = [entry for entry in self.book.terms if entry.valid_from <= at]
+        return held[-1] if held else None
+
+
+def _lines(
+    name: str,
+    legs: tuple[Leg, ...],
+    market: _Markets,
+    begin: int,
+    end: int,
+    dropped: Counter[str],
+) -> Iterator[Line]:
+    """Yield the lines of one statement, drawn at its beginning and once a day."""
+    hour = begin
+    while legs and hour < end:
+        until = min(hour + RELINE, end)
+        terms, seen = market.terms(hour), market.at(hour)
+        found = None
+        if terms is not None:
+            account = Account(
+                id=name,
+                venue=terms.venue,
+                version=terms.version,
+                market=terms.market,
+                legs=legs,
+            )
+            found = exposure(market.rulebook, account, seen, terms.terms)
+        if found is None:
+            dropped["account-hours that the rulebook cannot judge"] += 1
+            hour += 1
+            continue
+        exposed = found.by_asset.items()
+        units = {asset: float(term / seen.prices[asset].exact) for asset, term in exposed}
+        yield Line(name, hour, until, float(found.cash), units)
+        hour = until
