@@ -14,12 +14,13 @@ from models import bundle
 from models.errors import ForewarnError
 from training import card, fit, page, report, walk
 from training import evaluate as evaluation
-from training.sources import History, events, maker_ethb
+from training.sources import History, events, maker_ethb, touch
 
 app = typer.Typer(no_args_is_help=True)
 SOURCES: Mapping[str, Callable[[Path, Path], History]] = {
     "maker-ethb": maker_ethb.load,
     "events": events.load,
+    "touch": touch.load,
 }
 DAY = "%Y-%m-%d"
 
@@ -40,13 +41,24 @@ def train(
     data: Data,
     candles: Candles,
     out: Annotated[Path, typer.Option(help="Directory of the bundle to write.")],
+    owners: Annotated[
+        str | None, typer.Option(help="Source of the owner part, where it is another.")
+    ] = None,
+    owners_data: Annotated[
+        Path | None, typer.Option(help="Directory of that source's files.")
+    ] = None,
     begin: From = None,
     end: To = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 7,
 ) -> None:
     """Train a bundle on a history; nothing after --to is seen."""
     console = Console(stderr=True)
+    if (owners is None) != (owners_data is None):
+        raise typer.BadParameter("--owners and --owners-data come together")
     history = _load(source, data, candles, console)
+    log = None
+    if owners is not None and owners_data is not None:
+        log = _load(owners, owners_data, candles, console)
     try:
         found = fit.fit(
             history,
@@ -55,6 +67,7 @@ def train(
             end=_after(end),
             seed=seed,
             progress=_stamped(console),
+            owners=log,
         )
     except ForewarnError as error:
         _refuse(console, error)

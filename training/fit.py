@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from features.inputs import Floats, seconds
-from features.pipeline import MARKET, NAMES, fingerprint
+from features.pipeline import BY_NAME, MARKET, NAMES, fingerprint
 from models.bundle import Bundle, Head, Passage, Upon
 from models.errors import Fault, InvalidInput
 from models.hazard import HORIZONS, LABELS, Line
@@ -23,6 +23,14 @@ EVENTS = {"unattended": "touched", "expected": "liquidated"}
 MARKET_ROUNDS = 150
 OWNER_ROUNDS = 60
 FORGOTTEN = 0.3
+MARKET_READS: tuple[str, ...] = tuple(
+    name
+    for name in MARKET
+    if BY_NAME[name].direction != 0 or "position" not in BY_NAME[name].sources
+    if BY_NAME[name].unit != "log price"
+)
+"""What the market part reads: the path, and distances only in units of volatility."""
+
 UNMOVED: tuple[Line, ...] = ((0.0, 1.0),) * len(HORIZONS)
 
 
@@ -60,15 +68,13 @@ def fit(
     owner = _owner(log, held, market, known, seed=seed, progress=progress)
     progress("fitting the baselines")
     volatility = har.fit(history.tables.candles, end=int(limit.timestamp()))
+    read = _read(history, rows)
+    read_owners = read if owners is None else _read(log, held)
     rungs = {
-        name: baselines.fit(
-            baselines.inputs(told.tables, part.moments, part.features, legs=part.legs),
-            _outcomes(part, EVENTS[name], until),
-            volatility=volatility,
-        )
-        for name, told, part, until in (
-            ("unattended", history, rows, limit),
-            ("expected", log, held, known),
+        name: baselines.fit(inputs, _outcomes(part, EVENTS[name], until), volatility=volatility)
+        for name, inputs, part, until in (
+            ("unattended", read, rows, limit),
+            ("expected", read_owners, held, known),
         )
     }
     return Bundle(
@@ -80,12 +86,17 @@ def fit(
             "source": source,
             **_told(history, rows, limit),
             "owners": _told(log, held, known),
-            "reads": {"unattended": list(MARKET), "expected": list(NAMES)},
+            "reads": {"unattended": list(MARKET_READS), "expected": list(NAMES)},
             "seed": seed,
             "versions": {name: version(name) for name in ("lightgbm", "numpy", "pandas")},
             "python": platform.python_version(),
         },
     )
+
+
+def _read(history: History, rows: Dataset) -> baselines.Inputs:
+    """Return the rows as the ladder reads them."""
+    return baselines.inputs(history.tables, rows.moments, rows.features, legs=rows.legs)
 
 
 def _last(rows: Dataset) -> datetime:
@@ -115,7 +126,11 @@ def _market(
     sigma = rows.features["start_sigma"].to_numpy()
     found = scale.fit(rows.matrix(), sigma, np.where(ended, ahead, np.nan))
     part = Part(
-        event=EVENTS["unattended"], reads=MARKET, rounds=MARKET_ROUNDS, forgotten=0.0, seed=seed
+        event=EVENTS["unattended"],
+        reads=MARKET_READS,
+        rounds=MARKET_ROUNDS,
+        forgotten=0.0,
+        seed=seed,
     )
     return fit_head(rows, split, Passage(found, UNMOVED), part, end=limit, progress=progress)
 

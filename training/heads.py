@@ -1,5 +1,6 @@
 """Fit one head of a bundle: lines and boosters on the earlier slice, calibration on the later."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -244,5 +245,8 @@ def _venn_abers(probability: Floats, y: Floats) -> Evidence:
         return Evidence(np.empty(0), np.zeros(1), np.ones(1))
     odds = special.logit(np.clip(probability, 1e-9, 1.0 - 1e-9))
     rounded = special.expit(np.round(odds / STEP) * STEP)
-    fitted = VennAbers().fit(np.column_stack([1.0 - rounded, rounded]), y)
+    with warnings.catch_warnings():
+        # The library takes the least of no slopes at the last place, and then ignores it.
+        warnings.filterwarnings("ignore", message="All-NaN slice", category=RuntimeWarning)
+        fitted = VennAbers().fit(np.column_stack([1.0 - rounded, rounded]), y)
     return Evidence(fitted.c, fitted.p0[:, 1], fitted.p1[:, 1])

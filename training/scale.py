@@ -18,11 +18,11 @@ LEAST_ROWS = 200
 
 
 def inputs() -> Ints:
-    """Return the places of the features a scale may read: the market's, of no distance."""
+    """Return the places of the features a scale may read: the market's, of no position."""
     chosen = [
         place
         for place, feature in enumerate(FEATURES)
-        if feature.sources == frozenset({"candles"}) and feature.direction == 0
+        if feature.scope == "market" and "position" not in feature.sources
     ]
     return np.array(chosen, dtype=np.int64)
 

@@ -20,7 +20,7 @@ from serving.cases import Surroundings
 from serving.store.columns import microseconds
 from serving.store.engine import Transaction
 from serving.store.rows import Added, add, latest, put
-from serving.store.schema import CANDLES, NOTES, PRICES, STATE, TERMS
+from serving.store.schema import CANDLES, FUNDING, NOTES, PRICES, STATE, TERMS
 
 SPOT = "spot"
 COLUMNS = ("open", "high", "low", "close", "volume")
@@ -175,6 +175,27 @@ def candle_arrays(
     for asset, opened, *values in rows:
         grouped.setdefault(str(asset), []).append((opened // span, *values))
     return {asset: np.array(own, dtype=np.float64) for asset, own in grouped.items()}
+
+
+def held(transaction: Transaction, asset: str, *, kind: str, step: int) -> set[int]:
+    """Return the places of the candles that the store holds, in steps since 1970."""
+    opens = sa.type_coerce(CANDLES.c.opens_at, sa.BigInteger)
+    own = sa.and_(CANDLES.c.asset == asset, CANDLES.c.kind == kind, CANDLES.c.step == step)
+    span = step * _MICROSECONDS
+    return {opened // span for opened in transaction.execute(sa.select(opens).where(own)).scalars()}
+
+
+def push_funding(
+    transaction: Transaction, asset: str, rates: Sequence[tuple[datetime, float]]
+) -> Added:
+    """Add funding rates that longs paid, each at the time of its payment."""
+    return add(transaction, FUNDING, [{"asset": asset, "at": at, "rate": r} for at, r in rates])
+
+
+def last_funding(transaction: Transaction, asset: str) -> datetime | None:
+    """Return when funding was paid last, as far as the store knows."""
+    newest = sa.select(sa.func.max(FUNDING.c.at)).where(FUNDING.c.asset == asset)
+    return transaction.execute(newest).scalar()
 
 
 def clock(transaction: Transaction, *, now: datetime) -> datetime:
