@@ -1,7 +1,7 @@
 """Fit a bundle: boosters on the earlier slice, calibrators on the later one."""
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -20,6 +20,7 @@ from models.calibration import Calibrator
 from models.errors import Fault, InvalidInput
 from models.hazard import HORIZONS, LABELS, Line, start
 from training import baselines, har, labels, splits
+from training.recipe import SHIPPED, Recipe, Sample, read
 from training.sources import History, select_legs
 
 EVENTS = {"unattended": "touched", "expected": "liquidated"}
@@ -154,6 +155,7 @@ def fit(
     end: datetime | None,
     seed: int,
     progress: Progress,
+    recipe: Recipe = SHIPPED,
 ) -> Bundle:
     """Train on [begin, end); nothing after `end` is seen, not even by a label.
 
@@ -161,6 +163,8 @@ def fit(
     ----------
     progress
         Called with one line before each step.
+    recipe
+        How boosters are trained.
 
     Raises
     ------
@@ -179,7 +183,8 @@ def fit(
         raise InvalidInput([Fault("--from,--to", message)])
     heads = {}
     for name, event in EVENTS.items():
-        heads[name] = _fit_head(rows, split, event=event, end=limit, seed=seed, progress=progress)
+        told = _Told(event, seed, recipe)
+        heads[name] = _fit_head(rows, split, told, end=limit, progress=progress)
     progress("fitting the baselines")
     inputs = baselines.inputs(history.tables, rows.moments, rows.features, legs=rows.legs)
     volatility = har.fit(history.tables.candles, end=int(limit.timestamp()))
@@ -200,6 +205,7 @@ def fit(
             "accounts": len(np.unique(rows.account)),
             "episodes": int(((starts >= rows.at.min()) & (starts < limit.timestamp())).sum()),
             "seed": seed,
+            "parameters": dict(recipe.changes),
             "versions": {name: version(name) for name in ("lightgbm", "numpy", "pandas")},
             "python": platform.python_version(),
         },
@@ -223,16 +229,17 @@ def _known(rows: Dataset, event: str, end: datetime) -> tuple[Floats, Floats]:
 
 
 def _fit_head(
-    rows: Dataset, split: splits.Split, *, event: str, end: datetime, seed: int, progress: Progress
+    rows: Dataset, split: splits.Split, told: "_Told", *, end: datetime, progress: Progress
 ) -> Head:
     """Fit one line, one booster and one calibrator per stretch."""
     lines, boosters, calibrators = [], [], []
+    event = told.event
     early, late = rows.select(split.before), rows.select(split.after)
     begin = 0
     for k, (hours, name) in enumerate(zip(HORIZONS, LABELS, strict=True)):
         progress(f"fitting the hazard of {event} between {begin} h and {hours} h")
         y = labels.in_stretch(*_known(early, event, split.boundary), begin=begin, end=hours)
-        stretch = _Stretch(k, float(hours - begin), seed, is_shared=event == "touched")
+        stretch = _stretch(k, told)
         lines.append(_fit_line(early, y, stretch))
         rounds = _choose_rounds(early, y, stretch)
         boosters.append(_train(early, y, stretch, lines[-1], rounds=rounds))
@@ -244,6 +251,42 @@ def _fit_head(
         )
         begin = hours
     return Head(tuple(lines), tuple(boosters), tuple(calibrators))
+
+
+def fold_losses(
+    rows: Dataset, *, event: str, end: datetime, seed: int, recipe: Recipe
+) -> Iterator[tuple[float, float]]:
+    """Yield the log-loss of every horizon on every purged later fold; nothing after `end` is seen.
+
+    Yields
+    ------
+    tuple of float
+        Least summed loss over the rounds, and the summed evidence it was reached on.
+    """
+    for k, hours in enumerate(HORIZONS):
+        stretch = _stretch(k, _Told(event, seed, recipe))
+        begin = hours - int(stretch.overlap)
+        y = labels.in_stretch(*_known(rows, event, end), begin=begin, end=hours)
+        for before, after in _folds(rows, y, stretch):
+            evidence = float(_evidence(rows, after, stretch).sum())
+            yield float(_losses(rows, before, after, stretch).min()), evidence
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a head is fitted to, and how."""
+
+    event: str
+    seed: int
+    recipe: Recipe
+
+
+def _stretch(k: int, told: _Told) -> "_Stretch":
+    """Return the hazard of the stretch that ends at the k-th horizon."""
+    hours = HORIZONS[k] - (HORIZONS[k - 1] if k else 0)
+    return _Stretch(
+        k, float(hours), told.seed, is_shared=told.event == "touched", recipe=told.recipe
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,12 +304,20 @@ class _Stretch:
     is_shared
         Whether one price path decides for all accounts, which then hold one outcome between
         them; owners decide each for themselves.
+    recipe
+        How its booster is trained.
     """
 
     k: int
     overlap: float
     seed: int
     is_shared: bool
+    recipe: Recipe = SHIPPED
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Every parameter of LightGBM."""
+        return {**PARAMETERS, **self.recipe.changes, "seed": self.seed}
 
 
 def _matrix(rows: Dataset) -> Floats:
@@ -294,17 +345,17 @@ def _fit_line(rows: Dataset, y: Floats, stretch: _Stretch) -> Line:
     return calibration.fit_line(raw, y[used], weights=evidence[used])
 
 
-def _lightgbm(rows: Dataset, y: Floats, stretch: _Stretch, line: Line) -> lightgbm.Dataset:
-    """Return the rows with a known label, thinned, as LightGBM reads them."""
+def _sample(rows: Dataset, y: Floats, stretch: _Stretch, line: Line) -> Sample:
+    """Return the rows with a known label, thinned."""
     evidence = _evidence(rows, y, stretch)
-    chosen = rows.select(evidence > 0.0)
-    return lightgbm.Dataset(
-        _matrix(chosen),
-        label=y[evidence > 0.0],
-        weight=evidence[evidence > 0.0],
-        init_score=_starts(chosen, stretch.k, line),
-        feature_name=list(NAMES),
-        params={"max_bin": PARAMETERS["max_bin"]},
+    used = evidence > 0.0
+    chosen = rows.select(used)
+    return Sample(
+        features=_matrix(chosen),
+        labels=y[used],
+        weights=evidence[used],
+        starts=_starts(chosen, stretch.k, line),
+        names=NAMES,
     )
 
 
@@ -312,21 +363,27 @@ def _train(
     rows: Dataset, y: Floats, stretch: _Stretch, line: Line, *, rounds: int
 ) -> lightgbm.Booster:
     """Train one booster for a fixed number of rounds."""
-    data = _lightgbm(rows, y, stretch, line)
-    return lightgbm.train({**PARAMETERS, "seed": stretch.seed}, data, num_boost_round=rounds)
+    sample = _sample(rows, y, stretch, line)
+    return stretch.recipe.trainer(sample, stretch.parameters, rounds)
 
 
 def _choose_rounds(rows: Dataset, y: Floats, stretch: _Stretch) -> int:
     """Return the rounds with the least log-loss over purged later folds, at least 1."""
     losses = np.zeros(MOST_ROUNDS + 1)
+    for before, after in _folds(rows, y, stretch):
+        losses += _losses(rows, before, after, stretch)
+    return max(int(np.argmin(losses)), 1)
+
+
+def _folds(rows: Dataset, y: Floats, stretch: _Stretch) -> Iterator[tuple[Floats, Floats]]:
+    """Yield the labels of earlier and of later rows, purged between, NaN elsewhere."""
     for split in splits.walk_forward(rows.at, FOLDS):
         # A label whose stretch ends after the boundary is not known before it.
         ended = rows.at + HORIZONS[stretch.k] * 3600 <= int(split.boundary.timestamp())
         before = np.where(split.before & ended, y, np.nan)
         after = np.where(split.after, y, np.nan)
         if np.nansum(before) > 0 and np.isfinite(after).any():
-            losses += _losses(rows, before, after, stretch)
-    return max(int(np.argmin(losses)), 1)
+            yield before, after
 
 
 def _losses(rows: Dataset, before: Floats, after: Floats, stretch: _Stretch) -> Floats:
@@ -338,7 +395,7 @@ def _losses(rows: Dataset, before: Floats, after: Floats, stretch: _Stretch) -> 
         Labels of the earlier and of the later rows, NaN elsewhere.
     """
     line = _fit_line(rows, before, stretch)
-    data = _lightgbm(rows, before, stretch, line)
+    data = read(_sample(rows, before, stretch, line), stretch.parameters)
     evidence = _evidence(rows, after, stretch)
     used = evidence > 0.0
     later, y, weight = rows.select(used), after[used], evidence[used]
@@ -346,7 +403,7 @@ def _losses(rows: Dataset, before: Floats, after: Floats, stretch: _Stretch) -> 
     held = data.create_valid(_matrix(later), label=y, weight=weight, init_score=begun)
     record: dict[str, dict[str, list[float]]] = {}
     lightgbm.train(
-        {**PARAMETERS, "seed": stretch.seed, "metric": "binary_logloss"},
+        {**stretch.parameters, "metric": "binary_logloss"},
         data,
         num_boost_round=MOST_ROUNDS,
         valid_sets=[held],
