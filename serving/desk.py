@@ -108,6 +108,12 @@ class Desk:
     def answer(self, body: bytes, request_id: str) -> Assessment | Batch:
         """Answer the body of `POST /v1/score`; raises as `score` does."""
         asked, found = wire.parse(body, wire.ScoreBody)
+        return self.assessed(asked, found, request_id)
+
+    def assessed(
+        self, asked: wire.ScoreBody, found: Sequence[Fault], request_id: str
+    ) -> Assessment | Batch:
+        """Answer an envelope; `found` holds the faults of single accounts."""
         around, outcomes = self.outcomes(asked, found, _score)
         judged = [one for one in outcomes if isinstance(one, Judgement)]
         assessments = assess(

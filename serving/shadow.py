@@ -166,5 +166,5 @@ def _features(look: Outlook | None) -> dict[str, float | None] | None:
     """Return the features of an outlook; what is missing is null."""
     if look is None or look.row is None:
         return None
-    values = {name: float(look.row[name]) for name in NAMES}
+    values = dict(zip(NAMES, look.row[: len(NAMES)].tolist(), strict=True))
     return {name: value if np.isfinite(value) else None for name, value in values.items()}

@@ -59,11 +59,14 @@ class Recipe:
     ----------
     changes
         Parameters of LightGBM, over the shipped ones.
+    rounds
+        Trees per hazard; None for as many as each head has in the champion.
     trainer
         Trains one booster on a sample.
     """
 
     changes: Mapping[str, Any] = field(default_factory=dict)
+    rounds: int | None = None
     trainer: Trainer = locally
 
 

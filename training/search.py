@@ -16,8 +16,13 @@ from optuna.pruners import MedianPruner
 from optuna.samplers import TPESampler
 from optuna.trial import Trial, TrialState
 
-from training import fit
+from features.inputs import Floats
+from models.errors import InvalidInput
+from models.hazard import HORIZONS
+from training import fit, labels, splits
 from training.recipe import Recipe
+from training.rows import Dataset
+from training.sources import History
 
 WARM_UP_TRIALS = 5
 SPACE: Mapping[str, tuple[float, float]] = {
@@ -30,6 +35,9 @@ SHARES: Mapping[str, tuple[float, float]] = {
     "bagging_fraction": (0.4, 1.0),
 }
 LEAVES = (4, 32)
+ROUNDS = (20, 300)
+FOLDS = 3
+LEAST = 1e-9
 
 Tell = Callable[[int, float | None, float | None], None]
 """Called after each trial: how many are done, its loss (None if given up) and the best."""
@@ -57,6 +65,21 @@ class Search:
     seed: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Past:
+    """The training years.
+
+    Parameters
+    ----------
+    end
+        After which not even a label is seen.
+    """
+
+    history: History
+    rows: Dataset
+    end: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Best:
     """The best parameters found.
@@ -72,16 +95,8 @@ class Best:
     trials: int
 
 
-def search(rows: fit.Dataset, asked: Search, *, end: datetime, tell: Tell) -> Best:
-    """Search until so many trials are done, and return the best parameters.
-
-    Parameters
-    ----------
-    rows
-        Of the training years.
-    end
-        After which not even a label is seen.
-    """
+def search(past: Past, asked: Search, *, tell: Tell) -> Best:
+    """Search until so many trials are done, and return the best parameters."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         storage=asked.storage,
@@ -91,41 +106,76 @@ def search(rows: fit.Dataset, asked: Search, *, end: datetime, tell: Tell) -> Be
         load_if_exists=True,
     )
     while (done := _done(study)) < asked.trials:
-        study.optimize(lambda trial: loss(trial, rows, end=end, seed=asked.seed), n_trials=1)
+        study.optimize(lambda trial: loss(trial, past, seed=asked.seed), n_trials=1)
         last = study.trials[-1]
         best = study.best_value if _complete(study) else None
         tell(done + 1, last.value if last.state is TrialState.COMPLETE else None, best)
     return Best(changes=study.best_params, loss=study.best_value, trials=_done(study))
 
 
-def loss(trial: Trial, rows: fit.Dataset, *, end: datetime, seed: int) -> float:
+def loss(trial: Trial, past: Past, *, seed: int) -> float:
     """Return the log-loss of one trial's parameters per independent outcome.
 
     Raises
     ------
     optuna.TrialPruned
         When its folds so far are worse than the median of the trials before.
+    InvalidInput
+        When the period is too short for any fold.
     """
-    recipe = Recipe(changes=proposed(trial))
     told = np.zeros(2)
-    step = 0
-    for event in fit.EVENTS.values():
-        for part in fit.fold_losses(rows, event=event, end=end, seed=seed, recipe=recipe):
-            told += part
-            trial.report(float(told[0] / told[1]), step)
-            step += 1
-            if trial.should_prune():
-                raise optuna.TrialPruned
+    recipe = proposed(trial)
+    for step, split in enumerate(splits.walk_forward(past.rows.at, FOLDS)):
+        try:
+            told += _fold(past, split, recipe, seed=seed)
+        except InvalidInput:
+            if step == FOLDS - 1:
+                raise
+            continue  # the first folds of a short period leave nothing to calibrate on
+        trial.report(float(told[0] / told[1]), step)
+        if trial.should_prune():
+            raise optuna.TrialPruned
     return float(told[0] / told[1])
 
 
-def proposed(trial: Trial) -> dict[str, Any]:
-    """Return the parameters that a trial tries."""
+def _fold(past: Past, split: splits.Split, recipe: Recipe, *, seed: int) -> Floats:
+    """Return the summed loss on the later slice of a fold, and the evidence it holds."""
+    early, later = past.rows.select(split.before), past.rows.select(split.after)
+    found = fit.heads(past.history, early, split.boundary, seed=seed, recipe=recipe)
+    matrix, baseline = later.matrix(), later.baseline()
+    told = np.zeros(2)
+    for name, head in found.items():
+        chances = head.probabilities(head.scores(matrix, baseline, threads=2))
+        for k, hours in enumerate(HORIZONS):
+            told += _judged(chances[:, k], later, fit.EVENTS[name], hours, end=past.end)
+    return told
+
+
+def _judged(chance: Floats, rows: Dataset, event: str, hours: int, *, end: datetime) -> Floats:
+    """Return the summed loss of one horizon; hours that share an outcome count as one."""
+    happened, known = (rows.labels[f"{event}_{what}"].to_numpy() for what in ("in", "known"))
+    y = labels.by_horizon(*labels.censor(happened, known, at=rows.at, end=end), hours)
+    weights = rows.weights() * np.isfinite(y) * np.isfinite(chance) / hours
+    used = weights > 0.0
+    p = np.clip(chance[used], LEAST, 1.0 - LEAST)
+    losses = -np.where(y[used] > 0.0, np.log(p), np.log1p(-p))
+    return np.array([float(losses @ weights[used]), float(weights.sum())])
+
+
+def proposed(trial: Trial) -> Recipe:
+    """Return the recipe that a trial tries."""
     found: dict[str, Any] = {
         name: trial.suggest_float(name, low, high, log=True) for name, (low, high) in SPACE.items()
     }
     found |= {name: trial.suggest_float(name, low, high) for name, (low, high) in SHARES.items()}
-    return found | {"num_leaves": trial.suggest_int("num_leaves", *LEAVES, log=True)}
+    found["num_leaves"] = trial.suggest_int("num_leaves", *LEAVES, log=True)
+    return Recipe(changes=found, rounds=trial.suggest_int("rounds", *ROUNDS, log=True))
+
+
+def recipe_of(best: Mapping[str, Any]) -> Recipe:
+    """Return the recipe of the best parameters, as `forewarn search` writes them."""
+    changes = {name: value for name, value in best.items() if name != "rounds"}
+    return Recipe(changes=changes, rounds=best.get("rounds"))
 
 
 def _done(study: optuna.Study) -> int:

@@ -13,7 +13,7 @@ from serving.store.engine import Transaction
 from serving.store.rows import put
 from serving.store.schema import EVENTS, FORECASTS, LIQUIDATIONS
 
-LIQUIDATED = "liquidated"
+LIQUIDATED = "liquidate"
 """Kind of the event that is a liquidation."""
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from serving.store.columns import Document, Duration, Time, Whole, name, number
 
 METADATA = sa.MetaData()
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision in `migrations/versions`."""
 
 NOTES = sa.Table(
@@ -106,7 +106,7 @@ RESERVES = sa.Table(
     sa.Column("venue", name(), primary_key=True),
     sa.Column("asset", name(), primary_key=True),
     sa.Column("at", Time, primary_key=True),
-    sa.Column("supplied", sa.Double, nullable=False),  # whole units
+    sa.Column("supplied", sa.Double, nullable=False),  # quote units
     sa.Column("borrowed", sa.Double, nullable=False),
     sqlite_with_rowid=False,
 )

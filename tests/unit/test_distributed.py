@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score, log_loss
 
 from training import distributed, recipe
-from training.fit import PARAMETERS
+from training.heads import PARAMETERS
 from training.recipe import Sample
 
 WIDTH = 5
