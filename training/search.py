@@ -172,12 +172,6 @@ def proposed(trial: Trial) -> Recipe:
     return Recipe(changes=found, rounds=trial.suggest_int("rounds", *ROUNDS, log=True))
 
 
-def recipe_of(best: Mapping[str, Any]) -> Recipe:
-    """Return the recipe of the best parameters, as `forewarn search` writes them."""
-    changes = {name: value for name, value in best.items() if name != "rounds"}
-    return Recipe(changes=changes, rounds=best.get("rounds"))
-
-
 def _done(study: optuna.Study) -> int:
     """Return the number of trials that ended."""
     return sum(t.state in {TrialState.COMPLETE, TrialState.PRUNED} for t in study.trials)

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import uvicorn
+
 from features.simulate import Book, simulate
 from serving.api import Api
 from serving.book import lay
