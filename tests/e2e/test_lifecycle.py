@@ -1,0 +1,203 @@
+"""A bundle's life with a real MLflow server and a running service: train to roll back."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+from commands import PERIOD, forewarn
+from services import LONGEST_START, free_port, serving
+
+from features.simulate import simulate
+from models import registry
+from serving.book import lay
+from serving.store import accounts, forecasts, journal, open_store
+from serving.store.forecasts import Forecast
+from training import tracking
+from training.simulate import write_maker_ethb
+
+DAYS = 20
+
+
+@pytest.fixture(scope="module")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Yield the URL of a tracking server in a process of its own."""
+    if importlib.util.find_spec("flask_cors") is None:
+        pytest.skip("no MLflow server: flask and flask-cors are not installed")
+    place, port = tmp_path_factory.mktemp("mlflow"), free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
+    command += ["--port", str(port), "--backend-store-uri", f"sqlite:///{place / 'mlflow.db'}"]
+    command += ["--artifacts-destination", str(place / "artifacts")]
+    with (place / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=place)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait(lambda: answers(f"{url}/health"), process, place / "log")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def answers(url: str) -> bool:
+    """Return whether an address answers 200."""
+    try:
+        return httpx.get(url, timeout=2.0).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def wait(
+    is_so: Callable[[], bool],
+    process: "subprocess.Popen[bytes] | None" = None,
+    log: Path | None = None,
+) -> None:
+    """Wait until something is so."""
+    until = time.monotonic() + LONGEST_START
+    while time.monotonic() < until:
+        if is_so():
+            return
+        if process is not None and log is not None:
+            assert process.poll() is None, log.read_text()
+        time.sleep(0.1)
+    raise AssertionError(is_so)
+
+
+@pytest.fixture
+def store_url(tmp_path: Path) -> str:
+    """Return the URL of a store with a simulated book."""
+    url = f"sqlite:///{tmp_path / 'book.sqlite3'}"
+    store = open_store(url)
+    lay(simulate(seed=9, days=40, accounts=30), store)
+    store.close()
+    return url
+
+
+def remembered(url: str, champion: str, challenger: str, names: list[str], clock: datetime) -> None:
+    """Let the store remember weeks of matured forecasts in which the challenger did better."""
+    generator = np.random.default_rng(3)
+    told, happened = [], []
+    for day in range(DAYS):
+        at = clock - timedelta(days=DAYS + 8 - day)
+        for name in names:
+            chance = float(generator.choice([0.02, 0.4]))
+            hit = bool(generator.random() < chance)
+            for role, version, said in (
+                ("champion", champion, 0.11),
+                ("challenger", challenger, chance),
+            ):
+                values = {
+                    f"{k}_{h}": said for k in ("unattended", "expected") for h in ("1h", "4h")
+                }
+                values |= {
+                    f"{k}_{h}": said for k in ("unattended", "expected") for h in ("24h", "7d")
+                }
+                told.append(
+                    Forecast(account=name, at=at, model_version=version, role=role, **values)
+                )
+            if hit:
+                key = f"{name}-{day}"
+                event = {"account": name, "key": key, "at": at + timedelta(minutes=30)}
+                happened.append({**event, "kind": "liquidate", "collateral": 1, "debt": 1})
+    store = open_store(url)
+    with store.begin() as transaction:
+        forecasts.write(transaction, told)
+        accounts.push_events(transaction, happened, now=clock)
+    store.close()
+
+
+def test_a_bundle_from_training_to_rollback(
+    mlflow_server: str, store_url: str, tmp_path: Path
+) -> None:
+    """Train, track, shadow, refuse, accept, promote without a restart, roll back."""
+    data, shelf = tmp_path / "data", tmp_path / "registry"
+    data.mkdir()
+    candles = write_maker_ethb(simulate(seed=22, days=110, accounts=25), data)
+    source = ("--source", "maker-ethb", "--data", data, "--candles", candles)
+    into = ("--registry", shelf, "--track", mlflow_server)
+    done = forewarn("train", *source, "--out", tmp_path / "bundle", *PERIOD, *into)
+    assert done.returncode == 0, done.stderr
+    gate = ("--registry", shelf, "--store", store_url, "--track", mlflow_server, "--actor", "anna")
+    done = forewarn("promote", *gate)
+    assert done.returncode == 0, done.stderr
+    moved = registry.pointer(shelf, "champion")
+    assert moved is not None
+    first = moved.version
+    with serving(tmp_path / "log", "--bundle", shelf, "--store", store_url) as client:
+        store = open_store(store_url)
+        with store.read() as transaction:
+            names = accounts.keys(transaction)
+        told = client.post("/v1/score", json={"accounts": names}).json()
+        clock = datetime.fromisoformat(told["as_of"])
+        assert versions_of(told) == {first}
+
+        done = forewarn("retrain", *source, *into, "--once", "--seed", "8")
+        assert done.returncode == 0, done.stderr
+        challenged = registry.pointer(shelf, "challenger")
+        assert challenged is not None
+        second = challenged.version
+        assert second is not None
+        assert second != first
+        wait(lambda: client.get("/readyz").json()["challenger_version"] == second)
+        told = client.post("/v1/score", json={"accounts": names}).json()
+        assert versions_of(told) == {first}
+
+        def shadowed() -> pd.DataFrame:
+            with store.read() as transaction:
+                return forecasts.read(transaction)
+
+        wait(lambda: second in set(shadowed()["model_version"]))
+        frame = shadowed()
+        scored = {item["account"] for item in told["assessments"] if item.get("forecast")}
+        for role, version in (("champion", first), ("challenger", second)):
+            rows = frame[(frame["role"] == role) & (frame["model_version"] == version)]
+            assert set(rows["account"]) == scored
+
+        done = forewarn("promote", *gate)
+        assert done.returncode == 3
+        assert "0 days of matured forecasts of both, at least 14 are wanted" in done.stderr
+        assert versions_of(client.post("/v1/score", json={"accounts": names}).json()) == {first}
+
+        remembered(store_url, str(first), second, names, clock)
+        done = forewarn("promote", *gate)
+        assert done.returncode == 0, done.stderr
+        wait(lambda: client.get("/readyz").json()["model_version"] == second)
+        assert versions_of(client.post("/v1/score", json={"accounts": names}).json()) == {second}
+
+        done = forewarn("rollback", *gate, "--reason", "too many alarms")
+        assert done.returncode == 0, done.stderr
+        wait(lambda: client.get("/readyz").json()["model_version"] == first)
+        assert versions_of(client.post("/v1/score", json={"accounts": names}).json()) == {first}
+
+    assert [(m.alias, m.version, m.reason) for m in registry.history(shelf)] == [
+        ("challenger", first, "newly trained"),
+        ("champion", first, "the first champion"),
+        ("challenger", None, "promoted"),
+        ("challenger", second, "newly trained"),
+        ("champion", second, "the gate let it pass"),
+        ("challenger", None, "promoted"),
+        ("champion", first, "too many alarms"),
+    ]
+    with store.read() as transaction:
+        audited = [(entry.actor, entry.subject) for _, entry in journal.audit(transaction)]
+    store.close()
+    assert audited == [("anna", first), ("anna", second), ("anna", first)]
+    fetched = tracking.fetch(mlflow_server, "champion", tmp_path / "fetched")
+    manifest = (fetched / "bundle.json").read_bytes()
+    assert manifest == (shelf / "versions" / str(first) / "bundle.json").read_bytes()
+    listed = forewarn("models", "--registry", shelf)
+    assert "too many alarms" in listed.stdout
+
+
+def versions_of(told: dict[str, object]) -> set[str]:
+    """Return the versions that answered a batch, of every account with a forecast."""
+    items = json.loads(json.dumps(told))["assessments"]
+    return {item["model_version"] for item in items if item.get("forecast")}
