@@ -120,8 +120,9 @@ def search(
 ) -> None:
     """Search for parameters on purged folds of the training years; nothing later is seen."""
     # Optuna and the whole training take seconds to load.
-    from training import fit, reading  # noqa: PLC0415
+    from training import reading  # noqa: PLC0415
     from training import search as searching  # noqa: PLC0415
+    from training.rows import thinned  # noqa: PLC0415
 
     console = Console(stderr=True)
     until = end.replace(tzinfo=UTC) + timedelta(days=1)
@@ -129,7 +130,7 @@ def search(
     asked = searching.Search(storage=storage, name=name, trials=trials, seed=seed)
     try:
         history = reading.history(source, data, candles)
-        rows = fit.dataset(history, end=until)
+        rows = thinned(history, begin=None, end=until)
         past = searching.Past(history=history, rows=rows, end=until)
         with _bar(console, trials) as tell:
             best = searching.search(past, asked, tell=tell)
