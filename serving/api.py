@@ -24,6 +24,7 @@ from serving.keys import LOOPBACK, Principal
 from serving.operations import Answer, Call, Found, Operation, Routes
 from serving.problems import Refused
 from serving.reading import NotJson
+from serving.registry import Follower
 from serving.store import StoreConflict, StoreFailed
 from serving.telemetry import Visit, instruments, visited
 
@@ -54,15 +55,22 @@ class Api:
     desk, gate
         Set by the service once the worker has loaded them; until then everything that needs
         them is refused with 503.
+    follower
+        Swaps the desk's bundles as a registry's pointers move; None without a registry.
     """
 
     routes: Routes
     desk: Desk | None = None
     gate: Gate | None = None
+    follower: Follower | None = None
     _late: set["asyncio.Future[Any]"] = field(default_factory=set)
 
     def close(self) -> None:
-        """Give back the store's connections."""
+        """End what runs beside the requests and give back the store's connections."""
+        if self.follower is not None:
+            self.follower.stop()
+        if self.desk is not None and self.desk.shadow is not None:
+            self.desk.shadow.stop()
         if self.desk is not None and self.desk.store is not None:
             self.desk.store.close()
 

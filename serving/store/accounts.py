@@ -28,9 +28,17 @@ def upsert(
     now
         When they were received.
     """
-    told = [dict(body) for body in bodies]
-    put(transaction, ACCOUNTS, [_account_row(body) for body in told])
-    positions.write(transaction, [_position_row(body, at=at) for body in told], now=now)
+    write(transaction, [(at, body) for body in bodies], now=now)
+
+
+def write(
+    transaction: Transaction, told: Sequence[tuple[datetime, Mapping[str, Any]]], *, now: datetime
+) -> None:
+    """Write accounts and what they held, each from a moment of its own; see `upsert`."""
+    ordered = sorted(told, key=lambda one: one[0])
+    put(transaction, ACCOUNTS, [_account_row(body) for _, body in ordered])
+    rows = [_position_row(body, at=at) for at, body in ordered]
+    positions.write(transaction, rows, now=now)
 
 
 def push_events(

@@ -1,0 +1,157 @@
+"""What a receiver reads: text, HTML and JSON of one set of facts, in the receiver's language."""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from models.alerting.audience import Post
+from models.alerting.signals import Level, Transition
+from serving.answers import Assessment
+
+TEMPLATES = Path(__file__).with_name("templates")
+FALLBACK = "en"
+LONGEST = 300
+MOST_REASONS = 5
+ALMOST = 0.9995
+CERTAINLY = 0.995
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message in every form a channel may want."""
+
+    subject: str
+    text: str
+    html: str
+    payload: Mapping[str, Any]
+
+
+def languages() -> tuple[str, ...]:
+    """Return the languages there are templates for."""
+    return tuple(sorted(path.name for path in TEMPLATES.iterdir() if path.is_dir()))
+
+
+def facts(
+    post: Post, assessed: Mapping[str, Assessment], plans: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what a message is composed of, as the outbox keeps it.
+
+    Parameters
+    ----------
+    assessed
+        By account, where one was made; a message can do without.
+    plans
+        By account, as `POST /v1/plan` answers.
+    """
+    total = sum(count for _, count in post.counts)
+    return {
+        "key": post.key,
+        "shape": post.shape.value,
+        "at": post.at.isoformat(),
+        "counts": {level.name.lower(): count for level, count in post.counts},
+        "items": [
+            _item(one, assessed.get(one.account), plans.get(one.account))
+            for one in post.transitions
+        ],
+        "more": total - len(post.transitions),
+    }
+
+
+def compose(body: Mapping[str, Any], language: str, links: Mapping[str, str]) -> Message:
+    """Return the message of some facts.
+
+    Parameters
+    ----------
+    language
+        English where there are no templates for it.
+    links
+        Address by act.
+    """
+    chosen = language if language in languages() else FALLBACK
+    seen = {**clean(body), "links": links}
+    subject = _plain().get_template(f"{chosen}/subject.txt").render(seen)
+    return Message(
+        subject=" ".join(subject.split())[:LONGEST],
+        text=_plain().get_template(f"{chosen}/alert.txt").render(seen).strip() + "\n",
+        html=_escaped().get_template(f"{chosen}/alert.html").render(seen).strip() + "\n",
+        payload={"type": f"alert.{body['shape']}", "timestamp": body["at"], "data": dict(seen)},
+    )
+
+
+def clean(tree: Any) -> Any:
+    """Return a tree whose texts hold no control or direction characters and are not endless."""
+    if isinstance(tree, str):
+        kept = (c for c in tree if not unicodedata.category(c).startswith("C") or c == " ")
+        text = "".join(kept)
+        return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    if isinstance(tree, Mapping):
+        return {clean(name): clean(part) for name, part in tree.items()}
+    return [clean(part) for part in tree] if isinstance(tree, list | tuple) else tree
+
+
+def _item(transition: Transition, assessed: Assessment | None, plan: Any) -> dict[str, Any]:
+    """Return one account of a message."""
+    return {
+        "account": transition.account,
+        "key": transition.key,
+        "kind": transition.kind.value,
+        "was": transition.was.name.lower(),
+        "level": transition.level.name.lower(),
+        "at": transition.at.isoformat(),
+        "buffer": transition.buffer,
+        "probability": transition.probability,
+        "causes": [
+            {**msgspec.to_builtins(cause), "level": Level(cause.level).name.lower()}
+            for cause in transition.causes[:MOST_REASONS]
+        ],
+        "assessment": None if assessed is None else _assessment(assessed, plan),
+    }
+
+
+def _assessment(assessed: Assessment, plan: Any) -> dict[str, Any]:
+    """Return the parts of an assessment that a message shows."""
+    tree = msgspec.to_builtins(assessed)
+    names = ("as_of", "prices_as_of", "rule", "forecast", "rulebook", "degraded_reasons")
+    kept = {name: tree[name] for name in (*names, "model_version")}
+    reasons = [reason for reason in tree["reasons"] if reason["direction"] == "raises"]
+    return {**kept, "reasons": reasons[:MOST_REASONS], "plan": plan}
+
+
+@cache
+def _plain() -> Environment:
+    """Return what renders text, in which nothing is markup."""
+    return _environment(autoescape=False)
+
+
+@cache
+def _escaped() -> Environment:
+    """Return what renders HTML, in which every value is escaped."""
+    return _environment(autoescape=True)
+
+
+def _environment(*, autoescape: bool) -> Environment:
+    """Return an environment of the templates that ship."""
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=autoescape,  # noqa: S701 - off for plain text alone
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters["percent"] = _percent
+    return found
+
+
+def _percent(value: float | None) -> str:
+    """Return a share as a percentage with two significant figures."""
+    if value is None:
+        return "–"
+    if ALMOST <= value < 1.0:
+        return f"≥ {ALMOST:.2%}"
+    return f"{100.0 * value:.2g} %" if value < CERTAINLY else "100 %"

@@ -1,0 +1,274 @@
+"""States and transitions of alerts, and what people asked for about them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from models.alerting.audience import Inbox
+from models.alerting.policy import Quiet
+from models.alerting.signals import Level, Transition
+from models.alerting.state import REST, AlertState
+from serving.store.alert_schema import (
+    ALERT_STATES,
+    ALERT_TRANSITIONS,
+    ALERT_WISHES,
+    COVERED,
+    RECEIVERS,
+)
+from serving.store.engine import Transaction
+from serving.store.rows import chunks, put
+from serving.store.schema import ACCOUNTS, EVENTS, POSITIONS, PRICES
+
+DESK = "desk"
+OWNER = "owner"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiver:
+    """Who is told.
+
+    Parameters
+    ----------
+    audience
+        `owner` hears of the accounts covered, `desk` of every account.
+    quiet
+        The receiver's own quiet hours; the policy's where there are none.
+    """
+
+    receiver: str
+    audience: str
+    language: str = "en"
+    quiet: Quiet | None = None
+    inbox: Inbox = field(default_factory=Inbox)
+
+
+def states(transaction: Transaction, accounts: Sequence[str]) -> dict[str, AlertState]:
+    """Return the state of every account that has one, with what people asked for laid over it."""
+    found: dict[str, AlertState] = {}
+    for some in chunks(accounts):
+        chosen = sa.select(ALERT_STATES, ALERT_WISHES).select_from(
+            ALERT_STATES.outerjoin(ALERT_WISHES, ALERT_WISHES.c.account == ALERT_STATES.c.account)
+        )
+        for row in transaction.execute(chosen.where(ALERT_STATES.c.account.in_(some))):
+            state = msgspec.convert(row.body, AlertState)
+            found[str(row[0])] = _wished(state, row)
+    return found
+
+
+def _wished(state: AlertState, row: "sa.Row[tuple[object, ...]]") -> AlertState:
+    """Return a state with acknowledgement and mute as asked for."""
+    same = row.acknowledged_episode == state.episode
+    is_acknowledged = bool(same and (row.acknowledged_level or 0) >= state.level)
+    return replace(state, is_acknowledged=is_acknowledged, muted_until=row.muted_until)
+
+
+def raised_accounts(transaction: Transaction) -> list[str]:
+    """Return the accounts that are on a level or whose owner was told of one."""
+    chosen = sa.select(ALERT_STATES.c.account).order_by(ALERT_STATES.c.level.desc())
+    return [str(account) for (account,) in transaction.execute(chosen)]
+
+
+def levels(transaction: Transaction) -> dict[Level, int]:
+    """Return how many accounts are on each level."""
+    chosen = sa.select(ALERT_STATES.c.level, sa.func.count()).group_by(ALERT_STATES.c.level)
+    return {Level(level): int(count) for level, count in transaction.execute(chosen)}
+
+
+def write_states(transaction: Transaction, changed: Mapping[str, AlertState]) -> None:
+    """Write the states of accounts."""
+    rows = [
+        {"account": account, "level": int(state.level), "body": msgspec.to_builtins(state)}
+        for account, state in changed.items()
+    ]
+    put(transaction, ALERT_STATES, rows)
+
+
+def write_transitions(transaction: Transaction, made: Iterable[Transition]) -> None:
+    """Add transitions to the history; one that stands already is a fault of the caller."""
+    rows = [
+        {
+            **{name: getattr(one, name) for name in ("account", "episode", "number", "at")},
+            "kind": one.kind.value,
+            "was": int(one.was),
+            "level": int(one.level),
+            "route": one.route.value,
+            "body": msgspec.to_builtins(one),
+        }
+        for one in made
+    ]
+    if rows:
+        transaction.execute(sa.insert(ALERT_TRANSITIONS), rows)
+
+
+def transitions(
+    transaction: Transaction,
+    *,
+    account: str | None = None,
+    begin: datetime | None = None,
+    end: datetime | None = None,
+    limit: int = 1000,
+) -> list[Transition]:
+    """Return what changed in [begin, end), oldest first."""
+    table = ALERT_TRANSITIONS.c
+    chosen = sa.select(table.body).order_by(table.at, table.account, table.episode, table.number)
+    pairs = (
+        (account, table.account == account),
+        (begin, table.at >= begin),
+        (end, table.at < end),
+    )
+    wanted = [condition for given, condition in pairs if given is not None]
+    rows = transaction.execute(chosen.where(*wanted).limit(limit))
+    return [msgspec.convert(body, Transition) for (body,) in rows]
+
+
+def acknowledge(transaction: Transaction, account: str) -> Level:
+    """Acknowledge the level an account is on, and return it; NONE where it is on none."""
+    state = states(transaction, [account]).get(account, REST)
+    row = {"acknowledged_episode": state.episode, "acknowledged_level": int(state.level)}
+    _wish(transaction, account, row)
+    return state.level
+
+
+def mute(transaction: Transaction, account: str, *, until: datetime | None) -> None:
+    """Mute an account below critical until a moment; None ends the mute."""
+    _wish(transaction, account, {"muted_until": until})
+
+
+def _wish(transaction: Transaction, account: str, row: Mapping[str, object]) -> None:
+    """Write a part of what was asked for about an account."""
+    put(transaction, ALERT_WISHES, [{"account": account, **row}])
+
+
+def add_receiver(
+    transaction: Transaction, receiver: Receiver, accounts: Sequence[str], *, now: datetime
+) -> None:
+    """Add a receiver, or change one, and the accounts it hears of beside those it owns."""
+    quiet = None if receiver.quiet is None else receiver.quiet.model_dump(mode="json")
+    row = {
+        "receiver": receiver.receiver,
+        "audience": receiver.audience,
+        "language": receiver.language,
+        "quiet": quiet,
+    }
+    known = transaction.execute(_receiver(receiver.receiver)).first() is not None
+    if known:
+        mine = RECEIVERS.c.receiver == receiver.receiver
+        transaction.execute(sa.update(RECEIVERS).where(mine).values(row))
+    else:
+        new = {**row, "inbox": None, "waits": False, "created_at": now}
+        transaction.execute(sa.insert(RECEIVERS).values(new))
+    put(
+        transaction,
+        COVERED,
+        [{"account": account, "receiver": receiver.receiver} for account in accounts],
+    )
+
+
+def _receiver(name: str) -> "sa.Select[tuple[object, ...]]":
+    """Return the selection of one receiver."""
+    return sa.select(RECEIVERS).where(RECEIVERS.c.receiver == name)
+
+
+def receiver(transaction: Transaction, name: str) -> Receiver | None:
+    """Return a receiver by name."""
+    row = transaction.execute(_receiver(name)).first()
+    return None if row is None else _read_receiver(row)
+
+
+def concerned(transaction: Transaction, accounts: Sequence[str]) -> dict[str, list[str]]:
+    """Return by receiver the accounts among these it hears of, desks left out."""
+    found: dict[str, set[str]] = {}
+    for some in chunks(accounts):
+        covered = sa.select(COVERED.c.receiver, COVERED.c.account)
+        owned = sa.select(RECEIVERS.c.receiver, ACCOUNTS.c.account).join(
+            ACCOUNTS, ACCOUNTS.c.owner == RECEIVERS.c.receiver
+        )
+        for chosen in (
+            covered.where(COVERED.c.account.in_(some)),
+            owned.where(ACCOUNTS.c.account.in_(some), RECEIVERS.c.audience == OWNER),
+        ):
+            for name, account in transaction.execute(chosen):
+                found.setdefault(str(name), set()).add(str(account))
+    return {name: sorted(own) for name, own in sorted(found.items())}
+
+
+def receivers(transaction: Transaction, names: Sequence[str]) -> dict[str, Receiver]:
+    """Return the receivers of these names, every desk, and all whose digest is being gathered."""
+    table = RECEIVERS.c
+    chosen = sa.select(RECEIVERS).where(sa.or_(table.audience == DESK, table.waits))
+    found = {str(row.receiver): _read_receiver(row) for row in transaction.execute(chosen)}
+    for some in chunks(names):
+        rows = transaction.execute(sa.select(RECEIVERS).where(table.receiver.in_(some)))
+        found.update({str(row.receiver): _read_receiver(row) for row in rows})
+    return found
+
+
+def _read_receiver(row: "sa.Row[tuple[object, ...]]") -> Receiver:
+    """Return a receiver of its row."""
+    return Receiver(
+        receiver=str(row.receiver),
+        audience=str(row.audience),
+        language=str(row.language),
+        quiet=None if row.quiet is None else Quiet.model_validate(row.quiet),
+        inbox=Inbox() if row.inbox is None else msgspec.convert(row.inbox, Inbox),
+    )
+
+
+def write_inboxes(transaction: Transaction, inboxes: Mapping[str, Inbox]) -> None:
+    """Write what is remembered of receivers."""
+    rows = [
+        {"b_name": name, "b_inbox": msgspec.to_builtins(inbox), "b_waits": bool(inbox.waiting)}
+        for name, inbox in inboxes.items()
+    ]
+    if rows:
+        chosen = sa.update(RECEIVERS).where(RECEIVERS.c.receiver == sa.bindparam("b_name"))
+        fresh: dict[str, Any] = {"inbox": sa.bindparam("b_inbox"), "waits": sa.bindparam("b_waits")}
+        transaction.execute(chosen.values(fresh), rows)
+
+
+def languages(transaction: Transaction, names: Sequence[str]) -> dict[str, str]:
+    """Return the languages of receivers."""
+    chosen = sa.select(RECEIVERS.c.receiver, RECEIVERS.c.language)
+    found: dict[str, str] = {}
+    for some in chunks(sorted(set(names))):
+        rows = transaction.execute(chosen.where(RECEIVERS.c.receiver.in_(some)))
+        found.update({str(name): str(language) for name, language in rows})
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """How far the store is known: what came later is new.
+
+    Parameters
+    ----------
+    prices, accounts
+        When the newest price, and the newest position or event, was received.
+    """
+
+    prices: datetime | None = None
+    accounts: datetime | None = None
+
+
+def news(transaction: Transaction) -> News:
+    """Return when the newest price and the newest change of an account were received."""
+    prices, positions, events = (
+        transaction.execute(sa.select(sa.func.max(table.c.received_at))).scalar()
+        for table in (PRICES, POSITIONS, EVENTS)
+    )
+    return News(prices=prices, accounts=max(filter(None, (positions, events)), default=None))
+
+
+def changed(transaction: Transaction, *, since: datetime | None) -> list[str]:
+    """Return the accounts whose position or events were received at or after a moment."""
+    found: set[str] = set()
+    for table in (POSITIONS, EVENTS):
+        chosen = sa.select(table.c.account).distinct()
+        if since is not None:
+            chosen = chosen.where(table.c.received_at >= since)
+        found.update(str(account) for (account,) in transaction.execute(chosen))
+    return sorted(found)

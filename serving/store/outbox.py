@@ -1,0 +1,269 @@
+"""What is to be sent: claimed under a lease, settled once, kept when it cannot be delivered.
+
+A message is a row, written in the transaction of the change it tells. A dispatcher claims rows
+for a while; one that dies leaves them to the next when the lease ends, so that a message
+arrives at least once, with the same key. On PostgreSQL several claim side by side and skip what
+another is claiming; SQLite lets one writer in at a time.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from serving.store.alert_schema import CHANNELS, OUTBOX
+from serving.store.engine import Transaction
+from serving.store.rows import insert_new
+
+WAITING, SENT, DEAD, STOPPED = "waiting", "sent", "dead", "stopped"
+VERIFIED = "verified"
+LONGEST_ERROR = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A message to be written into the outbox.
+
+    Parameters
+    ----------
+    key
+        De-duplication key; together with the channel it is there once.
+    stream
+        Account whose messages keep their order on a channel; empty for none.
+    urgency
+        0 for critical; lower goes first.
+    """
+
+    key: str
+    receiver: str
+    stream: str
+    urgency: int
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """A claimed message with where it goes.
+
+    Parameters
+    ----------
+    attempts
+        Begun so far, this one included.
+    """
+
+    number: int
+    key: str
+    channel: str
+    receiver: str
+    stream: str
+    kind: str
+    target: str
+    secrets: tuple[str, ...]
+    body: Mapping[str, Any]
+    attempts: int
+    created_at: datetime
+    error: str | None = None
+
+
+def post(transaction: Transaction, drafts: Sequence[Draft], *, now: datetime) -> int:
+    """Write messages to every first channel of their receivers and return how many rows.
+
+    A receiver without a verified channel is told nothing; the transition stays in the history.
+    """
+    if not drafts:
+        return 0
+    names = sorted({draft.receiver for draft in drafts})
+    first = _first_channels(transaction, names)
+    rows = [
+        _row(draft, channel, now) for draft in drafts for channel in first.get(draft.receiver, ())
+    ]
+    if rows:
+        _wake(transaction, rows, now)
+        insert_new(transaction, OUTBOX, rows)
+    return len(rows)
+
+
+def claim(
+    transaction: Transaction, *, holder: str, now: datetime, lease: timedelta, limit: int = 20
+) -> list[Parcel]:
+    """Take the messages that are due, the most urgent first, and hold them for a while.
+
+    Of one account and channel only the oldest is taken: they keep their order.
+    """
+    elder = OUTBOX.alias("elder")
+    is_first = ~sa.exists().where(
+        elder.c.channel == OUTBOX.c.channel,
+        elder.c.stream == OUTBOX.c.stream,
+        elder.c.status == WAITING,
+        elder.c.number < OUTBOX.c.number,
+        OUTBOX.c.stream != "",
+    )
+    free = sa.or_(OUTBOX.c.leased_until.is_(None), OUTBOX.c.leased_until <= now)
+    chosen = (
+        sa.select(OUTBOX.c.number)
+        .where(OUTBOX.c.status == WAITING, OUTBOX.c.due_at <= now, free, is_first)
+        .order_by(OUTBOX.c.urgency, OUTBOX.c.number)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=OUTBOX)
+    )
+    numbers = [int(number) for (number,) in transaction.execute(chosen)]
+    if not numbers:
+        return []
+    transaction.execute(
+        sa.update(OUTBOX)
+        .where(OUTBOX.c.number.in_(numbers))
+        .values(holder=holder, leased_until=now + lease, attempts=OUTBOX.c.attempts + 1)
+    )
+    taken = _parcels(transaction, OUTBOX.c.number.in_(numbers))
+    order = {number: place for place, number in enumerate(numbers)}
+    return sorted(taken, key=lambda parcel: order[parcel.number])
+
+
+def sent(transaction: Transaction, parcel: Parcel, *, holder: str, now: datetime) -> bool:
+    """Settle a message as delivered; False where another holder has it by now."""
+    return _settle(transaction, parcel, holder, {"status": SENT, "settled_at": now, "error": None})
+
+
+def later(
+    transaction: Transaction, parcel: Parcel, *, holder: str, due: datetime, error: str
+) -> bool:
+    """Put a message back until a later time; False where another holder has it by now."""
+    row = {"due_at": due, "error": error[:LONGEST_ERROR], "leased_until": None}
+    return _settle(transaction, parcel, holder, row)
+
+
+def dead(
+    transaction: Transaction, parcel: Parcel, *, holder: str, now: datetime, error: str
+) -> bool:
+    """Give a message up and hand it to the receiver's next channel; False where not ours."""
+    row = {"status": DEAD, "settled_at": now, "error": error[:LONGEST_ERROR]}
+    is_ours = _settle(transaction, parcel, holder, row)
+    if is_ours:
+        _hand_over(transaction, parcel, now)
+    return is_ours
+
+
+def dead_letters(transaction: Transaction, *, limit: int = 100) -> list[Parcel]:
+    """Return what could not be delivered, oldest first, with the last error."""
+    return _parcels(transaction, OUTBOX.c.status == DEAD, limit=limit)
+
+
+def replay(transaction: Transaction, numbers: Sequence[int], *, now: datetime) -> int:
+    """Put dead letters back into the outbox with their keys; return how many were there."""
+    rows = sa.update(OUTBOX).where(OUTBOX.c.number.in_(list(numbers)), OUTBOX.c.status == DEAD)
+    again = {"status": WAITING, "due_at": now, "attempts": 0, "leased_until": None}
+    return int(transaction.execute(rows.values(settled_at=None, **again)).rowcount)
+
+
+def stop(transaction: Transaction, channel: str, *, now: datetime) -> int:
+    """End what waits for a channel that was stopped; return how many messages."""
+    rows = sa.update(OUTBOX).where(OUTBOX.c.channel == channel, OUTBOX.c.status == WAITING)
+    return int(transaction.execute(rows.values(status=STOPPED, settled_at=now)).rowcount)
+
+
+def depth(transaction: Transaction, *, now: datetime) -> tuple[int, timedelta]:
+    """Return how many messages wait, and how long the oldest has."""
+    counted = sa.select(sa.func.count(), sa.func.min(OUTBOX.c.created_at))
+    count, oldest = transaction.execute(counted.where(OUTBOX.c.status == WAITING)).one()
+    return int(count), timedelta(0) if oldest is None else now - oldest
+
+
+def counts(transaction: Transaction) -> dict[str, int]:
+    """Return how many messages are in each status."""
+    counted = sa.select(OUTBOX.c.status, sa.func.count()).group_by(OUTBOX.c.status)
+    return {str(status): int(count) for status, count in transaction.execute(counted)}
+
+
+def _first_channels(transaction: Transaction, names: Sequence[str]) -> dict[str, list[str]]:
+    """Return by receiver the verified channels of the lowest rank."""
+    best: dict[str, tuple[int, list[str]]] = {}
+    chosen = sa.select(CHANNELS.c.receiver, CHANNELS.c.id, CHANNELS.c.rank)
+    for begin in range(0, len(names), 500):
+        wanted = CHANNELS.c.receiver.in_(names[begin : begin + 500])
+        rows = transaction.execute(
+            chosen.where(wanted, CHANNELS.c.status == VERIFIED).order_by(CHANNELS.c.id)
+        )
+        for receiver, channel, rank in rows:
+            known = best.get(receiver)
+            if known is None or rank < known[0]:
+                best[receiver] = (rank, [channel])
+            elif rank == known[0]:
+                known[1].append(channel)
+    return {receiver: channels for receiver, (_, channels) in best.items()}
+
+
+def _row(draft: Draft, channel: str, now: datetime) -> Mapping[str, Any]:
+    """Return the row of a message to one channel."""
+    return {
+        "key": draft.key,
+        "channel": channel,
+        "receiver": draft.receiver,
+        "stream": draft.stream,
+        "urgency": draft.urgency,
+        "body": dict(draft.body),
+        "status": WAITING,
+        "created_at": now,
+        "due_at": now,
+        "attempts": 0,
+    }
+
+
+def _wake(transaction: Transaction, rows: Sequence[Mapping[str, Any]], now: datetime) -> None:
+    """Make older messages of the same streams due, so that none holds a newer one back long."""
+    pairs = sorted({(row["channel"], row["stream"]) for row in rows if row["stream"]})
+    for begin in range(0, len(pairs), 400):
+        held = sa.tuple_(OUTBOX.c.channel, OUTBOX.c.stream).in_(pairs[begin : begin + 400])
+        late = sa.and_(OUTBOX.c.status == WAITING, OUTBOX.c.due_at > now)
+        transaction.execute(sa.update(OUTBOX).where(held, late).values(due_at=now))
+
+
+def _settle(transaction: Transaction, parcel: Parcel, holder: str, row: Mapping[str, Any]) -> bool:
+    """Write the outcome of a message that this holder still holds."""
+    mine = sa.and_(
+        OUTBOX.c.number == parcel.number, OUTBOX.c.holder == holder, OUTBOX.c.status == WAITING
+    )
+    return bool(transaction.execute(sa.update(OUTBOX).where(mine).values(row)).rowcount)
+
+
+def _hand_over(transaction: Transaction, parcel: Parcel, now: datetime) -> None:
+    """Write a message that one channel could not take to those of the next rank."""
+    table = CHANNELS.c
+    rank = sa.select(table.rank).where(table.id == parcel.channel).scalar_subquery()
+    chosen = (
+        sa.select(table.id, table.rank)
+        .where(table.receiver == parcel.receiver, table.status == VERIFIED, table.rank > rank)
+        .order_by(table.rank, table.id)
+    )
+    found = transaction.execute(chosen).all()
+    draft = Draft(
+        key=parcel.key, receiver=parcel.receiver, stream=parcel.stream, urgency=0, body=parcel.body
+    )
+    rows = [_row(draft, str(one.id), now) for one in found if one.rank == found[0].rank]
+    if rows:
+        insert_new(transaction, OUTBOX, rows)
+
+
+def _parcels(
+    transaction: Transaction, wanted: "sa.ColumnElement[bool]", *, limit: int = 1000
+) -> list[Parcel]:
+    """Return messages with their channels, oldest first."""
+    chosen = (
+        sa.select(OUTBOX, CHANNELS.c.kind, CHANNELS.c.target, CHANNELS.c.secrets)
+        .join(CHANNELS, CHANNELS.c.id == OUTBOX.c.channel)
+        .where(wanted)
+        .order_by(OUTBOX.c.number)
+        .limit(limit)
+    )
+    names = ("number", "key", "channel", "receiver", "stream", "kind", "target", "body")
+    return [
+        Parcel(
+            **{name: row[name] for name in names},
+            secrets=tuple(row["secrets"]),
+            attempts=row["attempts"],
+            created_at=row["created_at"],
+            error=row["error"],
+        )
+        for row in transaction.execute(chosen).mappings()
+    ]
