@@ -109,6 +109,7 @@ def test_an_account_is_written_read_judged_and_looked_back_on(laid: local.Caller
     assert first["degraded_reasons"][0]["code"] == "candles_missing"
     assert second["errors"][0]["pointer"] == "/accounts/1"
     assert laid.get("/v1/accounts/vault%2F1").json()["assessed"]["ratio"] == 2.0
+    assert 'forewarn_position_age_seconds_bucket{le="60.0"}' in laid.get("/metrics").text
     past = laid.get("/v1/accounts/vault%2F1/assessments").json()
     assert past["next"] is None
     assert past["assessments"][0]["body"]["rule"]["trigger"]["price"] == FLIPS
