@@ -14,10 +14,11 @@ from pyarrow import csv, ipc, parquet
 
 from serving.api import Api
 from serving.demo import CHAMPION
-from serving.desk import Desk, load_model
+from serving.desk import Desk
 from serving.gate import Gate, Keyring
 from serving.keys import issue
 from serving.operations import routes
+from serving.registry import deployed
 from serving.routes import OPERATIONS
 from serving.settings import Settings
 from serving.store import keys, open_store
@@ -69,7 +70,7 @@ def caller(store_url: str, clock: Clock) -> Iterator[local.Caller]:
     """Return a caller of a service over an empty store, with the shipped model."""
     settings = Settings(bundle=CHAMPION, store=store_url)
     store = open_store(store_url)
-    desk = Desk(model=load_model(settings), store=store, shelf=CHAMPION, clock=clock)
+    desk = Desk(model=deployed(settings.bundle).model, store=store, shelf=CHAMPION, clock=clock)
     asked = local.Caller(Api(routes(OPERATIONS), desk, Gate(settings, Keyring(desk.keys))))
     yield asked
     asked.close()
