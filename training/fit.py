@@ -1,6 +1,7 @@
 """Fit a bundle: the market part on paths, the owner part on what owners were seen to do."""
 
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -14,7 +15,7 @@ from models.errors import Fault, InvalidInput
 from models.hazard import HORIZONS, LABELS, Line
 from training import baselines, har, labels, scale, splits
 from training.heads import Part, Progress, fit_head
-from training.rows import Dataset, Mask, dataset
+from training.rows import Dataset, Mask, dataset, thinned
 from training.sources import History
 
 __all__ = ["EVENTS", "Dataset", "Mask", "Progress", "dataset", "fit"]
@@ -59,10 +60,10 @@ def fit(
         When the period is empty or too short to hold out a calibration slice.
     """
     progress("computing features and labels")
-    rows = dataset(history, begin=begin, end=end)
+    rows = thinned(history, begin=begin, end=end)
     limit = end or _last(rows)
     market = _market(history, rows, limit, seed=seed, progress=progress)
-    held = rows if owners is None else dataset(owners, begin=begin, end=end)
+    held = rows if owners is None else thinned(owners, begin=begin, end=end)
     log = history if owners is None else owners
     known = end or _last(held)
     owner = _owner(log, held, market, known, seed=seed, progress=progress)
@@ -71,7 +72,7 @@ def fit(
     read = _read(history, rows)
     read_owners = read if owners is None else _read(log, held)
     rungs = {
-        name: baselines.fit(inputs, _outcomes(part, EVENTS[name], until), volatility=volatility)
+        name: _ladder(inputs, part, EVENTS[name], until, volatility=volatility)
         for name, inputs, part, until in (
             ("unattended", read, rows, limit),
             ("expected", read_owners, held, known),
@@ -92,6 +93,27 @@ def fit(
             "python": platform.python_version(),
         },
     )
+
+
+def _ladder(
+    inputs: baselines.Inputs,
+    rows: Dataset,
+    event: str,
+    end: datetime,
+    *,
+    volatility: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Fit the rungs, every row as often as the account-hours it stands for."""
+    times = np.repeat(np.arange(len(rows.at)), rows.weights().astype(np.int64))
+    repeated = baselines.Inputs(
+        features=inputs.features.iloc[times],
+        past=inputs.past[times],
+        simulated=inputs.simulated[times],
+        delay=inputs.delay[times],
+        side=inputs.side[times],
+    )
+    outcomes = {name: y[times] for name, y in _outcomes(rows, event, end).items()}
+    return baselines.fit(repeated, outcomes, volatility=volatility)
 
 
 def _read(history: History, rows: Dataset) -> baselines.Inputs:
@@ -153,7 +175,7 @@ def _told(history: History, rows: Dataset, limit: datetime) -> dict[str, Any]:
         "from": datetime.fromtimestamp(int(rows.at.min()), tz=UTC).isoformat(),
         "to": limit.isoformat(),
         "calibrated_from": _split(history, rows, limit).boundary.isoformat(),
-        "rows": len(rows.at),
+        "rows": int(rows.weights().sum()),
         "accounts": len(np.unique(rows.account)),
         "episodes": int(((starts >= rows.at.min()) & (starts < limit.timestamp())).sum()),
     }

@@ -9,7 +9,7 @@ from typing import Any
 import lightgbm
 import numpy as np
 from scipy import special
-from venn_abers import VennAbers
+from venn_abers.venn_abers import VennAbers
 
 from features.inputs import Floats, Ints
 from features.pipeline import FEATURES, NAMES
@@ -182,11 +182,11 @@ def _forgetful(early: Slice, part: Part) -> Floats:
     """Return the features with the owner's past hidden from some rows."""
     if not part.forgotten:
         return early.matrix
-    past = [place for place, feature in enumerate(FEATURES) if "events" in feature.sources]
+    past = np.array(["events" in feature.sources for feature in FEATURES])
     generator = np.random.default_rng(part.seed)
     chosen = generator.random(len(early.matrix)) < part.forgotten
     matrix = early.matrix.copy()
-    matrix[np.ix_(chosen, past)] = np.nan
+    matrix[chosen[:, np.newaxis] & past] = np.nan
     return matrix
 
 
@@ -248,5 +248,7 @@ def _venn_abers(probability: Floats, y: Floats) -> Evidence:
     with warnings.catch_warnings():
         # The library takes the least of no slopes at the last place, and then ignores it.
         warnings.filterwarnings("ignore", message="All-NaN slice", category=RuntimeWarning)
-        fitted = VennAbers().fit(np.column_stack([1.0 - rounded, rounded]), y)
+        fitted = VennAbers().fit(  # type: ignore[no-untyped-call]
+            np.column_stack([1.0 - rounded, rounded]), y
+        )
     return Evidence(fitted.c, fitted.p0[:, 1], fitted.p1[:, 1])
