@@ -59,6 +59,8 @@ class Inbox:
         For the next digest, the newest per account.
     digested_at
         When the last digest left, or began to be gathered.
+    aggregated_at
+        When the last aggregate left.
     posts
         Digests and aggregates so far; numbers their keys.
     """
@@ -66,6 +68,7 @@ class Inbox:
     recent: tuple[datetime, ...] = ()
     waiting: tuple[Transition, ...] = ()
     digested_at: datetime | None = None
+    aggregated_at: datetime | None = None
     posts: int = 0
 
 
@@ -113,10 +116,13 @@ def _spoken(
     inbox: Inbox, urgent: list[Transition], now: datetime, audience: Audience, *, receiver: str
 ) -> tuple[Inbox, list[Post], list[Transition]]:
     """Return what leaves at once, and what the receiver's limits hold back."""
+    if _is_gathering(inbox, now, audience):
+        return inbox, [], urgent
     if len(urgent) > audience.aggregate_above:
         if any(map(_is_critical, urgent)) or _may_speak(inbox, now, audience):
             inbox, post = _gathered(inbox, urgent, now, receiver, Shape.AGGREGATE)
-            return _counted(inbox, post, now, audience), [post], []
+            counted = _counted(inbox, post, now, audience)
+            return replace(counted, aggregated_at=now), [post], []
         return inbox, [], urgent
     posts, held = [], []
     for transition in sorted(urgent, key=lambda t: t.rank):
@@ -126,6 +132,11 @@ def _spoken(
         else:
             held.append(transition)
     return inbox, posts, held
+
+
+def _is_gathering(inbox: Inbox, now: datetime, audience: Audience) -> bool:
+    """Return whether an aggregate has just left."""
+    return inbox.aggregated_at is not None and now - inbox.aggregated_at < audience.gather
 
 
 def _is_critical(transition: Transition) -> bool:
@@ -193,7 +204,12 @@ def _digested(
     inbox: Inbox, now: datetime, audience: Audience, *, receiver: str
 ) -> tuple[Inbox, list[Post]]:
     """Return the digest that is due."""
-    if not inbox.waiting or is_quiet(audience.quiet, now):
+    if not inbox.waiting or _is_gathering(inbox, now, audience):
+        return inbox, []
+    if audience.gather and any(map(_is_critical, inbox.waiting)):
+        gathered, post = _gathered(inbox, list(inbox.waiting), now, receiver, Shape.AGGREGATE)
+        return replace(gathered, waiting=(), aggregated_at=now), [post]
+    if is_quiet(audience.quiet, now):
         return inbox, []
     if inbox.digested_at is not None and now - inbox.digested_at < audience.digest_every:
         return inbox, []

@@ -158,11 +158,15 @@ class Audience(Part):
         More transitions than this at one time make one message, worst first.
     digest_every
         Least time between two digests.
+    gather
+        After an aggregate so long nothing else leaves, critical included: it would be more
+        messages about the same move. Meant for a desk; an owner has none.
     """
 
     budget: Budget
     aggregate_above: Annotated[int, Field(ge=1, le=10_000, strict=True)]
     digest_every: Positive
+    gather: Span = timedelta(0)
     quiet: Quiet | None = None
 
 
@@ -276,6 +280,8 @@ def _contradictions(policy: Policy) -> Iterator[Fault]:
         yield Fault(
             "/critical/triggers", "the verdict liquidatable must raise critical: the rule counts"
         )
+    if policy.owner.gather:
+        yield Fault("/owner/gather", "an owner's critical message never waits; leave it out")
     for name in ("critical", "liquidated"):
         part = policy.of(NAMES[name])
         if part.is_digested:

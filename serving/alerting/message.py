@@ -37,13 +37,17 @@ def languages() -> tuple[str, ...]:
     return tuple(sorted(path.name for path in TEMPLATES.iterdir() if path.is_dir()))
 
 
-def facts(post: Post, assessed: Mapping[str, Assessment]) -> dict[str, Any]:
+def facts(
+    post: Post, assessed: Mapping[str, Assessment], plans: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return what a message is composed of, as the outbox keeps it.
 
     Parameters
     ----------
     assessed
         By account, where one was made; a message can do without.
+    plans
+        By account, as `POST /v1/plan` answers.
     """
     total = sum(count for _, count in post.counts)
     return {
@@ -51,7 +55,10 @@ def facts(post: Post, assessed: Mapping[str, Assessment]) -> dict[str, Any]:
         "shape": post.shape.value,
         "at": post.at.isoformat(),
         "counts": {level.name.lower(): count for level, count in post.counts},
-        "items": [_item(one, assessed.get(one.account)) for one in post.transitions],
+        "items": [
+            _item(one, assessed.get(one.account), plans.get(one.account))
+            for one in post.transitions
+        ],
         "more": total - len(post.transitions),
     }
 
@@ -88,7 +95,7 @@ def clean(tree: Any) -> Any:
     return [clean(part) for part in tree] if isinstance(tree, list | tuple) else tree
 
 
-def _item(transition: Transition, assessed: Assessment | None) -> dict[str, Any]:
+def _item(transition: Transition, assessed: Assessment | None, plan: Any) -> dict[str, Any]:
     """Return one account of a message."""
     return {
         "account": transition.account,
@@ -103,17 +110,17 @@ def _item(transition: Transition, assessed: Assessment | None) -> dict[str, Any]
             {**msgspec.to_builtins(cause), "level": Level(cause.level).name.lower()}
             for cause in transition.causes[:MOST_REASONS]
         ],
-        "assessment": None if assessed is None else _assessment(assessed),
+        "assessment": None if assessed is None else _assessment(assessed, plan),
     }
 
 
-def _assessment(assessed: Assessment) -> dict[str, Any]:
+def _assessment(assessed: Assessment, plan: Any) -> dict[str, Any]:
     """Return the parts of an assessment that a message shows."""
     tree = msgspec.to_builtins(assessed)
     names = ("as_of", "prices_as_of", "rule", "forecast", "rulebook", "degraded_reasons")
     kept = {name: tree[name] for name in (*names, "model_version")}
     reasons = [reason for reason in tree["reasons"] if reason["direction"] == "raises"]
-    return {**kept, "reasons": reasons[:MOST_REASONS], "plan": tree.get("plan")}
+    return {**kept, "reasons": reasons[:MOST_REASONS], "plan": plan}
 
 
 @cache

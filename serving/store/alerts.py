@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -20,7 +21,7 @@ from serving.store.alert_schema import (
 )
 from serving.store.engine import Transaction
 from serving.store.rows import chunks, put
-from serving.store.schema import ACCOUNTS
+from serving.store.schema import ACCOUNTS, EVENTS, POSITIONS, PRICES
 
 DESK = "desk"
 OWNER = "owner"
@@ -225,7 +226,7 @@ def write_inboxes(transaction: Transaction, inboxes: Mapping[str, Inbox]) -> Non
     ]
     if rows:
         chosen = sa.update(RECEIVERS).where(RECEIVERS.c.receiver == sa.bindparam("b_name"))
-        fresh = {"inbox": sa.bindparam("b_inbox"), "waits": sa.bindparam("b_waits")}
+        fresh: dict[str, Any] = {"inbox": sa.bindparam("b_inbox"), "waits": sa.bindparam("b_waits")}
         transaction.execute(chosen.values(fresh), rows)
 
 
@@ -237,3 +238,37 @@ def languages(transaction: Transaction, names: Sequence[str]) -> dict[str, str]:
         rows = transaction.execute(chosen.where(RECEIVERS.c.receiver.in_(some)))
         found.update({str(name): str(language) for name, language in rows})
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """How far the store is known: what came later is new.
+
+    Parameters
+    ----------
+    prices, accounts
+        When the newest price, and the newest position or event, was received.
+    """
+
+    prices: datetime | None = None
+    accounts: datetime | None = None
+
+
+def news(transaction: Transaction) -> News:
+    """Return when the newest price and the newest change of an account were received."""
+    prices, positions, events = (
+        transaction.execute(sa.select(sa.func.max(table.c.received_at))).scalar()
+        for table in (PRICES, POSITIONS, EVENTS)
+    )
+    return News(prices=prices, accounts=max(filter(None, (positions, events)), default=None))
+
+
+def changed(transaction: Transaction, *, since: datetime | None) -> list[str]:
+    """Return the accounts whose position or events were received at or after a moment."""
+    found: set[str] = set()
+    for table in (POSITIONS, EVENTS):
+        chosen = sa.select(table.c.account).distinct()
+        if since is not None:
+            chosen = chosen.where(table.c.received_at >= since)
+        found.update(str(account) for (account,) in transaction.execute(chosen))
+    return sorted(found)

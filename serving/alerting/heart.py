@@ -1,0 +1,90 @@
+"""Whether alerting is alive: assessing, delivering and the data it rests on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from serving.alerting.delivery import DELIVERING
+from serving.alerting.passes import TURN
+from serving.store import Store, Transaction, alerts, outbox, turns
+from serving.store.alerts import DESK
+from serving.store.outbox import Draft
+
+LIMITS: Mapping[str, timedelta] = {
+    "assessing": timedelta(minutes=5),
+    "delivering": timedelta(minutes=5),
+    "prices": timedelta(hours=3),
+    "outbox": timedelta(minutes=15),
+}
+"""Silence beyond which each is taken to have stopped; an hourly feed is given three updates."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """Something that was not heard of for too long.
+
+    Parameters
+    ----------
+    since
+        When it was last heard of; None where it never was.
+    """
+
+    what: str
+    since: datetime | None
+    limit: timedelta
+
+
+def stopped(store: Store, *, now: datetime) -> list[Stopped]:
+    """Return what has been silent beyond its limit."""
+    with store.read() as transaction:
+        return _stopped(transaction, now)
+
+
+def alarm(store: Store, *, now: datetime) -> list[Stopped]:
+    """Tell every desk what has stopped, once per stop, and return it."""
+    with store.begin() as transaction:
+        found = _stopped(transaction, now)
+        desks = alerts.receivers(transaction, [])
+        drafts = [
+            _draft(one, name, now)
+            for one in found
+            for name, receiver in desks.items()
+            if receiver.audience == DESK
+        ]
+        outbox.post(transaction, drafts, now=now)
+    return found
+
+
+def _stopped(transaction: Transaction, now: datetime) -> list[Stopped]:
+    """Return what is silent; what never began is not, but for a book that nobody watches."""
+    beats = turns.beats(transaction)
+    _, waited = outbox.depth(transaction, now=now)
+    heard = {
+        "assessing": beats.get(TURN, (None,))[0],
+        "delivering": beats.get(DELIVERING, (None,))[0],
+        "prices": alerts.news(transaction).prices,
+        "outbox": now - waited,
+    }
+    return [
+        Stopped(what=what, since=at, limit=LIMITS[what])
+        for what, at in heard.items()
+        if at is not None and now - at > LIMITS[what]
+    ]
+
+
+def _draft(one: Stopped, receiver: str, now: datetime) -> Draft:
+    """Return the message of one stop; the same stop has the same key."""
+    since = None if one.since is None else one.since.isoformat()
+    body: dict[str, Any] = {
+        "key": f"{receiver}/heartbeat/{one.what}/{since}",
+        "shape": "heartbeat",
+        "at": now.isoformat(),
+        "what": one.what,
+        "since": since,
+        "limit_minutes": one.limit.total_seconds() / 60.0,
+        "counts": {},
+        "items": [],
+        "more": 0,
+    }
+    return Draft(key=body["key"], receiver=receiver, stream="", urgency=0, body=body)

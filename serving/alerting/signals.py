@@ -1,0 +1,83 @@
+"""From what the rules and the forecast say of an account to what the alert policy looks at."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from fractions import Fraction
+
+from models.alerting.signals import Signal
+from models.domain import Price
+from models.margin.result import Verdict
+from serving.assess import HARMLESS, Outlook, raised
+from serving.judgement import Judgement
+
+
+def signal(
+    judged: Judgement, seen: Outlook, *, at: datetime, liquidated_at: datetime | None = None
+) -> Signal:
+    """Return the signal of one judged account.
+
+    The unattended probability is raised where the rule knows better; the expected one stays as
+    forecast, since what the rule knows has triggers of its own.
+    """
+    forecast = raised(judged, seen, at=at) if seen.words else ()
+    is_silent = seen.silent is not None and seen.silent.code in HARMLESS
+    return Signal(
+        account=judged.case.account.id,
+        at=at,
+        verdict=judged.now.verdict,
+        buffer=buffer(judged),
+        next_buffer=buffer(judged, at_next=True),
+        next_verdict=None if judged.soon is None else judged.soon.verdict,
+        flips_at=judged.flips_at,
+        expected={entry.horizon: entry.expected for entry in forecast},
+        unattended={entry.horizon: entry.unattended for entry in forecast},
+        has_forecast=not is_silent,
+        liquidated_at=liquidated_at,
+    )
+
+
+def unjudged(account: str, *, at: datetime) -> Signal:
+    """Return the signal of an account that cannot be judged at all: never taken for a safe one."""
+    return Signal(account=account, at=at, verdict=Verdict.UNEVALUABLE)
+
+
+def buffer(judged: Judgement, *, at_next: bool = False) -> float | None:
+    """Return the share by which the price may still move against the account.
+
+    Parameters
+    ----------
+    at_next
+        From the price already known to come next, rather than from the one in force.
+
+    Returns
+    -------
+    float or None
+        0 or less where the line is reached; None where no price reaches it.
+    """
+    trigger = judged.trigger
+    if trigger is None or trigger.asset is None or trigger.value is None:
+        return None
+    price = judged.case.market.prices.get(trigger.asset)
+    if price is None:
+        return None
+    now = _next(price) if at_next else price.exact
+    line = Fraction(trigger.value) / 10**trigger.decimals
+    left = (now - line) / now if trigger.direction == "below" else (line - now) / now
+    return float(left)
+
+
+def _next(price: Price) -> Fraction:
+    """Return the price that comes next; the one in force where none is known."""
+    value = price.value if price.next_value is None else price.next_value
+    return Fraction(value, 10**price.decimals)
+
+
+def liquidations(judged: Sequence[Judgement]) -> Mapping[str, datetime]:
+    """Return when each account was last liquidated, of those that were."""
+    found = {}
+    for one in judged:
+        events = one.case.events or ()
+        times = [event.at for event in events if event.kind.name == "LIQUIDATE"]
+        if times:
+            found[one.case.account.id] = max(times)
+    return found

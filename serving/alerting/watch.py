@@ -1,0 +1,323 @@
+"""The watcher: judges the book again and again, what is near the line first and most often.
+
+A turn judges what is due: accounts that changed; on a new price, and every minute without one,
+the accounts on a level and the nearest to the line; in the time between, the rest of the book,
+those judged longest ago first, so that all of it is judged within a stated bound. Every verdict
+is the exact rules' own. A watcher that starts takes up the states it finds: what was told is
+not told again.
+"""
+
+import contextlib
+import gc
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from models.alerting.policy import Policy
+from models.alerting.signals import Signal
+from models.errors import InvalidInput
+from serving import cases, changes, wire
+from serving.alerting.passes import LEASE, WATCHING, Done, Explained, LeadLost, advance
+from serving.alerting.signals import liquidations, signal, unjudged
+from serving.answers import Assessment
+from serving.assess import Model, Wish, assess, outlooks
+from serving.cases import Case, Surroundings
+from serving.desk import Desk
+from serving.judgement import Judgement, judge
+from serving.problems import encode
+from serving.store import Store, StoreFailed, Transaction, accounts, alerts, market, turns
+from serving.store.alerts import News
+
+LOGGER = logging.getLogger("forewarn.watch")
+CHUNK = 2000
+NEAREST_SHARE = 0.01
+CLOCK = timedelta(minutes=1)
+WHOLE = timedelta(minutes=1)
+MOST_EXPLAINED = 100
+"""Accounts per pass whose messages carry reasons and a plan; the others carry the rule's."""
+
+PAUSE = 0.2
+FAR = float("inf")
+
+
+@dataclass(slots=True, kw_only=True)
+class Memory:
+    """What a watcher keeps between turns; all of it can be built anew from the store.
+
+    Parameters
+    ----------
+    bodies
+        Accounts as the store holds them, by key; None where one cannot be read.
+    slopes
+        Per account what the surplus is at prices, to first order: value by asset per unit of
+        price, and cash.
+    judged_at
+        When each account was last judged.
+    """
+
+    bodies: dict[str, wire.AccountBody | None] = field(default_factory=dict)
+    slopes: dict[str, tuple[dict[str, float], float]] = field(default_factory=dict)
+    judged_at: dict[str, datetime] = field(default_factory=dict)
+    news: News = field(default_factory=News)
+    looked_at: datetime | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Watcher:
+    """One that watches a store; of several on one store, one leads and the others wait.
+
+    Parameters
+    ----------
+    holder
+        Its name in the lease, unlike any other's.
+    clock
+        Returns the time; read once per turn.
+    whole
+        Within which the whole book is judged.
+    """
+
+    store: Store
+    model: Model
+    policy: Policy
+    holder: str
+    clock: Callable[[], datetime]
+    whole: timedelta = WHOLE
+    memory: Memory = field(default_factory=Memory)
+
+
+def run(watcher: Watcher, *, is_over: Callable[[], bool]) -> None:
+    """Watch until it is over; a failed turn is noted and tried again."""
+    while not is_over():
+        try:
+            judged = turn(watcher)
+        except LeadLost:
+            judged = 0
+        except Exception as error:
+            judged = 0
+            LOGGER.exception("a turn failed")
+            _note_failure(watcher, error)
+        if not judged:
+            time.sleep(PAUSE)
+    with contextlib.suppress(StoreFailed), watcher.store.begin() as transaction:
+        turns.resign(transaction, WATCHING, holder=watcher.holder)
+
+
+def turn(watcher: Watcher) -> int:
+    """Judge what is due and return how many accounts; 0 where nothing was.
+
+    Raises
+    ------
+    LeadLost
+        When another watcher leads.
+    """
+    now = watcher.clock()
+    with watcher.store.begin() as transaction:
+        if not turns.lead(transaction, WATCHING, holder=watcher.holder, now=now, lease=LEASE):
+            raise LeadLost("another watcher leads this store")
+    with watcher.store.read() as transaction:
+        fresh = alerts.news(transaction)
+        around = _around(transaction, watcher, now)
+        _remember(transaction, watcher, fresh)
+        on_level = alerts.raised_accounts(transaction)
+    chosen = due(watcher, around, on_level, fresh, now=now)
+    for begin in range(0, len(chosen), CHUNK):
+        step_over(watcher, around, chosen[begin : begin + CHUNK], now=now)
+    watcher.memory.news = fresh
+    return len(chosen)
+
+
+def due(
+    watcher: Watcher,
+    around: Surroundings,
+    on_level: Sequence[str],
+    fresh: News,
+    *,
+    now: datetime,
+) -> list[str]:
+    """Return the accounts to judge now, the most urgent first."""
+    memory = watcher.memory
+    chosen: dict[str, None] = {}
+    is_new = fresh.prices != memory.news.prices
+    if is_new or memory.looked_at is None or now - memory.looked_at >= CLOCK:
+        memory.looked_at = now
+        chosen.update(dict.fromkeys(on_level))
+        chosen.update(dict.fromkeys(nearest(memory, around)))
+    chosen.update(dict.fromkeys(k for k in memory.bodies if k not in memory.judged_at))
+    late = [k for k, at in memory.judged_at.items() if now - at >= watcher.whole / 2]
+    room = CHUNK - len(chosen)
+    if room > 0:
+        late.sort(key=lambda key: memory.judged_at[key])
+        chosen.update(dict.fromkeys(late[:room]))
+    return [key for key in chosen if key in memory.bodies]
+
+
+def nearest(memory: Memory, around: Surroundings) -> list[str]:
+    """Return the share of the book that is nearest to the line at these prices, nearest first."""
+    prices = {name: float(price.exact) for name, price in around.prices.items()}
+    far = {key: _distance(slope, prices) for key, slope in memory.slopes.items()}
+    size = max(int(len(far) * NEAREST_SHARE), min(len(far), 1))
+    return sorted(far, key=far.__getitem__)[:size]
+
+
+def step_over(
+    watcher: Watcher, around: Surroundings, keys: Sequence[str], *, now: datetime
+) -> Done:
+    """Judge some accounts and write what follows."""
+    judged, signals = judged_signals(watcher, around, keys)
+    by_account = {one.case.account.id: one for one in judged}
+
+    def explain(asked: Sequence[str]) -> Explained:
+        return _explained(watcher, around, [by_account[key] for key in asked if key in by_account])
+
+    done = advance(
+        watcher.store,
+        signals,
+        watcher.policy,
+        holder=watcher.holder,
+        now=now,
+        explain=explain,
+    )
+    watcher.memory.judged_at.update(dict.fromkeys(keys, now))
+    return done
+
+
+def judged_signals(
+    watcher: Watcher, around: Surroundings, keys: Sequence[str]
+) -> tuple[list[Judgement], list[Signal]]:
+    """Return judgements and signals; an account that cannot be judged has a signal all the same."""
+    judged: list[Judgement] = []
+    signals: list[Signal] = []
+    for key in keys:
+        try:
+            judged.append(judge(_case(watcher.memory, key, around)))
+        except InvalidInput:
+            signals.append(unjudged(key, at=around.at))
+    seen = outlooks(
+        judged,
+        at=around.at,
+        candles=around.candles,
+        model=watcher.model,
+        wish=Wish(reasons=False),
+    )
+    hit = liquidations(judged)
+    for one, outlook in zip(judged, seen, strict=True):
+        account = one.case.account.id
+        signals.append(signal(one, outlook, at=around.at, liquidated_at=hit.get(account)))
+        _note_slope(watcher.memory, account, one, around)
+    return judged, signals
+
+
+def _case(memory: Memory, key: str, around: Surroundings) -> Case:
+    """Return the case of a remembered account.
+
+    Raises
+    ------
+    InvalidInput
+        When the account cannot be judged.
+    """
+    body = memory.bodies.get(key)
+    if body is None:
+        raise InvalidInput([])
+    return cases.case(body, f"/accounts/{key}", around)
+
+
+def _around(transaction: Transaction, watcher: Watcher, now: datetime) -> Surroundings:
+    """Return the market as it is known, with the candles of every asset that is held."""
+    held = {
+        leg.asset
+        for body in watcher.memory.bodies.values()
+        if body is not None
+        for leg in body.legs
+    }
+    at = market.clock(transaction, now=now)
+    return market.surroundings(transaction, at=at, assets=held)
+
+
+def _remember(transaction: Transaction, watcher: Watcher, fresh: News) -> None:
+    """Read the accounts that changed since the last turn."""
+    memory = watcher.memory
+    if memory.bodies and fresh.accounts == memory.news.accounts:
+        return
+    since = memory.news.accounts if memory.bodies else None
+    keys = alerts.changed(transaction, since=since)
+    for begin in range(0, len(keys), CHUNK):
+        some = keys[begin : begin + CHUNK]
+        for key, body in accounts.read(transaction, some).items():
+            memory.bodies[key] = _read(body)
+            memory.judged_at.pop(key, None)
+    if keys:
+        gc.collect()
+        gc.freeze()
+
+
+def _read(body: Mapping[str, object]) -> wire.AccountBody | None:
+    """Return an account of the store; None where it cannot be read as one."""
+    try:
+        return wire.account(dict(body), "/account")
+    except InvalidInput:
+        return None
+
+
+def _note_slope(memory: Memory, account: str, judged: Judgement, around: Surroundings) -> None:
+    """Remember how an account's surplus moves with prices."""
+    if judged.line is None:
+        return
+    by_asset = {
+        name: float(value) / float(around.prices[name].exact)
+        for name, value in judged.line.by_asset.items()
+        if name in around.prices
+    }
+    memory.slopes[account] = (by_asset, float(judged.line.cash))
+
+
+def _distance(slope: tuple[dict[str, float], float], prices: Mapping[str, float]) -> float:
+    """Return the surplus over what moves it: the common move that would use it up."""
+    by_asset, cash = slope
+    values = [units * prices[name] for name, units in by_asset.items() if name in prices]
+    gross = sum(map(abs, values))
+    return (sum(values) + cash) / gross if gross else FAR
+
+
+def _explained(watcher: Watcher, around: Surroundings, judged: Sequence[Judgement]) -> Explained:
+    """Return what messages say of accounts beyond their transitions."""
+    told: dict[str, Assessment] = {}
+    for some, wish in (
+        (judged[:MOST_EXPLAINED], Wish(reasons=True)),
+        (judged[MOST_EXPLAINED:], Wish(reasons=False)),
+    ):
+        made = assess(
+            some,
+            at=around.at,
+            candles=around.candles,
+            model=watcher.model,
+            wish=wish,
+            request_id="watch",
+            simulated=around.simulated,
+        )
+        told.update({one.account: one for one in made})
+    return Explained(assessed=told, plans=_plans(watcher, list(told)[:MOST_EXPLAINED]))
+
+
+def _plans(watcher: Watcher, keys: Sequence[str]) -> dict[str, Any]:
+    """Return the cheapest plan of accounts; those without one are left out."""
+    if not keys:
+        return {}
+    desk = Desk(model=watcher.model, store=watcher.store, clock=watcher.clock)
+    try:
+        told = changes.plans(desk, encode({"accounts": list(keys)}), "watch")
+    except InvalidInput:
+        return {}
+    found = msgspec.json.decode(told)["plans"]
+    return {plan["account"]: plan for plan in found if plan.get("actions")}
+
+
+def _note_failure(watcher: Watcher, error: Exception) -> None:
+    """Write a failed turn down where the heartbeat is read."""
+    detail = {"holder": watcher.holder, "error": f"{type(error).__name__}: {error}"[:500]}
+    with contextlib.suppress(StoreFailed), watcher.store.begin() as transaction:
+        turns.beat(transaction, "watch_failure", now=watcher.clock(), detail=detail)
