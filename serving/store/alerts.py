@@ -115,13 +115,13 @@ def transitions(
     """Return what changed in [begin, end), oldest first."""
     table = ALERT_TRANSITIONS.c
     chosen = sa.select(table.body).order_by(table.at, table.account, table.episode, table.number)
-    pairs = (
-        (account, table.account == account),
-        (begin, table.at >= begin),
-        (end, table.at < end),
-    )
-    wanted = [condition for given, condition in pairs if given is not None]
-    rows = transaction.execute(chosen.where(*wanted).limit(limit))
+    if account is not None:
+        chosen = chosen.where(table.account == account)
+    if begin is not None:
+        chosen = chosen.where(table.at >= begin)
+    if end is not None:
+        chosen = chosen.where(table.at < end)
+    rows = transaction.execute(chosen.limit(limit))
     return [msgspec.convert(body, Transition) for (body,) in rows]
 
 
