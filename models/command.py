@@ -3,6 +3,7 @@
 from importlib.metadata import EntryPoint, entry_points
 
 import typer
+from typer.models import TyperInfo
 
 GROUP = "forewarn.commands"
 
@@ -23,8 +24,22 @@ def root() -> typer.Typer:
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         found = _contributed(entry)
         if found is not None:
-            app.add_typer(found)
+            app.registered_commands += found.registered_commands
+            for group in found.registered_groups:
+                _join(app, group)
     return app
+
+
+def _join(app: typer.Typer, group: TyperInfo) -> None:
+    """Add a group of commands, to the group of the same name where another package has one."""
+    for place, other in enumerate(app.registered_groups):
+        first, second = other.typer_instance, group.typer_instance
+        if other.name == group.name and first is not None and second is not None:
+            both = typer.Typer(no_args_is_help=True, help=first.info.help)
+            both.registered_commands = [*first.registered_commands, *second.registered_commands]
+            app.registered_groups[place] = TyperInfo(both, name=group.name)
+            return
+    app.registered_groups.append(group)
 
 
 def _contributed(entry: EntryPoint) -> typer.Typer | None:

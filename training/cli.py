@@ -12,11 +12,12 @@ from rich.console import Console
 from features.pipeline import NAMES, fingerprint
 from models import bundle
 from models.errors import ForewarnError
-from training import card, fit, report
+from training import alert_cli, card, fit, report
 from training import evaluate as evaluation
 from training.sources import History, maker_ethb
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(alert_cli.app, name="alerts")
 SOURCES: Mapping[str, Callable[[Path, Path], History]] = {"maker-ethb": maker_ethb.load}
 DAY = "%Y-%m-%d"
 
