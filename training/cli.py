@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
+from features.files import Moments, write_moments
 from features.pipeline import NAMES, fingerprint
 from models import bundle
 from models.errors import ForewarnError
@@ -137,6 +138,21 @@ def evaluate(
     if html is not None:
         html.write_text(page.page(found), encoding="utf-8")
     report.show(found, Console(width=200))
+
+
+@app.command()
+def moments(
+    source: Source,
+    data: Data,
+    candles: Candles,
+    out: Annotated[Path, typer.Option(help="Directory to write.")],
+) -> None:
+    """Write a history's account moments, events and legs, for `forewarn features`."""
+    console = Console(stderr=True)
+    history = _load(source, data, candles, console)
+    told = Moments(history.moments, history.tables.events, history.legs)
+    write_moments(told, out)
+    console.print(f"wrote {out}: {len(history.moments):,} rows")
 
 
 def _load(source: str, data: Path, candles: Path, console: Console) -> History:
