@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import cast
 
+import numba
 import numpy as np
 
 from features.inputs import Candles, Floats, Ints
@@ -68,22 +70,44 @@ def market_grids(
         yield from zip(candles, grids, strict=True)
 
 
-def at_moments(values: Floats, candles: Candles, at: Ints) -> Floats:
-    """Return grid values known at each moment, NaN outside the grid; shape (moments, features).
+def at_moments(
+    values: Floats, *, first_index: int, step: int, asset: Ints, at: Ints, threads: int
+) -> Floats:
+    """Return the grid values known at each moment; shape (moments, features).
 
-    The place of a moment in a regular grid is computed, not searched.
+    The place of a moment in a regular grid is computed, not searched. NaN outside the grid.
 
     Parameters
     ----------
     values
-        Of the last closed candle, one row per candle; shape (candles, features).
+        Of every candle; shape (assets, candles, features).
+    first_index
+        Candles of this step between 1970 and the first.
+    step
+        Seconds of one candle.
+    asset
+        Place of each moment's asset in `values`.
     at
         Seconds since 1970, in any order.
     """
-    place = candles.last_closed(at)
-    is_inside = (place >= 0) & (place < len(values))
-    if is_inside.all():
-        return np.take(values, place, axis=0)
-    out = np.full((len(at), values.shape[1]), np.nan)
-    out[is_inside] = values[place[is_inside]]
+    out = np.empty((len(at), values.shape[2]))
+    cuts = np.linspace(0, len(at), threads + 1).astype(np.int64)
+    parts = [slice(start, end) for start, end in pairwise(cuts)]
+    with ThreadPoolExecutor(threads) as pool:
+        tasks = [
+            pool.submit(_take, values, first_index, step, asset[part], at[part], out[part])
+            for part in parts
+        ]
+        for task in tasks:
+            task.result()
     return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _take(values: Floats, first_index: int, step: int, asset: Ints, at: Ints, out: Floats) -> None:
+    """Write the values of the candle that closed last, at or before each moment."""
+    for row in range(len(at)):
+        place = at[row] // step - first_index - 1
+        is_inside = 0 <= place < values.shape[1]
+        for column in range(out.shape[1]):
+            out[row, column] = values[asset[row], place, column] if is_inside else np.nan

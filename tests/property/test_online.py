@@ -167,10 +167,11 @@ def test_minutes_have_their_own_windows() -> None:
     np.testing.assert_allclose(found[row, 2::3][80:], other[row][80:], rtol=1e-9)
 
 
-def test_moments_find_their_place() -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_moments_find_their_place(threads: int) -> None:
     """A moment sees the candle that closed last, at or before it, and nothing outside the grid."""
-    own = Candles(10, *(np.arange(3.0) for _ in COLUMNS))
-    values = np.array([[0.0], [1.0], [2.0]])
+    values = np.array([[[0.0], [1.0], [2.0]], [[3.0], [4.0], [5.0]]])
     at = np.array([12, 11, 13, 10, 14]) * HOUR + np.array([1800, 0, 3599, 3599, 0])
-    found = at_moments(values, own, at)[:, 0]
-    np.testing.assert_array_equal(found, [1.0, 0.0, 2.0, np.nan, np.nan])
+    asset = np.array([0, 1, 0, 0, 1])
+    found = at_moments(values, first_index=10, step=HOUR, asset=asset, at=at, threads=threads)
+    np.testing.assert_array_equal(found[:, 0], [1.0, 3.0, 2.0, np.nan, np.nan])
