@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from features.inputs import Floats, seconds
-from features.pipeline import BY_NAME, MARKET, NAMES, fingerprint
+from features.pipeline import BY_NAME, MARKET, NAMES, OWNER, fingerprint
 from models.bundle import Bundle, Head, Passage, Upon
 from models.errors import Fault, InvalidInput
 from models.hazard import HORIZONS, LABELS, Line
@@ -31,6 +31,9 @@ MARKET_READS: tuple[str, ...] = tuple(
     if BY_NAME[name].unit != "log price"
 )
 """What the market part reads: the path, and distances only in units of volatility."""
+
+OWNER_READS: tuple[str, ...] = (*MARKET_READS, *OWNER)
+"""What the owner part reads: nothing by which one venue could be told from another."""
 
 UNMOVED: tuple[Line, ...] = ((0.0, 1.0),) * len(HORIZONS)
 
@@ -87,7 +90,7 @@ def fit(
             "source": source,
             **_told(history, rows, limit),
             "owners": _told(log, held, known),
-            "reads": {"unattended": list(MARKET_READS), "expected": list(NAMES)},
+            "reads": {"unattended": list(MARKET_READS), "expected": list(OWNER_READS)},
             "seed": seed,
             "versions": {name: version(name) for name in ("lightgbm", "numpy", "pandas")},
             "python": platform.python_version(),
@@ -163,7 +166,11 @@ def _owner(
     """Fit what happens as owners were seen to act, on top of what would without them."""
     split = _split(history, rows, limit)
     part = Part(
-        event=EVENTS["expected"], reads=NAMES, rounds=OWNER_ROUNDS, forgotten=FORGOTTEN, seed=seed
+        event=EVENTS["expected"],
+        reads=OWNER_READS,
+        rounds=OWNER_ROUNDS,
+        forgotten=FORGOTTEN,
+        seed=seed,
     )
     return fit_head(rows, split, Upon(market, UNMOVED), part, end=limit, progress=progress)
 
