@@ -21,7 +21,7 @@ from training.sources import History
 __all__ = ["EVENTS", "Dataset", "Mask", "Progress", "dataset", "fit"]
 
 EVENTS = {"unattended": "touched", "expected": "liquidated"}
-MARKET_ROUNDS = 150
+MARKET_ROUNDS = 40
 OWNER_ROUNDS = 60
 FORGOTTEN = 0.3
 MARKET_READS: tuple[str, ...] = tuple(
