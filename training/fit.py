@@ -1,6 +1,7 @@
 """Fit a bundle: the market part on paths, the owner part on what owners were seen to do."""
 
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -14,7 +15,8 @@ from models.errors import Fault, InvalidInput
 from models.hazard import HORIZONS, LABELS, Line
 from training import baselines, har, labels, scale, splits
 from training.heads import Part, Progress, fit_head
-from training.rows import Dataset, Mask, dataset
+from training.recipe import SHIPPED, Recipe
+from training.rows import Dataset, Mask, dataset, thinned
 from training.sources import History
 
 __all__ = ["EVENTS", "Dataset", "Mask", "Progress", "dataset", "fit"]
@@ -43,6 +45,7 @@ def fit(
     seed: int,
     progress: Progress,
     owners: History | None = None,
+    recipe: Recipe = SHIPPED,
 ) -> Bundle:
     """Train on [begin, end); nothing after `end` is seen, not even by a label.
 
@@ -52,6 +55,8 @@ def fit(
         Called with one line before each step.
     owners
         Log of what owners did, for the owner part; None where `history` is that log.
+    recipe
+        How boosters are trained.
 
     Raises
     ------
@@ -59,19 +64,19 @@ def fit(
         When the period is empty or too short to hold out a calibration slice.
     """
     progress("computing features and labels")
-    rows = dataset(history, begin=begin, end=end)
+    rows = thinned(history, begin=begin, end=end)
     limit = end or _last(rows)
-    market = _market(history, rows, limit, seed=seed, progress=progress)
-    held = rows if owners is None else dataset(owners, begin=begin, end=end)
+    market = _market(history, rows, limit, seed=seed, progress=progress, recipe=recipe)
+    held = rows if owners is None else thinned(owners, begin=begin, end=end)
     log = history if owners is None else owners
     known = end or _last(held)
-    owner = _owner(log, held, market, known, seed=seed, progress=progress)
+    owner = _owner(log, held, market, known, seed=seed, progress=progress, recipe=recipe)
     progress("fitting the baselines")
     volatility = har.fit(history.tables.candles, end=int(limit.timestamp()))
     read = _read(history, rows)
     read_owners = read if owners is None else _read(log, held)
     rungs = {
-        name: baselines.fit(inputs, _outcomes(part, EVENTS[name], until), volatility=volatility)
+        name: _ladder(inputs, part, EVENTS[name], until, volatility=volatility)
         for name, inputs, part, until in (
             ("unattended", read, rows, limit),
             ("expected", read_owners, held, known),
@@ -88,10 +93,45 @@ def fit(
             "owners": _told(log, held, known),
             "reads": {"unattended": list(MARKET_READS), "expected": list(NAMES)},
             "seed": seed,
+            "parameters": {**recipe.changes, "rounds": recipe.rounds},
             "versions": {name: version(name) for name in ("lightgbm", "numpy", "pandas")},
             "python": platform.python_version(),
         },
     )
+
+
+def heads(
+    history: History, rows: Dataset, limit: datetime, *, seed: int, recipe: Recipe
+) -> dict[str, Head]:
+    """Return the heads alone, fitted to one log without a word; raises as `fit` does."""
+    market = _market(history, rows, limit, seed=seed, progress=_silent, recipe=recipe)
+    owner = _owner(history, rows, market, limit, seed=seed, progress=_silent, recipe=recipe)
+    return {"unattended": market, "expected": owner}
+
+
+def _silent(line: str) -> None:
+    """Say nothing."""
+
+
+def _ladder(
+    inputs: baselines.Inputs,
+    rows: Dataset,
+    event: str,
+    end: datetime,
+    *,
+    volatility: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Fit the rungs, every row as often as the account-hours it stands for."""
+    times = np.repeat(np.arange(len(rows.at)), rows.weights().astype(np.int64))
+    repeated = baselines.Inputs(
+        features=inputs.features.iloc[times],
+        past=inputs.past[times],
+        simulated=inputs.simulated[times],
+        delay=inputs.delay[times],
+        side=inputs.side[times],
+    )
+    outcomes = {name: y[times] for name, y in _outcomes(rows, event, end).items()}
+    return baselines.fit(repeated, outcomes, volatility=volatility)
 
 
 def _read(history: History, rows: Dataset) -> baselines.Inputs:
@@ -116,7 +156,13 @@ def _split(history: History, rows: Dataset, limit: datetime) -> splits.Split:
 
 
 def _market(
-    history: History, rows: Dataset, limit: datetime, *, seed: int, progress: Progress
+    history: History,
+    rows: Dataset,
+    limit: datetime,
+    *,
+    seed: int,
+    progress: Progress,
+    recipe: Recipe,
 ) -> Head:
     """Fit what happens if nobody acts."""
     split = _split(history, rows, limit)
@@ -131,17 +177,30 @@ def _market(
         rounds=MARKET_ROUNDS,
         forgotten=0.0,
         seed=seed,
+        recipe=recipe,
     )
     return fit_head(rows, split, Passage(found, UNMOVED), part, end=limit, progress=progress)
 
 
 def _owner(
-    history: History, rows: Dataset, market: Head, limit: datetime, *, seed: int, progress: Progress
+    history: History,
+    rows: Dataset,
+    market: Head,
+    limit: datetime,
+    *,
+    seed: int,
+    progress: Progress,
+    recipe: Recipe,
 ) -> Head:
     """Fit what happens as owners were seen to act, on top of what would without them."""
     split = _split(history, rows, limit)
     part = Part(
-        event=EVENTS["expected"], reads=NAMES, rounds=OWNER_ROUNDS, forgotten=FORGOTTEN, seed=seed
+        event=EVENTS["expected"],
+        reads=NAMES,
+        rounds=OWNER_ROUNDS,
+        forgotten=FORGOTTEN,
+        seed=seed,
+        recipe=recipe,
     )
     return fit_head(rows, split, Upon(market, UNMOVED), part, end=limit, progress=progress)
 
@@ -153,7 +212,7 @@ def _told(history: History, rows: Dataset, limit: datetime) -> dict[str, Any]:
         "from": datetime.fromtimestamp(int(rows.at.min()), tz=UTC).isoformat(),
         "to": limit.isoformat(),
         "calibrated_from": _split(history, rows, limit).boundary.isoformat(),
-        "rows": len(rows.at),
+        "rows": int(rows.weights().sum()),
         "accounts": len(np.unique(rows.account)),
         "episodes": int(((starts >= rows.at.min()) & (starts < limit.timestamp())).sum()),
     }

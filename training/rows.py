@@ -15,6 +15,7 @@ from training.sources import History, select_legs
 
 FAR = 8.0
 THINNING = 8
+SIGMAS = "distance_sigmas_72h"
 
 Mask = npt.NDArray[np.bool_]
 
@@ -58,13 +59,10 @@ class Dataset:
         )
 
     def weights(self) -> Floats:
-        """Return 0, 1 or THINNING per row.
-
-        Of an account far from the line one hour in THINNING stands for all, staggered over
-        accounts.
-        """
-        turn = (self.at // 3600 + self.account) % THINNING == 0
-        return np.where(self._is_far(), THINNING * turn, 1).astype(np.float64)
+        """Return how many account-hours each row stands for."""
+        if "weight" not in self.moments.columns:
+            return np.ones(len(self.at))
+        return self.moments["weight"].to_numpy(dtype=np.float64)
 
     @property
     def asset(self) -> Ints:
@@ -79,10 +77,6 @@ class Dataset:
         """Return what forecasts start from, shape (N, K + 3)."""
         return self.features[list(BASELINE)].to_numpy(dtype=np.float64)
 
-    def _is_far(self) -> Mask:
-        """Return which accounts are more than FAR daily volatilities from the line."""
-        return np.asarray(~(self.features["distance_sigmas_72h"].to_numpy() <= FAR))
-
 
 def dataset(
     history: History, *, begin: datetime | None = None, end: datetime | None = None
@@ -94,6 +88,52 @@ def dataset(
     InvalidInput
         When the period holds no account-hour.
     """
+    keep = _period(history, begin, end)
+    return _rows(history, keep, history.moments[keep])
+
+
+def thinned(
+    history: History, *, begin: datetime | None = None, end: datetime | None = None
+) -> Dataset:
+    """Return the rows of [begin, end) to train on, with the account-hours each stands for.
+
+    Of an account more than FAR daily volatilities from its trigger one hour in THINNING
+    stands for all, staggered over accounts: features are computed of no other.
+
+    Raises
+    ------
+    InvalidInput
+        When the period holds no account-hour.
+    """
+    keep = _period(history, begin, end)
+    moments = history.moments[keep]
+    legs = select_legs(history.legs, keep)
+    weight = np.zeros(len(keep))
+    weight[keep] = thinning(
+        compute(history.tables, moments, legs=legs, names=(SIGMAS,))[SIGMAS].to_numpy(),
+        at=seconds(moments["at"]),
+        account=pd.factorize(moments["account"])[0].astype(np.int64),
+    )
+    kept = weight > 0.0
+    return _rows(history, kept, history.moments[kept].assign(weight=weight[kept]))
+
+
+def thinning(sigmas: Floats, *, at: Ints, account: Ints) -> Floats:
+    """Return 1 for rows near their trigger, and THINNING or 0 for those far from it.
+
+    Parameters
+    ----------
+    sigmas
+        Distance in daily volatilities; NaN counts as far.
+    at, account
+        Seconds since 1970, and codes of accounts.
+    """
+    turn = (at // 3600 + account) % THINNING == 0
+    return np.where(sigmas <= FAR, 1.0, THINNING * turn.astype(np.float64))
+
+
+def _period(history: History, begin: datetime | None, end: datetime | None) -> Mask:
+    """Return which moments lie in [begin, end)."""
     at = seconds(history.moments["at"])
     keep = np.ones(len(at), dtype=bool)
     if begin is not None:
@@ -102,12 +142,21 @@ def dataset(
         keep &= at < int(end.timestamp())
     if not keep.any():
         raise InvalidInput([_no_rows(at, begin, end)])
-    moments = history.moments[keep].reset_index(drop=True)
-    marked = labels.label(history)[keep].reset_index(drop=True)
-    codes = moments["account"].astype("category").cat.codes.to_numpy(dtype=np.int64)
+    return keep
+
+
+def _rows(history: History, keep: Mask, moments: pd.DataFrame) -> Dataset:
+    """Return some moments with features and labels."""
+    numbered = moments.reset_index(drop=True)
     legs = select_legs(history.legs, keep)
-    features = compute(history.tables, moments, legs=legs)
-    return Dataset(features, marked, at[keep], codes.astype(np.int64), moments, legs)
+    return Dataset(
+        features=compute(history.tables, numbered, legs=legs),
+        labels=labels.label(history)[keep].reset_index(drop=True),
+        at=seconds(numbered["at"]),
+        account=pd.factorize(numbered["account"])[0].astype(np.int64),
+        moments=numbered,
+        legs=legs,
+    )
 
 
 def _no_rows(at: Ints, begin: datetime | None, end: datetime | None) -> Fault:

@@ -91,4 +91,4 @@ def _fit_one(matrix: Floats, sigma: Floats, variance: Floats) -> tuple[Floats, f
     target = 0.5 * np.log(ratio[known])
     found = np.linalg.solve(rows.T @ rows + penalty, rows.T @ target)
     left = np.minimum(ratio[known] * np.exp(-2.0 * (rows @ found)), MOST)
-    return found[1:], float(found[0] + 0.5 * np.log(left.mean()))
+    return np.asarray(found[1:], dtype=np.float64), float(found[0] + 0.5 * np.log(left.mean()))

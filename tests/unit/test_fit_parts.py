@@ -1,13 +1,12 @@
 """The parts of fitting: splits, calibration, baselines, evidence."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from models import calibration
 from training import splits
 from training.heads import _venn_abers
-from training.rows import FAR, THINNING, Dataset
+from training.rows import FAR, THINNING, thinning
 
 HOUR = 3600
 
@@ -75,14 +74,11 @@ def test_an_interval_without_evidence_excludes_nothing() -> None:
 def test_far_rows_are_thinned_without_changing_their_weight() -> None:
     """One hour in THINNING stands for all; accounts near the line keep every hour."""
     size = 8_000
-    sigmas = np.where(np.arange(size) % 2 == 0, FAR + 1, FAR - 1)
-    rows = Dataset(
-        pd.DataFrame({"distance_sigmas_72h": sigmas}),
-        pd.DataFrame(index=range(size)),
-        np.repeat(np.arange(size // 2), 2) * HOUR,
-        np.zeros(size, dtype=np.int64),
+    weights = thinning(
+        np.where(np.arange(size) % 2 == 0, FAR + 1, FAR - 1),
+        at=np.repeat(np.arange(size // 2), 2) * HOUR,
+        account=np.zeros(size, dtype=np.int64),
     )
-    weights = rows.weights()
     assert weights.sum() == pytest.approx(size, rel=0.01)
     assert (weights[1::2] == 1.0).all()
     assert set(weights[::2]) == {0.0, float(THINNING)}

@@ -48,7 +48,7 @@ from training.sources import History
 
 SEED = 11
 EVERY = 6
-BASKET_EVERY = 50
+BASKET_EVERY = 100
 WARM_UP = 168
 FURTHEST = max(HORIZONS)
 HOURLY_INTEREST = 1.05 ** (1.0 / 8766.0)
@@ -282,9 +282,10 @@ def _baskets(candles: Mapping[str, Candles], at: pd.Series) -> tuple[pd.DataFram
     """Return baskets and their legs, at the hours of some of the other accounts."""
     generator = _generator("baskets")
     count = len(at) // BASKET_EVERY
-    hours = np.sort(generator.choice(seconds(at) // HOUR, count, replace=False)) if count else []
-    rows, legs = [], []
-    for hour in hours:
+    drawn = generator.choice(np.arange(len(at)), count, replace=False)
+    rows: list[dict[str, object]] = []
+    legs: list[tuple[int, str, float]] = []
+    for hour in np.sort(seconds(at)[drawn] // HOUR):
         trading = [name for name in sorted(candles) if _is_trading(candles[name], int(hour))]
         many = min(int(generator.integers(LEAST_LEGS, MOST_LEGS + 1)), len(trading))
         chosen = generator.choice(len(trading), many, replace=False)
