@@ -16,9 +16,10 @@ from features.simulate import Book, simulate
 from serving.api import Api
 from serving.book import lay
 from serving.demo import CHAMPION
-from serving.desk import Desk, load_model
+from serving.desk import Desk
 from serving.gate import Gate, Keyring
 from serving.operations import routes
+from serving.registry import deployed
 from serving.routes import OPERATIONS
 from serving.settings import Settings
 from serving.store import open_store
@@ -38,7 +39,7 @@ def api(
     store = open_store(chosen.store or f"sqlite:///{place / 'book.sqlite3'}")
     if held is not None:
         lay(held, store)
-    desk = Desk(model=load_model(chosen), store=store, shelf=chosen.bundle)
+    desk = Desk(model=deployed(chosen.bundle).model, store=store, shelf=chosen.bundle)
     yield Api(routes(OPERATIONS), desk=desk, gate=Gate(chosen, Keyring(desk.keys)))
     store.close()
 
