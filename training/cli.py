@@ -1,7 +1,7 @@
 """The commands `forewarn train` and `forewarn evaluate`."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -12,16 +12,14 @@ from rich.console import Console
 from features.pipeline import NAMES, fingerprint
 from models import bundle
 from models.errors import ForewarnError
-from training import card, fit, page, report, walk
+from training import card, fit, lifecycle, offer, page, report, walk
 from training import evaluate as evaluation
-from training.sources import History, events, maker_ethb, touch
+from training.reading import SOURCES
+from training.reading import history as history_of
+from training.sources import History
 
 app = typer.Typer(no_args_is_help=True)
-SOURCES: Mapping[str, Callable[[Path, Path], History]] = {
-    "maker-ethb": maker_ethb.load,
-    "events": events.load,
-    "touch": touch.load,
-}
+app.add_typer(lifecycle.app)
 DAY = "%Y-%m-%d"
 
 Source = Annotated[str, typer.Option(help=f"What the files are: {', '.join(SOURCES)}.")]
@@ -50,6 +48,18 @@ def train(
     begin: From = None,
     end: To = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 7,
+    params: Annotated[
+        Path | None, typer.Option(help="Parameters that `forewarn search` found.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Dask workers that train each booster; 0 for none.")
+    ] = 0,
+    track: Annotated[
+        str | None, typer.Option(help="MLflow to log to: sqlite:///mlflow.db or a server's URL.")
+    ] = None,
+    registry: Annotated[
+        Path | None, typer.Option(help="Registry to add the bundle to, as its challenger.")
+    ] = None,
 ) -> None:
     """Train a bundle on a history; nothing after --to is seen."""
     console = Console(stderr=True)
@@ -60,20 +70,23 @@ def train(
     if owners is not None and owners_data is not None:
         log = _load(owners, owners_data, candles, console)
     try:
-        found = fit.fit(
-            history,
-            source=source,
-            begin=_start(begin),
-            end=_after(end),
-            seed=seed,
-            progress=_stamped(console),
-            owners=log,
-        )
+        with offer.recipe(params, workers=workers) as recipe:
+            found = fit.fit(
+                history,
+                source=source,
+                begin=_start(begin),
+                end=_after(end),
+                seed=seed,
+                progress=_stamped(console),
+                owners=log,
+                recipe=recipe,
+            )
+        bundle.save(found, out)
+        (out / card.CARD).write_text(card.card(found))
+        console.print(f"wrote {out}: {found.provenance['rows']:,} rows")
+        offer.offer(out, track=track, registry=registry, say=console.print)
     except ForewarnError as error:
         _refuse(console, error)
-    bundle.save(found, out)
-    (out / card.CARD).write_text(card.card(found))
-    console.print(f"wrote {out}: {found.provenance['rows']:,} rows")
 
 
 @app.command()
@@ -131,7 +144,7 @@ def _load(source: str, data: Path, candles: Path, console: Console) -> History:
         raise typer.BadParameter(f"{source!r} is not one of {', '.join(SOURCES)}")
     try:
         with console.status(f"reading and rebuilding {data}"):
-            return SOURCES[source](data, candles)
+            return history_of(source, data, candles)
     except ForewarnError as error:
         _refuse(console, error)
 
