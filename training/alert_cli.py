@@ -37,27 +37,20 @@ ROWS = {
 SHARES = {"warned", "alert_days", "all_days", "on_days", "precision"}
 
 
-def compare(
-    history: History, seen: pd.DataFrame, policy: Policy, *, budget: float | None
-) -> dict[str, dict[str, Any]]:
-    """Return the figures of a policy, of the rule alone, and of both at one budget.
+def compare(history: History, seen: pd.DataFrame, policy: Policy) -> dict[str, dict[str, Any]]:
+    """Return the figures of a policy, of the rule alone, and of the rule at the same budget.
 
-    Parameters
-    ----------
-    budget
-        Share of account-days with an early message that each is scaled to spend.
+    The budget is the share of account-days with an early message that the policy spends; the
+    rule's buffers are scaled until they spend as much, looking at no outcome.
     """
     days = len(set(zip(seen["account"], seen["second"] // DAY, strict=True)))
+    found = {"policy": judge(seen, history, run(seen, policy))}
     certain = rules_alone(policy)
-    policies = {"policy": policy, "rule alone": certain}
-    if budget is not None:
-        policies["policy at budget"] = at_budget(seen, policy, days, budget)
-        policies["rule alone at budget"] = at_budget(seen, certain, days, budget)
-    courses = {name: run(seen, one) for name, one in policies.items()}
-    found = {name: judge(seen, history, one) for name, one in courses.items()}
-    for name, figures in found.items():
-        rule = found["rule alone at budget" if name == "policy at budget" else "rule alone"]
-        figures["later_than_rule"] = _later(figures["leads"], rule["leads"])
+    matched = at_budget(seen, certain, days, found["policy"]["alert_days"])
+    for name, one in (("rule alone", certain), ("rule alone at its budget", matched)):
+        found[name] = judge(seen, history, run(seen, one))
+    for figures in found.values():
+        figures["later_than_rule"] = _later(figures["leads"], found["rule alone"]["leads"])
     return found
 
 
@@ -99,10 +92,6 @@ def replay(
     end: Annotated[
         datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, UTC.")
     ] = None,
-    budget: Annotated[
-        float | None,
-        typer.Option(min=0.0, max=1.0, help="Scale to this share of account-days as well."),
-    ] = None,
     json_: Annotated[
         Path | None, typer.Option("--json", help="Where to write the figures.")
     ] = None,
@@ -123,7 +112,7 @@ def replay(
     except ForewarnError as error:
         console.print(str(error), style="red", markup=False, highlight=False)
         raise typer.Exit(2) from None
-    found = compare(history, tape(history, rows), chosen, budget=budget)
+    found = compare(history, tape(history, rows), chosen)
     show(found, Console(width=160))
     if json_ is not None:
         plain = {

@@ -17,11 +17,9 @@ from alert_crash import (
     prepare,
 )
 
-from serving.store import open_store
+from serving.store import Store, open_store
 
 LEAST_POINTS = 500
-EVERY = 97
-"""Kills of a real process, beside the images of the disk at every boundary."""
 
 
 @pytest.fixture(scope="module")
@@ -96,27 +94,27 @@ def test_ended_at_any_boundary_nothing_is_lost_or_invented(
     assert 0 < twice < len(kept) / 5
 
 
-def test_a_killed_process_leaves_what_its_image_shows(
-    laid: Path,
+@pytest.mark.parametrize("point", [40, 171, 333])
+def test_a_killed_process_is_taken_up(
+    store: Store,
     whole: tuple[list[tuple[str, str, str, int]], set[tuple[str, str]]],
     tmp_path: Path,
+    point: int,
 ) -> None:
-    """Processes that end themselves at a statement, with no farewell, are taken up alike."""
+    """A process that ends itself at a statement, with no farewell, on either database."""
     transitions, sent = whole
-    for point in range(5, LEAST_POINTS, EVERY):
-        file, told = tmp_path / f"{point}.db", tmp_path / f"{point}.jsonl"
-        shutil.copy(laid, file)
-        url = f"sqlite:///{file}"
+    told = tmp_path / "told.jsonl"
+    prepare(store)
+    url = store.engine.url.render_as_string(hide_password=False)
+    store.close()
 
-        def work(url: str = url, told: Path = told, point: int = point) -> None:
-            store = open_store(url)
-            at_boundaries(store, lambda n: os._exit(KILLED) if n == point else None)
-            play(store, told, holder="first")
+    def work() -> None:
+        own = open_store(url)
+        at_boundaries(own, lambda n: os._exit(KILLED) if n == point else None)
+        play(own, told, holder="first")
 
-        assert in_child(work) == KILLED
-        store = open_store(url)
-        play(store, told, holder="second")
-        finish(store, told)
-        assert history(store) == transitions
-        assert {(to, key) for to, key, _ in messages(told)} == sent
-        store.close()
+    assert in_child(work) == KILLED
+    play(store, told, holder="second")
+    finish(store, told)
+    assert history(store) == transitions
+    assert {(to, key) for to, key, _ in messages(told)} == sent
