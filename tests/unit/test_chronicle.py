@@ -22,7 +22,8 @@ def test_the_store_gives_a_history_that_training_reads(store: Store, tmp_path: P
     candles = chronicle.write(url, market="ETH-B", directory=tmp_path)
     history = events.load(tmp_path, candles)
     assert set(history.moments["account"].astype(str)) == set(names)
-    assert history.episodes.empty
+    liquidated = history.episodes["account"].tolist()
+    assert liquidated == ["sim-0001", "sim-0001", "sim-0002", "sim-0005"]
     assert history.covered_until <= book.at
 
 
