@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from features.inputs import Floats, Ints
-from features.pipeline import BASELINE, NAMES
 from models.bundle import Bundle
 from models.hazard import HORIZONS, LABELS
 from training import baselines, budget, labels, metrics, slices, worst
@@ -109,9 +108,7 @@ def forecast(history: History, bundle: Bundle, period: Period, *, progress: Prog
 
 def _probabilities(bundle: Bundle, rows: Dataset, head: str) -> Floats:
     """Return the model's probabilities by horizon, shape (N, 4)."""
-    features = rows.features[list(NAMES)].to_numpy(dtype=np.float64)
-    baseline = rows.features[list(BASELINE)].to_numpy(dtype=np.float64)
-    scores = bundle.heads[head].scores(features, baseline, threads=2)
+    scores = bundle.heads[head].scores(rows.matrix(), rows.baseline(), threads=2)
     return bundle.heads[head].probabilities(scores)
 
 
@@ -131,6 +128,9 @@ def judge_all(
     }
     for key, head in HEADS.items():
         report[key] = {}
+        if head == "expected" and history.episodes.empty:
+            progress("nobody was liquidated: only touches are judged")
+            continue
         for k, name in enumerate(LABELS):
             progress(f"judging {EVENTS[head]} within {name}")
             scored = _scored(folds, head, k)
