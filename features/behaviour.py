@@ -77,6 +77,7 @@ def _nearest_miss(
     owed: Floats,
     close: Floats,
     place: Ints,
+    stride: int,
     window: int,
 ) -> Floats:
     """Return the least log(collateral·price/debt) of past hours, NaN without debt then."""
@@ -88,7 +89,7 @@ def _nearest_miss(
             while k >= first[row] and at[k] >= hour:
                 collateral, debt = collateral_before[k], debt_before[k]
                 k -= 1
-            i = place[row] - back
+            i = place[row] - back * stride
             if i < 0 or i >= len(close) or np.isnan(close[i]) or debt <= 0.0 or collateral <= 0.0:
                 continue
             value = np.log(collateral * close[i] / debt)
@@ -161,6 +162,7 @@ def _nearest_miss_168h(view: View) -> Floats:
         view.debt,
         view.candles.close,
         view.place,
+        HOUR // view.candles.step,
         WEEK,
     )
     return least - np.log(view.trigger * view.collateral / view.debt)
@@ -177,6 +179,7 @@ def _feature(
         lookback=timedelta(hours=hours),
         sources=frozenset({"events", "position"}),
         meaning=meaning,
+        scope="owner",
     )
 
 
@@ -251,6 +254,7 @@ FEATURES: tuple[Feature, ...] = (
         lookback=timedelta(hours=WEEK),
         sources=frozenset({"events", "position", "candles"}),
         meaning="Least distance to the line survived in the past week.",
+        scope="owner",
     ),
     _feature(
         "debt_size",

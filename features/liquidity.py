@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from features.inputs import Candles, Floats
-from features.market import Market, MarketFunction
+from features.market import Market, MarketFunction, log_ratio
 from features.spec import Feature
 from features.volatility import absolute_return
 
@@ -22,28 +22,27 @@ def illiquidity(candles: Candles) -> Floats:
     return absolute_return(candles) / np.where(traded > 0.0, traded, np.nan)
 
 
-def _log_ratio(over: Floats, under: Floats) -> Floats:
-    """Return log(over / under), missing where either is not positive."""
-    usable = (over > 0.0) & (under > 0.0)
-    out = np.full(len(over), np.nan)
-    out[usable] = np.log(over[usable] / under[usable])
-    return out
+def mean_turnover(market: Market, *, hours: int) -> Floats:
+    """Return the mean quote turnover per hour."""
+    return market.mean(turnover, window=market.length(hours=hours)) * market.length(hours=1)
 
 
 def _volume_surprise(market: Market, *, hours: int) -> Floats:
     """Return recent turnover against that of 30 days."""
     recent = market.mean(turnover, window=market.length(hours=hours))
-    return _log_ratio(recent, market.mean(turnover, window=market.length(hours=720)))
+    return log_ratio(recent, market.mean(turnover, window=market.length(hours=720)))
 
 
 def _illiquidity_surprise(market: Market, *, hours: int) -> Floats:
     """Return recent Amihud illiquidity against that of 30 days."""
     recent = market.mean(illiquidity, window=market.length(hours=hours))
-    return _log_ratio(recent, market.mean(illiquidity, window=market.length(hours=720)))
+    return log_ratio(recent, market.mean(illiquidity, window=market.length(hours=720)))
 
 
 VOLUME_SURPRISE_4H: MarketFunction = partial(_volume_surprise, hours=4)
 VOLUME_SURPRISE_24H: MarketFunction = partial(_volume_surprise, hours=24)
+VOLUME_SURPRISE_168H: MarketFunction = partial(_volume_surprise, hours=168)
+ILLIQUIDITY_SURPRISE_168H: MarketFunction = partial(_illiquidity_surprise, hours=168)
 ILLIQUIDITY_SURPRISE_24H: MarketFunction = partial(_illiquidity_surprise, hours=24)
 
 
@@ -62,6 +61,12 @@ def _feature(name: str, function: MarketFunction, meaning: str) -> Feature:
 FEATURES: tuple[Feature, ...] = (
     _feature("volume_surprise_4h", VOLUME_SURPRISE_4H, "Turnover of four hours against 30 days."),
     _feature("volume_surprise_24h", VOLUME_SURPRISE_24H, "Turnover of a day against 30 days."),
+    _feature("volume_surprise_168h", VOLUME_SURPRISE_168H, "Turnover of a week against 30 days."),
+    _feature(
+        "illiquidity_surprise_168h",
+        ILLIQUIDITY_SURPRISE_168H,
+        "Price move per turnover of a week against 30 days.",
+    ),
     _feature(
         "illiquidity_surprise_24h",
         ILLIQUIDITY_SURPRISE_24H,

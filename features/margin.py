@@ -2,18 +2,26 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
+from typing import Literal
 
 import numpy as np
 
 from features.inputs import Floats
-from features.spec import Feature, Source, View
-from features.volatility import sigma_24h, sigma_72h, sigma_360h
+from features.market import Market, MarketFunction, log_ratio
+from features.ranges import range_sigma_24h
+from features.spec import Feature, Scope, Source, View
+from features.variance import sigma_6h
+from features.volatility import close, sigma_24h, sigma_72h, sigma_360h
 from models.first_passage import touch_logit
 
 HORIZONS = (1.0, 4.0, 24.0, 168.0)
 """Hours; the same as `models.hazard.HORIZONS`, held equal by a test."""
 
 SIGMA_HOURS = timedelta(hours=433)
+WEEK = 168.0
+WORST_SIGMAS = 3.0
+"""How far the price is taken to fall, at worst, before the venue sees it."""
 
 
 def distance(view: View) -> Floats:
@@ -41,6 +49,72 @@ def distance_sigmas_slow(view: View) -> Floats:
     return distance_next(view) / (view.market(sigma_360h) * np.sqrt(24.0))
 
 
+def distance_sigmas_fastest(view: View) -> Floats:
+    """Return the next distance in daily volatilities, half-life 6 h."""
+    return distance_next(view) / (view.market(sigma_6h) * np.sqrt(24.0))
+
+
+def distance_ranges(view: View) -> Floats:
+    """Return the next distance in daily volatilities from ranges, half-life 24 h."""
+    return distance_next(view) / (view.market(range_sigma_24h) * np.sqrt(24.0))
+
+
+def distance_market(view: View) -> Floats:
+    """Return log(last close / trigger): what the venue will see once it looks."""
+    return log_ratio(view.market(_last_close), view.trigger)
+
+
+def _last_close(market: Market) -> Floats:
+    """Return the last close."""
+    return market.value(close)
+
+
+def distance_worst(view: View) -> Floats:
+    """Return the distance left after the worst plausible move before the next price.
+
+    From the lower of the venue's next price and the last close, in daily volatilities.
+    """
+    nearest = np.fmin(distance_next(view), distance_market(view))
+    unseen = view.market(sigma_72h) * np.sqrt(np.maximum(view.delay, 1.0))
+    return (nearest - WORST_SIGMAS * unseen) / (view.market(sigma_72h) * np.sqrt(24.0))
+
+
+def touch_odds(view: View, *, sigma: MarketFunction, hours: float) -> Floats:
+    """Return first-passage log-odds by one volatility and horizon."""
+    left = np.maximum(hours - view.delay, 0.0)
+    return touch_logit(distance_next(view), sigma=view.market(sigma), hours=left)
+
+
+def next_is_liquidatable(view: View) -> Floats:
+    """Return 1 where the next price known already flips the verdict, else 0."""
+    flips = (distance_next(view) <= 0.0).astype(np.float64)
+    return np.where(np.isnan(distance_next(view)), np.nan, flips)
+
+
+def loan_to_value(view: View) -> Floats:
+    """Return log(debt / collateral), both in quote units, unweighed."""
+    return log_ratio(view.debt_value, view.collateral_value)
+
+
+def volatile_debt_share(view: View) -> Floats:
+    """Return the share of the requirement that prices move."""
+    if not view.is_basket:
+        return (view.side < 0.0).astype(np.float64)
+    return 1.0 - np.maximum(-view.cash, 0.0) / view.debt
+
+
+def volatile_collateral_share(view: View) -> Floats:
+    """Return the share of the credit that prices move."""
+    if not view.is_basket:
+        return (view.side > 0.0).astype(np.float64)
+    return 1.0 - np.maximum(view.cash, 0.0) / view.collateral
+
+
+def accrual_hours(view: View) -> Floats:
+    """Return the log of hours until accrual alone flips the verdict, at most a week."""
+    return np.log1p(np.minimum(view.accrual_hours, WEEK))
+
+
 def baseline_logits(view: View) -> Floats:
     """Return per horizon the log-odds that the price touches the trigger.
 
@@ -60,10 +134,27 @@ def baseline_logits(view: View) -> Floats:
     return np.maximum.accumulate(np.stack(columns, axis=1), axis=1)
 
 
+def start_columns(view: View) -> Floats:
+    """Return what forecasts start from: the log-odds, distance, volatility and delay.
+
+    Shape (N, 7): of `baseline_logits`, then the next log distance, the volatility per root
+    hour at a half-life of 72 h, and the hours until a price seen now is judged by.
+    """
+    told = [distance_next(view), view.market(sigma_72h), view.delay]
+    return np.concatenate([baseline_logits(view), np.stack(told, axis=1)], axis=1)
+
+
 def _feature(
-    name: str, function: Callable[[View], Floats], *, unit: str, meaning: str, hours: timedelta
+    name: str,
+    function: Callable[[View], Floats],
+    *,
+    unit: str,
+    meaning: str,
+    hours: timedelta = timedelta(0),
+    direction: Literal[-1, 0, 1] = -1,
+    scope: Scope = "market",
 ) -> Feature:
-    """Return a distance feature: a larger one can only lower the risk."""
+    """Return a distance feature: unless said otherwise a larger one can only lower the risk."""
     sources: tuple[Source, ...] = ("position", "candles") if hours else ("position",)
     return Feature(
         name=name,
@@ -72,7 +163,20 @@ def _feature(
         lookback=hours,
         sources=frozenset(sources),
         meaning=meaning,
-        direction=-1,
+        scope=scope,
+        direction=direction,
+    )
+
+
+def _odds(name: str, sigma: MarketFunction, *, hours: float, back: int, meaning: str) -> Feature:
+    """Return first-passage log-odds as a feature: larger ones can only raise the risk."""
+    return _feature(
+        name,
+        partial(touch_odds, sigma=sigma, hours=hours),
+        unit="log-odds",
+        meaning=meaning,
+        hours=timedelta(hours=back),
+        direction=1,
     )
 
 
@@ -111,5 +215,96 @@ FEATURES: tuple[Feature, ...] = (
         unit="daily sigmas",
         meaning="Next distance in daily volatilities of half-life 15 days.",
         hours=timedelta(hours=721),
+    ),
+    _feature(
+        "distance_sigmas_6h",
+        distance_sigmas_fastest,
+        unit="daily sigmas",
+        meaning="Next distance in daily volatilities of half-life 6 h.",
+        hours=timedelta(hours=37),
+    ),
+    _feature(
+        "distance_ranges_24h",
+        distance_ranges,
+        unit="daily sigmas",
+        meaning="Next distance in daily volatilities from ranges, half-life 24 h.",
+        hours=timedelta(hours=146),
+    ),
+    _feature(
+        "distance_market",
+        distance_market,
+        unit="log price",
+        meaning="Distance to the trigger at the market's last close.",
+        hours=timedelta(hours=1),
+    ),
+    _feature(
+        "distance_worst",
+        distance_worst,
+        unit="daily sigmas",
+        meaning="Distance left after three sigmas before the venue's next price.",
+        hours=SIGMA_HOURS,
+    ),
+    _odds(
+        "touch_odds_6h_4h",
+        sigma_6h,
+        hours=4.0,
+        back=37,
+        meaning="First passage within four hours by volatility of half-life 6 h.",
+    ),
+    _odds(
+        "touch_odds_360h_24h",
+        sigma_360h,
+        hours=24.0,
+        back=721,
+        meaning="First passage within a day by volatility of half-life 15 days.",
+    ),
+    _odds(
+        "touch_odds_360h_168h",
+        sigma_360h,
+        hours=168.0,
+        back=721,
+        meaning="First passage within a week by volatility of half-life 15 days.",
+    ),
+    _odds(
+        "touch_odds_ranges_24h",
+        range_sigma_24h,
+        hours=24.0,
+        back=146,
+        meaning="First passage within a day by volatility from ranges.",
+    ),
+    _feature(
+        "next_is_liquidatable",
+        next_is_liquidatable,
+        unit="1",
+        meaning="Whether the next price known already flips the verdict.",
+        direction=1,
+    ),
+    _feature(
+        "loan_to_value",
+        loan_to_value,
+        unit="log ratio",
+        meaning="Debt against collateral, both as the market has them.",
+        direction=0,
+    ),
+    _feature(
+        "volatile_debt_share",
+        volatile_debt_share,
+        unit="share",
+        meaning="Share of the requirement that prices move.",
+        direction=0,
+    ),
+    _feature(
+        "volatile_collateral_share",
+        volatile_collateral_share,
+        unit="share",
+        meaning="Share of the credit that prices move.",
+        direction=0,
+    ),
+    _feature(
+        "accrual_hours",
+        accrual_hours,
+        unit="log hours",
+        meaning="Time until interest and fees alone flip the verdict, at most a week.",
+        scope="venue",
     ),
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, Self
+from typing import Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -16,157 +16,256 @@ Series = Callable[[Candles], Floats]
 """One value per candle, NaN where missing, elementwise from it and from `previous` ones."""
 
 
-class Market(Protocol):
-    """Values and windows of an asset's candles at N places, newest candle last.
-
-    A window is a number of candles, the place's own among them. With less than
-    `LEAST_SHARE` of it present, a statistic is NaN; otherwise it is of what is present.
-    """
-
-    def length(self, *, hours: int) -> int:
-        """Return the number of candles in so many hours."""
-
-    def value(self, series: Series, *, back: int = 0) -> Floats:
-        """Return the value `back` candles ago."""
-
-    def total(self, series: Series, *, window: int, least_share: float = LEAST_SHARE) -> Floats:
-        """Return the sum of a window."""
-
-    def mean(self, series: Series, *, window: int) -> Floats:
-        """Return the mean of a window."""
-
-    def halving_mean(self, series: Series, *, window: int, half_life: float) -> Floats:
-        """Return the mean of a window with weights that halve every `half_life` candles."""
-
-    def highest(self, series: Series, *, window: int) -> Floats:
-        """Return the greatest value of a window."""
-
-    def lowest(self, series: Series, *, window: int) -> Floats:
-        """Return the least value of a window."""
-
-
-MarketFunction = Callable[[Market], Floats]
-
-
 def previous(values: Floats) -> Floats:
-    """Return the values of the candle before, NaN for the first."""
+    """Return the values of the candle before, NaN for the first; time is the last axis."""
     out = np.empty_like(values)
     out[..., :1] = np.nan
     out[..., 1:] = values[..., :-1]
     return out
 
 
-@dataclass(frozen=True, slots=True)
-class _Filled:
-    """A series without holes, and where they were."""
+def log_ratio(over: Floats, under: Floats) -> Floats:
+    """Return log(over / under), missing where either is not positive."""
+    usable = (over > 0.0) & (under > 0.0)
+    out = np.full(len(over), np.nan)
+    out[usable] = np.log(over[usable] / under[usable])
+    return out
 
-    values: Floats
-    is_missing: Floats | None  # 1.0 where missing; None where nothing is
+
+Column = Literal["present", "missing", "high", "low"]
+"""How a series is freed of NaN: as it is with 0 for missing; 1 for missing, else 0; as it is,
+or negated, with -inf for missing."""
+
+
+def filled(values: Floats, column: Column) -> Floats:
+    """Return values free of NaN."""
+    is_missing = np.isnan(values)
+    match column:
+        case "present":
+            return np.where(is_missing, 0.0, values)
+        case "missing":
+            return is_missing.astype(np.float64)
+        case "high":
+            return np.where(is_missing, -np.inf, values)
+        case "low":
+            return np.where(is_missing, -np.inf, -values)
+
+
+class Statistic(NamedTuple):
+    """One number per place, from the last `window` values of a series.
+
+    Parameters
+    ----------
+    series, column
+        Of what: `high` and `low` mean the greatest value, the others the sum.
+    window
+        Candles, the place's own among them.
+    half_life
+        Candles in which a weight halves; None where all weigh the same.
+    """
+
+    series: Series
+    column: Column
+    window: int
+    half_life: float | None = None
+
+
+class Rolling(Protocol):
+    """Where statistics come from: recorded candles, or state that rolls with them."""
+
+    @property
+    def step(self) -> int:
+        """Return the seconds of one candle."""
+
+    def value(self, series: Series, *, back: int) -> Floats:
+        """Return the value `back` candles ago."""
+
+    def statistic(self, wanted: Statistic) -> Floats | None:
+        """Return a statistic, NaN nowhere; of column `missing` None where no window has a hole.
+
+        Before the first candle all is missing.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """Values and windows of an asset's candles at N places.
+
+    A window is a number of candles, the place's own among them. With less than
+    `LEAST_SHARE` of it present, a value is NaN; otherwise it is of what is present.
+    """
+
+    rolling: Rolling
+    _known: dict["MarketFunction", Floats] = field(default_factory=dict)
+
+    def of(self, function: "MarketFunction") -> Floats:
+        """Return what a function says of this market, asked once however many read it."""
+        if function not in self._known:
+            self._known[function] = function(self)
+        return self._known[function]
+
+    def length(self, *, hours: int) -> int:
+        """Return the number of candles in so many hours."""
+        return hours * HOUR // self.rolling.step
+
+    def value(self, series: Series, *, back: int = 0) -> Floats:
+        """Return the value `back` candles ago."""
+        return self.rolling.value(series, back=back)
+
+    def total(self, series: Series, *, window: int, least_share: float = LEAST_SHARE) -> Floats:
+        """Return the sum of a window."""
+        wanted = Statistic(series=series, column="present", window=window)
+        return self._where_enough(wanted, least_share=least_share)
+
+    def mean(self, series: Series, *, window: int) -> Floats:
+        """Return the mean of a window."""
+        return self._mean(Statistic(series=series, column="present", window=window), float(window))
+
+    def halving_mean(self, series: Series, *, window: int, half_life: float) -> Floats:
+        """Return the mean of a window with weights that halve every `half_life` candles."""
+        wanted = Statistic(series=series, column="present", window=window, half_life=half_life)
+        return self._mean(wanted, float(halving_weights(window, half_life).sum()))
+
+    def highest(self, series: Series, *, window: int) -> Floats:
+        """Return the greatest value of a window."""
+        return self._where_enough(Statistic(series=series, column="high", window=window))
+
+    def lowest(self, series: Series, *, window: int) -> Floats:
+        """Return the least value of a window."""
+        return -self._where_enough(Statistic(series=series, column="low", window=window))
+
+    def _mean(self, wanted: Statistic, possible: float) -> Floats:
+        """Return a sum over the weight that is present."""
+        found = np.asarray(self.rolling.statistic(wanted))
+        missing = self.rolling.statistic(wanted._replace(column="missing"))
+        if missing is None:
+            return found / possible
+        present = possible - missing
+        return found / np.where(present >= LEAST_SHARE * possible, present, np.nan)
+
+    def _where_enough(self, wanted: Statistic, *, least_share: float = LEAST_SHARE) -> Floats:
+        """Return a statistic where enough of its window is present."""
+        found = np.asarray(self.rolling.statistic(wanted))
+        missing = self.rolling.statistic(wanted._replace(column="missing"))
+        if missing is None:
+            return found
+        return np.where(wanted.window - missing >= least_share * wanted.window, found, np.nan)
+
+
+MarketFunction = Callable[[Market], Floats]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MarketHistory:
-    """A `Market` over recorded candles.
+class Recorded:
+    """Statistics of recorded candles.
 
     Parameters
     ----------
     candles
         The asset's candles.
     place
-        Ascending places of the grid.
+        Ascending distinct places of the grid.
     index
-        Candles since 1970 of each place.
+        Candles of this step since 1970, of each place.
     """
 
     candles: Candles
     place: Ints
     index: Ints
-    _filled: dict[Series, _Filled] = field(default_factory=dict)
+    _series: dict[Series, Floats] = field(default_factory=dict)
+    _columns: dict[tuple[Series, Column], Floats] = field(default_factory=dict)
+    _last_hole: dict[Series, int] = field(default_factory=dict)
+    _statistics: dict[Statistic, Floats] = field(default_factory=dict)
 
-    @classmethod
-    def at(cls, candles: Candles, place: Ints) -> Self:
-        """Return the market at ascending places of a grid."""
-        return cls(candles=candles, place=place, index=place + candles.first_index)
+    @property
+    def step(self) -> int:
+        """Return the seconds of one candle."""
+        return self.candles.step
 
-    def length(self, *, hours: int) -> int:
-        """Return the number of candles in so many hours."""
-        return hours * HOUR // self.candles.step
-
-    def value(self, series: Series, *, back: int = 0) -> Floats:
+    def value(self, series: Series, *, back: int) -> Floats:
         """Return the value `back` candles ago."""
-        out = np.full(len(self.place), np.nan)
-        inside = self.place >= back
-        out[inside] = series(self.candles)[self.place[inside] - back]
+        return self.part(slice(0, len(self.place))).value(series, back=back)
+
+    def statistic(self, wanted: Statistic) -> Floats | None:
+        """Return a statistic."""
+        return self.part(slice(0, len(self.place))).statistic(wanted)
+
+    def part(self, rows: slice) -> "Part":
+        """Return the same candles at a run of the places."""
+        return Part(self, rows)
+
+    def series(self, series: Series) -> Floats:
+        """Return a series, made once."""
+        if series not in self._series:
+            self._series[series] = series(self.candles)
+        return self._series[series]
+
+    def whole(self, wanted: Statistic) -> Floats:
+        """Return a statistic at all places, made once; of holes as far as one is seen."""
+        if wanted not in self._statistics:
+            self._statistics[wanted] = (
+                self._missing(wanted)
+                if wanted.column == "missing"
+                else _windows(self._column(wanted), self.place, self.index, wanted)
+            )
+        return self._statistics[wanted]
+
+    def _missing(self, wanted: Statistic) -> Floats:
+        """Return a statistic of holes, before the first candle nothing but holes."""
+        holes = self._column(wanted)
+        if wanted.series not in self._last_hole:
+            self._last_hole[wanted.series] = int(np.max(np.flatnonzero(holes), initial=-1))
+        sighted = self._last_hole[wanted.series] + wanted.window
+        known = np.concatenate([np.ones(wanted.window), holes[:sighted]])
+        place = self.place[: np.searchsorted(self.place, sighted)] + wanted.window
+        return _windows(known, place, self.index[: len(place)], wanted)
+
+    def _column(self, wanted: Statistic) -> Floats:
+        """Return the column of a statistic, made once."""
+        key = (wanted.series, wanted.column)
+        if key not in self._columns:
+            self._columns[key] = filled(self.series(wanted.series), wanted.column)
+        return self._columns[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Statistics at a run of the places of recorded candles."""
+
+    recorded: Recorded
+    rows: slice
+
+    @property
+    def step(self) -> int:
+        """Return the seconds of one candle."""
+        return self.recorded.step
+
+    def value(self, series: Series, *, back: int) -> Floats:
+        """Return the value `back` candles ago."""
+        values, wanted = self.recorded.series(series), self.recorded.place[self.rows] - back
+        if len(wanted) and wanted[0] >= 0 and wanted[-1] - wanted[0] == len(wanted) - 1:
+            return values[wanted[0] : wanted[-1] + 1]
+        out = values[np.maximum(wanted, 0)]
+        out[: np.searchsorted(wanted, 0)] = np.nan
         return out
 
-    def total(self, series: Series, *, window: int, least_share: float = LEAST_SHARE) -> Floats:
-        """Return the sum of a window."""
-        sums = window_sums(self._series(series).values, self.place, index=self.index, window=window)
-        return np.where(self._present(series, window) >= least_share * window, sums, np.nan)
+    def statistic(self, wanted: Statistic) -> Floats | None:
+        """Return a statistic."""
+        found = self.recorded.whole(wanted)[self.rows]
+        if wanted.column != "missing":
+            return found
+        size = self.rows.stop - self.rows.start
+        return np.append(found, np.zeros(size - len(found))) if len(found) else None
 
-    def mean(self, series: Series, *, window: int) -> Floats:
-        """Return the mean of a window."""
-        total = self.total(series, window=window)
-        return total / np.maximum(self._present(series, window), 1.0)
 
-    def halving_mean(self, series: Series, *, window: int, half_life: float) -> Floats:
-        """Return the mean of a window with weights that halve every `half_life` candles."""
-        weights = halving_weights(window, half_life)
-        possible = weights.sum()
-        sums = window_weighted_sums(
-            self._series(series).values, self.place, index=self.index, weights=weights
-        )
-        missing = np.zeros(len(self.place))
-        holes, count = self._holes(series, window)
-        missing[:count] = window_weighted_sums(
-            holes, self.place[:count], index=self.index[:count], weights=weights, before=1.0
-        )
-        present = possible - missing
-        return sums / np.where(present >= LEAST_SHARE * possible, present, np.nan)
-
-    def highest(self, series: Series, *, window: int) -> Floats:
-        """Return the greatest value of a window."""
-        return self._greatest(series, window, sign=1.0)
-
-    def lowest(self, series: Series, *, window: int) -> Floats:
-        """Return the least value of a window."""
-        return -self._greatest(series, window, sign=-1.0)
-
-    def _greatest(self, series: Series, window: int, *, sign: float) -> Floats:
-        """Return the greatest of the series times `sign`."""
-        values = series(self.candles)
-        values = np.where(np.isnan(values), -np.inf, sign * values)
-        highs = window_highs(values, self.place, index=self.index, window=window)
-        return np.where(self._present(series, window) >= LEAST_SHARE * window, highs, np.nan)
-
-    def _present(self, series: Series, window: int) -> Floats:
-        """Return how many values of the window are present."""
-        present = np.full(len(self.place), float(window))
-        holes, count = self._holes(series, window)
-        present[:count] -= window_sums(
-            holes, self.place[:count], index=self.index[:count], window=window, before=1.0
-        )
-        return present
-
-    def _holes(self, series: Series, window: int) -> tuple[Floats, int]:
-        """Return 1.0 where the series is missing, and how many places can see a hole."""
-        holes = self._series(series).is_missing
-        if holes is not None:
-            return holes, len(self.place)
-        count = int(np.searchsorted(self.place, window - 1))
-        return np.zeros(len(self.candles.close)), count
-
-    def _series(self, series: Series) -> _Filled:
-        """Return a series with zeros for what is missing, made once."""
-        if series not in self._filled:
-            values = series(self.candles)
-            is_missing = np.isnan(values)
-            self._filled[series] = (
-                _Filled(np.where(is_missing, 0.0, values), is_missing.astype(np.float64))
-                if is_missing.any()
-                else _Filled(values, None)
-            )
-        return self._filled[series]
+def _windows(values: Floats, place: Ints, index: Ints, wanted: Statistic) -> Floats:
+    """Return a statistic of a column."""
+    if wanted.column in {"high", "low"}:
+        return window_highs(values, place, index=index, window=wanted.window)
+    if wanted.half_life is None:
+        return window_sums(values, place, index=index, window=wanted.window)
+    weights = halving_weights(wanted.window, wanted.half_life)
+    return window_weighted_sums(values, place, index=index, weights=weights)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +285,6 @@ class Sample:
     market: Market
     is_inside: np.ndarray
     back: Ints
-    _values: dict[MarketFunction, Floats] = field(default_factory=dict)
 
     @classmethod
     def at(cls, candles: Candles, place: Ints, index: Ints) -> Self:
@@ -199,13 +297,11 @@ class Sample:
         """
         is_inside = (place >= 0) & (place < len(candles.close))
         places, back = np.unique(place[is_inside], return_inverse=True)
-        market = MarketHistory(candles=candles, place=places, index=index[places])
-        return cls(market=market, is_inside=is_inside, back=back)
+        recorded = Recorded(candles=candles, place=places, index=index[places])
+        return cls(market=Market(recorded), is_inside=is_inside, back=back)
 
     def values(self, function: MarketFunction) -> Floats:
         """Return a market value per moment, NaN outside the grid."""
-        if function not in self._values:
-            out = np.full(len(self.is_inside), np.nan)
-            out[self.is_inside] = function(self.market)[self.back]
-            self._values[function] = out
-        return self._values[function]
+        out = np.full(len(self.is_inside), np.nan)
+        out[self.is_inside] = self.market.of(function)[self.back]
+        return out

@@ -1,12 +1,25 @@
 """From tables to a feature frame: one definition for a whole history and for now."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 
-from features import behaviour, liquidity, margin, volatility
+from features import (
+    behaviour,
+    calendar,
+    carry,
+    dependence,
+    habits,
+    liquidity,
+    margin,
+    ranges,
+    variance,
+    venue,
+    volatility,
+)
 from features.inputs import Floats, Tables
 from features.spec import Feature
 from features.views import views
@@ -14,25 +27,49 @@ from features.views import views
 FEATURES: tuple[Feature, ...] = (
     *margin.FEATURES,
     *volatility.FEATURES,
+    *variance.FEATURES,
+    *ranges.FEATURES,
     *liquidity.FEATURES,
+    *dependence.FEATURES,
+    *calendar.FEATURES,
     *behaviour.FEATURES,
+    *habits.FEATURES,
+    *carry.FEATURES,
+    *venue.FEATURES,
 )
-LONGEST: timedelta = max(feature.lookback for feature in FEATURES)
-"""How much of the past any feature may need."""
 
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
-BASELINE: tuple[str, ...] = tuple(f"baseline_{int(h)}h" for h in margin.HORIZONS)
-"""Columns of first-passage log-odds, computed beside the features."""
+BY_NAME: Mapping[str, Feature] = {feature.name: feature for feature in FEATURES}
+
+MARKET: tuple[str, ...] = tuple(f.name for f in FEATURES if f.scope == "market")
+"""What the path and its distance tell: no owner, no venue, no absolute level."""
+
+OWNER: tuple[str, ...] = tuple(f.name for f in FEATURES if f.scope == "owner")
+"""What the owner's doings and size tell."""
+
+BASELINE: tuple[str, ...] = (
+    *(f"baseline_{int(h)}h" for h in margin.HORIZONS),
+    *("start_distance", "start_sigma", "start_delay"),
+)
+"""Columns beside the features: first-passage log-odds, and what a forecast starts from."""
+
+START: tuple[Feature, ...] = (BY_NAME["distance_sigmas_24h"], BY_NAME["distance_sigmas_72h"])
+"""Features that read as far back as the first-passage log-odds do."""
 
 
-def fingerprint() -> str:
-    """Return a hash of every feature's name, unit, lookback, sources and direction."""
-    parts = [f"{f.name}|{f.unit}|{f.lookback}|{sorted(f.sources)}|{f.direction}" for f in FEATURES]
+def fingerprint(names: Sequence[str] = NAMES) -> str:
+    """Return a hash of the features' names, units, lookbacks, sources and directions."""
+    chosen = [BY_NAME[name] for name in names]
+    parts = [f"{f.name}|{f.unit}|{f.lookback}|{sorted(f.sources)}|{f.direction}" for f in chosen]
     return hashlib.sha256("\n".join((*parts, *BASELINE)).encode()).hexdigest()
 
 
 def compute(
-    tables: Tables, moments: pd.DataFrame, *, legs: pd.DataFrame | None = None
+    tables: Tables,
+    moments: pd.DataFrame,
+    *,
+    legs: pd.DataFrame | None = None,
+    names: Sequence[str] = NAMES,
 ) -> pd.DataFrame:
     """Return one row of features per account moment, in the order given.
 
@@ -45,23 +82,27 @@ def compute(
     legs
         Frame with the columns of `features.inputs.LEGS`, of accounts that several prices
         move.
+    names
+        Of the features wanted.
 
     Returns
     -------
     pandas.DataFrame
-        float64 columns `NAMES` and `BASELINE`; NaN where a value cannot be computed.
+        float64 columns `names` and `BASELINE`; NaN where a value cannot be computed.
 
     Raises
     ------
     InvalidTable
         Listing what is wrong with moments and legs.
     """
-    out = np.full((len(moments), len(NAMES) + len(BASELINE)), np.nan)
-    for rows, view in views(tables, moments, legs, lookback=LONGEST):
-        for column, feature in enumerate(FEATURES):
+    chosen = [BY_NAME[name] for name in names]
+    lookback = max((one.lookback for one in (*chosen, *START)), default=timedelta(0))
+    out = np.full((len(moments), len(chosen) + len(BASELINE)), np.nan)
+    for rows, view in views(tables, moments, legs, lookback=lookback):
+        for column, feature in enumerate(chosen):
             out[rows, column] = feature.function(view)
-        out[rows, len(NAMES) :] = margin.baseline_logits(view)
-    return pd.DataFrame(out, columns=[*NAMES, *BASELINE], index=moments.index)
+        out[rows, len(chosen) :] = margin.start_columns(view)
+    return pd.DataFrame(out, columns=[*names, *BASELINE], index=moments.index)
 
 
 def compute_feature(
@@ -69,6 +110,7 @@ def compute_feature(
 ) -> Floats:
     """Return one feature, one value per account moment."""
     out = np.full(len(moments), np.nan)
-    for rows, view in views(tables, moments, legs, lookback=LONGEST):
+    longest = max(one.lookback for one in (*FEATURES, feature))
+    for rows, view in views(tables, moments, legs, lookback=longest):
         out[rows] = feature.function(view)
     return out

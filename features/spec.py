@@ -49,6 +49,8 @@ class View:
         As in `features.inputs.MOMENTS`; `age` in hours, NaN when unknown.
     venue, collateral_value, accrual_hours
         As in `features.inputs.OPTIONAL`; empty or NaN when unknown.
+    exposure
+        What would have to be sold or bought back to close the account, quote units.
     is_basket
         Whether these are accounts that several prices move.
     section
@@ -77,6 +79,7 @@ class View:
     age: Floats
     venue: Names
     collateral_value: Floats
+    exposure: Floats
     accrual_hours: Floats
     is_basket: bool
     section: Section

@@ -1,5 +1,6 @@
 """Schemas of the tables that enter Forewarn, and their validation."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -12,7 +13,7 @@ import pandas as pd
 
 from models.errors import Fault, InvalidTable
 
-Dtype = Literal["time", "text", "number", "exact"]
+Dtype = Literal["time", "text", "number", "exact", "whole"]
 Bad = npt.NDArray[np.bool_]
 
 
@@ -25,12 +26,16 @@ class Column:
     name
         As written in the file.
     dtype
-        `time` (UTC), `text` (not empty), `number` (finite float64) or `exact`
-        (decimal text, kept as `decimal.Decimal`).
+        `time` (UTC), `text` (not empty), `number` (finite float64), `exact`
+        (decimal text, kept as `decimal.Decimal`) or `whole` (integer of any size, kept as `int`).
     unit
         What one unit means.
     low, high
         Permitted range, inclusive; None for no limit.
+    allowed
+        The only permitted texts; empty for any.
+    is_optional
+        Whether the column or a cell may be absent; it is then missing, never filled.
     """
 
     name: str
@@ -38,6 +43,8 @@ class Column:
     unit: str
     low: float | None = None
     high: float | None = None
+    allowed: tuple[str, ...] = ()
+    is_optional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +59,14 @@ class Table:
         Required columns; others are left unread.
     key
         Columns that no two rows may share; empty where repeats are real.
+    rules
+        What rows must hold beyond their cells; each yields faults of a parsed table.
     """
 
     name: str
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
+    rules: tuple[Callable[[pd.DataFrame, str], Iterator[Fault]], ...] = ()
 
 
 CANDLES = Table(
@@ -87,22 +97,62 @@ def validate(raw: pd.DataFrame, table: Table, *, file: str) -> pd.DataFrame:
     Raises
     ------
     InvalidTable
-        Listing every missing column, unreadable or out-of-range cell and repeated key.
+        Listing every missing column, unreadable or out-of-range cell and repeated key, and
+        every row that breaks one of the table's rules.
     """
     faults: list[Fault] = []
     parsed: dict[str, pd.Series] = {}
     for column in table.columns:
-        if column.name not in raw.columns:
+        if column.name not in raw.columns and not column.is_optional:
             faults.append(Fault(f"{file}:{column.name}", f"column missing ({column.unit})"))
             continue
-        values, bad = _PARSERS[column.dtype](raw[column.name], column)
+        cells = raw.get(column.name, pd.Series(None, index=raw.index, dtype=object))
+        values, bad = _PARSERS[column.dtype](cells, column)
         parsed[column.name] = values
-        faults.extend(_cell_faults(raw[column.name], bad, column, file))
+        faults.extend(_cell_faults(cells, bad & ~_left_out(cells, column), column, file))
     if not faults:
         faults.extend(_repeats(parsed, table, file))
+        whole = pd.DataFrame(parsed)
+        faults.extend(fault for rule in table.rules for fault in rule(whole, file))
     if faults:
         raise InvalidTable(faults)
     return pd.DataFrame(parsed).reset_index(drop=True)
+
+
+def _left_out(cells: pd.Series, column: Column) -> Bad:
+    """Return which cells are absent and may be."""
+    if not column.is_optional:
+        return np.zeros(len(cells), dtype=bool)
+    return np.asarray(cells.isna() | (cells.astype(str) == ""), dtype=bool)
+
+
+def read_file(path: Path, table: Table) -> pd.DataFrame:
+    """Read and validate one file: Parquet by its suffix, CSV otherwise.
+
+    Raises
+    ------
+    InvalidTable
+        When the file is absent, unreadable or breaks the schema.
+    """
+    if path.suffix == ".parquet":
+        return validate(_parquet(path), table, file=path.name)
+    return read_csv(path, table)
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    """Return the frame of a Parquet file.
+
+    Raises
+    ------
+    InvalidTable
+        When the file is absent or unreadable.
+    """
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError:
+        raise InvalidTable([Fault(str(path), "file not found")]) from None
+    except (OSError, ValueError) as error:
+        raise InvalidTable([Fault(str(path), f"not readable as Parquet: {error}")]) from None
 
 
 def read_csv(path: Path, table: Table) -> pd.DataFrame:
@@ -141,12 +191,7 @@ def read_candles(path: Path, *, symbols: Sequence[str]) -> tuple[pd.DataFrame, d
     InvalidTable
         When the file is absent, unreadable or breaks the schema, or a symbol is missing.
     """
-    try:
-        raw = pd.read_parquet(path)
-    except FileNotFoundError:
-        raise InvalidTable([Fault(str(path), "file not found")]) from None
-    except (OSError, ValueError) as error:
-        raise InvalidTable([Fault(str(path), f"not readable as Parquet: {error}")]) from None
+    raw = _parquet(path)
     if "symbol" in raw.columns:
         raw = raw[raw["symbol"].isin(list(symbols))]
     candles = validate(raw, CANDLES, file=path.name)
@@ -156,7 +201,7 @@ def read_candles(path: Path, *, symbols: Sequence[str]) -> tuple[pd.DataFrame, d
         for symbol in symbols
         if not (candles["symbol"] == symbol).any()
     ]
-    faults.extend(_range_faults(candles, path.name))
+    faults.extend(range_faults(candles, path.name))
     if faults:
         raise InvalidTable(faults)
     on_hour = candles["open_time"].dt.floor("h") == candles["open_time"]
@@ -164,7 +209,7 @@ def read_candles(path: Path, *, symbols: Sequence[str]) -> tuple[pd.DataFrame, d
     return kept, {"candles that do not start on the hour": int((~on_hour).sum())}
 
 
-def _range_faults(candles: pd.DataFrame, file: str) -> Iterator[Fault]:
+def range_faults(candles: pd.DataFrame, file: str) -> Iterator[Fault]:
     """Yield candles whose range does not hold their ends."""
     body = candles[["open", "close"]]
     holds = (candles["low"] <= body.min(axis=1)) & (candles["high"] >= body.max(axis=1))
@@ -175,6 +220,8 @@ def _range_faults(candles: pd.DataFrame, file: str) -> Iterator[Fault]:
 def _cell_faults(raw: pd.Series, bad: Bad, column: Column, file: str) -> Iterator[Fault]:
     """Yield one fault per unusable cell."""
     permitted = column.dtype
+    if column.allowed:
+        permitted = f"one of {', '.join(column.allowed)}"  # type: ignore[assignment]
     if column.low is not None or column.high is not None:
         permitted = f"{column.dtype} in [{column.low}, {column.high}]"  # type: ignore[assignment]
     for row in np.flatnonzero(bad):
@@ -214,11 +261,13 @@ def _parse_time(raw: pd.Series, _: Column) -> tuple[pd.Series, Bad]:
     return values.astype("datetime64[ns, UTC]"), values.isna().to_numpy()
 
 
-def _parse_text(raw: pd.Series, _: Column) -> tuple[pd.Series, Bad]:
-    """Parse names."""
+def _parse_text(raw: pd.Series, column: Column) -> tuple[pd.Series, Bad]:
+    """Parse names; one that is absent is None."""
     values = raw.astype(object)
-    bad = values.isna() | values.map(lambda value: not str(value).strip())
-    return values.astype(str), bad.to_numpy(dtype=bool)
+    absent = values.isna() | values.map(lambda value: not str(value).strip())
+    named = values.map(str).astype(object).where(~absent, None)
+    bad = absent | ~named.isin(column.allowed) if column.allowed else absent
+    return named, bad.to_numpy(dtype=bool)
 
 
 def _parse_number(raw: pd.Series, column: Column) -> tuple[pd.Series, Bad]:
@@ -246,9 +295,26 @@ def _decimal(text: object) -> Decimal | None:
     return value if value.is_finite() else None
 
 
+def _parse_whole(raw: pd.Series, column: Column) -> tuple[pd.Series, Bad]:
+    """Parse integers of any size; one that is absent is None."""
+    values = raw.map(_integer).astype(object)
+    missing = values.isna().to_numpy()
+    bad = missing.copy()
+    bad[~missing] |= _out_of_range(values[~missing], column).to_numpy(dtype=bool)
+    return values.where(~values.isna(), None), bad
+
+
+def _integer(cell: object) -> int | None:
+    """Return an integer that is written as one, or None."""
+    text = str(cell).strip()
+    return int(text) if _WHOLE.fullmatch(text) else None
+
+
+_WHOLE = re.compile(r"-?[0-9]{1,100}")
 _PARSERS: dict[Dtype, Callable[[pd.Series, Column], tuple[pd.Series, Bad]]] = {
     "time": _parse_time,
     "text": _parse_text,
     "number": _parse_number,
     "exact": _parse_exact,
+    "whole": _parse_whole,
 }

@@ -134,6 +134,8 @@ def _view(given: _Given, rows: Ints, path: Path, *, is_basket: bool) -> View:
     age = np.where(opened.isna(), np.nan, (at - seconds(opened.fillna(moments["at"]))) / HOUR)
     side = _numbers(moments, "side")
     first, end = given.slices
+    is_short = bool(len(rows)) and bool(side[0] < 0.0)
+    worth = _worth(moments, is_one_long=not is_basket and not is_short)
     return View(
         tables=given.tables,
         candles=path.candles,
@@ -156,7 +158,8 @@ def _view(given: _Given, rows: Ints, path: Path, *, is_basket: bool) -> View:
         cash=_numbers(moments, "cash"),
         age=age,
         venue=_names(moments, "venue"),
-        collateral_value=_numbers(moments, "collateral_value"),
+        collateral_value=worth,
+        exposure=_numbers(moments, "debt_value") if is_short else worth,
         accrual_hours=_numbers(moments, "accrual_hours"),
         is_basket=is_basket,
         section=given.section,
@@ -168,6 +171,15 @@ def _numbers(moments: pd.DataFrame, name: str) -> Floats:
     if name not in moments.columns:
         return np.full(len(moments), np.nan)
     return moments[name].to_numpy(dtype=np.float64)
+
+
+def _worth(moments: pd.DataFrame, *, is_one_long: bool) -> Floats:
+    """Return the collateral's value; of one asset held long it is told by its price."""
+    told = _numbers(moments, "collateral_value")
+    if not is_one_long:
+        return told
+    own = _numbers(moments, "collateral") * _numbers(moments, "price")
+    return np.where(np.isnan(told), own, told)
 
 
 def _on_path(moments: pd.DataFrame, name: str, side: Floats) -> Floats:

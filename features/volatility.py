@@ -41,7 +41,7 @@ def bipower(candles: Candles) -> Floats:
     return size * previous(size)
 
 
-def _ewma_sigma(market: Market, *, hours: int, half_life: int) -> Floats:
+def ewma_sigma(market: Market, *, hours: int, half_life: int) -> Floats:
     """Return volatility per root hour, weights halving every `half_life` hours."""
     per_hour = market.length(hours=1)
     variance = market.halving_mean(
@@ -52,32 +52,32 @@ def _ewma_sigma(market: Market, *, hours: int, half_life: int) -> Floats:
     return np.sqrt(np.maximum(variance * per_hour, 1e-12))
 
 
-sigma_24h: MarketFunction = partial(_ewma_sigma, hours=144, half_life=24)
+sigma_24h: MarketFunction = partial(ewma_sigma, hours=144, half_life=24)
 """Volatility per square root of an hour, half-life 24 h, 6 half-lives back."""
 
-sigma_72h: MarketFunction = partial(_ewma_sigma, hours=432, half_life=72)
+sigma_72h: MarketFunction = partial(ewma_sigma, hours=432, half_life=72)
 """Volatility per square root of an hour, half-life 72 h, 6 half-lives back."""
 
-sigma_360h: MarketFunction = partial(_ewma_sigma, hours=720, half_life=360)
+sigma_360h: MarketFunction = partial(ewma_sigma, hours=720, half_life=360)
 """Volatility per square root of an hour, half-life 15 days, 30 days back."""
 
 
 def _return_sigmas(market: Market, *, hours: int) -> Floats:
     """Return the log return over `hours` in units of its expected size."""
     then = market.value(close, back=market.length(hours=hours))
-    return np.log(market.value(close) / then) / (sigma_72h(market) * np.sqrt(hours))
+    return np.log(market.value(close) / then) / (market.of(sigma_72h) * np.sqrt(hours))
 
 
 def _below_high(market: Market, *, hours: int) -> Floats:
     """Return the log fall from the highest close, in sigmas of the window."""
     high = market.highest(close, window=market.length(hours=hours))
-    return np.log(market.value(close) / high) / (sigma_72h(market) * np.sqrt(hours))
+    return np.log(market.value(close) / high) / (market.of(sigma_72h) * np.sqrt(hours))
 
 
 def _above_low(market: Market, *, hours: int) -> Floats:
     """Return the log rise from the lowest close, in sigmas of the window."""
     low = market.lowest(close, window=market.length(hours=hours))
-    return np.log(market.value(close) / low) / (sigma_72h(market) * np.sqrt(hours))
+    return np.log(market.value(close) / low) / (market.of(sigma_72h) * np.sqrt(hours))
 
 
 def _variance(market: Market, hours: int) -> Floats:

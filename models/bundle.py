@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,34 +11,80 @@ from typing import Any
 import lightgbm
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
-from models.calibration import Calibrator
+from models.calibration import Calibrator, Evidence
 from models.errors import BundleRefused
 from models.forest import Forest, verified
-from models.hazard import HORIZONS, LABELS, Line, cumulative, start, starts, trees
+from models.hazard import HORIZONS, LABELS, Line, along, cumulative, passage, trees
+from models.scale import Scale, read, written
 
 Floats = npt.NDArray[np.float64]
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "bundle.json"
-INTERVAL = (0.05, 0.95)
+START_LIMIT = 12.0
+"""Log-odds within which one head starts from another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Starts hazards from first passage at a forecast volatility: the market part.
+
+    Parameters
+    ----------
+    scale
+        Forecasts the volatility.
+    lines
+        One per hazard; slopes > 0, so that order is kept.
+    """
+
+    scale: Scale
+    lines: tuple[Line, ...]
+
+    def scores(self, features: Floats, baseline: Floats) -> Floats:
+        """Return log-odds per hazard, shape (N, K)."""
+        return along(passage(baseline, self.scale.corrections(features)), self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Upon:
+    """Starts hazards from another head's calibrated probabilities: the owner part.
+
+    Parameters
+    ----------
+    head
+        What nobody's acting would bring.
+    lines
+        One per hazard; slopes > 0, so that order is kept.
+    """
+
+    head: "Head"
+    lines: tuple[Line, ...]
+
+    def scores(self, features: Floats, baseline: Floats) -> Floats:
+        """Return log-odds per hazard, shape (N, K)."""
+        return along(self.head.log_odds(features, baseline), self.lines)
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """One forecast: a starting line, a booster and a calibrator per horizon.
+    """One forecast: a start, and a booster, a calibrator and its evidence per horizon.
 
     Parameters
     ----------
-    lines, boosters, calibrators
-        In the order of `models.hazard.HORIZONS`.
+    start
+        Log-odds that the trees add to.
+    boosters, calibrators, evidence
+        In the order of `models.hazard.HORIZONS`; evidence is of the cumulative probability.
     forest
         The boosters flattened, where that gives their very bits; None leaves the work to them.
     """
 
-    lines: tuple[Line, ...]
+    start: Passage | Upon
     boosters: tuple[lightgbm.Booster, ...]
     calibrators: tuple[Calibrator, ...]
+    evidence: tuple[Evidence, ...]
     forest: Forest | None = None
 
     def scores(self, features: Floats, baseline: Floats, *, threads: int = 1) -> Floats:
@@ -49,14 +95,19 @@ class Head:
         features
             Shape (N, F), in the bundle's order.
         baseline
-            First-passage log-odds, shape (N, K).
+            Columns `features.pipeline.BASELINE`, shape (N, K + 3).
 
         Returns
         -------
         numpy.ndarray
             Shape (N, K).
         """
-        return starts(baseline, self.lines) + self._trees(features, threads=threads)
+        return self.start.scores(features, baseline) + self._trees(features, threads=threads)
+
+    def log_odds(self, features: Floats, baseline: Floats) -> Floats:
+        """Return log-odds of the event by each horizon, within ±START_LIMIT, shape (N, K)."""
+        reached = self.probabilities(self.scores(features, baseline))
+        return np.clip(special.logit(reached), -START_LIMIT, START_LIMIT)
 
     def _trees(self, features: Floats, *, threads: int) -> Floats:
         """Return what the trees of each hazard add, by the fastest way that gives their bits."""
@@ -70,11 +121,11 @@ class Head:
         return cumulative(np.stack(hazards, axis=1))
 
     def interval(self, scores: Floats) -> tuple[Floats, Floats]:
-        """Return the 5 % and 95 % points over resampled accounts, each of shape (N, K)."""
-        drawn = [c.spread(scores[:, k]) for k, c in enumerate(self.calibrators)]
-        low, high = np.quantile(cumulative(np.stack(drawn, axis=-1)), INTERVAL, axis=0)
+        """Return what later outcomes allow, nested in the horizon, each of shape (N, K)."""
         point = self.probabilities(scores)
-        return np.minimum(low, point), np.maximum(high, point)
+        ends = [known.interval(point[:, k]) for k, known in enumerate(self.evidence)]
+        low, high = (np.stack(end, axis=1) for end in zip(*ends, strict=True))
+        return np.maximum.accumulate(low, axis=1), np.maximum.accumulate(high, axis=1)
 
     def contributions(self, features: Floats, baseline: Floats) -> Floats:
         """Return exact TreeSHAP log-odds per feature and horizon.
@@ -83,14 +134,17 @@ class Head:
         -------
         numpy.ndarray
             Shape (N, K, F + 1); the last column holds the start and the trees' mean. The sum
-            over the last axis is the score.
+            over the last axis is the score. Trees of a head that this one starts from are
+            booked to their features, by the slope of the line.
         """
-        parts = []
-        for k, booster in enumerate(self.boosters):
-            shap = np.array(booster.predict(features, pred_contrib=True, num_threads=1))
-            shap[:, -1] += start(baseline[:, k], self.lines[k])
-            parts.append(shap)
-        return np.stack(parts, axis=1)
+        parts = np.stack(
+            [
+                np.asarray(booster.predict(features, pred_contrib=True, num_threads=1))
+                for booster in self.boosters
+            ],
+            axis=1,
+        )
+        return self._begun(parts, features, baseline, Head.contributions)
 
     def paths(self, features: Floats, baseline: Floats) -> Floats:
         """Return log-odds per feature and horizon along the paths taken: fast, not TreeSHAP.
@@ -103,9 +157,24 @@ class Head:
         """
         if self.forest is None:
             return self.contributions(features, baseline)
-        parts = self.forest.paths(features)
-        parts[:, :, -1] += starts(baseline, self.lines)
+        return self._begun(self.forest.paths(features), features, baseline, Head.paths)
+
+    def _begun(
+        self, parts: Floats, features: Floats, baseline: Floats, attribute: "Attribution"
+    ) -> Floats:
+        """Add the start to what the trees say."""
+        begun = self.start.scores(features, baseline)
+        if isinstance(self.start, Upon):
+            slopes = np.array(self.start.lines)[:, 1]
+            below = attribute(self.start.head, features, baseline)[:, :, :-1]
+            below *= slopes[:, np.newaxis]
+            parts[:, :, :-1] += below
+            begun = begun - below.sum(axis=2)
+        parts[:, :, -1] += begun
         return parts
+
+
+Attribution = Callable[[Head, Floats, Floats], Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,36 +209,54 @@ def save(bundle: Bundle, directory: Path) -> None:
     """Write a bundle; the same bundle gives the same bytes."""
     directory.mkdir(parents=True, exist_ok=True)
     files: dict[str, str] = {}
-    heads: dict[str, list[dict[str, Any]]] = {}
     for name, head in bundle.heads.items():
-        heads[name] = []
-        for label, line, booster, calibrator in zip(
-            LABELS, head.lines, head.boosters, head.calibrators, strict=True
-        ):
-            file = f"{name}_{label}.txt"
+        for label, booster in zip(LABELS, head.boosters, strict=True):
             text = booster.model_to_string()
-            (directory / file).write_text(text)
-            files[file] = hashlib.sha256(text.encode()).hexdigest()
-            heads[name].append(
-                {
-                    "booster": file,
-                    "line": list(line),
-                    "shift": calibrator.shift,
-                    "slope": calibrator.slope,
-                    "draws": calibrator.draws.tolist(),
-                }
-            )
+            (directory / _file(name, label)).write_text(text)
+            files[_file(name, label)] = hashlib.sha256(text.encode()).hexdigest()
     manifest = {
         "format": FORMAT,
         "horizons_hours": list(HORIZONS),
         "features": list(bundle.features),
         "fingerprint": bundle.fingerprint,
-        "heads": heads,
+        "heads": {name: _written(name, bundle) for name in bundle.heads},
         "rungs": bundle.rungs,
         "provenance": bundle.provenance,
         "sha256": files,
     }
     (directory / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+
+
+def _file(head: str, label: str) -> str:
+    """Return the name of a booster's file."""
+    return f"{head}_{label}.txt"
+
+
+def _written(name: str, bundle: Bundle) -> dict[str, Any]:
+    """Return a head as plain numbers, its boosters by file."""
+    head = bundle.heads[name]
+    return {
+        "start": _written_start(head.start, bundle),
+        "stretches": [
+            {
+                "booster": _file(name, label),
+                "line": list(line),
+                "shift": calibrator.shift,
+                "slope": calibrator.slope,
+                "evidence": [known.places.tolist(), known.low.tolist(), known.high.tolist()],
+            }
+            for label, line, calibrator, known in zip(
+                LABELS, head.start.lines, head.calibrators, head.evidence, strict=True
+            )
+        ],
+    }
+
+
+def _written_start(start: Passage | Upon, bundle: Bundle) -> dict[str, Any]:
+    """Return a start as plain numbers; what another head does is told by its name."""
+    if isinstance(start, Passage):
+        return {"scale": written(start.scale, bundle.features)}
+    return {"upon": next(name for name, head in bundle.heads.items() if head is start.head)}
 
 
 def load(directory: Path, *, fingerprint: str, features: Sequence[str]) -> Bundle:
@@ -193,19 +280,12 @@ def load(directory: Path, *, fingerprint: str, features: Sequence[str]) -> Bundl
             f"{directory}: trained on other features ({manifest['fingerprint'][:12]}), "
             f"this code computes {fingerprint[:12]}"
         )
-    heads = {
-        name: _flattened(
-            Head(
-                lines=tuple((part["line"][0], part["line"][1]) for part in parts),
-                boosters=tuple(_booster(directory, part["booster"], manifest) for part in parts),
-                calibrators=tuple(
-                    Calibrator(part["shift"], part["slope"], np.array(part["draws"]))
-                    for part in parts
-                ),
-            )
-        )
-        for name, parts in manifest["heads"].items()
-    }
+    heads: dict[str, Head] = {}
+    # What starts from first passage comes before what starts from another head.
+    for name in sorted(
+        manifest["heads"], key=lambda name: "upon" in manifest["heads"][name]["start"]
+    ):
+        heads[name] = _flattened(_head(directory, manifest, name, heads))
     return Bundle(
         heads=heads,
         features=tuple(manifest["features"]),
@@ -213,6 +293,29 @@ def load(directory: Path, *, fingerprint: str, features: Sequence[str]) -> Bundl
         rungs=manifest["rungs"],
         provenance=manifest["provenance"],
         version=hashlib.sha256(text.encode()).hexdigest()[:12],
+    )
+
+
+def _head(
+    directory: Path, manifest: Mapping[str, Any], name: str, known: Mapping[str, Head]
+) -> Head:
+    """Return one head; `known` holds those that it may start from."""
+    told = manifest["heads"][name]
+    parts = told["stretches"]
+    lines = tuple((part["line"][0], part["line"][1]) for part in parts)
+    start: Passage | Upon
+    if "upon" in told["start"]:
+        start = Upon(known[told["start"]["upon"]], lines)
+    else:
+        start = Passage(read(told["start"]["scale"], manifest["features"]), lines)
+    return Head(
+        start=start,
+        boosters=tuple(_booster(directory, part["booster"], manifest) for part in parts),
+        calibrators=tuple(Calibrator(part["shift"], part["slope"]) for part in parts),
+        evidence=tuple(
+            Evidence(*(np.array(values, dtype=np.float64) for values in part["evidence"]))
+            for part in parts
+        ),
     )
 
 

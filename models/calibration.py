@@ -1,4 +1,4 @@
-"""Probability calibration: a rising line in the log-odds, stored as plain numbers."""
+"""Calibration: a rising line in the log-odds, and how far later outcomes bear it out."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,6 @@ import numpy.typing as npt
 from scipy import special
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 BIN = 0.05
 PRIOR_SHIFT = 1.0
@@ -18,71 +17,46 @@ CONVERGED = 1e-10
 
 @dataclass(frozen=True, slots=True)
 class Calibrator:
-    """logit(p) = shift + slope · score, with resampled copies that carry the uncertainty.
+    """logit(p) = shift + slope · score (Platt, 1999).
 
     Parameters
     ----------
     shift, slope
         The fitted line; slope > 0, so that order is kept.
-    draws
-        Lines fitted to resampled accounts, shape (D, 2).
     """
 
     shift: float
     slope: float
-    draws: Floats
 
     def probability(self, scores: Floats) -> Floats:
         """Return calibrated probabilities of log-odds scores."""
         return np.asarray(special.expit(self.shift + self.slope * scores))
 
-    def spread(self, scores: Floats) -> Floats:
-        """Return the probabilities of every resampled line, shape (D, *scores.shape)."""
-        lines = self.draws.reshape(-1, 2, *([1] * scores.ndim))
-        return np.asarray(special.expit(lines[:, 0] + lines[:, 1] * scores))
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What later outcomes say of a probability: an inductive Venn-Abers predictor.
 
-def fit(
-    scores: Floats,
-    outcomes: Floats,
-    *,
-    groups: Ints,
-    overlap: float,
-    draws: int,
-    seed: int,
-) -> Calibrator:
-    """Fit a calibrator by penalised maximum likelihood (Platt, 1999).
+    The forecast lies between the isotonic fit that counts the row as 0 and the one that
+    counts it as 1 (Vovk, Petej and Fedorova, NIPS 2015): wide where outcomes are few.
 
     Parameters
     ----------
-    scores, outcomes
-        Log-odds and 0/1 outcomes, on rows later than those the scores were trained on.
-    groups
-        Account of each row; accounts are resampled whole.
-    overlap
-        Rows that share one outcome, on average: hourly rows of one event are not
-        independent evidence, so the likelihood is divided by it.
-    draws
-        Number of resampled lines.
-    seed
-        Of the resampling.
+    places
+        Distinct probabilities of the calibration rows, ascending, shape (C,).
+    low, high
+        The two fits, one value more than `places`, shape (C + 1,).
     """
-    _, codes = np.unique(groups, return_inverse=True)
-    bins = np.round(scores / BIN).astype(np.int64)
-    centres, places = np.unique(bins, return_inverse=True)
-    shape = (int(codes.max()) + 1, len(centres))
-    cells = codes * shape[1] + places
-    counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
-    events = np.bincount(cells, weights=outcomes, minlength=shape[0] * shape[1]).reshape(shape)
-    x = centres.astype(np.float64) * BIN
-    generator = np.random.default_rng(seed)
-    lines = []
-    for draw in range(draws + 1):
-        size = shape[0]
-        weight = np.bincount(generator.integers(0, size, size), minlength=size)
-        use = np.ones(size) if draw == 0 else weight.astype(np.float64)
-        lines.append(_line(x, use @ counts / overlap, use @ events / overlap))
-    return Calibrator(shift=lines[0][0], slope=lines[0][1], draws=np.array(lines[1:]))
+
+    places: Floats
+    low: Floats
+    high: Floats
+
+    def interval(self, probabilities: Floats) -> tuple[Floats, Floats]:
+        """Return both ends, widened to hold the probability itself."""
+        below = self.low[np.searchsorted(self.places, probabilities, side="right")]
+        above = self.high[np.searchsorted(self.places, probabilities, side="left")]
+        return np.minimum(below, probabilities), np.maximum(above, probabilities)
 
 
 def fit_line(scores: Floats, outcomes: Floats, *, weights: Floats) -> tuple[float, float]:

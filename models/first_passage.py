@@ -21,6 +21,9 @@ SOURCE_NOISE = 0.003
 LIMIT = 20.0
 """Log-odds are kept within ±LIMIT."""
 
+TAIL = 4.0
+"""Degrees of freedom of moves in units of forecast volatility."""
+
 
 def touch(
     distance: Floats, *, sigma: Floats, hours: Floats, drift: float = 0.0
@@ -75,3 +78,35 @@ def touch_logit(distance: Floats, *, sigma: Floats, hours: Floats) -> Floats:
     log_tail = special.log_ndtr(-shifted) + np.log1p(market / deviation**2)
     survival = -np.expm1(np.minimum(log_tail, -1e-12))
     return np.clip(log_tail - np.log(survival), -LIMIT, LIMIT)
+
+
+def heavy_touch_logit(distance: Floats, *, sigma: Floats, hours: Floats, noise: Floats) -> Floats:
+    """Return log-odds of touching a barrier when the volatility ahead is itself uncertain.
+
+    The reflection principle with Student's t in place of the normal law: a mixture of normal
+    paths over an inverse-gamma variance (Praetz, J. of Business 45, 1972).
+
+    Parameters
+    ----------
+    distance
+        log(S/H) at the last price that is known to count; may be negative.
+    sigma
+        Forecast volatility per square root of an hour.
+    hours
+        Hours of price not yet known; where 0 only the noise of the source is left, normal.
+    noise
+        Deviation of log(venue's price / price seen here).
+
+    Returns
+    -------
+    numpy.ndarray
+        Within ±LIMIT, falling in `distance`; NaN where an input is.
+    """
+    market = sigma**2 * hours
+    deviation = np.sqrt(np.maximum(market + noise**2, 1e-16))
+    shifted = (distance + HOURLY_SHIFT * sigma * (hours > 0.0)) / deviation
+    tail = np.where(hours > 0.0, special.stdtr(TAIL, -shifted), special.ndtr(-shifted))
+    reached = tail * (1.0 + market / deviation**2)
+    with np.errstate(divide="ignore"):
+        odds = np.log(reached) - np.log(np.maximum(1.0 - reached, 1e-12))
+    return np.clip(odds, -LIMIT, LIMIT)

@@ -1,10 +1,12 @@
-"""The learned model: one hazard per stretch of time, started from the analytic baseline."""
+"""The learned model: one hazard per stretch of time, started from first passage."""
 
 from collections.abc import Sequence
 
 import lightgbm
 import numpy as np
 import numpy.typing as npt
+
+from models.first_passage import SOURCE_NOISE, heavy_touch_logit
 
 Floats = npt.NDArray[np.float64]
 
@@ -14,30 +16,41 @@ HORIZONS: tuple[int, ...] = (1, 4, 24, 168)
 LABELS: tuple[str, ...] = ("1h", "4h", "24h", "7d")
 """How horizons are named in reports and answers."""
 
-START_LIMIT = 12.0
-"""Baseline log-odds are bent towards ±START_LIMIT: tails are fatter than the formula's."""
-
+STARTS = ("start_distance", "start_sigma", "start_delay")
+"""Columns after the K log-odds of a baseline: what first passage is computed from."""
 
 Line = tuple[float, float]
 """Shift and slope of a line in the log-odds."""
 
 
-def start(baseline: Floats, line: Line) -> Floats:
-    """Return the log-odds one hazard starts from; NaN where the baseline is missing.
+def passage(baseline: Floats, corrections: Floats) -> Floats:
+    """Return the log-odds of first passage at the forecast volatility, shape (N, K).
 
     Parameters
     ----------
     baseline
-        First-passage log-odds of one horizon, shape (N,).
-    line
-        Fitted on the rows the trees were trained on; slope > 0, so that order is kept.
+        K log-odds, then the columns `STARTS`, shape (N, K + 3).
+    corrections
+        log(forecast volatility / `start_sigma`), shape (N, K).
     """
-    return line[0] + line[1] * START_LIMIT * np.tanh(baseline / START_LIMIT)
+    distance, sigma, delay = baseline[:, len(HORIZONS) :].T
+    noise = np.where(delay > 0.0, SOURCE_NOISE, 0.0)
+    columns = [
+        heavy_touch_logit(
+            distance,
+            sigma=sigma * np.exp(corrections[:, k]),
+            hours=np.maximum(hours - delay, 0.0),
+            noise=noise,
+        )
+        for k, hours in enumerate(HORIZONS)
+    ]
+    return np.stack(columns, axis=1)
 
 
-def starts(baseline: Floats, lines: Sequence[Line]) -> Floats:
-    """Return the log-odds every hazard starts from, shape (N, K)."""
-    return np.stack([start(baseline[:, k], line) for k, line in enumerate(lines)], axis=1)
+def along(scores: Floats, lines: Sequence[Line]) -> Floats:
+    """Return log-odds moved along one line per hazard, shape (N, K); slopes are positive."""
+    shifts, slopes = np.array(lines).T
+    return np.asarray(shifts + slopes * scores)
 
 
 def trees(boosters: Sequence[lightgbm.Booster], features: Floats, *, threads: int = 1) -> Floats:

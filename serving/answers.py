@@ -100,7 +100,8 @@ class ReasonAnswer:
     Parameters
     ----------
     impact
-        Log-odds added to the 24 h expected probability; null for a reason of the rule.
+        Log-odds added to the 24 h expected probability; null for a reason of the rule, and where
+        the key does not carry the scope `weights`.
     """
 
     code: str
@@ -112,13 +113,20 @@ class ReasonAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttributionAnswer:
-    """How the reasons were found."""
+    """How the reasons were found.
+
+    Parameters
+    ----------
+    start, others
+        Log-odds before any feature, and of the features not named; null where the key does not
+        carry the scope `weights`.
+    """
 
     method: str
     head: str
     horizon: str
-    start: float
-    others: float
+    start: float | None
+    others: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

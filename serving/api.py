@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from models.errors import InvalidInput
 from serving import problems, wire
@@ -24,6 +24,7 @@ from serving.keys import LOOPBACK, Principal
 from serving.operations import Answer, Call, Found, Operation, Routes
 from serving.problems import Refused
 from serving.reading import NotJson
+from serving.registry import Follower
 from serving.store import StoreConflict, StoreFailed
 from serving.telemetry import Visit, instruments, visited
 
@@ -54,12 +55,24 @@ class Api:
     desk, gate
         Set by the service once the worker has loaded them; until then everything that needs
         them is refused with 503.
+    follower
+        Swaps the desk's bundles as a registry's pointers move; None without a registry.
     """
 
     routes: Routes
     desk: Desk | None = None
     gate: Gate | None = None
+    follower: Follower | None = None
     _late: set["asyncio.Future[Any]"] = field(default_factory=set)
+
+    def close(self) -> None:
+        """End what runs beside the requests and give back the store's connections."""
+        if self.follower is not None:
+            self.follower.stop()
+        if self.desk is not None and self.desk.shadow is not None:
+            self.desk.shadow.stop()
+        if self.desk is not None and self.desk.store is not None:
+            self.desk.store.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection."""
@@ -324,20 +337,3 @@ def _request_id(scope: Scope) -> str:
         named = wanted.decode("latin-1")
         scope["forewarn.request_id"] = named if _ID.fullmatch(named) else uuid.uuid4().hex
     return str(scope["forewarn.request_id"])
-
-
-class Guard:
-    """The outermost layer: every request is the API's, the life cycle is BentoML's.
-
-    BentoML's middleware costs about a millisecond a request and labels its metrics with raw
-    paths; the API counts, limits and logs its own requests.
-    """
-
-    def __init__(self, inner: ASGIApp, api: ASGIApp) -> None:
-        self.inner = inner
-        self.api = api
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
-        chosen = self.api if scope["type"] == "http" else self.inner
-        await chosen(scope, receive, send)

@@ -36,6 +36,7 @@ from serving.judgement import Judgement
 from serving.moments import Position
 
 FINGERPRINT = fingerprint()
+COLUMNS = (*NAMES, *BASELINE)
 HARMLESS = frozenset({"no_trigger", "no_debt"})
 TRAINED_MARKETS = ("maker/ETH-B",)
 """What a bundle was trained on that does not say so."""
@@ -45,10 +46,17 @@ EVENT_FEATURES = tuple(feature.name for feature in FEATURES if "events" in featu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """The bundle in use, or why there is none."""
+    """The bundle in use, or why there is none.
+
+    Parameters
+    ----------
+    refusals
+        Why a bundle that was named after it is not in use.
+    """
 
     bundle: Bundle | None
     absence: str = "no bundle was named"
+    refusals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +76,13 @@ class Outlook:
     silent
         Why there is no forecast; None where there is one.
     row
-        Features and baselines; None where they were not computed.
+        Features and baselines in the order of `COLUMNS`; None where they were not computed.
     constant
         Assets taken to keep their price.
     """
 
     silent: Notice | None = None
-    row: "pd.Series | None" = None
+    row: Floats | None = None
     constant: tuple[str, ...] = ()
     words: "_Words | None" = None
 
@@ -135,7 +143,8 @@ def outlooks(
     rows = [i for i, found in enumerate(seen) if isinstance(found, Position)]
     positions = {i: found for i, found in enumerate(seen) if isinstance(found, Position)}
     features = _features([past[i] for i in rows], list(positions.values()), candles, at=at)
-    usable = np.isfinite(features[list(BASELINE)].to_numpy()).all(axis=1)
+    matrix = features[list(COLUMNS)].to_numpy(dtype=np.float64)
+    usable = np.isfinite(matrix[:, len(NAMES) :]).all(axis=1)
     kept = np.flatnonzero(usable).tolist()
     told = dict(zip(kept, _forecasts(features.iloc[kept], model, wish), strict=True))
     places = {i: place for place, i in enumerate(rows)}
@@ -144,7 +153,7 @@ def outlooks(
         if isinstance(found, Notice)
         else Outlook(
             silent=None if usable[places[i]] else _SHORT,
-            row=features.iloc[places[i]],
+            row=matrix[places[i]],
             constant=found.constant,
             words=told.get(places[i]),
         )
@@ -292,6 +301,7 @@ def _notices(judged: Judgement, seen: Outlook, model: Model) -> tuple[Notice, ..
         Notice(code="price_held_constant", text=f"{name} is taken to keep its price: no candles")
         for name in seen.constant
     ]
+    found += [Notice(code="bundle_refused", text=text) for text in model.refusals]
     account = judged.case.account
     known = () if model.bundle is None else model.bundle.provenance.get("markets", TRAINED_MARKETS)
     if f"{account.venue}/{account.market}" not in known:
@@ -300,25 +310,26 @@ def _notices(judged: Judgement, seen: Outlook, model: Model) -> tuple[Notice, ..
     return tuple(found)
 
 
-def _missing(case: Case, row: "pd.Series | None") -> tuple[str, ...]:
+def _missing(case: Case, row: Floats | None) -> tuple[str, ...]:
     """Return the features that could not be computed."""
     if row is None:
         return ()
-    absent = {name for name in NAMES if np.isnan(row[name])}
+    absent = {NAMES[place] for place in np.flatnonzero(np.isnan(row[: len(NAMES)]))}
     if case.events is None:
         absent.update(EVENT_FEATURES)
-    if case.opened_at is not None:
-        absent.discard("account_age")
-    else:
+    if case.opened_at is None:
         absent.add("account_age")
-    return tuple(name for name in NAMES if name in absent)
+    return tuple(name for name in NAMES if name in absent) if absent else ()
 
 
-def _shown(row: "pd.Series | None") -> dict[str, float | None] | None:
+def _shown(row: Floats | None) -> dict[str, float | None] | None:
     """Return the features and baselines of a row; what is missing is null."""
     if row is None:
         return None
-    return {name: None if np.isnan(row[name]) else float(row[name]) for name in (*NAMES, *BASELINE)}
+    return {
+        name: None if np.isnan(value) else float(value)
+        for name, value in zip(COLUMNS, row, strict=True)
+    }
 
 
 def raised(judged: Judgement, seen: Outlook, *, at: datetime) -> tuple[ForecastAnswer, ...]:

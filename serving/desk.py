@@ -2,16 +2,15 @@
 
 import gc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from features.pipeline import NAMES, fingerprint
+from features.pipeline import fingerprint
 from features.simulate import simulate
-from models import bundle as bundles
-from models.errors import BundleRefused, Fault, InvalidInput
+from models.errors import Fault, InvalidInput
 from models.margin.result import Verdict
 from serving import cases, problems, wire
 from serving.answers import Assessment, Batch, FaultyItem
@@ -22,10 +21,12 @@ from serving.gate import Loader
 from serving.judgement import Judgement, judge
 from serving.problems import Refused, encode, listed
 from serving.reading import escape
+from serving.registry import Deployed, deployed
 from serving.settings import Settings, from_environment
+from serving.shadow import Seen, Shadow
 from serving.store import Store, StoreFailed, StoreRefused, accounts, keys, market, open_store
 from serving.store.keys import KeyRecord
-from serving.telemetry import record
+from serving.telemetry import observe_positions, record
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -59,6 +60,10 @@ class Desk:
 
     Parameters
     ----------
+    deployed
+        Champion, challenger and what was refused, as `model` was taken from it.
+    shadow
+        Records what every bundle in use says of stored accounts; None where nothing is recorded.
     store_absence
         Why there is no store; empty when one is open or none was named.
     shelf
@@ -68,6 +73,8 @@ class Desk:
     """
 
     model: Model
+    deployed: Deployed | None = None
+    shadow: Shadow | None = None
     store: Store | None = None
     store_absence: str = ""
     shelf: Path | None = None
@@ -101,6 +108,12 @@ class Desk:
     def answer(self, body: bytes, request_id: str) -> Assessment | Batch:
         """Answer the body of `POST /v1/score`; raises as `score` does."""
         asked, found = wire.parse(body, wire.ScoreBody)
+        return self.assessed(asked, found, request_id)
+
+    def assessed(
+        self, asked: wire.ScoreBody, found: Sequence[Fault], request_id: str
+    ) -> Assessment | Batch:
+        """Answer an envelope; `found` holds the faults of single accounts."""
         around, outcomes = self.outcomes(asked, found, _score)
         judged = [one for one in outcomes if isinstance(one, Judgement)]
         assessments = assess(
@@ -112,6 +125,7 @@ class Desk:
             request_id=request_id,
             simulated=around.simulated,
         )
+        self._record(asked, judged, around, assessments)
         if asked.accounts is None:
             return assessments[0]
         return Batch(
@@ -120,6 +134,22 @@ class Desk:
             simulated=around.simulated,
             assessments=tuple(in_order(asked, outcomes, assessments)),
         )
+
+    def _record(
+        self,
+        asked: wire.ScoreBody,
+        judged: Sequence[Judgement],
+        around: Surroundings,
+        assessments: Sequence[Assessment],
+    ) -> None:
+        """Hand what was said of stored accounts to the shadow, which never makes anyone wait."""
+        if self.shadow is None or self.deployed is None or self.model.bundle is None:
+            return
+        stored = {item for _, item in asked.items if isinstance(item, str)}
+        pairs = zip(judged, assessments, strict=True)
+        chosen = [pair for pair in pairs if pair[1].account in stored]
+        challenger = self.deployed.challenger
+        self.shadow.offer(Seen.of(chosen, around, champion=self.model, challenger=challenger))
 
     def outcomes(
         self, asked: wire.Envelope, found: Sequence[Fault], ask: Callable[["Item"], T]
@@ -156,6 +186,8 @@ class Desk:
         """Return whether the desk is ready, and in what state."""
         bundle = self.model.bundle
         reasons = [self.model.absence] if bundle is None else []
+        reasons += self.model.refusals if bundle is not None else ()
+        challenger = None if self.deployed is None else self.deployed.challenger
         if self.store_absence:
             reasons.append(self.store_absence)
         ready = not self.store_absence
@@ -164,6 +196,7 @@ class Desk:
             "status": state,
             "reasons": reasons,
             "model_version": None if bundle is None else bundle.version,
+            "challenger_version": None if challenger is None else challenger.version,
             "feature_fingerprint": fingerprint(),
         }
 
@@ -177,6 +210,7 @@ class Desk:
         with self.store.read() as transaction:
             at = asked.as_of or market.clock(transaction, now=now)
             known = accounts.read(transaction, named, at=at)
+            observe_positions(accounts.since(transaction, named, at=at), at=at)
             held = {leg["asset"] for body in known.values() for leg in body["legs"]}
             return known, market.surroundings(transaction, at=at, assets=held)
 
@@ -243,14 +277,21 @@ def stored_keys(store: Store) -> Mapping[str, KeyRecord]:
 
 def open_desk(settings: Settings) -> Desk:
     """Load bundle and store, and compile what a first request would wait for."""
-    model = load_model(settings)
+    found = deployed(settings.bundle)
     store, absence = None, ""
     if settings.store is not None:
         try:
             store = open_store(settings.store)
         except StoreRefused as error:
             absence = f"the store was refused: {error}"
-    desk = Desk(model=model, store=store, store_absence=absence, shelf=settings.bundle)
+    desk = Desk(
+        model=found.model,
+        deployed=found,
+        shadow=Shadow(store) if store is not None and found.marks else None,
+        store=store,
+        store_absence=absence,
+        shelf=found.shelf,
+    )
     warm(desk.model)
     # A full collection over what was just loaded stalls requests for 120 ms and more.
     gc.collect()
@@ -258,15 +299,11 @@ def open_desk(settings: Settings) -> Desk:
     return desk
 
 
-def load_model(settings: Settings) -> Model:
-    """Return the bundle in use, or why there is none."""
-    if settings.bundle is None:
-        return Model(bundle=None)
-    try:
-        bundle = bundles.load(settings.bundle, fingerprint=fingerprint(), features=NAMES)
-    except BundleRefused as error:
-        return Model(bundle=None, absence=f"the bundle was refused: {error}")
-    return Model(bundle=bundle)
+def swapped(desk: Desk, found: Deployed) -> Desk:
+    """Return the desk with other bundles in use, warmed before any request meets them."""
+    if found.model.bundle is not desk.model.bundle:
+        warm(found.model)
+    return replace(desk, model=found.model, deployed=found, shelf=found.shelf)
 
 
 def warm(model: Model) -> None:
@@ -333,4 +370,4 @@ def _name(item: Any) -> str | None:
 
 
 if __name__ == "__main__":
-    warm(load_model(from_environment()))
+    warm(deployed(from_environment().bundle).model)

@@ -23,6 +23,7 @@ from serving.reading import escape, read
 
 Floats = npt.NDArray[np.float64]
 MOST_ROWS = 100_000
+FINGERPRINT = "^[0-9a-f]{64}$"
 _MOST_TEXT = 8 * MOST_ROWS * 4 // 3 + 4
 
 Column = (
@@ -41,7 +42,7 @@ class FeaturesBody(wire.Body):
         description="by feature: numbers with null where missing, or base64 of little-endian "
         "float64 with NaN where missing; every feature and baseline of `GET /v1/models`"
     )
-    feature_fingerprint: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = Field(
+    feature_fingerprint: Annotated[str, Field(pattern=FINGERPRINT)] | None = Field(
         default=None, description="refused when the model reads other features"
     )
     intervals: wire.Strict = Field(default=False, description="5 % and 95 % points as well")
@@ -54,7 +55,7 @@ class _Fast(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """The same body, as msgspec reads it."""
 
     columns: dict[str, list[float | None] | str]
-    feature_fingerprint: str | None = None
+    feature_fingerprint: Annotated[str, msgspec.Meta(pattern=FINGERPRINT)] | None = None
     intervals: bool = False
     encoding: Literal["numbers", "base64"] = "numbers"
 

@@ -22,7 +22,8 @@ class Judgement:
     trigger
         Price at which the verdict flips, of the asset that matters most where several do.
     line
-        How the surplus moves with prices; None where the rules cannot judge.
+        How the surplus moves with prices; None where the rules cannot judge, and for a vault,
+        which one price moves in proportion.
     soon
         At the next prices of delayed oracles; None where no next price is known.
     soon_at
@@ -57,7 +58,7 @@ def _judge(case: Case) -> Judgement:
     now = book.margin(account, market, terms)
     if now.verdict is Verdict.UNEVALUABLE:
         return Judgement(case=case, now=now)
-    line = exposure(book, account, market, terms)
+    line = None if account.venue == "maker" else exposure(book, account, market, terms)
     soon, soon_at = rules.at_next_prices(case, now)
     return Judgement(
         case=case,

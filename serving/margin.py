@@ -82,17 +82,24 @@ def liquidation(desk: Desk, body: bytes, request_id: str) -> bytes:
 def answer_margin(desk: Desk, body: bytes, request_id: str) -> MarginAnswer | MarginBatch:
     """Answer the body of `POST /v1/margin`; raises as `margin` does."""
     asked, found = wire.parse(body, MarginBody)
+    return margins(desk, asked, found, request_id)
+
+
+def margins(
+    desk: Desk, asked: MarginBody, found: Sequence[Fault], request_id: str
+) -> MarginAnswer | MarginBatch:
+    """Answer an envelope; `found` holds the faults of single accounts."""
     refuse_single(asked)
     ask = partial(judged_of, risk=asked.risk, request_id=request_id)
     around, told = desk.outcomes(asked, found, ask)
-    margins = [one if isinstance(one, InvalidInput) else one.answer for one in told]
+    answers = [one if isinstance(one, InvalidInput) else one.answer for one in told]
     if asked.accounts is None:
-        return _only(margins)
+        return _only(answers)
     return MarginBatch(
         request_id=request_id,
         as_of=around.at,
         simulated=around.simulated,
-        margins=_items(asked, margins),
+        margins=_items(asked, answers),
         aggregate=aggregate(asked, placed(told)),
     )
 

@@ -1,47 +1,70 @@
-"""The BentoML service: the operations mounted on it, the guard around it."""
+"""The BentoML service: processes, life cycle and packaging; the API answers every request.
 
-from typing import Any
+The supervising process imports this module only to read the service's settings, so that what a
+worker needs to answer is imported by the worker.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 import bentoml
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.api import Api, Guard
-from serving.desk import open_desk
-from serving.gate import Gate, Keyring
-from serving.operations import routes
-from serving.routes import OPERATIONS
 from serving.settings import from_environment
-from serving.telemetry import log_to_stderr
 
-API = Api(routes(OPERATIONS))
+if TYPE_CHECKING:
+    from serving.api import Api
+
+
+class Door:
+    """Leads every request to the worker's API, which is set before the first one."""
+
+    api: "Api | None" = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if self.api is not None:
+            await self.api(scope, receive, send)
+
+
+DOOR = Door()
+
+
+class Guard:
+    """The outermost layer: every request is the API's, the life cycle is BentoML's.
+
+    BentoML's middleware costs about a millisecond a request and labels its metrics with raw
+    paths; the API counts, limits and logs its own requests.
+    """
+
+    def __init__(self, inner: ASGIApp) -> None:
+        self.inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        chosen = DOOR if scope["type"] == "http" else self.inner
+        await chosen(scope, receive, send)
 
 
 class GuardedService(bentoml.Service[Any]):  # type: ignore[misc]
-    """A service whose requests are all the API's own.
-
-    BentoML has no body for its own 404, 429 and 504 that a client of this API would know, and
-    labels its metrics with raw paths.
-    """
+    """A service whose requests are all the API's own."""
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:  # noqa: FBT001, FBT002 - BentoML's own signature
         """Return the guarded application."""
-        return Guard(super().to_asgi(is_main=is_main), API)
+        return Guard(super().to_asgi(is_main=is_main))
 
 
-@bentoml.asgi_app(API, path="/")
+@bentoml.asgi_app(DOOR, path="/")
 @bentoml.service(name="forewarn", service_class=GuardedService, workers=from_environment().workers)
 class Forewarn:
     """Scores leveraged accounts: the venue's rule beside the forecast."""
 
     def __init__(self) -> None:
-        settings = from_environment()
-        log_to_stderr(settings.log_level)
-        desk = open_desk(settings)
-        API.gate = Gate(settings=settings, keyring=Keyring(desk.keys))
-        API.desk = desk
+        from serving.worker import open_api  # noqa: PLC0415 - see the module's docstring
+
+        DOOR.api = open_api()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def close(self) -> None:
         """Give back the store's connections."""
-        if API.desk is not None and API.desk.store is not None:
-            API.desk.store.close()
+        if DOOR.api is not None:
+            DOOR.api.close()

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from models.errors import Fault, InvalidInput
 from serving import problems
 from serving.desk import Desk
 from serving.operations import Answer, Call, Parameter
@@ -44,6 +45,7 @@ def written(
     action: str,
     subject: str,
     act: Callable[[Transaction], Any],
+    rows: str = "",
 ) -> Answer:
     """Act in one transaction and return what `act` tells, or what it told the first time.
 
@@ -53,6 +55,8 @@ def written(
         What the audit log says was done, and to what.
     act
         Writes, and returns the value to answer with.
+    rows
+        Pointer of the rows in the body, before which the store's faults are put.
 
     Raises
     ------
@@ -67,7 +71,7 @@ def written(
     with store.begin() as transaction:
 
         def first() -> journal.Answer:
-            told = act(transaction)
+            told = _placed(act, transaction, rows)
             entry = journal.Entry(
                 at=now,
                 actor=call.principal.id,
@@ -84,6 +88,15 @@ def written(
             once = journal.Once(actor=call.principal.id, key=key, digest=_digest(action, call))
             kept = journal.once(transaction, once, first, now=now)
     return Answer(body=kept.body, status=kept.status)
+
+
+def _placed(act: Callable[[Transaction], Any], transaction: Transaction, rows: str) -> Any:
+    """Act; faults of the store are told at the rows of the body."""
+    try:
+        return act(transaction)
+    except InvalidInput as error:
+        moved = [Fault(f"{rows}{fault.where}", fault.message) for fault in error.faults]
+        raise type(error)(moved) from None
 
 
 def _idempotency_key(call: Call) -> str | None:

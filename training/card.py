@@ -1,5 +1,8 @@
 """The model card that travels with a bundle, written from what training recorded."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from models.bundle import Bundle
 from models.hazard import LABELS
 
@@ -29,11 +32,13 @@ def card(bundle: Bundle) -> str:
         + ", ".join(f"{name} {number}" for name, number in told["versions"].items())
         + ".",
         "",
+        *_owners(told["owners"]),
+        "",
         "| head | horizon | trees | start | calibration |",
         "|---|---|---|---|---|",
     ]
     for name, head in bundle.heads.items():
-        parts = zip(LABELS, head.lines, head.boosters, head.calibrators, strict=True)
+        parts = zip(LABELS, head.start.lines, head.boosters, head.calibrators, strict=True)
         for label, line, booster, calibrator in parts:
             lines.append(
                 f"| {name} | {label} | {booster.num_trees()} | {line[0]:+.2f} {line[1]:.2f}·x "
@@ -42,11 +47,24 @@ def card(bundle: Bundle) -> str:
     lines += [
         "",
         (
-            "Limits: one venue, one collateral asset, one market period. The evidence is the "
-            "number of episodes, not of rows. Owners of other venues act differently; their "
-            "accounts are answered by the rules alone. `forewarn evaluate` prints how a bundle "
-            "does on a period it has not seen, beside every baseline."
+            "Limits: the owner part knows one venue, one collateral asset and one period; the "
+            "evidence is the number of episodes, not of rows, and owners elsewhere may act "
+            "differently. The market part knows hourly closes, not what happens within an hour. "
+            "`forewarn evaluate` prints how a bundle does on a period it has not seen, beside "
+            "every baseline."
         ),
         "",
     ]
     return "\n".join(lines)
+
+
+def _owners(told: Mapping[str, Any]) -> list[str]:
+    """Return what the owner part was trained on."""
+    return [
+        (
+            f"- Owner part: {told['rows']:,} account-hours of {told['accounts']:,} accounts, "
+            f"{told['episodes']} liquidation episodes, {told['from']} to {told['to']}, "
+            f"calibrated on what came after {told['calibrated_from']}; it starts from the "
+            "calibrated market part."
+        )
+    ]

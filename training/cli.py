@@ -1,10 +1,10 @@
 """The commands `forewarn train` and `forewarn evaluate`."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -12,13 +12,15 @@ from rich.console import Console
 from features.pipeline import NAMES, fingerprint
 from models import bundle
 from models.errors import ForewarnError
-from training import alert_cli, card, fit, report
+from training import alert_cli, card, fit, lifecycle, offer, page, report, walk
 from training import evaluate as evaluation
-from training.sources import History, maker_ethb
+from training.reading import SOURCES
+from training.reading import history as history_of
+from training.sources import History
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(alert_cli.app, name="alerts")
-SOURCES: Mapping[str, Callable[[Path, Path], History]] = {"maker-ethb": maker_ethb.load}
+app.add_typer(lifecycle.app)
 DAY = "%Y-%m-%d"
 
 Source = Annotated[str, typer.Option(help=f"What the files are: {', '.join(SOURCES)}.")]
@@ -38,27 +40,54 @@ def train(
     data: Data,
     candles: Candles,
     out: Annotated[Path, typer.Option(help="Directory of the bundle to write.")],
+    owners: Annotated[
+        str | None, typer.Option(help="Source of the owner part, where it is another.")
+    ] = None,
+    owners_data: Annotated[
+        Path | None, typer.Option(help="Directory of that source's files.")
+    ] = None,
     begin: From = None,
     end: To = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 7,
+    params: Annotated[
+        Path | None, typer.Option(help="Parameters that `forewarn search` found.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Dask workers that train each booster; 0 for none.")
+    ] = 0,
+    track: Annotated[
+        str | None, typer.Option(help="MLflow to log to: sqlite:///mlflow.db or a server's URL.")
+    ] = None,
+    registry: Annotated[
+        Path | None, typer.Option(help="Registry to add the bundle to, as its challenger.")
+    ] = None,
 ) -> None:
     """Train a bundle on a history; nothing after --to is seen."""
     console = Console(stderr=True)
+    if (owners is None) != (owners_data is None):
+        raise typer.BadParameter("--owners and --owners-data come together")
     history = _load(source, data, candles, console)
+    log = None
+    if owners is not None and owners_data is not None:
+        log = _load(owners, owners_data, candles, console)
     try:
-        found = fit.fit(
-            history,
-            source=source,
-            begin=_start(begin),
-            end=_after(end),
-            seed=seed,
-            progress=_stamped(console),
-        )
+        with offer.recipe(params, workers=workers) as recipe:
+            found = fit.fit(
+                history,
+                source=source,
+                begin=_start(begin),
+                end=_after(end),
+                seed=seed,
+                progress=_stamped(console),
+                owners=log,
+                recipe=recipe,
+            )
+        bundle.save(found, out)
+        (out / card.CARD).write_text(card.card(found))
+        console.print(f"wrote {out}: {found.provenance['rows']:,} rows")
+        offer.offer(out, track=track, registry=registry, say=console.print)
     except ForewarnError as error:
         _refuse(console, error)
-    bundle.save(found, out)
-    (out / card.CARD).write_text(card.card(found))
-    console.print(f"wrote {out}: {found.provenance['rows']:,} rows")
 
 
 @app.command()
@@ -66,28 +95,47 @@ def evaluate(
     source: Source,
     data: Data,
     candles: Candles,
-    bundle_: Annotated[Path, typer.Option("--bundle", help="Bundle to judge.")],
+    bundle_: Annotated[
+        Path | None, typer.Option("--bundle", help="Bundle to judge; none with --walk-forward.")
+    ] = None,
     begin: From = None,
     end: To = None,
     json_: Annotated[
         Path | None, typer.Option("--json", help="Where to write report.json.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Where to write the report as one HTML page.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 7,
+    walk_forward: Annotated[
+        walk.Accounts | None,
+        typer.Option(
+            "--walk-forward",
+            help="Refit before every half-year and judge it, on all accounts or on disjoint ones.",
+        ),
+    ] = None,
 ) -> None:
-    """Judge a bundle beside every baseline, on the same rows."""
+    """Judge a bundle, or the way of training, beside every baseline, on the same rows."""
     console = Console(stderr=True)
+    if (bundle_ is None) == (walk_forward is None):
+        raise typer.BadParameter("one of --bundle and --walk-forward is needed, and only one")
+    found: dict[str, Any] = {}
+    period = evaluation.Period(begin=_start(begin), end=_after(end), seed=seed, source=source)
+    progress = _stamped(console)
     try:
-        judged = bundle.load(bundle_, fingerprint=fingerprint(), features=NAMES)
-    except ForewarnError as error:
-        _refuse(console, error)
-    history = _load(source, data, candles, console)
-    period = evaluation.Period(begin=_start(begin), end=_after(end), seed=seed)
-    try:
-        found = evaluation.evaluate(history, judged, period, progress=_stamped(console))
+        if walk_forward is not None:
+            history = _load(source, data, candles, console)
+            found = walk.walk_forward(history, period, accounts=walk_forward, progress=progress)
+        elif bundle_ is not None:
+            judged = bundle.load(bundle_, fingerprint=fingerprint(), features=NAMES)
+            history = _load(source, data, candles, console)
+            found = evaluation.evaluate(history, judged, period, progress=progress)
     except ForewarnError as error:
         _refuse(console, error)
     if json_ is not None:
-        json_.write_text(json.dumps(found, indent=1) + "\n")
+        json_.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+    if html is not None:
+        html.write_text(page.page(found), encoding="utf-8")
     report.show(found, Console(width=200))
 
 
@@ -97,7 +145,7 @@ def _load(source: str, data: Path, candles: Path, console: Console) -> History:
         raise typer.BadParameter(f"{source!r} is not one of {', '.join(SOURCES)}")
     try:
         with console.status(f"reading and rebuilding {data}"):
-            return SOURCES[source](data, candles)
+            return history_of(source, data, candles)
     except ForewarnError as error:
         _refuse(console, error)
 

@@ -1,149 +1,39 @@
-"""Fit a bundle: boosters on the earlier slice, calibrators on the later one."""
+"""Fit a bundle: the market part on paths, the owner part on what owners were seen to do."""
 
 import platform
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-import lightgbm
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
-from features.inputs import Floats, Ints, seconds
-from features.pipeline import BASELINE, FEATURES, NAMES, compute, fingerprint
-from models import calibration
-from models.bundle import Bundle, Head
-from models.calibration import Calibrator
+from features.inputs import Floats, seconds
+from features.pipeline import BY_NAME, MARKET, NAMES, fingerprint
+from models.bundle import Bundle, Head, Passage, Upon
 from models.errors import Fault, InvalidInput
-from models.hazard import HORIZONS, LABELS, Line, start
-from training import baselines, har, labels, splits
-from training.sources import History, select_legs
+from models.hazard import HORIZONS, LABELS, Line
+from training import baselines, har, labels, scale, splits
+from training.heads import Part, Progress, fit_head
+from training.recipe import SHIPPED, Recipe
+from training.rows import Dataset, Mask, dataset, thinned
+from training.sources import History
+
+__all__ = ["EVENTS", "Dataset", "Mask", "Progress", "dataset", "fit"]
 
 EVENTS = {"unattended": "touched", "expected": "liquidated"}
-FOLDS = 3
-DRAWS = 60
-MOST_ROUNDS = 100
-FAR = 8.0
-THINNING = 8
-PARAMETERS: Mapping[str, Any] = {
-    "objective": "binary",
-    "learning_rate": 0.08,
-    "num_leaves": 8,
-    "min_data_in_leaf": 200,
-    # In independent outcomes: rows are weighted by the share of an outcome they hold.
-    "min_sum_hessian_in_leaf": 1.0,
-    "lambda_l2": 2.0,
-    "feature_fraction": 0.5,
-    "bagging_fraction": 0.7,
-    "bagging_freq": 1,
-    "max_bin": 127,
-    "monotone_constraints": [feature.direction for feature in FEATURES],
-    "monotone_constraints_method": "basic",
-    "boost_from_average": False,
-    "deterministic": True,
-    "force_row_wise": True,
-    "num_threads": 2,
-    "verbosity": -1,
-}
+MARKET_ROUNDS = 150
+OWNER_ROUNDS = 60
+FORGOTTEN = 0.3
+MARKET_READS: tuple[str, ...] = tuple(
+    name
+    for name in MARKET
+    if BY_NAME[name].direction != 0 or "position" not in BY_NAME[name].sources
+    if BY_NAME[name].unit != "log price"
+)
+"""What the market part reads: the path, and distances only in units of volatility."""
 
-Progress = Callable[[str], None]
-Mask = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """Features and what happened, row by row.
-
-    Parameters
-    ----------
-    features
-        Of `features.pipeline.compute`.
-    labels
-        Of `training.labels.label`.
-    at
-        Seconds since 1970.
-    account
-        Account codes.
-    moments
-        Rows of `History.moments`.
-    legs
-        Their legs, by `features.inputs.LEGS`.
-    """
-
-    features: pd.DataFrame
-    labels: pd.DataFrame
-    at: Ints
-    account: Ints
-    moments: pd.DataFrame
-    legs: pd.DataFrame | None = None
-
-    def select(self, rows: Mask) -> "Dataset":
-        """Return some rows."""
-        return Dataset(
-            self.features[rows],
-            self.labels[rows],
-            self.at[rows],
-            self.account[rows],
-            self.moments[rows],
-            select_legs(self.legs, rows),
-        )
-
-    def weights(self) -> Floats:
-        """Return 0, 1 or THINNING per row.
-
-        Of an account far from the line one hour in THINNING stands for all, staggered over
-        accounts.
-        """
-        turn = (self.at // 3600 + self.account) % THINNING == 0
-        return np.where(self._is_far(), THINNING * turn, 1).astype(np.float64)
-
-    def company(self) -> Floats:
-        """Return per row the number of accounts near the line at the same time, at least 1."""
-        _, places = np.unique(self.at, return_inverse=True)
-        near = np.bincount(places, weights=~self._is_far())
-        return np.maximum(near[places], 1.0)
-
-    def _is_far(self) -> Mask:
-        """Return which accounts are more than FAR daily volatilities from the line."""
-        return np.asarray(~(self.features["distance_sigmas_72h"].to_numpy() <= FAR))
-
-
-def dataset(
-    history: History, *, begin: datetime | None = None, end: datetime | None = None
-) -> Dataset:
-    """Return the rows of [begin, end) with features and labels.
-
-    Raises
-    ------
-    InvalidInput
-        When the period holds no account-hour.
-    """
-    at = seconds(history.moments["at"])
-    keep = np.ones(len(at), dtype=bool)
-    if begin is not None:
-        keep &= at >= int(begin.timestamp())
-    if end is not None:
-        keep &= at < int(end.timestamp())
-    if not keep.any():
-        raise InvalidInput([_no_rows(at, begin, end)])
-    moments = history.moments[keep].reset_index(drop=True)
-    marked = labels.label(history)[keep].reset_index(drop=True)
-    codes = moments["account"].astype("category").cat.codes.to_numpy(dtype=np.int64)
-    legs = select_legs(history.legs, keep)
-    features = compute(history.tables, moments, legs=legs)
-    return Dataset(features, marked, at[keep], codes.astype(np.int64), moments, legs)
-
-
-def _no_rows(at: Ints, begin: datetime | None, end: datetime | None) -> Fault:
-    """Return the fault of a period without account-hours."""
-    held = "none at all"
-    if len(at):
-        first, last = (datetime.fromtimestamp(int(t), tz=UTC) for t in (at.min(), at.max()))
-        held = f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
-    return Fault("--from,--to", f"no account-hours in [{begin}, {end}); the data holds {held}")
+UNMOVED: tuple[Line, ...] = ((0.0, 1.0),) * len(HORIZONS)
 
 
 def fit(
@@ -154,6 +44,8 @@ def fit(
     end: datetime | None,
     seed: int,
     progress: Progress,
+    owners: History | None = None,
+    recipe: Recipe = SHIPPED,
 ) -> Bundle:
     """Train on [begin, end); nothing after `end` is seen, not even by a label.
 
@@ -161,6 +53,10 @@ def fit(
     ----------
     progress
         Called with one line before each step.
+    owners
+        Log of what owners did, for the owner part; None where `history` is that log.
+    recipe
+        How boosters are trained.
 
     Raises
     ------
@@ -168,42 +64,158 @@ def fit(
         When the period is empty or too short to hold out a calibration slice.
     """
     progress("computing features and labels")
-    rows = dataset(history, begin=begin, end=end)
-    last = datetime.fromtimestamp(int(rows.at.max()) + 3600, tz=UTC)
-    limit = end or last
+    rows = thinned(history, begin=begin, end=end)
+    limit = end or _last(rows)
+    market = _market(history, rows, limit, seed=seed, progress=progress, recipe=recipe)
+    held = rows if owners is None else thinned(owners, begin=begin, end=end)
+    log = history if owners is None else owners
+    known = end or _last(held)
+    owner = _owner(log, held, market, known, seed=seed, progress=progress, recipe=recipe)
+    progress("fitting the baselines")
+    volatility = har.fit(history.tables.candles, end=int(limit.timestamp()))
+    read = _read(history, rows)
+    read_owners = read if owners is None else _read(log, held)
+    rungs = {
+        name: _ladder(inputs, part, EVENTS[name], until, volatility=volatility)
+        for name, inputs, part, until in (
+            ("unattended", read, rows, limit),
+            ("expected", read_owners, held, known),
+        )
+    }
+    return Bundle(
+        heads={"unattended": market, "expected": owner},
+        features=NAMES,
+        fingerprint=fingerprint(),
+        rungs=rungs,
+        provenance={
+            "source": source,
+            **_told(history, rows, limit),
+            "owners": _told(log, held, known),
+            "reads": {"unattended": list(MARKET_READS), "expected": list(NAMES)},
+            "seed": seed,
+            "parameters": {**recipe.changes, "rounds": recipe.rounds},
+            "versions": {name: version(name) for name in ("lightgbm", "numpy", "pandas")},
+            "python": platform.python_version(),
+        },
+    )
+
+
+def heads(
+    history: History, rows: Dataset, limit: datetime, *, seed: int, recipe: Recipe
+) -> dict[str, Head]:
+    """Return the heads alone, fitted to one log without a word; raises as `fit` does."""
+    market = _market(history, rows, limit, seed=seed, progress=_silent, recipe=recipe)
+    owner = _owner(history, rows, market, limit, seed=seed, progress=_silent, recipe=recipe)
+    return {"unattended": market, "expected": owner}
+
+
+def _silent(line: str) -> None:
+    """Say nothing."""
+
+
+def _ladder(
+    inputs: baselines.Inputs,
+    rows: Dataset,
+    event: str,
+    end: datetime,
+    *,
+    volatility: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Fit the rungs, every row as often as the account-hours it stands for."""
+    times = np.repeat(np.arange(len(rows.at)), rows.weights().astype(np.int64))
+    repeated = baselines.Inputs(
+        features=inputs.features.iloc[times],
+        past=inputs.past[times],
+        simulated=inputs.simulated[times],
+        delay=inputs.delay[times],
+        side=inputs.side[times],
+    )
+    outcomes = {name: y[times] for name, y in _outcomes(rows, event, end).items()}
+    return baselines.fit(repeated, outcomes, volatility=volatility)
+
+
+def _read(history: History, rows: Dataset) -> baselines.Inputs:
+    """Return the rows as the ladder reads them."""
+    return baselines.inputs(history.tables, rows.moments, rows.features, legs=rows.legs)
+
+
+def _last(rows: Dataset) -> datetime:
+    """Return the hour after the last moment."""
+    return datetime.fromtimestamp(int(rows.at.max()) + 3600, tz=UTC)
+
+
+def _split(history: History, rows: Dataset, limit: datetime) -> splits.Split:
+    """Return the slices of trees and calibrators."""
     starts = seconds(history.episodes["at"])
     split = splits.calibration(rows.at, starts[starts < int(limit.timestamp())])
     hours = (int(limit.timestamp()) - split.boundary.timestamp() - splits.EMBARGO) / 3600
     if hours <= max(HORIZONS):
         message = f"the period is too short: {hours:.0f} h are left to calibrate {HORIZONS} h on"
         raise InvalidInput([Fault("--from,--to", message)])
-    heads = {}
-    for name, event in EVENTS.items():
-        heads[name] = _fit_head(rows, split, event=event, end=limit, seed=seed, progress=progress)
-    progress("fitting the baselines")
-    inputs = baselines.inputs(history.tables, rows.moments, rows.features, legs=rows.legs)
-    volatility = har.fit(history.tables.candles, end=int(limit.timestamp()))
-    return Bundle(
-        heads=heads,
-        features=NAMES,
-        fingerprint=fingerprint(),
-        rungs={
-            head: baselines.fit(inputs, _outcomes(rows, event, limit), volatility=volatility)
-            for head, event in EVENTS.items()
-        },
-        provenance={
-            "source": source,
-            "from": datetime.fromtimestamp(int(rows.at.min()), tz=UTC).isoformat(),
-            "to": limit.isoformat(),
-            "calibrated_from": split.boundary.isoformat(),
-            "rows": len(rows.at),
-            "accounts": len(np.unique(rows.account)),
-            "episodes": int(((starts >= rows.at.min()) & (starts < limit.timestamp())).sum()),
-            "seed": seed,
-            "versions": {name: version(name) for name in ("lightgbm", "numpy", "pandas")},
-            "python": platform.python_version(),
-        },
+    return split
+
+
+def _market(
+    history: History,
+    rows: Dataset,
+    limit: datetime,
+    *,
+    seed: int,
+    progress: Progress,
+    recipe: Recipe,
+) -> Head:
+    """Fit what happens if nobody acts."""
+    split = _split(history, rows, limit)
+    progress("fitting the volatility ahead")
+    ahead = scale.realised(history.tables.candles, rows.moments)
+    ended = rows.at[:, np.newaxis] + np.array(HORIZONS) * 3600 <= split.boundary.timestamp()
+    sigma = rows.features["start_sigma"].to_numpy()
+    found = scale.fit(rows.matrix(), sigma, np.where(ended, ahead, np.nan))
+    part = Part(
+        event=EVENTS["unattended"],
+        reads=MARKET_READS,
+        rounds=MARKET_ROUNDS,
+        forgotten=0.0,
+        seed=seed,
+        recipe=recipe,
     )
+    return fit_head(rows, split, Passage(found, UNMOVED), part, end=limit, progress=progress)
+
+
+def _owner(
+    history: History,
+    rows: Dataset,
+    market: Head,
+    limit: datetime,
+    *,
+    seed: int,
+    progress: Progress,
+    recipe: Recipe,
+) -> Head:
+    """Fit what happens as owners were seen to act, on top of what would without them."""
+    split = _split(history, rows, limit)
+    part = Part(
+        event=EVENTS["expected"],
+        reads=NAMES,
+        rounds=OWNER_ROUNDS,
+        forgotten=FORGOTTEN,
+        seed=seed,
+        recipe=recipe,
+    )
+    return fit_head(rows, split, Upon(market, UNMOVED), part, end=limit, progress=progress)
+
+
+def _told(history: History, rows: Dataset, limit: datetime) -> dict[str, Any]:
+    """Return what a part was trained on."""
+    starts = seconds(history.episodes["at"])
+    return {
+        "from": datetime.fromtimestamp(int(rows.at.min()), tz=UTC).isoformat(),
+        "to": limit.isoformat(),
+        "calibrated_from": _split(history, rows, limit).boundary.isoformat(),
+        "rows": int(rows.weights().sum()),
+        "accounts": len(np.unique(rows.account)),
+        "episodes": int(((starts >= rows.at.min()) & (starts < limit.timestamp())).sum()),
+    }
 
 
 def _outcomes(rows: Dataset, event: str, end: datetime) -> dict[str, Floats]:
@@ -220,155 +232,3 @@ def _known(rows: Dataset, event: str, end: datetime) -> tuple[Floats, Floats]:
     happened = rows.labels[f"{event}_in"].to_numpy()
     known = rows.labels[f"{event}_known"].to_numpy()
     return labels.censor(happened, known, at=rows.at, end=end)
-
-
-def _fit_head(
-    rows: Dataset, split: splits.Split, *, event: str, end: datetime, seed: int, progress: Progress
-) -> Head:
-    """Fit one line, one booster and one calibrator per stretch."""
-    lines, boosters, calibrators = [], [], []
-    early, late = rows.select(split.before), rows.select(split.after)
-    begin = 0
-    for k, (hours, name) in enumerate(zip(HORIZONS, LABELS, strict=True)):
-        progress(f"fitting the hazard of {event} between {begin} h and {hours} h")
-        y = labels.in_stretch(*_known(early, event, split.boundary), begin=begin, end=hours)
-        stretch = _Stretch(k, float(hours - begin), seed, is_shared=event == "touched")
-        lines.append(_fit_line(early, y, stretch))
-        rounds = _choose_rounds(early, y, stretch)
-        boosters.append(_train(early, y, stretch, lines[-1], rounds=rounds))
-        later = labels.in_stretch(*_known(late, event, end), begin=begin, end=hours)
-        calibrators.append(_calibrate(boosters[-1], late, later, stretch, lines[-1]))
-        progress(
-            f"  {name}: start {lines[-1][0]:+.2f} {lines[-1][1]:.2f}, {rounds} trees, "
-            f"calibrated {calibrators[-1].shift:+.2f} {calibrators[-1].slope:.2f}"
-        )
-        begin = hours
-    return Head(tuple(lines), tuple(boosters), tuple(calibrators))
-
-
-@dataclass(frozen=True, slots=True)
-class _Stretch:
-    """A hazard being fitted.
-
-    Parameters
-    ----------
-    k
-        Place of its horizon.
-    overlap
-        Hours of the stretch: so many hourly rows share one outcome.
-    seed
-        Of everything random.
-    is_shared
-        Whether one price path decides for all accounts, which then hold one outcome between
-        them; owners decide each for themselves.
-    """
-
-    k: int
-    overlap: float
-    seed: int
-    is_shared: bool
-
-
-def _matrix(rows: Dataset) -> Floats:
-    """Return the feature matrix in the bundle's order."""
-    return rows.features[list(NAMES)].to_numpy(dtype=np.float64)
-
-
-def _starts(rows: Dataset, k: int, line: Line) -> Floats:
-    """Return the log-odds each row of hazard k starts from."""
-    return start(rows.features[BASELINE[k]].to_numpy(), line)
-
-
-def _evidence(rows: Dataset, y: Floats, stretch: _Stretch) -> Floats:
-    """Return how much of an independent outcome each row holds; 0 where it cannot be used."""
-    baseline = rows.features[BASELINE[stretch.k]].to_numpy()
-    evidence = rows.weights() * np.isfinite(y) * np.isfinite(baseline) / stretch.overlap
-    return evidence / rows.company() if stretch.is_shared else evidence
-
-
-def _fit_line(rows: Dataset, y: Floats, stretch: _Stretch) -> Line:
-    """Fit the line that turns the baseline into the start."""
-    evidence = _evidence(rows, y, stretch)
-    used = evidence > 0.0
-    raw = _starts(rows.select(used), stretch.k, (0.0, 1.0))
-    return calibration.fit_line(raw, y[used], weights=evidence[used])
-
-
-def _lightgbm(rows: Dataset, y: Floats, stretch: _Stretch, line: Line) -> lightgbm.Dataset:
-    """Return the rows with a known label, thinned, as LightGBM reads them."""
-    evidence = _evidence(rows, y, stretch)
-    chosen = rows.select(evidence > 0.0)
-    return lightgbm.Dataset(
-        _matrix(chosen),
-        label=y[evidence > 0.0],
-        weight=evidence[evidence > 0.0],
-        init_score=_starts(chosen, stretch.k, line),
-        feature_name=list(NAMES),
-        params={"max_bin": PARAMETERS["max_bin"]},
-    )
-
-
-def _train(
-    rows: Dataset, y: Floats, stretch: _Stretch, line: Line, *, rounds: int
-) -> lightgbm.Booster:
-    """Train one booster for a fixed number of rounds."""
-    data = _lightgbm(rows, y, stretch, line)
-    return lightgbm.train({**PARAMETERS, "seed": stretch.seed}, data, num_boost_round=rounds)
-
-
-def _choose_rounds(rows: Dataset, y: Floats, stretch: _Stretch) -> int:
-    """Return the rounds with the least log-loss over purged later folds, at least 1."""
-    losses = np.zeros(MOST_ROUNDS + 1)
-    for split in splits.walk_forward(rows.at, FOLDS):
-        # A label whose stretch ends after the boundary is not known before it.
-        ended = rows.at + HORIZONS[stretch.k] * 3600 <= int(split.boundary.timestamp())
-        before = np.where(split.before & ended, y, np.nan)
-        after = np.where(split.after, y, np.nan)
-        if np.nansum(before) > 0 and np.isfinite(after).any():
-            losses += _losses(rows, before, after, stretch)
-    return max(int(np.argmin(losses)), 1)
-
-
-def _losses(rows: Dataset, before: Floats, after: Floats, stretch: _Stretch) -> Floats:
-    """Return the summed log-loss on later rows after 0, 1, 2 … rounds.
-
-    Parameters
-    ----------
-    before, after
-        Labels of the earlier and of the later rows, NaN elsewhere.
-    """
-    line = _fit_line(rows, before, stretch)
-    data = _lightgbm(rows, before, stretch, line)
-    evidence = _evidence(rows, after, stretch)
-    used = evidence > 0.0
-    later, y, weight = rows.select(used), after[used], evidence[used]
-    begun = _starts(later, stretch.k, line)
-    held = data.create_valid(_matrix(later), label=y, weight=weight, init_score=begun)
-    record: dict[str, dict[str, list[float]]] = {}
-    lightgbm.train(
-        {**PARAMETERS, "seed": stretch.seed, "metric": "binary_logloss"},
-        data,
-        num_boost_round=MOST_ROUNDS,
-        valid_sets=[held],
-        valid_names=["later"],
-        callbacks=[lightgbm.record_evaluation(record)],
-    )
-    untouched = float(np.average(np.logaddexp(0.0, begun) - y * begun, weights=weight))
-    return np.array([untouched, *record["later"]["binary_logloss"]]) * float(weight.sum())
-
-
-def _calibrate(
-    booster: lightgbm.Booster, rows: Dataset, y: Floats, stretch: _Stretch, line: Line
-) -> Calibrator:
-    """Calibrate a hazard on rows later than its trees."""
-    used = np.isfinite(y) & np.isfinite(rows.features[BASELINE[stretch.k]].to_numpy())
-    chosen = rows.select(used)
-    trees = np.asarray(booster.predict(_matrix(chosen), raw_score=True, num_threads=2))
-    return calibration.fit(
-        trees + _starts(chosen, stretch.k, line),
-        y[used],
-        groups=chosen.account,
-        overlap=stretch.overlap,
-        draws=DRAWS,
-        seed=stretch.seed,
-    )

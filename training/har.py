@@ -20,8 +20,10 @@ import pandas as pd
 from sklearn.linear_model import GammaRegressor
 
 from features.inputs import HOUR, Candles, Floats, Ints, Tables
+from features.market import Market, Recorded
 from features.pipeline import compute_feature
 from features.spec import Feature
+from features.volatility import squared_return
 from models.first_passage import SOURCE_NOISE
 from models.hazard import HORIZONS, LABELS
 from training import excursions
@@ -34,22 +36,13 @@ STRIDE = 5
 """One hour in so many is a row of the fit: neighbours say nearly the same."""
 
 LEAST_ROWS = 500
-LEAST_SHARE = 0.5
 MOST = 5.0
 FLOOR = 1e-4
 
 
-def realised_variance(candles: Candles, places: Ints, *, window: int) -> Floats:
+def realised_variance(market: Market, *, hours: int) -> Floats:
     """Return the mean squared hourly log return of a window, NaN where half is missing."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        square = np.diff(np.log(candles.close), prepend=np.nan) ** 2
-    known = np.isfinite(square)
-    total = np.append(0.0, np.cumsum(np.where(known, square, 0.0)))
-    count = np.append(0, np.cumsum(known))
-    low = np.maximum(places + 1 - window, 0)
-    seen = count[places + 1] - count[low]
-    mean = (total[places + 1] - total[low]) / np.maximum(seen, 1)
-    return np.where(seen >= LEAST_SHARE * window, np.maximum(mean, 1e-12), np.nan)
+    return np.maximum(market.mean(squared_return, window=hours), 1e-12)
 
 
 def inputs(tables: Tables, moments: pd.DataFrame, *, legs: pd.DataFrame | None) -> pd.DataFrame:
@@ -63,7 +56,7 @@ def inputs(tables: Tables, moments: pd.DataFrame, *, legs: pd.DataFrame | None) 
 
 def _feature(name: str, hours: int) -> Feature:
     """Return a realised variance as a value per moment."""
-    function = partial(realised_variance, window=hours)
+    function = partial(realised_variance, hours=hours)
     return Feature(
         name=name,
         function=lambda view: view.market(function),
@@ -145,7 +138,8 @@ def _sample(grid: Candles, end: int) -> _Sample:
     places = np.arange(WINDOWS[-1], closed, STRIDE, dtype=np.int64)
     opened, high, low, close, volume = (column[:closed] for column in _columns(grid))
     known = Candles(grid.first_hour, opened, high, low, close, volume)
-    past = [realised_variance(known, places, window=window) for window in WINDOWS]
+    market = Market(Recorded(candles=known, place=places, index=places + known.first_index))
+    past = [market.of(partial(realised_variance, hours=hours)) for hours in WINDOWS]
     stacked = np.stack(past, axis=1).reshape(-1, len(WINDOWS))
     ahead = _ahead(known.close, places, np.array(HORIZONS, dtype=np.int64))
     usable = np.isfinite(stacked).all(axis=1) & np.isfinite(known.close[places])

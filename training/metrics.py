@@ -16,7 +16,7 @@ from features.inputs import Floats, Ints
 
 INTERVAL = (0.05, 0.95)
 LEAST = 1e-9
-BINS = 2_048
+BINS = 1_024
 """Resampled rankings read scores in so many steps at most; the plain value reads them all."""
 
 SLOPE_STEP = 0.1

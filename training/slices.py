@@ -126,8 +126,9 @@ def judge(part: Slice, rows: Judged, *, model: Scored, rung: Scored) -> dict[str
         return None
     kept = rows.select(inside)
     own, other = (metrics.calibration(s.probability[inside], kept) for s in (model, rung))
+    plain = Judged(kept.outcome, kept.zone, {})
     ranked = {
-        name: metrics.rank(scored.score[inside], kept)
+        name: metrics.rank(scored.score[inside], plain)
         for name, scored in (("model", model), ("rung", rung))
     }
     change = own["log_loss"].relative_to(other["log_loss"])
@@ -144,6 +145,10 @@ def judge(part: Slice, rows: Judged, *, model: Scored, rung: Scored) -> dict[str
         "auc": ranked["model"]["auc"],
     }
     counted = {"rows": int(inside.sum()), "positives": int(kept.outcome.sum())}
+    if not counted["positives"]:
+        # How far below the rung a forecast of nothing lies is no measure of either.
+        nothing = metrics.Estimate(float("nan"), {name: np.array([]) for name in kept.resamplings})
+        found |= {"log_loss_change": nothing, "brier_skill_gain": nothing}
     return {"by": part.by, "name": part.name, **counted, **metrics.summary(found)}
 
 

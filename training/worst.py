@@ -25,7 +25,11 @@ def parts(found: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]
     found
         Slices as `training.slices.judge` describes them.
     """
-    enough = [part for part in found if part["positives"] >= LEAST_POSITIVES]
+    # A part that holds every row says nothing that the ladder does not.
+    most = max((part["rows"] for part in found), default=0)
+    enough = [
+        part for part in found if part["positives"] >= LEAST_POSITIVES and part["rows"] < most
+    ]
     losing = sorted(enough, key=lambda part: -_value(part, "log_loss_change"))
     biased = sorted(enough, key=lambda part: -abs(np.log(_value(part, "expected_observed"))))
     return {

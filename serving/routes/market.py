@@ -155,7 +155,8 @@ def push_prices(desk: Desk, call: Call) -> Answer:
     def act(transaction: Transaction) -> Pushed:
         return _pushed(call, "prices", market.push_prices(transaction, told, now=now))
 
-    return written(desk, call, action="push prices", subject=f"{len(told)} prices", act=act)
+    subject = f"{len(told)} prices"
+    return written(desk, call, action="push prices", subject=subject, act=act, rows="/prices")
 
 
 def _numbered(asked: PricesBody) -> list[tuple[int, NamedPrice]]:
@@ -180,7 +181,8 @@ def push_candles(desk: Desk, call: Call) -> Answer:
     def act(transaction: Transaction) -> Pushed:
         return _pushed(call, "candles", market.push_candles(transaction, frame))
 
-    return written(desk, call, action="push candles", subject=f"{len(frame)} candles", act=act)
+    subject = f"{len(frame)} candles"
+    return written(desk, call, action="push candles", subject=subject, act=act, rows="/candles")
 
 
 def _opens(body: wire.CandlesBody) -> list[datetime]:
@@ -260,7 +262,8 @@ def push_events(desk: Desk, call: Call) -> Answer:
     def act(transaction: Transaction) -> Pushed:
         return _pushed(call, "events", accounts.push_events(transaction, rows, now=now))
 
-    return written(desk, call, action="push events", subject=f"{len(rows)} events", act=act)
+    subject = f"{len(rows)} events"
+    return written(desk, call, action="push events", subject=subject, act=act, rows="/events")
 
 
 def refuse_future(times: Mapping[str, datetime], now: datetime) -> None:

@@ -97,9 +97,17 @@ def in_force(desk: Desk, call: Call) -> Answer:
     venue, version, name = (call.path[part] for part in ("venue", "version", "market"))
     if (venue, version) not in load_all():
         raise Refused(problems.UNKNOWN_THING, f"no rulebook {venue[:80]}/{version[:80]}")
-    at = asked.as_of or desk.clock()
+    at = asked.as_of or _now(desk)
     told = _of_store(desk, call, name, at) or _of_record(call, venue, version, name, at)
     return json_answer(told)
+
+
+def _now(desk: Desk) -> datetime:
+    """Return the time; a simulated book's own stands still."""
+    if desk.store is None:
+        return desk.clock()
+    with desk.store.read() as transaction:
+        return market.clock(transaction, now=desk.clock())
 
 
 def _of_store(desk: Desk, call: Call, name: str, at: datetime) -> TermsAnswer | None:

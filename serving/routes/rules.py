@@ -1,10 +1,19 @@
 """The exact rules: margins, triggers, liquidations, rulebooks and the terms in force."""
 
 from serving import margin, margin_answers, margin_wire
+from serving.columnar import FORMS, answered, envelope
+from serving.desk import Desk
 from serving.keys import Scope
-from serving.operations import Operation, of_body
-from serving.problems import UNKNOWN_ACCOUNT
+from serving.operations import Answer, Call, Operation, of_body
+from serving.problems import NOT_ACCEPTABLE, NOT_ARROW, UNKNOWN_ACCOUNT
 from serving.routes.scoring import ONE_OR_MANY
+
+
+def judge(desk: Desk, call: Call) -> Answer:
+    """Answer `POST /v1/margin` in the form asked for."""
+    asked, found = envelope(call, margin_wire.MarginBody)
+    return answered(margin.margins(desk, asked, found, call.request_id), call)
+
 
 OPERATIONS = (
     Operation(
@@ -12,13 +21,15 @@ OPERATIONS = (
         method="POST",
         path="/v1/margin",
         scope=Scope.READ,
-        work=of_body(margin.margin),
+        work=judge,
         summary="Credit, requirement, surplus, the venue's ratio and its verdict, exact",
         details=ONE_OR_MANY,
         meaning="What the venue's rules say",
         asked=margin_wire.MarginBody,
         told=(margin_answers.MarginAnswer, margin_answers.MarginBatch),
-        refusals=(UNKNOWN_ACCOUNT,),
+        takes=FORMS,
+        gives=FORMS,
+        refusals=(UNKNOWN_ACCOUNT, NOT_ARROW, NOT_ACCEPTABLE),
     ),
     Operation(
         name="trigger",

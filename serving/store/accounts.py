@@ -28,9 +28,17 @@ def upsert(
     now
         When they were received.
     """
-    told = [dict(body) for body in bodies]
-    put(transaction, ACCOUNTS, [_account_row(body) for body in told])
-    positions.write(transaction, [_position_row(body, at=at) for body in told], now=now)
+    write(transaction, [(at, body) for body in bodies], now=now)
+
+
+def write(
+    transaction: Transaction, told: Sequence[tuple[datetime, Mapping[str, Any]]], *, now: datetime
+) -> None:
+    """Write accounts and what they held, each from a moment of its own; see `upsert`."""
+    ordered = sorted(told, key=lambda one: one[0])
+    put(transaction, ACCOUNTS, [_account_row(body) for _, body in ordered])
+    rows = [_position_row(body, at=at) for at, body in ordered]
+    positions.write(transaction, rows, now=now)
 
 
 def push_events(
@@ -98,6 +106,19 @@ def read(
         for row in transaction.execute(_happened(some, at=at)).mappings():
             if row["account"] in found:
                 found[row["account"]]["events"].append(_event(row))
+    return found
+
+
+def since(transaction: Transaction, keys: Sequence[str], *, at: datetime) -> dict[str, datetime]:
+    """Return from when each account's position at a moment has stood."""
+    found: dict[str, datetime] = {}
+    for some in chunks(list(dict.fromkeys(keys))):
+        newest = sa.func.max(POSITIONS.c.at).label("since")
+        chosen = sa.select(POSITIONS.c.account, newest).where(
+            POSITIONS.c.account.in_(some), POSITIONS.c.at <= at
+        )
+        rows = transaction.execute(chosen.group_by(POSITIONS.c.account))
+        found.update({str(row.account): row.since for row in rows})
     return found
 
 

@@ -20,7 +20,7 @@ from serving.cases import Surroundings
 from serving.store.columns import microseconds
 from serving.store.engine import Transaction
 from serving.store.rows import Added, add, latest, put
-from serving.store.schema import CANDLES, NOTES, PRICES, STATE, TERMS
+from serving.store.schema import CANDLES, FUNDING, NOTES, PRICES, STATE, TERMS
 
 SPOT = "spot"
 COLUMNS = ("open", "high", "low", "close", "volume")
@@ -128,13 +128,20 @@ def candles(
     at: datetime,
     lookback: timedelta = LOOKBACK,
     kind: str = SPOT,
+    step: int = HOUR,
 ) -> dict[str, Candles]:
-    """Return hourly candles that closed within a lookback, on a grid per asset.
+    """Return the candles that closed within a lookback, on a grid per asset.
 
-    An asset without any is absent; an hour without a candle stays missing.
+    An asset without any is absent; a time without a candle stays missing.
+
+    Parameters
+    ----------
+    step
+        Length of a candle, s; an hour is a whole number of them.
     """
-    found = candle_arrays(transaction, assets, after=at - lookback, until=at, kind=kind, step=HOUR)
-    return {asset: _grid(columns) for asset, columns in found.items()}
+    after = at - lookback
+    found = candle_arrays(transaction, assets, after=after, until=at, kind=kind, step=step)
+    return {asset: _grid(columns, step=step) for asset, columns in found.items()}
 
 
 def candle_arrays(
@@ -170,6 +177,27 @@ def candle_arrays(
     return {asset: np.array(own, dtype=np.float64) for asset, own in grouped.items()}
 
 
+def held(transaction: Transaction, asset: str, *, kind: str, step: int) -> set[int]:
+    """Return the places of the candles that the store holds, in steps since 1970."""
+    opens = sa.type_coerce(CANDLES.c.opens_at, sa.BigInteger)
+    own = sa.and_(CANDLES.c.asset == asset, CANDLES.c.kind == kind, CANDLES.c.step == step)
+    span = step * _MICROSECONDS
+    return {opened // span for opened in transaction.execute(sa.select(opens).where(own)).scalars()}
+
+
+def push_funding(
+    transaction: Transaction, asset: str, rates: Sequence[tuple[datetime, float]]
+) -> Added:
+    """Add funding rates that longs paid, each at the time of its payment."""
+    return add(transaction, FUNDING, [{"asset": asset, "at": at, "rate": r} for at, r in rates])
+
+
+def last_funding(transaction: Transaction, asset: str) -> datetime | None:
+    """Return when funding was paid last, as far as the store knows."""
+    newest = sa.select(sa.func.max(FUNDING.c.at)).where(FUNDING.c.asset == asset)
+    return transaction.execute(newest).scalar()
+
+
 def clock(transaction: Transaction, *, now: datetime) -> datetime:
     """Return the time: `now`, unless the store's own clock stands still.
 
@@ -199,13 +227,20 @@ def surroundings(
     )
 
 
-def _grid(columns: "np.ndarray[Any, np.dtype[np.float64]]") -> Candles:
-    """Lay candles on a regular grid; an hour without one stays missing."""
-    hours = columns[:, 0].astype(np.int64)
-    first = int(hours[0])
-    laid = np.full((int(hours[-1]) - first + 1, len(COLUMNS)), np.nan)
-    laid[hours - first] = columns[:, 1:]
-    grids: dict[str, Any] = {
-        name: np.ascontiguousarray(laid[:, i]) for i, name in enumerate(COLUMNS)
-    }
-    return Candles(first_hour=first, **grids)
+def _grid(columns: "np.ndarray[Any, np.dtype[np.float64]]", *, step: int) -> Candles:
+    """Lay candles on a regular grid that begins on an hour; what is absent stays missing."""
+    places = columns[:, 0].astype(np.int64)
+    hour = int(places[0]) * step // HOUR
+    places = places - hour * HOUR // step
+    laid = np.full((len(COLUMNS), int(places[-1]) + 1), np.nan)
+    laid[:, places] = columns[:, 1:].T
+    opened, high, low, close, volume = laid
+    return Candles(
+        first_hour=hour,
+        open=opened,
+        high=high,
+        low=low,
+        close=close,
+        volume=volume,
+        step=step,
+    )

@@ -7,7 +7,7 @@ position is taken to be in it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -21,32 +21,26 @@ from serving.store.schema import EVENTS, HOLDINGS, POSITIONS
 
 STATED = "stated"
 RECKONED = "events"
-LAST = datetime(9999, 1, 1, tzinfo=UTC)
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Span:
-    """The time over which an account's events are applied again.
+class _Course:
+    """What an account's events are applied to again.
 
     Parameters
     ----------
-    position
-        The version in force when it begins.
     since
-        Its first moment.
-    until
-        When the next stated version ends it.
+        The moment from which.
+    standing
+        The version in force then.
+    stated
+        The stated versions that follow, oldest first.
     """
 
-    position: Row
     since: datetime
-    until: datetime
-
-    @property
-    def account(self) -> str:
-        """Whose it is."""
-        return str(self.position["account"])
+    standing: Row
+    stated: tuple[Row, ...]
 
 
 def write(transaction: Transaction, positions: Sequence[Row], *, now: datetime) -> None:
@@ -59,7 +53,10 @@ def write(transaction: Transaction, positions: Sequence[Row], *, now: datetime) 
     """
     rows = [{**row, "origin": STATED, "received_at": now} for row in positions]
     put(transaction, POSITIONS, rows)
-    reckon(transaction, {row["account"]: row["at"] for row in rows}, now=now)
+    since: dict[str, datetime] = {}
+    for row in rows:
+        since[row["account"]] = min(row["at"], since.get(row["account"], row["at"]))
+    reckon(transaction, since, now=now)
 
 
 def reckon(transaction: Transaction, since: Mapping[str, datetime], *, now: datetime) -> None:
@@ -79,13 +76,17 @@ def reckon(transaction: Transaction, since: Mapping[str, datetime], *, now: date
         earliest = min(since[name] for name in names)
         versions = _versions(transaction, names, since=earliest)
         happened = _happened(transaction, names, since=earliest)
-        spans = [
-            span
+        courses = {
+            name: course
             for name in names
-            if (span := _span(versions.get(name, ()), since[name])) is not None
+            if (course := _course(versions.get(name, ()), since[name])) is not None
+        }
+        rows = [
+            row
+            for name, course in courses.items()
+            for row in _replayed(course, happened.get(name, ()))
         ]
-        rows = [row for span in spans for row in _replayed(span, happened.get(span.account, ()))]
-        _forget(transaction, spans)
+        _forget(transaction, {name: course.since for name, course in courses.items()})
         put(transaction, POSITIONS, [{**row, "received_at": now} for row in rows])
         _hold(transaction, names)
 
@@ -112,17 +113,15 @@ def _by_account(transaction: Transaction, chosen: sa.Select[Any]) -> dict[str, l
     }
 
 
-def _span(versions: Sequence[Row], since: datetime) -> _Span | None:
+def _course(versions: Sequence[Row], since: datetime) -> _Course | None:
     """Return what must be reckoned anew; None where nothing is known of before."""
-    standing = [
-        row
-        for row in versions
-        if row["at"] < since or (row["at"] == since and row["origin"] == STATED)
-    ]
+    stated = [row for row in versions if row["origin"] == STATED]
+    before = [row for row in versions if row["at"] < since]
+    standing = [*before, *(row for row in stated if row["at"] == since)]
     if not standing:
         return None
-    later = [row["at"] for row in versions if row["origin"] == STATED and row["at"] > since]
-    return _Span(position=standing[-1], since=since, until=min(later, default=LAST))
+    later = tuple(row for row in stated if row["at"] > since)
+    return _Course(since=since, standing=standing[-1], stated=later)
 
 
 def _happened(
@@ -134,30 +133,33 @@ def _happened(
     return _by_account(transaction, ordered)
 
 
-def _replayed(span: _Span, events: Sequence[Row]) -> list[dict[str, Any]]:
+def _replayed(course: _Course, events: Sequence[Row]) -> list[dict[str, Any]]:
     """Return one version per moment at which something happened."""
-    kept = {name: span.position[name] for name in ("account", "options", "terms")}
-    legs = span.position["legs"]
+    position, legs = course.standing, course.standing["legs"]
+    following = list(course.stated)
     versions: dict[datetime, dict[str, Any]] = {}
     for event in events:
         at = event["at"]
-        if at >= span.since and span.position["at"] < at < span.until:
+        while following and following[0]["at"] <= at:
+            position = following.pop(0)
+            legs = position["legs"]
+        if at >= course.since and at > position["at"]:
             legs = after(legs, event, where=f"/{event['account']}/{event['key']}")
+            kept = {name: position[name] for name in ("account", "options", "terms")}
             versions[at] = {**kept, "at": at, "origin": RECKONED, "legs": legs}
     return list(versions.values())
 
 
-def _forget(transaction: Transaction, spans: Sequence[_Span]) -> None:
+def _forget(transaction: Transaction, since: Mapping[str, datetime]) -> None:
     """Remove the reckoned versions that are about to be written anew."""
-    if not spans:
+    if not since:
         return
     mine = sa.and_(
         POSITIONS.c.account == sa.bindparam("whose"),
         POSITIONS.c.origin == RECKONED,
         POSITIONS.c.at >= sa.bindparam("since", type_=Time),
-        POSITIONS.c.at < sa.bindparam("until", type_=Time),
     )
-    told = [{"whose": span.account, "since": span.since, "until": span.until} for span in spans]
+    told = [{"whose": name, "since": at} for name, at in since.items()]
     transaction.execute(sa.delete(POSITIONS).where(mine), told)
 
 

@@ -132,7 +132,7 @@ def _insert(transaction: Transaction, table: sa.Table) -> Any:
     return {"sqlite": sqlite, "postgresql": postgresql}[transaction.dialect.name].insert(table)
 
 
-def insert_new(transaction: Transaction, table: sa.Table, rows: list[Row]) -> set[Key]:
+def insert_new(transaction: Transaction, table: sa.Table, rows: Sequence[Row]) -> set[Key]:
     """Insert the rows whose keys are new and return these keys."""
     statement = _insert(transaction, table).on_conflict_do_nothing()
     returned = statement.returning(*table.primary_key.columns)

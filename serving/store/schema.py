@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from serving.store.columns import Document, Duration, Time, Whole, name, number
 
 METADATA = sa.MetaData()
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision in `migrations/versions`."""
 
 NOTES = sa.Table(
@@ -106,7 +106,7 @@ RESERVES = sa.Table(
     sa.Column("venue", name(), primary_key=True),
     sa.Column("asset", name(), primary_key=True),
     sa.Column("at", Time, primary_key=True),
-    sa.Column("supplied", sa.Double, nullable=False),  # whole units
+    sa.Column("supplied", sa.Double, nullable=False),  # quote units
     sa.Column("borrowed", sa.Double, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -211,6 +211,23 @@ LATEST_ASSESSMENTS = sa.Table(
     sa.Index("latest_by_expected_24h", "expected_24h", "account"),
 )
 """The newest assessment of every account, to be filtered and sorted."""
+
+FORECASTS = sa.Table(
+    "forecasts",
+    METADATA,
+    sa.Column("account", name(), sa.ForeignKey("accounts.account"), primary_key=True),
+    sa.Column("at", Time, primary_key=True),
+    sa.Column("model_version", name(), primary_key=True),
+    sa.Column("role", name(20), nullable=False),  # champion or challenger
+    *(
+        sa.Column(f"{kind}_{h}", sa.Double)
+        for kind in ("unattended", "expected")
+        for h in _HORIZONS
+    ),
+    sa.Column("features", Document),  # by name; null where another row of the moment has them
+    sa.Index("forecasts_by_time", "at"),
+)
+"""What every bundle in use said of the same account at the same moment, the rule left out."""
 
 API_KEYS = sa.Table(
     "api_keys",

@@ -124,6 +124,17 @@ def test_a_stated_position_ends_what_was_reckoned(store: Store) -> None:
     assert held(store, NOON + 3 * HOUR) == [str(8 * WAD - 1), "0"]
 
 
+def test_one_batch_may_reach_over_a_stated_position(store: Store) -> None:
+    """What happened before it changes what stood before it, what came after what stood after."""
+    with store.begin() as transaction:
+        accounts.upsert(transaction, [vault("a", WAD, 1)], at=NOON, now=NOON)
+        accounts.upsert(transaction, [vault("a", 9 * WAD, 7)], at=NOON + 2 * HOUR, now=NOON)
+        accounts.push_events(transaction, HISTORY, now=NOON)
+    assert held(store, NOON + HOUR) == [str(4 * WAD), "1"]
+    assert held(store, NOON + 2 * HOUR) == [str(9 * WAD), "7"]
+    assert held(store, NOON + 3 * HOUR) == [str(8 * WAD - 1), "0"]
+
+
 def test_events_that_cannot_be_are_refused_whole(store: Store) -> None:
     """More than is held, an unknown account, another body under the same key."""
     with store.begin() as transaction:

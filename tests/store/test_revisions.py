@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from serving.store import Store, StoreRefused, accounts, market, open_store
+from serving.store import Store, StoreRefused, accounts, alert_schema, market, open_store
 from serving.store.revisions import VERSION_TABLE, configuration, revision
 from serving.store.schema import HEAD, METADATA
 
@@ -130,6 +130,7 @@ def test_the_tables_laid_by_revisions_are_those_of_the_schema(store: Store) -> N
     with store.begin() as transaction:
         options = {"version_table": VERSION_TABLE, "compare_type": True}
         context = MigrationContext.configure(transaction, opts=options)
+        assert alert_schema.METADATA is METADATA
         assert compare_metadata(context, METADATA) == []
         assert revision(transaction) == HEAD
         scripts = ScriptDirectory.from_config(configuration(transaction))

@@ -1,12 +1,12 @@
 """The parts of fitting: splits, calibration, baselines, evidence."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from models import calibration
-from training import baselines, splits
-from training.fit import FAR, THINNING, Dataset
+from training import splits
+from training.heads import _venn_abers
+from training.rows import FAR, THINNING, thinning
 
 HOUR = 3600
 
@@ -30,87 +30,55 @@ def test_the_calibration_slice_is_later_and_holds_a_quarter_of_the_events() -> N
 
 
 def test_a_calibrator_finds_the_line() -> None:
-    """With much evidence the fitted line is the true one, and the draws spread around it."""
+    """With much evidence the fitted line is the true one."""
     generator = np.random.default_rng(0)
     score = generator.normal(-2, 2, 200_000)
     outcome = (generator.random(len(score)) < 1 / (1 + np.exp(-(0.7 * score - 0.5)))).astype(float)
-    found = calibration.fit(
-        score, outcome, groups=generator.integers(0, 400, len(score)), overlap=1.0, draws=50, seed=1
-    )
-    assert found.slope == pytest.approx(0.7, abs=0.02)
-    assert found.shift == pytest.approx(-0.5, abs=0.03)
-    assert found.draws[:, 1].std() > 0
+    shift, slope = calibration.fit_line(score, outcome, weights=np.ones(len(score)))
+    assert slope == pytest.approx(0.7, abs=0.02)
+    assert shift == pytest.approx(-0.5, abs=0.03)
 
 
 def test_without_evidence_the_score_is_believed() -> None:
-    """A slice with next to no rows leaves the line where the prior puts it."""
-    found = calibration.fit(
-        np.array([-3.0]), np.array([0.0]), groups=np.array([0]), overlap=24.0, draws=2, seed=1
+    """A slice with next to no evidence leaves the line where the prior puts it."""
+    shift, slope = calibration.fit_line(
+        np.array([-3.0]), np.array([0.0]), weights=np.array([1 / 24])
     )
-    assert found.slope == pytest.approx(1.0, abs=0.05)
-    assert found.shift == pytest.approx(0.0, abs=0.05)
+    assert slope == pytest.approx(1.0, abs=0.05)
+    assert shift == pytest.approx(0.0, abs=0.05)
 
 
 def test_order_survives_calibration_even_of_a_useless_score() -> None:
     """The slope stays positive where outcomes run against the score."""
     score = np.linspace(-5, 5, 1_000)
-    found = calibration.fit(
-        score, (score < 0).astype(float), groups=np.arange(1_000), overlap=1.0, draws=3, seed=1
-    )
-    assert found.slope > 0
-    assert (found.draws[:, 1] > 0).all()
+    _, slope = calibration.fit_line(score, (score < 0).astype(float), weights=np.ones(1_000))
+    assert slope > 0
 
 
-def features(size: int = 400) -> pd.DataFrame:
-    """Return the columns that the ladder reads."""
-    generator = np.random.default_rng(5)
-    distance = generator.uniform(0, 10, size)
-    return pd.DataFrame(
-        {
-            "distance_next": distance / 50,
-            "distance_sigmas_360h": distance,
-            "distance_sigmas_72h": distance,
-            "hours_since_action": np.log1p(generator.uniform(0, 720, size)),
-            **{f"baseline_{h}h": 1.0 - distance for h in (1, 4, 24, 168)},
-        }
-    )
+def test_an_interval_is_as_wide_as_its_evidence_is_thin() -> None:
+    """Ten rows at one probability leave a wide interval, ten thousand a narrow one."""
+    few = _venn_abers(np.full(10, 0.1), np.arange(10) == 0)
+    many = _venn_abers(np.full(10_000, 0.1), np.arange(10_000) % 10 == 0)
+    for found, width in ((few, 1 / 11), (many, 1 / 10_001)):
+        low, high = found.interval(np.array([0.1]))
+        assert low[0] <= 0.1 <= high[0]
+        assert high[0] - low[0] == pytest.approx(width, abs=1e-6)
 
 
-def test_the_hand_rule_learns_its_weight_in_training_only() -> None:
-    """Where idle owners are the ones liquidated, the weight of idleness is above zero."""
-    rows = features()
-    risky = -rows["distance_sigmas_360h"] + 0.8 * rows["hours_since_action"]
-    y = (risky > risky.quantile(0.95)).to_numpy().astype(float)
-    fitted = baselines.fit(rows, dict.fromkeys(("1h", "4h", "24h", "7d"), y))
-    assert 0.5 <= fitted["a"] <= 1.1
-    rungs = baselines.apply(fitted, rows, horizon="24h")
-    assert set(rungs) == set(baselines.RUNGS)
-    assert rungs["B5"].probability.sum() == pytest.approx(y.sum(), rel=0.1)
-    assert (np.unique(rungs["B0"].probability) == y.mean()).all()
-
-
-def test_censored_rows_do_not_count_as_zero() -> None:
-    """The base rate is that of the rows whose window is known."""
-    rows = features(100)
-    y = np.full(100, np.nan)
-    y[:10] = 1.0
-    y[10:20] = 0.0
-    fitted = baselines.fit(rows, dict.fromkeys(("1h", "4h", "24h", "7d"), y))
-    assert fitted["horizons"]["24h"]["rate"] == 0.5
+def test_an_interval_without_evidence_excludes_nothing() -> None:
+    """No row at all: anything between 0 and 1."""
+    low, high = _venn_abers(np.empty(0), np.empty(0)).interval(np.array([0.3]))
+    assert (low[0], high[0]) == (0.0, 1.0)
 
 
 def test_far_rows_are_thinned_without_changing_their_weight() -> None:
     """One hour in THINNING stands for all; accounts near the line keep every hour."""
     size = 8_000
-    sigmas = np.where(np.arange(size) % 2 == 0, FAR + 1, FAR - 1)
-    rows = Dataset(
-        pd.DataFrame({"distance_sigmas_72h": sigmas}),
-        pd.DataFrame(index=range(size)),
-        np.repeat(np.arange(size // 2), 2) * HOUR,
-        np.zeros(size, dtype=np.int64),
+    weights = thinning(
+        np.where(np.arange(size) % 2 == 0, FAR + 1, FAR - 1),
+        at=np.repeat(np.arange(size // 2), 2) * HOUR,
+        account=np.zeros(size, dtype=np.int64),
     )
-    weights = rows.weights()
     assert weights.sum() == pytest.approx(size, rel=0.01)
     assert (weights[1::2] == 1.0).all()
     assert set(weights[::2]) == {0.0, float(THINNING)}
-    assert (rows.company() == 1.0).all()

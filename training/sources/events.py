@@ -57,8 +57,9 @@ from features.tables import Column, Table, read_candles, read_csv, validate
 from models import terms as dated
 from models.errors import Fault, InvalidInput, InvalidTable
 from training.sources import History
+from training.sources.account_hours import Rows, rows_of
 from training.sources.follow import follow
-from training.sources.statements import Book, Rows, lines, rows_of
+from training.sources.statements import Book, lines
 
 EPISODE_GAP = 6 * HOUR
 KINDS = ("collateral", "debt", "position")

@@ -8,7 +8,7 @@ import pandas as pd
 
 from features.inputs import HOUR, Candles, Floats, Ints, Readings, seconds
 from models.hazard import HORIZONS
-from training.sources.statements import Rows
+from training.sources.account_hours import Rows
 
 FURTHEST = max(HORIZONS)
 

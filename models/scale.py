@@ -1,0 +1,81 @@
+"""The volatility ahead: a log-linear correction of the recent one, stored as plain numbers.
+
+Corsi (J. Financial Econometrics 7, 2009) regresses realised variance on its own past at
+several scales. Here everything is a ratio to the recent volatility of the same path, so that
+one set of weights serves every asset, and one never seen.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+MOST = 6.0
+"""Inputs are kept within ±MOST of their centre."""
+
+MOST_CORRECTION = 1.5
+"""Log ratio within which a forecast stays of the recent volatility."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """log(σ ahead / σ recent) of each horizon, linear in M market features.
+
+    Parameters
+    ----------
+    columns
+        Places of the inputs among the bundle's features, shape (M,).
+    centres
+        What stands for a missing input, shape (M,).
+    weights
+        Of the inputs and of their distances from the centre, shape (K, 2M).
+    shifts
+        Shape (K,).
+    """
+
+    columns: Ints
+    centres: Floats
+    weights: Floats
+    shifts: Floats
+
+    def corrections(self, features: Floats) -> Floats:
+        """Return log(σ ahead / σ recent), shape (N, K).
+
+        Parameters
+        ----------
+        features
+            Shape (N, F), in the bundle's order; what is missing counts as its centre.
+        """
+        moved = self.shifts + design(features[:, self.columns], self.centres) @ self.weights.T
+        return np.clip(moved, -MOST_CORRECTION, MOST_CORRECTION)
+
+
+def design(inputs: Floats, centres: Floats) -> Floats:
+    """Return inputs from their centres, and how far, shape (N, 2M); 0 where missing."""
+    moved = np.clip(np.nan_to_num(inputs - centres), -MOST, MOST)
+    return np.concatenate([moved, np.abs(moved)], axis=1)
+
+
+def written(scale: Scale, names: Sequence[str]) -> dict[str, Any]:
+    """Return a scale as plain numbers, its inputs by name."""
+    return {
+        "features": [names[column] for column in scale.columns],
+        "centres": scale.centres.tolist(),
+        "weights": scale.weights.tolist(),
+        "shifts": scale.shifts.tolist(),
+    }
+
+
+def read(told: Mapping[str, Any], names: Sequence[str]) -> Scale:
+    """Return a scale from plain numbers."""
+    return Scale(
+        columns=np.array([names.index(name) for name in told["features"]], dtype=np.int64),
+        centres=np.array(told["centres"], dtype=np.float64),
+        weights=np.array(told["weights"], dtype=np.float64),
+        shifts=np.array(told["shifts"], dtype=np.float64),
+    )

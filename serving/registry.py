@@ -1,0 +1,125 @@
+"""Which bundles are in use: read from a bundle or a registry, and followed as pointers move.
+
+A bundle that is refused never takes the place of one that works: the last good one keeps
+answering, and why the other was refused is told beside the answers.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from features.pipeline import NAMES, fingerprint
+from models import bundle as bundles
+from models import registry
+from models.bundle import Bundle
+from models.errors import BundleRefused
+from models.registry import ALIASES, Alias, Mark
+from serving.assess import Model
+
+PERIOD_SECONDS = 0.5
+NO_CHAMPION = "the registry names no champion yet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployed:
+    """The bundles in use.
+
+    Parameters
+    ----------
+    model
+        The champion, or why there is none.
+    challenger
+        Scored in the champion's shadow; None where there is none.
+    doubts
+        Why a bundle that a pointer names is not in use.
+    marks
+        Of the pointers as they were read; empty without a registry.
+    shelf
+        Directory of the champion.
+    """
+
+    model: Model
+    challenger: Bundle | None = None
+    doubts: tuple[str, ...] = ()
+    marks: tuple[Mark | None, ...] = ()
+    shelf: Path | None = None
+
+
+def deployed(directory: Path | None) -> Deployed:
+    """Return the bundles of a directory: one bundle, or a registry's champion and challenger."""
+    if directory is None:
+        return Deployed(model=Model(bundle=None))
+    if registry.is_registry(directory):
+        return looked(directory, Deployed(model=Model(bundle=None, absence=NO_CHAMPION)))
+    try:
+        found = bundles.load(directory, fingerprint=fingerprint(), features=NAMES)
+    except BundleRefused as error:
+        return Deployed(model=Model(bundle=None, absence=f"the bundle was refused: {error}"))
+    return Deployed(model=Model(bundle=found), shelf=directory)
+
+
+def looked(directory: Path, held: Deployed) -> Deployed:
+    """Return the bundles in use after a look at the pointers; `held` itself where none moved."""
+    marks = tuple(registry.mark(directory, alias) for alias in ALIASES)
+    if marks == held.marks:
+        return held
+    champion, refusal = _load(directory, "champion")
+    challenger, doubt = _load(directory, "challenger")
+    model = held.model if refusal else Model(bundle=champion, absence=NO_CHAMPION)
+    if refusal:
+        absence = refusal if model.bundle is None else model.absence
+        model = replace(model, absence=absence, refusals=(refusal,))
+    doubts = tuple(text for text in (refusal, doubt) if text)
+    bundle = model.bundle
+    return Deployed(
+        model=model,
+        challenger=challenger,
+        doubts=doubts,
+        marks=marks,
+        shelf=None if bundle is None else directory / registry.VERSIONS / bundle.version,
+    )
+
+
+def _load(directory: Path, alias: Alias) -> tuple[Bundle | None, str]:
+    """Return the bundle of a pointer, or None and why it is refused."""
+    try:
+        found = registry.load(directory, alias, fingerprint=fingerprint(), features=NAMES)
+    except BundleRefused as error:
+        return None, f"the {alias} was refused: {error}"
+    return found, ""
+
+
+class Follower:
+    """Looks at a registry's pointers and hands on what is in use whenever they moved.
+
+    Parameters
+    ----------
+    directory
+        The registry.
+    held
+        What is in use.
+    swap
+        Takes what is in use from now on; called on the follower's own thread.
+    """
+
+    def __init__(self, directory: Path, held: Deployed, swap: Callable[[Deployed], None]) -> None:
+        self._directory = directory
+        self._held = held
+        self._swap = swap
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="registry", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop looking."""
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        """Look until stopped."""
+        while not self._ended.wait(PERIOD_SECONDS):
+            found = looked(self._directory, self._held)
+            if found is not self._held:
+                self._held = found
+                self._swap(found)

@@ -1,0 +1,190 @@
+"""Whole tables in and out: validated frames into a store, and a store's tables as frames."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from features.stored import TABLES
+from features.tables import Table, validate
+from models.errors import Fault, InvalidInput, InvalidTable
+from serving import wire
+from serving.store import accounts, schema
+from serving.store.engine import Transaction
+from serving.store.positions import STATED
+from serving.store.rows import Added, add
+
+Row = dict[str, Any]
+LAID: Mapping[str, sa.Table] = {
+    name: schema.METADATA.tables[name] for name in TABLES if name != "positions"
+}
+RENAMED: Mapping[str, Mapping[str, str]] = {"candles": {"symbol": "asset", "open_time": "opens_at"}}
+"""What the columns of a file are called in the store, where that differs."""
+
+JSON = {"positions": ("legs", "options", "terms"), "terms": ("body",)}
+
+
+def write(
+    transaction: Transaction, name: str, frame: pd.DataFrame, *, file: str, now: datetime
+) -> Added:
+    """Write a table that `features.tables.validate` has passed.
+
+    Parameters
+    ----------
+    name
+        Of a table in `features.stored.TABLES`.
+    file
+        What to call the table in messages.
+
+    Raises
+    ------
+    InvalidInput
+        Listing every row that contradicts the store, or means nothing; undo the transaction.
+    """
+    rows = list(_rows(name, frame, file))
+    if name == "positions":
+        return _write_positions(transaction, rows, file, now=now)
+    if name == "events":
+        return accounts.push_events(transaction, rows, now=now)
+    table = LAID[name]
+    received = {"received_at": now} if "received_at" in table.c else {}
+    return add(transaction, table, [{**row, **received} for row in rows])
+
+
+def read(transaction: Transaction, name: str) -> pd.DataFrame:
+    """Return a whole table as it is written to a file; integers of any size are text."""
+    chosen = _selection(name)
+    back = {new: old for old, new in RENAMED.get(name, {}).items()}
+    rows = [
+        {back.get(str(n), str(n)): _cell(value) for n, value in row.items()}
+        for row in transaction.execute(chosen).mappings()
+    ]
+    return pd.DataFrame(rows, columns=[column.name for column in TABLES[name].columns])
+
+
+def read_database(url: str, table: Table, *, named: str) -> pd.DataFrame:
+    """Read and validate a table or view of any database that SQLAlchemy knows.
+
+    Parameters
+    ----------
+    named
+        The table or view, which has the schema's columns.
+
+    Raises
+    ------
+    InvalidTable
+        When it cannot be read or breaks the schema.
+    """
+    try:
+        engine = sa.create_engine(url)
+        try:
+            with engine.connect() as connection:
+                raw = _all(connection, table, named)
+        finally:
+            engine.dispose()
+    except (sa.exc.SQLAlchemyError, ImportError) as error:
+        detail = " ".join(str(getattr(error, "orig", None) or error).split())
+        raise InvalidTable([Fault(named, f"not readable: {detail}")]) from None
+    return validate(raw, table, file=named)
+
+
+def _all(connection: sa.Connection, table: Table, named: str) -> pd.DataFrame:
+    """Return those columns of a table that the schema knows."""
+    there = {str(column["name"]) for column in sa.inspect(connection).get_columns(named)}
+    wanted = [column.name for column in table.columns if column.name in there]
+    columns: list[sa.ColumnElement[Any]] = [sa.column(name) for name in wanted]
+    chosen = sa.select(*columns).select_from(sa.table(named))
+    rows = connection.execute(chosen).all() if wanted else []
+    return pd.DataFrame([tuple(row) for row in rows], columns=wanted, dtype=object)
+
+
+def _rows(name: str, frame: pd.DataFrame, file: str) -> Iterator[Row]:
+    """Yield rows as the store takes them.
+
+    Raises
+    ------
+    InvalidTable
+        Listing every cell that is no JSON.
+    """
+    renamed = RENAMED.get(name, {})
+    faults: list[Fault] = []
+    for place, row in enumerate(frame.to_dict("records")):
+        told = {renamed.get(str(n), str(n)): _value(str(n), cell) for n, cell in row.items()}
+        for column in JSON.get(name, ()):
+            try:
+                told[column] = None if told[column] is None else json.loads(told[column])
+            except ValueError as error:
+                faults.append(Fault(f"{file}:{column}:{place + 1}", f"not JSON: {error}"))
+        yield told
+    if faults:
+        raise InvalidTable(faults)
+
+
+def _value(name: str, cell: Any) -> Any:
+    """Return a cell of a frame as the store takes it; what is missing is None."""
+    if cell is None or cell is pd.NaT or cell != cell:  # noqa: PLR0124 - NaN
+        return None
+    if isinstance(cell, pd.Timestamp):
+        return cell.to_pydatetime(warn=False)
+    if name == "stale_after":
+        return timedelta(seconds=float(cell))
+    return str(cell) if isinstance(cell, Decimal) else cell
+
+
+def _cell(value: Any) -> Any:
+    """Return a value of the store as a file takes it."""
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, dict | list):
+        return json.dumps(value)
+    if isinstance(value, int):
+        return str(value)
+    return value
+
+
+def _selection(name: str) -> sa.Select[Any]:
+    """Return a selection of a whole table in the order of its key.
+
+    Of positions only those that were stated: the others follow from the events.
+    """
+    columns = [column.name for column in TABLES[name].columns]
+    if name == "positions":
+        there, held = schema.ACCOUNTS, schema.POSITIONS
+        wanted = [held.c[n] if n in held.c else there.c[n] for n in columns]
+        joined = held.join(there, there.c.account == held.c.account)
+        stated = sa.select(*wanted).select_from(joined).where(held.c.origin == STATED)
+        return stated.order_by(held.c.account, held.c.at)
+    table = LAID[name]
+    renamed = RENAMED.get(name, {})
+    chosen = [table.c[renamed.get(n, n)] for n in columns]
+    return sa.select(*chosen).order_by(*table.primary_key.columns)
+
+
+def _write_positions(
+    transaction: Transaction, rows: Sequence[Row], file: str, *, now: datetime
+) -> Added:
+    """Write positions, over those that were stated for the same moment.
+
+    Raises
+    ------
+    InvalidInput
+        Listing every account that a request could not hold.
+    """
+    faults: list[Fault] = []
+    told: list[tuple[datetime, Row]] = []
+    for place, row in enumerate(rows):
+        body = {name: row[name] for name in ("venue", "version", "market", "legs", "terms")}
+        body |= {"id": row["account"], "options": row["options"] or {}}
+        try:
+            wire.account(body, f"{file}:{place + 1}")
+        except InvalidInput as error:
+            faults.extend(error.faults)
+        told.append((row["at"], {**body, "owner": row["owner"], "opened_at": row["opened_at"]}))
+    if faults:
+        raise InvalidTable(faults)
+    accounts.write(transaction, told, now=now)
+    return Added(written=len(told), repeated=0)

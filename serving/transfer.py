@@ -1,0 +1,79 @@
+"""Tables between files, other databases and a store."""
+
+from datetime import datetime
+from pathlib import Path
+
+from features.stored import TABLES
+from features.tables import Table, read_file
+from models.errors import Fault, InvalidInput
+from serving.store import frames, open_store
+from serving.store.rows import Added
+
+
+def bring(source: str, *, store: str, table: str, named: str | None, now: datetime) -> Added:
+    """Write a file, or a table of another database, into a store: all of it or nothing.
+
+    Parameters
+    ----------
+    source
+        CSV or Parquet file, or a database URL.
+    named
+        Table or view of that database; None for one called like `table`.
+
+    Raises
+    ------
+    InvalidInput
+        Listing every fault of the source, and every row that contradicts the store.
+    StoreRefused, StoreFailed
+        When the store cannot be opened, or fails.
+    """
+    schema = _schema(table)
+    if "://" in source:
+        file = named or table
+        frame = frames.read_database(source, schema, named=file)
+    else:
+        file = Path(source).name
+        frame = read_file(Path(source), schema)
+    opened = open_store(store)
+    try:
+        with opened.begin() as transaction:
+            return frames.write(transaction, table, frame, file=file, now=now)
+    finally:
+        opened.close()
+
+
+def take(target: Path, *, store: str, table: str) -> int:
+    """Write a table of a store to a file and return how many rows it holds.
+
+    Raises
+    ------
+    InvalidInput
+        When there is no such table.
+    StoreRefused, StoreFailed
+        When the store cannot be opened, or fails.
+    """
+    _schema(table)
+    opened = open_store(store)
+    try:
+        with opened.read() as transaction:
+            frame = frames.read(transaction, table)
+    finally:
+        opened.close()
+    if target.suffix == ".parquet":
+        frame.to_parquet(target, index=False)
+    else:
+        frame.to_csv(target, index=False)
+    return len(frame)
+
+
+def _schema(table: str) -> Table:
+    """Return the schema of a table.
+
+    Raises
+    ------
+    InvalidInput
+        When there is none.
+    """
+    if table not in TABLES:
+        raise InvalidInput([Fault("--table", f"{table!r} is not one of {', '.join(TABLES)}")])
+    return TABLES[table]

@@ -1,0 +1,41 @@
+"""What a worker loads when it starts: settings, desk, gate and the operations."""
+
+from pathlib import Path
+
+from serving.api import Api
+from serving.desk import Desk, open_desk, swapped
+from serving.gate import Gate, Keyring
+from serving.operations import routes
+from serving.registry import Deployed, Follower
+from serving.routes import OPERATIONS
+from serving.settings import from_environment
+from serving.telemetry import log_to_stderr
+
+
+def open_api() -> Api:
+    """Return the API, ready to answer.
+
+    Raises
+    ------
+    InvalidInput
+        Listing every faulty setting.
+    """
+    settings = from_environment()
+    log_to_stderr(settings.log_level)
+    desk = open_desk(settings)
+    gate = Gate(settings=settings, keyring=Keyring(desk.keys))
+    api = Api(routes(OPERATIONS), desk=desk, gate=gate)
+    api.follower = _follow(settings.bundle, desk, api)
+    return api
+
+
+def _follow(directory: Path | None, desk: Desk, api: Api) -> Follower | None:
+    """Return what swaps the bundles in use as a registry's pointers move; None without one."""
+    found = desk.deployed
+    if directory is None or found is None or not found.marks:
+        return None
+
+    def swap(later: Deployed) -> None:
+        api.desk = swapped(api.desk or desk, later)
+
+    return Follower(directory, found, swap)

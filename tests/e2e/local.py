@@ -1,0 +1,105 @@
+"""The whole API in this process: every layer but the socket."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from features.simulate import Book, simulate
+from serving.api import Api
+from serving.book import lay
+from serving.demo import CHAMPION
+from serving.desk import Desk
+from serving.gate import Gate, Keyring
+from serving.operations import routes
+from serving.registry import deployed
+from serving.routes import OPERATIONS
+from serving.settings import Settings
+from serving.store import open_store
+
+
+def book() -> Book:
+    """Return a simulated book whose past lies before today's clock."""
+    return simulate(seed=5, days=60, accounts=40, start=datetime(2020, 1, 1, tzinfo=UTC))
+
+
+@contextmanager
+def api(
+    place: Path, settings: Settings | None = None, *, held: Book | None = None
+) -> Iterator[Api]:
+    """Yield the API over a store in a directory, with a book laid into it where one is given."""
+    chosen = settings or Settings(bundle=CHAMPION)
+    store = open_store(chosen.store or f"sqlite:///{place / 'book.sqlite3'}")
+    if held is not None:
+        lay(held, store)
+    desk = Desk(model=deployed(chosen.bundle).model, store=store, shelf=chosen.bundle)
+    yield Api(routes(OPERATIONS), desk=desk, gate=Gate(chosen, Keyring(desk.keys)))
+    store.close()
+
+
+class Caller:
+    """Asks the API without a socket, one request after another.
+
+    Parameters
+    ----------
+    address
+        Where the requests seem to come from.
+    """
+
+    def __init__(self, app: Api, *, address: str = "127.0.0.1") -> None:
+        self._runner = asyncio.Runner()
+        transport = httpx.ASGITransport(app, client=(address, 50_000))
+        self._inner = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
+
+    def request(self, method: str, path: str, **told: Any) -> httpx.Response:
+        """Return the answer to a request, with httpx's own options."""
+        return self._runner.run(self._inner.request(method, path, **told))
+
+    def get(self, path: str, **told: Any) -> httpx.Response:
+        """Return the answer to a GET."""
+        return self.request("GET", path, **told)
+
+    def post(self, path: str, **told: Any) -> httpx.Response:
+        """Return the answer to a POST."""
+        return self.request("POST", path, **told)
+
+    def put(self, path: str, **told: Any) -> httpx.Response:
+        """Return the answer to a PUT."""
+        return self.request("PUT", path, **told)
+
+    def close(self) -> None:
+        """End the loop."""
+        self._runner.run(self._inner.aclose())
+        self._runner.close()
+
+
+@contextmanager
+def calling(
+    place: Path, settings: Settings | None = None, *, held: Book | None = None
+) -> Iterator[Caller]:
+    """Yield a caller of an API over a store in a directory."""
+    with api(place, settings, held=held) as app:
+        caller = Caller(app)
+        yield caller
+        caller.close()
+
+
+@contextmanager
+def listening(app: Api) -> Iterator[str]:
+    """Yield the URL of an API that listens on a real socket of this process."""
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(30)

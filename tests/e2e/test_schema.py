@@ -1,0 +1,54 @@
+"""The served document against the running service: nothing breaks, nothing undocumented."""
+
+from collections.abc import Iterator
+
+import local
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from serving.operations import Operation
+from serving.routes import OPERATIONS
+
+EXAMPLES = 10
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[schemathesis.BaseSchema]:
+    """Return the document of a service with a model, a store and a book."""
+    with (
+        local.api(tmp_path_factory.mktemp("schema"), held=local.book()) as app,
+        local.listening(app) as url,
+    ):
+        yield schemathesis.openapi.from_url(f"{url}/openapi.json")
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=[one.name for one in OPERATIONS])
+def test_every_answer_is_documented(served: schemathesis.BaseSchema, operation: Operation) -> None:
+    """Whatever is asked, the answer has a documented status, form and shape; none is a 5xx."""
+
+    @given(case=served[operation.path][operation.method].as_strategy())
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    def asked(case: schemathesis.Case) -> None:
+        case.call_and_validate(checks=CHECKS)
+
+    asked()

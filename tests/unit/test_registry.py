@@ -1,0 +1,148 @@
+"""The directory registry of bundles, and how a service follows its pointers."""
+
+import queue
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import models
+from features.pipeline import NAMES, fingerprint
+from models import bundle, registry
+from models.errors import BundleRefused
+from serving.registry import Deployed, Follower, deployed, looked
+
+AT = datetime(2030, 1, 1, tzinfo=UTC)
+CHAMPION = Path(models.__file__).parent / "champion"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Return an empty registry."""
+    (tmp_path / registry.VERSIONS).mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def two(place: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """Return a registry with two versions of the shipped bundle."""
+    other = tmp_path_factory.mktemp("other") / "bundle"
+    shutil.copytree(CHAMPION, other)
+    manifest = other / bundle.MANIFEST
+    manifest.write_text(manifest.read_text().replace('"seed": 7', '"seed": 8'))
+    return place, registry.add(place, CHAMPION), registry.add(place, other)
+
+
+def point(place: Path, alias: registry.Alias, version: str | None) -> registry.Move:
+    """Set a pointer."""
+    return registry.point(place, alias, version, at=AT, actor="anna", reason="a test")
+
+
+def load(place: Path) -> bundle.Bundle | None:
+    """Load the champion."""
+    return registry.load(place, "champion", fingerprint=fingerprint(), features=NAMES)
+
+
+def test_versions_are_named_by_their_manifest_and_added_once(two: tuple[Path, str, str]) -> None:
+    """The same bundle twice is one version; another manifest is another."""
+    place, first, second = two
+    assert first != second
+    assert registry.add(place, CHAMPION) == first
+    assert set(registry.versions(place)) == {first, second}
+    assert not [path for path in (place / registry.VERSIONS).iterdir() if path.name[0] == "."]
+
+
+def test_a_pointer_moves_and_every_move_is_kept(two: tuple[Path, str, str]) -> None:
+    """The champion in force is the last move; the one before can be found again."""
+    place, first, second = two
+    assert registry.pointer(place, "champion") is None
+    assert load(place) is None
+    for version in (first, second):
+        point(place, "champion", version)
+    point(place, "challenger", None)
+    moves = registry.history(place)
+    assert [(m.number, m.alias, m.version, m.actor) for m in moves] == [
+        (1, "champion", first, "anna"),
+        (2, "champion", second, "anna"),
+        (3, "challenger", None, "anna"),
+    ]
+    assert moves[0].at == AT
+    loaded, earlier = load(place), registry.before(place, "champion")
+    assert loaded is not None
+    assert loaded.version == second
+    assert earlier is not None
+    assert earlier.version == first
+
+
+def test_a_move_whose_pointer_was_never_replaced_was_never_in_force(
+    two: tuple[Path, str, str],
+) -> None:
+    """After a crash between the move and its pointer, the bundle before is in use and listed."""
+    place, first, second = two
+    point(place, "champion", first)
+    standing = (place / "champion.json").read_text()
+    point(place, "champion", second)
+    (place / "champion.json").write_text(standing)
+    assert [move.version for move in registry.history(place)] == [first]
+    assert point(place, "champion", second).number == 3
+
+
+def test_what_is_damaged_or_foreign_is_refused(two: tuple[Path, str, str]) -> None:
+    """A changed booster, another manifest, a broken pointer, an unknown version."""
+    place, first, second = two
+    with pytest.raises(BundleRefused, match="no readable"):
+        point(place, "champion", "000000000000")
+    point(place, "champion", first)
+    versions = place / registry.VERSIONS
+    shutil.copy(versions / second / bundle.MANIFEST, versions / first / bundle.MANIFEST)
+    with pytest.raises(BundleRefused, match="the pointer another"):
+        load(place)
+    point(place, "champion", second)
+    with (versions / second / "expected_24h.txt").open("a") as booster:
+        booster.write(" ")
+    with pytest.raises(BundleRefused, match=r"expected_24h\.txt has hash"):
+        load(place)
+    (place / "champion.json").write_text("{")
+    with pytest.raises(BundleRefused, match="not a readable pointer"):
+        load(place)
+
+
+def test_the_last_good_bundle_stays_when_the_next_is_refused(two: tuple[Path, str, str]) -> None:
+    """A damaged champion is told, not used; a sound one clears the doubt."""
+    place, first, second = two
+    none = deployed(place)
+    assert none.model.bundle is None
+    assert none.model.absence == "the registry names no champion yet"
+    point(place, "champion", first)
+    good = looked(place, none)
+    assert good.model.bundle is not None
+    assert good.model.bundle.version == first
+    assert looked(place, good) is good
+    with (place / registry.VERSIONS / second / "expected_1h.txt").open("a") as booster:
+        booster.write(" ")
+    point(place, "champion", second)
+    kept = looked(place, good)
+    assert kept.model.bundle is good.model.bundle
+    assert "the champion was refused" in kept.model.refusals[0]
+    assert kept.doubts == kept.model.refusals
+    point(place, "champion", first)
+    assert looked(place, kept).model.refusals == ()
+
+
+def test_a_follower_hands_on_what_moved(two: tuple[Path, str, str]) -> None:
+    """A pointer that moves reaches the service without a restart; none moves, none is told."""
+    place, first, second = two
+    point(place, "champion", first)
+    told: queue.Queue[Deployed] = queue.Queue()
+    follower = Follower(place, deployed(place), told.put)
+    try:
+        point(place, "challenger", second)
+        found = told.get(timeout=30)
+    finally:
+        follower.stop()
+    assert found.challenger is not None
+    assert found.challenger.version == second
+    assert found.model.bundle is not None
+    assert found.model.bundle.version == first
+    assert told.empty()
