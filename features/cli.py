@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table as Shown
 
 from features.document import COVERAGE, document, read_coverage, shown
+from features.engines import Compute, Engine, computing
 from features.files import read_market, read_moments
 from features.frames import account_frames, market_frames, present
 from features.inputs import seconds
@@ -43,6 +44,10 @@ def features(
         Path | None, typer.Option(help="Directory written by `forewarn moments`.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Parquet file to write.")] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="This process, or Dask workers; the numbers are the same.")
+    ] = Engine.PROCESS,
+    workers: Annotated[int, typer.Option(help="Processes of the Dask engine.")] = 2,
     coverage: Annotated[
         str | None,
         typer.Option(help="Name under which the coverage is kept for the document."),
@@ -55,7 +60,8 @@ def features(
     """Compute the features of a market, or of account moments, and say how often each is there."""
     console = Console(width=180)
     if data is not None:
-        covered = _computed(data, moments, out, console)
+        with computing(engine, workers=workers) as by:
+            covered = _computed(data, moments, out, console, by=by)
         _show(covered, console)
         if coverage is not None:
             _keep(coverage, about, covered)
@@ -64,12 +70,16 @@ def features(
         console.print(f"wrote {table}")
 
 
-def _computed(data: Path, moments: Path | None, out: Path | None, console: Console) -> Covered:
+def _computed(
+    data: Path, moments: Path | None, out: Path | None, console: Console, *, by: Compute
+) -> Covered:
     """Compute and write the frame, or print every fault and leave."""
     try:
         tables, dropped = read_market(data)
         told = None if moments is None else read_moments(moments)
-        frames = market_frames(tables) if told is None else account_frames(tables, told)
+        frames = (
+            market_frames(tables, by=by) if told is None else account_frames(tables, told, by=by)
+        )
         covered = _written(frames, out)
     except ForewarnError as error:
         console.print(str(error), style="red", markup=False, highlight=False)

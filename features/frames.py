@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from features.engines import Compute
 from features.files import Moments
 from features.inputs import Candles, Floats, Tables
 from features.pipeline import FEATURES, NAMES, compute
@@ -19,8 +20,17 @@ ROWS = 250_000
 """Rows computed at once: what bounds the memory beside the tables."""
 
 
-def market_frames(tables: Tables, *, rows: int = ROWS) -> Iterator[pd.DataFrame]:
+def market_frames(
+    tables: Tables, *, rows: int = ROWS, by: Compute = compute
+) -> Iterator[pd.DataFrame]:
     """Yield the features of every asset after each of its candles, held long.
+
+    Parameters
+    ----------
+    rows
+        Computed at once, about.
+    by
+        What computes them.
 
     Yields
     ------
@@ -33,18 +43,18 @@ def market_frames(tables: Tables, *, rows: int = ROWS) -> Iterator[pd.DataFrame]
         batch.append(asset)
         size += len(tables.candles[asset].close)
         if size >= rows:
-            yield _market_frame(tables, batch)
+            yield _market_frame(tables, batch, by)
             batch, size = [], 0
     if batch:
-        yield _market_frame(tables, batch)
+        yield _market_frame(tables, batch, by)
 
 
-def _market_frame(tables: Tables, assets: Sequence[str]) -> pd.DataFrame:
+def _market_frame(tables: Tables, assets: Sequence[str], by: Compute) -> pd.DataFrame:
     """Return the features of some assets after each of their candles."""
     moments = pd.concat(
         [_after_each(asset, tables.candles[asset]) for asset in assets], ignore_index=True
     )
-    found = compute(tables, moments, names=OF_MARKET)[list(OF_MARKET)]
+    found = by(tables, moments, legs=None, names=OF_MARKET)[list(OF_MARKET)]
     return pd.concat([moments[["asset", "at"]], found], axis=1)
 
 
@@ -75,8 +85,15 @@ def _after_each(asset: str, candles: Candles) -> pd.DataFrame:
     )
 
 
-def account_frames(tables: Tables, told: Moments, *, rows: int = ROWS) -> Iterator[pd.DataFrame]:
+def account_frames(
+    tables: Tables, told: Moments, *, rows: int = ROWS, by: Compute = compute
+) -> Iterator[pd.DataFrame]:
     """Yield all features of account moments.
+
+    Parameters
+    ----------
+    rows, by
+        As in `market_frames`.
 
     Yields
     ------
@@ -86,7 +103,7 @@ def account_frames(tables: Tables, told: Moments, *, rows: int = ROWS) -> Iterat
     known = replace(tables, events=told.events)
     for begin in range(0, len(told.moments), rows):
         part = told.moments.iloc[begin : begin + rows].reset_index(drop=True)
-        found = compute(known, part, legs=_legs_of(told.legs, begin, len(part)), names=NAMES)
+        found = by(known, part, legs=_legs_of(told.legs, begin, len(part)), names=NAMES)
         yield pd.concat([part[["account", "at"]], found[list(NAMES)]], axis=1)
 
 

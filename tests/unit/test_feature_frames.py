@@ -47,9 +47,17 @@ def moments() -> Moments:
     """Return three moments of one account, the last a basket, and its one event."""
     frame = pd.DataFrame(
         {
-            "account": "a", "asset": "ETH", "side": 1, "price": 100.0, "price_next": 100.0,
-            "delay": 0.0, "trigger": 80.0, "collateral": 2.0, "debt": 100.0,
-            "debt_value": 100.0, "cash": -160.0,
+            "account": "a",
+            "asset": "ETH",
+            "side": 1,
+            "price": 100.0,
+            "price_next": 100.0,
+            "delay": 0.0,
+            "trigger": 80.0,
+            "collateral": 2.0,
+            "debt": 100.0,
+            "debt_value": 100.0,
+            "cash": -160.0,
             "at": [BEGIN + pd.Timedelta(hours=hours) for hours in (150, 160, 170)],
             "opened_at": BEGIN,
         }
@@ -97,6 +105,17 @@ def test_the_command_writes_a_frame_and_tells_the_coverage(market: Path, tmp_pat
     assert "400 rows" in told.output
     assert "volatility_ratio_6h_24h" in told.output
     assert len(pd.read_parquet(out)) == 400
+
+
+def test_dask_writes_the_same_frame(market: Path, tmp_path: Path) -> None:
+    """Two workers give the same file as this process, to the last bit."""
+    own, theirs = tmp_path / "own.parquet", tmp_path / "dask.parquet"
+    for out, engine in ((own, "process"), (theirs, "dask")):
+        told = CliRunner().invoke(
+            app, ["--data", str(market), "--out", str(out), "--engine", engine]
+        )
+        assert told.exit_code == 0, told.output
+    pd.testing.assert_frame_equal(pd.read_parquet(theirs), pd.read_parquet(own), check_exact=True)
 
 
 def test_the_command_lists_what_is_wrong_with_the_files(market: Path, tmp_path: Path) -> None:
