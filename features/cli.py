@@ -3,7 +3,10 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -16,15 +19,21 @@ from rich.console import Console
 from rich.table import Table as Shown
 
 from features.document import COVERAGE, document, read_coverage, shown
-from features.engines import Compute, Engine, computing
 from features.files import read_market, read_moments
-from features.frames import account_frames, market_frames, present
+from features.frames import Engine, account_frames, market_frames, present
 from features.inputs import seconds
-from features.pipeline import BY_NAME
+from features.pipeline import BY_NAME, compute
 from models.errors import ForewarnError
 
 app = typer.Typer(no_args_is_help=True)
 HERE = Path(__file__).parent
+
+
+class EngineName(StrEnum):
+    """Where a frame is computed."""
+
+    PROCESS = "process"
+    DASK = "dask"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +53,6 @@ def features(
         Path | None, typer.Option(help="Directory written by `forewarn moments`.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Parquet file to write.")] = None,
-    engine: Annotated[
-        Engine, typer.Option(help="This process, or Dask workers; the numbers are the same.")
-    ] = Engine.PROCESS,
-    workers: Annotated[int, typer.Option(help="Processes of the Dask engine.")] = 2,
     coverage: Annotated[
         str | None,
         typer.Option(help="Name under which the coverage is kept for the document."),
@@ -56,12 +61,19 @@ def features(
     table: Annotated[
         Path | None, typer.Option("--document", help="File to write the table of features to.")
     ] = None,
+    engine: Annotated[
+        EngineName, typer.Option(help="This process, or workers; the numbers are the same.")
+    ] = EngineName.PROCESS,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler; without it, workers here.")
+    ] = None,
 ) -> None:
     """Compute the features of a market, or of account moments, and say how often each is there."""
     console = Console(width=180)
     if data is not None:
-        with computing(engine, workers=workers) as by:
-            covered = _computed(data, moments, out, console, by=by)
+        by = "asset" if moments is None else "account"
+        with _engine(engine, scheduler, by=by) as chosen:
+            covered = _computed(data, moments, out, console, engine=chosen)
         _show(covered, console)
         if coverage is not None:
             _keep(coverage, about, covered)
@@ -70,15 +82,29 @@ def features(
         console.print(f"wrote {table}")
 
 
+@contextmanager
+def _engine(name: EngineName, scheduler: str | None, *, by: str) -> Iterator[Engine]:
+    """Yield what computes the frames."""
+    if name is EngineName.PROCESS:
+        yield compute
+        return
+    # Imported when asked for: the service is installed without Dask.
+    partitions = import_module("features.partitions")
+    with partitions.dask_engine(scheduler, by=by) as chosen:
+        yield chosen
+
+
 def _computed(
-    data: Path, moments: Path | None, out: Path | None, console: Console, *, by: Compute
+    data: Path, moments: Path | None, out: Path | None, console: Console, *, engine: Engine
 ) -> Covered:
     """Compute and write the frame, or print every fault and leave."""
     try:
         tables, dropped = read_market(data)
         told = None if moments is None else read_moments(moments)
         frames = (
-            market_frames(tables, by=by) if told is None else account_frames(tables, told, by=by)
+            market_frames(tables, engine=engine)
+            if told is None
+            else account_frames(tables, told, engine=engine)
         )
         covered = _written(frames, out)
     except ForewarnError as error:

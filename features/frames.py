@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from features.engines import Compute
 from features.files import Moments
 from features.inputs import Candles, Floats, Tables
 from features.pipeline import FEATURES, NAMES, compute
@@ -20,17 +20,24 @@ ROWS = 250_000
 """Rows computed at once: what bounds the memory beside the tables."""
 
 
+class Engine(Protocol):
+    """What computes a frame: `features.pipeline.compute`, or the same over workers."""
+
+    def __call__(
+        self,
+        tables: Tables,
+        moments: pd.DataFrame,
+        *,
+        legs: pd.DataFrame | None = None,
+        names: Sequence[str] = NAMES,
+    ) -> pd.DataFrame:
+        """Return one row of features per moment, in the order given."""
+
+
 def market_frames(
-    tables: Tables, *, rows: int = ROWS, by: Compute = compute
+    tables: Tables, *, rows: int = ROWS, engine: Engine = compute
 ) -> Iterator[pd.DataFrame]:
     """Yield the features of every asset after each of its candles, held long.
-
-    Parameters
-    ----------
-    rows
-        Computed at once, about.
-    by
-        What computes them.
 
     Yields
     ------
@@ -43,18 +50,18 @@ def market_frames(
         batch.append(asset)
         size += len(tables.candles[asset].close)
         if size >= rows:
-            yield _market_frame(tables, batch, by)
+            yield _market_frame(tables, batch, engine)
             batch, size = [], 0
     if batch:
-        yield _market_frame(tables, batch, by)
+        yield _market_frame(tables, batch, engine)
 
 
-def _market_frame(tables: Tables, assets: Sequence[str], by: Compute) -> pd.DataFrame:
+def _market_frame(tables: Tables, assets: Sequence[str], engine: Engine) -> pd.DataFrame:
     """Return the features of some assets after each of their candles."""
     moments = pd.concat(
         [_after_each(asset, tables.candles[asset]) for asset in assets], ignore_index=True
     )
-    found = by(tables, moments, legs=None, names=OF_MARKET)[list(OF_MARKET)]
+    found = engine(tables, moments, names=OF_MARKET)[list(OF_MARKET)]
     return pd.concat([moments[["asset", "at"]], found], axis=1)
 
 
@@ -86,14 +93,9 @@ def _after_each(asset: str, candles: Candles) -> pd.DataFrame:
 
 
 def account_frames(
-    tables: Tables, told: Moments, *, rows: int = ROWS, by: Compute = compute
+    tables: Tables, told: Moments, *, rows: int = ROWS, engine: Engine = compute
 ) -> Iterator[pd.DataFrame]:
     """Yield all features of account moments.
-
-    Parameters
-    ----------
-    rows, by
-        As in `market_frames`.
 
     Yields
     ------
@@ -103,7 +105,7 @@ def account_frames(
     known = replace(tables, events=told.events)
     for begin in range(0, len(told.moments), rows):
         part = told.moments.iloc[begin : begin + rows].reset_index(drop=True)
-        found = by(known, part, legs=_legs_of(told.legs, begin, len(part)), names=NAMES)
+        found = engine(known, part, legs=_legs_of(told.legs, begin, len(part)), names=NAMES)
         yield pd.concat([part[["account", "at"]], found[list(NAMES)]], axis=1)
 
 

@@ -107,17 +107,6 @@ def test_the_command_writes_a_frame_and_tells_the_coverage(market: Path, tmp_pat
     assert len(pd.read_parquet(out)) == 400
 
 
-def test_dask_writes_the_same_frame(market: Path, tmp_path: Path) -> None:
-    """Two workers give the same file as this process, to the last bit."""
-    own, theirs = tmp_path / "own.parquet", tmp_path / "dask.parquet"
-    for out, engine in ((own, "process"), (theirs, "dask")):
-        told = CliRunner().invoke(
-            app, ["--data", str(market), "--out", str(out), "--engine", engine]
-        )
-        assert told.exit_code == 0, told.output
-    pd.testing.assert_frame_equal(pd.read_parquet(theirs), pd.read_parquet(own), check_exact=True)
-
-
 def test_the_command_lists_what_is_wrong_with_the_files(market: Path, tmp_path: Path) -> None:
     """Every bad cell is told with its place, and nothing is computed."""
     bad = candles("ETH", seed=1)
