@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import typer
@@ -20,6 +21,7 @@ from rich.table import Table as Shown
 from features.document import COVERAGE, document, read_coverage, shown
 from features.files import read_market, read_moments
 from features.frames import Engine, account_frames, market_frames, present
+from features.inputs import seconds
 from features.pipeline import BY_NAME, compute
 from models.errors import ForewarnError
 
@@ -122,13 +124,26 @@ def _written(frames: Iterator[pd.DataFrame], out: Path | None) -> Covered:
             rows += len(frame)
             counts.update(present(frame))
             if out is not None:
-                table = pa.Table.from_pandas(frame, preserve_index=False)
+                table = _arrow(frame)
                 writer = writer or parquet.ParquetWriter(out, table.schema)
                 writer.write_table(table)
     finally:
         if writer is not None:
             writer.close()
     return Covered(rows, counts)
+
+
+def _arrow(frame: pd.DataFrame) -> pa.Table:
+    """Return a frame of names, times and features for Parquet."""
+    columns: dict[str, pa.Array] = {}
+    for name in frame.columns:
+        if name == "at":
+            columns[name] = pa.array(seconds(frame[name]), type=pa.timestamp("s", tz="UTC"))
+        elif name in BY_NAME:
+            columns[name] = pa.array(frame[name].to_numpy(dtype=np.float64))
+        else:
+            columns[name] = pa.array(frame[name].astype(str).to_numpy(dtype=object))
+    return pa.table(columns)
 
 
 def _show(covered: Covered, console: Console) -> None:

@@ -1,20 +1,18 @@
 """Runs and versions in MLflow's own database, with no address opened."""
 
 import json
-import shutil
 import socket
 from pathlib import Path
 from typing import NoReturn
 
+import bundles
 import pytest
 
-import models
 from features.pipeline import NAMES, fingerprint
 from models import bundle
 from training import tracking
 from training.tracking import MODEL, TrackingFailed
 
-CHAMPION = Path(models.__file__).parent / "champion"
 REPORT = {"horizons": {"24h": {"rungs": {"model": {"log_loss": {"value": 0.25}, "auc": None}}}}}
 
 
@@ -34,7 +32,7 @@ def test_a_run_its_bundle_and_its_aliases(tmp_path: Path) -> None:
     """Parameters, figures and files are logged; the version is found by its bundle."""
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     place = tmp_path / "bundle"
-    shutil.copytree(CHAMPION, place)
+    bundles.write(place, seed=1)
     (place / "report.json").write_text(json.dumps(REPORT))
     trained = bundle.load(place, fingerprint=fingerprint(), features=NAMES)
     told = tracking.track(uri, place, trained, report=REPORT)
