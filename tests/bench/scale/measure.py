@@ -1,6 +1,6 @@
 """Time features at scale against pandas, polars, recomputation and one process.
 
-Run `python tests/bench/scale.py` on two idle cores, or name some of the parts: `grid join
+Run `python tests/bench/scale/measure.py` on two idle cores, or name some of the parts: `grid join
 online memory dask`. The runs of a part are interleaved on the same data, the numbers compared,
 and the ratios those of medians.
 """
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 from distributed import Client, LocalCluster
-from scale_plainly import in_pandas, in_polars
+from plainly import in_pandas, in_polars
 
 from features.grid import at_moments, market_function, market_grids, market_values
 from features.inputs import Candles, Floats, Tables, no_events
