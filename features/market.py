@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, Self
+from typing import Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -51,8 +51,7 @@ def filled(values: Floats, column: Column) -> Floats:
             return np.where(is_missing, -np.inf, -values)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statistic:
+class Statistic(NamedTuple):
     """One number per place, from the last `window` values of a series.
 
     Parameters
@@ -81,8 +80,11 @@ class Rolling(Protocol):
     def value(self, series: Series, *, back: int) -> Floats:
         """Return the value `back` candles ago."""
 
-    def statistic(self, wanted: Statistic) -> Floats:
-        """Return a statistic, NaN nowhere; before the first candle all is missing."""
+    def statistic(self, wanted: Statistic) -> Floats | None:
+        """Return a statistic, NaN nowhere; of column `missing` None where no window has a hole.
+
+        Before the first candle all is missing.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,48 +114,42 @@ class Market:
 
     def total(self, series: Series, *, window: int, least_share: float = LEAST_SHARE) -> Floats:
         """Return the sum of a window."""
-        sums = self._sum(series, window)
-        return np.where(self._present(series, window) >= least_share * window, sums, np.nan)
+        wanted = Statistic(series=series, column="present", window=window)
+        return self._where_enough(wanted, least_share=least_share)
 
     def mean(self, series: Series, *, window: int) -> Floats:
         """Return the mean of a window."""
-        present = self._present(series, window)
-        enough = present >= LEAST_SHARE * window
-        return self._sum(series, window) / np.where(enough, present, np.nan)
+        return self._mean(Statistic(series=series, column="present", window=window), float(window))
 
     def halving_mean(self, series: Series, *, window: int, half_life: float) -> Floats:
         """Return the mean of a window with weights that halve every `half_life` candles."""
-        possible = halving_weights(window, half_life).sum()
-        present = possible - self._sum(series, window, column="missing", half_life=half_life)
-        enough = present >= LEAST_SHARE * possible
-        sums = self._sum(series, window, half_life=half_life)
-        return sums / np.where(enough, present, np.nan)
+        wanted = Statistic(series=series, column="present", window=window, half_life=half_life)
+        return self._mean(wanted, float(halving_weights(window, half_life).sum()))
 
     def highest(self, series: Series, *, window: int) -> Floats:
         """Return the greatest value of a window."""
-        found = self._sum(series, window, column="high")
-        return np.where(self._present(series, window) >= LEAST_SHARE * window, found, np.nan)
+        return self._where_enough(Statistic(series=series, column="high", window=window))
 
     def lowest(self, series: Series, *, window: int) -> Floats:
         """Return the least value of a window."""
-        found = -self._sum(series, window, column="low")
-        return np.where(self._present(series, window) >= LEAST_SHARE * window, found, np.nan)
+        return -self._where_enough(Statistic(series=series, column="low", window=window))
 
-    def _present(self, series: Series, window: int) -> Floats:
-        """Return how many values of the window are present."""
-        return window - self._sum(series, window, column="missing")
+    def _mean(self, wanted: Statistic, possible: float) -> Floats:
+        """Return a sum over the weight that is present."""
+        found = np.asarray(self.rolling.statistic(wanted))
+        missing = self.rolling.statistic(wanted._replace(column="missing"))
+        if missing is None:
+            return found / possible
+        present = possible - missing
+        return found / np.where(present >= LEAST_SHARE * possible, present, np.nan)
 
-    def _sum(
-        self,
-        series: Series,
-        window: int,
-        *,
-        column: Column = "present",
-        half_life: float | None = None,
-    ) -> Floats:
-        """Return a statistic."""
-        wanted = Statistic(series=series, column=column, window=window, half_life=half_life)
-        return self.rolling.statistic(wanted)
+    def _where_enough(self, wanted: Statistic, *, least_share: float = LEAST_SHARE) -> Floats:
+        """Return a statistic where enough of its window is present."""
+        found = np.asarray(self.rolling.statistic(wanted))
+        missing = self.rolling.statistic(wanted._replace(column="missing"))
+        if missing is None:
+            return found
+        return np.where(wanted.window - missing >= least_share * wanted.window, found, np.nan)
 
 
 MarketFunction = Callable[[Market], Floats]
@@ -178,6 +174,7 @@ class Recorded:
     index: Ints
     _series: dict[Series, Floats] = field(default_factory=dict)
     _columns: dict[tuple[Series, Column], Floats] = field(default_factory=dict)
+    _last_hole: dict[Series, int] = field(default_factory=dict)
     _statistics: dict[Statistic, Floats] = field(default_factory=dict)
 
     @property
@@ -187,45 +184,78 @@ class Recorded:
 
     def value(self, series: Series, *, back: int) -> Floats:
         """Return the value `back` candles ago."""
-        out = np.full(len(self.place), np.nan)
-        inside = self.place >= back
-        out[inside] = self._values(series)[self.place[inside] - back]
-        return out
+        return self.part(slice(0, len(self.place))).value(series, back=back)
 
-    def statistic(self, wanted: Statistic) -> Floats:
-        """Return a statistic, made once."""
+    def statistic(self, wanted: Statistic) -> Floats | None:
+        """Return a statistic."""
+        return self.part(slice(0, len(self.place))).statistic(wanted)
+
+    def part(self, rows: slice) -> "Part":
+        """Return the same candles at a run of the places."""
+        return Part(self, rows)
+
+    def series(self, series: Series) -> Floats:
+        """Return a series, made once."""
+        if series not in self._series:
+            self._series[series] = series(self.candles)
+        return self._series[series]
+
+    def whole(self, wanted: Statistic) -> Floats:
+        """Return a statistic at all places, made once; of holes as far as one is seen."""
         if wanted not in self._statistics:
-            rolled = self._missing(wanted) if wanted.column == "missing" else self._rolled(wanted)
-            self._statistics[wanted] = rolled
+            self._statistics[wanted] = (
+                self._missing(wanted)
+                if wanted.column == "missing"
+                else _windows(self._column(wanted), self.place, self.index, wanted)
+            )
         return self._statistics[wanted]
 
-    def _rolled(self, wanted: Statistic) -> Floats:
-        """Return a statistic of values, of which none stand before the first."""
-        return _windows(self._column(wanted), self.place, self.index, wanted)
-
     def _missing(self, wanted: Statistic) -> Floats:
-        """Return a statistic of holes, of which nothing else stands before the first candle."""
+        """Return a statistic of holes, before the first candle nothing but holes."""
         holes = self._column(wanted)
-        last = int(np.max(np.flatnonzero(holes), initial=-1))
-        seeing = int(np.searchsorted(self.place, last + wanted.window))
-        out = np.zeros(len(self.place))
-        before = np.concatenate([np.ones(wanted.window), holes[: last + wanted.window]])
-        place = self.place[:seeing] + wanted.window
-        out[:seeing] = _windows(before, place, self.index[:seeing], wanted)
-        return out
+        if wanted.series not in self._last_hole:
+            self._last_hole[wanted.series] = int(np.max(np.flatnonzero(holes), initial=-1))
+        sighted = self._last_hole[wanted.series] + wanted.window
+        known = np.concatenate([np.ones(wanted.window), holes[:sighted]])
+        place = self.place[: np.searchsorted(self.place, sighted)] + wanted.window
+        return _windows(known, place, self.index[: len(place)], wanted)
 
     def _column(self, wanted: Statistic) -> Floats:
         """Return the column of a statistic, made once."""
         key = (wanted.series, wanted.column)
         if key not in self._columns:
-            self._columns[key] = filled(self._values(wanted.series), wanted.column)
+            self._columns[key] = filled(self.series(wanted.series), wanted.column)
         return self._columns[key]
 
-    def _values(self, series: Series) -> Floats:
-        """Return a series, made once."""
-        if series not in self._series:
-            self._series[series] = series(self.candles)
-        return self._series[series]
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Statistics at a run of the places of recorded candles."""
+
+    recorded: Recorded
+    rows: slice
+
+    @property
+    def step(self) -> int:
+        """Return the seconds of one candle."""
+        return self.recorded.step
+
+    def value(self, series: Series, *, back: int) -> Floats:
+        """Return the value `back` candles ago."""
+        values, wanted = self.recorded.series(series), self.recorded.place[self.rows] - back
+        if len(wanted) and wanted[0] >= 0 and wanted[-1] - wanted[0] == len(wanted) - 1:
+            return values[wanted[0] : wanted[-1] + 1]
+        out = values[np.maximum(wanted, 0)]
+        out[: np.searchsorted(wanted, 0)] = np.nan
+        return out
+
+    def statistic(self, wanted: Statistic) -> Floats | None:
+        """Return a statistic."""
+        found = self.recorded.whole(wanted)[self.rows]
+        if wanted.column != "missing":
+            return found
+        size = self.rows.stop - self.rows.start
+        return np.append(found, np.zeros(size - len(found))) if len(found) else None
 
 
 def _windows(values: Floats, place: Ints, index: Ints, wanted: Statistic) -> Floats:

@@ -27,27 +27,18 @@ from features.views import views
 FEATURES: tuple[Feature, ...] = (
     *margin.FEATURES,
     *volatility.FEATURES,
-    *liquidity.FEATURES,
-    *behaviour.FEATURES,
     *variance.FEATURES,
     *ranges.FEATURES,
+    *liquidity.FEATURES,
     *dependence.FEATURES,
     *calendar.FEATURES,
+    *behaviour.FEATURES,
+    *habits.FEATURES,
     *carry.FEATURES,
     *venue.FEATURES,
-    *habits.FEATURES,
 )
-LONGEST: timedelta = max(feature.lookback for feature in FEATURES)
-"""How much of the past any feature may need."""
 
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
-BASELINE: tuple[str, ...] = (
-    *(f"baseline_{int(h)}h" for h in margin.HORIZONS),
-    *("start_distance", "start_sigma", "start_delay"),
-)
-"""Columns beside the features: first-passage log-odds, and what a forecast starts from."""
-
-
 BY_NAME: Mapping[str, Feature] = {feature.name: feature for feature in FEATURES}
 
 MARKET: tuple[str, ...] = tuple(f.name for f in FEATURES if f.scope == "market")
@@ -55,6 +46,15 @@ MARKET: tuple[str, ...] = tuple(f.name for f in FEATURES if f.scope == "market")
 
 OWNER: tuple[str, ...] = tuple(f.name for f in FEATURES if f.scope == "owner")
 """What the owner's doings and size tell."""
+
+BASELINE: tuple[str, ...] = (
+    *(f"baseline_{int(h)}h" for h in margin.HORIZONS),
+    *("start_distance", "start_sigma", "start_delay"),
+)
+"""Columns beside the features: first-passage log-odds, and what a forecast starts from."""
+
+START: tuple[Feature, ...] = (BY_NAME["distance_sigmas_24h"], BY_NAME["distance_sigmas_72h"])
+"""Features that read as far back as the first-passage log-odds do."""
 
 
 def fingerprint(names: Sequence[str] = NAMES) -> str:
@@ -96,8 +96,9 @@ def compute(
         Listing what is wrong with moments and legs.
     """
     chosen = [BY_NAME[name] for name in names]
+    lookback = max((one.lookback for one in (*chosen, *START)), default=timedelta(0))
     out = np.full((len(moments), len(chosen) + len(BASELINE)), np.nan)
-    for rows, view in views(tables, moments, legs, lookback=LONGEST):
+    for rows, view in views(tables, moments, legs, lookback=lookback):
         for column, feature in enumerate(chosen):
             out[rows, column] = feature.function(view)
         out[rows, len(chosen) :] = margin.start_columns(view)
@@ -109,6 +110,7 @@ def compute_feature(
 ) -> Floats:
     """Return one feature, one value per account moment."""
     out = np.full(len(moments), np.nan)
-    for rows, view in views(tables, moments, legs, lookback=LONGEST):
+    longest = max(one.lookback for one in (*FEATURES, feature))
+    for rows, view in views(tables, moments, legs, lookback=longest):
         out[rows] = feature.function(view)
     return out

@@ -26,7 +26,7 @@ from serving.settings import Settings, from_environment
 from serving.shadow import Seen, Shadow
 from serving.store import Store, StoreFailed, StoreRefused, accounts, keys, market, open_store
 from serving.store.keys import KeyRecord
-from serving.telemetry import record
+from serving.telemetry import observe_positions, record
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -210,6 +210,7 @@ class Desk:
         with self.store.read() as transaction:
             at = asked.as_of or market.clock(transaction, now=now)
             known = accounts.read(transaction, named, at=at)
+            observe_positions(accounts.since(transaction, named, at=at), at=at)
             held = {leg["asset"] for body in known.values() for leg in body["legs"]}
             return known, market.surroundings(transaction, at=at, assets=held)
 

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -106,6 +106,12 @@ def record(assessments: Sequence[Assessment | FaultyItem]) -> None:
         for entry in one.forecast:
             if entry.horizon == "24h":
                 told.scores.observe(entry.expected)
+
+
+def observe_positions(since: Mapping[str, datetime], *, at: datetime) -> None:
+    """Count how long the positions asked about have stood."""
+    for moment in since.values():
+        instruments().position_ages.observe((at - moment).total_seconds())
 
 
 def visited(visit: Visit) -> None:

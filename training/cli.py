@@ -1,7 +1,7 @@
 """The commands `forewarn train` and `forewarn evaluate`."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -9,19 +9,19 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
+from features.files import Moments, write_moments
 from features.pipeline import NAMES, fingerprint
 from models import bundle
 from models.errors import ForewarnError
-from training import card, fit, page, report, walk
+from training import alert_cli, card, fit, lifecycle, offer, page, report, walk
 from training import evaluate as evaluation
-from training.sources import History, events, maker_ethb, touch
+from training.reading import SOURCES
+from training.reading import history as history_of
+from training.sources import History
 
 app = typer.Typer(no_args_is_help=True)
-SOURCES: Mapping[str, Callable[[Path, Path], History]] = {
-    "maker-ethb": maker_ethb.load,
-    "events": events.load,
-    "touch": touch.load,
-}
+app.add_typer(lifecycle.app)
+app.add_typer(alert_cli.app, name="alerts")
 DAY = "%Y-%m-%d"
 
 Source = Annotated[str, typer.Option(help=f"What the files are: {', '.join(SOURCES)}.")]
@@ -33,6 +33,8 @@ From = Annotated[
 To = Annotated[
     datetime | None, typer.Option("--to", formats=[DAY], help="Last day, UTC, included.")
 ]
+Owners = Annotated[str | None, typer.Option(help="Source of the owner part, where it is another.")]
+OwnersData = Annotated[Path | None, typer.Option(help="Directory of that source's files.")]
 
 
 @app.command()
@@ -41,39 +43,46 @@ def train(
     data: Data,
     candles: Candles,
     out: Annotated[Path, typer.Option(help="Directory of the bundle to write.")],
-    owners: Annotated[
-        str | None, typer.Option(help="Source of the owner part, where it is another.")
-    ] = None,
-    owners_data: Annotated[
-        Path | None, typer.Option(help="Directory of that source's files.")
-    ] = None,
+    owners: Owners = None,
+    owners_data: OwnersData = None,
     begin: From = None,
     end: To = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 7,
+    params: Annotated[
+        Path | None, typer.Option(help="Parameters that `forewarn search` found.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Dask workers that train each booster; 0 for none.")
+    ] = 0,
+    track: Annotated[
+        str | None, typer.Option(help="MLflow to log to: sqlite:///mlflow.db or a server's URL.")
+    ] = None,
+    registry: Annotated[
+        Path | None, typer.Option(help="Registry to add the bundle to, as its challenger.")
+    ] = None,
 ) -> None:
     """Train a bundle on a history; nothing after --to is seen."""
     console = Console(stderr=True)
-    if (owners is None) != (owners_data is None):
-        raise typer.BadParameter("--owners and --owners-data come together")
     history = _load(source, data, candles, console)
-    log = None
-    if owners is not None and owners_data is not None:
-        log = _load(owners, owners_data, candles, console)
+    log = _load_owners(owners, owners_data, candles, console)
     try:
-        found = fit.fit(
-            history,
-            source=source,
-            begin=_start(begin),
-            end=_after(end),
-            seed=seed,
-            progress=_stamped(console),
-            owners=log,
-        )
+        with offer.recipe(params, workers=workers) as recipe:
+            found = fit.fit(
+                history,
+                source=source,
+                begin=_start(begin),
+                end=_after(end),
+                seed=seed,
+                progress=_stamped(console),
+                owners=log,
+                recipe=recipe,
+            )
+        bundle.save(found, out)
+        (out / card.CARD).write_text(card.card(found))
+        console.print(f"wrote {out}: {found.provenance['rows']:,} rows")
+        offer.offer(out, track=track, registry=registry, say=console.print)
     except ForewarnError as error:
         _refuse(console, error)
-    bundle.save(found, out)
-    (out / card.CARD).write_text(card.card(found))
-    console.print(f"wrote {out}: {found.provenance['rows']:,} rows")
 
 
 @app.command()
@@ -100,6 +109,8 @@ def evaluate(
             help="Refit before every half-year and judge it, on all accounts or on disjoint ones.",
         ),
     ] = None,
+    owners: Owners = None,
+    owners_data: OwnersData = None,
 ) -> None:
     """Judge a bundle, or the way of training, beside every baseline, on the same rows."""
     console = Console(stderr=True)
@@ -111,7 +122,10 @@ def evaluate(
     try:
         if walk_forward is not None:
             history = _load(source, data, candles, console)
-            found = walk.walk_forward(history, period, accounts=walk_forward, progress=progress)
+            log = _load_owners(owners, owners_data, candles, console)
+            found = walk.walk_forward(
+                history, period, accounts=walk_forward, progress=progress, owners=log
+            )
         elif bundle_ is not None:
             judged = bundle.load(bundle_, fingerprint=fingerprint(), features=NAMES)
             history = _load(source, data, candles, console)
@@ -125,15 +139,41 @@ def evaluate(
     report.show(found, Console(width=200))
 
 
+@app.command()
+def moments(
+    source: Source,
+    data: Data,
+    candles: Candles,
+    out: Annotated[Path, typer.Option(help="Directory to write.")],
+) -> None:
+    """Write a history's account moments, events and legs, for `forewarn features`."""
+    console = Console(stderr=True)
+    history = _load(source, data, candles, console)
+    told = Moments(history.moments, history.tables.events, history.legs)
+    write_moments(told, out)
+    console.print(f"wrote {out}: {len(history.moments):,} rows")
+
+
 def _load(source: str, data: Path, candles: Path, console: Console) -> History:
     """Read a source, or print every fault and leave."""
     if source not in SOURCES:
         raise typer.BadParameter(f"{source!r} is not one of {', '.join(SOURCES)}")
     try:
         with console.status(f"reading and rebuilding {data}"):
-            return SOURCES[source](data, candles)
+            return history_of(source, data, candles)
     except ForewarnError as error:
         _refuse(console, error)
+
+
+def _load_owners(
+    owners: str | None, data: Path | None, candles: Path, console: Console
+) -> History | None:
+    """Read the source of the owner part, None where it is the same."""
+    if owners is not None and data is not None:
+        return _load(owners, data, candles, console)
+    if owners is not None or data is not None:
+        raise typer.BadParameter("--owners and --owners-data come together")
+    return None
 
 
 def _refuse(console: Console, error: ForewarnError) -> NoReturn:

@@ -15,6 +15,7 @@ from models.errors import Fault, InvalidInput
 from models.hazard import HORIZONS, LABELS, Line
 from training import baselines, har, labels, scale, splits
 from training.heads import Part, Progress, fit_head
+from training.recipe import SHIPPED, Recipe
 from training.rows import Dataset, Mask, dataset, thinned
 from training.sources import History
 
@@ -47,6 +48,7 @@ def fit(
     seed: int,
     progress: Progress,
     owners: History | None = None,
+    recipe: Recipe = SHIPPED,
 ) -> Bundle:
     """Train on [begin, end); nothing after `end` is seen, not even by a label.
 
@@ -56,6 +58,8 @@ def fit(
         Called with one line before each step.
     owners
         Log of what owners did, for the owner part; None where `history` is that log.
+    recipe
+        How boosters are trained.
 
     Raises
     ------
@@ -65,11 +69,11 @@ def fit(
     progress("computing features and labels")
     rows = thinned(history, begin=begin, end=end)
     limit = end or _last(rows)
-    market = _market(history, rows, limit, seed=seed, progress=progress)
+    market = _market(history, rows, limit, seed=seed, progress=progress, recipe=recipe)
     held = rows if owners is None else thinned(owners, begin=begin, end=end)
     log = history if owners is None else owners
     known = end or _last(held)
-    owner = _owner(log, held, market, known, seed=seed, progress=progress)
+    owner = _owner(log, held, market, known, seed=seed, progress=progress, recipe=recipe)
     progress("fitting the baselines")
     volatility = har.fit(history.tables.candles, end=int(limit.timestamp()))
     read = _read(history, rows)
@@ -92,10 +96,24 @@ def fit(
             "owners": _told(log, held, known),
             "reads": {"unattended": list(MARKET_READS), "expected": list(OWNER_READS)},
             "seed": seed,
+            "parameters": {**recipe.changes, "rounds": recipe.rounds},
             "versions": {name: version(name) for name in ("lightgbm", "numpy", "pandas")},
             "python": platform.python_version(),
         },
     )
+
+
+def heads(
+    history: History, rows: Dataset, limit: datetime, *, seed: int, recipe: Recipe
+) -> dict[str, Head]:
+    """Return the heads alone, fitted to one log without a word; raises as `fit` does."""
+    market = _market(history, rows, limit, seed=seed, progress=_silent, recipe=recipe)
+    owner = _owner(history, rows, market, limit, seed=seed, progress=_silent, recipe=recipe)
+    return {"unattended": market, "expected": owner}
+
+
+def _silent(line: str) -> None:
+    """Say nothing."""
 
 
 def _ladder(
@@ -141,7 +159,13 @@ def _split(history: History, rows: Dataset, limit: datetime) -> splits.Split:
 
 
 def _market(
-    history: History, rows: Dataset, limit: datetime, *, seed: int, progress: Progress
+    history: History,
+    rows: Dataset,
+    limit: datetime,
+    *,
+    seed: int,
+    progress: Progress,
+    recipe: Recipe,
 ) -> Head:
     """Fit what happens if nobody acts."""
     split = _split(history, rows, limit)
@@ -156,12 +180,20 @@ def _market(
         rounds=MARKET_ROUNDS,
         forgotten=0.0,
         seed=seed,
+        recipe=recipe,
     )
     return fit_head(rows, split, Passage(found, UNMOVED), part, end=limit, progress=progress)
 
 
 def _owner(
-    history: History, rows: Dataset, market: Head, limit: datetime, *, seed: int, progress: Progress
+    history: History,
+    rows: Dataset,
+    market: Head,
+    limit: datetime,
+    *,
+    seed: int,
+    progress: Progress,
+    recipe: Recipe,
 ) -> Head:
     """Fit what happens as owners were seen to act, on top of what would without them."""
     split = _split(history, rows, limit)
@@ -171,6 +203,7 @@ def _owner(
         rounds=OWNER_ROUNDS,
         forgotten=FORGOTTEN,
         seed=seed,
+        recipe=recipe,
     )
     return fit_head(rows, split, Upon(market, UNMOVED), part, end=limit, progress=progress)
 

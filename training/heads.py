@@ -18,6 +18,7 @@ from models.bundle import Head, Passage, Upon
 from models.calibration import LOOSE, TIGHT, Calibrator, Evidence
 from models.hazard import HORIZONS, LABELS, Line
 from training import labels, splits
+from training.recipe import SHIPPED, Recipe, Sample, locally
 from training.rows import Dataset
 
 PARAMETERS: Mapping[str, Any] = {
@@ -62,6 +63,8 @@ class Part:
         Share of rows whose owner's past is hidden, so that its absence is learned.
     seed
         Of everything random.
+    recipe
+        How its boosters are trained.
     """
 
     event: str
@@ -69,6 +72,7 @@ class Part:
     rounds: int
     forgotten: float
     seed: int
+    recipe: Recipe = SHIPPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,20 +221,19 @@ def _booster(
 ) -> lightgbm.Booster:
     """Train the trees of one hazard; without outcomes of both kinds they add nothing."""
     used = weights > 0.0
-    parameters = {**PARAMETERS, "seed": part.seed}
+    parameters = {**PARAMETERS, **part.recipe.changes, "seed": part.seed}
     if len(np.unique(y[used])) < 2:  # noqa: PLR2004 - both outcomes
-        nothing = np.zeros((2, matrix.shape[1]))
-        data = lightgbm.Dataset(nothing, label=[0.0, 1.0], feature_name=list(NAMES))
-        return lightgbm.train(parameters, data, num_boost_round=1)
-    data = lightgbm.Dataset(
-        matrix[used],
-        label=y[used],
-        weight=weights[used],
-        init_score=begun[used],
-        feature_name=list(NAMES),
-        params={"max_bin": PARAMETERS["max_bin"]},
-    )
-    return lightgbm.train(parameters, data, num_boost_round=part.rounds)
+        none = np.zeros(2)
+        return locally(
+            _sample(np.zeros((2, matrix.shape[1])), np.arange(2.0), none + 1.0, none), parameters, 1
+        )
+    sample = _sample(matrix[used], y[used], weights[used], begun[used])
+    return part.recipe.trainer(sample, parameters, part.recipe.rounds or part.rounds)
+
+
+def _sample(features: Floats, y: Floats, weights: Floats, begun: Floats) -> Sample:
+    """Return what a booster is trained on."""
+    return Sample(features=features, labels=y, weights=weights, starts=begun, names=NAMES)
 
 
 def _scores(late: Slice, k: int, line: Line, booster: lightgbm.Booster) -> Floats:

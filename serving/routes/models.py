@@ -54,10 +54,13 @@ class ModelsAnswer:
     ----------
     in_use
         Version that answers; null where the rules alone do, `absence` says why.
+    challenger
+        Version that is scored in its shadow; null where there is none.
     """
 
     request_id: str
     in_use: str | None
+    challenger: str | None
     absence: str | None
     models: tuple[ModelShown, ...]
 
@@ -65,12 +68,15 @@ class ModelsAnswer:
 def models(desk: Desk, call: Call) -> Answer:
     """Answer `GET /v1/models`."""
     bundle = desk.model.bundle
+    challenger = None if desk.deployed is None else desk.deployed.challenger
+    known = [one for one in (bundle, challenger) if one is not None]
     return json_answer(
         ModelsAnswer(
             request_id=call.request_id,
             in_use=None if bundle is None else bundle.version,
             absence=desk.model.absence if bundle is None else None,
-            models=() if bundle is None else (_shown(bundle),),
+            challenger=None if challenger is None else challenger.version,
+            models=tuple(_shown(one) for one in known),
         )
     )
 

@@ -26,11 +26,14 @@ class Ready:
         `ready`, or `degraded` where something is absent.
     reasons
         What is absent, and why.
+    challenger_version
+        Bundle that is scored in the champion's shadow.
     """
 
     status: str
     reasons: tuple[str, ...]
     model_version: str | None
+    challenger_version: str | None
     feature_fingerprint: str
 
 

@@ -109,6 +109,19 @@ def read(
     return found
 
 
+def since(transaction: Transaction, keys: Sequence[str], *, at: datetime) -> dict[str, datetime]:
+    """Return from when each account's position at a moment has stood."""
+    found: dict[str, datetime] = {}
+    for some in chunks(list(dict.fromkeys(keys))):
+        newest = sa.func.max(POSITIONS.c.at).label("since")
+        chosen = sa.select(POSITIONS.c.account, newest).where(
+            POSITIONS.c.account.in_(some), POSITIONS.c.at <= at
+        )
+        rows = transaction.execute(chosen.group_by(POSITIONS.c.account))
+        found.update({str(row.account): row.since for row in rows})
+    return found
+
+
 def _standing(keys: Sequence[str], *, at: datetime | None) -> sa.Select[Any]:
     """Return a selection of accounts with the position in force."""
     other = POSITIONS.alias("other")

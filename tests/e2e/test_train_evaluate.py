@@ -12,6 +12,7 @@ from commands import PERIOD, forewarn
 
 from features.pipeline import NAMES, fingerprint
 from models import bundle
+from training.baselines import RUNGS
 
 METRICS = {
     "average_precision",
@@ -20,6 +21,7 @@ METRICS = {
     "brier_skill",
     "log_loss",
     "expected_observed",
+    "calibration_slope",
     "accounts_caught_1000",
     "accounts_caught_10000",
 }
@@ -93,7 +95,7 @@ def test_the_report_holds_every_rung_on_the_same_rows(
     assert report["accounts"] > 0
     assert set(report["horizons"]) == {"1h", "4h", "24h", "7d"}
     for part in report["horizons"].values():
-        assert set(part["rungs"]) == {"B0", "B1", "B2", "B3_raw", "B3", "B5", "model"}
+        assert set(part["rungs"]) == {*RUNGS, "model"}
         for metrics in part["rungs"].values():
             assert set(metrics) == METRICS
     day = report["horizons"]["24h"]

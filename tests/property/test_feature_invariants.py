@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from features.inputs import COLUMNS, HOUR, Candles, Events, Readings, Tables
-from features.pipeline import BY_NAME, FEATURES, NAMES, compute, compute_feature
+from features.pipeline import FEATURES, NAMES, compute, compute_feature
 from features.spec import Feature, View
 from features.volatility import sigma_72h
 
@@ -302,7 +302,7 @@ def test_what_a_kind_of_account_cannot_have_is_missing(kind: int) -> None:
 
 def test_names_are_unique() -> None:
     """Two features of one name would overwrite each other."""
-    assert len(BY_NAME) == len(FEATURES)
+    assert len(NAMES) == len(FEATURES)
 
 
 def leak_of_next_hour(view: View) -> np.ndarray:

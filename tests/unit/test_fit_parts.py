@@ -1,11 +1,10 @@
 """The parts of fitting: splits, calibration, baselines, evidence."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from models import calibration
-from training import baselines, splits
+from training import splits
 from training.heads import _venn_abers
 from training.rows import FAR, THINNING, thinning
 
@@ -70,51 +69,6 @@ def test_an_interval_without_evidence_excludes_nothing() -> None:
     """No row at all: anything between 0 and 1."""
     low, high = _venn_abers(np.empty(0), np.empty(0)).interval(np.array([0.3]))
     assert (low[0], high[0]) == (0.0, 1.0)
-
-
-def features(size: int = 400) -> pd.DataFrame:
-    """Return the columns that the ladder reads."""
-    generator = np.random.default_rng(5)
-    distance = generator.uniform(0, 10, size)
-    return pd.DataFrame(
-        {
-            "distance_next": distance / 50,
-            "distance_sigmas_360h": distance,
-            "distance_sigmas_72h": distance,
-            "hours_since_action": np.log1p(generator.uniform(0, 720, size)),
-            **{f"baseline_{h}h": 1.0 - distance for h in (1, 4, 24, 168)},
-        }
-    )
-
-
-def read(rows: pd.DataFrame) -> baselines.Inputs:
-    """Return the rows as the ladder reads them, of assets too young for B4."""
-    size = len(rows)
-    unknown = np.full((size, 4), np.nan)
-    return baselines.Inputs(rows, unknown, unknown, np.zeros(size), np.ones(size))
-
-
-def test_the_hand_rule_learns_its_weight_in_training_only() -> None:
-    """Where idle owners are the ones liquidated, the weight of idleness is above zero."""
-    rows = features()
-    risky = -rows["distance_sigmas_360h"] + 0.8 * rows["hours_since_action"]
-    y = (risky > risky.quantile(0.95)).to_numpy().astype(float)
-    fitted = baselines.fit(read(rows), dict.fromkeys(("1h", "4h", "24h", "7d"), y), volatility={})
-    assert 0.5 <= fitted["a"] <= 1.1
-    rungs = baselines.apply(fitted, read(rows), horizon="24h")
-    assert set(rungs) == set(baselines.RUNGS)
-    assert rungs["B5"].probability.sum() == pytest.approx(y.sum(), rel=0.1)
-    assert (np.unique(rungs["B0"].probability) == y.mean()).all()
-
-
-def test_censored_rows_do_not_count_as_zero() -> None:
-    """The base rate is that of the rows whose window is known."""
-    rows = features(100)
-    y = np.full(100, np.nan)
-    y[:10] = 1.0
-    y[10:20] = 0.0
-    fitted = baselines.fit(read(rows), dict.fromkeys(("1h", "4h", "24h", "7d"), y), volatility={})
-    assert fitted["horizons"]["24h"]["rate"] == 0.5
 
 
 def test_far_rows_are_thinned_without_changing_their_weight() -> None:

@@ -1,0 +1,118 @@
+"""Windows that roll: a new value reads one number of the state and writes one.
+
+The state behind a statistic is one window of numbers: of the block that time is in, the
+values so far; of the block before, its tails from here to its end. When a block is full its
+values become tails in one pass. The additions are those of `features.windows`, in the same
+order, so that every bit is the same.
+"""
+
+import numba
+import numpy as np
+
+from features.inputs import Floats
+from features.windows import high_tails, sum_tails, weighted_tails
+
+
+@numba.njit(cache=True, nogil=True)
+def roll_sums(values: Floats, first: int, windows: Floats, heads: Floats, out: Floats) -> None:
+    """Add candles to sums.
+
+    Parameters
+    ----------
+    values
+        None missing; shape (assets, candles).
+    first
+        Candles since 1970 of the first one.
+    windows, heads
+        State, changed in place; shapes (assets, window + 1), of which the last stays 0, and
+        (assets,).
+    out
+        Receives the sums; shape (assets, candles).
+    """
+    size = windows.shape[1] - 1
+    for asset in range(len(values)):
+        window, done, head = windows[asset], 0, heads[asset]
+        while done < values.shape[1]:
+            place = (first + done) % size
+            if place == 0:
+                head = 0.0
+                sum_tails(window[:size], window)
+            count = min(values.shape[1] - done, size - place)
+            new, found = values[asset, done:], out[asset, done:]
+            own, tails = window[place:], window[place + 1 :]
+            for k in range(count):
+                head += new[k]
+                found[k] = head + tails[k]
+                own[k] = new[k]
+            done += count
+        heads[asset] = head
+
+
+@numba.njit(cache=True, nogil=True)
+def roll_weighted_sums(
+    values: Floats, first: int, weights: Floats, windows: Floats, heads: Floats, out: Floats
+) -> None:
+    """Add candles to sums whose older values weigh less; as `roll_sums`."""
+    size = len(weights)
+    decay = weights[min(1, size - 1)]
+    for asset in range(len(values)):
+        window, done, head = windows[asset], 0, heads[asset]
+        while done < values.shape[1]:
+            place = (first + done) % size
+            if place == 0:
+                head = 0.0
+                weighted_tails(window[:size], weights, window)
+            count = min(values.shape[1] - done, size - place)
+            new, found, ages = values[asset, done:], out[asset, done:], weights[place:]
+            own, tails = window[place:], window[place + 1 :]
+            for k in range(count):
+                head = decay * head + new[k]
+                found[k] = head + decay * ages[k] * tails[k]
+                own[k] = new[k]
+            done += count
+        heads[asset] = head
+
+
+@numba.njit(cache=True, nogil=True)
+def roll_highs(values: Floats, first: int, windows: Floats, heads: Floats, out: Floats) -> None:
+    """Add candles to greatest values; as `roll_sums`, the last of each window staying -inf."""
+    size = windows.shape[1] - 1
+    for asset in range(len(values)):
+        window, done, head = windows[asset], 0, heads[asset]
+        while done < values.shape[1]:
+            place = (first + done) % size
+            if place == 0:
+                head = -np.inf
+                high_tails(window[:size], window)
+            count = min(values.shape[1] - done, size - place)
+            new, found = values[asset, done:], out[asset, done:]
+            own, tails = window[place:], window[place + 1 :]
+            for k in range(count):
+                if new[k] > head:  # noqa: PLR1730 - one comparison, where max compiles to two
+                    head = new[k]
+                found[k] = max(head, tails[k])
+                own[k] = new[k]
+            done += count
+        heads[asset] = head
+
+
+@numba.njit(cache=True, nogil=True)
+def read_back(values: Floats, first: int, ring: Floats, back: int, out: Floats) -> None:
+    """Return what stood `back` candles before each of the new ones, not yet in the ring."""
+    size = ring.shape[1]
+    for asset in range(len(values)):
+        place = (first - back) % size
+        for k in range(min(back, values.shape[1])):
+            out[asset, k] = ring[asset, place]
+            place = place + 1 if place + 1 < size else 0
+        for k in range(back, values.shape[1]):
+            out[asset, k] = values[asset, k - back]
+
+
+@numba.njit(cache=True, nogil=True)
+def write_ring(values: Floats, first: int, ring: Floats) -> None:
+    """Keep the newest values, each at its time modulo the ring."""
+    size = ring.shape[1]
+    for asset in range(len(values)):
+        for k in range(max(values.shape[1] - size, 0), values.shape[1]):
+            ring[asset, (first + k) % size] = values[asset, k]

@@ -1,0 +1,95 @@
+"""The typed client against a listening service, and against one that misbehaves."""
+
+from collections.abc import Iterator
+
+import httpx
+import local
+import numpy as np
+import pytest
+
+from features.pipeline import BASELINE, NAMES
+from serving.answers import Assessment, FaultyItem
+from serving.client import Client, ServiceRefused
+
+
+@pytest.fixture(scope="module")
+def client(trained: local.Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """Return a client of a service with a model, a store and a book."""
+    with (
+        local.api(tmp_path_factory.mktemp("client"), trained[0], held=local.book()) as app,
+        local.listening(app) as url,
+        Client(url) as found,
+    ):
+        yield found
+
+
+def test_a_book_is_scored_kept_and_searched(client: Client) -> None:
+    """Keys lead to assessments; kept ones are found by their probability, riskiest first."""
+    keys = [one.account for one in client.accounts(limit=7)]
+    told = client.assess([*keys[:12], "nobody"])
+    assert [type(one) for one in told.assessments] == [*[Assessment] * 12, FaultyItem]
+    found = list(client.accounts(least_expected_24h=0.0, order="expected_24h"))
+    chances = [one.assessed.expected_24h for one in found if one.assessed is not None]
+    assert len(chances) == 12
+    assert chances == sorted(chances, reverse=True)
+    assert next(client.history(keys[0])).at == told.as_of
+    assert client.account(keys[0]).account["venue"] == "maker"
+    assert client.book(venue="maker").accounts == len(keys)
+    assert client.prices().simulated is True
+
+
+def test_ready_features_get_the_probabilities_of_the_model(client: Client) -> None:
+    """Nearer to the line is riskier; a row without a baseline is not scored."""
+    version = client.models().models[0]
+    columns = {one.name: np.zeros(3) for one in version.features}
+    columns |= {name: np.array([-6.0, 2.0, np.nan]) for name in version.baselines}
+    told = client.score_features(columns)
+    expected = told["expected_24h"]
+    assert expected[0] < expected[1]
+    assert np.isnan(expected[2])
+    assert {*version.baselines} == {*BASELINE}
+    assert {one.name for one in version.features} <= {*NAMES}
+
+
+def test_a_refusal_is_raised_with_its_faults(client: Client) -> None:
+    """Every fault has its place."""
+    with pytest.raises(ServiceRefused) as caught:
+        client.push_prices([{"asset": "X", "value": 1.5}])
+    assert caught.value.status == 422
+    assert {fault.where for fault in caught.value.faults} == {
+        "/prices/0/value",
+        "/prices/0/observed_at",
+    }
+    assert "/prices/0/value" in str(caught.value)
+
+
+def test_a_write_is_asked_again_under_the_same_key() -> None:
+    """A broken connection and a busy service are asked again, as told, under one key."""
+    seen: list[str] = []
+    waited: list[float] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers["Idempotency-Key"])
+        if len(seen) == 1:
+            raise httpx.ReadError("gone")
+        if len(seen) == 2:
+            return httpx.Response(503, headers={"Retry-After": "3"})
+        return httpx.Response(200, json={"request_id": "r", "added": 1, "known": 0})
+
+    transport = httpx.MockTransport(answer)
+    with Client("http://service", transport=transport, sleep=waited.append) as client:
+        assert client.push_events([]).added == 1
+    assert len(seen) == 3
+    assert len(set(seen)) == 1
+    assert waited == [0.2, 3.0]
+
+
+def test_another_hand_s_refusal_is_told_by_its_status() -> None:
+    """A proxy's page is no problem document."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(502, text="<html>"))
+    with (
+        Client("http://service", transport=transport) as client,
+        pytest.raises(ServiceRefused) as caught,
+    ):
+        client.prices()
+    assert str(caught.value) == "HTTP status 502"
