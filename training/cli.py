@@ -12,13 +12,14 @@ from rich.console import Console
 from features.pipeline import NAMES, fingerprint
 from models import bundle
 from models.errors import ForewarnError
-from training import card, fit, lifecycle, offer, page, report, walk
+from training import alert_cli, card, fit, lifecycle, offer, page, report, walk
 from training import evaluate as evaluation
 from training.reading import SOURCES
 from training.reading import history as history_of
 from training.sources import History
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(alert_cli.app, name="alerts")
 app.add_typer(lifecycle.app)
 DAY = "%Y-%m-%d"
 
@@ -31,8 +32,6 @@ From = Annotated[
 To = Annotated[
     datetime | None, typer.Option("--to", formats=[DAY], help="Last day, UTC, included.")
 ]
-Owners = Annotated[str | None, typer.Option(help="Source of the owner part, where it is another.")]
-OwnersData = Annotated[Path | None, typer.Option(help="Directory of that source's files.")]
 
 
 @app.command()
@@ -41,8 +40,12 @@ def train(
     data: Data,
     candles: Candles,
     out: Annotated[Path, typer.Option(help="Directory of the bundle to write.")],
-    owners: Owners = None,
-    owners_data: OwnersData = None,
+    owners: Annotated[
+        str | None, typer.Option(help="Source of the owner part, where it is another.")
+    ] = None,
+    owners_data: Annotated[
+        Path | None, typer.Option(help="Directory of that source's files.")
+    ] = None,
     begin: From = None,
     end: To = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 7,
@@ -61,8 +64,12 @@ def train(
 ) -> None:
     """Train a bundle on a history; nothing after --to is seen."""
     console = Console(stderr=True)
+    if (owners is None) != (owners_data is None):
+        raise typer.BadParameter("--owners and --owners-data come together")
     history = _load(source, data, candles, console)
-    log = _load_owners(owners, owners_data, candles, console)
+    log = None
+    if owners is not None and owners_data is not None:
+        log = _load(owners, owners_data, candles, console)
     try:
         with offer.recipe(params, workers=workers) as recipe:
             found = fit.fit(
@@ -107,8 +114,6 @@ def evaluate(
             help="Refit before every half-year and judge it, on all accounts or on disjoint ones.",
         ),
     ] = None,
-    owners: Owners = None,
-    owners_data: OwnersData = None,
 ) -> None:
     """Judge a bundle, or the way of training, beside every baseline, on the same rows."""
     console = Console(stderr=True)
@@ -120,10 +125,7 @@ def evaluate(
     try:
         if walk_forward is not None:
             history = _load(source, data, candles, console)
-            log = _load_owners(owners, owners_data, candles, console)
-            found = walk.walk_forward(
-                history, period, accounts=walk_forward, progress=progress, owners=log
-            )
+            found = walk.walk_forward(history, period, accounts=walk_forward, progress=progress)
         elif bundle_ is not None:
             judged = bundle.load(bundle_, fingerprint=fingerprint(), features=NAMES)
             history = _load(source, data, candles, console)
@@ -146,17 +148,6 @@ def _load(source: str, data: Path, candles: Path, console: Console) -> History:
             return history_of(source, data, candles)
     except ForewarnError as error:
         _refuse(console, error)
-
-
-def _load_owners(
-    owners: str | None, data: Path | None, candles: Path, console: Console
-) -> History | None:
-    """Read the source of the owner part, None where it is the same."""
-    if owners is not None and data is not None:
-        return _load(owners, data, candles, console)
-    if owners is not None or data is not None:
-        raise typer.BadParameter("--owners and --owners-data come together")
-    return None
 
 
 def _refuse(console: Console, error: ForewarnError) -> NoReturn:
