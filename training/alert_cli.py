@@ -97,8 +97,8 @@ def replay(
     ] = None,
 ) -> None:
     """Run the whole alert chain over a history by its own clock, beside the rule alone."""
-    # The command line of training names this module: its sources are known once it is loaded.
-    from training.cli import SOURCES  # noqa: PLC0415
+    # Sources load the whole feature pipeline; `--help` must not wait for it.
+    from training.reading import SOURCES  # noqa: PLC0415
 
     if source not in SOURCES:
         raise typer.BadParameter(f"{source!r} is not one of {', '.join(SOURCES)}")
