@@ -1,10 +1,6 @@
 """Train one booster in this process and on two Dask workers, and compare what they are worth.
 
-<<<<<<<< HEAD:tests/bench/spread.py
-    python tests/bench/spread.py [--rows 200000] [--rounds 150]
-========
     python tests/bench/spread_training.py [--rows 200000] [--rounds 150]
->>>>>>>> scale:tests/bench/spread_training.py
 
 Quality is judged on as many other rows; the tolerance of the test is 3 % of either figure.
 """
