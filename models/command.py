@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
 
 import typer
+from typer.models import TyperInfo
 
 GROUP = "forewarn.commands"
+SHARED = frozenset({"alerts"})
+"""Groups that several packages add commands to."""
 
 
 def main() -> None:
@@ -32,10 +35,24 @@ def root(wanted: str | None = None) -> typer.Typer:
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         found = _contributed(entry)
         if found is not None:
-            app.add_typer(found)
-            if wanted in set(_names(found)):
+            app.registered_commands += found.registered_commands
+            for group in found.registered_groups:
+                _join(app, group)
+            if wanted in set(_names(found)) - SHARED:
                 break
     return app
+
+
+def _join(app: typer.Typer, group: TyperInfo) -> None:
+    """Add a group of commands, to the group of the same name where another package has one."""
+    for place, other in enumerate(app.registered_groups):
+        first, second = other.typer_instance, group.typer_instance
+        if group.name in SHARED and other.name == group.name and first and second:
+            both = typer.Typer(no_args_is_help=True, help=first.info.help)
+            both.registered_commands = [*first.registered_commands, *second.registered_commands]
+            app.registered_groups[place] = TyperInfo(both, name=group.name)
+            return
+    app.registered_groups.append(group)
 
 
 def _names(app: typer.Typer) -> Iterator[str]:
@@ -48,6 +65,8 @@ def _names(app: typer.Typer) -> Iterator[str]:
     for group in app.registered_groups:
         if isinstance(group.name, str):
             yield group.name
+        elif group.typer_instance is not None:
+            yield from _names(group.typer_instance)
 
 
 def _contributed(entry: EntryPoint) -> typer.Typer | None:

@@ -89,7 +89,8 @@ class Api:
         except Exception as error:  # noqa: BLE001 - the one outermost guard
             response = _problem(_refusal(error, visit.request_id), visit)
         visit.status, visit.seconds = response.status_code, time.perf_counter() - began
-        response.headers.update({HEADER: visit.request_id, **SECURE, **self._cors(request)})
+        for name, value in {HEADER: visit.request_id, **SECURE, **self._cors(request)}.items():
+            response.headers.setdefault(name, value)
         visited(visit)
         await response(scope, receive, send)
 

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from models.errors import InvalidInput
 from serving import key_commands, store_commands
+from serving.alerting import commands as alert_commands
 from serving.problems import encode
 from serving.process import ServerFailed, absolute, is_free, running, stoppable
 from serving.reading import NotJson
@@ -21,6 +22,8 @@ from serving.settings import DEMO_SEED, FILE, Settings, from_environment
 app = typer.Typer(no_args_is_help=True, help="Serve assessments over HTTP.")
 app.add_typer(key_commands.app, name="keys")
 app.add_typer(store_commands.app)
+app.add_typer(alert_commands.group, name="alerts")
+app.registered_commands += alert_commands.app.registered_commands
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
 

@@ -12,13 +12,14 @@ from rich.console import Console
 from features.pipeline import NAMES, fingerprint
 from models import bundle
 from models.errors import ForewarnError
-from training import card, fit, lifecycle, offer, page, report, walk
+from training import alert_cli, card, fit, lifecycle, offer, page, report, walk
 from training import evaluate as evaluation
 from training.reading import SOURCES
 from training.reading import history as history_of
 from training.sources import History
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(alert_cli.app, name="alerts")
 app.add_typer(lifecycle.app)
 DAY = "%Y-%m-%d"
 

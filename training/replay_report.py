@@ -17,9 +17,9 @@ ENOUGH = 0.5
 """Hours before a liquidation by which a warning must have left."""
 
 WEEK = 7 * DAY
-STEPS = 9
-NEAREST = 2.0**-6
-FURTHEST = 2.0**6
+STEPS = 7
+NARROWEST = 2.0**-3
+WIDEST = 2.0**4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ def at_budget(seen: pd.DataFrame, policy: Policy, days: int, share: float) -> Po
     days
         Account-days of the tape.
     """
-    low, high = np.log2(NEAREST), np.log2(FURTHEST)
+    low, high = np.log2(NARROWEST), np.log2(WIDEST)
     for _ in range(STEPS):
         middle = (low + high) / 2.0
         courses = run(seen, scaled(policy, float(2.0**middle)))

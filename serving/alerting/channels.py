@@ -4,6 +4,7 @@ import asyncio
 import base64
 import ipaddress
 import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -80,12 +81,12 @@ class WebhookSender:
     ----------
     allowed
         Networks that may be reached though they are private.
-    verify
-        TLS certificates are checked against these; the system's when left out.
+    trust
+        What TLS certificates are checked against; made once, since that takes long.
     """
 
     allowed: tuple[Network, ...] = ()
-    verify: str | bool = field(default=True)
+    trust: ssl.SSLContext = field(default_factory=httpx.create_ssl_context)
 
     def __call__(self, message: Message, to: Destination) -> Sent:
         """Return what became of one attempt; the id is the same on every one.
@@ -115,7 +116,7 @@ class WebhookSender:
         pinned = urlunsplit((split.scheme, f"{literal}:{port}", split.path or "/", split.query, ""))
         async with (
             httpx.AsyncClient(
-                verify=self.verify, timeout=SECONDS, follow_redirects=False, trust_env=False
+                verify=self.trust, timeout=SECONDS, follow_redirects=False, trust_env=False
             ) as client,
             client.stream(
                 "POST",

@@ -4,6 +4,7 @@ A message is late rather than lost, and sent again, with the same key, only wher
 died between sending and settling or its lease ended.
 """
 
+import logging
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,9 +24,11 @@ from serving.alerting.channels import (
 from serving.alerting.links import links
 from serving.alerting.message import compose
 from serving.alerting.settings import AlertSettings
-from serving.store import Store, alerts, consents, outbox, turns
+from serving.store import Store, StoreFailed, alerts, consents, outbox, turns
 from serving.store.outbox import Parcel
 
+LOGGER = logging.getLogger("forewarn.deliver")
+IDLE = 0.2
 LEASE = timedelta(seconds=60)
 FIRST_WAIT = timedelta(seconds=5)
 MOST_WAIT = timedelta(minutes=30)
@@ -77,6 +80,24 @@ def deliver(dispatcher: Dispatcher, *, now: datetime, limit: int = 20) -> int:
         sent = _attempt(dispatcher, parcel, languages.get(parcel.receiver, ""), key)
         _settle(dispatcher, parcel, sent, now)
     return len(parcels)
+
+
+def run(
+    dispatcher: Dispatcher,
+    *,
+    clock: Callable[[], datetime],
+    is_over: Callable[[], bool],
+    pause: Callable[[float], None],
+) -> None:
+    """Deliver until it is over; a failed round is noted and tried again."""
+    while not is_over():
+        try:
+            tried = deliver(dispatcher, now=clock())
+        except StoreFailed:
+            tried = 0
+            LOGGER.exception("the store failed while delivering")
+        if not tried:
+            pause(IDLE)
 
 
 def backoff(attempts: int, spread: float) -> timedelta:

@@ -20,6 +20,7 @@ LONGEST = 300
 MOST_REASONS = 5
 ALMOST = 0.9995
 CERTAINLY = 0.995
+NO_LINKS: Mapping[str, str | None] = {"acknowledge": None, "mute": None, "stop": None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,7 @@ def compose(body: Mapping[str, Any], language: str, links: Mapping[str, str]) ->
         Address by act.
     """
     chosen = language if language in languages() else FALLBACK
-    seen = {**clean(body), "links": links}
+    seen = {**clean(body), "links": {**NO_LINKS, **links}}
     subject = _plain().get_template(f"{chosen}/subject.txt").render(seen)
     return Message(
         subject=" ".join(subject.split())[:LONGEST],

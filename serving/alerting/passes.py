@@ -74,8 +74,14 @@ def advance(
     holder: str,
     now: datetime,
     explain: Explain,
+    kept: Sequence[Signal] = (),
 ) -> Done:
     """Step the accounts of some signals and write what follows, all of it or nothing.
+
+    Parameters
+    ----------
+    kept
+        Signals to keep, so that another policy can be tried on them.
 
     Raises
     ------
@@ -98,6 +104,7 @@ def advance(
         alerts.write_states(transaction, changed)
         alerts.write_transitions(transaction, made)
         alerts.write_inboxes(transaction, inboxes)
+        alerts.keep_signals(transaction, kept)
         rows = outbox.post(transaction, drafts(posts, explained), now=now)
     return Done(transitions=tuple(made), posts=len(posts), rows=rows)
 

@@ -41,6 +41,7 @@ WHOLE = timedelta(minutes=1)
 MOST_EXPLAINED = 100
 """Accounts per pass whose messages carry reasons and a plan; the others carry the rule's."""
 
+KEEP = timedelta(hours=1)
 PAUSE = 0.2
 FAR = float("inf")
 
@@ -58,11 +59,14 @@ class Memory:
         price, and cash.
     judged_at
         When each account was last judged.
+    kept_at
+        Moment of each account's last signal that was kept.
     """
 
     bodies: dict[str, wire.AccountBody | None] = field(default_factory=dict)
     slopes: dict[str, tuple[dict[str, float], float]] = field(default_factory=dict)
     judged_at: dict[str, datetime] = field(default_factory=dict)
+    kept_at: dict[str, datetime] = field(default_factory=dict)
     news: News = field(default_factory=News)
     looked_at: datetime | None = None
 
@@ -181,6 +185,7 @@ def step_over(
         holder=watcher.holder,
         now=now,
         explain=explain,
+        kept=_kept(watcher.memory, signals),
     )
     watcher.memory.judged_at.update(dict.fromkeys(keys, now))
     return done
@@ -210,6 +215,17 @@ def judged_signals(
         signals.append(signal(one, outlook, at=around.at, liquidated_at=hit.get(account)))
         _note_slope(watcher.memory, account, one, around)
     return judged, signals
+
+
+def _kept(memory: Memory, signals: Sequence[Signal]) -> list[Signal]:
+    """Return the signals worth keeping: one an hour of each account."""
+    found = [
+        one
+        for one in signals
+        if one.account not in memory.kept_at or one.at - memory.kept_at[one.account] >= KEEP
+    ]
+    memory.kept_at.update({one.account: one.at for one in found})
+    return found
 
 
 def _case(memory: Memory, key: str, around: Surroundings) -> Case:

@@ -7,6 +7,7 @@ from serving import openapi
 from serving.operations import Operation
 from serving.routes import (
     accounts,
+    alerts,
     audit,
     book,
     changes,
@@ -33,6 +34,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *rules.OPERATIONS,
     *changes.OPERATIONS,
     *accounts.OPERATIONS,
+    *alerts.OPERATIONS,
     *market.OPERATIONS,
     *book.OPERATIONS,
     *rulebooks.OPERATIONS,

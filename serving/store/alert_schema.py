@@ -14,6 +14,17 @@ ALERT_STATES = sa.Table(
     sa.Index("alert_states_by_level", "level", "account"),
 )
 
+ALERT_SIGNALS = sa.Table(
+    "alert_signals",
+    METADATA,
+    sa.Column("account", name(), primary_key=True),
+    sa.Column("at", Time, primary_key=True),
+    sa.Column("body", Document, nullable=False),
+    sa.Index("alert_signals_by_time", "at"),
+    sqlite_with_rowid=False,
+)
+"""What a policy looked at, thinned; what another one would have said is told from it."""
+
 ALERT_TRANSITIONS = sa.Table(
     "alert_transitions",
     METADATA,

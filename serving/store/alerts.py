@@ -10,9 +10,10 @@ import sqlalchemy as sa
 
 from models.alerting.audience import Inbox
 from models.alerting.policy import Quiet
-from models.alerting.signals import Level, Transition
+from models.alerting.signals import Level, Signal, Transition
 from models.alerting.state import REST, AlertState
 from serving.store.alert_schema import (
+    ALERT_SIGNALS,
     ALERT_STATES,
     ALERT_TRANSITIONS,
     ALERT_WISHES,
@@ -115,13 +116,13 @@ def transitions(
     """Return what changed in [begin, end), oldest first."""
     table = ALERT_TRANSITIONS.c
     chosen = sa.select(table.body).order_by(table.at, table.account, table.episode, table.number)
-    pairs = (
-        (account, table.account == account),
-        (begin, table.at >= begin),
-        (end, table.at < end),
-    )
-    wanted = [condition for given, condition in pairs if given is not None]
-    rows = transaction.execute(chosen.where(*wanted).limit(limit))
+    if account is not None:
+        chosen = chosen.where(table.account == account)
+    if begin is not None:
+        chosen = chosen.where(table.at >= begin)
+    if end is not None:
+        chosen = chosen.where(table.at < end)
+    rows = transaction.execute(chosen.limit(limit))
     return [msgspec.convert(body, Transition) for (body,) in rows]
 
 
@@ -272,3 +273,23 @@ def changed(transaction: Transaction, *, since: datetime | None) -> list[str]:
             chosen = chosen.where(table.c.received_at >= since)
         found.update(str(account) for (account,) in transaction.execute(chosen))
     return sorted(found)
+
+
+def keep_signals(transaction: Transaction, signals: Sequence[Signal]) -> None:
+    """Keep what was seen of accounts, to tell later what another policy would have said."""
+    rows = [{"account": s.account, "at": s.at, "body": msgspec.to_builtins(s)} for s in signals]
+    put(transaction, ALERT_SIGNALS, rows)
+
+
+def signals(transaction: Transaction, *, begin: datetime, end: datetime) -> list[Signal]:
+    """Return what was seen in [begin, end), oldest first."""
+    table = ALERT_SIGNALS.c
+    chosen = sa.select(table.body).where(table.at >= begin, table.at < end)
+    rows = transaction.execute(chosen.order_by(table.at, table.account))
+    return [msgspec.convert(body, Signal) for (body,) in rows]
+
+
+def forget_signals(transaction: Transaction, *, before: datetime) -> int:
+    """Remove what was seen before a moment and return how much went."""
+    gone = transaction.execute(sa.delete(ALERT_SIGNALS).where(ALERT_SIGNALS.c.at < before))
+    return int(gone.rowcount)

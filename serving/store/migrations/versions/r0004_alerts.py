@@ -38,6 +38,14 @@ def _states() -> None:
     )
     op.create_index("alert_states_by_level", "alert_states", ["level", "account"])
     op.create_table(
+        "alert_signals",
+        sa.Column("account", NAME, primary_key=True),
+        sa.Column("at", TIME, primary_key=True),
+        sa.Column("body", DOCUMENT, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("alert_signals_by_time", "alert_signals", ["at"])
+    op.create_table(
         "alert_transitions",
         sa.Column("account", NAME, primary_key=True),
         sa.Column("episode", WHOLE, primary_key=True, autoincrement=False),

@@ -1,0 +1,296 @@
+"""The commands `forewarn watch`, `forewarn deliver` and `forewarn alerts …`."""
+
+import contextlib
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from models.alerting.policy import Policy, default, load
+from models.errors import ForewarnError, InvalidInput
+from serving.alerting.settings import AlertSettings, alert_settings
+from serving.process import stoppable
+from serving.settings import PREFIX
+from serving.store import Store, alerts, consents, open_store, outbox, turns
+from serving.store.alerts import DESK, OWNER, Receiver
+
+app = typer.Typer(no_args_is_help=True)
+group = typer.Typer(no_args_is_help=True, help="Alerts: replay, simulate, deliver, look after.")
+app.add_typer(group, name="alerts")
+
+ACTOR = "command line"
+Url = Annotated[
+    str, typer.Option("--store", envvar=f"{PREFIX}STORE", help="Database URL of the store.")
+]
+PolicyFile = Annotated[Path | None, typer.Option("--policy", help="TOML file of the policy.")]
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d"], help="UTC.")]
+
+
+@app.command()
+def watch(
+    *,
+    store: Url,
+    bundle: Annotated[
+        Path | None, typer.Option(envvar=f"{PREFIX}BUNDLE", help="Left out: the rules alone.")
+    ] = None,
+    policy: PolicyFile = None,
+    whole: Annotated[int, typer.Option(help="Seconds within which all is judged.")] = 60,
+    deliver_too: Annotated[
+        bool, typer.Option("--deliver/--no-deliver", help="Send from this process as well.")
+    ] = True,
+) -> None:
+    """Judge the book again and again and write alerts; one leads per store, others wait."""
+    # The model and its libraries take their time to load; `--help` must not wait for them.
+    from serving.alerting import watch as watching  # noqa: PLC0415
+    from serving.registry import deployed  # noqa: PLC0415
+
+    settings = _settings()
+    with _opened(store) as found, stoppable():
+        watcher = watching.Watcher(
+            store=found,
+            model=deployed(bundle).model,
+            policy=_policy(policy, settings),
+            holder=_holder(),
+            clock=_now,
+            whole=timedelta(seconds=whole),
+        )
+        over = threading.Event()
+        sender = threading.Thread(target=_deliver, args=(found, settings, over), daemon=True)
+        if deliver_too:
+            sender.start()
+        try:
+            watching.run(watcher, is_over=over.is_set)
+        finally:
+            over.set()
+
+
+@app.command("deliver")
+def deliver_command(store: Url) -> None:
+    """Send what waits in the outbox; several may run on one PostgreSQL store."""
+    with _opened(store) as found, stoppable():
+        _deliver(found, _settings(), threading.Event())
+
+
+@group.command("dead-letters")
+def dead_letters(
+    *,
+    store: Url,
+    revive: Annotated[
+        bool, typer.Option("--revive", help="Put them back into the outbox, with their keys.")
+    ] = False,
+) -> None:
+    """List what could not be delivered, with the last error."""
+    with _opened(store) as found, found.begin() as transaction:
+        letters = outbox.dead_letters(transaction)
+        for one in letters:
+            typer.echo(f"{one.number}  {one.created_at.isoformat()}  {one.key}  {one.error}")
+        if revive:
+            numbers = [one.number for one in letters]
+            count = outbox.replay(transaction, numbers, now=_now())
+            typer.echo(f"put back: {count}")
+
+
+@group.command()
+def heartbeat(store: Url) -> None:
+    """Say whether assessing, delivering and the data go on; exit code 1 and a message if not."""
+    from serving.alerting.heart import alarm  # noqa: PLC0415
+
+    with _opened(store) as found:
+        stops = alarm(found, now=_now())
+    for one in stops:
+        since = "ever" if one.since is None else one.since.isoformat()
+        typer.echo(f"{one.what}: not heard of since {since}, limit {one.limit}")
+    if stops:
+        raise typer.Exit(1)
+    typer.echo("alive")
+
+
+@group.command("status")
+def status(store: Url) -> None:
+    """Count accounts by level and messages by status."""
+    with _opened(store) as found, found.read() as transaction:
+        levels, counts = alerts.levels(transaction), outbox.counts(transaction)
+        beats = turns.beats(transaction)
+    table = Table("", "count or time")
+    for level, count in sorted(levels.items(), reverse=True):
+        table.add_row(f"accounts at {level.name.lower()}", str(count))
+    for name, count in sorted(counts.items()):
+        table.add_row(f"messages {name}", str(count))
+    for name, (at, _) in sorted(beats.items()):
+        table.add_row(f"last {name}", at.isoformat())
+    Console().print(table)
+
+
+@group.command()
+def simulate(store: Url, policy: PolicyFile, begin: Day = None, end: Day = None) -> None:
+    """Show what a policy would have sent over a past period, beside the one that ships."""
+    from serving.alerting.simulate import simulate as simulated  # noqa: PLC0415
+
+    until = _now() if end is None else end.replace(tzinfo=UTC)
+    since = until - timedelta(days=7) if begin is None else begin.replace(tzinfo=UTC)
+    policies = {"shipped": default(), str(policy): _policy(policy, _settings())}
+    with _opened(store) as found:
+        loads = {
+            name: asdict(simulated(found, one, begin=since, end=until))
+            for name, one in policies.items()
+        }
+    table = Table("", *loads)
+    for part in ("changes", "messages"):
+        for key in next(iter(loads.values()))[part]:
+            table.add_row(f"{part}: {key}", *(str(load[part][key]) for load in loads.values()))
+    for part in ("critical", "accounts"):
+        table.add_row(part, *(str(load[part]) for load in loads.values()))
+    Console().print(table)
+
+
+@group.command("check-policy")
+def check_policy(file: Path) -> None:
+    """Validate a policy file; exit code 2 with every fault where it cannot be used."""
+    _policy(file, AlertSettings())
+    typer.echo("the policy can be used")
+
+
+@group.command()
+def receiver(
+    name: str,
+    *,
+    store: Url,
+    account: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
+    desk: Annotated[bool, typer.Option("--desk", help="Hears of every account.")] = False,
+    language: Annotated[str, typer.Option(help="Of its messages.")] = "en",
+) -> None:
+    """Add a receiver of alerts, or change one; it hears of what it owns and of --account."""
+    audience = DESK if desk else OWNER
+    one = Receiver(receiver=name, audience=audience, language=language)
+    with _opened(store) as found, found.begin() as transaction:
+        alerts.add_receiver(transaction, one, account or [], now=_now())
+
+
+@group.command()
+def channel(
+    name: Annotated[str, typer.Argument(help="Receiver.")],
+    kind: Annotated[str, typer.Argument(help="webhook, mail or apprise.")],
+    target: str,
+    store: Url,
+    rank: Annotated[int, typer.Option(min=0, help="0 first; the next on its failure.")] = 0,
+) -> None:
+    """Add a channel and send its one-time code there; a webhook's secret is printed this once."""
+    from serving.alerting import subscriptions  # noqa: PLC0415
+
+    with _opened(store) as found:
+        added = subscriptions.add(
+            found,
+            subscriptions.Wanted(receiver=name, kind=kind, target=target, rank=rank),
+            _settings(),
+            actor=ACTOR,
+            now=_now(),
+        )
+    typer.echo(f"channel {added.channel}: {added.sent.outcome} {added.sent.error}")
+    if added.secret:
+        typer.echo(f"secret {added.secret}")
+
+
+@group.command()
+def confirm(channel: str, code: str, store: Url) -> None:
+    """Confirm a channel by the code that was sent there."""
+    with _opened(store) as found, found.begin() as transaction:
+        done = consents.confirm(transaction, channel, code, actor=ACTOR, now=_now())
+    typer.echo("verified" if done else "refused")
+    raise typer.Exit(0 if done else 1)
+
+
+@group.command()
+def stop(channel: str, store: Url) -> None:
+    """Stop a channel for good."""
+    with _opened(store) as found, found.begin() as transaction:
+        done = consents.stop(transaction, channel, actor=ACTOR, now=_now())
+    typer.echo("stopped" if done else "was stopped, or is not known")
+
+
+@group.command()
+def acknowledge(account: str, store: Url) -> None:
+    """Acknowledge the level an account is on: critical is not repeated."""
+    with _opened(store) as found, found.begin() as transaction:
+        typer.echo(alerts.acknowledge(transaction, account).name.lower())
+
+
+@group.command()
+def mute(
+    account: str, store: Url, hours: Annotated[int, typer.Option(min=0, help="0 ends it.")] = 24
+) -> None:
+    """Mute an account below critical for some hours."""
+    until = _now() + timedelta(hours=hours) if hours else None
+    with _opened(store) as found, found.begin() as transaction:
+        alerts.mute(transaction, account, until=until)
+
+
+def _deliver(store: Store, settings: AlertSettings, over: threading.Event) -> None:
+    """Deliver until it is over; what fails is tried again."""
+    from serving.alerting.delivery import Dispatcher, run, senders  # noqa: PLC0415
+
+    dispatcher = Dispatcher(
+        store=store,
+        senders=senders(settings),
+        holder=_holder(),
+        public_url=settings.public_url,
+    )
+    run(dispatcher, clock=_now, is_over=over.is_set, pause=time.sleep)
+
+
+def _now() -> datetime:
+    """Return the time: the one place where the clock is read."""
+    return datetime.now(tz=UTC)
+
+
+def _holder() -> str:
+    """Return a name unlike that of any other process."""
+    return f"{socket.gethostname()[:40]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+def _settings() -> AlertSettings:
+    """Return the settings of the environment, or list every fault."""
+    with _refusing():
+        return alert_settings(os.environ)
+
+
+def _policy(file: Path | None, settings: AlertSettings) -> Policy:
+    """Return the policy of a file, or list every fault."""
+    chosen = file or settings.policy
+    with _refusing():
+        return default() if chosen is None else load(chosen)
+
+
+@contextlib.contextmanager
+def _opened(url: str) -> Iterator[Store]:
+    """Yield a store for as long as the context lasts."""
+    with _refusing():
+        found = open_store(url)
+    try:
+        with _refusing():
+            yield found
+    finally:
+        found.close()
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """Print a refusal in full and leave with status 2."""
+    try:
+        yield
+    except InvalidInput as error:
+        for fault in error.faults:
+            typer.echo(str(fault), err=True)
+        raise typer.Exit(2) from None
+    except ForewarnError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None

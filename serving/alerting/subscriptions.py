@@ -1,0 +1,127 @@
+"""Adding a channel: checked, written down, and sent its one-time code before anything else."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parseaddr
+from typing import Any
+
+from models.errors import Fault, InvalidInput
+from serving.alerting.channels import (
+    APPRISE,
+    MAIL,
+    WEBHOOK,
+    Destination,
+    Sent,
+    hosted_fault,
+    new_secret,
+)
+from serving.alerting.delivery import senders
+from serving.alerting.guard import TargetRefused, parts
+from serving.alerting.message import compose
+from serving.alerting.settings import AlertSettings
+from serving.store import Store, alerts, consents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A channel as it is asked for."""
+
+    receiver: str
+    kind: str
+    target: str
+    rank: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """A channel that waits for its code.
+
+    Parameters
+    ----------
+    secret
+        What a webhook's messages are signed with, shown this once; empty for other channels.
+    sent
+        What became of the message with the code.
+    """
+
+    channel: str
+    secret: str
+    sent: Sent
+
+
+def add(
+    store: Store, wanted: Wanted, settings: AlertSettings, *, actor: str, now: datetime
+) -> Added:
+    """Add a channel and send its code there.
+
+    Raises
+    ------
+    InvalidInput
+        When the receiver is not known or the target cannot be used; lists every fault.
+    """
+    faults = target_faults(wanted, settings)
+    secret = new_secret() if wanted.kind == WEBHOOK else ""
+    with store.begin() as transaction:
+        known = alerts.receiver(transaction, wanted.receiver)
+        if known is None:
+            faults.append(Fault("/receiver", f"{wanted.receiver[:80]!r} is not known"))
+        if faults or known is None:
+            raise InvalidInput(faults)
+        channel = consents.add(
+            transaction,
+            receiver=wanted.receiver,
+            kind=wanted.kind,
+            target=wanted.target,
+            secrets_=(secret,) if secret else (),
+            rank=wanted.rank,
+            actor=actor,
+            now=now,
+        )
+        code = consents.challenge(transaction, channel, actor=actor, now=now)
+    body = _challenge(wanted.receiver, channel, code, now)
+    message = compose(body, known.language, {})
+    to = Destination(key=body["key"], target=wanted.target, secrets=(secret,) if secret else ())
+    return Added(channel=channel, secret=secret, sent=senders(settings)[wanted.kind](message, to))
+
+
+def target_faults(wanted: Wanted, settings: AlertSettings) -> list[Fault]:
+    """Return what is wrong with a target."""
+    kinds = tuple(senders(settings))
+    if wanted.kind not in kinds:
+        return [Fault("/kind", f"{wanted.kind[:20]!r} is not one of {', '.join(kinds)}")]
+    found = {WEBHOOK: _url_fault, MAIL: _address_fault, APPRISE: hosted_fault}[wanted.kind](
+        wanted.target
+    )
+    return [] if found is None else [Fault("/target", found)]
+
+
+def _url_fault(target: str) -> str | None:
+    """Return why a URL cannot be a webhook's, as far as its text tells."""
+    try:
+        parts(target)
+    except TargetRefused as error:
+        return str(error)
+    return None
+
+
+def _address_fault(target: str) -> str | None:
+    """Return why a text is not one mail address."""
+    is_one = parseaddr(target)[1] == target and target.count("@") == 1
+    is_plain = target.isascii() and not any(c in target for c in " ,;<>\"'\r\n?&=%/\\")
+    return None if is_one and is_plain else f"{target[:80]!r} is not one mail address"
+
+
+def _challenge(receiver: str, channel: str, code: str, now: datetime) -> dict[str, Any]:
+    """Return the facts of the message that carries a code."""
+    return {
+        "key": f"verify/{channel}/{int(now.timestamp())}",
+        "shape": "verify",
+        "at": now.isoformat(),
+        "code": code,
+        "channel": channel,
+        "receiver": receiver,
+        "until": (now + consents.LIFE).isoformat(),
+        "counts": {},
+        "items": [],
+        "more": 0,
+    }

@@ -1,0 +1,138 @@
+"""The whole: a pushed price, over real sockets, becomes a verified webhook and a mail."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from alert_receivers import answers, mail_server, receiver, text_of
+from services import command, serving
+from standardwebhooks import Webhook
+
+from features.simulate import Book, simulate
+from serving import book
+from serving.store import accounts, market, open_store
+
+LONGEST = 90.0
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Book:
+    """Return a simulated book."""
+    return simulate(seed=9, days=40, accounts=30)
+
+
+@contextmanager
+def watching(environment: dict[str, str], log: Path) -> Iterator[None]:
+    """Run `forewarn watch` for as long as the context lasts."""
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            command("watch"), env=environment, stdout=sink, stderr=subprocess.STDOUT
+        )
+        try:
+            yield
+        finally:
+            process.terminate()
+            assert process.wait(30) == 0, log.read_text()
+
+
+def lay(drawn: Book, url: str) -> None:
+    """Lay the accounts and terms of a simulated book into a store as they stand today."""
+    now = datetime.now(tz=UTC)
+    since = now - timedelta(days=1)
+    price = replace(
+        book.price(drawn), observed_at=now - timedelta(minutes=5), next_value=None, next_at=None
+    )
+    held = [book.account_body(drawn, str(name)) for name in drawn.accounts["account"]]
+    bodies = [{**body, "opened_at": None} for body in held if body["legs"][1]["quantity"] != "0"]
+    store = open_store(url)
+    with store.begin() as transaction:
+        market.push_prices(transaction, [("ETH", price)], now=now)
+        market.push_state(transaction, {"ETH-B.rate": drawn.rate_at(drawn.at)}, at=since)
+        market.push_terms(transaction, "ETH-B", book.terms(drawn), valid_from=since)
+        accounts.upsert(transaction, bodies, at=since, now=now)
+    store.close()
+
+
+def until(is_done: Callable[[], bool], log: Path) -> None:
+    """Wait for something, or show the log."""
+    end = time.monotonic() + LONGEST
+    while not is_done():
+        assert time.monotonic() < end, log.read_text()
+        time.sleep(0.1)
+
+
+def ask(environment: dict[str, str], *arguments: str) -> str:
+    """Run a command and return what it printed."""
+    done = subprocess.run(
+        command(*arguments), env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def subscribe(environment: dict[str, str], kind: str, target: str, code: Callable[[], str]) -> str:
+    """Add a channel and confirm it by the code it got; return what the command printed."""
+    told = ask(environment, "alerts", "channel", "desk", kind, target)
+    assert "delivered" in told
+    channel = told.split()[1].rstrip(":")
+    assert "verified" in ask(environment, "alerts", "confirm", channel, code())
+    return told
+
+
+def test_a_pushed_price_becomes_a_verified_webhook_and_a_mail(drawn: Book, tmp_path: Path) -> None:
+    """A price that falls by a third is pushed; the desk's webhook verifies and its mail arrives."""
+    url, log = f"sqlite:///{tmp_path / 'book.db'}", tmp_path / "watch.log"
+    lay(drawn, url)
+    with mail_server() as (port, box), receiver(answers(200)) as (hook, received):
+        environment = {
+            **os.environ,
+            "PYTHONWARNINGS": "ignore",
+            "FOREWARN_STORE": url,
+            "FOREWARN_ALERTS_ALLOWED_NETWORKS": "127.0.0.0/8",
+            "FOREWARN_ALERTS_MAIL_URL": f"mailto://127.0.0.1:{port}/?from=f@example.org&mode=insecure",
+            "FOREWARN_ALERTS_PUBLIC_URL": "https://alerts.example.org",
+        }
+        ask(environment, "alerts", "receiver", "desk", "--desk")
+        told = subscribe(
+            environment, "webhook", hook, lambda: received.requests[0][1].split('"code":"')[1][:8]
+        )
+        subscribe(
+            environment,
+            "mail",
+            "o@example.org",
+            lambda: text_of(box.messages[0]).split("code ")[1][:8],
+        )
+        secret = told.split("secret ")[1].strip()
+        with serving(tmp_path / "serve.log", "--store", url) as client, watching(environment, log):
+            until(lambda: "alive" in ask_quietly(environment), log)
+            fallen = book.price(drawn).value * 2 // 3
+            price = {
+                "asset": "ETH",
+                "value": str(fallen),
+                "decimals": 18,
+                "observed_at": datetime.now(tz=UTC).isoformat(),
+                "source": "pushed",
+            }
+            answer = client.post("/v1/prices", json={"prices": [price]})
+            assert answer.status_code == 200, answer.text
+            until(lambda: any("critical" in body for _, body, _ in received.requests), log)
+            until(lambda: any("critical" in str(m["Subject"]) for m in box.messages), log)
+    headers, body, _ = next(r for r in received.requests if "critical" in r[1])
+    assert Webhook(secret).verify(body, headers)["type"] in {"alert.aggregate", "alert.single"}
+    mail = text_of(next(m for m in box.messages if "critical" in str(m["Subject"])))
+    assert "No warning can promise time" in mail
+    assert "https://alerts.example.org/v1/alerts/links/" in mail
+
+
+def ask_quietly(environment: dict[str, str]) -> str:
+    """Return what the status command prints, whatever it is."""
+    done = subprocess.run(
+        command("alerts", "status"), env=environment, capture_output=True, text=True, check=False
+    )
+    return "alive" if "alert_pass" in done.stdout else done.stdout
