@@ -2,19 +2,55 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import cast
 
+import numba
 import numpy as np
 
-from features.inputs import Candles, Floats
-from features.market import MarketFunction
+from features.inputs import Candles, Floats, Ints
+from features.market import Market, MarketFunction
 from features.online import RollingMarket, block_of
+from features.spec import Feature, View
 
 PART = 16_384
-"""Candles whose values are computed at once: few enough to stay in a core's cache."""
+"""Candles whose values are computed at once: few enough to stay near a core."""
 
 
-def market_values(candles: Candles, functions: Sequence[MarketFunction]) -> Floats:
-    """Return market values at every candle of a grid; shape (functions, candles)."""
+@dataclass(frozen=True, slots=True)
+class _Alone:
+    """What a feature of candles alone reads of a view."""
+
+    rolling: Market
+
+    def market(self, function: MarketFunction) -> Floats:
+        """Return a market value."""
+        return self.rolling.of(function)
+
+
+def market_function(feature: Feature) -> MarketFunction:
+    """Return a feature as a function of the asset's own candles.
+
+    Raises
+    ------
+    ValueError
+        The feature reads more than candles.
+    """
+    if feature.sources != {"candles"}:
+        raise ValueError(f"{feature.name} reads {sorted(feature.sources)}, not candles alone")
+    return partial(_alone, feature)
+
+
+def _alone(feature: Feature, market: Market) -> Floats:
+    """Return a feature of candles alone."""
+    return feature.function(cast("View", _Alone(market)))
+
+
+def market_values(candles: Candles, features: Sequence[Feature]) -> Floats:
+    """Return market features at every candle of a grid; shape (features, candles)."""
+    functions = [market_function(feature) for feature in features]
     market = RollingMarket(functions, assets=("",), step=candles.step, index=candles.first_index)
     size = len(candles.close)
     out = np.empty((len(functions), size))
@@ -26,9 +62,52 @@ def market_values(candles: Candles, functions: Sequence[MarketFunction]) -> Floa
 
 
 def market_grids(
-    candles: Mapping[str, Candles], functions: Sequence[MarketFunction], *, threads: int
+    candles: Mapping[str, Candles], features: Sequence[Feature], *, threads: int
 ) -> Iterator[tuple[str, Floats]]:
-    """Yield the market values of every asset, in the order given, from several threads."""
+    """Yield the market features of every asset, in the order given, from several threads."""
     with ThreadPoolExecutor(threads) as pool:
-        grids = pool.map(lambda own: market_values(own, functions), candles.values())
+        grids = pool.map(lambda own: market_values(own, features), candles.values())
         yield from zip(candles, grids, strict=True)
+
+
+def at_moments(
+    values: Floats, *, first_index: int, step: int, asset: Ints, at: Ints, threads: int
+) -> Floats:
+    """Return the grid values known at each moment; shape (moments, features).
+
+    The place of a moment in a regular grid is computed, not searched. NaN outside the grid.
+
+    Parameters
+    ----------
+    values
+        Of every candle; shape (assets, candles, features).
+    first_index
+        Candles of this step between 1970 and the first.
+    step
+        Seconds of one candle.
+    asset
+        Place of each moment's asset in `values`.
+    at
+        Seconds since 1970, in any order.
+    """
+    out = np.empty((len(at), values.shape[2]))
+    cuts = np.linspace(0, len(at), threads + 1).astype(np.int64)
+    parts = [slice(start, end) for start, end in pairwise(cuts)]
+    with ThreadPoolExecutor(threads) as pool:
+        tasks = [
+            pool.submit(_take, values, first_index, step, asset[part], at[part], out[part])
+            for part in parts
+        ]
+        for task in tasks:
+            task.result()
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _take(values: Floats, first_index: int, step: int, asset: Ints, at: Ints, out: Floats) -> None:
+    """Write the values of the candle that closed last, at or before each moment."""
+    for row in range(len(at)):
+        place = at[row] // step - first_index - 1
+        is_inside = 0 <= place < values.shape[1]
+        for column in range(out.shape[1]):
+            out[row, column] = values[asset[row], place, column] if is_inside else np.nan

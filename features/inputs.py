@@ -188,7 +188,7 @@ def candles_on_grid(frame: pd.DataFrame) -> dict[str, Candles]:
     Parameters
     ----------
     frame
-        A table of schema `features.tables.CANDLES`.
+        A table of schema `features.tables.CANDLES`; a column that it lacks stays missing.
     """
     grids: dict[str, Candles] = {}
     for symbol, rows in frame.groupby("symbol", observed=True):
@@ -198,7 +198,8 @@ def candles_on_grid(frame: pd.DataFrame) -> dict[str, Candles]:
         columns: dict[str, Any] = {}
         for name in COLUMNS:
             grid = np.full(size, np.nan)
-            grid[hours - first] = rows[name].to_numpy(dtype=np.float64)
+            if name in rows.columns:
+                grid[hours - first] = rows[name].to_numpy(dtype=np.float64)
             columns[name] = grid
         grids[str(symbol)] = Candles(first_hour=first, **columns)
     return grids

@@ -14,7 +14,7 @@ import numpy as np
 
 from features.inputs import HOUR, Candles, Floats
 from features.market import Column, Market, MarketFunction, Series, Statistic, filled
-from features.rolling import roll_back, roll_highs, roll_sums, roll_weighted_sums
+from features.rolling import read_back, roll_highs, roll_sums, roll_weighted_sums, write_ring
 from features.windows import halving_weights
 from models.errors import Fault, InvalidInput
 
@@ -102,7 +102,8 @@ class RollingMarket:
         self.index = index
         self._carried = np.full((len(COLUMNS), len(assets), REACH - 1), np.nan)
         self._states: dict[Statistic, _State] = {}
-        self._lags: dict[Lag, Floats] = {}
+        self._lags: list[Lag] = []
+        self._rings: dict[Series, Floats] = {}
         self._found: dict[Statistic | Lag, Floats | None] = {}
         self._part = self._laid_out(np.empty((len(COLUMNS), len(assets), 0)))
         # Asked of no candle, the functions name the statistics that must be kept.
@@ -119,7 +120,9 @@ class RollingMarket:
         """
         self._part = self._laid_out(block)
         self._found = {wanted: self._rolled(wanted) for wanted in self._states}
-        self._found |= {lag: self._rolled_back(lag) for lag in self._lags}
+        self._found |= {lag: self._read_back(lag) for lag in self._lags}
+        for series, ring in self._rings.items():
+            write_ring(self._part.series(series), self.index, ring)
         self._carried = np.concatenate([self._carried, block], axis=2)[:, :, 1 - REACH :]
         self.index += block.shape[2]
         return [values.reshape(block.shape[1:]) for values in self._values()]
@@ -154,9 +157,11 @@ class RollingMarket:
         """Return the value `back` candles ago."""
         if not back:
             return self._part.series(series).ravel()
-        if (series, back) not in self._lags:
-            self._lags[series, back] = np.full((len(self.assets), back), np.nan)
-            self._found[series, back] = self._rolled_back((series, back))
+        if (series, back) not in self._found:
+            self._lags.append((series, back))
+            longest = max(lag for kept, lag in self._lags if kept == series)
+            self._rings[series] = np.full((len(self.assets), longest), np.nan)
+            self._found[series, back] = self._read_back((series, back))
         return np.asarray(self._found[series, back]).ravel()
 
     def statistic(self, wanted: Statistic) -> Floats | None:
@@ -191,8 +196,8 @@ class RollingMarket:
         for place, state in enumerate(self._states.values()):
             state.windows, state.heads = arrays[f"windows_{place}"], arrays[f"heads_{place}"]
             state.quiet = int(arrays[f"quiet_{place}"])
-        for place, lag in enumerate(self._lags):
-            self._lags[lag] = arrays[f"lag_{place}"]
+        for place, series in enumerate(self._rings):
+            self._rings[series] = arrays[f"ring_{place}"]
 
     def _arrays(self) -> dict[str, Any]:
         """Return everything that the next candle depends on, by name."""
@@ -201,7 +206,7 @@ class RollingMarket:
             arrays[f"windows_{place}"] = state.windows
             arrays[f"heads_{place}"] = state.heads
             arrays[f"quiet_{place}"] = np.array(state.quiet)
-        return arrays | {f"lag_{place}": lag for place, lag in enumerate(self._lags.values())}
+        return arrays | {f"ring_{place}": ring for place, ring in enumerate(self._rings.values())}
 
     def _values(self) -> list[Floats]:
         """Return every function of the candles just added, the assets one behind the other."""
@@ -245,11 +250,12 @@ class RollingMarket:
             state.quiet = 0
         return _roll(wanted, state, self._part.column(wanted), self._part.index)
 
-    def _rolled_back(self, lag: Lag) -> Floats:
+    def _read_back(self, lag: Lag) -> Floats:
         """Return the values that stood so many candles before the new ones."""
-        values = self._part.series(lag[0])
-        out = np.empty_like(values)
-        roll_back(values, self._part.index, self._lags[lag], out)
+        series, back = lag
+        values = self._part.series(series)
+        out = np.empty(values.shape)
+        read_back(values, self._part.index, self._rings[series], back, out)
         return out
 
     def _faults(self, opened: int, candles: Mapping[str, Sequence[float]]) -> list[Fault]:

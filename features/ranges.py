@@ -1,7 +1,7 @@
 """Volatility and spread from the range within a candle, against volatility from closes.
 
-A flash print must not pass for volatility: a wick counts up to `LIMIT` times the bodies and
-opposite wicks of its candle and of the one before. A basket has no ranges, so these are
+A flash print must not pass for volatility: a wick counts up to the bodies and opposite wicks
+of its candle and of the one before together. A basket has no ranges, so these are
 missing for it: the extremes of two assets within an hour are not simultaneous.
 
 References
@@ -20,8 +20,6 @@ from features.inputs import Candles, Floats
 from features.market import Market, MarketFunction, log_ratio, previous
 from features.spec import Feature
 from features.volatility import sigma_72h, squared_return
-
-LIMIT = 3.0
 
 
 def body(candles: Candles) -> Floats:
@@ -51,7 +49,7 @@ def _wicks(candles: Candles) -> tuple[Floats, Floats]:
 def _limit(candles: Candles, opposite: Floats) -> Floats:
     """Return how far a wick counts; a missing neighbour adds nothing."""
     quiet = np.abs(body(candles)) + opposite
-    return LIMIT * (quiet + np.nan_to_num(previous(quiet), nan=0.0))
+    return quiet + np.nan_to_num(previous(quiet), nan=0.0)
 
 
 def parkinson(candles: Candles) -> Floats:

@@ -97,14 +97,22 @@ def roll_highs(values: Floats, first: int, windows: Floats, heads: Floats, out: 
 
 
 @numba.njit(cache=True, nogil=True)
-def roll_back(values: Floats, first: int, windows: Floats, out: Floats) -> None:
-    """Exchange candles for those a window before."""
-    size = windows.shape[1]
+def read_back(values: Floats, first: int, ring: Floats, back: int, out: Floats) -> None:
+    """Return what stood `back` candles before each of the new ones, not yet in the ring."""
+    size = ring.shape[1]
     for asset in range(len(values)):
-        done = 0
-        while done < values.shape[1]:
-            place = (first + done) % size
-            count = min(values.shape[1] - done, size - place)
-            out[asset, done : done + count] = windows[asset, place : place + count]
-            windows[asset, place : place + count] = values[asset, done : done + count]
-            done += count
+        place = (first - back) % size
+        for k in range(min(back, values.shape[1])):
+            out[asset, k] = ring[asset, place]
+            place = place + 1 if place + 1 < size else 0
+        for k in range(back, values.shape[1]):
+            out[asset, k] = values[asset, k - back]
+
+
+@numba.njit(cache=True, nogil=True)
+def write_ring(values: Floats, first: int, ring: Floats) -> None:
+    """Keep the newest values, each at its time modulo the ring."""
+    size = ring.shape[1]
+    for asset in range(len(values)):
+        for k in range(max(values.shape[1] - size, 0), values.shape[1]):
+            ring[asset, (first + k) % size] = values[asset, k]

@@ -9,8 +9,12 @@ from scipy import special
 Floats = npt.NDArray[np.float64]
 
 BIN = 0.05
-PRIOR_SHIFT = 1.0
-PRIOR_SLOPE = 0.5
+LOOSE = (1.0, 0.5)
+"""Deviations of shift and slope around (0, 1) where the line itself is to be learned."""
+
+TIGHT = (0.3, 0.15)
+"""Where a slice of one regime corrects what many regimes taught."""
+
 LEAST_SLOPE = 0.2
 CONVERGED = 1e-10
 
@@ -59,7 +63,9 @@ class Evidence:
         return np.minimum(below, probabilities), np.maximum(above, probabilities)
 
 
-def fit_line(scores: Floats, outcomes: Floats, *, weights: Floats) -> tuple[float, float]:
+def fit_line(
+    scores: Floats, outcomes: Floats, *, weights: Floats, prior: tuple[float, float] = LOOSE
+) -> tuple[float, float]:
     """Return shift and slope of logit(p) = shift + slope · score.
 
     Parameters
@@ -68,17 +74,19 @@ def fit_line(scores: Floats, outcomes: Floats, *, weights: Floats) -> tuple[floa
         Log-odds and 0/1 outcomes.
     weights
         Evidence of each row, in independent outcomes.
+    prior
+        Deviations of a normal prior of shift and slope around (0, 1).
     """
     centres, places = np.unique(np.round(scores / BIN).astype(np.int64), return_inverse=True)
     count = np.bincount(places, weights=weights).astype(np.float64)
     events = np.bincount(places, weights=weights * outcomes).astype(np.float64)
-    return _line(centres.astype(np.float64) * BIN, count, events)
+    return _line(centres.astype(np.float64) * BIN, count, events, deviations=np.array(prior))
 
 
-def _line(x: Floats, count: Floats, events: Floats) -> tuple[float, float]:
+def _line(x: Floats, count: Floats, events: Floats, *, deviations: Floats) -> tuple[float, float]:
     """Return shift and slope by Newton's method with a normal prior around (0, 1)."""
     beta, prior = np.array([0.0, 1.0]), np.array([0.0, 1.0])
-    penalty = np.diag([PRIOR_SHIFT**-2, PRIOR_SLOPE**-2])
+    penalty = np.diag(deviations**-2)
     design = np.stack([np.ones_like(x), x])
     for _ in range(50):
         p = special.expit(beta @ design)

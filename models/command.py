@@ -65,6 +65,8 @@ def _names(app: typer.Typer) -> Iterator[str]:
     for group in app.registered_groups:
         if isinstance(group.name, str):
             yield group.name
+        elif group.typer_instance is not None:
+            yield from _names(group.typer_instance)
 
 
 def _contributed(entry: EntryPoint) -> typer.Typer | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from features.inputs import Floats, seconds
-from features.pipeline import BY_NAME, MARKET, NAMES, fingerprint
+from features.pipeline import BY_NAME, MARKET, NAMES, OWNER, fingerprint
 from models.bundle import Bundle, Head, Passage, Upon
 from models.errors import Fault, InvalidInput
 from models.hazard import HORIZONS, LABELS, Line
@@ -22,7 +22,7 @@ from training.sources import History
 __all__ = ["EVENTS", "Dataset", "Mask", "Progress", "dataset", "fit"]
 
 EVENTS = {"unattended": "touched", "expected": "liquidated"}
-MARKET_ROUNDS = 150
+MARKET_ROUNDS = 40
 OWNER_ROUNDS = 60
 FORGOTTEN = 0.3
 MARKET_READS: tuple[str, ...] = tuple(
@@ -32,6 +32,9 @@ MARKET_READS: tuple[str, ...] = tuple(
     if BY_NAME[name].unit != "log price"
 )
 """What the market part reads: the path, and distances only in units of volatility."""
+
+OWNER_READS: tuple[str, ...] = (*MARKET_READS, *OWNER)
+"""What the owner part reads: nothing by which one venue could be told from another."""
 
 UNMOVED: tuple[Line, ...] = ((0.0, 1.0),) * len(HORIZONS)
 
@@ -91,7 +94,7 @@ def fit(
             "source": source,
             **_told(history, rows, limit),
             "owners": _told(log, held, known),
-            "reads": {"unattended": list(MARKET_READS), "expected": list(NAMES)},
+            "reads": {"unattended": list(MARKET_READS), "expected": list(OWNER_READS)},
             "seed": seed,
             "parameters": {**recipe.changes, "rounds": recipe.rounds},
             "versions": {name: version(name) for name in ("lightgbm", "numpy", "pandas")},
@@ -196,7 +199,7 @@ def _owner(
     split = _split(history, rows, limit)
     part = Part(
         event=EVENTS["expected"],
-        reads=NAMES,
+        reads=OWNER_READS,
         rounds=OWNER_ROUNDS,
         forgotten=FORGOTTEN,
         seed=seed,

@@ -15,7 +15,7 @@ from features.inputs import Floats, Ints
 from features.pipeline import FEATURES, NAMES
 from models import calibration
 from models.bundle import Head, Passage, Upon
-from models.calibration import Calibrator, Evidence
+from models.calibration import LOOSE, TIGHT, Calibrator, Evidence
 from models.hazard import HORIZONS, LABELS, Line
 from training import labels, splits
 from training.recipe import SHIPPED, Recipe, Sample, locally
@@ -24,11 +24,11 @@ from training.rows import Dataset
 PARAMETERS: Mapping[str, Any] = {
     "objective": "binary",
     "learning_rate": 0.05,
-    "num_leaves": 12,
+    "num_leaves": 8,
     "min_data_in_leaf": 200,
     # In independent outcomes: rows are weighted by the share of an outcome they hold.
-    "min_sum_hessian_in_leaf": 2.0,
-    "lambda_l2": 5.0,
+    "min_sum_hessian_in_leaf": 1.0,
+    "lambda_l2": 2.0,
     "feature_fraction": 0.4,
     "bagging_fraction": 0.6,
     "bagging_freq": 1,
@@ -89,6 +89,8 @@ class Slice:
         Log-odds that the lines move, shape (N, K).
     group
         Code of what decides an outcome: the path of an asset, or the owner of an account.
+    regime
+        Code of what moves together: all assets of a market, or again the owner.
     end
         After which nothing is known.
     """
@@ -97,6 +99,7 @@ class Slice:
     matrix: Floats
     begun: Floats
     group: Ints
+    regime: Ints
     end: datetime
 
     def known(self, event: str) -> tuple[Floats, Floats]:
@@ -105,7 +108,7 @@ class Slice:
         known = self.rows.labels[f"{event}_known"].to_numpy()
         return labels.censor(happened, known, at=self.rows.at, end=self.end)
 
-    def evidence(self, y: Floats, k: int, hours: int) -> Floats:
+    def evidence(self, y: Floats, k: int, hours: int, *, group: Ints) -> Floats:
         """Return how much of an independent outcome each row holds; 0 where it is no use.
 
         A group has one outcome per `hours`, shared by the rows that lie within.
@@ -113,7 +116,7 @@ class Slice:
         usable = np.isfinite(y) & np.isfinite(self.begun[:, k])
         weights = self.rows.weights() * usable
         block = self.rows.at // (hours * 3600)
-        key = self.group * (int(block.max(initial=0)) + 1) + block
+        key = group * (int(block.max(initial=0)) + 1) + block
         _, places = np.unique(key, return_inverse=True)
         shared = np.bincount(places, weights=weights)[places]
         return weights / np.maximum(shared, 1.0)
@@ -147,14 +150,16 @@ def fit_head(
     for k, (hours, label) in enumerate(zip(HORIZONS, LABELS, strict=True)):
         progress(f"fitting the hazard of {part.event} between {begin} h and {hours} h")
         y = labels.in_stretch(*early.known(part.event), begin=begin, end=hours)
-        weights = early.evidence(y, k, hours - begin)
+        weights = early.evidence(y, k, hours - begin, group=early.group)
         lines.append(_line(early.begun[:, k], y, weights))
         begun = lines[-1][0] + lines[-1][1] * early.begun[:, k]
+        # One shock moves all assets: trees that took them for witnesses lost out of time.
+        weights = early.evidence(y, k, hours - begin, group=early.regime)
         boosters.append(_booster(matrix, y, weights, begun, part))
         scores = _scores(late, k, lines[-1], boosters[-1])
         later = labels.in_stretch(*late.known(part.event), begin=begin, end=hours)
-        known = late.evidence(later, k, hours - begin)
-        calibrators.append(Calibrator(*_line(scores, later, known)))
+        known = late.evidence(later, k, hours - begin, group=late.regime)
+        calibrators.append(Calibrator(*_line(scores, later, known, prior=TIGHT)))
         progress(
             f"  {label}: start {lines[-1][0]:+.2f} {lines[-1][1]:.2f}, "
             f"calibrated {calibrators[-1].shift:+.2f} {calibrators[-1].slope:.2f}"
@@ -178,8 +183,9 @@ def _slice(rows: Dataset, start: Passage | Upon, part: Part, *, end: datetime) -
     begun = start.scores(matrix, baseline)
     hidden = [place for place, name in enumerate(NAMES) if name not in set(part.reads)]
     matrix[:, hidden] = np.nan
-    group = rows.asset if part.event == "touched" else rows.account
-    return Slice(rows, matrix, begun, group, end)
+    if part.event == "touched":
+        return Slice(rows, matrix, begun, rows.asset, np.zeros_like(rows.asset), end)
+    return Slice(rows, matrix, begun, rows.account, rows.account, end)
 
 
 def _forgetful(early: Slice, part: Part) -> Floats:
@@ -194,10 +200,12 @@ def _forgetful(early: Slice, part: Part) -> Floats:
     return matrix
 
 
-def _line(scores: Floats, y: Floats, weights: Floats) -> Line:
+def _line(
+    scores: Floats, y: Floats, weights: Floats, *, prior: tuple[float, float] = LOOSE
+) -> Line:
     """Fit shift and slope on the rows that hold evidence."""
     used = weights > 0.0
-    return calibration.fit_line(scores[used], y[used], weights=weights[used])
+    return calibration.fit_line(scores[used], y[used], weights=weights[used], prior=prior)
 
 
 def _booster(
@@ -237,7 +245,7 @@ def _evidence(head: Head, late: Slice, part: Part) -> tuple[Evidence, ...]:
     found = []
     for k, hours in enumerate(HORIZONS):
         y = labels.by_horizon(*late.known(part.event), hours)
-        kept = generator.random(len(y)) < late.evidence(y, k, hours)
+        kept = generator.random(len(y)) < late.evidence(y, k, hours, group=late.regime)
         found.append(_venn_abers(point[kept, k], y[kept]))
     return tuple(found)
 

@@ -143,10 +143,12 @@ def search(
 
 @app.command()
 def retrain(
-    source: Annotated[str, typer.Option(help="What the files are.")],
-    data: Annotated[Path, typer.Option(help="Directory of the source's files.")],
-    candles: Annotated[Path, typer.Option(help="Parquet file of hourly candles.")],
     registry: Registry,
+    source: Annotated[str, typer.Option(help="What the files are.")] = "events",
+    data: Annotated[Path | None, typer.Option(help="Directory of the source's files.")] = None,
+    candles: Annotated[Path | None, typer.Option(help="Parquet file of hourly candles.")] = None,
+    store: Annotated[str | None, typer.Option(help="URL of a store to read instead.")] = None,
+    market: Annotated[str | None, typer.Option(help="Its market, such as ETH-B.")] = None,
     track: Track = None,
     params: Annotated[Path | None, typer.Option(help="Parameters that were searched.")] = None,
     window: Annotated[int, typer.Option(min=30, help="Days trained on, up to now.")] = 730,
@@ -163,6 +165,8 @@ def retrain(
         source=source,
         data=data,
         candles=candles,
+        store=store,
+        market=market,
         registry=registry,
         track=track,
         params=params,

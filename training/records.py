@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -47,7 +48,7 @@ def read(url: str, *, begin: datetime | None = None) -> Records:
     ForewarnError
         When the store refuses or fails.
     """
-    return Records(**_reader()(url, begin=begin or BEGINNING))
+    return Records(**_found("store")(url, begin=begin or BEGINNING))
 
 
 def note(url: str, line: Mapping[str, Any]) -> None:
@@ -58,12 +59,20 @@ def note(url: str, line: Mapping[str, Any]) -> None:
     line
         `actor`, `action`, `subject`, `detail`.
     """
-    _reader()(url, begin=datetime.now(UTC), note=line)
+    _found("store")(url, begin=datetime.now(UTC), note=line)
 
 
-def _reader() -> Any:
-    """Return the function that the service contributes."""
-    found = entry_points(group=GROUP)
+def past(url: str, *, market: str, directory: Path) -> Path:
+    """Write a market's past as files of the `events` source and return that of its candles.
+
+    Raises as `read` does.
+    """
+    return Path(_found("past")(url, market=market, directory=directory))
+
+
+def _found(name: str) -> Any:
+    """Return a function that the service contributes."""
+    found = entry_points(group=GROUP, name=name)
     if not found:
         raise NoRecords("no reader of stores is installed beside the training")
     return next(iter(found)).load()

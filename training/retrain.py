@@ -8,8 +8,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from models import bundle
-from training import card, fit, offer
+from models.errors import Fault, InvalidInput
+from training import card, fit, offer, records
 from training.reading import history
+from training.sources import History
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +20,12 @@ class Schedule:
 
     Parameters
     ----------
+    source
+        What the files are.
+    data, candles
+        Directory of the source's files, and the file of its candles; None with a store.
+    store, market
+        URL of a store and the market whose past is read from it; None without one.
     window
         Time before the end of the history that is trained on.
     params
@@ -27,8 +35,10 @@ class Schedule:
     """
 
     source: str
-    data: Path
-    candles: Path
+    data: Path | None
+    candles: Path | None
+    store: str | None
+    market: str | None
     registry: Path
     track: str | None
     params: Path | None
@@ -46,10 +56,10 @@ def run(asked: Schedule, *, say: Callable[[str], None]) -> str:
     ForewarnError
         When the history is faulty or too short, or MLflow fails.
     """
-    read = history(asked.source, asked.data, asked.candles)
-    begin = read.covered_until - asked.window
     place = Path(tempfile.mkdtemp(prefix="forewarn-retrain-"))
     try:
+        read = _history(asked, place)
+        begin = read.covered_until - asked.window
         with offer.recipe(asked.params, workers=0) as recipe:
             found = fit.fit(
                 read,
@@ -60,9 +70,22 @@ def run(asked: Schedule, *, say: Callable[[str], None]) -> str:
                 progress=say,
                 recipe=recipe,
             )
-        bundle.save(found, place)
-        (place / card.CARD).write_text(card.card(found))
-        offer.offer(place, track=asked.track, registry=asked.registry, say=say)
+        bundle.save(found, place / "bundle")
+        (place / "bundle" / card.CARD).write_text(card.card(found))
+        offer.offer(place / "bundle", track=asked.track, registry=asked.registry, say=say)
     finally:
         shutil.rmtree(place)
     return found.version
+
+
+def _history(asked: Schedule, place: Path) -> History:
+    """Read the history as it is now, from files or from the store."""
+    if asked.store is not None and asked.market is not None:
+        directory = place / "past"
+        directory.mkdir()
+        candles = records.past(asked.store, market=asked.market, directory=directory)
+        return history("events", directory, candles)
+    if asked.data is None or asked.candles is None:
+        message = "either --data and --candles, or --store and --market, are needed"
+        raise InvalidInput([Fault("--data", message)])
+    return history(asked.source, asked.data, asked.candles)

@@ -48,7 +48,12 @@ def half_years(begin: datetime, end: datetime) -> Iterator[tuple[datetime, datet
 
 
 def walk_forward(
-    history: History, period: Period, *, accounts: Accounts, progress: Progress
+    history: History,
+    period: Period,
+    *,
+    accounts: Accounts,
+    progress: Progress,
+    owners: History | None = None,
 ) -> dict[str, Any]:
     """Return the report of all half-years of a period, each judged by a bundle of its past.
 
@@ -58,6 +63,8 @@ def walk_forward(
         What is judged; its beginning defaults to the first half-year with enough before it.
     accounts
         `disjoint`: every account is only trained on or only judged, by a hash of its name.
+    owners
+        Log of what owners did, for the owner part; None where `history` is that log.
 
     Raises
     ------
@@ -74,7 +81,8 @@ def walk_forward(
             progress(f"{begin:%Y-%m-%d}: too little before it, not judged")
             continue
         progress(f"refitting on what came before {begin:%Y-%m-%d}")
-        fold = _fold(history, replace(period, begin=begin, end=until), accounts, progress)
+        span = replace(period, begin=begin, end=until)
+        fold = _fold(history, owners, span, accounts=accounts, progress=progress)
         folds.append(fold)
         told.append({"from": begin.isoformat(), "to": until.isoformat(), "rows": len(fold.rows.at)})
     if not folds:
@@ -83,7 +91,14 @@ def walk_forward(
     return {"folds": told, "split": accounts} | judge_all(folds, history, period, progress=progress)
 
 
-def _fold(history: History, period: Period, accounts: Accounts, progress: Progress) -> Fold:
+def _fold(
+    history: History,
+    owners: History | None,
+    period: Period,
+    *,
+    accounts: Accounts,
+    progress: Progress,
+) -> Fold:
     """Refit on everything before a period and forecast it."""
     trained, judged = history, history
     if accounts == "disjoint":
@@ -95,6 +110,7 @@ def _fold(history: History, period: Period, accounts: Accounts, progress: Progre
         end=period.begin,
         seed=period.seed,
         progress=progress,
+        owners=owners,
     )
     fold = forecast(judged, bundle, period, progress=progress)
     if accounts == "disjoint":

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from features.pipeline import BASELINE
-from models.bundle import Bundle
+from models.bundle import Bundle, Head
 from models.hazard import LABELS
 from serving import problems
 from serving.arrow import STREAM, write_stream
@@ -85,10 +85,19 @@ def probabilities(bundle: Bundle, asked: Features) -> dict[str, Floats]:
         points = head.probabilities(scores)
         told.update(_by_horizon(name, points))
         if asked.intervals:
-            low, high = head.interval(scores)
+            low, high = _spans(head, scores)
             told.update(_by_horizon(name, low, end="_low"))
             told.update(_by_horizon(name, high, end="_high"))
     return told
+
+
+def _spans(head: Head, scores: Floats) -> tuple[Floats, Floats]:
+    """Return the ends of the intervals, NaN where a row could not be scored."""
+    is_scored = np.isfinite(scores).all(axis=1)
+    low, high = np.full_like(scores, np.nan), np.full_like(scores, np.nan)
+    if is_scored.any():
+        low[is_scored], high[is_scored] = head.interval(scores[is_scored])
+    return low, high
 
 
 def _by_horizon(name: str, points: Floats, *, end: str = "") -> dict[str, Floats]:

@@ -157,7 +157,7 @@ def _sqlite(url: sa.URL) -> sa.Engine:
     def prepare(connection: Any, _: object) -> None:
         connection.isolation_level = None
         for pragma in (
-            f"busy_timeout={BUSY_SECONDS * 1000}",
+            f"busy_timeout={int(BUSY_SECONDS * 1000)}",
             "foreign_keys=ON",
             "journal_mode=WAL",
             "synchronous=FULL",

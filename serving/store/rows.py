@@ -52,7 +52,7 @@ def add(transaction: Transaction, table: sa.Table, rows: Sequence[Row]) -> Added
     faults: list[Fault] = []
     for place, row in enumerate(rows):
         first = places.setdefault(_key(table, row), place)
-        if not _agree(rows[first], row):
+        if first != place and not _agree(rows[first], row):
             faults.append(_conflict(table, row, place))
     keys = sorted(places)
     fresh: set[Key] = set()

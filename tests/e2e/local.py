@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import httpx
@@ -15,7 +16,6 @@ import uvicorn
 from features.simulate import Book, simulate
 from serving.api import Api
 from serving.book import lay
-from serving.demo import CHAMPION
 from serving.desk import Desk
 from serving.gate import Gate, Keyring
 from serving.operations import routes
@@ -24,6 +24,9 @@ from serving.routes import OPERATIONS
 from serving.settings import Settings
 from serving.store import open_store
 
+Trained = tuple[Path, CompletedProcess[str]]
+"""What the fixture of that name gives: a bundle, and what training said."""
+
 
 def book() -> Book:
     """Return a simulated book whose past lies before today's clock."""
@@ -31,16 +34,14 @@ def book() -> Book:
 
 
 @contextmanager
-def api(
-    place: Path, settings: Settings | None = None, *, held: Book | None = None
-) -> Iterator[Api]:
+def api(place: Path, bundle: Path, *, held: Book | None = None) -> Iterator[Api]:
     """Yield the API over a store in a directory, with a book laid into it where one is given."""
-    chosen = settings or Settings(bundle=CHAMPION)
-    store = open_store(chosen.store or f"sqlite:///{place / 'book.sqlite3'}")
+    settings = Settings(bundle=bundle, store=f"sqlite:///{place / 'book.sqlite3'}")
+    store = open_store(str(settings.store))
     if held is not None:
         lay(held, store)
-    desk = Desk(model=deployed(chosen.bundle).model, store=store, shelf=chosen.bundle)
-    yield Api(routes(OPERATIONS), desk=desk, gate=Gate(chosen, Keyring(desk.keys)))
+    desk = Desk(model=deployed(bundle).model, store=store, shelf=bundle)
+    yield Api(routes(OPERATIONS), desk=desk, gate=Gate(settings, Keyring(desk.keys)))
     store.close()
 
 
@@ -81,11 +82,9 @@ class Caller:
 
 
 @contextmanager
-def calling(
-    place: Path, settings: Settings | None = None, *, held: Book | None = None
-) -> Iterator[Caller]:
+def calling(place: Path, bundle: Path, *, held: Book | None = None) -> Iterator[Caller]:
     """Yield a caller of an API over a store in a directory."""
-    with api(place, settings, held=held) as app:
+    with api(place, bundle, held=held) as app:
         caller = Caller(app)
         yield caller
         caller.close()

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import local
 import psycopg
 import pytest
 import venue_bodies
 from psycopg import sql
 from services import serving
 
-from serving.demo import CHAMPION
 from serving.store import open_store
 
 PROBLEM = "application/problem+json"
@@ -157,10 +157,12 @@ def stopped(url: str) -> Iterator[None]:
         connection.execute(allow.format(sql.Identifier(str(name)), sql.SQL("true")))
 
 
-def test_a_fault_loses_nothing_and_answers_nothing_wrong(store_url: str, tmp_path: Path) -> None:
+def test_a_fault_loses_nothing_and_answers_nothing_wrong(
+    store_url: str, tmp_path: Path, trained: local.Trained
+) -> None:
     """Workers killed, the store locked, full or stopped: writes are kept or refused, never both."""
     bundle = tmp_path / "bundle"
-    shutil.copytree(CHAMPION, bundle)
+    shutil.copytree(trained[0], bundle)
     options = ("--store", store_url, "--workers", "2", "--bundle", bundle)
     with serving(tmp_path / "log", *options) as client:
         version = client.get("/v1/models").json()["in_use"]

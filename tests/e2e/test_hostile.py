@@ -20,9 +20,11 @@ CASES: list[dict[str, Any]] = [
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.Caller]:
+def client(
+    trained: local.Trained, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[local.Caller]:
     """Return a caller of a service with a model, a store and a book."""
-    with local.calling(tmp_path_factory.mktemp("hostile"), held=local.book()) as caller:
+    with local.calling(tmp_path_factory.mktemp("hostile"), trained[0], held=local.book()) as caller:
         yield caller
 
 

@@ -26,10 +26,12 @@ CHECKS = [
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[schemathesis.BaseSchema]:
+def served(
+    trained: local.Trained, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[schemathesis.BaseSchema]:
     """Return the document of a service with a model, a store and a book."""
     with (
-        local.api(tmp_path_factory.mktemp("schema"), held=local.book()) as app,
+        local.api(tmp_path_factory.mktemp("schema"), trained[0], held=local.book()) as app,
         local.listening(app) as url,
     ):
         yield schemathesis.openapi.from_url(f"{url}/openapi.json")

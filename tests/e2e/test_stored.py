@@ -13,7 +13,6 @@ import pytest
 from pyarrow import csv, ipc, parquet
 
 from serving.api import Api
-from serving.demo import CHAMPION
 from serving.desk import Desk
 from serving.gate import Gate, Keyring
 from serving.keys import issue
@@ -66,11 +65,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def caller(store_url: str, clock: Clock) -> Iterator[local.Caller]:
-    """Return a caller of a service over an empty store, with the shipped model."""
-    settings = Settings(bundle=CHAMPION, store=store_url)
+def caller(store_url: str, clock: Clock, trained: local.Trained) -> Iterator[local.Caller]:
+    """Return a caller of a service over an empty store, with a model."""
+    settings = Settings(bundle=trained[0], store=store_url)
     store = open_store(store_url)
-    desk = Desk(model=deployed(settings.bundle).model, store=store, shelf=CHAMPION, clock=clock)
+    desk = Desk(model=deployed(settings.bundle).model, store=store, shelf=trained[0], clock=clock)
     asked = local.Caller(Api(routes(OPERATIONS), desk, Gate(settings, Keyring(desk.keys))))
     yield asked
     asked.close()
@@ -293,9 +292,9 @@ def test_keys_close_the_door_and_scopes_open_parts_of_it(
     assert token not in answer.text
 
 
-def test_reasons_have_weights_only_for_their_scope(tmp_path: Path) -> None:
+def test_reasons_have_weights_only_for_their_scope(tmp_path: Path, trained: local.Trained) -> None:
     """Whoever may not see weights still sees what drives the score, and which way."""
-    with local.api(tmp_path, held=local.book()) as app:
+    with local.api(tmp_path, trained[0], held=local.book()) as app:
         desk = app.desk
         assert desk is not None
         assert desk.store is not None

@@ -6,9 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.stored import TABLES
+from features.tables import validate
 from models.domain import Price
-from serving.store import Store, StoreConflict, market
+from serving.store import Store, StoreConflict, frames, market
 from serving.store.rows import Added
+from serving.store.series import series
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -118,3 +121,32 @@ def test_a_mark_candle_has_no_volume_and_a_revised_candle_is_a_conflict(store: S
     assert np.isnan(found["ETH"].volume).all()
     with pytest.raises(StoreConflict, match="/0: candles holds"), store.begin() as transaction:
         market.push_candles(transaction, marks.assign(close=8.5), kind="mark")
+
+
+def test_what_is_read_beside_the_candles_counts_from_when_it_was_known(store: Store) -> None:
+    """Nothing from later or older than the lookback; an empty reserve has no utilisation."""
+    tables = {
+        "funding": [("ETH", NOON - 9 * HOUR, 0.5), ("ETH", NOON - HOUR, -0.25), ("SOL", NOON, 1.0)],
+        "open_interest": [("ETH", NOON, 2.0), ("ETH", NOON + HOUR, 3.0)],
+        "reserves": [("v", "ETH", NOON - HOUR, 0.0, 0.0), ("v", "ETH", NOON, 8.0, 2.0)],
+        "oracle_rounds": [("ETH/USD", "1", NOON - timedelta(microseconds=1), 150 * 10**8, 8)],
+    }
+    with store.begin() as transaction:
+        for name, rows in tables.items():
+            names = [column.name for column in TABLES[name].columns]
+            frame = validate(pd.DataFrame(rows, columns=names), TABLES[name], file=name)
+            frames.write(transaction, name, frame, file=name, now=NOON)
+    with store.read() as transaction:
+        found = series(transaction, ["ETH"], at=NOON, lookback=4 * HOUR)
+    noon = 1893499200
+    told = {
+        name: {key: (r.at.tolist(), r.value.tolist()) for key, r in getattr(found, name).items()}
+        for name in ("funding", "open_interest", "rounds", "utilisation", "liquidity")
+    }
+    assert told == {
+        "funding": {"ETH": ([noon - 3600], [-0.25])},
+        "open_interest": {"ETH": ([noon], [2.0])},
+        "rounds": {"ETH": ([noon], [150.0])},
+        "utilisation": {("v", "ETH"): ([noon], [0.25])},
+        "liquidity": {("v", "ETH"): ([noon - 3600, noon], [0.0, 6.0])},
+    }

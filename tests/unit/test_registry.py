@@ -5,16 +5,15 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import bundles
 import pytest
 
-import models
 from features.pipeline import NAMES, fingerprint
 from models import bundle, registry
 from models.errors import BundleRefused
 from serving.registry import Deployed, Follower, deployed, looked
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)
-CHAMPION = Path(models.__file__).parent / "champion"
 
 
 @pytest.fixture
@@ -26,12 +25,10 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def two(place: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
-    """Return a registry with two versions of the shipped bundle."""
-    other = tmp_path_factory.mktemp("other") / "bundle"
-    shutil.copytree(CHAMPION, other)
-    manifest = other / bundle.MANIFEST
-    manifest.write_text(manifest.read_text().replace('"seed": 7', '"seed": 8'))
-    return place, registry.add(place, CHAMPION), registry.add(place, other)
+    """Return a registry with two versions."""
+    drawn = tmp_path_factory.mktemp("drawn")
+    first, second = (bundles.write(drawn / str(seed), seed=seed) for seed in (7, 8))
+    return place, registry.add(place, first), registry.add(place, second)
 
 
 def point(place: Path, alias: registry.Alias, version: str | None) -> registry.Move:
@@ -48,7 +45,8 @@ def test_versions_are_named_by_their_manifest_and_added_once(two: tuple[Path, st
     """The same bundle twice is one version; another manifest is another."""
     place, first, second = two
     assert first != second
-    assert registry.add(place, CHAMPION) == first
+    again = bundles.write(place / "again", seed=7)
+    assert registry.add(place, again) == first
     assert set(registry.versions(place)) == {first, second}
     assert not [path for path in (place / registry.VERSIONS).iterdir() if path.name[0] == "."]
 

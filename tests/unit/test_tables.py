@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from features.tables import CANDLES, Column, Table, read_candles, read_csv, validate
+from features.tables import CANDLES, Column, Table, read_candles, read_csv, read_file, validate
 from models.errors import InvalidTable
 
 AMOUNTS = Table(
@@ -101,3 +101,33 @@ def test_an_impossible_candle_and_a_missing_asset_are_refused(tmp_path: Path) ->
     assert "no candles of SOL" in str(refused.value)
     with pytest.raises(InvalidTable, match=r"close:1"):
         read_candles(written(tmp_path, candle(close=0.0)), symbols=["ETH"])
+
+
+def test_integers_of_any_size_choices_and_absent_cells(tmp_path: Path) -> None:
+    """A float is no integer, a misspelt choice is told, and what may be absent stays missing."""
+    table = Table(
+        name="moves",
+        columns=(
+            Column(name="side", dtype="text", unit="side", allowed=("long", "short")),
+            Column(name="size", dtype="whole", unit="wad", low=0),
+            Column(name="note", dtype="text", unit="note", is_optional=True),
+            Column(name="until", dtype="time", unit="UTC", is_optional=True),
+            Column(name="limit", dtype="whole", unit="wad", is_optional=True),
+        ),
+    )
+    path = tmp_path / "m.csv"
+    path.write_text(f"side,size,note,until\nlong,{10**40},,\nshort,0,x,2021-01-20\n")
+    read = read_file(path, table)
+    assert read["size"].tolist() == [10**40, 0]
+    assert read["note"].tolist() == [None, "x"]
+    assert read["until"].isna().tolist() == [True, False]
+    assert read["limit"].tolist() == [None, None]
+    path.write_text("side,size,limit\nlnog,1e18,\nlong,-1,soon\n")
+    with pytest.raises(InvalidTable) as refused:
+        read_file(path, table)
+    assert [str(fault) for fault in refused.value.faults] == [
+        "m.csv:side:1: 'lnog' is not one of long, short (side)",
+        "m.csv:size:1: '1e18' is not whole in [0, None] (wad)",
+        "m.csv:size:2: '-1' is not whole in [0, None] (wad)",
+        "m.csv:limit:2: 'soon' is not whole (wad)",
+    ]

@@ -264,9 +264,9 @@ def _history(
 
 def _covered(book: Book, tables: Mapping[str, pd.DataFrame], venue: Venue) -> datetime:
     """Return to when the tables are complete: said, or the last thing they tell."""
-    last = max(int(seconds(tables[name]["at"]).max()) for name in ("holdings", "actions"))
+    told_at = np.concatenate([seconds(tables[name]["at"]) for name in ("holdings", "actions")])
     priced = max(grid.first_hour + len(grid.close) for grid in book.grids.values()) * HOUR
-    told = min(last // HOUR * HOUR, priced)
+    told = min(int(told_at.max(initial=0)) // HOUR * HOUR, priced)
     if venue.covered_until is not None:
         told = min(int(venue.covered_until.timestamp()), priced)
     return datetime.fromtimestamp(told, tz=UTC)

@@ -1,0 +1,39 @@
+"""A bundle of trees that know next to nothing, for tests of where bundles go."""
+
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+
+from features.pipeline import NAMES, fingerprint
+from models import bundle
+from models.bundle import Bundle, Head, Passage, Upon
+from models.calibration import Calibrator, Evidence
+from models.hazard import HORIZONS
+from models.scale import Scale
+
+COUNT = len(HORIZONS)
+
+
+def write(directory: Path, *, seed: int) -> Path:
+    """Write a bundle that is another one for every seed."""
+    generator = np.random.default_rng(seed)
+    rows = generator.normal(size=(400, len(NAMES)))
+    data = lightgbm.Dataset(rows, rows[:, 0] > 0.0, feature_name=list(NAMES))
+    told = {"objective": "binary", "verbosity": -1, "num_threads": 1, "seed": seed}
+    boosters = (lightgbm.train(told, data, num_boost_round=2),) * COUNT
+    scale = Scale(np.array([0]), np.zeros(1), np.zeros((COUNT, 2)), np.zeros(COUNT))
+    lines = ((0.0, 1.0),) * COUNT
+    sure = (Evidence(np.empty(0), np.zeros(1), np.ones(1)),) * COUNT
+    calibrators = (Calibrator(0.0, 1.0),) * COUNT
+    market = Head(Passage(scale, lines), boosters, calibrators, sure)
+    owner = Head(Upon(market, lines), boosters, calibrators, sure)
+    found = Bundle(
+        heads={"unattended": market, "expected": owner},
+        features=NAMES,
+        fingerprint=fingerprint(),
+        rungs={},
+        provenance={"source": "a test", "seed": seed},
+    )
+    bundle.save(found, directory)
+    return directory

@@ -1,0 +1,57 @@
+"""A head is nested in the horizon, falls in the distance and lies in its interval."""
+
+import lightgbm
+import numpy as np
+import pytest
+from probes import rows, violations
+
+from features.pipeline import NAMES
+from models.bundle import Head, Passage, Upon
+from models.calibration import Calibrator, Evidence
+from models.hazard import HORIZONS
+from models.scale import Scale
+from training.heads import PARAMETERS
+
+PROBES = 5_000
+LINES = ((0.3, 0.7), (-0.2, 1.1), (0.1, 0.9), (0.4, 1.3))
+CALIBRATORS = tuple(Calibrator(shift, slope) for shift, slope in LINES[::-1])
+EVIDENCE = Evidence(np.array([0.01, 0.2]), np.array([0.0, 0.005, 0.1]), np.array([0.03, 0.3, 1.0]))
+
+
+def boosters(seed: int) -> tuple[lightgbm.Booster, ...]:
+    """Return trees that learned noise and the distance, under the constraints of training."""
+    generator = np.random.default_rng(seed)
+    features, baseline = rows(generator, 4_000)
+    noise = generator.normal(0.0, 1.0, len(features))
+    y = (baseline[:, 4] + 0.3 * noise < 0.4).astype(np.float64)
+    parameters = {**PARAMETERS, "min_data_in_leaf": 20, "feature_fraction": 1.0, "seed": seed}
+    data = lightgbm.Dataset(features, label=y, feature_name=list(NAMES), free_raw_data=False)
+    return (lightgbm.train(parameters, data, num_boost_round=20),) * len(HORIZONS)
+
+
+@pytest.fixture(scope="module")
+def market() -> Head:
+    """Return a head that starts from first passage at a volatility of its own."""
+    columns = np.array([NAMES.index("return_sigmas_24h")])
+    weights = np.array([[0.1, 0.2]] * len(HORIZONS))
+    scale = Scale(columns, np.zeros(1), weights, np.array([-0.1, 0.0, 0.1, 0.2]))
+    return Head(Passage(scale, LINES), boosters(1), CALIBRATORS, (EVIDENCE,) * len(HORIZONS))
+
+
+def test_the_market_part_never_breaks_order(market: Head) -> None:
+    """No probe is out of order, further away but likelier, or outside its interval."""
+    assert violations(market, np.random.default_rng(2), PROBES) == (0, 0, 0)
+
+
+def test_the_owner_part_never_breaks_order(market: Head) -> None:
+    """What starts from another head keeps what that head keeps."""
+    owner = Head(Upon(market, LINES), boosters(3), CALIBRATORS, (EVIDENCE,) * len(HORIZONS))
+    assert violations(owner, np.random.default_rng(4), PROBES) == (0, 0, 0)
+
+
+def test_contributions_sum_to_the_score(market: Head) -> None:
+    """TreeSHAP of both heads, and the start, make up the score."""
+    owner = Head(Upon(market, LINES), boosters(3), CALIBRATORS, (EVIDENCE,) * len(HORIZONS))
+    features, baseline = rows(np.random.default_rng(5), 20)
+    parts = owner.contributions(features, baseline).sum(axis=2)
+    assert parts == pytest.approx(owner.scores(features, baseline), abs=1e-9)

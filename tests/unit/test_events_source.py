@@ -1,0 +1,190 @@
+"""The `events` source: any venue's statements become the rows its rulebook would see."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models.errors import InvalidInput
+from training import labels
+from training.simulate_perpetuals import TERMS, write_events
+from training.sources import History, events
+
+BEGIN = pd.Timestamp("2030-01-01", tz="UTC")
+HOURS = 240
+
+
+def write(directory: Path, holdings: list[tuple[object, ...]], **files: str) -> Path:
+    """Write statements, no actions, and a price that falls from 2,000 by 1 an hour."""
+    names = ["account", "at", "kind", "asset", "quantity", "entry"]
+    pd.DataFrame(holdings, columns=names).to_csv(directory / "holdings.csv", index=False)
+    (directory / "actions.csv").write_text(files.get("actions", "account,at,kind\n"))
+    (directory / "terms.toml").write_text(TERMS)
+    (directory / "venue.toml").write_text(files.get("venue", ""))
+    frames = []
+    for symbol, first in (("ETH", 2_000.0), ("BTC", 4_000.0)):
+        close = first - np.arange(HOURS, dtype=float)
+        frames.append(
+            pd.DataFrame(
+                {
+                    "symbol": symbol,
+                    "open_time": pd.date_range(BEGIN, periods=HOURS, freq="h"),
+                    **dict.fromkeys(("open", "high", "low", "close"), close),
+                    "volume": 1.0,
+                }
+            )
+        )
+    path = directory / "candles.parquet"
+    pd.concat(frames).to_parquet(path)
+    return path
+
+
+def at(hours: float) -> str:
+    """Return a time so many hours after the first candle opens."""
+    return (BEGIN + pd.Timedelta(hours=hours)).isoformat()
+
+
+def long(account: str, hours: float, margin: str, size: str = "1") -> list[tuple[object, ...]]:
+    """Return a statement of margin and one position entered at 2,000."""
+    return [
+        (account, at(hours), "collateral", "USDC", margin, "0"),
+        (account, at(hours), "position", "ETH", size, "2000"),
+    ]
+
+
+def covered(hours: int) -> str:
+    """Return options that say to when the tables are complete."""
+    return f"covered_until = {BEGIN + pd.Timedelta(hours=hours):%Y-%m-%dT%H:%M:%SZ}\n"
+
+
+def load(directory: Path, holdings: list[tuple[object, ...]], **files: str) -> History:
+    """Write and load."""
+    return events.load(directory, write(directory, holdings, **files))
+
+
+def test_a_long_has_the_trigger_of_the_rulebook(tmp_path: Path) -> None:
+    """Equity 100 + p - 2,000 meets 2 % of p at 1,900 / .98."""
+    found = load(tmp_path, long("a", 1, "100"), venue=covered(50)).moments
+    assert found["trigger"].to_numpy() == pytest.approx(np.full(len(found), 1_900 / 0.98))
+    assert found["side"].unique().tolist() == [1.0]
+    assert found["price"].iloc[0] == 2_000.0
+    assert found["at"].min() == BEGIN + pd.Timedelta(hours=1)
+
+
+def test_a_short_has_its_trigger_above(tmp_path: Path) -> None:
+    """Equity 100 + 2,000 - p meets 2 % of p at 2,100 / 1.02."""
+    found = load(tmp_path, long("a", 1, "100", "-1"), venue=covered(50)).moments
+    assert found["trigger"].to_numpy() == pytest.approx(np.full(len(found), 2_100 / 1.02))
+    assert found["side"].unique().tolist() == [-1.0]
+
+
+def test_two_positions_make_a_basket(tmp_path: Path) -> None:
+    """Credit over requirement with the exposures of both assets, trigger 1."""
+    statement = [*long("a", 1, "500"), ("a", at(1), "position", "BTC", "-0.25", "4000")]
+    found = load(tmp_path, statement, venue=covered(50))
+    row = found.moments.iloc[0]
+    # 500 + (p - 2,000) - .25·(q - 4,000) - 2 % of both notionals, at p = 2,000, q = 4,000.
+    assert row["price"] == pytest.approx(1_960 / (500 + 1_020))
+    assert row["trigger"] == 1.0
+    assert found.legs is not None
+    assert found.legs["units"].iloc[:2].tolist() == pytest.approx([0.98, -0.255])
+
+
+def test_touches_follow_the_path_and_funding(tmp_path: Path) -> None:
+    """The price reaches 1,938.78 sixty-two hours on; funding of 2 % brings it forward."""
+    found = load(tmp_path, long("a", 1, "100"), venue=covered(120))
+    marked = labels.label(found)
+    assert marked["touched_in"].iloc[0] == 62.0
+    (tmp_path / "funding.csv").write_text(f"asset,at,rate\nETH,{at(9)},0.02\n")
+    paid = labels.label(events.load(tmp_path, tmp_path / "candles.parquet"))
+    assert paid["touched_in"].iloc[0] == 23.0
+
+
+def test_what_the_data_does_not_cover_is_censored(tmp_path: Path) -> None:
+    """Beyond the last candle nothing is known of a touch, nor of a liquidation."""
+    found = load(tmp_path, long("a", 1, "1500"), venue=covered(200))
+    marked = labels.label(found)
+    last = marked.iloc[-1]
+    assert found.moments["at"].max() == BEGIN + pd.Timedelta(hours=200)
+    assert last["liquidated_known"] == 0.0
+    assert last["touched_known"] == 40.0
+
+
+def test_a_statement_that_grows_too_old_ends_the_log(tmp_path: Path) -> None:
+    """Snapshots that stop say nothing of what came next: rows end, windows are censored."""
+    options = covered(100) + "statement_hours = 2\n"
+    statements = [row for hour in range(1, 11) for row in long("a", hour, "1500")]
+    found = load(tmp_path, statements, venue=options)
+    assert len(found.moments) == 11
+    assert found.censored_at["a"] == BEGIN + pd.Timedelta(hours=12)
+    assert labels.label(found)["liquidated_known"].iloc[0] == 11.0
+
+
+def test_a_liquidation_ends_rows_until_the_next_statement(tmp_path: Path) -> None:
+    """What stood before it stands no more; lots are one episode."""
+    log = f"account,at,kind\na,{at(9.5)},liquidate\na,{at(9.6)},liquidate\n"
+    found = load(tmp_path, [*long("a", 1, "1500"), *long("a", 20, "1500")], actions=log)
+    hours = (found.moments["at"] - BEGIN) / pd.Timedelta(hours=1)
+    assert hours.tolist() == [*range(1, 10), 20.0]
+    assert found.dropped["account-hours after a liquidation without a new statement"] == 10
+    assert found.episodes["lots"].tolist() == [2]
+    assert labels.label(found)["liquidated_in"].iloc[0] == 8.5
+
+
+def test_an_account_that_holds_nothing_makes_no_row(tmp_path: Path) -> None:
+    """A statement of nothing closes the account without censoring it."""
+    closed = ("a", at(10), "collateral", "USDC", "0", "0")
+    found = load(tmp_path, [*long("a", 1, "1500"), closed], venue=covered(100))
+    assert len(found.moments) == 9
+    assert found.censored_at == {}
+
+
+def test_every_fault_of_every_file_is_listed(tmp_path: Path) -> None:
+    """Kinds, signs, entries, unknown accounts, terms and options are told together."""
+    bad = [
+        ("a", at(1), "collateral", "USDC", "-5", "0"),
+        ("a", at(1), "position", "ETH", "1", "0"),
+        ("b", at(1), "stake", "ETH", "1", "0"),
+    ]
+    path = write(tmp_path, bad, actions=f"account,at,kind\nc,{at(2)},poke\n")
+    with pytest.raises(InvalidInput) as raised:
+        events.load(tmp_path, path)
+    told = str(raised.value)
+    assert "holdings:quantity:1: -5: a holding is not below 0" in told
+    assert "holdings:entry:2: 0: a position has an entry price above 0" in told
+    assert "holdings:kind:3: stake" in told
+    assert "actions:kind:1: poke" in told
+    assert "actions:account:1: c" in told
+    (tmp_path / "terms.toml").unlink()
+    (tmp_path / "venue.toml").write_text("statement_hours = 0\nunknown = 1\n")
+    (tmp_path / "holdings.csv").unlink()
+    with pytest.raises(InvalidInput) as raised:
+        events.load(tmp_path, path)
+    told = str(raised.value)
+    assert "holdings.csv: file not found" in told
+    assert "terms.toml: file not found" in told
+    assert "venue.toml:/statement_hours" in told
+    assert "venue.toml:/unknown" in told
+
+
+def test_candles_that_lack_an_asset_are_refused(tmp_path: Path) -> None:
+    """A position without a price is a fault, not a row left out in silence."""
+    path = write(tmp_path, [("a", at(1), "position", "SOL", "1", "20")])
+    with pytest.raises(InvalidInput, match="no candles of SOL"):
+        events.load(tmp_path, path)
+
+
+def test_a_simulated_venue_is_rebuilt_soundly(tmp_path: Path) -> None:
+    """Every liquidation of the simulation comes as the surplus runs out, and none earlier."""
+    path = write_events(tmp_path, seed=5, days=25, accounts=20)
+    found = events.load(tmp_path, path)
+    assert len(found.episodes) >= 5
+    assert found.checks["surplus_share_an_hour_before_liquidation_median"] < 0.05
+    marked = labels.label(found)
+    soon = marked["liquidated_in"] <= 1.1
+    assert soon.sum() >= 5
+    # Judged by the same hourly closes, the last row before a liquidation is touched next hour.
+    assert (marked["touched_in"][soon] == 1.0).all()
+    assert set(found.moments["side"]) == {1.0, -1.0}
+    assert found.legs is not None
