@@ -14,8 +14,7 @@ from features.simulate import simulate
 from models.alerting.policy import default
 from serving import book
 from serving.alerting.watch import Watcher, nearest, step_over, turn
-from serving.desk import load_model
-from serving.settings import Settings
+from serving.registry import deployed
 from serving.store import accounts, alerts, market, open_store
 
 ACCOUNTS = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
@@ -38,7 +37,7 @@ def lay(url: str) -> Watcher:
         accounts.upsert(transaction, bodies, at=drawn.at, now=drawn.at)
     return Watcher(
         store=store,
-        model=load_model(Settings(bundle=Path("models/champion"))),
+        model=deployed(Path("models/champion")).model,
         policy=default(),
         holder="bench",
         clock=lambda: drawn.at,
