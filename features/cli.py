@@ -3,10 +3,14 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import typer
@@ -16,12 +20,20 @@ from rich.table import Table as Shown
 
 from features.document import COVERAGE, document, read_coverage, shown
 from features.files import read_market, read_moments
-from features.frames import account_frames, market_frames, present
-from features.pipeline import BY_NAME
+from features.frames import Engine, account_frames, market_frames, present
+from features.inputs import seconds
+from features.pipeline import BY_NAME, compute
 from models.errors import ForewarnError
 
 app = typer.Typer(no_args_is_help=True)
 HERE = Path(__file__).parent
+
+
+class EngineName(StrEnum):
+    """Where a frame is computed."""
+
+    PROCESS = "process"
+    DASK = "dask"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +61,19 @@ def features(
     table: Annotated[
         Path | None, typer.Option("--document", help="File to write the table of features to.")
     ] = None,
+    engine: Annotated[
+        EngineName, typer.Option(help="This process, or workers; the numbers are the same.")
+    ] = EngineName.PROCESS,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler; without it, workers here.")
+    ] = None,
 ) -> None:
     """Compute the features of a market, or of account moments, and say how often each is there."""
     console = Console(width=180)
     if data is not None:
-        covered = _computed(data, moments, out, console)
+        by = "asset" if moments is None else "account"
+        with _engine(engine, scheduler, by=by) as chosen:
+            covered = _computed(data, moments, out, console, engine=chosen)
         _show(covered, console)
         if coverage is not None:
             _keep(coverage, about, covered)
@@ -62,12 +82,30 @@ def features(
         console.print(f"wrote {table}")
 
 
-def _computed(data: Path, moments: Path | None, out: Path | None, console: Console) -> Covered:
+@contextmanager
+def _engine(name: EngineName, scheduler: str | None, *, by: str) -> Iterator[Engine]:
+    """Yield what computes the frames."""
+    if name is EngineName.PROCESS:
+        yield compute
+        return
+    # Imported when asked for: the service is installed without Dask.
+    partitions = import_module("features.partitions")
+    with partitions.dask_engine(scheduler, by=by) as chosen:
+        yield chosen
+
+
+def _computed(
+    data: Path, moments: Path | None, out: Path | None, console: Console, *, engine: Engine
+) -> Covered:
     """Compute and write the frame, or print every fault and leave."""
     try:
         tables, dropped = read_market(data)
         told = None if moments is None else read_moments(moments)
-        frames = market_frames(tables) if told is None else account_frames(tables, told)
+        frames = (
+            market_frames(tables, engine=engine)
+            if told is None
+            else account_frames(tables, told, engine=engine)
+        )
         covered = _written(frames, out)
     except ForewarnError as error:
         console.print(str(error), style="red", markup=False, highlight=False)
@@ -86,13 +124,26 @@ def _written(frames: Iterator[pd.DataFrame], out: Path | None) -> Covered:
             rows += len(frame)
             counts.update(present(frame))
             if out is not None:
-                table = pa.Table.from_pandas(frame, preserve_index=False)
+                table = _arrow(frame)
                 writer = writer or parquet.ParquetWriter(out, table.schema)
                 writer.write_table(table)
     finally:
         if writer is not None:
             writer.close()
     return Covered(rows, counts)
+
+
+def _arrow(frame: pd.DataFrame) -> pa.Table:
+    """Return a frame of names, times and features for Parquet."""
+    columns: dict[str, pa.Array] = {}
+    for name in frame.columns:
+        if name == "at":
+            columns[name] = pa.array(seconds(frame[name]), type=pa.timestamp("s", tz="UTC"))
+        elif name in BY_NAME:
+            columns[name] = pa.array(frame[name].to_numpy(dtype=np.float64))
+        else:
+            columns[name] = pa.array(frame[name].astype(str).to_numpy(dtype=object))
+    return pa.table(columns)
 
 
 def _show(covered: Covered, console: Console) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,23 @@ ROWS = 250_000
 """Rows computed at once: what bounds the memory beside the tables."""
 
 
-def market_frames(tables: Tables, *, rows: int = ROWS) -> Iterator[pd.DataFrame]:
+class Engine(Protocol):
+    """What computes a frame: `features.pipeline.compute`, or the same over workers."""
+
+    def __call__(
+        self,
+        tables: Tables,
+        moments: pd.DataFrame,
+        *,
+        legs: pd.DataFrame | None = None,
+        names: Sequence[str] = NAMES,
+    ) -> pd.DataFrame:
+        """Return one row of features per moment, in the order given."""
+
+
+def market_frames(
+    tables: Tables, *, rows: int = ROWS, engine: Engine = compute
+) -> Iterator[pd.DataFrame]:
     """Yield the features of every asset after each of its candles, held long.
 
     Yields
@@ -33,18 +50,18 @@ def market_frames(tables: Tables, *, rows: int = ROWS) -> Iterator[pd.DataFrame]
         batch.append(asset)
         size += len(tables.candles[asset].close)
         if size >= rows:
-            yield _market_frame(tables, batch)
+            yield _market_frame(tables, batch, engine)
             batch, size = [], 0
     if batch:
-        yield _market_frame(tables, batch)
+        yield _market_frame(tables, batch, engine)
 
 
-def _market_frame(tables: Tables, assets: Sequence[str]) -> pd.DataFrame:
+def _market_frame(tables: Tables, assets: Sequence[str], engine: Engine) -> pd.DataFrame:
     """Return the features of some assets after each of their candles."""
     moments = pd.concat(
         [_after_each(asset, tables.candles[asset]) for asset in assets], ignore_index=True
     )
-    found = compute(tables, moments, names=OF_MARKET)[list(OF_MARKET)]
+    found = engine(tables, moments, names=OF_MARKET)[list(OF_MARKET)]
     return pd.concat([moments[["asset", "at"]], found], axis=1)
 
 
@@ -75,7 +92,9 @@ def _after_each(asset: str, candles: Candles) -> pd.DataFrame:
     )
 
 
-def account_frames(tables: Tables, told: Moments, *, rows: int = ROWS) -> Iterator[pd.DataFrame]:
+def account_frames(
+    tables: Tables, told: Moments, *, rows: int = ROWS, engine: Engine = compute
+) -> Iterator[pd.DataFrame]:
     """Yield all features of account moments.
 
     Yields
@@ -86,7 +105,7 @@ def account_frames(tables: Tables, told: Moments, *, rows: int = ROWS) -> Iterat
     known = replace(tables, events=told.events)
     for begin in range(0, len(told.moments), rows):
         part = told.moments.iloc[begin : begin + rows].reset_index(drop=True)
-        found = compute(known, part, legs=_legs_of(told.legs, begin, len(part)), names=NAMES)
+        found = engine(known, part, legs=_legs_of(told.legs, begin, len(part)), names=NAMES)
         yield pd.concat([part[["account", "at"]], found[list(NAMES)]], axis=1)
 
 

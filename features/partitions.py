@@ -1,7 +1,9 @@
 """The feature frame over Dask workers: the same functions on parts, the same bits."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -10,6 +12,9 @@ from distributed import Client
 
 from features.inputs import Events, Ints, Tables, no_events
 from features.pipeline import NAMES, compute
+
+PARTS_A_WORKER = 2
+"""So that a worker that is done early takes over from one that is not."""
 
 
 def compute_partitioned(
@@ -51,6 +56,24 @@ def compute_partitioned(
     frames = client.gather(futures)
     places = np.argsort(np.concatenate(parts), kind="stable")
     return pd.concat(frames).iloc[places]
+
+
+@contextmanager
+def dask_engine(
+    scheduler: str | None, *, by: Literal["account", "asset"]
+) -> Iterator[Callable[..., pd.DataFrame]]:
+    """Yield `compute` over the workers of a scheduler, or of a cluster on this machine.
+
+    Parameters
+    ----------
+    scheduler
+        Address such as `tcp://10.0.0.1:8786`; None starts a cluster and ends it afterwards.
+    by
+        What is never cut, as in `compute_partitioned`.
+    """
+    with Client(scheduler) if scheduler else Client(dashboard_address=None) as client:
+        partitions = max(len(client.nthreads()), 1) * PARTS_A_WORKER
+        yield partial(compute_partitioned, client, partitions=partitions, by=by)
 
 
 def parts_of(keys: pd.Series, partitions: int) -> list[Ints]:

@@ -1,7 +1,7 @@
 """Schemas of the tables that enter Forewarn, and their validation."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -126,17 +126,29 @@ def _left_out(cells: pd.Series, column: Column) -> Bad:
     return np.asarray(cells.isna() | (cells.astype(str) == ""), dtype=bool)
 
 
-def read_file(path: Path, table: Table) -> pd.DataFrame:
+def read_file(path: Path, table: Table, *, given: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Read and validate one file: Parquet by its suffix, CSV otherwise.
+
+    Parameters
+    ----------
+    given
+        Columns that the file does not have, each with the one value that all of its rows share.
 
     Raises
     ------
     InvalidTable
-        When the file is absent, unreadable or breaks the schema.
+        When the file is absent, unreadable or breaks the schema, or has a column given.
     """
-    if path.suffix == ".parquet":
-        return validate(_parquet(path), table, file=path.name)
-    return read_csv(path, table)
+    raw = _parquet(path) if path.suffix == ".parquet" else _csv(path)
+    shared = given or {}
+    faults = [
+        Fault(f"{path.name}:{name}", "stands in the file and is given as well")
+        for name in shared
+        if name in raw.columns
+    ]
+    if faults:
+        raise InvalidTable(faults)
+    return validate(raw.assign(**shared), table, file=path.name)
 
 
 def _parquet(path: Path) -> pd.DataFrame:
@@ -163,13 +175,23 @@ def read_csv(path: Path, table: Table) -> pd.DataFrame:
     InvalidTable
         When the file is absent, unreadable or breaks the schema.
     """
+    return validate(_csv(path), table, file=path.name)
+
+
+def _csv(path: Path) -> pd.DataFrame:
+    """Return the frame of a CSV file, every cell as text.
+
+    Raises
+    ------
+    InvalidTable
+        When the file is absent or unreadable.
+    """
     try:
-        raw = pd.read_csv(path, dtype=str, keep_default_na=False)
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:
         raise InvalidTable([Fault(str(path), "file not found")]) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InvalidTable([Fault(str(path), f"not readable as CSV: {error}")]) from None
-    return validate(raw, table, file=path.name)
 
 
 def read_candles(path: Path, *, symbols: Sequence[str]) -> tuple[pd.DataFrame, dict[str, int]]:

@@ -8,6 +8,8 @@ import typer
 from typer.models import TyperInfo
 
 GROUP = "forewarn.commands"
+SHARED = frozenset({"alerts"})
+"""Groups that several packages add commands to."""
 
 
 def main() -> None:
@@ -36,33 +38,35 @@ def root(wanted: str | None = None) -> typer.Typer:
             app.registered_commands += found.registered_commands
             for group in found.registered_groups:
                 _join(app, group)
-            if wanted in set(_names(found)):
+            if wanted in set(_names(found)) - SHARED:
                 break
     return app
-
-
-def _names(app: typer.Typer) -> Iterator[str]:
-    """Yield the names of an application's commands; groups may go on in another package."""
-    for command in app.registered_commands:
-        if command.name is not None:
-            yield command.name
-        elif command.callback is not None:
-            yield command.callback.__name__.replace("_", "-")
-    for group in app.registered_groups:
-        if group.name is None and group.typer_instance is not None:
-            yield from _names(group.typer_instance)
 
 
 def _join(app: typer.Typer, group: TyperInfo) -> None:
     """Add a group of commands, to the group of the same name where another package has one."""
     for place, other in enumerate(app.registered_groups):
         first, second = other.typer_instance, group.typer_instance
-        if other.name == group.name and first is not None and second is not None:
+        if group.name in SHARED and other.name == group.name and first and second:
             both = typer.Typer(no_args_is_help=True, help=first.info.help)
             both.registered_commands = [*first.registered_commands, *second.registered_commands]
             app.registered_groups[place] = TyperInfo(both, name=group.name)
             return
     app.registered_groups.append(group)
+
+
+def _names(app: typer.Typer) -> Iterator[str]:
+    """Yield the names of an application's commands and groups."""
+    for command in app.registered_commands:
+        if command.name is not None:
+            yield command.name
+        elif command.callback is not None:
+            yield command.callback.__name__.replace("_", "-")
+    for group in app.registered_groups:
+        if isinstance(group.name, str):
+            yield group.name
+        elif group.typer_instance is not None:
+            yield from _names(group.typer_instance)
 
 
 def _contributed(entry: EntryPoint) -> typer.Typer | None:

@@ -24,6 +24,10 @@ def import_table(
     named: Annotated[
         str | None, typer.Option(help="Table or view of that database; as --table if left out.")
     ] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="column=value for a column that a file does not have."),
+    ] = None,
 ) -> None:
     """Write SOURCE into a table of the store, whole or not at all; exit code 2 where it has faults.
 
@@ -33,7 +37,8 @@ def import_table(
     from serving.transfer import bring  # noqa: PLC0415
 
     try:
-        told = bring(source, store=store, table=table, named=named, now=datetime.now(tz=UTC))
+        now = datetime.now(tz=UTC)
+        told = bring(source, store=store, table=table, now=now, named=named, given=given or ())
     except ForewarnError as error:
         raise _ended(error) from None
     typer.echo(f"{table}: {told.written} written, {told.repeated} held already")

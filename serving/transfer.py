@@ -1,5 +1,6 @@
 """Tables between files, other databases and a store."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -10,7 +11,15 @@ from serving.store import frames, open_store
 from serving.store.rows import Added
 
 
-def bring(source: str, *, store: str, table: str, named: str | None, now: datetime) -> Added:
+def bring(
+    source: str,
+    *,
+    store: str,
+    table: str,
+    now: datetime,
+    named: str | None = None,
+    given: Sequence[str] = (),
+) -> Added:
     """Write a file, or a table of another database, into a store: all of it or nothing.
 
     Parameters
@@ -19,6 +28,8 @@ def bring(source: str, *, store: str, table: str, named: str | None, now: dateti
         CSV or Parquet file, or a database URL.
     named
         Table or view of that database; None for one called like `table`.
+    given
+        `column=value` for columns that a file does not have.
 
     Raises
     ------
@@ -33,7 +44,7 @@ def bring(source: str, *, store: str, table: str, named: str | None, now: dateti
         frame = frames.read_database(source, schema, named=file)
     else:
         file = Path(source).name
-        frame = read_file(Path(source), schema)
+        frame = read_file(Path(source), schema, given=_pairs(given))
     opened = open_store(store)
     try:
         with opened.begin() as transaction:
@@ -77,3 +88,17 @@ def _schema(table: str) -> Table:
     if table not in TABLES:
         raise InvalidInput([Fault("--table", f"{table!r} is not one of {', '.join(TABLES)}")])
     return TABLES[table]
+
+
+def _pairs(given: Sequence[str]) -> dict[str, str]:
+    """Return columns with their values.
+
+    Raises
+    ------
+    InvalidInput
+        Naming what is not `column=value`.
+    """
+    faults = [Fault("--set", f"{one!r} is not column=value") for one in given if "=" not in one]
+    if faults:
+        raise InvalidInput(faults)
+    return {name: value for name, _, value in (one.partition("=") for one in given)}

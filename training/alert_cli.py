@@ -15,6 +15,7 @@ from features.pipeline import NAMES, fingerprint
 from models import bundle
 from models.alerting.policy import Policy, default, load
 from models.errors import ForewarnError
+from training.reading import history as read
 from training.replay import DAY, forecasts, run, tape
 from training.replay_report import at_budget, judge, rules_alone
 from training.sources import History
@@ -97,17 +98,12 @@ def replay(
     ] = None,
 ) -> None:
     """Run the whole alert chain over a history by its own clock, beside the rule alone."""
-    # Sources load the whole feature pipeline; `--help` must not wait for it.
-    from training.reading import SOURCES  # noqa: PLC0415
-
-    if source not in SOURCES:
-        raise typer.BadParameter(f"{source!r} is not one of {', '.join(SOURCES)}")
     limit = None if end is None else end.replace(tzinfo=UTC) + timedelta(days=1)
     console = Console(stderr=True)
     try:
         chosen = default() if policy is None else load(policy)
         loaded = [bundle.load(one, fingerprint=fingerprint(), features=NAMES) for one in bundles]
-        history = SOURCES[source](data, candles)
+        history = read(source, data, candles)
         rows = forecasts(history, loaded, end=limit, progress=console.print)
     except ForewarnError as error:
         console.print(str(error), style="red", markup=False, highlight=False)

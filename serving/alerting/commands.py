@@ -20,7 +20,7 @@ from models.alerting.policy import Policy, default, load
 from models.errors import ForewarnError, InvalidInput
 from serving.alerting.settings import AlertSettings, alert_settings
 from serving.process import stoppable
-from serving.settings import PREFIX, Settings
+from serving.settings import PREFIX
 from serving.store import Store, alerts, consents, open_store, outbox, turns
 from serving.store.alerts import DESK, OWNER, Receiver
 
@@ -52,13 +52,13 @@ def watch(
     """Judge the book again and again and write alerts; one leads per store, others wait."""
     # The model and its libraries take their time to load; `--help` must not wait for them.
     from serving.alerting import watch as watching  # noqa: PLC0415
-    from serving.desk import load_model  # noqa: PLC0415
+    from serving.registry import deployed  # noqa: PLC0415
 
     settings = _settings()
     with _opened(store) as found, stoppable():
         watcher = watching.Watcher(
             store=found,
-            model=load_model(Settings(bundle=bundle)),
+            model=deployed(bundle).model,
             policy=_policy(policy, settings),
             holder=_holder(),
             clock=_now,

@@ -10,8 +10,8 @@ import pytest
 from features.simulate import simulate
 from serving.book import account_body, market_body
 from serving.changes import plans, what_if
-from serving.desk import Desk, load_model
-from serving.settings import Settings
+from serving.desk import Desk
+from serving.registry import deployed
 
 TARGET = 0.02
 
@@ -19,7 +19,7 @@ TARGET = 0.02
 @pytest.fixture(scope="module")
 def desk(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> Desk:
     """Return a desk with a bundle trained on a simulated log."""
-    return Desk(model=load_model(Settings(bundle=trained[0])))
+    return Desk(model=deployed(trained[0]).model)
 
 
 @pytest.fixture(scope="module")

@@ -72,14 +72,14 @@ def test_every_table_comes_back_as_it_went_in(tmp_path: Path, suffix: str) -> No
     first, second = (f"sqlite:///{tmp_path / name}.sqlite3" for name in ("first", "second"))
     assert set(ROWS) == set(TABLES)
     for table, rows in ROWS.items():
-        bring(str(written(tmp_path, table, rows)), store=first, table=table, named=None, now=NOW)
+        bring(str(written(tmp_path, table, rows)), store=first, table=table, now=NOW)
         once, twice = (tmp_path / f"{n}-{table}.{suffix}" for n in ("once", "twice"))
         assert take(once, store=first, table=table) == len(rows) - 1
-        bring(str(once), store=second, table=table, named=None, now=NOW)
+        bring(str(once), store=second, table=table, now=NOW)
         take(twice, store=second, table=table)
         read = pd.read_parquet if suffix == "parquet" else pd.read_csv
         pd.testing.assert_frame_equal(read(once), read(twice))
-        again = bring(str(once), store=second, table=table, named=None, now=NOW)
+        again = bring(str(once), store=second, table=table, now=NOW)
         assert again.repeated == (0 if table == "positions" else len(rows) - 1)
 
 
@@ -88,7 +88,7 @@ def test_what_was_imported_is_what_accounts_hold(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'store.sqlite3'}"
     for table in ("positions", "events"):
         path = written(tmp_path, table, ROWS[table])
-        bring(str(path), store=url, table=table, named=None, now=NOW)
+        bring(str(path), store=url, table=table, now=NOW)
     store = open_store(url)
     with store.read() as transaction:
         found = accounts.read(transaction, ["a"])["a"]
@@ -121,10 +121,10 @@ def test_a_faulty_table_is_refused_whole_with_every_fault(tmp_path: Path) -> Non
     )
     path = str(written(tmp_path, "positions", rows))
     with pytest.raises(InvalidInput, match=r"positions.csv:legs:2: not JSON"):
-        bring(path, store=url, table="positions", named=None, now=NOW)
+        bring(path, store=url, table="positions", now=NOW)
     path = str(written(tmp_path, "positions", rows[:2]))
     with pytest.raises(InvalidInput) as refused:
-        bring(path, store=url, table="positions", named=None, now=NOW)
+        bring(path, store=url, table="positions", now=NOW)
     assert [fault.where for fault in refused.value.faults] == [
         "positions.csv:1/legs/0/asset",
         "positions.csv:1/legs/0/quantity",
@@ -150,6 +150,19 @@ def test_the_command_moves_a_table_and_names_what_there_is(tmp_path: Path) -> No
     assert (missing.exit_code, missing.stderr) == (2, "no.csv: file not found\n")
     refused = run(app, ["import", path, "--store", "mysql://h/d", "--table", "funding"])
     assert refused.exit_code == 1
+
+
+def test_what_all_rows_share_may_be_given(tmp_path: Path) -> None:
+    """A file of one kind of candle need not say so in every row; it must not say otherwise."""
+    url = f"sqlite:///{tmp_path / 'store.sqlite3'}"
+    rows = ("symbol,open_time,open,high,low,close,volume", f"ETH,{NOON},1.5,2.0,1.0,1.25,10.0")
+    path = str(written(tmp_path, "candles", rows))
+    shared = ["import", path, "--store", url, "--table", "candles", "--set", "kind=perp"]
+    run = CliRunner().invoke
+    assert run(app, [*shared, "--set", "step=60"]).stdout == "candles: 1 written, 0 held already\n"
+    clash = run(app, [*shared, "--set", "step=60", "--set", "close=1"])
+    assert clash.stderr == "candles.csv:close: stands in the file and is given as well\n"
+    assert run(app, [*shared, "--set", "step"]).stderr == "--set: 'step' is not column=value\n"
 
 
 def test_a_table_of_another_database_is_read_by_its_columns(database: str, tmp_path: Path) -> None:

@@ -47,9 +47,17 @@ def moments() -> Moments:
     """Return three moments of one account, the last a basket, and its one event."""
     frame = pd.DataFrame(
         {
-            "account": "a", "asset": "ETH", "side": 1, "price": 100.0, "price_next": 100.0,
-            "delay": 0.0, "trigger": 80.0, "collateral": 2.0, "debt": 100.0,
-            "debt_value": 100.0, "cash": -160.0,
+            "account": "a",
+            "asset": "ETH",
+            "side": 1,
+            "price": 100.0,
+            "price_next": 100.0,
+            "delay": 0.0,
+            "trigger": 80.0,
+            "collateral": 2.0,
+            "debt": 100.0,
+            "debt_value": 100.0,
+            "cash": -160.0,
             "at": [BEGIN + pd.Timedelta(hours=hours) for hours in (150, 160, 170)],
             "opened_at": BEGIN,
         }

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from distributed import Client, LocalCluster
 
-from features.inputs import Candles, Events, Tables
-from features.partitions import compute_partitioned, parts_of
+from features.frames import market_frames
+from features.inputs import Candles, Events, Tables, no_events
+from features.partitions import compute_partitioned, dask_engine, parts_of
 from features.pipeline import compute
 
 FIRST, HOURS, ROWS = 400_000, 800, 60
@@ -83,6 +84,15 @@ def test_two_workers_and_one_process_give_the_same_bits(client: Client) -> None:
     tables = Tables(candles={"BTC": candles(1), "ETH": candles(2)}, events=events())
     alone = compute(tables, moments(), legs=legs())
     together = compute_partitioned(client, tables, moments(), partitions=3, legs=legs())
+    pd.testing.assert_frame_equal(together, alone, check_exact=True)
+
+
+def test_a_market_frame_is_the_same_over_workers(client: Client) -> None:
+    """What `forewarn features --engine dask` writes, against what one process writes."""
+    tables = Tables(candles={"BTC": candles(1), "ETH": candles(2)}, events=no_events())
+    with dask_engine(client.scheduler.address, by="asset") as engine:
+        (together,) = market_frames(tables, engine=engine)
+    (alone,) = market_frames(tables)
     pd.testing.assert_frame_equal(together, alone, check_exact=True)
 
 

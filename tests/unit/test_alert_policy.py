@@ -1,0 +1,163 @@
+"""A policy file is read whole or refused with every fault; single steps do what the policy says."""
+
+from datetime import UTC, datetime, time, timedelta
+from importlib.resources import files
+
+import pytest
+
+from models.alerting.audience import Inbox, Shape, allot, is_quiet
+from models.alerting.policy import Quiet, default, parse
+from models.alerting.signals import Kind, Level, Route, Signal, Transition
+from models.alerting.state import REST, AlertState, acknowledge, mute, step
+from models.errors import InvalidInput
+from models.margin.result import Verdict
+
+TEXT = files("models.alerting").joinpath("default.toml").read_text(encoding="utf-8")
+START = datetime(2030, 1, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def signal(at: datetime, probability: float | None, **named: object) -> Signal:
+    """Return the signal of an account with one probability."""
+    expected = {} if probability is None else {"24h": probability, "4h": 0.0}
+    verdict = named.pop("verdict", Verdict.SAFE)
+    return Signal(account="a", at=at, verdict=verdict, expected=expected, **named)  # type: ignore[arg-type]
+
+
+def after(*probabilities: float | None) -> tuple[AlertState, list[Transition]]:
+    """Return the state and transitions after hourly signals."""
+    state, made = REST, []
+    for hour, probability in enumerate(probabilities):
+        at = START + HOUR * hour
+        state, transitions = step(state, signal(at, probability), at, default())
+        made.extend(transitions)
+    return state, made
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (
+            ('repeat_every = "30m"', 'repeat_every = "soon"'),
+            "/repeat_every: 'soon' is not a duration",
+        ),
+        (("clear = 0.01 }", "clear = 0.5 }"), "/watch/triggers/0/clear: 0.5 is above raise, 0.02"),
+        (("digest = true", "digest = 1"), "/watch/digest: Input should be a valid boolean"),
+        (
+            ('horizon = "24h", raise = 0.02', 'horizon = "2h", raise = 0.02'),
+            "/watch/triggers/0/horizon",
+        ),
+        (("[desk]", "[dsk]"), "/desk: Field required"),
+        (
+            ('dwell = "30m"', 'dwell = "30m"\ncool_down = "1h"'),
+            "/critical/cool_down: critical is never",
+        ),
+        (
+            (
+                '"liquidatable", "not_executable"] },\n  { signal = "next',
+                '"not_executable"] },\n  { signal = "next',
+            ),
+            "/critical/triggers: the verdict liquidatable must raise",
+        ),
+    ],
+)
+def test_a_faulty_policy_is_refused_at_its_place(change: tuple[str, str], fault: str) -> None:
+    """Each fault names its place and what is wrong."""
+    assert change[0] in TEXT
+    with pytest.raises(InvalidInput) as refused:
+        parse(TEXT.replace(*change, 1))
+    assert any(str(one).startswith(fault) for one in refused.value.faults), refused.value
+
+
+def test_every_fault_is_listed_at_once() -> None:
+    """Three mistakes make three faults."""
+    text = (
+        TEXT.replace('"30m"', '"x"', 1).replace("digest = true", "digest = 1").replace("12,", "0,")
+    )
+    with pytest.raises(InvalidInput) as refused:
+        parse(text)
+    assert len(refused.value.faults) == 3
+
+
+def test_a_rise_is_told_and_its_fall_after_the_dwell() -> None:
+    """Watch goes to the digest, warning at once; below the clearing level a day they end."""
+    _, made = after(0.03, 0.35, 0.2, *[0.0] * 130)
+    told = [(one.kind, one.was.name, one.level.name, one.route) for one in made]
+    assert told == [
+        (Kind.RAISED, "NONE", "WATCH", Route.DIGEST),
+        (Kind.RAISED, "WATCH", "WARNING", Route.NOW),
+        (Kind.LOWERED, "WARNING", "NONE", Route.DIGEST),
+    ]
+
+
+def test_a_missing_forecast_clears_nothing_at_once() -> None:
+    """A level raised by a forecast that is gone is held for the policy's patience at least."""
+    state, _ = after(0.35, *[None] * 20)
+    assert state.level is Level.WARNING
+
+
+def test_a_model_cannot_hold_a_rule_alarm_back() -> None:
+    """With no risk forecast at all, a liquidatable account is critical and told now."""
+    seen = signal(START, 0.0, verdict=Verdict.LIQUIDATABLE)
+    state, (made,) = step(mute(REST, START + HOUR), seen, START, default())
+    assert (state.level, made.route) == (Level.CRITICAL, Route.NOW)
+
+
+def test_critical_repeats_until_acknowledged() -> None:
+    """Every half hour, and not any more once somebody has acknowledged."""
+    state, kinds = REST, []
+    for turn in range(6):
+        now = START + timedelta(minutes=15 * turn)
+        if turn == 4:
+            state = acknowledge(state)
+        state, made = step(state, signal(now, None, verdict=Verdict.LIQUIDATABLE), now, default())
+        kinds.append([one.kind.value for one in made])
+    assert kinds == [["raised"], [], ["repeated"], [], [], []]
+
+
+def test_quiet_hours_may_pass_midnight_in_their_own_zone() -> None:
+    """22:00 to 07:00 in Berlin is 21:00 to 06:00 UTC in winter."""
+    quiet = Quiet(begin=time(22), end=time(7), zone="Europe/Berlin")
+    at = [datetime(2030, 1, 1, hour, 30, tzinfo=UTC) for hour in (20, 21, 5, 6)]
+    assert [is_quiet(quiet, one) for one in at] == [False, True, True, False]
+
+
+def transition(level: Level, number: int = 1, account: str = "a") -> Transition:
+    """Return a rise to a level that may leave at once."""
+    return Transition(
+        account=account,
+        episode=1,
+        number=number,
+        kind=Kind.RAISED,
+        was=Level.NONE,
+        level=level,
+        at=START,
+        route=Route.NOW,
+    )
+
+
+def test_critical_ignores_quiet_hours_and_a_warning_waits_for_their_end() -> None:
+    """At night one message leaves; in the morning the digest brings the other."""
+    quiet = Quiet(begin=time(0), end=time(13))
+    audience = default().owner.model_copy(update={"quiet": quiet})
+    both = (transition(Level.WARNING), transition(Level.CRITICAL, account="b"))
+    inbox, posts = allot(Inbox(), both, START, audience, receiver="o")
+    assert [post.transitions[0].account for post in posts] == ["b"]
+    inbox, posts = allot(inbox, (), START + HOUR, audience, receiver="o")
+    assert [(post.shape, post.transitions[0].account) for post in posts] == [(Shape.DIGEST, "a")]
+    assert inbox.waiting == ()
+
+
+def test_a_desk_hears_once_of_a_move_and_again_when_it_goes_on() -> None:
+    """The second aggregate waits a minute and holds everything that came in between."""
+    audience = default().desk
+    first = tuple(transition(Level.CRITICAL, account=f"a{n}") for n in range(5))
+    more = tuple(transition(Level.CRITICAL, account=f"b{n}") for n in range(7))
+    inbox, one = allot(Inbox(), first, START, audience, receiver="d")
+    inbox, none = allot(inbox, more, START + timedelta(seconds=20), audience, receiver="d")
+    inbox, two = allot(inbox, (), START + timedelta(seconds=61), audience, receiver="d")
+    assert [[post.counts for post in posts] for posts in (one, none, two)] == [
+        [((Level.CRITICAL, 5),)],
+        [],
+        [((Level.CRITICAL, 7),)],
+    ]
