@@ -142,7 +142,10 @@ def outlooks(
     seen = [_seen(one, at=at, candles=candles, model=model) for one in judged]
     rows = [i for i, found in enumerate(seen) if isinstance(found, Position)]
     positions = {i: found for i, found in enumerate(seen) if isinstance(found, Position)}
-    features = _features([past[i] for i in rows], list(positions.values()), candles, at=at)
+    names = NAMES if wish.features else read_by(model.bundle)
+    features = _features(
+        [past[i] for i in rows], list(positions.values()), candles, at=at, names=names
+    )
     matrix = features[list(COLUMNS)].to_numpy(dtype=np.float64)
     usable = np.isfinite(matrix[:, len(NAMES) :]).all(axis=1)
     kept = np.flatnonzero(usable).tolist()
@@ -185,13 +188,28 @@ def _features(
     candles: Mapping[str, Candles],
     *,
     at: datetime,
+    names: Sequence[str],
 ) -> pd.DataFrame:
-    """Return the features of the accounts, by the pipeline that training uses."""
+    """Return the features of the accounts, by the pipeline that training uses.
+
+    Parameters
+    ----------
+    names
+        Of the features computed; the others are missing.
+    """
     if not judged:
-        return pd.DataFrame(columns=[*NAMES, *BASELINE], dtype=np.float64)
-    names = [f"{place:06d}" for place in range(len(judged))]
-    rows, legs = moments.frames(positions, names, at=at)
-    return compute(moments.tables(judged, names, candles), rows, legs=legs)
+        return pd.DataFrame(columns=list(COLUMNS), dtype=np.float64)
+    accounts = [f"{place:06d}" for place in range(len(judged))]
+    rows, legs = moments.frames(positions, accounts, at=at)
+    tables = moments.tables(judged, accounts, candles)
+    return compute(tables, rows, legs=legs, names=names).reindex(columns=list(COLUMNS))
+
+
+def read_by(bundle: Bundle | None) -> tuple[str, ...]:
+    """Return the features that a bundle's heads read, in the order of the catalogue."""
+    reads = {} if bundle is None else bundle.provenance.get("reads", {})
+    named = {name for head in reads.values() for name in head}
+    return tuple(name for name in NAMES if name in named) if named else NAMES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,7 +288,7 @@ def _assessment(
             version=case.account.version,
             terms_valid_from=case.terms_valid_from,
         ),
-        missing=_missing(case, seen.row),
+        missing=_missing(case, seen.row, read_by(model.bundle)),
         degraded=bool(doubtful),
         degraded_reasons=doubtful,
         notices=_notices(judged, seen, model),
@@ -310,8 +328,8 @@ def _notices(judged: Judgement, seen: Outlook, model: Model) -> tuple[Notice, ..
     return tuple(found)
 
 
-def _missing(case: Case, row: Floats | None) -> tuple[str, ...]:
-    """Return the features that could not be computed."""
+def _missing(case: Case, row: Floats | None, read: Sequence[str]) -> tuple[str, ...]:
+    """Return the features that the model reads and that could not be computed."""
     if row is None:
         return ()
     absent = {NAMES[place] for place in np.flatnonzero(np.isnan(row[: len(NAMES)]))}
@@ -319,7 +337,7 @@ def _missing(case: Case, row: Floats | None) -> tuple[str, ...]:
         absent.update(EVENT_FEATURES)
     if case.opened_at is None:
         absent.add("account_age")
-    return tuple(name for name in NAMES if name in absent) if absent else ()
+    return tuple(name for name in read if name in absent)
 
 
 def _shown(row: Floats | None) -> dict[str, float | None] | None:
