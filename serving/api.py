@@ -118,7 +118,7 @@ class Api:
         visit.caller = principal.id
         _refuse_media(operation, request)
         call = Call(
-            body=await _read(request),
+            body=await _read(request, seconds=gate.settings.timeout_seconds),
             path=found.parameters,
             query=_query(request.scope),
             headers={name.lower(): value for name, value in request.headers.items()},
@@ -256,7 +256,17 @@ def _query(scope: Scope) -> dict[str, str]:
     return named
 
 
-async def _read(request: Request) -> bytes:
+async def _read(request: Request, *, seconds: float) -> bytes:
+    """Return the body; raises as `_whole` does, and 408 when it takes too long to come."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await _whole(request)
+    except TimeoutError:
+        detail = f"the body took longer than {seconds:g} s to come"
+        raise Refused(problems.TOO_SLOW, detail) from None
+
+
+async def _whole(request: Request) -> bytes:
     """Return the body.
 
     A longer body is read to its end, up to four times the limit, before it is refused: a

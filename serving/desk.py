@@ -299,6 +299,11 @@ def open_desk(settings: Settings) -> Desk:
     return desk
 
 
+def load_model(settings: Settings) -> Model:
+    """Return the bundle in use, or why there is none."""
+    return deployed(settings.bundle).model
+
+
 def swapped(desk: Desk, found: Deployed) -> Desk:
     """Return the desk with other bundles in use, warmed before any request meets them."""
     if found.model.bundle is not desk.model.bundle:
@@ -370,4 +375,4 @@ def _name(item: Any) -> str | None:
 
 
 if __name__ == "__main__":
-    warm(deployed(from_environment().bundle).model)
+    warm(load_model(from_environment()))

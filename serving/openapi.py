@@ -21,7 +21,13 @@ _REQUEST_ID = Parameter(
 )
 _ALWAYS = (problems.METHOD_NOT_ALLOWED, problems.INTERNAL, problems.UNAVAILABLE, problems.TIMEOUT)
 _WITH_KEY = (problems.UNAUTHORIZED, problems.FORBIDDEN, problems.TOO_MANY)
-_WITH_BODY = (problems.NOT_JSON, problems.TOO_LARGE, problems.UNSUPPORTED, problems.INVALID)
+_WITH_BODY = (
+    problems.NOT_JSON,
+    problems.TOO_SLOW,
+    problems.TOO_LARGE,
+    problems.UNSUPPORTED,
+    problems.INVALID,
+)
 
 
 def document(operations: Sequence[Operation]) -> dict[str, Any]:

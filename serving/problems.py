@@ -47,6 +47,7 @@ UNKNOWN_ACCOUNT = Kind("unknown-account", 404, "The store knows no such account"
 UNKNOWN_THING = Kind("unknown-thing", 404, "No such thing")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "The path does not take this method")
 NOT_ACCEPTABLE = Kind("not-acceptable", 406, "The answer has no such form")
+TOO_SLOW = Kind("body-too-slow", 408, "The body came too slowly")
 CONFLICT = Kind("conflict", 409, "The request contradicts what is stored")
 TOO_LARGE = Kind("body-too-large", 413, "The body is too long")
 UNSUPPORTED = Kind("unsupported-media-type", 415, "The body has a form that is not read")
@@ -68,6 +69,7 @@ KINDS: Mapping[str, Kind] = {
         UNKNOWN_THING,
         METHOD_NOT_ALLOWED,
         NOT_ACCEPTABLE,
+        TOO_SLOW,
         CONFLICT,
         TOO_LARGE,
         UNSUPPORTED,

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from models.errors import Fault, InvalidInput
@@ -13,6 +14,9 @@ from serving.problems import Refused, encode
 from serving.store import Store, Transaction, journal
 
 KEY = "idempotency-key"
+REMEMBERED = timedelta(days=7)
+"""How long a repeat gets the first answer."""
+
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
 IDEMPOTENCY = Parameter(
@@ -85,6 +89,7 @@ def written(
         if key is None:
             kept = first()
         else:
+            journal.forget_answers(transaction, before=now - REMEMBERED)
             once = journal.Once(actor=call.principal.id, key=key, digest=_digest(action, call))
             kept = journal.once(transaction, once, first, now=now)
     return Answer(body=kept.body, status=kept.status)

@@ -171,7 +171,7 @@ def _market(
     split = _split(history, rows, limit)
     progress("fitting the volatility ahead")
     ahead = scale.realised(history.tables.candles, rows.moments)
-    ended = rows.at[:, np.newaxis] + np.array(HORIZONS) * 3600 <= split.boundary.timestamp()
+    ended = rows.at[:, np.newaxis] + np.array(HORIZONS) * 3600 <= limit.timestamp()
     sigma = rows.features["start_sigma"].to_numpy()
     found = scale.fit(rows.matrix(), sigma, np.where(ended, ahead, np.nan))
     part = Part(

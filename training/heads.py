@@ -1,4 +1,4 @@
-"""Fit one head of a bundle: lines and boosters on the earlier slice, calibration on the later."""
+"""Fit one head of a bundle: trees on the earlier slice, calibrators on the later one."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -142,6 +142,7 @@ def fit_head(
     """
     early = _slice(rows.select(split.before), start, part, end=split.boundary)
     late = _slice(rows.select(split.after), start, part, end=end)
+    whole = _slice(rows, start, part, end=end)
     matrix = _forgetful(early, part)
     lines: list[Line] = []
     boosters: list[lightgbm.Booster] = []
@@ -150,8 +151,7 @@ def fit_head(
     for k, (hours, label) in enumerate(zip(HORIZONS, LABELS, strict=True)):
         progress(f"fitting the hazard of {part.event} between {begin} h and {hours} h")
         y = labels.in_stretch(*early.known(part.event), begin=begin, end=hours)
-        weights = early.evidence(y, k, hours - begin, group=early.group)
-        lines.append(_line(early.begun[:, k], y, weights))
+        lines.append(_whole_line(whole, part, k=k, begin=begin))
         begun = lines[-1][0] + lines[-1][1] * early.begun[:, k]
         # One shock moves all assets: trees that took them for witnesses lost out of time.
         weights = early.evidence(y, k, hours - begin, group=early.regime)
@@ -168,6 +168,14 @@ def fit_head(
     moved = _moved(start, tuple(lines))
     head = Head(moved, tuple(boosters), tuple(calibrators), evidence=())
     return replace(head, evidence=_evidence(head, late, part))
+
+
+def _whole_line(whole: Slice, part: Part, *, k: int, begin: int) -> Line:
+    """Fit the start's line on every regime there was: two numbers do not learn rows by heart."""
+    hours = HORIZONS[k]
+    y = labels.in_stretch(*whole.known(part.event), begin=begin, end=hours)
+    weights = whole.evidence(y, k, hours - begin, group=whole.group)
+    return _line(whole.begun[:, k], y, weights)
 
 
 def _moved(start: Passage | Upon, lines: tuple[Line, ...]) -> Passage | Upon:

@@ -4,11 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from types import MappingProxyType
 
 from models.margin.result import Verdict
-
-NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
 class Level(IntEnum):
@@ -70,8 +67,8 @@ class Signal:
     next_buffer: float | None = None
     next_verdict: Verdict | None = None
     flips_at: datetime | None = None
-    expected: Mapping[str, float] = field(default_factory=lambda: NOTHING)
-    unattended: Mapping[str, float] = field(default_factory=lambda: NOTHING)
+    expected: Mapping[str, float] = field(default_factory=dict)
+    unattended: Mapping[str, float] = field(default_factory=dict)
     has_forecast: bool = True
     liquidated_at: datetime | None = None
 

@@ -25,7 +25,7 @@ WEBHOOK, MAIL, APPRISE = "webhook", "mail", "apprise"
 HOSTED = ("tgram", "slack", "discord", "pover", "twilio", "opsgenie", "pagerduty", "sinch")
 """Services of apprise whose host no receiver can choose; others could be aimed inside."""
 
-SECONDS = 10.0
+SECONDS = 20.0
 GONE, TOO_MANY, UNAVAILABLE = 410, 429, 503
 MOST_WAIT = timedelta(hours=1)
 SECRET_BYTES = 24

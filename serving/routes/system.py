@@ -7,6 +7,7 @@ from serving.desk import Desk
 from serving.keys import Scope
 from serving.operations import Answer, Call, Operation, json_answer
 from serving.problems import Refused
+from serving.store import market
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,9 @@ def readyz(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
     telemetry.instruments().is_degraded.set(state["status"] != "ready")
     if not ready:
         raise Refused(problems.UNAVAILABLE, "; ".join(state["reasons"]))
+    if desk.store is not None:
+        with desk.store.read() as transaction:  # a store that went away is told as such
+            market.clock(transaction, now=desk.clock())
     return json_answer(state)
 
 

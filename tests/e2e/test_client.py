@@ -7,7 +7,6 @@ import local
 import numpy as np
 import pytest
 
-from features.pipeline import BASELINE, NAMES
 from serving.answers import Assessment, FaultyItem
 from serving.client import Client, ServiceRefused
 
@@ -38,17 +37,33 @@ def test_a_book_is_scored_kept_and_searched(client: Client) -> None:
     assert client.prices().simulated is True
 
 
-def test_ready_features_get_the_probabilities_of_the_model(client: Client) -> None:
-    """Nearer to the line is riskier; a row without a baseline is not scored."""
+def test_ready_features_get_what_the_account_got(client: Client) -> None:
+    """The features that an assessment shows, handed in as columns, give its very probabilities."""
     version = client.models().models[0]
-    columns = {one.name: np.zeros(3) for one in version.features}
-    columns |= {name: np.array([-6.0, 2.0, np.nan]) for name in version.baselines}
+    names = [*(one.name for one in version.features), *version.baselines]
+    keys = [one.account for one in client.accounts()][:5]
+    assessed = [client.score(key, features=True) for key in keys]
+    shown = [one.features or {} for one in assessed]
+    columns = {
+        name: np.array([np.nan if row[name] is None else row[name] for row in shown], dtype=float)
+        for name in names
+    }
     told = client.score_features(columns)
-    expected = told["expected_24h"]
-    assert expected[0] < expected[1]
-    assert np.isnan(expected[2])
-    assert {*version.baselines} == {*BASELINE}
-    assert {one.name for one in version.features} <= {*NAMES}
+    scored = [(i, one) for i, one in enumerate(assessed) if one.forecast[2].source == "model"]
+    assert scored
+    for i, one in scored:
+        assert told["expected_24h"][i] == pytest.approx(one.forecast[2].expected, rel=1e-12)
+        assert told["unattended_24h"][i] == pytest.approx(one.forecast[2].unattended, rel=1e-12)
+
+
+def test_rows_without_a_baseline_are_not_scored(client: Client) -> None:
+    """What cannot be scored is NaN, and the rows beside it are scored all the same."""
+    version = client.models().models[0]
+    columns = {one.name: np.zeros(2) for one in version.features}
+    columns |= {name: np.array([1.0, np.nan]) for name in version.baselines}
+    expected = client.score_features(columns)["expected_24h"]
+    assert 0.0 <= expected[0] <= 1.0
+    assert np.isnan(expected[1])
 
 
 def test_a_refusal_is_raised_with_its_faults(client: Client) -> None:

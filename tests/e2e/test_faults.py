@@ -205,7 +205,9 @@ def _refused_then_accepted(
         assert answer.headers["Content-Type"] == PROBLEM
         told = client.post("/v1/margin", json=venue_bodies.maker())
         assert told.json()["standing"]["verdict"] == "safe"
+        assert client.get("/readyz").status_code == (503 if way is stopped else 200)
     accepted(client, name)
+    assert client.get("/readyz").status_code == 200
     again = push(client, name).json()
     assert (again["added"], again["known"]) == (1, 0)
 

@@ -92,13 +92,17 @@ def test_two_positions_make_a_basket(tmp_path: Path) -> None:
 
 
 def test_touches_follow_the_path_and_funding(tmp_path: Path) -> None:
-    """The price reaches 1,938.78 sixty-two hours on; funding of 2 % brings it forward."""
+    """The price reaches 1,900 / .98 sixty-two hours on; funding brings that forward.
+
+    2 % of .98 · 1,992 leave (1,900 + 39.04) / .98 = 1,978.6 as the trigger, which the price
+    passes after twenty-two hours.
+    """
     found = load(tmp_path, long("a", 1, "100"), venue=covered(120))
     marked = labels.label(found)
     assert marked["touched_in"].iloc[0] == 62.0
     (tmp_path / "funding.csv").write_text(f"asset,at,rate\nETH,{at(9)},0.02\n")
     paid = labels.label(events.load(tmp_path, tmp_path / "candles.parquet"))
-    assert paid["touched_in"].iloc[0] == 23.0
+    assert paid["touched_in"].iloc[0] == 22.0
 
 
 def test_what_the_data_does_not_cover_is_censored(tmp_path: Path) -> None:

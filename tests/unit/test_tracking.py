@@ -27,6 +27,7 @@ def cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # MLflow's own
 @pytest.mark.usefixtures("cut_off")
 def test_a_run_its_bundle_and_its_aliases(tmp_path: Path) -> None:
     """Parameters, figures and files are logged; the version is found by its bundle."""

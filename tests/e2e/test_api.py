@@ -1,0 +1,179 @@
+"""The API around its operations: starting, slow bodies, late answers, browsers, the log."""
+
+import asyncio
+import json
+import logging
+import threading
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+
+import httpx
+import local
+import pytest
+
+from serving.api import Api
+from serving.assess import Model
+from serving.desk import Desk
+from serving.gate import Gate, Keyring
+from serving.keys import Scope
+from serving.operations import Answer, Call, Operation, Work, json_answer, routes
+from serving.routes import OPERATIONS
+from serving.settings import Settings
+from serving.telemetry import JsonLines
+
+SETTINGS = Settings(timeout_seconds=0.5, most_in_flight=1, origins=("https://desk.example",))
+
+
+AWAKE = threading.Event()
+
+
+def sleep(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - it only sleeps
+    """Take longer than an answer may."""
+    AWAKE.wait(60.0)
+    return json_answer({})
+
+
+def fail(desk: Desk, call: Call) -> Answer:
+    """Fail as only a defect does."""
+    raise ZeroDivisionError(f"a secret about {desk} and {call}")
+
+
+def probe(name: str, work: Work) -> Operation:
+    """Return an operation of the tests."""
+    return Operation(
+        name=name,
+        method="POST",
+        path=f"/v1/{name}",
+        scope=Scope.READ,
+        work=work,
+        summary=name,
+        meaning=name,
+        asked=dict,
+    )
+
+
+@pytest.fixture
+def app() -> Api:
+    """Return an API without model and store, with two operations of the tests."""
+    known = (*OPERATIONS, probe("sleep", sleep), probe("fail", fail))
+    desk = Desk(model=Model(bundle=None), clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    return Api(routes(known), desk=desk, gate=Gate(SETTINGS, Keyring(None)))
+
+
+@pytest.fixture
+def caller(app: Api) -> Iterator[local.Caller]:
+    """Return a caller of it."""
+    asked = local.Caller(app)
+    yield asked
+    asked.close()
+
+
+def test_a_worker_that_starts_is_alive_and_not_ready() -> None:
+    """Until its model is loaded everything but liveness is refused, with when to come back."""
+    caller = local.Caller(Api(routes(OPERATIONS)))
+    assert caller.get("/livez").status_code == 200
+    answer = caller.get("/readyz")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    caller.close()
+
+
+def test_without_model_and_store_the_state_is_degraded_with_its_reason(
+    caller: local.Caller,
+) -> None:
+    """The rules alone still answer; what needs more says so."""
+    told = caller.get("/readyz").json()
+    assert told["status"] == "degraded"
+    assert told["reasons"] == ["no bundle was named"]
+    assert caller.get("/v1/accounts").status_code == 503
+    assert caller.post("/v1/score/features", json={"columns": {"a": [1]}}).status_code == 503
+
+
+def test_a_late_answer_is_given_up_and_keeps_its_place(caller: local.Caller) -> None:
+    """504 after the time allowed; until the thread ends the next one finds no place."""
+    late = caller.post("/v1/sleep", json={})
+    assert late.status_code == 504
+    assert late.json()["type"] == "urn:forewarn:problem:timeout"
+    crowded = caller.get("/v1/models")
+    AWAKE.set()
+    assert (crowded.status_code, crowded.headers["Retry-After"]) == (429, "1")
+
+
+def test_a_slow_body_is_given_up(app: Api) -> None:
+    """A body that drips longer than the time allowed holds nothing."""
+
+    async def drip() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(60.0)
+        yield b"}"
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            return await client.post("/v1/score", content=drip())
+
+    # httpx hands a body over part by part, as a socket does.
+    assert asyncio.run(ask()).status_code == 408
+
+
+def test_a_defect_is_told_without_its_inside(
+    caller: local.Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The caller gets an id, the log gets the trace under the same id."""
+    logging.getLogger("forewarn").propagate = True
+    with caplog.at_level(logging.ERROR, "forewarn"):
+        answer = caller.post("/v1/fail", json={})
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert answer.json()["request_id"] in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_browsers_are_let_in_by_origin_only(caller: local.Caller) -> None:
+    """A listed origin may ask and read; every other one may not."""
+    ours, other = {"Origin": "https://desk.example"}, {"Origin": "https://evil.example"}
+    asked = caller.request("OPTIONS", "/v1/score", headers=ours)
+    assert asked.status_code == 204
+    assert asked.headers["Access-Control-Allow-Origin"] == "https://desk.example"
+    assert "POST" in asked.headers["Access-Control-Allow-Methods"]
+    assert caller.get("/v1/models", headers=ours).status_code == 200
+    assert caller.request("OPTIONS", "/v1/score", headers=other).status_code == 403
+    refused = caller.get("/v1/models", headers=other)
+    assert refused.status_code == 403
+    assert "Access-Control-Allow-Origin" not in refused.headers
+
+
+def test_every_answer_carries_the_security_headers(caller: local.Caller) -> None:
+    """On sound answers, on refusals and on pages."""
+    for path in ("/livez", "/docs", "/nowhere"):
+        headers = caller.get(path).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["Cache-Control"] == "no-store"
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+    page = caller.get("/docs").text
+    assert "src=" not in page
+    assert "http://" not in page.replace("http://127.0.0.1", "")
+
+
+def test_a_name_that_leads_to_the_loopback_is_a_stranger(app: Api, caller: local.Caller) -> None:
+    """Neither another host name nor another address is served without a key."""
+    assert caller.get("/v1/models", headers={"Host": "evil.example"}).status_code == 401
+    stranger = local.Caller(app, address="10.0.0.9")
+    assert stranger.get("/v1/models").status_code == 401
+    assert stranger.get("/livez").status_code == 200
+    stranger.close()
+
+
+def test_log_lines_are_json() -> None:
+    """One object a line, with the request's fields beside the message."""
+    record = logging.LogRecord("forewarn.access", logging.INFO, "", 0, "request", (), None)
+    record.created = 0.0
+    record.fields = {"request_id": "r1", "status": 200}
+    assert json.loads(JsonLines().format(record)) == {
+        "at": "1970-01-01T00:00:00.000+00:00",
+        "level": "info",
+        "logger": "forewarn.access",
+        "message": "request",
+        "request_id": "r1",
+        "status": 200,
+    }
