@@ -4,7 +4,7 @@ from collections.abc import Callable
 from math import fsum
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.windows import halving_weights, window_highs, window_sums, window_weighted_sums
@@ -28,6 +28,7 @@ def cases(draw: st.DrawFn) -> tuple[np.ndarray, int, int]:
     return values, draw(st.integers(0, 1000)), draw(st.integers(1, 40))
 
 
+@settings(deadline=None)
 @given(case=cases(), kernel=st.sampled_from(KERNELS), data=st.data())
 def test_history_and_batch_change_no_bit(
     case: tuple[np.ndarray, int, int], kernel: Kernel, data: st.DataObject
@@ -47,6 +48,7 @@ def test_history_and_batch_change_no_bit(
         assert own[0] == together[place]
 
 
+@settings(deadline=None)
 @given(case=cases())
 def test_a_sum_is_the_exact_sum_but_for_rounding(case: tuple[np.ndarray, int, int]) -> None:
     """Each sum lies within a few units in the last place of the exact one."""
