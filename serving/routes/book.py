@@ -18,7 +18,7 @@ from serving.keys import Scope
 from serving.operations import Answer, Call, Operation, json_answer
 from serving.problems import Refused
 from serving.queries import Query, parameters, read_query
-from serving.routes.accounts import PAGE
+from serving.routes.export import PAGE
 from serving.store import Transaction, accounts, assessments, market
 from serving.store.assessments import Assessed, Wanted
 from serving.writing import opened

@@ -1,0 +1,112 @@
+"""Every account with its newest assessment, as a file."""
+
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any, Literal
+
+import pyarrow as pa
+from pyarrow import csv, parquet
+
+from serving import problems
+from serving.arrow import STREAM, write_stream
+from serving.desk import Desk
+from serving.keys import Scope
+from serving.operations import Answer, Call, Operation
+from serving.queries import parameters, read_query
+from serving.routes.accounts import AccountsQuery
+from serving.store import Transaction, assessments, market
+from serving.store.assessments import Assessed, Found, Wanted
+from serving.writing import opened
+
+CSV = "text/csv"
+PARQUET = "application/vnd.apache.parquet"
+PAGE = 1000
+
+
+class ExportQuery(AccountsQuery):
+    """Filters and form of `GET /v1/export/accounts`."""
+
+    format: Literal["csv", "parquet", "arrow"] = "csv"
+
+
+def export(desk: Desk, call: Call) -> Answer:
+    """Answer `GET /v1/export/accounts`."""
+    asked = read_query(call.query, ExportQuery)
+    with opened(desk).read() as transaction:
+        rows = [_flat(one) for one in _every(transaction, asked.wanted())]
+        simulated = market.notes(transaction).get("simulated") == "yes"
+    table = pa.Table.from_pylist(rows, schema=_SCHEMA)
+    body, media = _written(table, asked.format)
+    headers = {
+        "Content-Disposition": f'attachment; filename="accounts.{asked.format}"',
+        "X-Simulated": "yes" if simulated else "no",
+    }
+    return Answer(body=body, media_type=media, headers=headers)
+
+
+def _every(transaction: Transaction, wanted: Wanted) -> Iterator[Found]:
+    """Yield every account that the filters let through."""
+    after: tuple[float | None, str] | None = None
+    while True:
+        found = assessments.explore(transaction, wanted, after=after, limit=PAGE)
+        yield from found
+        if len(found) < PAGE:
+            return
+        after = (None, found[-1].account)
+
+
+_IDENTITY = ("account", "venue", "version", "market", "owner")
+_CHANCES = tuple(
+    one.name for one in fields(Assessed) if one.name.startswith(("unattended", "expected"))
+)
+_SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in _IDENTITY),
+        ("at", pa.timestamp("us", tz="UTC")),
+        ("verdict", pa.string()),
+        ("next_verdict", pa.string()),
+        ("ratio", pa.float64()),
+        *((name, pa.float64()) for name in _CHANCES),
+        ("model_version", pa.string()),
+        ("degraded", pa.string()),
+    ]
+)
+
+
+def _flat(found: Found) -> dict[str, Any]:
+    """Return an account and its newest assessment as one row."""
+    row = {name: getattr(found, name) for name in _IDENTITY}
+    told = found.assessed
+    if told is None:
+        return row
+    names = ("at", "verdict", "next_verdict", "ratio", "model_version", *_CHANCES)
+    row.update({name: getattr(told, name) for name in names})
+    return {**row, "degraded": " ".join(told.degraded)}
+
+
+def _written(table: pa.Table, form: str) -> tuple[bytes, str]:
+    """Return a table in a form, and its media type."""
+    if form == "arrow":
+        return write_stream(table), STREAM
+    sink = pa.BufferOutputStream()
+    if form == "parquet":
+        parquet.write_table(table, sink)
+    else:
+        csv.write_csv(table, sink)
+    return sink.getvalue().to_pybytes(), PARQUET if form == "parquet" else CSV
+
+
+OPERATIONS = (
+    Operation(
+        name="export_accounts",
+        method="GET",
+        path="/v1/export/accounts",
+        scope=Scope.READ,
+        work=export,
+        summary="Every account with its newest assessment, as a file",
+        meaning="A table",
+        gives=(CSV, PARQUET, STREAM),
+        parameters=parameters(ExportQuery),
+        refusals=(problems.INVALID,),
+    ),
+)
