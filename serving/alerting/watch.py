@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -281,14 +282,18 @@ def _read(body: Mapping[str, object]) -> wire.AccountBody | None:
 
 def _note_slope(memory: Memory, account: str, judged: Judgement, around: Surroundings) -> None:
     """Remember how an account's surplus moves with prices."""
-    if judged.line is None:
-        return
-    by_asset = {
-        name: float(value) / float(around.prices[name].exact)
-        for name, value in judged.line.by_asset.items()
-        if name in around.prices
-    }
-    memory.slopes[account] = (by_asset, float(judged.line.cash))
+    line, trigger = judged.line, judged.trigger
+    if line is not None:
+        by_asset = {
+            name: float(value) / float(around.prices[name].exact)
+            for name, value in line.by_asset.items()
+            if name in around.prices
+        }
+        memory.slopes[account] = (by_asset, float(line.cash))
+    elif trigger is not None and trigger.asset is not None and trigger.value is not None:
+        side = 1.0 if trigger.direction == "below" else -1.0
+        at_line = float(Fraction(trigger.value) / 10**trigger.decimals)
+        memory.slopes[account] = ({trigger.asset: side}, -side * at_line)
 
 
 def _distance(slope: tuple[dict[str, float], float], prices: Mapping[str, float]) -> float:
