@@ -9,6 +9,9 @@ from scipy import special
 Floats = npt.NDArray[np.float64]
 
 BIN = 0.05
+STEP = 0.1
+"""Log-odds to which evidence is rounded: more places would only lengthen the file."""
+
 LOOSE = (1.0, 0.5)
 """Deviations of shift and slope around (0, 1) where the line itself is to be learned."""
 
@@ -37,6 +40,12 @@ class Calibrator:
         return np.asarray(special.expit(self.shift + self.slope * scores))
 
 
+def rounded(probabilities: Floats) -> Floats:
+    """Return probabilities at log-odds rounded to STEP, within 1e-9 of 0 and 1."""
+    odds = special.logit(np.clip(probabilities, 1e-9, 1.0 - 1e-9))
+    return np.asarray(special.expit(np.round(odds / STEP) * STEP))
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What later outcomes say of a probability: an inductive Venn-Abers predictor.
@@ -47,7 +56,7 @@ class Evidence:
     Parameters
     ----------
     places
-        Distinct probabilities of the calibration rows, ascending, shape (C,).
+        Distinct rounded probabilities of the calibration rows, ascending, shape (C,).
     low, high
         The two fits, one value more than `places`, shape (C + 1,).
     """
@@ -58,8 +67,9 @@ class Evidence:
 
     def interval(self, probabilities: Floats) -> tuple[Floats, Floats]:
         """Return both ends, widened to hold the probability itself."""
-        below = self.low[np.searchsorted(self.places, probabilities, side="right")]
-        above = self.high[np.searchsorted(self.places, probabilities, side="left")]
+        place = rounded(probabilities)
+        below = self.low[np.searchsorted(self.places, place, side="right")]
+        above = self.high[np.searchsorted(self.places, place, side="left")]
         return np.minimum(below, probabilities), np.maximum(above, probabilities)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import lightgbm
 import numpy as np
-from scipy import special
 from venn_abers.venn_abers import VennAbers
 
 from features.inputs import Floats, Ints
@@ -41,9 +40,6 @@ PARAMETERS: Mapping[str, Any] = {
     "num_threads": 2,
     "verbosity": -1,
 }
-STEP = 0.1
-"""Log-odds to which calibration rows are rounded: more places would only lengthen the file."""
-
 Progress = Callable[[str], None]
 
 
@@ -224,9 +220,9 @@ def _booster(
     parameters = {**PARAMETERS, **part.recipe.changes, "seed": part.seed}
     if len(np.unique(y[used])) < 2:  # noqa: PLR2004 - both outcomes
         none = np.zeros(2)
-        return locally(
-            _sample(np.zeros((2, matrix.shape[1])), np.arange(2.0), none + 1.0, none), parameters, 1
-        )
+        nothing = _sample(np.zeros((2, matrix.shape[1])), np.arange(2.0), none + 1.0, none)
+        drawn = max(parameters["bagging_fraction"], 0.5)  # of two rows at least one
+        return locally(nothing, {**parameters, "bagging_fraction": drawn}, 1)
     sample = _sample(matrix[used], y[used], weights[used], begun[used])
     return part.recipe.trainer(sample, parameters, part.recipe.rounds or part.rounds)
 
@@ -262,12 +258,11 @@ def _venn_abers(probability: Floats, y: Floats) -> Evidence:
     """Fit an inductive Venn-Abers predictor; without rows it excludes nothing."""
     if len(y) == 0:
         return Evidence(np.empty(0), np.zeros(1), np.ones(1))
-    odds = special.logit(np.clip(probability, 1e-9, 1.0 - 1e-9))
-    rounded = special.expit(np.round(odds / STEP) * STEP)
+    place = calibration.rounded(probability)
     with warnings.catch_warnings():
         # The library takes the least of no slopes at the last place, and then ignores it.
         warnings.filterwarnings("ignore", message="All-NaN slice", category=RuntimeWarning)
         fitted = VennAbers().fit(  # type: ignore[no-untyped-call]
-            np.column_stack([1.0 - rounded, rounded]), y
+            np.column_stack([1.0 - place, place]), y
         )
     return Evidence(fitted.c, fitted.p0[:, 1], fitted.p1[:, 1])

@@ -19,6 +19,7 @@ from serving.book import account_body, lay, market_body, price
 from serving.cases import OwnerEvent, at_scale, before_each
 from serving.desk import Desk
 from serving.process import absolute
+from serving.settings import Settings
 from serving.store import Store, accounts, market
 
 NOON = datetime(2020, 1, 1, 12, tzinfo=UTC)
@@ -206,10 +207,10 @@ def test_the_store_gives_back_what_was_laid_into_it(book: Book, store: Store) ->
 def test_settings_hold_from_any_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Relative paths are resolved before a child process changes its directory."""
     monkeypatch.chdir(tmp_path)
-    found = absolute({"bundle": Path("b"), "store": "sqlite:///s.sqlite3"})
+    found = absolute(Settings(bundle=Path("b"), store="sqlite:///s.sqlite3"))
     assert found.bundle == tmp_path / "b"
     assert found.store == f"sqlite:///{tmp_path / 's.sqlite3'}"
-    assert absolute({"bundle": None, "store": "postgresql://h/d"}).store == "postgresql://h/d"
+    assert absolute(Settings(store="postgresql://h/d")).store == "postgresql://h/d"
 
 
 def test_a_later_oracle_price_raises_only_what_it_reaches(body: dict[str, Any]) -> None:

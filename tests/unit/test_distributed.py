@@ -30,7 +30,7 @@ def test_two_workers_train_as_well_as_one_process() -> None:
     """Average precision and log-loss on other rows agree within 3 %, and beat the start."""
     sample, held = drawn(8_000, seed=1), drawn(8_000, seed=2)
     parameters = {**PARAMETERS, "monotone_constraints": [1, 0, 0, 0, 0], "seed": 3}
-    parameters["min_data_in_leaf"] = 50
+    parameters |= {"min_data_in_leaf": 50, "learning_rate": 0.1}
     with distributed.workers(2) as client:
         spread = distributed.recipe(client)
         boosters = [
