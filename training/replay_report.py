@@ -94,9 +94,7 @@ def scaled(policy: Policy, factor: float) -> Policy:
         )
         return part.model_copy(update={"triggers": triggers})
 
-    return policy.model_copy(
-        update={"watch": change(policy.watch), "warning": change(policy.warning)}
-    )
+    return _with(policy, {"watch": change(policy.watch), "warning": change(policy.warning)})
 
 
 def at_budget(seen: pd.DataFrame, policy: Policy, days: int, share: float) -> Policy:
@@ -133,7 +131,12 @@ def _without_forecasts(part: LevelPolicy) -> LevelPolicy:
 def _changed(policy: Policy, change: Any) -> Policy:
     """Return a policy with every level changed."""
     names = ("watch", "warning", "critical", "liquidated")
-    return policy.model_copy(update={name: change(getattr(policy, name)) for name in names})
+    return _with(policy, {name: change(getattr(policy, name)) for name in names})
+
+
+def _with(policy: Policy, parts: Mapping[str, LevelPolicy]) -> Policy:
+    """Return a policy with other levels, made anew: a copy would keep what was worked out."""
+    return Policy.model_construct(**{**dict(policy), **parts})
 
 
 def _days(told: Any) -> set[tuple[str, int]]:
