@@ -98,7 +98,10 @@ def scaled(policy: Policy, factor: float) -> Policy:
 
 
 def at_budget(seen: pd.DataFrame, policy: Policy, days: int, share: float) -> Policy:
-    """Return the policy scaled so that it spends a share of account-days, looking at no outcome.
+    """Return the policy scaled to a share of account-days on a level, looking at no outcome.
+
+    Days with a message would be no budget: limits so wide that an account is always on a level
+    cost hardly any.
 
     Parameters
     ----------
@@ -109,9 +112,7 @@ def at_budget(seen: pd.DataFrame, policy: Policy, days: int, share: float) -> Po
     for _ in range(STEPS):
         middle = (low + high) / 2.0
         courses = run(seen, scaled(policy, float(2.0**middle)))
-        told = (one for course in courses.values() for one in course.told)
-        spent = _days(t for t in told if t.kind is not Kind.LOWERED and t.level < Level.CRITICAL)
-        low, high = (middle, high) if len(spent) <= share * days else (low, middle)
+        low, high = (middle, high) if _on_days(courses) <= share * days else (low, middle)
     return scaled(policy, float(2.0**low))
 
 
