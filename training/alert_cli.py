@@ -41,13 +41,13 @@ SHARES = {"warned", "alert_days", "all_days", "on_days", "precision"}
 def compare(history: History, seen: pd.DataFrame, policy: Policy) -> dict[str, dict[str, Any]]:
     """Return the figures of a policy, of the rule alone, and of the rule at the same budget.
 
-    The budget is the share of account-days with an early message that the policy spends; the
-    rule's buffers are scaled until they spend as much, looking at no outcome.
+    The budget is the share of account-days that the policy has on a level; the rule's buffers
+    are scaled until they have as many, looking at no outcome.
     """
     days = len(set(zip(seen["account"], seen["second"] // DAY, strict=True)))
     found = {"policy": judge(seen, history, run(seen, policy))}
     certain = rules_alone(policy)
-    matched = at_budget(seen, certain, days, found["policy"]["alert_days"])
+    matched = at_budget(seen, certain, days, found["policy"]["on_days"])
     for name, one in (("rule alone", certain), ("rule alone at its budget", matched)):
         found[name] = judge(seen, history, run(seen, one))
     for figures in found.values():

@@ -94,13 +94,14 @@ def scaled(policy: Policy, factor: float) -> Policy:
         )
         return part.model_copy(update={"triggers": triggers})
 
-    return policy.model_copy(
-        update={"watch": change(policy.watch), "warning": change(policy.warning)}
-    )
+    return _with(policy, {"watch": change(policy.watch), "warning": change(policy.warning)})
 
 
 def at_budget(seen: pd.DataFrame, policy: Policy, days: int, share: float) -> Policy:
-    """Return the policy scaled so that it spends a share of account-days, looking at no outcome.
+    """Return the policy scaled to a share of account-days on a level, looking at no outcome.
+
+    Days with a message would be no budget: limits so wide that an account is always on a level
+    cost hardly any.
 
     Parameters
     ----------
@@ -111,9 +112,7 @@ def at_budget(seen: pd.DataFrame, policy: Policy, days: int, share: float) -> Po
     for _ in range(STEPS):
         middle = (low + high) / 2.0
         courses = run(seen, scaled(policy, float(2.0**middle)))
-        told = (one for course in courses.values() for one in course.told)
-        spent = _days(t for t in told if t.kind is not Kind.LOWERED and t.level < Level.CRITICAL)
-        low, high = (middle, high) if len(spent) <= share * days else (low, middle)
+        low, high = (middle, high) if _on_days(courses) <= share * days else (low, middle)
     return scaled(policy, float(2.0**low))
 
 
@@ -133,7 +132,12 @@ def _without_forecasts(part: LevelPolicy) -> LevelPolicy:
 def _changed(policy: Policy, change: Any) -> Policy:
     """Return a policy with every level changed."""
     names = ("watch", "warning", "critical", "liquidated")
-    return policy.model_copy(update={name: change(getattr(policy, name)) for name in names})
+    return _with(policy, {name: change(getattr(policy, name)) for name in names})
+
+
+def _with(policy: Policy, parts: Mapping[str, LevelPolicy]) -> Policy:
+    """Return a policy with other levels, made anew: a copy would keep what was worked out."""
+    return Policy.model_construct(**{**dict(policy), **parts})
 
 
 def _days(told: Any) -> set[tuple[str, int]]:

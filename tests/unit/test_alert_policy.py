@@ -6,11 +6,13 @@ from importlib.resources import files
 import pytest
 
 from models.alerting.audience import Inbox, Shape, allot, is_quiet
+from models.alerting.evidence import evidence
 from models.alerting.policy import Quiet, default, parse
 from models.alerting.signals import Kind, Level, Route, Signal, Transition
 from models.alerting.state import REST, AlertState, acknowledge, mute, step
 from models.errors import InvalidInput
 from models.margin.result import Verdict
+from training.replay_report import rules_alone, scaled
 
 TEXT = files("models.alerting").joinpath("default.toml").read_text(encoding="utf-8")
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -161,3 +163,11 @@ def test_a_desk_hears_once_of_a_move_and_again_when_it_goes_on() -> None:
         [],
         [((Level.CRITICAL, 7),)],
     ]
+
+
+def test_a_policy_without_forecasts_hears_none() -> None:
+    """What the whole policy worked out is not kept by one that was made of it."""
+    seen = signal(START, 0.9)
+    assert evidence(seen, START, default()).raised is Level.WARNING
+    assert evidence(seen, START, rules_alone(default())).raised is Level.NONE
+    assert evidence(signal(START, 0.015), START, scaled(default(), 2.0)).raised is Level.WATCH
