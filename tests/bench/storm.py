@@ -1,4 +1,4 @@
-"""Print what a storm over 10^5 accounts costs and leaves: python tests/bench/alert_storm.py [N]."""
+"""Print what a storm over 10^5 accounts costs and leaves: python tests/bench/storm.py [N]."""
 
 import sys
 import tempfile
