@@ -160,7 +160,9 @@ def _rise(state: AlertState, now: datetime, policy: Policy) -> Route:
 
 
 def _fall(state: AlertState, now: datetime, policy: Policy) -> Route:
-    """Return how a fall leaves."""
+    """Return how a fall leaves; nothing holds back that an account is still critical."""
+    if state.level >= Level.CRITICAL:
+        return Route.NOW
     if _is_muted(state, now):
         return Route.SILENT
     is_urgent = state.told >= NAMES[policy.falls_now_from]
