@@ -21,8 +21,8 @@ def workers(number: int, *, threads: int = 1) -> Iterator[Client]:
     """Yield a client of so many worker processes on this machine."""
     told = {"n_workers": number, "threads_per_worker": threads, "dashboard_address": None}
     with (
-        LocalCluster(**told) as local,  # type: ignore[no-untyped-call]
-        Client(local) as client,  # type: ignore[no-untyped-call]
+        LocalCluster(**told) as local,
+        Client(local) as client,
     ):
         yield client
 
