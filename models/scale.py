@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -51,8 +52,20 @@ class Scale:
         features
             Shape (N, F), in the bundle's order; what is missing counts as its centre.
         """
-        moved = self.shifts + design(features[:, self.columns], self.centres) @ self.weights.T
+        rows = design(features[:, self.columns], self.centres)
+        moved = self.shifts + _products(rows, self.weights)
         return np.clip(moved, -MOST_CORRECTION, MOST_CORRECTION)
+
+
+@numba.njit(cache=True)
+def _products(rows: Floats, weights: Floats) -> Floats:
+    """Return rows times weights, summed in one order however many rows there are."""
+    out = np.zeros((len(rows), len(weights)))
+    for row in range(len(rows)):
+        for k in range(len(weights)):
+            for column in range(rows.shape[1]):
+                out[row, k] += rows[row, column] * weights[k, column]
+    return out
 
 
 def design(inputs: Floats, centres: Floats) -> Floats:

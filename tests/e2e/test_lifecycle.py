@@ -96,10 +96,9 @@ def remembered(url: str, champion: str, challenger: str, names: list[str], clock
                 ("champion", champion, 0.11),
                 ("challenger", challenger, chance),
             ):
-                values = {
-                    f"{k}_{h}": said for k in ("unattended", "expected") for h in ("1h", "4h")
-                }
-                values = dict.fromkeys(CHANCES, said)
+                # Within a week an account is hit by one of seven draws, whatever today's is.
+                week = 0.5 if role == "champion" else 0.79
+                values = {name: week if name.endswith("7d") else said for name in CHANCES}
                 told.append(
                     Forecast(account=name, at=at, model_version=version, role=role, **values)
                 )
