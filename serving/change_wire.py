@@ -78,14 +78,19 @@ class PlanAccountBody(wire.AccountBody):
     means: MeansBody | None = None
 
 
+_PLANNED = wire.item_schema("PlanAccountBody")
+
+
 class PlanBody(wire.Envelope):
     """The envelope of a request to `POST /v1/plan`."""
 
     item: ClassVar[type[wire.AccountBody]] = PlanAccountBody
+
+    account: Annotated[Any, WithJsonSchema(_PLANNED)] = None
     accounts: Annotated[
         list[Any] | None,
         Field(max_length=100),
-        WithJsonSchema({"type": "array", "items": wire.ITEM, "maxItems": 100}),
+        WithJsonSchema({"type": "array", "items": _PLANNED, "maxItems": 100}),
     ] = None
     target: TargetBody = Field(default_factory=TargetBody)
     means: MeansBody = Field(default_factory=MeansBody)
@@ -102,10 +107,20 @@ class WhatIfAccountBody(wire.AccountBody):
     )
 
 
+_CHANGED = wire.item_schema("WhatIfAccountBody")
+
+
 class WhatIfBody(wire.Envelope):
     """The envelope of a request to `POST /v1/what-if`."""
 
     item: ClassVar[type[wire.AccountBody]] = WhatIfAccountBody
+
+    account: Annotated[Any, WithJsonSchema(_CHANGED)] = None
+    accounts: Annotated[
+        list[Any] | None,
+        Field(max_length=wire.MOST_ACCOUNTS),
+        WithJsonSchema({"type": "array", "items": _CHANGED, "maxItems": wire.MOST_ACCOUNTS}),
+    ] = None
     shocks: Annotated[dict[wire.Name, Shock], Field(max_length=1000)] = Field(
         default_factory=dict, description="by asset, of the price in force and of the queued one"
     )

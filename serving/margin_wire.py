@@ -126,12 +126,7 @@ class LiquidationAccountBody(wire.AccountBody):
     )
 
 
-_ITEM: dict[str, Any] = {
-    "anyOf": [
-        {wire.LINK: "LiquidationAccountBody"},
-        {"type": "string", "description": "key of an account in the store"},
-    ]
-}
+_ITEM = wire.item_schema("LiquidationAccountBody")
 
 
 class LiquidationBody(wire.Envelope):

@@ -39,6 +39,8 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     for one in operations:
         for reading in () if one.asked is None else (one.asked,):
             _add(schemas, reading, mode="validation")
+            if issubclass(reading, wire.Envelope):
+                _add(schemas, reading.item, mode="validation")
         for telling in one.told:
             _add(schemas, telling, mode="serialization")
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one)

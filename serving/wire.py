@@ -248,12 +248,14 @@ class AccountBody(Body):
 LINK = "x-schema"
 """Stands for a reference until the document that holds the schema is written."""
 
-ITEM: dict[str, Any] = {
-    "anyOf": [
-        {LINK: "AccountBody"},
-        {"type": "string", "description": "key of an account in the store"},
-    ]
-}
+
+def item_schema(name: str) -> dict[str, Any]:
+    """Return the schema of an account sent whole, by its type's name, or asked for by key."""
+    stored = {"type": "string", "description": "key of an account in the store"}
+    return {"anyOf": [{LINK: name}, stored]}
+
+
+ITEM = item_schema("AccountBody")
 
 
 class Envelope(Body):

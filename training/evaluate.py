@@ -90,14 +90,23 @@ def forecast(history: History, bundle: Bundle, period: Period, *, progress: Prog
     rows = dataset(history, begin=period.begin, end=period.end)
     progress("computing the rungs of volatility")
     inputs = baselines.inputs(history.tables, rows.moments, rows.features, legs=rows.legs)
-    until = datetime.fromisoformat(str(bundle.provenance["to"]))
     return Fold(
         rows=rows,
         inputs=inputs,
         rungs=bundle.rungs,
         model={head: _probabilities(bundle, rows, head) for head in EVENTS},
-        unseen=slices.unseen(rows.moments, history.moments, until=until),
+        unseen=_unseen(rows, history, bundle, period),
     )
+
+
+def _unseen(rows: Dataset, history: History, bundle: Bundle, period: Period) -> Mask:
+    """Return the rows of accounts that the owner part was not trained on."""
+    told = bundle.provenance
+    is_foreign = bool(period.source) and period.source != told["source"]
+    if is_foreign and told["episodes"]:  # its own owners were learnt from, not another log's
+        return np.ones(len(rows.at), dtype=bool)
+    until = datetime.fromisoformat(str(told["to"]))
+    return slices.unseen(rows.moments, history.moments, until=until)
 
 
 def _probabilities(bundle: Bundle, rows: Dataset, head: str) -> Floats:
