@@ -96,9 +96,8 @@ def remembered(url: str, champion: str, challenger: str, names: list[str], clock
                 ("champion", champion, 0.11),
                 ("challenger", challenger, chance),
             ):
-                # Within a week an account is hit by one of seven draws, whatever today's is.
-                week = 0.5 if role == "champion" else 0.79
-                values = {name: week if name.endswith("7d") else said for name in CHANCES}
+                # Within a week one of seven draws may hit, whatever today's is: both know that.
+                values = {name: 0.79 if name.endswith("7d") else said for name in CHANCES}
                 told.append(
                     Forecast(account=name, at=at, model_version=version, role=role, **values)
                 )
