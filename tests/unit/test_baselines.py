@@ -170,7 +170,7 @@ def test_garch_agrees_with_first_passage_on_a_random_walk(
     logits = garch_rows[2]
     assert np.isnan(logits[0]).all()
     p = 1 / (1 + np.exp(-logits[1:, 2]))
-    assert p == pytest.approx(np.full(4, 0.0341), abs=0.012)
+    assert p == pytest.approx(np.full(4, 0.0341), abs=0.017)
     assert (np.diff(logits[1:], axis=1) >= 0).all()
 
 
