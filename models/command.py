@@ -32,6 +32,7 @@ def root(wanted: str | None = None) -> typer.Typer:
         help="How likely each leveraged account is to be liquidated, and what the rules say.",
         pretty_exceptions_show_locals=False,
     )
+    app.callback()(_stay)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         found = _contributed(entry)
         if found is not None:
@@ -41,6 +42,10 @@ def root(wanted: str | None = None) -> typer.Typer:
             if wanted in set(_names(found)) - SHARED:
                 break
     return app
+
+
+def _stay() -> None:
+    """Keep a lone sub-command a sub-command: without a callback it would take the root's place."""
 
 
 def _join(app: typer.Typer, group: TyperInfo) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
+from features.files import Moments, write_moments
 from features.pipeline import NAMES, fingerprint
 from models import bundle
 from models.errors import ForewarnError
@@ -19,8 +20,8 @@ from training.reading import history as history_of
 from training.sources import History
 
 app = typer.Typer(no_args_is_help=True)
-app.add_typer(alert_cli.app, name="alerts")
 app.add_typer(lifecycle.app)
+app.add_typer(alert_cli.app, name="alerts")
 DAY = "%Y-%m-%d"
 
 Source = Annotated[str, typer.Option(help=f"What the files are: {', '.join(SOURCES)}.")]
@@ -32,6 +33,8 @@ From = Annotated[
 To = Annotated[
     datetime | None, typer.Option("--to", formats=[DAY], help="Last day, UTC, included.")
 ]
+Owners = Annotated[str | None, typer.Option(help="Source of the owner part, where it is another.")]
+OwnersData = Annotated[Path | None, typer.Option(help="Directory of that source's files.")]
 
 
 @app.command()
@@ -40,12 +43,8 @@ def train(
     data: Data,
     candles: Candles,
     out: Annotated[Path, typer.Option(help="Directory of the bundle to write.")],
-    owners: Annotated[
-        str | None, typer.Option(help="Source of the owner part, where it is another.")
-    ] = None,
-    owners_data: Annotated[
-        Path | None, typer.Option(help="Directory of that source's files.")
-    ] = None,
+    owners: Owners = None,
+    owners_data: OwnersData = None,
     begin: From = None,
     end: To = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 7,
@@ -64,12 +63,8 @@ def train(
 ) -> None:
     """Train a bundle on a history; nothing after --to is seen."""
     console = Console(stderr=True)
-    if (owners is None) != (owners_data is None):
-        raise typer.BadParameter("--owners and --owners-data come together")
     history = _load(source, data, candles, console)
-    log = None
-    if owners is not None and owners_data is not None:
-        log = _load(owners, owners_data, candles, console)
+    log = _load_owners(owners, owners_data, candles, console)
     try:
         with offer.recipe(params, workers=workers) as recipe:
             found = fit.fit(
@@ -114,6 +109,8 @@ def evaluate(
             help="Refit before every half-year and judge it, on all accounts or on disjoint ones.",
         ),
     ] = None,
+    owners: Owners = None,
+    owners_data: OwnersData = None,
 ) -> None:
     """Judge a bundle, or the way of training, beside every baseline, on the same rows."""
     console = Console(stderr=True)
@@ -125,7 +122,10 @@ def evaluate(
     try:
         if walk_forward is not None:
             history = _load(source, data, candles, console)
-            found = walk.walk_forward(history, period, accounts=walk_forward, progress=progress)
+            log = _load_owners(owners, owners_data, candles, console)
+            found = walk.walk_forward(
+                history, period, accounts=walk_forward, progress=progress, owners=log
+            )
         elif bundle_ is not None:
             judged = bundle.load(bundle_, fingerprint=fingerprint(), features=NAMES)
             history = _load(source, data, candles, console)
@@ -139,6 +139,21 @@ def evaluate(
     report.show(found, Console(width=200))
 
 
+@app.command()
+def moments(
+    source: Source,
+    data: Data,
+    candles: Candles,
+    out: Annotated[Path, typer.Option(help="Directory to write.")],
+) -> None:
+    """Write a history's account moments, events and legs, for `forewarn features`."""
+    console = Console(stderr=True)
+    history = _load(source, data, candles, console)
+    told = Moments(history.moments, history.tables.events, history.legs)
+    write_moments(told, out)
+    console.print(f"wrote {out}: {len(history.moments):,} rows")
+
+
 def _load(source: str, data: Path, candles: Path, console: Console) -> History:
     """Read a source, or print every fault and leave."""
     if source not in SOURCES:
@@ -148,6 +163,17 @@ def _load(source: str, data: Path, candles: Path, console: Console) -> History:
             return history_of(source, data, candles)
     except ForewarnError as error:
         _refuse(console, error)
+
+
+def _load_owners(
+    owners: str | None, data: Path | None, candles: Path, console: Console
+) -> History | None:
+    """Read the source of the owner part, None where it is the same."""
+    if owners is not None and data is not None:
+        return _load(owners, data, candles, console)
+    if owners is not None or data is not None:
+        raise typer.BadParameter("--owners and --owners-data come together")
+    return None
 
 
 def _refuse(console: Console, error: ForewarnError) -> NoReturn:
