@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, Self
 
+import numba
 import numpy as np
 
 from features.inputs import HOUR, Candles, Floats, Ints
@@ -26,9 +27,17 @@ def previous(values: Floats) -> Floats:
 
 def log_ratio(over: Floats, under: Floats) -> Floats:
     """Return log(over / under), missing where either is not positive."""
-    usable = (over > 0.0) & (under > 0.0)
-    out = np.full(len(over), np.nan)
-    out[usable] = np.log(over[usable] / under[usable])
+    ratio = np.asarray(_positive_ratio(over, under))
+    return np.log(ratio, out=ratio)
+
+
+@numba.njit(cache=True, nogil=True)
+def _positive_ratio(over: Floats, under: Floats) -> Floats:
+    """Return over / under, missing where either is not positive."""
+    out = np.empty(len(over))
+    for row in range(len(over)):
+        is_positive = over[row] > 0.0 and under[row] > 0.0
+        out[row] = over[row] / under[row] if is_positive else np.nan
     return out
 
 

@@ -15,9 +15,25 @@ def close(candles: Candles) -> Floats:
     return candles.close
 
 
+def log_close(candles: Candles) -> Floats:
+    """Return the log of the close."""
+    return candles.once(_log_close)
+
+
+def _log_close(candles: Candles) -> Floats:
+    """Return the log of the close, made anew."""
+    return np.log(candles.close)
+
+
 def log_return(candles: Candles) -> Floats:
     """Return the log return from close to close."""
-    return np.log(candles.close / previous(candles.close))
+    return candles.once(_log_return)
+
+
+def _log_return(candles: Candles) -> Floats:
+    """Return the log return, made anew."""
+    logs = log_close(candles)
+    return logs - previous(logs)
 
 
 def absolute_return(candles: Candles) -> Floats:
@@ -64,20 +80,20 @@ sigma_360h: MarketFunction = partial(ewma_sigma, hours=720, half_life=360)
 
 def _return_sigmas(market: Market, *, hours: int) -> Floats:
     """Return the log return over `hours` in units of its expected size."""
-    then = market.value(close, back=market.length(hours=hours))
-    return np.log(market.value(close) / then) / (market.of(sigma_72h) * np.sqrt(hours))
+    then = market.value(log_close, back=market.length(hours=hours))
+    return (market.value(log_close) - then) / (market.of(sigma_72h) * np.sqrt(hours))
 
 
-def _below_high(market: Market, *, hours: int) -> Floats:
+def below_high(market: Market, *, hours: int) -> Floats:
     """Return the log fall from the highest close, in sigmas of the window."""
-    high = market.highest(close, window=market.length(hours=hours))
-    return np.log(market.value(close) / high) / (market.of(sigma_72h) * np.sqrt(hours))
+    high = market.highest(log_close, window=market.length(hours=hours))
+    return (market.value(log_close) - high) / (market.of(sigma_72h) * np.sqrt(hours))
 
 
-def _above_low(market: Market, *, hours: int) -> Floats:
+def above_low(market: Market, *, hours: int) -> Floats:
     """Return the log rise from the lowest close, in sigmas of the window."""
-    low = market.lowest(close, window=market.length(hours=hours))
-    return np.log(market.value(close) / low) / (market.of(sigma_72h) * np.sqrt(hours))
+    low = market.lowest(log_close, window=market.length(hours=hours))
+    return (market.value(log_close) - low) / (market.of(sigma_72h) * np.sqrt(hours))
 
 
 def _variance(market: Market, hours: int) -> Floats:
@@ -128,8 +144,8 @@ RETURN_1H: MarketFunction = partial(_return_sigmas, hours=1)
 RETURN_4H: MarketFunction = partial(_return_sigmas, hours=4)
 RETURN_24H: MarketFunction = partial(_return_sigmas, hours=24)
 RETURN_168H: MarketFunction = partial(_return_sigmas, hours=168)
-BELOW_HIGH_168H: MarketFunction = partial(_below_high, hours=168)
-ABOVE_LOW_168H: MarketFunction = partial(_above_low, hours=168)
+BELOW_HIGH_168H: MarketFunction = partial(below_high, hours=168)
+ABOVE_LOW_168H: MarketFunction = partial(above_low, hours=168)
 FALLING_SHARE_72H: MarketFunction = partial(_falling_share, hours=72)
 LARGEST_SHARE_24H: MarketFunction = partial(_largest_share, hours=24)
 JUMP_SHARE_168H: MarketFunction = partial(_jump_share, hours=168)
