@@ -12,7 +12,7 @@ import numpy as np
 
 from features.inputs import Candles, Floats, Ints
 from features.market import Market, MarketFunction
-from features.online import RollingMarket, block_of
+from features.online import RollingMarket
 from features.spec import Feature, View
 
 PART = 16_384
@@ -55,8 +55,8 @@ def market_values(candles: Candles, features: Sequence[Feature]) -> Floats:
     size = len(candles.close)
     out = np.empty((len(functions), size))
     for start in range(0, size, PART):
-        rows = slice(start, start + PART)
-        for row, values in enumerate(market.advance(block_of(candles, rows))):
+        rows = slice(start, min(start + PART, size))
+        for row, values in enumerate(market.advance_along(candles, rows)):
             out[row, rows] = values[0]
     return out
 

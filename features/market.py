@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal, NamedTuple, Protocol, Self
 
 import numba
@@ -78,6 +79,16 @@ class Statistic(NamedTuple):
     window: int
     half_life: float | None = None
 
+    def of_missing(self) -> "Statistic":
+        """Return how much of the window is missing, as heavy as it would have been."""
+        return Statistic(self.series, "missing", self.window, self.half_life)
+
+
+@cache
+def _whole_weight(window: int, half_life: float) -> float:
+    """Return the weight of a window of which nothing is missing."""
+    return float(halving_weights(window, half_life).sum())
+
 
 class Rolling(Protocol):
     """Where statistics come from: recorded candles, or state that rolls with them."""
@@ -133,7 +144,7 @@ class Market:
     def halving_mean(self, series: Series, *, window: int, half_life: float) -> Floats:
         """Return the mean of a window with weights that halve every `half_life` candles."""
         wanted = Statistic(series=series, column="present", window=window, half_life=half_life)
-        return self._mean(wanted, float(halving_weights(window, half_life).sum()))
+        return self._mean(wanted, _whole_weight(window, half_life))
 
     def highest(self, series: Series, *, window: int) -> Floats:
         """Return the greatest value of a window."""
@@ -146,7 +157,7 @@ class Market:
     def _mean(self, wanted: Statistic, possible: float) -> Floats:
         """Return a sum over the weight that is present."""
         found = np.asarray(self.rolling.statistic(wanted))
-        missing = self.rolling.statistic(wanted._replace(column="missing"))
+        missing = self.rolling.statistic(wanted.of_missing())
         if missing is None:
             return found / possible
         present = possible - missing
@@ -155,7 +166,7 @@ class Market:
     def _where_enough(self, wanted: Statistic, *, least_share: float = LEAST_SHARE) -> Floats:
         """Return a statistic where enough of its window is present."""
         found = np.asarray(self.rolling.statistic(wanted))
-        missing = self.rolling.statistic(wanted._replace(column="missing"))
+        missing = self.rolling.statistic(wanted.of_missing())
         if missing is None:
             return found
         return np.where(wanted.window - missing >= least_share * wanted.window, found, np.nan)
