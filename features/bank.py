@@ -13,7 +13,8 @@ from features.market import Column, Series, Statistic
 from features.rolling import roll_highs, roll_sums, roll_weighted_sums
 from features.windows import halving_weights
 
-CODES: Mapping[Column, int] = {"present": 0, "missing": 1, "high": 2, "low": 3}
+PRESENT, MISSING, HIGH, LOW = range(4)
+CODES: Mapping[Column, int] = {"present": PRESENT, "missing": MISSING, "high": HIGH, "low": LOW}
 SUM, WEIGHTED, HIGHEST = 0, 1, 2
 
 
@@ -26,7 +27,7 @@ class Bank:
     columns
         Series free of NaN that the statistics are of, those of holes last.
     places
-        Of each statistic among the others.
+        Of each statistic among all, and of what of its window is missing.
     plan
         Of each statistic its kind, the place of its column, its window, and where its
         numbers and its weights begin in `cells` and `weights`; shape (statistics, 5).
@@ -36,29 +37,35 @@ class Bank:
         Of each statistic, one behind the other, a window and one number more per asset.
     heads
         Of the blocks that time is in; shape (statistics, assets).
+    longest
+        Window of each column.
     quiet
         Candles since a column of holes last had one, of each column.
     """
 
     columns: tuple[tuple[Series, Column], ...]
-    places: Mapping[Statistic, int]
+    places: Mapping[Statistic, tuple[int, int]]
     plan: Ints
     weights: Floats
     cells: Floats
     heads: Floats
+    longest: Ints
     quiet: Ints
     _is_due: npt.NDArray[np.bool_]
     _rolled: Floats
 
     @classmethod
-    def begun(cls, wanted: Sequence[Statistic], *, assets: int, index: int) -> Self:
+    def begun(cls, asked: Sequence[Statistic], *, assets: int, index: int) -> Self:
         """Return statistics before whose first candle all is missing.
 
         Parameters
         ----------
+        asked
+            Distinct, none of holes.
         index
             Candles since 1970 of the first.
         """
+        wanted = tuple(dict.fromkeys([*asked, *(one.of_missing() for one in asked)]))
         columns = sorted(
             dict.fromkeys((one.series, one.column) for one in wanted),
             key=lambda column: column[1] == "missing",
@@ -66,20 +73,25 @@ class Bank:
         begun = [_begun(one, index) for one in wanted]
         weights = [_weights(one) for one in wanted]
         sizes = [assets * (one.window + 1) for one in wanted]
-        plan = [
-            (_kind(one), columns.index((one.series, one.column)), one.window) for one in wanted
-        ]
+        plan = [(_kind(one), columns.index((one.series, one.column)), one.window) for one in wanted]
         starts = np.stack([_starts(sizes), _starts([len(own) for own in weights])], axis=1)
         return cls(
             columns=tuple(columns),
-            places={one: place for place, one in enumerate(wanted)},
+            places={one: (wanted.index(one), wanted.index(one.of_missing())) for one in asked},
             plan=np.concatenate([np.array(plan, dtype=np.int64).reshape(-1, 3), starts], axis=1),
             weights=np.concatenate([np.empty(0), *weights]),
             cells=np.concatenate([np.empty(0), *(np.tile(own, assets) for own, _ in begun)]),
             heads=np.array([np.full(assets, head) for _, head in begun]).reshape(-1, assets),
+            longest=np.array(
+                [
+                    max(one.window for one in wanted if (one.series, one.column) == column)
+                    for column in columns
+                ],
+                dtype=np.int64,
+            ),
             quiet=np.zeros(len(columns), dtype=np.int64),
             _is_due=np.ones(len(wanted), dtype=np.bool_),
-            _rolled=np.empty((len(wanted), assets, 0)),
+            _rolled=np.empty((len(wanted), 0)),
         )
 
     def roll(self, series: Callable[[Series], Floats], *, index: int, size: int) -> None:
@@ -95,29 +107,31 @@ class Bank:
             Their number.
         """
         values = np.empty((len(self.columns), self.heads.shape[1], size))
-        is_broken = {
-            one: bool(_lay(series(one), CODES[column], values[place]))
-            for place, (one, column) in enumerate(self.columns)
-            if column != "missing"
-        }
+        is_broken: dict[Series, bool] = {}
         for place, (one, column) in enumerate(self.columns):
-            if column == "missing":
-                self.quiet[place] *= not is_broken[one]
-                _lay(series(one), CODES[column], values[place])
-        # After two windows without a hole all that is kept of holes is zero, and stays so.
-        self._is_due = self.quiet[self.plan[:, 1]] < 2 * self.plan[:, 2]
-        self._rolled = np.empty((len(self.plan), *values.shape[1:]))
-        _roll(values, index, self.plan, self.weights, self._is_due, self.cells, self.heads, self._rolled)
+            if column != "missing":
+                is_broken[one] = bool(_lay(series(one), CODES[column], values[place]))
+                continue
+            if is_broken[one]:
+                self.quiet[place] = 0
+            # After two windows without a hole all that is kept of holes is zero, and stays so.
+            if self.quiet[place] < 2 * self.longest[place]:
+                _lay(series(one), MISSING, values[place])
+        is_due = self.quiet[self.plan[:, 1]] < 2 * self.plan[:, 2]
+        out = np.empty((len(self.plan), *values.shape[1:]))
+        _roll(values, index, self.plan, self.weights, is_due, self.cells, self.heads, out)
+        self._is_due, self._rolled = is_due, out.reshape(len(out), -1)
         for place, (one, column) in enumerate(self.columns):
-            self.quiet[place] += size * (column == "missing" and not is_broken[one])
+            if column == "missing" and not is_broken[one]:
+                self.quiet[place] += size
 
-    def found(self, wanted: Statistic) -> Floats | None:
-        """Return a statistic at the candles just added, the assets one behind the other.
+    def found(self, wanted: Statistic) -> tuple[Floats, Floats | None]:
+        """Return a statistic at the candles just added, and what of its window is missing.
 
-        None where it tells of holes and no window has one.
+        The assets stand one behind the other; None where no window has a hole.
         """
-        place = self.places[wanted]
-        return self._rolled[place].ravel() if self._is_due[place] else None
+        place, holes = self.places[wanted]
+        return self._rolled[place], self._rolled[holes] if self._is_due[holes] else None
 
     def arrays(self) -> dict[str, Any]:
         """Return everything that the next candle depends on, by name."""
@@ -170,13 +184,13 @@ def _lay(values: Floats, code: int, out: Floats) -> bool:
     for asset in range(values.shape[0]):
         for k in range(values.shape[1]):
             value = values[asset, k]
-            is_missing = value != value
+            is_missing = np.isnan(value)
             is_broken |= is_missing
-            if code == 0:
+            if code == PRESENT:
                 out[asset, k] = 0.0 if is_missing else value
-            elif code == 1:
+            elif code == MISSING:
                 out[asset, k] = 1.0 if is_missing else 0.0
-            elif code == 2:
+            elif code == HIGH:
                 out[asset, k] = -np.inf if is_missing else value
             else:
                 out[asset, k] = -np.inf if is_missing else -value

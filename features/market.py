@@ -100,10 +100,10 @@ class Rolling(Protocol):
     def value(self, series: Series, *, back: int) -> Floats:
         """Return the value `back` candles ago."""
 
-    def statistic(self, wanted: Statistic) -> Floats | None:
-        """Return a statistic, NaN nowhere; of column `missing` None where no window has a hole.
+    def window(self, wanted: Statistic) -> tuple[Floats, Floats | None]:
+        """Return a statistic, NaN nowhere, and what it is of its window that is missing.
 
-        Before the first candle all is missing.
+        The latter is None where no window has a hole. Before the first candle all is missing.
         """
 
 
@@ -123,6 +123,10 @@ class Market:
         if function not in self._known:
             self._known[function] = function(self)
         return self._known[function]
+
+    def market(self, function: "MarketFunction") -> Floats:
+        """Return a market value: what a feature of candles alone reads of a view."""
+        return self.of(function)
 
     def length(self, *, hours: int) -> int:
         """Return the number of candles in so many hours."""
@@ -156,8 +160,7 @@ class Market:
 
     def _mean(self, wanted: Statistic, possible: float) -> Floats:
         """Return a sum over the weight that is present."""
-        found = np.asarray(self.rolling.statistic(wanted))
-        missing = self.rolling.statistic(wanted.of_missing())
+        found, missing = self.rolling.window(wanted)
         if missing is None:
             return found / possible
         present = possible - missing
@@ -165,8 +168,7 @@ class Market:
 
     def _where_enough(self, wanted: Statistic, *, least_share: float = LEAST_SHARE) -> Floats:
         """Return a statistic where enough of its window is present."""
-        found = np.asarray(self.rolling.statistic(wanted))
-        missing = self.rolling.statistic(wanted.of_missing())
+        found, missing = self.rolling.window(wanted)
         if missing is None:
             return found
         return np.where(wanted.window - missing >= least_share * wanted.window, found, np.nan)
@@ -206,9 +208,9 @@ class Recorded:
         """Return the value `back` candles ago."""
         return self.part(slice(0, len(self.place))).value(series, back=back)
 
-    def statistic(self, wanted: Statistic) -> Floats | None:
-        """Return a statistic."""
-        return self.part(slice(0, len(self.place))).statistic(wanted)
+    def window(self, wanted: Statistic) -> tuple[Floats, Floats | None]:
+        """Return a statistic, and what of its window is missing."""
+        return self.part(slice(0, len(self.place))).window(wanted)
 
     def part(self, rows: slice) -> "Part":
         """Return the same candles at a run of the places."""
@@ -269,13 +271,13 @@ class Part:
         out[: np.searchsorted(wanted, 0)] = np.nan
         return out
 
-    def statistic(self, wanted: Statistic) -> Floats | None:
-        """Return a statistic."""
+    def window(self, wanted: Statistic) -> tuple[Floats, Floats | None]:
+        """Return a statistic, and what of its window is missing."""
         found = self.recorded.whole(wanted)[self.rows]
-        if wanted.column != "missing":
-            return found
-        size = self.rows.stop - self.rows.start
-        return np.append(found, np.zeros(size - len(found))) if len(found) else None
+        missing = self.recorded.whole(wanted.of_missing())[self.rows]
+        if not len(missing):
+            return found, None
+        return found, np.append(missing, np.zeros(len(found) - len(missing)))
 
 
 def _windows(values: Floats, place: Ints, index: Ints, wanted: Statistic) -> Floats:

@@ -133,8 +133,8 @@ class RollingMarket:
             self._found[series, back] = self._read_back((series, back))
         return np.asarray(self._found[series, back]).ravel()
 
-    def statistic(self, wanted: Statistic) -> Floats | None:
-        """Return a statistic of the candles just added."""
+    def window(self, wanted: Statistic) -> tuple[Floats, Floats | None]:
+        """Return a statistic of the candles just added, and what of its window is missing."""
         return self._bank.found(wanted)
 
     def dump(self) -> bytes:
@@ -236,11 +236,11 @@ class _Asked:
         """Return no value."""
         return self.rolling.value(series, back=back)
 
-    def statistic(self, wanted: Statistic) -> Floats:
+    def window(self, wanted: Statistic) -> tuple[Floats, None]:
         """Return nothing, and remember the question."""
         if wanted not in self.statistics:
             self.statistics.append(wanted)
-        return np.empty(0)
+        return np.empty(0), None
 
 
 def block_of(candles: Candles, rows: slice) -> Floats:

@@ -16,7 +16,6 @@ from features.volatility import (
     log_close,
     log_return,
     sigma_24h,
-    sigma_72h,
     sigma_360h,
     squared_fall,
     squared_return,

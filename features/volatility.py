@@ -3,11 +3,14 @@
 from datetime import timedelta
 from functools import partial
 
+import numba
 import numpy as np
 
 from features.inputs import Candles, Floats
 from features.market import Market, MarketFunction, previous
 from features.spec import Feature, View
+
+LEAST_VARIANCE = 1e-12
 
 
 def close(candles: Candles) -> Floats:
@@ -38,6 +41,11 @@ def _log_return(candles: Candles) -> Floats:
 
 def absolute_return(candles: Candles) -> Floats:
     """Return |r|."""
+    return candles.once(_absolute_return)
+
+
+def _absolute_return(candles: Candles) -> Floats:
+    """Return |r|, made anew."""
     return np.abs(log_return(candles))
 
 
@@ -65,7 +73,18 @@ def ewma_sigma(market: Market, *, hours: int, half_life: int) -> Floats:
         window=market.length(hours=hours),
         half_life=market.length(hours=half_life),
     )
-    return np.sqrt(np.maximum(variance * per_hour, 1e-12))
+    return np.asarray(_root_above_zero(variance, float(per_hour)))
+
+
+@numba.njit(cache=True, nogil=True)
+def _root_above_zero(variance: Floats, per_hour: float) -> Floats:
+    """Return volatility per root hour of a variance per candle, kept off zero."""
+    out = np.empty(len(variance))
+    for row in range(len(variance)):
+        hourly = variance[row] * per_hour
+        # A missing variance compares false and stays missing.
+        out[row] = np.sqrt(LEAST_VARIANCE if hourly < LEAST_VARIANCE else hourly)  # noqa: FURB136
+    return out
 
 
 sigma_24h: MarketFunction = partial(ewma_sigma, hours=144, half_life=24)
@@ -81,19 +100,34 @@ sigma_360h: MarketFunction = partial(ewma_sigma, hours=720, half_life=360)
 def _return_sigmas(market: Market, *, hours: int) -> Floats:
     """Return the log return over `hours` in units of its expected size."""
     then = market.value(log_close, back=market.length(hours=hours))
-    return (market.value(log_close) - then) / (market.of(sigma_72h) * np.sqrt(hours))
+    return _in_sigmas(market, then, hours=hours)
+
+
+def _in_sigmas(market: Market, then: Floats, *, hours: int) -> Floats:
+    """Return the log move from another log close, in sigmas of so many hours."""
+    now, sigma = market.value(log_close), market.of(sigma_72h)
+    return np.asarray(_over_scale(now, then, sigma, float(np.sqrt(hours))))
+
+
+@numba.njit(cache=True, nogil=True)
+def _over_scale(now: Floats, then: Floats, sigma: Floats, root: float) -> Floats:
+    """Return moves in sigmas, in one pass."""
+    out = np.empty(len(now))
+    for row in range(len(now)):
+        out[row] = (now[row] - then[row]) / (sigma[row] * root)
+    return out
 
 
 def below_high(market: Market, *, hours: int) -> Floats:
     """Return the log fall from the highest close, in sigmas of the window."""
     high = market.highest(log_close, window=market.length(hours=hours))
-    return (market.value(log_close) - high) / (market.of(sigma_72h) * np.sqrt(hours))
+    return _in_sigmas(market, high, hours=hours)
 
 
 def above_low(market: Market, *, hours: int) -> Floats:
     """Return the log rise from the lowest close, in sigmas of the window."""
     low = market.lowest(log_close, window=market.length(hours=hours))
-    return (market.value(log_close) - low) / (market.of(sigma_72h) * np.sqrt(hours))
+    return _in_sigmas(market, low, hours=hours)
 
 
 def _variance(market: Market, hours: int) -> Floats:
