@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from models.hazard import LABELS
 from serving import wire
-from serving.margin_wire import Amount, Share
+from serving.margin.wire import Amount, Share
 
 MOST_SHOCK = 100
 

@@ -136,7 +136,7 @@ def margin(
 ) -> None:
     """Judge the accounts of FILE by their venues' rules; exit code 2 where one is at fault."""
     # NumPy and pandas take their time to load; `serve --help` must not wait for them.
-    from serving.margin_table import sheet, table, whole  # noqa: PLC0415
+    from serving.margin.table import sheet, table, whole  # noqa: PLC0415
 
     try:
         told = sheet(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())

@@ -17,7 +17,7 @@ from models.margin.rulebook import with_next_prices
 from models.margin.venues import maker
 from serving.answers import Notice
 from serving.cases import before_each
-from serving.judgement import Judgement
+from serving.judgement import Judgement, own_trigger
 
 PEG = 0.05
 """An asset without candles whose price is within 5 % of one quote unit is held constant."""
@@ -105,9 +105,11 @@ def _vault(judged: Judgement, candles: Mapping[str, Candles]) -> Position | Noti
 def _single(
     judged: Judgement, asset: str, line: Exposure, constant: tuple[str, ...]
 ) -> Position | Notice:
-    """Return an account that one price moves, with its exact trigger."""
-    trigger, price = judged.trigger, judged.case.market.prices[asset]
-    if trigger is None or trigger.asset != asset or trigger.value is None:
+    """Return an account that one price moves, with that asset's exact trigger."""
+    price, trigger = judged.case.market.prices[asset], judged.trigger
+    if trigger is None or trigger.asset != asset:
+        trigger = own_trigger(judged.case, asset, is_held_long=line.by_asset[asset] >= 0)
+    if trigger is None or trigger.value is None:
         return _untouchable()
     now, at_line = float(price.exact), float(Fraction(trigger.value) / 10**trigger.decimals)
     later = price.value if price.next_value is None else price.next_value

@@ -48,7 +48,7 @@ def perpetual(*sizes: tuple[str, int, int], cash: int = 1_000) -> Case:
     return case("hyperliquid", "2026-09", legs, prices, terms)
 
 
-def lender(debt_price: int = 10**8) -> Case:
+def lender(debt_price: int = 10**8, *, e_price: int = 50 * 10**8, owed: int = 100_000) -> Case:
     """Return 2 C at 1,000 and 10 E at 50 against 1,000 D, thresholds of 80 %."""
     fields = {"decimals": 2, "ltv": 5_000, "bonus": 10_500, "threshold": 8_000}
     reserves = {a: aave_v3_terms.Reserve(id=i, **fields) for i, a in enumerate("CED")}
@@ -56,11 +56,11 @@ def lender(debt_price: int = 10**8) -> Case:
     legs = [
         Leg(kind=LegKind.COLLATERAL, asset="C", quantity=200),
         Leg(kind=LegKind.COLLATERAL, asset="E", quantity=1_000),
-        Leg(kind=LegKind.DEBT, asset="D", quantity=100_000),
+        Leg(kind=LegKind.DEBT, asset="D", quantity=owed),
     ]
     prices = {
         asset: Price(value=value, decimals=8, observed_at=AT)
-        for asset, value in (("C", 1_000 * 10**8), ("E", 50 * 10**8), ("D", debt_price))
+        for asset, value in (("C", 1_000 * 10**8), ("E", e_price), ("D", debt_price))
     }
     return case("aave-v3", "3.3", legs, prices, aave_v3_terms.Terms(reserves=reserves), state)
 
@@ -120,6 +120,18 @@ def test_pegged_debt_without_candles_is_held_constant() -> None:
     assert set(found.legs) == {"C", "E"}
     # 0.8 · (2,000 + 500) against 1,000
     assert found.columns["price"] == pytest.approx(2.0, rel=1e-3)
+
+
+def test_pegged_asset_of_the_largest_exposure_hides_no_trigger() -> None:
+    """C alone moves: 0.8 · 2 C + 8 E meet 1,605 D where C is worth 998.125."""
+    one = lender(e_price=10**8, owed=160_500)
+    trigger = judge(one).trigger
+    assert trigger is not None
+    assert trigger.asset == "D"
+    found = seen(one, {"C": CANDLES["C"]})
+    assert found.constant == ("D", "E")
+    assert (found.columns["asset"], found.columns["side"], found.legs) == ("C", 1, {})
+    assert found.columns["trigger"] == pytest.approx(998.125, rel=1e-6)
 
 
 def test_unpegged_debt_without_candles_is_not_guessed() -> None:
