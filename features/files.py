@@ -3,7 +3,8 @@
 A directory of market data holds Parquet files, told apart by the ends of their names:
 `spot_1h` (or `candles`), `perp_1h` and `mark_1h` are hourly candles (`symbol`, `open_time`,
 `open`, `high`, `low`, `close`, and `volume` but for marks), `funding` holds `symbol`,
-`time`, `funding_rate`. A directory of moments is what `forewarn moments` writes.
+`time`, `funding_rate`; `open_interest`, `oracle_rounds` and `reserves` are tables as a store
+exports them. A directory of moments is what `forewarn moments` writes.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from features import known, stored
 from features.inputs import (
     Candles,
     Events,
@@ -83,12 +85,17 @@ def read_market(directory: Path) -> tuple[Tables, dict[str, int]]:
         _found(directory, (end,)) for end in ("perp_1h", "mark_1h", "funding")
     )
     perpetuals, others = ({}, {}) if perpetual is None else _candles(perpetual)
+    reserves = _rows(directory, stored.RESERVES, time="at")
     tables = Tables(
         candles=candles,
         events=no_events(),
         perpetuals=perpetuals,
         marks={} if mark is None else candles_on_grid(_table(mark, MARKS)),
         funding={} if funding is None else _readings(_table(funding, FUNDING)),
+        open_interest=known.open_interest(_rows(directory, stored.OPEN_INTEREST, time="at")),
+        rounds=known.rounds(_rows(directory, stored.ORACLE_ROUNDS, time="updated_at")),
+        utilisation=known.utilisation(reserves),
+        liquidity=known.liquidity(reserves),
     )
     return tables, {rule: dropped[rule] + others.get(rule, 0) for rule in dropped}
 
@@ -112,6 +119,15 @@ def _candles(path: Path) -> tuple[dict[str, Candles], dict[str, int]]:
 def _table(path: Path, table: Table) -> pd.DataFrame:
     """Return a validated table."""
     return validate(pd.read_parquet(path), table, file=path.name)
+
+
+def _rows(directory: Path, table: Table, *, time: str) -> list[known.Row]:
+    """Return the rows of a table, oldest first; none where the directory has no such file."""
+    path = _found(directory, (table.name,))
+    if path is None:
+        return []
+    frame = _table(path, table).sort_values(time, kind="stable")
+    return [{str(name): cell for name, cell in row.items()} for row in frame.to_dict("records")]
 
 
 def _readings(frame: pd.DataFrame) -> Mapping[str, Readings]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from features.inputs import HOUR, Candles, EventKind, Floats
+from features.inputs import HOUR, Candles, EventKind, Floats, Tables, no_events
 from models.domain import Account, Exact, Leg, LegKind, Market, Price
 from models.errors import Fault, ForewarnError, InvalidInput, UnknownRulebook
 from models.margin.rulebook import Rulebook, load, load_all
@@ -86,8 +86,8 @@ class Surroundings:
         Accumulators by the rulebook's names.
     terms
         Raw terms by market; with the time from which they hold, where known.
-    candles
-        By asset.
+    known
+        What features read beside the accounts: candles, funding, rounds, reserves; no events.
     simulated
         Whether anything of it is drawn from a generator.
     """
@@ -96,9 +96,14 @@ class Surroundings:
     prices: Mapping[str, Price]
     state: Mapping[str, int]
     terms: Mapping[str, tuple[Mapping[str, Any], datetime | None]]
-    candles: Mapping[str, Candles]
+    known: Tables
     simulated: bool = False
     _parsed: dict[tuple[str, str, str], Any] = field(default_factory=dict)
+
+    @property
+    def candles(self) -> Mapping[str, Candles]:
+        """Return the spot candles by asset."""
+        return self.known.candles
 
     def terms_of(self, book: Rulebook[Any], market: str) -> Any:
         """Return the stated terms of a market, read once for all accounts.
@@ -134,14 +139,18 @@ def surroundings(
     grids = {asset: candles(part) for asset, part in body.market.candles.items()}
     if stored is None:
         return Surroundings(
-            at=at, prices=prices, state=body.market.state, terms=terms, candles=grids
+            at=at,
+            prices=prices,
+            state=body.market.state,
+            terms=terms,
+            known=Tables(candles=grids, events=no_events()),
         )
     return Surroundings(
         at=at,
         prices={**stored.prices, **prices},
         state={**stored.state, **body.market.state},
         terms={**stored.terms, **terms},
-        candles={**stored.candles, **grids},
+        known=dataclasses.replace(stored.known, candles={**stored.candles, **grids}),
         simulated=stored.simulated,
     )
 

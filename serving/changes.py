@@ -241,7 +241,7 @@ def risks(
     seen = outlooks(
         changed,
         at=around.at,
-        candles=around.candles,
+        known=around.known,
         model=model,
         wish=QUIET,
         history=[before] * len(changed),
@@ -274,7 +274,7 @@ def _states(
     seen = outlooks(
         judged,
         at=around.at,
-        candles=around.candles,
+        known=around.known,
         model=model,
         wish=QUIET,
         history=history,

@@ -119,7 +119,7 @@ class Desk:
         assessments = assess(
             judged,
             at=around.at,
-            candles=around.candles,
+            known=around.known,
             model=self.model,
             wish=Wish(features=asked.features, reasons=asked.reasons),
             request_id=request_id,

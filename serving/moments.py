@@ -1,7 +1,7 @@
 """Pure: from a judged case to what the feature pipeline reads of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.inputs import LEGS, Candles, Events, Ints, Tables, no_events
+from features.inputs import LEGS, Candles, Events, Ints, Tables
 from models.domain import LegKind
 from models.exposure import Exposure, exposure
 from models.margin.fixed_point import RAY, WAD, mul_div_down
@@ -237,13 +237,17 @@ def frames(
     return moments, pd.DataFrame(legs, columns=list(LEGS)) if legs else None
 
 
-def tables(
-    judged: Sequence[Judgement], names: Sequence[str], candles: Mapping[str, Candles]
-) -> Tables:
-    """Return candles, and what happened to the accounts, with the holdings before each event."""
+def tables(judged: Sequence[Judgement], names: Sequence[str], known: Tables) -> Tables:
+    """Return what is known, with the accounts' events and the holdings before each of them.
+
+    Parameters
+    ----------
+    known
+        Of the market; no account's events.
+    """
     rows = [row for name, one in zip(names, judged, strict=True) for row in _events(one, name)]
     if not rows:
-        return Tables(candles=candles, events=no_events())
+        return known
     account, at, kind, held, owed = zip(*rows, strict=True)
     events = Events(
         account=np.array(account, dtype=object),
@@ -252,7 +256,7 @@ def tables(
         collateral_before=np.array(held, dtype=np.float64),
         debt_before=np.array(owed, dtype=np.float64),
     )
-    return Tables(candles=candles, events=events)
+    return replace(known, events=events)
 
 
 def _integers(values: Sequence[int]) -> Ints:

@@ -206,7 +206,7 @@ def judged_signals(
     seen = outlooks(
         judged,
         at=around.at,
-        candles=around.candles,
+        known=around.known,
         model=watcher.model,
         wish=Wish(reasons=False),
     )
@@ -314,7 +314,7 @@ def _explained(watcher: Watcher, around: Surroundings, judged: Sequence[Judgemen
         made = assess(
             some,
             at=around.at,
-            candles=around.candles,
+            known=around.known,
             model=watcher.model,
             wish=wish,
             request_id="watch",
