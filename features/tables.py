@@ -195,13 +195,17 @@ def _csv(path: Path) -> pd.DataFrame:
         raise InvalidTable([Fault(str(path), f"not readable as CSV: {error}")]) from None
 
 
-def read_candles(path: Path, *, symbols: Sequence[str]) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Read and validate hourly candles from Parquet.
+def read_candles(
+    path: Path, *, symbols: Sequence[str], step: int = HOUR
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Read and validate candles from Parquet, hourly ones unless told otherwise.
 
     Parameters
     ----------
     symbols
         Assets to keep.
+    step
+        Seconds of one candle.
 
     Returns
     -------
@@ -227,9 +231,10 @@ def read_candles(path: Path, *, symbols: Sequence[str]) -> tuple[pd.DataFrame, d
     faults.extend(range_faults(candles, path.name))
     if faults:
         raise InvalidTable(faults)
-    off = is_off_grid(candles["open_time"], pd.Series(HOUR, index=candles.index))
+    off = is_off_grid(candles["open_time"], pd.Series(step, index=candles.index))
     kept = candles[~off].reset_index(drop=True)
-    return kept, {"candles that do not start on the hour": int(off.sum())}
+    place = "the hour" if step == HOUR else f"a multiple of {step} s"
+    return kept, {f"candles that do not start on {place}": int(off.sum())}
 
 
 def is_off_grid(open_time: pd.Series, step: pd.Series) -> Bad:
