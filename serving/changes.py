@@ -97,17 +97,30 @@ def _changed(item: Item, *, asked: change_wire.WhatIfBody) -> tuple[Judgement, J
     InvalidInput
         When changed legs or terms are unusable, or a shocked asset has no price.
     """
-    case, body = item.case, item.body
+    case = item.case
     market = _shocked(case.market, asked)
     after = replace(case, market=market)
-    if isinstance(body, change_wire.WhatIfAccountBody) and body.changed_legs is not None:
-        place = f"{case.place}/changed_legs"
-        legs = cases.legs(body.changed_legs, place, case.rulebook)
+    changed = _changed_legs(item, asked)
+    if changed is not None:
+        legs = cases.legs(changed[1], changed[0], case.rulebook)
         after = replace(after, account=replace(case.account, legs=legs))
     stated = _changed_terms(item, asked)
     if stated is not None:
         after = replace(after, terms=cases.terms(stated[1], case.rulebook, stated[0]))
     return judge(case), judge(after)
+
+
+def _changed_legs(
+    item: Item, asked: change_wire.WhatIfBody
+) -> tuple[str, list[wire.LegBody]] | None:
+    """Return where the changed legs of an account stand, and the legs; None where unchanged."""
+    own = getattr(item.body, "changed_legs", None)
+    if own is not None:
+        return f"{item.case.place}/changed_legs", own
+    account = item.case.account.id
+    if account in asked.changed_legs:
+        return f"/changed_legs/{escape(account)}", asked.changed_legs[account]
+    return None
 
 
 def _changed_terms(item: Item, asked: change_wire.WhatIfBody) -> tuple[str, dict[str, Any]] | None:
