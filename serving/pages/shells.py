@@ -9,7 +9,6 @@ from serving.desk import Desk
 from serving.operations import Answer, Call, Operation, Parameter
 from serving.pages.files import HERE, static
 from serving.problems import Refused
-from serving.routes.accounts import ACCOUNT
 
 HTML = "text/html; charset=utf-8"
 POLICY = (
@@ -90,7 +89,9 @@ def _page(name: str) -> Operation:
         details="Holds no data: it asks this API for its figures with the reader's own key.",
         meaning="A page that loads nothing from elsewhere",
         gives=("text/html",),
-        parameters=(ACCOUNT,) if "{account}" in path else (),
+        parameters=(_part("account", "key of an account in the store"),)
+        if "{account}" in path
+        else (),
     )
 
 

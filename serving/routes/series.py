@@ -1,6 +1,7 @@
 """Series to be drawn, and a cheap question whether anything is new."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -9,7 +10,8 @@ from pydantic import Field
 
 from features.inputs import HOUR
 from models.errors import Fault, InvalidInput
-from serving import problems, wire
+from serving import problems, rules, wire
+from serving.answers import Notice
 from serving.desk import Desk
 from serving.keys import Scope
 from serving.operations import Answer, Call, Operation, json_answer
@@ -80,6 +82,8 @@ class Pulse:
         When the newest price, and the newest change of an account, was received.
     assessed_at, alerted_at
         When an account was assessed, and when a level changed, last.
+    doubts
+        Why prices in force are stale or disputed, by asset.
     status, reasons
         As `/readyz` tells them.
     """
@@ -94,6 +98,7 @@ class Pulse:
     accounts_at: datetime | None
     assessed_at: datetime | None
     alerted_at: datetime | None
+    doubts: Mapping[str, Notice]
 
 
 def candles(desk: Desk, call: Call) -> Answer:
@@ -161,9 +166,12 @@ def _pulse(desk: Desk, call: Call) -> Pulse:
     _, state = desk.status()
     with opened(desk).read() as transaction:
         news = alerts.news(transaction)
+        at = market.clock(transaction, now=desk.clock())
+        prices = market.prices(transaction, at=at)
+        doubts = {name: rules.doubt(price, at=at, asset=name) for name, price in prices.items()}
         return Pulse(
             request_id=call.request_id,
-            as_of=market.clock(transaction, now=desk.clock()),
+            as_of=at,
             simulated=market.notes(transaction).get("simulated") == "yes",
             status=state["status"],
             reasons=tuple(state["reasons"]),
@@ -172,6 +180,7 @@ def _pulse(desk: Desk, call: Call) -> Pulse:
             accounts_at=news.accounts,
             assessed_at=assessments.newest(transaction),
             alerted_at=alerts.newest(transaction),
+            doubts={name: doubt for name, doubt in doubts.items() if doubt is not None},
         )
 
 
@@ -179,7 +188,8 @@ def _tag(told: Pulse) -> str:
     """Return the entity tag of a pulse: the time that passes is no news."""
     names = ("status", "reasons", "model_version", "simulated")
     times = ("prices_at", "accounts_at", "assessed_at", "alerted_at")
-    news = encode([getattr(told, name) for name in (*names, *times)])
+    doubtful = {name: doubt.code for name, doubt in sorted(told.doubts.items())}
+    news = encode([doubtful, *(getattr(told, name) for name in (*names, *times))])
     return f'"{hashlib.sha256(news).hexdigest()[:32]}"'
 
 
