@@ -24,6 +24,8 @@ def kept(told: Assessment) -> Assessed:
         verdict=rule.verdict,
         next_verdict=None if rule.next_verdict is None else rule.next_verdict.verdict,
         ratio=_ratio(told),
+        credit=_size(rule.maintenance and rule.maintenance.credit),
+        requirement=_size(rule.maintenance and rule.maintenance.requirement),
         model_version=told.model_version,
         degraded=tuple(notice.code for notice in told.degraded_reasons),
         body=body,
@@ -34,9 +36,14 @@ def kept(told: Assessment) -> Assessed:
 def _ratio(told: Assessment) -> float | None:
     """Return the venue's ratio as a float64, to sort by; None where it has none."""
     ratio = told.rule.ratio
-    if ratio is None or ratio.value is None:
+    return _size(ratio and ratio.value)
+
+
+def _size(exact: str | None) -> float | None:
+    """Return exact text as a float64; None where there is none or it is beyond one."""
+    if exact is None:
         return None
     try:
-        return float(Fraction(ratio.value))
+        return float(Fraction(exact))
     except OverflowError:
         return None

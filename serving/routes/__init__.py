@@ -5,6 +5,7 @@ from typing import Any
 
 from serving import openapi
 from serving.operations import Operation
+from serving.pages import shells
 from serving.routes import (
     accounts,
     alerts,
@@ -19,6 +20,7 @@ from serving.routes import (
     rulebooks,
     rules,
     scoring,
+    series,
     system,
 )
 
@@ -39,9 +41,11 @@ OPERATIONS: tuple[Operation, ...] = (
     *alerts.OPERATIONS,
     *market.OPERATIONS,
     *book.OPERATIONS,
+    *series.OPERATIONS,
     *rulebooks.OPERATIONS,
     *models.OPERATIONS,
     *audit.OPERATIONS,
     *system.OPERATIONS,
+    *shells.OPERATIONS,
     *documents.operations(document),
 )

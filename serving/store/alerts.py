@@ -126,6 +126,11 @@ def transitions(
     return [msgspec.convert(body, Transition) for (body,) in rows]
 
 
+def newest(transaction: Transaction) -> datetime | None:
+    """Return when anything changed last."""
+    return transaction.execute(sa.select(sa.func.max(ALERT_TRANSITIONS.c.at))).scalar()
+
+
 def acknowledge(transaction: Transaction, account: str) -> Level:
     """Acknowledge the level an account is on, and return it; NONE where it is on none."""
     state = states(transaction, [account]).get(account, REST)
