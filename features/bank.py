@@ -10,7 +10,14 @@ import numpy.typing as npt
 
 from features.inputs import Floats, Ints
 from features.market import Column, Series, Statistic
-from features.rolling import roll_highs, roll_sums, roll_weighted_sums
+from features.rolling import (
+    roll_highs,
+    roll_highs_beside,
+    roll_sums,
+    roll_sums_beside,
+    roll_weighted_sums,
+    roll_weighted_sums_beside,
+)
 from features.windows import halving_weights
 
 PRESENT, MISSING, HIGH, LOW = range(4)
@@ -34,7 +41,8 @@ class Bank:
     weights
         From `halving_weights`, one behind the other.
     cells
-        Of each statistic, one behind the other, a window and one number more per asset.
+        Of each statistic, one behind the other, a window and one number more of every asset,
+        the assets side by side.
     heads
         Of the blocks that time is in; shape (statistics, assets).
     longest
@@ -80,7 +88,7 @@ class Bank:
             places={one: (wanted.index(one), wanted.index(one.of_missing())) for one in asked},
             plan=np.concatenate([np.array(plan, dtype=np.int64).reshape(-1, 3), starts], axis=1),
             weights=np.concatenate([np.empty(0), *weights]),
-            cells=np.concatenate([np.empty(0), *(np.tile(own, assets) for own, _ in begun)]),
+            cells=np.concatenate([np.empty(0), *(np.repeat(own, assets) for own, _ in begun)]),
             heads=np.array([np.full(assets, head) for _, head in begun]).reshape(-1, assets),
             longest=np.array(
                 [
@@ -165,16 +173,16 @@ def _starts(sizes: Sequence[int]) -> Ints:
 
 def _begun(wanted: Statistic, index: int) -> tuple[Floats, float]:
     """Return cells and head of one asset's statistic before whose first candle all is missing."""
-    empty = -np.inf if _kind(wanted) == HIGHEST else 0.0
-    cells, heads = np.full((1, wanted.window + 1), empty), np.full(1, empty)
+    head = -np.inf if _kind(wanted) == HIGHEST else 0.0
+    cells = np.full(wanted.window + 1, head)
     if wanted.column == "missing":
-        holes = np.ones((1, 2 * wanted.window))
-        first, out = index - holes.shape[1], np.empty(holes.shape)
+        holes = np.ones(2 * wanted.window)
+        first, out = index - len(holes), np.empty(len(holes))
         if wanted.half_life is None:
-            roll_sums(holes, first, cells, heads, out)
+            head = roll_sums(holes, first, cells, head, out)
         else:
-            roll_weighted_sums(holes, first, _weights(wanted), cells, heads, out)
-    return cells[0], float(heads[0])
+            head = roll_weighted_sums(holes, first, _weights(wanted), cells, head, out)
+    return cells, head
 
 
 @numba.njit(cache=True, nogil=True)
@@ -214,11 +222,35 @@ def _roll(
         kind, source, window, start, weight = plan[row]
         if not is_due[row]:
             continue
-        own = cells[start : start + assets * (window + 1)].reshape((assets, window + 1))
-        if kind == HIGHEST:
-            roll_highs(values[source], index, own, heads[row], out[row])
-        elif kind == SUM:
-            roll_sums(values[source], index, own, heads[row], out[row])
+        new, own = values[source], cells[start : start + assets * (window + 1)]
+        heavy = weights[weight : weight + window]
+        if assets == 1:
+            heads[row, 0] = _roll_one(kind, new[0], index, heavy, own, heads[row, 0], out[row, 0])
         else:
-            heavy = weights[weight : weight + window]
-            roll_weighted_sums(values[source], index, heavy, own, heads[row], out[row])
+            beside = own.reshape((window + 1, assets))
+            _roll_many(kind, new, index, heavy, beside, heads[row], out[row])
+
+
+@numba.njit(cache=True, nogil=True)
+def _roll_one(
+    kind: int, new: Floats, index: int, weights: Floats, own: Floats, head: float, out: Floats
+) -> float:
+    """Add candles of one asset to a statistic and return its head."""
+    if kind == HIGHEST:
+        return roll_highs(new, index, own, head, out)
+    if kind == SUM:
+        return roll_sums(new, index, own, head, out)
+    return roll_weighted_sums(new, index, weights, own, head, out)
+
+
+@numba.njit(cache=True, nogil=True)
+def _roll_many(
+    kind: int, new: Floats, index: int, weights: Floats, own: Floats, heads: Floats, out: Floats
+) -> None:
+    """Add candles of several assets to a statistic."""
+    if kind == HIGHEST:
+        roll_highs_beside(new, index, own, heads, out)
+    elif kind == SUM:
+        roll_sums_beside(new, index, own, heads, out)
+    else:
+        roll_weighted_sums_beside(new, index, weights, own, heads, out)
