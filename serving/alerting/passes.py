@@ -19,6 +19,7 @@ from serving.store.outbox import Draft
 
 WATCHING = "watching"
 TURN = "alert_pass"
+POLICY = "alert_policy"
 LEASE = timedelta(seconds=30)
 
 

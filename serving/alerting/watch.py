@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-from models.alerting.policy import Policy
+from models.alerting.policy import Policy, tree_of
 from models.alerting.signals import Signal, Transition
 from models.errors import InvalidInput
 from serving import cases, wire
-from serving.alerting.passes import LEASE, WATCHING, Done, Explained, LeadLost, advance
+from serving.alerting.passes import LEASE, POLICY, WATCHING, Done, Explained, LeadLost, advance
 from serving.alerting.planning import WATCH, plans
 from serving.alerting.signals import liquidations, signal, unjudged
 from serving.answers import Assessment
@@ -122,6 +122,8 @@ def turn(watcher: Watcher) -> int:
     with watcher.store.begin() as transaction:
         if not turns.lead(transaction, WATCHING, holder=watcher.holder, now=now, lease=LEASE):
             raise LeadLost("another watcher leads this store")
+        if watcher.memory.looked_at is None:
+            turns.beat(transaction, POLICY, now=now, detail=tree_of(watcher.policy))
     with watcher.store.read() as transaction:
         fresh = alerts.news(transaction)
         around = _around(transaction, watcher, now)
