@@ -1,6 +1,6 @@
 """What features are computed from: candles, readings, owner events and account moments."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -49,6 +49,15 @@ class Candles:
     close: Floats
     volume: Floats
     step: int = HOUR
+    _once: dict[Callable[["Candles"], Floats], Floats] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+
+    def once(self, series: Callable[["Candles"], Floats]) -> Floats:
+        """Return a series of these candles, made once however many others are made from it."""
+        if series not in self._once:
+            self._once[series] = series(self)
+        return self._once[series]
 
     @property
     def first_index(self) -> int:

@@ -185,17 +185,38 @@ def _planned(
     around: Surroundings,
     request_id: str,
 ) -> PlanAnswer:
-    """Return the plan of one account, applied and judged again."""
-    case, stated = item.case, getattr(item.body, "target", None) or asked.target
+    """Return the plan of one account of a request."""
+    stated = getattr(item.body, "target", None) or asked.target
     means = means_of(getattr(item.body, "means", None) or asked.means)
+    return planned(item.case, stated, means, model=desk.model, around=around, request_id=request_id)
+
+
+def planned(
+    case: Case,
+    stated: change_wire.TargetBody,
+    means: Means,
+    *,
+    model: Model,
+    around: Surroundings,
+    request_id: str,
+    sized: Case | None = None,
+) -> PlanAnswer:
+    """Return the plan of one account, applied and judged again.
+
+    Parameters
+    ----------
+    sized
+        The case that the health target is met in, where that is not the case itself: at a
+        price that is known to come.
+    """
     before = judge(case)
     risk = partial(
-        risks, before, model=desk.model, around=around, horizon=stated.horizon, head=stated.head
+        risks, before, model=model, around=around, horizon=stated.horizon, head=stated.head
     )
     wanted = Target(health=stated.health, probability=stated.probability)
-    found = plan(case, wanted, means, risk=risk)
+    found = plan(case if sized is None else sized, wanted, means, risk=risk)
     after = judge(replace(case, account=found.after))
-    states = _states(desk.model, around, [before, after], history=[before, before])
+    states = _states(model, around, [before, after], history=[before, before])
     return PlanAnswer(
         account=case.account.id,
         as_of=around.at,
@@ -217,7 +238,7 @@ def _planned(
             LegAnswer(kind=leg.kind.value, asset=leg.asset, quantity=exact_text(leg.quantity, 0))
             for leg in found.after.legs
         ),
-        model_version=_version(desk.model, states[0]),
+        model_version=_version(model, states[0]),
         rulebook=_rulebook(case),
         simulated=around.simulated,
         request_id=request_id,

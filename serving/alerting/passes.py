@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from models.alerting.audience import Inbox, Post, allot
 from models.alerting.policy import Audience, Policy
@@ -11,6 +10,7 @@ from models.alerting.signals import Signal, Transition
 from models.alerting.state import REST, AlertState, step
 from models.errors import ForewarnError
 from serving.alerting.message import facts
+from serving.alerting.planning import Plans
 from serving.answers import Assessment
 from serving.store import Store, Transaction, alerts, outbox, turns
 from serving.store.alerts import DESK, Receiver
@@ -28,15 +28,15 @@ class Explained:
     Parameters
     ----------
     plans
-        As `POST /v1/plan` answers.
+        Of the accounts that rose.
     """
 
     assessed: Mapping[str, Assessment] = field(default_factory=dict)
-    plans: Mapping[str, Any] = field(default_factory=dict)
+    plans: Plans = field(default_factory=Plans)
 
 
-Explain = Callable[[Sequence[str]], Explained]
-"""Explains the accounts that a message is about, and no others."""
+Explain = Callable[[Sequence[Transition]], Explained]
+"""Explains the accounts that messages are about, worst first, and no others."""
 
 
 class LeadLost(ForewarnError):  # noqa: N818 - named for what happened
@@ -98,7 +98,8 @@ def advance(
         heard = alerts.concerned(transaction, [one.account for one in made])
         receivers = alerts.receivers(transaction, sorted(heard))
     inboxes, posts = allotted(made, heard, receivers, policy, now=now)
-    explained = explain(sorted({one.account for post in posts for one in post.transitions}))
+    told = {one.account: one for post in posts for one in post.transitions}
+    explained = explain(sorted(told.values(), key=lambda one: one.rank))
     with store.begin() as transaction:
         _take(transaction, known.number, holder=holder, now=now)
         alerts.write_states(transaction, changed)

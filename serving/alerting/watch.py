@@ -15,22 +15,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
-from typing import Any
-
-import msgspec
 
 from models.alerting.policy import Policy
-from models.alerting.signals import Signal
+from models.alerting.signals import Signal, Transition
 from models.errors import InvalidInput
-from serving import cases, changes, wire
+from serving import cases, wire
 from serving.alerting.passes import LEASE, WATCHING, Done, Explained, LeadLost, advance
+from serving.alerting.planning import WATCH, plans
 from serving.alerting.signals import liquidations, signal, unjudged
 from serving.answers import Assessment
 from serving.assess import Model, Wish, assess, outlooks
 from serving.cases import Case, Surroundings
-from serving.desk import Desk
 from serving.judgement import Judgement, judge
-from serving.problems import encode
 from serving.store import Store, StoreFailed, Transaction, accounts, alerts, market, turns
 from serving.store.alerts import News
 
@@ -176,8 +172,8 @@ def step_over(
     judged, signals = judged_signals(watcher, around, keys)
     by_account = {one.case.account.id: one for one in judged}
 
-    def explain(asked: Sequence[str]) -> Explained:
-        return _explained(watcher, around, [by_account[key] for key in asked if key in by_account])
+    def explain(told: Sequence[Transition]) -> Explained:
+        return _explained(watcher, around, told, by_account)
 
     done = advance(
         watcher.store,
@@ -304,9 +300,45 @@ def _distance(slope: tuple[dict[str, float], float], prices: Mapping[str, float]
     return (sum(values) + cash) / gross if gross else FAR
 
 
-def _explained(watcher: Watcher, around: Surroundings, judged: Sequence[Judgement]) -> Explained:
-    """Return what messages say of accounts beyond their transitions."""
-    told: dict[str, Assessment] = {}
+def _explained(
+    watcher: Watcher,
+    around: Surroundings,
+    told: Sequence[Transition],
+    judged: Mapping[str, Judgement],
+) -> Explained:
+    """Return what messages say of accounts beyond their transitions; nothing where that fails."""
+    try:
+        known = {**judged, **_judged_again(watcher, around, told, judged)}
+        chosen = [known[one.account] for one in told if one.account in known]
+        worst = told[:MOST_EXPLAINED]
+        return Explained(
+            assessed=_assessed(watcher, around, chosen),
+            plans=plans(worst, known, watcher.policy, model=watcher.model, around=around),
+        )
+    except Exception:  # the watching loop: an alarm leaves without its explanation
+        LOGGER.exception("messages could not be explained")
+        return Explained()
+
+
+def _judged_again(
+    watcher: Watcher,
+    around: Surroundings,
+    told: Sequence[Transition],
+    judged: Mapping[str, Judgement],
+) -> dict[str, Judgement]:
+    """Return the judgements of accounts that a digest tells of and this step did not judge."""
+    found = {}
+    for key in [one.account for one in told if one.account not in judged][:MOST_EXPLAINED]:
+        with contextlib.suppress(InvalidInput):
+            found[key] = judge(_case(watcher.memory, key, around))
+    return found
+
+
+def _assessed(
+    watcher: Watcher, around: Surroundings, judged: Sequence[Judgement]
+) -> dict[str, Assessment]:
+    """Return the assessments of accounts, with reasons for the first of them."""
+    found: dict[str, Assessment] = {}
     for some, wish in (
         (judged[:MOST_EXPLAINED], Wish(reasons=True)),
         (judged[MOST_EXPLAINED:], Wish(reasons=False)),
@@ -317,24 +349,11 @@ def _explained(watcher: Watcher, around: Surroundings, judged: Sequence[Judgemen
             candles=around.candles,
             model=watcher.model,
             wish=wish,
-            request_id="watch",
+            request_id=WATCH,
             simulated=around.simulated,
         )
-        told.update({one.account: one for one in made})
-    return Explained(assessed=told, plans=_plans(watcher, list(told)[:MOST_EXPLAINED]))
-
-
-def _plans(watcher: Watcher, keys: Sequence[str]) -> dict[str, Any]:
-    """Return the cheapest plan of accounts; those without one are left out."""
-    if not keys:
-        return {}
-    desk = Desk(model=watcher.model, store=watcher.store, clock=watcher.clock)
-    try:
-        told = changes.plans(desk, encode({"accounts": list(keys)}), "watch")
-    except InvalidInput:
-        return {}
-    found = msgspec.json.decode(told)["plans"]
-    return {plan["account"]: plan for plan in found if plan.get("actions")}
+        found.update({one.account: one for one in made})
+    return found
 
 
 def _note_failure(watcher: Watcher, error: Exception) -> None:
