@@ -26,9 +26,11 @@ from serving.alerting.signals import liquidations, signal, unjudged
 from serving.answers import Assessment
 from serving.assess import Model, Wish, assess, outlooks
 from serving.cases import Case, Surroundings
+from serving.history import noted, unknown
 from serving.judgement import Judgement, judge
 from serving.store import Store, StoreFailed, Transaction, accounts, alerts, market, turns
 from serving.store.alerts import News
+from serving.store.assessments import Assessed
 
 LOGGER = logging.getLogger("forewarn.watch")
 CHUNK = 2000
@@ -169,49 +171,74 @@ def step_over(
     watcher: Watcher, around: Surroundings, keys: Sequence[str], *, now: datetime
 ) -> Done:
     """Judge some accounts and write what follows."""
-    judged, signals = judged_signals(watcher, around, keys)
-    by_account = {one.case.account.id: one for one in judged}
+    seen = look(watcher, around, keys)
 
     def explain(told: Sequence[Transition]) -> Explained:
-        return _explained(watcher, around, told, by_account)
+        return _explained(watcher, around, told, seen.judged)
 
     done = advance(
         watcher.store,
-        signals,
+        seen.signals,
         watcher.policy,
         holder=watcher.holder,
         now=now,
         explain=explain,
-        kept=_kept(watcher.memory, signals),
+        kept=_kept(watcher.memory, seen.signals),
+        assessed=seen.assessed,
     )
     watcher.memory.judged_at.update(dict.fromkeys(keys, now))
     return done
 
 
-def judged_signals(
-    watcher: Watcher, around: Surroundings, keys: Sequence[str]
-) -> tuple[list[Judgement], list[Signal]]:
-    """Return judgements and signals; an account that cannot be judged has a signal all the same."""
-    judged: list[Judgement] = []
-    signals: list[Signal] = []
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What was found of some accounts.
+
+    Parameters
+    ----------
+    judged
+        By account; one that cannot be judged is absent.
+    signals
+        One of every account.
+    """
+
+    judged: Mapping[str, Judgement]
+    signals: tuple[Signal, ...]
+    assessed: tuple[Assessed, ...]
+
+
+def look(watcher: Watcher, around: Surroundings, keys: Sequence[str]) -> Look:
+    """Judge accounts; one that cannot be judged has a signal all the same."""
+    judged: dict[str, Judgement] = {}
+    blind: list[Signal] = []
     for key in keys:
         try:
-            judged.append(judge(_case(watcher.memory, key, around)))
+            judged[key] = judge(_case(watcher.memory, key, around))
         except InvalidInput:
-            signals.append(unjudged(key, at=around.at))
+            blind.append(unjudged(key, at=around.at))
+    sound, model = list(judged.values()), watcher.model
     seen = outlooks(
-        judged,
-        at=around.at,
-        candles=around.candles,
-        model=watcher.model,
-        wish=Wish(reasons=False),
+        sound, at=around.at, candles=around.candles, model=model, wish=Wish(reasons=False)
     )
-    hit = liquidations(judged)
-    for one, outlook in zip(judged, seen, strict=True):
-        account = one.case.account.id
-        signals.append(signal(one, outlook, at=around.at, liquidated_at=hit.get(account)))
-        _note_slope(watcher.memory, account, one, around)
-    return judged, signals
+    hit = liquidations(sound)
+    signals = [
+        signal(one, outlook, at=around.at, liquidated_at=hit.get(key))
+        for (key, one), outlook in zip(judged.items(), seen, strict=True)
+    ]
+    version = None if model.bundle is None else model.bundle.version
+    for key, one in judged.items():
+        _note_slope(watcher.memory, key, one, around)
+    return Look(
+        judged=judged,
+        signals=(*blind, *signals),
+        assessed=(
+            *(unknown(one.account, at=around.at) for one in blind),
+            *(
+                noted(one, outlook, at=around.at, model_version=version)
+                for one, outlook in zip(sound, seen, strict=True)
+            ),
+        ),
+    )
 
 
 def _kept(memory: Memory, signals: Sequence[Signal]) -> list[Signal]:
