@@ -1,6 +1,7 @@
 """From a request's text to the domain's values, with every fault that meaning adds."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -455,12 +456,23 @@ def _unusable(raw: Any, where: str) -> Iterator[Fault]:
     for place, value in _leaves(raw, where):
         if place.endswith("decimals") and not _is_scale(value):
             yield Fault(place, f"{str(value)[:40]!r} is not a scale of 0 to {MOST_DECIMALS}")
+        elif place.endswith("atomic_resolution"):
+            if not _is_scale(str(value).removeprefix("-")):
+                yield Fault(place, f"{str(value)[:40]!r} is beyond {MOST_DECIMALS} digits")
         elif isinstance(value, float):
             yield Fault(place, f"{value} is a float; exact amounts are integers or strings")
         elif isinstance(value, int) and not 0 <= value < 2**256:
             yield Fault(place, f"{str(value)[:90]} is outside [0, 2^256)")
-        elif isinstance(value, str) and (len(value) > MOST_DIGITS or "-" in value[:2]):
+        elif isinstance(value, str) and (len(value) > MOST_DIGITS or _is_negative(value, place)):
             yield Fault(place, f"{value[:40]} is negative or longer than {MOST_DIGITS} digits")
+
+
+def _is_negative(value: str, place: str) -> bool:
+    """Return whether a text is below 0 where nothing is: only moves of a scenario are signed."""
+    return "-" in value[:2] and not _SIGNED.search(place)
+
+
+_SIGNED = re.compile(r"/(move|delta|profit/[0-9]+)$")
 
 
 def _is_scale(value: Any) -> bool:

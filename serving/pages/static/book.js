@@ -125,6 +125,7 @@ function page() {
         this.book = await ask(withQuery("/v1/book", { venue, asset }));
         this.venues = unique([...this.venues, ...this.book.bands.map((one) => one.venue)]);
         this.assets = unique([...this.assets, ...this.book.shocks.map((one) => one.asset)]);
+        await this.$nextTick(); // a choice can be made once its options stand
         this.pickShock();
       });
     },
