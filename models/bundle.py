@@ -64,7 +64,11 @@ class Upon:
 
     def scores(self, features: Floats, baseline: Floats) -> Floats:
         """Return log-odds per hazard, shape (N, K)."""
-        return along(self.head.log_odds(features, baseline), self.lines)
+        return self.over(self.head.scores(features, baseline))
+
+    def over(self, scores: Floats) -> Floats:
+        """Return log-odds per hazard, given the other head's scores, shape (N, K)."""
+        return along(self.head.log_odds(scores), self.lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +106,15 @@ class Head:
         numpy.ndarray
             Shape (N, K).
         """
-        return self.start.scores(features, baseline) + self._trees(features, threads=threads)
+        return self.begun(self.start.scores(features, baseline), features, threads=threads)
 
-    def log_odds(self, features: Floats, baseline: Floats) -> Floats:
+    def begun(self, start: Floats, features: Floats, *, threads: int = 1) -> Floats:
+        """Return `scores`, given the log-odds that the trees add to, shape (N, K)."""
+        return start + self._trees(features, threads=threads)
+
+    def log_odds(self, scores: Floats) -> Floats:
         """Return log-odds of the event by each horizon, within ±START_LIMIT, shape (N, K)."""
-        reached = self.probabilities(self.scores(features, baseline))
-        return np.clip(special.logit(reached), -START_LIMIT, START_LIMIT)
+        return np.clip(special.logit(self.probabilities(scores)), -START_LIMIT, START_LIMIT)
 
     def _trees(self, features: Floats, *, threads: int) -> Floats:
         """Return what the trees of each hazard add, by the fastest way that gives their bits."""
@@ -117,8 +124,8 @@ class Head:
 
     def probabilities(self, scores: Floats) -> Floats:
         """Return the probability of the event by each horizon, shape (N, K)."""
-        hazards = [c.probability(scores[:, k]) for k, c in enumerate(self.calibrators)]
-        return cumulative(np.stack(hazards, axis=1))
+        shifts, slopes = np.array([(c.shift, c.slope) for c in self.calibrators]).T
+        return cumulative(special.expit(shifts + slopes * scores))
 
     def interval(self, scores: Floats) -> tuple[Floats, Floats]:
         """Return what later outcomes allow, nested in the horizon, each of shape (N, K)."""
@@ -204,6 +211,33 @@ class Bundle:
     provenance: Mapping[str, Any]
     version: str = ""
 
+    def scores(self, features: Floats, baseline: Floats) -> dict[str, Floats]:
+        """Return what `Head.scores` does for every head, each head scored once.
+
+        Parameters
+        ----------
+        features, baseline
+            As of `Head.scores`.
+        """
+        told: dict[str, Floats] = {}
+        for name, head in sorted(self.heads.items(), key=lambda pair: _is_upon(pair[1])):
+            if isinstance(head.start, Upon):
+                start = head.start.over(told[_upon(self, head.start)])
+            else:
+                start = head.start.scores(features, baseline)
+            told[name] = head.begun(start, features)
+        return {name: told[name] for name in self.heads}
+
+
+def _is_upon(head: Head) -> bool:
+    """Return whether a head starts from another one."""
+    return isinstance(head.start, Upon)
+
+
+def _upon(bundle: Bundle, start: Upon) -> str:
+    """Return the name of the head that another one starts from."""
+    return next(name for name, head in bundle.heads.items() if head is start.head)
+
 
 def save(bundle: Bundle, directory: Path) -> None:
     """Write a bundle; the same bundle gives the same bytes."""
@@ -256,7 +290,7 @@ def _written_start(start: Passage | Upon, bundle: Bundle) -> dict[str, Any]:
     """Return a start as plain numbers; what another head does is told by its name."""
     if isinstance(start, Passage):
         return {"scale": written(start.scale, bundle.features)}
-    return {"upon": next(name for name, head in bundle.heads.items() if head is start.head)}
+    return {"upon": _upon(bundle, start)}
 
 
 def load(directory: Path, *, fingerprint: str, features: Sequence[str]) -> Bundle:

@@ -207,6 +207,8 @@ class Batch:
 
 def exact_text(value: Exact, decimals: int) -> str:
     """Return value / 10^decimals as exact text: a decimal where it ends, else a fraction."""
+    if isinstance(value, int):
+        return _decimal(value, decimals)
     exact = Fraction(value) / 10**decimals
     denominator, places = exact.denominator, 0
     for prime in (2, 5):
@@ -217,6 +219,12 @@ def exact_text(value: Exact, decimals: int) -> str:
         places = max(places, count)
     if denominator != 1:
         return f"{exact.numerator}/{exact.denominator}"
-    digits = str(abs(exact.numerator) * 10**places // exact.denominator).rjust(places + 1, "0")
-    sign = "-" if exact < 0 else ""
-    return f"{sign}{digits[:-places]}.{digits[-places:]}" if places else f"{sign}{digits}"
+    return _decimal(exact.numerator * 10**places // exact.denominator, places)
+
+
+def _decimal(value: int, decimals: int) -> str:
+    """Return value / 10^decimals without zeros at its end."""
+    sign = "-" if value < 0 else ""
+    digits = str(abs(value)).rjust(decimals + 1, "0")
+    whole, rest = digits[: len(digits) - decimals], digits[len(digits) - decimals :].rstrip("0")
+    return f"{sign}{whole}.{rest}" if rest else f"{sign}{whole}"

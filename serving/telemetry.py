@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+from collections import Counter as tallied
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -96,11 +97,11 @@ def instruments() -> Instruments:
 def record(assessments: Sequence[Assessment | FaultyItem]) -> None:
     """Count assessments."""
     told = instruments()
-    for one in assessments:
-        if isinstance(one, FaultyItem):
-            continue
-        degraded = "yes" if one.degraded else "no"
-        told.assessments.labels(verdict=one.rule.verdict, degraded=degraded).inc()
+    judged = [one for one in assessments if not isinstance(one, FaultyItem)]
+    kinds = tallied((one.rule.verdict, "yes" if one.degraded else "no") for one in judged)
+    for (verdict, degraded), count in kinds.items():
+        told.assessments.labels(verdict=verdict, degraded=degraded).inc(count)
+    for one in judged:
         if one.oldest_price_age_seconds is not None:
             told.price_ages.observe(one.oldest_price_age_seconds)
         for entry in one.forecast:
