@@ -399,7 +399,8 @@ def legs(stated: Sequence[wire.LegBody], place: str, book: Rulebook[Any] | None)
 
 def _is_beyond_vaults(quantity: Exact) -> bool:
     """Whether a quantity is more than any vault can hold."""
-    return abs(quantity) >= MOST_VAULT_UNITS * 10**18
+    most = MOST_VAULT_UNITS * 10**18
+    return not -most < quantity < most
 
 
 def _events(body: wire.AccountBody, place: str, at: datetime) -> tuple[OwnerEvent, ...] | None:

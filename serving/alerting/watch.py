@@ -308,7 +308,7 @@ def _explained(watcher: Watcher, around: Surroundings, judged: Sequence[Judgemen
     """Return what messages say of accounts beyond their transitions."""
     told: dict[str, Assessment] = {}
     for some, wish in (
-        (judged[:MOST_EXPLAINED], Wish(reasons=True)),
+        (judged[:MOST_EXPLAINED], Wish(contributions="shap")),
         (judged[MOST_EXPLAINED:], Wish(reasons=False)),
     ):
         made = assess(
