@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from scipy import special
 
 from models.calibration import Calibrator, Evidence
 from models.errors import BundleRefused
-from models.forest import Forest, verified
+from models.forest import Forest, Unwalkable, verified
 from models.hazard import HORIZONS, LABELS, Line, along, cumulative, passage, trees
 from models.scale import Scale, read, written
 
@@ -151,37 +151,46 @@ class Head:
             ],
             axis=1,
         )
-        return self._begun(parts, features, baseline, Head.contributions)
+        return self._begun(parts, features, baseline)
 
-    def paths(self, features: Floats, baseline: Floats) -> Floats:
-        """Return log-odds per feature and horizon along the paths taken: fast, not TreeSHAP.
+    def paths(self, features: Floats, weights: Floats) -> Floats:
+        """Return log-odds per feature along the paths taken: fast, not TreeSHAP.
+
+        Parameters
+        ----------
+        weights
+            Of the hazards, row by row, shape (N, K).
 
         Returns
         -------
         numpy.ndarray
-            Shape (N, K, F + 1) as of `contributions`, which answers where the boosters are
-            not flattened.
+            Shape (N, F): what the trees of this head, and of one that it starts from by the
+            slope of the line, add to the weighted score.
+
+        Raises
+        ------
+        Unwalkable
+            When the boosters are not flattened.
         """
         if self.forest is None:
-            return self.contributions(features, baseline)
-        return self._begun(self.forest.paths(features), features, baseline, Head.paths)
+            raise Unwalkable("the boosters are not flattened: there are no paths to follow")
+        own = self.forest.paths(features, weights)
+        if isinstance(self.start, Upon):
+            slopes = np.array(self.start.lines)[:, 1]
+            own += self.start.head.paths(features, weights * slopes)
+        return own
 
-    def _begun(
-        self, parts: Floats, features: Floats, baseline: Floats, attribute: "Attribution"
-    ) -> Floats:
+    def _begun(self, parts: Floats, features: Floats, baseline: Floats) -> Floats:
         """Add the start to what the trees say."""
         begun = self.start.scores(features, baseline)
         if isinstance(self.start, Upon):
             slopes = np.array(self.start.lines)[:, 1]
-            below = attribute(self.start.head, features, baseline)[:, :, :-1]
+            below = self.start.head.contributions(features, baseline)[:, :, :-1]
             below *= slopes[:, np.newaxis]
             parts[:, :, :-1] += below
             begun = begun - below.sum(axis=2)
         parts[:, :, -1] += begun
         return parts
-
-
-Attribution = Callable[[Head, Floats, Floats], Floats]
 
 
 @dataclass(frozen=True, slots=True)

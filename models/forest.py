@@ -107,14 +107,19 @@ class Forest:
         _walk(matrix, self.nodes, self.leaves, self.chains, self._ranking(), scores)
         return np.ascontiguousarray(scores[:, : len(matrix)].T)
 
-    def paths(self, features: Floats) -> Floats:
+    def paths(self, features: Floats, weights: Floats) -> Floats:
         """Return what every feature added along the paths a row took (Saabas, 2014).
+
+        Parameters
+        ----------
+        weights
+            Of the boosters, row by row, shape (N, K).
 
         Returns
         -------
         numpy.ndarray
-            Log-odds, shape (N, K, F + 1); the last column holds the trees' means. The sum over
-            the last axis is the raw score but for the rounding of the sum (relative 1e-12).
+            Log-odds, shape (N, F). With the sum of the trees' means they make up the weighted
+            raw score but for the rounding of the sum (relative 1e-12).
 
         Notes
         -----
@@ -123,10 +128,10 @@ class Forest:
         hundreds of times as much; it shares interactions out by the order of the splits.
         """
         matrix = self._matrix(features)
-        out = np.zeros((len(matrix), self.boosters, self.width + 1))
-        out[:, :, -1] = self.bases
+        out = np.zeros(matrix.shape)
         told = (self.means, self.split_features)
-        _book(matrix, self.nodes, told, self.chains, self._ranking(), out)
+        given = np.ascontiguousarray(weights, dtype=np.float64)
+        _book(matrix, self.nodes, told, self.chains, self._ranking(), given, out)
         return out
 
     def _matrix(self, features: Floats) -> Floats:
@@ -487,9 +492,10 @@ def _book(
     told: tuple[Floats, Ints],
     chains: Ints,
     ranking: tuple[Ints, Floats, Ints],
+    weights: Floats,
     out: Floats,
 ) -> None:
-    """Book the change of the mean at every split to its feature, into shape (N, K, F + 1)."""
+    """Book the weighted change of the mean at every split to its feature, into shape (N, F)."""
     means, features = told
     wide = len(ranking[0])
     table = np.zeros((BLOCK, wide), dtype=np.uint16)
@@ -500,10 +506,10 @@ def _book(
         for chain in range(len(chains)):
             booster, root, end = chains[chain]
             for row in range(size):
-                own = out[begin + row, booster]
-                at = root
+                weight = weights[begin + row, booster]
+                at = root if weight != 0.0 else end
                 while at != end:
                     later = _next(nodes, ranks, row * wide, at)
                     if features[at] >= 0:
-                        own[features[at]] += means[later] - means[at]
+                        out[begin + row, features[at]] += weight * (means[later] - means[at])
                     at = later

@@ -9,6 +9,9 @@ from typing import Literal
 from models.domain import Exact
 from serving.problems import FaultAnswer
 
+Method = Literal["path", "shap"]
+"""How contributions are found: along the trees' paths, or by exact TreeSHAP."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RatioAnswer:
@@ -113,16 +116,19 @@ class ReasonAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttributionAnswer:
-    """How the reasons were found.
+    """How the reasons were found: in log-odds, each stretch by its share of the hazard.
 
     Parameters
     ----------
+    method
+        `path`: along the paths that the account took through the trees (Saabas); `shap`: exact
+        TreeSHAP. By either, `start`, `others` and the reasons' impacts sum to the score.
     start, others
         Log-odds before any feature, and of the features not named; null where the key does not
         carry the scope `weights`.
     """
 
-    method: str
+    method: Method
     head: str
     horizon: str
     start: float | None

@@ -24,6 +24,7 @@ from serving.answers import (
     Assessment,
     AttributionAnswer,
     ForecastAnswer,
+    Method,
     Notice,
     ReasonAnswer,
     RuleAnswer,
@@ -32,7 +33,7 @@ from serving.answers import (
     exact_text,
 )
 from serving.cases import Case
-from serving.drivers import drivers, explain
+from serving.drivers import drivers, explain, method_of
 from serving.judgement import Judgement
 from serving.moments import Position
 
@@ -66,6 +67,7 @@ class Wish:
 
     features: bool = False
     reasons: bool = True
+    contributions: Method = "path"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,12 +232,13 @@ def _forecasts(features: pd.DataFrame, model: Model, wish: Wish) -> list[_Words]
     forecasts = _worded(bundle, scores)
     if not wish.reasons:
         return [_Words(forecast=forecast) for forecast in forecasts]
-    drove = drivers(bundle, matrix, baseline, scores["expected"])
-    told = []
-    for row, forecast in enumerate(forecasts):
-        reasons, attribution = explain(drove[row], matrix[row], bundle.features)
-        told.append(_Words(forecast=forecast, reasons=reasons, attribution=attribution))
-    return told
+    method = method_of(bundle, wish.contributions)
+    drove = drivers(bundle, matrix, baseline, scores=scores["expected"], method=method)
+    explained = explain(drove, matrix, bundle.features, method=method)
+    return [
+        _Words(forecast=forecast, reasons=reasons, attribution=attribution)
+        for forecast, (reasons, attribution) in zip(forecasts, explained, strict=True)
+    ]
 
 
 def _worded(bundle: Bundle, scores: Mapping[str, Floats]) -> list[tuple[ForecastAnswer, ...]]:

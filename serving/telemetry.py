@@ -1,10 +1,10 @@
 """What Prometheus and the log are told: requests, verdicts, scores, ages and refusals."""
 
+import collections
 import json
 import logging
 import os
 import sys
-from collections import Counter as tallied
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -98,7 +98,9 @@ def record(assessments: Sequence[Assessment | FaultyItem]) -> None:
     """Count assessments."""
     told = instruments()
     judged = [one for one in assessments if not isinstance(one, FaultyItem)]
-    kinds = tallied((one.rule.verdict, "yes" if one.degraded else "no") for one in judged)
+    kinds = collections.Counter(
+        (one.rule.verdict, "yes" if one.degraded else "no") for one in judged
+    )
     for (verdict, degraded), count in kinds.items():
         told.assessments.labels(verdict=verdict, degraded=degraded).inc(count)
     for one in judged:

@@ -33,6 +33,9 @@ from models.errors import Fault, InvalidInput
 from serving.reading import escape, read
 
 MOST_ACCOUNTS = 1000
+MOST_EXACT = 32
+"""Accounts of a request whose contributions are told by exact TreeSHAP."""
+
 MOST_BYTES = 16 * 2**20
 MOST_UNITS = 10**48
 """Smallest units an amount must stay below: 10^30 whole units of 18 decimals."""
@@ -296,6 +299,24 @@ class ScoreBody(Envelope):
 
     features: Strict = Field(default=False, description="answer with the features as well")
     reasons: Strict = Field(default=True, description="answer with the model's attributions")
+    contributions: Literal["path", "shap"] = Field(
+        default="path",
+        description="how reasons are found: along the paths through the trees, or by exact "
+        f"TreeSHAP, for which a request has at most {MOST_EXACT} accounts",
+    )
+
+    def refuse_many_exact(self) -> None:
+        """Refuse exact attributions of many accounts: each costs as much as hundreds of scores.
+
+        Raises
+        ------
+        InvalidInput
+            When more than `MOST_EXACT` accounts are asked about.
+        """
+        asked = len(self.items)
+        if self.reasons and self.contributions == "shap" and asked > MOST_EXACT:
+            detail = f"shap is told of at most {MOST_EXACT} accounts a request, not of {asked}"
+            raise InvalidInput([Fault("/contributions", detail)])
 
 
 E = TypeVar("E", bound=Envelope)

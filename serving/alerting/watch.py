@@ -367,7 +367,7 @@ def _assessed(
     """Return the assessments of accounts, with reasons for the first of them."""
     found: dict[str, Assessment] = {}
     for some, wish in (
-        (judged[:MOST_EXPLAINED], Wish(reasons=True)),
+        (judged[:MOST_EXPLAINED], Wish(contributions="shap")),
         (judged[MOST_EXPLAINED:], Wish(reasons=False)),
     ):
         made = assess(
