@@ -20,6 +20,7 @@ from serving.store.outbox import Draft
 WATCHING = "watching"
 TURN = "alert_pass"
 POLICY = "alert_policy"
+DELIVERING = "delivering"
 LEASE = timedelta(seconds=30)
 
 

@@ -254,6 +254,12 @@ def stop(transaction: Transaction, channel: str, *, now: datetime) -> int:
     return int(transaction.execute(rows.values(status=STOPPED, settled_at=now)).rowcount)
 
 
+def forget(transaction: Transaction, *, before: datetime) -> int:
+    """Remove what was delivered or stopped before a moment; return how many messages went."""
+    over = sa.and_(OUTBOX.c.status.in_((SENT, STOPPED)), OUTBOX.c.settled_at < before)
+    return int(transaction.execute(sa.delete(OUTBOX).where(over)).rowcount)
+
+
 def depth(transaction: Transaction, *, now: datetime) -> tuple[int, timedelta]:
     """Return how many messages wait, and how long the oldest has."""
     counted = sa.select(sa.func.count(), sa.func.min(OUTBOX.c.created_at))
