@@ -66,14 +66,15 @@ class Assessed:
         What the rule breaches or cannot judge comes first, then the likeliest within a day,
         then accounts without a forecast by the share of their credit that is used up.
         """
+        chance = self.expected_24h or 0.0
         if self.verdict in BREACHED:
-            return -4.0
+            return -6.0 - chance
         if self.next_verdict in BREACHED:
-            return -3.0
+            return -4.0 - chance
         if self.verdict != "safe":
-            return -2.0
+            return -2.0 - chance
         if self.expected_24h is not None:
-            return -self.expected_24h
+            return -chance
         return 2.0 - _used(self.credit, self.requirement)
 
 
