@@ -205,7 +205,7 @@ def _rest(judged: Judgement) -> dict[str, Any]:
     flips = judged.flips_at
     hours = np.nan if flips is None else (flips - case.market.at).total_seconds() / 3600
     return {
-        "opened_at": pd.NaT if case.opened_at is None else pd.Timestamp(case.opened_at),
+        "opened_at": pd.NaT if case.opened_at is None else case.opened_at,
         "venue": case.account.venue,
         "accrual_hours": hours,
     }
@@ -221,14 +221,13 @@ def frames(
     names
         Of the accounts, unique.
     """
-    moments = pd.DataFrame(
-        [
-            {"account": name, "at": pd.Timestamp(at), **one.columns}
-            for name, one in zip(names, positions, strict=True)
-        ]
-    )
-    for column in ("at", "opened_at"):
-        moments[column] = pd.to_datetime(moments[column], utc=True).dt.as_unit("ns")
+    # A position leaves out a column that its kind does not have.
+    stated = dict.fromkeys(name for one in positions for name in one.columns)
+    columns = {name: [one.columns.get(name, np.nan) for one in positions] for name in stated}
+    opened = pd.to_datetime(pd.Series(columns.pop("opened_at")), utc=True)
+    moments = pd.DataFrame({"account": list(names), **columns})
+    moments["at"] = pd.Series(pd.Timestamp(at), index=moments.index).dt.as_unit("ns")
+    moments["opened_at"] = opened.dt.as_unit("ns")
     legs = [
         {"row": row, "asset": asset, "units": units}
         for row, one in enumerate(positions)

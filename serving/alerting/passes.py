@@ -1,6 +1,6 @@
 """One pass over some accounts: signals in, states and messages out, in one transaction."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -12,12 +12,15 @@ from models.errors import ForewarnError
 from serving.alerting.message import facts
 from serving.alerting.planning import Plans
 from serving.answers import Assessment
-from serving.store import Store, Transaction, alerts, outbox, turns
+from serving.store import Store, Transaction, alerts, assessments, outbox, turns
 from serving.store.alerts import DESK, Receiver
+from serving.store.assessments import Assessed
 from serving.store.outbox import Draft
 
 WATCHING = "watching"
 TURN = "alert_pass"
+POLICY = "alert_policy"
+DELIVERING = "delivering"
 LEASE = timedelta(seconds=30)
 
 
@@ -75,6 +78,7 @@ def advance(
     now: datetime,
     explain: Explain,
     kept: Sequence[Signal] = (),
+    assessed: Sequence[Assessed] = (),
 ) -> Done:
     """Step the accounts of some signals and write what follows, all of it or nothing.
 
@@ -82,6 +86,9 @@ def advance(
     ----------
     kept
         Signals to keep, so that another policy can be tried on them.
+    assessed
+        What stands from now on as the newest that was said; of the accounts in `kept` it goes
+        into their history too.
 
     Raises
     ------
@@ -106,6 +113,7 @@ def advance(
         alerts.write_transitions(transaction, made)
         alerts.write_inboxes(transaction, inboxes)
         alerts.keep_signals(transaction, kept)
+        _keep(transaction, assessed, {one.account for one in kept})
         rows = outbox.post(transaction, drafts(posts, explained), now=now)
     return Done(transitions=tuple(made), posts=len(posts), rows=rows)
 
@@ -174,6 +182,12 @@ def drafts(posts: Iterable[Post], explained: Explained) -> list[Draft]:
         for post in posts
     ]
     return sorted(found, key=lambda draft: draft.urgency)
+
+
+def _keep(transaction: Transaction, assessed: Sequence[Assessed], kept: Container[str]) -> None:
+    """Write what was said: into the history of some accounts, as the newest of all."""
+    assessments.write(transaction, [one for one in assessed if one.account in kept])
+    assessments.renew(transaction, [one for one in assessed if one.account not in kept])
 
 
 def _audience(receiver: Receiver, policy: Policy) -> Audience:

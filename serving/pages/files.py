@@ -8,7 +8,11 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-MEDIA = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+MEDIA = {
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+}
 SHIPPED = {
     "alpine.js": ("django-alpine", "django_alpine/static/js/alpine.js"),
     "lightweight-charts.js": ("lightweight-charts", "lightweight_charts/js/lightweight-charts.js"),

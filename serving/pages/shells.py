@@ -105,7 +105,7 @@ OPERATIONS = (
         work=file,
         summary="A file that the pages load",
         meaning="The file; it never changes under this path",
-        gives=("text/javascript", "text/css"),
+        gives=("text/javascript", "text/css", "application/json"),
         parameters=(
             _part("build", "as the pages name it"),
             _part("file", "name of the file"),

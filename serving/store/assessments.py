@@ -1,7 +1,7 @@
 """Past assessments of every account, and the newest of each to be searched and sorted."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
@@ -66,14 +66,15 @@ class Assessed:
         What the rule breaches or cannot judge comes first, then the likeliest within a day,
         then accounts without a forecast by the share of their credit that is used up.
         """
+        chance = self.expected_24h or 0.0
         if self.verdict in BREACHED:
-            return -4.0
+            return -6.0 - chance
         if self.next_verdict in BREACHED:
-            return -3.0
+            return -4.0 - chance
         if self.verdict != "safe":
-            return -2.0
+            return -2.0 - chance
         if self.expected_24h is not None:
-            return -self.expected_24h
+            return -chance
         return 2.0 - _used(self.credit, self.requirement)
 
 
@@ -133,11 +134,21 @@ _NAMES = tuple(field.name for field in fields(Assessed))
 
 def write(transaction: Transaction, assessed: Sequence[Assessed]) -> None:
     """Add assessments to the history; the newest of each account stands for it."""
-    rows = [{**asdict(one), "degraded": list(one.degraded)} for one in assessed]
-    put(transaction, ASSESSMENTS, rows)
-    ranked = [{**row, "rank": one.rank} for one, row in zip(assessed, rows, strict=True)]
+    put(transaction, ASSESSMENTS, [_row(one) for one in assessed])
+    renew(transaction, assessed)
+
+
+def renew(transaction: Transaction, assessed: Sequence[Assessed]) -> None:
+    """Let the newest assessment of each account stand for it, without adding to its history."""
+    ranked = [{**_row(one), "rank": one.rank} for one in assessed]
     newest = {row["account"]: row for row in sorted(ranked, key=lambda row: row["at"])}
     put(transaction, LATEST_ASSESSMENTS, list(newest.values()), newer="at")
+
+
+def _row(one: Assessed) -> dict[str, Any]:
+    """Return an assessment as a row."""
+    row = {name: getattr(one, name) for name in _NAMES}
+    return {**row, "degraded": list(one.degraded)}
 
 
 def _used(credit: float | None, requirement: float | None) -> float:

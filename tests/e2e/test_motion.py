@@ -10,7 +10,8 @@ from models.alerting.signals import Level
 from serving.alerting.passes import TURN
 from serving.book import lay
 from serving.motion import STRIDE, run, steps, subscribe
-from serving.store import Store, accounts, alerts, market, open_store, outbox, turns
+from serving.store import Store, accounts, alerts, assessments, market, open_store, outbox, turns
+from serving.store.assessments import Wanted
 
 HOURS = 30
 
@@ -76,8 +77,11 @@ def test_a_book_that_lives_on_ends_as_it_was_drawn(drawn: tuple[Book, Book], sto
 
 
 def test_a_market_that_stands_still_is_judged_once(drawn: tuple[Book, Book], store: Store) -> None:
-    """Nothing moves; one pass is written."""
+    """Nothing moves; one pass is written, and what was said of every account."""
     run(store, *drawn, bundle=None, rest=lambda _: None, most=0)
     with store.read() as transaction:
         assert market.clock(transaction, now=drawn[1].at) == drawn[0].at
         assert turns.beats(transaction)[TURN][1] == 1
+        said = [one.assessed for one in assessments.explore(transaction, Wanted())]
+    assert len(said) == 27
+    assert {one.at for one in said if one is not None} == {drawn[0].at}

@@ -5,6 +5,7 @@ import { hang } from "./chart.js";
 import { band, ceiling, line } from "./draw.js";
 import { age, amount, move, number, percent, tone, when, words } from "./format.js";
 import { settled, start, tell, trying } from "./frame.js";
+import { flat } from "./terms.js";
 import { compare, leversOf, question } from "./whatif.js";
 
 const BOX = { width: 300, height: 100 };
@@ -33,15 +34,6 @@ function reasonRows(reasons) {
       width,
     };
   });
-}
-
-/** Return nested terms as names and texts. */
-function flat(tree, prefix = "") {
-  return Object.entries(tree ?? {}).flatMap(([name, value]) =>
-    value !== null && typeof value === "object"
-      ? flat(value, `${prefix}${name}.`)
-      : [{ name: prefix + name, value: value === null ? "–" : String(value) }],
-  );
 }
 
 function page() {
@@ -89,6 +81,7 @@ function page() {
       const asked = [ask(path), ask("/v1/score", one), ask("/v1/margin", one), ask("/v1/trigger", one)];
       const [held, told, margin, flipping] = await Promise.all(asked);
       Object.assign(this, { held: held.account, told, margin, flipping, note: `Judged ${when(told.as_of)}` });
+      await this.$nextTick(); // a choice can be made once its options stand
       this.asset ||= told.rule.trigger?.asset ?? margin.prices[0]?.asset ?? "";
       await trying(() => this.readTerms());
     },

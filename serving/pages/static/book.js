@@ -2,7 +2,7 @@
 
 import { ask, save, withQuery } from "./ask.js";
 import { line } from "./draw.js";
-import { amount, move, number, percent, short, tone, when, words } from "./format.js";
+import { amount, isBreached, move, number, percent, short, tone, when, words } from "./format.js";
 import { settled, start, trying } from "./frame.js";
 
 const PAGE = 50;
@@ -11,6 +11,15 @@ const NO_FILTERS = {
 };
 const BOX = { width: 96, height: 20 };
 
+/** Return what the rule says, and what it is known to say next where that is worse. */
+function ruled({ verdict, next_verdict: next }) {
+  if (!verdict) return { verdict: "not judged yet", tone: "watch" };
+  if (isBreached(next) && !isBreached(verdict)) {
+    return { verdict: `${words(verdict)}, then ${words(next)}`, tone: "bad" };
+  }
+  return { verdict: words(verdict), tone: tone(verdict) };
+}
+
 /** Return an account of the list as it is shown. */
 function shown(found, drawn) {
   const told = found.assessed ?? {};
@@ -18,8 +27,7 @@ function shown(found, drawn) {
     account: found.account,
     href: `/desk/accounts/${encodeURIComponent(found.account)}`,
     venue: `${found.venue} ${found.market}`,
-    verdict: told.verdict ? words(told.verdict) : "not judged yet",
-    tone: told.verdict ? tone(told.verdict) : "watch",
+    ...ruled(told),
     level: found.level === "none" ? "" : (found.level ?? ""),
     levelTone: tone(found.level),
     ratio: amount(told.ratio),
@@ -125,6 +133,7 @@ function page() {
         this.book = await ask(withQuery("/v1/book", { venue, asset }));
         this.venues = unique([...this.venues, ...this.book.bands.map((one) => one.venue)]);
         this.assets = unique([...this.assets, ...this.book.shocks.map((one) => one.asset)]);
+        await this.$nextTick(); // a choice can be made once its options stand
         this.pickShock();
       });
     },
