@@ -160,7 +160,8 @@ class RollingMarket:
         with np.load(BytesIO(stored)) as archive:
             arrays = {name: archive[name] for name in archive.files}
         own = {name: array.shape for name, array in self._arrays().items()}
-        if own != {name: array.shape for name, array in arrays.items()}:
+        is_own = own == {name: array.shape for name, array in arrays.items()}
+        if not is_own or not np.array_equal(arrays["plan"], self._bank.plan.rows):
             raise InvalidInput([Fault("state", "was written for other functions or assets")])
         self.index = int(arrays["index"])
         self._carried = arrays["carried"]
