@@ -19,6 +19,8 @@ from serving.store.outbox import Draft
 
 WATCHING = "watching"
 TURN = "alert_pass"
+POLICY = "alert_policy"
+DELIVERING = "delivering"
 LEASE = timedelta(seconds=30)
 
 

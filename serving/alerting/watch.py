@@ -15,19 +15,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
+from pathlib import Path
 
-from models.alerting.policy import Policy
+from models.alerting.policy import Policy, tree_of
 from models.alerting.signals import Signal, Transition
 from models.errors import InvalidInput
 from serving import cases, wire
-from serving.alerting.passes import LEASE, WATCHING, Done, Explained, LeadLost, advance
+from serving.alerting.heart import Lookout
+from serving.alerting.passes import LEASE, POLICY, WATCHING, Done, Explained, LeadLost, advance
 from serving.alerting.planning import WATCH, plans
+from serving.alerting.retention import prune
 from serving.alerting.signals import liquidations, signal, unjudged
 from serving.answers import Assessment
 from serving.assess import Model, Wish, assess, outlooks
 from serving.cases import Case, Surroundings
 from serving.history import noted, unknown
 from serving.judgement import Judgement, judge
+from serving.registry import Deployed, Follower
 from serving.store import Store, StoreFailed, Transaction, accounts, alerts, market, turns
 from serving.store.alerts import News
 from serving.store.assessments import Assessed
@@ -41,6 +45,7 @@ MOST_EXPLAINED = 100
 """Accounts per pass whose messages carry reasons and a plan; the others carry the rule's."""
 
 KEEP = timedelta(hours=1)
+PRUNE_EVERY = timedelta(days=1)
 PAUSE = 0.2
 FAR = float("inf")
 
@@ -68,6 +73,7 @@ class Memory:
     kept_at: dict[str, datetime] = field(default_factory=dict)
     news: News = field(default_factory=News)
     looked_at: datetime | None = None
+    pruned_at: datetime | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,6 +88,8 @@ class Watcher:
         Returns the time; read once per turn.
     whole
         Within which the whole book is judged.
+    keep
+        How long assessments, signals and delivered messages are kept; None for ever.
     """
 
     store: Store
@@ -90,12 +98,16 @@ class Watcher:
     holder: str
     clock: Callable[[], datetime]
     whole: timedelta = WHOLE
+    keep: timedelta | None = None
     memory: Memory = field(default_factory=Memory)
 
 
 def run(watcher: Watcher, *, is_over: Callable[[], bool]) -> None:
     """Watch until it is over; a failed turn is noted and tried again."""
+    lookout = Lookout(watcher.store)
     while not is_over():
+        lookout.look(watcher.clock())
+        _prune(watcher)
         try:
             judged = turn(watcher)
         except LeadLost:
@@ -110,6 +122,27 @@ def run(watcher: Watcher, *, is_over: Callable[[], bool]) -> None:
         turns.resign(transaction, WATCHING, holder=watcher.holder)
 
 
+def _prune(watcher: Watcher) -> None:
+    """Remove once a day what is older than is kept."""
+    memory, now = watcher.memory, watcher.clock()
+    if watcher.keep is None or (memory.pruned_at and now - memory.pruned_at < PRUNE_EVERY):
+        return
+    memory.pruned_at = now
+    with contextlib.suppress(StoreFailed):
+        prune(watcher.store, before=now - watcher.keep)
+
+
+def follow(watcher: Watcher, directory: Path | None, held: Deployed) -> Follower | None:
+    """Return what gives the watcher another bundle as a registry's pointers move; None without."""
+    if directory is None or not held.marks:
+        return None
+
+    def swap(later: Deployed) -> None:
+        watcher.model = later.model
+
+    return Follower(directory, held, swap)
+
+
 def turn(watcher: Watcher) -> int:
     """Judge what is due and return how many accounts; 0 where nothing was.
 
@@ -122,6 +155,8 @@ def turn(watcher: Watcher) -> int:
     with watcher.store.begin() as transaction:
         if not turns.lead(transaction, WATCHING, holder=watcher.holder, now=now, lease=LEASE):
             raise LeadLost("another watcher leads this store")
+        if watcher.memory.looked_at is None:
+            turns.beat(transaction, POLICY, now=now, detail=tree_of(watcher.policy))
     with watcher.store.read() as transaction:
         fresh = alerts.news(transaction)
         around = _around(transaction, watcher, now)
