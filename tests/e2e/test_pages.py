@@ -1,5 +1,6 @@
 """The pages in a real browser: on a moving simulated book, on real vaults, and under attack."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -199,16 +200,52 @@ def test_a_dragged_what_if_shows_what_the_api_answers(watched: Watched, moved: S
     )
 
 
-def test_an_alert_is_acknowledged(watched: Watched, moved: Served) -> None:
-    """The button says so, and the store knows."""
-    listed = moved.ask("/v1/accounts?order=rank&limit=1&least_level=critical")["accounts"]
-    one = str(listed[0]["account"])
-    page = watched.open(f"/desk/accounts/{one}")
-    expect(page.locator("#level")).to_have_text(str(listed[0]["level"]))
+def test_an_alert_is_acknowledged_and_muted(watched: Watched, moved: Served) -> None:
+    """The page says so, and so does the store, to whoever asks."""
+    one = moved.ask("/v1/alerts/raised?least_level=critical")["accounts"][0]
+    page = watched.open(f"/desk/accounts/{one['account']}")
+    expect(page.locator("#level")).to_have_text(one["level"])
     page.locator("#acknowledge").click()
     expect(page.locator("#acknowledge")).to_have_text("Acknowledged")
-    audit = moved.ask("/v1/audit")["lines"]
-    assert ("acknowledge alert", one) in {(line["action"], line["subject"]) for line in audit}
+    page.locator("#mute").click()
+    expect(page.locator("#muted")).to_contain_text("muted until")
+    told = moved.ask(f"/v1/alerts/raised?account={one['account']}")["accounts"][0]
+    assert told["is_acknowledged"] is True
+    assert told["muted_until"] is not None
+
+
+def test_alerts_tell_what_fired_and_whether_it_arrived(watched: Watched, moved: Served) -> None:
+    """Changes, newest first, with their deliveries; a dead letter is put back."""
+    page = watched.open("/desk/alerts")
+    fired = moved.ask("/v1/alerts?order=newest&limit=50")["alerts"]
+    assert len(rows(page, "fired")) == len(fired) > 0
+    expect(page.locator("#fired tbody tr").first).to_contain_text(fired[0]["account"])
+    counts = moved.ask("/v1/alerts/raised")["counts"]
+    expect(page.locator("#summary")).to_contain_text(f"{counts['critical']} critical")
+    dead = moved.ask("/v1/deliveries?status=dead")["deliveries"]
+    expect(page.locator("#dead tbody tr")).to_have_count(len(dead))
+    page.locator("#dead button").first.click()
+    expect(page.locator("#note")).to_have_text("1 put back to be sent.")
+    expect(page.locator("#dead tbody tr")).to_have_count(len(dead) - 1)
+
+
+def test_a_changed_policy_is_previewed(watched: Watched, moved: Served) -> None:
+    """What it would have sent is what the API says; a fault is told with its place."""
+    page = watched.open("/desk/alerts")
+    policy = moved.ask("/v1/policy")["policy"]
+    eager = {**policy, "watch": {**policy["watch"], "digest": False}}
+    page.locator("#policy").fill(json.dumps(eager))
+    page.locator("#preview").click()
+    told = moved.ask("/v1/policy/preview", {"policy": eager})
+    counted = [str(told[load]["accounts"]) for load in ("in_force", "proposed")]
+    cells = page.locator("#previewed tbody tr").first.locator("td")
+    expect(cells.first).to_have_text(counted[0])
+    assert cells.all_inner_texts() == counted
+    page.locator("#policy").fill('{"watch": {"raise": 1}}')
+    page.locator("#preview").click()
+    expect(page.locator("#policy-fault")).to_contain_text("/policy/watch")
+    assert [error for error in watched.errors if "422" not in error] == []
+    watched.errors.clear()  # the browser writes down every refusal, here a wanted one
 
 
 def test_the_calculator_judges_by_any_rulebook(watched: Watched, moved: Served) -> None:
