@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from scipy import special
 
 from models.calibration import Calibrator, Evidence
 from models.errors import BundleRefused
-from models.forest import Forest, verified
+from models.forest import Forest, Unwalkable, verified
 from models.hazard import HORIZONS, LABELS, Line, along, cumulative, passage, trees
 from models.scale import Scale, read, written
 
@@ -64,7 +64,11 @@ class Upon:
 
     def scores(self, features: Floats, baseline: Floats) -> Floats:
         """Return log-odds per hazard, shape (N, K)."""
-        return along(self.head.log_odds(features, baseline), self.lines)
+        return self.over(self.head.scores(features, baseline))
+
+    def over(self, scores: Floats) -> Floats:
+        """Return log-odds per hazard, given the other head's scores, shape (N, K)."""
+        return along(self.head.log_odds(scores), self.lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +106,15 @@ class Head:
         numpy.ndarray
             Shape (N, K).
         """
-        return self.start.scores(features, baseline) + self._trees(features, threads=threads)
+        return self.begun(self.start.scores(features, baseline), features, threads=threads)
 
-    def log_odds(self, features: Floats, baseline: Floats) -> Floats:
+    def begun(self, start: Floats, features: Floats, *, threads: int = 1) -> Floats:
+        """Return `scores`, given the log-odds that the trees add to, shape (N, K)."""
+        return start + self._trees(features, threads=threads)
+
+    def log_odds(self, scores: Floats) -> Floats:
         """Return log-odds of the event by each horizon, within ±START_LIMIT, shape (N, K)."""
-        reached = self.probabilities(self.scores(features, baseline))
-        return np.clip(special.logit(reached), -START_LIMIT, START_LIMIT)
+        return np.clip(special.logit(self.probabilities(scores)), -START_LIMIT, START_LIMIT)
 
     def _trees(self, features: Floats, *, threads: int) -> Floats:
         """Return what the trees of each hazard add, by the fastest way that gives their bits."""
@@ -117,8 +124,8 @@ class Head:
 
     def probabilities(self, scores: Floats) -> Floats:
         """Return the probability of the event by each horizon, shape (N, K)."""
-        hazards = [c.probability(scores[:, k]) for k, c in enumerate(self.calibrators)]
-        return cumulative(np.stack(hazards, axis=1))
+        shifts, slopes = np.array([(c.shift, c.slope) for c in self.calibrators]).T
+        return cumulative(special.expit(shifts + slopes * scores))
 
     def interval(self, scores: Floats) -> tuple[Floats, Floats]:
         """Return what later outcomes allow, nested in the horizon, each of shape (N, K)."""
@@ -144,37 +151,46 @@ class Head:
             ],
             axis=1,
         )
-        return self._begun(parts, features, baseline, Head.contributions)
+        return self._begun(parts, features, baseline)
 
-    def paths(self, features: Floats, baseline: Floats) -> Floats:
-        """Return log-odds per feature and horizon along the paths taken: fast, not TreeSHAP.
+    def paths(self, features: Floats, weights: Floats) -> Floats:
+        """Return log-odds per feature along the paths taken: fast, not TreeSHAP.
+
+        Parameters
+        ----------
+        weights
+            Of the hazards, row by row, shape (N, K).
 
         Returns
         -------
         numpy.ndarray
-            Shape (N, K, F + 1) as of `contributions`, which answers where the boosters are
-            not flattened.
+            Shape (N, F): what the trees of this head, and of one that it starts from by the
+            slope of the line, add to the weighted score.
+
+        Raises
+        ------
+        Unwalkable
+            When the boosters are not flattened.
         """
         if self.forest is None:
-            return self.contributions(features, baseline)
-        return self._begun(self.forest.paths(features), features, baseline, Head.paths)
+            raise Unwalkable("the boosters are not flattened: there are no paths to follow")
+        own = self.forest.paths(features, weights)
+        if isinstance(self.start, Upon):
+            slopes = np.array(self.start.lines)[:, 1]
+            own += self.start.head.paths(features, weights * slopes)
+        return own
 
-    def _begun(
-        self, parts: Floats, features: Floats, baseline: Floats, attribute: "Attribution"
-    ) -> Floats:
+    def _begun(self, parts: Floats, features: Floats, baseline: Floats) -> Floats:
         """Add the start to what the trees say."""
         begun = self.start.scores(features, baseline)
         if isinstance(self.start, Upon):
             slopes = np.array(self.start.lines)[:, 1]
-            below = attribute(self.start.head, features, baseline)[:, :, :-1]
+            below = self.start.head.contributions(features, baseline)[:, :, :-1]
             below *= slopes[:, np.newaxis]
             parts[:, :, :-1] += below
             begun = begun - below.sum(axis=2)
         parts[:, :, -1] += begun
         return parts
-
-
-Attribution = Callable[[Head, Floats, Floats], Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +219,33 @@ class Bundle:
     rungs: Mapping[str, Any]
     provenance: Mapping[str, Any]
     version: str = ""
+
+    def scores(self, features: Floats, baseline: Floats) -> dict[str, Floats]:
+        """Return what `Head.scores` does for every head, each head scored once.
+
+        Parameters
+        ----------
+        features, baseline
+            As of `Head.scores`.
+        """
+        told: dict[str, Floats] = {}
+        for name, head in sorted(self.heads.items(), key=lambda pair: _is_upon(pair[1])):
+            if isinstance(head.start, Upon):
+                start = head.start.over(told[_upon(self, head.start)])
+            else:
+                start = head.start.scores(features, baseline)
+            told[name] = head.begun(start, features)
+        return {name: told[name] for name in self.heads}
+
+
+def _is_upon(head: Head) -> bool:
+    """Return whether a head starts from another one."""
+    return isinstance(head.start, Upon)
+
+
+def _upon(bundle: Bundle, start: Upon) -> str:
+    """Return the name of the head that another one starts from."""
+    return next(name for name, head in bundle.heads.items() if head is start.head)
 
 
 def save(bundle: Bundle, directory: Path) -> None:
@@ -256,7 +299,7 @@ def _written_start(start: Passage | Upon, bundle: Bundle) -> dict[str, Any]:
     """Return a start as plain numbers; what another head does is told by its name."""
     if isinstance(start, Passage):
         return {"scale": written(start.scale, bundle.features)}
-    return {"upon": next(name for name, head in bundle.heads.items() if head is start.head)}
+    return {"upon": _upon(bundle, start)}
 
 
 def load(directory: Path, *, fingerprint: str, features: Sequence[str]) -> Bundle:

@@ -275,7 +275,7 @@ def risks(
     seen = outlooks(
         changed,
         at=around.at,
-        candles=around.candles,
+        known=around.known,
         model=model,
         wish=QUIET,
         history=[before] * len(changed),
@@ -308,7 +308,7 @@ def _states(
     seen = outlooks(
         judged,
         at=around.at,
-        candles=around.candles,
+        known=around.known,
         model=model,
         wish=QUIET,
         history=history,

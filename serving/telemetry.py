@@ -1,5 +1,6 @@
 """What Prometheus and the log are told: requests, verdicts, scores, ages and refusals."""
 
+import collections
 import json
 import logging
 import os
@@ -128,11 +129,13 @@ def instruments() -> Instruments:
 def record(assessments: Sequence[Assessment | FaultyItem]) -> None:
     """Count assessments."""
     told = instruments()
-    for one in assessments:
-        if isinstance(one, FaultyItem):
-            continue
-        degraded = "yes" if one.degraded else "no"
-        told.assessments.labels(verdict=one.rule.verdict, degraded=degraded).inc()
+    judged = [one for one in assessments if not isinstance(one, FaultyItem)]
+    kinds = collections.Counter(
+        (one.rule.verdict, "yes" if one.degraded else "no") for one in judged
+    )
+    for (verdict, degraded), count in kinds.items():
+        told.assessments.labels(verdict=verdict, degraded=degraded).inc(count)
+    for one in judged:
         if one.oldest_price_age_seconds is not None:
             told.price_ages.observe(one.oldest_price_age_seconds)
         for entry in one.forecast:

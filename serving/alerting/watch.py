@@ -252,9 +252,7 @@ def look(watcher: Watcher, around: Surroundings, keys: Sequence[str]) -> Look:
         except InvalidInput:
             blind.append(unjudged(key, at=around.at))
     sound, model = list(judged.values()), watcher.model
-    seen = outlooks(
-        sound, at=around.at, candles=around.candles, model=model, wish=Wish(reasons=False)
-    )
+    seen = outlooks(sound, at=around.at, known=around.known, model=model, wish=Wish(reasons=False))
     hit = liquidations(sound)
     signals = [
         signal(one, outlook, at=around.at, liquidated_at=hit.get(key))
@@ -402,13 +400,13 @@ def _assessed(
     """Return the assessments of accounts, with reasons for the first of them."""
     found: dict[str, Assessment] = {}
     for some, wish in (
-        (judged[:MOST_EXPLAINED], Wish(reasons=True)),
+        (judged[:MOST_EXPLAINED], Wish(contributions="shap")),
         (judged[MOST_EXPLAINED:], Wish(reasons=False)),
     ):
         made = assess(
             some,
             at=around.at,
-            candles=around.candles,
+            known=around.known,
             model=watcher.model,
             wish=wish,
             request_id=WATCH,

@@ -12,6 +12,7 @@ from models.bundle import Bundle
 from models.hazard import LABELS
 from models.registry import Move
 from serving import problems
+from serving.assess import read_by
 from serving.desk import Desk
 from serving.keys import Scope
 from serving.operations import Answer, Call, Operation, Parameter, json_answer
@@ -23,11 +24,18 @@ CARD, REPORT = "card.md", "report.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureShown:
-    """A feature of the model."""
+    """A feature of the model.
+
+    Parameters
+    ----------
+    is_read
+        Whether a head reads it: where not, ready features may leave it out.
+    """
 
     name: str
     unit: str
     meaning: str
+    is_read: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,14 +124,19 @@ def models(desk: Desk, call: Call) -> Answer:
 
 def _shown(bundle: Bundle, desk: Desk) -> ModelShown:
     """Return one model."""
-    known = {one.name: one for one in FEATURES}
+    known, read = {one.name: one for one in FEATURES}, frozenset(read_by(bundle))
     return ModelShown(
         version=bundle.version,
         feature_fingerprint=bundle.fingerprint,
         heads=tuple(bundle.heads),
         horizons=LABELS,
         features=tuple(
-            FeatureShown(name=name, unit=known[name].unit, meaning=known[name].meaning)
+            FeatureShown(
+                name=name,
+                unit=known[name].unit,
+                meaning=known[name].meaning,
+                is_read=name in read,
+            )
             for name in bundle.features
         ),
         baselines=BASELINE,

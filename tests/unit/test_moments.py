@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from features.inputs import Candles
+from features.inputs import Candles, Tables, no_events
 from features.pipeline import BASELINE, compute
 from models.domain import Account, Leg, LegKind, Market, Price
 from models.hazard import HORIZONS
@@ -160,7 +160,9 @@ def test_every_kind_of_account_gets_baselines_together() -> None:
     judged = [judge(one) for one in cases]
     names = [str(place) for place in range(len(cases))]
     rows, legs = frames([seen(one) for one in cases], names, at=AT)
-    computed = compute(tables(judged, names, CANDLES), rows, legs=legs)
+    computed = compute(
+        tables(judged, names, Tables(candles=CANDLES, events=no_events())), rows, legs=legs
+    )
     likely = computed[list(BASELINE[: len(HORIZONS)])].to_numpy()
     assert np.isfinite(computed[list(BASELINE)].to_numpy()).all()
     assert (np.diff(likely, axis=1) >= 0.0).all()
@@ -185,7 +187,7 @@ def test_what_closes_later_is_not_seen() -> None:
     judged = judge(account)
     told = [
         compute(
-            tables([judged], ["a"], candles),
+            tables([judged], ["a"], Tables(candles=candles, events=no_events())),
             *frames([early], ["a"], at=AT)[:1],
             legs=frames([early], ["a"], at=AT)[1],
         )
