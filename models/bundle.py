@@ -11,20 +11,22 @@ from typing import Any
 import lightgbm
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
+from models import conduct as conducts
+from models import scale as scales
 from models.calibration import Calibrator, Evidence
+from models.conduct import Conduct
 from models.errors import BundleRefused
 from models.forest import Forest, verified
 from models.hazard import HORIZONS, LABELS, Line, along, cumulative, passage, trees
-from models.scale import Scale, read, written
+from models.scale import Scale
 
 Floats = npt.NDArray[np.float64]
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "bundle.json"
-START_LIMIT = 12.0
-"""Log-odds within which one head starts from another."""
+LEAST_LOG = -12.0
+"""Log of the least probability that one head takes from another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +51,29 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Upon:
-    """Starts hazards from another head's calibrated probabilities: the owner part.
+    """Starts hazards from a power of another head's probability: the owner part.
+
+    Whoever is liquidated was first within reach of it. How often that ends so, the owner's
+    past says.
 
     Parameters
     ----------
     head
         What nobody's acting would bring.
     lines
-        One per hazard; slopes > 0, so that order is kept.
+        Shift and power, one per hazard; powers > 0, so that order is kept.
+    conduct
+        What the owner's past adds.
     """
 
     head: "Head"
     lines: tuple[Line, ...]
+    conduct: Conduct
 
     def scores(self, features: Floats, baseline: Floats) -> Floats:
         """Return log-odds per hazard, shape (N, K)."""
-        return along(self.head.log_odds(features, baseline), self.lines)
+        touches = self.head.log_chances(features, baseline)
+        return along(touches, self.lines) + self.conduct.added(features)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +113,10 @@ class Head:
         """
         return self.start.scores(features, baseline) + self._trees(features, threads=threads)
 
-    def log_odds(self, features: Floats, baseline: Floats) -> Floats:
-        """Return log-odds of the event by each horizon, within ±START_LIMIT, shape (N, K)."""
+    def log_chances(self, features: Floats, baseline: Floats) -> Floats:
+        """Return the log of the probability by each horizon, at least LEAST_LOG, shape (N, K)."""
         reached = self.probabilities(self.scores(features, baseline))
-        return np.clip(special.logit(reached), -START_LIMIT, START_LIMIT)
+        return np.log(np.maximum(reached, np.exp(LEAST_LOG)))
 
     def _trees(self, features: Floats, *, threads: int) -> Floats:
         """Return what the trees of each hazard add, by the fastest way that gives their bits."""
@@ -135,7 +144,7 @@ class Head:
         numpy.ndarray
             Shape (N, K, F + 1); the last column holds the start and the trees' mean. The sum
             over the last axis is the score. Trees of a head that this one starts from are
-            booked to their features, by the slope of the line.
+            booked to their features by the slope at the row, an owner's past to its own.
         """
         parts = np.stack(
             [
@@ -165,13 +174,23 @@ class Head:
         """Add the start to what the trees say."""
         begun = self.start.scores(features, baseline)
         if isinstance(self.start, Upon):
-            slopes = np.array(self.start.lines)[:, 1]
-            below = attribute(self.start.head, features, baseline)[:, :, :-1]
-            below *= slopes[:, np.newaxis]
-            parts[:, :, :-1] += below
-            begun = begun - below.sum(axis=2)
+            booked = self._below(features, baseline, self.start, attribute)
+            habits = self.start.conduct.parts(features)
+            for place, column in enumerate(self.start.conduct.columns):
+                booked[:, :, column] += habits[:, :, place]
+            parts[:, :, :-1] += booked
+            begun = begun - booked.sum(axis=2)
         parts[:, :, -1] += begun
         return parts
+
+    def _below(
+        self, features: Floats, baseline: Floats, start: Upon, attribute: "Attribution"
+    ) -> Floats:
+        """Return what the features of the head below add here, by the slope at each row."""
+        powers = np.array(start.lines)[:, 1]
+        slopes = -powers * np.expm1(start.head.log_chances(features, baseline))
+        below = attribute(start.head, features, baseline)[:, :, :-1]
+        return np.asarray(below * slopes[:, :, np.newaxis])
 
 
 Attribution = Callable[[Head, Floats, Floats], Floats]
@@ -255,8 +274,9 @@ def _written(name: str, bundle: Bundle) -> dict[str, Any]:
 def _written_start(start: Passage | Upon, bundle: Bundle) -> dict[str, Any]:
     """Return a start as plain numbers; what another head does is told by its name."""
     if isinstance(start, Passage):
-        return {"scale": written(start.scale, bundle.features)}
-    return {"upon": next(name for name, head in bundle.heads.items() if head is start.head)}
+        return {"scale": scales.written(start.scale, bundle.features)}
+    below = next(name for name, head in bundle.heads.items() if head is start.head)
+    return {"upon": below, "conduct": conducts.written(start.conduct, bundle.features)}
 
 
 def load(directory: Path, *, fingerprint: str, features: Sequence[str]) -> Bundle:
@@ -285,7 +305,7 @@ def load(directory: Path, *, fingerprint: str, features: Sequence[str]) -> Bundl
     for name in sorted(
         manifest["heads"], key=lambda name: "upon" in manifest["heads"][name]["start"]
     ):
-        heads[name] = _flattened(_head(directory, manifest, name, heads))
+        heads[name] = flattened(_head(directory, manifest, name, heads))
     return Bundle(
         heads=heads,
         features=tuple(manifest["features"]),
@@ -305,9 +325,10 @@ def _head(
     lines = tuple((part["line"][0], part["line"][1]) for part in parts)
     start: Passage | Upon
     if "upon" in told["start"]:
-        start = Upon(known[told["start"]["upon"]], lines)
+        conduct = conducts.read(told["start"]["conduct"], manifest["features"])
+        start = Upon(known[told["start"]["upon"]], lines, conduct)
     else:
-        start = Passage(read(told["start"]["scale"], manifest["features"]), lines)
+        start = Passage(scales.read(told["start"]["scale"], manifest["features"]), lines)
     return Head(
         start=start,
         boosters=tuple(_booster(directory, part["booster"], manifest) for part in parts),
@@ -319,7 +340,7 @@ def _head(
     )
 
 
-def _flattened(head: Head) -> Head:
+def flattened(head: Head) -> Head:
     """Return the head with its boosters flattened, checked against them on probe rows."""
     texts = [booster.model_to_string() for booster in head.boosters]
     return replace(head, forest=verified(texts, partial(trees, head.boosters)))

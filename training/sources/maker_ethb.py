@@ -43,6 +43,7 @@ from training.sources import History, maker_log
 from training.sources.maker_log import Terms
 
 ASSET = "ETH"
+MARKET = "maker/ETH-B"
 LEAST_DEBT = 500 * WAD
 CLOSED = 1000
 TOLERANCE = 10_000
@@ -86,6 +87,7 @@ def rebuild(
         censored_at={vault: datetime.fromtimestamp(at, tz=UTC) for vault, at in cuts.items()},
         dropped={**dropped, **left_out, "vaults cut where their log misses an event": len(cuts)},
         checks=_checks(ledger, episodes, path),
+        markets=(MARKET,),
     )
 
 
