@@ -23,7 +23,7 @@ def write(directory: Path, *, seed: int) -> Path:
     data = lightgbm.Dataset(rows, rows[:, 0] > 0.0, feature_name=list(NAMES))
     told = {"objective": "binary", "verbosity": -1, "num_threads": 1, "seed": seed}
     boosters = (lightgbm.train(told, data, num_boost_round=2),) * COUNT
-    scale = Scale(np.array([0]), np.zeros(1), np.zeros((COUNT, 2)), np.zeros(COUNT))
+    scale = Scale(np.array([0]), np.zeros(1), np.zeros(1), np.zeros((COUNT, 2)), np.zeros(COUNT))
     lines = ((0.0, 1.0),) * COUNT
     sure = (Evidence(np.empty(0), np.zeros(1), np.ones(1)),) * COUNT
     calibrators = (Calibrator(0.0, 1.0),) * COUNT

@@ -41,7 +41,7 @@ def market() -> Head:
     """Return a head that starts from first passage at a volatility of its own."""
     columns = np.array([NAMES.index("return_sigmas_24h")])
     weights = np.array([[0.1, 0.2]] * len(HORIZONS))
-    scale = Scale(columns, np.zeros(1), weights, np.array([-0.1, 0.0, 0.1, 0.2]))
+    scale = Scale(columns, np.zeros(1), np.ones(1), weights, np.array([-0.1, 0.0, 0.1, 0.2]))
     return Head(Passage(scale, LINES), boosters(1), CALIBRATORS, (EVIDENCE,) * len(HORIZONS))
 
 
