@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,13 +11,14 @@ from typing import Any
 import lightgbm
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from models import conduct as conducts
 from models import scale as scales
 from models.calibration import Calibrator, Evidence
 from models.conduct import Conduct
 from models.errors import BundleRefused
-from models.forest import Forest, verified
+from models.forest import Forest, Unwalkable, verified
 from models.hazard import HORIZONS, LABELS, Line, along, cumulative, passage, trees
 from models.scale import Scale
 
@@ -72,8 +73,16 @@ class Upon:
 
     def scores(self, features: Floats, baseline: Floats) -> Floats:
         """Return log-odds per hazard, shape (N, K)."""
-        touches = self.head.log_chances(features, baseline)
-        return along(touches, self.lines) + self.conduct.added(features)
+        return self.over(self.head.scores(features, baseline), features)
+
+    def over(self, scores: Floats, features: Floats) -> Floats:
+        """Return log-odds per hazard, given the other head's scores, shape (N, K)."""
+        return along(self.head.log_chances(scores), self.lines) + self.conduct.added(features)
+
+    @property
+    def powers(self) -> Floats:
+        """Log-odds per log-odds of the other head, where its event is unlikely, shape (K,)."""
+        return np.array(self.lines)[:, 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +120,15 @@ class Head:
         numpy.ndarray
             Shape (N, K).
         """
-        return self.start.scores(features, baseline) + self._trees(features, threads=threads)
+        return self.begun(self.start.scores(features, baseline), features, threads=threads)
 
-    def log_chances(self, features: Floats, baseline: Floats) -> Floats:
+    def begun(self, start: Floats, features: Floats, *, threads: int = 1) -> Floats:
+        """Return `scores`, given the log-odds that the trees add to, shape (N, K)."""
+        return start + self._trees(features, threads=threads)
+
+    def log_chances(self, scores: Floats) -> Floats:
         """Return the log of the probability by each horizon, at least LEAST_LOG, shape (N, K)."""
-        reached = self.probabilities(self.scores(features, baseline))
-        return np.log(np.maximum(reached, np.exp(LEAST_LOG)))
+        return np.log(np.maximum(self.probabilities(scores), np.exp(LEAST_LOG)))
 
     def _trees(self, features: Floats, *, threads: int) -> Floats:
         """Return what the trees of each hazard add, by the fastest way that gives their bits."""
@@ -126,8 +138,8 @@ class Head:
 
     def probabilities(self, scores: Floats) -> Floats:
         """Return the probability of the event by each horizon, shape (N, K)."""
-        hazards = [c.probability(scores[:, k]) for k, c in enumerate(self.calibrators)]
-        return cumulative(np.stack(hazards, axis=1))
+        shifts, slopes = np.array([(c.shift, c.slope) for c in self.calibrators]).T
+        return cumulative(special.expit(shifts + slopes * scores))
 
     def interval(self, scores: Floats) -> tuple[Floats, Floats]:
         """Return what later outcomes allow, nested in the horizon, each of shape (N, K)."""
@@ -144,7 +156,7 @@ class Head:
         numpy.ndarray
             Shape (N, K, F + 1); the last column holds the start and the trees' mean. The sum
             over the last axis is the score. Trees of a head that this one starts from are
-            booked to their features by the slope at the row, an owner's past to its own.
+            booked to their features, by the power; the owner's past to its own.
         """
         parts = np.stack(
             [
@@ -153,47 +165,47 @@ class Head:
             ],
             axis=1,
         )
-        return self._begun(parts, features, baseline, Head.contributions)
+        return self._begun(parts, features, baseline)
 
-    def paths(self, features: Floats, baseline: Floats) -> Floats:
-        """Return log-odds per feature and horizon along the paths taken: fast, not TreeSHAP.
+    def paths(self, features: Floats, weights: Floats) -> Floats:
+        """Return log-odds per feature along the paths taken: fast, not TreeSHAP.
+
+        Parameters
+        ----------
+        weights
+            Of the hazards, row by row, shape (N, K).
 
         Returns
         -------
         numpy.ndarray
-            Shape (N, K, F + 1) as of `contributions`, which answers where the boosters are
-            not flattened.
+            Shape (N, F): what the trees of this head, those of one that it starts from by the
+            power, and the owner's past add to the weighted score.
+
+        Raises
+        ------
+        Unwalkable
+            When the boosters are not flattened.
         """
         if self.forest is None:
-            return self.contributions(features, baseline)
-        return self._begun(self.forest.paths(features), features, baseline, Head.paths)
+            raise Unwalkable("the boosters are not flattened: there are no paths to follow")
+        own = self.forest.paths(features, weights)
+        if isinstance(self.start, Upon):
+            own += self.start.head.paths(features, weights * self.start.powers)
+            habits = np.einsum("nk,nkm->nm", weights, self.start.conduct.parts(features))
+            own[:, self.start.conduct.columns] += habits
+        return own
 
-    def _begun(
-        self, parts: Floats, features: Floats, baseline: Floats, attribute: "Attribution"
-    ) -> Floats:
+    def _begun(self, parts: Floats, features: Floats, baseline: Floats) -> Floats:
         """Add the start to what the trees say."""
         begun = self.start.scores(features, baseline)
         if isinstance(self.start, Upon):
-            booked = self._below(features, baseline, self.start, attribute)
-            habits = self.start.conduct.parts(features)
-            for place, column in enumerate(self.start.conduct.columns):
-                booked[:, :, column] += habits[:, :, place]
-            parts[:, :, :-1] += booked
-            begun = begun - booked.sum(axis=2)
+            below = self.start.head.contributions(features, baseline)[:, :, :-1]
+            below *= self.start.powers[:, np.newaxis]
+            below[:, :, self.start.conduct.columns] += self.start.conduct.parts(features)
+            parts[:, :, :-1] += below
+            begun = begun - below.sum(axis=2)
         parts[:, :, -1] += begun
         return parts
-
-    def _below(
-        self, features: Floats, baseline: Floats, start: Upon, attribute: "Attribution"
-    ) -> Floats:
-        """Return what the features of the head below add here, by the slope at each row."""
-        powers = np.array(start.lines)[:, 1]
-        slopes = -powers * np.expm1(start.head.log_chances(features, baseline))
-        below = attribute(start.head, features, baseline)[:, :, :-1]
-        return np.asarray(below * slopes[:, :, np.newaxis])
-
-
-Attribution = Callable[[Head, Floats, Floats], Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +234,33 @@ class Bundle:
     rungs: Mapping[str, Any]
     provenance: Mapping[str, Any]
     version: str = ""
+
+    def scores(self, features: Floats, baseline: Floats) -> dict[str, Floats]:
+        """Return what `Head.scores` does for every head, each head scored once.
+
+        Parameters
+        ----------
+        features, baseline
+            As of `Head.scores`.
+        """
+        told: dict[str, Floats] = {}
+        for name, head in sorted(self.heads.items(), key=lambda pair: _is_upon(pair[1])):
+            if isinstance(head.start, Upon):
+                start = head.start.over(told[_upon(self, head.start)], features)
+            else:
+                start = head.start.scores(features, baseline)
+            told[name] = head.begun(start, features)
+        return {name: told[name] for name in self.heads}
+
+
+def _is_upon(head: Head) -> bool:
+    """Return whether a head starts from another one."""
+    return isinstance(head.start, Upon)
+
+
+def _upon(bundle: Bundle, start: Upon) -> str:
+    """Return the name of the head that another one starts from."""
+    return next(name for name, head in bundle.heads.items() if head is start.head)
 
 
 def save(bundle: Bundle, directory: Path) -> None:
@@ -275,8 +314,10 @@ def _written_start(start: Passage | Upon, bundle: Bundle) -> dict[str, Any]:
     """Return a start as plain numbers; what another head does is told by its name."""
     if isinstance(start, Passage):
         return {"scale": scales.written(start.scale, bundle.features)}
-    below = next(name for name, head in bundle.heads.items() if head is start.head)
-    return {"upon": below, "conduct": conducts.written(start.conduct, bundle.features)}
+    return {
+        "upon": _upon(bundle, start),
+        "conduct": conducts.written(start.conduct, bundle.features),
+    }
 
 
 def load(directory: Path, *, fingerprint: str, features: Sequence[str]) -> Bundle:

@@ -33,18 +33,13 @@ def passage(baseline: Floats, corrections: Floats) -> Floats:
     corrections
         log(forecast volatility / `start_sigma`), shape (N, K).
     """
-    distance, sigma, delay = baseline[:, len(HORIZONS) :].T
-    noise = np.where(delay > 0.0, SOURCE_NOISE, 0.0)
-    columns = [
-        heavy_touch_logit(
-            distance,
-            sigma=sigma * np.exp(corrections[:, k]),
-            hours=np.maximum(hours - delay, 0.0),
-            noise=noise,
-        )
-        for k, hours in enumerate(HORIZONS)
-    ]
-    return np.stack(columns, axis=1)
+    distance, sigma, delay = np.hsplit(baseline[:, len(HORIZONS) :], len(STARTS))
+    return heavy_touch_logit(
+        distance,
+        sigma=sigma * np.exp(corrections),
+        hours=np.maximum(np.array(HORIZONS, dtype=np.float64) - delay, 0.0),
+        noise=np.where(delay > 0.0, SOURCE_NOISE, 0.0),
+    )
 
 
 def along(scores: Floats, lines: Sequence[Line]) -> Floats:

@@ -54,19 +54,29 @@ class Scale:
         features
             Shape (N, F), in the bundle's order; what is missing counts as usual.
         """
-        rows = design(features[:, self.columns], self.centres, self.spreads)
-        moved = self.shifts + _products(rows, self.weights)
+        rows = np.ascontiguousarray(features, dtype=np.float64)
+        weights = np.ascontiguousarray(self.weights.T)
+        moved = self.shifts + _products(rows, self.columns, self.centres, self.spreads, weights)
         return np.clip(moved, -MOST_CORRECTION, MOST_CORRECTION)
 
 
-@numba.njit(cache=True)
-def _products(rows: Floats, weights: Floats) -> Floats:
-    """Return rows times weights, summed in one order however many rows there are."""
-    out = np.zeros((len(rows), len(weights)))
-    for row in range(len(rows)):
-        for k in range(len(weights)):
-            for column in range(rows.shape[1]):
-                out[row, k] += rows[row, column] * weights[k, column]
+@numba.njit(cache=True, nogil=True)
+def _products(
+    features: Floats, columns: Ints, centres: Floats, spreads: Floats, weights: Floats
+) -> Floats:
+    """Return `design` times weights of shape (2M, K), summed in one order for any rows."""
+    wide = len(columns)
+    out = np.zeros((len(features), weights.shape[1]))
+    for row in range(len(features)):
+        for column in range(2 * wide):
+            place = column % wide
+            moved = features[row, columns[place]] - centres[place]
+            if np.isnan(moved):
+                continue
+            moved = min(max(moved, -MOST), MOST)
+            value = moved if column < wide else abs(moved) - spreads[place]
+            for k in range(weights.shape[1]):
+                out[row, k] += value * weights[column, k]
     return out
 
 

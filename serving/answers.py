@@ -9,6 +9,9 @@ from typing import Literal
 from models.domain import Exact
 from serving.problems import FaultAnswer
 
+Method = Literal["path", "shap"]
+"""How contributions are found: along the trees' paths, or by exact TreeSHAP."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RatioAnswer:
@@ -113,16 +116,19 @@ class ReasonAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttributionAnswer:
-    """How the reasons were found.
+    """How the reasons were found: in log-odds, each stretch by its share of the hazard.
 
     Parameters
     ----------
+    method
+        `path`: along the paths that the account took through the trees (Saabas); `shap`: exact
+        TreeSHAP. By either, `start`, `others` and the reasons' impacts sum to the score.
     start, others
         Log-odds before any feature, and of the features not named; null where the key does not
         carry the scope `weights`.
     """
 
-    method: str
+    method: Method
     head: str
     horizon: str
     start: float | None
@@ -207,6 +213,8 @@ class Batch:
 
 def exact_text(value: Exact, decimals: int) -> str:
     """Return value / 10^decimals as exact text: a decimal where it ends, else a fraction."""
+    if isinstance(value, int):
+        return _decimal(value, decimals)
     exact = Fraction(value) / 10**decimals
     denominator, places = exact.denominator, 0
     for prime in (2, 5):
@@ -217,6 +225,12 @@ def exact_text(value: Exact, decimals: int) -> str:
         places = max(places, count)
     if denominator != 1:
         return f"{exact.numerator}/{exact.denominator}"
-    digits = str(abs(exact.numerator) * 10**places // exact.denominator).rjust(places + 1, "0")
-    sign = "-" if exact < 0 else ""
-    return f"{sign}{digits[:-places]}.{digits[-places:]}" if places else f"{sign}{digits}"
+    return _decimal(exact.numerator * 10**places // exact.denominator, places)
+
+
+def _decimal(value: int, decimals: int) -> str:
+    """Return value / 10^decimals without zeros at its end."""
+    sign = "-" if value < 0 else ""
+    digits = str(abs(value)).rjust(decimals + 1, "0")
+    whole, rest = digits[: len(digits) - decimals], digits[len(digits) - decimals :].rstrip("0")
+    return f"{sign}{whole}.{rest}" if rest else f"{sign}{whole}"

@@ -8,11 +8,12 @@ unattended probability raised to 1; what the model said stays visible beside it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from features.inputs import Candles, Floats
+from features.inputs import Candles, Floats, Tables
 from features.pipeline import BASELINE, FEATURES, NAMES, compute, fingerprint
 from models.bundle import Bundle
 from models.hazard import HORIZONS, LABELS
@@ -23,6 +24,7 @@ from serving.answers import (
     Assessment,
     AttributionAnswer,
     ForecastAnswer,
+    Method,
     Notice,
     ReasonAnswer,
     RuleAnswer,
@@ -31,7 +33,7 @@ from serving.answers import (
     exact_text,
 )
 from serving.cases import Case
-from serving.drivers import drivers, explain
+from serving.drivers import drivers, explain, method_of
 from serving.judgement import Judgement
 from serving.moments import Position
 
@@ -62,6 +64,7 @@ class Wish:
 
     features: bool = False
     reasons: bool = True
+    contributions: Method = "path"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +91,7 @@ def assess(
     judged: Sequence[Judgement],
     *,
     at: datetime,
-    candles: Mapping[str, Candles],
+    known: Tables,
     model: Model,
     wish: Wish,
     request_id: str,
@@ -100,29 +103,26 @@ def assess(
     ----------
     at
         Moment of the question.
-    candles
-        By asset; what closes after `at` is not seen.
+    known
+        Candles and what is read beside them; what closes or is told after `at` is not seen.
     """
-    seen = outlooks(judged, at=at, candles=candles, model=model, wish=wish)
-    return [
-        _assessment(
-            one,
-            outlook,
-            at=at,
-            model=model,
-            wish=wish,
-            request_id=request_id,
-            simulated=simulated,
-        )
-        for one, outlook in zip(judged, seen, strict=True)
-    ]
+    seen = outlooks(judged, at=at, known=known, model=model, wish=wish)
+    frame = _Frame(
+        at=at,
+        model=model,
+        wish=wish,
+        read=read_by(model.bundle),
+        request_id=request_id,
+        simulated=simulated,
+    )
+    return [_assessment(one, outlook, frame) for one, outlook in zip(judged, seen, strict=True)]
 
 
 def outlooks(
     judged: Sequence[Judgement],
     *,
     at: datetime,
-    candles: Mapping[str, Candles],
+    known: Tables,
     model: Model,
     wish: Wish,
     history: Sequence[Judgement] | None = None,
@@ -136,12 +136,12 @@ def outlooks(
         not rewrite what its owner did.
     """
     past = judged if history is None else history
-    seen = [_seen(one, at=at, candles=candles, model=model) for one in judged]
+    seen = [_seen(one, at=at, candles=known.candles, model=model) for one in judged]
     rows = [i for i, found in enumerate(seen) if isinstance(found, Position)]
     positions = {i: found for i, found in enumerate(seen) if isinstance(found, Position)}
     names = NAMES if wish.features else read_by(model.bundle)
     features = _features(
-        [past[i] for i in rows], list(positions.values()), candles, at=at, names=names
+        [past[i] for i in rows], list(positions.values()), known, at=at, names=names
     )
     matrix = features[list(COLUMNS)].to_numpy(dtype=np.float64)
     usable = np.isfinite(matrix[:, len(NAMES) :]).all(axis=1)
@@ -182,7 +182,7 @@ def _seen(
 def _features(
     judged: Sequence[Judgement],
     positions: Sequence[Position],
-    candles: Mapping[str, Candles],
+    known: Tables,
     *,
     at: datetime,
     names: Sequence[str],
@@ -198,7 +198,7 @@ def _features(
         return pd.DataFrame(columns=list(COLUMNS), dtype=np.float64)
     accounts = [f"{place:06d}" for place in range(len(judged))]
     rows, legs = moments.frames(positions, accounts, at=at)
-    tables = moments.tables(judged, accounts, candles)
+    tables = moments.tables(judged, accounts, known)
     return compute(tables, rows, legs=legs, names=names).reindex(columns=list(COLUMNS))
 
 
@@ -225,47 +225,62 @@ def _forecasts(features: pd.DataFrame, model: Model, wish: Wish) -> list[_Words]
         return []
     matrix = features[list(bundle.features)].to_numpy(dtype=np.float64)
     baseline = features[list(BASELINE)].to_numpy(dtype=np.float64)
-    scores = {name: head.scores(matrix, baseline) for name, head in bundle.heads.items()}
-    points = {name: head.probabilities(scores[name]) for name, head in bundle.heads.items()}
-    spans = {name: head.interval(scores[name]) for name, head in bundle.heads.items()}
-    drove = drivers(bundle, matrix, baseline, scores["expected"]) if wish.reasons else None
-    told = []
-    for row in range(len(matrix)):
-        forecast = tuple(
+    scores = bundle.scores(matrix, baseline)
+    forecasts = _worded(bundle, scores)
+    if not wish.reasons:
+        return [_Words(forecast=forecast) for forecast in forecasts]
+    method = method_of(bundle, wish.contributions)
+    drove = drivers(bundle, matrix, baseline, scores=scores["expected"], method=method)
+    explained = explain(drove, matrix, bundle.features, method=method)
+    return [
+        _Words(forecast=forecast, reasons=reasons, attribution=attribution)
+        for forecast, (reasons, attribution) in zip(forecasts, explained, strict=True)
+    ]
+
+
+def _worded(bundle: Bundle, scores: Mapping[str, Floats]) -> list[tuple[ForecastAnswer, ...]]:
+    """Return the forecast of every row, horizon by horizon."""
+    parts: list[list[Any]] = []
+    for name in ("unattended", "expected"):
+        head = bundle.heads[name]
+        parts.append(head.probabilities(scores[name]).tolist())
+        parts.append(np.stack(head.interval(scores[name]), axis=2).tolist())
+    return [
+        tuple(
             ForecastAnswer(
                 horizon=label,
-                unattended=float(points["unattended"][row, k]),
-                expected=float(points["expected"][row, k]),
-                unattended_interval=_span(spans["unattended"], row, k),
-                expected_interval=_span(spans["expected"], row, k),
+                unattended=alone[k],
+                expected=seen[k],
+                unattended_interval=tuple(alone_ends[k]),
+                expected_interval=tuple(seen_ends[k]),
             )
             for k, label in enumerate(LABELS)
         )
-        if drove is None:
-            told.append(_Words(forecast=forecast))
-            continue
-        reasons, attribution = explain(drove[row], matrix[row], bundle.features)
-        told.append(_Words(forecast=forecast, reasons=reasons, attribution=attribution))
-    return told
+        for alone, alone_ends, seen, seen_ends in zip(*parts, strict=True)
+    ]
 
 
-def _span(ends: tuple[Floats, Floats], row: int, k: int) -> tuple[float, float]:
-    """Return one interval."""
-    return float(ends[0][row, k]), float(ends[1][row, k])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """What the assessments of one request share.
+
+    Parameters
+    ----------
+    read
+        Features that the model reads.
+    """
+
+    at: datetime
+    model: Model
+    wish: Wish
+    read: tuple[str, ...]
+    request_id: str
+    simulated: bool
 
 
-def _assessment(
-    judged: Judgement,
-    seen: Outlook,
-    *,
-    at: datetime,
-    model: Model,
-    wish: Wish,
-    request_id: str,
-    simulated: bool,
-) -> Assessment:
+def _assessment(judged: Judgement, seen: Outlook, frame: _Frame) -> Assessment:
     """Put one account's answer together."""
-    case, words = judged.case, seen.words
+    case, words, at, model = judged.case, seen.words, frame.at, frame.model
     used = rules.used(case, judged.now).values()
     oldest = min((price.observed_at for price in used), default=None)
     doubtful = doubts(judged, seen, at=at)
@@ -285,13 +300,13 @@ def _assessment(
             version=case.account.version,
             terms_valid_from=case.terms_valid_from,
         ),
-        missing=_missing(case, seen.row, read_by(model.bundle)),
+        missing=_missing(case, seen.row, frame.read),
         degraded=bool(doubtful),
         degraded_reasons=doubtful,
         notices=_notices(judged, seen, model),
-        features=_shown(seen.row) if wish.features else None,
-        simulated=simulated,
-        request_id=request_id,
+        features=_shown(seen.row) if frame.wish.features else None,
+        simulated=frame.simulated,
+        request_id=frame.request_id,
     )
 
 
@@ -329,7 +344,7 @@ def _missing(case: Case, row: Floats | None, read: Sequence[str]) -> tuple[str, 
     """Return the features that the model reads and that could not be computed."""
     if row is None:
         return ()
-    absent = {NAMES[place] for place in np.flatnonzero(np.isnan(row[: len(NAMES)]))}
+    absent = {NAMES[place] for place in np.flatnonzero(np.isnan(row[: len(NAMES)])).tolist()}
     if case.events is None:
         absent.update(EVENT_FEATURES)
     if case.opened_at is None:

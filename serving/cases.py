@@ -1,15 +1,17 @@
 """From a request's text to the domain's values, with every fault that meaning adds."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
 
-from features.inputs import HOUR, Candles, EventKind, Floats
+from features.inputs import HOUR, Candles, EventKind, Floats, Tables, no_events
 from models.domain import Account, Exact, Leg, LegKind, Market, Price
 from models.errors import Fault, ForewarnError, InvalidInput, UnknownRulebook
 from models.margin.rulebook import Rulebook, load, load_all
@@ -20,6 +22,9 @@ from serving.reading import escape
 T = TypeVar("T")
 MOST_VAULT_UNITS = 10**12
 """Whole units of collateral or debt that no vault can hold."""
+
+MOST_REMEMBERED = 64
+"""Markets carried to other moments that a request keeps."""
 
 MOST_DIGITS = 78
 """Digits of 2^256."""
@@ -72,6 +77,33 @@ class Case:
     events: tuple[OwnerEvent, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A rulebook's accrual that answers a question asked before with the same market.
+
+    Parameters
+    ----------
+    accrue
+        As of `Rulebook`.
+    """
+
+    accrue: Callable[[Market, Any, datetime], Market]
+    _known: dict[tuple[int, int, datetime], tuple[Market, Any, Market]] = field(
+        default_factory=dict
+    )
+
+    def __call__(self, market: Market, terms: Any, at: datetime) -> Market:
+        """Return the market carried to `at`."""
+        key = (id(market), id(terms), at)
+        if key in self._known:
+            return self._known[key][2]
+        later = self.accrue(market, terms, at)
+        if len(self._known) < MOST_REMEMBERED:
+            # What is asked about is kept too, so that its identity stays its own.
+            self._known[key] = (market, terms, later)
+        return later
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What the accounts of a request share.
@@ -86,8 +118,8 @@ class Surroundings:
         Accumulators by the rulebook's names.
     terms
         Raw terms by market; with the time from which they hold, where known.
-    candles
-        By asset.
+    known
+        What features read beside the accounts: candles, funding, rounds, reserves; no events.
     simulated
         Whether anything of it is drawn from a generator.
     """
@@ -96,9 +128,42 @@ class Surroundings:
     prices: Mapping[str, Price]
     state: Mapping[str, int]
     terms: Mapping[str, tuple[Mapping[str, Any], datetime | None]]
-    candles: Mapping[str, Candles]
+    known: Tables
     simulated: bool = False
     _parsed: dict[tuple[str, str, str], Any] = field(default_factory=dict)
+    _markets: dict[int | None, tuple[Market, tuple[str, ...]]] = field(
+        default_factory=dict, init=False
+    )
+    _books: dict[tuple[str, str], Rulebook[Any]] = field(default_factory=dict, init=False)
+
+    def remembering(self, book: Rulebook[Any]) -> Rulebook[Any]:
+        """Return a rulebook that carries a market to a moment once for all accounts."""
+        key = (book.venue, book.version)
+        if key not in self._books:
+            accrue = None if book.accrue is None else Remembered(book.accrue)
+            self._books[key] = dataclasses.replace(book, accrue=accrue)
+        return self._books[key]
+
+    def market_at(self, decimals: int | None) -> tuple[Market, tuple[str, ...]]:
+        """Return the market with its prices at a scale, made once for all accounts.
+
+        Returns
+        -------
+        tuple
+            The market, and the assets left out of it because the scale would round them.
+        """
+        if decimals not in self._markets:
+            scaled = {name: at_scale(stated, decimals) for name, stated in self.prices.items()}
+            kept = {name: stated for name, stated in scaled.items() if stated is not None}
+            rounded = tuple(name for name, stated in scaled.items() if stated is None)
+            market = Market(at=self.at, prices=kept, state=self.state)
+            self._markets[decimals] = (market, rounded)
+        return self._markets[decimals]
+
+    @property
+    def candles(self) -> Mapping[str, Candles]:
+        """Return the spot candles by asset."""
+        return self.known.candles
 
     def terms_of(self, book: Rulebook[Any], market: str) -> Any:
         """Return the stated terms of a market, read once for all accounts.
@@ -134,14 +199,18 @@ def surroundings(
     grids = {asset: candles(part) for asset, part in body.market.candles.items()}
     if stored is None:
         return Surroundings(
-            at=at, prices=prices, state=body.market.state, terms=terms, candles=grids
+            at=at,
+            prices=prices,
+            state=body.market.state,
+            terms=terms,
+            known=Tables(candles=grids, events=no_events()),
         )
     return Surroundings(
         at=at,
         prices={**stored.prices, **prices},
         state={**stored.state, **body.market.state},
         terms={**stored.terms, **terms},
-        candles={**stored.candles, **grids},
+        known=dataclasses.replace(stored.known, candles={**stored.candles, **grids}),
         simulated=stored.simulated,
     )
 
@@ -247,6 +316,7 @@ def case(body: wire.AccountBody, place: str, around: Surroundings) -> Case:
         found = _collect(faults, lambda: _terms(body, place, around, chosen))
     if faults or book is None or held is None or market is None or found is None:
         raise InvalidInput(faults)
+    book = around.remembering(book)
     account = Account(
         id=body.id,
         venue=book.venue,
@@ -284,7 +354,7 @@ def rulebook(venue: str, version: str | None, place: str) -> Rulebook[Any]:
     InvalidInput
         When the venue or version is not known, or the venue has several versions.
     """
-    versions = sorted(known for name, known in load_all() if name == venue)
+    versions = _versions().get(venue, ())
     if version is None and len(versions) > 1:
         raise InvalidInput([Fault(f"{place}/version", f"one of {', '.join(versions)} is needed")])
     chosen = version or (versions[0] if versions else "")
@@ -293,6 +363,13 @@ def rulebook(venue: str, version: str | None, place: str) -> Rulebook[Any]:
     except UnknownRulebook as error:
         field = "version" if versions else "venue"
         raise InvalidInput([Fault(f"{place}/{field}", str(error))]) from None
+
+
+@cache
+def _versions() -> Mapping[str, tuple[str, ...]]:
+    """Return the versions of every venue, in order."""
+    venues = {venue for venue, _ in load_all()}
+    return {v: tuple(sorted(known for name, known in load_all() if name == v)) for v in venues}
 
 
 def legs(stated: Sequence[wire.LegBody], place: str, book: Rulebook[Any] | None) -> tuple[Leg, ...]:
@@ -310,10 +387,10 @@ def legs(stated: Sequence[wire.LegBody], place: str, book: Rulebook[Any] | None)
         where = f"{place}/legs/{i}/quantity"
         quantity: Exact = leg.quantity
         if leg.quantity.denominator == 1:
-            quantity = int(leg.quantity)
+            quantity = leg.quantity.numerator
         elif whole:
             faults.append(Fault(where, f"{leg.quantity} is not a whole number of smallest units"))
-        if book is not None and book.venue == "maker" and _is_beyond_vaults(leg.quantity):
+        if book is not None and book.venue == "maker" and _is_beyond_vaults(quantity):
             faults.append(Fault(where, f"{leg.quantity} wad is 10^12 units or more"))
         found.append(
             Leg(
@@ -330,9 +407,10 @@ def legs(stated: Sequence[wire.LegBody], place: str, book: Rulebook[Any] | None)
     return tuple(found)
 
 
-def _is_beyond_vaults(quantity: Fraction) -> bool:
+def _is_beyond_vaults(quantity: Exact) -> bool:
     """Whether a quantity is more than any vault can hold."""
-    return abs(quantity) >= MOST_VAULT_UNITS * 10**18
+    most = MOST_VAULT_UNITS * 10**18
+    return not -most < quantity < most
 
 
 def _events(body: wire.AccountBody, place: str, at: datetime) -> tuple[OwnerEvent, ...] | None:
@@ -381,22 +459,19 @@ def _market(
 
     A price that would have to be rounded is a fault where the account holds that asset.
     """
-    if book is None:
-        return Market(at=around.at, prices=around.prices, state=around.state)
-    scaled = {name: at_scale(stated, book.price_decimals) for name, stated in around.prices.items()}
+    market, rounded = around.market_at(None if book is None else book.price_decimals)
     held = {leg.asset for leg in body.legs}
     faults = [
         Fault(
             f"/market/prices/{escape(name)}/value",
             f"has more than the {book.price_decimals} decimals that {book.venue} reads ({place})",
         )
-        for name, stated in scaled.items()
-        if stated is None and name in held
+        for name in rounded
+        if book is not None and name in held
     ]
     if faults:
         raise InvalidInput(faults)
-    kept = {name: stated for name, stated in scaled.items() if stated is not None}
-    return Market(at=around.at, prices=kept, state=around.state)
+    return market
 
 
 def _terms(
@@ -446,12 +521,23 @@ def _unusable(raw: Any, where: str) -> Iterator[Fault]:
     for place, value in _leaves(raw, where):
         if place.endswith("decimals") and not _is_scale(value):
             yield Fault(place, f"{str(value)[:40]!r} is not a scale of 0 to {MOST_DECIMALS}")
+        elif place.endswith("atomic_resolution"):
+            if not _is_scale(str(value).removeprefix("-")):
+                yield Fault(place, f"{str(value)[:40]!r} is beyond {MOST_DECIMALS} digits")
         elif isinstance(value, float):
             yield Fault(place, f"{value} is a float; exact amounts are integers or strings")
         elif isinstance(value, int) and not 0 <= value < 2**256:
             yield Fault(place, f"{str(value)[:90]} is outside [0, 2^256)")
-        elif isinstance(value, str) and (len(value) > MOST_DIGITS or "-" in value[:2]):
+        elif isinstance(value, str) and (len(value) > MOST_DIGITS or _is_negative(value, place)):
             yield Fault(place, f"{value[:40]} is negative or longer than {MOST_DIGITS} digits")
+
+
+def _is_negative(value: str, place: str) -> bool:
+    """Return whether a text is below 0 where nothing is: only moves of a scenario are signed."""
+    return "-" in value[:2] and not _SIGNED.search(place)
+
+
+_SIGNED = re.compile(r"/(move|delta|profit/[0-9]+)$")
 
 
 def _is_scale(value: Any) -> bool:

@@ -114,14 +114,19 @@ class Desk:
         self, asked: wire.ScoreBody, found: Sequence[Fault], request_id: str
     ) -> Assessment | Batch:
         """Answer an envelope; `found` holds the faults of single accounts."""
+        asked.refuse_many_exact()
         around, outcomes = self.outcomes(asked, found, _score)
         judged = [one for one in outcomes if isinstance(one, Judgement)]
         assessments = assess(
             judged,
             at=around.at,
-            candles=around.candles,
+            known=around.known,
             model=self.model,
-            wish=Wish(features=asked.features, reasons=asked.reasons),
+            wish=Wish(
+                features=asked.features,
+                reasons=asked.reasons,
+                contributions=asked.contributions,
+            ),
             request_id=request_id,
             simulated=around.simulated,
         )

@@ -1,12 +1,13 @@
 """Ready features in, probabilities out: columns as JSON, base64 or Arrow.
 
 For callers who keep the feature frame themselves and score a whole book at once. Sound bodies
-are read by msgspec at full speed; whatever it refuses is read again, slowly, to list every fault.
+are split by msgspec and their numbers read where they lie; whatever either refuses is read again,
+slowly, to list every fault.
 """
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,7 @@ from pydantic import Field, ValidationError
 from models.errors import Fault, InvalidInput
 from serving import wire
 from serving.arrow import MOST_COLUMNS, read_stream
+from serving.decimals import listed, of_base64
 from serving.reading import escape, read
 
 Floats = npt.NDArray[np.float64]
@@ -40,7 +42,8 @@ class FeaturesBody(wire.Body):
 
     columns: Annotated[dict[wire.Name, Column], Field(max_length=MOST_COLUMNS)] = Field(
         description="by feature: numbers with null where missing, or base64 of little-endian "
-        "float64 with NaN where missing; every feature and baseline of `GET /v1/models`"
+        "float64 with NaN where missing; every baseline of `GET /v1/models` and every feature that "
+        "it says is read"
     )
     feature_fingerprint: Annotated[str, Field(pattern=FINGERPRINT)] | None = Field(
         default=None, description="refused when the model reads other features"
@@ -52,9 +55,9 @@ class FeaturesBody(wire.Body):
 
 
 class _Fast(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """The same body, as msgspec reads it."""
+    """The same body, as msgspec splits it."""
 
-    columns: dict[str, list[float | None] | str]
+    columns: dict[str, msgspec.Raw]
     feature_fingerprint: Annotated[str, msgspec.Meta(pattern=FINGERPRINT)] | None = None
     intervals: bool = False
     encoding: Literal["numbers", "base64"] = "numbers"
@@ -92,22 +95,15 @@ def of_json(body: bytes) -> Features:
         Listing every fault.
     """
     told = _fast(body)
-    asked = _slow(body) if told is None else told
-    faults: list[Fault] = []
-    columns: dict[str, Floats] = {}
-    for name, column in asked.columns.items():
-        try:
-            columns[name] = _numbers(column)
-        except ValueError as error:
-            faults.append(Fault(f"/columns/{escape(name)}", str(error)))
-    if faults:
-        raise InvalidInput(faults)
+    columns = None if told is None else _columns(told.columns)
+    if told is None or columns is None:
+        return _slow(body)
     return Features(
         columns=columns,
         rows=_rows(columns),
-        feature_fingerprint=asked.feature_fingerprint,
-        intervals=asked.intervals,
-        encoding=asked.encoding,
+        feature_fingerprint=told.feature_fingerprint,
+        intervals=told.intervals,
+        encoding=told.encoding,
     )
 
 
@@ -136,28 +132,29 @@ def of_arrow(body: bytes) -> Features:
     return Features(columns=columns, rows=_rows(columns), encoding="arrow")
 
 
-def matrix(given: Features, names: Sequence[str], *, others: Sequence[str]) -> Floats:
-    """Return the named columns side by side, shape (rows, names).
+def matrix(given: Features, names: Sequence[str], *, needed: Collection[str]) -> Floats:
+    """Return the named columns side by side, NaN where one is not given, shape (rows, names).
 
     Parameters
     ----------
-    others
-        Columns that may stand beside them.
+    needed
+        Those of the names that may not be left out.
 
     Raises
     ------
     InvalidInput
         Naming the columns that are missing, unknown or hold an infinite number.
     """
-    known = {*names, *others}
-    absent = [name for name in names if name not in given.columns]
+    known = frozenset(names)
+    absent = [name for name in names if name in needed and name not in given.columns]
     strange = [name for name in given.columns if name not in known]
     faults = [Fault(f"/columns/{escape(name)}", "the column is missing") for name in absent]
     faults += [Fault(f"/columns/{escape(name)}", "no such feature") for name in strange]
     if not faults:
-        out = np.empty((given.rows, len(names)))
+        out = np.full((given.rows, len(names)), np.nan)
         for place, name in enumerate(names):
-            out[:, place] = given.columns[name]
+            if name in given.columns:
+                out[:, place] = given.columns[name]
         if not np.isinf(out).any():
             return out
         faults = [
@@ -182,7 +179,40 @@ def _fast(body: bytes) -> _Fast | None:
     return told if stated == top + len(told.columns) and len(told.columns) <= MOST_COLUMNS else None
 
 
-def _slow(body: bytes) -> FeaturesBody:
+def _columns(stated: Mapping[str, msgspec.Raw]) -> dict[str, Floats] | None:
+    """Return columns read where they lie; None where one is not plain numbers or base64."""
+    columns: dict[str, Floats] = {}
+    for name, raw in stated.items():
+        text = bytes(raw)
+        read_ = of_base64(text[1:-1]) if text[:1] == b'"' else listed(text)
+        if read_ is None:
+            return None
+        columns[name] = read_
+    return columns
+
+
+def _slow(body: bytes) -> Features:
+    """Return the body's features, or list its faults."""
+    asked = _checked(body)
+    faults: list[Fault] = []
+    columns: dict[str, Floats] = {}
+    for name, column in asked.columns.items():
+        try:
+            columns[name] = _numbers(column)
+        except ValueError as error:
+            faults.append(Fault(f"/columns/{escape(name)}", str(error)))
+    if faults:
+        raise InvalidInput(faults)
+    return Features(
+        columns=columns,
+        rows=_rows(columns),
+        feature_fingerprint=asked.feature_fingerprint,
+        intervals=asked.intervals,
+        encoding=asked.encoding,
+    )
+
+
+def _checked(body: bytes) -> FeaturesBody:
     """Return the body, or list its faults."""
     tree, faults = read(body)
     asked: FeaturesBody | None = None

@@ -1,7 +1,8 @@
 """Bytes to a JSON tree, refusing what JSON or a careful reader would not accept.
 
 Python's reader takes NaN, keeps the last of two equal keys and leaves nesting and the
-length of integers to the interpreter; here each of these is a fault with its place.
+length of integers to the interpreter; here each of these is a fault with its place. A body in
+which none of them can be is read by msgspec, which is an order of magnitude faster.
 """
 
 import json
@@ -10,10 +11,13 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from models.errors import Fault
 
 DEPTH = 16
 DIGITS = 120
+_LONGEST = 10**DIGITS
 
 
 class NotJson(ValueError):  # noqa: N818 - named for what the body is
@@ -49,6 +53,8 @@ def read(body: bytes) -> tuple[Any, list[Fault]]:
     NotJson
         When the body is not JSON in UTF-8.
     """
+    if _is_sound(body, tree := _decoded(body)):
+        return tree, []
     try:
         tree = json.loads(
             body.decode("utf-8"),
@@ -65,6 +71,40 @@ def read(body: bytes) -> tuple[Any, list[Fault]]:
         raise NotJson(f"nested deeper than {DEPTH}") from None
     faults: list[Fault] = []
     return _clean(tree, "", 0, faults), faults
+
+
+def _decoded(body: bytes) -> Any:
+    """Return the tree as msgspec reads it; None where it finds a fault."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _is_sound(body: bytes, tree: Any) -> bool:
+    """Return whether nothing in a body that was read can be a fault: when in doubt, no.
+
+    Without a backslash every text stands between two quotes: fewer texts in the tree than
+    pairs of quotes in the body mean that a key stands twice.
+    """
+    if tree is None or b"\\" in body:
+        return False
+    texts, level = 0, [tree]
+    for _ in range(DEPTH + 1):
+        below: list[Any] = []
+        for part in level:
+            kind = type(part)
+            if kind is str:
+                texts += 1
+            elif kind is dict:
+                texts += len(part)
+                below.extend(part.values())
+            elif kind is list:
+                below.extend(part)
+            elif kind is int and not -_LONGEST // 10 < part < _LONGEST:
+                return False
+        level = below
+    return not level and 2 * texts == body.count(b'"')
 
 
 def escape(part: object) -> str:

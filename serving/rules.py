@@ -10,7 +10,7 @@ from models.margin.result import Margin, Ratio, Refusal, Side
 from models.margin.rulebook import with_next_prices
 from serving.answers import NextAnswer, Notice, RatioAnswer, SideAnswer, exact_text
 from serving.cases import Case
-from serving.margin_answers import RefusalAnswer
+from serving.margin.answers import RefusalAnswer
 
 T = TypeVar("T")
 

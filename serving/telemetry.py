@@ -1,10 +1,11 @@
 """What Prometheus and the log are told: requests, verdicts, scores, ages and refusals."""
 
+import collections
 import json
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -18,6 +19,7 @@ from prometheus_client import (
     generate_latest,
     multiprocess,
 )
+from prometheus_client.core import GaugeMetricFamily
 
 from serving.answers import Assessment, FaultyItem
 
@@ -48,6 +50,37 @@ class Visit:
     caller: str | None = None
     status: int = 0
     seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A gauge that is read when it is scraped.
+
+    Parameters
+    ----------
+    values
+        Each with its labels.
+    """
+
+    name: str
+    meaning: str
+    values: tuple[tuple[float, Mapping[str, str]], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Taken:
+    """Readings as the library collects them, written into no worker's file."""
+
+    told: Sequence[Reading]
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield one family of metrics per reading."""
+        for one in self.told:
+            names = sorted({name for _, labels in one.values for name in labels})
+            family = GaugeMetricFamily(one.name, one.meaning, labels=names)
+            for value, labels in one.values:
+                family.add_metric([labels[name] for name in names], value)
+            yield family
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +129,13 @@ def instruments() -> Instruments:
 def record(assessments: Sequence[Assessment | FaultyItem]) -> None:
     """Count assessments."""
     told = instruments()
-    for one in assessments:
-        if isinstance(one, FaultyItem):
-            continue
-        degraded = "yes" if one.degraded else "no"
-        told.assessments.labels(verdict=one.rule.verdict, degraded=degraded).inc()
+    judged = [one for one in assessments if not isinstance(one, FaultyItem)]
+    kinds = collections.Counter(
+        (one.rule.verdict, "yes" if one.degraded else "no") for one in judged
+    )
+    for (verdict, degraded), count in kinds.items():
+        told.assessments.labels(verdict=verdict, degraded=degraded).inc(count)
+    for one in judged:
         if one.oldest_price_age_seconds is not None:
             told.price_ages.observe(one.oldest_price_age_seconds)
         for entry in one.forecast:
@@ -139,6 +174,13 @@ def exposition() -> bytes:
     whole = CollectorRegistry()
     multiprocess.MultiProcessCollector(whole)  # type: ignore[no-untyped-call]
     return generate_latest(whole)
+
+
+def gauges(told: Sequence[Reading]) -> bytes:
+    """Return readings taken just now in Prometheus' text format."""
+    registry = CollectorRegistry()
+    registry.register(_Taken(told))
+    return generate_latest(registry)
 
 
 class JsonLines(logging.Formatter):

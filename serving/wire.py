@@ -33,12 +33,17 @@ from models.errors import Fault, InvalidInput
 from serving.reading import escape, read
 
 MOST_ACCOUNTS = 1000
+MOST_EXACT = 32
+"""Accounts of a request whose contributions are told by exact TreeSHAP."""
+
 MOST_BYTES = 16 * 2**20
 MOST_UNITS = 10**48
 """Smallest units an amount must stay below: 10^30 whole units of 18 decimals."""
 
 HOURS = 24 * 366
+_WORD = 2**256
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,80}(?:\.[0-9]{1,40})?")
+_INTEGER = re.compile(r"-?[0-9]{1,120}")
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -52,15 +57,15 @@ def _exact(value: object) -> Fraction:
         )
     if isinstance(value, str) and not _DECIMAL.fullmatch(value):
         raise ValueError(f"{value[:40]!r} is not a decimal of at most 80 and 40 digits")
-    exact = Fraction(value)
-    if abs(exact) >= MOST_UNITS:
+    exact = Fraction(int(value) if isinstance(value, int) or value.isdecimal() else value)
+    if abs(exact.numerator) >= MOST_UNITS * exact.denominator:
         raise ValueError(f"{str(value)[:60]} is beyond 10^30 whole units of 18 decimals")
     return exact
 
 
 def _positive(value: Fraction) -> Fraction:
     """Refuse a price that is not positive: a missing price is left out, never 0."""
-    if value <= 0:
+    if value.numerator <= 0:
         raise ValueError(f"{value} is not above 0")
     return value
 
@@ -72,10 +77,10 @@ def _integer(value: object) -> int:
         raise ValueError(  # noqa: TRY004 - pydantic collects ValueError
             f"an exact integer is a string of digits or an integer, not {found}"
         )
-    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,120}", value):
+    if isinstance(value, str) and not _INTEGER.fullmatch(value):
         raise ValueError(f"{value[:40]!r} is not an integer")
     whole = int(value)
-    if not 0 <= whole < 2**256:
+    if not 0 <= whole < _WORD:
         raise ValueError(f"{str(whole)[:90]} is outside [0, 2^256)")
     return whole
 
@@ -210,7 +215,7 @@ class LegBody(Body):
     @model_validator(mode="after")
     def _is_signed_right(self) -> "LegBody":
         """Only a position may be negative."""
-        if self.kind != "position" and self.quantity < 0:
+        if self.kind != "position" and self.quantity.numerator < 0:
             raise ValueError(f"quantity {self.quantity} of a {self.kind} leg is negative")
         return self
 
@@ -294,6 +299,24 @@ class ScoreBody(Envelope):
 
     features: Strict = Field(default=False, description="answer with the features as well")
     reasons: Strict = Field(default=True, description="answer with the model's attributions")
+    contributions: Literal["path", "shap"] = Field(
+        default="path",
+        description="how reasons are found: along the paths through the trees, or by exact "
+        f"TreeSHAP, for which a request has at most {MOST_EXACT} accounts",
+    )
+
+    def refuse_many_exact(self) -> None:
+        """Refuse exact attributions of many accounts: each costs as much as hundreds of scores.
+
+        Raises
+        ------
+        InvalidInput
+            When more than `MOST_EXACT` accounts are asked about.
+        """
+        asked = len(self.items)
+        if self.reasons and self.contributions == "shap" and asked > MOST_EXACT:
+            detail = f"shap is told of at most {MOST_EXACT} accounts a request, not of {asked}"
+            raise InvalidInput([Fault("/contributions", detail)])
 
 
 E = TypeVar("E", bound=Envelope)

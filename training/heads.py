@@ -131,7 +131,8 @@ def fit_head(
     boosters: list[lightgbm.Booster] = []
     calibrators: list[Calibrator] = []
     for k, label in enumerate(LABELS):
-        progress(f"fitting the hazard of {part.event} within {label}")
+        begin = HORIZONS[k - 1] if k else 0
+        progress(f"fitting the hazard of {part.event} between {begin} h and {HORIZONS[k]} h")
         boosters.append(_booster(matrix, early.begun[:, k], early.seen.hazard(k), part))
         scores = _scores(late, k, boosters[-1])
         calibrators.append(Calibrator(*starts.line(scores, late.seen.hazard(k), prior=TIGHT)))

@@ -26,7 +26,7 @@ def from_head(rows: Dataset, head: Head, seen: Witnesses) -> Upon:
     """Fit powers of what nobody's acting would bring, and what the owner's past adds."""
     matrix = rows.matrix()
     found, lines = conduct.fit(
-        head.log_chances(matrix, rows.baseline()),
+        head.log_chances(head.scores(matrix, rows.baseline())),
         matrix,
         rows.features[SIGMAS].to_numpy(),
         [seen.hazard(k) for k in range(len(HORIZONS))],

@@ -11,6 +11,7 @@ from models.bundle import Bundle, Head
 from models.hazard import LABELS
 from serving import problems
 from serving.arrow import STREAM, write_stream
+from serving.assess import read_by
 from serving.desk import Desk
 from serving.features_wire import Features, FeaturesBody, Floats, encoded, matrix, of_arrow, of_json
 from serving.keys import Scope
@@ -76,16 +77,14 @@ def score(desk: Desk, call: Call) -> Answer:
 def probabilities(bundle: Bundle, asked: Features) -> dict[str, Floats]:
     """Return every probability of the rows by name, NaN where a row has no baseline."""
     names = (*bundle.features, *BASELINE)
-    whole = matrix(asked, names, others=())
-    features = np.ascontiguousarray(whole[:, : len(bundle.features)])
-    baseline = whole[:, len(bundle.features) :]
+    whole = matrix(asked, names, needed=frozenset((*read_by(bundle), *BASELINE)))
+    features, baseline = np.hsplit(whole, [len(bundle.features)])
+    scores = bundle.scores(np.ascontiguousarray(features), baseline)
     told: dict[str, Floats] = {}
     for name, head in bundle.heads.items():
-        scores = head.scores(features, baseline)
-        points = head.probabilities(scores)
-        told.update(_by_horizon(name, points))
+        told.update(_by_horizon(name, head.probabilities(scores[name])))
         if asked.intervals:
-            low, high = _spans(head, scores)
+            low, high = _spans(head, scores[name])
             told.update(_by_horizon(name, low, end="_low"))
             told.update(_by_horizon(name, high, end="_high"))
     return told

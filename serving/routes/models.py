@@ -6,9 +6,12 @@ from typing import Any
 import msgspec
 
 from features.pipeline import BASELINE, FEATURES
+from models import registry
 from models.bundle import Bundle
 from models.hazard import LABELS
+from models.registry import Move
 from serving import problems
+from serving.assess import read_by
 from serving.desk import Desk
 from serving.keys import Scope
 from serving.operations import Answer, Call, Operation, Parameter, json_answer
@@ -20,11 +23,18 @@ CARD, REPORT = "card.md", "report.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureShown:
-    """A feature of the model."""
+    """A feature of the model.
+
+    Parameters
+    ----------
+    is_read
+        Whether a head reads it: where not, ready features may leave it out.
+    """
 
     name: str
     unit: str
     meaning: str
+    is_read: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +75,33 @@ class ModelsAnswer:
     models: tuple[ModelShown, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovesAnswer:
+    """What the registry's pointers were moved to, oldest first.
+
+    Parameters
+    ----------
+    absence
+        Why nothing is known; null where a registry is followed.
+    """
+
+    request_id: str
+    absence: str | None
+    moves: tuple[Move, ...]
+
+
+def moves(desk: Desk, call: Call) -> Answer:
+    """Answer `GET /v1/models/moves`."""
+    place = None if desk.shelf is None else desk.shelf.parent.parent
+    if place is None or not registry.is_registry(place):
+        absence = "the service answers from one bundle, not from a registry"
+        return json_answer(MovesAnswer(request_id=call.request_id, absence=absence, moves=()))
+    told = MovesAnswer(
+        request_id=call.request_id, absence=None, moves=tuple(registry.history(place))
+    )
+    return json_answer(told)
+
+
 def models(desk: Desk, call: Call) -> Answer:
     """Answer `GET /v1/models`."""
     bundle = desk.model.bundle
@@ -83,14 +120,19 @@ def models(desk: Desk, call: Call) -> Answer:
 
 def _shown(bundle: Bundle) -> ModelShown:
     """Return one model."""
-    known = {one.name: one for one in FEATURES}
+    known, read = {one.name: one for one in FEATURES}, frozenset(read_by(bundle))
     return ModelShown(
         version=bundle.version,
         feature_fingerprint=bundle.fingerprint,
         heads=tuple(bundle.heads),
         horizons=LABELS,
         features=tuple(
-            FeatureShown(name=name, unit=known[name].unit, meaning=known[name].meaning)
+            FeatureShown(
+                name=name,
+                unit=known[name].unit,
+                meaning=known[name].meaning,
+                is_read=name in read,
+            )
             for name in bundle.features
         ),
         baselines=BASELINE,
@@ -145,6 +187,16 @@ OPERATIONS = (
         summary="The model in use and what it reads",
         meaning="The models",
         told=(ModelsAnswer,),
+    ),
+    Operation(
+        name="model_moves",
+        method="GET",
+        path="/v1/models/moves",
+        scope=Scope.READ,
+        work=moves,
+        summary="Promotions and rollbacks: what answered when, by whose word",
+        meaning="Every move of the registry's pointers",
+        told=(MovesAnswer,),
     ),
     Operation(
         name="model_card",

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,8 +101,14 @@ def features(rows: int) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
     return {name: np.ascontiguousarray(whole[:, i]) for i, name in enumerate(names)}
 
 
-def loads(kept: tuple[str, ...]) -> list[Load]:
-    """Return the requests: ready features in three forms, positions, and one account."""
+def loads(kept: Collection[str]) -> list[Load]:
+    """Return the requests: ready features in three forms, positions, and one account.
+
+    Parameters
+    ----------
+    kept
+        Features that the model reads.
+    """
     columns = {n: c for n, c in features(ROWS).items() if n in kept or n in BASELINE}
     plain = {n: [None if np.isnan(v) else v for v in c.tolist()] for n, c in columns.items()}
     coded = {n: base64.b64encode(c.tobytes()).decode() for n, c in columns.items()}

@@ -78,7 +78,7 @@ def test_one_account_is_assessed_in_full(client: httpx.Client, sound: Body) -> N
     assert told["degraded"] is False
     assert told["precedence"] == "rule"
     assert told["reasons"]
-    assert "TreeSHAP" in told["attribution"]["method"]
+    assert told["attribution"]["method"] == "path"
 
 
 def test_probabilities_are_nested_in_the_horizon_and_in_their_intervals(
@@ -99,11 +99,34 @@ def test_probabilities_are_nested_in_the_horizon_and_in_their_intervals(
 
 
 def test_attributions_sum_to_the_scores(client: httpx.Client, sound: Body) -> None:
-    """Start, named reasons and the rest account for the whole log-odds."""
-    told = client.post("/v1/score", json=sound).json()
-    named = sum(reason["impact"] for reason in told["reasons"] if reason["feature"])
-    total = told["attribution"]["start"] + told["attribution"]["others"] + named
-    assert -40.0 < total < 40.0
+    """Start, named reasons and the rest make up one log-odds, whichever way they are found."""
+    totals = []
+    for method in ("path", "shap", "path"):
+        told = client.post("/v1/score", json={**sound, "contributions": method}).json()
+        found = told["attribution"]
+        assert found["method"] == method
+        named = sum(reason["impact"] for reason in told["reasons"] if reason["feature"])
+        totals.append(found["start"] + found["others"] + named)
+    assert totals[0] == totals[2]
+    assert totals[0] == pytest.approx(totals[1], abs=1e-9)
+
+
+def test_exact_attributions_are_told_of_few_accounts(
+    client: httpx.Client, sound: Body, book: Book, keys: list[str]
+) -> None:
+    """TreeSHAP for a whole book in one request is refused; without reasons nothing is."""
+    account = account_body(book, keys[0])
+    body = {name: part for name, part in sound.items() if name != "account"}
+    many = {**body, "accounts": [account] * 33, "contributions": "shap"}
+    refused = client.post("/v1/score", json=many)
+    assert refused.status_code == 422
+    assert refused.json()["errors"] == [
+        {
+            "pointer": "/contributions",
+            "detail": "shap is told of at most 32 accounts a request, not of 33",
+        }
+    ]
+    assert client.post("/v1/score", json={**many, "reasons": False}).status_code == 200
 
 
 def test_accounts_of_the_store_are_scored_by_key(client: httpx.Client, keys: list[str]) -> None:

@@ -122,9 +122,12 @@ def test_a_booster_read_by_hand() -> None:
 
 def test_what_features_added_along_the_path() -> None:
     """The change of the mean goes to the feature asked; the rest is the mean of the roots."""
-    told = forest.flatten([STUMP]).paths(np.array([[-1.0, 2.5], [0.0, 2.6]]))
+    rows = np.array([[-1.0, 2.5], [0.0, 2.6]])
+    walked = forest.flatten([STUMP])
     # Means: root (2·.5 - .25 + .125)/4 = .21875, its left child -.0625; second tree .0625.
-    assert told[:, 0].tolist() == [[-0.1875, -0.28125, 0.28125], [0.0, 0.28125, 0.28125]]
+    assert walked.paths(rows, np.ones((2, 1))).tolist() == [[-0.1875, -0.28125], [0.0, 0.28125]]
+    assert walked.paths(rows, np.full((2, 1), 2.0)).tolist() == [[-0.375, -0.5625], [0.0, 0.5625]]
+    assert walked.bases.tolist() == [0.28125]
 
 
 def test_paths_sum_to_the_score_and_agree_with_treeshap_on_one_split() -> None:
@@ -132,10 +135,13 @@ def test_paths_sum_to_the_score_and_agree_with_treeshap_on_one_split() -> None:
     deep, flat = trained(), trained(num_leaves=2)
     walked = forest.flatten([deep.model_to_string(), flat.model_to_string()])
     rows = matrix(300, seed=7)
-    told = walked.paths(rows)
-    np.testing.assert_allclose(told.sum(axis=2), walked.raw(rows), rtol=1e-12, atol=1e-12)
+    weights = np.random.default_rng(8).random((300, 2))
+    weighted = (weights * (walked.raw(rows) - walked.bases)).sum(axis=1)
+    told = walked.paths(rows, weights).sum(axis=1)
+    np.testing.assert_allclose(told, weighted, rtol=1e-12, atol=1e-12)
     exact = np.asarray(flat.predict(rows, pred_contrib=True, num_threads=1))
-    np.testing.assert_allclose(told[:, 1], exact, rtol=0, atol=1e-12)
+    only = walked.paths(rows, np.repeat([[0.0, 1.0]], 300, axis=0))
+    np.testing.assert_allclose(only, exact[:, :-1], rtol=0, atol=1e-12)
 
 
 def test_one_different_bit_leaves_the_boosters_in_charge() -> None:

@@ -240,10 +240,13 @@ def smallest_remainder(terms: Terms) -> int:
 
 def holdings(account: Account) -> tuple[str, int, int]:
     """Return the collateral asset, ink and art of a vault."""
-    ink = [leg for leg in account.legs if leg.kind is LegKind.COLLATERAL]
-    art = [leg for leg in account.legs if leg.kind is LegKind.DEBT]
-    asset = ink[0].asset if ink else account.market.split("-")[0]
-    return asset, sum(int(leg.quantity) for leg in ink), sum(int(leg.quantity) for leg in art)
+    asset, ink, art = "", 0, 0
+    for leg in account.legs:
+        if leg.kind is LegKind.COLLATERAL:
+            asset, ink = asset or leg.asset, ink + int(leg.quantity)
+        elif leg.kind is LegKind.DEBT:
+            art += int(leg.quantity)
+    return asset or account.market.split("-")[0], ink, art
 
 
 def margin(account: Account, market: Market, terms: Terms) -> Margin:
