@@ -22,7 +22,7 @@ FLAGS = (
     "--disable-sync",
 )
 GRAVE = {"serious", "critical"}
-OPTIONS = {"resultTypes": ["violations"]}
+OPTIONS: dict[str, Any] = {"resultTypes": ["violations"]}
 
 
 @dataclass
@@ -47,9 +47,10 @@ class Watched:
         self.page.wait_for_load_state("networkidle")
         return self.page
 
-    def grave(self) -> list[str]:
-        """Return the serious and critical faults that axe finds."""
-        found = Axe().run(self.page, options=OPTIONS).response["violations"]
+    def grave(self, rules: list[str] | None = None) -> list[str]:
+        """Return the serious and critical faults that axe finds by some rules, or by all."""
+        chosen = OPTIONS if rules is None else {**OPTIONS, "runOnly": rules}
+        found = Axe().run(self.page, options=chosen).response["violations"]
         return [
             f"{one['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
             for one in found

@@ -5,6 +5,7 @@ import { hang } from "./chart.js";
 import { band, ceiling, line } from "./draw.js";
 import { age, amount, move, number, percent, tone, when, words } from "./format.js";
 import { settled, start, tell, trying } from "./frame.js";
+import { effectOf, headOf, stepsOf, textOf } from "./plan.js";
 import { flat } from "./terms.js";
 import { compare, leversOf, question } from "./whatif.js";
 
@@ -60,29 +61,34 @@ function page() {
       this.drag = settled((signal) => this.ask(signal), 90);
       addEventListener("news", () => this.refresh());
       await this.refresh();
-      await this.findPlan();
+      if (this.told) await this.findPlan();
     },
 
     async refresh() {
       await trying(async () => {
         await this.judge();
+        if (!this.told) return;
         if (this.levers.length === 0) this.resetWhatIf();
         else await this.ask();
       });
       await trying(() => this.look());
     },
 
-    /** Ask for what the rules and the model say now. */
+    /** Ask for what the rules and the model say now; an account that cannot be judged is shown. */
     async judge() {
-      const { account } = this;
-      const path = `/v1/accounts/${encodeURIComponent(account)}`;
-      const one = { body: { account } };
-      const asked = [ask(path), ask("/v1/score", one), ask("/v1/margin", one), ask("/v1/trigger", one)];
-      const [held, told, margin, flipping] = await Promise.all(asked);
-      Object.assign(this, { held: held.account, told, margin, flipping, note: `Judged ${when(told.as_of)}` });
-      await this.$nextTick(); // a choice can be made once its options stand
-      this.asset ||= told.rule.trigger?.asset ?? margin.prices[0]?.asset ?? "";
+      const body = { account: this.account };
+      this.held = (await ask(`/v1/accounts/${encodeURIComponent(this.account)}`)).account;
       await trying(() => this.readTerms());
+      try {
+        const asked = ["score", "margin", "trigger"].map((what) => ask(`/v1/${what}`, { body }));
+        const [told, margin, flipping] = await Promise.all(asked);
+        Object.assign(this, { told, margin, flipping, note: `Judged ${when(told.as_of)}` });
+      } catch (error) {
+        this.note = `It cannot be judged: ${error.message}`;
+        return;
+      }
+      await this.$nextTick(); // a choice can be made once its options stand
+      this.asset ||= this.rule.trigger?.asset ?? this.margin.prices[0]?.asset ?? "";
     },
 
     /** Ask for what happened, and draw it. */
@@ -113,7 +119,7 @@ function page() {
     /** Draw the price of an asset; the trigger is of the same asset. */
     drawChart() {
       return trying(async () => {
-        if (!this.asset) return;
+        if (!this.asset || !this.told) return;
         this.draw ??= hang(this.$refs.chart);
         const end = new Date(this.told.as_of);
         const begin = new Date(end.getTime() - this.days * DAY_MS).toISOString();
@@ -310,28 +316,16 @@ function page() {
       });
     },
     get planHead() {
-      const plan = this.plan;
-      if (!plan) return "";
-      if (plan.reason === "already_there") return "Nothing has to be done: the account is there already.";
-      return plan.is_reached ? "Do this, in this order:" : `It cannot be reached (${words(plan.reason)}); the best is:`;
+      return this.plan ? headOf(this.plan) : "";
     },
     get steps() {
-      return (this.plan?.actions ?? []).map((one) => ({
-        text: `${words(one.kind)} ${one.asset}${one.repays ? ` to repay ${one.repays.asset}` : ""}`,
-        quantity: one.quantity,
-        worth: `worth ${amount(one.value)}`,
-      }));
+      return this.plan ? stepsOf(this.plan) : [];
     },
     get planEffect() {
-      if (!this.plan) return "";
-      const { before, after, target } = this.plan;
-      const chance = (state) =>
-        percent(state.forecast.find((one) => one.horizon === target.horizon)?.[target.head]);
-      return `Health ${amount(before.health)} → ${amount(after.health)}, probability within ${target.horizon} ${chance(before)} → ${chance(after)}, ${words(after.verdict)}.`;
+      return this.plan ? effectOf(this.plan) : "";
     },
     async copyPlan() {
-      const steps = this.steps.map((one) => `${one.text} ${one.quantity} (${one.worth})`);
-      await navigator.clipboard.writeText([this.account, ...steps, this.planEffect].join("\n"));
+      await navigator.clipboard.writeText(`${this.account}\n${textOf(this.plan)}`);
       tell("The plan was copied.");
       this.note = "The plan was copied.";
     },
