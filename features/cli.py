@@ -21,7 +21,7 @@ from rich.table import Table as Shown
 from features.document import COVERAGE, document, read_coverage, shown
 from features.files import read_market, read_moments
 from features.frames import Engine, account_frames, market_frames, present
-from features.inputs import seconds
+from features.inputs import HOUR, seconds
 from features.pipeline import BY_NAME, compute
 from models.errors import ForewarnError
 
@@ -67,13 +67,16 @@ def features(
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler; without it, workers here.")
     ] = None,
+    step: Annotated[
+        int, typer.Option(help="Seconds of a candle: 60, 300, 900, 1800, 3600.")
+    ] = HOUR,
 ) -> None:
     """Compute the features of a market, or of account moments, and say how often each is there."""
     console = Console(width=180)
     if data is not None:
         by = "asset" if moments is None else "account"
         with _engine(engine, scheduler, by=by) as chosen:
-            covered = _computed(data, moments, out, console, engine=chosen)
+            covered = _computed(data, moments, out, console, engine=chosen, step=step)
         _show(covered, console)
         if coverage is not None:
             _keep(coverage, about, covered)
@@ -95,11 +98,17 @@ def _engine(name: EngineName, scheduler: str | None, *, by: str) -> Iterator[Eng
 
 
 def _computed(
-    data: Path, moments: Path | None, out: Path | None, console: Console, *, engine: Engine
+    data: Path,
+    moments: Path | None,
+    out: Path | None,
+    console: Console,
+    *,
+    engine: Engine,
+    step: int,
 ) -> Covered:
     """Compute and write the frame, or print every fault and leave."""
     try:
-        tables, dropped = read_market(data)
+        tables, dropped = read_market(data, step=step)
         told = None if moments is None else read_moments(moments)
         frames = (
             market_frames(tables, engine=engine)

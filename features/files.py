@@ -3,7 +3,9 @@
 A directory of market data holds Parquet files, told apart by the ends of their names:
 `spot_1h` (or `candles`), `perp_1h` and `mark_1h` are hourly candles (`symbol`, `open_time`,
 `open`, `high`, `low`, `close`, and `volume` but for marks), `funding` holds `symbol`,
-`time`, `funding_rate`. A directory of moments is what `forewarn moments` writes.
+`time`, `funding_rate`. Candles of another length stand for an hour's where asked for: `spot_5m`,
+`perp_5m`, `mark_5m`. `open_interest`, `oracle_rounds` and `reserves` are tables as a store
+exports them. A directory of moments is what `forewarn moments` writes.
 """
 
 from collections.abc import Mapping
@@ -13,7 +15,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from features import known, stored
 from features.inputs import (
+    HOUR,
     Candles,
     Events,
     Readings,
@@ -25,7 +29,9 @@ from features.inputs import (
 from features.tables import CANDLES, Column, Table, read_candles, validate
 from models.errors import Fault, InvalidTable
 
-SPOT = ("spot_1h", "candles")
+LENGTHS: Mapping[int, str] = {60: "1m", 300: "5m", 900: "15m", 1800: "30m", HOUR: "1h"}
+"""What candles of so many seconds are called in names of files."""
+
 FUNDING = Table(
     name="funding",
     columns=(
@@ -61,8 +67,13 @@ class Moments:
     legs: pd.DataFrame | None
 
 
-def read_market(directory: Path) -> tuple[Tables, dict[str, int]]:
+def read_market(directory: Path, *, step: int = HOUR) -> tuple[Tables, dict[str, int]]:
     """Read a directory of market data.
+
+    Parameters
+    ----------
+    step
+        Seconds of the candles that are read; one of `LENGTHS`.
 
     Returns
     -------
@@ -74,21 +85,32 @@ def read_market(directory: Path) -> tuple[Tables, dict[str, int]]:
     InvalidTable
         When there are no spot candles, or a file breaks its schema.
     """
-    spot = _found(directory, SPOT)
+    if step not in LENGTHS:
+        raise InvalidTable(
+            [Fault("--step", f"{step} is not one of {', '.join(map(str, LENGTHS))}")]
+        )
+    length = LENGTHS[step]
+    ends = (f"spot_{length}", *(["candles"] if step == HOUR else []))
+    spot = _found(directory, ends)
     if spot is None:
-        where = f"{directory}/*{SPOT[0]}.parquet"
+        where = f"{directory}/*{ends[0]}.parquet"
         raise InvalidTable([Fault(where, "file not found")])
-    candles, dropped = _candles(spot)
+    candles, dropped = _candles(spot, step)
     perpetual, mark, funding = (
-        _found(directory, (end,)) for end in ("perp_1h", "mark_1h", "funding")
+        _found(directory, (end,)) for end in (f"perp_{length}", f"mark_{length}", "funding")
     )
-    perpetuals, others = ({}, {}) if perpetual is None else _candles(perpetual)
+    perpetuals, others = ({}, {}) if perpetual is None else _candles(perpetual, step)
+    reserves = _rows(directory, stored.RESERVES, time="at")
     tables = Tables(
         candles=candles,
         events=no_events(),
         perpetuals=perpetuals,
-        marks={} if mark is None else candles_on_grid(_table(mark, MARKS)),
+        marks={} if mark is None else candles_on_grid(_table(mark, MARKS), step=step),
         funding={} if funding is None else _readings(_table(funding, FUNDING)),
+        open_interest=known.open_interest(_rows(directory, stored.OPEN_INTEREST, time="at")),
+        rounds=known.rounds(_rows(directory, stored.ORACLE_ROUNDS, time="updated_at")),
+        utilisation=known.utilisation(reserves),
+        liquidity=known.liquidity(reserves),
     )
     return tables, {rule: dropped[rule] + others.get(rule, 0) for rule in dropped}
 
@@ -102,16 +124,25 @@ def _found(directory: Path, ends: tuple[str, ...]) -> Path | None:
     return files[0] if files else None
 
 
-def _candles(path: Path) -> tuple[dict[str, Candles], dict[str, int]]:
+def _candles(path: Path, step: int) -> tuple[dict[str, Candles], dict[str, int]]:
     """Return candles by asset."""
     symbols = pd.read_parquet(path, columns=["symbol"])["symbol"].astype(str).unique()
-    frame, dropped = read_candles(path, symbols=sorted(symbols))
-    return candles_on_grid(frame), dropped
+    frame, dropped = read_candles(path, symbols=sorted(symbols), step=step)
+    return candles_on_grid(frame, step=step), dropped
 
 
 def _table(path: Path, table: Table) -> pd.DataFrame:
     """Return a validated table."""
     return validate(pd.read_parquet(path), table, file=path.name)
+
+
+def _rows(directory: Path, table: Table, *, time: str) -> list[known.Row]:
+    """Return the rows of a table, oldest first; none where the directory has no such file."""
+    path = _found(directory, (table.name,))
+    if path is None:
+        return []
+    frame = _table(path, table).sort_values(time, kind="stable")
+    return [{str(name): cell for name, cell in row.items()} for row in frame.to_dict("records")]
 
 
 def _readings(frame: pd.DataFrame) -> Mapping[str, Readings]:

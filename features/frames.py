@@ -1,5 +1,6 @@
 """Feature frames of whole histories, a bounded number of rows at a time."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -8,13 +9,19 @@ import numpy as np
 import pandas as pd
 
 from features.files import Moments
-from features.inputs import Candles, Floats, Tables
-from features.pipeline import FEATURES, NAMES, compute
+from features.grid import market_grids
+from features.inputs import Candles, Floats, Ints, Tables
+from features.pipeline import BY_NAME, FEATURES, NAMES, compute
 
 OF_MARKET: tuple[str, ...] = tuple(
     feature.name for feature in FEATURES if not feature.sources & {"position", "events"}
 )
 """Features that need no account."""
+
+OF_CANDLES: tuple[str, ...] = tuple(
+    feature.name for feature in FEATURES if feature.sources == {"candles"}
+)
+"""Of those, features that need nothing but the asset's own candles."""
 
 ROWS = 250_000
 """Rows computed at once: what bounds the memory beside the tables."""
@@ -39,6 +46,8 @@ def market_frames(
 ) -> Iterator[pd.DataFrame]:
     """Yield the features of every asset after each of its candles, held long.
 
+    What an asset's own candles tell comes from its rolling grid, the rest from the engine.
+
     Yields
     ------
     pandas.DataFrame
@@ -61,13 +70,26 @@ def _market_frame(tables: Tables, assets: Sequence[str], engine: Engine) -> pd.D
     moments = pd.concat(
         [_after_each(asset, tables.candles[asset]) for asset in assets], ignore_index=True
     )
-    found = engine(tables, moments, names=OF_MARKET)[list(OF_MARKET)]
-    return pd.concat([moments[["asset", "at"]], found], axis=1)
+    grids = market_grids(
+        {asset: tables.candles[asset] for asset in assets},
+        [BY_NAME[name] for name in OF_CANDLES],
+        threads=os.cpu_count() or 1,
+    )
+    alone = [values[:, _places(tables.candles[asset])] for asset, values in grids]
+    own = dict(zip(OF_CANDLES, np.concatenate(alone, axis=1), strict=True))
+    found = engine(tables, moments, names=[name for name in OF_MARKET if name not in own])
+    columns = {name: own[name] if name in own else found[name] for name in OF_MARKET}
+    return pd.concat([moments[["asset", "at"]], pd.DataFrame(columns)], axis=1)
+
+
+def _places(candles: Candles) -> Ints:
+    """Return the places of the candles that there are."""
+    return np.flatnonzero(~np.isnan(candles.close))
 
 
 def _after_each(asset: str, candles: Candles) -> pd.DataFrame:
     """Return moments of nobody's account at the close of every candle that there is."""
-    places = np.flatnonzero(~np.isnan(candles.close))
+    places = _places(candles)
     at = (candles.first_index + places + 1) * candles.step
     unknown: Floats = np.full(len(at), np.nan)
     columns = (

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from typing import cast
 
@@ -11,23 +9,12 @@ import numba
 import numpy as np
 
 from features.inputs import Candles, Floats, Ints
-from features.market import Market, MarketFunction
-from features.online import RollingMarket, block_of
-from features.spec import Feature, View
+from features.market import MarketFunction
+from features.online import RollingMarket
+from features.spec import Feature
 
 PART = 16_384
 """Candles whose values are computed at once: few enough to stay near a core."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Alone:
-    """What a feature of candles alone reads of a view."""
-
-    rolling: Market
-
-    def market(self, function: MarketFunction) -> Floats:
-        """Return a market value."""
-        return self.rolling.of(function)
 
 
 def market_function(feature: Feature) -> MarketFunction:
@@ -40,12 +27,8 @@ def market_function(feature: Feature) -> MarketFunction:
     """
     if feature.sources != {"candles"}:
         raise ValueError(f"{feature.name} reads {sorted(feature.sources)}, not candles alone")
-    return partial(_alone, feature)
-
-
-def _alone(feature: Feature, market: Market) -> Floats:
-    """Return a feature of candles alone."""
-    return feature.function(cast("View", _Alone(market)))
+    # A market answers what such a feature asks of a view.
+    return cast("MarketFunction", feature.function)
 
 
 def market_values(candles: Candles, features: Sequence[Feature]) -> Floats:
@@ -55,8 +38,8 @@ def market_values(candles: Candles, features: Sequence[Feature]) -> Floats:
     size = len(candles.close)
     out = np.empty((len(functions), size))
     for start in range(0, size, PART):
-        rows = slice(start, start + PART)
-        for row, values in enumerate(market.advance(block_of(candles, rows))):
+        rows = slice(start, min(start + PART, size))
+        for row, values in enumerate(market.advance_along(candles, rows)):
             out[row, rows] = values[0]
     return out
 

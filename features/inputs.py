@@ -1,6 +1,6 @@
 """What features are computed from: candles, readings, owner events and account moments."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -49,6 +49,15 @@ class Candles:
     close: Floats
     volume: Floats
     step: int = HOUR
+    _once: dict[Callable[["Candles"], Floats], Floats] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+
+    def once(self, series: Callable[["Candles"], Floats]) -> Floats:
+        """Return a series of these candles, made once however many others are made from it."""
+        if series not in self._once:
+            self._once[series] = series(self)
+        return self._once[series]
 
     @property
     def first_index(self) -> int:
@@ -182,26 +191,29 @@ LEGS: Mapping[str, str] = {
 """Columns of the frame of legs of accounts that more than one price moves."""
 
 
-def candles_on_grid(frame: pd.DataFrame) -> dict[str, Candles]:
-    """Lay validated candles on a regular grid per asset.
+def candles_on_grid(frame: pd.DataFrame, *, step: int = HOUR) -> dict[str, Candles]:
+    """Lay validated candles on a regular grid per asset, which begins on an hour.
 
     Parameters
     ----------
     frame
         A table of schema `features.tables.CANDLES`; a column that it lacks stays missing.
+    step
+        Seconds of one candle; an hour is a whole number of them.
     """
     grids: dict[str, Candles] = {}
     for symbol, rows in frame.groupby("symbol", observed=True):
-        hours = seconds(rows["open_time"]) // HOUR
-        first = int(hours.min())
-        size = int(hours.max()) - first + 1
+        opened = seconds(rows["open_time"])
+        hour = int(opened.min()) // HOUR
+        places = opened // step - hour * HOUR // step
+        size = int(places.max()) + 1
         columns: dict[str, Any] = {}
         for name in COLUMNS:
             grid = np.full(size, np.nan)
             if name in rows.columns:
-                grid[hours - first] = rows[name].to_numpy(dtype=np.float64)
+                grid[places] = rows[name].to_numpy(dtype=np.float64)
             columns[name] = grid
-        grids[str(symbol)] = Candles(first_hour=first, **columns)
+        grids[str(symbol)] = Candles(first_hour=hour, step=step, **columns)
     return grids
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal, NamedTuple, Protocol, Self
 
+import numba
 import numpy as np
 
 from features.inputs import HOUR, Candles, Floats, Ints
@@ -26,9 +28,17 @@ def previous(values: Floats) -> Floats:
 
 def log_ratio(over: Floats, under: Floats) -> Floats:
     """Return log(over / under), missing where either is not positive."""
-    usable = (over > 0.0) & (under > 0.0)
-    out = np.full(len(over), np.nan)
-    out[usable] = np.log(over[usable] / under[usable])
+    ratio = np.asarray(_positive_ratio(over, under))
+    return np.log(ratio, out=ratio)
+
+
+@numba.njit(cache=True, nogil=True)
+def _positive_ratio(over: Floats, under: Floats) -> Floats:
+    """Return over / under, missing where either is not positive."""
+    out = np.empty(len(over))
+    for row in range(len(over)):
+        is_positive = over[row] > 0.0 and under[row] > 0.0
+        out[row] = over[row] / under[row] if is_positive else np.nan
     return out
 
 
@@ -69,6 +79,16 @@ class Statistic(NamedTuple):
     window: int
     half_life: float | None = None
 
+    def of_missing(self) -> "Statistic":
+        """Return how much of the window is missing, as heavy as it would have been."""
+        return Statistic(self.series, "missing", self.window, self.half_life)
+
+
+@cache
+def _whole_weight(window: int, half_life: float) -> float:
+    """Return the weight of a window of which nothing is missing."""
+    return float(halving_weights(window, half_life).sum())
+
 
 class Rolling(Protocol):
     """Where statistics come from: recorded candles, or state that rolls with them."""
@@ -80,10 +100,10 @@ class Rolling(Protocol):
     def value(self, series: Series, *, back: int) -> Floats:
         """Return the value `back` candles ago."""
 
-    def statistic(self, wanted: Statistic) -> Floats | None:
-        """Return a statistic, NaN nowhere; of column `missing` None where no window has a hole.
+    def window(self, wanted: Statistic) -> tuple[Floats, Floats | None]:
+        """Return a statistic, NaN nowhere, and what it is of its window that is missing.
 
-        Before the first candle all is missing.
+        The latter is None where no window has a hole. Before the first candle all is missing.
         """
 
 
@@ -103,6 +123,10 @@ class Market:
         if function not in self._known:
             self._known[function] = function(self)
         return self._known[function]
+
+    def market(self, function: "MarketFunction") -> Floats:
+        """Return a market value: what a feature of candles alone reads of a view."""
+        return self.of(function)
 
     def length(self, *, hours: int) -> int:
         """Return the number of candles in so many hours."""
@@ -124,7 +148,7 @@ class Market:
     def halving_mean(self, series: Series, *, window: int, half_life: float) -> Floats:
         """Return the mean of a window with weights that halve every `half_life` candles."""
         wanted = Statistic(series=series, column="present", window=window, half_life=half_life)
-        return self._mean(wanted, float(halving_weights(window, half_life).sum()))
+        return self._mean(wanted, _whole_weight(window, half_life))
 
     def highest(self, series: Series, *, window: int) -> Floats:
         """Return the greatest value of a window."""
@@ -136,8 +160,7 @@ class Market:
 
     def _mean(self, wanted: Statistic, possible: float) -> Floats:
         """Return a sum over the weight that is present."""
-        found = np.asarray(self.rolling.statistic(wanted))
-        missing = self.rolling.statistic(wanted._replace(column="missing"))
+        found, missing = self.rolling.window(wanted)
         if missing is None:
             return found / possible
         present = possible - missing
@@ -145,8 +168,7 @@ class Market:
 
     def _where_enough(self, wanted: Statistic, *, least_share: float = LEAST_SHARE) -> Floats:
         """Return a statistic where enough of its window is present."""
-        found = np.asarray(self.rolling.statistic(wanted))
-        missing = self.rolling.statistic(wanted._replace(column="missing"))
+        found, missing = self.rolling.window(wanted)
         if missing is None:
             return found
         return np.where(wanted.window - missing >= least_share * wanted.window, found, np.nan)
@@ -186,9 +208,9 @@ class Recorded:
         """Return the value `back` candles ago."""
         return self.part(slice(0, len(self.place))).value(series, back=back)
 
-    def statistic(self, wanted: Statistic) -> Floats | None:
-        """Return a statistic."""
-        return self.part(slice(0, len(self.place))).statistic(wanted)
+    def window(self, wanted: Statistic) -> tuple[Floats, Floats | None]:
+        """Return a statistic, and what of its window is missing."""
+        return self.part(slice(0, len(self.place))).window(wanted)
 
     def part(self, rows: slice) -> "Part":
         """Return the same candles at a run of the places."""
@@ -249,13 +271,13 @@ class Part:
         out[: np.searchsorted(wanted, 0)] = np.nan
         return out
 
-    def statistic(self, wanted: Statistic) -> Floats | None:
-        """Return a statistic."""
+    def window(self, wanted: Statistic) -> tuple[Floats, Floats | None]:
+        """Return a statistic, and what of its window is missing."""
         found = self.recorded.whole(wanted)[self.rows]
-        if wanted.column != "missing":
-            return found
-        size = self.rows.stop - self.rows.start
-        return np.append(found, np.zeros(size - len(found))) if len(found) else None
+        missing = self.recorded.whole(wanted.of_missing())[self.rows]
+        if not len(missing):
+            return found, None
+        return found, np.append(missing, np.zeros(len(found) - len(missing)))
 
 
 def _windows(values: Floats, place: Ints, index: Ints, wanted: Statistic) -> Floats:

@@ -12,27 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from features.inputs import HOUR, Candles, Floats
-from features.market import Column, Market, MarketFunction, Series, Statistic, filled
-from features.rolling import read_back, roll_highs, roll_sums, roll_weighted_sums, write_ring
-from features.windows import halving_weights
+from features.bank import Bank
+from features.inputs import COLUMNS, HOUR, Candles, Floats
+from features.market import Market, MarketFunction, Rolling, Series, Statistic
+from features.rolling import read_back, write_ring
 from models.errors import Fault, InvalidInput
 
 REACH = 4
 """Candles that one value of a series may be made from, its own among them."""
 
-COLUMNS = ("open", "high", "low", "close", "volume")
-
 Lag = tuple[Series, int]
-
-
-@dataclass(slots=True)
-class _State:
-    """What one statistic keeps per asset."""
-
-    windows: Floats
-    heads: Floats
-    quiet: int = 0  # candles since any asset last had a hole
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +31,6 @@ class _Part:
     candles: Candles
     index: int
     _series: dict[Series, Floats] = field(default_factory=dict)
-    _columns: dict[tuple[Series, Column], Floats] = field(default_factory=dict)
-    _holes: dict[Series, bool] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -55,26 +42,6 @@ class _Part:
         if series not in self._series:
             self._series[series] = series(self.candles)[:, REACH - 1 :]
         return self._series[series]
-
-    def has_hole(self, series: Series) -> bool:
-        """Return whether the series misses any of the new candles."""
-        if series not in self._holes:
-            self._holes[series] = bool(np.isnan(self.series(series)).any())
-        return self._holes[series]
-
-    def column(self, wanted: Statistic) -> Floats:
-        """Return a column of the new candles, made once."""
-        key = (wanted.series, wanted.column)
-        if key not in self._columns:
-            self._columns[key] = self._filled(wanted)
-        return self._columns[key]
-
-    def _filled(self, wanted: Statistic) -> Floats:
-        """Return a column, without looking for holes where there are none."""
-        values = self.series(wanted.series)
-        if wanted.column in {"present", "high"} and not self.has_hole(wanted.series):
-            return values
-        return filled(values, wanted.column)
 
 
 class RollingMarket:
@@ -101,13 +68,14 @@ class RollingMarket:
         self.step = step
         self.index = index
         self._carried = np.full((len(COLUMNS), len(assets), REACH - 1), np.nan)
-        self._states: dict[Statistic, _State] = {}
         self._lags: list[Lag] = []
         self._rings: dict[Series, Floats] = {}
-        self._found: dict[Statistic | Lag, Floats | None] = {}
-        self._part = self._laid_out(np.empty((len(COLUMNS), len(assets), 0)))
+        self._found: dict[Lag, Floats] = {}
+        self._part = self._laid_out(list(self._carried))
         # Asked of no candle, the functions name the statistics that must be kept.
-        self._values()
+        asked = _Asked(self)
+        self._values(asked)
+        self._bank = Bank.begun(asked.statistics, assets=len(self.assets), index=index)
 
     def advance(self, block: Floats) -> list[Floats]:
         """Add candles and return what each function says at them; shapes (assets, candles).
@@ -118,14 +86,14 @@ class RollingMarket:
             Open, high, low, close and volume of the next candles, NaN where an asset has
             none; shape (5, assets, candles).
         """
-        self._part = self._laid_out(block)
-        self._found = {wanted: self._rolled(wanted) for wanted in self._states}
-        self._found |= {lag: self._read_back(lag) for lag in self._lags}
-        for series, ring in self._rings.items():
-            write_ring(self._part.series(series), self.index, ring)
-        self._carried = np.concatenate([self._carried, block], axis=2)[:, :, 1 - REACH :]
-        self.index += block.shape[2]
-        return [values.reshape(block.shape[1:]) for values in self._values()]
+        return self._added(list(np.concatenate([self._carried, block], axis=2)))
+
+    def advance_along(self, candles: Candles, rows: slice) -> list[Floats]:
+        """Add a run of the one asset's candles, of which all before it were added."""
+        if rows.start < REACH:
+            return self.advance(block_of(candles, rows))
+        laid = slice(rows.start - REACH + 1, rows.stop)
+        return self._added([getattr(candles, name)[np.newaxis, laid] for name in COLUMNS])
 
     def push(self, opened: int, candles: Mapping[str, Sequence[float]]) -> Floats:
         """Add one candle per asset and return the values after it; shape (functions, assets).
@@ -158,19 +126,16 @@ class RollingMarket:
         if not back:
             return self._part.series(series).ravel()
         if (series, back) not in self._found:
-            self._lags.append((series, back))
-            longest = max(lag for kept, lag in self._lags if kept == series)
-            self._rings[series] = np.full((len(self.assets), longest), np.nan)
+            if (series, back) not in self._lags:
+                self._lags.append((series, back))
+                longest = max(lag for kept, lag in self._lags if kept == series)
+                self._rings[series] = np.full((len(self.assets), longest), np.nan)
             self._found[series, back] = self._read_back((series, back))
         return np.asarray(self._found[series, back]).ravel()
 
-    def statistic(self, wanted: Statistic) -> Floats | None:
-        """Return a statistic of the candles just added."""
-        if wanted not in self._states:
-            self._states[wanted] = self._begun(wanted)
-            self._found[wanted] = self._rolled(wanted)
-        found = self._found[wanted]
-        return None if found is None else found.ravel()
+    def window(self, wanted: Statistic) -> tuple[Floats, Floats | None]:
+        """Return a statistic of the candles just added, and what of its window is missing."""
+        return self._bank.found(wanted)
 
     def dump(self) -> bytes:
         """Return the state as the bytes of a NumPy archive."""
@@ -193,29 +158,34 @@ class RollingMarket:
             raise InvalidInput([Fault("state", "was written for other functions or assets")])
         self.index = int(arrays["index"])
         self._carried = arrays["carried"]
-        for place, state in enumerate(self._states.values()):
-            state.windows, state.heads = arrays[f"windows_{place}"], arrays[f"heads_{place}"]
-            state.quiet = int(arrays[f"quiet_{place}"])
+        self._bank.load(arrays)
         for place, series in enumerate(self._rings):
             self._rings[series] = arrays[f"ring_{place}"]
 
     def _arrays(self) -> dict[str, Any]:
         """Return everything that the next candle depends on, by name."""
-        arrays: dict[str, Any] = {"index": np.array(self.index), "carried": self._carried}
-        for place, state in enumerate(self._states.values()):
-            arrays[f"windows_{place}"] = state.windows
-            arrays[f"heads_{place}"] = state.heads
-            arrays[f"quiet_{place}"] = np.array(state.quiet)
-        return arrays | {f"ring_{place}": ring for place, ring in enumerate(self._rings.values())}
+        rings = {f"ring_{place}": ring for place, ring in enumerate(self._rings.values())}
+        own = {"index": np.array(self.index), "carried": self._carried}
+        return own | self._bank.arrays() | rings
 
-    def _values(self) -> list[Floats]:
+    def _values(self, rolling: Rolling) -> list[Floats]:
         """Return every function of the candles just added, the assets one behind the other."""
-        market = Market(self)
+        market = Market(rolling)
         return [market.of(function) for function in self.functions]
 
-    def _laid_out(self, block: Floats) -> _Part:
-        """Return the new candles behind those carried over."""
-        laid = np.concatenate([self._carried, block], axis=2)
+    def _added(self, laid: Sequence[Floats]) -> list[Floats]:
+        """Roll on by the columns of new candles behind those that series may look back at."""
+        self._part, self._found = self._laid_out(laid), {}
+        self._bank.roll(self._part.series, index=self.index, size=self._part.size)
+        found = self._values(self)
+        for series, ring in self._rings.items():
+            write_ring(self._part.series(series), self.index, ring)
+        self._carried = np.stack([column[:, 1 - REACH :] for column in laid])
+        self.index += self._part.size
+        return [values.reshape(len(self.assets), -1) for values in found]
+
+    def _laid_out(self, laid: Sequence[Floats]) -> _Part:
+        """Return the columns of new candles behind those that series may look back at."""
         columns = dict(zip(COLUMNS, laid, strict=True))
         candles = Candles(
             first_hour=self.index * self.step // HOUR,
@@ -227,28 +197,6 @@ class RollingMarket:
             volume=columns["volume"],
         )
         return _Part(candles, self.index)
-
-    def _begun(self, wanted: Statistic) -> _State:
-        """Return the state of a statistic before whose first candle all is missing."""
-        empty = -np.inf if wanted.column in {"high", "low"} else 0.0
-        assets = len(self.assets)
-        state = _State(np.full((assets, wanted.window + 1), empty), np.full(assets, empty))
-        if wanted.column == "missing":
-            holes = np.ones((assets, 2 * wanted.window))
-            _roll(wanted, state, holes, self.index - holes.shape[1])
-        return state
-
-    def _rolled(self, wanted: Statistic) -> Floats | None:
-        """Return a statistic of the new candles; of holes None where no window has one."""
-        state = self._states[wanted]
-        if wanted.column == "missing" and not self._part.has_hole(wanted.series):
-            # After two windows without a hole all that is kept is zero, and stays so.
-            if state.quiet >= 2 * wanted.window:
-                return None
-            state.quiet += self._part.size
-        elif wanted.column == "missing":
-            state.quiet = 0
-        return _roll(wanted, state, self._part.column(wanted), self._part.index)
 
     def _read_back(self, lag: Lag) -> Floats:
         """Return the values that stood so many candles before the new ones."""
@@ -272,17 +220,27 @@ class RollingMarket:
         return faults
 
 
-def _roll(wanted: Statistic, state: _State, values: Floats, index: int) -> Floats:
-    """Add values to a statistic and return it at each."""
-    out = np.empty(values.shape)
-    kept = (state.windows, state.heads, out)
-    if wanted.column in {"high", "low"}:
-        roll_highs(values, index, *kept)
-    elif wanted.half_life is None:
-        roll_sums(values, index, *kept)
-    else:
-        roll_weighted_sums(values, index, halving_weights(wanted.window, wanted.half_life), *kept)
-    return out
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A market without a candle, which remembers what statistics it was asked for."""
+
+    rolling: RollingMarket
+    statistics: list[Statistic] = field(default_factory=list)
+
+    @property
+    def step(self) -> int:
+        """Return the seconds of one candle."""
+        return self.rolling.step
+
+    def value(self, series: Series, *, back: int) -> Floats:
+        """Return no value."""
+        return self.rolling.value(series, back=back)
+
+    def window(self, wanted: Statistic) -> tuple[Floats, None]:
+        """Return nothing, and remember the question."""
+        if wanted not in self.statistics:
+            self.statistics.append(wanted)
+        return np.empty(0), None
 
 
 def block_of(candles: Candles, rows: slice) -> Floats:

@@ -71,7 +71,7 @@ def dask_engine(
     by
         What is never cut, as in `compute_partitioned`.
     """
-    with Client(scheduler) if scheduler else Client(dashboard_address=None) as client:
+    with Client(scheduler) if scheduler else Client(dashboard_address="127.0.0.1:0") as client:
         partitions = max(len(client.nthreads()), 1) * PARTS_A_WORKER
         yield partial(compute_partitioned, client, partitions=partitions, by=by)
 

@@ -6,6 +6,7 @@ oracle price one hour old: at hour t the venue judges by the close of the hour t
 t - 1 h, and the close at t is already known to be next.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -38,6 +39,7 @@ FIRST_PRICE = 1500.0
 USUAL_VOLATILITY = 0.0085
 CRASH_CHANCE = 1.0 / 1100.0
 CENTS = 2
+NO_FALLS: Mapping[int, float] = {}
 RETURNS = 0.6
 """Share of liquidated owners who come back."""
 NEVER_LOOK = 0.12
@@ -88,6 +90,41 @@ def simulate(*, seed: int, days: int, accounts: int, start: datetime = START) ->
     start
         Aware UTC time of the first candle, on the hour.
     """
+    return _book(*_lived(seed=seed, days=days, accounts=accounts, start=start), start)
+
+
+def simulate_onward(
+    *, seed: int, days: int, accounts: int, hours: int, falls: Mapping[int, float]
+) -> tuple[Book, Book]:
+    """Draw a book as `simulate` does, and the same one some hours later.
+
+    Parameters
+    ----------
+    hours
+        That pass between the two.
+    falls
+        By hour after the first book, a move laid upon that hour's: -0.1 is 10 % down.
+
+    Returns
+    -------
+    tuple
+        The book that `simulate` draws, and one whose past begins with it, event by event.
+    """
+    venue, candles = _lived(seed=seed, days=days, accounts=accounts, start=START)
+    before = _book(venue, candles, START)
+    paths = np.random.default_rng(np.random.SeedSequence(seed).spawn(3)[2])
+    first = float(candles["close"].iloc[-1])
+    later = market(paths, hours=hours, start=before.at, first=first, falls=falls)
+    whole = pd.concat([candles, later], ignore_index=True)
+    venue.close = whole["close"].to_numpy(dtype=np.float64)
+    venue.run(first=len(candles))
+    return before, _book(venue, whole, START)
+
+
+def _lived(
+    *, seed: int, days: int, accounts: int, start: datetime
+) -> "tuple[_Venue, pd.DataFrame]":
+    """Return a venue after its owners lived in a market, and the market's candles."""
     paths, owners = (np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(2))
     candles = market(paths, hours=24 * days, start=start)
     venue = _Venue(
@@ -97,17 +134,37 @@ def simulate(*, seed: int, days: int, accounts: int, start: datetime = START) ->
     )
     venue.populate(accounts)
     venue.run()
+    return venue, candles
+
+
+def _book(venue: "_Venue", candles: pd.DataFrame, start: datetime) -> Book:
+    """Return the book of a venue at the end of its candles."""
     return Book(
         candles=candles,
         events=venue.event_frame(),
         accounts=venue.account_frame(),
         started_at=start,
-        at=start + timedelta(days=days),
+        at=start + timedelta(hours=len(candles)),
     )
 
 
-def market(generator: np.random.Generator, *, hours: int, start: datetime) -> pd.DataFrame:
-    """Return candles whose volatility wanders, jumps in crashes and then calms down."""
+def market(
+    generator: np.random.Generator,
+    *,
+    hours: int,
+    start: datetime,
+    first: float = FIRST_PRICE,
+    falls: Mapping[int, float] = NO_FALLS,
+) -> pd.DataFrame:
+    """Return candles whose volatility wanders, jumps in crashes and then calms down.
+
+    Parameters
+    ----------
+    first
+        Price at which they open.
+    falls
+        By hour, a move that is laid upon what is drawn.
+    """
     level, recover = 0.0, 0.0
     moves, sigmas = np.empty(hours), np.empty(hours)
     for hour in range(hours):
@@ -116,11 +173,13 @@ def market(generator: np.random.Generator, *, hours: int, start: datetime) -> pd
         crash = 0.0
         if generator.random() < CRASH_CHANCE:
             crash, recover = -generator.uniform(0.04, 0.12), 1.0
+        if hour in falls:
+            crash, recover = np.log1p(falls[hour]), 1.0
         sigmas[hour] = USUAL_VOLATILITY * np.exp(level + recover - 0.2)
         fat = generator.standard_t(4) / np.sqrt(2.0)
         moves[hour] = 0.00022 + sigmas[hour] * fat + crash
-    close = np.round(FIRST_PRICE * np.exp(np.cumsum(moves)), CENTS)
-    opened = np.concatenate([[FIRST_PRICE], close[:-1]])
+    close = np.round(first * np.exp(np.cumsum(moves)), CENTS)
+    opened = np.concatenate([[first], close[:-1]])
     reach = np.abs(generator.standard_normal((2, hours))) * sigmas * 0.6
     high = np.round(np.maximum(opened, close) * np.exp(reach[0]), CENTS)
     low = np.round(np.minimum(opened, close) * np.exp(-reach[1]), CENTS)
@@ -173,9 +232,9 @@ class _Venue:
         self.attention[draw.random(count) < NEVER_LOOK] = 0.0
         self.away_until = np.zeros(count)
 
-    def run(self) -> None:
+    def run(self, *, first: int = 2) -> None:
         """Let every hour pass: keepers first, then owners who come, then owners who look."""
-        for hour in range(2, len(self.close)):
+        for hour in range(first, len(self.close)):
             judged, seen = self.close[hour - 2], self.close[hour - 1]
             looks = self.generator.random(len(self.ids))
             grown = self._rate(hour * HOUR) / RAY

@@ -5,12 +5,13 @@ worded so.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from features.inputs import EventKind, seconds
-from features.tables import Column, Table, range_faults
+from features.inputs import EventKind
+from features.tables import Column, Table, is_off_grid, range_faults
 from models.errors import Fault
 
 KINDS = ("spot", "perp", "mark", "index")
@@ -20,14 +21,16 @@ DAY = 86_400
 
 def _off_step(frame: pd.DataFrame, file: str) -> Iterator[Fault]:
     """Yield candles that do not start on a multiple of their length."""
-    step = frame["step"].to_numpy(dtype=np.int64)
-    opens = seconds(frame["open_time"])
-    exact = frame["open_time"].dt.floor("s") == frame["open_time"]
-    off = (opens % step != 0) | ~exact.to_numpy()
-    for row in np.flatnonzero(off):
+    for row in np.flatnonzero(is_off_grid(frame["open_time"], frame["step"])):
         shown = frame["open_time"].iloc[row].isoformat()
-        detail = f"{shown} is not on a multiple of {step[row]} s"
+        detail = f"{shown} is not on a multiple of {frame['step'].iloc[row]} s"
         yield Fault(f"{file}:open_time:{frame.index[int(row)] + 1}", detail)
+
+
+def on_grid(frame: pd.DataFrame, file: str) -> tuple[pd.DataFrame, tuple[Fault, ...]]:
+    """Return the candles of `ANYWHERE` that lie on their grid, and why each other does not."""
+    off = is_off_grid(frame["open_time"], frame["step"])
+    return frame[~off].reset_index(drop=True), tuple(_off_step(frame, file))
 
 
 CANDLES = Table(
@@ -46,6 +49,9 @@ CANDLES = Table(
     key=("symbol", "kind", "step", "open_time"),
     rules=(range_faults, _off_step),
 )
+
+ANYWHERE = replace(CANDLES, rules=(range_faults,))
+"""Candles that may start at any time."""
 
 PRICES = Table(
     name="prices",

@@ -15,6 +15,7 @@ from models.errors import Fault, InvalidTable
 
 Dtype = Literal["time", "text", "number", "exact", "whole"]
 Bad = npt.NDArray[np.bool_]
+HOUR = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,13 +195,17 @@ def _csv(path: Path) -> pd.DataFrame:
         raise InvalidTable([Fault(str(path), f"not readable as CSV: {error}")]) from None
 
 
-def read_candles(path: Path, *, symbols: Sequence[str]) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Read and validate hourly candles from Parquet.
+def read_candles(
+    path: Path, *, symbols: Sequence[str], step: int = HOUR
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Read and validate candles from Parquet, hourly ones unless told otherwise.
 
     Parameters
     ----------
     symbols
         Assets to keep.
+    step
+        Seconds of one candle.
 
     Returns
     -------
@@ -226,9 +231,20 @@ def read_candles(path: Path, *, symbols: Sequence[str]) -> tuple[pd.DataFrame, d
     faults.extend(range_faults(candles, path.name))
     if faults:
         raise InvalidTable(faults)
-    on_hour = candles["open_time"].dt.floor("h") == candles["open_time"]
-    kept = candles[on_hour].reset_index(drop=True)
-    return kept, {"candles that do not start on the hour": int((~on_hour).sum())}
+    off = is_off_grid(candles["open_time"], pd.Series(step, index=candles.index))
+    kept = candles[~off].reset_index(drop=True)
+    place = "the hour" if step == HOUR else f"a multiple of {step} s"
+    return kept, {f"candles that do not start on {place}": int(off.sum())}
+
+
+def is_off_grid(open_time: pd.Series, step: pd.Series) -> Bad:
+    """Return which candles do not start on a multiple of their length, in seconds.
+
+    Such a candle overlaps two places of the grid and belongs to neither.
+    """
+    second = open_time.dt.floor("s")
+    off = second.astype("datetime64[s, UTC]").astype("int64") % step.astype("int64") != 0
+    return np.asarray(off | (second != open_time), dtype=np.bool_)
 
 
 def range_faults(candles: pd.DataFrame, file: str) -> Iterator[Fault]:

@@ -9,12 +9,13 @@ from features.inputs import Candles, Floats
 from features.market import Market, MarketFunction, log_ratio, previous
 from features.spec import Feature
 from features.volatility import (
+    above_low,
     absolute_return,
-    close,
+    below_high,
     ewma_sigma,
+    log_close,
     log_return,
     sigma_24h,
-    sigma_72h,
     sigma_360h,
     squared_fall,
     squared_return,
@@ -105,18 +106,6 @@ def _unmoved_share(market: Market, *, hours: int) -> Floats:
     return market.mean(is_unmoved, window=market.length(hours=hours))
 
 
-def _below_high(market: Market, *, hours: int) -> Floats:
-    """Return the log fall from the highest close, in sigmas of the window."""
-    high = market.highest(close, window=market.length(hours=hours))
-    return np.log(market.value(close) / high) / (market.of(sigma_72h) * np.sqrt(hours))
-
-
-def _above_low(market: Market, *, hours: int) -> Floats:
-    """Return the log rise from the lowest close, in sigmas of the window."""
-    low = market.lowest(close, window=market.length(hours=hours))
-    return np.log(market.value(close) / low) / (market.of(sigma_72h) * np.sqrt(hours))
-
-
 def _worst_fall(market: Market, *, hours: int) -> Floats:
     """Return the greatest fall of one candle, in volatilities of half-life 15 days."""
     worst = -market.lowest(log_return, window=market.length(hours=hours))
@@ -129,10 +118,10 @@ def _profile(market: Market, *, hours: int) -> Floats:
     The mean size of the moves that began at this time on each of the past 30 days.
     """
     day, ahead = market.length(hours=24), market.length(hours=hours)
-    total = count = np.zeros(len(market.value(close)))
+    total = count = np.zeros(len(market.value(log_close)))
     for back in range(1, PROFILE_DAYS + 1):
-        begun = market.value(close, back=back * day)
-        move = np.abs(np.log(market.value(close, back=back * day - ahead) / begun))
+        begun = market.value(log_close, back=back * day)
+        move = np.abs(market.value(log_close, back=back * day - ahead) - begun)
         total = total + np.where(np.isnan(move), 0.0, move)
         count = count + np.isfinite(move)
     usual = market.mean(absolute_return, window=PROFILE_DAYS * day) * np.sqrt(ahead)
@@ -247,28 +236,28 @@ FEATURES: tuple[Feature, ...] = (
     ),
     _feature(
         "below_high_24h",
-        partial(_below_high, hours=24),
+        partial(below_high, hours=24),
         hours=433,
         unit="sigmas",
         meaning="Fall from the highest close of a day.",
     ),
     _feature(
         "below_high_720h",
-        partial(_below_high, hours=720),
+        partial(below_high, hours=720),
         hours=721,
         unit="sigmas",
         meaning="Fall from the highest close of 30 days.",
     ),
     _feature(
         "above_low_24h",
-        partial(_above_low, hours=24),
+        partial(above_low, hours=24),
         hours=433,
         unit="sigmas",
         meaning="Rise from the lowest close of a day.",
     ),
     _feature(
         "above_low_720h",
-        partial(_above_low, hours=720),
+        partial(above_low, hours=720),
         hours=721,
         unit="sigmas",
         meaning="Rise from the lowest close of 30 days.",

@@ -3,11 +3,14 @@
 from datetime import timedelta
 from functools import partial
 
+import numba
 import numpy as np
 
 from features.inputs import Candles, Floats
 from features.market import Market, MarketFunction, previous
 from features.spec import Feature, View
+
+LEAST_VARIANCE = 1e-12
 
 
 def close(candles: Candles) -> Floats:
@@ -15,13 +18,34 @@ def close(candles: Candles) -> Floats:
     return candles.close
 
 
+def log_close(candles: Candles) -> Floats:
+    """Return the log of the close."""
+    return candles.once(_log_close)
+
+
+def _log_close(candles: Candles) -> Floats:
+    """Return the log of the close, made anew."""
+    return np.log(candles.close)
+
+
 def log_return(candles: Candles) -> Floats:
     """Return the log return from close to close."""
-    return np.log(candles.close / previous(candles.close))
+    return candles.once(_log_return)
+
+
+def _log_return(candles: Candles) -> Floats:
+    """Return the log return, made anew."""
+    logs = log_close(candles)
+    return logs - previous(logs)
 
 
 def absolute_return(candles: Candles) -> Floats:
     """Return |r|."""
+    return candles.once(_absolute_return)
+
+
+def _absolute_return(candles: Candles) -> Floats:
+    """Return |r|, made anew."""
     return np.abs(log_return(candles))
 
 
@@ -49,7 +73,18 @@ def ewma_sigma(market: Market, *, hours: int, half_life: int) -> Floats:
         window=market.length(hours=hours),
         half_life=market.length(hours=half_life),
     )
-    return np.sqrt(np.maximum(variance * per_hour, 1e-12))
+    return np.asarray(_root_above_zero(variance, float(per_hour)))
+
+
+@numba.njit(cache=True, nogil=True)
+def _root_above_zero(variance: Floats, per_hour: float) -> Floats:
+    """Return volatility per root hour of a variance per candle, kept off zero."""
+    out = np.empty(len(variance))
+    for row in range(len(variance)):
+        hourly = variance[row] * per_hour
+        # A missing variance compares false and stays missing.
+        out[row] = np.sqrt(LEAST_VARIANCE if hourly < LEAST_VARIANCE else hourly)  # noqa: FURB136
+    return out
 
 
 sigma_24h: MarketFunction = partial(ewma_sigma, hours=144, half_life=24)
@@ -64,20 +99,35 @@ sigma_360h: MarketFunction = partial(ewma_sigma, hours=720, half_life=360)
 
 def _return_sigmas(market: Market, *, hours: int) -> Floats:
     """Return the log return over `hours` in units of its expected size."""
-    then = market.value(close, back=market.length(hours=hours))
-    return np.log(market.value(close) / then) / (market.of(sigma_72h) * np.sqrt(hours))
+    then = market.value(log_close, back=market.length(hours=hours))
+    return _in_sigmas(market, then, hours=hours)
 
 
-def _below_high(market: Market, *, hours: int) -> Floats:
+def _in_sigmas(market: Market, then: Floats, *, hours: int) -> Floats:
+    """Return the log move from another log close, in sigmas of so many hours."""
+    now, sigma = market.value(log_close), market.of(sigma_72h)
+    return np.asarray(_over_scale(now, then, sigma, float(np.sqrt(hours))))
+
+
+@numba.njit(cache=True, nogil=True)
+def _over_scale(now: Floats, then: Floats, sigma: Floats, root: float) -> Floats:
+    """Return moves in sigmas, in one pass."""
+    out = np.empty(len(now))
+    for row in range(len(now)):
+        out[row] = (now[row] - then[row]) / (sigma[row] * root)
+    return out
+
+
+def below_high(market: Market, *, hours: int) -> Floats:
     """Return the log fall from the highest close, in sigmas of the window."""
-    high = market.highest(close, window=market.length(hours=hours))
-    return np.log(market.value(close) / high) / (market.of(sigma_72h) * np.sqrt(hours))
+    high = market.highest(log_close, window=market.length(hours=hours))
+    return _in_sigmas(market, high, hours=hours)
 
 
-def _above_low(market: Market, *, hours: int) -> Floats:
+def above_low(market: Market, *, hours: int) -> Floats:
     """Return the log rise from the lowest close, in sigmas of the window."""
-    low = market.lowest(close, window=market.length(hours=hours))
-    return np.log(market.value(close) / low) / (market.of(sigma_72h) * np.sqrt(hours))
+    low = market.lowest(log_close, window=market.length(hours=hours))
+    return _in_sigmas(market, low, hours=hours)
 
 
 def _variance(market: Market, hours: int) -> Floats:
@@ -128,8 +178,8 @@ RETURN_1H: MarketFunction = partial(_return_sigmas, hours=1)
 RETURN_4H: MarketFunction = partial(_return_sigmas, hours=4)
 RETURN_24H: MarketFunction = partial(_return_sigmas, hours=24)
 RETURN_168H: MarketFunction = partial(_return_sigmas, hours=168)
-BELOW_HIGH_168H: MarketFunction = partial(_below_high, hours=168)
-ABOVE_LOW_168H: MarketFunction = partial(_above_low, hours=168)
+BELOW_HIGH_168H: MarketFunction = partial(below_high, hours=168)
+ABOVE_LOW_168H: MarketFunction = partial(above_low, hours=168)
 FALLING_SHARE_72H: MarketFunction = partial(_falling_share, hours=72)
 LARGEST_SHARE_24H: MarketFunction = partial(_largest_share, hours=24)
 JUMP_SHARE_168H: MarketFunction = partial(_jump_share, hours=168)

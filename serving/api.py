@@ -147,8 +147,10 @@ class Api:
         is_due = gate.keyring.is_due(now=time.monotonic())
         principal = await run_in_threadpool(admit) if is_due else admit()
         origin = request.headers.get("origin")
-        if principal is LOOPBACK and origin is not None and origin not in gate.settings.origins:
-            detail = f"pages of {origin[:200]} may not ask a service without keys"
+        # A page of our own names the very host that it asks, which `is_local` has checked.
+        own = f"{request.url.scheme}://{request.headers.get('host', '')}"
+        if principal is LOOPBACK and origin not in {None, own, *gate.settings.origins}:
+            detail = f"pages of {str(origin)[:200]} may not ask a service without keys"
             raise Refused(problems.FORBIDDEN, detail)
         return principal
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.inputs import Candles, Floats
+from features.inputs import Candles, Floats, Tables
 from features.pipeline import BASELINE, FEATURES, NAMES, compute, fingerprint
 from models.bundle import Bundle
 from models.hazard import HORIZONS, LABELS
@@ -94,7 +94,7 @@ def assess(
     judged: Sequence[Judgement],
     *,
     at: datetime,
-    candles: Mapping[str, Candles],
+    known: Tables,
     model: Model,
     wish: Wish,
     request_id: str,
@@ -106,10 +106,10 @@ def assess(
     ----------
     at
         Moment of the question.
-    candles
-        By asset; what closes after `at` is not seen.
+    known
+        Candles and what is read beside them; what closes or is told after `at` is not seen.
     """
-    seen = outlooks(judged, at=at, candles=candles, model=model, wish=wish)
+    seen = outlooks(judged, at=at, known=known, model=model, wish=wish)
     frame = _Frame(
         at=at,
         model=model,
@@ -125,7 +125,7 @@ def outlooks(
     judged: Sequence[Judgement],
     *,
     at: datetime,
-    candles: Mapping[str, Candles],
+    known: Tables,
     model: Model,
     wish: Wish,
     history: Sequence[Judgement] | None = None,
@@ -139,12 +139,12 @@ def outlooks(
         not rewrite what its owner did.
     """
     past = judged if history is None else history
-    seen = [_seen(one, at=at, candles=candles, model=model) for one in judged]
+    seen = [_seen(one, at=at, candles=known.candles, model=model) for one in judged]
     rows = [i for i, found in enumerate(seen) if isinstance(found, Position)]
     positions = {i: found for i, found in enumerate(seen) if isinstance(found, Position)}
     names = NAMES if wish.features else read_by(model.bundle)
     features = _features(
-        [past[i] for i in rows], list(positions.values()), candles, at=at, names=names
+        [past[i] for i in rows], list(positions.values()), known, at=at, names=names
     )
     matrix = features[list(COLUMNS)].to_numpy(dtype=np.float64)
     usable = np.isfinite(matrix[:, len(NAMES) :]).all(axis=1)
@@ -185,7 +185,7 @@ def _seen(
 def _features(
     judged: Sequence[Judgement],
     positions: Sequence[Position],
-    candles: Mapping[str, Candles],
+    known: Tables,
     *,
     at: datetime,
     names: Sequence[str],
@@ -201,7 +201,7 @@ def _features(
         return pd.DataFrame(columns=list(COLUMNS), dtype=np.float64)
     accounts = [f"{place:06d}" for place in range(len(judged))]
     rows, legs = moments.frames(positions, accounts, at=at)
-    tables = moments.tables(judged, accounts, candles)
+    tables = moments.tables(judged, accounts, known)
     return compute(tables, rows, legs=legs, names=names).reindex(columns=list(COLUMNS))
 
 

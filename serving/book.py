@@ -25,14 +25,20 @@ def exact(close: float) -> int:
 
 def price(book: Book) -> Price:
     """Return the oracle's price at the book's last hour, an hour old, with the next one."""
+    return price_at(book, len(book.candles))
+
+
+def price_at(book: Book, hour: int) -> Price:
+    """Return the oracle's price so many hours after the book began, with the next one."""
     close = book.candles["close"]
+    at = book.started_at + timedelta(hours=hour)
     return Price(
-        value=exact(close.iloc[-2]),
+        value=exact(close.iloc[hour - 2]),
         decimals=WAD_DECIMALS,
-        observed_at=book.at - timedelta(hours=1),
+        observed_at=at - timedelta(hours=1),
         source=SOURCE,
-        next_value=exact(close.iloc[-1]),
-        next_at=book.at + timedelta(hours=1),
+        next_value=exact(close.iloc[hour - 1]),
+        next_at=at + timedelta(hours=1),
     )
 
 
@@ -125,17 +131,18 @@ def lay(book: Book, store: Store) -> None:
         market.push_state(transaction, {f"{MARKET}.rate": book.rate_at(at)}, at=at)
         market.push_terms(transaction, MARKET, terms(book), valid_from=book.started_at)
         accounts.upsert(transaction, _stored(open_now), at=at, now=at)
-        accounts.push_events(transaction, list(_logged(happened)), now=at)
+        accounts.push_events(transaction, list(logged(happened)), now=at)
 
 
-def _logged(events: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Yield events as the store takes them."""
-    for place, row in enumerate(events.to_dict("records")):
+def logged(events: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield events as the store takes them, each with the same key however often it is drawn."""
+    for row in events.to_dict("records"):
+        kind = EventKind(row["kind"]).name.lower()
         yield {
             "account": row["account"],
-            "key": f"simulated-{place:06d}",
+            "key": f"simulated-{int(row['at'].timestamp())}-{kind}",
             "at": row["at"].to_pydatetime(),
-            "kind": EventKind(row["kind"]).name.lower(),
+            "kind": kind,
             "collateral": abs(row["ink"]),
             "debt": abs(row["art"]),
         }

@@ -1,6 +1,7 @@
 """From a request's text to the domain's values, with every fault that meaning adds."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from features.inputs import HOUR, Candles, EventKind, Floats
+from features.inputs import HOUR, Candles, EventKind, Floats, Tables, no_events
 from models.domain import Account, Exact, Leg, LegKind, Market, Price
 from models.errors import Fault, ForewarnError, InvalidInput, UnknownRulebook
 from models.margin.rulebook import Rulebook, load, load_all, with_next_prices
@@ -91,8 +92,8 @@ class Surroundings:
         Accumulators by the rulebook's names.
     terms
         Raw terms by market; with the time from which they hold, where known.
-    candles
-        By asset.
+    known
+        What features read beside the accounts: candles, funding, rounds, reserves; no events.
     simulated
         Whether anything of it is drawn from a generator.
     """
@@ -101,7 +102,7 @@ class Surroundings:
     prices: Mapping[str, Price]
     state: Mapping[str, int]
     terms: Mapping[str, tuple[Mapping[str, Any], datetime | None]]
-    candles: Mapping[str, Candles]
+    known: Tables
     simulated: bool = False
     _parsed: dict[tuple[str, str, str], Any] = field(default_factory=dict)
     _markets: dict[int | None, tuple[Market, tuple[str, ...]]] = field(
@@ -141,6 +142,11 @@ class Surroundings:
             self._markets[decimals] = (market, rounded)
         return self._markets[decimals]
 
+    @property
+    def candles(self) -> Mapping[str, Candles]:
+        """Return the spot candles by asset."""
+        return self.known.candles
+
     def terms_of(self, book: Rulebook[Any], market: str) -> Any:
         """Return the stated terms of a market, read once for all accounts.
 
@@ -175,14 +181,18 @@ def surroundings(
     grids = {asset: candles(part) for asset, part in body.market.candles.items()}
     if stored is None:
         return Surroundings(
-            at=at, prices=prices, state=body.market.state, terms=terms, candles=grids
+            at=at,
+            prices=prices,
+            state=body.market.state,
+            terms=terms,
+            known=Tables(candles=grids, events=no_events()),
         )
     return Surroundings(
         at=at,
         prices={**stored.prices, **prices},
         state={**stored.state, **body.market.state},
         terms={**stored.terms, **terms},
-        candles={**stored.candles, **grids},
+        known=dataclasses.replace(stored.known, candles={**stored.candles, **grids}),
         simulated=stored.simulated,
     )
 
@@ -494,12 +504,23 @@ def _unusable(raw: Any, where: str) -> Iterator[Fault]:
     for place, value in _leaves(raw, where):
         if place.endswith("decimals") and not _is_scale(value):
             yield Fault(place, f"{str(value)[:40]!r} is not a scale of 0 to {MOST_DECIMALS}")
+        elif place.endswith("atomic_resolution"):
+            if not _is_scale(str(value).removeprefix("-")):
+                yield Fault(place, f"{str(value)[:40]!r} is beyond {MOST_DECIMALS} digits")
         elif isinstance(value, float):
             yield Fault(place, f"{value} is a float; exact amounts are integers or strings")
         elif isinstance(value, int) and not 0 <= value < 2**256:
             yield Fault(place, f"{str(value)[:90]} is outside [0, 2^256)")
-        elif isinstance(value, str) and (len(value) > MOST_DIGITS or "-" in value[:2]):
+        elif isinstance(value, str) and (len(value) > MOST_DIGITS or _is_negative(value, place)):
             yield Fault(place, f"{value[:40]} is negative or longer than {MOST_DIGITS} digits")
+
+
+def _is_negative(value: str, place: str) -> bool:
+    """Return whether a text is below 0 where nothing is: only moves of a scenario are signed."""
+    return "-" in value[:2] and not _SIGNED.search(place)
+
+
+_SIGNED = re.compile(r"/(move|delta|profit/[0-9]+)$")
 
 
 def _is_scale(value: Any) -> bool:

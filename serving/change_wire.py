@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from models.hazard import LABELS
 from serving import wire
-from serving.margin_wire import Amount, Share
+from serving.margin.wire import Amount, Share
 
 MOST_SHOCK = 100
 
@@ -128,3 +128,7 @@ class WhatIfBody(wire.Envelope):
     changed_terms: Annotated[dict[wire.Name, dict[str, Any]], Field(max_length=100)] = Field(
         default_factory=dict, description="risk parameters by market, in place of those in force"
     )
+    changed_legs: Annotated[
+        dict[wire.Name, Annotated[list[wire.LegBody], Field(max_length=500)]],
+        Field(max_length=wire.MOST_ACCOUNTS),
+    ] = Field(default_factory=dict, description="legs by account, in place of those that it has")

@@ -97,17 +97,30 @@ def _changed(item: Item, *, asked: change_wire.WhatIfBody) -> tuple[Judgement, J
     InvalidInput
         When changed legs or terms are unusable, or a shocked asset has no price.
     """
-    case, body = item.case, item.body
+    case = item.case
     market = _shocked(case.market, asked)
     after = replace(case, market=market)
-    if isinstance(body, change_wire.WhatIfAccountBody) and body.changed_legs is not None:
-        place = f"{case.place}/changed_legs"
-        legs = cases.legs(body.changed_legs, place, case.rulebook)
+    changed = _changed_legs(item, asked)
+    if changed is not None:
+        legs = cases.legs(changed[1], changed[0], case.rulebook)
         after = replace(after, account=replace(case.account, legs=legs))
     stated = _changed_terms(item, asked)
     if stated is not None:
         after = replace(after, terms=cases.terms(stated[1], case.rulebook, stated[0]))
     return judge(case), judge(after)
+
+
+def _changed_legs(
+    item: Item, asked: change_wire.WhatIfBody
+) -> tuple[str, list[wire.LegBody]] | None:
+    """Return where the changed legs of an account stand, and the legs; None where unchanged."""
+    own = getattr(item.body, "changed_legs", None)
+    if own is not None:
+        return f"{item.case.place}/changed_legs", own
+    account = item.case.account.id
+    if account in asked.changed_legs:
+        return f"/changed_legs/{escape(account)}", asked.changed_legs[account]
+    return None
 
 
 def _changed_terms(item: Item, asked: change_wire.WhatIfBody) -> tuple[str, dict[str, Any]] | None:
@@ -172,17 +185,38 @@ def _planned(
     around: Surroundings,
     request_id: str,
 ) -> PlanAnswer:
-    """Return the plan of one account, applied and judged again."""
-    case, stated = item.case, getattr(item.body, "target", None) or asked.target
+    """Return the plan of one account of a request."""
+    stated = getattr(item.body, "target", None) or asked.target
     means = means_of(getattr(item.body, "means", None) or asked.means)
+    return planned(item.case, stated, means, model=desk.model, around=around, request_id=request_id)
+
+
+def planned(
+    case: Case,
+    stated: change_wire.TargetBody,
+    means: Means,
+    *,
+    model: Model,
+    around: Surroundings,
+    request_id: str,
+    sized: Case | None = None,
+) -> PlanAnswer:
+    """Return the plan of one account, applied and judged again.
+
+    Parameters
+    ----------
+    sized
+        The case that the health target is met in, where that is not the case itself: at a
+        price that is known to come.
+    """
     before = judge(case)
     risk = partial(
-        risks, before, model=desk.model, around=around, horizon=stated.horizon, head=stated.head
+        risks, before, model=model, around=around, horizon=stated.horizon, head=stated.head
     )
     wanted = Target(health=stated.health, probability=stated.probability)
-    found = plan(case, wanted, means, risk=risk)
+    found = plan(case if sized is None else sized, wanted, means, risk=risk)
     after = judge(replace(case, account=found.after))
-    states = _states(desk.model, around, [before, after], history=[before, before])
+    states = _states(model, around, [before, after], history=[before, before])
     return PlanAnswer(
         account=case.account.id,
         as_of=around.at,
@@ -204,7 +238,7 @@ def _planned(
             LegAnswer(kind=leg.kind.value, asset=leg.asset, quantity=exact_text(leg.quantity, 0))
             for leg in found.after.legs
         ),
-        model_version=_version(desk.model, states[0]),
+        model_version=_version(model, states[0]),
         rulebook=_rulebook(case),
         simulated=around.simulated,
         request_id=request_id,
@@ -241,7 +275,7 @@ def risks(
     seen = outlooks(
         changed,
         at=around.at,
-        candles=around.candles,
+        known=around.known,
         model=model,
         wish=QUIET,
         history=[before] * len(changed),
@@ -274,7 +308,7 @@ def _states(
     seen = outlooks(
         judged,
         at=around.at,
-        candles=around.candles,
+        known=around.known,
         model=model,
         wish=QUIET,
         history=history,

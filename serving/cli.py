@@ -111,13 +111,17 @@ def demo(
     ] = None,
     port: Port = 3000,
     seed: Annotated[int, typer.Option(min=0, help="Of the simulated market and book.")] = DEMO_SEED,
+    pace: Annotated[
+        float,
+        typer.Option(min=0.0, max=3600.0, help="Seconds a simulated hour takes; 0 stands still."),
+    ] = 3.0,
 ) -> None:
     """Show it all on a SIMULATED market and book; needs no data and no network."""
     # The simulator compiles and loads the whole feature pipeline; `serve` must not wait for it.
     from serving.demo import run  # noqa: PLC0415
 
     try:
-        run(directory=directory, port=port, seed=seed)
+        run(directory=directory, port=port, seed=seed, pace=pace)
     except ServerFailed as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
@@ -136,7 +140,7 @@ def margin(
 ) -> None:
     """Judge the accounts of FILE by their venues' rules; exit code 2 where one is at fault."""
     # NumPy and pandas take their time to load; `serve --help` must not wait for them.
-    from serving.margin_table import sheet, table, whole  # noqa: PLC0415
+    from serving.margin.table import sheet, table, whole  # noqa: PLC0415
 
     try:
         told = sheet(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())

@@ -24,7 +24,7 @@ from pydantic import TypeAdapter
 from models.errors import Fault, InvalidInput
 from serving.answers import Assessment, Batch
 from serving.arrow import STREAM, read_stream, write_stream
-from serving.margin_answers import MarginAnswer, MarginBatch
+from serving.margin.answers import MarginAnswer, MarginBatch
 from serving.problems import Problem
 from serving.routes.accounts import AccountAnswer, AccountsPage, History, Upserted
 from serving.routes.book import BookAnswer

@@ -18,7 +18,7 @@ from models.hazard import LABELS
 from serving import problems, wire
 from serving.answers import Assessment, Batch, FaultyItem
 from serving.arrow import STREAM, read_stream, write_stream
-from serving.margin_answers import MarginAnswer, MarginBatch
+from serving.margin.answers import MarginAnswer, MarginBatch
 from serving.operations import JSON, Answer, Call, json_answer
 from serving.problems import Refused
 from serving.reading import escape, read

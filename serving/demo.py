@@ -3,11 +3,13 @@
 import contextlib
 import json
 import shlex
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rich import box
 from rich.console import Console
@@ -19,13 +21,16 @@ from models.hazard import LABELS
 from serving.book import lay
 from serving.process import (
     OK,
+    STOP_SECONDS,
     Server,
     ServerFailed,
     compiling,
+    environment,
     free_port,
     is_free,
     running,
     stoppable,
+    undisturbed,
 )
 from serving.settings import Settings
 from serving.store import accounts, open_store
@@ -43,7 +48,7 @@ LEAST_PERCENT = 0.01
 BREACHED = {"liquidatable": 2, "not_executable": 2, "margin_call": 1}
 
 
-def run(*, directory: Path | None, port: int, seed: int) -> None:
+def run(*, directory: Path | None, port: int, seed: int, pace: float) -> None:
     """Show everything and stay up until SIGINT or SIGTERM.
 
     Parameters
@@ -52,6 +57,8 @@ def run(*, directory: Path | None, port: int, seed: int) -> None:
         Where the store is kept; None for a temporary one that is removed at the end.
     port
         Wanted port; another one is chosen where it is taken.
+    pace
+        Real seconds that a simulated hour takes; 0 where the market stands still.
 
     Raises
     ------
@@ -74,7 +81,10 @@ def run(*, directory: Path | None, port: int, seed: int) -> None:
             try:
                 with running(settings, host=HOST, port=chosen, log=log) as server:
                     _present(console, server, settings, seed=seed)
-                    _stay(server)
+                    told = f"{pace:g} s an hour" if pace else "stands still"
+                    console.print(f"Desk: {server.url}/desk   simulated market: {told}")
+                    with _moving(settings, seed=seed, pace=pace, log=log) as mover:
+                        _stay(server, mover)
             except ServerFailed as error:
                 said = (place / "service.log").read_text(errors="replace")[-TAIL:]
                 raise ServerFailed(f"{error}\n{said}") from None
@@ -218,14 +228,41 @@ def _percent(probability: float) -> str:
     return f"{percent:.3g}"
 
 
-def _stay(server: Server) -> None:
+@contextlib.contextmanager
+def _moving(
+    settings: Settings, *, seed: int, pace: float, log: IO[bytes]
+) -> "Iterator[subprocess.Popen[bytes]]":
+    """Let the market move in a process of its own while the context lasts."""
+    command = [sys.executable, "-m", "serving.motion", settings.store or "", str(seed), str(pace)]
+    process = subprocess.Popen(  # noqa: S603 - our own module, arguments checked by typer
+        command,
+        env=environment(settings, Path(tempfile.gettempdir())),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        with undisturbed():
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
+            process.kill()
+            process.wait()
+
+
+def _stay(server: Server, mover: "subprocess.Popen[bytes]") -> None:
     """Stay until a signal comes.
 
     Raises
     ------
     ServerFailed
-        When the service ends by itself.
+        When the service ends by itself, or the market fails.
     """
     while server.process.poll() is None:
+        if mover.poll():
+            raise ServerFailed(f"the simulated market ended with code {mover.returncode}")
         time.sleep(0.2)
     raise ServerFailed(f"the server ended with code {server.process.returncode}")

@@ -120,7 +120,7 @@ class Desk:
         assessments = assess(
             judged,
             at=around.at,
-            candles=around.candles,
+            known=around.known,
             model=self.model,
             wish=Wish(
                 features=asked.features,

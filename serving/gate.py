@@ -38,8 +38,13 @@ class Keyring:
     read_at: float = -math.inf
 
     def is_due(self, *, now: float) -> bool:
-        """Return whether asking for the keys now would read the store."""
-        return self.load is not None and now - self.tried_at >= FRESH_SECONDS
+        """Return whether asking for the keys now would read the store.
+
+        Until the keys were read once, everyone reads them: the second of two first requests
+        must not be refused because the first is still reading.
+        """
+        is_new = self.read_at == -math.inf
+        return self.load is not None and (is_new or now - self.tried_at >= FRESH_SECONDS)
 
     def current(self, *, now: float) -> Mapping[str, KeyRecord]:
         """Return the keys.

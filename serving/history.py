@@ -1,11 +1,15 @@
 """An assessment as the store keeps it, to be searched, sorted and looked back on."""
 
+from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
 import msgspec
 
+from models.margin.result import Verdict
 from serving.answers import Assessment
+from serving.assess import Outlook, doubts, raised
+from serving.judgement import Judgement
 from serving.store.assessments import Assessed
 
 
@@ -24,6 +28,8 @@ def kept(told: Assessment) -> Assessed:
         verdict=rule.verdict,
         next_verdict=None if rule.next_verdict is None else rule.next_verdict.verdict,
         ratio=_ratio(told),
+        credit=None if rule.maintenance is None else _size(rule.maintenance.credit),
+        requirement=None if rule.maintenance is None else _size(rule.maintenance.requirement),
         model_version=told.model_version,
         degraded=tuple(notice.code for notice in told.degraded_reasons),
         body=body,
@@ -34,9 +40,44 @@ def kept(told: Assessment) -> Assessed:
 def _ratio(told: Assessment) -> float | None:
     """Return the venue's ratio as a float64, to sort by; None where it has none."""
     ratio = told.rule.ratio
-    if ratio is None or ratio.value is None:
-        return None
+    return None if ratio is None or ratio.value is None else _size(ratio.value)
+
+
+def noted(judged: Judgement, seen: Outlook, *, at: datetime, model_version: str | None) -> Assessed:
+    """Return what the store keeps of a judgement that nobody asked for, in numbers alone."""
+    now, side, ratio = judged.now, judged.now.maintenance, judged.now.ratio
+    chances = {
+        f"{head}_{entry.horizon}": getattr(entry, head)
+        for entry in raised(judged, seen, at=at)
+        for head in ("unattended", "expected")
+    }
+    return Assessed(
+        account=judged.case.account.id,
+        at=at,
+        verdict=now.verdict.value,
+        next_verdict=None if judged.soon is None else judged.soon.verdict.value,
+        ratio=None
+        if ratio is None or ratio.value is None
+        else _size(Fraction(ratio.value) / 10**ratio.decimals),
+        credit=None if side is None else _size(Fraction(side.credit) / 10**now.value_decimals),
+        requirement=None
+        if side is None
+        else _size(Fraction(side.requirement) / 10**now.value_decimals),
+        model_version=model_version if seen.words else None,
+        degraded=tuple(notice.code for notice in doubts(judged, seen, at=at)),
+        **chances,
+    )
+
+
+def unknown(account: str, *, at: datetime) -> Assessed:
+    """Return what the store keeps of an account that cannot be judged at all."""
+    verdict = Verdict.UNEVALUABLE.value
+    return Assessed(account=account, at=at, verdict=verdict, degraded=("not_evaluable",))
+
+
+def _size(exact: str | Fraction) -> float | None:
+    """Return an exact value as a float64; None where it is beyond one."""
     try:
-        return float(Fraction(ratio.value))
+        return float(Fraction(exact))
     except OverflowError:
         return None

@@ -77,16 +77,16 @@ def _trigger(case: Case, now: Margin, line: Exposure | None) -> Trigger | None:
         return _vault_trigger(case)
     values = {} if line is None else line.by_asset
     for asset in sorted(now.prices, key=lambda name: -abs(float(values.get(name, 0)))):
-        found = _own_trigger(case, asset, falls=values.get(asset, 0) >= 0)
+        found = own_trigger(case, asset, is_held_long=values.get(asset, 0) >= 0)
         if found is not None:
             return found
     return None
 
 
-def _own_trigger(case: Case, asset: str, *, falls: bool) -> Trigger | None:
+def own_trigger(case: Case, asset: str, *, is_held_long: bool) -> Trigger | None:
     """Return an asset's trigger on the side that hurts; the other where there is only that."""
     sides = list(price_triggers(case.rulebook, case.account, case.market, case.terms, asset=asset))
-    wanted = "below" if falls else "above"
+    wanted = "below" if is_held_long else "above"
     return next((one for one in sides if one.direction == wanted), next(iter(sides), None))
 
 

@@ -1,7 +1,7 @@
 """Pure: from a judged case to what the feature pipeline reads of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.inputs import LEGS, Candles, Events, Ints, Tables, no_events
+from features.inputs import LEGS, Candles, Events, Ints, Tables
 from models.domain import LegKind
 from models.exposure import Exposure, exposure
 from models.margin.fixed_point import RAY, WAD, mul_div_down
 from models.margin.venues import maker
 from serving.answers import Notice
 from serving.cases import before_each
-from serving.judgement import Judgement
+from serving.judgement import Judgement, own_trigger
 
 PEG = 0.05
 """An asset without candles whose price is within 5 % of one quote unit is held constant."""
@@ -104,9 +104,11 @@ def _vault(judged: Judgement, candles: Mapping[str, Candles]) -> Position | Noti
 def _single(
     judged: Judgement, asset: str, line: Exposure, constant: tuple[str, ...]
 ) -> Position | Notice:
-    """Return an account that one price moves, with its exact trigger."""
-    trigger, price = judged.trigger, judged.case.market.prices[asset]
-    if trigger is None or trigger.asset != asset or trigger.value is None:
+    """Return an account that one price moves, with that asset's exact trigger."""
+    price, trigger = judged.case.market.prices[asset], judged.trigger
+    if trigger is None or trigger.asset != asset:
+        trigger = own_trigger(judged.case, asset, is_held_long=line.by_asset[asset] >= 0)
+    if trigger is None or trigger.value is None:
         return _untouchable()
     now, at_line = float(price.exact), float(Fraction(trigger.value) / 10**trigger.decimals)
     later = price.value if price.next_value is None else price.next_value
@@ -233,13 +235,17 @@ def frames(
     return moments, pd.DataFrame(legs, columns=list(LEGS)) if legs else None
 
 
-def tables(
-    judged: Sequence[Judgement], names: Sequence[str], candles: Mapping[str, Candles]
-) -> Tables:
-    """Return candles, and what happened to the accounts, with the holdings before each event."""
+def tables(judged: Sequence[Judgement], names: Sequence[str], known: Tables) -> Tables:
+    """Return what is known, with the accounts' events and the holdings before each of them.
+
+    Parameters
+    ----------
+    known
+        Of the market; no account's events.
+    """
     rows = [row for name, one in zip(names, judged, strict=True) for row in _events(one, name)]
     if not rows:
-        return Tables(candles=candles, events=no_events())
+        return known
     account, at, kind, held, owed = zip(*rows, strict=True)
     events = Events(
         account=np.array(account, dtype=object),
@@ -248,7 +254,7 @@ def tables(
         collateral_before=np.array(held, dtype=np.float64),
         debt_before=np.array(owed, dtype=np.float64),
     )
-    return Tables(candles=candles, events=events)
+    return replace(known, events=events)
 
 
 def _integers(values: Sequence[int]) -> Ints:

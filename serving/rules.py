@@ -9,7 +9,7 @@ from models.errors import Fault, InvalidInput
 from models.margin.result import Margin, Ratio, Refusal, Side
 from serving.answers import NextAnswer, Notice, RatioAnswer, SideAnswer, exact_text
 from serving.cases import Case
-from serving.margin_answers import RefusalAnswer
+from serving.margin.answers import RefusalAnswer
 
 T = TypeVar("T")
 

@@ -122,7 +122,7 @@ def recorded(seen: Seen, rows: Sequence[int]) -> list[Forecast]:
     looks = outlooks(
         judged,
         at=seen.around.at,
-        candles=seen.around.candles,
+        known=seen.around.known,
         model=Model(bundle=asked),
         wish=QUIET,
     )

@@ -1,12 +1,21 @@
 """The commands that fill and empty a store: `forewarn import`, `export`, `fetch`."""
 
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from models.errors import ForewarnError, InvalidInput
+
+
+class OffGrid(StrEnum):
+    """What becomes of candles that do not start on a multiple of their length."""
+
+    REFUSE = "refuse"
+    DROP = "drop"
+
 
 app = typer.Typer(no_args_is_help=True, help="Fill a store.")
 Url = Annotated[str, typer.Option("--store", help="Database URL, such as sqlite:///book.sqlite3.")]
@@ -28,6 +37,10 @@ def import_table(
         list[str] | None,
         typer.Option("--set", help="column=value for a column that a file does not have."),
     ] = None,
+    off_grid: Annotated[
+        OffGrid,
+        typer.Option(help="Refuse a file, or drop and list its candles, for an odd opening time."),
+    ] = OffGrid.REFUSE,
 ) -> None:
     """Write SOURCE into a table of the store, whole or not at all; exit code 2 where it has faults.
 
@@ -37,11 +50,22 @@ def import_table(
     from serving.transfer import bring  # noqa: PLC0415
 
     try:
-        now = datetime.now(tz=UTC)
-        told = bring(source, store=store, table=table, now=now, named=named, given=given or ())
+        told = bring(
+            source,
+            store=store,
+            table=table,
+            now=datetime.now(tz=UTC),
+            named=named,
+            given=given or (),
+            off_grid=off_grid.value,
+        )
     except ForewarnError as error:
         raise _ended(error) from None
-    typer.echo(f"{table}: {told.written} written, {told.repeated} held already")
+    for fault in told.left_out:
+        typer.echo(f"left out {fault}", err=True)
+    left_out = f", {len(told.left_out)} left out" if told.left_out else ""
+    added = told.added
+    typer.echo(f"{table}: {added.written} written, {added.repeated} held already{left_out}")
 
 
 @app.command("export")

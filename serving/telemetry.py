@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -19,6 +19,7 @@ from prometheus_client import (
     generate_latest,
     multiprocess,
 )
+from prometheus_client.core import GaugeMetricFamily
 
 from serving.answers import Assessment, FaultyItem
 
@@ -49,6 +50,37 @@ class Visit:
     caller: str | None = None
     status: int = 0
     seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A gauge that is read when it is scraped.
+
+    Parameters
+    ----------
+    values
+        Each with its labels.
+    """
+
+    name: str
+    meaning: str
+    values: tuple[tuple[float, Mapping[str, str]], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Taken:
+    """Readings as the library collects them, written into no worker's file."""
+
+    told: Sequence[Reading]
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield one family of metrics per reading."""
+        for one in self.told:
+            names = sorted({name for _, labels in one.values for name in labels})
+            family = GaugeMetricFamily(one.name, one.meaning, labels=names)
+            for value, labels in one.values:
+                family.add_metric([labels[name] for name in names], value)
+            yield family
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +174,13 @@ def exposition() -> bytes:
     whole = CollectorRegistry()
     multiprocess.MultiProcessCollector(whole)  # type: ignore[no-untyped-call]
     return generate_latest(whole)
+
+
+def gauges(told: Sequence[Reading]) -> bytes:
+    """Return readings taken just now in Prometheus' text format."""
+    registry = CollectorRegistry()
+    registry.register(_Taken(told))
+    return generate_latest(registry)
 
 
 class JsonLines(logging.Formatter):

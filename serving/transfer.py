@@ -1,14 +1,34 @@
 """Tables between files, other databases and a store."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
-from features.stored import TABLES
+from features.stored import ANYWHERE, TABLES, on_grid
 from features.tables import Table, read_file
 from models.errors import Fault, InvalidInput
 from serving.store import frames, open_store
 from serving.store.rows import Added
+
+OffGrid = Literal["refuse", "drop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What an import did.
+
+    Parameters
+    ----------
+    added
+        What was written, and what was held already.
+    left_out
+        Why each row that the caller did not want was left out.
+    """
+
+    added: Added
+    left_out: tuple[Fault, ...]
 
 
 def bring(
@@ -19,7 +39,8 @@ def bring(
     now: datetime,
     named: str | None = None,
     given: Sequence[str] = (),
-) -> Added:
+    off_grid: OffGrid = "refuse",
+) -> Brought:
     """Write a file, or a table of another database, into a store: all of it or nothing.
 
     Parameters
@@ -30,6 +51,9 @@ def bring(
         Table or view of that database; None for one called like `table`.
     given
         `column=value` for columns that a file does not have.
+    off_grid
+        What becomes of candles that do not start on a multiple of their length: the whole
+        source is refused, or they are left out and told.
 
     Raises
     ------
@@ -39,16 +63,22 @@ def bring(
         When the store cannot be opened, or fails.
     """
     schema = _schema(table)
+    if off_grid == "drop":
+        schema = _anywhere(table)
     if "://" in source:
         file = named or table
         frame = frames.read_database(source, schema, named=file)
     else:
         file = Path(source).name
         frame = read_file(Path(source), schema, given=_pairs(given))
+    left_out: tuple[Fault, ...] = ()
+    if off_grid == "drop":
+        frame, left_out = on_grid(frame, file)
     opened = open_store(store)
     try:
         with opened.begin() as transaction:
-            return frames.write(transaction, table, frame, file=file, now=now)
+            added = frames.write(transaction, table, frame, file=file, now=now)
+            return Brought(added, left_out)
     finally:
         opened.close()
 
@@ -88,6 +118,19 @@ def _schema(table: str) -> Table:
     if table not in TABLES:
         raise InvalidInput([Fault("--table", f"{table!r} is not one of {', '.join(TABLES)}")])
     return TABLES[table]
+
+
+def _anywhere(table: str) -> Table:
+    """Return the schema of a table of candles that may start at any time.
+
+    Raises
+    ------
+    InvalidInput
+        When the table holds no candles.
+    """
+    if table != ANYWHERE.name:
+        raise InvalidInput([Fault("--off-grid", f"{table} have no grid; {ANYWHERE.name} have")])
+    return ANYWHERE
 
 
 def _pairs(given: Sequence[str]) -> dict[str, str]:

@@ -19,7 +19,7 @@ IGNORED = ("deterministic", "force_row_wise", "num_threads", "boost_from_average
 @contextmanager
 def workers(number: int, *, threads: int = 1) -> Iterator[Client]:
     """Yield a client of so many worker processes on this machine."""
-    told = {"n_workers": number, "threads_per_worker": threads, "dashboard_address": None}
+    told = {"n_workers": number, "threads_per_worker": threads, "dashboard_address": "127.0.0.1:0"}
     with (
         LocalCluster(**told) as local,
         Client(local) as client,

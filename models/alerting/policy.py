@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     ValidationError,
 )
 
@@ -45,6 +46,21 @@ def _span(value: object) -> timedelta:
     return span
 
 
+def _text(value: timedelta) -> str:
+    """Return a duration as `_span` reads it, in the largest unit that holds it whole."""
+    seconds = int(value.total_seconds())
+    for unit, name in reversed(list(UNITS.items())):
+        whole, rest = divmod(seconds, int(timedelta(**{name: 1}).total_seconds()))
+        if not rest:
+            return f"{whole}{unit}"
+    return f"{seconds}s"
+
+
+def _sorted(values: frozenset[Verdict]) -> list[str]:
+    """Return verdicts in an order of their own."""
+    return sorted(value.value for value in values)
+
+
 def _zone(value: str) -> str:
     """Refuse a time zone that is not known."""
     try:
@@ -54,7 +70,7 @@ def _zone(value: str) -> str:
     return value
 
 
-Span = Annotated[timedelta, BeforeValidator(_span)]
+Span = Annotated[timedelta, BeforeValidator(_span), PlainSerializer(_text)]
 Positive = Annotated[Span, Field(gt=timedelta(0))]
 Share = Annotated[float, Field(gt=0.0, lt=1.0, strict=True)]
 Zone = Annotated[str, AfterValidator(_zone)]
@@ -87,7 +103,7 @@ class Ruling(Part):
     """Fires while the rule's verdict is one of `verdicts`."""
 
     signal: Literal["verdict", "next_verdict"]
-    verdicts: Annotated[frozenset[Verdict], Field(min_length=1)]
+    verdicts: Annotated[frozenset[Verdict], Field(min_length=1), PlainSerializer(_sorted)]
 
 
 class Accrual(Part):
@@ -220,6 +236,17 @@ def parse(text: str) -> Policy:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput([Fault("policy", str(error))]) from None
+    return of_tree(tree)
+
+
+def of_tree(tree: object) -> Policy:
+    """Return the policy of a document's tree; raises as `parse` does.
+
+    Raises
+    ------
+    InvalidInput
+        Listing every fault with its place.
+    """
     try:
         policy = Policy.model_validate(tree)
     except ValidationError as error:
@@ -228,6 +255,11 @@ def parse(text: str) -> Policy:
     if faults:
         raise InvalidInput(faults)
     return policy
+
+
+def tree_of(policy: Policy) -> dict[str, Any]:
+    """Return a policy as `of_tree` reads it."""
+    return policy.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def load(path: Path) -> Policy:

@@ -201,6 +201,14 @@ def hosted_fault(target: str) -> str | None:
     return None
 
 
+def shown(kind: str, target: str) -> str:
+    """Return a target as it may be shown: where it leads, without what opens it."""
+    split = urlsplit(target)
+    if kind == WEBHOOK:
+        return f"{split.scheme}://{split.hostname}/…"
+    return f"{split.scheme}://…" if kind == APPRISE else target
+
+
 def _notify(url: str, body: str, message: Message) -> Sent:
     """Hand one message to apprise."""
     is_html = body is message.html

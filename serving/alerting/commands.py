@@ -45,6 +45,9 @@ def watch(
     ] = None,
     policy: PolicyFile = None,
     whole: Annotated[int, typer.Option(help="Seconds within which all is judged.")] = 60,
+    keep_days: Annotated[
+        int, typer.Option(min=1, help="Days that histories and delivered messages are kept.")
+    ] = 90,
     deliver_too: Annotated[
         bool, typer.Option("--deliver/--no-deliver", help="Send from this process as well.")
     ] = True,
@@ -56,14 +59,17 @@ def watch(
 
     settings = _settings()
     with _opened(store) as found, stoppable():
+        first = deployed(bundle)
         watcher = watching.Watcher(
             store=found,
-            model=deployed(bundle).model,
+            model=first.model,
             policy=_policy(policy, settings),
             holder=_holder(),
             clock=_now,
             whole=timedelta(seconds=whole),
+            keep=timedelta(days=keep_days),
         )
+        follower = watching.follow(watcher, bundle, first)
         over = threading.Event()
         sender = threading.Thread(target=_deliver, args=(found, settings, over), daemon=True)
         if deliver_too:
@@ -72,6 +78,8 @@ def watch(
             watching.run(watcher, is_over=over.is_set)
         finally:
             over.set()
+            if follower is not None:
+                follower.stop()
 
 
 @app.command("deliver")
@@ -207,6 +215,40 @@ def confirm(channel: str, code: str, store: Url) -> None:
         done = consents.confirm(transaction, channel, code, actor=ACTOR, now=_now())
     typer.echo("verified" if done else "refused")
     raise typer.Exit(0 if done else 1)
+
+
+@group.command()
+def resend(channel: str, store: Url) -> None:
+    """Send a channel a fresh one-time code."""
+    from serving.alerting import subscriptions  # noqa: PLC0415
+
+    with _opened(store) as found:
+        sent = subscriptions.resend(found, channel, _settings(), actor=ACTOR, now=_now())
+    typer.echo(f"{sent.outcome} {sent.error}".strip())
+    raise typer.Exit(0 if sent.outcome == "delivered" else 1)
+
+
+@group.command()
+def rotate(channel: str, store: Url) -> None:
+    """Give a webhook a new signing secret, printed this once; the old one signs along."""
+    from serving.alerting import subscriptions  # noqa: PLC0415
+
+    with _opened(store) as found:
+        typer.echo(f"secret {subscriptions.rotate(found, channel, actor=ACTOR, now=_now())}")
+
+
+@group.command()
+def prune(
+    store: Url, days: Annotated[int, typer.Option(min=1, help="What is younger stays.")] = 90
+) -> None:
+    """Remove old assessments, signals and delivered messages; what waits or is dead stays."""
+    from serving.alerting import retention  # noqa: PLC0415
+
+    with _opened(store) as found:
+        gone = retention.prune(found, before=_now() - timedelta(days=days))
+    typer.echo(
+        f"removed: {gone.assessments} assessments, {gone.signals} signals, {gone.messages} messages"
+    )
 
 
 @group.command()

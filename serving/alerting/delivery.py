@@ -21,8 +21,10 @@ from serving.alerting.channels import (
     WebhookSender,
     send_hosted,
 )
+from serving.alerting.heart import Lookout
 from serving.alerting.links import links
 from serving.alerting.message import compose
+from serving.alerting.passes import DELIVERING
 from serving.alerting.settings import AlertSettings
 from serving.store import Store, StoreFailed, alerts, consents, outbox, turns
 from serving.store.outbox import Parcel
@@ -34,7 +36,6 @@ FIRST_WAIT = timedelta(seconds=5)
 MOST_WAIT = timedelta(minutes=30)
 MOST_ATTEMPTS = 12
 OLDEST = timedelta(hours=24)
-DELIVERING = "delivering"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,9 @@ def run(
     pause: Callable[[float], None],
 ) -> None:
     """Deliver until it is over; a failed round is noted and tried again."""
+    lookout = Lookout(dispatcher.store)
     while not is_over():
+        lookout.look(clock())
         try:
             tried = deliver(dispatcher, now=clock())
         except StoreFailed:

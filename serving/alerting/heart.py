@@ -1,13 +1,13 @@
 """Whether alerting is alive: assessing, delivering and the data it rests on."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from serving.alerting.delivery import DELIVERING
-from serving.alerting.passes import TURN
-from serving.store import Store, Transaction, alerts, outbox, turns
+from serving.alerting.passes import DELIVERING, TURN
+from serving.store import Store, StoreFailed, Transaction, alerts, outbox, turns
 from serving.store.alerts import DESK
 from serving.store.outbox import Draft
 
@@ -18,6 +18,9 @@ LIMITS: Mapping[str, timedelta] = {
     "outbox": timedelta(minutes=15),
 }
 """Silence beyond which each is taken to have stopped; an hourly feed is given three updates."""
+
+EVERY = timedelta(minutes=1)
+"""Between two looks of a process that watches or delivers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,22 @@ def stopped(store: Store, *, now: datetime) -> list[Stopped]:
     """Return what has been silent beyond its limit."""
     with store.read() as transaction:
         return _stopped(transaction, now)
+
+
+@dataclass(slots=True)
+class Lookout:
+    """Raises the alarm from within a process that lives: each tells of the others' silence."""
+
+    store: Store
+    looked_at: datetime | None = None
+
+    def look(self, now: datetime) -> None:
+        """Look once a minute; a store that fails is looked at again."""
+        if self.looked_at is not None and now - self.looked_at < EVERY:
+            return
+        self.looked_at = now
+        with contextlib.suppress(StoreFailed):
+            alarm(self.store, now=now)
 
 
 def alarm(store: Store, *, now: datetime) -> list[Stopped]:

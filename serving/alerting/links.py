@@ -14,7 +14,6 @@ from models.errors import ForewarnError
 
 Act = Literal["acknowledge", "mute", "stop"]
 LIFE = timedelta(days=30)
-KEY_BYTES = 32
 
 
 class LinkRefused(ForewarnError):  # noqa: N818 - named for what happened

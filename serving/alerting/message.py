@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from models.alerting.audience import Post
 from models.alerting.signals import Level, Transition
+from serving.alerting.planning import Plans
 from serving.answers import Assessment
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -38,9 +40,7 @@ def languages() -> tuple[str, ...]:
     return tuple(sorted(path.name for path in TEMPLATES.iterdir() if path.is_dir()))
 
 
-def facts(
-    post: Post, assessed: Mapping[str, Assessment], plans: Mapping[str, Any]
-) -> dict[str, Any]:
+def facts(post: Post, assessed: Mapping[str, Assessment], plans: Plans) -> dict[str, Any]:
     """Return what a message is composed of, as the outbox keeps it.
 
     Parameters
@@ -48,7 +48,7 @@ def facts(
     assessed
         By account, where one was made; a message can do without.
     plans
-        By account, as `POST /v1/plan` answers.
+        As `POST /v1/plan` answers, or why there is none.
     """
     total = sum(count for _, count in post.counts)
     return {
@@ -56,10 +56,7 @@ def facts(
         "shape": post.shape.value,
         "at": post.at.isoformat(),
         "counts": {level.name.lower(): count for level, count in post.counts},
-        "items": [
-            _item(one, assessed.get(one.account), plans.get(one.account))
-            for one in post.transitions
-        ],
+        "items": [_item(one, assessed.get(one.account), plans) for one in post.transitions],
         "more": total - len(post.transitions),
     }
 
@@ -96,8 +93,9 @@ def clean(tree: Any) -> Any:
     return [clean(part) for part in tree] if isinstance(tree, list | tuple) else tree
 
 
-def _item(transition: Transition, assessed: Assessment | None, plan: Any) -> dict[str, Any]:
+def _item(transition: Transition, assessed: Assessment | None, plans: Plans) -> dict[str, Any]:
     """Return one account of a message."""
+    plan = plans.found.get(transition.account)
     return {
         "account": transition.account,
         "key": transition.key,
@@ -111,17 +109,19 @@ def _item(transition: Transition, assessed: Assessment | None, plan: Any) -> dic
             {**msgspec.to_builtins(cause), "level": Level(cause.level).name.lower()}
             for cause in transition.causes[:MOST_REASONS]
         ],
-        "assessment": None if assessed is None else _assessment(assessed, plan),
+        "assessment": None if assessed is None else _assessment(assessed),
+        "plan": None if plan is None else msgspec.to_builtins(plan),
+        "plan_absent": plans.absent.get(transition.account),
     }
 
 
-def _assessment(assessed: Assessment, plan: Any) -> dict[str, Any]:
+def _assessment(assessed: Assessment) -> dict[str, Any]:
     """Return the parts of an assessment that a message shows."""
     tree = msgspec.to_builtins(assessed)
     names = ("as_of", "prices_as_of", "rule", "forecast", "rulebook", "degraded_reasons")
     kept = {name: tree[name] for name in (*names, "model_version")}
     reasons = [reason for reason in tree["reasons"] if reason["direction"] == "raises"]
-    return {**kept, "reasons": reasons[:MOST_REASONS], "plan": plan}
+    return {**kept, "reasons": reasons[:MOST_REASONS]}
 
 
 @cache
@@ -146,6 +146,7 @@ def _environment(*, autoescape: bool) -> Environment:
         lstrip_blocks=True,
     )
     found.filters["percent"] = _percent
+    found.filters["short"] = _short
     return found
 
 
@@ -156,3 +157,8 @@ def _percent(value: float | None) -> str:
     if ALMOST <= value < 1.0:
         return f"≥ {ALMOST:.2%}"
     return f"{100.0 * value:.2g} %" if value < CERTAINLY else "100 %"
+
+
+def _short(value: float | str) -> str:
+    """Return a number, exact text included, with five significant figures."""
+    return f"{float(Fraction(value)):.5g}"

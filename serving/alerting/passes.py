@@ -1,9 +1,8 @@
 """One pass over some accounts: signals in, states and messages out, in one transaction."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from models.alerting.audience import Inbox, Post, allot
 from models.alerting.policy import Audience, Policy
@@ -11,13 +10,17 @@ from models.alerting.signals import Signal, Transition
 from models.alerting.state import REST, AlertState, step
 from models.errors import ForewarnError
 from serving.alerting.message import facts
+from serving.alerting.planning import Plans
 from serving.answers import Assessment
-from serving.store import Store, Transaction, alerts, outbox, turns
+from serving.store import Store, Transaction, alerts, assessments, outbox, turns
 from serving.store.alerts import DESK, Receiver
+from serving.store.assessments import Assessed
 from serving.store.outbox import Draft
 
 WATCHING = "watching"
 TURN = "alert_pass"
+POLICY = "alert_policy"
+DELIVERING = "delivering"
 LEASE = timedelta(seconds=30)
 
 
@@ -28,15 +31,15 @@ class Explained:
     Parameters
     ----------
     plans
-        As `POST /v1/plan` answers.
+        Of the accounts that rose.
     """
 
     assessed: Mapping[str, Assessment] = field(default_factory=dict)
-    plans: Mapping[str, Any] = field(default_factory=dict)
+    plans: Plans = field(default_factory=Plans)
 
 
-Explain = Callable[[Sequence[str]], Explained]
-"""Explains the accounts that a message is about, and no others."""
+Explain = Callable[[Sequence[Transition]], Explained]
+"""Explains the accounts that messages are about, worst first, and no others."""
 
 
 class LeadLost(ForewarnError):  # noqa: N818 - named for what happened
@@ -75,6 +78,7 @@ def advance(
     now: datetime,
     explain: Explain,
     kept: Sequence[Signal] = (),
+    assessed: Sequence[Assessed] = (),
 ) -> Done:
     """Step the accounts of some signals and write what follows, all of it or nothing.
 
@@ -82,6 +86,9 @@ def advance(
     ----------
     kept
         Signals to keep, so that another policy can be tried on them.
+    assessed
+        What stands from now on as the newest that was said; of the accounts in `kept` it goes
+        into their history too.
 
     Raises
     ------
@@ -98,13 +105,15 @@ def advance(
         heard = alerts.concerned(transaction, [one.account for one in made])
         receivers = alerts.receivers(transaction, sorted(heard))
     inboxes, posts = allotted(made, heard, receivers, policy, now=now)
-    explained = explain(sorted({one.account for post in posts for one in post.transitions}))
+    told = {one.account: one for post in posts for one in post.transitions}
+    explained = explain(sorted(told.values(), key=lambda one: one.rank))
     with store.begin() as transaction:
         _take(transaction, known.number, holder=holder, now=now)
         alerts.write_states(transaction, changed)
         alerts.write_transitions(transaction, made)
         alerts.write_inboxes(transaction, inboxes)
         alerts.keep_signals(transaction, kept)
+        _keep(transaction, assessed, {one.account for one in kept})
         rows = outbox.post(transaction, drafts(posts, explained), now=now)
     return Done(transitions=tuple(made), posts=len(posts), rows=rows)
 
@@ -173,6 +182,12 @@ def drafts(posts: Iterable[Post], explained: Explained) -> list[Draft]:
         for post in posts
     ]
     return sorted(found, key=lambda draft: draft.urgency)
+
+
+def _keep(transaction: Transaction, assessed: Sequence[Assessed], kept: Container[str]) -> None:
+    """Write what was said: into the history of some accounts, as the newest of all."""
+    assessments.write(transaction, [one for one in assessed if one.account in kept])
+    assessments.renew(transaction, [one for one in assessed if one.account not in kept])
 
 
 def _audience(receiver: Receiver, policy: Policy) -> Audience:

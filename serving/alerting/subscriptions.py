@@ -19,7 +19,8 @@ from serving.alerting.delivery import senders
 from serving.alerting.guard import TargetRefused, parts
 from serving.alerting.message import compose
 from serving.alerting.settings import AlertSettings
-from serving.store import Store, alerts, consents
+from serving.store import Store, Transaction, alerts, consents
+from serving.store.consents import Channel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +79,75 @@ def add(
             now=now,
         )
         code = consents.challenge(transaction, channel, actor=actor, now=now)
-    body = _challenge(wanted.receiver, channel, code, now)
-    message = compose(body, known.language, {})
-    to = Destination(key=body["key"], target=wanted.target, secrets=(secret,) if secret else ())
-    return Added(channel=channel, secret=secret, sent=senders(settings)[wanted.kind](message, to))
+        held = _open_channel(transaction, channel)
+    sent = _send(held, (secret,) if secret else (), known.language, code, settings, now)
+    return Added(channel=channel, secret=secret, sent=sent)
+
+
+def resend(
+    store: Store, channel: str, settings: AlertSettings, *, actor: str, now: datetime
+) -> Sent:
+    """Send a channel a fresh code; the one before is worth nothing from now on.
+
+    Raises
+    ------
+    InvalidInput
+        When the channel is not known or was stopped.
+    """
+    with store.begin() as transaction:
+        held = _open_channel(transaction, channel)
+        secrets = consents.held_secrets(transaction, channel)
+        language = alerts.languages(transaction, [held.receiver]).get(held.receiver, "")
+        code = consents.challenge(transaction, channel, actor=actor, now=now)
+    return _send(held, secrets, language, code, settings, now)
+
+
+def rotate(store: Store, channel: str, *, actor: str, now: datetime) -> str:
+    """Give a webhook a new secret and return it, this once; the one before signs along with it.
+
+    Raises
+    ------
+    InvalidInput
+        When the channel is not known, was stopped, or signs nothing.
+    """
+    secret = new_secret()
+    with store.begin() as transaction:
+        held = _open_channel(transaction, channel)
+        if held.kind != WEBHOOK:
+            raise InvalidInput([Fault("/channel", f"a {held.kind} channel has no secret")])
+        consents.rotate(transaction, channel, secret, actor=actor, now=now)
+    return secret
+
+
+def _open_channel(transaction: Transaction, channel: str) -> Channel:
+    """Return a channel that was not stopped.
+
+    Raises
+    ------
+    InvalidInput
+        When there is none of that id.
+    """
+    held = consents.channel(transaction, channel)
+    if held is None or held.status == consents.STOPPED:
+        raise InvalidInput([Fault("/channel", f"{channel[:80]!r} is not known, or was stopped")])
+    return held
+
+
+def _send(
+    held: Channel,
+    secrets: tuple[str, ...],
+    language: str,
+    code: str,
+    settings: AlertSettings,
+    now: datetime,
+) -> Sent:
+    """Return what became of the message with a code."""
+    send = senders(settings).get(held.kind)
+    if send is None:
+        return Sent("later", f"no {held.kind} channel is set up here")
+    body = _challenge(held.receiver, held.id, code, now)
+    to = Destination(key=body["key"], target=held.target, secrets=secrets)
+    return send(compose(body, language, {}), to)
 
 
 def target_faults(wanted: Wanted, settings: AlertSettings) -> list[Fault]:

@@ -15,24 +15,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
-from typing import Any
+from pathlib import Path
 
-import msgspec
-
-from models.alerting.policy import Policy
-from models.alerting.signals import Signal
+from models.alerting.policy import Policy, tree_of
+from models.alerting.signals import Signal, Transition
 from models.errors import InvalidInput
-from serving import cases, changes, wire
-from serving.alerting.passes import LEASE, WATCHING, Done, Explained, LeadLost, advance
+from serving import cases, wire
+from serving.alerting.heart import Lookout
+from serving.alerting.passes import LEASE, POLICY, WATCHING, Done, Explained, LeadLost, advance
+from serving.alerting.planning import WATCH, plans
+from serving.alerting.retention import prune
 from serving.alerting.signals import liquidations, signal, unjudged
 from serving.answers import Assessment
 from serving.assess import Model, Wish, assess, outlooks
 from serving.cases import Case, Surroundings
-from serving.desk import Desk
+from serving.history import noted, unknown
 from serving.judgement import Judgement, judge
-from serving.problems import encode
+from serving.registry import Deployed, Follower
 from serving.store import Store, StoreFailed, Transaction, accounts, alerts, market, turns
 from serving.store.alerts import News
+from serving.store.assessments import Assessed
 
 LOGGER = logging.getLogger("forewarn.watch")
 CHUNK = 2000
@@ -43,6 +45,7 @@ MOST_EXPLAINED = 100
 """Accounts per pass whose messages carry reasons and a plan; the others carry the rule's."""
 
 KEEP = timedelta(hours=1)
+PRUNE_EVERY = timedelta(days=1)
 PAUSE = 0.2
 FAR = float("inf")
 
@@ -70,6 +73,7 @@ class Memory:
     kept_at: dict[str, datetime] = field(default_factory=dict)
     news: News = field(default_factory=News)
     looked_at: datetime | None = None
+    pruned_at: datetime | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,6 +88,8 @@ class Watcher:
         Returns the time; read once per turn.
     whole
         Within which the whole book is judged.
+    keep
+        How long assessments, signals and delivered messages are kept; None for ever.
     """
 
     store: Store
@@ -92,12 +98,16 @@ class Watcher:
     holder: str
     clock: Callable[[], datetime]
     whole: timedelta = WHOLE
+    keep: timedelta | None = None
     memory: Memory = field(default_factory=Memory)
 
 
 def run(watcher: Watcher, *, is_over: Callable[[], bool]) -> None:
     """Watch until it is over; a failed turn is noted and tried again."""
+    lookout = Lookout(watcher.store)
     while not is_over():
+        lookout.look(watcher.clock())
+        _prune(watcher)
         try:
             judged = turn(watcher)
         except LeadLost:
@@ -112,6 +122,27 @@ def run(watcher: Watcher, *, is_over: Callable[[], bool]) -> None:
         turns.resign(transaction, WATCHING, holder=watcher.holder)
 
 
+def _prune(watcher: Watcher) -> None:
+    """Remove once a day what is older than is kept."""
+    memory, now = watcher.memory, watcher.clock()
+    if watcher.keep is None or (memory.pruned_at and now - memory.pruned_at < PRUNE_EVERY):
+        return
+    memory.pruned_at = now
+    with contextlib.suppress(StoreFailed):
+        prune(watcher.store, before=now - watcher.keep)
+
+
+def follow(watcher: Watcher, directory: Path | None, held: Deployed) -> Follower | None:
+    """Return what gives the watcher another bundle as a registry's pointers move; None without."""
+    if directory is None or not held.marks:
+        return None
+
+    def swap(later: Deployed) -> None:
+        watcher.model = later.model
+
+    return Follower(directory, held, swap)
+
+
 def turn(watcher: Watcher) -> int:
     """Judge what is due and return how many accounts; 0 where nothing was.
 
@@ -124,6 +155,8 @@ def turn(watcher: Watcher) -> int:
     with watcher.store.begin() as transaction:
         if not turns.lead(transaction, WATCHING, holder=watcher.holder, now=now, lease=LEASE):
             raise LeadLost("another watcher leads this store")
+        if watcher.memory.looked_at is None:
+            turns.beat(transaction, POLICY, now=now, detail=tree_of(watcher.policy))
     with watcher.store.read() as transaction:
         fresh = alerts.news(transaction)
         around = _around(transaction, watcher, now)
@@ -173,49 +206,72 @@ def step_over(
     watcher: Watcher, around: Surroundings, keys: Sequence[str], *, now: datetime
 ) -> Done:
     """Judge some accounts and write what follows."""
-    judged, signals = judged_signals(watcher, around, keys)
-    by_account = {one.case.account.id: one for one in judged}
+    seen = look(watcher, around, keys)
 
-    def explain(asked: Sequence[str]) -> Explained:
-        return _explained(watcher, around, [by_account[key] for key in asked if key in by_account])
+    def explain(told: Sequence[Transition]) -> Explained:
+        return _explained(watcher, around, told, seen.judged)
 
     done = advance(
         watcher.store,
-        signals,
+        seen.signals,
         watcher.policy,
         holder=watcher.holder,
         now=now,
         explain=explain,
-        kept=_kept(watcher.memory, signals),
+        kept=_kept(watcher.memory, seen.signals),
+        assessed=seen.assessed,
     )
     watcher.memory.judged_at.update(dict.fromkeys(keys, now))
     return done
 
 
-def judged_signals(
-    watcher: Watcher, around: Surroundings, keys: Sequence[str]
-) -> tuple[list[Judgement], list[Signal]]:
-    """Return judgements and signals; an account that cannot be judged has a signal all the same."""
-    judged: list[Judgement] = []
-    signals: list[Signal] = []
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What was found of some accounts.
+
+    Parameters
+    ----------
+    judged
+        By account; one that cannot be judged is absent.
+    signals
+        One of every account.
+    """
+
+    judged: Mapping[str, Judgement]
+    signals: tuple[Signal, ...]
+    assessed: tuple[Assessed, ...]
+
+
+def look(watcher: Watcher, around: Surroundings, keys: Sequence[str]) -> Look:
+    """Judge accounts; one that cannot be judged has a signal all the same."""
+    judged: dict[str, Judgement] = {}
+    blind: list[Signal] = []
     for key in keys:
         try:
-            judged.append(judge(_case(watcher.memory, key, around)))
+            judged[key] = judge(_case(watcher.memory, key, around))
         except InvalidInput:
-            signals.append(unjudged(key, at=around.at))
-    seen = outlooks(
-        judged,
-        at=around.at,
-        candles=around.candles,
-        model=watcher.model,
-        wish=Wish(reasons=False),
+            blind.append(unjudged(key, at=around.at))
+    sound, model = list(judged.values()), watcher.model
+    seen = outlooks(sound, at=around.at, known=around.known, model=model, wish=Wish(reasons=False))
+    hit = liquidations(sound)
+    signals = [
+        signal(one, outlook, at=around.at, liquidated_at=hit.get(key))
+        for (key, one), outlook in zip(judged.items(), seen, strict=True)
+    ]
+    version = None if model.bundle is None else model.bundle.version
+    for key, one in judged.items():
+        _note_slope(watcher.memory, key, one, around)
+    return Look(
+        judged=judged,
+        signals=(*blind, *signals),
+        assessed=(
+            *(unknown(one.account, at=around.at) for one in blind),
+            *(
+                noted(one, outlook, at=around.at, model_version=version)
+                for one, outlook in zip(sound, seen, strict=True)
+            ),
+        ),
     )
-    hit = liquidations(judged)
-    for one, outlook in zip(judged, seen, strict=True):
-        account = one.case.account.id
-        signals.append(signal(one, outlook, at=around.at, liquidated_at=hit.get(account)))
-        _note_slope(watcher.memory, account, one, around)
-    return judged, signals
 
 
 def _kept(memory: Memory, signals: Sequence[Signal]) -> list[Signal]:
@@ -304,9 +360,45 @@ def _distance(slope: tuple[dict[str, float], float], prices: Mapping[str, float]
     return (sum(values) + cash) / gross if gross else FAR
 
 
-def _explained(watcher: Watcher, around: Surroundings, judged: Sequence[Judgement]) -> Explained:
-    """Return what messages say of accounts beyond their transitions."""
-    told: dict[str, Assessment] = {}
+def _explained(
+    watcher: Watcher,
+    around: Surroundings,
+    told: Sequence[Transition],
+    judged: Mapping[str, Judgement],
+) -> Explained:
+    """Return what messages say of accounts beyond their transitions; nothing where that fails."""
+    try:
+        known = {**judged, **_judged_again(watcher, around, told, judged)}
+        chosen = [known[one.account] for one in told if one.account in known]
+        worst = told[:MOST_EXPLAINED]
+        return Explained(
+            assessed=_assessed(watcher, around, chosen),
+            plans=plans(worst, known, watcher.policy, model=watcher.model, around=around),
+        )
+    except Exception:  # the watching loop: an alarm leaves without its explanation
+        LOGGER.exception("messages could not be explained")
+        return Explained()
+
+
+def _judged_again(
+    watcher: Watcher,
+    around: Surroundings,
+    told: Sequence[Transition],
+    judged: Mapping[str, Judgement],
+) -> dict[str, Judgement]:
+    """Return the judgements of accounts that a digest tells of and this step did not judge."""
+    found = {}
+    for key in [one.account for one in told if one.account not in judged][:MOST_EXPLAINED]:
+        with contextlib.suppress(InvalidInput):
+            found[key] = judge(_case(watcher.memory, key, around))
+    return found
+
+
+def _assessed(
+    watcher: Watcher, around: Surroundings, judged: Sequence[Judgement]
+) -> dict[str, Assessment]:
+    """Return the assessments of accounts, with reasons for the first of them."""
+    found: dict[str, Assessment] = {}
     for some, wish in (
         (judged[:MOST_EXPLAINED], Wish(contributions="shap")),
         (judged[MOST_EXPLAINED:], Wish(reasons=False)),
@@ -314,27 +406,14 @@ def _explained(watcher: Watcher, around: Surroundings, judged: Sequence[Judgemen
         made = assess(
             some,
             at=around.at,
-            candles=around.candles,
+            known=around.known,
             model=watcher.model,
             wish=wish,
-            request_id="watch",
+            request_id=WATCH,
             simulated=around.simulated,
         )
-        told.update({one.account: one for one in made})
-    return Explained(assessed=told, plans=_plans(watcher, list(told)[:MOST_EXPLAINED]))
-
-
-def _plans(watcher: Watcher, keys: Sequence[str]) -> dict[str, Any]:
-    """Return the cheapest plan of accounts; those without one are left out."""
-    if not keys:
-        return {}
-    desk = Desk(model=watcher.model, store=watcher.store, clock=watcher.clock)
-    try:
-        told = changes.plans(desk, encode({"accounts": list(keys)}), "watch")
-    except InvalidInput:
-        return {}
-    found = msgspec.json.decode(told)["plans"]
-    return {plan["account"]: plan for plan in found if plan.get("actions")}
+        found.update({one.account: one for one in made})
+    return found
 
 
 def _note_failure(watcher: Watcher, error: Exception) -> None:

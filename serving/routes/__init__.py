@@ -5,20 +5,25 @@ from typing import Any
 
 from serving import openapi
 from serving.operations import Operation
+from serving.pages import shells
 from serving.routes import (
     accounts,
     alerts,
     audit,
     book,
     changes,
+    deliveries,
     documents,
     export,
     features,
     market,
     models,
+    policy,
+    receivers,
     rulebooks,
     rules,
     scoring,
+    series,
     system,
 )
 
@@ -37,11 +42,16 @@ OPERATIONS: tuple[Operation, ...] = (
     *accounts.OPERATIONS,
     *export.OPERATIONS,
     *alerts.OPERATIONS,
+    *deliveries.OPERATIONS,
+    *policy.OPERATIONS,
+    *receivers.OPERATIONS,
     *market.OPERATIONS,
     *book.OPERATIONS,
+    *series.OPERATIONS,
     *rulebooks.OPERATIONS,
     *models.OPERATIONS,
     *audit.OPERATIONS,
     *system.OPERATIONS,
+    *shells.OPERATIONS,
     *documents.operations(document),
 )

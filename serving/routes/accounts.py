@@ -65,6 +65,15 @@ class AccountsQuery(Query):
     least_expected_24h: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="lowest probability of liquidation within a day"
     )
+    least_requirement: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
+        default=None, description="lowest requirement, in quote units of the venue"
+    )
+    least_level: Literal["watch", "warning", "critical", "liquidated"] | None = Field(
+        default=None, description="lowest level of the alert that the account is on"
+    )
+    search: wire.Name | None = Field(
+        default=None, description="part of the account's or its owner's name, in any case"
+    )
 
     def wanted(self) -> Wanted:
         """Return the filters as the store takes them."""
@@ -74,8 +83,10 @@ class AccountsQuery(Query):
 class PageQuery(AccountsQuery):
     """Filters, order and page of `GET /v1/accounts`."""
 
-    order: Literal["account", "ratio", "expected_24h"] = Field(
-        default="account", description="ratio ascending, expected_24h descending"
+    order: Literal["account", "ratio", "expected_24h", "rank"] = Field(
+        default="account",
+        description="ratio ascending, expected_24h descending, rank the riskiest first: what the "
+        "rule breaches or cannot judge, then the likeliest within a day",
     )
     cursor: Cursor | None = Field(default=None, description="`next` of the page before")
     limit: Limit = 100

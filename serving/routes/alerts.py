@@ -1,13 +1,16 @@
 """Alerts over HTTP: what changed, acknowledging and muting, and the links of messages."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
-from typing import Annotated
+from typing import Annotated, Literal
 
+import msgspec
 from pydantic import Field
 
-from models.alerting.signals import Transition
+from models.alerting.signals import Level, Transition
+from models.errors import Fault, InvalidInput
 from serving import problems, wire
 from serving.alerting import links
 from serving.alerting.links import Link, LinkRefused
@@ -15,10 +18,10 @@ from serving.desk import Desk
 from serving.keys import Scope
 from serving.operations import Answer, Call, Operation, Parameter, json_answer
 from serving.problems import Refused
-from serving.queries import Limit, Query, parameters, read_query
+from serving.queries import Cursor, Limit, Query, of_cursor, parameters, read_query, to_cursor
 from serving.routes.accounts import ACCOUNT
 from serving.routes.market import parsed
-from serving.store import Transaction, alerts, consents
+from serving.store import Transaction, alerts, consents, market, outbox
 from serving.writing import IDEMPOTENCY, opened, written
 
 HTML = "text/html; charset=utf-8"
@@ -41,12 +44,34 @@ WORDS = {
 }
 
 
+LevelName = Literal["watch", "warning", "critical", "liquidated"]
+TOLD_WITHIN = timedelta(days=1)
+"""Within which a digest leaves after what it tells of."""
+
+MOST_DELIVERIES = 1000
+
+
 class AlertsQuery(Query):
     """The page of `GET /v1/alerts`."""
 
     account: wire.Name | None = None
     begin: wire.Time | None = None
     end: wire.Time | None = None
+    least_level: LevelName | None = Field(
+        default=None, description="lowest level that was entered or left"
+    )
+    kind: Literal["raised", "repeated", "lowered"] | None = None
+    route: Literal["now", "digest", "silent"] | None = None
+    order: Literal["oldest", "newest"] = Field(default="oldest", description="first")
+    cursor: Cursor | None = Field(default=None, description="`next` of the page before")
+    limit: Limit = 100
+
+
+class RaisedQuery(Query):
+    """The page of `GET /v1/alerts/raised`."""
+
+    least_level: LevelName = "watch"
+    cursor: wire.Name | None = Field(default=None, description="`next` of the page before")
     limit: Limit = 100
 
 
@@ -57,6 +82,39 @@ class MuteBody(wire.Body):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CauseAnswer:
+    """A trigger of the policy that fired; what was found and at what it fires, as text."""
+
+    level: str
+    signal: str
+    horizon: str
+    found: str
+    limit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldAnswer:
+    """One message that told of a change, and what became of it.
+
+    Parameters
+    ----------
+    shape
+        `single`, or `aggregate` or `digest` of several accounts.
+    at
+        When it was settled; null while it waits.
+    """
+
+    number: int
+    receiver: str
+    channel: str
+    shape: str
+    status: str
+    attempts: int
+    at: datetime | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertLine:
     """One change of an account's level.
 
@@ -64,6 +122,8 @@ class AlertLine:
     ----------
     route
         `now`, `digest` or `silent`: how it was told.
+    told
+        Messages that name it; an aggregate names the worst alone and counts the others.
     """
 
     key: str
@@ -75,14 +135,45 @@ class AlertLine:
     route: str
     buffer: float | None
     probability: float | None
+    causes: tuple[CauseAnswer, ...]
+    told: tuple[ToldAnswer, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertsAnswer:
-    """Changes of levels, oldest first."""
+    """Changes of levels, in the order asked; `next` is null on the last page."""
 
     request_id: str
     alerts: tuple[AlertLine, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaisedLine:
+    """An account on a level now.
+
+    Parameters
+    ----------
+    told
+        Level that its owner was told last.
+    """
+
+    account: str
+    level: str
+    told: str
+    entered_at: datetime | None
+    is_acknowledged: bool
+    muted_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaisedAnswer:
+    """Accounts on a level, by name, and how many are on each; `next` is null on the last page."""
+
+    request_id: str
+    counts: dict[str, int]
+    accounts: tuple[RaisedLine, ...]
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,19 +197,71 @@ class WishAnswer:
 def changes(desk: Desk, call: Call) -> Answer:
     """Answer `GET /v1/alerts`."""
     asked = read_query(call.query, AlertsQuery)
+    level = None if asked.least_level is None else Level[asked.least_level.upper()]
+    wanted = alerts.Told(
+        account=asked.account,
+        begin=asked.begin,
+        end=asked.end,
+        least_level=level,
+        kind=asked.kind,
+        route=asked.route,
+    )
     with opened(desk).read() as transaction:
         found = alerts.transitions(
             transaction,
-            account=asked.account,
-            begin=asked.begin,
-            end=asked.end,
+            wanted,
+            after=_place(asked.cursor),
+            is_newest_first=asked.order == "newest",
             limit=asked.limit,
         )
-    lines = tuple(_line(one) for one in found)
-    return json_answer(AlertsAnswer(request_id=call.request_id, alerts=lines))
+        told = _deliveries(transaction, found)
+    lines = tuple(_line(one, told.get(one.key, ())) for one in found)
+    following = _cursor(found[-1]) if len(found) == asked.limit else None
+    return json_answer(AlertsAnswer(request_id=call.request_id, alerts=lines, next=following))
 
 
-def _line(one: Transition) -> AlertLine:
+def _cursor(last: Transition) -> str:
+    """Return where a page ended."""
+    return to_cursor([last.at.isoformat(), last.account, last.episode, last.number])
+
+
+def _place(cursor: str | None) -> alerts.Place | None:
+    """Return where a page ended.
+
+    Raises
+    ------
+    InvalidInput
+        When it is the cursor of another list.
+    """
+    if cursor is None:
+        return None
+    try:
+        return msgspec.convert(of_cursor(cursor), alerts.Place)
+    except msgspec.ValidationError:
+        raise InvalidInput([Fault("?cursor", "is the cursor of another list")]) from None
+
+
+def _deliveries(
+    transaction: Transaction, found: Sequence[Transition]
+) -> dict[str, list[outbox.Delivery]]:
+    """Return by transition the messages that name it."""
+    if not found:
+        return {}
+    moments = [one.at for one in found]
+    wanted = outbox.Wanted(
+        streams=("", *sorted({one.account for one in found})),
+        begin=min(moments),
+        end=max(moments) + TOLD_WITHIN,
+    )
+    sent = outbox.deliveries(transaction, wanted, limit=MOST_DELIVERIES)
+    by_key: dict[str, list[outbox.Delivery]] = {}
+    for delivery in sent:
+        for key in delivery.keys:
+            by_key.setdefault(key, []).append(delivery)
+    return by_key
+
+
+def _line(one: Transition, told: Sequence[outbox.Delivery]) -> AlertLine:
     """Return one change in words."""
     return AlertLine(
         key=one.key,
@@ -130,6 +273,59 @@ def _line(one: Transition) -> AlertLine:
         route=one.route.value,
         buffer=one.buffer,
         probability=one.probability,
+        causes=tuple(
+            CauseAnswer(
+                level=Level(cause.level).name.lower(),
+                signal=cause.signal,
+                horizon=cause.horizon,
+                found=cause.found,
+                limit=cause.limit,
+            )
+            for cause in one.causes
+        ),
+        told=tuple(
+            ToldAnswer(
+                number=sent.number,
+                receiver=sent.receiver,
+                channel=sent.kind,
+                shape=sent.shape,
+                status=sent.status,
+                attempts=sent.attempts,
+                at=sent.settled_at,
+                error=sent.error,
+            )
+            for sent in told
+        ),
+    )
+
+
+def standing(desk: Desk, call: Call) -> Answer:
+    """Answer `GET /v1/alerts/raised`."""
+    asked = read_query(call.query, RaisedQuery)
+    least = Level[asked.least_level.upper()]
+    with opened(desk).read() as transaction:
+        counts = alerts.levels(transaction)
+        found = alerts.raised(
+            transaction, least_level=least, after=asked.cursor or "", limit=asked.limit
+        )
+    lines = tuple(
+        RaisedLine(
+            account=account,
+            level=state.level.name.lower(),
+            told=state.told.name.lower(),
+            entered_at=state.entered_at,
+            is_acknowledged=state.is_acknowledged,
+            muted_until=state.muted_until,
+        )
+        for account, state in found.items()
+    )
+    return json_answer(
+        RaisedAnswer(
+            request_id=call.request_id,
+            counts={level.name.lower(): counts.get(level, 0) for level in Level if level},
+            accounts=lines,
+            next=lines[-1].account if len(lines) == asked.limit else None,
+        )
     )
 
 
@@ -147,9 +343,10 @@ def acknowledge(desk: Desk, call: Call) -> Answer:
 def mute(desk: Desk, call: Call) -> Answer:
     """Answer `POST /v1/accounts/{account}/mute`."""
     account, asked = call.path["account"], parsed(call.body, MuteBody)
-    until = desk.clock() + timedelta(hours=asked.hours) if asked.hours else None
 
     def act(transaction: Transaction) -> WishAnswer:
+        now = market.clock(transaction, now=desk.clock())
+        until = now + timedelta(hours=asked.hours) if asked.hours else None
         alerts.mute(transaction, account, until=until)
         return WishAnswer(request_id=call.request_id, account=account, muted_until=until)
 
@@ -168,8 +365,9 @@ def ask(desk: Desk, call: Call) -> Answer:
 
 def act(desk: Desk, call: Call) -> Answer:
     """Answer `POST /v1/alerts/links/{token}`: do what the link says."""
-    link, now = _link(desk, call), desk.clock()
+    link = _link(desk, call)
     with opened(desk).begin() as transaction:
+        now = market.clock(transaction, now=desk.clock())
         if link.act == "acknowledge":
             alerts.acknowledge(transaction, link.subject)
         elif link.act == "mute":
@@ -209,10 +407,22 @@ OPERATIONS = (
         path="/v1/alerts",
         scope=Scope.READ,
         work=changes,
-        summary="What changed, when, and how it was told",
+        summary="What changed, when, to whom it was told, and whether that arrived",
         meaning="Changes of levels",
         told=(AlertsAnswer,),
         parameters=parameters(AlertsQuery),
+        refusals=(problems.INVALID,),
+    ),
+    Operation(
+        name="raised_accounts",
+        method="GET",
+        path="/v1/alerts/raised",
+        scope=Scope.READ,
+        work=standing,
+        summary="Which accounts are on a level now, acknowledged or not",
+        meaning="Accounts on a level",
+        told=(RaisedAnswer,),
+        parameters=parameters(RaisedQuery),
         refusals=(problems.INVALID,),
     ),
     Operation(

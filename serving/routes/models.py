@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 
 from features.pipeline import BASELINE, FEATURES
+from models import registry
 from models.bundle import Bundle
 from models.hazard import LABELS
+from models.registry import Move
 from serving import problems
 from serving.assess import read_by
 from serving.desk import Desk
@@ -71,6 +73,33 @@ class ModelsAnswer:
     challenger: str | None
     absence: str | None
     models: tuple[ModelShown, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovesAnswer:
+    """What the registry's pointers were moved to, oldest first.
+
+    Parameters
+    ----------
+    absence
+        Why nothing is known; null where a registry is followed.
+    """
+
+    request_id: str
+    absence: str | None
+    moves: tuple[Move, ...]
+
+
+def moves(desk: Desk, call: Call) -> Answer:
+    """Answer `GET /v1/models/moves`."""
+    place = None if desk.shelf is None else desk.shelf.parent.parent
+    if place is None or not registry.is_registry(place):
+        absence = "the service answers from one bundle, not from a registry"
+        return json_answer(MovesAnswer(request_id=call.request_id, absence=absence, moves=()))
+    told = MovesAnswer(
+        request_id=call.request_id, absence=None, moves=tuple(registry.history(place))
+    )
+    return json_answer(told)
 
 
 def models(desk: Desk, call: Call) -> Answer:
@@ -158,6 +187,16 @@ OPERATIONS = (
         summary="The model in use and what it reads",
         meaning="The models",
         told=(ModelsAnswer,),
+    ),
+    Operation(
+        name="model_moves",
+        method="GET",
+        path="/v1/models/moves",
+        scope=Scope.READ,
+        work=moves,
+        summary="Promotions and rollbacks: what answered when, by whose word",
+        meaning="Every move of the registry's pointers",
+        told=(MovesAnswer,),
     ),
     Operation(
         name="model_card",

@@ -1,13 +1,14 @@
 """Which rules are known, and which terms are in force."""
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from models.errors import Fault, ForewarnError
 from models.margin.rulebook import Rulebook, load_all
-from models.terms import terms_in_force
+from models.terms import library, terms_in_force
 from serving import cases, problems, wire
 from serving.desk import Desk
 from serving.keys import Scope
@@ -20,6 +21,27 @@ OPTIONAL = ("liquidate", "accrue", "liquidation_price", "bankruptcy_price", "hea
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordShown:
+    """Terms of one market that ship.
+
+    Parameters
+    ----------
+    valid_from
+        Since when the newest hold; older ones are asked for with `as_of`.
+    entries
+        How many there are.
+    source, retrieved
+        Where and when the newest were read.
+    """
+
+    market: str
+    valid_from: datetime
+    entries: int
+    source: str
+    retrieved: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RulebookShown:
     """A rulebook.
 
@@ -29,6 +51,8 @@ class RulebookShown:
         Names of the risk parameters it reads.
     answers
         What it can say beside the margin and its triggers.
+    recorded
+        Markets whose terms ship.
     """
 
     venue: str
@@ -36,6 +60,7 @@ class RulebookShown:
     price_decimals: int | None
     terms: tuple[str, ...]
     answers: tuple[str, ...]
+    recorded: tuple[RecordShown, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +113,22 @@ def _shown(book: Rulebook[Any]) -> RulebookShown:
         price_decimals=book.price_decimals,
         terms=tuple(field.name for field in dataclasses.fields(book.terms)),
         answers=tuple(name for name in OPTIONAL if getattr(book, name) is not None),
+        recorded=tuple(_recorded(book)),
     )
+
+
+def _recorded(book: Rulebook[Any]) -> Iterator[RecordShown]:
+    """Yield the markets of a rulebook whose terms ship."""
+    for (venue, version, market_name), entries in sorted(library().items()):
+        if (venue, version) == (book.venue, book.version):
+            newest = entries[-1]
+            yield RecordShown(
+                market=market_name,
+                valid_from=newest.valid_from,
+                entries=len(entries),
+                source=newest.source,
+                retrieved=newest.retrieved,
+            )
 
 
 def in_force(desk: Desk, call: Call) -> Answer:

@@ -1,9 +1,9 @@
 """The exact rules: margins, triggers, liquidations, rulebooks and the terms in force."""
 
-from serving import margin, margin_answers, margin_wire
 from serving.columnar import FORMS, answered, envelope
 from serving.desk import Desk
 from serving.keys import Scope
+from serving.margin import answers, requests, wire
 from serving.operations import Answer, Call, Operation, of_body
 from serving.problems import NOT_ACCEPTABLE, NOT_ARROW, UNKNOWN_ACCOUNT
 from serving.routes.scoring import ONE_OR_MANY
@@ -11,8 +11,8 @@ from serving.routes.scoring import ONE_OR_MANY
 
 def judge(desk: Desk, call: Call) -> Answer:
     """Answer `POST /v1/margin` in the form asked for."""
-    asked, found = envelope(call, margin_wire.MarginBody)
-    return answered(margin.margins(desk, asked, found, call.request_id), call)
+    asked, found = envelope(call, wire.MarginBody)
+    return answered(requests.margins(desk, asked, found, call.request_id), call)
 
 
 OPERATIONS = (
@@ -25,8 +25,8 @@ OPERATIONS = (
         summary="Credit, requirement, surplus, the venue's ratio and its verdict, exact",
         details=ONE_OR_MANY,
         meaning="What the venue's rules say",
-        asked=margin_wire.MarginBody,
-        told=(margin_answers.MarginAnswer, margin_answers.MarginBatch),
+        asked=wire.MarginBody,
+        told=(answers.MarginAnswer, answers.MarginBatch),
         takes=FORMS,
         gives=FORMS,
         refusals=(UNKNOWN_ACCOUNT, NOT_ARROW, NOT_ACCEPTABLE),
@@ -36,12 +36,12 @@ OPERATIONS = (
         method="POST",
         path="/v1/trigger",
         scope=Scope.READ,
-        work=of_body(margin.trigger),
+        work=of_body(requests.trigger),
         summary="The prices, the common shock and the time at which the verdict flips",
         details=ONE_OR_MANY,
         meaning="Where and when the verdict flips",
-        asked=margin_wire.TriggerBody,
-        told=(margin_answers.TriggersAnswer, margin_answers.TriggerBatch),
+        asked=wire.TriggerBody,
+        told=(answers.TriggersAnswer, answers.TriggerBatch),
         refusals=(UNKNOWN_ACCOUNT,),
     ),
     Operation(
@@ -49,12 +49,12 @@ OPERATIONS = (
         method="POST",
         path="/v1/liquidation",
         scope=Scope.READ,
-        work=of_body(margin.liquidation),
+        work=of_body(requests.liquidation),
         summary="What a liquidation would seize, or the venue's refusal",
         details=ONE_OR_MANY,
         meaning="The liquidation, or its refusal: that is an answer too",
-        asked=margin_wire.LiquidationBody,
-        told=(margin_answers.LiquidationAnswer, margin_answers.LiquidationBatch),
+        asked=wire.LiquidationBody,
+        told=(answers.LiquidationAnswer, answers.LiquidationBatch),
         refusals=(UNKNOWN_ACCOUNT,),
     ),
 )

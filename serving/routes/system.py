@@ -1,13 +1,15 @@
 """The service about itself: alive, ready, and its metrics."""
 
+import contextlib
 from dataclasses import dataclass
 
 from serving import problems, telemetry
+from serving.alerting.pulse import pulse
 from serving.desk import Desk
 from serving.keys import Scope
 from serving.operations import Answer, Call, Operation, json_answer
 from serving.problems import Refused
-from serving.store import market
+from serving.store import StoreFailed, market
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +58,12 @@ def readyz(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
 
 
 def metrics(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
-    """Return what Prometheus scrapes."""
-    return Answer(body=telemetry.exposition(), media_type=telemetry.TEXT)
+    """Return what Prometheus scrapes, with what the store says of alerts."""
+    told = telemetry.exposition()
+    if desk.store is not None:
+        with contextlib.suppress(StoreFailed):
+            told += telemetry.gauges(pulse(desk.store, now=desk.clock()))
+    return Answer(body=told, media_type=telemetry.TEXT)
 
 
 OPERATIONS = (

@@ -73,6 +73,18 @@ def raised_accounts(transaction: Transaction) -> list[str]:
     return [str(account) for (account,) in transaction.execute(chosen)]
 
 
+def raised(
+    transaction: Transaction, *, least_level: Level, after: str = "", limit: int = 100
+) -> dict[str, AlertState]:
+    """Return the accounts on a level or a higher one, by name, a page of them."""
+    table = ALERT_STATES.c
+    chosen = sa.select(table.account).where(table.level >= int(least_level), table.account > after)
+    rows = transaction.execute(chosen.order_by(table.account).limit(limit))
+    names = [str(account) for (account,) in rows]
+    found = states(transaction, names)
+    return {name: found[name] for name in names}
+
+
 def levels(transaction: Transaction) -> dict[Level, int]:
     """Return how many accounts are on each level."""
     chosen = sa.select(ALERT_STATES.c.level, sa.func.count()).group_by(ALERT_STATES.c.level)
@@ -105,25 +117,72 @@ def write_transitions(transaction: Transaction, made: Iterable[Transition]) -> N
         transaction.execute(sa.insert(ALERT_TRANSITIONS), rows)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """Which transitions are asked for; None does not restrict.
+
+    Parameters
+    ----------
+    begin, end
+        In [begin, end).
+    least_level
+        Lowest level that was entered or left.
+    """
+
+    account: str | None = None
+    begin: datetime | None = None
+    end: datetime | None = None
+    least_level: Level | None = None
+    kind: str | None = None
+    route: str | None = None
+
+
+Place = tuple[datetime, str, int, int]
+"""Time, account, episode and number of the last transition of a page."""
+
+EVERYTHING = Told()
+
+
 def transitions(
     transaction: Transaction,
+    told: Told = EVERYTHING,
     *,
-    account: str | None = None,
-    begin: datetime | None = None,
-    end: datetime | None = None,
+    after: Place | None = None,
+    is_newest_first: bool = False,
     limit: int = 1000,
 ) -> list[Transition]:
-    """Return what changed in [begin, end), oldest first."""
+    """Return what changed, oldest first unless asked otherwise."""
     table = ALERT_TRANSITIONS.c
-    chosen = sa.select(table.body).order_by(table.at, table.account, table.episode, table.number)
-    if account is not None:
-        chosen = chosen.where(table.account == account)
-    if begin is not None:
-        chosen = chosen.where(table.at >= begin)
-    if end is not None:
-        chosen = chosen.where(table.at < end)
-    rows = transaction.execute(chosen.limit(limit))
+    columns = (table.at, table.account, table.episode, table.number)
+    chosen = sa.select(table.body).where(*_asked(told))
+    if after is not None:
+        types = (column.type for column in columns)
+        reached = sa.tuple_(*(sa.literal(v, t) for v, t in zip(after, types, strict=True)))
+        here = sa.tuple_(*columns)
+        chosen = chosen.where(here < reached if is_newest_first else here > reached)
+    ordered = [column.desc() if is_newest_first else column for column in columns]
+    rows = transaction.execute(chosen.order_by(*ordered).limit(limit))
     return [msgspec.convert(body, Transition) for (body,) in rows]
+
+
+def _asked(told: Told) -> list["sa.ColumnElement[bool]"]:
+    """Return what restricts a search."""
+    table = ALERT_TRANSITIONS.c
+    equal = ((told.account, table.account), (told.kind, table.kind), (told.route, table.route))
+    conditions = [column == value for value, column in equal if value is not None]
+    if told.begin is not None:
+        conditions.append(table.at >= told.begin)
+    if told.end is not None:
+        conditions.append(table.at < told.end)
+    if told.least_level is not None:
+        least = int(told.least_level)
+        conditions.append(sa.or_(table.level >= least, table.was >= least))
+    return conditions
+
+
+def newest(transaction: Transaction) -> datetime | None:
+    """Return when anything changed last."""
+    return transaction.execute(sa.select(sa.func.max(ALERT_TRANSITIONS.c.at))).scalar()
 
 
 def acknowledge(transaction: Transaction, account: str) -> Level:
@@ -172,6 +231,22 @@ def add_receiver(
 def _receiver(name: str) -> "sa.Select[tuple[object, ...]]":
     """Return the selection of one receiver."""
     return sa.select(RECEIVERS).where(RECEIVERS.c.receiver == name)
+
+
+def all_receivers(
+    transaction: Transaction, *, after: str = "", limit: int = 1000
+) -> list[Receiver]:
+    """Return receivers by name, a page of them."""
+    chosen = sa.select(RECEIVERS).where(RECEIVERS.c.receiver > after)
+    rows = transaction.execute(chosen.order_by(RECEIVERS.c.receiver).limit(limit))
+    return [_read_receiver(row) for row in rows]
+
+
+def covered(transaction: Transaction, name: str, *, limit: int = 1000) -> list[str]:
+    """Return the accounts that a receiver hears of beside those it owns."""
+    chosen = sa.select(COVERED.c.account).where(COVERED.c.receiver == name)
+    rows = transaction.execute(chosen.order_by(COVERED.c.account).limit(limit))
+    return [str(account) for (account,) in rows]
 
 
 def receiver(transaction: Transaction, name: str) -> Receiver | None:

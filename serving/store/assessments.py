@@ -1,19 +1,23 @@
 """Past assessments of every account, and the newest of each to be searched and sorted."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from models.alerting.signals import Level
+from serving.store.alert_schema import ALERT_STATES
 from serving.store.engine import Transaction
-from serving.store.rows import put
+from serving.store.rows import chunks, put
 from serving.store.schema import ACCOUNTS, ASSESSMENTS, HOLDINGS, LATEST_ASSESSMENTS
 
-Order = Literal["account", "ratio", "expected_24h"]
+Order = Literal["account", "ratio", "expected_24h", "rank"]
 Cursor = tuple[float | None, str]
 """Value of the sorted column, and account, of the last item of a page."""
+
+BREACHED = ("liquidatable", "not_executable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +28,8 @@ class Assessed:
     ----------
     ratio
         The venue's own ratio; None where it has none.
+    credit, requirement
+        What counts and what is required, quote units of the venue; to sort and add up by.
     unattended_1h, unattended_4h, unattended_24h, unattended_7d
         Probability that the account is liquidated when nobody acts; None without a forecast.
     expected_1h, expected_4h, expected_24h, expected_7d
@@ -39,6 +45,8 @@ class Assessed:
     verdict: str
     next_verdict: str | None = None
     ratio: float | None = None
+    credit: float | None = None
+    requirement: float | None = None
     unattended_1h: float | None = None
     unattended_4h: float | None = None
     unattended_24h: float | None = None
@@ -50,6 +58,24 @@ class Assessed:
     model_version: str | None = None
     degraded: tuple[str, ...] = ()
     body: dict[str, Any] | None = None
+
+    @property
+    def rank(self) -> float:
+        """Place in the order of risk, the riskiest least.
+
+        What the rule breaches or cannot judge comes first, then the likeliest within a day,
+        then accounts without a forecast by the share of their credit that is used up.
+        """
+        chance = self.expected_24h or 0.0
+        if self.verdict in BREACHED:
+            return -6.0 - chance
+        if self.next_verdict in BREACHED:
+            return -4.0 - chance
+        if self.verdict != "safe":
+            return -2.0 - chance
+        if self.expected_24h is not None:
+            return -chance
+        return 2.0 - _used(self.credit, self.requirement)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +90,12 @@ class Wanted:
         Highest venue ratio.
     least_expected_24h
         Lowest probability of liquidation within a day.
+    least_requirement
+        Lowest requirement, quote units of the venue.
+    least_level
+        Lowest level of the alert that the account is on.
+    search
+        Part of the account's or its owner's name, in any case.
     """
 
     venue: str | None = None
@@ -73,17 +105,27 @@ class Wanted:
     verdict: str | None = None
     most_ratio: float | None = None
     least_expected_24h: float | None = None
+    least_requirement: float | None = None
+    least_level: str | None = None
+    search: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """An account with its newest assessment; None where it was never assessed."""
+    """An account with its newest assessment; None where it was never assessed.
+
+    Parameters
+    ----------
+    level
+        Of the alert that it is on; None where nothing watched it yet.
+    """
 
     account: str
     venue: str
     version: str | None
     market: str
     owner: str | None
+    level: str | None = None
     assessed: Assessed | None
 
 
@@ -92,10 +134,28 @@ _NAMES = tuple(field.name for field in fields(Assessed))
 
 def write(transaction: Transaction, assessed: Sequence[Assessed]) -> None:
     """Add assessments to the history; the newest of each account stands for it."""
-    rows = [{**asdict(one), "degraded": list(one.degraded)} for one in assessed]
-    put(transaction, ASSESSMENTS, rows)
-    newest = {row["account"]: row for row in sorted(rows, key=lambda row: row["at"])}
+    put(transaction, ASSESSMENTS, [_row(one) for one in assessed])
+    renew(transaction, assessed)
+
+
+def renew(transaction: Transaction, assessed: Sequence[Assessed]) -> None:
+    """Let the newest assessment of each account stand for it, without adding to its history."""
+    ranked = [{**_row(one), "rank": one.rank} for one in assessed]
+    newest = {row["account"]: row for row in sorted(ranked, key=lambda row: row["at"])}
     put(transaction, LATEST_ASSESSMENTS, list(newest.values()), newer="at")
+
+
+def _row(one: Assessed) -> dict[str, Any]:
+    """Return an assessment as a row."""
+    row = {name: getattr(one, name) for name in _NAMES}
+    return {**row, "degraded": list(one.degraded)}
+
+
+def _used(credit: float | None, requirement: float | None) -> float:
+    """Return the share of the credit that is used up, at most 1; 0 where it is not known."""
+    if not credit or requirement is None:
+        return 0.0
+    return min(requirement / credit, 1.0)
 
 
 def history(
@@ -128,18 +188,105 @@ def explore(
     Parameters
     ----------
     order
-        `ratio` ascending, `expected_24h` descending; accounts without a value come last.
+        `ratio` ascending, `expected_24h` descending, `rank` the riskiest first; accounts
+        without a value come last.
     after
         Where the page before ended.
     """
+    if order != "rank":
+        return _page(transaction, wanted, order, after, limit)
+    # An inner join lets the index of ranks be read in its order; the rest follows by name.
+    is_past_ranks = after is not None and after[0] is None
+    found = [] if is_past_ranks else _page(transaction, wanted, "rank", after, limit)
+    if len(found) == limit:
+        return found
+    reached = after if is_past_ranks else None
+    return found + _page(transaction, wanted, "account", reached, limit - len(found), _NEVER)
+
+
+_NEVER = (LATEST_ASSESSMENTS.c.account.is_(None),)
+
+
+def _page(
+    transaction: Transaction,
+    wanted: Wanted,
+    order: Order,
+    after: Cursor | None,
+    limit: int,
+    more: "Sequence[sa.ColumnElement[bool]]" = (),
+) -> list[Found]:
+    """Return one page of accounts in one order; see `explore`."""
     columns = [ACCOUNTS.c[n] for n in ("venue", "version", "market", "owner")]
-    same = LATEST_ASSESSMENTS.c.account == ACCOUNTS.c.account
+    told = [LATEST_ASSESSMENTS.c[n] for n in _NAMES]
     chosen = sa.select(
-        ACCOUNTS.c.account.label("name"), *columns, *(LATEST_ASSESSMENTS.c[n] for n in _NAMES)
-    ).select_from(ACCOUNTS.outerjoin(LATEST_ASSESSMENTS, same))
-    chosen = chosen.where(*_conditions(wanted), *_beyond(order, after))
+        ACCOUNTS.c.account.label("name"), *columns, ALERT_STATES.c.level.label("level"), *told
+    ).select_from(_joined(is_assessed=order == "rank"))
+    chosen = chosen.where(*_conditions(wanted), *_beyond(order, after), *more)
     rows = transaction.execute(chosen.order_by(*_ordering(order)).limit(limit)).mappings()
     return [_found(row) for row in rows]
+
+
+def _joined(*, is_assessed: bool) -> sa.FromClause:
+    """Return accounts beside their newest assessment and their alert."""
+    same = LATEST_ASSESSMENTS.c.account == ACCOUNTS.c.account
+    both = (
+        LATEST_ASSESSMENTS.join(ACCOUNTS, same)
+        if is_assessed
+        else ACCOUNTS.outerjoin(LATEST_ASSESSMENTS, same)
+    )
+    return both.outerjoin(ALERT_STATES, ALERT_STATES.c.account == ACCOUNTS.c.account)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """What was said of an account over time, in columns, oldest first."""
+
+    account: str
+    at: tuple[datetime, ...]
+    unattended_24h: tuple[float | None, ...]
+    expected_24h: tuple[float | None, ...]
+
+
+def lines(
+    transaction: Transaction, names: Sequence[str], *, begin: datetime, most: int
+) -> list[Line]:
+    """Return the past of many accounts, in the order asked.
+
+    Parameters
+    ----------
+    begin
+        What was said before it is left out.
+    most
+        Of each account, the newest so many.
+    """
+    table = ASSESSMENTS.c
+    columns = (table.account, table.at, table.unattended_24h, table.expected_24h)
+    newest = sa.func.row_number().over(partition_by=table.account, order_by=table.at.desc())
+    found: dict[str, list[Any]] = {name: [] for name in names}
+    for some in chunks(list(found)):
+        numbered = sa.select(*columns, newest.label("number")).where(
+            table.account.in_(some), table.at >= begin
+        )
+        inner = numbered.subquery()
+        chosen = sa.select(inner).where(inner.c.number <= most).order_by(inner.c.at)
+        for row in transaction.execute(chosen):
+            found[str(row.account)].append(row)
+    return [_line(name, rows) for name, rows in found.items()]
+
+
+def _line(account: str, rows: Sequence[Any]) -> Line:
+    """Return the rows of one account in columns."""
+    return Line(
+        account=account,
+        at=tuple(row.at for row in rows),
+        unattended_24h=tuple(row.unattended_24h for row in rows),
+        expected_24h=tuple(row.expected_24h for row in rows),
+    )
+
+
+def newest(transaction: Transaction) -> datetime | None:
+    """Return when an account was assessed last."""
+    return transaction.execute(sa.select(sa.func.max(LATEST_ASSESSMENTS.c.at))).scalar()
 
 
 def forget(transaction: Transaction, *, before: datetime) -> int:
@@ -167,7 +314,19 @@ def _conditions(wanted: Wanted) -> list["sa.ColumnElement[bool]"]:
         conditions.append(told.ratio <= wanted.most_ratio)
     if wanted.least_expected_24h is not None:
         conditions.append(told.expected_24h >= wanted.least_expected_24h)
-    return conditions
+    if wanted.least_requirement is not None:
+        conditions.append(told.requirement >= wanted.least_requirement)
+    if wanted.least_level is not None:
+        conditions.append(ALERT_STATES.c.level >= int(Level[wanted.least_level.upper()]))
+    return [*conditions, *_searched(wanted.search)]
+
+
+def _searched(text: str | None) -> list["sa.ColumnElement[bool]"]:
+    """Return what a search for a part of a name restricts."""
+    if text is None:
+        return []
+    named = (ACCOUNTS.c.account, ACCOUNTS.c.owner)
+    return [sa.or_(*(column.icontains(text, autoescape=True) for column in named))]
 
 
 def _sorted_value(order: Order) -> "sa.ColumnElement[Any]":
@@ -181,6 +340,8 @@ def _ordering(order: Order) -> list["sa.ColumnElement[Any]"]:
     """Return the order of a search; the account breaks every tie."""
     if order == "account":
         return [ACCOUNTS.c.account]
+    if order == "rank":
+        return [LATEST_ASSESSMENTS.c.rank, LATEST_ASSESSMENTS.c.account]
     value = _sorted_value(order)
     return [value.asc().nulls_last(), ACCOUNTS.c.account.asc()]
 
@@ -193,6 +354,9 @@ def _beyond(order: Order, after: Cursor | None) -> list["sa.ColumnElement[bool]"
     later = ACCOUNTS.c.account > account
     if order == "account":
         return [later]
+    if order == "rank":
+        place = sa.tuple_(LATEST_ASSESSMENTS.c.rank, LATEST_ASSESSMENTS.c.account)
+        return [place > sa.tuple_(sa.literal(reached), sa.literal(account))]
     value = _sorted_value(order)
     if reached is None:
         return [sa.and_(value.is_(None), later)]
@@ -214,5 +378,6 @@ def _found(row: Any) -> Found:
         version=row["version"],
         market=row["market"],
         owner=row["owner"],
+        level=None if row["level"] is None else Level(row["level"]).name.lower(),
         assessed=None if row["at"] is None else _assessed(row),
     )

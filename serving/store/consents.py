@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -37,6 +37,9 @@ class Channel:
     rank: int
     status: str
     created_at: datetime
+
+
+_SHOWN = tuple(CHANNELS.c[field.name] for field in fields(Channel))
 
 
 def add(
@@ -129,16 +132,22 @@ def rotate(
 
 def channels(transaction: Transaction, receiver: str) -> list[Channel]:
     """Return the channels of a receiver in the order they are tried."""
-    names = ("id", "receiver", "kind", "target", "rank", "status", "created_at")
-    chosen = sa.select(*(CHANNELS.c[name] for name in names))
     rows = transaction.execute(
-        chosen.where(CHANNELS.c.receiver == receiver).order_by(CHANNELS.c.rank, CHANNELS.c.id)
+        sa.select(*_SHOWN)
+        .where(CHANNELS.c.receiver == receiver)
+        .order_by(CHANNELS.c.rank, CHANNELS.c.id)
     )
     return [Channel(**dict(row)) for row in rows.mappings()]
 
 
+def channel(transaction: Transaction, name: str) -> Channel | None:
+    """Return a channel by its id."""
+    row = transaction.execute(sa.select(*_SHOWN).where(CHANNELS.c.id == name)).mappings().first()
+    return None if row is None else Channel(**dict(row))
+
+
 def held_secrets(transaction: Transaction, channel: str) -> tuple[str, ...]:
-    """Return the secrets a channel's messages are signed with."""
+    """Return the secrets a channel's messages are signed with, the newest first."""
     chosen = sa.select(CHANNELS.c.secrets).where(CHANNELS.c.id == channel)
     return tuple(transaction.execute(chosen).scalar() or ())
 

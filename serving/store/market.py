@@ -5,7 +5,7 @@ candle from its close, an accumulator and terms from the time they carry.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from features.inputs import HOUR, Candles
+from features.inputs import HOUR, Candles, Tables
 from features.pipeline import FEATURES
 from models.domain import Price
 from serving.cases import Surroundings
@@ -21,8 +21,9 @@ from serving.store.columns import microseconds
 from serving.store.engine import Transaction
 from serving.store.rows import Added, add, latest, put
 from serving.store.schema import CANDLES, FUNDING, NOTES, PRICES, STATE, TERMS
+from serving.store.series import series
 
-SPOT = "spot"
+SPOT, PERPETUAL, MARK = "spot", "perp", "mark"
 COLUMNS = ("open", "high", "low", "close", "volume")
 REFERENCES = ("BTC", "ETH")
 """Assets whose candles say how the whole market moves."""
@@ -215,15 +216,25 @@ def surroundings(
     Parameters
     ----------
     assets
-        Whose candles are wanted, beside those of `REFERENCES`.
+        Whose candles, and what is read beside them, are wanted; those of `REFERENCES` as well.
     """
     return Surroundings(
         at=at,
         prices=prices(transaction, at=at),
         state=state(transaction, at=at),
         terms=terms(transaction, at=at),
-        candles=candles(transaction, {*assets, *REFERENCES}, at=at),
+        known=known(transaction, {*assets, *REFERENCES}, at=at),
         simulated=notes(transaction).get("simulated") == "yes",
+    )
+
+
+def known(transaction: Transaction, assets: Collection[str], *, at: datetime) -> Tables:
+    """Return all that features may read of assets at a moment, but no account's events."""
+    return replace(
+        series(transaction, assets, at=at),
+        candles=candles(transaction, assets, at=at),
+        perpetuals=candles(transaction, assets, at=at, kind=PERPETUAL),
+        marks=candles(transaction, assets, at=at, kind=MARK),
     )
 
 

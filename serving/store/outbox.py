@@ -150,6 +150,97 @@ def dead_letters(transaction: Transaction, *, limit: int = 100) -> list[Parcel]:
     return _parcels(transaction, OUTBOX.c.status == DEAD, limit=limit)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which messages are asked for; None does not restrict.
+
+    Parameters
+    ----------
+    streams
+        Accounts; the empty one is that of messages about several.
+    begin, end
+        When they were written, in [begin, end].
+    before
+        Number at which the page before ended.
+    """
+
+    receiver: str | None = None
+    status: str | None = None
+    streams: tuple[str, ...] | None = None
+    begin: datetime | None = None
+    end: datetime | None = None
+    before: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One message on one channel, and what became of it.
+
+    Parameters
+    ----------
+    stream
+        Account that it is about; empty where it is about several.
+    keys
+        Of the transitions that it tells one by one.
+    """
+
+    number: int
+    key: str
+    channel: str
+    receiver: str
+    stream: str
+    kind: str
+    target: str
+    shape: str
+    keys: tuple[str, ...]
+    status: str
+    attempts: int
+    created_at: datetime
+    due_at: datetime
+    settled_at: datetime | None
+    error: str | None
+
+
+def deliveries(transaction: Transaction, wanted: Wanted, *, limit: int = 100) -> list[Delivery]:
+    """Return messages with what became of them, the newest first."""
+    chosen = (
+        sa.select(OUTBOX, CHANNELS.c.kind, CHANNELS.c.target)
+        .join(CHANNELS, CHANNELS.c.id == OUTBOX.c.channel)
+        .where(*_conditions(wanted))
+    )
+    rows = transaction.execute(chosen.order_by(OUTBOX.c.number.desc()).limit(limit))
+    return [_delivery(row) for row in rows.mappings()]
+
+
+def _conditions(wanted: Wanted) -> list["sa.ColumnElement[bool]"]:
+    """Return what restricts a search."""
+    table = OUTBOX.c
+    equal = ((wanted.receiver, table.receiver), (wanted.status, table.status))
+    conditions = [column == value for value, column in equal if value is not None]
+    if wanted.streams is not None:
+        conditions.append(table.stream.in_(wanted.streams))
+    if wanted.begin is not None:
+        conditions.append(table.created_at >= wanted.begin)
+    if wanted.end is not None:
+        conditions.append(table.created_at <= wanted.end)
+    if wanted.before is not None:
+        conditions.append(table.number < wanted.before)
+    return conditions
+
+
+def _delivery(row: Mapping[Any, Any]) -> Delivery:
+    """Return what became of one message."""
+    own = [column.name for column in OUTBOX.columns if column.name in Delivery.__slots__]
+    body = row["body"]
+    return Delivery(
+        **{name: row[name] for name in own},
+        kind=row["kind"],
+        target=row["target"],
+        shape=body["shape"],
+        keys=tuple(item["key"] for item in body["items"]),
+    )
+
+
 def replay(transaction: Transaction, numbers: Sequence[int], *, now: datetime) -> int:
     """Put dead letters back into the outbox with their keys; return how many were there."""
     rows = sa.update(OUTBOX).where(OUTBOX.c.number.in_(list(numbers)), OUTBOX.c.status == DEAD)
@@ -161,6 +252,12 @@ def stop(transaction: Transaction, channel: str, *, now: datetime) -> int:
     """End what waits for a channel that was stopped; return how many messages."""
     rows = sa.update(OUTBOX).where(OUTBOX.c.channel == channel, OUTBOX.c.status == WAITING)
     return int(transaction.execute(rows.values(status=STOPPED, settled_at=now)).rowcount)
+
+
+def forget(transaction: Transaction, *, before: datetime) -> int:
+    """Remove what was delivered or stopped before a moment; return how many messages went."""
+    over = sa.and_(OUTBOX.c.status.in_((SENT, STOPPED)), OUTBOX.c.settled_at < before)
+    return int(transaction.execute(sa.delete(OUTBOX).where(over)).rowcount)
 
 
 def depth(transaction: Transaction, *, now: datetime) -> tuple[int, timedelta]:

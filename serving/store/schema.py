@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from serving.store.columns import Document, Duration, Time, Whole, name, number
 
 METADATA = sa.MetaData()
-HEAD = "0004"
+HEAD = "0006"
 """The newest revision in `migrations/versions`."""
 
 NOTES = sa.Table(
@@ -186,6 +186,8 @@ def _judged() -> list["sa.Column[object]"]:
         sa.Column("verdict", name(20), nullable=False),
         sa.Column("next_verdict", name(20)),
         sa.Column("ratio", sa.Double),
+        sa.Column("credit", sa.Double),  # quote units, as the next
+        sa.Column("requirement", sa.Double),
         *(sa.Column(chance, sa.Double) for chance in chances),
         sa.Column("model_version", name()),
         sa.Column("degraded", Document, nullable=False),  # list of codes
@@ -207,8 +209,11 @@ LATEST_ASSESSMENTS = sa.Table(
     sa.Column("account", name(), sa.ForeignKey("accounts.account"), primary_key=True),
     sa.Column("at", Time, nullable=False),
     *_judged(),
+    sa.Column("rank", sa.Double, nullable=False, server_default="0"),  # the riskiest is least
     sa.Index("latest_by_ratio", "ratio", "account"),
     sa.Index("latest_by_expected_24h", "expected_24h", "account"),
+    sa.Index("latest_by_rank", "rank", "account"),
+    sa.Index("latest_by_time", "at"),
 )
 """The newest assessment of every account, to be filtered and sorted."""
 

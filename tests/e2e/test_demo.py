@@ -42,14 +42,14 @@ class Demo:
 
 
 @pytest.fixture
-def demo(tmp_path: Path) -> Iterator[Demo]:
+def demo(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Demo]:
     """Return a demonstration whose temporary files lie in a place of their own."""
     place = tmp_path / "temporary"
     place.mkdir()
     said = tmp_path / "said"
     with said.open("w") as sink:
         process = subprocess.Popen(
-            command("demo", "--port", str(free_port())),
+            command("demo", "--port", str(free_port()), *getattr(request, "param", ())),
             stdout=sink,
             stderr=sink,
             text=True,
@@ -84,7 +84,11 @@ def is_running(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("demo", "ending"),
+    [(("--pace", "0"), signal.SIGINT), (("--pace", "1"), signal.SIGTERM)],
+    indirect=["demo"],
+)
 def test_the_demo_answers_its_own_line_and_ends_without_leftovers(
     demo: Demo, ending: signal.Signals
 ) -> None:

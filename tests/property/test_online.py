@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from features import grid
 from features.grid import at_moments, market_function, market_grids, market_values
-from features.inputs import HOUR, Candles, Floats
+from features.inputs import COLUMNS, HOUR, Candles, Floats
 from features.market import Market, Recorded
-from features.online import COLUMNS, RollingMarket
+from features.online import RollingMarket
 from features.pipeline import FEATURES
 from models.errors import InvalidInput
 

@@ -115,7 +115,7 @@ def _says_what_the_old_one_said(store: Store) -> None:
     ]
 
 
-@pytest.mark.parametrize("upto", ["0001", "0002", "0003"])
+@pytest.mark.parametrize("upto", ["0001", "0002", "0003", "0004"])
 def test_an_older_store_is_brought_up_with_its_rows(database: str, upto: str) -> None:
     """What an old store said, the new one says; opening it again changes nothing.
 

@@ -80,7 +80,7 @@ def test_every_table_comes_back_as_it_went_in(tmp_path: Path, suffix: str) -> No
         read = pd.read_parquet if suffix == "parquet" else pd.read_csv
         pd.testing.assert_frame_equal(read(once), read(twice))
         again = bring(str(once), store=second, table=table, now=NOW)
-        assert again.repeated == (0 if table == "positions" else len(rows) - 1)
+        assert again.added.repeated == (0 if table == "positions" else len(rows) - 1)
 
 
 def test_what_was_imported_is_what_accounts_hold(tmp_path: Path) -> None:
@@ -133,6 +133,20 @@ def test_a_faulty_table_is_refused_whole_with_every_fault(tmp_path: Path) -> Non
         assert take(tmp_path / "out.csv", store=url, table=table) == 0
 
 
+def test_candles_off_their_grid_are_left_out_on_request_and_listed(tmp_path: Path) -> None:
+    """Nothing is dropped unasked; what has no grid cannot be asked to."""
+    url = f"sqlite:///{tmp_path / 'store.sqlite3'}"
+    skewed = "BTC,spot,60,2030-01-01T12:00:30+00:00,1,2,1,1,0"
+    path = str(written(tmp_path, "candles", (*ROWS["candles"], skewed)))
+    asked = ["import", path, "--store", url, "--off-grid", "drop", "--table"]
+    told = CliRunner().invoke(app, [*asked, "candles"])
+    assert told.stdout == "candles: 2 written, 0 held already, 1 left out\n"
+    fault = "candles.csv:open_time:3: 2030-01-01T12:00:30+00:00 is not on a multiple of 60 s"
+    assert told.stderr == f"left out {fault}\n"
+    refused = CliRunner().invoke(app, [*asked, "funding"])
+    assert refused.stderr == "--off-grid: funding have no grid; candles have\n"
+
+
 def test_the_command_moves_a_table_and_names_what_there_is(tmp_path: Path) -> None:
     """Import counts what is new; an unknown table and a missing file are told."""
     url = f"sqlite:///{tmp_path / 'store.sqlite3'}"
@@ -178,7 +192,7 @@ def test_a_table_of_another_database_is_read_by_its_columns(database: str, tmp_p
             connection.execute(sa.text(statement))
     url = f"sqlite:///{tmp_path / 'mine.sqlite3'}"
     source = database.replace("postgresql://", "postgresql+psycopg://")
-    assert bring(source, store=url, table="funding", named="told", now=NOW) == Added(
+    assert bring(source, store=url, table="funding", named="told", now=NOW).added == Added(
         written=2, repeated=0
     )
     with pytest.raises(InvalidInput, match="paid:asset: column missing"):

@@ -8,6 +8,7 @@ from models.alerting.audience import Post, Shape
 from models.alerting.signals import Cause, Kind, Level, Route, Transition
 from serving.alerting.links import Link, LinkRefused, links, sign, verify
 from serving.alerting.message import compose, facts
+from serving.alerting.planning import Plans
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)
 KEY = b"k" * 32
@@ -35,7 +36,7 @@ def body(account: str = "vault-1", *, more: int = 0) -> dict[str, object]:
         transitions=(transition,),
         counts=((Level.CRITICAL, 1 + more),),
     )
-    return facts(post, {}, {})
+    return facts(post, {}, Plans())
 
 
 def test_a_message_says_was_and_now_and_why() -> None:

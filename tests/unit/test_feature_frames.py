@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from features.cli import app
 from features.document import document, read_coverage
 from features.files import Moments, read_market, read_moments, write_moments
-from features.frames import account_frames, market_frames
+from features.frames import OF_MARKET, account_frames, market_frames
 from features.inputs import Events, Tables
-from features.pipeline import NAMES
+from features.pipeline import NAMES, compute
 from models.errors import InvalidTable
 
 HOURS = 200
@@ -83,6 +83,40 @@ def test_a_market_frame_has_a_row_per_candle_whatever_is_computed_at_once(market
     pd.testing.assert_frame_equal(together, apart)
     assert together["funding_24h"].notna().groupby(together["asset"]).sum()["BTC"] == 0
     assert together["mark_gap"].notna().sum() > 50
+
+
+def test_candles_of_any_length_are_read_and_computed(market: Path) -> None:
+    """Five minutes each: an hour's move is that of twelve candles, four hours' of 48."""
+    close = 100.0 * np.exp(np.cumsum(np.random.default_rng(5).normal(0, 0.001, 1_200)))
+    times = pd.date_range(BEGIN, periods=1_200, freq="5min")
+    columns = dict.fromkeys(("open", "high", "low", "close"), close)
+    frame = pd.DataFrame({"symbol": "ETH", "open_time": times, **columns, "volume": 5.0})
+    frame.to_parquet(market / "some_spot_5m.parquet")
+    tables, dropped = read_market(market, step=300)
+    found = pd.concat(market_frames(tables), ignore_index=True)
+    assert dropped == {"candles that do not start on a multiple of 300 s": 0}
+    assert found["at"].iloc[[0, -1]].tolist() == [
+        pd.Timestamp("2021-01-01 00:05", tz="UTC"),
+        pd.Timestamp("2021-01-05 04:00", tz="UTC"),
+    ]
+    last = found.iloc[-1]
+    moves = np.log(close[-1] / close[-49]) / np.log(close[-1] / close[-13])
+    assert last["return_sigmas_4h"] / last["return_sigmas_1h"] == pytest.approx(moves / 2.0)
+    with pytest.raises(InvalidTable, match="--step: 7 is not one of 60, 300"):
+        read_market(market, step=7)
+
+
+def test_a_market_frame_has_the_bits_of_account_moments(market: Path) -> None:
+    """What comes from the rolling grid is what an account after the same candle is told."""
+    tables, _ = read_market(market)
+    found = pd.concat(market_frames(tables), ignore_index=True)
+    rows = found[found["asset"] == "ETH"].index[[3, 100, 199]]
+    moment = moments().moments.iloc[0].to_dict()
+    asked = pd.DataFrame([{**moment, "at": at} for at in found.loc[rows, "at"]])
+    own = compute(tables, asked, names=OF_MARKET)[list(OF_MARKET)]
+    pd.testing.assert_frame_equal(
+        found.loc[rows, list(OF_MARKET)].reset_index(drop=True), own, check_exact=True
+    )
 
 
 def test_account_frames_are_the_same_in_any_number_of_parts(market: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from features.inputs import Candles
+from features.inputs import Candles, Tables, no_events
 from features.pipeline import BASELINE, compute
 from models.domain import Account, Leg, LegKind, Market, Price
 from models.hazard import HORIZONS
@@ -48,7 +48,7 @@ def perpetual(*sizes: tuple[str, int, int], cash: int = 1_000) -> Case:
     return case("hyperliquid", "2026-09", legs, prices, terms)
 
 
-def lender(debt_price: int = 10**8) -> Case:
+def lender(debt_price: int = 10**8, *, e_price: int = 50 * 10**8, owed: int = 100_000) -> Case:
     """Return 2 C at 1,000 and 10 E at 50 against 1,000 D, thresholds of 80 %."""
     fields = {"decimals": 2, "ltv": 5_000, "bonus": 10_500, "threshold": 8_000}
     reserves = {a: aave_v3_terms.Reserve(id=i, **fields) for i, a in enumerate("CED")}
@@ -56,11 +56,11 @@ def lender(debt_price: int = 10**8) -> Case:
     legs = [
         Leg(kind=LegKind.COLLATERAL, asset="C", quantity=200),
         Leg(kind=LegKind.COLLATERAL, asset="E", quantity=1_000),
-        Leg(kind=LegKind.DEBT, asset="D", quantity=100_000),
+        Leg(kind=LegKind.DEBT, asset="D", quantity=owed),
     ]
     prices = {
         asset: Price(value=value, decimals=8, observed_at=AT)
-        for asset, value in (("C", 1_000 * 10**8), ("E", 50 * 10**8), ("D", debt_price))
+        for asset, value in (("C", 1_000 * 10**8), ("E", e_price), ("D", debt_price))
     }
     return case("aave-v3", "3.3", legs, prices, aave_v3_terms.Terms(reserves=reserves), state)
 
@@ -122,6 +122,18 @@ def test_pegged_debt_without_candles_is_held_constant() -> None:
     assert found.columns["price"] == pytest.approx(2.0, rel=1e-3)
 
 
+def test_pegged_asset_of_the_largest_exposure_hides_no_trigger() -> None:
+    """C alone moves: 0.8 · 2 C + 8 E meet 1,605 D where C is worth 998.125."""
+    one = lender(e_price=10**8, owed=160_500)
+    trigger = judge(one).trigger
+    assert trigger is not None
+    assert trigger.asset == "D"
+    found = seen(one, {"C": CANDLES["C"]})
+    assert found.constant == ("D", "E")
+    assert (found.columns["asset"], found.columns["side"], found.legs) == ("C", 1, {})
+    assert found.columns["trigger"] == pytest.approx(998.125, rel=1e-6)
+
+
 def test_unpegged_debt_without_candles_is_not_guessed() -> None:
     """An asset that is not worth one quote unit and has no candles leaves the model silent."""
     found = position(judge(lender(debt_price=2 * 10**8)), CANDLES, at=AT)
@@ -148,7 +160,9 @@ def test_every_kind_of_account_gets_baselines_together() -> None:
     judged = [judge(one) for one in cases]
     names = [str(place) for place in range(len(cases))]
     rows, legs = frames([seen(one) for one in cases], names, at=AT)
-    computed = compute(tables(judged, names, CANDLES), rows, legs=legs)
+    computed = compute(
+        tables(judged, names, Tables(candles=CANDLES, events=no_events())), rows, legs=legs
+    )
     likely = computed[list(BASELINE[: len(HORIZONS)])].to_numpy()
     assert np.isfinite(computed[list(BASELINE)].to_numpy()).all()
     assert (np.diff(likely, axis=1) >= 0.0).all()
@@ -173,7 +187,7 @@ def test_what_closes_later_is_not_seen() -> None:
     judged = judge(account)
     told = [
         compute(
-            tables([judged], ["a"], candles),
+            tables([judged], ["a"], Tables(candles=candles, events=no_events())),
             *frames([early], ["a"], at=AT)[:1],
             legs=frames([early], ["a"], at=AT)[1],
         )

@@ -20,7 +20,7 @@ def client() -> Iterator[Client]:
     """Return a client of a cluster of two processes on this machine."""
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
         ) as cluster,
         Client(cluster) as found,
     ):

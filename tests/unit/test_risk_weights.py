@@ -8,11 +8,11 @@ from schema_check import conforms
 from venue_bodies import Body
 
 from models.errors import InvalidInput
-from serving import margin
 from serving.answers import FaultyItem
 from serving.assess import Model
 from serving.desk import Desk
-from serving.margin_table import sheet
+from serving.margin import requests
+from serving.margin.table import sheet
 from serving.routes import document
 
 DESK = Desk(model=Model(bundle=None))
@@ -20,14 +20,14 @@ DESK = Desk(model=Model(bundle=None))
 
 def told_of(body: Body) -> Body:
     """Return the answer to a body."""
-    told: Body = json.loads(margin.margin(DESK, json.dumps(body).encode(), "unit"))
+    told: Body = json.loads(requests.margin(DESK, json.dumps(body).encode(), "unit"))
     return told
 
 
 def faults(body: Body) -> set[str]:
     """Return the pointers to what is wrong with a body."""
     with pytest.raises(InvalidInput) as caught:
-        margin.margin(DESK, json.dumps(body).encode(), "unit")
+        requests.margin(DESK, json.dumps(body).encode(), "unit")
     return {fault.where for fault in caught.value.faults}
 
 

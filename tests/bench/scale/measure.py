@@ -18,9 +18,9 @@ from distributed import Client, LocalCluster
 from plainly import in_pandas, in_polars
 
 from features.grid import at_moments, market_function, market_grids, market_values
-from features.inputs import Candles, Floats, Tables, no_events
+from features.inputs import COLUMNS, Candles, Floats, Tables, no_events
 from features.market import Market, Recorded
-from features.online import COLUMNS, RollingMarket
+from features.online import RollingMarket
 from features.partitions import compute_partitioned
 from features.pipeline import BY_NAME, compute
 
@@ -228,7 +228,7 @@ def dask() -> None:
         }
     )
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         Client(cluster) as client,
     ):
 

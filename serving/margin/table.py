@@ -10,14 +10,16 @@ from rich.text import Text
 
 from models.errors import InvalidInput
 from serving import wire
-from serving.aggregate import aggregate, refuse_single
 from serving.answers import FaultyItem, RatioAnswer
 from serving.assess import Model
 from serving.desk import Desk, Item, in_order
-from serving.margin import Judged as JudgedMargin
-from serving.margin import judged_of, placed, sound, triggers_of
-from serving.margin_answers import AggregateAnswer, MarginAnswer, Standing, TriggersAnswer
-from serving.margin_wire import SheetBody
+from serving.margin.aggregate import aggregate, refuse_single
+from serving.margin.answers import AggregateAnswer, MarginAnswer, Standing, TriggersAnswer
+from serving.margin.margins import Judged as JudgedMargin
+from serving.margin.margins import judged_of
+from serving.margin.requests import placed, sound
+from serving.margin.triggers import triggers_of
+from serving.margin.wire import SheetBody
 
 REQUEST_ID = "command-line"
 SHOWN_DIGITS = 18

@@ -7,8 +7,8 @@ from models.margin.result import Counted, Refusal
 from serving import rules
 from serving.answers import exact_text
 from serving.cases import Case
-from serving.margin_answers import RiskWeight, RiskWeights
-from serving.margin_wire import RiskBody
+from serving.margin.answers import RiskWeight, RiskWeights
+from serving.margin.wire import RiskBody
 
 POLICY = Policy()
 

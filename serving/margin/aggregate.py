@@ -10,8 +10,8 @@ from models.margin.composed import Part, Scope, compose
 from models.margin.result import Margin, Verdict
 from serving.answers import exact_text
 from serving.desk import Item
-from serving.margin_answers import AggregateAnswer, PartAnswer
-from serving.margin_wire import ComposedBody, LinkBody, MarginBody
+from serving.margin.answers import AggregateAnswer, PartAnswer
+from serving.margin.wire import ComposedBody, LinkBody, MarginBody
 from serving.reading import escape
 
 FAULTY = Margin(verdict=Verdict.UNEVALUABLE, reason="request_at_fault")

@@ -1,0 +1,169 @@
+"""The cheapest plans that messages carry: sized to what clears the alert, in bounded time.
+
+No message waits for its plan: one that takes too long or fails is left out, with the reason.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from models.alerting.aim import aim
+from models.alerting.policy import Policy
+from models.alerting.signals import Kind, Level, Transition
+from models.domain import Account, Market
+from models.errors import ForewarnError, InvalidInput
+from models.margin.result import Margin, Verdict
+from models.margin.rulebook import with_next_prices
+from serving.actions import Means
+from serving.answers import exact_text
+from serving.assess import Model
+from serving.cases import Case, Surroundings
+from serving.change_answers import PlanAnswer
+from serving.change_wire import TargetBody
+from serving.changes import planned
+from serving.judgement import Judgement
+
+LOGGER = logging.getLogger("forewarn.watch")
+EACH = 2.0
+"""Seconds that one plan may take."""
+
+TOGETHER = 6.0
+"""Seconds that all plans of a pass may take; the worst accounts are planned first."""
+
+WATCH = "watch"
+
+
+class PlanLate(ForewarnError):  # noqa: N818 - named for what happened
+    """A plan took longer than a message may wait."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plans:
+    """The plans of a pass.
+
+    Parameters
+    ----------
+    found
+        By account.
+    absent
+        By account, the code of why there is none.
+    """
+
+    found: Mapping[str, PlanAnswer] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+
+def plans(
+    rises: Sequence[Transition],
+    judged: Mapping[str, Judgement],
+    policy: Policy,
+    *,
+    model: Model,
+    around: Surroundings,
+    timer: Callable[[], float] = time.monotonic,
+) -> Plans:
+    """Return the cheapest plan of each account that rose, or why there is none.
+
+    Parameters
+    ----------
+    rises
+        Worst first; those that tell of a fall have no plan.
+    judged
+        By account.
+    timer
+        Seconds that only grow.
+    """
+    found: dict[str, PlanAnswer] = {}
+    absent: dict[str, str] = {}
+    end = timer() + TOGETHER
+    for one in rises:
+        if one.kind is Kind.LOWERED or one.account not in judged:
+            continue
+        late = min(timer() + EACH, end)
+        ticking = partial(_tick, timer=timer, late=late)
+        told = _attempt(one, judged[one.account], policy, model, around, ticking)
+        if isinstance(told, PlanAnswer):
+            found[one.account] = told
+        else:
+            absent[one.account] = told
+    return Plans(found=found, absent=absent)
+
+
+def _attempt(
+    rise: Transition,
+    judged: Judgement,
+    policy: Policy,
+    model: Model,
+    around: Surroundings,
+    tick: Callable[[], None],
+) -> PlanAnswer | str:
+    """Return a plan, or the code of why there is none."""
+    try:
+        tick()
+        case = _ticking(judged.case, tick)
+        target = _target(policy, rise.level, has_forecast=rise.probability is not None)
+        return planned(
+            case,
+            target,
+            Means(),
+            model=model,
+            around=around,
+            request_id=WATCH,
+            sized=replace(case, market=_worse(judged)),
+        )
+    except PlanLate:
+        return "no_time"
+    except InvalidInput:
+        return "not_evaluable"
+    except Exception:  # the watching loop: recorded in the message
+        LOGGER.exception("no plan of %s", rise.account[:80])
+        return "failed"
+
+
+def _target(policy: Policy, level: Level, *, has_forecast: bool) -> TargetBody:
+    """Return where a plan leads; without a forecast the rule alone says."""
+    wanted = aim(policy, level)
+    stated = {
+        "health": exact_text(wanted.health, 0),
+        "probability": wanted.probability if has_forecast else None,
+        "horizon": wanted.horizon,
+        "head": wanted.head,
+    }
+    return TargetBody.model_validate(stated)
+
+
+def _worse(judged: Judgement) -> Market:
+    """Return the market at the price in force, or at the next one where that is worse."""
+    now, soon, market = judged.now, judged.soon, judged.case.market
+    if soon is None or soon.verdict is Verdict.UNEVALUABLE:
+        return market
+    if now.maintenance is None or soon.maintenance is None:
+        return market
+    is_worse = soon.maintenance.surplus < now.maintenance.surplus
+    return with_next_prices(market) if is_worse else market
+
+
+def _ticking(case: Case, tick: Callable[[], None]) -> Case:
+    """Return a case whose rules look at the clock each time they are asked."""
+    book = case.rulebook
+
+    def margin(account: Account, market: Market, terms: Any) -> Margin:
+        tick()
+        return book.margin(account, market, terms)
+
+    return replace(case, rulebook=replace(book, margin=margin))
+
+
+def _tick(*, timer: Callable[[], float], late: float) -> None:
+    """Refuse to go on after a time.
+
+    Raises
+    ------
+    PlanLate
+        When it has passed.
+    """
+    if timer() > late:
+        raise PlanLate("the time for plans has passed")

@@ -1,0 +1,152 @@
+"""The rules over HTTP: a body in; margins, triggers and liquidations out."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TypeVar
+
+from models.errors import Fault, InvalidInput
+from serving import wire
+from serving.answers import FaultyItem
+from serving.desk import Desk, in_order
+from serving.margin.aggregate import Placed, aggregate, refuse_single
+from serving.margin.answers import (
+    LiquidationAnswer,
+    LiquidationBatch,
+    MarginAnswer,
+    MarginBatch,
+    TriggerBatch,
+    TriggersAnswer,
+)
+from serving.margin.liquidations import liquidation_of
+from serving.margin.margins import Judged, judged_of
+from serving.margin.triggers import triggers_of
+from serving.margin.wire import LiquidationBody, MarginBody, TriggerBody
+from serving.problems import encode
+
+T = TypeVar("T")
+
+MOST_WORK = 20_000
+"""Assets times legs, summed over the accounts of a request for triggers: some ten seconds."""
+
+
+def margin(desk: Desk, body: bytes, request_id: str) -> bytes:
+    """Answer the body of `POST /v1/margin`.
+
+    Raises
+    ------
+    NotJson
+        When the body is not JSON.
+    InvalidInput
+        When the envelope or every account is at fault.
+    """
+    return encode(answer_margin(desk, body, request_id))
+
+
+def trigger(desk: Desk, body: bytes, request_id: str) -> bytes:
+    """Answer the body of `POST /v1/trigger`; raises as `margin` does."""
+    return encode(answer_trigger(desk, body, request_id))
+
+
+def liquidation(desk: Desk, body: bytes, request_id: str) -> bytes:
+    """Answer the body of `POST /v1/liquidation`; raises as `margin` does."""
+    return encode(answer_liquidation(desk, body, request_id))
+
+
+def answer_margin(desk: Desk, body: bytes, request_id: str) -> MarginAnswer | MarginBatch:
+    """Answer the body of `POST /v1/margin`; raises as `margin` does."""
+    asked, found = wire.parse(body, MarginBody)
+    return margins(desk, asked, found, request_id)
+
+
+def margins(
+    desk: Desk, asked: MarginBody, found: Sequence[Fault], request_id: str
+) -> MarginAnswer | MarginBatch:
+    """Answer an envelope; `found` holds the faults of single accounts."""
+    refuse_single(asked)
+    ask = partial(judged_of, risk=asked.risk, request_id=request_id)
+    around, told = desk.outcomes(asked, found, ask)
+    answers = [one if isinstance(one, InvalidInput) else one.answer for one in told]
+    if asked.accounts is None:
+        return _only(answers)
+    return MarginBatch(
+        request_id=request_id,
+        as_of=around.at,
+        simulated=around.simulated,
+        margins=_items(asked, answers),
+        aggregate=aggregate(asked, placed(told)),
+    )
+
+
+def answer_trigger(desk: Desk, body: bytes, request_id: str) -> TriggersAnswer | TriggerBatch:
+    """Answer the body of `POST /v1/trigger`; raises as `margin` does."""
+    asked, found = wire.parse(body, TriggerBody)
+    _refuse_long_work(asked)
+    ask = partial(triggers_of, betas=asked.betas, wanted_until=asked.until, request_id=request_id)
+    around, told = desk.outcomes(asked, found, ask)
+    if asked.accounts is None:
+        return _only(told)
+    return TriggerBatch(
+        request_id=request_id,
+        as_of=around.at,
+        simulated=around.simulated,
+        triggers=_items(asked, told),
+    )
+
+
+def answer_liquidation(
+    desk: Desk, body: bytes, request_id: str
+) -> LiquidationAnswer | LiquidationBatch:
+    """Answer the body of `POST /v1/liquidation`; raises as `margin` does."""
+    asked, found = wire.parse(body, LiquidationBody)
+    ask = partial(liquidation_of, request=asked.request, request_id=request_id)
+    around, told = desk.outcomes(asked, found, ask)
+    if asked.accounts is None:
+        return _only(told)
+    return LiquidationBatch(
+        request_id=request_id,
+        as_of=around.at,
+        simulated=around.simulated,
+        liquidations=_items(asked, told),
+    )
+
+
+def _only(told: Sequence[T | InvalidInput]) -> T:
+    """Return the one answer; a request whose only account is at fault is refused before."""
+    return sound(told)[0]
+
+
+def _items(asked: wire.Envelope, told: Sequence[T | InvalidInput]) -> tuple[T | FaultyItem, ...]:
+    """Return the answer or the faults per account, in the order asked."""
+    return tuple(in_order(asked, told, sound(told)))
+
+
+def sound(told: Sequence[T | InvalidInput]) -> list[T]:
+    """Return the answers among answers and faults."""
+    return [one for one in told if not isinstance(one, InvalidInput)]
+
+
+def placed(told: Sequence[Judged | InvalidInput]) -> list[Placed | InvalidInput]:
+    """Return what the accounts' whole is made of."""
+    return [
+        one if isinstance(one, InvalidInput) else Placed(item=one.item, now=one.now) for one in told
+    ]
+
+
+def _refuse_long_work(asked: wire.Envelope) -> None:
+    """Refuse a request whose search would outlast the service's patience.
+
+    Raises
+    ------
+    InvalidInput
+        Naming the limit.
+    """
+    work = 0
+    for _, item in asked.items:
+        legs = item.get("legs") if isinstance(item, dict) else None
+        if isinstance(legs, list):
+            assets = {str(leg.get("asset")) for leg in legs if isinstance(leg, dict)}
+            work += len(assets) * len(legs)
+    if work > MOST_WORK:
+        place = "/account/legs" if asked.accounts is None else "/accounts"
+        message = f"assets times legs add up to {work}, at most {MOST_WORK}: ask in parts"
+        raise InvalidInput([Fault(place, message)])

@@ -1,0 +1,61 @@
+"""The files that the pages load: our own glue, and libraries that packages ship."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import distribution
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+MEDIA = {
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+}
+SHIPPED = {
+    "alpine.js": ("django-alpine", "django_alpine/static/js/alpine.js"),
+    "lightweight-charts.js": ("lightweight-charts", "lightweight_charts/js/lightweight-charts.js"),
+}
+"""Distribution, and file in it; the packages themselves are never imported."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """One file as it is sent."""
+
+    body: bytes
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Static:
+    """Every file, and the name of this set of them.
+
+    Parameters
+    ----------
+    build
+        Changes when any file does: what lies under it may be kept for ever.
+    """
+
+    build: str
+    files: Mapping[str, File]
+
+
+@cache
+def static() -> Static:
+    """Return every file that a page may load; nothing else is served."""
+    files = {
+        path.name: File(body=path.read_bytes(), media_type=MEDIA[path.suffix]) for path in _paths()
+    }
+    digest = hashlib.sha256()
+    for name, file in sorted(files.items()):
+        digest.update(f"{name} {len(file.body)}\n".encode() + file.body)
+    return Static(build=digest.hexdigest()[:16], files=files)
+
+
+def _paths() -> Iterator[Path]:
+    """Yield the files on disk."""
+    for package, name in SHIPPED.values():
+        yield Path(str(distribution(package).locate_file(name)))
+    yield from (path for path in sorted((HERE / "static").iterdir()) if path.suffix in MEDIA)

@@ -1,0 +1,126 @@
+"""The operations that serve the pages: shells without data, and the files they load."""
+
+from functools import cache, partial
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from serving import problems
+from serving.desk import Desk
+from serving.operations import Answer, Call, Operation, Parameter
+from serving.pages.files import HERE, static
+from serving.problems import Refused
+
+HTML = "text/html; charset=utf-8"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""No eval: `static/frame.js` reads the attributes of the templates in Alpine's stead."""
+
+KEPT = "public, max-age=31536000, immutable"
+PAGES = {
+    "book": ("/desk", "Book"),
+    "account": ("/desk/accounts/{account}", "Account"),
+    "alerts": ("/desk/alerts", "Alerts"),
+    "model": ("/desk/model", "Model"),
+    "rules": ("/desk/rules", "Rules"),
+}
+
+
+@cache
+def shell(name: str) -> bytes:
+    """Return a page without data."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    told = {one: (path, title) for one, (path, title) in PAGES.items() if "{" not in path}
+    template = environment.get_template(f"{name}.html")
+    whole = template.render(
+        name=name, title=PAGES[name][1], pages=told, files=f"/desk/static/{static().build}"
+    )
+    return whole.encode()
+
+
+def show(desk: Desk, call: Call, *, name: str) -> Answer:  # noqa: ARG001 - a shell asks nothing
+    """Answer with a page; its figures are asked of the API, with the reader's own key."""
+    headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
+    return Answer(body=shell(name), media_type=HTML, headers=headers)
+
+
+def file(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - files ship with the code
+    """Answer `GET /desk/static/{build}/{file}`.
+
+    Raises
+    ------
+    Refused
+        404 for what no page of this build loads.
+    """
+    found = static().files.get(call.path["file"])
+    if found is None or call.path["build"] != static().build:
+        raise Refused(problems.UNKNOWN_THING, "no page of this build loads such a file")
+    return Answer(body=found.body, media_type=found.media_type, headers={"Cache-Control": KEPT})
+
+
+def home(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
+    """Answer `GET /` by sending the reader to the book."""
+    return Answer(body=b"", status=307, media_type=HTML, headers={"Location": PAGES["book"][0]})
+
+
+def _part(name: str, meaning: str) -> Parameter:
+    """Return a parameter of the path."""
+    schema = {"type": "string", "minLength": 1, "maxLength": 200}
+    return Parameter(name=name, place="path", schema=schema, meaning=meaning)
+
+
+def _page(name: str) -> Operation:
+    """Return the operation of one page."""
+    path, title = PAGES[name]
+    return Operation(
+        name=f"desk_{name}",
+        method="GET",
+        path=path,
+        scope=None,
+        work=partial(show, name=name),
+        summary=f"The page {title}",
+        details="Holds no data: it asks this API for its figures with the reader's own key.",
+        meaning="A page that loads nothing from elsewhere",
+        gives=("text/html",),
+        parameters=(_part("account", "key of an account in the store"),)
+        if "{account}" in path
+        else (),
+    )
+
+
+OPERATIONS = (
+    *(_page(name) for name in PAGES),
+    Operation(
+        name="desk_file",
+        method="GET",
+        path="/desk/static/{build}/{file}",
+        scope=None,
+        work=file,
+        summary="A file that the pages load",
+        meaning="The file; it never changes under this path",
+        gives=("text/javascript", "text/css", "application/json"),
+        parameters=(
+            _part("build", "as the pages name it"),
+            _part("file", "name of the file"),
+        ),
+        refusals=(problems.UNKNOWN_THING,),
+    ),
+    Operation(
+        name="home",
+        method="GET",
+        path="/",
+        scope=None,
+        work=home,
+        summary="The way to the desk",
+        meaning="The address of the book",
+        status=307,
+        gives=("text/html",),
+    ),
+)

@@ -1,0 +1,395 @@
+/** One account: verdict, forecast, why, what if, what to do, and its past. */
+
+import { ask, withQuery } from "./ask.js";
+import { hang } from "./chart.js";
+import { band, ceiling, line } from "./draw.js";
+import { age, amount, move, number, percent, tone, when, words } from "./format.js";
+import { settled, start, tell, trying } from "./frame.js";
+import { flat } from "./terms.js";
+import { compare, leversOf, question } from "./whatif.js";
+
+const BOX = { width: 300, height: 100 };
+const DAY_MS = 86_400_000;
+const PAST = 12;
+const MOST_HAPPENED = 40;
+const CALM = new Set(["none", null, undefined]);
+
+const keyOfPath = () => decodeURIComponent(location.pathname.replace(/^\/desk\/accounts\//, ""));
+
+function interval(pair) {
+  return pair ? `${percent(pair[0])} to ${percent(pair[1])}` : "";
+}
+
+/** Return the reasons with bars as wide as their weight, where the key may see weights. */
+function reasonRows(reasons) {
+  const most = Math.max(...reasons.map((one) => Math.abs(one.impact ?? 0)), 0);
+  return reasons.map((one) => {
+    const width = one.impact == null ? 50 : most ? (50 * Math.abs(one.impact)) / most : 0;
+    const weight = one.impact == null ? "" : ` by ${Math.abs(one.impact).toFixed(2)} log-odds`;
+    return {
+      text: one.text.replace(/; (raises|lowers) the risk$/, ""),
+      direction: one.direction,
+      title: `${one.direction}${weight}`,
+      x: one.direction === "raises" ? 0 : -width,
+      width,
+    };
+  });
+}
+
+function page() {
+  return {
+    account: keyOfPath(),
+    held: null,
+    told: null,
+    flipping: null,
+    margin: null,
+    inForce: null,
+    alerts: [],
+    history: [],
+    levers: [],
+    answer: null,
+    plan: null,
+    goal: { probability: 0.05, horizon: "24h", head: "unattended" },
+    asset: "",
+    days: 7,
+    hasCandles: true,
+    isAcknowledged: false,
+    note: "Loading…",
+    whatIfNote: "",
+
+    async init() {
+      this.drag = settled((signal) => this.ask(signal), 90);
+      addEventListener("news", () => this.refresh());
+      await this.refresh();
+      await this.findPlan();
+    },
+
+    async refresh() {
+      await trying(async () => {
+        await this.judge();
+        if (this.levers.length === 0) this.resetWhatIf();
+        else await this.ask();
+      });
+      await trying(() => this.look());
+    },
+
+    /** Ask for what the rules and the model say now. */
+    async judge() {
+      const { account } = this;
+      const path = `/v1/accounts/${encodeURIComponent(account)}`;
+      const one = { body: { account } };
+      const asked = [ask(path), ask("/v1/score", one), ask("/v1/margin", one), ask("/v1/trigger", one)];
+      const [held, told, margin, flipping] = await Promise.all(asked);
+      Object.assign(this, { held: held.account, told, margin, flipping, note: `Judged ${when(told.as_of)}` });
+      await this.$nextTick(); // a choice can be made once its options stand
+      this.asset ||= told.rule.trigger?.asset ?? margin.prices[0]?.asset ?? "";
+      await trying(() => this.readTerms());
+    },
+
+    /** Ask for what happened, and draw it. */
+    async look() {
+      const path = `/v1/accounts/${encodeURIComponent(this.account)}/assessments`;
+      const asked = [
+        ask(withQuery("/v1/alerts", { account: this.account, limit: 200 })),
+        ask(withQuery(path, { limit: PAST })),
+        ask(withQuery("/v1/accounts", { search: this.account, limit: 20 })),
+      ];
+      const [alerts, past, found] = await Promise.all(asked);
+      this.alerts = alerts.alerts;
+      this.history = past.assessments;
+      this.levelCode = found.accounts.find((one) => one.account === this.account)?.level ?? "none";
+      await this.drawChart();
+    },
+
+    async readTerms() {
+      const { venue, version, market, terms } = this.held;
+      if (terms !== null && typeof terms === "object") {
+        this.inForce = { terms, origin: "account" };
+        return;
+      }
+      const parts = [venue, version, terms ?? market].map(encodeURIComponent);
+      this.inForce = await ask(`/v1/rulebooks/${parts[0]}/${parts[1]}/terms/${parts[2]}`);
+    },
+
+    /** Draw the price of an asset; the trigger is of the same asset. */
+    drawChart() {
+      return trying(async () => {
+        if (!this.asset) return;
+        this.draw ??= hang(this.$refs.chart);
+        const end = new Date(this.told.as_of);
+        const begin = new Date(end.getTime() - this.days * DAY_MS).toISOString();
+        const candles = await ask(withQuery("/v1/candles", { asset: this.asset, begin }));
+        const own = this.flipping.price_triggers.filter((one) => one.asset === this.asset);
+        this.hasCandles = this.draw(candles, own.map((one) => number(one.price)), this.happened);
+      });
+    },
+
+    get identity() {
+      const held = this.held;
+      return held ? `${held.venue} ${held.version ?? ""}, ${held.market}, opened ${when(held.opened_at)}` : "";
+    },
+    levelCode: "none",
+    get level() {
+      return CALM.has(this.levelCode) ? "" : this.levelCode;
+    },
+    get levelTone() {
+      return tone(this.levelCode);
+    },
+    get acknowledgeLabel() {
+      return this.isAcknowledged ? "Acknowledged" : "Acknowledge";
+    },
+
+    get rule() {
+      return this.told?.rule;
+    },
+    get verdict() {
+      return words(this.rule?.verdict);
+    },
+    get verdictTone() {
+      return tone(this.rule?.verdict);
+    },
+    get reason() {
+      return words(this.rule?.reason);
+    },
+    get ratioName() {
+      return words(this.rule?.ratio?.name ?? "ratio");
+    },
+    get ratio() {
+      return amount(this.rule?.ratio?.value);
+    },
+    get ratioExact() {
+      return this.rule?.ratio?.value ?? "";
+    },
+    get credit() {
+      return amount(this.rule?.maintenance?.credit);
+    },
+    get requirement() {
+      return amount(this.rule?.maintenance?.requirement);
+    },
+    get surplus() {
+      return amount(this.rule?.surplus);
+    },
+    get surplusExact() {
+      return this.rule?.surplus ?? "";
+    },
+    get nextVerdict() {
+      const next = this.rule?.next_verdict;
+      return next ? `${words(next.verdict)}, ${when(next.at)}` : "no price is known in advance";
+    },
+    get flips() {
+      return this.rule?.flips_at ? `liquidatable ${when(this.rule.flips_at)}` : "not within a week";
+    },
+    get notices() {
+      return [...(this.told?.degraded_reasons ?? []), ...(this.told?.notices ?? [])];
+    },
+    get hasNotices() {
+      return this.notices.length > 0;
+    },
+
+    get hasForecast() {
+      return (this.told?.forecast ?? []).length > 0;
+    },
+    get forecast() {
+      return (this.told?.forecast ?? []).map((one) => ({
+        horizon: one.horizon,
+        unattended: percent(one.unattended),
+        expected: percent(one.expected),
+        unattendedInterval: one.source === "rule" ? "by the rule" : interval(one.unattended_interval),
+        expectedInterval: one.source === "rule" ? "by the rule" : interval(one.expected_interval),
+      }));
+    },
+    get topShare() {
+      const ends = (this.told?.forecast ?? []).flatMap((one) => [
+        one.unattended, one.expected, one.unattended_interval[1], one.expected_interval[1],
+      ]);
+      return ceiling(Math.max(0, ...ends));
+    },
+    get top() {
+      return percent(this.topShare);
+    },
+    get unattendedLine() {
+      return this.path("unattended");
+    },
+    get expectedLine() {
+      return this.path("expected");
+    },
+    get unattendedBand() {
+      return this.hull("unattended_interval");
+    },
+    get expectedBand() {
+      return this.hull("expected_interval");
+    },
+    path(head) {
+      const values = (this.told?.forecast ?? []).map((one) => one[head]);
+      return line(values, { ...BOX, top: this.topShare });
+    },
+    hull(name) {
+      const pairs = (this.told?.forecast ?? []).map((one) => one[name]);
+      if (pairs.length === 0) return "";
+      const [low, high] = [0, 1].map((end) => pairs.map((pair) => pair[end]));
+      return band(low, high, { ...BOX, top: this.topShare });
+    },
+
+    get assets() {
+      const priced = (this.margin?.prices ?? []).map((one) => one.asset);
+      const flipping = (this.flipping?.price_triggers ?? []).map((one) => one.asset);
+      return [...new Set([...priced, ...flipping])];
+    },
+    get chartTitle() {
+      const own = this.triggers.filter((one) => one.asset === this.asset);
+      const lines = own.map((one) => `trigger ${one.side} ${one.price}`).join(", ");
+      return `Price of ${this.asset} over ${this.days} days; ${lines || "no trigger"}`;
+    },
+    get triggers() {
+      return (this.flipping?.price_triggers ?? []).map((one) => ({
+        key: `${one.asset} ${one.direction}`,
+        asset: one.asset,
+        side: one.direction,
+        price: amount(one.price),
+        exact: one.price,
+        move: move(one.move),
+      }));
+    },
+    get hasTriggers() {
+      return this.triggers.length > 0;
+    },
+    get prices() {
+      return (this.margin?.prices ?? []).map((one) => ({
+        asset: one.asset,
+        price: amount(one.price),
+        exact: `${one.price}, ${one.source}`,
+        age: age(one.age_seconds),
+        observed: when(one.observed_at),
+        doubt: one.disputed ?? (one.is_stale ? "stale" : ""),
+      }));
+    },
+    get missing() {
+      const lacking = this.margin?.missing_prices ?? [];
+      return lacking.length ? `No price of ${lacking.join(", ")}: the rules cannot judge without.` : "";
+    },
+
+    get reasons() {
+      return reasonRows(this.told?.reasons ?? []);
+    },
+    get reasonsNote() {
+      const found = this.told?.attribution;
+      if (!found) return "Of the rule; no forecast was attributed.";
+      const weighed = (this.told.reasons ?? []).some((one) => one.impact != null);
+      const rest = weighed ? "as wide as its weight" : "the key does not carry the scope that shows weights";
+      return `What drove the ${found.head} probability within ${found.horizon}: ${rest}.`;
+    },
+
+    resetWhatIf() {
+      const priced = (this.margin?.prices ?? []).map((one) => one.asset);
+      this.levers = leversOf(this.held?.legs ?? [], priced);
+      return this.ask();
+    },
+    drag() {},
+    /** Ask what the levers would do. */
+    ask(signal) {
+      return trying(async () => {
+        const own = signal instanceof AbortSignal ? signal : undefined;
+        const body = question(this.account, this.held.legs, this.levers);
+        this.whatIfNote = "";
+        this.answer = await ask("/v1/what-if", { body, signal: own });
+        this.whatIfNote = `Then ${words(this.answer.after.verdict)}`;
+      });
+    },
+    get compared() {
+      return this.answer ? compare(this.answer) : [];
+    },
+
+    findPlan() {
+      return trying(async () => {
+        const body = { account: this.account, target: { ...this.goal } };
+        this.plan = await ask("/v1/plan", { body });
+      });
+    },
+    get planHead() {
+      const plan = this.plan;
+      if (!plan) return "";
+      if (plan.reason === "already_there") return "Nothing has to be done: the account is there already.";
+      return plan.is_reached ? "Do this, in this order:" : `It cannot be reached (${words(plan.reason)}); the best is:`;
+    },
+    get steps() {
+      return (this.plan?.actions ?? []).map((one) => ({
+        text: `${words(one.kind)} ${one.asset}${one.repays ? ` to repay ${one.repays.asset}` : ""}`,
+        quantity: one.quantity,
+        worth: `worth ${amount(one.value)}`,
+      }));
+    },
+    get planEffect() {
+      if (!this.plan) return "";
+      const { before, after, target } = this.plan;
+      const chance = (state) =>
+        percent(state.forecast.find((one) => one.horizon === target.horizon)?.[target.head]);
+      return `Health ${amount(before.health)} → ${amount(after.health)}, probability within ${target.horizon} ${chance(before)} → ${chance(after)}, ${words(after.verdict)}.`;
+    },
+    async copyPlan() {
+      const steps = this.steps.map((one) => `${one.text} ${one.quantity} (${one.worth})`);
+      await navigator.clipboard.writeText([this.account, ...steps, this.planEffect].join("\n"));
+      tell("The plan was copied.");
+      this.note = "The plan was copied.";
+    },
+
+    get past() {
+      return this.history.map((one) => ({
+        at: when(one.at), verdict: words(one.verdict), tone: tone(one.verdict),
+        ratio: amount(one.ratio), day: percent(one.expected_24h), unattended: percent(one.unattended_24h),
+      }));
+    },
+    /** What was alerted and what the owner did, newest first. */
+    get happened() {
+      const alerts = this.alerts.map((one) => ({
+        at: one.at, isAlert: true, tone: tone(one.level), what: words(one.level), text: words(one.kind),
+      }));
+      const acts = (this.held?.events ?? []).map((one) => ({
+        at: one.at, isAlert: false, tone: one.kind === "liquidate" ? "bad" : "ok", what: words(one.kind),
+        text: [one.collateral, one.debt].filter((moved) => moved !== "0").map(amount).join(", "),
+      }));
+      const all = [...alerts, ...acts].sort((a, b) => (a.at < b.at ? 1 : -1));
+      return all.slice(0, MOST_HAPPENED).map((one) => ({ ...one, shownAt: when(one.at) }));
+    },
+    get isUneventful() {
+      return this.happened.length === 0;
+    },
+
+    get legs() {
+      return this.held?.legs ?? [];
+    },
+    get terms() {
+      return flat(this.inForce?.terms);
+    },
+    get termsNote() {
+      const terms = this.inForce;
+      if (!terms) return "";
+      if (terms.origin === "account") return "Terms stated with the account itself.";
+      const source = terms.source ? `, ${terms.source}` : "";
+      return `${terms.venue} ${terms.version}, ${terms.market}: in force since ${when(terms.valid_from)}, from the ${terms.origin}${source}.`;
+    },
+    get provenance() {
+      const told = this.told;
+      if (!told) return "";
+      const model = told.model_version ? `model ${told.model_version}` : "no model";
+      return `As of ${when(told.as_of)}; ${model}; oldest price ${age(told.oldest_price_age_seconds)} old; request ${told.request_id}.`;
+    },
+
+    acknowledge() {
+      return this.act("acknowledge", undefined, (told) => {
+        this.isAcknowledged = true;
+        this.note = `Acknowledged: ${told.level}`;
+      });
+    },
+    mute() {
+      return this.act("mute", { hours: 24 }, (told) => (this.note = `Muted until ${when(told.muted_until)}`));
+    },
+    act(what, body, done) {
+      return trying(async () => {
+        const path = `/v1/accounts/${encodeURIComponent(this.account)}/${what}`;
+        done(await ask(path, { method: "POST", body }));
+      });
+    },
+  };
+}
+
+start(page);

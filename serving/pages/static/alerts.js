@@ -1,0 +1,3 @@
+/** Alerts. */
+import { start } from "./frame.js";
+start(() => ({}));

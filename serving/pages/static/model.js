@@ -1,0 +1,159 @@
+/** The model in use: how it was judged, what it reads, and who put it there. */
+
+import { ask, asked } from "./ask.js";
+import { ceiling } from "./draw.js";
+import { amount, percent, when } from "./format.js";
+import { start, trying } from "./frame.js";
+
+const BOX = { width: 300, height: 150 };
+const RUNGS = ["log_loss", "brier_skill", "average_precision", "auc_zone", "expected_observed"];
+
+/** Return a figure with its interval; null where it could not be reckoned. */
+function measured(found) {
+  if (!found || found.value === null) return "–";
+  const digits = (value) => (value === null ? "–" : Number(value.toPrecision(3)));
+  return `${digits(found.value)} [${digits(found.low)}, ${digits(found.high)}]`;
+}
+
+function page() {
+  return {
+    told: null,
+    card: "",
+    report: null,
+    reportAbsence: "Loading…",
+    registry: null,
+    event: "horizons",
+    horizon: "24h",
+
+    init() {
+      addEventListener("news", () => this.load());
+      return this.load();
+    },
+
+    load() {
+      return trying(async () => {
+        const [told, registry] = await Promise.all([ask("/v1/models"), ask("/v1/models/moves")]);
+        Object.assign(this, { told, registry });
+        const version = told.in_use;
+        this.reportAbsence = version ? "" : "Without a model there is nothing to judge.";
+        if (version === null) return;
+        await this.readCard(version);
+        await this.readReport(version);
+      });
+    },
+    async readCard(version) {
+      this.card = await asked(`/v1/models/${encodeURIComponent(version)}/card`).then(
+        (answer) => answer.text(),
+        () => "",
+      );
+    },
+    async readReport(version) {
+      try {
+        this.report = await ask(`/v1/models/${encodeURIComponent(version)}/report`);
+        if (Object.keys(this.report.horizons).length === 0) this.event = "touch";
+      } catch (error) {
+        this.report = null;
+        this.reportAbsence = `${error.message}. forewarn evaluate writes one.`;
+      }
+    },
+
+    get summary() {
+      return this.told?.in_use ? `champion ${this.told.in_use}` : "";
+    },
+    get absence() {
+      return this.told?.absence ?? "";
+    },
+    get models() {
+      return (this.told?.models ?? []).map((one) => ({
+        version: one.version,
+        role: one.version === this.told.in_use ? "champion" : "challenger",
+        source: one.provenance.source ?? "–",
+        to: when(one.provenance.to).replace(" UTC", ""),
+        features: one.features.length,
+      }));
+    },
+    get isAlone() {
+      return this.told !== null && this.told.challenger === null;
+    },
+    get features() {
+      return this.told?.models[0]?.features ?? [];
+    },
+    get movesAbsence() {
+      return this.registry?.absence ? `No promotions: ${this.registry.absence}.` : "";
+    },
+    get hasMoves() {
+      return this.moves.length > 0;
+    },
+    get moves() {
+      const moved = [...(this.registry?.moves ?? [])].reverse();
+      return moved.map((one) => ({ ...one, at: when(one.at), version: one.version ?? "lifted" }));
+    },
+
+    get reportHead() {
+      const found = this.report;
+      if (!found) return "";
+      const span = `${(found.from ?? "start").slice(0, 10)} to ${(found.to ?? "end").slice(0, 10)}`;
+      return `${amount(found.rows)} account-hours of ${amount(found.accounts)} accounts, ${span}, end excluded.`;
+    },
+    get part() {
+      return this.report?.[this.event]?.[this.horizon] ?? null;
+    },
+    get ladder() {
+      return Object.entries(this.part?.rungs ?? {}).map(([rung, found]) => ({
+        rung,
+        ...Object.fromEntries(RUNGS.map((name) => [name, measured(found[name])])),
+      }));
+    },
+    get bins() {
+      return this.part?.reliability?.model ?? [];
+    },
+    get reliability() {
+      return this.bins.map((one) => ({
+        expected: percent(one.expected),
+        observed: percent(one.observed),
+        interval: `${percent(one.low)} to ${percent(one.high)}`,
+        rows: amount(one.rows),
+      }));
+    },
+    get topShare() {
+      return ceiling(Math.max(0, ...this.bins.flatMap((one) => [one.expected, one.high])));
+    },
+    get reliabilityTop() {
+      return percent(this.topShare);
+    },
+    get reliabilityTitle() {
+      return this.reliability.map((one) => `forecast ${one.expected}, seen ${one.observed}`).join("; ");
+    },
+    place(expected, seen) {
+      const along = (share, size) => Math.round(size * Math.sqrt(share / this.topShare) * 10) / 10;
+      return `${along(expected, BOX.width)} ${BOX.height - along(seen, BOX.height)}`;
+    },
+    get reliabilityLine() {
+      return this.bins
+        .map((one, i) => `${i ? "L" : "M"}${this.place(one.expected, one.observed)}`)
+        .join("");
+    },
+    get reliabilityBars() {
+      return this.bins
+        .map((one) => `M${this.place(one.expected, one.low)}L${this.place(one.expected, one.high)}`)
+        .join("");
+    },
+    get leads() {
+      return Object.entries(this.part?.alerts ?? {}).flatMap(([rung, budgets]) =>
+        Object.entries(budgets).map(([budget, found]) => ({
+          key: `${rung} ${budget}`,
+          rung,
+          budget,
+          warned: `${found.warned.value} of ${found.episodes}`,
+          lead: found.lead_median === null ? "–" : `${found.lead_median.toFixed(1)} h`,
+          precision: percent(found.precision),
+        })),
+      );
+    },
+    get hasLeads() {
+      return this.leads.length > 0;
+    },
+  };
+}
+
+start(page);

@@ -1,0 +1,154 @@
+/** The rulebooks, the terms in force, and a calculator for any of them. */
+
+import { ask, withQuery } from "./ask.js";
+import { move, tone, when, words } from "./format.js";
+import { start, trying } from "./frame.js";
+import { flat } from "./terms.js";
+
+const EXAMPLES = new URL("examples.json", import.meta.url).pathname;
+
+function page() {
+  return {
+    rulebooks: [],
+    examples: {},
+    body: "",
+    chosen: "",
+    told: null,
+    flipping: null,
+    problem: "",
+    picked: "",
+    market: "",
+    asOf: "",
+    inForce: null,
+    termsProblem: "",
+
+    init() {
+      return trying(async () => {
+        const [books, examples] = await Promise.all([ask("/v1/rulebooks"), ask(EXAMPLES)]);
+        this.rulebooks = books.rulebooks;
+        this.examples = examples;
+        this.use("maker dss");
+        await this.$nextTick();
+        this.picked = "maker dss";
+        this.market = "ETH-B";
+      });
+    },
+
+    get summary() {
+      return this.rulebooks.length ? `${this.rulebooks.length} rulebooks` : "";
+    },
+    get books() {
+      return this.rulebooks.map((one) => ({
+        key: `${one.venue} ${one.version}`,
+        venue: one.venue,
+        version: one.version,
+        label: `Calculate with ${one.venue} ${one.version}`,
+      }));
+    },
+    get recorded() {
+      return this.rulebooks.flatMap((book) =>
+        book.recorded.map((one) => ({
+          key: `${book.venue} ${book.version} ${one.market}`,
+          book: `${book.venue} ${book.version}`,
+          market: one.market,
+          since: when(one.valid_from),
+          entries: one.entries,
+          source: `${one.source}, read ${one.retrieved}`,
+          label: `Show the terms of ${book.venue} ${book.version}, ${one.market}`,
+        })),
+      );
+    },
+    showRecord(event) {
+      const [venue, version, market] = event.target.dataset.record.split(" ");
+      Object.assign(this, { picked: `${venue} ${version}`, market });
+      return this.readTerms();
+    },
+    choose(event) {
+      this.use(event.target.dataset.book);
+      document.getElementById("body").focus();
+    },
+    use(key) {
+      this.chosen = key;
+      this.body = JSON.stringify(this.examples[key] ?? { account: {} }, null, 1);
+      this.told = null;
+      this.problem = "";
+    },
+    get bodyLabel() {
+      return `Request for ${this.chosen}`;
+    },
+
+    async calculate() {
+      this.problem = "";
+      this.told = null;
+      try {
+        const body = JSON.parse(this.body);
+        const asked = [ask("/v1/margin", { body }), ask("/v1/trigger", { body })];
+        [this.told, this.flipping] = await Promise.all(asked);
+      } catch (error) {
+        this.problem = error.message;
+      }
+    },
+    get standing() {
+      return this.told?.standing;
+    },
+    get verdict() {
+      return words(this.standing?.verdict);
+    },
+    get tone() {
+      return tone(this.standing?.verdict);
+    },
+    get reason() {
+      return words(this.standing?.reason);
+    },
+    get ratioName() {
+      return words(this.standing?.ratio?.name ?? "ratio");
+    },
+    get ratio() {
+      return this.standing?.ratio?.value ?? "–";
+    },
+    get credit() {
+      return this.standing?.maintenance?.credit ?? "–";
+    },
+    get requirement() {
+      return this.standing?.maintenance?.requirement ?? "–";
+    },
+    get surplus() {
+      return this.standing?.maintenance?.surplus ?? "–";
+    },
+    get since() {
+      const since = this.told?.rulebook.terms_valid_from;
+      return since ? when(since) : "stated in the request";
+    },
+    get triggers() {
+      return (this.flipping?.price_triggers ?? []).map((one) => ({ ...one, move: move(one.move) }));
+    },
+
+    async readTerms() {
+      this.inForce = null;
+      this.termsProblem = "";
+      try {
+        const [venue, version] = this.picked.split(" ");
+        const path = ["/v1/rulebooks", venue, version, "terms", this.market];
+        const at = this.asOf ? `${this.asOf}:00Z` : "";
+        const named = path.map((part, place) => (place ? encodeURIComponent(part) : part)).join("/");
+        this.inForce = await ask(withQuery(named, { as_of: at }));
+      } catch (error) {
+        this.termsProblem = error.message;
+      }
+    },
+    get termsNote() {
+      const found = this.inForce;
+      if (!found) return "";
+      const until = found.valid_until ? ` until ${when(found.valid_until)}` : "";
+      return `${found.venue} ${found.version}, ${found.market}: in force at ${when(found.as_of)} since ${when(found.valid_from)}${until}, from the ${found.origin}.`;
+    },
+    get termsSource() {
+      return this.inForce?.source ? `Source: ${this.inForce.source}` : "";
+    },
+    get terms() {
+      return flat(this.inForce?.terms);
+    },
+  };
+}
+
+start(page);

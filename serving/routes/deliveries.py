@@ -1,0 +1,171 @@
+"""Messages over HTTP: what became of each, and dead letters put back."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from serving import problems, wire
+from serving.alerting.channels import shown
+from serving.desk import Desk
+from serving.keys import Scope
+from serving.operations import Answer, Call, Operation, json_answer
+from serving.queries import Limit, Query, parameters, read_query
+from serving.routes.market import parsed
+from serving.store import Transaction, market, outbox
+from serving.writing import IDEMPOTENCY, opened, written
+
+Number = Annotated[int, Field(ge=1, le=2**62, strict=True)]
+
+
+class DeliveriesQuery(Query):
+    """The page of `GET /v1/deliveries`."""
+
+    receiver: wire.Name | None = None
+    account: wire.Name | None = Field(default=None, description="that the message is about alone")
+    status: Literal["waiting", "sent", "dead", "stopped"] | None = None
+    before: Annotated[int, Field(ge=1, le=2**62)] | None = Field(
+        default=None, description="`next` of the page before"
+    )
+    limit: Limit = 100
+
+
+class ReplayBody(wire.Body):
+    """The body of `POST /v1/deliveries/replay`."""
+
+    numbers: Annotated[list[Number], Field(min_length=1, max_length=1000)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryLine:
+    """One message on one channel.
+
+    Parameters
+    ----------
+    account
+        That it is about; null where it is about several.
+    alerts
+        Keys of the changes that it names.
+    target
+        Where the channel leads, without what opens it.
+    """
+
+    number: int
+    key: str
+    receiver: str
+    account: str | None
+    channel: str
+    kind: str
+    target: str
+    shape: str
+    alerts: tuple[str, ...]
+    status: str
+    attempts: int
+    created_at: datetime
+    due_at: datetime
+    settled_at: datetime | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveriesAnswer:
+    """Messages, newest first, and how many are in each status; `next` is null on the last page."""
+
+    request_id: str
+    counts: dict[str, int]
+    deliveries: tuple[DeliveryLine, ...]
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayAnswer:
+    """How many dead letters were put back, with their keys."""
+
+    request_id: str
+    replayed: int
+
+
+def listed(desk: Desk, call: Call) -> Answer:
+    """Answer `GET /v1/deliveries`."""
+    asked = read_query(call.query, DeliveriesQuery)
+    with opened(desk).read() as transaction:
+        counts = outbox.counts(transaction)
+        wanted = outbox.Wanted(
+            receiver=asked.receiver,
+            status=asked.status,
+            streams=None if asked.account is None else (asked.account,),
+            before=asked.before,
+        )
+        found = outbox.deliveries(transaction, wanted, limit=asked.limit)
+    return json_answer(
+        DeliveriesAnswer(
+            request_id=call.request_id,
+            counts=counts,
+            deliveries=tuple(_line(one) for one in found),
+            next=found[-1].number if len(found) == asked.limit else None,
+        )
+    )
+
+
+def _line(one: outbox.Delivery) -> DeliveryLine:
+    """Return one message in words."""
+    return DeliveryLine(
+        number=one.number,
+        key=one.key,
+        receiver=one.receiver,
+        account=one.stream or None,
+        channel=one.channel,
+        kind=one.kind,
+        target=shown(one.kind, one.target),
+        shape=one.shape,
+        alerts=one.keys,
+        status=one.status,
+        attempts=one.attempts,
+        created_at=one.created_at,
+        due_at=one.due_at,
+        settled_at=one.settled_at,
+        error=one.error,
+    )
+
+
+def replay(desk: Desk, call: Call) -> Answer:
+    """Answer `POST /v1/deliveries/replay`."""
+    asked = parsed(call.body, ReplayBody)
+
+    def act(transaction: Transaction) -> ReplayAnswer:
+        now = market.clock(transaction, now=desk.clock())
+        count = outbox.replay(transaction, asked.numbers, now=now)
+        return ReplayAnswer(request_id=call.request_id, replayed=count)
+
+    subject = ", ".join(map(str, asked.numbers))
+    return written(desk, call, action="replay dead letters", subject=subject, act=act)
+
+
+OPERATIONS = (
+    Operation(
+        name="deliveries",
+        method="GET",
+        path="/v1/deliveries",
+        scope=Scope.READ,
+        work=listed,
+        summary="What became of every message; `status=dead` lists the dead letters",
+        meaning="Messages",
+        told=(DeliveriesAnswer,),
+        parameters=parameters(DeliveriesQuery),
+        refusals=(problems.INVALID,),
+    ),
+    Operation(
+        name="replay_deliveries",
+        method="POST",
+        path="/v1/deliveries/replay",
+        scope=Scope.WRITE,
+        work=replay,
+        summary="Put dead letters back into the outbox, with their keys",
+        meaning="How many were put back",
+        asked=ReplayBody,
+        told=(ReplayAnswer,),
+        parameters=(IDEMPOTENCY,),
+        refusals=(problems.CONFLICT,),
+    ),
+)

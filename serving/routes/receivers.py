@@ -1,0 +1,446 @@
+"""Who is told, over HTTP: receivers, their channels, consent."""
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from models.alerting.policy import Quiet
+from models.errors import Fault, InvalidInput
+from serving import problems, wire
+from serving.alerting import subscriptions
+from serving.alerting.channels import shown
+from serving.alerting.settings import AlertSettings, alert_settings
+from serving.desk import Desk
+from serving.keys import Scope
+from serving.operations import Answer, Call, Operation, Parameter, json_answer
+from serving.problems import Refused
+from serving.queries import Limit, Query, parameters, read_query
+from serving.routes.market import parsed
+from serving.store import Transaction, alerts, consents, market
+from serving.store.alerts import Receiver
+from serving.writing import IDEMPOTENCY, opened, written
+
+RECEIVER = Parameter(
+    name="receiver",
+    place="path",
+    schema={"type": "string", "minLength": 1, "maxLength": 200},
+    meaning="name of the receiver; what it owns has it as `owner`",
+)
+CHANNEL = Parameter(
+    name="channel",
+    place="path",
+    schema={"type": "string", "minLength": 1, "maxLength": 40},
+    meaning="id of the channel",
+)
+LONGEST_NAME = 200
+LONGEST_TARGET = 2000
+
+
+class ReceiversQuery(Query):
+    """The page of `GET /v1/receivers`."""
+
+    cursor: wire.Name | None = Field(default=None, description="`next` of the page before")
+    limit: Limit = 100
+
+
+class ReceiverBody(wire.Body):
+    """The body of `PUT /v1/receivers/{receiver}`."""
+
+    audience: Literal["owner", "desk"] = Field(
+        default="owner", description="a desk hears of every account"
+    )
+    language: Annotated[str, Field(pattern=r"^[a-z]{2}$")] = "en"
+    accounts: Annotated[list[wire.Name], Field(max_length=10_000)] = Field(
+        default_factory=list, description="heard of from now on, beside those it owns"
+    )
+    quiet: Quiet | None = Field(default=None, description="its own quiet hours")
+
+
+class ChannelBody(wire.Body):
+    """The body of `POST /v1/receivers/{receiver}/channels`."""
+
+    kind: Literal["webhook", "mail", "apprise"]
+    target: Annotated[str, Field(min_length=1, max_length=LONGEST_TARGET)]
+    rank: Annotated[int, Field(ge=0, le=100, strict=True, description="0 is told first")] = 0
+
+
+class ConfirmBody(wire.Body):
+    """The body of `POST /v1/channels/{channel}/confirm`."""
+
+    code: Annotated[str, Field(pattern=r"^[0-9]{8}$")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiverLine:
+    """One receiver."""
+
+    receiver: str
+    audience: str
+    language: str
+    quiet: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiversAnswer:
+    """Receivers by name; `next` is null on the last page."""
+
+    request_id: str
+    receivers: tuple[ReceiverLine, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelLine:
+    """One channel.
+
+    Parameters
+    ----------
+    target
+        Where it leads, without what opens it.
+    """
+
+    channel: str
+    kind: str
+    target: str
+    rank: int
+    status: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentLine:
+    """One line of the audit of consent."""
+
+    at: datetime
+    channel: str
+    action: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiverAnswer:
+    """One receiver with its channels, the accounts it covers, and what it agreed to.
+
+    Parameters
+    ----------
+    accounts
+        Heard of beside those it owns; at most a thousand are listed.
+    """
+
+    request_id: str
+    receiver: ReceiverLine
+    accounts: tuple[str, ...]
+    channels: tuple[ChannelLine, ...]
+    consents: tuple[ConsentLine, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WroteAnswer:
+    """What was written."""
+
+    request_id: str
+    receiver: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeAnswer:
+    """A channel whose one-time code was sent.
+
+    Parameters
+    ----------
+    secret
+        That a webhook is signed with, told this once; null otherwise.
+    outcome
+        What became of the message with the code: `delivered`, `later` or `never`.
+    """
+
+    request_id: str
+    channel: str
+    secret: str | None
+    outcome: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretAnswer:
+    """A webhook's new secret, told this once; the one before signs along with it."""
+
+    request_id: str
+    channel: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoneAnswer:
+    """Whether it was done: a code that is not right verifies nothing."""
+
+    request_id: str
+    channel: str
+    done: bool
+
+
+def listed(desk: Desk, call: Call) -> Answer:
+    """Answer `GET /v1/receivers`."""
+    asked = read_query(call.query, ReceiversQuery)
+    with opened(desk).read() as transaction:
+        found = alerts.all_receivers(transaction, after=asked.cursor or "", limit=asked.limit)
+    following = found[-1].receiver if len(found) == asked.limit else None
+    lines = tuple(_line(one) for one in found)
+    return json_answer(ReceiversAnswer(request_id=call.request_id, receivers=lines, next=following))
+
+
+def _line(one: Receiver) -> ReceiverLine:
+    """Return a receiver in words."""
+    return ReceiverLine(
+        receiver=one.receiver,
+        audience=one.audience,
+        language=one.language,
+        quiet=None if one.quiet is None else one.quiet.model_dump(mode="json"),
+    )
+
+
+def shown_one(desk: Desk, call: Call) -> Answer:
+    """Answer `GET /v1/receivers/{receiver}`."""
+    name = call.path["receiver"]
+    with opened(desk).read() as transaction:
+        known = _known(transaction, name)
+        channels = consents.channels(transaction, name)
+        history = consents.history(transaction, name)
+        covered = alerts.covered(transaction, name)
+    return json_answer(
+        ReceiverAnswer(
+            request_id=call.request_id,
+            receiver=_line(known),
+            accounts=tuple(covered),
+            channels=tuple(
+                ChannelLine(
+                    channel=one.id,
+                    kind=one.kind,
+                    target=shown(one.kind, one.target),
+                    rank=one.rank,
+                    status=one.status,
+                    created_at=one.created_at,
+                )
+                for one in channels
+            ),
+            consents=tuple(
+                ConsentLine(**{name: one[name] for name in ("at", "channel", "action", "actor")})
+                for one in history
+            ),
+        )
+    )
+
+
+def _known(transaction: Transaction, name: str) -> Receiver:
+    """Return a receiver.
+
+    Raises
+    ------
+    Refused
+        404 where there is none of that name.
+    """
+    known = alerts.receiver(transaction, name)
+    if known is None:
+        raise Refused(problems.UNKNOWN_THING, f"no receiver {name[:80]!r} is known")
+    return known
+
+
+def put(desk: Desk, call: Call) -> Answer:
+    """Answer `PUT /v1/receivers/{receiver}`."""
+    name, asked = call.path["receiver"], parsed(call.body, ReceiverBody)
+    if len(name) > LONGEST_NAME:
+        raise InvalidInput([Fault("receiver", f"is longer than {LONGEST_NAME} characters")])
+    one = Receiver(
+        receiver=name, audience=asked.audience, language=asked.language, quiet=asked.quiet
+    )
+
+    def act(transaction: Transaction) -> WroteAnswer:
+        now = market.clock(transaction, now=desk.clock())
+        alerts.add_receiver(transaction, one, asked.accounts, now=now)
+        return WroteAnswer(request_id=call.request_id, receiver=name)
+
+    return written(desk, call, action="write receiver", subject=name, act=act)
+
+
+def add_channel(desk: Desk, call: Call) -> Answer:
+    """Answer `POST /v1/receivers/{receiver}/channels`."""
+    name, asked = call.path["receiver"], parsed(call.body, ChannelBody)
+    store = opened(desk)
+    with store.read() as transaction:
+        _known(transaction, name)
+    wanted = subscriptions.Wanted(
+        receiver=name, kind=asked.kind, target=asked.target, rank=asked.rank
+    )
+    added = subscriptions.add(store, wanted, _settings(), actor=call.principal.id, now=desk.clock())
+    return json_answer(
+        CodeAnswer(
+            request_id=call.request_id,
+            channel=added.channel,
+            secret=added.secret or None,
+            outcome=added.sent.outcome,
+            error=added.sent.error,
+        )
+    )
+
+
+def resend(desk: Desk, call: Call) -> Answer:
+    """Answer `POST /v1/channels/{channel}/resend`."""
+    channel = call.path["channel"]
+    sent = subscriptions.resend(
+        opened(desk), channel, _settings(), actor=call.principal.id, now=desk.clock()
+    )
+    return json_answer(
+        CodeAnswer(
+            request_id=call.request_id,
+            channel=channel,
+            secret=None,
+            outcome=sent.outcome,
+            error=sent.error,
+        )
+    )
+
+
+def rotate(desk: Desk, call: Call) -> Answer:
+    """Answer `POST /v1/channels/{channel}/rotate`."""
+    channel = call.path["channel"]
+    secret = subscriptions.rotate(opened(desk), channel, actor=call.principal.id, now=desk.clock())
+    return json_answer(SecretAnswer(request_id=call.request_id, channel=channel, secret=secret))
+
+
+def confirm(desk: Desk, call: Call) -> Answer:
+    """Answer `POST /v1/channels/{channel}/confirm`."""
+    channel, asked = call.path["channel"], parsed(call.body, ConfirmBody)
+    with opened(desk).begin() as transaction:
+        done = consents.confirm(
+            transaction, channel, asked.code, actor=call.principal.id, now=desk.clock()
+        )
+    return json_answer(DoneAnswer(request_id=call.request_id, channel=channel, done=done))
+
+
+def stop(desk: Desk, call: Call) -> Answer:
+    """Answer `POST /v1/channels/{channel}/stop`."""
+    channel = call.path["channel"]
+    with opened(desk).begin() as transaction:
+        done = consents.stop(transaction, channel, actor=call.principal.id, now=desk.clock())
+    return json_answer(DoneAnswer(request_id=call.request_id, channel=channel, done=done))
+
+
+def _settings() -> AlertSettings:
+    """Return how alerts leave, as the environment says.
+
+    Raises
+    ------
+    Refused
+        503 where the environment cannot be used.
+    """
+    try:
+        return alert_settings(os.environ)
+    except InvalidInput as error:
+        raise Refused(problems.UNAVAILABLE, str(error)) from None
+
+
+_CHANNELS = "/v1/channels/{channel}"
+OPERATIONS = (
+    Operation(
+        name="receivers",
+        method="GET",
+        path="/v1/receivers",
+        scope=Scope.ADMIN,
+        work=listed,
+        summary="Who is told of alerts",
+        meaning="Receivers",
+        told=(ReceiversAnswer,),
+        parameters=parameters(ReceiversQuery),
+        refusals=(problems.INVALID,),
+    ),
+    Operation(
+        name="receiver",
+        method="GET",
+        path="/v1/receivers/{receiver}",
+        scope=Scope.ADMIN,
+        work=shown_one,
+        summary="One receiver: its channels, what it covers, what it agreed to",
+        meaning="The receiver",
+        told=(ReceiverAnswer,),
+        parameters=(RECEIVER,),
+        refusals=(problems.UNKNOWN_THING,),
+    ),
+    Operation(
+        name="put_receiver",
+        method="PUT",
+        path="/v1/receivers/{receiver}",
+        scope=Scope.ADMIN,
+        work=put,
+        summary="Add a receiver, or change one",
+        meaning="It is written",
+        asked=ReceiverBody,
+        told=(WroteAnswer,),
+        parameters=(RECEIVER, IDEMPOTENCY),
+        refusals=(problems.CONFLICT,),
+    ),
+    Operation(
+        name="add_channel",
+        method="POST",
+        path="/v1/receivers/{receiver}/channels",
+        scope=Scope.ADMIN,
+        work=add_channel,
+        summary="Add a channel and send its one-time code there",
+        details="Nothing else is sent before the code is confirmed. A webhook may not lead to a "
+        "private address unless the operator lists its network.",
+        meaning="The channel, and what became of the message with the code",
+        asked=ChannelBody,
+        told=(CodeAnswer,),
+        parameters=(RECEIVER,),
+        refusals=(problems.UNKNOWN_THING,),
+    ),
+    Operation(
+        name="resend_code",
+        method="POST",
+        path=f"{_CHANNELS}/resend",
+        scope=Scope.ADMIN,
+        work=resend,
+        summary="Send a channel a fresh one-time code",
+        meaning="What became of the message with the code",
+        told=(CodeAnswer,),
+        parameters=(CHANNEL,),
+        refusals=(problems.INVALID,),
+    ),
+    Operation(
+        name="rotate_secret",
+        method="POST",
+        path=f"{_CHANNELS}/rotate",
+        scope=Scope.ADMIN,
+        work=rotate,
+        summary="Give a webhook a new signing secret; the one before signs along",
+        meaning="The secret, this once",
+        told=(SecretAnswer,),
+        parameters=(CHANNEL,),
+        refusals=(problems.INVALID,),
+    ),
+    Operation(
+        name="confirm_channel",
+        method="POST",
+        path=f"{_CHANNELS}/confirm",
+        scope=Scope.WRITE,
+        work=confirm,
+        summary="Confirm a channel by the code that was sent there",
+        meaning="Whether it is verified",
+        asked=ConfirmBody,
+        told=(DoneAnswer,),
+        parameters=(CHANNEL,),
+    ),
+    Operation(
+        name="stop_channel",
+        method="POST",
+        path=f"{_CHANNELS}/stop",
+        scope=Scope.WRITE,
+        work=stop,
+        summary="Stop a channel for good",
+        meaning="Whether it was open",
+        told=(DoneAnswer,),
+        parameters=(CHANNEL,),
+    ),
+)

@@ -1,0 +1,231 @@
+"""Series to be drawn, and a cheap question whether anything is new."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from features.inputs import HOUR
+from models.errors import Fault, InvalidInput
+from serving import problems, rules, wire
+from serving.answers import Notice
+from serving.desk import Desk
+from serving.keys import Scope
+from serving.operations import Answer, Call, Operation, json_answer
+from serving.problems import encode
+from serving.queries import MOST_ITEMS, Query, parameters, read_query
+from serving.routes.market import parsed
+from serving.store import alerts, assessments, market
+from serving.store.assessments import Line
+from serving.writing import opened
+
+LONGEST = timedelta(days=366)
+WEEK = timedelta(days=7)
+MOST_LINES = 200
+POINTS = 48
+
+
+class CandlesQuery(Query):
+    """Which candles `GET /v1/candles` shows."""
+
+    asset: wire.Name
+    begin: wire.Time | None = Field(default=None, description="a week before the end if left out")
+    end: wire.Time | None = Field(default=None, description="now if left out")
+
+
+class LinesBody(wire.Body):
+    """The body of `POST /v1/lines`: keys of accounts in the store."""
+
+    accounts: Annotated[list[wire.Name], Field(min_length=1, max_length=MOST_LINES)]
+    begin: wire.Time | None = Field(default=None, description="a week ago if left out")
+    most: Annotated[int, Field(ge=1, le=MOST_ITEMS, strict=True)] = Field(
+        default=POINTS, description="points of each account, the newest"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandlesShown:
+    """Hourly spot candles of one asset in columns, ascending; an hour without one is absent."""
+
+    request_id: str
+    asset: str
+    step_seconds: int
+    simulated: bool
+    open_time: tuple[datetime, ...]
+    open: tuple[float, ...]
+    high: tuple[float, ...]
+    low: tuple[float, ...]
+    close: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinesShown:
+    """The past of many accounts, in the order asked; empty columns where nothing is kept."""
+
+    request_id: str
+    begin: datetime
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulse:
+    """How far the service is: what changed since a page was drawn is to be asked for again.
+
+    Parameters
+    ----------
+    as_of
+        Time of the service; a simulated book's own.
+    prices_at, accounts_at
+        When the newest price, and the newest change of an account, was received.
+    assessed_at, alerted_at
+        When an account was assessed, and when a level changed, last.
+    doubts
+        Why prices in force are stale or disputed, by asset.
+    status, reasons
+        As `/readyz` tells them.
+    """
+
+    request_id: str
+    as_of: datetime
+    simulated: bool
+    status: str
+    reasons: tuple[str, ...]
+    model_version: str | None
+    prices_at: datetime | None
+    accounts_at: datetime | None
+    assessed_at: datetime | None
+    alerted_at: datetime | None
+    doubts: Mapping[str, Notice]
+
+
+def candles(desk: Desk, call: Call) -> Answer:
+    """Answer `GET /v1/candles`."""
+    asked = read_query(call.query, CandlesQuery)
+    with opened(desk).read() as transaction:
+        end = asked.end or market.clock(transaction, now=desk.clock())
+        begin = _begin(asked.begin, end)
+        found = market.candle_arrays(transaction, [asked.asset], after=begin, until=end)
+        simulated = market.notes(transaction).get("simulated") == "yes"
+    columns: Any = found[asked.asset].T.tolist() if asked.asset in found else [()] * 6
+    opens, *prices = columns
+    names = ("open", "high", "low", "close")
+    told = {name: tuple(column) for name, column in zip(names, prices, strict=False)}
+    return json_answer(
+        CandlesShown(
+            request_id=call.request_id,
+            asset=asked.asset,
+            step_seconds=HOUR,
+            simulated=simulated,
+            open_time=tuple(datetime.fromtimestamp(place * HOUR, tz=end.tzinfo) for place in opens),
+            **told,
+        )
+    )
+
+
+def _begin(stated: datetime | None, end: datetime) -> datetime:
+    """Return from when a series is shown.
+
+    Raises
+    ------
+    InvalidInput
+        When it begins after its end, or is too long.
+    """
+    begin = end - WEEK if stated is None else stated
+    if not timedelta(0) <= end - begin <= LONGEST:
+        detail = f"{begin.isoformat()} is not within {LONGEST.days} days before {end.isoformat()}"
+        raise InvalidInput([Fault("?begin", detail)])
+    return begin
+
+
+def lines(desk: Desk, call: Call) -> Answer:
+    """Answer `POST /v1/lines`."""
+    asked = parsed(call.body, LinesBody)
+    with opened(desk).read() as transaction:
+        now = market.clock(transaction, now=desk.clock())
+        begin = asked.begin or now - WEEK
+        found = assessments.lines(transaction, asked.accounts, begin=begin, most=asked.most)
+    told = LinesShown(request_id=call.request_id, begin=begin, lines=tuple(found))
+    return json_answer(told)
+
+
+def pulse(desk: Desk, call: Call) -> Answer:
+    """Answer `GET /v1/pulse`, with 304 where the caller's entity tag still holds."""
+    told = _pulse(desk, call)
+    tag = _tag(told)
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    if call.headers.get("if-none-match") == tag:
+        return Answer(body=b"", status=304, headers=headers)
+    return Answer(body=encode(told), headers=headers)
+
+
+def _pulse(desk: Desk, call: Call) -> Pulse:
+    """Return how far the service is."""
+    _, state = desk.status()
+    with opened(desk).read() as transaction:
+        news = alerts.news(transaction)
+        at = market.clock(transaction, now=desk.clock())
+        prices = market.prices(transaction, at=at)
+        doubts = {name: rules.doubt(price, at=at, asset=name) for name, price in prices.items()}
+        return Pulse(
+            request_id=call.request_id,
+            as_of=at,
+            simulated=market.notes(transaction).get("simulated") == "yes",
+            status=state["status"],
+            reasons=tuple(state["reasons"]),
+            model_version=state["model_version"],
+            prices_at=news.prices,
+            accounts_at=news.accounts,
+            assessed_at=assessments.newest(transaction),
+            alerted_at=alerts.newest(transaction),
+            doubts={name: doubt for name, doubt in doubts.items() if doubt is not None},
+        )
+
+
+def _tag(told: Pulse) -> str:
+    """Return the entity tag of a pulse: the time that passes is no news."""
+    names = ("status", "reasons", "model_version", "simulated")
+    times = ("prices_at", "accounts_at", "assessed_at", "alerted_at")
+    doubtful = {name: doubt.code for name, doubt in sorted(told.doubts.items())}
+    news = encode([doubtful, *(getattr(told, name) for name in (*names, *times))])
+    return f'"{hashlib.sha256(news).hexdigest()[:32]}"'
+
+
+OPERATIONS = (
+    Operation(
+        name="candles",
+        method="GET",
+        path="/v1/candles",
+        scope=Scope.READ,
+        work=candles,
+        summary="Hourly candles of an asset, to be drawn",
+        meaning="The candles in columns",
+        told=(CandlesShown,),
+        parameters=parameters(CandlesQuery),
+        refusals=(problems.INVALID,),
+    ),
+    Operation(
+        name="lines",
+        method="POST",
+        path="/v1/lines",
+        scope=Scope.READ,
+        work=lines,
+        summary="The past probabilities of many accounts, to be drawn",
+        meaning="One line each, in the order asked",
+        asked=LinesBody,
+        told=(LinesShown,),
+    ),
+    Operation(
+        name="pulse",
+        method="GET",
+        path="/v1/pulse",
+        scope=Scope.READ,
+        work=pulse,
+        summary="Whether anything is new: cheap to ask, with an entity tag",
+        details="With `If-None-Match` of the answer before, 304 and no body where nothing is new.",
+        meaning="How far the service is",
+        told=(Pulse,),
+    ),
+)

@@ -1,0 +1,87 @@
+"""The demonstration's market moves on from the book that stands still, and its alerts are told."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from features.simulate import Book, simulate, simulate_onward
+from models.alerting.signals import Level
+from serving.alerting.passes import TURN
+from serving.book import lay
+from serving.motion import STRIDE, run, steps, subscribe
+from serving.store import Store, accounts, alerts, assessments, market, open_store, outbox, turns
+from serving.store.assessments import Wanted
+
+HOURS = 30
+
+
+@pytest.fixture(scope="module")
+def drawn() -> tuple[Book, Book]:
+    """Return a book and the same one after a crash by a fifth."""
+    return simulate_onward(seed=9, days=40, accounts=30, hours=HOURS, falls={4: -0.1, 5: -0.12})
+
+
+@pytest.fixture
+def store(drawn: tuple[Book, Book], tmp_path: Path) -> Iterator[Store]:
+    """Return a store with the book as it stands at first, and those who are told."""
+    found = open_store(f"sqlite:///{tmp_path / 'book.db'}")
+    lay(drawn[0], found)
+    subscribe(found, now=drawn[0].at)
+    yield found
+    found.close()
+
+
+def test_what_moves_begins_as_what_stands_still(drawn: tuple[Book, Book]) -> None:
+    """Both are drawn alike up to the start; what happens later leaves no trace before it."""
+    before, after = drawn
+    still = simulate(seed=9, days=40, accounts=30)
+    assert before.candles.equals(still.candles)
+    assert before.events.equals(still.events)
+    assert before.accounts.equals(still.accounts)
+    assert after.candles.iloc[: len(still.candles)].equals(still.candles)
+
+
+def test_steps_tell_every_event_once_and_in_time(drawn: tuple[Book, Book]) -> None:
+    """A step every stride, none with an event of its future, and all events in all."""
+    told = list(steps(*drawn))
+    assert len(told) == HOURS * 3
+    assert [step.hour for step in told[:4]] == [None, None, 961, None]
+    assert all(s.at - STRIDE < e["at"] <= s.at for s in told for e in s.events)
+    new = drawn[1].events["at"] > drawn[0].at
+    assert sum(len(step.events) for step in told) == new.sum() > 10
+
+
+def test_a_book_that_lives_on_ends_as_it_was_drawn(drawn: tuple[Book, Book], store: Store) -> None:
+    """Holdings and clock are those of the later book; liquidated owners were told, all of them."""
+    before, after = drawn
+    run(store, before, after, bundle=None, rest=lambda _: None)
+    held = after.accounts.set_index("account")
+    with store.read() as transaction:
+        assert market.clock(transaction, now=before.at) == after.at
+        found = accounts.read(transaction, accounts.keys(transaction))
+        told = alerts.transitions(transaction)
+        counts = outbox.counts(transaction)
+        dead = {one.receiver for one in outbox.dead_letters(transaction)}
+    for name, body in found.items():
+        assert [leg["quantity"] for leg in body["legs"]] == [
+            str(held.loc[name, "ink"]),
+            str(held.loc[name, "art"]),
+        ]
+    happened = after.events[(after.events["at"] > before.at) & (after.events["kind"] == 4)]
+    liquidated = {one.account for one in told if one.level is Level.LIQUIDATED}
+    assert liquidated >= set(happened["account"])
+    assert len(happened) >= 3
+    assert set(counts) == {"sent", "dead"}
+    assert dead <= {"owner-4"}
+
+
+def test_a_market_that_stands_still_is_judged_once(drawn: tuple[Book, Book], store: Store) -> None:
+    """Nothing moves; one pass is written, and what was said of every account."""
+    run(store, *drawn, bundle=None, rest=lambda _: None, most=0)
+    with store.read() as transaction:
+        assert market.clock(transaction, now=drawn[1].at) == drawn[0].at
+        assert turns.beats(transaction)[TURN][1] == 1
+        said = [one.assessed for one in assessments.explore(transaction, Wanted())]
+    assert len(said) == 27
+    assert {one.at for one in said if one is not None} == {drawn[0].at}

@@ -1,0 +1,172 @@
+"""What the store holds beside candles reaches the features that the service computes."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.files import read_market
+from features.pipeline import compute
+from features.stored import TABLES
+from features.tables import validate
+from serving.answers import Assessment
+from serving.desk import Desk
+from serving.registry import deployed
+from serving.store import Store, accounts, frames, market
+
+CHAMPION = Path(__file__).resolve().parents[2] / "models" / "champion"
+AT = datetime(2030, 1, 31, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+LATER = AT + 5 * HOUR
+RAY = "1" + "0" * 27
+BESIDE = (
+    "funding_now",
+    "funding_24h",
+    "funding_168h",
+    "basis",
+    "mark_gap",
+    "open_interest_change_24h",
+    "open_interest_turnover",
+    "oracle_age",
+    "oracle_gap",
+    "utilisation",
+    "utilisation_change_24h",
+    "reserve_cover",
+)
+VAULT = {
+    "id": "vault",
+    "venue": "maker",
+    "market": "ETH-B",
+    "legs": [
+        {"kind": "collateral", "asset": "ETH", "quantity": "2000000000000000000"},
+        {"kind": "debt", "asset": "DAI", "quantity": "1000000000000000000000"},
+    ],
+    "terms": {
+        "mat": "13" + "0" * 26,
+        "duty": RAY,
+        "dust": "0",
+        "chop": "1130000000000000000",
+        "hole": "1" + "0" * 53,
+        "hole_all": "1" + "0" * 53,
+    },
+}
+
+
+def candles(seed: int) -> pd.DataFrame:
+    """Return hourly candles until five hours after the question."""
+    times = pd.date_range(AT - 900 * HOUR, LATER - HOUR, freq="h")
+    moves = np.random.default_rng(seed).normal(0.0, 0.01, len(times))
+    close = 1_000.0 * np.exp(np.cumsum(moves))
+    columns = {"open": close, "high": close * 1.001, "low": close / 1.001, "close": close}
+    return pd.DataFrame({"symbol": "ETH", "open_time": times, **columns, "volume": 5.0})
+
+
+def beside() -> dict[str, pd.DataFrame]:
+    """Return the tables beside candles, with rows that were told after the question."""
+    told = pd.date_range(AT - 30 * HOUR, LATER, freq="h")
+    count = np.arange(len(told))
+    rows: dict[str, dict[str, Any]] = {
+        "funding": {"asset": "ETH", "at": told, "rate": 1e-5 * (1 + count)},
+        "open_interest": {"asset": "ETH", "at": told, "amount": 100.0 + count},
+        "oracle_rounds": {
+            "feed": "ETH/USD",
+            "round": count.astype(str),
+            "updated_at": told - timedelta(minutes=7),
+            "answer": 10**10 + count,
+            "decimals": 7,
+        },
+        "reserves": {
+            "venue": "maker",
+            "asset": "ETH",
+            "at": told,
+            "supplied": 9_000.0,
+            "borrowed": 100.0 * count,
+        },
+    }
+    return {
+        name: validate(pd.DataFrame(columns), TABLES[name], file=name)
+        for name, columns in rows.items()
+    }
+
+
+@pytest.fixture
+def held(store: Store) -> Store:
+    """Return a store with candles, a price, an accumulator and all that is told beside them."""
+    at = AT - timedelta(minutes=1)
+    price = {"asset": "ETH", "observed_at": at, "source": "s", "value": 1000, "decimals": 0}
+    price["stale_after"] = 86_400.0
+    state = {"name": "ETH-B.rate", "at": at, "value": int(RAY)}
+    given = beside() | {
+        "prices": validate(pd.DataFrame([price]), TABLES["prices"], file="prices"),
+        "state": validate(pd.DataFrame([state]), TABLES["state"], file="state"),
+    }
+    with store.begin() as transaction:
+        for name, frame in given.items():
+            frames.write(transaction, name, frame, file=name, now=AT)
+        for seed, kind in enumerate(("spot", "perp", "mark")):
+            market.push_candles(transaction, candles(seed), kind=kind)
+        accounts.upsert(transaction, [VAULT], at=AT - HOUR, now=AT)
+    return store
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """Return the same tables as files."""
+    for seed, name in enumerate(("spot_1h", "perp_1h", "mark_1h")):
+        candles(seed).to_parquet(tmp_path / f"{name}.parquet")
+    tables = beside()
+    named = {"asset": "symbol", "at": "time", "rate": "funding_rate"}
+    tables["funding"].rename(columns=named).to_parquet(tmp_path / "funding.parquet")
+    tables["open_interest"].to_parquet(tmp_path / "open_interest.parquet")
+    tables["reserves"].to_parquet(tmp_path / "reserves.parquet")
+    rounds = tables["oracle_rounds"].assign(answer=lambda rows: rows["answer"].astype("int64"))
+    rounds.to_parquet(tmp_path / "oracle_rounds.parquet")
+    return tmp_path
+
+
+def served(store: Store) -> dict[str, float | None]:
+    """Return the features of a question about an earlier moment."""
+    desk = Desk(model=deployed(CHAMPION).model, store=store, clock=lambda: LATER)
+    asked = {"as_of": AT.isoformat(), "features": True, "account": "vault"}
+    told = desk.answer(msgspec.json.encode(asked), "request")
+    assert isinstance(told, Assessment)
+    assert told.features is not None
+    return dict(told.features)
+
+
+def test_served_features_are_those_of_files(held: Store, files: Path) -> None:
+    """Funding, interest, rounds and reserves give the same bits, and nothing told later counts."""
+    moment = {
+        "account": "vault",
+        "at": pd.Timestamp(AT),
+        "asset": "ETH",
+        "side": 1,
+        **dict.fromkeys(("price", "price_next"), 1_000.0),
+        "delay": 0.0,
+        "trigger": 650.0,
+        "collateral": 2.0,
+        **dict.fromkeys(("debt", "debt_value"), 1_000.0),
+        "cash": -1_300.0,
+        "opened_at": pd.Timestamp(AT - 800 * HOUR),
+        "venue": "maker",
+    }
+    frame = pd.DataFrame([moment])
+    tables, _ = read_market(files)
+    offline = compute(tables, frame, names=BESIDE).iloc[0]
+    found = served(held)
+    assert {name: found[name] for name in BESIDE} == {name: offline[name] for name in BESIDE}
+    assert np.isfinite(offline.to_numpy()).all()
+
+
+def test_what_is_served_can_be_reckoned_by_hand(held: Store) -> None:
+    """The last hour known, not the newest row: 3,000 lent of 9,000, a round 7 minutes old."""
+    found = served(held)
+    assert found["utilisation"] == pytest.approx(1 / 3)
+    assert found["utilisation_change_24h"] == pytest.approx(24 / 90)
+    assert found["oracle_age"] == pytest.approx(np.log1p(7 / 60))
+    assert found["open_interest_change_24h"] == pytest.approx(np.log(130 / 106))
+    assert found["reserve_cover"] == pytest.approx(np.log(6.0))
