@@ -11,9 +11,9 @@ from models.errors import InvalidInput
 from models.hazard import LABELS
 from models.margin.result import Margin
 from serving import cases, problems, rules, wire
+from serving.at_risk import BandAnswer, ShockAnswer, by_band, by_shock, unevaluable
 from serving.cases import Case, Surroundings
 from serving.desk import Desk
-from serving.exposures import BandAnswer, ShockAnswer, by_band, by_shock, unevaluable
 from serving.keys import Scope
 from serving.operations import Answer, Call, Operation, json_answer
 from serving.problems import Refused
