@@ -349,7 +349,7 @@ def _missing(case: Case, row: Floats | None, read: Sequence[str]) -> tuple[str, 
         absent.update(EVENT_FEATURES)
     if case.opened_at is None:
         absent.add("account_age")
-    return tuple(name for name in read if name in absent)
+    return tuple(name for name in read if name in absent) if absent else ()
 
 
 def _shown(row: Floats | None) -> dict[str, float | None] | None:

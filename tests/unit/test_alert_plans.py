@@ -7,6 +7,7 @@ from itertools import count
 
 import pytest
 
+from features.inputs import Tables, no_events
 from models.alerting.aim import aim
 from models.alerting.audience import Post, Shape
 from models.alerting.policy import default
@@ -77,7 +78,8 @@ def rise(*, kind: Kind = Kind.RAISED) -> Transition:
 
 def around() -> Surroundings:
     """Return the surroundings of the vault, without candles."""
-    return Surroundings(at=AT, prices={}, state={}, terms={}, candles={}, simulated=False)
+    known = Tables(candles={}, events=no_events())
+    return Surroundings(at=AT, prices={}, state={}, terms={}, known=known, simulated=False)
 
 
 def planned(judged: Judgement, *, told: Transition | None = None, pace: float = 0.0) -> Plans:

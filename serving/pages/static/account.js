@@ -12,7 +12,6 @@ const BOX = { width: 300, height: 100 };
 const DAY_MS = 86_400_000;
 const PAST = 12;
 const MOST_HAPPENED = 40;
-const CALM = new Set(["none", null, undefined]);
 
 const keyOfPath = () => decodeURIComponent(location.pathname.replace(/^\/desk\/accounts\//, ""));
 
@@ -53,7 +52,7 @@ function page() {
     asset: "",
     days: 7,
     hasCandles: true,
-    isAcknowledged: false,
+    raised: null,
     note: "Loading…",
     whatIfNote: "",
 
@@ -90,14 +89,14 @@ function page() {
     async look() {
       const path = `/v1/accounts/${encodeURIComponent(this.account)}/assessments`;
       const asked = [
-        ask(withQuery("/v1/alerts", { account: this.account, limit: 200 })),
+        ask(withQuery("/v1/alerts", { account: this.account, order: "newest", limit: 100 })),
         ask(withQuery(path, { limit: PAST })),
-        ask(withQuery("/v1/accounts", { search: this.account, limit: 20 })),
+        ask(withQuery("/v1/alerts/raised", { account: this.account })),
       ];
-      const [alerts, past, found] = await Promise.all(asked);
+      const [alerts, past, raised] = await Promise.all(asked);
       this.alerts = alerts.alerts;
       this.history = past.assessments;
-      this.levelCode = found.accounts.find((one) => one.account === this.account)?.level ?? "none";
+      this.raised = raised.accounts[0] ?? null;
       await this.drawChart();
     },
 
@@ -128,12 +127,17 @@ function page() {
       const held = this.held;
       return held ? `${held.venue} ${held.version ?? ""}, ${held.market}, opened ${when(held.opened_at)}` : "";
     },
-    levelCode: "none",
     get level() {
-      return CALM.has(this.levelCode) ? "" : this.levelCode;
+      return this.raised?.level ?? "";
     },
     get levelTone() {
-      return tone(this.levelCode);
+      return tone(this.level);
+    },
+    get isAcknowledged() {
+      return this.raised?.is_acknowledged ?? false;
+    },
+    get muted() {
+      return this.raised?.muted_until ? `muted until ${when(this.raised.muted_until)}` : "";
     },
     get acknowledgeLabel() {
       return this.isAcknowledged ? "Acknowledged" : "Acknowledge";
@@ -375,18 +379,16 @@ function page() {
     },
 
     acknowledge() {
-      return this.act("acknowledge", undefined, (told) => {
-        this.isAcknowledged = true;
-        this.note = `Acknowledged: ${told.level}`;
-      });
+      return this.act("acknowledge", undefined, (told) => `Acknowledged: ${told.level}`);
     },
     mute() {
-      return this.act("mute", { hours: 24 }, (told) => (this.note = `Muted until ${when(told.muted_until)}`));
+      return this.act("mute", { hours: 24 }, (told) => `Muted until ${when(told.muted_until)}`);
     },
-    act(what, body, done) {
+    act(what, body, said) {
       return trying(async () => {
         const path = `/v1/accounts/${encodeURIComponent(this.account)}/${what}`;
-        done(await ask(path, { method: "POST", body }));
+        this.note = said(await ask(path, { method: "POST", body }));
+        await this.look();
       });
     },
   };
