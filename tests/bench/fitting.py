@@ -34,9 +34,7 @@ class Clock:
     def __init__(self) -> None:
         self.seconds = 0.0
 
-    def train(
-        self, sample: Sample, parameters: Mapping[str, Any], rounds: int
-    ) -> lightgbm.Booster:
+    def train(self, sample: Sample, parameters: Mapping[str, Any], rounds: int) -> lightgbm.Booster:
         """Train as ever, and note how long it took."""
         begin = time.perf_counter()
         found = locally(sample, parameters, rounds)
@@ -46,7 +44,7 @@ class Clock:
 
 def read() -> History:
     """Return the history that was asked for."""
-    if len(sys.argv) > 2:  # noqa: PLR2004 - both paths
+    if len(sys.argv) > 2:
         return history("maker-ethb", Path(sys.argv[1]), Path(sys.argv[2]))
     with tempfile.TemporaryDirectory() as place:
         book = simulate(seed=1, days=DAYS, accounts=ACCOUNTS)
