@@ -14,17 +14,15 @@ import numpy as np
 from features.inputs import HOUR, Candles, EventKind, Floats, Tables, no_events
 from models.domain import Account, Exact, Leg, LegKind, Market, Price
 from models.errors import Fault, ForewarnError, InvalidInput, UnknownRulebook
-from models.margin.rulebook import Rulebook, load, load_all
+from models.margin.rulebook import Rulebook, load, load_all, with_next_prices
 from models.terms import decode, terms_in_force
 from serving import wire
 from serving.reading import escape
+from serving.remembered import Remembered
 
 T = TypeVar("T")
 MOST_VAULT_UNITS = 10**12
 """Whole units of collateral or debt that no vault can hold."""
-
-MOST_REMEMBERED = 64
-"""Markets carried to other moments that a request keeps."""
 
 MOST_DIGITS = 78
 """Digits of 2^256."""
@@ -65,6 +63,8 @@ class Case:
         Since when the terms hold; None when the caller did not say.
     events
         Oldest first; None when not known.
+    ahead
+        From a market to the same at the next prices of delayed oracles.
     """
 
     place: str
@@ -75,33 +75,7 @@ class Case:
     terms_valid_from: datetime | None = None
     opened_at: datetime | None = None
     events: tuple[OwnerEvent, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """A rulebook's accrual that answers a question asked before with the same market.
-
-    Parameters
-    ----------
-    accrue
-        As of `Rulebook`.
-    """
-
-    accrue: Callable[[Market, Any, datetime], Market]
-    _known: dict[tuple[int, int, datetime], tuple[Market, Any, Market]] = field(
-        default_factory=dict
-    )
-
-    def __call__(self, market: Market, terms: Any, at: datetime) -> Market:
-        """Return the market carried to `at`."""
-        key = (id(market), id(terms), at)
-        if key in self._known:
-            return self._known[key][2]
-        later = self.accrue(market, terms, at)
-        if len(self._known) < MOST_REMEMBERED:
-            # What is asked about is kept too, so that its identity stays its own.
-            self._known[key] = (market, terms, later)
-        return later
+    ahead: Callable[[Market], Market] = with_next_prices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +109,14 @@ class Surroundings:
         default_factory=dict, init=False
     )
     _books: dict[tuple[str, str], Rulebook[Any]] = field(default_factory=dict, init=False)
+    _ahead: Remembered[Market] = field(
+        default_factory=lambda: Remembered(with_next_prices), init=False
+    )
+
+    @property
+    def ahead(self) -> Callable[[Market], Market]:
+        """Return `with_next_prices`, worked out once for all accounts."""
+        return self._ahead
 
     def remembering(self, book: Rulebook[Any]) -> Rulebook[Any]:
         """Return a rulebook that carries a market to a moment once for all accounts."""
@@ -334,6 +316,7 @@ def case(body: wire.AccountBody, place: str, around: Surroundings) -> Case:
         terms_valid_from=found[1],
         opened_at=body.opened_at,
         events=happened,
+        ahead=around.ahead,
     )
 
 

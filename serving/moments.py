@@ -13,7 +13,6 @@ from features.inputs import LEGS, Candles, Events, Ints, Tables
 from models.domain import LegKind
 from models.exposure import Exposure, exposure
 from models.margin.fixed_point import RAY, WAD, mul_div_down
-from models.margin.rulebook import with_next_prices
 from models.margin.venues import maker
 from serving.answers import Notice
 from serving.cases import before_each
@@ -175,7 +174,7 @@ def _next_ratio(judged: Judgement, moving: Mapping[str, Fraction]) -> float | No
     case = judged.case
     if judged.soon is None:
         return None
-    later = with_next_prices(case.market)
+    later = case.ahead(case.market)
     line = exposure(case.rulebook, case.account, later, case.terms)
     if line is None:
         return None

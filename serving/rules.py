@@ -7,7 +7,6 @@ from typing import TypeVar
 from models.domain import Price
 from models.errors import Fault, InvalidInput
 from models.margin.result import Margin, Ratio, Refusal, Side
-from models.margin.rulebook import with_next_prices
 from serving.answers import NextAnswer, Notice, RatioAnswer, SideAnswer, exact_text
 from serving.cases import Case
 from serving.margin.answers import RefusalAnswer
@@ -47,7 +46,7 @@ def at_next_prices(case: Case, now: Margin) -> tuple[Margin | None, datetime | N
         return None, None
     book, market = case.rulebook, case.market
     due = max((p.next_at for p in delayed if p.next_at is not None), default=None)
-    later = with_next_prices(market)
+    later = case.ahead(market)
     if due is not None and due > market.at and book.accrue is not None:
         later = book.accrue(later, case.terms, due)
     return book.margin(case.account, later, case.terms), due
