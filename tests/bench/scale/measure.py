@@ -200,6 +200,8 @@ def memory() -> None:
     """Print the peak of memory over rows, input and result included."""
     sizes = [4 * MINUTES // 16, 8 * MINUTES // 16, MINUTES]
     peaks = []
+    # What is compiled or loaded on first use is not of the rows.
+    market_values(candles(0, DAY), FEATURES)
     for size in sizes:
         tracemalloc.start()
         own = candles(0, size)
