@@ -75,18 +75,18 @@ def exposure(rulebook: Rulebook[T], account: Account, market: Market, terms: T) 
         None where the rules cannot judge the account.
     """
     now = rulebook.margin(account, market, terms)
-    surplus = _surplus(now)
-    if surplus is None:
+    held = surplus(now)
+    if held is None:
         return None
 
     def moved(asset: str, share: Fraction) -> Fraction | None:
         value = int(market.prices[asset].value * (1 + share))
-        return _surplus(rulebook.margin(account, with_price(market, asset, value), terms))
+        return surplus(rulebook.margin(account, with_price(market, asset, value), terms))
 
     slopes = {asset: _slope(asset, moved) for asset in now.prices if asset in market.prices}
     largest = max((abs(slope) for slope in slopes.values()), default=Fraction(0))
     kept = {asset: slope for asset, slope in slopes.items() if abs(slope) > GRAIN * largest}
-    return Exposure(surplus=surplus, by_asset=kept)
+    return Exposure(surplus=held, by_asset=kept)
 
 
 def _slope(asset: str, moved: Callable[[str, Fraction], Fraction | None]) -> Fraction:
@@ -97,7 +97,7 @@ def _slope(asset: str, moved: Callable[[str, Fraction], Fraction | None]) -> Fra
     return (up - down) / (2 * STEP)
 
 
-def _surplus(margin: Margin) -> Fraction | None:
+def surplus(margin: Margin) -> Fraction | None:
     """Return credit less requirement in quote units; None where it is not known."""
     if margin.maintenance is None:
         return None

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Literal
 
 from models.domain import Account, Exact, Leg, LegKind
-from models.margin.result import Margin
+from models.exposure import surplus
 from serving.cases import Case
 
 Kind = Literal["repay", "add", "swap", "reduce"]
@@ -286,10 +286,3 @@ def _full(case: Case, account: Account) -> Fraction | None:
     bare = case.rulebook.bare
     terms = case.terms if bare is None else bare(case.terms)
     return surplus(case.rulebook.margin(account, case.market, terms))
-
-
-def surplus(margin: Margin) -> Fraction | None:
-    """Return credit less requirement in quote units; None where unevaluable."""
-    if margin.maintenance is None:
-        return None
-    return Fraction(margin.maintenance.surplus) / 10**margin.value_decimals

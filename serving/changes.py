@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from features.inputs import Floats
-from models.domain import Account, Market, Price
+from models.domain import Account, Market
 from models.errors import Fault, InvalidInput
 from models.hazard import LABELS
 from models.margin.trigger import BREACHED
@@ -36,6 +36,7 @@ from serving.judgement import Judgement, judge
 from serving.plan import Plan, Target, plan
 from serving.problems import encode
 from serving.reading import escape
+from serving.shocks import shocked
 
 QUIET = Wish(reasons=False)
 
@@ -141,23 +142,8 @@ def _shocked(market: Market, asked: change_wire.WhatIfBody) -> Market:
         raise InvalidInput(
             [Fault(f"/shocks/{escape(name)}", f"no price of {name}") for name in absent]
         )
-    prices = {
-        name: _moved(price, asked.shocks.get(name, asked.shock or Fraction(0)))
-        for name, price in market.prices.items()
-    }
-    return replace(market, prices=prices)
-
-
-def _moved(price: Price, shock: Fraction) -> Price:
-    """Return a price after a relative move, at least one unit of its scale."""
-    if not shock:
-        return price
-    moved = {
-        name: None if value is None else max(1, int(value * (1 + shock)))
-        for name in ("value", "bid", "ask", "next_value")
-        for value in [getattr(price, name)]
-    }
-    return replace(price, **moved)  # type: ignore[arg-type]
+    whole = asked.shock or Fraction(0)
+    return shocked(market, {name: asked.shocks.get(name, whole) for name in market.prices})
 
 
 def plans(desk: Desk, body: bytes, request_id: str) -> bytes:

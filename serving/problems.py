@@ -112,12 +112,6 @@ class Refused(ForewarnError):  # noqa: N818 - named for what happened
         super().__init__(f"{kind.name}: {detail}")
 
 
-def of_status(status: int) -> Kind:
-    """Return the kind for a status that another layer chose."""
-    matching = [kind for kind in KINDS.values() if kind.status == status]
-    return matching[0] if matching else Kind(f"http-{status}", status, f"HTTP status {status}")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultAnswer:
     """One fault: where it is (JSON pointer into the request) and what is wrong."""

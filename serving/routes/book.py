@@ -12,9 +12,7 @@ from models.errors import InvalidInput
 from models.hazard import LABELS
 from models.margin.result import Margin
 from serving import cases, problems, rules, wire
-from serving.cases import Case, Surroundings
-from serving.desk import Desk
-from serving.exposures import (
+from serving.at_risk import (
     SHOCKS,
     BandAnswer,
     ShockAnswer,
@@ -25,6 +23,8 @@ from serving.exposures import (
     shock_answer,
     unevaluable,
 )
+from serving.cases import Case, Surroundings
+from serving.desk import Desk
 from serving.keys import Scope
 from serving.operations import Answer, Call, Operation, json_answer
 from serving.problems import Refused

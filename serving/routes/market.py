@@ -67,6 +67,12 @@ class StoredEvent(wire.EventBody):
 
     account: wire.Name
     key: wire.Name
+    collateral_asset: wire.Name | None = Field(
+        default=None, description="leg that `collateral` moves; the account's only one if left out"
+    )
+    debt_asset: wire.Name | None = Field(
+        default=None, description="leg that `debt` moves; the account's only one if left out"
+    )
 
 
 class EventsBody(wire.Body):
@@ -255,6 +261,8 @@ def push_events(desk: Desk, call: Call) -> Answer:
             "kind": EventKind[one.kind.upper()].name.lower(),
             "collateral": one.collateral,
             "debt": one.debt,
+            "collateral_asset": one.collateral_asset,
+            "debt_asset": one.debt_asset,
         }
         for one in asked.events
     ]

@@ -9,7 +9,7 @@ from models.hazard import LABELS
 from serving import cases, wire
 from serving.alerting.sums import Sums, part
 from serving.assess import Outlook
-from serving.exposures import SHOCKS, by_band, by_shock
+from serving.at_risk import SHOCKS, by_band, by_shock
 from serving.history import noted
 from serving.judgement import Judgement, judge
 from serving.problems import encode

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from models.domain import Market, Price
 from models.margin.result import Margin, Verdict
 from models.margin.trigger import BREACHED
 from serving.answers import exact_text
 from serving.cases import Case
+from serving.shocks import shocked
 
 SHOCKS = tuple(Fraction(percent, 100) for percent in (-50, -30, -20, -10, -5, 0, 5, 10, 20, 30, 50))
 EDGES = (0.0, 0.001, 0.01, 0.05, 0.25, 0.5, 1.0)
@@ -127,28 +127,6 @@ def _margin_at(case: Case, now: Margin, assets: Sequence[str], shock: Fraction) 
         return now
     moved = shocked(case.market, dict.fromkeys(assets, shock))
     return case.rulebook.margin(case.account, moved, case.terms)
-
-
-def shocked(market: Market, shocks: Mapping[str, Fraction]) -> Market:
-    """Return a market with some prices moved by a share, rounded down to their scale."""
-    moved = {asset: _moved(market.prices[asset], 1 + shock) for asset, shock in shocks.items()}
-    return replace(market, prices={**market.prices, **moved})
-
-
-def _moved(price: Price, factor: Fraction) -> Price:
-    """Return a price times a factor; its spread moves along, a known next price is dropped."""
-
-    def scaled(value: int | None) -> int | None:
-        return None if value is None else int(value * factor)
-
-    return replace(
-        price,
-        value=int(price.value * factor),
-        bid=scaled(price.bid),
-        ask=scaled(price.ask),
-        next_value=None,
-        next_at=None,
-    )
 
 
 def by_band(
