@@ -10,12 +10,74 @@ import numpy.typing as npt
 
 from features.inputs import Floats, Ints
 from features.market import Column, Series, Statistic
-from features.rolling import roll_highs, roll_sums, roll_weighted_sums
+from features.rolling import (
+    roll_highs,
+    roll_highs_beside,
+    roll_sums,
+    roll_sums_beside,
+    roll_weighted_sums,
+    roll_weighted_sums_beside,
+)
 from features.windows import halving_weights
 
 PRESENT, MISSING, HIGH, LOW = range(4)
 CODES: Mapping[Column, int] = {"present": PRESENT, "missing": MISSING, "high": HIGH, "low": LOW}
 SUM, WEIGHTED, HIGHEST = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a bank keeps, and where.
+
+    Parameters
+    ----------
+    columns
+        Series free of NaN that the statistics are of, those of holes last.
+    longest
+        Window of each column.
+    statistics
+        Those asked for, then what of their windows is missing.
+    places
+        Of each statistic asked for, and of what of its window is missing.
+    rows
+        Of each statistic its kind, the place of its column, its window, and where its
+        numbers and its weights begin in `Bank.cells` and `weights`; shape (statistics, 5).
+    weights
+        From `halving_weights`, one behind the other.
+    """
+
+    columns: tuple[tuple[Series, Column], ...]
+    longest: tuple[int, ...]
+    statistics: tuple[Statistic, ...]
+    places: Mapping[Statistic, tuple[int, int]]
+    rows: Ints
+    weights: Floats
+
+    @classmethod
+    def of(cls, asked: Sequence[Statistic], *, assets: int) -> Self:
+        """Return the plan of distinct statistics, none of them of holes."""
+        wanted = tuple(dict.fromkeys([*asked, *(one.of_missing() for one in asked)]))
+        # Ascending windows: of each column the longest is set last.
+        longest = {
+            (one.series, one.column): one.window
+            for one in sorted(wanted, key=lambda one: (one.column == "missing", one.window))
+        }
+        columns = tuple(longest)
+        weights = [_weights(one) for one in wanted]
+        cells = _starts([assets * (one.window + 1) for one in wanted])
+        heavy = _starts([len(own) for own in weights])
+        rows = [
+            (_kind(one), columns.index((one.series, one.column)), one.window, start, begin)
+            for one, start, begin in zip(wanted, cells, heavy, strict=True)
+        ]
+        return cls(
+            columns=columns,
+            longest=tuple(longest.values()),
+            statistics=wanted,
+            places={one: (wanted.index(one), wanted.index(one.of_missing())) for one in asked},
+            rows=np.array(rows, dtype=np.int64).reshape(-1, 5),
+            weights=np.concatenate([np.empty(0), *weights]),
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,32 +86,20 @@ class Bank:
 
     Parameters
     ----------
-    columns
-        Series free of NaN that the statistics are of, those of holes last.
-    places
-        Of each statistic among all, and of what of its window is missing.
     plan
-        Of each statistic its kind, the place of its column, its window, and where its
-        numbers and its weights begin in `cells` and `weights`; shape (statistics, 5).
-    weights
-        From `halving_weights`, one behind the other.
+        What is kept, and where.
     cells
-        Of each statistic, one behind the other, a window and one number more per asset.
+        Of each statistic, one behind the other, a window and one number more of every asset,
+        the assets side by side.
     heads
         Of the blocks that time is in; shape (statistics, assets).
-    longest
-        Window of each column.
     quiet
         Candles since a column of holes last had one, of each column.
     """
 
-    columns: tuple[tuple[Series, Column], ...]
-    places: Mapping[Statistic, tuple[int, int]]
-    plan: Ints
-    weights: Floats
+    plan: Plan
     cells: Floats
     heads: Floats
-    longest: Ints
     quiet: Ints
     _is_due: npt.NDArray[np.bool_]
     _rolled: Floats
@@ -65,33 +115,15 @@ class Bank:
         index
             Candles since 1970 of the first.
         """
-        wanted = tuple(dict.fromkeys([*asked, *(one.of_missing() for one in asked)]))
-        columns = sorted(
-            dict.fromkeys((one.series, one.column) for one in wanted),
-            key=lambda column: column[1] == "missing",
-        )
-        begun = [_begun(one, index) for one in wanted]
-        weights = [_weights(one) for one in wanted]
-        sizes = [assets * (one.window + 1) for one in wanted]
-        plan = [(_kind(one), columns.index((one.series, one.column)), one.window) for one in wanted]
-        starts = np.stack([_starts(sizes), _starts([len(own) for own in weights])], axis=1)
+        plan = Plan.of(asked, assets=assets)
+        begun = [_begun(one, index) for one in plan.statistics]
         return cls(
-            columns=tuple(columns),
-            places={one: (wanted.index(one), wanted.index(one.of_missing())) for one in asked},
-            plan=np.concatenate([np.array(plan, dtype=np.int64).reshape(-1, 3), starts], axis=1),
-            weights=np.concatenate([np.empty(0), *weights]),
-            cells=np.concatenate([np.empty(0), *(np.tile(own, assets) for own, _ in begun)]),
+            plan=plan,
+            cells=np.concatenate([np.empty(0), *(np.repeat(own, assets) for own, _ in begun)]),
             heads=np.array([np.full(assets, head) for _, head in begun]).reshape(-1, assets),
-            longest=np.array(
-                [
-                    max(one.window for one in wanted if (one.series, one.column) == column)
-                    for column in columns
-                ],
-                dtype=np.int64,
-            ),
-            quiet=np.zeros(len(columns), dtype=np.int64),
-            _is_due=np.ones(len(wanted), dtype=np.bool_),
-            _rolled=np.empty((len(wanted), 0)),
+            quiet=np.zeros(len(plan.columns), dtype=np.int64),
+            _is_due=np.ones(len(begun), dtype=np.bool_),
+            _rolled=np.empty((len(begun), 0)),
         )
 
     def roll(self, series: Callable[[Series], Floats], *, index: int, size: int) -> None:
@@ -106,36 +138,44 @@ class Bank:
         size
             Their number.
         """
-        values = np.empty((len(self.columns), self.heads.shape[1], size))
+        plan = self.plan
+        values = np.empty((len(plan.columns), self.heads.shape[1], size))
+        whole = self._lay_out(series, values)
+        is_due = self.quiet[plan.rows[:, 1]] < 2 * plan.rows[:, 2]
+        out = np.empty((len(plan.rows), *values.shape[1:]))
+        _roll(values, index, plan.rows, plan.weights, is_due, self.cells, self.heads, out)
+        self._is_due, self._rolled = is_due, out.reshape(len(out), -1)
+        self.quiet[whole] += size
+
+    def _lay_out(self, series: Callable[[Series], Floats], values: Floats) -> list[int]:
+        """Write the columns and return the places of those of holes that have none."""
         is_broken: dict[Series, bool] = {}
-        for place, (one, column) in enumerate(self.columns):
+        whole = []
+        for place, (one, column) in enumerate(self.plan.columns):
             if column != "missing":
                 is_broken[one] = bool(_lay(series(one), CODES[column], values[place]))
                 continue
             if is_broken[one]:
                 self.quiet[place] = 0
+            else:
+                whole.append(place)
             # After two windows without a hole all that is kept of holes is zero, and stays so.
-            if self.quiet[place] < 2 * self.longest[place]:
+            if self.quiet[place] < 2 * self.plan.longest[place]:
                 _lay(series(one), MISSING, values[place])
-        is_due = self.quiet[self.plan[:, 1]] < 2 * self.plan[:, 2]
-        out = np.empty((len(self.plan), *values.shape[1:]))
-        _roll(values, index, self.plan, self.weights, is_due, self.cells, self.heads, out)
-        self._is_due, self._rolled = is_due, out.reshape(len(out), -1)
-        for place, (one, column) in enumerate(self.columns):
-            if column == "missing" and not is_broken[one]:
-                self.quiet[place] += size
+        return whole
 
     def found(self, wanted: Statistic) -> tuple[Floats, Floats | None]:
         """Return a statistic at the candles just added, and what of its window is missing.
 
         The assets stand one behind the other; None where no window has a hole.
         """
-        place, holes = self.places[wanted]
+        place, holes = self.plan.places[wanted]
         return self._rolled[place], self._rolled[holes] if self._is_due[holes] else None
 
     def arrays(self) -> dict[str, Any]:
         """Return everything that the next candle depends on, by name."""
-        return {"plan": self.plan, "cells": self.cells, "heads": self.heads, "quiet": self.quiet}
+        own = {"cells": self.cells, "heads": self.heads, "quiet": self.quiet}
+        return {"plan": self.plan.rows, **own}
 
     def load(self, arrays: Mapping[str, Any]) -> None:
         """Take the state that a bank of the same statistics and assets gave."""
@@ -165,16 +205,16 @@ def _starts(sizes: Sequence[int]) -> Ints:
 
 def _begun(wanted: Statistic, index: int) -> tuple[Floats, float]:
     """Return cells and head of one asset's statistic before whose first candle all is missing."""
-    empty = -np.inf if _kind(wanted) == HIGHEST else 0.0
-    cells, heads = np.full((1, wanted.window + 1), empty), np.full(1, empty)
+    head = -np.inf if _kind(wanted) == HIGHEST else 0.0
+    cells = np.full(wanted.window + 1, head)
     if wanted.column == "missing":
-        holes = np.ones((1, 2 * wanted.window))
-        first, out = index - holes.shape[1], np.empty(holes.shape)
+        holes = np.ones(2 * wanted.window)
+        first, out = index - len(holes), np.empty(len(holes))
         if wanted.half_life is None:
-            roll_sums(holes, first, cells, heads, out)
+            head = roll_sums(holes, first, cells, head, out)
         else:
-            roll_weighted_sums(holes, first, _weights(wanted), cells, heads, out)
-    return cells[0], float(heads[0])
+            head = roll_weighted_sums(holes, first, _weights(wanted), cells, head, out)
+    return cells, head
 
 
 @numba.njit(cache=True, nogil=True)
@@ -201,24 +241,48 @@ def _lay(values: Floats, code: int, out: Floats) -> bool:
 def _roll(
     values: Floats,
     index: int,
-    plan: Ints,
+    rows: Ints,
     weights: Floats,
     is_due: npt.NDArray[np.bool_],
     cells: Floats,
     heads: Floats,
     out: Floats,
 ) -> None:
-    """Add candles to every statistic that is due; the parameters are those of `Bank`."""
+    """Add candles to every statistic that is due; parameters as in `Plan` and `Bank`."""
     assets = values.shape[1]
-    for row in range(len(plan)):
-        kind, source, window, start, weight = plan[row]
+    for row in range(len(rows)):
+        kind, source, window, start, weight = rows[row]
         if not is_due[row]:
             continue
-        own = cells[start : start + assets * (window + 1)].reshape((assets, window + 1))
-        if kind == HIGHEST:
-            roll_highs(values[source], index, own, heads[row], out[row])
-        elif kind == SUM:
-            roll_sums(values[source], index, own, heads[row], out[row])
+        new, own = values[source], cells[start : start + assets * (window + 1)]
+        heavy = weights[weight : weight + window]
+        if assets == 1:
+            heads[row, 0] = _roll_one(kind, new[0], index, heavy, own, heads[row, 0], out[row, 0])
         else:
-            heavy = weights[weight : weight + window]
-            roll_weighted_sums(values[source], index, heavy, own, heads[row], out[row])
+            beside = own.reshape((window + 1, assets))
+            _roll_many(kind, new, index, heavy, beside, heads[row], out[row])
+
+
+@numba.njit(cache=True, nogil=True)
+def _roll_one(
+    kind: int, new: Floats, index: int, weights: Floats, own: Floats, head: float, out: Floats
+) -> float:
+    """Add candles of one asset to a statistic and return its head."""
+    if kind == HIGHEST:
+        return roll_highs(new, index, own, head, out)
+    if kind == SUM:
+        return roll_sums(new, index, own, head, out)
+    return roll_weighted_sums(new, index, weights, own, head, out)
+
+
+@numba.njit(cache=True, nogil=True)
+def _roll_many(
+    kind: int, new: Floats, index: int, weights: Floats, own: Floats, heads: Floats, out: Floats
+) -> None:
+    """Add candles of several assets to a statistic."""
+    if kind == HIGHEST:
+        roll_highs_beside(new, index, own, heads, out)
+    elif kind == SUM:
+        roll_sums_beside(new, index, own, heads, out)
+    else:
+        roll_weighted_sums_beside(new, index, weights, own, heads, out)

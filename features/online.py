@@ -5,7 +5,7 @@ function of the candles of the longest window, so that the state after a crash i
 what `dump` wrote or, without it, from the candles that the store holds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
@@ -71,7 +71,7 @@ class RollingMarket:
         self._lags: list[Lag] = []
         self._rings: dict[Series, Floats] = {}
         self._found: dict[Lag, Floats] = {}
-        self._part = self._laid_out(list(self._carried))
+        self._part = self._laid_out(self._carried)
         # Asked of no candle, the functions name the statistics that must be kept.
         asked = _Asked(self)
         self._values(asked)
@@ -86,14 +86,20 @@ class RollingMarket:
             Open, high, low, close and volume of the next candles, NaN where an asset has
             none; shape (5, assets, candles).
         """
-        return self._added(list(np.concatenate([self._carried, block], axis=2)))
+        laid = np.concatenate([self._carried, block], axis=2)
+        found = self._added(laid)
+        self._carried = laid[:, :, 1 - REACH :].copy()
+        return found
 
     def advance_along(self, candles: Candles, rows: slice) -> list[Floats]:
         """Add a run of the one asset's candles, of which all before it were added."""
         if rows.start < REACH:
             return self.advance(block_of(candles, rows))
-        laid = slice(rows.start - REACH + 1, rows.stop)
-        return self._added([getattr(candles, name)[np.newaxis, laid] for name in COLUMNS])
+        seen = slice(rows.start - REACH + 1, rows.stop)
+        laid = [getattr(candles, name)[np.newaxis, seen] for name in COLUMNS]
+        found = self._added(laid)
+        self._carried = np.stack([column[:, 1 - REACH :] for column in laid])
+        return found
 
     def push(self, opened: int, candles: Mapping[str, Sequence[float]]) -> Floats:
         """Add one candle per asset and return the values after it; shape (functions, assets).
@@ -154,7 +160,8 @@ class RollingMarket:
         with np.load(BytesIO(stored)) as archive:
             arrays = {name: archive[name] for name in archive.files}
         own = {name: array.shape for name, array in self._arrays().items()}
-        if own != {name: array.shape for name, array in arrays.items()}:
+        is_own = own == {name: array.shape for name, array in arrays.items()}
+        if not is_own or not np.array_equal(arrays["plan"], self._bank.plan.rows):
             raise InvalidInput([Fault("state", "was written for other functions or assets")])
         self.index = int(arrays["index"])
         self._carried = arrays["carried"]
@@ -173,18 +180,17 @@ class RollingMarket:
         market = Market(rolling)
         return [market.of(function) for function in self.functions]
 
-    def _added(self, laid: Sequence[Floats]) -> list[Floats]:
+    def _added(self, laid: Iterable[Floats]) -> list[Floats]:
         """Roll on by the columns of new candles behind those that series may look back at."""
         self._part, self._found = self._laid_out(laid), {}
         self._bank.roll(self._part.series, index=self.index, size=self._part.size)
         found = self._values(self)
         for series, ring in self._rings.items():
             write_ring(self._part.series(series), self.index, ring)
-        self._carried = np.stack([column[:, 1 - REACH :] for column in laid])
         self.index += self._part.size
         return [values.reshape(len(self.assets), -1) for values in found]
 
-    def _laid_out(self, laid: Sequence[Floats]) -> _Part:
+    def _laid_out(self, laid: Iterable[Floats]) -> _Part:
         """Return the columns of new candles behind those that series may look back at."""
         columns = dict(zip(COLUMNS, laid, strict=True))
         candles = Candles(

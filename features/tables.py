@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow.parquet as pq
 
 from models.errors import Fault, InvalidTable
 
@@ -193,6 +194,23 @@ def _csv(path: Path) -> pd.DataFrame:
         raise InvalidTable([Fault(str(path), "file not found")]) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InvalidTable([Fault(str(path), f"not readable as CSV: {error}")]) from None
+
+
+def symbols(path: Path) -> list[str]:
+    """Return the assets of a file of candles, sorted; none where there is no file.
+
+    Raises
+    ------
+    InvalidTable
+        When the file is unreadable.
+    """
+    try:
+        names = pq.read_table(path, columns=["symbol"])["symbol"].unique().to_pylist()
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise InvalidTable([Fault(str(path), f"no readable symbols: {error}")]) from None
+    return sorted(str(name) for name in names)
 
 
 def read_candles(

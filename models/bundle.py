@@ -13,18 +13,21 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from models import conduct as conducts
+from models import scale as scales
 from models.calibration import Calibrator, Evidence
+from models.conduct import Conduct
 from models.errors import BundleRefused
 from models.forest import Forest, Unwalkable, verified
 from models.hazard import HORIZONS, LABELS, Line, along, cumulative, passage, trees
-from models.scale import Scale, read, written
+from models.scale import Scale
 
 Floats = npt.NDArray[np.float64]
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "bundle.json"
-START_LIMIT = 12.0
-"""Log-odds within which one head starts from another."""
+LEAST_LOG = -12.0
+"""Log of the least probability that one head takes from another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +52,37 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Upon:
-    """Starts hazards from another head's calibrated probabilities: the owner part.
+    """Starts hazards from a power of another head's probability: the owner part.
+
+    Whoever is liquidated was first within reach of it. How often that ends so, the owner's
+    past says.
 
     Parameters
     ----------
     head
         What nobody's acting would bring.
     lines
-        One per hazard; slopes > 0, so that order is kept.
+        Shift and power, one per hazard; powers > 0, so that order is kept.
+    conduct
+        What the owner's past adds.
     """
 
     head: "Head"
     lines: tuple[Line, ...]
+    conduct: Conduct
 
     def scores(self, features: Floats, baseline: Floats) -> Floats:
         """Return log-odds per hazard, shape (N, K)."""
-        return self.over(self.head.scores(features, baseline))
+        return self.over(self.head.scores(features, baseline), features)
 
-    def over(self, scores: Floats) -> Floats:
+    def over(self, scores: Floats, features: Floats) -> Floats:
         """Return log-odds per hazard, given the other head's scores, shape (N, K)."""
-        return along(self.head.log_odds(scores), self.lines)
+        return along(self.head.log_chances(scores), self.lines) + self.conduct.added(features)
+
+    @property
+    def powers(self) -> Floats:
+        """Log-odds per log-odds of the other head, where its event is unlikely, shape (K,)."""
+        return np.array(self.lines)[:, 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +126,9 @@ class Head:
         """Return `scores`, given the log-odds that the trees add to, shape (N, K)."""
         return start + self._trees(features, threads=threads)
 
-    def log_odds(self, scores: Floats) -> Floats:
-        """Return log-odds of the event by each horizon, within ±START_LIMIT, shape (N, K)."""
-        return np.clip(special.logit(self.probabilities(scores)), -START_LIMIT, START_LIMIT)
+    def log_chances(self, scores: Floats) -> Floats:
+        """Return the log of the probability by each horizon, at least LEAST_LOG, shape (N, K)."""
+        return np.log(np.maximum(self.probabilities(scores), np.exp(LEAST_LOG)))
 
     def _trees(self, features: Floats, *, threads: int) -> Floats:
         """Return what the trees of each hazard add, by the fastest way that gives their bits."""
@@ -142,7 +156,7 @@ class Head:
         numpy.ndarray
             Shape (N, K, F + 1); the last column holds the start and the trees' mean. The sum
             over the last axis is the score. Trees of a head that this one starts from are
-            booked to their features, by the slope of the line.
+            booked to their features, by the power; the owner's past to its own.
         """
         parts = np.stack(
             [
@@ -164,8 +178,8 @@ class Head:
         Returns
         -------
         numpy.ndarray
-            Shape (N, F): what the trees of this head, and of one that it starts from by the
-            slope of the line, add to the weighted score.
+            Shape (N, F): what the trees of this head, those of one that it starts from by the
+            power, and the owner's past add to the weighted score.
 
         Raises
         ------
@@ -176,17 +190,18 @@ class Head:
             raise Unwalkable("the boosters are not flattened: there are no paths to follow")
         own = self.forest.paths(features, weights)
         if isinstance(self.start, Upon):
-            slopes = np.array(self.start.lines)[:, 1]
-            own += self.start.head.paths(features, weights * slopes)
+            own += self.start.head.paths(features, weights * self.start.powers)
+            habits = np.einsum("nk,nkm->nm", weights, self.start.conduct.parts(features))
+            own[:, self.start.conduct.columns] += habits
         return own
 
     def _begun(self, parts: Floats, features: Floats, baseline: Floats) -> Floats:
         """Add the start to what the trees say."""
         begun = self.start.scores(features, baseline)
         if isinstance(self.start, Upon):
-            slopes = np.array(self.start.lines)[:, 1]
             below = self.start.head.contributions(features, baseline)[:, :, :-1]
-            below *= slopes[:, np.newaxis]
+            below *= self.start.powers[:, np.newaxis]
+            below[:, :, self.start.conduct.columns] += self.start.conduct.parts(features)
             parts[:, :, :-1] += below
             begun = begun - below.sum(axis=2)
         parts[:, :, -1] += begun
@@ -231,7 +246,7 @@ class Bundle:
         told: dict[str, Floats] = {}
         for name, head in sorted(self.heads.items(), key=lambda pair: _is_upon(pair[1])):
             if isinstance(head.start, Upon):
-                start = head.start.over(told[_upon(self, head.start)])
+                start = head.start.over(told[_upon(self, head.start)], features)
             else:
                 start = head.start.scores(features, baseline)
             told[name] = head.begun(start, features)
@@ -298,8 +313,11 @@ def _written(name: str, bundle: Bundle) -> dict[str, Any]:
 def _written_start(start: Passage | Upon, bundle: Bundle) -> dict[str, Any]:
     """Return a start as plain numbers; what another head does is told by its name."""
     if isinstance(start, Passage):
-        return {"scale": written(start.scale, bundle.features)}
-    return {"upon": _upon(bundle, start)}
+        return {"scale": scales.written(start.scale, bundle.features)}
+    return {
+        "upon": _upon(bundle, start),
+        "conduct": conducts.written(start.conduct, bundle.features),
+    }
 
 
 def load(directory: Path, *, fingerprint: str, features: Sequence[str]) -> Bundle:
@@ -328,7 +346,7 @@ def load(directory: Path, *, fingerprint: str, features: Sequence[str]) -> Bundl
     for name in sorted(
         manifest["heads"], key=lambda name: "upon" in manifest["heads"][name]["start"]
     ):
-        heads[name] = _flattened(_head(directory, manifest, name, heads))
+        heads[name] = flattened(_head(directory, manifest, name, heads))
     return Bundle(
         heads=heads,
         features=tuple(manifest["features"]),
@@ -348,9 +366,10 @@ def _head(
     lines = tuple((part["line"][0], part["line"][1]) for part in parts)
     start: Passage | Upon
     if "upon" in told["start"]:
-        start = Upon(known[told["start"]["upon"]], lines)
+        conduct = conducts.read(told["start"]["conduct"], manifest["features"])
+        start = Upon(known[told["start"]["upon"]], lines, conduct)
     else:
-        start = Passage(read(told["start"]["scale"], manifest["features"]), lines)
+        start = Passage(scales.read(told["start"]["scale"], manifest["features"]), lines)
     return Head(
         start=start,
         boosters=tuple(_booster(directory, part["booster"], manifest) for part in parts),
@@ -362,7 +381,7 @@ def _head(
     )
 
 
-def _flattened(head: Head) -> Head:
+def flattened(head: Head) -> Head:
     """Return the head with its boosters flattened, checked against them on probe rows."""
     texts = [booster.model_to_string() for booster in head.boosters]
     return replace(head, forest=verified(texts, partial(trees, head.boosters)))

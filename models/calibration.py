@@ -15,8 +15,9 @@ STEP = 0.1
 LOOSE = (1.0, 0.5)
 """Deviations of shift and slope around (0, 1) where the line itself is to be learned."""
 
-TIGHT = (0.3, 0.15)
-"""Where a slice of one regime corrects what many regimes taught."""
+TIGHT = (0.1, 0.05)
+"""Where a slice of one regime corrects what many regimes taught: looser corrections made out
+of what one market did lost in every half-year that followed."""
 
 LEAST_SLOPE = 0.2
 CONVERGED = 1e-10

@@ -31,8 +31,9 @@ class Scale:
     ----------
     columns
         Places of the inputs among the bundle's features, shape (M,).
-    centres
-        What stands for a missing input, shape (M,).
+    centres, spreads
+        Median of each input, and its mean distance from there, shape (M,). They stand for an
+        input that is missing: had it no distance at all, it would pass for a calm one.
     weights
         Of the inputs and of their distances from the centre, shape (K, 2M).
     shifts
@@ -41,6 +42,7 @@ class Scale:
 
     columns: Ints
     centres: Floats
+    spreads: Floats
     weights: Floats
     shifts: Floats
 
@@ -50,16 +52,18 @@ class Scale:
         Parameters
         ----------
         features
-            Shape (N, F), in the bundle's order; what is missing counts as its centre.
+            Shape (N, F), in the bundle's order; what is missing counts as usual.
         """
         rows = np.ascontiguousarray(features, dtype=np.float64)
         weights = np.ascontiguousarray(self.weights.T)
-        moved = self.shifts + _products(rows, self.columns, self.centres, weights)
+        moved = self.shifts + _products(rows, self.columns, self.centres, self.spreads, weights)
         return np.clip(moved, -MOST_CORRECTION, MOST_CORRECTION)
 
 
 @numba.njit(cache=True, nogil=True)
-def _products(features: Floats, columns: Ints, centres: Floats, weights: Floats) -> Floats:
+def _products(
+    features: Floats, columns: Ints, centres: Floats, spreads: Floats, weights: Floats
+) -> Floats:
     """Return `design` times weights of shape (2M, K), summed in one order for any rows."""
     wide = len(columns)
     out = np.zeros((len(features), weights.shape[1]))
@@ -67,17 +71,25 @@ def _products(features: Floats, columns: Ints, centres: Floats, weights: Floats)
         for column in range(2 * wide):
             place = column % wide
             moved = features[row, columns[place]] - centres[place]
-            moved = 0.0 if np.isnan(moved) else min(max(moved, -MOST), MOST)
-            value = moved if column < wide else abs(moved)
+            if np.isnan(moved):
+                continue
+            moved = min(max(moved, -MOST), MOST)
+            value = moved if column < wide else abs(moved) - spreads[place]
             for k in range(weights.shape[1]):
                 out[row, k] += value * weights[column, k]
     return out
 
 
-def design(inputs: Floats, centres: Floats) -> Floats:
-    """Return inputs from their centres, and how far, shape (N, 2M); 0 where missing."""
-    moved = np.clip(np.nan_to_num(inputs - centres), -MOST, MOST)
-    return np.concatenate([moved, np.abs(moved)], axis=1)
+def design(inputs: Floats, centres: Floats, spreads: Floats) -> Floats:
+    """Return inputs from their centres, and how far beyond usual; 0 where missing.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (N, 2M).
+    """
+    moved = np.clip(inputs - centres, -MOST, MOST)
+    return np.nan_to_num(np.concatenate([moved, np.abs(moved) - spreads], axis=1))
 
 
 def written(scale: Scale, names: Sequence[str]) -> dict[str, Any]:
@@ -85,6 +97,7 @@ def written(scale: Scale, names: Sequence[str]) -> dict[str, Any]:
     return {
         "features": [names[column] for column in scale.columns],
         "centres": scale.centres.tolist(),
+        "spreads": scale.spreads.tolist(),
         "weights": scale.weights.tolist(),
         "shifts": scale.shifts.tolist(),
     }
@@ -95,6 +108,7 @@ def read(told: Mapping[str, Any], names: Sequence[str]) -> Scale:
     return Scale(
         columns=np.array([names.index(name) for name in told["features"]], dtype=np.int64),
         centres=np.array(told["centres"], dtype=np.float64),
+        spreads=np.array(told["spreads"], dtype=np.float64),
         weights=np.array(told["weights"], dtype=np.float64),
         shifts=np.array(told["shifts"], dtype=np.float64),
     )

@@ -41,9 +41,6 @@ from serving.moments import Position
 FINGERPRINT = fingerprint()
 COLUMNS = (*NAMES, *BASELINE)
 HARMLESS = frozenset({"no_trigger", "no_debt"})
-TRAINED_MARKETS = ("maker/ETH-B",)
-"""What a bundle was trained on that does not say so."""
-
 EVENT_FEATURES = tuple(feature.name for feature in FEATURES if "events" in feature.sources)
 
 
@@ -338,7 +335,7 @@ def _notices(judged: Judgement, seen: Outlook, model: Model) -> tuple[Notice, ..
     ]
     found += [Notice(code="bundle_refused", text=text) for text in model.refusals]
     account = judged.case.account
-    known = () if model.bundle is None else model.bundle.provenance.get("markets", TRAINED_MARKETS)
+    known = () if model.bundle is None else model.bundle.provenance.get("markets", ())
     if f"{account.venue}/{account.market}" not in known:
         text = f"the model has seen no owners on {account.venue}/{account.market}"
         found.append(Notice(code="outside_training", text=text))

@@ -14,21 +14,26 @@ SHOCKS = tuple(Fraction(percent, 100) for percent in (-50, -30, -20, -10, -5, 0,
 EDGES = (0.0, 0.001, 0.01, 0.05, 0.25, 0.5, 1.0)
 """Ends of the bands of the expected probability within a day."""
 
+ALL = "*"
+"""Stands for every asset moved at once."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShockAnswer:
-    """What is liquidatable when one asset's price moves and the others stand.
+    """What is liquidatable when one asset's price moves and the others stand, or all move.
 
     Parameters
     ----------
     venue
         Amounts of different venues are in different units and are not added up.
+    asset
+        That moves; `*` where all do.
     shock
         Move as a share of the price.
     accounts
         How many the rules would liquidate, those that they would already now included.
     credit, requirement
-        Of these accounts at the moved price, in the venue's quote units, exact.
+        Of these accounts at today's prices, in the venue's quote units, exact: what is at risk.
     """
 
     venue: str
@@ -60,20 +65,24 @@ class BandAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sum:
+class Sum:
     """Accounts counted, and their sides added."""
 
     accounts: int = 0
     credit: Fraction = Fraction(0)
     requirement: Fraction = Fraction(0)
 
-    def with_(self, margin: Margin) -> "_Sum":
+    def plus(self, accounts: int, credit: Fraction, requirement: Fraction) -> "Sum":
+        """Return the sum with others more."""
+        return Sum(self.accounts + accounts, self.credit + credit, self.requirement + requirement)
+
+    def with_(self, margin: Margin) -> "Sum":
         """Return the sum with one account more."""
         side = margin.maintenance
         if side is None:
             return replace(self, accounts=self.accounts + 1)
         scale = 10**margin.value_decimals
-        return _Sum(
+        return Sum(
             self.accounts + 1,
             self.credit + Fraction(side.credit) / scale,
             self.requirement + Fraction(side.requirement) / scale,
@@ -88,33 +97,35 @@ def by_shock(judged: Sequence[tuple[Case, Margin]]) -> list[ShockAnswer]:
     judged
         Cases with their margin now.
     """
-    sums: dict[tuple[str, str, Fraction], _Sum] = {}
+    sums: dict[tuple[str, str, Fraction], Sum] = {}
     for case, now in judged:
-        for asset in now.prices:
-            if asset in case.market.prices:
-                for shock in SHOCKS:
-                    key = (case.account.venue, asset, shock)
-                    then = _margin_at(case, now, asset, shock)
-                    held = sums.get(key, _Sum())
-                    sums[key] = held.with_(then) if then.verdict in BREACHED else held
-    return [
-        ShockAnswer(
-            venue=venue,
-            asset=asset,
-            shock=exact_text(shock, 0),
-            accounts=found.accounts,
-            credit=exact_text(found.credit, 0),
-            requirement=exact_text(found.requirement, 0),
-        )
-        for (venue, asset, shock), found in sorted(sums.items())
-    ]
+        priced = [asset for asset in now.prices if asset in case.market.prices]
+        for name, assets in (*((asset, [asset]) for asset in priced), (ALL, priced)):
+            for shock in SHOCKS:
+                key = (case.account.venue, name, shock)
+                then = _margin_at(case, now, assets, shock)
+                held = sums.get(key, Sum())
+                sums[key] = held.with_(now) if then.verdict in BREACHED else held
+    return [shock_answer(*key, found) for key, found in sorted(sums.items())]
 
 
-def _margin_at(case: Case, now: Margin, asset: str, shock: Fraction) -> Margin:
-    """Return the margin of a case with one price moved."""
+def shock_answer(venue: str, asset: str, shock: Fraction, found: Sum) -> ShockAnswer:
+    """Return one shock."""
+    return ShockAnswer(
+        venue=venue,
+        asset=asset,
+        shock=exact_text(shock, 0),
+        accounts=found.accounts,
+        credit=exact_text(found.credit, 0),
+        requirement=exact_text(found.requirement, 0),
+    )
+
+
+def _margin_at(case: Case, now: Margin, assets: Sequence[str], shock: Fraction) -> Margin:
+    """Return the margin of a case with some prices moved."""
     if shock == 0:
         return now
-    moved = shocked(case.market, {asset: shock})
+    moved = shocked(case.market, dict.fromkeys(assets, shock))
     return case.rulebook.margin(case.account, moved, case.terms)
 
 
@@ -128,14 +139,14 @@ def by_band(
     chances
         Expected probability within a day by account; absent or None without a forecast.
     """
-    sums: dict[tuple[str, int], _Sum] = {}
+    sums: dict[tuple[str, int], Sum] = {}
     for case, now in judged:
-        key = (case.account.venue, _band(chances.get(case.account.id)))
-        sums[key] = sums.get(key, _Sum()).with_(now)
-    return [_band_answer(venue, band, found) for (venue, band), found in sorted(sums.items())]
+        key = (case.account.venue, band(chances.get(case.account.id)))
+        sums[key] = sums.get(key, Sum()).with_(now)
+    return [band_answer(*key, found) for key, found in sorted(sums.items())]
 
 
-def _band(chance: float | None) -> int:
+def band(chance: float | None) -> int:
     """Return the number of a probability's band; one past the last without a forecast."""
     if chance is None:
         return len(EDGES) - 1
@@ -143,13 +154,13 @@ def _band(chance: float | None) -> int:
     return sum(chance >= edge for edge in inner)
 
 
-def _band_answer(venue: str, band: int, found: _Sum) -> BandAnswer:
+def band_answer(venue: str, place: int, found: Sum) -> BandAnswer:
     """Return one band."""
-    is_known = band < len(EDGES) - 1
+    is_known = place < len(EDGES) - 1
     return BandAnswer(
         venue=venue,
-        least=EDGES[band] if is_known else None,
-        most=EDGES[band + 1] if is_known else None,
+        least=EDGES[place] if is_known else None,
+        most=EDGES[place + 1] if is_known else None,
         accounts=found.accounts,
         credit=exact_text(found.credit, 0),
         requirement=exact_text(found.requirement, 0),

@@ -51,6 +51,7 @@ def serve(
     _refuse_place(host, port, settings)
     code = 0
     with stoppable(), running(settings, host=host, port=port) as server:
+        typer.echo(f"desk: {server.url}/desk")
         code = server.process.wait()
         typer.echo(f"the server ended by itself with code {code}", err=True)
     raise typer.Exit(1 if code else 0)

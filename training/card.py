@@ -64,7 +64,7 @@ def _owners(told: Mapping[str, Any]) -> list[str]:
         (
             f"- Owner part: {told['rows']:,} account-hours of {told['accounts']:,} accounts, "
             f"{told['episodes']} liquidation episodes, {told['from']} to {told['to']}, "
-            f"calibrated on what came after {told['calibrated_from']}; it starts from the "
-            "calibrated market part."
+            f"calibrated on what came after {told['calibrated_from']}; it starts from a power of "
+            "the market part's probability (x is its logarithm) and the owner's past."
         )
     ]

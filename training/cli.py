@@ -75,6 +75,7 @@ def train(
                 seed=seed,
                 progress=_stamped(console),
                 owners=log,
+                owners_source=owners,
                 recipe=recipe,
             )
         bundle.save(found, out)

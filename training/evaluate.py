@@ -101,9 +101,8 @@ def forecast(history: History, bundle: Bundle, period: Period, *, progress: Prog
 
 def _unseen(rows: Dataset, history: History, bundle: Bundle, period: Period) -> Mask:
     """Return the rows of accounts that the owner part was not trained on."""
-    told = bundle.provenance
-    is_foreign = bool(period.source) and period.source != told["source"]
-    if is_foreign and told["episodes"]:  # its own owners were learnt from, not another log's
+    told = bundle.provenance["owners"]
+    if period.source and period.source != told["source"]:
         return np.ones(len(rows.at), dtype=bool)
     until = datetime.fromisoformat(str(told["to"]))
     return slices.unseen(rows.moments, history.moments, until=until)

@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -10,10 +11,12 @@ import numpy as np
 
 from features.inputs import Floats, seconds
 from features.pipeline import BY_NAME, MARKET, NAMES, OWNER, fingerprint
-from models.bundle import Bundle, Head, Passage, Upon
+from models.bundle import Bundle, Head
 from models.errors import Fault, InvalidInput
-from models.hazard import HORIZONS, LABELS, Line
-from training import baselines, har, labels, scale, splits
+from models.hazard import HORIZONS, LABELS
+from models.scale import Scale
+from training import baselines, har, labels, scale, splits, starts
+from training.evidence import witnesses
 from training.heads import Part, Progress, fit_head
 from training.recipe import SHIPPED, Recipe
 from training.rows import Dataset, Mask, dataset, thinned
@@ -23,7 +26,14 @@ __all__ = ["EVENTS", "Dataset", "Mask", "Progress", "dataset", "fit"]
 
 EVENTS = {"unattended": "touched", "expected": "liquidated"}
 MARKET_ROUNDS = 40
-OWNER_ROUNDS = 60
+OWNER_ROUNDS = 25
+OWNER_HELD: Mapping[str, Any] = {
+    "num_leaves": 4,
+    "lambda_l2": 20.0,
+    "min_sum_hessian_in_leaf": 2.0,
+}
+"""A few dozen episodes teach trees little: what they add to the owner part is kept small."""
+
 FORGOTTEN = 0.3
 MARKET_READS: tuple[str, ...] = tuple(
     name
@@ -36,7 +46,26 @@ MARKET_READS: tuple[str, ...] = tuple(
 OWNER_READS: tuple[str, ...] = (*MARKET_READS, *OWNER)
 """What the owner part reads: nothing by which one venue could be told from another."""
 
-UNMOVED: tuple[Line, ...] = ((0.0, 1.0),) * len(HORIZONS)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """A history's rows within the training period.
+
+    Parameters
+    ----------
+    source
+        What its files are.
+    limit
+        After which nothing is seen, not even by a label.
+    split
+        Slices of trees and of calibrators.
+    """
+
+    source: str
+    history: History
+    rows: Dataset
+    limit: datetime
+    split: splits.Split
 
 
 def fit(
@@ -48,6 +77,7 @@ def fit(
     seed: int,
     progress: Progress,
     owners: History | None = None,
+    owners_source: str | None = None,
     recipe: Recipe = SHIPPED,
 ) -> Bundle:
     """Train on [begin, end); nothing after `end` is seen, not even by a label.
@@ -56,8 +86,9 @@ def fit(
     ----------
     progress
         Called with one line before each step.
-    owners
-        Log of what owners did, for the owner part; None where `history` is that log.
+    owners, owners_source
+        Log of what owners did, for the owner part, and what its files are; None where
+        `history` is that log.
     recipe
         How boosters are trained.
 
@@ -67,39 +98,18 @@ def fit(
         When the period is empty or too short to hold out a calibration slice.
     """
     progress("computing features and labels")
-    rows = thinned(history, begin=begin, end=end)
-    limit = end or _last(rows)
-    market = _market(history, rows, limit, seed=seed, progress=progress, recipe=recipe)
-    held = rows if owners is None else thinned(owners, begin=begin, end=end)
-    log = history if owners is None else owners
-    known = end or _last(held)
-    owner = _owner(log, held, market, known, seed=seed, progress=progress, recipe=recipe)
+    paths = _log(history, source, begin=begin, end=end)
+    log = paths
+    if owners is not None:
+        log = _log(owners, owners_source or source, begin=begin, end=end)
+    found = _heads(paths, log, seed=seed, recipe=recipe, progress=progress)
     progress("fitting the baselines")
-    volatility = har.fit(history.tables.candles, end=int(limit.timestamp()))
-    read = _read(history, rows)
-    read_owners = read if owners is None else _read(log, held)
-    rungs = {
-        name: _ladder(inputs, part, EVENTS[name], until, volatility=volatility)
-        for name, inputs, part, until in (
-            ("unattended", read, rows, limit),
-            ("expected", read_owners, held, known),
-        )
-    }
     return Bundle(
-        heads={"unattended": market, "expected": owner},
+        heads=found,
         features=NAMES,
         fingerprint=fingerprint(),
-        rungs=rungs,
-        provenance={
-            "source": source,
-            **_told(history, rows, limit),
-            "owners": _told(log, held, known),
-            "reads": {"unattended": list(MARKET_READS), "expected": list(OWNER_READS)},
-            "seed": seed,
-            "parameters": {**recipe.changes, "rounds": recipe.rounds},
-            "versions": {name: version(name) for name in ("lightgbm", "numpy", "pandas")},
-            "python": platform.python_version(),
-        },
+        rungs=_rungs(paths, log),
+        provenance=_provenance(paths, log, seed=seed, recipe=recipe),
     )
 
 
@@ -107,8 +117,25 @@ def heads(
     history: History, rows: Dataset, limit: datetime, *, seed: int, recipe: Recipe
 ) -> dict[str, Head]:
     """Return the heads alone, fitted to one log without a word; raises as `fit` does."""
-    market = _market(history, rows, limit, seed=seed, progress=_silent, recipe=recipe)
-    owner = _owner(history, rows, market, limit, seed=seed, progress=_silent, recipe=recipe)
+    split = _split(history, rows, limit)
+    log = Log(source="", history=history, rows=rows, limit=limit, split=split)
+    return _heads(log, log, seed=seed, recipe=recipe, progress=_silent)
+
+
+def _log(history: History, source: str, *, begin: datetime | None, end: datetime | None) -> Log:
+    """Return the rows of [begin, end), thinned, and how they are split."""
+    rows = thinned(history, begin=begin, end=end)
+    limit = end or _last(rows)
+    split = _split(history, rows, limit)
+    return Log(source=source, history=history, rows=rows, limit=limit, split=split)
+
+
+def _heads(
+    paths: Log, log: Log, *, seed: int, recipe: Recipe, progress: Progress
+) -> dict[str, Head]:
+    """Return what nobody's acting brings, and upon it what owners bring."""
+    market = _market(paths, seed=seed, recipe=recipe, progress=progress)
+    owner = _owner(log, market, seed=seed, recipe=recipe, progress=progress)
     return {"unattended": market, "expected": owner}
 
 
@@ -116,15 +143,23 @@ def _silent(line: str) -> None:
     """Say nothing."""
 
 
+def _rungs(paths: Log, log: Log) -> dict[str, Any]:
+    """Return the ladders of both events, the market's volatility fitted to the paths."""
+    candles = paths.history.tables.candles
+    volatility = har.fit(candles, end=int(paths.limit.timestamp()))
+    read = _read(paths)
+    read_owners = read if log is paths else _read(log)
+    return {
+        "unattended": _ladder(read, paths, EVENTS["unattended"], volatility=volatility),
+        "expected": _ladder(read_owners, log, EVENTS["expected"], volatility=volatility),
+    }
+
+
 def _ladder(
-    inputs: baselines.Inputs,
-    rows: Dataset,
-    event: str,
-    end: datetime,
-    *,
-    volatility: Mapping[str, Any],
+    inputs: baselines.Inputs, log: Log, event: str, *, volatility: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Fit the rungs, every row as often as the account-hours it stands for."""
+    rows = log.rows
     times = np.repeat(np.arange(len(rows.at)), rows.weights().astype(np.int64))
     repeated = baselines.Inputs(
         features=inputs.features.iloc[times],
@@ -133,13 +168,14 @@ def _ladder(
         delay=inputs.delay[times],
         side=inputs.side[times],
     )
-    outcomes = {name: y[times] for name, y in _outcomes(rows, event, end).items()}
+    outcomes = {name: y[times] for name, y in _outcomes(rows, event, log.limit).items()}
     return baselines.fit(repeated, outcomes, volatility=volatility)
 
 
-def _read(history: History, rows: Dataset) -> baselines.Inputs:
+def _read(log: Log) -> baselines.Inputs:
     """Return the rows as the ladder reads them."""
-    return baselines.inputs(history.tables, rows.moments, rows.features, legs=rows.legs)
+    rows = log.rows
+    return baselines.inputs(log.history.tables, rows.moments, rows.features, legs=rows.legs)
 
 
 def _last(rows: Dataset) -> datetime:
@@ -158,80 +194,91 @@ def _split(history: History, rows: Dataset, limit: datetime) -> splits.Split:
     return split
 
 
-def _market(
-    history: History,
-    rows: Dataset,
-    limit: datetime,
-    *,
-    seed: int,
-    progress: Progress,
-    recipe: Recipe,
-) -> Head:
+def _market(log: Log, *, seed: int, recipe: Recipe, progress: Progress) -> Head:
     """Fit what happens if nobody acts."""
-    split = _split(history, rows, limit)
     progress("fitting the volatility ahead")
-    ahead = scale.realised(history.tables.candles, rows.moments)
-    ended = rows.at[:, np.newaxis] + np.array(HORIZONS) * 3600 <= limit.timestamp()
-    sigma = rows.features["start_sigma"].to_numpy()
-    found = scale.fit(rows.matrix(), sigma, np.where(ended, ahead, np.nan))
+    rows, event = log.rows, EVENTS["unattended"]
+    # An asset's path decides its outcomes; trees that took all assets, which one shock
+    # moves, for separate witnesses lost out of time.
+    assets = witnesses(rows, event, group=rows.asset, end=log.limit)
+    start = starts.from_passage(rows, _scale(log), assets)
     part = Part(
-        event=EVENTS["unattended"],
+        event=event,
         reads=MARKET_READS,
         rounds=MARKET_ROUNDS,
         forgotten=0.0,
         seed=seed,
         recipe=recipe,
     )
-    return fit_head(rows, split, Passage(found, UNMOVED), part, end=limit, progress=progress)
+    seen = witnesses(rows, event, group=starts.together(rows), end=log.limit)
+    return fit_head(rows, log.split, start, part, seen, end=log.limit, progress=progress)
 
 
-def _owner(
-    history: History,
-    rows: Dataset,
-    market: Head,
-    limit: datetime,
-    *,
-    seed: int,
-    progress: Progress,
-    recipe: Recipe,
-) -> Head:
+def _scale(log: Log) -> Scale:
+    """Fit the volatility ahead to windows that have ended."""
+    rows = log.rows
+    ahead = scale.realised(log.history.tables.candles, rows.moments)
+    ended = rows.at[:, np.newaxis] + np.array(HORIZONS) * 3600 <= log.limit.timestamp()
+    sigma = rows.features["start_sigma"].to_numpy()
+    return scale.fit(rows.matrix(), sigma, np.where(ended, ahead, np.nan))
+
+
+def _owner(log: Log, market: Head, *, seed: int, recipe: Recipe, progress: Progress) -> Head:
     """Fit what happens as owners were seen to act, on top of what would without them."""
-    split = _split(history, rows, limit)
+    progress("fitting what owners do")
+    rows, event = log.rows, EVENTS["expected"]
+    seen = witnesses(rows, event, group=rows.account, end=log.limit)
+    start = starts.from_head(rows, market, seen)
     part = Part(
-        event=EVENTS["expected"],
+        event=event,
         reads=OWNER_READS,
         rounds=OWNER_ROUNDS,
         forgotten=FORGOTTEN,
         seed=seed,
+        held=OWNER_HELD,
         recipe=recipe,
     )
-    return fit_head(rows, split, Upon(market, UNMOVED), part, end=limit, progress=progress)
+    return fit_head(rows, log.split, start, part, seen, end=log.limit, progress=progress)
 
 
-def _told(history: History, rows: Dataset, limit: datetime) -> dict[str, Any]:
-    """Return what a part was trained on."""
-    starts = seconds(history.episodes["at"])
+def _provenance(paths: Log, log: Log, *, seed: int, recipe: Recipe) -> dict[str, Any]:
+    """Return what a bundle was trained on, and by what."""
     return {
+        **_told(paths),
+        "owners": _told(log),
+        "markets": list(log.history.markets),
+        "reads": {"unattended": list(MARKET_READS), "expected": list(OWNER_READS)},
+        "seed": seed,
+        "parameters": {**recipe.changes, "rounds": recipe.rounds},
+        "versions": {name: version(name) for name in ("lightgbm", "numpy", "pandas")},
+        "python": platform.python_version(),
+    }
+
+
+def _told(log: Log) -> dict[str, Any]:
+    """Return what a part was trained on."""
+    rows, starts_at = log.rows, seconds(log.history.episodes["at"])
+    inside = (starts_at >= rows.at.min()) & (starts_at < log.limit.timestamp())
+    return {
+        "source": log.source,
         "from": datetime.fromtimestamp(int(rows.at.min()), tz=UTC).isoformat(),
-        "to": limit.isoformat(),
-        "calibrated_from": _split(history, rows, limit).boundary.isoformat(),
+        "to": log.limit.isoformat(),
+        "calibrated_from": log.split.boundary.isoformat(),
         "rows": int(rows.weights().sum()),
         "accounts": len(np.unique(rows.account)),
-        "episodes": int(((starts >= rows.at.min()) & (starts < limit.timestamp())).sum()),
+        "episodes": int(inside.sum()),
     }
 
 
 def _outcomes(rows: Dataset, event: str, end: datetime) -> dict[str, Floats]:
     """Return by horizon what is known of an event by `end`."""
-    happened, known = _known(rows, event, end)
+    happened, known = labels.censor(
+        rows.labels[f"{event}_in"].to_numpy(),
+        rows.labels[f"{event}_known"].to_numpy(),
+        at=rows.at,
+        end=end,
+    )
     return {
         label: labels.by_horizon(happened, known, hours)
         for hours, label in zip(HORIZONS, LABELS, strict=True)
     }
-
-
-def _known(rows: Dataset, event: str, end: datetime) -> tuple[Floats, Floats]:
-    """Return when an event came and how far that is known, nothing after `end`."""
-    happened = rows.labels[f"{event}_in"].to_numpy()
-    known = rows.labels[f"{event}_known"].to_numpy()
-    return labels.censor(happened, known, at=rows.at, end=end)

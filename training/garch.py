@@ -108,7 +108,7 @@ def _fit(unit: Floats) -> tuple[float, float, float]:
         warnings.simplefilter("ignore")
         found = model.fit(disp="off", show_warning=False, options={"maxiter": 200})
     omega, alpha, beta = (float(value) for value in found.params.iloc[:3])
-    stationary = alpha + beta < MOST_PERSISTENT and omega > 0.0 and alpha > 0.0
+    stationary = alpha + beta < MOST_PERSISTENT and omega > 0.0 and alpha >= 0.0
     if found.convergence_flag == 0 and stationary:
         return omega, alpha, beta
     return 1.0 - sum(USUAL), *USUAL

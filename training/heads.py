@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -10,13 +10,14 @@ import lightgbm
 import numpy as np
 from venn_abers.venn_abers import VennAbers
 
-from features.inputs import Floats, Ints
+from features.inputs import Floats
 from features.pipeline import FEATURES, NAMES
 from models import calibration
-from models.bundle import Head, Passage, Upon
-from models.calibration import LOOSE, TIGHT, Calibrator, Evidence
+from models.bundle import Head, Passage, Upon, flattened
+from models.calibration import TIGHT, Calibrator, Evidence
 from models.hazard import HORIZONS, LABELS, Line
-from training import labels, splits
+from training import splits, starts
+from training.evidence import Mask, Outcomes, Witnesses
 from training.recipe import SHIPPED, Recipe, Sample, locally
 from training.rows import Dataset
 
@@ -59,6 +60,8 @@ class Part:
         Share of rows whose owner's past is hidden, so that its absence is learned.
     seed
         Of everything random.
+    held
+        Parameters of LightGBM of this head, over the shipped ones.
     recipe
         How its boosters are trained.
     """
@@ -68,7 +71,13 @@ class Part:
     rounds: int
     forgotten: float
     seed: int
+    held: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe = SHIPPED
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Of LightGBM: the recipe's over this head's over the shipped ones."""
+        return {**PARAMETERS, **self.held, **self.recipe.changes, "seed": self.seed}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,45 +86,21 @@ class Slice:
 
     Parameters
     ----------
-    rows
-        With labels.
     matrix
-        Features in the bundle's order, those that the head does not read missing.
+        Features in the bundle's order, those that the head's trees do not read missing.
     begun
-        Log-odds that the lines move, shape (N, K).
-    group
-        Code of what decides an outcome: the path of an asset, or the owner of an account.
-    regime
-        Code of what moves together: all assets of a market, or again the owner.
-    end
-        After which nothing is known.
+        Log-odds that the trees add to, shape (N, K).
+    seen
+        What the rows witnessed.
     """
 
-    rows: Dataset
     matrix: Floats
     begun: Floats
-    group: Ints
-    regime: Ints
-    end: datetime
+    seen: Witnesses
 
-    def known(self, event: str) -> tuple[Floats, Floats]:
-        """Return when an event came, and how far that is known."""
-        happened = self.rows.labels[f"{event}_in"].to_numpy()
-        known = self.rows.labels[f"{event}_known"].to_numpy()
-        return labels.censor(happened, known, at=self.rows.at, end=self.end)
-
-    def evidence(self, y: Floats, k: int, hours: int, *, group: Ints) -> Floats:
-        """Return how much of an independent outcome each row holds; 0 where it is no use.
-
-        A group has one outcome per `hours`, shared by the rows that lie within.
-        """
-        usable = np.isfinite(y) & np.isfinite(self.begun[:, k])
-        weights = self.rows.weights() * usable
-        block = self.rows.at // (hours * 3600)
-        key = group * (int(block.max(initial=0)) + 1) + block
-        _, places = np.unique(key, return_inverse=True)
-        shared = np.bincount(places, weights=weights)[places]
-        return weights / np.maximum(shared, 1.0)
+    def among(self, rows: Mask, *, end: datetime) -> "Slice":
+        """Return some rows, of which nothing after `end` is known."""
+        return Slice(self.matrix[rows], self.begun[rows], self.seen.among(rows, end=end))
 
 
 def fit_head(
@@ -123,108 +108,83 @@ def fit_head(
     split: splits.Split,
     start: Passage | Upon,
     part: Part,
+    seen: Witnesses,
     *,
     end: datetime,
     progress: Progress,
 ) -> Head:
-    """Fit lines, trees, calibrators and evidence of every stretch.
+    """Fit trees on the earlier slice, calibrators and evidence on the later one.
 
     Parameters
     ----------
     start
-        Its lines are replaced by fitted ones.
+        Fitted.
+    seen
+        What the rows witnessed.
     end
         After which nothing is known.
     """
-    early = _slice(rows.select(split.before), start, part, end=split.boundary)
-    late = _slice(rows.select(split.after), start, part, end=end)
-    whole = _slice(rows, start, part, end=end)
-    matrix = _forgetful(early, part)
-    lines: list[Line] = []
+    whole = _whole(rows, start, part, seen)
+    early = whole.among(split.before, end=split.boundary)
+    late = whole.among(split.after, end=end)
+    matrix = _forgetful(early.matrix, part)
     boosters: list[lightgbm.Booster] = []
     calibrators: list[Calibrator] = []
-    begin = 0
-    for k, (hours, label) in enumerate(zip(HORIZONS, LABELS, strict=True)):
-        progress(f"fitting the hazard of {part.event} between {begin} h and {hours} h")
-        y = labels.in_stretch(*early.known(part.event), begin=begin, end=hours)
-        lines.append(_whole_line(whole, part, k=k, begin=begin))
-        begun = lines[-1][0] + lines[-1][1] * early.begun[:, k]
-        # One shock moves all assets: trees that took them for witnesses lost out of time.
-        weights = early.evidence(y, k, hours - begin, group=early.regime)
-        boosters.append(_booster(matrix, y, weights, begun, part))
-        scores = _scores(late, k, lines[-1], boosters[-1])
-        later = labels.in_stretch(*late.known(part.event), begin=begin, end=hours)
-        known = late.evidence(later, k, hours - begin, group=late.regime)
-        calibrators.append(Calibrator(*_line(scores, later, known, prior=TIGHT)))
-        progress(
-            f"  {label}: start {lines[-1][0]:+.2f} {lines[-1][1]:.2f}, "
-            f"calibrated {calibrators[-1].shift:+.2f} {calibrators[-1].slope:.2f}"
-        )
-        begin = hours
-    moved = _moved(start, tuple(lines))
-    head = Head(moved, tuple(boosters), tuple(calibrators), evidence=())
-    return replace(head, evidence=_evidence(head, late, part))
+    for k, label in enumerate(LABELS):
+        begin = HORIZONS[k - 1] if k else 0
+        progress(f"fitting the hazard of {part.event} between {begin} h and {HORIZONS[k]} h")
+        boosters.append(_booster(matrix, early.begun[:, k], early.seen.hazard(k), part))
+        scores = _scores(late, k, boosters[-1])
+        calibrators.append(Calibrator(*starts.line(scores, late.seen.hazard(k), prior=TIGHT)))
+        progress(_told(label, start.lines[k], calibrators[-1]))
+    head = flattened(Head(start, tuple(boosters), tuple(calibrators), evidence=()))
+    later = rows.select(split.after)
+    point = head.probabilities(head.scores(later.matrix(), later.baseline()))
+    return replace(head, evidence=_evidence(point, late.seen, part))
 
 
-def _whole_line(whole: Slice, part: Part, *, k: int, begin: int) -> Line:
-    """Fit the start's line on every regime there was: two numbers do not learn rows by heart."""
-    hours = HORIZONS[k]
-    y = labels.in_stretch(*whole.known(part.event), begin=begin, end=hours)
-    weights = whole.evidence(y, k, hours - begin, group=whole.group)
-    return _line(whole.begun[:, k], y, weights)
+def _told(label: str, line: Line, found: Calibrator) -> str:
+    """Return one stretch in words."""
+    start = f"start {line[0]:+.2f} {line[1]:.2f}"
+    return f"  {label}: {start}, calibrated {found.shift:+.2f} {found.slope:.2f}"
 
 
-def _moved(start: Passage | Upon, lines: tuple[Line, ...]) -> Passage | Upon:
-    """Return a start with its lines fitted."""
-    if isinstance(start, Passage):
-        return Passage(start.scale, lines)
-    return Upon(start.head, lines)
-
-
-def _slice(rows: Dataset, start: Passage | Upon, part: Part, *, end: datetime) -> Slice:
-    """Return rows with what is computed once for all stretches."""
-    matrix, baseline = rows.matrix(), rows.baseline()
-    begun = start.scores(matrix, baseline)
+def _whole(rows: Dataset, start: Passage | Upon, part: Part, seen: Witnesses) -> Slice:
+    """Return all rows with what is computed once for all stretches."""
+    matrix = rows.matrix()
+    begun = start.scores(matrix, rows.baseline())
     hidden = [place for place, name in enumerate(NAMES) if name not in set(part.reads)]
     matrix[:, hidden] = np.nan
-    if part.event == "touched":
-        return Slice(rows, matrix, begun, rows.asset, np.zeros_like(rows.asset), end)
-    return Slice(rows, matrix, begun, rows.account, rows.account, end)
+    return Slice(matrix, begun, seen)
 
 
-def _forgetful(early: Slice, part: Part) -> Floats:
+def _forgetful(matrix: Floats, part: Part) -> Floats:
     """Return the features with the owner's past hidden from some rows."""
     if not part.forgotten:
-        return early.matrix
+        return matrix
     past = np.array(["events" in feature.sources for feature in FEATURES])
     generator = np.random.default_rng(part.seed)
-    chosen = generator.random(len(early.matrix)) < part.forgotten
-    matrix = early.matrix.copy()
-    matrix[chosen[:, np.newaxis] & past] = np.nan
-    return matrix
+    chosen = generator.random(len(matrix)) < part.forgotten
+    hidden = matrix.copy()
+    hidden[chosen[:, np.newaxis] & past] = np.nan
+    return hidden
 
 
-def _line(
-    scores: Floats, y: Floats, weights: Floats, *, prior: tuple[float, float] = LOOSE
-) -> Line:
-    """Fit shift and slope on the rows that hold evidence."""
-    used = weights > 0.0
-    return calibration.fit_line(scores[used], y[used], weights=weights[used], prior=prior)
-
-
-def _booster(
-    matrix: Floats, y: Floats, weights: Floats, begun: Floats, part: Part
-) -> lightgbm.Booster:
+def _booster(matrix: Floats, begun: Floats, told: Outcomes, part: Part) -> lightgbm.Booster:
     """Train the trees of one hazard; without outcomes of both kinds they add nothing."""
-    used = weights > 0.0
-    parameters = {**PARAMETERS, **part.recipe.changes, "seed": part.seed}
-    if len(np.unique(y[used])) < 2:  # noqa: PLR2004 - both outcomes
-        none = np.zeros(2)
-        nothing = _sample(np.zeros((2, matrix.shape[1])), np.arange(2.0), none + 1.0, none)
-        drawn = max(parameters["bagging_fraction"], 0.5)  # of two rows at least one
-        return locally(nothing, {**parameters, "bagging_fraction": drawn}, 1)
-    sample = _sample(matrix[used], y[used], weights[used], begun[used])
+    used, parameters = told.used, part.parameters
+    if len(np.unique(told.y[used])) < 2:  # noqa: PLR2004 - both outcomes
+        return _nothing(matrix.shape[1], parameters)
+    sample = _sample(matrix[used], told.y[used], told.weights[used], begun[used])
     return part.recipe.trainer(sample, parameters, part.recipe.rounds or part.rounds)
+
+
+def _nothing(width: int, parameters: Mapping[str, Any]) -> lightgbm.Booster:
+    """Return a booster that adds nothing."""
+    none = np.zeros(2)
+    sample = _sample(np.zeros((2, width)), np.arange(2.0), none + 1.0, none)
+    drawn = max(parameters["bagging_fraction"], 0.5)  # of two rows at least one
+    return locally(sample, {**parameters, "bagging_fraction": drawn}, 1)
 
 
 def _sample(features: Floats, y: Floats, weights: Floats, begun: Floats) -> Sample:
@@ -232,25 +192,24 @@ def _sample(features: Floats, y: Floats, weights: Floats, begun: Floats) -> Samp
     return Sample(features=features, labels=y, weights=weights, starts=begun, names=NAMES)
 
 
-def _scores(late: Slice, k: int, line: Line, booster: lightgbm.Booster) -> Floats:
+def _scores(late: Slice, k: int, booster: lightgbm.Booster) -> Floats:
     """Return uncalibrated log-odds of one hazard."""
     added = np.asarray(booster.predict(late.matrix, raw_score=True, num_threads=2))
-    return line[0] + line[1] * late.begun[:, k] + added
+    return late.begun[:, k] + added
 
 
-def _evidence(head: Head, late: Slice, part: Part) -> tuple[Evidence, ...]:
+def _evidence(point: Floats, seen: Witnesses, part: Part) -> tuple[Evidence, ...]:
     """Return per horizon what the later slice says of the calibrated probability.
 
     Rows are drawn by the evidence they hold, so that as many remain as there were
     independent outcomes.
     """
-    point = head.probabilities(head.scores(late.rows.matrix(), late.rows.baseline(), threads=2))
     generator = np.random.default_rng(part.seed)
     found = []
-    for k, hours in enumerate(HORIZONS):
-        y = labels.by_horizon(*late.known(part.event), hours)
-        kept = generator.random(len(y)) < late.evidence(y, k, hours, group=late.regime)
-        found.append(_venn_abers(point[kept, k], y[kept]))
+    for k in range(len(HORIZONS)):
+        told = seen.horizon(k)
+        kept = generator.random(len(told.y)) < told.weights
+        found.append(_venn_abers(point[kept, k], told.y[kept]))
     return tuple(found)
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from features.inputs import HOUR, Candles, Floats, Ints, seconds
 from features.pipeline import FEATURES
 from models.hazard import HORIZONS
+from models.scale import MOST as MOST_MOVED
 from models.scale import Scale, design
 
 RIDGE = 50.0
@@ -65,18 +66,24 @@ def fit(features: Floats, sigma: Floats, variance: Floats) -> Scale:
     """
     columns = inputs()
     chosen = features[:, columns]
-    seen = np.isfinite(chosen)
-    centres = np.where(
-        seen.any(axis=0), np.nanmedian(np.where(seen.any(axis=0), chosen, 0.0), axis=0), 0.0
-    )
-    matrix = design(chosen, centres)
+    centres, spreads = _usual(chosen)
+    matrix = design(chosen, centres, spreads)
     fits = [_fit_one(matrix, sigma, variance[:, k]) for k in range(variance.shape[1])]
     return Scale(
         columns=columns,
         centres=centres,
+        spreads=spreads,
         weights=np.stack([weights for weights, _ in fits]),
         shifts=np.array([shift for _, shift in fits]),
     )
+
+
+def _usual(inputs: Floats) -> tuple[Floats, Floats]:
+    """Return medians and mean distances from them; 0 where an input was never seen."""
+    seen = np.isfinite(inputs)
+    centres = np.nanmedian(np.where(seen.any(axis=0), inputs, 0.0), axis=0)
+    distance = np.where(seen, np.abs(np.clip(inputs - centres, -MOST_MOVED, MOST_MOVED)), 0.0)
+    return centres, distance.sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
 
 
 def _fit_one(matrix: Floats, sigma: Floats, variance: Floats) -> tuple[Floats, float]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from models.alerting.audience import Inbox, Post, allot
 from models.alerting.policy import Audience, Policy
@@ -12,7 +13,7 @@ from models.errors import ForewarnError
 from serving.alerting.message import facts
 from serving.alerting.planning import Plans
 from serving.answers import Assessment
-from serving.store import Store, Transaction, alerts, assessments, outbox, turns
+from serving.store import Store, Transaction, alerts, assessments, book_sums, outbox, turns
 from serving.store.alerts import DESK, Receiver
 from serving.store.assessments import Assessed
 from serving.store.outbox import Draft
@@ -79,6 +80,7 @@ def advance(
     explain: Explain,
     kept: Sequence[Signal] = (),
     assessed: Sequence[Assessed] = (),
+    sums: Mapping[str, Any] | None = None,
 ) -> Done:
     """Step the accounts of some signals and write what follows, all of it or nothing.
 
@@ -89,6 +91,8 @@ def advance(
     assessed
         What stands from now on as the newest that was said; of the accounts in `kept` it goes
         into their history too.
+    sums
+        The whole book in sum; None where not all of it was judged yet.
 
     Raises
     ------
@@ -114,6 +118,8 @@ def advance(
         alerts.write_inboxes(transaction, inboxes)
         alerts.keep_signals(transaction, kept)
         _keep(transaction, assessed, {one.account for one in kept})
+        if sums is not None:
+            book_sums.write(transaction, sums, at=now)
         rows = outbox.post(transaction, drafts(posts, explained), now=now)
     return Done(transitions=tuple(made), posts=len(posts), rows=rows)
 

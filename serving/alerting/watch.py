@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from models.alerting.policy import Policy, tree_of
 from models.alerting.signals import Signal, Transition
@@ -26,6 +27,7 @@ from serving.alerting.passes import LEASE, POLICY, WATCHING, Done, Explained, Le
 from serving.alerting.planning import WATCH, plans
 from serving.alerting.retention import prune
 from serving.alerting.signals import liquidations, signal, unjudged
+from serving.alerting.sums import Sums, part
 from serving.answers import Assessment
 from serving.assess import Model, Wish, assess, outlooks
 from serving.cases import Case, Surroundings
@@ -65,12 +67,15 @@ class Memory:
         When each account was last judged.
     kept_at
         Moment of each account's last signal that was kept.
+    sums
+        The book in sum.
     """
 
     bodies: dict[str, wire.AccountBody | None] = field(default_factory=dict)
     slopes: dict[str, tuple[dict[str, float], float]] = field(default_factory=dict)
     judged_at: dict[str, datetime] = field(default_factory=dict)
     kept_at: dict[str, datetime] = field(default_factory=dict)
+    sums: Sums = field(default_factory=Sums)
     news: News = field(default_factory=News)
     looked_at: datetime | None = None
     pruned_at: datetime | None = None
@@ -206,7 +211,12 @@ def step_over(
     watcher: Watcher, around: Surroundings, keys: Sequence[str], *, now: datetime
 ) -> Done:
     """Judge some accounts and write what follows."""
+    memory = watcher.memory
     seen = look(watcher, around, keys)
+    for told in seen.assessed:
+        one = seen.judged.get(told.account)
+        memory.sums.put(told.account, None if one is None else part(one, told))
+    is_whole = len(memory.sums.parts) == len(memory.bodies)
 
     def explain(told: Sequence[Transition]) -> Explained:
         return _explained(watcher, around, told, seen.judged)
@@ -218,11 +228,17 @@ def step_over(
         holder=watcher.holder,
         now=now,
         explain=explain,
-        kept=_kept(watcher.memory, seen.signals),
+        kept=_kept(memory, seen.signals),
         assessed=seen.assessed,
+        sums=_sums(memory, now) if is_whole else None,
     )
-    watcher.memory.judged_at.update(dict.fromkeys(keys, now))
+    memory.judged_at.update(dict.fromkeys(keys, now))
     return done
+
+
+def _sums(memory: Memory, now: datetime) -> dict[str, Any]:
+    """Return the book in sum, as old as the account judged longest ago."""
+    return memory.sums.document(oldest=min(memory.judged_at.values(), default=now))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

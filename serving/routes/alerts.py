@@ -1,6 +1,6 @@
 """Alerts over HTTP: what changed, acknowledging and muting, and the links of messages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
@@ -10,6 +10,7 @@ import msgspec
 from pydantic import Field
 
 from models.alerting.signals import Level, Transition
+from models.alerting.state import AlertState
 from models.errors import Fault, InvalidInput
 from serving import problems, wire
 from serving.alerting import links
@@ -71,6 +72,7 @@ class RaisedQuery(Query):
     """The page of `GET /v1/alerts/raised`."""
 
     least_level: LevelName = "watch"
+    account: wire.Name | None = Field(default=None, description="this one alone")
     cursor: wire.Name | None = Field(default=None, description="`next` of the page before")
     limit: Limit = 100
 
@@ -305,8 +307,12 @@ def standing(desk: Desk, call: Call) -> Answer:
     least = Level[asked.least_level.upper()]
     with opened(desk).read() as transaction:
         counts = alerts.levels(transaction)
-        found = alerts.raised(
-            transaction, least_level=least, after=asked.cursor or "", limit=asked.limit
+        found = (
+            alerts.raised(
+                transaction, least_level=least, after=asked.cursor or "", limit=asked.limit
+            )
+            if asked.account is None
+            else _own(alerts.states(transaction, [asked.account]), least)
         )
     lines = tuple(
         RaisedLine(
@@ -327,6 +333,11 @@ def standing(desk: Desk, call: Call) -> Answer:
             next=lines[-1].account if len(lines) == asked.limit else None,
         )
     )
+
+
+def _own(found: Mapping[str, AlertState], least: Level) -> dict[str, AlertState]:
+    """Return the states that are on a level or a higher one."""
+    return {account: state for account, state in found.items() if state.level >= least}
 
 
 def acknowledge(desk: Desk, call: Call) -> Answer:

@@ -1,8 +1,9 @@
 """The whole book at once: what a price move would liquidate, and where the risk sits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -11,7 +12,17 @@ from models.errors import InvalidInput
 from models.hazard import LABELS
 from models.margin.result import Margin
 from serving import cases, problems, rules, wire
-from serving.at_risk import BandAnswer, ShockAnswer, by_band, by_shock, unevaluable
+from serving.at_risk import (
+    SHOCKS,
+    BandAnswer,
+    ShockAnswer,
+    Sum,
+    band_answer,
+    by_band,
+    by_shock,
+    shock_answer,
+    unevaluable,
+)
 from serving.cases import Case, Surroundings
 from serving.desk import Desk
 from serving.keys import Scope
@@ -19,11 +30,13 @@ from serving.operations import Answer, Call, Operation, json_answer
 from serving.problems import Refused
 from serving.queries import Query, parameters, read_query
 from serving.routes.export import PAGE
-from serving.store import Transaction, accounts, assessments, market
+from serving.store import Transaction, accounts, assessments, book_sums, market
 from serving.store.assessments import Assessed, Wanted
 from serving.writing import opened
 
 MOST_JUDGED = 50_000
+SMALL = 2_000
+"""Accounts of a book that is added up when it is asked for, whoever watches it."""
 
 
 class BookQuery(Query):
@@ -56,6 +69,8 @@ class BookAnswer:
 
     Parameters
     ----------
+    as_of
+        Moment that the sums hold for: where a watch keeps them, when it last judged.
     accounts
         How many were added up.
     unjudged
@@ -82,8 +97,89 @@ class BookAnswer:
 
 
 def aggregates(desk: Desk, call: Call) -> Answer:
-    """Answer `GET /v1/book`."""
+    """Answer `GET /v1/book`: from what the watch keeps, or by judging the accounts now."""
     asked = read_query(call.query, BookQuery)
+    with opened(desk).read() as transaction:
+        kept = None if _is_narrow(asked) else book_sums.read(transaction)
+        if kept is not None and book_sums.size(transaction) > SMALL:
+            is_simulated = market.notes(transaction).get("simulated") == "yes"
+            at, sums = kept
+            return json_answer(_kept(call, sums, asked.venue, at, is_simulated=is_simulated))
+    return _judged_now(desk, call, asked)
+
+
+def _is_narrow(asked: BookQuery) -> bool:
+    """Return whether a part of the book is asked for that nobody keeps sums of."""
+    return any(part is not None for part in (asked.market, asked.owner, asked.asset))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summed:
+    """The parts of an answer that come from kept sums."""
+
+    shocks: tuple[ShockAnswer, ...]
+    bands: tuple[BandAnswer, ...]
+    expected: tuple[ExpectedAnswer, ...]
+    without_forecast: int
+
+
+def _kept(
+    call: Call, sums: Mapping[str, Any], venue: str | None, at: datetime, *, is_simulated: bool
+) -> BookAnswer:
+    """Return the book as the watch added it up, or one venue of it."""
+    found = summed(sums, venue)
+    return BookAnswer(
+        request_id=call.request_id,
+        as_of=at,
+        simulated=is_simulated,
+        accounts=sum(one.accounts for one in found.bands),
+        unjudged=tuple(sums["unjudged"]),
+        unjudged_count=sums["unjudged_count"],
+        shocks=found.shocks,
+        bands=found.bands,
+        expected=found.expected,
+        without_forecast=found.without_forecast,
+        oldest_forecast_at=datetime.fromisoformat(sums["oldest_at"]),
+    )
+
+
+def summed(sums: Mapping[str, Any], venue: str | None) -> Summed:
+    """Return kept sums as they are answered, of one venue or of all."""
+    shocks: dict[tuple[str, str, Fraction], Sum] = {}
+    for name, decimals, asset, place, *amounts in sums["shocks"]:
+        if venue in {None, name}:
+            key = (name, asset, SHOCKS[place])
+            shocks[key] = shocks.get(key, Sum()).plus(*_amounts(amounts, decimals))
+    bands: dict[tuple[str, int], Sum] = {}
+    for name, decimals, place, *amounts in sums["bands"]:
+        if venue in {None, name}:
+            held = bands.get((name, place), Sum())
+            bands[name, place] = held.plus(*_amounts(amounts, decimals))
+    chances = [told for name, told in sums["chances"].items() if venue in {None, name}]
+    return Summed(
+        shocks=tuple(shock_answer(*key, found) for key, found in sorted(shocks.items())),
+        bands=tuple(band_answer(*key, found) for key, found in sorted(bands.items())),
+        expected=tuple(
+            ExpectedAnswer(
+                horizon=label,
+                unattended=sum(told[f"unattended_{label}"] for told in chances),
+                expected=sum(told[f"expected_{label}"] for told in chances),
+            )
+            for label in LABELS
+        ),
+        without_forecast=sum(told["without_forecast"] for told in chances),
+    )
+
+
+def _amounts(told: Sequence[Any], decimals: int) -> tuple[int, Fraction, Fraction]:
+    """Return accounts, credit and requirement of a kept sum, quote units."""
+    accounts, credit, requirement = told
+    scale = 10**decimals
+    return accounts, Fraction(credit) / scale, Fraction(requirement) / scale
+
+
+def _judged_now(desk: Desk, call: Call, asked: BookQuery) -> Answer:
+    """Return the book, or a part of it, judged for this request."""
     with opened(desk).read() as transaction:
         at = market.clock(transaction, now=desk.clock())
         found = _chosen(transaction, Wanted(**asked.model_dump()))

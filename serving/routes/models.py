@@ -1,6 +1,7 @@
 """The model in use: its version, what it reads, its card and its report."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -45,6 +46,8 @@ class ModelShown:
     ----------
     baselines
         First-passage log-odds that it starts from, read beside the features.
+    papers
+        Which of `card` and `report` came with it.
     """
 
     version: str
@@ -54,6 +57,7 @@ class ModelShown:
     features: tuple[FeatureShown, ...]
     baselines: tuple[str, ...]
     provenance: dict[str, Any]
+    papers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,12 +117,12 @@ def models(desk: Desk, call: Call) -> Answer:
             in_use=None if bundle is None else bundle.version,
             absence=desk.model.absence if bundle is None else None,
             challenger=None if challenger is None else challenger.version,
-            models=tuple(_shown(one) for one in known),
+            models=tuple(_shown(one, desk) for one in known),
         )
     )
 
 
-def _shown(bundle: Bundle) -> ModelShown:
+def _shown(bundle: Bundle, desk: Desk) -> ModelShown:
     """Return one model."""
     known, read = {one.name: one for one in FEATURES}, frozenset(read_by(bundle))
     return ModelShown(
@@ -137,7 +141,14 @@ def _shown(bundle: Bundle) -> ModelShown:
         ),
         baselines=BASELINE,
         provenance=dict(bundle.provenance),
+        papers=_papers(desk.shelf) if bundle is desk.model.bundle else (),
     )
+
+
+def _papers(shelf: Path | None) -> tuple[str, ...]:
+    """Return what lies beside a bundle."""
+    named = {"card": CARD, "report": REPORT}
+    return tuple(n for n, file in named.items() if shelf is not None and (shelf / file).is_file())
 
 
 def card(desk: Desk, call: Call) -> Answer:

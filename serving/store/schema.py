@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from serving.store.columns import Document, Duration, Time, Whole, name, number
 
 METADATA = sa.MetaData()
-HEAD = "0006"
+HEAD = "0007"
 """The newest revision in `migrations/versions`."""
 
 NOTES = sa.Table(
@@ -216,6 +216,15 @@ LATEST_ASSESSMENTS = sa.Table(
     sa.Index("latest_by_time", "at"),
 )
 """The newest assessment of every account, to be filtered and sorted."""
+
+BOOK_SUMS = sa.Table(
+    "book_sums",
+    METADATA,
+    sa.Column("name", name(), primary_key=True),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("body", Document, nullable=False),
+)
+"""The whole book in sum, as whoever watches it wrote it last."""
 
 FORECASTS = sa.Table(
     "forecasts",

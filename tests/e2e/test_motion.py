@@ -3,13 +3,21 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import local
 import pytest
 
 from features.simulate import Book, simulate, simulate_onward
 from models.alerting.signals import Level
 from serving.alerting.passes import TURN
+from serving.api import Api
+from serving.assess import Model
 from serving.book import lay
+from serving.desk import Desk
+from serving.gate import Gate, Keyring
 from serving.motion import STRIDE, run, steps, subscribe
+from serving.operations import routes
+from serving.routes import OPERATIONS, book
+from serving.settings import Settings
 from serving.store import Store, accounts, alerts, assessments, market, open_store, outbox, turns
 from serving.store.assessments import Wanted
 
@@ -85,3 +93,21 @@ def test_a_market_that_stands_still_is_judged_once(drawn: tuple[Book, Book], sto
         said = [one.assessed for one in assessments.explore(transaction, Wanted())]
     assert len(said) == 27
     assert {one.at for one in said if one is not None} == {drawn[0].at}
+
+
+def test_the_book_kept_by_the_watch_is_the_book_judged_anew(
+    drawn: tuple[Book, Book], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shocks, bands and sums read from the store are those of every account judged now."""
+    run(store, *drawn, bundle=None, rest=lambda _: None, most=0)
+    desk = Desk(model=Model(bundle=None), store=store)
+    caller = local.Caller(Api(routes(OPERATIONS), desk=desk, gate=Gate(Settings(), Keyring(None))))
+    now = caller.get("/v1/book").json()
+    monkeypatch.setattr(book, "SMALL", 0)
+    kept = caller.get("/v1/book").json()
+    one = caller.get("/v1/book", params={"venue": "elsewhere"}).json()
+    caller.close()
+    assert kept["as_of"] == now["as_of"]
+    assert (kept["accounts"], kept["shocks"], kept["bands"]) == (27, now["shocks"], now["bands"])
+    assert {shock["asset"] for shock in kept["shocks"]} == {"ETH", "*"}
+    assert (one["accounts"], one["shocks"]) == (0, [])

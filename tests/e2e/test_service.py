@@ -216,7 +216,6 @@ def _references(tree: Any) -> Iterator[str]:
     ("method", "path", "status"),
     [
         ("GET", "/nowhere", 404),
-        ("GET", "/", 404),
         ("GET", "/v1/score", 405),
         ("DELETE", "/v1/score", 405),
         ("POST", "/livez", 405),

@@ -40,6 +40,8 @@ class History:
         Rows left out, by stated rule.
     checks
         Figures that show the rebuilding is sound; None where there is nothing to measure.
+    markets
+        What owners were seen on, as `venue/market`; empty where nobody acts.
     """
 
     tables: Tables
@@ -52,6 +54,7 @@ class History:
     checks: Mapping[str, float | None]
     legs: pd.DataFrame | None = None
     touches: pd.DataFrame | None = None
+    markets: tuple[str, ...] = ()
 
 
 def select_legs(legs: pd.DataFrame | None, rows: npt.NDArray[np.bool_]) -> pd.DataFrame | None:

@@ -259,6 +259,7 @@ def _history(
         checks=_checks(found, liquidated),
         legs=found.legs,
         touches=follow(found, book.grids, funding),
+        markets=tuple(sorted({f"{entry.venue}/{entry.market}" for entry in book.terms})),
     )
 
 

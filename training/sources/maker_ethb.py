@@ -36,13 +36,14 @@ from features.inputs import (
     Tables,
     candles_on_grid,
 )
-from features.tables import read_candles
+from features.tables import read_candles, symbols
 from models.margin.fixed_point import RAY, WAD, mul_div_down, mul_div_up
 from models.margin.venues.maker import trigger_price
 from training.sources import History, maker_log
 from training.sources.maker_log import Terms
 
 ASSET = "ETH"
+MARKET = "maker/ETH-B"
 LEAST_DEBT = 500 * WAD
 CLOSED = 1000
 TOLERANCE = 10_000
@@ -61,14 +62,21 @@ def load(directory: Path, candles: Path) -> History:
         Listing every fault of every file.
     """
     tables = maker_log.read(directory)
-    frame, dropped = read_candles(candles, symbols=[ASSET])
-    return rebuild(tables, candles_on_grid(frame)[ASSET], dropped)
+    frame, dropped = read_candles(candles, symbols=sorted({ASSET, *symbols(candles)}))
+    return rebuild(tables, candles_on_grid(frame), dropped)
 
 
 def rebuild(
-    tables: Mapping[str, pd.DataFrame], candles: Candles, dropped: Mapping[str, int]
+    tables: Mapping[str, pd.DataFrame], grids: Mapping[str, Candles], dropped: Mapping[str, int]
 ) -> History:
-    """Rebuild hourly vault states from validated tables."""
+    """Rebuild hourly vault states from validated tables.
+
+    Parameters
+    ----------
+    grids
+        Candles of the collateral, and of the market beside it.
+    """
+    candles = grids[ASSET]
     terms = maker_log.read_terms(tables)
     log = maker_log.events(tables)
     path = hourly_path(candles, terms)
@@ -78,7 +86,7 @@ def rebuild(
     moments, left_out = _moments(ledger, path, created, covered, cuts)
     episodes = _episodes(ledger)
     return History(
-        tables=Tables(candles={ASSET: candles}, events=_events(ledger)),
+        tables=Tables(candles=dict(grids), events=_events(ledger)),
         moments=moments,
         path=path,
         episodes=episodes,
@@ -86,6 +94,7 @@ def rebuild(
         censored_at={vault: datetime.fromtimestamp(at, tz=UTC) for vault, at in cuts.items()},
         dropped={**dropped, **left_out, "vaults cut where their log misses an event": len(cuts)},
         checks=_checks(ledger, episodes, path),
+        markets=(MARKET,),
     )
 
 

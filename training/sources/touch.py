@@ -28,7 +28,6 @@ from pathlib import Path
 import numba
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from features.inputs import (
     HOUR,
@@ -41,8 +40,7 @@ from features.inputs import (
     no_events,
     seconds,
 )
-from features.tables import Column, Table, read_candles, validate
-from models.errors import Fault, InvalidTable
+from features.tables import Column, Table, read_candles, symbols, validate
 from models.hazard import HORIZONS
 from training.sources import History
 
@@ -81,21 +79,10 @@ def load(directory: Path, candles: Path) -> History:
     InvalidTable
         Listing every fault of every file.
     """
-    frame, dropped = read_candles(candles, symbols=_symbols(candles))
+    frame, dropped = read_candles(candles, symbols=symbols(candles))
     file = directory / FUNDING_FILE
     funding = validate(pd.read_parquet(file), FUNDING, file=file.name) if file.exists() else None
     return draw(candles_on_grid(frame), _funding(funding), dropped)
-
-
-def _symbols(candles: Path) -> list[str]:
-    """Return the assets of a file of candles; none where it cannot tell."""
-    try:
-        names = pq.read_table(candles, columns=["symbol"])["symbol"].unique().to_pylist()
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as error:
-        raise InvalidTable([Fault(str(candles), f"no readable symbols: {error}")]) from None
-    return sorted(str(name) for name in names)
 
 
 def _funding(table: pd.DataFrame | None) -> dict[str, Readings]:

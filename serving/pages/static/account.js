@@ -5,6 +5,7 @@ import { hang } from "./chart.js";
 import { band, ceiling, line } from "./draw.js";
 import { age, amount, move, number, percent, tone, when, words } from "./format.js";
 import { settled, start, tell, trying } from "./frame.js";
+import { effectOf, headOf, stepsOf, textOf } from "./plan.js";
 import { flat } from "./terms.js";
 import { compare, leversOf, question } from "./whatif.js";
 
@@ -12,7 +13,6 @@ const BOX = { width: 300, height: 100 };
 const DAY_MS = 86_400_000;
 const PAST = 12;
 const MOST_HAPPENED = 40;
-const CALM = new Set(["none", null, undefined]);
 
 const keyOfPath = () => decodeURIComponent(location.pathname.replace(/^\/desk\/accounts\//, ""));
 
@@ -53,7 +53,7 @@ function page() {
     asset: "",
     days: 7,
     hasCandles: true,
-    isAcknowledged: false,
+    raised: null,
     note: "Loading…",
     whatIfNote: "",
 
@@ -61,43 +61,48 @@ function page() {
       this.drag = settled((signal) => this.ask(signal), 90);
       addEventListener("news", () => this.refresh());
       await this.refresh();
-      await this.findPlan();
+      if (this.told) await this.findPlan();
     },
 
     async refresh() {
       await trying(async () => {
         await this.judge();
+        if (!this.told) return;
         if (this.levers.length === 0) this.resetWhatIf();
         else await this.ask();
       });
       await trying(() => this.look());
     },
 
-    /** Ask for what the rules and the model say now. */
+    /** Ask for what the rules and the model say now; an account that cannot be judged is shown. */
     async judge() {
-      const { account } = this;
-      const path = `/v1/accounts/${encodeURIComponent(account)}`;
-      const one = { body: { account } };
-      const asked = [ask(path), ask("/v1/score", one), ask("/v1/margin", one), ask("/v1/trigger", one)];
-      const [held, told, margin, flipping] = await Promise.all(asked);
-      Object.assign(this, { held: held.account, told, margin, flipping, note: `Judged ${when(told.as_of)}` });
-      await this.$nextTick(); // a choice can be made once its options stand
-      this.asset ||= told.rule.trigger?.asset ?? margin.prices[0]?.asset ?? "";
+      const body = { account: this.account };
+      this.held = (await ask(`/v1/accounts/${encodeURIComponent(this.account)}`)).account;
       await trying(() => this.readTerms());
+      try {
+        const asked = ["score", "margin", "trigger"].map((what) => ask(`/v1/${what}`, { body }));
+        const [told, margin, flipping] = await Promise.all(asked);
+        Object.assign(this, { told, margin, flipping, note: `Judged ${when(told.as_of)}` });
+      } catch (error) {
+        this.note = `It cannot be judged: ${error.message}`;
+        return;
+      }
+      await this.$nextTick(); // a choice can be made once its options stand
+      this.asset ||= this.rule.trigger?.asset ?? this.margin.prices[0]?.asset ?? "";
     },
 
     /** Ask for what happened, and draw it. */
     async look() {
       const path = `/v1/accounts/${encodeURIComponent(this.account)}/assessments`;
       const asked = [
-        ask(withQuery("/v1/alerts", { account: this.account, limit: 200 })),
+        ask(withQuery("/v1/alerts", { account: this.account, order: "newest", limit: 100 })),
         ask(withQuery(path, { limit: PAST })),
-        ask(withQuery("/v1/accounts", { search: this.account, limit: 20 })),
+        ask(withQuery("/v1/alerts/raised", { account: this.account })),
       ];
-      const [alerts, past, found] = await Promise.all(asked);
+      const [alerts, past, raised] = await Promise.all(asked);
       this.alerts = alerts.alerts;
       this.history = past.assessments;
-      this.levelCode = found.accounts.find((one) => one.account === this.account)?.level ?? "none";
+      this.raised = raised.accounts[0] ?? null;
       await this.drawChart();
     },
 
@@ -114,7 +119,7 @@ function page() {
     /** Draw the price of an asset; the trigger is of the same asset. */
     drawChart() {
       return trying(async () => {
-        if (!this.asset) return;
+        if (!this.asset || !this.told) return;
         this.draw ??= hang(this.$refs.chart);
         const end = new Date(this.told.as_of);
         const begin = new Date(end.getTime() - this.days * DAY_MS).toISOString();
@@ -128,12 +133,17 @@ function page() {
       const held = this.held;
       return held ? `${held.venue} ${held.version ?? ""}, ${held.market}, opened ${when(held.opened_at)}` : "";
     },
-    levelCode: "none",
     get level() {
-      return CALM.has(this.levelCode) ? "" : this.levelCode;
+      return this.raised?.level ?? "";
     },
     get levelTone() {
-      return tone(this.levelCode);
+      return tone(this.level);
+    },
+    get isAcknowledged() {
+      return this.raised?.is_acknowledged ?? false;
+    },
+    get muted() {
+      return this.raised?.muted_until ? `muted until ${when(this.raised.muted_until)}` : "";
     },
     get acknowledgeLabel() {
       return this.isAcknowledged ? "Acknowledged" : "Acknowledge";
@@ -306,28 +316,16 @@ function page() {
       });
     },
     get planHead() {
-      const plan = this.plan;
-      if (!plan) return "";
-      if (plan.reason === "already_there") return "Nothing has to be done: the account is there already.";
-      return plan.is_reached ? "Do this, in this order:" : `It cannot be reached (${words(plan.reason)}); the best is:`;
+      return this.plan ? headOf(this.plan) : "";
     },
     get steps() {
-      return (this.plan?.actions ?? []).map((one) => ({
-        text: `${words(one.kind)} ${one.asset}${one.repays ? ` to repay ${one.repays.asset}` : ""}`,
-        quantity: one.quantity,
-        worth: `worth ${amount(one.value)}`,
-      }));
+      return this.plan ? stepsOf(this.plan) : [];
     },
     get planEffect() {
-      if (!this.plan) return "";
-      const { before, after, target } = this.plan;
-      const chance = (state) =>
-        percent(state.forecast.find((one) => one.horizon === target.horizon)?.[target.head]);
-      return `Health ${amount(before.health)} → ${amount(after.health)}, probability within ${target.horizon} ${chance(before)} → ${chance(after)}, ${words(after.verdict)}.`;
+      return this.plan ? effectOf(this.plan) : "";
     },
     async copyPlan() {
-      const steps = this.steps.map((one) => `${one.text} ${one.quantity} (${one.worth})`);
-      await navigator.clipboard.writeText([this.account, ...steps, this.planEffect].join("\n"));
+      await navigator.clipboard.writeText(`${this.account}\n${textOf(this.plan)}`);
       tell("The plan was copied.");
       this.note = "The plan was copied.";
     },
@@ -375,18 +373,16 @@ function page() {
     },
 
     acknowledge() {
-      return this.act("acknowledge", undefined, (told) => {
-        this.isAcknowledged = true;
-        this.note = `Acknowledged: ${told.level}`;
-      });
+      return this.act("acknowledge", undefined, (told) => `Acknowledged: ${told.level}`);
     },
     mute() {
-      return this.act("mute", { hours: 24 }, (told) => (this.note = `Muted until ${when(told.muted_until)}`));
+      return this.act("mute", { hours: 24 }, (told) => `Muted until ${when(told.muted_until)}`);
     },
-    act(what, body, done) {
+    act(what, body, said) {
       return trying(async () => {
         const path = `/v1/accounts/${encodeURIComponent(this.account)}/${what}`;
-        done(await ask(path, { method: "POST", body }));
+        this.note = said(await ask(path, { method: "POST", body }));
+        await this.look();
       });
     },
   };

@@ -34,27 +34,16 @@ function page() {
       return trying(async () => {
         const [told, registry] = await Promise.all([ask("/v1/models"), ask("/v1/models/moves")]);
         Object.assign(this, { told, registry });
-        const version = told.in_use;
-        this.reportAbsence = version ? "" : "Without a model there is nothing to judge.";
-        if (version === null) return;
-        await this.readCard(version);
-        await this.readReport(version);
+        const used = told.models.find((one) => one.version === told.in_use);
+        const path = `/v1/models/${encodeURIComponent(told.in_use)}`;
+        const has = (paper) => used?.papers.includes(paper);
+        this.card = has("card") ? await (await asked(`${path}/card`)).text() : "";
+        this.report = has("report") ? await ask(`${path}/report`) : null;
+        if (this.report && Object.keys(this.report.horizons).length === 0) this.event = "touch";
+        this.reportAbsence = used
+          ? "This model came without a report; forewarn evaluate writes one."
+          : "Without a model there is nothing to judge.";
       });
-    },
-    async readCard(version) {
-      this.card = await asked(`/v1/models/${encodeURIComponent(version)}/card`).then(
-        (answer) => answer.text(),
-        () => "",
-      );
-    },
-    async readReport(version) {
-      try {
-        this.report = await ask(`/v1/models/${encodeURIComponent(version)}/report`);
-        if (Object.keys(this.report.horizons).length === 0) this.event = "touch";
-      } catch (error) {
-        this.report = null;
-        this.reportAbsence = `${error.message}. forewarn evaluate writes one.`;
-      }
     },
 
     get summary() {

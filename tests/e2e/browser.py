@@ -1,0 +1,108 @@
+"""A real browser on the pages, and what it complains about."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+GRAVE = {"serious", "critical"}
+OPTIONS: dict[str, Any] = {"resultTypes": ["violations"]}
+
+
+@dataclass
+class Watched:
+    """A page, and everything that went wrong on it.
+
+    Parameters
+    ----------
+    errors
+        Of the console, uncaught, and requests to anywhere else.
+    sent
+        Bytes of bodies that came over the wire, by path.
+    """
+
+    page: Page
+    origin: str
+    errors: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> Page:
+        """Go to a path of the service and wait until it has drawn what it asked for."""
+        self.page.goto(f"{self.origin}{path}")
+        self.page.wait_for_load_state("networkidle")
+        return self.page
+
+    def grave(self, rules: list[str] | None = None) -> list[str]:
+        """Return the serious and critical faults that axe finds by some rules, or by all."""
+        chosen = OPTIONS if rules is None else {**OPTIONS, "runOnly": rules}
+        found = Axe().run(self.page, options=chosen).response["violations"]
+        return [
+            f"{one['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
+            for one in found
+            if one["impact"] in GRAVE
+            for node in one["nodes"]
+        ]
+
+
+def program() -> Path:
+    """Return the system's browser, or skip naming it."""
+    found = next((path for name in PROGRAMS if (path := which(name))), None)
+    if found is None:
+        pytest.skip(f"no browser: install one of {', '.join(PROGRAMS)}")
+    return Path(found)
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """Yield the system's browser without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program(), args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def watching(browser: Browser, origin: str, **options: Any) -> Iterator[Watched]:
+    """Yield a fresh page whose every complaint is written down; nothing outside is reached."""
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+    watched = Watched(page=context.new_page(), origin=origin)
+    _listen(context, watched)
+    yield watched
+    context.close()
+
+
+def _listen(context: BrowserContext, watched: Watched) -> None:
+    """Write down errors, and refuse and write down every address outside."""
+
+    def guard(route: Route) -> None:
+        if route.request.url.startswith((f"{watched.origin}/", "data:", "blob:")):
+            route.continue_()
+            return
+        watched.errors.append(f"asked {route.request.url}")
+        route.abort()
+
+    context.route("**/*", guard)
+    context.on(
+        "console",
+        lambda said: (
+            watched.errors.append(f"{said.location['url']}: {said.text}")
+            if said.type == "error"
+            else None
+        ),
+    )
+    context.on("weberror", lambda error: watched.errors.append(str(error.error)))

@@ -1,0 +1,436 @@
+"""The pages in a real browser: on a moving simulated book, on real vaults, and under attack."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import browser
+import httpx
+import local
+import pytest
+from browser import Watched
+from playwright.sync_api import Browser, Page, expect
+
+import models
+from features.simulate import simulate_onward
+from models.margin.rulebook import load_all
+from serving import motion
+from serving.api import Api
+from serving.desk import Desk
+from serving.keys import issue
+from serving.pages.files import static
+from serving.registry import deployed
+from serving.store import Store, alerts, consents, keys, market
+from serving.store.alerts import DESK, Receiver
+
+CHAMPION = Path(models.__file__).parent / "champion"
+PAGES = ("/desk", "/desk/accounts/{}", "/desk/alerts", "/desk/model", "/desk/rules")
+STEPS = 12
+"""Of twenty minutes: long enough for the fall of the second hour to be told of."""
+
+
+@dataclass
+class Served:
+    """A service that listens, and what tests change behind its back."""
+
+    app: Api
+    origin: str
+
+    @property
+    def desk(self) -> Desk:
+        """Return the desk that answers."""
+        assert self.app.desk is not None
+        return self.app.desk
+
+    def ask(self, path: str, body: object = None) -> dict[str, Any]:
+        """Return the JSON that answers a request."""
+        method = "GET" if body is None else "POST"
+        told = httpx.request(method, f"{self.origin}{path}", json=body, timeout=60.0)
+        assert told.status_code == 200, told.text
+        found: dict[str, Any] = told.json()
+        return found
+
+    def riskiest(self) -> str:
+        """Return the key of the account that leads the list."""
+        listed = self.ask("/v1/accounts?order=rank&limit=1")["accounts"]
+        return str(listed[0]["account"])
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Return the system's browser."""
+    with browser.launched() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def moved(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Return a service over a simulated book whose price has just fallen by a tenth."""
+    assert chromium.is_connected()  # without a browser nothing has to be laid
+    drawn = simulate_onward(seed=9, days=40, accounts=30, hours=4, falls={2: -0.11, 3: -0.08})
+    with local.api(tmp_path_factory.mktemp("pages"), CHAMPION, held=drawn[0]) as app:
+        assert app.desk is not None
+        assert app.desk.store is not None
+        motion.subscribe(app.desk.store, now=drawn[0].at)
+        deafen(app.desk.store, now=drawn[0].at)
+        motion.run(app.desk.store, *drawn, bundle=CHAMPION, rest=lambda _: None, most=STEPS)
+        with local.listening(app) as origin:
+            yield Served(app, origin)
+
+
+def deafen(store: Store, *, now: datetime) -> None:
+    """Add a second desk whose only channel takes nothing, so that there are dead letters."""
+    with store.begin() as transaction:
+        deaf = Receiver(receiver="deaf", audience=DESK)
+        alerts.add_receiver(transaction, deaf, (), now=now)
+        channel = consents.add(
+            transaction,
+            receiver="deaf",
+            kind=motion.SINK,
+            target=motion.CLOSED,
+            secrets_=(),
+            rank=0,
+            actor="test",
+            now=now,
+        )
+        code = consents.challenge(transaction, channel, actor="test", now=now)
+        assert consents.confirm(transaction, channel, code, actor="test", now=now)
+
+
+@pytest.fixture
+def watched(chromium: Browser, moved: Served) -> Iterator[Watched]:
+    """Return a fresh tab; at its end it must not have complained."""
+    with browser.watching(chromium, moved.origin) as found:
+        yield found
+    assert found.errors == []
+
+
+def rows(page: Page, table: str) -> list[str]:
+    """Return the first cells of a table's rows."""
+    return page.locator(f"#{table} tbody tr > :first-child").all_inner_texts()
+
+
+def test_the_book_lists_the_riskiest_first(watched: Watched, moved: Served) -> None:
+    """The order, the figures and the sums are those of the API."""
+    page = watched.open("/desk")
+    listed = httpx.get(f"{moved.origin}/v1/accounts?order=rank&limit=50").json()["accounts"]
+    assert rows(page, "accounts") == [one["account"] for one in listed]
+    expect(page.get_by_text("Simulated.", exact=True)).to_be_visible()
+    sums = moved.ask("/v1/book")
+    assert rows(page, "expected") == ["1h", "4h", "24h", "7d"]
+    expect(page.get_by_text(f"{sums['accounts']} accounts", exact=True)).to_be_visible()
+
+
+def test_the_price_slider_shows_what_the_book_says(watched: Watched, moved: Served) -> None:
+    """Each notch is one shock of `/v1/book`, moved by keyboard."""
+    page = watched.open("/desk")
+    shocks = {
+        (one["asset"], one["shock"]): one["accounts"] for one in moved.ask("/v1/book")["shocks"]
+    }
+    page.locator("#shock").focus()
+    page.keyboard.press("Home")
+    expect(page.locator("#shock-text")).to_have_text("−50 %")
+    expect(page.locator("#shock-accounts")).to_have_text(str(shocks["ETH", "-0.5"]))
+    page.keyboard.press("End")
+    expect(page.locator("#shock-accounts")).to_have_text(str(shocks["ETH", "0.5"]))
+
+
+def test_filters_and_search_narrow_the_list(watched: Watched, moved: Served) -> None:
+    """What is left matches; clearing brings the rest back; what matches nothing says so."""
+    page = watched.open("/desk")
+    whole = rows(page, "accounts")
+    one = moved.riskiest()
+    page.get_by_label("Search").fill(one[-3:])
+    expect(page.locator("#accounts tbody tr")).not_to_have_count(len(whole))
+    assert one in rows(page, "accounts")
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator("#accounts tbody tr")).to_have_count(len(whole))
+    page.get_by_label("Alert level from").select_option("critical")
+    expect(page.locator("#accounts tbody tr")).not_to_have_count(len(whole))
+    levels = page.locator("#accounts tbody tr td:nth-child(4)").all_inner_texts()
+    assert set(levels) <= {"critical", "liquidated"}
+    page.get_by_label("Search").fill("nobody of this name")
+    expect(page.locator("#none")).to_be_visible()
+
+
+def test_the_list_is_exported_as_it_is_filtered(watched: Watched, moved: Served) -> None:
+    """The file is the API's own."""
+    page = watched.open("/desk")
+    page.get_by_label("Search").fill(moved.riskiest())
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Export CSV").click()
+    assert saved.value.suggested_filename == "accounts.csv"
+    lines = Path(saved.value.path()).read_text().splitlines()
+    assert len(lines) == 2
+    assert moved.riskiest() in lines[1]
+
+
+def test_an_account_shows_verdict_forecast_and_plan(watched: Watched, moved: Served) -> None:
+    """Verdict, ratio, trigger and plan are those of the API, the plan's amount exact."""
+    one = moved.riskiest()
+    page = watched.open(f"/desk/accounts/{one}")
+    told = moved.ask("/v1/score", {"account": one})
+    rule = told["rule"]
+    expect(page.locator("#account")).to_have_text(one)
+    expect(page.locator("#verdict")).to_have_text(rule["verdict"].replace("_", " "))
+    assert page.locator("#ratio").get_attribute("title") == rule["ratio"]["value"]
+    assert rows(page, "forecast") == ["1h", "4h", "24h", "7d"]
+    assert rows(page, "triggers") == ["ETH"]
+    assert page.locator("#reasons tbody tr").count() == len(told["reasons"])
+    target = {"probability": 0.05, "horizon": "24h", "head": "unattended"}
+    plan = moved.ask("/v1/plan", {"account": one, "target": target})
+    for action in plan["actions"]:
+        expect(page.locator("#plan")).to_contain_text(action["quantity"])
+    expect(page.locator(".chart canvas").first).to_be_visible()
+
+
+def test_the_plan_is_copied_with_its_exact_amounts(chromium: Browser, moved: Served) -> None:
+    """What is copied names the account and every amount."""
+    one = moved.riskiest()
+    granted = {"permissions": ["clipboard-read", "clipboard-write"]}
+    with browser.watching(chromium, moved.origin, **granted) as found:
+        page = found.open(f"/desk/accounts/{one}")
+        amount = page.locator("#plan .figure").first.inner_text()
+        page.locator("#copy-plan").click()
+        expect(page.locator("#said")).to_have_text("The plan was copied.")
+        copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith(f"{one}\n")
+    assert amount in copied
+    assert found.errors == []
+
+
+def test_a_dragged_what_if_shows_what_the_api_answers(watched: Watched, moved: Served) -> None:
+    """A price and a repayment are dragged; the figures are those of the same question."""
+    one = moved.riskiest()
+    page = watched.open(f"/desk/accounts/{one}")
+    page.locator('[data-lever="price ETH"]').fill("20")
+    page.locator('[data-lever="leg 1"]').fill("50")
+    account = moved.ask(f"/v1/accounts/{one}")["account"]
+    collateral, debt = account["legs"]
+    halved = {**debt, "quantity": str(int(debt["quantity"]) * 500 // 1000)}
+    body = {"account": one, "shocks": {"ETH": "0.2"}, "changed_legs": {one: [collateral, halved]}}
+    after = moved.ask("/v1/what-if", body)["after"]
+    expect(page.locator('[data-then="verdict"]')).to_have_text(after["verdict"])
+    expect(page.locator('[data-then="ratio"]')).to_have_text(
+        f"{float(after['ratio']['value']):.6g}"
+    )
+
+
+def test_an_alert_is_acknowledged_and_muted(watched: Watched, moved: Served) -> None:
+    """The page says so, and so does the store, to whoever asks."""
+    one = moved.ask("/v1/alerts/raised?least_level=critical")["accounts"][0]
+    page = watched.open(f"/desk/accounts/{one['account']}")
+    expect(page.locator("#level")).to_have_text(one["level"])
+    page.locator("#acknowledge").click()
+    expect(page.locator("#acknowledge")).to_have_text("Acknowledged")
+    page.locator("#mute").click()
+    expect(page.locator("#muted")).to_contain_text("muted until")
+    told = moved.ask(f"/v1/alerts/raised?account={one['account']}")["accounts"][0]
+    assert told["is_acknowledged"] is True
+    assert told["muted_until"] is not None
+
+
+def test_alerts_tell_what_fired_and_whether_it_arrived(watched: Watched, moved: Served) -> None:
+    """Changes, newest first, with their deliveries; a dead letter is put back."""
+    page = watched.open("/desk/alerts")
+    fired = moved.ask("/v1/alerts?order=newest&limit=50")["alerts"]
+    assert len(rows(page, "fired")) == len(fired) > 0
+    expect(page.locator("#fired tbody tr").first).to_contain_text(fired[0]["account"])
+    counts = moved.ask("/v1/alerts/raised")["counts"]
+    expect(page.locator("#summary")).to_contain_text(f"{counts['critical']} critical")
+    dead = moved.ask("/v1/deliveries?status=dead")["deliveries"]
+    expect(page.locator("#dead tbody tr")).to_have_count(len(dead))
+    page.locator("#dead button").first.click()
+    expect(page.locator("#note")).to_have_text("1 put back to be sent.")
+    expect(page.locator("#dead tbody tr")).to_have_count(len(dead) - 1)
+
+
+def test_a_changed_policy_is_previewed(watched: Watched, moved: Served) -> None:
+    """What it would have sent is what the API says; a fault is told with its place."""
+    page = watched.open("/desk/alerts")
+    policy = moved.ask("/v1/policy")["policy"]
+    eager = {**policy, "watch": {**policy["watch"], "digest": False}}
+    page.locator("#policy").fill(json.dumps(eager))
+    page.locator("#preview").click()
+    told = moved.ask("/v1/policy/preview", {"policy": eager})
+    counted = [str(told[load]["accounts"]) for load in ("in_force", "proposed")]
+    cells = page.locator("#previewed tbody tr").first.locator("td")
+    expect(cells.first).to_have_text(counted[0])
+    assert cells.all_inner_texts() == counted
+    page.locator("#policy").fill('{"watch": {"raise": 1}}')
+    page.locator("#preview").click()
+    expect(page.locator("#policy-fault")).to_contain_text("/policy/watch")
+    assert [error for error in watched.errors if "422" not in error] == []
+    watched.errors.clear()  # the browser writes down every refusal, here a wanted one
+
+
+def test_the_calculator_judges_by_any_rulebook(watched: Watched, moved: Served) -> None:
+    """An example is there and can be judged; a fault is told with its place."""
+    page = watched.open("/desk/rules")
+    known = moved.ask("/v1/rulebooks")["rulebooks"]
+    assert rows(page, "rulebooks") == [book["venue"] for book in known]
+    for book in ("aave-v3 3.7", "hyperliquid 2026-09", "portfolio-margin scenario-grid"):
+        page.locator(f'[data-book="{book}"]').click()
+        page.locator("#calculate").click()
+        expect(page.locator("#calculated")).to_have_text("safe")
+    page.locator("#body").fill('{"account": {"id": 1}}')
+    page.locator("#calculate").click()
+    expect(page.locator("#body-fault")).to_contain_text("/account/venue")
+    assert [error for error in watched.errors if "422" not in error] == []
+    watched.errors.clear()  # the browser writes down every refusal, here a wanted one
+    page.locator('[data-record="maker dss ETH-B"]').click()
+    expect(page.locator("#terms-note")).to_contain_text("in force at")
+
+
+def test_the_model_says_what_it_is_and_what_is_absent(watched: Watched, moved: Served) -> None:
+    """Version, card and features are there; what did not come with the bundle is said to lack."""
+    page = watched.open("/desk/model")
+    version = moved.ask("/v1/models")["in_use"]
+    expect(page.locator("#models tbody tr").first).to_contain_text(str(version))
+    expect(page.locator("#card")).to_contain_text("Model card")
+    expect(page.get_by_text("the service answers from one bundle")).to_be_visible()
+
+
+def test_every_rulebook_has_an_example_that_can_be_judged(moved: Served) -> None:
+    """The examples are those of the rulebooks, no more and no fewer; each is judged."""
+    build = static().build
+    examples = moved.ask(f"/desk/static/{build}/examples.json")
+    assert set(examples) == {f"{venue} {version}" for venue, version in load_all()}
+    for name, body in examples.items():
+        assert moved.ask("/v1/margin", body)["standing"]["verdict"] == "safe", name
+
+
+@contextmanager
+def changed(served: Served, desk: Desk) -> Iterator[None]:
+    """Let another desk answer for as long as the context lasts."""
+    before = served.desk
+    served.app.desk = desk
+    yield
+    served.app.desk = before
+
+
+def test_without_its_bundle_the_page_says_degraded(watched: Watched, moved: Served) -> None:
+    """The banner comes by itself, and the rules still answer."""
+    page = watched.open(f"/desk/accounts/{moved.riskiest()}")
+    expect(page.locator("#degraded")).to_be_hidden()
+    with changed(moved, replace(moved.desk, model=deployed(None).model)):
+        expect(page.locator("#degraded")).to_be_visible(timeout=10_000)
+        expect(page.locator("#account-degraded")).to_be_visible()
+        expect(page.locator("#forecast")).to_be_hidden()
+        expect(page.locator("#verdict")).not_to_have_text("–")
+
+
+def test_prices_that_stop_are_shown_as_stale(watched: Watched, moved: Served) -> None:
+    """Hours pass without a price: the banner and the account say so without a reload."""
+    assert moved.desk.store is not None
+    page = watched.open(f"/desk/accounts/{moved.riskiest()}")
+    expect(page.locator("#stale")).to_be_hidden()
+    with moved.desk.store.begin() as transaction:
+        stood = market.clock(transaction, now=moved.desk.clock())
+        later = stood + timedelta(hours=9)
+        market.write_notes(transaction, {"clock": later.isoformat()})
+    try:
+        expect(page.locator("#stale")).to_contain_text("ETH", timeout=10_000)
+        expect(page.locator("#prices")).to_contain_text("stale", timeout=10_000)
+    finally:
+        with moved.desk.store.begin() as transaction:
+            market.write_notes(transaction, {"clock": stood.isoformat()})
+
+
+RULES: dict[str, list[str] | None] = {"light": None, "dark": ["color-contrast"]}
+"""Rules of axe by theme; None for all, of which the dark theme can only change the contrast."""
+
+
+@pytest.mark.parametrize("scheme", RULES)
+def test_no_page_has_a_grave_fault_of_access(chromium: Browser, moved: Served, scheme: str) -> None:
+    """Axe finds nothing serious; a phone's width needs no sideways scrolling."""
+    with browser.watching(chromium, moved.origin, color_scheme=scheme) as found:
+        for path in PAGES:
+            page = found.open(path.format(moved.riskiest()))
+            assert page.locator("html").get_attribute("data-theme") == scheme
+            assert found.grave(RULES[scheme]) == [], path
+            page.set_viewport_size({"width": 360, "height": 740})
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+            page.set_viewport_size({"width": 1280, "height": 900})
+    assert found.errors == []
+
+
+def test_the_theme_is_kept(watched: Watched) -> None:
+    """Whoever turns the theme finds it so on the next page."""
+    page = watched.open("/desk")
+    page.locator("#theme").click()
+    watched.open("/desk/rules")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+HARM = "<img src=x onerror=window.harmed=1>"
+NAMES = (
+    HARM,
+    '"><script>window.harmed=1</script>',
+    "{{constructor.constructor('window.harmed=1')()}}",
+    "'; DROP TABLE accounts; --",
+    "javascript:window.harmed=1",
+    "../../desk/rules",
+    "__proto__",
+    "%_\\",
+)
+
+
+@pytest.fixture
+def harmful(chromium: Browser, tmp_path: Path) -> Iterator[Watched]:
+    """Return a tab on a service whose every name tries to be code."""
+    drawn = simulate_onward(seed=3, days=2, accounts=5, hours=1, falls={})[0]
+    with (
+        local.api(tmp_path, CHAMPION, held=drawn) as app,
+        local.listening(app) as origin,
+        httpx.Client(base_url=origin, timeout=60.0) as client,
+        browser.watching(chromium, origin) as found,
+    ):
+        body = client.get("/v1/accounts/sim-0001").json()["account"]
+        legs = [{"kind": "collateral", "asset": HARM, "quantity": "1"}, *body["legs"][1:]]
+        shared = {"venue": "maker", "market": HARM, "owner": HARM, "legs": legs}
+        told = {"accounts": [{"id": name, **shared} for name in NAMES]}
+        assert client.put("/v1/accounts", json=told).status_code == 200
+        price = {"asset": HARM, "value": "1", "observed_at": "2026-01-01T00:00:00Z"}
+        prices = {"prices": [{**price, "disputed": HARM, "source": HARM}]}
+        assert client.post("/v1/prices", json=prices).status_code == 200
+        yield found
+
+
+def test_whatever_a_name_tries_it_is_text(harmful: Watched) -> None:
+    """Names of accounts, owners, assets and markets, and messages about them, run nowhere."""
+    page = harmful.open("/desk")
+    assert set(NAMES) <= set(rows(page, "accounts"))
+    found = {name: page.get_by_role("link", name=name, exact=True) for name in NAMES}
+    links = {name: str(link.get_attribute("href")) for name, link in found.items()}
+    for name, link in links.items():
+        page.goto(f"{harmful.origin}{link}")
+        expect(page.locator("#account")).to_have_text(name)
+        expect(page.locator("#legs")).to_contain_text(HARM)
+    assert page.evaluate("window.harmed") is None
+    assert page.locator("img").count() == 0
+
+
+def test_a_key_is_asked_for_and_used(chromium: Browser, tmp_path: Path) -> None:
+    """The page holds no data; without a key it asks, and with one it shows."""
+    drawn = simulate_onward(seed=3, days=2, accounts=5, hours=1, falls={})[0]
+    with local.api(tmp_path, CHAMPION, held=drawn) as app:
+        assert app.desk is not None
+        assert app.desk.store is not None
+        record, token = issue("desk", scopes=["read"], now=app.desk.clock())
+        with app.desk.store.begin() as transaction:
+            keys.insert(transaction, record)
+        with local.listening(app) as origin, browser.watching(chromium, origin) as found:
+            found.page.goto(f"{origin}/desk")
+            expect(found.page.get_by_label("Bearer key")).to_be_visible()
+            assert rows(found.page, "accounts") == []
+            found.page.get_by_label("Bearer key").fill(token)
+            found.page.get_by_role("button", name="Use the key").click()
+            expect(found.page.locator("#accounts tbody tr")).not_to_have_count(0)
+            assert quote(token) not in found.page.url
+    assert all("401" in error for error in found.errors)
