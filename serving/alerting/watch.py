@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +59,8 @@ class Memory:
     ----------
     bodies
         Accounts as the store holds them, by key; None where one cannot be read.
+    cases
+        Of the same, as they were judged last.
     slopes
         Per account what the surplus is at prices, to first order: value by asset per unit of
         price, and cash.
@@ -72,6 +73,7 @@ class Memory:
     """
 
     bodies: dict[str, wire.AccountBody | None] = field(default_factory=dict)
+    cases: dict[str, Case] = field(default_factory=dict)
     slopes: dict[str, tuple[dict[str, float], float]] = field(default_factory=dict)
     judged_at: dict[str, datetime] = field(default_factory=dict)
     kept_at: dict[str, datetime] = field(default_factory=dict)
@@ -168,10 +170,21 @@ def turn(watcher: Watcher) -> int:
         _remember(transaction, watcher, fresh)
         on_level = alerts.raised_accounts(transaction)
     chosen = due(watcher, around, on_level, fresh, now=now)
-    for begin in range(0, len(chosen), CHUNK):
-        step_over(watcher, around, chosen[begin : begin + CHUNK], now=now)
     watcher.memory.news = fresh
+    for begin in range(0, len(chosen), CHUNK):
+        if begin and _is_priced_anew(watcher.store, fresh):
+            return begin
+        step_over(watcher, around, chosen[begin : begin + CHUNK], now=now)
+    if len(chosen) > CHUNK:
+        # What is remembered of a book stays; looking through it for garbage would take long.
+        gc.freeze()
     return len(chosen)
+
+
+def _is_priced_anew(store: Store, known: News) -> bool:
+    """Return whether a price came while a turn was under way: the nearest are judged first."""
+    with store.read() as transaction:
+        return alerts.news(transaction).prices != known.prices
 
 
 def due(
@@ -188,8 +201,8 @@ def due(
     is_new = fresh.prices != memory.news.prices
     if is_new or memory.looked_at is None or now - memory.looked_at >= CLOCK:
         memory.looked_at = now
-        chosen.update(dict.fromkeys(on_level))
         chosen.update(dict.fromkeys(nearest(memory, around)))
+        chosen.update(dict.fromkeys(on_level))
     chosen.update(dict.fromkeys(k for k in memory.bodies if k not in memory.judged_at))
     late = [k for k, at in memory.judged_at.items() if now - at >= watcher.whole / 2]
     room = CHUNK - len(chosen)
@@ -309,10 +322,15 @@ def _case(memory: Memory, key: str, around: Surroundings) -> Case:
     InvalidInput
         When the account cannot be judged.
     """
-    body = memory.bodies.get(key)
+    body, before = memory.bodies.get(key), memory.cases.get(key)
     if body is None:
         raise InvalidInput([])
-    return cases.case(body, f"/accounts/{key}", around)
+    if before is not None and before.market.at <= around.at:
+        found = cases.renewed(before, body, around)
+    else:
+        found = cases.case(body, f"/accounts/{key}", around)
+    memory.cases[key] = found
+    return found
 
 
 def _around(transaction: Transaction, watcher: Watcher, now: datetime) -> Surroundings:
@@ -338,6 +356,7 @@ def _remember(transaction: Transaction, watcher: Watcher, fresh: News) -> None:
         some = keys[begin : begin + CHUNK]
         for key, body in accounts.read(transaction, some).items():
             memory.bodies[key] = _read(body)
+            memory.cases.pop(key, None)
             memory.judged_at.pop(key, None)
     if keys:
         gc.collect()
@@ -364,7 +383,7 @@ def _note_slope(memory: Memory, account: str, judged: Judgement, around: Surroun
         memory.slopes[account] = (by_asset, float(line.cash))
     elif trigger is not None and trigger.asset is not None and trigger.value is not None:
         side = 1.0 if trigger.direction == "below" else -1.0
-        at_line = float(Fraction(trigger.value) / 10**trigger.decimals)
+        at_line = float(trigger.value / 10**trigger.decimals)
         memory.slopes[account] = ({trigger.asset: side}, -side * at_line)
 
 

@@ -13,6 +13,7 @@ import browser
 import httpx
 import local
 import pytest
+import vaults
 from browser import Watched
 from playwright.sync_api import Browser, Page, expect
 
@@ -434,3 +435,26 @@ def test_a_key_is_asked_for_and_used(chromium: Browser, tmp_path: Path) -> None:
             expect(found.page.locator("#accounts tbody tr")).not_to_have_count(0)
             assert quote(token) not in found.page.url
     assert all("401" in error for error in found.errors)
+
+
+def test_real_vaults_are_shown_as_they_stood(chromium: Browser, tmp_path: Path) -> None:
+    """The book of a falling market: nothing is called simulated, every page opens."""
+    with local.api(tmp_path, CHAMPION) as app:
+        assert app.desk is not None
+        assert app.desk.store is not None
+        vaults.lay(app.desk.store)
+        with local.listening(app) as origin, browser.watching(chromium, origin) as found:
+            served = Served(app, origin)
+            listed = served.ask("/v1/accounts?limit=100")["accounts"]
+            served.ask("/v1/assessments", {"accounts": [one["account"] for one in listed]})
+            page = found.open("/desk")
+            assert len(rows(page, "accounts")) == min(len(listed), 50) > 10
+            expect(page.get_by_text("Simulated.", exact=True)).to_be_hidden()
+            one = served.riskiest()
+            found.open(f"/desk/accounts/{one}")
+            told = served.ask("/v1/score", {"account": one})
+            assert page.locator("#ratio").get_attribute("title") == told["rule"]["ratio"]["value"]
+            page.locator('[data-lever="price ETH"]').fill("-30")
+            expect(page.locator('[data-then="verdict"]')).to_have_text("liquidatable")
+            expect(page.locator("#terms")).to_contain_text("mat")
+    assert found.errors == []
