@@ -41,7 +41,8 @@ def shoot(browser: Browser, origin: str) -> None:
         with watching(browser, origin, viewport=size, color_scheme=scheme) as found:
             page = found.open(path.format(riskiest))
             if not riskiest:
-                riskiest = page.locator("#accounts tbody a").first.inner_text()
+                safe = page.locator("#accounts tbody tr").filter(has_text="safe")
+                riskiest = safe.first.locator("a").inner_text()
             if name == "rules":
                 page.locator("#calculate").click()
                 page.locator("#calculated").wait_for()
