@@ -48,7 +48,7 @@ class FeaturesBody(wire.Body):
     feature_fingerprint: Annotated[str, Field(pattern=FINGERPRINT)] | None = Field(
         default=None, description="refused when the model reads other features"
     )
-    intervals: wire.Strict = Field(default=False, description="5 % and 95 % points as well")
+    intervals: wire.Strict = Field(default=False, description="Venn-Abers intervals as well")
     encoding: Literal["numbers", "base64"] = Field(
         default="numbers", description="form of the answer's columns"
     )

@@ -21,14 +21,13 @@ from models.alerting.policy import Policy, tree_of
 from models.alerting.signals import Signal, Transition
 from models.errors import InvalidInput
 from serving import cases, wire
+from serving.alerting.explaining import explained
 from serving.alerting.heart import Lookout
 from serving.alerting.passes import LEASE, POLICY, WATCHING, Done, Explained, LeadLost, advance
-from serving.alerting.planning import WATCH, plans
 from serving.alerting.retention import prune
 from serving.alerting.signals import liquidations, signal, unjudged
 from serving.alerting.sums import Sums, part
-from serving.answers import Assessment
-from serving.assess import Model, Wish, assess, outlooks
+from serving.assess import Model, Wish, outlooks
 from serving.cases import Case, Surroundings
 from serving.history import noted, unknown
 from serving.judgement import Judgement, judge
@@ -42,8 +41,6 @@ CHUNK = 2000
 NEAREST_SHARE = 0.01
 CLOCK = timedelta(minutes=1)
 WHOLE = timedelta(minutes=1)
-MOST_EXPLAINED = 100
-"""Accounts per pass whose messages carry reasons and a plan; the others carry the rule's."""
 
 KEEP = timedelta(hours=1)
 PRUNE_EVERY = timedelta(days=1)
@@ -232,7 +229,14 @@ def step_over(
     is_whole = len(memory.sums.parts) == len(memory.bodies)
 
     def explain(told: Sequence[Transition]) -> Explained:
-        return _explained(watcher, around, told, seen.judged)
+        return explained(
+            told,
+            seen.judged,
+            policy=watcher.policy,
+            model=watcher.model,
+            around=around,
+            case_of=lambda key: _case(memory, key, around),
+        )
 
     done = advance(
         watcher.store,
@@ -393,62 +397,6 @@ def _distance(slope: tuple[dict[str, float], float], prices: Mapping[str, float]
     values = [units * prices[name] for name, units in by_asset.items() if name in prices]
     gross = sum(map(abs, values))
     return (sum(values) + cash) / gross if gross else FAR
-
-
-def _explained(
-    watcher: Watcher,
-    around: Surroundings,
-    told: Sequence[Transition],
-    judged: Mapping[str, Judgement],
-) -> Explained:
-    """Return what messages say of accounts beyond their transitions; nothing where that fails."""
-    try:
-        known = {**judged, **_judged_again(watcher, around, told, judged)}
-        chosen = [known[one.account] for one in told if one.account in known]
-        worst = told[:MOST_EXPLAINED]
-        return Explained(
-            assessed=_assessed(watcher, around, chosen),
-            plans=plans(worst, known, watcher.policy, model=watcher.model, around=around),
-        )
-    except Exception:  # the watching loop: an alarm leaves without its explanation
-        LOGGER.exception("messages could not be explained")
-        return Explained()
-
-
-def _judged_again(
-    watcher: Watcher,
-    around: Surroundings,
-    told: Sequence[Transition],
-    judged: Mapping[str, Judgement],
-) -> dict[str, Judgement]:
-    """Return the judgements of accounts that a digest tells of and this step did not judge."""
-    found = {}
-    for key in [one.account for one in told if one.account not in judged][:MOST_EXPLAINED]:
-        with contextlib.suppress(InvalidInput):
-            found[key] = judge(_case(watcher.memory, key, around))
-    return found
-
-
-def _assessed(
-    watcher: Watcher, around: Surroundings, judged: Sequence[Judgement]
-) -> dict[str, Assessment]:
-    """Return the assessments of accounts, with reasons for the first of them."""
-    found: dict[str, Assessment] = {}
-    for some, wish in (
-        (judged[:MOST_EXPLAINED], Wish(contributions="shap")),
-        (judged[MOST_EXPLAINED:], Wish(reasons=False)),
-    ):
-        made = assess(
-            some,
-            at=around.at,
-            known=around.known,
-            model=watcher.model,
-            wish=wish,
-            request_id=WATCH,
-            simulated=around.simulated,
-        )
-        found.update({one.account: one for one in made})
-    return found
 
 
 def _note_failure(watcher: Watcher, error: Exception) -> None:

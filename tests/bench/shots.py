@@ -3,6 +3,7 @@
 The pages over a simulated book an hour after its price fell by an eighth.
 """
 
+import io
 import sys
 import tempfile
 from pathlib import Path
@@ -11,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
 import local
 from browser import launched, watching
+from PIL import Image
 from playwright.sync_api import Browser
 
 import models
@@ -20,10 +22,12 @@ from serving import motion, pages
 CHAMPION = Path(models.__file__).parent / "champion"
 SHOTS = Path(pages.__file__).parent / "shots"
 DESKTOP = {"width": 1280, "height": 860}
+COLOURS = 128
+TALL = {"width": 1280, "height": 1240}
 PHONE = {"width": 360, "height": 740}
 VIEWS = (
     ("book", "/desk", DESKTOP, "light"),
-    ("account", "/desk/accounts/{}", DESKTOP, "light"),
+    ("account", "/desk/accounts/{}", TALL, "light"),
     ("account-phone", "/desk/accounts/{}", PHONE, "dark"),
     ("alerts", "/desk/alerts", DESKTOP, "dark"),
     ("rules", "/desk/rules", DESKTOP, "light"),
@@ -37,12 +41,14 @@ def shoot(browser: Browser, origin: str) -> None:
         with watching(browser, origin, viewport=size, color_scheme=scheme) as found:
             page = found.open(path.format(riskiest))
             if not riskiest:
-                riskiest = page.locator("#accounts tbody a").first.inner_text()
+                safe = page.locator("#accounts tbody tr").filter(has_text="safe")
+                riskiest = safe.first.locator("a").inner_text()
             if name == "rules":
                 page.locator("#calculate").click()
                 page.locator("#calculated").wait_for()
             file = SHOTS / f"{name}.png"
-            page.screenshot(path=file)
+            shot = Image.open(io.BytesIO(page.screenshot()))
+            shot.quantize(COLOURS).save(file, optimize=True)
             print(f"{file.name:<20} {file.stat().st_size / 1e3:>6.0f} kB")
 
 

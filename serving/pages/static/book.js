@@ -2,10 +2,12 @@
 
 import { ask, save, withQuery } from "./ask.js";
 import { line } from "./draw.js";
-import { amount, isBreached, move, number, percent, short, tone, when, words } from "./format.js";
+import { amount, brief, isBreached, move, number, percent, short, tone, when, words } from "./format.js";
 import { settled, start, trying } from "./frame.js";
 
 const PAGE = 50;
+/** Stands in the API's shocks for all assets at once. */
+const EVERY = "*";
 const NO_FILTERS = {
   search: "", venue: "", asset: "", least_level: "", verdict: "", least_requirement: "",
 };
@@ -36,7 +38,8 @@ function shown(found, drawn) {
     day: percent(told.expected_24h),
     unattended: percent(told.unattended_24h),
     week: percent(told.expected_7d),
-    at: told.at ? when(told.at).replace(/ UTC$/, "") : "",
+    at: told.at ? brief(told.at) : "",
+    judged: when(told.at),
     line: drawn?.path ?? "",
     lineTitle: drawn?.title ?? "no past kept",
   };
@@ -86,7 +89,8 @@ function page() {
     get summary() {
       if (!this.book) return "";
       const silent = this.book.unjudged_count;
-      return `${this.book.accounts} accounts${silent ? `, ${silent} that cannot be judged` : ""}`;
+      const rest = silent ? `, ${silent} more that cannot be judged` : "";
+      return `${this.book.accounts} accounts${rest}; added up as of ${when(this.book.as_of)}`;
     },
 
     /** Ask for the first accounts again; what is asked meanwhile replaces it. */
@@ -132,7 +136,8 @@ function page() {
         const { venue, asset } = this.filters;
         this.book = await ask(withQuery("/v1/book", { venue, asset }));
         this.venues = unique([...this.venues, ...this.book.bands.map((one) => one.venue)]);
-        this.assets = unique([...this.assets, ...this.book.shocks.map((one) => one.asset)]);
+        const moved = this.book.shocks.map((one) => one.asset).filter((asset) => asset !== EVERY);
+        this.assets = unique([...this.assets, ...moved]);
         await this.$nextTick(); // a choice can be made once its options stand
         this.pickShock();
       });
@@ -190,7 +195,8 @@ function page() {
     },
 
     get shockAssets() {
-      return unique((this.book?.shocks ?? []).map((one) => one.asset));
+      const moved = unique((this.book?.shocks ?? []).map((one) => one.asset));
+      return moved.map((asset) => ({ asset, name: asset === EVERY ? "every asset" : asset }));
     },
     get ladder() {
       const own = (this.book?.shocks ?? []).filter((one) => one.asset === this.shockAsset);
@@ -234,8 +240,8 @@ function page() {
     },
 
     pickShock() {
-      if (!this.shockAssets.includes(this.shockAsset)) {
-        this.shockAsset = this.shockAssets[0] ?? "";
+      if (!this.shockAssets.some((one) => one.asset === this.shockAsset)) {
+        this.shockAsset = this.shockAssets[0]?.asset ?? "";
         const near = this.ladder.findIndex((one) => one.shock >= -0.1);
         this.shockPlace = Math.max(0, near);
       }

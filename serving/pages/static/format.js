@@ -5,6 +5,9 @@ const SMALL = 0.0001;
 const TIME = new Intl.DateTimeFormat("en-GB", {
   day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZone: "UTC",
 });
+const BRIEF = new Intl.DateTimeFormat("en-GB", {
+  day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZone: "UTC",
+});
 const PLAIN = new Intl.NumberFormat("en-GB", { maximumSignificantDigits: 6 });
 const SHORT = new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 4 });
 
@@ -46,6 +49,11 @@ export function short(text) {
 /** Return a time in UTC. */
 export function when(iso) {
   return iso ? `${TIME.format(new Date(iso))} UTC` : NONE;
+}
+
+/** Return a time in UTC without its year. */
+export function brief(iso) {
+  return iso ? BRIEF.format(new Date(iso)) : NONE;
 }
 
 /** Return a length of time in the largest unit that says enough. */
