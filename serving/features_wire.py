@@ -1,8 +1,7 @@
 """Ready features in, probabilities out: columns as JSON, base64 or Arrow.
 
 For callers who keep the feature frame themselves and score a whole book at once. Sound bodies
-are split by msgspec and their numbers read where they lie; whatever either refuses is read again,
-slowly, to list every fault.
+are read by msgspec; whatever it refuses is read again, slowly, to list every fault.
 """
 
 import base64
@@ -20,7 +19,6 @@ from pydantic import Field, ValidationError
 from models.errors import Fault, InvalidInput
 from serving import wire
 from serving.arrow import MOST_COLUMNS, read_stream
-from serving.decimals import listed, of_base64
 from serving.reading import escape, read
 
 Floats = npt.NDArray[np.float64]
@@ -55,9 +53,9 @@ class FeaturesBody(wire.Body):
 
 
 class _Fast(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """The same body, as msgspec splits it."""
+    """The same body, as msgspec reads it."""
 
-    columns: dict[str, msgspec.Raw]
+    columns: dict[str, list[float | None] | str]
     feature_fingerprint: Annotated[str, msgspec.Meta(pattern=FINGERPRINT)] | None = None
     intervals: bool = False
     encoding: Literal["numbers", "base64"] = "numbers"
@@ -179,16 +177,12 @@ def _fast(body: bytes) -> _Fast | None:
     return told if stated == top + len(told.columns) and len(told.columns) <= MOST_COLUMNS else None
 
 
-def _columns(stated: Mapping[str, msgspec.Raw]) -> dict[str, Floats] | None:
-    """Return columns read where they lie; None where one is not plain numbers or base64."""
-    texts = [bytes(raw) for raw in stated.values()]
-    opening = {text[:1] for text in texts}
-    found = None
-    if opening == {b"["}:
-        found = listed(texts)
-    elif opening == {b'"'}:
-        found = of_base64([text[1:-1] for text in texts])
-    return None if found is None else dict(zip(stated, found, strict=True))
+def _columns(stated: Mapping[str, list[float | None] | str]) -> dict[str, Floats] | None:
+    """Return columns as numbers; None where one is no base64 of them."""
+    try:
+        return {name: _numbers(column) for name, column in stated.items()}
+    except ValueError:
+        return None
 
 
 def _slow(body: bytes) -> Features:
@@ -237,7 +231,7 @@ def _numbers(column: Sequence[float | None] | str) -> Floats:
     if not isinstance(column, str):
         return np.array(column, dtype=np.float64)
     try:
-        raw = base64.b64decode(column, validate=True)
+        raw = binascii.a2b_base64(column, strict_mode=True)
     except (binascii.Error, ValueError) as error:
         raise ValueError(f"not base64: {error}") from None
     if len(raw) % 8:
