@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -41,18 +41,11 @@ def compute_partitioned(
     """
     shared = client.scatter(replace(tables, events=no_events()), broadcast=True)
     parts = parts_of(moments[by], partitions)
-    futures = [
-        client.submit(
-            _computed,
-            shared,
-            _events_of(tables.events, moments["account"].iloc[rows]),
-            moments.iloc[rows],
-            legs=None if legs is None else _legs_of(legs, rows),
-            names=tuple(names),
-            pure=False,
-        )
-        for rows in parts
+    # Scattered, not written into the graph: a part may be large.
+    own = [
+        client.scatter(_part_of(tables.events, moments, legs, rows), hash=False) for rows in parts
     ]
+    futures = [client.submit(_computed, shared, one, names=tuple(names), pure=False) for one in own]
     frames = client.gather(futures)
     places = np.argsort(np.concatenate(parts), kind="stable")
     return pd.concat(frames).iloc[places]
@@ -92,16 +85,29 @@ def parts_of(keys: pd.Series, partitions: int) -> list[Ints]:
     return [own for own in rows if len(own)] or [np.empty(0, dtype=np.int64)]
 
 
-def _computed(
-    tables: Tables,
-    events: Events,
-    moments: pd.DataFrame,
-    *,
-    legs: pd.DataFrame | None,
-    names: Sequence[str],
-) -> pd.DataFrame:
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one worker is given of the accounts."""
+
+    events: Events
+    moments: pd.DataFrame
+    legs: pd.DataFrame | None
+
+
+def _part_of(events: Events, moments: pd.DataFrame, legs: pd.DataFrame | None, rows: Ints) -> _Part:
+    """Return some rows with what belongs to them."""
+    own = moments.iloc[rows]
+    return _Part(
+        events=_events_of(events, own["account"]),
+        moments=own,
+        legs=None if legs is None else _legs_of(legs, rows),
+    )
+
+
+def _computed(tables: Tables, part: _Part, *, names: Sequence[str]) -> pd.DataFrame:
     """Return the frame of one part."""
-    return compute(replace(tables, events=events), moments, legs=legs, names=names)
+    known = replace(tables, events=part.events)
+    return compute(known, part.moments, legs=part.legs, names=names)
 
 
 def _events_of(events: Events, accounts: pd.Series) -> Events:

@@ -208,7 +208,7 @@ class Head:
         return parts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Bundle:
     """A trained forecast with what is needed to trust it.
 

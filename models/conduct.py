@@ -27,6 +27,9 @@ class Conduct:
     ----------
     columns
         Places of the inputs among the bundle's features, shape (M,).
+    lows
+        Deviations from the centre below which an input tells no more, shape (M,): -MOST, or 0
+        of what counts only above the mean.
     centres, spreads
         Mean and deviation of each input among accounts near their line, shape (M,). What is
         missing counts as the mean: an owner of whom nothing is known is taken for a usual one.
@@ -35,6 +38,7 @@ class Conduct:
     """
 
     columns: Ints
+    lows: Floats
     centres: Floats
     spreads: Floats
     weights: Floats
@@ -47,7 +51,7 @@ class Conduct:
         features
             Shape (N, F), in the bundle's order.
         """
-        moved = standardised(features[:, self.columns], self.centres, self.spreads)
+        moved = standardised(features[:, self.columns], self.centres, self.spreads, lows=self.lows)
         return np.asarray(moved[:, np.newaxis, :] * self.weights)
 
     def added(self, features: Floats) -> Floats:
@@ -59,15 +63,16 @@ class Conduct:
         return total
 
 
-def standardised(inputs: Floats, centres: Floats, spreads: Floats) -> Floats:
-    """Return deviations from the centre, within ±MOST, 0 where an input is missing."""
-    return np.clip(np.nan_to_num((inputs - centres) / spreads), -MOST, MOST)
+def standardised(inputs: Floats, centres: Floats, spreads: Floats, *, lows: Floats) -> Floats:
+    """Return deviations from the centre, within [low, MOST], 0 where an input is missing."""
+    return np.clip(np.nan_to_num((inputs - centres) / spreads), lows, MOST)
 
 
 def written(conduct: Conduct, names: Sequence[str]) -> dict[str, Any]:
     """Return a conduct as plain numbers, its inputs by name."""
     return {
         "features": [names[column] for column in conduct.columns],
+        "lows": conduct.lows.tolist(),
         "centres": conduct.centres.tolist(),
         "spreads": conduct.spreads.tolist(),
         "weights": conduct.weights.tolist(),
@@ -78,6 +83,7 @@ def read(told: Mapping[str, Any], names: Sequence[str]) -> Conduct:
     """Return a conduct from plain numbers."""
     return Conduct(
         columns=np.array([names.index(name) for name in told["features"]], dtype=np.int64),
+        lows=np.array(told["lows"], dtype=np.float64),
         centres=np.array(told["centres"], dtype=np.float64),
         spreads=np.array(told["spreads"], dtype=np.float64),
         weights=np.array(told["weights"], dtype=np.float64).reshape(-1, len(told["features"])),

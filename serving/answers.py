@@ -79,7 +79,8 @@ class ForecastAnswer:
     expected
         Of liquidation with owners who act as observed.
     unattended_interval, expected_interval
-        5 % and 95 % over resampled accounts.
+        Between what later outcomes say with this account counted as spared and as liquidated
+        (Venn-Abers): wide where like accounts were few.
     source
         `model`, or `rule` where the rule raised a probability to certainty.
     model_unattended, model_expected

@@ -159,6 +159,8 @@ class Api:
 
         A thread cannot be stopped: work that is given up keeps its place until it ends.
         """
+        if 0 < len(call.body) <= operation.at_once:
+            return operation.work(desk, call)
         gate.take_place()
         work = asyncio.ensure_future(run_in_threadpool(operation.work, desk, call))
         self._late.add(work)

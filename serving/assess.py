@@ -8,6 +8,7 @@ unattended probability raised to 1; what the model said stays visible beside it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -202,6 +203,7 @@ def _features(
     return compute(tables, rows, legs=legs, names=names).reindex(columns=list(COLUMNS))
 
 
+@lru_cache(maxsize=2)
 def read_by(bundle: Bundle | None) -> tuple[str, ...]:
     """Return the features that a bundle's heads read, in the order of the catalogue."""
     reads = {} if bundle is None else bundle.provenance.get("reads", {})

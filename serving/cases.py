@@ -320,6 +320,19 @@ def case(body: wire.AccountBody, place: str, around: Surroundings) -> Case:
     )
 
 
+def renewed(before: Case, body: wire.AccountBody, around: Surroundings) -> Case:
+    """Return a case in later surroundings: what the account holds and did was read before.
+
+    Raises
+    ------
+    InvalidInput
+        As `case` does, for terms and prices.
+    """
+    market = _market(around, body, before.place, before.rulebook)
+    terms_now, since = _terms(body, before.place, around, before.rulebook)
+    return dataclasses.replace(before, market=market, terms=terms_now, terms_valid_from=since)
+
+
 def _collect(faults: list[Fault], step: Callable[[], T]) -> T | None:
     """Return a step's result, or None after noting its faults."""
     try:

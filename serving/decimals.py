@@ -6,6 +6,7 @@ method of Lemire ("Number parsing at a gigabyte per second", Software: Practice 
 cannot know. What it does not know is left to the caller's slower way, never guessed.
 """
 
+from collections.abc import Sequence
 from functools import cache
 
 import numba
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
 Powers = npt.NDArray[np.uint64]
 
 LEAST_POWER, MOST_POWER = -290, 290
@@ -33,30 +35,44 @@ _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _FOREIGN = 64
 
 
-def listed(text: bytes) -> Floats | None:
-    """Return the numbers of a sound JSON list, NaN for null; None where it may hold others.
+def listed(texts: Sequence[bytes]) -> Floats | None:
+    """Return the numbers of sound JSON lists, NaN for null, shape (lists, numbers).
 
     Parameters
     ----------
-    text
-        One JSON value from its first byte to its last, already known to be JSON.
+    texts
+        JSON values from their first byte to their last, already known to be JSON.
+
+    Returns
+    -------
+    numpy.ndarray | None
+        None where they may hold anything else, or are of unlike lengths.
     """
-    raw = np.frombuffer(text, dtype=np.uint8)
-    bits = np.empty(np.count_nonzero(raw == _COMMA) + 1, dtype=np.uint64)
-    count = _read(raw, _powers(), bits)
-    return None if count == UNKNOWN else bits[:count].view(np.float64)
+    raw = np.frombuffer(b"".join(texts), dtype=np.uint8)
+    ends = np.cumsum([len(text) for text in texts])
+    bits = np.empty((len(texts), texts[0].count(b",") + 1), dtype=np.uint64)
+    is_read = _read_all(raw, ends, _powers(), bits)
+    return bits.view(np.float64) if is_read else None
 
 
-def of_base64(text: bytes) -> Floats | None:
-    """Return the little-endian float64 of padded base64; None where it is anything else."""
-    raw = np.frombuffer(text, dtype=np.uint8)
-    padding = bytes(raw[-2:]).count(b"=")
-    size = len(raw) // 4 * 3 - padding
-    if len(raw) % 4 or size % 8 or not len(raw):
+def of_base64(texts: Sequence[bytes]) -> Floats | None:
+    """Return the little-endian float64 of padded base64 texts, shape (texts, numbers).
+
+    Returns
+    -------
+    numpy.ndarray | None
+        None where they are anything else, or of unlike lengths.
+    """
+    length = len(texts[0])
+    padding = texts[0][-2:].count(b"=")
+    size = length // 4 * 3 - padding
+    is_even = all(len(text) == length and text[-2:].count(b"=") == padding for text in texts)
+    if length % 4 or size % 8 or not length or not is_even:
         return None
-    out = np.empty(len(raw) // 4 * 3, dtype=np.uint8)
-    body = raw[: len(raw) - padding]
-    return out[:size].view("<f8") if _decode(body, _sextets(), out) else None
+    raw = np.frombuffer(b"".join(texts), dtype=np.uint8).reshape(len(texts), length)
+    out = np.empty((len(texts), size), dtype=np.uint8)
+    is_known = _decode_all(raw[:, : length - padding], _sextets(), out)
+    return out.view("<f8") if is_known else None
 
 
 @cache
@@ -88,12 +104,23 @@ def _sextets() -> Bytes:
 
 
 @numba.njit(cache=True, nogil=True)
+def _read_all(raw: Bytes, ends: Ints, powers: Powers, out: Powers) -> bool:
+    """Write the bits of every list's numbers; return whether all are known and as many."""
+    begin = 0
+    for row in range(len(ends)):
+        if _read(raw[begin : ends[row]], powers, out[row]) != out.shape[1]:
+            return False
+        begin = ends[row]
+    return True
+
+
+@numba.njit(cache=True, nogil=True)
 def _read(raw: Bytes, powers: Powers, out: Powers) -> int:
     """Write the bits of a list's numbers and return how many; UNKNOWN where one is not known."""
     at, count, end = 1, 0, len(raw) - 1
     if raw[end] != _CLOSE:
         return UNKNOWN
-    while at < end:
+    while at < end and count < len(out):
         byte = raw[at]
         if byte == _COMMA or byte <= _BLANKS:
             at += 1
@@ -105,6 +132,10 @@ def _read(raw: Bytes, powers: Powers, out: Powers) -> int:
             if at == UNKNOWN:
                 return UNKNOWN
             count += 1
+    while at < end:
+        if raw[at] != _COMMA and raw[at] > _BLANKS:
+            return UNKNOWN
+        at += 1
     return count
 
 
@@ -240,6 +271,15 @@ def _zeros(word: np.uint64) -> int:
             count += step
             word <<= np.uint64(step)
     return count
+
+
+@numba.njit(cache=True, nogil=True)
+def _decode_all(raw: Bytes, sextets: Bytes, out: Bytes) -> bool:
+    """Write the bytes of every unpadded text; return whether every byte of them has a value."""
+    is_known = True
+    for row in range(len(raw)):
+        is_known &= _decode(raw[row], sextets, out[row])
+    return is_known
 
 
 @numba.njit(cache=True, nogil=True)

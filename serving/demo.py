@@ -106,7 +106,8 @@ def _prepare(place: Path, *, seed: int) -> str:
     """Draw the book, lay it into a fresh store and return the store's URL."""
     book = simulate(seed=seed, days=DAYS, accounts=ACCOUNTS)
     file = place / STORE
-    file.unlink(missing_ok=True)
+    for part in place.glob(f"{STORE}*"):
+        part.unlink()
     url = f"sqlite:///{file}"
     store = open_store(url)
     try:

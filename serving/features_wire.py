@@ -48,7 +48,7 @@ class FeaturesBody(wire.Body):
     feature_fingerprint: Annotated[str, Field(pattern=FINGERPRINT)] | None = Field(
         default=None, description="refused when the model reads other features"
     )
-    intervals: wire.Strict = Field(default=False, description="5 % and 95 % points as well")
+    intervals: wire.Strict = Field(default=False, description="Venn-Abers intervals as well")
     encoding: Literal["numbers", "base64"] = Field(
         default="numbers", description="form of the answer's columns"
     )
@@ -181,14 +181,14 @@ def _fast(body: bytes) -> _Fast | None:
 
 def _columns(stated: Mapping[str, msgspec.Raw]) -> dict[str, Floats] | None:
     """Return columns read where they lie; None where one is not plain numbers or base64."""
-    columns: dict[str, Floats] = {}
-    for name, raw in stated.items():
-        text = bytes(raw)
-        read_ = of_base64(text[1:-1]) if text[:1] == b'"' else listed(text)
-        if read_ is None:
-            return None
-        columns[name] = read_
-    return columns
+    texts = [bytes(raw) for raw in stated.values()]
+    opening = {text[:1] for text in texts}
+    found = None
+    if opening == {b"["}:
+        found = listed(texts)
+    elif opening == {b'"'}:
+        found = of_base64([text[1:-1] for text in texts])
+    return None if found is None else dict(zip(stated, found, strict=True))
 
 
 def _slow(body: bytes) -> Features:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from models.domain import Exact
 from models.margin.result import Verdict
 from serving.answers import Assessment
 from serving.assess import Outlook, doubts, raised
@@ -56,13 +57,9 @@ def noted(judged: Judgement, seen: Outlook, *, at: datetime, model_version: str 
         at=at,
         verdict=now.verdict.value,
         next_verdict=None if judged.soon is None else judged.soon.verdict.value,
-        ratio=None
-        if ratio is None or ratio.value is None
-        else _size(Fraction(ratio.value) / 10**ratio.decimals),
-        credit=None if side is None else _size(Fraction(side.credit) / 10**now.value_decimals),
-        requirement=None
-        if side is None
-        else _size(Fraction(side.requirement) / 10**now.value_decimals),
+        ratio=None if ratio is None else _scaled(ratio.value, ratio.decimals),
+        credit=None if side is None else _scaled(side.credit, now.value_decimals),
+        requirement=None if side is None else _scaled(side.requirement, now.value_decimals),
         model_version=model_version if seen.words else None,
         degraded=tuple(notice.code for notice in doubts(judged, seen, at=at)),
         **chances,
@@ -75,8 +72,16 @@ def unknown(account: str, *, at: datetime) -> Assessed:
     return Assessed(account=account, at=at, verdict=verdict, degraded=("not_evaluable",))
 
 
-def _size(exact: str | Fraction) -> float | None:
-    """Return an exact value as a float64; None where it is beyond one."""
+def _scaled(value: Exact | None, decimals: int) -> float | None:
+    """Return value / 10^decimals as a float64; None where there is none or it is beyond one."""
+    try:
+        return None if value is None else float(value / 10**decimals)
+    except OverflowError:
+        return None
+
+
+def _size(exact: str) -> float | None:
+    """Return exact text as a float64; None where it is beyond one."""
     try:
         return float(Fraction(exact))
     except OverflowError:

@@ -96,6 +96,9 @@ class Operation:
         Media types of body and answer beside JSON.
     refusals
         Problems beside those that every operation of its kind may answer.
+    at_once
+        Bytes of a body up to which the work is done on the event loop: where it waits for
+        nothing and is shorter than the way to a thread and back.
     """
 
     name: str
@@ -113,6 +116,7 @@ class Operation:
     gives: tuple[str, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     refusals: tuple[Kind, ...] = ()
+    at_once: int = 0
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:

@@ -90,7 +90,7 @@ def _is_sound(body: bytes, tree: Any) -> bool:
     if tree is None or b"\\" in body:
         return False
     texts, level = 0, [tree]
-    for _ in range(DEPTH + 1):
+    for _ in range(DEPTH):
         below: list[Any] = []
         for part in level:
             kind = type(part)

@@ -1,24 +1,28 @@
 """Fit what owners add to the market's answer: few numbers, each held near what is likely."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy import special
 
 from features.inputs import Floats
 from features.pipeline import NAMES
-from models.conduct import Conduct, standardised
+from models.conduct import MOST, Conduct, standardised
 from models.hazard import HORIZONS, Line
 from training.evidence import Mask, Outcomes
 
-READS: tuple[str, ...] = (
-    "hours_since_action",
-    "actions_720h",
-    "debt_size",
-    "account_age",
-    "under_20_share_720h",
-)
-"""What tells owners who rescue from owners who do not."""
+READS: Mapping[str, float] = {
+    "hours_since_action": -MOST,
+    "actions_720h": -MOST,
+    "debt_size": -1.0,
+    "account_age": 0.0,
+    "under_20_share_720h": -MOST,
+}
+"""What tells owners who rescue from owners who do not, and from what deviation on.
+
+Whom long years did not liquidate looks after the account. Youth tells nothing: elsewhere it may
+only be that the log is young. Nor do debts tell that are far below what one venue knows.
+"""
 
 NEAR = 3.0
 """Daily volatilities from the trigger within which an account shows how owners live there."""
@@ -55,8 +59,9 @@ def fit(
         One per hazard.
     """
     columns = np.array([NAMES.index(name) for name in READS], dtype=np.int64)
+    lows = np.array(list(READS.values()))
     centres, spreads = _usual(features[:, columns], sigmas <= NEAR)
-    habits = standardised(features[:, columns], centres, spreads)
+    habits = standardised(features[:, columns], centres, spreads, lows=lows)
     lines: list[Line] = []
     weights: list[Floats] = []
     likely, deviation = np.zeros(len(READS)), HABIT
@@ -66,7 +71,7 @@ def fit(
         likely, deviation = found[2:], ALIKE
         lines.insert(0, (float(found[0]), float(found[1])))
         weights.insert(0, found[2:])
-    return Conduct(columns, centres, spreads, np.stack(weights)), tuple(lines)
+    return Conduct(columns, lows, centres, spreads, np.stack(weights)), tuple(lines)
 
 
 def _usual(inputs: Floats, near: Mask) -> tuple[Floats, Floats]:

@@ -30,7 +30,7 @@ LOGGER = logging.getLogger("forewarn.watch")
 EACH = 2.0
 """Seconds that one plan may take."""
 
-TOGETHER = 6.0
+TOGETHER = 3.0
 """Seconds that all plans of a pass may take; the worst accounts are planned first."""
 
 WATCH = "watch"

@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from fractions import Fraction
 
 from models.alerting.signals import Signal
-from models.domain import Price
 from models.margin.result import Verdict
 from serving.assess import HARMLESS, Outlook, raised
 from serving.judgement import Judgement
@@ -60,16 +58,12 @@ def buffer(judged: Judgement, *, at_next: bool = False) -> float | None:
     price = judged.case.market.prices.get(trigger.asset)
     if price is None:
         return None
-    now = _next(price) if at_next else price.exact
-    line = Fraction(trigger.value) / 10**trigger.decimals
-    left = (now - line) / now if trigger.direction == "below" else (line - now) / now
-    return float(left)
-
-
-def _next(price: Price) -> Fraction:
-    """Return the price that comes next; the one in force where none is known."""
-    value = price.value if price.next_value is None else price.next_value
-    return Fraction(value, 10**price.decimals)
+    value = price.value
+    if at_next and price.next_value is not None:
+        value = price.next_value
+    # Whole numbers over whole numbers are rounded once, as a fraction would be.
+    now, line = value * 10**trigger.decimals, trigger.value * 10**price.decimals
+    return float((now - line if trigger.direction == "below" else line - now) / now)
 
 
 def liquidations(judged: Sequence[Judgement]) -> Mapping[str, datetime]:

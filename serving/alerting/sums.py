@@ -5,6 +5,7 @@ move of prices breaches an account is told by its trigger, or by its line in pri
 that is near zero, by the exact rules.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,7 +23,7 @@ from serving.store.assessments import Assessed
 NEAR = 0.05
 """Share of what moves an account within which its line does not decide a breach."""
 
-CLOSE = Fraction(1, 10**6)
+CLOSE = 1e-6
 """The same for a trigger price, which is exact up to its rounding."""
 
 UNIT = 2**60
@@ -31,7 +32,8 @@ UNIT = 2**60
 MOST_NAMED = 100
 HEADS = ("unattended", "expected")
 CHANCES = tuple(f"{head}_{label}" for head in HEADS for label in LABELS)
-FACTORS = tuple(1 + float(shock) for shock in SHOCKS)
+FACTORS = tuple(float(1 + shock) for shock in SHOCKS)
+EVERY = tuple(range(len(SHOCKS)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,16 +115,14 @@ def _by_trigger(judged: Judgement) -> tuple[int, ...]:
     """Return the shocks that breach an account of one price, by the price that does."""
     trigger = judged.trigger
     if trigger is None or trigger.asset is None or trigger.value is None:
-        return tuple(range(len(SHOCKS))) if judged.now.verdict in BREACHED else ()
-    price = judged.case.market.prices[trigger.asset].exact
-    limit = Fraction(trigger.value) / 10**trigger.decimals / price
-    found = []
-    for place, shock in enumerate(SHOCKS):
-        gap = limit - 1 - shock if trigger.direction == "below" else 1 + shock - limit
-        is_close = abs(gap) <= CLOSE * limit
-        if _is_breached(judged, (trigger.asset,), shock) if is_close else gap > 0:
-            found.append(place)
-    return tuple(found)
+        return EVERY if judged.now.verdict in BREACHED else ()
+    price = judged.case.market.prices[trigger.asset]
+    limit = trigger.value * 10**price.decimals / (price.value * 10**trigger.decimals)
+    slack = CLOSE * limit
+    first, last = bisect_left(FACTORS, limit - slack), bisect_right(FACTORS, limit + slack)
+    sure = EVERY[:first] if trigger.direction == "below" else EVERY[last:]
+    near = [n for n in EVERY[first:last] if _is_breached(judged, (trigger.asset,), SHOCKS[n])]
+    return tuple(sorted((*sure, *near))) if near else sure
 
 
 def _is_breached(judged: Judgement, assets: Sequence[str], shock: Fraction) -> bool:
@@ -152,26 +152,29 @@ class Sums:
     """The book in sum; one part per account."""
 
     parts: dict[str, Part | None] = field(default_factory=dict)
-    shocks: dict[tuple[str, int, str, int], _Total] = field(default_factory=dict)
+    shocks: dict[tuple[str, int, str], list[_Total]] = field(default_factory=dict)
     bands: dict[tuple[str, int, int], _Total] = field(default_factory=dict)
     chances: dict[str, list[int]] = field(default_factory=dict)
 
     def put(self, account: str, one: Part | None) -> None:
         """Let an account add what it adds now, and nothing of what it added before."""
-        self._add(self.parts.get(account), -1)
-        self._add(one, 1)
+        before = self.parts.get(account)
         self.parts[account] = one
+        if one != before:
+            self._add(before, -1)
+            self._add(one, 1)
 
     def _add(self, one: Part | None, sign: int) -> None:
         """Put a part into every sum that it belongs to, or take it out."""
         if one is None:
             return
         for asset, places in one.breached.items():
-            for place in range(len(SHOCKS)):
-                key = (one.venue, one.decimals, asset, place)
-                total = self.shocks.setdefault(key, _Total())
-                if place in places:
-                    total.add(one, sign)
+            totals = self.shocks.get((one.venue, one.decimals, asset))
+            if totals is None:
+                totals = [_Total() for _ in SHOCKS]
+                self.shocks[one.venue, one.decimals, asset] = totals
+            for place in places:
+                totals[place].add(one, sign)
         self.bands.setdefault((one.venue, one.decimals, one.band), _Total()).add(one, sign)
         held = self.chances.setdefault(one.venue, [0] * (len(CHANCES) + 2))
         added = (1, 0, *one.chances) if one.chances else (0, 1, *([0] * len(CHANCES)))
@@ -190,7 +193,11 @@ class Sums:
             "oldest_at": oldest.isoformat(),
             "unjudged": unjudged[:MOST_NAMED],
             "unjudged_count": len(unjudged),
-            "shocks": [_row(key, total) for key, total in sorted(self.shocks.items())],
+            "shocks": [
+                _row((*key, place), total)
+                for key, totals in sorted(self.shocks.items())
+                for place, total in enumerate(totals)
+            ],
             "bands": [
                 _row(key, total) for key, total in sorted(self.bands.items()) if total.accounts
             ],

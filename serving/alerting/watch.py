@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,13 @@ from models.alerting.policy import Policy, tree_of
 from models.alerting.signals import Signal, Transition
 from models.errors import InvalidInput
 from serving import cases, wire
+from serving.alerting.explaining import explained
 from serving.alerting.heart import Lookout
 from serving.alerting.passes import LEASE, POLICY, WATCHING, Done, Explained, LeadLost, advance
-from serving.alerting.planning import WATCH, plans
 from serving.alerting.retention import prune
 from serving.alerting.signals import liquidations, signal, unjudged
 from serving.alerting.sums import Sums, part
-from serving.answers import Assessment
-from serving.assess import Model, Wish, assess, outlooks
+from serving.assess import Model, Wish, outlooks
 from serving.cases import Case, Surroundings
 from serving.history import noted, unknown
 from serving.judgement import Judgement, judge
@@ -43,8 +41,6 @@ CHUNK = 2000
 NEAREST_SHARE = 0.01
 CLOCK = timedelta(minutes=1)
 WHOLE = timedelta(minutes=1)
-MOST_EXPLAINED = 100
-"""Accounts per pass whose messages carry reasons and a plan; the others carry the rule's."""
 
 KEEP = timedelta(hours=1)
 PRUNE_EVERY = timedelta(days=1)
@@ -60,6 +56,8 @@ class Memory:
     ----------
     bodies
         Accounts as the store holds them, by key; None where one cannot be read.
+    cases
+        Of the same, as they were judged last.
     slopes
         Per account what the surplus is at prices, to first order: value by asset per unit of
         price, and cash.
@@ -72,6 +70,7 @@ class Memory:
     """
 
     bodies: dict[str, wire.AccountBody | None] = field(default_factory=dict)
+    cases: dict[str, Case] = field(default_factory=dict)
     slopes: dict[str, tuple[dict[str, float], float]] = field(default_factory=dict)
     judged_at: dict[str, datetime] = field(default_factory=dict)
     kept_at: dict[str, datetime] = field(default_factory=dict)
@@ -168,10 +167,21 @@ def turn(watcher: Watcher) -> int:
         _remember(transaction, watcher, fresh)
         on_level = alerts.raised_accounts(transaction)
     chosen = due(watcher, around, on_level, fresh, now=now)
-    for begin in range(0, len(chosen), CHUNK):
-        step_over(watcher, around, chosen[begin : begin + CHUNK], now=now)
     watcher.memory.news = fresh
+    for begin in range(0, len(chosen), CHUNK):
+        if begin and _is_priced_anew(watcher.store, fresh):
+            return begin
+        step_over(watcher, around, chosen[begin : begin + CHUNK], now=now)
+    if len(chosen) > CHUNK:
+        # What is remembered of a book stays; looking through it for garbage would take long.
+        gc.freeze()
     return len(chosen)
+
+
+def _is_priced_anew(store: Store, known: News) -> bool:
+    """Return whether a price came while a turn was under way: the nearest are judged first."""
+    with store.read() as transaction:
+        return alerts.news(transaction).prices != known.prices
 
 
 def due(
@@ -188,8 +198,8 @@ def due(
     is_new = fresh.prices != memory.news.prices
     if is_new or memory.looked_at is None or now - memory.looked_at >= CLOCK:
         memory.looked_at = now
-        chosen.update(dict.fromkeys(on_level))
         chosen.update(dict.fromkeys(nearest(memory, around)))
+        chosen.update(dict.fromkeys(on_level))
     chosen.update(dict.fromkeys(k for k in memory.bodies if k not in memory.judged_at))
     late = [k for k, at in memory.judged_at.items() if now - at >= watcher.whole / 2]
     room = CHUNK - len(chosen)
@@ -219,7 +229,14 @@ def step_over(
     is_whole = len(memory.sums.parts) == len(memory.bodies)
 
     def explain(told: Sequence[Transition]) -> Explained:
-        return _explained(watcher, around, told, seen.judged)
+        return explained(
+            told,
+            seen.judged,
+            policy=watcher.policy,
+            model=watcher.model,
+            around=around,
+            case_of=lambda key: _case(memory, key, around),
+        )
 
     done = advance(
         watcher.store,
@@ -309,10 +326,15 @@ def _case(memory: Memory, key: str, around: Surroundings) -> Case:
     InvalidInput
         When the account cannot be judged.
     """
-    body = memory.bodies.get(key)
+    body, before = memory.bodies.get(key), memory.cases.get(key)
     if body is None:
         raise InvalidInput([])
-    return cases.case(body, f"/accounts/{key}", around)
+    if before is not None and before.market.at <= around.at:
+        found = cases.renewed(before, body, around)
+    else:
+        found = cases.case(body, f"/accounts/{key}", around)
+    memory.cases[key] = found
+    return found
 
 
 def _around(transaction: Transaction, watcher: Watcher, now: datetime) -> Surroundings:
@@ -338,6 +360,7 @@ def _remember(transaction: Transaction, watcher: Watcher, fresh: News) -> None:
         some = keys[begin : begin + CHUNK]
         for key, body in accounts.read(transaction, some).items():
             memory.bodies[key] = _read(body)
+            memory.cases.pop(key, None)
             memory.judged_at.pop(key, None)
     if keys:
         gc.collect()
@@ -364,7 +387,7 @@ def _note_slope(memory: Memory, account: str, judged: Judgement, around: Surroun
         memory.slopes[account] = (by_asset, float(line.cash))
     elif trigger is not None and trigger.asset is not None and trigger.value is not None:
         side = 1.0 if trigger.direction == "below" else -1.0
-        at_line = float(Fraction(trigger.value) / 10**trigger.decimals)
+        at_line = float(trigger.value / 10**trigger.decimals)
         memory.slopes[account] = ({trigger.asset: side}, -side * at_line)
 
 
@@ -374,62 +397,6 @@ def _distance(slope: tuple[dict[str, float], float], prices: Mapping[str, float]
     values = [units * prices[name] for name, units in by_asset.items() if name in prices]
     gross = sum(map(abs, values))
     return (sum(values) + cash) / gross if gross else FAR
-
-
-def _explained(
-    watcher: Watcher,
-    around: Surroundings,
-    told: Sequence[Transition],
-    judged: Mapping[str, Judgement],
-) -> Explained:
-    """Return what messages say of accounts beyond their transitions; nothing where that fails."""
-    try:
-        known = {**judged, **_judged_again(watcher, around, told, judged)}
-        chosen = [known[one.account] for one in told if one.account in known]
-        worst = told[:MOST_EXPLAINED]
-        return Explained(
-            assessed=_assessed(watcher, around, chosen),
-            plans=plans(worst, known, watcher.policy, model=watcher.model, around=around),
-        )
-    except Exception:  # the watching loop: an alarm leaves without its explanation
-        LOGGER.exception("messages could not be explained")
-        return Explained()
-
-
-def _judged_again(
-    watcher: Watcher,
-    around: Surroundings,
-    told: Sequence[Transition],
-    judged: Mapping[str, Judgement],
-) -> dict[str, Judgement]:
-    """Return the judgements of accounts that a digest tells of and this step did not judge."""
-    found = {}
-    for key in [one.account for one in told if one.account not in judged][:MOST_EXPLAINED]:
-        with contextlib.suppress(InvalidInput):
-            found[key] = judge(_case(watcher.memory, key, around))
-    return found
-
-
-def _assessed(
-    watcher: Watcher, around: Surroundings, judged: Sequence[Judgement]
-) -> dict[str, Assessment]:
-    """Return the assessments of accounts, with reasons for the first of them."""
-    found: dict[str, Assessment] = {}
-    for some, wish in (
-        (judged[:MOST_EXPLAINED], Wish(contributions="shap")),
-        (judged[MOST_EXPLAINED:], Wish(reasons=False)),
-    ):
-        made = assess(
-            some,
-            at=around.at,
-            known=around.known,
-            model=watcher.model,
-            wish=wish,
-            request_id=WATCH,
-            simulated=around.simulated,
-        )
-        found.update({one.account: one for one in made})
-    return found
 
 
 def _note_failure(watcher: Watcher, error: Exception) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from html import escape
 from typing import Annotated, Literal
 
 import msgspec
@@ -13,38 +12,16 @@ from models.alerting.signals import Level, Transition
 from models.alerting.state import AlertState
 from models.errors import Fault, InvalidInput
 from serving import problems, wire
-from serving.alerting import links
-from serving.alerting.links import Link, LinkRefused
 from serving.desk import Desk
 from serving.keys import Scope
-from serving.operations import Answer, Call, Operation, Parameter, json_answer
-from serving.problems import Refused
+from serving.operations import Answer, Call, Operation, json_answer
 from serving.queries import Cursor, Limit, Query, of_cursor, parameters, read_query, to_cursor
 from serving.routes.accounts import ACCOUNT
 from serving.routes.market import parsed
-from serving.store import Transaction, alerts, consents, market, outbox
+from serving.store import Transaction, alerts, market, outbox
 from serving.writing import IDEMPOTENCY, opened, written
 
-HTML = "text/html; charset=utf-8"
-MUTE = timedelta(days=1)
 LONGEST_MUTE = 24 * 30
-POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'"
-)
-TOKEN = Parameter(
-    name="token",
-    place="path",
-    schema={"type": "string", "minLength": 1, "maxLength": 1000},
-    meaning="the end of a message's link",
-)
-WORDS = {
-    "acknowledge": "Acknowledge the alert about {}",
-    "mute": "Mute {} for a day; critical still comes through",
-    "stop": "Stop the channel {}",
-}
-
-
 LevelName = Literal["watch", "warning", "critical", "liquidated"]
 TOLD_WITHIN = timedelta(days=1)
 """Within which a digest leaves after what it tells of."""
@@ -364,53 +341,6 @@ def mute(desk: Desk, call: Call) -> Answer:
     return written(desk, call, action="mute alerts", subject=account, act=act)
 
 
-def ask(desk: Desk, call: Call) -> Answer:
-    """Answer `GET /v1/alerts/links/{token}`: show what the link does and a button.
-
-    Looking changes nothing: mail programs open links by themselves.
-    """
-    link = _link(desk, call)
-    words = escape(WORDS[link.act].format(link.subject))
-    return _page(f'<form method="post"><p>{words}?</p><button>{words}</button></form>')
-
-
-def act(desk: Desk, call: Call) -> Answer:
-    """Answer `POST /v1/alerts/links/{token}`: do what the link says."""
-    link = _link(desk, call)
-    with opened(desk).begin() as transaction:
-        now = market.clock(transaction, now=desk.clock())
-        if link.act == "acknowledge":
-            alerts.acknowledge(transaction, link.subject)
-        elif link.act == "mute":
-            alerts.mute(transaction, link.subject, until=now + MUTE)
-        else:
-            consents.stop(transaction, link.subject, actor=f"link of {link.receiver}", now=now)
-    return _page(f"<p>Done: {escape(WORDS[link.act].format(link.subject))}.</p>")
-
-
-def _link(desk: Desk, call: Call) -> Link:
-    """Return what the link of a request does.
-
-    Raises
-    ------
-    Refused
-        404 where it is not one of this store's, or has ended.
-    """
-    with opened(desk).begin() as transaction:
-        key = consents.link_key(transaction)
-    try:
-        return links.verify(call.path["token"], key, now=desk.clock())
-    except LinkRefused as error:
-        raise Refused(problems.UNKNOWN_THING, str(error)) from None
-
-
-def _page(body: str) -> Answer:
-    """Return a page whose form may be sent."""
-    whole = f'<!doctype html><html lang="en"><title>Forewarn</title><body>{body}</body></html>'
-    headers = {"Content-Security-Policy": POLICY}
-    return Answer(body=whole.encode(), media_type=HTML, headers=headers)
-
-
 OPERATIONS = (
     Operation(
         name="alerts",
@@ -461,30 +391,5 @@ OPERATIONS = (
         told=(WishAnswer,),
         parameters=(ACCOUNT, IDEMPOTENCY),
         refusals=(problems.CONFLICT,),
-    ),
-    Operation(
-        name="ask_link",
-        method="GET",
-        path="/v1/alerts/links/{token}",
-        scope=None,
-        work=ask,
-        summary="Show what a message's link does",
-        details="Changes nothing; the page has a button that does.",
-        meaning="A page with a button",
-        gives=("text/html",),
-        parameters=(TOKEN,),
-        refusals=(problems.UNKNOWN_THING, problems.UNAVAILABLE),
-    ),
-    Operation(
-        name="act_on_link",
-        method="POST",
-        path="/v1/alerts/links/{token}",
-        scope=None,
-        work=act,
-        summary="Do what a message's link says",
-        meaning="A page that says what was done",
-        gives=("text/html",),
-        parameters=(TOKEN,),
-        refusals=(problems.UNKNOWN_THING, problems.UNAVAILABLE),
     ),
 )

@@ -25,7 +25,7 @@ from training.simulate import write_maker_ethb
 from training.sources import History
 
 REPEATS = 3
-DAYS, ACCOUNTS = 200, 300
+DAYS, ACCOUNTS = 120, 120
 
 
 class Clock:

@@ -6,6 +6,7 @@ the bundle's boosters on a ready NumPy matrix. A ratio by the clock holds on an 
 by processor time (accounts per second that the server's processes used) holds on a busy one too.
 
     python tests/bench/service.py [--bundle DIR | --large] [--repeats 5] [--seconds 3]
+    python tests/bench/service.py --inside            # processor time alone, on a busy machine
     python tests/bench/service.py --soak 600
 """
 
@@ -13,31 +14,23 @@ import argparse
 import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
 
+import service_inside as inside  # noqa: E402
 import service_loads as loads  # noqa: E402
 import service_servers as servers  # noqa: E402
 from service_loads import ROWS, Load  # noqa: E402
 from service_servers import ROOT, Served  # noqa: E402
 
-from features.pipeline import BASELINE  # noqa: E402
 from models.bundle import Bundle  # noqa: E402
-from serving import desk as desks  # noqa: E402
-from serving import wire  # noqa: E402
-from serving.assess import Wish, outlooks, read_by  # noqa: E402
-from serving.judgement import Judgement, judge  # noqa: E402
-from serving.operations import Call  # noqa: E402
-from serving.routes import scoring  # noqa: E402
-from serving.settings import Settings  # noqa: E402
+from serving.assess import read_by  # noqa: E402
 
 CALLERS = 16
 BARE = "bare predict"
@@ -132,48 +125,6 @@ def _paced(served: Served, load: Load, *, pause: float, seconds: float) -> list[
     return loads.answered(served.port, load, seconds=seconds, callers=1, pause=pause)
 
 
-def parts(directory: Path, *, repeats: int) -> Iterator[str]:
-    """Yield what each part of an answer to 1,000 positions costs, in processor time."""
-    desk = desks.open_desk(Settings(bundle=directory))
-    bundle = desk.model.bundle
-    if bundle is None:
-        raise SystemExit(desk.model.absence)
-    plain, reasoned, _ = loads.positions()
-    envelope, found = wire.parse(plain.body, wire.ScoreBody)
-    around, told = desk.outcomes(envelope, found, lambda item: judge(item.case))
-    judged = [one for one in told if isinstance(one, Judgement)]
-    seen = partial(outlooks, judged, at=around.at, candles=around.candles, model=desk.model)
-    columns = loads.features(ROWS)
-    matrix = np.ascontiguousarray(np.stack([columns[name] for name in bundle.features], axis=1))
-    baseline = np.stack([columns[name] for name in BASELINE], axis=1)
-    score = partial(bundle.scores, matrix, baseline)
-    scores = score()["expected"]
-    path = partial(bundle.heads["expected"].paths, matrix, np.ones_like(scores))
-    works: dict[str, Callable[[], object]] = {
-        "reading the body": lambda: wire.parse(plain.body, wire.ScoreBody),
-        "reading, checking and judging every account": lambda: desk.outcomes(
-            *wire.parse(plain.body, wire.ScoreBody), lambda item: judge(item.case)
-        ),
-        "exact rules": lambda: [judge(one.case) for one in judged],
-        "features and forecast": lambda: seen(wish=Wish(reasons=False)),
-        "features, forecast and reasons": lambda: seen(wish=Wish()),
-        "forecast alone": score,
-        "path attribution alone": path,
-        "whole answer": lambda: scoring.score(desk, Call(body=plain.body, request_id="bench")),
-        "whole answer with reasons": lambda: scoring.score(
-            desk, Call(body=reasoned.body, request_id="bench")
-        ),
-    }
-    spent: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(repeats + 1):
-        for name, work in works.items():
-            began = time.process_time()
-            work()
-            spent[name].append(time.process_time() - began)
-    for name, values in spent.items():
-        yield f"| {name} | {1000 * statistics.median(values[1:]):.1f} |"
-
-
 def soaked(directory: Path, seconds: float) -> str:
     """Return how memory moved under 70 % load: first to last, and the slope of the second half."""
     load = loads.ready(read_by(servers.loaded(directory)))[0]
@@ -210,17 +161,20 @@ def main(told: Sequence[str] | None = None) -> None:
     reader.add_argument("--large", action="store_true", help="400 trees of 63 leaves a booster")
     reader.add_argument("--repeats", type=int, default=5)
     reader.add_argument("--seconds", type=float, default=3.0)
+    reader.add_argument("--inside", action="store_true", help="without servers and peers")
     reader.add_argument("--soak", type=float, default=0.0)
     wish = reader.parse_args(told)
     with _chosen(wish.bundle, large=wish.large) as directory:
         if wish.soak:
             print(soaked(directory, wish.soak))
             return
+        print("| inside one process | ms of processor time | to bare predict |\n|---|---|---|")
+        print("\n".join(inside.table(directory, repeats=wish.repeats)))
+        if wish.inside:
+            return
         rates = measured(directory, repeats=wish.repeats, seconds=wish.seconds)
         print("\n| load | accounts/s | to bare predict | by processor |\n|---|---|---|---|")
         print("\n".join(rates.rows()))
-        print("\n| part of an answer to 1,000 positions | ms of processor time |\n|---|---|")
-        print("\n".join(parts(directory, repeats=wish.repeats)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Print how fast the watcher judges a book: python tests/bench/watch.py [ACCOUNTS].
+"""Print how fast the watcher judges a book: python tests/bench/watch.py [ACCOUNTS] [rules].
 
-The book is simulated vaults, judged by the exact rules and the shipped bundle, stepped and
-written to a SQLite store. One pass over all of it, then the accounts nearest to the line alone.
+The book is simulated vaults, judged by the exact rules and the shipped bundle (`rules`: by the
+rules alone), stepped and written to a SQLite store. One pass over all of it, then the accounts
+nearest to the line alone, then the book in sum as a request reads it.
 """
 
 import sys
@@ -14,10 +15,13 @@ from features.simulate import simulate
 from models.alerting.policy import default
 from serving import book
 from serving.alerting.watch import Watcher, nearest, step_over, turn
+from serving.problems import encode
 from serving.registry import deployed
-from serving.store import accounts, alerts, market, open_store
+from serving.routes.book import summed
+from serving.store import accounts, alerts, book_sums, market, open_store
 
-ACCOUNTS = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+ACCOUNTS = int(next((part for part in sys.argv[1:] if part.isdigit()), 100_000))
+BUNDLE = None if "rules" in sys.argv else Path("models/champion")
 DRAWN = 2_000
 
 
@@ -37,7 +41,7 @@ def lay(url: str) -> Watcher:
         accounts.upsert(transaction, bodies, at=drawn.at, now=drawn.at)
     return Watcher(
         store=store,
-        model=deployed(Path("models/champion")).model,
+        model=deployed(BUNDLE).model,
         policy=default(),
         holder="bench",
         clock=lambda: drawn.at,
@@ -56,6 +60,7 @@ if __name__ == "__main__":
         whole = turn(watcher)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         print(f"a whole pass over {whole:,}: {wall:.1f} s, {cpu:.1f} s of CPU")
+        print(f"accounts per second of CPU: {whole / cpu:,.0f}")
         with watcher.store.read() as transaction:
             at = watcher.clock()
             around = market.surroundings(transaction, at=at, assets={"ETH"})
@@ -66,4 +71,9 @@ if __name__ == "__main__":
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         print(f"the nearest {len(near):,}: {wall:.2f} s, {cpu:.2f} s of CPU")
         print(f"accounts with a state: {count:,}")
+        wall = time.perf_counter()
+        with watcher.store.read() as transaction:
+            kept = book_sums.read(transaction)
+        told = encode(summed(kept[1], None)) if kept else b""
+        print(f"the book in sum: {1e3 * (time.perf_counter() - wall):.1f} ms, {len(told):,} bytes")
         watcher.store.close()

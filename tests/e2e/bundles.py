@@ -27,7 +27,7 @@ def write(directory: Path, *, seed: int) -> Path:
     lines = ((0.0, 1.0),) * COUNT
     sure = (Evidence(np.empty(0), np.zeros(1), np.ones(1)),) * COUNT
     calibrators = (Calibrator(0.0, 1.0),) * COUNT
-    conduct = Conduct(np.array([0]), np.zeros(1), np.ones(1), np.zeros((COUNT, 1)))
+    conduct = Conduct(np.array([0]), np.zeros(1), np.zeros(1), np.ones(1), np.zeros((COUNT, 1)))
     market = Head(Passage(scale, lines), boosters, calibrators, sure)
     owner = Head(Upon(market, lines, conduct), boosters, calibrators, sure)
     found = Bundle(

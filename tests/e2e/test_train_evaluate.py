@@ -53,6 +53,8 @@ def test_training_shows_progress_and_writes_text(trained: Trained) -> None:
         file.read_text()
     loaded = bundle.load(directory, fingerprint=fingerprint(), features=NAMES)
     assert loaded.provenance["to"] == "2030-04-01T00:00:00+00:00"
+    assert loaded.provenance["owners"]["source"] == "maker-ethb"
+    assert loaded.provenance["markets"] == ["maker/ETH-B"]
 
 
 def test_what_comes_after_the_end_does_not_change_the_bundle(

@@ -19,6 +19,7 @@ CALIBRATORS = tuple(Calibrator(shift, slope) for shift, slope in LINES[::-1])
 EVIDENCE = Evidence(np.array([0.01, 0.2]), np.array([0.0, 0.005, 0.1]), np.array([0.03, 0.3, 1.0]))
 HABITS = Conduct(
     columns=np.array([NAMES.index("hours_since_action"), NAMES.index("debt_size")]),
+    lows=np.array([0.0, -2.0]),
     centres=np.array([4.0, 5.0]),
     spreads=np.array([1.5, 1.0]),
     weights=np.array([[0.0, -1.0], [0.1, -0.8], [0.2, -0.5], [0.3, -0.2]]),

@@ -15,7 +15,7 @@ from serving.assess import Model
 from serving.desk import Desk
 from serving.operations import Answer, Call
 from serving.problems import Refused
-from serving.routes import alerts as route
+from serving.routes import links as route
 from serving.store import Store, alerts, consents, turns
 from serving.store.alerts import DESK, Receiver
 

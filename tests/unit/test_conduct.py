@@ -12,6 +12,7 @@ from training.evidence import Outcomes, Witnesses
 IDLE, OWED = (NAMES.index(name) for name in ("hours_since_action", "debt_size"))
 KNOWN = Conduct(
     columns=np.array([IDLE, OWED]),
+    lows=np.array([0.0, -2.0]),
     centres=np.array([4.0, 5.0]),
     spreads=np.array([2.0, 0.5]),
     weights=np.array([[0.1, -0.4], [0.2, -0.3], [0.3, -0.2], [0.4, -0.1]]),
@@ -41,6 +42,11 @@ def test_an_owner_unlike_any_counts_as_two_deviations() -> None:
     assert added[0].tolist() == added[1].tolist() == [-0.8, -0.6, -0.4, -0.2]
 
 
+def test_what_counts_only_above_the_mean_says_nothing_below() -> None:
+    """An owner who acted less long ago than usual is as good as a usual one."""
+    assert KNOWN.added(features((0.0, 5.0)))[0].tolist() == [0.0, 0.0, 0.0, 0.0]
+
+
 def test_conduct_survives_being_written() -> None:
     """Plain numbers give the very same log-odds."""
     again = read(written(KNOWN, NAMES), NAMES)
@@ -59,14 +65,14 @@ def test_fitting_finds_the_power_and_the_habits() -> None:
     touches = np.tile(-generator.exponential(2.0, (60_000, 1)), len(HORIZONS))
     rows = np.full((len(touches), len(NAMES)), np.nan)
     rows[:, OWED] = generator.normal(5.0, 0.5, len(touches))
-    owed = np.clip((rows[:, OWED] - 5.0) / 0.5, -2.0, 2.0)
+    owed = np.clip((rows[:, OWED] - 5.0) / 0.5, -1.0, 2.0)
     chance = 1.0 / (1.0 + np.exp(-(-1.0 + 1.5 * touches[:, 0] - 0.7 * owed)))
     y = (generator.random(len(touches)) < chance).astype(np.float64)
     outcomes = [Outcomes(y, np.ones(len(y)))] * len(HORIZONS)
     found, lines = conduct.fit(touches, rows, np.ones(len(y)), outcomes)
     for shift, power in lines:
         assert (shift, power) == pytest.approx((-1.0, 1.5), abs=0.08)
-    place = conduct.READS.index("debt_size")
+    place = list(conduct.READS).index("debt_size")
     assert found.weights[:, place] == pytest.approx([-0.7] * 4, abs=0.06)
     assert np.delete(found.weights, place, axis=1) == pytest.approx(np.zeros((4, 4)), abs=1e-9)
 

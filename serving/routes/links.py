@@ -1,0 +1,107 @@
+"""The links of messages: a page that asks, and a button that does."""
+
+from datetime import timedelta
+from html import escape
+
+from serving import problems
+from serving.alerting import links
+from serving.alerting.links import Link, LinkRefused
+from serving.desk import Desk
+from serving.operations import Answer, Call, Operation, Parameter
+from serving.problems import Refused
+from serving.store import alerts, consents, market
+from serving.writing import opened
+
+HTML = "text/html; charset=utf-8"
+MUTE = timedelta(days=1)
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+TOKEN = Parameter(
+    name="token",
+    place="path",
+    schema={"type": "string", "minLength": 1, "maxLength": 1000},
+    meaning="the end of a message's link",
+)
+WORDS = {
+    "acknowledge": "Acknowledge the alert about {}",
+    "mute": "Mute {} for a day; critical still comes through",
+    "stop": "Stop the channel {}",
+}
+
+
+def ask(desk: Desk, call: Call) -> Answer:
+    """Answer `GET /v1/alerts/links/{token}`: show what the link does and a button.
+
+    Looking changes nothing: mail programs open links by themselves.
+    """
+    link = _link(desk, call)
+    words = escape(WORDS[link.act].format(link.subject))
+    return _page(f'<form method="post"><p>{words}?</p><button>{words}</button></form>')
+
+
+def act(desk: Desk, call: Call) -> Answer:
+    """Answer `POST /v1/alerts/links/{token}`: do what the link says."""
+    link = _link(desk, call)
+    with opened(desk).begin() as transaction:
+        now = market.clock(transaction, now=desk.clock())
+        if link.act == "acknowledge":
+            alerts.acknowledge(transaction, link.subject)
+        elif link.act == "mute":
+            alerts.mute(transaction, link.subject, until=now + MUTE)
+        else:
+            consents.stop(transaction, link.subject, actor=f"link of {link.receiver}", now=now)
+    return _page(f"<p>Done: {escape(WORDS[link.act].format(link.subject))}.</p>")
+
+
+def _link(desk: Desk, call: Call) -> Link:
+    """Return what the link of a request does.
+
+    Raises
+    ------
+    Refused
+        404 where it is not one of this store's, or has ended.
+    """
+    with opened(desk).begin() as transaction:
+        key = consents.link_key(transaction)
+    try:
+        return links.verify(call.path["token"], key, now=desk.clock())
+    except LinkRefused as error:
+        raise Refused(problems.UNKNOWN_THING, str(error)) from None
+
+
+def _page(body: str) -> Answer:
+    """Return a page whose form may be sent."""
+    whole = f'<!doctype html><html lang="en"><title>Forewarn</title><body>{body}</body></html>'
+    headers = {"Content-Security-Policy": POLICY}
+    return Answer(body=whole.encode(), media_type=HTML, headers=headers)
+
+
+OPERATIONS = (
+    Operation(
+        name="ask_link",
+        method="GET",
+        path="/v1/alerts/links/{token}",
+        scope=None,
+        work=ask,
+        summary="Show what a message's link does",
+        details="Changes nothing; the page has a button that does.",
+        meaning="A page with a button",
+        gives=("text/html",),
+        parameters=(TOKEN,),
+        refusals=(problems.UNKNOWN_THING, problems.UNAVAILABLE),
+    ),
+    Operation(
+        name="act_on_link",
+        method="POST",
+        path="/v1/alerts/links/{token}",
+        scope=None,
+        work=act,
+        summary="Do what a message's link says",
+        meaning="A page that says what was done",
+        gives=("text/html",),
+        parameters=(TOKEN,),
+        refusals=(problems.UNKNOWN_THING, problems.UNAVAILABLE),
+    ),
+)

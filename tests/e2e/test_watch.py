@@ -1,0 +1,150 @@
+"""The watcher's turns: the nearest first, whatever is under way; and the commands beside it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alert_crash import verified_channel
+from typer.testing import CliRunner
+
+from features.simulate import ASSET, Book, simulate_onward
+from models.alerting.policy import default
+from serving.alerting import commands, watch
+from serving.alerting.heart import Lookout
+from serving.alerting.subscriptions import rotate
+from serving.alerting.watch import Watcher, due, turn
+from serving.assess import Model
+from serving.book import lay, price_at
+from serving.store import Store, accounts, alerts, consents, market, open_store, outbox, turns
+from serving.store.alerts import DESK, News, Receiver
+
+NOW = datetime(2030, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> tuple[Book, Book]:
+    """Return a book and the same one an hour later."""
+    return simulate_onward(seed=9, days=40, accounts=30, hours=1, falls={})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """Return an empty store."""
+    found = open_store(f"sqlite:///{tmp_path / 'book.db'}")
+    yield found
+    found.close()
+
+
+def watcher(store: Store, at: datetime) -> Watcher:
+    """Return a watcher whose clock stands."""
+    return Watcher(
+        store=store,
+        model=Model(bundle=None),
+        policy=default(),
+        holder="test",
+        clock=lambda: at,
+    )
+
+
+def test_a_price_breaks_a_turn_off_and_the_nearest_come_next(
+    drawn: tuple[Book, Book], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the step under way the turn ends; the next begins with the account nearest the line."""
+    before, after = drawn
+    lay(before, store)
+    one = watcher(store, before.at)
+    turn(one)
+    one.memory.judged_at.clear()
+    real, steps = watch.step_over, []
+
+    def step_and_price(*asked: Any, **told: Any) -> Any:
+        done = real(*asked, **told)
+        if not steps:
+            price = price_at(after, len(after.candles))
+            with store.begin() as transaction:
+                market.push_prices(transaction, [(ASSET, price)], now=after.at)
+        steps.append(asked[2])
+        return done
+
+    monkeypatch.setattr(watch, "CHUNK", 5)
+    monkeypatch.setattr(watch, "step_over", step_and_price)
+    assert turn(one) == 5
+    assert len(steps) == 1
+    assert turn(one) == 22
+    nearest = min(one.memory.slopes, key=lambda key: _ratio(store, key))
+    assert steps[1][0] == nearest
+
+
+def _ratio(store: Store, account: str) -> float:
+    """Return collateral per debt of a stored account."""
+    with store.read() as transaction:
+        held = accounts.read(transaction, [account])[account]["legs"]
+    return int(held[0]["quantity"]) / int(held[1]["quantity"])
+
+
+def test_what_is_due_begins_with_the_nearest(drawn: tuple[Book, Book], store: Store) -> None:
+    """Accounts on a level come after it, and none is named twice."""
+    lay(drawn[0], store)
+    one = watcher(store, drawn[0].at)
+    turn(one)
+    with store.read() as transaction:
+        around = market.surroundings(transaction, at=drawn[0].at, assets=())
+    fresh = News(prices=drawn[0].at + timedelta(hours=1), accounts=one.memory.news.accounts)
+    near = watch.nearest(one.memory, around)
+    others = [key for key in one.memory.bodies if key not in near][:3]
+    found = due(one, around, [*others, near[0]], fresh, now=drawn[0].at)
+    assert found == [*near, *others]
+
+
+def test_an_account_that_changed_is_read_anew(drawn: tuple[Book, Book], store: Store) -> None:
+    """What was parsed before does not outlive a new position."""
+    lay(drawn[0], store)
+    at = [drawn[0].at]
+    one = watcher(store, at[0])
+    one.clock = lambda: at[0]
+    turn(one)
+    name = min(one.memory.bodies)
+    with store.begin() as transaction:
+        body = accounts.read(transaction, [name])[name]
+        debt = {**body["legs"][1], "quantity": str(int(body["legs"][1]["quantity"]) * 10)}
+        changed = {**body, "opened_at": None, "legs": [body["legs"][0], debt]}
+        accounts.upsert(transaction, [changed], at=at[0], now=at[0] + timedelta(minutes=1))
+    at[0] += timedelta(minutes=2)
+    turn(one)
+    with store.read() as transaction:
+        assert alerts.states(transaction, [name])[name].level == 3
+
+
+def test_a_living_process_tells_of_another_that_stopped_once(store: Store) -> None:
+    """A look a minute; the same stop has the same key, so that a desk hears of it once."""
+    with store.begin() as transaction:
+        alerts.add_receiver(transaction, Receiver(receiver="d", audience=DESK), (), now=NOW)
+        verified_channel(transaction, "d")
+        turns.beat(transaction, watch.WATCHING, now=NOW)
+        turns.beat(transaction, "alert_pass", now=NOW - timedelta(minutes=6), detail=1)
+    lookout = Lookout(store)
+    for seconds in (0, 30, 60, 120):
+        lookout.look(NOW + timedelta(seconds=seconds))
+    with store.read() as transaction:
+        assert outbox.counts(transaction) == {"waiting": 1}
+
+
+def test_the_commands_prune_and_rotate(store: Store) -> None:
+    """A webhook's new secret is printed; the old one is kept beside it."""
+    url = str(store.engine.url)
+    with store.begin() as transaction:
+        alerts.add_receiver(transaction, Receiver(receiver="d", audience=DESK), (), now=NOW)
+        channel = verified_channel(transaction, "d", kind="webhook")
+    told = CliRunner().invoke(commands.app, ["alerts", "rotate", channel, "--store", url])
+    assert told.exit_code == 0
+    with store.read() as transaction:
+        assert told.output.split() == ["secret", *consents.held_secrets(transaction, channel)]
+    newest = rotate(store, channel, actor="test", now=NOW)
+    with store.read() as transaction:
+        assert consents.held_secrets(transaction, channel)[0] == newest
+    unknown = CliRunner().invoke(commands.app, ["alerts", "rotate", "nobody", "--store", url])
+    assert unknown.exit_code == 2
+    pruned = CliRunner().invoke(commands.app, ["alerts", "prune", "--store", url])
+    assert pruned.output == "removed: 0 assessments, 0 signals, 0 messages\n"
