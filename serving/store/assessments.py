@@ -196,15 +196,35 @@ def explore(
     if order != "rank":
         return _page(transaction, wanted, order, after, limit)
     # An inner join lets the index of ranks be read in its order; the rest follows by name.
+    named = _named(transaction, wanted.search)
     is_past_ranks = after is not None and after[0] is None
-    found = [] if is_past_ranks else _page(transaction, wanted, "rank", after, limit)
-    if len(found) == limit:
+    found = [] if is_past_ranks else _page(transaction, wanted, "rank", after, limit, named)
+    if len(found) == limit or _asks_what_was_said(wanted):
         return found
-    reached = after if is_past_ranks else None
-    return found + _page(transaction, wanted, "account", reached, limit - len(found), _NEVER)
+    reached, left = after if is_past_ranks else None, limit - len(found)
+    return found + _page(transaction, wanted, "account", reached, left, (_NEVER, *named))
 
 
-_NEVER = (LATEST_ASSESSMENTS.c.account.is_(None),)
+_NEVER = LATEST_ASSESSMENTS.c.account.is_(None)
+FEW = 500
+
+
+def _named(transaction: Transaction, text: str | None) -> "tuple[sa.ColumnElement[bool], ...]":
+    """Return the accounts that a search finds, where they are so few that they lead the way.
+
+    Where there are many, walking down the ranks meets enough of them soon.
+    """
+    if text is None:
+        return ()
+    chosen = sa.select(ACCOUNTS.c.account).where(*_searched(text)).limit(FEW + 1)
+    names = list(transaction.execute(chosen).scalars())
+    return () if len(names) > FEW else (ACCOUNTS.c.account.in_(names),)
+
+
+def _asks_what_was_said(wanted: Wanted) -> bool:
+    """Return whether an account that was never assessed is out of the question."""
+    names = ("verdict", "most_ratio", "least_expected_24h", "least_requirement")
+    return any(getattr(wanted, name) is not None for name in names)
 
 
 def _page(

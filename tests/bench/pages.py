@@ -17,9 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 from browser import launched, watching
 from playwright.sync_api import Browser, Response, expect
 
+from serving.alerting.sums import Sums
 from serving.process import free_port, running
 from serving.settings import Settings
-from serving.store import Store, accounts, assessments, market, open_store
+from serving.store import Store, accounts, assessments, book_sums, market, open_store
 from serving.store.assessments import Assessed
 
 ACCOUNTS = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
@@ -35,6 +36,7 @@ def lay(store: Store) -> None:
     """Fill a store with accounts, every one assessed three times."""
     with store.begin() as transaction:
         market.write_notes(transaction, {"simulated": "yes", "clock": AT.isoformat()})
+        book_sums.write(transaction, Sums().document(oldest=AT), at=AT)  # as a watch keeps them
     for begin in range(0, ACCOUNTS, CHUNK):
         numbers = range(begin, min(begin + CHUNK, ACCOUNTS))
         with store.begin() as transaction:
@@ -58,7 +60,7 @@ def held(number: int) -> dict[str, Any]:
 
 
 def said(number: int, at: datetime) -> Assessed:
-    """Return an assessment with a body of the usual size."""
+    """Return an assessment as a watch keeps it."""
     chance = (number * 7_919 % ACCOUNTS) / ACCOUNTS
     return Assessed(
         account=f"account-{number:06d}",
@@ -69,7 +71,6 @@ def said(number: int, at: datetime) -> Assessed:
         credit=2e4,
         requirement=1e4,
         model_version="bench",
-        body={"filler": "x" * 3_000},
         **dict.fromkeys(CHANCES, chance),
     )
 

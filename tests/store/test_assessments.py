@@ -64,6 +64,8 @@ def test_pages_hold_every_account_once_in_order(book: Store) -> None:
     assert names(book, Wanted()) == "abcdef"
     assert names(book, Wanted(), "ratio") == "bdaecf"
     assert names(book, Wanted(), "expected_24h") == "cbaedf"
+    assert names(book, Wanted(), "rank") == "cbaedf"
+    assert names(book, Wanted(search="OWNER OF F"), "rank") == "f"
 
 
 SEARCHES = (
@@ -73,6 +75,9 @@ SEARCHES = (
     (Wanted(asset="ETH", most_ratio=1.2), "bd"),
     (Wanted(verdict="liquidatable"), "c"),
     (Wanted(least_expected_24h=0.7), "bc"),
+    (Wanted(search="ER OF A"), "a"),
+    (Wanted(search="%"), ""),
+    (Wanted(least_level="watch"), ""),
     (Wanted(asset="DOGE"), ""),
 )
 
