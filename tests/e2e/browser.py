@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Route,
+    expect,
+    sync_playwright,
+)
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -21,6 +28,9 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+LONGEST_MS = 120_000
+"""Patience with a busy machine; nothing is measured by it."""
+
 GRAVE = {"serious", "critical"}
 OPTIONS: dict[str, Any] = {"resultTypes": ["violations"]}
 
@@ -80,6 +90,8 @@ def launched() -> Iterator[Browser]:
 def watching(browser: Browser, origin: str, **options: Any) -> Iterator[Watched]:
     """Yield a fresh page whose every complaint is written down; nothing outside is reached."""
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+    context.set_default_timeout(LONGEST_MS)
+    expect.set_options(timeout=LONGEST_MS)
     watched = Watched(page=context.new_page(), origin=origin)
     _listen(context, watched)
     yield watched
