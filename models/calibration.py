@@ -17,7 +17,7 @@ LOOSE = (1.0, 0.5)
 
 TIGHT = (0.1, 0.05)
 """Where a slice of one regime corrects what many regimes taught: looser corrections made out
-of what one market did lost in every half-year that followed."""
+of what one market did lost in most of the half-years that followed."""
 
 LEAST_SLOPE = 0.2
 CONVERGED = 1e-10
