@@ -82,7 +82,9 @@ function page() {
       const found = this.report;
       if (!found) return "";
       const span = `${(found.from ?? "start").slice(0, 10)} to ${(found.to ?? "end").slice(0, 10)}`;
-      return `${amount(found.rows)} account-hours of ${amount(found.accounts)} accounts, ${span}, end excluded.`;
+      const rows = `${amount(found.rows)} account-hours of ${amount(found.accounts)} accounts, ${span}, end excluded.`;
+      if (found.bundle === this.told.in_use) return rows;
+      return `${rows} Judged was ${found.bundle ?? "the way of training"}, trained to ${when(found.trained?.to)}, not the model in use.`;
     },
     get part() {
       return this.report?.[this.event]?.[this.horizon] ?? null;
