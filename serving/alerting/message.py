@@ -22,6 +22,7 @@ LONGEST = 300
 MOST_REASONS = 5
 ALMOST = 0.9995
 CERTAINLY = 0.995
+NO_PLAN = {"plan": None, "plan_absent": None}
 NO_LINKS: Mapping[str, str | None] = {"acknowledge": None, "mute": None, "stop": None}
 
 
@@ -66,13 +67,17 @@ def compose(body: Mapping[str, Any], language: str, links: Mapping[str, str]) ->
 
     Parameters
     ----------
+    body
+        As `facts` gives it, or as an earlier version gave it, before plans were told.
     language
         English where there are no templates for it.
     links
         Address by act.
     """
     chosen = language if language in languages() else FALLBACK
-    seen = {**clean(body), "links": {**NO_LINKS, **links}}
+    told = clean(body)
+    items = [{**NO_PLAN, **item} for item in told["items"]]
+    seen = {**told, "items": items, "links": {**NO_LINKS, **links}}
     subject = _plain().get_template(f"{chosen}/subject.txt").render(seen)
     return Message(
         subject=" ".join(subject.split())[:LONGEST],
