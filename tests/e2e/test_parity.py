@@ -1,6 +1,7 @@
 """One vault-hour scored over HTTP is bit for bit what the offline pipeline gives."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -18,6 +19,7 @@ from features.tables import read_candles
 from models import bundle as bundles
 from models.hazard import LABELS
 from models.margin.fixed_point import RAY
+from serving.store.market import REFERENCES
 from training.sources import History, maker_ethb, maker_log
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -57,7 +59,9 @@ def client(
 @pytest.fixture(scope="module")
 def history(files: tuple[Path, Path]) -> History:
     """Return the history as training loads it."""
-    return maker_ethb.load(*files)
+    found = maker_ethb.load(*files)
+    kept = {name: one for name, one in found.tables.candles.items() if name in REFERENCES}
+    return replace(found, tables=replace(found.tables, candles=kept))
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +96,9 @@ def body_of(history: History, ledger: pd.DataFrame, row: pd.Series) -> dict[str,
                 }
             },
             "state": {"ETH-B.rate": str(state["rate"])},
-            "candles": {"ETH": window(history.tables.candles["ETH"], at)},
+            "candles": {
+                name: window(candles, at) for name, candles in history.tables.candles.items()
+            },
         },
         "account": {
             "id": str(row["account"]),
