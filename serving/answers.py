@@ -25,7 +25,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def __get_pydantic_core_schema__(
-        cls, source: type[Any], handler: GetCoreSchemaHandler
+        cls, source: "type[Told]", handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         """Return the schema of a model with the same fields, read as this type."""
 
