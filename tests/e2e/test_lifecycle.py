@@ -1,6 +1,7 @@
 """A bundle's life with a real MLflow server and a running service: train to roll back."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 import time
@@ -38,8 +39,9 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
     command += ["--port", str(port), "--backend-store-uri", f"sqlite:///{place / 'mlflow.db'}"]
     command += ["--artifacts-destination", str(place / "artifacts")]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (place / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=place)
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=place, env=environment)
     url = f"http://127.0.0.1:{port}"
     try:
         wait(lambda: answers(f"{url}/health"), process, place / "log")
