@@ -24,6 +24,17 @@ def simulated_log(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
 
 
 @pytest.fixture(scope="session")
+def small_log(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return a log of few accounts and its candle file, for what their number does not change."""
+
+    def make(place: Path) -> None:
+        write_maker_ethb(simulate(seed=22, days=110, accounts=25), place)
+
+    directory = made_once(tmp_path_factory, "few", make)
+    return directory, directory / CANDLES
+
+
+@pytest.fixture(scope="session")
 def trained(
     simulated_log: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
