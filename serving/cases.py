@@ -9,14 +9,13 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, TypeVar
 
-import numpy as np
-
-from features.inputs import HOUR, Candles, EventKind, Floats, Tables, no_events
+from features.inputs import Candles, EventKind, Tables, no_events
 from models.domain import Account, Exact, Leg, LegKind, Market, Price
 from models.errors import Fault, ForewarnError, InvalidInput, UnknownRulebook
 from models.margin.rulebook import Rulebook, load, load_all, with_next_prices
 from models.terms import decode, terms_in_force
-from serving import wire
+from serving import series_stated, wire
+from serving.market_wire import PriceBody
 from serving.reading import escape
 from serving.remembered import Remembered
 
@@ -178,21 +177,16 @@ def surroundings(
         raise InvalidInput(faults)
     prices = {asset: price(part) for asset, part in body.market.prices.items()}
     terms = {name: (part, None) for name, part in body.market.terms.items()}
-    grids = {asset: candles(part) for asset, part in body.market.candles.items()}
+    beneath = Tables(candles={}, events=no_events()) if stored is None else stored.known
+    known = series_stated.laid_over(beneath, body.market)
     if stored is None:
-        return Surroundings(
-            at=at,
-            prices=prices,
-            state=body.market.state,
-            terms=terms,
-            known=Tables(candles=grids, events=no_events()),
-        )
+        return Surroundings(at=at, prices=prices, state=body.market.state, terms=terms, known=known)
     return Surroundings(
         at=at,
         prices={**stored.prices, **prices},
         state={**stored.state, **body.market.state},
         terms={**stored.terms, **terms},
-        known=dataclasses.replace(stored.known, candles={**stored.candles, **grids}),
+        known=known,
         simulated=stored.simulated,
     )
 
@@ -207,7 +201,7 @@ def _future(body: wire.Envelope, at: datetime) -> Iterator[Fault]:
             )
 
 
-def price(body: wire.PriceBody) -> Price:
+def price(body: PriceBody) -> Price:
     """Return a price with its numbers as integers at one scale."""
     stated = {name: getattr(body, name) for name in ("value", "bid", "ask", "next_value")}
     digits = max(_digits(value) for value in stated.values() if value is not None)
@@ -249,33 +243,6 @@ def at_scale(stated: Price, decimals: int | None) -> Price | None:
             return None
         moved[name] = None if scaled is None else int(scaled)
     return dataclasses.replace(stated, decimals=decimals, **moved)  # type: ignore[arg-type]
-
-
-def candles(body: wire.CandlesBody) -> Candles:
-    """Lay columns on a regular grid of hours; what is absent stays absent."""
-    size = len(body.close)
-    if body.start is not None:
-        first = int(body.start.timestamp()) // HOUR
-        places = np.arange(size)
-    else:
-        hours = np.array([int(t.timestamp()) // HOUR for t in body.open_time or ()], dtype=np.int64)
-        first = int(hours.min()) if size else 0
-        places = hours - first
-    length = int(places.max()) + 1 if size else 0
-
-    def grid(column: Sequence[float | None]) -> Floats:
-        out = np.full(length, np.nan)
-        out[places] = np.array(column, dtype=np.float64)
-        return out
-
-    return Candles(
-        first_hour=first,
-        open=grid(body.open),
-        high=grid(body.high),
-        low=grid(body.low),
-        close=grid(body.close),
-        volume=grid(body.volume),
-    )
 
 
 def case(body: wire.AccountBody, place: str, around: Surroundings) -> Case:

@@ -11,78 +11,22 @@ Exact amounts are integers in smallest units, or decimal strings where a venue r
 rationals; a JSON float is refused, because it has been rounded already.
 """
 
-import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema, model_validator
 
 from models.errors import Fault, InvalidInput
+from serving.market_wire import MarketBody
 from serving.reading import escape, read
+from serving.scalars import Body, Exact, Name, Positive, Strict, Time, Whole
 
 MOST_ACCOUNTS = 1000
 MOST_EXACT = 32
 """Accounts of a request whose contributions are told by exact TreeSHAP."""
 
 MOST_BYTES = 16 * 2**20
-MOST_UNITS = 10**48
-"""Smallest units an amount must stay below: 10^30 whole units of 18 decimals."""
-
-HOURS = 24 * 366
-_WORD = 2**256
-_DECIMAL = re.compile(r"[+-]?[0-9]{1,80}(?:\.[0-9]{1,40})?")
-_INTEGER = re.compile(r"-?[0-9]{1,120}")
-_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST = datetime(2200, 1, 1, tzinfo=UTC)
-
-
-def _exact(value: object) -> Fraction:
-    """Return an exact amount of an integer or a decimal string."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        found = type(value).__name__
-        raise ValueError(  # noqa: TRY004 - pydantic collects ValueError
-            f"an exact amount is a decimal string or an integer, not {found}"
-        )
-    if isinstance(value, str) and not _DECIMAL.fullmatch(value):
-        raise ValueError(f"{value[:40]!r} is not a decimal of at most 80 and 40 digits")
-    exact = Fraction(int(value) if isinstance(value, int) or value.isdecimal() else value)
-    if abs(exact.numerator) >= MOST_UNITS * exact.denominator:
-        raise ValueError(f"{str(value)[:60]} is beyond 10^30 whole units of 18 decimals")
-    return exact
-
-
-def _positive(value: Fraction) -> Fraction:
-    """Refuse a price that is not positive: a missing price is left out, never 0."""
-    if value.numerator <= 0:
-        raise ValueError(f"{value} is not above 0")
-    return value
-
-
-def _integer(value: object) -> int:
-    """Return a whole number of an integer or a string of digits, within a uint256."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        found = type(value).__name__
-        raise ValueError(  # noqa: TRY004 - pydantic collects ValueError
-            f"an exact integer is a string of digits or an integer, not {found}"
-        )
-    if isinstance(value, str) and not _INTEGER.fullmatch(value):
-        raise ValueError(f"{value[:40]!r} is not an integer")
-    whole = int(value)
-    if not 0 <= whole < _WORD:
-        raise ValueError(f"{str(whole)[:90]} is outside [0, 2^256)")
-    return whole
 
 
 def stated_terms(value: object) -> object:
@@ -90,116 +34,6 @@ def stated_terms(value: object) -> object:
     if value is not None and not isinstance(value, dict | str):
         raise ValueError(f"terms are an object or a name, not {type(value).__name__}")
     return value
-
-
-def _text_time(value: object) -> object:
-    """Refuse times that are not text: a number does not say its unit."""
-    if not isinstance(value, str):
-        raise ValueError(f"a time is ISO 8601 text, not {type(value).__name__}")  # noqa: TRY004
-    return value
-
-
-def _utc(value: datetime) -> datetime:
-    """Return a time in UTC, within sane years."""
-    if not _FIRST <= value < _LAST:
-        raise ValueError(f"{value.isoformat()} is outside [1970, 2200)")
-    return value.astimezone(UTC)
-
-
-def _on_hour(value: datetime) -> datetime:
-    """Refuse a candle that does not start on the hour."""
-    if value != value.replace(minute=0, second=0, microsecond=0):
-        raise ValueError(f"{value.isoformat()} is not on the hour")
-    return value
-
-
-_AMOUNT = {"type": "string", "pattern": r"^[+-]?[0-9]{1,80}(\.[0-9]{1,40})?$"}
-_WHOLE = {"type": "string", "pattern": r"^[0-9]{1,78}$"}
-Exact = Annotated[Fraction, BeforeValidator(_exact), WithJsonSchema(_AMOUNT)]
-Positive = Annotated[
-    Exact, AfterValidator(_positive), WithJsonSchema({**_AMOUNT, "description": "> 0"})
-]
-Whole = Annotated[int, BeforeValidator(_integer), WithJsonSchema(_WHOLE)]
-Time = Annotated[AwareDatetime, BeforeValidator(_text_time), AfterValidator(_utc)]
-Hour = Annotated[Time, AfterValidator(_on_hour)]
-Name = Annotated[str, Field(min_length=1, max_length=200, strict=True)]
-Decimals = Annotated[int, Field(ge=0, le=36, strict=True)]
-Strict = Annotated[bool, Field(strict=True)]
-Number = Annotated[float, Field(gt=0.0, lt=1e30, allow_inf_nan=False, strict=True)] | None
-Volume = Annotated[float, Field(ge=0.0, lt=1e30, allow_inf_nan=False, strict=True)] | None
-
-
-class Body(BaseModel):
-    """Unknown fields are faults: a misspelt option must not be silently ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PriceBody(Body):
-    """A price: `value` a decimal string, or an integer at `decimals`."""
-
-    value: Positive
-    decimals: Decimals = 0
-    observed_at: Time
-    source: Name = "unstated"
-    bid: Positive | None = None
-    ask: Positive | None = None
-    next_value: Positive | None = Field(
-        default=None, description="price already known to come into force at the next update"
-    )
-    next_at: Time | None = None
-    stale_after_seconds: Annotated[int, Field(ge=0, le=10**8, strict=True)] | None = None
-    disputed: Name | None = None
-
-    @property
-    def stale_after(self) -> timedelta | None:
-        """Age beyond which the price is stale."""
-        seconds = self.stale_after_seconds
-        return None if seconds is None else timedelta(seconds=seconds)
-
-
-class CandlesBody(Body):
-    """Hourly candles of one asset in columns; null where an hour has none."""
-
-    start: Hour | None = Field(default=None, description="opening of the first of gapless hours")
-    open_time: Annotated[list[Hour], Field(max_length=HOURS)] | None = None
-    open: Annotated[list[Number], Field(max_length=HOURS)]
-    high: Annotated[list[Number], Field(max_length=HOURS)]
-    low: Annotated[list[Number], Field(max_length=HOURS)]
-    close: Annotated[list[Number], Field(max_length=HOURS)]
-    volume: Annotated[list[Volume], Field(max_length=HOURS)]
-
-    @model_validator(mode="after")
-    def _is_rectangle(self) -> "CandlesBody":
-        """Require one way of saying when, columns of one length and hours that do not repeat."""
-        if (self.start is None) == (self.open_time is None):
-            raise ValueError("give either start or open_time")
-        sizes = {
-            name: len(getattr(self, name)) for name in ("open", "high", "low", "close", "volume")
-        }
-        if self.open_time is not None:
-            sizes["open_time"] = len(self.open_time)
-        if len(set(sizes.values())) != 1:
-            raise ValueError(f"columns differ in length: {sizes}")
-        if self.open_time and len(set(self.open_time)) != len(self.open_time):
-            raise ValueError("open_time holds an hour twice")
-        if self.open_time and max(self.open_time) - min(self.open_time) > timedelta(hours=HOURS):
-            raise ValueError(f"open_time spans more than {HOURS} hours")
-        return self
-
-
-class MarketBody(Body):
-    """What the venue sees; shared by every account of the request."""
-
-    prices: Annotated[dict[Name, PriceBody], Field(max_length=1000)] = Field(default_factory=dict)
-    state: Annotated[dict[Name, Whole], Field(max_length=10_000)] = Field(
-        default_factory=dict, description="accumulators by the rulebook's name, such as ETH-B.rate"
-    )
-    candles: Annotated[dict[Name, CandlesBody], Field(max_length=50)] = Field(default_factory=dict)
-    terms: Annotated[dict[Name, dict[str, Any]], Field(max_length=1000)] = Field(
-        default_factory=dict,
-        description="risk parameters by market, in the rulebook's integers as strings",
-    )
 
 
 class LegBody(Body):

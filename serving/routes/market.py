@@ -14,6 +14,7 @@ from serving import cases, problems, rules, telemetry, wire
 from serving.answers import Notice, exact_text
 from serving.desk import Desk
 from serving.keys import Scope
+from serving.market_wire import CandlesBody, PriceBody
 from serving.operations import Answer, Call, Operation, json_answer
 from serving.queries import Query, parameters, read_query
 from serving.reading import read
@@ -24,7 +25,7 @@ from serving.writing import IDEMPOTENCY, opened, written
 MOST_PUSHED = 10_000
 
 
-class NamedPrice(wire.PriceBody):
+class NamedPrice(PriceBody):
     """One price of one asset."""
 
     asset: wire.Name
@@ -39,7 +40,7 @@ class PricesBody(wire.Body):
 class CandlesPush(wire.Body):
     """The body of `POST /v1/candles`: closed hourly candles by asset."""
 
-    candles: Annotated[dict[wire.Name, wire.CandlesBody], Field(min_length=1, max_length=50)]
+    candles: Annotated[dict[wire.Name, CandlesBody], Field(min_length=1, max_length=50)]
 
 
 class StateBody(wire.Body):
@@ -191,14 +192,14 @@ def push_candles(desk: Desk, call: Call) -> Answer:
     return written(desk, call, action="push candles", subject=subject, act=act, rows="/candles")
 
 
-def _opens(body: wire.CandlesBody) -> list[datetime]:
+def _opens(body: CandlesBody) -> list[datetime]:
     """Return when each candle opened."""
     if body.start is None:
         return list(body.open_time or ())
     return [body.start + timedelta(hours=hour) for hour in range(len(body.close))]
 
 
-def _frame(asset: str, body: wire.CandlesBody) -> pd.DataFrame:
+def _frame(asset: str, body: CandlesBody) -> pd.DataFrame:
     """Return candles as rows; hours without one are left out, half a candle is a fault.
 
     Raises

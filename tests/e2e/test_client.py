@@ -1,6 +1,7 @@
 """The typed client against a listening service, and against one that misbehaves."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import httpx
 import local
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from serving.answers import Assessment, FaultyItem
+from serving.book import account_body, market_body
 from serving.client import Client, ServiceRefused
 
 
@@ -35,6 +37,24 @@ def test_a_book_is_scored_kept_and_searched(client: Client) -> None:
     assert client.account(keys[0]).account["venue"] == "maker"
     assert client.book(venue="maker").accounts == len(keys)
     assert client.prices().simulated is True
+
+
+def test_tables_beside_the_candles_are_read(client: Client) -> None:
+    """What a perpetual costs and how far it stands from spot are features of the account."""
+    held = local.book()
+    market = market_body(held)
+    paid = [(held.at - timedelta(hours=8 * n)).isoformat() for n in range(3)]
+    more = {
+        "perpetuals": market["candles"],
+        "funding": {"ETH": {"at": paid, "rate": [1e-4, 2e-4, 3e-4]}},
+    }
+    account = account_body(held, next(one.account for one in client.accounts()))
+    shared = {"as_of": held.at.isoformat(), "features": True}
+    without = client.score(account, market=market, **shared).features or {}
+    told = client.score(account, market={**market, **more}, **shared).features or {}
+    assert (without["funding_now"], without["basis"]) == (None, None)
+    assert told["basis"] == 0.0
+    assert (told["funding_24h"] or 0.0) == pytest.approx(6 * (told["funding_now"] or 0.0))
 
 
 def test_ready_features_get_what_the_account_got(client: Client) -> None:

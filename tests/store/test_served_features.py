@@ -162,6 +162,75 @@ def test_served_features_are_those_of_files(held: Store, files: Path) -> None:
     assert np.isfinite(offline.to_numpy()).all()
 
 
+def stated() -> dict[str, Any]:
+    """Return the market of the store in the words of a request, newest rows first."""
+    told = {name: frame.iloc[::-1] for name, frame in beside().items()}
+    rounds = told["oracle_rounds"]
+    price = {"value": "1000", "decimals": 0, "observed_at": (AT - timedelta(minutes=1)).isoformat()}
+    return {
+        "prices": {"ETH": {**price, "source": "s", "stale_after_seconds": 86_400}},
+        "state": {"ETH-B.rate": RAY},
+        "candles": {"ETH": hours(0)},
+        "perpetuals": {"ETH": hours(1)},
+        "marks": {"ETH": hours(2)},
+        "funding": {"ETH": columns(told["funding"], "rate")},
+        "open_interest": {"ETH": columns(told["open_interest"], "amount")},
+        "oracle_rounds": {
+            "ETH": {
+                "updated_at": times(rounds, "updated_at"),
+                "answer": [str(answer) for answer in rounds["answer"]],
+                "decimals": 7,
+            }
+        },
+        "reserves": {"maker": {"ETH": columns(told["reserves"], "supplied", "borrowed")}},
+    }
+
+
+def times(frame: pd.DataFrame, name: str) -> list[str]:
+    """Return a column of times as text."""
+    return [at.isoformat() for at in frame[name]]
+
+
+def columns(frame: pd.DataFrame, *names: str) -> dict[str, Any]:
+    """Return columns of a table beside its times."""
+    return {"at": times(frame, "at"), **{name: frame[name].tolist() for name in names}}
+
+
+def hours(seed: int) -> dict[str, Any]:
+    """Return candles as columns."""
+    frame = candles(seed)
+    names = ("open", "high", "low", "close", "volume")
+    return {"open_time": times(frame, "open_time"), **{n: frame[n].tolist() for n in names}}
+
+
+def answers(store: Store, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer to a question about the earlier moment, as JSON."""
+    desk = Desk(model=deployed(CHAMPION).model, store=store, clock=lambda: LATER)
+    shared = {"as_of": AT.isoformat(), "features": True}
+    told = desk.answer(msgspec.json.encode({**shared, **asked}), "request")
+    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(told))
+    return found
+
+
+def test_a_request_that_states_the_tables_is_answered_as_by_key(held: Store) -> None:
+    """The same bits, forecast and reasons included; rows of any order, later ones unseen."""
+    by_key = answers(held, {"account": "vault"})
+    whole = {"market": stated(), "account": {**VAULT, "events": []}}
+    assert answers(held, whole) == by_key
+    assert {name for name in BESIDE if by_key["features"][name] is None} == set()
+    assert by_key["forecast"][0]["source"] == "model"
+
+
+def test_what_a_request_states_stands_in_place_of_the_store(held: Store) -> None:
+    """One table of one asset is replaced whole; the others stay the store's."""
+    paid = {"at": [(AT - HOUR).isoformat()], "rate": [-0.01]}
+    more = {"account": "vault", "market": {"funding": {"ETH": paid}}}
+    before, after = answers(held, {"account": "vault"}), answers(held, more)
+    changed = {n for n in BESIDE if before["features"][n] != after["features"][n]}
+    assert changed == {"funding_now", "funding_24h", "funding_168h"}
+    assert after["features"]["funding_now"] == after["features"]["funding_168h"] < 0.0
+
+
 def test_what_is_served_can_be_reckoned_by_hand(held: Store) -> None:
     """The last hour known, not the newest row: 3,000 lent of 9,000, a round 7 minutes old."""
     found = served(held)

@@ -12,13 +12,14 @@ from features.inputs import EventKind
 from features.simulate import Book, simulate
 from models.domain import Price
 from models.errors import InvalidInput
-from serving import cases, wire
 from serving.answers import Assessment, Batch, exact_text
 from serving.assess import Model
 from serving.book import account_body, lay, market_body, price
 from serving.cases import OwnerEvent, at_scale, before_each
 from serving.desk import Desk
+from serving.market_wire import CandlesBody
 from serving.process import absolute
+from serving.series_stated import candles
 from serving.settings import Settings
 from serving.store import Store, accounts, market
 
@@ -175,8 +176,8 @@ def test_candles_by_time_keep_their_gaps() -> None:
     hours = ["2020-01-01T00:00:00Z", "2020-01-01T02:00:00Z"]
     column = [1.0, 2.0]
     names = ("open", "high", "low", "close", "volume")
-    parsed = wire.CandlesBody.model_validate({"open_time": hours, **dict.fromkeys(names, column)})
-    grid = cases.candles(parsed)
+    parsed = CandlesBody.model_validate({"open_time": hours, **dict.fromkeys(names, column)})
+    grid = candles(parsed)
     assert len(grid.close) == 3
     assert grid.close[0] == 1.0
     assert grid.close[1] != grid.close[1]
