@@ -6,13 +6,14 @@ unattended probability raised to 1; what the model said stays visible beside it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from msgspec.structs import replace
 
 from features.inputs import Candles, Floats, Tables
 from features.pipeline import BASELINE, FEATURES, NAMES, compute, fingerprint
@@ -41,7 +42,8 @@ from serving.moments import Position
 FINGERPRINT = fingerprint()
 COLUMNS = (*NAMES, *BASELINE)
 HARMLESS = frozenset({"no_trigger", "no_debt"})
-EVENT_FEATURES = tuple(feature.name for feature in FEATURES if "events" in feature.sources)
+EVENT_FEATURES = frozenset(feature.name for feature in FEATURES if "events" in feature.sources)
+_AGE = frozenset({"account_age"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +80,15 @@ class Outlook:
         Why there is no forecast; None where there is one.
     row
         Features and baselines in the order of `COLUMNS`; None where they were not computed.
+    absent
+        Features that could not be computed.
     constant
         Assets taken to keep their price.
     """
 
     silent: Notice | None = None
     row: Floats | None = None
+    absent: frozenset[str] = frozenset()
     constant: tuple[str, ...] = ()
     words: "_Words | None" = None
 
@@ -149,17 +154,31 @@ def outlooks(
     kept = np.flatnonzero(usable).tolist()
     told = dict(zip(kept, _forecasts(features.iloc[kept], model, wish), strict=True))
     places = {i: place for place, i in enumerate(rows)}
+    absent = _absent(matrix)
     return [
         Outlook(silent=found)
         if isinstance(found, Notice)
         else Outlook(
             silent=None if usable[places[i]] else _SHORT,
             row=matrix[places[i]],
+            absent=absent[places[i]],
             constant=found.constant,
             words=told.get(places[i]),
         )
         for i, found in enumerate(seen)
     ]
+
+
+def _absent(matrix: Floats) -> list[frozenset[str]]:
+    """Return the features that each row lacks; few rows lack others than the rest."""
+    is_absent = np.isnan(matrix[:, : len(NAMES)])
+    packed = np.packbits(is_absent, axis=1)
+    kinds = {row.tobytes(): place for place, row in enumerate(packed)}
+    named = {
+        kind: frozenset(NAMES[column] for column in np.flatnonzero(is_absent[place]))
+        for kind, place in kinds.items()
+    }
+    return [named[row.tobytes()] for row in packed]
 
 
 _SHORT = Notice(code="candles_missing", text="candles up to as_of do not suffice for volatility")
@@ -302,7 +321,7 @@ def _assessment(judged: Judgement, seen: Outlook, frame: _Frame) -> Assessment:
             version=case.account.version,
             terms_valid_from=case.terms_valid_from,
         ),
-        missing=_missing(case, seen.row, frame.read),
+        missing=_missing(case, seen, frame.read),
         degraded=bool(doubtful),
         degraded_reasons=doubtful,
         notices=_notices(judged, seen, model),
@@ -342,16 +361,19 @@ def _notices(judged: Judgement, seen: Outlook, model: Model) -> tuple[Notice, ..
     return tuple(found)
 
 
-def _missing(case: Case, row: Floats | None, read: Sequence[str]) -> tuple[str, ...]:
+def _missing(case: Case, seen: Outlook, read: tuple[str, ...]) -> tuple[str, ...]:
     """Return the features that the model reads and that could not be computed."""
-    if row is None:
+    if seen.row is None:
         return ()
-    absent = {NAMES[place] for place in np.flatnonzero(np.isnan(row[: len(NAMES)])).tolist()}
-    if case.events is None:
-        absent.update(EVENT_FEATURES)
-    if case.opened_at is None:
-        absent.add("account_age")
-    return tuple(name for name in read if name in absent) if absent else ()
+    unknown = EVENT_FEATURES if case.events is None else frozenset()
+    unaged = _AGE if case.opened_at is None else frozenset()
+    return _among(read, seen.absent | unknown | unaged)
+
+
+@lru_cache(maxsize=256)
+def _among(read: tuple[str, ...], absent: frozenset[str]) -> tuple[str, ...]:
+    """Return those features of `read` that are absent, in its order."""
+    return tuple(name for name in read if name in absent)
 
 
 def _shown(row: Floats | None) -> dict[str, float | None] | None:
@@ -411,13 +433,16 @@ def _rule(judged: Judgement) -> RuleAnswer:
     """Return the rules' answer in exact text."""
     now = judged.now
     scale = now.value_decimals
+    maintenance = rules.side_text(now.maintenance, scale)
+    # Many venues let an account be left exactly where it may not be liquidated.
+    is_same = now.initial is now.maintenance
     return RuleAnswer(
         verdict=now.verdict.value,
         reason=now.reason,
         ratio=rules.ratio_text(now.ratio),
         surplus=None if now.maintenance is None else exact_text(now.maintenance.surplus, scale),
-        maintenance=rules.side_text(now.maintenance, scale),
-        initial=rules.side_text(now.initial, scale),
+        maintenance=maintenance,
+        initial=maintenance if is_same else rules.side_text(now.initial, scale),
         trigger=trigger_text(judged.trigger),
         next_verdict=rules.next_text(judged.soon, judged.soon_at),
         flips_at=judged.flips_at,

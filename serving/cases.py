@@ -9,43 +9,27 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, TypeVar
 
-from features.inputs import Candles, EventKind, Tables, no_events
+from features.inputs import Candles, Tables, no_events
 from models.domain import Account, Exact, Leg, LegKind, Market, Price
 from models.errors import Fault, ForewarnError, InvalidInput, UnknownRulebook
 from models.margin.rulebook import Rulebook, load, load_all, with_next_prices
 from models.terms import decode, terms_in_force
 from serving import series_stated, wire
 from serving.market_wire import PriceBody
+from serving.owner_events import OwnerEvent, owner_events
 from serving.reading import escape
 from serving.remembered import Remembered
+from serving.sound import SoundLeg
 
 T = TypeVar("T")
-MOST_VAULT_UNITS = 10**12
-"""Whole units of collateral or debt that no vault can hold."""
+MOST_VAULT_UNITS = 10**12 * 10**18
+"""Collateral or debt that no vault can hold, wad."""
 
 MOST_DIGITS = 78
 """Digits of 2^256."""
 
 MOST_DECIMALS = 77
 """Power of ten within 2^256."""
-
-KINDS: Mapping[str, EventKind] = {
-    "deposit": EventKind.DEPOSIT,
-    "withdraw": EventKind.WITHDRAW,
-    "borrow": EventKind.BORROW,
-    "repay": EventKind.REPAY,
-    "liquidate": EventKind.LIQUIDATE,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnerEvent:
-    """What happened to an account; unsigned amounts in the units of its legs."""
-
-    at: datetime
-    kind: EventKind
-    collateral: int
-    debt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,7 +229,7 @@ def at_scale(stated: Price, decimals: int | None) -> Price | None:
     return dataclasses.replace(stated, decimals=decimals, **moved)  # type: ignore[arg-type]
 
 
-def case(body: wire.AccountBody, place: str, around: Surroundings) -> Case:
+def case(body: wire.AnyAccount, place: str, around: Surroundings) -> Case:
     """Return a case of one account.
 
     Raises
@@ -257,7 +241,7 @@ def case(body: wire.AccountBody, place: str, around: Surroundings) -> Case:
     faults: list[Fault] = []
     book = _collect(faults, lambda: rulebook(body.venue, body.version, place))
     held = _collect(faults, lambda: legs(body.legs, place, book))
-    happened = _collect(faults, lambda: _events(body, place, around.at))
+    happened = _collect(faults, lambda: owner_events(body, place, at=around.at))
     market = _collect(faults, lambda: _market(around, body, place, book))
     found: tuple[Any, datetime | None] | None = None
     if book is not None:
@@ -287,7 +271,7 @@ def case(body: wire.AccountBody, place: str, around: Surroundings) -> Case:
     )
 
 
-def renewed(before: Case, body: wire.AccountBody, around: Surroundings) -> Case:
+def renewed(before: Case, body: wire.AnyAccount, around: Surroundings) -> Case:
     """Return a case in later surroundings: what the account holds and did was read before.
 
     Raises
@@ -335,7 +319,9 @@ def _versions() -> Mapping[str, tuple[str, ...]]:
     return {v: tuple(sorted(known for name, known in load_all() if name == v)) for v in venues}
 
 
-def legs(stated: Sequence[wire.LegBody], place: str, book: Rulebook[Any] | None) -> tuple[Leg, ...]:
+def legs(
+    stated: Sequence[wire.LegBody | SoundLeg], place: str, book: Rulebook[Any] | None
+) -> tuple[Leg, ...]:
     """Return the legs in the rulebook's numbers.
 
     Raises
@@ -372,51 +358,11 @@ def legs(stated: Sequence[wire.LegBody], place: str, book: Rulebook[Any] | None)
 
 def _is_beyond_vaults(quantity: Exact) -> bool:
     """Whether a quantity is more than any vault can hold."""
-    most = MOST_VAULT_UNITS * 10**18
-    return not -most < quantity < most
-
-
-def _events(body: wire.AccountBody, place: str, at: datetime) -> tuple[OwnerEvent, ...] | None:
-    """Return the events, oldest first, after checking them against the legs."""
-    if body.events is None:
-        return None
-    late = [
-        Fault(f"{place}/events/{i}/at", f"{event.at.isoformat()} is later than as_of")
-        for i, event in enumerate(body.events)
-        if event.at > at
-    ]
-    if late:
-        raise InvalidInput(late)
-    ordered = sorted(body.events, key=lambda event: event.at)
-    happened = tuple(
-        OwnerEvent(at=e.at, kind=KINDS[e.kind], collateral=e.collateral, debt=e.debt)
-        for e in ordered
-    )
-    held = {
-        kind: sum(int(leg.quantity) for leg in body.legs if leg.kind == kind)
-        for kind in ("collateral", "debt")
-    }
-    for ink, art in before_each(happened, ink=held["collateral"], art=held["debt"]):
-        if ink < 0 or art < 0:
-            detail = f"going back from the legs leaves {ink} collateral and {art} debt"
-            raise InvalidInput([Fault(f"{place}/events", detail)])
-    return happened
-
-
-def before_each(events: Sequence[OwnerEvent], *, ink: int, art: int) -> list[tuple[int, int]]:
-    """Return collateral and debt just before each event, going back from what is held now."""
-    held: list[tuple[int, int]] = []
-    for event in reversed(events):
-        gained = 1 if event.kind is EventKind.DEPOSIT else -1
-        owed = 1 if event.kind is EventKind.BORROW else -1
-        ink -= gained * event.collateral
-        art -= owed * event.debt
-        held.append((ink, art))
-    return held[::-1]
+    return not -MOST_VAULT_UNITS < quantity < MOST_VAULT_UNITS
 
 
 def _market(
-    around: Surroundings, body: wire.AccountBody, place: str, book: Rulebook[Any] | None
+    around: Surroundings, body: wire.AnyAccount, place: str, book: Rulebook[Any] | None
 ) -> Market:
     """Return the market with its prices at the rulebook's scale.
 
@@ -438,7 +384,7 @@ def _market(
 
 
 def _terms(
-    body: wire.AccountBody, place: str, around: Surroundings, book: Rulebook[Any]
+    body: wire.AnyAccount, place: str, around: Surroundings, book: Rulebook[Any]
 ) -> tuple[Any, datetime | None]:
     """Return the terms of an account and since when they hold.
 

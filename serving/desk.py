@@ -28,6 +28,9 @@ from serving.store import Store, StoreFailed, StoreRefused, accounts, keys, mark
 from serving.store.keys import KeyRecord
 from serving.telemetry import observe_positions, record
 
+ALLOCATIONS = 50_000
+"""New objects until the collector looks at them: a request for a thousand accounts makes more."""
+
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -48,7 +51,7 @@ class Item:
         Whether it was asked about by its key in the store.
     """
 
-    body: wire.AccountBody
+    body: wire.AnyAccount
     case: Case
     around: Surroundings
     is_stored: bool
@@ -249,7 +252,7 @@ class Desk:
 
     def _look_up(
         self, key: str, place: str, known: Mapping[str, dict[str, Any]]
-    ) -> wire.AccountBody:
+    ) -> wire.AnyAccount:
         """Return an account of the store."""
         if key in known:
             return wire.account(known[key], place)
@@ -301,6 +304,7 @@ def open_desk(settings: Settings) -> Desk:
     # A full collection over what was just loaded stalls requests for 120 ms and more.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(ALLOCATIONS)
     return desk
 
 

@@ -15,7 +15,6 @@ from models.exposure import Exposure, exposure
 from models.margin.fixed_point import RAY, WAD, mul_div_down
 from models.margin.venues import maker
 from serving.answers import Notice
-from serving.cases import before_each
 from serving.judgement import Judgement, own_trigger
 
 PEG = 0.05
@@ -265,16 +264,8 @@ def _integers(values: Sequence[int]) -> Ints:
 def _events(judged: Judgement, name: str) -> list[tuple[str, int, int, float, float]]:
     """Return account, time, kind and the holdings before of each event of a case."""
     case = judged.case
-    events = case.events or ()
     scale = WAD if case.account.venue == "maker" else 1
-    held, owed = _whole(judged, LegKind.COLLATERAL), _whole(judged, LegKind.DEBT)
-    before = before_each(events, ink=held, art=owed)
     return [
-        (name, int(event.at.timestamp()), int(event.kind), ink / scale, art / scale)
-        for event, (ink, art) in zip(events, before, strict=True)
+        (name, int(at.timestamp()), int(kind), ink / scale, art / scale)
+        for at, kind, ink, art in case.events or ()
     ]
-
-
-def _whole(judged: Judgement, kind: LegKind) -> int:
-    """Return what the legs of a kind hold, in their own units."""
-    return sum(int(leg.quantity) for leg in judged.case.account.legs if leg.kind is kind)

@@ -21,11 +21,11 @@ MOST_UNITS = 10**48
 _WORD = 2**256
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,80}(?:\.[0-9]{1,40})?")
 _INTEGER = re.compile(r"-?[0-9]{1,120}")
-_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST = datetime(2200, 1, 1, tzinfo=UTC)
+FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+LAST = datetime(2200, 1, 1, tzinfo=UTC)
 
 
-def _exact(value: object) -> Fraction:
+def exact(value: object) -> Fraction:
     """Return an exact amount of an integer or a decimal string."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         found = type(value).__name__
@@ -34,10 +34,10 @@ def _exact(value: object) -> Fraction:
         )
     if isinstance(value, str) and not _DECIMAL.fullmatch(value):
         raise ValueError(f"{value[:40]!r} is not a decimal of at most 80 and 40 digits")
-    exact = Fraction(int(value) if isinstance(value, int) or value.isdecimal() else value)
-    if abs(exact.numerator) >= MOST_UNITS * exact.denominator:
+    amount = Fraction(int(value) if isinstance(value, int) or value.isdecimal() else value)
+    if abs(amount.numerator) >= MOST_UNITS * amount.denominator:
         raise ValueError(f"{str(value)[:60]} is beyond 10^30 whole units of 18 decimals")
-    return exact
+    return amount
 
 
 def _positive(value: Fraction) -> Fraction:
@@ -71,14 +71,14 @@ def _text_time(value: object) -> object:
 
 def _utc(value: datetime) -> datetime:
     """Return a time in UTC, within sane years."""
-    if not _FIRST <= value < _LAST:
+    if not FIRST <= value < LAST:
         raise ValueError(f"{value.isoformat()} is outside [1970, 2200)")
     return value.astimezone(UTC)
 
 
 _AMOUNT = {"type": "string", "pattern": r"^[+-]?[0-9]{1,80}(\.[0-9]{1,40})?$"}
 _WHOLE = {"type": "string", "pattern": r"^[0-9]{1,78}$"}
-Exact = Annotated[Fraction, BeforeValidator(_exact), WithJsonSchema(_AMOUNT)]
+Exact = Annotated[Fraction, BeforeValidator(exact), WithJsonSchema(_AMOUNT)]
 Positive = Annotated[
     Exact, AfterValidator(_positive), WithJsonSchema({**_AMOUNT, "description": "> 0"})
 ]

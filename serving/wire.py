@@ -18,9 +18,11 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema, model_validator
 
 from models.errors import Fault, InvalidInput
+from serving import sound
 from serving.market_wire import MarketBody
 from serving.reading import escape, read
 from serving.scalars import Body, Exact, Name, Positive, Strict, Time, Whole
+from serving.sound import SoundAccount
 
 MOST_ACCOUNTS = 1000
 MOST_EXACT = 32
@@ -83,6 +85,9 @@ class AccountBody(Body):
         description="risk parameters for this account, or the market whose terms in force to use",
     )
 
+
+AnyAccount = AccountBody | SoundAccount
+"""An account as read, by either reader."""
 
 LINK = "x-schema"
 """Stands for a reference until the document that holds the schema is written."""
@@ -204,7 +209,7 @@ def of_tree(tree: Any, kind: type[E], faults: list[Fault]) -> tuple[E, list[Faul
     return envelope, faults
 
 
-def account(item: Any, place: str, kind: type[AccountBody] = AccountBody) -> AccountBody:
+def account(item: Any, place: str, kind: type[AccountBody] = AccountBody) -> AnyAccount:
     """Return one account of the envelope.
 
     Raises
@@ -214,6 +219,9 @@ def account(item: Any, place: str, kind: type[AccountBody] = AccountBody) -> Acc
     """
     if not isinstance(item, dict):
         raise InvalidInput([Fault(place, f"an account is an object or a key, not {item!r:.40}")])
+    found = sound.account(item) if kind is AccountBody else None
+    if found is not None:
+        return found
     try:
         return kind.model_validate(item)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Databases to test against: SQLite always, PostgreSQL wherever its server can be started."""
+"""The order and manner of a run, and databases: SQLite always, PostgreSQL where there is one."""
 
 import contextlib
 import os
@@ -10,16 +10,54 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import hypothesis
 import psycopg
 import pytest
+from hypothesis import HealthCheck
 from psycopg import sql
+from tally import Tally
 
 from serving.store import Store, open_store
 
 SERVER = "FOREWARN_TEST_POSTGRES"
 """URL of a database on a running server whose user may create databases."""
 
+LONGEST = (
+    "test_pages.py",
+    "test_alert_crash.py",
+    "test_parity.py",
+    "test_lifecycle.py",
+    "test_faults.py",
+    "test_train_evaluate.py",
+    "test_unseen_venue.py",
+    "test_demo.py",
+    "test_margin_service.py",
+    "test_schema.py",
+    "test_hyperliquid_positions.py",
+    "test_readme.py",
+    "test_service.py",
+)
+"""Files that take longest: begun first, so that no worker is left alone with one at the end."""
+
 SETTINGS = "-c listen_addresses= -c fsync=off -c full_page_writes=off -c max_connections=60"
+
+
+hypothesis.settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let threads that wait sleep, in every worker; sum up what they tell."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    config.pluginmanager.register(Tally())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 
 
 def _binaries() -> Path | None:

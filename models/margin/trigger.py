@@ -245,7 +245,7 @@ def time_trigger(
         return rulebook.margin(account, later, terms).verdict in BREACHED
 
     span = int((until - market.at).total_seconds())
-    if is_breached(0) or not is_breached(span):
+    if not is_breached(span) or is_breached(0):
         return None
     found = boundary(is_breached, near=0, low=0, high=span)
     return None if found is None else Trigger(kind="time", at=market.at + timedelta(seconds=found))

@@ -69,7 +69,7 @@ class Memory:
         The book in sum.
     """
 
-    bodies: dict[str, wire.AccountBody | None] = field(default_factory=dict)
+    bodies: dict[str, wire.AnyAccount | None] = field(default_factory=dict)
     cases: dict[str, Case] = field(default_factory=dict)
     slopes: dict[str, tuple[dict[str, float], float]] = field(default_factory=dict)
     judged_at: dict[str, datetime] = field(default_factory=dict)
@@ -367,7 +367,7 @@ def _remember(transaction: Transaction, watcher: Watcher, fresh: News) -> None:
         gc.freeze()
 
 
-def _read(body: Mapping[str, object]) -> wire.AccountBody | None:
+def _read(body: Mapping[str, object]) -> wire.AnyAccount | None:
     """Return an account of the store; None where it cannot be read as one."""
     try:
         return wire.account(dict(body), "/account")

@@ -1,6 +1,6 @@
 """Assessments: the venue's verdict beside the forecast."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from serving import answers, telemetry, wire
 from serving.answers import Assessment, Batch

@@ -37,7 +37,15 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MARGIN = ROOT / "models" / "margin"
 PLUGINS = ("-p", "no:terminal", "-p", "no:cacheprovider", "--assert=plain", "--capture=no")
-OPTIONS = (*PLUGINS, "-o", "addopts=", "--import-mode=importlib", "--rootdir", str(ROOT))
+OPTIONS = (
+    *PLUGINS,
+    "-o",
+    "addopts=",
+    "--import-mode=importlib",
+    "--rootdir",
+    str(ROOT),
+    "--hypothesis-profile=mutation",
+)
 
 ROUNDINGS = {
     "mul_div_down": "mul_div_up",
@@ -288,7 +296,6 @@ def main() -> None:
     hypothesis.settings.register_profile(
         "mutation", deadline=None, derandomize=True, phases=phases, suppress_health_check=checks
     )
-    hypothesis.settings.load_profile("mutation")
     judge = Judge(paths, asked.workers)
     status = pytest.main([*OPTIONS, *files], plugins=[judge])
     print(f"all: {judge.killed}/{judge.total} killed, {judge.equivalent} equivalent")

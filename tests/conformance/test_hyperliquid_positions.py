@@ -27,9 +27,8 @@ equity's, not the rule's: the first question asks about the same positions witho
 A missing liquidation price is one that is not positive: the engine must find none either.
 """
 
-import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -213,23 +212,18 @@ def own_margin(row: Row) -> Fraction:
     return row.free_margin(row.liquidation)
 
 
-def show(capsys: pytest.CaptureFixture[str], text: str) -> None:
-    """Write past pytest's capture."""
-    with capsys.disabled():
-        sys.stdout.write(f"\nhyperliquid positions: {text}\n")
-
-
-def test_prices_follow_from_a_sibling(capsys: pytest.CaptureFixture[str]) -> None:
+def test_prices_follow_from_a_sibling(remark: Callable[[str], None]) -> None:
     """Nearly every cross position is exact; the rest is isolated or portfolio margin."""
     found = Counter(name for name, _, _ in classified())
-    show(capsys, f"from a sibling, {found.total()} pairs: {dict(found)} (reproduced = within 1e-8)")
+    told = f"{dict(found)} (reproduced = within 1e-8)"
+    remark(f"Hyperliquid, from a sibling, {found.total()} pairs: {told}")
     assert found.total() == 7480
     assert found["reproduced"] >= 7171
     assert found["portfolio"] <= 99
     assert found["isolated"] <= 210
 
 
-def test_isolated_margin_stays_put(capsys: pytest.CaptureFixture[str]) -> None:
+def test_isolated_margin_stays_put(remark: Callable[[str], None]) -> None:
     """What is called isolated keeps its own margin from snapshot to snapshot."""
     apart = [pair for name, *pair in classified() if name == "isolated"]
     seen = defaultdict(list)
@@ -241,11 +235,13 @@ def test_isolated_margin_stays_put(capsys: pytest.CaptureFixture[str]) -> None:
         if len(values) > 1 and max(values) - min(values) < Fraction(2, 100) * abs(max(values))
     }
     confirmed = sum(any(holding(row) in steady for row in pair) for pair in apart)
-    show(capsys, f"isolated, {len(apart)} pairs: {confirmed} keep their margin over snapshots")
+    remark(
+        f"Hyperliquid, isolated, {len(apart)} pairs: {confirmed} keep their margin over snapshots"
+    )
     assert confirmed >= len(apart) - 11
 
 
-def test_prices_follow_roughly_from_reported_equity(capsys: pytest.CaptureFixture[str]) -> None:
+def test_prices_follow_roughly_from_reported_equity(remark: Callable[[str], None]) -> None:
     """The reported equity gives the price as well as it is itself known."""
     found = []
     for rows in accounts():
@@ -261,12 +257,12 @@ def test_prices_follow_roughly_from_reported_equity(capsys: pytest.CaptureFixtur
         f"{sum(low < one <= high for one in found)} within {float(high):g}"
         for low, high in pairwise(limits)
     ]
-    show(capsys, f"from reported equity, {len(found)} positions: {', '.join(shares)}")
+    remark(f"Hyperliquid, from reported equity, {len(found)} positions: {', '.join(shares)}")
     assert len(found) == 5817
     assert sorted(found)[len(found) // 2] < Fraction(1, 100)
 
 
-def test_no_price_where_the_venue_shows_none(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_price_where_the_venue_shows_none(remark: Callable[[str], None]) -> None:
     """A long that a sibling shows to be beyond reach has no price in the engine either."""
     agreed = total = 0
     for rows in accounts():
@@ -275,6 +271,6 @@ def test_no_price_where_the_venue_shows_none(capsys: pytest.CaptureFixture[str])
             if priced:
                 total += 1
                 agreed += from_sibling(priced[0], other) is None
-    show(capsys, f"no price shown, {total} positions: {agreed} have none in the engine")
+    remark(f"Hyperliquid, no price shown, {total} positions: {agreed} have none in the engine")
     assert total > 0
     assert agreed >= 0.95 * total

@@ -12,8 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from aiosmtpd.controller import Controller
-
-from serving.process import free_port
+from services import free_port
 
 
 @dataclass
@@ -109,7 +108,7 @@ class Mailbox:
 def mail_server() -> Iterator[tuple[int, Mailbox]]:
     """Yield the port of a mail server, and its mailbox."""
     box = Mailbox()
-    port = free_port("127.0.0.1")
+    port = free_port()
     controller = Controller(box, hostname="127.0.0.1", port=port)
     controller.start()
     try:

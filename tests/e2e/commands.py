@@ -5,6 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from click.testing import Result
+from typer.testing import CliRunner
+
+from models.command import root
+
 PERIOD = ("--to", "2030-03-31")
 
 
@@ -18,3 +23,9 @@ def forewarn(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         check=False,
         env={**os.environ, "OMP_WAIT_POLICY": "passive", "COLUMNS": "200"},
     )
+
+
+def within(*arguments: str | Path) -> Result:
+    """Run a command in this process, where starting another proves nothing more."""
+    told = [str(one) for one in arguments]
+    return CliRunner().invoke(root(told[0]), told, env={"COLUMNS": "200"})

@@ -1,6 +1,7 @@
 """A real `forewarn serve` process, and asking it over real HTTP."""
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -14,12 +15,19 @@ import httpx
 
 LONGEST_START = 120.0
 
+FIRST_PORT, BLOCK, BLOCKS = 20_000, 100, 120
+BEGIN = FIRST_PORT + BLOCK * (os.getpid() % BLOCKS)
+PORTS = itertools.cycle(range(BEGIN, BEGIN + BLOCK))
+"""This worker's own, in turn, and below those that the system hands out to connections."""
+
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on, nor is given before its server does."""
+    while True:
+        port = next(PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def command(*arguments: str | Path) -> list[str]:

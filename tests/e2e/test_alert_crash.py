@@ -9,6 +9,7 @@ from alert_crash import (
     KILLED,
     at_boundaries,
     finish,
+    hasten,
     history,
     images,
     in_child,
@@ -72,8 +73,8 @@ def test_ended_at_any_boundary_nothing_is_lost_or_invented(
     kept = images(store, file, tmp_path)
     store.close()
     assert len(kept) >= LEAST_POINTS
-    current = tmp_path / "current.db"
-    store = open_store(f"sqlite:///{current}")
+    store = open_store(f"sqlite:///{tmp_path / 'current.db'}")
+    hasten(store)
     twice = 0
     for image in kept:
         store.engine.dispose()

@@ -1,6 +1,7 @@
 """A bundle's life with a real MLflow server and a running service: train to roll back."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 import time
@@ -21,7 +22,6 @@ from serving.book import lay
 from serving.store import Store, accounts, forecasts, journal, open_store
 from serving.store.forecasts import Forecast
 from training import tracking
-from training.simulate import write_maker_ethb
 
 DAYS = 20
 CHANCES = tuple(f"{k}_{h}" for k in ("unattended", "expected") for h in LABELS)
@@ -38,8 +38,9 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
     command += ["--port", str(port), "--backend-store-uri", f"sqlite:///{place / 'mlflow.db'}"]
     command += ["--artifacts-destination", str(place / "artifacts")]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (place / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=place)
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=place, env=environment)
     url = f"http://127.0.0.1:{port}"
     try:
         wait(lambda: answers(f"{url}/health"), process, place / "log")
@@ -143,12 +144,10 @@ def recorded(store: Store, role: str, version: str) -> set[str]:
 
 
 def test_a_bundle_from_training_to_rollback(
-    mlflow_server: str, store_url: str, tmp_path: Path
+    mlflow_server: str, store_url: str, small_log: tuple[Path, Path], tmp_path: Path
 ) -> None:
     """Train, track, shadow, refuse, accept, promote without a restart, roll back."""
-    data, shelf = tmp_path / "data", tmp_path / "registry"
-    data.mkdir()
-    candles = write_maker_ethb(simulate(seed=22, days=110, accounts=25), data)
+    (data, candles), shelf = small_log, tmp_path / "registry"
     source = ("--source", "maker-ethb", "--data", data, "--candles", candles)
     into = ("--registry", shelf, "--track", mlflow_server)
     gate = ("--registry", shelf, "--store", store_url, "--track", mlflow_server, "--actor", "anna")

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 import venue_bodies
-from commands import forewarn
+from commands import forewarn, within
 from schema_check import conforms
 from services import serving
 from venue_bodies import Body
@@ -249,8 +249,8 @@ def test_the_command_prints_json(tmp_path: Path) -> None:
     """The two answers that HTTP gives stand side by side, exact."""
     file = tmp_path / "account.json"
     file.write_text(json.dumps(venue_bodies.aave()))
-    run = forewarn("margin", "--json", file)
-    assert (run.returncode, run.stderr) == (0, "")
+    run = within("margin", "--json", file)
+    assert (run.exit_code, run.stderr) == (0, "")
     told = json.loads(run.stdout)["accounts"]
     assert told[0]["margin"]["standing"]["ratio"] == {"name": "health_factor", "value": "0.95"}
     assert told[0]["trigger"]["price_triggers"][1]["price"] == "0.95000001"
@@ -264,8 +264,8 @@ def test_the_command_lists_every_fault(tmp_path: Path) -> None:
     body["surprise"] = 1
     file = tmp_path / "account.json"
     file.write_text(json.dumps(body))
-    run = forewarn("margin", file)
-    assert (run.returncode, run.stdout) == (2, "")
+    run = within("margin", file)
+    assert (run.exit_code, run.stdout) == (2, "")
     places = {line.split(":")[0] for line in run.stderr.splitlines()}
     assert places == {"/account/venue", "/market/state/ETH-B.rate", "/surprise"}
 
@@ -276,8 +276,8 @@ def test_the_command_shows_the_sound_accounts_of_a_faulty_file(tmp_path: Path) -
     body["accounts"] = [body.pop("account"), {"id": "x", "venue": "maker", "market": "ETH-B"}]
     file = tmp_path / "accounts.json"
     file.write_text(json.dumps(body))
-    run = forewarn("margin", file)
-    assert run.returncode == 2
+    run = within("margin", file)
+    assert run.exit_code == 2
     assert "vault" in run.stdout
     assert run.stderr == "/accounts/1/legs: Field required\n"
 
@@ -287,13 +287,13 @@ def test_the_command_refuses_what_is_not_json(tmp_path: Path, text: str) -> None
     """It says where reading stopped."""
     file = tmp_path / "account.json"
     file.write_text(text)
-    run = forewarn("margin", file)
-    assert (run.returncode, run.stdout) == (2, "")
+    run = within("margin", file)
+    assert (run.exit_code, run.stdout) == (2, "")
     assert "is not JSON" in run.stderr
 
 
 def test_the_command_refuses_an_absent_file(tmp_path: Path) -> None:
     """The path is named."""
-    run = forewarn("margin", tmp_path / "absent.json")
-    assert (run.returncode, run.stdout) == (2, "")
+    run = within("margin", tmp_path / "absent.json")
+    assert (run.exit_code, run.stdout) == (2, "")
     assert "No such file" in run.stderr

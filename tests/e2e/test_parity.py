@@ -156,19 +156,27 @@ def picks(history: History) -> np.ndarray[Any, Any]:
     return np.sort(np.concatenate(chosen))
 
 
+def batch(history: History) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+    """Return every moment of the accounts that are asked about, and which rows are asked."""
+    chosen = history.moments.iloc[picks(history)]
+    whole = history.moments[history.moments["account"].isin(chosen["account"].unique())]
+    return whole, whole.index.get_indexer(chosen.index)
+
+
 def test_http_gives_the_offline_features_and_score_bit_for_bit(
     client: httpx.Client, history: History, ledger: pd.DataFrame, bundle: bundles.Bundle
 ) -> None:
     """float64 by float64, after a round trip through JSON."""
-    offline = compute(history.tables, history.moments)
+    moments, asked = batch(history)
+    offline = compute(history.tables, moments)
     scores = {
         name: head.scores(offline[list(NAMES)].to_numpy(), offline[list(BASELINE)].to_numpy())
         for name, head in bundle.heads.items()
     }
     points = {name: head.probabilities(scores[name]) for name, head in bundle.heads.items()}
     compared = 0
-    for row in picks(history):
-        moment = history.moments.iloc[row]
+    for row in asked:
+        moment = moments.iloc[row]
         answer = client.post("/v1/score", json=body_of(history, ledger, moment))
         assert answer.status_code == 200, answer.text
         told = answer.json()

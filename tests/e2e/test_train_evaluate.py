@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import probes
 import pytest
-from commands import PERIOD, forewarn
+from commands import PERIOD, forewarn, within
 
 from features.pipeline import NAMES, fingerprint
 from models import bundle
@@ -133,11 +133,11 @@ def test_every_fault_of_every_file_is_listed(
     deposits.loc[2, "DEPOSIT_AMOUNT_ADJ"] = "-1"
     deposits.to_csv(broken / "ethb_vault_deposits.csv", index=False)
     (broken / "ethb_vault_withdrawals.csv").unlink()
-    done = forewarn(
+    done = within(
         *("evaluate", "--source", "maker-ethb", "--data", broken, "--candles", candles),
         *("--bundle", trained[0]),
     )
-    assert done.returncode == 2
+    assert done.exit_code == 2
     said = done.stderr.replace("\n", "")
     assert "ethb_dai_borrows.csv:DAI_MINTED:2: 'NaN'" in said
     assert "ethb_dai_borrows.csv:BLOCK_TIMESTAMP:5: 'yesterday'" in said
@@ -184,10 +184,10 @@ def test_a_period_without_data_is_refused(
     """An empty or too short period is told, with what the data holds."""
     data, candles = simulated_log
     source = ("--source", "maker-ethb", "--data", data, "--candles", candles)
-    empty = forewarn("evaluate", *source, "--bundle", trained[0], "--from", "2031-01-01")
-    assert empty.returncode == 2
+    empty = within("evaluate", *source, "--bundle", trained[0], "--from", "2031-01-01")
+    assert empty.exit_code == 2
     assert "no account-hours" in empty.stderr
-    short = forewarn("train", *source, "--out", tmp_path / "none", "--to", "2030-01-20")
-    assert short.returncode == 2
+    short = within("train", *source, "--out", tmp_path / "none", "--to", "2030-01-20")
+    assert short.exit_code == 2
     assert "too short" in short.stderr
     assert not (tmp_path / "none").exists()

@@ -8,7 +8,7 @@ from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
-from commands import forewarn
+from commands import forewarn, within
 
 from training.simulate_perpetuals import write_events
 
@@ -98,10 +98,10 @@ def test_the_page_is_one_file_without_an_address_outside(
 
 
 def test_the_way_of_training_is_judged_on_disjoint_accounts(
-    simulated_log: tuple[Path, Path], tmp_path: Path
+    small_log: tuple[Path, Path], tmp_path: Path
 ) -> None:
     """Refitted before the period, every judged account is one that training never saw."""
-    data, candles = simulated_log
+    data, candles = small_log
     out = tmp_path / "report.json"
     done = forewarn(
         *("evaluate", "--source", "maker-ethb", "--data", data, "--candles", candles),
@@ -120,8 +120,8 @@ def test_the_way_of_training_is_judged_on_disjoint_accounts(
 
 def test_a_bundle_or_walking_forward_but_not_both(tmp_path: Path) -> None:
     """Neither says what to judge."""
-    done = forewarn(
+    done = within(
         *("evaluate", "--source", "events", "--data", tmp_path, "--candles", tmp_path / "none")
     )
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert "--walk-forward" in done.stderr

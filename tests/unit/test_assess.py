@@ -8,19 +8,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from features.inputs import EventKind
 from features.simulate import Book, simulate
 from models.domain import Price
 from models.errors import InvalidInput
 from serving.answers import Assessment, Batch, exact_text
 from serving.assess import Model
 from serving.book import account_body, lay, market_body, price
-from serving.cases import OwnerEvent, at_scale, before_each
+from serving.cases import at_scale
 from serving.desk import Desk
 from serving.market_wire import CandlesBody
+from serving.owner_events import going_back
 from serving.process import absolute
 from serving.series_stated import candles
 from serving.settings import Settings
+from serving.sound import SoundEvent
 from serving.store import Store, accounts, market
 
 NOON = datetime(2020, 1, 1, 12, tzinfo=UTC)
@@ -152,13 +153,13 @@ def test_order_is_kept_in_a_batch(body: dict[str, Any]) -> None:
 
 def test_holdings_are_reconstructed_backwards() -> None:
     """Each event is undone from what is held now."""
-    kinds = (EventKind.DEPOSIT, EventKind.BORROW, EventKind.LIQUIDATE)
-    amounts = ((10, 0), (0, 5), (4, 2))
     events = [
-        OwnerEvent(at=NOON, kind=kind, collateral=collateral, debt=debt)
-        for kind, (collateral, debt) in zip(kinds, amounts, strict=True)
+        SoundEvent(at=NOON, kind="deposit", collateral="10"),
+        SoundEvent(at=NOON, kind="borrow", debt="5"),
+        SoundEvent(at=NOON, kind="liquidate", collateral="4", debt="2"),
     ]
-    assert before_each(events, ink=6, art=3) == [(0, 0), (10, 0), (10, 5)]
+    held = [event[2:] for event in going_back(events, ink=6, art=3)]
+    assert held == [(0, 0), (10, 0), (10, 5)]
 
 
 def test_a_price_is_scaled_only_exactly() -> None:
