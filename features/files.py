@@ -2,18 +2,21 @@
 
 A directory of market data holds Parquet files, told apart by the ends of their names:
 `spot_1h` (or `candles`), `perp_1h` and `mark_1h` are hourly candles (`symbol`, `open_time`,
-`open`, `high`, `low`, `close`, and `volume` but for marks), `funding` holds `symbol`,
-`time`, `funding_rate`. Candles of another length stand for an hour's where asked for: `spot_5m`,
-`perp_5m`, `mark_5m`. `open_interest`, `oracle_rounds` and `reserves` are tables as a store
-exports them. A directory of moments is what `forewarn moments` writes.
+`open`, `high`, `low`, `close`, and `volume` but for marks). Candles of another length stand for
+an hour's where asked for: `spot_5m`, `perp_5m`, `mark_5m`. `funding` holds `symbol`, `time`,
+`funding_rate` as exchanges record them. Whatever `forewarn export` writes is read as well:
+`candles` with their `kind` and `step`, `funding`, `open_interest`, `oracle_rounds`, `reserves`.
+A directory of moments is what `forewarn moments` writes.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from features import known, stored
 from features.inputs import (
@@ -26,7 +29,7 @@ from features.inputs import (
     no_events,
     seconds,
 )
-from features.tables import CANDLES, Column, Table, read_candles, validate
+from features.tables import CANDLES, Column, Table, on_grid, validate
 from models.errors import Fault, InvalidTable
 
 LENGTHS: Mapping[int, str] = {60: "1m", 300: "5m", 900: "15m", 1800: "30m", HOUR: "1h"}
@@ -41,11 +44,28 @@ FUNDING = Table(
     ),
     key=("symbol", "time"),
 )
+RECORDED: Mapping[str, str] = {"symbol": "asset", "time": "at", "funding_rate": "rate"}
+"""What the columns of an exchange's record of funding are called in a store."""
+
 MARKS = Table(
     name="marks",
     columns=tuple(column for column in CANDLES.columns if column.name != "volume"),
     key=CANDLES.key,
 )
+PERPETUALS = Table(
+    name="perpetuals",
+    columns=tuple(
+        replace(column, is_optional=column.name == "volume") for column in CANDLES.columns
+    ),
+    key=CANDLES.key,
+)
+KINDS = Table(
+    name="candles",
+    columns=tuple(one for one in stored.CANDLES.columns if one.name in {"kind", "step"}),
+)
+"""What tells the candles of a store apart."""
+
+_SCHEMAS: Mapping[str, Table] = {"perp": PERPETUALS, "mark": MARKS}
 EVENTS = Table(
     name="events",
     columns=(
@@ -89,46 +109,84 @@ def read_market(directory: Path, *, step: int = HOUR) -> tuple[Tables, dict[str,
         raise InvalidTable(
             [Fault("--step", f"{step} is not one of {', '.join(map(str, LENGTHS))}")]
         )
-    length = LENGTHS[step]
-    ends = (f"spot_{length}", *(["candles"] if step == HOUR else []))
-    spot = _found(directory, ends)
-    if spot is None:
-        where = f"{directory}/*{ends[0]}.parquet"
+    spot, dropped = _candles(directory, "spot", step=step)
+    if not spot:
+        where = f"{directory}/*spot_{LENGTHS[step]}.parquet"
         raise InvalidTable([Fault(where, "file not found")])
-    candles, dropped = _candles(spot, step)
-    perpetual, mark, funding = (
-        _found(directory, (end,)) for end in (f"perp_{length}", f"mark_{length}", "funding")
-    )
-    perpetuals, others = ({}, {}) if perpetual is None else _candles(perpetual, step)
+    tables, others = read_beside(directory, step=step)
+    told = {rule: count + others.get(rule, 0) for rule, count in dropped.items()}
+    return replace(tables, candles=spot, funding=_funding(directory)), told
+
+
+def read_beside(directory: Path, *, step: int = HOUR) -> tuple[Tables, dict[str, int]]:
+    """Read what stands beside spot candles and funding; what has no file is absent.
+
+    Returns
+    -------
+    tuple[Tables, dict[str, int]]
+        As `read_market` does.
+
+    Raises
+    ------
+    InvalidTable
+        When a file breaks its schema.
+    """
+    perpetuals, dropped = _candles(directory, "perp", step=step)
+    marks, others = _candles(directory, "mark", step=step)
     reserves = _rows(directory, stored.RESERVES, time="at")
     tables = Tables(
-        candles=candles,
+        candles={},
         events=no_events(),
         perpetuals=perpetuals,
-        marks={} if mark is None else candles_on_grid(_table(mark, MARKS), step=step),
-        funding={} if funding is None else _readings(_table(funding, FUNDING)),
+        marks=marks,
         open_interest=known.open_interest(_rows(directory, stored.OPEN_INTEREST, time="at")),
         rounds=known.rounds(_rows(directory, stored.ORACLE_ROUNDS, time="updated_at")),
         utilisation=known.utilisation(reserves),
         liquidity=known.liquidity(reserves),
     )
-    return tables, {rule: dropped[rule] + others.get(rule, 0) for rule in dropped}
+    return tables, dict(Counter(dropped) + Counter(others))
 
 
-def _found(directory: Path, ends: tuple[str, ...]) -> Path | None:
+def _found(directory: Path, end: str) -> Path | None:
     """Return the one file whose name ends so, or None."""
-    files = [file for end in ends for file in sorted(directory.glob(f"*{end}.parquet"))]
+    files = sorted(directory.glob(f"*{end}.parquet"))
     if len(files) > 1:
         shown = ", ".join(file.name for file in files)
-        raise InvalidTable([Fault(str(directory), f"more than one file for {ends[0]}: {shown}")])
+        raise InvalidTable([Fault(str(directory), f"more than one file for {end}: {shown}")])
     return files[0] if files else None
 
 
-def _candles(path: Path, step: int) -> tuple[dict[str, Candles], dict[str, int]]:
-    """Return candles by asset."""
-    symbols = pd.read_parquet(path, columns=["symbol"])["symbol"].astype(str).unique()
-    frame, dropped = read_candles(path, symbols=sorted(symbols), step=step)
+def _candles(directory: Path, kind: str, *, step: int) -> tuple[dict[str, Candles], dict[str, int]]:
+    """Return candles of a kind by asset, none without a file, and what each rule dropped."""
+    raws = dict(_raw_candles(directory, kind, step=step))
+    if not raws:
+        return {}, {}
+    if len(raws) > 1:
+        detail = f"more than one file for {kind}_{LENGTHS[step]}: {', '.join(raws)}"
+        raise InvalidTable([Fault(str(directory), detail)])
+    file, raw = next(iter(raws.items()))
+    names = raw["symbol"].astype(str).unique() if "symbol" in raw.columns else ()
+    frame, dropped = on_grid(
+        raw, symbols=sorted(names), file=file, step=step, table=_SCHEMAS.get(kind, CANDLES)
+    )
     return candles_on_grid(frame, step=step), dropped
+
+
+def _raw_candles(directory: Path, kind: str, *, step: int) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the names of the files that hold candles of a kind, with those rows."""
+    own, shared = _found(directory, f"{kind}_{LENGTHS[step]}"), _found(directory, "candles")
+    if own is not None:
+        yield own.name, pd.read_parquet(own)
+    if shared is None:
+        return
+    if "kind" in pq.read_schema(shared).names:
+        raw = pd.read_parquet(shared)
+        told = validate(raw, KINDS, file=shared.name)
+        raw = raw[((told["kind"] == kind) & (told["step"] == step)).to_numpy()]
+        if len(raw):
+            yield shared.name, raw
+    elif (kind, step) == ("spot", HOUR):
+        yield shared.name, pd.read_parquet(shared)
 
 
 def _table(path: Path, table: Table) -> pd.DataFrame:
@@ -138,20 +196,28 @@ def _table(path: Path, table: Table) -> pd.DataFrame:
 
 def _rows(directory: Path, table: Table, *, time: str) -> list[known.Row]:
     """Return the rows of a table, oldest first; none where the directory has no such file."""
-    path = _found(directory, (table.name,))
+    path = _found(directory, table.name)
     if path is None:
         return []
-    frame = _table(path, table).sort_values(time, kind="stable")
-    return [{str(name): cell for name, cell in row.items()} for row in frame.to_dict("records")]
+    return _ordered(_table(path, table), time)
 
 
-def _readings(frame: pd.DataFrame) -> Mapping[str, Readings]:
-    """Return funding by asset, in the order of payment."""
-    found = {}
-    for symbol, rows in frame.sort_values("time", kind="stable").groupby("symbol"):
-        rate = rows["funding_rate"].to_numpy(dtype=np.float64)
-        found[str(symbol)] = Readings(seconds(rows["time"]), rate)
-    return found
+def _ordered(frame: pd.DataFrame, time: str) -> list[known.Row]:
+    """Return rows, oldest first."""
+    ordered = frame.sort_values(time, kind="stable").to_dict("records")
+    return [{str(name): cell for name, cell in row.items()} for row in ordered]
+
+
+def _funding(directory: Path) -> dict[str, Readings]:
+    """Return funding by asset, in the columns of a store or of an exchange's record."""
+    path = _found(directory, stored.FUNDING.name)
+    if path is None:
+        return {}
+    raw = pd.read_parquet(path)
+    if "asset" in raw.columns:
+        return known.funding(_ordered(validate(raw, stored.FUNDING, file=path.name), "at"))
+    told = validate(raw, FUNDING, file=path.name).rename(columns=RECORDED)
+    return known.funding(_ordered(told, "at"))
 
 
 def read_moments(directory: Path) -> Moments:

@@ -236,17 +236,36 @@ def read_candles(
     InvalidTable
         When the file is absent, unreadable or breaks the schema, or a symbol is missing.
     """
-    raw = _parquet(path)
+    return on_grid(_parquet(path), symbols=symbols, file=path.name, step=step)
+
+
+def on_grid(
+    raw: pd.DataFrame,
+    *,
+    symbols: Sequence[str],
+    file: str,
+    step: int = HOUR,
+    table: Table = CANDLES,
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Validate candles and return those on the grid, as `read_candles` does of a file.
+
+    Parameters
+    ----------
+    file
+        What to call them in messages.
+    table
+        Their schema.
+    """
     if "symbol" in raw.columns:
         raw = raw[raw["symbol"].isin(list(symbols))]
-    candles = validate(raw, CANDLES, file=path.name)
+    candles = validate(raw, table, file=file)
     candles.index = raw.index
     faults = [
-        Fault(f"{path.name}:symbol", f"no candles of {symbol}")
+        Fault(f"{file}:symbol", f"no candles of {symbol}")
         for symbol in symbols
         if not (candles["symbol"] == symbol).any()
     ]
-    faults.extend(range_faults(candles, path.name))
+    faults.extend(range_faults(candles, file))
     if faults:
         raise InvalidTable(faults)
     off = is_off_grid(candles["open_time"], pd.Series(step, index=candles.index))

@@ -16,6 +16,8 @@ from models.errors import Fault, InvalidInput
 from serving.store import Transaction, frames, open_store, past
 
 CANDLES = "candles.parquet"
+KINDS = {"spot": CANDLES, "perp": "perp_1h.parquet", "mark": "mark_1h.parquet"}
+BESIDE = ("funding", "open_interest", "oracle_rounds", "reserves")
 STEP = 3600
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -50,10 +52,19 @@ def _write(transaction: Transaction, market: str, directory: Path) -> Path:
     rulebook = {name: str(held[name].iloc[-1]) for name in ("venue", "version")}
     text = "\n".join(_terms(entries, {**rulebook, "market": market})) + "\n"
     (directory / "terms.toml").write_text(text)
+    for name in BESIDE:
+        _rows(frames.read(transaction, name), directory / f"{name}.parquet")
     candles = frames.read(transaction, "candles")
-    chosen = candles[(candles["kind"] == "spot") & (candles["step"].astype(int) == STEP)]
-    chosen.drop(columns=["kind", "step"]).to_parquet(directory / CANDLES)
+    hourly = candles[candles["step"].astype(int) == STEP].drop(columns="step")
+    for kind, name in KINDS.items():
+        _rows(hourly[hourly["kind"] == kind].drop(columns="kind"), directory / name)
     return directory / CANDLES
+
+
+def _rows(frame: pd.DataFrame, file: Path) -> None:
+    """Write a table that has rows; without any there is no file."""
+    if len(frame):
+        frame.to_parquet(file, index=False)
 
 
 def _holdings(held: pd.DataFrame) -> Iterator[dict[str, Any]]:

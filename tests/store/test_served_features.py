@@ -17,6 +17,7 @@ from serving.answers import Assessment
 from serving.desk import Desk
 from serving.registry import deployed
 from serving.store import Store, accounts, frames, market
+from serving.transfer import take
 
 CHAMPION = Path(__file__).resolve().parents[2] / "models" / "champion"
 AT = datetime(2030, 1, 31, 12, tzinfo=UTC)
@@ -138,8 +139,8 @@ def served(store: Store) -> dict[str, float | None]:
     return dict(told.features)
 
 
-def test_served_features_are_those_of_files(held: Store, files: Path) -> None:
-    """Funding, interest, rounds and reserves give the same bits, and nothing told later counts."""
+def offline(directory: Path) -> dict[str, float]:
+    """Return the features of files at the moment of the question."""
     moment = {
         "account": "vault",
         "at": pd.Timestamp(AT),
@@ -154,12 +155,26 @@ def test_served_features_are_those_of_files(held: Store, files: Path) -> None:
         "opened_at": pd.Timestamp(AT - 800 * HOUR),
         "venue": "maker",
     }
-    frame = pd.DataFrame([moment])
-    tables, _ = read_market(files)
-    offline = compute(tables, frame, names=BESIDE).iloc[0]
+    tables, _ = read_market(directory)
+    found = compute(tables, pd.DataFrame([moment]), names=BESIDE).iloc[0]
+    return {name: float(found[name]) for name in BESIDE}
+
+
+def test_served_features_are_those_of_files(held: Store, files: Path) -> None:
+    """Funding, interest, rounds and reserves give the same bits, and nothing told later counts."""
     found = served(held)
-    assert {name: found[name] for name in BESIDE} == {name: offline[name] for name in BESIDE}
-    assert np.isfinite(offline.to_numpy()).all()
+    told = offline(files)
+    assert {name: found[name] for name in BESIDE} == told
+    assert np.isfinite(list(told.values())).all()
+
+
+def test_served_features_are_those_of_exported_tables(held: Store, tmp_path: Path) -> None:
+    """What `forewarn export` writes of the store is read as it is, candles of every kind too."""
+    url = held.engine.url.render_as_string(hide_password=False)
+    for table in ("candles", *beside()):
+        assert take(tmp_path / f"{table}.parquet", store=url, table=table)
+    found = served(held)
+    assert offline(tmp_path) == {name: found[name] for name in BESIDE}
 
 
 def stated() -> dict[str, Any]:

@@ -1,15 +1,34 @@
 """A market's past from the store, as training reads it."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from features.pipeline import compute
 from features.simulate import simulate
+from features.stored import TABLES
+from features.tables import validate
 from models.errors import InvalidInput
 from serving import chronicle
 from serving.book import lay
-from serving.store import Store, accounts
+from serving.store import Store, accounts, frames, market
 from training.sources import events
+
+BESIDE = (
+    "funding_now",
+    "funding_168h",
+    "basis",
+    "mark_gap",
+    "open_interest_change_24h",
+    "open_interest_turnover",
+    "oracle_age",
+    "oracle_gap",
+    "utilisation",
+    "reserve_cover",
+)
 
 
 def test_the_store_gives_a_history_that_training_reads(store: Store, tmp_path: Path) -> None:
@@ -25,6 +44,39 @@ def test_the_store_gives_a_history_that_training_reads(store: Store, tmp_path: P
     liquidated = history.episodes["account"].tolist()
     assert liquidated == ["sim-0001", "sim-0001", "sim-0002", "sim-0005"]
     assert history.covered_until <= book.at
+
+
+def test_training_reads_what_is_told_beside_the_candles(store: Store, tmp_path: Path) -> None:
+    """Funding, open interest, rounds, reserves, perpetuals and marks reach the features."""
+    book = simulate(seed=9, days=40, accounts=12)
+    lay(book, store)
+    told = pd.date_range(book.started_at, book.at, freq="h")
+    rows: dict[str, dict[str, Any]] = {
+        "funding": {"asset": "ETH", "at": told, "rate": 1e-4},
+        "open_interest": {"asset": "ETH", "at": told, "amount": 12.5},
+        "oracle_rounds": {
+            "feed": "ETH/USD", "round": range(len(told)), "updated_at": told,
+            "answer": 10**11, "decimals": 8,
+        },
+        "reserves": {
+            "venue": "maker", "asset": "ETH", "at": told, "supplied": 8.0, "borrowed": 2.0,
+        },
+    }  # fmt: skip
+    with store.begin() as transaction:
+        for name, columns in rows.items():
+            frame = validate(pd.DataFrame(columns), TABLES[name], file=name)
+            frames.write(transaction, name, frame, file=name, now=book.at)
+        for kind in ("perp", "mark"):
+            market.push_candles(transaction, book.candles, kind=kind)
+    url = store.engine.url.render_as_string(hide_password=False)
+    history = events.load(tmp_path, chronicle.write(url, market="ETH-B", directory=tmp_path))
+    asked = history.moments.iloc[[-1]]
+    found = compute(history.tables, asked, names=BESIDE).iloc[0]
+    assert np.isfinite(found.to_numpy()).all()
+    assert found["utilisation"] == 0.25
+    assert found["basis"] == found["mark_gap"] == found["open_interest_change_24h"] == 0.0
+    assert history.tables.funding["ETH"].value.tolist() == [1e-4] * len(told)
+    assert history.tables.rounds["ETH"].value.tolist() == [1e3] * len(told)
 
 
 def test_a_market_that_the_store_does_not_know_is_refused(store: Store, tmp_path: Path) -> None:

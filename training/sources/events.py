@@ -28,6 +28,9 @@ may be many rows.
 `state` (optional): `name`, `at`, `value`: accumulators and switches by the rulebook's own
 names, integers, in force from `at`.
 
+`open_interest`, `oracle_rounds`, `reserves`, `perp_1h`, `mark_1h` (optional, Parquet): as
+`features.files` reads them.
+
 `terms.toml` (required): dated risk parameters by `models.terms`. They also name the rulebook.
 
 `venue.toml` (optional): `statement_hours`, how long a statement may be believed without
@@ -44,14 +47,18 @@ the surplus moves along the line through the rulebook's own surplus, drawn anew 
 """
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from features import files, known
 from features.inputs import HOUR, EventKind, Events, Readings, Tables, candles_on_grid, seconds
 from features.tables import Column, Table, read_candles, read_csv, validate
 from models import terms as dated
@@ -61,6 +68,7 @@ from training.sources.account_hours import Rows, rows_of
 from training.sources.follow import follow
 from training.sources.statements import Book, lines
 
+T = TypeVar("T")
 EPISODE_GAP = 6 * HOUR
 KINDS = ("collateral", "debt", "position")
 ACTIONS: Mapping[str, EventKind] = {kind.name.lower(): kind for kind in EventKind}
@@ -125,8 +133,8 @@ def load(directory: Path, candles: Path) -> History:
     InvalidInput
         Listing every fault of every file.
     """
-    tables, venue, terms = _read_all(directory)
-    held = tables["holdings"]
+    read = _read_all(directory)
+    held = read.tables["holdings"]
     traded = sorted(set(held["asset"][held["kind"] == "position"]))
     listed = (
         set(pd.read_parquet(candles, columns=["symbol"])["symbol"]) if candles.is_file() else set()
@@ -135,47 +143,65 @@ def load(directory: Path, candles: Path) -> History:
     frame, dropped = read_candles(candles, symbols=wanted)
     book = Book(
         holdings=held,
-        terms=terms,
+        terms=read.terms,
         grids=candles_on_grid(frame),
-        state=tables.get("state"),
-        statement_hours=venue.statement_hours,
-        least_requirement=venue.least_requirement,
+        state=read.tables.get("state"),
+        statement_hours=read.venue.statement_hours,
+        least_requirement=read.venue.least_requirement,
     )
-    return _history(book, tables, venue, dropped)
+    left_out = {rule: count + read.dropped.get(rule, 0) for rule, count in dropped.items()}
+    return _history(book, read, left_out)
 
 
-def _read_all(
-    directory: Path,
-) -> tuple[dict[str, pd.DataFrame], Venue, tuple[dated.DatedTerms, ...]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """What the files say.
+
+    Parameters
+    ----------
+    tables
+        Of `REQUIRED` and `OPTIONAL`, by name.
+    beside
+        What stands beside candles and funding.
+    dropped
+        Rows of the latter left out, by stated rule.
+    """
+
+    tables: Mapping[str, pd.DataFrame]
+    beside: Tables
+    dropped: Mapping[str, int]
+    venue: Venue
+    terms: tuple[dated.DatedTerms, ...]
+
+
+def _read_all(directory: Path) -> _Read:
     """Read every file, collecting the faults of all before refusing."""
-    tables: dict[str, pd.DataFrame] = {}
     faults: list[Fault] = []
-    for table in (*REQUIRED, *OPTIONAL):
-        try:
-            found = _read(directory, table, is_required=table in REQUIRED)
-        except InvalidTable as error:
-            faults.extend(error.faults)
-            continue
-        if found is not None:
-            tables[table.name] = found
-    terms: tuple[dated.DatedTerms, ...] = ()
-    venue = Venue()
-    try:
-        terms = _terms(directory / "terms.toml")
-    except InvalidInput as error:
-        faults.extend(error.faults)
-    try:
-        venue = _venue(directory / "venue.toml")
-    except InvalidInput as error:
-        faults.extend(error.faults)
+    tables = {
+        table.name: found
+        for table in (*REQUIRED, *OPTIONAL)
+        if (found := _sound(faults, partial(_table, directory, table))) is not None
+    }
+    beside = _sound(faults, partial(files.read_beside, directory))
+    terms = _sound(faults, partial(_terms, directory / "terms.toml"))
+    venue = _sound(faults, partial(_venue, directory / "venue.toml"))
     if not faults:
         faults.extend(_strangers(tables))
-    if faults:
+    if faults or beside is None or terms is None or venue is None:
         raise InvalidInput(faults[:MOST_FAULTS])
-    return tables, venue, terms
+    return _Read(tables=tables, beside=beside[0], dropped=beside[1], venue=venue, terms=terms)
 
 
-def _read(directory: Path, table: Table, *, is_required: bool) -> pd.DataFrame | None:
+def _sound(faults: list[Fault], read: Callable[[], T]) -> T | None:
+    """Return what is read; None, with its faults noted, where it is unsound."""
+    try:
+        return read()
+    except InvalidInput as error:
+        faults.extend(error.faults)
+        return None
+
+
+def _table(directory: Path, table: Table) -> pd.DataFrame | None:
     """Read one table from whichever file there is; None where an optional one is absent."""
     parquet, csv = (directory / f"{table.name}.{end}" for end in ("parquet", "csv"))
     if parquet.is_file():
@@ -185,7 +211,7 @@ def _read(directory: Path, table: Table, *, is_required: bool) -> pd.DataFrame |
             fault = Fault(str(parquet), f"not readable as Parquet: {error}")
             raise InvalidTable([fault]) from None
         return validate(raw, table, file=parquet.name)
-    if csv.is_file() or is_required:
+    if csv.is_file() or table in REQUIRED:
         return read_csv(csv, table)
     return None
 
@@ -238,19 +264,21 @@ def _strangers(tables: Mapping[str, pd.DataFrame]) -> Iterator[Fault]:
             yield Fault(f"{place}:{row + 1}", f"{value}: {message}")
 
 
-def _history(
-    book: Book, tables: Mapping[str, pd.DataFrame], venue: Venue, dropped: Mapping[str, int]
-) -> History:
+def _history(book: Book, read: _Read, dropped: Mapping[str, int]) -> History:
     """Rebuild hourly account moments and follow their verdicts."""
-    covered = _covered(book, tables, venue)
+    tables = read.tables
+    covered = _covered(book, tables, read.venue)
     funding = _funding(tables)
     log = _log(tables["actions"])
     drawn = lines(book)
     liquidated = log[log["kind"] == int(EventKind.LIQUIDATE)]
     found = rows_of(book, drawn, liquidated=liquidated, until=int(covered.timestamp()))
+    moments = found.moments.assign(venue=book.terms[0].venue)
     return History(
-        tables=Tables(candles=book.grids, events=_events(log, found), funding=funding),
-        moments=found.moments,
+        tables=replace(
+            read.beside, candles=book.grids, events=_events(log, found), funding=funding
+        ),
+        moments=moments.astype({"venue": "category"}),
         path=pd.DataFrame(),
         episodes=_episodes(liquidated),
         covered_until=covered,
@@ -277,11 +305,8 @@ def _funding(tables: Mapping[str, pd.DataFrame]) -> dict[str, Readings]:
     """Return funding by asset, in the order it was paid."""
     if "funding" not in tables:
         return {}
-    ordered = tables["funding"].sort_values("at", kind="stable")
-    return {
-        str(asset): Readings(seconds(rows["at"]), rows["rate"].to_numpy(dtype=np.float64))
-        for asset, rows in ordered.groupby("asset")
-    }
+    ordered = tables["funding"].sort_values("at", kind="stable").to_dict("records")
+    return known.funding({str(name): cell for name, cell in row.items()} for row in ordered)
 
 
 def _log(actions: pd.DataFrame) -> pd.DataFrame:
