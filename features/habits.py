@@ -48,15 +48,19 @@ def _past_ratios(
 
 
 @numba.njit(cache=True)
-def _near_misses_of(ratio: Floats, limit: float) -> float:
-    """Return how often the ratio was below a limit and next at or above it."""
-    count, is_near = 0.0, False
+def _count(ratio: Floats, limits: Floats, out: Floats) -> None:
+    """Add hours seen, hours under each limit, and how often it was near and next no more."""
+    is_near = False
     for value in ratio:
-        if not np.isnan(value):
-            if is_near and value >= limit:
-                count += 1.0
-            is_near = value < limit
-    return count
+        if np.isnan(value):
+            continue
+        out[0] += 1.0
+        for level in range(3):
+            if value < limits[level]:
+                out[1 + level] += 1.0
+        if is_near and value >= limits[NEAR]:
+            out[4] += 1.0
+        is_near = value < limits[NEAR]
 
 
 @numba.njit(cache=True)
@@ -101,10 +105,7 @@ def _lived(
         now = (rows[row], first[row], end[row], held[row], owed[row])
         ratio = _past_ratios(at, collateral_before, debt_before, now, close, place[row], stride)
         ratio /= line[row]
-        out[row, 0] = (~np.isnan(ratio)).sum()
-        for level in range(3):
-            out[row, 1 + level] = (ratio < limits[level]).sum()
-        out[row, 4] = _near_misses_of(ratio, limits[NEAR])
+        _count(ratio, limits, out[row])
         out[row, 5], out[row, 6] = _answers_of(
             ratio, limits[DANGER], at, kind, rows[row], first[row], end[row]
         )
