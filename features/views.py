@@ -115,16 +115,16 @@ def _without_holdings(events: Events) -> Events:
 def event_slices(events: Events, moments: pd.DataFrame) -> tuple[Ints, Ints]:
     """Return per moment the slice of its account's events strictly before it."""
     at = seconds(moments["at"])
-    names, starts = np.unique(events.account.astype(str), return_index=True)
-    stops = np.append(starts, len(events.account))[1:]
-    slices = dict(zip(names, zip(starts, stops, strict=True), strict=True))
-    first = np.zeros(len(at), dtype=np.int64)
-    end = np.zeros(len(at), dtype=np.int64)
-    for account, rows in moments.groupby("account", observed=True).indices.items():
-        start, stop = slices.get(str(account), (0, 0))
-        first[rows] = start
-        end[rows] = start + np.searchsorted(events.at[start:stop], at[rows], side="left")
-    return first, end
+    # The log lies account by account, each in the order of time.
+    codes, names = pd.factorize(events.account)
+    starts = np.searchsorted(codes, np.arange(len(names) + 1))
+    own = pd.Index(names, dtype=object).get_indexer(pd.Index(moments["account"], dtype=object))
+    is_known = own >= 0
+    earliest = min(at.min(initial=0), events.at.min(initial=0))
+    span = max(at.max(initial=0), events.at.max(initial=0)) - earliest + 1
+    later = np.searchsorted(codes * span + events.at - earliest, own * span + at - earliest)
+    first = np.where(is_known, starts[own], 0)
+    return first, np.where(is_known, later, 0)
 
 
 def _view(given: _Given, rows: Ints, path: Path, *, is_basket: bool) -> View:

@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from msgspec.structs import replace
 
 from features.inputs import Candles, Floats, Tables
@@ -41,6 +40,7 @@ from serving.moments import Position
 
 FINGERPRINT = fingerprint()
 COLUMNS = (*NAMES, *BASELINE)
+_PLACES = {name: place for place, name in enumerate(COLUMNS)}
 HARMLESS = frozenset({"no_trigger", "no_debt"})
 EVENT_FEATURES = frozenset(feature.name for feature in FEATURES if "events" in feature.sources)
 _AGE = frozenset({"account_age"})
@@ -146,13 +146,10 @@ def outlooks(
     rows = [i for i, found in enumerate(seen) if isinstance(found, Position)]
     positions = {i: found for i, found in enumerate(seen) if isinstance(found, Position)}
     names = NAMES if wish.features else read_by(model.bundle)
-    features = _features(
-        [past[i] for i in rows], list(positions.values()), known, at=at, names=names
-    )
-    matrix = features[list(COLUMNS)].to_numpy(dtype=np.float64)
-    usable = np.isfinite(matrix[:, len(NAMES) :]).all(axis=1)
-    kept = np.flatnonzero(usable).tolist()
-    told = dict(zip(kept, _forecasts(features.iloc[kept], model, wish), strict=True))
+    matrix = _features([past[i] for i in rows], list(positions.values()), known, at=at, names=names)
+    usable = np.asarray(np.isfinite(matrix[:, len(NAMES) :]).all(axis=1))
+    kept = np.flatnonzero(usable)
+    told = dict(zip(kept.tolist(), _forecasts(matrix[kept], model, wish), strict=True))
     places = {i: place for place, i in enumerate(rows)}
     absent = _absent(matrix)
     return [
@@ -206,20 +203,28 @@ def _features(
     *,
     at: datetime,
     names: Sequence[str],
-) -> pd.DataFrame:
+) -> Floats:
     """Return the features of the accounts, by the pipeline that training uses.
 
     Parameters
     ----------
     names
         Of the features computed; the others are missing.
+
+    Returns
+    -------
+    numpy.ndarray
+        In the order of `COLUMNS`, shape (N, C).
     """
+    matrix = np.full((len(judged), len(COLUMNS)), np.nan)
     if not judged:
-        return pd.DataFrame(columns=list(COLUMNS), dtype=np.float64)
+        return matrix
     accounts = [f"{place:06d}" for place in range(len(judged))]
     rows, legs = moments.frames(positions, accounts, at=at)
     tables = moments.tables(judged, accounts, known)
-    return compute(tables, rows, legs=legs, names=names).reindex(columns=list(COLUMNS))
+    computed = compute(tables, rows, legs=legs, names=names)
+    matrix[:, [_PLACES[name] for name in computed.columns]] = computed.to_numpy()
+    return matrix
 
 
 @lru_cache(maxsize=2)
@@ -239,13 +244,13 @@ class _Words:
     attribution: AttributionAnswer | None = None
 
 
-def _forecasts(features: pd.DataFrame, model: Model, wish: Wish) -> list[_Words]:
-    """Return the model's forecast of every row."""
+def _forecasts(rows: Floats, model: Model, wish: Wish) -> list[_Words]:
+    """Return the model's forecast of every row, whose columns are `COLUMNS`."""
     bundle = model.bundle
-    if bundle is None or not len(features):
+    if bundle is None or not len(rows):
         return []
-    matrix = features[list(bundle.features)].to_numpy(dtype=np.float64)
-    baseline = features[list(BASELINE)].to_numpy(dtype=np.float64)
+    matrix = np.ascontiguousarray(rows[:, [_PLACES[name] for name in bundle.features]])
+    baseline = np.ascontiguousarray(rows[:, len(NAMES) :])
     scores = bundle.scores(matrix, baseline)
     forecasts = _worded(bundle, scores)
     if not wish.reasons:

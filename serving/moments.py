@@ -203,7 +203,7 @@ def _rest(judged: Judgement) -> dict[str, Any]:
     flips = judged.flips_at
     hours = np.nan if flips is None else (flips - case.market.at).total_seconds() / 3600
     return {
-        "opened_at": pd.NaT if case.opened_at is None else case.opened_at,
+        "opened_at": case.opened_at,
         "venue": case.account.venue,
         "accrual_hours": hours,
     }
@@ -221,17 +221,34 @@ def frames(
     """
     # A position leaves out a column that its kind does not have.
     stated = dict.fromkeys(name for one in positions for name in one.columns)
-    columns = {name: [one.columns.get(name, np.nan) for one in positions] for name in stated}
-    opened = pd.to_datetime(pd.Series(columns.pop("opened_at")), utc=True)
-    moments = pd.DataFrame({"account": list(names), **columns})
-    moments["at"] = pd.Series(pd.Timestamp(at), index=moments.index).dt.as_unit("ns")
-    moments["opened_at"] = opened.dt.as_unit("ns")
+    columns: dict[str, np.ndarray] = {
+        name: np.array(
+            [one.columns.get(name, np.nan) for one in positions], dtype=_KINDS.get(name, np.float64)
+        )
+        for name in stated
+        if name != "opened_at"
+    }
+    opened = _times([one.columns["opened_at"] for one in positions])
+    told = {"account": np.array(names, dtype=object), **columns}
+    moments = pd.DataFrame({**told, "at": _times([at] * len(names)), "opened_at": opened})
     legs = [
         {"row": row, "asset": asset, "units": units}
         for row, one in enumerate(positions)
         for asset, units in one.legs.items()
     ]
     return moments, pd.DataFrame(legs, columns=list(LEGS)) if legs else None
+
+
+_KINDS: Mapping[str, type] = {"asset": object, "venue": object}
+"""Columns that are not numbers."""
+
+
+def _times(moments: Sequence[datetime | None]) -> pd.DatetimeIndex:
+    """Return UTC times as the pipeline reads them; None is missing."""
+    plain = [None if one is None else one.replace(tzinfo=None) for one in moments]
+    return pd.DatetimeIndex(
+        np.array(plain, dtype="datetime64[us]").astype("datetime64[ns]"), tz="UTC"
+    )
 
 
 def tables(judged: Sequence[Judgement], names: Sequence[str], known: Tables) -> Tables:

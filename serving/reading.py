@@ -7,7 +7,6 @@ which none of them can be is read by msgspec, which is an order of magnitude fas
 
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +18,7 @@ from models.errors import Fault
 
 DEPTH = 16
 DIGITS = 120
-_LONG = re.compile(rb"[0-9]{%d}" % DIGITS)
+_DIGIT = bytes.maketrans(b"123456789", b"0" * 9)
 _STEP = np.zeros(256, dtype=np.int64)
 _STEP[[ord("["), ord("{")]] = 1
 _STEP[[ord("]"), ord("}")]] = -1
@@ -94,7 +93,7 @@ def _is_sound(body: bytes, tree: Any) -> bool:
     Without a backslash every text stands between two quotes: fewer quotes in the tree, written
     again, mean that a key stands twice.
     """
-    if tree is None or b"\\" in body or _LONG.search(body):
+    if tree is None or b"\\" in body or b"0" * DIGITS in body.translate(_DIGIT):
         return False
     return msgspec.json.encode(tree).count(b'"') == body.count(b'"') and _is_flat(body)
 

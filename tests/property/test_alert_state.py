@@ -18,6 +18,7 @@ from models.margin.result import Verdict
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 POLICY = default()
+COOL_DOWN = {Level.WATCH: timedelta(days=4), Level.WARNING: timedelta(days=1)}
 PROBABILITIES = st.sampled_from([0.0, 0.004, 0.008, 0.015, 0.03, 0.06, 0.2, 0.5, 1.0])
 BUFFERS = st.one_of(st.none(), st.sampled_from([-0.1, 0.0, 0.01, 0.04, 0.08, 0.12, 0.5]))
 FORECASTS = st.one_of(
@@ -115,7 +116,7 @@ def test_an_escalation_always_leaves(history: list[tuple[datetime, Signal, str]]
         before = acted(state, act, now)
         state, transitions = step(before, signal, now, POLICY)
         heard = [at for at in before.sent[max(state.level - 1, 0) :] if at is not None]
-        is_new = all(now - at >= timedelta(days=1) for at in heard)
+        is_new = all(now - at >= COOL_DOWN.get(state.level, timedelta(0)) for at in heard)
         is_muted = before.muted_until is not None and now < before.muted_until
         if state.level > before.told and is_new and not is_muted:
             assert transitions[0].kind is Kind.RAISED
