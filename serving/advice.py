@@ -13,7 +13,9 @@ from serving.answers import Assessment
 from serving.assess import Model
 from serving.cases import Surroundings
 from serving.change_answers import PlanAnswer
+from serving.change_wire import TargetBody
 from serving.judgement import Judgement
+from serving.plan import Target, is_healthy
 from serving.plan_answers import AdviceAnswer
 from serving.planned import planned, target, worse
 
@@ -22,22 +24,34 @@ def advised(
     told: Assessment, judged: Judgement, *, model: Model, around: Surroundings
 ) -> Assessment:
     """Return an assessment with the cheapest plan out of warning, or why it has none."""
-    case = judged.case
+    wanted = target(aim(default(), Level.WARNING), is_forecast=bool(told.forecast))
+    sized = replace(judged.case, market=worse(judged))
+    # A plan asks the model a hundred times and more; most accounts need none.
+    if _is_there(told, wanted) and is_healthy(sized, sized.account, Target(health=wanted.health)):
+        return structs.replace(told, plan_absence="already_there")
     try:
         found = planned(
-            case,
-            target(aim(default(), Level.WARNING), is_forecast=bool(told.forecast)),
+            judged.case,
+            wanted,
             Means(),
             model=model,
             around=around,
             request_id=told.request_id,
-            sized=replace(case, market=worse(judged)),
+            sized=sized,
         )
     except InvalidInput:
         return structs.replace(told, plan_absence="not_evaluable")
     if not found.actions:
         return structs.replace(told, plan_absence=found.reason)
     return structs.replace(told, plan=advice(found))
+
+
+def _is_there(told: Assessment, wanted: TargetBody) -> bool:
+    """Whether the forecast is within a target already."""
+    if wanted.probability is None:
+        return True
+    chances = {entry.horizon: getattr(entry, wanted.head) for entry in told.forecast}
+    return bool(chances[wanted.horizon] <= wanted.probability)
 
 
 def advice(found: PlanAnswer) -> AdviceAnswer:
