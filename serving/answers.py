@@ -11,6 +11,7 @@ from pydantic import BaseModel, GetCoreSchemaHandler, create_model
 from pydantic_core import CoreSchema, core_schema
 
 from models.domain import Exact
+from serving.plan_answers import AdviceAnswer
 from serving.problems import FaultAnswer
 
 Method = Literal["path", "shap"]
@@ -192,6 +193,11 @@ class Assessment(Told, frozen=True, kw_only=True):
         Features that could not be computed.
     degraded
         Whether something that belongs in the answer is absent or doubtful.
+    plan
+        The cheapest way out of warning; null where none was asked for, is needed or can be found.
+    plan_absence
+        Why there is no plan that was asked for: `already_there`, `no_action_open`,
+        `means_do_not_suffice`, `no_forecast` or `not_evaluable`.
     """
 
     account: str
@@ -211,6 +217,8 @@ class Assessment(Told, frozen=True, kw_only=True):
     degraded_reasons: tuple[Notice, ...]
     notices: tuple[Notice, ...]
     features: Mapping[str, float | None] | None
+    plan: AdviceAnswer | None = None
+    plan_absence: str | None = None
     simulated: bool
     request_id: str
 

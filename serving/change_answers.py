@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from serving.answers import (
     FaultyItem,
@@ -12,6 +11,7 @@ from serving.answers import (
     RulebookAnswer,
     TriggerAnswer,
 )
+from serving.plan_answers import ActionAnswer, LegAnswer, TargetAnswer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,55 +37,6 @@ class StateAnswer:
     trigger: TriggerAnswer | None
     forecast: tuple[ForecastAnswer, ...]
     degraded_reasons: tuple[Notice, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetAnswer:
-    """What the plan was to reach."""
-
-    health: str
-    probability: float | None
-    horizon: str
-    head: Literal["unattended", "expected"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repaid:
-    """What a swap repays: at least so much, in the units of the debt leg."""
-
-    asset: str
-    quantity: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionAnswer:
-    """One thing to do.
-
-    Parameters
-    ----------
-    quantity
-        Exact, in the units of the account's leg.
-    value, cost
-        Quote units, exact.
-    repays
-        What a swap repays; null for other actions.
-    """
-
-    kind: Literal["repay", "add", "swap", "reduce"]
-    asset: str
-    quantity: str
-    value: str
-    cost: str
-    repays: Repaid | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LegAnswer:
-    """One leg of the account once everything is done."""
-
-    kind: str
-    asset: str
-    quantity: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

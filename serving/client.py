@@ -110,9 +110,9 @@ class Client:
         Parameters
         ----------
         shared
-            `as_of`, `features`, `reasons` and `market` as in the document: of the market prices,
-            candles, and what is read beside them (`funding`, `perpetuals`, `marks`,
-            `open_interest`, `oracle_rounds`, `reserves`).
+            `as_of`, `features`, `reasons`, `plan` and `market` as in the document: of the
+            market prices, candles, and what is read beside them (`funding`, `perpetuals`,
+            `marks`, `open_interest`, `oracle_rounds`, `reserves`).
         """
         return self._post("/v1/score", {**shared, "account": account}, Assessment)
 

@@ -13,6 +13,7 @@ from features.simulate import simulate
 from models.errors import Fault, InvalidInput
 from models.margin.result import Verdict
 from serving import cases, problems, wire
+from serving.advice import advised
 from serving.answers import Assessment, Batch, FaultyItem
 from serving.assess import Model, Wish, assess
 from serving.book import account_body, market_body
@@ -117,7 +118,7 @@ class Desk:
         self, asked: wire.ScoreBody, found: Sequence[Fault], request_id: str
     ) -> Assessment | Batch:
         """Answer an envelope; `found` holds the faults of single accounts."""
-        asked.refuse_many_exact()
+        asked.refuse_many()
         around, outcomes = self.outcomes(asked, found, _score)
         judged = [one for one in outcomes if isinstance(one, Judgement)]
         assessments = assess(
@@ -134,6 +135,9 @@ class Desk:
             simulated=around.simulated,
         )
         self._record(asked, judged, around, assessments)
+        if asked.plan:
+            pairs = zip(assessments, judged, strict=True)
+            assessments = [advised(*pair, model=self.model, around=around) for pair in pairs]
         if asked.accounts is None:
             return assessments[0]
         return Batch(

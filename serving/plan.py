@@ -120,7 +120,7 @@ def plan(case: Case, target: Target, means: Means, *, risk: Risk) -> Plan:
     if now.verdict is Verdict.UNEVALUABLE:
         return _told(case, (), reason="not_evaluable")
     open_to = tools(case, means)
-    if _is_healthy(case, case.account, target) and _is_calm(risk, [case.account], target)[0]:
+    if is_healthy(case, case.account, target) and _is_calm(risk, [case.account], target)[0]:
         return _with_risk(_told(case, (), reason="already_there"), risk, target)
     if not open_to:
         return _with_risk(_told(case, (), reason="no_action_open"), risk, target)
@@ -161,13 +161,13 @@ def _sized(case: Case, order: Sequence[Tool], target: Target) -> _Mix | None:
     for tool in order[:-1]:
         used = Action(tool=tool, quantity=tool.quantity(tool.steps(account), account))
         full, account = (*full, used), apply(account, (used,))
-        if not used.quantity or _is_healthy(case, account, target):
+        if not used.quantity or is_healthy(case, account, target):
             return None  # a smaller mix does as much
     last = order[-1]
 
     def reaches(steps: int) -> bool:
         action = Action(tool=last, quantity=last.quantity(steps, account))
-        return _is_healthy(case, apply(account, (action,)), target)
+        return is_healthy(case, apply(account, (action,)), target)
 
     most = last.steps(account)
     steps = _least(reaches, most)
@@ -195,7 +195,7 @@ def _least(reaches: Callable[[int], bool], most: int) -> int | None:
     return high
 
 
-def _is_healthy(case: Case, account: Account, target: Target) -> bool:
+def is_healthy(case: Case, account: Account, target: Target) -> bool:
     """Whether the rules find the account safe with the credit that the target asks."""
     margin = case.rulebook.margin(account, case.market, case.terms)
     if margin.maintenance is None or margin.verdict in BREACHED:
@@ -225,7 +225,7 @@ def _calmed(case: Case, mix: _Mix, target: Target, *, risk: Risk) -> _Mix | None
         tried = _spread(low, high, shares)
         after = [_after(case, replace(mix, steps=n)) for n in tried]
         calm = [
-            quiet and _is_healthy(case, one, target) and _is_permitted(case, one)
+            quiet and is_healthy(case, one, target) and _is_permitted(case, one)
             for quiet, one in zip(_is_calm(risk, after, target), after, strict=True)
         ]
         if not any(calm):

@@ -28,6 +28,9 @@ MOST_ACCOUNTS = 1000
 MOST_EXACT = 32
 """Accounts of a request whose contributions are told by exact TreeSHAP."""
 
+MOST_PLANNED = 32
+"""Accounts of a request whose assessments carry plans."""
+
 MOST_BYTES = 16 * 2**20
 
 
@@ -144,18 +147,31 @@ class ScoreBody(Envelope):
         f"TreeSHAP, for which a request has at most {MOST_EXACT} accounts",
     )
 
-    def refuse_many_exact(self) -> None:
-        """Refuse exact attributions of many accounts: each costs as much as hundreds of scores.
+    plan: Strict = Field(
+        default=False,
+        description="answer with the cheapest plan out of warning, by the alert policy that "
+        f"ships; a request has at most {MOST_PLANNED} accounts then",
+    )
+
+    def refuse_many(self) -> None:
+        """Refuse what costs as much as hundreds of scores of each of many accounts.
 
         Raises
         ------
         InvalidInput
-            When more than `MOST_EXACT` accounts are asked about.
+            When exact attributions or plans are asked for of too many accounts.
         """
-        asked = len(self.items)
+        asked, faults = len(self.items), []
         if self.reasons and self.contributions == "shap" and asked > MOST_EXACT:
             detail = f"shap is told of at most {MOST_EXACT} accounts a request, not of {asked}"
-            raise InvalidInput([Fault("/contributions", detail)])
+            faults.append(Fault("/contributions", detail))
+        if self.plan and asked > MOST_PLANNED:
+            detail = (
+                f"plans are made for at most {MOST_PLANNED} accounts a request, not for {asked}"
+            )
+            faults.append(Fault("/plan", detail))
+        if faults:
+            raise InvalidInput(faults)
 
 
 E = TypeVar("E", bound=Envelope)

@@ -12,19 +12,16 @@ from typing import Any
 
 from models.alerting.aim import aim
 from models.alerting.policy import Policy
-from models.alerting.signals import Kind, Level, Transition
+from models.alerting.signals import Kind, Transition
 from models.domain import Account, Market
 from models.errors import ForewarnError, InvalidInput
-from models.margin.result import Margin, Verdict
-from models.margin.rulebook import with_next_prices
+from models.margin.result import Margin
 from serving.actions import Means
-from serving.answers import exact_text
 from serving.assess import Model
 from serving.cases import Case, Surroundings
 from serving.change_answers import PlanAnswer
-from serving.change_wire import TargetBody
-from serving.changes import planned
 from serving.judgement import Judgement
+from serving.planned import planned, target, worse
 
 LOGGER = logging.getLogger("forewarn.watch")
 EACH = 2.0
@@ -104,15 +101,14 @@ def _attempt(
     try:
         tick()
         case = _ticking(judged.case, tick)
-        target = _target(policy, rise.level, has_forecast=rise.probability is not None)
         return planned(
             case,
-            target,
+            target(aim(policy, rise.level), is_forecast=rise.probability is not None),
             Means(),
             model=model,
             around=around,
             request_id=WATCH,
-            sized=replace(case, market=_worse(judged)),
+            sized=replace(case, market=worse(judged)),
         )
     except PlanLate:
         return "no_time"
@@ -121,29 +117,6 @@ def _attempt(
     except Exception:  # the watching loop: recorded in the message
         LOGGER.exception("no plan of %s", rise.account[:80])
         return "failed"
-
-
-def _target(policy: Policy, level: Level, *, has_forecast: bool) -> TargetBody:
-    """Return where a plan leads; without a forecast the rule alone says."""
-    wanted = aim(policy, level)
-    stated = {
-        "health": exact_text(wanted.health, 0),
-        "probability": wanted.probability if has_forecast else None,
-        "horizon": wanted.horizon,
-        "head": wanted.head,
-    }
-    return TargetBody.model_validate(stated)
-
-
-def _worse(judged: Judgement) -> Market:
-    """Return the market at the price in force, or at the next one where that is worse."""
-    now, soon, market = judged.now, judged.soon, judged.case.market
-    if soon is None or soon.verdict is Verdict.UNEVALUABLE:
-        return market
-    if now.maintenance is None or soon.maintenance is None:
-        return market
-    is_worse = soon.maintenance.surplus < now.maintenance.surplus
-    return with_next_prices(market) if is_worse else market
 
 
 def _ticking(case: Case, tick: Callable[[], None]) -> Case:

@@ -54,6 +54,22 @@ def test_plan_reaches_the_probability_it_promises(desk: Desk, request_body: dict
         assert plan["after"]["health"] > plan["before"]["health"]
 
 
+def test_an_assessment_s_plan_is_within_its_target(
+    desk: Desk, request_body: dict[str, Any]
+) -> None:
+    """By the trained model: the probability and the health that it leads to, with other legs."""
+    body = msgspec.json.encode({**request_body, "plan": True})
+    answer = msgspec.json.decode(desk.score(body, "test"))
+    items = zip(request_body["accounts"], answer["assessments"], strict=True)
+    advised = [(account, told["plan"]) for account, told in items if told["plan"] is not None]
+    assert advised
+    for account, plan in advised:
+        assert plan["is_reached"]
+        assert plan["probability"] <= plan["target"]["probability"]
+        assert plan["health"] >= float(plan["target"]["health"])
+        assert plan["legs_after"] != account["legs"]
+
+
 def test_a_fall_raises_what_is_forecast(desk: Desk, request_body: dict[str, Any]) -> None:
     """Every probability is at least as high after a fall as before it."""
     answer = told(what_if, desk, {**request_body, "shocks": {"ETH": "-0.03"}})

@@ -57,6 +57,20 @@ def test_tables_beside_the_candles_are_read(client: Client) -> None:
     assert (told["funding_24h"] or 0.0) == pytest.approx(6 * (told["funding_now"] or 0.0))
 
 
+def test_a_plan_comes_with_the_assessment(client: Client) -> None:
+    """An account in warning is told what to do, in the service's own types."""
+    keys = [one.account for one in client.accounts()][:32]
+    told = client.score_many(keys, plan=True).assessments
+    advised = [one for one in told if isinstance(one, Assessment) and one.plan is not None]
+    spared = [one for one in told if isinstance(one, Assessment) and one.plan is None]
+    assert advised
+    assert {one.plan_absence for one in advised} == {None}
+    assert {one.plan_absence for one in spared} <= {"already_there"}
+    plan = advised[0].plan
+    assert plan is not None
+    assert plan.actions[0].kind in {"repay", "add"}
+
+
 def test_ready_features_get_what_the_account_got(client: Client) -> None:
     """The features that an assessment shows, handed in as columns, give its very probabilities."""
     version = client.models().models[0]

@@ -149,3 +149,38 @@ def test_unusable_targets_are_named(more: dict[str, Any], where: str) -> None:
     with pytest.raises(InvalidInput) as error:
         asked(plans, body(vault(), **more))
     assert where in [fault.where for fault in error.value.faults]
+
+
+def scored(*accounts: dict[str, Any], **more: Any) -> Any:
+    """Return the answer to a question for scores."""
+    return asked(lambda desk, request, name: desk.score(request, name), body(*accounts, **more))
+
+
+def test_an_assessment_carries_the_plan_that_is_answered_alone() -> None:
+    """Asked for by itself with the same target, the plan is the same to the last unit."""
+    thin = vault(art="10500")
+    advice = scored(thin, plan=True)["plan"]
+    target = {"health": advice["target"]["health"]}
+    alone = asked(plans, body(thin, target=target))
+    shared = ("actions", "cost", "value", "is_reached", "reason", "probability", "legs_after")
+    assert {name: advice[name] for name in shared} == {name: alone[name] for name in shared}
+    assert advice["health"] == alone["after"]["health"] >= float(target["health"])
+    again = scored({**thin, "legs": advice["legs_after"]}, plan=True)
+    assert (again["plan"], again["plan_absence"]) == (None, "already_there")
+
+
+def test_why_there_is_no_plan_is_told_where_one_was_asked_for() -> None:
+    """Unasked, both are null; an account far from the line needs none."""
+    safe = vault(art="1000")
+    unasked, told = scored(safe), scored(safe, plan=True)
+    assert (unasked["plan"], unasked["plan_absence"]) == (None, None)
+    assert (told["plan"], told["plan_absence"]) == (None, "already_there")
+
+
+def test_plans_are_made_for_a_bounded_number_of_accounts() -> None:
+    """Thirty-two may be asked for; of one more plans and exact reasons are both refused."""
+    many = [vault(art="1000", name=str(i)) for i in range(33)]
+    assert len(scored(*many[:32], plan=True)["assessments"]) == 32
+    with pytest.raises(InvalidInput) as refused:
+        scored(*many, plan=True, contributions="shap")
+    assert [fault.where for fault in refused.value.faults] == ["/contributions", "/plan"]

@@ -1,0 +1,85 @@
+"""What a plan is told in: its target, its actions and where they lead."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetAnswer:
+    """What the plan was to reach."""
+
+    health: str
+    probability: float | None
+    horizon: str
+    head: Literal["unattended", "expected"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repaid:
+    """What a swap repays: at least so much, in the units of the debt leg."""
+
+    asset: str
+    quantity: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionAnswer:
+    """One thing to do.
+
+    Parameters
+    ----------
+    quantity
+        Exact, in the units of the account's leg.
+    value, cost
+        Quote units, exact.
+    repays
+        What a swap repays; null for other actions.
+    """
+
+    kind: Literal["repay", "add", "swap", "reduce"]
+    asset: str
+    quantity: str
+    value: str
+    cost: str
+    repays: Repaid | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegAnswer:
+    """One leg of the account once everything is done."""
+
+    kind: str
+    asset: str
+    quantity: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdviceAnswer:
+    """The cheapest actions that bring an account out of warning, or the best that can be done.
+
+    Parameters
+    ----------
+    is_reached
+        Whether doing them meets the target.
+    reason
+        `reached`, or why not.
+    cost, value
+        What the actions cost and move, quote units, exact.
+    health
+        Credit per requirement once everything is done; null where nothing is required then.
+    probability
+        What the target limits, once everything is done; null where it was not asked for or no
+        forecast can be given.
+    legs_after
+        The account once everything is done.
+    """
+
+    is_reached: bool
+    reason: str
+    target: TargetAnswer
+    actions: tuple[ActionAnswer, ...]
+    cost: str
+    value: str
+    health: float | None
+    probability: float | None
+    legs_after: tuple[LegAnswer, ...]
