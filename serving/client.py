@@ -22,10 +22,10 @@ import pyarrow as pa
 from pydantic import TypeAdapter
 
 from models.errors import Fault, InvalidInput
-from serving.answers import Assessment, Batch
-from serving.arrow import STREAM, read_stream, write_stream
+from serving.asked.arrow import STREAM, read_stream, write_stream
+from serving.http.problems import Problem
+from serving.judging.answers import Assessment, Batch
 from serving.margin.answers import MarginAnswer, MarginBatch
-from serving.problems import Problem
 from serving.routes.accounts import AccountAnswer, AccountsPage, History, Upserted
 from serving.routes.book import BookAnswer
 from serving.routes.market import PricesInForce, Pushed

@@ -12,22 +12,23 @@ from features.pipeline import fingerprint
 from features.simulate import simulate
 from models.errors import Fault, InvalidInput
 from models.margin.result import Verdict
-from serving import cases, problems, wire
-from serving.advice import advised
-from serving.answers import Assessment, Batch, FaultyItem
-from serving.assess import Model, Wish, assess
-from serving.book import account_body, market_body
-from serving.cases import Case, Surroundings
-from serving.gate import Loader
-from serving.judgement import Judgement, judge
-from serving.problems import Refused, encode, listed
-from serving.reading import escape
+from serving.asked import cases, wire
+from serving.asked.cases import Case, Surroundings
+from serving.asked.reading import escape
+from serving.http import problems
+from serving.http.gate import Loader
+from serving.http.problems import Refused, encode, listed
+from serving.http.telemetry import observe_positions, record
+from serving.judging.advice import advised
+from serving.judging.answers import Assessment, Batch, FaultyItem
+from serving.judging.assess import Model, Wish, assess
+from serving.judging.judgement import Judgement, judge
+from serving.live.book import account_body, market_body
 from serving.registry import Deployed, deployed
 from serving.settings import Settings, from_environment
 from serving.shadow import Seen, Shadow
 from serving.store import Store, StoreFailed, StoreRefused, accounts, keys, market, open_store
 from serving.store.keys import KeyRecord
-from serving.telemetry import observe_positions, record
 
 ALLOCATIONS = 50_000
 """New objects until the collector looks at them: a request for a thousand accounts makes more."""

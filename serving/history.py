@@ -8,9 +8,9 @@ import msgspec
 
 from models.domain import Exact
 from models.margin.result import Verdict
-from serving.answers import Assessment
-from serving.assess import Outlook, doubts, raised
-from serving.judgement import Judgement
+from serving.judging.answers import Assessment
+from serving.judging.assess import Outlook, doubts, raised
+from serving.judging.judgement import Judgement
 from serving.store.assessments import Assessed
 
 

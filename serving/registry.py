@@ -15,7 +15,7 @@ from models import registry
 from models.bundle import Bundle
 from models.errors import BundleRefused
 from models.registry import ALIASES, Alias, Mark
-from serving.assess import Model
+from serving.judging.assess import Model
 
 PERIOD_SECONDS = 0.5
 NO_CHAMPION = "the registry names no champion yet"

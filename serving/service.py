@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serving.settings import from_environment
 
 if TYPE_CHECKING:
-    from serving.api import Api
+    from serving.http.api import Api
 
 
 class Door:

@@ -17,10 +17,10 @@ from features.inputs import HOUR
 from features.pipeline import NAMES
 from models.bundle import Bundle
 from models.hazard import LABELS
-from serving.answers import Assessment, ForecastAnswer
-from serving.assess import Model, Outlook, Wish, outlooks
-from serving.cases import Surroundings
-from serving.judgement import Judgement
+from serving.asked.cases import Surroundings
+from serving.judging.answers import Assessment, ForecastAnswer
+from serving.judging.assess import Model, Outlook, Wish, outlooks
+from serving.judging.judgement import Judgement
 from serving.store import Store, StoreFailed, forecasts
 from serving.store.forecasts import Forecast
 

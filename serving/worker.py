@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from serving.api import Api
 from serving.desk import Desk, open_desk, swapped
-from serving.gate import Gate, Keyring
-from serving.operations import routes
+from serving.http.api import Api
+from serving.http.gate import Gate, Keyring
+from serving.http.operations import routes
+from serving.http.telemetry import log_to_stderr
 from serving.registry import Deployed, Follower
 from serving.routes import OPERATIONS
 from serving.settings import from_environment
-from serving.telemetry import log_to_stderr
 
 
 def open_api() -> Api:

@@ -9,10 +9,10 @@ from models.alerting.signals import Transition
 from models.errors import InvalidInput
 from serving.alerting.passes import Explained
 from serving.alerting.planning import WATCH, plans
-from serving.answers import Assessment
-from serving.assess import Model, Wish, assess
-from serving.cases import Case, Surroundings
-from serving.judgement import Judgement, judge
+from serving.asked.cases import Case, Surroundings
+from serving.judging.answers import Assessment
+from serving.judging.assess import Model, Wish, assess
+from serving.judging.judgement import Judgement, judge
 
 LOGGER = logging.getLogger("forewarn.watch")
 MOST_EXPLAINED = 100

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from models.alerting.audience import Post
 from models.alerting.signals import Level, Transition
 from serving.alerting.planning import Plans
-from serving.answers import Assessment
+from serving.judging.answers import Assessment
 
 TEMPLATES = Path(__file__).with_name("templates")
 FALLBACK = "en"

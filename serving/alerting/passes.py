@@ -12,7 +12,7 @@ from models.alerting.state import REST, AlertState, step
 from models.errors import ForewarnError
 from serving.alerting.message import facts
 from serving.alerting.planning import Plans
-from serving.answers import Assessment
+from serving.judging.answers import Assessment
 from serving.store import Store, Transaction, alerts, assessments, book_sums, outbox, turns
 from serving.store.alerts import DESK, Receiver
 from serving.store.assessments import Assessed

@@ -16,12 +16,12 @@ from models.alerting.signals import Kind, Transition
 from models.domain import Account, Market
 from models.errors import ForewarnError, InvalidInput
 from models.margin.result import Margin
-from serving.actions import Means
-from serving.assess import Model
-from serving.cases import Case, Surroundings
-from serving.change_answers import PlanAnswer
-from serving.judgement import Judgement
-from serving.planned import planned, target, worse
+from serving.asked.cases import Case, Surroundings
+from serving.judging.actions import Means
+from serving.judging.assess import Model
+from serving.judging.change_answers import PlanAnswer
+from serving.judging.judgement import Judgement
+from serving.judging.planned import planned, target, worse
 
 LOGGER = logging.getLogger("forewarn.watch")
 EACH = 2.0

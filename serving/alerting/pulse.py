@@ -4,8 +4,8 @@ from datetime import datetime
 
 from models.alerting.signals import Level
 from serving.alerting.passes import DELIVERING, TURN
+from serving.http.telemetry import Reading
 from serving.store import Store, alerts, market, outbox, turns
-from serving.telemetry import Reading
 
 
 def pulse(store: Store, *, now: datetime) -> tuple[Reading, ...]:

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from models.alerting.signals import Signal
 from models.margin.result import Verdict
-from serving.assess import HARMLESS, Outlook, raised
-from serving.judgement import Judgement
+from serving.judging.assess import HARMLESS, Outlook, raised
+from serving.judging.judgement import Judgement
 
 
 def signal(

@@ -15,9 +15,9 @@ from typing import Any
 from models.domain import Exact
 from models.hazard import LABELS
 from models.margin.trigger import BREACHED
-from serving.at_risk import ALL, SHOCKS, band
-from serving.judgement import Judgement
-from serving.shocks import shocked
+from serving.judging.at_risk import ALL, SHOCKS, band
+from serving.judging.judgement import Judgement
+from serving.judging.shocks import shocked
 from serving.store.assessments import Assessed
 
 NEAR = 0.05

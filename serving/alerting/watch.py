@@ -20,17 +20,17 @@ from typing import Any
 from models.alerting.policy import Policy, tree_of
 from models.alerting.signals import Signal, Transition
 from models.errors import InvalidInput
-from serving import cases, wire
 from serving.alerting.explaining import explained
 from serving.alerting.heart import Lookout
 from serving.alerting.passes import LEASE, POLICY, WATCHING, Done, Explained, LeadLost, advance
 from serving.alerting.retention import prune
 from serving.alerting.signals import liquidations, signal, unjudged
 from serving.alerting.sums import Sums, part
-from serving.assess import Model, Wish, outlooks
-from serving.cases import Case, Surroundings
+from serving.asked import cases, wire
+from serving.asked.cases import Case, Surroundings
 from serving.history import noted, unknown
-from serving.judgement import Judgement, judge
+from serving.judging.assess import Model, Wish, outlooks
+from serving.judging.judgement import Judgement, judge
 from serving.registry import Deployed, Follower
 from serving.store import Store, StoreFailed, Transaction, accounts, alerts, market, turns
 from serving.store.alerts import News

@@ -8,11 +8,11 @@ from fractions import Fraction
 from models.errors import Fault, InvalidInput
 from models.margin.composed import Part, Scope, compose
 from models.margin.result import Margin, Verdict
-from serving.answers import exact_text
+from serving.asked.reading import escape
 from serving.desk import Item
+from serving.judging.answers import exact_text
 from serving.margin.answers import AggregateAnswer, PartAnswer
 from serving.margin.wire import ComposedBody, LinkBody, MarginBody
-from serving.reading import escape
 
 FAULTY = Margin(verdict=Verdict.UNEVALUABLE, reason="request_at_fault")
 """Stands for an account that could not even be read: the whole must not look better for it."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from serving.answers import FaultyItem, NextAnswer, Notice, RatioAnswer, RulebookAnswer
+from serving.judging.answers import FaultyItem, NextAnswer, Notice, RatioAnswer, RulebookAnswer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

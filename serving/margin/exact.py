@@ -6,12 +6,12 @@ from datetime import datetime
 from models.domain import Exact, Price
 from models.errors import Fault, InvalidInput
 from models.margin.result import Margin, Side, Verdict
-from serving import rules
-from serving.answers import Notice, RulebookAnswer, exact_text
-from serving.cases import Case
+from serving.asked.cases import Case
+from serving.asked.reading import escape
 from serving.desk import Item
+from serving.judging import rules
+from serving.judging.answers import Notice, RulebookAnswer, exact_text
 from serving.margin.answers import PriceUsed, Standing, SurplusSide
-from serving.reading import escape
 
 
 def amounts(amounts: Mapping[str, Exact]) -> dict[str, str]:

@@ -6,9 +6,9 @@ from models.domain import Exact
 from models.errors import Fault, InvalidInput
 from models.margin.result import Liquidation, Refusal
 from models.margin.rulebook import Liquidate
-from serving import rules
-from serving.cases import Case
+from serving.asked.cases import Case
 from serving.desk import Item
+from serving.judging import rules
 from serving.margin.answers import LiquidationAnswer, Seizure
 from serving.margin.exact import amounts, doubts_of, rulebook, standing
 from serving.margin.wire import LiquidateBody, LiquidationAccountBody

@@ -6,10 +6,10 @@ from datetime import datetime
 from functools import partial
 
 from models.margin.result import Margin, Room, Verdict
-from serving import rules
-from serving.answers import exact_text
-from serving.cases import Case
+from serving.asked.cases import Case
 from serving.desk import Item
+from serving.judging import rules
+from serving.judging.answers import exact_text
 from serving.margin.answers import HeadroomAnswer, MarginAnswer
 from serving.margin.exact import amounts, doubts_of, price_used, refuse_unpriced, rulebook, standing
 from serving.margin.risk_weights import risk_weights

@@ -5,9 +5,10 @@ from functools import partial
 from typing import TypeVar
 
 from models.errors import Fault, InvalidInput
-from serving import wire
-from serving.answers import FaultyItem
+from serving.asked import wire
 from serving.desk import Desk, in_order
+from serving.http.problems import encode
+from serving.judging.answers import FaultyItem
 from serving.margin.aggregate import Placed, aggregate, refuse_single
 from serving.margin.answers import (
     LiquidationAnswer,
@@ -21,7 +22,6 @@ from serving.margin.liquidations import liquidation_of
 from serving.margin.margins import Judged, judged_of
 from serving.margin.triggers import triggers_of
 from serving.margin.wire import LiquidationBody, MarginBody, TriggerBody
-from serving.problems import encode
 
 T = TypeVar("T")
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from models.margin.collateral import Holding, Policy, Weighted, weigh
 from models.margin.result import Counted, Refusal
-from serving import rules
-from serving.answers import exact_text
-from serving.cases import Case
+from serving.asked.cases import Case
+from serving.judging import rules
+from serving.judging.answers import exact_text
 from serving.margin.answers import RiskWeight, RiskWeights
 from serving.margin.wire import RiskBody
 

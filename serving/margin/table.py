@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from models.errors import InvalidInput
-from serving import wire
-from serving.answers import FaultyItem, RatioAnswer
-from serving.assess import Model
+from serving.asked import wire
 from serving.desk import Desk, Item, in_order
+from serving.judging.answers import FaultyItem, RatioAnswer
+from serving.judging.assess import Model
 from serving.margin.aggregate import aggregate, refuse_single
 from serving.margin.answers import AggregateAnswer, MarginAnswer, Standing, TriggersAnswer
 from serving.margin.margins import Judged as JudgedMargin

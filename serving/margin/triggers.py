@@ -11,10 +11,10 @@ from models.domain import Account, LegKind, Market
 from models.errors import Fault, InvalidInput
 from models.margin.result import Margin, Refusal, Trigger, Verdict
 from models.margin.trigger import bankruptcy_price, price_triggers, shock_trigger, time_trigger
-from serving import rules
-from serving.answers import exact_text
-from serving.cases import Case
+from serving.asked.cases import Case
 from serving.desk import Item
+from serving.judging import rules
+from serving.judging.answers import exact_text
 from serving.margin.answers import ExactPrice, PriceTrigger, ShockTrigger, TriggersAnswer
 from serving.margin.exact import doubts_of, refuse_unpriced, rulebook
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from serving import wire
+from serving.asked import wire
 
 MOST_BETA = 100
 MOST_SECONDS = 10**8

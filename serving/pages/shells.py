@@ -4,11 +4,11 @@ from functools import cache, partial
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from serving import problems
 from serving.desk import Desk
-from serving.operations import Answer, Call, Operation, Parameter
+from serving.http import problems
+from serving.http.operations import Answer, Call, Operation, Parameter
+from serving.http.problems import Refused
 from serving.pages.files import HERE, static
-from serving.problems import Refused
 
 HTML = "text/html; charset=utf-8"
 POLICY = (

@@ -3,8 +3,8 @@
 from functools import cache
 from typing import Any
 
-from serving import openapi
-from serving.operations import Operation
+from serving.http import openapi
+from serving.http.operations import Operation
 from serving.pages import shells
 from serving.routes import (
     accounts,

@@ -8,18 +8,19 @@ import msgspec
 from pydantic import Field, TypeAdapter
 
 from models.errors import Fault, InvalidInput
-from serving import cases, problems, telemetry, wire
-from serving.answers import Assessment, Batch, exact_text
+from serving.asked import cases, wire
+from serving.asked.queries import Cursor, Limit, Query, of_cursor, parameters, read_query, to_cursor
 from serving.desk import Desk, UnknownAccounts
 from serving.history import kept
-from serving.keys import Scope
-from serving.operations import Answer, Call, Operation, Parameter, json_answer
-from serving.problems import encode
-from serving.queries import Cursor, Limit, Query, of_cursor, parameters, read_query, to_cursor
+from serving.http import problems, telemetry
+from serving.http.keys import Scope
+from serving.http.operations import Answer, Call, Operation, Parameter, json_answer
+from serving.http.problems import encode
+from serving.http.writing import IDEMPOTENCY, opened, written
+from serving.judging.answers import Assessment, Batch, exact_text
 from serving.routes.market import MOST_PUSHED, parsed, refuse_future
 from serving.store import Transaction, accounts, assessments
 from serving.store.assessments import Assessed, Found, Wanted
-from serving.writing import IDEMPOTENCY, opened, written
 
 ACCOUNT = Parameter(
     name="account",

@@ -11,15 +11,16 @@ from pydantic import Field
 from models.alerting.signals import Level, Transition
 from models.alerting.state import AlertState
 from models.errors import Fault, InvalidInput
-from serving import problems, wire
+from serving.asked import wire
+from serving.asked.queries import Cursor, Limit, Query, of_cursor, parameters, read_query, to_cursor
 from serving.desk import Desk
-from serving.keys import Scope
-from serving.operations import Answer, Call, Operation, json_answer
-from serving.queries import Cursor, Limit, Query, of_cursor, parameters, read_query, to_cursor
+from serving.http import problems
+from serving.http.keys import Scope
+from serving.http.operations import Answer, Call, Operation, json_answer
+from serving.http.writing import IDEMPOTENCY, opened, written
 from serving.routes.accounts import ACCOUNT
 from serving.routes.market import parsed
 from serving.store import Transaction, alerts, market, outbox
-from serving.writing import IDEMPOTENCY, opened, written
 
 LONGEST_MUTE = 24 * 30
 LevelName = Literal["watch", "warning", "critical", "liquidated"]

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from serving import problems
+from serving.asked.queries import Limit, Query, parameters, read_query
 from serving.desk import Desk
-from serving.keys import Scope
-from serving.operations import Answer, Call, Operation, json_answer
-from serving.queries import Limit, Query, parameters, read_query
+from serving.http import problems
+from serving.http.keys import Scope
+from serving.http.operations import Answer, Call, Operation, json_answer
+from serving.http.writing import opened
 from serving.store import journal
-from serving.writing import opened
 
 
 class AuditQuery(Query):

@@ -11,8 +11,17 @@ from pydantic import Field
 from models.errors import InvalidInput
 from models.hazard import LABELS
 from models.margin.result import Margin
-from serving import cases, problems, rules, wire
-from serving.at_risk import (
+from serving.asked import cases, wire
+from serving.asked.cases import Case, Surroundings
+from serving.asked.queries import Query, parameters, read_query
+from serving.desk import Desk
+from serving.http import problems
+from serving.http.keys import Scope
+from serving.http.operations import Answer, Call, Operation, json_answer
+from serving.http.problems import Refused
+from serving.http.writing import opened
+from serving.judging import rules
+from serving.judging.at_risk import (
     SHOCKS,
     BandAnswer,
     ShockAnswer,
@@ -23,16 +32,9 @@ from serving.at_risk import (
     shock_answer,
     unevaluable,
 )
-from serving.cases import Case, Surroundings
-from serving.desk import Desk
-from serving.keys import Scope
-from serving.operations import Answer, Call, Operation, json_answer
-from serving.problems import Refused
-from serving.queries import Query, parameters, read_query
 from serving.routes.export import PAGE
 from serving.store import Transaction, accounts, assessments, book_sums, market
 from serving.store.assessments import Assessed, Wanted
-from serving.writing import opened
 
 MOST_JUDGED = 50_000
 SMALL = 2_000

@@ -1,9 +1,10 @@
 """Changes: what would become of an account, and the cheapest way to a target."""
 
-from serving import change_answers, change_wire, changes
-from serving.keys import Scope
-from serving.operations import Operation, of_body
-from serving.problems import UNKNOWN_ACCOUNT
+from serving.asked import change_wire
+from serving.http.keys import Scope
+from serving.http.operations import Operation, of_body
+from serving.http.problems import UNKNOWN_ACCOUNT
+from serving.judging import change_answers, changes
 from serving.routes.scoring import ONE_OR_MANY
 
 OPERATIONS = (

@@ -7,17 +7,18 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from models.errors import InvalidInput
-from serving import problems, wire
 from serving.alerting import subscriptions
 from serving.alerting.settings import AlertSettings, alert_settings
+from serving.asked import wire
 from serving.desk import Desk
-from serving.keys import Scope
-from serving.operations import Answer, Call, Operation, Parameter, json_answer
-from serving.problems import Refused
+from serving.http import problems
+from serving.http.keys import Scope
+from serving.http.operations import Answer, Call, Operation, Parameter, json_answer
+from serving.http.problems import Refused
+from serving.http.writing import opened
 from serving.routes.market import parsed
 from serving.routes.receivers import RECEIVER, known
 from serving.store import consents
-from serving.writing import opened
 
 CHANNEL = Parameter(
     name="channel",

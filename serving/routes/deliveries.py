@@ -6,15 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from serving import problems, wire
 from serving.alerting.channels import shown
+from serving.asked import wire
+from serving.asked.queries import Limit, Query, parameters, read_query
 from serving.desk import Desk
-from serving.keys import Scope
-from serving.operations import Answer, Call, Operation, json_answer
-from serving.queries import Limit, Query, parameters, read_query
+from serving.http import problems
+from serving.http.keys import Scope
+from serving.http.operations import Answer, Call, Operation, json_answer
+from serving.http.writing import IDEMPOTENCY, opened, written
 from serving.routes.market import parsed
 from serving.store import Transaction, market, outbox
-from serving.writing import IDEMPOTENCY, opened, written
 
 Number = Annotated[int, Field(ge=1, le=2**62, strict=True)]
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from serving import openapi
 from serving.desk import Desk
-from serving.operations import Answer, Call, Operation
-from serving.problems import encode
+from serving.http import openapi
+from serving.http.operations import Answer, Call, Operation
+from serving.http.problems import encode
 
 HTML = "text/html; charset=utf-8"
 

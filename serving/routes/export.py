@@ -7,16 +7,16 @@ from typing import Any, Literal
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from serving import problems
-from serving.arrow import STREAM, write_stream
+from serving.asked.arrow import STREAM, write_stream
+from serving.asked.queries import parameters, read_query
 from serving.desk import Desk
-from serving.keys import Scope
-from serving.operations import Answer, Call, Operation
-from serving.queries import parameters, read_query
+from serving.http import problems
+from serving.http.keys import Scope
+from serving.http.operations import Answer, Call, Operation
+from serving.http.writing import opened
 from serving.routes.accounts import AccountsQuery
 from serving.store import Transaction, assessments, market
 from serving.store.assessments import Assessed, Found, Wanted
-from serving.writing import opened
 
 CSV = "text/csv"
 PARQUET = "application/vnd.apache.parquet"

@@ -9,14 +9,22 @@ import pyarrow as pa
 from features.pipeline import BASELINE
 from models.bundle import Bundle, Head
 from models.hazard import LABELS
-from serving import problems
-from serving.arrow import STREAM, write_stream
-from serving.assess import read_by
+from serving.asked.arrow import STREAM, write_stream
+from serving.asked.features_wire import (
+    Features,
+    FeaturesBody,
+    Floats,
+    encoded,
+    matrix,
+    of_arrow,
+    of_json,
+)
 from serving.desk import Desk
-from serving.features_wire import Features, FeaturesBody, Floats, encoded, matrix, of_arrow, of_json
-from serving.keys import Scope
-from serving.operations import Answer, Call, Operation, json_answer
-from serving.problems import Refused
+from serving.http import problems
+from serving.http.keys import Scope
+from serving.http.operations import Answer, Call, Operation, json_answer
+from serving.http.problems import Refused
+from serving.judging.assess import read_by
 
 MOST_AT_ONCE = 16_384
 """Bytes of a few rows, which are scored in less than a millisecond."""

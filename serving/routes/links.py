@@ -3,14 +3,14 @@
 from datetime import timedelta
 from html import escape
 
-from serving import problems
 from serving.alerting import links
 from serving.alerting.links import Link, LinkRefused
 from serving.desk import Desk
-from serving.operations import Answer, Call, Operation, Parameter
-from serving.problems import Refused
+from serving.http import problems
+from serving.http.operations import Answer, Call, Operation, Parameter
+from serving.http.problems import Refused
+from serving.http.writing import opened
 from serving.store import alerts, consents, market
-from serving.writing import opened
 
 HTML = "text/html; charset=utf-8"
 MUTE = timedelta(days=1)

@@ -10,17 +10,19 @@ from pydantic import Field, ValidationError, model_validator
 
 from features.inputs import HOUR, EventKind
 from models.errors import Fault, InvalidInput
-from serving import cases, problems, rules, telemetry, wire
-from serving.answers import Notice, exact_text
+from serving.asked import cases, wire
+from serving.asked.market_wire import CandlesBody, PriceBody
+from serving.asked.queries import Query, parameters, read_query
+from serving.asked.reading import read
 from serving.desk import Desk
-from serving.keys import Scope
-from serving.market_wire import CandlesBody, PriceBody
-from serving.operations import Answer, Call, Operation, json_answer
-from serving.queries import Query, parameters, read_query
-from serving.reading import read
+from serving.http import problems, telemetry
+from serving.http.keys import Scope
+from serving.http.operations import Answer, Call, Operation, json_answer
+from serving.http.writing import IDEMPOTENCY, opened, written
+from serving.judging import rules
+from serving.judging.answers import Notice, exact_text
 from serving.store import Transaction, accounts, market
 from serving.store.rows import Added
-from serving.writing import IDEMPOTENCY, opened, written
 
 MOST_PUSHED = 10_000
 

@@ -11,12 +11,12 @@ from models import registry
 from models.bundle import Bundle
 from models.hazard import LABELS
 from models.registry import Move
-from serving import problems
-from serving.assess import read_by
 from serving.desk import Desk
-from serving.keys import Scope
-from serving.operations import Answer, Call, Operation, Parameter, json_answer
-from serving.problems import Refused
+from serving.http import problems
+from serving.http.keys import Scope
+from serving.http.operations import Answer, Call, Operation, Parameter, json_answer
+from serving.http.problems import Refused
+from serving.judging.assess import read_by
 
 MARKDOWN = "text/markdown; charset=utf-8"
 CARD, REPORT = "card.md", "report.json"

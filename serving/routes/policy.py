@@ -8,15 +8,15 @@ from pydantic import Field
 
 from models.alerting.policy import Policy, default, of_tree, tree_of
 from models.errors import Fault, InvalidInput
-from serving import wire
 from serving.alerting.passes import POLICY
 from serving.alerting.simulate import Load, simulate
+from serving.asked import wire
 from serving.desk import Desk
-from serving.keys import Scope
-from serving.operations import Answer, Call, Operation, json_answer
+from serving.http.keys import Scope
+from serving.http.operations import Answer, Call, Operation, json_answer
+from serving.http.writing import opened
 from serving.routes.market import parsed
 from serving.store import Store, market, turns
-from serving.writing import opened
 
 USUAL = timedelta(days=7)
 LONGEST = timedelta(days=31)

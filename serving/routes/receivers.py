@@ -8,17 +8,18 @@ from pydantic import Field
 
 from models.alerting.policy import Quiet
 from models.errors import Fault, InvalidInput
-from serving import problems, wire
 from serving.alerting.channels import shown
+from serving.asked import wire
+from serving.asked.queries import Limit, Query, parameters, read_query
 from serving.desk import Desk
-from serving.keys import Scope
-from serving.operations import Answer, Call, Operation, Parameter, json_answer
-from serving.problems import Refused
-from serving.queries import Limit, Query, parameters, read_query
+from serving.http import problems
+from serving.http.keys import Scope
+from serving.http.operations import Answer, Call, Operation, Parameter, json_answer
+from serving.http.problems import Refused
+from serving.http.writing import IDEMPOTENCY, opened, written
 from serving.routes.market import parsed
 from serving.store import Transaction, alerts, consents, market
 from serving.store.alerts import Receiver
-from serving.writing import IDEMPOTENCY, opened, written
 
 RECEIVER = Parameter(
     name="receiver",

@@ -9,12 +9,13 @@ from typing import Any
 from models.errors import Fault, ForewarnError
 from models.margin.rulebook import Rulebook, load_all
 from models.terms import library, terms_in_force
-from serving import cases, problems, wire
+from serving.asked import cases, wire
+from serving.asked.queries import Query, parameters, read_query
 from serving.desk import Desk
-from serving.keys import Scope
-from serving.operations import Answer, Call, Operation, Parameter, json_answer
-from serving.problems import Refused
-from serving.queries import Query, parameters, read_query
+from serving.http import problems
+from serving.http.keys import Scope
+from serving.http.operations import Answer, Call, Operation, Parameter, json_answer
+from serving.http.problems import Refused
 from serving.store import market
 
 OPTIONAL = ("liquidate", "accrue", "liquidation_price", "bankruptcy_price", "headroom", "weights")

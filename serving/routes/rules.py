@@ -1,11 +1,11 @@
 """The exact rules: margins, triggers, liquidations, rulebooks and the terms in force."""
 
-from serving.columnar import FORMS, answered, envelope
+from serving.asked.columnar import FORMS, answered, envelope
 from serving.desk import Desk
-from serving.keys import Scope
+from serving.http.keys import Scope
+from serving.http.operations import Answer, Call, Operation, of_body
+from serving.http.problems import NOT_ACCEPTABLE, NOT_ARROW, UNKNOWN_ACCOUNT
 from serving.margin import answers, requests, wire
-from serving.operations import Answer, Call, Operation, of_body
-from serving.problems import NOT_ACCEPTABLE, NOT_ARROW, UNKNOWN_ACCOUNT
 from serving.routes.scoring import ONE_OR_MANY
 
 

@@ -2,13 +2,15 @@
 
 from msgspec.structs import replace
 
-from serving import answers, telemetry, wire
-from serving.answers import Assessment, Batch
-from serving.columnar import FORMS, answered, envelope
+from serving.asked import wire
+from serving.asked.columnar import FORMS, answered, envelope
 from serving.desk import Desk
-from serving.keys import Scope
-from serving.operations import Answer, Call, Operation
-from serving.problems import NOT_ACCEPTABLE, NOT_ARROW, UNKNOWN_ACCOUNT
+from serving.http import telemetry
+from serving.http.keys import Scope
+from serving.http.operations import Answer, Call, Operation
+from serving.http.problems import NOT_ACCEPTABLE, NOT_ARROW, UNKNOWN_ACCOUNT
+from serving.judging import answers
+from serving.judging.answers import Assessment, Batch
 
 ONE_OR_MANY = (
     "`account` is answered with one answer, `accounts` with a batch: one item each in the order "

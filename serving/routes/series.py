@@ -10,17 +10,19 @@ from pydantic import Field
 
 from features.inputs import HOUR
 from models.errors import Fault, InvalidInput
-from serving import problems, rules, wire
-from serving.answers import Notice
+from serving.asked import wire
+from serving.asked.queries import MOST_ITEMS, Query, parameters, read_query
 from serving.desk import Desk
-from serving.keys import Scope
-from serving.operations import Answer, Call, Operation, json_answer
-from serving.problems import encode
-from serving.queries import MOST_ITEMS, Query, parameters, read_query
+from serving.http import problems
+from serving.http.keys import Scope
+from serving.http.operations import Answer, Call, Operation, json_answer
+from serving.http.problems import encode
+from serving.http.writing import opened
+from serving.judging import rules
+from serving.judging.answers import Notice
 from serving.routes.market import parsed
 from serving.store import alerts, assessments, market
 from serving.store.assessments import Line
-from serving.writing import opened
 
 LONGEST = timedelta(days=366)
 WEEK = timedelta(days=7)

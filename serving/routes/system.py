@@ -3,12 +3,12 @@
 import contextlib
 from dataclasses import dataclass
 
-from serving import problems, telemetry
 from serving.alerting.pulse import pulse
 from serving.desk import Desk
-from serving.keys import Scope
-from serving.operations import Answer, Call, Operation, json_answer
-from serving.problems import Refused
+from serving.http import problems, telemetry
+from serving.http.keys import Scope
+from serving.http.operations import Answer, Call, Operation, json_answer
+from serving.http.problems import Refused
 from serving.store import StoreFailed, market
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from features.stored import TABLES
 from features.tables import Table, validate
 from models.errors import Fault, InvalidInput, InvalidTable
-from serving import wire
+from serving.asked import wire
 from serving.store import accounts, schema
 from serving.store.engine import Transaction
 from serving.store.positions import STATED

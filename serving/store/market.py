@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from features.inputs import HOUR, Candles, Tables
 from features.pipeline import FEATURES
 from models.domain import Price
-from serving.cases import Surroundings
+from serving.asked.cases import Surroundings
 from serving.store.columns import microseconds
 from serving.store.engine import Transaction
 from serving.store.rows import Added, add, latest, put

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from serving.holdings import after
+from serving.judging.holdings import after
 from serving.store.columns import Time
 from serving.store.engine import Transaction
 from serving.store.rows import chunks, put

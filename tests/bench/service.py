@@ -30,7 +30,7 @@ from service_loads import ROWS, Load  # noqa: E402
 from service_servers import ROOT, Served  # noqa: E402
 
 from models.bundle import Bundle  # noqa: E402
-from serving.assess import read_by  # noqa: E402
+from serving.judging.assess import read_by  # noqa: E402
 
 CALLERS = 16
 BARE = "bare predict"

@@ -14,13 +14,13 @@ from service_loads import ROWS, Load
 
 from features.pipeline import BASELINE
 from models.bundle import Bundle
-from serving import wire
-from serving.api import Api
-from serving.assess import Wish, outlooks, read_by
+from serving.asked import wire
 from serving.desk import Desk, open_desk
-from serving.gate import Gate, Keyring
-from serving.judgement import Judgement, judge
-from serving.operations import routes
+from serving.http.api import Api
+from serving.http.gate import Gate, Keyring
+from serving.http.operations import routes
+from serving.judging.assess import Wish, outlooks, read_by
+from serving.judging.judgement import Judgement, judge
 from serving.routes import OPERATIONS
 from serving.settings import Settings
 

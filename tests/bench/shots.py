@@ -17,7 +17,8 @@ from playwright.sync_api import Browser
 
 import models
 from features.simulate import simulate_onward
-from serving import motion, pages
+from serving import pages
+from serving.live import motion
 
 CHAMPION = Path(models.__file__).parent / "champion"
 SHOTS = Path(pages.__file__).parent / "shots"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from features.simulate import simulate
 from models.alerting.policy import default
-from serving import book
 from serving.alerting.watch import Watcher, nearest, step_over, turn
-from serving.problems import encode
+from serving.http.problems import encode
+from serving.live import book
 from serving.registry import deployed
 from serving.routes.book import summed
 from serving.store import accounts, alerts, book_sums, market, open_store

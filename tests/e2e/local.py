@@ -14,11 +14,11 @@ import httpx
 import uvicorn
 
 from features.simulate import Book, simulate
-from serving.api import Api
-from serving.book import lay
 from serving.desk import Desk
-from serving.gate import Gate, Keyring
-from serving.operations import routes
+from serving.http.api import Api
+from serving.http.gate import Gate, Keyring
+from serving.http.operations import routes
+from serving.live.book import lay
 from serving.registry import deployed
 from serving.routes import OPERATIONS
 from serving.settings import Settings

@@ -12,13 +12,13 @@ from standardwebhooks import Webhook
 from features.simulate import simulate_onward
 from models.alerting.policy import default, of_tree, tree_of
 from serving.alerting.retention import prune
-from serving.api import Api
-from serving.assess import Model
-from serving.book import lay
 from serving.desk import Desk
-from serving.gate import Gate, Keyring
-from serving.motion import run, subscribe
-from serving.operations import routes
+from serving.http.api import Api
+from serving.http.gate import Gate, Keyring
+from serving.http.operations import routes
+from serving.judging.assess import Model
+from serving.live.book import lay
+from serving.live.motion import run, subscribe
 from serving.routes import OPERATIONS
 from serving.settings import Settings
 from serving.store import Store, open_store

@@ -15,10 +15,10 @@ from services import command, serving
 from standardwebhooks import Webhook
 
 from features.simulate import Book, simulate
-from serving import book
 from serving.alerting.passes import TURN
 from serving.alerting.settings import alert_settings
 from serving.alerting.subscriptions import Added, Wanted, add
+from serving.live import book
 from serving.store import Store, accounts, alerts, consents, market, open_store, turns
 from serving.store.alerts import DESK, Receiver
 

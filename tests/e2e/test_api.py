@@ -11,15 +11,15 @@ import httpx
 import local
 import pytest
 
-from serving.api import Api
-from serving.assess import Model
 from serving.desk import Desk
-from serving.gate import Gate, Keyring
-from serving.keys import Scope
-from serving.operations import Answer, Call, Operation, Work, json_answer, routes
+from serving.http.api import Api
+from serving.http.gate import Gate, Keyring
+from serving.http.keys import Scope
+from serving.http.operations import Answer, Call, Operation, Work, json_answer, routes
+from serving.http.telemetry import JsonLines
+from serving.judging.assess import Model
 from serving.routes import OPERATIONS
 from serving.settings import Settings
-from serving.telemetry import JsonLines
 
 SETTINGS = Settings(timeout_seconds=0.5, most_in_flight=1, origins=("https://desk.example",))
 

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from features.simulate import simulate
-from serving.book import account_body, market_body
-from serving.changes import plans, what_if
 from serving.desk import Desk
+from serving.judging.changes import plans, what_if
+from serving.live.book import account_body, market_body
 from serving.registry import deployed
 
 TARGET = 0.02

@@ -18,7 +18,7 @@ from services import free_port, serving
 from features.simulate import simulate
 from models import registry
 from models.hazard import LABELS
-from serving.book import lay
+from serving.live.book import lay
 from serving.store import Store, accounts, forecasts, journal, open_store
 from serving.store.forecasts import Forecast
 from training import tracking

@@ -9,13 +9,13 @@ import pytest
 from features.simulate import Book, simulate, simulate_onward
 from models.alerting.signals import Level
 from serving.alerting.passes import TURN
-from serving.api import Api
-from serving.assess import Model
-from serving.book import lay
 from serving.desk import Desk
-from serving.gate import Gate, Keyring
-from serving.motion import STRIDE, run, steps, subscribe
-from serving.operations import routes
+from serving.http.api import Api
+from serving.http.gate import Gate, Keyring
+from serving.http.operations import routes
+from serving.judging.assess import Model
+from serving.live.book import lay
+from serving.live.motion import STRIDE, run, steps, subscribe
 from serving.routes import OPERATIONS, book
 from serving.settings import Settings
 from serving.store import Store, accounts, alerts, assessments, market, open_store, outbox, turns

@@ -19,10 +19,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from features.simulate import simulate_onward
 from models.margin.rulebook import load_all
-from serving import motion
-from serving.api import Api
 from serving.desk import Desk
-from serving.keys import issue
+from serving.http.api import Api
+from serving.http.keys import issue
+from serving.live import motion
 from serving.pages.files import static
 from serving.registry import deployed
 from serving.store import Store, alerts, consents, keys, market

@@ -10,8 +10,8 @@ from commands import within
 from services import serving
 
 from features.simulate import simulate
-from serving.book import lay
-from serving.demo import ACCOUNTS, CHAMPION, DAYS
+from serving.live.book import lay
+from serving.live.demo import ACCOUNTS, CHAMPION, DAYS
 from serving.settings import DEMO_SEED
 from serving.store import open_store
 

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv, ipc, parquet
 
-from serving.api import Api
 from serving.desk import Desk
-from serving.gate import Gate, Keyring
-from serving.keys import issue
-from serving.operations import routes
+from serving.http.api import Api
+from serving.http.gate import Gate, Keyring
+from serving.http.keys import issue
+from serving.http.operations import routes
 from serving.registry import deployed
 from serving.routes import OPERATIONS
 from serving.settings import Settings

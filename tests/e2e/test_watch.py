@@ -15,8 +15,8 @@ from serving.alerting import commands, watch
 from serving.alerting.heart import Lookout
 from serving.alerting.subscriptions import rotate
 from serving.alerting.watch import Watcher, due, turn
-from serving.assess import Model
-from serving.book import lay, price_at
+from serving.judging.assess import Model
+from serving.live.book import lay, price_at
 from serving.store import Store, accounts, alerts, consents, market, open_store, outbox, turns
 from serving.store.alerts import DESK, News, Receiver
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving import sound
-from serving.wire import AccountBody
+from serving.asked import sound
+from serving.asked.wire import AccountBody
 
 TEXTS = st.sampled_from(["", "a", "ETH", "0x" + "f" * 40, "x" * 200, "x" * 201, None, 7])
 AMOUNTS = st.one_of(

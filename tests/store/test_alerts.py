@@ -11,10 +11,10 @@ from serving.alerting.heart import alarm
 from serving.alerting.links import Link, sign
 from serving.alerting.passes import WATCHING, Done, Explained, LeadLost, advance
 from serving.alerting.simulate import simulate
-from serving.assess import Model
 from serving.desk import Desk
-from serving.operations import Answer, Call
-from serving.problems import Refused
+from serving.http.operations import Answer, Call
+from serving.http.problems import Refused
+from serving.judging.assess import Model
 from serving.routes import links as route
 from serving.store import Store, alerts, consents, turns
 from serving.store.alerts import DESK, Receiver

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from serving import fetching
-from serving.cli import app
-from serving.exchange import Exchange, ExchangeFailed, Line, find
-from serving.fetching import Fetcher, Wish, follow, read_page
+from serving.commands.serve import app
+from serving.live import fetching
+from serving.live.exchange import Exchange, ExchangeFailed, Line, find
+from serving.live.fetching import Fetcher, Wish, follow, read_page
 from serving.store import Store, market, open_store
 
 FIRST = 525_960

@@ -13,11 +13,11 @@ from features.files import read_market
 from features.pipeline import compute
 from features.stored import TABLES
 from features.tables import validate
-from serving.answers import Assessment
 from serving.desk import Desk
+from serving.judging.answers import Assessment
+from serving.live.transfer import take
 from serving.registry import deployed
 from serving.store import Store, accounts, frames, market
-from serving.transfer import take
 
 CHAMPION = Path(__file__).resolve().parents[2] / "models" / "champion"
 AT = datetime(2030, 1, 31, 12, tzinfo=UTC)

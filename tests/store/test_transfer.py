@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 
 from features.stored import TABLES
 from models.errors import InvalidInput
-from serving.cli import app
+from serving.commands.serve import app
+from serving.live.transfer import bring, take
 from serving.store import accounts, open_store
 from serving.store.rows import Added
-from serving.transfer import bring, take
 
 NOON = "2030-01-01T12:00:00+00:00"
 NOW = datetime(2031, 1, 1, tzinfo=UTC)

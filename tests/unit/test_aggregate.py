@@ -9,8 +9,8 @@ from schema_check import conforms
 from venue_bodies import Body
 
 from models.errors import InvalidInput
-from serving.assess import Model
 from serving.desk import Desk
+from serving.judging.assess import Model
 from serving.margin import requests
 from serving.margin.table import sheet, whole
 from serving.routes import document

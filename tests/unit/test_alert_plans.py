@@ -19,9 +19,9 @@ from models.margin.venues import maker
 from serving.alerting import planning
 from serving.alerting.message import compose, facts
 from serving.alerting.planning import Plans, plans
-from serving.assess import Model
-from serving.cases import Case, Surroundings
-from serving.judgement import Judgement, judge
+from serving.asked.cases import Case, Surroundings
+from serving.judging.assess import Model
+from serving.judging.judgement import Judgement, judge
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)
 TERMS = maker.Terms(

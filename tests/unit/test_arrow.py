@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import ipc
 
-from serving.arrow import read_stream, write_stream
-from serving.problems import Refused
+from serving.asked.arrow import read_stream, write_stream
+from serving.http.problems import Refused
 
 TABLE = pa.table({"a": [1.5, None], "legs": [[{"asset": "ETH"}], []]})
 

@@ -11,17 +11,17 @@ import pytest
 from features.simulate import Book, simulate
 from models.domain import Price
 from models.errors import InvalidInput
-from serving.answers import Assessment, Batch, exact_text
-from serving.assess import Model
-from serving.book import account_body, lay, market_body, price
-from serving.cases import at_scale
+from serving.asked.cases import at_scale
+from serving.asked.market_wire import CandlesBody
+from serving.asked.owner_events import going_back
+from serving.asked.series_stated import candles
+from serving.asked.sound import SoundEvent
 from serving.desk import Desk
-from serving.market_wire import CandlesBody
-from serving.owner_events import going_back
+from serving.judging.answers import Assessment, Batch, exact_text
+from serving.judging.assess import Model
+from serving.live.book import account_body, lay, market_body, price
 from serving.process import absolute
-from serving.series_stated import candles
 from serving.settings import Settings
-from serving.sound import SoundEvent
 from serving.store import Store, accounts, market
 
 NOON = datetime(2020, 1, 1, 12, tzinfo=UTC)

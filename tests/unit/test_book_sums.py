@@ -6,13 +6,13 @@ import pytest
 import venue_bodies
 
 from models.hazard import LABELS
-from serving import cases, wire
 from serving.alerting.sums import Sums, part
-from serving.assess import Outlook
-from serving.at_risk import SHOCKS, by_band, by_shock
+from serving.asked import cases, wire
 from serving.history import noted
-from serving.judgement import Judgement, judge
-from serving.problems import encode
+from serving.http.problems import encode
+from serving.judging.assess import Outlook
+from serving.judging.at_risk import SHOCKS, by_band, by_shock
+from serving.judging.judgement import Judgement, judge
 from serving.routes.book import summed
 from serving.store.assessments import Assessed
 

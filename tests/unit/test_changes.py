@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from models.errors import InvalidInput
-from serving.assess import Model
-from serving.changes import plans, what_if
 from serving.desk import Desk
+from serving.judging.assess import Model
+from serving.judging.changes import plans, what_if
 
 AT = "2026-03-01T00:00:00Z"
 RAY = 10**27

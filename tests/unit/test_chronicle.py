@@ -12,8 +12,8 @@ from features.simulate import simulate
 from features.stored import TABLES
 from features.tables import validate
 from models.errors import InvalidInput
-from serving import chronicle
-from serving.book import lay
+from serving.live import chronicle
+from serving.live.book import lay
 from serving.store import Store, accounts, frames, market
 from training.sources import events
 

@@ -11,8 +11,8 @@ import models
 from features.pipeline import NAMES, fingerprint
 from models.bundle import Bundle, Passage, load
 from models.forest import Unwalkable
-from serving.answers import Method
-from serving.drivers import drivers, explain, method_of
+from serving.judging.answers import Method
+from serving.judging.drivers import drivers, explain, method_of
 
 ROWS = 40
 

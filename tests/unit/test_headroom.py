@@ -8,8 +8,8 @@ import venue_bodies
 from schema_check import conforms
 from venue_bodies import Body
 
-from serving.assess import Model
 from serving.desk import Desk
+from serving.judging.assess import Model
 from serving.margin import requests
 from serving.routes import document
 

@@ -14,9 +14,9 @@ from venue_bodies import Body
 from models.errors import InvalidInput
 from models.margin.result import Verdict
 from models.margin.rulebook import load, with_price
-from serving import cases, wire
-from serving.assess import Model
+from serving.asked import cases, wire
 from serving.desk import Desk
+from serving.judging.assess import Model
 from serving.margin import requests
 from serving.margin.wire import TriggerBody
 from serving.routes import document

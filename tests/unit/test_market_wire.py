@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from models.errors import InvalidInput
-from serving import wire
+from serving.asked import wire
 
 MOST = "Dictionary should have at most 10 items after validation"
 FIRST, SECOND = "2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z"

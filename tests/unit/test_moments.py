@@ -15,10 +15,10 @@ from models.margin.fixed_point import RAY
 from models.margin.perpetual import tiers_from
 from models.margin.rulebook import load
 from models.margin.venues import aave_v3_terms, hyperliquid
-from serving.answers import Notice
-from serving.cases import Case
-from serving.judgement import judge
-from serving.moments import Position, frames, position, tables
+from serving.asked.cases import Case
+from serving.judging.answers import Notice
+from serving.judging.judgement import judge
+from serving.judging.moments import Position, frames, position, tables
 
 AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
 HOURS = 900

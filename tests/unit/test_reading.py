@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.reading import NotJson, escape, read
+from serving.asked.reading import NotJson, escape, read
 
 
 def test_a_sound_body_is_read_as_it_stands() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import Fault
-from serving.reading import read
+from serving.asked.reading import read
 
 NAMES = st.text(max_size=8)
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)

@@ -1,0 +1,1 @@
+"""The commands that serve, fill a store and keep its keys."""

@@ -1,0 +1,197 @@
+"""The gate: who may ask, how often, and how many at once."""
+
+import ipaddress
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from serving.http import problems
+from serving.http.keys import LOOPBACK, Principal, Scope, recognise
+from serving.http.limits import Limiter, Rate
+from serving.http.problems import Refused
+from serving.settings import Settings
+from serving.store.keys import KeyRecord
+
+FRESH_SECONDS = 2.0
+"""After which the keys are read again: how long a revoked key may still pass."""
+
+LONGEST_BLIND_SECONDS = 300.0
+"""How long the keys last read are trusted while the store cannot be read."""
+
+Loader = Callable[[], Mapping[str, KeyRecord]]
+
+
+@dataclass(slots=True)
+class Keyring:
+    """The keys of the store, read again every two seconds.
+
+    Parameters
+    ----------
+    load
+        Reads every key; None where there is no store.
+    """
+
+    load: Loader | None
+    keys: Mapping[str, KeyRecord] = field(default_factory=dict)
+    tried_at: float = -math.inf
+    read_at: float = -math.inf
+
+    def is_due(self, *, now: float) -> bool:
+        """Return whether asking for the keys now would read the store.
+
+        Until the keys were read once, everyone reads them: the second of two first requests
+        must not be refused because the first is still reading.
+        """
+        is_new = self.read_at == -math.inf
+        return self.load is not None and (is_new or now - self.tried_at >= FRESH_SECONDS)
+
+    def current(self, *, now: float) -> Mapping[str, KeyRecord]:
+        """Return the keys.
+
+        Parameters
+        ----------
+        now
+            Monotonic second.
+
+        Raises
+        ------
+        Refused
+            When the store has not answered for so long that a key may have been revoked.
+        """
+        if self.is_due(now=now):
+            self.tried_at = now
+            self._refresh(now=now)
+        if self.load is not None and now - self.read_at > LONGEST_BLIND_SECONDS:
+            raise Refused(
+                problems.UNAVAILABLE,
+                "the store that holds the keys cannot be read",
+                headers={"Retry-After": "5"},
+            )
+        return self.keys
+
+    def _refresh(self, *, now: float) -> None:
+        """Read the keys; while the store is down, those last read stay."""
+        if self.load is None:
+            return
+        try:
+            self.keys = self.load()
+        except Refused:
+            return
+        self.read_at = now
+
+
+@dataclass(slots=True)
+class Gate:
+    """What stands before every operation of one worker."""
+
+    settings: Settings
+    keyring: Keyring
+    limiter: Limiter = field(default_factory=Limiter)
+    in_flight: int = 0
+
+    def admit(
+        self,
+        authorization: str | None,
+        scope: Scope,
+        *,
+        is_local: bool,
+        at: datetime,
+        now: float,
+    ) -> Principal:
+        """Return who asks, once allowed.
+
+        Parameters
+        ----------
+        is_local
+            Whether the request stays on this machine: while no keys exist, it needs none.
+        at
+            Time of day, against which keys end.
+        now
+            Monotonic second, on which rates are counted.
+
+        Raises
+        ------
+        Refused
+            401, 403 or 429.
+        """
+        keys = self.keyring.current(now=now)
+        if is_local and not any(key.is_valid(at) for key in keys.values()):
+            return LOOPBACK
+        principal = recognise(authorization, keys, now=at)
+        if principal is None:
+            raise Refused(
+                problems.UNAUTHORIZED,
+                "send `Authorization: Bearer <key>` with a key that has neither ended nor been "
+                "revoked",
+                headers={"WWW-Authenticate": 'Bearer realm="forewarn"'},
+            )
+        self._allow(principal, scope, now=now)
+        return principal
+
+    def _allow(self, principal: Principal, scope: Scope, *, now: float) -> None:
+        """Refuse a key without the scope or over its rate."""
+        if not principal.may(scope):
+            carried = ", ".join(sorted(principal.scopes))
+            detail = f"the key carries {carried}; {scope} is needed"
+            raise Refused(problems.FORBIDDEN, detail)
+        wait = self.limiter.wait(principal.id, self._rate(), now=now)
+        if wait > 0.0:
+            raise Refused(
+                problems.TOO_MANY,
+                f"the key's rate is used up; the next request may come in {wait:.2f} s",
+                headers={"Retry-After": str(math.ceil(wait))},
+            )
+
+    def _rate(self) -> Rate:
+        """Return a key's share of its rate: each worker counts for itself."""
+        workers = self.settings.workers
+        return Rate(
+            per_second=self.settings.requests_per_second / workers,
+            burst=max(self.settings.burst / workers, 1.0),
+        )
+
+    def take_place(self) -> None:
+        """Take one of the worker's places.
+
+        Raises
+        ------
+        Refused
+            429 where none is free.
+        """
+        if self.in_flight >= self.settings.most_in_flight:
+            raise Refused(
+                problems.TOO_MANY,
+                f"{self.in_flight} requests are being answered, as many as may be at once",
+                headers={"Retry-After": "1"},
+            )
+        self.in_flight += 1
+
+    def give_place(self) -> None:
+        """Give a place back."""
+        self.in_flight -= 1
+
+
+def is_local(client: str | None, host: str) -> bool:
+    """Return whether a request comes from this machine and was meant for it.
+
+    Parameters
+    ----------
+    client
+        Address of the peer.
+    host
+        `Host` header: a page whose name was made to lead to the loopback still says its name.
+    """
+    if host.count(":") > 1 or host.startswith("["):
+        name = host.partition("]")[0].strip("[")
+    else:
+        name = host.partition(":")[0]
+    return _is_loopback(client or "") and (name == "localhost" or _is_loopback(name))
+
+
+def _is_loopback(address: str) -> bool:
+    """Return whether an address is a loopback one."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False

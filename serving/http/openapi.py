@@ -1,0 +1,205 @@
+"""The OpenAPI document, written from the operations and the types they really read and tell."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import msgspec
+from pydantic import TypeAdapter
+
+from serving.asked import wire
+from serving.http import problems
+from serving.http.operations import JSON, Operation, Parameter
+from serving.http.problems import Kind
+
+_REFERENCE = "#/components/schemas/{model}"
+_REQUEST_ID = Parameter(
+    name="X-Request-Id",
+    place="header",
+    schema={"type": "string"},
+    meaning="chosen by the caller when it matches [A-Za-z0-9._-]{1,100}; else by the service",
+)
+_ALWAYS = (problems.METHOD_NOT_ALLOWED, problems.INTERNAL, problems.UNAVAILABLE, problems.TIMEOUT)
+_WITH_KEY = (problems.UNAUTHORIZED, problems.FORBIDDEN, problems.TOO_MANY)
+_WITH_BODY = (
+    problems.NOT_JSON,
+    problems.TOO_SLOW,
+    problems.TOO_LARGE,
+    problems.UNSUPPORTED,
+    problems.INVALID,
+)
+
+
+def document(operations: Sequence[Operation]) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of some operations."""
+    schemas: dict[str, Any] = {}
+    _add(schemas, wire.AccountBody, mode="validation")
+    _add(schemas, problems.Problem, mode="serialization")
+    paths: dict[str, dict[str, Any]] = {}
+    for one in operations:
+        for reading in () if one.asked is None else (one.asked,):
+            _add(schemas, reading, mode="validation")
+            if issubclass(reading, wire.Envelope):
+                _add(schemas, reading.item, mode="validation")
+        for telling in one.told:
+            _add(schemas, telling, mode="serialization")
+        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Forewarn",
+            "version": _version(),
+            "description": (wire.__doc__ or "").strip(),
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "a key of `forewarn keys create`; on loopback none is needed "
+                    "while no keys exist",
+                }
+            },
+        },
+    }
+
+
+def _add(schemas: dict[str, Any], kind: type[Any], *, mode: Any) -> None:
+    """Add the schema of a type and of all it refers to."""
+    schema = TypeAdapter(kind).json_schema(mode=mode, ref_template=_REFERENCE)
+    schemas.update(_linked(schema.pop("$defs", {})))
+    schemas[kind.__name__] = _linked(schema)
+
+
+def _linked(tree: Any) -> Any:
+    """Return a schema with its placeholders made references."""
+    if isinstance(tree, list):
+        return [_linked(part) for part in tree]
+    if not isinstance(tree, dict):
+        return tree
+    if wire.LINK in tree:
+        return _reference(tree[wire.LINK])
+    return {name: _linked(part) for name, part in tree.items()}
+
+
+def _version() -> str:
+    """Return the version of the installed package."""
+    try:
+        return version("forewarn")
+    except PackageNotFoundError:
+        return "0"
+
+
+def _reference(name: str) -> dict[str, str]:
+    """Return a reference to a schema."""
+    return {"$ref": _REFERENCE.format(model=name)}
+
+
+def _operation(one: Operation) -> dict[str, Any]:
+    """Return one operation."""
+    told: dict[str, Any] = {
+        "operationId": one.name,
+        "summary": one.summary,
+        "description": one.details or one.summary,
+        "parameters": [_parameter(part) for part in (_REQUEST_ID, *one.parameters)],
+        "responses": {str(one.status): _success(one), **_refusals(one)},
+    }
+    if one.scope is not None:
+        told["security"] = [{"key": [one.scope.value]}, {}]
+    if one.media_types:
+        told["requestBody"] = {"required": True, "content": _taken(one)}
+    return told
+
+
+def _parameter(part: Parameter) -> dict[str, Any]:
+    """Return one parameter."""
+    return {
+        "name": part.name,
+        "in": part.place,
+        "required": part.place == "path",
+        "description": part.meaning,
+        "schema": dict(part.schema),
+    }
+
+
+def _taken(one: Operation) -> dict[str, Any]:
+    """Return the forms of the body."""
+    named = {JSON: {"schema": _reference(one.asked.__name__)}} if one.asked is not None else {}
+    return {**named, **{media: {"schema": _BYTES} for media in one.takes}}
+
+
+_BYTES = {"type": "string", "format": "binary"}
+
+
+def _success(one: Operation) -> dict[str, Any]:
+    """Return the answer."""
+    names = [_reference(kind.__name__) for kind in one.told]
+    schema = {"schema": names[0] if len(names) == 1 else {"oneOf": names}}
+    content: dict[str, Any] = {JSON: schema} if names else {}
+    content.update({media: {} for media in one.gives})
+    return {
+        "description": one.meaning,
+        "headers": {"X-Request-Id": {"schema": {"type": "string"}}},
+        **({"content": content} if content else {}),
+    }
+
+
+def refusals(one: Operation) -> tuple[Kind, ...]:
+    """Return every problem that an operation may answer."""
+    kinds = [*_ALWAYS, *one.refusals]
+    kinds += _WITH_KEY if one.scope is not None else ()
+    kinds += _WITH_BODY if one.media_types else ()
+    kinds += (problems.BAD_REQUEST,)
+    kinds += (problems.NOT_FOUND,) if "{" in one.path else ()
+    return tuple(dict.fromkeys(kinds))
+
+
+def _refusals(one: Operation) -> dict[str, Any]:
+    """Return every documented refusal by status."""
+    content = {problems.MEDIA_TYPE: {"schema": _reference("Problem")}}
+    by_status: dict[str, list[Kind]] = {}
+    for kind in refusals(one):
+        by_status.setdefault(str(kind.status), []).append(kind)
+    return {
+        status: {
+            "description": "; ".join(f"{kind.title} (`{kind.type}`)" for kind in kinds),
+            "content": content,
+        }
+        for status, kinds in sorted(by_status.items())
+    }
+
+
+def page(told: Mapping[str, Any]) -> str:
+    """Return a document as one HTML page that loads nothing from elsewhere."""
+    paths = "".join(_path(path, operations) for path, operations in told["paths"].items())
+    schemas = "".join(
+        f"<details id='{escape(name)}'><summary><code>{escape(name)}</code></summary>"
+        f"<pre>{_pretty(schema)}</pre></details>"
+        for name, schema in sorted(told["components"]["schemas"].items())
+    )
+    return (
+        "<!doctype html><html lang='en'><meta charset='utf-8'><title>Forewarn API</title>"
+        "<style>body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+        "pre{background:#f4f4f4;padding:1rem;overflow:auto}summary{cursor:pointer}</style>"
+        f"<h1>Forewarn {escape(told['info']['version'])}</h1>"
+        f"<pre>{escape(told['info']['description'])}</pre>"
+        "<p><a href='/openapi.json'>openapi.json</a></p>"
+        f"<h2>Paths</h2>{paths}<h2>Schemas</h2>{schemas}</html>"
+    )
+
+
+def _path(path: str, operations: Mapping[str, Any]) -> str:
+    """Return one path as HTML."""
+    return "".join(
+        f"<details><summary><code>{verb.upper()} {escape(path)}</code></summary>"
+        f"<pre>{_pretty(operation)}</pre></details>"
+        for verb, operation in operations.items()
+    )
+
+
+def _pretty(value: Any) -> str:
+    """Return indented JSON, safe inside HTML."""
+    return escape(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())

@@ -1,0 +1,174 @@
+"""Pure: what a book of accounts stands to lose when prices move, judged by the exact rules."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from models.margin.result import Margin, Verdict
+from models.margin.trigger import BREACHED
+from serving.asked.cases import Case
+from serving.judging.answers import exact_text
+from serving.judging.shocks import shocked
+
+SHOCKS = tuple(Fraction(percent, 100) for percent in (-50, -30, -20, -10, -5, 0, 5, 10, 20, 30, 50))
+EDGES = (0.0, 0.001, 0.01, 0.05, 0.25, 0.5, 1.0)
+"""Ends of the bands of the expected probability within a day."""
+
+ALL = "*"
+"""Stands for every asset moved at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShockAnswer:
+    """What is liquidatable when one asset's price moves and the others stand, or all move.
+
+    Parameters
+    ----------
+    venue
+        Amounts of different venues are in different units and are not added up.
+    asset
+        That moves; `*` where all do.
+    shock
+        Move as a share of the price.
+    accounts
+        How many the rules would liquidate, those that they would already now included.
+    credit, requirement
+        Of these accounts at today's prices, in the venue's quote units, exact: what is at risk.
+    """
+
+    venue: str
+    asset: str
+    shock: str
+    accounts: int
+    credit: str
+    requirement: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandAnswer:
+    """Accounts of one venue whose probability within a day lies in [from, to).
+
+    Parameters
+    ----------
+    least, most
+        Ends of the band, the last one closed; null for accounts without a forecast.
+    requirement
+        What they owe or must hold, in the venue's quote units, exact.
+    """
+
+    venue: str
+    least: float | None
+    most: float | None
+    accounts: int
+    credit: str
+    requirement: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """Accounts counted, and their sides added."""
+
+    accounts: int = 0
+    credit: Fraction = Fraction(0)
+    requirement: Fraction = Fraction(0)
+
+    def plus(self, accounts: int, credit: Fraction, requirement: Fraction) -> "Sum":
+        """Return the sum with others more."""
+        return Sum(self.accounts + accounts, self.credit + credit, self.requirement + requirement)
+
+    def with_(self, margin: Margin) -> "Sum":
+        """Return the sum with one account more."""
+        side = margin.maintenance
+        if side is None:
+            return replace(self, accounts=self.accounts + 1)
+        scale = 10**margin.value_decimals
+        return Sum(
+            self.accounts + 1,
+            self.credit + Fraction(side.credit) / scale,
+            self.requirement + Fraction(side.requirement) / scale,
+        )
+
+
+def by_shock(judged: Sequence[tuple[Case, Margin]]) -> list[ShockAnswer]:
+    """Return what is liquidatable per venue, asset and shock.
+
+    Parameters
+    ----------
+    judged
+        Cases with their margin now.
+    """
+    sums: dict[tuple[str, str, Fraction], Sum] = {}
+    for case, now in judged:
+        priced = [asset for asset in now.prices if asset in case.market.prices]
+        for name, assets in (*((asset, [asset]) for asset in priced), (ALL, priced)):
+            for shock in SHOCKS:
+                key = (case.account.venue, name, shock)
+                then = _margin_at(case, now, assets, shock)
+                held = sums.get(key, Sum())
+                sums[key] = held.with_(now) if then.verdict in BREACHED else held
+    return [shock_answer(*key, found) for key, found in sorted(sums.items())]
+
+
+def shock_answer(venue: str, asset: str, shock: Fraction, found: Sum) -> ShockAnswer:
+    """Return one shock."""
+    return ShockAnswer(
+        venue=venue,
+        asset=asset,
+        shock=exact_text(shock, 0),
+        accounts=found.accounts,
+        credit=exact_text(found.credit, 0),
+        requirement=exact_text(found.requirement, 0),
+    )
+
+
+def _margin_at(case: Case, now: Margin, assets: Sequence[str], shock: Fraction) -> Margin:
+    """Return the margin of a case with some prices moved."""
+    if shock == 0:
+        return now
+    moved = shocked(case.market, dict.fromkeys(assets, shock))
+    return case.rulebook.margin(case.account, moved, case.terms)
+
+
+def by_band(
+    judged: Sequence[tuple[Case, Margin]], chances: Mapping[str, float | None]
+) -> list[BandAnswer]:
+    """Return accounts and what they owe per venue and band of probability.
+
+    Parameters
+    ----------
+    chances
+        Expected probability within a day by account; absent or None without a forecast.
+    """
+    sums: dict[tuple[str, int], Sum] = {}
+    for case, now in judged:
+        key = (case.account.venue, band(chances.get(case.account.id)))
+        sums[key] = sums.get(key, Sum()).with_(now)
+    return [band_answer(*key, found) for key, found in sorted(sums.items())]
+
+
+def band(chance: float | None) -> int:
+    """Return the number of a probability's band; one past the last without a forecast."""
+    if chance is None:
+        return len(EDGES) - 1
+    inner = EDGES[1:-1]
+    return sum(chance >= edge for edge in inner)
+
+
+def band_answer(venue: str, place: int, found: Sum) -> BandAnswer:
+    """Return one band."""
+    is_known = place < len(EDGES) - 1
+    return BandAnswer(
+        venue=venue,
+        least=EDGES[place] if is_known else None,
+        most=EDGES[place + 1] if is_known else None,
+        accounts=found.accounts,
+        credit=exact_text(found.credit, 0),
+        requirement=exact_text(found.requirement, 0),
+    )
+
+
+def unevaluable(judged: Sequence[tuple[Case, Margin]]) -> Iterator[str]:
+    """Yield the accounts that the rules cannot judge."""
+    for case, now in judged:
+        if now.verdict is Verdict.UNEVALUABLE:
+            yield case.account.id

@@ -1,0 +1,173 @@
+"""Accounts before and after a change: what-if questions, and plans over HTTP."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+from models.domain import Market
+from models.errors import Fault, InvalidInput
+from models.margin.trigger import BREACHED
+from serving.asked import cases, change_wire, wire
+from serving.asked.cases import Surroundings
+from serving.asked.reading import escape
+from serving.desk import Desk, Item, in_order
+from serving.http.problems import encode
+from serving.judging.actions import Means
+from serving.judging.actions import Price as Cost
+from serving.judging.change_answers import (
+    PlanAnswer,
+    PlanBatch,
+    WhatIfAnswer,
+    WhatIfBatch,
+)
+from serving.judging.judgement import Judgement, judge
+from serving.judging.planned import planned, rulebook_of, states, version_of
+from serving.judging.shocks import shocked
+
+
+def what_if(desk: Desk, body: bytes, request_id: str) -> bytes:
+    """Answer the body of `POST /v1/what-if`.
+
+    Raises
+    ------
+    NotJson
+        When the body is not JSON.
+    InvalidInput
+        When the envelope or every account is at fault.
+    """
+    asked, found = wire.parse(body, change_wire.WhatIfBody)
+    around, told = desk.outcomes(asked, found, partial(_changed, asked=asked))
+    sound = [pair for pair in told if not isinstance(pair, InvalidInput)]
+    seen = states(desk.model, around, [one for pair in sound for one in pair])
+    answers = [
+        WhatIfAnswer(
+            account=before.case.account.id,
+            as_of=around.at,
+            before=seen[2 * i],
+            after=seen[2 * i + 1],
+            model_version=version_of(desk.model, seen[2 * i]),
+            rulebook=rulebook_of(before.case),
+            simulated=around.simulated,
+            request_id=request_id,
+        )
+        for i, (before, _) in enumerate(sound)
+    ]
+    if asked.accounts is None:
+        return encode(answers[0])
+    return encode(
+        WhatIfBatch(
+            request_id=request_id,
+            as_of=around.at,
+            simulated=around.simulated,
+            newly_liquidatable=tuple(_newly(sound)),
+            answers=tuple(in_order(asked, told, answers)),
+        )
+    )
+
+
+def _newly(pairs: Sequence[tuple[Judgement, Judgement]]) -> list[str]:
+    """Return the accounts that the change makes liquidatable."""
+    return [
+        before.case.account.id
+        for before, after in pairs
+        if after.now.verdict in BREACHED and before.now.verdict not in BREACHED
+    ]
+
+
+def _changed(item: Item, *, asked: change_wire.WhatIfBody) -> tuple[Judgement, Judgement]:
+    """Return one account judged before and after the change.
+
+    Raises
+    ------
+    InvalidInput
+        When changed legs or terms are unusable, or a shocked asset has no price.
+    """
+    case = item.case
+    market = _shocked(case.market, asked)
+    after = replace(case, market=market)
+    changed = _changed_legs(item, asked)
+    if changed is not None:
+        legs = cases.legs(changed[1], changed[0], case.rulebook)
+        after = replace(after, account=replace(case.account, legs=legs))
+    stated = _changed_terms(item, asked)
+    if stated is not None:
+        after = replace(after, terms=cases.terms(stated[1], case.rulebook, stated[0]))
+    return judge(case), judge(after)
+
+
+def _changed_legs(
+    item: Item, asked: change_wire.WhatIfBody
+) -> tuple[str, list[wire.LegBody]] | None:
+    """Return where the changed legs of an account stand, and the legs; None where unchanged."""
+    own = getattr(item.body, "changed_legs", None)
+    if own is not None:
+        return f"{item.case.place}/changed_legs", own
+    account = item.case.account.id
+    if account in asked.changed_legs:
+        return f"/changed_legs/{escape(account)}", asked.changed_legs[account]
+    return None
+
+
+def _changed_terms(item: Item, asked: change_wire.WhatIfBody) -> tuple[str, dict[str, Any]] | None:
+    """Return where the changed terms of an account stand, and the terms; None where unchanged."""
+    own = getattr(item.body, "changed_terms", None)
+    if own is not None:
+        return f"{item.case.place}/changed_terms", own
+    market = item.case.account.market
+    if market in asked.changed_terms:
+        return f"/changed_terms/{escape(market)}", asked.changed_terms[market]
+    return None
+
+
+def _shocked(market: Market, asked: change_wire.WhatIfBody) -> Market:
+    """Return the market with its prices moved, rounded down to the venue's unit."""
+    absent = [name for name in asked.shocks if name not in market.prices]
+    if absent:
+        raise InvalidInput(
+            [Fault(f"/shocks/{escape(name)}", f"no price of {name}") for name in absent]
+        )
+    whole = asked.shock or Fraction(0)
+    return shocked(market, {name: asked.shocks.get(name, whole) for name in market.prices})
+
+
+def plans(desk: Desk, body: bytes, request_id: str) -> bytes:
+    """Answer the body of `POST /v1/plan`; raises as `what_if` does."""
+    asked, found = wire.parse(body, change_wire.PlanBody)
+    around, told = desk.outcomes(asked, found, lambda item: item)
+    sound = [item for item in told if not isinstance(item, InvalidInput)]
+    answers = [_planned(desk, item, asked, around, request_id) for item in sound]
+    if asked.accounts is None:
+        return encode(answers[0])
+    return encode(
+        PlanBatch(
+            request_id=request_id,
+            as_of=around.at,
+            simulated=around.simulated,
+            plans=tuple(in_order(asked, told, answers)),
+        )
+    )
+
+
+def _planned(
+    desk: Desk,
+    item: Item,
+    asked: change_wire.PlanBody,
+    around: Surroundings,
+    request_id: str,
+) -> PlanAnswer:
+    """Return the plan of one account of a request."""
+    stated = getattr(item.body, "target", None) or asked.target
+    means = means_of(getattr(item.body, "means", None) or asked.means)
+    return planned(item.case, stated, means, model=desk.model, around=around, request_id=request_id)
+
+
+def means_of(body: change_wire.MeansBody) -> Means:
+    """Return what the owner can and will use."""
+    return Means(
+        balances=body.balances,
+        prices={kind: Cost(fixed=cost.fixed, rate=cost.rate) for kind, cost in body.costs.items()},
+        kinds=tuple(dict.fromkeys(body.kinds)),
+        step=body.steps,
+    )

@@ -1,0 +1,110 @@
+"""Pure: what the rules say of one case, before it is put into words."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from models.exposure import Exposure, exposure
+from models.margin.result import Margin, Trigger, Verdict
+from models.margin.trigger import price_triggers, time_trigger
+from models.margin.venues import maker
+from serving.asked.cases import Case
+from serving.judging import rules
+
+WEEK = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What the rules say of a case, before it is put into words.
+
+    Parameters
+    ----------
+    trigger
+        Price at which the verdict flips, of the asset that matters most where several do.
+    line
+        How the surplus moves with prices; None where the rules cannot judge, and for a vault,
+        which one price moves in proportion.
+    soon
+        At the next prices of delayed oracles; None where no next price is known.
+    soon_at
+        When they come into force; None where that is not known.
+    flips_at
+        When interest alone makes the account liquidatable, within a week.
+    """
+
+    case: Case
+    now: Margin
+    trigger: Trigger | None = None
+    line: Exposure | None = None
+    soon: Margin | None = None
+    soon_at: datetime | None = None
+    flips_at: datetime | None = None
+
+
+def judge(case: Case) -> Judgement:
+    """Apply the rules to one case.
+
+    Raises
+    ------
+    InvalidInput
+        When the terms or amounts make the rules impossible to evaluate.
+    """
+    return rules.evaluated(case, _judge)
+
+
+def _judge(case: Case) -> Judgement:
+    """Apply the rules."""
+    book, account, market, terms = case.rulebook, case.account, case.market, case.terms
+    now = book.margin(account, market, terms)
+    if now.verdict is Verdict.UNEVALUABLE:
+        return Judgement(case=case, now=now)
+    line = None if account.venue == "maker" else exposure(book, account, market, terms)
+    soon, soon_at = rules.at_next_prices(case, now)
+    return Judgement(
+        case=case,
+        now=now,
+        trigger=_trigger(case, now, line),
+        line=line,
+        soon=soon,
+        soon_at=soon_at,
+        flips_at=_flips_at(case),
+    )
+
+
+def _trigger(case: Case, now: Margin, line: Exposure | None) -> Trigger | None:
+    """Return the trigger price of the asset with the largest exposure that has one."""
+    if case.account.venue == "maker":
+        return _vault_trigger(case)
+    values = {} if line is None else line.by_asset
+    for asset in sorted(now.prices, key=lambda name: -abs(float(values.get(name, 0)))):
+        found = own_trigger(case, asset, is_held_long=values.get(asset, 0) >= 0)
+        if found is not None:
+            return found
+    return None
+
+
+def own_trigger(case: Case, asset: str, *, is_held_long: bool) -> Trigger | None:
+    """Return an asset's trigger on the side that hurts; the other where there is only that."""
+    sides = list(price_triggers(case.rulebook, case.account, case.market, case.terms, asset=asset))
+    wanted = "below" if is_held_long else "above"
+    return next((one for one in sides if one.direction == wanted), next(iter(sides), None))
+
+
+def _vault_trigger(case: Case) -> Trigger | None:
+    """Return a vault's trigger by its closed form, which a search would find in 140 steps."""
+    asset, ink, art = maker.holdings(case.account)
+    if ink <= 0 or art <= 0:
+        return None
+    rate, vault = case.market.state[f"{case.account.market}.rate"], case.terms
+    value = maker.trigger_price(ink, art, rate=rate, mat=vault.mat, par=vault.par)
+    if value < 1:
+        return None
+    decimals = case.market.prices[asset].decimals
+    return Trigger(kind="price", asset=asset, direction="below", value=value, decimals=decimals)
+
+
+def _flips_at(case: Case) -> datetime | None:
+    """Return when interest alone makes the account liquidatable, within a week."""
+    until = case.market.at + WEEK
+    found = time_trigger(case.rulebook, case.account, case.market, case.terms, until=until)
+    return None if found is None else found.at

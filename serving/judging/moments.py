@@ -1,0 +1,288 @@
+"""Pure: from a judged case to what the feature pipeline reads of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.inputs import LEGS, Candles, Events, Ints, Tables
+from models.domain import LegKind
+from models.exposure import Exposure, exposure
+from models.margin.fixed_point import RAY, WAD, mul_div_down
+from models.margin.venues import maker
+from serving.judging.answers import Notice
+from serving.judging.judgement import Judgement, own_trigger
+
+PEG = 0.05
+"""An asset without candles whose price is within 5 % of one quote unit is held constant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """An account as the feature pipeline sees it, but for its name and time.
+
+    Parameters
+    ----------
+    columns
+        Of `features.inputs.MOMENTS`.
+    legs
+        Signed units by asset, of an account that several prices move; empty otherwise.
+    constant
+        Assets taken to keep their price for want of candles.
+    """
+
+    columns: Mapping[str, Any]
+    legs: Mapping[str, float]
+    constant: tuple[str, ...] = ()
+
+
+def position(
+    judged: Judgement, candles: Mapping[str, Candles], *, at: datetime
+) -> Position | Notice:
+    """Return what can fall to a trigger, or why nothing can be forecast."""
+    if judged.case.account.venue == "maker":
+        return _vault(judged, candles)
+    line = judged.line
+    if line is None or not line.by_asset or not line.requirement:
+        return _untouchable()
+    constant = tuple(sorted(name for name in line.by_asset if _is_held(judged, candles, name)))
+    moving = {name: value for name, value in line.by_asset.items() if name not in constant}
+    absent = sorted(name for name in moving if name not in candles)
+    if absent:
+        return Notice(code="candles_missing", text=f"no candles of {', '.join(absent)}")
+    if not moving:
+        return _untouchable()
+    if len(moving) == 1:
+        return _single(judged, next(iter(moving)), line, constant)
+    return _basket(judged, line, moving, candles, at=at, constant=constant)
+
+
+def _untouchable() -> Notice:
+    """Return that no price can make the account liquidatable."""
+    return Notice(code="no_trigger", text="no price makes the account liquidatable")
+
+
+def _is_held(judged: Judgement, candles: Mapping[str, Candles], name: str) -> bool:
+    """Whether an asset is taken to keep its price: pegged to the quote, and without candles."""
+    price = judged.case.market.prices[name]
+    return name not in candles and abs(float(price.exact) - 1.0) <= PEG
+
+
+def _vault(judged: Judgement, candles: Mapping[str, Candles]) -> Position | Notice:
+    """Return a vault as training builds it, to the last bit."""
+    case, trigger = judged.case, judged.trigger
+    if trigger is None or trigger.asset is None or trigger.value is None:
+        return _untouchable()
+    if trigger.asset not in candles:
+        return Notice(code="candles_missing", text=f"no candles of {trigger.asset}")
+    asset, ink, art = maker.holdings(case.account)
+    price = case.market.prices[asset]
+    rate = case.market.state[f"{case.account.market}.rate"]
+    line, collateral = float(trigger.value / WAD), ink / WAD
+    later = price.value if price.next_value is None else price.next_value
+    columns = {
+        "asset": asset,
+        "side": 1,
+        "price": price.value / WAD,
+        "price_next": later / WAD,
+        "delay": _delay(judged, asset),
+        "trigger": line,
+        "collateral": collateral,
+        "debt": art / WAD,
+        "debt_value": mul_div_down(art, rate, RAY) / WAD,
+        "cash": -line * collateral,
+        "collateral_value": collateral * (price.value / WAD),
+    }
+    return Position(columns={**columns, **_rest(judged)}, legs={})
+
+
+def _single(
+    judged: Judgement, asset: str, line: Exposure, constant: tuple[str, ...]
+) -> Position | Notice:
+    """Return an account that one price moves, with that asset's exact trigger."""
+    price, trigger = judged.case.market.prices[asset], judged.trigger
+    if trigger is None or trigger.asset != asset:
+        trigger = own_trigger(judged.case, asset, is_held_long=line.by_asset[asset] >= 0)
+    if trigger is None or trigger.value is None:
+        return _untouchable()
+    now, at_line = float(price.exact), float(Fraction(trigger.value) / 10**trigger.decimals)
+    later = price.value if price.next_value is None else price.next_value
+    units = float(abs(line.by_asset[asset])) / now
+    columns = {
+        "asset": asset,
+        "side": 1 if trigger.direction == "below" else -1,
+        "price": now,
+        "price_next": float(Fraction(later, 10**price.decimals)),
+        "delay": _delay(judged, asset),
+        "trigger": at_line,
+        "debt_value": float(line.requirement),
+        "cash": float(line.cash),
+        **_holdings(judged, units, at_line),
+    }
+    return Position(columns={**columns, **_rest(judged)}, legs={}, constant=constant)
+
+
+def _basket(
+    judged: Judgement,
+    line: Exposure,
+    moving: Mapping[str, Fraction],
+    candles: Mapping[str, Candles],
+    *,
+    at: datetime,
+    constant: tuple[str, ...],
+) -> Position | Notice:
+    """Return an account that several prices move, by its credit over its requirement."""
+    fixed = line.surplus - sum(moving.values(), Fraction(0))
+    kept = Exposure(surplus=line.surplus, by_asset=moving)
+    if not kept.credit or not kept.requirement or kept.leading is None:
+        return _untouchable()
+    closes = {name: _last_close(candles[name], at) for name in moving}
+    if not all(np.isfinite(list(closes.values()))):
+        return Notice(
+            code="candles_missing", text="candles up to as_of do not suffice for volatility"
+        )
+    credit, requirement = float(kept.credit), float(kept.requirement)
+    columns = {
+        "asset": kept.leading,
+        "side": 1,
+        "price": credit / requirement,
+        "price_next": _next_ratio(judged, moving) or credit / requirement,
+        "delay": max(_delay(judged, name) for name in moving),
+        "trigger": 1.0,
+        "collateral": credit,
+        "debt": requirement,
+        "debt_value": requirement,
+        "cash": float(fixed),
+    }
+    legs = {name: float(value) / closes[name] for name, value in moving.items()}
+    return Position(columns={**columns, **_rest(judged)}, legs=legs, constant=constant)
+
+
+def _last_close(candles: Candles, at: datetime) -> float:
+    """Return the close of the candle that ended last, NaN where there is none."""
+    place = int(candles.last_closed(np.array([int(at.timestamp())]))[0])
+    return float(candles.close[place]) if 0 <= place < len(candles.close) else float("nan")
+
+
+def _next_ratio(judged: Judgement, moving: Mapping[str, Fraction]) -> float | None:
+    """Return credit over requirement at the next prices of delayed oracles, where known."""
+    case = judged.case
+    if judged.soon is None:
+        return None
+    later = case.ahead(case.market)
+    line = exposure(case.rulebook, case.account, later, case.terms)
+    if line is None:
+        return None
+    values = {name: value for name, value in line.by_asset.items() if name in moving}
+    kept = Exposure(surplus=line.surplus, by_asset=values)
+    return float(kept.credit / kept.requirement) if kept.requirement else None
+
+
+def _holdings(judged: Judgement, units: float, at_line: float) -> dict[str, float]:
+    """Return collateral and debt in the units of the legs, or of the line for a position."""
+    legs = judged.case.account.legs
+    held = sum(float(leg.quantity) for leg in legs if leg.kind is LegKind.COLLATERAL)
+    owed = sum(float(leg.quantity) for leg in legs if leg.kind is LegKind.DEBT)
+    if any(leg.kind is LegKind.POSITION for leg in legs) or not held or not owed:
+        return {"collateral": units, "debt": units * at_line}
+    return {"collateral": held, "debt": owed}
+
+
+def _delay(judged: Judgement, asset: str) -> float:
+    """Return hours until a price seen now is judged by."""
+    return 0.0 if judged.case.market.prices[asset].next_value is None else 1.0
+
+
+def _rest(judged: Judgement) -> dict[str, Any]:
+    """Return the columns that every account has alike."""
+    case = judged.case
+    flips = judged.flips_at
+    hours = np.nan if flips is None else (flips - case.market.at).total_seconds() / 3600
+    return {
+        "opened_at": case.opened_at,
+        "venue": case.account.venue,
+        "accrual_hours": hours,
+    }
+
+
+def frames(
+    positions: Sequence[Position], names: Sequence[str], *, at: datetime
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Return the frames of moments and legs that the pipeline reads.
+
+    Parameters
+    ----------
+    names
+        Of the accounts, unique.
+    """
+    # A position leaves out a column that its kind does not have.
+    stated = dict.fromkeys(name for one in positions for name in one.columns)
+    columns: dict[str, np.ndarray] = {
+        name: np.array(
+            [one.columns.get(name, np.nan) for one in positions], dtype=_KINDS.get(name, np.float64)
+        )
+        for name in stated
+        if name != "opened_at"
+    }
+    opened = _times([one.columns["opened_at"] for one in positions])
+    told = {"account": np.array(names, dtype=object), **columns}
+    moments = pd.DataFrame({**told, "at": _times([at] * len(names)), "opened_at": opened})
+    legs = [
+        {"row": row, "asset": asset, "units": units}
+        for row, one in enumerate(positions)
+        for asset, units in one.legs.items()
+    ]
+    return moments, pd.DataFrame(legs, columns=list(LEGS)) if legs else None
+
+
+_KINDS: Mapping[str, type] = {"asset": object, "venue": object}
+"""Columns that are not numbers."""
+
+
+def _times(moments: Sequence[datetime | None]) -> pd.DatetimeIndex:
+    """Return UTC times as the pipeline reads them; None is missing."""
+    plain = [None if one is None else one.replace(tzinfo=None) for one in moments]
+    return pd.DatetimeIndex(
+        np.array(plain, dtype="datetime64[us]").astype("datetime64[ns]"), tz="UTC"
+    )
+
+
+def tables(judged: Sequence[Judgement], names: Sequence[str], known: Tables) -> Tables:
+    """Return what is known, with the accounts' events and the holdings before each of them.
+
+    Parameters
+    ----------
+    known
+        Of the market; no account's events.
+    """
+    rows = [row for name, one in zip(names, judged, strict=True) for row in _events(one, name)]
+    if not rows:
+        return known
+    account, at, kind, held, owed = zip(*rows, strict=True)
+    events = Events(
+        account=np.array(account, dtype=object),
+        at=_integers(at),
+        kind=_integers(kind),
+        collateral_before=np.array(held, dtype=np.float64),
+        debt_before=np.array(owed, dtype=np.float64),
+    )
+    return replace(known, events=events)
+
+
+def _integers(values: Sequence[int]) -> Ints:
+    """Return 64-bit integers."""
+    return np.array(values, dtype=np.int64)
+
+
+def _events(judged: Judgement, name: str) -> list[tuple[str, int, int, float, float]]:
+    """Return account, time, kind and the holdings before of each event of a case."""
+    case = judged.case
+    scale = WAD if case.account.venue == "maker" else 1
+    return [
+        (name, int(at.timestamp()), int(kind), ink / scale, art / scale)
+        for at, kind, ink, art in case.events or ()
+    ]

@@ -1,0 +1,108 @@
+"""What every answer about the rules shares: faults, doubts about prices, exact text."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from models.domain import Price
+from models.errors import Fault, InvalidInput
+from models.margin.result import Margin, Ratio, Refusal, Side
+from serving.asked.cases import Case
+from serving.judging.answers import NextAnswer, Notice, RatioAnswer, SideAnswer, exact_text
+from serving.margin.answers import RefusalAnswer
+
+T = TypeVar("T")
+
+USUAL_STALE = timedelta(hours=3)
+"""Age beyond which a price without a stated limit is stale: three updates of an hourly feed."""
+
+
+def evaluated(case: Case, rule: Callable[[Case], T]) -> T:
+    """Return what a rule says of a case.
+
+    Raises
+    ------
+    InvalidInput
+        When the terms or amounts make the rules impossible to evaluate.
+    """
+    try:
+        return rule(case)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        book = f"{case.account.venue}/{case.account.version}"
+        detail = f"{book} cannot be evaluated with these amounts and terms: {error!r:.120}"
+        raise InvalidInput([Fault(case.place, detail)]) from None
+
+
+def at_next_prices(case: Case, now: Margin) -> tuple[Margin | None, datetime | None]:
+    """Return the margin at prices that delayed oracles will show next, and from when.
+
+    Returns
+    -------
+    tuple
+        None, None where no price that `now` rests on has a next one.
+    """
+    delayed = [price for price in used(case, now).values() if price.next_value is not None]
+    if not delayed:
+        return None, None
+    book, market = case.rulebook, case.market
+    due = max((p.next_at for p in delayed if p.next_at is not None), default=None)
+    later = case.ahead(market)
+    if due is not None and due > market.at and book.accrue is not None:
+        later = book.accrue(later, case.terms, due)
+    return book.margin(case.account, later, case.terms), due
+
+
+def used(case: Case, now: Margin) -> dict[str, Price]:
+    """Return the prices that a verdict rests on and that are there."""
+    prices = case.market.prices
+    return {name: prices[name] for name in now.prices if name in prices}
+
+
+def doubt(price: Price, *, at: datetime, asset: str) -> Notice | None:
+    """Return why a price must not be taken as if it were fresh, or None."""
+    if price.disputed is not None:
+        return Notice(code="price_disputed", text=f"{asset}: {price.disputed}")
+    if is_stale(price, at=at):
+        text = f"{asset}: price is {price.age(at)} old, more than {limit_of(price)}"
+        return Notice(code="price_stale", text=text)
+    return None
+
+
+def is_stale(price: Price, *, at: datetime) -> bool:
+    """Return whether a price is older than its own limit, or than the usual one."""
+    return price.age(at) > limit_of(price)
+
+
+def limit_of(price: Price) -> timedelta:
+    """Return the age beyond which a price is stale."""
+    return USUAL_STALE if price.stale_after is None else price.stale_after
+
+
+def ratio_text(ratio: Ratio | None) -> RatioAnswer | None:
+    """Return the venue's ratio in exact text."""
+    if ratio is None:
+        return None
+    value = None if ratio.value is None else exact_text(ratio.value, ratio.decimals)
+    return RatioAnswer(name=ratio.name, value=value)
+
+
+def refusal_text(found: Refusal | None) -> RefusalAnswer | None:
+    """Return a refusal's code and sentence; None where there is none."""
+    return None if found is None else RefusalAnswer(reason=found.reason, detail=found.detail)
+
+
+def side_text(side: Side | None, decimals: int) -> SideAnswer | None:
+    """Return one side in exact text."""
+    if side is None:
+        return None
+    return SideAnswer(
+        credit=exact_text(side.credit, decimals),
+        requirement=exact_text(side.requirement, decimals),
+    )
+
+
+def next_text(soon: Margin | None, at: datetime | None) -> NextAnswer | None:
+    """Return the next verdict of a delayed oracle; None where there is none."""
+    if soon is None:
+        return None
+    return NextAnswer(verdict=soon.verdict.value, reason=soon.reason, at=at)
