@@ -1,7 +1,6 @@
 """From a request's text to the domain's values, with every fault that meaning adds."""
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,23 +12,18 @@ from features.inputs import Candles, Tables, no_events
 from models.domain import Account, Exact, Leg, LegKind, Market, Price
 from models.errors import Fault, ForewarnError, InvalidInput, UnknownRulebook
 from models.margin.rulebook import Rulebook, load, load_all, with_next_prices
-from models.terms import decode, terms_in_force
+from models.terms import terms_in_force
 from serving.asked import series_stated, wire
 from serving.asked.market_wire import PriceBody
 from serving.asked.owner_events import OwnerEvent, owner_events
 from serving.asked.reading import escape
 from serving.asked.remembered import Remembered
 from serving.asked.sound import SoundLeg
+from serving.asked.stated_terms import terms_of
 
 T = TypeVar("T")
 MOST_VAULT_UNITS = 10**12 * 10**18
 """Collateral or debt that no vault can hold, wad."""
-
-MOST_DIGITS = 78
-"""Digits of 2^256."""
-
-MOST_DECIMALS = 77
-"""Power of ten within 2^256."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +135,7 @@ class Surroundings:
         key = (book.venue, book.version, market)
         if key not in self._parsed:
             where = f"/market/terms/{escape(market)}"
-            self._parsed[key] = terms(self.terms[market][0], book, where)
+            self._parsed[key] = terms_of(self.terms[market][0], book, where)
         return self._parsed[key]
 
 
@@ -392,7 +386,7 @@ def _terms(
     market, then the terms in force by the record that ships.
     """
     if isinstance(body.terms, dict):
-        return terms(body.terms, book, f"{place}/terms"), None
+        return terms_of(body.terms, book, f"{place}/terms"), None
     market = body.terms or body.market
     if market in around.terms:
         return around.terms_of(book, market), around.terms[market][1]
@@ -403,69 +397,3 @@ def _terms(
         detail = f"terms are needed ({wanted}): {error}"
         raise InvalidInput([Fault(f"{place}/terms", detail)]) from None
     return found.terms, found.valid_from
-
-
-def terms(raw: Mapping[str, Any], book: Rulebook[Any], where: str) -> Any:
-    """Return terms as the rulebook's own dataclass.
-
-    Raises
-    ------
-    InvalidInput
-        When a parameter is missing, unknown, not exact or negative.
-    """
-    faults = list(_unusable(raw, where))
-    parsed: Any = None
-    try:
-        parsed = decode(book.terms, raw, where=where)
-    except InvalidInput as error:
-        known = {fault.where for fault in faults}
-        faults.extend(fault for fault in error.faults if fault.where not in known)
-    if faults:
-        raise InvalidInput(faults)
-    return parsed
-
-
-def _unusable(raw: Any, where: str) -> Iterator[Fault]:
-    """Yield floats, booleans for numbers, negatives and numbers beyond a uint256."""
-    for place, value in _leaves(raw, where):
-        if place.endswith("decimals") and not _is_scale(value):
-            yield Fault(place, f"{str(value)[:40]!r} is not a scale of 0 to {MOST_DECIMALS}")
-        elif place.endswith("atomic_resolution"):
-            if not _is_scale(str(value).removeprefix("-")):
-                yield Fault(place, f"{str(value)[:40]!r} is beyond {MOST_DECIMALS} digits")
-        elif isinstance(value, float):
-            yield Fault(place, f"{value} is a float; exact amounts are integers or strings")
-        elif isinstance(value, int) and not 0 <= value < 2**256:
-            yield Fault(place, f"{str(value)[:90]} is outside [0, 2^256)")
-        elif isinstance(value, str) and (len(value) > MOST_DIGITS or _is_negative(value, place)):
-            yield Fault(place, f"{value[:40]} is negative or longer than {MOST_DIGITS} digits")
-
-
-def _is_negative(value: str, place: str) -> bool:
-    """Return whether a text is below 0 where nothing is: only moves of a scenario are signed."""
-    return "-" in value[:2] and not _SIGNED.search(place)
-
-
-_SIGNED = re.compile(r"/(move|delta|profit/[0-9]+)$")
-
-
-def _is_scale(value: Any) -> bool:
-    """Return whether a power of ten by this exponent can be reckoned with."""
-    digits = str(value)
-    return (
-        digits.isdecimal()
-        and len(digits) <= len(str(MOST_DECIMALS))
-        and int(digits) <= MOST_DECIMALS
-    )
-
-
-def _leaves(tree: Any, where: str) -> Iterator[tuple[str, Any]]:
-    """Yield every value of a tree with its place."""
-    if isinstance(tree, Mapping):
-        for name, part in tree.items():
-            yield from _leaves(part, f"{where}/{escape(name)}")
-    elif isinstance(tree, list | tuple):
-        for i, part in enumerate(tree):
-            yield from _leaves(part, f"{where}/{i}")
-    else:
-        yield where, tree

@@ -12,6 +12,7 @@ from models.margin.trigger import BREACHED
 from serving.asked import cases, change_wire, wire
 from serving.asked.cases import Surroundings
 from serving.asked.reading import escape
+from serving.asked.stated_terms import terms_of
 from serving.desk import Desk, Item, in_order
 from serving.http.problems import encode
 from serving.judging.actions import Means
@@ -93,7 +94,7 @@ def _changed(item: Item, *, asked: change_wire.WhatIfBody) -> tuple[Judgement, J
         after = replace(after, account=replace(case.account, legs=legs))
     stated = _changed_terms(item, asked)
     if stated is not None:
-        after = replace(after, terms=cases.terms(stated[1], case.rulebook, stated[0]))
+        after = replace(after, terms=terms_of(stated[1], case.rulebook, stated[0]))
     return judge(case), judge(after)
 
 

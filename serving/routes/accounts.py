@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter
 from models.errors import Fault, InvalidInput
 from serving.asked import cases, wire
 from serving.asked.queries import Cursor, Limit, Query, of_cursor, parameters, read_query, to_cursor
+from serving.asked.stated_terms import terms_of
 from serving.desk import Desk, UnknownAccounts
 from serving.history import kept
 from serving.http import problems, telemetry
@@ -174,7 +175,7 @@ def _bodies(asked: AccountsBody) -> list[dict[str, Any]]:
         try:
             book = cases.rulebook(one.venue, one.version, where)
             if isinstance(one.terms, dict):
-                cases.terms(one.terms, book, f"{where}/terms")
+                terms_of(one.terms, book, f"{where}/terms")
         except InvalidInput as error:
             faults.extend(error.faults)
             continue

@@ -14,6 +14,7 @@ from serving.asked import cases, wire
 from serving.asked.market_wire import CandlesBody, PriceBody
 from serving.asked.queries import Query, parameters, read_query
 from serving.asked.reading import read
+from serving.asked.stated_terms import terms_of
 from serving.desk import Desk
 from serving.http import problems, telemetry
 from serving.http.keys import Scope
@@ -240,7 +241,7 @@ def push_terms(desk: Desk, call: Call) -> Answer:
     """Answer `POST /v1/terms`; terms may hold from a moment to come."""
     asked = parsed(call.body, TermsBody)
     book = cases.rulebook(asked.venue, asked.version, "")
-    cases.terms(asked.terms, book, "/terms")
+    terms_of(asked.terms, book, "/terms")
 
     def act(transaction: Transaction) -> Pushed:
         told = market.push_terms(

@@ -11,6 +11,7 @@ from models.margin.rulebook import Rulebook, load_all
 from models.terms import library, terms_in_force
 from serving.asked import cases, wire
 from serving.asked.queries import Query, parameters, read_query
+from serving.asked.stated_terms import terms_of
 from serving.desk import Desk
 from serving.http import problems
 from serving.http.keys import Scope
@@ -161,7 +162,7 @@ def _of_store(desk: Desk, call: Call, name: str, at: datetime) -> TermsAnswer | 
         return None
     body, valid_from = found[name]
     book = cases.rulebook(call.path["venue"], call.path["version"], "")
-    cases.terms(body, book, f"/store/terms/{name}")
+    terms_of(body, book, f"/store/terms/{name}")
     return TermsAnswer(
         request_id=call.request_id,
         venue=book.venue,
