@@ -13,7 +13,7 @@ from features.market import MarketFunction
 from features.online import RollingMarket
 from features.spec import Feature
 
-PART = 16_384
+PART = 32_768
 """Candles whose values are computed at once: few enough to stay near a core."""
 
 

@@ -14,6 +14,7 @@ import argparse
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -76,11 +77,10 @@ def bare(bundle: Bundle, seconds: float) -> tuple[float, float]:
 def asked(served: Served, load: Load, *, seconds: float) -> tuple[float, float]:
     """Return accounts per second by the clock, and per second of the server's processors."""
     loads.answered(served.port, load, seconds=0.2, callers=2)
-    before = served.processor()
+    before, began = served.processor(), time.perf_counter()
     took = loads.answered(served.port, load, seconds=seconds, callers=CALLERS)
-    used = served.processor() - before
-    # The requests that were cut off by the end were worked on too.
-    return len(took) * load.rows / seconds, (len(took) + CALLERS / 2) * load.rows / used
+    rows = len(took) * load.rows
+    return rows / (time.perf_counter() - began), rows / (served.processor() - before)
 
 
 def measured(directory: Path, *, repeats: int, seconds: float) -> Rates:
@@ -111,7 +111,7 @@ def measured(directory: Path, *, repeats: int, seconds: float) -> Rates:
 
 def _tail(served: Served, load: Load, *, seconds: float) -> str:
     """Return the latency of a load at about half of what saturates the server."""
-    most = len(loads.answered(served.port, load, seconds=seconds, callers=CALLERS)) / seconds
+    most = asked(served, load, seconds=seconds)[0] / load.rows
     took = _paced(served, load, pause=2.0 / most, seconds=3 * seconds)
     half, last = took[len(took) // 2], took[int(len(took) * 0.99)]
     return (
@@ -129,7 +129,7 @@ def soaked(directory: Path, seconds: float) -> str:
     """Return how memory moved under 70 % load: first to last, and the slope of the second half."""
     load = loads.ready(read_by(servers.loaded(directory)))[0]
     with servers.ours(directory, workers=1) as served:
-        most = len(loads.answered(served.port, load, seconds=5.0, callers=CALLERS)) / 5.0
+        most = asked(served, load, seconds=5.0)[0] / load.rows
         seen: list[float] = []
         step = seconds / 20
         for _ in range(20):
