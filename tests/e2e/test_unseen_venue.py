@@ -43,7 +43,7 @@ def test_a_venue_never_seen_gets_sane_answers(
     assert day["rungs"]["model"]["auc"]["value"] > 0.84
     assert 0.4 < day["rungs"]["model"]["expected_observed"]["value"] < 2.5
     names = {(part["by"], part["name"]) for part in day["slices"]}
-    assert {("side", "long"), ("side", "short"), ("venue", "events")} <= names
+    assert {("side", "long"), ("side", "short"), ("venue", "hyperliquid")} <= names
     assert ("accounts", "never seen in training") in names
     assert ("accounts", "seen in training") not in names
 
