@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from serving.alerting.passes import DELIVERING, TURN
-from serving.store import Store, StoreFailed, Transaction, alerts, outbox, turns
+from serving.store import Store, StoreFailed, Transaction, alerts, changes, outbox, turns
 from serving.store.alerts import DESK
 from serving.store.outbox import Draft
 
@@ -78,11 +78,12 @@ def alarm(store: Store, *, now: datetime) -> list[Stopped]:
 def _stopped(transaction: Transaction, now: datetime) -> list[Stopped]:
     """Return what is silent; what never began is not, but for a book that nobody watches."""
     beats = turns.beats(transaction)
+    priced = changes.newest(transaction, changes.PRICES)
     _, waited = outbox.depth(transaction, now=now)
     heard = {
         "assessing": beats.get(TURN, (None,))[0],
         "delivering": beats.get(DELIVERING, (None,))[0],
-        "prices": alerts.news(transaction).prices,
+        "prices": None if priced is None else priced.at,
         "outbox": now - waited,
     }
     return [

@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from serving.store import changes
 from serving.store.errors import StoreFailed, StoreRefused
 from serving.store.revisions import upgrade
 
@@ -55,7 +56,9 @@ class Store:
             When the database fails: locked for too long, full, stopped.
         """
         with _told(), self._connected({_WRITES: True}) as connection, connection.begin():
+            changes.begin(connection)
             yield connection
+            changes.number(connection)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Transaction]:
