@@ -160,10 +160,18 @@ def history(registry: Path) -> list[Move]:
 
 
 def before(registry: Path, alias: Alias) -> Move | None:
-    """Return the newest move to a version other than that in force, or None."""
-    moves = [m for m in history(registry) if m.alias == alias and m.version is not None]
-    others = [move for move in moves if move.version != moves[-1].version]
-    return others[-1] if others else None
+    """Return the newest move to the version that the one in force took the place of, or None.
+
+    A pointer that returns to a version is where it was when it first named it: what it named
+    in between does not come back. After A, B, C and back to B, the one before is A.
+    """
+    line: list[Move] = []
+    for move in history(registry):
+        if move.alias != alias or move.version is None:
+            continue
+        places = [place for place, one in enumerate(line) if one.version == move.version]
+        line = [*line[: places[0] if places else len(line)], move]
+    return line[-2] if len(line) > 1 else None
 
 
 def mark(registry: Path, alias: Alias) -> Mark | None:

@@ -73,6 +73,36 @@ def test_a_pointer_moves_and_every_move_is_kept(two: tuple[Path, str, str]) -> N
     assert earlier.version == first
 
 
+@pytest.mark.parametrize(
+    ("moves", "wanted"),
+    [
+        ("A", None),
+        ("AB", "A"),
+        ("ABC", "B"),
+        ("ABCB", "A"),  # rolled back once
+        ("ABCBA", None),  # and once more
+        ("ABCBD", "B"),  # what is promoted then takes the place of B, not of C
+        ("ABCBC", "B"),
+        ("A-B", "A"),
+        ("ABB", "A"),
+    ],
+)
+def test_the_version_before_is_that_whose_place_was_taken(
+    place: Path, moves: str, wanted: str | None
+) -> None:
+    """Going back again goes farther back, never to what was gone back from; every move is kept."""
+    for name in set(moves) - {"-"}:
+        (place / registry.VERSIONS / name).mkdir()
+        (place / registry.VERSIONS / name / bundle.MANIFEST).write_text(name)
+    for name in moves:
+        point(place, "champion", None if name == "-" else name)
+        point(place, "challenger", None)
+    found = registry.before(place, "champion")
+    assert (None if found is None else found.version) == wanted
+    kept = [m.version or "-" for m in registry.history(place) if m.alias == "champion"]
+    assert "".join(kept) == moves
+
+
 def test_a_move_whose_pointer_was_never_replaced_was_never_in_force(
     two: tuple[Path, str, str],
 ) -> None:
