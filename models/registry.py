@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -184,9 +184,14 @@ def mark(registry: Path, alias: Alias) -> Mark | None:
 
 
 def load(
-    registry: Path, alias: Alias, *, fingerprint: str, features: Sequence[str]
+    registry: Path, alias: Alias, *, fingerprint: Callable[[Sequence[str]], str]
 ) -> Bundle | None:
     """Read and verify the bundle that a pointer names; None where it names none.
+
+    Parameters
+    ----------
+    fingerprint
+        As of `models.bundle.load`.
 
     Raises
     ------
@@ -201,7 +206,7 @@ def load(
     found = _hash(place)
     if found != move.sha256:
         raise BundleRefused(f"{place}: its manifest has hash {found[:12]}, the pointer another")
-    return bundle.load(place, fingerprint=fingerprint, features=features)
+    return bundle.load(place, fingerprint=fingerprint)
 
 
 def _hash(directory: Path) -> str:

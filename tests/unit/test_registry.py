@@ -8,7 +8,7 @@ from pathlib import Path
 import bundles
 import pytest
 
-from features.pipeline import NAMES, fingerprint
+from features.pipeline import fingerprint
 from models import bundle, registry
 from models.errors import BundleRefused
 from serving.registry import Deployed, Follower, deployed, looked
@@ -38,7 +38,7 @@ def point(place: Path, alias: registry.Alias, version: str | None) -> registry.M
 
 def load(place: Path) -> bundle.Bundle | None:
     """Load the champion."""
-    return registry.load(place, "champion", fingerprint=fingerprint(), features=NAMES)
+    return registry.load(place, "champion", fingerprint=fingerprint)
 
 
 def test_versions_are_named_by_their_manifest_and_added_once(two: tuple[Path, str, str]) -> None:
@@ -129,7 +129,7 @@ def test_what_is_damaged_or_foreign_is_refused(two: tuple[Path, str, str]) -> No
     point(place, "champion", second)
     with (versions / second / "expected_24h.txt").open("a") as booster:
         booster.write(" ")
-    with pytest.raises(BundleRefused, match=r"expected_24h\.txt has hash"):
+    with pytest.raises(BundleRefused, match=r"expected_24h\.txt: has hash"):
         load(place)
     (place / "champion.json").write_text("{")
     with pytest.raises(BundleRefused, match="not a readable pointer"):

@@ -8,7 +8,7 @@ from typing import NoReturn
 import bundles
 import pytest
 
-from features.pipeline import NAMES, fingerprint
+from features.pipeline import fingerprint
 from models import bundle
 from training import tracking
 from training.tracking import MODEL, TrackingFailed
@@ -35,7 +35,7 @@ def test_a_run_its_bundle_and_its_aliases(tmp_path: Path) -> None:
     place = tmp_path / "bundle"
     bundles.write(place, seed=1)
     (place / "report.json").write_text(json.dumps(REPORT))
-    trained = bundle.load(place, fingerprint=fingerprint(), features=NAMES)
+    trained = bundle.load(place, fingerprint=fingerprint)
     told = tracking.track(uri, place, trained, report=REPORT)
     assert (told.number, told.bundle) == ("1", trained.version)
     run = tracking.MlflowClient(tracking_uri=uri).get_run(told.run)
@@ -63,7 +63,7 @@ def test_another_challenger_stays_one_when_a_version_is_promoted(tmp_path: Path)
     for seed in (1, 2):
         place = tmp_path / str(seed)
         bundles.write(place, seed=seed)
-        trained = bundle.load(place, fingerprint=fingerprint(), features=NAMES)
+        trained = bundle.load(place, fingerprint=fingerprint)
         tracking.track(uri, place, trained, report=REPORT)
         versions.append(trained.version)
     tracking.promote(uri, versions[0])
