@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from features.pipeline import NAMES, fingerprint
+from features.pipeline import fingerprint
 from models import bundle as bundles
 from models import registry
 from models.bundle import Bundle
@@ -91,7 +91,7 @@ def _load(directory: Path, alias: Alias) -> tuple[Bundle | None, str]:
 def _opened(name: str, load: Callable[..., Bundle | None]) -> tuple[Bundle | None, str]:
     """Return a bundle, or None and why it is refused; nothing that it holds ends a thread."""
     try:
-        return load(fingerprint=fingerprint(), features=NAMES), ""
+        return load(fingerprint=fingerprint), ""
     except BundleRefused as error:
         return None, f"the {name} was refused: {error}"
     except Exception as error:  # the following loop: told beside the answers
