@@ -42,10 +42,13 @@ class Failure:
     code
         `not_evaluable` where the rules refuse it, `budget_spent` where they took too long,
         `evaluation_failed` where they failed.
+    error
+        That nobody foresaw; None otherwise.
     """
 
     code: str
     detail: str
+    error: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,9 +167,9 @@ class _Work:
         if found is not None:
             self.parts[key] = found
 
-    def fail(self, key: str, code: str, detail: str) -> None:
+    def fail(self, key: str, failure: Failure) -> None:
         """Note that an account cannot be judged."""
-        self.failures[key] = Failure(code, detail)
+        self.failures[key] = failure
         for held in (self.cases, self.judged, self.slopes, self.parts):
             held.pop(key, None)  # type: ignore[attr-defined]
 
@@ -188,12 +191,12 @@ class _Guard:
             case None:
                 return True
             case InvalidInput():
-                self.work.fail(self.key, NOT_EVALUABLE, str(error))
+                self.work.fail(self.key, Failure(NOT_EVALUABLE, str(error)))
             case BudgetSpent():
-                self.work.fail(self.key, TOO_DEAR, f"more than {EACH:g} s")
+                self.work.fail(self.key, Failure(TOO_DEAR, f"more than {EACH:g} s"))
             case Exception():  # the watching loop: the account is told to be unevaluable
-                LOGGER.error("an account failed account=%r", self.key, exc_info=error)
-                self.work.fail(self.key, FAILED, f"{type(error).__name__}: {error}")
+                detail = f"{type(error).__name__}: {error}"
+                self.work.fail(self.key, Failure(FAILED, detail, error))
             case _:
                 return False
         return True

@@ -114,8 +114,8 @@ def run(watcher: Watcher, *, is_over: Callable[[], bool]) -> None:
 def _attempt(watcher: Watcher) -> int:
     """Return how many accounts a turn judged; none where it failed or another leads."""
     try:
-        judged = turn(watcher)
         _prune(watcher)
+        judged = turn(watcher)
     except LeadLost as error:
         if watcher.journal.leads is not False:
             LOGGER.info("waits holder=%s reason=%s", watcher.holder, error)
@@ -277,7 +277,11 @@ def _log_failures(before: Mapping[str, str], found: Mapping[str, Failure]) -> No
     for key, failure in found.items():
         if before.get(key) != failure.code:
             LOGGER.warning(
-                "unevaluable account=%r code=%s detail=%.500s", key, failure.code, failure.detail
+                "unevaluable account=%r code=%s detail=%.500s",
+                key,
+                failure.code,
+                failure.detail,
+                exc_info=failure.error,
             )
 
 
@@ -311,11 +315,12 @@ def _report(watcher: Watcher) -> None:
 
 
 def _prune(watcher: Watcher) -> None:
-    """Remove once a day what is older than is kept, counted from what was said last.
+    """Remove once a day what is older than is kept, counted from what was said before this turn.
 
-    So a clock that runs ahead for a moment removes nothing that is younger.
+    So a clock that leaps ahead, and is not yet said to have, removes nothing that is younger.
     """
-    journal, seconds = watcher.journal, watcher.steady.seconds
+    now = watcher.clock()
+    journal, seconds = watcher.journal, watcher.steady.look(now)
     is_early = journal.pruned_at is not None and seconds - journal.pruned_at < DAY
     if watcher.keep is None or is_early:
         return
@@ -324,7 +329,7 @@ def _prune(watcher: Watcher) -> None:
     journal.pruned_at = seconds
     if newest is None:
         return
-    gone = prune(watcher.store, before=min(watcher.clock(), newest) - watcher.keep)
+    gone = prune(watcher.store, before=min(now, newest) - watcher.keep)
     LOGGER.info(
         "pruned assessments=%d signals=%d messages=%d",
         gone.assessments,
