@@ -39,7 +39,8 @@ function marker(one, times) {
 /** Hang a chart into an element, and return what draws on it. */
 export function hang(element) {
   const chart = LightweightCharts.createChart(element, { autoSize: true, ...looks() });
-  const series = chart.addCandlestickSeries(bars());
+  const series = chart.addSeries(LightweightCharts.CandlestickSeries, bars());
+  const markers = LightweightCharts.createSeriesMarkers(series);
   let lines = [];
   addEventListener("theme", () => {
     chart.applyOptions(looks());
@@ -58,7 +59,7 @@ export function hang(element) {
       series.createPriceLine({ price, color: colour("bad"), lineWidth: 2, lineStyle: 2, title: "trigger" }),
     );
     const marked = happened.map((one) => marker(one, times)).filter(Boolean);
-    series.setMarkers(marked.sort((a, b) => a.time - b.time));
+    markers.setMarkers(marked.sort((a, b) => a.time - b.time));
     chart.timeScale().fitContent();
     return times.length > 0;
   };
