@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from features.inputs import HOUR, seconds
-from features.pipeline import BASELINE, NAMES, compute
+from features.pipeline import BASELINE, compute
 from models.alerting.audience import Inbox, Post, allot
 from models.alerting.columns import Columns, raised
 from models.alerting.policy import LABELS, Policy
@@ -86,14 +86,14 @@ def forecasts(
     InvalidInput
         When no account-hour is left.
     """
-    ordered = sorted(bundles, key=trained_to)
-    limits = [trained_to(bundle) for bundle in ordered[1:]]
+    ordered = sorted(bundles, key=Bundle.trained_to)
+    limits = [bundle.trained_to() for bundle in ordered[1:]]
     limits.append(end or history.covered_until + timedelta(hours=1))
     parts = []
     for bundle, limit in zip(ordered, limits, strict=True):
         at = history.moments["at"]
-        rows = history.moments[(at >= trained_to(bundle)) & (at < limit)]
-        progress(f"judging {len(rows):,} account-hours by the bundle of {trained_to(bundle):%F}")
+        rows = history.moments[(at >= bundle.trained_to()) & (at < limit)]
+        progress(f"judging {len(rows):,} account-hours by the bundle of {bundle.trained_to():%F}")
         parts += [
             _forecast(history, bundle, rows.iloc[begin : begin + PARTS])
             for begin in range(0, len(rows), PARTS)
@@ -103,16 +103,11 @@ def forecasts(
     return pd.concat(parts, ignore_index=True)
 
 
-def trained_to(bundle: Bundle) -> datetime:
-    """Return the moment that a bundle saw nothing after."""
-    return datetime.fromisoformat(str(bundle.provenance["to"]))
-
-
 def _forecast(history: History, bundle: Bundle, rows: pd.DataFrame) -> pd.DataFrame:
     """Return rows with the probabilities of one bundle."""
     rows = rows.reset_index(drop=True)
     features = compute(history.tables, rows)
-    matrix = features[list(NAMES)].to_numpy(dtype=np.float64)
+    matrix = features[list(bundle.features)].to_numpy(dtype=np.float64)
     baseline = features[list(BASELINE)].to_numpy(dtype=np.float64)
     found = {}
     for name, head in bundle.heads.items():
