@@ -10,7 +10,8 @@ const seconds = (iso) => Math.floor(new Date(iso).getTime() / SECOND);
 /** Return the options that follow the theme. */
 function looks() {
   return {
-    layout: { background: { color: colour("sheet") }, textColor: colour("soft") },
+    // Its logo would need inline style, which no page allows.
+    layout: { attributionLogo: false, background: { color: colour("sheet") }, textColor: colour("soft") },
     grid: { vertLines: { color: colour("rule") }, horzLines: { color: colour("rule") } },
     rightPriceScale: { borderColor: colour("rule") },
     timeScale: { borderColor: colour("rule"), timeVisible: true, secondsVisible: false },
