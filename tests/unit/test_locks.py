@@ -1,4 +1,4 @@
-"""The locks hold everything that is installed, and agree with each other and with pyproject.toml."""
+"""The locks hold everything that is installed, agree, and meet what pyproject.toml states."""
 
 import re
 import tomllib
@@ -60,7 +60,7 @@ def project() -> Mapping[str, Any]:
 
 
 def faults(stated: Iterable[str], versions: Mapping[str, str]) -> Iterator[str]:
-    """Yield each requirement, stated or following from one, that a set of versions does not meet."""
+    """Yield each requirement, stated or following from one, that no pinned version meets."""
     waiting = [(Requirement(one), "") for one in stated]
     known = set()
     while waiting:
