@@ -282,7 +282,7 @@ def stored_keys(store: Store) -> Mapping[str, KeyRecord]:
         When the store cannot be read.
     """
     try:
-        with store.read() as transaction:
+        with store.probe() as transaction:
             return {record.id: record for record in keys.list_all(transaction)}
     except StoreFailed as error:
         raise Refused(problems.UNAVAILABLE, f"the store failed: {error}") from None

@@ -98,7 +98,9 @@ class Operation:
         Problems beside those that every operation of its kind may answer.
     at_once
         Bytes of a body up to which the work is done on the event loop: where it waits for
-        nothing and is shorter than the way to a thread and back.
+        nothing and is shorter than the way to a thread and back. None where it never is.
+    is_probe
+        Whether it tells how the worker is: answered even where every place is taken.
     """
 
     name: str
@@ -116,7 +118,8 @@ class Operation:
     gives: tuple[str, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     refusals: tuple[Kind, ...] = ()
-    at_once: int = 0
+    at_once: int | None = None
+    is_probe: bool = False
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
