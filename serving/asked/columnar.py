@@ -16,7 +16,7 @@ import pyarrow as pa
 from models.errors import Fault, InvalidInput
 from models.hazard import LABELS
 from serving.asked import wire
-from serving.asked.arrow import STREAM, read_stream, write_stream
+from serving.asked.arrow import STREAM, laid_out, read_stream, write_stream
 from serving.asked.reading import escape, read
 from serving.http import problems
 from serving.http.operations import JSON, Answer, Call, json_answer
@@ -167,7 +167,7 @@ def _of_arrow(body: bytes) -> tuple[Any, list[Fault]]:
     tree, faults = read(stated)
     if not isinstance(tree, dict):
         raise InvalidInput([Fault("", "the metadata `forewarn` is a JSON object")])
-    return {**tree, "accounts": [_stated(row) for row in table.to_pylist()]}, faults
+    return {**tree, "accounts": [_stated(row) for row in laid_out(table)]}, faults
 
 
 def _stated(value: Any) -> Any:
