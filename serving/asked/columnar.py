@@ -171,7 +171,13 @@ def _of_arrow(body: bytes) -> tuple[Any, list[Fault]]:
 
 
 def _stated(value: Any) -> Any:
-    """Return a value as JSON would hold it; null means that nothing is stated."""
+    """Return a value as JSON would hold it; null means that nothing is stated.
+
+    Raises
+    ------
+    Refused
+        For a text that no database keeps.
+    """
     if isinstance(value, dict):
         return {name: _stated(part) for name, part in value.items() if part is not None}
     if isinstance(value, list):
@@ -179,6 +185,8 @@ def _stated(value: Any) -> Any:
         if value and all(isinstance(part, tuple) for part in value):
             return {name: _stated(part) for name, part in value}
         return [_stated(part) for part in value]
+    if isinstance(value, str) and "\0" in value:
+        raise Refused(problems.NOT_ARROW, "a text holds U+0000")
     if isinstance(value, datetime):
         return value.isoformat()
     return str(value) if isinstance(value, Decimal) else value

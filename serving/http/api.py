@@ -18,14 +18,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from models.errors import InvalidInput
+from models.errors import Fault, InvalidInput
 from serving.asked import wire
 from serving.asked.reading import NotJson
 from serving.desk import Desk, UnknownAccounts
 from serving.http import problems
 from serving.http.gate import Gate, is_local
 from serving.http.keys import LOOPBACK, Principal
-from serving.http.operations import Answer, Call, Found, Operation, Routes
+from serving.http.operations import NUL, Answer, Call, Found, Operation, Routes
 from serving.http.problems import Refused
 from serving.http.telemetry import Visit, instruments, visited
 from serving.registry import Follower
@@ -34,7 +34,9 @@ from serving.store import StoreConflict, StoreFailed
 LOGGER = logging.getLogger("forewarn")
 HEADER = "X-Request-Id"
 LONGEST_QUERY = 8_000
-LONGEST_PATH = 2_000
+LONGEST_PATH = 6_000
+"""Two names of 200 characters, each of up to 12 percent-encoded bytes, and what is around them."""
+
 MOST_PROBES = 4
 """Threads for admission and probes, apart from those that work."""
 
@@ -126,9 +128,14 @@ class Api:
         principal = await self._admitted(request, operation, gate, desk)
         visit.caller = principal.id
         length = _body_length(operation, request)
+        query = _query(request.scope)
+        faults = operation.name_faults(found.parameters)
+        faults += [Fault(f"?{name[:80]}", NUL) for name, text in query.items() if "\0" in text]
+        if faults:
+            raise InvalidInput(faults)
         call = Call(
             path=found.parameters,
-            query=_query(request.scope),
+            query=query,
             headers={name.lower(): value for name, value in request.headers.items()},
             request_id=visit.request_id,
             principal=principal,
