@@ -144,7 +144,7 @@ TRIGGERS: list[tuple[Body, list[tuple[str, str, str]], str | None]] = [
         [("WETH", "below", "0.000000739055000000002573551400929979")],
         "0",
     ),
-    (venue_bodies.hyperliquid(), [("X", "below", "94.73684210526")], "-0.052631579"),
+    (venue_bodies.hyperliquid(), [("X", "below", "94.7368421052")], "-0.052631579"),
     (venue_bodies.binance(), [("BTC/USDT:USDT", "below", "40160.64257028")], "-0.107541277"),
 ]
 
