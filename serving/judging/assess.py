@@ -231,9 +231,11 @@ def _features(
 @lru_cache(maxsize=2)
 def read_by(bundle: Bundle | None) -> tuple[str, ...]:
     """Return the features that a bundle's heads read, in the order of the catalogue."""
-    reads = {} if bundle is None else bundle.provenance.get("reads", {})
+    if bundle is None:
+        return NAMES
+    reads = bundle.provenance.get("reads") or {"whole": bundle.features}
     named = {name for head in reads.values() for name in head}
-    return tuple(name for name in NAMES if name in named) if named else NAMES
+    return tuple(name for name in NAMES if name in named)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
