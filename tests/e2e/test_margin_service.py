@@ -58,7 +58,13 @@ ANSWERS: list[tuple[Body, str, str, tuple[str, str], str]] = [
         "liquidated",
     ),
     (venue_bodies.hyperliquid(), "safe", "50", ("X", "94.7368421052"), "not_liquidatable"),
-    (venue_bodies.binance(), "safe", "4820", ("BTC/USDT:USDT", "40160.64257028"), "not_liquidatable"),
+    (
+        venue_bodies.binance(),
+        "safe",
+        "4820",
+        ("BTC/USDT:USDT", "40160.64257028"),
+        "not_liquidatable",
+    ),
 ]
 
 
