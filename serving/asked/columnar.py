@@ -232,6 +232,7 @@ def _flat_assessment(one: Assessment) -> Row:
         "trigger_asset": None if rule.trigger is None else rule.trigger.asset,
         "trigger_direction": None if rule.trigger is None else rule.trigger.direction,
         "trigger_price": None if rule.trigger is None else rule.trigger.price,
+        "shock_trigger": None if rule.shock_trigger is None else rule.shock_trigger.shock,
         "next_verdict": None if rule.next_verdict is None else rule.next_verdict.verdict,
         **unknown,
         **chances,
