@@ -8,13 +8,15 @@ from typing import Any
 
 from models.domain import Market
 from models.errors import Fault, InvalidInput
+from models.margin.shock import shocked
 from models.margin.trigger import BREACHED
 from serving.asked import cases, change_wire, wire
-from serving.asked.cases import Surroundings
+from serving.asked.cases import Case
 from serving.asked.reading import escape
 from serving.asked.stated_terms import terms_of
 from serving.desk import Desk, Item, in_order
 from serving.http.problems import encode
+from serving.judging import rules
 from serving.judging.actions import Means
 from serving.judging.actions import Price as Cost
 from serving.judging.change_answers import (
@@ -25,7 +27,6 @@ from serving.judging.change_answers import (
 )
 from serving.judging.judgement import Judgement, judge
 from serving.judging.planned import planned, rulebook_of, states, version_of
-from serving.judging.shocks import shocked
 
 
 def what_if(desk: Desk, body: bytes, request_id: str) -> bytes:
@@ -86,7 +87,7 @@ def _changed(item: Item, *, asked: change_wire.WhatIfBody) -> tuple[Judgement, J
         When changed legs or terms are unusable, or a shocked asset has no price.
     """
     case = item.case
-    market = _shocked(case.market, asked)
+    market = _shocked(case, asked)
     after = replace(case, market=market)
     changed = _changed_legs(item, asked)
     if changed is not None:
@@ -95,7 +96,7 @@ def _changed(item: Item, *, asked: change_wire.WhatIfBody) -> tuple[Judgement, J
     stated = _changed_terms(item, asked)
     if stated is not None:
         after = replace(after, terms=terms_of(stated[1], case.rulebook, stated[0]))
-    return judge(case), judge(after)
+    return judge(case, within=item.effort), judge(after, within=item.effort)
 
 
 def _changed_legs(
@@ -122,23 +123,26 @@ def _changed_terms(item: Item, asked: change_wire.WhatIfBody) -> tuple[str, dict
     return None
 
 
-def _shocked(market: Market, asked: change_wire.WhatIfBody) -> Market:
-    """Return the market with its prices moved, rounded down to the venue's unit."""
+def _shocked(case: Case, asked: change_wire.WhatIfBody) -> Market:
+    """Return the market with its prices moved, rounded down to the venue's unit.
+
+    A shock of the whole market leaves alone what keeps its price, unless it is named.
+    """
+    market = case.market
     absent = [name for name in asked.shocks if name not in market.prices]
     if absent:
         raise InvalidInput(
             [Fault(f"/shocks/{escape(name)}", f"no price of {name}") for name in absent]
         )
-    whole = asked.shock or Fraction(0)
-    return shocked(market, {name: asked.shocks.get(name, whole) for name in market.prices})
+    common = dict.fromkeys(rules.moving(case, market.prices), asked.shock or Fraction(0))
+    return shocked(market, {**common, **asked.shocks})
 
 
 def plans(desk: Desk, body: bytes, request_id: str) -> bytes:
     """Answer the body of `POST /v1/plan`; raises as `what_if` does."""
     asked, found = wire.parse(body, change_wire.PlanBody)
-    around, told = desk.outcomes(asked, found, lambda item: item)
-    sound = [item for item in told if not isinstance(item, InvalidInput)]
-    answers = [_planned(desk, item, asked, around, request_id) for item in sound]
+    around, told = desk.outcomes(asked, found, lambda item: _planned(desk, item, asked, request_id))
+    answers = [one for one in told if not isinstance(one, InvalidInput)]
     if asked.accounts is None:
         return encode(answers[0])
     return encode(
@@ -155,13 +159,14 @@ def _planned(
     desk: Desk,
     item: Item,
     asked: change_wire.PlanBody,
-    around: Surroundings,
     request_id: str,
 ) -> PlanAnswer:
     """Return the plan of one account of a request."""
     stated = getattr(item.body, "target", None) or asked.target
     means = means_of(getattr(item.body, "means", None) or asked.means)
-    return planned(item.case, stated, means, model=desk.model, around=around, request_id=request_id)
+    return planned(
+        item.metered, stated, means, model=desk.model, around=item.around, request_id=request_id
+    )
 
 
 def means_of(body: change_wire.MeansBody) -> Means:

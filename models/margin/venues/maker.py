@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Literal
 
 from models.domain import Account, LegKind, Market
+from models.margin.checked import uint
 from models.margin.fixed_point import RAY, WAD, mul_div_down, mul_div_up, rpow_half_up
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
@@ -118,9 +119,26 @@ def is_unsafe(ink: int, art: int, *, spot: int, rate: int) -> bool:
     return ink * spot < art * rate
 
 
-def drip(rate: int, terms: Terms, *, seconds: int) -> int:
-    """Return the debt accumulator after `seconds` of stability fee, ray."""
-    return mul_div_down(rpow_half_up(terms.duty, seconds, RAY), rate, RAY)
+def growth(terms: Terms, *, seconds: int) -> int:
+    """Return the factor by which `seconds` of stability fee raise an accumulator, ray.
+
+    Raises
+    ------
+    OverflowError
+        Where the contract reverts.
+    """
+    return rpow_half_up(terms.duty, seconds, RAY)
+
+
+def drip(rate: int, *, by: int) -> int:
+    """Return a debt accumulator raised by a factor, ray.
+
+    Raises
+    ------
+    OverflowError
+        Where the contract reverts.
+    """
+    return uint(by * rate) // RAY
 
 
 def trigger_price(ink: int, art: int, *, rate: int, mat: int, par: int = RAY) -> int:
@@ -143,7 +161,13 @@ def trigger_price(ink: int, art: int, *, rate: int, mat: int, par: int = RAY) ->
 
 
 def auction_price(curve: Curve, *, top: int, elapsed: int) -> int:
-    """Return the asking price `elapsed` seconds after the start, ray."""
+    """Return the asking price `elapsed` seconds after the start, ray.
+
+    Raises
+    ------
+    OverflowError
+        Where the contract reverts.
+    """
     if curve.kind == "linear":
         left = mul_div_down(max(0, curve.tau - elapsed), RAY, curve.tau)
         return mul_div_down(top, left, RAY)
@@ -354,9 +378,9 @@ def permits(account: Account, market: Market, terms: Terms) -> Refusal | None:
 
 def accrue(market: Market, terms: Terms, at: datetime) -> Market:
     """Return the market with the stability fee dripped from `market.at` to `at`."""
-    seconds = int((at - market.at).total_seconds())
+    factor = growth(terms, seconds=int((at - market.at).total_seconds()))
     dripped = {
-        name: drip(value, terms, seconds=seconds) if name.endswith(".rate") else value
+        name: drip(value, by=factor) if name.endswith(".rate") else value
         for name, value in market.state.items()
     }
     return replace(market, at=at, state=dripped)
