@@ -207,11 +207,11 @@ def test_what_the_reader_asks_is_found_by_an_index(store: Store) -> None:
     def listen(*asked: Any) -> None:
         kept.append(asked[2])
 
-    sa.event.listen(store.engine, "before_cursor_execute", listen)
+    sa.event.listen(store.readers, "before_cursor_execute", listen)
     known(store, 7)
     with store.read() as transaction:
         changes.newest(transaction, changes.PRICES)
-    sa.event.remove(store.engine, "before_cursor_execute", listen)
+    sa.event.remove(store.readers, "before_cursor_execute", listen)
     plans = []
     with store.read() as transaction:
         for statement in kept[1:]:
