@@ -385,7 +385,7 @@ KINDS: Mapping[str, ChannelKind] = {
     MAIL: ChannelKind(
         sender=lambda settings: MailSender(server=settings.mail_url or ""),
         fault=address_fault,
-        shown=str,
+        shown=lambda target: f"{target[:1]}…@{target.rpartition('@')[2]}",
         host=lambda _target: MAIL,
         missing=_no_mail,
     ),

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from models.alerting.signals import Level
+from serving.alerting.heart import standing
 from serving.alerting.passes import DELIVERING, TURN
 from serving.http.telemetry import Reading
 from serving.store import Store, alerts, market, outbox, turns
@@ -20,6 +21,7 @@ def pulse(store: Store, *, now: datetime) -> tuple[Reading, ...]:
         levels, counts = alerts.levels(transaction), outbox.counts(transaction)
         _, waited = outbox.depth(transaction, now=at)
         priced = alerts.news(transaction).prices
+        wrong = standing(transaction, now=at)
     judged = beats.get(TURN)
     lag = (
         (at - priced).total_seconds()
@@ -41,6 +43,11 @@ def pulse(store: Store, *, now: datetime) -> tuple[Reading, ...]:
             name="forewarn_alert_beat_age_seconds",
             meaning="Since assessing and delivering were last heard of",
             values=ages,
+        ),
+        Reading(
+            name="forewarn_alert_alarms",
+            meaning="What keeps alerts from being made or from arriving; /readyz names it",
+            values=((float(len(wrong)), {}),),
         ),
         Reading(
             name="forewarn_outbox_messages",
