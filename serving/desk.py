@@ -184,7 +184,11 @@ class Desk:
             When what the accounts share, or every account, is at fault.
         """
         now = self.clock()
-        known, stored = self._stored(asked, now=now)
+        places = {fault.where for fault in found}
+        named = [
+            item for place, item in asked.items if isinstance(item, str) and place not in places
+        ]
+        known, stored = self._stored(asked, named, now=now)
         around = cases.surroundings(asked, now=now, stored=stored)
         kind = asked.item
         answered = [
@@ -214,10 +218,9 @@ class Desk:
         }
 
     def _stored(
-        self, asked: wire.Envelope, *, now: datetime
+        self, asked: wire.Envelope, named: Sequence[str], *, now: datetime
     ) -> tuple[Mapping[str, dict[str, Any]], Surroundings | None]:
         """Return the accounts asked about by their keys, and the store's market around them."""
-        named = [item for _, item in asked.items if isinstance(item, str)]
         if self.store is None or not named:
             return {}, None
         with self.store.read() as transaction:
@@ -282,7 +285,7 @@ def stored_keys(store: Store) -> Mapping[str, KeyRecord]:
         When the store cannot be read.
     """
     try:
-        with store.read() as transaction:
+        with store.probe() as transaction:
             return {record.id: record for record in keys.list_all(transaction)}
     except StoreFailed as error:
         raise Refused(problems.UNAVAILABLE, f"the store failed: {error}") from None

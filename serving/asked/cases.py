@@ -22,6 +22,9 @@ from serving.asked.sound import SoundLeg
 from serving.asked.stated_terms import terms_of
 
 T = TypeVar("T")
+DIGITS = 13
+"""Least digits of a price that rules read as an exact number."""
+
 MOST_VAULT_UNITS = 10**12 * 10**18
 """Collateral or debt that no vault can hold, wad."""
 
@@ -73,6 +76,8 @@ class Surroundings:
         What features read beside the accounts: candles, funding, rounds, reserves; no events.
     simulated
         Whether anything of it is drawn from a generator.
+    pegged
+        Assets stated to keep their price when the whole market moves.
     """
 
     at: datetime
@@ -81,8 +86,9 @@ class Surroundings:
     terms: Mapping[str, tuple[Mapping[str, Any], datetime | None]]
     known: Tables
     simulated: bool = False
+    pegged: frozenset[str] = frozenset()
     _parsed: dict[tuple[str, str, str], Any] = field(default_factory=dict)
-    _markets: dict[int | None, tuple[Market, tuple[str, ...]]] = field(
+    _markets: dict[tuple[int | None, bool], tuple[Market, tuple[str, ...]]] = field(
         default_factory=dict, init=False
     )
     _books: dict[tuple[str, str], Rulebook[Any]] = field(default_factory=dict, init=False)
@@ -103,21 +109,26 @@ class Surroundings:
             self._books[key] = dataclasses.replace(book, accrue=accrue)
         return self._books[key]
 
-    def market_at(self, decimals: int | None) -> tuple[Market, tuple[str, ...]]:
-        """Return the market with its prices at a scale, made once for all accounts.
+    def market_of(self, book: Rulebook[Any] | None) -> tuple[Market, tuple[str, ...]]:
+        """Return the market with its prices at a rulebook's scale, made once for all accounts.
 
         Returns
         -------
         tuple
             The market, and the assets left out of it because the scale would round them.
         """
-        if decimals not in self._markets:
-            scaled = {name: at_scale(stated, decimals) for name, stated in self.prices.items()}
+        key = (None, False) if book is None else (book.price_decimals, book.is_exact)
+        if key not in self._markets:
+            decimals, is_exact = key
+            scaled = {
+                name: refined(stated) if is_exact else at_scale(stated, decimals)
+                for name, stated in self.prices.items()
+            }
             kept = {name: stated for name, stated in scaled.items() if stated is not None}
             rounded = tuple(name for name, stated in scaled.items() if stated is None)
-            market = Market(at=self.at, prices=kept, state=self.state)
-            self._markets[decimals] = (market, rounded)
-        return self._markets[decimals]
+            market = Market(at=self.at, prices=kept, state=self.state, pegged=self.pegged)
+            self._markets[key] = (market, rounded)
+        return self._markets[key]
 
     @property
     def candles(self) -> Mapping[str, Candles]:
@@ -155,10 +166,18 @@ def surroundings(
         raise InvalidInput(faults)
     prices = {asset: price(part) for asset, part in body.market.prices.items()}
     terms = {name: (part, None) for name, part in body.market.terms.items()}
+    pegged = frozenset(body.market.pegged)
     beneath = Tables(candles={}, events=no_events()) if stored is None else stored.known
     known = series_stated.laid_over(beneath, body.market)
     if stored is None:
-        return Surroundings(at=at, prices=prices, state=body.market.state, terms=terms, known=known)
+        return Surroundings(
+            at=at,
+            prices=prices,
+            state=body.market.state,
+            terms=terms,
+            known=known,
+            pegged=pegged,
+        )
     return Surroundings(
         at=at,
         prices={**stored.prices, **prices},
@@ -166,6 +185,7 @@ def surroundings(
         terms={**stored.terms, **terms},
         known=known,
         simulated=stored.simulated,
+        pegged=stored.pegged | pegged,
     )
 
 
@@ -206,6 +226,14 @@ def _digits(value: Fraction) -> int:
     while (value * 10**places).denominator != 1:
         places += 1
     return places
+
+
+def refined(stated: Price) -> Price | None:
+    """Return a price with as many digits as `DIGITS`, zeros at its end, for exact rules.
+
+    A trigger is then as exact however few decimals the price was stated with.
+    """
+    return at_scale(stated, stated.decimals + max(DIGITS - len(str(stated.value)), 0))
 
 
 def at_scale(stated: Price, decimals: int | None) -> Price | None:
@@ -362,7 +390,7 @@ def _market(
 
     A price that would have to be rounded is a fault where the account holds that asset.
     """
-    market, rounded = around.market_at(None if book is None else book.price_decimals)
+    market, rounded = around.market_of(book)
     held = {leg.asset for leg in body.legs}
     faults = [
         Fault(

@@ -50,7 +50,7 @@ def readyz(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
     """Say whether requests can be answered, and how soundly."""
     ready, state = desk.status()
     if desk.store is not None and ready:
-        with desk.store.read() as transaction:  # a store that went away is told as such
+        with desk.store.probe() as transaction:  # a store that went away is told as such
             at = market.clock(transaction, now=desk.clock())
             alarms = standing(transaction, now=at)
         if alarms:
@@ -80,6 +80,7 @@ OPERATIONS = (
         summary="Whether the process answers",
         meaning="The process answers",
         told=(Alive,),
+        at_once=0,
     ),
     Operation(
         name="readyz",
@@ -90,6 +91,7 @@ OPERATIONS = (
         summary="Whether requests can be answered, and how soundly",
         meaning="Requests are answered; `status` is `ready` or `degraded`",
         told=(Ready,),
+        is_probe=True,
     ),
     Operation(
         name="metrics",

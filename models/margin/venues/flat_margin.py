@@ -116,7 +116,12 @@ def _rulebook(model: Model) -> Rulebook[Terms]:
     """Bind one model to the rules."""
     judged: Callable[[Account, Market, Terms], Margin] = partial(margin, model=model)
     return Rulebook(
-        venue="flat-margin", version=model, terms=Terms, price_decimals=None, margin=judged
+        venue="flat-margin",
+        version=model,
+        terms=Terms,
+        price_decimals=None,
+        margin=judged,
+        is_exact=True,
     )
 
 

@@ -260,6 +260,7 @@ RULEBOOKS = (
         version="2026-09",
         terms=Terms,
         price_decimals=None,
+        is_exact=True,
         margin=margin,
         liquidate=liquidate,
         liquidation_price=lambda account, market, terms, asset: liquidation_price(

@@ -243,6 +243,7 @@ RULEBOOKS = (
         version="finra-4210",
         terms=Terms,
         price_decimals=None,
+        is_exact=True,
         margin=margin,
         liquidation_price=lambda account, market, terms, asset: liquidation_price(
             account, market, terms, asset=asset
