@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from models.errors import Fault, InvalidInput
-from serving.alerting.channels import KINDS, Destination, Sent, new_secret, senders, unusable
+from serving.alerting.channels import KINDS, Destination, Sent, new_secret, senders
 from serving.alerting.message import compose
 from serving.alerting.settings import AlertSettings
 from serving.store import Store, Transaction, alerts, consents
@@ -132,9 +132,9 @@ def _send(
     now: datetime,
 ) -> Sent:
     """Return what became of the message with a code."""
-    fault = unusable(held.kind, held.target, settings)
-    if fault is not None:
-        return Sent("never", fault)
+    missing = KINDS[held.kind].missing(settings)
+    if missing is not None:
+        return Sent("later", missing)
     send = senders(settings)[held.kind]
     body = _challenge(held.receiver, held.id, code, now)
     to = Destination(key=body["key"], target=held.target, secrets=secrets)

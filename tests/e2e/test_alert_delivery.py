@@ -367,13 +367,13 @@ def test_a_channel_that_is_stopped_after_the_claim_gets_nothing(store: Store) ->
                 consents.stop(transaction, channel.id, actor="o", now=START)
 
     sa.event.listen(store.engine, "after_cursor_execute", claimed)
-    sa.event.listen(store.engine, "begin", begins)
+    sa.event.listen(store.readers, "begin", begins)
     line = Line()
     try:
         deliver(dispatcher(store, first=line), now=START)
     finally:
         sa.event.remove(store.engine, "after_cursor_execute", claimed)
-        sa.event.remove(store.engine, "begin", begins)
+        sa.event.remove(store.readers, "begin", begins)
     assert (state["stopped"], line.keys, statuses(store)) == (True, [], {"k": "stopped"})
 
 
