@@ -26,7 +26,7 @@ from serving.judging.change_answers import (
     WhatIfBatch,
 )
 from serving.judging.judgement import Judgement, judge
-from serving.judging.planned import planned, rulebook_of, states, version_of
+from serving.judging.planned import planned, rulebook_of, stated_goal, states, version_of
 
 
 def what_if(desk: Desk, body: bytes, request_id: str) -> bytes:
@@ -166,7 +166,8 @@ def _planned(
     """Return the plan of one account of a request."""
     stated = getattr(item.body, "target", None) or asked.target
     means = means_of(getattr(item.body, "means", None) or asked.means)
-    return planned(item.case, stated, means, model=desk.model, around=around, request_id=request_id)
+    goal = stated_goal(item.case, stated)
+    return planned(item.case, goal, means, model=desk.model, around=around, request_id=request_id)
 
 
 def means_of(body: change_wire.MeansBody) -> Means:
