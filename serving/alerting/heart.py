@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from serving.alerting.passes import DELIVERING, TURN
+from serving.alerting.passes import DELIVERING, FAILING, TURN
 from serving.judging.rules import limit_of
 from serving.store import (
     Store,
     StoreFailed,
     Transaction,
     alerts,
+    assessments,
+    changes,
     health,
     market,
     outbox,
@@ -30,6 +32,9 @@ LIMITS: Mapping[str, timedelta] = {
     "outbox": timedelta(minutes=15),
 }
 """Silence beyond which each is taken to have stopped; an hourly feed is given three updates."""
+
+AHEAD = timedelta(minutes=1)
+"""By which two clocks may differ."""
 
 UNREACHABLE = timedelta(minutes=15)
 """After which a channel that takes nothing is an alarm; at once where a message was given up."""
@@ -48,7 +53,7 @@ class Alarm:
     ----------
     what
         `assessing`, `delivering`, `prices` or `outbox`, not heard of; `channel`, which cannot be
-        reached; `price`, which is too old.
+        reached; `price`, which is too old; `clock`, which runs ahead; `evaluation`, which fails.
     since
         When it was last sound.
     name
@@ -77,6 +82,10 @@ class Alarm:
             return f"channel {self.name} of {self.owner!r}: unusable since {since}, {self.error}"
         if self.what == "price":
             return f"price of {self.name!r}: not renewed since {since}, {self.accounts} accounts"
+        if self.what == "clock":
+            return f"clock: something is noted for {since}, which lies ahead of this clock"
+        if self.what == "evaluation":
+            return f"evaluation: accounts that should be judged cannot be since {since}"
         return f"{self.what}: not heard of since {since}, limit {_minutes(self.limit)} minutes"
 
 
@@ -150,16 +159,36 @@ def standing(transaction: Transaction, *, now: datetime) -> tuple[str, ...]:
 def _silent(transaction: Transaction, now: datetime) -> Iterator[Alarm]:
     """Yield what is silent; what never began is not, but for a book that nobody watches."""
     beats = turns.beats(transaction)
+    priced = changes.newest(transaction, changes.PRICES)
     _, waited = outbox.depth(transaction, now=now)
     heard = {
         "assessing": beats.get(TURN, (None,))[0],
         "delivering": beats.get(DELIVERING, (None,))[0],
-        "prices": alerts.news(transaction).prices,
+        "prices": None if priced is None else priced.at,
         "outbox": now - waited,
     }
     for what, at in heard.items():
         if at is not None and now - at > LIMITS[what]:
             yield Alarm(what=what, since=at, limit=LIMITS[what])
+    yield from _ahead(transaction, now)
+    yield from _unevaluable(transaction)
+
+
+def _ahead(transaction: Transaction, now: datetime) -> Iterator[Alarm]:
+    """Yield the latest moment that was noted, where it lies in the future: a clock is wrong."""
+    noted = [at for at, _ in turns.beats(transaction).values()]
+    newest = assessments.newest(transaction)
+    latest = max([*noted, *([] if newest is None else [newest])], default=now)
+    if latest - now > AHEAD:
+        yield Alarm(what="clock", since=latest, limit=AHEAD)
+
+
+def _unevaluable(transaction: Transaction) -> Iterator[Alarm]:
+    """Yield since when accounts cannot be evaluated though they should be."""
+    detail = turns.beats(transaction).get(FAILING, (None, None))[1]
+    if detail and detail["accounts"]:
+        since = datetime.fromisoformat(detail["since"])
+        yield Alarm(what="evaluation", since=since)
 
 
 def _unreachable(transaction: Transaction, now: datetime) -> Iterator[Alarm]:
