@@ -119,7 +119,7 @@ def begin(store: Store, seed: int) -> World:
             _upsert(world, transaction, name, size, START)()
     world.watchers = [world.fresh_watcher() for _ in range(2)]
     world.dispatchers = [
-        Dispatcher(store=store, senders={"file": world.send}, holder=f"dispatcher-{n}")
+        Dispatcher(store=store, senders={"file": world.send}, holder=f"dispatcher-{n}", places=1)
         for n in range(2)
     ]
     return world
