@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from serving.http.telemetry import observe_positions, record
 from serving.judging.advice import advised
 from serving.judging.answers import Assessment, Batch, FaultyItem
 from serving.judging.assess import Model, Wish, assess
+from serving.judging.effort import Effort, metered, of_request
 from serving.judging.judgement import Judgement, judge
 from serving.live.book import account_body, market_body
 from serving.registry import Deployed, deployed
@@ -51,12 +52,20 @@ class Item:
         What it shares with the others.
     is_stored
         Whether it was asked about by its key in the store.
+    effort
+        What judging all accounts of the request may cost.
     """
 
     body: wire.AnyAccount
     case: Case
     around: Surroundings
     is_stored: bool
+    effort: Effort = field(default_factory=of_request)
+
+    @property
+    def metered(self) -> Case:
+        """The case, with its evaluations counted against the request's allowance."""
+        return metered(self.case, self.effort)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,9 +199,18 @@ class Desk:
         ]
         known, stored = self._stored(asked, named, now=now)
         around = cases.surroundings(asked, now=now, stored=stored)
-        kind = asked.item
+        kind, effort = asked.item, of_request()
         answered = [
-            self._outcome(item, place, around=around, known=known, found=found, kind=kind, ask=ask)
+            self._outcome(
+                item,
+                place,
+                around=around,
+                known=known,
+                found=found,
+                kind=kind,
+                effort=effort,
+                ask=ask,
+            )
             for place, item in asked.items
         ]
         if all(isinstance(one, InvalidInput) for one in answered):
@@ -239,6 +257,7 @@ class Desk:
         known: Mapping[str, dict[str, Any]],
         found: Sequence[Fault],
         kind: type[wire.AccountBody],
+        effort: Effort,
         ask: Callable[["Item"], T],
     ) -> T | InvalidInput:
         """Return the answer for one item, or what is wrong with it."""
@@ -251,7 +270,8 @@ class Desk:
             if own:
                 return InvalidInput(own)
             case = cases.case(body, place, around)
-            return ask(Item(body=body, case=case, around=around, is_stored=is_stored))
+            item = Item(body=body, case=case, around=around, is_stored=is_stored, effort=effort)
+            return ask(item)
         except UnknownAccounts as error:
             return error
         except InvalidInput as error:
@@ -338,7 +358,7 @@ def warm(model: Model) -> None:
 
 def _score(item: Item) -> Judgement:
     """Judge one account."""
-    judged = judge(item.case)
+    judged = judge(item.case, within=item.effort)
     return judged if item.is_stored else _evaluable(judged)
 
 

@@ -45,9 +45,9 @@ ALERT_WISHES = sa.Table(
     "alert_wishes",
     METADATA,
     sa.Column("account", name(), primary_key=True),
-    sa.Column("acknowledged_episode", sa.Integer),
-    sa.Column("acknowledged_level", sa.Integer),
+    sa.Column("acknowledged_entry", Time),  # when the acknowledged level was entered
     sa.Column("muted_until", Time),
+    info={"topic": "wishes", "subject": "account"},
 )
 """What people asked for; written by them alone, as states are by the watcher alone."""
 
@@ -61,6 +61,7 @@ RECEIVERS = sa.Table(
     sa.Column("inbox", Document),
     sa.Column("waits", sa.Boolean, nullable=False),  # whether a digest is being gathered
     sa.Column("created_at", Time, nullable=False),
+    info={"topic": "receivers", "subject": "receiver"},
 )
 
 COVERED = sa.Table(
@@ -76,7 +77,7 @@ CHANNELS = sa.Table(
     METADATA,
     sa.Column("id", name(40), primary_key=True),
     sa.Column("receiver", name(), sa.ForeignKey("alert_receivers.receiver"), nullable=False),
-    sa.Column("kind", name(20), nullable=False),  # webhook, or apprise for the rest
+    sa.Column("kind", name(20), nullable=False),  # webhook, mail or apprise
     sa.Column("target", sa.Text, nullable=False),
     sa.Column("secrets", Document, nullable=False),  # of a webhook, the one in use first
     sa.Column("rank", sa.Integer, nullable=False),  # 0 is told first, the next on its failure
@@ -85,6 +86,11 @@ CHANNELS = sa.Table(
     sa.Column("code_until", Time),
     sa.Column("code_tries", sa.Integer, nullable=False),
     sa.Column("created_at", Time, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),  # since it last took one
+    sa.Column("failing_since", Time),
+    sa.Column("rest_until", Time),  # nothing is tried before
+    sa.Column("error", sa.String(500)),  # of the last failure
+    sa.Column("fault", sa.String(500)),  # why those who send cannot use it at all
     sa.Index("alert_channels_by_receiver", "receiver"),
 )
 
