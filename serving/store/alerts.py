@@ -1,6 +1,6 @@
 """States and transitions of alerts, and what people asked for about them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -24,6 +24,7 @@ from serving.store.engine import Transaction
 from serving.store.rows import chunks, put
 from serving.store.schema import ACCOUNTS, EVENTS, POSITIONS, PRICES
 
+READ_AT_ONCE = 2_000
 DESK = "desk"
 OWNER = "owner"
 
@@ -356,12 +357,28 @@ def keep_signals(transaction: Transaction, signals: Sequence[Signal]) -> None:
     put(transaction, ALERT_SIGNALS, rows)
 
 
-def signals(transaction: Transaction, *, begin: datetime, end: datetime) -> list[Signal]:
-    """Return what was seen in [begin, end), oldest first."""
+def signals(transaction: Transaction, *, begin: datetime, end: datetime) -> Iterator[Signal]:
+    """Yield what was seen in [begin, end), oldest first, read some at a time."""
     table = ALERT_SIGNALS.c
     chosen = sa.select(table.body).where(table.at >= begin, table.at < end)
-    rows = transaction.execute(chosen.order_by(table.at, table.account))
-    return [msgspec.convert(body, Signal) for (body,) in rows]
+    options = {"yield_per": READ_AT_ONCE}
+    rows = transaction.execute(chosen.order_by(table.at, table.account), execution_options=options)
+    for (body,) in rows:
+        yield msgspec.convert(body, Signal)
+
+
+def signal_count(transaction: Transaction, *, begin: datetime, end: datetime, most: int) -> int:
+    """Return how many signals were seen in [begin, end), counting no further than `most`."""
+    table = ALERT_SIGNALS.c
+    seen = sa.select(table.at).where(table.at >= begin, table.at < end).limit(most).subquery()
+    return int(transaction.execute(sa.select(sa.func.count()).select_from(seen)).scalar_one())
+
+
+def signalled(transaction: Transaction, *, begin: datetime, end: datetime) -> list[str]:
+    """Return the accounts of which anything was seen in [begin, end), by name."""
+    table = ALERT_SIGNALS.c
+    chosen = sa.select(table.account).where(table.at >= begin, table.at < end).distinct()
+    return [str(name) for (name,) in transaction.execute(chosen.order_by(table.account))]
 
 
 def forget_signals(transaction: Transaction, *, before: datetime) -> int:
