@@ -472,7 +472,9 @@ def test_a_liquidated_account_that_owes_nothing_is_closed(
             now = market.clock(transaction, now=app.desk.clock())
             told = accounts.read(transaction, [name])[name]
             kept = [leg for leg in told["legs"] if leg["kind"] == "collateral"]
-            accounts.upsert(transaction, [{**told, "legs": kept}], at=now, now=now)
+            accounts.upsert(
+                transaction, [{**told, "legs": kept, "opened_at": None}], at=now, now=now
+            )
             state = AlertState(level=Level.LIQUIDATED, entered_at=now, episode=1)
             alerts.write_states(transaction, {name: state})
         with local.listening(app) as origin, browser.watching(chromium, origin) as found:
