@@ -152,6 +152,7 @@ def _environment(*, autoescape: bool) -> Environment:
     )
     found.filters["percent"] = _percent
     found.filters["short"] = _short
+    found.filters["share"] = _share
     return found
 
 
@@ -162,6 +163,11 @@ def _percent(value: float | None) -> str:
     if ALMOST <= value < 1.0:
         return f"≥ {ALMOST:.2%}"
     return f"{100.0 * value:.2g} %" if value < CERTAINLY else "100 %"
+
+
+def _share(exact: str) -> str:
+    """Return an exact share as a percentage with three significant figures, its sign left out."""
+    return f"{abs(float(100 * Fraction(exact))):.3g} %"
 
 
 def _short(value: float | str) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from models import pegs
-from models.domain import Price
+from models.domain import Market, Price
 from models.errors import Fault, InvalidInput
 from models.margin.result import Margin, Ratio, Refusal, Side
 from serving.asked.cases import Case
@@ -42,6 +42,18 @@ def at_next_prices(case: Case, now: Margin) -> tuple[Margin | None, datetime | N
     tuple
         None, None where no price that `now` rests on has a next one.
     """
+    later, due = next_market(case, now)
+    return None if later is None else case.rulebook.margin(case.account, later, case.terms), due
+
+
+def next_market(case: Case, now: Margin) -> tuple[Market | None, datetime | None]:
+    """Return the market once delayed oracles show their next prices, and from when.
+
+    Returns
+    -------
+    tuple
+        None, None where no price that `now` rests on has a next one.
+    """
     delayed = [price for price in used(case, now).values() if price.next_value is not None]
     if not delayed:
         return None, None
@@ -50,7 +62,7 @@ def at_next_prices(case: Case, now: Margin) -> tuple[Margin | None, datetime | N
     later = case.ahead(market)
     if due is not None and due > market.at and book.accrue is not None:
         later = book.accrue(later, case.terms, due)
-    return book.margin(case.account, later, case.terms), due
+    return later, due
 
 
 def used(case: Case, now: Margin) -> dict[str, Price]:
