@@ -81,9 +81,21 @@ def doubt(price: Price, *, at: datetime, asset: str) -> Notice | None:
     if price.disputed is not None:
         return Notice(code="price_disputed", text=f"{asset}: {price.disputed}")
     if is_stale(price, at=at):
-        text = f"{asset}: price is {price.age(at)} old, more than {limit_of(price)}"
+        age, limit = in_words(price.age(at)), in_words(limit_of(price))
+        text = f"{asset}: price is {age} old, more than {limit}"
         return Notice(code="price_stale", text=text)
     return None
+
+
+def in_words(span: timedelta) -> str:
+    """Return a length of time in its two largest units, rounded down."""
+    seconds = int(span.total_seconds())
+    days, hours, minutes = seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60
+    for large, small, names in ((days, hours, "d h"), (hours, minutes, "h min")):
+        if large:
+            first, second = names.split()
+            return f"{large} {first} {small} {second}" if small else f"{large} {first}"
+    return f"{minutes} min" if minutes else f"{seconds} s"
 
 
 def is_stale(price: Price, *, at: datetime) -> bool:

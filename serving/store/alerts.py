@@ -1,12 +1,14 @@
 """States and transitions of alerts, and what people asked for about them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
+from pydantic import ValidationError
 
 from models.alerting.audience import Inbox
 from models.alerting.policy import Quiet
@@ -26,6 +28,8 @@ from serving.store.engine import Transaction
 from serving.store.rows import chunks, put
 from serving.store.schema import ACCOUNTS
 
+LOGGER = logging.getLogger("forewarn.alerts")
+T = TypeVar("T")
 DESK = "desk"
 OWNER = "owner"
 SIGNALS_AT_ONCE = 5000
@@ -311,9 +315,23 @@ def _read_receiver(row: "sa.Row[tuple[object, ...]]") -> Receiver:
         receiver=str(row.receiver),
         audience=str(row.audience),
         language=str(row.language),
-        quiet=None if row.quiet is None else Quiet.model_validate(row.quiet),
-        inbox=Inbox() if row.inbox is None else msgspec.convert(row.inbox, Inbox),
+        quiet=_readable(row, "quiet", Quiet.model_validate),
+        inbox=_readable(row, "inbox", lambda told: msgspec.convert(told, Inbox)) or Inbox(),
     )
+
+
+def _readable(
+    row: "sa.Row[tuple[object, ...]]", name: str, read: Callable[[object], T]
+) -> T | None:
+    """Return what a column holds; None where nobody can read it: others are told all the same."""
+    told = getattr(row, name)
+    if told is None:
+        return None
+    try:
+        return read(told)
+    except (ValidationError, msgspec.ValidationError) as error:
+        LOGGER.warning("receiver %r: %s cannot be read: %s", row.receiver, name, error)
+        return None
 
 
 def write_inboxes(transaction: Transaction, inboxes: Mapping[str, Inbox]) -> None:
