@@ -138,6 +138,10 @@ class MarketId(NamedTuple):
         return f"{self.venue} {self.market}{place}"
 
 
+UNPLACED = MarketId("", "")
+"""No market: what belongs to an asset alone."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """What is liquidated as one: a cross account, an isolated position, a vault.

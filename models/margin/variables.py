@@ -1,6 +1,6 @@
 """Names of what a rulebook reads of a market's state and of an account's options."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import NamedTuple
@@ -96,6 +96,6 @@ def _by_side(name: str) -> list[str]:
     return [name.replace("{side}", side) for side in SIDES] if "{side}" in name else [name]
 
 
-def units(variables: Iterable[Variable]) -> Mapping[str, str]:
+def units(variables: Iterable[Variable]) -> dict[str, str]:
     """Return the unit of each variable by its name."""
     return {one.name: one.unit for one in variables}

@@ -19,6 +19,7 @@ from typing import Any
 
 from models.alerting.policy import Policy, tree_of
 from models.alerting.signals import Signal, Transition
+from models.domain import UNPLACED, MarketId, Price
 from models.errors import InvalidInput
 from serving.alerting.explaining import explained
 from serving.alerting.heart import Lookout
@@ -28,6 +29,7 @@ from serving.alerting.signals import liquidations, signal, unjudged
 from serving.alerting.sums import Sums, part
 from serving.asked import cases, wire
 from serving.asked.cases import Case, Surroundings
+from serving.asked.placing import market_of
 from serving.history import noted, unknown
 from serving.judging.assess import Model, Wish, outlooks
 from serving.judging.judgement import Judgement, judge
@@ -211,10 +213,29 @@ def due(
 
 def nearest(memory: Memory, around: Surroundings) -> list[str]:
     """Return the share of the book that is nearest to the line at these prices, nearest first."""
-    prices = {name: float(price.exact) for name, price in around.prices.items()}
-    far = {key: _distance(slope, prices) for key, slope in memory.slopes.items()}
+    spot = _exact(around.prices)
+    own = {
+        one: {**spot, **_exact(facts.prices)}
+        for one, facts in around.markets.items()
+        if facts.prices
+    }
+    far = {
+        key: _distance(slope, own.get(_market(memory, key), spot) if own else spot)
+        for key, slope in memory.slopes.items()
+    }
     size = max(int(len(far) * NEAREST_SHARE), min(len(far), 1))
     return sorted(far, key=far.__getitem__)[:size]
+
+
+def _exact(prices: Mapping[str, Price]) -> dict[str, float]:
+    """Return prices as floats."""
+    return {name: float(price.exact) for name, price in prices.items()}
+
+
+def _market(memory: Memory, key: str) -> MarketId:
+    """Return the market of a remembered account."""
+    body = memory.bodies.get(key)
+    return UNPLACED if body is None else market_of(body)
 
 
 def step_over(
@@ -293,7 +314,7 @@ def look(watcher: Watcher, around: Surroundings, keys: Sequence[str]) -> Look:
     ]
     version = None if model.bundle is None else model.bundle.version
     for key, one in judged.items():
-        _note_slope(watcher.memory, key, one, around)
+        _note_slope(watcher.memory, key, one)
     return Look(
         judged=judged,
         signals=(*blind, *signals),
@@ -375,14 +396,15 @@ def _read(body: Mapping[str, object]) -> wire.AnyAccount | None:
         return None
 
 
-def _note_slope(memory: Memory, account: str, judged: Judgement, around: Surroundings) -> None:
+def _note_slope(memory: Memory, account: str, judged: Judgement) -> None:
     """Remember how an account's surplus moves with prices."""
     line, trigger = judged.line, judged.trigger
+    prices = judged.case.market.prices
     if line is not None:
         by_asset = {
-            name: float(value) / float(around.prices[name].exact)
+            name: float(value) / float(prices[name].exact)
             for name, value in line.by_asset.items()
-            if name in around.prices
+            if name in prices
         }
         memory.slopes[account] = (by_asset, float(line.cash))
     elif trigger is not None and trigger.asset is not None and trigger.value is not None:

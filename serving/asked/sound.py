@@ -52,6 +52,7 @@ class SoundAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     market: Name
     legs: Annotated[list[SoundLeg], Meta(max_length=500)]
     version: Name | None = None
+    chain: Name | None = None
     options: Annotated[dict[Name, int], Meta(max_length=100)] = {}
     opened_at: Time | None = None
     events: Annotated[list[SoundEvent], Meta(max_length=10_000)] | None = None

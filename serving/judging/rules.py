@@ -68,6 +68,15 @@ def doubt(price: Price, *, at: datetime, asset: str) -> Notice | None:
     return None
 
 
+def unplaced(case: Case) -> list[Notice]:
+    """Return that the store holds state which may be of the case's market or of another."""
+    if not case.unplaced:
+        return []
+    names = ", ".join(case.unplaced[:5])
+    text = f"the store holds {names} without saying of which market: push it with venue and market"
+    return [Notice(code="state_unplaced", text=text)]
+
+
 def is_stale(price: Price, *, at: datetime) -> bool:
     """Return whether a price is older than its own limit, or than the usual one."""
     return price.age(at) > limit_of(price)

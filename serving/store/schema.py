@@ -4,6 +4,10 @@ Times are microseconds since 1970 (UTC), exact amounts decimal text, trees JSON 
 known is added to, not written over: prices, positions, accumulators and terms keep every version
 with the time from which it was known, so that a question about the past is answered as it
 would have been answered then.
+
+Prices, state and terms carry the venue, market and chain that they belong to. All three are empty
+for a spot price, which belongs to its asset alone; an empty venue of state or terms marks what was
+written before markets were told apart and could not be placed: it is kept, and judges nobody.
 """
 
 import sqlalchemy as sa
@@ -11,8 +15,14 @@ import sqlalchemy as sa
 from serving.store.columns import Document, Duration, Time, Whole, name, number
 
 METADATA = sa.MetaData()
-HEAD = "0007"
+HEAD = "0008"
 """The newest revision in `migrations/versions`."""
+
+
+def _market() -> list["sa.Column[str]"]:
+    """Return the columns of a market, the first of a key."""
+    return [sa.Column(part, name(), primary_key=True) for part in ("venue", "market", "chain")]
+
 
 NOTES = sa.Table(
     "notes",
@@ -39,6 +49,7 @@ CANDLES = sa.Table(
 PRICES = sa.Table(
     "prices",
     METADATA,
+    *_market(),
     sa.Column("asset", name(), primary_key=True),
     sa.Column("observed_at", Time, primary_key=True),
     sa.Column("source", name(), primary_key=True),
@@ -57,6 +68,7 @@ PRICES = sa.Table(
 STATE = sa.Table(
     "state",
     METADATA,
+    *_market(),
     sa.Column("name", name(), primary_key=True),
     sa.Column("at", Time, primary_key=True),
     sa.Column("value", Whole, nullable=False),
@@ -66,7 +78,7 @@ STATE = sa.Table(
 TERMS = sa.Table(
     "terms",
     METADATA,
-    sa.Column("market", name(), primary_key=True),
+    *_market(),
     sa.Column("valid_from", Time, primary_key=True),
     sa.Column("body", Document, nullable=False),  # exact integers as text
 )
@@ -132,9 +144,11 @@ ACCOUNTS = sa.Table(
     sa.Column("venue", name(), nullable=False),
     sa.Column("version", name()),
     sa.Column("market", name(), nullable=False),
+    sa.Column("chain", name(), nullable=False, server_default=""),
     sa.Column("owner", name()),
     sa.Column("opened_at", Time),
     sa.Index("accounts_by_owner", "owner"),
+    sa.Index("accounts_by_market", "venue", "market", "chain"),
 )
 
 POSITIONS = sa.Table(
