@@ -29,7 +29,7 @@ from features.inputs import (
     no_events,
     seconds,
 )
-from features.tables import CANDLES, Column, Table, on_grid, validate
+from features.tables import CANDLES, Column, Table, on_grid, read_parquet, validate
 from models.errors import Fault, InvalidTable
 
 LENGTHS: Mapping[int, str] = {60: "1m", 300: "5m", 900: "15m", 1800: "30m", HOUR: "1h"}
@@ -176,22 +176,22 @@ def _raw_candles(directory: Path, kind: str, *, step: int) -> Iterator[tuple[str
     """Yield the names of the files that hold candles of a kind, with those rows."""
     own, shared = _found(directory, f"{kind}_{LENGTHS[step]}"), _found(directory, "candles")
     if own is not None:
-        yield own.name, pd.read_parquet(own)
+        yield own.name, read_parquet(own)
     if shared is None:
         return
     if "kind" in pq.read_schema(shared).names:
-        raw = pd.read_parquet(shared)
+        raw = read_parquet(shared)
         told = validate(raw, KINDS, file=shared.name)
         raw = raw[((told["kind"] == kind) & (told["step"] == step)).to_numpy()]
         if len(raw):
             yield shared.name, raw
     elif (kind, step) == ("spot", HOUR):
-        yield shared.name, pd.read_parquet(shared)
+        yield shared.name, read_parquet(shared)
 
 
 def _table(path: Path, table: Table) -> pd.DataFrame:
     """Return a validated table."""
-    return validate(pd.read_parquet(path), table, file=path.name)
+    return validate(read_parquet(path), table, file=path.name)
 
 
 def _rows(directory: Path, table: Table, *, time: str) -> list[known.Row]:
@@ -213,7 +213,7 @@ def _funding(directory: Path) -> dict[str, Readings]:
     path = _found(directory, stored.FUNDING.name)
     if path is None:
         return {}
-    raw = pd.read_parquet(path)
+    raw = read_parquet(path)
     if "asset" in raw.columns:
         return known.funding(_ordered(validate(raw, stored.FUNDING, file=path.name), "at"))
     told = validate(raw, FUNDING, file=path.name).rename(columns=RECORDED)
@@ -238,7 +238,7 @@ def read_moments(directory: Path) -> Moments:
     log = _table(directory / "events.parquet", EVENTS).sort_values(["account", "at"], kind="stable")
     legs = directory / "legs.parquet"
     return Moments(
-        moments=pd.read_parquet(directory / "moments.parquet"),
+        moments=read_parquet(directory / "moments.parquet"),
         events=Events(
             account=log["account"].to_numpy(dtype=object),
             at=seconds(log["at"]),
@@ -246,7 +246,7 @@ def read_moments(directory: Path) -> Moments:
             collateral_before=log["collateral_before"].to_numpy(dtype=np.float64),
             debt_before=log["debt_before"].to_numpy(dtype=np.float64),
         ),
-        legs=pd.read_parquet(legs) if legs.is_file() else None,
+        legs=read_parquet(legs) if legs.is_file() else None,
     )
 
 

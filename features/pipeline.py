@@ -23,6 +23,7 @@ from features import (
 from features.inputs import Floats, Tables
 from features.spec import Feature
 from features.views import views
+from models.errors import UnknownFeature
 
 FEATURES: tuple[Feature, ...] = (
     *margin.FEATURES,
@@ -58,7 +59,16 @@ START: tuple[Feature, ...] = (BY_NAME["distance_sigmas_24h"], BY_NAME["distance_
 
 
 def fingerprint(names: Sequence[str] = NAMES) -> str:
-    """Return a hash of the features' names, units, lookbacks, sources and directions."""
+    """Return a hash of the features' names, units, lookbacks, sources and directions.
+
+    Raises
+    ------
+    UnknownFeature
+        When there are no features of some of the names.
+    """
+    unknown = [name for name in names if name not in BY_NAME]
+    if unknown:
+        raise UnknownFeature(f"no features called {', '.join(unknown)}")
     chosen = [BY_NAME[name] for name in names]
     parts = [f"{f.name}|{f.unit}|{f.lookback}|{sorted(f.sources)}|{f.direction}" for f in chosen]
     return hashlib.sha256("\n".join((*parts, *BASELINE)).encode()).hexdigest()

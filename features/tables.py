@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,13 @@ from models.errors import Fault, InvalidTable
 Dtype = Literal["time", "text", "number", "exact", "whole"]
 Bad = npt.NDArray[np.bool_]
 HOUR = 3600
+TIMES = "a time such as 2025-04-09T05:00:00Z, 2025-04-09 05:00+02:00 or 2025-04-09"
+"""The forms of ISO 8601 that text may have: without an offset UTC, without a time midnight.
+
+A single digit may stand for an hour before ten.
+
+Numbers are no times: they do not say whether they count seconds, milliseconds or days.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +36,7 @@ class Column:
     name
         As written in the file.
     dtype
-        `time` (UTC), `text` (not empty), `number` (finite float64), `exact`
+        `time` (UTC, as `TIMES` says), `text` (not empty), `number` (finite float64), `exact`
         (decimal text, kept as `decimal.Decimal`) or `whole` (integer of any size, kept as `int`).
     unit
         What one unit means.
@@ -141,7 +149,7 @@ def read_file(path: Path, table: Table, *, given: Mapping[str, str] | None = Non
     InvalidTable
         When the file is absent, unreadable or breaks the schema, or has a column given.
     """
-    raw = _parquet(path) if path.suffix == ".parquet" else _csv(path)
+    raw = read_parquet(path) if path.suffix == ".parquet" else _csv(path)
     shared = given or {}
     faults = [
         Fault(f"{path.name}:{name}", "stands in the file and is given as well")
@@ -153,8 +161,8 @@ def read_file(path: Path, table: Table, *, given: Mapping[str, str] | None = Non
     return validate(raw.assign(**shared), table, file=path.name)
 
 
-def _parquet(path: Path) -> pd.DataFrame:
-    """Return the frame of a Parquet file.
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return some columns of a Parquet file, or all.
 
     Raises
     ------
@@ -162,7 +170,7 @@ def _parquet(path: Path) -> pd.DataFrame:
         When the file is absent or unreadable.
     """
     try:
-        return pd.read_parquet(path)
+        return pd.read_parquet(path, columns=None if columns is None else list(columns))
     except FileNotFoundError:
         raise InvalidTable([Fault(str(path), "file not found")]) from None
     except (OSError, ValueError) as error:
@@ -236,7 +244,7 @@ def read_candles(
     InvalidTable
         When the file is absent, unreadable or breaks the schema, or a symbol is missing.
     """
-    return on_grid(_parquet(path), symbols=symbols, file=path.name, step=step)
+    return on_grid(read_parquet(path), symbols=symbols, file=path.name, step=step)
 
 
 def on_grid(
@@ -294,11 +302,11 @@ def range_faults(candles: pd.DataFrame, file: str) -> Iterator[Fault]:
 
 def _cell_faults(raw: pd.Series, bad: Bad, column: Column, file: str) -> Iterator[Fault]:
     """Yield one fault per unusable cell."""
-    permitted = column.dtype
+    permitted: str = TIMES if column.dtype == "time" else column.dtype
     if column.allowed:
-        permitted = f"one of {', '.join(column.allowed)}"  # type: ignore[assignment]
+        permitted = f"one of {', '.join(column.allowed)}"
     if column.low is not None or column.high is not None:
-        permitted = f"{column.dtype} in [{column.low}, {column.high}]"  # type: ignore[assignment]
+        permitted = f"{column.dtype} in [{column.low}, {column.high}]"
     for row in np.flatnonzero(bad):
         yield Fault(
             f"{file}:{column.name}:{raw.index[int(row)] + 1}",
@@ -328,12 +336,22 @@ def _out_of_range(values: pd.Series, column: Column) -> pd.Series:
 
 
 def _parse_time(raw: pd.Series, _: Column) -> tuple[pd.Series, Bad]:
-    """Parse UTC times."""
-    if isinstance(raw.dtype, pd.DatetimeTZDtype):
-        values = raw.dt.tz_convert("UTC")
+    """Parse UTC times: timestamps, and text of one of the forms of ISO."""
+    if pd.api.types.is_datetime64_any_dtype(raw):
+        told = raw
     else:
-        values = pd.to_datetime(raw, utc=True, errors="coerce", format="mixed")
-    return values.astype("datetime64[ns, UTC]"), values.isna().to_numpy()
+        told = raw.astype(object).map(lambda cell: cell if _is_time(cell) else None)
+    values = pd.to_datetime(told, utc=True, errors="coerce", format="ISO8601")
+    inside = (values >= _EARLIEST) & (values <= _LATEST)
+    values = values.where(inside).astype("datetime64[ns, UTC]")
+    return values, values.isna().to_numpy()
+
+
+def _is_time(cell: object) -> bool:
+    """Return whether a cell tells a time without a guess."""
+    if isinstance(cell, str):
+        return _ISO.fullmatch(cell) is not None
+    return isinstance(cell, date)
 
 
 def _parse_text(raw: pd.Series, column: Column) -> tuple[pd.Series, Bad]:
@@ -386,6 +404,10 @@ def _integer(cell: object) -> int | None:
 
 
 _WHOLE = re.compile(r"-?[0-9]{1,100}")
+_ISO = re.compile(
+    r"\d{4}-\d{2}-\d{2}([T ]\d{1,2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})?)?", re.ASCII
+)
+_EARLIEST, _LATEST = (pd.Timestamp(year, 1, 1, tz="UTC") for year in (1700, 2262))
 _PARSERS: dict[Dtype, Callable[[pd.Series, Column], tuple[pd.Series, Bad]]] = {
     "time": _parse_time,
     "text": _parse_text,

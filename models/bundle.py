@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,20 @@ import numpy.typing as npt
 from scipy import special
 
 from models import conduct as conducts
+from models import manifest as manifests
 from models import scale as scales
 from models.calibration import Calibrator, Evidence
 from models.conduct import Conduct
-from models.errors import BundleRefused
+from models.errors import BundleRefused, Fault, UnknownFeature
 from models.forest import Forest, Unwalkable, verified
 from models.hazard import HORIZONS, LABELS, Line, along, cumulative, passage, trees
+from models.manifest import FORMAT, Manifest
 from models.scale import Scale
 
 Floats = npt.NDArray[np.float64]
 
-FORMAT = 3
 MANIFEST = "bundle.json"
+MOST_FAULTS = 20
 LEAST_LOG = -12.0
 """Log of the least probability that one head takes from another."""
 
@@ -235,6 +238,32 @@ class Bundle:
     provenance: Mapping[str, Any]
     version: str = ""
 
+    def trained_to(self, *part: str) -> datetime:
+        """Return the moment that training saw nothing after.
+
+        Parameters
+        ----------
+        part
+            Key of a part of the provenance that has a moment of its own.
+
+        Raises
+        ------
+        BundleRefused
+            When the provenance does not tell it.
+        """
+        where = (*part, "to")
+        told: Any = self.provenance
+        for key in where:
+            told = told.get(key) if isinstance(told, Mapping) else None
+        try:
+            at = datetime.fromisoformat(told) if isinstance(told, str) else None
+        except ValueError:
+            at = None
+        if at is None or at.tzinfo is None:
+            name = "/".join(where)
+            raise BundleRefused(f"bundle {self.version}: provenance/{name} is {told!r}, no time")
+        return at
+
     def scores(self, features: Floats, baseline: Floats) -> dict[str, Floats]:
         """Return what `Head.scores` does for every head, each head scored once.
 
@@ -320,63 +349,120 @@ def _written_start(start: Passage | Upon, bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def load(directory: Path, *, fingerprint: str, features: Sequence[str]) -> Bundle:
+def load(directory: Path, *, fingerprint: Callable[[Sequence[str]], str]) -> Bundle:
     """Read and verify a bundle.
 
     Parameters
     ----------
-    fingerprint, features
-        Of the features that this code computes.
+    fingerprint
+        Of the features of these names, as this code computes them; raises `UnknownFeature`
+        for names that it does not know.
 
     Raises
     ------
     BundleRefused
-        When a file is missing, damaged or altered, or the features differ.
+        Naming every fault: a file that is missing, damaged or altered, a manifest that does
+        not hold what it must, features that this code defines otherwise.
     """
-    manifest, text = _manifest(directory)
-    if manifest["format"] != FORMAT or manifest["horizons_hours"] != list(HORIZONS):
-        raise BundleRefused(f"{directory}: format or horizons are not this version's")
-    if manifest["fingerprint"] != fingerprint or manifest["features"] != list(features):
-        raise BundleRefused(
-            f"{directory}: trained on other features ({manifest['fingerprint'][:12]}), "
-            f"this code computes {fingerprint[:12]}"
-        )
+    try:
+        text = (directory / MANIFEST).read_bytes()
+    except OSError as error:
+        raise BundleRefused(f"{directory}: no readable {MANIFEST}: {error}") from None
+    manifest = manifests.parse(text)
+    if not isinstance(manifest, Manifest):
+        raise _refusal(directory, manifest)
+    boosters: dict[str, lightgbm.Booster] = {}
+    faults = list(_feature_faults(manifest, fingerprint))
+    faults += _read_boosters(directory, manifest, boosters)
+    if faults:
+        raise _refusal(directory, faults)
     heads: dict[str, Head] = {}
     # What starts from first passage comes before what starts from another head.
-    for name in sorted(
-        manifest["heads"], key=lambda name: "upon" in manifest["heads"][name]["start"]
-    ):
-        heads[name] = flattened(_head(directory, manifest, name, heads))
+    for name in sorted(manifest.heads, key=lambda name: _is_told_upon(manifest.heads[name])):
+        heads[name] = flattened(_head(manifest, manifest.heads[name], heads, boosters))
     return Bundle(
         heads=heads,
-        features=tuple(manifest["features"]),
-        fingerprint=manifest["fingerprint"],
-        rungs=manifest["rungs"],
-        provenance=manifest["provenance"],
-        version=hashlib.sha256(text.encode()).hexdigest()[:12],
+        features=tuple(manifest.features),
+        fingerprint=manifest.fingerprint,
+        rungs=manifest.rungs,
+        provenance=manifest.provenance.model_dump(exclude_unset=True),
+        version=hashlib.sha256(text).hexdigest()[:12],
     )
 
 
+def _refusal(directory: Path, faults: Sequence[Fault]) -> BundleRefused:
+    """Return the refusal that names the first MOST_FAULTS faults and counts the others."""
+    told = [str(fault) for fault in faults[:MOST_FAULTS]]
+    if len(faults) > MOST_FAULTS:
+        told.append(f"and {len(faults) - MOST_FAULTS} more")
+    return BundleRefused(f"{directory}: {'; '.join(told)}")
+
+
+def _feature_faults(
+    manifest: Manifest, fingerprint: Callable[[Sequence[str]], str]
+) -> Iterator[Fault]:
+    """Yield how the features differ from those that this code computes."""
+    try:
+        found = fingerprint(manifest.features)
+    except UnknownFeature as error:
+        yield Fault("/features", str(error))
+        return
+    if found != manifest.fingerprint:
+        told = manifest.fingerprint[:12]
+        yield Fault(
+            "/fingerprint", f"trained on other features ({told}), this code computes {found[:12]}"
+        )
+
+
+def _read_boosters(
+    directory: Path, manifest: Manifest, boosters: dict[str, lightgbm.Booster]
+) -> Iterator[Fault]:
+    """Read every booster by file, yielding what is wrong with those that cannot be used."""
+    for file in {s.booster: None for head in manifest.heads.values() for s in head.stretches}:
+        try:
+            text = (directory / file).read_bytes()
+        except (OSError, ValueError) as error:
+            yield Fault(file, f"cannot be read: {error}")
+            continue
+        found = hashlib.sha256(text).hexdigest()
+        if found != manifest.sha256[file]:
+            yield Fault(file, f"has hash {found[:12]}, recorded {manifest.sha256[file][:12]}")
+            continue
+        try:
+            boosters[file] = lightgbm.Booster(model_str=text.decode())
+        except (lightgbm.basic.LightGBMError, ValueError) as error:
+            yield Fault(file, f"is no booster: {error}")
+            continue
+        if boosters[file].feature_name() != manifest.features:
+            yield Fault(file, "was trained on other features than the manifest names")
+
+
+def _is_told_upon(head: manifests.Head) -> bool:
+    """Return whether a head starts from another one."""
+    return isinstance(head.start, manifests.Upon)
+
+
 def _head(
-    directory: Path, manifest: Mapping[str, Any], name: str, known: Mapping[str, Head]
+    manifest: Manifest,
+    told: manifests.Head,
+    known: Mapping[str, Head],
+    boosters: Mapping[str, lightgbm.Booster],
 ) -> Head:
     """Return one head; `known` holds those that it may start from."""
-    told = manifest["heads"][name]
-    parts = told["stretches"]
-    lines = tuple((part["line"][0], part["line"][1]) for part in parts)
+    lines = tuple(part.line for part in told.stretches)
     start: Passage | Upon
-    if "upon" in told["start"]:
-        conduct = conducts.read(told["start"]["conduct"], manifest["features"])
-        start = Upon(known[told["start"]["upon"]], lines, conduct)
+    if isinstance(told.start, manifests.Upon):
+        conduct = conducts.read(told.start.conduct.model_dump(), manifest.features)
+        start = Upon(known[told.start.upon], lines, conduct)
     else:
-        start = Passage(scales.read(told["start"]["scale"], manifest["features"]), lines)
+        start = Passage(scales.read(told.start.scale.model_dump(), manifest.features), lines)
     return Head(
         start=start,
-        boosters=tuple(_booster(directory, part["booster"], manifest) for part in parts),
-        calibrators=tuple(Calibrator(part["shift"], part["slope"]) for part in parts),
+        boosters=tuple(boosters[part.booster] for part in told.stretches),
+        calibrators=tuple(Calibrator(part.shift, part.slope) for part in told.stretches),
         evidence=tuple(
-            Evidence(*(np.array(values, dtype=np.float64) for values in part["evidence"]))
-            for part in parts
+            Evidence(*(np.array(values, dtype=np.float64) for values in part.evidence))
+            for part in told.stretches
         ),
     )
 
@@ -385,29 +471,3 @@ def flattened(head: Head) -> Head:
     """Return the head with its boosters flattened, checked against them on probe rows."""
     texts = [booster.model_to_string() for booster in head.boosters]
     return replace(head, forest=verified(texts, partial(trees, head.boosters)))
-
-
-def _manifest(directory: Path) -> tuple[dict[str, Any], str]:
-    """Return the manifest and its text."""
-    try:
-        text = (directory / MANIFEST).read_text()
-        manifest = json.loads(text)
-    except (OSError, ValueError) as error:
-        raise BundleRefused(f"{directory}: no readable {MANIFEST}: {error}") from None
-    wanted = {"format", "horizons_hours", "features", "fingerprint", "heads", "rungs", "sha256"}
-    missing = wanted - set(manifest) if isinstance(manifest, dict) else wanted
-    if missing:
-        raise BundleRefused(f"{directory}: {MANIFEST} lacks {', '.join(sorted(missing))}")
-    return manifest, text
-
-
-def _booster(directory: Path, file: str, manifest: Mapping[str, Any]) -> lightgbm.Booster:
-    """Return a booster whose text has the recorded hash."""
-    try:
-        text = (directory / file).read_text()
-    except OSError as error:
-        raise BundleRefused(f"{directory}: {file} cannot be read: {error}") from None
-    found, recorded = hashlib.sha256(text.encode()).hexdigest(), manifest["sha256"].get(file)
-    if found != recorded:
-        raise BundleRefused(f"{directory}: {file} has hash {found[:12]}, recorded {recorded}")
-    return lightgbm.Booster(model_str=text)

@@ -184,8 +184,11 @@ class Market:
     state
         Accumulators, totals and switches by the rulebook's own name (`ETH-B.rate`,
         `USDC.borrow_index`), in the venue's integers.
+    pegged
+        Assets stated to keep their price when the whole market moves.
     """
 
     at: datetime
     prices: Mapping[str, Price]
     state: Mapping[str, int] = field(default_factory=dict)
+    pegged: frozenset[str] = frozenset()

@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -160,10 +160,18 @@ def history(registry: Path) -> list[Move]:
 
 
 def before(registry: Path, alias: Alias) -> Move | None:
-    """Return the newest move to a version other than that in force, or None."""
-    moves = [m for m in history(registry) if m.alias == alias and m.version is not None]
-    others = [move for move in moves if move.version != moves[-1].version]
-    return others[-1] if others else None
+    """Return the newest move to the version that the one in force took the place of, or None.
+
+    A pointer that returns to a version is where it was when it first named it: what it named
+    in between does not come back. After A, B, C and back to B, the one before is A.
+    """
+    line: list[Move] = []
+    for move in history(registry):
+        if move.alias != alias or move.version is None:
+            continue
+        places = [place for place, one in enumerate(line) if one.version == move.version]
+        line = [*line[: places[0] if places else len(line)], move]
+    return line[-2] if len(line) > 1 else None
 
 
 def mark(registry: Path, alias: Alias) -> Mark | None:
@@ -176,9 +184,14 @@ def mark(registry: Path, alias: Alias) -> Mark | None:
 
 
 def load(
-    registry: Path, alias: Alias, *, fingerprint: str, features: Sequence[str]
+    registry: Path, alias: Alias, *, fingerprint: Callable[[Sequence[str]], str]
 ) -> Bundle | None:
     """Read and verify the bundle that a pointer names; None where it names none.
+
+    Parameters
+    ----------
+    fingerprint
+        As of `models.bundle.load`.
 
     Raises
     ------
@@ -193,7 +206,7 @@ def load(
     found = _hash(place)
     if found != move.sha256:
         raise BundleRefused(f"{place}: its manifest has hash {found[:12]}, the pointer another")
-    return bundle.load(place, fingerprint=fingerprint, features=features)
+    return bundle.load(place, fingerprint=fingerprint)
 
 
 def _hash(directory: Path) -> str:

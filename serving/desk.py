@@ -183,7 +183,12 @@ class Desk:
         InvalidInput
             When what the accounts share, or every account, is at fault.
         """
-        known, stored = self._stored(asked, now=(now := self.clock()))
+        now = self.clock()
+        places = {fault.where for fault in found}
+        named = [
+            item for place, item in asked.items if isinstance(item, str) and place not in places
+        ]
+        known, stored = self._stored(asked, named, now=now)
         bodies = [
             self._body(item, place, known=known, found=found, kind=asked.item)
             for place, item in asked.items
@@ -217,10 +222,9 @@ class Desk:
         }
 
     def _stored(
-        self, asked: wire.Envelope, *, now: datetime
+        self, asked: wire.Envelope, named: Sequence[str], *, now: datetime
     ) -> tuple[Mapping[str, dict[str, Any]], Surroundings | None]:
         """Return the accounts asked about by their keys, and the store's market around them."""
-        named = [item for _, item in asked.items if isinstance(item, str)]
         if self.store is None or not named:
             return {}, None
         with self.store.read() as transaction:
@@ -296,7 +300,7 @@ def stored_keys(store: Store) -> Mapping[str, KeyRecord]:
         When the store cannot be read.
     """
     try:
-        with store.read() as transaction:
+        with store.probe() as transaction:
             return {record.id: record for record in keys.list_all(transaction)}
     except StoreFailed as error:
         raise Refused(problems.UNAVAILABLE, f"the store failed: {error}") from None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from features.pipeline import NAMES, fingerprint
+from features.pipeline import fingerprint
 from models import bundle as bundles
 from models import registry
 from models.bundle import Bundle
@@ -53,7 +53,7 @@ def deployed(directory: Path | None) -> Deployed:
     if registry.is_registry(directory):
         return looked(directory, Deployed(model=Model(bundle=None, absence=NO_CHAMPION)))
     try:
-        found = bundles.load(directory, fingerprint=fingerprint(), features=NAMES)
+        found = bundles.load(directory, fingerprint=fingerprint)
     except BundleRefused as error:
         return Deployed(model=Model(bundle=None, absence=f"the bundle was refused: {error}"))
     return Deployed(model=Model(bundle=found), shelf=directory)
@@ -84,7 +84,7 @@ def looked(directory: Path, held: Deployed) -> Deployed:
 def _load(directory: Path, alias: Alias) -> tuple[Bundle | None, str]:
     """Return the bundle of a pointer, or None and why it is refused."""
     try:
-        found = registry.load(directory, alias, fingerprint=fingerprint(), features=NAMES)
+        found = registry.load(directory, alias, fingerprint=fingerprint)
     except BundleRefused as error:
         return None, f"the {alias} was refused: {error}"
     return found, ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.config import HTTP_PROTOCOLS
 
 from serving.settings import from_environment
 
@@ -49,7 +50,12 @@ class GuardedService(bentoml.Service[Any]):  # type: ignore[misc]
     """A service whose requests are all the API's own."""
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:  # noqa: FBT001, FBT002 - BentoML's own signature
-        """Return the guarded application."""
+        """Return the guarded application, whose connections are within bounds.
+
+        BentoML makes uvicorn's configuration itself; the name that it leaves to uvicorn is the one
+        place where a protocol can be put.
+        """
+        HTTP_PROTOCOLS["auto"] = "serving.http.connection:Connection"
         return Guard(super().to_asgi(is_main=is_main))
 
 

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from features.pipeline import NAMES, fingerprint
+from features.pipeline import fingerprint
 from models import bundle
 from models.alerting.policy import Policy, default, load
 from models.errors import ForewarnError
@@ -102,7 +102,7 @@ def replay(
     console = Console(stderr=True)
     try:
         chosen = default() if policy is None else load(policy)
-        loaded = [bundle.load(one, fingerprint=fingerprint(), features=NAMES) for one in bundles]
+        loaded = [bundle.load(one, fingerprint=fingerprint) for one in bundles]
         history = read(source, data, candles)
         rows = forecasts(history, loaded, end=limit, progress=console.print)
     except ForewarnError as error:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from features.files import Moments, write_moments
-from features.pipeline import NAMES, fingerprint
+from features.pipeline import fingerprint
 from models import bundle
 from models.errors import ForewarnError
 from training import alert_cli, card, fit, lifecycle, offer, page, report, walk
@@ -128,7 +128,7 @@ def evaluate(
                 history, period, accounts=walk_forward, progress=progress, owners=log
             )
         elif bundle_ is not None:
-            judged = bundle.load(bundle_, fingerprint=fingerprint(), features=NAMES)
+            judged = bundle.load(bundle_, fingerprint=fingerprint)
             history = _load(source, data, candles, console)
             found = evaluation.evaluate(history, judged, period, progress=progress)
     except ForewarnError as error:

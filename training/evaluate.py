@@ -101,16 +101,15 @@ def forecast(history: History, bundle: Bundle, period: Period, *, progress: Prog
 
 def _unseen(rows: Dataset, history: History, bundle: Bundle, period: Period) -> Mask:
     """Return the rows of accounts that the owner part was not trained on."""
-    told = bundle.provenance["owners"]
-    if period.source and period.source != told["source"]:
+    until = bundle.trained_to("owners")
+    if period.source and period.source != bundle.provenance["owners"].get("source"):
         return np.ones(len(rows.at), dtype=bool)
-    until = datetime.fromisoformat(str(told["to"]))
     return slices.unseen(rows.moments, history.moments, until=until)
 
 
 def _probabilities(bundle: Bundle, rows: Dataset, head: str) -> Floats:
     """Return the model's probabilities by horizon, shape (N, 4)."""
-    scores = bundle.heads[head].scores(rows.matrix(), rows.baseline(), threads=2)
+    scores = bundle.heads[head].scores(rows.matrix(bundle.features), rows.baseline(), threads=2)
     return bundle.heads[head].probabilities(scores)
 
 

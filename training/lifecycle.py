@@ -262,7 +262,7 @@ def _move(
     if track is not None:
         from training import tracking  # noqa: PLC0415
 
-        tracking.point(track, "champion", version)
+        tracking.promote(track, version)
 
 
 def _version(registry: Path, alias: Alias) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from features.pipeline import NAMES, fingerprint
+from features.pipeline import fingerprint
 from models import bundle
 from models import registry as registries
 from models.errors import Fault, InvalidInput
@@ -48,7 +48,7 @@ def offer(
     """
     if track is None and registry is None:
         return
-    trained = bundle.load(directory, fingerprint=fingerprint(), features=NAMES)
+    trained = bundle.load(directory, fingerprint=fingerprint)
     if registry is not None:
         (registry / registries.VERSIONS).mkdir(parents=True, exist_ok=True)
         registries.add(registry, directory)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.inputs import HOUR, seconds
-from features.pipeline import BASELINE, NAMES, compute
+from features.inputs import HOUR, Candles, Floats, Ints, seconds
+from features.pipeline import BASELINE, compute
 from models.alerting.audience import Inbox, Post, allot
 from models.alerting.columns import Columns, raised
 from models.alerting.policy import LABELS, Policy
@@ -24,7 +24,7 @@ from models.bundle import Bundle
 from models.errors import Fault, InvalidInput
 from models.margin.result import Verdict
 from training.fit import Progress
-from training.sources import History
+from training.sources import History, select_legs
 
 DAY = 24 * HOUR
 A_DAY = 24.0
@@ -86,39 +86,97 @@ def forecasts(
     InvalidInput
         When no account-hour is left.
     """
-    ordered = sorted(bundles, key=trained_to)
-    limits = [trained_to(bundle) for bundle in ordered[1:]]
+    ordered = sorted(bundles, key=Bundle.trained_to)
+    limits = [bundle.trained_to() for bundle in ordered[1:]]
     limits.append(end or history.covered_until + timedelta(hours=1))
     parts = []
     for bundle, limit in zip(ordered, limits, strict=True):
         at = history.moments["at"]
-        rows = history.moments[(at >= trained_to(bundle)) & (at < limit)]
-        progress(f"judging {len(rows):,} account-hours by the bundle of {trained_to(bundle):%F}")
+        inside = np.flatnonzero((at >= bundle.trained_to()) & (at < limit))
+        progress(f"judging {len(inside):,} account-hours by the bundle of {bundle.trained_to():%F}")
         parts += [
-            _forecast(history, bundle, rows.iloc[begin : begin + PARTS])
-            for begin in range(0, len(rows), PARTS)
+            _forecast(history, bundle, inside[begin : begin + PARTS])
+            for begin in range(0, len(inside), PARTS)
         ]
     if not parts:
         raise InvalidInput([Fault("--bundle", "no account-hour is later than its training")])
     return pd.concat(parts, ignore_index=True)
 
 
-def trained_to(bundle: Bundle) -> datetime:
-    """Return the moment that a bundle saw nothing after."""
-    return datetime.fromisoformat(str(bundle.provenance["to"]))
-
-
-def _forecast(history: History, bundle: Bundle, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rows with the probabilities of one bundle."""
-    rows = rows.reset_index(drop=True)
-    features = compute(history.tables, rows)
-    matrix = features[list(NAMES)].to_numpy(dtype=np.float64)
+def _forecast(history: History, bundle: Bundle, places: Ints) -> pd.DataFrame:
+    """Return some moments with their buffers and the probabilities of one bundle."""
+    kept = np.zeros(len(history.moments), dtype=np.bool_)
+    kept[places] = True
+    rows = history.moments[kept].reset_index(drop=True)
+    legs = select_legs(history.legs, kept)
+    features = compute(history.tables, rows, legs=legs)
+    matrix = features[list(bundle.features)].to_numpy(dtype=np.float64)
     baseline = features[list(BASELINE)].to_numpy(dtype=np.float64)
     found = {}
     for name, head in bundle.heads.items():
         chances = head.probabilities(head.scores(matrix, baseline, threads=1))
         found.update({f"{name}_{label}": chances[:, k] for k, label in enumerate(LABELS)})
-    return rows.assign(**found)
+    return rows.assign(
+        buffer=buffers(rows, legs, history.tables.candles, name="price"),
+        next_buffer=buffers(rows, legs, history.tables.candles, name="price_next"),
+        **found,
+    )
+
+
+def buffers(
+    moments: pd.DataFrame,
+    legs: pd.DataFrame | None,
+    candles: Mapping[str, Candles],
+    *,
+    name: str,
+) -> Floats:
+    """Return the share by which a price may move until each account's verdict flips.
+
+    Of an account that one price moves it is the move of that price against the account. Of a
+    basket it is the smallest move of one of its prices alone, the others standing still;
+    infinite where no single price reaches the line.
+
+    Parameters
+    ----------
+    moments, legs
+        By `features.inputs.MOMENTS` and `LEGS`.
+    name
+        `price` or `price_next`: from which price on.
+
+    Returns
+    -------
+    numpy.ndarray
+        0 or less where the verdict has flipped, shape (N,).
+    """
+    price, trigger, side = (
+        moments[column].to_numpy(dtype=np.float64) for column in (name, "trigger", "side")
+    )
+    out = side * (1.0 - trigger / price)
+    if legs is None or legs.empty:
+        return out
+    row = legs["row"].to_numpy(dtype=np.int64)
+    worth = legs["units"].to_numpy(dtype=np.float64) * _closes(moments, legs, candles)
+    surplus = ((price - 1.0) * moments["debt"].to_numpy(dtype=np.float64))[row]
+    share = surplus / np.abs(worth)
+    # A price falls to 0 at most, so a holding worth less than the surplus cannot use it up.
+    share[(worth > 0.0) & (share >= 1.0) | np.isnan(share)] = np.inf
+    out[row] = np.inf
+    np.minimum.at(out, row, share)
+    return out
+
+
+def _closes(moments: pd.DataFrame, legs: pd.DataFrame, candles: Mapping[str, Candles]) -> Floats:
+    """Return the last close of each leg's asset at its moment, NaN where there is none."""
+    at = seconds(moments["at"])[legs["row"].to_numpy(dtype=np.int64)]
+    out = np.full(len(legs), np.nan)
+    for asset, places in legs.groupby("asset", observed=True).indices.items():
+        grid = candles.get(str(asset))
+        if grid is None:
+            continue
+        last = grid.last_closed(at[places])
+        inside = (last >= 0) & (last < len(grid.close))
+        out[places[inside]] = grid.close[last[inside]]
+    return out
 
 
 def tape(history: History, rows: pd.DataFrame) -> pd.DataFrame:
@@ -127,6 +185,11 @@ def tape(history: History, rows: pd.DataFrame) -> pd.DataFrame:
     A solvent account-hour is seen as it was; the hour after an account's last one is seen as
     liquidatable where the price already known made it so, else as one without risk; the hour
     after a liquidation is seen as such.
+
+    Parameters
+    ----------
+    rows
+        Of `forecasts`.
 
     Returns
     -------
@@ -139,8 +202,8 @@ def tape(history: History, rows: pd.DataFrame) -> pd.DataFrame:
             "account": rows["account"].astype(str),
             "second": seconds(rows["at"]),
             "verdict": Verdict.SAFE.value,
-            "buffer": 1.0 - rows["trigger"] / rows["price"],
-            "next_buffer": 1.0 - rows["trigger"] / rows["price_next"],
+            "buffer": rows["buffer"],
+            "next_buffer": rows["next_buffer"],
             **{name: rows[name] for name in rows.columns if name.endswith(LABELS)},
         }
     )

@@ -1,5 +1,6 @@
 """Account moments with features and labels, row by row."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -69,9 +70,9 @@ class Dataset:
         """Return codes of the assets that decide."""
         return np.asarray(pd.factorize(self.moments["asset"].astype(str))[0], dtype=np.int64)
 
-    def matrix(self) -> Floats:
-        """Return the features in the bundle's order, shape (N, F), a copy."""
-        return self.features[list(NAMES)].to_numpy(dtype=np.float64, copy=True)
+    def matrix(self, names: Sequence[str] = NAMES) -> Floats:
+        """Return the features in the order of a bundle's names, shape (N, F), a copy."""
+        return self.features[list(names)].to_numpy(dtype=np.float64, copy=True)
 
     def baseline(self) -> Floats:
         """Return what forecasts start from, shape (N, K + 3)."""

@@ -23,19 +23,20 @@ def _around(year: int, month: int, day: int) -> tuple[datetime, datetime]:
     return named - BEFORE, named + AFTER
 
 
-def _month(year: int, month: int) -> tuple[datetime, datetime]:
+def month(year: int, month: int) -> tuple[datetime, datetime]:
     """Return the window of a named month."""
-    return datetime(year, month, 1, tzinfo=UTC), datetime(year, month + 1, 1, tzinfo=UTC)
+    begin = datetime(year, month, 1, tzinfo=UTC)
+    return begin, (begin + timedelta(days=31)).replace(day=1)
 
 
 STRESS: Mapping[str, tuple[datetime, datetime]] = {
     "2020-03-12": _around(2020, 3, 12),
     "2021-05-19": _around(2021, 5, 19),
     "2021-12-04": _around(2021, 12, 4),
-    "2022-05": _month(2022, 5),
-    "2022-06": _month(2022, 6),
-    "2022-11": _month(2022, 11),
-    "2023-03": _month(2023, 3),
+    "2022-05": month(2022, 5),
+    "2022-06": month(2022, 6),
+    "2022-11": month(2022, 11),
+    "2023-03": month(2023, 3),
     "2024-08-05": _around(2024, 8, 5),
 }
 """Windows that every report shows apart where its period holds them; the end is excluded."""

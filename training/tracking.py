@@ -76,8 +76,8 @@ def track(uri: str, directory: Path, trained: Bundle, *, report: Mapping[str, An
     return Tracked(run=run.info.run_id, number=number, bundle=trained.version)
 
 
-def point(uri: str, alias: Alias, version: str | None) -> None:
-    """Move an alias to the registered version of a bundle, or lift it with None.
+def promote(uri: str, version: str) -> None:
+    """Name the registered version of a bundle the champion, and no longer the challenger.
 
     Raises
     ------
@@ -86,13 +86,13 @@ def point(uri: str, alias: Alias, version: str | None) -> None:
     """
     try:
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        if version is None:
-            client.delete_registered_model_alias(MODEL, alias)
-            return
         found = client.search_model_versions(f"name = '{MODEL}' and tags.bundle = '{version}'")
         if not found:
             raise TrackingFailed(f"{uri}: no version of {MODEL} holds bundle {version}")
-        client.set_registered_model_alias(MODEL, alias, found[0].version)
+        client.set_registered_model_alias(MODEL, "champion", found[0].version)
+        challenger = client.get_registered_model(MODEL).aliases.get("challenger")
+        if str(challenger) in {str(one.version) for one in found}:
+            client.delete_registered_model_alias(MODEL, "challenger")
     except MlflowException as error:
         raise TrackingFailed(f"{uri}: {error.message}") from None
 

@@ -1,5 +1,7 @@
 """Multiply-then-divide on integers, with the rounding in the name."""
 
+from models.margin.checked import uint
+
 BPS = 10**4
 WAD = 10**18
 RAY = 10**27
@@ -36,15 +38,21 @@ def rpow_half_up(x: int, n: int, one: int) -> int:
     x
         Growth factor per step, in fixed point.
     n
-        Number of steps, ≥ 0.
+        Number of steps, a uint256.
     one
         What stands for 1, usually RAY.
+
+    Raises
+    ------
+    OverflowError
+        When a factor, or a product with its rounding, passes 2^256: the contract fails here.
     """
+    n, x = uint(n), uint(x)
     result = x if n % 2 else one
     n //= 2
     while n:
-        x = mul_div_half_up(x, x, one)
+        x = uint(x * x + one // 2) // one
         if n % 2:
-            result = mul_div_half_up(result, x, one)
+            result = uint(result * x + one // 2) // one
         n //= 2
     return result

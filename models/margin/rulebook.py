@@ -46,7 +46,10 @@ class Rulebook(Generic[T]):
     terms
         Dataclass of the risk parameters of one market.
     price_decimals
-        Scale at which the rules read a price; None where they read exact rationals.
+        Scale at which the rules read a price; None where they take it as it is stated.
+    is_exact
+        Whether the rules reckon in exact numbers of whole units: a price at any scale, amounts
+        with any decimals, profit in the units of the cash.
     margin
         (account, market, terms) to the verdict with its amounts. Total: never raises for
         a missing or non-positive price, an absent debt or amounts of uint256 size.
@@ -94,6 +97,7 @@ class Rulebook(Generic[T]):
     weights: Callable[[Account, Market, T], tuple[Counted, ...] | Refusal] | None = None
     state: tuple[Variable, ...] = ()
     options: tuple[Variable, ...] = ()
+    is_exact: bool = False
 
 
 @cache

@@ -1,7 +1,6 @@
 """Where the verdict flips: exact integer search over any rulebook."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import TypeVar
@@ -9,6 +8,7 @@ from typing import TypeVar
 from models.domain import Account, Market
 from models.margin.result import Margin, Trigger, Verdict
 from models.margin.rulebook import Rulebook, with_next_prices, with_price
+from models.margin.shock import shocked
 
 T = TypeVar("T")
 
@@ -189,8 +189,8 @@ def shock_trigger(
     Parameters
     ----------
     betas
-        Sensitivity by asset: price_i becomes floor(price_i · (1 + beta_i · shock)), at
-        least 1; assets not named stay as they are.
+        Sensitivity by asset: price_i, its spread included, becomes
+        floor(price_i · (1 + beta_i · shock)), at least 1; assets not named stay as they are.
 
     Returns
     -------
@@ -198,25 +198,28 @@ def shock_trigger(
         The shock nearest to zero at which the account is liquidatable (or, for one that
         already is, the last that leaves it so); falls are tried before rises.
     """
+    priced = {asset: beta for asset, beta in betas.items() if asset in market.prices}
 
-    def shocked(steps: int) -> Market:
-        prices = dict(market.prices)
-        for asset, beta in betas.items():
-            if asset in prices:
-                factor = 1 + beta * Fraction(steps, SHOCK_GRID)
-                moved = max(1, int(prices[asset].value * factor))
-                prices[asset] = replace(prices[asset], value=moved, bid=None, ask=None)
-        return replace(market, prices=prices)
+    def judged(steps: int) -> Margin:
+        share = Fraction(steps, SHOCK_GRID)
+        moved = shocked(market, {asset: beta * share for asset, beta in priced.items()})
+        return rulebook.margin(account, moved, terms)
 
     def verdict(steps: int) -> Verdict:
-        return rulebook.margin(account, shocked(steps), terms).verdict
+        return judged(steps).verdict
 
     def is_breached(steps: int) -> bool:
         return verdict(steps) in BREACHED
 
+    def surplus(factor: int) -> Fraction | None:
+        side = judged(factor - SHOCK_GRID).maintenance
+        return None if side is None else Fraction(side.surplus)
+
+    aim = aimed(surplus, start=SHOCK_GRID) - SHOCK_GRID
     most = evaluable(verdict, near=0, high=MOST_SHOCK * SHOCK_GRID)
     for low, high in ((-SHOCK_GRID, 0), (0, most)):
-        found = boundary(is_breached, near=0, low=low, high=high)
+        start = aim if low <= aim <= high else 0
+        found = boundary(is_breached, near=start, low=low, high=high)
         if found is not None:
             return Trigger(
                 kind="shock",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from models.alerting.signals import Signal
-from models.margin.result import Verdict
+from models.margin.result import Trigger, Verdict
 from serving.judging.assess import HARMLESS, Outlook, raised
 from serving.judging.judgement import Judgement
 
@@ -40,7 +40,10 @@ def unjudged(account: str, *, at: datetime) -> Signal:
 
 
 def buffer(judged: Judgement, *, at_next: bool = False) -> float | None:
-    """Return the share by which the price may still move against the account.
+    """Return the share by which prices may still move against the account.
+
+    That is the lesser of what the price that matters most may move alone, and what the whole
+    market may move.
 
     Parameters
     ----------
@@ -52,6 +55,20 @@ def buffer(judged: Judgement, *, at_next: bool = False) -> float | None:
     float or None
         0 or less where the line is reached; None where no price reaches it.
     """
+    shock = judged.soon_shock if at_next and judged.soon is not None else judged.shock
+    found = (_alone(judged, at_next=at_next), _together(shock))
+    return min((share for share in found if share is not None), default=None)
+
+
+def _together(shock: Trigger | None) -> float | None:
+    """Return the share by which the whole market may move against the account."""
+    if shock is None or shock.value is None:
+        return None
+    return float(-shock.value if shock.direction == "below" else shock.value)
+
+
+def _alone(judged: Judgement, *, at_next: bool) -> float | None:
+    """Return the share by which the price that matters most may move against the account."""
     trigger = judged.trigger
     if trigger is None or trigger.asset is None or trigger.value is None:
         return None

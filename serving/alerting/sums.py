@@ -14,10 +14,11 @@ from typing import Any
 
 from models.domain import Exact
 from models.hazard import LABELS
+from models.margin.shock import shocked
 from models.margin.trigger import BREACHED
+from serving.judging import rules
 from serving.judging.at_risk import ALL, SHOCKS, band
 from serving.judging.judgement import Judgement
-from serving.judging.shocks import shocked
 from serving.store.assessments import Assessed
 
 NEAR = 0.05
@@ -45,7 +46,7 @@ class Part:
     credit, requirement
         Now, in 10^-decimals quote units of the venue.
     breached
-        By asset, the places of the shocks that breach it; `*` is every asset at once.
+        By asset, the places of the shocks that breach it; `*` is the whole market at once.
     chances
         In parts of `UNIT`, as `CHANCES`; None without a forecast.
     """
@@ -80,16 +81,19 @@ def part(judged: Judgement, told: Assessed) -> Part | None:
 def _breached(judged: Judgement) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield per asset the shocks that breach an account."""
     priced = [name for name in judged.now.prices if name in judged.case.market.prices]
+    together = rules.moving(judged.case, priced)
     if judged.line is None:
         places = _by_trigger(judged)
-        yield from ((name, places) for name in (*priced, ALL))
+        yield from ((name, places) for name in priced)
+        yield ALL, places if together else (EVERY if judged.now.verdict in BREACHED else ())
         return
     slopes = {name: float(judged.line.by_asset.get(name, 0)) for name in priced}
     gross = sum(map(abs, slopes.values()))
     surplus = float(judged.line.surplus)
     for name in priced:
         yield name, _by_line(judged, (name,), surplus, slopes[name], gross)
-    yield ALL, _by_line(judged, priced, surplus, sum(slopes.values()), gross)
+    slope = sum(slopes[name] for name in together)
+    yield ALL, _by_line(judged, together, surplus, slope, gross)
 
 
 def _by_line(

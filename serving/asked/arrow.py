@@ -1,13 +1,14 @@
 """Arrow IPC streams from strangers: read only when plain, small and sound.
 
-A compressed buffer states its own length, and a column of nulls needs no buffer at all, so a
-short body could ask for any amount of memory. Both are refused from the messages' headers
-before anything is laid out. The layout of these headers is that of `Message.fbs` and of
-FlatBuffers' tables (https://arrow.apache.org/docs/format/Columnar.html, read 2026-11-22).
+A compressed buffer states its own length, a column of nulls or a list of empty structs needs no
+buffer at all, and columns may share one buffer, so a short body could ask for any amount of memory.
+Each is refused before anything is laid out. The layout of these headers is that of `Message.fbs`
+and of FlatBuffers' tables (https://arrow.apache.org/docs/format/Columnar.html, read 2026-11-22).
 """
 
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import ipc, types
@@ -17,6 +18,9 @@ from serving.http.problems import Refused
 
 STREAM = "application/vnd.apache.arrow.stream"
 MOST_COLUMNS = 1000
+MOST_NESTED = 2_000_000
+"""Values within lists, structs and maps, each level counted."""
+
 _HEADER = 2
 """Field of a message that holds its record batch."""
 
@@ -37,13 +41,64 @@ def read_stream(body: bytes, *, most_rows: int) -> pa.Table:
         rows = sum(_rows(message) for message in _messages(body))
         if rows > most_rows:
             raise Refused(problems.TOO_LARGE, f"{rows} rows, at most {most_rows}")
-        table = ipc.open_stream(body).read_all()
+        reader = ipc.open_stream(body)
+        _refuse_types(reader.schema)
+        table = reader.read_all()
         table.validate(full=True)
-        _refuse_types(table.schema)
     except (pa.ArrowException, struct.error, EOFError, OSError, UnicodeError, ValueError) as error:
-        detail = " ".join(str(error).split())[:200]
-        raise Refused(problems.NOT_ARROW, f"not an Arrow IPC stream: {detail}") from None
+        raise Refused(problems.NOT_ARROW, f"not an Arrow IPC stream: {_said(error)}") from None
+    _refuse_bombs(table, body)
     return table
+
+
+def laid_out(table: pa.Table) -> list[dict[str, Any]]:
+    """Return the rows of a table that `read_stream` has read.
+
+    Raises
+    ------
+    Refused
+        When it holds a time beyond the year 9999 or in a zone that is not known.
+    """
+    try:
+        rows: list[dict[str, Any]] = table.to_pylist()
+    except (pa.ArrowException, ArithmeticError, UnicodeError, ValueError) as error:
+        raise Refused(problems.NOT_ARROW, f"a value cannot be read: {_said(error)}") from None
+    return rows
+
+
+def _said(error: Exception) -> str:
+    """Return the beginning of an error's text, on one line."""
+    return " ".join(str(error).split())[:200]
+
+
+def _refuse_bombs(table: pa.Table, body: bytes) -> None:
+    """Refuse a table that would be far larger than its stream once it is laid out."""
+    nested = sum(_nested(chunk) for column in table.columns for chunk in column.chunks)
+    if nested > MOST_NESTED:
+        detail = f"{nested} values in lists, structs and maps, at most {MOST_NESTED}"
+        raise Refused(problems.TOO_LARGE, detail)
+    if table.nbytes > len(body):
+        raise Refused(problems.NOT_ARROW, "buffers overlap: write every column its own")
+
+
+def _nested(array: pa.Array) -> int:
+    """Return how many values an array's lists, structs and maps hold, each level counted."""
+    kind = array.type
+    if types.is_struct(kind):
+        parts = array.flatten()
+    elif types.is_list(kind) or types.is_large_list(kind):
+        parts = [_within(array)]
+    elif types.is_map(kind):
+        parts = [array.keys, array.items]
+    else:
+        return 0
+    return sum(len(part) + _nested(part) for part in parts)
+
+
+def _within(array: pa.Array) -> pa.Array:
+    """Return the values that the lists of an array lie in, those of null lists included."""
+    first, last = array.offsets[0].as_py(), array.offsets[-1].as_py()
+    return array.values.slice(first, last - first)
 
 
 def write_stream(table: pa.Table) -> bytes:
@@ -117,7 +172,8 @@ def _is_read(kind: pa.DataType) -> bool:
     if types.is_struct(kind):
         fields = [kind.field(i) for i in range(kind.num_fields)]
         # Asking for a name decodes it: one that is not UTF-8 is refused here, not later.
-        return all(field.name.isprintable() and _is_read(field.type) for field in fields)
+        is_once = len({field.name for field in fields}) == len(fields)
+        return is_once and all(f.name.isprintable() and _is_read(f.type) for f in fields)
     if types.is_list(kind) or types.is_large_list(kind):
         return _is_read(kind.value_type)
     if types.is_map(kind):

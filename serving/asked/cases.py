@@ -34,6 +34,9 @@ from serving.asked.sound import SoundLeg
 from serving.asked.stated_terms import terms_of
 
 T = TypeVar("T")
+DIGITS = 13
+"""Least digits of a price that rules read as an exact number."""
+
 MOST_VAULT_UNITS = 10**12 * 10**18
 """Collateral or debt that no vault can hold, wad."""
 
@@ -70,6 +73,10 @@ class Case:
     ahead: Callable[[Market], Market] = with_next_prices
 
 
+Scale = tuple[int | None, bool]
+"""Decimals that a rulebook reads, and whether its rationals are exact."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scaled:
     """Prices at one scale, and the names of those that it would round."""
@@ -95,6 +102,8 @@ class Surroundings:
         What features read beside the accounts: candles, funding, rounds, reserves; no events.
     simulated
         Whether anything of it is drawn from a generator.
+    pegged
+        Assets stated to keep their price when the whole market moves.
     """
 
     at: datetime
@@ -102,9 +111,10 @@ class Surroundings:
     markets: Mapping[MarketId, Facts]
     known: Tables
     simulated: bool = False
+    pegged: frozenset[str] = frozenset()
     _parsed: dict[tuple[str, str, MarketId], Any] = field(default_factory=dict)
-    _spot: dict[int | None, Scaled] = field(default_factory=dict, init=False)
-    _markets: dict[tuple[MarketId | None, int | None], tuple[Market, frozenset[str]]] = field(
+    _spot: dict[Scale, Scaled] = field(default_factory=dict, init=False)
+    _markets: dict[tuple[MarketId | None, Scale], tuple[Market, frozenset[str]]] = field(
         default_factory=dict, init=False
     )
     _books: dict[tuple[str, str], Rulebook[Any]] = field(default_factory=dict, init=False)
@@ -125,8 +135,10 @@ class Surroundings:
             self._books[key] = dataclasses.replace(book, accrue=accrue)
         return self._books[key]
 
-    def market_at(self, whose: MarketId, decimals: int | None) -> tuple[Market, frozenset[str]]:
-        """Return a market with its prices at a scale, made once for all its accounts.
+    def market_of(
+        self, whose: MarketId, book: Rulebook[Any] | None
+    ) -> tuple[Market, frozenset[str]]:
+        """Return a market with its prices at a rulebook's scale, made once for all its accounts.
 
         Returns
         -------
@@ -134,23 +146,25 @@ class Surroundings:
             The market, and the assets left out of it because the scale would round them.
         """
         facts = self.markets.get(whose)
-        key = (None if facts is None else whose, decimals)
+        scale = (None, False) if book is None else (book.price_decimals, book.is_exact)
+        key = (None if facts is None else whose, scale)
         if key not in self._markets:
-            self._markets[key] = self._made(facts or NO_FACTS, decimals)
+            self._markets[key] = self._made(facts or NO_FACTS, scale)
         return self._markets[key]
 
-    def _made(self, facts: Facts, decimals: int | None) -> tuple[Market, frozenset[str]]:
+    def _made(self, facts: Facts, scale: Scale) -> tuple[Market, frozenset[str]]:
         """Return the market of some facts: its own prices stand in place of spot."""
-        if decimals not in self._spot:
-            self._spot[decimals] = scaled(self.prices, decimals)
-        spot = self._spot[decimals]
-        own = scaled(facts.prices, decimals)
+        if scale not in self._spot:
+            self._spot[scale] = scaled(self.prices, scale)
+        spot = self._spot[scale]
+        own = scaled(facts.prices, scale)
         kept = spot.prices
         if facts.prices:
             beneath = {name: one for name, one in kept.items() if name not in facts.prices}
             kept = {**beneath, **own.prices}
         rounded = (spot.rounded - facts.prices.keys()) | own.rounded
-        return Market(at=self.at, prices=kept, state=facts.state), rounded
+        market = Market(at=self.at, prices=kept, state=facts.state, pegged=self.pegged)
+        return market, rounded
 
     def unplaced(self, whose: MarketId) -> tuple[str, ...]:
         """Return the state that a market lacks and that stands in the store without a market."""
@@ -218,10 +232,11 @@ def surroundings(
     if faults:
         raise InvalidInput(faults)
     prices = {asset: price(part) for asset, part in body.market.prices.items()}
+    pegged = frozenset(body.market.pegged)
     beneath = Tables(candles={}, events=no_events()) if stored is None else stored.known
     known = series_stated.laid_over(beneath, body.market)
     if stored is None:
-        return Surroundings(at=at, prices=prices, markets=stated, known=known)
+        return Surroundings(at=at, prices=prices, markets=stated, known=known, pegged=pegged)
     laid = {one: facts.over(stored.markets.get(one)) for one, facts in stated.items()}
     return Surroundings(
         at=at,
@@ -229,6 +244,7 @@ def surroundings(
         markets={**stored.markets, **laid},
         known=known,
         simulated=stored.simulated,
+        pegged=stored.pegged | pegged,
     )
 
 
@@ -283,9 +299,13 @@ def _future(body: MarketBody, at: datetime) -> Iterator[Fault]:
                 )
 
 
-def scaled(prices: Mapping[str, Price], decimals: int | None) -> Scaled:
+def scaled(prices: Mapping[str, Price], scale: Scale) -> Scaled:
     """Return prices at a rulebook's scale."""
-    moved = {name: at_scale(stated, decimals) for name, stated in prices.items()}
+    decimals, is_exact = scale
+    moved = {
+        name: refined(stated) if is_exact else at_scale(stated, decimals)
+        for name, stated in prices.items()
+    }
     return Scaled(
         {name: stated for name, stated in moved.items() if stated is not None},
         frozenset(name for name, stated in moved.items() if stated is None),
@@ -319,6 +339,14 @@ def _digits(value: Fraction) -> int:
     while (value * 10**places).denominator != 1:
         places += 1
     return places
+
+
+def refined(stated: Price) -> Price | None:
+    """Return a price with as many digits as `DIGITS`, zeros at its end, for exact rules.
+
+    A trigger is then as exact however few decimals the price was stated with.
+    """
+    return at_scale(stated, stated.decimals + max(DIGITS - len(str(stated.value)), 0))
 
 
 def at_scale(stated: Price, decimals: int | None) -> Price | None:
@@ -485,8 +513,7 @@ def _market(
 
     A price that would have to be rounded is a fault where the account holds that asset.
     """
-    scale = None if book is None else book.price_decimals
-    market, rounded = around.market_at(market_of(body), scale)
+    market, rounded = around.market_of(market_of(body), book)
     if not rounded:
         return market
     held = {leg.asset for leg in body.legs}

@@ -124,7 +124,10 @@ class WhatIfBody(wire.Envelope):
     shocks: Annotated[dict[wire.Name, Shock], Field(max_length=1000)] = Field(
         default_factory=dict, description="by asset, of the price in force and of the queued one"
     )
-    shock: Shock | None = Field(default=None, description="of every asset that is not named")
+    shock: Shock | None = Field(
+        default=None,
+        description="of the whole market: every asset that is not named and not pegged",
+    )
     changed_terms: Annotated[dict[wire.Name, dict[str, Any]], Field(max_length=100)] = Field(
         default_factory=dict, description="risk parameters by market, in place of those in force"
     )

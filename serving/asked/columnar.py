@@ -16,7 +16,7 @@ import pyarrow as pa
 from models.errors import Fault, InvalidInput
 from models.hazard import LABELS
 from serving.asked import wire
-from serving.asked.arrow import STREAM, read_stream, write_stream
+from serving.asked.arrow import STREAM, laid_out, read_stream, write_stream
 from serving.asked.reading import escape, read
 from serving.http import problems
 from serving.http.operations import JSON, Answer, Call, json_answer
@@ -167,11 +167,17 @@ def _of_arrow(body: bytes) -> tuple[Any, list[Fault]]:
     tree, faults = read(stated)
     if not isinstance(tree, dict):
         raise InvalidInput([Fault("", "the metadata `forewarn` is a JSON object")])
-    return {**tree, "accounts": [_stated(row) for row in table.to_pylist()]}, faults
+    return {**tree, "accounts": [_stated(row) for row in laid_out(table)]}, faults
 
 
 def _stated(value: Any) -> Any:
-    """Return a value as JSON would hold it; null means that nothing is stated."""
+    """Return a value as JSON would hold it; null means that nothing is stated.
+
+    Raises
+    ------
+    Refused
+        For a text that no database keeps.
+    """
     if isinstance(value, dict):
         return {name: _stated(part) for name, part in value.items() if part is not None}
     if isinstance(value, list):
@@ -179,6 +185,8 @@ def _stated(value: Any) -> Any:
         if value and all(isinstance(part, tuple) for part in value):
             return {name: _stated(part) for name, part in value}
         return [_stated(part) for part in value]
+    if isinstance(value, str) and "\0" in value:
+        raise Refused(problems.NOT_ARROW, "a text holds U+0000")
     if isinstance(value, datetime):
         return value.isoformat()
     return str(value) if isinstance(value, Decimal) else value
@@ -224,6 +232,7 @@ def _flat_assessment(one: Assessment) -> Row:
         "trigger_asset": None if rule.trigger is None else rule.trigger.asset,
         "trigger_direction": None if rule.trigger is None else rule.trigger.direction,
         "trigger_price": None if rule.trigger is None else rule.trigger.price,
+        "shock_trigger": None if rule.shock_trigger is None else rule.shock_trigger.shock,
         "next_verdict": None if rule.next_verdict is None else rule.next_verdict.verdict,
         **unknown,
         **chances,

@@ -191,6 +191,11 @@ class MarketBody(Body):
     """
 
     prices: Annotated[dict[Name, PriceBody], Field(max_length=1000)] = Field(default_factory=dict)
+    pegged: Annotated[list[Name], Field(max_length=1000)] = Field(
+        default_factory=list,
+        description="assets that keep their price when the whole market moves, beside those known "
+        "to: what is pegged to a unit of account, and the market's quote",
+    )
     state: Annotated[dict[Name, Whole], Field(max_length=10_000)] = Field(
         default_factory=dict,
         description="accumulators by the rulebook's name, such as ETH-B.rate, where one market "

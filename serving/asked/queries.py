@@ -9,9 +9,13 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.errors import Fault, InvalidInput
+from serving.asked.reading import read
 from serving.http.operations import Parameter
 
 MOST_ITEMS = 1000
+MOST_COUNTED = 2**31
+"""Beyond what PostgreSQL keeps as a whole number."""
+
 Limit = Annotated[int, Field(ge=1, le=MOST_ITEMS)]
 Cursor = Annotated[str, Field(min_length=1, max_length=1000)]
 
@@ -72,6 +76,16 @@ def of_cursor(text: str) -> Any:
         When it is no cursor of this service.
     """
     try:
-        return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        tree, faults = read(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (binascii.Error, ValueError):
-        raise InvalidInput([Fault("?cursor", f"{text[:40]!r} is no cursor")]) from None
+        faults = [Fault("", "")]
+    if faults or not _is_kept(tree):
+        raise InvalidInput([Fault("?cursor", f"{text[:40]!r} is no cursor")])
+    return tree
+
+
+def _is_kept(part: Any) -> bool:
+    """Return whether every number of a tree is one that a database counts with."""
+    if isinstance(part, list):
+        return all(map(_is_kept, part))
+    return not isinstance(part, int) or abs(part) < MOST_COUNTED

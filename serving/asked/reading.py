@@ -165,7 +165,9 @@ def _clean(tree: Any, place: str, depth: int, faults: list[Fault]) -> Any:
 
 
 def _text_faults(text: str, place: str) -> Iterator[Fault]:
-    """Yield a fault for a text that holds half a character."""
+    """Yield a fault for a text that holds half a character, or the one no database keeps."""
+    if "\0" in text:
+        yield Fault(place, "holds U+0000, which is no text")
     if not text.isascii():
         try:
             text.encode()

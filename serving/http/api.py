@@ -2,28 +2,30 @@
 
 import asyncio
 import logging
+import math
 import re
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from models.errors import InvalidInput
+from models.errors import Fault, InvalidInput
 from serving.asked import wire
 from serving.asked.reading import NotJson
 from serving.desk import Desk, UnknownAccounts
 from serving.http import problems
 from serving.http.gate import Gate, is_local
 from serving.http.keys import LOOPBACK, Principal
-from serving.http.operations import Answer, Call, Found, Operation, Routes
+from serving.http.operations import NUL, Answer, Call, Found, Operation, Routes
 from serving.http.problems import Refused
 from serving.http.telemetry import Visit, instruments, visited
 from serving.registry import Follower
@@ -32,7 +34,12 @@ from serving.store import StoreConflict, StoreFailed
 LOGGER = logging.getLogger("forewarn")
 HEADER = "X-Request-Id"
 LONGEST_QUERY = 8_000
-LONGEST_PATH = 2_000
+LONGEST_PATH = 6_000
+"""Two names of 200 characters, each of up to 12 percent-encoded bytes, and what is around them."""
+
+MOST_PROBES = 4
+"""Threads for admission and probes, apart from those that work."""
+
 _ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 SECURE: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
@@ -65,6 +72,9 @@ class Api:
     gate: Gate | None = None
     follower: Follower | None = None
     _late: set["asyncio.Future[Any]"] = field(default_factory=set)
+    # As many threads as there are places: work that has a place waits for no thread.
+    _working: CapacityLimiter = field(default_factory=partial(CapacityLimiter, math.inf))
+    _probing: CapacityLimiter = field(default_factory=partial(CapacityLimiter, MOST_PROBES))
 
     def close(self) -> None:
         """End what runs beside the requests and give back the store's connections."""
@@ -117,16 +127,32 @@ class Api:
             )
         principal = await self._admitted(request, operation, gate, desk)
         visit.caller = principal.id
-        _refuse_media(operation, request)
+        length = _body_length(operation, request)
+        query = _query(request.scope)
+        faults = operation.name_faults(found.parameters)
+        faults += [Fault(f"?{name[:80]}", NUL) for name, text in query.items() if "\0" in text]
+        if faults:
+            raise InvalidInput(faults)
         call = Call(
-            body=await _read(request, seconds=gate.settings.timeout_seconds),
             path=found.parameters,
-            query=_query(request.scope),
+            query=query,
             headers={name.lower(): value for name, value in request.headers.items()},
             request_id=visit.request_id,
             principal=principal,
         )
-        return await self._worked(operation, desk, gate, call)
+        seconds = gate.settings.timeout_seconds
+        if operation.is_probe:
+            work = to_thread.run_sync(operation.work, desk, call, limiter=self._probing)
+            return await self._in_time(work, seconds, release=lambda: None)
+        if length is not None and operation.at_once is not None and length <= operation.at_once:
+            return operation.work(desk, replace(call, body=await _read(request, seconds=seconds)))
+        with ExitStack() as place:
+            # A body is held by who has a place: what all of them hold is bounded too.
+            place.enter_context(gate.place(principal.id))
+            if length != 0:
+                call = replace(call, body=await _read(request, seconds=seconds))
+            work = to_thread.run_sync(operation.work, desk, call, limiter=self._working)
+            return await self._in_time(work, seconds, release=place.pop_all().close)
 
     async def _admitted(
         self, request: Request, operation: Operation, gate: Gate, desk: Desk
@@ -135,7 +161,9 @@ class Api:
         if operation.scope is None:
             return LOOPBACK
         local = is_local(
-            request.client.host if request.client else None, request.headers.get("host", "")
+            request.client.host if request.client else None,
+            request.headers.get("host", ""),
+            headers=request.headers.keys(),
         )
         admit = partial(
             gate.admit,
@@ -146,7 +174,7 @@ class Api:
             now=time.monotonic(),
         )
         is_due = gate.keyring.is_due(now=time.monotonic())
-        principal = await run_in_threadpool(admit) if is_due else admit()
+        principal = await to_thread.run_sync(admit, limiter=self._probing) if is_due else admit()
         origin = request.headers.get("origin")
         # A page of our own names the very host that it asks, which `is_local` has checked.
         own = f"{request.url.scheme}://{request.headers.get('host', '')}"
@@ -155,26 +183,30 @@ class Api:
             raise Refused(problems.FORBIDDEN, detail)
         return principal
 
-    async def _worked(self, operation: Operation, desk: Desk, gate: Gate, call: Call) -> Answer:
-        """Return the answer of an operation, or give it up after the time allowed.
+    async def _in_time(
+        self, work: Coroutine[Any, Any, Answer], seconds: float, *, release: Callable[[], None]
+    ) -> Answer:
+        """Return the answer of work on a thread, or give it up after the time allowed.
 
-        A thread cannot be stopped: work that is given up keeps its place until it ends.
+        A thread cannot be stopped: work that is given up keeps its place until it ends, which
+        the limits of every operation bring about soon.
+
+        Parameters
+        ----------
+        release
+            Gives back the place once the thread has ended.
         """
-        if 0 < len(call.body) <= operation.at_once:
-            return operation.work(desk, call)
-        gate.take_place()
-        work = asyncio.ensure_future(run_in_threadpool(operation.work, desk, call))
-        self._late.add(work)
-        work.add_done_callback(partial(self._ended, gate))
-        done, _ = await asyncio.wait({work}, timeout=gate.settings.timeout_seconds)
+        task = asyncio.ensure_future(work)
+        self._late.add(task)
+        task.add_done_callback(partial(self._ended, release))
+        done, _ = await asyncio.wait({task}, timeout=seconds)
         if not done:
-            detail = f"the answer took longer than {gate.settings.timeout_seconds:g} s"
-            raise Refused(problems.TIMEOUT, detail)
-        return work.result()
+            raise Refused(problems.TIMEOUT, f"the answer took longer than {seconds:g} s")
+        return task.result()
 
-    def _ended(self, gate: Gate, work: "asyncio.Future[Any]") -> None:
+    def _ended(self, release: Callable[[], None], work: "asyncio.Future[Any]") -> None:
         """Note that a piece of work has ended."""
-        gate.give_place()
+        release()
         self._late.discard(work)
         if not work.cancelled():
             work.exception()  # an unread one would be reported as a defect of the loop
@@ -233,6 +265,27 @@ def _operation(found: Found, method: str) -> Operation:
             headers={"Allow": ", ".join(named)},
         )
     return operation
+
+
+def _body_length(operation: Operation, request: Request) -> int | None:
+    """Return the length of the body; None where only its end tells.
+
+    Raises
+    ------
+    Refused
+        400 where there is one and the operation takes none, 415 where it is compressed or of a
+        form that the operation does not read.
+    """
+    if "transfer-encoding" in request.headers:
+        length = None
+    else:
+        # The parser has let digits alone pass.
+        length = int(request.headers.get("content-length", "0"))
+    if not operation.media_types and length != 0:
+        detail = f"{operation.method} {operation.path} takes no body"
+        raise Refused(problems.BAD_REQUEST, detail)
+    _refuse_media(operation, request)
+    return length
 
 
 def _refuse_media(operation: Operation, request: Request) -> None:

@@ -1,8 +1,12 @@
 """The gate: who may ask, how often, and how many at once."""
 
 import ipaddress
+import logging
 import math
-from collections.abc import Callable, Mapping
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,11 +17,18 @@ from serving.http.problems import Refused
 from serving.settings import Settings
 from serving.store.keys import KeyRecord
 
+LOGGER = logging.getLogger("forewarn")
+
 FRESH_SECONDS = 2.0
 """After which the keys are read again: how long a revoked key may still pass."""
 
 LONGEST_BLIND_SECONDS = 300.0
 """How long the keys last read are trusted while the store cannot be read."""
+
+FORWARDED = frozenset(
+    {"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"}
+)
+"""Headers by which a proxy says that it asks for somebody else."""
 
 Loader = Callable[[], Mapping[str, KeyRecord]]
 
@@ -36,15 +47,11 @@ class Keyring:
     keys: Mapping[str, KeyRecord] = field(default_factory=dict)
     tried_at: float = -math.inf
     read_at: float = -math.inf
+    _reading: threading.Lock = field(default_factory=threading.Lock)
 
     def is_due(self, *, now: float) -> bool:
-        """Return whether asking for the keys now would read the store.
-
-        Until the keys were read once, everyone reads them: the second of two first requests
-        must not be refused because the first is still reading.
-        """
-        is_new = self.read_at == -math.inf
-        return self.load is not None and (is_new or now - self.tried_at >= FRESH_SECONDS)
+        """Return whether asking for the keys now would read the store, or wait for who does."""
+        return self.load is not None and now - self.tried_at >= FRESH_SECONDS
 
     def current(self, *, now: float) -> Mapping[str, KeyRecord]:
         """Return the keys.
@@ -59,10 +66,12 @@ class Keyring:
         Refused
             When the store has not answered for so long that a key may have been revoked.
         """
-        if self.is_due(now=now):
-            self.tried_at = now
-            self._refresh(now=now)
-        if self.load is not None and now - self.read_at > LONGEST_BLIND_SECONDS:
+        if self.is_due(now=now) and self._reading.acquire(blocking=not self._is_trusted(now)):
+            try:
+                self._refresh(now=now)
+            finally:
+                self._reading.release()
+        if not self._is_trusted(now):
             raise Refused(
                 problems.UNAVAILABLE,
                 "the store that holds the keys cannot be read",
@@ -70,15 +79,21 @@ class Keyring:
             )
         return self.keys
 
+    def _is_trusted(self, now: float) -> bool:
+        """Return whether the keys last read may still be gone by."""
+        return self.load is None or now - self.read_at <= LONGEST_BLIND_SECONDS
+
     def _refresh(self, *, now: float) -> None:
-        """Read the keys; while the store is down, those last read stay."""
-        if self.load is None:
+        """Read the keys, unless that was done meanwhile; those last read stay if it fails."""
+        if self.load is None or not self.is_due(now=now):
             return
         try:
             self.keys = self.load()
-        except Refused:
-            return
-        self.read_at = now
+            self.read_at = now
+        except Refused as error:
+            LOGGER.warning("the keys cannot be read: %s", error.detail)
+        finally:
+            self.tried_at = now
 
 
 @dataclass(slots=True)
@@ -88,7 +103,7 @@ class Gate:
     settings: Settings
     keyring: Keyring
     limiter: Limiter = field(default_factory=Limiter)
-    in_flight: int = 0
+    in_flight: Counter[str] = field(default_factory=Counter)
 
     def admit(
         self,
@@ -104,7 +119,7 @@ class Gate:
         Parameters
         ----------
         is_local
-            Whether the request stays on this machine: while no keys exist, it needs none.
+            Whether the request stays on this machine: until the first key is made, it needs none.
         at
             Time of day, against which keys end.
         now
@@ -116,7 +131,7 @@ class Gate:
             401, 403 or 429.
         """
         keys = self.keyring.current(now=now)
-        if is_local and not any(key.is_valid(at) for key in keys.values()):
+        if is_local and not keys:
             return LOOPBACK
         principal = recognise(authorization, keys, now=at)
         if principal is None:
@@ -151,28 +166,43 @@ class Gate:
             burst=max(self.settings.burst / workers, 1.0),
         )
 
-    def take_place(self) -> None:
-        """Take one of the worker's places.
+    @contextmanager
+    def place(self, caller: str) -> Iterator[None]:
+        """Hold one of the worker's places.
+
+        One caller holds at most half of the places that the others leave, so that there is
+        always one for somebody new.
+
+        Parameters
+        ----------
+        caller
+            Id of who asks.
 
         Raises
         ------
         Refused
-            429 where none is free.
+            429 where none is free for this caller.
         """
-        if self.in_flight >= self.settings.most_in_flight:
+        own = self.in_flight[caller]
+        others = self.in_flight.total() - own
+        share = math.ceil((self.settings.most_in_flight - others) / 2)
+        if own >= share:
             raise Refused(
                 problems.TOO_MANY,
-                f"{self.in_flight} requests are being answered, as many as may be at once",
+                f"{own} requests of this caller and {others} of others are being answered; the "
+                f"{self.settings.most_in_flight} places are shared",
                 headers={"Retry-After": "1"},
             )
-        self.in_flight += 1
+        self.in_flight[caller] += 1
+        try:
+            yield
+        finally:
+            self.in_flight[caller] -= 1
+            if not self.in_flight[caller]:
+                del self.in_flight[caller]
 
-    def give_place(self) -> None:
-        """Give a place back."""
-        self.in_flight -= 1
 
-
-def is_local(client: str | None, host: str) -> bool:
+def is_local(client: str | None, host: str, *, headers: Iterable[str] = ()) -> bool:
     """Return whether a request comes from this machine and was meant for it.
 
     Parameters
@@ -181,7 +211,11 @@ def is_local(client: str | None, host: str) -> bool:
         Address of the peer.
     host
         `Host` header: a page whose name was made to lead to the loopback still says its name.
+    headers
+        Names of the headers, in lower case: a proxy on this machine asks for somebody else.
     """
+    if not FORWARDED.isdisjoint(headers):
+        return False
     if host.count(":") > 1 or host.startswith("["):
         name = host.partition("]")[0].strip("[")
     else:

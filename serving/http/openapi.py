@@ -110,7 +110,7 @@ def _operation(one: Operation) -> dict[str, Any]:
     if one.scope is not None:
         told["security"] = [{"key": [one.scope.value]}, {}]
     if one.media_types:
-        told["requestBody"] = {"required": True, "content": _taken(one)}
+        told["requestBody"] = {"required": one.asked is not None, "content": _taken(one)}
     return told
 
 
@@ -153,6 +153,7 @@ def refusals(one: Operation) -> tuple[Kind, ...]:
     kinds += _WITH_KEY if one.scope is not None else ()
     kinds += _WITH_BODY if one.media_types else ()
     kinds += (problems.BAD_REQUEST,)
+    kinds += (problems.INVALID,) if any(part.place != "header" for part in one.parameters) else ()
     kinds += (problems.NOT_FOUND,) if "{" in one.path else ()
     return tuple(dict.fromkeys(kinds))
 

@@ -11,11 +11,13 @@ from functools import cached_property
 from typing import Any, Literal
 from urllib.parse import unquote
 
+from models.errors import Fault
 from serving.desk import Desk
 from serving.http.keys import LOOPBACK, Principal, Scope
 from serving.http.problems import Kind, encode
 
 JSON = "application/json"
+NUL = "holds U+0000, which is no text"
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 _PARAMETER = re.compile(r"\{([a-z_]+)\}")
 
@@ -98,7 +100,9 @@ class Operation:
         Problems beside those that every operation of its kind may answer.
     at_once
         Bytes of a body up to which the work is done on the event loop: where it waits for
-        nothing and is shorter than the way to a thread and back.
+        nothing and is shorter than the way to a thread and back. None where it never is.
+    is_probe
+        Whether it tells how the worker is: answered even where every place is taken.
     """
 
     name: str
@@ -116,7 +120,8 @@ class Operation:
     gives: tuple[str, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     refusals: tuple[Kind, ...] = ()
-    at_once: int = 0
+    at_once: int | None = None
+    is_probe: bool = False
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -124,6 +129,18 @@ class Operation:
         parts = _PARAMETER.split(self.path)
         inner = (f"(?P<{part}>[^/]+)" if i % 2 else re.escape(part) for i, part in enumerate(parts))
         return re.compile("".join(inner))
+
+    def name_faults(self, named: Mapping[str, str]) -> list[Fault]:
+        """Return what is wrong with the names in the path: a length that none has, or U+0000."""
+        faults = []
+        for part in self.parameters:
+            text = named.get(part.name) if part.place == "path" else None
+            most = part.schema.get("maxLength")
+            if text is not None and most is not None and len(text) > most:
+                detail = f"{len(text)} characters, at most {most}"
+                faults.append(Fault(f"/path/{part.name}", detail))
+        faults += [Fault(f"/path/{name}", NUL) for name, text in named.items() if "\0" in text]
+        return faults
 
     @property
     def media_types(self) -> tuple[str, ...]:

@@ -47,11 +47,12 @@ UNKNOWN_ACCOUNT = Kind("unknown-account", 404, "The store knows no such account"
 UNKNOWN_THING = Kind("unknown-thing", 404, "No such thing")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "The path does not take this method")
 NOT_ACCEPTABLE = Kind("not-acceptable", 406, "The answer has no such form")
-TOO_SLOW = Kind("body-too-slow", 408, "The body came too slowly")
+TOO_SLOW = Kind("body-too-slow", 408, "The request came too slowly")
 CONFLICT = Kind("conflict", 409, "The request contradicts what is stored")
 TOO_LARGE = Kind("body-too-large", 413, "The body is too long")
 UNSUPPORTED = Kind("unsupported-media-type", 415, "The body has a form that is not read")
 INVALID = Kind("invalid-request", 422, "The request cannot be assessed")
+HEAD_TOO_LONG = Kind("head-too-long", 431, "The line and headers of the request are too long")
 TOO_MANY = Kind("too-many-requests", 429, "Too many requests at once")
 INTERNAL = Kind("internal", 500, "Forewarn failed; this is its fault, not the request's")
 UNAVAILABLE = Kind("unavailable", 503, "Nothing sound can be said now")
@@ -74,6 +75,7 @@ KINDS: Mapping[str, Kind] = {
         TOO_LARGE,
         UNSUPPORTED,
         INVALID,
+        HEAD_TOO_LONG,
         TOO_MANY,
         INTERNAL,
         UNAVAILABLE,

@@ -215,7 +215,7 @@ def _swaps(case: Case, means: Means) -> Iterator[Tool]:
 def _reductions(case: Case, means: Means) -> Iterator[Tool]:
     """Yield the partial closing of each position whose venue settles in exact quote units."""
     cash = [place for place, _ in _legs(case, LegKind.COLLATERAL)]
-    if case.rulebook.price_decimals is not None or not cash:
+    if not case.rulebook.is_exact or not cash:
         return
     for place, leg in _legs(case, LegKind.POSITION):
         mark = case.market.prices.get(leg.asset)
@@ -234,7 +234,7 @@ def _reductions(case: Case, means: Means) -> Iterator[Tool]:
 def _tool(case: Case, means: Means, kind: Kind, place: int, *, most: Exact) -> Tool | None:
     """Return a tool on a leg that has a value and may be moved, or None."""
     leg = case.account.legs[place]
-    whole = case.rulebook.price_decimals is not None
+    whole = not case.rulebook.is_exact
     step = means.step.get(leg.asset, Fraction(1) if whole else FINEST)
     worth = unit_value(case, place) if most > 0 else None
     if not worth:
@@ -266,7 +266,7 @@ def unit_value(case: Case, place: int) -> Fraction | None:
     """
     leg = case.account.legs[place]
     part = max(Fraction(leg.quantity) / PROBE, Fraction(1))
-    amount = Fraction(int(part)) if case.rulebook.price_decimals is not None else part
+    amount = part if case.rulebook.is_exact else Fraction(int(part))
     less = _with(case.account, place, _kept(leg.quantity, amount))
     now, then = _full(case, case.account), _full(case, less)
     moved = leg.quantity - _kept(leg.quantity, amount)

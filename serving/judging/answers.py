@@ -68,6 +68,20 @@ class TriggerAnswer(Told, frozen=True, kw_only=True):
     price: str
 
 
+class ShockTrigger(Told, frozen=True, kw_only=True):
+    """The common shock at which the verdict flips, to one part in 10^9.
+
+    Parameters
+    ----------
+    shock
+        Every price is multiplied by 1 + beta · shock, floored to its scale; beta is 1 where it
+        is not named, and 0 for what keeps its price when the whole market moves.
+    """
+
+    shock: str
+    direction: Literal["below", "above"]
+
+
 class NextAnswer(Told, frozen=True, kw_only=True):
     """The verdict at prices that a delayed oracle is already known to show next."""
 
@@ -81,6 +95,10 @@ class RuleAnswer(Told, frozen=True, kw_only=True):
 
     Parameters
     ----------
+    trigger
+        Of the asset that matters most; what keeps its price comes last.
+    shock_trigger
+        Move of the whole market at which the verdict flips; null where it moves but one price.
     flips_at
         Time within seven days at which interest alone makes the account liquidatable.
     """
@@ -92,6 +110,7 @@ class RuleAnswer(Told, frozen=True, kw_only=True):
     maintenance: SideAnswer | None
     initial: SideAnswer | None
     trigger: TriggerAnswer | None
+    shock_trigger: ShockTrigger | None = None
     next_verdict: NextAnswer | None
     flips_at: datetime | None
 

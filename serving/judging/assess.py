@@ -31,6 +31,7 @@ from serving.judging.answers import (
     ReasonAnswer,
     RuleAnswer,
     RulebookAnswer,
+    ShockTrigger,
     TriggerAnswer,
     exact_text,
 )
@@ -230,9 +231,11 @@ def _features(
 @lru_cache(maxsize=2)
 def read_by(bundle: Bundle | None) -> tuple[str, ...]:
     """Return the features that a bundle's heads read, in the order of the catalogue."""
-    reads = {} if bundle is None else bundle.provenance.get("reads", {})
+    if bundle is None:
+        return NAMES
+    reads = bundle.provenance.get("reads") or {"whole": bundle.features}
     named = {name for head in reads.values() for name in head}
-    return tuple(name for name in NAMES if name in named) if named else NAMES
+    return tuple(name for name in NAMES if name in named)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -450,6 +453,7 @@ def _rule(judged: Judgement) -> RuleAnswer:
         maintenance=maintenance,
         initial=maintenance if is_same else rules.side_text(now.initial, scale),
         trigger=trigger_text(judged.trigger),
+        shock_trigger=shock_text(judged.shock),
         next_verdict=rules.next_text(judged.soon, judged.soon_at),
         flips_at=judged.flips_at,
     )
@@ -466,6 +470,13 @@ def trigger_text(trigger: Trigger | None) -> TriggerAnswer | None:
         direction=trigger.direction,
         price=exact_text(trigger.value, trigger.decimals),
     )
+
+
+def shock_text(shock: Trigger | None) -> ShockTrigger | None:
+    """Return a common shock in exact text; None where there is none."""
+    if shock is None or shock.value is None or shock.direction is None:
+        return None
+    return ShockTrigger(shock=exact_text(shock.value, 0), direction=shock.direction)
 
 
 def _rule_reasons(judged: Judgement) -> tuple[ReasonAnswer, ...]:

@@ -5,29 +5,30 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from models.margin.result import Margin, Verdict
+from models.margin.shock import shocked
 from models.margin.trigger import BREACHED
 from serving.asked.cases import Case
+from serving.judging import rules
 from serving.judging.answers import exact_text
-from serving.judging.shocks import shocked
 
 SHOCKS = tuple(Fraction(percent, 100) for percent in (-50, -30, -20, -10, -5, 0, 5, 10, 20, 30, 50))
 EDGES = (0.0, 0.001, 0.01, 0.05, 0.25, 0.5, 1.0)
 """Ends of the bands of the expected probability within a day."""
 
 ALL = "*"
-"""Stands for every asset moved at once."""
+"""Stands for the whole market moved at once: every asset but what keeps its price."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShockAnswer:
-    """What is liquidatable when one asset's price moves and the others stand, or all move.
+    """What is liquidatable when one asset's price moves, or the whole market.
 
     Parameters
     ----------
     venue
         Amounts of different venues are in different units and are not added up.
     asset
-        That moves; `*` where all do.
+        That moves; `*` for the whole market: every asset but what keeps its price.
     shock
         Move as a share of the price.
     accounts
@@ -100,7 +101,8 @@ def by_shock(judged: Sequence[tuple[Case, Margin]]) -> list[ShockAnswer]:
     sums: dict[tuple[str, str, Fraction], Sum] = {}
     for case, now in judged:
         priced = [asset for asset in now.prices if asset in case.market.prices]
-        for name, assets in (*((asset, [asset]) for asset in priced), (ALL, priced)):
+        together = rules.moving(case, priced)
+        for name, assets in (*((asset, (asset,)) for asset in priced), (ALL, together)):
             for shock in SHOCKS:
                 key = (case.account.venue, name, shock)
                 then = _margin_at(case, now, assets, shock)

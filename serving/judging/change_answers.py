@@ -9,6 +9,7 @@ from serving.judging.answers import (
     Notice,
     RatioAnswer,
     RulebookAnswer,
+    ShockTrigger,
     TriggerAnswer,
 )
 from serving.judging.plan_answers import ActionAnswer, LegAnswer, TargetAnswer
@@ -35,6 +36,7 @@ class StateAnswer:
     ratio: RatioAnswer | None
     surplus: str | None
     trigger: TriggerAnswer | None
+    shock_trigger: ShockTrigger | None
     forecast: tuple[ForecastAnswer, ...]
     degraded_reasons: tuple[Notice, ...]
 

@@ -8,13 +8,15 @@ from typing import Any
 
 from models.domain import Market
 from models.errors import Fault, InvalidInput
+from models.margin.shock import shocked
 from models.margin.trigger import BREACHED
 from serving.asked import cases, change_wire, wire
-from serving.asked.cases import Surroundings
+from serving.asked.cases import Case, Surroundings
 from serving.asked.reading import escape
 from serving.asked.stated_terms import terms_of
 from serving.desk import Desk, Item, in_order
 from serving.http.problems import encode
+from serving.judging import rules
 from serving.judging.actions import Means
 from serving.judging.actions import Price as Cost
 from serving.judging.change_answers import (
@@ -25,7 +27,6 @@ from serving.judging.change_answers import (
 )
 from serving.judging.judgement import Judgement, judge
 from serving.judging.planned import planned, rulebook_of, states, version_of
-from serving.judging.shocks import shocked
 
 
 def what_if(desk: Desk, body: bytes, request_id: str) -> bytes:
@@ -86,7 +87,7 @@ def _changed(item: Item, *, asked: change_wire.WhatIfBody) -> tuple[Judgement, J
         When changed legs or terms are unusable, or a shocked asset has no price.
     """
     case = item.case
-    market = _shocked(case.market, asked)
+    market = _shocked(case, asked)
     after = replace(case, market=market)
     changed = _changed_legs(item, asked)
     if changed is not None:
@@ -122,15 +123,19 @@ def _changed_terms(item: Item, asked: change_wire.WhatIfBody) -> tuple[str, dict
     return None
 
 
-def _shocked(market: Market, asked: change_wire.WhatIfBody) -> Market:
-    """Return the market with its prices moved, rounded down to the venue's unit."""
+def _shocked(case: Case, asked: change_wire.WhatIfBody) -> Market:
+    """Return the market with its prices moved, rounded down to the venue's unit.
+
+    A shock of the whole market leaves alone what keeps its price, unless it is named.
+    """
+    market = case.market
     absent = [name for name in asked.shocks if name not in market.prices]
     if absent:
         raise InvalidInput(
             [Fault(f"/shocks/{escape(name)}", f"no price of {name}") for name in absent]
         )
-    whole = asked.shock or Fraction(0)
-    return shocked(market, {name: asked.shocks.get(name, whole) for name in market.prices})
+    common = dict.fromkeys(rules.moving(case, market.prices), asked.shock or Fraction(0))
+    return shocked(market, {**common, **asked.shocks})
 
 
 def plans(desk: Desk, body: bytes, request_id: str) -> bytes:

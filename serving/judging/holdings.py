@@ -1,14 +1,52 @@
 """Pure: what an account holds after something happened to it, exactly."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Context, Decimal
 from typing import Any
 
 from models.errors import Fault, InvalidInput
 
 Leg = Mapping[str, Any]
+Row = Mapping[str, Any]
 _EXACT = Context(prec=400)
 _ADDS = {"collateral": "deposit", "debt": "borrow"}
+
+
+def replay(stated: Sequence[Row], events: Iterable[Row]) -> dict[Any, Row]:
+    """Return what an account held after each moment at which something happened.
+
+    Each event applies to the version in force. An event at or before the time of a
+    stated version is in it; events before the first one apply to nothing.
+
+    Parameters
+    ----------
+    stated
+        Versions with `at` and `legs`, oldest first.
+    events
+        On the clock of `stated`, with `account`, `key`, `at` and what `after` reads, oldest first.
+
+    Returns
+    -------
+    dict
+        Versions by time: the one in force with its legs replaced.
+
+    Raises
+    ------
+    InvalidInput
+        When an event cannot apply to what is held; its place is `/account/key`.
+    """
+    following = list(stated)
+    version: Row | None = None
+    versions: dict[Any, Row] = {}
+    for event in events:
+        at = event["at"]
+        while following and following[0]["at"] <= at:
+            version = following.pop(0)
+        if version is None or (at == version["at"] and at not in versions):
+            continue
+        legs = after(version["legs"], event, where=f"/{event['account']}/{event['key']}")
+        version = versions[at] = {**version, "at": at, "legs": legs}
+    return versions
 
 
 def after(legs: Sequence[Leg], event: Mapping[str, Any], *, where: str) -> list[dict[str, Any]]:

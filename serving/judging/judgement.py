@@ -2,15 +2,19 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fractions import Fraction
 
+from models.domain import Market
 from models.exposure import Exposure, exposure
 from models.margin.result import Margin, Trigger, Verdict
-from models.margin.trigger import price_triggers, time_trigger
+from models.margin.trigger import price_triggers, shock_trigger, time_trigger
 from models.margin.venues import maker
 from serving.asked.cases import Case
 from serving.judging import rules
 
 WEEK = timedelta(days=7)
+MOST_ALONE = 1
+"""Assets that move an account which its price trigger alone tells the whole of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,12 +24,17 @@ class Judgement:
     Parameters
     ----------
     trigger
-        Price at which the verdict flips, of the asset that matters most where several do.
+        Price at which the verdict flips, of the asset that matters most where several do;
+        what keeps its price comes last.
+    shock
+        Move of the whole market at which the verdict flips; None where it moves but one price.
     line
         How the surplus moves with prices; None where the rules cannot judge, and for a vault,
         which one price moves in proportion.
     soon
         At the next prices of delayed oracles; None where no next price is known.
+    soon_shock
+        As `shock`, from these prices.
     soon_at
         When they come into force; None where that is not known.
     flips_at
@@ -35,8 +44,10 @@ class Judgement:
     case: Case
     now: Margin
     trigger: Trigger | None = None
+    shock: Trigger | None = None
     line: Exposure | None = None
     soon: Margin | None = None
+    soon_shock: Trigger | None = None
     soon_at: datetime | None = None
     flips_at: datetime | None = None
 
@@ -64,23 +75,40 @@ def _judge(case: Case) -> Judgement:
         case=case,
         now=now,
         trigger=_trigger(case, now, line),
+        shock=_shock(case, case.market, line),
         line=line,
         soon=soon,
+        soon_shock=None if soon is None else _shock(case, case.ahead(case.market), line),
         soon_at=soon_at,
         flips_at=_flips_at(case),
     )
 
 
 def _trigger(case: Case, now: Margin, line: Exposure | None) -> Trigger | None:
-    """Return the trigger price of the asset with the largest exposure that has one."""
+    """Return the trigger price of the asset with the largest exposure that has one.
+
+    What keeps its price when the whole market moves is looked at last.
+    """
     if case.account.venue == "maker":
         return _vault_trigger(case)
     values = {} if line is None else line.by_asset
-    for asset in sorted(now.prices, key=lambda name: -abs(float(values.get(name, 0)))):
+    moved = frozenset(rules.moving(case, now.prices))
+    for asset in sorted(
+        now.prices, key=lambda name: (name not in moved, -abs(float(values.get(name, 0))))
+    ):
         found = own_trigger(case, asset, is_held_long=values.get(asset, 0) >= 0)
         if found is not None:
             return found
     return None
+
+
+def _shock(case: Case, market: Market, line: Exposure | None) -> Trigger | None:
+    """Return the move of the whole market at which the verdict flips."""
+    together = rules.moving(case, () if line is None else line.by_asset)
+    if len(together) <= MOST_ALONE:
+        return None
+    betas = dict.fromkeys(together, Fraction(1))
+    return shock_trigger(case.rulebook, case.account, market, case.terms, betas=betas)
 
 
 def own_trigger(case: Case, asset: str, *, is_held_long: bool) -> Trigger | None:

@@ -19,7 +19,16 @@ from serving.asked.change_wire import TargetBody
 from serving.judging import rules
 from serving.judging.actions import Action, Means, apply
 from serving.judging.answers import ForecastAnswer, RulebookAnswer, exact_text
-from serving.judging.assess import Model, Outlook, Wish, doubts, outlooks, raised, trigger_text
+from serving.judging.assess import (
+    Model,
+    Outlook,
+    Wish,
+    doubts,
+    outlooks,
+    raised,
+    shock_text,
+    trigger_text,
+)
 from serving.judging.change_answers import PlanAnswer, StateAnswer
 from serving.judging.judgement import Judgement, judge
 from serving.judging.plan import Plan, Target, plan
@@ -179,6 +188,7 @@ def _state(judged: Judgement, seen: Outlook, at: datetime) -> StateAnswer:
         ratio=rules.ratio_text(now.ratio),
         surplus=None if side is None else exact_text(side.surplus, now.value_decimals),
         trigger=trigger_text(judged.trigger),
+        shock_trigger=shock_text(judged.shock),
         forecast=forecast,
         degraded_reasons=doubts(judged, seen, at=at),
     )

@@ -1,9 +1,10 @@
 """What every answer about the rules shares: faults, doubts about prices, exact text."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from models import pegs
 from models.domain import Price
 from models.errors import Fault, InvalidInput
 from models.margin.result import Margin, Ratio, Refusal, Side
@@ -56,6 +57,11 @@ def used(case: Case, now: Margin) -> dict[str, Price]:
     """Return the prices that a verdict rests on and that are there."""
     prices = case.market.prices
     return {name: prices[name] for name in now.prices if name in prices}
+
+
+def moving(case: Case, assets: Iterable[str]) -> tuple[str, ...]:
+    """Return those assets that a move of the whole market moves, as the case is priced."""
+    return pegs.moving(assets, case.terms, pegged=case.market.pegged)
 
 
 def doubt(price: Price, *, at: datetime, asset: str) -> Notice | None:

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from serving.judging.answers import FaultyItem, NextAnswer, Notice, RatioAnswer, RulebookAnswer
+from serving.judging.answers import (
+    FaultyItem,
+    NextAnswer,
+    Notice,
+    RatioAnswer,
+    RulebookAnswer,
+    ShockTrigger,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,20 +194,6 @@ class PriceTrigger:
     price: str
     decimals: int
     move: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShockTrigger:
-    """The common shock at which the verdict flips, to one part in 10^9.
-
-    Parameters
-    ----------
-    shock
-        Every price is multiplied by 1 + beta · shock, floored to its scale.
-    """
-
-    shock: str
-    direction: Literal["below", "above"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

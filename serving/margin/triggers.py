@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
-from models.domain import Account, LegKind, Market
+from models.domain import Account, Market
 from models.errors import Fault, InvalidInput
 from models.margin.result import Margin, Refusal, Trigger, Verdict
 from models.margin.trigger import bankruptcy_price, price_triggers, shock_trigger, time_trigger
@@ -15,14 +15,12 @@ from serving.asked.cases import Case
 from serving.desk import Item
 from serving.judging import rules
 from serving.judging.answers import exact_text
-from serving.margin.answers import ExactPrice, PriceTrigger, ShockTrigger, TriggersAnswer
+from serving.judging.assess import shock_text
+from serving.margin.answers import ExactPrice, PriceTrigger, TriggersAnswer
 from serving.margin.exact import doubts_of, refuse_unpriced, rulebook
 
 WEEK = timedelta(days=7)
 LONGEST = timedelta(days=366)
-
-BASE_FIELDS = ("base_asset", "loan_asset", "quote")
-"""Fields in which terms name the asset that everything else is valued in."""
 
 PriceOf = Callable[[Account, Market, Any, str], Fraction | Refusal | None]
 
@@ -62,7 +60,7 @@ def triggers_of(
         verdict=now.verdict.value,
         reason=now.reason,
         price_triggers=tuple(_price_trigger(one, case) for one in found.prices),
-        shock_trigger=_shock_trigger(found.shock),
+        shock_trigger=shock_text(found.shock),
         betas={name: exact_text(beta, 0) for name, beta in chosen.items()},
         flips_at=found.flips_at,
         until=until,
@@ -135,16 +133,8 @@ def _until(wanted: datetime | None, *, at: datetime) -> datetime:
 
 
 def _default_betas(case: Case, now: Margin) -> dict[str, Fraction]:
-    """Return 1 for every asset that the verdict rests on but what it is valued in.
-
-    That is the asset that the terms name, or else what the account owes and does not hold.
-    """
-    stated = {str(getattr(case.terms, name, "")) for name in BASE_FIELDS}
-    if stated == {""}:
-        legs = [leg for leg in case.account.legs if leg.quantity]
-        held = {leg.asset for leg in legs if leg.kind is not LegKind.DEBT}
-        stated = {leg.asset for leg in legs if leg.kind is LegKind.DEBT} - held
-    return {name: Fraction(1) for name in now.prices if name not in stated}
+    """Return 1 for every asset that the verdict rests on and the whole market moves."""
+    return dict.fromkeys(rules.moving(case, now.prices), Fraction(1))
 
 
 def _price_trigger(found: Trigger, case: Case) -> PriceTrigger:
@@ -159,10 +149,3 @@ def _price_trigger(found: Trigger, case: Case) -> PriceTrigger:
         decimals=found.decimals,
         move=float(moved - 1),
     )
-
-
-def _shock_trigger(found: Trigger | None) -> ShockTrigger | None:
-    """Return the joint trigger in exact text."""
-    if found is None or found.value is None or found.direction is None:
-        return None
-    return ShockTrigger(shock=exact_text(found.value, 0), direction=found.direction)

@@ -17,6 +17,7 @@ from serving.http import problems, telemetry
 from serving.http.keys import Scope
 from serving.http.operations import Answer, Call, Operation, Parameter, json_answer
 from serving.http.problems import encode
+from serving.http.weights import shown
 from serving.http.writing import IDEMPOTENCY, opened, written
 from serving.judging.answers import Assessment, Batch, exact_text
 from serving.routes.market import MOST_PUSHED, parsed, refuse_future
@@ -208,10 +209,10 @@ def page(desk: Desk, call: Call) -> Answer:
         found = assessments.explore(
             transaction, asked.wanted(), order=asked.order, after=after, limit=asked.limit + 1
         )
-    shown = tuple(_short(one) for one in found[: asked.limit])
+    told = tuple(_short(one) for one in found[: asked.limit])
     more = len(found) > asked.limit
-    ended = to_cursor(_ended(shown[-1], asked.order)) if more else None
-    return json_answer(AccountsPage(request_id=call.request_id, accounts=shown, next=ended))
+    ended = to_cursor(_ended(told[-1], asked.order)) if more else None
+    return json_answer(AccountsPage(request_id=call.request_id, accounts=told, next=ended))
 
 
 def _place(told: Any) -> tuple[float | None, str]:
@@ -246,8 +247,7 @@ def show(desk: Desk, call: Call) -> Answer:
     key = call.path["account"]
     with opened(desk).read() as transaction:
         body = _known(transaction, key)
-        found = assessments.history(transaction, key, limit=1)
-    told = replace(found[0], body=None) if found else None
+        told = assessments.latest(transaction, key)
     return json_answer(AccountAnswer(request_id=call.request_id, account=body, assessed=told))
 
 
@@ -274,9 +274,13 @@ def history(desk: Desk, call: Call) -> Answer:
     with opened(desk).read() as transaction:
         _known(transaction, key)
         found = assessments.history(transaction, key, before=before, limit=asked.limit + 1)
-    shown = tuple(found[: asked.limit])
-    ended = to_cursor(shown[-1].at.isoformat()) if len(found) > asked.limit else None
-    return json_answer(History(request_id=call.request_id, assessments=shown, next=ended))
+    page = found[: asked.limit]
+    ended = to_cursor(page[-1].at.isoformat()) if len(found) > asked.limit else None
+    told = tuple(
+        replace(one, body=None if one.body is None else shown(one.body, call.principal))
+        for one in page
+    )
+    return json_answer(History(request_id=call.request_id, assessments=told, next=ended))
 
 
 def _time(told: Any) -> datetime:
@@ -299,7 +303,7 @@ def assess_and_keep(desk: Desk, call: Call) -> Answer:
 
     def act(transaction: Transaction) -> Batch:
         assessments.write(transaction, [kept(one) for one in sound])
-        return batch
+        return shown(batch, call.principal)
 
     subject = f"{len(sound)} of {len(asked.accounts)} accounts"
     return written(desk, call, action="assess accounts", subject=subject, act=act)

@@ -13,6 +13,9 @@ from serving.http.writing import opened
 from serving.store import alerts, consents, market
 
 HTML = "text/html; charset=utf-8"
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+"""What mail programs post when one click unsubscribes (RFC 8058)."""
+
 MUTE = timedelta(days=1)
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; "
@@ -100,6 +103,7 @@ OPERATIONS = (
         work=act,
         summary="Do what a message's link says",
         meaning="A page that says what was done",
+        takes=FORMS,
         gives=("text/html",),
         parameters=(TOKEN,),
         refusals=(problems.UNKNOWN_THING, problems.UNAVAILABLE),

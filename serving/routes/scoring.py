@@ -1,7 +1,5 @@
 """Assessments: the venue's verdict beside the forecast."""
 
-from msgspec.structs import replace
-
 from serving.asked import wire
 from serving.asked.columnar import FORMS, answered, envelope
 from serving.desk import Desk
@@ -9,8 +7,9 @@ from serving.http import telemetry
 from serving.http.keys import Scope
 from serving.http.operations import Answer, Call, Operation
 from serving.http.problems import NOT_ACCEPTABLE, NOT_ARROW, UNKNOWN_ACCOUNT
+from serving.http.weights import shown
 from serving.judging import answers
-from serving.judging.answers import Assessment, Batch
+from serving.judging.answers import Assessment
 
 ONE_OR_MANY = (
     "`account` is answered with one answer, `accounts` with a batch: one item each in the order "
@@ -23,25 +22,7 @@ def score(desk: Desk, call: Call) -> Answer:
     asked, found = envelope(call, wire.ScoreBody)
     told = desk.assessed(asked, found, call.request_id)
     telemetry.record([told] if isinstance(told, Assessment) else told.assessments)
-    return answered(told if call.principal.may(Scope.WEIGHTS) else unweighted(told), call)
-
-
-def unweighted(told: Assessment | Batch) -> Assessment | Batch:
-    """Return an answer without the weights of its reasons."""
-    if isinstance(told, Assessment):
-        return _unweighted(told)
-    kept = (_unweighted(o) if isinstance(o, Assessment) else o for o in told.assessments)
-    return replace(told, assessments=tuple(kept))
-
-
-def _unweighted(told: Assessment) -> Assessment:
-    """Return an assessment whose reasons say what and which way, but not how much."""
-    found = told.attribution
-    return replace(
-        told,
-        reasons=tuple(replace(reason, impact=None) for reason in told.reasons),
-        attribution=None if found is None else replace(found, start=None, others=None),
-    )
+    return answered(shown(told, call.principal), call)
 
 
 OPERATIONS = (

@@ -52,7 +52,7 @@ def readyz(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
     if not ready:
         raise Refused(problems.UNAVAILABLE, "; ".join(state["reasons"]))
     if desk.store is not None:
-        with desk.store.read() as transaction:  # a store that went away is told as such
+        with desk.store.probe() as transaction:  # a store that went away is told as such
             market.clock(transaction, now=desk.clock())
     return json_answer(state)
 
@@ -76,6 +76,7 @@ OPERATIONS = (
         summary="Whether the process answers",
         meaning="The process answers",
         told=(Alive,),
+        at_once=0,
     ),
     Operation(
         name="readyz",
@@ -86,6 +87,7 @@ OPERATIONS = (
         summary="Whether requests can be answered, and how soundly",
         meaning="Requests are answered; `status` is `ready` or `degraded`",
         told=(Ready,),
+        is_probe=True,
     ),
     Operation(
         name="metrics",

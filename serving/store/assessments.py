@@ -1,7 +1,7 @@
 """Past assessments of every account, and the newest of each to be searched and sorted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -173,6 +173,13 @@ def history(
         chosen = chosen.where(ASSESSMENTS.c.at < before)
     rows = transaction.execute(chosen.order_by(ASSESSMENTS.c.at.desc()).limit(limit))
     return [_assessed(row) for row in rows.mappings()]
+
+
+def latest(transaction: Transaction, account: str) -> Assessed | None:
+    """Return the newest assessment of an account in numbers; None where there is none."""
+    chosen = sa.select(LATEST_ASSESSMENTS).where(LATEST_ASSESSMENTS.c.account == account)
+    row = transaction.execute(chosen).mappings().first()
+    return None if row is None else replace(_assessed(row), body=None)
 
 
 def explore(

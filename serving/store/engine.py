@@ -31,10 +31,16 @@ class Store:
     Parameters
     ----------
     engine
-        Pool of connections; known to this package alone.
+        Pool of connections that write; known to this package alone, as the others are.
+    readers
+        Pool of connections that read: no reader waits for writers that hold every connection.
+    probes
+        Pool of a few connections for short readings (keys, readiness), which nobody may hold up.
     """
 
     engine: sa.Engine
+    readers: sa.Engine
+    probes: sa.Engine
 
     @property
     def dialect(self) -> str:
@@ -43,7 +49,8 @@ class Store:
 
     def close(self) -> None:
         """Give back every connection."""
-        self.engine.dispose()
+        for pool in (self.engine, self.readers, self.probes):
+            pool.dispose()
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[Transaction]:
@@ -54,7 +61,8 @@ class Store:
         StoreFailed
             When the database fails: locked for too long, full, stopped.
         """
-        with _told(), self._connected({_WRITES: True}) as connection, connection.begin():
+        options = {_WRITES: True}
+        with _told(), _connected(self.engine, options) as connection, connection.begin():
             yield connection
 
     @contextlib.contextmanager
@@ -66,13 +74,27 @@ class Store:
         StoreFailed
             When the database fails.
         """
-        options = _SNAPSHOT if self.dialect == "postgresql" else {}
-        with _told(), self._connected(options) as connection, connection.begin():
+        with self._reading(self.readers) as connection:
             yield connection
 
-    def _connected(self, options: Mapping[str, Any]) -> sa.Connection:
-        """Return a connection on which no transaction has begun."""
-        return self.engine.connect().execution_options(**options)
+    @contextlib.contextmanager
+    def probe(self) -> Iterator[Transaction]:
+        """Yield a transaction as `read` does, on connections that only short readings use.
+
+        Raises
+        ------
+        StoreFailed
+            When the database fails.
+        """
+        with self._reading(self.probes) as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _reading(self, pool: sa.Engine) -> Iterator[Transaction]:
+        """Yield a reading transaction on a connection of a pool."""
+        options = _SNAPSHOT if self.dialect == "postgresql" else {}
+        with _told(), _connected(pool, options) as connection, connection.begin():
+            yield connection
 
 
 def open_store(url: str) -> Store:
@@ -97,7 +119,7 @@ def open_store(url: str) -> Store:
     except StoreRefused as error:
         engine.dispose()
         raise StoreRefused(f"{shown(url)}: {error}") from None
-    return Store(engine)
+    return Store(engine, readers=_engine(url), probes=_engine(url))
 
 
 def shown(url: str) -> str:
@@ -112,6 +134,11 @@ def reason(error: sa.exc.SQLAlchemyError) -> str:
     """Return what the database said, without the statement and its values."""
     said = getattr(error, "orig", None) or error
     return " ".join(str(said).split()) or type(said).__name__
+
+
+def _connected(pool: sa.Engine, options: Mapping[str, Any]) -> sa.Connection:
+    """Return a connection on which no transaction has begun."""
+    return pool.connect().execution_options(**options)
 
 
 @contextlib.contextmanager

@@ -6,14 +6,13 @@ position is taken to be in it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
 
-from serving.judging.holdings import after
+from serving.judging.holdings import Row, replay
 from serving.store.columns import Time
 from serving.store.engine import Transaction
 from serving.store.rows import chunks, put
@@ -21,26 +20,6 @@ from serving.store.schema import EVENTS, HOLDINGS, POSITIONS
 
 STATED = "stated"
 RECKONED = "events"
-Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Course:
-    """What an account's events are applied to again.
-
-    Parameters
-    ----------
-    since
-        The moment from which.
-    standing
-        The version in force then.
-    stated
-        The stated versions that follow, oldest first.
-    """
-
-    since: datetime
-    standing: Row
-    stated: tuple[Row, ...]
 
 
 def write(transaction: Transaction, positions: Sequence[Row], *, now: datetime) -> None:
@@ -76,18 +55,14 @@ def reckon(transaction: Transaction, since: Mapping[str, datetime], *, now: date
         earliest = min(since[name] for name in names)
         versions = _versions(transaction, names, since=earliest)
         happened = _happened(transaction, names, since=earliest)
-        courses = {
-            name: course
+        replayed = (
+            replay(course(versions.get(name, ()), since[name]), happened.get(name, ()))
             for name in names
-            if (course := _course(versions.get(name, ()), since[name])) is not None
-        }
-        rows = [
-            row
-            for name, course in courses.items()
-            for row in _replayed(course, happened.get(name, ()))
-        ]
-        _forget(transaction, {name: course.since for name, course in courses.items()})
-        put(transaction, POSITIONS, [{**row, "received_at": now} for row in rows])
+        )
+        rows = [row for found in replayed for row in found.values()]
+        _forget(transaction, {name: since[name] for name in names})
+        reckoned = {"origin": RECKONED, "received_at": now}
+        put(transaction, POSITIONS, [{**row, **reckoned} for row in rows])
         _hold(transaction, names)
 
 
@@ -113,15 +88,21 @@ def _by_account(transaction: Transaction, chosen: sa.Select[Any]) -> dict[str, l
     }
 
 
-def _course(versions: Sequence[Row], since: datetime) -> _Course | None:
-    """Return what must be reckoned anew; None where nothing is known of before."""
-    stated = [row for row in versions if row["origin"] == STATED]
+def course(versions: Sequence[Row], since: datetime) -> list[Row]:
+    """Return what events from a moment on apply to, oldest first.
+
+    That is the version in force just before the moment, or stated for it, and every later
+    stated one. Before the first version nothing is in force.
+
+    Parameters
+    ----------
+    versions
+        Of one account, oldest first: the one in force just before the moment, if there is
+        one, and all that follow.
+    """
     before = [row for row in versions if row["at"] < since]
-    standing = [*before, *(row for row in stated if row["at"] == since)]
-    if not standing:
-        return None
-    later = tuple(row for row in stated if row["at"] > since)
-    return _Course(since=since, standing=standing[-1], stated=later)
+    stated = [row for row in versions if row["at"] >= since and row["origin"] == STATED]
+    return [*before[-1:], *stated]
 
 
 def _happened(
@@ -133,27 +114,8 @@ def _happened(
     return _by_account(transaction, ordered)
 
 
-def _replayed(course: _Course, events: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return one version per moment at which something happened."""
-    position, legs = course.standing, course.standing["legs"]
-    following = list(course.stated)
-    versions: dict[datetime, dict[str, Any]] = {}
-    for event in events:
-        at = event["at"]
-        while following and following[0]["at"] <= at:
-            position = following.pop(0)
-            legs = position["legs"]
-        if at >= course.since and at > position["at"]:
-            legs = after(legs, event, where=f"/{event['account']}/{event['key']}")
-            kept = {name: position[name] for name in ("account", "options", "terms")}
-            versions[at] = {**kept, "at": at, "origin": RECKONED, "legs": legs}
-    return list(versions.values())
-
-
 def _forget(transaction: Transaction, since: Mapping[str, datetime]) -> None:
     """Remove the reckoned versions that are about to be written anew."""
-    if not since:
-        return
     mine = sa.and_(
         POSITIONS.c.account == sa.bindparam("whose"),
         POSITIONS.c.origin == RECKONED,

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from serving.store.columns import Document, Duration, Time, Whole, name, number
 
 METADATA = sa.MetaData()
-HEAD = "0008"
+HEAD = "0009"
 """The newest revision in `migrations/versions`."""
 
 

@@ -62,7 +62,7 @@ def main() -> None:
     """Print the violations of every head."""
     directory = Path(sys.argv[1]) if len(sys.argv) > 1 else CHAMPION
     probes = int(sys.argv[2]) if len(sys.argv) > 2 else PROBES
-    loaded = bundle.load(directory, fingerprint=fingerprint(), features=NAMES)
+    loaded = bundle.load(directory, fingerprint=fingerprint)
     for name, head in loaded.heads.items():
         generator = np.random.default_rng(0)
         parts = [violations(head, generator, STEP) for _ in range(-(-probes // STEP))]

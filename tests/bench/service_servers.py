@@ -169,7 +169,7 @@ def _await(url: str) -> None:
 
 def loaded(directory: Path) -> Bundle:
     """Return a bundle."""
-    return bundles.load(directory, fingerprint=fingerprint(), features=NAMES)
+    return bundles.load(directory, fingerprint=fingerprint)
 
 
 def enlarge(champion: Path, directory: Path) -> None:

@@ -1,5 +1,6 @@
 """A bundle of trees that know next to nothing, for tests of where bundles go."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightgbm
@@ -16,11 +17,11 @@ from models.scale import Scale
 COUNT = len(HORIZONS)
 
 
-def write(directory: Path, *, seed: int) -> Path:
-    """Write a bundle that is another one for every seed."""
+def write(directory: Path, *, seed: int, names: Sequence[str] = NAMES) -> Path:
+    """Write a bundle of some features that is another one for every seed."""
     generator = np.random.default_rng(seed)
-    rows = generator.normal(size=(400, len(NAMES)))
-    data = lightgbm.Dataset(rows, rows[:, 0] > 0.0, feature_name=list(NAMES))
+    rows = generator.normal(size=(400, len(names)))
+    data = lightgbm.Dataset(rows, rows[:, 0] > 0.0, feature_name=list(names))
     told = {"objective": "binary", "verbosity": -1, "num_threads": 1, "seed": seed}
     boosters = (lightgbm.train(told, data, num_boost_round=2),) * COUNT
     scale = Scale(np.array([0]), np.zeros(1), np.zeros(1), np.zeros((COUNT, 2)), np.zeros(COUNT))
@@ -32,8 +33,8 @@ def write(directory: Path, *, seed: int) -> Path:
     owner = Head(Upon(market, lines, conduct), boosters, calibrators, sure)
     found = Bundle(
         heads={"unattended": market, "expected": owner},
-        features=NAMES,
-        fingerprint=fingerprint(),
+        features=tuple(names),
+        fingerprint=fingerprint(names),
         rungs={},
         provenance={"source": "a test", "seed": seed},
     )

@@ -55,6 +55,7 @@ class Caller:
     """
 
     def __init__(self, app: Api, *, address: str = "127.0.0.1") -> None:
+        self.app = app
         self._runner = asyncio.Runner()
         transport = httpx.ASGITransport(app, client=(address, 50_000))
         self._inner = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import local
@@ -14,12 +15,13 @@ import pytest
 from serving.desk import Desk
 from serving.http.api import Api
 from serving.http.gate import Gate, Keyring
-from serving.http.keys import Scope
+from serving.http.keys import Scope, issue
 from serving.http.operations import Answer, Call, Operation, Work, json_answer, routes
 from serving.http.telemetry import JsonLines
 from serving.judging.assess import Model
 from serving.routes import OPERATIONS
 from serving.settings import Settings
+from serving.store import keys, open_store
 
 SETTINGS = Settings(timeout_seconds=0.5, most_in_flight=1, origins=("https://desk.example",))
 
@@ -177,3 +179,56 @@ def test_log_lines_are_json() -> None:
         "request_id": "r1",
         "status": 200,
     }
+
+
+@pytest.fixture
+def held() -> Iterator[threading.Event]:
+    """Return what the work of `hold` waits for."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_one_caller_does_not_fill_a_worker(tmp_path: Path, held: threading.Event) -> None:
+    """Thirty-two writes of one key wait for a lock; probes and another key's reading do not."""
+
+    def hold(desk: Desk, call: Call) -> Answer:
+        assert desk.store is not None
+        with desk.store.begin():
+            held.wait(60.0)
+        return json_answer({"caller": call.principal.id})
+
+    store = open_store(f"sqlite:///{tmp_path / 'book.sqlite3'}")
+    tokens = {}
+    with store.begin() as transaction:
+        for name in ("busy", "other"):
+            record, tokens[name] = issue(name, scopes=["read"], now=datetime.now(tz=UTC))
+            keys.insert(transaction, record)
+    desk = Desk(model=Model(bundle=None), store=store)
+    known = (*OPERATIONS, probe("hold", hold))
+    # Keys that are read for every request, as by a worker that has just started.
+    app = Api(routes(known), desk=desk, gate=Gate(Settings(), Keyring(desk.keys)))
+
+    async def ask() -> tuple[list[int], list[int], list[int]]:
+        transport = httpx.ASGITransport(app, client=("10.0.0.9", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://desk") as client:
+            mine, other = (
+                {"Authorization": f"Bearer {tokens[name]}"} for name in ("busy", "other")
+            )
+            writes = [
+                asyncio.create_task(client.post("/v1/hold", json={}, headers=mine))
+                for _ in range(33)
+            ]
+            # The one that finds no place is answered while the others wait.
+            await asyncio.wait(writes, return_when=asyncio.FIRST_COMPLETED)
+            paths = ("/livez", "/readyz", "/v1/prices", "/v1/accounts", "/v1/models")
+            reads = [(await client.get(path, headers=other)).status_code for path in paths]
+            refused = [(await client.get("/v1/models", headers=mine)).status_code]
+            held.set()
+            return reads, refused, sorted([(await one).status_code for one in writes])
+
+    reads, refused, writes = asyncio.run(ask())
+    store.close()
+    assert reads == [200, 200, 200, 200, 200]
+    assert refused == [429]
+    assert writes == [200] * 32 + [429]

@@ -57,8 +57,14 @@ ANSWERS: list[tuple[Body, str, str, tuple[str, str], str]] = [
         ("WETH", "0.000000739055000000002573551400929979"),
         "liquidated",
     ),
-    (venue_bodies.hyperliquid(), "safe", "50", ("X", "94.73"), "not_liquidatable"),
-    (venue_bodies.binance(), "safe", "4820", ("BTC/USDT:USDT", "40160"), "not_liquidatable"),
+    (venue_bodies.hyperliquid(), "safe", "50", ("X", "94.7368421052"), "not_liquidatable"),
+    (
+        venue_bodies.binance(),
+        "safe",
+        "4820",
+        ("BTC/USDT:USDT", "40160.64257028"),
+        "not_liquidatable",
+    ),
 ]
 
 

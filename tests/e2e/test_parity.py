@@ -43,7 +43,7 @@ def files(request: pytest.FixtureRequest, simulated_log: tuple[Path, Path]) -> t
 @pytest.fixture(scope="module")
 def bundle(trained: tuple[Path, CompletedProcess[str]]) -> bundles.Bundle:
     """Return the bundle that the service serves."""
-    return bundles.load(trained[0], fingerprint=fingerprint(), features=NAMES)
+    return bundles.load(trained[0], fingerprint=fingerprint)
 
 
 @pytest.fixture(scope="module")

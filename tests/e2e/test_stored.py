@@ -2,16 +2,19 @@
 
 import io
 import json
+import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import local
 import pyarrow as pa
 import pytest
 from pyarrow import csv, ipc, parquet
 
+from serving.asked.queries import to_cursor
 from serving.desk import Desk
 from serving.http.api import Api
 from serving.http.gate import Gate, Keyring
@@ -20,7 +23,8 @@ from serving.http.operations import routes
 from serving.registry import deployed
 from serving.routes import OPERATIONS
 from serving.settings import Settings
-from serving.store import keys, open_store
+from serving.store import assessments, keys, open_store
+from serving.store.assessments import Assessed
 
 VAULT = {
     "id": "vault/1",
@@ -113,6 +117,84 @@ def test_an_account_is_written_read_judged_and_looked_back_on(laid: local.Caller
     past = laid.get("/v1/accounts/vault%2F1/assessments").json()
     assert past["next"] is None
     assert past["assessments"][0]["body"]["rule"]["trigger"]["price"] == FLIPS
+
+
+def test_an_account_is_shown_with_its_newest_assessment(laid: local.Caller) -> None:
+    """The hourly history may be older than what the watch said last."""
+    laid.post("/v1/assessments", json={"accounts": ["vault/1"]})
+    desk = laid.app.desk
+    assert desk is not None
+    assert desk.store is not None
+    later = Assessed(account="vault/1", at=datetime(2026, 1, 1, 0, 50, tzinfo=UTC), verdict="x")
+    with desk.store.begin() as transaction:
+        assessments.renew(transaction, [later])
+    shown = laid.get("/v1/accounts/vault%2F1").json()["assessed"]
+    listed = laid.get("/v1/accounts").json()["accounts"][0]["assessed"]
+    assert (shown["at"], shown["verdict"]) == ("2026-01-01T00:50:00Z", "x")
+    assert shown == listed
+
+
+T = "2026-01-01T00:00:00Z"
+NUL = "a\0b"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/v1/accounts", {"accounts": [{**VAULT, "id": NUL}]}),
+        ("PUT", "/v1/accounts", {"accounts": [{**VAULT, "owner": NUL}]}),
+        ("PUT", "/v1/accounts", {"accounts": [{**VAULT, "terms": NUL}]}),
+        ("POST", "/v1/prices", {"prices": [{"asset": NUL, "value": "1", "observed_at": T}]}),
+        ("POST", "/v1/state", {"at": T, "state": {NUL: "1"}}),
+        ("POST", "/v1/lines", {"accounts": [NUL]}),
+        ("POST", "/v1/score", {"account": NUL}),
+        ("PUT", "/v1/receivers/a%00b", {}),
+        ("GET", "/v1/accounts/a%00", None),
+        ("GET", "/v1/accounts?search=%00", None),
+        ("GET", "/v1/candles?asset=%00", None),
+        ("GET", "/v1/deliveries?receiver=%00", None),
+        ("POST", "/v1/channels/a%00/stop", None),
+        ("POST", f"/v1/accounts/{'x' * 300}/mute", {"hours": 1}),
+        ("POST", f"/v1/accounts/{'x' * 300}/acknowledge", None),
+        ("GET", f"/v1/accounts/{'x' * 300}", None),
+        ("GET", f"/v1/accounts?cursor={to_cursor([None, chr(0xD800)])}&order=rank", None),
+        ("GET", f"/v1/accounts?cursor={to_cursor([None, NUL])}", None),
+        ("GET", f"/v1/alerts?cursor={to_cursor([T, 'a', 2**70, 1])}", None),
+        ("GET", f"/v1/alerts?cursor={to_cursor([T, 'a', 2**31, 1])}", None),
+    ],
+)
+def test_what_no_database_keeps_is_refused_on_each(
+    caller: local.Caller, method: str, path: str, body: Any
+) -> None:
+    """Texts with U+0000 or half a character, names and numbers that are too long: 422."""
+    answer = caller.request(method, path, json=body) if body else caller.request(method, path)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"]
+
+
+def long_name(seed: int) -> str:
+    """Return a name of two hundred characters, four bytes each, that no database can press."""
+    draw = random.Random(seed)  # noqa: S311 - not a secret
+    return "".join(chr(draw.randrange(0x20000, 0x2A000)) for _ in range(200))
+
+
+def test_the_longest_names_are_kept_on_each(caller: local.Caller) -> None:
+    """Two hundred characters outside the basic plane, as many as an index must hold."""
+    names = [long_name(seed) for seed in range(6)]
+    price = {"asset": names[0], "source": names[1], "value": "1", "observed_at": T}
+    account = {**VAULT, "id": names[2], "owner": names[3], "market": names[4], "terms": names[5]}
+    terms = {"venue": "maker", "market": names[4], "valid_from": T, "terms": TERMS}
+    asked = [
+        ("POST", "/v1/prices", {"prices": [price]}),
+        ("POST", "/v1/state", {"at": T, "state": {names[0]: "1"}}),
+        ("POST", "/v1/terms", terms),
+        ("PUT", "/v1/accounts", {"accounts": [account]}),
+        ("PUT", f"/v1/receivers/{quote(names[0])}", {"accounts": [names[2]]}),
+    ]
+    for method, path, body in asked:
+        answer = caller.request(method, path, json=body)
+        assert answer.status_code == 200, (path, answer.text[:300])
+    assert caller.get(f"/v1/accounts/{quote(names[2])}").status_code == 200
 
 
 def test_a_repeat_gets_the_first_answer_and_writes_nothing(laid: local.Caller) -> None:
@@ -299,10 +381,12 @@ def test_reasons_have_weights_only_for_their_scope(tmp_path: Path, trained: loca
         assert desk is not None
         assert desk.store is not None
         record, token = issue("reader", scopes=["read"], now=desk.clock())
-        insider, sesame = issue("insider", scopes=["read", "weights"], now=desk.clock())
+        insider, sesame = issue("insider", scopes=["read", "write", "weights"], now=desk.clock())
+        writer, pen = issue("writer", scopes=["write"], now=desk.clock())
         with desk.store.begin() as transaction:
             keys.insert(transaction, record)
             keys.insert(transaction, insider)
+            keys.insert(transaction, writer)
         caller = local.Caller(app)
         vault = caller.get("/v1/accounts?limit=1", headers={"Authorization": f"Bearer {token}"})
         body = {"account": vault.json()["accounts"][0]["account"]}
@@ -310,7 +394,27 @@ def test_reasons_have_weights_only_for_their_scope(tmp_path: Path, trained: loca
             caller.post("/v1/score", json=body, headers={"Authorization": f"Bearer {one}"}).json()
             for one in (token, sesame)
         )
+        many = {"accounts": [body["account"]]}
+        kept, whole = (
+            caller.post(
+                "/v1/assessments", json=many, headers={"Authorization": f"Bearer {one}"}
+            ).json()["assessments"][0]
+            for one in (pen, sesame)
+        )
+        path = f"/v1/accounts/{body['account']}/assessments?limit=1"
+        past, all_of_it = (
+            caller.get(path, headers={"Authorization": f"Bearer {one}"}).json()["assessments"][0]
+            for one in (token, sesame)
+        )
         caller.close()
+    for told in (kept, past["body"]):
+        assert told["reasons"]
+        assert all(one["impact"] is None for one in told["reasons"])
+        assert (told["attribution"]["start"], told["attribution"]["others"]) == (None, None)
+    for told in (whole, all_of_it["body"]):
+        assert any(one["impact"] is not None for one in told["reasons"])
+        assert told["attribution"]["start"] is not None
+    assert past["expected_24h"] == all_of_it["expected_24h"]
     assert [one["code"] for one in plain["reasons"]] == [one["code"] for one in full["reasons"]]
     assert all(one["impact"] is None for one in plain["reasons"])
     assert any(one["impact"] is not None for one in full["reasons"])

@@ -11,7 +11,7 @@ import probes
 import pytest
 from commands import PERIOD, forewarn, within
 
-from features.pipeline import NAMES, fingerprint
+from features.pipeline import fingerprint
 from models import bundle
 from training.baselines import RUNGS
 
@@ -51,7 +51,7 @@ def test_training_shows_progress_and_writes_text(trained: Trained) -> None:
     assert "fitting the hazard of liquidated between 4 h and 24 h" in done.stderr
     for file in directory.iterdir():
         file.read_text()
-    loaded = bundle.load(directory, fingerprint=fingerprint(), features=NAMES)
+    loaded = bundle.load(directory, fingerprint=fingerprint)
     assert loaded.provenance["to"] == "2030-04-01T00:00:00+00:00"
     assert loaded.provenance["owners"]["source"] == "maker-ethb"
     assert loaded.provenance["markets"] == ["maker/ETH-B"]
@@ -151,18 +151,18 @@ def test_a_damaged_bundle_is_refused(trained: Trained, tmp_path: Path) -> None:
     shutil.copytree(trained[0], copy)
     booster = copy / "expected_24h.txt"
     booster.write_text(booster.read_text().replace("Tree=0", "Tree=1", 1))
-    with pytest.raises(bundle.BundleRefused, match=r"expected_24h\.txt has hash"):
-        bundle.load(copy, fingerprint=fingerprint(), features=NAMES)
+    with pytest.raises(bundle.BundleRefused, match=r"expected_24h\.txt: has hash"):
+        bundle.load(copy, fingerprint=fingerprint)
     with pytest.raises(bundle.BundleRefused, match="other features"):
-        bundle.load(trained[0], fingerprint="0" * 64, features=NAMES)
+        bundle.load(trained[0], fingerprint=lambda _: "0" * 64)
     (copy / bundle.MANIFEST).write_text("{")
-    with pytest.raises(bundle.BundleRefused, match="no readable"):
-        bundle.load(copy, fingerprint=fingerprint(), features=NAMES)
+    with pytest.raises(bundle.BundleRefused, match=r"Invalid JSON"):
+        bundle.load(copy, fingerprint=fingerprint)
 
 
 def test_probabilities_are_nested_and_fall_with_distance(trained: Trained) -> None:
     """No violation on random probes: rising in the horizon, falling as the distance grows."""
-    loaded = bundle.load(trained[0], fingerprint=fingerprint(), features=NAMES)
+    loaded = bundle.load(trained[0], fingerprint=fingerprint)
     generator = np.random.default_rng(1)
     for head in loaded.heads.values():
         assert probes.violations(head, generator, 20_000) == (0, 0, 0)
@@ -170,7 +170,7 @@ def test_probabilities_are_nested_and_fall_with_distance(trained: Trained) -> No
 
 def test_attributions_sum_to_the_score(trained: Trained) -> None:
     """What every feature contributes, with the start, adds up to the log-odds."""
-    loaded = bundle.load(trained[0], fingerprint=fingerprint(), features=NAMES)
+    loaded = bundle.load(trained[0], fingerprint=fingerprint)
     generator = np.random.default_rng(2)
     rows, base = probes.rows(generator, 50)
     for head in loaded.heads.values():

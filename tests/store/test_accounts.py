@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import hypothesis
 import pytest
+import sqlalchemy as sa
+from hypothesis import strategies as st
 
 from models.errors import InvalidInput
-from serving.store import Store, StoreConflict, accounts
+from serving.store import Store, StoreConflict, accounts, schema
 from serving.store.rows import Added
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -133,6 +136,101 @@ def test_one_batch_may_reach_over_a_stated_position(store: Store) -> None:
     assert held(store, NOON + HOUR) == [str(4 * WAD), "1"]
     assert held(store, NOON + 2 * HOUR) == [str(9 * WAD), "7"]
     assert held(store, NOON + 3 * HOUR) == [str(8 * WAD - 1), "0"]
+
+
+def test_an_event_before_the_first_position_leaves_the_later_ones_alone(store: Store) -> None:
+    """It is in the position already; those after it apply, in one batch or not."""
+    early, late = NOON - 4 * HOUR, NOON + 3 * HOUR
+    with store.begin() as transaction:
+        accounts.upsert(transaction, [vault("a", 100, 1)], at=NOON, now=NOON)
+        batch = [event("1", "deposit", at=early, ink=7), event("2", "deposit", at=late, ink=10)]
+        accounts.push_events(transaction, batch, now=late)
+    assert held(store, NOON) == ["100", "1"]
+    assert held(store, late) == ["110", "1"]
+    with store.begin() as transaction:
+        later = event("3", "deposit", at=late + HOUR, ink=1)
+        accounts.push_events(transaction, [later], now=late)
+    assert held(store, None) == ["111", "1"]
+    with store.read() as transaction:
+        (row,) = transaction.execute(sa.select(schema.HOLDINGS).filter_by(asset="ETH"))
+    assert (row.account, row.kind) == ("a", "collateral")
+
+
+NAMES = (f"vault-{number}" for number in itertools.count())
+SIGNS = {"deposit": (1, -1), "borrow": (-1, 1)}
+PUSHES = st.lists(
+    st.tuples(
+        st.integers(-3, 6),  # hours from noon
+        st.sampled_from(["deposit", "withdraw", "borrow", "repay", "liquidate", "state"]),
+        st.integers(0, 9),
+        st.sampled_from(["ETH", "WBTC"]),
+    ),
+    min_size=1,
+    max_size=8,
+    unique_by=lambda push: (push[0], push[1] == "state" or push),
+)
+
+
+def stated_vault(name: str, size: int) -> dict[str, Any]:
+    """Return an account with as much of two collaterals and a debt."""
+    body = vault(name, size, size)
+    body["legs"].append({"kind": "collateral", "asset": "WBTC", "quantity": str(size)})
+    return body
+
+
+def summed(pushes: list[tuple[int, str, int, str]], hours: int) -> list[str] | None:
+    """Return ETH, DAI and WBTC at a time: the last statement and the sum of what came after."""
+    stated = {0: 1000} | {at: 2000 + size for at, kind, size, _ in pushes if kind == "state"}
+    known = [at for at in stated if at <= hours]
+    if not known:
+        return None
+    since = max(known)
+    total = dict.fromkeys(("ETH", "DAI", "WBTC"), stated[since])
+    for at, kind, size, asset in pushes:
+        if kind != "state" and since < at <= hours:
+            collateral, debt = SIGNS.get(kind, (-1, -1))
+            total[asset] += collateral * size
+            total["DAI"] += debt * size
+    return [str(amount) for amount in total.values()]
+
+
+@hypothesis.settings(
+    max_examples=40, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+)
+@hypothesis.given(pushes=PUSHES, data=st.data())
+def test_any_split_and_order_of_pushes_ends_in_the_same_positions(
+    store: Store, pushes: list[tuple[int, str, int, str]], data: st.DataObject
+) -> None:
+    """Events and statements in any batches: what is held is the last statement and the sum."""
+    name, other = next(NAMES), next(NAMES)
+    shuffled = data.draw(st.permutations(pushes))
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(pushes)))))
+    edges = itertools.pairwise([0, *cuts, len(pushes)])
+    with store.begin() as transaction:
+        bodies = [stated_vault(who, 1000) for who in (name, other)]
+        accounts.upsert(transaction, bodies, at=NOON, now=NOON)
+        for begin, end in edges:
+            batch = shuffled[begin:end]
+            told = [
+                {
+                    **event(f"{at} {kind} {size} {asset}", kind, at=NOON + at * HOUR),
+                    "collateral": size,
+                    "debt": size,
+                    "collateral_asset": asset,
+                }
+                for at, kind, size, asset in batch
+                if kind != "state"
+            ]
+            both = [{**one, "account": who} for one in told for who in (name, other)]
+            accounts.push_events(transaction, both, now=NOON)
+            for at, kind, size, _ in batch:
+                if kind == "state":
+                    body = stated_vault(name, 2000 + size)
+                    accounts.upsert(transaction, [body], at=NOON + at * HOUR, now=NOON)
+    alone = [push for push in pushes if push[1] != "state"]
+    for hours in range(-3, 7):
+        assert held(store, NOON + hours * HOUR, name) == summed(pushes, hours)
+        assert held(store, NOON + hours * HOUR, other) == summed(alone, hours)
 
 
 def test_events_that_cannot_be_are_refused_whole(store: Store) -> None:

@@ -132,6 +132,65 @@ def test_an_older_store_is_brought_up_with_its_rows(database: str, upto: str) ->
         store.close()
 
 
+def test_positions_that_missed_events_are_mended(database: str) -> None:
+    """What one event before the first position hid is applied; who cannot be mended is named."""
+    engine = sa.create_engine(database)
+    noon, hour = 1893499200 * 10**6, 3600 * 10**6
+    leg = {"kind": "collateral", "asset": "ETH", "quantity": "100"}
+    said = {"legs": json.dumps([leg]), "options": "{}", "terms": None, "received_at": noon}
+    none = {"collateral_asset": None, "debt_asset": None, "debt": "0", "received_at": noon}
+    with engine.begin() as connection:
+        command.upgrade(configuration(connection), "0007")
+        laid = sa.MetaData()
+        laid.reflect(connection)
+
+        def add(table: str, *rows: dict[str, object]) -> None:
+            connection.execute(sa.insert(laid.tables[table]), rows)
+
+        for name in ("hurt", "sound", "broken"):
+            add("accounts", {"account": name, "venue": "maker", "market": "ETH-B"})
+            add("positions", {"account": name, "at": noon, "origin": "stated", **said})
+            add("holdings", {"account": name, "asset": "ETH", "kind": "collateral"})
+            deposit = {"account": name, "kind": "deposit", **none}
+            if name != "sound":
+                add("events", {**deposit, "key": "0", "at": noon - hour, "collateral": "7"})
+            add("events", {**deposit, "key": "1", "at": noon + hour, "collateral": "10"})
+            wrong = "101" if name != "sound" else "110"
+            legs = json.dumps([{**leg, "quantity": wrong}])
+            add(
+                "positions",
+                {"account": name, "at": noon + 3 * hour, "origin": "events", **said, "legs": legs},
+            )
+        taken = {"account": "broken", "kind": "withdraw", "key": "2", **none}
+        add("events", {**taken, "at": noon + 2 * hour, "collateral": "500"})
+        bought = {**deposit, "account": "hurt", "key": "3", "collateral_asset": "WBTC"}
+        add("events", {**bought, "at": noon + 2 * hour, "collateral": "3"})
+    engine.dispose()
+    store = open_store(database)
+    with store.read() as transaction:
+        found = accounts.read(transaction, ["hurt", "sound", "broken"])
+        amounts = {
+            name: {leg["asset"]: leg["quantity"] for leg in body["legs"]}
+            for name, body in found.items()
+        }
+        held = transaction.execute(sa.select(METADATA.tables["holdings"].c["account", "asset"]))
+        holdings = {tuple(row) for row in held}
+        lines = transaction.execute(sa.select(METADATA.tables["audit"])).all()
+    store.close()
+    assert amounts == {
+        "hurt": {"ETH": "110", "WBTC": "3"},
+        "sound": {"ETH": "110"},
+        "broken": {"ETH": "101"},
+    }
+    assert {asset for name, asset in holdings if name == "hurt"} == {"ETH", "WBTC"}
+    assert [(line.action, line.subject) for line in lines] == [
+        ("positions.replay", "broken"),
+        ("positions.replay", "hurt"),
+    ]
+    assert lines[0].detail == {"refused": ["/broken/2/collateral: takes 500 of 110 ETH held"]}
+    assert lines[1].detail["versions"] == 2
+
+
 def test_the_tables_laid_by_revisions_are_those_of_the_schema(store: Store) -> None:
     """The schema and the revisions cannot drift apart."""
     with store.begin() as transaction:

@@ -21,7 +21,7 @@ ROWS = 40
 def champion() -> Bundle:
     """Return the bundle that ships."""
     directory = Path(models.__file__).parent / "champion"
-    return load(directory, fingerprint=fingerprint(), features=NAMES)
+    return load(directory, fingerprint=fingerprint)
 
 
 def test_paths_and_start_make_up_the_score(champion: Bundle) -> None:

@@ -1,14 +1,29 @@
 """The parts of fitting: splits, calibration, baselines, evidence."""
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 
 from models import calibration
-from training import splits
+from training import slices, splits
 from training.heads import _venn_abers
 from training.rows import FAR, THINNING, thinning
 
 HOUR = 3600
+
+
+@pytest.mark.parametrize(
+    ("year", "month", "wanted"),
+    [(2022, 12, (2023, 1)), (2024, 2, (2024, 3)), (2021, 1, (2021, 2)), (2023, 6, (2023, 7))],
+)
+def test_a_named_month_ends_where_the_next_begins(
+    year: int, month: int, wanted: tuple[int, int]
+) -> None:
+    """December ends with the year."""
+    begin, end = slices.month(year, month)
+    assert begin == datetime(year, month, 1, tzinfo=UTC)
+    assert end == datetime(*wanted, 1, tzinfo=UTC)
 
 
 def test_slices_share_nothing_and_leave_an_embargo() -> None:

@@ -85,3 +85,25 @@ def test_sint_that_does_not(value: int) -> None:
     """One beyond either end is not."""
     with pytest.raises(OverflowError, match="is outside int8"):
         sint(value, 8)
+
+
+@pytest.mark.parametrize(
+    ("x", "n"),
+    [
+        (2**128, 2),
+        (2 * RAY, 5_000_000_000),
+        (2 * RAY, 2**256 - 1),
+        (MAX_UINT256 + 1, 1),
+        (RAY, MAX_UINT256 + 1),
+        (RAY, -1),
+    ],
+)
+def test_a_power_beyond_a_contract_s_word_overflows(x: int, n: int) -> None:
+    """A product, base or exponent past 2^256 fails as the contract does, at once."""
+    with pytest.raises(OverflowError):
+        rpow_half_up(x, n, RAY)
+
+
+def test_the_largest_power_that_fits() -> None:
+    """2^127 squared and half a ray below 2^256; 2^128 squared is not."""
+    assert rpow_half_up(2**127, 2, RAY) == (2**254 + RAY // 2) // RAY

@@ -1,7 +1,12 @@
 """Keys, rates and the gate: who may ask, how often, and from where."""
 
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -171,12 +176,91 @@ def test_keys_are_read_again_after_two_seconds() -> None:
 def test_places_are_bounded_and_given_back() -> None:
     """One more request than may be answered at once is refused, until one ends."""
     gate = Gate(Settings(most_in_flight=1), ring())
-    gate.take_place()
-    with pytest.raises(Refused) as caught:
-        gate.take_place()
-    assert caught.value.kind.status == 429
-    gate.give_place()
-    gate.take_place()
+    with gate.place("a"):
+        with pytest.raises(Refused) as caught, gate.place("b"):
+            pass
+        assert caught.value.kind.status == 429
+    with gate.place("b"):
+        pass
+
+
+def places(gate: Gate, stack: ExitStack, caller: str) -> int:
+    """Take as many places as a caller is given and return how many they are."""
+    for number in range(100):
+        try:
+            stack.enter_context(gate.place(caller))
+        except Refused:
+            return number
+    raise AssertionError("no bound")
+
+
+def test_a_caller_takes_half_of_the_places_that_others_leave() -> None:
+    """Of 64: 32, then 16, 8, 4, 2 and 1 for callers who come later, and one is left."""
+    gate = Gate(Settings(most_in_flight=64), ring())
+    with ExitStack() as stack:
+        assert [places(gate, stack, name) for name in "abcdef"] == [32, 16, 8, 4, 2, 1]
+        assert places(gate, stack, "a") == 0
+        assert places(gate, stack, "g") == 1
+        assert places(gate, stack, "h") == 0
+    with ExitStack() as stack:
+        assert places(gate, stack, "h") == 32
+
+
+def test_no_key_means_nobody_once_a_key_existed() -> None:
+    """A key that was revoked or has ended opens nothing, and nothing else does on loopback."""
+    for ended in ({"revoked_at": NOW - HOUR}, {"expires_at": NOW}):
+        key, token = issue("chief", scopes=["admin"], now=NOW - 2 * HOUR)
+        gate = Gate(Settings(), ring(replace(key, **ended)))
+        assert refusal(gate, None, Scope.READ, is_local=True).status == 401
+        assert refusal(gate, f"Bearer {token}", Scope.READ, is_local=True).status == 401
+
+
+@pytest.mark.parametrize("is_down", [True, False])
+def test_who_comes_while_old_keys_are_read_anew_waits_for_them(*, is_down: bool) -> None:
+    """After hours of rest two requests at once are both let in; a failing store is asked once."""
+    key, token = issue("desk", scopes=["read"], now=NOW)
+    begun, free, asked = threading.Event(), threading.Event(), []
+
+    def load() -> dict[str, KeyRecord]:
+        asked.append(len(asked))
+        if len(asked) > 1:
+            begun.set()
+            free.wait(10.0)
+            if is_down:
+                raise Refused(Kind("unavailable", 503, ""), "down")
+        return {key.id: key}
+
+    gate = Gate(Settings(), Keyring(load))
+    admit = partial(gate.admit, f"Bearer {token}", Scope.READ, is_local=False, at=NOW)
+    admit(now=0.0)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(admit, now=7_200.0)
+        begun.wait(10.0)
+        second = pool.submit(admit, now=7_200.1)
+        # The second has nothing to go by: it must not have been refused meanwhile.
+        assert not wait([second], timeout=0.2).done
+        free.set()
+        told = [one.exception() for one in (first, second)]
+    assert all(isinstance(one, Refused) if is_down else one is None for one in told)
+    assert len(asked) == 2
+
+
+def test_why_the_keys_cannot_be_read_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The caller is told that they cannot, the log why."""
+
+    def load() -> dict[str, KeyRecord]:
+        raise Refused(Kind("unavailable", 503, ""), "the disk is on fire")
+
+    with caplog.at_level("WARNING", "forewarn"):
+        refusal(Gate(Settings(), Keyring(load)), None, Scope.READ, is_local=True)
+    assert "the disk is on fire" in caplog.text
+
+
+@pytest.mark.parametrize("header", ["forwarded", "via", "x-forwarded-for", "x-real-ip"])
+def test_what_a_proxy_passes_on_is_not_local(header: str) -> None:
+    """A proxy on this machine asks for somebody else."""
+    assert not is_local("127.0.0.1", "127.0.0.1:3000", headers=["host", header])
+    assert is_local("127.0.0.1", "127.0.0.1:3000", headers=["host", "accept"])
 
 
 @pytest.mark.parametrize(

@@ -118,10 +118,15 @@ def test_margin(
     assert {price["age_seconds"] for price in told["prices"]} == {60.0}
 
 
+def pegged(body: Body, *names: str) -> Body:
+    """Return a request that says which assets keep their price."""
+    return {**body, "market": {**body["market"], "pegged": list(names)}}
+
+
 TRIGGERS: list[tuple[Body, list[tuple[str, str, str]], str | None]] = [
     (venue_bodies.maker(), [("ETH", "below", "7459.442749180869341371")], "-0.000000001"),
     (
-        venue_bodies.aave(),
+        pegged(venue_bodies.aave(), "1"),
         [("0", "below", "1.05263157"), ("1", "above", "0.95000001")],
         "0.052631579",
     ),
@@ -139,8 +144,8 @@ TRIGGERS: list[tuple[Body, list[tuple[str, str, str]], str | None]] = [
         [("WETH", "below", "0.000000739055000000002573551400929979")],
         "0",
     ),
-    (venue_bodies.hyperliquid(), [("X", "below", "94.73")], "-0.052600001"),
-    (venue_bodies.binance(), [("BTC/USDT:USDT", "below", "40160")], "-0.107533334"),
+    (venue_bodies.hyperliquid(), [("X", "below", "94.7368421052")], "-0.052631579"),
+    (venue_bodies.binance(), [("BTC/USDT:USDT", "below", "40160.64257028")], "-0.107541277"),
 ]
 
 
@@ -213,7 +218,7 @@ def test_an_account_long_and_short_has_two_triggers() -> None:
         (one["direction"], one["price"]) for one in ask(requests.trigger, body)["price_triggers"]
     ]
     # 500 = p (0.1 - 0.0084); above 100,000: -500 + 0.1 p = 0.2184 p - 20,000.
-    assert found == [("below", "5458"), ("above", "164696")]
+    assert found == [("below", "5458.51528384"), ("above", "164695.94594595")]
 
 
 def test_betas_are_those_asked_for() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import bundles
 import pytest
 
-from features.pipeline import NAMES, fingerprint
+from features.pipeline import fingerprint
 from models import bundle, registry
 from models.errors import BundleRefused
 from serving.registry import Deployed, Follower, deployed, looked
@@ -38,7 +38,7 @@ def point(place: Path, alias: registry.Alias, version: str | None) -> registry.M
 
 def load(place: Path) -> bundle.Bundle | None:
     """Load the champion."""
-    return registry.load(place, "champion", fingerprint=fingerprint(), features=NAMES)
+    return registry.load(place, "champion", fingerprint=fingerprint)
 
 
 def test_versions_are_named_by_their_manifest_and_added_once(two: tuple[Path, str, str]) -> None:
@@ -73,6 +73,36 @@ def test_a_pointer_moves_and_every_move_is_kept(two: tuple[Path, str, str]) -> N
     assert earlier.version == first
 
 
+@pytest.mark.parametrize(
+    ("moves", "wanted"),
+    [
+        ("A", None),
+        ("AB", "A"),
+        ("ABC", "B"),
+        ("ABCB", "A"),  # rolled back once
+        ("ABCBA", None),  # and once more
+        ("ABCBD", "B"),  # what is promoted then takes the place of B, not of C
+        ("ABCBC", "B"),
+        ("A-B", "A"),
+        ("ABB", "A"),
+    ],
+)
+def test_the_version_before_is_that_whose_place_was_taken(
+    place: Path, moves: str, wanted: str | None
+) -> None:
+    """Going back again goes farther back, never to what was gone back from; every move is kept."""
+    for name in set(moves) - {"-"}:
+        (place / registry.VERSIONS / name).mkdir()
+        (place / registry.VERSIONS / name / bundle.MANIFEST).write_text(name)
+    for name in moves:
+        point(place, "champion", None if name == "-" else name)
+        point(place, "challenger", None)
+    found = registry.before(place, "champion")
+    assert (None if found is None else found.version) == wanted
+    kept = [m.version or "-" for m in registry.history(place) if m.alias == "champion"]
+    assert "".join(kept) == moves
+
+
 def test_a_move_whose_pointer_was_never_replaced_was_never_in_force(
     two: tuple[Path, str, str],
 ) -> None:
@@ -99,7 +129,7 @@ def test_what_is_damaged_or_foreign_is_refused(two: tuple[Path, str, str]) -> No
     point(place, "champion", second)
     with (versions / second / "expected_24h.txt").open("a") as booster:
         booster.write(" ")
-    with pytest.raises(BundleRefused, match=r"expected_24h\.txt has hash"):
+    with pytest.raises(BundleRefused, match=r"expected_24h\.txt: has hash"):
         load(place)
     (place / "champion.json").write_text("{")
     with pytest.raises(BundleRefused, match="not a readable pointer"):

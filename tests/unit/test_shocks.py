@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 
 from models.domain import Market, Price
-from serving.judging.shocks import shocked
+from models.margin.shock import shocked
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 PRICE = Price(

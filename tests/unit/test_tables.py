@@ -1,5 +1,6 @@
 """Validation lists every fault at once, with file, column and row."""
 
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -131,3 +132,70 @@ def test_integers_of_any_size_choices_and_absent_cells(tmp_path: Path) -> None:
         "m.csv:size:2: '-1' is not whole in [0, None] (wad)",
         "m.csv:limit:2: 'soon' is not whole (wad)",
     ]
+
+
+TIMED = Table(name="rates", columns=(Column(name="at", dtype="time", unit="UTC"),))
+MORNING = pd.Timestamp("2025-04-09 05:00", tz="UTC")
+
+
+@pytest.mark.parametrize(
+    ("cell", "wanted"),
+    [
+        ("2025-04-09T05:00:00Z", MORNING),
+        ("2025-04-09 05:00", MORNING),
+        ("2025-04-09T05:00:00+00:00", MORNING),
+        ("2025-04-09 07:00:00+02:00", MORNING),
+        ("2025-04-09T05:00:00.000000000Z", MORNING),
+        ("2025-04-09 5:00:00", MORNING),
+        ("2025-04-09", pd.Timestamp("2025-04-09", tz="UTC")),
+        (datetime(2025, 4, 9, 5, tzinfo=UTC), MORNING),
+        (date(2025, 4, 9), pd.Timestamp("2025-04-09", tz="UTC")),
+    ],
+)
+def test_times_are_read_in_the_forms_of_iso(cell: object, wanted: pd.Timestamp) -> None:
+    """Text without an offset is UTC, without a time midnight; what is a time already is one."""
+    raw = pd.DataFrame({"at": pd.Series([cell, "2030-01-01"], dtype=object)})
+    assert validate(raw, TIMED, file="f.csv")["at"].iloc[0] == wanted
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("09/04/2025 05:00", "14/04/2025", "04-09-2025", "2025", "20250409", "2025-4-9", "now"),
+        *("9 April 2025", "2025-04-09 5am", "1744174800", "45756.25", "05:00", "2025-13-01"),
+        *("2025-02-30", "2025-04-09T05", " 2025-04-09", "2025-04-09T05:00:00+0200", "2025-W15", ""),
+        *("9999-01-01", "1066-10-14", 1744174800000, 1744174800.0, True, None, float("nan")),
+    ],
+)
+def test_a_time_that_would_have_to_be_guessed_is_refused(cell: object) -> None:
+    """The cell, its row and the forms that are accepted are told."""
+    raw = pd.DataFrame({"at": pd.Series(["2025-04-09", cell], dtype=object)})
+    with pytest.raises(InvalidTable, match=r"f.csv:at:2: .*not a time such as 2025-04-09T05"):
+        validate(raw, TIMED, file="f.csv")
+
+
+@pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9])
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_numbers_are_no_times_in_any_file(tmp_path: Path, unit: int, suffix: str) -> None:
+    """Seconds to nanoseconds since 1970, in CSV and in Parquet alike: every cell is refused."""
+    frame = pd.DataFrame({"at": [1767225600 * unit, 1767254400 * unit]})
+    path = tmp_path / f"rates.{suffix}"
+    if suffix == "csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path)
+    with pytest.raises(InvalidTable) as refused:
+        read_file(path, TIMED)
+    assert len(refused.value.faults) == 2
+    assert f"'{1767225600 * unit}' is not a time such as" in str(refused.value)
+
+
+def test_parquet_times_of_any_resolution_are_read(tmp_path: Path) -> None:
+    """Timestamps with a zone, without one (UTC) and of other units."""
+    for place, unit in enumerate(("s", "ms", "us", "ns")):
+        naive = pd.Series(pd.to_datetime(["2025-04-09 05:00"])).astype(f"datetime64[{unit}]")
+        for name, told in (("naive", naive), ("zoned", naive.dt.tz_localize("Asia/Tokyo"))):
+            path = tmp_path / f"{name}{place}.parquet"
+            pd.DataFrame({"at": told}).to_parquet(path)
+            read = read_file(path, TIMED)["at"].iloc[0]
+            assert read == (MORNING if name == "naive" else MORNING - pd.Timedelta(hours=9))

@@ -60,9 +60,17 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from features import files, known
 from features.inputs import HOUR, EventKind, Events, Readings, Tables, candles_on_grid, seconds
-from features.tables import Column, Table, read_candles, read_csv, validate
+from features.tables import (
+    Column,
+    Table,
+    read_candles,
+    read_csv,
+    read_parquet,
+    symbols,
+    validate,
+)
 from models import terms as dated
-from models.errors import Fault, InvalidInput, InvalidTable
+from models.errors import Fault, InvalidInput
 from training.sources import History
 from training.sources.account_hours import Rows, rows_of
 from training.sources.follow import follow
@@ -136,9 +144,7 @@ def load(directory: Path, candles: Path) -> History:
     read = _read_all(directory)
     held = read.tables["holdings"]
     traded = sorted(set(held["asset"][held["kind"] == "position"]))
-    listed = (
-        set(pd.read_parquet(candles, columns=["symbol"])["symbol"]) if candles.is_file() else set()
-    )
+    listed = set(symbols(candles))
     wanted = sorted({*traded, *(set(held["asset"]) & listed)})
     frame, dropped = read_candles(candles, symbols=wanted)
     book = Book(
@@ -205,12 +211,7 @@ def _table(directory: Path, table: Table) -> pd.DataFrame | None:
     """Read one table from whichever file there is; None where an optional one is absent."""
     parquet, csv = (directory / f"{table.name}.{end}" for end in ("parquet", "csv"))
     if parquet.is_file():
-        try:
-            raw = pd.read_parquet(parquet)
-        except (OSError, ValueError) as error:
-            fault = Fault(str(parquet), f"not readable as Parquet: {error}")
-            raise InvalidTable([fault]) from None
-        return validate(raw, table, file=parquet.name)
+        return validate(read_parquet(parquet), table, file=parquet.name)
     if csv.is_file() or table in REQUIRED:
         return read_csv(csv, table)
     return None

@@ -40,7 +40,7 @@ from features.inputs import (
     no_events,
     seconds,
 )
-from features.tables import Column, Table, read_candles, symbols, validate
+from features.tables import Column, Table, read_candles, read_parquet, symbols, validate
 from models.hazard import HORIZONS
 from training.sources import History
 
@@ -81,7 +81,7 @@ def load(directory: Path, candles: Path) -> History:
     """
     frame, dropped = read_candles(candles, symbols=symbols(candles))
     file = directory / FUNDING_FILE
-    funding = validate(pd.read_parquet(file), FUNDING, file=file.name) if file.exists() else None
+    funding = validate(read_parquet(file), FUNDING, file=file.name) if file.exists() else None
     return draw(candles_on_grid(frame), _funding(funding), dropped)
 
 

@@ -27,7 +27,7 @@ from datetime import datetime
 
 from models.domain import Account, Exact, LegKind, Market, Price
 from models.margin.checked import uint
-from models.margin.fixed_point import BPS, MAX_UINT256, RAY, WAD, mul_div_down, rpow_half_up
+from models.margin.fixed_point import BPS, RAY, WAD, mul_div_down, rpow_half_up
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.toxicity import is_toxic
@@ -253,9 +253,10 @@ def part_of(offer: Offer, repay: int) -> Offer | Refusal:
 
 def accumulated(accumulator: int, *, rate: int, seconds: int) -> int:
     """Return the accumulator after `seconds`; the old one where the new one would overflow."""
-    multiplier = rpow_half_up(RAY + rate, seconds, RAY)
-    product = accumulator * multiplier
-    return accumulator if product > MAX_UINT256 else product // RAY
+    try:
+        return uint(accumulator * rpow_half_up(RAY + rate, seconds, RAY)) // RAY
+    except OverflowError:
+        return accumulator
 
 
 def accrue(market: Market, terms: Terms, at: datetime) -> Market:  # noqa: ARG001 - one signature

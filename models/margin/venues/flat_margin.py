@@ -126,6 +126,7 @@ def _rulebook(model: Model) -> Rulebook[Terms]:
         options=OPTIONS,
         price_decimals=None,
         margin=judged,
+        is_exact=True,
     )
 
 

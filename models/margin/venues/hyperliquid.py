@@ -265,6 +265,7 @@ RULEBOOKS = (
         terms=Terms,
         options=OPTIONS,
         price_decimals=None,
+        is_exact=True,
         margin=margin,
         liquidate=liquidate,
         liquidation_price=lambda account, market, terms, asset: liquidation_price(

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Literal
 
 from models.domain import Account, LegKind, Market
+from models.margin.checked import uint
 from models.margin.fixed_point import RAY, WAD, mul_div_down, mul_div_up, rpow_half_up
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
@@ -120,8 +121,14 @@ def is_unsafe(ink: int, art: int, *, spot: int, rate: int) -> bool:
 
 
 def drip(rate: int, terms: Terms, *, seconds: int) -> int:
-    """Return the debt accumulator after `seconds` of stability fee, ray."""
-    return mul_div_down(rpow_half_up(terms.duty, seconds, RAY), rate, RAY)
+    """Return the debt accumulator after `seconds` of stability fee, ray.
+
+    Raises
+    ------
+    OverflowError
+        Where the contract reverts.
+    """
+    return uint(rpow_half_up(terms.duty, seconds, RAY) * rate) // RAY
 
 
 def trigger_price(ink: int, art: int, *, rate: int, mat: int, par: int = RAY) -> int:
@@ -144,7 +151,13 @@ def trigger_price(ink: int, art: int, *, rate: int, mat: int, par: int = RAY) ->
 
 
 def auction_price(curve: Curve, *, top: int, elapsed: int) -> int:
-    """Return the asking price `elapsed` seconds after the start, ray."""
+    """Return the asking price `elapsed` seconds after the start, ray.
+
+    Raises
+    ------
+    OverflowError
+        Where the contract reverts.
+    """
     if curve.kind == "linear":
         left = mul_div_down(max(0, curve.tau - elapsed), RAY, curve.tau)
         return mul_div_down(top, left, RAY)

@@ -370,6 +370,7 @@ RULEBOOKS = (
         version="scenario-grid",
         terms=Terms,
         price_decimals=None,
+        is_exact=True,
         margin=margin,
     ),
 )

@@ -247,6 +247,7 @@ RULEBOOKS = (
         terms=Terms,
         options=OPTIONS,
         price_decimals=None,
+        is_exact=True,
         margin=margin,
         liquidation_price=lambda account, market, terms, asset: liquidation_price(
             account, market, terms, asset=asset

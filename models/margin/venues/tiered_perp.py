@@ -240,6 +240,7 @@ def _rulebook(venue: str, version: str, policy: Policy) -> Rulebook[Terms]:
         terms=Terms,
         options=OPTIONS,
         price_decimals=None,
+        is_exact=True,
         margin=judged,
         liquidate=partial(liquidate, policy=policy),
         liquidation_price=lambda account, market, terms, asset: liquidation_price(

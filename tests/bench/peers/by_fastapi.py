@@ -7,11 +7,11 @@ import numpy as np
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from features.pipeline import NAMES, fingerprint
+from features.pipeline import fingerprint
 from models import bundle as bundles
 
 PLACE = Path(os.environ["BENCH_BUNDLE"])
-BUNDLE = bundles.load(PLACE, fingerprint=fingerprint(), features=NAMES)
+BUNDLE = bundles.load(PLACE, fingerprint=fingerprint)
 app = FastAPI()
 
 

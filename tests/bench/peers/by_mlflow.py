@@ -18,7 +18,7 @@ class Forecast(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,misc]
     def load_context(self, context: Any) -> None:  # noqa: ARG002 - MLflow's own signature
         """Load the bundle that the environment names."""
         place = Path(os.environ["BENCH_BUNDLE"])
-        self.bundle = bundles.load(place, fingerprint=fingerprint(), features=NAMES)
+        self.bundle = bundles.load(place, fingerprint=fingerprint)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:  # noqa: ARG002
         """Return every head's probabilities."""

@@ -1,4 +1,4 @@
-"""Pure: a market whose prices have moved by a share of themselves."""
+"""A market whose prices have moved by a share of themselves."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +17,7 @@ def shocked(market: Market, shocks: Mapping[str, Fraction]) -> Market:
     Parameters
     ----------
     shocks
-        Share by asset, above -1; every asset has a price.
+        Share by asset; every asset has a price.
     """
     moved = {asset: _moved(market.prices[asset], shock) for asset, shock in shocks.items()}
     return replace(market, prices={**market.prices, **moved})

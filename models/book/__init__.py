@@ -1,0 +1,1 @@
+"""A book of accounts under stress: impact curves, cascades, tail measures, deleveraging."""

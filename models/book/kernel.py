@@ -1,0 +1,538 @@
+"""Cascades in columns: one shock told round by round, or many scenarios in sum.
+
+The same rounds as `models.book.cascade`, in float64. An account within `NEAR` of its line
+is counted as near: only exact numbers decide whether it stands, and the caller is told.
+Scenarios are independent and each is computed in one thread in a fixed order, so neither
+threads nor partitions change a bit of any of them.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit, prange
+
+from models.book.cascade import MOST_ROUNDS, UNLIMITED, Liquidators
+from models.book.columns import BookColumns, Floats, MarketColumns, Places
+
+Flags = npt.NDArray[np.bool_]
+
+NEAR = 1e-9
+"""Relative distance to the line within which float64 does not decide."""
+
+STILL = 1e-13
+"""A round that repays less than this share of the book's debt changes nothing."""
+
+SLACK = 1e-6
+"""Relative room that sums of many accounts leave their rounding when accounts are left out."""
+
+LOGGED_ROUNDS = 1_024
+"""Rounds of one cascade that are told; a longer one tells its first."""
+
+(REPAID, BAD, INSOLVENT, LIQUIDATED, UNLIQUIDATED, BELOW, ROUNDS, NEAR_LINE) = range(8)
+TOTALS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What cascades came to, an array of shape (scenarios,) each.
+
+    Parameters
+    ----------
+    repaid, bad_debt, unliquidated
+        Quote, as of `models.book.cascade.Outcome`.
+    insolvent, liquidated
+        Accounts.
+    converged
+        Whether nobody is left below their line who holds collateral.
+    rounds
+        Rounds taken.
+    near
+        Accounts that stood within `NEAR` of their line in some round.
+    """
+
+    repaid: Floats
+    bad_debt: Floats
+    unliquidated: Floats
+    insolvent: Places
+    liquidated: Places
+    converged: Flags
+    rounds: Places
+    near: Places
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """One cascade round by round.
+
+    Parameters
+    ----------
+    totals
+        Of one scenario.
+    repaid, liquidated
+        Quote and accounts of each round, shape (rounds,).
+    sold, prices
+        Units sold in each round, and prices after it, shape (rounds, assets).
+    held, owed
+        Shares of its collateral and debt that every account still has, shape (accounts,).
+    bad_debt
+        Quote by account, shape (accounts,).
+    """
+
+    totals: Totals
+    repaid: Floats
+    liquidated: Places
+    sold: Floats
+    prices: Floats
+    held: Floats
+    owed: Floats
+    bad_debt: Floats
+
+
+class _Legs(NamedTuple):
+    """The arrays of `BookColumns`, as compiled code takes them."""
+
+    c_offsets: Places
+    c_asset: Places
+    c_units: Floats
+    threshold: Floats
+    bonus: Floats
+    d_offsets: Places
+    d_asset: Places
+    d_units: Floats
+    close_factor: Floats
+    full_below: Floats
+
+
+class _Curves(NamedTuple):
+    """The arrays of `MarketColumns`."""
+
+    offsets: Places
+    amounts: Floats
+    impacts: Floats
+    base: Places
+    share: float
+
+
+class _Limits(NamedTuple):
+    """`Liquidators` in floats: no limit is infinite, no gas is NaN."""
+
+    capacity: float
+    rounds: int
+    gas: float
+
+
+class _Log(NamedTuple):
+    """Where rounds are written, as many as there is room for."""
+
+    repaid: Floats
+    liquidated: Places
+    sold: Floats
+    prices: Floats
+
+
+class _Accounts(NamedTuple):
+    """Every account as the round finds it, in quote, and what befell it in any round."""
+
+    debt: Floats
+    repayable: Floats
+    due: Floats
+    is_below: Flags
+    was_near: Flags
+    was_liquidated: Flags
+
+
+class _State(NamedTuple):
+    """Shares left and bad debt of every account."""
+
+    held: Floats
+    owed: Floats
+    bad: Floats
+
+
+@njit(cache=True, nogil=True)
+def _impact(amount: float, first: int, last: int, amounts: Floats, impacts: Floats) -> float:
+    if first == last or amount <= 0.0:
+        return 0.0
+    before_amount = 0.0
+    before_impact = 0.0
+    low, high = first, last  # the first point at or beyond the amount
+    while low < high:
+        middle = (low + high) // 2
+        if amounts[middle] < amount:
+            low = middle + 1
+        else:
+            high = middle
+    if low > first:
+        before_amount = amounts[low - 1]
+        before_impact = impacts[low - 1]
+    if low < last:
+        share = (amount - before_amount) / (amounts[low] - before_amount)
+        return before_impact + share * (impacts[low] - before_impact)
+    reserve = before_amount * (1.0 - before_impact) / before_impact
+    return 1.0 - (1.0 - before_impact) * (before_amount + reserve) / (amount + reserve)
+
+
+@njit(cache=True, nogil=True)
+def _reprice(
+    shocked: Floats, pressure: Floats, curves: _Curves, price: Floats, received: Floats
+) -> None:
+    """Write the judged prices, and the share of them that a seller receives."""
+    seen = np.empty(shocked.size)
+    for asset in range(shocked.size):
+        first, last = curves.offsets[asset], curves.offsets[asset + 1]
+        lost = _impact(pressure[asset], first, last, curves.amounts, curves.impacts)
+        seen[asset] = 1.0 - curves.share * lost
+        received[asset] = 1.0 - lost
+        if curves.base[asset] >= 0:
+            seen[asset] *= seen[curves.base[asset]]
+            received[asset] *= received[curves.base[asset]]
+        price[asset] = shocked[asset] * seen[asset]
+    for asset in range(shocked.size):
+        received[asset] /= seen[asset]
+
+
+@njit(cache=True, nogil=True)
+def _value(legs: _Legs, row: int, price: Floats, received: Floats) -> tuple[float, ...]:
+    """Return value, weighted value, most that can be repaid, proceeds and debt of an account."""
+    value = weighted = repayable = proceeds = debt = 0.0
+    for leg in range(legs.c_offsets[row], legs.c_offsets[row + 1]):
+        worth = legs.c_units[leg] * price[legs.c_asset[leg]]
+        value += worth
+        weighted += worth * legs.threshold[leg]
+        repayable += worth / (1.0 + legs.bonus[leg])
+        proceeds += worth * received[legs.c_asset[leg]]
+    for leg in range(legs.d_offsets[row], legs.d_offsets[row + 1]):
+        debt += legs.d_units[leg] * price[legs.d_asset[leg]]
+    return value, weighted, repayable, proceeds, debt
+
+
+@njit(cache=True, nogil=True)
+def _sell(
+    legs: _Legs,
+    row: int,
+    part: float,
+    per_debt: float,
+    price: Floats,
+    base: Places,
+    direct: Floats,
+    pressing: Floats,
+    owed_units: Floats,
+) -> None:
+    """Add what a part of an account's collateral puts on its markets and on those behind."""
+    for leg in range(legs.d_offsets[row], legs.d_offsets[row + 1]):
+        owed_units[legs.d_asset[leg]] += legs.d_units[leg]
+    for leg in range(legs.c_offsets[row], legs.c_offsets[row + 1]):
+        asset = legs.c_asset[leg]
+        units = legs.c_units[leg] * part
+        direct[asset] += units
+        pressing[asset] += units
+        while base[asset] >= 0:
+            behind = base[asset]
+            repays = owed_units[behind] * per_debt * price[behind]
+            units = units * price[asset] / price[behind] * (1.0 - repays)
+            pressing[behind] += units
+            asset = behind
+    for leg in range(legs.d_offsets[row], legs.d_offsets[row + 1]):
+        owed_units[legs.d_asset[leg]] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def _judge(
+    legs: _Legs,
+    price: Floats,
+    received: Floats,
+    limits: _Limits,
+    state: _State,
+    accounts: _Accounts,
+) -> tuple[float, float]:
+    """Write what every account owes and is due to repay; return the sums due and owed."""
+    total = book_debt = 0.0
+    for row in range(state.held.size):
+        value, weighted, most, proceeds, debt = _value(legs, row, price, received)
+        value, weighted = value * state.held[row], weighted * state.held[row]
+        most, debt = most * state.held[row], debt * state.owed[row]
+        accounts.repayable[row], accounts.debt[row], accounts.due[row] = most, debt, 0.0
+        accounts.is_below[row] = weighted < debt and most > 0.0
+        state.bad[row] = max(debt - value, 0.0)
+        book_debt += debt
+        if debt > 0.0 and abs(weighted - debt) <= NEAR * debt:
+            accounts.was_near[row] = True
+        if not accounts.is_below[row]:
+            continue
+        part = 1.0 if weighted < legs.full_below[row] * debt else legs.close_factor[row]
+        repaid = min(part * debt, most)
+        if repaid * (proceeds * state.held[row] / most - 1.0) < limits.gas:
+            continue  # never where there is no gas to cover: nothing is below NaN
+        accounts.due[row] = repaid
+        total += repaid
+    return total, book_debt
+
+
+@njit(cache=True, nogil=True)
+def _liquidate(
+    legs: _Legs,
+    scale: float,
+    price: Floats,
+    base: Places,
+    state: _State,
+    accounts: _Accounts,
+    direct: Floats,
+    pressing: Floats,
+) -> int:
+    """Seize and repay what is due, scaled; write what is sold and return how many it was."""
+    owed_units = np.zeros(price.size)
+    direct[:] = 0.0
+    pressing[:] = 0.0
+    liquidated = 0
+    for row in range(state.held.size):
+        if accounts.due[row] <= 0.0:
+            continue
+        liquidated += 1
+        accounts.was_liquidated[row] = True
+        repaid, debt = accounts.due[row] * scale, accounts.debt[row]
+        part = repaid / accounts.repayable[row]
+        _sell(
+            legs,
+            row,
+            part * state.held[row],
+            state.owed[row] / debt,
+            price,
+            base,
+            direct,
+            pressing,
+            owed_units,
+        )
+        state.held[row] *= max(1.0 - part, 0.0)
+        state.owed[row] *= max(1.0 - repaid / debt, 0.0)
+    return liquidated
+
+
+@njit(cache=True, nogil=True)
+def _settle(
+    legs: _Legs,
+    shocked: Floats,
+    curves: _Curves,
+    limits: _Limits,
+    state: _State,
+    log: _Log,
+    totals: Floats,
+) -> None:
+    """Run one cascade to its end and write its state, its rounds and its totals."""
+    assets, count = shocked.size, state.held.size
+    pressure, price, received = np.zeros(assets), np.empty(assets), np.empty(assets)
+    direct, pressing = np.empty(assets), np.empty(assets)
+    accounts = _Accounts(
+        np.empty(count),
+        np.empty(count),
+        np.empty(count),
+        np.empty(count, dtype=np.bool_),
+        np.zeros(count, dtype=np.bool_),
+        np.zeros(count, dtype=np.bool_),
+    )
+    taken, repaid = 0, 0.0
+    while True:
+        _reprice(shocked, pressure, curves, price, received)
+        if 0 < taken <= log.repaid.size:
+            log.prices[taken - 1, :] = price
+        total, book_debt = _judge(legs, price, received, limits, state, accounts)
+        scale = min(1.0, limits.capacity / total) if total > 0.0 else 0.0
+        if taken >= limits.rounds or total * scale <= STILL * book_debt:
+            break
+        liquidated = _liquidate(legs, scale, price, curves.base, state, accounts, direct, pressing)
+        pressure += pressing
+        if taken < log.repaid.size:
+            log.repaid[taken] = total * scale
+            log.liquidated[taken] = liquidated
+            log.sold[taken, :] = direct
+        repaid += total * scale
+        taken += 1
+    totals[REPAID], totals[ROUNDS] = repaid, taken
+    totals[BAD] = state.bad.sum()
+    totals[INSOLVENT] = (state.bad > 0.0).sum()
+    totals[LIQUIDATED] = accounts.was_liquidated.sum()
+    totals[NEAR_LINE] = accounts.was_near.sum()
+    totals[BELOW] = accounts.is_below.sum()
+    totals[UNLIQUIDATED] = accounts.debt[accounts.is_below].sum()
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _settle_all(
+    legs: _Legs, shocked: Floats, curves: _Curves, limits: _Limits, totals: Floats
+) -> None:
+    accounts = legs.close_factor.size
+    for scenario in prange(shocked.shape[0]):
+        state = _State(np.ones(accounts), np.ones(accounts), np.zeros(accounts))
+        log = _Log(np.empty(0), np.empty(0, dtype=np.int64), np.empty((0, 0)), np.empty((0, 0)))
+        _settle(legs, shocked[scenario], curves, limits, state, log, totals[scenario])
+
+
+def run(
+    book: BookColumns, market: MarketColumns, prices: Floats, liquidators: Liquidators = UNLIMITED
+) -> Course:
+    """Run one cascade and tell every round.
+
+    Parameters
+    ----------
+    book, market
+        Columns over the same assets.
+    prices
+        Quote per unit after the shock, above 0, shape (assets,).
+    liquidators
+        Limits of those who liquidate.
+
+    Returns
+    -------
+    Course
+        Rounds, what is left of every account, and the totals of this one scenario.
+    """
+    accounts, assets = len(book.keys), len(book.assets)
+    state = _State(np.ones(accounts), np.ones(accounts), np.zeros(accounts))
+    room = LOGGED_ROUNDS
+    log = _Log(
+        np.zeros(room),
+        np.zeros(room, dtype=np.int64),
+        np.zeros((room, assets)),
+        np.zeros((room, assets)),
+    )
+    totals = np.empty((1, TOTALS))
+    _settle(_legs(book), prices, _curves(market), _limits(liquidators), state, log, totals[0])
+    taken = min(int(totals[0, ROUNDS]), room)
+    return Course(
+        _totals(totals),
+        log.repaid[:taken],
+        log.liquidated[:taken],
+        log.sold[:taken],
+        log.prices[:taken],
+        state.held,
+        state.owed,
+        state.bad,
+    )
+
+
+def run_all(
+    book: BookColumns, market: MarketColumns, prices: Floats, liquidators: Liquidators = UNLIMITED
+) -> Totals:
+    """Run a cascade in every scenario and return their totals.
+
+    Accounts that no scenario can bring below their line are left out first
+    (`touchable`), which changes no total.
+
+    Parameters
+    ----------
+    prices
+        Quote per unit after the shock of each scenario, shape (scenarios, assets).
+    """
+    kept = selected(book, touchable(book, market, prices))
+    totals = np.empty((prices.shape[0], TOTALS))
+    _settle_all(_legs(kept), prices, _curves(market), _limits(liquidators), totals)
+    return _totals(totals)
+
+
+def touchable(book: BookColumns, market: MarketColumns, prices: Floats) -> Places:
+    """Return the rows of accounts that some scenario could bring to their line, rising.
+
+    Every collateral is taken at the least price of any scenario after all of the book's
+    units of it, and of what is priced in it, were sold, every debt at the highest price:
+    who stands there stands everywhere.
+    """
+    low, received = np.empty(prices.shape[1]), np.empty(prices.shape[1])
+    _reprice(prices.min(axis=0), _everything(book, market, prices), _curves(market), low, received)
+    weighted = _summed(
+        book.collateral_offsets,
+        book.collateral_units * low[book.collateral_asset] * book.threshold,
+    )
+    debt = _summed(book.debt_offsets, book.debt_units * prices.max(axis=0)[book.debt_asset])
+    return np.flatnonzero((debt > 0.0) & ~(weighted > debt * (1.0 + SLACK)))
+
+
+def selected(book: BookColumns, rows: Places) -> BookColumns:
+    """Return the accounts at rows, in their order."""
+    c_legs, c_offsets = _picked(book.collateral_offsets, rows)
+    d_legs, d_offsets = _picked(book.debt_offsets, rows)
+    return BookColumns(
+        keys=tuple(book.keys[row] for row in rows.tolist()),
+        assets=book.assets,
+        collateral_offsets=c_offsets,
+        collateral_asset=book.collateral_asset[c_legs],
+        collateral_units=book.collateral_units[c_legs],
+        threshold=book.threshold[c_legs],
+        bonus=book.bonus[c_legs],
+        debt_offsets=d_offsets,
+        debt_asset=book.debt_asset[d_legs],
+        debt_units=book.debt_units[d_legs],
+        close_factor=book.close_factor[rows],
+        full_below=book.full_below[rows],
+    )
+
+
+def _everything(book: BookColumns, market: MarketColumns, prices: Floats) -> Floats:
+    """Return the most units of each asset that the book could sell in any scenario."""
+    pressing = np.bincount(
+        book.collateral_asset, weights=book.collateral_units, minlength=len(book.assets)
+    ).astype(np.float64)
+    for asset in range(len(book.assets) - 1, -1, -1):  # what is priced in another comes after it
+        base = market.priced_in[asset]
+        if base >= 0:
+            pressing[base] += pressing[asset] * float((prices[:, asset] / prices[:, base]).max())
+    return pressing
+
+
+def _picked(offsets: Places, rows: Places) -> tuple[Places, Places]:
+    lengths = offsets[rows + 1] - offsets[rows]
+    ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    within = np.arange(ends[-1]) - np.repeat(ends[:-1], lengths)
+    return np.repeat(offsets[rows], lengths) + within, ends
+
+
+def _summed(offsets: Places, values: Floats) -> Floats:
+    running = np.concatenate([[0.0], np.cumsum(values)])
+    return running[offsets[1:]] - running[offsets[:-1]]
+
+
+def _legs(book: BookColumns) -> _Legs:
+    return _Legs(
+        book.collateral_offsets,
+        book.collateral_asset,
+        book.collateral_units,
+        book.threshold,
+        book.bonus,
+        book.debt_offsets,
+        book.debt_asset,
+        book.debt_units,
+        book.close_factor,
+        book.full_below,
+    )
+
+
+def _curves(market: MarketColumns) -> _Curves:
+    return _Curves(
+        market.curve_offsets,
+        market.curve_amounts,
+        market.curve_impacts,
+        market.priced_in,
+        market.oracle_share,
+    )
+
+
+def _limits(liquidators: Liquidators) -> _Limits:
+    return _Limits(
+        np.inf if liquidators.capacity is None else float(liquidators.capacity),
+        MOST_ROUNDS if liquidators.rounds is None else liquidators.rounds,
+        np.nan if liquidators.gas is None else float(liquidators.gas),
+    )
+
+
+def _totals(totals: Floats) -> Totals:
+    counts = totals.astype(np.int64)
+    return Totals(
+        repaid=totals[:, REPAID],
+        bad_debt=totals[:, BAD],
+        unliquidated=totals[:, UNLIQUIDATED],
+        insolvent=counts[:, INSOLVENT],
+        liquidated=counts[:, LIQUIDATED],
+        converged=counts[:, BELOW] == 0,
+        rounds=counts[:, ROUNDS],
+        near=counts[:, NEAR_LINE],
+    )
