@@ -281,7 +281,9 @@ def push_state(desk: Desk, call: Call) -> Answer:
             market.push_state(transaction, whose, state, at=asked.at)
             for whose, state in by_market.items()
         ]
-        added = Added(sum(one.written for one in told), sum(one.repeated for one in told))
+        added = Added(
+            written=sum(one.written for one in told), repeated=sum(one.repeated for one in told)
+        )
         return _pushed(call, "state", added)
 
     return written(desk, call, action="push state", subject=", ".join(asked.state), act=act)
