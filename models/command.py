@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points, metadata
 
 import typer
+from packaging.requirements import Requirement
 from typer.models import TyperInfo
 
 GROUP = "forewarn.commands"
@@ -14,7 +15,36 @@ SHARED = frozenset({"alerts"})
 
 def main() -> None:
     """Run `forewarn`."""
-    root(sys.argv[1] if len(sys.argv) > 1 else None)()
+    try:
+        root(sys.argv[1] if len(sys.argv) > 1 else None)()
+    except ModuleNotFoundError as error:
+        extra = extra_with(error.name or "")
+        if extra is None:
+            raise
+        typer.echo(
+            f"forewarn {' '.join(sys.argv[1:2])} needs {error.name}, which is not installed: it "
+            f"comes with the extra {extra!r}, whose packages requirements-dev.lock pins",
+            err=True,
+        )
+        sys.exit(2)
+
+
+def extra_with(module: str) -> str | None:
+    """Return the extra that installs a module; None where no extra names it.
+
+    >>> extra_with("optuna"), extra_with("mlflow.entities"), extra_with("numpy")
+    ('training', 'training', None)
+    """
+    name = module.partition(".")[0].replace("_", "-")
+    stated = metadata("forewarn")
+    for requirement in map(Requirement, stated.get_all("Requires-Dist", [])):
+        marker = requirement.marker
+        if marker is None or marker.evaluate({"extra": ""}) or not name:
+            continue
+        if requirement.name == name or requirement.name.startswith(f"{name}-"):
+            extras = stated.get_all("Provides-Extra", [])
+            return next((extra for extra in extras if marker.evaluate({"extra": extra})), None)
+    return None
 
 
 def root(wanted: str | None = None) -> typer.Typer:

@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from serving.http.telemetry import observe_positions, record
 from serving.judging.advice import advised
 from serving.judging.answers import Assessment, Batch, FaultyItem
 from serving.judging.assess import Model, Wish, assess
+from serving.judging.effort import Effort, metered, of_request
 from serving.judging.judgement import Judgement, judge
 from serving.live.book import account_body, market_body
 from serving.registry import Deployed, deployed
@@ -51,12 +52,20 @@ class Item:
         What it shares with the others.
     is_stored
         Whether it was asked about by its key in the store.
+    effort
+        What judging all accounts of the request may cost.
     """
 
     body: wire.AnyAccount
     case: Case
     around: Surroundings
     is_stored: bool
+    effort: Effort = field(default_factory=of_request)
+
+    @property
+    def metered(self) -> Case:
+        """The case, with its evaluations counted against the request's allowance."""
+        return metered(self.case, self.effort)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +198,7 @@ class Desk:
             item for place, item in asked.items if isinstance(item, str) and place not in places
         ]
         known, stored = self._stored(asked, named, now=now)
+        effort = of_request()
         bodies = [
             self._body(item, place, known=known, found=found, kind=asked.item)
             for place, item in asked.items
@@ -196,7 +206,9 @@ class Desk:
         sound = (body for body in bodies if not isinstance(body, InvalidInput))
         around = cases.surroundings(asked, now=now, stored=stored, accounts=sound)
         answered = [
-            body if isinstance(body, InvalidInput) else _outcome(body, item, place, around, ask)
+            body
+            if isinstance(body, InvalidInput)
+            else _outcome(body, item, place, around=around, effort=effort, ask=ask)
             for body, (place, item) in zip(bodies, asked.items, strict=True)
         ]
         if all(isinstance(one, InvalidInput) for one in answered):
@@ -280,13 +292,16 @@ def _outcome(
     body: wire.AnyAccount,
     item: Any,
     place: str,
+    *,
     around: Surroundings,
+    effort: Effort,
     ask: Callable[["Item"], T],
 ) -> T | InvalidInput:
     """Return the answer for one account, or what is wrong with it."""
     try:
         case = cases.case(body, place, around)
-        return ask(Item(body=body, case=case, around=around, is_stored=isinstance(item, str)))
+        is_stored = isinstance(item, str)
+        return ask(Item(body=body, case=case, around=around, is_stored=is_stored, effort=effort))
     except InvalidInput as error:
         return error
 
@@ -353,7 +368,7 @@ def warm(model: Model) -> None:
 
 def _score(item: Item) -> Judgement:
     """Judge one account."""
-    judged = judge(item.case)
+    judged = judge(item.case, within=item.effort)
     return judged if item.is_stored else _evaluable(judged)
 
 

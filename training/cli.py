@@ -13,7 +13,7 @@ from features.files import Moments, write_moments
 from features.pipeline import fingerprint
 from models import bundle
 from models.errors import ForewarnError
-from training import alert_cli, card, fit, lifecycle, offer, page, report, walk
+from training import alert_cli, card, fit, lifecycle, offer, report, walk
 from training import evaluate as evaluation
 from training.reading import SOURCES
 from training.reading import history as history_of
@@ -136,6 +136,8 @@ def evaluate(
     if json_ is not None:
         json_.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
     if html is not None:
+        from training import page  # noqa: PLC0415 - draws with the extra `training`
+
         html.write_text(page.page(found), encoding="utf-8")
     report.show(found, Console(width=200))
 

@@ -16,7 +16,6 @@ from itertools import pairwise
 import numba
 import numpy as np
 import pandas as pd
-from arch import arch_model
 
 from features.inputs import Candles, Floats, Ints, seconds
 from models.first_passage import SOURCE_NOISE
@@ -103,6 +102,8 @@ def fit(returns: Floats, *, at: int) -> Fitted | None:
 
 def _fit(unit: Floats) -> tuple[float, float, float]:
     """Return ω, α and β of returns of unit variance, by maximum likelihood."""
+    from arch import arch_model  # noqa: PLC0415 - of the extra `training`
+
     model = arch_model(unit, mean="Zero", vol="GARCH", p=1, q=1, dist="t", rescale=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,6 +1,5 @@
 """Fit one head of a bundle: trees on the earlier slice, calibrators on the later one."""
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -8,7 +7,7 @@ from typing import Any
 
 import lightgbm
 import numpy as np
-from venn_abers.venn_abers import VennAbers
+from scipy.optimize import isotonic_regression
 
 from features.inputs import Floats
 from features.pipeline import FEATURES, NAMES
@@ -215,13 +214,16 @@ def _evidence(point: Floats, seen: Witnesses, part: Part) -> tuple[Evidence, ...
 
 def _venn_abers(probability: Floats, y: Floats) -> Evidence:
     """Fit an inductive Venn-Abers predictor; without rows it excludes nothing."""
-    if len(y) == 0:
-        return Evidence(np.empty(0), np.zeros(1), np.ones(1))
-    place = calibration.rounded(probability)
-    with warnings.catch_warnings():
-        # The library takes the least of no slopes at the last place, and then ignores it.
-        warnings.filterwarnings("ignore", message="All-NaN slice", category=RuntimeWarning)
-        fitted = VennAbers().fit(  # type: ignore[no-untyped-call]
-            np.column_stack([1.0 - place, place]), y
-        )
-    return Evidence(fitted.c, fitted.p0[:, 1], fitted.p1[:, 1])
+    places, row = np.unique(calibration.rounded(probability), return_inverse=True)
+    count = np.bincount(row, minlength=len(places))
+    events = np.bincount(row, weights=y, minlength=len(places))
+    low = [_refitted(events, count, place, 0.0) for place in range(len(places))]
+    high = [_refitted(events, count, place, 1.0) for place in range(len(places))]
+    return Evidence(places, np.array([0.0, *low]), np.array([*high, 1.0]))
+
+
+def _refitted(events: Floats, count: Floats, place: int, outcome: float) -> float:
+    """Return the isotonic fit at one place after one more row there, of a given outcome."""
+    more = np.arange(len(count)) == place
+    fitted = isotonic_regression((events + outcome * more) / (count + more), weights=count + more)
+    return float(fitted.x[place])

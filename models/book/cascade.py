@@ -267,6 +267,22 @@ class _Account:
         return _summed(collateral), _summed((d.asset, d.units * self.owed) for d in self.terms.debt)
 
 
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """An account at prices, in quote; the health factor is None for one without debt."""
+
+    value: Number
+    repayable: Number
+    proceeds: Number
+    debt: Number
+    health: Number | None
+
+    @property
+    def is_below(self) -> bool:
+        """Whether the account is liquidatable: strictly below its line."""
+        return self.health is not None and self.health < 1
+
+
 class _Book:
     """Accounts in a market that what they sold has moved."""
 
@@ -282,9 +298,17 @@ class _Book:
             asset: price * self._left(asset, share) for asset, price in self.market.prices.items()
         }
 
-    def received(self, asset: str) -> Number:
-        """Return what a seller receives of the judged price, as a share."""
-        return self._left(asset, ONE) / self._left(asset, self.market.oracle_share)
+    def received(self) -> dict[str, Number]:
+        """Return what a seller receives of the judged price, as a share by asset."""
+        share = self.market.oracle_share
+        return {
+            asset: self._left(asset, ONE) / self._left(asset, share) for asset in self.market.prices
+        }
+
+    def valued(self) -> dict[str, _Values]:
+        """Return every account at the prices of now."""
+        prices, received = self.prices(), self.received()
+        return {key: _valued(account, prices, received) for key, account in self.accounts.items()}
 
     def sell(
         self, asset: str, units: Number, owed: Mapping[str, Number], prices: Mapping[str, Number]
@@ -303,35 +327,21 @@ class _Book:
         return (1 - share * lost) * (ONE if base is None else self._left(base, share))
 
 
-@dataclass(frozen=True, slots=True)
-class _Values:
-    """An account at prices, in quote; the health factor is None for one without debt."""
-
-    value: Number
-    repayable: Number
-    received: Number
-    debt: Number
-    health: Number | None
-
-    @property
-    def is_below(self) -> bool:
-        """Whether the account is liquidatable: strictly below its line."""
-        return self.health is not None and self.health < 1
-
-
-def _valued(account: _Account, book: _Book, prices: Mapping[str, Number]) -> _Values:
+def _valued(
+    account: _Account, prices: Mapping[str, Number], received: Mapping[str, Number]
+) -> _Values:
     value: Number = ZERO
     weighted: Number = ZERO
     repayable: Number = ZERO
-    received: Number = ZERO
+    proceeds: Number = ZERO
     for leg in account.terms.collateral:
         worth = leg.units * account.held * prices[leg.asset]
         value += worth
         weighted += worth * leg.threshold
         repayable += worth / (1 + leg.bonus)
-        received += worth * book.received(leg.asset)
+        proceeds += worth * received[leg.asset]
     debt = sum((leg.units * prices[leg.asset] for leg in account.terms.debt), ZERO) * account.owed
-    return _Values(value, repayable, received, debt, weighted / debt if debt else None)
+    return _Values(value, repayable, proceeds, debt, weighted / debt if debt else None)
 
 
 def _due(terms: Borrower, values: _Values, gas: Number | None) -> Number:
@@ -340,7 +350,7 @@ def _due(terms: Borrower, values: _Values, gas: Number | None) -> Number:
         return ZERO
     share = ONE if values.health < terms.full_below else terms.close_factor
     due = min(share * values.debt, values.repayable)
-    if gas is not None and due * (values.received / values.repayable - 1) < gas:
+    if gas is not None and due * (values.proceeds / values.repayable - 1) < gas:
         return ZERO
     return due
 
@@ -348,7 +358,7 @@ def _due(terms: Borrower, values: _Values, gas: Number | None) -> Number:
 def _round(book: _Book, liquidators: Liquidators) -> Round | None:
     """Liquidate everybody who is due at the prices of now; None where nobody is."""
     prices = book.prices()
-    valued = {key: _valued(account, book, prices) for key, account in book.accounts.items()}
+    valued = book.valued()
     due = {
         key: _due(book.accounts[key].terms, values, liquidators.gas)
         for key, values in valued.items()
@@ -394,8 +404,7 @@ def _seize(
 
 
 def _outcome(book: _Book, rounds: tuple[Round, ...]) -> Outcome:
-    prices = book.prices()
-    valued = {key: _valued(account, book, prices) for key, account in book.accounts.items()}
+    valued = book.valued()
     short = {key: at.debt - at.value for key, at in valued.items() if at.debt > at.value}
     below = [at.debt for at in valued.values() if at.is_below and at.repayable > 0]
     left = {key: account.units_left() for key, account in book.accounts.items()}
@@ -434,10 +443,11 @@ def _residuals(
 def _largest_gap(
     start: Mapping[str, Number], gone: Mapping[str, Number], left: Mapping[str, Number]
 ) -> Number:
-    gaps = [
-        abs(units - gone.get(asset, ZERO) - left.get(asset, ZERO)) for asset, units in start.items()
-    ]
-    return max(gaps, default=ZERO)
+    largest: Number = ZERO
+    for asset, units in start.items():
+        gap = units - gone.get(asset, ZERO) - left.get(asset, ZERO)
+        largest = max(largest, gap, -gap)
+    return largest
 
 
 def _summed(parts: Iterable[tuple[str, Number]]) -> dict[str, Number]:

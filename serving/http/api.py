@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CancelScope, CapacityLimiter, to_thread
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -188,19 +188,21 @@ class Api:
     ) -> Answer:
         """Return the answer of work on a thread, or give it up after the time allowed.
 
-        A thread cannot be stopped: work that is given up keeps its place until it ends, which
-        the limits of every operation bring about soon.
+        A thread ends by itself: work that is given up keeps its place until it looks whether it
+        still is wanted, as judging does at every evaluation of the rules.
 
         Parameters
         ----------
         release
             Gives back the place once the thread has ended.
         """
-        task = asyncio.ensure_future(work)
+        scope = CancelScope()
+        task = asyncio.ensure_future(_within(scope, work))
         self._late.add(task)
         task.add_done_callback(partial(self._ended, release))
         done, _ = await asyncio.wait({task}, timeout=seconds)
         if not done:
+            scope.cancel()
             raise Refused(problems.TIMEOUT, f"the answer took longer than {seconds:g} s")
         return task.result()
 
@@ -235,6 +237,13 @@ class Api:
             "Access-Control-Expose-Headers": f"{HEADER}, Retry-After",
             "Vary": "Origin",
         }
+
+
+async def _within(scope: CancelScope, work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Return the answer of work that a scope can call off."""
+    with scope:
+        return await work
+    raise asyncio.CancelledError
 
 
 _NO_DESK: Any = None

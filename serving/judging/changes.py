@@ -11,7 +11,7 @@ from models.errors import Fault, InvalidInput
 from models.margin.shock import shocked
 from models.margin.trigger import BREACHED
 from serving.asked import cases, change_wire, wire
-from serving.asked.cases import Case, Surroundings
+from serving.asked.cases import Case
 from serving.asked.reading import escape
 from serving.asked.stated_terms import terms_of
 from serving.desk import Desk, Item, in_order
@@ -96,7 +96,7 @@ def _changed(item: Item, *, asked: change_wire.WhatIfBody) -> tuple[Judgement, J
     stated = _changed_terms(item, asked)
     if stated is not None:
         after = replace(after, terms=terms_of(stated[1], case.rulebook, stated[0]))
-    return judge(case), judge(after)
+    return judge(case, within=item.effort), judge(after, within=item.effort)
 
 
 def _changed_legs(
@@ -141,9 +141,8 @@ def _shocked(case: Case, asked: change_wire.WhatIfBody) -> Market:
 def plans(desk: Desk, body: bytes, request_id: str) -> bytes:
     """Answer the body of `POST /v1/plan`; raises as `what_if` does."""
     asked, found = wire.parse(body, change_wire.PlanBody)
-    around, told = desk.outcomes(asked, found, lambda item: item)
-    sound = [item for item in told if not isinstance(item, InvalidInput)]
-    answers = [_planned(desk, item, asked, around, request_id) for item in sound]
+    around, told = desk.outcomes(asked, found, lambda item: _planned(desk, item, asked, request_id))
+    answers = [one for one in told if not isinstance(one, InvalidInput)]
     if asked.accounts is None:
         return encode(answers[0])
     return encode(
@@ -160,13 +159,14 @@ def _planned(
     desk: Desk,
     item: Item,
     asked: change_wire.PlanBody,
-    around: Surroundings,
     request_id: str,
 ) -> PlanAnswer:
     """Return the plan of one account of a request."""
     stated = getattr(item.body, "target", None) or asked.target
     means = means_of(getattr(item.body, "means", None) or asked.means)
-    return planned(item.case, stated, means, model=desk.model, around=around, request_id=request_id)
+    return planned(
+        item.metered, stated, means, model=desk.model, around=item.around, request_id=request_id
+    )
 
 
 def means_of(body: change_wire.MeansBody) -> Means:

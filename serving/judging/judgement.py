@@ -1,6 +1,6 @@
 """Pure: what the rules say of one case, before it is put into words."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 
@@ -11,6 +11,7 @@ from models.margin.trigger import price_triggers, shock_trigger, time_trigger
 from models.margin.venues import maker
 from serving.asked.cases import Case
 from serving.judging import rules
+from serving.judging.effort import Effort, metered, of_account
 
 WEEK = timedelta(days=7)
 MOST_ALONE = 1
@@ -52,15 +53,22 @@ class Judgement:
     flips_at: datetime | None = None
 
 
-def judge(case: Case) -> Judgement:
+def judge(case: Case, *, within: Effort | None = None) -> Judgement:
     """Apply the rules to one case.
+
+    Parameters
+    ----------
+    within
+        An allowance that further accounts share; None where there is none.
 
     Raises
     ------
     InvalidInput
-        When the terms or amounts make the rules impossible to evaluate.
+        When the terms or amounts make the rules impossible to evaluate, or more work than one
+        account may be.
     """
-    return rules.evaluated(case, _judge)
+    efforts = [of_account(), *([] if within is None else [within])]
+    return replace(rules.evaluated(metered(case, *efforts), _judge), case=case)
 
 
 def _judge(case: Case) -> Judgement:

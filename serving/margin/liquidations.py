@@ -27,7 +27,7 @@ def liquidation_of(item: Item, *, request: LiquidateBody, request_id: str) -> Li
     InvalidInput
         When the rules cannot be evaluated, or the repayment is not in smallest units.
     """
-    case = item.case
+    case = item.metered
     wanted = _wanted(item, request)
     now = rules.evaluated(case, lambda c: c.rulebook.margin(c.account, c.market, c.terms))
     outcome = rules.evaluated(case, partial(_liquidate, request=wanted))

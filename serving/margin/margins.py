@@ -39,7 +39,7 @@ def judged_of(item: Item, *, risk: Mapping[str, RiskBody] | None, request_id: st
         When the terms or amounts make the rules impossible to evaluate, or `risk` names an
         asset without a price.
     """
-    case = item.case
+    case = item.metered
     refuse_unpriced(risk, item, field="risk")
     now, (soon, soon_at) = rules.evaluated(case, _now_and_soon)
     doubts = doubts_of(case, now)

@@ -25,9 +25,6 @@ from serving.margin.wire import LiquidationBody, MarginBody, TriggerBody
 
 T = TypeVar("T")
 
-MOST_WORK = 20_000
-"""Assets times legs, summed over the accounts of a request for triggers: some ten seconds."""
-
 
 def margin(desk: Desk, body: bytes, request_id: str) -> bytes:
     """Answer the body of `POST /v1/margin`.
@@ -80,7 +77,6 @@ def margins(
 def answer_trigger(desk: Desk, body: bytes, request_id: str) -> TriggersAnswer | TriggerBatch:
     """Answer the body of `POST /v1/trigger`; raises as `margin` does."""
     asked, found = wire.parse(body, TriggerBody)
-    _refuse_long_work(asked)
     ask = partial(triggers_of, betas=asked.betas, wanted_until=asked.until, request_id=request_id)
     around, told = desk.outcomes(asked, found, ask)
     if asked.accounts is None:
@@ -130,23 +126,3 @@ def placed(told: Sequence[Judged | InvalidInput]) -> list[Placed | InvalidInput]
     return [
         one if isinstance(one, InvalidInput) else Placed(item=one.item, now=one.now) for one in told
     ]
-
-
-def _refuse_long_work(asked: wire.Envelope) -> None:
-    """Refuse a request whose search would outlast the service's patience.
-
-    Raises
-    ------
-    InvalidInput
-        Naming the limit.
-    """
-    work = 0
-    for _, item in asked.items:
-        legs = item.get("legs") if isinstance(item, dict) else None
-        if isinstance(legs, list):
-            assets = {str(leg.get("asset")) for leg in legs if isinstance(leg, dict)}
-            work += len(assets) * len(legs)
-    if work > MOST_WORK:
-        place = "/account/legs" if asked.accounts is None else "/accounts"
-        message = f"assets times legs add up to {work}, at most {MOST_WORK}: ask in parts"
-        raise InvalidInput([Fault(place, message)])

@@ -47,7 +47,7 @@ def triggers_of(
         When the rules cannot be evaluated, a beta names an asset without a price, or the
         search would end before it starts or after more than 366 days.
     """
-    case = item.case
+    case = item.metered
     until = _until(wanted_until, at=case.market.at)
     refuse_unpriced(betas, item, field="betas")
     now = rules.evaluated(case, lambda c: c.rulebook.margin(c.account, c.market, c.terms))

@@ -15,7 +15,7 @@ MEDIA = {
 }
 SHIPPED = {
     "alpine.js": ("django-alpine", "django_alpine/static/js/alpine.js"),
-    "lightweight-charts.js": ("lightweight-charts", "lightweight_charts/js/lightweight-charts.js"),
+    "lightweight-charts.js": ("litecharts", "litecharts/js/lightweight-charts.js"),
 }
 """Distribution, and file in it; the packages themselves are never imported."""
 

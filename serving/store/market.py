@@ -278,6 +278,7 @@ def surroundings(
     at: datetime,
     assets: Collection[str],
     markets: Collection[MarketId] | None = None,
+    read: Tables | None = None,
 ) -> Surroundings:
     """Return what was known of markets at a moment.
 
@@ -287,6 +288,8 @@ def surroundings(
         Whose candles, and what is read beside them, are wanted; those of `REFERENCES` as well.
     markets
         Whose state and oracle prices are wanted; all when left out.
+    read
+        The same as read before, where nothing of it has changed; it is not read again then.
     """
     priced = quotes(transaction, at=at, markets=markets)
     wanted = None if markets is None else {*markets, UNPLACED}
@@ -304,7 +307,7 @@ def surroundings(
         at=at,
         prices=priced.get(UNPLACED, {}),
         markets=facts,
-        known=known(transaction, {*assets, *REFERENCES}, at=at),
+        known=known(transaction, {*assets, *REFERENCES}, at=at) if read is None else read,
         simulated=notes(transaction).get("simulated") == "yes",
     )
 

@@ -8,6 +8,9 @@ would have been answered then.
 Prices, state and terms carry the venue, market and chain that they belong to. All three are empty
 for a spot price, which belongs to its asset alone; an empty venue of state or terms marks what was
 written before markets were told apart and could not be placed: it is kept, and judges nobody.
+
+A table whose changes are numbered says so: `topic` names what a change of it is a change of,
+`subject` the column that says of which one.
 """
 
 import sqlalchemy as sa
@@ -15,7 +18,7 @@ import sqlalchemy as sa
 from serving.store.columns import Document, Duration, Time, Whole, name, number
 
 METADATA = sa.MetaData()
-HEAD = "0009"
+HEAD = "0010"
 """The newest revision in `migrations/versions`."""
 
 
@@ -44,6 +47,7 @@ CANDLES = sa.Table(
     sa.Column("close", sa.Double, nullable=False),
     sa.Column("volume", sa.Double),  # base units; marks and indices have none
     sqlite_with_rowid=False,
+    info={"topic": "candles"},
 )
 
 PRICES = sa.Table(
@@ -63,6 +67,7 @@ PRICES = sa.Table(
     sa.Column("disputed", sa.String(200)),
     sa.Column("received_at", Time, nullable=False),
     sqlite_with_rowid=False,
+    info={"topic": "prices"},
 )
 
 STATE = sa.Table(
@@ -73,6 +78,7 @@ STATE = sa.Table(
     sa.Column("at", Time, primary_key=True),
     sa.Column("value", Whole, nullable=False),
     sqlite_with_rowid=False,
+    info={"topic": "state"},
 )
 
 TERMS = sa.Table(
@@ -81,6 +87,7 @@ TERMS = sa.Table(
     *_market(),
     sa.Column("valid_from", Time, primary_key=True),
     sa.Column("body", Document, nullable=False),  # exact integers as text
+    info={"topic": "terms"},
 )
 
 FUNDING = sa.Table(
@@ -90,6 +97,7 @@ FUNDING = sa.Table(
     sa.Column("at", Time, primary_key=True),
     sa.Column("rate", sa.Double, nullable=False),  # fraction of notional, paid by longs
     sqlite_with_rowid=False,
+    info={"topic": "series"},
 )
 
 OPEN_INTEREST = sa.Table(
@@ -99,6 +107,7 @@ OPEN_INTEREST = sa.Table(
     sa.Column("at", Time, primary_key=True),
     sa.Column("amount", sa.Double, nullable=False),  # base units
     sqlite_with_rowid=False,
+    info={"topic": "series"},
 )
 
 ORACLE_ROUNDS = sa.Table(
@@ -110,6 +119,7 @@ ORACLE_ROUNDS = sa.Table(
     sa.Column("answer", Whole, nullable=False),  # at `decimals`
     sa.Column("decimals", sa.Integer, nullable=False),
     sa.Index("oracle_rounds_by_time", "feed", "updated_at"),
+    info={"topic": "series"},
 )
 
 RESERVES = sa.Table(
@@ -121,6 +131,7 @@ RESERVES = sa.Table(
     sa.Column("supplied", sa.Double, nullable=False),  # quote units
     sa.Column("borrowed", sa.Double, nullable=False),
     sqlite_with_rowid=False,
+    info={"topic": "series"},
 )
 
 LIQUIDATIONS = sa.Table(
@@ -149,6 +160,7 @@ ACCOUNTS = sa.Table(
     sa.Column("opened_at", Time),
     sa.Index("accounts_by_owner", "owner"),
     sa.Index("accounts_by_market", "venue", "market", "chain"),
+    info={"topic": "accounts", "subject": "account"},
 )
 
 POSITIONS = sa.Table(
@@ -161,6 +173,7 @@ POSITIONS = sa.Table(
     sa.Column("options", Document, nullable=False),
     sa.Column("terms", Document),
     sa.Column("received_at", Time, nullable=False),
+    info={"topic": "accounts", "subject": "account"},
 )
 
 HOLDINGS = sa.Table(
@@ -187,6 +200,7 @@ EVENTS = sa.Table(
     sa.Column("debt_asset", name()),
     sa.Column("received_at", Time, nullable=False),
     sa.Index("events_by_time", "account", "at"),
+    info={"topic": "accounts", "subject": "account"},
 )
 
 
@@ -293,3 +307,23 @@ AUDIT = sa.Table(
     sa.Column("detail", Document),
     sa.Index("audit_by_time", "at"),
 )
+
+CHANGES = sa.Table(
+    "changes",
+    METADATA,
+    sa.Column("topic", name(20), primary_key=True),
+    sa.Column("subject", name(), primary_key=True),  # empty for a topic as a whole
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("at", Time),  # when it was received, where the writer says so
+    sa.Index("changes_by_number", "topic", "number"),
+    sqlite_with_rowid=False,
+)
+"""The number of the last change of everything that is watched; see `changes`."""
+
+CHANGE_COUNT = sa.Table(
+    "change_count",
+    METADATA,
+    sa.Column("name", name(20), primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),
+)
+"""One row: the number of the last change that was committed."""

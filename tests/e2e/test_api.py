@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from serving.http.keys import Scope, issue
 from serving.http.operations import Answer, Call, Operation, Work, json_answer, routes
 from serving.http.telemetry import JsonLines
 from serving.judging.assess import Model
+from serving.judging.effort import stop_if_given_up
 from serving.routes import OPERATIONS
 from serving.settings import Settings
 from serving.store import keys, open_store
@@ -33,6 +35,13 @@ def sleep(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - it only sleeps
     """Take longer than an answer may."""
     AWAKE.wait(60.0)
     return json_answer({})
+
+
+def grind(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - it only works on
+    """Work without end, as judging does: looking at every step whether it still is wanted."""
+    while True:
+        stop_if_given_up()
+        AWAKE.wait(0.01)
 
 
 def fail(desk: Desk, call: Call) -> Answer:
@@ -57,7 +66,7 @@ def probe(name: str, work: Work) -> Operation:
 @pytest.fixture
 def app() -> Api:
     """Return an API without model and store, with two operations of the tests."""
-    known = (*OPERATIONS, probe("sleep", sleep), probe("fail", fail))
+    known = (*OPERATIONS, probe("sleep", sleep), probe("fail", fail), probe("grind", grind))
     desk = Desk(model=Model(bundle=None), clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
     return Api(routes(known), desk=desk, gate=Gate(SETTINGS, Keyring(None)))
 
@@ -98,6 +107,17 @@ def test_a_late_answer_is_given_up_and_keeps_its_place(caller: local.Caller) -> 
     crowded = caller.get("/v1/models")
     AWAKE.set()
     assert (crowded.status_code, crowded.headers["Retry-After"]) == (429, "1")
+
+
+def test_judging_that_is_given_up_ends(caller: local.Caller) -> None:
+    """Its place is free soon after the 504."""
+    assert caller.post("/v1/grind", json={}).status_code == 504
+    for _ in range(1000):
+        answer = caller.get("/v1/models")
+        if answer.status_code != 429:
+            break
+        time.sleep(0.01)
+    assert answer.status_code == 200
 
 
 def test_a_slow_body_is_given_up(app: Api) -> None:

@@ -594,17 +594,21 @@ class Recorder(Mapping[str, int]):
         self.told, self.read = dict(told), set[str]()
 
     def __getitem__(self, name: str) -> int:
+        """Return a number."""
         self.read.add(name)
         return self.told[name]
 
     def __contains__(self, name: object) -> bool:
+        """Return whether there is such a number."""
         self.read.add(str(name))
         return name in self.told
 
     def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
         return iter(self.told)
 
     def __len__(self) -> int:
+        """Return how many there are."""
         return len(self.told)
 
 

@@ -127,8 +127,10 @@ def test_closed_form_rounds_every_step_up(ink: int, rate: int, mat: int, par: in
 
 def test_debt_accrues_and_flips_the_verdict() -> None:
     """The fee is compounded, then applied to the accumulator, rounded down."""
-    assert maker.drip(3 * RAY, replace(TERMS, duty=RAY + 1), seconds=1) == 3 * RAY + 3
-    assert maker.drip(RAY + 1, replace(TERMS, duty=RAY + RAY // 2), seconds=1) == 3 * RAY // 2 + 1
+    a_bit, a_half = replace(TERMS, duty=RAY + 1), replace(TERMS, duty=RAY + RAY // 2)
+    assert maker.drip(3 * RAY, by=maker.growth(a_bit, seconds=1)) == 3 * RAY + 3
+    assert maker.drip(RAY + 1, by=maker.growth(a_half, seconds=1)) == 3 * RAY // 2 + 1
+    assert maker.growth(a_half, seconds=2) == 9 * RAY // 4
     growing = replace(TERMS, duty=RAY + RAY // 10**6)
     found = time_trigger(
         load("maker", "dss"), account(), market(price=165), growing, until=AT + timedelta(days=2)

@@ -16,10 +16,12 @@ from models.margin.result import Verdict
 from models.margin.rulebook import load, with_price
 from serving.asked import cases, wire
 from serving.desk import Desk
+from serving.http.operations import Call
+from serving.judging import effort
 from serving.judging.assess import Model
 from serving.margin import requests
 from serving.margin.wire import TriggerBody
-from serving.routes import document
+from serving.routes import OPERATIONS, document
 
 Route = Callable[[Desk, bytes, str], bytes]
 DESK = Desk(model=Model(bundle=None))
@@ -413,12 +415,71 @@ def test_a_fault_of_an_own_request_has_its_place() -> None:
     assert list(faults(requests.margin, body)) == ["/account/request"]
 
 
+def grid(size: int, *, scenarios: int = 20) -> Body:
+    """Return a request about positions under a grid of scenarios."""
+    names = [f"X{i}" for i in range(size)]
+    moves = [{"name": f"s{k}", "move": f"0.{k:04}"} for k in range(scenarios)]
+    account = {
+        "id": "grid",
+        "venue": "portfolio-margin",
+        "market": "M",
+        "legs": [
+            venue_bodies.leg("collateral", "USD", "100000000"),
+            *(venue_bodies.leg("position", name, "1", entry="100") for name in names),
+        ],
+        "terms": {
+            "instruments": {name: {"asset_class": "X", "underlying": name} for name in names},
+            "groups": {"all": {"classes": ["X"], "scenarios": moves}},
+        },
+    }
+    prices = {name: venue_bodies.price("100") for name in names}
+    return venue_bodies.body(account, prices=prices)
+
+
+@pytest.fixture
+def thrifty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Allow a hundredth of what is usual, so that a test need not take it."""
+    monkeypatch.setattr(effort, "MOST_OF_ACCOUNT", 5_000)
+    monkeypatch.setattr(effort, "MOST_OF_REQUEST", 20_000)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        pytest.param("/v1/score", grid(15), id="many positions"),
+        pytest.param("/v1/what-if", grid(15), id="before and after"),
+        pytest.param("/v1/plan", {**grid(15), "target": {"health": "1.5"}}, id="a plan"),
+        pytest.param("/v1/score", grid(1, scenarios=2_000), id="many scenarios"),
+        pytest.param("/v1/margin", grid(99, scenarios=201), id="one evaluation"),
+        pytest.param("/v1/liquidation", grid(99, scenarios=201), id="a liquidation"),
+    ],
+)
+@pytest.mark.usefixtures("thrifty")
+def test_an_account_that_costs_too_much_is_refused(path: str, body: Body) -> None:
+    """Whatever is asked, the refusal names the account and the limit."""
+    found = next(one for one in OPERATIONS if one.path == path)
+    with pytest.raises(InvalidInput) as caught:
+        found.work(DESK, Call(body=json.dumps(body).encode(), request_id="r"))
+    (fault,) = caught.value.faults
+    assert fault.where == "/account"
+    assert "steps" in fault.message
+
+
+@pytest.mark.usefixtures("thrifty")
+def test_a_costly_account_leaves_the_others_their_answers() -> None:
+    """An item that costs too much is at fault alone."""
+    body = grid(15)
+    small = {**body["account"], "id": "small", "legs": body["account"]["legs"][:2]}
+    told = ask(Desk.score, {**body, "account": None, "accounts": [body["account"], small]})
+    first, second = told["assessments"]
+    assert "5000 steps" in first["errors"][0]["detail"]
+    assert second["rule"]["verdict"] == "safe"
+
+
+@pytest.mark.usefixtures("thrifty")
 def test_too_long_a_search_is_refused() -> None:
-    """Assets times legs are limited before anything is sought."""
-    body = venue_bodies.hyperliquid()
-    legs = [venue_bodies.leg("position", f"X{i}", "1", entry="1") for i in range(200)]
-    body["account"]["legs"] = legs
-    assert "40000" in faults(requests.trigger, body)["/account/legs"]
+    """What a request may cost is counted where the rules are evaluated, and named."""
+    assert "20000 steps" in faults(requests.trigger, grid(20))["/account"]
 
 
 @pytest.mark.parametrize("path", ROUTES)
@@ -445,7 +506,17 @@ def test_a_scale_that_cannot_be_reckoned_with_is_refused(decimals: str | int) ->
 
 
 def test_legs_that_are_no_list_are_the_fault_of_their_account() -> None:
-    """The limit on work does not look into what is not there."""
+    """They are told of that account, and the others are answered."""
     body = venue_bodies.maker()
     body["accounts"] = [body.pop("account"), {"id": "x", "legs": 7}]
     assert "errors" in ask(requests.trigger, body)["triggers"][1]
+
+
+@pytest.mark.parametrize("duty", [2 * 10**27, 101 * 10**25, 2**256 - 1])
+def test_a_fee_that_the_contract_cannot_compound_is_refused(duty: int) -> None:
+    """By 2199 its factor passes 2^256, where the contract reverts: a fault, not a frozen worker."""
+    body = venue_bodies.maker()
+    body["account"]["terms"]["duty"] = str(duty)
+    body["market"]["prices"]["ETH"] |= {"next_value": "1", "next_at": "2199-01-01T00:00:00Z"}
+    for route in (Desk.score, requests.margin):
+        assert "OverflowError" in faults(route, body)["/account"]

@@ -120,15 +120,26 @@ def is_unsafe(ink: int, art: int, *, spot: int, rate: int) -> bool:
     return ink * spot < art * rate
 
 
-def drip(rate: int, terms: Terms, *, seconds: int) -> int:
-    """Return the debt accumulator after `seconds` of stability fee, ray.
+def growth(terms: Terms, *, seconds: int) -> int:
+    """Return the factor by which `seconds` of stability fee raise an accumulator, ray.
 
     Raises
     ------
     OverflowError
         Where the contract reverts.
     """
-    return uint(rpow_half_up(terms.duty, seconds, RAY) * rate) // RAY
+    return rpow_half_up(terms.duty, seconds, RAY)
+
+
+def drip(rate: int, *, by: int) -> int:
+    """Return a debt accumulator raised by a factor, ray.
+
+    Raises
+    ------
+    OverflowError
+        Where the contract reverts.
+    """
+    return uint(by * rate) // RAY
 
 
 def trigger_price(ink: int, art: int, *, rate: int, mat: int, par: int = RAY) -> int:
@@ -368,9 +379,9 @@ def permits(account: Account, market: Market, terms: Terms) -> Refusal | None:
 
 def accrue(market: Market, terms: Terms, at: datetime) -> Market:
     """Return the market with the stability fee dripped from `market.at` to `at`."""
-    seconds = int((at - market.at).total_seconds())
+    factor = growth(terms, seconds=int((at - market.at).total_seconds()))
     dripped = {
-        name: drip(value, terms, seconds=seconds) if name.endswith(".rate") else value
+        name: drip(value, by=factor) if name.endswith(".rate") else value
         for name, value in market.state.items()
     }
     return replace(market, at=at, state=dripped)

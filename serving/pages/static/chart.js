@@ -10,7 +10,8 @@ const seconds = (iso) => Math.floor(new Date(iso).getTime() / SECOND);
 /** Return the options that follow the theme. */
 function looks() {
   return {
-    layout: { background: { color: colour("sheet") }, textColor: colour("soft") },
+    // Its logo would need inline style, which no page allows.
+    layout: { attributionLogo: false, background: { color: colour("sheet") }, textColor: colour("soft") },
     grid: { vertLines: { color: colour("rule") }, horzLines: { color: colour("rule") } },
     rightPriceScale: { borderColor: colour("rule") },
     timeScale: { borderColor: colour("rule"), timeVisible: true, secondsVisible: false },
@@ -39,7 +40,8 @@ function marker(one, times) {
 /** Hang a chart into an element, and return what draws on it. */
 export function hang(element) {
   const chart = LightweightCharts.createChart(element, { autoSize: true, ...looks() });
-  const series = chart.addCandlestickSeries(bars());
+  const series = chart.addSeries(LightweightCharts.CandlestickSeries, bars());
+  const markers = LightweightCharts.createSeriesMarkers(series);
   let lines = [];
   addEventListener("theme", () => {
     chart.applyOptions(looks());
@@ -58,7 +60,7 @@ export function hang(element) {
       series.createPriceLine({ price, color: colour("bad"), lineWidth: 2, lineStyle: 2, title: "trigger" }),
     );
     const marked = happened.map((one) => marker(one, times)).filter(Boolean);
-    series.setMarkers(marked.sort((a, b) => a.time - b.time));
+    markers.setMarkers(marked.sort((a, b) => a.time - b.time));
     chart.timeScale().fitContent();
     return times.length > 0;
   };
