@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
-from serving.asked.scalars import Body, Decimals, Name, Positive, Time, Whole
+from serving.asked.scalars import Body, Chain, Decimals, Name, Positive, Time, Whole
 
 HOURS = 24 * 366
 """Rows of one table of one asset."""
@@ -102,6 +102,12 @@ class MarkCandlesBody(Body):
             _distinct(self.open_time, "open_time")
         if self.open_time and max(self.open_time) - min(self.open_time) > timedelta(hours=HOURS):
             raise ValueError(f"open_time spans more than {HOURS} hours")
+        hours = zip(self.open, self.high, self.low, self.close, strict=True)
+        for place, (opened, high, low, close) in enumerate(hours):
+            if opened is None or high is None or low is None or close is None:
+                continue
+            if low > min(opened, close) or high < max(opened, close):
+                raise ValueError(f"the range of candle {place} does not hold its open and close")
         return self
 
 
@@ -166,7 +172,7 @@ class OneMarketBody(Body):
 
     venue: Name
     market: Name
-    chain: Name | None = Field(
+    chain: Chain | None = Field(
         default=None, description="as the accounts of the market state it; left out as they do"
     )
     prices: Annotated[dict[Name, PriceBody], Field(max_length=1000)] = Field(

@@ -18,9 +18,13 @@ from pydantic import (
 MOST_UNITS = 10**48
 """Smallest units an amount must stay below: 10^30 whole units of 18 decimals."""
 
+MOST_CHAIN = 40
+"""Characters of a chain's name: with market, asset and source it must fit into one index."""
+
 _WORD = 2**256
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,80}(?:\.[0-9]{1,40})?")
 _INTEGER = re.compile(r"-?[0-9]{1,120}")
+_DATE_AND_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:")
 FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 LAST = datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -74,6 +78,8 @@ def _text_time(value: object) -> object:
     """Refuse times that are not text: a number does not say its unit."""
     if not isinstance(value, str):
         raise ValueError(f"a time is ISO 8601 text, not {type(value).__name__}")  # noqa: TRY004
+    if not _DATE_AND_TIME.match(value):
+        raise ValueError(f"{value[:40]!r} is not a time such as 2026-03-01T12:00:00Z")
     return value
 
 
@@ -99,6 +105,7 @@ Integer = Annotated[int, BeforeValidator(_signed), WithJsonSchema(_SIGNED)]
 
 Time = Annotated[AwareDatetime, BeforeValidator(_text_time), AfterValidator(_utc)]
 Name = Annotated[str, Field(min_length=1, max_length=200, strict=True)]
+Chain = Annotated[str, Field(min_length=1, max_length=MOST_CHAIN, strict=True)]
 Decimals = Annotated[int, Field(ge=0, le=36, strict=True)]
 Strict = Annotated[bool, Field(strict=True)]
 

@@ -21,7 +21,7 @@ from models.errors import Fault, InvalidInput
 from serving.asked import sound
 from serving.asked.market_wire import MarketBody
 from serving.asked.reading import escape, read
-from serving.asked.scalars import Body, Exact, Integer, Name, Positive, Strict, Time, Whole
+from serving.asked.scalars import Body, Chain, Exact, Integer, Name, Positive, Strict, Time, Whole
 from serving.asked.sound import SoundAccount
 
 MOST_ACCOUNTS = 1000
@@ -75,7 +75,7 @@ class AccountBody(Body):
     venue: Name
     version: Name | None = Field(default=None, description="the venue's only one when left out")
     market: Name
-    chain: Name | None = Field(
+    chain: Chain | None = Field(
         default=None, description="where the market lives, unless its name says so"
     )
     legs: Annotated[list[LegBody], Field(max_length=500)]

@@ -16,6 +16,7 @@ from serving.asked import cases, placing, wire
 from serving.asked.market_wire import CandlesBody, PriceBody
 from serving.asked.queries import Query, parameters, read_query
 from serving.asked.reading import read
+from serving.asked.scalars import Chain
 from serving.asked.stated_terms import terms_of
 from serving.desk import Desk
 from serving.http import problems, telemetry
@@ -35,7 +36,7 @@ class MarketName(wire.Body):
 
     venue: wire.Name | None = None
     market: wire.Name | None = None
-    chain: wire.Name | None = Field(
+    chain: Chain | None = Field(
         default=None, description="as the accounts of the market state it; left out as they do"
     )
 
@@ -88,7 +89,7 @@ class TermsBody(wire.Body):
     venue: wire.Name
     version: wire.Name | None = None
     market: wire.Name
-    chain: wire.Name | None = Field(
+    chain: Chain | None = Field(
         default=None, description="as the accounts of the market state it; left out as they do"
     )
     valid_from: wire.Time

@@ -15,6 +15,7 @@ from models.margin.variables import units
 from models.terms import library, terms_in_force
 from serving.asked import cases, wire
 from serving.asked.queries import Query, parameters, read_query
+from serving.asked.scalars import Chain
 from serving.asked.stated_terms import terms_of
 from serving.desk import Desk
 from serving.http import problems
@@ -110,7 +111,7 @@ class TermsQuery(Query):
     """The parameters of the terms in force."""
 
     as_of: wire.Time | None = None
-    chain: wire.Name | None = Field(
+    chain: Chain | None = Field(
         default=None, description="where the market lives, as its accounts state it"
     )
 

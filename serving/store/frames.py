@@ -14,6 +14,7 @@ from features.tables import Table, validate
 from models.domain import UNPLACED, MarketId
 from models.errors import Fault, InvalidInput, InvalidTable
 from serving.asked import placing, wire
+from serving.asked.scalars import MOST_CHAIN
 from serving.store import accounts, schema
 from serving.store.engine import Transaction
 from serving.store.positions import STATED
@@ -157,6 +158,8 @@ def _placed(transaction: Transaction, name: str, rows: Sequence[Row], file: str)
 def _market(name: str, row: Row, known: set[MarketId], *, where: str) -> MarketId | Fault:
     """Return the market of a row, or what is wrong with it."""
     venue, market, chain = (row[part] or "" for part in MarketId._fields)
+    if len(chain) > MOST_CHAIN:
+        return Fault(where, f"a chain's name has at most {MOST_CHAIN} characters")
     if venue and market:
         stated = MarketId(venue, market, chain)
         state = {row["name"]: row["value"]} if name == "state" else {}

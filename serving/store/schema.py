@@ -24,7 +24,8 @@ HEAD = "0010"
 
 def _market() -> list["sa.Column[str]"]:
     """Return the columns of a market, the first of a key."""
-    return [sa.Column(part, name(), primary_key=True) for part in ("venue", "market", "chain")]
+    lengths = {"venue": 200, "market": 200, "chain": 40}
+    return [sa.Column(part, name(size), primary_key=True) for part, size in lengths.items()]
 
 
 NOTES = sa.Table(
@@ -155,7 +156,7 @@ ACCOUNTS = sa.Table(
     sa.Column("venue", name(), nullable=False),
     sa.Column("version", name()),
     sa.Column("market", name(), nullable=False),
-    sa.Column("chain", name(), nullable=False, server_default=""),
+    sa.Column("chain", name(40), nullable=False, server_default=""),
     sa.Column("owner", name()),
     sa.Column("opened_at", Time),
     sa.Index("accounts_by_owner", "owner"),

@@ -1,5 +1,6 @@
 """Markets in one store: what another market's poller pushes changes nothing of a neighbour's."""
 
+import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -285,3 +286,66 @@ def test_a_market_whose_state_was_kept_without_one_is_told_so(database: str) -> 
     opened.close()
     assert around.unplaced(MarketId("compound-v3", "usdc")) == ("base_borrow_index", "updated_at")
     assert around.unplaced(MarketId("maker", "ETH-B")) == ()
+
+
+def test_the_longest_names_of_a_market_are_kept_on_each(caller: local.Caller) -> None:
+    """Market, asset and source of 200 characters of four bytes, and a chain of 40, in one key."""
+    draw = random.Random(1)  # noqa: S311 - not a secret
+    names = ["".join(chr(draw.randrange(0x20000, 0x2A000)) for _ in range(200)) for _ in range(3)]
+    whose = {"venue": "aave-v3", "market": names[0], "chain": names[1][:40]}
+    quoted = {"asset": names[1], "source": names[2], "value": "1", "observed_at": AT, **whose}
+    push(caller, "prices", {"prices": [quoted]})
+    push(caller, "state", {"at": AT, "state": {f"{names[1][:184]}.liquidity_index": "1"}, **whose})
+    refused = caller.post("/v1/prices", json={"prices": [{**quoted, "chain": names[1][:41]}]})
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == "/prices/0/chain"
+
+
+def test_exact_options_are_taken_as_text_and_told_as_text(caller: local.Caller) -> None:
+    """Beyond 2^53 a bare integer would lose its last digits in a reader of doubles."""
+    whole = "1500000000000000000000000000001"
+    position = {
+        "id": "long",
+        "venue": "gmx-v2",
+        "market": "ETH/USD",
+        "legs": [{"kind": "collateral", "asset": "USDC", "quantity": "1"}],
+        "options": {"borrowing_factor": whole, "pending_impact_amount": -5},
+    }
+    wrote = caller.put("/v1/accounts", json={"accounts": [position]})
+    assert wrote.status_code == 200, wrote.text
+    told = caller.get("/v1/accounts/long").json()["account"]
+    assert told["options"] == {"borrowing_factor": whole, "pending_impact_amount": -5}
+    back = {name: part for name, part in told.items() if name != "events" and part}
+    assert caller.put("/v1/accounts", json={"accounts": [back]}).status_code == 200
+    assert caller.get("/v1/accounts/long").json()["account"]["options"] == told["options"]
+    for wrong in (1.5e30, "1.5e+30", "one"):
+        broken = {**position, "options": {"borrowing_factor": wrong}}
+        refused = caller.put("/v1/accounts", json={"accounts": [broken]})
+        assert refused.status_code == 422
+        where = refused.json()["errors"][0]["pointer"]
+        assert where == "/accounts/0/options/borrowing_factor"
+
+
+@pytest.mark.parametrize("at", ["20200101", "1577836800000", "2020-01-01", "1577836800"])
+def test_a_number_is_no_time(caller: local.Caller, at: str) -> None:
+    """Digits alone do not say whether they are a date, seconds or milliseconds."""
+    told = caller.post("/v1/state", json={"at": at, "state": {"ETH-B.rate": "1"}})
+    assert told.status_code == 422
+    assert [one["pointer"] for one in told.json()["errors"]] == ["/at"]
+
+
+def test_a_candle_whose_range_does_not_hold_its_ends_is_refused(caller: local.Caller) -> None:
+    """Over HTTP as in a file; an hour without a candle is none."""
+    held = {
+        "start": "2026-08-31T00:00:00Z",
+        "open": [10.0, None],
+        "high": [5.0, None],
+        "low": [20.0, None],
+        "close": [10.0, None],
+        "volume": [1.0, None],
+    }
+    told = caller.post("/v1/candles", json={"candles": {"ETH": held}})
+    assert told.status_code == 422
+    assert told.json()["errors"][0]["pointer"] == "/candles/ETH"
+    right = {**held, "high": [20.0, None], "low": [5.0, None]}
+    assert caller.post("/v1/candles", json={"candles": {"ETH": right}}).status_code == 200

@@ -18,6 +18,7 @@ down_revision = "0009"
 
 LOG = logging.getLogger("forewarn.store")
 NAME = sa.String(200).with_variant(sa.String(200, collation="C"), "postgresql")
+CHAIN = sa.String(40).with_variant(sa.String(40, collation="C"), "postgresql")
 TIME = sa.BigInteger
 WHOLE = sa.String(100)
 Market = tuple[str, str]
@@ -91,7 +92,11 @@ OF_MARKETS = {
 
 def _market() -> list["sa.Column[str]"]:
     """Return the columns of a market."""
-    return [sa.Column(part, NAME, primary_key=True) for part in MARKET]
+    return [
+        sa.Column("venue", NAME, primary_key=True),
+        sa.Column("market", NAME, primary_key=True),
+        sa.Column("chain", CHAIN, primary_key=True),
+    ]
 
 
 PRICES = sa.Table(
@@ -134,7 +139,7 @@ TERMS = sa.Table(
 
 def upgrade() -> None:
     """Lay the tables anew with every row that stood in them."""
-    op.add_column("accounts", sa.Column("chain", NAME, nullable=False, server_default=""))
+    op.add_column("accounts", sa.Column("chain", CHAIN, nullable=False, server_default=""))
     op.create_index("accounts_by_market", "accounts", list(MARKET))
     connection = op.get_bind()
     markets = {(str(v), str(m)) for v, m in connection.execute(_accounts("venue", "market"))}
