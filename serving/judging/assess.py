@@ -269,11 +269,11 @@ def _forecasts(rows: Floats, model: Model, wish: Wish) -> list[_Words]:
 
 def _worded(bundle: Bundle, scores: Mapping[str, Floats]) -> list[tuple[ForecastAnswer, ...]]:
     """Return the forecast of every row, horizon by horizon."""
+    points, ends = bundle.probabilities(scores), bundle.intervals(scores)
     parts: list[list[Any]] = []
     for name in ("unattended", "expected"):
-        head = bundle.heads[name]
-        parts.append(head.probabilities(scores[name]).tolist())
-        parts.append(np.stack(head.interval(scores[name]), axis=2).tolist())
+        parts.append(points[name].tolist())
+        parts.append(np.stack(ends[name], axis=2).tolist())
     return [
         tuple(
             ForecastAnswer(

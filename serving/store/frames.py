@@ -17,6 +17,7 @@ from serving.asked import placing, wire
 from serving.asked.scalars import MOST_CHAIN
 from serving.store import accounts, schema
 from serving.store.engine import Transaction
+from serving.store.errors import StoreConflict
 from serving.store.positions import STATED
 from serving.store.rows import Added, add
 
@@ -55,11 +56,32 @@ def write(
         rows = _placed(transaction, name, rows, file)
     if name == "positions":
         return _write_positions(transaction, rows, file, now=now)
-    if name == "events":
-        return accounts.push_events(transaction, rows, now=now)
-    table = LAID[name]
-    received = {"received_at": now} if "received_at" in table.c else {}
-    return add(transaction, table, [{**row, **received} for row in rows])
+    try:
+        if name == "events":
+            return accounts.push_events(transaction, rows, now=now)
+        table = LAID[name]
+        received = {"received_at": now} if "received_at" in table.c else {}
+        return add(transaction, table, [{**row, **received} for row in rows])
+    except StoreConflict as error:
+        raise StoreConflict(_placed(error.faults, rows, file)) from None
+    except InvalidInput as error:
+        raise InvalidTable(_placed(error.faults, rows, file)) from None
+
+
+def _placed(faults: Sequence[Fault], rows: Sequence[Row], file: str) -> list[Fault]:
+    """Return faults of rows, told by `/place/column` or `/account/key/column`, as of a file."""
+    places = {f"/{place}": place for place in range(len(rows))}
+    places |= {
+        f"/{row['account']}/{row['key']}": place for place, row in enumerate(rows) if "key" in row
+    }
+    told = []
+    for fault in faults:
+        whole, (row, _, column) = fault.where, fault.where.rpartition("/")
+        if whole in places:
+            row, column = whole, "row"
+        where = f"{file}:{column}:{places[row] + 1}" if row in places else whole
+        told.append(Fault(where, fault.message))
+    return told
 
 
 def read(transaction: Transaction, name: str) -> pd.DataFrame:
@@ -235,7 +257,9 @@ def _write_positions(
             wire.account(body, f"{file}:{place + 1}")
         except InvalidInput as error:
             faults.extend(error.faults)
-        told.append((row["at"], {**body, "owner": row["owner"], "opened_at": row["opened_at"]}))
+        # An empty cell says nothing of them.
+        said = {name: row[name] for name in accounts.KEPT if row[name] is not None}
+        told.append((row["at"], {**body, **said}))
     if faults:
         raise InvalidTable(faults)
     accounts.write(transaction, told, now=now)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -285,7 +286,8 @@ def surroundings(
     Parameters
     ----------
     assets
-        Whose candles, and what is read beside them, are wanted; those of `REFERENCES` as well.
+        Of which more than candles is wanted, that of `REFERENCES` as well; candles are those of
+        the whole market, over which features take medians, whoever is asked about.
     markets
         Whose state and oracle prices are wanted; all when left out.
     read
@@ -313,13 +315,69 @@ def surroundings(
 
 
 def known(transaction: Transaction, assets: Collection[str], *, at: datetime) -> Tables:
-    """Return all that features may read of assets at a moment, but no account's events."""
+    """Return all that features may read of assets at a moment, but no account's events.
+
+    Candles are of every asset that has any.
+    """
     return replace(
         series(transaction, assets, at=at),
-        candles=candles(transaction, assets, at=at),
+        candles=universe(transaction, at=at),
         perpetuals=candles(transaction, assets, at=at, kind=PERPETUAL),
         marks=candles(transaction, assets, at=at, kind=MARK),
     )
+
+
+def universe(transaction: Transaction, *, at: datetime) -> Mapping[str, Candles]:
+    """Return the hourly spot candles of every asset, read once while no candle is added."""
+    spans = _spans(transaction, at=at)
+    kept = _UNIVERSES.setdefault(transaction.engine, {})
+    found = kept.get(spans)
+    if found is None:
+        found = candles(transaction, [asset for asset, *_ in spans], at=at)
+        while len(kept) >= MOST_KEPT:
+            kept.pop(next(iter(kept)), None)
+        kept[spans] = found
+    return found
+
+
+Spans = tuple[tuple[str, int, int, int], ...]
+"""Per asset its name, how many candles it has within the lookback, the first and the last.
+
+Candles are only ever added, so that these tell two sets of them apart.
+"""
+
+MOST_KEPT = 4
+"""Sets of candles kept per store: of the hours that are asked about just now."""
+
+_UNIVERSES: WeakKeyDictionary[sa.Engine, dict[Spans, Mapping[str, Candles]]] = WeakKeyDictionary()
+
+
+def _spans(transaction: Transaction, *, at: datetime) -> Spans:
+    """Return which hourly spot candles closed within the lookback."""
+    opens = sa.type_coerce(CANDLES.c.opens_at, sa.BigInteger)
+    rows = transaction.execute(
+        sa.select(CANDLES.c.asset, sa.func.count(), sa.func.min(opens), sa.func.max(opens))
+        .where(CANDLES.c.asset.in_(_assets(transaction)), CANDLES.c.kind == SPOT)
+        .where(CANDLES.c.step == HOUR, opens >= microseconds(at - LOOKBACK))
+        .where(opens <= microseconds(at) - HOUR * _MICROSECONDS)
+        .group_by(CANDLES.c.asset)
+        .order_by(CANDLES.c.asset)
+    )
+    return tuple((str(asset), count, first, last) for asset, count, first, last in rows)
+
+
+def _assets(transaction: Transaction) -> list[str]:
+    """Return every asset with candles, each found by one step along the primary key."""
+    first = sa.select(sa.func.min(CANDLES.c.asset).label("asset"))
+    names = first.cte("names", recursive=True)
+    following = (
+        sa.select(sa.func.min(CANDLES.c.asset))
+        .where(CANDLES.c.asset > names.c.asset)
+        .scalar_subquery()
+    )
+    names = names.union_all(sa.select(following).where(names.c.asset.is_not(None)))
+    found = transaction.execute(sa.select(names.c.asset)).scalars()
+    return [str(asset) for asset in found if asset is not None]
 
 
 def _grid(columns: "np.ndarray[Any, np.dtype[np.float64]]", *, step: int) -> Candles:

@@ -214,7 +214,7 @@ def lay_old(url: str) -> None:
     """Lay a store at the last revision that kept state by its name alone."""
     engine = sa.create_engine(url)
     with engine.begin() as connection:
-        command.upgrade(configuration(connection), "0009")
+        command.upgrade(configuration(connection), "0010")
         laid = sa.MetaData()
         laid.reflect(connection)
         tables, second = laid.tables, 1_700_000_000_000_000

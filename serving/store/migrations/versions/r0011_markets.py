@@ -13,8 +13,8 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 
 LOG = logging.getLogger("forewarn.store")
 NAME = sa.String(200).with_variant(sa.String(200, collation="C"), "postgresql")
