@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from models.alerting.policy import (
@@ -16,6 +16,7 @@ from models.alerting.policy import (
 )
 from models.alerting.signals import Cause, Level, Signal
 from models.margin.result import Verdict
+from models.spans import span_text
 
 
 class Reading(NamedTuple):
@@ -93,6 +94,8 @@ def _text(value: object) -> str:
     """Return what was found, or its limit, as text."""
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, timedelta):
+        return span_text(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -270,10 +270,10 @@ def _forecasts(rows: Floats, model: Model, wish: Wish) -> list[_Words]:
 def _worded(bundle: Bundle, scores: Mapping[str, Floats]) -> list[tuple[ForecastAnswer, ...]]:
     """Return the forecast of every row, horizon by horizon."""
     parts: list[list[Any]] = []
+    points, intervals = bundle.probabilities(scores), bundle.intervals(scores)
     for name in ("unattended", "expected"):
-        head = bundle.heads[name]
-        parts.append(head.probabilities(scores[name]).tolist())
-        parts.append(np.stack(head.interval(scores[name]), axis=2).tolist())
+        parts.append(points[name].tolist())
+        parts.append(np.stack(intervals[name], axis=2).tolist())
     return [
         tuple(
             ForecastAnswer(

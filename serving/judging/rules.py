@@ -1,21 +1,19 @@
 """What every answer about the rules shares: faults, doubts about prices, exact text."""
 
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
 from models import pegs
 from models.domain import Market, Price
 from models.errors import Fault, InvalidInput
 from models.margin.result import Margin, Ratio, Refusal, Side
+from models.spans import span_text
 from serving.asked.cases import Case
 from serving.judging.answers import NextAnswer, Notice, RatioAnswer, SideAnswer, exact_text
 from serving.margin.answers import RefusalAnswer
 
 T = TypeVar("T")
-
-USUAL_STALE = timedelta(hours=3)
-"""Age beyond which a price without a stated limit is stale: three updates of an hourly feed."""
 
 
 def evaluated(case: Case, rule: Callable[[Case], T]) -> T:
@@ -80,20 +78,11 @@ def doubt(price: Price, *, at: datetime, asset: str) -> Notice | None:
     """Return why a price must not be taken as if it were fresh, or None."""
     if price.disputed is not None:
         return Notice(code="price_disputed", text=f"{asset}: {price.disputed}")
-    if is_stale(price, at=at):
-        text = f"{asset}: price is {price.age(at)} old, more than {limit_of(price)}"
+    if price.is_stale(at):
+        age, limit = span_text(price.age(at)), span_text(price.limit)
+        text = f"{asset}: price is {age} old, more than {limit}"
         return Notice(code="price_stale", text=text)
     return None
-
-
-def is_stale(price: Price, *, at: datetime) -> bool:
-    """Return whether a price is older than its own limit, or than the usual one."""
-    return price.age(at) > limit_of(price)
-
-
-def limit_of(price: Price) -> timedelta:
-    """Return the age beyond which a price is stale."""
-    return USUAL_STALE if price.stale_after is None else price.stale_after
 
 
 def ratio_text(ratio: Ratio | None) -> RatioAnswer | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from features.pipeline import BASELINE
-from models.bundle import Bundle, Head
+from models.bundle import Bundle
 from models.hazard import LABELS
 from serving.asked.arrow import STREAM, write_stream
 from serving.asked.features_wire import (
@@ -92,22 +92,28 @@ def probabilities(bundle: Bundle, asked: Features) -> dict[str, Floats]:
     features, baseline = np.hsplit(whole, [len(bundle.features)])
     scores = bundle.scores(np.ascontiguousarray(features), baseline)
     told: dict[str, Floats] = {}
-    for name, head in bundle.heads.items():
-        told.update(_by_horizon(name, head.probabilities(scores[name])))
-        if asked.intervals:
-            low, high = _spans(head, scores[name])
+    points = bundle.probabilities(scores)
+    intervals = _intervals(bundle, scores) if asked.intervals else {}
+    for name in bundle.heads:
+        told.update(_by_horizon(name, points[name]))
+        if name in intervals:
+            low, high = intervals[name]
             told.update(_by_horizon(name, low, end="_low"))
             told.update(_by_horizon(name, high, end="_high"))
     return told
 
 
-def _spans(head: Head, scores: Floats) -> tuple[Floats, Floats]:
-    """Return the ends of the intervals, NaN where a row could not be scored."""
-    is_scored = np.isfinite(scores).all(axis=1)
-    low, high = np.full_like(scores, np.nan), np.full_like(scores, np.nan)
+def _intervals(bundle: Bundle, scores: Mapping[str, Floats]) -> dict[str, tuple[Floats, Floats]]:
+    """Return the ends of the intervals by head, NaN where a row could not be scored."""
+    is_scored = np.logical_and.reduce([np.isfinite(own).all(axis=1) for own in scores.values()])
+    ends = {
+        name: (np.full_like(own, np.nan), np.full_like(own, np.nan)) for name, own in scores.items()
+    }
     if is_scored.any():
-        low[is_scored], high[is_scored] = head.interval(scores[is_scored])
-    return low, high
+        found = bundle.intervals({name: own[is_scored] for name, own in scores.items()})
+        for name, (low, high) in ends.items():
+            low[is_scored], high[is_scored] = found[name]
+    return ends
 
 
 def _by_horizon(name: str, points: Floats, *, end: str = "") -> dict[str, Floats]:
