@@ -21,6 +21,10 @@ MOST_UNITS = 10**48
 _WORD = 2**256
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,80}(?:\.[0-9]{1,40})?")
 _INTEGER = re.compile(r"-?[0-9]{1,120}")
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?"
+    r"([Zz]|[+-][0-9]{2}:?[0-9]{2})?"
+)
 FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 LAST = datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -63,9 +67,11 @@ def _integer(value: object) -> int:
 
 
 def _text_time(value: object) -> object:
-    """Refuse times that are not text: a number does not say its unit."""
+    """Refuse times that are not ISO 8601 text: a number, or digits alone, say no unit."""
     if not isinstance(value, str):
         raise ValueError(f"a time is ISO 8601 text, not {type(value).__name__}")  # noqa: TRY004
+    if not _TIME.fullmatch(value):
+        raise ValueError(f"{value[:40]!r} is no time such as 2026-01-31T23:59:59Z")
     return value
 
 

@@ -1,14 +1,13 @@
 """What every answer about the rules shares: faults, doubts about prices, exact text."""
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from models import pegs
 from models.domain import Market, Price
 from models.errors import Fault, InvalidInput
 from models.margin.result import Margin, Ratio, Refusal, Side
-from models.spans import span_text
 from serving.asked.cases import Case
 from serving.judging.answers import NextAnswer, Notice, RatioAnswer, SideAnswer, exact_text
 from serving.margin.answers import RefusalAnswer
@@ -79,10 +78,21 @@ def doubt(price: Price, *, at: datetime, asset: str) -> Notice | None:
     if price.disputed is not None:
         return Notice(code="price_disputed", text=f"{asset}: {price.disputed}")
     if price.is_stale(at):
-        age, limit = span_text(price.age(at)), span_text(price.limit)
+        age, limit = in_words(price.age(at)), in_words(price.limit)
         text = f"{asset}: price is {age} old, more than {limit}"
         return Notice(code="price_stale", text=text)
     return None
+
+
+def in_words(span: timedelta) -> str:
+    """Return a length of time in its two largest units, rounded down."""
+    seconds = int(span.total_seconds())
+    days, hours, minutes = seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60
+    for large, small, names in ((days, hours, "d h"), (hours, minutes, "h min")):
+        if large:
+            first, second = names.split()
+            return f"{large} {first} {small} {second}" if small else f"{large} {first}"
+    return f"{minutes} min" if minutes else f"{seconds} s"
 
 
 def ratio_text(ratio: Ratio | None) -> RatioAnswer | None:

@@ -176,8 +176,7 @@ def run(
 def _watch(watcher: Watcher, dispatcher: Dispatcher, now: datetime) -> None:
     """Judge what is due and deliver what waits."""
     turn(watcher)
-    while deliver(dispatcher, now=now, limit=100):
-        pass
+    deliver(dispatcher, now=now)
 
 
 def main(url: str, seed: int, pace: float) -> None:

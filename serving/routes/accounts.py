@@ -188,7 +188,8 @@ def _bodies(asked: AccountsBody) -> list[dict[str, Any]]:
 
 def _stated(one: StoredAccount) -> dict[str, Any]:
     """Return an account with its amounts as exact text."""
-    told = one.model_dump(exclude={"legs", "events"})
+    unsaid = set(accounts.KEPT) - one.model_fields_set
+    told = one.model_dump(exclude={"legs", "events", *unsaid})
     return {**told, "legs": [_leg(leg) for leg in one.legs]}
 
 
@@ -246,12 +247,12 @@ def show(desk: Desk, call: Call) -> Answer:
     """Answer `GET /v1/accounts/{account}`."""
     key = call.path["account"]
     with opened(desk).read() as transaction:
-        body = _known(transaction, key)
+        body = known(transaction, key)
         told = assessments.latest(transaction, key)
     return json_answer(AccountAnswer(request_id=call.request_id, account=body, assessed=told))
 
 
-def _known(transaction: Transaction, key: str) -> dict[str, Any]:
+def known(transaction: Transaction, key: str) -> dict[str, Any]:
     """Return an account of the store.
 
     Raises
@@ -272,7 +273,7 @@ def history(desk: Desk, call: Call) -> Answer:
     before = None if asked.cursor is None else _time(of_cursor(asked.cursor))
     key = call.path["account"]
     with opened(desk).read() as transaction:
-        _known(transaction, key)
+        known(transaction, key)
         found = assessments.history(transaction, key, before=before, limit=asked.limit + 1)
     page = found[: asked.limit]
     ended = to_cursor(page[-1].at.isoformat()) if len(found) > asked.limit else None
@@ -328,6 +329,8 @@ OPERATIONS = (
         scope=Scope.WRITE,
         work=upsert,
         summary="Write accounts and what they hold, all or none",
+        details="What an account holds is replaced. `owner` and `opened_at` stay as they stand "
+        "where they are left out; null ends them.",
         meaning="How many were written",
         asked=AccountsBody,
         told=(Upserted,),

@@ -12,6 +12,9 @@ from serving.store.engine import Transaction
 from serving.store.rows import Added, add, chunks, put
 from serving.store.schema import ACCOUNTS, EVENTS, POSITIONS
 
+KEPT = ("owner", "opened_at")
+"""What stays as it stands where a statement does not speak of it."""
+
 
 def upsert(
     transaction: Transaction, bodies: Iterable[Mapping[str, Any]], *, at: datetime, now: datetime
@@ -22,7 +25,7 @@ def upsert(
     ----------
     bodies
         Objects as in a request, with exact amounts as text and without their events; `opened_at`
-        is an aware time, `owner` a name.
+        is an aware time, `owner` a name. Either that is absent stays as it stands; None ends it.
     at
         From when the positions stand.
     now
@@ -36,9 +39,10 @@ def write(
 ) -> None:
     """Write accounts and what they held, each from a moment of its own; see `upsert`."""
     ordered = sorted(told, key=lambda one: one[0])
-    put(transaction, ACCOUNTS, [_account_row(body) for _, body in ordered])
-    rows = [_position_row(body, at=at) for at, body in ordered]
-    positions.write(transaction, rows, now=now)
+    for rows in _alike(_account_row(body) for _, body in ordered):
+        put(transaction, ACCOUNTS, rows)
+    held = [_position_row(body, at=at) for at, body in ordered]
+    positions.write(transaction, held, now=now)
 
 
 def push_events(
@@ -154,6 +158,17 @@ def _locked(transaction: Transaction, names: Sequence[str]) -> set[str]:
     return known
 
 
+def _alike(rows: Iterable[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
+    """Return what the rows say of each account together, in lists of rows with equal columns."""
+    told: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        told[row["account"]] = {**told.get(row["account"], {}), **row}
+    alike: dict[frozenset[str], list[dict[str, Any]]] = {}
+    for row in told.values():
+        alike.setdefault(frozenset(row), []).append(row)
+    return alike.values()
+
+
 def _account_row(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the row of an account."""
     return {
@@ -161,8 +176,7 @@ def _account_row(body: Mapping[str, Any]) -> dict[str, Any]:
         "venue": body["venue"],
         "version": body.get("version"),
         "market": body["market"],
-        "owner": body.get("owner"),
-        "opened_at": body.get("opened_at"),
+        **{name: body[name] for name in KEPT if name in body},
     }
 
 

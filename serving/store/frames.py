@@ -183,7 +183,9 @@ def _write_positions(
             wire.account(body, f"{file}:{place + 1}")
         except InvalidInput as error:
             faults.extend(error.faults)
-        told.append((row["at"], {**body, "owner": row["owner"], "opened_at": row["opened_at"]}))
+        # An empty cell says nothing of them.
+        said = {name: row[name] for name in accounts.KEPT if row[name] is not None}
+        told.append((row["at"], {**body, **said}))
     if faults:
         raise InvalidTable(faults)
     accounts.write(transaction, told, now=now)

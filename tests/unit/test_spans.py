@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from models.domain import Price
-from models.spans import span_text
+from serving.judging.rules import in_words
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -24,7 +24,7 @@ AT = datetime(2026, 3, 1, tzinfo=UTC)
 )
 def test_a_duration_is_told_in_its_two_largest_units(span: timedelta, text: str) -> None:
     """Nothing finer than its two largest units, nothing that is none."""
-    assert span_text(span) == text
+    assert in_words(span) == text
 
 
 @pytest.mark.parametrize(
