@@ -282,32 +282,27 @@ class Bundle:
         return {name: told[name] for name in self.heads}
 
     def probabilities(self, scores: Mapping[str, Floats]) -> dict[str, Floats]:
-        """Return every head's probability by each horizon, each of shape (N, K).
+        """Return the probability of the event by each horizon, by head, each of shape (N, K).
 
-        Whoever is liquidated was first within reach of it: what starts from another head is
-        never above that one, though the least that it takes from it is.
+        Owners can only keep away what comes if nobody acts: what a head that starts from
+        another one says is at most what that one says.
 
         Parameters
         ----------
         scores
-            By head, as `scores` returns them.
+            Of `scores`.
         """
-        points = {name: head.probabilities(scores[name]) for name, head in self.heads.items()}
-        return {name: _capped(self, name, points) for name in self.heads}
+        told = {name: head.probabilities(scores[name]) for name, head in self.heads.items()}
+        for name, head in self.heads.items():
+            if isinstance(head.start, Upon):
+                told[name] = np.minimum(told[name], told[_upon(self, head.start)])
+        return told
 
     def intervals(self, scores: Mapping[str, Floats]) -> dict[str, tuple[Floats, Floats]]:
-        """Return what later outcomes allow of every head, as `probabilities` caps it."""
-        ends = {name: head.interval(scores[name]) for name, head in self.heads.items()}
-        low, high = ({name: pair[end] for name, pair in ends.items()} for end in (0, 1))
-        return {name: (_capped(self, name, low), _capped(self, name, high)) for name in self.heads}
-
-
-def _capped(bundle: Bundle, name: str, values: Mapping[str, Floats]) -> Floats:
-    """Return a head's values, at most those of the head that it starts from."""
-    start = bundle.heads[name].start
-    if isinstance(start, Upon):
-        return np.minimum(values[name], values[_upon(bundle, start)])
-    return values[name]
+        """Return what later outcomes allow by head: intervals that hold `probabilities`."""
+        points = self.probabilities(scores)
+        told = {name: head.interval(scores[name]) for name, head in self.heads.items()}
+        return {name: (np.minimum(low, points[name]), high) for name, (low, high) in told.items()}
 
 
 def _is_upon(head: Head) -> bool:

@@ -269,11 +269,11 @@ def _forecasts(rows: Floats, model: Model, wish: Wish) -> list[_Words]:
 
 def _worded(bundle: Bundle, scores: Mapping[str, Floats]) -> list[tuple[ForecastAnswer, ...]]:
     """Return the forecast of every row, horizon by horizon."""
+    points, ends = bundle.probabilities(scores), bundle.intervals(scores)
     parts: list[list[Any]] = []
-    points, intervals = bundle.probabilities(scores), bundle.intervals(scores)
     for name in ("unattended", "expected"):
         parts.append(points[name].tolist())
-        parts.append(np.stack(intervals[name], axis=2).tolist())
+        parts.append(np.stack(ends[name], axis=2).tolist())
     return [
         tuple(
             ForecastAnswer(

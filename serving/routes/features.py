@@ -92,28 +92,29 @@ def probabilities(bundle: Bundle, asked: Features) -> dict[str, Floats]:
     features, baseline = np.hsplit(whole, [len(bundle.features)])
     scores = bundle.scores(np.ascontiguousarray(features), baseline)
     told: dict[str, Floats] = {}
-    points = bundle.probabilities(scores)
-    intervals = _intervals(bundle, scores) if asked.intervals else {}
-    for name in bundle.heads:
-        told.update(_by_horizon(name, points[name]))
-        if name in intervals:
-            low, high = intervals[name]
+    spans = _spans(bundle, scores) if asked.intervals else {}
+    for name, points in bundle.probabilities(scores).items():
+        told.update(_by_horizon(name, points))
+        if asked.intervals:
+            low, high = spans[name]
             told.update(_by_horizon(name, low, end="_low"))
             told.update(_by_horizon(name, high, end="_high"))
     return told
 
 
-def _intervals(bundle: Bundle, scores: Mapping[str, Floats]) -> dict[str, tuple[Floats, Floats]]:
+def _spans(bundle: Bundle, scores: Mapping[str, Floats]) -> dict[str, tuple[Floats, Floats]]:
     """Return the ends of the intervals by head, NaN where a row could not be scored."""
-    is_scored = np.logical_and.reduce([np.isfinite(own).all(axis=1) for own in scores.values()])
-    ends = {
-        name: (np.full_like(own, np.nan), np.full_like(own, np.nan)) for name, own in scores.items()
-    }
-    if is_scored.any():
-        found = bundle.intervals({name: own[is_scored] for name, own in scores.items()})
-        for name, (low, high) in ends.items():
-            low[is_scored], high[is_scored] = found[name]
-    return ends
+    usable = [np.isfinite(one).all(axis=1) for one in scores.values()]
+    is_scored = np.logical_and.reduce(usable)
+    if not is_scored.any():
+        return {name: (np.full_like(one, np.nan),) * 2 for name, one in scores.items()}
+    found = bundle.intervals({name: one[is_scored] for name, one in scores.items()})
+    told = {}
+    for name, ends in found.items():
+        whole = np.full((2, *scores[name].shape), np.nan)
+        whole[:, is_scored] = ends
+        told[name] = (whole[0], whole[1])
+    return told
 
 
 def _by_horizon(name: str, points: Floats, *, end: str = "") -> dict[str, Floats]:

@@ -15,6 +15,7 @@ from models.errors import Fault, InvalidInput, InvalidTable
 from serving.asked import wire
 from serving.store import accounts, schema
 from serving.store.engine import Transaction
+from serving.store.errors import StoreConflict
 from serving.store.positions import STATED
 from serving.store.rows import Added, add
 
@@ -48,11 +49,32 @@ def write(
     rows = list(_rows(name, frame, file))
     if name == "positions":
         return _write_positions(transaction, rows, file, now=now)
-    if name == "events":
-        return accounts.push_events(transaction, rows, now=now)
-    table = LAID[name]
-    received = {"received_at": now} if "received_at" in table.c else {}
-    return add(transaction, table, [{**row, **received} for row in rows])
+    try:
+        if name == "events":
+            return accounts.push_events(transaction, rows, now=now)
+        table = LAID[name]
+        received = {"received_at": now} if "received_at" in table.c else {}
+        return add(transaction, table, [{**row, **received} for row in rows])
+    except StoreConflict as error:
+        raise StoreConflict(_placed(error.faults, rows, file)) from None
+    except InvalidInput as error:
+        raise InvalidTable(_placed(error.faults, rows, file)) from None
+
+
+def _placed(faults: Sequence[Fault], rows: Sequence[Row], file: str) -> list[Fault]:
+    """Return faults of rows, told by `/place/column` or `/account/key/column`, as of a file."""
+    places = {f"/{place}": place for place in range(len(rows))}
+    places |= {
+        f"/{row['account']}/{row['key']}": place for place, row in enumerate(rows) if "key" in row
+    }
+    told = []
+    for fault in faults:
+        whole, (row, _, column) = fault.where, fault.where.rpartition("/")
+        if whole in places:
+            row, column = whole, "row"
+        where = f"{file}:{column}:{places[row] + 1}" if row in places else whole
+        told.append(Fault(where, fault.message))
+    return told
 
 
 def read(transaction: Transaction, name: str) -> pd.DataFrame:
