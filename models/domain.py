@@ -7,6 +7,9 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple
 
+USUAL_STALE = timedelta(hours=3)
+"""Age beyond which a price without a stated limit is stale: three updates of an hourly feed."""
+
 Exact = int | Fraction
 """An exact amount: an integer in smallest units, or a rational for exchanges."""
 
@@ -49,7 +52,7 @@ class Price:
     next_at
         Aware UTC time at which `next_value` comes into force.
     stale_after
-        Age beyond which the price is called stale; None when no limit is known.
+        Age beyond which the price is called stale; None for the usual one.
     disputed
         Why a circuit breaker distrusts this price; None when none does.
     """
@@ -74,9 +77,14 @@ class Price:
         """Time since the value was known, as of `at`."""
         return at - self.observed_at
 
+    @property
+    def limit(self) -> timedelta:
+        """Age beyond which the price is stale: its own limit, or the usual one."""
+        return USUAL_STALE if self.stale_after is None else self.stale_after
+
     def is_stale(self, at: datetime) -> bool:
-        """Whether the price is older than its own limit at `at`."""
-        return self.stale_after is not None and self.age(at) > self.stale_after
+        """Whether the price is older than its limit at `at`."""
+        return self.age(at) > self.limit
 
 
 class LegKind(StrEnum):

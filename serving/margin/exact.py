@@ -50,7 +50,7 @@ def price_used(asset: str, price: Price, *, at: datetime) -> PriceUsed:
         source=price.source,
         observed_at=price.observed_at,
         age_seconds=price.age(at).total_seconds(),
-        is_stale=rules.is_stale(price, at=at),
+        is_stale=price.is_stale(at),
         disputed=price.disputed,
     )
 
