@@ -372,6 +372,13 @@ def signals(transaction: Transaction, *, begin: datetime, end: datetime) -> Iter
         yield msgspec.convert(body, Signal)
 
 
+def signal_count(transaction: Transaction, *, begin: datetime, end: datetime, most: int) -> int:
+    """Return how many signals were seen in [begin, end), counting no further than `most`."""
+    table = ALERT_SIGNALS.c
+    seen = sa.select(table.at).where(table.at >= begin, table.at < end).limit(most).subquery()
+    return int(transaction.execute(sa.select(sa.func.count()).select_from(seen)).scalar_one())
+
+
 def forget_signals(transaction: Transaction, *, before: datetime) -> int:
     """Remove what was seen before a moment and return how much went."""
     gone = transaction.execute(sa.delete(ALERT_SIGNALS).where(ALERT_SIGNALS.c.at < before))

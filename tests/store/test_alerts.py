@@ -9,7 +9,9 @@ from alert_crash import verified_channel
 
 from models.alerting.policy import default
 from models.alerting.signals import Level, Signal
+from models.errors import InvalidInput
 from models.margin.result import Verdict
+from serving.alerting import simulate as trial
 from serving.alerting.heart import alarm
 from serving.alerting.links import Link, sign
 from serving.alerting.passes import LEASE, WATCHING, Done, Explained, LeadLost, advance
@@ -93,6 +95,20 @@ def test_a_stop_is_told_to_the_desk(store: Store) -> None:
     passed(store, 0)
     assert alarm(store, now=START + MINUTE * 4) == []
     assert [one.what for one in alarm(store, now=START + MINUTE * 6)] == ["assessing"]
+
+
+def test_a_policy_is_not_tried_on_more_than_can_be_played(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A period of three signals is too long where two may be played; one of two is not."""
+    for minutes in (0, 10, 20):
+        passed(store, minutes)
+    monkeypatch.setattr(trial, "MOST_SIGNALS", 2)
+    with pytest.raises(InvalidInput) as caught:
+        simulate(store, default(), begin=START, end=START + MINUTE * 30)
+    assert [fault.where for fault in caught.value.faults] == ["/begin"]
+    load = simulate(store, default(), begin=START, end=START + MINUTE * 15)
+    assert load.changes["critical"] == 1
 
 
 def test_a_changed_policy_is_tried_on_what_was_seen(store: Store) -> None:
