@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from serving.alerting.passes import DELIVERING, FAILING, TURN
-from serving.judging.rules import limit_of
 from serving.store import (
     Store,
     StoreFailed,
@@ -210,7 +209,7 @@ def _stale(transaction: Transaction, now: datetime) -> Iterator[Alarm]:
     prices = market.prices(transaction, at=now) if held else {}
     for asset, accounts in held.items():
         price = prices.get(asset)
-        if price is not None and price.age(now) > limit_of(price):
+        if price is not None and price.is_stale(now):
             yield Alarm(what="price", name=asset, since=price.observed_at, accounts=accounts)
 
 

@@ -14,9 +14,6 @@ from serving.margin.answers import RefusalAnswer
 
 T = TypeVar("T")
 
-USUAL_STALE = timedelta(hours=3)
-"""Age beyond which a price without a stated limit is stale: three updates of an hourly feed."""
-
 
 def evaluated(case: Case, rule: Callable[[Case], T]) -> T:
     """Return what a rule says of a case.
@@ -80,11 +77,20 @@ def doubt(price: Price, *, at: datetime, asset: str) -> Notice | None:
     """Return why a price must not be taken as if it were fresh, or None."""
     if price.disputed is not None:
         return Notice(code="price_disputed", text=f"{asset}: {price.disputed}")
-    if is_stale(price, at=at):
-        age, limit = in_words(price.age(at)), in_words(limit_of(price))
+    if price.is_stale(at):
+        age, limit = in_words(price.age(at)), in_words(price.limit)
         text = f"{asset}: price is {age} old, more than {limit}"
         return Notice(code="price_stale", text=text)
     return None
+
+
+def unplaced(case: Case) -> list[Notice]:
+    """Return that the store holds state which may be of the case's market or of another."""
+    if not case.unplaced:
+        return []
+    names = ", ".join(case.unplaced[:5])
+    text = f"the store holds {names} without saying of which market: push it with venue and market"
+    return [Notice(code="state_unplaced", text=text)]
 
 
 def in_words(span: timedelta) -> str:
@@ -96,16 +102,6 @@ def in_words(span: timedelta) -> str:
             first, second = names.split()
             return f"{large} {first} {small} {second}" if small else f"{large} {first}"
     return f"{minutes} min" if minutes else f"{seconds} s"
-
-
-def is_stale(price: Price, *, at: datetime) -> bool:
-    """Return whether a price is older than its own limit, or than the usual one."""
-    return price.age(at) > limit_of(price)
-
-
-def limit_of(price: Price) -> timedelta:
-    """Return the age beyond which a price is stale."""
-    return USUAL_STALE if price.stale_after is None else price.stale_after
 
 
 def ratio_text(ratio: Ratio | None) -> RatioAnswer | None:
