@@ -9,16 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.inputs import LEGS, Candles, Events, Floats, Ints, Tables
+from features.continuity import LEAP, is_leap
+from features.inputs import LEGS, Candles, Events, Ints, Tables
 from models.domain import LegKind
 from models.exposure import Exposure, exposure
 from models.margin.fixed_point import RAY, WAD, mul_div_down
 from models.margin.venues import maker
 from serving.judging.answers import Notice
 from serving.judging.judgement import Judgement, own_trigger
-
-LEAP = 2.0
-"""Factor that a price does not move by between two candles, nor from the last one to now."""
 
 PEG = 0.05
 """An asset without candles whose price is within 5 % of one quote unit is held constant."""
@@ -69,9 +67,8 @@ def _unfit(
 ) -> Notice | None:
     """Return why candles tell nothing of assets: there are none, or they changed their unit.
 
-    A candle opens near the close before it, and the price in force is near the last close; one
-    at twice or half of it tells of a redenomination, a split or another quote. What came
-    before is of no use then.
+    As a candle opens near the close before it, so the price in force is near the last close.
+    What came before a change of unit is of no use.
     """
     absent = [name for name in names if name not in candles]
     if absent:
@@ -83,18 +80,10 @@ def _unfit(
         known = np.flatnonzero(np.isfinite(closes))
         now = float(judged.case.market.prices[name].exact)
         is_off = bool(len(known)) and abs(np.log(now / closes[known[-1]])) >= np.log(LEAP)
-        if is_off or (np.abs(told.once(_openings)[: len(closes)]) >= np.log(LEAP)).any():
+        if is_off or is_leap(told)[: len(closes)].any():
             text = f"the candles and the price of {name} are not of one unit throughout"
             return Notice(code="candles_discontinuous", text=text)
     return None
-
-
-def _openings(candles: Candles) -> Floats:
-    """Return log(open / last close before it), NaN where either is missing."""
-    out = np.full(len(candles.close), np.nan)
-    known = np.flatnonzero(np.isfinite(candles.open) & np.isfinite(candles.close))
-    out[known[1:]] = np.log(candles.open[known[1:]] / candles.close[known[:-1]])
-    return out
 
 
 def _untouchable() -> Notice:
