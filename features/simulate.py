@@ -73,7 +73,7 @@ class Book:
 
     def rate_at(self, at: datetime) -> int:
         """Return the debt accumulator, ray."""
-        return maker.drip(RAY, self.terms, seconds=int((at - self.started_at).total_seconds()))
+        return maker.growth(self.terms, seconds=int((at - self.started_at).total_seconds()))
 
 
 def simulate(*, seed: int, days: int, accounts: int, start: datetime = START) -> Book:
@@ -250,7 +250,7 @@ class _Venue:
 
     def _rate(self, elapsed: int) -> int:
         """Return the debt accumulator `elapsed` seconds after the start, ray."""
-        return maker.drip(RAY, TERMS, seconds=elapsed)
+        return maker.growth(TERMS, seconds=elapsed)
 
     def _chance(self, share: float) -> bool:
         """Return True with probability `share`."""

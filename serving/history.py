@@ -66,10 +66,16 @@ def noted(judged: Judgement, seen: Outlook, *, at: datetime, model_version: str 
     )
 
 
-def unknown(account: str, *, at: datetime) -> Assessed:
-    """Return what the store keeps of an account that cannot be judged at all."""
+def unknown(account: str, *, at: datetime, reason: str) -> Assessed:
+    """Return what the store keeps of an account that cannot be judged at all.
+
+    Parameters
+    ----------
+    reason
+        Code of why.
+    """
     verdict = Verdict.UNEVALUABLE.value
-    return Assessed(account=account, at=at, verdict=verdict, degraded=("not_evaluable",))
+    return Assessed(account=account, at=at, verdict=verdict, degraded=(reason,))
 
 
 def _scaled(value: Exact | None, decimals: int) -> float | None:

@@ -4,9 +4,11 @@ A bundle that is refused never takes the place of one that works: the last good 
 answering, and why the other was refused is told beside the answers.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from features.pipeline import fingerprint
@@ -17,6 +19,7 @@ from models.errors import BundleRefused
 from models.registry import ALIASES, Alias, Mark
 from serving.judging.assess import Model
 
+LOGGER = logging.getLogger("forewarn")
 PERIOD_SECONDS = 0.5
 NO_CHAMPION = "the registry names no champion yet"
 
@@ -52,10 +55,9 @@ def deployed(directory: Path | None) -> Deployed:
         return Deployed(model=Model(bundle=None))
     if registry.is_registry(directory):
         return looked(directory, Deployed(model=Model(bundle=None, absence=NO_CHAMPION)))
-    try:
-        found = bundles.load(directory, fingerprint=fingerprint)
-    except BundleRefused as error:
-        return Deployed(model=Model(bundle=None, absence=f"the bundle was refused: {error}"))
+    found, refusal = _opened("bundle", partial(bundles.load, directory))
+    if found is None:
+        return Deployed(model=Model(bundle=None, absence=refusal))
     return Deployed(model=Model(bundle=found), shelf=directory)
 
 
@@ -83,11 +85,18 @@ def looked(directory: Path, held: Deployed) -> Deployed:
 
 def _load(directory: Path, alias: Alias) -> tuple[Bundle | None, str]:
     """Return the bundle of a pointer, or None and why it is refused."""
+    return _opened(alias, partial(registry.load, directory, alias))
+
+
+def _opened(name: str, load: Callable[..., Bundle | None]) -> tuple[Bundle | None, str]:
+    """Return a bundle, or None and why it is refused; nothing that it holds ends a thread."""
     try:
-        found = registry.load(directory, alias, fingerprint=fingerprint)
+        return load(fingerprint=fingerprint), ""
     except BundleRefused as error:
-        return None, f"the {alias} was refused: {error}"
-    return found, ""
+        return None, f"the {name} was refused: {error}"
+    except Exception as error:  # the following loop: told beside the answers
+        LOGGER.exception("the %s cannot be read", name)
+        return None, f"the {name} was refused: it cannot be read ({type(error).__name__}: {error})"
 
 
 class Follower:
@@ -117,9 +126,19 @@ class Follower:
         self._thread.join()
 
     def _run(self) -> None:
-        """Look until stopped."""
+        """Look until stopped; a look that fails is made again."""
         while not self._ended.wait(PERIOD_SECONDS):
-            found = looked(self._directory, self._held)
-            if found is not self._held:
-                self._held = found
-                self._swap(found)
+            try:
+                self._look()
+            except Exception:  # the following loop: logged, and tried again
+                LOGGER.exception("the registry could not be followed")
+
+    def _look(self) -> None:
+        """Hand on what is in use where a pointer moved."""
+        found = looked(self._directory, self._held)
+        if found is self._held:
+            return
+        for doubt in found.doubts:
+            LOGGER.warning("%s", doubt)
+        self._swap(found)
+        self._held = found

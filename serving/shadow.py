@@ -21,11 +21,12 @@ from serving.asked.cases import Surroundings
 from serving.judging.answers import Assessment, ForecastAnswer
 from serving.judging.assess import Model, Outlook, Wish, outlooks
 from serving.judging.judgement import Judgement
-from serving.store import Store, StoreFailed, forecasts
+from serving.store import Store, forecasts
 from serving.store.forecasts import Forecast
 
 LOGGER = logging.getLogger("forewarn")
 MOST_WAITING = 16
+STOP_SECONDS = 10.0
 QUIET = Wish(reasons=False)
 
 
@@ -73,7 +74,8 @@ class Shadow:
     def __init__(self, store: Store) -> None:
         self.dropped = 0
         self._store = store
-        self._hours: dict[str, tuple[int, str]] = {}
+        self._recorded_hour: tuple[int, str] | None = None
+        self._recorded: set[str] = set()
         self._waiting: queue.Queue[Seen | None] = queue.Queue(MOST_WAITING)
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
         self._thread.start()
@@ -88,31 +90,42 @@ class Shadow:
             self.dropped += 1
 
     def stop(self) -> None:
-        """End after what is waiting was recorded."""
-        self._waiting.put(None)
-        self._thread.join()
+        """End after what is waiting was recorded, or after `STOP_SECONDS`."""
+        try:
+            self._waiting.put(None, timeout=STOP_SECONDS)
+        except queue.Full:
+            LOGGER.warning("the shadow is stuck; what was waiting is not recorded")
+            return
+        self._thread.join(STOP_SECONDS)
 
     def _run(self) -> None:
-        """Record until stopped."""
+        """Record until stopped; what fails is counted, and the next is recorded."""
         while (seen := self._waiting.get()) is not None:
-            rows = self._due(seen)
-            if not rows:
-                continue
             try:
-                with self._store.begin() as transaction:
-                    forecasts.write(transaction, recorded(seen, rows))
-            except StoreFailed as error:
+                self._record(seen)
+            except Exception:  # the recording loop: counted, and the thread lives
                 self.dropped += 1
-                LOGGER.warning("forecasts were not recorded: %s", error)
+                LOGGER.exception("forecasts were not recorded")
 
-    def _due(self, seen: Seen) -> list[int]:
-        """Return the places of accounts not yet recorded in this hour by these bundles."""
-        other = "" if seen.challenger is None else seen.challenger.version
-        now = (int(seen.around.at.timestamp()) // HOUR, f"{seen.champion.version}/{other}")
+    def _record(self, seen: Seen) -> None:
+        """Score, then write: no writer waits while anything is scored."""
+        hour = self._hour(seen)
+        if hour != self._recorded_hour:
+            self._recorded_hour, self._recorded = hour, set()
         names = [one.case.account.id for one in seen.judged]
-        due = [place for place, name in enumerate(names) if self._hours.get(name) != now]
-        self._hours.update({names[place]: now for place in due})
-        return due
+        rows = [place for place, name in enumerate(names) if name not in self._recorded]
+        if not rows:
+            return
+        made = recorded(seen, rows)
+        with self._store.begin() as transaction:
+            forecasts.write(transaction, made)
+        self._recorded.update(names[row] for row in rows)
+
+    @staticmethod
+    def _hour(seen: Seen) -> tuple[int, str]:
+        """Return the hour and the bundles that one forecast of each account is kept of."""
+        other = "" if seen.challenger is None else seen.challenger.version
+        return int(seen.around.at.timestamp()) // HOUR, f"{seen.champion.version}/{other}"
 
 
 def recorded(seen: Seen, rows: Sequence[int]) -> list[Forecast]:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from models.alerting.policy import Audience, Quiet
-from models.alerting.signals import Kind, Level, Route, Transition
+from models.alerting.signals import Kind, Level, Route, Transition, no_later
 
 WORST = 20
 """Accounts that an aggregate or a digest shows one by one; the rest are counted."""
@@ -94,12 +94,23 @@ def allot(
     tuple
         Nothing but silent transitions is in neither the posts nor the inbox.
     """
+    inbox = _doubted(inbox, now)
     urgent = [t for t in transitions if t.route is Route.NOW]
     later = [t for t in transitions if t.route is Route.DIGEST]
     inbox, posts, held = _spoken(inbox, urgent, now, audience, receiver=receiver)
     inbox = _queued(inbox, [*later, *held], now)
     inbox, digest = _digested(inbox, now, audience, receiver=receiver)
     return inbox, (*posts, *digest)
+
+
+def _doubted(inbox: Inbox, now: datetime) -> Inbox:
+    """Return the inbox with nothing in the future, which a clock that ran ahead noted."""
+    return replace(
+        inbox,
+        recent=tuple(min(at, now) for at in inbox.recent),
+        digested_at=no_later(now, inbox.digested_at),
+        aggregated_at=no_later(now, inbox.aggregated_at),
+    )
 
 
 def is_quiet(quiet: Quiet | None, now: datetime) -> bool:

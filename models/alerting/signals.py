@@ -135,3 +135,8 @@ class Transition:
         """Sort key, worst first."""
         near = float("inf") if self.buffer is None else self.buffer
         return (-self.level, near, -(self.probability or 0.0))
+
+
+def no_later(now: datetime, at: datetime | None) -> datetime | None:
+    """Return a moment that was noted, or now where it lies in the future: a clock ran ahead."""
+    return None if at is None else min(at, now)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from models.alerting.evidence import Evidence, evidence
 from models.alerting.policy import NAMES, Budget, Policy
-from models.alerting.signals import Kind, Level, Route, Signal, Transition
+from models.alerting.signals import Kind, Level, Route, Signal, Transition, no_later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +73,15 @@ def step(
     signal
         What is known now; one older than the last seen changes nothing.
     now
-        Time by the watcher's clock, aware UTC, never earlier than in the call before.
+        Time by the watcher's clock, aware UTC. What the state remembers of later than that was
+        noted by a clock that ran ahead, and is taken to be of now.
 
     Returns
     -------
     tuple
         The state, and at most one transition; its route says how it leaves.
     """
+    state = _doubted(state, now)
     if state.seen_at is not None and signal.at < state.seen_at:
         return state, ()
     found = evidence(signal, now, policy)
@@ -100,6 +102,23 @@ def acknowledge(state: AlertState) -> AlertState:
 def mute(state: AlertState, until: datetime | None) -> AlertState:
     """Return the state muted below critical until a moment; None ends a mute."""
     return replace(state, muted_until=until)
+
+
+def _doubted(state: AlertState, now: datetime) -> AlertState:
+    """Return the state with nothing in the future; the end of a mute alone lies there."""
+    # A level is held no earlier than entered, and nothing was told later than the last message.
+    newest = (state.seen_at, state.held_at, state.told_at)
+    if all(at is None or at <= now for at in newest):
+        return state
+    return replace(
+        state,
+        entered_at=no_later(now, state.entered_at),
+        held_at=no_later(now, state.held_at),
+        seen_at=no_later(now, state.seen_at),
+        told_at=no_later(now, state.told_at),
+        sent=tuple(no_later(now, at) for at in state.sent),
+        recent=tuple(min(at, now) for at in state.recent),
+    )
 
 
 def _moved(state: AlertState, found: Evidence, now: datetime, policy: Policy) -> AlertState:

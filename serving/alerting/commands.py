@@ -1,6 +1,7 @@
 """The commands `forewarn watch`, `forewarn deliver` and `forewarn alerts …`."""
 
 import contextlib
+import logging
 import os
 import socket
 import threading
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -33,6 +34,10 @@ Url = Annotated[
     str, typer.Option("--store", envvar=f"{PREFIX}STORE", help="Database URL of the store.")
 ]
 PolicyFile = Annotated[Path | None, typer.Option("--policy", help="TOML file of the policy.")]
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"],
+    typer.Option("--log-level", help="Of the lines on standard error."),
+]
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d"], help="UTC.")]
 
 
@@ -51,6 +56,7 @@ def watch(
     deliver_too: Annotated[
         bool, typer.Option("--deliver/--no-deliver", help="Send from this process as well.")
     ] = True,
+    log_level: LogLevel = "info",
 ) -> None:
     """Judge the book again and again and write alerts; one leads per store, others wait."""
     # The model and its libraries take their time to load; `--help` must not wait for them.
@@ -58,6 +64,7 @@ def watch(
     from serving.registry import deployed  # noqa: PLC0415
 
     settings = _settings()
+    _log(log_level)
     with _opened(store) as found, stoppable():
         first = deployed(bundle)
         watcher = watching.Watcher(
@@ -83,8 +90,9 @@ def watch(
 
 
 @app.command("deliver")
-def deliver_command(store: Url) -> None:
+def deliver_command(store: Url, log_level: LogLevel = "info") -> None:
     """Send what waits in the outbox; several may run on one PostgreSQL store."""
+    _log(log_level)
     with _opened(store) as found, stoppable():
         _deliver(found, _settings(), threading.Event())
 
@@ -287,6 +295,14 @@ def _deliver(store: Store, settings: AlertSettings, over: threading.Event) -> No
         public_url=settings.public_url,
     )
     run(dispatcher, clock=_now, is_over=over.is_set, pause=time.sleep)
+
+
+def _log(level: str) -> None:
+    """Write log lines to standard error: time, level, logger, what happened, name=value."""
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    logging.getLogger("forewarn").setLevel(level.upper())
 
 
 def _now() -> datetime:

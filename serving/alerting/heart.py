@@ -1,13 +1,22 @@
 """Whether alerting is alive: assessing, delivering and the data it rests on."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from serving.alerting.passes import DELIVERING, TURN
-from serving.store import Store, StoreFailed, Transaction, alerts, outbox, turns
+from serving.alerting.passes import DELIVERING, FAILING, TURN
+from serving.store import (
+    Store,
+    StoreFailed,
+    Transaction,
+    alerts,
+    assessments,
+    changes,
+    outbox,
+    turns,
+)
 from serving.store.alerts import DESK
 from serving.store.outbox import Draft
 
@@ -18,6 +27,9 @@ LIMITS: Mapping[str, timedelta] = {
     "outbox": timedelta(minutes=15),
 }
 """Silence beyond which each is taken to have stopped; an hourly feed is given three updates."""
+
+AHEAD = timedelta(minutes=1)
+"""By which two clocks may differ."""
 
 EVERY = timedelta(minutes=1)
 """Between two looks of a process that watches or delivers."""
@@ -78,18 +90,37 @@ def alarm(store: Store, *, now: datetime) -> list[Stopped]:
 def _stopped(transaction: Transaction, now: datetime) -> list[Stopped]:
     """Return what is silent; what never began is not, but for a book that nobody watches."""
     beats = turns.beats(transaction)
+    priced = changes.newest(transaction, changes.PRICES)
     _, waited = outbox.depth(transaction, now=now)
     heard = {
         "assessing": beats.get(TURN, (None,))[0],
         "delivering": beats.get(DELIVERING, (None,))[0],
-        "prices": alerts.news(transaction).prices,
+        "prices": None if priced is None else priced.at,
         "outbox": now - waited,
     }
-    return [
+    silent = [
         Stopped(what=what, since=at, limit=LIMITS[what])
         for what, at in heard.items()
         if at is not None and now - at > LIMITS[what]
     ]
+    return [*silent, *_ahead(transaction, now), *_unevaluable(transaction)]
+
+
+def _ahead(transaction: Transaction, now: datetime) -> Iterator[Stopped]:
+    """Yield the latest moment that was noted, where it lies in the future: a clock is wrong."""
+    noted = [at for at, _ in turns.beats(transaction).values()]
+    newest = assessments.newest(transaction)
+    latest = max([*noted, *([] if newest is None else [newest])], default=now)
+    if latest - now > AHEAD:
+        yield Stopped(what="clock", since=latest, limit=AHEAD)
+
+
+def _unevaluable(transaction: Transaction) -> Iterator[Stopped]:
+    """Yield since when accounts cannot be evaluated though they should be."""
+    detail = turns.beats(transaction).get(FAILING, (None, None))[1]
+    if detail and detail["accounts"]:
+        since = datetime.fromisoformat(detail["since"])
+        yield Stopped(what="evaluation", since=since, limit=timedelta(0))
 
 
 def _draft(one: Stopped, receiver: str, now: datetime) -> Draft:

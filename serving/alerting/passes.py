@@ -21,6 +21,7 @@ from serving.store.outbox import Draft
 WATCHING = "watching"
 TURN = "alert_pass"
 POLICY = "alert_policy"
+FAILING = "unevaluable"
 DELIVERING = "delivering"
 LEASE = timedelta(seconds=30)
 
@@ -81,6 +82,7 @@ def advance(
     kept: Sequence[Signal] = (),
     assessed: Sequence[Assessed] = (),
     sums: Mapping[str, Any] | None = None,
+    failing: int = 0,
 ) -> Done:
     """Step the accounts of some signals and write what follows, all of it or nothing.
 
@@ -93,6 +95,8 @@ def advance(
         into their history too.
     sums
         The whole book in sum; None where not all of it was judged yet.
+    failing
+        Accounts whose evaluation failed or took too long, as the heartbeat tells.
 
     Raises
     ------
@@ -117,9 +121,10 @@ def advance(
         alerts.write_transitions(transaction, made)
         alerts.write_inboxes(transaction, inboxes)
         alerts.keep_signals(transaction, kept)
-        _keep(transaction, assessed, {one.account for one in kept})
+        _keep(transaction, assessed, {one.account for one in kept}, now=now)
         if sums is not None:
             book_sums.write(transaction, sums, at=now)
+        _note_failing(transaction, failing, now=now)
         rows = outbox.post(transaction, drafts(posts, explained), now=now)
     return Done(transitions=tuple(made), posts=len(posts), rows=rows)
 
@@ -137,8 +142,7 @@ def stepped(
     for signal in signals:
         before = states.get(signal.account, REST)
         after, transitions = step(before, signal, now, policy)
-        is_known = signal.account in states
-        if after != before and (is_known or not after.is_at_rest):
+        if after != before and not (before.is_at_rest and after.is_at_rest):
             changed[signal.account] = after
         made.extend(transitions)
     return changed, made
@@ -190,10 +194,23 @@ def drafts(posts: Iterable[Post], explained: Explained) -> list[Draft]:
     return sorted(found, key=lambda draft: draft.urgency)
 
 
-def _keep(transaction: Transaction, assessed: Sequence[Assessed], kept: Container[str]) -> None:
+def _keep(
+    transaction: Transaction, assessed: Sequence[Assessed], kept: Container[str], *, now: datetime
+) -> None:
     """Write what was said: into the history of some accounts, as the newest of all."""
-    assessments.write(transaction, [one for one in assessed if one.account in kept])
-    assessments.renew(transaction, [one for one in assessed if one.account not in kept])
+    assessments.write(transaction, [one for one in assessed if one.account in kept], now=now)
+    others = [one for one in assessed if one.account not in kept]
+    assessments.renew(transaction, others, now=now)
+
+
+def _note_failing(transaction: Transaction, failing: int, *, now: datetime) -> None:
+    """Note since when and how many accounts cannot be evaluated though they should be."""
+    detail = turns.beats(transaction).get(FAILING, (None, None))[1]
+    before = detail or {"accounts": 0, "since": None}
+    if failing == before["accounts"]:
+        return
+    since = (before["since"] or now.isoformat()) if failing else None
+    turns.beat(transaction, FAILING, now=now, detail={"accounts": failing, "since": since})
 
 
 def _audience(receiver: Receiver, policy: Policy) -> Audience:

@@ -7,16 +7,13 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any
 
 from models.alerting.aim import aim
 from models.alerting.policy import Policy
 from models.alerting.signals import Kind, Transition
-from models.domain import Account, Market
-from models.errors import ForewarnError, InvalidInput
-from models.margin.result import Margin
-from serving.asked.cases import Case, Surroundings
+from models.errors import InvalidInput
+from serving.alerting.budget import Budget, BudgetSpent
+from serving.asked.cases import Surroundings
 from serving.judging.actions import Means
 from serving.judging.assess import Model
 from serving.judging.change_answers import PlanAnswer
@@ -31,10 +28,6 @@ TOGETHER = 3.0
 """Seconds that all plans of a pass may take; the worst accounts are planned first."""
 
 WATCH = "watch"
-
-
-class PlanLate(ForewarnError):  # noqa: N818 - named for what happened
-    """A plan took longer than a message may wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +68,12 @@ def plans(
     """
     found: dict[str, PlanAnswer] = {}
     absent: dict[str, str] = {}
-    end = timer() + TOGETHER
+    budget, end = Budget(timer), timer() + TOGETHER
     for one in rises:
         if one.kind is Kind.LOWERED or one.account not in judged:
             continue
-        late = min(timer() + EACH, end)
-        ticking = partial(_tick, timer=timer, late=late)
-        told = _attempt(one, judged[one.account], policy, model, around, ticking)
+        budget.start(min(EACH, end - timer()))
+        told = _attempt(one, judged[one.account], policy, model, around, budget)
         if isinstance(told, PlanAnswer):
             found[one.account] = told
         else:
@@ -95,12 +87,12 @@ def _attempt(
     policy: Policy,
     model: Model,
     around: Surroundings,
-    tick: Callable[[], None],
+    budget: Budget,
 ) -> PlanAnswer | str:
     """Return a plan, or the code of why there is none."""
     try:
-        tick()
-        case = _ticking(judged.case, tick)
+        budget.check()
+        case = replace(judged.case, rulebook=budget.limited(judged.case.rulebook))
         return planned(
             case,
             target(aim(policy, rise.level), is_forecast=rise.probability is not None),
@@ -110,33 +102,10 @@ def _attempt(
             request_id=WATCH,
             sized=replace(case, market=worse(judged)),
         )
-    except PlanLate:
+    except BudgetSpent:
         return "no_time"
     except InvalidInput:
         return "not_evaluable"
     except Exception:  # the watching loop: recorded in the message
         LOGGER.exception("no plan of %s", rise.account[:80])
         return "failed"
-
-
-def _ticking(case: Case, tick: Callable[[], None]) -> Case:
-    """Return a case whose rules look at the clock each time they are asked."""
-    book = case.rulebook
-
-    def margin(account: Account, market: Market, terms: Any) -> Margin:
-        tick()
-        return book.margin(account, market, terms)
-
-    return replace(case, rulebook=replace(book, margin=margin))
-
-
-def _tick(*, timer: Callable[[], float], late: float) -> None:
-    """Refuse to go on after a time.
-
-    Raises
-    ------
-    PlanLate
-        When it has passed.
-    """
-    if timer() > late:
-        raise PlanLate("the time for plans has passed")

@@ -5,7 +5,7 @@ from datetime import datetime
 from models.alerting.signals import Level
 from serving.alerting.passes import DELIVERING, TURN
 from serving.http.telemetry import Reading
-from serving.store import Store, alerts, market, outbox, turns
+from serving.store import Store, alerts, changes, market, outbox, turns
 
 
 def pulse(store: Store, *, now: datetime) -> tuple[Reading, ...]:
@@ -19,8 +19,8 @@ def pulse(store: Store, *, now: datetime) -> tuple[Reading, ...]:
         beats = {name: moment for name, (moment, _) in turns.beats(transaction).items()}
         levels, counts = alerts.levels(transaction), outbox.counts(transaction)
         _, waited = outbox.depth(transaction, now=at)
-        priced = alerts.news(transaction).prices
-    judged = beats.get(TURN)
+        newest = changes.newest(transaction, changes.PRICES)
+    judged, priced = beats.get(TURN), None if newest is None else newest.at
     lag = (
         (at - priced).total_seconds()
         if priced is not None and judged is not None and priced > judged

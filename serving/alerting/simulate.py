@@ -1,16 +1,17 @@
 """What a changed policy would have sent over a past period, before it is put in force."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 
-from models.alerting.audience import Post, Shape
+from models.alerting.audience import Inbox, Post, Shape
 from models.alerting.policy import Policy
 from models.alerting.signals import Level, Signal
-from models.alerting.state import AlertState
+from models.alerting.state import REST, AlertState
 from serving.alerting.passes import allotted, stepped
-from serving.store import Store, alerts
+from serving.store import Store, Transaction, alerts
 from serving.store.alerts import Receiver
 
 
@@ -39,46 +40,60 @@ class Load:
 def simulate(store: Store, policy: Policy, *, begin: datetime, end: datetime) -> Load:
     """Return what a policy would have sent in [begin, end) by the signals that were kept.
 
-    Everything starts at rest, and nobody acknowledges or mutes.
+    Everything starts at rest, and nobody acknowledges or mutes. The signals are read page by
+    page: what is held at once does not grow with the period.
     """
+    load = _Counted()
     with store.read() as transaction:
         seen = alerts.signals(transaction, begin=begin, end=end)
-        heard = alerts.concerned(transaction, sorted({one.account for one in seen}))
-        receivers = alerts.receivers(transaction, sorted(heard))
-    blank = {name: replace(one, inbox=type(one.inbox)()) for name, one in receivers.items()}
-    return _load(list(_played(seen, heard, blank, policy)))
+        for raised, posts in _played(transaction, seen, policy):
+            load.add(raised, posts)
+    return load.total()
 
 
 def _played(
-    seen: Sequence[Signal],
-    heard: dict[str, list[str]],
-    receivers: dict[str, Receiver],
-    policy: Policy,
+    transaction: Transaction, seen: Iterable[Signal], policy: Policy
 ) -> Iterator[tuple[list[Level], list[Post]]]:
     """Yield per moment the levels entered and the messages sent."""
     states: dict[str, AlertState] = {}
+    receivers: dict[str, Receiver] = {}
     for now, group in groupby(seen, key=lambda one: one.at):
         changed, made = stepped(list(group), states, policy, now=now)
         raised = [
             state.level
             for account, state in changed.items()
-            if account not in states or state.level > states[account].level
+            if state.level > states.get(account, REST).level
         ]
         states.update(changed)
-        about = {one.account for one in made}
-        own = {name: [a for a in accounts if a in about] for name, accounts in heard.items()}
-        inboxes, posts = allotted(made, own, receivers, policy, now=now)
+        heard = alerts.concerned(transaction, [one.account for one in made])
+        found = alerts.receivers(transaction, sorted(heard))
+        receivers = {name: replace(one, inbox=Inbox()) for name, one in found.items()} | receivers
+        inboxes, posts = allotted(made, heard, receivers, policy, now=now)
         receivers |= {name: replace(receivers[name], inbox=box) for name, box in inboxes.items()}
         yield raised, posts
 
 
-def _load(played: Sequence[tuple[list[Level], list[Post]]]) -> Load:
-    """Return the sums."""
-    levels = [level for raised, _ in played for level in raised]
-    posts = [post for _, some in played for post in some]
-    return Load(
-        changes={level.name.lower(): levels.count(level) for level in Level if level},
-        messages={shape.value: sum(post.shape is shape for post in posts) for shape in Shape},
-        critical=sum(post.is_critical for post in posts),
-        accounts=len({one.account for post in posts for one in post.transitions}),
-    )
+@dataclass(slots=True)
+class _Counted:
+    """A load as it is added up."""
+
+    changes: Counter[Level] = field(default_factory=Counter)
+    messages: Counter[Shape] = field(default_factory=Counter)
+    critical: int = 0
+    accounts: set[str] = field(default_factory=set)
+
+    def add(self, raised: Sequence[Level], posts: Sequence[Post]) -> None:
+        """Add what one moment brought."""
+        self.changes.update(raised)
+        self.messages.update(post.shape for post in posts)
+        self.critical += sum(post.is_critical for post in posts)
+        self.accounts.update(one.account for post in posts for one in post.transitions)
+
+    def total(self) -> Load:
+        """Return the sums."""
+        return Load(
+            changes={level.name.lower(): self.changes[level] for level in Level if level},
+            messages={shape.value: self.messages[shape] for shape in Shape},
+            critical=self.critical,
+            accounts=len(self.accounts),
+        )

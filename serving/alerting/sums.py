@@ -168,6 +168,10 @@ class Sums:
             self._add(before, -1)
             self._add(one, 1)
 
+    def remove(self, account: str) -> None:
+        """Forget an account and take out what it added."""
+        self._add(self.parts.pop(account, None), -1)
+
     def _add(self, one: Part | None, sign: int) -> None:
         """Put a part into every sum that it belongs to, or take it out."""
         if one is None:

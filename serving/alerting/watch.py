@@ -1,83 +1,65 @@
 """The watcher: judges the book again and again, what is near the line first and most often.
 
-A turn judges what is due: accounts that changed; on a new price, and every minute without one,
-the accounts on a level and the nearest to the line; in the time between, the rest of the book,
-those judged longest ago first, so that all of it is judged within a stated bound. Every verdict
-is the exact rules' own. A watcher that starts takes up the states it finds: what was told is
-not told again.
+A turn selects, evaluates and commits one step of accounts. Selected are those that changed; on a
+move of the market, and every minute without one, the accounts newly below the line, the nearest
+above it and those on a level; and always those judged longest ago, so that all of the book is
+judged within a stated bound. Every verdict is the exact rules' own. What was new is used up when
+its step has committed: a failed turn is tried again with nothing lost. A watcher that starts
+takes up the states it finds: what was told is not told again.
 """
 
 import contextlib
-import gc
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from models.alerting.policy import Policy, tree_of
-from models.alerting.signals import Signal, Transition
-from models.errors import InvalidInput
+from models.alerting.signals import Transition
+from serving.alerting import memory as book
+from serving.alerting.evaluation import NOT_EVALUABLE, Evaluation, Failure, case_of, evaluate
 from serving.alerting.explaining import explained
 from serving.alerting.heart import Lookout
+from serving.alerting.memory import Memory
 from serving.alerting.passes import LEASE, POLICY, WATCHING, Done, Explained, LeadLost, advance
 from serving.alerting.retention import prune
-from serving.alerting.signals import liquidations, signal, unjudged
-from serving.alerting.sums import Sums, part
-from serving.asked import cases, wire
-from serving.asked.cases import Case, Surroundings
-from serving.history import noted, unknown
-from serving.judging.assess import Model, Wish, outlooks
-from serving.judging.judgement import Judgement, judge
+from serving.alerting.steady import Steady
+from serving.asked.cases import Surroundings
+from serving.judging.assess import Model
 from serving.registry import Deployed, Follower
-from serving.store import Store, StoreFailed, Transaction, accounts, alerts, market, turns
-from serving.store.alerts import News
-from serving.store.assessments import Assessed
+from serving.store import Store, StoreFailed, assessments, changes, market, turns
 
 LOGGER = logging.getLogger("forewarn.watch")
-CHUNK = 2000
-NEAREST_SHARE = 0.01
-CLOCK = timedelta(minutes=1)
 WHOLE = timedelta(minutes=1)
+DAY = 86_400.0
+"""Seconds between two prunings."""
 
-KEEP = timedelta(hours=1)
-PRUNE_EVERY = timedelta(days=1)
+REPORT_EVERY = timedelta(minutes=1)
 PAUSE = 0.2
-FAR = float("inf")
 
 
-@dataclass(slots=True, kw_only=True)
-class Memory:
-    """What a watcher keeps between turns; all of it can be built anew from the store.
+@dataclass(slots=True)
+class Journal:
+    """What a watcher did since it last said so.
 
     Parameters
     ----------
-    bodies
-        Accounts as the store holds them, by key; None where one cannot be read.
-    cases
-        Of the same, as they were judged last.
-    slopes
-        Per account what the surplus is at prices, to first order: value by asset per unit of
-        price, and cash.
-    judged_at
-        When each account was last judged.
-    kept_at
-        Moment of each account's last signal that was kept.
-    sums
-        The book in sum.
+    leads
+        Whether it leads; None before it ever asked.
+    said_at, pruned_at
+        Steady seconds of the last report and of the last pruning.
     """
 
-    bodies: dict[str, wire.AnyAccount | None] = field(default_factory=dict)
-    cases: dict[str, Case] = field(default_factory=dict)
-    slopes: dict[str, tuple[dict[str, float], float]] = field(default_factory=dict)
-    judged_at: dict[str, datetime] = field(default_factory=dict)
-    kept_at: dict[str, datetime] = field(default_factory=dict)
-    sums: Sums = field(default_factory=Sums)
-    news: News = field(default_factory=News)
-    looked_at: datetime | None = None
-    pruned_at: datetime | None = None
+    leads: bool | None = None
+    judged: int = 0
+    steps: int = 0
+    transitions: int = 0
+    messages: int = 0
+    failed_turns: int = 0
+    said_at: float = 0.0
+    pruned_at: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,6 +76,8 @@ class Watcher:
         Within which the whole book is judged.
     keep
         How long assessments, signals and delivered messages are kept; None for ever.
+    timer
+        Seconds that only grow; limits the work for one account.
     """
 
     store: Store
@@ -103,7 +87,14 @@ class Watcher:
     clock: Callable[[], datetime]
     whole: timedelta = WHOLE
     keep: timedelta | None = None
+    timer: Callable[[], float] = time.monotonic
     memory: Memory = field(default_factory=Memory)
+    steady: Steady = field(init=False)
+    journal: Journal = field(default_factory=Journal)
+
+    def __post_init__(self) -> None:
+        """Measure intervals by the clock's own steps."""
+        self.steady = Steady(step=max(self.whole, Steady().step))
 
 
 def run(watcher: Watcher, *, is_over: Callable[[], bool]) -> None:
@@ -111,29 +102,31 @@ def run(watcher: Watcher, *, is_over: Callable[[], bool]) -> None:
     lookout = Lookout(watcher.store)
     while not is_over():
         lookout.look(watcher.clock())
-        _prune(watcher)
-        try:
-            judged = turn(watcher)
-        except LeadLost:
-            judged = 0
-        except Exception as error:
-            judged = 0
-            LOGGER.exception("a turn failed")
-            _note_failure(watcher, error)
+        judged = _attempt(watcher)
+        _report(watcher)
         if not judged:
             time.sleep(PAUSE)
     with contextlib.suppress(StoreFailed), watcher.store.begin() as transaction:
         turns.resign(transaction, WATCHING, holder=watcher.holder)
+    LOGGER.info("stopped holder=%s", watcher.holder)
 
 
-def _prune(watcher: Watcher) -> None:
-    """Remove once a day what is older than is kept."""
-    memory, now = watcher.memory, watcher.clock()
-    if watcher.keep is None or (memory.pruned_at and now - memory.pruned_at < PRUNE_EVERY):
-        return
-    memory.pruned_at = now
-    with contextlib.suppress(StoreFailed):
-        prune(watcher.store, before=now - watcher.keep)
+def _attempt(watcher: Watcher) -> int:
+    """Return how many accounts a turn judged; none where it failed or another leads."""
+    try:
+        _prune(watcher)
+        judged = turn(watcher)
+    except LeadLost as error:
+        if watcher.journal.leads is not False:
+            LOGGER.info("waits holder=%s reason=%s", watcher.holder, error)
+        watcher.journal.leads = False
+        return 0
+    except Exception as error:
+        watcher.journal.failed_turns += 1
+        LOGGER.exception("a turn failed holder=%s", watcher.holder)
+        _note_failure(watcher, error)
+        return 0
+    return judged
 
 
 def follow(watcher: Watcher, directory: Path | None, held: Deployed) -> Follower | None:
@@ -148,7 +141,7 @@ def follow(watcher: Watcher, directory: Path | None, held: Deployed) -> Follower
 
 
 def turn(watcher: Watcher) -> int:
-    """Judge what is due and return how many accounts; 0 where nothing was.
+    """Select what is due, evaluate and commit it; return how many accounts, 0 where none was.
 
     Raises
     ------
@@ -156,247 +149,193 @@ def turn(watcher: Watcher) -> int:
         When another watcher leads.
     """
     now = watcher.clock()
-    with watcher.store.begin() as transaction:
-        if not turns.lead(transaction, WATCHING, holder=watcher.holder, now=now, lease=LEASE):
-            raise LeadLost("another watcher leads this store")
-        if watcher.memory.looked_at is None:
-            turns.beat(transaction, POLICY, now=now, detail=tree_of(watcher.policy))
+    seconds = watcher.steady.look(now)
+    if _is_idle(watcher, now, seconds):
+        return 0
     with watcher.store.read() as transaction:
-        fresh = alerts.news(transaction)
-        around = _around(transaction, watcher, now)
-        _remember(transaction, watcher, fresh)
-        on_level = alerts.raised_accounts(transaction)
-    chosen = due(watcher, around, on_level, fresh, now=now)
-    watcher.memory.news = fresh
-    for begin in range(0, len(chosen), CHUNK):
-        if begin and _is_priced_anew(watcher.store, fresh):
-            return begin
-        step_over(watcher, around, chosen[begin : begin + CHUNK], now=now)
-    if len(chosen) > CHUNK:
-        # What is remembered of a book stays; looking through it for garbage would take long.
-        gc.freeze()
-    return len(chosen)
+        at = market.clock(transaction, now=now)
+        around = book.read(transaction, watcher.memory, at=at, seconds=seconds)
+    keys = book.due(watcher.memory, seconds=seconds, whole=watcher.whole)
+    if not keys:
+        return 0
+    memory = watcher.memory
+    evaluation = evaluate(
+        keys, memory.bodies, memory.cases, around, watcher.model, timer=watcher.timer
+    )
+    kept = frozenset(book.worth_keeping(memory, evaluation.assessed))
+    done = commit(watcher, evaluation, around, kept, now=now)
+    book.take(memory, evaluation, kept, seconds=seconds)
+    _count(watcher, len(keys), done)
+    return len(keys)
 
 
-def _is_priced_anew(store: Store, known: News) -> bool:
-    """Return whether a price came while a turn was under way: the nearest are judged first."""
-    with store.read() as transaction:
-        return alerts.news(transaction).prices != known.prices
+def _is_idle(watcher: Watcher, now: datetime, seconds: float) -> bool:
+    """Return whether there is nothing to do; the lease is renewed when half of it is left.
+
+    Raises
+    ------
+    LeadLost
+        When another watcher leads; what is remembered of the book is forgotten then.
+    """
+    with watcher.store.read() as transaction:
+        lease = turns.leader(transaction, WATCHING)
+        last = changes.last(transaction)
+    asked = {"now": now, "lease": LEASE}
+    if lease is not None and lease.is_anothers(watcher.holder, **asked):
+        watcher.memory = Memory()
+        raise LeadLost(f"{lease.holder} leads this store")
+    if lease is None or not lease.is_fresh(watcher.holder, **asked):
+        _lead(watcher, now)
+    if watcher.memory.number is not None and last < watcher.memory.number:
+        # The store was restored from before: what is remembered never happened.
+        watcher.memory = Memory()
+    return book.is_idle(watcher.memory, last, seconds=seconds, whole=watcher.whole)
 
 
-def due(
+def _lead(watcher: Watcher, now: datetime) -> None:
+    """Take or renew the lease.
+
+    Raises
+    ------
+    LeadLost
+        When another watcher was faster.
+    """
+    is_new = not watcher.journal.leads
+    with watcher.store.begin() as transaction:
+        before = turns.leader(transaction, WATCHING)
+        if not turns.lead(transaction, WATCHING, holder=watcher.holder, now=now, lease=LEASE):
+            watcher.memory = Memory()
+            raise LeadLost("another watcher leads this store")
+        if is_new:
+            turns.beat(transaction, POLICY, now=now, detail=tree_of(watcher.policy))
+    watcher.journal.leads = True
+    if before is None or before.holder != watcher.holder:
+        watcher.memory = Memory()
+        LOGGER.info(
+            "leads holder=%s after=%s",
+            watcher.holder,
+            "nobody" if before is None else before.holder,
+        )
+
+
+def commit(
     watcher: Watcher,
+    evaluation: Evaluation,
     around: Surroundings,
-    on_level: Sequence[str],
-    fresh: News,
+    kept: frozenset[str],
     *,
     now: datetime,
-) -> list[str]:
-    """Return the accounts to judge now, the most urgent first."""
-    memory = watcher.memory
-    chosen: dict[str, None] = {}
-    is_new = fresh.prices != memory.news.prices
-    if is_new or memory.looked_at is None or now - memory.looked_at >= CLOCK:
-        memory.looked_at = now
-        chosen.update(dict.fromkeys(nearest(memory, around)))
-        chosen.update(dict.fromkeys(on_level))
-    chosen.update(dict.fromkeys(k for k in memory.bodies if k not in memory.judged_at))
-    late = [k for k, at in memory.judged_at.items() if now - at >= watcher.whole / 2]
-    room = CHUNK - len(chosen)
-    if room > 0:
-        late.sort(key=lambda key: memory.judged_at[key])
-        chosen.update(dict.fromkeys(late[:room]))
-    return [key for key in chosen if key in memory.bodies]
-
-
-def nearest(memory: Memory, around: Surroundings) -> list[str]:
-    """Return the share of the book that is nearest to the line at these prices, nearest first."""
-    prices = {name: float(price.exact) for name, price in around.prices.items()}
-    far = {key: _distance(slope, prices) for key, slope in memory.slopes.items()}
-    size = max(int(len(far) * NEAREST_SHARE), min(len(far), 1))
-    return sorted(far, key=far.__getitem__)[:size]
-
-
-def step_over(
-    watcher: Watcher, around: Surroundings, keys: Sequence[str], *, now: datetime
 ) -> Done:
-    """Judge some accounts and write what follows."""
+    """Write what follows from an evaluation, all of it or nothing.
+
+    Raises
+    ------
+    LeadLost
+        When another watcher leads, or wrote in between.
+    """
     memory = watcher.memory
-    seen = look(watcher, around, keys)
-    for told in seen.assessed:
-        one = seen.judged.get(told.account)
-        memory.sums.put(told.account, None if one is None else part(one, told))
-    is_whole = len(memory.sums.parts) == len(memory.bodies)
+    _log_failures(memory.failing, evaluation.failures)
+    keys = [one.account for one in evaluation.assessed]
+    for key in keys:
+        memory.sums.put(key, evaluation.parts.get(key))
 
     def explain(told: Sequence[Transition]) -> Explained:
         return explained(
             told,
-            seen.judged,
+            evaluation.judged,
             policy=watcher.policy,
             model=watcher.model,
             around=around,
-            case_of=lambda key: _case(memory, key, around),
+            case_of=lambda key: case_of(key, memory.bodies.get(key), memory.cases.get(key), around),
         )
 
-    done = advance(
+    oldest = now - timedelta(seconds=memory.age_without(keys, seconds=watcher.steady.seconds))
+    return advance(
         watcher.store,
-        seen.signals,
+        evaluation.signals,
         watcher.policy,
         holder=watcher.holder,
         now=now,
         explain=explain,
-        kept=_kept(memory, seen.signals),
-        assessed=seen.assessed,
-        sums=_sums(memory, now) if is_whole else None,
-    )
-    memory.judged_at.update(dict.fromkeys(keys, now))
-    return done
-
-
-def _sums(memory: Memory, now: datetime) -> dict[str, Any]:
-    """Return the book in sum, as old as the account judged longest ago."""
-    return memory.sums.document(oldest=min(memory.judged_at.values(), default=now))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """What was found of some accounts.
-
-    Parameters
-    ----------
-    judged
-        By account; one that cannot be judged is absent.
-    signals
-        One of every account.
-    """
-
-    judged: Mapping[str, Judgement]
-    signals: tuple[Signal, ...]
-    assessed: tuple[Assessed, ...]
-
-
-def look(watcher: Watcher, around: Surroundings, keys: Sequence[str]) -> Look:
-    """Judge accounts; one that cannot be judged has a signal all the same."""
-    judged: dict[str, Judgement] = {}
-    blind: list[Signal] = []
-    for key in keys:
-        try:
-            judged[key] = judge(_case(watcher.memory, key, around))
-        except InvalidInput:
-            blind.append(unjudged(key, at=around.at))
-    sound, model = list(judged.values()), watcher.model
-    seen = outlooks(sound, at=around.at, known=around.known, model=model, wish=Wish(reasons=False))
-    hit = liquidations(sound)
-    signals = [
-        signal(one, outlook, at=around.at, liquidated_at=hit.get(key))
-        for (key, one), outlook in zip(judged.items(), seen, strict=True)
-    ]
-    version = None if model.bundle is None else model.bundle.version
-    for key, one in judged.items():
-        _note_slope(watcher.memory, key, one, around)
-    return Look(
-        judged=judged,
-        signals=(*blind, *signals),
-        assessed=(
-            *(unknown(one.account, at=around.at) for one in blind),
-            *(
-                noted(one, outlook, at=around.at, model_version=version)
-                for one, outlook in zip(sound, seen, strict=True)
-            ),
-        ),
+        kept=[one for one in evaluation.signals if one.account in kept],
+        assessed=evaluation.assessed,
+        sums=memory.sums.document(oldest=oldest) if memory.is_whole_with(keys) else None,
+        failing=still_failing(memory.failing, evaluation),
     )
 
 
-def _kept(memory: Memory, signals: Sequence[Signal]) -> list[Signal]:
-    """Return the signals worth keeping: one an hour of each account."""
-    found = [
-        one
-        for one in signals
-        if one.account not in memory.kept_at or one.at - memory.kept_at[one.account] >= KEEP
-    ]
-    memory.kept_at.update({one.account: one.at for one in found})
-    return found
+def still_failing(before: Mapping[str, str], evaluation: Evaluation) -> int:
+    """Return how many accounts stand whose evaluation failed or took too long."""
+    judged = {one.account for one in evaluation.assessed}
+    codes = {key: code for key, code in before.items() if key not in judged}
+    codes |= {key: failure.code for key, failure in evaluation.failures.items()}
+    return sum(code != NOT_EVALUABLE for code in codes.values())
 
 
-def _case(memory: Memory, key: str, around: Surroundings) -> Case:
-    """Return the case of a remembered account.
-
-    Raises
-    ------
-    InvalidInput
-        When the account cannot be judged.
-    """
-    body, before = memory.bodies.get(key), memory.cases.get(key)
-    if body is None:
-        raise InvalidInput([])
-    if before is not None and before.market.at <= around.at:
-        found = cases.renewed(before, body, around)
-    else:
-        found = cases.case(body, f"/accounts/{key}", around)
-    memory.cases[key] = found
-    return found
+def _log_failures(before: Mapping[str, str], found: Mapping[str, Failure]) -> None:
+    """Log every account that cannot be judged, once for each reason."""
+    for key, failure in found.items():
+        if before.get(key) != failure.code:
+            LOGGER.warning(
+                "unevaluable account=%r code=%s detail=%.500s",
+                key,
+                failure.code,
+                failure.detail,
+                exc_info=failure.error,
+            )
 
 
-def _around(transaction: Transaction, watcher: Watcher, now: datetime) -> Surroundings:
-    """Return the market as it is known, with the candles of every asset that is held."""
-    held = {
-        leg.asset
-        for body in watcher.memory.bodies.values()
-        if body is not None
-        for leg in body.legs
-    }
-    at = market.clock(transaction, now=now)
-    return market.surroundings(transaction, at=at, assets=held)
+def _count(watcher: Watcher, judged: int, done: Done) -> None:
+    """Add a step to what is to be reported."""
+    journal = watcher.journal
+    journal.judged += judged
+    journal.transitions += len(done.transitions)
+    journal.messages += done.rows
+    journal.steps += 1
 
 
-def _remember(transaction: Transaction, watcher: Watcher, fresh: News) -> None:
-    """Read the accounts that changed since the last turn."""
-    memory = watcher.memory
-    if memory.bodies and fresh.accounts == memory.news.accounts:
+def _report(watcher: Watcher) -> None:
+    """Log once a minute what a leader did."""
+    journal, seconds = watcher.journal, watcher.steady.seconds
+    if not journal.leads or seconds - journal.said_at < REPORT_EVERY.total_seconds():
         return
-    since = memory.news.accounts if memory.bodies else None
-    keys = alerts.changed(transaction, since=since)
-    for begin in range(0, len(keys), CHUNK):
-        some = keys[begin : begin + CHUNK]
-        for key, body in accounts.read(transaction, some).items():
-            memory.bodies[key] = _read(body)
-            memory.cases.pop(key, None)
-            memory.judged_at.pop(key, None)
-    if keys:
-        gc.collect()
-        gc.freeze()
+    LOGGER.info(
+        "watched seconds=%.0f accounts=%d judged=%d steps=%d failed_turns=%d unevaluable=%d "
+        "transitions=%d messages=%d",
+        seconds - journal.said_at,
+        len(watcher.memory.bodies),
+        journal.judged,
+        journal.steps,
+        journal.failed_turns,
+        len(watcher.memory.failing),
+        journal.transitions,
+        journal.messages,
+    )
+    watcher.journal = replace(Journal(leads=True), said_at=seconds, pruned_at=journal.pruned_at)
 
 
-def _read(body: Mapping[str, object]) -> wire.AnyAccount | None:
-    """Return an account of the store; None where it cannot be read as one."""
-    try:
-        return wire.account(dict(body), "/account")
-    except InvalidInput:
-        return None
+def _prune(watcher: Watcher) -> None:
+    """Remove once a day what is older than is kept, counted from what was said before this turn.
 
-
-def _note_slope(memory: Memory, account: str, judged: Judgement, around: Surroundings) -> None:
-    """Remember how an account's surplus moves with prices."""
-    line, trigger = judged.line, judged.trigger
-    if line is not None:
-        by_asset = {
-            name: float(value) / float(around.prices[name].exact)
-            for name, value in line.by_asset.items()
-            if name in around.prices
-        }
-        memory.slopes[account] = (by_asset, float(line.cash))
-    elif trigger is not None and trigger.asset is not None and trigger.value is not None:
-        side = 1.0 if trigger.direction == "below" else -1.0
-        at_line = float(trigger.value / 10**trigger.decimals)
-        memory.slopes[account] = ({trigger.asset: side}, -side * at_line)
-
-
-def _distance(slope: tuple[dict[str, float], float], prices: Mapping[str, float]) -> float:
-    """Return the surplus over what moves it: the common move that would use it up."""
-    by_asset, cash = slope
-    values = [units * prices[name] for name, units in by_asset.items() if name in prices]
-    gross = sum(map(abs, values))
-    return (sum(values) + cash) / gross if gross else FAR
+    So a clock that leaps ahead, and is not yet said to have, removes nothing that is younger.
+    """
+    now = watcher.clock()
+    journal, seconds = watcher.journal, watcher.steady.look(now)
+    is_early = journal.pruned_at is not None and seconds - journal.pruned_at < DAY
+    if watcher.keep is None or is_early:
+        return
+    with watcher.store.read() as transaction:
+        newest = assessments.newest(transaction)
+    journal.pruned_at = seconds
+    if newest is None:
+        return
+    gone = prune(watcher.store, before=min(now, newest) - watcher.keep)
+    LOGGER.info(
+        "pruned assessments=%d signals=%d messages=%d",
+        gone.assessments,
+        gone.signals,
+        gone.messages,
+    )
 
 
 def _note_failure(watcher: Watcher, error: Exception) -> None:

@@ -301,9 +301,17 @@ def renewed(before: Case, body: wire.AnyAccount, around: Surroundings) -> Case:
     InvalidInput
         As `case` does, for terms and prices.
     """
-    market = _market(around, body, before.place, before.rulebook)
-    terms_now, since = _terms(body, before.place, around, before.rulebook)
-    return dataclasses.replace(before, market=market, terms=terms_now, terms_valid_from=since)
+    book = around.remembering(rulebook(body.venue, body.version, before.place))
+    market = _market(around, body, before.place, book)
+    terms_now, since = _terms(body, before.place, around, book)
+    return dataclasses.replace(
+        before,
+        rulebook=book,
+        market=market,
+        terms=terms_now,
+        terms_valid_from=since,
+        ahead=around.ahead,
+    )
 
 
 def _collect(faults: list[Fault], step: Callable[[], T]) -> T | None:

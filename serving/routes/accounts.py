@@ -21,7 +21,7 @@ from serving.http.weights import shown
 from serving.http.writing import IDEMPOTENCY, opened, written
 from serving.judging.answers import Assessment, Batch, exact_text
 from serving.routes.market import MOST_PUSHED, parsed, refuse_future
-from serving.store import Transaction, accounts, assessments
+from serving.store import Transaction, accounts, assessments, market
 from serving.store.assessments import Assessed, Found, Wanted
 
 ACCOUNT = Parameter(
@@ -302,7 +302,8 @@ def assess_and_keep(desk: Desk, call: Call) -> Answer:
     telemetry.record(sound)
 
     def act(transaction: Transaction) -> Batch:
-        assessments.write(transaction, [kept(one) for one in sound])
+        now = market.clock(transaction, now=desk.clock())
+        assessments.write(transaction, [kept(one) for one in sound], now=now)
         return shown(batch, call.principal)
 
     subject = f"{len(sound)} of {len(asked.accounts)} accounts"

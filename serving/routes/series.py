@@ -21,7 +21,7 @@ from serving.http.writing import opened
 from serving.judging import rules
 from serving.judging.answers import Notice
 from serving.routes.market import parsed
-from serving.store import alerts, assessments, market
+from serving.store import alerts, assessments, changes, market
 from serving.store.assessments import Line
 
 LONGEST = timedelta(days=366)
@@ -167,7 +167,8 @@ def _pulse(desk: Desk, call: Call) -> Pulse:
     """Return how far the service is."""
     _, state = desk.status()
     with opened(desk).read() as transaction:
-        news = alerts.news(transaction)
+        priced = changes.newest(transaction, changes.PRICES)
+        changed = changes.newest(transaction, changes.ACCOUNTS)
         at = market.clock(transaction, now=desk.clock())
         prices = market.prices(transaction, at=at)
         doubts = {name: rules.doubt(price, at=at, asset=name) for name, price in prices.items()}
@@ -178,8 +179,8 @@ def _pulse(desk: Desk, call: Call) -> Pulse:
             status=state["status"],
             reasons=tuple(state["reasons"]),
             model_version=state["model_version"],
-            prices_at=news.prices,
-            accounts_at=news.accounts,
+            prices_at=None if priced is None else priced.at,
+            accounts_at=None if changed is None else changed.at,
             assessed_at=assessments.newest(transaction),
             alerted_at=alerts.newest(transaction),
             doubts={name: doubt for name, doubt in doubts.items() if doubt is not None},

@@ -45,9 +45,9 @@ ALERT_WISHES = sa.Table(
     "alert_wishes",
     METADATA,
     sa.Column("account", name(), primary_key=True),
-    sa.Column("acknowledged_episode", sa.Integer),
-    sa.Column("acknowledged_level", sa.Integer),
+    sa.Column("acknowledged_entry", Time),  # when the acknowledged level was entered
     sa.Column("muted_until", Time),
+    info={"topic": "wishes", "subject": "account"},
 )
 """What people asked for; written by them alone, as states are by the watcher alone."""
 
@@ -61,6 +61,7 @@ RECEIVERS = sa.Table(
     sa.Column("inbox", Document),
     sa.Column("waits", sa.Boolean, nullable=False),  # whether a digest is being gathered
     sa.Column("created_at", Time, nullable=False),
+    info={"topic": "receivers", "subject": "receiver"},
 )
 
 COVERED = sa.Table(

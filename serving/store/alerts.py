@@ -1,6 +1,6 @@
 """States and transitions of alerts, and what people asked for about them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from models.alerting.audience import Inbox
 from models.alerting.policy import Quiet
 from models.alerting.signals import Level, Signal, Transition
 from models.alerting.state import REST, AlertState
+from models.alerting.state import acknowledge as acknowledge_state
 from serving.store.alert_schema import (
     ALERT_SIGNALS,
     ALERT_STATES,
@@ -20,12 +21,14 @@ from serving.store.alert_schema import (
     COVERED,
     RECEIVERS,
 )
+from serving.store.changes import note
 from serving.store.engine import Transaction
 from serving.store.rows import chunks, put
-from serving.store.schema import ACCOUNTS, EVENTS, POSITIONS, PRICES
+from serving.store.schema import ACCOUNTS
 
 DESK = "desk"
 OWNER = "owner"
+SIGNALS_AT_ONCE = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,26 +54,42 @@ def states(transaction: Transaction, accounts: Sequence[str]) -> dict[str, Alert
     """Return the state of every account that has one, with what people asked for laid over it."""
     found: dict[str, AlertState] = {}
     for some in chunks(accounts):
-        chosen = sa.select(ALERT_STATES, ALERT_WISHES).select_from(
-            ALERT_STATES.outerjoin(ALERT_WISHES, ALERT_WISHES.c.account == ALERT_STATES.c.account)
+        wished = {
+            str(row.account): row
+            for row in transaction.execute(
+                sa.select(ALERT_WISHES).where(ALERT_WISHES.c.account.in_(some))
+            )
+        }
+        rows = transaction.execute(
+            sa.select(ALERT_STATES.c.account, ALERT_STATES.c.body).where(
+                ALERT_STATES.c.account.in_(some)
+            )
         )
-        for row in transaction.execute(chosen.where(ALERT_STATES.c.account.in_(some))):
-            state = msgspec.convert(row.body, AlertState)
-            found[str(row[0])] = _wished(state, row)
+        stored = {str(row.account): msgspec.convert(row.body, AlertState) for row in rows}
+        for account in stored.keys() | wished.keys():
+            state = stored.get(account, REST)
+            found[account] = _wished(state, wished[account]) if account in wished else state
     return found
 
 
 def _wished(state: AlertState, row: "sa.Row[tuple[object, ...]]") -> AlertState:
-    """Return a state with acknowledgement and mute as asked for."""
-    same = row.acknowledged_episode == state.episode
-    is_acknowledged = bool(same and (row.acknowledged_level or 0) >= state.level)
-    return replace(state, is_acknowledged=is_acknowledged, muted_until=row.muted_until)
+    """Return a state with acknowledgement and mute as asked for.
+
+    An acknowledgement belongs to one entry of a level: left and entered again, the level is
+    acknowledged no more.
+    """
+    is_of_this_entry = state.entered_at is not None and row.acknowledged_entry == state.entered_at
+    return replace(
+        acknowledge_state(state) if is_of_this_entry else state, muted_until=row.muted_until
+    )
 
 
-def raised_accounts(transaction: Transaction) -> list[str]:
-    """Return the accounts that are on a level or whose owner was told of one."""
-    chosen = sa.select(ALERT_STATES.c.account).order_by(ALERT_STATES.c.level.desc())
-    return [str(account) for (account,) in transaction.execute(chosen)]
+def raised_accounts(transaction: Transaction) -> dict[str, Level]:
+    """Return the accounts that are on a level, the highest first."""
+    table = ALERT_STATES.c
+    chosen = sa.select(table.account, table.level).where(table.level > int(Level.NONE))
+    rows = transaction.execute(chosen.order_by(table.level.desc(), table.account))
+    return {str(account): Level(level) for account, level in rows}
 
 
 def raised(
@@ -87,7 +106,9 @@ def raised(
 
 def levels(transaction: Transaction) -> dict[Level, int]:
     """Return how many accounts are on each level."""
-    chosen = sa.select(ALERT_STATES.c.level, sa.func.count()).group_by(ALERT_STATES.c.level)
+    table = ALERT_STATES.c
+    chosen = sa.select(table.level, sa.func.count()).where(table.level > int(Level.NONE))
+    chosen = chosen.group_by(table.level)
     return {Level(level): int(count) for level, count in transaction.execute(chosen)}
 
 
@@ -188,8 +209,8 @@ def newest(transaction: Transaction) -> datetime | None:
 def acknowledge(transaction: Transaction, account: str) -> Level:
     """Acknowledge the level an account is on, and return it; NONE where it is on none."""
     state = states(transaction, [account]).get(account, REST)
-    row = {"acknowledged_episode": state.episode, "acknowledged_level": int(state.level)}
-    _wish(transaction, account, row)
+    entered = None if state.is_at_rest else state.entered_at
+    _wish(transaction, account, {"acknowledged_entry": entered})
     return state.level
 
 
@@ -221,6 +242,7 @@ def add_receiver(
     else:
         new = {**row, "inbox": None, "waits": False, "created_at": now}
         transaction.execute(sa.insert(RECEIVERS).values(new))
+    note(transaction, RECEIVERS, [row])
     put(
         transaction,
         COVERED,
@@ -316,52 +338,20 @@ def languages(transaction: Transaction, names: Sequence[str]) -> dict[str, str]:
     return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class News:
-    """How far the store is known: what came later is new.
-
-    Parameters
-    ----------
-    prices, accounts
-        When the newest price, and the newest position or event, was received.
-    """
-
-    prices: datetime | None = None
-    accounts: datetime | None = None
-
-
-def news(transaction: Transaction) -> News:
-    """Return when the newest price and the newest change of an account were received."""
-    prices, positions, events = (
-        transaction.execute(sa.select(sa.func.max(table.c.received_at))).scalar()
-        for table in (PRICES, POSITIONS, EVENTS)
-    )
-    return News(prices=prices, accounts=max(filter(None, (positions, events)), default=None))
-
-
-def changed(transaction: Transaction, *, since: datetime | None) -> list[str]:
-    """Return the accounts whose position or events were received at or after a moment."""
-    found: set[str] = set()
-    for table in (POSITIONS, EVENTS):
-        chosen = sa.select(table.c.account).distinct()
-        if since is not None:
-            chosen = chosen.where(table.c.received_at >= since)
-        found.update(str(account) for (account,) in transaction.execute(chosen))
-    return sorted(found)
-
-
 def keep_signals(transaction: Transaction, signals: Sequence[Signal]) -> None:
     """Keep what was seen of accounts, to tell later what another policy would have said."""
     rows = [{"account": s.account, "at": s.at, "body": msgspec.to_builtins(s)} for s in signals]
     put(transaction, ALERT_SIGNALS, rows)
 
 
-def signals(transaction: Transaction, *, begin: datetime, end: datetime) -> list[Signal]:
-    """Return what was seen in [begin, end), oldest first."""
+def signals(transaction: Transaction, *, begin: datetime, end: datetime) -> Iterator[Signal]:
+    """Yield what was seen in [begin, end), oldest first, a page in memory at a time."""
     table = ALERT_SIGNALS.c
     chosen = sa.select(table.body).where(table.at >= begin, table.at < end)
-    rows = transaction.execute(chosen.order_by(table.at, table.account))
-    return [msgspec.convert(body, Signal) for (body,) in rows]
+    ordered = chosen.order_by(table.at, table.account)
+    paged = ordered.execution_options(stream_results=True, yield_per=SIGNALS_AT_ONCE)
+    for (body,) in transaction.execute(paged):
+        yield msgspec.convert(body, Signal)
 
 
 def forget_signals(transaction: Transaction, *, before: datetime) -> int:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from models.alerting.signals import Level
 from serving.store.alert_schema import ALERT_STATES
+from serving.store.columns import MICROSECOND
 from serving.store.engine import Transaction
 from serving.store.rows import chunks, put
 from serving.store.schema import ACCOUNTS, ASSESSMENTS, HOLDINGS, LATEST_ASSESSMENTS
@@ -130,19 +131,39 @@ class Found:
 
 
 _NAMES = tuple(field.name for field in fields(Assessed))
+_SAID = tuple(name for name in _NAMES if name not in {"account", "at"})
+
+RENEWED = timedelta(minutes=5)
+"""Age at which an assessment is written again although it says the same."""
 
 
-def write(transaction: Transaction, assessed: Sequence[Assessed]) -> None:
-    """Add assessments to the history; the newest of each account stands for it."""
+def write(transaction: Transaction, assessed: Sequence[Assessed], *, now: datetime) -> None:
+    """Add assessments to the history; the newest of each account stands for it; see `renew`."""
     put(transaction, ASSESSMENTS, [_row(one) for one in assessed])
-    renew(transaction, assessed)
+    renew(transaction, assessed, now=now)
 
 
-def renew(transaction: Transaction, assessed: Sequence[Assessed]) -> None:
-    """Let the newest assessment of each account stand for it, without adding to its history."""
+def renew(transaction: Transaction, assessed: Sequence[Assessed], *, now: datetime) -> None:
+    """Let the newest assessment of each account stand for it, without adding to its history.
+
+    One that says what stands already is written only when what stands is `RENEWED` older.
+
+    Parameters
+    ----------
+    now
+        What stands from a later moment was written by a clock that ran ahead, and gives way.
+    """
     ranked = [{**_row(one), "rank": one.rank} for one in assessed]
     newest = {row["account"]: row for row in sorted(ranked, key=lambda row: row["at"])}
-    put(transaction, LATEST_ASSESSMENTS, list(newest.values()), newer="at")
+    stands = LATEST_ASSESSMENTS.c
+
+    def gives_way(new: Any) -> "sa.ColumnElement[bool]":
+        age = sa.type_coerce(new.at, sa.BigInteger) - sa.type_coerce(stands.at, sa.BigInteger)
+        differs = sa.or_(*(stands[name].is_distinct_from(new[name]) for name in _SAID))
+        is_old = age >= RENEWED // MICROSECOND
+        return sa.or_(stands.at > now, sa.and_(age >= 0, sa.or_(differs, is_old)))
+
+    put(transaction, LATEST_ASSESSMENTS, list(newest.values()), gives_way=gives_way)
 
 
 def _row(one: Assessed) -> dict[str, Any]:
@@ -309,6 +330,21 @@ def _line(account: str, rows: Sequence[Any]) -> Line:
         unattended_24h=tuple(row.unattended_24h for row in rows),
         expected_24h=tuple(row.expected_24h for row in rows),
     )
+
+
+def last_kept(transaction: Transaction, names: Sequence[str]) -> dict[str, Assessed]:
+    """Return the newest assessment in the history of each account that has one."""
+    found: dict[str, Assessed] = {}
+    other = ASSESSMENTS.alias("other")
+    newest = sa.select(sa.func.max(other.c.at)).where(other.c.account == ACCOUNTS.c.account)
+    same = sa.and_(
+        ASSESSMENTS.c.account == ACCOUNTS.c.account, ASSESSMENTS.c.at == newest.scalar_subquery()
+    )
+    for some in chunks(names):
+        chosen = sa.select(ASSESSMENTS).select_from(ACCOUNTS.join(ASSESSMENTS, same))
+        rows = transaction.execute(chosen.where(ACCOUNTS.c.account.in_(some)))
+        found.update({str(row["account"]): _assessed(row) for row in rows.mappings()})
+    return found
 
 
 def newest(transaction: Transaction) -> datetime | None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -84,3 +85,8 @@ def name(length: int = 200) -> sa.types.TypeEngine[str]:
 def number() -> sa.types.TypeEngine[int]:
     """Return the type of a running number, which SQLite counts only as INTEGER."""
     return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def insertion(dialect: Dialect, table: sa.Table) -> Any:
+    """Return an insertion that can be told what to do about keys that stand already."""
+    return {"sqlite": sqlite, "postgresql": postgresql}[dialect.name].insert(table)

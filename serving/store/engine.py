@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from serving.store import changes
 from serving.store.errors import StoreFailed, StoreRefused
 from serving.store.revisions import upgrade
 
@@ -63,7 +64,9 @@ class Store:
         """
         options = {_WRITES: True}
         with _told(), _connected(self.engine, options) as connection, connection.begin():
+            changes.begin(connection)
             yield connection
+            changes.number(connection)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Transaction]:

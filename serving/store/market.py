@@ -209,7 +209,11 @@ def clock(transaction: Transaction, *, now: datetime) -> datetime:
 
 
 def surroundings(
-    transaction: Transaction, *, at: datetime, assets: Collection[str]
+    transaction: Transaction,
+    *,
+    at: datetime,
+    assets: Collection[str],
+    read: Tables | None = None,
 ) -> Surroundings:
     """Return what was known of the market at a moment.
 
@@ -217,13 +221,15 @@ def surroundings(
     ----------
     assets
         Whose candles, and what is read beside them, are wanted; those of `REFERENCES` as well.
+    read
+        The same as read before, where nothing of it has changed; it is not read again then.
     """
     return Surroundings(
         at=at,
         prices=prices(transaction, at=at),
         state=state(transaction, at=at),
         terms=terms(transaction, at=at),
-        known=known(transaction, {*assets, *REFERENCES}, at=at),
+        known=known(transaction, {*assets, *REFERENCES}, at=at) if read is None else read,
         simulated=notes(transaction).get("simulated") == "yes",
     )
 

@@ -1,14 +1,15 @@
 """Rows of any table: added exactly once, written over, or the newest of each name."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from models.errors import Fault
+from serving.store.changes import note
+from serving.store.columns import insertion
 from serving.store.engine import Transaction
 from serving.store.errors import StoreConflict
 
@@ -60,6 +61,7 @@ def add(transaction: Transaction, table: sa.Table, rows: Sequence[Row]) -> Added
         fresh |= insert_new(
             transaction, table, [rows[places[k]] for k in keys[begin : begin + CHUNK]]
         )
+    note(transaction, table, [rows[places[key]] for key in fresh])
     standing = [key for key in keys if key not in fresh]
     for key, held in _held(transaction, table, standing):
         if not _agree(held, rows[places[key]]):
@@ -70,30 +72,36 @@ def add(transaction: Transaction, table: sa.Table, rows: Sequence[Row]) -> Added
 
 
 def put(
-    transaction: Transaction, table: sa.Table, rows: Sequence[Row], *, newer: str | None = None
+    transaction: Transaction,
+    table: sa.Table,
+    rows: Sequence[Row],
+    *,
+    gives_way: Callable[[Any], "sa.ColumnElement[bool]"] | None = None,
 ) -> None:
     """Write rows, over those that stand under the same key; the last of equal keys counts.
 
     Parameters
     ----------
-    newer
-        Column of a time: a row that stands with a later one is left as it is.
+    gives_way
+        From the columns of a new row to whether the row that stands is written over; every
+        one is when left out.
     """
     if not rows:
         return
     latest = {_key(table, row): dict(row) for row in rows}
     # In the order of the keys, so that two writers never wait for each other.
     ordered = [latest[key] for key in sorted(latest)]
-    statement = _insert(transaction, table)
+    statement = insertion(transaction.dialect, table)
     names = [c.name for c in table.primary_key.columns]
     kept = {n: statement.excluded[n] for n in ordered[0] if n not in names}
-    standing = None if newer is None else table.c[newer] <= statement.excluded[newer]
+    standing = None if gives_way is None else gives_way(statement.excluded)
     chosen = (
         statement.on_conflict_do_update(index_elements=names, set_=kept, where=standing)
         if kept
         else statement.on_conflict_do_nothing(index_elements=names)
     )
     transaction.execute(chosen, ordered)
+    note(transaction, table, ordered)
 
 
 def latest(table: sa.Table, *, name: str, time: str, at: datetime) -> sa.Select[Any]:
@@ -127,14 +135,9 @@ def chunks(keys: Sequence[str]) -> Iterator[list[str]]:
         yield list(keys[begin : begin + CHUNK])
 
 
-def _insert(transaction: Transaction, table: sa.Table) -> Any:
-    """Return an insertion that knows what to do about keys that stand already."""
-    return {"sqlite": sqlite, "postgresql": postgresql}[transaction.dialect.name].insert(table)
-
-
 def insert_new(transaction: Transaction, table: sa.Table, rows: Sequence[Row]) -> set[Key]:
     """Insert the rows whose keys are new and return these keys."""
-    statement = _insert(transaction, table).on_conflict_do_nothing()
+    statement = insertion(transaction.dialect, table).on_conflict_do_nothing()
     returned = statement.returning(*table.primary_key.columns)
     told = transaction.execute(returned, [dict(row) for row in rows])
     return {tuple(row) for row in told}

@@ -4,6 +4,9 @@ Times are microseconds since 1970 (UTC), exact amounts decimal text, trees JSON 
 known is added to, not written over: prices, positions, accumulators and terms keep every version
 with the time from which it was known, so that a question about the past is answered as it
 would have been answered then.
+
+A table whose changes are numbered says so: `topic` names what a change of it is a change of,
+`subject` the column that says of which one.
 """
 
 import sqlalchemy as sa
@@ -11,7 +14,7 @@ import sqlalchemy as sa
 from serving.store.columns import Document, Duration, Time, Whole, name, number
 
 METADATA = sa.MetaData()
-HEAD = "0008"
+HEAD = "0009"
 """The newest revision in `migrations/versions`."""
 
 NOTES = sa.Table(
@@ -34,6 +37,7 @@ CANDLES = sa.Table(
     sa.Column("close", sa.Double, nullable=False),
     sa.Column("volume", sa.Double),  # base units; marks and indices have none
     sqlite_with_rowid=False,
+    info={"topic": "candles"},
 )
 
 PRICES = sa.Table(
@@ -52,6 +56,7 @@ PRICES = sa.Table(
     sa.Column("disputed", sa.String(200)),
     sa.Column("received_at", Time, nullable=False),
     sqlite_with_rowid=False,
+    info={"topic": "prices"},
 )
 
 STATE = sa.Table(
@@ -61,6 +66,7 @@ STATE = sa.Table(
     sa.Column("at", Time, primary_key=True),
     sa.Column("value", Whole, nullable=False),
     sqlite_with_rowid=False,
+    info={"topic": "state"},
 )
 
 TERMS = sa.Table(
@@ -69,6 +75,7 @@ TERMS = sa.Table(
     sa.Column("market", name(), primary_key=True),
     sa.Column("valid_from", Time, primary_key=True),
     sa.Column("body", Document, nullable=False),  # exact integers as text
+    info={"topic": "terms"},
 )
 
 FUNDING = sa.Table(
@@ -78,6 +85,7 @@ FUNDING = sa.Table(
     sa.Column("at", Time, primary_key=True),
     sa.Column("rate", sa.Double, nullable=False),  # fraction of notional, paid by longs
     sqlite_with_rowid=False,
+    info={"topic": "series"},
 )
 
 OPEN_INTEREST = sa.Table(
@@ -87,6 +95,7 @@ OPEN_INTEREST = sa.Table(
     sa.Column("at", Time, primary_key=True),
     sa.Column("amount", sa.Double, nullable=False),  # base units
     sqlite_with_rowid=False,
+    info={"topic": "series"},
 )
 
 ORACLE_ROUNDS = sa.Table(
@@ -98,6 +107,7 @@ ORACLE_ROUNDS = sa.Table(
     sa.Column("answer", Whole, nullable=False),  # at `decimals`
     sa.Column("decimals", sa.Integer, nullable=False),
     sa.Index("oracle_rounds_by_time", "feed", "updated_at"),
+    info={"topic": "series"},
 )
 
 RESERVES = sa.Table(
@@ -109,6 +119,7 @@ RESERVES = sa.Table(
     sa.Column("supplied", sa.Double, nullable=False),  # quote units
     sa.Column("borrowed", sa.Double, nullable=False),
     sqlite_with_rowid=False,
+    info={"topic": "series"},
 )
 
 LIQUIDATIONS = sa.Table(
@@ -135,6 +146,7 @@ ACCOUNTS = sa.Table(
     sa.Column("owner", name()),
     sa.Column("opened_at", Time),
     sa.Index("accounts_by_owner", "owner"),
+    info={"topic": "accounts", "subject": "account"},
 )
 
 POSITIONS = sa.Table(
@@ -147,6 +159,7 @@ POSITIONS = sa.Table(
     sa.Column("options", Document, nullable=False),
     sa.Column("terms", Document),
     sa.Column("received_at", Time, nullable=False),
+    info={"topic": "accounts", "subject": "account"},
 )
 
 HOLDINGS = sa.Table(
@@ -173,6 +186,7 @@ EVENTS = sa.Table(
     sa.Column("debt_asset", name()),
     sa.Column("received_at", Time, nullable=False),
     sa.Index("events_by_time", "account", "at"),
+    info={"topic": "accounts", "subject": "account"},
 )
 
 
@@ -279,3 +293,23 @@ AUDIT = sa.Table(
     sa.Column("detail", Document),
     sa.Index("audit_by_time", "at"),
 )
+
+CHANGES = sa.Table(
+    "changes",
+    METADATA,
+    sa.Column("topic", name(20), primary_key=True),
+    sa.Column("subject", name(), primary_key=True),  # empty for a topic as a whole
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("at", Time),  # when it was received, where the writer says so
+    sa.Index("changes_by_number", "topic", "number"),
+    sqlite_with_rowid=False,
+)
+"""The number of the last change of everything that is watched; see `changes`."""
+
+CHANGE_COUNT = sa.Table(
+    "change_count",
+    METADATA,
+    sa.Column("name", name(20), primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),
+)
+"""One row: the number of the last change that was committed."""

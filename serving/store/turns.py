@@ -1,5 +1,6 @@
 """Who leads, and who was last heard of."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,6 +9,9 @@ import sqlalchemy as sa
 from serving.store.alert_schema import HEARTBEATS, LEASES
 from serving.store.engine import Transaction
 from serving.store.rows import insert_new, put
+
+DOUBTFUL = 2
+"""Lengths of a lease ahead of now beyond which no clock that runs right has set its end."""
 
 
 def lead(
@@ -21,9 +25,33 @@ def lead(
     row = {"name": name, "holder": holder, "until": now + lease}
     if insert_new(transaction, LEASES, [row]):
         return True
-    may = sa.or_(LEASES.c.holder == holder, LEASES.c.until <= now)
+    until = LEASES.c.until
+    # A lease that ends later than any taken now would was taken by a clock that ran ahead.
+    may = sa.or_(LEASES.c.holder == holder, until <= now, until > now + DOUBTFUL * lease)
     taken = sa.update(LEASES).where(LEASES.c.name == name, may)
     return bool(transaction.execute(taken.values(holder=holder, until=now + lease)).rowcount)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who leads, and until when."""
+
+    holder: str
+    until: datetime
+
+    def is_fresh(self, holder: str, *, now: datetime, lease: timedelta) -> bool:
+        """Return whether a holder leads and need not renew yet: half of the lease is left."""
+        return self.holder == holder and lease / 2 <= self.until - now <= lease
+
+    def is_anothers(self, holder: str, *, now: datetime, lease: timedelta) -> bool:
+        """Return whether another leads; a lease that reaches too far ahead holds nobody off."""
+        return self.holder != holder and timedelta(0) < self.until - now <= DOUBTFUL * lease
+
+
+def leader(transaction: Transaction, name: str) -> Lease | None:
+    """Return the lease as it stands; None where nobody ever took it, or it was given back."""
+    row = transaction.execute(sa.select(LEASES).where(LEASES.c.name == name)).first()
+    return None if row is None else Lease(holder=str(row.holder), until=row.until)
 
 
 def resign(transaction: Transaction, name: str, *, holder: str) -> None:

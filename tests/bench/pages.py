@@ -43,7 +43,7 @@ def lay(store: Store) -> None:
             accounts.upsert(transaction, map(held, numbers), at=AT, now=AT)
             for hours in (2, 1, 0):
                 told = [said(number, AT - timedelta(hours=hours)) for number in numbers]
-                assessments.write(transaction, told)
+                assessments.write(transaction, told, now=AT)
 
 
 def held(number: int) -> dict[str, Any]:

@@ -8,12 +8,12 @@ nearest to the line alone, then the book in sum as a request reads it.
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from features.simulate import simulate
 from models.alerting.policy import default
-from serving.alerting.watch import Watcher, nearest, step_over, turn
+from serving.alerting.selection import ranking
+from serving.alerting.watch import Watcher, turn
 from serving.http.problems import encode
 from serving.live import book
 from serving.registry import deployed
@@ -48,29 +48,36 @@ def lay(url: str) -> Watcher:
     )
 
 
+def judged(watcher: Watcher) -> int:
+    """Return how many accounts are judged until nothing is due."""
+    return sum(iter(lambda: turn(watcher), 0))
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as directory:
         watcher = lay(f"sqlite:///{directory}/book.db")
         wall, cpu = time.perf_counter(), time.process_time()
-        first = turn(watcher)
+        first = judged(watcher)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         print(f"read and judged {first:,} accounts: {wall:.1f} s, {cpu:.1f} s of CPU")
-        watcher.memory = replace(watcher.memory, judged_at={})
+        memory = watcher.memory
+        memory.changed, memory.judged_at = dict.fromkeys(memory.bodies), {}
         wall, cpu = time.perf_counter(), time.process_time()
-        whole = turn(watcher)
+        whole = judged(watcher)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         print(f"a whole pass over {whole:,}: {wall:.1f} s, {cpu:.1f} s of CPU")
         print(f"accounts per second of CPU: {whole / cpu:,.0f}")
         with watcher.store.read() as transaction:
             at = watcher.clock()
             around = market.surroundings(transaction, at=at, assets={"ETH"})
-            count = len(alerts.raised_accounts(transaction))
+            levels = alerts.raised_accounts(transaction)
+        prices = {name: float(price.exact) for name, price in around.prices.items()}
         wall, cpu = time.perf_counter(), time.process_time()
-        near = nearest(watcher.memory, around)
-        step_over(watcher, around, near, now=at)
+        memory.near = dict.fromkeys(ranking(memory.slopes, prices, {}).near)
+        near = judged(watcher)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        print(f"the nearest {len(near):,}: {wall:.2f} s, {cpu:.2f} s of CPU")
-        print(f"accounts with a state: {count:,}")
+        print(f"the nearest {near:,}: {wall:.2f} s, {cpu:.2f} s of CPU")
+        print(f"accounts on a level: {len(levels):,}")
         wall = time.perf_counter()
         with watcher.store.read() as transaction:
             kept = book_sums.read(transaction)

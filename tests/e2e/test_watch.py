@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from alert_crash import verified_channel
@@ -11,14 +10,14 @@ from typer.testing import CliRunner
 
 from features.simulate import ASSET, Book, simulate_onward
 from models.alerting.policy import default
-from serving.alerting import commands, watch
+from serving.alerting import commands, memory, watch
 from serving.alerting.heart import Lookout
 from serving.alerting.subscriptions import rotate
-from serving.alerting.watch import Watcher, due, turn
+from serving.alerting.watch import Watcher, turn
 from serving.judging.assess import Model
 from serving.live.book import lay, price_at
 from serving.store import Store, accounts, alerts, consents, market, open_store, outbox, turns
-from serving.store.alerts import DESK, News, Receiver
+from serving.store.alerts import DESK, Receiver
 
 NOW = datetime(2030, 3, 1, tzinfo=UTC)
 
@@ -48,33 +47,28 @@ def watcher(store: Store, at: datetime) -> Watcher:
     )
 
 
-def test_a_price_breaks_a_turn_off_and_the_nearest_come_next(
+def test_a_price_during_a_round_puts_the_nearest_first(
     drawn: tuple[Book, Book], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After the step under way the turn ends; the next begins with the account nearest the line."""
+    """The step after a price begins with the account nearest the line, though others wait."""
     before, after = drawn
     lay(before, store)
+    monkeypatch.setattr(memory, "CHUNK", 5)
     one = watcher(store, before.at)
-    turn(one)
-    one.memory.judged_at.clear()
-    real, steps = watch.step_over, []
-
-    def step_and_price(*asked: Any, **told: Any) -> Any:
-        done = real(*asked, **told)
-        if not steps:
-            price = price_at(after, len(after.candles))
-            with store.begin() as transaction:
-                market.push_prices(transaction, [(ASSET, price)], now=after.at)
-        steps.append(asked[2])
-        return done
-
-    monkeypatch.setattr(watch, "CHUNK", 5)
-    monkeypatch.setattr(watch, "step_over", step_and_price)
+    while turn(one):
+        pass
+    one.memory.changed.update(dict.fromkeys(one.memory.bodies))
     assert turn(one) == 5
-    assert len(steps) == 1
-    assert turn(one) == 22
+    with store.begin() as transaction:
+        price = price_at(after, len(after.candles))
+        market.push_prices(transaction, [(ASSET, price)], now=after.at)
+    one.memory.crossed.clear()
+    with store.read() as transaction:
+        memory.read(transaction, one.memory, at=before.at, seconds=0.0)
+    waiting = [*one.memory.crossed, *one.memory.changed]
+    assert memory.due(one.memory, seconds=0.0, whole=one.whole) == waiting[:5]
     nearest = min(one.memory.slopes, key=lambda key: _ratio(store, key))
-    assert steps[1][0] == nearest
+    assert next(iter((*one.memory.crossed, *one.memory.near))) == nearest
 
 
 def _ratio(store: Store, account: str) -> float:
@@ -82,20 +76,6 @@ def _ratio(store: Store, account: str) -> float:
     with store.read() as transaction:
         held = accounts.read(transaction, [account])[account]["legs"]
     return int(held[0]["quantity"]) / int(held[1]["quantity"])
-
-
-def test_what_is_due_begins_with_the_nearest(drawn: tuple[Book, Book], store: Store) -> None:
-    """Accounts on a level come after it, and none is named twice."""
-    lay(drawn[0], store)
-    one = watcher(store, drawn[0].at)
-    turn(one)
-    with store.read() as transaction:
-        around = market.surroundings(transaction, at=drawn[0].at, assets=())
-    fresh = News(prices=drawn[0].at + timedelta(hours=1), accounts=one.memory.news.accounts)
-    near = watch.nearest(one.memory, around)
-    others = [key for key in one.memory.bodies if key not in near][:3]
-    found = due(one, around, [*others, near[0]], fresh, now=drawn[0].at)
-    assert found == [*near, *others]
 
 
 def test_an_account_that_changed_is_read_anew(drawn: tuple[Book, Book], store: Store) -> None:

@@ -9,7 +9,7 @@ from models.alerting.signals import Level, Signal
 from models.margin.result import Verdict
 from serving.alerting.heart import alarm
 from serving.alerting.links import Link, sign
-from serving.alerting.passes import WATCHING, Done, Explained, LeadLost, advance
+from serving.alerting.passes import LEASE, WATCHING, Done, Explained, LeadLost, advance
 from serving.alerting.simulate import simulate
 from serving.desk import Desk
 from serving.http.operations import Answer, Call
@@ -74,13 +74,12 @@ def test_a_forged_link_is_refused(store: Store) -> None:
 def test_a_watcher_that_lost_its_lead_writes_nothing(store: Store) -> None:
     """Another holds the lease: neither state nor transition appears."""
     with store.begin() as transaction:
-        lease = timedelta(minutes=5)
-        assert turns.lead(transaction, WATCHING, holder="other", now=START, lease=lease)
+        assert turns.lead(transaction, WATCHING, holder="other", now=START + MINUTE, lease=LEASE)
     with pytest.raises(LeadLost):
         passed(store, 1)
     with store.read() as transaction:
         assert alerts.transitions(transaction) == []
-        assert alerts.raised_accounts(transaction) == []
+        assert alerts.raised_accounts(transaction) == {}
 
 
 def test_a_stop_is_told_to_the_desk(store: Store) -> None:

@@ -42,7 +42,7 @@ def book(store: Store) -> Store:
     """Return a store of six accounts of which five were assessed."""
     with store.begin() as transaction:
         accounts.upsert(transaction, [body(n) for n in "abcdef"], at=NOON, now=NOON)
-        assessments.write(transaction, [said(name) for name in "abcde"])
+        assessments.write(transaction, [said(name) for name in "abcde"], now=NOON)
     return store
 
 
@@ -90,8 +90,10 @@ def test_an_explorer_finds_by_what_it_asks(book: Store) -> None:
 def test_the_newest_assessment_stands_whatever_order_they_come_in(book: Store) -> None:
     """A late one enters the history alone."""
     with book.begin() as transaction:
-        assessments.write(transaction, [said("a", at=NOON + HOUR), said("a", at=NOON - HOUR)])
-        assessments.write(transaction, [said("a", at=NOON + HOUR / 2)])
+        assessments.write(
+            transaction, [said("a", at=NOON + HOUR), said("a", at=NOON - HOUR)], now=NOON + HOUR
+        )
+        assessments.write(transaction, [said("a", at=NOON + HOUR / 2)], now=NOON + HOUR)
     with book.read() as transaction:
         found = assessments.explore(transaction, Wanted(owner="owner of a"))[0]
         past = assessments.history(transaction, "a", limit=3)

@@ -58,7 +58,7 @@ def steps(name: str) -> list[Callable[[Transaction], object]]:
         lambda t: accounts.push_events(t, happened[1:], now=NOON),
         lambda t: accounts.push_events(t, happened[:1], now=NOON),
         lambda t: market.push_prices(t, [(name, price)], now=NOON),
-        lambda t: assessments.write(t, [Assessed(account=name, at=NOON, verdict="safe")]),
+        lambda t: assessments.write(t, [Assessed(account=name, at=NOON, verdict="safe")], now=NOON),
     ]
 
 
