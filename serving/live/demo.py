@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any
 
@@ -112,7 +113,8 @@ def run(*, directory: Path | None, port: int, seed: int, pace: float, crash: int
                     told = f"{pace:g} s an hour" if pace else "stands still"
                     console.print(f"Desk: {server.url}/desk   simulated market: {told}")
                     if pace:
-                        console.print(_warning(crash=crash, pace=pace))
+                        console.print(_announced(crash=crash, pace=pace))
+                    console.print("Ctrl-C ends it")
                     with _moving(settings, seed=seed, pace=pace, crash=crash, log=log) as mover:
                         _stay(server, mover)
             except ServerFailed as error:
@@ -155,7 +157,7 @@ def lay_all(book: Book, store: Store, *, seed: int) -> None:
         venues.lay(transaction, drawn, at=book.at)
 
 
-def _warning(*, crash: int, pace: float) -> str:
+def _announced(*, crash: int, pace: float) -> str:
     """Return when the crash comes."""
     at = START + timedelta(days=DAYS) + crash * HOUR
     fall = 1.0 - (1.0 + falls(crash)[crash]) * (1.0 + falls(crash)[crash + 1])
@@ -181,7 +183,7 @@ def _present(console: Console, server: Server, settings: Settings, *, seed: int)
     console.print(f"Scored {len(scored)} SIMULATED accounts at {server.url}. Try one:")
     line = f"curl -s {server.url}/v1/score -H 'Content-Type: application/json' -d {body}"
     print(line, flush=True)  # noqa: T201 - a line to paste must not be wrapped or styled
-    console.print(f"API: {server.url}/docs   metrics: {server.url}/metrics   Ctrl-C ends it")
+    console.print(f"API: {server.url}/docs   metrics: {server.url}/metrics")
 
 
 def _score(server: Server, keys: Sequence[str]) -> list[dict[str, Any]]:
@@ -203,16 +205,18 @@ def _score(server: Server, keys: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _risk(scored: dict[str, Any]) -> tuple[int, int, float, float]:
-    """Return what accounts are ordered by: the rule first, then the forecast, then the ratio."""
+    """Return what accounts are ordered by: the rule first, then the forecast.
+
+    Ratios are no order: each venue has its own, and some fall where others rise.
+    """
     rule = scored["rule"]
     later = rule["next_verdict"] or {"verdict": "safe"}
-    day = _at(scored, "24h")
-    ratio = rule["ratio"] and rule["ratio"]["value"]
+    day, week = _at(scored, "24h"), _at(scored, "7d")
     return (
         BREACHED.get(rule["verdict"], 0),
         BREACHED.get(later["verdict"], 0),
         0.0 if day is None else float(day["expected"]),
-        -float(ratio) if ratio else float("-inf"),
+        0.0 if week is None else float(week["unattended"]),
     )
 
 
@@ -252,12 +256,17 @@ def _row(one: dict[str, Any]) -> Iterator[str]:
     ratio, trigger = rule["ratio"], rule["trigger"]
     yield one["account"]
     yield verdict
-    yield f"{float(ratio['value']):.3f}" if ratio and ratio["value"] else "-"
-    yield f"{float(trigger['price']):,.2f}" if trigger else "-"
+    yield f"{_number(ratio['value']):.3f}" if ratio and ratio["value"] else "-"
+    yield f"{trigger['asset']} {_number(trigger['price']):,.2f}" if trigger else "-"
     for label in LABELS:
         entry = _at(one, label)
         yield f"{_percent(entry['unattended'])}/{_percent(entry['expected'])}" if entry else "-"
     yield _top_reason(one)
+
+
+def _number(exact: str) -> float:
+    """Return an exact amount, a decimal or a fraction of two, for the eye."""
+    return float(Fraction(exact))
 
 
 def _top_reason(one: dict[str, Any]) -> str:
