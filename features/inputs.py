@@ -32,12 +32,16 @@ class EventKind(IntEnum):
 class Candles:
     """Candles of one asset on a gapless grid of time.
 
+    A candle of no volume whose price stands still is none: feeds fill in such ones where
+    nothing traded, and a halted market would pass for a calm one.
+
     Parameters
     ----------
     first_hour
         Hours since 1970 at which the first candle opens.
     open, high, low, close, volume
-        One value per candle; NaN where there is none. A gap stays a gap.
+        One value per candle; NaN where there is none. A gap stays a gap. A volume that is not
+        known is NaN, never 0.
     step
         Seconds of one candle; an hour is a whole number of them.
     """
@@ -52,6 +56,13 @@ class Candles:
     _once: dict[Callable[["Candles"], Floats], Floats] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
+
+    def __post_init__(self) -> None:
+        """Leave out the candles in which nothing traded."""
+        is_idle = (self.volume == 0.0) & (self.high == self.low) & (self.open == self.close)
+        if is_idle.any():
+            for name in COLUMNS:
+                object.__setattr__(self, name, np.where(is_idle, np.nan, getattr(self, name)))
 
     def once(self, series: Callable[["Candles"], Floats]) -> Floats:
         """Return a series of these candles, made once however many others are made from it."""

@@ -281,6 +281,29 @@ class Bundle:
             told[name] = head.begun(start, features)
         return {name: told[name] for name in self.heads}
 
+    def probabilities(self, scores: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Return the probability of the event by each horizon, by head, each of shape (N, K).
+
+        Owners can only keep away what comes if nobody acts: what a head that starts from
+        another one says is at most what that one says.
+
+        Parameters
+        ----------
+        scores
+            Of `scores`.
+        """
+        told = {name: head.probabilities(scores[name]) for name, head in self.heads.items()}
+        for name, head in self.heads.items():
+            if isinstance(head.start, Upon):
+                told[name] = np.minimum(told[name], told[_upon(self, head.start)])
+        return told
+
+    def intervals(self, scores: Mapping[str, Floats]) -> dict[str, tuple[Floats, Floats]]:
+        """Return what later outcomes allow by head: intervals that hold `probabilities`."""
+        points = self.probabilities(scores)
+        told = {name: head.interval(scores[name]) for name, head in self.heads.items()}
+        return {name: (np.minimum(low, points[name]), high) for name, (low, high) in told.items()}
+
 
 def _is_upon(head: Head) -> bool:
     """Return whether a head starts from another one."""

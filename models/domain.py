@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
+from typing import NamedTuple
+
+USUAL_STALE = timedelta(hours=3)
+"""Age beyond which a price without a stated limit is stale: three updates of an hourly feed."""
 
 Exact = int | Fraction
 """An exact amount: an integer in smallest units, or a rational for exchanges."""
@@ -48,7 +52,7 @@ class Price:
     next_at
         Aware UTC time at which `next_value` comes into force.
     stale_after
-        Age beyond which the price is called stale; None when no limit is known.
+        Age beyond which the price is called stale; None for the usual one.
     disputed
         Why a circuit breaker distrusts this price; None when none does.
     """
@@ -73,9 +77,14 @@ class Price:
         """Time since the value was known, as of `at`."""
         return at - self.observed_at
 
+    @property
+    def limit(self) -> timedelta:
+        """Age beyond which the price is stale: its own limit, or the usual one."""
+        return USUAL_STALE if self.stale_after is None else self.stale_after
+
     def is_stale(self, at: datetime) -> bool:
-        """Whether the price is older than its own limit at `at`."""
-        return self.stale_after is not None and self.age(at) > self.stale_after
+        """Whether the price is older than its limit at `at`."""
+        return self.age(at) > self.limit
 
 
 class LegKind(StrEnum):
@@ -114,6 +123,33 @@ class Leg:
     pledged: bool = True
 
 
+class MarketId(NamedTuple):
+    """What state, terms and oracle prices belong to.
+
+    Parameters
+    ----------
+    venue
+        As rulebooks name it.
+    market
+        The venue's own name of the market or collateral type.
+    chain
+        Where the market lives; empty where its name says so, or the venue has one place only.
+    """
+
+    venue: str
+    market: str
+    chain: str = ""
+
+    def __str__(self) -> str:
+        """Return the market as messages name it."""
+        place = f" on {self.chain}" if self.chain else ""
+        return f"{self.venue} {self.market}{place}"
+
+
+UNPLACED = MarketId("", "")
+"""No market: what belongs to an asset alone."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """What is liquidated as one: a cross account, an isolated position, a vault.
@@ -130,6 +166,8 @@ class Account:
         Everything that shares one solvency test.
     options
         The account's own settings by the rulebook's name, such as an e-mode category.
+    chain
+        Where the market lives; empty where its name says so.
     """
 
     id: str
@@ -138,6 +176,7 @@ class Account:
     market: str
     legs: tuple[Leg, ...]
     options: Mapping[str, int] = field(default_factory=dict)
+    chain: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ idempotency key of their own, so that asking again after a broken connection wri
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -31,6 +32,7 @@ from serving.routes.book import BookAnswer
 from serving.routes.market import PricesInForce, Pushed
 from serving.routes.models import ModelsAnswer
 from serving.store.assessments import Assessed, Found
+from serving.waits import retry_after
 
 T = TypeVar("T")
 Body = Mapping[str, Any]
@@ -228,7 +230,8 @@ class Client:
                 continue
             if answer.status_code not in BUSY or attempt == ATTEMPTS:
                 break
-            self._sleep(float(answer.headers.get("Retry-After", 1)))
+            asked = retry_after(answer.headers.get("Retry-After"), now=datetime.now(tz=UTC))
+            self._sleep(1.0 if asked is None else asked.total_seconds())
         if answer.status_code >= FAILED:
             raise ServiceRefused(answer.status_code, _problem(answer))
         return answer

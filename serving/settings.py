@@ -1,12 +1,13 @@
 """What the service is told from outside: a TOML file, the environment, the command line."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from models.errors import Fault, InvalidInput
 
@@ -24,6 +25,18 @@ def _listed(value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
 
+
+def _database(value: str) -> str:
+    """Refuse a URL of a database that no store can be."""
+    if not _DATABASE.match(value):
+        raise ValueError(f"a store is {DATABASES}")
+    return value
+
+
+_DATABASE = re.compile(r"(sqlite|postgresql)(\+[a-z0-9_]+)?://")
+DATABASES = "sqlite:///FILE or postgresql://USER@HOST/NAME"
+_SECRET = re.compile(r"(?<=://)[^@/]*(?=@)")
+"""User and password of a URL."""
 
 Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.\-\[\]:]+$", max_length=200)]
 
@@ -54,7 +67,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     bundle: Path | None = None
-    store: Annotated[str, Field(max_length=2000)] | None = None
+    store: Annotated[str, Field(max_length=2000), AfterValidator(_database)] | None = None
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     requests_per_second: Annotated[float, Field(gt=0, le=1e6)] = 100.0
     burst: Annotated[int, Field(ge=1, le=10**6)] = 200
@@ -111,5 +124,6 @@ def _fault(found: Any, named: Mapping[str, str]) -> Fault:
     first, *rest = found["loc"] or ("",)
     where = f"${PREFIX}{str(first).upper()}" if first in named else f"/{first}"
     inner = "".join(f"/{part}" for part in rest)
-    shown = "" if found["type"] == "extra_forbidden" else f", not {str(found['input'])[:80]!r}"
-    return Fault(f"{where}{inner}", f"{found['msg']}{shown}")
+    stated = _SECRET.sub("…", str(found["input"]))[:80]
+    shown = "" if found["type"] == "extra_forbidden" else f", not {stated!r}"
+    return Fault(f"{where}{inner}", f"{found['msg'].removeprefix('Value error, ')}{shown}")

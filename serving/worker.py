@@ -1,5 +1,6 @@
 """What a worker loads when it starts: settings, desk, gate and the operations."""
 
+import logging
 from pathlib import Path
 
 from serving.desk import Desk, open_desk, swapped
@@ -10,6 +11,8 @@ from serving.http.telemetry import log_to_stderr
 from serving.registry import Deployed, Follower
 from serving.routes import OPERATIONS
 from serving.settings import from_environment
+
+LOGGER = logging.getLogger("forewarn")
 
 
 def open_api() -> Api:
@@ -23,6 +26,8 @@ def open_api() -> Api:
     settings = from_environment()
     log_to_stderr(settings.log_level)
     desk = open_desk(settings)
+    for reason in desk.status()[1]["reasons"]:
+        LOGGER.warning("degraded from the start: %s", reason)
     gate = Gate(settings=settings, keyring=Keyring(desk.keys))
     api = Api(routes(OPERATIONS), desk=desk, gate=gate)
     api.follower = _follow(settings.bundle, desk, api)

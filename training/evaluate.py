@@ -94,7 +94,7 @@ def forecast(history: History, bundle: Bundle, period: Period, *, progress: Prog
         rows=rows,
         inputs=inputs,
         rungs=bundle.rungs,
-        model={head: _probabilities(bundle, rows, head) for head in EVENTS},
+        model=_probabilities(bundle, rows),
         unseen=_unseen(rows, history, bundle, period),
     )
 
@@ -107,10 +107,10 @@ def _unseen(rows: Dataset, history: History, bundle: Bundle, period: Period) -> 
     return slices.unseen(rows.moments, history.moments, until=until)
 
 
-def _probabilities(bundle: Bundle, rows: Dataset, head: str) -> Floats:
-    """Return the model's probabilities by horizon, shape (N, 4)."""
-    scores = bundle.heads[head].scores(rows.matrix(bundle.features), rows.baseline(), threads=2)
-    return bundle.heads[head].probabilities(scores)
+def _probabilities(bundle: Bundle, rows: Dataset) -> dict[str, Floats]:
+    """Return the model's probabilities by head and horizon, each of shape (N, 4)."""
+    scores = bundle.scores(rows.matrix(bundle.features), rows.baseline())
+    return bundle.probabilities(scores)
 
 
 def judge_all(

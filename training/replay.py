@@ -113,8 +113,7 @@ def _forecast(history: History, bundle: Bundle, places: Ints) -> pd.DataFrame:
     matrix = features[list(bundle.features)].to_numpy(dtype=np.float64)
     baseline = features[list(BASELINE)].to_numpy(dtype=np.float64)
     found = {}
-    for name, head in bundle.heads.items():
-        chances = head.probabilities(head.scores(matrix, baseline, threads=1))
+    for name, chances in bundle.probabilities(bundle.scores(matrix, baseline)).items():
         found.update({f"{name}_{label}": chances[:, k] for k, label in enumerate(LABELS)})
     return rows.assign(
         buffer=buffers(rows, legs, history.tables.candles, name="price"),

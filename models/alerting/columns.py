@@ -10,12 +10,15 @@ import numpy.typing as npt
 from models.alerting.policy import (
     NAMES,
     Accrual,
+    BlindBuffer,
     Buffer,
+    Doubt,
     Forecast,
     Liquidation,
     Policy,
     Ruling,
 )
+from models.alerting.signals import Level
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -36,6 +39,8 @@ class Columns:
         By horizon; NaN where there is none.
     hours_to_flip, hours_since_liquidation
         NaN where there is none.
+    requirement
+        Quote units of the venue; None where none is known.
     """
 
     buffer: Floats
@@ -46,6 +51,7 @@ class Columns:
     unattended: Mapping[str, Floats] = field(default_factory=dict)
     hours_to_flip: Floats | None = None
     hours_since_liquidation: Floats | None = None
+    requirement: Floats | None = None
 
 
 def raised(columns: Columns, policy: Policy) -> Levels:
@@ -56,6 +62,9 @@ def raised(columns: Columns, policy: Policy) -> Levels:
             fires = FIRING[type(trigger)](trigger, columns)
             if fires is not None:
                 found[fires] = np.maximum(found[fires], np.int8(level))
+    if columns.requirement is not None:
+        is_dust = columns.requirement < policy.least_requirement
+        found[is_dust] = np.minimum(found[is_dust], np.int8(Level.WATCH))
     return found
 
 
@@ -70,6 +79,18 @@ def _buffer(trigger: Buffer, columns: Columns) -> Bools:
     """Return where a distance is small enough."""
     column = columns.buffer if trigger.signal == "buffer" else columns.next_buffer
     return column <= trigger.raises
+
+
+def _blind_buffer(trigger: BlindBuffer, columns: Columns) -> Bools:
+    """Return where a distance is small enough and nothing is forecast."""
+    is_blind = np.ones(len(columns.buffer), dtype=np.bool_)
+    for values in columns.expected.values():
+        is_blind &= np.isnan(values)
+    return is_blind & (columns.buffer <= trigger.raises)
+
+
+def _doubt(_trigger: Doubt, _columns: Columns) -> None:
+    """Return None: prices of the past are taken as they stand."""
 
 
 def _ruling(trigger: Ruling, columns: Columns) -> Bools:
@@ -93,6 +114,8 @@ def _liquidation(trigger: Liquidation, columns: Columns) -> Bools | None:
 FIRING: Mapping[type[Any], Callable[[Any, Columns], Bools | None]] = {
     Forecast: _forecast,
     Buffer: _buffer,
+    BlindBuffer: _blind_buffer,
+    Doubt: _doubt,
     Ruling: _ruling,
     Accrual: _accrual,
     Liquidation: _liquidation,

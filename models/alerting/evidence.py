@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from models.alerting.policy import (
     Accrual,
+    BlindBuffer,
     Buffer,
+    Doubt,
     Forecast,
     Liquidation,
     Policy,
     Ruling,
     Trigger,
+    span_text,
 )
 from models.alerting.signals import Cause, Level, Signal
 from models.margin.result import Verdict
@@ -71,7 +74,9 @@ def evidence(signal: Signal, now: datetime, policy: Policy) -> Evidence:
         Time by the watcher's clock; only what is due in time is reckoned from it.
     """
     causes, held, unknown = [], set(), set()
-    for level, trigger in policy.triggers:
+    highest = Level.WATCH if _is_dust(signal, policy) else Level.LIQUIDATED
+    for named, trigger in policy.triggers:
+        level = min(named, highest)
         found = READERS[type(trigger)](trigger, signal, now)
         if found.fires:
             causes.append(_cause(level, trigger, found))
@@ -83,6 +88,11 @@ def evidence(signal: Signal, now: datetime, policy: Policy) -> Evidence:
     return Evidence(raised, frozenset(held), frozenset(unknown), tuple(causes))
 
 
+def _is_dust(signal: Signal, policy: Policy) -> bool:
+    """Return whether so little is required that nobody is to be woken for it."""
+    return signal.requirement is not None and signal.requirement < policy.least_requirement
+
+
 def _cause(level: Level, trigger: Trigger, found: Reading) -> Cause:
     """Return a trigger that fired, in words."""
     horizon = trigger.horizon if isinstance(trigger, Forecast) else ""
@@ -92,7 +102,9 @@ def _cause(level: Level, trigger: Trigger, found: Reading) -> Cause:
 def _text(value: object) -> str:
     """Return what was found, or its limit, as text."""
     if isinstance(value, datetime):
-        return value.isoformat()
+        return value.isoformat(timespec="seconds")
+    if isinstance(value, timedelta):
+        return span_text(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -113,6 +125,21 @@ def _buffer(trigger: Buffer, signal: Signal, _now: datetime) -> Reading:
         return UNKNOWN if signal.verdict is Verdict.UNEVALUABLE else SILENCE
     limit = trigger.raises
     return Reading(value <= limit, value <= trigger.clear, found=value, limit=limit)
+
+
+def _blind_buffer(trigger: BlindBuffer, signal: Signal, _now: datetime) -> Reading:
+    """Read a distance that stands in for a forecast."""
+    if not signal.has_forecast or signal.expected or signal.buffer is None:
+        return SILENCE
+    value, limit = signal.buffer, trigger.raises
+    return Reading(value <= limit, value <= trigger.clear, found=value, limit=limit)
+
+
+def _doubt(trigger: Doubt, signal: Signal, _now: datetime) -> Reading:
+    """Read why prices are not to be relied on."""
+    found = [reason for reason in signal.doubts if reason in trigger.reasons]
+    told = ", ".join(found)
+    return Reading(bool(found), bool(found), found=told, limit=told)
 
 
 def _ruling(trigger: Ruling, signal: Signal, _now: datetime) -> Reading:
@@ -146,6 +173,8 @@ def _liquidation(trigger: Liquidation, signal: Signal, now: datetime) -> Reading
 READERS: Mapping[type[Any], Callable[[Any, Signal, datetime], Reading]] = {
     Forecast: _forecast,
     Buffer: _buffer,
+    BlindBuffer: _blind_buffer,
+    Doubt: _doubt,
     Ruling: _ruling,
     Accrual: _accrual,
     Liquidation: _liquidation,

@@ -7,7 +7,7 @@ from datetime import time, timedelta
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     ValidationError,
+    field_serializer,
 )
 
 from models.alerting.signals import Level
@@ -46,7 +47,7 @@ def _span(value: object) -> timedelta:
     return span
 
 
-def _text(value: timedelta) -> str:
+def span_text(value: timedelta) -> str:
     """Return a duration as `_span` reads it, in the largest unit that holds it whole."""
     seconds = int(value.total_seconds())
     for unit, name in reversed(list(UNITS.items())):
@@ -70,7 +71,15 @@ def _zone(value: str) -> str:
     return value
 
 
-Span = Annotated[timedelta, BeforeValidator(_span), PlainSerializer(_text)]
+def _clock(value: time) -> time:
+    """Refuse a time of day with an offset: the zone says where it holds."""
+    if value.tzinfo is not None:
+        raise ValueError(f"{value.isoformat()} has an offset; write 22:00 and name the zone")
+    return value
+
+
+Clock = Annotated[time, AfterValidator(_clock)]
+Span = Annotated[timedelta, BeforeValidator(_span), PlainSerializer(span_text)]
 Positive = Annotated[Span, Field(gt=timedelta(0))]
 Share = Annotated[float, Field(gt=0.0, lt=1.0, strict=True)]
 Zone = Annotated[str, AfterValidator(_zone)]
@@ -99,6 +108,25 @@ class Buffer(Part):
     clear: Share
 
 
+class BlindBuffer(Part):
+    """Fires on the buffer, as `Buffer` does, while a forecast is missing that belongs there."""
+
+    signal: Literal["buffer_without_forecast"]
+    raises: Annotated[Share, Field(alias="raise")]
+    clear: Share
+
+
+class Doubt(Part):
+    """Fires while the prices that an account is judged on must not be taken for fresh ones."""
+
+    signal: Literal["doubt"]
+    reasons: Annotated[frozenset[Literal["price_stale", "price_disputed"]], Field(min_length=1)]
+
+    @field_serializer("reasons")
+    def _ordered(self, value: frozenset[str]) -> list[str]:
+        return sorted(value)
+
+
 class Ruling(Part):
     """Fires while the rule's verdict is one of `verdicts`."""
 
@@ -122,7 +150,8 @@ class Liquidation(Part):
 
 
 Trigger = Annotated[
-    Forecast | Buffer | Ruling | Accrual | Liquidation, Field(discriminator="signal")
+    Forecast | Buffer | BlindBuffer | Doubt | Ruling | Accrual | Liquidation,
+    Field(discriminator="signal"),
 ]
 
 
@@ -158,8 +187,8 @@ class Budget(Part):
 class Quiet(Part):
     """Hours of the day in which only critical messages leave; may pass midnight."""
 
-    begin: time
-    end: time
+    begin: Clock
+    end: Clock
     zone: Zone = "UTC"
 
 
@@ -199,6 +228,9 @@ class Policy(Part):
         Of messages below critical about one account.
     falls_now_from
         Leaving this level or a higher one is told at once, leaving a lower one in the digest.
+    least_requirement
+        Requirement, in quote units of the account's venue, below which an account is dust: it is
+        listed and told in digests, and goes no higher than watch.
     """
 
     watch: LevelPolicy
@@ -209,6 +241,7 @@ class Policy(Part):
     patience: Span
     account_budget: Budget
     falls_now_from: Literal["watch", "warning", "critical", "liquidated"] = "critical"
+    least_requirement: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
     owner: Audience
     desk: Audience
 
@@ -286,12 +319,18 @@ def default() -> Policy:
     return parse((files("models.alerting") / "default.toml").read_text(encoding="utf-8"))
 
 
+_SIGNALS = frozenset(
+    name
+    for kind in get_args(get_args(Trigger)[0])
+    for name in get_args(kind.model_fields["signal"].annotation)
+)
+"""Names of signals, which pydantic puts into the place of a fault."""
+
+
 def _faults(error: ValidationError) -> Iterator[Fault]:
     """Yield one fault per thing that the schema found wrong."""
     for found in error.errors(include_url=False, include_context=False):
-        kinds = {"expected", "unattended", "buffer", "next_buffer", "verdict", "next_verdict"}
-        tags = kinds | {"accrual", "liquidation"}
-        where = "/".join(str(part) for part in found["loc"] if part not in tags)
+        where = "/".join(str(part) for part in found["loc"] if part not in _SIGNALS)
         yield Fault(f"/{where}", _message(found))
 
 
@@ -326,7 +365,7 @@ def _inverted(trigger: Trigger, place: str) -> Iterator[Fault]:
     """Yield a fault where clearing comes before raising."""
     if isinstance(trigger, Forecast) and trigger.clear > trigger.raises:
         yield Fault(f"{place}/clear", f"{trigger.clear} is above raise, {trigger.raises}")
-    if isinstance(trigger, Buffer) and trigger.clear < trigger.raises:
+    if isinstance(trigger, Buffer | BlindBuffer) and trigger.clear < trigger.raises:
         yield Fault(f"{place}/clear", f"{trigger.clear} is below raise, {trigger.raises}")
     if isinstance(trigger, Accrual) and trigger.clear < trigger.raises:
         yield Fault(f"{place}/clear", f"{trigger.clear} is below raise, {trigger.raises}")

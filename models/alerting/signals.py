@@ -58,6 +58,11 @@ class Signal:
         that a forecast raised are not cleared for want of it.
     liquidated_at
         When the account was last seen being liquidated.
+    doubts
+        Why the prices it is judged on must not be taken for fresh ones: `price_stale`,
+        `price_disputed`.
+    requirement
+        Quote units of the venue; None where it is not known.
     """
 
     account: str
@@ -71,6 +76,8 @@ class Signal:
     unattended: Mapping[str, float] = field(default_factory=dict)
     has_forecast: bool = True
     liquidated_at: datetime | None = None
+    doubts: tuple[str, ...] = ()
+    requirement: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +89,8 @@ class Cause:
     level
         Which it raises.
     signal
-        What it looks at: `expected`, `unattended`, `buffer`, `next_buffer`, `verdict`,
-        `next_verdict`, `accrual` or `liquidation`.
+        What it looks at: `expected`, `unattended`, `buffer`, `next_buffer`,
+        `buffer_without_forecast`, `doubt`, `verdict`, `next_verdict`, `accrual` or `liquidation`.
     horizon
         Of a forecast; empty otherwise.
     found, limit

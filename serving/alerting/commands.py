@@ -10,8 +10,9 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -24,6 +25,9 @@ from serving.process import stoppable
 from serving.settings import PREFIX
 from serving.store import Store, alerts, consents, open_store, outbox, turns
 from serving.store.alerts import DESK, OWNER, Receiver
+
+if TYPE_CHECKING:
+    from serving.alerting.delivery import Dispatcher
 
 app = typer.Typer(no_args_is_help=True)
 group = typer.Typer(no_args_is_help=True, help="Alerts: replay, simulate, deliver, look after.")
@@ -78,13 +82,17 @@ def watch(
         )
         follower = watching.follow(watcher, bundle, first)
         over = threading.Event()
-        sender = threading.Thread(target=_deliver, args=(found, settings, over), daemon=True)
+        dispatcher = _dispatcher(found, settings)
+        sender = threading.Thread(target=_deliver, args=(dispatcher, over), daemon=True)
         if deliver_too:
             sender.start()
         try:
             watching.run(watcher, is_over=over.is_set)
         finally:
             over.set()
+            if deliver_too:
+                # What is under way is written down, or it would be sent again.
+                sender.join()
             if follower is not None:
                 follower.stop()
 
@@ -94,7 +102,7 @@ def deliver_command(store: Url, log_level: LogLevel = "info") -> None:
     """Send what waits in the outbox; several may run on one PostgreSQL store."""
     _log(log_level)
     with _opened(store) as found, stoppable():
-        _deliver(found, _settings(), threading.Event())
+        _deliver(_dispatcher(found, _settings()), threading.Event())
 
 
 @group.command("dead-letters")
@@ -118,15 +126,14 @@ def dead_letters(
 
 @group.command()
 def heartbeat(store: Url) -> None:
-    """Say whether assessing, delivering and the data go on; exit code 1 and a message if not."""
+    """Say whether assessing, delivering, channels and prices are sound; exit code 1 if not."""
     from serving.alerting.heart import alarm  # noqa: PLC0415
 
     with _opened(store) as found:
-        stops = alarm(found, now=_now())
-    for one in stops:
-        since = "ever" if one.since is None else one.since.isoformat()
-        typer.echo(f"{one.what}: not heard of since {since}, limit {one.limit}")
-    if stops:
+        alarms = alarm(found, now=_now())
+    for one in alarms:
+        typer.echo(one.text)
+    if alarms:
         raise typer.Exit(1)
     typer.echo("alive")
 
@@ -284,16 +291,24 @@ def mute(
         alerts.mute(transaction, account, until=until)
 
 
-def _deliver(store: Store, settings: AlertSettings, over: threading.Event) -> None:
-    """Deliver until it is over; what fails is tried again."""
-    from serving.alerting.delivery import Dispatcher, run, senders  # noqa: PLC0415
+def _dispatcher(store: Store, settings: AlertSettings) -> "Dispatcher":
+    """Return what sends under some settings."""
+    from serving.alerting.channels import senders, unusable  # noqa: PLC0415
+    from serving.alerting.delivery import Dispatcher  # noqa: PLC0415
 
-    dispatcher = Dispatcher(
+    return Dispatcher(
         store=store,
         senders=senders(settings),
         holder=_holder(),
         public_url=settings.public_url,
+        fault=partial(unusable, settings=settings),
     )
+
+
+def _deliver(dispatcher: "Dispatcher", over: threading.Event) -> None:
+    """Deliver until it is over; what fails is tried again."""
+    from serving.alerting.delivery import run  # noqa: PLC0415
+
     run(dispatcher, clock=_now, is_over=over.is_set, pause=time.sleep)
 
 

@@ -6,6 +6,7 @@ resolves differently a moment later leads nowhere else, and redirects are not fo
 
 import asyncio
 import ipaddress
+import re
 import socket
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -23,6 +24,8 @@ EMBEDDING: tuple[ipaddress.IPv6Network, ...] = (
 
 HTTPS, HTTP = 443, 80
 LONGEST_URL = 2000
+LONGEST_HOST = 253
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 
 
 class TargetRefused(ForewarnError):  # noqa: N818 - named for what happened
@@ -49,13 +52,50 @@ async def resolve(url: str, *, allowed: Sequence[Network]) -> tuple[str, int, Ad
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = [ipaddress.ip_address(entry[4][0]) for entry in found]
     for address in addresses:
-        if _is_in(address, allowed):
-            continue
-        if not is_public(address):
-            raise TargetRefused(f"{host} leads to {address}, which is not a public address")
-        if scheme != "https":
-            raise TargetRefused("a webhook is reached by https")
+        _admit(scheme, host, address, allowed)
     return host, port, addresses[0]
+
+
+def literal_fault(url: str, *, allowed: Sequence[Network]) -> str | None:
+    """Return why a URL may not be reached, as far as its text alone tells; None where it may."""
+    try:
+        scheme, host, _ = parts(url)
+        address = _literal(host)
+        if address is not None:
+            _admit(scheme, host, address, allowed)
+    except TargetRefused as error:
+        return str(error)
+    return None
+
+
+def _admit(scheme: str, host: str, address: Address, allowed: Sequence[Network]) -> None:
+    """Let an address through.
+
+    Raises
+    ------
+    TargetRefused
+        When it is neither public and reached by https, nor allowed.
+    """
+    if _is_in(address, allowed):
+        return
+    if not is_public(address):
+        raise TargetRefused(f"{host} leads to {address}, which is not a public address")
+    if scheme != "https":
+        raise TargetRefused("a webhook is reached by https")
+
+
+def _literal(host: str) -> Address | None:
+    """Return the address that a host is written as; None for a name."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _is_name(host: str) -> bool:
+    """Return whether a host can be a name: labels of 1 to 63 characters."""
+    labels = host.removesuffix(".").split(".")
+    return len(host) <= LONGEST_HOST and all(map(_LABEL.fullmatch, labels))
 
 
 def parts(url: str) -> tuple[str, str, int]:
@@ -77,6 +117,8 @@ def parts(url: str) -> tuple[str, str, int]:
         raise TargetRefused(f"{url[:80]!r} is not an http or https URL")
     if split.username is not None or split.password is not None or split.fragment:
         raise TargetRefused("a webhook's URL holds neither credentials nor a fragment")
+    if _literal(host) is None and not _is_name(host):
+        raise TargetRefused(f"{host[:80]!r} is no host: a label has 1 to 63 letters and digits")
     return split.scheme, host, port or (HTTPS if split.scheme == "https" else HTTP)
 
 

@@ -23,17 +23,25 @@ MOST_REASONS = 5
 ALMOST = 0.9995
 CERTAINLY = 0.995
 NO_PLAN = {"plan": None, "plan_absent": None}
+NO_ALARM = {"name": "", "owner": "", "error": "", "accounts": 0}
 NO_LINKS: Mapping[str, str | None] = {"acknowledge": None, "mute": None, "stop": None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message in every form a channel may want."""
+    """One message in every form a channel may want.
+
+    Parameters
+    ----------
+    unsubscribe
+        Address that ends the channel; None where messages carry no links.
+    """
 
     subject: str
     text: str
     html: str
     payload: Mapping[str, Any]
+    unsubscribe: str | None = None
 
 
 def languages() -> tuple[str, ...]:
@@ -68,7 +76,7 @@ def compose(body: Mapping[str, Any], language: str, links: Mapping[str, str]) ->
     Parameters
     ----------
     body
-        As `facts` gives it, or as an earlier version gave it, before plans were told.
+        As `facts` gives it, or as an earlier version gave it, with less.
     language
         English where there are no templates for it.
     links
@@ -77,13 +85,14 @@ def compose(body: Mapping[str, Any], language: str, links: Mapping[str, str]) ->
     chosen = language if language in languages() else FALLBACK
     told = clean(body)
     items = [{**NO_PLAN, **item} for item in told["items"]]
-    seen = {**told, "items": items, "links": {**NO_LINKS, **links}}
+    seen = {**NO_ALARM, **told, "items": items, "links": {**NO_LINKS, **links}}
     subject = _plain().get_template(f"{chosen}/subject.txt").render(seen)
     return Message(
         subject=" ".join(subject.split())[:LONGEST],
         text=_plain().get_template(f"{chosen}/alert.txt").render(seen).strip() + "\n",
         html=_escaped().get_template(f"{chosen}/alert.html").render(seen).strip() + "\n",
         payload={"type": f"alert.{body['shape']}", "timestamp": body["at"], "data": dict(seen)},
+        unsubscribe=links.get("stop"),
     )
 
 
@@ -152,6 +161,7 @@ def _environment(*, autoescape: bool) -> Environment:
     )
     found.filters["percent"] = _percent
     found.filters["short"] = _short
+    found.filters["share"] = _share
     return found
 
 
@@ -162,6 +172,11 @@ def _percent(value: float | None) -> str:
     if ALMOST <= value < 1.0:
         return f"≥ {ALMOST:.2%}"
     return f"{100.0 * value:.2g} %" if value < CERTAINLY else "100 %"
+
+
+def _share(exact: str) -> str:
+    """Return an exact share as a percentage with three significant figures, its sign left out."""
+    return f"{abs(float(100 * Fraction(exact))):.3g} %"
 
 
 def _short(value: float | str) -> str:

@@ -18,7 +18,7 @@ from serving.judging.actions import Means
 from serving.judging.assess import Model
 from serving.judging.change_answers import PlanAnswer
 from serving.judging.judgement import Judgement
-from serving.judging.planned import planned, target, worse
+from serving.judging.planned import planned, policy_goal
 
 LOGGER = logging.getLogger("forewarn.watch")
 EACH = 2.0
@@ -93,15 +93,9 @@ def _attempt(
     try:
         budget.check()
         case = replace(judged.case, rulebook=budget.limited(judged.case.rulebook))
-        return planned(
-            case,
-            target(aim(policy, rise.level), is_forecast=rise.probability is not None),
-            Means(),
-            model=model,
-            around=around,
-            request_id=WATCH,
-            sized=replace(case, market=worse(judged)),
-        )
+        wanted, has_forecast = aim(policy, rise.level), rise.probability is not None
+        goal = policy_goal(case, wanted, has_forecast=has_forecast)
+        return planned(case, goal, Means(), model=model, around=around, request_id=WATCH)
     except BudgetSpent:
         return "no_time"
     except InvalidInput:

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from models.alerting.signals import Level
+from serving.alerting.heart import standing
 from serving.alerting.passes import DELIVERING, TURN
 from serving.http.telemetry import Reading
 from serving.store import Store, alerts, changes, market, outbox, turns
@@ -19,6 +20,7 @@ def pulse(store: Store, *, now: datetime) -> tuple[Reading, ...]:
         beats = {name: moment for name, (moment, _) in turns.beats(transaction).items()}
         levels, counts = alerts.levels(transaction), outbox.counts(transaction)
         _, waited = outbox.depth(transaction, now=at)
+        wrong = standing(transaction, now=at)
         newest = changes.newest(transaction, changes.PRICES)
     judged, priced = beats.get(TURN), None if newest is None else newest.at
     lag = (
@@ -41,6 +43,11 @@ def pulse(store: Store, *, now: datetime) -> tuple[Reading, ...]:
             name="forewarn_alert_beat_age_seconds",
             meaning="Since assessing and delivering were last heard of",
             values=ages,
+        ),
+        Reading(
+            name="forewarn_alert_alarms",
+            meaning="What keeps alerts from being made or from arriving; /readyz names it",
+            values=((float(len(wrong)), {}),),
         ),
         Reading(
             name="forewarn_outbox_messages",

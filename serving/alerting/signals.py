@@ -5,6 +5,7 @@ from datetime import datetime
 
 from models.alerting.signals import Signal
 from models.margin.result import Trigger, Verdict
+from serving.judging import rules
 from serving.judging.assess import HARMLESS, Outlook, raised
 from serving.judging.judgement import Judgement
 
@@ -31,7 +32,25 @@ def signal(
         unattended={entry.horizon: entry.unattended for entry in forecast},
         has_forecast=not is_silent,
         liquidated_at=liquidated_at,
+        doubts=_doubts(judged, at=at),
+        requirement=_requirement(judged),
     )
+
+
+def _doubts(judged: Judgement, *, at: datetime) -> tuple[str, ...]:
+    """Return the codes of why prices must not be taken for fresh ones."""
+    used = rules.used(judged.case, judged.now)
+    found = [rules.doubt(price, at=at, asset=name) for name, price in used.items()]
+    return tuple(sorted({one.code for one in found if one is not None}))
+
+
+def _requirement(judged: Judgement) -> float | None:
+    """Return what is required, quote units; None where it is not known or beyond a float64."""
+    side = judged.now.maintenance
+    try:
+        return None if side is None else float(side.requirement / 10**judged.now.value_decimals)
+    except OverflowError:
+        return None
 
 
 def unjudged(account: str, *, at: datetime) -> Signal:

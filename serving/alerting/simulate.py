@@ -10,9 +10,14 @@ from models.alerting.audience import Inbox, Post, Shape
 from models.alerting.policy import Policy
 from models.alerting.signals import Level, Signal
 from models.alerting.state import REST, AlertState
+from models.errors import Fault, InvalidInput
 from serving.alerting.passes import allotted, stepped
+from serving.judging.effort import stop_if_given_up
 from serving.store import Store, Transaction, alerts
 from serving.store.alerts import Receiver
+
+MOST_SIGNALS = 200_000
+"""Played at some 0.1 ms each; a preview plays them twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +47,33 @@ def simulate(store: Store, policy: Policy, *, begin: datetime, end: datetime) ->
 
     Everything starts at rest, and nobody acknowledges or mutes. The signals are read page by
     page: what is held at once does not grow with the period.
+
+    Raises
+    ------
+    InvalidInput
+        When more was kept than can be played in time.
     """
     load = _Counted()
     with store.read() as transaction:
+        refuse_many(transaction, begin=begin, end=end)
         seen = alerts.signals(transaction, begin=begin, end=end)
         for raised, posts in _played(transaction, seen, policy):
             load.add(raised, posts)
     return load.total()
+
+
+def refuse_many(transaction: Transaction, *, begin: datetime, end: datetime) -> None:
+    """Refuse a period in which more was seen than can be played in time.
+
+    Raises
+    ------
+    InvalidInput
+        At `/begin`, naming the limit.
+    """
+    found = alerts.signal_count(transaction, begin=begin, end=end, most=MOST_SIGNALS + 1)
+    if found > MOST_SIGNALS:
+        detail = f"more than {MOST_SIGNALS} signals were kept since then: take a shorter period"
+        raise InvalidInput([Fault("/begin", detail)])
 
 
 def _played(
@@ -58,6 +83,7 @@ def _played(
     states: dict[str, AlertState] = {}
     receivers: dict[str, Receiver] = {}
     for now, group in groupby(seen, key=lambda one: one.at):
+        stop_if_given_up()
         changed, made = stepped(list(group), states, policy, now=now)
         raised = [
             state.level

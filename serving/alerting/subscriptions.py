@@ -2,21 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parseaddr
 from typing import Any
 
 from models.errors import Fault, InvalidInput
-from serving.alerting.channels import (
-    APPRISE,
-    MAIL,
-    WEBHOOK,
-    Destination,
-    Sent,
-    hosted_fault,
-    new_secret,
-)
-from serving.alerting.delivery import senders
-from serving.alerting.guard import TargetRefused, parts
+from serving.alerting.channels import KINDS, Destination, Sent, new_secret, senders
 from serving.alerting.message import compose
 from serving.alerting.settings import AlertSettings
 from serving.store import Store, Transaction, alerts, consents
@@ -61,7 +50,8 @@ def add(
         When the receiver is not known or the target cannot be used; lists every fault.
     """
     faults = target_faults(wanted, settings)
-    secret = new_secret() if wanted.kind == WEBHOOK else ""
+    kind = KINDS.get(wanted.kind)
+    secret = new_secret() if kind is not None and kind.is_signed else ""
     with store.begin() as transaction:
         known = alerts.receiver(transaction, wanted.receiver)
         if known is None:
@@ -113,7 +103,7 @@ def rotate(store: Store, channel: str, *, actor: str, now: datetime) -> str:
     secret = new_secret()
     with store.begin() as transaction:
         held = _open_channel(transaction, channel)
-        if held.kind != WEBHOOK:
+        if not KINDS[held.kind].is_signed:
             raise InvalidInput([Fault("/channel", f"a {held.kind} channel has no secret")])
         consents.rotate(transaction, channel, secret, actor=actor, now=now)
     return secret
@@ -142,39 +132,22 @@ def _send(
     now: datetime,
 ) -> Sent:
     """Return what became of the message with a code."""
-    send = senders(settings).get(held.kind)
-    if send is None:
-        return Sent("later", f"no {held.kind} channel is set up here")
+    missing = KINDS[held.kind].missing(settings)
+    if missing is not None:
+        return Sent("later", missing)
+    send = senders(settings)[held.kind]
     body = _challenge(held.receiver, held.id, code, now)
     to = Destination(key=body["key"], target=held.target, secrets=secrets)
     return send(compose(body, language, {}), to)
 
 
 def target_faults(wanted: Wanted, settings: AlertSettings) -> list[Fault]:
-    """Return what is wrong with a target."""
-    kinds = tuple(senders(settings))
-    if wanted.kind not in kinds:
-        return [Fault("/kind", f"{wanted.kind[:20]!r} is not one of {', '.join(kinds)}")]
-    found = {WEBHOOK: _url_fault, MAIL: _address_fault, APPRISE: hosted_fault}[wanted.kind](
-        wanted.target
-    )
-    return [] if found is None else [Fault("/target", found)]
-
-
-def _url_fault(target: str) -> str | None:
-    """Return why a URL cannot be a webhook's, as far as its text tells."""
-    try:
-        parts(target)
-    except TargetRefused as error:
-        return str(error)
-    return None
-
-
-def _address_fault(target: str) -> str | None:
-    """Return why a text is not one mail address."""
-    is_one = parseaddr(target)[1] == target and target.count("@") == 1
-    is_plain = target.isascii() and not any(c in target for c in " ,;<>\"'\r\n?&=%/\\")
-    return None if is_one and is_plain else f"{target[:80]!r} is not one mail address"
+    """Return what is wrong with a channel: its kind, the setting it needs, its target."""
+    kind = KINDS.get(wanted.kind)
+    if kind is None:
+        return [Fault("/kind", f"{wanted.kind[:20]!r} is not one of {', '.join(KINDS)}")]
+    found = (("/kind", kind.missing(settings)), ("/target", kind.fault(wanted.target)))
+    return [Fault(where, message) for where, message in found if message is not None]
 
 
 def _challenge(receiver: str, channel: str, code: str, now: datetime) -> dict[str, Any]:

@@ -23,12 +23,22 @@ def _shock(value: Fraction) -> Fraction:
     return value
 
 
+def _below_one(value: Fraction) -> Fraction:
+    """Refuse a move that leaves no price."""
+    if value >= 1:
+        raise ValueError(f"{str(value)[:60]} is not below 1")
+    return value
+
+
 _DECIMAL = {"type": "string", "pattern": r"^[+-]?[0-9]{1,80}(\.[0-9]{1,40})?$"}
 Shock = Annotated[
     wire.Exact,
     AfterValidator(_shock),
     WithJsonSchema({**_DECIMAL, "description": "relative move: -0.2 is 20 % down; above -1"}),
 ]
+
+
+Buffer = Annotated[Share, AfterValidator(_below_one)]
 
 
 class TargetBody(wire.Body):
@@ -38,7 +48,12 @@ class TargetBody(wire.Body):
         default=Fraction(1),
         description="credit per requirement by the venue's rule, at least; 1 is the line",
     )
-    probability: Chance | None = Field(default=None, description="of liquidation, at most")
+    buffer: Buffer = Field(
+        default=Fraction(0),
+        description="share by which each price alone, and the whole market, may move either way "
+        "with the account still standing",
+    )
+    probability: Chance | None = Field(default=None, description="of liquidation, to be undercut")
     horizon: Horizon = "24h"
     head: Literal["unattended", "expected"] = Field(
         default="unattended", description="which probability; unattended counts on no later act"

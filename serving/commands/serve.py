@@ -3,22 +3,22 @@
 import ipaddress
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 
-from models.errors import InvalidInput
+from models.errors import Fault, InvalidInput
 from serving.alerting import commands as alert_commands
 from serving.asked.reading import NotJson
 from serving.commands import keys as key_commands
 from serving.commands import store as store_commands
 from serving.http.problems import encode
 from serving.process import ServerFailed, absolute, is_free, running, stoppable
-from serving.settings import DEMO_SEED, FILE, Settings, from_environment
+from serving.settings import DEMO_SEED, FILE, PREFIX, Settings, from_environment
 
 app = typer.Typer(no_args_is_help=True, help="Serve assessments over HTTP.")
 app.add_typer(key_commands.app, name="keys")
@@ -60,14 +60,32 @@ def serve(
 
 def _settings(file: Path | None, wished: Mapping[str, Any]) -> Settings:
     """Return the settings of file, environment and command line, or list every fault."""
-    named = {} if file is None else {FILE: str(file)}
+    options = {f"{PREFIX}{name.upper()}": str(value) for name, value in wished.items()}
+    environment = {**os.environ, **options, **({} if file is None else {FILE: str(file)})}
     try:
-        found = from_environment({**os.environ, **named})
+        found = from_environment(environment)
     except InvalidInput as error:
-        for fault in error.faults:
-            typer.echo(str(fault), err=True)
-        raise typer.Exit(2) from None
-    return absolute(found.model_copy(update=dict(wished)))
+        stated = environment.get(f"{PREFIX}BUNDLE")
+        _refuse([*error.faults, *_absent(Path(stated) if stated else None)], options)
+    faults = list(_absent(found.bundle))
+    if faults:
+        _refuse(faults, options)
+    return absolute(found)
+
+
+def _absent(bundle: Path | None) -> Iterator[Fault]:
+    """Yield a fault for a bundle that is not there; one that is damaged is told by `/readyz`."""
+    if bundle is not None and not bundle.is_dir():
+        yield Fault(f"${PREFIX}BUNDLE", f"{bundle} is no directory")
+
+
+def _refuse(faults: Sequence[Fault], options: Collection[str]) -> NoReturn:
+    """List faults, those of options by the options' names, and end."""
+    for fault in faults:
+        variable = fault.where.removeprefix("$")
+        name = f"--{variable.removeprefix(PREFIX).lower()}"
+        typer.echo(f"{name if variable in options else fault.where}: {fault.message}", err=True)
+    raise typer.Exit(2)
 
 
 def _has_keys(settings: Settings) -> bool:

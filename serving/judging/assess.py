@@ -269,11 +269,11 @@ def _forecasts(rows: Floats, model: Model, wish: Wish) -> list[_Words]:
 
 def _worded(bundle: Bundle, scores: Mapping[str, Floats]) -> list[tuple[ForecastAnswer, ...]]:
     """Return the forecast of every row, horizon by horizon."""
+    points, ends = bundle.probabilities(scores), bundle.intervals(scores)
     parts: list[list[Any]] = []
     for name in ("unattended", "expected"):
-        head = bundle.heads[name]
-        parts.append(head.probabilities(scores[name]).tolist())
-        parts.append(np.stack(head.interval(scores[name]), axis=2).tolist())
+        parts.append(points[name].tolist())
+        parts.append(np.stack(ends[name], axis=2).tolist())
     return [
         tuple(
             ForecastAnswer(
@@ -346,6 +346,7 @@ def doubts(judged: Judgement, seen: Outlook, *, at: datetime) -> tuple[Notice, .
         doubt = rules.doubt(price, at=at, asset=name)
         if doubt is not None and doubt not in found:
             found.append(doubt)
+    found += rules.unplaced(judged.case)
     if seen.silent is None and judged.case.events is None:
         text = "no events were given: the owner is taken as one who did nothing for 30 days"
         found.append(Notice(code="events_unknown", text=text))

@@ -26,7 +26,7 @@ from serving.judging.change_answers import (
     WhatIfBatch,
 )
 from serving.judging.judgement import Judgement, judge
-from serving.judging.planned import planned, rulebook_of, states, version_of
+from serving.judging.planned import planned, rulebook_of, stated_goal, states, version_of
 
 
 def what_if(desk: Desk, body: bytes, request_id: str) -> bytes:
@@ -164,9 +164,9 @@ def _planned(
     """Return the plan of one account of a request."""
     stated = getattr(item.body, "target", None) or asked.target
     means = means_of(getattr(item.body, "means", None) or asked.means)
-    return planned(
-        item.metered, stated, means, model=desk.model, around=item.around, request_id=request_id
-    )
+    case = item.metered
+    goal = stated_goal(case, stated)
+    return planned(case, goal, means, model=desk.model, around=item.around, request_id=request_id)
 
 
 def means_of(body: change_wire.MeansBody) -> Means:

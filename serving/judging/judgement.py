@@ -71,8 +71,36 @@ def judge(case: Case, *, within: Effort | None = None) -> Judgement:
     return replace(rules.evaluated(metered(case, *efforts), _judge), case=case)
 
 
+def judge_line(case: Case) -> Judgement:
+    """Apply the rules as far as a forecast reads them; raises as `judge` does.
+
+    An account that several prices move is forecast by its line alone, so that its triggers, by
+    far the most of the work, are left out.
+
+    Raises
+    ------
+    InvalidInput
+        When the terms or amounts make the rules impossible to evaluate.
+    """
+    return rules.evaluated(case, _judge_line)
+
+
 def _judge(case: Case) -> Judgement:
     """Apply the rules."""
+    found = _judge_line(case)
+    if found.now.verdict is Verdict.UNEVALUABLE:
+        return found
+    line = found.line
+    return replace(
+        found,
+        trigger=found.trigger if line is None else _trigger(case, found.now, line),
+        shock=_shock(case, case.market, line),
+        soon_shock=None if found.soon is None else _shock(case, case.ahead(case.market), line),
+    )
+
+
+def _judge_line(case: Case) -> Judgement:
+    """Apply the rules without looking for triggers."""
     book, account, market, terms = case.rulebook, case.account, case.market, case.terms
     now = book.margin(account, market, terms)
     if now.verdict is Verdict.UNEVALUABLE:
@@ -82,11 +110,9 @@ def _judge(case: Case) -> Judgement:
     return Judgement(
         case=case,
         now=now,
-        trigger=_trigger(case, now, line),
-        shock=_shock(case, case.market, line),
+        trigger=_vault_trigger(case) if line is None else None,
         line=line,
         soon=soon,
-        soon_shock=None if soon is None else _shock(case, case.ahead(case.market), line),
         soon_at=soon_at,
         flips_at=_flips_at(case),
     )
@@ -97,8 +123,6 @@ def _trigger(case: Case, now: Margin, line: Exposure | None) -> Trigger | None:
 
     What keeps its price when the whole market moves is looked at last.
     """
-    if case.account.venue == "maker":
-        return _vault_trigger(case)
     values = {} if line is None else line.by_asset
     moved = frozenset(rules.moving(case, now.prices))
     for asset in sorted(
@@ -121,9 +145,11 @@ def _shock(case: Case, market: Market, line: Exposure | None) -> Trigger | None:
 
 def own_trigger(case: Case, asset: str, *, is_held_long: bool) -> Trigger | None:
     """Return an asset's trigger on the side that hurts; the other where there is only that."""
-    sides = list(price_triggers(case.rulebook, case.account, case.market, case.terms, asset=asset))
-    wanted = "below" if is_held_long else "above"
-    return next((one for one in sides if one.direction == wanted), next(iter(sides), None))
+    sides = price_triggers(case.rulebook, case.account, case.market, case.terms, asset=asset)
+    first = next(sides, None)
+    if first is None or first.direction == ("below" if is_held_long else "above"):
+        return first
+    return next(sides, first)
 
 
 def _vault_trigger(case: Case) -> Trigger | None:

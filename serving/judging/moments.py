@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.inputs import LEGS, Candles, Events, Ints, Tables
+from features.inputs import LEGS, Candles, Events, Floats, Ints, Tables
 from models.domain import LegKind
 from models.exposure import Exposure, exposure
 from models.margin.fixed_point import RAY, WAD, mul_div_down
 from models.margin.venues import maker
 from serving.judging.answers import Notice
 from serving.judging.judgement import Judgement, own_trigger
+
+LEAP = 2.0
+"""Factor that a price does not move by between two candles, nor from the last one to now."""
 
 PEG = 0.05
 """An asset without candles whose price is within 5 % of one quote unit is held constant."""
@@ -45,20 +48,53 @@ def position(
 ) -> Position | Notice:
     """Return what can fall to a trigger, or why nothing can be forecast."""
     if judged.case.account.venue == "maker":
-        return _vault(judged, candles)
+        return _vault(judged, candles, at=at)
     line = judged.line
     if line is None or not line.by_asset or not line.requirement:
         return _untouchable()
     constant = tuple(sorted(name for name in line.by_asset if _is_held(judged, candles, name)))
     moving = {name: value for name, value in line.by_asset.items() if name not in constant}
-    absent = sorted(name for name in moving if name not in candles)
-    if absent:
-        return Notice(code="candles_missing", text=f"no candles of {', '.join(absent)}")
     if not moving:
         return _untouchable()
+    unfit = _unfit(judged, sorted(moving), candles, at=at)
+    if unfit is not None:
+        return unfit
     if len(moving) == 1:
         return _single(judged, next(iter(moving)), line, constant)
     return _basket(judged, line, moving, candles, at=at, constant=constant)
+
+
+def _unfit(
+    judged: Judgement, names: Sequence[str], candles: Mapping[str, Candles], *, at: datetime
+) -> Notice | None:
+    """Return why candles tell nothing of assets: there are none, or they changed their unit.
+
+    A candle opens near the close before it, and the price in force is near the last close; one
+    at twice or half of it tells of a redenomination, a split or another quote. What came
+    before is of no use then.
+    """
+    absent = [name for name in names if name not in candles]
+    if absent:
+        return Notice(code="candles_missing", text=f"no candles of {', '.join(absent)}")
+    for name in names:
+        told = candles[name]
+        end = int(told.last_closed(np.array([int(at.timestamp())]))[0]) + 1
+        closes = told.close[: max(end, 0)]
+        known = np.flatnonzero(np.isfinite(closes))
+        now = float(judged.case.market.prices[name].exact)
+        is_off = bool(len(known)) and abs(np.log(now / closes[known[-1]])) >= np.log(LEAP)
+        if is_off or (np.abs(told.once(_openings)[: len(closes)]) >= np.log(LEAP)).any():
+            text = f"the candles and the price of {name} are not of one unit throughout"
+            return Notice(code="candles_discontinuous", text=text)
+    return None
+
+
+def _openings(candles: Candles) -> Floats:
+    """Return log(open / last close before it), NaN where either is missing."""
+    out = np.full(len(candles.close), np.nan)
+    known = np.flatnonzero(np.isfinite(candles.open) & np.isfinite(candles.close))
+    out[known[1:]] = np.log(candles.open[known[1:]] / candles.close[known[:-1]])
+    return out
 
 
 def _untouchable() -> Notice:
@@ -72,13 +108,14 @@ def _is_held(judged: Judgement, candles: Mapping[str, Candles], name: str) -> bo
     return name not in candles and abs(float(price.exact) - 1.0) <= PEG
 
 
-def _vault(judged: Judgement, candles: Mapping[str, Candles]) -> Position | Notice:
+def _vault(judged: Judgement, candles: Mapping[str, Candles], *, at: datetime) -> Position | Notice:
     """Return a vault as training builds it, to the last bit."""
     case, trigger = judged.case, judged.trigger
     if trigger is None or trigger.asset is None or trigger.value is None:
         return _untouchable()
-    if trigger.asset not in candles:
-        return Notice(code="candles_missing", text=f"no candles of {trigger.asset}")
+    unfit = _unfit(judged, [trigger.asset], candles, at=at)
+    if unfit is not None:
+        return unfit
     asset, ink, art = maker.holdings(case.account)
     price = case.market.prices[asset]
     rate = case.market.state[f"{case.account.market}.rate"]

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from features.inputs import Floats
-from models.domain import Account
+from models.domain import Account, Market
 from models.margin.result import Margin, Verdict
 from models.margin.trigger import BREACHED
 from serving.asked.cases import Case
@@ -46,6 +46,14 @@ Why = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """Verdicts that the rules may not give in a market."""
+
+    market: Market
+    refused: frozenset[Verdict] = BREACHED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """Where the account should be.
 
@@ -54,11 +62,14 @@ class Target:
     health
         Credit per requirement by the venue's rule, at least; 1 is the line.
     probability
-        At most; None where only the health counts.
+        To be undercut; None where only the rules count.
+    conditions
+        What the account must stand beside the market in force.
     """
 
     health: Fraction = Fraction(1)
     probability: float | None = None
+    conditions: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,11 +138,48 @@ def plan(case: Case, target: Target, means: Means, *, risk: Risk) -> Plan:
     mixes = sorted(_mixes(case, open_to, target), key=lambda mix: _order(case, mix))
     if target.probability is None and mixes:
         return _told(case, mixes[0].actions(case.account), reason="reached")
-    calm = [found for mix in mixes[:MOST_TRIED] if (found := _calmed(case, mix, target, risk=risk))]
-    if calm:
-        best = min(calm, key=lambda mix: _order(case, mix))
-        return _with_risk(_told(case, best.actions(case.account), reason="reached"), risk, target)
-    return _best_effort(case, open_to, target, risk=risk)
+    best = _cheapest_calm(case, mixes[:MOST_TRIED], target, risk=risk)
+    if best is None:
+        wide = _able(case, list(_wide(open_to, case.account)), target, risk=risk)
+        best = _cheapest_calm(case, wide, target, risk=risk)
+    if best is None:
+        return _best_effort(case, open_to, target, risk=risk)
+    return _with_risk(_told(case, best.actions(case.account), reason="reached"), risk, target)
+
+
+def _cheapest_calm(case: Case, mixes: Sequence[_Mix], target: Target, *, risk: Risk) -> _Mix | None:
+    """Return the cheapest mix, enlarged until its probability is within the target.
+
+    To enlarge one never makes it cheaper, so that one which is dearer already is not tried.
+    """
+    best: _Mix | None = None
+    for mix in mixes:
+        if best is None or _order(case, mix) < _order(case, best):
+            found = _calmed(case, mix, target, risk=risk)
+            if found is not None and (best is None or _order(case, found) < _order(case, best)):
+                best = found
+    return best
+
+
+def _able(case: Case, mixes: Sequence[_Mix], target: Target, *, risk: Risk) -> list[_Mix]:
+    """Return the first mixes whose probability is within the target when used to the limit."""
+    most = [replace(mix, steps=mix.last.steps(apply(case.account, mix.full))) for mix in mixes]
+    calm = _is_calm(risk, [_after(case, mix) for mix in most], target) if most else []
+    return [mix for mix, is_calm in zip(mixes, calm, strict=True) if is_calm][:MOST_TRIED]
+
+
+def _wide(open_to: Sequence[Tool], account: Account) -> Iterator[_Mix]:
+    """Yield mixes of all actions but the last in full, though the rules ask for less."""
+    for size in range(2, min(MOST_COMBINED, len(open_to)) + 1):
+        for chosen in combinations(open_to, size):
+            for last in chosen:
+                full: tuple[Action, ...] = ()
+                for tool in chosen:
+                    if tool is not last:
+                        left = apply(account, full)
+                        most = tool.quantity(tool.steps(left), left)
+                        full = (*full, Action(tool=tool, quantity=most))
+                yield _Mix(full, last, 0)
 
 
 def _mixes(case: Case, open_to: Sequence[Tool], target: Target) -> Iterator[_Mix]:
@@ -196,11 +244,17 @@ def _least(reaches: Callable[[int], bool], most: int) -> int | None:
 
 
 def is_healthy(case: Case, account: Account, target: Target) -> bool:
-    """Whether the rules find the account safe with the credit that the target asks."""
-    margin = case.rulebook.margin(account, case.market, case.terms)
+    """Whether the rules find the account where the target asks it to be, forecast aside."""
+    judged = case.rulebook.margin
+    margin = judged(account, case.market, case.terms)
     if margin.maintenance is None or margin.verdict in BREACHED:
         return False
-    return margin.maintenance.credit >= target.health * margin.maintenance.requirement
+    if margin.maintenance.credit < target.health * margin.maintenance.requirement:
+        return False
+    return all(
+        judged(account, one.market, case.terms).verdict not in one.refused
+        for one in target.conditions
+    )
 
 
 def _is_permitted(case: Case, account: Account) -> bool:
@@ -213,7 +267,7 @@ def _is_calm(risk: Risk, accounts: Sequence[Account], target: Target) -> list[bo
     """Return per account whether its probability is within the target."""
     if target.probability is None:
         return [True] * len(accounts)
-    return [bool(p <= target.probability) for p in risk(accounts)]
+    return [bool(p < target.probability) for p in risk(accounts)]
 
 
 def _calmed(case: Case, mix: _Mix, target: Target, *, risk: Risk) -> _Mix | None:
@@ -267,8 +321,12 @@ def _best_effort(case: Case, open_to: Sequence[Tool], target: Target, *, risk: R
         if used.quantity and _cover(case, after) > _cover(case, best):
             actions, best = (*actions, used), after
     found = _with_risk(_told(case, actions, reason="means_do_not_suffice"), risk, target)
-    if target.probability is not None and found.probability is None:
+    if target.probability is None:
+        return found
+    if found.probability is None:
         return replace(found, reason="no_forecast")
+    if found.probability < target.probability and is_healthy(case, best, target):
+        return replace(found, is_reached=True, reason="reached")
     return found
 
 

@@ -6,9 +6,21 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetAnswer:
-    """What the plan was to reach."""
+    """What the plan was to reach.
+
+    Parameters
+    ----------
+    health
+        Credit per requirement, at least.
+    buffer
+        Share by which each price alone, and the whole market, may move with the account still
+        standing.
+    probability
+        To be undercut; null where only the rules count.
+    """
 
     health: str
+    buffer: str
     probability: float | None
     horizon: str
     head: Literal["unattended", "expected"]

@@ -1,19 +1,20 @@
 """Pure: a plan of one account, applied, judged again and put in words."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from fractions import Fraction
 from functools import partial
+from typing import Literal
 
 import numpy as np
 
 from features.inputs import Floats
-from models.alerting.aim import Aim
+from models.alerting.aim import Aim, Limit
 from models.domain import Account, Market
 from models.hazard import LABELS
-from models.margin.result import Verdict
-from models.margin.rulebook import with_next_prices
+from models.margin.shock import shocked
+from models.margin.trigger import BREACHED
 from serving.asked.cases import Case, Surroundings
 from serving.asked.change_wire import TargetBody
 from serving.judging import rules
@@ -30,54 +31,140 @@ from serving.judging.assess import (
     trigger_text,
 )
 from serving.judging.change_answers import PlanAnswer, StateAnswer
-from serving.judging.judgement import Judgement, judge
-from serving.judging.plan import Plan, Target, plan
+from serving.judging.judgement import Judgement, judge, judge_line
+from serving.judging.plan import Condition, Plan, Target, plan
 from serving.judging.plan_answers import ActionAnswer, LegAnswer, Repaid, TargetAnswer
 
 QUIET = Wish(reasons=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """Where a plan is to lead, by the rules and by the forecast.
+
+    Parameters
+    ----------
+    health
+        Credit per requirement in the market in force, at least.
+    buffer
+        As the answer tells it; the conditions hold the account to it.
+    conditions
+        Other markets in which the rules must find the account well.
+    limits
+        Of the forecast; the answer tells the first.
+    horizon, head
+        Which probability the answer tells of.
+    """
+
+    health: Fraction = Fraction(1)
+    buffer: Fraction = Fraction(0)
+    conditions: tuple[Condition, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    horizon: str = "24h"
+    head: Literal["unattended", "expected"] = "expected"
+
+    @property
+    def target(self) -> Target:
+        """Return what a plan must reach, its risk as a share of what the limits allow."""
+        return Target(
+            health=self.health,
+            probability=1.0 if self.limits else None,
+            conditions=self.conditions,
+        )
+
+
+def stated_goal(case: Case, body: TargetBody) -> Goal:
+    """Return the goal that a request states."""
+    limits = () if body.probability is None else (body.probability,)
+    return Goal(
+        health=body.health,
+        buffer=body.buffer,
+        conditions=tuple(
+            Condition(market=market) for market in _moved(case, case.market, body.buffer)
+        ),
+        limits=tuple(Limit(probability=p, horizon=body.horizon, head=body.head) for p in limits),
+        horizon=body.horizon,
+        head=body.head,
+    )
+
+
+def policy_goal(case: Case, wanted: Aim, *, has_forecast: bool) -> Goal:
+    """Return the goal that takes an account off a policy's levels.
+
+    Parameters
+    ----------
+    has_forecast
+        Where there is none, the rules alone say where the account must be.
+    """
+    first = next(iter(wanted.limits), Limit(probability=1.0))
+    return Goal(
+        buffer=max(wanted.buffer, wanted.next_buffer),
+        conditions=tuple(_conditions(case, wanted)),
+        limits=wanted.limits if has_forecast else (),
+        horizon=first.horizon,
+        head=first.head,
+    )
+
+
+def _conditions(case: Case, wanted: Aim) -> Iterator[Condition]:
+    """Yield the markets in which an account must be found well, the hardest first."""
+    book, market, terms = case.rulebook, case.market, case.terms
+    ahead = case.ahead(market)
+    for moved in _moved(case, ahead, wanted.next_buffer):
+        yield Condition(market=moved)
+    for moved in _moved(case, market, wanted.buffer):
+        yield Condition(market=moved)
+    yield Condition(market=market, refused=BREACHED | wanted.verdicts)
+    later, _ = rules.next_market(case, book.margin(case.account, market, terms))
+    if later is not None:
+        yield Condition(market=later, refused=BREACHED | wanted.next_verdicts)
+    if wanted.accrual and book.accrue is not None:
+        due = market.at + wanted.accrual + timedelta(seconds=1)
+        yield Condition(market=book.accrue(market, terms, due))
+
+
+def _moved(case: Case, market: Market, share: Fraction) -> Iterator[Market]:
+    """Yield the market with each price that counts moved by a share, alone and all together.
+
+    What keeps its price is moved only where nothing else does.
+    """
+    if not share:
+        return
+    named = case.rulebook.margin(case.account, market, case.terms).prices
+    priced = tuple(name for name in named if name in market.prices)
+    chosen = rules.moving(case, priced) or priced
+    for group in dict.fromkeys((chosen, *((name,) for name in chosen))):
+        for move in (-share, share):
+            yield shocked(market, dict.fromkeys(group, move))
+
+
 def planned(
     case: Case,
-    stated: TargetBody,
+    goal: Goal,
     means: Means,
     *,
     model: Model,
     around: Surroundings,
     request_id: str,
-    sized: Case | None = None,
 ) -> PlanAnswer:
-    """Return the plan of one account, applied and judged again.
-
-    Parameters
-    ----------
-    sized
-        The case that the health target is met in, where that is not the case itself: at a
-        price that is known to come.
-    """
+    """Return the plan of one account, applied and judged again."""
     before = judge(case)
-    risk = partial(
-        risks, before, model=model, around=around, horizon=stated.horizon, head=stated.head
-    )
-    wanted = Target(health=stated.health, probability=stated.probability)
-    found = plan(case if sized is None else sized, wanted, means, risk=risk)
+    risk = partial(burdens, before, goal.limits, model=model, around=around)
+    found = plan(case, goal.target, means, risk=risk)
     after = judge(replace(case, account=found.after))
     both = states(model, around, [before, after], history=[before, before])
+    first = goal.limits[0] if goal.limits else None
+    burden = found.probability
     return PlanAnswer(
         account=case.account.id,
         as_of=around.at,
         is_reached=found.is_reached,
         reason=found.reason,
-        target=TargetAnswer(
-            health=exact_text(stated.health, 0),
-            probability=stated.probability,
-            horizon=stated.horizon,
-            head=stated.head,
-        ),
+        target=target_text(goal),
         actions=tuple(action_texts(case, found)),
         cost=exact_text(found.cost, 0),
         value=exact_text(found.value, 0),
-        probability=found.probability,
+        probability=None if first is None or burden is None else _limited(both[1], first),
         before=both[0],
         after=both[1],
         legs_after=tuple(
@@ -91,45 +178,45 @@ def planned(
     )
 
 
-def target(wanted: Aim, *, is_forecast: bool) -> TargetBody:
-    """Return where a plan leads; without a forecast the rule alone says."""
-    stated = {
-        "health": exact_text(wanted.health, 0),
-        "probability": wanted.probability if is_forecast else None,
-        "horizon": wanted.horizon,
-        "head": wanted.head,
-    }
-    return TargetBody.model_validate(stated)
+def target_text(goal: Goal) -> TargetAnswer:
+    """Return a goal as the answer tells it."""
+    first = goal.limits[0] if goal.limits else None
+    return TargetAnswer(
+        health=exact_text(goal.health, 0),
+        buffer=exact_text(goal.buffer, 0),
+        probability=None if first is None else first.probability,
+        horizon=goal.horizon,
+        head=goal.head,
+    )
 
 
-def worse(judged: Judgement) -> Market:
-    """Return the market at the price in force, or at the next one where that is worse."""
-    now, soon, market = judged.now, judged.soon, judged.case.market
-    if soon is None or soon.verdict is Verdict.UNEVALUABLE:
-        return market
-    if now.maintenance is None or soon.maintenance is None:
-        return market
-    isworse = soon.maintenance.surplus < now.maintenance.surplus
-    return with_next_prices(market) if isworse else market
+def _limited(state: StateAnswer, limit: Limit) -> float:
+    """Return the probability that a limit speaks of; 0 where no price reaches the account."""
+    chances = (getattr(one, limit.head) for one in state.forecast if one.horizon == limit.horizon)
+    return float(next(chances, 0.0))
 
 
-def risks(
+def burdens(
     before: Judgement,
+    limits: Sequence[Limit],
     accounts: Sequence[Account],
     *,
     model: Model,
     around: Surroundings,
-    horizon: str,
-    head: str,
 ) -> Floats:
-    """Return the probability that counts of each changed account; NaN without a forecast.
+    """Return the largest share of what a limit allows, per changed account.
 
     Parameters
     ----------
     before
         The account as it is: its owner's past stays what it was.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (N,); below 1 within every limit, NaN without a forecast.
     """
-    changed = [judge(replace(before.case, account=account)) for account in accounts]
+    changed = [judge_line(replace(before.case, account=account)) for account in accounts]
     seen = outlooks(
         changed,
         at=around.at,
@@ -138,20 +225,21 @@ def risks(
         wish=QUIET,
         history=[before] * len(changed),
     )
-    place = LABELS.index(horizon)
     return np.array(
         [
-            _chance(one, outlook, around.at, place, head)
+            _burden(one, outlook, around.at, limits)
             for one, outlook in zip(changed, seen, strict=True)
         ]
     )
 
 
-def _chance(judged: Judgement, seen: Outlook, at: datetime, place: int, head: str) -> float:
-    """Return one probability; 0 where no price can reach the account."""
+def _burden(judged: Judgement, seen: Outlook, at: datetime, limits: Sequence[Limit]) -> float:
+    """Return the largest share of what a limit allows; 0 where no price reaches the account."""
     told = raised(judged, seen, at=at)
     if told:
-        return float(getattr(told[place], head))
+        return max(
+            getattr(told[LABELS.index(one.horizon)], one.head) / one.probability for one in limits
+        )
     return 0.0 if seen.silent is not None and seen.silent.code == "no_trigger" else float("nan")
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from models import pegs
-from models.domain import Price
+from models.domain import Market, Price
 from models.errors import Fault, InvalidInput
 from models.margin.result import Margin, Ratio, Refusal, Side
 from serving.asked.cases import Case
@@ -13,9 +13,6 @@ from serving.judging.answers import NextAnswer, Notice, RatioAnswer, SideAnswer,
 from serving.margin.answers import RefusalAnswer
 
 T = TypeVar("T")
-
-USUAL_STALE = timedelta(hours=3)
-"""Age beyond which a price without a stated limit is stale: three updates of an hourly feed."""
 
 
 def evaluated(case: Case, rule: Callable[[Case], T]) -> T:
@@ -42,6 +39,18 @@ def at_next_prices(case: Case, now: Margin) -> tuple[Margin | None, datetime | N
     tuple
         None, None where no price that `now` rests on has a next one.
     """
+    later, due = next_market(case, now)
+    return None if later is None else case.rulebook.margin(case.account, later, case.terms), due
+
+
+def next_market(case: Case, now: Margin) -> tuple[Market | None, datetime | None]:
+    """Return the market once delayed oracles show their next prices, and from when.
+
+    Returns
+    -------
+    tuple
+        None, None where no price that `now` rests on has a next one.
+    """
     delayed = [price for price in used(case, now).values() if price.next_value is not None]
     if not delayed:
         return None, None
@@ -50,7 +59,7 @@ def at_next_prices(case: Case, now: Margin) -> tuple[Margin | None, datetime | N
     later = case.ahead(market)
     if due is not None and due > market.at and book.accrue is not None:
         later = book.accrue(later, case.terms, due)
-    return book.margin(case.account, later, case.terms), due
+    return later, due
 
 
 def used(case: Case, now: Margin) -> dict[str, Price]:
@@ -68,20 +77,31 @@ def doubt(price: Price, *, at: datetime, asset: str) -> Notice | None:
     """Return why a price must not be taken as if it were fresh, or None."""
     if price.disputed is not None:
         return Notice(code="price_disputed", text=f"{asset}: {price.disputed}")
-    if is_stale(price, at=at):
-        text = f"{asset}: price is {price.age(at)} old, more than {limit_of(price)}"
+    if price.is_stale(at):
+        age, limit = in_words(price.age(at)), in_words(price.limit)
+        text = f"{asset}: price is {age} old, more than {limit}"
         return Notice(code="price_stale", text=text)
     return None
 
 
-def is_stale(price: Price, *, at: datetime) -> bool:
-    """Return whether a price is older than its own limit, or than the usual one."""
-    return price.age(at) > limit_of(price)
+def unplaced(case: Case) -> list[Notice]:
+    """Return that the store holds state which may be of the case's market or of another."""
+    if not case.unplaced:
+        return []
+    names = ", ".join(case.unplaced[:5])
+    text = f"the store holds {names} without saying of which market: push it with venue and market"
+    return [Notice(code="state_unplaced", text=text)]
 
 
-def limit_of(price: Price) -> timedelta:
-    """Return the age beyond which a price is stale."""
-    return USUAL_STALE if price.stale_after is None else price.stale_after
+def in_words(span: timedelta) -> str:
+    """Return a length of time in its two largest units, rounded down."""
+    seconds = int(span.total_seconds())
+    days, hours, minutes = seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60
+    for large, small, names in ((days, hours, "d h"), (hours, minutes, "h min")):
+        if large:
+            first, second = names.split()
+            return f"{large} {first} {small} {second}" if small else f"{large} {first}"
+    return f"{minutes} min" if minutes else f"{seconds} s"
 
 
 def ratio_text(ratio: Ratio | None) -> RatioAnswer | None:

@@ -5,7 +5,6 @@ again, later and later, and not before the moment it names in `Retry-After`. The
 requests is ccxt's own, by the exchange's published limits.
 """
 
-import contextlib
 import json
 import random
 import time
@@ -18,11 +17,14 @@ from urllib.parse import urlsplit, urlunsplit
 import ccxt
 
 from models.errors import ForewarnError
+from serving.waits import retry_after
 
 T = TypeVar("T")
 MOST_TRIES = 6
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 120.0
+"""Of those that nobody asked for; what an exchange asks for is kept, up to a day."""
+
 TIMEOUT_MILLISECONDS = 20_000
 PAGE = 1000
 """Candles or rates asked for at once; an exchange may give fewer."""
@@ -153,13 +155,11 @@ class Exchange:
 
     def _pause(self, attempt: int) -> float:
         """Return how long to wait: doubling, with jitter, never less than the exchange wishes."""
-        doubled = FIRST_PAUSE * 2.0**attempt * self.jitter.uniform(0.5, 1.5)
+        doubled = min(FIRST_PAUSE * 2.0**attempt * self.jitter.uniform(0.5, 1.5), LONGEST_PAUSE)
         headers = self.client.last_response_headers or {}
         wished = {str(name).lower(): value for name, value in headers.items()}.get("retry-after")
-        with contextlib.suppress(ValueError):
-            # A date, which the header may be as well, is not a number of seconds.
-            doubled = max(doubled, float(wished or 0.0))
-        return min(doubled, LONGEST_PAUSE)
+        asked = retry_after(wished, now=datetime.now(tz=UTC))
+        return doubled if asked is None else max(doubled, asked.total_seconds())
 
 
 def find(name: str, *, api: str | None = None) -> Exchange:

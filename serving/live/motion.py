@@ -23,7 +23,7 @@ from serving.alerting.delivery import Dispatcher, deliver
 from serving.alerting.message import Message
 from serving.alerting.watch import Watcher, turn
 from serving.live import venues as elsewhere
-from serving.live.book import logged, price_at
+from serving.live.book import VAULTS, logged, price_at
 from serving.live.demo import ACCOUNTS, CHAMPION, DAYS, HOURS, falls
 from serving.live.venues import Venues
 from serving.process import stoppable
@@ -86,7 +86,8 @@ def play(store: Store, book: Book, venues: Venues, step: Step) -> None:
             price = price_at(book, step.hour)
             market.push_prices(transaction, [(ASSET, price)], now=step.at)
             elsewhere.play(transaction, venues, at=step.at)
-        market.push_state(transaction, {f"{MARKET}.rate": book.rate_at(step.at)}, at=step.at)
+        rates = {f"{MARKET}.rate": book.rate_at(step.at)}
+        market.push_state(transaction, VAULTS, rates, at=step.at)
         accounts.push_events(transaction, list(step.events), now=step.at)
         market.write_notes(transaction, {"clock": step.at.isoformat()})
 
@@ -175,8 +176,7 @@ def run(
 def _watch(watcher: Watcher, dispatcher: Dispatcher, now: datetime) -> None:
     """Judge what is due and deliver what waits."""
     turn(watcher)
-    while deliver(dispatcher, now=now, limit=100):
-        pass
+    deliver(dispatcher, now=now)
 
 
 def main(url: str, seed: int, pace: float, crash: int) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from features.simulate import ASSET, Book, market
-from models.domain import Price
+from models.domain import MarketId, Price
 from serving.store import Transaction, accounts
 from serving.store import market as stored
 
@@ -49,6 +49,7 @@ UNCHARTED = ("COMP", 52.0)
 COMPOUND = {"WETH": (18, 0.9), "WBTC": (8, 0.8), "LINK": (18, 0.85), "COMP": (18, 0.75)}
 """Decimals of each collateral, and a share of its value that may be owed."""
 
+LOANS = MarketId("compound-v3", "mainnet/usdc")
 INDICES = {"base_supply_index": 10**15, "base_borrow_index": 10**15}
 FAMILY = "Zoë & Söhne 🐳"
 OWNERS = ("Łukasz 武田", "O'Neill, Ana-María", "שרה 🙂", "ǅuro Đ.")
@@ -199,7 +200,7 @@ def _loan(
     ]
     return {
         "version": "comet",
-        "market": "mainnet/usdc",
+        "market": LOANS.market,
         "legs": [_leg("debt", PEGGED, round(debt * 1e6)), *held],
     }
 
@@ -233,7 +234,7 @@ def lay(transaction: Transaction, venues: Venues, *, at: datetime) -> None:
         return
     past = venues.candles["open_time"] < pd.Timestamp(at)
     stored.push_candles(transaction, venues.candles[past])
-    stored.push_state(transaction, INDICES, at=at)
+    stored.push_state(transaction, LOANS, INDICES, at=at)
     _push_prices(transaction, venues, at=at)
     accounts.upsert(transaction, list(venues.held.values()), at=at, now=at)
 

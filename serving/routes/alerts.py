@@ -18,7 +18,7 @@ from serving.http import problems
 from serving.http.keys import Scope
 from serving.http.operations import Answer, Call, Operation, json_answer
 from serving.http.writing import IDEMPOTENCY, opened, written
-from serving.routes.accounts import ACCOUNT
+from serving.routes.accounts import ACCOUNT, known
 from serving.routes.market import parsed
 from serving.store import Transaction, alerts, market, outbox
 
@@ -323,6 +323,7 @@ def acknowledge(desk: Desk, call: Call) -> Answer:
     account = call.path["account"]
 
     def act(transaction: Transaction) -> WishAnswer:
+        known(transaction, account)
         level = alerts.acknowledge(transaction, account)
         return WishAnswer(request_id=call.request_id, account=account, level=level.name.lower())
 
@@ -334,6 +335,7 @@ def mute(desk: Desk, call: Call) -> Answer:
     account, asked = call.path["account"], parsed(call.body, MuteBody)
 
     def act(transaction: Transaction) -> WishAnswer:
+        known(transaction, account)
         now = market.clock(transaction, now=desk.clock())
         until = now + timedelta(hours=asked.hours) if asked.hours else None
         alerts.mute(transaction, account, until=until)
@@ -378,7 +380,7 @@ OPERATIONS = (
         meaning="The level acknowledged",
         told=(WishAnswer,),
         parameters=(ACCOUNT, IDEMPOTENCY),
-        refusals=(problems.CONFLICT,),
+        refusals=(problems.UNKNOWN_ACCOUNT, problems.CONFLICT),
     ),
     Operation(
         name="mute_alerts",
@@ -391,6 +393,6 @@ OPERATIONS = (
         asked=MuteBody,
         told=(WishAnswer,),
         parameters=(ACCOUNT, IDEMPOTENCY),
-        refusals=(problems.CONFLICT,),
+        refusals=(problems.UNKNOWN_ACCOUNT, problems.CONFLICT),
     ),
 )

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any, Literal
 
 import pyarrow as pa
-from pyarrow import csv, parquet
+from pyarrow import compute, csv, parquet
 
 from serving.asked.arrow import STREAM, write_stream
 from serving.asked.queries import parameters, read_query
@@ -21,6 +21,7 @@ from serving.store.assessments import Assessed, Found, Wanted
 CSV = "text/csv"
 PARQUET = "application/vnd.apache.parquet"
 PAGE = 1000
+_FORMULA = r"^([=+\-@\t\r])"
 
 
 class ExportQuery(AccountsQuery):
@@ -92,8 +93,24 @@ def _written(table: pa.Table, form: str) -> tuple[bytes, str]:
     if form == "parquet":
         parquet.write_table(table, sink)
     else:
-        csv.write_csv(table, sink)
+        csv.write_csv(_inert(table), sink)
     return sink.getvalue().to_pybytes(), PARQUET if form == "parquet" else CSV
+
+
+def _inert(table: pa.Table) -> pa.Table:
+    """Return a table in which no text is a formula to a spreadsheet.
+
+    References
+    ----------
+    OWASP, CSV injection, https://owasp.org/www-community/attacks/CSV_Injection, read 2026-11.
+    """
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            safe = compute.replace_substring_regex(
+                table.column(place), pattern=_FORMULA, replacement=r"'\1"
+            )
+            table = table.set_column(place, field, safe)
+    return table
 
 
 OPERATIONS = (
@@ -104,6 +121,8 @@ OPERATIONS = (
         scope=Scope.READ,
         work=export,
         summary="Every account with its newest assessment, as a file",
+        details="In CSV an apostrophe stands before a text that a spreadsheet would take for a "
+        "formula.",
         meaning="A table",
         gives=(CSV, PARQUET, STREAM),
         parameters=parameters(ExportQuery),

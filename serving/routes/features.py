@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from features.pipeline import BASELINE
-from models.bundle import Bundle, Head
+from models.bundle import Bundle
 from models.hazard import LABELS
 from serving.asked.arrow import STREAM, write_stream
 from serving.asked.features_wire import (
@@ -92,22 +92,29 @@ def probabilities(bundle: Bundle, asked: Features) -> dict[str, Floats]:
     features, baseline = np.hsplit(whole, [len(bundle.features)])
     scores = bundle.scores(np.ascontiguousarray(features), baseline)
     told: dict[str, Floats] = {}
-    for name, head in bundle.heads.items():
-        told.update(_by_horizon(name, head.probabilities(scores[name])))
+    spans = _spans(bundle, scores) if asked.intervals else {}
+    for name, points in bundle.probabilities(scores).items():
+        told.update(_by_horizon(name, points))
         if asked.intervals:
-            low, high = _spans(head, scores[name])
+            low, high = spans[name]
             told.update(_by_horizon(name, low, end="_low"))
             told.update(_by_horizon(name, high, end="_high"))
     return told
 
 
-def _spans(head: Head, scores: Floats) -> tuple[Floats, Floats]:
-    """Return the ends of the intervals, NaN where a row could not be scored."""
-    is_scored = np.isfinite(scores).all(axis=1)
-    low, high = np.full_like(scores, np.nan), np.full_like(scores, np.nan)
-    if is_scored.any():
-        low[is_scored], high[is_scored] = head.interval(scores[is_scored])
-    return low, high
+def _spans(bundle: Bundle, scores: Mapping[str, Floats]) -> dict[str, tuple[Floats, Floats]]:
+    """Return the ends of the intervals by head, NaN where a row could not be scored."""
+    usable = [np.isfinite(one).all(axis=1) for one in scores.values()]
+    is_scored = np.logical_and.reduce(usable)
+    if not is_scored.any():
+        return {name: (np.full_like(one, np.nan),) * 2 for name, one in scores.items()}
+    found = bundle.intervals({name: one[is_scored] for name, one in scores.items()})
+    told = {}
+    for name, ends in found.items():
+        whole = np.full((2, *scores[name].shape), np.nan)
+        whole[:, is_scored] = ends
+        told[name] = (whole[0], whole[1])
+    return told
 
 
 def _by_horizon(name: str, points: Floats, *, end: str = "") -> dict[str, Floats]:

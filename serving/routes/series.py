@@ -88,6 +88,8 @@ class Pulse:
         Why prices in force are stale or disputed, by asset.
     status, reasons
         As `/readyz` tells them.
+    scopes
+        What the caller may do.
     """
 
     request_id: str
@@ -101,6 +103,7 @@ class Pulse:
     assessed_at: datetime | None
     alerted_at: datetime | None
     doubts: Mapping[str, Notice]
+    scopes: tuple[str, ...]
 
 
 def candles(desk: Desk, call: Call) -> Answer:
@@ -184,12 +187,13 @@ def _pulse(desk: Desk, call: Call) -> Pulse:
             assessed_at=assessments.newest(transaction),
             alerted_at=alerts.newest(transaction),
             doubts={name: doubt for name, doubt in doubts.items() if doubt is not None},
+            scopes=tuple(sorted(call.principal.scopes)),
         )
 
 
 def _tag(told: Pulse) -> str:
     """Return the entity tag of a pulse: the time that passes is no news."""
-    names = ("status", "reasons", "model_version", "simulated")
+    names = ("status", "reasons", "model_version", "simulated", "scopes")
     times = ("prices_at", "accounts_at", "assessed_at", "alerted_at")
     doubtful = {name: doubt.code for name, doubt in sorted(told.doubts.items())}
     news = encode([doubtful, *(getattr(told, name) for name in (*names, *times))])

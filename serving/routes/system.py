@@ -3,6 +3,7 @@
 import contextlib
 from dataclasses import dataclass
 
+from serving.alerting.heart import standing
 from serving.alerting.pulse import pulse
 from serving.desk import Desk
 from serving.http import problems, telemetry
@@ -48,12 +49,15 @@ def livez(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - asks nothing of a
 def readyz(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
     """Say whether requests can be answered, and how soundly."""
     ready, state = desk.status()
+    if desk.store is not None and ready:
+        with desk.store.probe() as transaction:  # a store that went away is told as such
+            at = market.clock(transaction, now=desk.clock())
+            alarms = standing(transaction, now=at)
+        if alarms:
+            state = {**state, "status": "degraded", "reasons": [*state["reasons"], *alarms]}
     telemetry.instruments().is_degraded.set(state["status"] != "ready")
     if not ready:
         raise Refused(problems.UNAVAILABLE, "; ".join(state["reasons"]))
-    if desk.store is not None:
-        with desk.store.probe() as transaction:  # a store that went away is told as such
-            market.clock(transaction, now=desk.clock())
     return json_answer(state)
 
 

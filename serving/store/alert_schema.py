@@ -77,7 +77,7 @@ CHANNELS = sa.Table(
     METADATA,
     sa.Column("id", name(40), primary_key=True),
     sa.Column("receiver", name(), sa.ForeignKey("alert_receivers.receiver"), nullable=False),
-    sa.Column("kind", name(20), nullable=False),  # webhook, or apprise for the rest
+    sa.Column("kind", name(20), nullable=False),  # webhook, mail or apprise
     sa.Column("target", sa.Text, nullable=False),
     sa.Column("secrets", Document, nullable=False),  # of a webhook, the one in use first
     sa.Column("rank", sa.Integer, nullable=False),  # 0 is told first, the next on its failure
@@ -86,6 +86,11 @@ CHANNELS = sa.Table(
     sa.Column("code_until", Time),
     sa.Column("code_tries", sa.Integer, nullable=False),
     sa.Column("created_at", Time, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),  # since it last took one
+    sa.Column("failing_since", Time),
+    sa.Column("rest_until", Time),  # nothing is tried before
+    sa.Column("error", sa.String(500)),  # of the last failure
+    sa.Column("fault", sa.String(500)),  # why those who send cannot use it at all
     sa.Index("alert_channels_by_receiver", "receiver"),
 )
 

@@ -1,12 +1,14 @@
 """States and transitions of alerts, and what people asked for about them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
+from pydantic import ValidationError
 
 from models.alerting.audience import Inbox
 from models.alerting.policy import Quiet
@@ -26,6 +28,8 @@ from serving.store.engine import Transaction
 from serving.store.rows import chunks, put
 from serving.store.schema import ACCOUNTS
 
+LOGGER = logging.getLogger("forewarn.alerts")
+T = TypeVar("T")
 DESK = "desk"
 OWNER = "owner"
 SIGNALS_AT_ONCE = 5000
@@ -311,9 +315,23 @@ def _read_receiver(row: "sa.Row[tuple[object, ...]]") -> Receiver:
         receiver=str(row.receiver),
         audience=str(row.audience),
         language=str(row.language),
-        quiet=None if row.quiet is None else Quiet.model_validate(row.quiet),
-        inbox=Inbox() if row.inbox is None else msgspec.convert(row.inbox, Inbox),
+        quiet=_readable(row, "quiet", Quiet.model_validate),
+        inbox=_readable(row, "inbox", lambda told: msgspec.convert(told, Inbox)) or Inbox(),
     )
+
+
+def _readable(
+    row: "sa.Row[tuple[object, ...]]", name: str, read: Callable[[object], T]
+) -> T | None:
+    """Return what a column holds; None where nobody can read it: others are told all the same."""
+    told = getattr(row, name)
+    if told is None:
+        return None
+    try:
+        return read(told)
+    except (ValidationError, msgspec.ValidationError) as error:
+        LOGGER.warning("receiver %r: %s cannot be read: %s", row.receiver, name, error)
+        return None
 
 
 def write_inboxes(transaction: Transaction, inboxes: Mapping[str, Inbox]) -> None:
@@ -352,6 +370,13 @@ def signals(transaction: Transaction, *, begin: datetime, end: datetime) -> Iter
     paged = ordered.execution_options(stream_results=True, yield_per=SIGNALS_AT_ONCE)
     for (body,) in transaction.execute(paged):
         yield msgspec.convert(body, Signal)
+
+
+def signal_count(transaction: Transaction, *, begin: datetime, end: datetime, most: int) -> int:
+    """Return how many signals were seen in [begin, end), counting no further than `most`."""
+    table = ALERT_SIGNALS.c
+    seen = sa.select(table.at).where(table.at >= begin, table.at < end).limit(most).subquery()
+    return int(transaction.execute(sa.select(sa.func.count()).select_from(seen)).scalar_one())
 
 
 def forget_signals(transaction: Transaction, *, before: datetime) -> int:

@@ -122,7 +122,7 @@ def rotate(
         When the channel is not known.
     """
     mine = CHANNELS.c.id == channel
-    held = transaction.execute(sa.select(CHANNELS.c.secrets).where(mine)).scalar()
+    held = transaction.execute(sa.select(CHANNELS.c.secrets).where(mine).with_for_update()).scalar()
     if held is None:
         raise InvalidInput([Fault("/channel", f"{channel[:80]!r} is not known")])
     kept = [secret, *held][:MOST_SECRETS]

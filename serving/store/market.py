@@ -1,13 +1,15 @@
-"""What the store knows of markets: prices, candles, accumulators and terms, with their past.
+"""What the store knows of markets: prices, candles, state and terms, with their past.
 
 A question about a moment is answered from what was known then: a price from `observed_at`, a
-candle from its close, an accumulator and terms from the time they carry.
+candle from its close, state and terms from the time they carry. A spot price and candles belong
+to an asset; an oracle's price, state and terms belong to a market.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -15,8 +17,9 @@ import sqlalchemy as sa
 
 from features.inputs import HOUR, Candles, Tables
 from features.pipeline import FEATURES
-from models.domain import Price
+from models.domain import UNPLACED, MarketId, Price
 from serving.asked.cases import Surroundings
+from serving.asked.facts import Facts
 from serving.store.columns import microseconds
 from serving.store.engine import Transaction
 from serving.store.rows import Added, add, latest, put
@@ -30,6 +33,9 @@ REFERENCES = ("BTC", "ETH")
 
 LOOKBACK = max(feature.lookback for feature in FEATURES) + timedelta(hours=1)
 """How far back any feature looks for a candle."""
+
+MOST_CHOSEN = 2_000
+"""Markets named in one statement; of more, all are read."""
 
 _MICROSECONDS = 1_000_000
 
@@ -45,16 +51,30 @@ def notes(transaction: Transaction) -> dict[str, str]:
 
 
 def push_prices(
-    transaction: Transaction, prices: Sequence[tuple[str, Price]], *, now: datetime
+    transaction: Transaction,
+    prices: Sequence[tuple[str, Price]],
+    *,
+    now: datetime,
+    of: MarketId = UNPLACED,
 ) -> Added:
-    """Add prices of assets to their history.
+    """Add prices of assets to their history; see `push_quotes`."""
+    return push_quotes(transaction, [(of, asset, price) for asset, price in prices], now=now)
+
+
+def push_quotes(
+    transaction: Transaction, quotes: Sequence[tuple[MarketId, str, Price]], *, now: datetime
+) -> Added:
+    """Add prices, each of a market's oracle, or spot where the market is `UNPLACED`.
 
     Raises
     ------
     StoreConflict
         When a source said another price of an asset for the same moment.
     """
-    rows = [{"asset": asset, **asdict(price), "received_at": now} for asset, price in prices]
+    rows = [
+        {**market._asdict(), "asset": asset, **asdict(price), "received_at": now}
+        for market, asset, price in quotes
+    ]
     return add(transaction, PRICES, rows)
 
 
@@ -86,40 +106,85 @@ def push_candles(
     return add(transaction, CANDLES, rows)
 
 
-def push_state(transaction: Transaction, state: Mapping[str, int], *, at: datetime) -> Added:
-    """Add accumulators, by the rulebook's names, as they stood at a moment."""
-    return add(transaction, STATE, [{"name": n, "at": at, "value": v} for n, v in state.items()])
+def push_state(
+    transaction: Transaction, market: MarketId, state: Mapping[str, int], *, at: datetime
+) -> Added:
+    """Add a market's state, by the rulebook's names, as it stood at a moment."""
+    whose = market._asdict()
+    return add(
+        transaction, STATE, [{**whose, "name": n, "at": at, "value": v} for n, v in state.items()]
+    )
 
 
 def push_terms(
-    transaction: Transaction, market: str, body: Mapping[str, Any], *, valid_from: datetime
+    transaction: Transaction, market: MarketId, body: Mapping[str, Any], *, valid_from: datetime
 ) -> Added:
     """Add the risk parameters of a market from a moment on."""
-    row = {"market": market, "valid_from": valid_from, "body": dict(body)}
+    row = {**market._asdict(), "valid_from": valid_from, "body": dict(body)}
     return add(transaction, TERMS, [row])
 
 
-def prices(transaction: Transaction, *, at: datetime) -> dict[str, Price]:
-    """Return the price of every asset that was observed last, at or before a moment."""
-    chosen = latest(PRICES, name="asset", time="observed_at", at=at)
-    ordered = chosen.order_by(PRICES.c.received_at, PRICES.c.source)
+def quotes(
+    transaction: Transaction, *, at: datetime, markets: Collection[MarketId] | None = None
+) -> dict[MarketId, dict[str, Price]]:
+    """Return the price observed last, at or before a moment, of every market and asset.
+
+    Spot prices stand under `UNPLACED`.
+    """
+    among = None if markets is None else {*markets, UNPLACED}
+    chosen = _newest(PRICES, name=("asset",), time="observed_at", at=at, among=among)
     names = [field.name for field in fields(Price)]
+    found: dict[MarketId, dict[str, Price]] = {}
+    ordered = chosen.order_by(PRICES.c.received_at, PRICES.c.source)
+    for row in transaction.execute(ordered).mappings():
+        price = Price(**{name: row[name] for name in names})
+        found.setdefault(_market(row), {})[str(row["asset"])] = price
+    return found
+
+
+def prices(transaction: Transaction, *, at: datetime) -> dict[str, Price]:
+    """Return the spot price of every asset that was observed last, at or before a moment."""
+    return quotes(transaction, at=at, markets=()).get(UNPLACED, {})
+
+
+def state(
+    transaction: Transaction, *, at: datetime, markets: Collection[MarketId] | None = None
+) -> dict[MarketId, dict[str, int]]:
+    """Return the state of every market as it stood at a moment."""
+    chosen = _newest(STATE, name=("name",), time="at", at=at, among=markets)
+    found: dict[MarketId, dict[str, int]] = {}
+    for row in transaction.execute(chosen).mappings():
+        found.setdefault(_market(row), {})[str(row["name"])] = row["value"]
+    return found
+
+
+def terms(
+    transaction: Transaction, *, at: datetime
+) -> dict[MarketId, tuple[dict[str, Any], datetime]]:
+    """Return the terms of every market in force at a moment, and since when."""
+    chosen = _newest(TERMS, name=(), time="valid_from", at=at, among=None)
     return {
-        str(row["asset"]): Price(**{name: row[name] for name in names})
-        for row in transaction.execute(ordered).mappings()
+        _market(row): (row["body"], row["valid_from"])
+        for row in transaction.execute(chosen).mappings()
     }
 
 
-def state(transaction: Transaction, *, at: datetime) -> dict[str, int]:
-    """Return every accumulator as it stood at a moment."""
-    chosen = latest(STATE, name="name", time="at", at=at)
-    return {str(row.name): row.value for row in transaction.execute(chosen)}
+def _newest(
+    table: sa.Table,
+    *,
+    name: tuple[str, ...],
+    time: str,
+    at: datetime,
+    among: Collection[MarketId] | None,
+) -> sa.Select[Any]:
+    """Return a selection of the newest rows of markets."""
+    few = None if among is None or len(among) > MOST_CHOSEN else among
+    return latest(table, names=(*MarketId._fields, *name), time=time, at=at, among=few)
 
 
-def terms(transaction: Transaction, *, at: datetime) -> dict[str, tuple[dict[str, Any], datetime]]:
-    """Return the terms of every market in force at a moment, and since when."""
-    chosen = latest(TERMS, name="market", time="valid_from", at=at)
-    return {str(row.market): (row.body, row.valid_from) for row in transaction.execute(chosen)}
+def _market(row: Mapping[Any, Any]) -> MarketId:
+    """Return the market of a row."""
+    return MarketId(*(str(row[part]) for part in MarketId._fields))
 
 
 def candles(
@@ -213,35 +278,106 @@ def surroundings(
     *,
     at: datetime,
     assets: Collection[str],
+    markets: Collection[MarketId] | None = None,
     read: Tables | None = None,
 ) -> Surroundings:
-    """Return what was known of the market at a moment.
+    """Return what was known of markets at a moment.
 
     Parameters
     ----------
     assets
-        Whose candles, and what is read beside them, are wanted; those of `REFERENCES` as well.
+        Of which more than candles is wanted, that of `REFERENCES` as well; candles are those of
+        the whole market, over which features take medians, whoever is asked about.
+    markets
+        Whose state and oracle prices are wanted; all when left out.
     read
         The same as read before, where nothing of it has changed; it is not read again then.
     """
+    priced = quotes(transaction, at=at, markets=markets)
+    wanted = None if markets is None else {*markets, UNPLACED}
+    stood = state(transaction, at=at, markets=wanted)
+    agreed = terms(transaction, at=at)
+    facts = {
+        one: Facts(
+            prices={} if one == UNPLACED else priced.get(one, {}),
+            state=stood.get(one, {}),
+            terms=agreed.get(one),
+        )
+        for one in {*priced, *stood, *agreed}
+    }
     return Surroundings(
         at=at,
-        prices=prices(transaction, at=at),
-        state=state(transaction, at=at),
-        terms=terms(transaction, at=at),
+        prices=priced.get(UNPLACED, {}),
+        markets=facts,
         known=known(transaction, {*assets, *REFERENCES}, at=at) if read is None else read,
         simulated=notes(transaction).get("simulated") == "yes",
     )
 
 
 def known(transaction: Transaction, assets: Collection[str], *, at: datetime) -> Tables:
-    """Return all that features may read of assets at a moment, but no account's events."""
+    """Return all that features may read of assets at a moment, but no account's events.
+
+    Candles are of every asset that has any.
+    """
     return replace(
         series(transaction, assets, at=at),
-        candles=candles(transaction, assets, at=at),
+        candles=universe(transaction, at=at),
         perpetuals=candles(transaction, assets, at=at, kind=PERPETUAL),
         marks=candles(transaction, assets, at=at, kind=MARK),
     )
+
+
+def universe(transaction: Transaction, *, at: datetime) -> Mapping[str, Candles]:
+    """Return the hourly spot candles of every asset, read once while no candle is added."""
+    spans = _spans(transaction, at=at)
+    kept = _UNIVERSES.setdefault(transaction.engine, {})
+    found = kept.get(spans)
+    if found is None:
+        found = candles(transaction, [asset for asset, *_ in spans], at=at)
+        while len(kept) >= MOST_KEPT:
+            kept.pop(next(iter(kept)), None)
+        kept[spans] = found
+    return found
+
+
+Spans = tuple[tuple[str, int, int, int], ...]
+"""Per asset its name, how many candles it has within the lookback, the first and the last.
+
+Candles are only ever added, so that these tell two sets of them apart.
+"""
+
+MOST_KEPT = 4
+"""Sets of candles kept per store: of the hours that are asked about just now."""
+
+_UNIVERSES: WeakKeyDictionary[sa.Engine, dict[Spans, Mapping[str, Candles]]] = WeakKeyDictionary()
+
+
+def _spans(transaction: Transaction, *, at: datetime) -> Spans:
+    """Return which hourly spot candles closed within the lookback."""
+    opens = sa.type_coerce(CANDLES.c.opens_at, sa.BigInteger)
+    rows = transaction.execute(
+        sa.select(CANDLES.c.asset, sa.func.count(), sa.func.min(opens), sa.func.max(opens))
+        .where(CANDLES.c.asset.in_(_assets(transaction)), CANDLES.c.kind == SPOT)
+        .where(CANDLES.c.step == HOUR, opens >= microseconds(at - LOOKBACK))
+        .where(opens <= microseconds(at) - HOUR * _MICROSECONDS)
+        .group_by(CANDLES.c.asset)
+        .order_by(CANDLES.c.asset)
+    )
+    return tuple((str(asset), count, first, last) for asset, count, first, last in rows)
+
+
+def _assets(transaction: Transaction) -> list[str]:
+    """Return every asset with candles, each found by one step along the primary key."""
+    first = sa.select(sa.func.min(CANDLES.c.asset).label("asset"))
+    names = first.cte("names", recursive=True)
+    following = (
+        sa.select(sa.func.min(CANDLES.c.asset))
+        .where(CANDLES.c.asset > names.c.asset)
+        .scalar_subquery()
+    )
+    names = names.union_all(sa.select(following).where(names.c.asset.is_not(None)))
+    found = transaction.execute(sa.select(names.c.asset)).scalars()
+    return [str(asset) for asset in found if asset is not None]
 
 
 def _grid(columns: "np.ndarray[Any, np.dtype[np.float64]]", *, step: int) -> Candles:

@@ -3,10 +3,11 @@
 A message is a row, written in the transaction of the change it tells. A dispatcher claims rows
 for a while; one that dies leaves them to the next when the lease ends, so that a message
 arrives at least once, with the same key. On PostgreSQL several claim side by side and skip what
-another is claiming; SQLite lets one writer in at a time.
+another is claiming; SQLite lets one writer in at a time. A channel that fails is left alone for
+a while, and longer each time; its messages wait, those of others do not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,12 +15,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from serving.store.alert_schema import CHANNELS, OUTBOX
+from serving.store.columns import Time
 from serving.store.engine import Transaction
 from serving.store.rows import insert_new
 
 WAITING, SENT, DEAD, STOPPED = "waiting", "sent", "dead", "stopped"
 VERIFIED = "verified"
 LONGEST_ERROR = 500
+PAGE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,8 @@ class Parcel:
     ----------
     attempts
         Begun so far, this one included.
+    failures
+        Of the channel, in a row.
     """
 
     number: int
@@ -65,6 +70,43 @@ class Parcel:
     attempts: int
     created_at: datetime
     error: str | None = None
+    failures: int = 0
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the channel did not take the last message it was sent."""
+        return self.failures > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A message that may be sent now.
+
+    Parameters
+    ----------
+    is_failing
+        Whether the channel did not take the last message it was sent.
+    """
+
+    number: int
+    channel: str
+    kind: str
+    target: str
+    is_failing: bool
+
+
+Choose = Callable[[Iterable[Candidate], int], Sequence[Candidate]]
+"""Picks at most so many of the candidates, the most urgent of which come first."""
+
+
+def one_each(candidates: Iterable[Candidate], limit: int) -> list[Candidate]:
+    """Return the first message of each channel, whatever the channel."""
+    chosen: dict[str, Candidate] = {}
+    for one in candidates:
+        if len(chosen) >= limit:
+            break
+        chosen.setdefault(one.channel, one)
+    return list(chosen.values())
 
 
 def post(transaction: Transaction, drafts: Sequence[Draft], *, now: datetime) -> int:
@@ -85,13 +127,189 @@ def post(transaction: Transaction, drafts: Sequence[Draft], *, now: datetime) ->
     return len(rows)
 
 
+def is_due(transaction: Transaction, *, now: datetime) -> bool:
+    """Return whether any message could be claimed."""
+    return transaction.execute(_due(now).limit(1)).first() is not None
+
+
 def claim(
-    transaction: Transaction, *, holder: str, now: datetime, lease: timedelta, limit: int = 20
+    transaction: Transaction,
+    *,
+    holder: str,
+    now: datetime,
+    lease: timedelta,
+    limit: int = 20,
+    choose: Choose = one_each,
 ) -> list[Parcel]:
     """Take the messages that are due, the most urgent first, and hold them for a while.
 
-    Of one account and channel only the oldest is taken: they keep their order.
+    A channel that is resting, was stopped, or is being sent to is left alone; of each other one
+    at most one message is taken, and of one account only the oldest: they keep their order.
+
+    Parameters
+    ----------
+    choose
+        Picks at most `limit` of the candidates, one per channel.
     """
+    rows = transaction.execute(_due(now).execution_options(yield_per=PAGE))
+    chosen = choose((Candidate(**row) for row in rows.mappings()), limit)
+    rows.close()
+    if not chosen:
+        return []
+    # The channel is locked before it is looked at again: two that claim side by side must not
+    # both send to it.
+    locked = (
+        sa.select(CHANNELS.c.id)
+        .where(CHANNELS.c.id.in_([one.channel for one in chosen]))
+        .order_by(CHANNELS.c.id)
+        .with_for_update(skip_locked=True, key_share=True)
+    )
+    mine = [str(channel) for (channel,) in transaction.execute(locked)]
+    still = _due(now).where(
+        OUTBOX.c.channel.in_(mine), OUTBOX.c.number.in_([one.number for one in chosen])
+    )
+    numbers = [int(row.number) for row in transaction.execute(still)]
+    transaction.execute(
+        sa.update(OUTBOX)
+        .where(OUTBOX.c.number.in_(numbers))
+        .values(holder=holder, leased_until=now + lease, attempts=OUTBOX.c.attempts + 1)
+    )
+    taken = {one.number: one for one in _parcels(transaction, OUTBOX.c.number.in_(numbers))}
+    return [taken[number] for number in numbers]
+
+
+def renew(
+    transaction: Transaction,
+    numbers: Sequence[int],
+    *,
+    holder: str,
+    now: datetime,
+    lease: timedelta,
+) -> None:
+    """Hold claimed messages for another while."""
+    mine = sa.and_(OUTBOX.c.number.in_(list(numbers)), OUTBOX.c.holder == holder)
+    held = sa.and_(mine, OUTBOX.c.status == WAITING)
+    transaction.execute(sa.update(OUTBOX).where(held).values(leased_until=now + lease))
+
+
+def may_send(transaction: Transaction, parcel: Parcel, *, holder: str, until: datetime) -> bool:
+    """Return whether a claimed message may be sent now.
+
+    Parameters
+    ----------
+    until
+        When the attempt ends at the latest: the lease must last as long.
+    """
+    held = (
+        sa.select(OUTBOX.c.number)
+        .join(CHANNELS, CHANNELS.c.id == OUTBOX.c.channel)
+        .where(
+            OUTBOX.c.number == parcel.number,
+            OUTBOX.c.status == WAITING,
+            OUTBOX.c.holder == holder,
+            OUTBOX.c.leased_until >= until,
+            CHANNELS.c.status == VERIFIED,
+        )
+    )
+    return transaction.execute(held).first() is not None
+
+
+def sent(transaction: Transaction, parcel: Parcel, *, holder: str, now: datetime) -> bool:
+    """Settle a message as delivered; False where another holder has it by now.
+
+    What waits longer for the same channel because of earlier failures is due again.
+    """
+    failures = _locked_failures(transaction, parcel.channel)
+    row = {"status": SENT, "settled_at": now, "error": None}
+    is_ours = _settle(transaction, parcel, holder, row)
+    if is_ours and failures:
+        sound = {"failures": 0, "failing_since": None, "rest_until": None, "error": None}
+        _write_channel(transaction, parcel.channel, sound)
+        late = sa.and_(OUTBOX.c.channel == parcel.channel, OUTBOX.c.status == WAITING)
+        rows = sa.update(OUTBOX).where(late, OUTBOX.c.due_at > now)
+        transaction.execute(rows.values(due_at=now))
+    return is_ours
+
+
+def later(
+    transaction: Transaction,
+    parcel: Parcel,
+    *,
+    holder: str,
+    now: datetime,
+    due: datetime,
+    error: str,
+    rest: timedelta | None = None,
+) -> bool:
+    """Put a message back until a later time; False where another holder has it by now.
+
+    Parameters
+    ----------
+    now
+        When the answer came, or was given up.
+    rest
+        How long the channel is left alone; None where it is not the channel's doing.
+    """
+    _locked_failures(transaction, parcel.channel)
+    row = {"due_at": due, "error": error[:LONGEST_ERROR], "leased_until": None}
+    is_ours = _settle(transaction, parcel, holder, row)
+    if is_ours and rest is not None:
+        _note_failure(transaction, parcel.channel, now=now, rest=rest, error=error)
+    return is_ours
+
+
+def dead(
+    transaction: Transaction,
+    parcel: Parcel,
+    *,
+    holder: str,
+    now: datetime,
+    error: str,
+    rest: timedelta | None = None,
+) -> bool:
+    """Give a message up and hand it to the receiver's next channel; False where not ours.
+
+    Parameters
+    ----------
+    now, rest
+        As in `later`.
+    """
+    _locked_failures(transaction, parcel.channel)
+    row = {"status": DEAD, "settled_at": now, "error": error[:LONGEST_ERROR]}
+    is_ours = _settle(transaction, parcel, holder, row)
+    if is_ours and rest is not None:
+        _note_failure(transaction, parcel.channel, now=now, rest=rest, error=error)
+    if is_ours:
+        _hand_over(transaction, parcel, now)
+    return is_ours
+
+
+def _locked_failures(transaction: Transaction, channel: str) -> int:
+    """Lock a channel, as whoever stops it does first, and return its failures in a row."""
+    chosen = sa.select(CHANNELS.c.failures).where(CHANNELS.c.id == channel)
+    return int(transaction.execute(chosen.with_for_update(key_share=True)).scalar_one())
+
+
+def _note_failure(
+    transaction: Transaction, channel: str, *, now: datetime, rest: timedelta, error: str
+) -> None:
+    """Note that a channel failed, and how long it is left alone."""
+    row = {
+        "failures": CHANNELS.c.failures + 1,
+        "failing_since": sa.func.coalesce(CHANNELS.c.failing_since, sa.literal(now, Time)),
+        "rest_until": now + rest,
+        "error": error[:LONGEST_ERROR],
+    }
+    _write_channel(transaction, channel, row)
+
+
+def _write_channel(transaction: Transaction, channel: str, row: Mapping[str, Any]) -> None:
+    """Write how a channel fares."""
+    transaction.execute(sa.update(CHANNELS).where(CHANNELS.c.id == channel).values(row))
+
+
+def _due(now: datetime) -> "sa.Select[Any]":
+    """Return the selection of what may be sent now, the most urgent first."""
     elder = OUTBOX.alias("elder")
     is_first = ~sa.exists().where(
         elder.c.channel == OUTBOX.c.channel,
@@ -100,49 +318,28 @@ def claim(
         elder.c.number < OUTBOX.c.number,
         OUTBOX.c.stream != "",
     )
-    free = sa.or_(OUTBOX.c.leased_until.is_(None), OUTBOX.c.leased_until <= now)
-    chosen = (
-        sa.select(OUTBOX.c.number)
-        .where(OUTBOX.c.status == WAITING, OUTBOX.c.due_at <= now, free, is_first)
+    held = OUTBOX.alias("held")
+    busy = sa.select(held.c.channel).where(held.c.status == WAITING, held.c.leased_until > now)
+    rested = sa.or_(CHANNELS.c.rest_until.is_(None), CHANNELS.c.rest_until <= now)
+    return (
+        sa.select(
+            OUTBOX.c.number,
+            OUTBOX.c.channel,
+            CHANNELS.c.kind,
+            CHANNELS.c.target,
+            (CHANNELS.c.failures > 0).label("is_failing"),
+        )
+        .join(CHANNELS, CHANNELS.c.id == OUTBOX.c.channel)
+        .where(
+            OUTBOX.c.status == WAITING,
+            OUTBOX.c.due_at <= now,
+            CHANNELS.c.status == VERIFIED,
+            rested,
+            OUTBOX.c.channel.not_in(busy),
+            is_first,
+        )
         .order_by(OUTBOX.c.urgency, OUTBOX.c.number)
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=OUTBOX)
     )
-    numbers = [int(number) for (number,) in transaction.execute(chosen)]
-    if not numbers:
-        return []
-    transaction.execute(
-        sa.update(OUTBOX)
-        .where(OUTBOX.c.number.in_(numbers))
-        .values(holder=holder, leased_until=now + lease, attempts=OUTBOX.c.attempts + 1)
-    )
-    taken = _parcels(transaction, OUTBOX.c.number.in_(numbers))
-    order = {number: place for place, number in enumerate(numbers)}
-    return sorted(taken, key=lambda parcel: order[parcel.number])
-
-
-def sent(transaction: Transaction, parcel: Parcel, *, holder: str, now: datetime) -> bool:
-    """Settle a message as delivered; False where another holder has it by now."""
-    return _settle(transaction, parcel, holder, {"status": SENT, "settled_at": now, "error": None})
-
-
-def later(
-    transaction: Transaction, parcel: Parcel, *, holder: str, due: datetime, error: str
-) -> bool:
-    """Put a message back until a later time; False where another holder has it by now."""
-    row = {"due_at": due, "error": error[:LONGEST_ERROR], "leased_until": None}
-    return _settle(transaction, parcel, holder, row)
-
-
-def dead(
-    transaction: Transaction, parcel: Parcel, *, holder: str, now: datetime, error: str
-) -> bool:
-    """Give a message up and hand it to the receiver's next channel; False where not ours."""
-    row = {"status": DEAD, "settled_at": now, "error": error[:LONGEST_ERROR]}
-    is_ours = _settle(transaction, parcel, holder, row)
-    if is_ours:
-        _hand_over(transaction, parcel, now)
-    return is_ours
 
 
 def dead_letters(transaction: Transaction, *, limit: int = 100) -> list[Parcel]:
@@ -242,8 +439,13 @@ def _delivery(row: Mapping[Any, Any]) -> Delivery:
 
 
 def replay(transaction: Transaction, numbers: Sequence[int], *, now: datetime) -> int:
-    """Put dead letters back into the outbox with their keys; return how many were there."""
-    rows = sa.update(OUTBOX).where(OUTBOX.c.number.in_(list(numbers)), OUTBOX.c.status == DEAD)
+    """Put dead letters back into the outbox with their keys; return how many were put back.
+
+    A letter of a channel that was stopped stays dead: nobody there wants it.
+    """
+    is_open = sa.select(CHANNELS.c.id).where(CHANNELS.c.status == VERIFIED)
+    letters = sa.and_(OUTBOX.c.number.in_(list(numbers)), OUTBOX.c.status == DEAD)
+    rows = sa.update(OUTBOX).where(letters, OUTBOX.c.channel.in_(is_open))
     again = {"status": WAITING, "due_at": now, "attempts": 0, "leased_until": None}
     return int(transaction.execute(rows.values(settled_at=None, **again)).rowcount)
 
@@ -347,7 +549,13 @@ def _parcels(
 ) -> list[Parcel]:
     """Return messages with their channels, oldest first."""
     chosen = (
-        sa.select(OUTBOX, CHANNELS.c.kind, CHANNELS.c.target, CHANNELS.c.secrets)
+        sa.select(
+            OUTBOX,
+            CHANNELS.c.kind,
+            CHANNELS.c.target,
+            CHANNELS.c.secrets,
+            CHANNELS.c.failures,
+        )
         .join(CHANNELS, CHANNELS.c.id == OUTBOX.c.channel)
         .where(wanted)
         .order_by(OUTBOX.c.number)
@@ -361,6 +569,7 @@ def _parcels(
             attempts=row["attempts"],
             created_at=row["created_at"],
             error=row["error"],
+            failures=row["failures"],
         )
         for row in transaction.execute(chosen).mappings()
     ]

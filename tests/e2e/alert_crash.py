@@ -76,7 +76,7 @@ def signals(number: int) -> list[Signal]:
 
 def play(store: Store, told: Path, *, holder: str, first: int = 0) -> None:
     """Run passes from one on, delivering after each."""
-    dispatcher = Dispatcher(store=store, senders={"file": into(told)}, holder=holder)
+    dispatcher = Dispatcher(store=store, senders={"file": into(told)}, holder=holder, places=1)
     for number in range(first, PASSES):
         one_pass(store, number)
         deliver(dispatcher, now=START + PACE * number + timedelta(seconds=90))
@@ -96,7 +96,7 @@ def one_pass(store: Store, number: int) -> None:
 
 def finish(store: Store, told: Path) -> None:
     """Deliver what is left, after every lease and wait has ended."""
-    dispatcher = Dispatcher(store=store, senders={"file": into(told)}, holder="last")
+    dispatcher = Dispatcher(store=store, senders={"file": into(told)}, holder="last", places=1)
     for extra in (1, 2):
         deliver(dispatcher, now=START + PACE * (PASSES + extra))
 
@@ -178,7 +178,7 @@ def images(store: Store, file: Path, into_: Path) -> list[Image]:
         found.append(Image(directory, number[0]))
 
     at_boundaries(store, keep)
-    dispatcher = Dispatcher(store=store, senders={"file": into(told)}, holder="first")
+    dispatcher = Dispatcher(store=store, senders={"file": into(told)}, holder="first", places=1)
     for number[0] in range(PASSES):
         one_pass(store, number[0])
         deliver(dispatcher, now=START + PACE * number[0] + timedelta(seconds=90))

@@ -2,12 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import many_venues
 
+from models.alerting.policy import default
+from serving.alerting.watch import Watcher, turn
 from serving.desk import Desk
 from serving.registry import deployed
-from serving.store import open_store
+from serving.store import Store, assessments, market, open_store
+from serving.store.assessments import Wanted
 
 MODEL = deployed(Path(__file__).parents[2] / "models" / "champion").model
 
@@ -27,3 +31,65 @@ def test_every_account_is_judged_alike_sent_along_and_stored(tmp_path: Path) -> 
     for one, other in zip(told, stored["assessments"], strict=True):
         assert one["rule"]["surplus"] == other["rule"]["surplus"]
         assert one["rule"]["ratio"] == other["rule"]["ratio"]
+
+
+def test_a_probability_does_not_depend_on_who_else_is_asked_about(
+    store: Store,
+) -> None:
+    """Alone, among eleven, stored, sent along and watched: the same bits, medians included."""
+    many_venues.lay(store)
+    desk = Desk(model=MODEL, store=store, clock=lambda: many_venues.AT)
+    keys = [one["id"] for one in many_venues.book()]
+    together = features(desk, {"accounts": keys})
+    sent = features(desk, many_venues.request())
+    for place, (key, body) in enumerate(zip(keys, many_venues.book(), strict=True)):
+        assert features(desk, {"accounts": [key]}) == [together[place]]
+        assert features(desk, many_venues.request([body])) == [sent[place]]
+    assert sent == together
+    medians = [told["market_return_24h"] for _, told in together if told is not None]
+    # Without a common market of five assets there would be none.
+    assert len(medians) == 10
+    assert None not in medians
+    assert len({abs(median) for median in medians}) == 1
+    watcher = Watcher(
+        store=store,
+        model=MODEL,
+        policy=default(),
+        holder="one",
+        clock=lambda: many_venues.AT,
+    )
+    turn(watcher)
+    with store.read() as transaction:
+        rows = assessments.explore(transaction, Wanted(), after=None, limit=100)
+    watched = {one.account: one.assessed for one in rows}
+    for key, (forecast, _) in zip(keys, together, strict=True):
+        one = watched[key]
+        assert one is not None
+        assert [one.expected_24h, one.unattended_24h] == (forecast[2] if forecast else [None, None])
+
+
+def features(desk: Desk, body: dict[str, Any]) -> list[tuple[list[list[float]], Any]]:
+    """Return the forecast and the features of every account of a request."""
+    told = json.loads(desk.score(json.dumps({**body, "features": True}).encode(), "r"))
+    return [
+        ([[k["expected"], k["unattended"]] for k in one["forecast"]], one["features"])
+        for one in told["assessments"]
+    ]
+
+
+def test_a_candle_that_comes_late_is_seen(store: Store) -> None:
+    """What is kept of a market's candles is read anew once one is added."""
+    many_venues.lay(store)
+    with store.read() as transaction:
+        before = market.universe(transaction, at=many_venues.AT)
+        assert market.universe(transaction, at=many_venues.AT) is before
+    assert sorted(before) == sorted(many_venues.VOLATILITY)
+    late = many_venues.candles().tail(3).assign(symbol="late")
+    with store.begin() as transaction:
+        market.push_candles(transaction, late)
+    with store.read() as transaction:
+        after = market.universe(transaction, at=many_venues.AT)
+        earlier = market.universe(transaction, at=many_venues.AT - many_venues.HOUR)
+    assert after["late"].close.tolist() == late["close"].tolist()
+    assert earlier["late"].close.tolist() == late["close"].tolist()[:2]
+    assert earlier["ETH"].close[-1] == before["ETH"].close[-2]

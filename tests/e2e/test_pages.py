@@ -18,6 +18,8 @@ from browser import Watched
 from playwright.sync_api import Browser, Page, expect
 
 from features.simulate import simulate_onward
+from models.alerting.signals import Level
+from models.alerting.state import AlertState
 from models.margin.rulebook import load_all
 from serving.desk import Desk
 from serving.http.api import Api
@@ -25,7 +27,7 @@ from serving.http.keys import issue
 from serving.live import motion, venues
 from serving.pages.files import static
 from serving.registry import deployed
-from serving.store import Store, alerts, consents, keys, market
+from serving.store import Store, accounts, alerts, consents, keys, market
 from serving.store.alerts import DESK, Receiver
 
 PAGES = ("/desk", "/desk/accounts/{}", "/desk/alerts", "/desk/model", "/desk/rules")
@@ -446,7 +448,48 @@ def test_a_key_is_asked_for_and_used(
             found.page.get_by_role("button", name="Use the key").click()
             expect(found.page.locator("#accounts tbody tr")).not_to_have_count(0)
             assert quote(token) not in found.page.url
+            _see_a_reader_s_desk(found.page, origin)
     assert all("401" in error for error in found.errors)
+
+
+def _see_a_reader_s_desk(page: Page, origin: str) -> None:
+    """Find what the key may not do off, with why, and a refusal there until it is dismissed."""
+    page.goto(f"{origin}/desk/alerts")
+    expect(page.locator("#may-not-write")).to_contain_text("needs a key with the scope write")
+    expect(page.locator("#read-receivers")).to_be_disabled()
+    page.evaluate("dispatchEvent(new CustomEvent('failed', { detail: 'refused' }))")
+    with page.expect_response("**/v1/pulse"):
+        pass
+    with page.expect_response("**/v1/pulse"):
+        pass
+    expect(page.locator("#fault")).to_have_text("refused")
+    page.get_by_role("button", name="Dismiss").click()
+    expect(page.locator("#fault")).to_be_hidden()
+
+
+def test_a_liquidated_account_that_owes_nothing_is_closed(
+    chromium: Browser, trained: local.Trained, tmp_path: Path
+) -> None:
+    """Neither green nor safe: what happened to it is said, calmly."""
+    drawn = simulate_onward(seed=3, days=2, accounts=5, hours=1, falls={})[0]
+    with local.api(tmp_path, trained[0], held=drawn) as app:
+        assert app.desk is not None
+        assert app.desk.store is not None
+        name = str(drawn.accounts["account"].iloc[0])
+        with app.desk.store.begin() as transaction:
+            now = market.clock(transaction, now=app.desk.clock())
+            told = accounts.read(transaction, [name])[name]
+            kept = [leg for leg in told["legs"] if leg["kind"] == "collateral"]
+            accounts.upsert(
+                transaction, [{**told, "legs": kept, "opened_at": None}], at=now, now=now
+            )
+            state = AlertState(level=Level.LIQUIDATED, entered_at=now, episode=1)
+            alerts.write_states(transaction, {name: state})
+        with local.listening(app) as origin, browser.watching(chromium, origin) as found:
+            found.page.goto(f"{origin}/desk/accounts/{quote(name, safe='')}")
+            expect(found.page.locator("#level")).to_have_text("liquidated")
+            expect(found.page.locator("#verdict")).to_have_text("closed")
+            expect(found.page.locator("#verdict")).to_have_class("tag big")
 
 
 def test_real_vaults_are_shown_as_they_stood(

@@ -173,7 +173,7 @@ def test_http_gives_the_offline_features_and_score_bit_for_bit(
         name: head.scores(offline[list(NAMES)].to_numpy(), offline[list(BASELINE)].to_numpy())
         for name, head in bundle.heads.items()
     }
-    points = {name: head.probabilities(scores[name]) for name, head in bundle.heads.items()}
+    points = bundle.probabilities(scores)
     compared = 0
     for row in asked:
         moment = moments.iloc[row]

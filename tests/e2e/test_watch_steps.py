@@ -425,7 +425,7 @@ def test_what_a_leap_of_the_clock_left_in_the_future_is_doubted(store: Store) ->
     assert [one.what for one in heart.alarm(store, now=scene.now)] == ["clock"]
     scene.price(60)
     assert turn(other) == 2
-    assert scene.levels() == {"near": Level.CRITICAL}
+    assert scene.levels()["near"] is Level.CRITICAL
     assert {one.at for one in scene.said().values()} == {scene.now}
     assert heart.alarm(store, now=scene.now) == []
 

@@ -6,7 +6,7 @@ import pytest
 from probes import rows, violations
 
 from features.pipeline import NAMES
-from models.bundle import Head, Passage, Upon
+from models.bundle import Bundle, Head, Passage, Upon
 from models.calibration import Calibrator, Evidence
 from models.conduct import Conduct
 from models.hazard import HORIZONS
@@ -55,6 +55,31 @@ def test_the_owner_part_never_breaks_order(market: Head) -> None:
     """What starts from another head keeps what that head keeps."""
     owner = Head(Upon(market, LINES, HABITS), boosters(3), CALIBRATORS, (EVIDENCE,) * len(HORIZONS))
     assert violations(owner, np.random.default_rng(4), PROBES) == (0, 0, 0)
+
+
+def test_the_owner_part_is_never_above_the_market_part(market: Head) -> None:
+    """Far from the line too, where the owner part takes the least it may: at every horizon."""
+    owner = Head(Upon(market, LINES, HABITS), boosters(3), CALIBRATORS, (EVIDENCE,) * len(HORIZONS))
+    bundle = Bundle(
+        heads={"expected": owner, "unattended": market},
+        features=NAMES,
+        fingerprint="",
+        rungs={},
+        provenance={},
+    )
+    features, baseline = rows(np.random.default_rng(6), PROBES)
+    baseline[:, 4] *= np.geomspace(0.1, 100.0, PROBES)  # distance to the line
+    scores = bundle.scores(features, baseline)
+    points, spans = bundle.probabilities(scores), bundle.intervals(scores)
+    raw = owner.probabilities(scores["expected"])
+    assert (raw > points["unattended"]).any()
+    assert (points["expected"] <= points["unattended"]).all()
+    assert (np.diff(points["expected"], axis=1) >= 0.0).all()
+    low, high = spans["expected"]
+    assert ((low <= points["expected"]) & (points["expected"] <= high)).all()
+    lower = raw < points["unattended"]
+    assert lower.any()
+    assert (points["expected"][lower] == raw[lower]).all()
 
 
 def test_contributions_sum_to_the_score(market: Head) -> None:

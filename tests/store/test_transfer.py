@@ -45,8 +45,17 @@ ROWS: Mapping[str, tuple[str, ...]] = {
         "venue,key,account,at,collateral_asset,collateral,debt_asset,debt",
         f"aave-v2,0x1-2,a,{NOON},WETH,1.000000000000000001,DAI,5",
     ),
-    "state": ("name,at,value", f"ETH-B.rate,{NOON},{10**27 + 1}"),
-    "terms": ("market,valid_from,body", f'ETH-B,{NOON},"{{""mat"": ""13""}}"'),
+    "state": (
+        "name,at,value,venue,market,chain",
+        f"ETH-B.rate,{NOON},{10**27 + 1},,,",
+        f"base_borrow_index,{NOON},{10**15 + 1},compound-v3,usdc,base",
+        f"base_borrow_index,{NOON},{10**15 + 2},compound-v3,weth,",
+    ),
+    "terms": (
+        "market,valid_from,body,venue,chain",
+        f'ETH-B,{NOON},"{{""mat"": ""13""}}",maker,',
+        f'core,{NOON},"{{""reserves"": {{}}}}",aave-v3,base',
+    ),
     "positions": (
         "account,venue,version,market,owner,opened_at,at,legs",
         f'a,maker,dss,ETH-B,me,{NOON},{NOON},"{LEGS.replace(chr(34), chr(34) * 2)}"',
@@ -200,3 +209,30 @@ def test_a_table_of_another_database_is_read_by_its_columns(database: str, tmp_p
     with pytest.raises(InvalidInput, match="nowhere: not readable"):
         bring(source, store=url, table="funding", named="nowhere", now=NOW)
     engine.dispose()
+
+
+def test_faults_that_the_store_finds_are_told_by_file_column_and_row(
+    database: str, tmp_path: Path
+) -> None:
+    """An unknown account, more taken than is held, another body under a known key."""
+    head = ROWS["events"][0]
+    bring(
+        str(written(tmp_path, "positions", ROWS["positions"])),
+        store=database,
+        table="positions",
+        now=NOW,
+    )
+    known = f"a,0x/1,{LATER},deposit,5,0,ETH"
+    bring(str(written(tmp_path, "events", (head, known))), store=database, table="events", now=NOW)
+    filler = f"b,0x/1,{LATER},deposit,5,0,ETH"
+    for row, place, said in (
+        (f"nobody,1,{LATER},deposit,1,0,ETH", "events.csv:account:2", "knows no account 'nobody'"),
+        (f"a,0x/2,{LATER},withdraw,900,0,ETH", "events.csv:collateral:2", "takes 900 of 8 ETH"),
+        (f"a,0x/1,{LATER},deposit,6,0,ETH", "events.csv:row:2", "with another body"),
+    ):
+        path = str(written(tmp_path, "events", (head, filler, row)))
+        with pytest.raises(InvalidInput) as refused:
+            bring(path, store=database, table="events", now=NOW)
+        (fault,) = refused.value.faults
+        assert fault.where == place
+        assert said in fault.message

@@ -8,12 +8,13 @@ from itertools import count
 import pytest
 
 from features.inputs import Tables, no_events
-from models.alerting.aim import aim
+from models.alerting.aim import Limit, aim
 from models.alerting.audience import Post, Shape
 from models.alerting.policy import default
 from models.alerting.signals import Kind, Level, Route, Transition
 from models.domain import Account, Leg, LegKind, Market, Price
 from models.margin.fixed_point import RAY, WAD
+from models.margin.result import Verdict
 from models.margin.rulebook import load
 from models.margin.venues import maker
 from serving.alerting import planning
@@ -79,7 +80,7 @@ def rise(*, kind: Kind = Kind.RAISED) -> Transition:
 def around() -> Surroundings:
     """Return the surroundings of the vault, without candles."""
     known = Tables(candles={}, events=no_events())
-    return Surroundings(at=AT, prices={}, state={}, terms={}, known=known, simulated=False)
+    return Surroundings(at=AT, prices={}, markets={}, known=known, simulated=False)
 
 
 def planned(judged: Judgement, *, told: Transition | None = None, pace: float = 0.0) -> Plans:
@@ -109,37 +110,48 @@ def message(found: Plans, language: str) -> str:
 
 
 def test_the_aim_clears_the_levels_the_account_is_on() -> None:
-    """A buffer of 3 % is a health of 1 / 0.97, rounded up; critical is brought out of warning."""
-    assert aim(default(), Level.WARNING).health == Fraction(10310, 10000)
-    assert aim(default(), Level.WARNING).probability == 0.15
-    assert aim(default(), Level.CRITICAL) == aim(default(), Level.WARNING)
-    assert aim(default(), Level.WATCH).probability == 0.01
-    assert aim(default(), Level.WATCH).horizon == "24h"
+    """Every signal just beyond what holds a level; critical is brought out of warning."""
+    wanted = aim(default(), Level.WARNING)
+    assert (wanted.buffer, wanted.next_buffer) == (Fraction(201, 10000), Fraction(301, 10000))
+    assert wanted.limits == (
+        Limit(probability=0.15, horizon="24h", head="expected"),
+        Limit(probability=0.15, horizon="4h", head="expected"),
+    )
+    line = {Verdict.LIQUIDATABLE, Verdict.NOT_EXECUTABLE}
+    assert wanted.verdicts == {Verdict.MARGIN_CALL, *line}
+    assert wanted.next_verdicts == line
+    assert wanted.accrual == timedelta(hours=36)
+    assert aim(default(), Level.CRITICAL) == aim(default(), Level.LIQUIDATED) == wanted
+    watched = aim(default(), Level.WATCH)
+    assert watched.limits[0] == Limit(probability=0.01, horizon="24h", head="expected")
+    assert watched.accrual == timedelta(days=7)
 
 
 def test_the_plan_reaches_its_aim_exactly() -> None:
-    """15,000 of collateral must be 1.031 times 150 % of the debt: 9,699.32 DAI may be left."""
+    """15,000 less 3.01 % must cover 150 % of the debt: 9,699 DAI may be left."""
     found = planned(vault()).found["v"]
     assert [act.kind for act in found.actions] == ["repay"]
     left = 10_000 * WAD - int(found.actions[0].quantity)
-    assert left == 9_699_321_047_526_673_132_880
+    assert left == 9_699 * WAD
     assert found.is_reached
-    assert found.target.health == "1.031"
+    assert (found.target.health, found.target.buffer) == ("1", "0.0301")
     assert found.after.verdict == "safe"
 
 
 def test_a_plan_is_sized_at_the_price_that_is_known_to_come() -> None:
-    """At a next price of 1,200 the vault may owe 7,759.46 DAI, whatever the price in force."""
+    """At a next price of 1,200 the vault may owe 7,759.2 DAI, whatever the price in force."""
     found = planned(vault(price=2_000, next_price=1_200)).found["v"]
-    assert 10_000 * WAD - int(found.actions[0].quantity) == 7_759_456_838_021_338_506_304
+    assert 10_000 * WAD - int(found.actions[0].quantity) == 7_759 * WAD + WAD // 5
 
 
 def test_amounts_and_effect_stand_in_the_text_of_both_languages() -> None:
     """The exact amount, and the health it leads to."""
     found = planned(vault())
-    assert "repay 300678952473326867120 DAI" in message(found, "en")
-    assert "then safe, health 1.031" in message(found, "en")
-    assert "Rückzahlung von 300678952473326867120 DAI" in message(found, "de")
+    text = message(found, "en")
+    assert "so that prices may move by 3.01 % without liquidation" in text
+    assert "repay 301000000000000000000 DAI" in text
+    assert "then safe, health 1.031" in text
+    assert "Rückzahlung von 301000000000000000000 DAI" in message(found, "de")
 
 
 def test_an_aim_that_cannot_be_reached_names_the_best() -> None:

@@ -3,9 +3,12 @@
 from datetime import UTC, datetime, time, timedelta
 from importlib.resources import files
 
+import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from models.alerting.audience import Inbox, Shape, allot, is_quiet
+from models.alerting.columns import Columns, raised
 from models.alerting.evidence import evidence
 from models.alerting.policy import Quiet, default, parse
 from models.alerting.signals import Kind, Level, Route, Signal, Transition
@@ -171,3 +174,91 @@ def test_a_policy_without_forecasts_hears_none() -> None:
     assert evidence(seen, START, default()).raised is Level.WARNING
     assert evidence(seen, START, rules_alone(default())).raised is Level.NONE
     assert evidence(signal(START, 0.015), START, scaled(default(), 2.0)).raised is Level.WATCH
+
+
+@pytest.mark.parametrize("value", ["22:00Z", "22:00+01:00"])
+@pytest.mark.parametrize("name", ["begin", "end"])
+def test_quiet_hours_with_an_offset_are_refused(name: str, value: str) -> None:
+    """The zone says where a time of day holds; an offset beside it would contradict it."""
+    with pytest.raises(ValidationError, match="has an offset"):
+        Quiet.model_validate({"begin": "22:00", "end": "07:00", name: value})
+
+
+@pytest.mark.parametrize(
+    ("buffer", "level"),
+    [(0.13, Level.NONE), (0.09, Level.WATCH), (0.0241, Level.WARNING), (0.031, Level.WATCH)],
+)
+def test_without_a_forecast_a_wider_buffer_is_watched(buffer: float, level: Level) -> None:
+    """A health of 1.0247 leaves 2.41 % of one collateral: nobody foresees it, so it is told."""
+    seen = signal(START, None, buffer=buffer)
+    assert evidence(seen, START, default()).raised is level
+    assert evidence(signal(START, 0.001, buffer=buffer), START, default()).raised is Level.NONE
+    without = signal(START, None, buffer=buffer, has_forecast=False)
+    assert evidence(without, START, default()).raised is Level.NONE
+
+
+def test_the_wider_buffer_holds_until_it_is_left_behind() -> None:
+    """Raised at 9 %, held up to 12 %."""
+    kept = evidence(signal(START, None, buffer=0.11), START, default())
+    assert (kept.raised, Level.WATCH in kept.held) == (Level.NONE, True)
+    left = evidence(signal(START, None, buffer=0.121), START, default())
+    assert Level.WATCH not in left.held
+
+
+@pytest.mark.parametrize("reason", ["price_stale", "price_disputed"])
+def test_a_doubtful_price_puts_an_account_on_watch(reason: str) -> None:
+    """Safe by a price that is 42 days old is not safe."""
+    found = evidence(signal(START, None, doubts=(reason,)), START, default())
+    assert found.raised is Level.WATCH
+    assert [(one.signal, one.found) for one in found.causes] == [("doubt", reason)]
+
+
+@pytest.mark.parametrize(
+    ("requirement", "level"),
+    [
+        (0.000001, Level.WATCH),
+        (0.009, Level.WATCH),
+        (0.01, Level.CRITICAL),
+        (None, Level.CRITICAL),
+    ],
+)
+def test_dust_is_listed_and_wakes_nobody(requirement: float | None, level: Level) -> None:
+    """A liquidatable debt of less than a cent goes to watch, and no higher."""
+    seen = signal(START, None, verdict=Verdict.LIQUIDATABLE, requirement=requirement)
+    found = evidence(seen, START, default())
+    assert (found.raised, max(found.held)) == (level, level)
+    told = raised(
+        Columns(
+            buffer=np.array([-0.1]),
+            next_buffer=np.array([np.nan]),
+            verdict=np.array(["liquidatable"]),
+            next_verdict=np.array([""]),
+            requirement=None if requirement is None else np.array([requirement]),
+        ),
+        default(),
+    )
+    assert told.tolist() == [int(level)]
+
+
+def test_many_accounts_at_once_are_raised_as_one_by_one() -> None:
+    """With and without a forecast, at every buffer around the limits."""
+    near = [0.005, 0.02, 0.03, 0.031, 0.09, 0.091]
+    expected = [0.001] * 6 + [float("nan")] * 6
+    together = raised(
+        Columns(
+            buffer=np.array(near * 2),
+            next_buffer=np.full(12, np.nan),
+            verdict=np.full(12, "safe"),
+            next_verdict=np.full(12, ""),
+            expected={"24h": np.array(expected)},
+        ),
+        default(),
+    )
+    assert together.tolist() == [2, 0, 0, 0, 0, 0, 2, 2, 2, 1, 1, 0]
+
+
+def test_what_was_found_is_told_in_plain_words() -> None:
+    """Durations stand as in the policy, times without fractions of a second."""
+    at = START - timedelta(hours=2, microseconds=563_967)
+    found = evidence(signal(START, 0.0, liquidated_at=at), START, default())
+    assert [(one.found, one.limit) for one in found.causes] == [("2030-01-01T09:59:59+00:00", "1d")]

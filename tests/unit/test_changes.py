@@ -160,11 +160,12 @@ def test_an_assessment_carries_the_plan_that_is_answered_alone() -> None:
     """Asked for by itself with the same target, the plan is the same to the last unit."""
     thin = vault(art="10500")
     advice = scored(thin, plan=True)["plan"]
-    target = {"health": advice["target"]["health"]}
+    target = {"buffer": advice["target"]["buffer"]}
     alone = asked(plans, body(thin, target=target))
     shared = ("actions", "cost", "value", "is_reached", "reason", "probability", "legs_after")
     assert {name: advice[name] for name in shared} == {name: alone[name] for name in shared}
-    assert advice["health"] == alone["after"]["health"] >= float(target["health"])
+    assert target["buffer"] == "0.0301"
+    assert advice["health"] == alone["after"]["health"] >= 1 / (1 - 0.0301)
     again = scored({**thin, "legs": advice["legs_after"]}, plan=True)
     assert (again["plan"], again["plan_absence"]) == (None, "already_there")
 

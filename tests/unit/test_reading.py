@@ -1,8 +1,12 @@
 """Bytes to JSON, with what a careful reader refuses."""
 
+from datetime import UTC, datetime
+
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from serving.asked.reading import NotJson, escape, read
+from serving.asked.scalars import Time
 
 
 def test_a_sound_body_is_read_as_it_stands() -> None:
@@ -46,3 +50,26 @@ def test_many_repeated_keys_do_not_take_long() -> None:
 def test_pointers_are_escaped() -> None:
     """As RFC 6901 says."""
     assert escape("a/b~c") == "a~1b~0c"
+
+
+@pytest.mark.parametrize(
+    "stated", ["20200101", "1577836800000", "1577836800", "2020-01-01", "2020-W01-1T00:00:00Z", ""]
+)
+def test_digits_alone_are_no_time(stated: str) -> None:
+    """They do not say their unit, and a day not its hour."""
+    with pytest.raises(ValidationError):
+        TypeAdapter(Time).validate_python(stated)
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        "2020-01-01T01:30:00+01:30",
+        "2020-01-01T00:00Z",
+        "2020-01-01 00:00:00.000000Z",
+        "2020-01-01t00:00:00z",
+    ],
+)
+def test_times_of_iso_8601_are_read(stated: str) -> None:
+    """With an offset, without seconds, with a space."""
+    assert TypeAdapter(Time).validate_python(stated) == datetime(2020, 1, 1, tzinfo=UTC)

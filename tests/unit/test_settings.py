@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from models.errors import InvalidInput
+from serving.commands.serve import app
 from serving.settings import Settings, from_environment
 
 
@@ -64,3 +66,33 @@ def test_a_file_that_is_not_toml_is_a_fault(tmp_path: Path, text: str) -> None:
 def test_an_absent_file_is_a_fault() -> None:
     """A file that was named must be there."""
     assert set(faults({"FOREWARN_SETTINGS": "/nowhere/at/all.toml"})) == {"$FOREWARN_SETTINGS"}
+
+
+def test_every_fault_of_a_service_is_listed_before_it_starts(tmp_path: Path) -> None:
+    """A store that no database is and a bundle that is not there, by option, variable or file."""
+    absent = str(tmp_path / "nope")
+    options = ["serve", "--store", "mysql://me:secret@nope/x", "--bundle", absent]
+    told = CliRunner().invoke(app, options)
+    assert told.exit_code == 2
+    lines = told.stderr.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["--store", "--bundle"]
+    assert absent in lines[1]
+    assert "secret" not in told.stderr
+    file = tmp_path / "forewarn.toml"
+    file.write_text(f'bundle = "{absent}"\n')
+    told = CliRunner().invoke(app, ["serve", "--settings", str(file)])
+    assert (told.exit_code, absent in told.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("url", ["mysql://nope", "nope", "sqlite", "postgresql:/x", ""])
+def test_a_store_that_no_database_is_is_a_fault(tmp_path: Path, url: str) -> None:
+    """In the file as in the environment."""
+    file = tmp_path / "forewarn.toml"
+    file.write_text(f'store = "{url}"\n')
+    assert set(faults({"FOREWARN_SETTINGS": str(file)})) == {"/store"}
+
+
+@pytest.mark.parametrize("url", ["sqlite:///x", "postgresql://h/x", "postgresql+psycopg://h/x"])
+def test_a_store_s_url_is_taken_as_it_stands(url: str) -> None:
+    """With a driver or without."""
+    assert from_environment({"FOREWARN_STORE": url}).store == url

@@ -3,7 +3,7 @@
 import { ask, withQuery } from "./ask.js";
 import { hang } from "./chart.js";
 import { band, ceiling, line } from "./draw.js";
-import { age, amount, move, number, percent, tone, when, words } from "./format.js";
+import { age, amount, isClosed, move, number, percent, tone, when, words } from "./format.js";
 import { settled, start, tell, trying } from "./frame.js";
 import { effectOf, headOf, stepsOf, textOf } from "./plan.js";
 import { flat } from "./terms.js";
@@ -145,6 +145,9 @@ function page() {
     get muted() {
       return this.raised?.muted_until ? `muted until ${when(this.raised.muted_until)}` : "";
     },
+    get isAcknowledgeOff() {
+      return this.isAcknowledged || this.mayNotWrite;
+    },
     get acknowledgeLabel() {
       return this.isAcknowledged ? "Acknowledged" : "Acknowledge";
     },
@@ -152,14 +155,17 @@ function page() {
     get rule() {
       return this.told?.rule;
     },
+    get isClosed() {
+      return isClosed(this.level, this.rule?.verdict, this.rule?.maintenance?.requirement);
+    },
     get verdict() {
-      return words(this.rule?.verdict);
+      return this.isClosed ? "closed" : words(this.rule?.verdict);
     },
     get verdictTone() {
-      return tone(this.rule?.verdict);
+      return this.isClosed ? "" : tone(this.rule?.verdict);
     },
     get reason() {
-      return words(this.rule?.reason);
+      return this.isClosed ? "liquidated; nothing is owed any more" : words(this.rule?.reason);
     },
     get ratioName() {
       return words(this.rule?.ratio?.name ?? "ratio");

@@ -85,7 +85,7 @@ function page() {
         tone: tone(one.level),
         since: when(one.entered_at),
         muted: one.muted_until ? when(one.muted_until) : "",
-        isAcknowledged: one.is_acknowledged,
+        isAcknowledgeOff: one.is_acknowledged || this.mayNotWrite,
         acknowledgeLabel: one.is_acknowledged ? "Acknowledged" : "Acknowledge",
         acknowledgeTitle: `${one.is_acknowledged ? "Acknowledged" : "Acknowledge"}: ${one.account}`,
         muteTitle: `Mute for a day: ${one.account}`,

@@ -2,7 +2,7 @@
 
 import { ask, save, withQuery } from "./ask.js";
 import { line } from "./draw.js";
-import { amount, brief, isBreached, move, number, percent, short, tone, when, words } from "./format.js";
+import { amount, brief, isBreached, isClosed, move, number, percent, short, tone, when, words } from "./format.js";
 import { settled, start, trying } from "./frame.js";
 
 const PAGE = 50;
@@ -14,8 +14,9 @@ const NO_FILTERS = {
 const BOX = { width: 96, height: 20 };
 
 /** Return what the rule says, and what it is known to say next where that is worse. */
-function ruled({ verdict, next_verdict: next }) {
+function ruled({ verdict, next_verdict: next, requirement }, level) {
   if (!verdict) return { verdict: "not judged yet", tone: "watch" };
+  if (isClosed(level, verdict, requirement)) return { verdict: "closed", tone: "" };
   if (isBreached(next) && !isBreached(verdict)) {
     return { verdict: `${words(verdict)}, then ${words(next)}`, tone: "bad" };
   }
@@ -29,7 +30,7 @@ function shown(found, drawn) {
     account: found.account,
     href: `/desk/accounts/${encodeURIComponent(found.account)}`,
     venue: `${found.venue} ${found.market}`,
-    ...ruled(told),
+    ...ruled(told, found.level),
     level: found.level === "none" ? "" : (found.level ?? ""),
     levelTone: tone(found.level),
     ratio: amount(told.ratio),

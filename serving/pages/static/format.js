@@ -76,6 +76,11 @@ export function isBreached(verdict) {
   return verdict === "liquidatable" || verdict === "not_executable";
 }
 
+/** Return whether an account was liquidated and owes nothing since: "safe" would say too much. */
+export function isClosed(level, verdict, requirement) {
+  return level === "liquidated" && verdict === "safe" && Number(requirement ?? 0) === 0;
+}
+
 /** Return how grave a verdict or level is: ok, watch, warn or bad. */
 export function tone(code) {
   const grave = { liquidatable: "bad", not_executable: "bad", liquidated: "bad", critical: "bad" };

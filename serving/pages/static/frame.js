@@ -38,7 +38,9 @@ function frame() {
     reasons: [],
     doubts: [],
     fault: "",
+    silence: "",
     said: "",
+    scopes: null,
     clock: "",
     theme: "",
     token: "",
@@ -60,6 +62,25 @@ function frame() {
     get isDoubtful() {
       return this.doubts.length > 0;
     },
+    /** What the key may not do; before the service has said it, nothing is held back. */
+    lacks(scope) {
+      return this.scopes !== null && !this.scopes.includes(scope) && !this.scopes.includes("admin");
+    },
+    get mayNotWrite() {
+      return this.lacks("write");
+    },
+    get mayNotAdminister() {
+      return this.lacks("admin");
+    },
+    get writeTitle() {
+      return this.mayNotWrite ? "needs a key with the scope write" : "";
+    },
+    get administerTitle() {
+      return this.mayNotAdminister ? "needs a key with the scope admin" : "";
+    },
+    forgetFault() {
+      this.fault = "";
+    },
     get themeLabel() {
       return this.theme === "dark" ? "Light" : "Dark";
     },
@@ -70,19 +91,20 @@ function frame() {
       try {
         const headers = this.tag ? { "If-None-Match": this.tag } : {};
         const answer = await asked("/v1/pulse", { headers });
-        this.fault = "";
+        this.silence = "";
         if (answer.status === 304) return;
         const first = this.tag === null;
         this.tag = answer.headers.get("ETag");
         this.show(await answer.json());
         if (!first) dispatchEvent(new CustomEvent("news"));
       } catch (error) {
-        this.fault = `The service does not answer: ${error.message}`;
+        this.silence = `The service does not answer: ${error.message}`;
       }
     },
 
     show(pulse) {
       this.simulated = pulse.simulated;
+      this.scopes = pulse.scopes;
       this.clock = when(pulse.as_of);
       this.doubts = Object.values(pulse.doubts).map((doubt) => doubt.text);
       this.reasons = pulse.reasons.length || pulse.status === "ready" ? pulse.reasons : [pulse.status];
