@@ -33,6 +33,15 @@ def on_grid(frame: pd.DataFrame, file: str) -> tuple[pd.DataFrame, tuple[Fault, 
     return frame[~off].reset_index(drop=True), tuple(_off_step(frame, file))
 
 
+MARKET = tuple(
+    Column(name=name, dtype="text", unit=unit, is_optional=True)
+    for name, unit in (
+        ("venue", "venue that the row is of"),
+        ("market", "market of the venue"),
+        ("chain", "where the market lives, unless its name says so"),
+    )
+)
+
 CANDLES = Table(
     name="candles",
     columns=(
@@ -68,8 +77,9 @@ PRICES = Table(
         Column(name="next_at", dtype="time", unit="UTC", is_optional=True),
         Column(name="stale_after", dtype="number", unit="s", low=0.0, is_optional=True),
         Column(name="disputed", dtype="text", unit="why", is_optional=True),
+        *MARKET,
     ),
-    key=("asset", "observed_at", "source"),
+    key=("venue", "market", "chain", "asset", "observed_at", "source"),
 )
 
 FUNDING = Table(
@@ -164,6 +174,12 @@ POSITIONS = Table(
         Column(name="legs", dtype="text", unit="JSON as in a request"),
         Column(name="options", dtype="text", unit="JSON as in a request", is_optional=True),
         Column(name="terms", dtype="text", unit="JSON as in a request", is_optional=True),
+        Column(
+            name="chain",
+            dtype="text",
+            unit="where the market lives, unless its name says so",
+            is_optional=True,
+        ),
     ),
     key=("account", "at"),
 )
@@ -174,8 +190,9 @@ STATE = Table(
         Column(name="name", dtype="text", unit="accumulator, by the rulebook's name"),
         Column(name="at", dtype="time", unit="UTC, known from then"),
         Column(name="value", dtype="whole", unit="the venue's integer", low=0),
+        *MARKET,
     ),
-    key=("name", "at"),
+    key=("venue", "market", "chain", "name", "at"),
 )
 
 TERMS = Table(
@@ -184,8 +201,9 @@ TERMS = Table(
         Column(name="market", dtype="text", unit="market of the venue"),
         Column(name="valid_from", dtype="time", unit="UTC, in force from then"),
         Column(name="body", dtype="text", unit="JSON, exact integers as text"),
+        *(column for column in MARKET if column.name != "market"),
     ),
-    key=("market", "valid_from"),
+    key=("venue", "market", "chain", "valid_from"),
 )
 
 TABLES: Mapping[str, Table] = {
@@ -198,10 +216,10 @@ TABLES: Mapping[str, Table] = {
         ORACLE_ROUNDS,
         RESERVES,
         LIQUIDATIONS,
-        STATE,
-        TERMS,
         POSITIONS,
         EVENTS,
+        STATE,
+        TERMS,
     )
 }
 """By name, in an order in which each may be written after those before it."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
+from typing import NamedTuple
 
 USUAL_STALE = timedelta(hours=3)
 """Age beyond which a price without a stated limit is stale: three updates of an hourly feed."""
@@ -122,6 +123,33 @@ class Leg:
     pledged: bool = True
 
 
+class MarketId(NamedTuple):
+    """What state, terms and oracle prices belong to.
+
+    Parameters
+    ----------
+    venue
+        As rulebooks name it.
+    market
+        The venue's own name of the market or collateral type.
+    chain
+        Where the market lives; empty where its name says so, or the venue has one place only.
+    """
+
+    venue: str
+    market: str
+    chain: str = ""
+
+    def __str__(self) -> str:
+        """Return the market as messages name it."""
+        place = f" on {self.chain}" if self.chain else ""
+        return f"{self.venue} {self.market}{place}"
+
+
+UNPLACED = MarketId("", "")
+"""No market: what belongs to an asset alone."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """What is liquidated as one: a cross account, an isolated position, a vault.
@@ -138,6 +166,8 @@ class Account:
         Everything that shares one solvency test.
     options
         The account's own settings by the rulebook's name, such as an e-mode category.
+    chain
+        Where the market lives; empty where its name says so.
     """
 
     id: str
@@ -146,6 +176,7 @@ class Account:
     market: str
     legs: tuple[Leg, ...]
     options: Mapping[str, int] = field(default_factory=dict)
+    chain: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

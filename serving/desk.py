@@ -198,20 +198,18 @@ class Desk:
             item for place, item in asked.items if isinstance(item, str) and place not in places
         ]
         known, stored = self._stored(asked, named, now=now)
-        around = cases.surroundings(asked, now=now, stored=stored)
-        kind, effort = asked.item, of_request()
-        answered = [
-            self._outcome(
-                item,
-                place,
-                around=around,
-                known=known,
-                found=found,
-                kind=kind,
-                effort=effort,
-                ask=ask,
-            )
+        effort = of_request()
+        bodies = [
+            self._body(item, place, known=known, found=found, kind=asked.item)
             for place, item in asked.items
+        ]
+        sound = (body for body in bodies if not isinstance(body, InvalidInput))
+        around = cases.surroundings(asked, now=now, stored=stored, accounts=sound)
+        answered = [
+            body
+            if isinstance(body, InvalidInput)
+            else _outcome(body, item, place, around=around, effort=effort, ask=ask)
+            for body, (place, item) in zip(bodies, asked.items, strict=True)
         ]
         if all(isinstance(one, InvalidInput) for one in answered):
             self._refuse(asked, answered)
@@ -246,37 +244,31 @@ class Desk:
             known = accounts.read(transaction, named, at=at)
             observe_positions(accounts.since(transaction, named, at=at), at=at)
             held = {leg["asset"] for body in known.values() for leg in body["legs"]}
-            return known, market.surroundings(transaction, at=at, assets=held)
+            chosen = {accounts.market_of(body) for body in known.values()}
+            around = market.surroundings(transaction, at=at, assets=held, markets=chosen)
+            return known, around
 
-    def _outcome(
+    def _body(
         self,
         item: Any,
         place: str,
         *,
-        around: Surroundings,
         known: Mapping[str, dict[str, Any]],
         found: Sequence[Fault],
         kind: type[wire.AccountBody],
-        effort: Effort,
-        ask: Callable[["Item"], T],
-    ) -> T | InvalidInput:
-        """Return the answer for one item, or what is wrong with it."""
+    ) -> wire.AnyAccount | InvalidInput:
+        """Return one account as stated or stored, or what is wrong with it."""
         own = [fault for fault in found if f"{fault.where}/".startswith(f"{place}/")]
         try:
-            is_stored = isinstance(item, str) and not own
-            body = (
-                self._look_up(item, place, known) if is_stored else wire.account(item, place, kind)
-            )
-            if own:
-                return InvalidInput(own)
-            case = cases.case(body, place, around)
-            item = Item(body=body, case=case, around=around, is_stored=is_stored, effort=effort)
-            return ask(item)
+            if isinstance(item, str) and not own:
+                return self._look_up(item, place, known)
+            body = wire.account(item, place, kind)
         except UnknownAccounts as error:
             return error
         except InvalidInput as error:
             said = {fault.where for fault in own}
             return InvalidInput([*own, *(f for f in error.faults if f.where not in said)])
+        return InvalidInput(own) if own else body
 
     def _look_up(
         self, key: str, place: str, known: Mapping[str, dict[str, Any]]
@@ -294,6 +286,24 @@ class Desk:
         if asked.accounts is None and isinstance(refusals[0], UnknownAccounts):
             raise UnknownAccounts(faults)
         raise InvalidInput(list(dict.fromkeys(faults)))
+
+
+def _outcome(
+    body: wire.AnyAccount,
+    item: Any,
+    place: str,
+    *,
+    around: Surroundings,
+    effort: Effort,
+    ask: Callable[["Item"], T],
+) -> T | InvalidInput:
+    """Return the answer for one account, or what is wrong with it."""
+    try:
+        case = cases.case(body, place, around)
+        is_stored = isinstance(item, str)
+        return ask(Item(body=body, case=case, around=around, is_stored=is_stored, effort=effort))
+    except InvalidInput as error:
+        return error
 
 
 def stored_keys(store: Store) -> Mapping[str, KeyRecord]:

@@ -13,6 +13,7 @@ from models.domain import Account, Exact, Market
 from models.errors import UnknownRulebook
 from models.margin import venues
 from models.margin.result import Counted, Liquidation, Margin, Refusal, Room
+from models.margin.variables import Names, Variable, names_of
 
 T = TypeVar("T")
 
@@ -75,6 +76,10 @@ class Rulebook(Generic[T]):
     weights
         (account, market, terms) to the collateral that counts, with its value and the venue's
         own weight, or why it cannot be valued. None where no such weights are established.
+    state
+        What is read of `Market.state`.
+    options
+        What is read of `Account.options`.
     """
 
     venue: str
@@ -90,6 +95,8 @@ class Rulebook(Generic[T]):
     headroom: Callable[[Account, Market, T], tuple[Room, ...]] | None = None
     permits: Callable[[Account, Market, T], Refusal | None] | None = None
     weights: Callable[[Account, Market, T], tuple[Counted, ...] | Refusal] | None = None
+    state: tuple[Variable, ...] = ()
+    options: tuple[Variable, ...] = ()
     is_exact: bool = False
 
 
@@ -117,6 +124,28 @@ def load(venue: str, version: str) -> Rulebook[Any]:
     except KeyError:
         known = ", ".join(f"{v}/{n}" for v, n in sorted(load_all()))
         raise UnknownRulebook(f"no rulebook {venue}/{version}; known: {known}") from None
+
+
+@cache
+def state_names(venue: str) -> Names:
+    """Return the names of state that any version of a venue's rules reads."""
+    return names_of(
+        one for (name, _), book in load_all().items() if name == venue for one in book.state
+    )
+
+
+@cache
+def option_names(venue: str) -> Names:
+    """Return the names of options that any version of a venue's rules reads."""
+    return names_of(
+        one for (name, _), book in load_all().items() if name == venue for one in book.options
+    )
+
+
+@cache
+def venues_known() -> tuple[str, ...]:
+    """Return the venues whose rules are known."""
+    return tuple(sorted({venue for venue, _ in load_all()}))
 
 
 def with_price(market: Market, asset: str, value: int) -> Market:

@@ -9,12 +9,14 @@ from typing import TypeVar
 
 from features.inputs import Tables
 from models.alerting.signals import Level
+from models.domain import Price
 from models.errors import InvalidInput
 from serving.alerting.evaluation import Evaluation
 from serving.alerting.selection import Slope, batch, late, ranking
 from serving.alerting.sums import Sums
 from serving.asked import wire
 from serving.asked.cases import Case, Surroundings
+from serving.asked.placing import market_of
 from serving.store import Transaction, accounts, alerts, assessments, changes, market
 from serving.store.assessments import Assessed
 from serving.store.changes import Change
@@ -209,11 +211,27 @@ def _rank(
     """Choose what is urgent in this market, and forget what is closed."""
     for key in [key for key in memory.closed if _is_over(memory, key, levels)]:
         _forget(memory, key)
-    prices = {name: float(price.exact) for name, price in around.prices.items()}
-    found = ranking(memory.slopes, prices, levels)
+    spot = _floats(around.prices)
+    priced = {
+        one: {**spot, **_floats(facts.prices)}
+        for one, facts in around.markets.items()
+        if facts.prices
+    }
+    markets = (
+        {key: market_of(body) for key, body in memory.bodies.items() if body is not None}
+        if priced
+        else {}
+    )
+    own = {key: priced[one] for key, one in markets.items() if one in priced}
+    found = ranking(memory.slopes, spot, levels, own=own)
     memory.crossed = dict.fromkeys(found.crossed)
     memory.near = {key: None for key in found.near if key in memory.bodies}
     memory.ranked_at = seconds
+
+
+def _floats(prices: Mapping[str, Price]) -> dict[str, float]:
+    """Return prices as floats."""
+    return {name: float(price.exact) for name, price in prices.items()}
 
 
 def _read_accounts(transaction: Transaction, memory: Memory, keys: Sequence[str]) -> None:

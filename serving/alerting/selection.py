@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice, takewhile
+from types import MappingProxyType
 
 from models.alerting.signals import Level
 
@@ -44,7 +45,11 @@ class Ranking:
 
 
 def ranking(
-    slopes: Mapping[str, Slope], prices: Mapping[str, float], levels: Mapping[str, Level]
+    slopes: Mapping[str, Slope],
+    prices: Mapping[str, float],
+    levels: Mapping[str, Level],
+    *,
+    own: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> Ranking:
     """Return what is urgent at these prices.
 
@@ -53,8 +58,10 @@ def ranking(
     levels
         Of the accounts on one, the highest first; an account that is below the line and at
         critical is no news: it has its turn by its level.
+    own
+        Prices by account, where its market has an oracle's own.
     """
-    far = {key: distance(slope, prices) for key, slope in slopes.items()}
+    far = {key: distance(slope, own.get(key, prices)) for key, slope in slopes.items()}
     below = [
         key
         for key, room in far.items()

@@ -1,7 +1,7 @@
 """From a request's text to the domain's values, with every fault that meaning adds."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
@@ -9,13 +9,25 @@ from functools import cache
 from typing import Any, TypeVar
 
 from features.inputs import Candles, Tables, no_events
-from models.domain import Account, Exact, Leg, LegKind, Market, Price
+from models.domain import UNPLACED, Account, Exact, Leg, LegKind, Market, MarketId, Price
 from models.errors import Fault, ForewarnError, InvalidInput, UnknownRulebook
-from models.margin.rulebook import Rulebook, load, load_all, with_next_prices
+from models.margin.rulebook import Rulebook, load, load_all, state_names, with_next_prices
 from models.terms import terms_in_force
 from serving.asked import series_stated, wire
-from serving.asked.market_wire import PriceBody
+from serving.asked.facts import Facts
+from serving.asked.market_wire import MarketBody, PriceBody
 from serving.asked.owner_events import OwnerEvent, owner_events
+from serving.asked.placing import (
+    Readers,
+    market_of,
+    option_faults,
+    placed,
+    placed_terms,
+    readers,
+    state_faults,
+    terms_market,
+    venue_faults,
+)
 from serving.asked.reading import escape
 from serving.asked.remembered import Remembered
 from serving.asked.sound import SoundLeg
@@ -43,6 +55,8 @@ class Case:
         Since when the terms hold; None when the caller did not say.
     events
         Oldest first; None when not known.
+    unplaced
+        State that the market lacks, and that the store holds without saying of which market.
     ahead
         From a market to the same at the next prices of delayed oracles.
     """
@@ -55,7 +69,20 @@ class Case:
     terms_valid_from: datetime | None = None
     opened_at: datetime | None = None
     events: tuple[OwnerEvent, ...] | None = None
+    unplaced: tuple[str, ...] = ()
     ahead: Callable[[Market], Market] = with_next_prices
+
+
+Scale = tuple[int | None, bool]
+"""Decimals that a rulebook reads, and whether its rationals are exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """Prices at one scale, and the names of those that it would round."""
+
+    prices: Mapping[str, Price]
+    rounded: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +94,10 @@ class Surroundings:
     at
         Moment of the question.
     prices
-        By asset, as stated.
-    state
-        Accumulators by the rulebook's names.
-    terms
-        Raw terms by market; with the time from which they hold, where known.
+        Spot prices by asset, as stated.
+    markets
+        What belongs to one market alone. Without a venue: what was written before markets were
+        told apart; it judges nobody.
     known
         What features read beside the accounts: candles, funding, rounds, reserves; no events.
     simulated
@@ -82,13 +108,13 @@ class Surroundings:
 
     at: datetime
     prices: Mapping[str, Price]
-    state: Mapping[str, int]
-    terms: Mapping[str, tuple[Mapping[str, Any], datetime | None]]
+    markets: Mapping[MarketId, Facts]
     known: Tables
     simulated: bool = False
     pegged: frozenset[str] = frozenset()
-    _parsed: dict[tuple[str, str, str], Any] = field(default_factory=dict)
-    _markets: dict[tuple[int | None, bool], tuple[Market, tuple[str, ...]]] = field(
+    _parsed: dict[tuple[str, str, MarketId], Any] = field(default_factory=dict)
+    _spot: dict[Scale, Scaled] = field(default_factory=dict, init=False)
+    _markets: dict[tuple[MarketId | None, Scale], tuple[Market, frozenset[str]]] = field(
         default_factory=dict, init=False
     )
     _books: dict[tuple[str, str], Rulebook[Any]] = field(default_factory=dict, init=False)
@@ -109,94 +135,181 @@ class Surroundings:
             self._books[key] = dataclasses.replace(book, accrue=accrue)
         return self._books[key]
 
-    def market_of(self, book: Rulebook[Any] | None) -> tuple[Market, tuple[str, ...]]:
-        """Return the market with its prices at a rulebook's scale, made once for all accounts.
+    def market_of(
+        self, whose: MarketId, book: Rulebook[Any] | None
+    ) -> tuple[Market, frozenset[str]]:
+        """Return a market with its prices at a rulebook's scale, made once for all its accounts.
 
         Returns
         -------
         tuple
             The market, and the assets left out of it because the scale would round them.
         """
-        key = (None, False) if book is None else (book.price_decimals, book.is_exact)
+        facts = self.markets.get(whose)
+        scale = (None, False) if book is None else (book.price_decimals, book.is_exact)
+        key = (None if facts is None else whose, scale)
         if key not in self._markets:
-            decimals, is_exact = key
-            scaled = {
-                name: refined(stated) if is_exact else at_scale(stated, decimals)
-                for name, stated in self.prices.items()
-            }
-            kept = {name: stated for name, stated in scaled.items() if stated is not None}
-            rounded = tuple(name for name, stated in scaled.items() if stated is None)
-            market = Market(at=self.at, prices=kept, state=self.state, pegged=self.pegged)
-            self._markets[key] = (market, rounded)
+            self._markets[key] = self._made(facts or NO_FACTS, scale)
         return self._markets[key]
+
+    def _made(self, facts: Facts, scale: Scale) -> tuple[Market, frozenset[str]]:
+        """Return the market of some facts: its own prices stand in place of spot."""
+        if scale not in self._spot:
+            self._spot[scale] = scaled(self.prices, scale)
+        spot = self._spot[scale]
+        own = scaled(facts.prices, scale)
+        kept = spot.prices
+        if facts.prices:
+            beneath = {name: one for name, one in kept.items() if name not in facts.prices}
+            kept = {**beneath, **own.prices}
+        rounded = (spot.rounded - facts.prices.keys()) | own.rounded
+        market = Market(at=self.at, prices=kept, state=facts.state, pegged=self.pegged)
+        return market, rounded
+
+    def unplaced(self, whose: MarketId) -> tuple[str, ...]:
+        """Return the state that a market lacks and that stands in the store without a market."""
+        beneath = self.markets.get(UNPLACED, NO_FACTS).state
+        if not beneath:
+            return ()
+        own, names = self.markets.get(whose, NO_FACTS).state, state_names(whose.venue)
+        return tuple(n for n in beneath if n not in own and names.subject(n) is not None)
 
     @property
     def candles(self) -> Mapping[str, Candles]:
         """Return the spot candles by asset."""
         return self.known.candles
 
-    def terms_of(self, book: Rulebook[Any], market: str) -> Any:
-        """Return the stated terms of a market, read once for all accounts.
+    def terms_of(self, book: Rulebook[Any], whose: MarketId) -> tuple[Any, datetime | None] | None:
+        """Return the stated terms of a market, read once for all accounts; None where not stated.
 
         Raises
         ------
         InvalidInput
-            When they are unusable.
+            When they are unusable, or the store holds some that may be of another venue.
         """
-        key = (book.venue, book.version, market)
+        facts = self.markets.get(whose)
+        if facts is None or facts.terms is None:
+            if MarketId("", whose.market) in self.markets and whose.market:
+                raise InvalidInput([Fault("/store/terms", UNPLACED_TERMS.format(whose.market))])
+            return None
+        raw, since = facts.terms
+        key = (book.venue, book.version, whose)
         if key not in self._parsed:
-            where = f"/market/terms/{escape(market)}"
-            self._parsed[key] = terms_of(self.terms[market][0], book, where)
-        return self._parsed[key]
+            where = f"/market/terms/{escape(whose.market)}"
+            self._parsed[key] = terms_of(raw, book, where)
+        return self._parsed[key], since
+
+
+NO_FACTS = Facts()
+UNPLACED_TERMS = (
+    "the store holds terms of {} that name no venue and may be of several: push them again"
+)
 
 
 def surroundings(
-    body: wire.Envelope, *, now: datetime, stored: Surroundings | None
+    body: wire.Envelope,
+    *,
+    now: datetime,
+    stored: Surroundings | None,
+    accounts: Iterable[wire.AnyAccount],
 ) -> Surroundings:
     """Return what a request states, laid over what the store holds.
+
+    Parameters
+    ----------
+    accounts
+        Those asked about, as far as they could be read.
 
     Raises
     ------
     InvalidInput
-        When a price was not known yet at the moment of the question.
+        When a price was not known yet at the moment of the question, and where a name of state
+        or terms is read by several markets or by no rulebook.
     """
     at = body.as_of or (stored.at if stored else now)
-    faults = list(_future(body, at))
+    stated, faults = _facts(body.market, readers(accounts))
+    faults = [*_future(body.market, at), *faults]
     if faults:
         raise InvalidInput(faults)
     prices = {asset: price(part) for asset, part in body.market.prices.items()}
-    terms = {name: (part, None) for name, part in body.market.terms.items()}
     pegged = frozenset(body.market.pegged)
     beneath = Tables(candles={}, events=no_events()) if stored is None else stored.known
     known = series_stated.laid_over(beneath, body.market)
     if stored is None:
-        return Surroundings(
-            at=at,
-            prices=prices,
-            state=body.market.state,
-            terms=terms,
-            known=known,
-            pegged=pegged,
-        )
+        return Surroundings(at=at, prices=prices, markets=stated, known=known, pegged=pegged)
+    laid = {one: facts.over(stored.markets.get(one)) for one, facts in stated.items()}
     return Surroundings(
         at=at,
         prices={**stored.prices, **prices},
-        state={**stored.state, **body.market.state},
-        terms={**stored.terms, **terms},
+        markets={**stored.markets, **laid},
         known=known,
         simulated=stored.simulated,
         pegged=stored.pegged | pegged,
     )
 
 
-def _future(body: wire.Envelope, at: datetime) -> Iterator[Fault]:
+def _facts(body: MarketBody, among: Readers) -> tuple[dict[MarketId, Facts], list[Fault]]:
+    """Return what is stated of each market, and the faults of its names."""
+    state, faults = placed(body.state, among, where="/market/state")
+    terms, more = placed_terms(body.terms, among, where="/market/terms")
+    faults += more
+    found = {
+        one: Facts(state=state.get(one, {}), terms=(terms[one], None) if one in terms else None)
+        for one in {*state, *terms}
+    }
+    named: dict[MarketId, int] = {}
+    for i, part in enumerate(body.markets):
+        where, one = f"/market/markets/{i}", MarketId(part.venue, part.market, part.chain or "")
+        if named.setdefault(one, i) != i:
+            faults.append(Fault(where, f"{one} stands at /market/markets/{named[one]} already"))
+        faults += venue_faults(part.venue, where=f"{where}/venue") or state_faults(
+            one, part.state, where=f"{where}/state"
+        )
+        own = Facts(
+            prices={asset: price(each) for asset, each in part.prices.items()},
+            state=part.state,
+            terms=None if part.terms is None else (part.terms, None),
+        )
+        faults += _twice(own, found.get(one), where)
+        found[one] = own.over(found.get(one))
+    return found, faults
+
+
+def _twice(own: Facts, bare: Facts | None, where: str) -> Iterator[Fault]:
+    """Yield what is stated of a market by name alone and in its own entry."""
+    if bare is None:
+        return
+    for name in own.state.keys() & bare.state.keys():
+        place = f"{where}/state/{escape(name)}"
+        yield Fault(place, f"{name} stands at /market/state/{escape(name)} as well")
+    if own.terms is not None and bare.terms is not None:
+        yield Fault(f"{where}/terms", "the terms of this market stand at /market/terms as well")
+
+
+def _future(body: MarketBody, at: datetime) -> Iterator[Fault]:
     """Yield prices later than the question: a value counts from the moment it was known."""
-    for asset, part in body.market.prices.items():
-        if part.observed_at > at:
-            yield Fault(
-                f"/market/prices/{escape(asset)}/observed_at",
-                f"{part.observed_at.isoformat()} is later than as_of {at.isoformat()}",
-            )
+    places = [("/market", body.prices)]
+    places += [(f"/market/markets/{i}", part.prices) for i, part in enumerate(body.markets)]
+    for where, prices in places:
+        for asset, part in prices.items():
+            if part.observed_at > at:
+                yield Fault(
+                    f"{where}/prices/{escape(asset)}/observed_at",
+                    f"{part.observed_at.isoformat()} is later than as_of {at.isoformat()}",
+                )
+
+
+def scaled(prices: Mapping[str, Price], scale: Scale) -> Scaled:
+    """Return prices at a rulebook's scale."""
+    decimals, is_exact = scale
+    moved = {
+        name: refined(stated) if is_exact else at_scale(stated, decimals)
+        for name, stated in prices.items()
+    }
+    return Scaled(
+        {name: stated for name, stated in moved.items() if stated is not None},
+        frozenset(name for name, stated in moved.items() if stated is None),
+    )
 
 
 def price(body: PriceBody) -> Price:
@@ -263,6 +376,8 @@ def case(body: wire.AnyAccount, place: str, around: Surroundings) -> Case:
     faults: list[Fault] = []
     book = _collect(faults, lambda: rulebook(body.venue, body.version, place))
     held = _collect(faults, lambda: legs(body.legs, place, book))
+    if book is not None and body.options:
+        faults += option_faults(book.venue, body.options, where=place)
     happened = _collect(faults, lambda: owner_events(body, place, at=around.at))
     market = _collect(faults, lambda: _market(around, body, place, book))
     found: tuple[Any, datetime | None] | None = None
@@ -277,6 +392,7 @@ def case(body: wire.AnyAccount, place: str, around: Surroundings) -> Case:
         venue=book.venue,
         version=book.version,
         market=body.market,
+        chain=body.chain or "",
         legs=held,
         options=body.options,
     )
@@ -289,6 +405,7 @@ def case(body: wire.AnyAccount, place: str, around: Surroundings) -> Case:
         terms_valid_from=found[1],
         opened_at=body.opened_at,
         events=happened,
+        unplaced=around.unplaced(market_of(body)),
         ahead=around.ahead,
     )
 
@@ -311,6 +428,7 @@ def renewed(before: Case, body: wire.AnyAccount, around: Surroundings) -> Case:
         terms=terms_now,
         terms_valid_from=since,
         ahead=around.ahead,
+        unplaced=around.unplaced(market_of(body)),
     )
 
 
@@ -398,14 +516,16 @@ def _market(
 
     A price that would have to be rounded is a fault where the account holds that asset.
     """
-    market, rounded = around.market_of(book)
+    market, rounded = around.market_of(market_of(body), book)
+    if not rounded:
+        return market
     held = {leg.asset for leg in body.legs}
     faults = [
         Fault(
             f"/market/prices/{escape(name)}/value",
             f"has more than the {book.price_decimals} decimals that {book.venue} reads ({place})",
         )
-        for name in rounded
+        for name in sorted(rounded)
         if book is not None and name in held
     ]
     if faults:
@@ -423,11 +543,11 @@ def _terms(
     """
     if isinstance(body.terms, dict):
         return terms_of(body.terms, book, f"{place}/terms"), None
-    market = body.terms or body.market
-    if market in around.terms:
-        return around.terms_of(book, market), around.terms[market][1]
+    stated = around.terms_of(book, terms_market(body))
+    if stated is not None:
+        return stated
     try:
-        found = terms_in_force(book.venue, book.version, market, around.at)
+        found = terms_in_force(book.venue, book.version, terms_market(body).market, around.at)
     except ForewarnError as error:
         wanted = ", ".join(field.name for field in dataclasses.fields(book.terms))
         detail = f"terms are needed ({wanted}): {error}"

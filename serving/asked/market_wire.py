@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
-from serving.asked.scalars import Body, Decimals, Name, Positive, Time, Whole
+from serving.asked.scalars import Body, Chain, Decimals, Name, Positive, Time, Whole
 
 HOURS = 24 * 366
 """Rows of one table of one asset."""
@@ -102,6 +102,12 @@ class MarkCandlesBody(Body):
             _distinct(self.open_time, "open_time")
         if self.open_time and max(self.open_time) - min(self.open_time) > timedelta(hours=HOURS):
             raise ValueError(f"open_time spans more than {HOURS} hours")
+        hours = zip(self.open, self.high, self.low, self.close, strict=True)
+        for place, (opened, high, low, close) in enumerate(hours):
+            if opened is None or high is None or low is None or close is None:
+                continue
+            if low > min(opened, close) or high < max(opened, close):
+                raise ValueError(f"the range of candle {place} does not hold its open and close")
         return self
 
 
@@ -161,8 +167,30 @@ class ReservesBody(TableBody):
     borrowed: Amounts = Field(description="quote units")
 
 
+class OneMarketBody(Body):
+    """What is true of one market of a venue, and of no other."""
+
+    venue: Name
+    market: Name
+    chain: Chain | None = Field(
+        default=None, description="as the accounts of the market state it; left out as they do"
+    )
+    prices: Annotated[dict[Name, PriceBody], Field(max_length=1000)] = Field(
+        default_factory=dict,
+        description="what the market's own oracle says; judged by in place of a spot price",
+    )
+    state: Annotated[dict[Name, Whole], Field(max_length=10_000)] = Field(
+        default_factory=dict, description="by the rulebook's names, as `/v1/rulebooks` lists them"
+    )
+    terms: dict[str, Any] | None = Field(default=None, description="risk parameters")
+
+
 class MarketBody(Body):
-    """What the venue sees; shared by every account of the request.
+    """What the venues see; shared by the accounts of the request.
+
+    A price belongs to its asset. State and terms belong to a market of a venue: stated by name
+    alone they are taken by the one market, among those of the accounts asked about, that reads
+    the name; where two do, `markets` says which is meant, and an oracle's own price stands there.
 
     What is stated of an asset stands in place of what the store knows of it, table by table. Of
     tables of the past only rows known at `as_of` are seen; a price of a later time is a fault.
@@ -175,7 +203,12 @@ class MarketBody(Body):
         "to: what is pegged to a unit of account, and the market's quote",
     )
     state: Annotated[dict[Name, Whole], Field(max_length=10_000)] = Field(
-        default_factory=dict, description="accumulators by the rulebook's name, such as ETH-B.rate"
+        default_factory=dict,
+        description="accumulators by the rulebook's name, such as ETH-B.rate, where one market "
+        "reads it",
+    )
+    markets: Annotated[list[OneMarketBody], Field(max_length=1000)] = Field(
+        default_factory=list, description="state, terms and oracle prices, market by market"
     )
     candles: Assets[CandlesBody] = Field(default_factory=dict, description="spot, by asset")
     perpetuals: Assets[CandlesBody] = Field(

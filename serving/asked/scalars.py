@@ -18,6 +18,9 @@ from pydantic import (
 MOST_UNITS = 10**48
 """Smallest units an amount must stay below: 10^30 whole units of 18 decimals."""
 
+MOST_CHAIN = 40
+"""Characters of a chain's name: with market, asset and source it must fit into one index."""
+
 _WORD = 2**256
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,80}(?:\.[0-9]{1,40})?")
 _INTEGER = re.compile(r"-?[0-9]{1,120}")
@@ -51,8 +54,8 @@ def _positive(value: Fraction) -> Fraction:
     return value
 
 
-def _integer(value: object) -> int:
-    """Return a whole number of an integer or a string of digits, within a uint256."""
+def _signed(value: object) -> int:
+    """Return a whole number of an integer or a string of digits."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         found = type(value).__name__
         raise ValueError(  # noqa: TRY004 - pydantic collects ValueError
@@ -61,7 +64,15 @@ def _integer(value: object) -> int:
     if isinstance(value, str) and not _INTEGER.fullmatch(value):
         raise ValueError(f"{value[:40]!r} is not an integer")
     whole = int(value)
-    if not 0 <= whole < _WORD:
+    if not -_WORD < whole < _WORD:
+        raise ValueError(f"{str(whole)[:90]} is outside (-2^256, 2^256)")
+    return whole
+
+
+def _integer(value: object) -> int:
+    """Return a whole number of an integer or a string of digits, within a uint256."""
+    whole = _signed(value)
+    if whole < 0:
         raise ValueError(f"{str(whole)[:90]} is outside [0, 2^256)")
     return whole
 
@@ -89,8 +100,15 @@ Positive = Annotated[
     Exact, AfterValidator(_positive), WithJsonSchema({**_AMOUNT, "description": "> 0"})
 ]
 Whole = Annotated[int, BeforeValidator(_integer), WithJsonSchema(_WHOLE)]
+_SIGNED = {
+    "anyOf": [{"type": "string", "pattern": r"^-?[0-9]{1,78}$"}, {"type": "integer"}],
+}
+Integer = Annotated[int, BeforeValidator(_signed), WithJsonSchema(_SIGNED)]
+"""A whole number with a sign: a string, or a bare integer where a double holds it."""
+
 Time = Annotated[AwareDatetime, BeforeValidator(_text_time), AfterValidator(_utc)]
 Name = Annotated[str, Field(min_length=1, max_length=200, strict=True)]
+Chain = Annotated[str, Field(min_length=1, max_length=MOST_CHAIN, strict=True)]
 Decimals = Annotated[int, Field(ge=0, le=36, strict=True)]
 Strict = Annotated[bool, Field(strict=True)]
 

@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from serving.asked.scalars import FIRST, LAST, MOST_UNITS, exact
+from serving.asked.scalars import FIRST, LAST, MOST_CHAIN, MOST_UNITS, exact
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Chain = Annotated[str, Meta(min_length=1, max_length=MOST_CHAIN)]
 Whole = Annotated[str, Meta(pattern=r"^[0-9]{1,77}\Z")]
 Time = Annotated[datetime, Meta(tz=True)]
 
@@ -52,6 +53,7 @@ class SoundAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     market: Name
     legs: Annotated[list[SoundLeg], Meta(max_length=500)]
     version: Name | None = None
+    chain: Chain | None = None
     options: Annotated[dict[Name, int], Meta(max_length=100)] = {}
     opened_at: Time | None = None
     events: Annotated[list[SoundEvent], Meta(max_length=10_000)] | None = None

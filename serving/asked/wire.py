@@ -21,7 +21,7 @@ from models.errors import Fault, InvalidInput
 from serving.asked import sound
 from serving.asked.market_wire import MarketBody
 from serving.asked.reading import escape, read
-from serving.asked.scalars import Body, Exact, Name, Positive, Strict, Time, Whole
+from serving.asked.scalars import Body, Chain, Exact, Integer, Name, Positive, Strict, Time, Whole
 from serving.asked.sound import SoundAccount
 
 MOST_ACCOUNTS = 1000
@@ -75,9 +75,12 @@ class AccountBody(Body):
     venue: Name
     version: Name | None = Field(default=None, description="the venue's only one when left out")
     market: Name
+    chain: Chain | None = Field(
+        default=None, description="where the market lives, unless its name says so"
+    )
     legs: Annotated[list[LegBody], Field(max_length=500)]
-    options: Annotated[dict[Name, Annotated[int, Field(strict=True)]], Field(max_length=100)] = (
-        Field(default_factory=dict)
+    options: Annotated[dict[Name, Integer], Field(max_length=100)] = Field(
+        default_factory=dict, description="by the rulebook's names, as `/v1/rulebooks` lists them"
     )
     opened_at: Time | None = None
     events: Annotated[list[EventBody], Field(max_length=10_000)] | None = Field(

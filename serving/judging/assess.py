@@ -355,6 +355,7 @@ def doubts(judged: Judgement, seen: Outlook, *, at: datetime) -> tuple[Notice, .
         doubt = rules.doubt(price, at=at, asset=name)
         if doubt is not None and doubt not in found:
             found.append(doubt)
+    found += rules.unplaced(judged.case)
     if seen.silent is None and judged.case.events is None:
         text = "no events were given: the owner is taken as one who did nothing for 30 days"
         found.append(Notice(code="events_unknown", text=text))

@@ -84,6 +84,15 @@ def doubt(price: Price, *, at: datetime, asset: str) -> Notice | None:
     return None
 
 
+def unplaced(case: Case) -> list[Notice]:
+    """Return that the store holds state which may be of the case's market or of another."""
+    if not case.unplaced:
+        return []
+    names = ", ".join(case.unplaced[:5])
+    text = f"the store holds {names} without saying of which market: push it with venue and market"
+    return [Notice(code="state_unplaced", text=text)]
+
+
 def in_words(span: timedelta) -> str:
     """Return a length of time in its two largest units, rounded down."""
     seconds = int(span.total_seconds())

@@ -10,12 +10,13 @@ import pandas as pd
 
 from features.inputs import EventKind
 from features.simulate import ASSET, MARKET, Book
-from models.domain import Price
+from models.domain import MarketId, Price
 from serving.store import Store, accounts, market
 
 DEBT = "DAI"
 SOURCE = "SIMULATED"
 WAD_DECIMALS = 18
+VAULTS = MarketId("maker", MARKET)
 
 
 def exact(close: float) -> int:
@@ -128,8 +129,8 @@ def lay(book: Book, store: Store) -> None:
         market.write_notes(transaction, {"simulated": "yes", "clock": at.isoformat()})
         market.push_candles(transaction, book.candles)
         market.push_prices(transaction, [(ASSET, price(book))], now=at)
-        market.push_state(transaction, {f"{MARKET}.rate": book.rate_at(at)}, at=at)
-        market.push_terms(transaction, MARKET, terms(book), valid_from=book.started_at)
+        market.push_state(transaction, VAULTS, {f"{MARKET}.rate": book.rate_at(at)}, at=at)
+        market.push_terms(transaction, VAULTS, terms(book), valid_from=book.started_at)
         accounts.upsert(transaction, _stored(open_now), at=at, now=at)
         accounts.push_events(transaction, list(logged(happened)), now=at)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from models.domain import MarketId
 from models.errors import Fault, InvalidInput
 from serving.store import Transaction, frames, open_store, past
 
@@ -42,15 +43,20 @@ def write(url: str, *, market: str, directory: Path) -> Path:
 
 def _write(transaction: Transaction, market: str, directory: Path) -> Path:
     """Write every file from one moment of the store."""
-    held, entries = past.statements(transaction, market), past.terms(transaction, market)
+    meant = past.markets(transaction, market)
+    if len(meant) > 1:
+        choices = ", ".join(str(one) for one in meant)
+        raise InvalidInput([Fault("--market", f"{market} may be any of {choices}")])
+    whose = meant[0] if meant else MarketId("", market)
+    held, entries = past.statements(transaction, whose), past.terms(transaction, whose)
     lacking = [name for name, rows in (("account", held), ("terms", entries)) if rows.empty]
     if lacking:
         raise InvalidInput([Fault("--market", f"the store knows no {n} of it") for n in lacking])
     _table(pd.DataFrame(_holdings(held)), directory / "holdings.csv")
-    _table(past.events(transaction, market), directory / "actions.csv")
-    _table(past.state(transaction), directory / "state.csv")
+    _table(past.events(transaction, whose), directory / "actions.csv")
+    _table(past.state(transaction, whose), directory / "state.csv")
     rulebook = {name: str(held[name].iloc[-1]) for name in ("venue", "version")}
-    text = "\n".join(_terms(entries, {**rulebook, "market": market})) + "\n"
+    text = "\n".join(_terms(entries, {**rulebook, "market": whose.market})) + "\n"
     (directory / "terms.toml").write_text(text)
     for name in BESIDE:
         _rows(frames.read(transaction, name), directory / f"{name}.parquet")

@@ -21,7 +21,7 @@ from serving.alerting.channels import Destination, Sent
 from serving.alerting.delivery import Dispatcher, deliver
 from serving.alerting.message import Message
 from serving.alerting.watch import Watcher, turn
-from serving.live.book import logged, price_at
+from serving.live.book import VAULTS, logged, price_at
 from serving.live.demo import ACCOUNTS, CHAMPION, DAYS
 from serving.process import stoppable
 from serving.registry import deployed
@@ -88,7 +88,8 @@ def play(store: Store, book: Book, step: Step) -> None:
             market.push_candles(transaction, book.candles.iloc[step.hour - 1 : step.hour])
             price = price_at(book, step.hour)
             market.push_prices(transaction, [(ASSET, price)], now=step.at)
-        market.push_state(transaction, {f"{MARKET}.rate": book.rate_at(step.at)}, at=step.at)
+        rates = {f"{MARKET}.rate": book.rate_at(step.at)}
+        market.push_state(transaction, VAULTS, rates, at=step.at)
         accounts.push_events(transaction, list(step.events), now=step.at)
         market.write_notes(transaction, {"clock": step.at.isoformat()})
 

@@ -64,7 +64,7 @@ def doubts_of(case: Case, now: Margin) -> tuple[Notice, ...]:
     told = [one for one in found if one is not None]
     if now.verdict is Verdict.UNEVALUABLE:
         told.append(Notice(code=now.reason, text="the rules cannot judge the account"))
-    return tuple(told)
+    return (*told, *rules.unplaced(case))
 
 
 def rulebook(case: Case) -> RulebookAnswer:
@@ -78,7 +78,7 @@ def rulebook(case: Case) -> RulebookAnswer:
 
 def refuse_unpriced(named: Mapping[str, object] | None, item: Item, *, field: str) -> None:
     """Refuse what is said of assets without a price: a misspelt one must not be ignored."""
-    priced = item.around.prices
+    priced = item.case.market.prices
     faults = [
         Fault(f"/{field}/{escape(name)}", f"{name} has no price; those that have: {_names(priced)}")
         for name in named or ()

@@ -9,6 +9,7 @@ from pydantic import Field, TypeAdapter
 
 from models.errors import Fault, InvalidInput
 from serving.asked import cases, wire
+from serving.asked.placing import option_faults
 from serving.asked.queries import Cursor, Limit, Query, of_cursor, parameters, read_query, to_cursor
 from serving.asked.stated_terms import terms_of
 from serving.desk import Desk, UnknownAccounts
@@ -23,6 +24,9 @@ from serving.judging.answers import Assessment, Batch, exact_text
 from serving.routes.market import MOST_PUSHED, parsed, refuse_future
 from serving.store import Transaction, accounts, assessments, market
 from serving.store.assessments import Assessed, Found, Wanted
+
+DOUBLE = 2**53
+"""Whole numbers up to here are held by a float64 exactly."""
 
 ACCOUNT = Parameter(
     name="account",
@@ -177,6 +181,7 @@ def _bodies(asked: AccountsBody) -> list[dict[str, Any]]:
             book = cases.rulebook(one.venue, one.version, where)
             if isinstance(one.terms, dict):
                 terms_of(one.terms, book, f"{where}/terms")
+            faults += option_faults(book.venue, one.options, where=where)
         except InvalidInput as error:
             faults.extend(error.faults)
             continue
@@ -249,7 +254,13 @@ def show(desk: Desk, call: Call) -> Answer:
     with opened(desk).read() as transaction:
         body = known(transaction, key)
         told = assessments.latest(transaction, key)
-    return json_answer(AccountAnswer(request_id=call.request_id, account=body, assessed=told))
+    shown = {**body, "options": {n: _number(value) for n, value in body["options"].items()}}
+    return json_answer(AccountAnswer(request_id=call.request_id, account=shown, assessed=told))
+
+
+def _number(value: int) -> int | str:
+    """Return a whole number as JSON's readers keep it: as text beyond what a double holds."""
+    return value if abs(value) <= DOUBLE else str(value)
 
 
 def known(transaction: Transaction, key: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""What is pushed about markets and accounts' events: prices, candles, accumulators, terms."""
+"""What is pushed about markets and accounts' events: prices, candles, state, terms."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -9,11 +9,14 @@ import pandas as pd
 from pydantic import Field, ValidationError, model_validator
 
 from features.inputs import HOUR, EventKind
+from models.domain import MarketId
 from models.errors import Fault, InvalidInput
-from serving.asked import cases, wire
+from models.terms import library
+from serving.asked import cases, placing, wire
 from serving.asked.market_wire import CandlesBody, PriceBody
 from serving.asked.queries import Query, parameters, read_query
 from serving.asked.reading import read
+from serving.asked.scalars import Chain
 from serving.asked.stated_terms import terms_of
 from serving.desk import Desk
 from serving.http import problems, telemetry
@@ -28,8 +31,32 @@ from serving.store.rows import Added
 MOST_PUSHED = 10_000
 
 
-class NamedPrice(PriceBody):
-    """One price of one asset."""
+class MarketName(wire.Body):
+    """Which market of which venue something is of; nothing of it for what is of no market."""
+
+    venue: wire.Name | None = None
+    market: wire.Name | None = None
+    chain: Chain | None = Field(
+        default=None, description="as the accounts of the market state it; left out as they do"
+    )
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "MarketName":
+        """Refuse half a name."""
+        if (self.venue is None) != (self.market is None) or (self.chain and not self.venue):
+            raise ValueError(
+                "a market is a venue and its market, with its chain where it needs one"
+            )
+        return self
+
+    @property
+    def market_id(self) -> MarketId:
+        """Return the market; `UNPLACED` where none is stated."""
+        return MarketId(self.venue or "", self.market or "", self.chain or "")
+
+
+class NamedPrice(PriceBody, MarketName):
+    """One price of one asset: spot, or what the oracle of a market says."""
 
     asset: wire.Name
 
@@ -46,8 +73,11 @@ class CandlesPush(wire.Body):
     candles: Annotated[dict[wire.Name, CandlesBody], Field(min_length=1, max_length=50)]
 
 
-class StateBody(wire.Body):
-    """The body of `POST /v1/state`: accumulators by the rulebook's names, as of a moment."""
+class StateBody(MarketName):
+    """The body of `POST /v1/state`: a market's state by the rulebook's names, as of a moment.
+
+    The market may be left out where every name says it itself, such as `ETH-B.rate`.
+    """
 
     at: wire.Time
     state: Annotated[dict[wire.Name, wire.Whole], Field(min_length=1, max_length=MOST_PUSHED)]
@@ -59,6 +89,9 @@ class TermsBody(wire.Body):
     venue: wire.Name
     version: wire.Name | None = None
     market: wire.Name
+    chain: Chain | None = Field(
+        default=None, description="as the accounts of the market state it; left out as they do"
+    )
     valid_from: wire.Time
     terms: dict[str, Any]
 
@@ -111,9 +144,12 @@ class Pushed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceInForce:
-    """The price of an asset that was observed last."""
+    """The price of an asset that was observed last: spot, or of a market where it says which."""
 
     asset: str
+    venue: str | None
+    market: str | None
+    chain: str | None
     price: str
     observed_at: datetime
     age_seconds: float
@@ -160,10 +196,18 @@ def push_prices(desk: Desk, call: Call) -> Answer:
     asked = parsed(call.body, PricesBody)
     now = desk.clock()
     refuse_future({f"/prices/{i}/observed_at": p.observed_at for i, p in _numbered(asked)}, now)
-    told = [(one.asset, cases.price(one)) for one in asked.prices]
+    faults = [
+        fault
+        for i, one in _numbered(asked)
+        if one.venue is not None
+        for fault in placing.venue_faults(one.venue, where=f"/prices/{i}/venue")
+    ]
+    if faults:
+        raise InvalidInput(faults)
+    told = [(one.market_id, one.asset, cases.price(one)) for one in asked.prices]
 
     def act(transaction: Transaction) -> Pushed:
-        return _pushed(call, "prices", market.push_prices(transaction, told, now=now))
+        return _pushed(call, "prices", market.push_quotes(transaction, told, now=now))
 
     subject = f"{len(told)} prices"
     return written(desk, call, action="push prices", subject=subject, act=act, rows="/prices")
@@ -229,12 +273,75 @@ def _frame(asset: str, body: CandlesBody) -> pd.DataFrame:
 def push_state(desk: Desk, call: Call) -> Answer:
     """Answer `POST /v1/state`."""
     asked = parsed(call.body, StateBody)
-    refuse_future({"/at": asked.at}, desk.clock())
+    now = desk.clock()
+    refuse_future({"/at": asked.at}, now)
 
     def act(transaction: Transaction) -> Pushed:
-        return _pushed(call, "state", market.push_state(transaction, asked.state, at=asked.at))
+        by_market = _placed(transaction, asked, now)
+        told = [
+            market.push_state(transaction, whose, state, at=asked.at)
+            for whose, state in by_market.items()
+        ]
+        added = Added(
+            written=sum(one.written for one in told), repeated=sum(one.repeated for one in told)
+        )
+        return _pushed(call, "state", added)
 
     return written(desk, call, action="push state", subject=", ".join(asked.state), act=act)
+
+
+def _placed(
+    transaction: Transaction, asked: StateBody, now: datetime
+) -> dict[MarketId, dict[str, int]]:
+    """Return state by market.
+
+    Raises
+    ------
+    InvalidInput
+        Listing the names that may be of several markets, those that no rulebook reads, and
+        those of assets that the market's terms do not know.
+    """
+    if asked.venue is not None:
+        return {asked.market_id: _checked(transaction, asked, now)}
+    known = accounts.markets(transaction)
+    faults: list[Fault] = []
+    placed: dict[MarketId, dict[str, int]] = {}
+    for name, value in asked.state.items():
+        found = placing.carried(name, known, where="/state")
+        if isinstance(found, Fault):
+            faults.append(found)
+        else:
+            placed.setdefault(found, {})[name] = value
+    if faults:
+        raise InvalidInput(faults)
+    return placed
+
+
+def _checked(transaction: Transaction, asked: StateBody, now: datetime) -> dict[str, int]:
+    """Return the state of a stated market; raises as `_placed` does."""
+    whose = asked.market_id
+    faults = placing.venue_faults(whose.venue, where="/venue")
+    faults = faults or placing.state_faults(whose, asked.state, where="/state")
+    symbols = set() if faults else _symbols(transaction, whose, now)
+    if symbols:
+        symbols |= accounts.assets_of(transaction, whose)
+        faults = list(placing.symbol_faults(asked.state, whose, symbols, where="/state"))
+    if faults:
+        raise InvalidInput(faults)
+    return asked.state
+
+
+def _symbols(transaction: Transaction, whose: MarketId, now: datetime) -> set[str]:
+    """Return what the terms of a market speak of; nothing where they are not known."""
+    agreed = market.terms(transaction, at=now).get(whose)
+    if agreed is not None:
+        return set(placing.words(agreed[0]))
+    return {
+        word
+        for (venue, _, name), entries in library().items()
+        if (venue, name) == (whose.venue, whose.market)
+        for word in placing.words(asdict(entries[-1].terms))
+    }
 
 
 def push_terms(desk: Desk, call: Call) -> Answer:
@@ -242,14 +349,13 @@ def push_terms(desk: Desk, call: Call) -> Answer:
     asked = parsed(call.body, TermsBody)
     book = cases.rulebook(asked.venue, asked.version, "")
     terms_of(asked.terms, book, "/terms")
+    whose = MarketId(asked.venue, asked.market, asked.chain or "")
 
     def act(transaction: Transaction) -> Pushed:
-        told = market.push_terms(
-            transaction, asked.market, asked.terms, valid_from=asked.valid_from
-        )
+        told = market.push_terms(transaction, whose, asked.terms, valid_from=asked.valid_from)
         return _pushed(call, "terms", told)
 
-    return written(desk, call, action="push terms", subject=asked.market, act=act)
+    return written(desk, call, action="push terms", subject=str(whose), act=act)
 
 
 def push_events(desk: Desk, call: Call) -> Answer:
@@ -312,11 +418,14 @@ def prices(desk: Desk, call: Call) -> Answer:
     asked = read_query(call.query, PricesQuery)
     with opened(desk).read() as transaction:
         at = asked.as_of or market.clock(transaction, now=desk.clock())
-        found = market.prices(transaction, at=at)
+        found = market.quotes(transaction, at=at)
         simulated = market.notes(transaction).get("simulated") == "yes"
     told = tuple(
         PriceInForce(
             asset=asset,
+            venue=whose.venue or None,
+            market=whose.market or None,
+            chain=whose.chain or None,
             price=exact_text(price.value, price.decimals),
             observed_at=price.observed_at,
             age_seconds=(at - price.observed_at).total_seconds(),
@@ -327,7 +436,8 @@ def prices(desk: Desk, call: Call) -> Answer:
             next_at=price.next_at,
             doubt=rules.doubt(price, at=at, asset=asset),
         )
-        for asset, price in sorted(found.items())
+        for whose, prices in sorted(found.items())
+        for asset, price in sorted(prices.items())
     )
     return json_answer(
         PricesInForce(request_id=call.request_id, as_of=at, simulated=simulated, prices=told)
@@ -356,7 +466,7 @@ def _push(name: str, work: Any, asked: type[Any], what: str) -> Operation:
 OPERATIONS = (
     _push("prices", push_prices, PricesBody, "prices of assets"),
     _push("candles", push_candles, CandlesPush, "closed hourly candles"),
-    _push("state", push_state, StateBody, "accumulators of rulebooks"),
+    _push("state", push_state, StateBody, "the state of markets"),
     _push("terms", push_terms, TermsBody, "the risk parameters of a market"),
     _push("events", push_events, EventsBody, "what happened to accounts"),
     Operation(

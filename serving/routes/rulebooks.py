@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from pydantic import Field
+
+from models.domain import MarketId
 from models.errors import Fault, ForewarnError
 from models.margin.rulebook import Rulebook, load_all
+from models.margin.variables import units
 from models.terms import library, terms_in_force
 from serving.asked import cases, wire
 from serving.asked.queries import Query, parameters, read_query
+from serving.asked.scalars import Chain
 from serving.asked.stated_terms import terms_of
 from serving.desk import Desk
 from serving.http import problems
@@ -51,6 +56,11 @@ class RulebookShown:
     ----------
     terms
         Names of the risk parameters it reads.
+    state
+        Unit of each number it reads of a market's state; in a name `{asset}` stands for an asset,
+        `{market}` for the market and `{side}` for `long` or `short`.
+    options
+        Unit of each option of an account that it reads.
     answers
         What it can say beside the margin and its triggers.
     recorded
@@ -61,6 +71,8 @@ class RulebookShown:
     version: str
     price_decimals: int | None
     terms: tuple[str, ...]
+    state: dict[str, str]
+    options: dict[str, str]
     answers: tuple[str, ...]
     recorded: tuple[RecordShown, ...]
 
@@ -99,6 +111,9 @@ class TermsQuery(Query):
     """The parameters of the terms in force."""
 
     as_of: wire.Time | None = None
+    chain: Chain | None = Field(
+        default=None, description="where the market lives, as its accounts state it"
+    )
 
 
 def rulebooks(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - rulebooks ship with the code
@@ -114,6 +129,8 @@ def _shown(book: Rulebook[Any]) -> RulebookShown:
         version=book.version,
         price_decimals=book.price_decimals,
         terms=tuple(field.name for field in dataclasses.fields(book.terms)),
+        state=units(book.state),
+        options=units(book.options),
         answers=tuple(name for name in OPTIONAL if getattr(book, name) is not None),
         recorded=tuple(_recorded(book)),
     )
@@ -140,7 +157,8 @@ def in_force(desk: Desk, call: Call) -> Answer:
     if (venue, version) not in load_all():
         raise Refused(problems.UNKNOWN_THING, f"no rulebook {venue[:80]}/{version[:80]}")
     at = asked.as_of or _now(desk)
-    told = _of_store(desk, call, name, at) or _of_record(call, venue, version, name, at)
+    whose = MarketId(venue, name, asked.chain or "")
+    told = _of_store(desk, call, whose, at) or _of_record(call, venue, version, name, at)
     return json_answer(told)
 
 
@@ -152,22 +170,22 @@ def _now(desk: Desk) -> datetime:
         return market.clock(transaction, now=desk.clock())
 
 
-def _of_store(desk: Desk, call: Call, name: str, at: datetime) -> TermsAnswer | None:
+def _of_store(desk: Desk, call: Call, whose: MarketId, at: datetime) -> TermsAnswer | None:
     """Return the terms that the store holds for a market; None where it holds none."""
     if desk.store is None:
         return None
     with desk.store.read() as transaction:
         found = market.terms(transaction, at=at)
-    if name not in found:
+    if whose not in found:
         return None
-    body, valid_from = found[name]
+    body, valid_from = found[whose]
     book = cases.rulebook(call.path["venue"], call.path["version"], "")
-    terms_of(body, book, f"/store/terms/{name}")
+    terms_of(body, book, f"/store/terms/{whose.market}")
     return TermsAnswer(
         request_id=call.request_id,
         venue=book.venue,
         version=book.version,
-        market=name,
+        market=whose.market,
         as_of=at,
         origin="store",
         valid_from=valid_from,
@@ -228,7 +246,7 @@ OPERATIONS = (
         path="/v1/rulebooks",
         scope=Scope.READ,
         work=rulebooks,
-        summary="Every rulebook with the terms it reads",
+        summary="Every rulebook with the terms, state and options it reads",
         meaning="Every rulebook",
         told=(RulebooksAnswer,),
     ),

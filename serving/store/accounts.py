@@ -6,11 +6,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from models.domain import MarketId
 from models.errors import Fault, InvalidInput
 from serving.store import positions
 from serving.store.engine import Transaction
 from serving.store.rows import Added, add, chunks, put
-from serving.store.schema import ACCOUNTS, EVENTS, POSITIONS
+from serving.store.schema import ACCOUNTS, EVENTS, HOLDINGS, POSITIONS
 
 KEPT = ("owner", "opened_at")
 """What stays as it stands where a statement does not speak of it."""
@@ -89,6 +90,20 @@ def keys(transaction: Transaction) -> list[str]:
     """Return every account's key, ascending."""
     found = transaction.execute(sa.select(ACCOUNTS.c.account).order_by(ACCOUNTS.c.account))
     return [str(key) for (key,) in found]
+
+
+def markets(transaction: Transaction) -> set[MarketId]:
+    """Return every market that an account is in."""
+    parts = [ACCOUNTS.c[part] for part in MarketId._fields]
+    return {MarketId(*row) for row in transaction.execute(sa.select(*parts).distinct())}
+
+
+def assets_of(transaction: Transaction, market: MarketId) -> set[str]:
+    """Return what the accounts of a market hold or owe."""
+    joined = HOLDINGS.join(ACCOUNTS, ACCOUNTS.c.account == HOLDINGS.c.account)
+    own = [ACCOUNTS.c[part] == value for part, value in market._asdict().items()]
+    chosen = sa.select(HOLDINGS.c.asset).select_from(joined).where(*own).distinct()
+    return {str(asset) for asset in transaction.execute(chosen).scalars()}
 
 
 def read(
@@ -176,6 +191,7 @@ def _account_row(body: Mapping[str, Any]) -> dict[str, Any]:
         "venue": body["venue"],
         "version": body.get("version"),
         "market": body["market"],
+        "chain": body.get("chain") or "",
         **{name: body[name] for name in KEPT if name in body},
     }
 
@@ -191,6 +207,11 @@ def _position_row(body: Mapping[str, Any], *, at: datetime) -> dict[str, Any]:
     }
 
 
+def market_of(body: Mapping[str, Any]) -> MarketId:
+    """Return the market of an account as it stands in a request."""
+    return MarketId(body["venue"], body["market"], body.get("chain") or "")
+
+
 def _body(row: Mapping[Any, Any]) -> dict[str, Any]:
     """Return an account as it would stand in a request."""
     opened = row["opened_at"]
@@ -199,6 +220,7 @@ def _body(row: Mapping[Any, Any]) -> dict[str, Any]:
         "venue": row["venue"],
         "version": row["version"],
         "market": row["market"],
+        "chain": row["chain"] or None,
         "opened_at": None if opened is None else opened.isoformat(),
         "legs": row["legs"],
         "options": row["options"],

@@ -11,8 +11,10 @@ import sqlalchemy as sa
 
 from features.stored import TABLES
 from features.tables import Table, validate
+from models.domain import UNPLACED, MarketId
 from models.errors import Fault, InvalidInput, InvalidTable
-from serving.asked import wire
+from serving.asked import placing, wire
+from serving.asked.scalars import MOST_CHAIN
 from serving.store import accounts, schema
 from serving.store.engine import Transaction
 from serving.store.errors import StoreConflict
@@ -25,6 +27,9 @@ LAID: Mapping[str, sa.Table] = {
 }
 RENAMED: Mapping[str, Mapping[str, str]] = {"candles": {"symbol": "asset", "open_time": "opens_at"}}
 """What the columns of a file are called in the store, where that differs."""
+
+PLACED = ("prices", "state", "terms")
+"""What belongs to a market; prices without one are spot."""
 
 JSON = {"positions": ("legs", "options", "terms"), "terms": ("body",)}
 
@@ -47,6 +52,8 @@ def write(
         Listing every row that contradicts the store, or means nothing; undo the transaction.
     """
     rows = list(_rows(name, frame, file))
+    if name in PLACED:
+        rows = _placed(transaction, name, rows, file)
     if name == "positions":
         return _write_positions(transaction, rows, file, now=now)
     try:
@@ -146,6 +153,50 @@ def _rows(name: str, frame: pd.DataFrame, file: str) -> Iterator[Row]:
         raise InvalidTable(faults)
 
 
+def _placed(transaction: Transaction, name: str, rows: Sequence[Row], file: str) -> list[Row]:
+    """Return rows with their markets.
+
+    Raises
+    ------
+    InvalidTable
+        Listing every row that may be of several markets or of none, or speaks of what no
+        rulebook reads.
+    """
+    known = accounts.markets(transaction) if any(not row["venue"] for row in rows) else set()
+    faults: list[Fault] = []
+    placed: list[Row] = []
+    for place, row in enumerate(rows):
+        where = f"{file}:venue:{place + 1}"
+        found = _market(name, row, known, where=where)
+        if isinstance(found, Fault):
+            faults.append(Fault(where, found.message))
+        else:
+            placed.append({**row, **found._asdict()})
+    if faults:
+        raise InvalidTable(faults)
+    return placed
+
+
+def _market(name: str, row: Row, known: set[MarketId], *, where: str) -> MarketId | Fault:
+    """Return the market of a row, or what is wrong with it."""
+    venue, market, chain = (row[part] or "" for part in MarketId._fields)
+    if len(chain) > MOST_CHAIN:
+        return Fault(where, f"a chain's name has at most {MOST_CHAIN} characters")
+    if venue and market:
+        stated = MarketId(venue, market, chain)
+        state = {row["name"]: row["value"]} if name == "state" else {}
+        wrong = placing.venue_faults(venue, where=where)
+        wrong = wrong or placing.state_faults(stated, state, where=where)
+        return wrong[0] if wrong else stated
+    if venue or chain or (market and name != "terms"):
+        return Fault(where, "a market is a venue and its market, with its chain where it needs one")
+    if name == "state":
+        return placing.carried(row["name"], known, where=where)
+    if name == "terms":
+        return placing.carried_terms(market, known, where=where)
+    return UNPLACED
+
+
 def _value(name: str, cell: Any) -> Any:
     """Return a cell of a frame as the store takes it; what is missing is None."""
     if cell is None or cell is pd.NaT or cell != cell:  # noqa: PLR0124 - NaN
@@ -165,7 +216,7 @@ def _cell(value: Any) -> Any:
         return json.dumps(value)
     if isinstance(value, int):
         return str(value)
-    return value
+    return None if value == "" else value
 
 
 def _selection(name: str) -> sa.Select[Any]:
@@ -199,7 +250,8 @@ def _write_positions(
     faults: list[Fault] = []
     told: list[tuple[datetime, Row]] = []
     for place, row in enumerate(rows):
-        body = {name: row[name] for name in ("venue", "version", "market", "legs", "terms")}
+        names = ("venue", "version", "market", "chain", "legs", "terms")
+        body = {name: row[name] for name in names}
         body |= {"id": row["account"], "options": row["options"] or {}}
         try:
             wire.account(body, f"{file}:{place + 1}")

@@ -1,7 +1,8 @@
-"""What the store knows of markets: prices, candles, accumulators and terms, with their past.
+"""What the store knows of markets: prices, candles, state and terms, with their past.
 
 A question about a moment is answered from what was known then: a price from `observed_at`, a
-candle from its close, an accumulator and terms from the time they carry.
+candle from its close, state and terms from the time they carry. A spot price and candles belong
+to an asset; an oracle's price, state and terms belong to a market.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -16,8 +17,9 @@ import sqlalchemy as sa
 
 from features.inputs import HOUR, Candles, Tables
 from features.pipeline import FEATURES
-from models.domain import Price
+from models.domain import UNPLACED, MarketId, Price
 from serving.asked.cases import Surroundings
+from serving.asked.facts import Facts
 from serving.store.columns import microseconds
 from serving.store.engine import Transaction
 from serving.store.rows import Added, add, latest, put
@@ -31,6 +33,9 @@ REFERENCES = ("BTC", "ETH")
 
 LOOKBACK = max(feature.lookback for feature in FEATURES) + timedelta(hours=1)
 """How far back any feature looks for a candle."""
+
+MOST_CHOSEN = 2_000
+"""Markets named in one statement; of more, all are read."""
 
 _MICROSECONDS = 1_000_000
 
@@ -46,16 +51,30 @@ def notes(transaction: Transaction) -> dict[str, str]:
 
 
 def push_prices(
-    transaction: Transaction, prices: Sequence[tuple[str, Price]], *, now: datetime
+    transaction: Transaction,
+    prices: Sequence[tuple[str, Price]],
+    *,
+    now: datetime,
+    of: MarketId = UNPLACED,
 ) -> Added:
-    """Add prices of assets to their history.
+    """Add prices of assets to their history; see `push_quotes`."""
+    return push_quotes(transaction, [(of, asset, price) for asset, price in prices], now=now)
+
+
+def push_quotes(
+    transaction: Transaction, quotes: Sequence[tuple[MarketId, str, Price]], *, now: datetime
+) -> Added:
+    """Add prices, each of a market's oracle, or spot where the market is `UNPLACED`.
 
     Raises
     ------
     StoreConflict
         When a source said another price of an asset for the same moment.
     """
-    rows = [{"asset": asset, **asdict(price), "received_at": now} for asset, price in prices]
+    rows = [
+        {**market._asdict(), "asset": asset, **asdict(price), "received_at": now}
+        for market, asset, price in quotes
+    ]
     return add(transaction, PRICES, rows)
 
 
@@ -87,40 +106,85 @@ def push_candles(
     return add(transaction, CANDLES, rows)
 
 
-def push_state(transaction: Transaction, state: Mapping[str, int], *, at: datetime) -> Added:
-    """Add accumulators, by the rulebook's names, as they stood at a moment."""
-    return add(transaction, STATE, [{"name": n, "at": at, "value": v} for n, v in state.items()])
+def push_state(
+    transaction: Transaction, market: MarketId, state: Mapping[str, int], *, at: datetime
+) -> Added:
+    """Add a market's state, by the rulebook's names, as it stood at a moment."""
+    whose = market._asdict()
+    return add(
+        transaction, STATE, [{**whose, "name": n, "at": at, "value": v} for n, v in state.items()]
+    )
 
 
 def push_terms(
-    transaction: Transaction, market: str, body: Mapping[str, Any], *, valid_from: datetime
+    transaction: Transaction, market: MarketId, body: Mapping[str, Any], *, valid_from: datetime
 ) -> Added:
     """Add the risk parameters of a market from a moment on."""
-    row = {"market": market, "valid_from": valid_from, "body": dict(body)}
+    row = {**market._asdict(), "valid_from": valid_from, "body": dict(body)}
     return add(transaction, TERMS, [row])
 
 
-def prices(transaction: Transaction, *, at: datetime) -> dict[str, Price]:
-    """Return the price of every asset that was observed last, at or before a moment."""
-    chosen = latest(PRICES, name="asset", time="observed_at", at=at)
-    ordered = chosen.order_by(PRICES.c.received_at, PRICES.c.source)
+def quotes(
+    transaction: Transaction, *, at: datetime, markets: Collection[MarketId] | None = None
+) -> dict[MarketId, dict[str, Price]]:
+    """Return the price observed last, at or before a moment, of every market and asset.
+
+    Spot prices stand under `UNPLACED`.
+    """
+    among = None if markets is None else {*markets, UNPLACED}
+    chosen = _newest(PRICES, name=("asset",), time="observed_at", at=at, among=among)
     names = [field.name for field in fields(Price)]
+    found: dict[MarketId, dict[str, Price]] = {}
+    ordered = chosen.order_by(PRICES.c.received_at, PRICES.c.source)
+    for row in transaction.execute(ordered).mappings():
+        price = Price(**{name: row[name] for name in names})
+        found.setdefault(_market(row), {})[str(row["asset"])] = price
+    return found
+
+
+def prices(transaction: Transaction, *, at: datetime) -> dict[str, Price]:
+    """Return the spot price of every asset that was observed last, at or before a moment."""
+    return quotes(transaction, at=at, markets=()).get(UNPLACED, {})
+
+
+def state(
+    transaction: Transaction, *, at: datetime, markets: Collection[MarketId] | None = None
+) -> dict[MarketId, dict[str, int]]:
+    """Return the state of every market as it stood at a moment."""
+    chosen = _newest(STATE, name=("name",), time="at", at=at, among=markets)
+    found: dict[MarketId, dict[str, int]] = {}
+    for row in transaction.execute(chosen).mappings():
+        found.setdefault(_market(row), {})[str(row["name"])] = row["value"]
+    return found
+
+
+def terms(
+    transaction: Transaction, *, at: datetime
+) -> dict[MarketId, tuple[dict[str, Any], datetime]]:
+    """Return the terms of every market in force at a moment, and since when."""
+    chosen = _newest(TERMS, name=(), time="valid_from", at=at, among=None)
     return {
-        str(row["asset"]): Price(**{name: row[name] for name in names})
-        for row in transaction.execute(ordered).mappings()
+        _market(row): (row["body"], row["valid_from"])
+        for row in transaction.execute(chosen).mappings()
     }
 
 
-def state(transaction: Transaction, *, at: datetime) -> dict[str, int]:
-    """Return every accumulator as it stood at a moment."""
-    chosen = latest(STATE, name="name", time="at", at=at)
-    return {str(row.name): row.value for row in transaction.execute(chosen)}
+def _newest(
+    table: sa.Table,
+    *,
+    name: tuple[str, ...],
+    time: str,
+    at: datetime,
+    among: Collection[MarketId] | None,
+) -> sa.Select[Any]:
+    """Return a selection of the newest rows of markets."""
+    few = None if among is None or len(among) > MOST_CHOSEN else among
+    return latest(table, names=(*MarketId._fields, *name), time=time, at=at, among=few)
 
 
-def terms(transaction: Transaction, *, at: datetime) -> dict[str, tuple[dict[str, Any], datetime]]:
-    """Return the terms of every market in force at a moment, and since when."""
-    chosen = latest(TERMS, name="market", time="valid_from", at=at)
-    return {str(row.market): (row.body, row.valid_from) for row in transaction.execute(chosen)}
+def _market(row: Mapping[Any, Any]) -> MarketId:
+    """Return the market of a row."""
+    return MarketId(*(str(row[part]) for part in MarketId._fields))
 
 
 def candles(
@@ -179,12 +243,27 @@ def candle_arrays(
     return {asset: np.array(own, dtype=np.float64) for asset, own in grouped.items()}
 
 
-def held(transaction: Transaction, asset: str, *, kind: str, step: int) -> set[int]:
-    """Return the places of the candles that the store holds, in steps since 1970."""
+def stored(
+    transaction: Transaction, asset: str, *, kind: str, step: int, places: range
+) -> set[int]:
+    """Return at which places, in steps since 1970, the store has a candle.
+
+    Parameters
+    ----------
+    places
+        Those looked at.
+    """
     opens = sa.type_coerce(CANDLES.c.opens_at, sa.BigInteger)
-    own = sa.and_(CANDLES.c.asset == asset, CANDLES.c.kind == kind, CANDLES.c.step == step)
     span = step * _MICROSECONDS
-    return {opened // span for opened in transaction.execute(sa.select(opens).where(own)).scalars()}
+    wanted = sa.and_(
+        CANDLES.c.asset == asset,
+        CANDLES.c.kind == kind,
+        CANDLES.c.step == step,
+        opens >= places.start * span,
+        opens < places.stop * span,
+    )
+    chosen = sa.select(opens).where(wanted)
+    return {opened // span for opened in transaction.execute(chosen).scalars()}
 
 
 def push_funding(
@@ -214,23 +293,37 @@ def surroundings(
     *,
     at: datetime,
     assets: Collection[str],
+    markets: Collection[MarketId] | None = None,
     read: Tables | None = None,
 ) -> Surroundings:
-    """Return what was known of the market at a moment.
+    """Return what was known of markets at a moment.
 
     Parameters
     ----------
     assets
         Of which more than candles is wanted, that of `REFERENCES` as well; candles are those of
         the whole market, over which features take medians, whoever is asked about.
+    markets
+        Whose state and oracle prices are wanted; all when left out.
     read
         The same as read before, where nothing of it has changed; it is not read again then.
     """
+    priced = quotes(transaction, at=at, markets=markets)
+    wanted = None if markets is None else {*markets, UNPLACED}
+    stood = state(transaction, at=at, markets=wanted)
+    agreed = terms(transaction, at=at)
+    facts = {
+        one: Facts(
+            prices={} if one == UNPLACED else priced.get(one, {}),
+            state=stood.get(one, {}),
+            terms=agreed.get(one),
+        )
+        for one in {*priced, *stood, *agreed}
+    }
     return Surroundings(
         at=at,
-        prices=prices(transaction, at=at),
-        state=state(transaction, at=at),
-        terms=terms(transaction, at=at),
+        prices=priced.get(UNPLACED, {}),
+        markets=facts,
         known=known(transaction, {*assets, *REFERENCES}, at=at) if read is None else read,
         simulated=notes(transaction).get("simulated") == "yes",
     )

@@ -3,11 +3,18 @@
 import pandas as pd
 import sqlalchemy as sa
 
+from models.domain import MarketId
+from serving.store import accounts
 from serving.store.engine import Transaction
 from serving.store.schema import ACCOUNTS, EVENTS, POSITIONS, STATE, TERMS
 
 
-def statements(transaction: Transaction, market: str) -> pd.DataFrame:
+def markets(transaction: Transaction, name: str) -> list[MarketId]:
+    """Return the markets of accounts that a name may mean: alone, or with its venue and chain."""
+    return sorted(one for one in accounts.markets(transaction) if name in {one.market, str(one)})
+
+
+def statements(transaction: Transaction, market: MarketId) -> pd.DataFrame:
     """Return what every account of a market held and from when, stated or reckoned.
 
     Returns
@@ -18,27 +25,33 @@ def statements(transaction: Transaction, market: str) -> pd.DataFrame:
     joined = POSITIONS.join(ACCOUNTS, ACCOUNTS.c.account == POSITIONS.c.account)
     names = [ACCOUNTS.c.account, ACCOUNTS.c.venue, ACCOUNTS.c.version]
     chosen = sa.select(*names, POSITIONS.c.at, POSITIONS.c.legs).select_from(joined)
-    wanted = chosen.where(ACCOUNTS.c.market == market)
+    wanted = chosen.where(*_of(ACCOUNTS, market))
     return _frame(transaction, wanted.order_by(POSITIONS.c.at, POSITIONS.c.account))
 
 
-def events(transaction: Transaction, market: str) -> pd.DataFrame:
+def events(transaction: Transaction, market: MarketId) -> pd.DataFrame:
     """Return `account`, `at` and `kind` of what happened on a market, oldest first."""
     joined = EVENTS.join(ACCOUNTS, ACCOUNTS.c.account == EVENTS.c.account)
     chosen = sa.select(EVENTS.c.account, EVENTS.c.at, EVENTS.c.kind).select_from(joined)
-    wanted = chosen.where(ACCOUNTS.c.market == market)
+    wanted = chosen.where(*_of(ACCOUNTS, market))
     return _frame(transaction, wanted.order_by(EVENTS.c.at, EVENTS.c.account, EVENTS.c.key))
 
 
-def state(transaction: Transaction) -> pd.DataFrame:
-    """Return `name`, `at` and `value` of every accumulator, oldest first."""
-    return _frame(transaction, sa.select(STATE).order_by(STATE.c.at, STATE.c.name))
+def state(transaction: Transaction, market: MarketId) -> pd.DataFrame:
+    """Return `name`, `at` and `value` of a market's state, oldest first."""
+    chosen = sa.select(STATE.c.name, STATE.c.at, STATE.c.value).where(*_of(STATE, market))
+    return _frame(transaction, chosen.order_by(STATE.c.at, STATE.c.name))
 
 
-def terms(transaction: Transaction, market: str) -> pd.DataFrame:
+def terms(transaction: Transaction, market: MarketId) -> pd.DataFrame:
     """Return `valid_from` and `body` of a market's terms, oldest first."""
-    chosen = sa.select(TERMS.c.valid_from, TERMS.c.body).where(TERMS.c.market == market)
+    chosen = sa.select(TERMS.c.valid_from, TERMS.c.body).where(*_of(TERMS, market))
     return _frame(transaction, chosen.order_by(TERMS.c.valid_from))
+
+
+def _of(table: sa.Table, market: MarketId) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions that a row is of a market."""
+    return [table.c[part] == value for part, value in market._asdict().items()]
 
 
 def _frame(transaction: Transaction, chosen: sa.Executable) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Rows of any table: added exactly once, written over, or the newest of each name."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -104,7 +104,14 @@ def put(
     note(transaction, table, ordered)
 
 
-def latest(table: sa.Table, *, name: str, time: str, at: datetime) -> sa.Select[Any]:
+def latest(
+    table: sa.Table,
+    *,
+    names: Sequence[str],
+    time: str,
+    at: datetime,
+    among: Collection[tuple[str, ...]] | None = None,
+) -> sa.Select[Any]:
     """Return a selection of the newest rows, at or before a time, of every name.
 
     The names are found by stepping through the primary key, not by reading all of the
@@ -112,21 +119,50 @@ def latest(table: sa.Table, *, name: str, time: str, at: datetime) -> sa.Select[
 
     Parameters
     ----------
-    name, time
-        Columns: the first two of the primary key.
+    names, time
+        Columns: the first of the primary key, in its order.
+    among
+        First parts of the names that are wanted, of one length; None for all.
     """
-    named, timed = table.c[name], table.c[time]
-    step = sa.select(sa.func.min(named).label("name")).cte("names", recursive=True)
-    following = sa.select(sa.func.min(named)).where(named > step.c.name).scalar_subquery()
-    names = step.union_all(sa.select(following).where(step.c.name.is_not(None)))
+    known: sa.CTE | None = None
+    for depth, name in enumerate(names):
+        known = _steps(table, names[:depth], name, known=known, among=among)
+    if known is None:
+        raise ValueError("at least one name is needed")
     other = table.alias("other")
     newest = (
         sa.select(sa.func.max(other.c[time]))
-        .where(other.c[name] == names.c.name, other.c[time] <= at)
+        .where(*(other.c[name] == known.c[name] for name in names), other.c[time] <= at)
         .scalar_subquery()
     )
-    found = sa.and_(named == names.c.name, timed == newest)
-    return sa.select(table).select_from(names.join(table, found))
+    same = [table.c[name] == known.c[name] for name in names]
+    return sa.select(table).select_from(known.join(table, sa.and_(*same, table.c[time] == newest)))
+
+
+def _steps(
+    table: sa.Table,
+    before: Sequence[str],
+    name: str,
+    *,
+    known: sa.CTE | None,
+    among: Collection[tuple[str, ...]] | None,
+) -> sa.CTE:
+    """Return the values of a column of the key beneath each known value of those before it."""
+    column, least = table.c[name], sa.func.min(table.c[name])
+    if known is None:
+        first = sa.select(least.label(name))
+    else:
+        parts = [known.c[one] for one in before]
+        beneath = sa.select(least).where(*(table.c[one] == known.c[one] for one in before))
+        first = sa.select(*parts, beneath.scalar_subquery().label(name))
+        first = first.where(parts[-1].is_not(None))
+        if among is not None and len(before) == len(next(iter(among), ())):
+            first = first.where(sa.tuple_(*parts).in_(sorted(among)))
+    step = first.cte(f"of_{name}", recursive=True)
+    same = [table.c[one] == step.c[one] for one in before]
+    following = sa.select(least).where(*same, column > step.c[name]).scalar_subquery()
+    told = sa.select(*(step.c[one] for one in before), following)
+    return step.union_all(told.where(step.c[name].is_not(None)))
 
 
 def chunks(keys: Sequence[str]) -> Iterator[list[str]]:

@@ -5,6 +5,10 @@ known is added to, not written over: prices, positions, accumulators and terms k
 with the time from which it was known, so that a question about the past is answered as it
 would have been answered then.
 
+Prices, state and terms carry the venue, market and chain that they belong to. All three are empty
+for a spot price, which belongs to its asset alone; an empty venue of state or terms marks what was
+written before markets were told apart and could not be placed: it is kept, and judges nobody.
+
 A table whose changes are numbered says so: `topic` names what a change of it is a change of,
 `subject` the column that says of which one.
 """
@@ -14,8 +18,15 @@ import sqlalchemy as sa
 from serving.store.columns import Document, Duration, Time, Whole, name, number
 
 METADATA = sa.MetaData()
-HEAD = "0010"
+HEAD = "0011"
 """The newest revision in `migrations/versions`."""
+
+
+def _market() -> list["sa.Column[str]"]:
+    """Return the columns of a market, the first of a key."""
+    lengths = {"venue": 200, "market": 200, "chain": 40}
+    return [sa.Column(part, name(size), primary_key=True) for part, size in lengths.items()]
+
 
 NOTES = sa.Table(
     "notes",
@@ -43,6 +54,7 @@ CANDLES = sa.Table(
 PRICES = sa.Table(
     "prices",
     METADATA,
+    *_market(),
     sa.Column("asset", name(), primary_key=True),
     sa.Column("observed_at", Time, primary_key=True),
     sa.Column("source", name(), primary_key=True),
@@ -62,6 +74,7 @@ PRICES = sa.Table(
 STATE = sa.Table(
     "state",
     METADATA,
+    *_market(),
     sa.Column("name", name(), primary_key=True),
     sa.Column("at", Time, primary_key=True),
     sa.Column("value", Whole, nullable=False),
@@ -72,7 +85,7 @@ STATE = sa.Table(
 TERMS = sa.Table(
     "terms",
     METADATA,
-    sa.Column("market", name(), primary_key=True),
+    *_market(),
     sa.Column("valid_from", Time, primary_key=True),
     sa.Column("body", Document, nullable=False),  # exact integers as text
     info={"topic": "terms"},
@@ -143,9 +156,11 @@ ACCOUNTS = sa.Table(
     sa.Column("venue", name(), nullable=False),
     sa.Column("version", name()),
     sa.Column("market", name(), nullable=False),
+    sa.Column("chain", name(40), nullable=False, server_default=""),
     sa.Column("owner", name()),
     sa.Column("opened_at", Time),
     sa.Index("accounts_by_owner", "owner"),
+    sa.Index("accounts_by_market", "venue", "market", "chain"),
     info={"topic": "accounts", "subject": "account"},
 )
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.domain import Price
+from models.domain import MarketId, Price
 from serving.store import Store, accounts, market
 
 Body = dict[str, Any]
@@ -343,8 +343,8 @@ def lay(store: Store) -> None:
         market.write_notes(transaction, {"clock": AT.isoformat()})
         market.push_candles(transaction, candles())
         market.push_prices(transaction, stated, now=AT)
-        for part in STATE.values():
-            market.push_state(transaction, part, at=observed)
+        for whose, part in STATE.items():
+            market.push_state(transaction, MarketId(*whose), part, at=observed)
         accounts.upsert(transaction, book(), at=observed, now=AT)
 
 

@@ -227,3 +227,21 @@ def test_what_is_old_is_pruned_and_what_may_be_asked_for_stays(
     ]
     assert asked.get("/v1/accounts").json()["accounts"] == accounts
     assert set(asked.get("/v1/deliveries").json()["counts"]) <= {"dead", "waiting"}
+
+
+def test_wishes_about_an_account_that_is_not_there_are_refused(asked: local.Caller) -> None:
+    """A misspelt name must not pass for a mute."""
+    assert asked.post("/v1/accounts/no-such/acknowledge").status_code == 404
+    assert asked.post("/v1/accounts/no-such/mute", json={"hours": 2}).status_code == 404
+
+
+def test_a_host_that_cannot_be_one_is_refused_at_the_door(asked: local.Caller) -> None:
+    """An empty or too long label, and quiet hours with an offset: 422, nothing is written."""
+    asked.put("/v1/receivers/fay", json={})
+    for host in ("a..example.org", f"{'a' * 64}.example.org"):
+        body = {"kind": "webhook", "target": f"https://{host}/x"}
+        assert asked.post("/v1/receivers/fay/channels", json=body).status_code == 422
+    quiet = {"begin": "22:00+01:00", "end": "07:00+01:00"}
+    refused = asked.put("/v1/receivers/fay", json={"quiet": quiet})
+    assert [one["pointer"] for one in refused.json()["errors"]] == ["/quiet/begin", "/quiet/end"]
+    assert asked.get("/v1/receivers/fay").json()["channels"] == []

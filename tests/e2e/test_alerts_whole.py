@@ -57,8 +57,10 @@ def lay(drawn: Book, store: Store) -> None:
     bodies = [{**body, "opened_at": None} for body in held if body["legs"][1]["quantity"] != "0"]
     with store.begin() as transaction:
         market.push_prices(transaction, [("ETH", price)], now=now)
-        market.push_state(transaction, {"ETH-B.rate": drawn.rate_at(drawn.at)}, at=since)
-        market.push_terms(transaction, "ETH-B", book.terms(drawn), valid_from=since)
+        market.push_state(
+            transaction, book.VAULTS, {"ETH-B.rate": drawn.rate_at(drawn.at)}, at=since
+        )
+        market.push_terms(transaction, book.VAULTS, book.terms(drawn), valid_from=since)
         accounts.upsert(transaction, bodies, at=since, now=now)
         desk = Receiver(receiver="desk", audience=DESK)
         alerts.add_receiver(transaction, desk, (), now=now)

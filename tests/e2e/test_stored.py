@@ -182,11 +182,13 @@ def test_the_longest_names_are_kept_on_each(caller: local.Caller) -> None:
     """Two hundred characters outside the basic plane, as many as an index must hold."""
     names = [long_name(seed) for seed in range(6)]
     price = {"asset": names[0], "source": names[1], "value": "1", "observed_at": T}
-    account = {**VAULT, "id": names[2], "owner": names[3], "market": names[4], "terms": names[5]}
-    terms = {"venue": "maker", "market": names[4], "valid_from": T, "terms": TERMS}
+    whose = {"venue": "maker", "market": names[4], "chain": names[1][:40]}
+    account = {**VAULT, **whose, "id": names[2], "owner": names[3], "terms": names[5]}
+    terms = {**whose, "valid_from": T, "terms": TERMS}
+    named = f"{names[0][:195]}.rate"
     asked = [
-        ("POST", "/v1/prices", {"prices": [price]}),
-        ("POST", "/v1/state", {"at": T, "state": {names[0]: "1"}}),
+        ("POST", "/v1/prices", {"prices": [price, {**price, **whose}]}),
+        ("POST", "/v1/state", {"at": T, "state": {named: "1"}}),
         ("POST", "/v1/terms", terms),
         ("PUT", "/v1/accounts", {"accounts": [account]}),
         ("PUT", f"/v1/receivers/{quote(names[0])}", {"accounts": [names[2]]}),

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from features.inputs import EventKind
-from models.domain import Price
+from models.domain import MarketId, Price
 from serving.store import Store, accounts, market
 from training.sources import maker_ethb, maker_log
 
@@ -45,7 +45,7 @@ def lay(store: Store) -> None:
         market.push_candles(transaction, candles)
         market.push_prices(transaction, [("ETH", price)], now=AT)
         rate = terms.rate_at(int(AT.timestamp()))
-        market.push_state(transaction, {"ETH-B.rate": rate}, at=AT)
+        market.push_state(transaction, MarketId("maker", "ETH-B"), {"ETH-B.rate": rate}, at=AT)
         accounts.upsert(transaction, _bodies(ledger), at=AT, now=AT)
         accounts.push_events(transaction, list(_events(ledger)), now=AT)
 

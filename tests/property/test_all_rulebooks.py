@@ -1,7 +1,8 @@
 """What must hold under every rulebook there is, on one small account each."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
@@ -15,7 +16,8 @@ from models.margin.fixed_point import MAX_UINT256, RAY, WAD
 from models.margin.perpetual import tiers_from
 from models.margin.result import Liquidation, Margin, Refusal, Verdict
 from models.margin.rulebook import Liquidate, Rulebook, load_all, with_price
-from models.margin.trigger import BREACHED, bankruptcy_price, price_trigger
+from models.margin.trigger import BREACHED, bankruptcy_price, price_trigger, price_triggers
+from models.margin.variables import Variable, names_of, units
 from models.margin.venues import (
     aave_v3_terms,
     aave_v4_positions,
@@ -583,3 +585,107 @@ def test_liquidate_answers(
             found = book.liquidate(account, market, setup.terms, request)
             assert isinstance(found, Liquidation) or found.reason
             assert isinstance(found, Refusal) or verdict is Verdict.LIQUIDATABLE
+
+
+class Recorder(Mapping[str, int]):
+    """Numbers by name that note which were asked for."""
+
+    def __init__(self, told: Mapping[str, int]) -> None:
+        self.told, self.read = dict(told), set[str]()
+
+    def __getitem__(self, name: str) -> int:
+        """Return a number."""
+        self.read.add(name)
+        return self.told[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether there is such a number."""
+        self.read.add(str(name))
+        return name in self.told
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(self.told)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.told)
+
+
+def played(book: Rulebook[Any]) -> tuple[set[str], set[str]]:
+    """Return the names of state and options that the rules read, of a safe and a poor account."""
+    setup = SETUPS[book.venue]
+    state, options = Recorder(setup.state), Recorder({})
+    market = replace(setup.market(), state=state)
+    for held in (setup.held, 1):
+        account = replace(setup.account(book, held, setup.risk), options=options)
+        book.margin(account, market, setup.terms)
+        asked = Liquidate(debt_asset=setup.exposed, collateral_asset=setup.collateral)
+        if book.liquidate is not None:
+            book.liquidate(account, market, setup.terms, asked)
+        for rule in (book.headroom, book.weights, book.permits):
+            if rule is not None:
+                rule(account, market, setup.terms)
+        if book.accrue is not None:
+            book.accrue(market, setup.terms, market.at + timedelta(hours=1))
+        list(price_triggers(book, account, market, setup.terms, asset=setup.moving))
+    return state.read, options.read
+
+
+@EVERY
+def test_what_is_read_is_declared(book: Rulebook[Any]) -> None:
+    """Margin, liquidation, headroom, weights, accrual and triggers look up declared names alone."""
+    state, options = played(book)
+    for read, declared in ((state, book.state), (options, book.options)):
+        names = names_of(declared)
+        assert [name for name in sorted(read) if names.subject(name) is None] == []
+
+
+def tails(variables: tuple[Variable, ...]) -> set[str]:
+    """Return the last part of every name."""
+    names = names_of(variables)
+    return {*names.whole, *names.of_assets, *names.of_markets}
+
+
+NEEDED = {
+    "aave-v3": {"liquidity_index", "borrow_index", "liquidation_allowed", "emode"},
+    "aave-v4": {"added_assets", "added_shares", "drawn_index", "premium_shares"},
+    "compound-v2": {"exchange_rate", "seize_paused", "deprecated"},
+    "compound-v3": {"base_supply_index", "base_borrow_index", "absorb_paused"},
+    "dydx-v4": {"funding_index", "open_interest", "custom_imf_ppm"},
+    "euler-v2": {"interest_accumulator", "updated_at", "last_status_check"},
+    "fluid": {"supply_exchange_price", "borrow_exchange_price", "tick"},
+    "gmx-v2": {"is_disabled", "cumulative_borrowing_factor.long", "pending_impact_amount"},
+    "maker": {"rate", "stopped", "dirt"},
+    "morpho-blue": {"total_borrow_assets", "total_borrow_shares", "borrow_rate_per_second"},
+}
+"""Names that a venue is known to read, by hand from its contracts."""
+
+
+@EVERY
+def test_what_is_known_to_be_needed_is_declared_with_a_unit(book: Rulebook[Any]) -> None:
+    """A declaration cannot shrink unseen, and says what each number means."""
+    declared = tails(book.state) | tails(book.options)
+    assert NEEDED.get(book.venue, set()) <= declared
+    for variables in (book.state, book.options):
+        told = units(variables)
+        assert len(told) == len(variables)
+        assert all(unit.strip() for unit in told.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "venue", "nearest"),
+    [
+        ("USDC.borow_indx", "aave-v3", "USDC.borrow_index"),
+        ("ETH-B.rat", "maker", "ETH-B.rate"),
+        ("ETH/USD.pool_pln.long", "gmx-v2", "ETH/USD.pool_pnl.long"),
+        ("BTC.USD.funding_indx", "dydx-v4", "BTC.USD.funding_index"),
+        ("qqqq", "maker", None),
+    ],
+)
+def test_the_nearest_name_is_found(name: str, venue: str, nearest: str | None) -> None:
+    """Whatever stands before the dot, and with sides after it."""
+    book = next(one for (known, _), one in load_all().items() if known == venue)
+    names = names_of(book.state)
+    assert names.subject(name) is None
+    assert names.nearest(name) == nearest

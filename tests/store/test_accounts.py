@@ -267,3 +267,25 @@ def test_an_event_names_its_asset_where_several_could_be_meant(store: Store) -> 
     with store.begin() as transaction:
         accounts.push_events(transaction, [named, new], now=NOON)
     assert held(store, None) == [str(WAD), "1.5", "1", "4"]
+
+
+def test_what_a_statement_leaves_out_stays_and_null_ends_it(store: Store) -> None:
+    """Owner and opening outlive a statement without them, in one write and in several."""
+    opened = datetime(2026, 1, 1, tzinfo=UTC)
+    bare = {
+        "venue": "maker",
+        "market": "ETH-B",
+        "legs": [{"kind": "collateral", "asset": "ETH", "quantity": "1"}],
+    }
+    told = ({"owner": "alice", "opened_at": opened}, {}, {"owner": None})
+    kept = []
+    for hour, more in enumerate(told):
+        now = opened + timedelta(hours=hour)
+        with store.begin() as transaction:
+            both = [{**bare, **more, "id": "a"}, {**bare, "id": "b"}]
+            accounts.upsert(transaction, both, at=now, now=now)
+            chosen = sa.select(schema.ACCOUNTS.c.owner, schema.ACCOUNTS.c.opened_at)
+            kept.append(
+                tuple(transaction.execute(chosen.where(schema.ACCOUNTS.c.account == "a")).one())
+            )
+    assert kept == [("alice", opened), ("alice", opened), (None, opened)]

@@ -1,8 +1,11 @@
 """What people ask for reaches the next pass; heartbeats speak once; a lost lead writes nothing."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
+from alert_crash import verified_channel
 
 from models.alerting.policy import default
 from models.alerting.signals import Level, Signal
@@ -19,6 +22,7 @@ from serving.http.problems import Refused
 from serving.judging.assess import Model
 from serving.routes import links as route
 from serving.store import Store, alerts, consents, turns
+from serving.store.alert_schema import RECEIVERS
 from serving.store.alerts import DESK, Receiver
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -113,3 +117,46 @@ def test_a_changed_policy_is_tried_on_what_was_seen(store: Store) -> None:
         passed(store, minutes)
     load = simulate(store, default(), begin=START, end=START + MINUTE * 30)
     assert load.changes == {"watch": 0, "warning": 0, "critical": 1, "liquidated": 0}
+
+
+def test_what_cannot_be_read_of_one_receiver_stops_nobody(store: Store) -> None:
+    """Quiet hours with an offset, as once were taken, and a broken inbox: all are told."""
+    with store.begin() as transaction:
+        for name in ("d", "e"):
+            one = Receiver(receiver=name, audience=DESK)
+            alerts.add_receiver(transaction, one, (), now=START)
+            verified_channel(transaction, name)
+        mine = RECEIVERS.c.receiver == "d"
+        broken = {
+            "quiet": {"begin": "00:00:00+01:00", "end": "23:00:00+01:00"},
+            "inbox": {"posts": "x"},
+        }
+        transaction.execute(sa.update(RECEIVERS).where(mine).values(broken))
+    assert passed(store, 0).rows == 2
+    with store.read() as transaction:
+        found = alerts.all_receivers(transaction)
+    assert [(one.receiver, one.quiet) for one in found] == [("d", None), ("e", None)]
+
+
+def test_rotations_side_by_side_lose_no_secret(store: Store) -> None:
+    """The second waits for the first: both new secrets sign, and the one before."""
+    with store.begin() as transaction:
+        one = Receiver(receiver="d", audience=DESK)
+        alerts.add_receiver(transaction, one, (), now=START)
+        channel = verified_channel(transaction, "d")
+        consents.rotate(transaction, channel, "s0", actor="a", now=START)
+    waits = threading.Event()
+
+    def second() -> None:
+        waits.set()
+        with store.begin() as transaction:
+            consents.rotate(transaction, channel, "s2", actor="b", now=START)
+
+    thread = threading.Thread(target=second)
+    with store.begin() as transaction:
+        consents.rotate(transaction, channel, "s1", actor="a", now=START)
+        thread.start()
+        assert waits.wait(30)
+    thread.join()
+    with store.read() as transaction:
+        assert consents.held_secrets(transaction, channel) == ("s2", "s1", "s0")

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from models.alerting.state import AlertState
-from models.domain import Price
+from models.domain import MarketId, Price
 from serving.store import Store, Transaction, accounts, alerts, changes, engine, market
 from serving.store.alerts import DESK, Receiver
 from serving.store.changes import Change
@@ -61,6 +61,7 @@ CANDLES = pd.DataFrame(
         **dict.fromkeys(("open", "high", "low", "close", "volume"), 1.0),
     }
 )
+CROSS = MarketId("maker", "SOL")
 WRITES: dict[str, tuple[Callable[[Transaction], object], tuple[str, str]]] = {
     "account": (lambda t: upsert(t, "a b/库"), ("accounts", "a b/库")),
     "price": (
@@ -68,8 +69,8 @@ WRITES: dict[str, tuple[Callable[[Transaction], object], tuple[str, str]]] = {
         ("prices", ""),
     ),
     "candle": (lambda t: market.push_candles(t, CANDLES), ("candles", "")),
-    "state": (lambda t: market.push_state(t, {"SOL.rate": 1}, at=NOON), ("state", "")),
-    "terms": (lambda t: market.push_terms(t, "cross", {"a": "1"}, valid_from=NOON), ("terms", "")),
+    "state": (lambda t: market.push_state(t, CROSS, {"SOL.rate": 1}, at=NOON), ("state", "")),
+    "terms": (lambda t: market.push_terms(t, CROSS, {"a": "1"}, valid_from=NOON), ("terms", "")),
     "funding": (lambda t: market.push_funding(t, "SOL", [(NOON, 0.1)]), ("series", "")),
     "mute": (lambda t: alerts.mute(t, "a", until=NOON), ("wishes", "a")),
     "acknowledgement": (lambda t: alerts.acknowledge(t, "b"), ("wishes", "b")),

@@ -8,7 +8,7 @@ import pytest
 
 from features.stored import TABLES
 from features.tables import validate
-from models.domain import Price
+from models.domain import MarketId, Price
 from serving.store import Store, StoreConflict, frames, market
 from serving.store.rows import Added
 from serving.store.series import series
@@ -16,6 +16,7 @@ from serving.store.series import series
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
+A = MarketId("maker", "A")
 
 
 def price(value: int, *, at: datetime = NOON, source: str = "osm") -> Price:
@@ -81,16 +82,16 @@ def test_the_same_price_twice_is_one_and_another_one_is_a_conflict(store: Store)
 def test_accumulators_and_terms_keep_their_past(store: Store) -> None:
     """What was in force at a moment is told, with the time from which it was."""
     with store.begin() as transaction:
-        market.push_state(transaction, {"A.rate": 10**30, "B.rate": 1}, at=NOON - HOUR)
-        market.push_state(transaction, {"A.rate": 10**30 + 1}, at=NOON)
-        market.push_terms(transaction, "A", {"mat": "1"}, valid_from=NOON - HOUR)
-        market.push_terms(transaction, "A", {"mat": "2"}, valid_from=NOON)
+        market.push_state(transaction, A, {"A.rate": 10**30, "dirt": 1}, at=NOON - HOUR)
+        market.push_state(transaction, A, {"A.rate": 10**30 + 1}, at=NOON)
+        market.push_terms(transaction, A, {"mat": "1"}, valid_from=NOON - HOUR)
+        market.push_terms(transaction, A, {"mat": "2"}, valid_from=NOON)
     with store.read() as transaction:
         before = NOON - MINUTE
-        assert market.state(transaction, at=before) == {"A.rate": 10**30, "B.rate": 1}
-        assert market.state(transaction, at=NOON) == {"A.rate": 10**30 + 1, "B.rate": 1}
-        assert market.terms(transaction, at=before) == {"A": ({"mat": "1"}, NOON - HOUR)}
-        assert market.terms(transaction, at=NOON) == {"A": ({"mat": "2"}, NOON)}
+        assert market.state(transaction, at=before) == {A: {"A.rate": 10**30, "dirt": 1}}
+        assert market.state(transaction, at=NOON) == {A: {"A.rate": 10**30 + 1, "dirt": 1}}
+        assert market.terms(transaction, at=before) == {A: ({"mat": "1"}, NOON - HOUR)}
+        assert market.terms(transaction, at=NOON) == {A: ({"mat": "2"}, NOON)}
 
 
 def test_only_closed_candles_of_the_assets_asked_about_are_loaded(store: Store) -> None:

@@ -12,6 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from models.domain import UNPLACED, MarketId
 from serving.store import Store, StoreRefused, accounts, alert_schema, market, open_store
 from serving.store.revisions import VERSION_TABLE, configuration, revision
 from serving.store.schema import HEAD, METADATA
@@ -99,8 +100,11 @@ def _says_what_the_old_one_said(store: Store) -> None:
     assert price.next_value == 1400000000000000000
     assert price.next_at == datetime(2030, 1, 2, 4, tzinfo=UTC)
     assert price.is_stale(datetime(2030, 1, 2, 4, 0, 1, tzinfo=UTC))
-    assert around.state == {"ETH-B.rate": 1000000000000000000000000001}
-    assert around.terms == {"ETH-B": ({"mat": "13"}, datetime(2030, 1, 1, tzinfo=UTC))}
+    facts = around.markets[MarketId("maker", "ETH-B")]
+    assert set(around.markets) == {MarketId("maker", "ETH-B"), UNPLACED}
+    assert facts.prices == {}
+    assert facts.state == {"ETH-B.rate": 1000000000000000000000000001}
+    assert facts.terms == ({"mat": "13"}, datetime(2030, 1, 1, tzinfo=UTC))
     assert around.candles["ETH"].first_hour == 525984
     assert around.candles["ETH"].close.tolist() == [1.5]
     assert held["legs"] == LEGS

@@ -45,8 +45,17 @@ ROWS: Mapping[str, tuple[str, ...]] = {
         "venue,key,account,at,collateral_asset,collateral,debt_asset,debt",
         f"aave-v2,0x1-2,a,{NOON},WETH,1.000000000000000001,DAI,5",
     ),
-    "state": ("name,at,value", f"ETH-B.rate,{NOON},{10**27 + 1}"),
-    "terms": ("market,valid_from,body", f'ETH-B,{NOON},"{{""mat"": ""13""}}"'),
+    "state": (
+        "name,at,value,venue,market,chain",
+        f"ETH-B.rate,{NOON},{10**27 + 1},,,",
+        f"base_borrow_index,{NOON},{10**15 + 1},compound-v3,usdc,base",
+        f"base_borrow_index,{NOON},{10**15 + 2},compound-v3,weth,",
+    ),
+    "terms": (
+        "market,valid_from,body,venue,chain",
+        f'ETH-B,{NOON},"{{""mat"": ""13""}}",maker,',
+        f'core,{NOON},"{{""reserves"": {{}}}}",aave-v3,base',
+    ),
     "positions": (
         "account,venue,version,market,owner,opened_at,at,legs",
         f'a,maker,dss,ETH-B,me,{NOON},{NOON},"{LEGS.replace(chr(34), chr(34) * 2)}"',

@@ -80,7 +80,7 @@ def rise(*, kind: Kind = Kind.RAISED) -> Transition:
 def around() -> Surroundings:
     """Return the surroundings of the vault, without candles."""
     known = Tables(candles={}, events=no_events())
-    return Surroundings(at=AT, prices={}, state={}, terms={}, known=known, simulated=False)
+    return Surroundings(at=AT, prices={}, markets={}, known=known, simulated=False)
 
 
 def planned(judged: Judgement, *, told: Transition | None = None, pace: float = 0.0) -> Plans:

@@ -19,7 +19,7 @@ from serving.asked.sound import SoundEvent
 from serving.desk import Desk
 from serving.judging.answers import Assessment, Batch, exact_text
 from serving.judging.assess import Model
-from serving.live.book import account_body, lay, market_body, price
+from serving.live.book import VAULTS, account_body, lay, market_body, price
 from serving.process import absolute
 from serving.settings import Settings
 from serving.store import Store, accounts, market
@@ -194,7 +194,7 @@ def test_the_store_gives_back_what_was_laid_into_it(book: Book, store: Store) ->
         keys = accounts.keys(transaction)
         found = accounts.read(transaction, keys, at=book.at)
     assert around.simulated
-    assert around.state == {"ETH-B.rate": book.rate_at(book.at)}
+    assert around.markets[VAULTS].state == {"ETH-B.rate": book.rate_at(book.at)}
     assert around.prices == {"ETH": price(book)}
     lately = list(book.candles["close"])[-722:]
     assert list(around.candles["ETH"].close) == lately

@@ -22,8 +22,9 @@ AT = datetime(2026, 3, 1, tzinfo=UTC)
 def judged(body: venue_bodies.Body) -> Judgement:
     """Return the account of a request, judged."""
     asked, _ = wire.parse(encode(body), wire.ScoreBody)
-    around = cases.surroundings(asked, now=AT, stored=None)
-    return judge(cases.case(wire.account(body["account"], "/account"), "/account", around))
+    account = wire.account(body["account"], "/account")
+    around = cases.surroundings(asked, now=AT, stored=None, accounts=[account])
+    return judge(cases.case(account, "/account", around))
 
 
 def told(one: Judgement) -> Assessed:

@@ -166,8 +166,9 @@ def test_triggers(body: Body, prices: list[tuple[str, str, str]], shock: str) ->
 def test_the_verdict_flips_one_unit_beside_the_trigger(body: Body) -> None:
     """At the trigger the account is liquidatable, one unit back it is not."""
     asked, _ = wire.parse(json.dumps(body).encode(), TriggerBody)
-    around = cases.surroundings(asked, now=DESK.clock(), stored=None)
-    case = cases.case(wire.account(asked.account, "/account"), "/account", around)
+    account = wire.account(asked.account, "/account")
+    around = cases.surroundings(asked, now=DESK.clock(), stored=None, accounts=[account])
+    case = cases.case(account, "/account", around)
     book = load(case.account.venue, case.account.version)
     for one in ask(requests.trigger, body)["price_triggers"]:
         at = Fraction(one["price"]) * 10 ** one["decimals"]

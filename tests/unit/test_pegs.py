@@ -28,9 +28,11 @@ BOOK = {one["id"]: one for one in many_venues.book()}
 def judged(body: dict[str, Any]) -> list[Judgement]:
     """Return the accounts of a request, judged."""
     asked, _ = wire.parse(json.dumps(body).encode(), wire.ScoreBody)
-    around = cases.surroundings(asked, now=many_venues.AT, stored=None)
+    bodies = [wire.account(item, place) for place, item in asked.items]
+    around = cases.surroundings(asked, now=many_venues.AT, stored=None, accounts=bodies)
+    places = [place for place, _ in asked.items]
     return [
-        judge(cases.case(wire.account(item, place), place, around)) for place, item in asked.items
+        judge(cases.case(one, place, around)) for one, place in zip(bodies, places, strict=True)
     ]
 
 

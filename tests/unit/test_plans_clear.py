@@ -91,9 +91,10 @@ def request(account: str, prices: dict[str, str]) -> dict[str, Any]:
 def judged(body: dict[str, Any]) -> tuple[Surroundings, Judgement]:
     """Return the account of a request, judged."""
     asked, _ = wire.parse(json.dumps(body).encode(), wire.ScoreBody)
-    around = cases.surroundings(asked, now=AT, stored=None)
     ((place, item),) = asked.items
-    return around, judge(cases.case(wire.account(item, place), place, around))
+    account = wire.account(item, place)
+    around = cases.surroundings(asked, now=AT, stored=None, accounts=[account])
+    return around, judge(cases.case(account, place, around))
 
 
 def seen(

@@ -19,6 +19,7 @@ from models.domain import Account, Leg, LegKind, Market
 from models.margin.fixed_point import BPS, MAX_UINT256, RAY, WAD, mul_div_half_up
 from models.margin.result import Counted, Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
+from models.margin.variables import Variable
 from models.margin.venues.aave_v3_account import (
     AccountData,
     Position,
@@ -320,11 +321,32 @@ def bare(terms: Terms) -> Terms:
     return replace(terms, reserves=reserves, categories=categories)
 
 
+STATE = (
+    Variable("{asset}.liquidity_index", "ray"),
+    Variable("{asset}.borrow_index", "ray"),
+    Variable("{asset}.liquidity_rate", "ray a year"),
+    Variable("{asset}.borrow_rate", "ray a year"),
+    Variable("{asset}.updated_at", "Unix seconds"),
+    Variable("{asset}.inactive", "0 or 1"),
+    Variable("{asset}.paused", "0 or 1"),
+    Variable("{asset}.frozen", "0 or 1"),
+    Variable("{asset}.grace_until", "Unix seconds"),
+    Variable("{asset}.scaled_supply", "scaled smallest units"),
+    Variable("{asset}.scaled_accrued", "scaled smallest units"),
+    Variable("{asset}.scaled_debt", "scaled smallest units"),
+    Variable("{asset}.isolated_debt", "hundredths of a token"),
+    Variable("liquidation_allowed", "0 or 1; 1 if left out"),
+    Variable("borrow_allowed", "0 or 1; 1 if left out"),
+)
+OPTIONS = (Variable("emode", "category; 0 for none"),)
+
 RULEBOOKS = tuple(
     Rulebook(
         venue="aave-v3",
         version=policy.version,
         terms=Terms,
+        state=STATE,
+        options=OPTIONS,
         price_decimals=ORACLE_DECIMALS,
         margin=partial(margin, policy=policy),
         bare=bare,

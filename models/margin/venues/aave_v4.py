@@ -16,6 +16,7 @@ from models.domain import Account, LegKind, Market
 from models.margin.fixed_point import BPS, MAX_UINT256, RAY, WAD, mul_div_up
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
+from models.margin.variables import Variable
 from models.margin.venues.aave_v4_account import (
     BPS_TO_WAD,
     AccountData,
@@ -301,11 +302,24 @@ def bare(terms: Terms) -> Terms:
     return replace(terms, reserves=reserves)
 
 
+STATE = (
+    Variable("{asset}.added_assets", "smallest units"),
+    Variable("{asset}.added_shares", "shares"),
+    Variable("{asset}.drawn_index", "ray"),
+    Variable("{asset}.paused", "0 or 1"),
+)
+OPTIONS = (
+    Variable("{asset}.premium_shares", "shares"),
+    Variable("{asset}.premium_offset_ray", "smallest units times ray"),
+)
+
 RULEBOOKS = (
     Rulebook(
         venue="aave-v4",
         version="0.5.11",
         terms=Terms,
+        state=STATE,
+        options=OPTIONS,
         price_decimals=ORACLE_DECIMALS,
         margin=margin,
         bare=bare,

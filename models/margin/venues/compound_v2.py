@@ -26,6 +26,7 @@ from models.margin.fixed_point import WAD
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.toxicity import is_toxic
+from models.margin.variables import Variable
 
 PRICE_DECIMALS = 18
 ERROR_CODES = {"INSUFFICIENT_SHORTFALL": 3, "PRICE_ERROR": 13, "TOO_MUCH_REPAY": 17}
@@ -393,11 +394,18 @@ def bare(terms: Terms) -> Terms:
     return replace(terms, collateral_factors=factors)
 
 
+STATE = (
+    Variable("{asset}.exchange_rate", "wad"),
+    Variable("{asset}.deprecated", "0 or 1"),
+    Variable("seize_paused", "0 or 1"),
+)
+
 RULEBOOKS = (
     Rulebook(
         venue="compound-v2",
         version="comptroller",
         terms=Terms,
+        state=STATE,
         price_decimals=PRICE_DECIMALS,
         margin=margin,
         bare=bare,

@@ -32,6 +32,7 @@ from models.margin.fixed_point import (
 from models.margin.result import Counted, Liquidation, Margin, Ratio, Refusal, Room, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.toxicity import is_toxic
+from models.margin.variables import Variable
 
 ORACLE_DECIMALS = 8
 INDEX_SCALE = 10**15
@@ -571,11 +572,22 @@ def bare(terms: Terms) -> Terms:
     return replace(terms, collaterals=collaterals)
 
 
+STATE = (
+    Variable("base_supply_index", "10^15"),
+    Variable("base_borrow_index", "10^15"),
+    Variable("updated_at", "Unix seconds"),
+    Variable("total_supply_base", "principal"),
+    Variable("total_borrow_base", "principal"),
+    Variable("absorb_paused", "0 or 1"),
+    Variable("{asset}.total_supply_asset", "smallest units"),
+)
+
 RULEBOOKS = (
     Rulebook(
         venue="compound-v3",
         version="comet",
         terms=Terms,
+        state=STATE,
         price_decimals=ORACLE_DECIMALS,
         margin=margin,
         bare=bare,

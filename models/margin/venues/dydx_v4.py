@@ -27,6 +27,7 @@ from models.margin.fixed_point import mul_div_down, mul_div_toward_zero, mul_div
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.toxicity import is_toxic
+from models.margin.variables import Variable
 
 PPM = 10**6
 QUOTE_DECIMALS = 6
@@ -488,11 +489,22 @@ def _floor(value: Fraction) -> int:
     return value.numerator // value.denominator
 
 
+STATE = (
+    Variable("{asset}.funding_index", "quote quantums per base quantum, ppm"),
+    Variable("{asset}.open_interest", "base quantums"),
+)
+OPTIONS = (
+    Variable("{asset}.funding_index", "quote quantums per base quantum, ppm"),
+    Variable("{asset}.custom_imf_ppm", "ppm"),
+)
+
 RULEBOOKS = (
     Rulebook(
         venue="dydx-v4",
         version="84d4664b",
         terms=Terms,
+        state=STATE,
+        options=OPTIONS,
         price_decimals=None,
         margin=margin,
         liquidate=liquidate,

@@ -31,6 +31,7 @@ from models.margin.fixed_point import BPS, RAY, WAD, mul_div_down, rpow_half_up
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.toxicity import is_toxic
+from models.margin.variables import Variable
 
 PRICE_DECIMALS = 18
 OWED_BITS = 31
@@ -513,11 +514,24 @@ def bare(terms: Terms) -> Terms:
     return replace(terms, collaterals=counted)
 
 
+STATE = (
+    Variable("interest_accumulator", "ray"),
+    Variable("updated_at", "Unix seconds"),
+    Variable("interest_rate", "ray a second"),
+    Variable("liquidate_paused", "0 or 1"),
+)
+OPTIONS = (
+    Variable("interest_accumulator", "ray"),
+    Variable("last_status_check", "Unix seconds"),
+)
+
 RULEBOOKS = (
     Rulebook(
         venue="euler-v2",
         version="evk",
         terms=Terms,
+        state=STATE,
+        options=OPTIONS,
         price_decimals=PRICE_DECIMALS,
         margin=margin,
         bare=bare,

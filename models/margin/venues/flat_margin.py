@@ -20,6 +20,7 @@ from models.domain import Account, Leg, LegKind, Market
 from models.margin.perpetual import cash_of, leverage_of, unevaluable_reason
 from models.margin.result import Margin, Ratio, Side, Verdict
 from models.margin.rulebook import Rulebook
+from models.margin.variables import Variable
 
 Model = Literal["standard", "leveraged"]
 
@@ -112,6 +113,9 @@ def margin(account: Account, market: Market, terms: Terms, *, model: Model) -> M
     )
 
 
+OPTIONS = (Variable("{asset}.leverage", "whole number"),)
+
+
 def _rulebook(model: Model) -> Rulebook[Terms]:
     """Bind one model to the rules."""
     judged: Callable[[Account, Market, Terms], Margin] = partial(margin, model=model)
@@ -119,6 +123,7 @@ def _rulebook(model: Model) -> Rulebook[Terms]:
         venue="flat-margin",
         version=model,
         terms=Terms,
+        options=OPTIONS,
         price_decimals=None,
         margin=judged,
         is_exact=True,

@@ -30,6 +30,7 @@ from models.margin.checked import uint
 from models.margin.fixed_point import BPS, mul_div_down
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
+from models.margin.variables import Variable
 
 ORACLE_DECIMALS = 27
 ORACLE_SCALE: int = 10**ORACLE_DECIMALS
@@ -368,11 +369,19 @@ def liquidate(
     )
 
 
+STATE = (
+    Variable("supply_exchange_price", "10^12"),
+    Variable("borrow_exchange_price", "10^12"),
+)
+OPTIONS = (Variable("tick", "tick of the position"),)
+
 RULEBOOKS = (
     Rulebook(
         venue="fluid",
         version="vault-t1",
         terms=Terms,
+        state=STATE,
+        options=OPTIONS,
         price_decimals=ORACLE_DECIMALS,
         margin=margin,
         liquidate=liquidate,

@@ -33,6 +33,7 @@ from models.domain import Account, Leg, LegKind, Market, Price
 from models.margin.fixed_point import mul_div_down, mul_div_up
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
+from models.margin.variables import Variable
 
 FLOAT_DECIMALS = 30
 FLOAT = 10**FLOAT_DECIMALS
@@ -402,11 +403,31 @@ def accrue(market: Market, terms: Terms, at: datetime) -> Market:  # noqa: ARG00
     return replace(market, at=at, state=carried)
 
 
+STATE = (
+    Variable("{market}.cumulative_borrowing_factor.{side}", "10^30"),
+    Variable("{market}.borrowing_factor_per_second.{side}", "10^30 a second"),
+    Variable(
+        "{market}.funding_fee_amount_per_size.{side}",
+        "smallest units of the collateral per USD of size",
+    ),
+    Variable("{market}.pool_pnl.{side}", "USD, 10^30"),
+    Variable("{market}.capped_pool_pnl.{side}", "USD, 10^30"),
+    Variable("{market}.is_disabled", "0 or 1"),
+)
+OPTIONS = (
+    Variable("borrowing_factor", "10^30"),
+    Variable("funding_fee_amount_per_size", "smallest units of the collateral per USD of size"),
+    Variable("pending_impact_amount", "smallest units of the index token, signed"),
+    Variable("price_impact_usd", "USD, 10^30, signed"),
+)
+
 RULEBOOKS = (
     Rulebook(
         venue="gmx-v2",
         version="a5c0c883",
         terms=Terms,
+        state=STATE,
+        options=OPTIONS,
         price_decimals=None,
         margin=margin,
         liquidate=liquidate,

@@ -42,6 +42,7 @@ from models.margin.perpetual import (
 from models.margin.perpetual import bankruptcy_price as bankruptcy_of
 from models.margin.result import Liquidation, Margin, Refusal, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
+from models.margin.variables import Variable
 
 BACKSTOP_SHARE = Fraction(2, 3)
 PARTIAL_ABOVE = 100_000
@@ -254,11 +255,15 @@ def _is_worse(after: Margin, before: Margin) -> bool:
     return old is not None and new > old
 
 
+STATE = (Variable("partial_liquidation_cooldown", "0 or 1"),)
+OPTIONS = (Variable("{asset}.leverage", "whole number"),)
+
 RULEBOOKS = (
     Rulebook(
         venue="hyperliquid",
         version="2026-09",
         terms=Terms,
+        options=OPTIONS,
         price_decimals=None,
         is_exact=True,
         margin=margin,

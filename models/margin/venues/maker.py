@@ -18,6 +18,7 @@ from models.margin.fixed_point import RAY, WAD, mul_div_down, mul_div_up, rpow_h
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.toxicity import is_toxic
+from models.margin.variables import Variable
 
 ORACLE_DECIMALS = 18
 FEED_TO_RAY = 10**9
@@ -391,11 +392,19 @@ def bare(terms: Terms) -> Terms:
     return replace(terms, mat=RAY)
 
 
+STATE = (
+    Variable("{market}.rate", "ray"),
+    Variable("{market}.dirt", "rad"),
+    Variable("dirt", "rad, of all collateral types"),
+    Variable("{market}.stopped", "0 to 3"),
+)
+
 RULEBOOKS = (
     Rulebook(
         venue="maker",
         version="dss",
         terms=Terms,
+        state=STATE,
         price_decimals=ORACLE_DECIMALS,
         margin=margin,
         bare=bare,

@@ -27,6 +27,7 @@ from models.margin.fixed_point import WAD, mul_div_down, mul_div_up
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.toxicity import is_toxic
+from models.margin.variables import Variable
 
 ORACLE_DECIMALS = 36
 ORACLE_SCALE: int = 10**ORACLE_DECIMALS
@@ -425,11 +426,21 @@ def bare(terms: Terms) -> Terms:
     return replace(terms, lltv=WAD)
 
 
+STATE = (
+    Variable("total_supply_assets", "smallest units of the loan asset"),
+    Variable("total_borrow_assets", "smallest units of the loan asset"),
+    Variable("total_borrow_shares", "shares"),
+    Variable("total_supply_shares", "shares"),
+    Variable("borrow_rate_per_second", "wad a second"),
+    Variable("updated_at", "Unix seconds"),
+)
+
 RULEBOOKS = (
     Rulebook(
         venue="morpho-blue",
         version="1",
         terms=Terms,
+        state=STATE,
         price_decimals=ORACLE_DECIMALS,
         margin=margin,
         bare=bare,

@@ -23,6 +23,7 @@ from models.domain import Account, Exact, Leg, LegKind, Market, Price
 from models.margin.fixed_point import BPS
 from models.margin.result import Margin, Ratio, Side, Verdict
 from models.margin.rulebook import Rulebook
+from models.margin.variables import Variable
 
 CENTS = 100
 
@@ -237,11 +238,14 @@ def _short_balance(credit: Fraction, terms: Terms) -> Fraction | None:
     return None
 
 
+OPTIONS = (Variable("is_transaction_day", "0 or 1"),)
+
 RULEBOOKS = (
     Rulebook(
         venue="reg-t",
         version="finra-4210",
         terms=Terms,
+        options=OPTIONS,
         price_decimals=None,
         is_exact=True,
         margin=margin,

@@ -44,6 +44,7 @@ from models.margin.perpetual import (
 from models.margin.perpetual import bankruptcy_price as bankruptcy_of
 from models.margin.result import Liquidation, Margin, Refusal, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
+from models.margin.variables import Variable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +228,9 @@ def liquidate(
     )
 
 
+OPTIONS = (Variable("{asset}.leverage", "whole number"),)
+
+
 def _rulebook(venue: str, version: str, policy: Policy) -> Rulebook[Terms]:
     """Bind one exchange's policy to the rules."""
     judged: Callable[[Account, Market, Terms], Margin] = partial(margin, policy=policy)
@@ -234,6 +238,7 @@ def _rulebook(venue: str, version: str, policy: Policy) -> Rulebook[Terms]:
         venue=venue,
         version=version,
         terms=Terms,
+        options=OPTIONS,
         price_decimals=None,
         is_exact=True,
         margin=judged,
