@@ -1,12 +1,15 @@
 """Keep a store's candles and funding rates up with an exchange.
 
 The store is asked what it lacks, and only that is fetched: after a stop, a gap or a late candle
-the next pass closes what is open. A candle is taken once it has closed by the exchange's clock
-and by ours; every page is committed on its own, so that a crash loses at most one.
+the next pass closes what is open. A whole series is looked through once; from then on a pass
+looks at what closed since and at what is still open. A candle is taken once it has closed by the
+exchange's clock and by ours; every page is committed on its own, so that a crash loses at most
+one.
 """
 
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -63,18 +66,34 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a series has been looked through; places count steps since 1970.
+
+    Parameters
+    ----------
+    end
+        First place that no pass has looked at.
+    open
+        Ranges before it that the store lacks and the exchange may still tell of.
+    """
+
+    end: int
+    open: tuple[range, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fetcher:
     """A store that is kept up with an exchange.
 
     Parameters
     ----------
-    vacant
-        Per series, where the exchange told a later candle but none: not asked for again.
+    progress
+        By series, first place wanted and step, s.
     """
 
     store: Store
     exchange: Exchange
-    vacant: dict[Line, set[int]] = field(default_factory=dict)
+    progress: dict[tuple[Line, int, int], Progress] = field(default_factory=dict)
 
     def run(self, wish: Wish, *, now: datetime) -> Iterator[Fetched]:
         """Fetch what is missing, series by series, and tell what became of each."""
@@ -95,26 +114,34 @@ class Fetcher:
         return min(now, theirs or now) - SETTLE
 
     def _candles(self, line: Line, wish: Wish, *, until: datetime) -> Fetched:
-        """Fetch the candles of one series that closed by a moment and are not held."""
+        """Fetch the candles of one series that closed by a moment and are not stored."""
         told = Fetched(line=line)
         step = wish.step
         first = -(-int((wish.since - EPOCH).total_seconds()) // step)
-        last = int((until - EPOCH).total_seconds()) // step - 1
-        vacant = self.vacant.setdefault(line, set())
+        before = self.progress.get((line, first, step), Progress(end=first))
+        end = max(before.end, int((until - EPOCH).total_seconds()) // step)
+        spans = [span for span in (*before.open, range(before.end, end)) if span]
+        settled: set[int] = set()
         try:
             with self.store.read() as transaction:
-                held = market.held(transaction, line.asset, kind=line.kind, step=step)
-            for gap in gaps(held | vacant, first=first, last=last):
+                for span in spans:
+                    settled |= market.stored(
+                        transaction, line.asset, kind=line.kind, step=step, places=span
+                    )
+            for gap in [gap for span in spans for gap in gaps(settled, span)]:
                 for page in self._pages(line, gap, step=step):
                     told = replace(
                         told,
-                        written=told.written + self._keep(line, page.candles, step=step),
+                        written=told.written
+                        + self._keep(line, list(page.candles.values()), step=step),
                         faults=(*told.faults, *page.faults),
                     )
-                    vacant.update(page.vacant)
+                    settled |= page.vacant | page.candles.keys()
         except (ExchangeFailed, StoreConflict, StoreFailed) as error:
             ended = Fault(f"{line.symbol}:{line.kind}", str(error))
-            return replace(told, faults=(*told.faults, ended))
+            told = replace(told, faults=(*told.faults, ended))
+        left = tuple(gap for span in spans for gap in gaps(settled, span))
+        self.progress[line, first, step] = Progress(end=end, open=left)
         return told
 
     def _pages(self, line: Line, gap: range, *, step: int) -> Iterator["Page"]:
@@ -160,7 +187,7 @@ class Page:
     Parameters
     ----------
     candles
-        Sound ones that were missing, ascending.
+        Sound ones that were missing, by place, ascending.
     vacant
         Places before a later candle at which the exchange has none.
     reached
@@ -168,25 +195,25 @@ class Page:
         later.
     """
 
-    candles: tuple[dict[str, Any], ...]
+    candles: Mapping[int, dict[str, Any]]
     faults: tuple[Fault, ...]
     vacant: frozenset[int]
     reached: int | None
 
 
-def gaps(held: Collection[int], *, first: int, last: int) -> list[range]:
-    """Return the ranges of places from first to last that are not held.
+def gaps(settled: AbstractSet[int], span: range) -> list[range]:
+    """Return the ranges of a span's places that are not settled.
 
-    >>> gaps({3, 4, 7}, first=2, last=9)
+    >>> gaps({3, 4, 7}, range(2, 10))
     [range(2, 3), range(5, 7), range(8, 10)]
     """
-    found: list[range] = []
-    begin = first
-    for place in sorted({p for p in held if first <= p <= last} | {last + 1}):
+    left: list[range] = []
+    begin = span.start
+    for place in (*(place for place in span if place in settled), span.stop):
         if place > begin:
-            found.append(range(begin, place))
+            left.append(range(begin, place))
         begin = place + 1
-    return found
+    return left
 
 
 def read_page(rows: Sequence[Sequence[Any]], line: Line, wanted: range, *, step: int) -> Page:
@@ -214,7 +241,7 @@ def read_page(rows: Sequence[Sequence[Any]], line: Line, wanted: range, *, step:
     reached = max((place for place in sound if place >= wanted.start), default=wanted.start - 1)
     absent = frozenset(range(wanted.start, min(reached, wanted.stop))) - sound.keys()
     return Page(
-        candles=tuple(kept[place] for place in sorted(kept)),
+        candles={place: kept[place] for place in sorted(kept)},
         faults=tuple(faults.values()),
         vacant=frozenset() if faults else absent,
         reached=reached if reached in sound else None,

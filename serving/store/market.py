@@ -243,12 +243,27 @@ def candle_arrays(
     return {asset: np.array(own, dtype=np.float64) for asset, own in grouped.items()}
 
 
-def held(transaction: Transaction, asset: str, *, kind: str, step: int) -> set[int]:
-    """Return the places of the candles that the store holds, in steps since 1970."""
+def stored(
+    transaction: Transaction, asset: str, *, kind: str, step: int, places: range
+) -> set[int]:
+    """Return at which places, in steps since 1970, the store has a candle.
+
+    Parameters
+    ----------
+    places
+        Those looked at.
+    """
     opens = sa.type_coerce(CANDLES.c.opens_at, sa.BigInteger)
-    own = sa.and_(CANDLES.c.asset == asset, CANDLES.c.kind == kind, CANDLES.c.step == step)
     span = step * _MICROSECONDS
-    return {opened // span for opened in transaction.execute(sa.select(opens).where(own)).scalars()}
+    wanted = sa.and_(
+        CANDLES.c.asset == asset,
+        CANDLES.c.kind == kind,
+        CANDLES.c.step == step,
+        opens >= places.start * span,
+        opens < places.stop * span,
+    )
+    chosen = sa.select(opens).where(wanted)
+    return {opened // span for opened in transaction.execute(chosen).scalars()}
 
 
 def push_funding(

@@ -2,13 +2,15 @@
 
 import doctest
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from serving.commands.serve import app
@@ -60,11 +62,11 @@ def closes(store: Store, until: datetime, kind: str = "spot") -> list[float]:
     return found["ETH"].close.tolist() if found else []
 
 
-def test_gaps_are_what_is_not_held() -> None:
+def test_gaps_are_what_is_not_stored() -> None:
     """The example in the documentation holds."""
     assert doctest.testmod(fetching).failed == 0
-    assert fetching.gaps(set(), first=5, last=4) == []
-    assert fetching.gaps({5, 6}, first=5, last=6) == []
+    assert fetching.gaps(set(), range(5, 5)) == []
+    assert fetching.gaps({5, 6}, range(5, 7)) == []
 
 
 def test_only_closed_candles_are_taken_page_by_page(
@@ -108,6 +110,46 @@ def test_a_gap_is_closed_when_the_candle_comes_late(
         f"{KLINES}?{(FIRST + 2) * HOUR_MS}",
     ]
     np.testing.assert_array_equal(closes(store, AT + 6 * HOUR), [1.0, 2.0, np.nan, 4.0, 5.0])
+
+
+@contextmanager
+def openings_read(store: Store) -> Iterator[list[int]]:
+    """Yield how many rows of candles each selection meanwhile was answered with."""
+    counts: list[int] = []
+
+    def note(connection: Any, _: Any, text: str, parameters: Any, *__: Any) -> None:
+        if text.startswith("SELECT") and "FROM candles" in text and "count(" not in text:
+            counted = f"SELECT count(*) FROM ({text}) AS answer"  # noqa: S608 - of the statement
+            counts.append(connection.exec_driver_sql(counted, parameters).scalar_one())
+
+    sa.event.listen(store.readers, "before_cursor_execute", note)
+    try:
+        yield counts
+    finally:
+        sa.event.remove(store.readers, "before_cursor_execute", note)
+
+
+def test_a_pass_reads_what_closed_since_and_what_is_open(
+    binance: Any, asking: Exchange, store: Store
+) -> None:
+    """Forty stored candles are read once; a candle that stays unsound holds nothing up."""
+    binance.time = (FIRST + 99) * HOUR_MS
+    binance.candles[KLINES] = {FIRST + i: candle(1.0 + i / 10) for i in range(50)}
+    first = Fetcher(store=store, exchange=asking)
+    assert next(first.run(wish(SPOT), now=AT + 40.5 * HOUR)).written == 40
+    binance.candles[KLINES][FIRST + 41] = ["1.0", "0.9", "0.5", "1.0", "3.25"]
+    fetcher = Fetcher(store=store, exchange=asking)
+    with openings_read(store) as counts:
+        written = [
+            next(fetcher.run(wish(SPOT), now=AT + hour * HOUR)).written
+            for hour in (41.5, 42.5, 44.5, 45.5)
+        ]
+    assert written == [1, 0, 2, 1]
+    # Of later passes: nothing of the open candle, nor of what has just closed.
+    assert counts == [40, 0, 0, 0, 0, 0]
+    binance.candles[KLINES][FIRST + 41] = candle(5.1)
+    assert next(fetcher.run(wish(SPOT), now=AT + 45.6 * HOUR)).written == 1
+    assert len(closes(store, AT + 45 * HOUR)) == 45
 
 
 @pytest.mark.parametrize(
@@ -179,7 +221,10 @@ def test_unsound_rows_are_left_out_and_told() -> None:
         [base + 9 * HOUR_MS, 1.0, 2.0, 0.5, 1.5, 9.0],
     ]
     page = read_page(rows, SPOT, range(FIRST, FIRST + 6), step=3600)
-    assert [c["open_time"] for c in page.candles] == [AT, AT + 4 * HOUR]
+    assert {place: c["open_time"] for place, c in page.candles.items()} == {
+        FIRST: AT,
+        FIRST + 4: AT + 4 * HOUR,
+    }
     assert len(page.faults) == 7
     assert page.reached == FIRST + 9
     assert page.vacant == frozenset()
