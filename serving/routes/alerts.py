@@ -1,7 +1,7 @@
 """Alerts over HTTP: what changed, acknowledging and muting, and the links of messages."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
@@ -27,7 +27,7 @@ LevelName = Literal["watch", "warning", "critical", "liquidated"]
 TOLD_WITHIN = timedelta(days=1)
 """Within which a digest leaves after what it tells of."""
 
-MOST_DELIVERIES = 1000
+DELIVERIES_AT_ONCE = 1000
 
 
 class AlertsQuery(Query):
@@ -233,12 +233,21 @@ def _deliveries(
         begin=min(moments),
         end=max(moments) + TOLD_WITHIN,
     )
-    sent = outbox.deliveries(transaction, wanted, limit=MOST_DELIVERIES)
+    keys = {one.key for one in found}
     by_key: dict[str, list[outbox.Delivery]] = {}
-    for delivery in sent:
-        for key in delivery.keys:
+    for delivery in _every_delivery(transaction, wanted):
+        for key in keys.intersection(delivery.keys):
             by_key.setdefault(key, []).append(delivery)
     return by_key
+
+
+def _every_delivery(transaction: Transaction, wanted: outbox.Wanted) -> Iterator[outbox.Delivery]:
+    """Yield messages with what became of them, the newest first, a page in memory at a time."""
+    page = outbox.deliveries(transaction, wanted, limit=DELIVERIES_AT_ONCE)
+    while page:
+        yield from page
+        older = replace(wanted, before=page[-1].number)
+        page = outbox.deliveries(transaction, older, limit=DELIVERIES_AT_ONCE)
 
 
 def _line(one: Transition, told: Sequence[outbox.Delivery]) -> AlertLine:

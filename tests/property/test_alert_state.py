@@ -279,3 +279,34 @@ def test_critical_leaves_in_its_pass(
             if t.route is Route.NOW and t.level is Level.CRITICAL and t.kind is Kind.RAISED
         }
         assert due <= left
+
+
+@given(histories())
+@settings(deadline=None)
+def test_nobody_was_told_of_a_higher_level_than_the_account_is_on(
+    history: list[tuple[datetime, Signal, str]],
+) -> None:
+    """So an account on no level has nothing left to be told, and is looked at no more."""
+    state = REST
+    for now, signal, act in history:
+        state, _ = step(acted(state, act, now), signal, now, POLICY)
+        assert state.told <= state.level
+        assert state.is_at_rest == (state.level is Level.NONE)
+
+
+@given(histories())
+@settings(deadline=None)
+def test_a_state_of_the_future_is_stepped_as_one_of_now(
+    history: list[tuple[datetime, Signal, str]],
+) -> None:
+    """After a clock ran a year ahead, the next signal counts, and nothing stays in the future."""
+    state, now = REST, START
+    for now, signal, act in history:
+        state, _ = step(acted(state, act, now), signal, now, POLICY)
+    back = START - timedelta(days=365)
+    breached = Signal(account="a", at=back, verdict=Verdict.LIQUIDATABLE)
+    after, _ = step(state, breached, back, POLICY)
+    assert after.level >= Level.CRITICAL
+    assert after.seen_at == back
+    times = (after.entered_at, after.held_at, after.told_at, *after.sent, *after.recent)
+    assert [at for at in times if at is not None and at > back] == []

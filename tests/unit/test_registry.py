@@ -2,8 +2,10 @@
 
 import queue
 import shutil
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import bundles
 import pytest
@@ -174,3 +176,44 @@ def test_a_follower_hands_on_what_moved(two: tuple[Path, str, str]) -> None:
     assert found.model.bundle is not None
     assert found.model.bundle.version == first
     assert told.empty()
+
+
+def test_a_follower_outlives_what_nobody_foresaw(
+    two: tuple[Path, str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A challenger that cannot be read is refused with its reason; a promotion after it arrives."""
+    place, first, second = two
+    point(place, "champion", first)
+    real = registry.load
+
+    def load(directory: Path, alias: registry.Alias, **more: Any) -> bundle.Bundle | None:
+        move = registry.pointer(directory, alias)
+        if alias == "challenger" and move is not None and move.version == second:
+            raise KeyError("shift")
+        return real(directory, alias, **more)
+
+    monkeypatch.setattr(registry, "load", load)
+    told: queue.Queue[Deployed] = queue.Queue()
+    refused = threading.Event()
+
+    def swap(found: Deployed) -> None:
+        if not refused.is_set():
+            refused.set()
+            raise RuntimeError("the first hand-over fails")
+        told.put(found)
+
+    follower = Follower(place, deployed(place), swap)
+    try:
+        point(place, "challenger", second)
+        kept = told.get(timeout=60)
+        point(place, "challenger", None)
+        point(place, "champion", second)
+        promoted = told.get(timeout=60)
+    finally:
+        follower.stop()
+    assert kept.doubts == ("the challenger was refused: it cannot be read (KeyError: 'shift')",)
+    assert kept.model.bundle is not None
+    assert kept.model.bundle.version == first
+    while promoted.model.bundle is None or promoted.model.bundle.version != second:
+        promoted = told.get(timeout=60)
+    assert any("could not be followed" in record.getMessage() for record in caplog.records)
