@@ -21,7 +21,7 @@ from serving.settings import Settings
 
 SERVICE = "serving.service:Forewarn"
 ROOT = Path(__file__).resolve().parents[1]
-START_SECONDS = 120.0
+START_SECONDS = 480.0
 STOP_SECONDS = 15.0
 OK = 200
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

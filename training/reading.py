@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from models.errors import Fault, InvalidInput
+from training.continuity import of_one_unit
 from training.sources import History, events, maker_ethb, touch
 
 SOURCES: Mapping[str, Callable[[Path, Path], History]] = {
@@ -14,7 +15,7 @@ SOURCES: Mapping[str, Callable[[Path, Path], History]] = {
 
 
 def history(source: str, data: Path, candles: Path) -> History:
-    """Read a source.
+    """Read a source, without what reads across a change of unit.
 
     Raises
     ------
@@ -23,4 +24,4 @@ def history(source: str, data: Path, candles: Path) -> History:
     """
     if source not in SOURCES:
         raise InvalidInput([Fault("--source", f"{source!r} is not one of {', '.join(SOURCES)}")])
-    return SOURCES[source](data, candles)
+    return of_one_unit(SOURCES[source](data, candles))

@@ -93,7 +93,7 @@ class Destination:
 class Sender(Protocol):
     """Sends a message to a destination."""
 
-    def __call__(self, message: Message, to: Destination) -> Sent:
+    def __call__(self, message: Message, to: Destination, /) -> Sent:
         """Return what became of one attempt; never raises for the receiver's doing."""
 
 

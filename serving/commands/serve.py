@@ -135,13 +135,27 @@ def demo(
         float,
         typer.Option(min=0.0, max=3600.0, help="Seconds a simulated hour takes; 0 stands still."),
     ] = 3.0,
+    crash: Annotated[
+        bool, typer.Option("--crash", help="Let the crash come at once, not after 30 hours.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Delete the store that stands in --dir.")
+    ] = False,
 ) -> None:
     """Show it all on a SIMULATED market and book; needs no data and no network."""
     # The simulator compiles and loads the whole feature pipeline; `serve` must not wait for it.
-    from serving.live.demo import run  # noqa: PLC0415
+    from serving.live.demo import CRASH, kept, run  # noqa: PLC0415
 
+    if directory is not None and not replace and (files := kept(directory)):
+        size = sum(file.stat().st_size for file in files) / 1e6
+        raise typer.BadParameter(
+            f"{directory} holds the store of an earlier demonstration ({size:.0f} MB): "
+            "--replace deletes it",
+            param_hint="--dir",
+        )
+    hours = 1 if crash else CRASH
     try:
-        run(directory=directory, port=port, seed=seed, pace=pace)
+        run(directory=directory, port=port, seed=seed, pace=pace, crash=hours)
     except ServerFailed as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None

@@ -85,12 +85,15 @@ class Outlook:
         Features that could not be computed.
     constant
         Assets taken to keep their price.
+    late
+        Hours by which the newest candle is late.
     """
 
     silent: Notice | None = None
     row: Floats | None = None
     absent: frozenset[str] = frozenset()
     constant: tuple[str, ...] = ()
+    late: int = 0
     words: "_Words | None" = None
 
 
@@ -161,6 +164,7 @@ def outlooks(
             row=matrix[places[i]],
             absent=absent[places[i]],
             constant=found.constant,
+            late=found.late,
             words=told.get(places[i]),
         )
         for i, found in enumerate(seen)
@@ -220,11 +224,16 @@ def _features(
     matrix = np.full((len(judged), len(COLUMNS)), np.nan)
     if not judged:
         return matrix
-    accounts = [f"{place:06d}" for place in range(len(judged))]
-    rows, legs = moments.frames(positions, accounts, at=at)
-    tables = moments.tables(judged, accounts, known)
-    computed = compute(tables, rows, legs=legs, names=names)
-    matrix[:, [_PLACES[name] for name in computed.columns]] = computed.to_numpy()
+    late = np.array([one.late for one in positions])
+    for hours in np.unique(late).tolist():
+        chosen = np.flatnonzero(late == hours)
+        accounts = [f"{place:06d}" for place in range(len(chosen))]
+        rows, legs = moments.frames([positions[i] for i in chosen], accounts, at=at)
+        seen = moments.looked_at_before(known, hours)
+        tables = moments.tables([judged[i] for i in chosen], accounts, seen)
+        computed = compute(tables, rows, legs=legs, names=names)
+        columns = [_PLACES[name] for name in computed.columns]
+        matrix[np.ix_(chosen, columns)] = computed.to_numpy()
     return matrix
 
 
@@ -361,6 +370,9 @@ def _notices(judged: Judgement, seen: Outlook, model: Model) -> tuple[Notice, ..
         Notice(code="price_held_constant", text=f"{name} is taken to keep its price: no candles")
         for name in seen.constant
     ]
+    if seen.late:
+        text = f"the newest candle is {seen.late} h late: the market is looked at as of then"
+        found.append(Notice(code="candles_late", text=text))
     found += [Notice(code="bundle_refused", text=text) for text in model.refusals]
     account = judged.case.account
     known = () if model.bundle is None else model.bundle.provenance.get("markets", ())

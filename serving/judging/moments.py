@@ -1,15 +1,16 @@
 """Pure: from a judged case to what the feature pipeline reads of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from features.inputs import LEGS, Candles, Events, Floats, Ints, Tables
+from features.continuity import LEAP, is_leap
+from features.inputs import LEGS, Candles, Events, Ints, Tables
 from models.domain import LegKind
 from models.exposure import Exposure, exposure
 from models.margin.fixed_point import RAY, WAD, mul_div_down
@@ -17,8 +18,9 @@ from models.margin.venues import maker
 from serving.judging.answers import Notice
 from serving.judging.judgement import Judgement, own_trigger
 
-LEAP = 2.0
-"""Factor that a price does not move by between two candles, nor from the last one to now."""
+HOUR = timedelta(hours=1)
+MOST_LATE = 3
+"""Hours by which the newest candle may be late: as old as a price that states no limit may be."""
 
 PEG = 0.05
 """An asset without candles whose price is within 5 % of one quote unit is held constant."""
@@ -36,11 +38,15 @@ class Position:
         Signed units by asset, of an account that several prices move; empty otherwise.
     constant
         Assets taken to keep their price for want of candles.
+    late
+        Hours by which the newest candle of its assets is late: so long before the question its
+        market is looked at.
     """
 
     columns: Mapping[str, Any]
     legs: Mapping[str, float]
     constant: tuple[str, ...] = ()
+    late: int = 0
 
 
 def position(
@@ -59,9 +65,12 @@ def position(
     unfit = _unfit(judged, sorted(moving), candles, at=at)
     if unfit is not None:
         return unfit
+    late = _lateness(moving, candles, at=at)
     if len(moving) == 1:
-        return _single(judged, next(iter(moving)), line, constant)
-    return _basket(judged, line, moving, candles, at=at, constant=constant)
+        found = _single(judged, next(iter(moving)), line, constant)
+    else:
+        found = _basket(judged, line, moving, candles, at=at - late * HOUR, constant=constant)
+    return replace(found, late=late) if isinstance(found, Position) else found
 
 
 def _unfit(
@@ -69,9 +78,8 @@ def _unfit(
 ) -> Notice | None:
     """Return why candles tell nothing of assets: there are none, or they changed their unit.
 
-    A candle opens near the close before it, and the price in force is near the last close; one
-    at twice or half of it tells of a redenomination, a split or another quote. What came
-    before is of no use then.
+    As a candle opens near the close before it, so the price in force is near the last close.
+    What came before a change of unit is of no use.
     """
     absent = [name for name in names if name not in candles]
     if absent:
@@ -83,18 +91,43 @@ def _unfit(
         known = np.flatnonzero(np.isfinite(closes))
         now = float(judged.case.market.prices[name].exact)
         is_off = bool(len(known)) and abs(np.log(now / closes[known[-1]])) >= np.log(LEAP)
-        if is_off or (np.abs(told.once(_openings)[: len(closes)]) >= np.log(LEAP)).any():
+        if is_off or is_leap(told)[: len(closes)].any():
             text = f"the candles and the price of {name} are not of one unit throughout"
             return Notice(code="candles_discontinuous", text=text)
     return None
 
 
-def _openings(candles: Candles) -> Floats:
-    """Return log(open / last close before it), NaN where either is missing."""
-    out = np.full(len(candles.close), np.nan)
-    known = np.flatnonzero(np.isfinite(candles.open) & np.isfinite(candles.close))
-    out[known[1:]] = np.log(candles.open[known[1:]] / candles.close[known[:-1]])
-    return out
+def _lateness(names: Iterable[str], candles: Mapping[str, Candles], *, at: datetime) -> int:
+    """Return by how many hours the newest candle of some assets is late, 0 beyond `MOST_LATE`.
+
+    Beyond that the features tell whether what is there suffices.
+    """
+    hours = range(MOST_LATE + 1)
+    found = (
+        next((n for n in hours if np.isfinite(_last_close(candles[name], at - n * HOUR))), 0)
+        for name in names
+    )
+    return max(found, default=0)
+
+
+def looked_at_before(known: Tables, hours: int) -> Tables:
+    """Return tables in which every candle closed so many hours later than it did.
+
+    What a moment then sees of the market is what was there so many hours before.
+    """
+    if not hours:
+        return known
+
+    def later(series: Mapping[str, Candles]) -> dict[str, Candles]:
+        moved = {name: one.first_hour + hours for name, one in series.items()}
+        return {name: replace(one, first_hour=moved[name]) for name, one in series.items()}
+
+    return replace(
+        known,
+        candles=later(known.candles),
+        perpetuals=later(known.perpetuals),
+        marks=later(known.marks),
+    )
 
 
 def _untouchable() -> Notice:
@@ -134,7 +167,8 @@ def _vault(judged: Judgement, candles: Mapping[str, Candles], *, at: datetime) -
         "cash": -line * collateral,
         "collateral_value": collateral * (price.value / WAD),
     }
-    return Position(columns={**columns, **_rest(judged)}, legs={})
+    late = _lateness([trigger.asset], candles, at=at)
+    return Position(columns={**columns, **_rest(judged)}, legs={}, late=late)
 
 
 def _single(

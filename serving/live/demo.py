@@ -7,7 +7,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,8 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 import models
-from features.simulate import simulate
+from features.simulate import START, Book, simulate
 from models.hazard import LABELS
+from serving.live import venues
 from serving.live.book import lay
 from serving.process import (
     OK,
@@ -33,32 +36,58 @@ from serving.process import (
     undisturbed,
 )
 from serving.settings import Settings
-from serving.store import accounts, open_store
+from serving.store import Store, accounts, open_store
 
 CHAMPION = Path(models.__file__).resolve().parent / "champion"
 HOST = "127.0.0.1"
 DAYS = 75
 ACCOUNTS = 160
+HOURS = 24 * 60
+"""Simulated hours until the market ends."""
+
+CRASH = 30
+"""Hours until the first crash, where nobody asks for it at once."""
+
 SHOWN = 10
 WIDTH = 132
 CHUNK = 500
 TAIL = 2000
 STORE = "simulated-book.sqlite3"
 LEAST_PERCENT = 0.01
+HOUR = timedelta(hours=1)
 BREACHED = {"liquidatable": 2, "not_executable": 2, "margin_call": 1}
 
 
-def run(*, directory: Path | None, port: int, seed: int, pace: float) -> None:
+def falls(crash: int) -> Mapping[int, float]:
+    """Return the crashes by hour after the start: the first takes two hours, -0.07 is 7 % down.
+
+    Parameters
+    ----------
+    crash
+        Hour of the first one.
+    """
+    return {crash: -0.07, crash + 1: -0.06, 300: -0.1, 720: -0.12}
+
+
+def kept(directory: Path) -> tuple[Path, ...]:
+    """Return the files of a store that an earlier demonstration left in a directory."""
+    return tuple(sorted(directory.glob(f"{STORE}*")))
+
+
+def run(*, directory: Path | None, port: int, seed: int, pace: float, crash: int) -> None:
     """Show everything and stay up until SIGINT or SIGTERM.
 
     Parameters
     ----------
     directory
-        Where the store is kept; None for a temporary one that is removed at the end.
+        Where the store is kept, in place of one that is there; None for a temporary one that is
+        removed at the end.
     port
         Wanted port; another one is chosen where it is taken.
     pace
         Real seconds that a simulated hour takes; 0 where the market stands still.
+    crash
+        Simulated hours until the first crash.
 
     Raises
     ------
@@ -83,7 +112,10 @@ def run(*, directory: Path | None, port: int, seed: int, pace: float) -> None:
                     _present(console, server, settings, seed=seed)
                     told = f"{pace:g} s an hour" if pace else "stands still"
                     console.print(f"Desk: {server.url}/desk   simulated market: {told}")
-                    with _moving(settings, seed=seed, pace=pace, log=log) as mover:
+                    if pace:
+                        console.print(_announced(crash=crash, pace=pace))
+                    console.print("Ctrl-C ends it")
+                    with _moving(settings, seed=seed, pace=pace, crash=crash, log=log) as mover:
                         _stay(server, mover)
             except ServerFailed as error:
                 said = (place / "service.log").read_text(errors="replace")[-TAIL:]
@@ -106,15 +138,33 @@ def _prepare(place: Path, *, seed: int) -> str:
     """Draw the book, lay it into a fresh store and return the store's URL."""
     book = simulate(seed=seed, days=DAYS, accounts=ACCOUNTS)
     file = place / STORE
-    for part in place.glob(f"{STORE}*"):
+    for part in kept(place):
         part.unlink()
     url = f"sqlite:///{file}"
     store = open_store(url)
     try:
-        lay(book, store)
+        lay_all(book, store, seed=seed)
     finally:
         store.close()
     return url
+
+
+def lay_all(book: Book, store: Store, *, seed: int) -> None:
+    """Lay the vaults and every other venue into a store."""
+    lay(book, store)
+    drawn = venues.draw(book, seed=seed, at=len(book.candles), falls={})
+    with store.begin() as transaction:
+        venues.lay(transaction, drawn, at=book.at)
+
+
+def _announced(*, crash: int, pace: float) -> str:
+    """Return when the crash comes."""
+    at = START + timedelta(days=DAYS) + crash * HOUR
+    fall = 1.0 - (1.0 + falls(crash)[crash]) * (1.0 + falls(crash)[crash + 1])
+    return (
+        f"A crash by {fall:.0%} within two hours begins at {at:%Y-%m-%d %H:%M} simulated time, "
+        f"in about {crash * pace:.0f} s"
+    )
 
 
 def _present(console: Console, server: Server, settings: Settings, *, seed: int) -> None:
@@ -133,7 +183,7 @@ def _present(console: Console, server: Server, settings: Settings, *, seed: int)
     console.print(f"Scored {len(scored)} SIMULATED accounts at {server.url}. Try one:")
     line = f"curl -s {server.url}/v1/score -H 'Content-Type: application/json' -d {body}"
     print(line, flush=True)  # noqa: T201 - a line to paste must not be wrapped or styled
-    console.print(f"API: {server.url}/docs   metrics: {server.url}/metrics   Ctrl-C ends it")
+    console.print(f"API: {server.url}/docs   metrics: {server.url}/metrics")
 
 
 def _score(server: Server, keys: Sequence[str]) -> list[dict[str, Any]]:
@@ -155,16 +205,18 @@ def _score(server: Server, keys: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _risk(scored: dict[str, Any]) -> tuple[int, int, float, float]:
-    """Return what accounts are ordered by: the rule first, then the forecast, then the ratio."""
+    """Return what accounts are ordered by: the rule first, then the forecast.
+
+    Ratios are no order: each venue has its own, and some fall where others rise.
+    """
     rule = scored["rule"]
     later = rule["next_verdict"] or {"verdict": "safe"}
-    day = _at(scored, "24h")
-    ratio = rule["ratio"] and rule["ratio"]["value"]
+    day, week = _at(scored, "24h"), _at(scored, "7d")
     return (
         BREACHED.get(rule["verdict"], 0),
         BREACHED.get(later["verdict"], 0),
         0.0 if day is None else float(day["expected"]),
-        -float(ratio) if ratio else float("-inf"),
+        0.0 if week is None else float(week["unattended"]),
     )
 
 
@@ -204,12 +256,17 @@ def _row(one: dict[str, Any]) -> Iterator[str]:
     ratio, trigger = rule["ratio"], rule["trigger"]
     yield one["account"]
     yield verdict
-    yield f"{float(ratio['value']):.3f}" if ratio and ratio["value"] else "-"
-    yield f"{float(trigger['price']):,.2f}" if trigger else "-"
+    yield f"{_number(ratio['value']):.3f}" if ratio and ratio["value"] else "-"
+    yield f"{trigger['asset']} {_number(trigger['price']):,.2f}" if trigger else "-"
     for label in LABELS:
         entry = _at(one, label)
         yield f"{_percent(entry['unattended'])}/{_percent(entry['expected'])}" if entry else "-"
     yield _top_reason(one)
+
+
+def _number(exact: str) -> float:
+    """Return an exact amount, a decimal or a fraction of two, for the eye."""
+    return float(Fraction(exact))
 
 
 def _top_reason(one: dict[str, Any]) -> str:
@@ -231,7 +288,7 @@ def _percent(probability: float) -> str:
 
 @contextlib.contextmanager
 def _moving(
-    settings: Settings, *, seed: int, pace: float, log: IO[bytes]
+    settings: Settings, *, seed: int, pace: float, crash: int, log: IO[bytes]
 ) -> "Iterator[subprocess.Popen[bytes]]":
     """Let the market move in a process of its own while the context lasts."""
     command = [
@@ -241,6 +298,7 @@ def _moving(
         settings.store or "",
         str(seed),
         str(pace),
+        str(crash),
     ]
     process = subprocess.Popen(  # noqa: S603 - our own module, arguments checked by typer
         command,

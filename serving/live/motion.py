@@ -1,6 +1,7 @@
 """The demonstration's market in motion: a simulated past that goes on, watched and told of.
 
-Run as a process of its own beside the service: `python -m serving.live.motion URL SEED PACE`. Each
+Run as a process of its own beside the service:
+`python -m serving.live.motion URL SEED PACE CRASH`. Each
 step moves the store's own clock, lets the owners act who do so by then, judges the accounts as
 the watch does, and delivers what it writes into a sink that reaches nobody.
 """
@@ -21,8 +22,10 @@ from serving.alerting.channels import Destination, Sent
 from serving.alerting.delivery import Dispatcher, deliver
 from serving.alerting.message import Message
 from serving.alerting.watch import Watcher, turn
+from serving.live import venues as elsewhere
 from serving.live.book import VAULTS, logged, price_at
-from serving.live.demo import ACCOUNTS, CHAMPION, DAYS
+from serving.live.demo import ACCOUNTS, CHAMPION, DAYS, HOURS, falls
+from serving.live.venues import Venues
 from serving.process import stoppable
 from serving.registry import deployed
 from serving.store import Store, Transaction, accounts, alerts, consents, market, open_store
@@ -34,12 +37,6 @@ STRIDE = timedelta(minutes=20)
 
 WHOLE = timedelta(hours=2)
 """Within which, by the simulated clock, every account is judged."""
-
-HOURS = 24 * 60
-"""Simulated hours until the market ends."""
-
-FALLS = {30: -0.07, 31: -0.06, 300: -0.1, 720: -0.12}
-"""Crashes, by hour after the start."""
 
 OWNERS = 4
 """Who share the accounts; enough to see who is told of what."""
@@ -81,13 +78,14 @@ def steps(before: Book, after: Book) -> Iterator[Step]:
         place = end
 
 
-def play(store: Store, book: Book, step: Step) -> None:
+def play(store: Store, book: Book, venues: Venues, step: Step) -> None:
     """Let one step happen in the store, all of it at once."""
     with store.begin() as transaction:
         if step.hour is not None:
             market.push_candles(transaction, book.candles.iloc[step.hour - 1 : step.hour])
             price = price_at(book, step.hour)
             market.push_prices(transaction, [(ASSET, price)], now=step.at)
+            elsewhere.play(transaction, venues, at=step.at)
         rates = {f"{MARKET}.rate": book.rate_at(step.at)}
         market.push_state(transaction, VAULTS, rates, at=step.at)
         accounts.push_events(transaction, list(step.events), now=step.at)
@@ -140,6 +138,7 @@ def run(
     before: Book,
     after: Book,
     *,
+    venues: Venues,
     bundle: Path | None,
     rest: Callable[[float], None],
     most: int | None = None,
@@ -168,7 +167,7 @@ def run(
         if number == most:
             return
         began = time.monotonic()
-        play(store, after, step)
+        play(store, after, venues, step)
         now[0] = step.at
         _watch(watcher, dispatcher, step.at)
         rest(time.monotonic() - began)
@@ -180,17 +179,21 @@ def _watch(watcher: Watcher, dispatcher: Dispatcher, now: datetime) -> None:
     deliver(dispatcher, now=now)
 
 
-def main(url: str, seed: int, pace: float) -> None:
+def main(url: str, seed: int, pace: float, crash: int) -> None:
     """Let the market of a store move until SIGTERM.
 
     Parameters
     ----------
     pace
         Real seconds that a simulated hour takes; 0 judges the book once and moves nothing.
+    crash
+        Hours until the first crash.
     """
+    laid = falls(crash)
     before, after = simulate_onward(
-        seed=seed, days=DAYS, accounts=ACCOUNTS, hours=HOURS, falls=FALLS
+        seed=seed, days=DAYS, accounts=ACCOUNTS, hours=HOURS, falls=laid
     )
+    venues = elsewhere.draw(after, seed=seed, at=len(before.candles), falls=laid)
     seconds = pace * (STRIDE / HOUR)
     store = open_store(url)
     with stoppable():
@@ -199,6 +202,7 @@ def main(url: str, seed: int, pace: float) -> None:
             store,
             before,
             after,
+            venues=venues,
             bundle=CHAMPION if (CHAMPION / "bundle.json").is_file() else None,
             rest=lambda taken: time.sleep(max(seconds - taken, 0.0)),
             most=None if pace else 0,
@@ -207,4 +211,4 @@ def main(url: str, seed: int, pace: float) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))

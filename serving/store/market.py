@@ -16,7 +16,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from features.inputs import HOUR, Candles, Tables
-from features.pipeline import FEATURES
+from features.pipeline import LOOKBACK
 from models.domain import UNPLACED, MarketId, Price
 from serving.asked.cases import Surroundings
 from serving.asked.facts import Facts
@@ -30,9 +30,6 @@ SPOT, PERPETUAL, MARK = "spot", "perp", "mark"
 COLUMNS = ("open", "high", "low", "close", "volume")
 REFERENCES = ("BTC", "ETH")
 """Assets whose candles say how the whole market moves."""
-
-LOOKBACK = max(feature.lookback for feature in FEATURES) + timedelta(hours=1)
-"""How far back any feature looks for a candle."""
 
 MOST_CHOSEN = 2_000
 """Markets named in one statement; of more, all are read."""

@@ -152,7 +152,7 @@ def claim(
         Picks at most `limit` of the candidates, one per channel.
     """
     rows = transaction.execute(_due(now).execution_options(yield_per=PAGE))
-    chosen = choose((Candidate(**row) for row in rows.mappings()), limit)
+    chosen = choose((Candidate(**dict(row)) for row in rows.mappings()), limit)
     rows.close()
     if not chosen:
         return []

@@ -8,13 +8,11 @@ import sqlalchemy as sa
 
 from features import known
 from features.inputs import Tables, no_events
-from features.pipeline import FEATURES
+from features.pipeline import LOOKBACK
 from serving.store.engine import Transaction
 from serving.store.schema import FUNDING, OPEN_INTEREST, ORACLE_ROUNDS, RESERVES
 
 Row = Mapping[str, Any]
-LOOKBACK = max(feature.lookback for feature in FEATURES) + timedelta(hours=1)
-"""How far back any feature looks."""
 
 
 def series(

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser
 import models
 from features.simulate import simulate_onward
 from serving import pages
-from serving.live import motion
+from serving.live import motion, venues
 
 CHAMPION = Path(models.__file__).parent / "champion"
 SHOTS = Path(pages.__file__).parent / "shots"
@@ -64,7 +64,8 @@ def main() -> None:
     ):
         store = app.desk.store
         motion.subscribe(store, now=drawn[0].at)
-        motion.run(store, *drawn, bundle=CHAMPION, rest=lambda _: None, most=18)
+        still = venues.nowhere(drawn[1])
+        motion.run(store, *drawn, venues=still, bundle=CHAMPION, rest=lambda _: None, most=18)
         SHOTS.mkdir(exist_ok=True)
         shoot(browser, origin)
 

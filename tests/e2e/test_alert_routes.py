@@ -19,6 +19,7 @@ from serving.http.operations import routes
 from serving.judging.assess import Model
 from serving.live.book import lay
 from serving.live.motion import run, subscribe
+from serving.live.venues import nowhere
 from serving.routes import OPERATIONS
 from serving.settings import Settings
 from serving.store import Store, open_store
@@ -33,7 +34,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     store = open_store(f"sqlite:///{tmp_path_factory.mktemp('alerts') / 'book.db'}")
     lay(before, store)
     subscribe(store, now=before.at)
-    run(store, before, after, bundle=None, rest=lambda _: None)
+    run(store, before, after, venues=nowhere(after), bundle=None, rest=lambda _: None)
     yield store
     store.close()
 

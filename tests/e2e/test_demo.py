@@ -12,9 +12,15 @@ from pathlib import Path
 
 import httpx
 import pytest
+from commands import within
 from services import command, free_port
 
-LONGEST_START = 180.0
+from serving.live.demo import STORE, falls
+
+LONGEST_START = 480.0
+VENUES, VERDICTS = "sim|binance|hyperliquid|compound", "safe|liquidatable|not_executable"
+ROW = rf"^ ((?:{VENUES})\b.*?)  +(?:{VERDICTS})\b"
+"""An account of the table of the riskiest, up to its verdict."""
 
 
 @dataclass
@@ -96,7 +102,11 @@ def test_the_demo_answers_its_own_line_and_ends_without_leftovers(
     line = demo.wait_up()
     text = demo.text()
     assert text.count("SIMULATED") >= 3
-    assert len(set(re.findall(r"sim-\d{4}", text.split("curl")[0]))) == 10
+    shown = re.findall(ROW, text, re.MULTILINE)
+    assert len(set(shown)) == len(shown) == 10
+    assert len({name.split("-")[0] for name in shown}) > 1
+    announced = "A crash by 14% within two hours begins at 2030-03-18 06:00 simulated time"
+    assert (announced in text) == ("stands still" not in text)
     words = shlex.split(line)
     told = httpx.post(
         words[2],
@@ -113,6 +123,23 @@ def test_the_demo_answers_its_own_line_and_ends_without_leftovers(
     assert not [pid for pid in children if is_running(pid)]
     left = [path.name for path in demo.place.iterdir() if path.name.startswith("forewarn")]
     assert left == []
+
+
+def test_the_store_of_an_earlier_demonstration_is_kept(tmp_path: Path) -> None:
+    """Without a word to replace it, it is refused with its size, and not a byte changes."""
+    store = tmp_path / STORE
+    store.write_bytes(b"earlier" * 1_000_000)
+    told = within("demo", "--dir", tmp_path, "--pace", "0")
+    assert told.exit_code == 2
+    assert "earlier demonstration (7 MB): --replace deletes it" in " ".join(told.output.split())
+    assert store.read_bytes() == b"earlier" * 1_000_000
+
+
+@pytest.mark.parametrize(("crash", "hours"), [(1, {1, 2, 300, 720}), (30, {30, 31, 300, 720})])
+def test_the_first_crash_comes_when_it_is_wanted(crash: int, hours: set[int]) -> None:
+    """The later ones stay where they are."""
+    assert set(falls(crash)) == hours
+    assert (falls(crash)[crash], falls(crash)[crash + 1]) == (-0.07, -0.06)
 
 
 def test_a_signal_during_the_start_leaves_nothing(demo: Demo) -> None:

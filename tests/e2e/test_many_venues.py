@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import many_venues
+import pytest
 
 from models.alerting.policy import default
 from serving.alerting.watch import Watcher, turn
@@ -93,3 +94,38 @@ def test_a_candle_that_comes_late_is_seen(store: Store) -> None:
     assert after["late"].close.tolist() == late["close"].tolist()
     assert earlier["late"].close.tolist() == late["close"].tolist()[:2]
     assert earlier["ETH"].close[-1] == before["ETH"].close[-2]
+
+
+@pytest.mark.parametrize("hours", [1, 3])
+@pytest.mark.parametrize(
+    ("asset", "accounts"),
+    [
+        ("kPEPE 库/1", {"hyper, long"}),
+        ("WBTC", {"aave/two collaterals", "aave, both ways", "comet"}),
+    ],
+)
+def test_a_candle_that_is_late_is_said_and_loses_no_forecast(
+    asset: str, accounts: set[str], hours: int
+) -> None:
+    """Up to three hours the market is looked at as of then; nobody else is touched."""
+    desk = Desk(model=MODEL)
+    body = many_venues.request()
+    before = {one["account"]: one for one in assessed(desk, body)}
+    for column in ("open", "high", "low", "close", "volume"):
+        body["market"]["candles"][asset][column][-hours:] = [None] * hours
+    told = {one["account"]: one for one in assessed(desk, body)}
+    late = {
+        key for key, one in told.items() if "candles_late" in [n["code"] for n in one["notices"]]
+    }
+    assert late == accounts
+    for key in accounts:
+        found, was = (one[key]["forecast"][2]["expected"] for one in (told, before))
+        assert found == pytest.approx(was, rel=0.5)
+
+
+def assessed(desk: Desk, body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the assessments of a request."""
+    told: list[dict[str, Any]] = json.loads(desk.score(json.dumps(body).encode(), "r"))[
+        "assessments"
+    ]
+    return told

@@ -16,6 +16,7 @@ from serving.http.operations import routes
 from serving.judging.assess import Model
 from serving.live.book import lay
 from serving.live.motion import STRIDE, run, steps, subscribe
+from serving.live.venues import nowhere
 from serving.routes import OPERATIONS, book
 from serving.settings import Settings
 from serving.store import Store, accounts, alerts, assessments, market, open_store, outbox, turns
@@ -63,7 +64,7 @@ def test_steps_tell_every_event_once_and_in_time(drawn: tuple[Book, Book]) -> No
 def test_a_book_that_lives_on_ends_as_it_was_drawn(drawn: tuple[Book, Book], store: Store) -> None:
     """Holdings and clock are those of the later book; liquidated owners were told, all of them."""
     before, after = drawn
-    run(store, before, after, bundle=None, rest=lambda _: None)
+    run(store, before, after, venues=nowhere(after), bundle=None, rest=lambda _: None)
     held = after.accounts.set_index("account")
     with store.read() as transaction:
         assert market.clock(transaction, now=before.at) == after.at
@@ -86,7 +87,7 @@ def test_a_book_that_lives_on_ends_as_it_was_drawn(drawn: tuple[Book, Book], sto
 
 def test_a_market_that_stands_still_is_judged_once(drawn: tuple[Book, Book], store: Store) -> None:
     """Nothing moves; one pass is written, and what was said of every account."""
-    run(store, *drawn, bundle=None, rest=lambda _: None, most=0)
+    run(store, *drawn, venues=nowhere(drawn[1]), bundle=None, rest=lambda _: None, most=0)
     with store.read() as transaction:
         assert market.clock(transaction, now=drawn[1].at) == drawn[0].at
         assert turns.beats(transaction)[TURN][1] == 1
@@ -99,7 +100,7 @@ def test_the_book_kept_by_the_watch_is_the_book_judged_anew(
     drawn: tuple[Book, Book], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Shocks, bands and sums read from the store are those of every account judged now."""
-    run(store, *drawn, bundle=None, rest=lambda _: None, most=0)
+    run(store, *drawn, venues=nowhere(drawn[1]), bundle=None, rest=lambda _: None, most=0)
     desk = Desk(model=Model(bundle=None), store=store)
     caller = local.Caller(Api(routes(OPERATIONS), desk=desk, gate=Gate(Settings(), Keyring(None))))
     now = caller.get("/v1/book").json()

@@ -24,7 +24,7 @@ from models.margin.rulebook import load_all
 from serving.desk import Desk
 from serving.http.api import Api
 from serving.http.keys import issue
-from serving.live import motion
+from serving.live import motion, venues
 from serving.pages.files import static
 from serving.registry import deployed
 from serving.store import Store, accounts, alerts, consents, keys, market
@@ -81,7 +81,15 @@ def moved(
         assert app.desk.store is not None
         motion.subscribe(app.desk.store, now=drawn[0].at)
         deafen(app.desk.store, now=drawn[0].at)
-        motion.run(app.desk.store, *drawn, bundle=trained[0], rest=lambda _: None, most=STEPS)
+        still = venues.nowhere(drawn[1])
+        motion.run(
+            app.desk.store,
+            *drawn,
+            venues=still,
+            bundle=trained[0],
+            rest=lambda _: None,
+            most=STEPS,
+        )
         with local.listening(app) as origin:
             yield Served(app, origin)
 

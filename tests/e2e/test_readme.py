@@ -10,8 +10,7 @@ from commands import within
 from services import serving
 
 from features.simulate import simulate
-from serving.live.book import lay
-from serving.live.demo import ACCOUNTS, CHAMPION, DAYS
+from serving.live.demo import ACCOUNTS, CHAMPION, DAYS, lay_all
 from serving.settings import DEMO_SEED
 from serving.store import open_store
 
@@ -44,7 +43,7 @@ def test_the_request_is_answered_as_printed(tmp_path: Path) -> None:
     )
     url = f"sqlite:///{tmp_path / 'book.sqlite3'}"
     store = open_store(url)
-    lay(simulate(seed=DEMO_SEED, days=DAYS, accounts=ACCOUNTS), store)
+    lay_all(simulate(seed=DEMO_SEED, days=DAYS, accounts=ACCOUNTS), store, seed=DEMO_SEED)
     store.close()
     with serving(tmp_path / "log", "--bundle", CHAMPION, "--store", url) as client:
         told = client.post("/v1/score", json=request).json()

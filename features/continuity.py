@@ -1,0 +1,27 @@
+"""Whether a series of candles is of one unit throughout."""
+
+import numpy as np
+import numpy.typing as npt
+
+from features.inputs import Candles, Floats
+
+Mask = npt.NDArray[np.bool_]
+LEAP = 2.0
+"""Factor that a price does not move by between two candles."""
+
+
+def is_leap(candles: Candles) -> Mask:
+    """Return which candles open at `LEAP` times the close before them or more, or at 1/`LEAP`.
+
+    A candle opens near the close before it; one that does not tells of a redenomination, a
+    split or another quote.
+    """
+    return np.asarray(np.abs(candles.once(_openings)) >= np.log(LEAP), dtype=np.bool_)
+
+
+def _openings(candles: Candles) -> Floats:
+    """Return log(open / last close before it), NaN where either is missing."""
+    out = np.full(len(candles.close), np.nan)
+    known = np.flatnonzero(np.isfinite(candles.open) & np.isfinite(candles.close))
+    out[known[1:]] = np.log(candles.open[known[1:]] / candles.close[known[:-1]])
+    return out
