@@ -100,7 +100,11 @@ async def _asked(api: Api, load: Load) -> None:
         "method": "POST",
         "path": load.path,
         "query_string": b"",
-        "headers": [(b"host", b"localhost"), (b"content-type", load.media_type.encode())],
+        "headers": [
+            (b"host", b"localhost"),
+            (b"content-type", load.media_type.encode()),
+            (b"content-length", str(len(load.body)).encode()),
+        ],
         "client": ("127.0.0.1", 1),
     }
     await api(scope, receive, send)  # type: ignore[arg-type]
