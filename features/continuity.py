@@ -19,6 +19,16 @@ def is_leap(candles: Candles) -> Mask:
     return np.asarray(np.abs(candles.once(_openings)) >= np.log(LEAP), dtype=np.bool_)
 
 
+def is_broken(candles: Candles, *, end: int) -> bool:
+    """Return whether there is a leap among the first `end` candles."""
+    return bool(candles.once(_first_leap)[0] < end)
+
+
+def _first_leap(candles: Candles) -> Floats:
+    """Return the place of the first leap, infinite where there is none, shape (1,)."""
+    return np.append(np.flatnonzero(is_leap(candles)), np.inf)[:1]
+
+
 def _openings(candles: Candles) -> Floats:
     """Return log(open / last close before it), NaN where either is missing."""
     out = np.full(len(candles.close), np.nan)

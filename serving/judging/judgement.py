@@ -91,9 +91,11 @@ def _judge(case: Case) -> Judgement:
     if found.now.verdict is Verdict.UNEVALUABLE:
         return found
     line = found.line
+    if line is None:
+        return found
     return replace(
         found,
-        trigger=found.trigger if line is None else _trigger(case, found.now, line),
+        trigger=_trigger(case, found.now, line),
         shock=_shock(case, case.market, line),
         soon_shock=None if found.soon is None else _shock(case, case.ahead(case.market), line),
     )

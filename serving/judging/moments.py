@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.continuity import LEAP, is_leap
+from features.continuity import LEAP, is_broken
 from features.inputs import LEGS, Candles, Events, Ints, Tables
 from models.domain import LegKind
 from models.exposure import Exposure, exposure
@@ -88,10 +88,10 @@ def _unfit(
         told = candles[name]
         end = int(told.last_closed(np.array([int(at.timestamp())]))[0]) + 1
         closes = told.close[: max(end, 0)]
-        known = np.flatnonzero(np.isfinite(closes))
+        last = next((close for close in closes[::-1] if np.isfinite(close)), None)
         now = float(judged.case.market.prices[name].exact)
-        is_off = bool(len(known)) and abs(np.log(now / closes[known[-1]])) >= np.log(LEAP)
-        if is_off or is_leap(told)[: len(closes)].any():
+        is_off = last is not None and abs(np.log(now / last)) >= np.log(LEAP)
+        if is_off or is_broken(told, end=len(closes)):
             text = f"the candles and the price of {name} are not of one unit throughout"
             return Notice(code="candles_discontinuous", text=text)
     return None
