@@ -179,6 +179,89 @@ def test_candles_that_lack_an_asset_are_refused(tmp_path: Path) -> None:
         events.load(tmp_path, path)
 
 
+LENDING = """venue = "aave-v3"
+version = "3.6"
+market = "main"
+
+[[terms]]
+valid_from = 2029-01-01T00:00:00Z
+source = "a test"
+retrieved = 2029-01-01
+
+[terms.values.reserves]
+USDC = { id = 0, decimals = 6, ltv = 0, threshold = 0, bonus = 0 }
+ETH = { id = 1, decimals = 18, ltv = 7500, threshold = 8000, bonus = 10500 }
+"""
+
+
+def lent(directory: Path, state: str, *, debt: str = "USDC") -> History:
+    """Load an account of 1 ETH that owes 1,000 of an asset without candles."""
+    borrowed = [
+        ("a/b", at(1), "collateral", "ETH", str(10**18), "0"),
+        ("a/b", at(1), "debt", debt, str(1000 * 10**6), "0"),
+    ]
+    path = write(directory, borrowed, venue=covered(50))
+    (directory / "terms.toml").write_text(LENDING.replace("USDC =", f'"{debt}" ='))
+    if state:
+        (directory / "state.csv").write_text(f"name,at,value\n{state}")
+    return events.load(directory, path)
+
+
+RAY = 10**27
+SUPPLIED = f"ETH.liquidity_index,{at(0)},{RAY}\n"
+OWED = f"USDC.borrow_index,{at(0)},{RAY}\n"
+
+
+def test_what_is_pegged_and_has_no_candles_keeps_its_price(tmp_path: Path) -> None:
+    """1,000 USDC against 80 % of an ETH: liquidatable at 1,250, and no basket."""
+    found = lent(tmp_path, SUPPLIED + OWED)
+    assert len(found.moments) == 50
+    assert found.moments["trigger"].to_numpy() == pytest.approx(np.full(50, 1_250.0))
+    assert found.moments["cash"].to_numpy() == pytest.approx(np.full(50, -1_000.0))
+    assert found.legs is None
+    assert set(found.tables.candles) == {"ETH"}
+
+
+@pytest.mark.parametrize(
+    ("state", "debt", "cause"),
+    [
+        ("", "USDC", "liquidity_index_missing, no state ETH.liquidity_index"),
+        (SUPPLIED, "USDC", "borrow_index_missing, no state USDC.borrow_index"),
+        (
+            SUPPLIED + f"USD.borrow_index,{at(0)},{RAY}\n",
+            "USDC",
+            "no state USDC.borrow_index; the nearest stated is USD.borrow_index",
+        ),
+        (
+            SUPPLIED + OWED.replace(at(0), at(900)),
+            "USDC",
+            "borrow_index_missing, state USDC.borrow_index is stated only later",
+        ),
+        (SUPPLIED + OWED.replace("USDC", "odd"), "odd", "no candles of odd"),
+        (SUPPLIED + OWED.replace("USDC", "EURC"), "EURC", "no candles of EURC"),
+        (SUPPLIED + OWED.replace("USDC", "sUSDe"), "sUSDe", "no candles of sUSDe"),
+    ],
+)
+def test_what_makes_no_row_is_told_by_cause(
+    tmp_path: Path, state: str, debt: str, cause: str
+) -> None:
+    """Every cause with its count, and the account and hour that it left out first."""
+    with pytest.raises(InvalidInput) as raised:
+        lent(tmp_path, state, debt=debt)
+    told = str(raised.value).splitlines()
+    assert told[0] == "holdings: no account-hour makes a row"
+    assert told[1].startswith("holdings: 240 account-hours that the rulebook cannot judge: ")
+    assert told[1].endswith(f"{cause}; first 'a/b' at 2030-01-01 01:00")
+
+
+def test_state_that_no_rulebook_reads_is_refused(tmp_path: Path) -> None:
+    """With its row and the name that was meant."""
+    with pytest.raises(InvalidInput) as raised:
+        lent(tmp_path, SUPPLIED + OWED.replace("borrow", "borow"))
+    meant = "aave-v3 reads no state USDC.borow_index; did you mean USDC.borrow_index?"
+    assert [fault.message for fault in raised.value.faults] == [meant]
+
+
 def test_a_simulated_venue_is_rebuilt_soundly(tmp_path: Path) -> None:
     """Every liquidation of the simulation comes as the surplus runs out, and none earlier."""
     path = write_events(tmp_path, seed=5, days=25, accounts=20)

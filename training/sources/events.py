@@ -39,15 +39,17 @@ dust; `covered_until`, to when the tables are complete.
 
 Stated rules, each counted in `History.dropped`: no row for an account under
 `least_requirement`, without a price, that no price can liquidate, that is liquidatable
-already, or after a liquidation that no new statement followed. A statement that grows too
-old ends the account's log: its later windows are censored, never 0. Prices are the closes of
-the candles; give mark or oracle candles where the venue judges by those. Between statements
-the surplus moves along the line through the rulebook's own surplus, drawn anew every day
+already, that the rulebook cannot judge (with the cause), or after a liquidation that no new
+statement followed. A statement that grows too old ends the account's log: its later windows
+are censored, never 0. Prices are the closes of the candles, and one quote unit for an asset
+without any that is the quote or pegged to it (`models.pegs`); give mark or oracle candles where
+the venue judges by those. Between statements the surplus moves along the line through the
+rulebook's own surplus, drawn anew every day
 (`models.exposure`).
 """
 
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -69,8 +71,10 @@ from features.tables import (
     symbols,
     validate,
 )
+from models import pegs
 from models import terms as dated
 from models.errors import Fault, InvalidInput
+from models.margin.rulebook import state_names
 from training.sources import History
 from training.sources.account_hours import Rows, rows_of
 from training.sources.follow import follow
@@ -151,6 +155,7 @@ def load(directory: Path, candles: Path) -> History:
         holdings=held,
         terms=read.terms,
         grids=candles_on_grid(frame),
+        constant=_constant(set(held["asset"]) - set(wanted), read.terms),
         state=read.tables.get("state"),
         statement_hours=read.venue.statement_hours,
         least_requirement=read.venue.least_requirement,
@@ -193,6 +198,8 @@ def _read_all(directory: Path) -> _Read:
     venue = _sound(faults, partial(_venue, directory / "venue.toml"))
     if not faults:
         faults.extend(_strangers(tables))
+    if terms is not None and "state" in tables:
+        faults.extend(_unread(tables["state"], terms[0].venue))
     if faults or beside is None or terms is None or venue is None:
         raise InvalidInput(faults[:MOST_FAULTS])
     return _Read(tables=tables, beside=beside[0], dropped=beside[1], venue=venue, terms=terms)
@@ -263,6 +270,24 @@ def _strangers(tables: Mapping[str, pd.DataFrame]) -> Iterator[Fault]:
         for row in np.flatnonzero(np.asarray(bad, dtype=bool)):
             value = frame[place.split(":")[1]].iloc[row]
             yield Fault(f"{place}:{row + 1}", f"{value}: {message}")
+
+
+def _unread(state: pd.DataFrame, venue: str) -> Iterator[Fault]:
+    """Yield names of state that no rulebook of the venue reads, each where it stands first."""
+    names = state_names(venue)
+    for row, name in state["name"].drop_duplicates().items():
+        if names.subject(str(name)) is None:
+            near = names.nearest(str(name))
+            advice = f"; did you mean {near}?" if near else ""
+            yield Fault(f"state:name:{int(str(row)) + 1}", f"{venue} reads no state {name}{advice}")
+
+
+def _constant(assets: Iterable[str], terms: Sequence[dated.DatedTerms]) -> frozenset[str]:
+    """Return which assets without candles are worth one quote unit under all of the terms."""
+    quotes = {pegs.quote_of(entry.terms) for entry in terms}
+    return frozenset(
+        name for name in assets if all(pegs.is_one(name, quote=quote) for quote in quotes)
+    )
 
 
 def _history(book: Book, read: _Read, dropped: Mapping[str, int]) -> History:
