@@ -214,7 +214,7 @@ def _seen(
     if model.bundle is None:
         return Notice(code="no_model", text=model.absence)
     if now.verdict is Verdict.UNEVALUABLE:
-        return Notice(code=now.reason, text="the rules cannot judge the account")
+        return rules.unjudged(judged.case, now)
     used = rules.used(judged.case, now)
     doubts = [rules.doubt(price, at=at, asset=name) for name, price in used.items()]
     told = [*(doubt for doubt in doubts if doubt is not None), *off]
