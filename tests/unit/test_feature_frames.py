@@ -149,8 +149,8 @@ def test_the_command_lists_what_is_wrong_with_the_files(market: Path, tmp_path: 
     bad.to_parquet(market / "some_spot_1h.parquet")
     told = CliRunner().invoke(app, ["--data", str(market)])
     assert told.exit_code == 2
-    assert "some_spot_1h.parquet:close:4" in told.output
-    assert "some_spot_1h.parquet:low:6" in told.output
+    assert "some_spot_1h.parquet:close:row 4" in told.output
+    assert "some_spot_1h.parquet:low:row 6" in told.output
     with pytest.raises(InvalidTable, match=r"spot_1h\.parquet: file not found"):
         read_market(tmp_path)
     with pytest.raises(InvalidTable, match="file not found"):
