@@ -104,8 +104,12 @@ def place(file: str, column: str, row: int) -> str:
     row
         Of the data, from 0.
     """
-    counted = f"line {row + 2}" if file.endswith(".csv") else f"row {row + 1}"
-    return f"{file}:{column}:{counted}"
+    return f"{file}:{column}:{counted(file, row)}"
+
+
+def counted(file: str, row: int) -> str:
+    """Return which row of a file or table is meant, and what is counted, as `place` does."""
+    return f"line {row + 2}" if file.endswith(".csv") else f"row {row + 1}"
 
 
 def validate(raw: pd.DataFrame, table: Table, *, file: str) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from features.stored import TABLES
-from features.tables import Table, place, validate
+from features.tables import Table, counted, place, validate
 from models.domain import UNPLACED, MarketId
 from models.errors import Fault, InvalidInput, InvalidTable
 from serving.asked import placing, wire
@@ -63,12 +63,12 @@ def write(
         received = {"received_at": now} if "received_at" in table.c else {}
         return add(transaction, table, [{**row, **received} for row in rows])
     except StoreConflict as error:
-        raise StoreConflict(_placed(error.faults, rows, file)) from None
+        raise StoreConflict(_as_of_file(error.faults, rows, file)) from None
     except InvalidInput as error:
-        raise InvalidTable(_placed(error.faults, rows, file)) from None
+        raise InvalidTable(_as_of_file(error.faults, rows, file)) from None
 
 
-def _placed(faults: Sequence[Fault], rows: Sequence[Row], file: str) -> list[Fault]:
+def _as_of_file(faults: Sequence[Fault], rows: Sequence[Row], file: str) -> list[Fault]:
     """Return faults of rows, told by `/place/column` or `/account/key/column`, as of a file."""
     places = {f"/{number}": number for number in range(len(rows))}
     places |= {
@@ -76,10 +76,11 @@ def _placed(faults: Sequence[Fault], rows: Sequence[Row], file: str) -> list[Fau
     }
     told = []
     for fault in faults:
-        whole, (row, _, column) = fault.where, fault.where.rpartition("/")
-        if whole in places:
-            row, column = whole, "row"
-        where = place(file, column, places[row]) if row in places else whole
+        row, _, column = fault.where.rpartition("/")
+        if fault.where in places:
+            where = f"{file}:{counted(file, places[fault.where])}"
+        else:
+            where = place(file, column, places[row]) if row in places else fault.where
         told.append(Fault(where, fault.message))
     return told
 
@@ -254,7 +255,7 @@ def _write_positions(
         body = {name: row[name] for name in names}
         body |= {"id": row["account"], "options": row["options"] or {}}
         try:
-            wire.account(body, place(file, "account", number))
+            wire.account(body, f"{file}:{counted(file, number)}")
         except InvalidInput as error:
             faults.extend(error.faults)
         # An empty cell says nothing of them.

@@ -135,8 +135,8 @@ def test_a_faulty_table_is_refused_whole_with_every_fault(tmp_path: Path) -> Non
     with pytest.raises(InvalidInput) as refused:
         bring(path, store=url, table="positions", now=NOW)
     assert [fault.where for fault in refused.value.faults] == [
-        "positions.csv:1/legs/0/asset",
-        "positions.csv:1/legs/0/quantity",
+        "positions.csv:line 3/legs/0/asset",
+        "positions.csv:line 3/legs/0/quantity",
     ]
     for table in ("candles", "positions"):
         assert take(tmp_path / "out.csv", store=url, table=table) == 0
@@ -236,7 +236,7 @@ def test_faults_that_the_store_finds_are_told_by_file_column_and_row(
             "events.csv:collateral:line 3",
             "takes 900 of 8 ETH",
         ),
-        (f"a,0x/1,{LATER},deposit,6,0,ETH", "events.csv:row:line 3", "with another body"),
+        (f"a,0x/1,{LATER},deposit,6,0,ETH", "events.csv:line 3", "with another body"),
     ):
         path = str(written(tmp_path, "events", (head, filler, row)))
         with pytest.raises(InvalidInput) as refused:
