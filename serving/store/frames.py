@@ -53,7 +53,7 @@ def write(
     """
     rows = list(_rows(name, frame, file))
     if name in PLACED:
-        rows = _placed(transaction, name, rows, file)
+        rows = _at_markets(transaction, name, rows, file)
     if name == "positions":
         return _write_positions(transaction, rows, file, now=now)
     try:
@@ -63,13 +63,13 @@ def write(
         received = {"received_at": now} if "received_at" in table.c else {}
         return add(transaction, table, [{**row, **received} for row in rows])
     except StoreConflict as error:
-        raise StoreConflict(_as_of_file(error.faults, rows, file)) from None
+        raise StoreConflict(_in_file(error.faults, rows, file)) from None
     except InvalidInput as error:
-        raise InvalidTable(_as_of_file(error.faults, rows, file)) from None
+        raise InvalidTable(_in_file(error.faults, rows, file)) from None
 
 
-def _as_of_file(faults: Sequence[Fault], rows: Sequence[Row], file: str) -> list[Fault]:
-    """Return faults of rows, told by `/place/column` or `/account/key/column`, as of a file."""
+def _in_file(faults: Sequence[Fault], rows: Sequence[Row], file: str) -> list[Fault]:
+    """Return faults at `/place/column` or `/account/key/column` as of `file:column:row`."""
     places = {f"/{number}": number for number in range(len(rows))}
     places |= {
         f"/{row['account']}/{row['key']}": number for number, row in enumerate(rows) if "key" in row
@@ -154,7 +154,7 @@ def _rows(name: str, frame: pd.DataFrame, file: str) -> Iterator[Row]:
         raise InvalidTable(faults)
 
 
-def _placed(transaction: Transaction, name: str, rows: Sequence[Row], file: str) -> list[Row]:
+def _at_markets(transaction: Transaction, name: str, rows: Sequence[Row], file: str) -> list[Row]:
     """Return rows with their markets.
 
     Raises
