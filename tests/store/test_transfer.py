@@ -135,8 +135,8 @@ def test_a_faulty_table_is_refused_whole_with_every_fault(tmp_path: Path) -> Non
     with pytest.raises(InvalidInput) as refused:
         bring(path, store=url, table="positions", now=NOW)
     assert [fault.where for fault in refused.value.faults] == [
-        "positions.csv:line 3/legs/0/asset",
-        "positions.csv:line 3/legs/0/quantity",
+        "positions.csv:line 2/legs/0/asset",
+        "positions.csv:line 2/legs/0/quantity",
     ]
     for table in ("candles", "positions"):
         assert take(tmp_path / "out.csv", store=url, table=table) == 0
