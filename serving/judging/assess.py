@@ -248,11 +248,11 @@ def _features(
     for hours in np.unique(late).tolist():
         chosen = np.flatnonzero(late == hours)
         accounts = [f"{place:06d}" for place in range(len(chosen))]
-        rows, legs = moments.frames([positions[i] for i in chosen], accounts, at=at)
+        rows, legs = moments.frames([positions[i] for i in chosen.tolist()], accounts, at=at)
         seen = moments.looked_at_before(known, hours)
-        tables = moments.tables([judged[i] for i in chosen], accounts, seen)
+        tables = moments.tables([judged[i] for i in chosen.tolist()], accounts, seen)
         computed = compute(tables, rows, legs=legs, names=names)
-        columns = [_PLACES[name] for name in computed.columns]
+        columns = np.array([_PLACES[name] for name in computed.columns], dtype=np.intp)
         matrix[np.ix_(chosen, columns)] = computed.to_numpy()
     return matrix
 
