@@ -112,6 +112,31 @@ def doubt(price: Price, *, at: datetime, asset: str) -> Notice | None:
     return None
 
 
+def unjudged_legs(case: Case, now: Margin) -> tuple[int, ...]:
+    """Return the places of the legs that alone make the rules refuse the account.
+
+    Empty where the rules lack what belongs to the whole market.
+
+    Parameters
+    ----------
+    now
+        What the rules say of the account: unevaluable.
+    """
+    names = (variable.name.rpartition(".")[2] for variable in case.rulebook.state)
+    if now.reason in {f"{name}_missing" for name in names}:
+        return ()
+    alone = (replace(case.account, legs=(leg,)) for leg in case.account.legs)
+    reasons = [case.rulebook.margin(one, case.market, case.terms).reason for one in alone]
+    return tuple(place for place, reason in enumerate(reasons) if reason == now.reason)
+
+
+def unjudged(case: Case, now: Margin) -> Notice:
+    """Return that the rules cannot judge an account, with what it holds that they refuse."""
+    legs = [case.account.legs[place].asset for place in unjudged_legs(case, now)]
+    whom = f"{', '.join(dict.fromkeys(legs[:5]))} of the account" if legs else "the account"
+    return Notice(code=now.reason, text=f"the rules cannot judge {whom}")
+
+
 def unplaced(case: Case) -> list[Notice]:
     """Return that the store holds state which may be of the case's market or of another."""
     if not case.unplaced:

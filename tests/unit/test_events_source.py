@@ -155,11 +155,10 @@ def test_every_fault_of_every_file_is_listed(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as raised:
         events.load(tmp_path, path)
     told = str(raised.value)
-    assert "holdings:quantity:1: -5: a holding is not below 0" in told
-    assert "holdings:entry:2: 0: a position has an entry price above 0" in told
-    assert "holdings:kind:3: stake" in told
-    assert "actions:kind:1: poke" in told
-    assert "actions:account:1: c" in told
+    assert "holdings.csv:quantity:line 2: -5: a holding is not below 0" in told
+    assert "holdings.csv:entry:line 3: 0: a position has an entry price above 0" in told
+    assert "holdings.csv:kind:line 4: 'stake'" in told
+    assert "actions.csv:kind:line 2: 'poke'" in told
     (tmp_path / "terms.toml").unlink()
     (tmp_path / "venue.toml").write_text("statement_hours = 0\nunknown = 1\n")
     (tmp_path / "holdings.csv").unlink()
@@ -170,6 +169,57 @@ def test_every_fault_of_every_file_is_listed(tmp_path: Path) -> None:
     assert "terms.toml: file not found" in told
     assert "venue.toml:/statement_hours" in told
     assert "venue.toml:/unknown" in told
+
+
+def test_faults_of_every_kind_come_in_one_refusal(tmp_path: Path) -> None:
+    """A type, a repeat, a kind, a sign, terms, an asset without candles, an unknown account."""
+    bad = [
+        *long("a", 1, "100"),
+        ("a", at(1), "position", "ETH", "2", "2000"),
+        ("a", "soon", "position", "ETH", "1", "2000"),
+        ("a", at(2), "stake", "ETH", "1", "2000"),
+        ("a", at(2), "collateral", "USDC", "-5", "0"),
+    ]
+    path = write(tmp_path, bad, actions=f"account,at,kind\na,{at(2)},poke\n")
+    (tmp_path / "terms.toml").write_text("venue = 7\n")
+    frame = pd.read_parquet(path)
+    frame.loc[3, "close"] = -1.0
+    frame.set_index(frame.index + 5).to_parquet(path)
+    with pytest.raises(InvalidInput) as raised:
+        events.load(tmp_path, path)
+    places = [fault.where for fault in raised.value.faults]
+    assert places[:6] == [
+        "holdings.csv:at:line 5",
+        "holdings.csv:kind:line 6",
+        "holdings.csv:account,at,kind,asset:line 4",
+        "holdings.csv:quantity:line 7",
+        "actions.csv:kind:line 2",
+        "candles.parquet:close:row 4",
+    ]
+    assert any(place.startswith("terms.toml") for place in places[6:])
+    (tmp_path / "actions.csv").write_text(f"account,at,kind\nc,{at(2)},deposit\n")
+    pd.DataFrame(
+        [*long("a", 1, "100"), ("a", at(1), "position", "SOL", "2", "20")],
+        columns=["account", "at", "kind", "asset", "quantity", "entry"],
+    ).to_parquet(tmp_path / "holdings.parquet")
+    with pytest.raises(InvalidInput) as raised:
+        events.load(tmp_path, path)
+    told = [str(fault) for fault in raised.value.faults]
+    assert "candles.parquet:symbol: no candles of SOL" in told
+    assert "actions.csv:account:line 2: c: an account that no statement tells of" in told
+    assert any(line.startswith("candles.parquet:close:row 4: ") for line in told)
+
+
+def test_candles_as_csv_are_refused_on_one_line(tmp_path: Path) -> None:
+    """What the file is wanted as is said, and nothing of how it was read."""
+    write(tmp_path, long("a", 1, "100"))
+    path = tmp_path / "candles.csv"
+    path.write_text("symbol,open_time,open,high,low,close,volume\n")
+    with pytest.raises(InvalidInput) as raised:
+        events.load(tmp_path, path)
+    assert [fault.where for fault in raised.value.faults] == [str(path)]
+    assert "not readable as Parquet: it is named as CSV" in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_candles_that_lack_an_asset_are_refused(tmp_path: Path) -> None:
