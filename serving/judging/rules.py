@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from models import pegs
-from models.domain import Market, Price
+from models.domain import Account, LegKind, Market, Price
 from models.errors import Fault, InvalidInput
 from models.margin.result import Margin, Ratio, Refusal, Side
 from serving.asked.cases import Case
@@ -72,6 +72,33 @@ def used(case: Case, now: Margin) -> dict[str, Price]:
 def moving(case: Case, assets: Iterable[str]) -> tuple[str, ...]:
     """Return those assets that a move of the whole market moves, as the case is priced."""
     return pegs.moving(assets, case.terms, pegged=case.market.pegged)
+
+
+def without_haircuts(case: Case, account: Account) -> Margin:
+    """Return the margin of an account with what is pledged counted in full, where that is set."""
+    bare = case.rulebook.bare
+    terms = case.terms if bare is None else bare(case.terms)
+    return case.rulebook.margin(account, case.market, terms)
+
+
+def worth(case: Case) -> Side | None:
+    """Return what backs an account's debt and positions at market value, and what it owes.
+
+    Returns
+    -------
+    Side or None
+        At the scale of the case's own margin. Credit: pledged collateral that counts at the
+        prices in force without haircuts; of positions, the balance with what they have gained or
+        lost; 0 where there is neither debt nor position. Requirement: the debt, interest
+        included; margin that positions need is none. None where the rules cannot tell.
+    """
+    kinds = {leg.kind for leg in case.account.legs if leg.quantity}
+    if not kinds & {LegKind.DEBT, LegKind.POSITION}:
+        return Side(0, 0)
+    full = without_haircuts(case, case.account).maintenance
+    if full is None or case.rulebook.bare is not None:
+        return full
+    return None if LegKind.DEBT in kinds else replace(full, requirement=0)
 
 
 def doubt(price: Price, *, at: datetime, asset: str) -> Notice | None:
