@@ -258,7 +258,7 @@ def read_moments(directory: Path) -> Moments:
     moments = read_parquet(directory / "moments.parquet")
     legs = directory / "legs.parquet"
     return Moments(
-        moments=moments.assign(**{name: times[name] for name in times if name in moments}),
+        moments=moments.assign(**{str(name): times[name] for name in times if name in moments}),
         events=Events(
             account=log["account"].to_numpy(dtype=object),
             at=seconds(log["at"]),

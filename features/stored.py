@@ -21,7 +21,7 @@ DAY = 86_400
 
 def _off_step(frame: pd.DataFrame, file: str) -> Iterator[Fault]:
     """Yield candles that do not start on a multiple of their length."""
-    for row in np.flatnonzero(is_off_grid(frame["open_time"], frame["step"])):
+    for row in np.flatnonzero(is_off_grid(frame["open_time"], frame["step"])).tolist():
         shown = frame["open_time"].iloc[row].isoformat()
         detail = f"{shown} is not on a multiple of {frame['step'].iloc[row]} s"
         yield Fault(place(file, "open_time", int(frame.index[row])), detail)

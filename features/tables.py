@@ -349,7 +349,7 @@ def _cell_faults(raw: pd.Series, bad: Bad, column: Column, file: str) -> Iterato
         permitted = f"one of {', '.join(column.allowed)}"
     if column.low is not None or column.high is not None:
         permitted = f"{column.dtype} in [{column.low}, {column.high}]"
-    for row in np.flatnonzero(bad):
+    for row in np.flatnonzero(bad).tolist():
         yield Fault(
             place(file, column.name, int(raw.index[row])),
             f"{str(raw.iloc[row])[:80]!r} is not {permitted} ({column.unit})",
@@ -361,7 +361,7 @@ def _repeats(parsed: pd.DataFrame, table: Table, file: str) -> Iterator[Fault]:
     if not table.key:
         return
     keys = parsed[list(table.key)]
-    for row in np.flatnonzero(keys.duplicated().to_numpy()):
+    for row in np.flatnonzero(keys.duplicated().to_numpy()).tolist():
         shown = ", ".join(str(value) for value in keys.iloc[row])
         where = place(file, ",".join(table.key), int(keys.index[row]))
         yield Fault(where, f"({shown}) stands twice")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypedDict
 
 from models.margin.result import Margin, Verdict
 from models.margin.shock import shocked
@@ -79,6 +80,15 @@ class BandAnswer:
     debt: str | None
 
 
+class Amounts(TypedDict):
+    """A sum in exact text, as an answer states it."""
+
+    credit: str
+    requirement: str
+    collateral_value: str | None
+    debt: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sum:
     """Accounts counted, and their amounts added, quote units.
@@ -107,7 +117,7 @@ class Sum:
             unvalued=self.unvalued + other.unvalued,
         )
 
-    def amounts(self) -> dict[str, str | None]:
+    def amounts(self) -> Amounts:
         """Return the amounts in exact text, by their names in an answer."""
         is_valued = not self.unvalued
         return {

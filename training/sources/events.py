@@ -109,7 +109,7 @@ def _holding_faults(frame: pd.DataFrame, file: str) -> Iterator[Fault]:
         ),
     )
     for column, bad, message in checks:
-        for row in np.flatnonzero(np.asarray(bad, dtype=bool)):
+        for row in np.flatnonzero(np.asarray(bad, dtype=bool)).tolist():
             value = frame[column].iloc[row]
             yield Fault(place(file, column, int(frame.index[row])), f"{value}: {message}")
 
@@ -299,7 +299,8 @@ def _terms(path: Path) -> tuple[dated.DatedTerms, ...]:
 def _strangers(tables: Mapping[str, pd.DataFrame], file: str) -> Iterator[Fault]:
     """Yield actions of accounts that nothing is known of."""
     accounts = tables["actions"]["account"]
-    for row in np.flatnonzero(~accounts.isin(set(tables["holdings"]["account"])).to_numpy()):
+    strange = ~accounts.isin(set(tables["holdings"]["account"])).to_numpy()
+    for row in np.flatnonzero(strange).tolist():
         detail = f"{accounts.iloc[row]}: an account that no statement tells of"
         yield Fault(place(file, "account", int(row)), detail)
 

@@ -157,7 +157,8 @@ def upgrade() -> None:
 
 def _distinct(table: str, column: str) -> list[str]:
     """Return the values of a column, ascending."""
-    chosen = sa.select(sa.column(column)).select_from(sa.table(table)).distinct()
+    source = sa.table(table, sa.column(column))
+    chosen = sa.select(source.c[column]).distinct()
     return sorted(str(value) for value in op.get_bind().execute(chosen).scalars())
 
 
