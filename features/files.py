@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from features import known, stored
 from features.inputs import (
     HOUR,
+    MOMENTS,
     Candles,
     Events,
     Readings,
@@ -76,6 +77,15 @@ EVENTS = Table(
         Column(name="debt_before", dtype="number", unit="whole debt shares"),
     ),
 )
+
+TIMES = Table(
+    name="moments",
+    columns=(
+        Column(name="at", dtype="time", unit=MOMENTS["at"]),
+        Column(name="opened_at", dtype="time", unit=MOMENTS["opened_at"], is_optional=True),
+    ),
+)
+"""The columns of moments that are read as times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +236,7 @@ def read_moments(directory: Path) -> Moments:
     Raises
     ------
     InvalidTable
-        When a file is absent or the events break their schema.
+        When a file is absent, or times of moments or the events break their schema.
     """
     missing = [
         Fault(str(directory / name), "file not found")
@@ -235,10 +245,20 @@ def read_moments(directory: Path) -> Moments:
     ]
     if missing:
         raise InvalidTable(missing)
-    log = _table(directory / "events.parquet", EVENTS).sort_values(["account", "at"], kind="stable")
+    faults: list[Fault] = []
+    read = []
+    for name, table in (("moments.parquet", TIMES), ("events.parquet", EVENTS)):
+        try:
+            read.append(_table(directory / name, table))
+        except InvalidTable as error:
+            faults.extend(error.faults)
+    if faults:
+        raise InvalidTable(faults)
+    times, log = read[0], read[1].sort_values(["account", "at"], kind="stable")
+    moments = read_parquet(directory / "moments.parquet")
     legs = directory / "legs.parquet"
     return Moments(
-        moments=read_parquet(directory / "moments.parquet"),
+        moments=moments.assign(**{str(name): times[name] for name in times if name in moments}),
         events=Events(
             account=log["account"].to_numpy(dtype=object),
             at=seconds(log["at"]),

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from features.inputs import EventKind
-from features.tables import Column, Table, is_off_grid, range_faults
+from features.tables import Column, Table, is_off_grid, place, range_faults
 from models.errors import Fault
 
 KINDS = ("spot", "perp", "mark", "index")
@@ -21,10 +21,10 @@ DAY = 86_400
 
 def _off_step(frame: pd.DataFrame, file: str) -> Iterator[Fault]:
     """Yield candles that do not start on a multiple of their length."""
-    for row in np.flatnonzero(is_off_grid(frame["open_time"], frame["step"])):
+    for row in np.flatnonzero(is_off_grid(frame["open_time"], frame["step"])).tolist():
         shown = frame["open_time"].iloc[row].isoformat()
         detail = f"{shown} is not on a multiple of {frame['step'].iloc[row]} s"
-        yield Fault(f"{file}:open_time:{frame.index[int(row)] + 1}", detail)
+        yield Fault(place(file, "open_time", int(frame.index[row])), detail)
 
 
 def on_grid(frame: pd.DataFrame, file: str) -> tuple[pd.DataFrame, tuple[Fault, ...]]:

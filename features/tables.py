@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -94,6 +94,24 @@ CANDLES = Table(
 )
 
 
+def place(file: str, column: str, row: int) -> str:
+    """Return where a cell stands, as messages tell it.
+
+    Parameters
+    ----------
+    file
+        Name of the file or table; of a CSV file lines are counted, as an editor does.
+    row
+        Of the data, from 0.
+    """
+    return f"{file}:{column}:{counted(file, row)}"
+
+
+def counted(file: str, row: int) -> str:
+    """Return which row of a file or table is meant, and what is counted, as `place` does."""
+    return f"line {row + 2}" if file.endswith(".csv") else f"row {row + 1}"
+
+
 def validate(raw: pd.DataFrame, table: Table, *, file: str) -> pd.DataFrame:
     """Return the table with its columns parsed, or raise with every fault.
 
@@ -102,15 +120,17 @@ def validate(raw: pd.DataFrame, table: Table, *, file: str) -> pd.DataFrame:
     raw
         Frame as read; text columns may still be text.
     file
-        Name shown in messages. Rows are counted from 1, the header not counted.
+        Name shown in messages, as `place` does. The index of `raw` counts its rows.
 
     Raises
     ------
     InvalidTable
         Listing every missing column, unreadable or out-of-range cell and repeated key, and
-        every row that breaks one of the table's rules.
+        every row that breaks one of the table's rules. Keys are compared between rows whose
+        keys are sound, rules looked at in rows that are.
     """
     faults: list[Fault] = []
+    unsound: dict[str, Bad] = {}
     parsed: dict[str, pd.Series] = {}
     for column in table.columns:
         if column.name not in raw.columns and not column.is_optional:
@@ -119,14 +139,25 @@ def validate(raw: pd.DataFrame, table: Table, *, file: str) -> pd.DataFrame:
         cells = raw.get(column.name, pd.Series(None, index=raw.index, dtype=object))
         values, bad = _PARSERS[column.dtype](cells, column)
         parsed[column.name] = values
-        faults.extend(_cell_faults(cells, bad & ~_left_out(cells, column), column, file))
-    if not faults:
-        faults.extend(_repeats(parsed, table, file))
-        whole = pd.DataFrame(parsed)
-        faults.extend(fault for rule in table.rules for fault in rule(whole, file))
+        unsound[column.name] = bad & ~_left_out(cells, column)
+        faults.extend(_cell_faults(cells, unsound[column.name], column, file))
+    whole = pd.DataFrame(parsed)
+    if all(name in parsed for name in table.key):
+        faults.extend(_repeats(_sound(whole, unsound, table.key), table, file))
+    if len(parsed) == len(table.columns):
+        sound = _sound(whole, unsound, tuple(parsed))
+        faults.extend(fault for rule in table.rules for fault in rule(sound, file))
     if faults:
         raise InvalidTable(faults)
-    return pd.DataFrame(parsed).reset_index(drop=True)
+    return whole.reset_index(drop=True)
+
+
+def _sound(whole: pd.DataFrame, unsound: Mapping[str, Bad], names: Sequence[str]) -> pd.DataFrame:
+    """Return the rows that have no unusable cell in some columns."""
+    bad = np.zeros(len(whole), dtype=bool)
+    for name in names:
+        bad |= unsound[name]
+    return whole[~bad] if bad.any() else whole
 
 
 def _left_out(cells: pd.Series, column: Column) -> Bad:
@@ -170,11 +201,20 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFra
         When the file is absent or unreadable.
     """
     try:
-        return pd.read_parquet(path, columns=None if columns is None else list(columns))
+        read = pd.read_parquet(path, columns=None if columns is None else list(columns))
+        # Rows are counted as they stand in the file, whatever index was saved with them.
+        return read.reset_index(drop=read.index.name is None)
     except FileNotFoundError:
         raise InvalidTable([Fault(str(path), "file not found")]) from None
     except (OSError, ValueError) as error:
-        raise InvalidTable([Fault(str(path), f"not readable as Parquet: {error}")]) from None
+        raise InvalidTable([_unreadable(path, error)]) from None
+
+
+def _unreadable(path: Path, error: Exception) -> Fault:
+    """Return that a file is no Parquet, on one line."""
+    hint = "it is named as CSV: " if path.suffix == ".csv" else ""
+    detail = " ".join(str(error).split())
+    return Fault(str(path), f"not readable as Parquet: {hint}{detail[:200]}")
 
 
 def read_csv(path: Path, table: Table) -> pd.DataFrame:
@@ -217,7 +257,7 @@ def symbols(path: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
-        raise InvalidTable([Fault(str(path), f"no readable symbols: {error}")]) from None
+        raise InvalidTable([_unreadable(path, error)]) from None
     return sorted(str(name) for name in names)
 
 
@@ -266,14 +306,16 @@ def on_grid(
     """
     if "symbol" in raw.columns:
         raw = raw[raw["symbol"].isin(list(symbols))]
-    candles = validate(raw, table, file=file)
-    candles.index = raw.index
+    there = set(raw["symbol"].astype(str)) if "symbol" in raw.columns else set(symbols)
     faults = [
         Fault(f"{file}:symbol", f"no candles of {symbol}")
         for symbol in symbols
-        if not (candles["symbol"] == symbol).any()
+        if symbol not in there
     ]
-    faults.extend(range_faults(candles, file))
+    try:
+        candles = validate(raw, replace(table, rules=(*table.rules, range_faults)), file=file)
+    except InvalidTable as error:
+        raise InvalidTable([*error.faults, *faults]) from None
     if faults:
         raise InvalidTable(faults)
     off = is_off_grid(candles["open_time"], pd.Series(step, index=candles.index))
@@ -297,7 +339,7 @@ def range_faults(candles: pd.DataFrame, file: str) -> Iterator[Fault]:
     body = candles[["open", "close"]]
     holds = (candles["low"] <= body.min(axis=1)) & (candles["high"] >= body.max(axis=1))
     for row in candles.index[~holds]:
-        yield Fault(f"{file}:low,high:{row + 1}", "range does not hold open and close")
+        yield Fault(place(file, "low,high", int(row)), "range does not hold open and close")
 
 
 def _cell_faults(raw: pd.Series, bad: Bad, column: Column, file: str) -> Iterator[Fault]:
@@ -307,22 +349,22 @@ def _cell_faults(raw: pd.Series, bad: Bad, column: Column, file: str) -> Iterato
         permitted = f"one of {', '.join(column.allowed)}"
     if column.low is not None or column.high is not None:
         permitted = f"{column.dtype} in [{column.low}, {column.high}]"
-    for row in np.flatnonzero(bad):
+    for row in np.flatnonzero(bad).tolist():
         yield Fault(
-            f"{file}:{column.name}:{raw.index[int(row)] + 1}",
+            place(file, column.name, int(raw.index[row])),
             f"{str(raw.iloc[row])[:80]!r} is not {permitted} ({column.unit})",
         )
 
 
-def _repeats(parsed: dict[str, pd.Series], table: Table, file: str) -> Iterator[Fault]:
+def _repeats(parsed: pd.DataFrame, table: Table, file: str) -> Iterator[Fault]:
     """Yield one fault per row whose key stood before."""
     if not table.key:
         return
-    keys = pd.DataFrame({name: parsed[name] for name in table.key})
-    for row in np.flatnonzero(keys.duplicated().to_numpy()):
+    keys = parsed[list(table.key)]
+    for row in np.flatnonzero(keys.duplicated().to_numpy()).tolist():
         shown = ", ".join(str(value) for value in keys.iloc[row])
-        place = f"{file}:{','.join(table.key)}:{keys.index[int(row)] + 1}"
-        yield Fault(place, f"({shown}) stands twice")
+        where = place(file, ",".join(table.key), int(keys.index[row]))
+        yield Fault(where, f"({shown}) stands twice")
 
 
 def _out_of_range(values: pd.Series, column: Column) -> pd.Series:

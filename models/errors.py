@@ -20,7 +20,8 @@ class Fault:
     ----------
     where
         Place of the fault: a JSON pointer (`/accounts/0/legs/1/quantity`) or
-        `file:column:row` for tables.
+        `file:column:row 7` for tables, `file.csv:column:line 8` for CSV files, whose lines count
+        as an editor counts them.
     message
         What is wrong, with the offending value and the permitted range.
     """

@@ -123,8 +123,8 @@ def _faults(found: Manifest) -> Iterator[Fault]:
     yield from (Fault("/heads", f"lacks {name}") for name in HEADS if name not in found.heads)
     for name, head in found.heads.items():
         yield from _head_faults(found, head, where=f"/heads/{name}")
-    for name, read in found.provenance.reads.items():
-        yield from _strangers(read, found.features, where=f"/provenance/reads/{name}")
+    for head_name, read in found.provenance.reads.items():
+        yield from _strangers(read, found.features, where=f"/provenance/reads/{head_name}")
 
 
 def _head_faults(found: Manifest, head: Head, *, where: str) -> Iterator[Fault]:

@@ -39,6 +39,18 @@ def quote_of(terms: Any) -> str:
     return next((str(name) for name in named if name), "")
 
 
+def is_one(name: str, *, quote: str) -> bool:
+    """Return whether one unit of an asset is worth one quote unit: the quote, or pegged to it.
+
+    Parameters
+    ----------
+    quote
+        Of the market; empty where prices are in dollars.
+    """
+    units = _record()["account"].values()
+    return name == quote or any(name in names and (quote or "USD") in names for names in units)
+
+
 def _keeps_price(name: str, *, quote: str) -> bool:
     """Return whether an asset is the quote, pegged to it, or stands for a unit of account."""
     if name == quote or name in _stable():
@@ -50,7 +62,8 @@ def _keeps_price(name: str, *, quote: str) -> bool:
 @cache
 def _stable() -> frozenset[str]:
     """Return every name that stands for a unit of account."""
-    return frozenset(name for names in _record()["account"].values() for name in names)
+    tables = (_record()[table] for table in ("account", "savings"))
+    return frozenset(name for table in tables for names in table.values() for name in names)
 
 
 @cache

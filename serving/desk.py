@@ -19,6 +19,7 @@ from serving.http import problems
 from serving.http.gate import Loader
 from serving.http.problems import Refused, encode, listed
 from serving.http.telemetry import observe_positions, record
+from serving.judging import rules
 from serving.judging.advice import advised
 from serving.judging.answers import Assessment, Batch, FaultyItem
 from serving.judging.assess import Model, Wish, assess
@@ -373,24 +374,33 @@ def _score(item: Item) -> Judgement:
 
 
 def _evaluable(judged: Judgement) -> Judgement:
-    """Refuse an account whose request left out a price or an accumulator.
+    """Refuse an account whose request left out a price, an accumulator or the terms of a leg.
 
     Raises
     ------
     InvalidInput
         Naming what is missing.
     """
-    now, account = judged.now, judged.case.account
+    now, case, account = judged.now, judged.case, judged.case.account
     if now.verdict is not Verdict.UNEVALUABLE:
         return judged
-    absent = [name for name in now.prices if name not in judged.case.market.prices]
+    absent = [name for name in now.prices if name not in case.market.prices]
     faults = [
         Fault(f"/market/prices/{escape(name)}", f"the price of {name} is missing")
         for name in absent
     ]
+    refused = f"the rules of {account.venue} cannot judge"
+    if not faults:
+        faults = [
+            Fault(
+                f"{case.place}/legs/{place}",
+                f"{refused} {account.legs[place].asset} here: {now.reason}",
+            )
+            for place in rules.unjudged_legs(case, now)
+        ]
     if not faults:
         where = f"/market/state/{escape(account.market)}"
-        faults = [Fault(where, f"the rules of {account.venue} cannot judge: {now.reason}")]
+        faults = [Fault(where, f"{refused}: {now.reason}")]
     raise InvalidInput(faults)
 
 

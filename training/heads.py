@@ -215,8 +215,8 @@ def _evidence(point: Floats, seen: Witnesses, part: Part) -> tuple[Evidence, ...
 def _venn_abers(probability: Floats, y: Floats) -> Evidence:
     """Fit an inductive Venn-Abers predictor; without rows it excludes nothing."""
     places, row = np.unique(calibration.rounded(probability), return_inverse=True)
-    count = np.bincount(row, minlength=len(places))
-    events = np.bincount(row, weights=y, minlength=len(places))
+    count = np.bincount(row, minlength=len(places)).astype(np.float64)
+    events = np.bincount(row, weights=y, minlength=len(places)).astype(np.float64)
     low = [_refitted(events, count, place, 0.0) for place in range(len(places))]
     high = [_refitted(events, count, place, 1.0) for place in range(len(places))]
     return Evidence(places, np.array([0.0, *low]), np.array([*high, 1.0]))

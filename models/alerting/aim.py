@@ -4,11 +4,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
+from functools import reduce
 from math import floor
 from typing import Literal
 
-from models.alerting.policy import Accrual, Buffer, Forecast, Policy, Ruling, Trigger
-from models.alerting.signals import Level
+from models.alerting.policy import (
+    Accrual,
+    BlindBuffer,
+    Buffer,
+    Doubt,
+    Forecast,
+    Liquidation,
+    Ruling,
+)
 from models.margin.result import Verdict
 
 FINEST = 10_000
@@ -38,58 +46,81 @@ class Aim:
     ----------
     buffer, next_buffer
         Share by which the prices in force, and the next ones, may still move against it.
+    blind_buffer
+        The same of the prices in force, where a forecast is missing that belongs there.
     verdicts, next_verdicts
         That the rules may not give, now and at the next prices.
     accrual
         Longer than this interest alone must leave it safe.
     limits
         Of the forecast, the lowest level's first.
+    beyond
+        Signals that hold a level whatever the owner does.
     """
 
     buffer: Fraction = Fraction(0)
     next_buffer: Fraction = Fraction(0)
+    blind_buffer: Fraction = Fraction(0)
     verdicts: frozenset[Verdict] = frozenset()
     next_verdicts: frozenset[Verdict] = frozenset()
     accrual: timedelta = timedelta(0)
     limits: tuple[Limit, ...] = ()
+    beyond: frozenset[str] = frozenset()
 
 
-def aim(policy: Policy, level: Level) -> Aim:
-    """Return what leaves an account below a level, or below warning where that is lower.
-
-    An account that is critical is brought out of warning as well: a plan that ends one step
-    below the line would be followed by the next message. That a liquidation was seen nothing
-    undoes; it is left out.
-    """
-    lowest = min(level, Level.WARNING)
-    chosen = [trigger for found, trigger in reversed(policy.triggers) if found >= lowest]
+def both(one: Aim, other: Aim) -> Aim:
+    """Return what reaches two aims at once."""
     return Aim(
-        buffer=_beyond(chosen, "buffer"),
-        next_buffer=_beyond(chosen, "next_buffer"),
-        verdicts=_ruled(chosen, "verdict"),
-        next_verdicts=_ruled(chosen, "next_verdict"),
-        accrual=max(
-            (one.clear for one in chosen if isinstance(one, Accrual)), default=timedelta(0)
-        ),
-        limits=tuple(
-            Limit(probability=one.clear, horizon=one.horizon, head=one.signal)
-            for one in chosen
-            if isinstance(one, Forecast)
-        ),
+        buffer=max(one.buffer, other.buffer),
+        next_buffer=max(one.next_buffer, other.next_buffer),
+        blind_buffer=max(one.blind_buffer, other.blind_buffer),
+        verdicts=one.verdicts | other.verdicts,
+        next_verdicts=one.next_verdicts | other.next_verdicts,
+        accrual=max(one.accrual, other.accrual),
+        limits=one.limits + other.limits,
+        beyond=one.beyond | other.beyond,
     )
 
 
-def _beyond(triggers: Iterable[Trigger], signal: str) -> Fraction:
-    """Return the least buffer that holds none of the triggers; 0 where none looks at it."""
-    clear = [
-        Fraction(str(one.clear))
-        for one in triggers
-        if isinstance(one, Buffer) and one.signal == signal
-    ]
-    return Fraction(floor(max(clear) * FINEST) + 1, FINEST) if clear else Fraction(0)
+def together(aims: Iterable[Aim]) -> Aim:
+    """Return what reaches all aims at once."""
+    return reduce(both, aims, Aim())
 
 
-def _ruled(triggers: Iterable[Trigger], signal: str) -> frozenset[Verdict]:
-    """Return every verdict that one of the triggers looks for."""
-    found = [one for one in triggers if isinstance(one, Ruling) and one.signal == signal]
-    return frozenset(verdict for one in found for verdict in one.verdicts)
+def undercut(trigger: Forecast) -> Aim:
+    """Return the limit of a probability."""
+    limit = Limit(probability=trigger.clear, horizon=trigger.horizon, head=trigger.signal)
+    return Aim(limits=(limit,))
+
+
+def distant(trigger: Buffer) -> Aim:
+    """Return the least buffer that does not hold its level."""
+    least = _beyond(trigger.clear)
+    return Aim(buffer=least) if trigger.signal == "buffer" else Aim(next_buffer=least)
+
+
+def distant_blind(trigger: BlindBuffer) -> Aim:
+    """Return the least buffer that does not hold its level without a forecast."""
+    return Aim(blind_buffer=_beyond(trigger.clear))
+
+
+def untouched(trigger: Doubt | Liquidation) -> Aim:
+    """Return that nothing the owner does clears it: a price that is stale, what has happened."""
+    return Aim(beyond=frozenset({trigger.signal}))
+
+
+def ruled_out(trigger: Ruling) -> Aim:
+    """Return the verdicts that may not be given."""
+    if trigger.signal == "verdict":
+        return Aim(verdicts=trigger.verdicts)
+    return Aim(next_verdicts=trigger.verdicts)
+
+
+def outlasted(trigger: Accrual) -> Aim:
+    """Return how long interest alone must leave an account safe."""
+    return Aim(accrual=trigger.clear)
+
+
+def _beyond(clear: float) -> Fraction:
+    """Return the first part of one beyond what holds a level."""
+    return Fraction(floor(Fraction(str(clear)) * FINEST) + 1, FINEST)

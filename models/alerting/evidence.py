@@ -1,10 +1,20 @@
-"""Which levels a signal raises, holds and cannot tell of."""
+"""Which levels a signal raises, holds and cannot tell of, and what takes an account off them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from models.alerting.aim import (
+    Aim,
+    distant,
+    distant_blind,
+    outlasted,
+    ruled_out,
+    together,
+    undercut,
+    untouched,
+)
 from models.alerting.policy import (
     Accrual,
     BlindBuffer,
@@ -39,6 +49,21 @@ class Reading(NamedTuple):
     is_unknown: bool = False
     found: object = ""
     limit: object = ""
+
+
+class Meaning(NamedTuple):
+    """What one kind of trigger means.
+
+    Parameters
+    ----------
+    read
+        Returns what it says of a signal now.
+    aim
+        Returns where an account must be so that it does not hold its level.
+    """
+
+    read: Callable[[Any, Signal, datetime], Reading]
+    aim: Callable[[Any], Aim]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +102,7 @@ def evidence(signal: Signal, now: datetime, policy: Policy) -> Evidence:
     highest = Level.WATCH if _is_dust(signal, policy) else Level.LIQUIDATED
     for named, trigger in policy.triggers:
         level = min(named, highest)
-        found = READERS[type(trigger)](trigger, signal, now)
+        found = MEANINGS[type(trigger)].read(trigger, signal, now)
         if found.fires:
             causes.append(_cause(level, trigger, found))
         if found.holds:
@@ -86,6 +111,21 @@ def evidence(signal: Signal, now: datetime, policy: Policy) -> Evidence:
             unknown.add(level)
     raised = causes[0].level if causes else Level.NONE
     return Evidence(raised, frozenset(held), frozenset(unknown), tuple(causes))
+
+
+def aim(policy: Policy, level: Level) -> Aim:
+    """Return what leaves an account below a level, or below warning where that is lower.
+
+    An account that is critical is brought out of warning as well: a plan that ends one step
+    below the line would be followed by the next message. Dust is held on watch by the triggers
+    of every level, and the aim below watch is made of all of them.
+    """
+    lowest = min(level, Level.WARNING)
+    return together(
+        MEANINGS[type(trigger)].aim(trigger)
+        for found, trigger in reversed(policy.triggers)
+        if found >= lowest
+    )
 
 
 def _is_dust(signal: Signal, policy: Policy) -> bool:
@@ -170,12 +210,13 @@ def _liquidation(trigger: Liquidation, signal: Signal, now: datetime) -> Reading
     return Reading(fires, fires, found=signal.liquidated_at, limit=trigger.within)
 
 
-READERS: Mapping[type[Any], Callable[[Any, Signal, datetime], Reading]] = {
-    Forecast: _forecast,
-    Buffer: _buffer,
-    BlindBuffer: _blind_buffer,
-    Doubt: _doubt,
-    Ruling: _ruling,
-    Accrual: _accrual,
-    Liquidation: _liquidation,
+MEANINGS: Mapping[type[Any], Meaning] = {
+    Forecast: Meaning(_forecast, undercut),
+    Buffer: Meaning(_buffer, distant),
+    BlindBuffer: Meaning(_blind_buffer, distant_blind),
+    Doubt: Meaning(_doubt, untouched),
+    Ruling: Meaning(_ruling, ruled_out),
+    Accrual: Meaning(_accrual, outlasted),
+    Liquidation: Meaning(_liquidation, untouched),
 }
+"""Every kind of trigger that a policy may have."""

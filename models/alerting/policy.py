@@ -116,11 +116,14 @@ class BlindBuffer(Part):
     clear: Share
 
 
+DoubtCode = Literal["price_stale", "price_disputed", "price_off_candles"]
+
+
 class Doubt(Part):
     """Fires while the prices that an account is judged on must not be taken for fresh ones."""
 
     signal: Literal["doubt"]
-    reasons: Annotated[frozenset[Literal["price_stale", "price_disputed"]], Field(min_length=1)]
+    reasons: Annotated[frozenset[DoubtCode], Field(min_length=1)]
 
     @field_serializer("reasons")
     def _ordered(self, value: frozenset[str]) -> list[str]:

@@ -289,11 +289,12 @@ def address_fault(target: str) -> str | None:
 def send_hosted(message: Message, to: Destination) -> Sent:
     """Send through a hosted service that apprise knows, and return what became of it."""
     fault = hosted_fault(to.target)
-    if fault is not None:
-        return Sent("never", fault)
+    service = None if fault else apprise.Apprise.instantiate(to.target)
+    if service is None:
+        return Sent("never", fault or "apprise cannot read the target")
     robot = apprise.Apprise()
     # One service: a text would be taken apart into several.
-    robot.add(apprise.Apprise.instantiate(to.target))
+    robot.add(service)
     done = robot.notify(
         title=message.subject, body=message.text, body_format=apprise.NotifyFormat.TEXT
     )

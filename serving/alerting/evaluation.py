@@ -171,7 +171,7 @@ class _Work:
         """Note that an account cannot be judged."""
         self.failures[key] = failure
         for held in (self.cases, self.judged, self.slopes, self.parts):
-            held.pop(key, None)  # type: ignore[attr-defined]
+            held.pop(key, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -252,7 +252,7 @@ def _read_accounts(transaction: Transaction, memory: Memory, keys: Sequence[str]
             if body is not None and not any(leg.quantity for leg in body.legs):
                 memory.closed[key] = None
     if keys:
-        bodies = filter(None, memory.bodies.values())
+        bodies = [body for body in memory.bodies.values() if body is not None]
         memory.assets = frozenset(leg.asset for body in bodies for leg in body.legs)
 
 
@@ -283,7 +283,7 @@ def _forget(memory: Memory, key: str) -> None:
         memory.closed,
     )
     for part in held:
-        part.pop(key, None)  # type: ignore[attr-defined]
+        part.pop(key, None)
 
 
 def _market(

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from models.alerting.aim import aim
+from models.alerting.evidence import aim
 from models.alerting.policy import Policy
 from models.alerting.signals import Kind, Transition
 from models.errors import InvalidInput
@@ -28,6 +28,8 @@ TOGETHER = 3.0
 """Seconds that all plans of a pass may take; the worst accounts are planned first."""
 
 WATCH = "watch"
+NO_ACT = "no_act_clears_it"
+"""Prices are in doubt, or what the message tells of has happened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +94,10 @@ def _attempt(
     """Return a plan, or the code of why there is none."""
     try:
         budget.check()
-        case = replace(judged.case, rulebook=budget.limited(judged.case.rulebook))
         wanted, has_forecast = aim(policy, rise.level), rise.probability is not None
+        if rise.causes and {cause.signal for cause in rise.causes} <= wanted.beyond:
+            return NO_ACT
+        case = replace(judged.case, rulebook=budget.limited(judged.case.rulebook))
         goal = policy_goal(case, wanted, has_forecast=has_forecast)
         return planned(case, goal, Means(), model=model, around=around, request_id=WATCH)
     except BudgetSpent:

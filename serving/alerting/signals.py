@@ -32,16 +32,16 @@ def signal(
         unattended={entry.horizon: entry.unattended for entry in forecast},
         has_forecast=not is_silent,
         liquidated_at=liquidated_at,
-        doubts=_doubts(judged, at=at),
+        doubts=_doubts(judged, seen, at=at),
         requirement=_requirement(judged),
     )
 
 
-def _doubts(judged: Judgement, *, at: datetime) -> tuple[str, ...]:
+def _doubts(judged: Judgement, seen: Outlook, *, at: datetime) -> tuple[str, ...]:
     """Return the codes of why prices must not be taken for fresh ones."""
     used = rules.used(judged.case, judged.now)
     found = [rules.doubt(price, at=at, asset=name) for name, price in used.items()]
-    return tuple(sorted({one.code for one in found if one is not None}))
+    return tuple(sorted({one.code for one in (*found, *seen.off) if one is not None}))
 
 
 def _requirement(judged: Judgement) -> float | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from models.domain import Exact
 from models.hazard import LABELS
+from models.margin.result import Side
 from models.margin.shock import shocked
 from models.margin.trigger import BREACHED
 from serving.judging import rules
@@ -45,6 +46,8 @@ class Part:
     ----------
     credit, requirement
         Now, in 10^-decimals quote units of the venue.
+    worth
+        Collateral at market value and debt, in the same units; None where they are not known.
     breached
         By asset, the places of the shocks that breach it; `*` is the whole market at once.
     chances
@@ -55,6 +58,7 @@ class Part:
     decimals: int
     credit: Exact
     requirement: Exact
+    worth: Side | None
     breached: Mapping[str, tuple[int, ...]]
     chances: tuple[int, ...] | None
     band: int
@@ -72,6 +76,7 @@ def part(judged: Judgement, told: Assessed) -> Part | None:
         decimals=judged.now.value_decimals,
         credit=side.credit,
         requirement=side.requirement,
+        worth=rules.worth(judged.case),
         breached=dict(_breached(judged)),
         chances=chances,
         band=band(told.expected_24h),
@@ -138,17 +143,25 @@ def _is_breached(judged: Judgement, assets: Sequence[str], shock: Fraction) -> b
 
 @dataclass(slots=True)
 class _Total:
-    """Accounts counted, and their sides added."""
+    """Accounts counted, and their amounts added."""
 
     accounts: int = 0
     credit: Exact = 0
     requirement: Exact = 0
+    collateral_value: Exact = 0
+    debt: Exact = 0
+    unvalued: int = 0
 
     def add(self, one: Part, sign: int) -> None:
         """Put an account in, or take it out."""
         self.accounts += sign
         self.credit += sign * one.credit
         self.requirement += sign * one.requirement
+        if one.worth is None:
+            self.unvalued += sign
+        else:
+            self.collateral_value += sign * one.worth.credit
+            self.debt += sign * one.worth.requirement
 
 
 @dataclass(slots=True)
@@ -222,4 +235,5 @@ class Sums:
 
 def _row(key: Sequence[Any], total: _Total) -> list[Any]:
     """Return one sum with its key, amounts as text."""
-    return [*key, total.accounts, str(total.credit), str(total.requirement)]
+    sides = (total.credit, total.requirement, total.collateral_value, total.debt)
+    return [*key, total.accounts, *map(str, sides), total.unvalued]

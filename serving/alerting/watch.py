@@ -180,11 +180,10 @@ def _is_idle(watcher: Watcher, now: datetime, seconds: float) -> bool:
     with watcher.store.read() as transaction:
         lease = turns.leader(transaction, WATCHING)
         last = changes.last(transaction)
-    asked = {"now": now, "lease": LEASE}
-    if lease is not None and lease.is_anothers(watcher.holder, **asked):
+    if lease is not None and lease.is_anothers(watcher.holder, now=now, lease=LEASE):
         watcher.memory = Memory()
         raise LeadLost(f"{lease.holder} leads this store")
-    if lease is None or not lease.is_fresh(watcher.holder, **asked):
+    if lease is None or not lease.is_fresh(watcher.holder, now=now, lease=LEASE):
         _lead(watcher, now)
     if watcher.memory.number is not None and last < watcher.memory.number:
         # The store was restored from before: what is remembered never happened.

@@ -207,8 +207,8 @@ def carried(name: str, known: Iterable[MarketId], *, where: str) -> MarketId | F
     reading = {venue: one for venue, one in subjects if one is not None}
     if not reading:
         return unread(name, venues_known(), where=where)
-    if all(one.market is not None for one in reading.values()):
-        said = {(venue, one.market) for venue, one in reading.items()}
+    said = {(venue, one.market) for venue, one in reading.items() if one.market is not None}
+    if len(said) == len(reading):
         meant = [one for one in known if one[:2] in said] or [MarketId(*one) for one in said]
         if len(meant) == 1:
             return meant[0]

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from serving.http.keys import Principal, Scope
 from serving.judging.answers import Assessment, Batch
 
-Told = TypeVar("Told", Assessment, Batch, dict[str, Any])
+Told = TypeVar("Told", Assessment, Batch, Assessment | Batch, dict[str, Any])
 
 OF_A_REASON = ("impact",)
 OF_AN_ATTRIBUTION = ("start", "others")

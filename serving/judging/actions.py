@@ -8,6 +8,7 @@ from typing import Literal
 from models.domain import Account, Exact, Leg, LegKind
 from models.exposure import surplus
 from serving.asked.cases import Case
+from serving.judging import rules
 
 Kind = Literal["repay", "add", "swap", "reduce"]
 ZERO = Fraction(0)
@@ -283,6 +284,4 @@ def _kept(quantity: Exact, amount: Fraction) -> Exact:
 
 def _full(case: Case, account: Account) -> Fraction | None:
     """Return what an account is worth without haircuts; None where unknown."""
-    bare = case.rulebook.bare
-    terms = case.terms if bare is None else bare(case.terms)
-    return surplus(case.rulebook.margin(account, case.market, terms))
+    return surplus(rules.without_haircuts(case, account))

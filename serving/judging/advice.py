@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from models.alerting.aim import aim
+from models.alerting.evidence import aim
 from models.alerting.policy import default
 from models.alerting.signals import Level
 from models.errors import InvalidInput

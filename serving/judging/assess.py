@@ -79,6 +79,8 @@ class Outlook:
     ----------
     silent
         Why there is no forecast; None where there is one.
+    off
+        Prices in force that are far off their candles.
     row
         Features and baselines in the order of `COLUMNS`; None where they were not computed.
     absent
@@ -90,6 +92,7 @@ class Outlook:
     """
 
     silent: Notice | None = None
+    off: tuple[Notice, ...] = ()
     row: Floats | None = None
     absent: frozenset[str] = frozenset()
     constant: tuple[str, ...] = ()
@@ -146,7 +149,13 @@ def outlooks(
         not rewrite what its owner did.
     """
     past = judged if history is None else history
-    seen = [_seen(one, at=at, candles=known.candles, model=model) for one in judged]
+    off = [
+        moments.off_candles(rules.used(one.case, one.now), known.candles, at=at) for one in judged
+    ]
+    seen = [
+        _seen(one, doubtful, at=at, candles=known.candles, model=model)
+        for one, doubtful in zip(judged, off, strict=True)
+    ]
     rows = [i for i, found in enumerate(seen) if isinstance(found, Position)]
     positions = {i: found for i, found in enumerate(seen) if isinstance(found, Position)}
     names = NAMES if wish.features else read_by(model.bundle)
@@ -157,7 +166,7 @@ def outlooks(
     places = {i: place for place, i in enumerate(rows)}
     absent = _absent(matrix)
     return [
-        Outlook(silent=found)
+        Outlook(silent=found, off=off[i])
         if isinstance(found, Notice)
         else Outlook(
             silent=None if usable[places[i]] else _SHORT,
@@ -187,17 +196,28 @@ _SHORT = Notice(code="candles_missing", text="candles up to as_of do not suffice
 
 
 def _seen(
-    judged: Judgement, *, at: datetime, candles: Mapping[str, Candles], model: Model
+    judged: Judgement,
+    off: Sequence[Notice],
+    *,
+    at: datetime,
+    candles: Mapping[str, Candles],
+    model: Model,
 ) -> Position | Notice:
-    """Return the account as the pipeline sees it, or why no forecast can be given."""
+    """Return the account as the pipeline sees it, or why no forecast can be given.
+
+    Parameters
+    ----------
+    off
+        Its prices that are far off their candles.
+    """
     now = judged.now
     if model.bundle is None:
         return Notice(code="no_model", text=model.absence)
     if now.verdict is Verdict.UNEVALUABLE:
-        return Notice(code=now.reason, text="the rules cannot judge the account")
+        return rules.unjudged(judged.case, now)
     used = rules.used(judged.case, now)
     doubts = [rules.doubt(price, at=at, asset=name) for name, price in used.items()]
-    told = [doubt for doubt in doubts if doubt is not None]
+    told = [*(doubt for doubt in doubts if doubt is not None), *off]
     return told[0] if told else moments.position(judged, candles, at=at)
 
 
@@ -228,11 +248,11 @@ def _features(
     for hours in np.unique(late).tolist():
         chosen = np.flatnonzero(late == hours)
         accounts = [f"{place:06d}" for place in range(len(chosen))]
-        rows, legs = moments.frames([positions[i] for i in chosen], accounts, at=at)
+        rows, legs = moments.frames([positions[i] for i in chosen.tolist()], accounts, at=at)
         seen = moments.looked_at_before(known, hours)
-        tables = moments.tables([judged[i] for i in chosen], accounts, seen)
+        tables = moments.tables([judged[i] for i in chosen.tolist()], accounts, seen)
         computed = compute(tables, rows, legs=legs, names=names)
-        columns = [_PLACES[name] for name in computed.columns]
+        columns = np.array([_PLACES[name] for name in computed.columns], dtype=np.intp)
         matrix[np.ix_(chosen, columns)] = computed.to_numpy()
     return matrix
 
@@ -351,10 +371,9 @@ def _assessment(judged: Judgement, seen: Outlook, frame: _Frame) -> Assessment:
 def doubts(judged: Judgement, seen: Outlook, *, at: datetime) -> tuple[Notice, ...]:
     """Return what degrades the answer."""
     found = [] if seen.silent is None or seen.silent.code in HARMLESS else [seen.silent]
-    for name, price in rules.used(judged.case, judged.now).items():
-        doubt = rules.doubt(price, at=at, asset=name)
-        if doubt is not None and doubt not in found:
-            found.append(doubt)
+    used = rules.used(judged.case, judged.now)
+    told = [rules.doubt(price, at=at, asset=name) for name, price in used.items()]
+    found += [doubt for doubt in (*told, *seen.off) if doubt is not None and doubt not in found]
     found += rules.unplaced(judged.case)
     if seen.silent is None and judged.case.events is None:
         text = "no events were given: the owner is taken as one who did nothing for 30 days"

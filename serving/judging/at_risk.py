@@ -1,8 +1,9 @@
 """Pure: what a book of accounts stands to lose when prices move, judged by the exact rules."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypedDict
 
 from models.margin.result import Margin, Verdict
 from models.margin.shock import shocked
@@ -34,7 +35,10 @@ class ShockAnswer:
     accounts
         How many the rules would liquidate, those that they would already now included.
     credit, requirement
-        Of these accounts at today's prices, in the venue's quote units, exact: what is at risk.
+        Of these accounts at today's prices, in the venue's quote units, exact: what counts for
+        them after the venue's haircuts, and what must be covered.
+    collateral_value, debt
+        Of the same, as `BandAnswer` tells them: what is at risk.
     """
 
     venue: str
@@ -43,6 +47,8 @@ class ShockAnswer:
     accounts: int
     credit: str
     requirement: str
+    collateral_value: str | None
+    debt: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +59,15 @@ class BandAnswer:
     ----------
     least, most
         Ends of the band, the last one closed; null for accounts without a forecast.
-    requirement
-        What they owe or must hold, in the venue's quote units, exact.
+    credit, requirement
+        What counts for them after the venue's haircuts, and what must be covered: what is owed,
+        or the margin that positions need. In the venue's quote units, exact.
+    collateral_value
+        What backs their debt and positions: pledged collateral that counts, at the prices in
+        force without haircuts; of positions, the balance with what they have gained or lost.
+        Null where it is not known of an account.
+    debt
+        What they owe, interest included; margin that must be held is not owed. Null likewise.
     """
 
     venue: str
@@ -63,31 +76,72 @@ class BandAnswer:
     accounts: int
     credit: str
     requirement: str
+    collateral_value: str | None
+    debt: str | None
 
 
-@dataclass(frozen=True, slots=True)
+class Amounts(TypedDict):
+    """A sum in exact text, as an answer states it."""
+
+    credit: str
+    requirement: str
+    collateral_value: str | None
+    debt: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sum:
-    """Accounts counted, and their sides added."""
+    """Accounts counted, and their amounts added, quote units.
+
+    Parameters
+    ----------
+    unvalued
+        Accounts of which it is not known what they hold and owe.
+    """
 
     accounts: int = 0
     credit: Fraction = Fraction(0)
     requirement: Fraction = Fraction(0)
+    collateral_value: Fraction = Fraction(0)
+    debt: Fraction = Fraction(0)
+    unvalued: int = 0
 
-    def plus(self, accounts: int, credit: Fraction, requirement: Fraction) -> "Sum":
-        """Return the sum with others more."""
-        return Sum(self.accounts + accounts, self.credit + credit, self.requirement + requirement)
-
-    def with_(self, margin: Margin) -> "Sum":
-        """Return the sum with one account more."""
-        side = margin.maintenance
-        if side is None:
-            return replace(self, accounts=self.accounts + 1)
-        scale = 10**margin.value_decimals
+    def __add__(self, other: "Sum") -> "Sum":
+        """Return both together."""
         return Sum(
-            self.accounts + 1,
-            self.credit + Fraction(side.credit) / scale,
-            self.requirement + Fraction(side.requirement) / scale,
+            accounts=self.accounts + other.accounts,
+            credit=self.credit + other.credit,
+            requirement=self.requirement + other.requirement,
+            collateral_value=self.collateral_value + other.collateral_value,
+            debt=self.debt + other.debt,
+            unvalued=self.unvalued + other.unvalued,
         )
+
+    def amounts(self) -> Amounts:
+        """Return the amounts in exact text, by their names in an answer."""
+        is_valued = not self.unvalued
+        return {
+            "credit": exact_text(self.credit, 0),
+            "requirement": exact_text(self.requirement, 0),
+            "collateral_value": exact_text(self.collateral_value, 0) if is_valued else None,
+            "debt": exact_text(self.debt, 0) if is_valued else None,
+        }
+
+
+def _alone(case: Case, now: Margin) -> Sum:
+    """Return the sum of one account."""
+    side, full = now.maintenance, rules.worth(case)
+    if side is None:
+        return Sum(accounts=1, unvalued=1)
+    scale = 10**now.value_decimals
+    return Sum(
+        accounts=1,
+        credit=Fraction(side.credit) / scale,
+        requirement=Fraction(side.requirement) / scale,
+        collateral_value=Fraction(0) if full is None else Fraction(full.credit) / scale,
+        debt=Fraction(0) if full is None else Fraction(full.requirement) / scale,
+        unvalued=int(full is None),
+    )
 
 
 def by_shock(judged: Sequence[tuple[Case, Margin]]) -> list[ShockAnswer]:
@@ -100,6 +154,7 @@ def by_shock(judged: Sequence[tuple[Case, Margin]]) -> list[ShockAnswer]:
     """
     sums: dict[tuple[str, str, Fraction], Sum] = {}
     for case, now in judged:
+        alone = _alone(case, now)
         priced = [asset for asset in now.prices if asset in case.market.prices]
         together = rules.moving(case, priced)
         for name, assets in (*((asset, (asset,)) for asset in priced), (ALL, together)):
@@ -107,7 +162,7 @@ def by_shock(judged: Sequence[tuple[Case, Margin]]) -> list[ShockAnswer]:
                 key = (case.account.venue, name, shock)
                 then = _margin_at(case, now, assets, shock)
                 held = sums.get(key, Sum())
-                sums[key] = held.with_(now) if then.verdict in BREACHED else held
+                sums[key] = held + alone if then.verdict in BREACHED else held
     return [shock_answer(*key, found) for key, found in sorted(sums.items())]
 
 
@@ -118,8 +173,7 @@ def shock_answer(venue: str, asset: str, shock: Fraction, found: Sum) -> ShockAn
         asset=asset,
         shock=exact_text(shock, 0),
         accounts=found.accounts,
-        credit=exact_text(found.credit, 0),
-        requirement=exact_text(found.requirement, 0),
+        **found.amounts(),
     )
 
 
@@ -134,7 +188,7 @@ def _margin_at(case: Case, now: Margin, assets: Sequence[str], shock: Fraction) 
 def by_band(
     judged: Sequence[tuple[Case, Margin]], chances: Mapping[str, float | None]
 ) -> list[BandAnswer]:
-    """Return accounts and what they owe per venue and band of probability.
+    """Return accounts, what they hold and what they owe per venue and band of probability.
 
     Parameters
     ----------
@@ -144,7 +198,7 @@ def by_band(
     sums: dict[tuple[str, int], Sum] = {}
     for case, now in judged:
         key = (case.account.venue, band(chances.get(case.account.id)))
-        sums[key] = sums.get(key, Sum()).with_(now)
+        sums[key] = sums.get(key, Sum()) + _alone(case, now)
     return [band_answer(*key, found) for key, found in sorted(sums.items())]
 
 
@@ -164,8 +218,7 @@ def band_answer(venue: str, place: int, found: Sum) -> BandAnswer:
         least=EDGES[place] if is_known else None,
         most=EDGES[place + 1] if is_known else None,
         accounts=found.accounts,
-        credit=exact_text(found.credit, 0),
-        requirement=exact_text(found.requirement, 0),
+        **found.amounts(),
     )
 
 

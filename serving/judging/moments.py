@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.continuity import LEAP, is_broken
+from features.continuity import is_broken
 from features.inputs import LEGS, Candles, Events, Ints, Tables
-from models.domain import LegKind
+from models.domain import LegKind, Price
 from models.exposure import Exposure, exposure
 from models.margin.fixed_point import RAY, WAD, mul_div_down
 from models.margin.venues import maker
-from serving.judging.answers import Notice
+from serving.judging.answers import Notice, exact_text
 from serving.judging.judgement import Judgement, own_trigger
 
 HOUR = timedelta(hours=1)
@@ -62,7 +62,7 @@ def position(
     moving = {name: value for name, value in line.by_asset.items() if name not in constant}
     if not moving:
         return _untouchable()
-    unfit = _unfit(judged, sorted(moving), candles, at=at)
+    unfit = _unfit(sorted(moving), candles, at=at)
     if unfit is not None:
         return unfit
     late = _lateness(moving, candles, at=at)
@@ -73,12 +73,9 @@ def position(
     return replace(found, late=late) if isinstance(found, Position) else found
 
 
-def _unfit(
-    judged: Judgement, names: Sequence[str], candles: Mapping[str, Candles], *, at: datetime
-) -> Notice | None:
+def _unfit(names: Sequence[str], candles: Mapping[str, Candles], *, at: datetime) -> Notice | None:
     """Return why candles tell nothing of assets: there are none, or they changed their unit.
 
-    As a candle opens near the close before it, so the price in force is near the last close.
     What came before a change of unit is of no use.
     """
     absent = [name for name in names if name not in candles]
@@ -87,14 +84,40 @@ def _unfit(
     for name in names:
         told = candles[name]
         end = int(told.last_closed(np.array([int(at.timestamp())]))[0]) + 1
-        closes = told.close[: max(end, 0)]
-        last = next((close for close in closes[::-1] if np.isfinite(close)), None)
-        now = float(judged.case.market.prices[name].exact)
-        is_off = last is not None and abs(np.log(now / last)) >= np.log(LEAP)
-        if is_off or is_broken(told, end=len(closes)):
-            text = f"the candles and the price of {name} are not of one unit throughout"
+        if is_broken(told, end=end):
+            text = f"the candles of {name} are not of one unit throughout"
             return Notice(code="candles_discontinuous", text=text)
     return None
+
+
+def off_candles(
+    prices: Mapping[str, Price], candles: Mapping[str, Candles], *, at: datetime
+) -> tuple[Notice, ...]:
+    """Return which prices are `LEAP` times the last close of their candles or more, or 1/`LEAP`.
+
+    A price in force is near the last close, as a candle opens near the close before it; one
+    that is not tells of wrong decimals, of another unit or of a broken source.
+
+    Parameters
+    ----------
+    prices
+        In force, by asset; one without candles before `at` is not compared.
+    """
+    found = []
+    for name, price in prices.items():
+        close = None if name not in candles else _newest_close(candles[name], at)
+        if close is not None and not 1 / LEAP < price.exact / Fraction(close) < LEAP:
+            shown = exact_text(price.value, price.decimals)
+            text = f"{name}: price {shown} is far off the last close of its candles, {close:.12g}"
+            found.append(Notice(code="price_off_candles", text=text))
+    return tuple(found)
+
+
+def _newest_close(candles: Candles, at: datetime) -> float | None:
+    """Return the last close that is known, however old; None where there is none."""
+    end = int(candles.last_closed(np.array([int(at.timestamp())]))[0]) + 1
+    known = np.flatnonzero(np.isfinite(candles.close[: max(end, 0)]))
+    return float(candles.close[known[-1]]) if len(known) else None
 
 
 def _lateness(names: Iterable[str], candles: Mapping[str, Candles], *, at: datetime) -> int:
@@ -146,7 +169,7 @@ def _vault(judged: Judgement, candles: Mapping[str, Candles], *, at: datetime) -
     case, trigger = judged.case, judged.trigger
     if trigger is None or trigger.asset is None or trigger.value is None:
         return _untouchable()
-    unfit = _unfit(judged, [trigger.asset], candles, at=at)
+    unfit = _unfit([trigger.asset], candles, at=at)
     if unfit is not None:
         return unfit
     asset, ink, art = maker.holdings(case.account)

@@ -97,6 +97,8 @@ def policy_goal(case: Case, wanted: Aim, *, has_forecast: bool) -> Goal:
         Where there is none, the rules alone say where the account must be.
     """
     first = next(iter(wanted.limits), Limit(probability=1.0))
+    blind = Fraction(0) if has_forecast else wanted.blind_buffer
+    wanted = replace(wanted, buffer=max(wanted.buffer, blind))
     return Goal(
         buffer=max(wanted.buffer, wanted.next_buffer),
         conditions=tuple(_conditions(case, wanted)),

@@ -1,11 +1,12 @@
 """What every answer about the rules shares: faults, doubts about prices, exact text."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from models import pegs
-from models.domain import Market, Price
+from models.domain import Account, LegKind, Market, Price
 from models.errors import Fault, InvalidInput
 from models.margin.result import Margin, Ratio, Refusal, Side
 from serving.asked.cases import Case
@@ -73,6 +74,33 @@ def moving(case: Case, assets: Iterable[str]) -> tuple[str, ...]:
     return pegs.moving(assets, case.terms, pegged=case.market.pegged)
 
 
+def without_haircuts(case: Case, account: Account) -> Margin:
+    """Return the margin of an account with what is pledged counted in full, where that is set."""
+    bare = case.rulebook.bare
+    terms = case.terms if bare is None else bare(case.terms)
+    return case.rulebook.margin(account, case.market, terms)
+
+
+def worth(case: Case) -> Side | None:
+    """Return what backs an account's debt and positions at market value, and what it owes.
+
+    Returns
+    -------
+    Side or None
+        At the scale of the case's own margin. Credit: pledged collateral that counts at the
+        prices in force without haircuts; of positions, the balance with what they have gained or
+        lost; 0 where there is neither debt nor position. Requirement: the debt, interest
+        included; margin that positions need is none. None where the rules cannot tell.
+    """
+    kinds = {leg.kind for leg in case.account.legs if leg.quantity}
+    if not kinds & {LegKind.DEBT, LegKind.POSITION}:
+        return Side(0, 0)
+    full = without_haircuts(case, case.account).maintenance
+    if full is None or case.rulebook.bare is not None:
+        return full
+    return None if LegKind.DEBT in kinds else replace(full, requirement=0)
+
+
 def doubt(price: Price, *, at: datetime, asset: str) -> Notice | None:
     """Return why a price must not be taken as if it were fresh, or None."""
     if price.disputed is not None:
@@ -82,6 +110,31 @@ def doubt(price: Price, *, at: datetime, asset: str) -> Notice | None:
         text = f"{asset}: price is {age} old, more than {limit}"
         return Notice(code="price_stale", text=text)
     return None
+
+
+def unjudged_legs(case: Case, now: Margin) -> tuple[int, ...]:
+    """Return the places of the legs that alone make the rules refuse the account.
+
+    Empty where the rules lack what belongs to the whole market.
+
+    Parameters
+    ----------
+    now
+        What the rules say of the account: unevaluable.
+    """
+    names = (variable.name.rpartition(".")[2] for variable in case.rulebook.state)
+    if now.reason in {f"{name}_missing" for name in names}:
+        return ()
+    alone = (replace(case.account, legs=(leg,)) for leg in case.account.legs)
+    reasons = [case.rulebook.margin(one, case.market, case.terms).reason for one in alone]
+    return tuple(place for place, reason in enumerate(reasons) if reason == now.reason)
+
+
+def unjudged(case: Case, now: Margin) -> Notice:
+    """Return that the rules cannot judge an account, with what it holds that they refuse."""
+    legs = [case.account.legs[place].asset for place in unjudged_legs(case, now)]
+    whom = f"{', '.join(dict.fromkeys(legs[:5]))} of the account" if legs else "the account"
+    return Notice(code=now.reason, text=f"the rules cannot judge {whom}")
 
 
 def unplaced(case: Case) -> list[Notice]:

@@ -63,7 +63,7 @@ def doubts_of(case: Case, now: Margin) -> tuple[Notice, ...]:
     ]
     told = [one for one in found if one is not None]
     if now.verdict is Verdict.UNEVALUABLE:
-        told.append(Notice(code=now.reason, text="the rules cannot judge the account"))
+        told.append(rules.unjudged(case, now))
     return (*told, *rules.unplaced(case))
 
 

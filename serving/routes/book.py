@@ -151,12 +151,11 @@ def summed(sums: Mapping[str, Any], venue: str | None) -> Summed:
     for name, decimals, asset, place, *amounts in sums["shocks"]:
         if venue in {None, name}:
             key = (name, asset, SHOCKS[place])
-            shocks[key] = shocks.get(key, Sum()).plus(*_amounts(amounts, decimals))
+            shocks[key] = shocks.get(key, Sum()) + _kept_sum(amounts, decimals)
     bands: dict[tuple[str, int], Sum] = {}
     for name, decimals, place, *amounts in sums["bands"]:
         if venue in {None, name}:
-            held = bands.get((name, place), Sum())
-            bands[name, place] = held.plus(*_amounts(amounts, decimals))
+            bands[name, place] = bands.get((name, place), Sum()) + _kept_sum(amounts, decimals)
     chances = [told for name, told in sums["chances"].items() if venue in {None, name}]
     return Summed(
         shocks=tuple(shock_answer(*key, found) for key, found in sorted(shocks.items())),
@@ -173,11 +172,18 @@ def summed(sums: Mapping[str, Any], venue: str | None) -> Summed:
     )
 
 
-def _amounts(told: Sequence[Any], decimals: int) -> tuple[int, Fraction, Fraction]:
-    """Return accounts, credit and requirement of a kept sum, quote units."""
-    accounts, credit, requirement = told
+def _kept_sum(told: Sequence[Any], decimals: int) -> Sum:
+    """Return a kept sum, its amounts in quote units."""
+    accounts, credit, requirement, collateral_value, debt, unvalued = told
     scale = 10**decimals
-    return accounts, Fraction(credit) / scale, Fraction(requirement) / scale
+    return Sum(
+        accounts=accounts,
+        credit=Fraction(credit) / scale,
+        requirement=Fraction(requirement) / scale,
+        collateral_value=Fraction(collateral_value) / scale,
+        debt=Fraction(debt) / scale,
+        unvalued=unvalued,
+    )
 
 
 def _judged_now(desk: Desk, call: Call, asked: BookQuery) -> Answer:

@@ -454,7 +454,9 @@ def _push(name: str, work: Any, asked: type[Any], what: str) -> Operation:
         work=work,
         summary=f"Push {what}",
         details="All rows or none; what the store holds already as pushed is counted as known, "
-        "what it holds otherwise is a conflict.",
+        "what it holds otherwise is a conflict. What was observed, closed or happened later than "
+        "now, by however little, is refused, as it would be used before its time: set the clock "
+        "right, or push again once that time has come.",
         meaning="What was added and what was known",
         asked=asked,
         told=(Pushed,),

@@ -10,7 +10,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from features.stored import TABLES
-from features.tables import Table, validate
+from features.tables import Table, counted, place, validate
 from models.domain import UNPLACED, MarketId
 from models.errors import Fault, InvalidInput, InvalidTable
 from serving.asked import placing, wire
@@ -53,7 +53,7 @@ def write(
     """
     rows = list(_rows(name, frame, file))
     if name in PLACED:
-        rows = _placed(transaction, name, rows, file)
+        rows = _at_markets(transaction, name, rows, file)
     if name == "positions":
         return _write_positions(transaction, rows, file, now=now)
     try:
@@ -63,23 +63,24 @@ def write(
         received = {"received_at": now} if "received_at" in table.c else {}
         return add(transaction, table, [{**row, **received} for row in rows])
     except StoreConflict as error:
-        raise StoreConflict(_placed(error.faults, rows, file)) from None
+        raise StoreConflict(_in_file(error.faults, rows, file)) from None
     except InvalidInput as error:
-        raise InvalidTable(_placed(error.faults, rows, file)) from None
+        raise InvalidTable(_in_file(error.faults, rows, file)) from None
 
 
-def _placed(faults: Sequence[Fault], rows: Sequence[Row], file: str) -> list[Fault]:
-    """Return faults of rows, told by `/place/column` or `/account/key/column`, as of a file."""
-    places = {f"/{place}": place for place in range(len(rows))}
+def _in_file(faults: Sequence[Fault], rows: Sequence[Row], file: str) -> list[Fault]:
+    """Return faults at `/place/column` or `/account/key/column` as of `file:column:row`."""
+    places = {f"/{number}": number for number in range(len(rows))}
     places |= {
-        f"/{row['account']}/{row['key']}": place for place, row in enumerate(rows) if "key" in row
+        f"/{row['account']}/{row['key']}": number for number, row in enumerate(rows) if "key" in row
     }
     told = []
     for fault in faults:
-        whole, (row, _, column) = fault.where, fault.where.rpartition("/")
-        if whole in places:
-            row, column = whole, "row"
-        where = f"{file}:{column}:{places[row] + 1}" if row in places else whole
+        row, _, column = fault.where.rpartition("/")
+        if fault.where in places:
+            where = f"{file}:{counted(file, places[fault.where])}"
+        else:
+            where = place(file, column, places[row]) if row in places else fault.where
         told.append(Fault(where, fault.message))
     return told
 
@@ -141,19 +142,19 @@ def _rows(name: str, frame: pd.DataFrame, file: str) -> Iterator[Row]:
     """
     renamed = RENAMED.get(name, {})
     faults: list[Fault] = []
-    for place, row in enumerate(frame.to_dict("records")):
+    for number, row in enumerate(frame.to_dict("records")):
         told = {renamed.get(str(n), str(n)): _value(str(n), cell) for n, cell in row.items()}
         for column in JSON.get(name, ()):
             try:
                 told[column] = None if told[column] is None else json.loads(told[column])
             except ValueError as error:
-                faults.append(Fault(f"{file}:{column}:{place + 1}", f"not JSON: {error}"))
+                faults.append(Fault(place(file, column, number), f"not JSON: {error}"))
         yield told
     if faults:
         raise InvalidTable(faults)
 
 
-def _placed(transaction: Transaction, name: str, rows: Sequence[Row], file: str) -> list[Row]:
+def _at_markets(transaction: Transaction, name: str, rows: Sequence[Row], file: str) -> list[Row]:
     """Return rows with their markets.
 
     Raises
@@ -165,8 +166,8 @@ def _placed(transaction: Transaction, name: str, rows: Sequence[Row], file: str)
     known = accounts.markets(transaction) if any(not row["venue"] for row in rows) else set()
     faults: list[Fault] = []
     placed: list[Row] = []
-    for place, row in enumerate(rows):
-        where = f"{file}:venue:{place + 1}"
+    for number, row in enumerate(rows):
+        where = place(file, "venue", number)
         found = _market(name, row, known, where=where)
         if isinstance(found, Fault):
             faults.append(Fault(where, found.message))
@@ -249,12 +250,12 @@ def _write_positions(
     """
     faults: list[Fault] = []
     told: list[tuple[datetime, Row]] = []
-    for place, row in enumerate(rows):
+    for number, row in enumerate(rows):
         names = ("venue", "version", "market", "chain", "legs", "terms")
         body = {name: row[name] for name in names}
         body |= {"id": row["account"], "options": row["options"] or {}}
         try:
-            wire.account(body, f"{file}:{place + 1}")
+            wire.account(body, f"{file}:{counted(file, number)}")
         except InvalidInput as error:
             faults.extend(error.faults)
         # An empty cell says nothing of them.

@@ -150,11 +150,12 @@ def _steps(
     """Return the values of a column of the key beneath each known value of those before it."""
     column, least = table.c[name], sa.func.min(table.c[name])
     if known is None:
-        first = sa.select(least.label(name))
+        first: sa.Select[Any] = sa.select(least.label(name))
     else:
-        parts = [known.c[one] for one in before]
+        parts: list[sa.ColumnElement[Any]] = [known.c[one] for one in before]
         beneath = sa.select(least).where(*(table.c[one] == known.c[one] for one in before))
-        first = sa.select(*parts, beneath.scalar_subquery().label(name))
+        columns = [*parts, beneath.scalar_subquery().label(name)]
+        first = sa.select(*columns)
         first = first.where(parts[-1].is_not(None))
         if among is not None and len(before) == len(next(iter(among), ())):
             first = first.where(sa.tuple_(*parts).in_(sorted(among)))

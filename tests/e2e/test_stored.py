@@ -257,7 +257,7 @@ def test_the_book_is_added_up_by_shock_and_band(laid: local.Caller) -> None:
     assert {shock: one["accounts"] for shock, one in shocks.items() if one["accounts"]} == {
         "-0.5": 1
     }
-    assert shocks["-0.5"]["requirement"] == "1000"
+    assert shocks["-0.5"]["requirement"] == shocks["-0.5"]["debt"] == "1000"
     assert (told["accounts"], told["without_forecast"]) == (1, 1)
     assert told["bands"][0]["least"] is None
     assert [one["expected"] for one in told["expected"]] == [0.0] * 4

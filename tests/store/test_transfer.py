@@ -120,8 +120,8 @@ def test_a_faulty_table_is_refused_whole_with_every_fault(tmp_path: Path) -> Non
     )
     assert told.exit_code == 2
     assert told.stderr.splitlines() == [
-        "candles.csv:low,high:4: range does not hold open and close",
-        "candles.csv:open_time:3: 2030-01-01T12:00:30+00:00 is not on a multiple of 60 s",
+        "candles.csv:low,high:line 5: range does not hold open and close",
+        "candles.csv:open_time:line 4: 2030-01-01T12:00:30+00:00 is not on a multiple of 60 s",
     ]
     rows = (
         ROWS["positions"][0],
@@ -129,14 +129,14 @@ def test_a_faulty_table_is_refused_whole_with_every_fault(tmp_path: Path) -> Non
         f"b,maker,dss,ETH-B,,,{NOON},[[",
     )
     path = str(written(tmp_path, "positions", rows))
-    with pytest.raises(InvalidInput, match=r"positions.csv:legs:2: not JSON"):
+    with pytest.raises(InvalidInput, match=r"positions.csv:legs:line 3: not JSON"):
         bring(path, store=url, table="positions", now=NOW)
     path = str(written(tmp_path, "positions", rows[:2]))
     with pytest.raises(InvalidInput) as refused:
         bring(path, store=url, table="positions", now=NOW)
     assert [fault.where for fault in refused.value.faults] == [
-        "positions.csv:1/legs/0/asset",
-        "positions.csv:1/legs/0/quantity",
+        "positions.csv:line 2/legs/0/asset",
+        "positions.csv:line 2/legs/0/quantity",
     ]
     for table in ("candles", "positions"):
         assert take(tmp_path / "out.csv", store=url, table=table) == 0
@@ -150,7 +150,7 @@ def test_candles_off_their_grid_are_left_out_on_request_and_listed(tmp_path: Pat
     asked = ["import", path, "--store", url, "--off-grid", "drop", "--table"]
     told = CliRunner().invoke(app, [*asked, "candles"])
     assert told.stdout == "candles: 2 written, 0 held already, 1 left out\n"
-    fault = "candles.csv:open_time:3: 2030-01-01T12:00:30+00:00 is not on a multiple of 60 s"
+    fault = "candles.csv:open_time:line 4: 2030-01-01T12:00:30+00:00 is not on a multiple of 60 s"
     assert told.stderr == f"left out {fault}\n"
     refused = CliRunner().invoke(app, [*asked, "funding"])
     assert refused.stderr == "--off-grid: funding have no grid; candles have\n"
@@ -226,9 +226,17 @@ def test_faults_that_the_store_finds_are_told_by_file_column_and_row(
     bring(str(written(tmp_path, "events", (head, known))), store=database, table="events", now=NOW)
     filler = f"b,0x/1,{LATER},deposit,5,0,ETH"
     for row, place, said in (
-        (f"nobody,1,{LATER},deposit,1,0,ETH", "events.csv:account:2", "knows no account 'nobody'"),
-        (f"a,0x/2,{LATER},withdraw,900,0,ETH", "events.csv:collateral:2", "takes 900 of 8 ETH"),
-        (f"a,0x/1,{LATER},deposit,6,0,ETH", "events.csv:row:2", "with another body"),
+        (
+            f"nobody,1,{LATER},deposit,1,0,ETH",
+            "events.csv:account:line 3",
+            "knows no account 'nobody'",
+        ),
+        (
+            f"a,0x/2,{LATER},withdraw,900,0,ETH",
+            "events.csv:collateral:line 3",
+            "takes 900 of 8 ETH",
+        ),
+        (f"a,0x/1,{LATER},deposit,6,0,ETH", "events.csv:line 3", "with another body"),
     ):
         path = str(written(tmp_path, "events", (head, filler, row)))
         with pytest.raises(InvalidInput) as refused:

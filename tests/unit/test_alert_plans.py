@@ -4,14 +4,28 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from itertools import count
+from typing import get_args
 
 import pytest
 
 from features.inputs import Tables, no_events
-from models.alerting.aim import Limit, aim
+from models.alerting.aim import Aim, Limit
 from models.alerting.audience import Post, Shape
-from models.alerting.policy import default
-from models.alerting.signals import Kind, Level, Route, Transition
+from models.alerting.evidence import MEANINGS, aim
+from models.alerting.policy import (
+    Accrual,
+    BlindBuffer,
+    Buffer,
+    Doubt,
+    Forecast,
+    Liquidation,
+    Ruling,
+    Trigger,
+    default,
+    of_tree,
+    tree_of,
+)
+from models.alerting.signals import Cause, Kind, Level, Route, Transition
 from models.domain import Account, Leg, LegKind, Market, Price
 from models.margin.fixed_point import RAY, WAD
 from models.margin.result import Verdict
@@ -96,14 +110,14 @@ def planned(judged: Judgement, *, told: Transition | None = None, pace: float = 
     )
 
 
-def message(found: Plans, language: str) -> str:
+def message(found: Plans, language: str, told: Transition | None = None) -> str:
     """Return the text of the vault's message."""
     post = Post(
         key="o/v/1/1",
         receiver="o",
         shape=Shape.SINGLE,
         at=AT,
-        transitions=(rise(),),
+        transitions=(rise() if told is None else told,),
         counts=((Level.WARNING, 1),),
     )
     return compose(facts(post, {}, found), language, {}).text
@@ -125,16 +139,98 @@ def test_the_aim_clears_the_levels_the_account_is_on() -> None:
     watched = aim(default(), Level.WATCH)
     assert watched.limits[0] == Limit(probability=0.01, horizon="24h", head="expected")
     assert watched.accrual == timedelta(days=7)
+    assert (wanted.blind_buffer, watched.blind_buffer) == (
+        Fraction(501, 10000),
+        Fraction(1201, 10000),
+    )
+    assert (wanted.beyond, watched.beyond) == ({"liquidation"}, {"doubt", "liquidation"})
+
+
+AIMS = {
+    Forecast: (
+        {"signal": "unattended", "horizon": "1h", "raise": 0.2, "clear": 0.1},
+        Aim(limits=(Limit(probability=0.1, horizon="1h", head="unattended"),)),
+    ),
+    Buffer: (
+        {"signal": "next_buffer", "raise": 0.1, "clear": 0.2},
+        Aim(next_buffer=Fraction(2001, 10000)),
+    ),
+    BlindBuffer: (
+        {"signal": "buffer_without_forecast", "raise": 0.1, "clear": 0.3},
+        Aim(blind_buffer=Fraction(3001, 10000)),
+    ),
+    Doubt: ({"signal": "doubt", "reasons": ["price_stale"]}, Aim(beyond=frozenset({"doubt"}))),
+    Ruling: (
+        {"signal": "verdict", "verdicts": ["margin_call"]},
+        Aim(verdicts=frozenset({Verdict.MARGIN_CALL})),
+    ),
+    Accrual: (
+        {"signal": "accrual", "raise": "1d", "clear": "2d"},
+        Aim(accrual=timedelta(days=2)),
+    ),
+    Liquidation: (
+        {"signal": "liquidation", "within": "1d"},
+        Aim(beyond=frozenset({"liquidation"})),
+    ),
+}
+"""By kind of trigger: one, and where it wants the account."""
+
+
+def test_every_kind_of_trigger_has_an_aim() -> None:
+    """None that a policy may state is unknown to what reads it and to what aims by it."""
+    stated = set(get_args(get_args(Trigger)[0]))
+    assert set(AIMS) == set(MEANINGS) == stated
+
+
+@pytest.mark.parametrize("kind", AIMS, ids=lambda kind: kind.__name__)
+def test_a_trigger_alone_is_aimed_at(kind: type) -> None:
+    """A warning of one trigger asks for what that trigger asks, and for the rule's last word."""
+    tree, wanted = AIMS[kind]
+    policy = tree_of(default())
+    policy["warning"]["triggers"] = [tree]
+    policy["critical"]["triggers"] = [{"signal": "verdict", "verdicts": ["liquidatable"]}]
+    policy["liquidated"]["triggers"] = [{"signal": "liquidation", "within": "1h"}]
+    found = aim(of_tree(policy), Level.WARNING)
+    assert found == replace(
+        wanted,
+        verdicts=wanted.verdicts | {Verdict.LIQUIDATABLE},
+        beyond=wanted.beyond | {"liquidation"},
+    )
+
+
+def doubtful(*more: Cause) -> Transition:
+    """Return a rise to watch for a stale price, and for more."""
+    doubt = Cause(Level.WATCH, "doubt", "", "price_stale", "price_stale")
+    return replace(rise(), level=Level.WATCH, causes=(doubt, *more))
+
+
+def test_no_plan_clears_a_stale_price() -> None:
+    """The message says so, and asks nothing of the owner."""
+    found = planned(vault(), told=doubtful())
+    assert (found.found, found.absent) == ({}, {"v": "no_act_clears_it"})
+    assert "No plan: nothing the owner does clears it." in message(found, "en", doubtful())
+    assert "Kein Plan: keine Handlung hebt ihn auf." in message(found, "de", doubtful())
+
+
+def test_a_plan_beside_a_stale_price_says_what_it_leaves() -> None:
+    """What can be cleared is planned for; the doubt stays and is told."""
+    both = doubtful(Cause(Level.WATCH, "buffer_without_forecast", "", "0", "0.09"))
+    found = planned(vault(), told=both)
+    text = message(found, "en", both)
+    assert "so that prices may move by 12 % without liquidation" in text
+    assert "The doubt about a price stays until a fresh one comes." in text
+    assert "Der Zweifel an einem Preis bleibt" in message(found, "de", both)
+    assert "doubt" not in message(planned(vault()), "en")
 
 
 def test_the_plan_reaches_its_aim_exactly() -> None:
-    """15,000 less 3.01 % must cover 150 % of the debt: 9,699 DAI may be left."""
+    """15,000 less 5.01 %, without a forecast, must cover 150 % of the debt: 9,499 DAI are left."""
     found = planned(vault()).found["v"]
     assert [act.kind for act in found.actions] == ["repay"]
     left = 10_000 * WAD - int(found.actions[0].quantity)
-    assert left == 9_699 * WAD
+    assert left == 9_499 * WAD
     assert found.is_reached
-    assert (found.target.health, found.target.buffer) == ("1", "0.0301")
+    assert (found.target.health, found.target.buffer) == ("1", "0.0501")
     assert found.after.verdict == "safe"
 
 
@@ -148,10 +244,10 @@ def test_amounts_and_effect_stand_in_the_text_of_both_languages() -> None:
     """The exact amount, and the health it leads to."""
     found = planned(vault())
     text = message(found, "en")
-    assert "so that prices may move by 3.01 % without liquidation" in text
-    assert "repay 301000000000000000000 DAI" in text
-    assert "then safe, health 1.031" in text
-    assert "Rückzahlung von 301000000000000000000 DAI" in message(found, "de")
+    assert "so that prices may move by 5.01 % without liquidation" in text
+    assert "repay 501000000000000000000 DAI" in text
+    assert "then safe, health 1.0527" in text
+    assert "Rückzahlung von 501000000000000000000 DAI" in message(found, "de")
 
 
 def test_an_aim_that_cannot_be_reached_names_the_best() -> None:

@@ -205,7 +205,7 @@ def test_the_wider_buffer_holds_until_it_is_left_behind() -> None:
     assert Level.WATCH not in left.held
 
 
-@pytest.mark.parametrize("reason", ["price_stale", "price_disputed"])
+@pytest.mark.parametrize("reason", ["price_stale", "price_disputed", "price_off_candles"])
 def test_a_doubtful_price_puts_an_account_on_watch(reason: str) -> None:
     """Safe by a price that is 42 days old is not safe."""
     found = evidence(signal(START, None, doubts=(reason,)), START, default())

@@ -225,3 +225,48 @@ def test_a_later_oracle_price_raises_only_what_it_reaches(body: dict[str, Any]) 
     assert answer.rule.next_verdict.verdict == "liquidatable"
     assert answer.reasons[0].code == "next_price_below_trigger"
     assert answer.forecast == ()
+
+
+TIERS = [{"floor": "0", "rate": "0.01", "max_leverage": 50}]
+
+
+def perpetuals(*symbols: str) -> dict[str, Any]:
+    """Return a question about positions on an exchange whose terms know X alone."""
+    stamp = {"observed_at": "2026-09-01T11:59:00Z"}
+    positions = [
+        {"kind": "position", "asset": symbol, "quantity": "-1", "entry": "100"}
+        for symbol in symbols
+    ]
+    return {
+        "as_of": "2026-09-01T12:00:00Z",
+        "market": {"prices": {name: {"value": "100", "decimals": 0} | stamp for name in symbols}},
+        "account": {
+            "id": "t",
+            "venue": "binance-usdm",
+            "version": "2026-09",
+            "market": "USDT",
+            "legs": [{"kind": "collateral", "asset": "USDT", "quantity": "500"}, *positions],
+            "terms": {"quote": "USDT", "symbols": {"X": TIERS}},
+        },
+    }
+
+
+def test_symbols_that_the_terms_do_not_know_are_refused_by_name() -> None:
+    """Each with its place; the one that is known is not named."""
+    with pytest.raises(InvalidInput) as caught:
+        told(perpetuals("DOGE/USDT:USDT", "X", "x"))
+    refused = {fault.where: fault.message for fault in caught.value.faults}
+    assert refused == {
+        "/account/legs/1": "the rules of binance-usdm cannot judge DOGE/USDT:USDT here: "
+        "terms_missing",
+        "/account/legs/3": "the rules of binance-usdm cannot judge x here: terms_missing",
+    }
+
+
+def test_an_asset_that_the_exchange_takes_no_margin_in_is_refused_by_name() -> None:
+    """Where the terms know every position, the fault is the other collateral's."""
+    body = perpetuals("X")
+    body["account"]["legs"].append({"kind": "collateral", "asset": "BTC", "quantity": "1"})
+    with pytest.raises(InvalidInput) as caught:
+        told(body)
+    assert [fault.where for fault in caught.value.faults] == ["/account/legs/2"]

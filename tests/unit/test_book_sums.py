@@ -1,7 +1,9 @@
 """The book that is kept in sum is the book that is added up account by account."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
+import many_venues
 import pytest
 import venue_bodies
 
@@ -11,7 +13,7 @@ from serving.asked import cases, wire
 from serving.history import noted
 from serving.http.problems import encode
 from serving.judging.assess import Outlook
-from serving.judging.at_risk import SHOCKS, by_band, by_shock
+from serving.judging.at_risk import SHOCKS, BandAnswer, by_band, by_shock
 from serving.judging.judgement import Judgement, judge
 from serving.routes.book import summed
 from serving.store.assessments import Assessed
@@ -54,6 +56,82 @@ def test_kept_sums_are_those_of_the_exact_rules(book: list[Judgement]) -> None:
     assert list(found.shocks) == by_shock(pairs)
     assert list(found.bands) == by_band(pairs, chances)
     assert sum(one.accounts for one in found.shocks) > len(SHOCKS)
+
+
+LENDING = {
+    "id": "0xabc",
+    "venue": "aave-v3",
+    "version": "3.7",
+    "market": "core",
+    "legs": [
+        many_venues.leg("collateral", "WETH", 10_500_000_000_000_000_000),
+        many_venues.leg("collateral", "WBTC", 25_000_000),
+        many_venues.leg("debt", "USDC", 38_000 * 10**6),
+    ],
+    "terms": many_venues.AAVE,
+}
+FREE = {**LENDING, "id": "free", "legs": LENDING["legs"][:2]}
+PERPETUAL = {
+    **next(one for one in many_venues.book() if one["id"] == "binance, long"),
+    "id": "79k",
+    "legs": [
+        many_venues.leg("collateral", "USDT", "5000"),
+        many_venues.leg("position", "BTC/USDT:USDT", "1", entry="79500"),
+    ],
+}
+PRICES = {"WETH": "2900.00", "WBTC": "61100.00", "USDC": "1.00", "BTC/USDT:USDT": "79000.0"}
+
+
+def valued(account: venue_bodies.Body) -> Judgement:
+    """Return an account judged at round prices."""
+    body = many_venues.request([account])
+    for name, value in PRICES.items():
+        body["market"]["prices"][name]["value"] = value
+    asked, _ = wire.parse(encode(body), wire.ScoreBody)
+    ((place, item),) = asked.items
+    found = wire.account(item, place)
+    around = cases.surroundings(asked, now=many_venues.AT, stored=None, accounts=[found])
+    return judge(cases.case(found, place, around))
+
+
+@pytest.mark.parametrize(
+    ("account", "credit", "requirement", "collateral_value", "debt"),
+    [
+        # 10.5 · 2,900 + 0.25 · 61,100 = 30,450 + 15,275; at thresholds of 83 and 78 %
+        (LENDING, "37188", "38000", "45725", "38000"),  # with USDC at 1
+        # 5,000 and a loss of 500; 0.4 % of 79,000 must be held, and nothing is owed
+        (PERPETUAL, "4500", "316", "4500", "0"),
+        # nothing is at stake where nothing is owed
+        (FREE, "37188", "0", "0", "0"),
+    ],
+    ids=lambda one: one["id"] if isinstance(one, dict) else one,
+)
+def test_collateral_is_told_at_market_value_and_margin_is_no_debt(
+    account: venue_bodies.Body, credit: str, requirement: str, collateral_value: str, debt: str
+) -> None:
+    """By hand, as the book adds it up now and as the watch keeps it."""
+    one = valued(account)
+    chances = {one.case.account.id: told(one).expected_24h}
+    (band,) = by_band([(one.case, one.now)], chances)
+    amounts = (band.credit, band.requirement, band.collateral_value, band.debt)
+    assert amounts == (credit, requirement, collateral_value, debt)
+    assert summed(summed_up([one]).document(oldest=AT), None).bands == (band,)
+
+
+def test_what_is_not_known_of_one_account_is_told_of_no_sum() -> None:
+    """A venue that counts collateral in shares of its own tells no market value."""
+    one = valued(LENDING)
+    unknown = replace(one.case, rulebook=replace(one.case.rulebook, bare=None))
+    chances = {one.case.account.id: told(one).expected_24h}
+    (band,) = by_band([(one.case, one.now), (unknown, one.now)], chances)
+    assert (band.credit, band.collateral_value, band.debt) == ("74376", None, None)
+    sums = summed_up([one])
+    sums.put("other", part(replace(one, case=unknown), told(one)))
+    assert summed(sums.document(oldest=AT), None).bands == (band,)
+    sums.remove("other")
+    (left,) = summed(sums.document(oldest=AT), None).bands
+    assert isinstance(left, BandAnswer)
+    assert left.collateral_value == "45725"
 
 
 def test_an_account_judged_again_counts_once_as_it_is_now(book: list[Judgement]) -> None:

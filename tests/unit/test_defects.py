@@ -132,7 +132,7 @@ def test_duplicate_rows_are_refused_with_their_place(tmp_path: Path) -> None:
     """Two candles of one hour cannot both be true."""
     file = tmp_path / "candles.parquet"
     frame(0, 1, 1).to_parquet(file)
-    with pytest.raises(InvalidTable, match=r"open_time:3: \(ETH, .*\) stands twice"):
+    with pytest.raises(InvalidTable, match=r"open_time:row 3: \(ETH, .*\) stands twice"):
         read_candles(file, symbols=["ETH"])
 
 

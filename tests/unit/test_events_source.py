@@ -155,11 +155,10 @@ def test_every_fault_of_every_file_is_listed(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as raised:
         events.load(tmp_path, path)
     told = str(raised.value)
-    assert "holdings:quantity:1: -5: a holding is not below 0" in told
-    assert "holdings:entry:2: 0: a position has an entry price above 0" in told
-    assert "holdings:kind:3: stake" in told
-    assert "actions:kind:1: poke" in told
-    assert "actions:account:1: c" in told
+    assert "holdings.csv:quantity:line 2: -5: a holding is not below 0" in told
+    assert "holdings.csv:entry:line 3: 0: a position has an entry price above 0" in told
+    assert "holdings.csv:kind:line 4: 'stake'" in told
+    assert "actions.csv:kind:line 2: 'poke'" in told
     (tmp_path / "terms.toml").unlink()
     (tmp_path / "venue.toml").write_text("statement_hours = 0\nunknown = 1\n")
     (tmp_path / "holdings.csv").unlink()
@@ -172,11 +171,145 @@ def test_every_fault_of_every_file_is_listed(tmp_path: Path) -> None:
     assert "venue.toml:/unknown" in told
 
 
+def test_faults_of_every_kind_come_in_one_refusal(tmp_path: Path) -> None:
+    """A type, a repeat, a kind, a sign, terms, an asset without candles, an unknown account."""
+    bad = [
+        *long("a", 1, "100"),
+        ("a", at(1), "position", "ETH", "2", "2000"),
+        ("a", "soon", "position", "ETH", "1", "2000"),
+        ("a", at(2), "stake", "ETH", "1", "2000"),
+        ("a", at(2), "collateral", "USDC", "-5", "0"),
+    ]
+    path = write(tmp_path, bad, actions=f"account,at,kind\na,{at(2)},poke\n")
+    (tmp_path / "terms.toml").write_text("venue = 7\n")
+    frame = pd.read_parquet(path)
+    frame.loc[3, "close"] = -1.0
+    frame.set_index(frame.index + 5).to_parquet(path)
+    with pytest.raises(InvalidInput) as raised:
+        events.load(tmp_path, path)
+    places = [fault.where for fault in raised.value.faults]
+    assert places[:6] == [
+        "holdings.csv:at:line 5",
+        "holdings.csv:kind:line 6",
+        "holdings.csv:account,at,kind,asset:line 4",
+        "holdings.csv:quantity:line 7",
+        "actions.csv:kind:line 2",
+        "candles.parquet:close:row 4",
+    ]
+    assert any(place.startswith("terms.toml") for place in places[6:])
+    (tmp_path / "actions.csv").write_text(f"account,at,kind\nc,{at(2)},deposit\n")
+    pd.DataFrame(
+        [*long("a", 1, "100"), ("a", at(1), "position", "SOL", "2", "20")],
+        columns=["account", "at", "kind", "asset", "quantity", "entry"],
+    ).to_parquet(tmp_path / "holdings.parquet")
+    with pytest.raises(InvalidInput) as raised:
+        events.load(tmp_path, path)
+    told = [str(fault) for fault in raised.value.faults]
+    assert "candles.parquet:symbol: no candles of SOL" in told
+    assert "actions.csv:account:line 2: c: an account that no statement tells of" in told
+    assert any(line.startswith("candles.parquet:close:row 4: ") for line in told)
+
+
+def test_candles_as_csv_are_refused_on_one_line(tmp_path: Path) -> None:
+    """What the file is wanted as is said, and nothing of how it was read."""
+    write(tmp_path, long("a", 1, "100"))
+    path = tmp_path / "candles.csv"
+    path.write_text("symbol,open_time,open,high,low,close,volume\n")
+    with pytest.raises(InvalidInput) as raised:
+        events.load(tmp_path, path)
+    assert [fault.where for fault in raised.value.faults] == [str(path)]
+    assert "not readable as Parquet: it is named as CSV" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
 def test_candles_that_lack_an_asset_are_refused(tmp_path: Path) -> None:
     """A position without a price is a fault, not a row left out in silence."""
     path = write(tmp_path, [("a", at(1), "position", "SOL", "1", "20")])
     with pytest.raises(InvalidInput, match="no candles of SOL"):
         events.load(tmp_path, path)
+
+
+LENDING = """venue = "aave-v3"
+version = "3.6"
+market = "main"
+
+[[terms]]
+valid_from = 2029-01-01T00:00:00Z
+source = "a test"
+retrieved = 2029-01-01
+
+[terms.values.reserves]
+USDC = { id = 0, decimals = 6, ltv = 0, threshold = 0, bonus = 0 }
+ETH = { id = 1, decimals = 18, ltv = 7500, threshold = 8000, bonus = 10500 }
+"""
+
+
+def lent(directory: Path, state: str, *, debt: str = "USDC") -> History:
+    """Load an account of 1 ETH that owes 1,000 of an asset without candles."""
+    borrowed = [
+        ("a/b", at(1), "collateral", "ETH", str(10**18), "0"),
+        ("a/b", at(1), "debt", debt, str(1000 * 10**6), "0"),
+    ]
+    path = write(directory, borrowed, venue=covered(50))
+    (directory / "terms.toml").write_text(LENDING.replace("USDC =", f'"{debt}" ='))
+    if state:
+        (directory / "state.csv").write_text(f"name,at,value\n{state}")
+    return events.load(directory, path)
+
+
+RAY = 10**27
+SUPPLIED = f"ETH.liquidity_index,{at(0)},{RAY}\n"
+OWED = f"USDC.borrow_index,{at(0)},{RAY}\n"
+
+
+def test_what_is_pegged_and_has_no_candles_keeps_its_price(tmp_path: Path) -> None:
+    """1,000 USDC against 80 % of an ETH: liquidatable at 1,250, and no basket."""
+    found = lent(tmp_path, SUPPLIED + OWED)
+    assert len(found.moments) == 50
+    assert found.moments["trigger"].to_numpy() == pytest.approx(np.full(50, 1_250.0))
+    assert found.moments["cash"].to_numpy() == pytest.approx(np.full(50, -1_000.0))
+    assert found.legs is None
+    assert set(found.tables.candles) == {"ETH"}
+
+
+@pytest.mark.parametrize(
+    ("state", "debt", "cause"),
+    [
+        ("", "USDC", "liquidity_index_missing, no state ETH.liquidity_index"),
+        (SUPPLIED, "USDC", "borrow_index_missing, no state USDC.borrow_index"),
+        (
+            SUPPLIED + f"USD.borrow_index,{at(0)},{RAY}\n",
+            "USDC",
+            "no state USDC.borrow_index; the nearest stated is USD.borrow_index",
+        ),
+        (
+            SUPPLIED + OWED.replace(at(0), at(900)),
+            "USDC",
+            "borrow_index_missing, state USDC.borrow_index is stated only later",
+        ),
+        (SUPPLIED + OWED.replace("USDC", "odd"), "odd", "no candles of odd"),
+        (SUPPLIED + OWED.replace("USDC", "EURC"), "EURC", "no candles of EURC"),
+        (SUPPLIED + OWED.replace("USDC", "sUSDe"), "sUSDe", "no candles of sUSDe"),
+    ],
+)
+def test_what_makes_no_row_is_told_by_cause(
+    tmp_path: Path, state: str, debt: str, cause: str
+) -> None:
+    """Every cause with its count, and the account and hour that it left out first."""
+    with pytest.raises(InvalidInput) as raised:
+        lent(tmp_path, state, debt=debt)
+    told = str(raised.value).splitlines()
+    assert told[0] == "holdings: no account-hour makes a row"
+    assert told[1].startswith("holdings: 240 account-hours that the rulebook cannot judge: ")
+    assert told[1].endswith(f"{cause}; first 'a/b' at 2030-01-01 01:00")
+
+
+def test_state_that_no_rulebook_reads_is_refused(tmp_path: Path) -> None:
+    """With its row and the name that was meant."""
+    with pytest.raises(InvalidInput) as raised:
+        lent(tmp_path, SUPPLIED + OWED.replace("borrow", "borow"))
+    meant = "aave-v3 reads no state USDC.borow_index; did you mean USDC.borrow_index?"
+    assert [fault.message for fault in raised.value.faults] == [meant]
 
 
 def test_a_simulated_venue_is_rebuilt_soundly(tmp_path: Path) -> None:

@@ -149,8 +149,8 @@ def test_the_command_lists_what_is_wrong_with_the_files(market: Path, tmp_path: 
     bad.to_parquet(market / "some_spot_1h.parquet")
     told = CliRunner().invoke(app, ["--data", str(market)])
     assert told.exit_code == 2
-    assert "some_spot_1h.parquet:close:4" in told.output
-    assert "some_spot_1h.parquet:low:6" in told.output
+    assert "some_spot_1h.parquet:close:row 4" in told.output
+    assert "some_spot_1h.parquet:low:row 6" in told.output
     with pytest.raises(InvalidTable, match=r"spot_1h\.parquet: file not found"):
         read_market(tmp_path)
     with pytest.raises(InvalidTable, match="file not found"):
@@ -162,3 +162,26 @@ def test_the_document_is_what_the_features_generate() -> None:
     text = resources.files("features").joinpath("FEATURES.md").read_text()
     assert text == document(read_coverage())
     assert sum(line.startswith("| `") for line in text.splitlines()) == len(NAMES)
+
+
+def test_times_of_moments_are_read_as_times(tmp_path: Path) -> None:
+    """Text is parsed, a number is no time, and faults of both files come together."""
+    log = {"kind": [0], "collateral_before": [1.0], "debt_before": [0.0]}
+    events = pd.DataFrame({"account": ["a"], "at": ["2030-01-01"], **log})
+    events.to_parquet(tmp_path / "events.parquet")
+    times = {"at": ["2030-01-01 05:00+02:00", "2030-01-02"], "opened_at": [None, "2029-12-31"]}
+    pd.DataFrame({"account": ["a", "a"], **times}).to_parquet(tmp_path / "moments.parquet")
+    told = read_moments(tmp_path).moments
+    assert told["at"].tolist() == [
+        pd.Timestamp("2030-01-01 03:00", tz="UTC"),
+        pd.Timestamp("2030-01-02", tz="UTC"),
+    ]
+    assert told["opened_at"].isna().tolist() == [True, False]
+    pd.DataFrame({"account": ["a"], "at": [1_893_456_000]}).to_parquet(tmp_path / "moments.parquet")
+    events.assign(kind=9).to_parquet(tmp_path / "events.parquet")
+    with pytest.raises(InvalidTable) as raised:
+        read_moments(tmp_path)
+    assert [fault.where for fault in raised.value.faults] == [
+        "moments.parquet:at:row 1",
+        "events.parquet:kind:row 1",
+    ]

@@ -48,6 +48,17 @@ def test_quotes_and_what_is_pegged_stand_still() -> None:
     assert pegs.quote_of(object()) == ""
 
 
+def test_what_is_pegged_is_worth_one_unit() -> None:
+    """The quote itself and its own unit; without a quote dollars; no share that grows."""
+    dollars = ["USDC", "EURC", "sDAI", "WETH", "odd", ""]
+    assert [name for name in dollars if pegs.is_one(name, quote="USDT")] == ["USDC"]
+    assert pegs.is_one("DAI", quote="")
+    assert not pegs.is_one("EURC", quote="")
+    assert pegs.is_one("WETH", quote="WETH")
+    assert not pegs.is_one("stETH", quote="WETH")
+    assert not pegs.is_one("USDC", quote="WETH")
+
+
 def replace_base(name: str) -> compound_v3.Terms:
     """Return terms that value everything in an asset."""
     return compound_v3.Terms(base_asset=name, base_decimals=6, collaterals=())

@@ -166,19 +166,29 @@ def test_the_plan_of_an_alert_clears_it(account: str, model: Model) -> None:
 
 
 def test_a_plan_is_no_larger_than_the_policy_asks() -> None:
-    """Binance, by hand: 3.01 % of 0.2 BTC less what is there, maintenance at the lower price."""
+    """Binance, by hand: 5.01 % of 0.2 BTC less what is there, maintenance at the lower price."""
     plan, _, _ = plan_of(
         "binance, long",
         request("binance, long", {"BTC/USDT:USDT": "57731"}),
         MODELS["rules alone"],
         default(),
     )
-    # 900 + x + 0.2 (57,731 · 0.9699 - 62,000) > 0.004 · 0.2 · 57,731 · 0.9699
-    least = Fraction(4, 1000) * Fraction(2, 10) * 57731 * Fraction(9699, 10000)
-    least -= 900 + Fraction(2, 10) * (57731 * Fraction(9699, 10000) - 62000)
+    # 900 + x + 0.2 (57,731 · 0.9499 - 62,000) > 0.004 · 0.2 · 57,731 · 0.9499
+    least = Fraction(4, 1000) * Fraction(2, 10) * 57731 * Fraction(9499, 10000)
+    least -= 900 + Fraction(2, 10) * (57731 * Fraction(9499, 10000) - 62000)
     (act,) = plan.actions
     assert (act.kind, act.asset) == ("add", "USDT")
     assert 0 < Fraction(act.quantity) - least < Fraction(1, 10**7)
+
+
+def test_dust_is_planned_off_watch() -> None:
+    """It is held on watch by every trigger there is, and the plan clears them all."""
+    policy = of_tree({**tree_of(default()), "least_requirement": 1e9})
+    body = request("comet", NEAR["comet"])
+    plan, level, after = plan_of("comet", body, MODELS["rules alone"], policy)
+    assert level is Level.WATCH
+    assert plan.target.buffer == "0.1201"
+    assert (after.raised, after.held) == (Level.NONE, frozenset())
 
 
 @pytest.mark.parametrize("account", ["comet", "binance, long and short", "dydx, short"])

@@ -60,11 +60,11 @@ def test_every_fault_is_listed_with_its_place(tmp_path: Path) -> None:
     with pytest.raises(InvalidTable) as refused:
         read_csv(path, AMOUNTS)
     assert [fault.where for fault in refused.value.faults] == [
-        "a.csv:who:1",
-        "a.csv:when:2",
-        "a.csv:much:2",
-        "a.csv:much:3",
-        "a.csv:much:4",
+        "a.csv:who:line 2",
+        "a.csv:when:line 3",
+        "a.csv:much:line 3",
+        "a.csv:much:line 4",
+        "a.csv:much:line 5",
     ]
     assert "'11' is not exact in [0, 10] (ETH)" in str(refused.value)
 
@@ -82,7 +82,7 @@ def test_a_missing_column_and_a_missing_file_are_faults(tmp_path: Path) -> None:
 def test_a_repeated_key_is_a_fault() -> None:
     """Two rows with one key are told, not merged."""
     raw = pd.DataFrame([candle(), candle(close=10.5)])
-    with pytest.raises(InvalidTable, match=r"open_time:2.*stands twice"):
+    with pytest.raises(InvalidTable, match=r"open_time:row 2.*stands twice"):
         validate(raw, CANDLES, file="c")
 
 
@@ -97,10 +97,10 @@ def test_a_candle_off_the_hour_is_left_out_and_counted(tmp_path: Path) -> None:
 def test_an_impossible_candle_and_a_missing_asset_are_refused(tmp_path: Path) -> None:
     """A range must hold its ends, a price is positive, and what was asked for is there."""
     path = written(tmp_path, candle(), candle(symbol="BTC", high=10.5))
-    with pytest.raises(InvalidTable, match=r"low,high:2: range does not hold") as refused:
+    with pytest.raises(InvalidTable, match=r"low,high:row 2: range does not hold") as refused:
         read_candles(path, symbols=["BTC", "SOL"])
     assert "no candles of SOL" in str(refused.value)
-    with pytest.raises(InvalidTable, match=r"close:1"):
+    with pytest.raises(InvalidTable, match=r"close:row 1"):
         read_candles(written(tmp_path, candle(close=0.0)), symbols=["ETH"])
 
 
@@ -127,10 +127,10 @@ def test_integers_of_any_size_choices_and_absent_cells(tmp_path: Path) -> None:
     with pytest.raises(InvalidTable) as refused:
         read_file(path, table)
     assert [str(fault) for fault in refused.value.faults] == [
-        "m.csv:side:1: 'lnog' is not one of long, short (side)",
-        "m.csv:size:1: '1e18' is not whole in [0, None] (wad)",
-        "m.csv:size:2: '-1' is not whole in [0, None] (wad)",
-        "m.csv:limit:2: 'soon' is not whole (wad)",
+        "m.csv:side:line 2: 'lnog' is not one of long, short (side)",
+        "m.csv:size:line 2: '1e18' is not whole in [0, None] (wad)",
+        "m.csv:size:line 3: '-1' is not whole in [0, None] (wad)",
+        "m.csv:limit:line 3: 'soon' is not whole (wad)",
     ]
 
 
@@ -170,7 +170,7 @@ def test_times_are_read_in_the_forms_of_iso(cell: object, wanted: pd.Timestamp) 
 def test_a_time_that_would_have_to_be_guessed_is_refused(cell: object) -> None:
     """The cell, its row and the forms that are accepted are told."""
     raw = pd.DataFrame({"at": pd.Series(["2025-04-09", cell], dtype=object)})
-    with pytest.raises(InvalidTable, match=r"f.csv:at:2: .*not a time such as 2025-04-09T05"):
+    with pytest.raises(InvalidTable, match=r"f.csv:at:line 3: .*not a time such as 2025-04-09T05"):
         validate(raw, TIMED, file="f.csv")
 
 

@@ -118,8 +118,7 @@ def test_a_price_that_stands_still_in_trade_is_no_gap() -> None:
     [
         (1000.0, slice(0, 500)),
         (0.001, slice(0, 500)),
-        (1000.0, slice(None)),  # all of them, while the price is not
-        (0.5, slice(-1, None)),
+        (0.5, slice(-2, -1)),
         (4.0, slice(700, 710)),
     ],
 )
@@ -130,6 +129,38 @@ def test_a_series_that_changes_its_unit_is_not_forecast_from(
     answer = asked(desk, side, scaled(factor, hours))
     assert answer.forecast == ()
     assert "candles_discontinuous" in {reason.code for reason in answer.degraded_reasons}
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize(
+    ("factor", "hours", "close"),
+    [
+        (1000.0, slice(None), "100000"),
+        (0.001, slice(None), "0.1"),
+        (0.5, slice(-1, None), "50"),
+        (2.0, slice(-1, None), "200"),
+    ],
+)
+def test_a_price_far_off_its_candles_degrades_the_answer(
+    desk: Desk, side: int, factor: float, hours: slice, close: str
+) -> None:
+    """A price of 100 after candles that end elsewhere: said with both, and no forecast."""
+    answer = asked(desk, side, scaled(factor, hours))
+    assert answer.rule.verdict == "safe"
+    assert answer.forecast == ()
+    assert answer.degraded
+    told = {one.code: one.text for one in answer.degraded_reasons}
+    text = f"X: price 100 is far off the last close of its candles, {close}"
+    assert told["price_off_candles"] == text
+
+
+@pytest.mark.parametrize("factor", [0.55, 1.8])
+def test_a_price_that_moved_much_within_an_hour_is_not_off_its_candles(
+    desk: Desk, factor: float
+) -> None:
+    """A crash by 45 % or a rise by 80 % since the last close may be true."""
+    answer = asked(desk, 1, scaled(factor, slice(-1, None)))
+    assert "price_off_candles" not in {one.code for one in answer.degraded_reasons}
 
 
 def test_owners_cannot_add_to_what_comes_if_nobody_acts() -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from features.inputs import HOUR, Floats, Ints, seconds
 from models.errors import Fault, InvalidTable
-from training.sources.statements import Book, Drawn, Line
+from training.sources.statements import Book, Drawn, LeftOut, Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def rows_of(book: Book, drawn: Drawn, *, liquidated: pd.DataFrame, until: int) -
     until
         Second to which the tables are complete.
     """
-    dropped: Counter[str] = Counter(drawn.dropped)
+    dropped = LeftOut(Counter(drawn.dropped), dict(drawn.first))
     ends = {str(name): rows.to_numpy() for name, rows in liquidated.groupby("account")["second"]}
     stated = {
         str(name): np.unique(seconds(rows)) for name, rows in book.holdings.groupby("account")["at"]
@@ -96,7 +96,8 @@ def rows_of(book: Book, drawn: Drawn, *, liquidated: pd.DataFrame, until: int) -
     for line in drawn.lines:
         hours = np.arange(line.begin, min(line.end, until // HOUR + 1))
         wound_up = _wound_up(hours, stated[line.account], ends.get(line.account))
-        dropped["account-hours after a liquidation without a new statement"] += int(wound_up.sum())
+        rule = "account-hours after a liquidation without a new statement"
+        dropped.add(rule, line.account, hours[wound_up])
         part = _on_line(book, line, hours[~wound_up], dropped)
         if part is not None:
             parts.append(part)
@@ -125,12 +126,12 @@ class _Part:
     requirement: Floats
 
 
-def _on_line(book: Book, line: Line, hours: Ints, dropped: Counter[str]) -> _Part | None:
+def _on_line(book: Book, line: Line, hours: Ints, dropped: LeftOut) -> _Part | None:
     """Return the hours of a line that make a row."""
     if not len(hours):
         return None
     if not line.units:
-        dropped["account-hours that no price can liquidate"] += len(hours)
+        dropped.add("account-hours that no price can liquidate", line.account, hours)
         return None
     units = np.array(list(line.units.values()))
     begin, end = int(hours[0]), int(hours[-1]) + 1
@@ -145,24 +146,24 @@ def _on_line(book: Book, line: Line, hours: Ints, dropped: Counter[str]) -> _Par
     }
     kept = np.ones(len(hours), dtype=bool)
     for name, out in rules.items():
-        dropped[name] += int((out & kept).sum())
+        dropped.add(name, line.account, hours[out & kept])
         kept &= ~out
     if not kept.any():
         return None
     return _Part(line, hours[kept], prices[:, kept], credit[kept], requirement[kept])
 
 
-def _gather(parts: list[_Part], drawn: Drawn, dropped: Counter[str]) -> Rows:
+def _gather(parts: list[_Part], drawn: Drawn, dropped: LeftOut) -> Rows:
     """Return the rows of all lines as one frame.
 
     Raises
     ------
     InvalidTable
-        When the rules leave no row.
+        When the rules leave no row, with what each left out, the most first.
     """
     if not parts:
-        left_out = ", ".join(f"{name}: {count}" for name, count in dropped.items() if count)
-        raise InvalidTable([Fault("holdings", f"no account-hour makes a row ({left_out})")])
+        told = [_left_out(rule, dropped) for rule, _ in dropped.counts.most_common()]
+        raise InvalidTable([Fault("holdings", "no account-hour makes a row"), *told])
     counts = np.array([len(part.hours) for part in parts], dtype=np.int64)
     widths = np.array([len(part.line.units) for part in parts], dtype=np.int64)
     starts = np.concatenate([[0], np.cumsum(widths)])
@@ -184,9 +185,17 @@ def _gather(parts: list[_Part], drawn: Drawn, dropped: Counter[str]) -> Rows:
         censored_at={
             name: datetime.fromtimestamp(at, tz=UTC) for name, at in drawn.stale_at.items()
         },
-        dropped=dict(dropped),
+        dropped=dict(dropped.counts),
         drawn=drawn,
     )
+
+
+def _left_out(rule: str, dropped: LeftOut) -> Fault:
+    """Return how many account-hours a rule left out, and which one first."""
+    account, hour = dropped.first[rule]
+    at = datetime.fromtimestamp(hour * HOUR, tz=UTC)
+    detail = f"{dropped.counts[rule]:,} {rule}; first {account!r} at {at:%Y-%m-%d %H:%M}"
+    return Fault("holdings", detail)
 
 
 def _frame(parts: list[_Part], counts: Ints, drawn: Drawn) -> pd.DataFrame:

@@ -39,15 +39,18 @@ dust; `covered_until`, to when the tables are complete.
 
 Stated rules, each counted in `History.dropped`: no row for an account under
 `least_requirement`, without a price, that no price can liquidate, that is liquidatable
-already, or after a liquidation that no new statement followed. A statement that grows too
-old ends the account's log: its later windows are censored, never 0. Prices are the closes of
-the candles; give mark or oracle candles where the venue judges by those. Between statements
-the surplus moves along the line through the rulebook's own surplus, drawn anew every day
+already, that the rulebook cannot judge (with the cause), or after a liquidation that no new
+statement followed. A statement that grows too old ends the account's log: its later windows
+are censored, never 0. Prices are the closes of the candles, and one quote unit for an asset
+without any that is the quote or pegged to it (`models.pegs`); give mark or oracle candles where
+the venue judges by those. Between statements the surplus moves along the line through the
+rulebook's own surplus, drawn anew every day
 (`models.exposure`).
 """
 
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -59,18 +62,28 @@ import pandas as pd
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from features import files, known
-from features.inputs import HOUR, EventKind, Events, Readings, Tables, candles_on_grid, seconds
+from features.inputs import (
+    HOUR,
+    Candles,
+    EventKind,
+    Events,
+    Readings,
+    Tables,
+    candles_on_grid,
+    seconds,
+)
 from features.tables import (
     Column,
     Table,
+    place,
     read_candles,
-    read_csv,
-    read_parquet,
+    read_file,
     symbols,
-    validate,
 )
+from models import pegs
 from models import terms as dated
 from models.errors import Fault, InvalidInput
+from models.margin.rulebook import state_names
 from training.sources import History
 from training.sources.account_hours import Rows, rows_of
 from training.sources.follow import follow
@@ -82,24 +95,44 @@ KINDS = ("collateral", "debt", "position")
 ACTIONS: Mapping[str, EventKind] = {kind.name.lower(): kind for kind in EventKind}
 MOST_FAULTS = 100
 
+
+def _holding_faults(frame: pd.DataFrame, file: str) -> Iterator[Fault]:
+    """Yield signs and entries that a leg cannot have."""
+    is_position = (frame["kind"] == "position").to_numpy()
+    quantity, entry = (frame[name].to_numpy() for name in ("quantity", "entry"))
+    checks = (
+        ("quantity", ~is_position & (quantity < 0), "a holding is not below 0"),
+        (
+            "entry",
+            is_position & (quantity != 0) & (entry <= 0),
+            "a position has an entry price above 0",
+        ),
+    )
+    for column, bad, message in checks:
+        for row in np.flatnonzero(np.asarray(bad, dtype=bool)).tolist():
+            value = frame[column].iloc[row]
+            yield Fault(place(file, column, int(frame.index[row])), f"{value}: {message}")
+
+
 HOLDINGS = Table(
     name="holdings",
     columns=(
         Column(name="account", dtype="text", unit="account"),
         Column(name="at", dtype="time", unit="UTC"),
-        Column(name="kind", dtype="text", unit="collateral, debt or position"),
+        Column(name="kind", dtype="text", unit="kind of leg", allowed=KINDS),
         Column(name="asset", dtype="text", unit="asset"),
         Column(name="quantity", dtype="exact", unit="units of the rulebook"),
         Column(name="entry", dtype="exact", unit="quote per unit", low=0),
     ),
     key=("account", "at", "kind", "asset"),
+    rules=(_holding_faults,),
 )
 LOG = Table(
     name="actions",
     columns=(
         Column(name="account", dtype="text", unit="account"),
         Column(name="at", dtype="time", unit="UTC"),
-        Column(name="kind", dtype="text", unit=", ".join(ACTIONS)),
+        Column(name="kind", dtype="text", unit="what was done", allowed=tuple(ACTIONS)),
     ),
 )
 FUNDING = Table(
@@ -141,22 +174,18 @@ def load(directory: Path, candles: Path) -> History:
     InvalidInput
         Listing every fault of every file.
     """
-    read = _read_all(directory)
+    read = _read_all(directory, candles)
     held = read.tables["holdings"]
-    traded = sorted(set(held["asset"][held["kind"] == "position"]))
-    listed = set(symbols(candles))
-    wanted = sorted({*traded, *(set(held["asset"]) & listed)})
-    frame, dropped = read_candles(candles, symbols=wanted)
     book = Book(
         holdings=held,
         terms=read.terms,
-        grids=candles_on_grid(frame),
+        grids=read.grids,
+        constant=_constant(set(held["asset"]) - set(read.grids), read.terms),
         state=read.tables.get("state"),
         statement_hours=read.venue.statement_hours,
         least_requirement=read.venue.least_requirement,
     )
-    left_out = {rule: count + read.dropped.get(rule, 0) for rule, count in dropped.items()}
-    return _history(book, read, left_out)
+    return _history(book, read, read.dropped)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,20 +196,23 @@ class _Read:
     ----------
     tables
         Of `REQUIRED` and `OPTIONAL`, by name.
+    grids
+        Candles by asset.
     beside
         What stands beside candles and funding.
     dropped
-        Rows of the latter left out, by stated rule.
+        Candles left out, by stated rule.
     """
 
     tables: Mapping[str, pd.DataFrame]
+    grids: Mapping[str, Candles]
     beside: Tables
     dropped: Mapping[str, int]
     venue: Venue
     terms: tuple[dated.DatedTerms, ...]
 
 
-def _read_all(directory: Path) -> _Read:
+def _read_all(directory: Path, candles: Path) -> _Read:
     """Read every file, collecting the faults of all before refusing."""
     faults: list[Fault] = []
     tables = {
@@ -188,14 +220,36 @@ def _read_all(directory: Path) -> _Read:
         for table in (*REQUIRED, *OPTIONAL)
         if (found := _sound(faults, partial(_table, directory, table))) is not None
     }
+    spot = _sound(faults, partial(_spot, candles, tables.get("holdings")))
     beside = _sound(faults, partial(files.read_beside, directory))
     terms = _sound(faults, partial(_terms, directory / "terms.toml"))
     venue = _sound(faults, partial(_venue, directory / "venue.toml"))
-    if not faults:
-        faults.extend(_strangers(tables))
-    if faults or beside is None or terms is None or venue is None:
-        raise InvalidInput(faults[:MOST_FAULTS])
-    return _Read(tables=tables, beside=beside[0], dropped=beside[1], venue=venue, terms=terms)
+    if all(table.name in tables for table in REQUIRED):
+        faults.extend(_strangers(tables, _file(directory, LOG).name))
+    if terms is not None and "state" in tables:
+        faults.extend(_unread(tables["state"], terms[0].venue, _file(directory, STATE).name))
+    if faults or spot is None or beside is None or terms is None or venue is None:
+        shown = faults[:MOST_FAULTS]
+        more = len(faults) - len(shown)
+        left = [Fault(str(directory), f"{more:,} further faults")] if more else []
+        raise InvalidInput([*shown, *left])
+    return _Read(
+        tables=tables,
+        grids=candles_on_grid(spot[0]),
+        beside=beside[0],
+        dropped=dict(Counter(spot[1]) + Counter(beside[1])),
+        venue=venue,
+        terms=terms,
+    )
+
+
+def _spot(path: Path, held: pd.DataFrame | None) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Read the candles of what is held, or all where that is not known."""
+    listed = set(symbols(path))
+    if held is None:
+        return read_candles(path, symbols=sorted(listed))
+    traded = set(held["asset"][held["kind"] == "position"])
+    return read_candles(path, symbols=sorted(traded | (set(held["asset"]) & listed)))
 
 
 def _sound(faults: list[Fault], read: Callable[[], T]) -> T | None:
@@ -207,13 +261,17 @@ def _sound(faults: list[Fault], read: Callable[[], T]) -> T | None:
         return None
 
 
+def _file(directory: Path, table: Table) -> Path:
+    """Return the file of a table: Parquet where there is one."""
+    parquet = directory / f"{table.name}.parquet"
+    return parquet if parquet.is_file() else parquet.with_suffix(".csv")
+
+
 def _table(directory: Path, table: Table) -> pd.DataFrame | None:
-    """Read one table from whichever file there is; None where an optional one is absent."""
-    parquet, csv = (directory / f"{table.name}.{end}" for end in ("parquet", "csv"))
-    if parquet.is_file():
-        return validate(read_parquet(parquet), table, file=parquet.name)
-    if csv.is_file() or table in REQUIRED:
-        return read_csv(csv, table)
+    """Read one table; None where an optional one is absent."""
+    path = _file(directory, table)
+    if path.is_file() or table in REQUIRED:
+        return read_file(path, table)
     return None
 
 
@@ -238,31 +296,33 @@ def _terms(path: Path) -> tuple[dated.DatedTerms, ...]:
     return dated.parse(text, name=path.name)
 
 
-def _strangers(tables: Mapping[str, pd.DataFrame]) -> Iterator[Fault]:
-    """Yield what one cell's schema cannot see: kinds, signs, entries, accounts."""
-    held, log = tables["holdings"], tables["actions"]
-    is_position = (held["kind"] == "position").to_numpy()
-    quantity, entry = (held[name].to_numpy() for name in ("quantity", "entry"))
-    checks = (
-        ("holdings:kind", ~held["kind"].isin(KINDS).to_numpy(), f"is not one of {KINDS}"),
-        ("holdings:quantity", ~is_position & (quantity < 0), "a holding is not below 0"),
-        (
-            "holdings:entry",
-            is_position & (quantity != 0) & (entry <= 0),
-            "a position has an entry price above 0",
-        ),
-        ("actions:kind", ~log["kind"].isin(ACTIONS).to_numpy(), f"is not one of {list(ACTIONS)}"),
-        (
-            "actions:account",
-            ~log["account"].isin(set(held["account"])).to_numpy(),
-            "an account that no statement tells of",
-        ),
+def _strangers(tables: Mapping[str, pd.DataFrame], file: str) -> Iterator[Fault]:
+    """Yield actions of accounts that nothing is known of."""
+    accounts = tables["actions"]["account"]
+    strange = ~accounts.isin(set(tables["holdings"]["account"])).to_numpy()
+    for row in np.flatnonzero(strange).tolist():
+        detail = f"{accounts.iloc[row]}: an account that no statement tells of"
+        yield Fault(place(file, "account", int(row)), detail)
+
+
+def _unread(state: pd.DataFrame, venue: str, file: str) -> Iterator[Fault]:
+    """Yield names of state that no rulebook of the venue reads, each where it stands first."""
+    names = state_names(venue)
+    for row, name in state["name"].drop_duplicates().items():
+        if names.subject(str(name)) is None:
+            near = names.nearest(str(name))
+            advice = f"; did you mean {near}?" if near else ""
+            yield Fault(
+                place(file, "name", int(str(row))), f"{venue} reads no state {name}{advice}"
+            )
+
+
+def _constant(assets: Iterable[str], terms: Sequence[dated.DatedTerms]) -> frozenset[str]:
+    """Return which assets without candles are worth one quote unit under all of the terms."""
+    quotes = {pegs.quote_of(entry.terms) for entry in terms}
+    return frozenset(
+        name for name in assets if all(pegs.is_one(name, quote=quote) for quote in quotes)
     )
-    for place, bad, message in checks:
-        frame = tables[place.split(":")[0]]
-        for row in np.flatnonzero(np.asarray(bad, dtype=bool)):
-            value = frame[place.split(":")[1]].iloc[row]
-            yield Fault(f"{place}:{row + 1}", f"{value}: {message}")
 
 
 def _history(book: Book, read: _Read, dropped: Mapping[str, int]) -> History:

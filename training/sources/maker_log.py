@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from features.inputs import EventKind, seconds
-from features.tables import Column, Table, read_csv
+from features.tables import Column, Table, place, read_csv
 from models.errors import Fault, InvalidTable
 from models.margin.fixed_point import RAY, WAD, mul_div_down, rpow_half_up
 from models.terms_history.maker import governance_ray_per_second
@@ -119,8 +119,8 @@ def _strangers(tables: Mapping[str, pd.DataFrame]) -> Iterator[Fault]:
     for table in (BORROWS, REPAYMENTS, DEPOSITS, WITHDRAWALS, LIQUIDATIONS):
         vaults = tables[table.name]["VAULT_NUMBER"]
         for row in np.flatnonzero(~vaults.isin(known).to_numpy()):
-            place = f"{table.name}.csv:VAULT_NUMBER:{row + 1}"
-            yield Fault(place, f"vault {vaults.iloc[row]} was never created")
+            where = place(f"{table.name}.csv", "VAULT_NUMBER", int(row))
+            yield Fault(where, f"vault {vaults.iloc[row]} was never created")
     named = set(tables[PARAMETERS.name]["PARAMETER"])
     for name in ("JUG.ilks.duty", "SPOTTER.ilks.mat"):
         if name not in named:
@@ -137,8 +137,8 @@ def read_terms(tables: Mapping[str, pd.DataFrame]) -> Terms:
     at = [int(second) for second in fees["second"]]
     duty = [governance_ray_per_second(Fraction(fee)) for fee in fees["TO_VALUE"]]
     rate = [RAY]
-    for place in range(1, len(at)):
-        grown = rpow_half_up(duty[place - 1], at[place] - at[place - 1], RAY)
+    for later in range(1, len(at)):
+        grown = rpow_half_up(duty[later - 1], at[later] - at[later - 1], RAY)
         rate.append(mul_div_down(grown, rate[-1], RAY))
     return Terms(
         changed_at=tuple(at),

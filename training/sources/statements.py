@@ -2,15 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from difflib import get_close_matches
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from features.inputs import HOUR, Candles, Floats, seconds
+from features.inputs import HOUR, Candles, Floats, Ints, seconds
 from models.domain import Account, Exact, Leg, LegKind, Market, Price
 from models.exposure import exposure
 from models.margin.rulebook import load
@@ -35,6 +37,8 @@ class Book:
         Dated terms, oldest first.
     grids
         Candles by asset.
+    constant
+        Assets without candles that are worth one quote unit.
     state
         Accumulators over time; None without any.
     statement_hours
@@ -46,6 +50,7 @@ class Book:
     holdings: pd.DataFrame
     terms: tuple[DatedTerms, ...]
     grids: Mapping[str, Candles]
+    constant: frozenset[str]
     state: pd.DataFrame | None
     statement_hours: int | None
     least_requirement: float
@@ -100,13 +105,30 @@ class Drawn:
     opened_at
         Second of each account's first statement.
     dropped
-        Hours left out.
+        Hours left out, by rule and cause.
+    first
+        Account and hour since 1970 that each rule left out first.
     """
 
     lines: tuple[Line, ...]
     stale_at: Mapping[str, int]
     opened_at: Mapping[str, int]
     dropped: Mapping[str, int]
+    first: Mapping[str, tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Account-hours left out, counted by rule, with the first account and hour of each."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    first: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    def add(self, rule: str, account: str, hours: Ints) -> None:
+        """Count hours of an account, ascending, under a rule."""
+        if len(hours):
+            self.counts[rule] += len(hours)
+            self.first.setdefault(rule, (account, int(hours[0])))
 
 
 def lines(book: Book) -> Drawn:
@@ -114,7 +136,7 @@ def lines(book: Book) -> Drawn:
     found: list[Line] = []
     stale_at: dict[str, int] = {}
     opened_at: dict[str, int] = {}
-    dropped: Counter[str] = Counter()
+    dropped = LeftOut()
     last = max(grid.first_hour + len(grid.close) for grid in book.grids.values())
     market = _Markets(book)
     for account, held in book.holdings.groupby("account", sort=True):
@@ -132,7 +154,7 @@ def lines(book: Book) -> Drawn:
             found.extend(_lines(name, legs, market, begin, end, dropped))
             if name in stale_at:
                 break
-    return Drawn(tuple(found), stale_at, opened_at, dict(dropped))
+    return Drawn(tuple(found), stale_at, opened_at, dict(dropped.counts), dict(dropped.first))
 
 
 def _statements(held: pd.DataFrame) -> list[tuple[int, tuple[Leg, ...]]]:
@@ -191,6 +213,8 @@ class _Markets:
             if np.isfinite(close):
                 value = int(Decimal(repr(close)) * 10**scale)
                 prices[asset] = Price(value=value, decimals=scale, observed_at=at)
+        for asset in self.book.constant:
+            prices[asset] = Price(value=10**scale, decimals=scale, observed_at=at)
         return Market(at=at, prices=prices, state=self._in_force(hour))
 
     def _in_force(self, hour: int) -> dict[str, int]:
@@ -200,11 +224,54 @@ class _Markets:
         known = self._state[self._state_at <= hour * HOUR]
         return {str(name): int(rows.iloc[-1]) for name, rows in known.groupby("name")["value"]}
 
+    def cause(self, account: Account, hour: int, terms: DatedTerms) -> str:
+        """Return why the rulebook cannot judge an account."""
+        seen = self.at(hour)
+        state = _Asked(seen.state)
+        margin = self.rulebook.margin(account, replace(seen, state=state), terms.terms)
+        if margin.reason.startswith("price_"):
+            read = dict.fromkeys((*margin.prices, *(leg.asset for leg in account.legs)))
+            absent = [name for name in read if name not in seen.prices]
+            never = [name for name in absent if name not in self.book.grids]
+            if never:
+                return f"no candles of {', '.join(never)}"
+            return f"no close of {', '.join(absent)}" if absent else margin.reason
+        if not state.absent:
+            return margin.reason
+        # The rules stop where they find the first name missing.
+        name = state.absent[-1]
+        stated = set() if self._state is None else set(self._state["name"])
+        if name in stated:
+            return f"{margin.reason}, state {name} is stated only later"
+        near = get_close_matches(name, sorted(stated), n=1)
+        told = f"; the nearest stated is {near[0]}" if near else ""
+        return f"{margin.reason}, no state {name}{told}"
+
     def terms(self, hour: int) -> DatedTerms | None:
         """Return the terms in force, None before the first."""
         at = datetime.fromtimestamp(hour * HOUR, tz=UTC)
         held = [entry for entry in self.book.terms if entry.valid_from <= at]
         return held[-1] if held else None
+
+
+class _Asked(dict[str, int]):
+    """State that notes the names it was asked for and does not have."""
+
+    def __init__(self, state: Mapping[str, int]) -> None:
+        super().__init__(state)
+        self.absent: list[str] = []
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a value, or the default."""
+        is_stated = name in self
+        return super().get(name, default) if is_stated else default
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether a name is stated."""
+        is_stated = super().__contains__(name)
+        if not is_stated:
+            self.absent.append(str(name))
+        return is_stated
 
 
 def _lines(
@@ -213,14 +280,14 @@ def _lines(
     market: _Markets,
     begin: int,
     end: int,
-    dropped: Counter[str],
+    dropped: LeftOut,
 ) -> Iterator[Line]:
     """Yield the lines of one statement, drawn at its beginning and once a day."""
     hour = begin
     while legs and hour < end:
         until = min(hour + RELINE, end)
         terms, seen = market.terms(hour), market.at(hour)
-        found = None
+        found, cause = None, "no terms in force"
         if terms is not None:
             account = Account(
                 id=name,
@@ -230,11 +297,14 @@ def _lines(
                 legs=legs,
             )
             found = exposure(market.rulebook, account, seen, terms.terms)
+            cause = "" if found is not None else market.cause(account, hour, terms)
         if found is None:
-            dropped["account-hours that the rulebook cannot judge"] += 1
+            rule = f"account-hours that the rulebook cannot judge: {cause}"
+            dropped.add(rule, name, np.array([hour]))
             hour += 1
             continue
-        exposed = found.by_asset.items()
-        units = {asset: float(term / seen.prices[asset].exact) for asset, term in exposed}
-        yield Line(name, hour, until, float(found.cash), units)
+        moving = {k: term for k, term in found.by_asset.items() if k not in market.book.constant}
+        cash = found.surplus - sum(moving.values(), Fraction(0))
+        units = {asset: float(term / seen.prices[asset].exact) for asset, term in moving.items()}
+        yield Line(name, hour, until, float(cash), units)
         hour = until

@@ -88,7 +88,7 @@ function page() {
         return;
       }
       await this.$nextTick(); // a choice can be made once its options stand
-      this.asset ||= this.rule.trigger?.asset ?? this.margin.prices[0]?.asset ?? "";
+      this.asset ||= this.triggers.find((one) => one.isVolatile)?.asset ?? this.assets[0] ?? "";
     },
 
     /** Ask for what happened, and draw it. */
@@ -256,18 +256,30 @@ function page() {
       const lines = own.map((one) => `trigger ${one.side} ${one.price}`).join(", ");
       return `Price of ${this.asset} over ${this.days} days; ${lines || "no trigger"}`;
     },
+    /** Where one price alone flips the verdict: what moves with the market first, stables last. */
     get triggers() {
-      return (this.flipping?.price_triggers ?? []).map((one) => ({
+      const moving = this.flipping?.betas ?? {};
+      const told = (this.flipping?.price_triggers ?? []).map((one) => ({
         key: `${one.asset} ${one.direction}`,
         asset: one.asset,
         side: one.direction,
         price: amount(one.price),
         exact: one.price,
         move: move(one.move),
+        isVolatile: one.asset in moving,
+        note: one.asset in moving ? "" : " only if it leaves its peg",
       }));
+      return [...told.filter((one) => one.isVolatile), ...told.filter((one) => !one.isVolatile)];
+    },
+    /** Where every asset that moves with the market moves by one share. */
+    get shockText() {
+      const shock = this.flipping?.shock_trigger;
+      if (!shock) return "";
+      const names = Object.keys(this.flipping.betas);
+      return `${move(number(shock.shock))} of ${names.join(", ")}${names.length > 1 ? " together" : ""}`;
     },
     get hasTriggers() {
-      return this.triggers.length > 0;
+      return this.triggers.length > 0 || this.shockText !== "";
     },
     get prices() {
       return (this.margin?.prices ?? []).map((one) => ({

@@ -34,7 +34,7 @@ function shown(found, drawn) {
     level: found.level === "none" ? "" : (found.level ?? ""),
     levelTone: tone(found.level),
     ratio: amount(told.ratio),
-    owes: short(told.requirement),
+    required: short(told.requirement),
     hour: percent(told.expected_1h),
     day: percent(told.expected_24h),
     unattended: percent(told.unattended_24h),
@@ -190,7 +190,8 @@ function page() {
         key: `${one.venue} ${one.least}`,
         band: `${several ? `${one.venue}, ` : ""}${bandOf(one)}`,
         accounts: one.accounts,
-        owed: short(one.requirement),
+        collateral: short(one.collateral_value),
+        debt: short(one.debt),
         share: (100 * one.accounts) / most,
       }));
     },
@@ -218,9 +219,16 @@ function page() {
     get shockAccounts() {
       return this.step ? accountsOf(this.step) : "";
     },
-    get shockCredit() {
+    get shockCollateral() {
+      return this.byVenue("collateral_value");
+    },
+    get shockDebt() {
+      return this.byVenue("debt");
+    },
+    /** Return an amount of the step; those of different venues are not added up. */
+    byVenue(name) {
       const venues = this.step?.venues ?? [];
-      const told = venues.map((one) => `${short(one.credit)}${venues.length > 1 ? ` (${one.venue})` : ""}`);
+      const told = venues.map((one) => `${short(one[name])}${venues.length > 1 ? ` (${one.venue})` : ""}`);
       return told.join(", ");
     },
     get shockPath() {

@@ -92,7 +92,7 @@ def _rows(connection: sa.Connection, table: sa.TableClause, account: str, *order
     """Return the rows of an account."""
     chosen = sa.select(table).where(table.c.account == account)
     ordered = chosen.order_by(*(table.c[name] for name in order))
-    return [dict(row) for row in connection.execute(ordered).mappings()]  # type: ignore[arg-type]
+    return [dict(row) for row in connection.execute(ordered).mappings()]
 
 
 def _note(connection: sa.Connection, account: str, detail: Row, *, now: int) -> None:

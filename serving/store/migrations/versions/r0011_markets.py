@@ -142,7 +142,9 @@ def upgrade() -> None:
     op.add_column("accounts", sa.Column("chain", CHAIN, nullable=False, server_default=""))
     op.create_index("accounts_by_market", "accounts", list(MARKET))
     connection = op.get_bind()
-    markets = {(str(v), str(m)) for v, m in connection.execute(_accounts("venue", "market"))}
+    accounts = sa.table("accounts", *map(sa.column, ("venue", "market")))
+    chosen = sa.select(accounts.c.venue, accounts.c.market).distinct()
+    markets = {(str(venue), str(market)) for venue, market in connection.execute(chosen)}
     _moved(PRICES, {})
     names = _distinct("state", "name")
     _moved(STATE, {name: one for name in names if (one := state_market(name, markets))})
@@ -153,14 +155,10 @@ def upgrade() -> None:
     _tell("terms", TERMS.c.market)
 
 
-def _accounts(*columns: str) -> "sa.Select[tuple[object, ...]]":
-    """Return a selection of columns of the accounts."""
-    return sa.select(*map(sa.column, columns)).select_from(sa.table("accounts")).distinct()
-
-
 def _distinct(table: str, column: str) -> list[str]:
     """Return the values of a column, ascending."""
-    chosen = sa.select(sa.column(column)).select_from(sa.table(table)).distinct()
+    source = sa.table(table, sa.column(column))
+    chosen = sa.select(source.c[column]).distinct()
     return sorted(str(value) for value in op.get_bind().execute(chosen).scalars())
 
 
@@ -222,8 +220,8 @@ def _moved(table: sa.Table, owners: Mapping[str, Market], *, by: str = "name") -
     for value, (venue, market) in owners.items():
         placed = sa.select(sa.literal(venue), sa.literal(market), sa.literal(""), *parts)
         op.execute(sa.insert(table).from_select(into, placed.where(source.c[by] == value)))
-    market = source.c.market if by == "market" else sa.literal("")
-    rest = sa.select(sa.literal(""), market, sa.literal(""), *parts)
+    unsaid: sa.ColumnElement[str] = sa.literal("")
+    rest = sa.select(unsaid, source.c.market if by == "market" else unsaid, unsaid, *parts)
     if owners:
         rest = rest.where(source.c[by].not_in(sorted(owners)))
     op.execute(sa.insert(table).from_select(into, rest))
