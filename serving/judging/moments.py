@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.continuity import is_broken
+from features.continuity import LEAP, is_broken
 from features.inputs import LEGS, Candles, Events, Ints, Tables
 from models.domain import LegKind, Price
 from models.exposure import Exposure, exposure
