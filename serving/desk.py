@@ -23,7 +23,7 @@ from serving.judging import rules
 from serving.judging.advice import advised
 from serving.judging.answers import Assessment, Batch, FaultyItem
 from serving.judging.assess import Model, Wish, assess
-from serving.judging.effort import Effort, metered, of_request
+from serving.judging.effort import Meter, metered
 from serving.judging.judgement import Judgement, judge
 from serving.live.book import account_body, market_body
 from serving.registry import Deployed, deployed
@@ -53,20 +53,20 @@ class Item:
         What it shares with the others.
     is_stored
         Whether it was asked about by its key in the store.
-    effort
-        What judging all accounts of the request may cost.
+    meter
+        Counts what judging all accounts of the request takes.
     """
 
     body: wire.AnyAccount
     case: Case
     around: Surroundings
     is_stored: bool
-    effort: Effort = field(default_factory=of_request)
+    meter: Meter = field(default_factory=Meter)
 
     @property
     def metered(self) -> Case:
         """The case, with its evaluations counted against the request's allowance."""
-        return metered(self.case, self.effort)
+        return metered(self.case, self.meter.request)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +199,7 @@ class Desk:
             item for place, item in asked.items if isinstance(item, str) and place not in places
         ]
         known, stored = self._stored(asked, named, now=now)
-        effort = of_request()
+        meter = Meter()
         bodies = [
             self._body(item, place, known=known, found=found, kind=asked.item)
             for place, item in asked.items
@@ -209,7 +209,7 @@ class Desk:
         answered = [
             body
             if isinstance(body, InvalidInput)
-            else _outcome(body, item, place, around=around, effort=effort, ask=ask)
+            else _outcome(body, item, place, around=around, meter=meter, ask=ask)
             for body, (place, item) in zip(bodies, asked.items, strict=True)
         ]
         if all(isinstance(one, InvalidInput) for one in answered):
@@ -295,14 +295,14 @@ def _outcome(
     place: str,
     *,
     around: Surroundings,
-    effort: Effort,
+    meter: Meter,
     ask: Callable[["Item"], T],
 ) -> T | InvalidInput:
     """Return the answer for one account, or what is wrong with it."""
     try:
         case = cases.case(body, place, around)
         is_stored = isinstance(item, str)
-        return ask(Item(body=body, case=case, around=around, is_stored=is_stored, effort=effort))
+        return ask(Item(body=body, case=case, around=around, is_stored=is_stored, meter=meter))
     except InvalidInput as error:
         return error
 
@@ -369,7 +369,7 @@ def warm(model: Model) -> None:
 
 def _score(item: Item) -> Judgement:
     """Judge one account."""
-    judged = judge(item.case, within=item.effort)
+    judged = judge(item.case, within=item.meter)
     return judged if item.is_stored else _evaluable(judged)
 
 

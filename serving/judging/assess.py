@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
-from features.inputs import Candles, Floats, Tables
+from features.inputs import Floats, Tables
 from features.pipeline import BASELINE, FEATURES, NAMES, compute, fingerprint
 from models.bundle import Bundle
 from models.hazard import HORIZONS, LABELS
@@ -37,7 +37,7 @@ from serving.judging.answers import (
 )
 from serving.judging.drivers import drivers, explain, method_of
 from serving.judging.judgement import Judgement
-from serving.judging.moments import Position
+from serving.judging.moments import Position, View
 
 FINGERPRINT = fingerprint()
 COLUMNS = (*NAMES, *BASELINE)
@@ -149,11 +149,10 @@ def outlooks(
         not rewrite what its owner did.
     """
     past = judged if history is None else history
-    off = [
-        moments.off_candles(rules.used(one.case, one.now), known.candles, at=at) for one in judged
-    ]
+    view = View(known.candles, at)
+    off = [moments.off_candles(rules.used(one.case, one.now), view) for one in judged]
     seen = [
-        _seen(one, doubtful, at=at, candles=known.candles, model=model)
+        _seen(one, doubtful, view=view, model=model)
         for one, doubtful in zip(judged, off, strict=True)
     ]
     rows = [i for i, found in enumerate(seen) if isinstance(found, Position)]
@@ -199,8 +198,7 @@ def _seen(
     judged: Judgement,
     off: Sequence[Notice],
     *,
-    at: datetime,
-    candles: Mapping[str, Candles],
+    view: View,
     model: Model,
 ) -> Position | Notice:
     """Return the account as the pipeline sees it, or why no forecast can be given.
@@ -216,9 +214,9 @@ def _seen(
     if now.verdict is Verdict.UNEVALUABLE:
         return rules.unjudged(judged.case, now)
     used = rules.used(judged.case, now)
-    doubts = [rules.doubt(price, at=at, asset=name) for name, price in used.items()]
+    doubts = [rules.doubt(price, at=view.at, asset=name) for name, price in used.items()]
     told = [*(doubt for doubt in doubts if doubt is not None), *off]
-    return told[0] if told else moments.position(judged, candles, at=at)
+    return told[0] if told else moments.position(judged, view)
 
 
 def _features(

@@ -96,7 +96,7 @@ def _changed(item: Item, *, asked: change_wire.WhatIfBody) -> tuple[Judgement, J
     stated = _changed_terms(item, asked)
     if stated is not None:
         after = replace(after, terms=terms_of(stated[1], case.rulebook, stated[0]))
-    return judge(case, within=item.effort), judge(after, within=item.effort)
+    return judge(case, within=item.meter), judge(after, within=item.meter)
 
 
 def _changed_legs(

@@ -6,7 +6,8 @@ the rules are evaluated bounds them all.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any
 
 from anyio import from_thread
@@ -14,6 +15,7 @@ from anyio import from_thread
 from models.domain import Account, Market
 from models.errors import Fault, InvalidInput
 from models.margin.result import Margin
+from models.margin.rulebook import Rulebook
 from serving.asked.cases import Case
 
 MOST_OF_ACCOUNT = 500_000
@@ -28,6 +30,9 @@ ALWAYS = 3
 COPIED = 500
 """Prices and accumulators that cost as much as one step."""
 
+LOOK_EACH = 250
+"""Steps between two looks at whether the caller still waits: some ten milliseconds."""
+
 
 @dataclasses.dataclass(slots=True)
 class Effort:
@@ -41,11 +46,14 @@ class Effort:
         What takes them, for the refusal.
     taken
         Steps taken.
+    look_at
+        Steps taken at which to look next whether the caller still waits.
     """
 
     most: int
     whose: str
     taken: int = 0
+    look_at: int = 0
 
     def take(self, steps: int, place: str) -> None:
         """Take steps, before they are done.
@@ -54,7 +62,12 @@ class Effort:
         ------
         InvalidInput
             Where they are more than is left.
+        asyncio.CancelledError
+            Where the caller has been told that the request took too long.
         """
+        if self.taken >= self.look_at:
+            stop_if_given_up()
+            self.look_at = self.taken + LOOK_EACH
         self.taken += steps
         if self.taken > self.most:
             detail = (
@@ -74,19 +87,67 @@ def of_request() -> Effort:
     return Effort(MOST_OF_REQUEST, "the accounts of one request")
 
 
-def metered(case: Case, *efforts: Effort) -> Case:
-    """Return a case whose rulebook takes its steps from every one of some allowances."""
-    evaluate, rows = case.rulebook.margin, ALWAYS + _longest(case.terms)
+@dataclasses.dataclass(slots=True)
+class Meter:
+    """Counts what judging one account after another takes, with one rulebook for all of them.
+
+    Parameters
+    ----------
+    request
+        What is left for all of them together.
+    """
+
+    request: Effort = dataclasses.field(default_factory=of_request)
+    _account: Effort = dataclasses.field(init=False, default_factory=of_account)
+    _place: str = dataclasses.field(init=False, default="")
+    _rows: int = dataclasses.field(init=False, default=ALWAYS)
+    _books: dict[int, tuple[Rulebook[Any], Rulebook[Any]]] = dataclasses.field(
+        init=False, default_factory=dict
+    )
+
+    def metered(self, case: Case) -> Case:
+        """Return the case of the next account, which takes its steps from a new allowance."""
+        self._account.taken = 0
+        self._place, self._rows = case.place, ALWAYS + _longest(case.terms)
+        known = self._books.get(id(case.rulebook))
+        if known is None:
+            # The rulebook is kept too, so that its identity stays its own.
+            known = case.rulebook, _counted(case.rulebook, self._take)
+            self._books[id(case.rulebook)] = known
+        return dataclasses.replace(case, rulebook=known[1])
+
+    def _take(self, account: Account, market: Market) -> None:
+        """Take the steps of one evaluation."""
+        steps = _steps(account, market, rows=self._rows)
+        self._account.take(steps, self._place)
+        self.request.take(steps, self._place)
+
+
+def metered(case: Case, effort: Effort) -> Case:
+    """Return a case whose rulebook takes its steps from an allowance, whenever it is asked."""
+    rows = ALWAYS + _longest(case.terms)
+
+    def take(account: Account, market: Market) -> None:
+        effort.take(_steps(account, market, rows=rows), case.place)
+
+    return dataclasses.replace(case, rulebook=_counted(case.rulebook, take))
+
+
+def _counted(book: Rulebook[Any], take: Callable[[Account, Market], None]) -> Rulebook[Any]:
+    """Return a rulebook that takes its steps before each evaluation."""
+    evaluate = book.margin
 
     def margin(account: Account, market: Market, terms: Any) -> Margin:
-        stop_if_given_up()
-        copied = (len(market.prices) + len(market.state)) // COPIED
-        for effort in efforts:
-            effort.take(len(account.legs) * rows + copied + 1, case.place)
+        take(account, market)
         return evaluate(account, market, terms)
 
-    book = dataclasses.replace(case.rulebook, margin=margin)
-    return dataclasses.replace(case, rulebook=book)
+    return dataclasses.replace(book, margin=margin)
+
+
+def _steps(account: Account, market: Market, *, rows: int) -> int:
+    """Return the steps of one evaluation."""
+    copied = (len(market.prices) + len(market.state)) // COPIED
+    return len(account.legs) * rows + copied + 1
 
 
 _LENGTHS: dict[int, tuple[Any, int]] = {}
@@ -106,6 +167,8 @@ def _longest(terms: Any) -> int:
 
 def longest(terms: Any) -> int:
     """Return the length of the longest list in terms."""
+    if isinstance(terms, int | str | Fraction | None):
+        return 0
     if isinstance(terms, tuple | list):
         return max(len(terms), *map(longest, terms), 0)
     if isinstance(terms, Mapping):

@@ -11,7 +11,7 @@ from models.margin.trigger import price_triggers, shock_trigger, time_trigger
 from models.margin.venues import maker
 from serving.asked.cases import Case
 from serving.judging import rules
-from serving.judging.effort import Effort, metered, of_account
+from serving.judging.effort import Meter
 
 WEEK = timedelta(days=7)
 MOST_ALONE = 1
@@ -53,13 +53,13 @@ class Judgement:
     flips_at: datetime | None = None
 
 
-def judge(case: Case, *, within: Effort | None = None) -> Judgement:
+def judge(case: Case, *, within: Meter | None = None) -> Judgement:
     """Apply the rules to one case.
 
     Parameters
     ----------
     within
-        An allowance that further accounts share; None where there is none.
+        Counts what further accounts take as well; None where there are none.
 
     Raises
     ------
@@ -67,8 +67,8 @@ def judge(case: Case, *, within: Effort | None = None) -> Judgement:
         When the terms or amounts make the rules impossible to evaluate, or more work than one
         account may be.
     """
-    efforts = [of_account(), *([] if within is None else [within])]
-    return replace(rules.evaluated(metered(case, *efforts), _judge), case=case)
+    meter = Meter() if within is None else within
+    return replace(rules.evaluated(meter.metered(case), _judge), case=case)
 
 
 def judge_line(case: Case) -> Judgement:

@@ -1,7 +1,7 @@
 """Pure: from a judged case to what the feature pipeline reads of it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -49,50 +49,123 @@ class Position:
     late: int = 0
 
 
-def position(
-    judged: Judgement, candles: Mapping[str, Candles], *, at: datetime
-) -> Position | Notice:
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What is read of one asset's candles at a moment.
+
+    Parameters
+    ----------
+    is_broken
+        Whether they changed their unit before it.
+    late
+        Hours by which the newest is late, 0 beyond `MOST_LATE`: the features tell whether what
+        is there suffices.
+    close
+        Of the candle that ended last so many hours before; NaN where there is none.
+    newest
+        Last close that is known, however old; None where there is none.
+    """
+
+    is_broken: bool
+    late: int
+    close: float
+    newest: float | None
+
+    @classmethod
+    def of(cls, candles: Candles, at: datetime) -> "Series":
+        """Return what is read of candles."""
+        hours = range(MOST_LATE + 1)
+        late = next((n for n in hours if np.isfinite(_last_close(candles, at - n * HOUR))), 0)
+        end = _closed(candles, at)
+        known = np.flatnonzero(np.isfinite(candles.close[: max(end, 0)]))
+        return cls(
+            is_broken=is_broken(candles, end=end),
+            late=late,
+            close=_last_close(candles, at - late * HOUR),
+            newest=float(candles.close[known[-1]]) if len(known) else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The candles of many accounts at one moment, each asset's read once for all of them.
+
+    Parameters
+    ----------
+    candles
+        By asset.
+    at
+        What closes later is not seen.
+    """
+
+    candles: Mapping[str, Candles]
+    at: datetime
+    _series: dict[str, Series] = field(default_factory=dict)
+    _off: dict[tuple[str, int], tuple[Price, Notice | None]] = field(default_factory=dict)
+
+    def series(self, name: str) -> Series:
+        """Return what is read of the candles of an asset that has some."""
+        if name not in self._series:
+            self._series[name] = Series.of(self.candles[name], self.at)
+        return self._series[name]
+
+    def off(self, name: str, price: Price) -> Notice | None:
+        """Return that a price is far off its candles; None where it is not."""
+        key = name, id(price)
+        if key not in self._off:
+            # The price is kept too, so that its identity stays its own.
+            self._off[key] = price, self._compared(name, price)
+        return self._off[key][1]
+
+    def _compared(self, name: str, price: Price) -> Notice | None:
+        """Compare a price with the last close of its candles."""
+        close = None if name not in self.candles else self.series(name).newest
+        if close is None or 1 / LEAP < price.exact / Fraction(close) < LEAP:
+            return None
+        shown = exact_text(price.value, price.decimals)
+        text = f"{name}: price {shown} is far off the last close of its candles, {close:.12g}"
+        return Notice(code="price_off_candles", text=text)
+
+
+def position(judged: Judgement, view: View) -> Position | Notice:
     """Return what can fall to a trigger, or why nothing can be forecast."""
     if judged.case.account.venue == "maker":
-        return _vault(judged, candles, at=at)
+        return _vault(judged, view)
     line = judged.line
     if line is None or not line.by_asset or not line.requirement:
         return _untouchable()
-    constant = tuple(sorted(name for name in line.by_asset if _is_held(judged, candles, name)))
+    constant = tuple(sorted(name for name in line.by_asset if _is_held(judged, view.candles, name)))
     moving = {name: value for name, value in line.by_asset.items() if name not in constant}
     if not moving:
         return _untouchable()
-    unfit = _unfit(sorted(moving), candles, at=at)
+    unfit = _unfit(sorted(moving), view)
     if unfit is not None:
         return unfit
-    late = _lateness(moving, candles, at=at)
+    late = _lateness(moving, view)
     if len(moving) == 1:
         found = _single(judged, next(iter(moving)), line, constant)
     else:
-        found = _basket(judged, line, moving, candles, at=at - late * HOUR, constant=constant)
+        closes = {name: _close(view, name, late=late) for name in moving}
+        found = _basket(judged, line, moving, closes, constant=constant)
     return replace(found, late=late) if isinstance(found, Position) else found
 
 
-def _unfit(names: Sequence[str], candles: Mapping[str, Candles], *, at: datetime) -> Notice | None:
+def _unfit(names: Sequence[str], view: View) -> Notice | None:
     """Return why candles tell nothing of assets: there are none, or they changed their unit.
 
     What came before a change of unit is of no use.
     """
-    absent = [name for name in names if name not in candles]
+    absent = [name for name in names if name not in view.candles]
     if absent:
         return Notice(code="candles_missing", text=f"no candles of {', '.join(absent)}")
     for name in names:
-        told = candles[name]
-        end = int(told.last_closed(np.array([int(at.timestamp())]))[0]) + 1
-        if is_broken(told, end=end):
+        if view.series(name).is_broken:
             text = f"the candles of {name} are not of one unit throughout"
             return Notice(code="candles_discontinuous", text=text)
     return None
 
 
-def off_candles(
-    prices: Mapping[str, Price], candles: Mapping[str, Candles], *, at: datetime
-) -> tuple[Notice, ...]:
+def off_candles(prices: Mapping[str, Price], view: View) -> tuple[Notice, ...]:
     """Return which prices are `LEAP` times the last close of their candles or more, or 1/`LEAP`.
 
     A price in force is near the last close, as a candle opens near the close before it; one
@@ -101,36 +174,15 @@ def off_candles(
     Parameters
     ----------
     prices
-        In force, by asset; one without candles before `at` is not compared.
+        In force, by asset; one without candles before the moment of the view is not compared.
     """
-    found = []
-    for name, price in prices.items():
-        close = None if name not in candles else _newest_close(candles[name], at)
-        if close is not None and not 1 / LEAP < price.exact / Fraction(close) < LEAP:
-            shown = exact_text(price.value, price.decimals)
-            text = f"{name}: price {shown} is far off the last close of its candles, {close:.12g}"
-            found.append(Notice(code="price_off_candles", text=text))
-    return tuple(found)
+    found = (view.off(name, price) for name, price in prices.items())
+    return tuple(notice for notice in found if notice is not None)
 
 
-def _newest_close(candles: Candles, at: datetime) -> float | None:
-    """Return the last close that is known, however old; None where there is none."""
-    end = int(candles.last_closed(np.array([int(at.timestamp())]))[0]) + 1
-    known = np.flatnonzero(np.isfinite(candles.close[: max(end, 0)]))
-    return float(candles.close[known[-1]]) if len(known) else None
-
-
-def _lateness(names: Iterable[str], candles: Mapping[str, Candles], *, at: datetime) -> int:
-    """Return by how many hours the newest candle of some assets is late, 0 beyond `MOST_LATE`.
-
-    Beyond that the features tell whether what is there suffices.
-    """
-    hours = range(MOST_LATE + 1)
-    found = (
-        next((n for n in hours if np.isfinite(_last_close(candles[name], at - n * HOUR))), 0)
-        for name in names
-    )
-    return max(found, default=0)
+def _lateness(names: Iterable[str], view: View) -> int:
+    """Return by how many hours the newest candle of some assets is late."""
+    return max((view.series(name).late for name in names), default=0)
 
 
 def looked_at_before(known: Tables, hours: int) -> Tables:
@@ -164,12 +216,12 @@ def _is_held(judged: Judgement, candles: Mapping[str, Candles], name: str) -> bo
     return name not in candles and abs(float(price.exact) - 1.0) <= PEG
 
 
-def _vault(judged: Judgement, candles: Mapping[str, Candles], *, at: datetime) -> Position | Notice:
+def _vault(judged: Judgement, view: View) -> Position | Notice:
     """Return a vault as training builds it, to the last bit."""
     case, trigger = judged.case, judged.trigger
     if trigger is None or trigger.asset is None or trigger.value is None:
         return _untouchable()
-    unfit = _unfit([trigger.asset], candles, at=at)
+    unfit = _unfit([trigger.asset], view)
     if unfit is not None:
         return unfit
     asset, ink, art = maker.holdings(case.account)
@@ -190,7 +242,7 @@ def _vault(judged: Judgement, candles: Mapping[str, Candles], *, at: datetime) -
         "cash": -line * collateral,
         "collateral_value": collateral * (price.value / WAD),
     }
-    late = _lateness([trigger.asset], candles, at=at)
+    late = _lateness([trigger.asset], view)
     return Position(columns={**columns, **_rest(judged)}, legs={}, late=late)
 
 
@@ -224,9 +276,8 @@ def _basket(
     judged: Judgement,
     line: Exposure,
     moving: Mapping[str, Fraction],
-    candles: Mapping[str, Candles],
+    closes: Mapping[str, float],
     *,
-    at: datetime,
     constant: tuple[str, ...],
 ) -> Position | Notice:
     """Return an account that several prices move, by its credit over its requirement."""
@@ -234,7 +285,6 @@ def _basket(
     kept = Exposure(surplus=line.surplus, by_asset=moving)
     if not kept.credit or not kept.requirement or kept.leading is None:
         return _untouchable()
-    closes = {name: _last_close(candles[name], at) for name in moving}
     if not all(np.isfinite(list(closes.values()))):
         return Notice(
             code="candles_missing", text="candles up to as_of do not suffice for volatility"
@@ -256,9 +306,22 @@ def _basket(
     return Position(columns={**columns, **_rest(judged)}, legs=legs, constant=constant)
 
 
+def _close(view: View, name: str, *, late: int) -> float:
+    """Return an asset's close so many hours before the moment of a view, NaN without one."""
+    series = view.series(name)
+    if series.late == late:
+        return series.close
+    return _last_close(view.candles[name], view.at - late * HOUR)
+
+
+def _closed(candles: Candles, at: datetime) -> int:
+    """Return how many candles have closed; a number outside the grid is possible."""
+    return int(candles.last_closed(np.array([int(at.timestamp())]))[0]) + 1
+
+
 def _last_close(candles: Candles, at: datetime) -> float:
     """Return the close of the candle that ended last, NaN where there is none."""
-    place = int(candles.last_closed(np.array([int(at.timestamp())]))[0])
+    place = _closed(candles, at) - 1
     return float(candles.close[place]) if 0 <= place < len(candles.close) else float("nan")
 
 

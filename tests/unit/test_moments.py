@@ -18,7 +18,7 @@ from models.margin.venues import aave_v3_terms, hyperliquid
 from serving.asked.cases import Case
 from serving.judging.answers import Notice
 from serving.judging.judgement import judge
-from serving.judging.moments import Position, frames, position, tables
+from serving.judging.moments import Position, View, frames, position, tables
 
 AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
 HOURS = 900
@@ -85,7 +85,7 @@ def case(
 
 def seen(one: Case, candles: dict[str, Candles] | None = None) -> Position:
     """Return what the pipeline is told; fail where it is told nothing."""
-    found = position(judge(one), CANDLES if candles is None else candles, at=AT)
+    found = position(judge(one), View(CANDLES if candles is None else candles, AT))
     assert isinstance(found, Position)
     return found
 
@@ -136,14 +136,14 @@ def test_pegged_asset_of_the_largest_exposure_hides_no_trigger() -> None:
 
 def test_unpegged_debt_without_candles_is_not_guessed() -> None:
     """An asset that is not worth one quote unit and has no candles leaves the model silent."""
-    found = position(judge(lender(debt_price=2 * 10**8)), CANDLES, at=AT)
+    found = position(judge(lender(debt_price=2 * 10**8)), View(CANDLES, AT))
     assert isinstance(found, Notice)
     assert (found.code, found.text) == ("candles_missing", "no candles of D")
 
 
 def test_nothing_at_risk_has_no_trigger() -> None:
     """Cash alone cannot fall to a line."""
-    found = position(judge(perpetual(cash=1_000)), CANDLES, at=AT)
+    found = position(judge(perpetual(cash=1_000)), View(CANDLES, AT))
     assert isinstance(found, Notice)
     assert found.code == "no_trigger"
 
@@ -200,6 +200,6 @@ def test_time_is_the_last_closed_hour() -> None:
     """Half an hour later the same candles are the last that closed."""
     account = perpetual(("C", 10, 1_000), ("E", -100, 50), cash=1_500)
     judged = judge(account)
-    assert position(judged, CANDLES, at=AT + timedelta(minutes=30)) == position(
-        judged, CANDLES, at=AT
+    assert position(judged, View(CANDLES, AT + timedelta(minutes=30))) == position(
+        judged, View(CANDLES, AT)
     )

@@ -111,8 +111,8 @@ def fault_of(account: Account, market: Market, terms: Terms, policy: Policy) -> 
 
 def tiers_of(terms: Terms, asset: str) -> Tiers:
     """Return the brackets of a symbol with the closing fee on top of each rate."""
-    fee = terms.closing_fee
-    return tuple(replace(tier, rate=tier.rate + fee) for tier in terms.symbols[asset])
+    tiers, fee = terms.symbols[asset], terms.closing_fee
+    return tuple(replace(tier, rate=tier.rate + fee) for tier in tiers) if fee else tuple(tiers)
 
 
 def requirement(one: Position, *, mark: Fraction, terms: Terms, policy: Policy) -> Fraction:
