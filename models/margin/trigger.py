@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from fractions import Fraction
+from functools import cache
 from typing import TypeVar
 
 from models.domain import Account, Market
@@ -133,14 +134,19 @@ def price_triggers(
     if price is None or price.value <= 0:
         return
 
+    # Ends and starts of the searches meet: each price is judged once.
+    @cache
+    def judged(value: int) -> Margin:
+        return rulebook.margin(account, with_price(market, asset, value), terms)
+
     def verdict(value: int) -> Verdict:
-        return rulebook.margin(account, with_price(market, asset, value), terms).verdict
+        return judged(value).verdict
 
     def is_breached(value: int) -> bool:
         return verdict(value) in BREACHED
 
     def surplus(value: int) -> Fraction | None:
-        side = rulebook.margin(account, with_price(market, asset, value), terms).maintenance
+        side = judged(value).maintenance
         return None if side is None else Fraction(side.surplus)
 
     near, highest = price.value, max(CEILING, price.value * 2**20)
@@ -200,6 +206,7 @@ def shock_trigger(
     """
     priced = {asset: beta for asset, beta in betas.items() if asset in market.prices}
 
+    @cache
     def judged(steps: int) -> Margin:
         share = Fraction(steps, SHOCK_GRID)
         moved = shocked(market, {asset: beta * share for asset, beta in priced.items()})
