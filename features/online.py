@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from features.bank import Bank
 from features.inputs import COLUMNS, HOUR, Candles, Floats
 from features.market import Market, MarketFunction, Rolling, Series, Statistic
 from features.rolling import read_back, write_ring
+from features.rolling_state import Bank
 from models.errors import Fault, InvalidInput
 
 REACH = 4

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
+from features.cross_section import Section
 from features.inputs import Candles, Events, Floats, Ints, Names, Tables
 from features.market import MarketFunction, Sample
 from features.paths import against, beside
-from features.section import Section
 
 Source = Literal["candles", "references", "section", "events", "position", "readings", "clock"]
 """What a feature reads: candles of the path's own assets, of the references, of all assets,

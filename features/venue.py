@@ -6,11 +6,11 @@ from functools import partial
 
 import numpy as np
 
+from features.as_of import age_of_last, by_key, last_known
 from features.carry import TURNOVER_24H, close_of, daily_sigma
 from features.inputs import HOUR, Floats, Ints, Readings
 from features.liquidity import mean_turnover
 from features.market import MarketFunction, log_ratio
-from features.readings import age_of_last, by_key, last_known
 from features.spec import Feature, Scope, Source, View, ViewFunction
 
 STALE_ROUND = 72

@@ -7,6 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
+from features.cross_section import Section
 from features.inputs import (
     HOUR,
     LEGS,
@@ -21,7 +22,6 @@ from features.inputs import (
 )
 from features.market import Sample
 from features.paths import Path, basket_path, baskets, single_path
-from features.section import Section
 from features.spec import View
 from models.errors import Fault, InvalidTable
 

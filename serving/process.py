@@ -149,7 +149,7 @@ def compiling(settings: Settings) -> Iterator[None]:
     Not in this one: a signal that arrives inside the compiler's callbacks would be lost.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "serving.desk"],
+        [sys.executable, "-m", "serving.application.scoring"],
         env=environment(settings, Path(tempfile.gettempdir())),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -3,14 +3,14 @@
 import logging
 from pathlib import Path
 
-from serving.desk import Desk, open_desk, swapped
-from serving.http.api import Api
-from serving.http.gate import Gate, Keyring
-from serving.http.operations import routes
-from serving.http.telemetry import log_to_stderr
-from serving.registry import Deployed, Follower
+from serving.application.deployment import Deployed, Follower
+from serving.application.scoring import Desk, open_desk, swapped
+from serving.http.admission import Gate, Keyring
+from serving.http.app import Api
+from serving.http.routing import routes
 from serving.routes import OPERATIONS
 from serving.settings import from_environment
+from serving.telemetry import log_to_stderr
 
 LOGGER = logging.getLogger("forewarn")
 

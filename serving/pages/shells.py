@@ -4,11 +4,11 @@ from functools import cache, partial
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from serving.desk import Desk
-from serving.http import problems
-from serving.http.operations import Answer, Call, Operation, Parameter
-from serving.http.problems import Refused
+from serving.application.scoring import Desk
+from serving.http.routing import Answer, Call, Operation, Parameter
 from serving.pages.files import HERE, static
+from serving.schemas import problems
+from serving.schemas.problems import Refused
 
 HTML = "text/html; charset=utf-8"
 POLICY = (

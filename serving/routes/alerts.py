@@ -11,15 +11,15 @@ from pydantic import Field
 from models.alerting.signals import Level, Transition
 from models.alerting.state import AlertState
 from models.errors import Fault, InvalidInput
-from serving.asked import wire
-from serving.asked.queries import Cursor, Limit, Query, of_cursor, parameters, read_query, to_cursor
-from serving.desk import Desk
-from serving.http import problems
+from serving.application.scoring import Desk
+from serving.http.idempotency import IDEMPOTENCY, opened, written
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation, json_answer
-from serving.http.writing import IDEMPOTENCY, opened, written
+from serving.http.query import Cursor, Limit, Query, of_cursor, parameters, read_query, to_cursor
+from serving.http.routing import Answer, Call, Operation, json_answer
 from serving.routes.accounts import ACCOUNT, known
 from serving.routes.market import parsed
+from serving.schemas import problems
+from serving.schemas.fields import Body, Name, Time
 from serving.store import Transaction, alerts, market, outbox
 
 LONGEST_MUTE = 24 * 30
@@ -33,9 +33,9 @@ DELIVERIES_AT_ONCE = 1000
 class AlertsQuery(Query):
     """The page of `GET /v1/alerts`."""
 
-    account: wire.Name | None = None
-    begin: wire.Time | None = None
-    end: wire.Time | None = None
+    account: Name | None = None
+    begin: Time | None = None
+    end: Time | None = None
     least_level: LevelName | None = Field(
         default=None, description="lowest level that was entered or left"
     )
@@ -50,12 +50,12 @@ class RaisedQuery(Query):
     """The page of `GET /v1/alerts/raised`."""
 
     least_level: LevelName = "watch"
-    account: wire.Name | None = Field(default=None, description="this one alone")
-    cursor: wire.Name | None = Field(default=None, description="`next` of the page before")
+    account: Name | None = Field(default=None, description="this one alone")
+    cursor: Name | None = Field(default=None, description="`next` of the page before")
     limit: Limit = 100
 
 
-class MuteBody(wire.Body):
+class MuteBody(Body):
     """The body of `POST /v1/accounts/{account}/mute`."""
 
     hours: Annotated[int, Field(ge=0, le=LONGEST_MUTE, strict=True, description="0 ends it")] = 24

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from serving.asked.queries import Limit, Query, parameters, read_query
-from serving.desk import Desk
-from serving.http import problems
+from serving.application.scoring import Desk
+from serving.http.idempotency import opened
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation, json_answer
-from serving.http.writing import opened
-from serving.store import journal
+from serving.http.query import Limit, Query, parameters, read_query
+from serving.http.routing import Answer, Call, Operation, json_answer
+from serving.schemas import problems
+from serving.store import audit as journal
 
 
 class AuditQuery(Query):

@@ -7,17 +7,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from models.errors import InvalidInput
-from serving.alerting import subscriptions
-from serving.alerting.settings import AlertSettings, alert_settings
-from serving.asked import wire
-from serving.desk import Desk
-from serving.http import problems
+from serving.application.scoring import Desk
+from serving.http.idempotency import opened
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation, Parameter, json_answer
-from serving.http.problems import Refused
-from serving.http.writing import opened
+from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
+from serving.notify import subscriptions
+from serving.notify.settings import AlertSettings, alert_settings
 from serving.routes.market import parsed
 from serving.routes.receivers import RECEIVER, known
+from serving.schemas import problems
+from serving.schemas.fields import Body
+from serving.schemas.problems import Refused
 from serving.store import consents
 
 CHANNEL = Parameter(
@@ -29,7 +29,7 @@ CHANNEL = Parameter(
 LONGEST_TARGET = 2000
 
 
-class ChannelBody(wire.Body):
+class ChannelBody(Body):
     """The body of `POST /v1/receivers/{receiver}/channels`."""
 
     kind: Literal["webhook", "mail", "apprise"]
@@ -37,7 +37,7 @@ class ChannelBody(wire.Body):
     rank: Annotated[int, Field(ge=0, le=100, strict=True, description="0 is told first")] = 0
 
 
-class ConfirmBody(wire.Body):
+class ConfirmBody(Body):
     """The body of `POST /v1/channels/{channel}/confirm`."""
 
     code: Annotated[str, Field(pattern=r"^[0-9]{8}$")]

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from serving.desk import Desk
+from serving.application.scoring import Desk
 from serving.http import openapi
-from serving.http.operations import Answer, Call, Operation
-from serving.http.problems import encode
+from serving.http.routing import Answer, Call, Operation
+from serving.schemas.problems import encode
 
 HTML = "text/html; charset=utf-8"
 

@@ -7,16 +7,17 @@ from typing import Any, Literal
 import pyarrow as pa
 from pyarrow import compute, csv, parquet
 
-from serving.asked.arrow import STREAM, write_stream
-from serving.asked.queries import parameters, read_query
-from serving.desk import Desk
-from serving.http import problems
+from serving.application.scoring import Desk
+from serving.http.idempotency import opened
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation
-from serving.http.writing import opened
+from serving.http.query import parameters, read_query
+from serving.http.routing import Answer, Call, Operation
 from serving.routes.accounts import AccountsQuery
+from serving.schemas import problems
+from serving.schemas.arrow import STREAM, write_stream
+from serving.schemas.stored import Assessed, Found
 from serving.store import Transaction, assessments, market
-from serving.store.assessments import Assessed, Found, Wanted
+from serving.store.assessments import Wanted
 
 CSV = "text/csv"
 PARQUET = "application/vnd.apache.parquet"

@@ -3,13 +3,13 @@
 from datetime import timedelta
 from html import escape
 
-from serving.alerting import links
-from serving.alerting.links import Link, LinkRefused
-from serving.desk import Desk
-from serving.http import problems
-from serving.http.operations import Answer, Call, Operation, Parameter
-from serving.http.problems import Refused
-from serving.http.writing import opened
+from serving.application.scoring import Desk
+from serving.http.idempotency import opened
+from serving.http.routing import Answer, Call, Operation, Parameter
+from serving.notify import links
+from serving.notify.links import Link, LinkRefused
+from serving.schemas import problems
+from serving.schemas.problems import Refused
 from serving.store import alerts, consents, market
 
 HTML = "text/html; charset=utf-8"

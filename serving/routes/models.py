@@ -2,81 +2,24 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from features.pipeline import BASELINE, FEATURES
-from models import registry
-from models.bundle import Bundle
-from models.hazard import LABELS
-from models.registry import Move
-from serving.desk import Desk
-from serving.http import problems
+from models.forecast import registry
+from models.forecast.bundle import Bundle
+from models.forecast.horizons import LABELS
+from models.forecast.registry import Move
+from serving.application.scoring import Desk
+from serving.evaluation.assess import read_by
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation, Parameter, json_answer
-from serving.http.problems import Refused
-from serving.judging.assess import read_by
+from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
+from serving.schemas import problems
+from serving.schemas.models import FeatureShown, ModelsAnswer, ModelShown
+from serving.schemas.problems import Refused
 
 MARKDOWN = "text/markdown; charset=utf-8"
 CARD, REPORT = "card.md", "report.json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeatureShown:
-    """A feature of the model.
-
-    Parameters
-    ----------
-    is_read
-        Whether a head reads it: where not, ready features may leave it out.
-    """
-
-    name: str
-    unit: str
-    meaning: str
-    is_read: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelShown:
-    """A model.
-
-    Parameters
-    ----------
-    baselines
-        First-passage log-odds that it starts from, read beside the features.
-    papers
-        Which of `card` and `report` came with it.
-    """
-
-    version: str
-    feature_fingerprint: str
-    heads: tuple[str, ...]
-    horizons: tuple[str, ...]
-    features: tuple[FeatureShown, ...]
-    baselines: tuple[str, ...]
-    provenance: dict[str, Any]
-    papers: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelsAnswer:
-    """The models that this service can answer with.
-
-    Parameters
-    ----------
-    in_use
-        Version that answers; null where the rules alone do, `absence` says why.
-    challenger
-        Version that is scored in its shadow; null where there is none.
-    """
-
-    request_id: str
-    in_use: str | None
-    challenger: str | None
-    absence: str | None
-    models: tuple[ModelShown, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

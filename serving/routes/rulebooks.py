@@ -13,15 +13,15 @@ from models.errors import Fault, ForewarnError
 from models.margin.rulebook import Rulebook, load_all
 from models.margin.variables import units
 from models.terms import library, terms_in_force
-from serving.asked import cases, wire
-from serving.asked.queries import Query, parameters, read_query
-from serving.asked.scalars import Chain
-from serving.asked.stated_terms import terms_of
-from serving.desk import Desk
-from serving.http import problems
+from serving.application.scoring import Desk
+from serving.evaluation import inputs
+from serving.evaluation.stated_terms import terms_of
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation, Parameter, json_answer
-from serving.http.problems import Refused
+from serving.http.query import Query, parameters, read_query
+from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
+from serving.schemas import problems
+from serving.schemas.fields import Chain, Time
+from serving.schemas.problems import Refused
 from serving.store import market
 
 OPTIONAL = ("liquidate", "accrue", "liquidation_price", "bankruptcy_price", "headroom", "weights")
@@ -110,7 +110,7 @@ class TermsAnswer:
 class TermsQuery(Query):
     """The parameters of the terms in force."""
 
-    as_of: wire.Time | None = None
+    as_of: Time | None = None
     chain: Chain | None = Field(
         default=None, description="where the market lives, as its accounts state it"
     )
@@ -179,7 +179,7 @@ def _of_store(desk: Desk, call: Call, whose: MarketId, at: datetime) -> TermsAns
     if whose not in found:
         return None
     body, valid_from = found[whose]
-    book = cases.rulebook(call.path["venue"], call.path["version"], "")
+    book = inputs.rulebook(call.path["venue"], call.path["version"], "")
     terms_of(body, book, f"/store/terms/{whose.market}")
     return TermsAnswer(
         request_id=call.request_id,

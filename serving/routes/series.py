@@ -10,17 +10,17 @@ from pydantic import Field
 
 from features.inputs import HOUR
 from models.errors import Fault, InvalidInput
-from serving.asked import wire
-from serving.asked.queries import MOST_ITEMS, Query, parameters, read_query
-from serving.desk import Desk
-from serving.http import problems
+from serving.application.scoring import Desk
+from serving.evaluation import rules
+from serving.http.idempotency import opened
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation, json_answer
-from serving.http.problems import encode
-from serving.http.writing import opened
-from serving.judging import rules
-from serving.judging.answers import Notice
+from serving.http.query import MOST_ITEMS, Query, parameters, read_query
+from serving.http.routing import Answer, Call, Operation, json_answer
 from serving.routes.market import parsed
+from serving.schemas import problems
+from serving.schemas.assessment import Notice
+from serving.schemas.fields import Body, Name, Time
+from serving.schemas.problems import encode
 from serving.store import alerts, assessments, changes, market
 from serving.store.assessments import Line
 
@@ -33,16 +33,16 @@ POINTS = 48
 class CandlesQuery(Query):
     """Which candles `GET /v1/candles` shows."""
 
-    asset: wire.Name
-    begin: wire.Time | None = Field(default=None, description="a week before the end if left out")
-    end: wire.Time | None = Field(default=None, description="now if left out")
+    asset: Name
+    begin: Time | None = Field(default=None, description="a week before the end if left out")
+    end: Time | None = Field(default=None, description="now if left out")
 
 
-class LinesBody(wire.Body):
+class LinesBody(Body):
     """The body of `POST /v1/lines`: keys of accounts in the store."""
 
-    accounts: Annotated[list[wire.Name], Field(min_length=1, max_length=MOST_LINES)]
-    begin: wire.Time | None = Field(default=None, description="a week ago if left out")
+    accounts: Annotated[list[Name], Field(min_length=1, max_length=MOST_LINES)]
+    begin: Time | None = Field(default=None, description="a week ago if left out")
     most: Annotated[int, Field(ge=1, le=MOST_ITEMS, strict=True)] = Field(
         default=POINTS, description="points of each account, the newest"
     )

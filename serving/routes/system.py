@@ -3,14 +3,15 @@
 import contextlib
 from dataclasses import dataclass
 
-from serving.alerting.heart import standing
-from serving.alerting.pulse import pulse
-from serving.desk import Desk
-from serving.http import problems, telemetry
+from serving import telemetry
+from serving.application.scoring import Desk
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation, json_answer
-from serving.http.problems import Refused
+from serving.http.routing import Answer, Call, Operation, json_answer
+from serving.notify.liveness import standing
+from serving.schemas import problems
+from serving.schemas.problems import Refused
 from serving.store import StoreFailed, market
+from serving.watch.gauges import pulse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,15 +13,15 @@ import service_loads as loads
 from service_loads import ROWS, Load
 
 from features.pipeline import BASELINE
-from models.bundle import Bundle
-from serving.asked import wire
-from serving.desk import Desk, open_desk
-from serving.http.api import Api
-from serving.http.gate import Gate, Keyring
-from serving.http.operations import routes
-from serving.judging.assess import Wish, outlooks, read_by
-from serving.judging.judgement import Judgement, judge
+from models.forecast.bundle import Bundle
+from serving.application.scoring import Desk, open_desk
+from serving.evaluation.assess import Wish, outlooks, read_by
+from serving.evaluation.rule_evaluation import Judgement, judge
+from serving.http.admission import Gate, Keyring
+from serving.http.app import Api
+from serving.http.routing import routes
 from serving.routes import OPERATIONS
+from serving.schemas import requests
 from serving.settings import Settings
 
 CHUNK = 65_536
@@ -114,7 +114,7 @@ async def _asked(api: Api, load: Load) -> None:
 
 def parts(desk: Desk, bundle: Bundle, load: Load) -> dict[str, Callable[[], object]]:
     """Return the parts of an answer to 1,000 positions, and of a forecast."""
-    envelope, _ = wire.parse(load.body, wire.ScoreBody)
+    envelope, _ = requests.parse(load.body, requests.ScoreBody)
 
     def judged_all() -> tuple[Any, Sequence[Any]]:
         return desk.outcomes(envelope, [], lambda item: judge(item.case))
@@ -125,7 +125,7 @@ def parts(desk: Desk, bundle: Bundle, load: Load) -> dict[str, Callable[[], obje
     matrix, baseline = ready(bundle)
     weights = np.full((ROWS, 4), 0.25)
     return {
-        "part: reading the body": partial(wire.parse, load.body, wire.ScoreBody),
+        "part: reading the body": partial(requests.parse, load.body, requests.ScoreBody),
         "part: checking and judging": judged_all,
         "part: exact rules alone": lambda: [judge(one.case) for one in judged],
         "part: features and forecast": partial(seen, wish=Wish(reasons=False)),

@@ -15,8 +15,8 @@ import lightgbm
 import numpy as np
 
 from features.pipeline import NAMES, fingerprint
-from models import bundle as bundles
-from models.bundle import Bundle
+from models.forecast import bundle as bundles
+from models.forecast.bundle import Bundle
 from serving.process import free_port, running
 from serving.settings import Settings
 

@@ -13,9 +13,9 @@ import numpy as np
 from scipy import special
 from sklearn.metrics import average_precision_score, log_loss
 
-from training import distributed, recipe
-from training.heads import PARAMETERS
-from training.recipe import Sample
+from training.fitting import boosting, distributed
+from training.fitting.boosting import Sample
+from training.fitting.heads import PARAMETERS
 
 WIDTH = 60
 
@@ -55,7 +55,7 @@ def main() -> None:
     sample, held = drawn(told.rows, seed=1), drawn(told.rows, seed=2)
     parameters = {**PARAMETERS, "monotone_constraints": [0] * WIDTH, "seed": 3}
     begun = time.perf_counter()
-    alone = recipe.locally(sample, parameters, told.rounds)
+    alone = boosting.locally(sample, parameters, told.rounds)
     judge("one process", alone, held, seconds=time.perf_counter() - begun)
     with distributed.workers(2) as client:
         begun = time.perf_counter()

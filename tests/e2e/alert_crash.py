@@ -15,12 +15,12 @@ import sqlalchemy as sa
 from models.alerting.policy import default
 from models.alerting.signals import Signal
 from models.margin.result import Verdict
-from serving.alerting.channels import Destination, Sender, Sent
-from serving.alerting.delivery import Dispatcher, deliver
-from serving.alerting.message import Message
-from serving.alerting.passes import Explained, advance
+from serving.notify.channels import Destination, Sender, Sent
+from serving.notify.dispatcher import Dispatcher, deliver
+from serving.notify.message import Message
 from serving.store import Store, alerts, consents
 from serving.store.alerts import DESK, OWNER, Receiver
+from serving.watch.step import Explained, advance
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 PACE = timedelta(minutes=40)

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from models.alerting.policy import default
 from models.alerting.signals import Signal
 from models.margin.result import Verdict
-from serving.alerting.passes import Explained, advance
 from serving.store import Store, alerts
 from serving.store.alert_schema import CHANNELS, OUTBOX
 from serving.store.alerts import DESK, OWNER, Receiver
+from serving.watch.step import Explained, advance
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 CRITICAL_SHARE = 10

@@ -7,12 +7,12 @@ import lightgbm
 import numpy as np
 
 from features.pipeline import NAMES, fingerprint
-from models import bundle
-from models.bundle import Bundle, Head, Passage, Upon
-from models.calibration import Calibrator, Evidence
-from models.conduct import Conduct
-from models.hazard import HORIZONS
-from models.scale import Scale
+from models.forecast import bundle
+from models.forecast.bundle import Bundle, Head, Passage, Upon
+from models.forecast.calibration import Calibrator, Evidence
+from models.forecast.horizons import HORIZONS
+from models.forecast.owner_behaviour import Conduct
+from models.forecast.volatility import Scale
 
 COUNT = len(HORIZONS)
 

@@ -14,12 +14,12 @@ import httpx
 import uvicorn
 
 from features.simulate import Book, simulate
-from serving.desk import Desk
-from serving.http.api import Api
-from serving.http.gate import Gate, Keyring
-from serving.http.operations import routes
-from serving.live.book import lay
-from serving.registry import deployed
+from serving.application.deployment import deployed
+from serving.application.sample_book import lay
+from serving.application.scoring import Desk
+from serving.http.admission import Gate, Keyring
+from serving.http.app import Api
+from serving.http.routing import routes
 from serving.routes import OPERATIONS
 from serving.settings import Settings
 from serving.store import open_store

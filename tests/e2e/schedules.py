@@ -17,12 +17,10 @@ from alert_crash import verified_channel
 
 from models.alerting.policy import default
 from models.domain import Price
-from serving.alerting.channels import Destination, Sent
-from serving.alerting.delivery import Dispatcher, deliver
-from serving.alerting.message import Message
-from serving.alerting.passes import LEASE, LeadLost
-from serving.alerting.watch import Watcher, turn
-from serving.judging.assess import Model
+from serving.evaluation.assess import Model
+from serving.notify.channels import Destination, Sent
+from serving.notify.dispatcher import Dispatcher, deliver
+from serving.notify.message import Message
 from serving.store import (
     Store,
     StoreFailed,
@@ -34,6 +32,8 @@ from serving.store import (
     outbox,
 )
 from serving.store.alerts import DESK, OWNER, Receiver
+from serving.watch.step import LEASE, LeadLost
+from serving.watch.watcher import Watcher, turn
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

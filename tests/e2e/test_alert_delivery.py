@@ -10,12 +10,12 @@ import pytest
 import sqlalchemy as sa
 from alert_crash import START, verified_channel
 
-from serving.alerting.channels import Destination, Sent, unusable
-from serving.alerting.delivery import Dispatcher, backoff, deliver, run
-from serving.alerting.heart import Lookout, alarm, alarms, standing
-from serving.alerting.message import Message
-from serving.alerting.settings import AlertSettings
-from serving.store import Store, alerts, consents, outbox, turns
+from serving.notify.channels import Destination, Sent, unusable
+from serving.notify.dispatcher import Dispatcher, backoff, deliver, run
+from serving.notify.liveness import Lookout, alarm, alarms, standing
+from serving.notify.message import Message
+from serving.notify.settings import AlertSettings
+from serving.store import Store, alerts, consents, leases, outbox
 from serving.store.alert_schema import OUTBOX
 from serving.store.alerts import DESK, OWNER, Receiver
 from serving.store.outbox import Draft
@@ -205,7 +205,7 @@ def test_one_leads_until_its_lease_ends(store: Store) -> None:
     def leads(holder: str, seconds: int) -> bool:
         with store.begin() as transaction:
             now = START + timedelta(seconds=seconds)
-            return turns.lead(transaction, "watching", holder=holder, now=now, lease=lease)
+            return leases.lead(transaction, "watching", holder=holder, now=now, lease=lease)
 
     assert [leads("x", 0), leads("y", 10), leads("x", 20), leads("y", 45), leads("y", 51)] == [
         True,
@@ -408,7 +408,7 @@ def test_the_dispatcher_outlives_any_error(store: Store) -> None:
     run(one, clock=clock, is_over=lambda: next(over), pause=lambda _: None)
     assert line.keys == ["k"]
     with store.read() as transaction:
-        assert "the clock failed" in turns.beats(transaction)["deliver_failure"][1]["error"]
+        assert "the clock failed" in leases.beats(transaction)["deliver_failure"][1]["error"]
         found = outbox.deliveries(transaction, outbox.Wanted(status="waiting"))
     assert [(one.key, (one.error or "").split(":")[0]) for one in found] == [
         ("bad", "UndefinedError")

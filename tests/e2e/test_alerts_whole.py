@@ -15,12 +15,12 @@ from services import command, serving
 from standardwebhooks import Webhook
 
 from features.simulate import Book, simulate
-from serving.alerting.passes import TURN
-from serving.alerting.settings import alert_settings
-from serving.alerting.subscriptions import Added, Wanted, add
-from serving.live import book
-from serving.store import Store, accounts, alerts, consents, market, open_store, turns
+from serving.application import sample_book
+from serving.notify.settings import alert_settings
+from serving.notify.subscriptions import Added, Wanted, add
+from serving.store import Store, accounts, alerts, consents, leases, market, open_store
 from serving.store.alerts import DESK, Receiver
+from serving.store.leases import TURN
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*imghdr:DeprecationWarning")
 LONGEST = 120.0
@@ -51,16 +51,21 @@ def lay(drawn: Book, store: Store) -> None:
     now = datetime.now(tz=UTC)
     since = now - timedelta(days=1)
     price = replace(
-        book.price(drawn), observed_at=now - timedelta(minutes=5), next_value=None, next_at=None
+        sample_book.price(drawn),
+        observed_at=now - timedelta(minutes=5),
+        next_value=None,
+        next_at=None,
     )
-    held = [book.account_body(drawn, str(name)) for name in drawn.accounts["account"]]
+    held = [sample_book.account_body(drawn, str(name)) for name in drawn.accounts["account"]]
     bodies = [{**body, "opened_at": None} for body in held if body["legs"][1]["quantity"] != "0"]
     with store.begin() as transaction:
         market.push_prices(transaction, [("ETH", price)], now=now)
         market.push_state(
-            transaction, book.VAULTS, {"ETH-B.rate": drawn.rate_at(drawn.at)}, at=since
+            transaction, sample_book.VAULTS, {"ETH-B.rate": drawn.rate_at(drawn.at)}, at=since
         )
-        market.push_terms(transaction, book.VAULTS, book.terms(drawn), valid_from=since)
+        market.push_terms(
+            transaction, sample_book.VAULTS, sample_book.terms(drawn), valid_from=since
+        )
         accounts.upsert(transaction, bodies, at=since, now=now)
         desk = Receiver(receiver="desk", audience=DESK)
         alerts.add_receiver(transaction, desk, (), now=now)
@@ -89,7 +94,7 @@ def subscribe(
 def has_watched(store: Store) -> bool:
     """Return whether a pass was written."""
     with store.read() as transaction:
-        return TURN in turns.beats(transaction)
+        return TURN in leases.beats(transaction)
 
 
 def test_a_pushed_price_becomes_a_verified_webhook_and_a_mail(drawn: Book, tmp_path: Path) -> None:
@@ -121,7 +126,7 @@ def test_a_pushed_price_becomes_a_verified_webhook_and_a_mail(drawn: Book, tmp_p
             until(lambda: has_watched(store), log)
             price = {
                 "asset": "ETH",
-                "value": str(book.price(drawn).value * 2 // 3),
+                "value": str(sample_book.price(drawn).value * 2 // 3),
                 "decimals": 18,
                 "observed_at": datetime.now(tz=UTC).isoformat(),
                 "source": "pushed",

@@ -13,17 +13,17 @@ import httpx
 import local
 import pytest
 
-from serving.desk import Desk
-from serving.http.api import Api
-from serving.http.gate import Gate, Keyring
+from serving.application.scoring import Desk
+from serving.evaluation.assess import Model
+from serving.evaluation.effort import stop_if_given_up
+from serving.http.admission import Gate, Keyring
+from serving.http.app import Api
 from serving.http.keys import Scope, issue
-from serving.http.operations import Answer, Call, Operation, Work, json_answer, routes
-from serving.http.telemetry import JsonLines
-from serving.judging.assess import Model
-from serving.judging.effort import stop_if_given_up
+from serving.http.routing import Answer, Call, Operation, Work, json_answer, routes
 from serving.routes import OPERATIONS
 from serving.settings import Settings
 from serving.store import keys, open_store
+from serving.telemetry import JsonLines
 
 SETTINGS = Settings(timeout_seconds=0.5, most_in_flight=1, origins=("https://desk.example",))
 

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from features.simulate import simulate
-from serving.desk import Desk
-from serving.judging.changes import plans, what_if
-from serving.live.book import account_body, market_body
-from serving.registry import deployed
+from serving.application.deployment import deployed
+from serving.application.sample_book import account_body, market_body
+from serving.application.scoring import Desk
+from serving.application.what_if import plans, what_if
 
 TARGET = 0.02
 

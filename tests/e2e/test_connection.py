@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import uvicorn
 
-from serving.desk import Desk
-from serving.http.api import Api
+from serving.application.scoring import Desk
+from serving.evaluation.assess import Model
+from serving.http.admission import Gate, Keyring
+from serving.http.app import Api
 from serving.http.connection import MOST_HEAD, Connection
-from serving.http.gate import Gate, Keyring
-from serving.http.operations import routes
-from serving.judging.assess import Model
+from serving.http.routing import routes
 from serving.routes import OPERATIONS
 from serving.settings import Settings
 

@@ -16,12 +16,12 @@ from commands import PERIOD, forewarn
 from services import free_port, serving
 
 from features.simulate import simulate
-from models import registry
-from models.hazard import LABELS
-from serving.live.book import lay
-from serving.store import Store, accounts, forecasts, journal, open_store
+from models.forecast import registry
+from models.forecast.horizons import LABELS
+from serving.application.sample_book import lay
+from serving.store import Store, accounts, audit, forecasts, open_store
 from serving.store.forecasts import Forecast
-from training import tracking
+from training.lifecycle import tracking
 
 DAYS = 20
 CHANCES = tuple(f"{k}_{h}" for k in ("unattended", "expected") for h in LABELS)
@@ -183,7 +183,7 @@ def test_a_bundle_from_training_to_rollback(
         wait(lambda: client.get("/readyz").json()["model_version"] == first)
         assert answered(client, names)[0] == {first}
     with store.read() as transaction:
-        audited = [(entry.actor, entry.subject) for _, entry in journal.audit(transaction)]
+        audited = [(entry.actor, entry.subject) for _, entry in audit.audit(transaction)]
     store.close()
     assert audited == [("anna", first), ("anna", second), ("anna", first)]
     assert [(m.alias, m.version, m.reason) for m in registry.history(shelf)] == [

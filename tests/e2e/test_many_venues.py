@@ -8,11 +8,11 @@ import many_venues
 import pytest
 
 from models.alerting.policy import default
-from serving.alerting.watch import Watcher, turn
-from serving.desk import Desk
-from serving.registry import deployed
+from serving.application.deployment import deployed
+from serving.application.scoring import Desk
 from serving.store import Store, assessments, market, open_store
 from serving.store.assessments import Wanted
+from serving.watch.watcher import Watcher, turn
 
 MODEL = deployed(Path(__file__).parents[2] / "models" / "champion").model
 

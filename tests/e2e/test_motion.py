@@ -8,19 +8,19 @@ import pytest
 
 from features.simulate import Book, simulate, simulate_onward
 from models.alerting.signals import Level
-from serving.alerting.passes import TURN
-from serving.desk import Desk
-from serving.http.api import Api
-from serving.http.gate import Gate, Keyring
-from serving.http.operations import routes
-from serving.judging.assess import Model
-from serving.live.book import lay
-from serving.live.motion import STRIDE, run, steps, subscribe
-from serving.live.venues import nowhere
+from serving.application.sample_book import lay
+from serving.application.scoring import Desk
+from serving.demo.market import STRIDE, run, steps, subscribe
+from serving.demo.venues import nowhere
+from serving.evaluation.assess import Model
+from serving.http.admission import Gate, Keyring
+from serving.http.app import Api
+from serving.http.routing import routes
 from serving.routes import OPERATIONS, book
 from serving.settings import Settings
-from serving.store import Store, accounts, alerts, assessments, market, open_store, outbox, turns
+from serving.store import Store, accounts, alerts, assessments, leases, market, open_store, outbox
 from serving.store.assessments import Wanted
+from serving.store.leases import TURN
 
 HOURS = 30
 
@@ -90,7 +90,7 @@ def test_a_market_that_stands_still_is_judged_once(drawn: tuple[Book, Book], sto
     run(store, *drawn, venues=nowhere(drawn[1]), bundle=None, rest=lambda _: None, most=0)
     with store.read() as transaction:
         assert market.clock(transaction, now=drawn[1].at) == drawn[0].at
-        assert turns.beats(transaction)[TURN][1] == 1
+        assert leases.beats(transaction)[TURN][1] == 1
         said = [one.assessed for one in assessments.explore(transaction, Wanted())]
     assert len(said) == 27
     assert {one.at for one in said if one is not None} == {drawn[0].at}

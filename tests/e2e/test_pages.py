@@ -21,12 +21,13 @@ from features.simulate import simulate_onward
 from models.alerting.signals import Level
 from models.alerting.state import AlertState
 from models.margin.rulebook import load_all
-from serving.desk import Desk
-from serving.http.api import Api
+from serving.application.deployment import deployed
+from serving.application.scoring import Desk
+from serving.demo import market as motion
+from serving.demo import venues
+from serving.http.app import Api
 from serving.http.keys import issue
-from serving.live import motion, venues
 from serving.pages.files import static
-from serving.registry import deployed
 from serving.store import Store, accounts, alerts, consents, keys, market
 from serving.store.alerts import DESK, Receiver
 

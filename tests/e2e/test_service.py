@@ -14,7 +14,7 @@ from services import serving
 
 from features.pipeline import fingerprint
 from features.simulate import Book, simulate
-from serving.live.book import account_body, lay, market_body
+from serving.application.sample_book import account_body, lay, market_body
 from serving.store import open_store
 
 Body = dict[str, Any]

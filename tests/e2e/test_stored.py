@@ -14,17 +14,17 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv, ipc, parquet
 
-from serving.asked.queries import to_cursor
-from serving.desk import Desk
-from serving.http.api import Api
-from serving.http.gate import Gate, Keyring
+from serving.application.deployment import deployed
+from serving.application.scoring import Desk
+from serving.http.admission import Gate, Keyring
+from serving.http.app import Api
 from serving.http.keys import issue
-from serving.http.operations import routes
-from serving.registry import deployed
+from serving.http.query import to_cursor
+from serving.http.routing import routes
 from serving.routes import OPERATIONS
+from serving.schemas.stored import Assessed
 from serving.settings import Settings
 from serving.store import assessments, keys, open_store
-from serving.store.assessments import Assessed
 
 VAULT = {
     "id": "vault/1",

@@ -10,14 +10,16 @@ from typer.testing import CliRunner
 
 from features.simulate import ASSET, Book, simulate_onward
 from models.alerting.policy import default
-from serving.alerting import commands, memory, watch
-from serving.alerting.heart import Lookout
-from serving.alerting.subscriptions import rotate
-from serving.alerting.watch import Watcher, turn
-from serving.judging.assess import Model
-from serving.live.book import lay, price_at
-from serving.store import Store, accounts, alerts, consents, market, open_store, outbox, turns
+from serving.application.sample_book import lay, price_at
+from serving.cli import alerts as commands
+from serving.evaluation.assess import Model
+from serving.notify.liveness import Lookout
+from serving.notify.subscriptions import rotate
+from serving.store import Store, accounts, alerts, consents, leases, market, open_store, outbox
 from serving.store.alerts import DESK, Receiver
+from serving.store.leases import WATCHING
+from serving.watch import state
+from serving.watch.watcher import Watcher, turn
 
 NOW = datetime(2030, 3, 1, tzinfo=UTC)
 
@@ -53,7 +55,7 @@ def test_a_price_during_a_round_puts_the_nearest_first(
     """The step after a price begins with the account nearest the line, though others wait."""
     before, after = drawn
     lay(before, store)
-    monkeypatch.setattr(memory, "CHUNK", 5)
+    monkeypatch.setattr(state, "CHUNK", 5)
     one = watcher(store, before.at)
     while turn(one):
         pass
@@ -64,9 +66,9 @@ def test_a_price_during_a_round_puts_the_nearest_first(
         market.push_prices(transaction, [(ASSET, price)], now=after.at)
     one.memory.crossed.clear()
     with store.read() as transaction:
-        memory.read(transaction, one.memory, at=before.at, seconds=0.0)
+        state.read(transaction, one.memory, at=before.at, seconds=0.0)
     waiting = [*one.memory.crossed, *one.memory.changed]
-    assert memory.due(one.memory, seconds=0.0, whole=one.whole) == waiting[:5]
+    assert state.due(one.memory, seconds=0.0, whole=one.whole) == waiting[:5]
     nearest = min(one.memory.slopes, key=lambda key: _ratio(store, key))
     assert next(iter((*one.memory.crossed, *one.memory.near))) == nearest
 
@@ -102,8 +104,8 @@ def test_a_living_process_tells_of_another_that_stopped_once(store: Store) -> No
     with store.begin() as transaction:
         alerts.add_receiver(transaction, Receiver(receiver="d", audience=DESK), (), now=NOW)
         verified_channel(transaction, "d")
-        turns.beat(transaction, watch.WATCHING, now=NOW)
-        turns.beat(transaction, "alert_pass", now=NOW - timedelta(minutes=6), detail=1)
+        leases.beat(transaction, WATCHING, now=NOW)
+        leases.beat(transaction, "alert_pass", now=NOW - timedelta(minutes=6), detail=1)
     lookout = Lookout(store)
     for seconds in (0, 30, 60, 120):
         lookout.look(NOW + timedelta(seconds=seconds))

@@ -13,13 +13,17 @@ import sqlalchemy as sa
 from models.alerting.policy import default
 from models.alerting.signals import Level
 from models.domain import Price
-from serving.alerting import evaluation, heart, memory, watch
-from serving.alerting.passes import LEASE, WATCHING, LeadLost
-from serving.alerting.watch import Watcher, turn
-from serving.judging.assess import Model
-from serving.registry import deployed
-from serving.store import Store, StoreFailed, accounts, alerts, assessments, market, turns
-from serving.store.assessments import Assessed, Wanted
+from serving.application.deployment import deployed
+from serving.evaluation import rule_evaluation
+from serving.evaluation.assess import Model
+from serving.notify import liveness
+from serving.schemas.stored import Assessed
+from serving.store import Store, StoreFailed, accounts, alerts, assessments, leases, market
+from serving.store.assessments import Wanted
+from serving.store.leases import WATCHING
+from serving.watch import evaluation, state, watcher
+from serving.watch.step import LEASE, LeadLost
+from serving.watch.watcher import Watcher, turn
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -153,7 +157,7 @@ def test_a_failed_turn_uses_nothing_up(
         raise StoreFailed("locked for too long")
 
     with monkeypatch.context() as broken:
-        broken.setattr(watch, part, fail)
+        broken.setattr(watcher, part, fail)
         with pytest.raises(StoreFailed):
             turn(scene.watcher)
     turn(scene.watcher)
@@ -230,7 +234,7 @@ def test_what_has_newly_crossed_comes_before_what_is_raised(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Forty at critical, a price before every step of ten: five that fall are in the first."""
-    monkeypatch.setattr(memory, "CHUNK", 10)
+    monkeypatch.setattr(state, "CHUNK", 10)
     scene = Scene(store)
     scene.price(60)
     dead = [perpetual(f"dead{n:02d}", 100) for n in range(40)]
@@ -283,7 +287,7 @@ def test_what_is_closed_or_gone_is_forgotten(store: Store) -> None:
 
 def failing(name: str, error: Exception) -> Callable[[Any], Any]:
     """Return the rules, which fail for one account."""
-    real = evaluation.judge
+    real = rule_evaluation.judge
 
     def judge(case: Any) -> Any:
         if case.account.id == name:
@@ -313,10 +317,10 @@ def test_an_account_whose_rules_fail_leaves_the_others_alone(
     told = [r.getMessage() for r in caplog.records if r.getMessage().startswith("unevaluable")]
     assert told == ["unevaluable account='broken' code=evaluation_failed detail=KeyError: 'shift'"]
     assert sum(record.exc_info is not None for record in caplog.records) == 1
-    assert [one.what for one in heart.alarm(store, now=scene.now)] == ["evaluation"]
+    assert [one.what for one in liveness.alarm(store, now=scene.now)] == ["evaluation"]
     scene.turns(120, each=40)
     assert scene.levels()["broken"] is Level.CRITICAL
-    assert heart.alarm(store, now=scene.now) == []
+    assert liveness.alarm(store, now=scene.now) == []
 
 
 def test_an_account_that_is_too_dear_is_unevaluable(store: Store) -> None:
@@ -348,7 +352,7 @@ def test_the_past_holds_every_change_of_verdict(store: Store) -> None:
     other = scene.another("two")
     scene.now += MINUTE
     with store.begin() as transaction:
-        turns.resign(transaction, WATCHING, holder="one")
+        leases.resign(transaction, WATCHING, holder="one")
     turn(other)
     with store.read() as transaction:
         assert len(assessments.history(transaction, "short")) == 3
@@ -417,17 +421,17 @@ def test_what_a_leap_of_the_clock_left_in_the_future_is_doubted(store: Store) ->
     turn(scene.watcher)
     scene.now = NOON + timedelta(days=365)
     for _ in range(3):
-        watch._attempt(scene.watcher)  # noqa: SLF001
+        watcher._attempt(scene.watcher)  # noqa: SLF001
     with store.read() as transaction:
         assert len(assessments.history(transaction, "far")) == 2
     other = scene.another("two")
     scene.now = NOON + MINUTE
-    assert [one.what for one in heart.alarm(store, now=scene.now)] == ["clock"]
+    assert [one.what for one in liveness.alarm(store, now=scene.now)] == ["clock"]
     scene.price(60)
     assert turn(other) == 2
     assert scene.levels()["near"] is Level.CRITICAL
     assert {one.at for one in scene.said().values()} == {scene.now}
-    assert heart.alarm(store, now=scene.now) == []
+    assert liveness.alarm(store, now=scene.now) == []
 
 
 def test_a_lease_holds_others_off_while_it_is_fresh(store: Store) -> None:
@@ -453,7 +457,7 @@ def test_a_watcher_says_who_leads_and_what_it_did(
     scene = Scene(store)
     scene.price(60)
     scene.put(perpetual("a", 100), perpetual("b", 1))
-    monkeypatch.setattr(watch.time, "sleep", lambda _: None)
+    monkeypatch.setattr(watcher.time, "sleep", lambda _: None)
     steps = iter([0] * 2 + [50] * 3)
 
     def is_over() -> bool:
@@ -462,12 +466,12 @@ def test_a_watcher_says_who_leads_and_what_it_did(
         return seconds is None
 
     with caplog.at_level(logging.INFO, logger="forewarn.watch"):
-        watch.run(scene.watcher, is_over=is_over)
+        watcher.run(scene.watcher, is_over=is_over)
         waiting = scene.another("two")
         with store.begin() as transaction:
-            turns.lead(transaction, WATCHING, holder="three", now=scene.now, lease=LEASE)
+            leases.lead(transaction, WATCHING, holder="three", now=scene.now, lease=LEASE)
         steps = iter([0, 0])
-        watch.run(waiting, is_over=is_over)
+        watcher.run(waiting, is_over=is_over)
     said = [record.getMessage() for record in caplog.records]
     counted = "watched seconds=100 accounts=2 judged=6 steps=3 failed_turns=0"
     assert said == [

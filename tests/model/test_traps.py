@@ -15,13 +15,18 @@ from sklearn.metrics import average_precision_score
 from features.inputs import HOUR, Candles, EventKind, Events, Tables, no_events
 from features.pipeline import FEATURES, compute, compute_feature
 from features.spec import View
-from models import bundle as bundles
 from models.domain import Account, Leg, LegKind, Market, Price
-from models.exposure import exposure
-from models.hazard import HORIZONS
+from models.errors import BundleRefused
+from models.forecast import bundle as bundles
+from models.forecast.exposure import exposure
+from models.forecast.horizons import HORIZONS
+from models.forecast.manifest import FORMAT
 from models.margin.rulebook import load
 from models.terms import DatedTerms, decode
-from training import baselines, budget, heads, labels, metrics, splits
+from training.baselines import baselines
+from training.dataset import labels, splits
+from training.evaluation import alert_budget, metrics
+from training.fitting import heads
 from training.sources import History, maker_ethb
 from training.sources.account_hours import rows_of
 from training.sources.statements import Book, lines
@@ -406,14 +411,14 @@ def test_columns_in_another_order_are_refused(tmp_path: Path) -> None:
     model = lightgbm.train(parameters, lightgbm.Dataset(x, label=y), num_boost_round=5)
     assert not np.array_equal(model.predict(x), model.predict(x[:, ::-1]))
     manifest = {
-        "format": bundles.FORMAT,
+        "format": FORMAT,
         "horizons_hours": list(HORIZONS),
         "features": ["distance", "leverage"],
         "fingerprint": "same",
         **{name: {} for name in ("heads", "rungs", "provenance", "sha256")},
     }
     (tmp_path / bundles.MANIFEST).write_text(json.dumps(manifest))
-    with pytest.raises(bundles.BundleRefused, match="other features"):
+    with pytest.raises(BundleRefused, match="other features"):
         bundles.load(tmp_path, fingerprint="same", features=("leverage", "distance"))
 
 
@@ -618,6 +623,6 @@ def test_a_budget_counts_accounts_not_rows() -> None:
     """Hourly rows of one account at the line spend one alert a day, not twenty-four."""
     at = np.arange(48) * HOUR
     drawn = metrics.resample(np.zeros(48, dtype=int), draws=2, seed=1)
-    rows = budget.watch(at, drawn, ahead=np.full(48, np.inf), horizon=24.0)
-    bought = budget.spend(np.ones(48), rows)["10,000 a year"]
+    rows = alert_budget.watch(at, drawn, ahead=np.full(48, np.inf), horizon=24.0)
+    bought = alert_budget.spend(np.ones(48), rows)["10,000 a year"]
     assert bought["sent"] == 2

@@ -6,12 +6,12 @@ import pytest
 from probes import rows, violations
 
 from features.pipeline import NAMES
-from models.bundle import Bundle, Head, Passage, Upon
-from models.calibration import Calibrator, Evidence
-from models.conduct import Conduct
-from models.hazard import HORIZONS
-from models.scale import Scale
-from training.heads import PARAMETERS
+from models.forecast.bundle import Bundle, Head, Passage, Upon
+from models.forecast.calibration import Calibrator, Evidence
+from models.forecast.horizons import HORIZONS
+from models.forecast.owner_behaviour import Conduct
+from models.forecast.volatility import Scale
+from training.fitting.heads import PARAMETERS
 
 PROBES = 5_000
 LINES = ((0.3, 0.7), (-0.2, 1.1), (0.1, 0.9), (0.4, 1.3))

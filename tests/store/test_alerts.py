@@ -11,19 +11,20 @@ from models.alerting.policy import default
 from models.alerting.signals import Level, Signal
 from models.errors import InvalidInput
 from models.margin.result import Verdict
-from serving.alerting import simulate as trial
-from serving.alerting.heart import alarm
-from serving.alerting.links import Link, sign
-from serving.alerting.passes import LEASE, WATCHING, Done, Explained, LeadLost, advance
-from serving.alerting.simulate import simulate
-from serving.desk import Desk
-from serving.http.operations import Answer, Call
-from serving.http.problems import Refused
-from serving.judging.assess import Model
+from serving.application.scoring import Desk
+from serving.evaluation.assess import Model
+from serving.http.routing import Answer, Call
+from serving.notify.links import Link, sign
+from serving.notify.liveness import alarm
 from serving.routes import links as route
-from serving.store import Store, alerts, consents, turns
+from serving.schemas.problems import Refused
+from serving.store import Store, alerts, consents, leases
 from serving.store.alert_schema import RECEIVERS
 from serving.store.alerts import DESK, Receiver
+from serving.store.leases import WATCHING
+from serving.watch import backtest as trial
+from serving.watch.backtest import simulate
+from serving.watch.step import LEASE, Done, Explained, LeadLost, advance
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -80,7 +81,7 @@ def test_a_forged_link_is_refused(store: Store) -> None:
 def test_a_watcher_that_lost_its_lead_writes_nothing(store: Store) -> None:
     """Another holds the lease: neither state nor transition appears."""
     with store.begin() as transaction:
-        assert turns.lead(transaction, WATCHING, holder="other", now=START + MINUTE, lease=LEASE)
+        assert leases.lead(transaction, WATCHING, holder="other", now=START + MINUTE, lease=LEASE)
     with pytest.raises(LeadLost):
         passed(store, 1)
     with store.read() as transaction:

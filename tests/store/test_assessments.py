@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from serving.schemas.stored import Assessed
 from serving.store import Store, accounts, assessments
-from serving.store.assessments import Assessed, Order, Wanted
+from serving.store.assessments import Order, Wanted
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -15,19 +15,20 @@ import pytest
 import sqlalchemy as sa
 
 from models.domain import Price
+from serving.schemas.stored import Assessed
 from serving.store import (
     Store,
     StoreFailed,
     accounts,
     assessments,
+    audit,
     engine,
-    journal,
     market,
     open_store,
 )
-from serving.store.assessments import Assessed
+from serving.store.audit import Entry
 from serving.store.engine import Transaction
-from serving.store.journal import Answer, Entry, Once
+from serving.store.idempotency import Answer, Once, once
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -68,14 +69,14 @@ def write(store: Store, name: str) -> None:
         request = Once(actor=name, key=str(number), digest="d")
         with store.begin() as transaction:
             act = partial(_acted, transaction, step, name)
-            journal.once(transaction, request, act, now=NOON)
+            once(transaction, request, act, now=NOON)
 
 
 def _acted(transaction: Transaction, step: Callable[[Transaction], object], name: str) -> Answer:
     """Take a step and note it."""
     step(transaction)
     line = Entry(at=NOON, actor=name, action="step", subject="", request_id="r")
-    journal.note(transaction, line)
+    audit.note(transaction, line)
     return Answer(200, b"done")
 
 
@@ -115,7 +116,7 @@ def test_a_writer_killed_at_any_statement_loses_and_doubles_nothing(store_url: s
         write(store, name)
     with store.read() as transaction:
         found = accounts.read(transaction, names)
-        lines = Counter(entry.actor for _, entry in journal.audit(transaction, limit=10_000))
+        lines = Counter(entry.actor for _, entry in audit.audit(transaction, limit=10_000))
         prices = market.prices(transaction, at=NOON)
         told = [assessments.history(transaction, name) for name in names]
     store.close()

@@ -13,10 +13,10 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
-from serving.commands.serve import app
-from serving.live import fetching
-from serving.live.exchange import Exchange, ExchangeFailed, Line, find
-from serving.live.fetching import Fetcher, Wish, follow, read_page
+from serving.cli.serve import app
+from serving.ingest import fetcher as fetching
+from serving.ingest.exchange import Exchange, ExchangeFailed, Line, find
+from serving.ingest.fetcher import Fetcher, Wish, follow, read_page
 from serving.store import Store, market, open_store
 
 FIRST = 525_960

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from serving.store import Store, StoreConflict, StoreFailed, journal, keys
-from serving.store.journal import Answer, Entry, Once
+from serving.store import Store, StoreConflict, StoreFailed, audit, keys
+from serving.store.audit import Entry
+from serving.store.idempotency import Answer, Once, forget_answers, once
 from serving.store.keys import KeyRecord
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -29,18 +30,18 @@ def test_the_same_request_is_done_once_and_answered_alike(store: Store) -> None:
     done: list[str] = []
     for answer in (Answer(201, b"first"), Answer(500, b"second")):
         with store.begin() as transaction:
-            told = journal.once(transaction, FIRST, acting(done, answer), now=NOON)
+            told = once(transaction, FIRST, acting(done, answer), now=NOON)
         assert told == Answer(201, b"first")
     assert done == ["done"]
     other = Once(actor="me", key="k", digest="e")
     with pytest.raises(StoreConflict, match="another body"), store.begin() as transaction:
-        journal.once(transaction, other, acting(done, Answer(200, b"")), now=NOON)
+        once(transaction, other, acting(done, Answer(200, b"")), now=NOON)
     theirs = Once(actor="you", key="k", digest="e")
     with store.begin() as transaction:
-        told = journal.once(transaction, theirs, acting(done, Answer(200, b"yours")), now=NOON)
+        told = once(transaction, theirs, acting(done, Answer(200, b"yours")), now=NOON)
     assert told == Answer(200, b"yours")
     with store.begin() as transaction:
-        assert journal.forget_answers(transaction, before=NOON + HOUR) == 2
+        assert forget_answers(transaction, before=NOON + HOUR) == 2
 
 
 def test_a_request_that_failed_may_be_made_again(store: Store) -> None:
@@ -50,9 +51,9 @@ def test_a_request_that_failed_may_be_made_again(store: Store) -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"), store.begin() as transaction:
-        journal.once(transaction, FIRST, fails, now=NOON)
+        once(transaction, FIRST, fails, now=NOON)
     with store.begin() as transaction:
-        told = journal.once(transaction, FIRST, lambda: Answer(200, b"now"), now=NOON)
+        told = once(transaction, FIRST, lambda: Answer(200, b"now"), now=NOON)
     assert told == Answer(200, b"now")
 
 
@@ -64,10 +65,10 @@ def test_the_audit_log_is_read_in_pages(store: Store) -> None:
     ]
     with store.begin() as transaction:
         for entry in entries:
-            journal.note(transaction, entry)
+            audit.note(transaction, entry)
     with store.read() as transaction:
-        page = journal.audit(transaction, limit=2)
-        rest = journal.audit(transaction, after=page[-1][0])
+        page = audit.audit(transaction, limit=2)
+        rest = audit.audit(transaction, after=page[-1][0])
     assert [entry for _, entry in (*page, *rest)] == entries
 
 

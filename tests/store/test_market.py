@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.stored import TABLES
+from features.table_schemas import TABLES
 from features.tables import validate
 from models.domain import MarketId, Price
 from serving.store import Store, StoreConflict, frames, market

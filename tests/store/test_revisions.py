@@ -13,8 +13,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from models.domain import UNPLACED, MarketId
-from serving.store import Store, StoreRefused, accounts, alert_schema, market, open_store
-from serving.store.revisions import VERSION_TABLE, configuration, revision
+from serving.application.stored_market import surroundings
+from serving.store import Store, StoreRefused, accounts, market, open_store, schema
+from serving.store.migrate import VERSION_TABLE, configuration, revision
 from serving.store.schema import HEAD, METADATA
 
 AT = datetime(2030, 1, 2, 3, tzinfo=UTC)
@@ -93,7 +94,7 @@ def _says_what_the_old_one_said(store: Store) -> None:
     """Check every row of `OLD_ROWS` in the words of today."""
     with store.read() as transaction:
         assert market.clock(transaction, now=AT) == AT
-        around = market.surroundings(transaction, at=AT, assets=["ETH"])
+        around = surroundings(transaction, at=AT, assets=["ETH"])
         held = accounts.read(transaction, ["a"], at=AT)["a"]
     price = around.prices["ETH"]
     assert price.exact == Fraction(3, 2)
@@ -196,7 +197,7 @@ def test_the_tables_laid_by_revisions_are_those_of_the_schema(store: Store) -> N
     with store.begin() as transaction:
         options = {"version_table": VERSION_TABLE, "compare_type": True}
         context = MigrationContext.configure(transaction, opts=options)
-        assert alert_schema.METADATA is METADATA
+        assert schema.METADATA is METADATA
         assert compare_metadata(context, METADATA) == []
         assert revision(transaction) == HEAD
         scripts = ScriptDirectory.from_config(configuration(transaction))

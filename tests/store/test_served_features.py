@@ -11,12 +11,12 @@ import pytest
 
 from features.files import read_market
 from features.pipeline import compute
-from features.stored import TABLES
+from features.table_schemas import TABLES
 from features.tables import validate
-from serving.desk import Desk
-from serving.judging.answers import Assessment
-from serving.live.transfer import take
-from serving.registry import deployed
+from serving.application.deployment import deployed
+from serving.application.scoring import Desk
+from serving.ingest.tables import take
+from serving.schemas.assessment import Assessment
 from serving.store import Store, accounts, frames, market
 
 CHAMPION = Path(__file__).resolve().parents[2] / "models" / "champion"

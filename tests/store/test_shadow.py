@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from serving import shadow
-from serving.shadow import Shadow
+from serving.application import shadow
+from serving.application.shadow import Shadow
 from serving.store import Store, StoreFailed, forecasts, market
 from serving.store.forecasts import Forecast
 

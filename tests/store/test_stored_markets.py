@@ -12,16 +12,17 @@ from markets_apart import ACCOUNTS, MARKETS, RIGHT, SPOT, Body
 
 from models.alerting.policy import default
 from models.domain import UNPLACED, MarketId
-from serving.alerting.watch import Watcher, turn
-from serving.desk import Desk
-from serving.http.api import Api
-from serving.http.gate import Gate, Keyring
-from serving.http.operations import routes
-from serving.judging.assess import Model
+from serving.application.scoring import Desk
+from serving.application.stored_market import surroundings
+from serving.evaluation.assess import Model
+from serving.http.admission import Gate, Keyring
+from serving.http.app import Api
+from serving.http.routing import routes
 from serving.routes import OPERATIONS
 from serving.settings import Settings
 from serving.store import Store, accounts, alerts, market, open_store
-from serving.store.revisions import configuration
+from serving.store.migrate import configuration
+from serving.watch.watcher import Watcher, turn
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
 AT = "2026-09-01T11:59:10Z"
@@ -280,7 +281,7 @@ def test_a_market_whose_state_was_kept_without_one_is_told_so(database: str) -> 
     lay_old(database)
     opened = open_store(database)
     with opened.read() as transaction:
-        around = market.surroundings(
+        around = surroundings(
             transaction, at=NOW, assets=(), markets=[MarketId("compound-v3", "usdc")]
         )
     opened.close()

@@ -9,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
-from features.stored import TABLES
+from features.table_schemas import TABLES
 from models.errors import InvalidInput
-from serving.commands.serve import app
-from serving.live.transfer import bring, take
+from serving.cli.serve import app
+from serving.ingest.tables import bring, take
 from serving.store import accounts, open_store
 from serving.store.rows import Added
 

@@ -9,10 +9,10 @@ from schema_check import conforms
 from venue_bodies import Body
 
 from models.errors import InvalidInput
-from serving.desk import Desk
-from serving.judging.assess import Model
-from serving.margin import requests
-from serving.margin.table import sheet, whole
+from serving.application import exact_margin
+from serving.application.scoring import Desk
+from serving.cli.margin_table import sheet, whole
+from serving.evaluation.assess import Model
 from serving.routes import document
 
 DESK = Desk(model=Model(bundle=None))
@@ -25,14 +25,14 @@ def encoded(body: Body) -> bytes:
 
 def told_of(body: Body) -> Body:
     """Return the answer to a body."""
-    told: Body = json.loads(requests.margin(DESK, encoded(body), "unit"))
+    told: Body = json.loads(exact_margin.margin(DESK, encoded(body), "unit"))
     return told
 
 
 def faults(body: Body) -> set[str]:
     """Return the pointers to what is wrong with a body."""
     with pytest.raises(InvalidInput) as caught:
-        requests.margin(DESK, encoded(body), "unit")
+        exact_margin.margin(DESK, encoded(body), "unit")
     return {fault.where for fault in caught.value.faults}
 
 

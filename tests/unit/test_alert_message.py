@@ -6,9 +6,8 @@ import pytest
 
 from models.alerting.audience import Post, Shape
 from models.alerting.signals import Cause, Kind, Level, Route, Transition
-from serving.alerting.links import Link, LinkRefused, links, sign, verify
-from serving.alerting.message import compose, facts
-from serving.alerting.planning import Plans
+from serving.notify.links import Link, LinkRefused, links, sign, verify
+from serving.notify.message import Plans, compose, facts
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)
 KEY = b"k" * 32

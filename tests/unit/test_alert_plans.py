@@ -31,12 +31,12 @@ from models.margin.fixed_point import RAY, WAD
 from models.margin.result import Verdict
 from models.margin.rulebook import load
 from models.margin.venues import maker
-from serving.alerting import planning
-from serving.alerting.message import compose, facts
-from serving.alerting.planning import Plans, plans
-from serving.asked.cases import Case, Surroundings
-from serving.judging.assess import Model
-from serving.judging.judgement import Judgement, judge
+from serving.evaluation.assess import Model
+from serving.evaluation.inputs import Case, Surroundings
+from serving.evaluation.rule_evaluation import Judgement, judge
+from serving.notify.message import Plans, compose, facts
+from serving.watch import plans as planning
+from serving.watch.plans import plans
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)
 TERMS = maker.Terms(

@@ -15,7 +15,7 @@ from models.alerting.signals import Kind, Level, Route, Signal, Transition
 from models.alerting.state import REST, AlertState, acknowledge, mute, step
 from models.errors import InvalidInput
 from models.margin.result import Verdict
-from training.replay_report import rules_alone, scaled
+from training.replay.replay_report import rules_alone, scaled
 
 TEXT = files("models.alerting").joinpath("default.toml").read_text(encoding="utf-8")
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from serving.alerting.channels import KINDS, Destination, hosted_fault, mail, message_id, shown
-from serving.alerting.guard import TargetRefused, parts
-from serving.alerting.message import Message
+from serving.notify.channels import KINDS, Destination, hosted_fault, mail, message_id, shown
+from serving.notify.message import Message
+from serving.notify.url_guard import TargetRefused, parts
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*imghdr:DeprecationWarning")
 DISCORD = "discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js"

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import ipc
 
-from serving.asked.arrow import laid_out, read_stream, write_stream
-from serving.http.problems import Refused
+from serving.schemas.arrow import laid_out, read_stream, write_stream
+from serving.schemas.problems import Refused
 
 TABLE = pa.table({"a": [1.5, None], "legs": [[{"asset": "ETH"}], []]})
 

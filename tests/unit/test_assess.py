@@ -11,16 +11,17 @@ import pytest
 from features.simulate import Book, simulate
 from models.domain import Price
 from models.errors import InvalidInput
-from serving.asked.cases import at_scale
-from serving.asked.market_wire import CandlesBody
-from serving.asked.owner_events import going_back
-from serving.asked.series_stated import candles
-from serving.asked.sound import SoundEvent
-from serving.desk import Desk
-from serving.judging.answers import Assessment, Batch, exact_text
-from serving.judging.assess import Model
-from serving.live.book import VAULTS, account_body, lay, market_body, price
+from serving.application.sample_book import VAULTS, account_body, lay, market_body, price
+from serving.application.scoring import Desk
+from serving.application.stored_market import surroundings
+from serving.evaluation.assess import Model
+from serving.evaluation.inputs import at_scale
+from serving.evaluation.market_history import candles
+from serving.evaluation.owner_events import going_back
 from serving.process import absolute
+from serving.schemas.account_fast import SoundEvent
+from serving.schemas.assessment import Assessment, Batch, exact_text
+from serving.schemas.market import CandlesBody
 from serving.settings import Settings
 from serving.store import Store, accounts, market
 
@@ -190,7 +191,7 @@ def test_the_store_gives_back_what_was_laid_into_it(book: Book, store: Store) ->
     lay(book, store)
     with store.read() as transaction:
         assert market.clock(transaction, now=NOON) == book.at
-        around = market.surroundings(transaction, at=book.at, assets=["ETH"])
+        around = surroundings(transaction, at=book.at, assets=["ETH"])
         keys = accounts.keys(transaction)
         found = accounts.read(transaction, keys, at=book.at)
     assert around.simulated

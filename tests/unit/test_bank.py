@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from features.bank import Bank
 from features.inputs import Candles
 from features.market import Statistic
+from features.rolling_state import Bank
 from features.volatility import close, log_close, log_return
 
 VALUES = np.array([1.0, 2.0, 4.0, np.nan, 16.0, 32.0, 64.0])

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from features.inputs import Candles
-from models.first_passage import touch
-from training import baselines, excursions, garch, har
-from training.baselines import Inputs
+from models.forecast.first_passage import touch
+from training.baselines import baselines, excursions, garch, har
+from training.baselines.baselines import Inputs
 
 HOUR = 3600
 FIRST = 400_000

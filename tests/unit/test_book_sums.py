@@ -7,26 +7,28 @@ import many_venues
 import pytest
 import venue_bodies
 
-from models.hazard import LABELS
-from serving.alerting.sums import Sums, part
-from serving.asked import cases, wire
-from serving.history import noted
-from serving.http.problems import encode
-from serving.judging.assess import Outlook
-from serving.judging.at_risk import SHOCKS, BandAnswer, by_band, by_shock
-from serving.judging.judgement import Judgement, judge
+from models.forecast.horizons import LABELS
+from serving.evaluation import inputs
+from serving.evaluation.assess import Outlook
+from serving.evaluation.book_totals import Sums, part
+from serving.evaluation.records import noted
+from serving.evaluation.rule_evaluation import Judgement, judge
+from serving.evaluation.stress import SHOCKS, by_band, by_shock
 from serving.routes.book import summed
-from serving.store.assessments import Assessed
+from serving.schemas import requests
+from serving.schemas.book import BandAnswer
+from serving.schemas.problems import encode
+from serving.schemas.stored import Assessed
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def judged(body: venue_bodies.Body) -> Judgement:
     """Return the account of a request, judged."""
-    asked, _ = wire.parse(encode(body), wire.ScoreBody)
-    account = wire.account(body["account"], "/account")
-    around = cases.surroundings(asked, now=AT, stored=None, accounts=[account])
-    return judge(cases.case(account, "/account", around))
+    asked, _ = requests.parse(encode(body), requests.ScoreBody)
+    account = requests.account(body["account"], "/account")
+    around = inputs.surroundings(asked, now=AT, stored=None, accounts=[account])
+    return judge(inputs.case(account, "/account", around))
 
 
 def told(one: Judgement) -> Assessed:
@@ -87,11 +89,11 @@ def valued(account: venue_bodies.Body) -> Judgement:
     body = many_venues.request([account])
     for name, value in PRICES.items():
         body["market"]["prices"][name]["value"] = value
-    asked, _ = wire.parse(encode(body), wire.ScoreBody)
+    asked, _ = requests.parse(encode(body), requests.ScoreBody)
     ((place, item),) = asked.items
-    found = wire.account(item, place)
-    around = cases.surroundings(asked, now=many_venues.AT, stored=None, accounts=[found])
-    return judge(cases.case(found, place, around))
+    found = requests.account(item, place)
+    around = inputs.surroundings(asked, now=many_venues.AT, stored=None, accounts=[found])
+    return judge(inputs.case(found, place, around))
 
 
 @pytest.mark.parametrize(

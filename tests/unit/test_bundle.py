@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from features.pipeline import BASELINE, NAMES, fingerprint
-from models import bundle
 from models.errors import BundleRefused
-from serving.registry import deployed
+from models.forecast import bundle
+from serving.application.deployment import deployed
 
 ROOT = Path(__file__).parents[2]
 Manifest = dict[str, Any]
@@ -225,9 +225,9 @@ if sys.argv[1] == "more":
 from pathlib import Path
 from features.pipeline import NAMES
 from features.simulate import simulate
-from serving.desk import Desk
-from serving.live.book import account_body, market_body
-from serving.registry import deployed
+from serving.application.scoring import Desk
+from serving.application.sample_book import account_body, market_body
+from serving.application.deployment import deployed
 book = simulate(seed=5, days=40, accounts=12)
 held = [a for a, art in zip(book.accounts["account"], book.accounts["art"], strict=True) if art]
 body = {"as_of": book.at.isoformat(), "market": market_body(book)}

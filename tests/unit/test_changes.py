@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from models.errors import InvalidInput
-from serving.desk import Desk
-from serving.judging.assess import Model
-from serving.judging.changes import plans, what_if
+from serving.application.scoring import Desk
+from serving.application.what_if import plans, what_if
+from serving.evaluation.assess import Model
 
 AT = "2026-03-01T00:00:00Z"
 RAY = 10**27

@@ -9,11 +9,11 @@ import pytest
 
 from features.pipeline import compute
 from features.simulate import simulate
-from features.stored import TABLES
+from features.table_schemas import TABLES
 from features.tables import validate
 from models.errors import InvalidInput
-from serving.live import chronicle
-from serving.live.book import lay
+from serving.application.sample_book import lay
+from serving.ingest import training_export
 from serving.store import Store, accounts, frames, market
 from training.sources import events
 
@@ -38,7 +38,7 @@ def test_the_store_gives_a_history_that_training_reads(store: Store, tmp_path: P
     with store.read() as transaction:
         names = accounts.keys(transaction)
     url = store.engine.url.render_as_string(hide_password=False)
-    candles = chronicle.write(url, market="ETH-B", directory=tmp_path)
+    candles = training_export.write(url, market="ETH-B", directory=tmp_path)
     history = events.load(tmp_path, candles)
     assert set(history.moments["account"].astype(str)) == set(names)
     liquidated = history.episodes["account"].tolist()
@@ -69,7 +69,7 @@ def test_training_reads_what_is_told_beside_the_candles(store: Store, tmp_path: 
         for kind in ("perp", "mark"):
             market.push_candles(transaction, book.candles, kind=kind)
     url = store.engine.url.render_as_string(hide_password=False)
-    history = events.load(tmp_path, chronicle.write(url, market="ETH-B", directory=tmp_path))
+    history = events.load(tmp_path, training_export.write(url, market="ETH-B", directory=tmp_path))
     asked = history.moments.iloc[[-1]]
     found = compute(history.tables, asked, names=BESIDE).iloc[0]
     assert np.isfinite(found.to_numpy()).all()
@@ -83,7 +83,7 @@ def test_a_market_that_the_store_does_not_know_is_refused(store: Store, tmp_path
     """Neither accounts nor terms: both are told."""
     url = store.engine.url.render_as_string(hide_password=False)
     with pytest.raises(InvalidInput) as refused:
-        chronicle.write(url, market="nowhere", directory=tmp_path)
+        training_export.write(url, market="nowhere", directory=tmp_path)
     assert [fault.message for fault in refused.value.faults] == [
         "the store knows no account of it",
         "the store knows no terms of it",

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from features.pipeline import BY_NAME, NAMES
-from models.conduct import Conduct, read, written
-from models.hazard import HORIZONS
-from training import conduct
-from training.evidence import Outcomes, Witnesses
+from models.forecast.horizons import HORIZONS
+from models.forecast.owner_behaviour import Conduct, read, written
+from training.dataset.sample_weights import Outcomes, Witnesses
+from training.fitting import owner_behaviour
 
 IDLE, OWED = (NAMES.index(name) for name in ("hours_since_action", "debt_size"))
 KNOWN = Conduct(
@@ -56,7 +56,7 @@ def test_conduct_survives_being_written() -> None:
 
 def test_no_habit_is_a_measure_of_the_distance() -> None:
     """What conduct reads has no direction, so that the distance alone decides the order."""
-    assert {BY_NAME[name].direction for name in conduct.READS} == {0}
+    assert {BY_NAME[name].direction for name in owner_behaviour.READS} == {0}
 
 
 def test_fitting_finds_the_power_and_the_habits() -> None:
@@ -69,10 +69,10 @@ def test_fitting_finds_the_power_and_the_habits() -> None:
     chance = 1.0 / (1.0 + np.exp(-(-1.0 + 1.5 * touches[:, 0] - 0.7 * owed)))
     y = (generator.random(len(touches)) < chance).astype(np.float64)
     outcomes = [Outcomes(y, np.ones(len(y)))] * len(HORIZONS)
-    found, lines = conduct.fit(touches, rows, np.ones(len(y)), outcomes)
+    found, lines = owner_behaviour.fit(touches, rows, np.ones(len(y)), outcomes)
     for shift, power in lines:
         assert (shift, power) == pytest.approx((-1.0, 1.5), abs=0.08)
-    place = list(conduct.READS).index("debt_size")
+    place = list(owner_behaviour.READS).index("debt_size")
     assert found.weights[:, place] == pytest.approx([-0.7] * 4, abs=0.06)
     assert np.delete(found.weights, place, axis=1) == pytest.approx(np.zeros((4, 4)), abs=1e-9)
 
@@ -81,7 +81,7 @@ def test_without_outcomes_the_likely_power_is_kept() -> None:
     """No evidence at all leaves every number where the prior puts it."""
     rows = np.full((3, len(NAMES)), np.nan)
     nothing = [Outcomes(np.zeros(3), np.zeros(3))] * len(HORIZONS)
-    found, lines = conduct.fit(np.full((3, 4), -2.0), rows, np.ones(3), nothing)
+    found, lines = owner_behaviour.fit(np.full((3, 4), -2.0), rows, np.ones(3), nothing)
     assert lines == (((-2.0, 1.2)),) * 4
     assert not found.weights.any()
 
@@ -92,7 +92,7 @@ def test_a_power_stays_positive_where_outcomes_run_against_touches() -> None:
     y = (touches[:, 0] < -3.0).astype(np.float64)
     rows = np.full((len(y), len(NAMES)), np.nan)
     outcomes = [Outcomes(y, np.ones(len(y)))] * len(HORIZONS)
-    _, lines = conduct.fit(touches, rows, np.ones(len(y)), outcomes)
+    _, lines = owner_behaviour.fit(touches, rows, np.ones(len(y)), outcomes)
     assert all(power == pytest.approx(0.2, abs=1e-3) for _, power in lines)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from prometheus_client import Metric
 
 import serving
-from serving.http.telemetry import Instruments, instruments
+from serving.telemetry import Instruments, instruments
 
 DASHBOARD = json.loads((Path(serving.__file__).parent / "grafana.json").read_text())
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}

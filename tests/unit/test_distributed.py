@@ -3,9 +3,9 @@
 import numpy as np
 from sklearn.metrics import average_precision_score, log_loss
 
-from training import distributed, recipe
-from training.heads import PARAMETERS
-from training.recipe import Sample
+from training.fitting import boosting, distributed
+from training.fitting.boosting import Sample
+from training.fitting.heads import PARAMETERS
 
 WIDTH = 5
 CLOSE = 0.03
@@ -34,7 +34,7 @@ def test_two_workers_train_as_well_as_one_process() -> None:
     with distributed.workers(2) as client:
         spread = distributed.recipe(client)
         boosters = [
-            recipe.locally(sample, parameters, 40),
+            boosting.locally(sample, parameters, 40),
             spread.trainer(sample, parameters, 40),
         ]
     assert boosters[1].feature_name() == list(held.names)

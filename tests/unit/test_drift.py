@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.hazard import LABELS
-from training import drift, drift_page
-from training.records import Records
+from models.forecast.horizons import LABELS
+from training.lifecycle import drift
+from training.lifecycle.records import Records
+from training.reports import drift_page
 
 CLOCK = datetime(2030, 3, 1, tzinfo=UTC)
 DELAY = timedelta(hours=2)

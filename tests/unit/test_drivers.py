@@ -9,10 +9,10 @@ from probes import rows
 
 import models
 from features.pipeline import NAMES, fingerprint
-from models.bundle import Bundle, Passage, load
-from models.forest import Unwalkable
-from serving.judging.answers import Method
-from serving.judging.drivers import drivers, explain, method_of
+from models.forecast.bundle import Bundle, Passage, load
+from models.forecast.forest import Unwalkable
+from serving.evaluation.attribution import drivers, explain, method_of
+from serving.schemas.assessment import Method
 
 ROWS = 40
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from perpetual_files import TERMS, write_events
 
 from models.errors import InvalidInput
-from training import labels
-from training.simulate_perpetuals import TERMS, write_events
+from training.dataset import labels
 from training.sources import History, events
 
 BEGIN = pd.Timestamp("2030-01-01", tz="UTC")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.first_passage import touch, touch_logit
+from models.forecast.first_passage import touch, touch_logit
 
 HOURS_PER_YEAR = 365 * 24
 

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from models import calibration
-from training import slices, splits
-from training.heads import _venn_abers
-from training.rows import FAR, THINNING, thinning
+from models.forecast import calibration
+from training.dataset import splits
+from training.dataset.dataset import FAR, THINNING, thinning
+from training.evaluation import slices
+from training.fitting.heads import _venn_abers
 
 HOUR = 3600
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from models.margin.checked import sint, uint
 from models.margin.fixed_point import (
     MAX_UINT256,
     RAY,
@@ -12,6 +11,7 @@ from models.margin.fixed_point import (
     mul_div_up,
     rpow_half_up,
 )
+from models.margin.uint import sint, uint
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import lightgbm
 import numpy as np
 import pytest
 
-from models import forest
-from models.forest import Floats
+from models.forecast import forest
+from models.forecast.forest import Floats
 
 WIDTH = 6
 STUMP = """tree

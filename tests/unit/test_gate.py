@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import InvalidInput
-from serving.http.gate import Gate, Keyring, is_local
+from serving.http.admission import Gate, Keyring, is_local
 from serving.http.keys import LOOPBACK, Scope, issue, recognise, successor
-from serving.http.limits import MOST_CALLERS, Bucket, Limiter, Rate, take
-from serving.http.problems import Kind, Refused
+from serving.http.rate_limit import MOST_CALLERS, Bucket, Limiter, Rate, take
+from serving.schemas.problems import Kind, Refused
 from serving.settings import Settings
 from serving.store.keys import KeyRecord
 

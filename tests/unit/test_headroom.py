@@ -8,9 +8,9 @@ import venue_bodies
 from schema_check import conforms
 from venue_bodies import Body
 
-from serving.desk import Desk
-from serving.judging.assess import Model
-from serving.margin import requests
+from serving.application import exact_margin
+from serving.application.scoring import Desk
+from serving.evaluation.assess import Model
 from serving.routes import document
 
 DESK = Desk(model=Model(bundle=None))
@@ -19,7 +19,7 @@ UNIT = 10**18
 
 def told_of(body: Body) -> Body:
     """Return the answer to a body."""
-    told: Body = json.loads(requests.margin(DESK, json.dumps(body).encode(), "unit"))
+    told: Body = json.loads(exact_margin.margin(DESK, json.dumps(body).encode(), "unit"))
     return told
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from features.inputs import Tables, no_events
-from training import labels
+from training.dataset import labels
 from training.sources import History
 
 BEGIN = pd.Timestamp("2021-01-01", tz="UTC")

@@ -14,21 +14,21 @@ from venue_bodies import Body
 from models.errors import InvalidInput
 from models.margin.result import Verdict
 from models.margin.rulebook import load, with_price
-from serving.asked import cases, wire
-from serving.desk import Desk
-from serving.http.operations import Call
-from serving.judging import effort
-from serving.judging.assess import Model
-from serving.margin import requests
-from serving.margin.wire import TriggerBody
+from serving.application import exact_margin
+from serving.application.scoring import Desk
+from serving.evaluation import effort, inputs
+from serving.evaluation.assess import Model
+from serving.http.routing import Call
 from serving.routes import OPERATIONS, document
+from serving.schemas import requests as wire
+from serving.schemas.margin_requests import TriggerBody
 
 Route = Callable[[Desk, bytes, str], bytes]
 DESK = Desk(model=Model(bundle=None))
 ROUTES: dict[str, Route] = {
-    "/v1/margin": requests.margin,
-    "/v1/trigger": requests.trigger,
-    "/v1/liquidation": requests.liquidation,
+    "/v1/margin": exact_margin.margin,
+    "/v1/trigger": exact_margin.trigger,
+    "/v1/liquidation": exact_margin.liquidation,
 }
 
 
@@ -109,7 +109,7 @@ def test_margin(
     decimals: int,
 ) -> None:
     """Verdict, the venue's ratio and the maintenance side are the recorded or reckoned ones."""
-    told = ask(requests.margin, body)
+    told = ask(exact_margin.margin, body)
     standing = told["standing"]
     assert standing["verdict"] == verdict
     assert (standing["ratio"]["name"], standing["ratio"]["value"]) == ratio
@@ -154,7 +154,7 @@ TRIGGERS: list[tuple[Body, list[tuple[str, str, str]], str | None]] = [
 @pytest.mark.parametrize(("body", "prices", "shock"), TRIGGERS)
 def test_triggers(body: Body, prices: list[tuple[str, str, str]], shock: str) -> None:
     """Every asset that the verdict rests on has its own trigger, and all have a joint one."""
-    told = ask(requests.trigger, body)
+    told = ask(exact_margin.trigger, body)
     found = [(one["asset"], one["direction"], one["price"]) for one in told["price_triggers"]]
     assert found == prices
     assert told["shock_trigger"]["shock"] == shock
@@ -167,10 +167,10 @@ def test_the_verdict_flips_one_unit_beside_the_trigger(body: Body) -> None:
     """At the trigger the account is liquidatable, one unit back it is not."""
     asked, _ = wire.parse(json.dumps(body).encode(), TriggerBody)
     account = wire.account(asked.account, "/account")
-    around = cases.surroundings(asked, now=DESK.clock(), stored=None, accounts=[account])
-    case = cases.case(account, "/account", around)
+    around = inputs.surroundings(asked, now=DESK.clock(), stored=None, accounts=[account])
+    case = inputs.case(account, "/account", around)
     book = load(case.account.venue, case.account.version)
-    for one in ask(requests.trigger, body)["price_triggers"]:
+    for one in ask(exact_margin.trigger, body)["price_triggers"]:
         at = Fraction(one["price"]) * 10 ** one["decimals"]
         back = 1 if one["direction"] == "below" else -1
         verdicts = [
@@ -184,17 +184,17 @@ def test_the_verdict_flips_one_unit_beside_the_trigger(body: Body) -> None:
 
 def test_prices_in_closed_form() -> None:
     """Exchanges give where equity meets maintenance and where it is gone, exactly."""
-    told = ask(requests.trigger, venue_bodies.hyperliquid())
+    told = ask(exact_margin.trigger, venue_bodies.hyperliquid())
     assert told["liquidation_prices"] == [{"asset": "X", "price": "1800/19"}]
     assert told["bankruptcy_prices"] == [{"asset": "X", "price": "90"}]
-    told = ask(requests.trigger, venue_bodies.binance())
+    told = ask(exact_margin.trigger, venue_bodies.binance())
     assert told["liquidation_prices"] == [{"asset": "BTC/USDT:USDT", "price": "10000000/249"}]
     assert told["bankruptcy_prices"] == [{"asset": "BTC/USDT:USDT", "price": "40000"}]
 
 
 def test_bankruptcy_by_the_rules_without_haircuts() -> None:
     """10,000 owed at 1 against 10,000 held: one unit less than 1 no longer covers it."""
-    told = ask(requests.trigger, venue_bodies.aave())["bankruptcy_prices"]
+    told = ask(exact_margin.trigger, venue_bodies.aave())["bankruptcy_prices"]
     assert told == [{"asset": "0", "price": "0.99999999"}, {"asset": "1", "price": "1.00000001"}]
 
 
@@ -217,7 +217,8 @@ def test_an_account_long_and_short_has_two_triggers() -> None:
     ]
     body["market"]["prices"] = {"B": venue_bodies.price("45000")}
     found = [
-        (one["direction"], one["price"]) for one in ask(requests.trigger, body)["price_triggers"]
+        (one["direction"], one["price"])
+        for one in ask(exact_margin.trigger, body)["price_triggers"]
     ]
     # 500 = p (0.1 - 0.0084); above 100,000: -500 + 0.1 p = 0.2184 p - 20,000.
     assert found == [("below", "5458.51528384"), ("above", "164695.94594595")]
@@ -226,20 +227,20 @@ def test_an_account_long_and_short_has_two_triggers() -> None:
 def test_betas_are_those_asked_for() -> None:
     """A beta of zero holds a price; a negative one moves it against the others."""
     body = venue_bodies.aave()
-    told = ask(requests.trigger, {**body, "betas": {"0": "0", "1": "1"}})
+    told = ask(exact_margin.trigger, {**body, "betas": {"0": "0", "1": "1"}})
     assert told["betas"] == {"0": "0", "1": "1"}
     # floor(10^8 (1 - 0.049999991)) = 95,000,000 is safe; a billionth more leaves one unit more.
     assert told["shock_trigger"] == {"shock": "-0.04999999", "direction": "above"}
-    assert ask(requests.trigger, {**body, "betas": {}})["shock_trigger"] is None
+    assert ask(exact_margin.trigger, {**body, "betas": {}})["shock_trigger"] is None
 
 
 def test_interest_flips_the_verdict_in_time() -> None:
     """A vault on its line is past it after the first second of a stability fee."""
     body = venue_bodies.maker()
     body["account"]["terms"]["duty"] = "1000000001000000000000000000"
-    assert ask(requests.trigger, body)["flips_at"] == "2026-03-01T00:00:01Z"
+    assert ask(exact_margin.trigger, body)["flips_at"] == "2026-03-01T00:00:01Z"
     body["until"] = "2026-03-01T00:00:00Z"
-    assert list(faults(requests.trigger, body)) == ["/until"]
+    assert list(faults(exact_margin.trigger, body)) == ["/until"]
 
 
 def test_the_next_price_of_a_delayed_oracle_is_judged() -> None:
@@ -249,7 +250,7 @@ def test_the_next_price_of_a_delayed_oracle_is_judged() -> None:
         "next_value": "6713498474262782407234",
         "next_at": "2026-03-01T01:00:00Z",
     }
-    told = ask(requests.margin, body)
+    told = ask(exact_margin.margin, body)
     assert told["standing"]["verdict"] == "safe"
     assert told["next_verdict"] == {
         "verdict": "liquidatable",
@@ -263,7 +264,7 @@ def test_stale_and_disputed_prices_are_flagged() -> None:
     body = venue_bodies.aave()
     body["market"]["prices"]["0"]["stale_after_seconds"] = 0
     body["market"]["prices"]["1"]["disputed"] = "jump"
-    told = ask(requests.margin, body)
+    told = ask(exact_margin.margin, body)
     assert told["standing"]["verdict"] == "liquidatable"
     assert [price["is_stale"] for price in told["prices"]] == [True, False]
     assert [price["disputed"] for price in told["prices"]] == [None, "jump"]
@@ -280,16 +281,16 @@ def test_a_missing_price_is_an_answer(route: Route) -> None:
     assert told.get("standing", told)["verdict"] == "unevaluable"
     assert told.get("standing", told)["reason"] == "price_missing"
     assert told["degraded"] is True
-    if route is requests.margin:
+    if route is exact_margin.margin:
         assert told["missing_prices"] == ["X"]
         assert told["standing"]["maintenance"] is None
-    if route is requests.liquidation:
+    if route is exact_margin.liquidation:
         assert told["refusal"]["reason"] == "price_missing"
 
 
 def test_maker_liquidation() -> None:
     """At the recorded new price the recorded debt and collateral go to auction."""
-    told = ask(requests.liquidation, venue_bodies.maker("6713498474262782407234"))
+    told = ask(exact_margin.liquidation, venue_bodies.maker("6713498474262782407234"))
     assert told["outcome"] == "liquidated"
     # The recorded dart, 75984638713875253074697553, times the rate.
     assert told["liquidation"]["repaid"] == {"DAI": "92592592592592592592592592"}
@@ -299,7 +300,7 @@ def test_maker_liquidation() -> None:
 
 def test_aave_liquidation() -> None:
     """All the collateral goes for part of the debt; what it leaves is a deficit."""
-    found = ask(requests.liquidation, venue_bodies.aave())["liquidation"]
+    found = ask(exact_margin.liquidation, venue_bodies.aave())["liquidation"]
     assert found["repaid"] == {"1": "9523809523809523809524"}
     assert found["seized"] == {"0": "10000000000000000000000"}
     assert found["bad_debt"] == {"1": "476190476190476190476"}
@@ -311,7 +312,7 @@ def test_aave_liquidation() -> None:
 
 def test_compound_liquidation() -> None:
     """An absorption pays out what the contract paid out."""
-    found = ask(requests.liquidation, venue_bodies.compound())["liquidation"]
+    found = ask(exact_margin.liquidation, venue_bodies.compound())["liquidation"]
     assert found["repaid"] == {"BASE": "24415606428958716590807426"}
     assert found["seized"] == {"A0": "72251321", "A1": "831403918174"}
 
@@ -319,14 +320,14 @@ def test_compound_liquidation() -> None:
 def test_morpho_liquidation() -> None:
     """The shares asked for are repaid, and no more."""
     body = with_request(venue_bodies.morpho(), repay="62860303170737430458")
-    found = ask(requests.liquidation, body)["liquidation"]
+    found = ask(exact_margin.liquidation, body)["liquidation"]
     assert found["repaid"] == {"USDC": "67664481346327"}
     assert found["seized"] == {"WETH": "92526939904092388252"}
 
 
 def test_hyperliquid_liquidation() -> None:
     """Below the line a market order closes the long at the bid: 45 of 100 are left."""
-    found = ask(requests.liquidation, venue_bodies.hyperliquid("9450"))["liquidation"]
+    found = ask(exact_margin.liquidation, venue_bodies.hyperliquid("9450"))["liquidation"]
     assert found["repaid"] == {"X": "10"}
     assert found["after"]["verdict"] == "safe"
     assert found["after"]["maintenance"] == {"credit": "45", "requirement": "0", "surplus": "45"}
@@ -342,7 +343,7 @@ def test_hyperliquid_liquidation() -> None:
 )
 def test_a_refusal_is_an_answer(body: Body, reason: str) -> None:
     """The venue's own reason is told."""
-    told = ask(requests.liquidation, body)
+    told = ask(exact_margin.liquidation, body)
     assert told["outcome"] == "refused"
     assert told["refusal"]["reason"] == reason
     assert told["liquidation"] is None
@@ -353,7 +354,7 @@ def test_a_rulebook_without_a_liquidation_refuses() -> None:
     body = venue_bodies.hyperliquid()
     body["account"] |= {"venue": "reg-t", "market": "margin", "legs": [], "options": {}}
     del body["account"]["terms"]
-    told = ask(requests.liquidation, body)
+    told = ask(exact_margin.liquidation, body)
     assert told["refusal"]["reason"] == "liquidation_not_established"
 
 
@@ -379,25 +380,25 @@ def test_each_account_may_carry_its_own_request() -> None:
     body = venue_bodies.morpho()
     first = body.pop("account")
     second = {**first, "request": {"repay": "62860303170737430458"}}
-    told = ask(requests.liquidation, {**body, "accounts": [first, second]})["liquidations"]
+    told = ask(exact_margin.liquidation, {**body, "accounts": [first, second]})["liquidations"]
     repaid = [one["liquidation"]["repaid"]["USDC"] for one in told]
     assert repaid == ["148674047230771", "67664481346327"]
 
 
 FAULTY: list[tuple[Route, str, Body]] = [
-    (requests.trigger, "/betas/WETH", {"betas": {"WETH": "1"}}),
-    (requests.trigger, "/betas/ETH", {"betas": {"ETH": "101"}}),
-    (requests.trigger, "/betas/ETH", {"betas": {"ETH": 1.5}}),
-    (requests.trigger, "/until", {"until": "2027-03-03T00:00:00Z"}),
-    (requests.trigger, "/until", {"until": 7}),
-    (requests.trigger, "/features", {"features": True}),
-    (requests.margin, "/request", {"request": {}}),
-    (requests.liquidation, "/request/repay", {"request": {"repay": "-1"}}),
-    (requests.liquidation, "/request/repay", {"request": {"repay": "0.5"}}),
-    (requests.liquidation, "/request/repay", {"request": {"repay": 1.0}}),
-    (requests.liquidation, "/request/debt_asset", {"request": {"debt_asset": ""}}),
-    (requests.liquidation, "/request/seize", {"request": {"seize": "1"}}),
-    (requests.liquidation, "/request", {"request": 7}),
+    (exact_margin.trigger, "/betas/WETH", {"betas": {"WETH": "1"}}),
+    (exact_margin.trigger, "/betas/ETH", {"betas": {"ETH": "101"}}),
+    (exact_margin.trigger, "/betas/ETH", {"betas": {"ETH": 1.5}}),
+    (exact_margin.trigger, "/until", {"until": "2027-03-03T00:00:00Z"}),
+    (exact_margin.trigger, "/until", {"until": 7}),
+    (exact_margin.trigger, "/features", {"features": True}),
+    (exact_margin.margin, "/request", {"request": {}}),
+    (exact_margin.liquidation, "/request/repay", {"request": {"repay": "-1"}}),
+    (exact_margin.liquidation, "/request/repay", {"request": {"repay": "0.5"}}),
+    (exact_margin.liquidation, "/request/repay", {"request": {"repay": 1.0}}),
+    (exact_margin.liquidation, "/request/debt_asset", {"request": {"debt_asset": ""}}),
+    (exact_margin.liquidation, "/request/seize", {"request": {"seize": "1"}}),
+    (exact_margin.liquidation, "/request", {"request": 7}),
 ]
 
 
@@ -411,8 +412,8 @@ def test_a_fault_of_an_own_request_has_its_place() -> None:
     """The pointer leads into the account."""
     body = venue_bodies.maker()
     body["account"]["request"] = {"repay": "0.5"}
-    assert list(faults(requests.liquidation, body)) == ["/account/request/repay"]
-    assert list(faults(requests.margin, body)) == ["/account/request"]
+    assert list(faults(exact_margin.liquidation, body)) == ["/account/request/repay"]
+    assert list(faults(exact_margin.margin, body)) == ["/account/request"]
 
 
 def grid(size: int, *, scenarios: int = 20) -> Body:
@@ -479,7 +480,7 @@ def test_a_costly_account_leaves_the_others_their_answers() -> None:
 @pytest.mark.usefixtures("thrifty")
 def test_too_long_a_search_is_refused() -> None:
     """What a request may cost is counted where the rules are evaluated, and named."""
-    assert "20000 steps" in faults(requests.trigger, grid(20))["/account"]
+    assert "20000 steps" in faults(exact_margin.trigger, grid(20))["/account"]
 
 
 @pytest.mark.parametrize("path", ROUTES)
@@ -502,14 +503,14 @@ def test_a_scale_that_cannot_be_reckoned_with_is_refused(decimals: str | int) ->
     """A power of ten without end would never be answered."""
     body = venue_bodies.aave()
     body["account"]["terms"]["reserves"]["0"]["decimals"] = decimals
-    assert "/account/terms/reserves/0/decimals" in faults(requests.margin, body)
+    assert "/account/terms/reserves/0/decimals" in faults(exact_margin.margin, body)
 
 
 def test_legs_that_are_no_list_are_the_fault_of_their_account() -> None:
     """They are told of that account, and the others are answered."""
     body = venue_bodies.maker()
     body["accounts"] = [body.pop("account"), {"id": "x", "legs": 7}]
-    assert "errors" in ask(requests.trigger, body)["triggers"][1]
+    assert "errors" in ask(exact_margin.trigger, body)["triggers"][1]
 
 
 @pytest.mark.parametrize("duty", [2 * 10**27, 101 * 10**25, 2**256 - 1])
@@ -518,5 +519,5 @@ def test_a_fee_that_the_contract_cannot_compound_is_refused(duty: int) -> None:
     body = venue_bodies.maker()
     body["account"]["terms"]["duty"] = str(duty)
     body["market"]["prices"]["ETH"] |= {"next_value": "1", "next_at": "2199-01-01T00:00:00Z"}
-    for route in (Desk.score, requests.margin):
+    for route in (Desk.score, exact_margin.margin):
         assert "OverflowError" in faults(route, body)["/account"]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from models.errors import InvalidInput
-from serving.asked import wire
+from serving.schemas import requests
 
 MOST = "Dictionary should have at most 10 items after validation"
 FIRST, SECOND = "2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z"
@@ -16,7 +16,7 @@ def faults(market: dict[str, Any]) -> list[tuple[str, str]]:
     """Return places and messages of what is wrong with a market."""
     asked = {"account": "a", "market": market}
     with pytest.raises(InvalidInput) as refused:
-        wire.of_tree(asked, wire.ScoreBody, [])
+        requests.of_tree(asked, requests.ScoreBody, [])
     return [(fault.where, fault.message) for fault in refused.value.faults]
 
 
@@ -112,5 +112,5 @@ def test_the_faults_of_every_table_are_told_at_once() -> None:
 def test_marks_may_have_no_volume() -> None:
     """Exchanges tell none; of a perpetual's own candles it is required."""
     asked = {"account": "a", "market": {"marks": {"E": {"start": FIRST, **PRICES}}}}
-    told, _ = wire.of_tree(asked, wire.ScoreBody, [])
+    told, _ = requests.of_tree(asked, requests.ScoreBody, [])
     assert told.market.marks["E"].volume is None

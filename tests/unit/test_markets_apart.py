@@ -24,9 +24,9 @@ from markets_apart import (
 )
 
 from models.errors import InvalidInput
-from serving.desk import Desk
-from serving.judging.assess import Model
-from serving.margin import requests
+from serving.application import exact_margin
+from serving.application.scoring import Desk
+from serving.evaluation.assess import Model
 
 DESK = Desk(model=Model(bundle=None))
 
@@ -39,14 +39,14 @@ def asked(**market: Any) -> Body:
 
 def verdicts(body: Body) -> dict[str, str]:
     """Return the verdict by account."""
-    told = json.loads(requests.margin(DESK, json.dumps(body).encode(), "unit"))
+    told = json.loads(exact_margin.margin(DESK, json.dumps(body).encode(), "unit"))
     return {one["account"]: one["standing"]["verdict"] for one in told["margins"]}
 
 
 def faults(body: Body) -> dict[str, str]:
     """Return message by pointer of what is wrong with a body."""
     with pytest.raises(InvalidInput) as caught:
-        requests.margin(DESK, json.dumps(body).encode(), "unit")
+        exact_margin.margin(DESK, json.dumps(body).encode(), "unit")
     return {fault.where: fault.message for fault in caught.value.faults}
 
 
@@ -91,7 +91,7 @@ def test_a_name_that_one_market_reads_needs_no_market() -> None:
 def test_a_market_that_is_not_stated_lends_nothing_to_another() -> None:
     """Without its own indices a Comet is not judged by those of its neighbour."""
     body = {**asked(markets=MARKETS[1:2]), "accounts": ACCOUNTS[:2]}
-    told = json.loads(requests.margin(DESK, json.dumps(body).encode(), "unit"))
+    told = json.loads(exact_margin.margin(DESK, json.dumps(body).encode(), "unit"))
     first, second = told["margins"]
     assert second["standing"]["verdict"] == "safe"
     assert "standing" not in first or first["standing"]["verdict"] == "unevaluable"

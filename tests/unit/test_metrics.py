@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
-from training import metrics
-from training.metrics import Judged, Resampling
+from training.evaluation import metrics
+from training.evaluation.metrics import Judged, Resampling
 
 
 def judged(size: int = 4_000, *, decimals: int = 1) -> tuple[Judged, np.ndarray]:

@@ -10,15 +10,15 @@ import pytest
 from features.inputs import Candles, Tables, no_events
 from features.pipeline import BASELINE, compute
 from models.domain import Account, Leg, LegKind, Market, Price
-from models.hazard import HORIZONS
+from models.forecast.horizons import HORIZONS
 from models.margin.fixed_point import RAY
 from models.margin.perpetual import tiers_from
 from models.margin.rulebook import load
 from models.margin.venues import aave_v3_terms, hyperliquid
-from serving.asked.cases import Case
-from serving.judging.answers import Notice
-from serving.judging.judgement import judge
-from serving.judging.moments import Position, frames, position, tables
+from serving.evaluation.feature_rows import Position, frames, position, tables
+from serving.evaluation.inputs import Case
+from serving.evaluation.rule_evaluation import judge
+from serving.schemas.assessment import Notice
 
 AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
 HOURS = 900

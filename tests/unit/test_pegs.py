@@ -10,16 +10,16 @@ import pytest
 from models import pegs
 from models.margin.result import Trigger
 from models.margin.venues import compound_v3, morpho_blue
-from serving.alerting.signals import buffer
-from serving.alerting.sums import part
-from serving.asked import cases, wire
-from serving.desk import Desk
-from serving.history import noted
-from serving.judging import changes
-from serving.judging.assess import Model, Outlook
-from serving.judging.at_risk import ALL, by_shock
-from serving.judging.judgement import Judgement, judge
-from serving.margin import requests
+from serving.application import exact_margin, what_if
+from serving.application.scoring import Desk
+from serving.evaluation import inputs
+from serving.evaluation.assess import Model, Outlook
+from serving.evaluation.book_totals import part
+from serving.evaluation.records import noted
+from serving.evaluation.rule_evaluation import Judgement, judge
+from serving.evaluation.stress import ALL, by_shock
+from serving.schemas import requests as wire
+from serving.watch.signals import buffer
 
 DESK = Desk(model=Model(bundle=None), clock=lambda: many_venues.AT)
 BOOK = {one["id"]: one for one in many_venues.book()}
@@ -29,10 +29,10 @@ def judged(body: dict[str, Any]) -> list[Judgement]:
     """Return the accounts of a request, judged."""
     asked, _ = wire.parse(json.dumps(body).encode(), wire.ScoreBody)
     bodies = [wire.account(item, place) for place, item in asked.items]
-    around = cases.surroundings(asked, now=many_venues.AT, stored=None, accounts=bodies)
+    around = inputs.surroundings(asked, now=many_venues.AT, stored=None, accounts=bodies)
     places = [place for place, _ in asked.items]
     return [
-        judge(cases.case(one, place, around)) for one, place in zip(bodies, places, strict=True)
+        judge(inputs.case(one, place, around)) for one, place in zip(bodies, places, strict=True)
     ]
 
 
@@ -82,9 +82,9 @@ def test_a_fall_of_the_market_is_one_thing_everywhere(account: str, verdict: str
     """What-if, trigger, book in sum and book judged now agree on 18 % less of everything."""
     body = many_venues.request([BOOK[account]])
     asked = json.dumps({**body, "shock": "-0.18"}).encode()
-    (answer,) = json.loads(changes.what_if(DESK, asked, "r"))["answers"]
+    (answer,) = json.loads(what_if.what_if(DESK, asked, "r"))["answers"]
     assert answer["after"]["verdict"] == verdict
-    (told,) = json.loads(requests.trigger(DESK, json.dumps(body).encode(), "r"))["triggers"]
+    (told,) = json.loads(exact_margin.trigger(DESK, json.dumps(body).encode(), "r"))["triggers"]
     common = told["shock_trigger"]
     falls = common is not None and common["direction"] == "below"
     assert (falls and Fraction(common["shock"]) >= Fraction(-18, 100)) == (verdict != "safe")
@@ -104,10 +104,10 @@ def test_what_is_named_moves_though_it_is_pegged() -> None:
     """A shock of USDC by name moves it; beside it the market moves the others."""
     body = many_venues.request([BOOK["aave/two collaterals"]])
     asked = {**body, "shock": "-0.18", "shocks": {"USDC": "-0.18"}}
-    (answer,) = json.loads(changes.what_if(DESK, json.dumps(asked).encode(), "r"))["answers"]
+    (answer,) = json.loads(what_if.what_if(DESK, json.dumps(asked).encode(), "r"))["answers"]
     assert answer["after"]["verdict"] == "safe"
     body["market"]["pegged"] = ["WBTC"]
-    (told,) = json.loads(requests.trigger(DESK, json.dumps(body).encode(), "r"))["triggers"]
+    (told,) = json.loads(exact_margin.trigger(DESK, json.dumps(body).encode(), "r"))["triggers"]
     assert told["betas"] == {"WETH": "1"}
 
 

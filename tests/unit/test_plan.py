@@ -16,10 +16,10 @@ from models.margin.perpetual import tiers_from
 from models.margin.result import Verdict
 from models.margin.rulebook import load
 from models.margin.venues import aave_v3_terms, hyperliquid, maker
-from serving.asked.cases import Case
-from serving.judging.actions import Action, Means, apply, tools
-from serving.judging.actions import Price as Cost
-from serving.judging.plan import Target, plan
+from serving.evaluation.actions import Action, Means, apply, tools
+from serving.evaluation.actions import Price as Cost
+from serving.evaluation.inputs import Case
+from serving.evaluation.plan import Target, plan
 
 AT = datetime(2026, 1, 5, tzinfo=UTC)
 RAD = WAD * RAY

@@ -14,16 +14,17 @@ from models.alerting.evidence import Evidence, evidence
 from models.alerting.policy import Policy, default, of_tree, tree_of
 from models.alerting.signals import Kind, Level, Route, Transition
 from models.domain import Account
-from serving.alerting.planning import plans
-from serving.alerting.signals import signal
-from serving.asked import cases, wire
-from serving.asked.cases import Surroundings
-from serving.desk import Desk
-from serving.judging import changes
-from serving.judging.assess import Model, Wish, outlooks
-from serving.judging.change_answers import PlanAnswer
-from serving.judging.judgement import Judgement, judge
-from serving.registry import deployed
+from serving.application import what_if
+from serving.application.deployment import deployed
+from serving.application.scoring import Desk
+from serving.evaluation import inputs
+from serving.evaluation.assess import Model, Wish, outlooks
+from serving.evaluation.inputs import Surroundings
+from serving.evaluation.rule_evaluation import Judgement, judge
+from serving.schemas import requests
+from serving.schemas.changes import PlanAnswer
+from serving.watch.plans import plans
+from serving.watch.signals import signal
 
 CHAMPION = deployed(Path(__file__).parents[2] / "models" / "champion").model
 MODELS = {"forecast": CHAMPION, "rules alone": Model(bundle=None)}
@@ -90,11 +91,11 @@ def request(account: str, prices: dict[str, str]) -> dict[str, Any]:
 
 def judged(body: dict[str, Any]) -> tuple[Surroundings, Judgement]:
     """Return the account of a request, judged."""
-    asked, _ = wire.parse(json.dumps(body).encode(), wire.ScoreBody)
+    asked, _ = requests.parse(json.dumps(body).encode(), requests.ScoreBody)
     ((place, item),) = asked.items
-    account = wire.account(item, place)
-    around = cases.surroundings(asked, now=AT, stored=None, accounts=[account])
-    return around, judge(cases.case(account, place, around))
+    account = requests.account(item, place)
+    around = inputs.surroundings(asked, now=AT, stored=None, accounts=[account])
+    return around, judge(inputs.case(account, place, around))
 
 
 def seen(
@@ -231,7 +232,7 @@ def test_two_positions_are_reduced_to_a_probability(limit: float, kinds: Sequenc
     target = {"probability": limit, "horizon": "7d"}
     desk = Desk(model=CHAMPION, clock=lambda: AT)
     asked = json.dumps({**body, "target": target, "means": means}).encode()
-    (found,) = json.loads(changes.plans(desk, asked, "r"))["plans"]
+    (found,) = json.loads(what_if.plans(desk, asked, "r"))["plans"]
     assert (found["is_reached"], found["reason"]) == (True, "reached")
     assert 0 <= found["probability"] < limit
     (later,) = (one for one in found["after"]["forecast"] if one["horizon"] == "7d")
@@ -243,9 +244,9 @@ def test_a_buffer_can_be_asked_for_over_http() -> None:
     body = request("comet", {})
     desk = Desk(model=Model(bundle=None), clock=lambda: AT)
     asked = {**body, "target": {"buffer": "0.25"}, "means": {"kinds": ["repay"]}}
-    (found,) = json.loads(changes.plans(desk, json.dumps(asked).encode(), "r"))["plans"]
+    (found,) = json.loads(what_if.plans(desk, json.dumps(asked).encode(), "r"))["plans"]
     assert found["target"]["buffer"] == "0.25"
     assert float(found["after"]["shock_trigger"]["shock"]) == pytest.approx(-0.25, abs=1e-4)
     refused = {**asked, "target": {"buffer": "1"}}
     with pytest.raises(Exception, match="not below 1"):
-        changes.plans(desk, json.dumps(refused).encode(), "r")
+        what_if.plans(desk, json.dumps(refused).encode(), "r")

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.hazard import LABELS
-from training import promote
-from training.promote import Policy
-from training.records import Records
+from models.forecast.horizons import LABELS
+from training.lifecycle import promote
+from training.lifecycle.promote import Policy
+from training.lifecycle.records import Records
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 DAYS = 40

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from serving.asked.reading import NotJson, escape, read
-from serving.asked.scalars import Time
+from serving.schemas.fields import Time
+from serving.schemas.strict_json import NotJson, escape, read
 
 
 def test_a_sound_body_is_read_as_it_stands() -> None:

@@ -11,9 +11,9 @@ import bundles
 import pytest
 
 from features.pipeline import fingerprint
-from models import bundle, registry
 from models.errors import BundleRefused
-from serving.registry import Deployed, Follower, deployed, looked
+from models.forecast import bundle, registry
+from serving.application.deployment import Deployed, Follower, deployed, looked
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)
 

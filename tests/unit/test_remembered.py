@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from serving.asked.remembered import MOST_REMEMBERED, Remembered
+from serving.evaluation.memo import MOST_REMEMBERED, Remembered
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -7,12 +7,12 @@ import bundles
 import numpy as np
 import pandas as pd
 import pytest
+from perpetual_files import TERMS
 
 from features.inputs import HOUR, Candles
 from features.pipeline import fingerprint
-from models import bundle
-from training.replay import buffers, forecasts, tape
-from training.simulate_perpetuals import TERMS
+from models.forecast import bundle
+from training.replay.replay import buffers, forecasts, tape
 from training.sources import events
 
 BEGIN = pd.Timestamp("2030-01-01", tz="UTC")

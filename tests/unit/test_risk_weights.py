@@ -8,26 +8,26 @@ from schema_check import conforms
 from venue_bodies import Body
 
 from models.errors import InvalidInput
-from serving.desk import Desk
-from serving.judging.answers import FaultyItem
-from serving.judging.assess import Model
-from serving.margin import requests
-from serving.margin.table import sheet
+from serving.application import exact_margin
+from serving.application.scoring import Desk
+from serving.cli.margin_table import sheet
+from serving.evaluation.assess import Model
 from serving.routes import document
+from serving.schemas.assessment import FaultyItem
 
 DESK = Desk(model=Model(bundle=None))
 
 
 def told_of(body: Body) -> Body:
     """Return the answer to a body."""
-    told: Body = json.loads(requests.margin(DESK, json.dumps(body).encode(), "unit"))
+    told: Body = json.loads(exact_margin.margin(DESK, json.dumps(body).encode(), "unit"))
     return told
 
 
 def faults(body: Body) -> set[str]:
     """Return the pointers to what is wrong with a body."""
     with pytest.raises(InvalidInput) as caught:
-        requests.margin(DESK, json.dumps(body).encode(), "unit")
+        exact_margin.margin(DESK, json.dumps(body).encode(), "unit")
     return {fault.where for fault in caught.value.faults}
 
 

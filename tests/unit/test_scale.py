@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from features.pipeline import NAMES
-from models.hazard import HORIZONS
-from models.scale import Scale, read, written
-from training import scale
+from models.forecast.horizons import HORIZONS
+from models.forecast.volatility import Scale, read, written
+from training.fitting import volatility
 
 PLACE = NAMES.index("return_sigmas_24h")
 KNOWN = Scale(
@@ -45,7 +45,7 @@ def test_hiding_inputs_at_random_moves_no_average() -> None:
     rows = features(*move)
     variance = np.exp(2.0 * (0.4 * np.abs(move) + generator.normal(0.0, 0.1, len(move))))
     ahead = np.tile(variance[:, np.newaxis], len(HORIZONS))
-    found = scale.fit(rows, np.ones(len(move)), ahead)
+    found = volatility.fit(rows, np.ones(len(move)), ahead)
     seen, hidden = found.corrections(rows), found.corrections(np.full_like(rows, np.nan))
     assert seen.std(axis=0) == pytest.approx(np.full(4, 0.24), abs=0.02)
     assert hidden.mean(axis=0) == pytest.approx(seen.mean(axis=0), abs=0.01)

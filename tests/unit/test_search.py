@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from maker_files import write_maker_ethb
 
 from features.inputs import seconds
 from features.simulate import simulate
-from training import search as searching
-from training.rows import thinned
-from training.search import Past, Search
-from training.simulate import write_maker_ethb
+from training.dataset.dataset import thinned
+from training.fitting import search as searching
+from training.fitting.search import Past, Search
 from training.sources import History, maker_ethb
 
 END = datetime(2030, 4, 1, tzinfo=UTC)

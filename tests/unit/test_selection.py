@@ -1,7 +1,7 @@
 """Which accounts are judged next."""
 
 from models.alerting.signals import Level
-from serving.alerting.selection import FAR, Slope, batch, distance, late, ranking
+from serving.watch.selection import FAR, Slope, batch, distance, late, ranking
 
 ETH = {"ETH": 100.0, "SOL": 10.0}
 

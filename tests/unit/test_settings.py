@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from models.errors import InvalidInput
-from serving.commands.serve import app
+from serving.cli.serve import app
 from serving.settings import Settings, from_environment
 
 

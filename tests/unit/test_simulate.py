@@ -7,7 +7,7 @@ from features.simulate import Book, simulate
 from features.tables import CANDLES, validate
 from models.margin.fixed_point import mul_div_down
 from models.margin.venues.maker import is_unsafe, spot_price
-from serving.live.book import exact
+from serving.application.sample_book import exact
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from models.domain import Price
-from serving.judging.rules import in_words
+from serving.evaluation.rules import in_words
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 

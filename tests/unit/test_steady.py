@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from serving.alerting.steady import Steady
+from serving.watch.steady_clock import Steady
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 

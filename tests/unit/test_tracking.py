@@ -9,9 +9,9 @@ import bundles
 import pytest
 
 from features.pipeline import fingerprint
-from models import bundle
-from training import tracking
-from training.tracking import MODEL, TrackingFailed
+from models.forecast import bundle
+from training.lifecycle import tracking
+from training.lifecycle.tracking import MODEL, TrackingFailed
 
 REPORT = {"horizons": {"24h": {"rungs": {"model": {"log_loss": {"value": 0.25}, "auc": None}}}}}
 

@@ -7,8 +7,7 @@ import pytest
 
 from features.inputs import Candles
 from models.errors import InvalidInput
-from training import continuity, reading
-from training.sources import History
+from training.sources import History, continuity, registry
 
 BEGIN = pd.Timestamp("2030-01-01", tz="UTC")
 HOURS = 3_000
@@ -25,7 +24,7 @@ def read(directory: Path, *, leap: int, factor: float = 1000.0) -> History:
         frames.append(pd.DataFrame({"symbol": symbol, "open_time": times, **prices, "volume": 1.0}))
     path = directory / "candles.parquet"
     pd.concat(frames).to_parquet(path)
-    return reading.history("touch", directory, path)
+    return registry.history("touch", directory, path)
 
 
 def hours(history: History, asset: str) -> list[int]:
@@ -74,7 +73,7 @@ def test_a_history_within_reach_of_a_change_is_refused(tmp_path: Path) -> None:
     frame = pd.DataFrame({"symbol": "ETH", "open_time": times, **prices, "volume": 1.0})
     frame.to_parquet(path)
     with pytest.raises(InvalidInput, match=r"candles:ETH: the candle that closed at 2030-01-13 13"):
-        reading.history("touch", tmp_path, path)
+        registry.history("touch", tmp_path, path)
 
 
 def test_a_leap_over_a_gap_is_one(candles: Candles) -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from features.inputs import Candles
 from features.pipeline import BASELINE, fingerprint
-from models import bundle
-from serving.desk import Desk
-from serving.registry import deployed
+from models.forecast import bundle
+from serving.application.deployment import deployed
+from serving.application.scoring import Desk
 
 CHAMPION = Path(__file__).parents[2] / "models" / "champion"
 HOURS = 45 * 24

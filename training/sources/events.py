@@ -45,7 +45,7 @@ are censored, never 0. Prices are the closes of the candles, and one quote unit 
 without any that is the quote or pegged to it (`models.pegs`); give mark or oracle candles where
 the venue judges by those. Between statements the surplus moves along the line through the
 rulebook's own surplus, drawn anew every day
-(`models.exposure`).
+(`models.forecast.exposure`).
 """
 
 import tomllib
@@ -61,7 +61,7 @@ import numpy as np
 import pandas as pd
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from features import files, known
+from features import files, point_in_time
 from features.inputs import (
     HOUR,
     Candles,
@@ -367,7 +367,7 @@ def _funding(tables: Mapping[str, pd.DataFrame]) -> dict[str, Readings]:
     if "funding" not in tables:
         return {}
     ordered = tables["funding"].sort_values("at", kind="stable").to_dict("records")
-    return known.funding({str(name): cell for name, cell in row.items()} for row in ordered)
+    return point_in_time.funding({str(name): cell for name, cell in row.items()} for row in ordered)
 
 
 def _log(actions: pd.DataFrame) -> pd.DataFrame:

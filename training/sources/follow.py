@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from features.inputs import HOUR, Candles, Floats, Ints, Readings, seconds
-from models.hazard import HORIZONS
+from models.forecast.horizons import HORIZONS
 from training.sources.account_hours import Rows
 
 FURTHEST = max(HORIZONS)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from features.inputs import HOUR, Candles, Floats, Ints, seconds
 from models.domain import Account, Exact, Leg, LegKind, Market, Price
-from models.exposure import exposure
+from models.forecast.exposure import exposure
 from models.margin.rulebook import load
 from models.terms import DatedTerms
 

@@ -23,7 +23,6 @@ from datetime import datetime
 from fractions import Fraction
 
 from models.domain import Account, Leg, LegKind, Market
-from models.margin.checked import sint, uint
 from models.margin.fixed_point import (
     WAD,
     mul_div_down,
@@ -32,6 +31,7 @@ from models.margin.fixed_point import (
 from models.margin.result import Counted, Liquidation, Margin, Ratio, Refusal, Room, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.toxicity import is_toxic
+from models.margin.uint import sint, uint
 from models.margin.variables import Variable
 
 ORACLE_DECIMALS = 8

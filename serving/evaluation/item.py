@@ -1,0 +1,33 @@
+"""One account of a request, ready to be evaluated."""
+
+from dataclasses import dataclass, field
+
+from serving.evaluation.effort import Effort, metered, of_request
+from serving.evaluation.inputs import Case, Surroundings
+from serving.schemas import requests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One sound account of a request.
+
+    Parameters
+    ----------
+    around
+        What it shares with the others.
+    is_stored
+        Whether it was asked about by its key in the store.
+    effort
+        What judging all accounts of the request may cost.
+    """
+
+    body: requests.AnyAccount
+    case: Case
+    around: Surroundings
+    is_stored: bool
+    effort: Effort = field(default_factory=of_request)
+
+    @property
+    def metered(self) -> Case:
+        """The case, with its evaluations counted against the request's allowance."""
+        return metered(self.case, self.effort)
