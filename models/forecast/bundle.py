@@ -18,13 +18,19 @@ from models.errors import BundleRefused, Fault, UnknownFeature
 from models.forecast import manifest as manifests
 from models.forecast import owner_behaviour as conducts
 from models.forecast import volatility as scales
-from models.forecast.calibration import Calibrator, Evidence
+from models.forecast.calibration import Calibrator, VennAbersBand
 from models.forecast.forest import Forest, Unwalkable, verified
-from models.forecast.hazard import Line, along, cumulative, passage, trees
+from models.forecast.hazard import (
+    Line,
+    cumulative,
+    first_passage_scores,
+    linear_in_log_odds,
+    tree_scores,
+)
 from models.forecast.horizons import HORIZONS, LABELS
 from models.forecast.manifest import FORMAT, Manifest
-from models.forecast.owner_behaviour import Conduct
-from models.forecast.volatility import Scale
+from models.forecast.owner_behaviour import OwnerBehaviour
+from models.forecast.volatility import VolatilityForecast
 
 Floats = npt.NDArray[np.float64]
 
@@ -35,7 +41,7 @@ LEAST_LOG = -12.0
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class FirstPassageStart:
     """Starts hazards from first passage at a forecast volatility: the market part.
 
     Parameters
@@ -46,16 +52,18 @@ class Passage:
         One per hazard; slopes > 0, so that order is kept.
     """
 
-    scale: Scale
+    scale: VolatilityForecast
     lines: tuple[Line, ...]
 
     def scores(self, features: Floats, baseline: Floats) -> Floats:
         """Return log-odds per hazard, shape (N, K)."""
-        return along(passage(baseline, self.scale.corrections(features)), self.lines)
+        return linear_in_log_odds(
+            first_passage_scores(baseline, self.scale.corrections(features)), self.lines
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Upon:
+class StackedStart:
     """Starts hazards from a power of another head's probability: the owner part.
 
     Whoever is liquidated was first within reach of it. How often that ends so, the owner's
@@ -73,7 +81,7 @@ class Upon:
 
     head: "Head"
     lines: tuple[Line, ...]
-    conduct: Conduct
+    conduct: OwnerBehaviour
 
     def scores(self, features: Floats, baseline: Floats) -> Floats:
         """Return log-odds per hazard, shape (N, K)."""
@@ -81,7 +89,9 @@ class Upon:
 
     def over(self, scores: Floats, features: Floats) -> Floats:
         """Return log-odds per hazard, given the other head's scores, shape (N, K)."""
-        return along(self.head.log_chances(scores), self.lines) + self.conduct.added(features)
+        return linear_in_log_odds(self.head.log_chances(scores), self.lines) + self.conduct.added(
+            features
+        )
 
     @property
     def powers(self) -> Floats:
@@ -104,10 +114,10 @@ class Head:
         The boosters flattened, where that gives their very bits; None leaves the work to them.
     """
 
-    start: Passage | Upon
+    start: FirstPassageStart | StackedStart
     boosters: tuple[lightgbm.Booster, ...]
     calibrators: tuple[Calibrator, ...]
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[VennAbersBand, ...]
     forest: Forest | None = None
 
     def scores(self, features: Floats, baseline: Floats, *, threads: int = 1) -> Floats:
@@ -139,7 +149,7 @@ class Head:
         """Return what the trees of each hazard add, by the fastest way that gives their bits."""
         if self.forest is not None:
             return self.forest.raw(features)
-        return trees(self.boosters, features, threads=threads)
+        return tree_scores(self.boosters, features, threads=threads)
 
     def probabilities(self, scores: Floats) -> Floats:
         """Return the probability of the event by each horizon, shape (N, K)."""
@@ -194,7 +204,7 @@ class Head:
         if self.forest is None:
             raise Unwalkable("the boosters are not flattened: there are no paths to follow")
         own = self.forest.paths(features, weights)
-        if isinstance(self.start, Upon):
+        if isinstance(self.start, StackedStart):
             own += self.start.head.paths(features, weights * self.start.powers)
             habits = np.einsum("nk,nkm->nm", weights, self.start.conduct.parts(features))
             own[:, self.start.conduct.columns] += habits
@@ -203,7 +213,7 @@ class Head:
     def _begun(self, parts: Floats, features: Floats, baseline: Floats) -> Floats:
         """Add the start to what the trees say."""
         begun = self.start.scores(features, baseline)
-        if isinstance(self.start, Upon):
+        if isinstance(self.start, StackedStart):
             below = self.start.head.contributions(features, baseline)[:, :, :-1]
             below *= self.start.powers[:, np.newaxis]
             below[:, :, self.start.conduct.columns] += self.start.conduct.parts(features)
@@ -275,9 +285,9 @@ class Bundle:
             As of `Head.scores`.
         """
         told: dict[str, Floats] = {}
-        for name, head in sorted(self.heads.items(), key=lambda pair: _is_upon(pair[1])):
-            if isinstance(head.start, Upon):
-                start = head.start.over(told[_upon(self, head.start)], features)
+        for name, head in sorted(self.heads.items(), key=lambda pair: _is_stacked(pair[1])):
+            if isinstance(head.start, StackedStart):
+                start = head.start.over(told[_stacked(self, head.start)], features)
             else:
                 start = head.start.scores(features, baseline)
             told[name] = head.begun(start, features)
@@ -296,8 +306,8 @@ class Bundle:
         """
         told = {name: head.probabilities(scores[name]) for name, head in self.heads.items()}
         for name, head in self.heads.items():
-            if isinstance(head.start, Upon):
-                told[name] = np.minimum(told[name], told[_upon(self, head.start)])
+            if isinstance(head.start, StackedStart):
+                told[name] = np.minimum(told[name], told[_stacked(self, head.start)])
         return told
 
     def intervals(self, scores: Mapping[str, Floats]) -> dict[str, tuple[Floats, Floats]]:
@@ -307,12 +317,12 @@ class Bundle:
         return {name: (np.minimum(low, points[name]), high) for name, (low, high) in told.items()}
 
 
-def _is_upon(head: Head) -> bool:
+def _is_stacked(head: Head) -> bool:
     """Return whether a head starts from another one."""
-    return isinstance(head.start, Upon)
+    return isinstance(head.start, StackedStart)
 
 
-def _upon(bundle: Bundle, start: Upon) -> str:
+def _stacked(bundle: Bundle, start: StackedStart) -> str:
     """Return the name of the head that another one starts from."""
     return next(name for name, head in bundle.heads.items() if head is start.head)
 
@@ -364,12 +374,12 @@ def _written(name: str, bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def _written_start(start: Passage | Upon, bundle: Bundle) -> dict[str, Any]:
+def _written_start(start: FirstPassageStart | StackedStart, bundle: Bundle) -> dict[str, Any]:
     """Return a start as plain numbers; what another head does is told by its name."""
-    if isinstance(start, Passage):
+    if isinstance(start, FirstPassageStart):
         return {"scale": scales.written(start.scale, bundle.features)}
     return {
-        "upon": _upon(bundle, start),
+        "upon": _stacked(bundle, start),
         "conduct": conducts.written(start.conduct, bundle.features),
     }
 
@@ -462,31 +472,33 @@ def _read_boosters(
             yield Fault(file, "was trained on other features than the manifest names")
 
 
-def _is_told_upon(head: manifests.Head) -> bool:
+def _is_told_upon(head: manifests.HeadEntry) -> bool:
     """Return whether a head starts from another one."""
-    return isinstance(head.start, manifests.Upon)
+    return isinstance(head.start, manifests.StackedEntry)
 
 
 def _head(
     manifest: Manifest,
-    told: manifests.Head,
+    told: manifests.HeadEntry,
     known: Mapping[str, Head],
     boosters: Mapping[str, lightgbm.Booster],
 ) -> Head:
     """Return one head; `known` holds those that it may start from."""
     lines = tuple(part.line for part in told.stretches)
-    start: Passage | Upon
-    if isinstance(told.start, manifests.Upon):
+    start: FirstPassageStart | StackedStart
+    if isinstance(told.start, manifests.StackedEntry):
         conduct = conducts.read(told.start.conduct.model_dump(), manifest.features)
-        start = Upon(known[told.start.upon], lines, conduct)
+        start = StackedStart(known[told.start.upon], lines, conduct)
     else:
-        start = Passage(scales.read(told.start.scale.model_dump(), manifest.features), lines)
+        start = FirstPassageStart(
+            scales.read(told.start.scale.model_dump(), manifest.features), lines
+        )
     return Head(
         start=start,
         boosters=tuple(boosters[part.booster] for part in told.stretches),
         calibrators=tuple(Calibrator(part.shift, part.slope) for part in told.stretches),
         evidence=tuple(
-            Evidence(*(np.array(values, dtype=np.float64) for values in part.evidence))
+            VennAbersBand(*(np.array(values, dtype=np.float64) for values in part.evidence))
             for part in told.stretches
         ),
     )
@@ -495,4 +507,4 @@ def _head(
 def flattened(head: Head) -> Head:
     """Return the head with its boosters flattened, checked against them on probe rows."""
     texts = [booster.model_to_string() for booster in head.boosters]
-    return replace(head, forest=verified(texts, partial(trees, head.boosters)))
+    return replace(head, forest=verified(texts, partial(tree_scores, head.boosters)))

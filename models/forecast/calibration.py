@@ -48,7 +48,7 @@ def rounded(probabilities: Floats) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class VennAbersBand:
     """What later outcomes say of a probability: an inductive Venn-Abers predictor.
 
     The forecast lies between the isotonic fit that counts the row as 0 and the one that

@@ -19,7 +19,7 @@ Line = tuple[float, float]
 """Shift and slope of a line in the log-odds."""
 
 
-def passage(baseline: Floats, corrections: Floats) -> Floats:
+def first_passage_scores(baseline: Floats, corrections: Floats) -> Floats:
     """Return the log-odds of first passage at the forecast volatility, shape (N, K).
 
     Parameters
@@ -38,13 +38,15 @@ def passage(baseline: Floats, corrections: Floats) -> Floats:
     )
 
 
-def along(scores: Floats, lines: Sequence[Line]) -> Floats:
+def linear_in_log_odds(scores: Floats, lines: Sequence[Line]) -> Floats:
     """Return log-odds moved along one line per hazard, shape (N, K); slopes are positive."""
     shifts, slopes = np.array(lines).T
     return np.asarray(shifts + slopes * scores)
 
 
-def trees(boosters: Sequence[lightgbm.Booster], features: Floats, *, threads: int = 1) -> Floats:
+def tree_scores(
+    boosters: Sequence[lightgbm.Booster], features: Floats, *, threads: int = 1
+) -> Floats:
     """Return what the trees of each hazard add to its start.
 
     Parameters

@@ -20,13 +20,13 @@ Spread = Annotated[float, Field(ge=0.0)]
 PerHorizon = Field(min_length=WIDTH, max_length=WIDTH)
 
 
-class _Part(BaseModel):
+class _Entry(BaseModel):
     """A part of a manifest: no other fields, no text for a number, every number finite."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class Stretch(_Part):
+class Stretch(_Entry):
     """What one hazard adds to its start: see `models.forecast.bundle.Head`."""
 
     booster: str
@@ -36,8 +36,8 @@ class Stretch(_Part):
     evidence: tuple[list[Share], list[Share], list[Share]]
 
 
-class Scale(_Part):
-    """The volatility ahead: see `models.forecast.volatility.Scale`."""
+class VolatilityEntry(_Entry):
+    """The volatility ahead: see `models.forecast.volatility.VolatilityForecast`."""
 
     features: list[str]
     centres: list[float]
@@ -46,8 +46,8 @@ class Scale(_Part):
     shifts: Annotated[list[float], PerHorizon]
 
 
-class Conduct(_Part):
-    """What an owner's past adds: see `models.forecast.owner_behaviour.Conduct`."""
+class OwnerBehaviourEntry(_Entry):
+    """What an owner's past adds: see `models.forecast.owner_behaviour.OwnerBehaviour`."""
 
     features: list[str]
     lows: list[float]
@@ -56,35 +56,36 @@ class Conduct(_Part):
     weights: Annotated[list[list[float]], PerHorizon]
 
 
-class Passage(_Part):
+class FirstPassageEntry(_Entry):
     """A head that starts from first passage."""
 
-    scale: Scale
+    scale: VolatilityEntry
 
 
-class Upon(_Part):
+class StackedEntry(_Entry):
     """A head that starts from another one."""
 
     upon: str
-    conduct: Conduct
+    conduct: OwnerBehaviourEntry
 
 
 def _kind(start: Any) -> str:
     """Return which start is meant."""
-    is_upon = "upon" in start if isinstance(start, Mapping) else isinstance(start, Upon)
+    is_upon = "upon" in start if isinstance(start, Mapping) else isinstance(start, StackedEntry)
     return "upon" if is_upon else "passage"
 
 
-class Head(_Part):
+class HeadEntry(_Entry):
     """One forecast."""
 
     start: Annotated[
-        Annotated[Passage, Tag("passage")] | Annotated[Upon, Tag("upon")], Discriminator(_kind)
+        Annotated[FirstPassageEntry, Tag("passage")] | Annotated[StackedEntry, Tag("upon")],
+        Discriminator(_kind),
     ]
     stretches: Annotated[list[Stretch], PerHorizon]
 
 
-class Provenance(_Part):
+class Provenance(_Entry):
     """What is read of how a bundle came about; whatever else it tells is kept."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
@@ -92,14 +93,14 @@ class Provenance(_Part):
     reads: dict[str, list[str]] = {}
 
 
-class Manifest(_Part):
+class Manifest(_Entry):
     """A bundle as plain numbers, its boosters by file."""
 
     format: Literal[3]
     horizons_hours: list[int]
     features: Annotated[list[str], Field(min_length=1)]
     fingerprint: str
-    heads: dict[Literal["unattended", "expected"], Head]
+    heads: dict[Literal["unattended", "expected"], HeadEntry]
     rungs: dict[str, Any]
     provenance: Provenance
     sha256: dict[str, str]
@@ -127,7 +128,7 @@ def _faults(found: Manifest) -> Iterator[Fault]:
         yield from _strangers(read, found.features, where=f"/provenance/reads/{head_name}")
 
 
-def _head_faults(found: Manifest, head: Head, *, where: str) -> Iterator[Fault]:
+def _head_faults(found: Manifest, head: HeadEntry, *, where: str) -> Iterator[Fault]:
     """Yield what is wrong with a head."""
     for place, stretch in enumerate(head.stretches):
         at = f"{where}/stretches/{place}"
@@ -135,7 +136,7 @@ def _head_faults(found: Manifest, head: Head, *, where: str) -> Iterator[Fault]:
             yield Fault(f"{at}/booster", f"sha256 lacks {stretch.booster}")
         yield from _evidence_faults(*stretch.evidence, where=f"{at}/evidence")
     at = f"{where}/start"
-    if isinstance(head.start, Passage):
+    if isinstance(head.start, FirstPassageEntry):
         scale = head.start.scale
         sizes = {"centres": scale.centres, "spreads": scale.spreads}
         wide = 2 * len(scale.features)
@@ -145,7 +146,7 @@ def _head_faults(found: Manifest, head: Head, *, where: str) -> Iterator[Fault]:
         yield from _strangers(scale.features, found.features, where=f"{at}/scale/features")
         return
     below = found.heads.get(head.start.upon)  # type: ignore[call-overload]
-    if below is None or not isinstance(below.start, Passage):
+    if below is None or not isinstance(below.start, FirstPassageEntry):
         yield Fault(f"{at}/upon", f"{head.start.upon!r} is no head that starts from first passage")
     own = head.start.conduct
     sizes = {"lows": own.lows, "centres": own.centres, "spreads": own.spreads}

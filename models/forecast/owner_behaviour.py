@@ -20,7 +20,7 @@ MOST = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Conduct:
+class OwnerBehaviour:
     """Log-odds of each hazard, linear in M features of the owner.
 
     Parameters
@@ -68,7 +68,7 @@ def standardised(inputs: Floats, centres: Floats, spreads: Floats, *, lows: Floa
     return np.clip(np.nan_to_num((inputs - centres) / spreads), lows, MOST)
 
 
-def written(conduct: Conduct, names: Sequence[str]) -> dict[str, Any]:
+def written(conduct: OwnerBehaviour, names: Sequence[str]) -> dict[str, Any]:
     """Return a conduct as plain numbers, its inputs by name."""
     return {
         "features": [names[column] for column in conduct.columns],
@@ -79,9 +79,9 @@ def written(conduct: Conduct, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def read(told: Mapping[str, Any], names: Sequence[str]) -> Conduct:
+def read(told: Mapping[str, Any], names: Sequence[str]) -> OwnerBehaviour:
     """Return a conduct from plain numbers."""
-    return Conduct(
+    return OwnerBehaviour(
         columns=np.array([names.index(name) for name in told["features"]], dtype=np.int64),
         lows=np.array(told["lows"], dtype=np.float64),
         centres=np.array(told["centres"], dtype=np.float64),

@@ -24,7 +24,7 @@ MOST_CORRECTION = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class VolatilityForecast:
     """log(σ ahead / σ recent) of each horizon, linear in M market features.
 
     Parameters
@@ -92,7 +92,7 @@ def design(inputs: Floats, centres: Floats, spreads: Floats) -> Floats:
     return np.nan_to_num(np.concatenate([moved, np.abs(moved) - spreads], axis=1))
 
 
-def written(scale: Scale, names: Sequence[str]) -> dict[str, Any]:
+def written(scale: VolatilityForecast, names: Sequence[str]) -> dict[str, Any]:
     """Return a scale as plain numbers, its inputs by name."""
     return {
         "features": [names[column] for column in scale.columns],
@@ -103,9 +103,9 @@ def written(scale: Scale, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def read(told: Mapping[str, Any], names: Sequence[str]) -> Scale:
+def read(told: Mapping[str, Any], names: Sequence[str]) -> VolatilityForecast:
     """Return a scale from plain numbers."""
-    return Scale(
+    return VolatilityForecast(
         columns=np.array([names.index(name) for name in told["features"]], dtype=np.int64),
         centres=np.array(told["centres"], dtype=np.float64),
         spreads=np.array(told["spreads"], dtype=np.float64),

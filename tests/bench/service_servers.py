@@ -184,7 +184,7 @@ def enlarge(champion: Path, directory: Path) -> None:
         heads[name] = replace(head, boosters=boosters, forest=None)
     for name, head in heads.items():
         start = small.heads[name].start
-        if isinstance(start, bundles.Upon):
+        if isinstance(start, bundles.StackedStart):
             below = next(n for n, known in small.heads.items() if known is start.head)
             heads[name] = replace(head, start=replace(start, head=heads[below]))
     bundles.save(replace(small, heads=heads), directory)

@@ -5,12 +5,12 @@ import pytest
 
 from features.pipeline import BY_NAME, NAMES
 from models.forecast.horizons import HORIZONS
-from models.forecast.owner_behaviour import Conduct, read, written
+from models.forecast.owner_behaviour import OwnerBehaviour, read, written
 from training.dataset.sample_weights import Outcomes, Witnesses
 from training.fitting import owner_behaviour
 
 IDLE, OWED = (NAMES.index(name) for name in ("hours_since_action", "debt_size"))
-KNOWN = Conduct(
+KNOWN = OwnerBehaviour(
     columns=np.array([IDLE, OWED]),
     lows=np.array([0.0, -2.0]),
     centres=np.array([4.0, 5.0]),

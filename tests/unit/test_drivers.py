@@ -9,7 +9,7 @@ from probes import rows
 
 import models
 from features.pipeline import NAMES, fingerprint
-from models.forecast.bundle import Bundle, Passage, load
+from models.forecast.bundle import Bundle, FirstPassageStart, load
 from models.forecast.forest import Unwalkable
 from serving.evaluation.attribution import drivers, explain, method_of
 from serving.schemas.assessment import Method
@@ -28,7 +28,7 @@ def test_paths_and_start_make_up_the_score(champion: Bundle) -> None:
     """Start, mean of the trees and what features added are the log-odds of each hazard."""
     head = champion.heads["unattended"]
     assert head.forest is not None
-    assert isinstance(head.start, Passage)
+    assert isinstance(head.start, FirstPassageStart)
     features, baseline = rows(np.random.default_rng(1), ROWS)
     told = head.start.scores(features, baseline) + head.forest.bases
     for k in range(4):

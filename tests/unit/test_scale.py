@@ -5,11 +5,11 @@ import pytest
 
 from features.pipeline import NAMES
 from models.forecast.horizons import HORIZONS
-from models.forecast.volatility import Scale, read, written
+from models.forecast.volatility import VolatilityForecast, read, written
 from training.fitting import volatility
 
 PLACE = NAMES.index("return_sigmas_24h")
-KNOWN = Scale(
+KNOWN = VolatilityForecast(
     columns=np.array([PLACE]),
     centres=np.array([0.5]),
     spreads=np.array([2.0]),

@@ -14,7 +14,7 @@ from features.pipeline import BY_NAME, MARKET, NAMES, OWNER, fingerprint
 from models.errors import Fault, InvalidInput
 from models.forecast.bundle import Bundle, Head
 from models.forecast.horizons import HORIZONS, LABELS
-from models.forecast.volatility import Scale
+from models.forecast.volatility import VolatilityForecast
 from training.baselines import baselines, har
 from training.dataset import labels, splits
 from training.dataset.dataset import Dataset, Mask, dataset, thinned
@@ -216,7 +216,7 @@ def _market(log: Log, *, seed: int, recipe: Recipe, progress: Progress) -> Head:
     return fit_head(rows, log.split, start, part, seen, end=log.limit, progress=progress)
 
 
-def _scale(log: Log) -> Scale:
+def _scale(log: Log) -> VolatilityForecast:
     """Fit the volatility ahead to windows that have ended."""
     rows = log.rows
     ahead = volatility.realised(log.history.tables.candles, rows.moments)

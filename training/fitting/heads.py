@@ -12,8 +12,8 @@ from scipy.optimize import isotonic_regression
 from features.inputs import Floats
 from features.pipeline import FEATURES, NAMES
 from models.forecast import calibration
-from models.forecast.bundle import Head, Passage, Upon, flattened
-from models.forecast.calibration import TIGHT, Calibrator, Evidence
+from models.forecast.bundle import FirstPassageStart, Head, StackedStart, flattened
+from models.forecast.calibration import TIGHT, Calibrator, VennAbersBand
 from models.forecast.hazard import Line
 from models.forecast.horizons import HORIZONS, LABELS
 from training.dataset import splits
@@ -107,7 +107,7 @@ class Slice:
 def fit_head(
     rows: Dataset,
     split: splits.Split,
-    start: Passage | Upon,
+    start: FirstPassageStart | StackedStart,
     part: Part,
     seen: Witnesses,
     *,
@@ -150,7 +150,9 @@ def _told(label: str, line: Line, found: Calibrator) -> str:
     return f"  {label}: {start}, calibrated {found.shift:+.2f} {found.slope:.2f}"
 
 
-def _whole(rows: Dataset, start: Passage | Upon, part: Part, seen: Witnesses) -> Slice:
+def _whole(
+    rows: Dataset, start: FirstPassageStart | StackedStart, part: Part, seen: Witnesses
+) -> Slice:
     """Return all rows with what is computed once for all stretches."""
     matrix = rows.matrix()
     begun = start.scores(matrix, rows.baseline())
@@ -199,7 +201,7 @@ def _scores(late: Slice, k: int, booster: lightgbm.Booster) -> Floats:
     return late.begun[:, k] + added
 
 
-def _evidence(point: Floats, seen: Witnesses, part: Part) -> tuple[Evidence, ...]:
+def _evidence(point: Floats, seen: Witnesses, part: Part) -> tuple[VennAbersBand, ...]:
     """Return per horizon what the later slice says of the calibrated probability.
 
     Rows are drawn by the evidence they hold, so that as many remain as there were
@@ -214,14 +216,14 @@ def _evidence(point: Floats, seen: Witnesses, part: Part) -> tuple[Evidence, ...
     return tuple(found)
 
 
-def _venn_abers(probability: Floats, y: Floats) -> Evidence:
+def _venn_abers(probability: Floats, y: Floats) -> VennAbersBand:
     """Fit an inductive Venn-Abers predictor; without rows it excludes nothing."""
     places, row = np.unique(calibration.rounded(probability), return_inverse=True)
     count = np.bincount(row, minlength=len(places)).astype(np.float64)
     events = np.bincount(row, weights=y, minlength=len(places)).astype(np.float64)
     low = [_refitted(events, count, place, 0.0) for place in range(len(places))]
     high = [_refitted(events, count, place, 1.0) for place in range(len(places))]
-    return Evidence(places, np.array([0.0, *low]), np.array([*high, 1.0]))
+    return VennAbersBand(places, np.array([0.0, *low]), np.array([*high, 1.0]))
 
 
 def _refitted(events: Floats, count: Floats, place: int, outcome: float) -> float:

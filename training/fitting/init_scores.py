@@ -4,11 +4,11 @@ import numpy as np
 
 from features.inputs import Floats, Ints
 from models.forecast import calibration
-from models.forecast.bundle import Head, Passage, Upon
+from models.forecast.bundle import FirstPassageStart, Head, StackedStart
 from models.forecast.calibration import LOOSE
-from models.forecast.hazard import Line, passage
+from models.forecast.hazard import Line, first_passage_scores
 from models.forecast.horizons import HORIZONS
-from models.forecast.volatility import Scale
+from models.forecast.volatility import VolatilityForecast
 from training.dataset.dataset import SIGMAS, Dataset
 from training.dataset.sample_weights import Outcomes, Witnesses
 from training.fitting import owner_behaviour
@@ -16,14 +16,14 @@ from training.fitting import owner_behaviour
 Prior = tuple[float, float]
 
 
-def from_passage(rows: Dataset, scale: Scale, seen: Witnesses) -> Passage:
+def from_passage(rows: Dataset, scale: VolatilityForecast, seen: Witnesses) -> FirstPassageStart:
     """Fit lines to first passage on every regime there was: two numbers learn no row by heart."""
-    scores = passage(rows.baseline(), scale.corrections(rows.matrix()))
+    scores = first_passage_scores(rows.baseline(), scale.corrections(rows.matrix()))
     lines = [line(scores[:, k], seen.hazard(k)) for k in range(len(HORIZONS))]
-    return Passage(scale, tuple(lines))
+    return FirstPassageStart(scale, tuple(lines))
 
 
-def from_head(rows: Dataset, head: Head, seen: Witnesses) -> Upon:
+def from_head(rows: Dataset, head: Head, seen: Witnesses) -> StackedStart:
     """Fit powers of what nobody's acting would bring, and what the owner's past adds."""
     matrix = rows.matrix()
     found, lines = owner_behaviour.fit(
@@ -32,7 +32,7 @@ def from_head(rows: Dataset, head: Head, seen: Witnesses) -> Upon:
         rows.features[SIGMAS].to_numpy(),
         [seen.hazard(k) for k in range(len(HORIZONS))],
     )
-    return Upon(head, lines, found)
+    return StackedStart(head, lines, found)
 
 
 def line(scores: Floats, outcomes: Outcomes, *, prior: Prior = LOOSE) -> Line:

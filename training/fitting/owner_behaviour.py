@@ -9,7 +9,7 @@ from features.inputs import Floats
 from features.pipeline import NAMES
 from models.forecast.hazard import Line
 from models.forecast.horizons import HORIZONS
-from models.forecast.owner_behaviour import MOST, Conduct, standardised
+from models.forecast.owner_behaviour import MOST, OwnerBehaviour, standardised
 from training.dataset.sample_weights import Mask, Outcomes
 
 READS: Mapping[str, float] = {
@@ -45,7 +45,7 @@ LONGEST_STEP = 2.0
 
 def fit(
     touches: Floats, features: Floats, sigmas: Floats, outcomes: Sequence[Outcomes]
-) -> tuple[Conduct, tuple[Line, ...]]:
+) -> tuple[OwnerBehaviour, tuple[Line, ...]]:
     """Fit every hazard, the longest first; each shorter one is held near the one before.
 
     Parameters
@@ -72,7 +72,7 @@ def fit(
         likely, deviation = found[2:], ALIKE
         lines.insert(0, (float(found[0]), float(found[1])))
         weights.insert(0, found[2:])
-    return Conduct(columns, lows, centres, spreads, np.stack(weights)), tuple(lines)
+    return OwnerBehaviour(columns, lows, centres, spreads, np.stack(weights)), tuple(lines)
 
 
 def _usual(inputs: Floats, near: Mask) -> tuple[Floats, Floats]:

@@ -9,7 +9,7 @@ from features.inputs import HOUR, Candles, Floats, Ints, seconds
 from features.pipeline import FEATURES
 from models.forecast.horizons import HORIZONS
 from models.forecast.volatility import MOST as MOST_MOVED
-from models.forecast.volatility import Scale, design
+from models.forecast.volatility import VolatilityForecast, design
 
 RIDGE = 50.0
 LEAST, MOST = 1e-3, 25.0
@@ -52,7 +52,7 @@ def realised(candles: Mapping[str, Candles], moments: pd.DataFrame) -> Floats:
     return out
 
 
-def fit(features: Floats, sigma: Floats, variance: Floats) -> Scale:
+def fit(features: Floats, sigma: Floats, variance: Floats) -> VolatilityForecast:
     """Fit by ridge regression of log ratios, then set the level by mean variance.
 
     Parameters
@@ -69,7 +69,7 @@ def fit(features: Floats, sigma: Floats, variance: Floats) -> Scale:
     centres, spreads = _usual(chosen)
     matrix = design(chosen, centres, spreads)
     fits = [_fit_one(matrix, sigma, variance[:, k]) for k in range(variance.shape[1])]
-    return Scale(
+    return VolatilityForecast(
         columns=columns,
         centres=centres,
         spreads=spreads,
