@@ -6,7 +6,7 @@ from datetime import timedelta
 from fractions import Fraction
 
 from models.errors import Fault, InvalidInput
-from models.margin.composed import Part, Scope, compose
+from models.margin.composed import MarginScope, ScopeMargin, compose
 from models.margin.result import Margin, Verdict
 from serving.evaluation.item import Item
 from serving.schemas.assessment import exact_text
@@ -122,12 +122,12 @@ def _repeated(told: Sequence[Told]) -> Iterator[Fault]:
             seen.add(one.name)
 
 
-def _scope(composed: ComposedBody, one: Told, position: int) -> Scope:
+def _scope(composed: ComposedBody, one: Told, position: int) -> MarginScope:
     """Return one account as a part of the whole."""
     link = _link(composed, one) if isinstance(one, Placed) else None
     if isinstance(one, InvalidInput) or link is None:
-        return Scope(name=f"/accounts/{position}", margin=FAULTY)
-    return Scope(
+        return MarginScope(name=f"/accounts/{position}", margin=FAULTY)
+    return MarginScope(
         name=one.name,
         margin=one.now,
         quote_value=link.quote_value,
@@ -136,7 +136,7 @@ def _scope(composed: ComposedBody, one: Told, position: int) -> Scope:
     )
 
 
-def _part(part: Part) -> PartAnswer:
+def _part(part: ScopeMargin) -> PartAnswer:
     """Return one part in exact text."""
     return PartAnswer(
         name=part.name,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from models.margin.result import Margin, Room, Verdict
+from models.margin.result import Headroom, Margin, Verdict
 from serving.evaluation import rules
 from serving.evaluation.inputs import Case
 from serving.evaluation.item import Item
@@ -81,7 +81,7 @@ def _headroom(case: Case) -> tuple[HeadroomAnswer, ...] | None:
     return tuple(_room(one) for one in ask(case.account, case.market, case.terms))
 
 
-def _room(one: Room) -> HeadroomAnswer:
+def _room(one: Headroom) -> HeadroomAnswer:
     """Return the room of one asset in exact text."""
     return HeadroomAnswer(
         asset=one.asset,

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 
-from models.margin.collateral import Holding, Policy, Weighted, weigh
-from models.margin.result import Counted, Refusal
+from models.margin.collateral import CollateralPolicy, Holding, Weighted, weigh
+from models.margin.result import Refusal, WeightedCollateral
 from serving.evaluation import rules
 from serving.evaluation.inputs import Case
 from serving.schemas.assessment import exact_text
 from serving.schemas.margin import RiskWeight, RiskWeights
 from serving.schemas.margin_requests import RiskBody
 
-POLICY = Policy()
+POLICY = CollateralPolicy()
 
 
 def risk_weights(case: Case, risk: Mapping[str, RiskBody]) -> RiskWeights:
@@ -31,7 +31,7 @@ def risk_weights(case: Case, risk: Mapping[str, RiskBody]) -> RiskWeights:
     )
 
 
-def _counted(case: Case) -> tuple[Counted, ...] | Refusal:
+def _counted(case: Case) -> tuple[WeightedCollateral, ...] | Refusal:
     """Ask the rulebook, where it has weights."""
     book = case.rulebook
     if book.weights is None:
@@ -40,7 +40,7 @@ def _counted(case: Case) -> tuple[Counted, ...] | Refusal:
     return book.weights(case.account, case.market, case.terms)
 
 
-def _weight(one: Counted, measures: RiskBody) -> RiskWeight:
+def _weight(one: WeightedCollateral, measures: RiskBody) -> RiskWeight:
     """Return one collateral's two weights in exact text."""
     holding = Holding(
         asset=one.asset,
@@ -52,7 +52,7 @@ def _weight(one: Counted, measures: RiskBody) -> RiskWeight:
     return _told(one, weigh(holding, one.weight, POLICY))
 
 
-def _told(one: Counted, found: Weighted) -> RiskWeight:
+def _told(one: WeightedCollateral, found: Weighted) -> RiskWeight:
     """Return both weights and the parts of the haircut in exact text."""
     return RiskWeight(
         asset=one.asset,

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from models.domain import Account, Leg, LegKind, Market, Price
 from models.margin.fixed_point import MAX_UINT256, RAY, WAD
-from models.margin.result import Counted, Liquidation, Margin, Refusal, Verdict
+from models.margin.result import Liquidation, Margin, Refusal, Verdict, WeightedCollateral
 from models.margin.rulebook import Liquidate, Rulebook, load
 from models.margin.trigger import price_trigger, time_trigger
 from models.margin.venues import aave_v3
@@ -711,4 +711,4 @@ def test_weights(version: str, held: int, value: Fraction) -> None:
     book: Rulebook[Terms] = load("aave-v3", version)
     assert book.weights is not None
     found = book.weights(account(version, held=held, owed=1), market(), TERMS)
-    assert found == (Counted(asset="WETH", value=value, weight=Fraction(83, 100)),)
+    assert found == (WeightedCollateral(asset="WETH", value=value, weight=Fraction(83, 100)),)

@@ -8,7 +8,8 @@ import pytest
 
 from models.domain import Account, Leg, LegKind, Market
 from models.margin.fixed_point import RAY
-from models.margin.result import Refusal, Room
+from models.margin.result import Headroom as Room
+from models.margin.result import Refusal
 from models.margin.venues.aave_v3_limits import (
     Headroom,
     borrow_headroom,

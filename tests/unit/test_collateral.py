@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 
 from models.margin import collateral
-from models.margin.collateral import Holding, Policy
+from models.margin.collateral import CollateralPolicy, Holding
 
 ETH = Holding(
     asset="ETH",
@@ -19,7 +19,7 @@ ETH = Holding(
 
 def test_parts_of_a_haircut() -> None:
     """11.63 % market, 0.25 % liquidation, 5 % concentration."""
-    found = collateral.haircut(ETH, Policy())
+    found = collateral.haircut(ETH, CollateralPolicy())
     assert found.market == Fraction(1163, 10_000)
     assert found.liquidation == Fraction(1, 400)
     assert found.concentration == Fraction(1, 20)
@@ -28,24 +28,24 @@ def test_parts_of_a_haircut() -> None:
 
 def test_risk_weight_stands_beside_the_venues() -> None:
     """A venue that counts 85 % counts more than stress leaves."""
-    found = collateral.weigh(ETH, Fraction(85, 100), Policy())
+    found = collateral.weigh(ETH, Fraction(85, 100), CollateralPolicy())
     assert found.risk_weight == Fraction(8312, 10_000)
     assert found.venue_weight == Fraction(85, 100)
     assert found.is_overvalued
-    assert not collateral.weigh(ETH, Fraction(8312, 10_000), Policy()).is_overvalued
+    assert not collateral.weigh(ETH, Fraction(8312, 10_000), CollateralPolicy()).is_overvalued
 
 
 def test_edges() -> None:
     """No depth costs everything, nothing held costs nothing, and 1 is the most."""
-    assert collateral.haircut(replace(ETH, depth=Fraction(0)), Policy()).liquidation == 1
+    assert collateral.haircut(replace(ETH, depth=Fraction(0)), CollateralPolicy()).liquidation == 1
     nothing = replace(ETH, value=Fraction(0), depth=Fraction(0))
-    assert collateral.haircut(nothing, Policy()).liquidation == 0
+    assert collateral.haircut(nothing, CollateralPolicy()).liquidation == 0
     wild = replace(ETH, volatility=Fraction(3))
-    assert collateral.haircut(wild, Policy()).total == 1
+    assert collateral.haircut(wild, CollateralPolicy()).total == 1
     free = replace(ETH, share=Fraction(5, 100))
-    assert collateral.haircut(free, Policy()).concentration == 0
+    assert collateral.haircut(free, CollateralPolicy()).concentration == 0
     alone = replace(ETH, share=Fraction(1))
-    assert collateral.haircut(alone, Policy()).concentration == Fraction(95, 200)
+    assert collateral.haircut(alone, CollateralPolicy()).concentration == Fraction(95, 200)
 
 
 @pytest.mark.parametrize(
@@ -61,4 +61,4 @@ def test_impossible_measures_are_refused(change: dict[str, Fraction]) -> None:
         share=change.get("share", ETH.share),
     )
     with pytest.raises(ValueError, match="share in"):
-        collateral.haircut(holding, Policy())
+        collateral.haircut(holding, CollateralPolicy())

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from models.margin.composed import Composed, Scope, compose
+from models.margin.composed import Composed, MarginScope, compose
 from models.margin.result import Margin, Side, Verdict
 
 HOUR = timedelta(hours=1)
@@ -23,7 +23,7 @@ def judged(verdict: Verdict, surplus: int = 0, *, decimals: int = 0) -> Margin:
     )
 
 
-def two(first: Scope, second: Scope) -> Composed:
+def two(first: MarginScope, second: MarginScope) -> Composed:
     """Return the whole of two scopes within an hour."""
     return compose([first, second], within=HOUR)
 
@@ -31,8 +31,8 @@ def two(first: Scope, second: Scope) -> Composed:
 def test_a_rich_venue_does_not_hide_a_liquidatable_one() -> None:
     """Surplus a thousand times the shortfall changes the sum, not the verdict."""
     whole = two(
-        Scope(name="rich", margin=judged(Verdict.SAFE, 10**6)),
-        Scope(name="poor", margin=judged(Verdict.LIQUIDATABLE, -1_000)),
+        MarginScope(name="rich", margin=judged(Verdict.SAFE, 10**6)),
+        MarginScope(name="poor", margin=judged(Verdict.LIQUIDATABLE, -1_000)),
     )
     assert whole.verdict is Verdict.LIQUIDATABLE
     assert whole.reason == "poor: because_liquidatable"
@@ -43,8 +43,8 @@ def test_a_rich_venue_does_not_hide_a_liquidatable_one() -> None:
 
 def test_surplus_counts_after_haircut_and_only_in_time() -> None:
     """A tenth is lost on the bridge; what arrives too late does not count at all."""
-    short = Scope(name="short", margin=judged(Verdict.LIQUIDATABLE, -95))
-    bridged = Scope(
+    short = MarginScope(name="short", margin=judged(Verdict.LIQUIDATABLE, -95))
+    bridged = MarginScope(
         name="far",
         margin=judged(Verdict.SAFE, 100),
         bridge_haircut=Fraction(1, 10),
@@ -64,8 +64,8 @@ def test_surplus_counts_after_haircut_and_only_in_time() -> None:
 def test_a_shortfall_met_to_the_last_unit_can_be_rescued() -> None:
     """What arrives equals what is missing."""
     whole = two(
-        Scope(name="far", margin=judged(Verdict.SAFE, 100), bridge_haircut=Fraction(1, 10)),
-        Scope(name="short", margin=judged(Verdict.LIQUIDATABLE, -90)),
+        MarginScope(name="far", margin=judged(Verdict.SAFE, 100), bridge_haircut=Fraction(1, 10)),
+        MarginScope(name="short", margin=judged(Verdict.LIQUIDATABLE, -90)),
     )
     assert whole.surplus == 0
     assert whole.parts[1].can_be_rescued
@@ -74,8 +74,8 @@ def test_a_shortfall_met_to_the_last_unit_can_be_rescued() -> None:
 def test_amounts_are_brought_to_one_quote() -> None:
     """8 decimals in dollars and whole ether at 2,000."""
     whole = two(
-        Scope(name="usd", margin=judged(Verdict.SAFE, 500_000_000, decimals=8)),
-        Scope(name="eth", margin=judged(Verdict.SAFE, 3), quote_value=Fraction(2_000)),
+        MarginScope(name="usd", margin=judged(Verdict.SAFE, 500_000_000, decimals=8)),
+        MarginScope(name="eth", margin=judged(Verdict.SAFE, 3), quote_value=Fraction(2_000)),
     )
     assert whole.surplus == 6_005
 
@@ -92,7 +92,10 @@ def test_amounts_are_brought_to_one_quote() -> None:
 )
 def test_the_gravest_verdict_stands(first: Verdict, second: Verdict, expected: Verdict) -> None:
     """In either order."""
-    scopes = [Scope(name="a", margin=judged(first)), Scope(name="b", margin=judged(second))]
+    scopes = [
+        MarginScope(name="a", margin=judged(first)),
+        MarginScope(name="b", margin=judged(second)),
+    ]
     assert compose(scopes, within=HOUR).verdict is expected
     assert compose(scopes[::-1], within=HOUR).verdict is expected
 
@@ -100,8 +103,8 @@ def test_the_gravest_verdict_stands(first: Verdict, second: Verdict, expected: V
 def test_unevaluable_part_leaves_no_sum() -> None:
     """What cannot be judged is named, never counted as nothing."""
     whole = two(
-        Scope(name="known", margin=judged(Verdict.SAFE, 10)),
-        Scope(name="unknown", margin=judged(Verdict.UNEVALUABLE)),
+        MarginScope(name="known", margin=judged(Verdict.SAFE, 10)),
+        MarginScope(name="unknown", margin=judged(Verdict.UNEVALUABLE)),
     )
     assert whole.surplus is None
     assert whole.unevaluable == ("unknown",)
@@ -110,13 +113,13 @@ def test_unevaluable_part_leaves_no_sum() -> None:
 
 def test_money_without_value_makes_a_scope_unevaluable_but_not_harmless() -> None:
     """A worthless quote hides nothing: liquidatable stays liquidatable."""
-    safe = Scope(name="a", margin=judged(Verdict.SAFE, 5), quote_value=Fraction(0))
+    safe = MarginScope(name="a", margin=judged(Verdict.SAFE, 5), quote_value=Fraction(0))
     whole = compose([safe], within=HOUR)
     assert (whole.verdict, whole.reason) == (Verdict.UNEVALUABLE, "a: quote_value_not_positive")
     assert whole.surplus is None
     unknown = replace(safe, margin=judged(Verdict.UNEVALUABLE))
     assert compose([unknown], within=HOUR).reason == "a: because_unevaluable"
-    gone = Scope(name="b", margin=judged(Verdict.LIQUIDATABLE, -5), quote_value=Fraction(0))
+    gone = MarginScope(name="b", margin=judged(Verdict.LIQUIDATABLE, -5), quote_value=Fraction(0))
     assert compose([gone], within=HOUR).verdict is Verdict.LIQUIDATABLE
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 from models.domain import Account, Leg, LegKind, Market, Price
-from models.margin.result import Counted, Liquidation, Refusal, Room, Side, Verdict
+from models.margin.result import Headroom, Liquidation, Refusal, Side, Verdict, WeightedCollateral
 from models.margin.rulebook import Liquidate
 from models.margin.venues import compound_v3
 
@@ -346,8 +346,8 @@ def test_weights() -> None:
     at = market(WETH=1000 * 10**8, WBTC=10**8)
     for held, value in ((10**7, Fraction(1, 10**8)), (10**7 - 1, Fraction(0))):
         assert compound_v3.weights(account(1, WETH=held, WBTC=10**8), at, TERMS) == (
-            Counted(asset="WETH", value=value, weight=Fraction(9, 10)),
-            Counted(asset="WBTC", value=Fraction(1), weight=Fraction(4, 5)),
+            WeightedCollateral(asset="WETH", value=value, weight=Fraction(9, 10)),
+            WeightedCollateral(asset="WBTC", value=Fraction(1), weight=Fraction(4, 5)),
         )
     absent = compound_v3.weights(account(1, WETH=1, WBTC=1), market(WETH=1), TERMS)
     assert absent == Refusal("price_missing", "WBTC")
@@ -359,7 +359,7 @@ def test_headroom() -> None:
     terms = replace(TERMS, collaterals=(replace(first, supply_cap=5 * WAD), second))
     state = {**STATE, "WETH.total_supply_asset": 5 * WAD - 1}
     assert compound_v3.headroom(account(1, WETH=1, WBTC=1), market(state), terms) == (
-        Room(asset="USDC"),
-        Room(asset="WETH", supply=1, borrow=0, limits={"supply_cap": 1, "base_asset_only": 0}),
-        Room(asset="WBTC", refusal=Refusal("supply_cap_missing", "WBTC")),
+        Headroom(asset="USDC"),
+        Headroom(asset="WETH", supply=1, borrow=0, limits={"supply_cap": 1, "base_asset_only": 0}),
+        Headroom(asset="WBTC", refusal=Refusal("supply_cap_missing", "WBTC")),
     )
