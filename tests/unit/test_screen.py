@@ -5,7 +5,7 @@ import pytest
 
 from models.errors import InvalidInput
 from models.margin.result import Verdict
-from models.screen import Book, judge, screen
+from models.screen import LendingBook, screen, verdicts
 
 NAN = float("nan")
 INF = float("inf")
@@ -18,9 +18,9 @@ def account(
     price: float = 1e8,
     threshold: float = 0.5,
     decimals: int = 6,
-) -> Book:
+) -> LendingBook:
     """Return one account of a collateral and a debt leg, both whole tokens at 1 USD."""
-    return Book(
+    return LendingBook(
         amount=np.array([credit, debt]) * 10.0**decimals,
         price=np.array([price, 1e8]),
         threshold=np.array([threshold, 0.0]),
@@ -70,7 +70,7 @@ def test_step_of_the_mean_threshold_widens_the_band() -> None:
         account(10.0, 1.0, threshold=-0.5),
     ],
 )
-def test_what_is_not_a_sound_number_goes_to_the_exact_rules(book: Book) -> None:
+def test_what_is_not_a_sound_number_goes_to_the_exact_rules(book: LendingBook) -> None:
     """Missing and absurd values are never safe."""
     assert screen(book).needs_exact.tolist() == [True]
 
@@ -79,7 +79,7 @@ def test_no_debt_is_safe() -> None:
     """Nothing owed, and an account without legs."""
     assert screen(account(0.0, 0.0)).safe.tolist() == [True]
     empty = account(1.0, 1.0)
-    nobody = Book(
+    nobody = LendingBook(
         amount=empty.amount[:0],
         price=empty.price[:0],
         threshold=empty.threshold[:0],
@@ -100,7 +100,7 @@ def test_decimals_beyond_the_table_go_to_the_exact_rules() -> None:
 def test_columns_that_do_not_fit_are_refused_with_every_fault() -> None:
     """Each misfit column and the offsets are listed."""
     good = account(1.0, 1.0)
-    bad = Book(
+    bad = LendingBook(
         amount=good.amount,
         price=good.price[:1],
         threshold=good.threshold,
@@ -114,7 +114,7 @@ def test_columns_that_do_not_fit_are_refused_with_every_fault() -> None:
     falling = np.array([0, 2, 1, 2], dtype=np.int64)
     with pytest.raises(InvalidInput, match="must not decrease"):
         screen(
-            Book(
+            LendingBook(
                 amount=good.amount,
                 price=good.price,
                 threshold=good.threshold,
@@ -129,7 +129,7 @@ def test_only_what_is_unsure_is_asked_of_the_exact_rules() -> None:
     """Of a rich, a poor and a rich account only the second is asked for."""
     rich, poor = account(300.0, 100.0), account(100.0, 100.0)
     legs = (rich, poor, rich)
-    book = Book(
+    book = LendingBook(
         amount=np.concatenate([part.amount for part in legs]),
         price=np.concatenate([part.price for part in legs]),
         threshold=np.concatenate([part.threshold for part in legs]),
@@ -143,6 +143,6 @@ def test_only_what_is_unsure_is_asked_of_the_exact_rules() -> None:
         asked.append(index)
         return Verdict.LIQUIDATABLE
 
-    found = judge(book, exact)
+    found = verdicts(book, exact)
     assert found == [Verdict.SAFE, Verdict.LIQUIDATABLE, Verdict.SAFE]
     assert asked == [1]
