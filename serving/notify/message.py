@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from models.alerting.audience import Post
+from models.alerting.audience import AlertMessage
 from models.alerting.signals import Level, Transition
 from serving.schemas.assessment import Assessment
 from serving.schemas.changes import PlanAnswer
@@ -66,7 +66,7 @@ def languages() -> tuple[str, ...]:
     return tuple(sorted(path.name for path in TEMPLATES.iterdir() if path.is_dir()))
 
 
-def facts(post: Post, assessed: Mapping[str, Assessment], plans: Plans) -> dict[str, Any]:
+def facts(post: AlertMessage, assessed: Mapping[str, Assessment], plans: Plans) -> dict[str, Any]:
     """Return what a message is composed of, as the outbox keeps it.
 
     Parameters

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 
-from models.alerting.audience import Inbox, Post, Shape
+from models.alerting.audience import AlertMessage, Inbox, Shape
 from models.alerting.policy import Policy
 from models.alerting.signals import Level, Signal
 from models.alerting.state import REST, AlertState
@@ -78,7 +78,7 @@ def refuse_many(transaction: Transaction, *, begin: datetime, end: datetime) -> 
 
 def _played(
     transaction: Transaction, seen: Iterable[Signal], policy: Policy
-) -> Iterator[tuple[list[Level], list[Post]]]:
+) -> Iterator[tuple[list[Level], list[AlertMessage]]]:
     """Yield per moment the levels entered and the messages sent."""
     states: dict[str, AlertState] = {}
     receivers: dict[str, Receiver] = {}
@@ -108,7 +108,7 @@ class _Counted:
     critical: int = 0
     accounts: set[str] = field(default_factory=set)
 
-    def add(self, raised: Sequence[Level], posts: Sequence[Post]) -> None:
+    def add(self, raised: Sequence[Level], posts: Sequence[AlertMessage]) -> None:
         """Add what one moment brought."""
         self.changes.update(raised)
         self.messages.update(post.shape for post in posts)

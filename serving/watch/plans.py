@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from models.alerting.evidence import aim
 from models.alerting.policy import Policy
-from models.alerting.signals import Kind, Transition
+from models.alerting.signals import Transition, TransitionKind
 from models.errors import InvalidInput
 from serving.evaluation.actions import Means
 from serving.evaluation.assess import Model
@@ -57,7 +57,7 @@ def plans(
     absent: dict[str, str] = {}
     budget, end = Budget(timer), timer() + TOGETHER
     for one in rises:
-        if one.kind is Kind.LOWERED or one.account not in judged:
+        if one.kind is TransitionKind.LOWERED or one.account not in judged:
             continue
         budget.start(min(EACH, end - timer()))
         told = _attempt(one, judged[one.account], policy, model, around, budget)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from models.alerting.audience import Inbox, Post, allot
+from models.alerting.audience import AlertMessage, Inbox, allot
 from models.alerting.policy import Audience, Policy
 from models.alerting.signals import Signal, Transition
 from models.alerting.state import REST, AlertState, step
@@ -150,7 +150,7 @@ def allotted(
     policy: Policy,
     *,
     now: datetime,
-) -> tuple[dict[str, Inbox], list[Post]]:
+) -> tuple[dict[str, Inbox], list[AlertMessage]]:
     """Return the inboxes that changed and every message, desks first.
 
     Parameters
@@ -160,7 +160,7 @@ def allotted(
     """
     by_account = {one.account: one for one in made}
     inboxes: dict[str, Inbox] = {}
-    posts: list[Post] = []
+    posts: list[AlertMessage] = []
     for name, receiver in sorted(receivers.items(), key=lambda item: item[1].audience != DESK):
         own = (
             tuple(made)
@@ -174,7 +174,7 @@ def allotted(
     return inboxes, posts
 
 
-def drafts(posts: Iterable[Post], explained: Explained) -> list[Draft]:
+def drafts(posts: Iterable[AlertMessage], explained: Explained) -> list[Draft]:
     """Return messages as the outbox takes them, critical first."""
     found = [
         Draft(

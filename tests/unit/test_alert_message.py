@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from models.alerting.audience import Post, Shape
-from models.alerting.signals import Cause, Kind, Level, Route, Transition
+from models.alerting.audience import AlertMessage, Shape
+from models.alerting.signals import Cause, Level, Route, Transition, TransitionKind
 from serving.notify.links import Link, LinkRefused, links, sign, verify
 from serving.notify.message import Plans, compose, facts
 
@@ -19,7 +19,7 @@ def body(account: str = "vault-1", *, more: int = 0) -> dict[str, object]:
         account=account,
         episode=2,
         number=3,
-        kind=Kind.RAISED,
+        kind=TransitionKind.RAISED,
         was=Level.WATCH,
         level=Level.CRITICAL,
         at=AT,
@@ -27,7 +27,7 @@ def body(account: str = "vault-1", *, more: int = 0) -> dict[str, object]:
         causes=(Cause(Level.CRITICAL, "next_verdict", "", "liquidatable", "liquidatable"),),
     )
     shape = Shape.AGGREGATE if more else Shape.SINGLE
-    post = Post(
+    post = AlertMessage(
         key=f"o/{transition.key}",
         receiver="o",
         shape=shape,

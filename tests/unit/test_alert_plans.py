@@ -10,22 +10,22 @@ import pytest
 
 from features.inputs import Tables, no_events
 from models.alerting.aim import Aim, Limit
-from models.alerting.audience import Post, Shape
+from models.alerting.audience import AlertMessage, Shape
 from models.alerting.evidence import MEANINGS, aim
 from models.alerting.policy import (
-    Accrual,
+    AccrualTrigger,
     BlindBuffer,
-    Buffer,
+    BufferTrigger,
     Doubt,
-    Forecast,
-    Liquidation,
-    Ruling,
+    ForecastTrigger,
+    LiquidationTrigger,
+    RuleTrigger,
     Trigger,
     default,
     of_tree,
     tree_of,
 )
-from models.alerting.signals import Cause, Kind, Level, Route, Transition
+from models.alerting.signals import Cause, Level, Route, Transition, TransitionKind
 from models.domain import Account, Leg, LegKind, Market, Price
 from models.margin.fixed_point import RAY, WAD
 from models.margin.result import Verdict
@@ -77,7 +77,7 @@ def vault(*, price: int = 1_500, next_price: int | None = None) -> Judgement:
     return judge(case)
 
 
-def rise(*, kind: Kind = Kind.RAISED) -> Transition:
+def rise(*, kind: TransitionKind = TransitionKind.RAISED) -> Transition:
     """Return the rise of the vault to warning."""
     return Transition(
         account="v",
@@ -112,7 +112,7 @@ def planned(judged: Judgement, *, told: Transition | None = None, pace: float = 
 
 def message(found: Plans, language: str, told: Transition | None = None) -> str:
     """Return the text of the vault's message."""
-    post = Post(
+    post = AlertMessage(
         key="o/v/1/1",
         receiver="o",
         shape=Shape.SINGLE,
@@ -147,11 +147,11 @@ def test_the_aim_clears_the_levels_the_account_is_on() -> None:
 
 
 AIMS = {
-    Forecast: (
+    ForecastTrigger: (
         {"signal": "unattended", "horizon": "1h", "raise": 0.2, "clear": 0.1},
         Aim(limits=(Limit(probability=0.1, horizon="1h", head="unattended"),)),
     ),
-    Buffer: (
+    BufferTrigger: (
         {"signal": "next_buffer", "raise": 0.1, "clear": 0.2},
         Aim(next_buffer=Fraction(2001, 10000)),
     ),
@@ -160,15 +160,15 @@ AIMS = {
         Aim(blind_buffer=Fraction(3001, 10000)),
     ),
     Doubt: ({"signal": "doubt", "reasons": ["price_stale"]}, Aim(beyond=frozenset({"doubt"}))),
-    Ruling: (
+    RuleTrigger: (
         {"signal": "verdict", "verdicts": ["margin_call"]},
         Aim(verdicts=frozenset({Verdict.MARGIN_CALL})),
     ),
-    Accrual: (
+    AccrualTrigger: (
         {"signal": "accrual", "raise": "1d", "clear": "2d"},
         Aim(accrual=timedelta(days=2)),
     ),
-    Liquidation: (
+    LiquidationTrigger: (
         {"signal": "liquidation", "within": "1d"},
         Aim(beyond=frozenset({"liquidation"})),
     ),
@@ -280,4 +280,4 @@ def test_a_plan_that_fails_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_fall_has_no_plan() -> None:
     """Good news asks for nothing."""
-    assert planned(vault(), told=rise(kind=Kind.LOWERED)) == Plans()
+    assert planned(vault(), told=rise(kind=TransitionKind.LOWERED)) == Plans()

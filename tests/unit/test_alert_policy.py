@@ -11,7 +11,7 @@ from models.alerting.audience import Inbox, Shape, allot, is_quiet
 from models.alerting.columns import Columns, raised
 from models.alerting.evidence import evidence
 from models.alerting.policy import Quiet, default, parse
-from models.alerting.signals import Kind, Level, Route, Signal, Transition
+from models.alerting.signals import Level, Route, Signal, Transition, TransitionKind
 from models.alerting.state import REST, AlertState, acknowledge, mute, step
 from models.errors import InvalidInput
 from models.margin.result import Verdict
@@ -89,9 +89,9 @@ def test_a_rise_is_told_and_its_fall_after_the_dwell() -> None:
     _, made = after(0.03, 0.35, 0.2, *[0.0] * 130)
     told = [(one.kind, one.was.name, one.level.name, one.route) for one in made]
     assert told == [
-        (Kind.RAISED, "NONE", "WATCH", Route.DIGEST),
-        (Kind.RAISED, "WATCH", "WARNING", Route.NOW),
-        (Kind.LOWERED, "WARNING", "NONE", Route.DIGEST),
+        (TransitionKind.RAISED, "NONE", "WATCH", Route.DIGEST),
+        (TransitionKind.RAISED, "WATCH", "WARNING", Route.NOW),
+        (TransitionKind.LOWERED, "WARNING", "NONE", Route.DIGEST),
     ]
 
 
@@ -133,7 +133,7 @@ def transition(level: Level, number: int = 1, account: str = "a") -> Transition:
         account=account,
         episode=1,
         number=number,
-        kind=Kind.RAISED,
+        kind=TransitionKind.RAISED,
         was=Level.NONE,
         level=level,
         at=START,

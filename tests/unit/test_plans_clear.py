@@ -10,9 +10,9 @@ from typing import Any
 import many_venues
 import pytest
 
-from models.alerting.evidence import Evidence, evidence
+from models.alerting.evidence import PolicyEvaluation, evidence
 from models.alerting.policy import Policy, default, of_tree, tree_of
-from models.alerting.signals import Kind, Level, Route, Transition
+from models.alerting.signals import Level, Route, Transition, TransitionKind
 from models.domain import Account
 from serving.application import what_if
 from serving.application.deployment import deployed
@@ -100,7 +100,7 @@ def judged(body: dict[str, Any]) -> tuple[Surroundings, Judgement]:
 
 def seen(
     one: Judgement, around: Surroundings, model: Model, policy: Policy, before: Judgement
-) -> tuple[Evidence, float | None]:
+) -> tuple[PolicyEvaluation, float | None]:
     """Return what a policy finds in a judgement, and its expected probability of a day."""
     (outlook,) = outlooks(
         [one],
@@ -116,7 +116,7 @@ def seen(
 
 def plan_of(
     account: str, body: dict[str, Any], model: Model, policy: Policy
-) -> tuple[PlanAnswer, Level, Evidence]:
+) -> tuple[PlanAnswer, Level, PolicyEvaluation]:
     """Return an alert's plan, the level it is for, and what the policy finds once it is done."""
     around, one = judged(body)
     found, chance = seen(one, around, model, policy, one)
@@ -124,7 +124,7 @@ def plan_of(
         account=account,
         episode=1,
         number=1,
-        kind=Kind.RAISED,
+        kind=TransitionKind.RAISED,
         was=Level.NONE,
         level=found.raised,
         at=AT,

@@ -15,10 +15,10 @@ import pandas as pd
 
 from features.inputs import HOUR, Candles, Floats, Ints, seconds
 from features.pipeline import BASELINE, compute
-from models.alerting.audience import Inbox, Post, allot
+from models.alerting.audience import AlertMessage, Inbox, allot
 from models.alerting.columns import Columns, raised
 from models.alerting.policy import LABELS, Policy
-from models.alerting.signals import Kind, Signal
+from models.alerting.signals import Signal, TransitionKind
 from models.alerting.state import REST, step
 from models.errors import Fault, InvalidInput
 from models.forecast.bundle import Bundle
@@ -46,7 +46,7 @@ class Told:
 
     account: str
     episode: int
-    kind: Kind
+    kind: TransitionKind
     level: int
     at: int
     changed_at: int
@@ -310,7 +310,7 @@ def _course(
     return Course(tuple(told), spans)
 
 
-def _told(posts: Sequence[Post]) -> Iterator[Told]:
+def _told(posts: Sequence[AlertMessage]) -> Iterator[Told]:
     """Yield one row per transition that left."""
     for post in posts:
         for one in post.transitions:

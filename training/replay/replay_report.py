@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from features.inputs import HOUR, seconds
-from models.alerting.policy import Buffer, Forecast, LevelPolicy, Policy
-from models.alerting.signals import Kind, Level
+from models.alerting.policy import BufferTrigger, ForecastTrigger, LevelPolicy, Policy
+from models.alerting.signals import Level, TransitionKind
 from training.replay.replay import DAY, Course, Told, run
 from training.sources import History
 
@@ -57,7 +57,7 @@ def judge(seen: pd.DataFrame, history: History, courses: Mapping[str, Course]) -
     leads = np.array([one.lead or 0.0 for one in found])
     told = [one for course in courses.values() for one in course.told]
     days = len(set(zip(seen["account"], seen["second"] // DAY, strict=True)))
-    warned = [one for one in told if one.kind is not Kind.LOWERED]
+    warned = [one for one in told if one.kind is not TransitionKind.LOWERED]
     waits = [(one.at - one.changed_at) / 60.0 for one in warned]
     return {
         "episodes": len(found),
@@ -89,7 +89,7 @@ def scaled(policy: Policy, factor: float) -> Policy:
 
     def change(part: LevelPolicy) -> LevelPolicy:
         triggers = tuple(
-            _scaled(one, factor) if isinstance(one, Forecast | Buffer) else one
+            _scaled(one, factor) if isinstance(one, ForecastTrigger | BufferTrigger) else one
             for one in part.triggers
         )
         return part.model_copy(update={"triggers": triggers})
@@ -116,16 +116,18 @@ def at_budget(seen: pd.DataFrame, policy: Policy, days: int, share: float) -> Po
     return scaled(policy, float(2.0**low))
 
 
-def _scaled(trigger: Forecast | Buffer, factor: float) -> Forecast | Buffer:
+def _scaled(
+    trigger: ForecastTrigger | BufferTrigger, factor: float
+) -> ForecastTrigger | BufferTrigger:
     """Return a trigger that fires more readily."""
-    times = 1.0 / factor if isinstance(trigger, Forecast) else factor
+    times = 1.0 / factor if isinstance(trigger, ForecastTrigger) else factor
     limits = {"raises": trigger.raises * times, "clear": trigger.clear * times}
     return trigger.model_copy(update={k: min(max(v, 1e-9), 1 - 1e-9) for k, v in limits.items()})
 
 
 def _without_forecasts(part: LevelPolicy) -> LevelPolicy:
     """Return a level that the rule alone raises."""
-    kept = tuple(one for one in part.triggers if not isinstance(one, Forecast))
+    kept = tuple(one for one in part.triggers if not isinstance(one, ForecastTrigger))
     return part.model_copy(update={"triggers": kept})
 
 
@@ -184,7 +186,7 @@ def _first_message(course: Course | None, at: int) -> Told | None:
     told = [
         one
         for one in course.told
-        if one.episode in on and one.kind is not Kind.LOWERED and one.at <= at
+        if one.episode in on and one.kind is not TransitionKind.LOWERED and one.at <= at
     ]
     return min(told, key=lambda one: one.at, default=None)
 
@@ -211,7 +213,7 @@ def _precision(history: History, courses: Mapping[str, Course]) -> float | None:
         happened.setdefault(account, []).append(int(at))
     hits, alerts = 0, 0
     for account, course in courses.items():
-        for episode in {one.episode for one in course.told if one.kind is Kind.RAISED}:
+        for episode in {one.episode for one in course.told if one.kind is TransitionKind.RAISED}:
             begin, end = course.spans[episode]
             alerts += 1
             hits += any(begin <= at <= end + HOUR for at in happened.get(account, ()))
