@@ -6,21 +6,23 @@ import numba
 import numpy as np
 import pandas as pd
 
-from features.inputs import HOUR, Floats, Ints, Names, Readings
+from features.inputs import HOUR, Floats, Ints, Names, PointInTimeSeries
 
 
-def last_known(readings: Readings, at: Ints, *, hours: int) -> Floats:
+def last_known(readings: PointInTimeSeries, at: Ints, *, hours: int) -> Floats:
     """Return the latest value at or before each moment, missing if `hours` old or older."""
     return _latest(readings.at, readings.value, readings, at, hours)
 
 
-def age_of_last(readings: Readings, at: Ints, *, hours: int) -> Floats:
+def age_of_last(readings: PointInTimeSeries, at: Ints, *, hours: int) -> Floats:
     """Return hours since the latest value, missing if `hours` or more."""
     told = _latest(readings.at, readings.at.astype(np.float64), readings, at, hours)
     return (at - told) / HOUR
 
 
-def _latest(known: Ints, values: Floats, readings: Readings, at: Ints, hours: int) -> Floats:
+def _latest(
+    known: Ints, values: Floats, readings: PointInTimeSeries, at: Ints, hours: int
+) -> Floats:
     """Return the values that belong to the latest reading of each moment."""
     out = np.full(len(at), np.nan)
     place = np.searchsorted(readings.at, at, side="right") - 1
@@ -30,7 +32,7 @@ def _latest(known: Ints, values: Floats, readings: Readings, at: Ints, hours: in
     return out
 
 
-def sum_known(readings: Readings, at: Ints, *, hours: int) -> Floats:
+def sum_known(readings: PointInTimeSeries, at: Ints, *, hours: int) -> Floats:
     """Return the sum of the values of (at - hours, at], missing where there is none."""
     return np.asarray(_sums(readings.at, readings.value, at, hours * HOUR))
 
@@ -53,8 +55,8 @@ def _sums(known: Ints, value: Floats, at: Ints, window: int) -> Floats:
 
 def by_key(
     keys: Names,
-    tables: Mapping[str, Readings],
-    function: Callable[[Readings, Ints], Floats],
+    tables: Mapping[str, PointInTimeSeries],
+    function: Callable[[PointInTimeSeries, Ints], Floats],
     *,
     at: Ints,
 ) -> Floats:

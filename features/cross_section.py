@@ -15,7 +15,7 @@ LEAST_ASSETS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class CrossSection:
     """Every asset with candles, at the moments of one call.
 
     Parameters

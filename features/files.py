@@ -24,7 +24,7 @@ from features.inputs import (
     MOMENTS,
     Candles,
     Events,
-    Readings,
+    PointInTimeSeries,
     Tables,
     candles_on_grid,
     no_events,
@@ -222,7 +222,7 @@ def _ordered(frame: pd.DataFrame, time: str) -> list[point_in_time.Row]:
     return [{str(name): cell for name, cell in row.items()} for row in ordered]
 
 
-def _funding(directory: Path) -> dict[str, Readings]:
+def _funding(directory: Path) -> dict[str, PointInTimeSeries]:
     """Return funding by asset, in the columns of a store or of an exchange's record."""
     path = _found(directory, table_schemas.FUNDING.name)
     if path is None:

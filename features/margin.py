@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from features.inputs import Floats
-from features.market import Market, MarketFunction, log_ratio
+from features.market import MarketFunction, MarketWindows, log_ratio
 from features.ranges import range_sigma_24h
 from features.spec import Feature, Scope, Source, View
 from features.variance import sigma_6h
@@ -64,7 +64,7 @@ def distance_market(view: View) -> Floats:
     return log_ratio(view.market(_last_close), view.trigger)
 
 
-def _last_close(market: Market) -> Floats:
+def _last_close(market: MarketWindows) -> Floats:
     """Return the last close."""
     return market.value(close)
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from features.inputs import Readings
+from features.inputs import PointInTimeSeries
 
 K = TypeVar("K", bound=Hashable)
 QUOTE = "USD"
@@ -20,12 +20,12 @@ SECOND = timedelta(seconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def funding(rows: Iterable[Row]) -> dict[str, Readings]:
+def funding(rows: Iterable[Row]) -> dict[str, PointInTimeSeries]:
     """Return the rates that longs paid, by asset."""
     return _readings(rows, _asset, "at", lambda row: row["rate"])
 
 
-def open_interest(rows: Iterable[Row]) -> dict[str, Readings]:
+def open_interest(rows: Iterable[Row]) -> dict[str, PointInTimeSeries]:
     """Return open interest in base units, by asset."""
     return _readings(rows, _asset, "at", lambda row: row["amount"])
 
@@ -35,32 +35,32 @@ def feed(asset: str) -> str:
     return f"{asset}/{QUOTE}"
 
 
-def rounds(rows: Iterable[Row]) -> dict[str, Readings]:
+def rounds(rows: Iterable[Row]) -> dict[str, PointInTimeSeries]:
     """Return an oracle's answers in quote units, by asset: those of the feeds `ASSET/USD`."""
     own = (row for row in rows if str(row["feed"]).endswith(feed("")))
     return _readings(own, _fed, "updated_at", _quoted)
 
 
-def utilisation(rows: Iterable[Row]) -> dict[tuple[str, str], Readings]:
+def utilisation(rows: Iterable[Row]) -> dict[tuple[str, str], PointInTimeSeries]:
     """Return the share lent out, by venue and asset; a reserve without deposits has none."""
     used = (row for row in rows if row["supplied"] > 0.0)
     return _readings(used, _reserve, "at", lambda row: row["borrowed"] / row["supplied"])
 
 
-def liquidity(rows: Iterable[Row]) -> dict[tuple[str, str], Readings]:
+def liquidity(rows: Iterable[Row]) -> dict[tuple[str, str], PointInTimeSeries]:
     """Return what a reserve can still pay out in quote units, by venue and asset."""
     return _readings(rows, _reserve, "at", lambda row: row["supplied"] - row["borrowed"])
 
 
 def _readings(
     rows: Iterable[Row], key: Callable[[Row], K], time: str, value: Callable[[Row], float]
-) -> dict[K, Readings]:
+) -> dict[K, PointInTimeSeries]:
     """Return values per key, each from the whole second at which it was known."""
     grouped: dict[K, list[Row]] = {}
     for row in rows:
         grouped.setdefault(key(row), []).append(row)
     return {
-        own: Readings(
+        own: PointInTimeSeries(
             at=np.array([-(-(row[time] - EPOCH) // SECOND) for row in told], dtype=np.int64),
             value=np.array([value(row) for row in told], dtype=np.float64),
         )

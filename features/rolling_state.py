@@ -18,7 +18,7 @@ from features.rolling import (
     roll_weighted_sums,
     roll_weighted_sums_beside,
 )
-from features.windows import halving_weights
+from features.windows import ewm_weights
 
 PRESENT, MISSING, HIGH, LOW = range(4)
 CODES: Mapping[Column, int] = {"present": PRESENT, "missing": MISSING, "high": HIGH, "low": LOW}
@@ -26,7 +26,7 @@ SUM, WEIGHTED, HIGHEST = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class RollingPlan:
     """What a bank keeps, and where.
 
     Parameters
@@ -41,9 +41,9 @@ class Plan:
         Of each statistic asked for, and of what of its window is missing.
     rows
         Of each statistic its kind, the place of its column, its window, and where its
-        numbers and its weights begin in `Bank.cells` and `weights`; shape (statistics, 5).
+        numbers and its weights begin in `RollingState.cells` and `weights`; shape (statistics, 5).
     weights
-        From `halving_weights`, one behind the other.
+        From `ewm_weights`, one behind the other.
     """
 
     columns: tuple[tuple[Series, Column], ...]
@@ -81,7 +81,7 @@ class Plan:
 
 
 @dataclass(slots=True, kw_only=True)
-class Bank:
+class RollingState:
     """Statistics of some assets, and the state that they roll by.
 
     Parameters
@@ -97,7 +97,7 @@ class Bank:
         Candles since a column of holes last had one, of each column.
     """
 
-    plan: Plan
+    plan: RollingPlan
     cells: Floats
     heads: Floats
     quiet: Ints
@@ -115,7 +115,7 @@ class Bank:
         index
             Candles since 1970 of the first.
         """
-        plan = Plan.of(asked, assets=assets)
+        plan = RollingPlan.of(asked, assets=assets)
         begun = [_begun(one, index) for one in plan.statistics]
         return cls(
             plan=plan,
@@ -195,7 +195,7 @@ def _weights(wanted: Statistic) -> Floats:
     """Return the weights of a window whose older values weigh less."""
     if wanted.half_life is None:
         return np.empty(0)
-    return halving_weights(wanted.window, wanted.half_life)
+    return ewm_weights(wanted.window, wanted.half_life)
 
 
 def _starts(sizes: Sequence[int]) -> Ints:
@@ -248,7 +248,10 @@ def _roll(
     heads: Floats,
     out: Floats,
 ) -> None:
-    """Add candles to every statistic that is due; parameters as in `Plan` and `Bank`."""
+    """Add candles to every statistic that is due.
+
+    Parameters as in `RollingPlan` and `RollingState`.
+    """
     assets = values.shape[1]
     for row in range(len(rows)):
         kind, source, window, start, weight = rows[row]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
-from features.cross_section import Section
+from features.cross_section import CrossSection
 from features.inputs import Candles, Events, Floats, Ints, Names, Tables
 from features.market import MarketFunction, Sample
 from features.paths import against, beside
@@ -82,7 +82,7 @@ class View:
     exposure: Floats
     accrual_hours: Floats
     is_basket: bool
-    section: Section
+    section: CrossSection
     _beside: dict[tuple[str, bool], Sample] = field(default_factory=dict)
     _once: dict[ViewFunction, Floats] = field(default_factory=dict)
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
-from features.cross_section import Section
+from features.cross_section import CrossSection
 from features.inputs import (
     HOUR,
     LEGS,
@@ -57,7 +57,7 @@ def views(
         moments=moments,
         at=at,
         slices=event_slices(tables.events, moments),
-        section=Section.of(tables.candles, at, lookback=int(lookback.total_seconds())),
+        section=CrossSection.of(tables.candles, at, lookback=int(lookback.total_seconds())),
         lookback=int(lookback.total_seconds()),
     )
     is_basket = np.zeros(len(moments), dtype=bool)
@@ -75,7 +75,7 @@ class _Given:
     moments: pd.DataFrame
     at: Ints
     slices: tuple[Ints, Ints]
-    section: Section
+    section: CrossSection
     lookback: int
 
 

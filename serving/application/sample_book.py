@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from features.inputs import EventKind
-from features.simulate import ASSET, MARKET, Book
+from features.simulate import ASSET, MARKET, SimulatedBook
 from models.domain import MarketId, Price
 from serving.store import Store, accounts, market
 
@@ -24,12 +24,12 @@ def exact(close: float) -> int:
     return int(Decimal(repr(float(close))).scaleb(WAD_DECIMALS))
 
 
-def price(book: Book) -> Price:
+def price(book: SimulatedBook) -> Price:
     """Return the oracle's price at the book's last hour, an hour old, with the next one."""
     return price_at(book, len(book.candles))
 
 
-def price_at(book: Book, hour: int) -> Price:
+def price_at(book: SimulatedBook, hour: int) -> Price:
     """Return the oracle's price so many hours after the book began, with the next one."""
     close = book.candles["close"]
     at = book.started_at + timedelta(hours=hour)
@@ -43,7 +43,7 @@ def price_at(book: Book, hour: int) -> Price:
     )
 
 
-def terms(book: Book) -> dict[str, Any]:
+def terms(book: SimulatedBook) -> dict[str, Any]:
     """Return the venue's risk parameters as exact text."""
     return _texts(dataclasses.asdict(book.terms))
 
@@ -60,7 +60,7 @@ def _texts(tree: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def market_body(book: Book) -> dict[str, Any]:
+def market_body(book: SimulatedBook) -> dict[str, Any]:
     """Return the market of the book's last hour as `market` of a request."""
     now = price(book)
     frame = book.candles
@@ -87,7 +87,7 @@ def market_body(book: Book) -> dict[str, Any]:
     }
 
 
-def account_body(book: Book, account: str) -> dict[str, Any]:
+def account_body(book: SimulatedBook, account: str) -> dict[str, Any]:
     """Return one account with its events as an account of a request."""
     row = book.accounts[book.accounts["account"] == account].iloc[0]
     events = book.events[book.events["account"] == account]
@@ -119,7 +119,7 @@ def _event(row: dict[Any, Any]) -> dict[str, Any]:
     }
 
 
-def lay(book: Book, store: Store) -> None:
+def lay(book: SimulatedBook, store: Store) -> None:
     """Write a simulated book into a store whose clock then stands still."""
     rows = book.accounts.set_index("account")
     open_now = rows[[art > 0 for art in rows["art"]]]

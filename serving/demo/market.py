@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from features.simulate import ASSET, MARKET, Book, simulate_onward
+from features.simulate import ASSET, MARKET, SimulatedBook, simulate_onward
 from models.alerting.policy import default
 from serving.application.deployment import deployed
 from serving.application.sample_book import VAULTS, logged, price_at
@@ -63,7 +63,7 @@ class Step:
     events: tuple[dict[str, Any], ...]
 
 
-def steps(before: Book, after: Book) -> Iterator[Step]:
+def steps(before: SimulatedBook, after: SimulatedBook) -> Iterator[Step]:
     """Yield every step from one book to the same one later."""
     new = after.events[after.events["at"] > pd.Timestamp(before.at)].sort_values("at")
     told = list(logged(new))
@@ -78,7 +78,7 @@ def steps(before: Book, after: Book) -> Iterator[Step]:
         place = end
 
 
-def play(store: Store, book: Book, venues: Venues, step: Step) -> None:
+def play(store: Store, book: SimulatedBook, venues: Venues, step: Step) -> None:
     """Let one step happen in the store, all of it at once."""
     with store.begin() as transaction:
         if step.hour is not None:
@@ -135,8 +135,8 @@ def sink(message: Message, to: Destination) -> Sent:  # noqa: ARG001 - as every 
 
 def run(
     store: Store,
-    before: Book,
-    after: Book,
+    before: SimulatedBook,
+    after: SimulatedBook,
     *,
     venues: Venues,
     bundle: Path | None,

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 import models
-from features.simulate import START, Book, simulate
+from features.simulate import START, SimulatedBook, simulate
 from models.forecast.horizons import LABELS
 from serving.application.sample_book import lay
 from serving.demo import venues
@@ -149,7 +149,7 @@ def _prepare(place: Path, *, seed: int) -> str:
     return url
 
 
-def lay_all(book: Book, store: Store, *, seed: int) -> None:
+def lay_all(book: SimulatedBook, store: Store, *, seed: int) -> None:
     """Lay the vaults and every other venue into a store."""
     lay(book, store)
     drawn = venues.draw(book, seed=seed, at=len(book.candles), falls={})

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.simulate import ASSET, Book, market
+from features.simulate import ASSET, SimulatedBook, market
 from models.domain import MarketId, Price
 from serving.store import Transaction, accounts
 from serving.store import market as stored
@@ -107,7 +107,7 @@ class Venues:
         return {**listed, UNCHARTED[0]: UNCHARTED[1]} if listed else {}
 
 
-def nowhere(book: Book) -> Venues:
+def nowhere(book: SimulatedBook) -> Venues:
     """Return no venue at all: vaults alone."""
     return Venues(
         started_at=book.started_at,
@@ -116,7 +116,7 @@ def nowhere(book: Book) -> Venues:
     )
 
 
-def draw(book: Book, *, seed: int, at: int, falls: Mapping[int, float]) -> Venues:
+def draw(book: SimulatedBook, *, seed: int, at: int, falls: Mapping[int, float]) -> Venues:
     """Draw courses as long as the vaults' own, and accounts that stand at a moment.
 
     Parameters
@@ -150,7 +150,7 @@ def draw(book: Book, *, seed: int, at: int, falls: Mapping[int, float]) -> Venue
 
 def _onward(
     generator: np.random.Generator,
-    book: Book,
+    book: SimulatedBook,
     *,
     first: float,
     hours: tuple[int, int],
@@ -165,7 +165,7 @@ def _onward(
     return pd.concat([past, later], ignore_index=True)
 
 
-def _pegged(generator: np.random.Generator, book: Book) -> pd.DataFrame:
+def _pegged(generator: np.random.Generator, book: SimulatedBook) -> pd.DataFrame:
     """Return the course of what keeps to one quote unit."""
     close = np.round(1.0 + 0.0002 * generator.standard_normal(len(book.candles)), 6)
     opened = np.concatenate([[1.0], close[:-1]])

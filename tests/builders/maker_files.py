@@ -6,13 +6,13 @@ from pathlib import Path
 import pandas as pd
 
 from features.inputs import EventKind
-from features.simulate import ANNUAL_FEE, LINE, MARKET, Book
+from features.simulate import ANNUAL_FEE, LINE, MARKET, SimulatedBook
 from models.margin.fixed_point import WAD
 
 CANDLES = "candles.parquet"
 
 
-def write_maker_ethb(book: Book, directory: Path) -> Path:
+def write_maker_ethb(book: SimulatedBook, directory: Path) -> Path:
     """Write a simulated book in the format of the `maker-ethb` source.
 
     Returns

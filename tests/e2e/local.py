@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import uvicorn
 
-from features.simulate import Book, simulate
+from features.simulate import SimulatedBook, simulate
 from serving.application.deployment import deployed
 from serving.application.sample_book import lay
 from serving.application.scoring import Desk
@@ -28,13 +28,13 @@ Trained = tuple[Path, CompletedProcess[str]]
 """What the fixture of that name gives: a bundle, and what training said."""
 
 
-def book() -> Book:
+def book() -> SimulatedBook:
     """Return a simulated book whose past lies before today's clock."""
     return simulate(seed=5, days=60, accounts=40, start=datetime(2020, 1, 1, tzinfo=UTC))
 
 
 @contextmanager
-def api(place: Path, bundle: Path, *, held: Book | None = None) -> Iterator[Api]:
+def api(place: Path, bundle: Path, *, held: SimulatedBook | None = None) -> Iterator[Api]:
     """Yield the API over a store in a directory, with a book laid into it where one is given."""
     settings = Settings(bundle=bundle, store=f"sqlite:///{place / 'book.sqlite3'}")
     store = open_store(str(settings.store))
@@ -83,7 +83,7 @@ class Caller:
 
 
 @contextmanager
-def calling(place: Path, bundle: Path, *, held: Book | None = None) -> Iterator[Caller]:
+def calling(place: Path, bundle: Path, *, held: SimulatedBook | None = None) -> Iterator[Caller]:
     """Yield a caller of an API over a store in a directory."""
     with api(place, bundle, held=held) as app:
         caller = Caller(app)

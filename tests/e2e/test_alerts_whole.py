@@ -14,7 +14,7 @@ from alert_receivers import answers, mail_server, receiver, text_of
 from services import command, serving
 from standardwebhooks import Webhook
 
-from features.simulate import Book, simulate
+from features.simulate import SimulatedBook, simulate
 from serving.application import sample_book
 from serving.notify.settings import alert_settings
 from serving.notify.subscriptions import Added, Wanted, add
@@ -27,7 +27,7 @@ LONGEST = 120.0
 
 
 @pytest.fixture(scope="module")
-def drawn() -> Book:
+def drawn() -> SimulatedBook:
     """Return a simulated book."""
     return simulate(seed=9, days=40, accounts=30)
 
@@ -46,7 +46,7 @@ def watching(environment: dict[str, str], log: Path) -> Iterator[None]:
             assert process.wait(30) == 0, log.read_text()
 
 
-def lay(drawn: Book, store: Store) -> None:
+def lay(drawn: SimulatedBook, store: Store) -> None:
     """Lay the accounts and terms of a simulated book into a store as they stand today."""
     now = datetime.now(tz=UTC)
     since = now - timedelta(days=1)
@@ -97,7 +97,9 @@ def has_watched(store: Store) -> bool:
         return TURN in leases.beats(transaction)
 
 
-def test_a_pushed_price_becomes_a_verified_webhook_and_a_mail(drawn: Book, tmp_path: Path) -> None:
+def test_a_pushed_price_becomes_a_verified_webhook_and_a_mail(
+    drawn: SimulatedBook, tmp_path: Path
+) -> None:
     """A price that falls by a third is pushed; the desk's webhook verifies and its mail arrives."""
     url, log = f"sqlite:///{tmp_path / 'book.db'}", tmp_path / "watch.log"
     store = open_store(url)

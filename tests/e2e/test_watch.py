@@ -8,7 +8,7 @@ import pytest
 from alert_crash import verified_channel
 from typer.testing import CliRunner
 
-from features.simulate import ASSET, Book, simulate_onward
+from features.simulate import ASSET, SimulatedBook, simulate_onward
 from models.alerting.policy import default
 from serving.application.sample_book import lay, price_at
 from serving.cli import alerts as commands
@@ -25,7 +25,7 @@ NOW = datetime(2030, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def drawn() -> tuple[Book, Book]:
+def drawn() -> tuple[SimulatedBook, SimulatedBook]:
     """Return a book and the same one an hour later."""
     return simulate_onward(seed=9, days=40, accounts=30, hours=1, falls={})
 
@@ -50,7 +50,7 @@ def watcher(store: Store, at: datetime) -> Watcher:
 
 
 def test_a_price_during_a_round_puts_the_nearest_first(
-    drawn: tuple[Book, Book], store: Store, monkeypatch: pytest.MonkeyPatch
+    drawn: tuple[SimulatedBook, SimulatedBook], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The step after a price begins with the account nearest the line, though others wait."""
     before, after = drawn
@@ -80,7 +80,9 @@ def _ratio(store: Store, account: str) -> float:
     return int(held[0]["quantity"]) / int(held[1]["quantity"])
 
 
-def test_an_account_that_changed_is_read_anew(drawn: tuple[Book, Book], store: Store) -> None:
+def test_an_account_that_changed_is_read_anew(
+    drawn: tuple[SimulatedBook, SimulatedBook], store: Store
+) -> None:
     """What was parsed before does not outlive a new position."""
     lay(drawn[0], store)
     at = [drawn[0].at]

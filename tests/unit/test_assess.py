@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from features.simulate import Book, simulate
+from features.simulate import SimulatedBook, simulate
 from models.domain import Price
 from models.errors import InvalidInput
 from serving.application.sample_book import VAULTS, account_body, lay, market_body, price
@@ -29,13 +29,13 @@ NOON = datetime(2020, 1, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def book() -> Book:
+def book() -> SimulatedBook:
     """Return a small book."""
     return simulate(seed=5, days=40, accounts=12)
 
 
 @pytest.fixture
-def body(book: Book) -> dict[str, Any]:
+def body(book: SimulatedBook) -> dict[str, Any]:
     """Return a sound body about one account."""
     open_now = [
         a for a, art in zip(book.accounts["account"], book.accounts["art"], strict=True) if art
@@ -186,7 +186,7 @@ def test_candles_by_time_keep_their_gaps() -> None:
     assert grid.close[2] == 2.0
 
 
-def test_the_store_gives_back_what_was_laid_into_it(book: Book, store: Store) -> None:
+def test_the_store_gives_back_what_was_laid_into_it(book: SimulatedBook, store: Store) -> None:
     """Exact integers, times and candles survive the database."""
     lay(book, store)
     with store.read() as transaction:

@@ -7,7 +7,7 @@ import pytest
 
 from features.inputs import Candles
 from features.market import Statistic
-from features.rolling_state import Bank
+from features.rolling_state import RollingState
 from features.volatility import close, log_close, log_return
 
 VALUES = np.array([1.0, 2.0, 4.0, np.nan, 16.0, 32.0, 64.0])
@@ -27,7 +27,7 @@ HOLES = [2.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0]
 @pytest.mark.parametrize("first", [9, 10])
 def test_windows_roll_over_blocks_and_holes(size: int, assets: int, first: int) -> None:
     """However many candles come at once, wherever blocks begin; before the first all is missing."""
-    bank = Bank.begun([SUM, HALVING, HIGH, LOW], assets=assets, index=first)
+    bank = RollingState.begun([SUM, HALVING, HIGH, LOW], assets=assets, index=first)
     scale = np.array([[1.0], [2.0]])[:assets]
     told: dict[Statistic, list[np.ndarray]] = {one: [] for one in (SUM, HALVING, HIGH, LOW)}
     holes = []
@@ -46,7 +46,7 @@ def test_windows_roll_over_blocks_and_holes(size: int, assets: int, first: int) 
 
 def test_after_two_whole_windows_no_holes_are_told_until_there_is_one() -> None:
     """Nothing is missing, which costs nothing; a new hole counts at once."""
-    bank = Bank.begun([SUM], assets=1, index=0)
+    bank = RollingState.begun([SUM], assets=1, index=0)
     told = []
     for place, value in enumerate([1.0] * 7 + [np.nan, 1.0]):
         bank.roll(lambda _, value=value: np.array([[value]]), index=place, size=1)

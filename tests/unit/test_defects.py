@@ -15,7 +15,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.inputs import COLUMNS, HOUR, Candles, Readings, Tables, candles_on_grid, no_events
+from features.inputs import (
+    COLUMNS,
+    HOUR,
+    Candles,
+    PointInTimeSeries,
+    Tables,
+    candles_on_grid,
+    no_events,
+)
 from features.pipeline import BY_NAME, compute_feature
 from features.tables import read_candles
 from models.errors import InvalidTable
@@ -124,7 +132,7 @@ def test_late_rows_take_their_place_in_time() -> None:
 def test_a_reading_published_late_counts_from_its_publication() -> None:
     """A round an hour ahead of the moment is not seen; the one before it is."""
     at = (FIRST + HOURS) * HOUR
-    rounds = Readings(np.array([at - 2 * HOUR, at + HOUR]), np.array([100.0, 200.0]))
+    rounds = PointInTimeSeries(np.array([at - 2 * HOUR, at + HOUR]), np.array([100.0, 200.0]))
     assert feature("oracle_age", path(), rounds={"ETH": rounds}) == pytest.approx(np.log(3.0))
 
 

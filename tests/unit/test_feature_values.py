@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.inputs import HOUR, Candles, EventKind, Events, Readings, Tables, no_events
+from features.inputs import HOUR, Candles, EventKind, Events, PointInTimeSeries, Tables, no_events
 from features.pipeline import BY_NAME, compute_feature
 
 FIRST = 400_008
@@ -55,10 +55,10 @@ def known(close: np.ndarray | None = None, **tables: Any) -> Tables:
     return Tables(**{"candles": {"ETH": path}, "events": no_events(), **tables})
 
 
-def readings(*told: tuple[float, float]) -> Readings:
+def readings(*told: tuple[float, float]) -> PointInTimeSeries:
     """Return values by hours before now, oldest first."""
     at = [int((NOW - back) * HOUR) for back, _ in told]
-    return Readings(np.array(at, dtype=np.int64), np.array([value for _, value in told]))
+    return PointInTimeSeries(np.array(at, dtype=np.int64), np.array([value for _, value in told]))
 
 
 def events(*told: tuple[float, EventKind]) -> Events:

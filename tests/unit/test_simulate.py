@@ -3,7 +3,7 @@
 import pytest
 
 from features.inputs import EventKind
-from features.simulate import Book, simulate
+from features.simulate import SimulatedBook, simulate
 from features.tables import CANDLES, validate
 from models.margin.fixed_point import mul_div_down
 from models.margin.venues.maker import is_unsafe, spot_price
@@ -11,12 +11,12 @@ from serving.application.sample_book import exact
 
 
 @pytest.fixture(scope="module")
-def book() -> Book:
+def book() -> SimulatedBook:
     """Return a book with a few liquidations."""
     return simulate(seed=1, days=60, accounts=60)
 
 
-def test_a_seed_gives_one_book(book: Book) -> None:
+def test_a_seed_gives_one_book(book: SimulatedBook) -> None:
     """The same seed draws the same market, events and holdings; another one does not."""
     again, other = simulate(seed=1, days=60, accounts=60), simulate(seed=2, days=60, accounts=60)
     assert book.candles.equals(again.candles)
@@ -25,7 +25,7 @@ def test_a_seed_gives_one_book(book: Book) -> None:
     assert not book.candles.equals(other.candles)
 
 
-def test_candles_keep_their_schema(book: Book) -> None:
+def test_candles_keep_their_schema(book: SimulatedBook) -> None:
     """Every hour is there, and every range holds its ends."""
     candles = validate(book.candles, CANDLES, file="simulated")
     assert len(candles) == 60 * 24
@@ -34,7 +34,7 @@ def test_candles_keep_their_schema(book: Book) -> None:
     assert (candles["high"] >= body.max(axis=1)).all()
 
 
-def test_events_add_up_to_holdings(book: Book) -> None:
+def test_events_add_up_to_holdings(book: SimulatedBook) -> None:
     """Nothing is held that no event brought."""
     moved = book.events.groupby("account")[["ink", "art"]].sum()
     held = book.accounts.set_index("account")
@@ -44,7 +44,7 @@ def test_events_add_up_to_holdings(book: Book) -> None:
     assert min(held["art"]) >= 0
 
 
-def test_liquidations_keep_the_exact_rule_at_the_delayed_price(book: Book) -> None:
+def test_liquidations_keep_the_exact_rule_at_the_delayed_price(book: SimulatedBook) -> None:
     """Every liquidation was allowed by the price of an hour before, and there are some."""
     lots = book.events[book.events["kind"] == int(EventKind.LIQUIDATE)]
     assert len(lots) > 3

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.inputs import Candles, Readings
+from features.inputs import Candles, PointInTimeSeries
 from training.sources import touch
 
 HOURS = 2_000
@@ -80,7 +80,7 @@ def test_a_hole_censors_what_lies_behind_it(market: dict[str, Candles]) -> None:
 def test_funding_paid_brings_a_long_nearer_and_a_short_away() -> None:
     """On a flat price a payment of 3 % reaches longs within 3 % and no short."""
     flat = candles(np.full(HOURS, 100.0))
-    paid = Readings(at=np.array([(FIRST + 1_000) * 3600]), value=np.array([0.03]))
+    paid = PointInTimeSeries(at=np.array([(FIRST + 1_000) * 3600]), value=np.array([0.03]))
     history = touch.draw({"AAA": flat}, {"AAA": paid}, {})
     assert history.touches is not None
     moments = history.moments.assign(touched=np.isfinite(history.touches["touched_in"]))

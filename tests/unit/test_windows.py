@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from features.windows import halving_weights, window_highs, window_sums, window_weighted_sums
+from features.windows import ewm_weights, window_highs, window_sums, window_weighted_sums
 
 VALUES = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0])
 PLACES = np.arange(7)
@@ -20,7 +20,7 @@ def test_a_window_sums_its_own_values_wherever_the_blocks_lie(first: int) -> Non
 @pytest.mark.parametrize("first", range(4))
 def test_older_values_weigh_less(first: int) -> None:
     """Half as much with every step back, and nothing beyond three values."""
-    weights = halving_weights(3, 1.0)
+    weights = ewm_weights(3, 1.0)
     assert weights.tolist() == [1.0, 0.5, 0.25]
     index = PLACES + first
     found = window_weighted_sums(VALUES, PLACES, index=index, weights=weights)
@@ -38,7 +38,7 @@ def test_the_greatest_of_a_window(first: int) -> None:
 def test_a_window_of_one_is_the_value() -> None:
     """Nothing else is read."""
     assert window_sums(VALUES, PLACES, index=PLACES, window=1).tolist() == VALUES.tolist()
-    weights = halving_weights(1, 5.0)
+    weights = ewm_weights(1, 5.0)
     aged = window_weighted_sums(VALUES, PLACES, index=PLACES, weights=weights)
     assert aged.tolist() == VALUES.tolist()
 

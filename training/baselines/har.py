@@ -20,7 +20,7 @@ import pandas as pd
 from sklearn.linear_model import GammaRegressor
 
 from features.inputs import HOUR, Candles, Floats, Ints, Tables
-from features.market import Market, Recorded
+from features.market import MarketWindows, RecordedWindows
 from features.pipeline import compute_feature
 from features.spec import Feature
 from features.volatility import squared_return
@@ -40,7 +40,7 @@ MOST = 5.0
 FLOOR = 1e-4
 
 
-def realised_variance(market: Market, *, hours: int) -> Floats:
+def realised_variance(market: MarketWindows, *, hours: int) -> Floats:
     """Return the mean squared hourly log return of a window, NaN where half is missing."""
     return np.maximum(market.mean(squared_return, window=hours), 1e-12)
 
@@ -138,7 +138,9 @@ def _sample(grid: Candles, end: int) -> _Sample:
     places = np.arange(WINDOWS[-1], closed, STRIDE, dtype=np.int64)
     opened, high, low, close, volume = (column[:closed] for column in _columns(grid))
     known = Candles(grid.first_hour, opened, high, low, close, volume)
-    market = Market(Recorded(candles=known, place=places, index=places + known.first_index))
+    market = MarketWindows(
+        RecordedWindows(candles=known, place=places, index=places + known.first_index)
+    )
     past = [market.of(partial(realised_variance, hours=hours)) for hours in WINDOWS]
     stacked = np.stack(past, axis=1).reshape(-1, len(WINDOWS))
     ahead = _ahead(known.close, places, np.array(HORIZONS, dtype=np.int64))

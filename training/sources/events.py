@@ -67,7 +67,7 @@ from features.inputs import (
     Candles,
     EventKind,
     Events,
-    Readings,
+    PointInTimeSeries,
     Tables,
     candles_on_grid,
     seconds,
@@ -362,7 +362,7 @@ def _covered(book: Book, tables: Mapping[str, pd.DataFrame], venue: Venue) -> da
     return datetime.fromtimestamp(told, tz=UTC)
 
 
-def _funding(tables: Mapping[str, pd.DataFrame]) -> dict[str, Readings]:
+def _funding(tables: Mapping[str, pd.DataFrame]) -> dict[str, PointInTimeSeries]:
     """Return funding by asset, in the order it was paid."""
     if "funding" not in tables:
         return {}
