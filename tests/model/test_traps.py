@@ -29,7 +29,7 @@ from training.evaluation import alert_budget, metrics
 from training.fitting import heads
 from training.sources import History, maker_ethb
 from training.sources.account_hours import rows_of
-from training.sources.statements import Book, lines
+from training.sources.statements import StatementTables, lines
 
 BEGIN = pd.Timestamp("2021-01-01", tz="UTC")
 FIRST = int(BEGIN.timestamp()) // HOUR
@@ -555,7 +555,7 @@ def coins(leverage: int) -> dict[str, tuple[object, ...]]:
     return dict(made.coins)
 
 
-def perpetual_book() -> Book:
+def perpetual_book() -> StatementTables:
     """Return two accounts long one ETH at 5 and at 1 times, on a path of small moves."""
     book = load("hyperliquid", "2026-09")
     terms = DatedTerms(
@@ -580,7 +580,7 @@ def perpetual_book() -> Book:
     held["entry"] = held["entry"].map(Fraction)
     grid = candles(hours=60)
     close = 2_000.0 * np.exp(0.0005 * np.sin(np.arange(60)))
-    return Book(
+    return StatementTables(
         holdings=held,
         terms=(terms,),
         grids={"ETH": replace(grid, close=close)},

@@ -87,7 +87,7 @@ from models.margin.rulebook import state_names
 from training.sources import History
 from training.sources.account_hours import Rows, rows_of
 from training.sources.follow import follow
-from training.sources.statements import Book, lines
+from training.sources.statements import StatementTables, lines
 
 T = TypeVar("T")
 EPISODE_GAP = 6 * HOUR
@@ -176,7 +176,7 @@ def load(directory: Path, candles: Path) -> History:
     """
     read = _read_all(directory, candles)
     held = read.tables["holdings"]
-    book = Book(
+    book = StatementTables(
         holdings=held,
         terms=read.terms,
         grids=read.grids,
@@ -325,7 +325,7 @@ def _constant(assets: Iterable[str], terms: Sequence[dated.DatedTerms]) -> froze
     )
 
 
-def _history(book: Book, read: _Read, dropped: Mapping[str, int]) -> History:
+def _history(book: StatementTables, read: _Read, dropped: Mapping[str, int]) -> History:
     """Rebuild hourly account moments and follow their verdicts."""
     tables = read.tables
     covered = _covered(book, tables, read.venue)
@@ -352,7 +352,7 @@ def _history(book: Book, read: _Read, dropped: Mapping[str, int]) -> History:
     )
 
 
-def _covered(book: Book, tables: Mapping[str, pd.DataFrame], venue: Venue) -> datetime:
+def _covered(book: StatementTables, tables: Mapping[str, pd.DataFrame], venue: Venue) -> datetime:
     """Return to when the tables are complete: said, or the last thing they tell."""
     told_at = np.concatenate([seconds(tables[name]["at"]) for name in ("holdings", "actions")])
     priced = max(grid.first_hour + len(grid.close) for grid in book.grids.values()) * HOUR
