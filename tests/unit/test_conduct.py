@@ -6,7 +6,7 @@ import pytest
 from features.pipeline import BY_NAME, NAMES
 from models.forecast.horizons import HORIZONS
 from models.forecast.owner_behaviour import OwnerBehaviour, read, written
-from training.dataset.sample_weights import Outcomes, Witnesses
+from training.dataset.sample_weights import Outcomes, WeightedOutcomes
 from training.fitting import owner_behaviour
 
 IDLE, OWED = (NAMES.index(name) for name in ("hours_since_action", "debt_size"))
@@ -98,7 +98,7 @@ def test_a_power_stays_positive_where_outcomes_run_against_touches() -> None:
 
 def test_hours_of_one_owner_share_their_outcome() -> None:
     """Two hours of one owner's day hold half an outcome each; another owner's holds one."""
-    seen = Witnesses(
+    seen = WeightedOutcomes(
         at=np.array([0, 3600, 0]),
         happened=np.array([np.inf, np.inf, 10.0]),
         known=np.array([200.0, 200.0, 200.0]),

@@ -31,7 +31,7 @@ class Outcomes:
 
 
 @dataclass(frozen=True, slots=True)
-class Witnesses:
+class WeightedOutcomes:
     """Rows that may tell of an event.
 
     Parameters
@@ -53,11 +53,11 @@ class Witnesses:
     weights: Floats
     group: Ints
 
-    def among(self, rows: Mask, *, end: datetime) -> "Witnesses":
+    def among(self, rows: Mask, *, end: datetime) -> "WeightedOutcomes":
         """Return some of the witnesses, who know nothing after `end`."""
         at = self.at[rows]
         happened, known = labels.censor(self.happened[rows], self.known[rows], at=at, end=end)
-        return Witnesses(at, happened, known, self.weights[rows], self.group[rows])
+        return WeightedOutcomes(at, happened, known, self.weights[rows], self.group[rows])
 
     def hazard(self, k: int) -> Outcomes:
         """Return what they tell of the stretch between horizon k-1 and horizon k."""
@@ -83,7 +83,7 @@ class Witnesses:
         return np.asarray(weights / np.maximum(shared, 1.0))
 
 
-def witnesses(rows: Dataset, event: str, *, group: Ints, end: datetime) -> Witnesses:
+def weighted_outcomes(rows: Dataset, event: str, *, group: Ints, end: datetime) -> WeightedOutcomes:
     """Return the rows as witnesses of an event, who know nothing after `end`.
 
     Parameters
@@ -92,7 +92,7 @@ def witnesses(rows: Dataset, event: str, *, group: Ints, end: datetime) -> Witne
         Prefix of the labels.
     """
     usable = np.isfinite(rows.features[list(START)].to_numpy()).all(axis=1)
-    everything = Witnesses(
+    everything = WeightedOutcomes(
         at=rows.at,
         happened=rows.labels[f"{event}_in"].to_numpy(),
         known=rows.labels[f"{event}_known"].to_numpy(),

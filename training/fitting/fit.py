@@ -18,7 +18,7 @@ from models.forecast.volatility import VolatilityForecast
 from training.baselines import baselines, har
 from training.dataset import labels, splits
 from training.dataset.dataset import Dataset, Mask, dataset, thinned
-from training.dataset.sample_weights import witnesses
+from training.dataset.sample_weights import weighted_outcomes
 from training.fitting import init_scores, volatility
 from training.fitting.boosting import SHIPPED, Recipe
 from training.fitting.heads import Part, Progress, fit_head
@@ -202,7 +202,7 @@ def _market(log: Log, *, seed: int, recipe: Recipe, progress: Progress) -> Head:
     rows, event = log.rows, EVENTS["unattended"]
     # An asset's path decides its outcomes; trees that took all assets, which one shock
     # moves, for separate witnesses lost out of time.
-    assets = witnesses(rows, event, group=rows.asset, end=log.limit)
+    assets = weighted_outcomes(rows, event, group=rows.asset, end=log.limit)
     start = init_scores.from_passage(rows, _scale(log), assets)
     part = Part(
         event=event,
@@ -212,7 +212,7 @@ def _market(log: Log, *, seed: int, recipe: Recipe, progress: Progress) -> Head:
         seed=seed,
         recipe=recipe,
     )
-    seen = witnesses(rows, event, group=init_scores.together(rows), end=log.limit)
+    seen = weighted_outcomes(rows, event, group=init_scores.together(rows), end=log.limit)
     return fit_head(rows, log.split, start, part, seen, end=log.limit, progress=progress)
 
 
@@ -229,7 +229,7 @@ def _owner(log: Log, market: Head, *, seed: int, recipe: Recipe, progress: Progr
     """Fit what happens as owners were seen to act, on top of what would without them."""
     progress("fitting what owners do")
     rows, event = log.rows, EVENTS["expected"]
-    seen = witnesses(rows, event, group=rows.account, end=log.limit)
+    seen = weighted_outcomes(rows, event, group=rows.account, end=log.limit)
     start = init_scores.from_head(rows, market, seen)
     part = Part(
         event=event,

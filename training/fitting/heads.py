@@ -18,7 +18,7 @@ from models.forecast.hazard import Line
 from models.forecast.horizons import HORIZONS, LABELS
 from training.dataset import splits
 from training.dataset.dataset import Dataset
-from training.dataset.sample_weights import Mask, Outcomes, Witnesses
+from training.dataset.sample_weights import Mask, Outcomes, WeightedOutcomes
 from training.fitting import init_scores
 from training.fitting.boosting import SHIPPED, Recipe, Sample, locally
 
@@ -97,7 +97,7 @@ class Slice:
 
     matrix: Floats
     begun: Floats
-    seen: Witnesses
+    seen: WeightedOutcomes
 
     def among(self, rows: Mask, *, end: datetime) -> "Slice":
         """Return some rows, of which nothing after `end` is known."""
@@ -109,7 +109,7 @@ def fit_head(
     split: splits.Split,
     start: FirstPassageStart | StackedStart,
     part: Part,
-    seen: Witnesses,
+    seen: WeightedOutcomes,
     *,
     end: datetime,
     progress: Progress,
@@ -151,7 +151,7 @@ def _told(label: str, line: Line, found: Calibrator) -> str:
 
 
 def _whole(
-    rows: Dataset, start: FirstPassageStart | StackedStart, part: Part, seen: Witnesses
+    rows: Dataset, start: FirstPassageStart | StackedStart, part: Part, seen: WeightedOutcomes
 ) -> Slice:
     """Return all rows with what is computed once for all stretches."""
     matrix = rows.matrix()
@@ -201,7 +201,7 @@ def _scores(late: Slice, k: int, booster: lightgbm.Booster) -> Floats:
     return late.begun[:, k] + added
 
 
-def _evidence(point: Floats, seen: Witnesses, part: Part) -> tuple[VennAbersBand, ...]:
+def _evidence(point: Floats, seen: WeightedOutcomes, part: Part) -> tuple[VennAbersBand, ...]:
     """Return per horizon what the later slice says of the calibrated probability.
 
     Rows are drawn by the evidence they hold, so that as many remain as there were

@@ -10,20 +10,22 @@ from models.forecast.hazard import Line, first_passage_scores
 from models.forecast.horizons import HORIZONS
 from models.forecast.volatility import VolatilityForecast
 from training.dataset.dataset import SIGMAS, Dataset
-from training.dataset.sample_weights import Outcomes, Witnesses
+from training.dataset.sample_weights import Outcomes, WeightedOutcomes
 from training.fitting import owner_behaviour
 
 Prior = tuple[float, float]
 
 
-def from_passage(rows: Dataset, scale: VolatilityForecast, seen: Witnesses) -> FirstPassageStart:
+def from_passage(
+    rows: Dataset, scale: VolatilityForecast, seen: WeightedOutcomes
+) -> FirstPassageStart:
     """Fit lines to first passage on every regime there was: two numbers learn no row by heart."""
     scores = first_passage_scores(rows.baseline(), scale.corrections(rows.matrix()))
     lines = [line(scores[:, k], seen.hazard(k)) for k in range(len(HORIZONS))]
     return FirstPassageStart(scale, tuple(lines))
 
 
-def from_head(rows: Dataset, head: Head, seen: Witnesses) -> StackedStart:
+def from_head(rows: Dataset, head: Head, seen: WeightedOutcomes) -> StackedStart:
     """Fit powers of what nobody's acting would bring, and what the owner's past adds."""
     matrix = rows.matrix()
     found, lines = owner_behaviour.fit(
