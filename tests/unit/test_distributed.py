@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score, log_loss
 
 from training.fitting import boosting, distributed
-from training.fitting.boosting import Sample
+from training.fitting.boosting import TrainingSample
 from training.fitting.heads import PARAMETERS
 
 WIDTH = 5
@@ -12,7 +12,7 @@ CLOSE = 0.03
 """Relative: bins and sums of two workers differ from those of one process."""
 
 
-def drawn(rows: int, *, seed: int) -> Sample:
+def drawn(rows: int, *, seed: int) -> TrainingSample:
     """Return rows with one outcome in ten, weights and a start that knows a part of it."""
     generator = np.random.default_rng(seed)
     features = generator.normal(size=(rows, WIDTH))
@@ -23,7 +23,9 @@ def drawn(rows: int, *, seed: int) -> Sample:
     weights = generator.uniform(0.5, 1.5, rows)
     names = tuple(f"feature_{place}" for place in range(WIDTH))
     start = -2.6 + 0.5 * known[:, 0]
-    return Sample(features=features, labels=labels, weights=weights, starts=start, names=names)
+    return TrainingSample(
+        features=features, labels=labels, weights=weights, starts=start, names=names
+    )
 
 
 def test_two_workers_train_as_well_as_one_process() -> None:

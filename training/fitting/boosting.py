@@ -10,7 +10,7 @@ from features.inputs import Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class TrainingSample:
     """What a booster is trained on.
 
     Parameters
@@ -30,11 +30,11 @@ class Sample:
     names: Sequence[str]
 
 
-Trainer = Callable[[Sample, Mapping[str, Any], int], lightgbm.Booster]
+Trainer = Callable[[TrainingSample, Mapping[str, Any], int], lightgbm.Booster]
 """Trains on a sample with parameters for a number of rounds."""
 
 
-def read(sample: Sample, parameters: Mapping[str, Any]) -> lightgbm.Dataset:
+def read(sample: TrainingSample, parameters: Mapping[str, Any]) -> lightgbm.Dataset:
     """Return a sample as LightGBM reads it."""
     return lightgbm.Dataset(
         sample.features,
@@ -46,7 +46,7 @@ def read(sample: Sample, parameters: Mapping[str, Any]) -> lightgbm.Dataset:
     )
 
 
-def locally(sample: Sample, parameters: Mapping[str, Any], rounds: int) -> lightgbm.Booster:
+def locally(sample: TrainingSample, parameters: Mapping[str, Any], rounds: int) -> lightgbm.Booster:
     """Train one booster in this process."""
     return lightgbm.train(dict(parameters), read(sample, parameters), num_boost_round=rounds)
 

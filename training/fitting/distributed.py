@@ -10,7 +10,7 @@ import dask.array as da
 import lightgbm
 from distributed import Client, LocalCluster
 
-from training.fitting.boosting import Recipe, Sample
+from training.fitting.boosting import Recipe, TrainingSample
 
 IGNORED = ("deterministic", "force_row_wise", "num_threads", "boost_from_average")
 """Of one process: what they hold to the bit, sums over several workers do not."""
@@ -33,7 +33,7 @@ def recipe(client: Client, **changes: Any) -> Recipe:
 
 
 def train(
-    sample: Sample, parameters: Mapping[str, Any], rounds: int, *, client: Client
+    sample: TrainingSample, parameters: Mapping[str, Any], rounds: int, *, client: Client
 ) -> lightgbm.Booster:
     """Train one booster on every worker of a cluster.
 
@@ -62,7 +62,7 @@ def train(
     return _renamed(model.booster_, sample)
 
 
-def _renamed(booster: lightgbm.Booster, sample: Sample) -> lightgbm.Booster:
+def _renamed(booster: lightgbm.Booster, sample: TrainingSample) -> lightgbm.Booster:
     """Return a booster that names its features, which arrays do not."""
     text = booster.model_to_string()
     blank = " ".join(f"Column_{place}" for place in range(len(sample.names)))

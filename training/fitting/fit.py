@@ -21,7 +21,7 @@ from training.dataset.dataset import Dataset, Mask, dataset, thinned
 from training.dataset.sample_weights import weighted_outcomes
 from training.fitting import init_scores, volatility
 from training.fitting.boosting import SHIPPED, Recipe
-from training.fitting.heads import Part, Progress, fit_head
+from training.fitting.heads import HeadData, Progress, fit_head
 from training.sources import History
 
 __all__ = ["EVENTS", "Dataset", "Mask", "Progress", "dataset", "fit"]
@@ -110,7 +110,7 @@ def fit(
         heads=found,
         features=NAMES,
         fingerprint=fingerprint(),
-        rungs=_rungs(paths, log),
+        rungs=_fit_baselines(paths, log),
         provenance=_provenance(paths, log, seed=seed, recipe=recipe),
     )
 
@@ -145,19 +145,19 @@ def _silent(line: str) -> None:
     """Say nothing."""
 
 
-def _rungs(paths: Log, log: Log) -> dict[str, Any]:
+def _fit_baselines(paths: Log, log: Log) -> dict[str, Any]:
     """Return the ladders of both events, the market's volatility fitted to the paths."""
     candles = paths.history.tables.candles
     volatility = har.fit(candles, end=int(paths.limit.timestamp()))
     read = _read(paths)
     read_owners = read if log is paths else _read(log)
     return {
-        "unattended": _ladder(read, paths, EVENTS["unattended"], volatility=volatility),
-        "expected": _ladder(read_owners, log, EVENTS["expected"], volatility=volatility),
+        "unattended": _baselines(read, paths, EVENTS["unattended"], volatility=volatility),
+        "expected": _baselines(read_owners, log, EVENTS["expected"], volatility=volatility),
     }
 
 
-def _ladder(
+def _baselines(
     inputs: baselines.Inputs, log: Log, event: str, *, volatility: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Fit the rungs, every row as often as the account-hours it stands for."""
@@ -204,7 +204,7 @@ def _market(log: Log, *, seed: int, recipe: Recipe, progress: Progress) -> Head:
     # moves, for separate witnesses lost out of time.
     assets = weighted_outcomes(rows, event, group=rows.asset, end=log.limit)
     start = init_scores.from_passage(rows, _scale(log), assets)
-    part = Part(
+    part = HeadData(
         event=event,
         reads=MARKET_READS,
         rounds=MARKET_ROUNDS,
@@ -231,7 +231,7 @@ def _owner(log: Log, market: Head, *, seed: int, recipe: Recipe, progress: Progr
     rows, event = log.rows, EVENTS["expected"]
     seen = weighted_outcomes(rows, event, group=rows.account, end=log.limit)
     start = init_scores.from_head(rows, market, seen)
-    part = Part(
+    part = HeadData(
         event=event,
         reads=OWNER_READS,
         rounds=OWNER_ROUNDS,

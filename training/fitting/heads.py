@@ -20,7 +20,7 @@ from training.dataset import splits
 from training.dataset.dataset import Dataset
 from training.dataset.sample_weights import Mask, Outcomes, WeightedOutcomes
 from training.fitting import init_scores
-from training.fitting.boosting import SHIPPED, Recipe, Sample, locally
+from training.fitting.boosting import SHIPPED, Recipe, TrainingSample, locally
 
 PARAMETERS: Mapping[str, Any] = {
     "objective": "binary",
@@ -46,7 +46,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class HeadData:
     """What a head is fitted to, and from what.
 
     Parameters
@@ -82,7 +82,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class TimeSlice:
     """Rows of one slice of time, ready for fitting.
 
     Parameters
@@ -99,16 +99,16 @@ class Slice:
     begun: Floats
     seen: WeightedOutcomes
 
-    def among(self, rows: Mask, *, end: datetime) -> "Slice":
+    def among(self, rows: Mask, *, end: datetime) -> "TimeSlice":
         """Return some rows, of which nothing after `end` is known."""
-        return Slice(self.matrix[rows], self.begun[rows], self.seen.among(rows, end=end))
+        return TimeSlice(self.matrix[rows], self.begun[rows], self.seen.among(rows, end=end))
 
 
 def fit_head(
     rows: Dataset,
     split: splits.Split,
     start: FirstPassageStart | StackedStart,
-    part: Part,
+    part: HeadData,
     seen: WeightedOutcomes,
     *,
     end: datetime,
@@ -151,17 +151,17 @@ def _told(label: str, line: Line, found: Calibrator) -> str:
 
 
 def _whole(
-    rows: Dataset, start: FirstPassageStart | StackedStart, part: Part, seen: WeightedOutcomes
-) -> Slice:
+    rows: Dataset, start: FirstPassageStart | StackedStart, part: HeadData, seen: WeightedOutcomes
+) -> TimeSlice:
     """Return all rows with what is computed once for all stretches."""
     matrix = rows.matrix()
     begun = start.scores(matrix, rows.baseline())
     hidden = [place for place, name in enumerate(NAMES) if name not in set(part.reads)]
     matrix[:, hidden] = np.nan
-    return Slice(matrix, begun, seen)
+    return TimeSlice(matrix, begun, seen)
 
 
-def _forgetful(matrix: Floats, part: Part) -> Floats:
+def _forgetful(matrix: Floats, part: HeadData) -> Floats:
     """Return the features with the owner's past hidden from some rows."""
     if not part.forgotten:
         return matrix
@@ -173,7 +173,7 @@ def _forgetful(matrix: Floats, part: Part) -> Floats:
     return hidden
 
 
-def _booster(matrix: Floats, begun: Floats, told: Outcomes, part: Part) -> lightgbm.Booster:
+def _booster(matrix: Floats, begun: Floats, told: Outcomes, part: HeadData) -> lightgbm.Booster:
     """Train the trees of one hazard; without outcomes of both kinds they add nothing."""
     used, parameters = told.used, part.parameters
     if len(np.unique(told.y[used])) < 2:  # noqa: PLR2004 - both outcomes
@@ -190,18 +190,18 @@ def _nothing(width: int, parameters: Mapping[str, Any]) -> lightgbm.Booster:
     return locally(sample, {**parameters, "bagging_fraction": drawn}, 1)
 
 
-def _sample(features: Floats, y: Floats, weights: Floats, begun: Floats) -> Sample:
+def _sample(features: Floats, y: Floats, weights: Floats, begun: Floats) -> TrainingSample:
     """Return what a booster is trained on."""
-    return Sample(features=features, labels=y, weights=weights, starts=begun, names=NAMES)
+    return TrainingSample(features=features, labels=y, weights=weights, starts=begun, names=NAMES)
 
 
-def _scores(late: Slice, k: int, booster: lightgbm.Booster) -> Floats:
+def _scores(late: TimeSlice, k: int, booster: lightgbm.Booster) -> Floats:
     """Return uncalibrated log-odds of one hazard."""
     added = np.asarray(booster.predict(late.matrix, raw_score=True, num_threads=2))
     return late.begun[:, k] + added
 
 
-def _evidence(point: Floats, seen: WeightedOutcomes, part: Part) -> tuple[VennAbersBand, ...]:
+def _evidence(point: Floats, seen: WeightedOutcomes, part: HeadData) -> tuple[VennAbersBand, ...]:
     """Return per horizon what the later slice says of the calibrated probability.
 
     Rows are drawn by the evidence they hold, so that as many remain as there were
