@@ -14,7 +14,7 @@ from commands import PERIOD, forewarn, within
 from features.pipeline import fingerprint
 from models.errors import BundleRefused
 from models.forecast import bundle
-from training.baselines.baselines import RUNGS
+from training.baselines.baselines import BASELINES
 
 METRICS = {
     "average_precision",
@@ -99,7 +99,7 @@ def test_the_report_holds_every_rung_on_the_same_rows(
     assert report["accounts"] > 0
     assert set(report["horizons"]) == {"1h", "4h", "24h", "7d"}
     for part in report["horizons"].values():
-        assert set(part["rungs"]) == {*RUNGS, "model"}
+        assert set(part["rungs"]) == {*BASELINES, "model"}
         for metrics in part["rungs"].values():
             assert set(metrics) == METRICS
     day = report["horizons"]["24h"]

@@ -71,7 +71,7 @@ def test_every_rung_is_there_and_calibrated_ones_match_the_rate() -> None:
     y = (np.random.default_rng(1).random(400) < np.exp(-sigmas)).to_numpy().astype(float)
     fitted = baselines.fit(rows, dict.fromkeys(LABELS, y), volatility={})
     rungs = baselines.apply(fitted, rows, horizon="24h")
-    assert set(rungs) == set(baselines.RUNGS)
+    assert set(rungs) == set(baselines.BASELINES)
     assert (rungs["B0"].probability == y.mean()).all()
     for rung in baselines.CALIBRATED:
         assert rungs[rung].probability.sum() == pytest.approx(y.sum(), rel=0.1)

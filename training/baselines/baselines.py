@@ -15,7 +15,7 @@ from features.inputs import Floats, Tables
 from models.forecast.horizons import HORIZONS, LABELS
 from training.baselines import garch, har
 
-RUNGS: Mapping[str, str] = {
+BASELINES: Mapping[str, str] = {
     "B0": "base rate of the training years",
     "B1": "buffer: distance to the trigger at the venue's next price",
     "B2": "buffer over recent volatility (15-day half-life)",
@@ -191,7 +191,7 @@ def apply(fitted: Mapping[str, Any], rows: Inputs, *, horizon: str) -> dict[str,
     for rung, score in {**scores(rows.features, weight=fitted["a"]), **raw}.items():
         steps = parts["isotonic"][rung]
         found[rung] = Scored(score, np.interp(score, steps["x"], steps["y"]))
-    return {rung: found[rung] for rung in RUNGS}
+    return {rung: found[rung] for rung in BASELINES}
 
 
 def _fit_weight(features: pd.DataFrame, y: Floats) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import jinja2
 import matplotlib as mpl
 
-from training.baselines.baselines import CALIBRATED, RUNGS
+from training.baselines.baselines import BASELINES, CALIBRATED
 from training.evaluation.alert_budget import SHARE_NAME
 from training.reports import charts
 from training.reports.report import COLUMNS, PARTS, TITLES, cell, day_cell, headline, stress_windows
@@ -43,7 +43,7 @@ def page(report: Mapping[str, Any]) -> str:
         report=report,
         headline=list(headline(report)),
         sections=sections,
-        rungs=RUNGS,
+        rungs=BASELINES,
         calibrated=CALIBRATED,
         columns=COLUMNS,
         parts=PARTS,
