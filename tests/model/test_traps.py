@@ -430,7 +430,7 @@ def test_overlapping_windows_are_not_independent_evidence() -> None:
     p = np.full(len(y), 0.2)
 
     def width(block: np.ndarray) -> float:
-        rows = metrics.Judged(
+        rows = metrics.ScoredOutcomes(
             y, np.ones(len(y), bool), {"account": metrics.resample(block, draws=200, seed=1)}
         )
         found = metrics.interval(metrics.calibration(p, rows)["log_loss"])
@@ -520,7 +520,7 @@ def test_five_days_cannot_carry_a_result() -> None:
         "account": metrics.resample(np.tile(np.arange(40), 300), draws=200, seed=1),
         "day": metrics.resample(day, draws=200, seed=1),
     }
-    rows = metrics.Judged(y, np.ones(len(day), bool), drawn)
+    rows = metrics.ScoredOutcomes(y, np.ones(len(day), bool), drawn)
     gain = metrics.calibration(own, rows)["log_loss"].relative_to(
         metrics.calibration(rung, rows)["log_loss"]
     )

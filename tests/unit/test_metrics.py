@@ -5,23 +5,23 @@ import pytest
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from training.evaluation import metrics
-from training.evaluation.metrics import Judged, Resampling
+from training.evaluation.metrics import Resampling, ScoredOutcomes
 
 
-def judged(size: int = 4_000, *, decimals: int = 1) -> tuple[Judged, np.ndarray]:
+def judged(size: int = 4_000, *, decimals: int = 1) -> tuple[ScoredOutcomes, np.ndarray]:
     """Return judged rows of 50 accounts and scores with ties."""
     generator = np.random.default_rng(3)
     score = np.round(generator.normal(size=size), decimals)
     outcome = (generator.random(size) < 1 / (1 + np.exp(4 - score))).astype(float)
     account = metrics.resample(generator.integers(0, 50, size), draws=100, seed=1)
-    return Judged(outcome, score > 0, {"account": account}), score
+    return ScoredOutcomes(outcome, score > 0, {"account": account}), score
 
 
-def few(outcome: list[float]) -> Judged:
+def few(outcome: list[float]) -> ScoredOutcomes:
     """Return rows of one account each, drawn once as they are."""
     block = np.arange(len(outcome))
     drawn = Resampling(block, np.ones((1, len(outcome))))
-    return Judged(np.array(outcome), np.ones(len(outcome), bool), {"account": drawn})
+    return ScoredOutcomes(np.array(outcome), np.ones(len(outcome), bool), {"account": drawn})
 
 
 def test_ranking_equals_scikit_learn() -> None:
@@ -65,7 +65,7 @@ def test_a_forecaster_twice_too_sure_has_half_the_slope() -> None:
     logit = generator.normal(-2, 1.5, 60_000)
     y = (generator.random(len(logit)) < 1 / (1 + np.exp(-logit))).astype(float)
     drawn = metrics.resample(np.arange(len(y)) // 100, draws=3, seed=1)
-    rows = Judged(y, np.ones(len(y), bool), {"account": drawn})
+    rows = ScoredOutcomes(y, np.ones(len(y), bool), {"account": drawn})
     assert metrics.slope(1 / (1 + np.exp(-logit)), rows).value == pytest.approx(1.0, abs=0.04)
     assert metrics.slope(1 / (1 + np.exp(-2 * logit)), rows).value == pytest.approx(0.5, abs=0.02)
 
@@ -91,7 +91,7 @@ def test_days_hold_more_uncertainty_than_rows_of_one_day() -> None:
         "account": metrics.resample(np.tile(np.arange(100), 40), draws=200, seed=1),
         "day": metrics.resample(day, draws=200, seed=1),
     }
-    rows = Judged(y, np.ones(4_000, bool), drawn)
+    rows = ScoredOutcomes(y, np.ones(4_000, bool), drawn)
     found = metrics.interval(metrics.calibration(np.full(4_000, 0.04), rows)["expected_observed"])
     assert found["day_high"] - found["day_low"] > 5 * (found["high"] - found["low"])
 

@@ -13,7 +13,7 @@ from training.baselines.baselines import CALIBRATED, Scored
 from training.dataset import labels
 from training.evaluation import alert_budget, failure_cases, metrics, slices
 from training.evaluation.alert_budget import Watched
-from training.evaluation.metrics import Estimate, Judged, Mask
+from training.evaluation.metrics import Estimate, Mask, ScoredOutcomes
 
 DRAWS = 200
 ZONE_SIGMAS = 3.0
@@ -55,7 +55,7 @@ class Pooled:
     unseen: Mask
 
 
-def judge(
+def compare(
     rows: Pooled, scored: Mapping[str, Scored], *, head: str, k: int, seed: int
 ) -> dict[str, Any]:
     """Judge every rung on the rows whose window is known to its end and that all can score.
@@ -95,7 +95,7 @@ def judge(
     }
 
 
-def _events(judged: Judged, watched: Watched) -> dict[str, int]:
+def _events(judged: ScoredOutcomes, watched: Watched) -> dict[str, int]:
     """Return how many rows, accounts and episodes are positive."""
     positive = judged.outcome > 0.0
     return {
@@ -105,13 +105,13 @@ def _events(judged: Judged, watched: Watched) -> dict[str, int]:
     }
 
 
-def _judged(rows: Pooled, y: Floats, usable: Mask, *, hours: int, seed: int) -> Judged:
+def _judged(rows: Pooled, y: Floats, usable: Mask, *, hours: int, seed: int) -> ScoredOutcomes:
     """Return the rows as the metrics read them.
 
     Blocks of days are as long as the horizon: neighbours share their outcome.
     """
     length = max(DAY, hours * 3600)
-    return Judged(
+    return ScoredOutcomes(
         outcome=y,
         zone=rows.sigmas[usable] <= ZONE_SIGMAS * np.sqrt(max(hours, 24) / 24.0),
         resamplings={
@@ -122,7 +122,7 @@ def _judged(rows: Pooled, y: Floats, usable: Mask, *, hours: int, seed: int) -> 
 
 
 def _compare(
-    scored: Mapping[str, Scored], judged: Judged, watched: Watched
+    scored: Mapping[str, Scored], judged: ScoredOutcomes, watched: Watched
 ) -> tuple[str, dict[str, Any]]:
     """Return the best calibrated rung, and the ladder with what the model adds to each."""
     found = {name: metrics.judge(s.score, s.probability, judged) for name, s in scored.items()}
@@ -151,7 +151,7 @@ def _difference(own: Mapping[str, Estimate], rung: Mapping[str, Estimate]) -> di
 
 
 def _drawn(
-    scored: Mapping[str, Scored], best: str, judged: Judged, watched: Watched
+    scored: Mapping[str, Scored], best: str, judged: ScoredOutcomes, watched: Watched
 ) -> dict[str, Any]:
     """Return curves, diagrams and alerts of the model, the best rung and the simple rules."""
     shown = {name: scored[name] for name in dict.fromkeys((MODEL, best, *CURVES))}
@@ -186,7 +186,7 @@ def _worst(
 
 
 def _slices(
-    rows: Pooled, usable: Mask, judged: Judged, *, model: Scored, rung: Scored
+    rows: Pooled, usable: Mask, judged: ScoredOutcomes, *, model: Scored, rung: Scored
 ) -> Iterator[dict[str, Any]]:
     """Yield every slice that holds rows."""
     parts = slices.slices(
@@ -196,6 +196,6 @@ def _slices(
         unseen=rows.unseen[usable],
     )
     for part in parts:
-        found = slices.judge(part, judged, model=model, rung=rung)
+        found = slices.compare_slices(part, judged, model=model, rung=rung)
         if found is not None:
             yield found

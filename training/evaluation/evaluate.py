@@ -138,7 +138,7 @@ def judge_all(
         for k, name in enumerate(LABELS):
             progress(f"judging {EVENTS[head]} within {name}")
             scored = _scored(folds, head, k)
-            report[key][name] = comparison.judge(pooled, scored, head=head, k=k, seed=period.seed)
+            report[key][name] = comparison.compare(pooled, scored, head=head, k=k, seed=period.seed)
     return report
 
 

@@ -23,7 +23,7 @@ def parts(found: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]
     Parameters
     ----------
     found
-        Slices as `training.evaluation.slices.judge` describes them.
+        Slices as `training.evaluation.slices.compare_slices` describes them.
     """
     # A part that holds every row says nothing that the ladder does not.
     most = max((part["rows"] for part in found), default=0)

@@ -57,7 +57,7 @@ class Resampling:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ScoredOutcomes:
     """Rows on which every rung is judged.
 
     Parameters
@@ -74,10 +74,10 @@ class Judged:
     zone: Mask
     resamplings: Mapping[str, Resampling]
 
-    def select(self, rows: Mask) -> "Judged":
+    def select(self, rows: Mask) -> "ScoredOutcomes":
         """Return some of the rows, under the same draws."""
         kept = {name: drawn.select(rows) for name, drawn in self.resamplings.items()}
-        return Judged(self.outcome[rows], self.zone[rows], kept)
+        return ScoredOutcomes(self.outcome[rows], self.zone[rows], kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def resample(block: Ints, *, draws: int, seed: int) -> Resampling:
     return Resampling(codes.astype(np.int64), times.astype(np.float64))
 
 
-def judge(score: Floats, probability: Floats, rows: Judged) -> dict[str, Estimate]:
+def judge(score: Floats, probability: Floats, rows: ScoredOutcomes) -> dict[str, Estimate]:
     """Return every metric of one rung.
 
     Parameters
@@ -145,7 +145,7 @@ def judge(score: Floats, probability: Floats, rows: Judged) -> dict[str, Estimat
     }
 
 
-def rank(score: Floats, rows: Judged) -> dict[str, Estimate]:
+def rank(score: Floats, rows: ScoredOutcomes) -> dict[str, Estimate]:
     """Return average precision and the area under the ROC curve.
 
     Average precision is Σ (step of recall) · precision at the end of each tie (Davis and
@@ -198,7 +198,7 @@ def _ranking(hits: Floats, seen: Floats) -> tuple[Floats, Floats]:
     return _share((hits * precision).sum(axis=0), total), area
 
 
-def calibration(probability: Floats, rows: Judged) -> dict[str, Estimate]:
+def calibration(probability: Floats, rows: ScoredOutcomes) -> dict[str, Estimate]:
     """Return Brier skill, log-loss and expected over observed.
 
     Brier skill is 1 - Brier / (rate·(1 - rate)), rate being that of the rows themselves: a
@@ -239,7 +239,7 @@ def _share(part: Floats, whole: Floats) -> Floats:
     return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0.0)
 
 
-def slope(probability: Floats, rows: Judged) -> Estimate:
+def slope(probability: Floats, rows: ScoredOutcomes) -> Estimate:
     """Return the calibration slope: 1 is right, below 1 the forecasts are too far apart.
 
     The b of logit(P(y)) = a + b·logit(p), by maximum likelihood (Cox, Biometrika 45, 1958).
@@ -272,7 +272,9 @@ def _slope(x: Floats, hits: Floats, seen: Floats) -> Floats:
     return np.where((total > 0.0) & (total < rows) & np.isfinite(a), b, np.nan)
 
 
-def reliability(probability: Floats, rows: Judged, *, steps: int = 12) -> list[dict[str, float]]:
+def reliability(
+    probability: Floats, rows: ScoredOutcomes, *, steps: int = 12
+) -> list[dict[str, float]]:
     """Return mean forecast and observed rate over steps that hold equal numbers of events.
 
     Equal events rather than equal rows: at one event in a thousand rows, equal rows put all

@@ -11,7 +11,7 @@ import pandas as pd
 from features.inputs import Floats, Ints, seconds
 from training.baselines.baselines import Scored
 from training.evaluation import metrics
-from training.evaluation.metrics import Judged, Mask
+from training.evaluation.metrics import Mask, ScoredOutcomes
 
 BEFORE, AFTER = timedelta(days=2), timedelta(days=4)
 """A window named by its day holds the two days before it, itself and the three after."""
@@ -120,14 +120,16 @@ def slices(traits: pd.DataFrame, at: Ints, *, distance: Floats, unseen: Mask) ->
     yield Slice("accounts", "seen in training", ~unseen)
 
 
-def judge(part: Slice, rows: Judged, *, model: Scored, rung: Scored) -> dict[str, Any] | None:
+def compare_slices(
+    part: Slice, rows: ScoredOutcomes, *, model: Scored, rung: Scored
+) -> dict[str, Any] | None:
     """Return how the model and the best rung do on one part; None where it holds no row."""
     inside = part.rows
     if not inside.any():
         return None
     kept = rows.select(inside)
     own, other = (metrics.calibration(s.probability[inside], kept) for s in (model, rung))
-    plain = Judged(kept.outcome, kept.zone, {})
+    plain = ScoredOutcomes(kept.outcome, kept.zone, {})
     ranked = {
         name: metrics.rank(scored.score[inside], plain)
         for name, scored in (("model", model), ("rung", rung))

@@ -18,7 +18,7 @@ import pandas as pd
 from features.inputs import HOUR, Floats, Ints
 from models.forecast.horizons import HORIZONS, LABELS
 from training.evaluation import alert_budget, metrics
-from training.evaluation.metrics import Estimate, Judged
+from training.evaluation.metrics import Estimate, ScoredOutcomes
 from training.lifecycle.records import Records
 
 DRAWS = 400
@@ -207,7 +207,7 @@ def compare(rows: Paired, policy: Policy) -> dict[str, Compared]:
         "account": metrics.resample(rows.account, draws=DRAWS, seed=policy.seed),
         "day": metrics.resample(block, draws=DRAWS, seed=policy.seed),
     }
-    judged = Judged(rows.outcome, np.ones(len(rows.at), dtype=np.bool_), draws)
+    judged = ScoredOutcomes(rows.outcome, np.ones(len(rows.at), dtype=np.bool_), draws)
     own, other = (metrics.calibration(p, judged) for p in (rows.champion, rows.challenger))
     return {
         name: (own[name], other[name], other[name] - own[name])
