@@ -85,7 +85,7 @@ def train(
         bundle.save(found, out)
         (out / model_card.CARD).write_text(model_card.card(found))
         console.print(f"wrote {out}: {found.provenance['rows']:,} rows")
-        publish.offer(out, track=track, registry=registry, say=console.print)
+        publish.publish(out, track=track, registry=registry, say=console.print)
     except ForewarnError as error:
         _refuse(console, error)
 

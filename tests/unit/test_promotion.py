@@ -8,7 +8,7 @@ import pytest
 
 from models.forecast.horizons import LABELS
 from training.lifecycle import promote
-from training.lifecycle.promote import Policy
+from training.lifecycle.promote import PromotionPolicy
 from training.lifecycle.records import Records
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -53,7 +53,7 @@ def records(champion: float, challenger: float, *, days: int = DAYS, scale: floa
 
 def only(records_: Records, label: str) -> list[str]:
     """Return the gate's reasons that speak of one horizon."""
-    found = promote.decide(records_, "old", "new", Policy())
+    found = promote.decide(records_, "old", "new", PromotionPolicy())
     return [reason for reason in found.reasons if reason.startswith(f"{label}:")]
 
 
@@ -65,7 +65,7 @@ def test_a_better_challenger_is_let_in() -> None:
 
 def test_the_evidence_is_told_with_intervals() -> None:
     """Counts, both figures and the paired difference, drawn by accounts and by days."""
-    found = promote.decide(records(0.3, 1.0), "old", "new", Policy())
+    found = promote.decide(records(0.3, 1.0), "old", "new", PromotionPolicy())
     told = found.evidence["1h"]
     assert (told["rows"], told["accounts"], told["days"]) == (1200, 30, 40)
     assert told["judged"] is True
@@ -95,9 +95,9 @@ def test_a_challenger_that_warns_of_fewer_is_refused() -> None:
 
 def test_too_little_evidence_is_no_evidence() -> None:
     """Days and liquidations are wanted; a version never seen has neither."""
-    few = promote.decide(records(0.3, 1.0, days=3), "old", "new", Policy())
+    few = promote.decide(records(0.3, 1.0, days=3), "old", "new", PromotionPolicy())
     assert few.reasons[0] == "24h: 3 days of matured forecasts of both, at least 14 are wanted"
-    none = promote.decide(records(0.3, 1.0), "old", "unheard of", Policy())
+    none = promote.decide(records(0.3, 1.0), "old", "unheard of", PromotionPolicy())
     assert none.reasons == (
         "24h: 0 days of matured forecasts of both, at least 14 are wanted",
         "24h: 0 liquidations in matured windows, at least 10 are wanted",

@@ -226,7 +226,7 @@ def _judged(
     from training.lifecycle import promote as gate  # noqa: PLC0415
     from training.lifecycle import records  # noqa: PLC0415
 
-    policy = gate.Policy(least_days=least[0], least_episodes=least[1])
+    policy = gate.PromotionPolicy(least_days=least[0], least_episodes=least[1])
     found = gate.decide(records.read(store), champion, challenger, policy)
     return found.reasons, dict(found.evidence)
 

@@ -33,7 +33,7 @@ CHANCES = tuple(f"{EVENT}_{label}" for label in LABELS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class PromotionPolicy:
     """What the gate demands.
 
     Parameters
@@ -62,7 +62,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class PromotionVerdict:
     """What the gate says.
 
     Parameters
@@ -124,7 +124,9 @@ class Paired:
         return len({*zip(self.account[hit].tolist(), happened.round().tolist(), strict=True)})
 
 
-def decide(records: Records, champion: str, challenger: str, policy: Policy) -> Verdict:
+def decide(
+    records: Records, champion: str, challenger: str, policy: PromotionPolicy
+) -> PromotionVerdict:
     """Compare two versions on what the store remembers.
 
     Parameters
@@ -147,7 +149,7 @@ def decide(records: Records, champion: str, challenger: str, policy: Policy) -> 
         reasons += _objections(found, label, policy)
         if label == policy.horizon:
             reasons += _missed(caught, label)
-    return Verdict(reasons=tuple(reasons), evidence=evidence)
+    return PromotionVerdict(reasons=tuple(reasons), evidence=evidence)
 
 
 def paired(
@@ -200,7 +202,7 @@ def ahead(rows: pd.DataFrame, liquidations: pd.DataFrame) -> Floats:
     return out
 
 
-def compare(rows: Paired, policy: Policy) -> dict[str, Compared]:
+def compare(rows: Paired, policy: PromotionPolicy) -> dict[str, Compared]:
     """Return each metric of champion and challenger, and their difference, with draws."""
     block = rows.at // (max(1, -(-rows.hours // 24)) * DAY)
     draws = {
@@ -215,7 +217,7 @@ def compare(rows: Paired, policy: Policy) -> dict[str, Compared]:
     }
 
 
-def warned(rows: Paired, policy: Policy) -> dict[str, Any]:
+def warned(rows: Paired, policy: PromotionPolicy) -> dict[str, Any]:
     """Return what each version warns of within the budget of 1 % of account-days."""
     accounts = metrics.resample(rows.account, draws=DRAWS, seed=policy.seed)
     watched = alert_budget.watch(rows.at, accounts, ahead=rows.ahead, horizon=float(rows.hours))
@@ -228,7 +230,7 @@ def warned(rows: Paired, policy: Policy) -> dict[str, Any]:
     return {name: {key: one[key] for key in kept} for name, one in bought.items()}
 
 
-def _scarce(rows: Paired, label: str, policy: Policy) -> Iterator[str]:
+def _scarce(rows: Paired, label: str, policy: PromotionPolicy) -> Iterator[str]:
     """Yield what is missing before anything can be said of a horizon."""
     if rows.days < policy.least_days:
         yield (
@@ -242,7 +244,9 @@ def _scarce(rows: Paired, label: str, policy: Policy) -> Iterator[str]:
         )
 
 
-def _objections(found: Mapping[str, Compared], label: str, policy: Policy) -> Iterator[str]:
+def _objections(
+    found: Mapping[str, Compared], label: str, policy: PromotionPolicy
+) -> Iterator[str]:
     """Yield what the challenger does worse."""
     own, other, _ = found["log_loss"]
     worst = _highest(other.relative_to(own))

@@ -36,7 +36,7 @@ def recipe(params: Path | None, *, workers: int) -> Iterator[Recipe]:
         yield Recipe(changes=chosen.changes, rounds=chosen.rounds, trainer=spread.trainer)
 
 
-def offer(
+def publish(
     directory: Path, *, track: str | None, registry: Path | None, say: Callable[[str], None]
 ) -> None:
     """Add a saved bundle to a registry and to MLflow, as challenger in both.

@@ -74,7 +74,7 @@ def run(asked: Schedule, *, say: Callable[[str], None]) -> str:
             )
         bundle.save(found, place / "bundle")
         (place / "bundle" / model_card.CARD).write_text(model_card.card(found))
-        publish.offer(place / "bundle", track=asked.track, registry=asked.registry, say=say)
+        publish.publish(place / "bundle", track=asked.track, registry=asked.registry, say=say)
     finally:
         shutil.rmtree(place)
     return found.version
