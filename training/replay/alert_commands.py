@@ -16,7 +16,7 @@ from models.alerting.policy import Policy, default, load
 from models.errors import ForewarnError
 from models.forecast import bundle
 from training.replay.replay import DAY, forecasts, run, tape
-from training.replay.replay_report import at_budget, judge, rules_alone
+from training.replay.replay_report import at_budget, evaluate_alerts, rules_alone
 from training.sources import History
 from training.sources.registry import history as read
 
@@ -45,11 +45,11 @@ def compare(history: History, seen: pd.DataFrame, policy: Policy) -> dict[str, d
     are scaled until they have as many, looking at no outcome.
     """
     days = len(set(zip(seen["account"], seen["second"] // DAY, strict=True)))
-    found = {"policy": judge(seen, history, run(seen, policy))}
+    found = {"policy": evaluate_alerts(seen, history, run(seen, policy))}
     certain = rules_alone(policy)
     matched = at_budget(seen, certain, days, found["policy"]["on_days"])
     for name, one in (("rule alone", certain), ("rule alone at its budget", matched)):
-        found[name] = judge(seen, history, run(seen, one))
+        found[name] = evaluate_alerts(seen, history, run(seen, one))
     for figures in found.values():
         figures["later_than_rule"] = _later(figures["leads"], found["rule alone"]["leads"])
     return found

@@ -33,7 +33,7 @@ PARTS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ReplayedMessage:
     """One message as it left.
 
     Parameters
@@ -62,7 +62,7 @@ class Course:
         Per alert episode the seconds at which it began and ended, the end excluded.
     """
 
-    told: tuple[Told, ...]
+    told: tuple[ReplayedMessage, ...]
     spans: Mapping[int, tuple[int, int]]
 
 
@@ -291,7 +291,7 @@ def _course(
 ) -> Course:
     """Return what happens to one account."""
     state, inbox = REST, Inbox()
-    told: list[Told] = []
+    told: list[ReplayedMessage] = []
     spans: dict[int, tuple[int, int]] = {}
     for place in places:
         if state.is_at_rest and not inbox.waiting and not levels[place]:
@@ -310,11 +310,11 @@ def _course(
     return Course(tuple(told), spans)
 
 
-def _told(posts: Sequence[AlertMessage]) -> Iterator[Told]:
+def _told(posts: Sequence[AlertMessage]) -> Iterator[ReplayedMessage]:
     """Yield one row per transition that left."""
     for post in posts:
         for one in post.transitions:
-            yield Told(
+            yield ReplayedMessage(
                 account=one.account,
                 episode=one.episode,
                 kind=one.kind,

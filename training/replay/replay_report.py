@@ -10,7 +10,7 @@ import pandas as pd
 from features.inputs import HOUR, seconds
 from models.alerting.policy import BufferTrigger, ForecastTrigger, LevelPolicy, Policy
 from models.alerting.signals import Level, TransitionKind
-from training.replay.replay import DAY, Course, Told, run
+from training.replay.replay import DAY, Course, ReplayedMessage, run
 from training.sources import History
 
 ENOUGH = 0.5
@@ -23,7 +23,7 @@ WIDEST = 2.0**4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class EpisodeOutcome:
     """What became of one liquidation episode.
 
     Parameters
@@ -40,7 +40,9 @@ class Found:
     reason: str = ""
 
 
-def judge(seen: pd.DataFrame, history: History, courses: Mapping[str, Course]) -> dict[str, Any]:
+def evaluate_alerts(
+    seen: pd.DataFrame, history: History, courses: Mapping[str, Course]
+) -> dict[str, Any]:
     """Return the figures of one policy.
 
     Returns
@@ -168,16 +170,18 @@ def _episodes(seen: pd.DataFrame, history: History, courses: Mapping[str, Course
             yield _episode(seen, courses.get(account), account, int(at))
 
 
-def _episode(seen: pd.DataFrame, course: Course | None, account: str, at: int) -> Found:
+def _episode(seen: pd.DataFrame, course: Course | None, account: str, at: int) -> EpisodeOutcome:
     """Return what became of one episode."""
     first = _first_message(course, at)
     lead = None if first is None else (at - first.at) / HOUR
     if lead is not None and lead >= ENOUGH:
-        return Found(account=account, at=at, lead=lead)
-    return Found(account=account, at=at, lead=lead, reason=_reason(seen, account, at, lead))
+        return EpisodeOutcome(account=account, at=at, lead=lead)
+    return EpisodeOutcome(
+        account=account, at=at, lead=lead, reason=_reason(seen, account, at, lead)
+    )
 
 
-def _first_message(course: Course | None, at: int) -> Told | None:
+def _first_message(course: Course | None, at: int) -> ReplayedMessage | None:
     """Return the first message of the alert that was on when a liquidation came."""
     if course is None:
         return None
