@@ -27,7 +27,7 @@ from serving.evaluation.placing import (
 )
 from serving.evaluation.stated_terms import terms_of
 from serving.schemas import requests
-from serving.schemas.account_fast import SoundLeg
+from serving.schemas.account_fast import FastLeg
 from serving.schemas.market import MarketBody, PriceBody
 from serving.schemas.market_names import option_faults, state_faults, venue_faults
 from serving.schemas.strict_json import escape
@@ -467,7 +467,7 @@ def _versions() -> Mapping[str, tuple[str, ...]]:
 
 
 def legs(
-    stated: Sequence[requests.LegBody | SoundLeg], place: str, book: Rulebook[Any] | None
+    stated: Sequence[requests.LegBody | FastLeg], place: str, book: Rulebook[Any] | None
 ) -> tuple[Leg, ...]:
     """Return the legs in the rulebook's numbers.
 

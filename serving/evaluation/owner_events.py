@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from features.inputs import EventKind
 from models.errors import Fault, InvalidInput
-from serving.schemas.account_fast import SoundEvent
+from serving.schemas.account_fast import FastEvent
 from serving.schemas.requests import AnyAccount, EventBody
 
 KINDS: Mapping[str, EventKind] = {
@@ -38,7 +38,7 @@ def owner_events(body: AnyAccount, place: str, *, at: datetime) -> tuple[OwnerEv
     """
     if body.events is None:
         return None
-    events: Sequence[EventBody | SoundEvent] = body.events
+    events: Sequence[EventBody | FastEvent] = body.events
     late = [
         Fault(f"{place}/events/{i}/at", f"{event.at.isoformat()} is later than as_of")
         for i, event in enumerate(events)
@@ -59,7 +59,7 @@ def owner_events(body: AnyAccount, place: str, *, at: datetime) -> tuple[OwnerEv
 
 
 def going_back(
-    events: Sequence[EventBody | SoundEvent], *, ink: int, art: int
+    events: Sequence[EventBody | FastEvent], *, ink: int, art: int
 ) -> tuple[OwnerEvent, ...]:
     """Return events with what was held before each, undone one by one.
 

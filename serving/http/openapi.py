@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from serving.http.routing import JSON, Operation, Parameter
 from serving.schemas import problems, requests
-from serving.schemas.problems import Kind
+from serving.schemas.problems import ProblemKind
 
 _REFERENCE = "#/components/schemas/{model}"
 _REQUEST_ID = Parameter(
@@ -146,7 +146,7 @@ def _success(one: Operation) -> dict[str, Any]:
     }
 
 
-def refusals(one: Operation) -> tuple[Kind, ...]:
+def refusals(one: Operation) -> tuple[ProblemKind, ...]:
     """Return every problem that an operation may answer."""
     kinds = [*_ALWAYS, *one.refusals]
     kinds += _WITH_KEY if one.scope is not None else ()
@@ -160,7 +160,7 @@ def refusals(one: Operation) -> tuple[Kind, ...]:
 def _refusals(one: Operation) -> dict[str, Any]:
     """Return every documented refusal by status."""
     content = {problems.MEDIA_TYPE: {"schema": _reference("Problem")}}
-    by_status: dict[str, list[Kind]] = {}
+    by_status: dict[str, list[ProblemKind]] = {}
     for kind in refusals(one):
         by_status.setdefault(str(kind.status), []).append(kind)
     return {

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from starlette.responses import Response
 
 from models.errors import Fault
-from serving.schemas.problems import MEDIA_TYPE, MOST_FAULTS, Kind, Problem, encode, listed
+from serving.schemas.problems import MEDIA_TYPE, MOST_FAULTS, Problem, ProblemKind, encode, listed
 
 
 def respond(
-    kind: Kind,
+    kind: ProblemKind,
     *,
     request_id: str,
     detail: str,

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from models.errors import Fault
 from serving.application.scoring import Desk
 from serving.http.keys import LOOPBACK, Principal, Scope
-from serving.schemas.problems import Kind, encode
+from serving.schemas.problems import ProblemKind, encode
 
 JSON = "application/json"
 NUL = "holds U+0000, which is no text"
@@ -119,7 +119,7 @@ class Operation:
     takes: tuple[str, ...] = ()
     gives: tuple[str, ...] = ()
     parameters: tuple[Parameter, ...] = ()
-    refusals: tuple[Kind, ...] = ()
+    refusals: tuple[ProblemKind, ...] = ()
     at_once: int | None = None
     is_probe: bool = False
 

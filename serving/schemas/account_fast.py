@@ -20,7 +20,7 @@ Whole = Annotated[str, Meta(pattern=r"^[0-9]{1,77}\Z")]
 Time = Annotated[datetime, Meta(tz=True)]
 
 
-class SoundLeg(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FastLeg(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A leg, as `serving.schemas.requests.LegBody`."""
 
     kind: Literal["collateral", "debt", "position"]
@@ -37,7 +37,7 @@ class SoundLeg(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError("an amount is not above 0")
 
 
-class SoundEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FastEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An event, as `serving.schemas.requests.EventBody`; amounts are digits."""
 
     at: Time
@@ -46,25 +46,25 @@ class SoundEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     debt: Whole = "0"
 
 
-class SoundAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FastAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An account, as `serving.schemas.requests.AccountBody`."""
 
     id: Name
     venue: Name
     market: Name
-    legs: Annotated[list[SoundLeg], Meta(max_length=500)]
+    legs: Annotated[list[FastLeg], Meta(max_length=500)]
     version: Name | None = None
     chain: Chain | None = None
     options: Annotated[dict[Name, int], Meta(max_length=100)] = {}
     opened_at: Time | None = None
-    events: Annotated[list[SoundEvent], Meta(max_length=10_000)] | None = None
+    events: Annotated[list[FastEvent], Meta(max_length=10_000)] | None = None
     terms: dict[str, Any] | str | None = None
 
 
-def account(item: Any) -> SoundAccount | None:
+def account(item: Any) -> FastAccount | None:
     """Return an account that is beyond doubt; None for every other."""
     try:
-        found = msgspec.convert(item, SoundAccount, dec_hook=_exact)
+        found = msgspec.convert(item, FastAccount, dec_hook=_exact)
     except msgspec.ValidationError:
         return None
     is_sound = found.opened_at is None or _is_plain(found.opened_at)

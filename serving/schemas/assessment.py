@@ -18,7 +18,7 @@ Method = Literal["path", "shap"]
 """How contributions are found: along the trees' paths, or by exact TreeSHAP."""
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class AnswerStruct(msgspec.Struct, frozen=True, kw_only=True):
     """A part of an answer: made seven times as fast as a frozen dataclass, a thousand at a time.
 
     Pydantic describes it in the OpenAPI document and reads it for the client.
@@ -26,7 +26,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def __get_pydantic_core_schema__(
-        cls, source: "type[Told]", handler: GetCoreSchemaHandler
+        cls, source: "type[AnswerStruct]", handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         """Return the schema of a model with the same fields, read as this type."""
 
@@ -37,7 +37,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @cache
-def _model_of(kind: type[Told]) -> type[BaseModel]:
+def _model_of(kind: type[AnswerStruct]) -> type[BaseModel]:
     """Return a model with a type's name, text and fields."""
     fields: dict[str, Any] = {
         field.name: (field.type, ... if field.required else field.default)
@@ -46,21 +46,21 @@ def _model_of(kind: type[Told]) -> type[BaseModel]:
     return create_model(kind.__name__, __doc__=kind.__doc__, **fields)
 
 
-class RatioAnswer(Told, frozen=True, kw_only=True):
+class RatioAnswer(AnswerStruct, frozen=True, kw_only=True):
     """The venue's own measure of health, under the venue's own name; null without debt."""
 
     name: str
     value: str | None
 
 
-class SideAnswer(Told, frozen=True, kw_only=True):
+class SideAnswer(AnswerStruct, frozen=True, kw_only=True):
     """What counts against what is required, in quote units, exact."""
 
     credit: str
     requirement: str
 
 
-class TriggerAnswer(Told, frozen=True, kw_only=True):
+class TriggerAnswer(AnswerStruct, frozen=True, kw_only=True):
     """The exact price at which the verdict flips, others held."""
 
     asset: str
@@ -68,7 +68,7 @@ class TriggerAnswer(Told, frozen=True, kw_only=True):
     price: str
 
 
-class ShockTrigger(Told, frozen=True, kw_only=True):
+class ShockTrigger(AnswerStruct, frozen=True, kw_only=True):
     """The common shock at which the verdict flips, to one part in 10^9.
 
     Parameters
@@ -82,7 +82,7 @@ class ShockTrigger(Told, frozen=True, kw_only=True):
     direction: Literal["below", "above"]
 
 
-class NextAnswer(Told, frozen=True, kw_only=True):
+class NextAnswer(AnswerStruct, frozen=True, kw_only=True):
     """The verdict at prices that a delayed oracle is already known to show next."""
 
     verdict: str
@@ -90,7 +90,7 @@ class NextAnswer(Told, frozen=True, kw_only=True):
     at: datetime | None
 
 
-class RuleAnswer(Told, frozen=True, kw_only=True):
+class RuleAnswer(AnswerStruct, frozen=True, kw_only=True):
     """What the venue's rules say, exactly.
 
     Parameters
@@ -115,7 +115,7 @@ class RuleAnswer(Told, frozen=True, kw_only=True):
     flips_at: datetime | None
 
 
-class ForecastAnswer(Told, frozen=True, kw_only=True):
+class ForecastAnswer(AnswerStruct, frozen=True, kw_only=True):
     """Probabilities of liquidation within a horizon.
 
     Parameters
@@ -143,7 +143,7 @@ class ForecastAnswer(Told, frozen=True, kw_only=True):
     model_expected: float | None = None
 
 
-class ReasonAnswer(Told, frozen=True, kw_only=True):
+class ReasonAnswer(AnswerStruct, frozen=True, kw_only=True):
     """One thing that drove the score.
 
     Parameters
@@ -160,7 +160,7 @@ class ReasonAnswer(Told, frozen=True, kw_only=True):
     text: str
 
 
-class AttributionAnswer(Told, frozen=True, kw_only=True):
+class AttributionAnswer(AnswerStruct, frozen=True, kw_only=True):
     """How the reasons were found: in log-odds, each stretch by its share of the hazard.
 
     Parameters
@@ -180,7 +180,7 @@ class AttributionAnswer(Told, frozen=True, kw_only=True):
     others: float | None
 
 
-class RulebookAnswer(Told, frozen=True, kw_only=True):
+class RulebookAnswer(AnswerStruct, frozen=True, kw_only=True):
     """Which rules judged, and since when their terms hold."""
 
     venue: str
@@ -188,14 +188,14 @@ class RulebookAnswer(Told, frozen=True, kw_only=True):
     terms_valid_from: datetime | None
 
 
-class Notice(Told, frozen=True, kw_only=True):
+class Notice(AnswerStruct, frozen=True, kw_only=True):
     """Why less than everything was said."""
 
     code: str
     text: str
 
 
-class Assessment(Told, frozen=True, kw_only=True):
+class Assessment(AnswerStruct, frozen=True, kw_only=True):
     """What Forewarn says about one account.
 
     Parameters
@@ -242,14 +242,14 @@ class Assessment(Told, frozen=True, kw_only=True):
     request_id: str
 
 
-class FaultyItem(Told, frozen=True, kw_only=True):
+class FaultyItem(AnswerStruct, frozen=True, kw_only=True):
     """An account of a batch that could not be assessed."""
 
     account: str | None
     errors: tuple[FaultAnswer, ...]
 
 
-class Batch(Told, frozen=True, kw_only=True):
+class Batch(AnswerStruct, frozen=True, kw_only=True):
     """The answer for `accounts`: one item each, in the order asked."""
 
     request_id: str

@@ -13,7 +13,7 @@ MOST_FAULTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ProblemKind:
     """A kind of refusal.
 
     Parameters
@@ -36,27 +36,29 @@ class Kind:
         return f"urn:forewarn:problem:{self.name}"
 
 
-NOT_JSON = Kind("not-json", 400, "The body is not JSON")
-NOT_ARROW = Kind("not-arrow", 400, "The body is not a plain Arrow stream")
-BAD_REQUEST = Kind("bad-request", 400, "The request cannot be read")
-UNAUTHORIZED = Kind("unauthorized", 401, "A valid key is needed")
-FORBIDDEN = Kind("forbidden", 403, "The key does not carry the scope")
-NOT_FOUND = Kind("not-found", 404, "No such path")
-UNKNOWN_ACCOUNT = Kind("unknown-account", 404, "The store knows no such account")
-UNKNOWN_THING = Kind("unknown-thing", 404, "No such thing")
-METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "The path does not take this method")
-NOT_ACCEPTABLE = Kind("not-acceptable", 406, "The answer has no such form")
-TOO_SLOW = Kind("body-too-slow", 408, "The request came too slowly")
-CONFLICT = Kind("conflict", 409, "The request contradicts what is stored")
-TOO_LARGE = Kind("body-too-large", 413, "The body is too long")
-UNSUPPORTED = Kind("unsupported-media-type", 415, "The body has a form that is not read")
-INVALID = Kind("invalid-request", 422, "The request cannot be assessed")
-HEAD_TOO_LONG = Kind("head-too-long", 431, "The line and headers of the request are too long")
-TOO_MANY = Kind("too-many-requests", 429, "Too many requests at once")
-INTERNAL = Kind("internal", 500, "Forewarn failed; this is its fault, not the request's")
-UNAVAILABLE = Kind("unavailable", 503, "Nothing sound can be said now")
-TIMEOUT = Kind("timeout", 504, "The answer took too long")
-KINDS: Mapping[str, Kind] = {
+NOT_JSON = ProblemKind("not-json", 400, "The body is not JSON")
+NOT_ARROW = ProblemKind("not-arrow", 400, "The body is not a plain Arrow stream")
+BAD_REQUEST = ProblemKind("bad-request", 400, "The request cannot be read")
+UNAUTHORIZED = ProblemKind("unauthorized", 401, "A valid key is needed")
+FORBIDDEN = ProblemKind("forbidden", 403, "The key does not carry the scope")
+NOT_FOUND = ProblemKind("not-found", 404, "No such path")
+UNKNOWN_ACCOUNT = ProblemKind("unknown-account", 404, "The store knows no such account")
+UNKNOWN_THING = ProblemKind("unknown-thing", 404, "No such thing")
+METHOD_NOT_ALLOWED = ProblemKind("method-not-allowed", 405, "The path does not take this method")
+NOT_ACCEPTABLE = ProblemKind("not-acceptable", 406, "The answer has no such form")
+TOO_SLOW = ProblemKind("body-too-slow", 408, "The request came too slowly")
+CONFLICT = ProblemKind("conflict", 409, "The request contradicts what is stored")
+TOO_LARGE = ProblemKind("body-too-large", 413, "The body is too long")
+UNSUPPORTED = ProblemKind("unsupported-media-type", 415, "The body has a form that is not read")
+INVALID = ProblemKind("invalid-request", 422, "The request cannot be assessed")
+HEAD_TOO_LONG = ProblemKind(
+    "head-too-long", 431, "The line and headers of the request are too long"
+)
+TOO_MANY = ProblemKind("too-many-requests", 429, "Too many requests at once")
+INTERNAL = ProblemKind("internal", 500, "Forewarn failed; this is its fault, not the request's")
+UNAVAILABLE = ProblemKind("unavailable", 503, "Nothing sound can be said now")
+TIMEOUT = ProblemKind("timeout", 504, "The answer took too long")
+KINDS: Mapping[str, ProblemKind] = {
     kind.name: kind
     for kind in (
         BAD_REQUEST,
@@ -100,7 +102,7 @@ class Refused(ForewarnError):  # noqa: N818 - named for what happened
 
     def __init__(
         self,
-        kind: Kind,
+        kind: ProblemKind,
         detail: str,
         *,
         faults: Sequence[Fault] = (),

@@ -19,7 +19,7 @@ from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema, mo
 
 from models.errors import Fault, InvalidInput
 from serving.schemas import account_fast
-from serving.schemas.account_fast import SoundAccount
+from serving.schemas.account_fast import FastAccount
 from serving.schemas.fields import Body, Chain, Exact, Integer, Name, Positive, Strict, Time, Whole
 from serving.schemas.market import MarketBody
 from serving.schemas.strict_json import escape, read
@@ -92,7 +92,7 @@ class AccountBody(Body):
     )
 
 
-AnyAccount = AccountBody | SoundAccount
+AnyAccount = AccountBody | FastAccount
 """An account as read, by either reader."""
 
 LINK = "x-schema"

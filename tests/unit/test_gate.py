@@ -16,7 +16,7 @@ from models.errors import InvalidInput
 from serving.http.admission import Gate, Keyring, is_local
 from serving.http.keys import LOOPBACK, Scope, issue, recognise, successor
 from serving.http.rate_limit import MOST_CALLERS, Bucket, Limiter, Rate, take
-from serving.schemas.problems import Kind, Refused
+from serving.schemas.problems import ProblemKind, Refused
 from serving.settings import Settings
 from serving.store.keys import KeyRecord
 
@@ -29,7 +29,7 @@ def ring(*keys: KeyRecord) -> Keyring:
     return Keyring(lambda: {key.id: key for key in keys})
 
 
-def refusal(gate: Gate, header: str | None, scope: Scope, *, is_local: bool = False) -> Kind:
+def refusal(gate: Gate, header: str | None, scope: Scope, *, is_local: bool = False) -> ProblemKind:
     """Return the kind of problem that a request is refused with."""
     with pytest.raises(Refused) as caught:
         gate.admit(header, scope, is_local=is_local, at=NOW, now=0.0)
@@ -139,7 +139,7 @@ def test_the_keys_last_read_are_trusted_for_five_minutes() -> None:
 
     def load() -> dict[str, KeyRecord]:
         if is_down:
-            raise Refused(Kind("unavailable", 503, ""), "down")
+            raise Refused(ProblemKind("unavailable", 503, ""), "down")
         return {key.id: key}
 
     gate = Gate(Settings(), Keyring(load))
@@ -155,7 +155,7 @@ def test_a_store_that_never_answered_opens_nothing() -> None:
     """Without one reading of the keys nobody is let in, not even from loopback."""
 
     def load() -> dict[str, KeyRecord]:
-        raise Refused(Kind("unavailable", 503, ""), "down")
+        raise Refused(ProblemKind("unavailable", 503, ""), "down")
 
     gate = Gate(Settings(), Keyring(load))
     assert refusal(gate, None, Scope.READ, is_local=True).status == 503
@@ -227,7 +227,7 @@ def test_who_comes_while_old_keys_are_read_anew_waits_for_them(*, is_down: bool)
             begun.set()
             free.wait(10.0)
             if is_down:
-                raise Refused(Kind("unavailable", 503, ""), "down")
+                raise Refused(ProblemKind("unavailable", 503, ""), "down")
         return {key.id: key}
 
     gate = Gate(Settings(), Keyring(load))
@@ -249,7 +249,7 @@ def test_why_the_keys_cannot_be_read_is_logged(caplog: pytest.LogCaptureFixture)
     """The caller is told that they cannot, the log why."""
 
     def load() -> dict[str, KeyRecord]:
-        raise Refused(Kind("unavailable", 503, ""), "the disk is on fire")
+        raise Refused(ProblemKind("unavailable", 503, ""), "the disk is on fire")
 
     with caplog.at_level("WARNING", "forewarn"):
         refusal(Gate(Settings(), Keyring(load)), None, Scope.READ, is_local=True)
