@@ -22,7 +22,7 @@ from serving.evaluation.inputs import Surroundings
 from serving.evaluation.rule_evaluation import Judgement
 from serving.schemas.assessment import Assessment, ForecastAnswer
 from serving.store import Store, forecasts
-from serving.store.forecasts import Forecast
+from serving.store.forecasts import ServedForecast
 
 LOGGER = logging.getLogger("forewarn")
 MOST_WAITING = 16
@@ -128,7 +128,7 @@ class Shadow:
         return int(seen.around.at.timestamp()) // HOUR, f"{seen.champion.version}/{other}"
 
 
-def recorded(seen: Seen, rows: Sequence[int]) -> list[Forecast]:
+def recorded(seen: Seen, rows: Sequence[int]) -> list[ServedForecast]:
     """Return the forecasts of champion and challenger on the same accounts and moment."""
     judged = [seen.judged[row] for row in rows]
     asked = seen.champion if seen.challenger is None else seen.challenger
@@ -157,7 +157,7 @@ def _forecast(
     *,
     role: str,
     look: Outlook | None = None,
-) -> Forecast:
+) -> ServedForecast:
     """Return what a bundle said, without what the rule raised."""
     chances: dict[str, float] = {}
     for label, answer in zip(LABELS, told, strict=True):
@@ -165,7 +165,7 @@ def _forecast(
         chances[f"unattended_{label}"] = plain if raised is None else raised
         plain, raised = answer.expected, answer.model_expected
         chances[f"expected_{label}"] = plain if raised is None else raised
-    return Forecast(
+    return ServedForecast(
         account=judged.case.account.id,
         at=seen.around.at,
         model_version=bundle.version,

@@ -126,7 +126,7 @@ def _writing(url: str) -> Iterator[Transaction]:
 def _note(transaction: Transaction, action: str, record: KeyRecord, now: datetime) -> None:
     """Write what was done into the audit log."""
     actor = f"{ACTOR} ({os.environ.get('USER', 'unknown')})"[:200]
-    entry = audit.Entry(
+    entry = audit.AuditEntry(
         at=now, actor=actor, action=action, subject=record.id, request_id="", detail=record.label
     )
     audit.note(transaction, entry)

@@ -12,7 +12,7 @@ from serving.http.routing import Answer, Call, Parameter
 from serving.schemas import problems
 from serving.schemas.problems import Refused, encode
 from serving.store import Store, Transaction, audit, idempotency
-from serving.store.idempotency import Once, forget_answers
+from serving.store.idempotency import RequestKey, forget_answers
 
 KEY = "idempotency-key"
 REMEMBERED = timedelta(days=7)
@@ -75,9 +75,9 @@ def written(
     key = _idempotency_key(call)
     with store.begin() as transaction:
 
-        def first() -> idempotency.Answer:
+        def first() -> idempotency.StoredAnswer:
             told = _placed(act, transaction, rows)
-            entry = audit.Entry(
+            entry = audit.AuditEntry(
                 at=now,
                 actor=call.principal.id,
                 action=action,
@@ -85,14 +85,14 @@ def written(
                 request_id=call.request_id,
             )
             audit.note(transaction, entry)
-            return idempotency.Answer(200, encode(told))
+            return idempotency.StoredAnswer(200, encode(told))
 
         if key is None:
             kept = first()
         else:
             forget_answers(transaction, before=now - REMEMBERED)
-            once = Once(actor=call.principal.id, key=key, digest=_digest(action, call))
-            kept = idempotency.once(transaction, once, first, now=now)
+            once = RequestKey(actor=call.principal.id, key=key, digest=_digest(action, call))
+            kept = idempotency.answer_once(transaction, once, first, now=now)
     return Answer(body=kept.body, status=kept.status)
 
 

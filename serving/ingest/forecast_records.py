@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from serving.store import Transaction, audit, forecasts, market, open_store
-from serving.store.audit import Entry
+from serving.store.audit import AuditEntry
 
 
 def store(url: str, *, begin: datetime, note: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def store(url: str, *, begin: datetime, note: Mapping[str, Any] | None = None) -
     Returns
     -------
     dict
-        `clock`: the store's time; `forecasts`: a frame of `serving.store.forecasts.Forecast`;
+        `clock`: the store's time; `forecasts`: a frame of `serving.store.forecasts.ServedForecast`;
         `liquidations`: a frame with `account` and `at`.
     """
     opened = open_store(url)
@@ -47,7 +47,7 @@ def store(url: str, *, begin: datetime, note: Mapping[str, Any] | None = None) -
 
 def _note(transaction: Transaction, note: Mapping[str, Any]) -> None:
     """Add a line to the audit log."""
-    entry = Entry(
+    entry = AuditEntry(
         at=market.clock(transaction, now=datetime.now(UTC)),
         actor=note["actor"],
         action=note["action"],

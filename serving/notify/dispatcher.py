@@ -23,7 +23,7 @@ from serving.notify.liveness import Lookout
 from serving.notify.message import compose
 from serving.store import Store, StoreFailed, alerts, consents, leases, outbox
 from serving.store.leases import DELIVERING
-from serving.store.outbox import Candidate, Parcel
+from serving.store.outbox import Candidate, ClaimedMessage
 
 LOGGER = logging.getLogger("forewarn.deliver")
 IDLE = 0.2
@@ -104,7 +104,7 @@ class Sending:
     dispatcher: Dispatcher
     clock: Callable[[], datetime]
     pool: ThreadPoolExecutor
-    under_way: dict[Future[Answer], Parcel] = field(default_factory=dict)
+    under_way: dict[Future[Answer], ClaimedMessage] = field(default_factory=dict)
     renewed_at: datetime | None = None
     beaten_at: datetime | None = None
 
@@ -211,7 +211,7 @@ def _choose(sending: Sending, candidates: Iterable[Candidate], limit: int) -> li
 
 def _attempt(
     dispatcher: Dispatcher,
-    parcel: Parcel,
+    parcel: ClaimedMessage,
     *,
     language: str,
     key: bytes,
@@ -256,7 +256,7 @@ def _settle_answered(sending: Sending) -> None:
         del sending.under_way[attempt]
 
 
-def _settle(dispatcher: Dispatcher, parcel: Parcel, answer: Answer, sent: Sent) -> None:
+def _settle(dispatcher: Dispatcher, parcel: ClaimedMessage, answer: Answer, sent: Sent) -> None:
     """Write what became of an attempt."""
     holder, now = dispatcher.holder, answer.at
     due = sent.wait or backoff(parcel.attempts, dispatcher.spread())
@@ -269,16 +269,16 @@ def _settle(dispatcher: Dispatcher, parcel: Parcel, answer: Answer, sent: Sent) 
     }
     with dispatcher.store.begin() as transaction:
         if sent.outcome == "delivered":
-            outbox.sent(transaction, parcel, holder=holder, now=now)
+            outbox.mark_sent(transaction, parcel, holder=holder, now=now)
             return
         LOGGER.warning("message %s by %s: %s", parcel.number, parcel.kind, sent.error)
         if sent.outcome == "gone":
-            outbox.dead(transaction, parcel, holder=holder, **failed)
+            outbox.mark_dead(transaction, parcel, holder=holder, **failed)
             consents.stop(transaction, parcel.channel, actor="the receiver's server", now=now)
         elif sent.outcome == "never" or _is_spent(parcel, now):
-            outbox.dead(transaction, parcel, holder=holder, **failed)
+            outbox.mark_dead(transaction, parcel, holder=holder, **failed)
         else:
-            outbox.later(transaction, parcel, holder=holder, due=now + due, **failed)
+            outbox.reschedule(transaction, parcel, holder=holder, due=now + due, **failed)
 
 
 def backoff(attempts: int, spread: float) -> timedelta:
@@ -293,7 +293,7 @@ def backoff(attempts: int, spread: float) -> timedelta:
     return whole * (0.5 + 0.5 * spread)
 
 
-def _is_spent(parcel: Parcel, now: datetime) -> bool:
+def _is_spent(parcel: ClaimedMessage, now: datetime) -> bool:
     """Return whether a message was tried often or long enough."""
     return parcel.attempts >= MOST_ATTEMPTS or now - parcel.created_at >= OLDEST
 

@@ -21,7 +21,7 @@ from serving.store import (
 )
 from serving.store.alerts import DESK
 from serving.store.leases import DELIVERING, FAILING, TURN
-from serving.store.outbox import Draft
+from serving.store.outbox import OutboxMessage
 
 LOGGER = logging.getLogger("forewarn.heart")
 LIMITS: Mapping[str, timedelta] = {
@@ -218,7 +218,7 @@ def _minutes(span: timedelta) -> int:
     return int(span.total_seconds() // 60)
 
 
-def _draft(one: Alarm, receiver: str, now: datetime) -> Draft:
+def _draft(one: Alarm, receiver: str, now: datetime) -> OutboxMessage:
     """Return the message of one alarm; the same alarm has the same key."""
     since = one.since.isoformat()
     # The name of an asset may be long; of a channel it is short.
@@ -238,4 +238,4 @@ def _draft(one: Alarm, receiver: str, now: datetime) -> Draft:
         "items": [],
         "more": 0,
     }
-    return Draft(key=body["key"], receiver=receiver, stream="", urgency=0, body=body)
+    return OutboxMessage(key=body["key"], receiver=receiver, stream="", urgency=0, body=body)

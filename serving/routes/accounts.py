@@ -27,7 +27,7 @@ from serving.schemas.market_names import option_faults
 from serving.schemas.problems import encode
 from serving.schemas.stored import Found
 from serving.store import Transaction, accounts, assessments, market
-from serving.store.assessments import Wanted
+from serving.store.assessments import AccountFilter
 
 DOUBLE = 2**53
 """Whole numbers up to here are held by a float64 exactly."""
@@ -86,9 +86,9 @@ class AccountsQuery(Query):
         default=None, description="part of the account's or its owner's name, in any case"
     )
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> AccountFilter:
         """Return the filters as the store takes them."""
-        return Wanted(**{one.name: getattr(self, one.name) for one in fields(Wanted)})
+        return AccountFilter(**{one.name: getattr(self, one.name) for one in fields(AccountFilter)})
 
 
 class PageQuery(AccountsQuery):

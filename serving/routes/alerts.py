@@ -178,7 +178,7 @@ def changes(desk: Desk, call: Call) -> Answer:
     """Answer `GET /v1/alerts`."""
     asked = read_query(call.query, AlertsQuery)
     level = None if asked.least_level is None else Level[asked.least_level.upper()]
-    wanted = alerts.Told(
+    wanted = alerts.TransitionFilter(
         account=asked.account,
         begin=asked.begin,
         end=asked.end,
@@ -228,7 +228,7 @@ def _deliveries(
     if not found:
         return {}
     moments = [one.at for one in found]
-    wanted = outbox.Wanted(
+    wanted = outbox.DeliveryFilter(
         streams=("", *sorted({one.account for one in found})),
         begin=min(moments),
         end=max(moments) + TOLD_WITHIN,
@@ -241,7 +241,9 @@ def _deliveries(
     return by_key
 
 
-def _every_delivery(transaction: Transaction, wanted: outbox.Wanted) -> Iterator[outbox.Delivery]:
+def _every_delivery(
+    transaction: Transaction, wanted: outbox.DeliveryFilter
+) -> Iterator[outbox.Delivery]:
     """Yield messages with what became of them, the newest first, a page in memory at a time."""
     page = outbox.deliveries(transaction, wanted, limit=DELIVERIES_AT_ONCE)
     while page:

@@ -35,7 +35,7 @@ from serving.schemas.fields import Name
 from serving.schemas.problems import Refused
 from serving.schemas.stored import Assessed
 from serving.store import Transaction, accounts, assessments, book_totals, market
-from serving.store.assessments import Wanted
+from serving.store.assessments import AccountFilter
 
 MOST_JUDGED = 50_000
 SMALL = 2_000
@@ -143,7 +143,7 @@ def _judged_now(desk: Desk, call: Call, asked: BookQuery) -> Answer:
     """Return the book, or a part of it, judged for this request."""
     with opened(desk).read() as transaction:
         at = market.clock(transaction, now=desk.clock())
-        found = _chosen(transaction, Wanted(**asked.model_dump()))
+        found = _chosen(transaction, AccountFilter(**asked.model_dump()))
         bodies = accounts.read(transaction, list(found), at=at)
         around = surroundings(transaction, at=at, assets=())
     judged, unjudged = _judged(bodies, around)
@@ -167,7 +167,7 @@ def _judged_now(desk: Desk, call: Call, asked: BookQuery) -> Answer:
     )
 
 
-def _chosen(transaction: Transaction, wanted: Wanted) -> dict[str, Assessed | None]:
+def _chosen(transaction: Transaction, wanted: AccountFilter) -> dict[str, Assessed | None]:
     """Return the newest assessment by account.
 
     Raises

@@ -92,7 +92,7 @@ def listed(desk: Desk, call: Call) -> Answer:
     asked = read_query(call.query, DeliveriesQuery)
     with opened(desk).read() as transaction:
         counts = outbox.counts(transaction)
-        wanted = outbox.Wanted(
+        wanted = outbox.DeliveryFilter(
             receiver=asked.receiver,
             status=asked.status,
             streams=None if asked.account is None else (asked.account,),

@@ -17,7 +17,7 @@ from serving.schemas import problems
 from serving.schemas.arrow import STREAM, write_stream
 from serving.schemas.stored import Assessed, Found
 from serving.store import Transaction, assessments, market
-from serving.store.assessments import Wanted
+from serving.store.assessments import AccountFilter
 
 CSV = "text/csv"
 PARQUET = "application/vnd.apache.parquet"
@@ -46,7 +46,7 @@ def export(desk: Desk, call: Call) -> Answer:
     return Answer(body=body, media_type=media, headers=headers)
 
 
-def _every(transaction: Transaction, wanted: Wanted) -> Iterator[Found]:
+def _every(transaction: Transaction, wanted: AccountFilter) -> Iterator[Found]:
     """Yield every account that the filters let through."""
     after: tuple[float | None, str] | None = None
     while True:

@@ -22,7 +22,7 @@ from serving.schemas.assessment import Notice
 from serving.schemas.fields import Body, Name, Time
 from serving.schemas.problems import encode
 from serving.store import alerts, assessments, changes, market
-from serving.store.assessments import Line
+from serving.store.assessments import ProbabilityLine
 
 LONGEST = timedelta(days=366)
 WEEK = timedelta(days=7)
@@ -69,7 +69,7 @@ class LinesShown:
 
     request_id: str
     begin: datetime
-    lines: tuple[Line, ...]
+    lines: tuple[ProbabilityLine, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

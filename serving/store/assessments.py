@@ -21,7 +21,7 @@ Cursor = tuple[float | None, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class AccountFilter:
     """Which accounts an explorer asks for; None does not restrict.
 
     Parameters
@@ -120,7 +120,7 @@ def latest(transaction: Transaction, account: str) -> Assessed | None:
 
 def explore(
     transaction: Transaction,
-    wanted: Wanted,
+    wanted: AccountFilter,
     *,
     order: Order = "account",
     after: Cursor | None = None,
@@ -164,7 +164,7 @@ def _named(transaction: Transaction, text: str | None) -> "tuple[sa.ColumnElemen
     return () if len(names) > FEW else (ACCOUNTS.c.account.in_(names),)
 
 
-def _asks_what_was_said(wanted: Wanted) -> bool:
+def _asks_what_was_said(wanted: AccountFilter) -> bool:
     """Return whether an account that was never assessed is out of the question."""
     names = ("verdict", "most_ratio", "least_expected_24h", "least_requirement")
     return any(getattr(wanted, name) is not None for name in names)
@@ -172,7 +172,7 @@ def _asks_what_was_said(wanted: Wanted) -> bool:
 
 def _page(
     transaction: Transaction,
-    wanted: Wanted,
+    wanted: AccountFilter,
     order: Order,
     after: Cursor | None,
     limit: int,
@@ -201,7 +201,7 @@ def _joined(*, is_assessed: bool) -> sa.FromClause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class ProbabilityLine:
     """What was said of an account over time, in columns, oldest first."""
 
     account: str
@@ -212,7 +212,7 @@ class Line:
 
 def lines(
     transaction: Transaction, names: Sequence[str], *, begin: datetime, most: int
-) -> list[Line]:
+) -> list[ProbabilityLine]:
     """Return the past of many accounts, in the order asked.
 
     Parameters
@@ -237,9 +237,9 @@ def lines(
     return [_line(name, rows) for name, rows in found.items()]
 
 
-def _line(account: str, rows: Sequence[Any]) -> Line:
+def _line(account: str, rows: Sequence[Any]) -> ProbabilityLine:
     """Return the rows of one account in columns."""
-    return Line(
+    return ProbabilityLine(
         account=account,
         at=tuple(row.at for row in rows),
         unattended_24h=tuple(row.unattended_24h for row in rows),
@@ -273,7 +273,7 @@ def forget(transaction: Transaction, *, before: datetime) -> int:
     return int(gone.rowcount)
 
 
-def _conditions(wanted: Wanted) -> list["sa.ColumnElement[bool]"]:
+def _conditions(wanted: AccountFilter) -> list["sa.ColumnElement[bool]"]:
     """Return what restricts a search."""
     told = LATEST_ASSESSMENTS.c
     holds = sa.exists().where(

@@ -11,7 +11,7 @@ from serving.store.schema import AUDIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class AuditEntry:
     """One line of the audit log."""
 
     at: datetime
@@ -22,12 +22,14 @@ class Entry:
     detail: Any = None
 
 
-def note(transaction: Transaction, entry: Entry) -> None:
+def note(transaction: Transaction, entry: AuditEntry) -> None:
     """Add a line to the audit log."""
     transaction.execute(sa.insert(AUDIT).values(asdict(entry)))
 
 
-def audit(transaction: Transaction, *, after: int = 0, limit: int = 100) -> list[tuple[int, Entry]]:
+def audit(
+    transaction: Transaction, *, after: int = 0, limit: int = 100
+) -> list[tuple[int, AuditEntry]]:
     """Return lines of the audit log with their numbers, oldest first.
 
     Parameters
@@ -36,8 +38,8 @@ def audit(transaction: Transaction, *, after: int = 0, limit: int = 100) -> list
         Cursor: number of the last line of the page before.
     """
     chosen = sa.select(AUDIT).where(AUDIT.c.number > after).order_by(AUDIT.c.number).limit(limit)
-    names = [field.name for field in fields(Entry)]
+    names = [field.name for field in fields(AuditEntry)]
     return [
-        (int(row["number"]), Entry(**{name: row[name] for name in names}))
+        (int(row["number"]), AuditEntry(**{name: row[name] for name in names}))
         for row in transaction.execute(chosen).mappings()
     ]

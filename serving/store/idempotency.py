@@ -14,7 +14,7 @@ from serving.store.schema import IDEMPOTENCY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Once:
+class RequestKey:
     """What makes a request the same request.
 
     Parameters
@@ -33,16 +33,16 @@ class Once:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StoredAnswer:
     """Status and body that a request was answered with."""
 
     status: int
     body: bytes
 
 
-def once(
-    transaction: Transaction, request: Once, act: Callable[[], Answer], *, now: datetime
-) -> Answer:
+def answer_once(
+    transaction: Transaction, request: RequestKey, act: Callable[[], StoredAnswer], *, now: datetime
+) -> StoredAnswer:
     """Act and keep the answer, or return the answer kept for the same request.
 
     The request, what it does and its answer are one transaction: of two callers at the same
@@ -61,7 +61,7 @@ def once(
         if held.digest != request.digest:
             where = "/headers/Idempotency-Key"
             raise StoreConflict([Fault(where, f"{request.key[:80]!r} was used for another body")])
-        return Answer(held.status, held.answer)
+        return StoredAnswer(held.status, held.answer)
     answer = act()
     kept = sa.update(IDEMPOTENCY).where(mine)
     transaction.execute(kept.values(status=answer.status, answer=answer.body))

@@ -16,7 +16,7 @@ from serving.schemas.stored import Assessed
 from serving.store import Store, Transaction, alerts, assessments, book_totals, leases, outbox
 from serving.store.alerts import DESK, Receiver
 from serving.store.leases import FAILING, TURN, WATCHING
-from serving.store.outbox import Draft
+from serving.store.outbox import OutboxMessage
 
 LEASE = timedelta(seconds=30)
 
@@ -174,10 +174,10 @@ def allotted(
     return inboxes, posts
 
 
-def drafts(posts: Iterable[AlertMessage], explained: Explained) -> list[Draft]:
+def drafts(posts: Iterable[AlertMessage], explained: Explained) -> list[OutboxMessage]:
     """Return messages as the outbox takes them, critical first."""
     found = [
-        Draft(
+        OutboxMessage(
             key=post.key,
             receiver=post.receiver,
             stream=post.transitions[0].account if len(post.transitions) == 1 else "",

@@ -18,7 +18,7 @@ from serving.notify.settings import AlertSettings
 from serving.store import Store, alerts, consents, leases, outbox
 from serving.store.alert_schema import OUTBOX
 from serving.store.alerts import DESK, OWNER, Receiver
-from serving.store.outbox import Draft
+from serving.store.outbox import OutboxMessage
 
 MINUTE = timedelta(minutes=1)
 
@@ -31,11 +31,11 @@ def laid(store: Store) -> None:
         verified_channel(transaction, "o", kind="first")
 
 
-def draft(key: str, *, account: str = "a", urgency: int = 1) -> Draft:
+def draft(key: str, *, account: str = "a", urgency: int = 1) -> OutboxMessage:
     """Return a message with no items."""
     body = {"key": key, "shape": "digest", "at": "now", "counts": {}, "items": [], "more": 0}
     body["items"] = [ITEM]
-    return Draft(key=key, receiver="o", stream=account, urgency=urgency, body=body)
+    return OutboxMessage(key=key, receiver="o", stream=account, urgency=urgency, body=body)
 
 
 ITEM = {
@@ -71,7 +71,7 @@ def dispatcher(store: Store, holder: str = "d", **senders: Line) -> Dispatcher:
     return Dispatcher(store=store, senders=senders, holder=holder, spread=lambda: 0.0)
 
 
-def post(store: Store, *drafts: Draft) -> None:
+def post(store: Store, *drafts: OutboxMessage) -> None:
     """Write messages into the outbox."""
     with store.begin() as transaction:
         outbox.post(transaction, drafts, now=START)
@@ -161,7 +161,7 @@ def test_a_claim_is_held_until_its_lease_ends(store: Store) -> None:
     one = dispatcher(store, first=line)
     assert [deliver(one, now=START + MINUTE * m) for m in (0, 2)] == [0, 1]
     with store.begin() as transaction:
-        assert not outbox.sent(transaction, held[0], holder="dead", now=START + MINUTE * 3)
+        assert not outbox.mark_sent(transaction, held[0], holder="dead", now=START + MINUTE * 3)
 
 
 def test_a_key_is_posted_once_per_channel(store: Store) -> None:
@@ -224,7 +224,7 @@ def owners(store: Store, *names: str, kind: str = "first") -> dict[str, str]:
         return {name: verified_channel(transaction, name, kind=kind) for name in names}
 
 
-def to(receiver: str, key: str) -> Draft:
+def to(receiver: str, key: str) -> OutboxMessage:
     """Return a message to a receiver."""
     return replace(draft(key, account=receiver), receiver=receiver)
 
@@ -232,7 +232,7 @@ def to(receiver: str, key: str) -> Draft:
 def statuses(store: Store) -> dict[str, str]:
     """Return the status of every message by its key."""
     with store.read() as transaction:
-        found = outbox.deliveries(transaction, outbox.Wanted())
+        found = outbox.deliveries(transaction, outbox.DeliveryFilter())
     return {one.key: one.status for one in found}
 
 
@@ -305,7 +305,7 @@ def test_a_wait_counts_from_the_answer(store: Store) -> None:
     over = iter([False, False, True])
     run(one, clock=lambda: now[0], is_over=lambda: next(over), pause=lambda _: None)
     with store.read() as transaction:
-        [left] = outbox.deliveries(transaction, outbox.Wanted())
+        [left] = outbox.deliveries(transaction, outbox.DeliveryFilter())
     assert left.due_at == START + timedelta(seconds=80)
 
 
@@ -409,13 +409,13 @@ def test_the_dispatcher_outlives_any_error(store: Store) -> None:
     assert line.keys == ["k"]
     with store.read() as transaction:
         assert "the clock failed" in leases.beats(transaction)["deliver_failure"][1]["error"]
-        found = outbox.deliveries(transaction, outbox.Wanted(status="waiting"))
+        found = outbox.deliveries(transaction, outbox.DeliveryFilter(status="waiting"))
     assert [(one.key, (one.error or "").split(":")[0]) for one in found] == [
         ("bad", "UndefinedError")
     ]
 
 
-def broken(sound: Draft) -> Draft:
+def broken(sound: OutboxMessage) -> OutboxMessage:
     """Return a message that no template can show."""
     return replace(sound, body={**sound.body, "shape": "single", "items": [{"key": "x"}]})
 

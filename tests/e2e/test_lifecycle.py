@@ -20,7 +20,7 @@ from models.forecast import registry
 from models.forecast.horizons import LABELS
 from serving.application.sample_book import lay
 from serving.store import Store, accounts, audit, forecasts, open_store
-from serving.store.forecasts import Forecast
+from serving.store.forecasts import ServedForecast
 from training.lifecycle import tracking
 
 DAYS = 20
@@ -100,7 +100,7 @@ def remembered(url: str, champion: str, challenger: str, names: list[str], clock
                 # Within a week one of seven draws may hit, whatever today's is: both know that.
                 values = {name: 0.79 if name.endswith("7d") else said for name in CHANCES}
                 told.append(
-                    Forecast(account=name, at=at, model_version=version, role=role, **values)
+                    ServedForecast(account=name, at=at, model_version=version, role=role, **values)
                 )
             if hit:
                 key = f"{name}-{day}"

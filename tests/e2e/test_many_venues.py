@@ -11,7 +11,7 @@ from models.alerting.policy import default
 from serving.application.deployment import deployed
 from serving.application.scoring import Desk
 from serving.store import Store, assessments, market, open_store
-from serving.store.assessments import Wanted
+from serving.store.assessments import AccountFilter
 from serving.watch.watcher import Watcher, turn
 
 MODEL = deployed(Path(__file__).parents[2] / "models" / "champion").model
@@ -61,7 +61,7 @@ def test_a_probability_does_not_depend_on_who_else_is_asked_about(
     )
     turn(watcher)
     with store.read() as transaction:
-        rows = assessments.explore(transaction, Wanted(), after=None, limit=100)
+        rows = assessments.explore(transaction, AccountFilter(), after=None, limit=100)
     watched = {one.account: one.assessed for one in rows}
     for key, (forecast, _) in zip(keys, together, strict=True):
         one = watched[key]

@@ -19,7 +19,7 @@ from serving.http.routing import routes
 from serving.routes import OPERATIONS, book
 from serving.settings import Settings
 from serving.store import Store, accounts, alerts, assessments, leases, market, open_store, outbox
-from serving.store.assessments import Wanted
+from serving.store.assessments import AccountFilter
 from serving.store.leases import TURN
 
 HOURS = 30
@@ -97,7 +97,7 @@ def test_a_market_that_stands_still_is_judged_once(
     with store.read() as transaction:
         assert market.clock(transaction, now=drawn[1].at) == drawn[0].at
         assert leases.beats(transaction)[TURN][1] == 1
-        said = [one.assessed for one in assessments.explore(transaction, Wanted())]
+        said = [one.assessed for one in assessments.explore(transaction, AccountFilter())]
     assert len(said) == 27
     assert {one.at for one in said if one is not None} == {drawn[0].at}
 

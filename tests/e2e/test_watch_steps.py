@@ -19,7 +19,7 @@ from serving.evaluation.assess import Model
 from serving.notify import liveness
 from serving.schemas.stored import Assessed
 from serving.store import Store, StoreFailed, accounts, alerts, assessments, leases, market
-from serving.store.assessments import Wanted
+from serving.store.assessments import AccountFilter
 from serving.store.leases import WATCHING
 from serving.watch import evaluation, state, watcher
 from serving.watch.step import LEASE, LeadLost
@@ -93,7 +93,7 @@ class Scene:
     def said(self) -> dict[str, Assessed]:
         """Return the newest assessment of every account that has one."""
         with self.store.read() as transaction:
-            found = assessments.explore(transaction, Wanted())
+            found = assessments.explore(transaction, AccountFilter())
         return {one.account: one.assessed for one in found if one.assessed is not None}
 
 

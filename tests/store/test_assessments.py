@@ -7,7 +7,7 @@ import pytest
 
 from serving.schemas.stored import Assessed
 from serving.store import Store, accounts, assessments
-from serving.store.assessments import Order, Wanted
+from serving.store.assessments import AccountFilter, Order
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -47,7 +47,7 @@ def book(store: Store) -> Store:
     return store
 
 
-def names(store: Store, wanted: Wanted, order: Order = "account") -> str:
+def names(store: Store, wanted: AccountFilter, order: Order = "account") -> str:
     """Return the accounts found, read in pages of two."""
     found: list[str] = []
     cursor: assessments.Cursor | None = None
@@ -62,24 +62,24 @@ def names(store: Store, wanted: Wanted, order: Order = "account") -> str:
 
 def test_pages_hold_every_account_once_in_order(book: Store) -> None:
     """Ties are broken by the account, and those without a value come last."""
-    assert names(book, Wanted()) == "abcdef"
-    assert names(book, Wanted(), "ratio") == "bdaecf"
-    assert names(book, Wanted(), "expected_24h") == "cbaedf"
-    assert names(book, Wanted(), "rank") == "cbaedf"
-    assert names(book, Wanted(search="OWNER OF F"), "rank") == "f"
+    assert names(book, AccountFilter()) == "abcdef"
+    assert names(book, AccountFilter(), "ratio") == "bdaecf"
+    assert names(book, AccountFilter(), "expected_24h") == "cbaedf"
+    assert names(book, AccountFilter(), "rank") == "cbaedf"
+    assert names(book, AccountFilter(search="OWNER OF F"), "rank") == "f"
 
 
 SEARCHES = (
-    (Wanted(venue="morpho-blue"), "e"),
-    (Wanted(market="m", owner="owner of b"), "b"),
-    (Wanted(asset="ETH"), "abcdf"),
-    (Wanted(asset="ETH", most_ratio=1.2), "bd"),
-    (Wanted(verdict="liquidatable"), "c"),
-    (Wanted(least_expected_24h=0.7), "bc"),
-    (Wanted(search="ER OF A"), "a"),
-    (Wanted(search="%"), ""),
-    (Wanted(least_level="watch"), ""),
-    (Wanted(asset="DOGE"), ""),
+    (AccountFilter(venue="morpho-blue"), "e"),
+    (AccountFilter(market="m", owner="owner of b"), "b"),
+    (AccountFilter(asset="ETH"), "abcdf"),
+    (AccountFilter(asset="ETH", most_ratio=1.2), "bd"),
+    (AccountFilter(verdict="liquidatable"), "c"),
+    (AccountFilter(least_expected_24h=0.7), "bc"),
+    (AccountFilter(search="ER OF A"), "a"),
+    (AccountFilter(search="%"), ""),
+    (AccountFilter(least_level="watch"), ""),
+    (AccountFilter(asset="DOGE"), ""),
 )
 
 
@@ -96,7 +96,7 @@ def test_the_newest_assessment_stands_whatever_order_they_come_in(book: Store) -
         )
         assessments.write(transaction, [said("a", at=NOON + HOUR / 2)], now=NOON + HOUR)
     with book.read() as transaction:
-        found = assessments.explore(transaction, Wanted(owner="owner of a"))[0]
+        found = assessments.explore(transaction, AccountFilter(owner="owner of a"))[0]
         past = assessments.history(transaction, "a", limit=3)
         older = assessments.history(transaction, "a", before=NOON)
     assert found.assessed == said("a", at=NOON + HOUR)

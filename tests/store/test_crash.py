@@ -26,9 +26,9 @@ from serving.store import (
     market,
     open_store,
 )
-from serving.store.audit import Entry
+from serving.store.audit import AuditEntry
 from serving.store.engine import Transaction
-from serving.store.idempotency import Answer, Once, once
+from serving.store.idempotency import RequestKey, StoredAnswer, answer_once
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -66,18 +66,20 @@ def steps(name: str) -> list[Callable[[Transaction], object]]:
 def write(store: Store, name: str) -> None:
     """Take every step that was not taken yet."""
     for number, step in enumerate(steps(name)):
-        request = Once(actor=name, key=str(number), digest="d")
+        request = RequestKey(actor=name, key=str(number), digest="d")
         with store.begin() as transaction:
             act = partial(_acted, transaction, step, name)
-            once(transaction, request, act, now=NOON)
+            answer_once(transaction, request, act, now=NOON)
 
 
-def _acted(transaction: Transaction, step: Callable[[Transaction], object], name: str) -> Answer:
+def _acted(
+    transaction: Transaction, step: Callable[[Transaction], object], name: str
+) -> StoredAnswer:
     """Take a step and note it."""
     step(transaction)
-    line = Entry(at=NOON, actor=name, action="step", subject="", request_id="r")
+    line = AuditEntry(at=NOON, actor=name, action="step", subject="", request_id="r")
     audit.note(transaction, line)
-    return Answer(200, b"done")
+    return StoredAnswer(200, b"done")
 
 
 def write_until_killed(url: str, name: str, last: int) -> None:

@@ -6,19 +6,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from serving.store import Store, StoreConflict, StoreFailed, audit, keys
-from serving.store.audit import Entry
-from serving.store.idempotency import Answer, Once, forget_answers, once
+from serving.store.audit import AuditEntry
+from serving.store.idempotency import RequestKey, StoredAnswer, answer_once, forget_answers
 from serving.store.keys import KeyRecord
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-FIRST = Once(actor="me", key="k", digest="d")
+FIRST = RequestKey(actor="me", key="k", digest="d")
 
 
-def acting(done: list[str], answer: Answer) -> Callable[[], Answer]:
+def acting(done: list[str], answer: StoredAnswer) -> Callable[[], StoredAnswer]:
     """Return an act that notes that it was done."""
 
-    def act() -> Answer:
+    def act() -> StoredAnswer:
         done.append("done")
         return answer
 
@@ -28,18 +28,18 @@ def acting(done: list[str], answer: Answer) -> Callable[[], Answer]:
 def test_the_same_request_is_done_once_and_answered_alike(store: Store) -> None:
     """Another actor may use the same key; another body under it is a conflict."""
     done: list[str] = []
-    for answer in (Answer(201, b"first"), Answer(500, b"second")):
+    for answer in (StoredAnswer(201, b"first"), StoredAnswer(500, b"second")):
         with store.begin() as transaction:
-            told = once(transaction, FIRST, acting(done, answer), now=NOON)
-        assert told == Answer(201, b"first")
+            told = answer_once(transaction, FIRST, acting(done, answer), now=NOON)
+        assert told == StoredAnswer(201, b"first")
     assert done == ["done"]
-    other = Once(actor="me", key="k", digest="e")
+    other = RequestKey(actor="me", key="k", digest="e")
     with pytest.raises(StoreConflict, match="another body"), store.begin() as transaction:
-        once(transaction, other, acting(done, Answer(200, b"")), now=NOON)
-    theirs = Once(actor="you", key="k", digest="e")
+        answer_once(transaction, other, acting(done, StoredAnswer(200, b"")), now=NOON)
+    theirs = RequestKey(actor="you", key="k", digest="e")
     with store.begin() as transaction:
-        told = once(transaction, theirs, acting(done, Answer(200, b"yours")), now=NOON)
-    assert told == Answer(200, b"yours")
+        told = answer_once(transaction, theirs, acting(done, StoredAnswer(200, b"yours")), now=NOON)
+    assert told == StoredAnswer(200, b"yours")
     with store.begin() as transaction:
         assert forget_answers(transaction, before=NOON + HOUR) == 2
 
@@ -47,20 +47,22 @@ def test_the_same_request_is_done_once_and_answered_alike(store: Store) -> None:
 def test_a_request_that_failed_may_be_made_again(store: Store) -> None:
     """Nothing is kept of what was not done."""
 
-    def fails() -> Answer:
+    def fails() -> StoredAnswer:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"), store.begin() as transaction:
-        once(transaction, FIRST, fails, now=NOON)
+        answer_once(transaction, FIRST, fails, now=NOON)
     with store.begin() as transaction:
-        told = once(transaction, FIRST, lambda: Answer(200, b"now"), now=NOON)
-    assert told == Answer(200, b"now")
+        told = answer_once(transaction, FIRST, lambda: StoredAnswer(200, b"now"), now=NOON)
+    assert told == StoredAnswer(200, b"now")
 
 
 def test_the_audit_log_is_read_in_pages(store: Store) -> None:
     """Lines keep their order and their numbers."""
     entries = [
-        Entry(at=NOON, actor="me", action="push", subject=str(i), request_id="r", detail={"n": i})
+        AuditEntry(
+            at=NOON, actor="me", action="push", subject=str(i), request_id="r", detail={"n": i}
+        )
         for i in range(3)
     ]
     with store.begin() as transaction:

@@ -10,7 +10,7 @@ import pytest
 from serving.application import shadow
 from serving.application.shadow import Shadow
 from serving.store import Store, StoreFailed, forecasts, market
-from serving.store.forecasts import Forecast
+from serving.store.forecasts import ServedForecast
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
@@ -30,7 +30,7 @@ def test_a_writer_does_not_wait_for_scores(store: Store, monkeypatch: pytest.Mon
     """While the challenger is evaluated, another writes and commits."""
     scoring, written = threading.Event(), threading.Event()
 
-    def recorded(*_: object) -> list[Forecast]:
+    def recorded(*_: object) -> list[ServedForecast]:
         scoring.set()
         assert written.wait(30)
         return []
@@ -53,7 +53,7 @@ def test_what_failed_is_recorded_when_it_comes_again(
     asked: list[list[int]] = []
     errors = iter([StoreFailed("full"), KeyError("shift")])
 
-    def recorded(_: object, rows: list[int]) -> list[Forecast]:
+    def recorded(_: object, rows: list[int]) -> list[ServedForecast]:
         asked.append(rows)
         for error in errors:
             raise error
