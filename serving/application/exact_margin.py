@@ -8,7 +8,7 @@ from models.errors import Fault, InvalidInput
 from serving.application.scoring import Desk, in_order
 from serving.evaluation.aggregate import Placed, aggregate, refuse_single
 from serving.evaluation.liquidations import liquidation_of
-from serving.evaluation.margin import Judged, judged_of
+from serving.evaluation.margin import MarginEvaluation, margin_evaluation
 from serving.evaluation.triggers import triggers_of
 from serving.schemas import requests
 from serving.schemas.assessment import FaultyItem
@@ -60,7 +60,7 @@ def margins(
 ) -> MarginAnswer | MarginBatch:
     """Answer an envelope; `found` holds the faults of single accounts."""
     refuse_single(asked)
-    ask = partial(judged_of, risk=asked.risk, request_id=request_id)
+    ask = partial(margin_evaluation, risk=asked.risk, request_id=request_id)
     around, told = desk.outcomes(asked, found, ask)
     answers = [one if isinstance(one, InvalidInput) else one.answer for one in told]
     if asked.accounts is None:
@@ -123,7 +123,7 @@ def sound(told: Sequence[T | InvalidInput]) -> list[T]:
     return [one for one in told if not isinstance(one, InvalidInput)]
 
 
-def placed(told: Sequence[Judged | InvalidInput]) -> list[Placed | InvalidInput]:
+def placed(told: Sequence[MarginEvaluation | InvalidInput]) -> list[Placed | InvalidInput]:
     """Return what the accounts' whole is made of."""
     return [
         one if isinstance(one, InvalidInput) else Placed(item=one.item, now=one.now) for one in told

@@ -17,12 +17,12 @@ from serving.application.sample_book import account_body, market_body
 from serving.application.shadow import Seen, Shadow
 from serving.application.stored_market import surroundings
 from serving.evaluation import inputs, rules
-from serving.evaluation.assess import Model, Wish, assess
+from serving.evaluation.assess import Model, ScoreOptions, assess
 from serving.evaluation.effort import Effort, of_request
-from serving.evaluation.inputs import Surroundings
+from serving.evaluation.inputs import MarketSnapshot
 from serving.evaluation.item import Item
 from serving.evaluation.plan_advice import advised
-from serving.evaluation.rule_evaluation import Judgement, judge
+from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules
 from serving.schemas import problems, requests
 from serving.schemas.assessment import Assessment, Batch, FaultyItem
 from serving.schemas.problems import Refused, encode, listed
@@ -105,13 +105,13 @@ class Desk:
         """Answer an envelope; `found` holds the faults of single accounts."""
         asked.refuse_many()
         around, outcomes = self.outcomes(asked, found, _score)
-        judged = [one for one in outcomes if isinstance(one, Judgement)]
+        judged = [one for one in outcomes if isinstance(one, RuleEvaluation)]
         assessments = assess(
             judged,
             at=around.at,
             known=around.known,
             model=self.model,
-            wish=Wish(
+            wish=ScoreOptions(
                 features=asked.features,
                 reasons=asked.reasons,
                 contributions=asked.contributions,
@@ -135,8 +135,8 @@ class Desk:
     def _record(
         self,
         asked: requests.ScoreBody,
-        judged: Sequence[Judgement],
-        around: Surroundings,
+        judged: Sequence[RuleEvaluation],
+        around: MarketSnapshot,
         assessments: Sequence[Assessment],
     ) -> None:
         """Hand what was said of stored accounts to the shadow, which never makes anyone wait."""
@@ -150,7 +150,7 @@ class Desk:
 
     def outcomes(
         self, asked: requests.Envelope, found: Sequence[Fault], ask: Callable[["Item"], T]
-    ) -> tuple[Surroundings, list[T | InvalidInput]]:
+    ) -> tuple[MarketSnapshot, list[T | InvalidInput]]:
         """Return what the accounts share, and per account the answer or what is wrong.
 
         Parameters
@@ -179,7 +179,7 @@ class Desk:
             for place, item in asked.items
         ]
         sound = (body for body in bodies if not isinstance(body, InvalidInput))
-        around = inputs.surroundings(asked, now=now, stored=stored, accounts=sound)
+        around = inputs.snapshot(asked, now=now, stored=stored, accounts=sound)
         answered = [
             body
             if isinstance(body, InvalidInput)
@@ -210,7 +210,7 @@ class Desk:
 
     def _stored(
         self, asked: requests.Envelope, named: Sequence[str], *, now: datetime
-    ) -> tuple[Mapping[str, dict[str, Any]], Surroundings | None]:
+    ) -> tuple[Mapping[str, dict[str, Any]], MarketSnapshot | None]:
         """Return the accounts asked about by their keys, and the store's market around them."""
         if self.store is None or not named:
             return {}, None
@@ -268,13 +268,13 @@ def _outcome(
     item: Any,
     place: str,
     *,
-    around: Surroundings,
+    around: MarketSnapshot,
     effort: Effort,
     ask: Callable[["Item"], T],
 ) -> T | InvalidInput:
     """Return the answer for one account, or what is wrong with it."""
     try:
-        case = inputs.case(body, place, around)
+        case = inputs.account_input(body, place, around)
         is_stored = isinstance(item, str)
         return ask(Item(body=body, case=case, around=around, is_stored=is_stored, effort=effort))
     except InvalidInput as error:
@@ -341,13 +341,13 @@ def warm(model: Model) -> None:
     Desk(model=model).answer(encode(body), "warm")
 
 
-def _score(item: Item) -> Judgement:
+def _score(item: Item) -> RuleEvaluation:
     """Judge one account."""
-    judged = judge(item.case, within=item.effort)
+    judged = evaluate_rules(item.case, within=item.effort)
     return judged if item.is_stored else _evaluable(judged)
 
 
-def _evaluable(judged: Judgement) -> Judgement:
+def _evaluable(judged: RuleEvaluation) -> RuleEvaluation:
     """Refuse an account whose request left out a price, an accumulator or the terms of a leg.
 
     Raises

@@ -17,9 +17,9 @@ from features.inputs import HOUR
 from features.pipeline import NAMES
 from models.forecast.bundle import Bundle
 from models.forecast.horizons import LABELS
-from serving.evaluation.assess import Model, Outlook, Wish, outlooks
-from serving.evaluation.inputs import Surroundings
-from serving.evaluation.rule_evaluation import Judgement
+from serving.evaluation.assess import ForecastOutcome, Model, ScoreOptions, forecast_outcomes
+from serving.evaluation.inputs import MarketSnapshot
+from serving.evaluation.rule_evaluation import RuleEvaluation
 from serving.schemas.assessment import Assessment, ForecastAnswer
 from serving.store import Store, forecasts
 from serving.store.forecasts import ServedForecast
@@ -27,24 +27,24 @@ from serving.store.forecasts import ServedForecast
 LOGGER = logging.getLogger("forewarn")
 MOST_WAITING = 16
 STOP_SECONDS = 10.0
-QUIET = Wish(reasons=False)
+QUIET = ScoreOptions(reasons=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """What was answered of some stored accounts, and the bundles in use then."""
 
-    judged: tuple[Judgement, ...]
+    judged: tuple[RuleEvaluation, ...]
     answers: tuple[tuple[ForecastAnswer, ...], ...]
-    around: Surroundings
+    around: MarketSnapshot
     champion: Bundle
     challenger: Bundle | None
 
     @classmethod
     def of(
         cls,
-        answered: Sequence[tuple[Judgement, Assessment]],
-        around: Surroundings,
+        answered: Sequence[tuple[RuleEvaluation, Assessment]],
+        around: MarketSnapshot,
         *,
         champion: Model,
         challenger: Bundle | None,
@@ -132,7 +132,7 @@ def recorded(seen: Seen, rows: Sequence[int]) -> list[ServedForecast]:
     """Return the forecasts of champion and challenger on the same accounts and moment."""
     judged = [seen.judged[row] for row in rows]
     asked = seen.champion if seen.challenger is None else seen.challenger
-    looks = outlooks(
+    looks = forecast_outcomes(
         judged,
         at=seen.around.at,
         known=seen.around.known,
@@ -150,13 +150,13 @@ def recorded(seen: Seen, rows: Sequence[int]) -> list[ServedForecast]:
 
 
 def _forecast(
-    judged: Judgement,
+    judged: RuleEvaluation,
     told: Sequence[ForecastAnswer],
     seen: Seen,
     bundle: Bundle,
     *,
     role: str,
-    look: Outlook | None = None,
+    look: ForecastOutcome | None = None,
 ) -> ServedForecast:
     """Return what a bundle said, without what the rule raised."""
     chances: dict[str, float] = {}
@@ -175,7 +175,7 @@ def _forecast(
     )
 
 
-def _features(look: Outlook | None) -> dict[str, float | None] | None:
+def _features(look: ForecastOutcome | None) -> dict[str, float | None] | None:
     """Return the features of an outlook; what is missing is null."""
     if look is None or look.row is None:
         return None

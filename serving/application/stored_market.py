@@ -6,7 +6,7 @@ from datetime import datetime
 from features.inputs import Tables
 from models.domain import UNPLACED, MarketId
 from serving.evaluation.facts import Facts
-from serving.evaluation.inputs import Surroundings
+from serving.evaluation.inputs import MarketSnapshot
 from serving.store.engine import Transaction
 from serving.store.market import REFERENCES, known, notes, quotes, state, terms
 
@@ -18,7 +18,7 @@ def surroundings(
     assets: Collection[str],
     markets: Collection[MarketId] | None = None,
     read: Tables | None = None,
-) -> Surroundings:
+) -> MarketSnapshot:
     """Return what was known of markets at a moment.
 
     Parameters
@@ -43,7 +43,7 @@ def surroundings(
         )
         for one in {*priced, *stood, *agreed}
     }
-    return Surroundings(
+    return MarketSnapshot(
         at=at,
         prices=priced.get(UNPLACED, {}),
         markets=facts,

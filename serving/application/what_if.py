@@ -12,12 +12,12 @@ from models.margin.shock import shocked
 from models.margin.trigger import BREACHED
 from serving.application.scoring import Desk, in_order
 from serving.evaluation import inputs, rules
-from serving.evaluation.actions import Means
-from serving.evaluation.actions import Price as Cost
-from serving.evaluation.inputs import Case
+from serving.evaluation.actions import ActionCost as Cost
+from serving.evaluation.actions import Constraints
+from serving.evaluation.inputs import AccountInput
 from serving.evaluation.item import Item
 from serving.evaluation.plan_result import planned, rulebook_of, stated_goal, states, version_of
-from serving.evaluation.rule_evaluation import Judgement, judge
+from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules
 from serving.evaluation.stated_terms import terms_of
 from serving.schemas import change_requests, requests
 from serving.schemas.changes import PlanAnswer, PlanBatch, WhatIfAnswer, WhatIfBatch
@@ -65,7 +65,7 @@ def what_if(desk: Desk, body: bytes, request_id: str) -> bytes:
     )
 
 
-def _newly(pairs: Sequence[tuple[Judgement, Judgement]]) -> list[str]:
+def _newly(pairs: Sequence[tuple[RuleEvaluation, RuleEvaluation]]) -> list[str]:
     """Return the accounts that the change makes liquidatable."""
     return [
         before.case.account.id
@@ -74,7 +74,9 @@ def _newly(pairs: Sequence[tuple[Judgement, Judgement]]) -> list[str]:
     ]
 
 
-def _changed(item: Item, *, asked: change_requests.WhatIfBody) -> tuple[Judgement, Judgement]:
+def _changed(
+    item: Item, *, asked: change_requests.WhatIfBody
+) -> tuple[RuleEvaluation, RuleEvaluation]:
     """Return one account judged before and after the change.
 
     Raises
@@ -92,7 +94,7 @@ def _changed(item: Item, *, asked: change_requests.WhatIfBody) -> tuple[Judgemen
     stated = _changed_terms(item, asked)
     if stated is not None:
         after = replace(after, terms=terms_of(stated[1], case.rulebook, stated[0]))
-    return judge(case, within=item.effort), judge(after, within=item.effort)
+    return evaluate_rules(case, within=item.effort), evaluate_rules(after, within=item.effort)
 
 
 def _changed_legs(
@@ -121,7 +123,7 @@ def _changed_terms(
     return None
 
 
-def _shocked(case: Case, asked: change_requests.WhatIfBody) -> Market:
+def _shocked(case: AccountInput, asked: change_requests.WhatIfBody) -> Market:
     """Return the market with its prices moved, rounded down to the venue's unit.
 
     A shock of the whole market leaves alone what keeps its price, unless it is named.
@@ -167,9 +169,9 @@ def _planned(
     return planned(case, goal, means, model=desk.model, around=item.around, request_id=request_id)
 
 
-def means_of(body: change_requests.MeansBody) -> Means:
+def means_of(body: change_requests.MeansBody) -> Constraints:
     """Return what the owner can and will use."""
-    return Means(
+    return Constraints(
         balances=body.balances,
         prices={kind: Cost(fixed=cost.fixed, rate=cost.rate) for kind, cost in body.costs.items()},
         kinds=tuple(dict.fromkeys(body.kinds)),

@@ -14,8 +14,8 @@ from serving.application.scoring import Desk, in_order
 from serving.evaluation.aggregate import aggregate, refuse_single
 from serving.evaluation.assess import Model
 from serving.evaluation.item import Item
-from serving.evaluation.margin import Judged as JudgedMargin
-from serving.evaluation.margin import judged_of
+from serving.evaluation.margin import MarginEvaluation as JudgedMargin
+from serving.evaluation.margin import margin_evaluation
 from serving.evaluation.triggers import triggers_of
 from serving.schemas import requests
 from serving.schemas.assessment import FaultyItem, RatioAnswer
@@ -81,7 +81,7 @@ def sheet(body: bytes) -> Sheet:
 
 def _judged(item: Item, *, asked: SheetBody) -> tuple[JudgedMargin, Judged]:
     """Return both answers about one account, after the margin as the rules gave it."""
-    found = judged_of(item, risk=asked.risk, request_id=REQUEST_ID)
+    found = margin_evaluation(item, risk=asked.risk, request_id=REQUEST_ID)
     trigger = triggers_of(item, betas=asked.betas, wanted_until=asked.until, request_id=REQUEST_ID)
     return found, Judged(margin=found.answer, trigger=trigger)
 

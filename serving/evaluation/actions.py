@@ -8,7 +8,7 @@ from typing import Literal
 from models.domain import Account, Exact, Leg, LegKind
 from models.forecast.exposure import surplus
 from serving.evaluation import rules
-from serving.evaluation.inputs import Case
+from serving.evaluation.inputs import AccountInput
 
 Kind = Literal["repay", "add", "swap", "reduce"]
 ZERO = Fraction(0)
@@ -24,7 +24,7 @@ FINEST = Fraction(1, 10**8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Price:
+class ActionCost:
     """What an action costs its owner.
 
     Parameters
@@ -41,7 +41,7 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
+class Constraints:
     """What an owner can and will use.
 
     Parameters
@@ -58,13 +58,13 @@ class Means:
     """
 
     balances: Mapping[str, Exact] | None = None
-    prices: Mapping[Kind, Price] = field(default_factory=dict)
+    prices: Mapping[Kind, ActionCost] = field(default_factory=dict)
     kinds: tuple[Kind, ...] = ("repay", "add", "swap", "reduce")
     step: Mapping[str, Fraction] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tool:
+class ActionOption:
     """One kind of action on one leg.
 
     Parameters
@@ -88,7 +88,7 @@ class Tool:
     most: Exact
     step: Fraction
     unit_value: Fraction
-    price: Price
+    price: ActionCost
     into: int | None = None
     into_value: Fraction = ZERO
 
@@ -119,7 +119,7 @@ class Tool:
 class Action:
     """A tool used for an amount, in the units of its leg."""
 
-    tool: Tool
+    tool: ActionOption
     quantity: Exact
 
 
@@ -176,30 +176,30 @@ def _with(account: Account, place: int, quantity: Exact) -> Account:
     return replace(account, legs=tuple(legs))
 
 
-def tools(case: Case, means: Means) -> tuple[Tool, ...]:
+def action_options(case: AccountInput, means: Constraints) -> tuple[ActionOption, ...]:
     """Return every action open to the owner of an account, each with its limits."""
     makers = {"repay": _repayments, "add": _additions, "swap": _swaps, "reduce": _reductions}
     return tuple(tool for kind in means.kinds for tool in makers[kind](case, means))
 
 
-def _repayments(case: Case, means: Means) -> Iterator[Tool]:
+def _repayments(case: AccountInput, means: Constraints) -> Iterator[ActionOption]:
     """Yield the repayment of each debt."""
     for place, leg in _legs(case, LegKind.DEBT):
-        found = _tool(case, means, "repay", place, most=_limit(means, leg, leg.quantity))
+        found = _option(case, means, "repay", place, most=_limit(means, leg, leg.quantity))
         if found is not None:
             yield found
 
 
-def _additions(case: Case, means: Means) -> Iterator[Tool]:
+def _additions(case: AccountInput, means: Constraints) -> Iterator[ActionOption]:
     """Yield more of each collateral that counts."""
     for place, leg in _legs(case, LegKind.COLLATERAL):
         most = _limit(means, leg, leg.quantity * ENOUGH)
-        found = _tool(case, means, "add", place, most=most) if leg.pledged else None
+        found = _option(case, means, "add", place, most=most) if leg.pledged else None
         if found is not None:
             yield found
 
 
-def _swaps(case: Case, means: Means) -> Iterator[Tool]:
+def _swaps(case: AccountInput, means: Constraints) -> Iterator[ActionOption]:
     """Yield the sale of each collateral for each debt."""
     debts = [
         (place, worth)
@@ -208,12 +208,12 @@ def _swaps(case: Case, means: Means) -> Iterator[Tool]:
     ]
     for place, leg in _legs(case, LegKind.COLLATERAL):
         for into, worth in debts:
-            found = _tool(case, means, "swap", place, most=leg.quantity)
+            found = _option(case, means, "swap", place, most=leg.quantity)
             if found is not None and leg.pledged:
                 yield replace(found, into=into, into_value=worth)
 
 
-def _reductions(case: Case, means: Means) -> Iterator[Tool]:
+def _reductions(case: AccountInput, means: Constraints) -> Iterator[ActionOption]:
     """Yield the partial closing of each position whose venue settles in exact quote units."""
     cash = [place for place, _ in _legs(case, LegKind.COLLATERAL)]
     if not case.rulebook.is_exact or not cash:
@@ -221,18 +221,20 @@ def _reductions(case: Case, means: Means) -> Iterator[Tool]:
     for place, leg in _legs(case, LegKind.POSITION):
         mark = case.market.prices.get(leg.asset)
         if mark is not None and leg.entry is not None:
-            yield Tool(
+            yield ActionOption(
                 kind="reduce",
                 leg=place,
                 into=cash[0],
                 most=abs(Fraction(leg.quantity)),
                 step=means.step.get(leg.asset, FINEST),
                 unit_value=mark.exact,
-                price=means.prices.get("reduce", Price()),
+                price=means.prices.get("reduce", ActionCost()),
             )
 
 
-def _tool(case: Case, means: Means, kind: Kind, place: int, *, most: Exact) -> Tool | None:
+def _option(
+    case: AccountInput, means: Constraints, kind: Kind, place: int, *, most: Exact
+) -> ActionOption | None:
     """Return a tool on a leg that has a value and may be moved, or None."""
     leg = case.account.legs[place]
     whole = not case.rulebook.is_exact
@@ -240,24 +242,24 @@ def _tool(case: Case, means: Means, kind: Kind, place: int, *, most: Exact) -> T
     worth = unit_value(case, place) if most > 0 else None
     if not worth:
         return None
-    price = means.prices.get(kind, Price())
-    return Tool(kind=kind, leg=place, most=most, step=step, unit_value=worth, price=price)
+    price = means.prices.get(kind, ActionCost())
+    return ActionOption(kind=kind, leg=place, most=most, step=step, unit_value=worth, price=price)
 
 
-def _legs(case: Case, kind: LegKind) -> list[tuple[int, Leg]]:
+def _legs(case: AccountInput, kind: LegKind) -> list[tuple[int, Leg]]:
     """Return the legs of a kind that hold something, with their places."""
     legs = enumerate(case.account.legs)
     return [(place, leg) for place, leg in legs if leg.kind is kind and leg.quantity]
 
 
-def _limit(means: Means, leg: Leg, most: Exact) -> Exact:
+def _limit(means: Constraints, leg: Leg, most: Exact) -> Exact:
     """Return how much of a leg's asset the owner can bring."""
     if means.balances is None:
         return most
     return min(most, means.balances.get(leg.asset, 0))
 
 
-def unit_value(case: Case, place: int) -> Fraction | None:
+def unit_value(case: AccountInput, place: int) -> Fraction | None:
     """Return what a unit of a leg is worth to the venue, without haircuts, quote units.
 
     Returns
@@ -282,6 +284,6 @@ def _kept(quantity: Exact, amount: Fraction) -> Exact:
     return int(left) if left.denominator == 1 else left
 
 
-def _full(case: Case, account: Account) -> Fraction | None:
+def _full(case: AccountInput, account: Account) -> Fraction | None:
     """Return what an account is worth without haircuts; None where unknown."""
     return surplus(rules.without_haircuts(case, account))

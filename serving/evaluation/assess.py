@@ -22,9 +22,9 @@ from models.margin.result import Trigger, Verdict
 from models.margin.trigger import BREACHED
 from serving.evaluation import feature_rows, rules
 from serving.evaluation.attribution import drivers, explain, method_of
-from serving.evaluation.feature_rows import Position
-from serving.evaluation.inputs import Case
-from serving.evaluation.rule_evaluation import Judgement
+from serving.evaluation.feature_rows import PositionRow
+from serving.evaluation.inputs import AccountInput
+from serving.evaluation.rule_evaluation import RuleEvaluation
 from serving.schemas.assessment import (
     Assessment,
     AttributionAnswer,
@@ -63,7 +63,7 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class ScoreOptions:
     """What the caller wants beside verdict and forecast."""
 
     features: bool = False
@@ -72,7 +72,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
+class ForecastOutcome:
     """What can be forecast of one account, or why nothing can.
 
     Parameters
@@ -97,16 +97,16 @@ class Outlook:
     absent: frozenset[str] = frozenset()
     constant: tuple[str, ...] = ()
     late: int = 0
-    words: "_Words | None" = None
+    words: "_Texts | None" = None
 
 
 def assess(
-    judged: Sequence[Judgement],
+    judged: Sequence[RuleEvaluation],
     *,
     at: datetime,
     known: Tables,
     model: Model,
-    wish: Wish,
+    wish: ScoreOptions,
     request_id: str,
     simulated: bool,
 ) -> list[Assessment]:
@@ -119,7 +119,7 @@ def assess(
     known
         Candles and what is read beside them; what closes or is told after `at` is not seen.
     """
-    seen = outlooks(judged, at=at, known=known, model=model, wish=wish)
+    seen = forecast_outcomes(judged, at=at, known=known, model=model, wish=wish)
     frame = _Frame(
         at=at,
         model=model,
@@ -131,15 +131,15 @@ def assess(
     return [_assessment(one, outlook, frame) for one, outlook in zip(judged, seen, strict=True)]
 
 
-def outlooks(
-    judged: Sequence[Judgement],
+def forecast_outcomes(
+    judged: Sequence[RuleEvaluation],
     *,
     at: datetime,
     known: Tables,
     model: Model,
-    wish: Wish,
-    history: Sequence[Judgement] | None = None,
-) -> list[Outlook]:
+    wish: ScoreOptions,
+    history: Sequence[RuleEvaluation] | None = None,
+) -> list[ForecastOutcome]:
     """Return the forecast of each judgement, before the rule is laid over it.
 
     Parameters
@@ -157,8 +157,8 @@ def outlooks(
         _seen(one, doubtful, at=at, candles=known.candles, model=model)
         for one, doubtful in zip(judged, off, strict=True)
     ]
-    rows = [i for i, found in enumerate(seen) if isinstance(found, Position)]
-    positions = {i: found for i, found in enumerate(seen) if isinstance(found, Position)}
+    rows = [i for i, found in enumerate(seen) if isinstance(found, PositionRow)]
+    positions = {i: found for i, found in enumerate(seen) if isinstance(found, PositionRow)}
     names = NAMES if wish.features else read_by(model.bundle)
     matrix = _features([past[i] for i in rows], list(positions.values()), known, at=at, names=names)
     usable = np.asarray(np.isfinite(matrix[:, len(NAMES) :]).all(axis=1))
@@ -167,9 +167,9 @@ def outlooks(
     places = {i: place for place, i in enumerate(rows)}
     absent = _absent(matrix)
     return [
-        Outlook(silent=found, off=off[i])
+        ForecastOutcome(silent=found, off=off[i])
         if isinstance(found, Notice)
-        else Outlook(
+        else ForecastOutcome(
             silent=None if usable[places[i]] else _SHORT,
             row=matrix[places[i]],
             absent=absent[places[i]],
@@ -197,13 +197,13 @@ _SHORT = Notice(code="candles_missing", text="candles up to as_of do not suffice
 
 
 def _seen(
-    judged: Judgement,
+    judged: RuleEvaluation,
     off: Sequence[Notice],
     *,
     at: datetime,
     candles: Mapping[str, Candles],
     model: Model,
-) -> Position | Notice:
+) -> PositionRow | Notice:
     """Return the account as the pipeline sees it, or why no forecast can be given.
 
     Parameters
@@ -223,8 +223,8 @@ def _seen(
 
 
 def _features(
-    judged: Sequence[Judgement],
-    positions: Sequence[Position],
+    judged: Sequence[RuleEvaluation],
+    positions: Sequence[PositionRow],
     known: Tables,
     *,
     at: datetime,
@@ -269,7 +269,7 @@ def read_by(bundle: Bundle | None) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Words:
+class _Texts:
     """The forecast of one account, with what drove it."""
 
     forecast: tuple[ForecastAnswer, ...]
@@ -277,7 +277,7 @@ class _Words:
     attribution: AttributionAnswer | None = None
 
 
-def _forecasts(rows: Floats, model: Model, wish: Wish) -> list[_Words]:
+def _forecasts(rows: Floats, model: Model, wish: ScoreOptions) -> list[_Texts]:
     """Return the model's forecast of every row, whose columns are `COLUMNS`."""
     bundle = model.bundle
     if bundle is None or not len(rows):
@@ -287,12 +287,12 @@ def _forecasts(rows: Floats, model: Model, wish: Wish) -> list[_Words]:
     scores = bundle.scores(matrix, baseline)
     forecasts = _worded(bundle, scores)
     if not wish.reasons:
-        return [_Words(forecast=forecast) for forecast in forecasts]
+        return [_Texts(forecast=forecast) for forecast in forecasts]
     method = method_of(bundle, wish.contributions)
     drove = drivers(bundle, matrix, baseline, scores=scores["expected"], method=method)
     explained = explain(drove, matrix, bundle.features, method=method)
     return [
-        _Words(forecast=forecast, reasons=reasons, attribution=attribution)
+        _Texts(forecast=forecast, reasons=reasons, attribution=attribution)
         for forecast, (reasons, attribution) in zip(forecasts, explained, strict=True)
     ]
 
@@ -331,13 +331,13 @@ class _Frame:
 
     at: datetime
     model: Model
-    wish: Wish
+    wish: ScoreOptions
     read: tuple[str, ...]
     request_id: str
     simulated: bool
 
 
-def _assessment(judged: Judgement, seen: Outlook, frame: _Frame) -> Assessment:
+def _assessment(judged: RuleEvaluation, seen: ForecastOutcome, frame: _Frame) -> Assessment:
     """Put one account's answer together."""
     case, words, at, model = judged.case, seen.words, frame.at, frame.model
     used = rules.used(case, judged.now).values()
@@ -369,7 +369,7 @@ def _assessment(judged: Judgement, seen: Outlook, frame: _Frame) -> Assessment:
     )
 
 
-def doubts(judged: Judgement, seen: Outlook, *, at: datetime) -> tuple[Notice, ...]:
+def doubts(judged: RuleEvaluation, seen: ForecastOutcome, *, at: datetime) -> tuple[Notice, ...]:
     """Return what degrades the answer."""
     found = [] if seen.silent is None or seen.silent.code in HARMLESS else [seen.silent]
     used = rules.used(judged.case, judged.now)
@@ -382,7 +382,7 @@ def doubts(judged: Judgement, seen: Outlook, *, at: datetime) -> tuple[Notice, .
     return tuple(found)
 
 
-def _notices(judged: Judgement, seen: Outlook, model: Model) -> tuple[Notice, ...]:
+def _notices(judged: RuleEvaluation, seen: ForecastOutcome, model: Model) -> tuple[Notice, ...]:
     """Return what is worth knowing and does not degrade the answer."""
     if seen.silent is not None:
         return (seen.silent,) if seen.silent.code in HARMLESS else ()
@@ -402,7 +402,7 @@ def _notices(judged: Judgement, seen: Outlook, model: Model) -> tuple[Notice, ..
     return tuple(found)
 
 
-def _missing(case: Case, seen: Outlook, read: tuple[str, ...]) -> tuple[str, ...]:
+def _missing(case: AccountInput, seen: ForecastOutcome, read: tuple[str, ...]) -> tuple[str, ...]:
     """Return the features that the model reads and that could not be computed."""
     if seen.row is None:
         return ()
@@ -427,7 +427,9 @@ def _shown(row: Floats | None) -> dict[str, float | None] | None:
     }
 
 
-def raised(judged: Judgement, seen: Outlook, *, at: datetime) -> tuple[ForecastAnswer, ...]:
+def raised(
+    judged: RuleEvaluation, seen: ForecastOutcome, *, at: datetime
+) -> tuple[ForecastAnswer, ...]:
     """Return the forecast with what the rule knows for certain laid over it."""
     forecast = seen.words.forecast if seen.words else ()
     if judged.now.verdict in BREACHED:
@@ -470,7 +472,7 @@ def _raise(entry: ForecastAnswer, *, expected: float | None) -> ForecastAnswer:
     return replace(raised, expected=expected, expected_interval=(expected, expected))
 
 
-def _rule(judged: Judgement) -> RuleAnswer:
+def _rule(judged: RuleEvaluation) -> RuleAnswer:
     """Return the rules' answer in exact text."""
     now = judged.now
     scale = now.value_decimals
@@ -511,7 +513,7 @@ def shock_text(shock: Trigger | None) -> ShockTrigger | None:
     return ShockTrigger(shock=exact_text(shock.value, 0), direction=shock.direction)
 
 
-def _rule_reasons(judged: Judgement) -> tuple[ReasonAnswer, ...]:
+def _rule_reasons(judged: RuleEvaluation) -> tuple[ReasonAnswer, ...]:
     """Return the rule's own reasons, which stand before the model's."""
     found = []
     if judged.now.verdict not in {Verdict.SAFE, Verdict.UNEVALUABLE}:

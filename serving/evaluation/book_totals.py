@@ -18,7 +18,7 @@ from models.margin.result import Side
 from models.margin.shock import shocked
 from models.margin.trigger import BREACHED
 from serving.evaluation import rules
-from serving.evaluation.rule_evaluation import Judgement
+from serving.evaluation.rule_evaluation import RuleEvaluation
 from serving.evaluation.stress import ALL, SHOCKS, band
 from serving.schemas.stored import Assessed
 
@@ -39,7 +39,7 @@ EVERY = tuple(range(len(SHOCKS)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class AccountTotals:
     """What one account adds to the book.
 
     Parameters
@@ -64,14 +64,14 @@ class Part:
     band: int
 
 
-def part(judged: Judgement, told: Assessed) -> Part | None:
+def account_totals(judged: RuleEvaluation, told: Assessed) -> AccountTotals | None:
     """Return what an account adds; None where the rules cannot judge it."""
     side = judged.now.maintenance
     if side is None:
         return None
     found = tuple(getattr(told, name) for name in CHANCES)
     chances = None if None in found else tuple(int(chance * UNIT) for chance in found)
-    return Part(
+    return AccountTotals(
         venue=judged.case.account.venue,
         decimals=judged.now.value_decimals,
         credit=side.credit,
@@ -83,7 +83,7 @@ def part(judged: Judgement, told: Assessed) -> Part | None:
     )
 
 
-def _breached(judged: Judgement) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _breached(judged: RuleEvaluation) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield per asset the shocks that breach an account."""
     priced = [name for name in judged.now.prices if name in judged.case.market.prices]
     together = rules.moving(judged.case, priced)
@@ -102,7 +102,7 @@ def _breached(judged: Judgement) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 
 def _by_line(
-    judged: Judgement, assets: Sequence[str], surplus: float, slope: float, gross: float
+    judged: RuleEvaluation, assets: Sequence[str], surplus: float, slope: float, gross: float
 ) -> tuple[int, ...]:
     """Return the shocks that breach an account as a line, exactly wherever that is near zero."""
     found = []
@@ -120,7 +120,7 @@ def _by_line(
     return tuple(found)
 
 
-def _by_trigger(judged: Judgement) -> tuple[int, ...]:
+def _by_trigger(judged: RuleEvaluation) -> tuple[int, ...]:
     """Return the shocks that breach an account of one price, by the price that does."""
     trigger = judged.trigger
     if trigger is None or trigger.asset is None or trigger.value is None:
@@ -134,7 +134,7 @@ def _by_trigger(judged: Judgement) -> tuple[int, ...]:
     return tuple(sorted((*sure, *near))) if near else sure
 
 
-def _is_breached(judged: Judgement, assets: Sequence[str], shock: Fraction) -> bool:
+def _is_breached(judged: RuleEvaluation, assets: Sequence[str], shock: Fraction) -> bool:
     """Return whether the exact rules breach an account at moved prices."""
     case = judged.case
     moved = shocked(case.market, dict.fromkeys(assets, shock))
@@ -152,7 +152,7 @@ class _Total:
     debt: Exact = 0
     unvalued: int = 0
 
-    def add(self, one: Part, sign: int) -> None:
+    def add(self, one: AccountTotals, sign: int) -> None:
         """Put an account in, or take it out."""
         self.accounts += sign
         self.credit += sign * one.credit
@@ -165,15 +165,15 @@ class _Total:
 
 
 @dataclass(slots=True)
-class Sums:
+class BookTotals:
     """The book in sum; one part per account."""
 
-    parts: dict[str, Part | None] = field(default_factory=dict)
+    parts: dict[str, AccountTotals | None] = field(default_factory=dict)
     shocks: dict[tuple[str, int, str], list[_Total]] = field(default_factory=dict)
     bands: dict[tuple[str, int, int], _Total] = field(default_factory=dict)
     chances: dict[str, list[int]] = field(default_factory=dict)
 
-    def put(self, account: str, one: Part | None) -> None:
+    def put(self, account: str, one: AccountTotals | None) -> None:
         """Let an account add what it adds now, and nothing of what it added before."""
         before = self.parts.get(account)
         self.parts[account] = one
@@ -185,7 +185,7 @@ class Sums:
         """Forget an account and take out what it added."""
         self._add(self.parts.pop(account, None), -1)
 
-    def _add(self, one: Part | None, sign: int) -> None:
+    def _add(self, one: AccountTotals | None, sign: int) -> None:
         """Put a part into every sum that it belongs to, or take it out."""
         if one is None:
             return

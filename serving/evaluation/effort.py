@@ -14,7 +14,7 @@ from anyio import from_thread
 from models.domain import Account, Market
 from models.errors import Fault, InvalidInput
 from models.margin.result import Margin
-from serving.evaluation.inputs import Case
+from serving.evaluation.inputs import AccountInput
 
 MOST_OF_ACCOUNT = 500_000
 """Steps that judging one account may take: some ten seconds, most accounts take a few hundred."""
@@ -74,7 +74,7 @@ def of_request() -> Effort:
     return Effort(MOST_OF_REQUEST, "the accounts of one request")
 
 
-def metered(case: Case, *efforts: Effort) -> Case:
+def metered(case: AccountInput, *efforts: Effort) -> AccountInput:
     """Return a case whose rulebook takes its steps from every one of some allowances."""
     evaluate, rows = case.rulebook.margin, ALWAYS + _longest(case.terms)
 

@@ -15,7 +15,7 @@ from models.domain import LegKind, Price
 from models.forecast.exposure import Exposure, exposure
 from models.margin.fixed_point import RAY, WAD, mul_div_down
 from models.margin.venues import maker
-from serving.evaluation.rule_evaluation import Judgement, own_trigger
+from serving.evaluation.rule_evaluation import RuleEvaluation, own_trigger
 from serving.schemas.assessment import Notice, exact_text
 
 HOUR = timedelta(hours=1)
@@ -27,7 +27,7 @@ PEG = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class PositionRow:
     """An account as the feature pipeline sees it, but for its name and time.
 
     Parameters
@@ -50,8 +50,8 @@ class Position:
 
 
 def position(
-    judged: Judgement, candles: Mapping[str, Candles], *, at: datetime
-) -> Position | Notice:
+    judged: RuleEvaluation, candles: Mapping[str, Candles], *, at: datetime
+) -> PositionRow | Notice:
     """Return what can fall to a trigger, or why nothing can be forecast."""
     if judged.case.account.venue == "maker":
         return _vault(judged, candles, at=at)
@@ -70,7 +70,7 @@ def position(
         found = _single(judged, next(iter(moving)), line, constant)
     else:
         found = _basket(judged, line, moving, candles, at=at - late * HOUR, constant=constant)
-    return replace(found, late=late) if isinstance(found, Position) else found
+    return replace(found, late=late) if isinstance(found, PositionRow) else found
 
 
 def _unfit(names: Sequence[str], candles: Mapping[str, Candles], *, at: datetime) -> Notice | None:
@@ -158,13 +158,15 @@ def _untouchable() -> Notice:
     return Notice(code="no_trigger", text="no price makes the account liquidatable")
 
 
-def _is_held(judged: Judgement, candles: Mapping[str, Candles], name: str) -> bool:
+def _is_held(judged: RuleEvaluation, candles: Mapping[str, Candles], name: str) -> bool:
     """Whether an asset is taken to keep its price: pegged to the quote, and without candles."""
     price = judged.case.market.prices[name]
     return name not in candles and abs(float(price.exact) - 1.0) <= PEG
 
 
-def _vault(judged: Judgement, candles: Mapping[str, Candles], *, at: datetime) -> Position | Notice:
+def _vault(
+    judged: RuleEvaluation, candles: Mapping[str, Candles], *, at: datetime
+) -> PositionRow | Notice:
     """Return a vault as training builds it, to the last bit."""
     case, trigger = judged.case, judged.trigger
     if trigger is None or trigger.asset is None or trigger.value is None:
@@ -191,12 +193,12 @@ def _vault(judged: Judgement, candles: Mapping[str, Candles], *, at: datetime) -
         "collateral_value": collateral * (price.value / WAD),
     }
     late = _lateness([trigger.asset], candles, at=at)
-    return Position(columns={**columns, **_rest(judged)}, legs={}, late=late)
+    return PositionRow(columns={**columns, **_rest(judged)}, legs={}, late=late)
 
 
 def _single(
-    judged: Judgement, asset: str, line: Exposure, constant: tuple[str, ...]
-) -> Position | Notice:
+    judged: RuleEvaluation, asset: str, line: Exposure, constant: tuple[str, ...]
+) -> PositionRow | Notice:
     """Return an account that one price moves, with that asset's exact trigger."""
     price, trigger = judged.case.market.prices[asset], judged.trigger
     if trigger is None or trigger.asset != asset:
@@ -217,18 +219,18 @@ def _single(
         "cash": float(line.cash),
         **_holdings(judged, units, at_line),
     }
-    return Position(columns={**columns, **_rest(judged)}, legs={}, constant=constant)
+    return PositionRow(columns={**columns, **_rest(judged)}, legs={}, constant=constant)
 
 
 def _basket(
-    judged: Judgement,
+    judged: RuleEvaluation,
     line: Exposure,
     moving: Mapping[str, Fraction],
     candles: Mapping[str, Candles],
     *,
     at: datetime,
     constant: tuple[str, ...],
-) -> Position | Notice:
+) -> PositionRow | Notice:
     """Return an account that several prices move, by its credit over its requirement."""
     fixed = line.surplus - sum(moving.values(), Fraction(0))
     kept = Exposure(surplus=line.surplus, by_asset=moving)
@@ -253,7 +255,7 @@ def _basket(
         "cash": float(fixed),
     }
     legs = {name: float(value) / closes[name] for name, value in moving.items()}
-    return Position(columns={**columns, **_rest(judged)}, legs=legs, constant=constant)
+    return PositionRow(columns={**columns, **_rest(judged)}, legs=legs, constant=constant)
 
 
 def _last_close(candles: Candles, at: datetime) -> float:
@@ -262,7 +264,7 @@ def _last_close(candles: Candles, at: datetime) -> float:
     return float(candles.close[place]) if 0 <= place < len(candles.close) else float("nan")
 
 
-def _next_ratio(judged: Judgement, moving: Mapping[str, Fraction]) -> float | None:
+def _next_ratio(judged: RuleEvaluation, moving: Mapping[str, Fraction]) -> float | None:
     """Return credit over requirement at the next prices of delayed oracles, where known."""
     case = judged.case
     if judged.soon is None:
@@ -276,7 +278,7 @@ def _next_ratio(judged: Judgement, moving: Mapping[str, Fraction]) -> float | No
     return float(kept.credit / kept.requirement) if kept.requirement else None
 
 
-def _holdings(judged: Judgement, units: float, at_line: float) -> dict[str, float]:
+def _holdings(judged: RuleEvaluation, units: float, at_line: float) -> dict[str, float]:
     """Return collateral and debt in the units of the legs, or of the line for a position."""
     legs = judged.case.account.legs
     held = sum(float(leg.quantity) for leg in legs if leg.kind is LegKind.COLLATERAL)
@@ -286,12 +288,12 @@ def _holdings(judged: Judgement, units: float, at_line: float) -> dict[str, floa
     return {"collateral": held, "debt": owed}
 
 
-def _delay(judged: Judgement, asset: str) -> float:
+def _delay(judged: RuleEvaluation, asset: str) -> float:
     """Return hours until a price seen now is judged by."""
     return 0.0 if judged.case.market.prices[asset].next_value is None else 1.0
 
 
-def _rest(judged: Judgement) -> dict[str, Any]:
+def _rest(judged: RuleEvaluation) -> dict[str, Any]:
     """Return the columns that every account has alike."""
     case = judged.case
     flips = judged.flips_at
@@ -304,7 +306,7 @@ def _rest(judged: Judgement) -> dict[str, Any]:
 
 
 def frames(
-    positions: Sequence[Position], names: Sequence[str], *, at: datetime
+    positions: Sequence[PositionRow], names: Sequence[str], *, at: datetime
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Return the frames of moments and legs that the pipeline reads.
 
@@ -345,7 +347,7 @@ def _times(moments: Sequence[datetime | None]) -> pd.DatetimeIndex:
     )
 
 
-def tables(judged: Sequence[Judgement], names: Sequence[str], known: Tables) -> Tables:
+def tables(judged: Sequence[RuleEvaluation], names: Sequence[str], known: Tables) -> Tables:
     """Return what is known, with the accounts' events and the holdings before each of them.
 
     Parameters
@@ -372,7 +374,7 @@ def _integers(values: Sequence[int]) -> Ints:
     return np.array(values, dtype=np.int64)
 
 
-def _events(judged: Judgement, name: str) -> list[tuple[str, int, int, float, float]]:
+def _events(judged: RuleEvaluation, name: str) -> list[tuple[str, int, int, float, float]]:
     """Return account, time, kind and the holdings before of each event of a case."""
     case = judged.case
     scale = WAD if case.account.venue == "maker" else 1

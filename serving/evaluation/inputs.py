@@ -15,7 +15,7 @@ from models.margin.rulebook import Rulebook, load, load_all, state_names, with_n
 from models.terms import terms_in_force
 from serving.evaluation import market_history
 from serving.evaluation.facts import Facts
-from serving.evaluation.memo import Remembered
+from serving.evaluation.memo import IdentityMemo
 from serving.evaluation.owner_events import OwnerEvent, owner_events
 from serving.evaluation.placing import (
     Readers,
@@ -41,7 +41,7 @@ MOST_VAULT_UNITS = 10**12 * 10**18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class AccountInput:
     """One account with all that is needed to judge it.
 
     Parameters
@@ -85,7 +85,7 @@ class Scaled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class MarketSnapshot:
     """What the accounts of a request share.
 
     Parameters
@@ -117,8 +117,8 @@ class Surroundings:
         default_factory=dict, init=False
     )
     _books: dict[tuple[str, str], Rulebook[Any]] = field(default_factory=dict, init=False)
-    _ahead: Remembered[Market] = field(
-        default_factory=lambda: Remembered(with_next_prices), init=False
+    _ahead: IdentityMemo[Market] = field(
+        default_factory=lambda: IdentityMemo(with_next_prices), init=False
     )
 
     @property
@@ -130,7 +130,7 @@ class Surroundings:
         """Return a rulebook that carries a market to a moment once for all accounts."""
         key = (book.venue, book.version)
         if key not in self._books:
-            accrue = None if book.accrue is None else Remembered(book.accrue)
+            accrue = None if book.accrue is None else IdentityMemo(book.accrue)
             self._books[key] = dataclasses.replace(book, accrue=accrue)
         return self._books[key]
 
@@ -205,13 +205,13 @@ UNPLACED_TERMS = (
 )
 
 
-def surroundings(
+def snapshot(
     body: requests.Envelope,
     *,
     now: datetime,
-    stored: Surroundings | None,
+    stored: MarketSnapshot | None,
     accounts: Iterable[requests.AnyAccount],
-) -> Surroundings:
+) -> MarketSnapshot:
     """Return what a request states, laid over what the store holds.
 
     Parameters
@@ -235,9 +235,9 @@ def surroundings(
     beneath = Tables(candles={}, events=no_events()) if stored is None else stored.known
     known = market_history.laid_over(beneath, body.market)
     if stored is None:
-        return Surroundings(at=at, prices=prices, markets=stated, known=known, pegged=pegged)
+        return MarketSnapshot(at=at, prices=prices, markets=stated, known=known, pegged=pegged)
     laid = {one: facts.over(stored.markets.get(one)) for one, facts in stated.items()}
-    return Surroundings(
+    return MarketSnapshot(
         at=at,
         prices={**stored.prices, **prices},
         markets={**stored.markets, **laid},
@@ -363,7 +363,7 @@ def at_scale(stated: Price, decimals: int | None) -> Price | None:
     return dataclasses.replace(stated, decimals=decimals, **moved)  # type: ignore[arg-type]
 
 
-def case(body: requests.AnyAccount, place: str, around: Surroundings) -> Case:
+def account_input(body: requests.AnyAccount, place: str, around: MarketSnapshot) -> AccountInput:
     """Return a case of one account.
 
     Raises
@@ -395,7 +395,7 @@ def case(body: requests.AnyAccount, place: str, around: Surroundings) -> Case:
         legs=held,
         options=body.options,
     )
-    return Case(
+    return AccountInput(
         place=place,
         account=account,
         rulebook=book,
@@ -409,13 +409,15 @@ def case(body: requests.AnyAccount, place: str, around: Surroundings) -> Case:
     )
 
 
-def renewed(before: Case, body: requests.AnyAccount, around: Surroundings) -> Case:
+def renewed(
+    before: AccountInput, body: requests.AnyAccount, around: MarketSnapshot
+) -> AccountInput:
     """Return a case in later surroundings: what the account holds and did was read before.
 
     Raises
     ------
     InvalidInput
-        As `case` does, for terms and prices.
+        As `account_input` does, for terms and prices.
     """
     book = around.remembering(rulebook(body.venue, body.version, before.place))
     market = _market(around, body, before.place, book)
@@ -509,7 +511,7 @@ def _is_beyond_vaults(quantity: Exact) -> bool:
 
 
 def _market(
-    around: Surroundings, body: requests.AnyAccount, place: str, book: Rulebook[Any] | None
+    around: MarketSnapshot, body: requests.AnyAccount, place: str, book: Rulebook[Any] | None
 ) -> Market:
     """Return the market with its prices at the rulebook's scale.
 
@@ -533,7 +535,7 @@ def _market(
 
 
 def _terms(
-    body: requests.AnyAccount, place: str, around: Surroundings, book: Rulebook[Any]
+    body: requests.AnyAccount, place: str, around: MarketSnapshot, book: Rulebook[Any]
 ) -> tuple[Any, datetime | None]:
     """Return the terms of an account and since when they hold.
 

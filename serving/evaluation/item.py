@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from serving.evaluation.effort import Effort, metered, of_request
-from serving.evaluation.inputs import Case, Surroundings
+from serving.evaluation.inputs import AccountInput, MarketSnapshot
 from serving.schemas import requests
 
 
@@ -22,12 +22,12 @@ class Item:
     """
 
     body: requests.AnyAccount
-    case: Case
-    around: Surroundings
+    case: AccountInput
+    around: MarketSnapshot
     is_stored: bool
     effort: Effort = field(default_factory=of_request)
 
     @property
-    def metered(self) -> Case:
+    def metered(self) -> AccountInput:
         """The case, with its evaluations counted against the request's allowance."""
         return metered(self.case, self.effort)

@@ -7,7 +7,7 @@ from models.errors import Fault, InvalidInput
 from models.margin.result import Liquidation, Refusal
 from models.margin.rulebook import Liquidate
 from serving.evaluation import rules
-from serving.evaluation.inputs import Case
+from serving.evaluation.inputs import AccountInput
 from serving.evaluation.item import Item
 from serving.evaluation.margin_text import amounts, doubts_of, rulebook, standing
 from serving.schemas.margin import LiquidationAnswer, Seizure
@@ -65,7 +65,7 @@ def _wanted(item: Item, shared: LiquidateBody) -> Liquidate:
     )
 
 
-def _liquidate(case: Case, *, request: Liquidate) -> Liquidation | Refusal:
+def _liquidate(case: AccountInput, *, request: Liquidate) -> Liquidation | Refusal:
     """Ask the rulebook, where it has a liquidation."""
     book = case.rulebook
     if book.liquidate is None:

@@ -7,7 +7,7 @@ from functools import partial
 
 from models.margin.result import Headroom, Margin, Verdict
 from serving.evaluation import rules
-from serving.evaluation.inputs import Case
+from serving.evaluation.inputs import AccountInput
 from serving.evaluation.item import Item
 from serving.evaluation.margin_text import (
     amounts,
@@ -24,7 +24,7 @@ from serving.schemas.margin_requests import RiskBody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class MarginEvaluation:
     """The margin of one account in exact text, and as the rules gave it."""
 
     item: Item
@@ -32,7 +32,9 @@ class Judged:
     answer: MarginAnswer
 
 
-def judged_of(item: Item, *, risk: Mapping[str, RiskBody] | None, request_id: str) -> Judged:
+def margin_evaluation(
+    item: Item, *, risk: Mapping[str, RiskBody] | None, request_id: str
+) -> MarginEvaluation:
     """Return the margin of one account.
 
     Parameters
@@ -70,10 +72,10 @@ def judged_of(item: Item, *, risk: Mapping[str, RiskBody] | None, request_id: st
         simulated=item.around.simulated,
         request_id=request_id,
     )
-    return Judged(item=item, now=now, answer=answer)
+    return MarginEvaluation(item=item, now=now, answer=answer)
 
 
-def _headroom(case: Case) -> tuple[HeadroomAnswer, ...] | None:
+def _headroom(case: AccountInput) -> tuple[HeadroomAnswer, ...] | None:
     """Return what the venue still takes and lends, where its caps are established."""
     ask = case.rulebook.headroom
     if ask is None:
@@ -92,7 +94,7 @@ def _room(one: Headroom) -> HeadroomAnswer:
     )
 
 
-def _now_and_soon(case: Case) -> tuple[Margin, tuple[Margin | None, datetime | None]]:
+def _now_and_soon(case: AccountInput) -> tuple[Margin, tuple[Margin | None, datetime | None]]:
     """Return the margin now and at the next prices."""
     now = case.rulebook.margin(case.account, case.market, case.terms)
     if now.verdict is Verdict.UNEVALUABLE:

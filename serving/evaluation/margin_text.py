@@ -7,7 +7,7 @@ from models.domain import Exact, Price
 from models.errors import Fault, InvalidInput
 from models.margin.result import Margin, Side, Verdict
 from serving.evaluation import rules
-from serving.evaluation.inputs import Case
+from serving.evaluation.inputs import AccountInput
 from serving.evaluation.item import Item
 from serving.schemas.assessment import Notice, RulebookAnswer, exact_text
 from serving.schemas.margin import PriceUsed, Standing, SurplusSide
@@ -55,7 +55,7 @@ def price_used(asset: str, price: Price, *, at: datetime) -> PriceUsed:
     )
 
 
-def doubts_of(case: Case, now: Margin) -> tuple[Notice, ...]:
+def doubts_of(case: AccountInput, now: Margin) -> tuple[Notice, ...]:
     """Return what makes an answer doubtful: missing, stale and disputed prices."""
     found = [
         rules.doubt(price, at=case.market.at, asset=name)
@@ -67,7 +67,7 @@ def doubts_of(case: Case, now: Margin) -> tuple[Notice, ...]:
     return (*told, *rules.unplaced(case))
 
 
-def rulebook(case: Case) -> RulebookAnswer:
+def rulebook(case: AccountInput) -> RulebookAnswer:
     """Return which rules judged."""
     return RulebookAnswer(
         venue=case.account.venue,

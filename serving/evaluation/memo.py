@@ -10,7 +10,7 @@ MOST_REMEMBERED = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered(Generic[T]):
+class IdentityMemo(Generic[T]):
     """A pure function that works once for the same market, terms and moment.
 
     A thousand accounts share one market object; comparing it by value would cost more than

@@ -16,8 +16,8 @@ from features.inputs import Floats
 from models.domain import Account, Market
 from models.margin.result import Margin, Verdict
 from models.margin.trigger import BREACHED
-from serving.evaluation.actions import Action, Means, Tool, apply, tools
-from serving.evaluation.inputs import Case
+from serving.evaluation.actions import Action, ActionOption, Constraints, action_options, apply
+from serving.evaluation.inputs import AccountInput
 
 MOST_COMBINED = 3
 """Actions in one plan."""
@@ -73,7 +73,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ActionPlan:
     """What to do, and where it leads.
 
     Parameters
@@ -105,7 +105,7 @@ class _Mix:
     """Actions in use: all but the last to their limit, the last as far as needed."""
 
     full: tuple[Action, ...]
-    last: Tool
+    last: ActionOption
     steps: int
 
     def actions(self, account: Account) -> tuple[Action, ...]:
@@ -115,7 +115,7 @@ class _Mix:
         return (*self.full, Action(tool=self.last, quantity=quantity))
 
 
-def plan(case: Case, target: Target, means: Means, *, risk: Risk) -> Plan:
+def plan(case: AccountInput, target: Target, means: Constraints, *, risk: Risk) -> ActionPlan:
     """Return the cheapest actions that reach the target, or the best that can be done.
 
     Cost decides, then the value moved, then the order in which the owner named the kinds.
@@ -130,7 +130,7 @@ def plan(case: Case, target: Target, means: Means, *, risk: Risk) -> Plan:
     now = case.rulebook.margin(case.account, case.market, case.terms)
     if now.verdict is Verdict.UNEVALUABLE:
         return _told(case, (), reason="not_evaluable")
-    open_to = tools(case, means)
+    open_to = action_options(case, means)
     if is_healthy(case, case.account, target) and _is_calm(risk, [case.account], target)[0]:
         return _with_risk(_told(case, (), reason="already_there"), risk, target)
     if not open_to:
@@ -147,7 +147,9 @@ def plan(case: Case, target: Target, means: Means, *, risk: Risk) -> Plan:
     return _with_risk(_told(case, best.actions(case.account), reason="reached"), risk, target)
 
 
-def _cheapest_calm(case: Case, mixes: Sequence[_Mix], target: Target, *, risk: Risk) -> _Mix | None:
+def _cheapest_calm(
+    case: AccountInput, mixes: Sequence[_Mix], target: Target, *, risk: Risk
+) -> _Mix | None:
     """Return the cheapest mix, enlarged until its probability is within the target.
 
     To enlarge one never makes it cheaper, so that one which is dearer already is not tried.
@@ -161,14 +163,14 @@ def _cheapest_calm(case: Case, mixes: Sequence[_Mix], target: Target, *, risk: R
     return best
 
 
-def _able(case: Case, mixes: Sequence[_Mix], target: Target, *, risk: Risk) -> list[_Mix]:
+def _able(case: AccountInput, mixes: Sequence[_Mix], target: Target, *, risk: Risk) -> list[_Mix]:
     """Return the first mixes whose probability is within the target when used to the limit."""
     most = [replace(mix, steps=mix.last.steps(apply(case.account, mix.full))) for mix in mixes]
     calm = _is_calm(risk, [_after(case, mix) for mix in most], target) if most else []
     return [mix for mix, is_calm in zip(mixes, calm, strict=True) if is_calm][:MOST_TRIED]
 
 
-def _wide(open_to: Sequence[Tool], account: Account) -> Iterator[_Mix]:
+def _wide(open_to: Sequence[ActionOption], account: Account) -> Iterator[_Mix]:
     """Yield mixes of all actions but the last in full, though the rules ask for less."""
     for size in range(2, min(MOST_COMBINED, len(open_to)) + 1):
         for chosen in combinations(open_to, size):
@@ -182,7 +184,7 @@ def _wide(open_to: Sequence[Tool], account: Account) -> Iterator[_Mix]:
                 yield _Mix(full, last, 0)
 
 
-def _mixes(case: Case, open_to: Sequence[Tool], target: Target) -> Iterator[_Mix]:
+def _mixes(case: AccountInput, open_to: Sequence[ActionOption], target: Target) -> Iterator[_Mix]:
     """Yield every smallest mix of actions that reaches the health target."""
     for size in range(1, min(MOST_COMBINED, len(open_to)) + 1):
         for chosen in combinations(range(len(open_to)), size):
@@ -202,7 +204,7 @@ def _arrangements(chosen: Sequence[int]) -> Iterator[tuple[int, ...]]:
             yield order
 
 
-def _sized(case: Case, order: Sequence[Tool], target: Target) -> _Mix | None:
+def _sized(case: AccountInput, order: Sequence[ActionOption], target: Target) -> _Mix | None:
     """Return the mix with the least of its last action, or None where it is of no use."""
     full: tuple[Action, ...] = ()
     account = case.account
@@ -225,7 +227,7 @@ def _sized(case: Case, order: Sequence[Tool], target: Target) -> _Mix | None:
     return next((mix for mix in mixes if _is_permitted(case, _after(case, mix))), None)
 
 
-def _after(case: Case, mix: _Mix) -> Account:
+def _after(case: AccountInput, mix: _Mix) -> Account:
     """Return the account when a mix is done."""
     return apply(case.account, mix.actions(case.account))
 
@@ -243,7 +245,7 @@ def _least(reaches: Callable[[int], bool], most: int) -> int | None:
     return high
 
 
-def is_healthy(case: Case, account: Account, target: Target) -> bool:
+def is_healthy(case: AccountInput, account: Account, target: Target) -> bool:
     """Whether the rules find the account where the target asks it to be, forecast aside."""
     judged = case.rulebook.margin
     margin = judged(account, case.market, case.terms)
@@ -257,7 +259,7 @@ def is_healthy(case: Case, account: Account, target: Target) -> bool:
     )
 
 
-def _is_permitted(case: Case, account: Account) -> bool:
+def _is_permitted(case: AccountInput, account: Account) -> bool:
     """Whether the venue lets its owner leave an account so."""
     permits = case.rulebook.permits
     return permits is None or permits(account, case.market, case.terms) is None
@@ -270,7 +272,7 @@ def _is_calm(risk: Risk, accounts: Sequence[Account], target: Target) -> list[bo
     return [bool(p < target.probability) for p in risk(accounts)]
 
 
-def _calmed(case: Case, mix: _Mix, target: Target, *, risk: Risk) -> _Mix | None:
+def _calmed(case: AccountInput, mix: _Mix, target: Target, *, risk: Risk) -> _Mix | None:
     """Return the mix enlarged until the probability is within the target, or None."""
     low, high = mix.steps, mix.last.steps(apply(case.account, mix.full))
     if _is_calm(risk, [_after(case, mix)], target)[0]:
@@ -295,7 +297,7 @@ def _spread(low: int, high: int, shares: Floats) -> list[int]:
     return sorted({low + max(1, (high - low) * part // GRID) for part in parts} | {high})
 
 
-def _order(case: Case, mix: _Mix) -> tuple[Fraction, Fraction]:
+def _order(case: AccountInput, mix: _Mix) -> tuple[Fraction, Fraction]:
     """Return cost and value, by which plans are compared."""
     actions = mix.actions(case.account)
     return _cost(actions), _value(actions)
@@ -311,7 +313,9 @@ def _value(actions: Sequence[Action]) -> Fraction:
     return sum((one.tool.value(one.quantity) for one in actions), Fraction(0))
 
 
-def _best_effort(case: Case, open_to: Sequence[Tool], target: Target, *, risk: Risk) -> Plan:
+def _best_effort(
+    case: AccountInput, open_to: Sequence[ActionOption], target: Target, *, risk: Risk
+) -> ActionPlan:
     """Return everything the owner can do, one action after another, where that helps."""
     actions: tuple[Action, ...] = ()
     best = case.account
@@ -330,7 +334,7 @@ def _best_effort(case: Case, open_to: Sequence[Tool], target: Target, *, risk: R
     return found
 
 
-def _cover(case: Case, account: Account) -> float:
+def _cover(case: AccountInput, account: Account) -> float:
     """Return credit per requirement, infinite where nothing is required."""
     side = case.rulebook.margin(account, case.market, case.terms).maintenance
     if side is None:
@@ -338,11 +342,11 @@ def _cover(case: Case, account: Account) -> float:
     return float(side.credit / Fraction(side.requirement)) if side.requirement else np.inf
 
 
-def _told(case: Case, actions: Sequence[Action], *, reason: Why) -> Plan:
+def _told(case: AccountInput, actions: Sequence[Action], *, reason: Why) -> ActionPlan:
     """Return the plan of some actions, judged where it leads."""
     used = tuple(action for action in actions if action.quantity)
     after = apply(case.account, used)
-    return Plan(
+    return ActionPlan(
         is_reached=reason in {"reached", "already_there"},
         reason=reason,
         actions=used,
@@ -353,7 +357,7 @@ def _told(case: Case, actions: Sequence[Action], *, reason: Why) -> Plan:
     )
 
 
-def _with_risk(found: Plan, risk: Risk, target: Target) -> Plan:
+def _with_risk(found: ActionPlan, risk: Risk, target: Target) -> ActionPlan:
     """Return the plan with the probability it leads to."""
     if target.probability is None:
         return found

@@ -6,19 +6,19 @@ from models.alerting.evidence import aim
 from models.alerting.policy import default
 from models.alerting.signals import Level
 from models.errors import InvalidInput
-from serving.evaluation.actions import Means
+from serving.evaluation.actions import Constraints
 from serving.evaluation.assess import Model
-from serving.evaluation.inputs import Surroundings
+from serving.evaluation.inputs import MarketSnapshot
 from serving.evaluation.plan import is_healthy
 from serving.evaluation.plan_result import Goal, planned, policy_goal
-from serving.evaluation.rule_evaluation import Judgement
+from serving.evaluation.rule_evaluation import RuleEvaluation
 from serving.schemas.assessment import Assessment
 from serving.schemas.changes import PlanAnswer
 from serving.schemas.plan_actions import AdviceAnswer
 
 
 def advised(
-    told: Assessment, judged: Judgement, *, model: Model, around: Surroundings
+    told: Assessment, judged: RuleEvaluation, *, model: Model, around: MarketSnapshot
 ) -> Assessment:
     """Return an assessment with the cheapest plan out of warning, or why it has none."""
     case, wanted = judged.case, aim(default(), Level.WARNING)
@@ -27,7 +27,9 @@ def advised(
     if _is_calm(told, goal) and is_healthy(case, case.account, goal.target):
         return structs.replace(told, plan_absence="already_there")
     try:
-        found = planned(case, goal, Means(), model=model, around=around, request_id=told.request_id)
+        found = planned(
+            case, goal, Constraints(), model=model, around=around, request_id=told.request_id
+        )
     except InvalidInput:
         return structs.replace(told, plan_absence="not_evaluable")
     if not found.actions:

@@ -16,26 +16,26 @@ from models.forecast.horizons import LABELS
 from models.margin.shock import shocked
 from models.margin.trigger import BREACHED
 from serving.evaluation import rules
-from serving.evaluation.actions import Action, Means, apply
+from serving.evaluation.actions import Action, Constraints, apply
 from serving.evaluation.assess import (
+    ForecastOutcome,
     Model,
-    Outlook,
-    Wish,
+    ScoreOptions,
     doubts,
-    outlooks,
+    forecast_outcomes,
     raised,
     shock_text,
     trigger_text,
 )
-from serving.evaluation.inputs import Case, Surroundings
-from serving.evaluation.plan import Condition, Plan, Target, plan
-from serving.evaluation.rule_evaluation import Judgement, judge, judge_line
+from serving.evaluation.inputs import AccountInput, MarketSnapshot
+from serving.evaluation.plan import ActionPlan, Condition, Target, plan
+from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules, judge_line
 from serving.schemas.assessment import ForecastAnswer, RulebookAnswer, exact_text
 from serving.schemas.change_requests import TargetBody
 from serving.schemas.changes import PlanAnswer, StateAnswer
 from serving.schemas.plan_actions import ActionAnswer, LegAnswer, Repaid, TargetAnswer
 
-QUIET = Wish(reasons=False)
+QUIET = ScoreOptions(reasons=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ class Goal:
         )
 
 
-def stated_goal(case: Case, body: TargetBody) -> Goal:
+def stated_goal(case: AccountInput, body: TargetBody) -> Goal:
     """Return the goal that a request states."""
     limits = () if body.probability is None else (body.probability,)
     return Goal(
@@ -88,7 +88,7 @@ def stated_goal(case: Case, body: TargetBody) -> Goal:
     )
 
 
-def policy_goal(case: Case, wanted: Aim, *, has_forecast: bool) -> Goal:
+def policy_goal(case: AccountInput, wanted: Aim, *, has_forecast: bool) -> Goal:
     """Return the goal that takes an account off a policy's levels.
 
     Parameters
@@ -108,7 +108,7 @@ def policy_goal(case: Case, wanted: Aim, *, has_forecast: bool) -> Goal:
     )
 
 
-def _conditions(case: Case, wanted: Aim) -> Iterator[Condition]:
+def _conditions(case: AccountInput, wanted: Aim) -> Iterator[Condition]:
     """Yield the markets in which an account must be found well, the hardest first."""
     book, market, terms = case.rulebook, case.market, case.terms
     ahead = case.ahead(market)
@@ -125,7 +125,7 @@ def _conditions(case: Case, wanted: Aim) -> Iterator[Condition]:
         yield Condition(market=book.accrue(market, terms, due))
 
 
-def _moved(case: Case, market: Market, share: Fraction) -> Iterator[Market]:
+def _moved(case: AccountInput, market: Market, share: Fraction) -> Iterator[Market]:
     """Yield the market with each price that counts moved by a share, alone and all together.
 
     What keeps its price is moved only where nothing else does.
@@ -141,19 +141,19 @@ def _moved(case: Case, market: Market, share: Fraction) -> Iterator[Market]:
 
 
 def planned(
-    case: Case,
+    case: AccountInput,
     goal: Goal,
-    means: Means,
+    means: Constraints,
     *,
     model: Model,
-    around: Surroundings,
+    around: MarketSnapshot,
     request_id: str,
 ) -> PlanAnswer:
     """Return the plan of one account, applied and judged again."""
-    before = judge(case)
+    before = evaluate_rules(case)
     risk = partial(burdens, before, goal.limits, model=model, around=around)
     found = plan(case, goal.target, means, risk=risk)
-    after = judge(replace(case, account=found.after))
+    after = evaluate_rules(replace(case, account=found.after))
     both = states(model, around, [before, after], history=[before, before])
     first = goal.limits[0] if goal.limits else None
     burden = found.probability
@@ -199,12 +199,12 @@ def _limited(state: StateAnswer, limit: Limit) -> float:
 
 
 def burdens(
-    before: Judgement,
+    before: RuleEvaluation,
     limits: Sequence[Limit],
     accounts: Sequence[Account],
     *,
     model: Model,
-    around: Surroundings,
+    around: MarketSnapshot,
 ) -> Floats:
     """Return the largest share of what a limit allows, per changed account.
 
@@ -219,7 +219,7 @@ def burdens(
         Shape (N,); below 1 within every limit, NaN without a forecast.
     """
     changed = [judge_line(replace(before.case, account=account)) for account in accounts]
-    seen = outlooks(
+    seen = forecast_outcomes(
         changed,
         at=around.at,
         known=around.known,
@@ -235,7 +235,9 @@ def burdens(
     )
 
 
-def _burden(judged: Judgement, seen: Outlook, at: datetime, limits: Sequence[Limit]) -> float:
+def _burden(
+    judged: RuleEvaluation, seen: ForecastOutcome, at: datetime, limits: Sequence[Limit]
+) -> float:
     """Return the largest share of what a limit allows; 0 where no price reaches the account."""
     told = raised(judged, seen, at=at)
     if told:
@@ -247,13 +249,13 @@ def _burden(judged: Judgement, seen: Outlook, at: datetime, limits: Sequence[Lim
 
 def states(
     model: Model,
-    around: Surroundings,
-    judged: Sequence[Judgement],
+    around: MarketSnapshot,
+    judged: Sequence[RuleEvaluation],
     *,
-    history: Sequence[Judgement] | None = None,
+    history: Sequence[RuleEvaluation] | None = None,
 ) -> list[StateAnswer]:
     """Return judged accounts in words."""
-    seen = outlooks(
+    seen = forecast_outcomes(
         judged,
         at=around.at,
         known=around.known,
@@ -264,7 +266,7 @@ def states(
     return [_state(one, outlook, around.at) for one, outlook in zip(judged, seen, strict=True)]
 
 
-def _state(judged: Judgement, seen: Outlook, at: datetime) -> StateAnswer:
+def _state(judged: RuleEvaluation, seen: ForecastOutcome, at: datetime) -> StateAnswer:
     """Return one judged account in words."""
     now = judged.now
     side = now.maintenance
@@ -284,7 +286,7 @@ def _state(judged: Judgement, seen: Outlook, at: datetime) -> StateAnswer:
     )
 
 
-def action_texts(case: Case, found: Plan) -> list[ActionAnswer]:
+def action_texts(case: AccountInput, found: ActionPlan) -> list[ActionAnswer]:
     """Return the actions of a plan in words, in the order in which they are done."""
     account, told = case.account, []
     for action in found.actions:
@@ -316,7 +318,7 @@ def version_of(model: Model, state: StateAnswer) -> str | None:
     return model.bundle.version if model.bundle is not None and state.forecast else None
 
 
-def rulebook_of(case: Case) -> RulebookAnswer:
+def rulebook_of(case: AccountInput) -> RulebookAnswer:
     """Return which rules judged."""
     return RulebookAnswer(
         venue=case.account.venue,

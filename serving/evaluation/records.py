@@ -8,13 +8,13 @@ import msgspec
 
 from models.domain import Exact
 from models.margin.result import Verdict
-from serving.evaluation.assess import Outlook, doubts, raised
-from serving.evaluation.rule_evaluation import Judgement
+from serving.evaluation.assess import ForecastOutcome, doubts, raised
+from serving.evaluation.rule_evaluation import RuleEvaluation
 from serving.schemas.assessment import Assessment
 from serving.schemas.stored import Assessed
 
 
-def kept(told: Assessment) -> Assessed:
+def record(told: Assessment) -> Assessed:
     """Return what the store keeps of an assessment, the whole answer included."""
     chances = {
         f"{head}_{entry.horizon}": getattr(entry, head)
@@ -44,7 +44,9 @@ def _ratio(told: Assessment) -> float | None:
     return None if ratio is None or ratio.value is None else _size(ratio.value)
 
 
-def noted(judged: Judgement, seen: Outlook, *, at: datetime, model_version: str | None) -> Assessed:
+def record_of_rules(
+    judged: RuleEvaluation, seen: ForecastOutcome, *, at: datetime, model_version: str | None
+) -> Assessed:
     """Return what the store keeps of a judgement that nobody asked for, in numbers alone."""
     now, side, ratio = judged.now, judged.now.maintenance, judged.now.ratio
     chances = {
@@ -66,7 +68,7 @@ def noted(judged: Judgement, seen: Outlook, *, at: datetime, model_version: str 
     )
 
 
-def unknown(account: str, *, at: datetime, reason: str) -> Assessed:
+def record_of_nothing(account: str, *, at: datetime, reason: str) -> Assessed:
     """Return what the store keeps of an account that cannot be judged at all.
 
     Parameters

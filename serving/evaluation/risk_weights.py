@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from models.margin.collateral import CollateralPolicy, Holding, Weighted, weigh
 from models.margin.result import Refusal, WeightedCollateral
 from serving.evaluation import rules
-from serving.evaluation.inputs import Case
+from serving.evaluation.inputs import AccountInput
 from serving.schemas.assessment import exact_text
 from serving.schemas.margin import RiskWeight, RiskWeights
 from serving.schemas.margin_requests import RiskBody
@@ -13,7 +13,7 @@ from serving.schemas.margin_requests import RiskBody
 POLICY = CollateralPolicy()
 
 
-def risk_weights(case: Case, risk: Mapping[str, RiskBody]) -> RiskWeights:
+def risk_weights(case: AccountInput, risk: Mapping[str, RiskBody]) -> RiskWeights:
     """Return the weights of one account's collateral, or why the venue's are not known.
 
     Parameters
@@ -31,7 +31,7 @@ def risk_weights(case: Case, risk: Mapping[str, RiskBody]) -> RiskWeights:
     )
 
 
-def _counted(case: Case) -> tuple[WeightedCollateral, ...] | Refusal:
+def _counted(case: AccountInput) -> tuple[WeightedCollateral, ...] | Refusal:
     """Ask the rulebook, where it has weights."""
     book = case.rulebook
     if book.weights is None:

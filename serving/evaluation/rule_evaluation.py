@@ -11,7 +11,7 @@ from models.margin.trigger import price_triggers, shock_trigger, time_trigger
 from models.margin.venues import maker
 from serving.evaluation import rules
 from serving.evaluation.effort import Effort, metered, of_account
-from serving.evaluation.inputs import Case
+from serving.evaluation.inputs import AccountInput
 
 WEEK = timedelta(days=7)
 MOST_ALONE = 1
@@ -19,7 +19,7 @@ MOST_ALONE = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class RuleEvaluation:
     """What the rules say of a case, before it is put into words.
 
     Parameters
@@ -42,7 +42,7 @@ class Judgement:
         When interest alone makes the account liquidatable, within a week.
     """
 
-    case: Case
+    case: AccountInput
     now: Margin
     trigger: Trigger | None = None
     shock: Trigger | None = None
@@ -53,7 +53,7 @@ class Judgement:
     flips_at: datetime | None = None
 
 
-def judge(case: Case, *, within: Effort | None = None) -> Judgement:
+def evaluate_rules(case: AccountInput, *, within: Effort | None = None) -> RuleEvaluation:
     """Apply the rules to one case.
 
     Parameters
@@ -68,11 +68,11 @@ def judge(case: Case, *, within: Effort | None = None) -> Judgement:
         account may be.
     """
     efforts = [of_account(), *([] if within is None else [within])]
-    return replace(rules.evaluated(metered(case, *efforts), _judge), case=case)
+    return replace(rules.evaluated(metered(case, *efforts), _evaluate), case=case)
 
 
-def judge_line(case: Case) -> Judgement:
-    """Apply the rules as far as a forecast reads them; raises as `judge` does.
+def judge_line(case: AccountInput) -> RuleEvaluation:
+    """Apply the rules as far as a forecast reads them; raises as `evaluate_rules` does.
 
     An account that several prices move is forecast by its line alone, so that its triggers, by
     far the most of the work, are left out.
@@ -85,7 +85,7 @@ def judge_line(case: Case) -> Judgement:
     return rules.evaluated(case, _judge_line)
 
 
-def _judge(case: Case) -> Judgement:
+def _evaluate(case: AccountInput) -> RuleEvaluation:
     """Apply the rules."""
     found = _judge_line(case)
     if found.now.verdict is Verdict.UNEVALUABLE:
@@ -101,15 +101,15 @@ def _judge(case: Case) -> Judgement:
     )
 
 
-def _judge_line(case: Case) -> Judgement:
+def _judge_line(case: AccountInput) -> RuleEvaluation:
     """Apply the rules without looking for triggers."""
     book, account, market, terms = case.rulebook, case.account, case.market, case.terms
     now = book.margin(account, market, terms)
     if now.verdict is Verdict.UNEVALUABLE:
-        return Judgement(case=case, now=now)
+        return RuleEvaluation(case=case, now=now)
     line = None if account.venue == "maker" else exposure(book, account, market, terms)
     soon, soon_at = rules.at_next_prices(case, now)
-    return Judgement(
+    return RuleEvaluation(
         case=case,
         now=now,
         trigger=_vault_trigger(case) if line is None else None,
@@ -120,7 +120,7 @@ def _judge_line(case: Case) -> Judgement:
     )
 
 
-def _trigger(case: Case, now: Margin, line: Exposure | None) -> Trigger | None:
+def _trigger(case: AccountInput, now: Margin, line: Exposure | None) -> Trigger | None:
     """Return the trigger price of the asset with the largest exposure that has one.
 
     What keeps its price when the whole market moves is looked at last.
@@ -136,7 +136,7 @@ def _trigger(case: Case, now: Margin, line: Exposure | None) -> Trigger | None:
     return None
 
 
-def _shock(case: Case, market: Market, line: Exposure | None) -> Trigger | None:
+def _shock(case: AccountInput, market: Market, line: Exposure | None) -> Trigger | None:
     """Return the move of the whole market at which the verdict flips."""
     together = rules.moving(case, () if line is None else line.by_asset)
     if len(together) <= MOST_ALONE:
@@ -145,7 +145,7 @@ def _shock(case: Case, market: Market, line: Exposure | None) -> Trigger | None:
     return shock_trigger(case.rulebook, case.account, market, case.terms, betas=betas)
 
 
-def own_trigger(case: Case, asset: str, *, is_held_long: bool) -> Trigger | None:
+def own_trigger(case: AccountInput, asset: str, *, is_held_long: bool) -> Trigger | None:
     """Return an asset's trigger on the side that hurts; the other where there is only that."""
     sides = price_triggers(case.rulebook, case.account, case.market, case.terms, asset=asset)
     first = next(sides, None)
@@ -154,7 +154,7 @@ def own_trigger(case: Case, asset: str, *, is_held_long: bool) -> Trigger | None
     return next(sides, first)
 
 
-def _vault_trigger(case: Case) -> Trigger | None:
+def _vault_trigger(case: AccountInput) -> Trigger | None:
     """Return a vault's trigger by its closed form, which a search would find in 140 steps."""
     asset, ink, art = maker.holdings(case.account)
     if ink <= 0 or art <= 0:
@@ -167,7 +167,7 @@ def _vault_trigger(case: Case) -> Trigger | None:
     return Trigger(kind="price", asset=asset, direction="below", value=value, decimals=decimals)
 
 
-def _flips_at(case: Case) -> datetime | None:
+def _flips_at(case: AccountInput) -> datetime | None:
     """Return when interest alone makes the account liquidatable, within a week."""
     until = case.market.at + WEEK
     found = time_trigger(case.rulebook, case.account, case.market, case.terms, until=until)

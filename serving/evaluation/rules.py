@@ -9,14 +9,14 @@ from models import pegs
 from models.domain import Account, LegKind, Market, Price
 from models.errors import Fault, InvalidInput
 from models.margin.result import Margin, Ratio, Refusal, Side
-from serving.evaluation.inputs import Case
+from serving.evaluation.inputs import AccountInput
 from serving.schemas.assessment import NextAnswer, Notice, RatioAnswer, SideAnswer, exact_text
 from serving.schemas.margin import RefusalAnswer
 
 T = TypeVar("T")
 
 
-def evaluated(case: Case, rule: Callable[[Case], T]) -> T:
+def evaluated(case: AccountInput, rule: Callable[[AccountInput], T]) -> T:
     """Return what a rule says of a case.
 
     Raises
@@ -32,7 +32,7 @@ def evaluated(case: Case, rule: Callable[[Case], T]) -> T:
         raise InvalidInput([Fault(case.place, detail)]) from None
 
 
-def at_next_prices(case: Case, now: Margin) -> tuple[Margin | None, datetime | None]:
+def at_next_prices(case: AccountInput, now: Margin) -> tuple[Margin | None, datetime | None]:
     """Return the margin at prices that delayed oracles will show next, and from when.
 
     Returns
@@ -44,7 +44,7 @@ def at_next_prices(case: Case, now: Margin) -> tuple[Margin | None, datetime | N
     return None if later is None else case.rulebook.margin(case.account, later, case.terms), due
 
 
-def next_market(case: Case, now: Margin) -> tuple[Market | None, datetime | None]:
+def next_market(case: AccountInput, now: Margin) -> tuple[Market | None, datetime | None]:
     """Return the market once delayed oracles show their next prices, and from when.
 
     Returns
@@ -63,25 +63,25 @@ def next_market(case: Case, now: Margin) -> tuple[Market | None, datetime | None
     return later, due
 
 
-def used(case: Case, now: Margin) -> dict[str, Price]:
+def used(case: AccountInput, now: Margin) -> dict[str, Price]:
     """Return the prices that a verdict rests on and that are there."""
     prices = case.market.prices
     return {name: prices[name] for name in now.prices if name in prices}
 
 
-def moving(case: Case, assets: Iterable[str]) -> tuple[str, ...]:
+def moving(case: AccountInput, assets: Iterable[str]) -> tuple[str, ...]:
     """Return those assets that a move of the whole market moves, as the case is priced."""
     return pegs.moving(assets, case.terms, pegged=case.market.pegged)
 
 
-def without_haircuts(case: Case, account: Account) -> Margin:
+def without_haircuts(case: AccountInput, account: Account) -> Margin:
     """Return the margin of an account with what is pledged counted in full, where that is set."""
     bare = case.rulebook.bare
     terms = case.terms if bare is None else bare(case.terms)
     return case.rulebook.margin(account, case.market, terms)
 
 
-def worth(case: Case) -> Side | None:
+def worth(case: AccountInput) -> Side | None:
     """Return what backs an account's debt and positions at market value, and what it owes.
 
     Returns
@@ -112,7 +112,7 @@ def doubt(price: Price, *, at: datetime, asset: str) -> Notice | None:
     return None
 
 
-def unjudged_legs(case: Case, now: Margin) -> tuple[int, ...]:
+def unjudged_legs(case: AccountInput, now: Margin) -> tuple[int, ...]:
     """Return the places of the legs that alone make the rules refuse the account.
 
     Empty where the rules lack what belongs to the whole market.
@@ -130,14 +130,14 @@ def unjudged_legs(case: Case, now: Margin) -> tuple[int, ...]:
     return tuple(place for place, reason in enumerate(reasons) if reason == now.reason)
 
 
-def unjudged(case: Case, now: Margin) -> Notice:
+def unjudged(case: AccountInput, now: Margin) -> Notice:
     """Return that the rules cannot judge an account, with what it holds that they refuse."""
     legs = [case.account.legs[place].asset for place in unjudged_legs(case, now)]
     whom = f"{', '.join(dict.fromkeys(legs[:5]))} of the account" if legs else "the account"
     return Notice(code=now.reason, text=f"the rules cannot judge {whom}")
 
 
-def unplaced(case: Case) -> list[Notice]:
+def unplaced(case: AccountInput) -> list[Notice]:
     """Return that the store holds state which may be of the case's market or of another."""
     if not case.unplaced:
         return []

@@ -9,7 +9,7 @@ from models.margin.result import Margin, Verdict
 from models.margin.shock import shocked
 from models.margin.trigger import BREACHED
 from serving.evaluation import rules
-from serving.evaluation.inputs import Case
+from serving.evaluation.inputs import AccountInput
 from serving.schemas.assessment import exact_text
 from serving.schemas.book import BandAnswer, ShockAnswer
 
@@ -69,7 +69,7 @@ class Sum:
         }
 
 
-def _alone(case: Case, now: Margin) -> Sum:
+def _alone(case: AccountInput, now: Margin) -> Sum:
     """Return the sum of one account."""
     side, full = now.maintenance, rules.worth(case)
     if side is None:
@@ -85,7 +85,7 @@ def _alone(case: Case, now: Margin) -> Sum:
     )
 
 
-def by_shock(judged: Sequence[tuple[Case, Margin]]) -> list[ShockAnswer]:
+def by_shock(judged: Sequence[tuple[AccountInput, Margin]]) -> list[ShockAnswer]:
     """Return what is liquidatable per venue, asset and shock.
 
     Parameters
@@ -118,7 +118,7 @@ def shock_answer(venue: str, asset: str, shock: Fraction, found: Sum) -> ShockAn
     )
 
 
-def _margin_at(case: Case, now: Margin, assets: Sequence[str], shock: Fraction) -> Margin:
+def _margin_at(case: AccountInput, now: Margin, assets: Sequence[str], shock: Fraction) -> Margin:
     """Return the margin of a case with some prices moved."""
     if shock == 0:
         return now
@@ -127,7 +127,7 @@ def _margin_at(case: Case, now: Margin, assets: Sequence[str], shock: Fraction) 
 
 
 def by_band(
-    judged: Sequence[tuple[Case, Margin]], chances: Mapping[str, float | None]
+    judged: Sequence[tuple[AccountInput, Margin]], chances: Mapping[str, float | None]
 ) -> list[BandAnswer]:
     """Return accounts, what they hold and what they owe per venue and band of probability.
 
@@ -163,7 +163,7 @@ def band_answer(venue: str, place: int, found: Sum) -> BandAnswer:
     )
 
 
-def unevaluable(judged: Sequence[tuple[Case, Margin]]) -> Iterator[str]:
+def unevaluable(judged: Sequence[tuple[AccountInput, Margin]]) -> Iterator[str]:
     """Yield the accounts that the rules cannot judge."""
     for case, now in judged:
         if now.verdict is Verdict.UNEVALUABLE:

@@ -13,7 +13,7 @@ from models.margin.result import Margin, Refusal, Trigger, Verdict
 from models.margin.trigger import bankruptcy_price, price_triggers, shock_trigger, time_trigger
 from serving.evaluation import rules
 from serving.evaluation.assess import shock_text
-from serving.evaluation.inputs import Case
+from serving.evaluation.inputs import AccountInput
 from serving.evaluation.item import Item
 from serving.evaluation.margin_text import doubts_of, refuse_unpriced, rulebook
 from serving.schemas.assessment import exact_text
@@ -75,7 +75,7 @@ def triggers_of(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
+class _TriggerSearch:
     """What a search found."""
 
     prices: tuple[Trigger, ...] = ()
@@ -85,14 +85,16 @@ class _Found:
     bankruptcy_prices: tuple[ExactPrice, ...] = ()
 
 
-def _search(case: Case, *, now: Margin, betas: Mapping[str, Fraction], until: datetime) -> _Found:
+def _search(
+    case: AccountInput, *, now: Margin, betas: Mapping[str, Fraction], until: datetime
+) -> _TriggerSearch:
     """Return every trigger; nothing is sought where there is no verdict to flip."""
     if now.verdict is Verdict.UNEVALUABLE:
-        return _Found()
+        return _TriggerSearch()
     book = case.rulebook
     facts = (book, case.account, case.market, case.terms)
     later = time_trigger(*facts, until=until)
-    return _Found(
+    return _TriggerSearch(
         prices=tuple(one for name in now.prices for one in price_triggers(*facts, asset=name)),
         shock=shock_trigger(*facts, betas=betas),
         flips_at=None if later is None else later.at,
@@ -101,7 +103,7 @@ def _search(case: Case, *, now: Margin, betas: Mapping[str, Fraction], until: da
     )
 
 
-def _bankruptcy_prices(case: Case, now: Margin) -> Iterator[ExactPrice]:
+def _bankruptcy_prices(case: AccountInput, now: Margin) -> Iterator[ExactPrice]:
     """Yield where nothing is left: in closed form, or by the rules without haircuts."""
     book = case.rulebook
     if book.bankruptcy_price is not None:
@@ -113,7 +115,7 @@ def _bankruptcy_prices(case: Case, now: Margin) -> Iterator[ExactPrice]:
             yield ExactPrice(asset=asset, price=exact_text(found.value, found.decimals))
 
 
-def _closed_form(case: Case, now: Margin, price_of: PriceOf | None) -> Iterator[ExactPrice]:
+def _closed_form(case: AccountInput, now: Margin, price_of: PriceOf | None) -> Iterator[ExactPrice]:
     """Yield the prices that the rulebook gives in closed form."""
     if price_of is None:
         return
@@ -132,12 +134,12 @@ def _until(wanted: datetime | None, *, at: datetime) -> datetime:
     return until
 
 
-def _default_betas(case: Case, now: Margin) -> dict[str, Fraction]:
+def _default_betas(case: AccountInput, now: Margin) -> dict[str, Fraction]:
     """Return 1 for every asset that the verdict rests on and the whole market moves."""
     return dict.fromkeys(rules.moving(case, now.prices), Fraction(1))
 
 
-def _price_trigger(found: Trigger, case: Case) -> PriceTrigger:
+def _price_trigger(found: Trigger, case: AccountInput) -> PriceTrigger:
     """Return one price trigger in exact text."""
     if found.asset is None or found.value is None or found.direction is None:
         raise ValueError(f"{found} names no price")

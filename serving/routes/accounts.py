@@ -11,7 +11,7 @@ from models.errors import Fault, InvalidInput
 from serving import telemetry
 from serving.application.scoring import Desk, UnknownAccounts
 from serving.evaluation import inputs
-from serving.evaluation.records import kept
+from serving.evaluation.records import record
 from serving.evaluation.stated_terms import terms_of
 from serving.http.idempotency import IDEMPOTENCY, opened, written
 from serving.http.keys import Scope
@@ -278,7 +278,7 @@ def assess_and_keep(desk: Desk, call: Call) -> Answer:
 
     def act(transaction: Transaction) -> Batch:
         now = market.clock(transaction, now=desk.clock())
-        assessments.write(transaction, [kept(one) for one in sound], now=now)
+        assessments.write(transaction, [record(one) for one in sound], now=now)
         return shown(batch, call.principal)
 
     subject = f"{len(sound)} of {len(asked.accounts)} accounts"

@@ -14,7 +14,7 @@ from models.margin.result import Margin
 from serving.application.scoring import Desk
 from serving.application.stored_market import surroundings
 from serving.evaluation import inputs, rules
-from serving.evaluation.inputs import Case, Surroundings
+from serving.evaluation.inputs import AccountInput, MarketSnapshot
 from serving.evaluation.stress import (
     SHOCKS,
     Sum,
@@ -188,14 +188,14 @@ def _chosen(transaction: Transaction, wanted: AccountFilter) -> dict[str, Assess
 
 
 def _judged(
-    bodies: Mapping[str, dict[str, Any]], around: Surroundings
-) -> tuple[list[tuple[Case, Margin]], list[str]]:
+    bodies: Mapping[str, dict[str, Any]], around: MarketSnapshot
+) -> tuple[list[tuple[AccountInput, Margin]], list[str]]:
     """Return cases with their margin now, and the keys of those that cannot be judged."""
-    judged: list[tuple[Case, Margin]] = []
+    judged: list[tuple[AccountInput, Margin]] = []
     unjudged: list[str] = []
     for key, body in bodies.items():
         try:
-            case = inputs.case(requests.account({**body, "events": None}, ""), "", around)
+            case = inputs.account_input(requests.account({**body, "events": None}, ""), "", around)
             judged.append((case, rules.evaluated(case, _margin)))
         except InvalidInput:
             unjudged.append(key)
@@ -203,7 +203,7 @@ def _judged(
     return [one for one in judged if one[0].account.id not in silent], unjudged + sorted(silent)
 
 
-def _margin(case: Case) -> Margin:
+def _margin(case: AccountInput) -> Margin:
     """Return what the rules say of a case now."""
     return case.rulebook.margin(case.account, case.market, case.terms)
 

@@ -11,11 +11,11 @@ from models.alerting.signals import Signal
 from models.errors import InvalidInput
 from models.margin.rulebook import Rulebook
 from serving.evaluation import inputs
-from serving.evaluation.assess import Model, Outlook, Wish, outlooks
-from serving.evaluation.book_totals import Part, part
-from serving.evaluation.inputs import Case, Surroundings
-from serving.evaluation.records import noted, unknown
-from serving.evaluation.rule_evaluation import Judgement, judge
+from serving.evaluation.assess import ForecastOutcome, Model, ScoreOptions, forecast_outcomes
+from serving.evaluation.book_totals import AccountTotals, account_totals
+from serving.evaluation.inputs import AccountInput, MarketSnapshot
+from serving.evaluation.records import record_of_nothing, record_of_rules
+from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules
 from serving.schemas import requests
 from serving.schemas.assessment import Notice
 from serving.schemas.stored import Assessed
@@ -30,7 +30,7 @@ EACH = 2.0
 NOT_EVALUABLE = "not_evaluable"
 TOO_DEAR = "budget_spent"
 FAILED = "evaluation_failed"
-QUIET = Wish(reasons=False)
+QUIET = ScoreOptions(reasons=False)
 FORECAST_FAILED = Notice(code="forecast_failed", text="the forecast failed; see the log")
 
 
@@ -66,10 +66,10 @@ class Evaluation:
         Of the accounts that cannot be judged.
     """
 
-    cases: Mapping[str, Case]
-    judged: Mapping[str, Judgement]
+    cases: Mapping[str, AccountInput]
+    judged: Mapping[str, RuleEvaluation]
     slopes: Mapping[str, Slope]
-    parts: Mapping[str, Part]
+    parts: Mapping[str, AccountTotals]
     signals: tuple[Signal, ...]
     assessed: tuple[Assessed, ...]
     failures: Mapping[str, Failure]
@@ -81,8 +81,8 @@ Bodies = Mapping[str, requests.AnyAccount | None]
 def evaluate(
     keys: Sequence[str],
     bodies: Bodies,
-    before: Mapping[str, Case],
-    around: Surroundings,
+    before: Mapping[str, AccountInput],
+    around: MarketSnapshot,
     model: Model,
     *,
     timer: Callable[[], float] = time.monotonic,
@@ -115,7 +115,7 @@ def evaluate(
         signals=(*(unjudged(key, at=around.at) for key in work.failures), *work.signals.values()),
         assessed=(
             *(
-                unknown(key, at=around.at, reason=failure.code)
+                record_of_nothing(key, at=around.at, reason=failure.code)
                 for key, failure in work.failures.items()
             ),
             *work.assessed.values(),
@@ -128,13 +128,13 @@ def evaluate(
 class _Work:
     """Accounts under evaluation; see `Evaluation`."""
 
-    around: Surroundings
+    around: MarketSnapshot
     model: Model
     budget: Budget
-    cases: dict[str, Case] = field(default_factory=dict)
-    judged: dict[str, Judgement] = field(default_factory=dict)
+    cases: dict[str, AccountInput] = field(default_factory=dict)
+    judged: dict[str, RuleEvaluation] = field(default_factory=dict)
     slopes: dict[str, Slope] = field(default_factory=dict)
-    parts: dict[str, Part] = field(default_factory=dict)
+    parts: dict[str, AccountTotals] = field(default_factory=dict)
     signals: dict[str, Signal] = field(default_factory=dict)
     assessed: dict[str, Assessed] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
@@ -144,25 +144,27 @@ class _Work:
         """Return what notes the failure of one account and lets the others go on."""
         return _Guard(self, key)
 
-    def judge(self, key: str, body: requests.AnyAccount | None, before: Case | None) -> None:
+    def judge(
+        self, key: str, body: requests.AnyAccount | None, before: AccountInput | None
+    ) -> None:
         """Apply the rules to one account."""
         case = case_of(key, body, before, self.around)
         book = self._books.get(id(case.rulebook))
         if book is None:
             book = self._books[id(case.rulebook)] = self.budget.limited(case.rulebook)
-        judged = judge(replace(case, rulebook=book))
+        judged = evaluate_rules(replace(case, rulebook=book))
         self.cases[key], self.judged[key] = case, judged
         found = slope(judged)
         if found is not None:
             self.slopes[key] = found
 
-    def tell(self, key: str, judged: Judgement, outlook: Outlook) -> None:
+    def tell(self, key: str, judged: RuleEvaluation, outlook: ForecastOutcome) -> None:
         """Put one judgement into the words of alerts, of the store and of the sums."""
         at, bundle = self.around.at, self.model.bundle
         version = None if bundle is None else bundle.version
-        seen = noted(judged, outlook, at=at, model_version=version)
+        seen = record_of_rules(judged, outlook, at=at, model_version=version)
         hit = liquidations([judged]).get(key)
-        found = part(judged, seen)
+        found = account_totals(judged, seen)
         self.signals[key] = signal(judged, outlook, at=at, liquidated_at=hit)
         self.assessed[key] = seen
         if found is not None:
@@ -203,7 +205,7 @@ class _Guard:
         return True
 
 
-def _outlooks(work: _Work) -> list[Outlook]:
+def _outlooks(work: _Work) -> list[ForecastOutcome]:
     """Return the outlook of every judged account; one whose forecast fails has none."""
     sound = list(work.judged.values())
     try:
@@ -213,24 +215,24 @@ def _outlooks(work: _Work) -> list[Outlook]:
         return [outlook for one in sound for outlook in _forecast_alone(one, work)]
 
 
-def _forecast_alone(judged: Judgement, work: _Work) -> Iterator[Outlook]:
+def _forecast_alone(judged: RuleEvaluation, work: _Work) -> Iterator[ForecastOutcome]:
     """Yield the outlook of one account, or that its forecast failed."""
     try:
         yield from _forecast([judged], work)
     except Exception:  # the watching loop: the rules go on without a forecast
         LOGGER.exception("a forecast failed account=%r", judged.case.account.id)
-        yield Outlook(silent=FORECAST_FAILED)
+        yield ForecastOutcome(silent=FORECAST_FAILED)
 
 
-def _forecast(judged: Sequence[Judgement], work: _Work) -> list[Outlook]:
+def _forecast(judged: Sequence[RuleEvaluation], work: _Work) -> list[ForecastOutcome]:
     """Return the outlooks of judged accounts."""
     around = work.around
-    return outlooks(judged, at=around.at, known=around.known, model=work.model, wish=QUIET)
+    return forecast_outcomes(judged, at=around.at, known=around.known, model=work.model, wish=QUIET)
 
 
 def case_of(
-    key: str, body: requests.AnyAccount | None, before: Case | None, around: Surroundings
-) -> Case:
+    key: str, body: requests.AnyAccount | None, before: AccountInput | None, around: MarketSnapshot
+) -> AccountInput:
     """Return the case of an account.
 
     Raises
@@ -242,10 +244,10 @@ def case_of(
         raise InvalidInput([])
     if before is not None and before.market.at <= around.at:
         return inputs.renewed(before, body, around)
-    return inputs.case(body, f"/accounts/{key}", around)
+    return inputs.account_input(body, f"/accounts/{key}", around)
 
 
-def slope(judged: Judgement) -> Slope | None:
+def slope(judged: RuleEvaluation) -> Slope | None:
     """Return how an account's surplus moves with prices; None where it does not."""
     line, trigger, prices = judged.line, judged.trigger, judged.case.market.prices
     if line is not None:

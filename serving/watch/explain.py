@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from models.alerting.policy import Policy
 from models.alerting.signals import Transition
 from models.errors import InvalidInput
-from serving.evaluation.assess import Model, Wish, assess
-from serving.evaluation.inputs import Case, Surroundings
-from serving.evaluation.rule_evaluation import Judgement, judge
+from serving.evaluation.assess import Model, ScoreOptions, assess
+from serving.evaluation.inputs import AccountInput, MarketSnapshot
+from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules
 from serving.schemas.assessment import Assessment
 from serving.watch.plans import WATCH, plans
 from serving.watch.step import Explained
@@ -21,12 +21,12 @@ MOST_EXPLAINED = 100
 
 def explained(
     told: Sequence[Transition],
-    judged: Mapping[str, Judgement],
+    judged: Mapping[str, RuleEvaluation],
     *,
     policy: Policy,
     model: Model,
-    around: Surroundings,
-    case_of: Callable[[str], Case],
+    around: MarketSnapshot,
+    case_of: Callable[[str], AccountInput],
 ) -> Explained:
     """Return what messages say of accounts; nothing where that fails: no alarm waits for it.
 
@@ -52,24 +52,26 @@ def explained(
 
 
 def _judged_again(
-    told: Sequence[Transition], judged: Mapping[str, Judgement], case_of: Callable[[str], Case]
-) -> dict[str, Judgement]:
+    told: Sequence[Transition],
+    judged: Mapping[str, RuleEvaluation],
+    case_of: Callable[[str], AccountInput],
+) -> dict[str, RuleEvaluation]:
     """Return the judgements of accounts that are told of and were not judged in this step."""
     found = {}
     for key in [one.account for one in told if one.account not in judged][:MOST_EXPLAINED]:
         with contextlib.suppress(InvalidInput):
-            found[key] = judge(case_of(key))
+            found[key] = evaluate_rules(case_of(key))
     return found
 
 
 def _assessed(
-    judged: Sequence[Judgement], model: Model, around: Surroundings
+    judged: Sequence[RuleEvaluation], model: Model, around: MarketSnapshot
 ) -> dict[str, Assessment]:
     """Return the assessments of accounts, with reasons for the first of them."""
     found: dict[str, Assessment] = {}
     for some, wish in (
-        (judged[:MOST_EXPLAINED], Wish(reasons=True)),
-        (judged[MOST_EXPLAINED:], Wish(reasons=False)),
+        (judged[:MOST_EXPLAINED], ScoreOptions(reasons=True)),
+        (judged[MOST_EXPLAINED:], ScoreOptions(reasons=False)),
     ):
         made = assess(
             some,

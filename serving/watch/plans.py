@@ -12,11 +12,11 @@ from models.alerting.evidence import aim
 from models.alerting.policy import Policy
 from models.alerting.signals import Transition, TransitionKind
 from models.errors import InvalidInput
-from serving.evaluation.actions import Means
+from serving.evaluation.actions import Constraints
 from serving.evaluation.assess import Model
-from serving.evaluation.inputs import Surroundings
+from serving.evaluation.inputs import MarketSnapshot
 from serving.evaluation.plan_result import planned, policy_goal
-from serving.evaluation.rule_evaluation import Judgement
+from serving.evaluation.rule_evaluation import RuleEvaluation
 from serving.notify.message import Plans
 from serving.schemas.changes import PlanAnswer
 from serving.watch.time_limit import Budget, BudgetSpent
@@ -35,11 +35,11 @@ NO_ACT = "no_act_clears_it"
 
 def plans(
     rises: Sequence[Transition],
-    judged: Mapping[str, Judgement],
+    judged: Mapping[str, RuleEvaluation],
     policy: Policy,
     *,
     model: Model,
-    around: Surroundings,
+    around: MarketSnapshot,
     timer: Callable[[], float] = time.monotonic,
 ) -> Plans:
     """Return the cheapest plan of each account that rose, or why there is none.
@@ -70,10 +70,10 @@ def plans(
 
 def _attempt(
     rise: Transition,
-    judged: Judgement,
+    judged: RuleEvaluation,
     policy: Policy,
     model: Model,
-    around: Surroundings,
+    around: MarketSnapshot,
     budget: Budget,
 ) -> PlanAnswer | str:
     """Return a plan, or the code of why there is none."""
@@ -84,7 +84,7 @@ def _attempt(
             return NO_ACT
         case = replace(judged.case, rulebook=budget.limited(judged.case.rulebook))
         goal = policy_goal(case, wanted, has_forecast=has_forecast)
-        return planned(case, goal, Means(), model=model, around=around, request_id=WATCH)
+        return planned(case, goal, Constraints(), model=model, around=around, request_id=WATCH)
     except BudgetSpent:
         return "no_time"
     except InvalidInput:

@@ -6,12 +6,16 @@ from datetime import datetime
 from models.alerting.signals import Signal
 from models.margin.result import Trigger, Verdict
 from serving.evaluation import rules
-from serving.evaluation.assess import HARMLESS, Outlook, raised
-from serving.evaluation.rule_evaluation import Judgement
+from serving.evaluation.assess import HARMLESS, ForecastOutcome, raised
+from serving.evaluation.rule_evaluation import RuleEvaluation
 
 
 def signal(
-    judged: Judgement, seen: Outlook, *, at: datetime, liquidated_at: datetime | None = None
+    judged: RuleEvaluation,
+    seen: ForecastOutcome,
+    *,
+    at: datetime,
+    liquidated_at: datetime | None = None,
 ) -> Signal:
     """Return the signal of one judged account.
 
@@ -37,14 +41,14 @@ def signal(
     )
 
 
-def _doubts(judged: Judgement, seen: Outlook, *, at: datetime) -> tuple[str, ...]:
+def _doubts(judged: RuleEvaluation, seen: ForecastOutcome, *, at: datetime) -> tuple[str, ...]:
     """Return the codes of why prices must not be taken for fresh ones."""
     used = rules.used(judged.case, judged.now)
     found = [rules.doubt(price, at=at, asset=name) for name, price in used.items()]
     return tuple(sorted({one.code for one in (*found, *seen.off) if one is not None}))
 
 
-def _requirement(judged: Judgement) -> float | None:
+def _requirement(judged: RuleEvaluation) -> float | None:
     """Return what is required, quote units; None where it is not known or beyond a float64."""
     side = judged.now.maintenance
     try:
@@ -58,7 +62,7 @@ def unjudged(account: str, *, at: datetime) -> Signal:
     return Signal(account=account, at=at, verdict=Verdict.UNEVALUABLE)
 
 
-def buffer(judged: Judgement, *, at_next: bool = False) -> float | None:
+def buffer(judged: RuleEvaluation, *, at_next: bool = False) -> float | None:
     """Return the share by which prices may still move against the account.
 
     That is the lesser of what the price that matters most may move alone, and what the whole
@@ -86,7 +90,7 @@ def _together(shock: Trigger | None) -> float | None:
     return float(-shock.value if shock.direction == "below" else shock.value)
 
 
-def _alone(judged: Judgement, *, at_next: bool) -> float | None:
+def _alone(judged: RuleEvaluation, *, at_next: bool) -> float | None:
     """Return the share by which the price that matters most may move against the account."""
     trigger = judged.trigger
     if trigger is None or trigger.asset is None or trigger.value is None:
@@ -102,7 +106,7 @@ def _alone(judged: Judgement, *, at_next: bool) -> float | None:
     return float((now - line if trigger.direction == "below" else line - now) / now)
 
 
-def liquidations(judged: Sequence[Judgement]) -> Mapping[str, datetime]:
+def liquidations(judged: Sequence[RuleEvaluation]) -> Mapping[str, datetime]:
     """Return when each account was last liquidated, of those that were."""
     found = {}
     for one in judged:

@@ -12,8 +12,8 @@ from models.alerting.signals import Level
 from models.domain import Price
 from models.errors import InvalidInput
 from serving.application.stored_market import surroundings
-from serving.evaluation.book_totals import Sums
-from serving.evaluation.inputs import Case, Surroundings
+from serving.evaluation.book_totals import BookTotals
+from serving.evaluation.inputs import AccountInput, MarketSnapshot
 from serving.evaluation.placing import market_of
 from serving.schemas import requests
 from serving.schemas.stored import Assessed
@@ -81,7 +81,7 @@ class Memory:
 
     number: int | None = None
     bodies: dict[str, requests.AnyAccount | None] = field(default_factory=dict)
-    cases: dict[str, Case] = field(default_factory=dict)
+    cases: dict[str, AccountInput] = field(default_factory=dict)
     slopes: dict[str, Slope] = field(default_factory=dict)
     judged_at: dict[str, float] = field(default_factory=dict)
     changed: dict[str, None] = field(default_factory=dict)
@@ -92,7 +92,7 @@ class Memory:
     closed: dict[str, None] = field(default_factory=dict)
     failing: dict[str, str] = field(default_factory=dict)
     assets: frozenset[str] = frozenset()
-    sums: Sums = field(default_factory=Sums)
+    sums: BookTotals = field(default_factory=BookTotals)
     series: Series | None = None
 
     def is_whole_with(self, keys: Sequence[str]) -> bool:
@@ -125,7 +125,9 @@ def is_idle(memory: Memory, last: int, *, seconds: float, whole: timedelta) -> b
     )
 
 
-def read(transaction: Transaction, memory: Memory, *, at: datetime, seconds: float) -> Surroundings:
+def read(
+    transaction: Transaction, memory: Memory, *, at: datetime, seconds: float
+) -> MarketSnapshot:
     """Read what changed, then the market, and return it: what is urgent by it is remembered.
 
     The accounts are read before the market, so that the candles of what they hold are there.
@@ -207,7 +209,7 @@ def _is_ranking_due(memory: Memory, seconds: float) -> bool:
 
 
 def _rank(
-    memory: Memory, around: Surroundings, levels: Mapping[str, Level], seconds: float
+    memory: Memory, around: MarketSnapshot, levels: Mapping[str, Level], seconds: float
 ) -> None:
     """Choose what is urgent in this market, and forget what is closed."""
     for key in [key for key in memory.closed if _is_over(memory, key, levels)]:
@@ -289,7 +291,7 @@ def _forget(memory: Memory, key: str) -> None:
 
 def _market(
     transaction: Transaction, memory: Memory, told: Sequence[Change], *, at: datetime
-) -> Surroundings:
+) -> MarketSnapshot:
     """Return the market as it is known, with the candles of every asset that is held.
 
     Series that did not change are read again once a minute alone: what was written ahead of its

@@ -20,7 +20,7 @@ from models.alerting.policy import Policy, tree_of
 from models.alerting.signals import Transition
 from serving.application.deployment import Deployed, Follower
 from serving.evaluation.assess import Model
-from serving.evaluation.inputs import Surroundings
+from serving.evaluation.inputs import MarketSnapshot
 from serving.notify.liveness import Lookout
 from serving.store import Store, StoreFailed, assessments, changes, leases, market
 from serving.store.leases import POLICY, WATCHING
@@ -221,7 +221,7 @@ def _lead(watcher: Watcher, now: datetime) -> None:
 def commit(
     watcher: Watcher,
     evaluation: Evaluation,
-    around: Surroundings,
+    around: MarketSnapshot,
     kept: frozenset[str],
     *,
     now: datetime,

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 from browser import launched, watching
 from playwright.sync_api import Browser, Response, expect
 
-from serving.evaluation.book_totals import Sums
+from serving.evaluation.book_totals import BookTotals
 from serving.process import free_port, running
 from serving.schemas.stored import Assessed
 from serving.settings import Settings
@@ -36,7 +36,9 @@ def lay(store: Store) -> None:
     """Fill a store with accounts, every one assessed three times."""
     with store.begin() as transaction:
         market.write_notes(transaction, {"simulated": "yes", "clock": AT.isoformat()})
-        book_totals.write(transaction, Sums().document(oldest=AT), at=AT)  # as a watch keeps them
+        book_totals.write(
+            transaction, BookTotals().document(oldest=AT), at=AT
+        )  # as a watch keeps them
     for begin in range(0, ACCOUNTS, CHUNK):
         numbers = range(begin, min(begin + CHUNK, ACCOUNTS))
         with store.begin() as transaction:

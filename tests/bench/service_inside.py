@@ -15,8 +15,8 @@ from service_loads import ROWS, Load
 from features.pipeline import BASELINE
 from models.forecast.bundle import Bundle
 from serving.application.scoring import Desk, open_desk
-from serving.evaluation.assess import Wish, outlooks, read_by
-from serving.evaluation.rule_evaluation import Judgement, judge
+from serving.evaluation.assess import ScoreOptions, forecast_outcomes, read_by
+from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules
 from serving.http.admission import Gate, Keyring
 from serving.http.app import Api
 from serving.http.routing import routes
@@ -117,19 +117,19 @@ def parts(desk: Desk, bundle: Bundle, load: Load) -> dict[str, Callable[[], obje
     envelope, _ = requests.parse(load.body, requests.ScoreBody)
 
     def judged_all() -> tuple[Any, Sequence[Any]]:
-        return desk.outcomes(envelope, [], lambda item: judge(item.case))
+        return desk.outcomes(envelope, [], lambda item: evaluate_rules(item.case))
 
     around, told = judged_all()
-    judged = [one for one in told if isinstance(one, Judgement)]
-    seen = partial(outlooks, judged, at=around.at, known=around.known, model=desk.model)
+    judged = [one for one in told if isinstance(one, RuleEvaluation)]
+    seen = partial(forecast_outcomes, judged, at=around.at, known=around.known, model=desk.model)
     matrix, baseline = ready(bundle)
     weights = np.full((ROWS, 4), 0.25)
     return {
         "part: reading the body": partial(requests.parse, load.body, requests.ScoreBody),
         "part: checking and judging": judged_all,
-        "part: exact rules alone": lambda: [judge(one.case) for one in judged],
-        "part: features and forecast": partial(seen, wish=Wish(reasons=False)),
-        "part: features, forecast, reasons": partial(seen, wish=Wish()),
+        "part: exact rules alone": lambda: [evaluate_rules(one.case) for one in judged],
+        "part: features and forecast": partial(seen, wish=ScoreOptions(reasons=False)),
+        "part: features, forecast, reasons": partial(seen, wish=ScoreOptions()),
         "part: forecast alone": partial(bundle.scores, matrix, baseline),
         "part: path attribution alone": partial(bundle.heads["expected"].paths, matrix, weights),
     }

@@ -287,7 +287,7 @@ def test_what_is_closed_or_gone_is_forgotten(store: Store) -> None:
 
 def failing(name: str, error: Exception) -> Callable[[Any], Any]:
     """Return the rules, which fail for one account."""
-    real = rule_evaluation.judge
+    real = rule_evaluation.evaluate_rules
 
     def judge(case: Any) -> Any:
         if case.account.id == name:

@@ -32,8 +32,8 @@ from models.margin.result import Verdict
 from models.margin.rulebook import load
 from models.margin.venues import maker
 from serving.evaluation.assess import Model
-from serving.evaluation.inputs import Case, Surroundings
-from serving.evaluation.rule_evaluation import Judgement, judge
+from serving.evaluation.inputs import AccountInput, MarketSnapshot
+from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules
 from serving.notify.message import Plans, compose, facts
 from serving.watch import plans as planning
 from serving.watch.plans import plans
@@ -49,7 +49,7 @@ TERMS = maker.Terms(
 )
 
 
-def vault(*, price: int = 1_500, next_price: int | None = None) -> Judgement:
+def vault(*, price: int = 1_500, next_price: int | None = None) -> RuleEvaluation:
     """Return a vault of 10 ETH that owes 10,000 DAI, on the line at 1,500."""
     legs = (
         Leg(kind=LegKind.COLLATERAL, asset="ETH", quantity=10 * WAD),
@@ -64,7 +64,7 @@ def vault(*, price: int = 1_500, next_price: int | None = None) -> Judgement:
         next_at=None if next_price is None else AT + timedelta(hours=1),
     )
     state = {"ETH-A.rate": RAY}
-    case = Case(
+    case = AccountInput(
         account=Account(id="v", venue="maker", version="dss", market="ETH-A", legs=legs),
         market=Market(at=AT, prices={"ETH": quote}, state=state),
         terms=TERMS,
@@ -74,7 +74,7 @@ def vault(*, price: int = 1_500, next_price: int | None = None) -> Judgement:
         opened_at=None,
         events=None,
     )
-    return judge(case)
+    return evaluate_rules(case)
 
 
 def rise(*, kind: TransitionKind = TransitionKind.RAISED) -> Transition:
@@ -91,13 +91,13 @@ def rise(*, kind: TransitionKind = TransitionKind.RAISED) -> Transition:
     )
 
 
-def around() -> Surroundings:
+def around() -> MarketSnapshot:
     """Return the surroundings of the vault, without candles."""
     known = Tables(candles={}, events=no_events())
-    return Surroundings(at=AT, prices={}, markets={}, known=known, simulated=False)
+    return MarketSnapshot(at=AT, prices={}, markets={}, known=known, simulated=False)
 
 
-def planned(judged: Judgement, *, told: Transition | None = None, pace: float = 0.0) -> Plans:
+def planned(judged: RuleEvaluation, *, told: Transition | None = None, pace: float = 0.0) -> Plans:
     """Return the plans of one vault by a clock that moves at each look."""
     ticks = count()
     return plans(

@@ -9,10 +9,10 @@ import venue_bodies
 
 from models.forecast.horizons import LABELS
 from serving.evaluation import inputs
-from serving.evaluation.assess import Outlook
-from serving.evaluation.book_totals import Sums, part
-from serving.evaluation.records import noted
-from serving.evaluation.rule_evaluation import Judgement, judge
+from serving.evaluation.assess import ForecastOutcome
+from serving.evaluation.book_totals import BookTotals, account_totals
+from serving.evaluation.records import record_of_rules
+from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules
 from serving.evaluation.stress import SHOCKS, by_band, by_shock
 from serving.routes.book import summed
 from serving.schemas import requests
@@ -23,34 +23,34 @@ from serving.schemas.stored import Assessed
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def judged(body: venue_bodies.Body) -> Judgement:
+def judged(body: venue_bodies.Body) -> RuleEvaluation:
     """Return the account of a request, judged."""
     asked, _ = requests.parse(encode(body), requests.ScoreBody)
     account = requests.account(body["account"], "/account")
-    around = inputs.surroundings(asked, now=AT, stored=None, accounts=[account])
-    return judge(inputs.case(account, "/account", around))
+    around = inputs.snapshot(asked, now=AT, stored=None, accounts=[account])
+    return evaluate_rules(inputs.account_input(account, "/account", around))
 
 
-def told(one: Judgement) -> Assessed:
+def told(one: RuleEvaluation) -> Assessed:
     """Return what is kept of an account without a forecast."""
-    return noted(one, Outlook(), at=AT, model_version=None)
+    return record_of_rules(one, ForecastOutcome(), at=AT, model_version=None)
 
 
 @pytest.fixture(scope="module")
-def book() -> list[Judgement]:
+def book() -> list[RuleEvaluation]:
     """Return an account of each of six venues."""
     return [judged(body) for body in venue_bodies.all_venues()]
 
 
-def summed_up(accounts: list[Judgement]) -> Sums:
+def summed_up(accounts: list[RuleEvaluation]) -> BookTotals:
     """Return accounts put in one after another."""
-    sums = Sums()
+    sums = BookTotals()
     for one in accounts:
-        sums.put(one.case.account.id, part(one, told(one)))
+        sums.put(one.case.account.id, account_totals(one, told(one)))
     return sums
 
 
-def test_kept_sums_are_those_of_the_exact_rules(book: list[Judgement]) -> None:
+def test_kept_sums_are_those_of_the_exact_rules(book: list[RuleEvaluation]) -> None:
     """Every shock and band of every venue, count and amount, as each account judged anew says."""
     found = summed(summed_up(book).document(oldest=AT), None)
     pairs = [(one.case, one.now) for one in book]
@@ -84,7 +84,7 @@ PERPETUAL = {
 PRICES = {"WETH": "2900.00", "WBTC": "61100.00", "USDC": "1.00", "BTC/USDT:USDT": "79000.0"}
 
 
-def valued(account: venue_bodies.Body) -> Judgement:
+def valued(account: venue_bodies.Body) -> RuleEvaluation:
     """Return an account judged at round prices."""
     body = many_venues.request([account])
     for name, value in PRICES.items():
@@ -92,8 +92,8 @@ def valued(account: venue_bodies.Body) -> Judgement:
     asked, _ = requests.parse(encode(body), requests.ScoreBody)
     ((place, item),) = asked.items
     found = requests.account(item, place)
-    around = inputs.surroundings(asked, now=many_venues.AT, stored=None, accounts=[found])
-    return judge(inputs.case(found, place, around))
+    around = inputs.snapshot(asked, now=many_venues.AT, stored=None, accounts=[found])
+    return evaluate_rules(inputs.account_input(found, place, around))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_what_is_not_known_of_one_account_is_told_of_no_sum() -> None:
     (band,) = by_band([(one.case, one.now), (unknown, one.now)], chances)
     assert (band.credit, band.collateral_value, band.debt) == ("74376", None, None)
     sums = summed_up([one])
-    sums.put("other", part(replace(one, case=unknown), told(one)))
+    sums.put("other", account_totals(replace(one, case=unknown), told(one)))
     assert summed(sums.document(oldest=AT), None).bands == (band,)
     sums.remove("other")
     (left,) = summed(sums.document(oldest=AT), None).bands
@@ -136,7 +136,7 @@ def test_what_is_not_known_of_one_account_is_told_of_no_sum() -> None:
     assert left.collateral_value == "45725"
 
 
-def test_an_account_judged_again_counts_once_as_it_is_now(book: list[Judgement]) -> None:
+def test_an_account_judged_again_counts_once_as_it_is_now(book: list[RuleEvaluation]) -> None:
     """What it added before is gone without a trace, also where it can no longer be judged."""
     fallen = judged(venue_bodies.maker("5459442749180869341372"))
     sums = summed_up([*book, fallen])
@@ -151,14 +151,14 @@ def test_an_account_judged_again_counts_once_as_it_is_now(book: list[Judgement])
     assert all(row[4] == 0 for row in gone["shocks"] if row[0] == "maker")
 
 
-def test_probabilities_are_added_and_taken_out_exactly(book: list[Judgement]) -> None:
+def test_probabilities_are_added_and_taken_out_exactly(book: list[RuleEvaluation]) -> None:
     """A tenth put in and taken out ten thousand times leaves what was there."""
     chances = {f"{head}_{label}": 0.1 for head in ("unattended", "expected") for label in LABELS}
     one = Assessed(account="a", at=AT, verdict="safe", **chances)
-    sums = Sums()
-    sums.put("b", part(book[0], one))
+    sums = BookTotals()
+    sums.put("b", account_totals(book[0], one))
     for _ in range(10_000):
-        sums.put("a", part(book[0], one))
+        sums.put("a", account_totals(book[0], one))
     sums.put("a", None)
     venue = sums.document(oldest=AT)["chances"][book[0].case.account.venue]
     assert venue["expected_24h"] == 0.1

@@ -167,8 +167,8 @@ def test_the_verdict_flips_one_unit_beside_the_trigger(body: Body) -> None:
     """At the trigger the account is liquidatable, one unit back it is not."""
     asked, _ = wire.parse(json.dumps(body).encode(), TriggerBody)
     account = wire.account(asked.account, "/account")
-    around = inputs.surroundings(asked, now=DESK.clock(), stored=None, accounts=[account])
-    case = inputs.case(account, "/account", around)
+    around = inputs.snapshot(asked, now=DESK.clock(), stored=None, accounts=[account])
+    case = inputs.account_input(account, "/account", around)
     book = load(case.account.venue, case.account.version)
     for one in ask(exact_margin.trigger, body)["price_triggers"]:
         at = Fraction(one["price"]) * 10 ** one["decimals"]

@@ -15,9 +15,9 @@ from models.margin.fixed_point import RAY
 from models.margin.perpetual import tiers_from
 from models.margin.rulebook import load
 from models.margin.venues import aave_v3_terms, hyperliquid
-from serving.evaluation.feature_rows import Position, frames, position, tables
-from serving.evaluation.inputs import Case
-from serving.evaluation.rule_evaluation import judge
+from serving.evaluation.feature_rows import PositionRow, frames, position, tables
+from serving.evaluation.inputs import AccountInput
+from serving.evaluation.rule_evaluation import evaluate_rules
 from serving.schemas.assessment import Notice
 
 AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -35,7 +35,7 @@ def walk(seed: int, last: float) -> Candles:
 CANDLES = {"C": walk(1, 1_000.0), "E": walk(2, 50.0)}
 
 
-def perpetual(*sizes: tuple[str, int, int], cash: int = 1_000) -> Case:
+def perpetual(*sizes: tuple[str, int, int], cash: int = 1_000) -> AccountInput:
     """Return an account of positions (coin, size, entry) that must keep 2 %."""
     coin = tiers_from([(Fraction(0), Fraction(1, 50), 25)])
     legs = [Leg(kind=LegKind.COLLATERAL, asset="USDC", quantity=cash)]
@@ -48,7 +48,9 @@ def perpetual(*sizes: tuple[str, int, int], cash: int = 1_000) -> Case:
     return case("hyperliquid", "2026-09", legs, prices, terms)
 
 
-def lender(debt_price: int = 10**8, *, e_price: int = 50 * 10**8, owed: int = 100_000) -> Case:
+def lender(
+    debt_price: int = 10**8, *, e_price: int = 50 * 10**8, owed: int = 100_000
+) -> AccountInput:
     """Return 2 C at 1,000 and 10 E at 50 against 1,000 D, thresholds of 80 %."""
     fields = {"decimals": 2, "ltv": 5_000, "bonus": 10_500, "threshold": 8_000}
     reserves = {a: aave_v3_terms.Reserve(id=i, **fields) for i, a in enumerate("CED")}
@@ -72,9 +74,9 @@ def case(
     prices: dict[str, Price],
     terms: Any,
     state: dict[str, int] | None = None,
-) -> Case:
+) -> AccountInput:
     """Return a case of one account."""
-    return Case(
+    return AccountInput(
         place="/account",
         account=Account(id="a", venue=venue, version=version, market="M", legs=tuple(legs)),
         rulebook=load(venue, version),
@@ -83,10 +85,10 @@ def case(
     )
 
 
-def seen(one: Case, candles: dict[str, Candles] | None = None) -> Position:
+def seen(one: AccountInput, candles: dict[str, Candles] | None = None) -> PositionRow:
     """Return what the pipeline is told; fail where it is told nothing."""
-    found = position(judge(one), CANDLES if candles is None else candles, at=AT)
-    assert isinstance(found, Position)
+    found = position(evaluate_rules(one), CANDLES if candles is None else candles, at=AT)
+    assert isinstance(found, PositionRow)
     return found
 
 
@@ -125,7 +127,7 @@ def test_pegged_debt_without_candles_is_held_constant() -> None:
 def test_pegged_asset_of_the_largest_exposure_hides_no_trigger() -> None:
     """C alone moves: 0.8 · 2 C + 8 E meet 1,605 D where C is worth 998.125."""
     one = lender(e_price=10**8, owed=160_500)
-    trigger = judge(one).trigger
+    trigger = evaluate_rules(one).trigger
     assert trigger is not None
     assert trigger.asset == "D"
     found = seen(one, {"C": CANDLES["C"]})
@@ -136,14 +138,14 @@ def test_pegged_asset_of_the_largest_exposure_hides_no_trigger() -> None:
 
 def test_unpegged_debt_without_candles_is_not_guessed() -> None:
     """An asset that is not worth one quote unit and has no candles leaves the model silent."""
-    found = position(judge(lender(debt_price=2 * 10**8)), CANDLES, at=AT)
+    found = position(evaluate_rules(lender(debt_price=2 * 10**8)), CANDLES, at=AT)
     assert isinstance(found, Notice)
     assert (found.code, found.text) == ("candles_missing", "no candles of D")
 
 
 def test_nothing_at_risk_has_no_trigger() -> None:
     """Cash alone cannot fall to a line."""
-    found = position(judge(perpetual(cash=1_000)), CANDLES, at=AT)
+    found = position(evaluate_rules(perpetual(cash=1_000)), CANDLES, at=AT)
     assert isinstance(found, Notice)
     assert found.code == "no_trigger"
 
@@ -157,7 +159,7 @@ def test_every_kind_of_account_gets_baselines_together() -> None:
         perpetual(("C", 20, 1_000), ("E", -100, 50), cash=1_500),
         lender(),
     ]
-    judged = [judge(one) for one in cases]
+    judged = [evaluate_rules(one) for one in cases]
     names = [str(place) for place in range(len(cases))]
     rows, legs = frames([seen(one) for one in cases], names, at=AT)
     computed = compute(
@@ -184,7 +186,7 @@ def test_what_closes_later_is_not_seen() -> None:
     account = perpetual(("C", 10, 1_000), ("E", -100, 50), cash=1_500)
     early, late = seen(account), seen(account, longer)
     assert early == late
-    judged = judge(account)
+    judged = evaluate_rules(account)
     told = [
         compute(
             tables([judged], ["a"], Tables(candles=candles, events=no_events())),
@@ -199,7 +201,7 @@ def test_what_closes_later_is_not_seen() -> None:
 def test_time_is_the_last_closed_hour() -> None:
     """Half an hour later the same candles are the last that closed."""
     account = perpetual(("C", 10, 1_000), ("E", -100, 50), cash=1_500)
-    judged = judge(account)
+    judged = evaluate_rules(account)
     assert position(judged, CANDLES, at=AT + timedelta(minutes=30)) == position(
         judged, CANDLES, at=AT
     )

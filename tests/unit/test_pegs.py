@@ -13,10 +13,10 @@ from models.margin.venues import compound_v3, morpho_blue
 from serving.application import exact_margin, what_if
 from serving.application.scoring import Desk
 from serving.evaluation import inputs
-from serving.evaluation.assess import Model, Outlook
-from serving.evaluation.book_totals import part
-from serving.evaluation.records import noted
-from serving.evaluation.rule_evaluation import Judgement, judge
+from serving.evaluation.assess import ForecastOutcome, Model
+from serving.evaluation.book_totals import account_totals
+from serving.evaluation.records import record_of_rules
+from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules
 from serving.evaluation.stress import ALL, by_shock
 from serving.schemas import requests as wire
 from serving.watch.signals import buffer
@@ -25,14 +25,15 @@ DESK = Desk(model=Model(bundle=None), clock=lambda: many_venues.AT)
 BOOK = {one["id"]: one for one in many_venues.book()}
 
 
-def judged(body: dict[str, Any]) -> list[Judgement]:
+def judged(body: dict[str, Any]) -> list[RuleEvaluation]:
     """Return the accounts of a request, judged."""
     asked, _ = wire.parse(json.dumps(body).encode(), wire.ScoreBody)
     bodies = [wire.account(item, place) for place, item in asked.items]
-    around = inputs.surroundings(asked, now=many_venues.AT, stored=None, accounts=bodies)
+    around = inputs.snapshot(asked, now=many_venues.AT, stored=None, accounts=bodies)
     places = [place for place, _ in asked.items]
     return [
-        judge(inputs.case(one, place, around)) for one, place in zip(bodies, places, strict=True)
+        evaluate_rules(inputs.account_input(one, place, around))
+        for one, place in zip(bodies, places, strict=True)
     ]
 
 
@@ -94,7 +95,9 @@ def test_a_fall_of_the_market_is_one_thing_everywhere(account: str, verdict: str
     assert breached["-0.2"] == (verdict != "safe")
     if not falls:
         assert breached["-0.5"] == 0
-    kept = part(one, noted(one, Outlook(), at=many_venues.AT, model_version=None))
+    kept = account_totals(
+        one, record_of_rules(one, ForecastOutcome(), at=many_venues.AT, model_version=None)
+    )
     assert kept is not None
     places = kept.breached[ALL]
     assert sum(breached.values()) == len(places)

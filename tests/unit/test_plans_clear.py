@@ -18,9 +18,9 @@ from serving.application import what_if
 from serving.application.deployment import deployed
 from serving.application.scoring import Desk
 from serving.evaluation import inputs
-from serving.evaluation.assess import Model, Wish, outlooks
-from serving.evaluation.inputs import Surroundings
-from serving.evaluation.rule_evaluation import Judgement, judge
+from serving.evaluation.assess import Model, ScoreOptions, forecast_outcomes
+from serving.evaluation.inputs import MarketSnapshot
+from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules
 from serving.schemas import requests
 from serving.schemas.changes import PlanAnswer
 from serving.watch.plans import plans
@@ -89,25 +89,29 @@ def request(account: str, prices: dict[str, str]) -> dict[str, Any]:
     return body
 
 
-def judged(body: dict[str, Any]) -> tuple[Surroundings, Judgement]:
+def judged(body: dict[str, Any]) -> tuple[MarketSnapshot, RuleEvaluation]:
     """Return the account of a request, judged."""
     asked, _ = requests.parse(json.dumps(body).encode(), requests.ScoreBody)
     ((place, item),) = asked.items
     account = requests.account(item, place)
-    around = inputs.surroundings(asked, now=AT, stored=None, accounts=[account])
-    return around, judge(inputs.case(account, place, around))
+    around = inputs.snapshot(asked, now=AT, stored=None, accounts=[account])
+    return around, evaluate_rules(inputs.account_input(account, place, around))
 
 
 def seen(
-    one: Judgement, around: Surroundings, model: Model, policy: Policy, before: Judgement
+    one: RuleEvaluation,
+    around: MarketSnapshot,
+    model: Model,
+    policy: Policy,
+    before: RuleEvaluation,
 ) -> tuple[PolicyEvaluation, float | None]:
     """Return what a policy finds in a judgement, and its expected probability of a day."""
-    (outlook,) = outlooks(
+    (outlook,) = forecast_outcomes(
         [one],
         at=AT,
         known=around.known,
         model=model,
-        wish=Wish(reasons=False),
+        wish=ScoreOptions(reasons=False),
         history=[before],
     )
     told = signal(one, outlook, at=AT)
@@ -134,7 +138,7 @@ def plan_of(
     made = plans([rise], {account: one}, policy, model=model, around=around, timer=lambda: 0.0)
     assert made.absent == {}
     done = applied(one.case.account, made.found[account])
-    after = judge(replace(one.case, account=done))
+    after = evaluate_rules(replace(one.case, account=done))
     again, _ = seen(after, around, model, policy, one)
     return made.found[account], found.raised, again
 

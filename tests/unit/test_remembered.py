@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from serving.evaluation.memo import MOST_REMEMBERED, Remembered
+from serving.evaluation.memo import MOST_REMEMBERED, IdentityMemo
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -15,7 +15,7 @@ def test_the_same_market_and_moment_are_worked_out_once() -> None:
         asked.append(market)
         return {**market, "hour": at.hour}
 
-    known = Remembered(work)
+    known = IdentityMemo(work)
     market, like = {"price": 1}, {"price": 1}
     first = known(market, AT)
     assert known(market, datetime(2026, 1, 1, tzinfo=UTC)) is first
@@ -26,7 +26,7 @@ def test_the_same_market_and_moment_are_worked_out_once() -> None:
 
 def test_it_keeps_no_more_than_it_may() -> None:
     """Beyond its size it works again each time, and still answers right."""
-    known = Remembered(lambda value: [value])
+    known = IdentityMemo(lambda value: [value])
     kept = [[i] for i in range(MOST_REMEMBERED + 2)]
     told = [known(value) for value in kept]
     assert known(kept[0]) is told[0]
