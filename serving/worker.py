@@ -3,8 +3,8 @@
 import logging
 from pathlib import Path
 
-from serving.application.deployment import Deployed, Follower
-from serving.application.scoring import Desk, open_desk, swapped
+from serving.application.deployment import Deployment, Follower
+from serving.application.scoring import ScoringService, open_service, swapped
 from serving.http.admission import Gate, Keyring
 from serving.http.app import Api
 from serving.http.routing import routes
@@ -25,7 +25,7 @@ def open_api() -> Api:
     """
     settings = from_environment()
     log_to_stderr(settings.log_level)
-    desk = open_desk(settings)
+    desk = open_service(settings)
     for reason in desk.status()[1]["reasons"]:
         LOGGER.warning("degraded from the start: %s", reason)
     gate = Gate(settings=settings, keyring=Keyring(desk.keys))
@@ -34,13 +34,13 @@ def open_api() -> Api:
     return api
 
 
-def _follow(directory: Path | None, desk: Desk, api: Api) -> Follower | None:
+def _follow(directory: Path | None, desk: ScoringService, api: Api) -> Follower | None:
     """Return what swaps the bundles in use as a registry's pointers move; None without one."""
     found = desk.deployed
     if directory is None or found is None or not found.marks:
         return None
 
-    def swap(later: Deployed) -> None:
+    def swap(later: Deployment) -> None:
         api.desk = swapped(api.desk or desk, later)
 
     return Follower(directory, found, swap)

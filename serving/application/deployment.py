@@ -25,7 +25,7 @@ NO_CHAMPION = "the registry names no champion yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deployed:
+class Deployment:
     """The bundles in use.
 
     Parameters
@@ -38,7 +38,7 @@ class Deployed:
         Why a bundle that a pointer names is not in use.
     marks
         Of the pointers as they were read; empty without a registry.
-    shelf
+    bundle_dir
         Directory of the champion.
     """
 
@@ -46,22 +46,22 @@ class Deployed:
     challenger: Bundle | None = None
     doubts: tuple[str, ...] = ()
     marks: tuple[Mark | None, ...] = ()
-    shelf: Path | None = None
+    bundle_dir: Path | None = None
 
 
-def deployed(directory: Path | None) -> Deployed:
+def read_deployment(directory: Path | None) -> Deployment:
     """Return the bundles of a directory: one bundle, or a registry's champion and challenger."""
     if directory is None:
-        return Deployed(model=Model(bundle=None))
+        return Deployment(model=Model(bundle=None))
     if registry.is_registry(directory):
-        return looked(directory, Deployed(model=Model(bundle=None, absence=NO_CHAMPION)))
+        return refreshed(directory, Deployment(model=Model(bundle=None, absence=NO_CHAMPION)))
     found, refusal = _opened("bundle", partial(bundles.load, directory))
     if found is None:
-        return Deployed(model=Model(bundle=None, absence=refusal))
-    return Deployed(model=Model(bundle=found), shelf=directory)
+        return Deployment(model=Model(bundle=None, absence=refusal))
+    return Deployment(model=Model(bundle=found), bundle_dir=directory)
 
 
-def looked(directory: Path, held: Deployed) -> Deployed:
+def refreshed(directory: Path, held: Deployment) -> Deployment:
     """Return the bundles in use after a look at the pointers; `held` itself where none moved."""
     marks = tuple(registry.mark(directory, alias) for alias in ALIASES)
     if marks == held.marks:
@@ -74,12 +74,12 @@ def looked(directory: Path, held: Deployed) -> Deployed:
         model = replace(model, absence=absence, refusals=(refusal,))
     doubts = tuple(text for text in (refusal, doubt) if text)
     bundle = model.bundle
-    return Deployed(
+    return Deployment(
         model=model,
         challenger=challenger,
         doubts=doubts,
         marks=marks,
-        shelf=None if bundle is None else directory / registry.VERSIONS / bundle.version,
+        bundle_dir=None if bundle is None else directory / registry.VERSIONS / bundle.version,
     )
 
 
@@ -112,7 +112,9 @@ class Follower:
         Takes what is in use from now on; called on the follower's own thread.
     """
 
-    def __init__(self, directory: Path, held: Deployed, swap: Callable[[Deployed], None]) -> None:
+    def __init__(
+        self, directory: Path, held: Deployment, swap: Callable[[Deployment], None]
+    ) -> None:
         self._directory = directory
         self._held = held
         self._swap = swap
@@ -135,7 +137,7 @@ class Follower:
 
     def _look(self) -> None:
         """Hand on what is in use where a pointer moved."""
-        found = looked(self._directory, self._held)
+        found = refreshed(self._directory, self._held)
         if found is self._held:
             return
         for doubt in found.doubts:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import TypeVar
 
 from models.errors import Fault, InvalidInput
-from serving.application.scoring import Desk, in_order
+from serving.application.scoring import ScoringService, in_order
 from serving.evaluation.aggregate import Placed, aggregate, refuse_single
 from serving.evaluation.liquidations import liquidation_of
 from serving.evaluation.margin import MarginEvaluation, margin_evaluation
@@ -26,7 +26,7 @@ from serving.schemas.problems import encode
 T = TypeVar("T")
 
 
-def margin(desk: Desk, body: bytes, request_id: str) -> bytes:
+def margin(desk: ScoringService, body: bytes, request_id: str) -> bytes:
     """Answer the body of `POST /v1/margin`.
 
     Raises
@@ -39,24 +39,24 @@ def margin(desk: Desk, body: bytes, request_id: str) -> bytes:
     return encode(answer_margin(desk, body, request_id))
 
 
-def trigger(desk: Desk, body: bytes, request_id: str) -> bytes:
+def trigger(desk: ScoringService, body: bytes, request_id: str) -> bytes:
     """Answer the body of `POST /v1/trigger`; raises as `margin` does."""
     return encode(answer_trigger(desk, body, request_id))
 
 
-def liquidation(desk: Desk, body: bytes, request_id: str) -> bytes:
+def liquidation(desk: ScoringService, body: bytes, request_id: str) -> bytes:
     """Answer the body of `POST /v1/liquidation`; raises as `margin` does."""
     return encode(answer_liquidation(desk, body, request_id))
 
 
-def answer_margin(desk: Desk, body: bytes, request_id: str) -> MarginAnswer | MarginBatch:
+def answer_margin(desk: ScoringService, body: bytes, request_id: str) -> MarginAnswer | MarginBatch:
     """Answer the body of `POST /v1/margin`; raises as `margin` does."""
     asked, found = requests.parse(body, MarginBody)
     return margins(desk, asked, found, request_id)
 
 
 def margins(
-    desk: Desk, asked: MarginBody, found: Sequence[Fault], request_id: str
+    desk: ScoringService, asked: MarginBody, found: Sequence[Fault], request_id: str
 ) -> MarginAnswer | MarginBatch:
     """Answer an envelope; `found` holds the faults of single accounts."""
     refuse_single(asked)
@@ -74,7 +74,9 @@ def margins(
     )
 
 
-def answer_trigger(desk: Desk, body: bytes, request_id: str) -> TriggersAnswer | TriggerBatch:
+def answer_trigger(
+    desk: ScoringService, body: bytes, request_id: str
+) -> TriggersAnswer | TriggerBatch:
     """Answer the body of `POST /v1/trigger`; raises as `margin` does."""
     asked, found = requests.parse(body, TriggerBody)
     ask = partial(triggers_of, betas=asked.betas, wanted_until=asked.until, request_id=request_id)
@@ -90,7 +92,7 @@ def answer_trigger(desk: Desk, body: bytes, request_id: str) -> TriggersAnswer |
 
 
 def answer_liquidation(
-    desk: Desk, body: bytes, request_id: str
+    desk: ScoringService, body: bytes, request_id: str
 ) -> LiquidationAnswer | LiquidationBatch:
     """Answer the body of `POST /v1/liquidation`; raises as `margin` does."""
     asked, found = requests.parse(body, LiquidationBody)

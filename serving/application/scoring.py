@@ -12,10 +12,10 @@ from features.pipeline import fingerprint
 from features.simulate import simulate
 from models.errors import Fault, InvalidInput
 from models.margin.result import Verdict
-from serving.application.deployment import Deployed, deployed
+from serving.application.deployment import Deployment, read_deployment
 from serving.application.sample_book import account_body, market_body
-from serving.application.shadow import Seen, Shadow
-from serving.application.stored_market import surroundings
+from serving.application.shadow import Shadow, ShadowBatch
+from serving.application.stored_market import stored_snapshot
 from serving.evaluation import inputs, rules
 from serving.evaluation.assess import Model, ScoreOptions, assess
 from serving.evaluation.effort import Effort, of_request
@@ -44,7 +44,7 @@ class UnknownAccounts(InvalidInput):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class ScoringService:
     """Model and store of one worker.
 
     Parameters
@@ -55,18 +55,18 @@ class Desk:
         Records what every bundle in use says of stored accounts; None where nothing is recorded.
     store_absence
         Why there is no store; empty when one is open or none was named.
-    shelf
+    bundle_dir
         Directory of the bundle, where its card and report lie.
     clock
         Returns the time; read once per request.
     """
 
     model: Model
-    deployed: Deployed | None = None
+    deployed: Deployment | None = None
     shadow: Shadow | None = None
     store: Store | None = None
     store_absence: str = ""
-    shelf: Path | None = None
+    bundle_dir: Path | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(tz=UTC)
 
     @property
@@ -146,7 +146,9 @@ class Desk:
         pairs = zip(judged, assessments, strict=True)
         chosen = [pair for pair in pairs if pair[1].account in stored]
         challenger = self.deployed.challenger
-        self.shadow.offer(Seen.of(chosen, around, champion=self.model, challenger=challenger))
+        self.shadow.offer(
+            ShadowBatch.of(chosen, around, champion=self.model, challenger=challenger)
+        )
 
     def outcomes(
         self, asked: requests.Envelope, found: Sequence[Fault], ask: Callable[["Item"], T]
@@ -220,7 +222,7 @@ class Desk:
             observe_positions(accounts.since(transaction, named, at=at), at=at)
             held = {leg["asset"] for body in known.values() for leg in body["legs"]}
             chosen = {accounts.market_of(body) for body in known.values()}
-            around = surroundings(transaction, at=at, assets=held, markets=chosen)
+            around = stored_snapshot(transaction, at=at, assets=held, markets=chosen)
             return known, around
 
     def _body(
@@ -296,22 +298,22 @@ def stored_keys(store: Store) -> Mapping[str, KeyRecord]:
         raise Refused(problems.UNAVAILABLE, f"the store failed: {error}") from None
 
 
-def open_desk(settings: Settings) -> Desk:
+def open_service(settings: Settings) -> ScoringService:
     """Load bundle and store, and compile what a first request would wait for."""
-    found = deployed(settings.bundle)
+    found = read_deployment(settings.bundle)
     store, absence = None, ""
     if settings.store is not None:
         try:
             store = open_store(settings.store)
         except StoreRefused as error:
             absence = f"the store was refused: {error}"
-    desk = Desk(
+    desk = ScoringService(
         model=found.model,
         deployed=found,
         shadow=Shadow(store) if store is not None and found.marks else None,
         store=store,
         store_absence=absence,
-        shelf=found.shelf,
+        bundle_dir=found.bundle_dir,
     )
     warm(desk.model)
     # A full collection over what was just loaded stalls requests for 120 ms and more.
@@ -323,14 +325,14 @@ def open_desk(settings: Settings) -> Desk:
 
 def load_model(settings: Settings) -> Model:
     """Return the bundle in use, or why there is none."""
-    return deployed(settings.bundle).model
+    return read_deployment(settings.bundle).model
 
 
-def swapped(desk: Desk, found: Deployed) -> Desk:
+def swapped(desk: ScoringService, found: Deployment) -> ScoringService:
     """Return the desk with other bundles in use, warmed before any request meets them."""
     if found.model.bundle is not desk.model.bundle:
         warm(found.model)
-    return replace(desk, model=found.model, deployed=found, shelf=found.shelf)
+    return replace(desk, model=found.model, deployed=found, bundle_dir=found.bundle_dir)
 
 
 def warm(model: Model) -> None:
@@ -338,7 +340,7 @@ def warm(model: Model) -> None:
     book = simulate(seed=0, days=34, accounts=3)
     item = account_body(book, str(book.accounts["account"].iloc[0]))
     body = {"as_of": book.at.isoformat(), "market": market_body(book), "accounts": [item]}
-    Desk(model=model).answer(encode(body), "warm")
+    ScoringService(model=model).answer(encode(body), "warm")
 
 
 def _score(item: Item) -> RuleEvaluation:

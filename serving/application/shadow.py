@@ -31,7 +31,7 @@ QUIET = ScoreOptions(reasons=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class ShadowBatch:
     """What was answered of some stored accounts, and the bundles in use then."""
 
     judged: tuple[RuleEvaluation, ...]
@@ -48,7 +48,7 @@ class Seen:
         *,
         champion: Model,
         challenger: Bundle | None,
-    ) -> "Seen | None":
+    ) -> "ShadowBatch | None":
         """Return what was forecast, or None where nothing was."""
         kept = [(judged, told.forecast) for judged, told in answered if told.forecast]
         if not kept or champion.bundle is None:
@@ -76,11 +76,11 @@ class Shadow:
         self._store = store
         self._recorded_hour: tuple[int, str] | None = None
         self._recorded: set[str] = set()
-        self._waiting: queue.Queue[Seen | None] = queue.Queue(MOST_WAITING)
+        self._waiting: queue.Queue[ShadowBatch | None] = queue.Queue(MOST_WAITING)
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
         self._thread.start()
 
-    def offer(self, seen: Seen | None) -> None:
+    def offer(self, seen: ShadowBatch | None) -> None:
         """Hand over what was answered; dropped where too much is waiting."""
         if seen is None:
             return
@@ -107,7 +107,7 @@ class Shadow:
                 self.dropped += 1
                 LOGGER.exception("forecasts were not recorded")
 
-    def _record(self, seen: Seen) -> None:
+    def _record(self, seen: ShadowBatch) -> None:
         """Score, then write: no writer waits while anything is scored."""
         hour = self._hour(seen)
         if hour != self._recorded_hour:
@@ -122,13 +122,13 @@ class Shadow:
         self._recorded.update(names[row] for row in rows)
 
     @staticmethod
-    def _hour(seen: Seen) -> tuple[int, str]:
+    def _hour(seen: ShadowBatch) -> tuple[int, str]:
         """Return the hour and the bundles that one forecast of each account is kept of."""
         other = "" if seen.challenger is None else seen.challenger.version
         return int(seen.around.at.timestamp()) // HOUR, f"{seen.champion.version}/{other}"
 
 
-def recorded(seen: Seen, rows: Sequence[int]) -> list[ServedForecast]:
+def recorded(seen: ShadowBatch, rows: Sequence[int]) -> list[ServedForecast]:
     """Return the forecasts of champion and challenger on the same accounts and moment."""
     judged = [seen.judged[row] for row in rows]
     asked = seen.champion if seen.challenger is None else seen.challenger
@@ -152,7 +152,7 @@ def recorded(seen: Seen, rows: Sequence[int]) -> list[ServedForecast]:
 def _forecast(
     judged: RuleEvaluation,
     told: Sequence[ForecastAnswer],
-    seen: Seen,
+    seen: ShadowBatch,
     bundle: Bundle,
     *,
     role: str,

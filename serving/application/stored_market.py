@@ -11,7 +11,7 @@ from serving.store.engine import Transaction
 from serving.store.market import REFERENCES, known, notes, quotes, state, terms
 
 
-def surroundings(
+def stored_snapshot(
     transaction: Transaction,
     *,
     at: datetime,

@@ -10,7 +10,7 @@ from models.domain import Market
 from models.errors import Fault, InvalidInput
 from models.margin.shock import shocked
 from models.margin.trigger import BREACHED
-from serving.application.scoring import Desk, in_order
+from serving.application.scoring import ScoringService, in_order
 from serving.evaluation import inputs, rules
 from serving.evaluation.actions import ActionCost as Cost
 from serving.evaluation.actions import Constraints
@@ -25,7 +25,7 @@ from serving.schemas.problems import encode
 from serving.schemas.strict_json import escape
 
 
-def what_if(desk: Desk, body: bytes, request_id: str) -> bytes:
+def what_if(desk: ScoringService, body: bytes, request_id: str) -> bytes:
     """Answer the body of `POST /v1/what-if`.
 
     Raises
@@ -138,7 +138,7 @@ def _shocked(case: AccountInput, asked: change_requests.WhatIfBody) -> Market:
     return shocked(market, {**common, **asked.shocks})
 
 
-def plans(desk: Desk, body: bytes, request_id: str) -> bytes:
+def plans(desk: ScoringService, body: bytes, request_id: str) -> bytes:
     """Answer the body of `POST /v1/plan`; raises as `what_if` does."""
     asked, found = requests.parse(body, change_requests.PlanBody)
     around, told = desk.outcomes(asked, found, lambda item: _planned(desk, item, asked, request_id))
@@ -156,20 +156,20 @@ def plans(desk: Desk, body: bytes, request_id: str) -> bytes:
 
 
 def _planned(
-    desk: Desk,
+    desk: ScoringService,
     item: Item,
     asked: change_requests.PlanBody,
     request_id: str,
 ) -> PlanAnswer:
     """Return the plan of one account of a request."""
     stated = getattr(item.body, "target", None) or asked.target
-    means = means_of(getattr(item.body, "means", None) or asked.means)
+    means = constraints_of(getattr(item.body, "means", None) or asked.means)
     case = item.metered
     goal = stated_goal(case, stated)
     return planned(case, goal, means, model=desk.model, around=item.around, request_id=request_id)
 
 
-def means_of(body: change_requests.MeansBody) -> Constraints:
+def constraints_of(body: change_requests.MeansBody) -> Constraints:
     """Return what the owner can and will use."""
     return Constraints(
         balances=body.balances,

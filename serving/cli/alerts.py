@@ -64,13 +64,13 @@ def watch(
 ) -> None:
     """Judge the book again and again and write alerts; one leads per store, others wait."""
     # The model and its libraries take their time to load; `--help` must not wait for them.
-    from serving.application.deployment import deployed  # noqa: PLC0415
+    from serving.application.deployment import read_deployment  # noqa: PLC0415
     from serving.watch import watcher as watching  # noqa: PLC0415
 
     settings = _settings()
     _log(log_level)
     with _opened(store) as found, stoppable():
-        first = deployed(bundle)
+        first = read_deployment(bundle)
         watcher = watching.Watcher(
             store=found,
             model=first.model,

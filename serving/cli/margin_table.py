@@ -10,7 +10,7 @@ from rich.text import Text
 
 from models.errors import InvalidInput
 from serving.application.exact_margin import placed, sound
-from serving.application.scoring import Desk, in_order
+from serving.application.scoring import ScoringService, in_order
 from serving.evaluation.aggregate import aggregate, refuse_single
 from serving.evaluation.assess import Model
 from serving.evaluation.item import Item
@@ -68,7 +68,7 @@ def sheet(body: bytes) -> Sheet:
     """
     asked, found = requests.parse(body, SheetBody)
     refuse_single(asked)
-    desk = Desk(model=Model(bundle=None))
+    desk = ScoringService(model=Model(bundle=None))
     around, told = desk.outcomes(asked, found, partial(_judged, asked=asked))
     rows = [judged for _, judged in sound(told)]
     margins = [one if isinstance(one, InvalidInput) else one[0] for one in told]

@@ -18,7 +18,7 @@ import pandas as pd
 
 from features.simulate import ASSET, MARKET, SimulatedBook, simulate_onward
 from models.alerting.policy import default
-from serving.application.deployment import deployed
+from serving.application.deployment import read_deployment
 from serving.application.sample_book import VAULTS, logged, price_at
 from serving.demo import venues as elsewhere
 from serving.demo.run import ACCOUNTS, CHAMPION, DAYS, HOURS, falls
@@ -155,7 +155,7 @@ def run(
     now = [before.at]
     watcher = Watcher(
         store=store,
-        model=deployed(bundle).model,
+        model=read_deployment(bundle).model,
         policy=default(),
         holder=HOLDER,
         clock=lambda: now[0],

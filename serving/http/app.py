@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from models.errors import Fault, InvalidInput
 from serving.application.deployment import Follower
-from serving.application.scoring import Desk, UnknownAccounts
+from serving.application.scoring import ScoringService, UnknownAccounts
 from serving.http.admission import Gate, is_local
 from serving.http.keys import LOOPBACK, Principal
 from serving.http.responses import respond
@@ -68,7 +68,7 @@ class Api:
     """
 
     routes: Routes
-    desk: Desk | None = None
+    desk: ScoringService | None = None
     gate: Gate | None = None
     follower: Follower | None = None
     _late: set["asyncio.Future[Any]"] = field(default_factory=set)
@@ -155,7 +155,7 @@ class Api:
             return await self._in_time(work, seconds, release=place.pop_all().close)
 
     async def _admitted(
-        self, request: Request, operation: Operation, gate: Gate, desk: Desk
+        self, request: Request, operation: Operation, gate: Gate, desk: ScoringService
     ) -> Principal:
         """Return who asks, once the gate has let the request pass."""
         if operation.scope is None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from models.errors import Fault, InvalidInput
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.http.routing import Answer, Call, Parameter
 from serving.schemas import problems
 from serving.schemas.problems import Refused, encode
@@ -29,7 +29,7 @@ IDEMPOTENCY = Parameter(
 )
 
 
-def opened(desk: Desk) -> Store:
+def opened(desk: ScoringService) -> Store:
     """Return the store.
 
     Raises
@@ -44,7 +44,7 @@ def opened(desk: Desk) -> Store:
 
 
 def written(
-    desk: Desk,
+    desk: ScoringService,
     call: Call,
     *,
     action: str,

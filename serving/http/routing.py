@@ -12,7 +12,7 @@ from typing import Any, Literal
 from urllib.parse import unquote
 
 from models.errors import Fault
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.http.keys import LOOPBACK, Principal, Scope
 from serving.schemas.problems import ProblemKind, encode
 
@@ -59,7 +59,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Work = Callable[[Desk, Call], Answer]
+Work = Callable[[ScoringService, Call], Answer]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,10 +213,10 @@ def json_answer(value: Any, *, status: int = 200) -> Answer:
     return Answer(body=encode(value), status=status)
 
 
-def of_body(work: Callable[[Desk, bytes, str], bytes]) -> Work:
+def of_body(work: Callable[[ScoringService, bytes, str], bytes]) -> Work:
     """Return the work of an operation that only needs the body and the request's id."""
 
-    def answer(desk: Desk, call: Call) -> Answer:
+    def answer(desk: ScoringService, call: Call) -> Answer:
         return Answer(body=work(desk, call.body, call.request_id))
 
     return answer

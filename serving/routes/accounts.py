@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter
 
 from models.errors import Fault, InvalidInput
 from serving import telemetry
-from serving.application.scoring import Desk, UnknownAccounts
+from serving.application.scoring import ScoringService, UnknownAccounts
 from serving.evaluation import inputs
 from serving.evaluation.records import record
 from serving.evaluation.stated_terms import terms_of
@@ -110,7 +110,7 @@ class HistoryQuery(Query):
     limit: Limit = 100
 
 
-def upsert(desk: Desk, call: Call) -> Answer:
+def upsert(desk: ScoringService, call: Call) -> Answer:
     """Answer `PUT /v1/accounts`."""
     asked = parsed(call.body, AccountsBody)
     now = desk.clock()
@@ -170,7 +170,7 @@ def _leg(leg: requests.LegBody) -> dict[str, Any]:
     }
 
 
-def page(desk: Desk, call: Call) -> Answer:
+def page(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/accounts`."""
     asked = read_query(call.query, PageQuery)
     after = None if asked.cursor is None else _place(of_cursor(asked.cursor))
@@ -211,7 +211,7 @@ def _short(found: Found) -> Found:
     return replace(found, assessed=replace(found.assessed, body=None))
 
 
-def show(desk: Desk, call: Call) -> Answer:
+def show(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/accounts/{account}`."""
     key = call.path["account"]
     with opened(desk).read() as transaction:
@@ -241,7 +241,7 @@ def known(transaction: Transaction, key: str) -> dict[str, Any]:
     return found[key]
 
 
-def history(desk: Desk, call: Call) -> Answer:
+def history(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/accounts/{account}/assessments`."""
     asked = read_query(call.query, HistoryQuery)
     before = None if asked.cursor is None else _time(of_cursor(asked.cursor))
@@ -267,7 +267,7 @@ def _time(told: Any) -> datetime:
     return found
 
 
-def assess_and_keep(desk: Desk, call: Call) -> Answer:
+def assess_and_keep(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/assessments`: as `/v1/score` does, and keep what was said."""
     asked = parsed(call.body, AssessBody)
     opened(desk)

@@ -11,7 +11,7 @@ from pydantic import Field
 from models.alerting.signals import Level, Transition
 from models.alerting.state import AlertState
 from models.errors import Fault, InvalidInput
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.http.idempotency import IDEMPOTENCY, opened, written
 from serving.http.keys import Scope
 from serving.http.query import Cursor, Limit, Query, of_cursor, parameters, read_query, to_cursor
@@ -174,7 +174,7 @@ class WishAnswer:
     muted_until: datetime | None = None
 
 
-def changes(desk: Desk, call: Call) -> Answer:
+def changes(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/alerts`."""
     asked = read_query(call.query, AlertsQuery)
     level = None if asked.least_level is None else Level[asked.least_level.upper()]
@@ -290,7 +290,7 @@ def _line(one: Transition, told: Sequence[outbox.Delivery]) -> AlertLine:
     )
 
 
-def standing(desk: Desk, call: Call) -> Answer:
+def standing(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/alerts/raised`."""
     asked = read_query(call.query, RaisedQuery)
     least = Level[asked.least_level.upper()]
@@ -329,7 +329,7 @@ def _own(found: Mapping[str, AlertState], least: Level) -> dict[str, AlertState]
     return {account: state for account, state in found.items() if state.level >= least}
 
 
-def acknowledge(desk: Desk, call: Call) -> Answer:
+def acknowledge(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/accounts/{account}/acknowledge`."""
     account = call.path["account"]
 
@@ -341,7 +341,7 @@ def acknowledge(desk: Desk, call: Call) -> Answer:
     return written(desk, call, action="acknowledge alert", subject=account, act=act)
 
 
-def mute(desk: Desk, call: Call) -> Answer:
+def mute(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/accounts/{account}/mute`."""
     account, asked = call.path["account"], parsed(call.body, MuteBody)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.http.idempotency import opened
 from serving.http.keys import Scope
 from serving.http.query import Limit, Query, parameters, read_query
@@ -49,7 +49,7 @@ class AuditAnswer:
     lines: tuple[AuditLine, ...]
 
 
-def audit(desk: Desk, call: Call) -> Answer:
+def audit(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/audit`."""
     asked = read_query(call.query, AuditQuery)
     with opened(desk).read() as transaction:

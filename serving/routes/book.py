@@ -11,8 +11,8 @@ from pydantic import Field
 from models.errors import InvalidInput
 from models.forecast.horizons import LABELS
 from models.margin.result import Margin
-from serving.application.scoring import Desk
-from serving.application.stored_market import surroundings
+from serving.application.scoring import ScoringService
+from serving.application.stored_market import stored_snapshot
 from serving.evaluation import inputs, rules
 from serving.evaluation.inputs import AccountInput, MarketSnapshot
 from serving.evaluation.stress import (
@@ -51,7 +51,7 @@ class BookQuery(Query):
     asset: Annotated[Name | None, Field(description="held in any leg")] = None
 
 
-def aggregates(desk: Desk, call: Call) -> Answer:
+def aggregates(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/book`: from what the watch keeps, or by judging the accounts now."""
     asked = read_query(call.query, BookQuery)
     with opened(desk).read() as transaction:
@@ -139,13 +139,13 @@ def _kept_sum(told: Sequence[Any], decimals: int) -> Sum:
     )
 
 
-def _judged_now(desk: Desk, call: Call, asked: BookQuery) -> Answer:
+def _judged_now(desk: ScoringService, call: Call, asked: BookQuery) -> Answer:
     """Return the book, or a part of it, judged for this request."""
     with opened(desk).read() as transaction:
         at = market.clock(transaction, now=desk.clock())
         found = _chosen(transaction, AccountFilter(**asked.model_dump()))
         bodies = accounts.read(transaction, list(found), at=at)
-        around = surroundings(transaction, at=at, assets=())
+        around = stored_snapshot(transaction, at=at, assets=())
     judged, unjudged = _judged(bodies, around)
     told = {key: one for key, one in found.items() if one is not None}
     forecast = [one for one in told.values() if one.expected_24h is not None]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from models.errors import InvalidInput
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.http.idempotency import opened
 from serving.http.keys import Scope
 from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
@@ -80,7 +80,7 @@ class DoneAnswer:
     done: bool
 
 
-def add_channel(desk: Desk, call: Call) -> Answer:
+def add_channel(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/receivers/{receiver}/channels`."""
     name, asked = call.path["receiver"], parsed(call.body, ChannelBody)
     store = opened(desk)
@@ -101,7 +101,7 @@ def add_channel(desk: Desk, call: Call) -> Answer:
     )
 
 
-def resend(desk: Desk, call: Call) -> Answer:
+def resend(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/channels/{channel}/resend`."""
     channel = call.path["channel"]
     sent = subscriptions.resend(
@@ -118,14 +118,14 @@ def resend(desk: Desk, call: Call) -> Answer:
     )
 
 
-def rotate(desk: Desk, call: Call) -> Answer:
+def rotate(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/channels/{channel}/rotate`."""
     channel = call.path["channel"]
     secret = subscriptions.rotate(opened(desk), channel, actor=call.principal.id, now=desk.clock())
     return json_answer(SecretAnswer(request_id=call.request_id, channel=channel, secret=secret))
 
 
-def confirm(desk: Desk, call: Call) -> Answer:
+def confirm(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/channels/{channel}/confirm`."""
     channel, asked = call.path["channel"], parsed(call.body, ConfirmBody)
     with opened(desk).begin() as transaction:
@@ -135,7 +135,7 @@ def confirm(desk: Desk, call: Call) -> Answer:
     return json_answer(DoneAnswer(request_id=call.request_id, channel=channel, done=done))
 
 
-def stop(desk: Desk, call: Call) -> Answer:
+def stop(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/channels/{channel}/stop`."""
     channel = call.path["channel"]
     with opened(desk).begin() as transaction:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.http.idempotency import IDEMPOTENCY, opened, written
 from serving.http.keys import Scope
 from serving.http.query import Limit, Query, parameters, read_query
@@ -87,7 +87,7 @@ class ReplayAnswer:
     replayed: int
 
 
-def listed(desk: Desk, call: Call) -> Answer:
+def listed(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/deliveries`."""
     asked = read_query(call.query, DeliveriesQuery)
     with opened(desk).read() as transaction:
@@ -130,7 +130,7 @@ def _line(one: outbox.Delivery) -> DeliveryLine:
     )
 
 
-def replay(desk: Desk, call: Call) -> Answer:
+def replay(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/deliveries/replay`."""
     asked = parsed(call.body, ReplayBody)
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from pyarrow import compute, csv, parquet
 
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.http.idempotency import opened
 from serving.http.keys import Scope
 from serving.http.query import parameters, read_query
@@ -31,7 +31,7 @@ class ExportQuery(AccountsQuery):
     format: Literal["csv", "parquet", "arrow"] = "csv"
 
 
-def export(desk: Desk, call: Call) -> Answer:
+def export(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/export/accounts`."""
     asked = read_query(call.query, ExportQuery)
     with opened(desk).read() as transaction:

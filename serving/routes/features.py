@@ -9,7 +9,7 @@ import pyarrow as pa
 from features.pipeline import BASELINE
 from models.forecast.bundle import Bundle
 from models.forecast.horizons import LABELS
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.evaluation.assess import read_by
 from serving.http.keys import Scope
 from serving.http.routing import Answer, Call, Operation, json_answer
@@ -54,7 +54,7 @@ class FeaturesAnswer:
     precedence: str = "rule"
 
 
-def score(desk: Desk, call: Call) -> Answer:
+def score(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/score/features`."""
     bundle = desk.model.bundle
     if bundle is None:

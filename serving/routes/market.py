@@ -13,7 +13,7 @@ from models.domain import MarketId
 from models.errors import Fault, InvalidInput
 from models.terms import library
 from serving import telemetry
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.evaluation import inputs, rules
 from serving.evaluation.stated_terms import terms_of
 from serving.http.idempotency import IDEMPOTENCY, opened, written
@@ -149,7 +149,7 @@ def parsed(body: bytes, kind: type[Any]) -> Any:
     return told
 
 
-def push_prices(desk: Desk, call: Call) -> Answer:
+def push_prices(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/prices`."""
     asked = parsed(call.body, PricesBody)
     now = desk.clock()
@@ -176,7 +176,7 @@ def _numbered(asked: PricesBody) -> list[tuple[int, NamedPrice]]:
     return list(enumerate(asked.prices))
 
 
-def push_candles(desk: Desk, call: Call) -> Answer:
+def push_candles(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/candles`."""
     asked = parsed(call.body, CandlesPush)
     frame = pd.concat(
@@ -228,7 +228,7 @@ def _frame(asset: str, body: CandlesBody) -> pd.DataFrame:
     return frame[~empty]
 
 
-def push_state(desk: Desk, call: Call) -> Answer:
+def push_state(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/state`."""
     asked = parsed(call.body, StateBody)
     now = desk.clock()
@@ -302,7 +302,7 @@ def _symbols(transaction: Transaction, whose: MarketId, now: datetime) -> set[st
     }
 
 
-def push_terms(desk: Desk, call: Call) -> Answer:
+def push_terms(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/terms`; terms may hold from a moment to come."""
     asked = parsed(call.body, TermsBody)
     book = inputs.rulebook(asked.venue, asked.version, "")
@@ -316,7 +316,7 @@ def push_terms(desk: Desk, call: Call) -> Answer:
     return written(desk, call, action="push terms", subject=str(whose), act=act)
 
 
-def push_events(desk: Desk, call: Call) -> Answer:
+def push_events(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/events`."""
     asked = parsed(call.body, EventsBody)
     now = desk.clock()
@@ -371,7 +371,7 @@ class PricesQuery(Query):
     as_of: Time | None = None
 
 
-def prices(desk: Desk, call: Call) -> Answer:
+def prices(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/prices`."""
     asked = read_query(call.query, PricesQuery)
     with opened(desk).read() as transaction:

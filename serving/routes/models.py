@@ -10,7 +10,7 @@ from models.forecast import registry
 from models.forecast.bundle import Bundle
 from models.forecast.horizons import LABELS
 from models.forecast.registry import Move
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.evaluation.assess import read_by
 from serving.http.keys import Scope
 from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
@@ -37,9 +37,9 @@ class MovesAnswer:
     moves: tuple[Move, ...]
 
 
-def moves(desk: Desk, call: Call) -> Answer:
+def moves(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/models/moves`."""
-    place = None if desk.shelf is None else desk.shelf.parent.parent
+    place = None if desk.bundle_dir is None else desk.bundle_dir.parent.parent
     if place is None or not registry.is_registry(place):
         absence = "the service answers from one bundle, not from a registry"
         return json_answer(MovesAnswer(request_id=call.request_id, absence=absence, moves=()))
@@ -49,7 +49,7 @@ def moves(desk: Desk, call: Call) -> Answer:
     return json_answer(told)
 
 
-def models(desk: Desk, call: Call) -> Answer:
+def models(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/models`."""
     bundle = desk.model.bundle
     challenger = None if desk.deployed is None else desk.deployed.challenger
@@ -65,7 +65,7 @@ def models(desk: Desk, call: Call) -> Answer:
     )
 
 
-def _shown(bundle: Bundle, desk: Desk) -> ModelShown:
+def _shown(bundle: Bundle, desk: ScoringService) -> ModelShown:
     """Return one model."""
     known, read = {one.name: one for one in FEATURES}, frozenset(read_by(bundle))
     return ModelShown(
@@ -84,7 +84,7 @@ def _shown(bundle: Bundle, desk: Desk) -> ModelShown:
         ),
         baselines=BASELINE,
         provenance=dict(bundle.provenance),
-        papers=_papers(desk.shelf) if bundle is desk.model.bundle else (),
+        papers=_papers(desk.bundle_dir) if bundle is desk.model.bundle else (),
     )
 
 
@@ -94,19 +94,19 @@ def _papers(shelf: Path | None) -> tuple[str, ...]:
     return tuple(n for n, file in named.items() if shelf is not None and (shelf / file).is_file())
 
 
-def card(desk: Desk, call: Call) -> Answer:
+def card(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/models/{version}/card`."""
     return Answer(body=_file(desk, call, CARD), media_type=MARKDOWN)
 
 
-def report(desk: Desk, call: Call) -> Answer:
+def report(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/models/{version}/report`."""
     body = _file(desk, call, REPORT)
     msgspec.json.decode(body)  # what is not JSON is a defect of the bundle and told as one
     return Answer(body=body)
 
 
-def _file(desk: Desk, call: Call, name: str) -> bytes:
+def _file(desk: ScoringService, call: Call, name: str) -> bytes:
     """Return a file that came with the model.
 
     Raises
@@ -115,10 +115,10 @@ def _file(desk: Desk, call: Call, name: str) -> bytes:
         404 where the version is not known or came without it.
     """
     bundle, version = desk.model.bundle, call.path["version"]
-    if bundle is None or bundle.version != version or desk.shelf is None:
+    if bundle is None or bundle.version != version or desk.bundle_dir is None:
         raise Refused(problems.UNKNOWN_THING, f"no model {version[:80]!r} is in use")
     try:
-        return (desk.shelf / name).read_bytes()
+        return (desk.bundle_dir / name).read_bytes()
     except OSError:
         detail = f"the model {bundle.version} came without {name}"
         raise Refused(problems.UNKNOWN_THING, detail) from None

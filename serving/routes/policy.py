@@ -8,7 +8,7 @@ from pydantic import Field
 
 from models.alerting.policy import Policy, default, of_tree, tree_of
 from models.errors import Fault, InvalidInput
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.http.idempotency import opened
 from serving.http.keys import Scope
 from serving.http.routing import Answer, Call, Operation, json_answer
@@ -57,7 +57,7 @@ class PreviewAnswer:
     proposed: Load
 
 
-def in_force(desk: Desk, call: Call) -> Answer:
+def in_force(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/policy`."""
     since, policy = _in_force(opened(desk))
     return json_answer(
@@ -72,7 +72,7 @@ def _in_force(store: Store) -> tuple[datetime | None, Policy]:
     return since, default() if tree is None else of_tree(tree)
 
 
-def preview(desk: Desk, call: Call) -> Answer:
+def preview(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/policy/preview`."""
     asked = parsed(call.body, PreviewBody)
     store = opened(desk)

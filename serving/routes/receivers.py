@@ -8,7 +8,7 @@ from pydantic import Field
 
 from models.alerting.policy import Quiet
 from models.errors import Fault, InvalidInput
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.http.idempotency import IDEMPOTENCY, opened, written
 from serving.http.keys import Scope
 from serving.http.query import Limit, Query, parameters, read_query
@@ -122,7 +122,7 @@ class WroteAnswer:
     receiver: str
 
 
-def listed(desk: Desk, call: Call) -> Answer:
+def listed(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/receivers`."""
     asked = read_query(call.query, ReceiversQuery)
     with opened(desk).read() as transaction:
@@ -142,7 +142,7 @@ def _line(one: Receiver) -> ReceiverLine:
     )
 
 
-def shown_one(desk: Desk, call: Call) -> Answer:
+def shown_one(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/receivers/{receiver}`."""
     name = call.path["receiver"]
     with opened(desk).read() as transaction:
@@ -188,7 +188,7 @@ def known(transaction: Transaction, name: str) -> Receiver:
     return found
 
 
-def put(desk: Desk, call: Call) -> Answer:
+def put(desk: ScoringService, call: Call) -> Answer:
     """Answer `PUT /v1/receivers/{receiver}`."""
     name, asked = call.path["receiver"], parsed(call.body, ReceiverBody)
     if len(name) > LONGEST_NAME:

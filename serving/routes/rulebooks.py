@@ -13,7 +13,7 @@ from models.errors import Fault, ForewarnError
 from models.margin.rulebook import Rulebook, load_all
 from models.margin.variables import units
 from models.terms import library, terms_in_force
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.evaluation import inputs
 from serving.evaluation.stated_terms import terms_of
 from serving.http.keys import Scope
@@ -116,7 +116,7 @@ class TermsQuery(Query):
     )
 
 
-def rulebooks(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - rulebooks ship with the code
+def rulebooks(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - rulebooks ship with the code
     """Answer `GET /v1/rulebooks`."""
     told = tuple(_shown(book) for _, book in sorted(load_all().items()))
     return json_answer(RulebooksAnswer(request_id=call.request_id, rulebooks=told))
@@ -150,7 +150,7 @@ def _recorded(book: Rulebook[Any]) -> Iterator[RecordShown]:
             )
 
 
-def in_force(desk: Desk, call: Call) -> Answer:
+def in_force(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/rulebooks/{venue}/{version}/terms/{market}`."""
     asked = read_query(call.query, TermsQuery)
     venue, version, name = (call.path[part] for part in ("venue", "version", "market"))
@@ -162,7 +162,7 @@ def in_force(desk: Desk, call: Call) -> Answer:
     return json_answer(told)
 
 
-def _now(desk: Desk) -> datetime:
+def _now(desk: ScoringService) -> datetime:
     """Return the time; a simulated book's own stands still."""
     if desk.store is None:
         return desk.clock()
@@ -170,7 +170,9 @@ def _now(desk: Desk) -> datetime:
         return market.clock(transaction, now=desk.clock())
 
 
-def _of_store(desk: Desk, call: Call, whose: MarketId, at: datetime) -> TermsAnswer | None:
+def _of_store(
+    desk: ScoringService, call: Call, whose: MarketId, at: datetime
+) -> TermsAnswer | None:
     """Return the terms that the store holds for a market; None where it holds none."""
     if desk.store is None:
         return None

@@ -1,7 +1,7 @@
 """The exact rules: margins, triggers, liquidations, rulebooks and the terms in force."""
 
 from serving.application import exact_margin
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.http.keys import Scope
 from serving.http.negotiation import FORMS, answered, envelope
 from serving.http.routing import Answer, Call, Operation, of_body
@@ -10,7 +10,7 @@ from serving.schemas import margin, margin_requests
 from serving.schemas.problems import NOT_ACCEPTABLE, NOT_ARROW, UNKNOWN_ACCOUNT
 
 
-def judge(desk: Desk, call: Call) -> Answer:
+def judge(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/margin` in the form asked for."""
     asked, found = envelope(call, margin_requests.MarginBody)
     return answered(exact_margin.margins(desk, asked, found, call.request_id), call)

@@ -1,7 +1,7 @@
 """Assessments: the venue's verdict beside the forecast."""
 
 from serving import telemetry
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.http.keys import Scope
 from serving.http.negotiation import FORMS, answered, envelope
 from serving.http.routing import Answer, Call, Operation
@@ -16,7 +16,7 @@ ONE_OR_MANY = (
 )
 
 
-def score(desk: Desk, call: Call) -> Answer:
+def score(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/score` in the form asked for."""
     asked, found = envelope(call, requests.ScoreBody)
     told = desk.assessed(asked, found, call.request_id)

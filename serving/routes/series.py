@@ -10,7 +10,7 @@ from pydantic import Field
 
 from features.inputs import HOUR
 from models.errors import Fault, InvalidInput
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.evaluation import rules
 from serving.http.idempotency import opened
 from serving.http.keys import Scope
@@ -106,7 +106,7 @@ class Pulse:
     scopes: tuple[str, ...]
 
 
-def candles(desk: Desk, call: Call) -> Answer:
+def candles(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/candles`."""
     asked = read_query(call.query, CandlesQuery)
     with opened(desk).read() as transaction:
@@ -145,7 +145,7 @@ def _begin(stated: datetime | None, end: datetime) -> datetime:
     return begin
 
 
-def lines(desk: Desk, call: Call) -> Answer:
+def lines(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/lines`."""
     asked = parsed(call.body, LinesBody)
     with opened(desk).read() as transaction:
@@ -156,7 +156,7 @@ def lines(desk: Desk, call: Call) -> Answer:
     return json_answer(told)
 
 
-def pulse(desk: Desk, call: Call) -> Answer:
+def pulse(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/pulse`, with 304 where the caller's entity tag still holds."""
     told = _pulse(desk, call)
     tag = _tag(told)
@@ -166,7 +166,7 @@ def pulse(desk: Desk, call: Call) -> Answer:
     return Answer(body=encode(told), headers=headers)
 
 
-def _pulse(desk: Desk, call: Call) -> Pulse:
+def _pulse(desk: ScoringService, call: Call) -> Pulse:
     """Return how far the service is."""
     _, state = desk.status()
     with opened(desk).read() as transaction:

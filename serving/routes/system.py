@@ -4,7 +4,7 @@ import contextlib
 from dataclasses import dataclass
 
 from serving import telemetry
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.http.keys import Scope
 from serving.http.routing import Answer, Call, Operation, json_answer
 from serving.notify.liveness import standing
@@ -42,12 +42,12 @@ class Ready:
     feature_fingerprint: str
 
 
-def livez(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - asks nothing of a desk
+def livez(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - asks nothing of a desk
     """Say that the process answers."""
     return json_answer(Alive())
 
 
-def readyz(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
+def readyz(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
     """Say whether requests can be answered, and how soundly."""
     ready, state = desk.status()
     if desk.store is not None and ready:
@@ -62,7 +62,7 @@ def readyz(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
     return json_answer(state)
 
 
-def metrics(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
+def metrics(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
     """Return what Prometheus scrapes, with what the store says of alerts."""
     told = telemetry.exposition()
     if desk.store is not None:

@@ -11,7 +11,7 @@ from features.inputs import Tables
 from models.alerting.signals import Level
 from models.domain import Price
 from models.errors import InvalidInput
-from serving.application.stored_market import surroundings
+from serving.application.stored_market import stored_snapshot
 from serving.evaluation.book_totals import BookTotals
 from serving.evaluation.inputs import AccountInput, MarketSnapshot
 from serving.evaluation.placing import market_of
@@ -305,7 +305,7 @@ def _market(
         or not timedelta(0) <= at - series.at < CLOCK
     )
     tables = None if is_new or series is None else series.tables
-    around = surroundings(transaction, at=at, assets=held, read=tables)
+    around = stored_snapshot(transaction, at=at, assets=held, read=tables)
     if is_new:
         memory.series = Series(at, held, around.known)
     return around

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from models.alerting.policy import Policy, tree_of
 from models.alerting.signals import Transition
-from serving.application.deployment import Deployed, Follower
+from serving.application.deployment import Deployment, Follower
 from serving.evaluation.assess import Model
 from serving.evaluation.inputs import MarketSnapshot
 from serving.notify.liveness import Lookout
@@ -130,12 +130,12 @@ def _attempt(watcher: Watcher) -> int:
     return judged
 
 
-def follow(watcher: Watcher, directory: Path | None, held: Deployed) -> Follower | None:
+def follow(watcher: Watcher, directory: Path | None, held: Deployment) -> Follower | None:
     """Return what gives the watcher another bundle as a registry's pointers move; None without."""
     if directory is None or not held.marks:
         return None
 
-    def swap(later: Deployed) -> None:
+    def swap(later: Deployment) -> None:
         watcher.model = later.model
 
     return Follower(directory, held, swap)

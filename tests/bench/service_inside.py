@@ -14,7 +14,7 @@ from service_loads import ROWS, Load
 
 from features.pipeline import BASELINE
 from models.forecast.bundle import Bundle
-from serving.application.scoring import Desk, open_desk
+from serving.application.scoring import ScoringService, open_service
 from serving.evaluation.assess import ScoreOptions, forecast_outcomes, read_by
 from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules
 from serving.http.admission import Gate, Keyring
@@ -30,7 +30,7 @@ CHUNK = 65_536
 def table(directory: Path, *, repeats: int) -> Iterator[str]:
     """Yield what everything costs in processor time, and as a ratio to bare predict."""
     settings = Settings(bundle=directory)
-    desk = open_desk(settings)
+    desk = open_service(settings)
     bundle = desk.model.bundle
     if bundle is None:
         raise SystemExit(desk.model.absence)
@@ -112,7 +112,7 @@ async def _asked(api: Api, load: Load) -> None:
         raise SystemExit(f"{load.name}: {told[1]['body'][:300]!r}")
 
 
-def parts(desk: Desk, bundle: Bundle, load: Load) -> dict[str, Callable[[], object]]:
+def parts(desk: ScoringService, bundle: Bundle, load: Load) -> dict[str, Callable[[], object]]:
     """Return the parts of an answer to 1,000 positions, and of a forecast."""
     envelope, _ = requests.parse(load.body, requests.ScoreBody)
 

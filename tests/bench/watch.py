@@ -13,8 +13,8 @@ from pathlib import Path
 from features.simulate import simulate
 from models.alerting.policy import default
 from serving.application import sample_book
-from serving.application.deployment import deployed
-from serving.application.stored_market import surroundings
+from serving.application.deployment import read_deployment
+from serving.application.stored_market import stored_snapshot
 from serving.routes.book import summed
 from serving.schemas.problems import encode
 from serving.store import accounts, alerts, book_totals, open_store
@@ -42,7 +42,7 @@ def lay(url: str) -> Watcher:
         accounts.upsert(transaction, bodies, at=drawn.at, now=drawn.at)
     return Watcher(
         store=store,
-        model=deployed(BUNDLE).model,
+        model=read_deployment(BUNDLE).model,
         policy=default(),
         holder="bench",
         clock=lambda: drawn.at,
@@ -70,7 +70,7 @@ if __name__ == "__main__":
         print(f"accounts per second of CPU: {whole / cpu:,.0f}")
         with watcher.store.read() as transaction:
             at = watcher.clock()
-            around = surroundings(transaction, at=at, assets={"ETH"})
+            around = stored_snapshot(transaction, at=at, assets={"ETH"})
             levels = alerts.raised_accounts(transaction)
         prices = {name: float(price.exact) for name, price in around.prices.items()}
         wall, cpu = time.perf_counter(), time.process_time()

@@ -14,9 +14,9 @@ import httpx
 import uvicorn
 
 from features.simulate import SimulatedBook, simulate
-from serving.application.deployment import deployed
+from serving.application.deployment import read_deployment
 from serving.application.sample_book import lay
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.http.admission import Gate, Keyring
 from serving.http.app import Api
 from serving.http.routing import routes
@@ -40,7 +40,7 @@ def api(place: Path, bundle: Path, *, held: SimulatedBook | None = None) -> Iter
     store = open_store(str(settings.store))
     if held is not None:
         lay(held, store)
-    desk = Desk(model=deployed(bundle).model, store=store, shelf=bundle)
+    desk = ScoringService(model=read_deployment(bundle).model, store=store, bundle_dir=bundle)
     yield Api(routes(OPERATIONS), desk=desk, gate=Gate(settings, Keyring(desk.keys)))
     store.close()
 

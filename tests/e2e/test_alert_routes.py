@@ -12,7 +12,7 @@ from standardwebhooks import Webhook
 from features.simulate import simulate_onward
 from models.alerting.policy import default, of_tree, tree_of
 from serving.application.sample_book import lay
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.demo.market import run, subscribe
 from serving.demo.venues import nowhere
 from serving.evaluation.assess import Model
@@ -42,7 +42,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 @pytest.fixture(scope="module")
 def asked(store: Store) -> Iterator[local.Caller]:
     """Return a caller of a service over the store."""
-    desk = Desk(model=Model(bundle=None), store=store)
+    desk = ScoringService(model=Model(bundle=None), store=store)
     gate = Gate(Settings(), Keyring(desk.keys))
     caller = local.Caller(Api(routes(OPERATIONS), desk=desk, gate=gate))
     yield caller

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.evaluation.assess import Model
 from serving.http.admission import Gate, Keyring
 from serving.http.app import Api
@@ -34,7 +34,7 @@ class Small(Connection):
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """Return the port of an API whose connections are held within small bounds."""
-    desk = Desk(model=Model(bundle=None), clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    desk = ScoringService(model=Model(bundle=None), clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
     app = Api(routes(OPERATIONS), desk=desk, gate=Gate(Settings(), Keyring(None)))
     config = uvicorn.Config(app, http=Small, port=0, log_level="critical", lifespan="off")
     server = uvicorn.Server(config)

@@ -9,7 +9,7 @@ import pytest
 from features.simulate import SimulatedBook, simulate, simulate_onward
 from models.alerting.signals import Level
 from serving.application.sample_book import lay
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.demo.market import STRIDE, run, steps, subscribe
 from serving.demo.venues import nowhere
 from serving.evaluation.assess import Model
@@ -107,7 +107,7 @@ def test_the_book_kept_by_the_watch_is_the_book_judged_anew(
 ) -> None:
     """Shocks, bands and sums read from the store are those of every account judged now."""
     run(store, *drawn, venues=nowhere(drawn[1]), bundle=None, rest=lambda _: None, most=0)
-    desk = Desk(model=Model(bundle=None), store=store)
+    desk = ScoringService(model=Model(bundle=None), store=store)
     caller = local.Caller(Api(routes(OPERATIONS), desk=desk, gate=Gate(Settings(), Keyring(None))))
     now = caller.get("/v1/book").json()
     monkeypatch.setattr(book, "SMALL", 0)

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv, ipc, parquet
 
-from serving.application.deployment import deployed
-from serving.application.scoring import Desk
+from serving.application.deployment import read_deployment
+from serving.application.scoring import ScoringService
 from serving.http.admission import Gate, Keyring
 from serving.http.app import Api
 from serving.http.keys import issue
@@ -73,7 +73,12 @@ def caller(store_url: str, clock: Clock, trained: local.Trained) -> Iterator[loc
     """Return a caller of a service over an empty store, with a model."""
     settings = Settings(bundle=trained[0], store=store_url)
     store = open_store(store_url)
-    desk = Desk(model=deployed(settings.bundle).model, store=store, shelf=trained[0], clock=clock)
+    desk = ScoringService(
+        model=read_deployment(settings.bundle).model,
+        store=store,
+        bundle_dir=trained[0],
+        clock=clock,
+    )
     asked = local.Caller(Api(routes(OPERATIONS), desk, Gate(settings, Keyring(desk.keys))))
     yield asked
     asked.close()

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from models.alerting.policy import default
 from models.alerting.signals import Level
 from models.domain import Price
-from serving.application.deployment import deployed
+from serving.application.deployment import read_deployment
 from serving.evaluation import rule_evaluation
 from serving.evaluation.assess import Model
 from serving.notify import liveness
@@ -114,7 +114,7 @@ def test_what_was_received_before_and_committed_after_is_judged(store: Store) ->
 def test_the_first_turn_knows_the_candles_of_every_asset(store: Store) -> None:
     """Seven venues, ten assets: a forecast for every account but that without candles."""
     many_venues.lay(store)
-    scene = Scene(store, model=deployed(CHAMPION).model)
+    scene = Scene(store, model=read_deployment(CHAMPION).model)
     scene.now = many_venues.AT
     turn(scene.watcher)
     silent = {name for name, one in scene.said().items() if one.expected_24h is None}
@@ -132,7 +132,7 @@ def test_a_new_asset_of_a_new_account_is_judged_with_its_candles(store: Store) -
                 sa.text(f"DELETE FROM {table} WHERE account = :name"),  # noqa: S608
                 {"name": late["id"]},
             )
-    scene = Scene(store, model=deployed(CHAMPION).model)
+    scene = Scene(store, model=read_deployment(CHAMPION).model)
     scene.now = many_venues.AT
     turn(scene.watcher)
     scene.put(late, received=many_venues.AT - HOUR)

@@ -11,7 +11,7 @@ from models.alerting.policy import default
 from models.alerting.signals import Level, Signal
 from models.errors import InvalidInput
 from models.margin.result import Verdict
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.evaluation.assess import Model
 from serving.http.routing import Answer, Call
 from serving.notify.links import Link, sign
@@ -56,7 +56,7 @@ def clicked(store: Store, act: str, subject: str) -> Answer:
         key = consents.link_key(transaction)
     until = int((START + timedelta(days=1)).timestamp())
     link = Link(act=act, subject=subject, receiver="o", until=until)  # type: ignore[arg-type]
-    desk = Desk(model=Model(bundle=None), store=store, clock=lambda: START)
+    desk = ScoringService(model=Model(bundle=None), store=store, clock=lambda: START)
     return route.act(desk, Call(path={"token": sign(link, key)}, request_id="r"))
 
 
@@ -73,7 +73,7 @@ def test_an_acknowledgement_ends_the_repetition_until_the_level_comes_back(store
 
 def test_a_forged_link_is_refused(store: Store) -> None:
     """A token that this store did not sign does nothing."""
-    desk = Desk(model=Model(bundle=None), store=store, clock=lambda: START)
+    desk = ScoringService(model=Model(bundle=None), store=store, clock=lambda: START)
     with pytest.raises(Refused):
         route.act(desk, Call(path={"token": "bm9uZQ.bm9uZQ"}, request_id="r"))
 

@@ -13,7 +13,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from models.domain import UNPLACED, MarketId
-from serving.application.stored_market import surroundings
+from serving.application.stored_market import stored_snapshot
 from serving.store import Store, StoreRefused, accounts, market, open_store, schema
 from serving.store.migrate import VERSION_TABLE, configuration, revision
 from serving.store.schema import HEAD, METADATA
@@ -94,7 +94,7 @@ def _says_what_the_old_one_said(store: Store) -> None:
     """Check every row of `OLD_ROWS` in the words of today."""
     with store.read() as transaction:
         assert market.clock(transaction, now=AT) == AT
-        around = surroundings(transaction, at=AT, assets=["ETH"])
+        around = stored_snapshot(transaction, at=AT, assets=["ETH"])
         held = accounts.read(transaction, ["a"], at=AT)["a"]
     price = around.prices["ETH"]
     assert price.exact == Fraction(3, 2)

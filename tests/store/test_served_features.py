@@ -13,8 +13,8 @@ from features.files import read_market
 from features.pipeline import compute
 from features.table_schemas import TABLES
 from features.tables import validate
-from serving.application.deployment import deployed
-from serving.application.scoring import Desk
+from serving.application.deployment import read_deployment
+from serving.application.scoring import ScoringService
 from serving.ingest.tables import take
 from serving.schemas.assessment import Assessment
 from serving.store import Store, accounts, frames, market
@@ -131,7 +131,7 @@ def files(tmp_path: Path) -> Path:
 
 def served(store: Store) -> dict[str, float | None]:
     """Return the features of a question about an earlier moment."""
-    desk = Desk(model=deployed(CHAMPION).model, store=store, clock=lambda: LATER)
+    desk = ScoringService(model=read_deployment(CHAMPION).model, store=store, clock=lambda: LATER)
     asked = {"as_of": AT.isoformat(), "features": True, "account": "vault"}
     told = desk.answer(msgspec.json.encode(asked), "request")
     assert isinstance(told, Assessment)
@@ -220,7 +220,7 @@ def hours(seed: int) -> dict[str, Any]:
 
 def answers(store: Store, asked: dict[str, Any]) -> dict[str, Any]:
     """Return the answer to a question about the earlier moment, as JSON."""
-    desk = Desk(model=deployed(CHAMPION).model, store=store, clock=lambda: LATER)
+    desk = ScoringService(model=read_deployment(CHAMPION).model, store=store, clock=lambda: LATER)
     shared = {"as_of": AT.isoformat(), "features": True}
     told = desk.answer(msgspec.json.encode({**shared, **asked}), "request")
     found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(told))

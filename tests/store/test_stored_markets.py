@@ -12,8 +12,8 @@ from markets_apart import ACCOUNTS, MARKETS, RIGHT, SPOT, Body
 
 from models.alerting.policy import default
 from models.domain import UNPLACED, MarketId
-from serving.application.scoring import Desk
-from serving.application.stored_market import surroundings
+from serving.application.scoring import ScoringService
+from serving.application.stored_market import stored_snapshot
 from serving.evaluation.assess import Model
 from serving.http.admission import Gate, Keyring
 from serving.http.app import Api
@@ -32,7 +32,7 @@ LATER = "2026-09-01T11:59:20Z"
 @pytest.fixture
 def caller(store: Store) -> Iterator[local.Caller]:
     """Yield a caller of the API over an empty store."""
-    desk = Desk(model=Model(bundle=None), store=store, clock=lambda: NOW)
+    desk = ScoringService(model=Model(bundle=None), store=store, clock=lambda: NOW)
     asked = local.Caller(Api(routes(OPERATIONS), desk, Gate(Settings(), Keyring(desk.keys))))
     yield asked
     asked.close()
@@ -281,7 +281,7 @@ def test_a_market_whose_state_was_kept_without_one_is_told_so(database: str) -> 
     lay_old(database)
     opened = open_store(database)
     with opened.read() as transaction:
-        around = surroundings(
+        around = stored_snapshot(
             transaction, at=NOW, assets=(), markets=[MarketId("compound-v3", "usdc")]
         )
     opened.close()

@@ -12,8 +12,8 @@ from features.simulate import SimulatedBook, simulate
 from models.domain import Price
 from models.errors import InvalidInput
 from serving.application.sample_book import VAULTS, account_body, lay, market_body, price
-from serving.application.scoring import Desk
-from serving.application.stored_market import surroundings
+from serving.application.scoring import ScoringService
+from serving.application.stored_market import stored_snapshot
 from serving.evaluation.assess import Model
 from serving.evaluation.inputs import at_scale
 from serving.evaluation.market_history import candles
@@ -49,7 +49,7 @@ def body(book: SimulatedBook) -> dict[str, Any]:
 
 def told(body: dict[str, Any]) -> Assessment:
     """Return the assessment of a body by the rules alone."""
-    desk = Desk(model=Model(bundle=None))
+    desk = ScoringService(model=Model(bundle=None))
     answer = desk.answer(msgspec.json.encode(body), "test")
     assert isinstance(answer, Assessment)
     return answer
@@ -147,7 +147,7 @@ def test_order_is_kept_in_a_batch(body: dict[str, Any]) -> None:
     """One item each, faulty or not."""
     wrong = {**body["account"], "venue": "atlantis"}
     body["accounts"] = [wrong, body.pop("account"), "nobody"]
-    answer = Desk(model=Model(bundle=None)).answer(msgspec.json.encode(body), "test")
+    answer = ScoringService(model=Model(bundle=None)).answer(msgspec.json.encode(body), "test")
     assert isinstance(answer, Batch)
     assert [hasattr(item, "errors") for item in answer.assessments] == [True, False, True]
 
@@ -191,7 +191,7 @@ def test_the_store_gives_back_what_was_laid_into_it(book: SimulatedBook, store: 
     lay(book, store)
     with store.read() as transaction:
         assert market.clock(transaction, now=NOON) == book.at
-        around = surroundings(transaction, at=book.at, assets=["ETH"])
+        around = stored_snapshot(transaction, at=book.at, assets=["ETH"])
         keys = accounts.keys(transaction)
         found = accounts.read(transaction, keys, at=book.at)
     assert around.simulated

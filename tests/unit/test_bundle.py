@@ -19,7 +19,7 @@ import pytest
 from features.pipeline import BASELINE, NAMES, fingerprint
 from models.errors import BundleRefused
 from models.forecast import bundle
-from serving.application.deployment import deployed
+from serving.application.deployment import read_deployment
 
 ROOT = Path(__file__).parents[2]
 Manifest = dict[str, Any]
@@ -138,7 +138,7 @@ def test_a_damaged_manifest_is_refused_with_its_place(
     with pytest.raises(BundleRefused) as refused:
         bundle.load(place, fingerprint=fingerprint)
     assert said in str(refused.value)
-    found = deployed(place).model
+    found = read_deployment(place).model
     assert found.bundle is None
     assert said in found.absence
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from models.errors import InvalidInput
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.application.what_if import plans, what_if
 from serving.evaluation.assess import Model
 
@@ -54,7 +54,7 @@ def body(*accounts: dict[str, Any], **more: Any) -> bytes:
 
 def asked(work: Any, request: bytes) -> Any:
     """Return the answer of a desk without a model."""
-    return msgspec.json.decode(work(Desk(model=Model(bundle=None)), request, "test"))
+    return msgspec.json.decode(work(ScoringService(model=Model(bundle=None)), request, "test"))
 
 
 def test_shock_moves_the_verdict() -> None:

@@ -9,11 +9,11 @@ from schema_check import conforms
 from venue_bodies import Body
 
 from serving.application import exact_margin
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.evaluation.assess import Model
 from serving.routes import document
 
-DESK = Desk(model=Model(bundle=None))
+DESK = ScoringService(model=Model(bundle=None))
 UNIT = 10**18
 
 

@@ -15,7 +15,7 @@ from models.errors import InvalidInput
 from models.margin.result import Verdict
 from models.margin.rulebook import load, with_price
 from serving.application import exact_margin
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.evaluation import effort, inputs
 from serving.evaluation.assess import Model
 from serving.http.routing import Call
@@ -23,8 +23,8 @@ from serving.routes import OPERATIONS, document
 from serving.schemas import requests as wire
 from serving.schemas.margin_requests import TriggerBody
 
-Route = Callable[[Desk, bytes, str], bytes]
-DESK = Desk(model=Model(bundle=None))
+Route = Callable[[ScoringService, bytes, str], bytes]
+DESK = ScoringService(model=Model(bundle=None))
 ROUTES: dict[str, Route] = {
     "/v1/margin": exact_margin.margin,
     "/v1/trigger": exact_margin.trigger,
@@ -471,7 +471,9 @@ def test_a_costly_account_leaves_the_others_their_answers() -> None:
     """An item that costs too much is at fault alone."""
     body = grid(15)
     small = {**body["account"], "id": "small", "legs": body["account"]["legs"][:2]}
-    told = ask(Desk.score, {**body, "account": None, "accounts": [body["account"], small]})
+    told = ask(
+        ScoringService.score, {**body, "account": None, "accounts": [body["account"], small]}
+    )
     first, second = told["assessments"]
     assert "5000 steps" in first["errors"][0]["detail"]
     assert second["rule"]["verdict"] == "safe"
@@ -519,5 +521,5 @@ def test_a_fee_that_the_contract_cannot_compound_is_refused(duty: int) -> None:
     body = venue_bodies.maker()
     body["account"]["terms"]["duty"] = str(duty)
     body["market"]["prices"]["ETH"] |= {"next_value": "1", "next_at": "2199-01-01T00:00:00Z"}
-    for route in (Desk.score, exact_margin.margin):
+    for route in (ScoringService.score, exact_margin.margin):
         assert "OverflowError" in faults(route, body)["/account"]

@@ -25,10 +25,10 @@ from markets_apart import (
 
 from models.errors import InvalidInput
 from serving.application import exact_margin
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.evaluation.assess import Model
 
-DESK = Desk(model=Model(bundle=None))
+DESK = ScoringService(model=Model(bundle=None))
 
 
 def asked(**market: Any) -> Body:

@@ -11,7 +11,7 @@ from models import pegs
 from models.margin.result import Trigger
 from models.margin.venues import compound_v3, morpho_blue
 from serving.application import exact_margin, what_if
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.evaluation import inputs
 from serving.evaluation.assess import ForecastOutcome, Model
 from serving.evaluation.book_totals import account_totals
@@ -21,7 +21,7 @@ from serving.evaluation.stress import ALL, by_shock
 from serving.schemas import requests as wire
 from serving.watch.signals import buffer
 
-DESK = Desk(model=Model(bundle=None), clock=lambda: many_venues.AT)
+DESK = ScoringService(model=Model(bundle=None), clock=lambda: many_venues.AT)
 BOOK = {one["id"]: one for one in many_venues.book()}
 
 

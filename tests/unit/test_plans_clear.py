@@ -15,8 +15,8 @@ from models.alerting.policy import Policy, default, of_tree, tree_of
 from models.alerting.signals import Level, Route, Transition, TransitionKind
 from models.domain import Account
 from serving.application import what_if
-from serving.application.deployment import deployed
-from serving.application.scoring import Desk
+from serving.application.deployment import read_deployment
+from serving.application.scoring import ScoringService
 from serving.evaluation import inputs
 from serving.evaluation.assess import Model, ScoreOptions, forecast_outcomes
 from serving.evaluation.inputs import MarketSnapshot
@@ -26,7 +26,7 @@ from serving.schemas.changes import PlanAnswer
 from serving.watch.plans import plans
 from serving.watch.signals import signal
 
-CHAMPION = deployed(Path(__file__).parents[2] / "models" / "champion").model
+CHAMPION = read_deployment(Path(__file__).parents[2] / "models" / "champion").model
 MODELS = {"forecast": CHAMPION, "rules alone": Model(bundle=None)}
 AT = many_venues.AT
 NEAR = {
@@ -234,7 +234,7 @@ def test_two_positions_are_reduced_to_a_probability(limit: float, kinds: Sequenc
     body = many_venues.request([{**BOOK[account], "legs": legs}])
     means = {"kinds": kinds, **({"balances": {"USDT": "0"}} if "add" in kinds else {})}
     target = {"probability": limit, "horizon": "7d"}
-    desk = Desk(model=CHAMPION, clock=lambda: AT)
+    desk = ScoringService(model=CHAMPION, clock=lambda: AT)
     asked = json.dumps({**body, "target": target, "means": means}).encode()
     (found,) = json.loads(what_if.plans(desk, asked, "r"))["plans"]
     assert (found["is_reached"], found["reason"]) == (True, "reached")
@@ -246,7 +246,7 @@ def test_two_positions_are_reduced_to_a_probability(limit: float, kinds: Sequenc
 def test_a_buffer_can_be_asked_for_over_http() -> None:
     """The account then stands the move, and not a ten-thousandth part more."""
     body = request("comet", {})
-    desk = Desk(model=Model(bundle=None), clock=lambda: AT)
+    desk = ScoringService(model=Model(bundle=None), clock=lambda: AT)
     asked = {**body, "target": {"buffer": "0.25"}, "means": {"kinds": ["repay"]}}
     (found,) = json.loads(what_if.plans(desk, json.dumps(asked).encode(), "r"))["plans"]
     assert found["target"]["buffer"] == "0.25"

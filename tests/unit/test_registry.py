@@ -13,7 +13,7 @@ import pytest
 from features.pipeline import fingerprint
 from models.errors import BundleRefused
 from models.forecast import bundle, registry
-from serving.application.deployment import Deployed, Follower, deployed, looked
+from serving.application.deployment import Deployment, Follower, read_deployment, refreshed
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -141,31 +141,31 @@ def test_what_is_damaged_or_foreign_is_refused(two: tuple[Path, str, str]) -> No
 def test_the_last_good_bundle_stays_when_the_next_is_refused(two: tuple[Path, str, str]) -> None:
     """A damaged champion is told, not used; a sound one clears the doubt."""
     place, first, second = two
-    none = deployed(place)
+    none = read_deployment(place)
     assert none.model.bundle is None
     assert none.model.absence == "the registry names no champion yet"
     point(place, "champion", first)
-    good = looked(place, none)
+    good = refreshed(place, none)
     assert good.model.bundle is not None
     assert good.model.bundle.version == first
-    assert looked(place, good) is good
+    assert refreshed(place, good) is good
     with (place / registry.VERSIONS / second / "expected_1h.txt").open("a") as booster:
         booster.write(" ")
     point(place, "champion", second)
-    kept = looked(place, good)
+    kept = refreshed(place, good)
     assert kept.model.bundle is good.model.bundle
     assert "the champion was refused" in kept.model.refusals[0]
     assert kept.doubts == kept.model.refusals
     point(place, "champion", first)
-    assert looked(place, kept).model.refusals == ()
+    assert refreshed(place, kept).model.refusals == ()
 
 
 def test_a_follower_hands_on_what_moved(two: tuple[Path, str, str]) -> None:
     """A pointer that moves reaches the service without a restart; none moves, none is told."""
     place, first, second = two
     point(place, "champion", first)
-    told: queue.Queue[Deployed] = queue.Queue()
-    follower = Follower(place, deployed(place), told.put)
+    told: queue.Queue[Deployment] = queue.Queue()
+    follower = Follower(place, read_deployment(place), told.put)
     try:
         point(place, "challenger", second)
         found = told.get(timeout=30)
@@ -193,16 +193,16 @@ def test_a_follower_outlives_what_nobody_foresaw(
         return real(directory, alias, **more)
 
     monkeypatch.setattr(registry, "load", load)
-    told: queue.Queue[Deployed] = queue.Queue()
+    told: queue.Queue[Deployment] = queue.Queue()
     refused = threading.Event()
 
-    def swap(found: Deployed) -> None:
+    def swap(found: Deployment) -> None:
         if not refused.is_set():
             refused.set()
             raise RuntimeError("the first hand-over fails")
         told.put(found)
 
-    follower = Follower(place, deployed(place), swap)
+    follower = Follower(place, read_deployment(place), swap)
     try:
         point(place, "challenger", second)
         kept = told.get(timeout=60)

@@ -9,13 +9,13 @@ from venue_bodies import Body
 
 from models.errors import InvalidInput
 from serving.application import exact_margin
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.cli.margin_table import sheet
 from serving.evaluation.assess import Model
 from serving.routes import document
 from serving.schemas.assessment import FaultyItem
 
-DESK = Desk(model=Model(bundle=None))
+DESK = ScoringService(model=Model(bundle=None))
 
 
 def told_of(body: Body) -> Body:

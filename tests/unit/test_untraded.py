@@ -10,8 +10,8 @@ import pytest
 from features.inputs import Candles
 from features.pipeline import BASELINE, fingerprint
 from models.forecast import bundle
-from serving.application.deployment import deployed
-from serving.application.scoring import Desk
+from serving.application.deployment import read_deployment
+from serving.application.scoring import ScoringService
 
 CHAMPION = Path(__file__).parents[2] / "models" / "champion"
 HOURS = 45 * 24
@@ -19,9 +19,9 @@ PRICES = ("open", "high", "low", "close")
 
 
 @pytest.fixture(scope="module")
-def desk() -> Desk:
+def desk() -> ScoringService:
     """Return a desk with the champion."""
-    return Desk(model=deployed(CHAMPION).model)
+    return ScoringService(model=read_deployment(CHAMPION).model)
 
 
 def series() -> dict[str, Any]:
@@ -53,7 +53,7 @@ def scaled(factor: float, hours: slice) -> dict[str, Any]:
     return told
 
 
-def asked(desk: Desk, side: int, candles: dict[str, Any]) -> Any:
+def asked(desk: ScoringService, side: int, candles: dict[str, Any]) -> Any:
     """Return the assessment of a long or a short of ten times its margin, about 6 % off."""
     size = "10" if side > 0 else "-10"
     body = {
@@ -84,7 +84,7 @@ def asked(desk: Desk, side: int, candles: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("side", [1, -1])
-def test_hours_filled_in_where_nothing_traded_are_a_gap(desk: Desk, side: int) -> None:
+def test_hours_filled_in_where_nothing_traded_are_a_gap(desk: ScoringService, side: int) -> None:
     """Two days or all of it at the last price with no volume: as silent as no candles."""
     assert len(asked(desk, side, series()).forecast) == 4
     close = series()["close"]
@@ -123,7 +123,7 @@ def test_a_price_that_stands_still_in_trade_is_no_gap() -> None:
     ],
 )
 def test_a_series_that_changes_its_unit_is_not_forecast_from(
-    desk: Desk, side: int, factor: float, hours: slice
+    desk: ScoringService, side: int, factor: float, hours: slice
 ) -> None:
     """A redenomination, a split, another quote: said, and no probability."""
     answer = asked(desk, side, scaled(factor, hours))
@@ -142,7 +142,7 @@ def test_a_series_that_changes_its_unit_is_not_forecast_from(
     ],
 )
 def test_a_price_far_off_its_candles_degrades_the_answer(
-    desk: Desk, side: int, factor: float, hours: slice, close: str
+    desk: ScoringService, side: int, factor: float, hours: slice, close: str
 ) -> None:
     """A price of 100 after candles that end elsewhere: said with both, and no forecast."""
     answer = asked(desk, side, scaled(factor, hours))
@@ -156,7 +156,7 @@ def test_a_price_far_off_its_candles_degrades_the_answer(
 
 @pytest.mark.parametrize("factor", [0.55, 1.8])
 def test_a_price_that_moved_much_within_an_hour_is_not_off_its_candles(
-    desk: Desk, factor: float
+    desk: ScoringService, factor: float
 ) -> None:
     """A crash by 45 % or a rise by 80 % since the last close may be true."""
     answer = asked(desk, 1, scaled(factor, slice(-1, None)))
