@@ -53,7 +53,7 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class GaugeReading:
     """A gauge that is read when it is scraped.
 
     Parameters
@@ -68,10 +68,10 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Taken:
+class _GaugeCollector:
     """Readings as the library collects them, written into no worker's file."""
 
-    told: Sequence[Reading]
+    told: Sequence[GaugeReading]
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield one family of metrics per reading."""
@@ -176,10 +176,10 @@ def exposition() -> bytes:
     return generate_latest(whole)
 
 
-def gauges(told: Sequence[Reading]) -> bytes:
+def gauges(told: Sequence[GaugeReading]) -> bytes:
     """Return readings taken just now in Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(_Taken(told))
+    registry.register(_GaugeCollector(told))
     return generate_latest(registry)
 
 

@@ -6,10 +6,10 @@ from models.alerting.signals import Level
 from serving.notify.liveness import standing
 from serving.store import Store, alerts, changes, leases, market, outbox
 from serving.store.leases import DELIVERING, TURN
-from serving.telemetry import Reading
+from serving.telemetry import GaugeReading
 
 
-def pulse(store: Store, *, now: datetime) -> tuple[Reading, ...]:
+def pulse(store: Store, *, now: datetime) -> tuple[GaugeReading, ...]:
     """Return the gauges of a store.
 
     The lag is how long the newest price has waited to be judged; a beat that never was is told
@@ -34,22 +34,22 @@ def pulse(store: Store, *, now: datetime) -> tuple[Reading, ...]:
         if name in beats
     )
     return (
-        Reading(
+        GaugeReading(
             name="forewarn_alert_lag_seconds",
             meaning="How long the newest price has waited to be judged",
             values=((lag, {}),),
         ),
-        Reading(
+        GaugeReading(
             name="forewarn_alert_beat_age_seconds",
             meaning="Since assessing and delivering were last heard of",
             values=ages,
         ),
-        Reading(
+        GaugeReading(
             name="forewarn_alert_alarms",
             meaning="What keeps alerts from being made or from arriving; /readyz names it",
             values=((float(len(wrong)), {}),),
         ),
-        Reading(
+        GaugeReading(
             name="forewarn_outbox_messages",
             meaning="Messages by status; dead ones can be replayed",
             values=tuple(
@@ -57,12 +57,12 @@ def pulse(store: Store, *, now: datetime) -> tuple[Reading, ...]:
                 for status in (outbox.WAITING, outbox.SENT, outbox.DEAD, outbox.STOPPED)
             ),
         ),
-        Reading(
+        GaugeReading(
             name="forewarn_outbox_oldest_seconds",
             meaning="How long the oldest waiting message has waited",
             values=((waited.total_seconds(), {}),),
         ),
-        Reading(
+        GaugeReading(
             name="forewarn_alert_accounts",
             meaning="Accounts by level",
             values=tuple(
