@@ -213,7 +213,7 @@ def channel(
     with _opened(store) as found:
         added = subscriptions.add(
             found,
-            subscriptions.Wanted(receiver=name, kind=kind, target=target, rank=rank),
+            subscriptions.ChannelRequest(receiver=name, kind=kind, target=target, rank=rank),
             _settings(),
             actor=ACTOR,
             now=_now(),

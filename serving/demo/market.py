@@ -23,7 +23,7 @@ from serving.application.sample_book import VAULTS, logged, price_at
 from serving.demo import venues as elsewhere
 from serving.demo.run import ACCOUNTS, CHAMPION, DAYS, HOURS, falls
 from serving.demo.venues import Venues
-from serving.notify.channels import Destination, Sent
+from serving.notify.channels import Destination, SendResult
 from serving.notify.dispatcher import Dispatcher, deliver
 from serving.notify.message import Message
 from serving.process import stoppable
@@ -126,11 +126,11 @@ def _channel(
     consents.confirm(transaction, channel, code, actor=ACTOR, now=now)
 
 
-def sink(message: Message, to: Destination) -> Sent:  # noqa: ARG001 - as every sender
+def sink(message: Message, to: Destination) -> SendResult:  # noqa: ARG001 - as every sender
     """Take a message and send it nowhere: it stays in the store's outbox, marked as sent."""
     if to.target == CLOSED:
-        return Sent("never", "this simulated channel takes nothing")
-    return Sent("delivered")
+        return SendResult("never", "this simulated channel takes nothing")
+    return SendResult("delivered")
 
 
 def run(

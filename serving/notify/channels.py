@@ -56,7 +56,7 @@ MAIL_REFUSED = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SendResult:
     """What a channel says of one attempt.
 
     Parameters
@@ -93,7 +93,7 @@ class Destination:
 class Sender(Protocol):
     """Sends a message to a destination."""
 
-    def __call__(self, message: Message, to: Destination, /) -> Sent:
+    def __call__(self, message: Message, to: Destination, /) -> SendResult:
         """Return what became of one attempt; never raises for the receiver's doing."""
 
 
@@ -112,7 +112,7 @@ class WebhookSender:
     allowed: tuple[Network, ...] = ()
     trust: ssl.SSLContext = field(default_factory=httpx.create_ssl_context)
 
-    def __call__(self, message: Message, to: Destination) -> Sent:
+    def __call__(self, message: Message, to: Destination) -> SendResult:
         """Return what became of one attempt; the id is the same on every one.
 
         References
@@ -126,13 +126,13 @@ class WebhookSender:
         try:
             return asyncio.run(asyncio.wait_for(self._post(to.target, body, headers), SECONDS))
         except TargetRefused as error:
-            return Sent("never", str(error))
+            return SendResult("never", str(error))
         except TimeoutError:
-            return Sent("later", f"no answer within {SECONDS:.0f} s")
+            return SendResult("later", f"no answer within {SECONDS:.0f} s")
         except (httpx.HTTPError, OSError, UnicodeError) as error:
-            return Sent("later", f"{type(error).__name__}: {error}")
+            return SendResult("later", f"{type(error).__name__}: {error}")
 
-    async def _post(self, target: str, body: str, headers: Mapping[str, str]) -> Sent:
+    async def _post(self, target: str, body: str, headers: Mapping[str, str]) -> SendResult:
         """Post to the address that was looked at, and read no more than the status."""
         host, port, address = await resolve(target, allowed=self.allowed)
         split = urlsplit(target)
@@ -150,7 +150,7 @@ class WebhookSender:
                 extensions={"sni_hostname": host},
             ) as response,
         ):
-            return judged(response.status_code, response.headers.get("retry-after"))
+            return send_result(response.status_code, response.headers.get("retry-after"))
 
 
 def message_id(key: str) -> str:
@@ -171,7 +171,7 @@ def signed(body: str, to: Destination, *, at: datetime) -> dict[str, str]:
     }
 
 
-def judged(status: int, wait: str | None) -> Sent:
+def send_result(status: int, wait: str | None) -> SendResult:
     """Return what an HTTP status says of an attempt.
 
     Parameters
@@ -180,14 +180,14 @@ def judged(status: int, wait: str | None) -> Sent:
         The header `Retry-After`; an hour at most is waited.
     """
     if 200 <= status < 300:  # noqa: PLR2004 - the range that means success
-        return Sent("delivered")
+        return SendResult("delivered")
     if status == GONE:
-        return Sent("gone", "the receiver answered 410: it wants no more")
+        return SendResult("gone", "the receiver answered 410: it wants no more")
     if 300 <= status < 400:  # noqa: PLR2004 - the range that means redirection
-        return Sent("never", f"the receiver redirects ({status}); redirects are not followed")
+        return SendResult("never", f"the receiver redirects ({status}); redirects are not followed")
     asked = retry_after(wait, now=datetime.now(tz=UTC))
     limited = None if asked is None else min(asked, MOST_WAIT)
-    return Sent("later", f"the receiver answered {status}", limited)
+    return SendResult("later", f"the receiver answered {status}", limited)
 
 
 def new_secret() -> str:
@@ -207,19 +207,19 @@ class MailSender:
 
     server: str
 
-    def __call__(self, message: Message, to: Destination) -> Sent:
+    def __call__(self, message: Message, to: Destination) -> SendResult:
         """Return what became of one attempt."""
         server = mail_server(self.server)
         if server is None:
-            return Sent("later", f"{MAIL_VARIABLE} is not the URL of a mail server")
+            return SendResult("later", f"{MAIL_VARIABLE} is not the URL of a mail server")
         try:
             _submit(server, mail(message, to, sender=server.from_addr))
         except smtplib.SMTPRecipientsRefused as error:
             codes = [code for code, _ in error.recipients.values()]
-            return Sent("never" if min(codes) >= MAIL_REFUSED else "later", _said(error))
+            return SendResult("never" if min(codes) >= MAIL_REFUSED else "later", _said(error))
         except (smtplib.SMTPException, OSError) as error:
-            return Sent("later", _said(error))
-        return Sent("delivered")
+            return SendResult("later", _said(error))
+        return SendResult("delivered")
 
 
 def mail_server(url: str) -> Any:
@@ -286,19 +286,23 @@ def address_fault(target: str) -> str | None:
     return None if is_one and is_plain else f"{target[:80]!r} is not one mail address"
 
 
-def send_hosted(message: Message, to: Destination) -> Sent:
+def send_hosted(message: Message, to: Destination) -> SendResult:
     """Send through a hosted service that apprise knows, and return what became of it."""
     fault = hosted_fault(to.target)
     service = None if fault else apprise.Apprise.instantiate(to.target)
     if service is None:
-        return Sent("never", fault or "apprise cannot read the target")
+        return SendResult("never", fault or "apprise cannot read the target")
     robot = apprise.Apprise()
     # One service: a text would be taken apart into several.
     robot.add(service)
     done = robot.notify(
         title=message.subject, body=message.text, body_format=apprise.NotifyFormat.TEXT
     )
-    return Sent("delivered") if done else Sent("later", "the service did not take the message")
+    return (
+        SendResult("delivered")
+        if done
+        else SendResult("later", "the service did not take the message")
+    )
 
 
 def hosted_fault(target: str) -> str | None:

@@ -17,9 +17,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from serving.notify.channels import SECONDS, Destination, Sender, Sent, lane
+from serving.notify.channels import SECONDS, Destination, Sender, SendResult, lane
 from serving.notify.links import links
-from serving.notify.liveness import Lookout
+from serving.notify.liveness import Watchdog
 from serving.notify.message import compose
 from serving.store import Store, StoreFailed, alerts, consents, leases, outbox
 from serving.store.leases import DELIVERING
@@ -86,7 +86,7 @@ class Answer:
         Whether a failure is the channel's doing rather than the message's.
     """
 
-    sent: Sent | None
+    sent: SendResult | None
     at: datetime
     is_of_channel: bool = True
 
@@ -129,7 +129,7 @@ def run(
     pause: Callable[[float], None],
 ) -> None:
     """Deliver until it is over; a failed round is noted and tried again."""
-    lookout = Lookout(dispatcher.store, fault=dispatcher.fault)
+    lookout = Watchdog(dispatcher.store, fault=dispatcher.fault)
     with _sending(dispatcher, clock) as sending:
         while not is_over():
             claimed = 0
@@ -222,7 +222,7 @@ def _attempt(
     if send is None:
         fault = dispatcher.fault(parcel.kind, parcel.target)
         error = fault or f"no {parcel.kind} channel is set up here"
-        return Answer(sent=Sent("later", error), at=clock())
+        return Answer(sent=SendResult("later", error), at=clock())
     offered = links(
         dispatcher.public_url,
         key,
@@ -243,7 +243,7 @@ def _attempt(
         return Answer(sent=send(message, to), at=clock())
     except Exception as error:  # the delivering loop: recorded in the message's row
         LOGGER.exception("message %s could not be sent", parcel.number)
-        failed = Sent("later", f"{type(error).__name__}: {error}")
+        failed = SendResult("later", f"{type(error).__name__}: {error}")
         return Answer(sent=failed, at=clock(), is_of_channel=is_composed)
 
 
@@ -256,7 +256,9 @@ def _settle_answered(sending: Sending) -> None:
         del sending.under_way[attempt]
 
 
-def _settle(dispatcher: Dispatcher, parcel: ClaimedMessage, answer: Answer, sent: Sent) -> None:
+def _settle(
+    dispatcher: Dispatcher, parcel: ClaimedMessage, answer: Answer, sent: SendResult
+) -> None:
     """Write what became of an attempt."""
     holder, now = dispatcher.holder, answer.at
     due = sent.wait or backoff(parcel.attempts, dispatcher.spread())

@@ -89,7 +89,7 @@ class Alarm:
 
 
 @dataclass(slots=True)
-class Lookout:
+class Watchdog:
     """Raises the alarm from within a process that lives: each tells of the others' silence.
 
     Parameters
@@ -127,7 +127,7 @@ def alarm(store: Store, *, now: datetime) -> list[Alarm]:
         leases.beat(transaction, ALARMS, now=now, detail=[one.text for one in found])
         desks = alerts.receivers(transaction, []) if found else {}
         drafts = [
-            _draft(one, name, now)
+            _message(one, name, now)
             for one in found
             for name, receiver in desks.items()
             if receiver.audience == DESK
@@ -218,7 +218,7 @@ def _minutes(span: timedelta) -> int:
     return int(span.total_seconds() // 60)
 
 
-def _draft(one: Alarm, receiver: str, now: datetime) -> OutboxMessage:
+def _message(one: Alarm, receiver: str, now: datetime) -> OutboxMessage:
     """Return the message of one alarm; the same alarm has the same key."""
     since = one.since.isoformat()
     # The name of an asset may be long; of a channel it is short.

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from models.errors import Fault, InvalidInput
-from serving.notify.channels import KINDS, Destination, Sent, new_secret, senders
+from serving.notify.channels import KINDS, Destination, SendResult, new_secret, senders
 from serving.notify.message import compose
 from serving.notify.settings import AlertSettings
 from serving.store import Store, Transaction, alerts, consents
@@ -13,7 +13,7 @@ from serving.store.consents import Channel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class ChannelRequest:
     """A channel as it is asked for."""
 
     receiver: str
@@ -23,7 +23,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Added:
+class AddedChannel:
     """A channel that waits for its code.
 
     Parameters
@@ -36,12 +36,12 @@ class Added:
 
     channel: str
     secret: str
-    sent: Sent
+    sent: SendResult
 
 
 def add(
-    store: Store, wanted: Wanted, settings: AlertSettings, *, actor: str, now: datetime
-) -> Added:
+    store: Store, wanted: ChannelRequest, settings: AlertSettings, *, actor: str, now: datetime
+) -> AddedChannel:
     """Add a channel and send its code there.
 
     Raises
@@ -71,12 +71,12 @@ def add(
         code = consents.challenge(transaction, channel, actor=actor, now=now)
         held = _open_channel(transaction, channel)
     sent = _send(held, (secret,) if secret else (), known.language, code, settings, now)
-    return Added(channel=channel, secret=secret, sent=sent)
+    return AddedChannel(channel=channel, secret=secret, sent=sent)
 
 
 def resend(
     store: Store, channel: str, settings: AlertSettings, *, actor: str, now: datetime
-) -> Sent:
+) -> SendResult:
     """Send a channel a fresh code; the one before is worth nothing from now on.
 
     Raises
@@ -130,18 +130,18 @@ def _send(
     code: str,
     settings: AlertSettings,
     now: datetime,
-) -> Sent:
+) -> SendResult:
     """Return what became of the message with a code."""
     missing = KINDS[held.kind].missing(settings)
     if missing is not None:
-        return Sent("later", missing)
+        return SendResult("later", missing)
     send = senders(settings)[held.kind]
     body = _challenge(held.receiver, held.id, code, now)
     to = Destination(key=body["key"], target=held.target, secrets=secrets)
     return send(compose(body, language, {}), to)
 
 
-def target_faults(wanted: Wanted, settings: AlertSettings) -> list[Fault]:
+def target_faults(wanted: ChannelRequest, settings: AlertSettings) -> list[Fault]:
     """Return what is wrong with a channel: its kind, the setting it needs, its target."""
     kind = KINDS.get(wanted.kind)
     if kind is None:

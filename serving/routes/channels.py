@@ -86,7 +86,7 @@ def add_channel(desk: ScoringService, call: Call) -> Answer:
     store = opened(desk)
     with store.read() as transaction:
         known(transaction, name)
-    wanted = subscriptions.Wanted(
+    wanted = subscriptions.ChannelRequest(
         receiver=name, kind=asked.kind, target=asked.target, rank=asked.rank
     )
     added = subscriptions.add(store, wanted, _settings(), actor=call.principal.id, now=desk.clock())

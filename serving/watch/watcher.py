@@ -21,7 +21,7 @@ from models.alerting.signals import Transition
 from serving.application.deployment import Deployment, Follower
 from serving.evaluation.assess import Model
 from serving.evaluation.inputs import MarketSnapshot
-from serving.notify.liveness import Lookout
+from serving.notify.liveness import Watchdog
 from serving.store import Store, StoreFailed, assessments, changes, leases, market
 from serving.store.leases import POLICY, WATCHING
 from serving.watch import state as book
@@ -100,7 +100,7 @@ class Watcher:
 
 def run(watcher: Watcher, *, is_over: Callable[[], bool]) -> None:
     """Watch until it is over; a failed turn is noted and tried again."""
-    lookout = Lookout(watcher.store)
+    lookout = Watchdog(watcher.store)
     while not is_over():
         lookout.look(watcher.clock())
         judged = _attempt(watcher)

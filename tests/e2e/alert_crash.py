@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from models.alerting.policy import default
 from models.alerting.signals import Signal
 from models.margin.result import Verdict
-from serving.notify.channels import Destination, Sender, Sent
+from serving.notify.channels import Destination, Sender, SendResult
 from serving.notify.dispatcher import Dispatcher, deliver
 from serving.notify.message import Message
 from serving.store import Store, alerts, consents
@@ -104,11 +104,11 @@ def finish(store: Store, told: Path) -> None:
 def into(told: Path) -> Sender:
     """Return a sender that adds lines to a file."""
 
-    def send(message: Message, to: Destination) -> Sent:
+    def send(message: Message, to: Destination) -> SendResult:
         items = [item["key"] for item in message.payload["data"]["items"]]
         with told.open("a") as file:
             file.write(json.dumps({"to": to.target, "key": to.key, "items": items}) + "\n")
-        return Sent("delivered")
+        return SendResult("delivered")
 
     return send
 

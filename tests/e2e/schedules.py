@@ -18,7 +18,7 @@ from alert_crash import verified_channel
 from models.alerting.policy import default
 from models.domain import Price
 from serving.evaluation.assess import Model
-from serving.notify.channels import Destination, Sent
+from serving.notify.channels import Destination, SendResult
 from serving.notify.dispatcher import Dispatcher, deliver
 from serving.notify.message import Message
 from serving.store import (
@@ -94,13 +94,13 @@ class World:
             clock=lambda: self.now,
         )
 
-    def send(self, message: Message, to: Destination) -> Sent:
+    def send(self, message: Message, to: Destination) -> SendResult:
         """Deliver a message, or not this time."""
         del message
         if self.chance.random() < 0.2:
-            return Sent("later", "not now")
+            return SendResult("later", "not now")
         self.sent.append((to.key, to.target, to.target in self.stopped))
-        return Sent("delivered")
+        return SendResult("delivered")
 
 
 def begin(store: Store, seed: int) -> World:

@@ -17,7 +17,7 @@ from standardwebhooks import Webhook
 from features.simulate import SimulatedBook, simulate
 from serving.application import sample_book
 from serving.notify.settings import alert_settings
-from serving.notify.subscriptions import Added, Wanted, add
+from serving.notify.subscriptions import AddedChannel, ChannelRequest, add
 from serving.store import Store, accounts, alerts, consents, leases, market, open_store
 from serving.store.alerts import DESK, Receiver
 from serving.store.leases import TURN
@@ -80,8 +80,8 @@ def until(is_done: Callable[[], bool], log: Path) -> None:
 
 
 def subscribe(
-    store: Store, wanted: Wanted, environment: dict[str, str], code: Callable[[], str]
-) -> Added:
+    store: Store, wanted: ChannelRequest, environment: dict[str, str], code: Callable[[], str]
+) -> AddedChannel:
     """Add a channel and confirm it by the code it got."""
     now = datetime.now(tz=UTC)
     added = add(store, wanted, alert_settings(environment), actor="test", now=now)
@@ -114,13 +114,13 @@ def test_a_pushed_price_becomes_a_verified_webhook_and_a_mail(
         }
         added = subscribe(
             store,
-            Wanted(receiver="desk", kind="webhook", target=hook),
+            ChannelRequest(receiver="desk", kind="webhook", target=hook),
             environment,
             lambda: received.requests[0][1].split('"code":"')[1][:8],
         )
         subscribe(
             store,
-            Wanted(receiver="desk", kind="mail", target="o@example.org"),
+            ChannelRequest(receiver="desk", kind="mail", target="o@example.org"),
             environment,
             lambda: text_of(box.messages[0]).split("code ")[1][:8],
         )

@@ -13,7 +13,7 @@ from models.alerting.policy import default
 from serving.application.sample_book import lay, price_at
 from serving.cli import alerts as commands
 from serving.evaluation.assess import Model
-from serving.notify.liveness import Lookout
+from serving.notify.liveness import Watchdog
 from serving.notify.subscriptions import rotate
 from serving.store import Store, accounts, alerts, consents, leases, market, open_store, outbox
 from serving.store.alerts import DESK, Receiver
@@ -108,7 +108,7 @@ def test_a_living_process_tells_of_another_that_stopped_once(store: Store) -> No
         verified_channel(transaction, "d")
         leases.beat(transaction, WATCHING, now=NOW)
         leases.beat(transaction, "alert_pass", now=NOW - timedelta(minutes=6), detail=1)
-    lookout = Lookout(store)
+    lookout = Watchdog(store)
     for seconds in (0, 30, 60, 120):
         lookout.look(NOW + timedelta(seconds=seconds))
     with store.read() as transaction:
