@@ -157,7 +157,7 @@ def status(store: Url) -> None:
 @group.command()
 def simulate(store: Url, policy: PolicyFile, begin: Day = None, end: Day = None) -> None:
     """Show what a policy would have sent over a past period, beside the one that ships."""
-    from serving.watch.backtest import simulate as simulated  # noqa: PLC0415
+    from serving.watch.backtest import backtest as simulated  # noqa: PLC0415
 
     until = _now() if end is None else end.replace(tzinfo=UTC)
     since = until - timedelta(days=7) if begin is None else begin.replace(tzinfo=UTC)

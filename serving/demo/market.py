@@ -29,7 +29,7 @@ from serving.notify.message import Message
 from serving.process import stoppable
 from serving.store import Store, Transaction, accounts, alerts, consents, market, open_store
 from serving.store.alerts import DESK, OWNER, Receiver
-from serving.watch.watcher import Watcher, turn
+from serving.watch.watcher import Watcher, cycle
 
 HOUR = timedelta(hours=1)
 STRIDE = timedelta(minutes=20)
@@ -175,7 +175,7 @@ def run(
 
 def _watch(watcher: Watcher, dispatcher: Dispatcher, now: datetime) -> None:
     """Judge what is due and deliver what waits."""
-    turn(watcher)
+    cycle(watcher)
     deliver(dispatcher, now=now)
 
 

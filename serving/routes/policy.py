@@ -16,7 +16,7 @@ from serving.routes.market import parsed
 from serving.schemas.fields import Body, Time
 from serving.store import Store, leases, market
 from serving.store.leases import POLICY
-from serving.watch.backtest import Load, simulate
+from serving.watch.backtest import BacktestResult, backtest
 
 USUAL = timedelta(days=7)
 LONGEST = timedelta(days=31)
@@ -53,8 +53,8 @@ class PreviewAnswer:
     request_id: str
     begin: datetime
     end: datetime
-    in_force: Load
-    proposed: Load
+    in_force: BacktestResult
+    proposed: BacktestResult
 
 
 def in_force(desk: ScoringService, call: Call) -> Answer:
@@ -89,8 +89,8 @@ def preview(desk: ScoringService, call: Call) -> Answer:
             request_id=call.request_id,
             begin=begin,
             end=end,
-            in_force=simulate(store, _in_force(store)[1], begin=begin, end=end),
-            proposed=simulate(store, proposed, begin=begin, end=end),
+            in_force=backtest(store, _in_force(store)[1], begin=begin, end=end),
+            proposed=backtest(store, proposed, begin=begin, end=end),
         )
     )
 

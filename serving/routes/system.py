@@ -11,7 +11,7 @@ from serving.notify.liveness import standing
 from serving.schemas import problems
 from serving.schemas.problems import Refused
 from serving.store import StoreFailed, market
-from serving.watch.gauges import pulse
+from serving.watch.gauges import gauges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ def metrics(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - nothi
     told = telemetry.exposition()
     if desk.store is not None:
         with contextlib.suppress(StoreFailed):
-            told += telemetry.gauges(pulse(desk.store, now=desk.clock()))
+            told += telemetry.gauges(gauges(desk.store, now=desk.clock()))
     return Answer(body=told, media_type=telemetry.TEXT)
 
 

@@ -14,14 +14,14 @@ from models.errors import Fault, InvalidInput
 from serving.evaluation.effort import stop_if_given_up
 from serving.store import Store, Transaction, alerts
 from serving.store.alerts import Receiver
-from serving.watch.step import allotted, stepped
+from serving.watch.step import routed, stepped
 
 MOST_SIGNALS = 200_000
 """Played at some 0.1 ms each; a preview plays them twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
+class BacktestResult:
     """What a policy would have sent.
 
     Parameters
@@ -42,7 +42,7 @@ class Load:
     accounts: int
 
 
-def simulate(store: Store, policy: Policy, *, begin: datetime, end: datetime) -> Load:
+def backtest(store: Store, policy: Policy, *, begin: datetime, end: datetime) -> BacktestResult:
     """Return what a policy would have sent in [begin, end) by the signals that were kept.
 
     Everything starts at rest, and nobody acknowledges or mutes. The signals are read page by
@@ -94,7 +94,7 @@ def _played(
         heard = alerts.concerned(transaction, [one.account for one in made])
         found = alerts.receivers(transaction, sorted(heard))
         receivers = {name: replace(one, inbox=Inbox()) for name, one in found.items()} | receivers
-        inboxes, posts = allotted(made, heard, receivers, policy, now=now)
+        inboxes, posts = routed(made, heard, receivers, policy, now=now)
         receivers |= {name: replace(receivers[name], inbox=box) for name, box in inboxes.items()}
         yield raised, posts
 
@@ -115,9 +115,9 @@ class _Counted:
         self.critical += sum(post.is_critical for post in posts)
         self.accounts.update(one.account for post in posts for one in post.transitions)
 
-    def total(self) -> Load:
+    def total(self) -> BacktestResult:
         """Return the sums."""
-        return Load(
+        return BacktestResult(
             changes={level.name.lower(): self.changes[level] for level in Level if level},
             messages={shape.value: self.messages[shape] for shape in Shape},
             critical=self.critical,

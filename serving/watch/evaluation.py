@@ -21,7 +21,7 @@ from serving.schemas.assessment import Notice
 from serving.schemas.stored import Assessed
 from serving.watch.selection import Slope
 from serving.watch.signals import liquidations, signal, unjudged
-from serving.watch.time_limit import Budget, BudgetSpent
+from serving.watch.time_limit import TimeLimit, TimeLimitReached
 
 LOGGER = logging.getLogger("forewarn.watch")
 EACH = 2.0
@@ -98,7 +98,7 @@ def evaluate(
     timer
         Seconds that only grow.
     """
-    work = _Work(around=around, model=model, budget=Budget(timer))
+    work = _Work(around=around, model=model, budget=TimeLimit(timer))
     for key in keys:
         with work.guarding(key):
             work.judge(key, bodies.get(key), before.get(key))
@@ -130,7 +130,7 @@ class _Work:
 
     around: MarketSnapshot
     model: Model
-    budget: Budget
+    budget: TimeLimit
     cases: dict[str, AccountInput] = field(default_factory=dict)
     judged: dict[str, RuleEvaluation] = field(default_factory=dict)
     slopes: dict[str, Slope] = field(default_factory=dict)
@@ -195,7 +195,7 @@ class _Guard:
                 return True
             case InvalidInput():
                 self.work.fail(self.key, Failure(NOT_EVALUABLE, str(error)))
-            case BudgetSpent():
+            case TimeLimitReached():
                 self.work.fail(self.key, Failure(TOO_DEAR, f"more than {EACH:g} s"))
             case Exception():  # the watching loop: the account is told to be unevaluable
                 detail = f"{type(error).__name__}: {error}"

@@ -12,7 +12,7 @@ from serving.evaluation.inputs import AccountInput, MarketSnapshot
 from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules
 from serving.schemas.assessment import Assessment
 from serving.watch.plans import WATCH, plans
-from serving.watch.step import Explained
+from serving.watch.step import Explanations
 
 LOGGER = logging.getLogger("forewarn.watch")
 MOST_EXPLAINED = 100
@@ -27,7 +27,7 @@ def explained(
     model: Model,
     around: MarketSnapshot,
     case_of: Callable[[str], AccountInput],
-) -> Explained:
+) -> Explanations:
     """Return what messages say of accounts; nothing where that fails: no alarm waits for it.
 
     Parameters
@@ -42,13 +42,13 @@ def explained(
     try:
         known = {**judged, **_judged_again(told, judged, case_of)}
         chosen = [known[one.account] for one in told if one.account in known]
-        return Explained(
+        return Explanations(
             assessed=_assessed(chosen, model, around),
             plans=plans(told[:MOST_EXPLAINED], known, policy, model=model, around=around),
         )
     except Exception:  # the watching loop: an alarm leaves without its explanation
         LOGGER.exception("messages could not be explained")
-        return Explained()
+        return Explanations()
 
 
 def _judged_again(

@@ -9,7 +9,7 @@ from serving.store.leases import DELIVERING, TURN
 from serving.telemetry import GaugeReading
 
 
-def pulse(store: Store, *, now: datetime) -> tuple[GaugeReading, ...]:
+def gauges(store: Store, *, now: datetime) -> tuple[GaugeReading, ...]:
     """Return the gauges of a store.
 
     The lag is how long the newest price has waited to be judged; a beat that never was is told

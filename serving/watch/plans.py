@@ -19,7 +19,7 @@ from serving.evaluation.plan_result import planned, policy_goal
 from serving.evaluation.rule_evaluation import RuleEvaluation
 from serving.notify.message import Plans
 from serving.schemas.changes import PlanAnswer
-from serving.watch.time_limit import Budget, BudgetSpent
+from serving.watch.time_limit import TimeLimit, TimeLimitReached
 
 LOGGER = logging.getLogger("forewarn.watch")
 EACH = 2.0
@@ -55,7 +55,7 @@ def plans(
     """
     found: dict[str, PlanAnswer] = {}
     absent: dict[str, str] = {}
-    budget, end = Budget(timer), timer() + TOGETHER
+    budget, end = TimeLimit(timer), timer() + TOGETHER
     for one in rises:
         if one.kind is TransitionKind.LOWERED or one.account not in judged:
             continue
@@ -74,7 +74,7 @@ def _attempt(
     policy: Policy,
     model: Model,
     around: MarketSnapshot,
-    budget: Budget,
+    budget: TimeLimit,
 ) -> PlanAnswer | str:
     """Return a plan, or the code of why there is none."""
     try:
@@ -85,7 +85,7 @@ def _attempt(
         case = replace(judged.case, rulebook=budget.limited(judged.case.rulebook))
         goal = policy_goal(case, wanted, has_forecast=has_forecast)
         return planned(case, goal, Constraints(), model=model, around=around, request_id=WATCH)
-    except BudgetSpent:
+    except TimeLimitReached:
         return "no_time"
     except InvalidInput:
         return "not_evaluable"

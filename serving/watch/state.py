@@ -46,7 +46,7 @@ class Series:
 
 
 @dataclass(slots=True, kw_only=True)
-class Memory:
+class WatchState:
     """The book as a watcher knows it.
 
     What was read is in `changed`, `crossed` or `near` until a step that judges it has committed.
@@ -106,7 +106,7 @@ class Memory:
         return seconds - next(others, seconds)
 
 
-def is_idle(memory: Memory, last: int, *, seconds: float, whole: timedelta) -> bool:
+def is_idle(memory: WatchState, last: int, *, seconds: float, whole: timedelta) -> bool:
     """Return whether nothing changed and nothing is due.
 
     Parameters
@@ -126,7 +126,7 @@ def is_idle(memory: Memory, last: int, *, seconds: float, whole: timedelta) -> b
 
 
 def read(
-    transaction: Transaction, memory: Memory, *, at: datetime, seconds: float
+    transaction: Transaction, memory: WatchState, *, at: datetime, seconds: float
 ) -> MarketSnapshot:
     """Read what changed, then the market, and return it: what is urgent by it is remembered.
 
@@ -152,13 +152,13 @@ def read(
     return around
 
 
-def due(memory: Memory, *, seconds: float, whole: timedelta) -> list[str]:
+def due(memory: WatchState, *, seconds: float, whole: timedelta) -> list[str]:
     """Return the accounts of the next step."""
     urgent = chain(memory.crossed, memory.changed, memory.near)
     return batch(dict.fromkeys(urgent), _late(memory, seconds, whole), size=CHUNK)
 
 
-def worth_keeping(memory: Memory, assessed: Sequence[Assessed]) -> Iterator[str]:
+def worth_keeping(memory: WatchState, assessed: Sequence[Assessed]) -> Iterator[str]:
     """Yield the accounts of which something new is to go into their past: at least hourly."""
     for one in assessed:
         before = memory.said.get(one.account)
@@ -170,7 +170,9 @@ def worth_keeping(memory: Memory, assessed: Sequence[Assessed]) -> Iterator[str]
             yield one.account
 
 
-def take(memory: Memory, evaluation: Evaluation, kept: frozenset[str], *, seconds: float) -> None:
+def take(
+    memory: WatchState, evaluation: Evaluation, kept: frozenset[str], *, seconds: float
+) -> None:
     """Remember what a step has committed; only now is what was new used up."""
     for one in evaluation.assessed:
         key = one.account
@@ -198,18 +200,18 @@ def _renew(held: dict[str, T], key: str, found: Mapping[str, T]) -> None:
         held.pop(key, None)
 
 
-def _late(memory: Memory, seconds: float, whole: timedelta) -> Iterator[str]:
+def _late(memory: WatchState, seconds: float, whole: timedelta) -> Iterator[str]:
     """Yield the accounts whose turn in the round of the whole book has come."""
     return late(memory.judged_at, before=seconds - whole.total_seconds() / 2)
 
 
-def _is_ranking_due(memory: Memory, seconds: float) -> bool:
+def _is_ranking_due(memory: WatchState, seconds: float) -> bool:
     """Return whether the urgent are to be chosen although the market did not change."""
     return memory.ranked_at is None or seconds - memory.ranked_at >= CLOCK.total_seconds()
 
 
 def _rank(
-    memory: Memory, around: MarketSnapshot, levels: Mapping[str, Level], seconds: float
+    memory: WatchState, around: MarketSnapshot, levels: Mapping[str, Level], seconds: float
 ) -> None:
     """Choose what is urgent in this market, and forget what is closed."""
     for key in [key for key in memory.closed if _is_over(memory, key, levels)]:
@@ -237,7 +239,7 @@ def _floats(prices: Mapping[str, Price]) -> dict[str, float]:
     return {name: float(price.exact) for name, price in prices.items()}
 
 
-def _read_accounts(transaction: Transaction, memory: Memory, keys: Sequence[str]) -> None:
+def _read_accounts(transaction: Transaction, memory: WatchState, keys: Sequence[str]) -> None:
     """Read accounts anew; one that the store does not hold any more is forgotten."""
     said = assessments.last_kept(transaction, [key for key in keys if key not in memory.said])
     memory.said |= {key: (one.at, one.verdict, one.next_verdict) for key, one in said.items()}
@@ -267,12 +269,12 @@ def _body(stored: Mapping[str, object]) -> requests.AnyAccount | None:
         return None
 
 
-def _is_over(memory: Memory, key: str, levels: Mapping[str, Level]) -> bool:
+def _is_over(memory: WatchState, key: str, levels: Mapping[str, Level]) -> bool:
     """Return whether an account that holds nothing was judged so and is on no level."""
     return key in memory.judged_at and key not in memory.changed and key not in levels
 
 
-def _forget(memory: Memory, key: str) -> None:
+def _forget(memory: WatchState, key: str) -> None:
     """Forget an account, but for its past and what it adds to the book in sum."""
     held = (
         memory.bodies,
@@ -290,7 +292,7 @@ def _forget(memory: Memory, key: str) -> None:
 
 
 def _market(
-    transaction: Transaction, memory: Memory, told: Sequence[Change], *, at: datetime
+    transaction: Transaction, memory: WatchState, told: Sequence[Change], *, at: datetime
 ) -> MarketSnapshot:
     """Return the market as it is known, with the candles of every asset that is held.
 

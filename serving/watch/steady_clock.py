@@ -12,7 +12,7 @@ NO_TIME = timedelta(0)
 
 
 @dataclass(slots=True)
-class Steady:
+class SteadyClock:
     """Seconds that have passed by a clock, those left out by which it was set back.
 
     Where the clock is set back no time passes; where it leaps ahead what waits comes due early.

@@ -22,7 +22,7 @@ LEASE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Explained:
+class Explanations:
     """What messages say beyond the transition, by account.
 
     Parameters
@@ -35,7 +35,7 @@ class Explained:
     plans: Plans = field(default_factory=Plans)
 
 
-Explain = Callable[[Sequence[Transition]], Explained]
+Explain = Callable[[Sequence[Transition]], Explanations]
 """Explains the accounts that messages are about, worst first, and no others."""
 
 
@@ -44,7 +44,7 @@ class LeadLost(ForewarnError):  # noqa: N818 - named for what happened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class StepStart:
     """What a pass starts from.
 
     Parameters
@@ -58,7 +58,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class StepResult:
     """What a pass changed."""
 
     transitions: tuple[Transition, ...]
@@ -66,7 +66,7 @@ class Done:
     rows: int
 
 
-def advance(
+def commit_step(
     store: Store,
     signals: Sequence[Signal],
     policy: Policy,
@@ -78,7 +78,7 @@ def advance(
     assessed: Sequence[Assessed] = (),
     sums: Mapping[str, Any] | None = None,
     failing: int = 0,
-) -> Done:
+) -> StepResult:
     """Step the accounts of some signals and write what follows, all of it or nothing.
 
     Parameters
@@ -99,7 +99,7 @@ def advance(
         When another watcher holds the lease, or wrote in between.
     """
     with store.read() as transaction:
-        known = Known(
+        known = StepStart(
             number=_number(transaction),
             states=alerts.states(transaction, [signal.account for signal in signals]),
         )
@@ -107,7 +107,7 @@ def advance(
     with store.read() as transaction:
         heard = alerts.concerned(transaction, [one.account for one in made])
         receivers = alerts.receivers(transaction, sorted(heard))
-    inboxes, posts = allotted(made, heard, receivers, policy, now=now)
+    inboxes, posts = routed(made, heard, receivers, policy, now=now)
     told = {one.account: one for post in posts for one in post.transitions}
     explained = explain(sorted(told.values(), key=lambda one: one.rank))
     with store.begin() as transaction:
@@ -120,8 +120,8 @@ def advance(
         if sums is not None:
             book_totals.write(transaction, sums, at=now)
         _note_failing(transaction, failing, now=now)
-        rows = outbox.post(transaction, drafts(posts, explained), now=now)
-    return Done(transitions=tuple(made), posts=len(posts), rows=rows)
+        rows = outbox.post(transaction, messages(posts, explained), now=now)
+    return StepResult(transitions=tuple(made), posts=len(posts), rows=rows)
 
 
 def stepped(
@@ -143,7 +143,7 @@ def stepped(
     return changed, made
 
 
-def allotted(
+def routed(
     made: Sequence[Transition],
     heard: Mapping[str, Sequence[str]],
     receivers: Mapping[str, Receiver],
@@ -174,7 +174,7 @@ def allotted(
     return inboxes, posts
 
 
-def drafts(posts: Iterable[AlertMessage], explained: Explained) -> list[OutboxMessage]:
+def messages(posts: Iterable[AlertMessage], explained: Explanations) -> list[OutboxMessage]:
     """Return messages as the outbox takes them, critical first."""
     found = [
         OutboxMessage(

@@ -11,12 +11,12 @@ from models.margin.result import Margin
 from models.margin.rulebook import Rulebook
 
 
-class BudgetSpent(ForewarnError):  # noqa: N818 - named for what happened
+class TimeLimitReached(ForewarnError):  # noqa: N818 - named for what happened
     """The rules of one account took longer than they may."""
 
 
 @dataclass(slots=True)
-class Budget:
+class TimeLimit:
     """Time for one piece of work after another, looked at whenever rules are evaluated.
 
     Parameters
@@ -41,7 +41,7 @@ class Budget:
             When the time has passed.
         """
         if self.timer() > self.end:
-            raise BudgetSpent("the time for this account has passed")
+            raise TimeLimitReached("the time for this account has passed")
 
     def limited(self, book: Rulebook[Any]) -> Rulebook[Any]:
         """Return a rulebook that looks at the time whenever it is asked for a margin."""

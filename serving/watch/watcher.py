@@ -28,9 +28,9 @@ from serving.watch import state as book
 from serving.watch.evaluation import NOT_EVALUABLE, Evaluation, Failure, case_of, evaluate
 from serving.watch.explain import explained
 from serving.watch.retention import prune
-from serving.watch.state import Memory
-from serving.watch.steady_clock import Steady
-from serving.watch.step import LEASE, Done, Explained, LeadLost, advance
+from serving.watch.state import WatchState
+from serving.watch.steady_clock import SteadyClock
+from serving.watch.step import LEASE, Explanations, LeadLost, StepResult, commit_step
 
 LOGGER = logging.getLogger("forewarn.watch")
 WHOLE = timedelta(minutes=1)
@@ -89,13 +89,13 @@ class Watcher:
     whole: timedelta = WHOLE
     keep: timedelta | None = None
     timer: Callable[[], float] = time.monotonic
-    memory: Memory = field(default_factory=Memory)
-    steady: Steady = field(init=False)
+    memory: WatchState = field(default_factory=WatchState)
+    steady: SteadyClock = field(init=False)
     journal: Journal = field(default_factory=Journal)
 
     def __post_init__(self) -> None:
         """Measure intervals by the clock's own steps."""
-        self.steady = Steady(step=max(self.whole, Steady().step))
+        self.steady = SteadyClock(step=max(self.whole, SteadyClock().step))
 
 
 def run(watcher: Watcher, *, is_over: Callable[[], bool]) -> None:
@@ -116,7 +116,7 @@ def _attempt(watcher: Watcher) -> int:
     """Return how many accounts a turn judged; none where it failed or another leads."""
     try:
         _prune(watcher)
-        judged = turn(watcher)
+        judged = cycle(watcher)
     except LeadLost as error:
         if watcher.journal.leads is not False:
             LOGGER.info("waits holder=%s reason=%s", watcher.holder, error)
@@ -141,7 +141,7 @@ def follow(watcher: Watcher, directory: Path | None, held: Deployment) -> Follow
     return Follower(directory, held, swap)
 
 
-def turn(watcher: Watcher) -> int:
+def cycle(watcher: Watcher) -> int:
     """Select what is due, evaluate and commit it; return how many accounts, 0 where none was.
 
     Raises
@@ -182,13 +182,13 @@ def _is_idle(watcher: Watcher, now: datetime, seconds: float) -> bool:
         lease = leases.leader(transaction, WATCHING)
         last = changes.last(transaction)
     if lease is not None and lease.is_anothers(watcher.holder, now=now, lease=LEASE):
-        watcher.memory = Memory()
+        watcher.memory = WatchState()
         raise LeadLost(f"{lease.holder} leads this store")
     if lease is None or not lease.is_fresh(watcher.holder, now=now, lease=LEASE):
         _lead(watcher, now)
     if watcher.memory.number is not None and last < watcher.memory.number:
         # The store was restored from before: what is remembered never happened.
-        watcher.memory = Memory()
+        watcher.memory = WatchState()
     return book.is_idle(watcher.memory, last, seconds=seconds, whole=watcher.whole)
 
 
@@ -204,13 +204,13 @@ def _lead(watcher: Watcher, now: datetime) -> None:
     with watcher.store.begin() as transaction:
         before = leases.leader(transaction, WATCHING)
         if not leases.lead(transaction, WATCHING, holder=watcher.holder, now=now, lease=LEASE):
-            watcher.memory = Memory()
+            watcher.memory = WatchState()
             raise LeadLost("another watcher leads this store")
         if is_new:
             leases.beat(transaction, POLICY, now=now, detail=tree_of(watcher.policy))
     watcher.journal.leads = True
     if before is None or before.holder != watcher.holder:
-        watcher.memory = Memory()
+        watcher.memory = WatchState()
         LOGGER.info(
             "leads holder=%s after=%s",
             watcher.holder,
@@ -225,7 +225,7 @@ def commit(
     kept: frozenset[str],
     *,
     now: datetime,
-) -> Done:
+) -> StepResult:
     """Write what follows from an evaluation, all of it or nothing.
 
     Raises
@@ -239,7 +239,7 @@ def commit(
     for key in keys:
         memory.sums.put(key, evaluation.parts.get(key))
 
-    def explain(told: Sequence[Transition]) -> Explained:
+    def explain(told: Sequence[Transition]) -> Explanations:
         return explained(
             told,
             evaluation.judged,
@@ -250,7 +250,7 @@ def commit(
         )
 
     oldest = now - timedelta(seconds=memory.age_without(keys, seconds=watcher.steady.seconds))
-    return advance(
+    return commit_step(
         watcher.store,
         evaluation.signals,
         watcher.policy,
@@ -285,7 +285,7 @@ def _log_failures(before: Mapping[str, str], found: Mapping[str, Failure]) -> No
             )
 
 
-def _count(watcher: Watcher, judged: int, done: Done) -> None:
+def _count(watcher: Watcher, judged: int, done: StepResult) -> None:
     """Add a step to what is to be reported."""
     journal = watcher.journal
     journal.judged += judged

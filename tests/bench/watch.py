@@ -19,7 +19,7 @@ from serving.routes.book import summed
 from serving.schemas.problems import encode
 from serving.store import accounts, alerts, book_totals, open_store
 from serving.watch.selection import ranking
-from serving.watch.watcher import Watcher, turn
+from serving.watch.watcher import Watcher, cycle
 
 ACCOUNTS = int(next((part for part in sys.argv[1:] if part.isdigit()), 100_000))
 BUNDLE = None if "rules" in sys.argv else Path("models/champion")
@@ -51,7 +51,7 @@ def lay(url: str) -> Watcher:
 
 def judged(watcher: Watcher) -> int:
     """Return how many accounts are judged until nothing is due."""
-    return sum(iter(lambda: turn(watcher), 0))
+    return sum(iter(lambda: cycle(watcher), 0))
 
 
 if __name__ == "__main__":

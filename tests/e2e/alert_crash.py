@@ -20,7 +20,7 @@ from serving.notify.dispatcher import Dispatcher, deliver
 from serving.notify.message import Message
 from serving.store import Store, alerts, consents
 from serving.store.alerts import DESK, OWNER, Receiver
-from serving.watch.step import Explained, advance
+from serving.watch.step import Explanations, commit_step
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 PACE = timedelta(minutes=40)
@@ -84,13 +84,13 @@ def play(store: Store, told: Path, *, holder: str, first: int = 0) -> None:
 
 def one_pass(store: Store, number: int) -> None:
     """Run one pass."""
-    advance(
+    commit_step(
         store,
         signals(number),
         default(),
         holder="watcher",
         now=START + PACE * number,
-        explain=lambda _: Explained(),
+        explain=lambda _: Explanations(),
     )
 
 

@@ -33,7 +33,7 @@ from serving.store import (
 )
 from serving.store.alerts import DESK, OWNER, Receiver
 from serving.watch.step import LEASE, LeadLost
-from serving.watch.watcher import Watcher, turn
+from serving.watch.watcher import Watcher, cycle
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -142,7 +142,7 @@ def finish(world: World) -> None:
         world.now += 60 * SECOND
         for one in world.watchers:
             with contextlib.suppress(LeadLost):
-                while turn(one):
+                while cycle(one):
                     pass
         for dispatcher in world.dispatchers:
             deliver(dispatcher, now=world.now)
@@ -275,7 +275,7 @@ def _watch(world: World) -> None:
         error = Killed()
     try:
         with _failing(world, error):
-            turn(one)
+            cycle(one)
             outcome = "whole"
     except LeadLost:
         outcome = "waits"

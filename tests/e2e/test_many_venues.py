@@ -12,7 +12,7 @@ from serving.application.deployment import read_deployment
 from serving.application.scoring import ScoringService
 from serving.store import Store, assessments, market, open_store
 from serving.store.assessments import AccountFilter
-from serving.watch.watcher import Watcher, turn
+from serving.watch.watcher import Watcher, cycle
 
 MODEL = read_deployment(Path(__file__).parents[2] / "models" / "champion").model
 
@@ -59,7 +59,7 @@ def test_a_probability_does_not_depend_on_who_else_is_asked_about(
         holder="one",
         clock=lambda: many_venues.AT,
     )
-    turn(watcher)
+    cycle(watcher)
     with store.read() as transaction:
         rows = assessments.explore(transaction, AccountFilter(), after=None, limit=100)
     watched = {one.account: one.assessed for one in rows}

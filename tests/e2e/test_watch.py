@@ -19,7 +19,7 @@ from serving.store import Store, accounts, alerts, consents, leases, market, ope
 from serving.store.alerts import DESK, Receiver
 from serving.store.leases import WATCHING
 from serving.watch import state
-from serving.watch.watcher import Watcher, turn
+from serving.watch.watcher import Watcher, cycle
 
 NOW = datetime(2030, 3, 1, tzinfo=UTC)
 
@@ -57,10 +57,10 @@ def test_a_price_during_a_round_puts_the_nearest_first(
     lay(before, store)
     monkeypatch.setattr(state, "CHUNK", 5)
     one = watcher(store, before.at)
-    while turn(one):
+    while cycle(one):
         pass
     one.memory.changed.update(dict.fromkeys(one.memory.bodies))
-    assert turn(one) == 5
+    assert cycle(one) == 5
     with store.begin() as transaction:
         price = price_at(after, len(after.candles))
         market.push_prices(transaction, [(ASSET, price)], now=after.at)
@@ -88,7 +88,7 @@ def test_an_account_that_changed_is_read_anew(
     at = [drawn[0].at]
     one = watcher(store, at[0])
     one.clock = lambda: at[0]
-    turn(one)
+    cycle(one)
     name = min(one.memory.bodies)
     with store.begin() as transaction:
         body = accounts.read(transaction, [name])[name]
@@ -96,7 +96,7 @@ def test_an_account_that_changed_is_read_anew(
         changed = {**body, "opened_at": None, "legs": [body["legs"][0], debt]}
         accounts.upsert(transaction, [changed], at=at[0], now=at[0] + timedelta(minutes=1))
     at[0] += timedelta(minutes=2)
-    turn(one)
+    cycle(one)
     with store.read() as transaction:
         assert alerts.states(transaction, [name])[name].level == 3
 

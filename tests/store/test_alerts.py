@@ -23,29 +23,29 @@ from serving.store.alert_schema import RECEIVERS
 from serving.store.alerts import DESK, Receiver
 from serving.store.leases import WATCHING
 from serving.watch import backtest as trial
-from serving.watch.backtest import simulate
-from serving.watch.step import LEASE, Done, Explained, LeadLost, advance
+from serving.watch.backtest import backtest
+from serving.watch.step import LEASE, Explanations, LeadLost, StepResult, commit_step
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 
-def passed(store: Store, minutes: int, verdict: Verdict = Verdict.LIQUIDATABLE) -> Done:
+def passed(store: Store, minutes: int, verdict: Verdict = Verdict.LIQUIDATABLE) -> StepResult:
     """Run one pass over one account."""
     now = START + MINUTE * minutes
     seen = [Signal(account="a", at=now, verdict=verdict, has_forecast=False)]
-    return advance(
+    return commit_step(
         store,
         seen,
         default(),
         holder="w",
         now=now,
-        explain=lambda _: Explained(),
+        explain=lambda _: Explanations(),
         kept=seen,
     )
 
 
-def levels(done: Done) -> list[tuple[str, Level]]:
+def levels(done: StepResult) -> list[tuple[str, Level]]:
     """Return kind and level of what a pass changed."""
     return [(one.kind.value, one.level) for one in done.transitions]
 
@@ -106,9 +106,9 @@ def test_a_policy_is_not_tried_on_more_than_can_be_played(
         passed(store, minutes)
     monkeypatch.setattr(trial, "MOST_SIGNALS", 2)
     with pytest.raises(InvalidInput) as caught:
-        simulate(store, default(), begin=START, end=START + MINUTE * 30)
+        backtest(store, default(), begin=START, end=START + MINUTE * 30)
     assert [fault.where for fault in caught.value.faults] == ["/begin"]
-    load = simulate(store, default(), begin=START, end=START + MINUTE * 15)
+    load = backtest(store, default(), begin=START, end=START + MINUTE * 15)
     assert load.changes["critical"] == 1
 
 
@@ -116,7 +116,7 @@ def test_a_changed_policy_is_tried_on_what_was_seen(store: Store) -> None:
     """By the policy that ships, one account was critical once in this period."""
     for minutes in (0, 10, 20):
         passed(store, minutes)
-    load = simulate(store, default(), begin=START, end=START + MINUTE * 30)
+    load = backtest(store, default(), begin=START, end=START + MINUTE * 30)
     assert load.changes == {"watch": 0, "warning": 0, "critical": 1, "liquidated": 0}
 
 

@@ -22,7 +22,7 @@ from serving.routes import OPERATIONS
 from serving.settings import Settings
 from serving.store import Store, accounts, alerts, market, open_store
 from serving.store.migrate import configuration
-from serving.watch.watcher import Watcher, turn
+from serving.watch.watcher import Watcher, cycle
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
 AT = "2026-09-01T11:59:10Z"
@@ -113,7 +113,7 @@ def test_what_others_push_changes_no_verdict_and_a_bare_name_is_refused(
     watch = Watcher(
         store=store, model=Model(bundle=None), policy=default(), holder="w", clock=lambda: NOW
     )
-    turn(watch)
+    cycle(watch)
     with store.read() as transaction:
         before = alerts.states(transaction, sorted(RIGHT))
     for other in OTHERS:
@@ -125,7 +125,7 @@ def test_what_others_push_changes_no_verdict_and_a_bare_name_is_refused(
             f"/state/{name}" for name in other["state"]
         }
     assert verdicts(caller) == RIGHT
-    turn(watch)
+    cycle(watch)
     with store.read() as transaction:
         after = alerts.states(transaction, sorted(RIGHT))
     assert {key: one.level for key, one in after.items()} == {

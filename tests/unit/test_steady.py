@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from serving.watch.steady_clock import Steady
+from serving.watch.steady_clock import SteadyClock
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
 def test_what_a_clock_is_set_back_by_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     """Ten seconds, an hour back, five more seconds, a day ahead, one second more."""
-    steady = Steady()
+    steady = SteadyClock()
     moves = (0, 10, -3600, 5, 86_400, 1)
     at, found = NOON, []
     with caplog.at_level(logging.WARNING):
