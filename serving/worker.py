@@ -5,7 +5,7 @@ from pathlib import Path
 
 from serving.application.deployment import Deployment, Follower
 from serving.application.scoring import ScoringService, open_service, swapped
-from serving.http.admission import Gate, Keyring
+from serving.http.admission import Admission, Keyring
 from serving.http.app import Api
 from serving.http.routing import routes
 from serving.routes import OPERATIONS
@@ -28,7 +28,7 @@ def open_api() -> Api:
     desk = open_service(settings)
     for reason in desk.status()[1]["reasons"]:
         LOGGER.warning("degraded from the start: %s", reason)
-    gate = Gate(settings=settings, keyring=Keyring(desk.keys))
+    gate = Admission(settings=settings, keyring=Keyring(desk.keys))
     api = Api(routes(OPERATIONS), desk=desk, gate=gate)
     api.follower = _follow(settings.bundle, desk, api)
     return api

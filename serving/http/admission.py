@@ -95,7 +95,7 @@ class Keyring:
 
 
 @dataclass(slots=True)
-class Gate:
+class Admission:
     """What stands before every operation of one worker."""
 
     settings: Settings

@@ -21,10 +21,10 @@ from starlette.types import Receive, Scope, Send
 from models.errors import Fault, InvalidInput
 from serving.application.deployment import Follower
 from serving.application.scoring import ScoringService, UnknownAccounts
-from serving.http.admission import Gate, is_local
+from serving.http.admission import Admission, is_local
 from serving.http.keys import LOOPBACK, Principal
 from serving.http.responses import respond
-from serving.http.routing import NUL, Answer, Call, Found, Operation, Routes
+from serving.http.routing import NUL, Answer, Call, Operation, RouteMatch, Routes
 from serving.schemas import problems, requests
 from serving.schemas.problems import Refused
 from serving.schemas.strict_json import NotJson
@@ -69,7 +69,7 @@ class Api:
 
     routes: Routes
     desk: ScoringService | None = None
-    gate: Gate | None = None
+    gate: Admission | None = None
     follower: Follower | None = None
     _late: set["asyncio.Future[Any]"] = field(default_factory=set)
     # As many threads as there are places: work that has a place waits for no thread.
@@ -155,7 +155,7 @@ class Api:
             return await self._in_time(work, seconds, release=place.pop_all().close)
 
     async def _admitted(
-        self, request: Request, operation: Operation, gate: Gate, desk: ScoringService
+        self, request: Request, operation: Operation, gate: Admission, desk: ScoringService
     ) -> Principal:
         """Return who asks, once the gate has let the request pass."""
         if operation.scope is None:
@@ -213,7 +213,7 @@ class Api:
         if not work.cancelled():
             work.exception()  # an unread one would be reported as a defect of the loop
 
-    def _preflight(self, request: Request, found: Found) -> Answer:
+    def _preflight(self, request: Request, found: RouteMatch) -> Answer:
         """Answer a browser that asks whether it may ask."""
         if not self._cors(request):
             raise Refused(problems.FORBIDDEN, "pages of this origin may not ask")
@@ -250,7 +250,7 @@ _NO_DESK: Any = None
 """Liveness asks nothing of a desk."""
 
 
-def _found(routes: Routes, scope: Scope) -> Found:
+def _found(routes: Routes, scope: Scope) -> RouteMatch:
     """Return what stands at the path of a request."""
     raw = scope.get("raw_path") or scope["path"].encode()
     path = raw.partition(b"?")[0].decode("latin-1")
@@ -263,7 +263,7 @@ def _found(routes: Routes, scope: Scope) -> Found:
     return found
 
 
-def _operation(found: Found, method: str) -> Operation:
+def _operation(found: RouteMatch, method: str) -> Operation:
     """Return the operation of a method; HEAD is answered as GET, without the body."""
     operation = found.operations.get("GET" if method == "HEAD" else method)
     if operation is None:

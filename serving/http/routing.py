@@ -149,7 +149,7 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RouteMatch:
     """What stands at a path: its template, its operations by method, its parameters."""
 
     template: str
@@ -169,16 +169,16 @@ class Routes:
         """Paths that have parameters."""
         return tuple(next(iter(found.values())).path for _, found in self.patterned)
 
-    def find(self, path: str) -> Found | None:
+    def find(self, path: str) -> RouteMatch | None:
         """Return what stands at a raw (still percent-encoded) path, or None."""
         if path in self.plain:
-            return Found(path, self.plain[path], {})
+            return RouteMatch(path, self.plain[path], {})
         for pattern, operations in self.patterned:
             match = pattern.fullmatch(path)
             if match:
                 template = next(iter(operations.values())).path
                 named = {name: unquote(value) for name, value in match.groupdict().items()}
-                return Found(template, operations, named)
+                return RouteMatch(template, operations, named)
         return None
 
 

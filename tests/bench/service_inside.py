@@ -17,7 +17,7 @@ from models.forecast.bundle import Bundle
 from serving.application.scoring import ScoringService, open_service
 from serving.evaluation.assess import ScoreOptions, forecast_outcomes, read_by
 from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules
-from serving.http.admission import Gate, Keyring
+from serving.http.admission import Admission, Keyring
 from serving.http.app import Api
 from serving.http.routing import routes
 from serving.routes import OPERATIONS
@@ -34,7 +34,9 @@ def table(directory: Path, *, repeats: int) -> Iterator[str]:
     bundle = desk.model.bundle
     if bundle is None:
         raise SystemExit(desk.model.absence)
-    api = Api(routes(OPERATIONS), desk=desk, gate=Gate(settings=settings, keyring=Keyring(None)))
+    api = Api(
+        routes(OPERATIONS), desk=desk, gate=Admission(settings=settings, keyring=Keyring(None))
+    )
     asked = [*loads.ready(read_by(bundle)), *loads.positions()]
     runner = asyncio.Runner()
     works: dict[str, Callable[[], object]] = {

@@ -17,7 +17,7 @@ from features.simulate import SimulatedBook, simulate
 from serving.application.deployment import read_deployment
 from serving.application.sample_book import lay
 from serving.application.scoring import ScoringService
-from serving.http.admission import Gate, Keyring
+from serving.http.admission import Admission, Keyring
 from serving.http.app import Api
 from serving.http.routing import routes
 from serving.routes import OPERATIONS
@@ -41,7 +41,7 @@ def api(place: Path, bundle: Path, *, held: SimulatedBook | None = None) -> Iter
     if held is not None:
         lay(held, store)
     desk = ScoringService(model=read_deployment(bundle).model, store=store, bundle_dir=bundle)
-    yield Api(routes(OPERATIONS), desk=desk, gate=Gate(settings, Keyring(desk.keys)))
+    yield Api(routes(OPERATIONS), desk=desk, gate=Admission(settings, Keyring(desk.keys)))
     store.close()
 
 

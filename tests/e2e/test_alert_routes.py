@@ -16,7 +16,7 @@ from serving.application.scoring import ScoringService
 from serving.demo.market import run, subscribe
 from serving.demo.venues import nowhere
 from serving.evaluation.assess import Model
-from serving.http.admission import Gate, Keyring
+from serving.http.admission import Admission, Keyring
 from serving.http.app import Api
 from serving.http.routing import routes
 from serving.routes import OPERATIONS
@@ -43,7 +43,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 def asked(store: Store) -> Iterator[local.Caller]:
     """Return a caller of a service over the store."""
     desk = ScoringService(model=Model(bundle=None), store=store)
-    gate = Gate(Settings(), Keyring(desk.keys))
+    gate = Admission(Settings(), Keyring(desk.keys))
     caller = local.Caller(Api(routes(OPERATIONS), desk=desk, gate=gate))
     yield caller
     caller.close()

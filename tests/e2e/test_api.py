@@ -16,7 +16,7 @@ import pytest
 from serving.application.scoring import ScoringService
 from serving.evaluation.assess import Model
 from serving.evaluation.effort import stop_if_given_up
-from serving.http.admission import Gate, Keyring
+from serving.http.admission import Admission, Keyring
 from serving.http.app import Api
 from serving.http.keys import Scope, issue
 from serving.http.routing import Answer, Call, Operation, Work, json_answer, routes
@@ -68,7 +68,7 @@ def app() -> Api:
     """Return an API without model and store, with two operations of the tests."""
     known = (*OPERATIONS, probe("sleep", sleep), probe("fail", fail), probe("grind", grind))
     desk = ScoringService(model=Model(bundle=None), clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
-    return Api(routes(known), desk=desk, gate=Gate(SETTINGS, Keyring(None)))
+    return Api(routes(known), desk=desk, gate=Admission(SETTINGS, Keyring(None)))
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def test_one_caller_does_not_fill_a_worker(tmp_path: Path, held: threading.Event
     desk = ScoringService(model=Model(bundle=None), store=store)
     known = (*OPERATIONS, probe("hold", hold))
     # Keys that are read for every request, as by a worker that has just started.
-    app = Api(routes(known), desk=desk, gate=Gate(Settings(), Keyring(desk.keys)))
+    app = Api(routes(known), desk=desk, gate=Admission(Settings(), Keyring(desk.keys)))
 
     async def ask() -> tuple[list[int], list[int], list[int]]:
         transport = httpx.ASGITransport(app, client=("10.0.0.9", 1))

@@ -13,7 +13,7 @@ import uvicorn
 
 from serving.application.scoring import ScoringService
 from serving.evaluation.assess import Model
-from serving.http.admission import Gate, Keyring
+from serving.http.admission import Admission, Keyring
 from serving.http.app import Api
 from serving.http.connection import MOST_HEAD, Connection
 from serving.http.routing import routes
@@ -35,7 +35,7 @@ class Small(Connection):
 def port() -> Iterator[int]:
     """Return the port of an API whose connections are held within small bounds."""
     desk = ScoringService(model=Model(bundle=None), clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
-    app = Api(routes(OPERATIONS), desk=desk, gate=Gate(Settings(), Keyring(None)))
+    app = Api(routes(OPERATIONS), desk=desk, gate=Admission(Settings(), Keyring(None)))
     config = uvicorn.Config(app, http=Small, port=0, log_level="critical", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

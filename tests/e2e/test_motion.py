@@ -13,7 +13,7 @@ from serving.application.scoring import ScoringService
 from serving.demo.market import STRIDE, run, steps, subscribe
 from serving.demo.venues import nowhere
 from serving.evaluation.assess import Model
-from serving.http.admission import Gate, Keyring
+from serving.http.admission import Admission, Keyring
 from serving.http.app import Api
 from serving.http.routing import routes
 from serving.routes import OPERATIONS, book
@@ -108,7 +108,9 @@ def test_the_book_kept_by_the_watch_is_the_book_judged_anew(
     """Shocks, bands and sums read from the store are those of every account judged now."""
     run(store, *drawn, venues=nowhere(drawn[1]), bundle=None, rest=lambda _: None, most=0)
     desk = ScoringService(model=Model(bundle=None), store=store)
-    caller = local.Caller(Api(routes(OPERATIONS), desk=desk, gate=Gate(Settings(), Keyring(None))))
+    caller = local.Caller(
+        Api(routes(OPERATIONS), desk=desk, gate=Admission(Settings(), Keyring(None)))
+    )
     now = caller.get("/v1/book").json()
     monkeypatch.setattr(book, "SMALL", 0)
     kept = caller.get("/v1/book").json()

@@ -16,7 +16,7 @@ from pyarrow import csv, ipc, parquet
 
 from serving.application.deployment import read_deployment
 from serving.application.scoring import ScoringService
-from serving.http.admission import Gate, Keyring
+from serving.http.admission import Admission, Keyring
 from serving.http.app import Api
 from serving.http.keys import issue
 from serving.http.query import to_cursor
@@ -79,7 +79,7 @@ def caller(store_url: str, clock: Clock, trained: local.Trained) -> Iterator[loc
         bundle_dir=trained[0],
         clock=clock,
     )
-    asked = local.Caller(Api(routes(OPERATIONS), desk, Gate(settings, Keyring(desk.keys))))
+    asked = local.Caller(Api(routes(OPERATIONS), desk, Admission(settings, Keyring(desk.keys))))
     yield asked
     asked.close()
     store.close()

@@ -15,7 +15,7 @@ from models.domain import UNPLACED, MarketId
 from serving.application.scoring import ScoringService
 from serving.application.stored_market import stored_snapshot
 from serving.evaluation.assess import Model
-from serving.http.admission import Gate, Keyring
+from serving.http.admission import Admission, Keyring
 from serving.http.app import Api
 from serving.http.routing import routes
 from serving.routes import OPERATIONS
@@ -33,7 +33,7 @@ LATER = "2026-09-01T11:59:20Z"
 def caller(store: Store) -> Iterator[local.Caller]:
     """Yield a caller of the API over an empty store."""
     desk = ScoringService(model=Model(bundle=None), store=store, clock=lambda: NOW)
-    asked = local.Caller(Api(routes(OPERATIONS), desk, Gate(Settings(), Keyring(desk.keys))))
+    asked = local.Caller(Api(routes(OPERATIONS), desk, Admission(Settings(), Keyring(desk.keys))))
     yield asked
     asked.close()
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import InvalidInput
-from serving.http.admission import Gate, Keyring, is_local
+from serving.http.admission import Admission, Keyring, is_local
 from serving.http.keys import LOOPBACK, Scope, issue, recognise, successor
 from serving.http.rate_limit import MOST_CALLERS, Bucket, Limiter, Rate, take
 from serving.schemas.problems import ProblemKind, Refused
@@ -29,7 +29,9 @@ def ring(*keys: KeyRecord) -> Keyring:
     return Keyring(lambda: {key.id: key for key in keys})
 
 
-def refusal(gate: Gate, header: str | None, scope: Scope, *, is_local: bool = False) -> ProblemKind:
+def refusal(
+    gate: Admission, header: str | None, scope: Scope, *, is_local: bool = False
+) -> ProblemKind:
     """Return the kind of problem that a request is refused with."""
     with pytest.raises(Refused) as caught:
         gate.admit(header, scope, is_local=is_local, at=NOW, now=0.0)
@@ -101,7 +103,7 @@ def test_every_fault_of_a_key_is_listed() -> None:
 def test_loopback_is_open_until_a_key_exists() -> None:
     """The first live key closes the door for everyone without one."""
     key, token = issue("desk", scopes=["read"], now=NOW)
-    empty, held = Gate(Settings(), ring()), Gate(Settings(), ring(key))
+    empty, held = Admission(Settings(), ring()), Admission(Settings(), ring(key))
     assert empty.admit(None, Scope.ADMIN, is_local=True, at=NOW, now=0.0) is LOOPBACK
     assert refusal(empty, None, Scope.READ).status == 401
     assert refusal(held, None, Scope.READ, is_local=True).status == 401
@@ -112,7 +114,7 @@ def test_a_scope_that_is_not_carried_is_forbidden() -> None:
     """Reading is not writing; admin is everything."""
     reader, token = issue("reader", scopes=["read"], now=NOW)
     chief, sesame = issue("chief", scopes=["admin"], now=NOW)
-    gate = Gate(Settings(), ring(reader, chief))
+    gate = Admission(Settings(), ring(reader, chief))
     assert refusal(gate, f"Bearer {token}", Scope.WRITE).status == 403
     assert refusal(gate, f"Bearer {token}", Scope.WEIGHTS).status == 403
     for scope in Scope:
@@ -122,7 +124,7 @@ def test_a_scope_that_is_not_carried_is_forbidden() -> None:
 def test_a_key_over_its_rate_is_told_when_to_come_back() -> None:
     """A worker of two serves half of the rate; the wait is rounded up to whole seconds."""
     key, token = issue("desk", scopes=["read"], now=NOW)
-    gate = Gate(Settings(requests_per_second=1.0, burst=4, workers=2), ring(key))
+    gate = Admission(Settings(requests_per_second=1.0, burst=4, workers=2), ring(key))
     for _ in range(2):
         gate.admit(f"Bearer {token}", Scope.READ, is_local=False, at=NOW, now=0.0)
     with pytest.raises(Refused) as caught:
@@ -142,7 +144,7 @@ def test_the_keys_last_read_are_trusted_for_five_minutes() -> None:
             raise Refused(ProblemKind("unavailable", 503, ""), "down")
         return {key.id: key}
 
-    gate = Gate(Settings(), Keyring(load))
+    gate = Admission(Settings(), Keyring(load))
     gate.admit(f"Bearer {token}", Scope.READ, is_local=False, at=NOW, now=0.0)
     is_down = True
     gate.admit(f"Bearer {token}", Scope.READ, is_local=False, at=NOW, now=299.0)
@@ -157,7 +159,7 @@ def test_a_store_that_never_answered_opens_nothing() -> None:
     def load() -> dict[str, KeyRecord]:
         raise Refused(ProblemKind("unavailable", 503, ""), "down")
 
-    gate = Gate(Settings(), Keyring(load))
+    gate = Admission(Settings(), Keyring(load))
     assert refusal(gate, None, Scope.READ, is_local=True).status == 503
 
 
@@ -165,7 +167,7 @@ def test_keys_are_read_again_after_two_seconds() -> None:
     """A revocation is seen by the next reading."""
     key, token = issue("desk", scopes=["read"], now=NOW)
     keys = {key.id: key}
-    gate = Gate(Settings(), Keyring(lambda: dict(keys)))
+    gate = Admission(Settings(), Keyring(lambda: dict(keys)))
     gate.admit(f"Bearer {token}", Scope.READ, is_local=False, at=NOW, now=0.0)
     del keys[key.id]
     gate.admit(f"Bearer {token}", Scope.READ, is_local=False, at=NOW, now=1.9)
@@ -175,7 +177,7 @@ def test_keys_are_read_again_after_two_seconds() -> None:
 
 def test_places_are_bounded_and_given_back() -> None:
     """One more request than may be answered at once is refused, until one ends."""
-    gate = Gate(Settings(most_in_flight=1), ring())
+    gate = Admission(Settings(most_in_flight=1), ring())
     with gate.place("a"):
         with pytest.raises(Refused) as caught, gate.place("b"):
             pass
@@ -184,7 +186,7 @@ def test_places_are_bounded_and_given_back() -> None:
         pass
 
 
-def places(gate: Gate, stack: ExitStack, caller: str) -> int:
+def places(gate: Admission, stack: ExitStack, caller: str) -> int:
     """Take as many places as a caller is given and return how many they are."""
     for number in range(100):
         try:
@@ -196,7 +198,7 @@ def places(gate: Gate, stack: ExitStack, caller: str) -> int:
 
 def test_a_caller_takes_half_of_the_places_that_others_leave() -> None:
     """Of 64: 32, then 16, 8, 4, 2 and 1 for callers who come later, and one is left."""
-    gate = Gate(Settings(most_in_flight=64), ring())
+    gate = Admission(Settings(most_in_flight=64), ring())
     with ExitStack() as stack:
         assert [places(gate, stack, name) for name in "abcdef"] == [32, 16, 8, 4, 2, 1]
         assert places(gate, stack, "a") == 0
@@ -210,7 +212,7 @@ def test_no_key_means_nobody_once_a_key_existed() -> None:
     """A key that was revoked or has ended opens nothing, and nothing else does on loopback."""
     for ended in ({"revoked_at": NOW - HOUR}, {"expires_at": NOW}):
         key, token = issue("chief", scopes=["admin"], now=NOW - 2 * HOUR)
-        gate = Gate(Settings(), ring(replace(key, **ended)))
+        gate = Admission(Settings(), ring(replace(key, **ended)))
         assert refusal(gate, None, Scope.READ, is_local=True).status == 401
         assert refusal(gate, f"Bearer {token}", Scope.READ, is_local=True).status == 401
 
@@ -230,7 +232,7 @@ def test_who_comes_while_old_keys_are_read_anew_waits_for_them(*, is_down: bool)
                 raise Refused(ProblemKind("unavailable", 503, ""), "down")
         return {key.id: key}
 
-    gate = Gate(Settings(), Keyring(load))
+    gate = Admission(Settings(), Keyring(load))
     admit = partial(gate.admit, f"Bearer {token}", Scope.READ, is_local=False, at=NOW)
     admit(now=0.0)
     with ThreadPoolExecutor(2) as pool:
@@ -252,7 +254,7 @@ def test_why_the_keys_cannot_be_read_is_logged(caplog: pytest.LogCaptureFixture)
         raise Refused(ProblemKind("unavailable", 503, ""), "the disk is on fire")
 
     with caplog.at_level("WARNING", "forewarn"):
-        refusal(Gate(Settings(), Keyring(load)), None, Scope.READ, is_local=True)
+        refusal(Admission(Settings(), Keyring(load)), None, Scope.READ, is_local=True)
     assert "the disk is on fire" in caplog.text
 
 
