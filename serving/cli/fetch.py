@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 import typer
 
 from models.errors import Fault, InvalidInput
-from serving.ingest.exchange import Exchange, Line
-from serving.ingest.fetcher import FUNDING, Fetched, Fetcher, Wish, follow
+from serving.ingest.exchange import Exchange, ExchangeSeries
+from serving.ingest.fetcher import FUNDING, Fetched, Fetcher, FetchRequest, follow
 from serving.process import stoppable
 from serving.store import open_store
 
 KINDS = ("spot", "perp", "mark", "index", FUNDING)
 
 
-def wish(symbols: str, *, quote: str, kinds: str, since: datetime, step: int) -> Wish:
+def wish(symbols: str, *, quote: str, kinds: str, since: datetime, step: int) -> FetchRequest:
     """Return what the command line asks for.
 
     Raises
@@ -30,11 +30,11 @@ def wish(symbols: str, *, quote: str, kinds: str, since: datetime, step: int) ->
         told = ", ".join(KINDS)
         raise InvalidInput([Fault("--kinds", f"{kind!r} is not one of {told}") for kind in unknown])
     assets = [symbol.strip() for symbol in symbols.split(",") if symbol.strip()]
-    lines = tuple(Line(asset=a, quote=quote, kind=kind) for a in assets for kind in asked)
-    return Wish(lines=lines, since=since, step=step)
+    lines = tuple(ExchangeSeries(asset=a, quote=quote, kind=kind) for a in assets for kind in asked)
+    return FetchRequest(lines=lines, since=since, step=step)
 
 
-def once(wished: Wish, *, store: str, exchange: Exchange) -> int:
+def once(wished: FetchRequest, *, store: str, exchange: Exchange) -> int:
     """Fetch what is missing, tell what became of it and return how many faults there were.
 
     Raises
@@ -46,7 +46,7 @@ def once(wished: Wish, *, store: str, exchange: Exchange) -> int:
         return _tell(fetcher.run(wished, now=datetime.now(tz=UTC)))
 
 
-def on_and_on(wished: Wish, *, store: str, exchange: Exchange) -> int:
+def on_and_on(wished: FetchRequest, *, store: str, exchange: Exchange) -> int:
     """Fetch at every close of a candle until interrupted; returns 0 then."""
     with stoppable(), _fetcher(store, exchange) as fetcher:
         _tell(follow(fetcher, wished, clock=lambda: datetime.now(tz=UTC), sleep=time.sleep))

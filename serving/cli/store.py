@@ -47,7 +47,7 @@ def import_table(
     Rows that the store holds already are counted, rows that contradict it are faults.
     """
     # pandas and the databases take their time to load; `serve --help` must not wait for them.
-    from serving.ingest.tables import bring  # noqa: PLC0415
+    from serving.ingest.tables import import_table as bring  # noqa: PLC0415
 
     try:
         told = bring(
@@ -76,7 +76,7 @@ def export_table(
     table: Name,
 ) -> None:
     """Write a table of the store to TARGET, as `forewarn import` reads it."""
-    from serving.ingest.tables import take  # noqa: PLC0415
+    from serving.ingest.tables import export_table as take  # noqa: PLC0415
 
     try:
         rows = take(target, store=store, table=table)

@@ -38,7 +38,7 @@ class ExchangeFailed(ForewarnError):  # noqa: N818 - named for what happened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class ExchangeSeries:
     """One series of an exchange.
 
     Parameters
@@ -85,7 +85,9 @@ class Exchange:
         told = self._ask(lambda: int(self.client.fetch_time()))
         return datetime.fromtimestamp(told / 1000, tz=UTC)
 
-    def candles(self, line: Line, *, since: datetime, step: int, count: int) -> list[list[Any]]:
+    def candles(
+        self, line: ExchangeSeries, *, since: datetime, step: int, count: int
+    ) -> list[list[Any]]:
         """Return up to `count` candles that open from a moment on, as the exchange tells them.
 
         Returns
@@ -107,7 +109,7 @@ class Exchange:
 
         return self._ask(ask)
 
-    def funding(self, line: Line, *, since: datetime) -> list[tuple[datetime, float]]:
+    def funding(self, line: ExchangeSeries, *, since: datetime) -> list[tuple[datetime, float]]:
         """Return funding rates from a moment on, each with the time of its payment."""
 
         def ask() -> list[tuple[datetime, float]]:

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from models.errors import Fault
-from serving.ingest.exchange import PAGE, Exchange, ExchangeFailed, Line
+from serving.ingest.exchange import PAGE, Exchange, ExchangeFailed, ExchangeSeries
 from serving.store import Store, StoreConflict, StoreFailed, market
 
 SETTLE = timedelta(seconds=3)
@@ -41,13 +41,13 @@ class Fetched:
         Rows that were left out, with the reason, and why the pass ended early.
     """
 
-    line: Line
+    line: ExchangeSeries
     written: int = 0
     faults: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class FetchRequest:
     """What is to be kept up.
 
     Parameters
@@ -60,7 +60,7 @@ class Wish:
         Length of a candle, s.
     """
 
-    lines: tuple[Line, ...]
+    lines: tuple[ExchangeSeries, ...]
     since: datetime
     step: int
 
@@ -93,9 +93,9 @@ class Fetcher:
 
     store: Store
     exchange: Exchange
-    progress: dict[tuple[Line, int, int], Progress] = field(default_factory=dict)
+    progress: dict[tuple[ExchangeSeries, int, int], Progress] = field(default_factory=dict)
 
-    def run(self, wish: Wish, *, now: datetime) -> Iterator[Fetched]:
+    def run(self, wish: FetchRequest, *, now: datetime) -> Iterator[Fetched]:
         """Fetch what is missing, series by series, and tell what became of each."""
         settled = self._settled(now)
         for line in wish.lines:
@@ -113,7 +113,7 @@ class Fetcher:
             theirs = None
         return min(now, theirs or now) - SETTLE
 
-    def _candles(self, line: Line, wish: Wish, *, until: datetime) -> Fetched:
+    def _candles(self, line: ExchangeSeries, wish: FetchRequest, *, until: datetime) -> Fetched:
         """Fetch the candles of one series that closed by a moment and are not stored."""
         told = Fetched(line=line)
         step = wish.step
@@ -144,7 +144,7 @@ class Fetcher:
         self.progress[line, first, step] = Progress(end=end, open=left)
         return told
 
-    def _pages(self, line: Line, gap: range, *, step: int) -> Iterator["Page"]:
+    def _pages(self, line: ExchangeSeries, gap: range, *, step: int) -> Iterator["Page"]:
         """Yield what the exchange tells about a gap, page by page."""
         cursor = gap.start
         while cursor < gap.stop:
@@ -154,7 +154,7 @@ class Fetcher:
             yield page
             cursor = page.reached + 1 if page.reached is not None else cursor + PAGE
 
-    def _keep(self, line: Line, candles: Sequence[dict[str, Any]], *, step: int) -> int:
+    def _keep(self, line: ExchangeSeries, candles: Sequence[dict[str, Any]], *, step: int) -> int:
         """Write the candles of a page."""
         if not candles:
             return 0
@@ -162,7 +162,7 @@ class Fetcher:
             frame = pd.DataFrame(list(candles)).assign(symbol=line.asset)
             return market.push_candles(transaction, frame, kind=line.kind, step=step).written
 
-    def _funding(self, line: Line, *, since: datetime, until: datetime) -> Fetched:
+    def _funding(self, line: ExchangeSeries, *, since: datetime, until: datetime) -> Fetched:
         """Fetch the funding rates after the last one held."""
         told = Fetched(line=line)
         try:
@@ -216,7 +216,9 @@ def gaps(settled: AbstractSet[int], span: range) -> list[range]:
     return left
 
 
-def read_page(rows: Sequence[Sequence[Any]], line: Line, wanted: range, *, step: int) -> Page:
+def read_page(
+    rows: Sequence[Sequence[Any]], line: ExchangeSeries, wanted: range, *, step: int
+) -> Page:
     """Return what rows say about a gap; what is unsound is left out and told.
 
     Parameters
@@ -273,7 +275,7 @@ def _candle(row: Sequence[Any], *, step: int, has_volume: bool) -> tuple[int, di
 
 def follow(
     fetcher: Fetcher,
-    wish: Wish,
+    wish: FetchRequest,
     *,
     clock: Callable[[], datetime],
     sleep: Callable[[float], None],

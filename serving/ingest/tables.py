@@ -19,7 +19,7 @@ OffGrid = Literal["refuse", "drop"]
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
+class Imported:
     """What an import did.
 
     Parameters
@@ -34,7 +34,7 @@ class Brought:
     left_out: tuple[Fault, ...]
 
 
-def bring(
+def import_table(
     source: str,
     *,
     store: str,
@@ -43,7 +43,7 @@ def bring(
     named: str | None = None,
     given: Sequence[str] = (),
     off_grid: OffGrid = "refuse",
-) -> Brought:
+) -> Imported:
     """Write a file, or a table of another database, into a store: all of it or nothing.
 
     Parameters
@@ -83,7 +83,7 @@ def bring(
     try:
         with opened.begin() as transaction:
             added = frames.write(transaction, table, frame, file=file, now=now)
-            return Brought(added, left_out)
+            return Imported(added, left_out)
     finally:
         opened.close()
 
@@ -106,7 +106,7 @@ def _refuse_unsound(frame: pd.DataFrame, file: str) -> None:
         raise InvalidTable(faults)
 
 
-def take(target: Path, *, store: str, table: str) -> int:
+def export_table(target: Path, *, store: str, table: str) -> int:
     """Write a table of a store to a file and return how many rows it holds.
 
     Raises

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from serving.cli.serve import app
 from serving.ingest import fetcher as fetching
-from serving.ingest.exchange import Exchange, ExchangeFailed, Line, find
-from serving.ingest.fetcher import Fetcher, Wish, follow, read_page
+from serving.ingest.exchange import Exchange, ExchangeFailed, ExchangeSeries, find
+from serving.ingest.fetcher import Fetcher, FetchRequest, follow, read_page
 from serving.store import Store, market, open_store
 
 FIRST = 525_960
@@ -25,9 +25,9 @@ FIRST = 525_960
 AT = datetime(2030, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 HOUR_MS = 3_600_000
-SPOT = Line(asset="ETH", quote="USDT", kind="spot")
-MARK = Line(asset="ETH", quote="USDT", kind="mark")
-FUNDING = Line(asset="ETH", quote="USDT", kind="funding")
+SPOT = ExchangeSeries(asset="ETH", quote="USDT", kind="spot")
+MARK = ExchangeSeries(asset="ETH", quote="USDT", kind="mark")
+FUNDING = ExchangeSeries(asset="ETH", quote="USDT", kind="funding")
 KLINES = "/api/v3/klines"
 
 
@@ -50,9 +50,9 @@ def asking(binance: Any, slept: list[float]) -> Exchange:
     return Exchange(client=client, sleep=slept.append, jitter=random.Random(1))  # noqa: S311 - pauses
 
 
-def wish(*lines: Line, since: datetime = AT) -> Wish:
+def wish(*lines: ExchangeSeries, since: datetime = AT) -> FetchRequest:
     """Return a wish for hourly candles."""
-    return Wish(lines=lines, since=since, step=3600)
+    return FetchRequest(lines=lines, since=since, step=3600)
 
 
 def closes(store: Store, until: datetime, kind: str = "spot") -> list[float]:
@@ -269,7 +269,7 @@ def test_an_exchange_or_a_market_that_is_not_there_is_told_at_once(
     """Asking again would not help."""
     with pytest.raises(ExchangeFailed, match="not an exchange"):
         find("binanze")
-    doge = Line(asset="DOGE", quote="USDT", kind="spot")
+    doge = ExchangeSeries(asset="DOGE", quote="USDT", kind="spot")
     with pytest.raises(ExchangeFailed, match="does not have market symbol DOGE/USDT"):
         asking.candles(doge, since=AT, step=3600, count=1)
     with pytest.raises(ExchangeFailed, match="no candles of 7 s"):

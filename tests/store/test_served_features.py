@@ -15,7 +15,7 @@ from features.table_schemas import TABLES
 from features.tables import validate
 from serving.application.deployment import read_deployment
 from serving.application.scoring import ScoringService
-from serving.ingest.tables import take
+from serving.ingest.tables import export_table
 from serving.schemas.assessment import Assessment
 from serving.store import Store, accounts, frames, market
 
@@ -172,7 +172,7 @@ def test_served_features_are_those_of_exported_tables(held: Store, tmp_path: Pat
     """What `forewarn export` writes of the store is read as it is, candles of every kind too."""
     url = held.engine.url.render_as_string(hide_password=False)
     for table in ("candles", *beside()):
-        assert take(tmp_path / f"{table}.parquet", store=url, table=table)
+        assert export_table(tmp_path / f"{table}.parquet", store=url, table=table)
     found = served(held)
     assert offline(tmp_path) == {name: found[name] for name in BESIDE}
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from features.table_schemas import TABLES
 from models.errors import InvalidInput
 from serving.cli.serve import app
-from serving.ingest.tables import bring, take
+from serving.ingest.tables import export_table, import_table
 from serving.store import accounts, open_store
 from serving.store.rows import Added
 
@@ -81,14 +81,14 @@ def test_every_table_comes_back_as_it_went_in(tmp_path: Path, suffix: str) -> No
     first, second = (f"sqlite:///{tmp_path / name}.sqlite3" for name in ("first", "second"))
     assert set(ROWS) == set(TABLES)
     for table, rows in ROWS.items():
-        bring(str(written(tmp_path, table, rows)), store=first, table=table, now=NOW)
+        import_table(str(written(tmp_path, table, rows)), store=first, table=table, now=NOW)
         once, twice = (tmp_path / f"{n}-{table}.{suffix}" for n in ("once", "twice"))
-        assert take(once, store=first, table=table) == len(rows) - 1
-        bring(str(once), store=second, table=table, now=NOW)
-        take(twice, store=second, table=table)
+        assert export_table(once, store=first, table=table) == len(rows) - 1
+        import_table(str(once), store=second, table=table, now=NOW)
+        export_table(twice, store=second, table=table)
         read = pd.read_parquet if suffix == "parquet" else pd.read_csv
         pd.testing.assert_frame_equal(read(once), read(twice))
-        again = bring(str(once), store=second, table=table, now=NOW)
+        again = import_table(str(once), store=second, table=table, now=NOW)
         assert again.added.repeated == (0 if table == "positions" else len(rows) - 1)
 
 
@@ -97,7 +97,7 @@ def test_what_was_imported_is_what_accounts_hold(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'store.sqlite3'}"
     for table in ("positions", "events"):
         path = written(tmp_path, table, ROWS[table])
-        bring(str(path), store=url, table=table, now=NOW)
+        import_table(str(path), store=url, table=table, now=NOW)
     store = open_store(url)
     with store.read() as transaction:
         found = accounts.read(transaction, ["a"])["a"]
@@ -130,16 +130,16 @@ def test_a_faulty_table_is_refused_whole_with_every_fault(tmp_path: Path) -> Non
     )
     path = str(written(tmp_path, "positions", rows))
     with pytest.raises(InvalidInput, match=r"positions.csv:legs:line 3: not JSON"):
-        bring(path, store=url, table="positions", now=NOW)
+        import_table(path, store=url, table="positions", now=NOW)
     path = str(written(tmp_path, "positions", rows[:2]))
     with pytest.raises(InvalidInput) as refused:
-        bring(path, store=url, table="positions", now=NOW)
+        import_table(path, store=url, table="positions", now=NOW)
     assert [fault.where for fault in refused.value.faults] == [
         "positions.csv:line 2/legs/0/asset",
         "positions.csv:line 2/legs/0/quantity",
     ]
     for table in ("candles", "positions"):
-        assert take(tmp_path / "out.csv", store=url, table=table) == 0
+        assert export_table(tmp_path / "out.csv", store=url, table=table) == 0
 
 
 def test_candles_off_their_grid_are_left_out_on_request_and_listed(tmp_path: Path) -> None:
@@ -201,13 +201,13 @@ def test_a_table_of_another_database_is_read_by_its_columns(database: str, tmp_p
             connection.execute(sa.text(statement))
     url = f"sqlite:///{tmp_path / 'mine.sqlite3'}"
     source = database.replace("postgresql://", "postgresql+psycopg://")
-    assert bring(source, store=url, table="funding", named="told", now=NOW).added == Added(
+    assert import_table(source, store=url, table="funding", named="told", now=NOW).added == Added(
         written=2, repeated=0
     )
     with pytest.raises(InvalidInput, match="paid:asset: column missing"):
-        bring(source, store=url, table="funding", named="paid", now=NOW)
+        import_table(source, store=url, table="funding", named="paid", now=NOW)
     with pytest.raises(InvalidInput, match="nowhere: not readable"):
-        bring(source, store=url, table="funding", named="nowhere", now=NOW)
+        import_table(source, store=url, table="funding", named="nowhere", now=NOW)
     engine.dispose()
 
 
@@ -216,14 +216,16 @@ def test_faults_that_the_store_finds_are_told_by_file_column_and_row(
 ) -> None:
     """An unknown account, more taken than is held, another body under a known key."""
     head = ROWS["events"][0]
-    bring(
+    import_table(
         str(written(tmp_path, "positions", ROWS["positions"])),
         store=database,
         table="positions",
         now=NOW,
     )
     known = f"a,0x/1,{LATER},deposit,5,0,ETH"
-    bring(str(written(tmp_path, "events", (head, known))), store=database, table="events", now=NOW)
+    import_table(
+        str(written(tmp_path, "events", (head, known))), store=database, table="events", now=NOW
+    )
     filler = f"b,0x/1,{LATER},deposit,5,0,ETH"
     for row, place, said in (
         (
@@ -240,7 +242,7 @@ def test_faults_that_the_store_finds_are_told_by_file_column_and_row(
     ):
         path = str(written(tmp_path, "events", (head, filler, row)))
         with pytest.raises(InvalidInput) as refused:
-            bring(path, store=database, table="events", now=NOW)
+            import_table(path, store=database, table="events", now=NOW)
         (fault,) = refused.value.faults
         assert fault.where == place
         assert said in fault.message
