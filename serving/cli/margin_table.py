@@ -35,7 +35,7 @@ COLOURS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class SheetRow:
     """The rules' two answers about one account."""
 
     margin: MarginAnswer
@@ -47,7 +47,7 @@ class Sheet:
     """The answers about a file, in its order."""
 
     as_of: datetime
-    accounts: tuple[Judged | FaultyItem, ...]
+    accounts: tuple[SheetRow | FaultyItem, ...]
     aggregate: AggregateAnswer | None = None
 
     @property
@@ -79,11 +79,11 @@ def sheet(body: bytes) -> Sheet:
     )
 
 
-def _judged(item: Item, *, asked: SheetBody) -> tuple[JudgedMargin, Judged]:
+def _judged(item: Item, *, asked: SheetBody) -> tuple[JudgedMargin, SheetRow]:
     """Return both answers about one account, after the margin as the rules gave it."""
     found = margin_evaluation(item, risk=asked.risk, request_id=REQUEST_ID)
     trigger = triggers_of(item, betas=asked.betas, wanted_until=asked.until, request_id=REQUEST_ID)
-    return found, Judged(margin=found.answer, trigger=trigger)
+    return found, SheetRow(margin=found.answer, trigger=trigger)
 
 
 def whole(found: AggregateAnswer) -> str:
@@ -92,18 +92,18 @@ def whole(found: AggregateAnswer) -> str:
     return f"together {found.verdict}: {found.reason}; surplus {surplus} {found.value_unit}"
 
 
-def table(accounts: Sequence[Judged | FaultyItem]) -> Table:
+def table(accounts: Sequence[SheetRow | FaultyItem]) -> Table:
     """Return a table of the sound accounts."""
     found = Table()
     for name in COLUMNS:
         found.add_column(name, overflow="fold")
     for one in accounts:
-        if isinstance(one, Judged):
+        if isinstance(one, SheetRow):
             found.add_row(*(Text(*cell) for cell in _cells(one)))
     return found
 
 
-def _cells(one: Judged) -> list[tuple[str, str]]:
+def _cells(one: SheetRow) -> list[tuple[str, str]]:
     """Return text and colour per column."""
     standing = one.margin.standing
     return [
@@ -126,7 +126,7 @@ def _surplus(standing: Standing) -> str:
     return "" if standing.maintenance is None else _short(standing.maintenance.surplus)
 
 
-def _triggers(one: Judged) -> list[str]:
+def _triggers(one: SheetRow) -> list[str]:
     """Return a line per trigger."""
     found = one.trigger
     lines = [
