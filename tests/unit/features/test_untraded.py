@@ -13,7 +13,7 @@ from models.forecast import bundle
 from serving.application.deployment import read_deployment
 from serving.application.scoring import ScoringService
 
-CHAMPION = Path(__file__).parents[2] / "models" / "champion"
+CHAMPION = Path(__file__).parents[3] / "models" / "champion"
 HOURS = 45 * 24
 PRICES = ("open", "high", "low", "close")
 

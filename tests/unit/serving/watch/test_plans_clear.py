@@ -26,7 +26,7 @@ from serving.schemas.changes import PlanAnswer
 from serving.watch.plans import plans
 from serving.watch.signals import signal
 
-CHAMPION = read_deployment(Path(__file__).parents[2] / "models" / "champion").model
+CHAMPION = read_deployment(Path(__file__).parents[4] / "models" / "champion").model
 MODELS = {"forecast": CHAMPION, "rules alone": Model(bundle=None)}
 AT = many_venues.AT
 NEAR = {

@@ -21,7 +21,7 @@ from models.errors import BundleRefused
 from models.forecast import bundle
 from serving.application.deployment import read_deployment
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 Manifest = dict[str, Any]
 
 

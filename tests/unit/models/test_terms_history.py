@@ -15,7 +15,7 @@ from models.margin.fixed_point import RAD, RAY, WAD
 from models.terms_history import aave, compound, exchanges, maker, observed
 from models.terms_history.observed import Change, Observed
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
+DATA = Path(__file__).parents[4] / "shared" / "data"
 
 
 def shared(name: str) -> Path:

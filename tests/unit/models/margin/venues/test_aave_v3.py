@@ -632,7 +632,7 @@ def test_invalid_bonus() -> None:
 
 def test_terms_file_holds_terms() -> None:
     """The shipped terms decode, and FBTC is collateral inside its category only."""
-    path = Path(__file__).parents[2] / "models/margin/terms/aave_v3_mantle.toml"
+    path = Path(__file__).parents[5] / "models/margin/terms/aave_v3_mantle.toml"
     content = tomllib.loads(path.read_text())
     terms = TypeAdapter(Terms).validate_python(content["terms"][0]["values"])
     assert (content["venue"], content["version"]) == ("aave-v3", "3.6")

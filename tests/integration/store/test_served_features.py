@@ -19,7 +19,7 @@ from serving.ingest.tables import export_table
 from serving.schemas.assessment import Assessment
 from serving.store import Store, accounts, frames, market
 
-CHAMPION = Path(__file__).resolve().parents[2] / "models" / "champion"
+CHAMPION = Path(__file__).resolve().parents[3] / "models" / "champion"
 AT = datetime(2030, 1, 31, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 LATER = AT + 5 * HOUR
