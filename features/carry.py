@@ -9,10 +9,10 @@ from functools import partial
 
 import numpy as np
 
+from features.as_of import by_key, last_known, sum_known
 from features.inputs import HOUR, Candles, Floats, Ints, Names
 from features.liquidity import mean_turnover
 from features.market import MarketFunction, log_ratio
-from features.readings import by_key, last_known, sum_known
 from features.spec import Feature, Source, View, ViewFunction
 from features.volatility import sigma_72h
 

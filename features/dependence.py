@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from features.inputs import Floats
-from features.market import Market, MarketFunction
+from features.market import MarketFunction, MarketWindows
 from features.spec import Feature, Source, View, ViewFunction
 from features.volatility import RETURN_4H, RETURN_24H, sigma_24h, sigma_72h, sigma_360h
 
@@ -19,7 +19,7 @@ LONG = timedelta(hours=721)
 MEDIUM = timedelta(hours=433)
 
 
-def volatility_ratio(market: Market) -> Floats:
+def volatility_ratio(market: MarketWindows) -> Floats:
     """Return the volatility of the last day against that of the last fortnight."""
     return np.log(market.of(sigma_24h) / market.of(sigma_360h))
 

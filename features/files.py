@@ -18,13 +18,13 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from features import known, stored
+from features import point_in_time, table_schemas
 from features.inputs import (
     HOUR,
     MOMENTS,
     Candles,
     Events,
-    Readings,
+    PointInTimeSeries,
     Tables,
     candles_on_grid,
     no_events,
@@ -62,7 +62,7 @@ PERPETUALS = Table(
 )
 KINDS = Table(
     name="candles",
-    columns=tuple(one for one in stored.CANDLES.columns if one.name in {"kind", "step"}),
+    columns=tuple(one for one in table_schemas.CANDLES.columns if one.name in {"kind", "step"}),
 )
 """What tells the candles of a store apart."""
 
@@ -143,16 +143,20 @@ def read_beside(directory: Path, *, step: int = HOUR) -> tuple[Tables, dict[str,
     """
     perpetuals, dropped = _candles(directory, "perp", step=step)
     marks, others = _candles(directory, "mark", step=step)
-    reserves = _rows(directory, stored.RESERVES, time="at")
+    reserves = _rows(directory, table_schemas.RESERVES, time="at")
     tables = Tables(
         candles={},
         events=no_events(),
         perpetuals=perpetuals,
         marks=marks,
-        open_interest=known.open_interest(_rows(directory, stored.OPEN_INTEREST, time="at")),
-        rounds=known.rounds(_rows(directory, stored.ORACLE_ROUNDS, time="updated_at")),
-        utilisation=known.utilisation(reserves),
-        liquidity=known.liquidity(reserves),
+        open_interest=point_in_time.open_interest(
+            _rows(directory, table_schemas.OPEN_INTEREST, time="at")
+        ),
+        rounds=point_in_time.rounds(
+            _rows(directory, table_schemas.ORACLE_ROUNDS, time="updated_at")
+        ),
+        utilisation=point_in_time.utilisation(reserves),
+        liquidity=point_in_time.liquidity(reserves),
     )
     return tables, dict(Counter(dropped) + Counter(others))
 
@@ -204,7 +208,7 @@ def _table(path: Path, table: Table) -> pd.DataFrame:
     return validate(read_parquet(path), table, file=path.name)
 
 
-def _rows(directory: Path, table: Table, *, time: str) -> list[known.Row]:
+def _rows(directory: Path, table: Table, *, time: str) -> list[point_in_time.Row]:
     """Return the rows of a table, oldest first; none where the directory has no such file."""
     path = _found(directory, table.name)
     if path is None:
@@ -212,22 +216,24 @@ def _rows(directory: Path, table: Table, *, time: str) -> list[known.Row]:
     return _ordered(_table(path, table), time)
 
 
-def _ordered(frame: pd.DataFrame, time: str) -> list[known.Row]:
+def _ordered(frame: pd.DataFrame, time: str) -> list[point_in_time.Row]:
     """Return rows, oldest first."""
     ordered = frame.sort_values(time, kind="stable").to_dict("records")
     return [{str(name): cell for name, cell in row.items()} for row in ordered]
 
 
-def _funding(directory: Path) -> dict[str, Readings]:
+def _funding(directory: Path) -> dict[str, PointInTimeSeries]:
     """Return funding by asset, in the columns of a store or of an exchange's record."""
-    path = _found(directory, stored.FUNDING.name)
+    path = _found(directory, table_schemas.FUNDING.name)
     if path is None:
         return {}
     raw = read_parquet(path)
     if "asset" in raw.columns:
-        return known.funding(_ordered(validate(raw, stored.FUNDING, file=path.name), "at"))
+        return point_in_time.funding(
+            _ordered(validate(raw, table_schemas.FUNDING, file=path.name), "at")
+        )
     told = validate(raw, FUNDING, file=path.name).rename(columns=RECORDED)
-    return known.funding(_ordered(told, "at"))
+    return point_in_time.funding(_ordered(told, "at"))
 
 
 def read_moments(directory: Path) -> Moments:

@@ -110,7 +110,7 @@ class Events:
 
 
 @dataclass(frozen=True, slots=True)
-class Readings:
+class PointInTimeSeries:
     """Values of one quantity, each known from a moment on.
 
     Parameters
@@ -161,13 +161,13 @@ class Tables:
     references: tuple[str, ...] = ("BTC", "ETH")
     perpetuals: Mapping[str, Candles] = field(default_factory=dict)
     marks: Mapping[str, Candles] = field(default_factory=dict)
-    funding: Mapping[str, Readings] = field(default_factory=dict)
-    open_interest: Mapping[str, Readings] = field(default_factory=dict)
-    rounds: Mapping[str, Readings] = field(default_factory=dict)
-    depth: Mapping[str, Readings] = field(default_factory=dict)
-    utilisation: Mapping[tuple[str, str], Readings] = field(default_factory=dict)
-    liquidity: Mapping[tuple[str, str], Readings] = field(default_factory=dict)
-    fragile: Mapping[tuple[str, str], Readings] = field(default_factory=dict)
+    funding: Mapping[str, PointInTimeSeries] = field(default_factory=dict)
+    open_interest: Mapping[str, PointInTimeSeries] = field(default_factory=dict)
+    rounds: Mapping[str, PointInTimeSeries] = field(default_factory=dict)
+    depth: Mapping[str, PointInTimeSeries] = field(default_factory=dict)
+    utilisation: Mapping[tuple[str, str], PointInTimeSeries] = field(default_factory=dict)
+    liquidity: Mapping[tuple[str, str], PointInTimeSeries] = field(default_factory=dict)
+    fragile: Mapping[tuple[str, str], PointInTimeSeries] = field(default_factory=dict)
 
 
 MOMENTS: Mapping[str, str] = {

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from features.inputs import Candles, Floats
-from features.market import Market, MarketFunction, log_ratio
+from features.market import MarketFunction, MarketWindows, log_ratio
 from features.spec import Feature
 from features.volatility import absolute_return
 
@@ -22,18 +22,18 @@ def illiquidity(candles: Candles) -> Floats:
     return absolute_return(candles) / np.where(traded > 0.0, traded, np.nan)
 
 
-def mean_turnover(market: Market, *, hours: int) -> Floats:
+def mean_turnover(market: MarketWindows, *, hours: int) -> Floats:
     """Return the mean quote turnover per hour."""
     return market.mean(turnover, window=market.length(hours=hours)) * market.length(hours=1)
 
 
-def _volume_surprise(market: Market, *, hours: int) -> Floats:
+def _volume_surprise(market: MarketWindows, *, hours: int) -> Floats:
     """Return recent turnover against that of 30 days."""
     recent = market.mean(turnover, window=market.length(hours=hours))
     return log_ratio(recent, market.mean(turnover, window=market.length(hours=720)))
 
 
-def _illiquidity_surprise(market: Market, *, hours: int) -> Floats:
+def _illiquidity_surprise(market: MarketWindows, *, hours: int) -> Floats:
     """Return recent Amihud illiquidity against that of 30 days."""
     recent = market.mean(illiquidity, window=market.length(hours=hours))
     return log_ratio(recent, market.mean(illiquidity, window=market.length(hours=720)))

@@ -8,15 +8,15 @@ from typing import Literal
 import numpy as np
 
 from features.inputs import Floats
-from features.market import Market, MarketFunction, log_ratio
+from features.market import MarketFunction, MarketWindows, log_ratio
 from features.ranges import range_sigma_24h
 from features.spec import Feature, Scope, Source, View
 from features.variance import sigma_6h
 from features.volatility import close, sigma_24h, sigma_72h, sigma_360h
-from models.first_passage import touch_logit
+from models.forecast.first_passage import touch_logit
 
 HORIZONS = (1.0, 4.0, 24.0, 168.0)
-"""Hours; the same as `models.hazard.HORIZONS`, held equal by a test."""
+"""Hours; the same as `models.forecast.horizons.HORIZONS`, held equal by a test."""
 
 SIGMA_HOURS = timedelta(hours=433)
 WEEK = 168.0
@@ -64,7 +64,7 @@ def distance_market(view: View) -> Floats:
     return log_ratio(view.market(_last_close), view.trigger)
 
 
-def _last_close(market: Market) -> Floats:
+def _last_close(market: MarketWindows) -> Floats:
     """Return the last close."""
     return market.value(close)
 

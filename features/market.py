@@ -9,7 +9,7 @@ import numba
 import numpy as np
 
 from features.inputs import HOUR, Candles, Floats, Ints
-from features.windows import halving_weights, window_highs, window_sums, window_weighted_sums
+from features.windows import ewm_weights, window_highs, window_sums, window_weighted_sums
 
 LEAST_SHARE = 0.5
 """Share of a window that must be present; with less the value is missing."""
@@ -87,7 +87,7 @@ class Statistic(NamedTuple):
 @cache
 def _whole_weight(window: int, half_life: float) -> float:
     """Return the weight of a window of which nothing is missing."""
-    return float(halving_weights(window, half_life).sum())
+    return float(ewm_weights(window, half_life).sum())
 
 
 class Rolling(Protocol):
@@ -108,7 +108,7 @@ class Rolling(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
+class MarketWindows:
     """Values and windows of an asset's candles at N places.
 
     A window is a number of candles, the place's own among them. With less than
@@ -145,7 +145,7 @@ class Market:
         """Return the mean of a window."""
         return self._mean(Statistic(series=series, column="present", window=window), float(window))
 
-    def halving_mean(self, series: Series, *, window: int, half_life: float) -> Floats:
+    def ewm_mean(self, series: Series, *, window: int, half_life: float) -> Floats:
         """Return the mean of a window with weights that halve every `half_life` candles."""
         wanted = Statistic(series=series, column="present", window=window, half_life=half_life)
         return self._mean(wanted, _whole_weight(window, half_life))
@@ -174,11 +174,11 @@ class Market:
         return np.where(wanted.window - missing >= least_share * wanted.window, found, np.nan)
 
 
-MarketFunction = Callable[[Market], Floats]
+MarketFunction = Callable[[MarketWindows], Floats]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class RecordedWindows:
     """Statistics of recorded candles.
 
     Parameters
@@ -212,9 +212,9 @@ class Recorded:
         """Return a statistic, and what of its window is missing."""
         return self.part(slice(0, len(self.place))).window(wanted)
 
-    def part(self, rows: slice) -> "Part":
+    def part(self, rows: slice) -> "WindowRun":
         """Return the same candles at a run of the places."""
-        return Part(self, rows)
+        return WindowRun(self, rows)
 
     def series(self, series: Series) -> Floats:
         """Return a series, made once."""
@@ -251,10 +251,10 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class WindowRun:
     """Statistics at a run of the places of recorded candles."""
 
-    recorded: Recorded
+    recorded: RecordedWindows
     rows: slice
 
     @property
@@ -286,7 +286,7 @@ def _windows(values: Floats, place: Ints, index: Ints, wanted: Statistic) -> Flo
         return window_highs(values, place, index=index, window=wanted.window)
     if wanted.half_life is None:
         return window_sums(values, place, index=index, window=wanted.window)
-    weights = halving_weights(wanted.window, wanted.half_life)
+    weights = ewm_weights(wanted.window, wanted.half_life)
     return window_weighted_sums(values, place, index=index, weights=weights)
 
 
@@ -304,7 +304,7 @@ class Sample:
         Of those, their place in the market.
     """
 
-    market: Market
+    market: MarketWindows
     is_inside: np.ndarray
     back: Ints
 
@@ -319,8 +319,8 @@ class Sample:
         """
         is_inside = (place >= 0) & (place < len(candles.close))
         places, back = np.unique(place[is_inside], return_inverse=True)
-        recorded = Recorded(candles=candles, place=places, index=index[places])
-        return cls(market=Market(recorded), is_inside=is_inside, back=back)
+        recorded = RecordedWindows(candles=candles, place=places, index=index[places])
+        return cls(market=MarketWindows(recorded), is_inside=is_inside, back=back)
 
     def values(self, function: MarketFunction) -> Floats:
         """Return a market value per moment, NaN outside the grid."""

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from features.bank import Bank
 from features.inputs import COLUMNS, HOUR, Candles, Floats
-from features.market import Market, MarketFunction, Rolling, Series, Statistic
+from features.market import MarketFunction, MarketWindows, Rolling, Series, Statistic
 from features.rolling import read_back, write_ring
+from features.rolling_state import RollingState
 from models.errors import Fault, InvalidInput
 
 REACH = 4
@@ -73,9 +73,9 @@ class RollingMarket:
         self._found: dict[Lag, Floats] = {}
         self._part = self._laid_out(self._carried)
         # Asked of no candle, the functions name the statistics that must be kept.
-        asked = _Asked(self)
+        asked = _RequestedStatistics(self)
         self._values(asked)
-        self._bank = Bank.begun(asked.statistics, assets=len(self.assets), index=index)
+        self._bank = RollingState.begun(asked.statistics, assets=len(self.assets), index=index)
 
     def advance(self, block: Floats) -> list[Floats]:
         """Add candles and return what each function says at them; shapes (assets, candles).
@@ -177,7 +177,7 @@ class RollingMarket:
 
     def _values(self, rolling: Rolling) -> list[Floats]:
         """Return every function of the candles just added, the assets one behind the other."""
-        market = Market(rolling)
+        market = MarketWindows(rolling)
         return [market.of(function) for function in self.functions]
 
     def _added(self, laid: Iterable[Floats]) -> list[Floats]:
@@ -227,7 +227,7 @@ class RollingMarket:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _RequestedStatistics:
     """A market without a candle, which remembers what statistics it was asked for."""
 
     rolling: RollingMarket

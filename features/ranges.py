@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 
 from features.inputs import Candles, Floats
-from features.market import Market, MarketFunction, log_ratio, previous
+from features.market import MarketFunction, MarketWindows, log_ratio, previous
 from features.spec import Feature
 from features.volatility import sigma_72h, squared_return
 
@@ -91,28 +91,28 @@ def corwin_schultz(candles: Candles) -> Floats:
     return np.maximum(2.0 * np.tanh(alpha / 2.0), 0.0)
 
 
-def _ratio(market: Market, *, variance: MarketFunction, hours: int) -> Floats:
+def _ratio(market: MarketWindows, *, variance: MarketFunction, hours: int) -> Floats:
     """Return the log ratio of a range volatility to that of closes, over the same window."""
     closes = market.mean(squared_return, window=market.length(hours=hours))
     return 0.5 * log_ratio(market.of(variance), closes)
 
 
-def _parkinson(market: Market, *, hours: int) -> Floats:
+def _parkinson(market: MarketWindows, *, hours: int) -> Floats:
     """Return Parkinson's variance per candle."""
     return market.mean(parkinson, window=market.length(hours=hours))
 
 
-def _garman_klass(market: Market, *, hours: int) -> Floats:
+def _garman_klass(market: MarketWindows, *, hours: int) -> Floats:
     """Return Garman and Klass's variance per candle."""
     return market.mean(garman_klass, window=market.length(hours=hours))
 
 
-def _rogers_satchell(market: Market, *, hours: int) -> Floats:
+def _rogers_satchell(market: MarketWindows, *, hours: int) -> Floats:
     """Return Rogers and Satchell's variance per candle."""
     return market.mean(rogers_satchell, window=market.length(hours=hours))
 
 
-def _yang_zhang(market: Market, *, hours: int) -> Floats:
+def _yang_zhang(market: MarketWindows, *, hours: int) -> Floats:
     """Return Yang and Zhang's variance per candle, about zero."""
     window = market.length(hours=hours)
     weight = 0.34 / (1.34 + (window + 1) / max(window - 1, 1))
@@ -121,9 +121,9 @@ def _yang_zhang(market: Market, *, hours: int) -> Floats:
     return opening + within + (1.0 - weight) * market.mean(rogers_satchell, window=window)
 
 
-def _range_sigma(market: Market, *, hours: int, half_life: int) -> Floats:
+def _range_sigma(market: MarketWindows, *, hours: int, half_life: int) -> Floats:
     """Return Parkinson's volatility per root hour, weights halving every `half_life` hours."""
-    variance = market.halving_mean(
+    variance = market.ewm_mean(
         parkinson, window=market.length(hours=hours), half_life=market.length(hours=half_life)
     )
     return np.sqrt(np.maximum(variance * market.length(hours=1), 1e-12))
@@ -133,12 +133,12 @@ range_sigma_24h: MarketFunction = partial(_range_sigma, hours=144, half_life=24)
 """Parkinson's volatility per square root of an hour, half-life 24 h, 6 half-lives back."""
 
 
-def _range_ratio(market: Market) -> Floats:
+def _range_ratio(market: MarketWindows) -> Floats:
     """Return range volatility of a day against close volatility of three days."""
     return np.log(market.of(range_sigma_24h) / market.of(sigma_72h))
 
 
-def _spread(market: Market, *, hours: int) -> Floats:
+def _spread(market: MarketWindows, *, hours: int) -> Floats:
     """Return Corwin and Schultz's spread in hourly volatilities."""
     return market.mean(corwin_schultz, window=market.length(hours=hours)) / market.of(sigma_72h)
 

@@ -47,7 +47,7 @@ NEVER_LOOK = 0.12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Book:
+class SimulatedBook:
     """A simulated venue at its last hour, with everything that led there.
 
     Parameters
@@ -76,7 +76,7 @@ class Book:
         return maker.growth(self.terms, seconds=int((at - self.started_at).total_seconds()))
 
 
-def simulate(*, seed: int, days: int, accounts: int, start: datetime = START) -> Book:
+def simulate(*, seed: int, days: int, accounts: int, start: datetime = START) -> SimulatedBook:
     """Draw a market and let owners live in it.
 
     Parameters
@@ -95,7 +95,7 @@ def simulate(*, seed: int, days: int, accounts: int, start: datetime = START) ->
 
 def simulate_onward(
     *, seed: int, days: int, accounts: int, hours: int, falls: Mapping[int, float]
-) -> tuple[Book, Book]:
+) -> tuple[SimulatedBook, SimulatedBook]:
     """Draw a book as `simulate` does, and the same one some hours later.
 
     Parameters
@@ -137,9 +137,9 @@ def _lived(
     return venue, candles
 
 
-def _book(venue: "_Venue", candles: pd.DataFrame, start: datetime) -> Book:
+def _book(venue: "_Venue", candles: pd.DataFrame, start: datetime) -> SimulatedBook:
     """Return the book of a venue at the end of its candles."""
-    return Book(
+    return SimulatedBook(
         candles=candles,
         events=venue.event_frame(),
         accounts=venue.account_frame(),

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
+from features.cross_section import CrossSection
 from features.inputs import Candles, Events, Floats, Ints, Names, Tables
 from features.market import MarketFunction, Sample
 from features.paths import against, beside
-from features.section import Section
 
 Source = Literal["candles", "references", "section", "events", "position", "readings", "clock"]
 """What a feature reads: candles of the path's own assets, of the references, of all assets,
@@ -82,7 +82,7 @@ class View:
     exposure: Floats
     accrual_hours: Floats
     is_basket: bool
-    section: Section
+    section: CrossSection
     _beside: dict[tuple[str, bool], Sample] = field(default_factory=dict)
     _once: dict[ViewFunction, Floats] = field(default_factory=dict)
 

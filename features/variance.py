@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from features.inputs import Candles, Floats
-from features.market import Market, MarketFunction, log_ratio, previous
+from features.market import MarketFunction, MarketWindows, log_ratio, previous
 from features.spec import Feature
 from features.volatility import (
     above_low,
@@ -53,46 +53,46 @@ sigma_6h: MarketFunction = partial(ewma_sigma, hours=36, half_life=6)
 """Volatility per square root of an hour, half-life 6 h, 6 half-lives back."""
 
 
-def _realised_ratio(market: Market, *, fast: int, slow: int) -> Floats:
+def _realised_ratio(market: MarketWindows, *, fast: int, slow: int) -> Floats:
     """Return the log ratio of realised volatilities of two spans (Corsi, 2009)."""
     recent = market.mean(squared_return, window=market.length(hours=fast))
     return 0.5 * log_ratio(recent, market.mean(squared_return, window=market.length(hours=slow)))
 
 
-def _ewma_ratio(market: Market, *, fast: MarketFunction, slow: MarketFunction) -> Floats:
+def _ewma_ratio(market: MarketWindows, *, fast: MarketFunction, slow: MarketFunction) -> Floats:
     """Return the log ratio of two volatilities."""
     return np.log(market.of(fast) / market.of(slow))
 
 
-def _falling_share(market: Market, *, hours: int) -> Floats:
+def _falling_share(market: MarketWindows, *, hours: int) -> Floats:
     """Return the share of squared returns that were falls (Barndorff-Nielsen et al., 2008)."""
     window = market.length(hours=hours)
     falling = market.total(squared_fall, window=window)
     return falling / np.maximum(market.total(squared_return, window=window), 1e-18)
 
 
-def _skewness(market: Market, *, hours: int) -> Floats:
+def _skewness(market: MarketWindows, *, hours: int) -> Floats:
     """Return the realised skewness about zero."""
     window = market.length(hours=hours)
     variance = np.maximum(market.mean(squared_return, window=window), 1e-18)
     return market.mean(cubed_return, window=window) / variance**1.5
 
 
-def _spread_of_variance(market: Market, *, hours: int) -> Floats:
+def _spread_of_variance(market: MarketWindows, *, hours: int) -> Floats:
     """Return log of E r⁴ over (E r²)²: how much volatility itself varied."""
     window = market.length(hours=hours)
     variance = market.mean(squared_return, window=window)
     return log_ratio(market.mean(fourth_return, window=window), variance**2)
 
 
-def _autocorrelation(market: Market, *, hours: int) -> Floats:
+def _autocorrelation(market: MarketWindows, *, hours: int) -> Floats:
     """Return the correlation of neighbouring returns about zero."""
     window = market.length(hours=hours)
     variance = np.maximum(market.mean(squared_return, window=window), 1e-18)
     return market.mean(neighbours, window=window - 1) / variance
 
 
-def _roll_spread(market: Market, *, hours: int) -> Floats:
+def _roll_spread(market: MarketWindows, *, hours: int) -> Floats:
     """Return Roll's spread 2√-cov in volatilities, missing where the covariance is positive."""
     negative = -_autocorrelation(market, hours=hours)
     out = np.full(len(negative), np.nan)
@@ -101,18 +101,18 @@ def _roll_spread(market: Market, *, hours: int) -> Floats:
     return out
 
 
-def _unmoved_share(market: Market, *, hours: int) -> Floats:
+def _unmoved_share(market: MarketWindows, *, hours: int) -> Floats:
     """Return the share of candles whose close did not change."""
     return market.mean(is_unmoved, window=market.length(hours=hours))
 
 
-def _worst_fall(market: Market, *, hours: int) -> Floats:
+def _worst_fall(market: MarketWindows, *, hours: int) -> Floats:
     """Return the greatest fall of one candle, in volatilities of half-life 15 days."""
     worst = -market.lowest(log_return, window=market.length(hours=hours))
     return worst / (market.of(sigma_360h) / np.sqrt(market.length(hours=1)))
 
 
-def _profile(market: Market, *, hours: int) -> Floats:
+def _profile(market: MarketWindows, *, hours: int) -> Floats:
     """Return the log of the usual move of the coming hours of the day over that of any hours.
 
     The mean size of the moves that began at this time on each of the past 30 days.

@@ -6,11 +6,11 @@ from functools import partial
 
 import numpy as np
 
+from features.as_of import age_of_last, by_key, last_known
 from features.carry import TURNOVER_24H, close_of, daily_sigma
-from features.inputs import HOUR, Floats, Ints, Readings
+from features.inputs import HOUR, Floats, Ints, PointInTimeSeries
 from features.liquidity import mean_turnover
 from features.market import MarketFunction, log_ratio
-from features.readings import age_of_last, by_key, last_known
 from features.spec import Feature, Scope, Source, View, ViewFunction
 
 STALE_ROUND = 72
@@ -39,7 +39,11 @@ def _round_gap(view: View) -> Floats:
 
 
 def _state(
-    view: View, table: Mapping[tuple[str, str], Readings], at: Ints, *, hours: int = STALE_STATE
+    view: View,
+    table: Mapping[tuple[str, str], PointInTimeSeries],
+    at: Ints,
+    *,
+    hours: int = STALE_STATE,
 ) -> Floats:
     """Return the last value known of the venue's reserve of each moment's asset."""
     out = np.full(len(at), np.nan)

@@ -7,6 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
+from features.cross_section import CrossSection
 from features.inputs import (
     HOUR,
     LEGS,
@@ -21,7 +22,6 @@ from features.inputs import (
 )
 from features.market import Sample
 from features.paths import Path, basket_path, baskets, single_path
-from features.section import Section
 from features.spec import View
 from models.errors import Fault, InvalidTable
 
@@ -57,7 +57,7 @@ def views(
         moments=moments,
         at=at,
         slices=event_slices(tables.events, moments),
-        section=Section.of(tables.candles, at, lookback=int(lookback.total_seconds())),
+        section=CrossSection.of(tables.candles, at, lookback=int(lookback.total_seconds())),
         lookback=int(lookback.total_seconds()),
     )
     is_basket = np.zeros(len(moments), dtype=bool)
@@ -75,7 +75,7 @@ class _Given:
     moments: pd.DataFrame
     at: Ints
     slices: tuple[Ints, Ints]
-    section: Section
+    section: CrossSection
     lookback: int
 
 

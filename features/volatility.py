@@ -7,7 +7,7 @@ import numba
 import numpy as np
 
 from features.inputs import Candles, Floats
-from features.market import Market, MarketFunction, previous
+from features.market import MarketFunction, MarketWindows, previous
 from features.spec import Feature, View
 
 LEAST_VARIANCE = 1e-12
@@ -65,10 +65,10 @@ def bipower(candles: Candles) -> Floats:
     return size * previous(size)
 
 
-def ewma_sigma(market: Market, *, hours: int, half_life: int) -> Floats:
+def ewma_sigma(market: MarketWindows, *, hours: int, half_life: int) -> Floats:
     """Return volatility per root hour, weights halving every `half_life` hours."""
     per_hour = market.length(hours=1)
-    variance = market.halving_mean(
+    variance = market.ewm_mean(
         squared_return,
         window=market.length(hours=hours),
         half_life=market.length(hours=half_life),
@@ -97,13 +97,13 @@ sigma_360h: MarketFunction = partial(ewma_sigma, hours=720, half_life=360)
 """Volatility per square root of an hour, half-life 15 days, 30 days back."""
 
 
-def _return_sigmas(market: Market, *, hours: int) -> Floats:
+def _return_sigmas(market: MarketWindows, *, hours: int) -> Floats:
     """Return the log return over `hours` in units of its expected size."""
     then = market.value(log_close, back=market.length(hours=hours))
     return _in_sigmas(market, then, hours=hours)
 
 
-def _in_sigmas(market: Market, then: Floats, *, hours: int) -> Floats:
+def _in_sigmas(market: MarketWindows, then: Floats, *, hours: int) -> Floats:
     """Return the log move from another log close, in sigmas of so many hours."""
     now, sigma = market.value(log_close), market.of(sigma_72h)
     return np.asarray(_over_scale(now, then, sigma, float(np.sqrt(hours))))
@@ -118,36 +118,36 @@ def _over_scale(now: Floats, then: Floats, sigma: Floats, root: float) -> Floats
     return out
 
 
-def below_high(market: Market, *, hours: int) -> Floats:
+def below_high(market: MarketWindows, *, hours: int) -> Floats:
     """Return the log fall from the highest close, in sigmas of the window."""
     high = market.highest(log_close, window=market.length(hours=hours))
     return _in_sigmas(market, high, hours=hours)
 
 
-def above_low(market: Market, *, hours: int) -> Floats:
+def above_low(market: MarketWindows, *, hours: int) -> Floats:
     """Return the log rise from the lowest close, in sigmas of the window."""
     low = market.lowest(log_close, window=market.length(hours=hours))
     return _in_sigmas(market, low, hours=hours)
 
 
-def _variance(market: Market, hours: int) -> Floats:
+def _variance(market: MarketWindows, hours: int) -> Floats:
     """Return the realised variance of a window, kept off zero."""
     return np.maximum(market.total(squared_return, window=market.length(hours=hours)), 1e-18)
 
 
-def _falling_share(market: Market, *, hours: int) -> Floats:
+def _falling_share(market: MarketWindows, *, hours: int) -> Floats:
     """Return the share of squared returns that were falls."""
     falling = market.total(squared_fall, window=market.length(hours=hours))
     return falling / _variance(market, hours)
 
 
-def _largest_share(market: Market, *, hours: int) -> Floats:
+def _largest_share(market: MarketWindows, *, hours: int) -> Floats:
     """Return the share of squared returns that one candle holds."""
     largest = market.highest(absolute_return, window=market.length(hours=hours))
     return largest**2 / _variance(market, hours)
 
 
-def _jump_share(market: Market, *, hours: int) -> Floats:
+def _jump_share(market: MarketWindows, *, hours: int) -> Floats:
     """Return the share of realised variance that bipower variation does not explain."""
     # A window of n returns has n - 1 neighbours; whether enough is present the returns decide.
     pairs = market.length(hours=hours) - 1

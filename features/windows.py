@@ -45,7 +45,7 @@ def window_weighted_sums(values: Floats, places: Ints, *, index: Ints, weights: 
     values, places, index
         As in `window_sums`.
     weights
-        From `halving_weights`, newest first; as many as the window has values.
+        From `ewm_weights`, newest first; as many as the window has values.
     """
     return np.asarray(_weighted_sums(values, places, index, weights))
 
@@ -56,7 +56,7 @@ def window_highs(values: Floats, places: Ints, *, index: Ints, window: int) -> F
 
 
 @cache
-def halving_weights(window: int, half_life: float) -> Floats:
+def ewm_weights(window: int, half_life: float) -> Floats:
     """Return `window` weights, newest first, that halve every `half_life` values."""
     decay = 0.5 ** (1.0 / half_life)
     weights = np.cumprod(np.concatenate([[1.0], np.full(window - 1, decay)]))

@@ -32,7 +32,7 @@ WHOLE_PER_UNIT: Floats = np.array([10.0**-digits for digits in range(MAX_DECIMAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Book:
+class LendingBook:
     """Legs of many accounts as columns; account i holds legs offsets[i] to offsets[i + 1].
 
     Parameters
@@ -76,7 +76,7 @@ class Screened:
     needs_exact: Bools
 
 
-def book_faults(book: Book) -> list[Fault]:
+def book_faults(book: LendingBook) -> list[Fault]:
     """Return what is wrong with the shapes of a book."""
     legs = len(book.amount)
     columns = ("price", "threshold", "decimals", "is_debt")
@@ -93,7 +93,7 @@ def book_faults(book: Book) -> list[Fault]:
     return found
 
 
-def screen(book: Book, *, threshold_step: float = 0.0) -> Screened:
+def screen(book: LendingBook, *, threshold_step: float = 0.0) -> Screened:
     """Return which accounts are certainly safe.
 
     Parameters
@@ -122,8 +122,8 @@ def screen(book: Book, *, threshold_step: float = 0.0) -> Screened:
     return Screened(safe, ~safe)
 
 
-def judge(
-    book: Book, exact: Callable[[int], Verdict], *, threshold_step: float = 0.0
+def verdicts(
+    book: LendingBook, exact: Callable[[int], Verdict], *, threshold_step: float = 0.0
 ) -> list[Verdict]:
     """Return every account's verdict, asking the exact rules wherever the screen is unsure.
 

@@ -23,15 +23,15 @@ import pyarrow as pa
 from pydantic import TypeAdapter
 
 from models.errors import Fault, InvalidInput
-from serving.asked.arrow import STREAM, read_stream, write_stream
-from serving.http.problems import Problem
-from serving.judging.answers import Assessment, Batch
-from serving.margin.answers import MarginAnswer, MarginBatch
-from serving.routes.accounts import AccountAnswer, AccountsPage, History, Upserted
-from serving.routes.book import BookAnswer
-from serving.routes.market import PricesInForce, Pushed
-from serving.routes.models import ModelsAnswer
-from serving.store.assessments import Assessed, Found
+from serving.schemas.accounts import AccountAnswer, AccountsPage, History, Upserted
+from serving.schemas.arrow import STREAM, read_stream, write_stream
+from serving.schemas.assessment import Assessment, Batch
+from serving.schemas.book import BookAnswer
+from serving.schemas.margin import MarginAnswer, MarginBatch
+from serving.schemas.models import ModelsAnswer
+from serving.schemas.problems import Problem
+from serving.schemas.pushed import PricesInForce, Pushed
+from serving.schemas.stored import Assessed, Found
 from serving.waits import retry_after
 
 T = TypeVar("T")

@@ -149,7 +149,7 @@ def compiling(settings: Settings) -> Iterator[None]:
     Not in this one: a signal that arrives inside the compiler's callbacks would be lost.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "serving.desk"],
+        [sys.executable, "-m", "serving.application.scoring"],
         env=environment(settings, Path(tempfile.gettempdir())),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -164,20 +164,20 @@ def compiling(settings: Settings) -> Iterator[None]:
             process.wait()
 
 
-class Stopped(BaseException):
+class StopRequested(BaseException):
     """SIGINT or SIGTERM arrived: an order, not an error, so that no handler of errors eats it."""
 
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into `Stopped`, and end the context quietly on it."""
+    """Turn SIGINT and SIGTERM into `StopRequested`, and end the context quietly on it."""
 
     def stop(number: int, _frame: object) -> None:
-        raise Stopped(number)
+        raise StopRequested(number)
 
     before = {one: signal.signal(one, stop) for one in SIGNALS}
     try:
-        with contextlib.suppress(Stopped):
+        with contextlib.suppress(StopRequested):
             yield
     finally:
         for one, handler in before.items():

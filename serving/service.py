@@ -13,7 +13,7 @@ from uvicorn.config import HTTP_PROTOCOLS
 from serving.settings import from_environment
 
 if TYPE_CHECKING:
-    from serving.http.api import Api
+    from serving.http.app import Api
 
 
 class Door:

@@ -3,14 +3,14 @@
 import logging
 from pathlib import Path
 
-from serving.desk import Desk, open_desk, swapped
-from serving.http.api import Api
-from serving.http.gate import Gate, Keyring
-from serving.http.operations import routes
-from serving.http.telemetry import log_to_stderr
-from serving.registry import Deployed, Follower
+from serving.application.deployment import Deployment, Follower
+from serving.application.scoring import ScoringService, open_service, swapped
+from serving.http.admission import Admission, Keyring
+from serving.http.app import Api
+from serving.http.routing import routes
 from serving.routes import OPERATIONS
 from serving.settings import from_environment
+from serving.telemetry import log_to_stderr
 
 LOGGER = logging.getLogger("forewarn")
 
@@ -25,22 +25,22 @@ def open_api() -> Api:
     """
     settings = from_environment()
     log_to_stderr(settings.log_level)
-    desk = open_desk(settings)
+    desk = open_service(settings)
     for reason in desk.status()[1]["reasons"]:
         LOGGER.warning("degraded from the start: %s", reason)
-    gate = Gate(settings=settings, keyring=Keyring(desk.keys))
+    gate = Admission(settings=settings, keyring=Keyring(desk.keys))
     api = Api(routes(OPERATIONS), desk=desk, gate=gate)
     api.follower = _follow(settings.bundle, desk, api)
     return api
 
 
-def _follow(directory: Path | None, desk: Desk, api: Api) -> Follower | None:
+def _follow(directory: Path | None, desk: ScoringService, api: Api) -> Follower | None:
     """Return what swaps the bundles in use as a registry's pointers move; None without one."""
     found = desk.deployed
     if directory is None or found is None or not found.marks:
         return None
 
-    def swap(later: Deployed) -> None:
+    def swap(later: Deployment) -> None:
         api.desk = swapped(api.desk or desk, later)
 
     return Follower(directory, found, swap)

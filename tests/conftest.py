@@ -39,6 +39,14 @@ LONGEST = (
 )
 """Files that take longest: begun first, so that no worker is left alone with one at the end."""
 
+SLOW = (
+    "test_baselines.py",
+    "test_hyperliquid_positions.py",
+    "test_feature_invariants.py",
+    "test_all_rulebooks.py",
+)
+"""Files that start nothing and still take tens of seconds; `-m "not slow"` leaves them out."""
+
 SETTINGS = "-c listen_addresses= -c fsync=off -c full_page_writes=off -c max_connections=60"
 
 
@@ -55,7 +63,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest."""
+    """Mark what is slow, and begin with the files that take longest."""
+    for item in items:
+        if {"integration", "e2e"} & set(item.path.parts) or item.path.name in SLOW:
+            item.add_marker(pytest.mark.slow)
     rank = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 

@@ -11,17 +11,21 @@ from rich.console import Console
 
 from features.files import Moments, write_moments
 from features.pipeline import fingerprint
-from models import bundle
 from models.errors import ForewarnError
-from training import alert_cli, card, fit, lifecycle, offer, report, walk
-from training import evaluate as evaluation
-from training.reading import SOURCES
-from training.reading import history as history_of
+from models.forecast import bundle
+from training.evaluation import evaluate as evaluation
+from training.evaluation import walk_forward as walk
+from training.fitting import fit
+from training.lifecycle import commands, publish
+from training.replay import alert_commands
+from training.reports import model_card, report
 from training.sources import History
+from training.sources.registry import SOURCES
+from training.sources.registry import history as history_of
 
 app = typer.Typer(no_args_is_help=True)
-app.add_typer(lifecycle.app)
-app.add_typer(alert_cli.app, name="alerts")
+app.add_typer(commands.app)
+app.add_typer(alert_commands.app, name="alerts")
 DAY = "%Y-%m-%d"
 
 Source = Annotated[str, typer.Option(help=f"What the files are: {', '.join(SOURCES)}.")]
@@ -66,7 +70,7 @@ def train(
     history = _load(source, data, candles, console)
     log = _load_owners(owners, owners_data, candles, console)
     try:
-        with offer.recipe(params, workers=workers) as recipe:
+        with publish.recipe(params, workers=workers) as recipe:
             found = fit.fit(
                 history,
                 source=source,
@@ -79,9 +83,9 @@ def train(
                 recipe=recipe,
             )
         bundle.save(found, out)
-        (out / card.CARD).write_text(card.card(found))
+        (out / model_card.CARD).write_text(model_card.card(found))
         console.print(f"wrote {out}: {found.provenance['rows']:,} rows")
-        offer.offer(out, track=track, registry=registry, say=console.print)
+        publish.publish(out, track=track, registry=registry, say=console.print)
     except ForewarnError as error:
         _refuse(console, error)
 
@@ -136,9 +140,9 @@ def evaluate(
     if json_ is not None:
         json_.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
     if html is not None:
-        from training import page  # noqa: PLC0415 - draws with the extra `training`
+        from training.reports import html_report  # noqa: PLC0415 - draws with the extra `training`
 
-        html.write_text(page.page(found), encoding="utf-8")
+        html.write_text(html_report.page(found), encoding="utf-8")
     report.show(found, Console(width=200))
 
 

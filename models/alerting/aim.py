@@ -9,13 +9,13 @@ from math import floor
 from typing import Literal
 
 from models.alerting.policy import (
-    Accrual,
+    AccrualTrigger,
     BlindBuffer,
-    Buffer,
+    BufferTrigger,
     Doubt,
-    Forecast,
-    Liquidation,
-    Ruling,
+    ForecastTrigger,
+    LiquidationTrigger,
+    RuleTrigger,
 )
 from models.margin.result import Verdict
 
@@ -87,13 +87,13 @@ def together(aims: Iterable[Aim]) -> Aim:
     return reduce(both, aims, Aim())
 
 
-def undercut(trigger: Forecast) -> Aim:
+def undercut(trigger: ForecastTrigger) -> Aim:
     """Return the limit of a probability."""
     limit = Limit(probability=trigger.clear, horizon=trigger.horizon, head=trigger.signal)
     return Aim(limits=(limit,))
 
 
-def distant(trigger: Buffer) -> Aim:
+def distant(trigger: BufferTrigger) -> Aim:
     """Return the least buffer that does not hold its level."""
     least = _beyond(trigger.clear)
     return Aim(buffer=least) if trigger.signal == "buffer" else Aim(next_buffer=least)
@@ -104,19 +104,19 @@ def distant_blind(trigger: BlindBuffer) -> Aim:
     return Aim(blind_buffer=_beyond(trigger.clear))
 
 
-def untouched(trigger: Doubt | Liquidation) -> Aim:
+def untouched(trigger: Doubt | LiquidationTrigger) -> Aim:
     """Return that nothing the owner does clears it: a price that is stale, what has happened."""
     return Aim(beyond=frozenset({trigger.signal}))
 
 
-def ruled_out(trigger: Ruling) -> Aim:
+def ruled_out(trigger: RuleTrigger) -> Aim:
     """Return the verdicts that may not be given."""
     if trigger.signal == "verdict":
         return Aim(verdicts=trigger.verdicts)
     return Aim(next_verdicts=trigger.verdicts)
 
 
-def outlasted(trigger: Accrual) -> Aim:
+def outlasted(trigger: AccrualTrigger) -> Aim:
     """Return how long interest alone must leave an account safe."""
     return Aim(accrual=trigger.clear)
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from models.alerting.policy import Audience, Quiet
-from models.alerting.signals import Kind, Level, Route, Transition, no_later
+from models.alerting.signals import Level, Route, Transition, TransitionKind, no_later
 
 WORST = 20
 """Accounts that an aggregate or a digest shows one by one; the rest are counted."""
@@ -21,7 +21,7 @@ class Shape(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Post:
+class AlertMessage:
     """One message to one receiver.
 
     Parameters
@@ -79,7 +79,7 @@ def allot(
     audience: Audience,
     *,
     receiver: str,
-) -> tuple[Inbox, tuple[Post, ...]]:
+) -> tuple[Inbox, tuple[AlertMessage, ...]]:
     """Return what a receiver is sent of what changed, and what waits.
 
     Parameters
@@ -125,7 +125,7 @@ def is_quiet(quiet: Quiet | None, now: datetime) -> bool:
 
 def _spoken(
     inbox: Inbox, urgent: list[Transition], now: datetime, audience: Audience, *, receiver: str
-) -> tuple[Inbox, list[Post], list[Transition]]:
+) -> tuple[Inbox, list[AlertMessage], list[Transition]]:
     """Return what leaves at once, and what the receiver's limits hold back."""
     if _is_gathering(inbox, now, audience):
         return inbox, [], urgent
@@ -152,7 +152,7 @@ def _is_gathering(inbox: Inbox, now: datetime, audience: Audience) -> bool:
 
 def _is_critical(transition: Transition) -> bool:
     """Return whether a transition ignores budgets and quiet hours."""
-    return transition.level >= Level.CRITICAL and transition.kind is not Kind.LOWERED
+    return transition.level >= Level.CRITICAL and transition.kind is not TransitionKind.LOWERED
 
 
 def _may_speak(inbox: Inbox, now: datetime, audience: Audience) -> bool:
@@ -162,15 +162,15 @@ def _may_speak(inbox: Inbox, now: datetime, audience: Audience) -> bool:
     return spent < budget.messages and not is_quiet(audience.quiet, now)
 
 
-def _counted(inbox: Inbox, post: Post, now: datetime, audience: Audience) -> Inbox:
+def _counted(inbox: Inbox, post: AlertMessage, now: datetime, audience: Audience) -> Inbox:
     """Return the inbox after a message, which counts unless it is critical."""
     kept = tuple(at for at in inbox.recent if now - at < audience.budget.per)
     return replace(inbox, recent=kept if post.is_critical else (*kept, now))
 
 
-def _single(transition: Transition, now: datetime, receiver: str) -> Post:
+def _single(transition: Transition, now: datetime, receiver: str) -> AlertMessage:
     """Return the message of one transition."""
-    return Post(
+    return AlertMessage(
         key=f"{receiver}/{transition.key}",
         receiver=receiver,
         shape=Shape.SINGLE,
@@ -182,12 +182,12 @@ def _single(transition: Transition, now: datetime, receiver: str) -> Post:
 
 def _gathered(
     inbox: Inbox, transitions: list[Transition], now: datetime, receiver: str, shape: Shape
-) -> tuple[Inbox, Post]:
+) -> tuple[Inbox, AlertMessage]:
     """Return one message of many transitions, worst first."""
     number = inbox.posts + 1
     ranked = sorted(transitions, key=lambda t: t.rank)
     levels = [t.level for t in transitions]
-    post = Post(
+    post = AlertMessage(
         key=f"{receiver}/{shape.value}/{number}",
         receiver=receiver,
         shape=shape,
@@ -213,7 +213,7 @@ def _queued(inbox: Inbox, later: list[Transition], now: datetime) -> Inbox:
 
 def _digested(
     inbox: Inbox, now: datetime, audience: Audience, *, receiver: str
-) -> tuple[Inbox, list[Post]]:
+) -> tuple[Inbox, list[AlertMessage]]:
     """Return the digest that is due."""
     if not inbox.waiting or _is_gathering(inbox, now, audience):
         return inbox, []

@@ -9,14 +9,14 @@ import numpy.typing as npt
 
 from models.alerting.policy import (
     NAMES,
-    Accrual,
+    AccrualTrigger,
     BlindBuffer,
-    Buffer,
+    BufferTrigger,
     Doubt,
-    Forecast,
-    Liquidation,
+    ForecastTrigger,
+    LiquidationTrigger,
     Policy,
-    Ruling,
+    RuleTrigger,
 )
 from models.alerting.signals import Level
 
@@ -68,14 +68,14 @@ def raised(columns: Columns, policy: Policy) -> Levels:
     return found
 
 
-def _forecast(trigger: Forecast, columns: Columns) -> Bools | None:
+def _forecast(trigger: ForecastTrigger, columns: Columns) -> Bools | None:
     """Return where a probability is high enough."""
     values = columns.expected if trigger.signal == "expected" else columns.unattended
     column = values.get(trigger.horizon)
     return None if column is None else column >= trigger.raises
 
 
-def _buffer(trigger: Buffer, columns: Columns) -> Bools:
+def _buffer(trigger: BufferTrigger, columns: Columns) -> Bools:
     """Return where a distance is small enough."""
     column = columns.buffer if trigger.signal == "buffer" else columns.next_buffer
     return column <= trigger.raises
@@ -93,30 +93,30 @@ def _doubt(_trigger: Doubt, _columns: Columns) -> None:
     """Return None: prices of the past are taken as they stand."""
 
 
-def _ruling(trigger: Ruling, columns: Columns) -> Bools:
+def _ruling(trigger: RuleTrigger, columns: Columns) -> Bools:
     """Return where a verdict is among those that fire."""
     column = columns.verdict if trigger.signal == "verdict" else columns.next_verdict
     return np.isin(column, [verdict.value for verdict in trigger.verdicts])
 
 
-def _accrual(trigger: Accrual, columns: Columns) -> Bools | None:
+def _accrual(trigger: AccrualTrigger, columns: Columns) -> Bools | None:
     """Return where interest alone reaches the line soon enough."""
     column = columns.hours_to_flip
     return None if column is None else column <= trigger.raises.total_seconds() / 3600.0
 
 
-def _liquidation(trigger: Liquidation, columns: Columns) -> Bools | None:
+def _liquidation(trigger: LiquidationTrigger, columns: Columns) -> Bools | None:
     """Return where a liquidation was seen lately."""
     column = columns.hours_since_liquidation
     return None if column is None else column < trigger.within.total_seconds() / 3600.0
 
 
 FIRING: Mapping[type[Any], Callable[[Any, Columns], Bools | None]] = {
-    Forecast: _forecast,
-    Buffer: _buffer,
+    ForecastTrigger: _forecast,
+    BufferTrigger: _buffer,
     BlindBuffer: _blind_buffer,
     Doubt: _doubt,
-    Ruling: _ruling,
-    Accrual: _accrual,
-    Liquidation: _liquidation,
+    RuleTrigger: _ruling,
+    AccrualTrigger: _accrual,
+    LiquidationTrigger: _liquidation,
 }

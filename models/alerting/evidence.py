@@ -16,14 +16,14 @@ from models.alerting.aim import (
     untouched,
 )
 from models.alerting.policy import (
-    Accrual,
+    AccrualTrigger,
     BlindBuffer,
-    Buffer,
+    BufferTrigger,
     Doubt,
-    Forecast,
-    Liquidation,
+    ForecastTrigger,
+    LiquidationTrigger,
     Policy,
-    Ruling,
+    RuleTrigger,
     Trigger,
     span_text,
 )
@@ -31,7 +31,7 @@ from models.alerting.signals import Cause, Level, Signal
 from models.margin.result import Verdict
 
 
-class Reading(NamedTuple):
+class TriggerReading(NamedTuple):
     """What one trigger says of one signal.
 
     Parameters
@@ -62,12 +62,12 @@ class Meaning(NamedTuple):
         Returns where an account must be so that it does not hold its level.
     """
 
-    read: Callable[[Any, Signal, datetime], Reading]
+    read: Callable[[Any, Signal, datetime], TriggerReading]
     aim: Callable[[Any], Aim]
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class PolicyEvaluation:
     """What all triggers say together.
 
     Parameters
@@ -86,11 +86,11 @@ class Evidence:
     causes: tuple[Cause, ...]
 
 
-SILENCE = Reading(False, False)  # noqa: FBT003 - fires, holds
-UNKNOWN = Reading(False, False, is_unknown=True)  # noqa: FBT003 - fires, holds
+SILENCE = TriggerReading(False, False)  # noqa: FBT003 - fires, holds
+UNKNOWN = TriggerReading(False, False, is_unknown=True)  # noqa: FBT003 - fires, holds
 
 
-def evidence(signal: Signal, now: datetime, policy: Policy) -> Evidence:
+def evidence(signal: Signal, now: datetime, policy: Policy) -> PolicyEvaluation:
     """Return what a policy finds in a signal.
 
     Parameters
@@ -110,7 +110,7 @@ def evidence(signal: Signal, now: datetime, policy: Policy) -> Evidence:
         if found.is_unknown:
             unknown.add(level)
     raised = causes[0].level if causes else Level.NONE
-    return Evidence(raised, frozenset(held), frozenset(unknown), tuple(causes))
+    return PolicyEvaluation(raised, frozenset(held), frozenset(unknown), tuple(causes))
 
 
 def aim(policy: Policy, level: Level) -> Aim:
@@ -133,9 +133,9 @@ def _is_dust(signal: Signal, policy: Policy) -> bool:
     return signal.requirement is not None and signal.requirement < policy.least_requirement
 
 
-def _cause(level: Level, trigger: Trigger, found: Reading) -> Cause:
+def _cause(level: Level, trigger: Trigger, found: TriggerReading) -> Cause:
     """Return a trigger that fired, in words."""
-    horizon = trigger.horizon if isinstance(trigger, Forecast) else ""
+    horizon = trigger.horizon if isinstance(trigger, ForecastTrigger) else ""
     return Cause(level, trigger.signal, horizon, _text(found.found), _text(found.limit))
 
 
@@ -148,41 +148,41 @@ def _text(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _forecast(trigger: Forecast, signal: Signal, _now: datetime) -> Reading:
+def _forecast(trigger: ForecastTrigger, signal: Signal, _now: datetime) -> TriggerReading:
     """Read a probability."""
     values = signal.expected if trigger.signal == "expected" else signal.unattended
     value = values.get(trigger.horizon)
     if value is None:
         return UNKNOWN if signal.has_forecast else SILENCE
     limit = trigger.raises
-    return Reading(value >= limit, value >= trigger.clear, found=value, limit=limit)
+    return TriggerReading(value >= limit, value >= trigger.clear, found=value, limit=limit)
 
 
-def _buffer(trigger: Buffer, signal: Signal, _now: datetime) -> Reading:
+def _buffer(trigger: BufferTrigger, signal: Signal, _now: datetime) -> TriggerReading:
     """Read a distance; an account that nothing can judge is not taken for a far one."""
     value = signal.buffer if trigger.signal == "buffer" else signal.next_buffer
     if value is None:
         return UNKNOWN if signal.verdict is Verdict.UNEVALUABLE else SILENCE
     limit = trigger.raises
-    return Reading(value <= limit, value <= trigger.clear, found=value, limit=limit)
+    return TriggerReading(value <= limit, value <= trigger.clear, found=value, limit=limit)
 
 
-def _blind_buffer(trigger: BlindBuffer, signal: Signal, _now: datetime) -> Reading:
+def _blind_buffer(trigger: BlindBuffer, signal: Signal, _now: datetime) -> TriggerReading:
     """Read a distance that stands in for a forecast."""
     if not signal.has_forecast or signal.expected or signal.buffer is None:
         return SILENCE
     value, limit = signal.buffer, trigger.raises
-    return Reading(value <= limit, value <= trigger.clear, found=value, limit=limit)
+    return TriggerReading(value <= limit, value <= trigger.clear, found=value, limit=limit)
 
 
-def _doubt(trigger: Doubt, signal: Signal, _now: datetime) -> Reading:
+def _doubt(trigger: Doubt, signal: Signal, _now: datetime) -> TriggerReading:
     """Read why prices are not to be relied on."""
     found = [reason for reason in signal.doubts if reason in trigger.reasons]
     told = ", ".join(found)
-    return Reading(bool(found), bool(found), found=told, limit=told)
+    return TriggerReading(bool(found), bool(found), found=told, limit=told)
 
 
-def _ruling(trigger: Ruling, signal: Signal, _now: datetime) -> Reading:
+def _ruling(trigger: RuleTrigger, signal: Signal, _now: datetime) -> TriggerReading:
     """Read a verdict."""
     verdict = signal.verdict if trigger.signal == "verdict" else signal.next_verdict
     if verdict is None:
@@ -190,33 +190,33 @@ def _ruling(trigger: Ruling, signal: Signal, _now: datetime) -> Reading:
     if verdict is Verdict.UNEVALUABLE and verdict not in trigger.verdicts:
         return UNKNOWN
     fires = verdict in trigger.verdicts
-    return Reading(fires, fires, found=verdict.value, limit=verdict.value)
+    return TriggerReading(fires, fires, found=verdict.value, limit=verdict.value)
 
 
-def _accrual(trigger: Accrual, signal: Signal, now: datetime) -> Reading:
+def _accrual(trigger: AccrualTrigger, signal: Signal, now: datetime) -> TriggerReading:
     """Read the time that interest alone leaves."""
     if signal.flips_at is None:
         return SILENCE
     left = signal.flips_at - now
     limit = trigger.raises
-    return Reading(left <= limit, left <= trigger.clear, found=signal.flips_at, limit=limit)
+    return TriggerReading(left <= limit, left <= trigger.clear, found=signal.flips_at, limit=limit)
 
 
-def _liquidation(trigger: Liquidation, signal: Signal, now: datetime) -> Reading:
+def _liquidation(trigger: LiquidationTrigger, signal: Signal, now: datetime) -> TriggerReading:
     """Read whether a liquidation was seen lately."""
     if signal.liquidated_at is None:
         return SILENCE
     fires = now - signal.liquidated_at < trigger.within
-    return Reading(fires, fires, found=signal.liquidated_at, limit=trigger.within)
+    return TriggerReading(fires, fires, found=signal.liquidated_at, limit=trigger.within)
 
 
 MEANINGS: Mapping[type[Any], Meaning] = {
-    Forecast: Meaning(_forecast, undercut),
-    Buffer: Meaning(_buffer, distant),
+    ForecastTrigger: Meaning(_forecast, undercut),
+    BufferTrigger: Meaning(_buffer, distant),
     BlindBuffer: Meaning(_blind_buffer, distant_blind),
     Doubt: Meaning(_doubt, untouched),
-    Ruling: Meaning(_ruling, ruled_out),
-    Accrual: Meaning(_accrual, outlasted),
-    Liquidation: Meaning(_liquidation, untouched),
+    RuleTrigger: Meaning(_ruling, ruled_out),
+    AccrualTrigger: Meaning(_accrual, outlasted),
+    LiquidationTrigger: Meaning(_liquidation, untouched),
 }
 """Every kind of trigger that a policy may have."""

@@ -85,13 +85,13 @@ Share = Annotated[float, Field(gt=0.0, lt=1.0, strict=True)]
 Zone = Annotated[str, AfterValidator(_zone)]
 
 
-class Part(BaseModel):
+class PolicyPart(BaseModel):
     """Unknown keys are faults: a misspelt limit must not be silently ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Forecast(Part):
+class ForecastTrigger(PolicyPart):
     """Fires while a probability is at least `raise`; holds until it is below `clear`."""
 
     signal: Literal["expected", "unattended"]
@@ -100,7 +100,7 @@ class Forecast(Part):
     clear: Share
 
 
-class Buffer(Part):
+class BufferTrigger(PolicyPart):
     """Fires while the buffer is at most `raise`; holds until it is above `clear`."""
 
     signal: Literal["buffer", "next_buffer"]
@@ -108,8 +108,8 @@ class Buffer(Part):
     clear: Share
 
 
-class BlindBuffer(Part):
-    """Fires on the buffer, as `Buffer` does, while a forecast is missing that belongs there."""
+class BlindBuffer(PolicyPart):
+    """Fires as `BufferTrigger` does, while a forecast is missing that belongs there."""
 
     signal: Literal["buffer_without_forecast"]
     raises: Annotated[Share, Field(alias="raise")]
@@ -119,7 +119,7 @@ class BlindBuffer(Part):
 DoubtCode = Literal["price_stale", "price_disputed", "price_off_candles"]
 
 
-class Doubt(Part):
+class Doubt(PolicyPart):
     """Fires while the prices that an account is judged on must not be taken for fresh ones."""
 
     signal: Literal["doubt"]
@@ -130,14 +130,14 @@ class Doubt(Part):
         return sorted(value)
 
 
-class Ruling(Part):
+class RuleTrigger(PolicyPart):
     """Fires while the rule's verdict is one of `verdicts`."""
 
     signal: Literal["verdict", "next_verdict"]
     verdicts: Annotated[frozenset[Verdict], Field(min_length=1), PlainSerializer(_sorted)]
 
 
-class Accrual(Part):
+class AccrualTrigger(PolicyPart):
     """Fires while interest alone reaches the line within `raise`; holds while within `clear`."""
 
     signal: Literal["accrual"]
@@ -145,7 +145,7 @@ class Accrual(Part):
     clear: Positive
 
 
-class Liquidation(Part):
+class LiquidationTrigger(PolicyPart):
     """Fires for `within` after a liquidation was seen."""
 
     signal: Literal["liquidation"]
@@ -153,12 +153,18 @@ class Liquidation(Part):
 
 
 Trigger = Annotated[
-    Forecast | Buffer | BlindBuffer | Doubt | Ruling | Accrual | Liquidation,
+    ForecastTrigger
+    | BufferTrigger
+    | BlindBuffer
+    | Doubt
+    | RuleTrigger
+    | AccrualTrigger
+    | LiquidationTrigger,
     Field(discriminator="signal"),
 ]
 
 
-class LevelPolicy(Part):
+class LevelPolicy(PolicyPart):
     """What puts an account on a level and takes it off.
 
     Parameters
@@ -180,14 +186,14 @@ class LevelPolicy(Part):
     is_digested: Annotated[bool, Field(alias="digest", strict=True)] = False
 
 
-class Budget(Part):
+class Budget(PolicyPart):
     """At most so many messages within a rolling window."""
 
     messages: Annotated[int, Field(ge=1, le=100_000, strict=True)]
     per: Positive
 
 
-class Quiet(Part):
+class Quiet(PolicyPart):
     """Hours of the day in which only critical messages leave; may pass midnight."""
 
     begin: Clock
@@ -195,7 +201,7 @@ class Quiet(Part):
     zone: Zone = "UTC"
 
 
-class Audience(Part):
+class Audience(PolicyPart):
     """How often one receiver is spoken to.
 
     Parameters
@@ -218,7 +224,7 @@ class Audience(Part):
     quiet: Quiet | None = None
 
 
-class Policy(Part):
+class Policy(PolicyPart):
     """Everything that decides about alerts.
 
     Parameters
@@ -366,16 +372,16 @@ def _contradictions(policy: Policy) -> Iterator[Fault]:
 
 def _inverted(trigger: Trigger, place: str) -> Iterator[Fault]:
     """Yield a fault where clearing comes before raising."""
-    if isinstance(trigger, Forecast) and trigger.clear > trigger.raises:
+    if isinstance(trigger, ForecastTrigger) and trigger.clear > trigger.raises:
         yield Fault(f"{place}/clear", f"{trigger.clear} is above raise, {trigger.raises}")
-    if isinstance(trigger, Buffer | BlindBuffer) and trigger.clear < trigger.raises:
+    if isinstance(trigger, BufferTrigger | BlindBuffer) and trigger.clear < trigger.raises:
         yield Fault(f"{place}/clear", f"{trigger.clear} is below raise, {trigger.raises}")
-    if isinstance(trigger, Accrual) and trigger.clear < trigger.raises:
+    if isinstance(trigger, AccrualTrigger) and trigger.clear < trigger.raises:
         yield Fault(f"{place}/clear", f"{trigger.clear} is below raise, {trigger.raises}")
 
 
 def _is_last_word(trigger: Trigger) -> bool:
     """Return whether a trigger fires when the rule says liquidatable."""
-    if not isinstance(trigger, Ruling):
+    if not isinstance(trigger, RuleTrigger):
         return False
     return trigger.signal == "verdict" and Verdict.LIQUIDATABLE in trigger.verdicts

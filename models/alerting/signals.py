@@ -18,7 +18,7 @@ class Level(IntEnum):
     LIQUIDATED = 4
 
 
-class Kind(StrEnum):
+class TransitionKind(StrEnum):
     """What a transition tells."""
 
     RAISED = "raised"
@@ -123,7 +123,7 @@ class Transition:
     account: str
     episode: int
     number: int
-    kind: Kind
+    kind: TransitionKind
     was: Level
     level: Level
     at: datetime

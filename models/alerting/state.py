@@ -8,9 +8,9 @@ a mute holds back is still owed, and is told when they end if the level is still
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from models.alerting.evidence import Evidence, evidence
+from models.alerting.evidence import PolicyEvaluation, evidence
 from models.alerting.policy import NAMES, Budget, Policy
-from models.alerting.signals import Kind, Level, Route, Signal, Transition, no_later
+from models.alerting.signals import Level, Route, Signal, Transition, TransitionKind, no_later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,7 @@ def _doubted(state: AlertState, now: datetime) -> AlertState:
     )
 
 
-def _moved(state: AlertState, found: Evidence, now: datetime, policy: Policy) -> AlertState:
+def _moved(state: AlertState, found: PolicyEvaluation, now: datetime, policy: Policy) -> AlertState:
     """Return the state on the level that the evidence puts it on."""
     if found.raised > state.level:
         return _entered(state, found.raised, now)
@@ -150,19 +150,19 @@ def _entered(state: AlertState, level: Level, now: datetime) -> AlertState:
     )
 
 
-def _wait(level: Level, found: Evidence, policy: Policy) -> timedelta:
+def _wait(level: Level, found: PolicyEvaluation, policy: Policy) -> timedelta:
     """Return how long nothing must hold a level before it is left."""
     dwell = policy.of(level).dwell
     return max(dwell, policy.patience) if level in found.unknown else dwell
 
 
-def _speech(state: AlertState, now: datetime, policy: Policy) -> tuple[Kind, Route]:
+def _speech(state: AlertState, now: datetime, policy: Policy) -> tuple[TransitionKind, Route]:
     """Return what is owed to the owner, and how it may leave."""
     if state.level > state.told:
-        return Kind.RAISED, _rise(state, now, policy)
+        return TransitionKind.RAISED, _rise(state, now, policy)
     if state.level < state.told:
-        return Kind.LOWERED, _fall(state, now, policy)
-    return Kind.REPEATED, _repetition(state, now, policy)
+        return TransitionKind.LOWERED, _fall(state, now, policy)
+    return TransitionKind.REPEATED, _repetition(state, now, policy)
 
 
 def _rise(state: AlertState, now: datetime, policy: Policy) -> Route:
@@ -210,16 +210,16 @@ def _is_within(budget: Budget, recent: tuple[datetime, ...], now: datetime) -> b
 def _transition(
     state: AlertState,
     signal: Signal,
-    found: Evidence,
+    found: PolicyEvaluation,
     *,
-    kind: Kind,
+    kind: TransitionKind,
     route: Route,
     was: Level,
     now: datetime,
 ) -> Transition:
     """Return what happened, numbered within its episode."""
     if route is Route.SILENT:
-        kind = Kind.RAISED if state.level > was else Kind.LOWERED
+        kind = TransitionKind.RAISED if state.level > was else TransitionKind.LOWERED
     near = [value for value in (signal.buffer, signal.next_buffer) if value is not None]
     return Transition(
         account=signal.account,
@@ -246,7 +246,7 @@ def _after(state: AlertState, transition: Transition, policy: Policy) -> AlertSt
     counts = transition.route is Route.NOW and level < Level.CRITICAL
     kept = tuple(at for at in state.recent if now - at < policy.account_budget.per)
     sent = list(state.sent)
-    if level is not Level.NONE and transition.kind is not Kind.LOWERED:
+    if level is not Level.NONE and transition.kind is not TransitionKind.LOWERED:
         sent[level - 1] = now
     return replace(
         numbered,

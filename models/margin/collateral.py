@@ -49,7 +49,7 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class CollateralPolicy:
     """How cautious the haircut is.
 
     Parameters
@@ -111,7 +111,7 @@ class Weighted:
         return self.venue_weight > self.risk_weight
 
 
-def haircut(holding: Holding, policy: Policy) -> Haircut:
+def haircut(holding: Holding, policy: CollateralPolicy) -> Haircut:
     """Return the haircut of one holding.
 
     A market without depth gives a liquidation part of 1; negative measures are refused.
@@ -133,7 +133,7 @@ def haircut(holding: Holding, policy: Policy) -> Haircut:
     )
 
 
-def liquidation_cost(holding: Holding, policy: Policy) -> Fraction:
+def liquidation_cost(holding: Holding, policy: CollateralPolicy) -> Fraction:
     """Return the mean cost of selling the whole holding, at most 1."""
     if not holding.value:
         return Fraction(0)
@@ -142,7 +142,7 @@ def liquidation_cost(holding: Holding, policy: Policy) -> Fraction:
     return min(Fraction(1), policy.depth_move * holding.value / holding.depth / 2)
 
 
-def weigh(holding: Holding, venue_weight: Fraction, policy: Policy) -> Weighted:
+def weigh(holding: Holding, venue_weight: Fraction, policy: CollateralPolicy) -> Weighted:
     """Return the holding's risk weight beside the venue's."""
     found = haircut(holding, policy)
     return Weighted(

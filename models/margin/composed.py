@@ -22,7 +22,7 @@ SEVERITY = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
+class MarginScope:
     """One account of the owner, judged where it is.
 
     Parameters
@@ -47,7 +47,7 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class ScopeMargin:
     """One scope within the whole, in common quote units.
 
     Parameters
@@ -95,12 +95,12 @@ class Composed:
 
     verdict: Verdict
     reason: str
-    parts: tuple[Part, ...]
+    parts: tuple[ScopeMargin, ...]
     surplus: Fraction | None
     unevaluable: tuple[str, ...]
 
 
-def scope_surplus(scope: Scope) -> Fraction | None:
+def scope_surplus(scope: MarginScope) -> Fraction | None:
     """Return a scope's surplus over maintenance in common quote units."""
     side = scope.margin.maintenance
     if scope.margin.verdict is Verdict.UNEVALUABLE or side is None or scope.quote_value <= 0:
@@ -109,7 +109,7 @@ def scope_surplus(scope: Scope) -> Fraction | None:
     return Fraction(side.surplus) / scale * scope.quote_value
 
 
-def available(scope: Scope, *, within: timedelta) -> Fraction:
+def available(scope: MarginScope, *, within: timedelta) -> Fraction:
     """Return what of a scope's surplus reaches another scope in time."""
     surplus = scope_surplus(scope)
     if surplus is None or surplus <= 0 or scope.message_delay > within:
@@ -117,7 +117,7 @@ def available(scope: Scope, *, within: timedelta) -> Fraction:
     return surplus * (1 - scope.bridge_haircut)
 
 
-def gravest(scopes: Sequence[Scope]) -> tuple[Verdict, str]:
+def gravest(scopes: Sequence[MarginScope]) -> tuple[Verdict, str]:
     """Return the gravest verdict with the names and the reason of those who have it."""
     verdicts = [scope_verdict(scope) for scope in scopes]
     worst = max(verdicts, key=lambda found: SEVERITY.index(found[0]), default=None)
@@ -128,7 +128,7 @@ def gravest(scopes: Sequence[Scope]) -> tuple[Verdict, str]:
     return worst[0], "; ".join(shown)
 
 
-def scope_verdict(scope: Scope) -> tuple[Verdict, str]:
+def scope_verdict(scope: MarginScope) -> tuple[Verdict, str]:
     """Return a scope's own verdict, or that its money cannot be valued."""
     if scope.quote_value <= 0 and SEVERITY.index(scope.margin.verdict) < SEVERITY.index(
         Verdict.UNEVALUABLE
@@ -137,7 +137,7 @@ def scope_verdict(scope: Scope) -> tuple[Verdict, str]:
     return scope.margin.verdict, scope.margin.reason
 
 
-def compose(scopes: Sequence[Scope], *, within: timedelta) -> Composed:
+def compose(scopes: Sequence[MarginScope], *, within: timedelta) -> Composed:
     """Return the whole that several scopes make.
 
     Surplus is measured as each venue counts it, after its own weights, so what is taken
@@ -153,7 +153,7 @@ def compose(scopes: Sequence[Scope], *, within: timedelta) -> Composed:
     usable = [available(scope, within=within) for scope in scopes]
     total = sum(usable, Fraction(0))
     parts = tuple(
-        Part(
+        ScopeMargin(
             name=scope.name,
             margin=scope.margin,
             surplus=scope_surplus(scope),

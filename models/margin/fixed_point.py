@@ -1,6 +1,6 @@
 """Multiply-then-divide on integers, with the rounding in the name."""
 
-from models.margin.checked import uint
+from models.margin.uint import uint
 
 BPS = 10**4
 WAD = 10**18

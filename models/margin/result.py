@@ -156,7 +156,7 @@ class Liquidation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class WeightedCollateral:
     """One collateral as the venue counts it against liquidation.
 
     Parameters
@@ -175,7 +175,7 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
+class Headroom:
     """How much more a venue takes of one asset and lends of it to one account.
 
     Health and loan to value are not looked at.

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from models.domain import Account, Exact, Market
 from models.errors import UnknownRulebook
 from models.margin import venues
-from models.margin.result import Counted, Liquidation, Margin, Refusal, Room
+from models.margin.result import Headroom, Liquidation, Margin, Refusal, WeightedCollateral
 from models.margin.variables import Names, Variable, names_of
 
 T = TypeVar("T")
@@ -92,9 +92,9 @@ class Rulebook(Generic[T]):
     liquidation_price: Callable[[Account, Market, T, str], Fraction | Refusal | None] | None = None
     bankruptcy_price: Callable[[Account, Market, T, str], Fraction | Refusal | None] | None = None
     bare: Callable[[T], T] | None = None
-    headroom: Callable[[Account, Market, T], tuple[Room, ...]] | None = None
+    headroom: Callable[[Account, Market, T], tuple[Headroom, ...]] | None = None
     permits: Callable[[Account, Market, T], Refusal | None] | None = None
-    weights: Callable[[Account, Market, T], tuple[Counted, ...] | Refusal] | None = None
+    weights: Callable[[Account, Market, T], tuple[WeightedCollateral, ...] | Refusal] | None = None
     state: tuple[Variable, ...] = ()
     options: tuple[Variable, ...] = ()
     is_exact: bool = False

@@ -15,8 +15,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from serving.http import problems
-from serving.http.problems import Kind
+from serving.http.responses import respond
+from serving.schemas import problems
+from serving.schemas.problems import ProblemKind
 
 MOST_HEAD = 32 * 2**10
 """Bytes of a request's line and headers, and of what may stand between two parts of a body."""
@@ -60,7 +61,7 @@ class Connection(HttpToolsProtocol):
         self.since = time.monotonic()
         self._is_in_head = True
         self._unparsed = 0
-        self._refusal: tuple[Kind, str] | None = None
+        self._refusal: tuple[ProblemKind, str] | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
     @property
@@ -151,9 +152,9 @@ class Connection(HttpToolsProtocol):
         detail = f"the line and headers took longer than {self.head_seconds:g} s to come"
         self._refuse(problems.TOO_SLOW, detail)
 
-    def _refuse(self, kind: Kind, detail: str) -> None:
+    def _refuse(self, kind: ProblemKind, detail: str) -> None:
         """Send a problem and end the connection, once it is taken."""
-        answer = problems.respond(kind, request_id=uuid.uuid4().hex, detail=detail)
+        answer = respond(kind, request_id=uuid.uuid4().hex, detail=detail)
         head = [f"HTTP/1.1 {kind.status} {kind.title}".encode(), b"connection: close"]
         head += [name + b": " + value for name, value in answer.raw_headers]
         self.transport.write(b"\r\n".join([*head, b"", bytes(answer.body)]))

@@ -8,10 +8,9 @@ from typing import Any
 import msgspec
 from pydantic import TypeAdapter
 
-from serving.asked import wire
-from serving.http import problems
-from serving.http.operations import JSON, Operation, Parameter
-from serving.http.problems import Kind
+from serving.http.routing import JSON, Operation, Parameter
+from serving.schemas import problems, requests
+from serving.schemas.problems import ProblemKind
 
 _REFERENCE = "#/components/schemas/{model}"
 _REQUEST_ID = Parameter(
@@ -34,13 +33,13 @@ _WITH_BODY = (
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of some operations."""
     schemas: dict[str, Any] = {}
-    _add(schemas, wire.AccountBody, mode="validation")
+    _add(schemas, requests.AccountBody, mode="validation")
     _add(schemas, problems.Problem, mode="serialization")
     paths: dict[str, dict[str, Any]] = {}
     for one in operations:
         for reading in () if one.asked is None else (one.asked,):
             _add(schemas, reading, mode="validation")
-            if issubclass(reading, wire.Envelope):
+            if issubclass(reading, requests.Envelope):
                 _add(schemas, reading.item, mode="validation")
         for telling in one.told:
             _add(schemas, telling, mode="serialization")
@@ -50,7 +49,7 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
         "info": {
             "title": "Forewarn",
             "version": _version(),
-            "description": (wire.__doc__ or "").strip(),
+            "description": (requests.__doc__ or "").strip(),
         },
         "paths": paths,
         "components": {
@@ -80,8 +79,8 @@ def _linked(tree: Any) -> Any:
         return [_linked(part) for part in tree]
     if not isinstance(tree, dict):
         return tree
-    if wire.LINK in tree:
-        return _reference(tree[wire.LINK])
+    if requests.LINK in tree:
+        return _reference(tree[requests.LINK])
     return {name: _linked(part) for name, part in tree.items()}
 
 
@@ -147,7 +146,7 @@ def _success(one: Operation) -> dict[str, Any]:
     }
 
 
-def refusals(one: Operation) -> tuple[Kind, ...]:
+def refusals(one: Operation) -> tuple[ProblemKind, ...]:
     """Return every problem that an operation may answer."""
     kinds = [*_ALWAYS, *one.refusals]
     kinds += _WITH_KEY if one.scope is not None else ()
@@ -161,7 +160,7 @@ def refusals(one: Operation) -> tuple[Kind, ...]:
 def _refusals(one: Operation) -> dict[str, Any]:
     """Return every documented refusal by status."""
     content = {problems.MEDIA_TYPE: {"schema": _reference("Problem")}}
-    by_status: dict[str, list[Kind]] = {}
+    by_status: dict[str, list[ProblemKind]] = {}
     for kind in refusals(one):
         by_status.setdefault(str(kind.status), []).append(kind)
     return {

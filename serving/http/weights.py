@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from serving.http.keys import Principal, Scope
-from serving.judging.answers import Assessment, Batch
+from serving.schemas.assessment import Assessment, Batch
 
 Told = TypeVar("Told", Assessment, Batch, Assessment | Batch, dict[str, Any])
 

@@ -4,11 +4,11 @@ from functools import cache, partial
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from serving.desk import Desk
-from serving.http import problems
-from serving.http.operations import Answer, Call, Operation, Parameter
-from serving.http.problems import Refused
+from serving.application.scoring import ScoringService
+from serving.http.routing import Answer, Call, Operation, Parameter
 from serving.pages.files import HERE, static
+from serving.schemas import problems
+from serving.schemas.problems import Refused
 
 HTML = "text/html; charset=utf-8"
 POLICY = (
@@ -45,13 +45,13 @@ def shell(name: str) -> bytes:
     return whole.encode()
 
 
-def show(desk: Desk, call: Call, *, name: str) -> Answer:  # noqa: ARG001 - a shell asks nothing
+def show(desk: ScoringService, call: Call, *, name: str) -> Answer:  # noqa: ARG001 - a shell asks nothing
     """Answer with a page; its figures are asked of the API, with the reader's own key."""
     headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
     return Answer(body=shell(name), media_type=HTML, headers=headers)
 
 
-def file(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - files ship with the code
+def file(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - files ship with the code
     """Answer `GET /desk/static/{build}/{file}`.
 
     Raises
@@ -65,7 +65,7 @@ def file(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - files ship with th
     return Answer(body=found.body, media_type=found.media_type, headers={"Cache-Control": KEPT})
 
 
-def home(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
+def home(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
     """Answer `GET /` by sending the reader to the book."""
     return Answer(body=b"", status=307, media_type=HTML, headers={"Location": PAGES["book"][0]})
 

@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 
 from serving.http import openapi
-from serving.http.operations import Operation
+from serving.http.routing import Operation
 from serving.pages import shells
 from serving.routes import (
     accounts,

@@ -1,6 +1,6 @@
 """Accounts of the store: written, searched, looked back on and assessed."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -8,22 +8,26 @@ import msgspec
 from pydantic import Field, TypeAdapter
 
 from models.errors import Fault, InvalidInput
-from serving.asked import cases, wire
-from serving.asked.placing import option_faults
-from serving.asked.queries import Cursor, Limit, Query, of_cursor, parameters, read_query, to_cursor
-from serving.asked.stated_terms import terms_of
-from serving.desk import Desk, UnknownAccounts
-from serving.history import kept
-from serving.http import problems, telemetry
+from serving import telemetry
+from serving.application.scoring import ScoringService, UnknownAccounts
+from serving.evaluation import inputs
+from serving.evaluation.records import record
+from serving.evaluation.stated_terms import terms_of
+from serving.http.idempotency import IDEMPOTENCY, opened, written
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation, Parameter, json_answer
-from serving.http.problems import encode
+from serving.http.query import Cursor, Limit, Query, of_cursor, parameters, read_query, to_cursor
+from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
 from serving.http.weights import shown
-from serving.http.writing import IDEMPOTENCY, opened, written
-from serving.judging.answers import Assessment, Batch, exact_text
 from serving.routes.market import MOST_PUSHED, parsed, refuse_future
+from serving.schemas import problems, requests
+from serving.schemas.accounts import AccountAnswer, AccountsPage, History, Upserted
+from serving.schemas.assessment import Assessment, Batch, exact_text
+from serving.schemas.fields import Body, Name, Time
+from serving.schemas.market_names import option_faults
+from serving.schemas.problems import encode
+from serving.schemas.stored import Found
 from serving.store import Transaction, accounts, assessments, market
-from serving.store.assessments import Assessed, Found, Wanted
+from serving.store.assessments import AccountFilter
 
 DOUBLE = 2**53
 """Whole numbers up to here are held by a float64 exactly."""
@@ -36,36 +40,36 @@ ACCOUNT = Parameter(
 )
 
 
-class StoredAccount(wire.AccountBody):
+class StoredAccount(requests.AccountBody):
     """An account to be kept; what happened to it is pushed to `/v1/events`."""
 
-    owner: wire.Name | None = None
+    owner: Name | None = None
     events: None = None
 
 
-class AccountsBody(wire.Body):
+class AccountsBody(Body):
     """The body of `PUT /v1/accounts`."""
 
-    as_of: wire.Time | None = Field(
+    as_of: Time | None = Field(
         default=None, description="since when the accounts stand so; now if left out"
     )
     accounts: Annotated[list[StoredAccount], Field(min_length=1, max_length=MOST_PUSHED)]
 
 
-class AssessBody(wire.Body):
+class AssessBody(Body):
     """The body of `POST /v1/assessments`: keys of accounts in the store."""
 
-    accounts: Annotated[list[wire.Name], Field(min_length=1, max_length=wire.MOST_ACCOUNTS)]
+    accounts: Annotated[list[Name], Field(min_length=1, max_length=requests.MOST_ACCOUNTS)]
 
 
 class AccountsQuery(Query):
     """Filters of `GET /v1/accounts`; what is left out does not restrict."""
 
-    venue: wire.Name | None = None
-    market: wire.Name | None = None
-    owner: wire.Name | None = None
-    asset: wire.Name | None = Field(default=None, description="held in any leg")
-    verdict: wire.Name | None = None
+    venue: Name | None = None
+    market: Name | None = None
+    owner: Name | None = None
+    asset: Name | None = Field(default=None, description="held in any leg")
+    verdict: Name | None = None
     most_ratio: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
         default=None, description="highest ratio of the venue"
     )
@@ -78,13 +82,13 @@ class AccountsQuery(Query):
     least_level: Literal["watch", "warning", "critical", "liquidated"] | None = Field(
         default=None, description="lowest level of the alert that the account is on"
     )
-    search: wire.Name | None = Field(
+    search: Name | None = Field(
         default=None, description="part of the account's or its owner's name, in any case"
     )
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> AccountFilter:
         """Return the filters as the store takes them."""
-        return Wanted(**{one.name: getattr(self, one.name) for one in fields(Wanted)})
+        return AccountFilter(**{one.name: getattr(self, one.name) for one in fields(AccountFilter)})
 
 
 class PageQuery(AccountsQuery):
@@ -106,48 +110,7 @@ class HistoryQuery(Query):
     limit: Limit = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upserted:
-    """How many accounts were written."""
-
-    request_id: str
-    written: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountsPage:
-    """A page of accounts, each with its newest assessment in short.
-
-    Parameters
-    ----------
-    next
-        Cursor of the next page; null on the last one.
-    """
-
-    request_id: str
-    accounts: tuple[Found, ...]
-    next: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class History:
-    """Past assessments of an account, newest first."""
-
-    request_id: str
-    assessments: tuple[Assessed, ...]
-    next: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountAnswer:
-    """An account as the store holds it, with its newest assessment in short."""
-
-    request_id: str
-    account: dict[str, Any]
-    assessed: Assessed | None
-
-
-def upsert(desk: Desk, call: Call) -> Answer:
+def upsert(desk: ScoringService, call: Call) -> Answer:
     """Answer `PUT /v1/accounts`."""
     asked = parsed(call.body, AccountsBody)
     now = desk.clock()
@@ -178,7 +141,7 @@ def _bodies(asked: AccountsBody) -> list[dict[str, Any]]:
         if one.id in bodies:
             faults.append(Fault(f"{where}/id", f"{one.id[:80]!r} stands twice"))
         try:
-            book = cases.rulebook(one.venue, one.version, where)
+            book = inputs.rulebook(one.venue, one.version, where)
             if isinstance(one.terms, dict):
                 terms_of(one.terms, book, f"{where}/terms")
             faults += option_faults(book.venue, one.options, where=where)
@@ -198,7 +161,7 @@ def _stated(one: StoredAccount) -> dict[str, Any]:
     return {**told, "legs": [_leg(leg) for leg in one.legs]}
 
 
-def _leg(leg: wire.LegBody) -> dict[str, Any]:
+def _leg(leg: requests.LegBody) -> dict[str, Any]:
     """Return a leg with its amounts as exact text; both end, as they came as decimals."""
     told = leg.model_dump(exclude_none=True)
     return {
@@ -207,7 +170,7 @@ def _leg(leg: wire.LegBody) -> dict[str, Any]:
     }
 
 
-def page(desk: Desk, call: Call) -> Answer:
+def page(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/accounts`."""
     asked = read_query(call.query, PageQuery)
     after = None if asked.cursor is None else _place(of_cursor(asked.cursor))
@@ -248,7 +211,7 @@ def _short(found: Found) -> Found:
     return replace(found, assessed=replace(found.assessed, body=None))
 
 
-def show(desk: Desk, call: Call) -> Answer:
+def show(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/accounts/{account}`."""
     key = call.path["account"]
     with opened(desk).read() as transaction:
@@ -278,7 +241,7 @@ def known(transaction: Transaction, key: str) -> dict[str, Any]:
     return found[key]
 
 
-def history(desk: Desk, call: Call) -> Answer:
+def history(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/accounts/{account}/assessments`."""
     asked = read_query(call.query, HistoryQuery)
     before = None if asked.cursor is None else _time(of_cursor(asked.cursor))
@@ -298,13 +261,13 @@ def history(desk: Desk, call: Call) -> Answer:
 def _time(told: Any) -> datetime:
     """Return the time at which a page ended; raises as `_place` does."""
     try:
-        found: datetime = TypeAdapter(wire.Time).validate_python(told)
+        found: datetime = TypeAdapter(Time).validate_python(told)
     except ValueError:
         raise InvalidInput([Fault("?cursor", "is the cursor of another list")]) from None
     return found
 
 
-def assess_and_keep(desk: Desk, call: Call) -> Answer:
+def assess_and_keep(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/assessments`: as `/v1/score` does, and keep what was said."""
     asked = parsed(call.body, AssessBody)
     opened(desk)
@@ -315,7 +278,7 @@ def assess_and_keep(desk: Desk, call: Call) -> Answer:
 
     def act(transaction: Transaction) -> Batch:
         now = market.clock(transaction, now=desk.clock())
-        assessments.write(transaction, [kept(one) for one in sound], now=now)
+        assessments.write(transaction, [record(one) for one in sound], now=now)
         return shown(batch, call.principal)
 
     subject = f"{len(sound)} of {len(asked.accounts)} accounts"

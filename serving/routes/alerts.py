@@ -11,15 +11,15 @@ from pydantic import Field
 from models.alerting.signals import Level, Transition
 from models.alerting.state import AlertState
 from models.errors import Fault, InvalidInput
-from serving.asked import wire
-from serving.asked.queries import Cursor, Limit, Query, of_cursor, parameters, read_query, to_cursor
-from serving.desk import Desk
-from serving.http import problems
+from serving.application.scoring import ScoringService
+from serving.http.idempotency import IDEMPOTENCY, opened, written
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation, json_answer
-from serving.http.writing import IDEMPOTENCY, opened, written
+from serving.http.query import Cursor, Limit, Query, of_cursor, parameters, read_query, to_cursor
+from serving.http.routing import Answer, Call, Operation, json_answer
 from serving.routes.accounts import ACCOUNT, known
 from serving.routes.market import parsed
+from serving.schemas import problems
+from serving.schemas.fields import Body, Name, Time
 from serving.store import Transaction, alerts, market, outbox
 
 LONGEST_MUTE = 24 * 30
@@ -33,9 +33,9 @@ DELIVERIES_AT_ONCE = 1000
 class AlertsQuery(Query):
     """The page of `GET /v1/alerts`."""
 
-    account: wire.Name | None = None
-    begin: wire.Time | None = None
-    end: wire.Time | None = None
+    account: Name | None = None
+    begin: Time | None = None
+    end: Time | None = None
     least_level: LevelName | None = Field(
         default=None, description="lowest level that was entered or left"
     )
@@ -50,12 +50,12 @@ class RaisedQuery(Query):
     """The page of `GET /v1/alerts/raised`."""
 
     least_level: LevelName = "watch"
-    account: wire.Name | None = Field(default=None, description="this one alone")
-    cursor: wire.Name | None = Field(default=None, description="`next` of the page before")
+    account: Name | None = Field(default=None, description="this one alone")
+    cursor: Name | None = Field(default=None, description="`next` of the page before")
     limit: Limit = 100
 
 
-class MuteBody(wire.Body):
+class MuteBody(Body):
     """The body of `POST /v1/accounts/{account}/mute`."""
 
     hours: Annotated[int, Field(ge=0, le=LONGEST_MUTE, strict=True, description="0 ends it")] = 24
@@ -174,11 +174,11 @@ class WishAnswer:
     muted_until: datetime | None = None
 
 
-def changes(desk: Desk, call: Call) -> Answer:
+def changes(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/alerts`."""
     asked = read_query(call.query, AlertsQuery)
     level = None if asked.least_level is None else Level[asked.least_level.upper()]
-    wanted = alerts.Told(
+    wanted = alerts.TransitionFilter(
         account=asked.account,
         begin=asked.begin,
         end=asked.end,
@@ -228,7 +228,7 @@ def _deliveries(
     if not found:
         return {}
     moments = [one.at for one in found]
-    wanted = outbox.Wanted(
+    wanted = outbox.DeliveryFilter(
         streams=("", *sorted({one.account for one in found})),
         begin=min(moments),
         end=max(moments) + TOLD_WITHIN,
@@ -241,7 +241,9 @@ def _deliveries(
     return by_key
 
 
-def _every_delivery(transaction: Transaction, wanted: outbox.Wanted) -> Iterator[outbox.Delivery]:
+def _every_delivery(
+    transaction: Transaction, wanted: outbox.DeliveryFilter
+) -> Iterator[outbox.Delivery]:
     """Yield messages with what became of them, the newest first, a page in memory at a time."""
     page = outbox.deliveries(transaction, wanted, limit=DELIVERIES_AT_ONCE)
     while page:
@@ -288,7 +290,7 @@ def _line(one: Transition, told: Sequence[outbox.Delivery]) -> AlertLine:
     )
 
 
-def standing(desk: Desk, call: Call) -> Answer:
+def standing(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/alerts/raised`."""
     asked = read_query(call.query, RaisedQuery)
     least = Level[asked.least_level.upper()]
@@ -327,7 +329,7 @@ def _own(found: Mapping[str, AlertState], least: Level) -> dict[str, AlertState]
     return {account: state for account, state in found.items() if state.level >= least}
 
 
-def acknowledge(desk: Desk, call: Call) -> Answer:
+def acknowledge(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/accounts/{account}/acknowledge`."""
     account = call.path["account"]
 
@@ -339,7 +341,7 @@ def acknowledge(desk: Desk, call: Call) -> Answer:
     return written(desk, call, action="acknowledge alert", subject=account, act=act)
 
 
-def mute(desk: Desk, call: Call) -> Answer:
+def mute(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/accounts/{account}/mute`."""
     account, asked = call.path["account"], parsed(call.body, MuteBody)
 

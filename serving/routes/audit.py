@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from serving.asked.queries import Limit, Query, parameters, read_query
-from serving.desk import Desk
-from serving.http import problems
+from serving.application.scoring import ScoringService
+from serving.http.idempotency import opened
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation, json_answer
-from serving.http.writing import opened
-from serving.store import journal
+from serving.http.query import Limit, Query, parameters, read_query
+from serving.http.routing import Answer, Call, Operation, json_answer
+from serving.schemas import problems
+from serving.store import audit as journal
 
 
 class AuditQuery(Query):
@@ -49,7 +49,7 @@ class AuditAnswer:
     lines: tuple[AuditLine, ...]
 
 
-def audit(desk: Desk, call: Call) -> Answer:
+def audit(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/audit`."""
     asked = read_query(call.query, AuditQuery)
     with opened(desk).read() as transaction:

@@ -9,22 +9,14 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from models.errors import InvalidInput
-from models.hazard import LABELS
+from models.forecast.horizons import LABELS
 from models.margin.result import Margin
-from serving.asked import cases, wire
-from serving.asked.cases import Case, Surroundings
-from serving.asked.queries import Query, parameters, read_query
-from serving.desk import Desk
-from serving.http import problems
-from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation, json_answer
-from serving.http.problems import Refused
-from serving.http.writing import opened
-from serving.judging import rules
-from serving.judging.at_risk import (
+from serving.application.scoring import ScoringService
+from serving.application.stored_market import stored_snapshot
+from serving.evaluation import inputs, rules
+from serving.evaluation.inputs import AccountInput, MarketSnapshot
+from serving.evaluation.stress import (
     SHOCKS,
-    BandAnswer,
-    ShockAnswer,
     Sum,
     band_answer,
     by_band,
@@ -32,9 +24,18 @@ from serving.judging.at_risk import (
     shock_answer,
     unevaluable,
 )
+from serving.http.idempotency import opened
+from serving.http.keys import Scope
+from serving.http.query import Query, parameters, read_query
+from serving.http.routing import Answer, Call, Operation, json_answer
 from serving.routes.export import PAGE
-from serving.store import Transaction, accounts, assessments, book_sums, market
-from serving.store.assessments import Assessed, Wanted
+from serving.schemas import problems, requests
+from serving.schemas.book import BandAnswer, BookAnswer, ExpectedAnswer, ShockAnswer
+from serving.schemas.fields import Name
+from serving.schemas.problems import Refused
+from serving.schemas.stored import Assessed
+from serving.store import Transaction, accounts, assessments, book_totals, market
+from serving.store.assessments import AccountFilter
 
 MOST_JUDGED = 50_000
 SMALL = 2_000
@@ -44,66 +45,18 @@ SMALL = 2_000
 class BookQuery(Query):
     """Which accounts `GET /v1/book` adds up."""
 
-    venue: wire.Name | None = None
-    market: wire.Name | None = None
-    owner: wire.Name | None = None
-    asset: Annotated[wire.Name | None, Field(description="held in any leg")] = None
+    venue: Name | None = None
+    market: Name | None = None
+    owner: Name | None = None
+    asset: Annotated[Name | None, Field(description="held in any leg")] = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExpectedAnswer:
-    """How many accounts are expected to be liquidated within a horizon.
-
-    Parameters
-    ----------
-    unattended, expected
-        Sums of the newest kept probabilities.
-    """
-
-    horizon: str
-    unattended: float
-    expected: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BookAnswer:
-    """The book in sum.
-
-    Parameters
-    ----------
-    as_of
-        Moment that the sums hold for: where a watch keeps them, when it last judged.
-    accounts
-        How many were added up.
-    unjudged
-        Keys of accounts that could not be judged, at most a hundred of them; they are in no sum.
-    unjudged_count
-        How many these are.
-    oldest_forecast_at
-        When the oldest forecast in the sums was made; null without any.
-    without_forecast
-        Accounts of which no forecast is kept.
-    """
-
-    request_id: str
-    as_of: datetime
-    simulated: bool
-    accounts: int
-    unjudged: tuple[str, ...]
-    unjudged_count: int
-    shocks: tuple[ShockAnswer, ...]
-    bands: tuple[BandAnswer, ...]
-    expected: tuple[ExpectedAnswer, ...]
-    without_forecast: int
-    oldest_forecast_at: datetime | None
-
-
-def aggregates(desk: Desk, call: Call) -> Answer:
+def aggregates(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/book`: from what the watch keeps, or by judging the accounts now."""
     asked = read_query(call.query, BookQuery)
     with opened(desk).read() as transaction:
-        kept = None if _is_narrow(asked) else book_sums.read(transaction)
-        if kept is not None and book_sums.size(transaction) > SMALL:
+        kept = None if _is_narrow(asked) else book_totals.read(transaction)
+        if kept is not None and book_totals.size(transaction) > SMALL:
             is_simulated = market.notes(transaction).get("simulated") == "yes"
             at, sums = kept
             return json_answer(_kept(call, sums, asked.venue, at, is_simulated=is_simulated))
@@ -186,13 +139,13 @@ def _kept_sum(told: Sequence[Any], decimals: int) -> Sum:
     )
 
 
-def _judged_now(desk: Desk, call: Call, asked: BookQuery) -> Answer:
+def _judged_now(desk: ScoringService, call: Call, asked: BookQuery) -> Answer:
     """Return the book, or a part of it, judged for this request."""
     with opened(desk).read() as transaction:
         at = market.clock(transaction, now=desk.clock())
-        found = _chosen(transaction, Wanted(**asked.model_dump()))
+        found = _chosen(transaction, AccountFilter(**asked.model_dump()))
         bodies = accounts.read(transaction, list(found), at=at)
-        around = market.surroundings(transaction, at=at, assets=())
+        around = stored_snapshot(transaction, at=at, assets=())
     judged, unjudged = _judged(bodies, around)
     told = {key: one for key, one in found.items() if one is not None}
     forecast = [one for one in told.values() if one.expected_24h is not None]
@@ -214,7 +167,7 @@ def _judged_now(desk: Desk, call: Call, asked: BookQuery) -> Answer:
     )
 
 
-def _chosen(transaction: Transaction, wanted: Wanted) -> dict[str, Assessed | None]:
+def _chosen(transaction: Transaction, wanted: AccountFilter) -> dict[str, Assessed | None]:
     """Return the newest assessment by account.
 
     Raises
@@ -235,14 +188,14 @@ def _chosen(transaction: Transaction, wanted: Wanted) -> dict[str, Assessed | No
 
 
 def _judged(
-    bodies: Mapping[str, dict[str, Any]], around: Surroundings
-) -> tuple[list[tuple[Case, Margin]], list[str]]:
+    bodies: Mapping[str, dict[str, Any]], around: MarketSnapshot
+) -> tuple[list[tuple[AccountInput, Margin]], list[str]]:
     """Return cases with their margin now, and the keys of those that cannot be judged."""
-    judged: list[tuple[Case, Margin]] = []
+    judged: list[tuple[AccountInput, Margin]] = []
     unjudged: list[str] = []
     for key, body in bodies.items():
         try:
-            case = cases.case(wire.account({**body, "events": None}, ""), "", around)
+            case = inputs.account_input(requests.account({**body, "events": None}, ""), "", around)
             judged.append((case, rules.evaluated(case, _margin)))
         except InvalidInput:
             unjudged.append(key)
@@ -250,7 +203,7 @@ def _judged(
     return [one for one in judged if one[0].account.id not in silent], unjudged + sorted(silent)
 
 
-def _margin(case: Case) -> Margin:
+def _margin(case: AccountInput) -> Margin:
     """Return what the rules say of a case now."""
     return case.rulebook.margin(case.account, case.market, case.terms)
 

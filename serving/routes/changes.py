@@ -1,11 +1,12 @@
 """Changes: what would become of an account, and the cheapest way to a target."""
 
-from serving.asked import change_wire
+from serving.application import what_if
 from serving.http.keys import Scope
-from serving.http.operations import Operation, of_body
-from serving.http.problems import UNKNOWN_ACCOUNT
-from serving.judging import change_answers, changes
+from serving.http.routing import Operation, of_body
 from serving.routes.scoring import ONE_OR_MANY
+from serving.schemas import change_requests
+from serving.schemas import changes as change_answers
+from serving.schemas.problems import UNKNOWN_ACCOUNT
 
 OPERATIONS = (
     Operation(
@@ -13,11 +14,11 @@ OPERATIONS = (
         method="POST",
         path="/v1/what-if",
         scope=Scope.READ,
-        work=of_body(changes.what_if),
+        work=of_body(what_if.what_if),
         summary="Judge accounts before and after price shocks, changed legs or changed terms",
         details=ONE_OR_MANY,
         meaning="Each account before and after",
-        asked=change_wire.WhatIfBody,
+        asked=change_requests.WhatIfBody,
         told=(change_answers.WhatIfAnswer, change_answers.WhatIfBatch),
         refusals=(UNKNOWN_ACCOUNT,),
     ),
@@ -26,11 +27,11 @@ OPERATIONS = (
         method="POST",
         path="/v1/plan",
         scope=Scope.READ,
-        work=of_body(changes.plans),
+        work=of_body(what_if.plans),
         summary="The cheapest actions that reach a health and a probability",
         details=ONE_OR_MANY,
         meaning="What to do, and where it leads",
-        asked=change_wire.PlanBody,
+        asked=change_requests.PlanBody,
         told=(change_answers.PlanAnswer, change_answers.PlanBatch),
         refusals=(UNKNOWN_ACCOUNT,),
     ),

@@ -7,17 +7,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from models.errors import InvalidInput
-from serving.alerting import subscriptions
-from serving.alerting.settings import AlertSettings, alert_settings
-from serving.asked import wire
-from serving.desk import Desk
-from serving.http import problems
+from serving.application.scoring import ScoringService
+from serving.http.idempotency import opened
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation, Parameter, json_answer
-from serving.http.problems import Refused
-from serving.http.writing import opened
+from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
+from serving.notify import subscriptions
+from serving.notify.settings import AlertSettings, alert_settings
 from serving.routes.market import parsed
 from serving.routes.receivers import RECEIVER, known
+from serving.schemas import problems
+from serving.schemas.fields import Body
+from serving.schemas.problems import Refused
 from serving.store import consents
 
 CHANNEL = Parameter(
@@ -29,7 +29,7 @@ CHANNEL = Parameter(
 LONGEST_TARGET = 2000
 
 
-class ChannelBody(wire.Body):
+class ChannelBody(Body):
     """The body of `POST /v1/receivers/{receiver}/channels`."""
 
     kind: Literal["webhook", "mail", "apprise"]
@@ -37,7 +37,7 @@ class ChannelBody(wire.Body):
     rank: Annotated[int, Field(ge=0, le=100, strict=True, description="0 is told first")] = 0
 
 
-class ConfirmBody(wire.Body):
+class ConfirmBody(Body):
     """The body of `POST /v1/channels/{channel}/confirm`."""
 
     code: Annotated[str, Field(pattern=r"^[0-9]{8}$")]
@@ -80,13 +80,13 @@ class DoneAnswer:
     done: bool
 
 
-def add_channel(desk: Desk, call: Call) -> Answer:
+def add_channel(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/receivers/{receiver}/channels`."""
     name, asked = call.path["receiver"], parsed(call.body, ChannelBody)
     store = opened(desk)
     with store.read() as transaction:
         known(transaction, name)
-    wanted = subscriptions.Wanted(
+    wanted = subscriptions.ChannelRequest(
         receiver=name, kind=asked.kind, target=asked.target, rank=asked.rank
     )
     added = subscriptions.add(store, wanted, _settings(), actor=call.principal.id, now=desk.clock())
@@ -101,7 +101,7 @@ def add_channel(desk: Desk, call: Call) -> Answer:
     )
 
 
-def resend(desk: Desk, call: Call) -> Answer:
+def resend(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/channels/{channel}/resend`."""
     channel = call.path["channel"]
     sent = subscriptions.resend(
@@ -118,14 +118,14 @@ def resend(desk: Desk, call: Call) -> Answer:
     )
 
 
-def rotate(desk: Desk, call: Call) -> Answer:
+def rotate(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/channels/{channel}/rotate`."""
     channel = call.path["channel"]
     secret = subscriptions.rotate(opened(desk), channel, actor=call.principal.id, now=desk.clock())
     return json_answer(SecretAnswer(request_id=call.request_id, channel=channel, secret=secret))
 
 
-def confirm(desk: Desk, call: Call) -> Answer:
+def confirm(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/channels/{channel}/confirm`."""
     channel, asked = call.path["channel"], parsed(call.body, ConfirmBody)
     with opened(desk).begin() as transaction:
@@ -135,7 +135,7 @@ def confirm(desk: Desk, call: Call) -> Answer:
     return json_answer(DoneAnswer(request_id=call.request_id, channel=channel, done=done))
 
 
-def stop(desk: Desk, call: Call) -> Answer:
+def stop(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/channels/{channel}/stop`."""
     channel = call.path["channel"]
     with opened(desk).begin() as transaction:

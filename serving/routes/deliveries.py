@@ -6,15 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from serving.alerting.channels import shown
-from serving.asked import wire
-from serving.asked.queries import Limit, Query, parameters, read_query
-from serving.desk import Desk
-from serving.http import problems
+from serving.application.scoring import ScoringService
+from serving.http.idempotency import IDEMPOTENCY, opened, written
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation, json_answer
-from serving.http.writing import IDEMPOTENCY, opened, written
+from serving.http.query import Limit, Query, parameters, read_query
+from serving.http.routing import Answer, Call, Operation, json_answer
+from serving.notify.channels import shown
 from serving.routes.market import parsed
+from serving.schemas import problems
+from serving.schemas.fields import Body, Name
 from serving.store import Transaction, market, outbox
 
 Number = Annotated[int, Field(ge=1, le=2**62, strict=True)]
@@ -23,8 +23,8 @@ Number = Annotated[int, Field(ge=1, le=2**62, strict=True)]
 class DeliveriesQuery(Query):
     """The page of `GET /v1/deliveries`."""
 
-    receiver: wire.Name | None = None
-    account: wire.Name | None = Field(default=None, description="that the message is about alone")
+    receiver: Name | None = None
+    account: Name | None = Field(default=None, description="that the message is about alone")
     status: Literal["waiting", "sent", "dead", "stopped"] | None = None
     before: Annotated[int, Field(ge=1, le=2**62)] | None = Field(
         default=None, description="`next` of the page before"
@@ -32,7 +32,7 @@ class DeliveriesQuery(Query):
     limit: Limit = 100
 
 
-class ReplayBody(wire.Body):
+class ReplayBody(Body):
     """The body of `POST /v1/deliveries/replay`."""
 
     numbers: Annotated[list[Number], Field(min_length=1, max_length=1000)]
@@ -87,12 +87,12 @@ class ReplayAnswer:
     replayed: int
 
 
-def listed(desk: Desk, call: Call) -> Answer:
+def listed(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/deliveries`."""
     asked = read_query(call.query, DeliveriesQuery)
     with opened(desk).read() as transaction:
         counts = outbox.counts(transaction)
-        wanted = outbox.Wanted(
+        wanted = outbox.DeliveryFilter(
             receiver=asked.receiver,
             status=asked.status,
             streams=None if asked.account is None else (asked.account,),
@@ -130,7 +130,7 @@ def _line(one: outbox.Delivery) -> DeliveryLine:
     )
 
 
-def replay(desk: Desk, call: Call) -> Answer:
+def replay(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/deliveries/replay`."""
     asked = parsed(call.body, ReplayBody)
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from serving.desk import Desk
+from serving.application.scoring import ScoringService
 from serving.http import openapi
-from serving.http.operations import Answer, Call, Operation
-from serving.http.problems import encode
+from serving.http.routing import Answer, Call, Operation
+from serving.schemas.problems import encode
 
 HTML = "text/html; charset=utf-8"
 
@@ -20,10 +20,10 @@ def operations(document: Callable[[], dict[str, Any]]) -> tuple[Operation, ...]:
         Describes every operation, these included; asked when a request comes.
     """
 
-    def described(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
+    def described(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
         return Answer(body=encode(document()))
 
-    def documented(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
+    def documented(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
         return Answer(body=openapi.page(document()).encode(), media_type=HTML)
 
     return (

@@ -7,16 +7,17 @@ from typing import Any, Literal
 import pyarrow as pa
 from pyarrow import compute, csv, parquet
 
-from serving.asked.arrow import STREAM, write_stream
-from serving.asked.queries import parameters, read_query
-from serving.desk import Desk
-from serving.http import problems
+from serving.application.scoring import ScoringService
+from serving.http.idempotency import opened
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation
-from serving.http.writing import opened
+from serving.http.query import parameters, read_query
+from serving.http.routing import Answer, Call, Operation
 from serving.routes.accounts import AccountsQuery
+from serving.schemas import problems
+from serving.schemas.arrow import STREAM, write_stream
+from serving.schemas.stored import Assessed, Found
 from serving.store import Transaction, assessments, market
-from serving.store.assessments import Assessed, Found, Wanted
+from serving.store.assessments import AccountFilter
 
 CSV = "text/csv"
 PARQUET = "application/vnd.apache.parquet"
@@ -30,7 +31,7 @@ class ExportQuery(AccountsQuery):
     format: Literal["csv", "parquet", "arrow"] = "csv"
 
 
-def export(desk: Desk, call: Call) -> Answer:
+def export(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/export/accounts`."""
     asked = read_query(call.query, ExportQuery)
     with opened(desk).read() as transaction:
@@ -45,7 +46,7 @@ def export(desk: Desk, call: Call) -> Answer:
     return Answer(body=body, media_type=media, headers=headers)
 
 
-def _every(transaction: Transaction, wanted: Wanted) -> Iterator[Found]:
+def _every(transaction: Transaction, wanted: AccountFilter) -> Iterator[Found]:
     """Yield every account that the filters let through."""
     after: tuple[float | None, str] | None = None
     while True:

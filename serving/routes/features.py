@@ -7,10 +7,15 @@ import numpy as np
 import pyarrow as pa
 
 from features.pipeline import BASELINE
-from models.bundle import Bundle
-from models.hazard import LABELS
-from serving.asked.arrow import STREAM, write_stream
-from serving.asked.features_wire import (
+from models.forecast.bundle import Bundle
+from models.forecast.horizons import LABELS
+from serving.application.scoring import ScoringService
+from serving.evaluation.assess import read_by
+from serving.http.keys import Scope
+from serving.http.routing import Answer, Call, Operation, json_answer
+from serving.schemas import problems
+from serving.schemas.arrow import STREAM, write_stream
+from serving.schemas.feature_rows import (
     Features,
     FeaturesBody,
     Floats,
@@ -19,12 +24,7 @@ from serving.asked.features_wire import (
     of_arrow,
     of_json,
 )
-from serving.desk import Desk
-from serving.http import problems
-from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation, json_answer
-from serving.http.problems import Refused
-from serving.judging.assess import read_by
+from serving.schemas.problems import Refused
 
 MOST_AT_ONCE = 16_384
 """Bytes of a few rows, which are scored in less than a millisecond."""
@@ -54,7 +54,7 @@ class FeaturesAnswer:
     precedence: str = "rule"
 
 
-def score(desk: Desk, call: Call) -> Answer:
+def score(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/score/features`."""
     bundle = desk.model.bundle
     if bundle is None:

@@ -3,13 +3,13 @@
 from datetime import timedelta
 from html import escape
 
-from serving.alerting import links
-from serving.alerting.links import Link, LinkRefused
-from serving.desk import Desk
-from serving.http import problems
-from serving.http.operations import Answer, Call, Operation, Parameter
-from serving.http.problems import Refused
-from serving.http.writing import opened
+from serving.application.scoring import ScoringService
+from serving.http.idempotency import opened
+from serving.http.routing import Answer, Call, Operation, Parameter
+from serving.notify import links
+from serving.notify.links import Link, LinkRefused
+from serving.schemas import problems
+from serving.schemas.problems import Refused
 from serving.store import alerts, consents, market
 
 HTML = "text/html; charset=utf-8"
@@ -34,7 +34,7 @@ WORDS = {
 }
 
 
-def ask(desk: Desk, call: Call) -> Answer:
+def ask(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/alerts/links/{token}`: show what the link does and a button.
 
     Looking changes nothing: mail programs open links by themselves.
@@ -44,7 +44,7 @@ def ask(desk: Desk, call: Call) -> Answer:
     return _page(f'<form method="post"><p>{words}?</p><button>{words}</button></form>')
 
 
-def act(desk: Desk, call: Call) -> Answer:
+def act(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/alerts/links/{token}`: do what the link says."""
     link = _link(desk, call)
     with opened(desk).begin() as transaction:
@@ -58,7 +58,7 @@ def act(desk: Desk, call: Call) -> Answer:
     return _page(f"<p>Done: {escape(WORDS[link.act].format(link.subject))}.</p>")
 
 
-def _link(desk: Desk, call: Call) -> Link:
+def _link(desk: ScoringService, call: Call) -> Link:
     """Return what the link of a request does.
 
     Raises

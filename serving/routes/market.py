@@ -1,7 +1,7 @@
 """What is pushed about markets and accounts' events: prices, candles, state, terms."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -12,30 +12,32 @@ from features.inputs import HOUR, EventKind
 from models.domain import MarketId
 from models.errors import Fault, InvalidInput
 from models.terms import library
-from serving.asked import cases, placing, wire
-from serving.asked.market_wire import CandlesBody, PriceBody
-from serving.asked.queries import Query, parameters, read_query
-from serving.asked.reading import read
-from serving.asked.scalars import Chain
-from serving.asked.stated_terms import terms_of
-from serving.desk import Desk
-from serving.http import problems, telemetry
+from serving import telemetry
+from serving.application.scoring import ScoringService
+from serving.evaluation import inputs, rules
+from serving.evaluation.stated_terms import terms_of
+from serving.http.idempotency import IDEMPOTENCY, opened, written
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation, json_answer
-from serving.http.writing import IDEMPOTENCY, opened, written
-from serving.judging import rules
-from serving.judging.answers import Notice, exact_text
+from serving.http.query import Query, parameters, read_query
+from serving.http.routing import Answer, Call, Operation, json_answer
+from serving.schemas import problems, requests
+from serving.schemas.assessment import exact_text
+from serving.schemas.fields import Body, Chain, Name, Time, Whole
+from serving.schemas.market import CandlesBody, PriceBody
+from serving.schemas.market_names import carried, state_faults, symbol_faults, venue_faults, words
+from serving.schemas.pushed import PriceInForce, PricesInForce, Pushed
+from serving.schemas.strict_json import read
 from serving.store import Transaction, accounts, market
 from serving.store.rows import Added
 
 MOST_PUSHED = 10_000
 
 
-class MarketName(wire.Body):
+class MarketName(Body):
     """Which market of which venue something is of; nothing of it for what is of no market."""
 
-    venue: wire.Name | None = None
-    market: wire.Name | None = None
+    venue: Name | None = None
+    market: Name | None = None
     chain: Chain | None = Field(
         default=None, description="as the accounts of the market state it; left out as they do"
     )
@@ -58,19 +60,19 @@ class MarketName(wire.Body):
 class NamedPrice(PriceBody, MarketName):
     """One price of one asset: spot, or what the oracle of a market says."""
 
-    asset: wire.Name
+    asset: Name
 
 
-class PricesBody(wire.Body):
+class PricesBody(Body):
     """The body of `POST /v1/prices`."""
 
     prices: Annotated[list[NamedPrice], Field(min_length=1, max_length=MOST_PUSHED)]
 
 
-class CandlesPush(wire.Body):
+class CandlesPush(Body):
     """The body of `POST /v1/candles`: closed hourly candles by asset."""
 
-    candles: Annotated[dict[wire.Name, CandlesBody], Field(min_length=1, max_length=50)]
+    candles: Annotated[dict[Name, CandlesBody], Field(min_length=1, max_length=50)]
 
 
 class StateBody(MarketName):
@@ -79,40 +81,40 @@ class StateBody(MarketName):
     The market may be left out where every name says it itself, such as `ETH-B.rate`.
     """
 
-    at: wire.Time
-    state: Annotated[dict[wire.Name, wire.Whole], Field(min_length=1, max_length=MOST_PUSHED)]
+    at: Time
+    state: Annotated[dict[Name, Whole], Field(min_length=1, max_length=MOST_PUSHED)]
 
 
-class TermsBody(wire.Body):
+class TermsBody(Body):
     """The body of `POST /v1/terms`: risk parameters of a market from a moment on."""
 
-    venue: wire.Name
-    version: wire.Name | None = None
-    market: wire.Name
+    venue: Name
+    version: Name | None = None
+    market: Name
     chain: Chain | None = Field(
         default=None, description="as the accounts of the market state it; left out as they do"
     )
-    valid_from: wire.Time
+    valid_from: Time
     terms: dict[str, Any]
 
 
-class StoredEvent(wire.EventBody):
+class StoredEvent(requests.EventBody):
     """What happened to an account of the store.
 
     `key` names the event once and for all, such as transaction hash and log index.
     """
 
-    account: wire.Name
-    key: wire.Name
-    collateral_asset: wire.Name | None = Field(
+    account: Name
+    key: Name
+    collateral_asset: Name | None = Field(
         default=None, description="leg that `collateral` moves; the account's only one if left out"
     )
-    debt_asset: wire.Name | None = Field(
+    debt_asset: Name | None = Field(
         default=None, description="leg that `debt` moves; the account's only one if left out"
     )
 
 
-class EventsBody(wire.Body):
+class EventsBody(Body):
     """The body of `POST /v1/events`."""
 
     events: Annotated[list[StoredEvent], Field(min_length=1, max_length=MOST_PUSHED)]
@@ -123,50 +125,6 @@ class EventsBody(wire.Body):
         if len({(one.account, one.key) for one in self.events}) != len(self.events):
             raise ValueError("a key names two events of one account")
         return self
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pushed:
-    """What a push did.
-
-    Parameters
-    ----------
-    added
-        Rows that were new.
-    known
-        Rows that the store held already, as they were pushed.
-    """
-
-    request_id: str
-    added: int
-    known: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceInForce:
-    """The price of an asset that was observed last: spot, or of a market where it says which."""
-
-    asset: str
-    venue: str | None
-    market: str | None
-    chain: str | None
-    price: str
-    observed_at: datetime
-    age_seconds: float
-    source: str
-    next_price: str | None
-    next_at: datetime | None
-    doubt: Notice | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PricesInForce:
-    """Every price in force at a moment."""
-
-    request_id: str
-    as_of: datetime
-    simulated: bool
-    prices: tuple[PriceInForce, ...]
 
 
 def parsed(body: bytes, kind: type[Any]) -> Any:
@@ -185,13 +143,13 @@ def parsed(body: bytes, kind: type[Any]) -> Any:
         told = kind.model_validate(tree)
     except ValidationError as error:
         known = {fault.where for fault in faults}
-        faults.extend(one for one in wire.pointers(error) if one.where not in known)
+        faults.extend(one for one in requests.pointers(error) if one.where not in known)
     if faults or told is None:
         raise InvalidInput(faults)
     return told
 
 
-def push_prices(desk: Desk, call: Call) -> Answer:
+def push_prices(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/prices`."""
     asked = parsed(call.body, PricesBody)
     now = desk.clock()
@@ -200,11 +158,11 @@ def push_prices(desk: Desk, call: Call) -> Answer:
         fault
         for i, one in _numbered(asked)
         if one.venue is not None
-        for fault in placing.venue_faults(one.venue, where=f"/prices/{i}/venue")
+        for fault in venue_faults(one.venue, where=f"/prices/{i}/venue")
     ]
     if faults:
         raise InvalidInput(faults)
-    told = [(one.market_id, one.asset, cases.price(one)) for one in asked.prices]
+    told = [(one.market_id, one.asset, inputs.price(one)) for one in asked.prices]
 
     def act(transaction: Transaction) -> Pushed:
         return _pushed(call, "prices", market.push_quotes(transaction, told, now=now))
@@ -218,7 +176,7 @@ def _numbered(asked: PricesBody) -> list[tuple[int, NamedPrice]]:
     return list(enumerate(asked.prices))
 
 
-def push_candles(desk: Desk, call: Call) -> Answer:
+def push_candles(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/candles`."""
     asked = parsed(call.body, CandlesPush)
     frame = pd.concat(
@@ -270,7 +228,7 @@ def _frame(asset: str, body: CandlesBody) -> pd.DataFrame:
     return frame[~empty]
 
 
-def push_state(desk: Desk, call: Call) -> Answer:
+def push_state(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/state`."""
     asked = parsed(call.body, StateBody)
     now = desk.clock()
@@ -307,7 +265,7 @@ def _placed(
     faults: list[Fault] = []
     placed: dict[MarketId, dict[str, int]] = {}
     for name, value in asked.state.items():
-        found = placing.carried(name, known, where="/state")
+        found = carried(name, known, where="/state")
         if isinstance(found, Fault):
             faults.append(found)
         else:
@@ -320,12 +278,12 @@ def _placed(
 def _checked(transaction: Transaction, asked: StateBody, now: datetime) -> dict[str, int]:
     """Return the state of a stated market; raises as `_placed` does."""
     whose = asked.market_id
-    faults = placing.venue_faults(whose.venue, where="/venue")
-    faults = faults or placing.state_faults(whose, asked.state, where="/state")
+    faults = venue_faults(whose.venue, where="/venue")
+    faults = faults or state_faults(whose, asked.state, where="/state")
     symbols = set() if faults else _symbols(transaction, whose, now)
     if symbols:
         symbols |= accounts.assets_of(transaction, whose)
-        faults = list(placing.symbol_faults(asked.state, whose, symbols, where="/state"))
+        faults = list(symbol_faults(asked.state, whose, symbols, where="/state"))
     if faults:
         raise InvalidInput(faults)
     return asked.state
@@ -335,19 +293,19 @@ def _symbols(transaction: Transaction, whose: MarketId, now: datetime) -> set[st
     """Return what the terms of a market speak of; nothing where they are not known."""
     agreed = market.terms(transaction, at=now).get(whose)
     if agreed is not None:
-        return set(placing.words(agreed[0]))
+        return set(words(agreed[0]))
     return {
         word
         for (venue, _, name), entries in library().items()
         if (venue, name) == (whose.venue, whose.market)
-        for word in placing.words(asdict(entries[-1].terms))
+        for word in words(asdict(entries[-1].terms))
     }
 
 
-def push_terms(desk: Desk, call: Call) -> Answer:
+def push_terms(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/terms`; terms may hold from a moment to come."""
     asked = parsed(call.body, TermsBody)
-    book = cases.rulebook(asked.venue, asked.version, "")
+    book = inputs.rulebook(asked.venue, asked.version, "")
     terms_of(asked.terms, book, "/terms")
     whose = MarketId(asked.venue, asked.market, asked.chain or "")
 
@@ -358,7 +316,7 @@ def push_terms(desk: Desk, call: Call) -> Answer:
     return written(desk, call, action="push terms", subject=str(whose), act=act)
 
 
-def push_events(desk: Desk, call: Call) -> Answer:
+def push_events(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/events`."""
     asked = parsed(call.body, EventsBody)
     now = desk.clock()
@@ -410,10 +368,10 @@ def _pushed(call: Call, table: str, told: Added) -> Pushed:
 class PricesQuery(Query):
     """The parameters of `GET /v1/prices`."""
 
-    as_of: wire.Time | None = None
+    as_of: Time | None = None
 
 
-def prices(desk: Desk, call: Call) -> Answer:
+def prices(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/prices`."""
     asked = read_query(call.query, PricesQuery)
     with opened(desk).read() as transaction:

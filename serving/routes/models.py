@@ -2,81 +2,24 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from features.pipeline import BASELINE, FEATURES
-from models import registry
-from models.bundle import Bundle
-from models.hazard import LABELS
-from models.registry import Move
-from serving.desk import Desk
-from serving.http import problems
+from models.forecast import registry
+from models.forecast.bundle import Bundle
+from models.forecast.horizons import LABELS
+from models.forecast.registry import Move
+from serving.application.scoring import ScoringService
+from serving.evaluation.assess import read_by
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation, Parameter, json_answer
-from serving.http.problems import Refused
-from serving.judging.assess import read_by
+from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
+from serving.schemas import problems
+from serving.schemas.models import FeatureShown, ModelsAnswer, ModelShown
+from serving.schemas.problems import Refused
 
 MARKDOWN = "text/markdown; charset=utf-8"
 CARD, REPORT = "card.md", "report.json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeatureShown:
-    """A feature of the model.
-
-    Parameters
-    ----------
-    is_read
-        Whether a head reads it: where not, ready features may leave it out.
-    """
-
-    name: str
-    unit: str
-    meaning: str
-    is_read: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelShown:
-    """A model.
-
-    Parameters
-    ----------
-    baselines
-        First-passage log-odds that it starts from, read beside the features.
-    papers
-        Which of `card` and `report` came with it.
-    """
-
-    version: str
-    feature_fingerprint: str
-    heads: tuple[str, ...]
-    horizons: tuple[str, ...]
-    features: tuple[FeatureShown, ...]
-    baselines: tuple[str, ...]
-    provenance: dict[str, Any]
-    papers: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelsAnswer:
-    """The models that this service can answer with.
-
-    Parameters
-    ----------
-    in_use
-        Version that answers; null where the rules alone do, `absence` says why.
-    challenger
-        Version that is scored in its shadow; null where there is none.
-    """
-
-    request_id: str
-    in_use: str | None
-    challenger: str | None
-    absence: str | None
-    models: tuple[ModelShown, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +37,9 @@ class MovesAnswer:
     moves: tuple[Move, ...]
 
 
-def moves(desk: Desk, call: Call) -> Answer:
+def moves(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/models/moves`."""
-    place = None if desk.shelf is None else desk.shelf.parent.parent
+    place = None if desk.bundle_dir is None else desk.bundle_dir.parent.parent
     if place is None or not registry.is_registry(place):
         absence = "the service answers from one bundle, not from a registry"
         return json_answer(MovesAnswer(request_id=call.request_id, absence=absence, moves=()))
@@ -106,7 +49,7 @@ def moves(desk: Desk, call: Call) -> Answer:
     return json_answer(told)
 
 
-def models(desk: Desk, call: Call) -> Answer:
+def models(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/models`."""
     bundle = desk.model.bundle
     challenger = None if desk.deployed is None else desk.deployed.challenger
@@ -122,7 +65,7 @@ def models(desk: Desk, call: Call) -> Answer:
     )
 
 
-def _shown(bundle: Bundle, desk: Desk) -> ModelShown:
+def _shown(bundle: Bundle, desk: ScoringService) -> ModelShown:
     """Return one model."""
     known, read = {one.name: one for one in FEATURES}, frozenset(read_by(bundle))
     return ModelShown(
@@ -141,7 +84,7 @@ def _shown(bundle: Bundle, desk: Desk) -> ModelShown:
         ),
         baselines=BASELINE,
         provenance=dict(bundle.provenance),
-        papers=_papers(desk.shelf) if bundle is desk.model.bundle else (),
+        papers=_papers(desk.bundle_dir) if bundle is desk.model.bundle else (),
     )
 
 
@@ -151,19 +94,19 @@ def _papers(shelf: Path | None) -> tuple[str, ...]:
     return tuple(n for n, file in named.items() if shelf is not None and (shelf / file).is_file())
 
 
-def card(desk: Desk, call: Call) -> Answer:
+def card(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/models/{version}/card`."""
     return Answer(body=_file(desk, call, CARD), media_type=MARKDOWN)
 
 
-def report(desk: Desk, call: Call) -> Answer:
+def report(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/models/{version}/report`."""
     body = _file(desk, call, REPORT)
     msgspec.json.decode(body)  # what is not JSON is a defect of the bundle and told as one
     return Answer(body=body)
 
 
-def _file(desk: Desk, call: Call, name: str) -> bytes:
+def _file(desk: ScoringService, call: Call, name: str) -> bytes:
     """Return a file that came with the model.
 
     Raises
@@ -172,10 +115,10 @@ def _file(desk: Desk, call: Call, name: str) -> bytes:
         404 where the version is not known or came without it.
     """
     bundle, version = desk.model.bundle, call.path["version"]
-    if bundle is None or bundle.version != version or desk.shelf is None:
+    if bundle is None or bundle.version != version or desk.bundle_dir is None:
         raise Refused(problems.UNKNOWN_THING, f"no model {version[:80]!r} is in use")
     try:
-        return (desk.shelf / name).read_bytes()
+        return (desk.bundle_dir / name).read_bytes()
     except OSError:
         detail = f"the model {bundle.version} came without {name}"
         raise Refused(problems.UNKNOWN_THING, detail) from None

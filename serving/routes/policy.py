@@ -8,26 +8,26 @@ from pydantic import Field
 
 from models.alerting.policy import Policy, default, of_tree, tree_of
 from models.errors import Fault, InvalidInput
-from serving.alerting.passes import POLICY
-from serving.alerting.simulate import Load, simulate
-from serving.asked import wire
-from serving.desk import Desk
+from serving.application.scoring import ScoringService
+from serving.http.idempotency import opened
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation, json_answer
-from serving.http.writing import opened
+from serving.http.routing import Answer, Call, Operation, json_answer
 from serving.routes.market import parsed
-from serving.store import Store, market, turns
+from serving.schemas.fields import Body, Time
+from serving.store import Store, leases, market
+from serving.store.leases import POLICY
+from serving.watch.backtest import BacktestResult, backtest
 
 USUAL = timedelta(days=7)
 LONGEST = timedelta(days=31)
 
 
-class PreviewBody(wire.Body):
+class PreviewBody(Body):
     """The body of `POST /v1/policy/preview`."""
 
     policy: dict[str, Any] = Field(description="as `GET /v1/policy` tells one")
-    begin: wire.Time | None = Field(default=None, description="a week before the end if left out")
-    end: wire.Time | None = Field(default=None, description="now if left out")
+    begin: Time | None = Field(default=None, description="a week before the end if left out")
+    end: Time | None = Field(default=None, description="now if left out")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +53,11 @@ class PreviewAnswer:
     request_id: str
     begin: datetime
     end: datetime
-    in_force: Load
-    proposed: Load
+    in_force: BacktestResult
+    proposed: BacktestResult
 
 
-def in_force(desk: Desk, call: Call) -> Answer:
+def in_force(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/policy`."""
     since, policy = _in_force(opened(desk))
     return json_answer(
@@ -68,11 +68,11 @@ def in_force(desk: Desk, call: Call) -> Answer:
 def _in_force(store: Store) -> tuple[datetime | None, Policy]:
     """Return the policy that the watch goes by, and since when it says so."""
     with store.read() as transaction:
-        since, tree = turns.beats(transaction).get(POLICY, (None, None))
+        since, tree = leases.beats(transaction).get(POLICY, (None, None))
     return since, default() if tree is None else of_tree(tree)
 
 
-def preview(desk: Desk, call: Call) -> Answer:
+def preview(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/policy/preview`."""
     asked = parsed(call.body, PreviewBody)
     store = opened(desk)
@@ -89,8 +89,8 @@ def preview(desk: Desk, call: Call) -> Answer:
             request_id=call.request_id,
             begin=begin,
             end=end,
-            in_force=simulate(store, _in_force(store)[1], begin=begin, end=end),
-            proposed=simulate(store, proposed, begin=begin, end=end),
+            in_force=backtest(store, _in_force(store)[1], begin=begin, end=end),
+            proposed=backtest(store, proposed, begin=begin, end=end),
         )
     )
 

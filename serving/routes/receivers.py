@@ -8,16 +8,16 @@ from pydantic import Field
 
 from models.alerting.policy import Quiet
 from models.errors import Fault, InvalidInput
-from serving.alerting.channels import shown
-from serving.asked import wire
-from serving.asked.queries import Limit, Query, parameters, read_query
-from serving.desk import Desk
-from serving.http import problems
+from serving.application.scoring import ScoringService
+from serving.http.idempotency import IDEMPOTENCY, opened, written
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation, Parameter, json_answer
-from serving.http.problems import Refused
-from serving.http.writing import IDEMPOTENCY, opened, written
+from serving.http.query import Limit, Query, parameters, read_query
+from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
+from serving.notify.channels import shown
 from serving.routes.market import parsed
+from serving.schemas import problems
+from serving.schemas.fields import Body, Name
+from serving.schemas.problems import Refused
 from serving.store import Transaction, alerts, consents, market
 from serving.store.alerts import Receiver
 
@@ -33,18 +33,18 @@ LONGEST_NAME = 200
 class ReceiversQuery(Query):
     """The page of `GET /v1/receivers`."""
 
-    cursor: wire.Name | None = Field(default=None, description="`next` of the page before")
+    cursor: Name | None = Field(default=None, description="`next` of the page before")
     limit: Limit = 100
 
 
-class ReceiverBody(wire.Body):
+class ReceiverBody(Body):
     """The body of `PUT /v1/receivers/{receiver}`."""
 
     audience: Literal["owner", "desk"] = Field(
         default="owner", description="a desk hears of every account"
     )
     language: Annotated[str, Field(pattern=r"^[a-z]{2}$")] = "en"
-    accounts: Annotated[list[wire.Name], Field(max_length=10_000)] = Field(
+    accounts: Annotated[list[Name], Field(max_length=10_000)] = Field(
         default_factory=list, description="heard of from now on, beside those it owns"
     )
     quiet: Quiet | None = Field(default=None, description="its own quiet hours")
@@ -122,7 +122,7 @@ class WroteAnswer:
     receiver: str
 
 
-def listed(desk: Desk, call: Call) -> Answer:
+def listed(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/receivers`."""
     asked = read_query(call.query, ReceiversQuery)
     with opened(desk).read() as transaction:
@@ -142,7 +142,7 @@ def _line(one: Receiver) -> ReceiverLine:
     )
 
 
-def shown_one(desk: Desk, call: Call) -> Answer:
+def shown_one(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/receivers/{receiver}`."""
     name = call.path["receiver"]
     with opened(desk).read() as transaction:
@@ -188,7 +188,7 @@ def known(transaction: Transaction, name: str) -> Receiver:
     return found
 
 
-def put(desk: Desk, call: Call) -> Answer:
+def put(desk: ScoringService, call: Call) -> Answer:
     """Answer `PUT /v1/receivers/{receiver}`."""
     name, asked = call.path["receiver"], parsed(call.body, ReceiverBody)
     if len(name) > LONGEST_NAME:

@@ -13,15 +13,15 @@ from models.errors import Fault, ForewarnError
 from models.margin.rulebook import Rulebook, load_all
 from models.margin.variables import units
 from models.terms import library, terms_in_force
-from serving.asked import cases, wire
-from serving.asked.queries import Query, parameters, read_query
-from serving.asked.scalars import Chain
-from serving.asked.stated_terms import terms_of
-from serving.desk import Desk
-from serving.http import problems
+from serving.application.scoring import ScoringService
+from serving.evaluation import inputs
+from serving.evaluation.stated_terms import terms_of
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation, Parameter, json_answer
-from serving.http.problems import Refused
+from serving.http.query import Query, parameters, read_query
+from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
+from serving.schemas import problems
+from serving.schemas.fields import Chain, Time
+from serving.schemas.problems import Refused
 from serving.store import market
 
 OPTIONAL = ("liquidate", "accrue", "liquidation_price", "bankruptcy_price", "headroom", "weights")
@@ -110,13 +110,13 @@ class TermsAnswer:
 class TermsQuery(Query):
     """The parameters of the terms in force."""
 
-    as_of: wire.Time | None = None
+    as_of: Time | None = None
     chain: Chain | None = Field(
         default=None, description="where the market lives, as its accounts state it"
     )
 
 
-def rulebooks(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - rulebooks ship with the code
+def rulebooks(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - rulebooks ship with the code
     """Answer `GET /v1/rulebooks`."""
     told = tuple(_shown(book) for _, book in sorted(load_all().items()))
     return json_answer(RulebooksAnswer(request_id=call.request_id, rulebooks=told))
@@ -150,7 +150,7 @@ def _recorded(book: Rulebook[Any]) -> Iterator[RecordShown]:
             )
 
 
-def in_force(desk: Desk, call: Call) -> Answer:
+def in_force(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/rulebooks/{venue}/{version}/terms/{market}`."""
     asked = read_query(call.query, TermsQuery)
     venue, version, name = (call.path[part] for part in ("venue", "version", "market"))
@@ -162,7 +162,7 @@ def in_force(desk: Desk, call: Call) -> Answer:
     return json_answer(told)
 
 
-def _now(desk: Desk) -> datetime:
+def _now(desk: ScoringService) -> datetime:
     """Return the time; a simulated book's own stands still."""
     if desk.store is None:
         return desk.clock()
@@ -170,7 +170,9 @@ def _now(desk: Desk) -> datetime:
         return market.clock(transaction, now=desk.clock())
 
 
-def _of_store(desk: Desk, call: Call, whose: MarketId, at: datetime) -> TermsAnswer | None:
+def _of_store(
+    desk: ScoringService, call: Call, whose: MarketId, at: datetime
+) -> TermsAnswer | None:
     """Return the terms that the store holds for a market; None where it holds none."""
     if desk.store is None:
         return None
@@ -179,7 +181,7 @@ def _of_store(desk: Desk, call: Call, whose: MarketId, at: datetime) -> TermsAns
     if whose not in found:
         return None
     body, valid_from = found[whose]
-    book = cases.rulebook(call.path["venue"], call.path["version"], "")
+    book = inputs.rulebook(call.path["venue"], call.path["version"], "")
     terms_of(body, book, f"/store/terms/{whose.market}")
     return TermsAnswer(
         request_id=call.request_id,

@@ -1,18 +1,19 @@
 """The exact rules: margins, triggers, liquidations, rulebooks and the terms in force."""
 
-from serving.asked.columnar import FORMS, answered, envelope
-from serving.desk import Desk
+from serving.application import exact_margin
+from serving.application.scoring import ScoringService
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation, of_body
-from serving.http.problems import NOT_ACCEPTABLE, NOT_ARROW, UNKNOWN_ACCOUNT
-from serving.margin import answers, requests, wire
+from serving.http.negotiation import FORMS, answered, envelope
+from serving.http.routing import Answer, Call, Operation, of_body
 from serving.routes.scoring import ONE_OR_MANY
+from serving.schemas import margin, margin_requests
+from serving.schemas.problems import NOT_ACCEPTABLE, NOT_ARROW, UNKNOWN_ACCOUNT
 
 
-def judge(desk: Desk, call: Call) -> Answer:
+def judge(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/margin` in the form asked for."""
-    asked, found = envelope(call, wire.MarginBody)
-    return answered(requests.margins(desk, asked, found, call.request_id), call)
+    asked, found = envelope(call, margin_requests.MarginBody)
+    return answered(exact_margin.margins(desk, asked, found, call.request_id), call)
 
 
 OPERATIONS = (
@@ -25,8 +26,8 @@ OPERATIONS = (
         summary="Credit, requirement, surplus, the venue's ratio and its verdict, exact",
         details=ONE_OR_MANY,
         meaning="What the venue's rules say",
-        asked=wire.MarginBody,
-        told=(answers.MarginAnswer, answers.MarginBatch),
+        asked=margin_requests.MarginBody,
+        told=(margin.MarginAnswer, margin.MarginBatch),
         takes=FORMS,
         gives=FORMS,
         refusals=(UNKNOWN_ACCOUNT, NOT_ARROW, NOT_ACCEPTABLE),
@@ -36,12 +37,12 @@ OPERATIONS = (
         method="POST",
         path="/v1/trigger",
         scope=Scope.READ,
-        work=of_body(requests.trigger),
+        work=of_body(exact_margin.trigger),
         summary="The prices, the common shock and the time at which the verdict flips",
         details=ONE_OR_MANY,
         meaning="Where and when the verdict flips",
-        asked=wire.TriggerBody,
-        told=(answers.TriggersAnswer, answers.TriggerBatch),
+        asked=margin_requests.TriggerBody,
+        told=(margin.TriggersAnswer, margin.TriggerBatch),
         refusals=(UNKNOWN_ACCOUNT,),
     ),
     Operation(
@@ -49,12 +50,12 @@ OPERATIONS = (
         method="POST",
         path="/v1/liquidation",
         scope=Scope.READ,
-        work=of_body(requests.liquidation),
+        work=of_body(exact_margin.liquidation),
         summary="What a liquidation would seize, or the venue's refusal",
         details=ONE_OR_MANY,
         meaning="The liquidation, or its refusal: that is an answer too",
-        asked=wire.LiquidationBody,
-        told=(answers.LiquidationAnswer, answers.LiquidationBatch),
+        asked=margin_requests.LiquidationBody,
+        told=(margin.LiquidationAnswer, margin.LiquidationBatch),
         refusals=(UNKNOWN_ACCOUNT,),
     ),
 )

@@ -1,15 +1,14 @@
 """Assessments: the venue's verdict beside the forecast."""
 
-from serving.asked import wire
-from serving.asked.columnar import FORMS, answered, envelope
-from serving.desk import Desk
-from serving.http import telemetry
+from serving import telemetry
+from serving.application.scoring import ScoringService
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation
-from serving.http.problems import NOT_ACCEPTABLE, NOT_ARROW, UNKNOWN_ACCOUNT
+from serving.http.negotiation import FORMS, answered, envelope
+from serving.http.routing import Answer, Call, Operation
 from serving.http.weights import shown
-from serving.judging import answers
-from serving.judging.answers import Assessment
+from serving.schemas import assessment, requests
+from serving.schemas.assessment import Assessment
+from serving.schemas.problems import NOT_ACCEPTABLE, NOT_ARROW, UNKNOWN_ACCOUNT
 
 ONE_OR_MANY = (
     "`account` is answered with one answer, `accounts` with a batch: one item each in the order "
@@ -17,9 +16,9 @@ ONE_OR_MANY = (
 )
 
 
-def score(desk: Desk, call: Call) -> Answer:
+def score(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/score` in the form asked for."""
-    asked, found = envelope(call, wire.ScoreBody)
+    asked, found = envelope(call, requests.ScoreBody)
     told = desk.assessed(asked, found, call.request_id)
     telemetry.record([told] if isinstance(told, Assessment) else told.assessments)
     return answered(shown(told, call.principal), call)
@@ -35,8 +34,8 @@ OPERATIONS = (
         summary="Judge accounts by their venue's rules and forecast their liquidation",
         details=ONE_OR_MANY,
         meaning="What the rules and the model say",
-        asked=wire.ScoreBody,
-        told=(answers.Assessment, answers.Batch),
+        asked=requests.ScoreBody,
+        told=(assessment.Assessment, assessment.Batch),
         takes=FORMS,
         gives=FORMS,
         refusals=(UNKNOWN_ACCOUNT, NOT_ARROW, NOT_ACCEPTABLE),

@@ -10,19 +10,19 @@ from pydantic import Field
 
 from features.inputs import HOUR
 from models.errors import Fault, InvalidInput
-from serving.asked import wire
-from serving.asked.queries import MOST_ITEMS, Query, parameters, read_query
-from serving.desk import Desk
-from serving.http import problems
+from serving.application.scoring import ScoringService
+from serving.evaluation import rules
+from serving.http.idempotency import opened
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation, json_answer
-from serving.http.problems import encode
-from serving.http.writing import opened
-from serving.judging import rules
-from serving.judging.answers import Notice
+from serving.http.query import MOST_ITEMS, Query, parameters, read_query
+from serving.http.routing import Answer, Call, Operation, json_answer
 from serving.routes.market import parsed
+from serving.schemas import problems
+from serving.schemas.assessment import Notice
+from serving.schemas.fields import Body, Name, Time
+from serving.schemas.problems import encode
 from serving.store import alerts, assessments, changes, market
-from serving.store.assessments import Line
+from serving.store.assessments import ProbabilityLine
 
 LONGEST = timedelta(days=366)
 WEEK = timedelta(days=7)
@@ -33,16 +33,16 @@ POINTS = 48
 class CandlesQuery(Query):
     """Which candles `GET /v1/candles` shows."""
 
-    asset: wire.Name
-    begin: wire.Time | None = Field(default=None, description="a week before the end if left out")
-    end: wire.Time | None = Field(default=None, description="now if left out")
+    asset: Name
+    begin: Time | None = Field(default=None, description="a week before the end if left out")
+    end: Time | None = Field(default=None, description="now if left out")
 
 
-class LinesBody(wire.Body):
+class LinesBody(Body):
     """The body of `POST /v1/lines`: keys of accounts in the store."""
 
-    accounts: Annotated[list[wire.Name], Field(min_length=1, max_length=MOST_LINES)]
-    begin: wire.Time | None = Field(default=None, description="a week ago if left out")
+    accounts: Annotated[list[Name], Field(min_length=1, max_length=MOST_LINES)]
+    begin: Time | None = Field(default=None, description="a week ago if left out")
     most: Annotated[int, Field(ge=1, le=MOST_ITEMS, strict=True)] = Field(
         default=POINTS, description="points of each account, the newest"
     )
@@ -69,7 +69,7 @@ class LinesShown:
 
     request_id: str
     begin: datetime
-    lines: tuple[Line, ...]
+    lines: tuple[ProbabilityLine, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ class Pulse:
     scopes: tuple[str, ...]
 
 
-def candles(desk: Desk, call: Call) -> Answer:
+def candles(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/candles`."""
     asked = read_query(call.query, CandlesQuery)
     with opened(desk).read() as transaction:
@@ -145,7 +145,7 @@ def _begin(stated: datetime | None, end: datetime) -> datetime:
     return begin
 
 
-def lines(desk: Desk, call: Call) -> Answer:
+def lines(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/lines`."""
     asked = parsed(call.body, LinesBody)
     with opened(desk).read() as transaction:
@@ -156,7 +156,7 @@ def lines(desk: Desk, call: Call) -> Answer:
     return json_answer(told)
 
 
-def pulse(desk: Desk, call: Call) -> Answer:
+def pulse(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/pulse`, with 304 where the caller's entity tag still holds."""
     told = _pulse(desk, call)
     tag = _tag(told)
@@ -166,7 +166,7 @@ def pulse(desk: Desk, call: Call) -> Answer:
     return Answer(body=encode(told), headers=headers)
 
 
-def _pulse(desk: Desk, call: Call) -> Pulse:
+def _pulse(desk: ScoringService, call: Call) -> Pulse:
     """Return how far the service is."""
     _, state = desk.status()
     with opened(desk).read() as transaction:

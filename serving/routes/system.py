@@ -3,14 +3,15 @@
 import contextlib
 from dataclasses import dataclass
 
-from serving.alerting.heart import standing
-from serving.alerting.pulse import pulse
-from serving.desk import Desk
-from serving.http import problems, telemetry
+from serving import telemetry
+from serving.application.scoring import ScoringService
 from serving.http.keys import Scope
-from serving.http.operations import Answer, Call, Operation, json_answer
-from serving.http.problems import Refused
+from serving.http.routing import Answer, Call, Operation, json_answer
+from serving.notify.liveness import standing
+from serving.schemas import problems
+from serving.schemas.problems import Refused
 from serving.store import StoreFailed, market
+from serving.watch.gauges import gauges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +42,12 @@ class Ready:
     feature_fingerprint: str
 
 
-def livez(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - asks nothing of a desk
+def livez(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - asks nothing of a desk
     """Say that the process answers."""
     return json_answer(Alive())
 
 
-def readyz(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
+def readyz(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
     """Say whether requests can be answered, and how soundly."""
     ready, state = desk.status()
     if desk.store is not None and ready:
@@ -61,12 +62,12 @@ def readyz(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
     return json_answer(state)
 
 
-def metrics(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
+def metrics(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
     """Return what Prometheus scrapes, with what the store says of alerts."""
     told = telemetry.exposition()
     if desk.store is not None:
         with contextlib.suppress(StoreFailed):
-            told += telemetry.gauges(pulse(desk.store, now=desk.clock()))
+            told += telemetry.gauges(gauges(desk.store, now=desk.clock()))
     return Answer(body=told, media_type=telemetry.TEXT)
 
 

@@ -72,11 +72,11 @@ def states(transaction: Transaction, accounts: Sequence[str]) -> dict[str, Alert
         stored = {str(row.account): msgspec.convert(row.body, AlertState) for row in rows}
         for account in stored.keys() | wished.keys():
             state = stored.get(account, REST)
-            found[account] = _wished(state, wished[account]) if account in wished else state
+            found[account] = _overrides(state, wished[account]) if account in wished else state
     return found
 
 
-def _wished(state: AlertState, row: "sa.Row[tuple[object, ...]]") -> AlertState:
+def _overrides(state: AlertState, row: "sa.Row[tuple[object, ...]]") -> AlertState:
     """Return a state with acknowledgement and mute as asked for.
 
     An acknowledgement belongs to one entry of a level: left and entered again, the level is
@@ -143,7 +143,7 @@ def write_transitions(transaction: Transaction, made: Iterable[Transition]) -> N
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class TransitionFilter:
     """Which transitions are asked for; None does not restrict.
 
     Parameters
@@ -165,12 +165,12 @@ class Told:
 Place = tuple[datetime, str, int, int]
 """Time, account, episode and number of the last transition of a page."""
 
-EVERYTHING = Told()
+EVERYTHING = TransitionFilter()
 
 
 def transitions(
     transaction: Transaction,
-    told: Told = EVERYTHING,
+    told: TransitionFilter = EVERYTHING,
     *,
     after: Place | None = None,
     is_newest_first: bool = False,
@@ -190,7 +190,7 @@ def transitions(
     return [msgspec.convert(body, Transition) for (body,) in rows]
 
 
-def _asked(told: Told) -> list["sa.ColumnElement[bool]"]:
+def _asked(told: TransitionFilter) -> list["sa.ColumnElement[bool]"]:
     """Return what restricts a search."""
     table = ALERT_TRANSITIONS.c
     equal = ((told.account, table.account), (told.kind, table.kind), (told.route, table.route))
@@ -214,16 +214,16 @@ def acknowledge(transaction: Transaction, account: str) -> Level:
     """Acknowledge the level an account is on, and return it; NONE where it is on none."""
     state = states(transaction, [account]).get(account, REST)
     entered = None if state.is_at_rest else state.entered_at
-    _wish(transaction, account, {"acknowledged_entry": entered})
+    _override(transaction, account, {"acknowledged_entry": entered})
     return state.level
 
 
 def mute(transaction: Transaction, account: str, *, until: datetime | None) -> None:
     """Mute an account below critical until a moment; None ends the mute."""
-    _wish(transaction, account, {"muted_until": until})
+    _override(transaction, account, {"muted_until": until})
 
 
-def _wish(transaction: Transaction, account: str, row: Mapping[str, object]) -> None:
+def _override(transaction: Transaction, account: str, row: Mapping[str, object]) -> None:
     """Write a part of what was asked for about an account."""
     put(transaction, ALERT_WISHES, [{"account": account, **row}])
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from models.alerting.signals import Level
+from serving.schemas.stored import Assessed, Found
 from serving.store.alert_schema import ALERT_STATES
 from serving.store.columns import MICROSECOND
 from serving.store.engine import Transaction
@@ -18,69 +19,9 @@ Order = Literal["account", "ratio", "expected_24h", "rank"]
 Cursor = tuple[float | None, str]
 """Value of the sorted column, and account, of the last item of a page."""
 
-BREACHED = ("liquidatable", "not_executable")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Assessed:
-    """What was said of an account at a moment.
-
-    Parameters
-    ----------
-    ratio
-        The venue's own ratio; None where it has none.
-    credit, requirement
-        What counts and what is required, quote units of the venue; to sort and add up by.
-    unattended_1h, unattended_4h, unattended_24h, unattended_7d
-        Probability that the account is liquidated when nobody acts; None without a forecast.
-    expected_1h, expected_4h, expected_24h, expected_7d
-        The same with owners as observed.
-    degraded
-        Codes of what made the answer worse than usual.
-    body
-        The whole answer, where it is to be kept.
-    """
-
-    account: str
-    at: datetime
-    verdict: str
-    next_verdict: str | None = None
-    ratio: float | None = None
-    credit: float | None = None
-    requirement: float | None = None
-    unattended_1h: float | None = None
-    unattended_4h: float | None = None
-    unattended_24h: float | None = None
-    unattended_7d: float | None = None
-    expected_1h: float | None = None
-    expected_4h: float | None = None
-    expected_24h: float | None = None
-    expected_7d: float | None = None
-    model_version: str | None = None
-    degraded: tuple[str, ...] = ()
-    body: dict[str, Any] | None = None
-
-    @property
-    def rank(self) -> float:
-        """Place in the order of risk, the riskiest least.
-
-        What the rule breaches or cannot judge comes first, then the likeliest within a day,
-        then accounts without a forecast by the share of their credit that is used up.
-        """
-        chance = self.expected_24h or 0.0
-        if self.verdict in BREACHED:
-            return -6.0 - chance
-        if self.next_verdict in BREACHED:
-            return -4.0 - chance
-        if self.verdict != "safe":
-            return -2.0 - chance
-        if self.expected_24h is not None:
-            return -chance
-        return 2.0 - _used(self.credit, self.requirement)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class AccountFilter:
     """Which accounts an explorer asks for; None does not restrict.
 
     Parameters
@@ -109,25 +50,6 @@ class Wanted:
     least_requirement: float | None = None
     least_level: str | None = None
     search: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """An account with its newest assessment; None where it was never assessed.
-
-    Parameters
-    ----------
-    level
-        Of the alert that it is on; None where nothing watched it yet.
-    """
-
-    account: str
-    venue: str
-    version: str | None
-    market: str
-    owner: str | None
-    level: str | None = None
-    assessed: Assessed | None
 
 
 _NAMES = tuple(field.name for field in fields(Assessed))
@@ -172,13 +94,6 @@ def _row(one: Assessed) -> dict[str, Any]:
     return {**row, "degraded": list(one.degraded)}
 
 
-def _used(credit: float | None, requirement: float | None) -> float:
-    """Return the share of the credit that is used up, at most 1; 0 where it is not known."""
-    if not credit or requirement is None:
-        return 0.0
-    return min(requirement / credit, 1.0)
-
-
 def history(
     transaction: Transaction, account: str, *, before: datetime | None = None, limit: int = 100
 ) -> list[Assessed]:
@@ -205,7 +120,7 @@ def latest(transaction: Transaction, account: str) -> Assessed | None:
 
 def explore(
     transaction: Transaction,
-    wanted: Wanted,
+    wanted: AccountFilter,
     *,
     order: Order = "account",
     after: Cursor | None = None,
@@ -249,7 +164,7 @@ def _named(transaction: Transaction, text: str | None) -> "tuple[sa.ColumnElemen
     return () if len(names) > FEW else (ACCOUNTS.c.account.in_(names),)
 
 
-def _asks_what_was_said(wanted: Wanted) -> bool:
+def _asks_what_was_said(wanted: AccountFilter) -> bool:
     """Return whether an account that was never assessed is out of the question."""
     names = ("verdict", "most_ratio", "least_expected_24h", "least_requirement")
     return any(getattr(wanted, name) is not None for name in names)
@@ -257,7 +172,7 @@ def _asks_what_was_said(wanted: Wanted) -> bool:
 
 def _page(
     transaction: Transaction,
-    wanted: Wanted,
+    wanted: AccountFilter,
     order: Order,
     after: Cursor | None,
     limit: int,
@@ -286,7 +201,7 @@ def _joined(*, is_assessed: bool) -> sa.FromClause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class ProbabilityLine:
     """What was said of an account over time, in columns, oldest first."""
 
     account: str
@@ -297,7 +212,7 @@ class Line:
 
 def lines(
     transaction: Transaction, names: Sequence[str], *, begin: datetime, most: int
-) -> list[Line]:
+) -> list[ProbabilityLine]:
     """Return the past of many accounts, in the order asked.
 
     Parameters
@@ -322,9 +237,9 @@ def lines(
     return [_line(name, rows) for name, rows in found.items()]
 
 
-def _line(account: str, rows: Sequence[Any]) -> Line:
+def _line(account: str, rows: Sequence[Any]) -> ProbabilityLine:
     """Return the rows of one account in columns."""
-    return Line(
+    return ProbabilityLine(
         account=account,
         at=tuple(row.at for row in rows),
         unattended_24h=tuple(row.unattended_24h for row in rows),
@@ -358,7 +273,7 @@ def forget(transaction: Transaction, *, before: datetime) -> int:
     return int(gone.rowcount)
 
 
-def _conditions(wanted: Wanted) -> list["sa.ColumnElement[bool]"]:
+def _conditions(wanted: AccountFilter) -> list["sa.ColumnElement[bool]"]:
     """Return what restricts a search."""
     told = LATEST_ASSESSMENTS.c
     holds = sa.exists().where(

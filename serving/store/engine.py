@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from serving.store import changes
 from serving.store.errors import StoreFailed, StoreRefused
-from serving.store.revisions import upgrade
+from serving.store.migrate import upgrade
 
 Transaction = sa.Connection
 """An open transaction; what the functions of this package write to and read from."""

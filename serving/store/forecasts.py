@@ -18,7 +18,7 @@ LIQUIDATED = "liquidate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
+class ServedForecast:
     """What one bundle said of one account at one moment, the rule left out.
 
     Parameters
@@ -44,7 +44,7 @@ class Forecast:
     features: dict[str, float | None] | None = None
 
 
-def write(transaction: Transaction, forecasts: Sequence[Forecast]) -> None:
+def write(transaction: Transaction, forecasts: Sequence[ServedForecast]) -> None:
     """Write forecasts; the same bundle on the same account and moment is one forecast."""
     put(transaction, FORECASTS, [asdict(one) for one in forecasts])
 
@@ -52,7 +52,7 @@ def write(transaction: Transaction, forecasts: Sequence[Forecast]) -> None:
 def read(
     transaction: Transaction, *, begin: datetime = EPOCH, end: datetime | None = None
 ) -> pd.DataFrame:
-    """Return the forecasts of [begin, end), the columns of `Forecast`, oldest first."""
+    """Return the forecasts of [begin, end), the columns of `ServedForecast`, oldest first."""
     chosen = sa.select(FORECASTS).where(FORECASTS.c.at >= begin)
     if end is not None:
         chosen = chosen.where(FORECASTS.c.at < end)

@@ -9,12 +9,17 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from features.stored import TABLES
+from features.table_schemas import TABLES
 from features.tables import Table, counted, place, validate
 from models.domain import UNPLACED, MarketId
 from models.errors import Fault, InvalidInput, InvalidTable
-from serving.asked import placing, wire
-from serving.asked.scalars import MOST_CHAIN
+from serving.schemas.market_names import (
+    MOST_CHAIN,
+    carried,
+    carried_terms,
+    state_faults,
+    venue_faults,
+)
 from serving.store import accounts, schema
 from serving.store.engine import Transaction
 from serving.store.errors import StoreConflict
@@ -42,7 +47,7 @@ def write(
     Parameters
     ----------
     name
-        Of a table in `features.stored.TABLES`.
+        Of a table in `features.table_schemas.TABLES`.
     file
         What to call the table in messages.
 
@@ -51,11 +56,11 @@ def write(
     InvalidInput
         Listing every row that contradicts the store, or means nothing; undo the transaction.
     """
-    rows = list(_rows(name, frame, file))
+    rows = list(parsed(name, frame, file))
     if name in PLACED:
         rows = _at_markets(transaction, name, rows, file)
     if name == "positions":
-        return _write_positions(transaction, rows, file, now=now)
+        return _write_positions(transaction, rows, now=now)
     try:
         if name == "events":
             return accounts.push_events(transaction, rows, now=now)
@@ -132,7 +137,7 @@ def _all(connection: sa.Connection, table: Table, named: str) -> pd.DataFrame:
     return pd.DataFrame([tuple(row) for row in rows], columns=wanted, dtype=object)
 
 
-def _rows(name: str, frame: pd.DataFrame, file: str) -> Iterator[Row]:
+def parsed(name: str, frame: pd.DataFrame, file: str) -> Iterator[Row]:
     """Yield rows as the store takes them.
 
     Raises
@@ -186,15 +191,15 @@ def _market(name: str, row: Row, known: set[MarketId], *, where: str) -> MarketI
     if venue and market:
         stated = MarketId(venue, market, chain)
         state = {row["name"]: row["value"]} if name == "state" else {}
-        wrong = placing.venue_faults(venue, where=where)
-        wrong = wrong or placing.state_faults(stated, state, where=where)
+        wrong = venue_faults(venue, where=where)
+        wrong = wrong or state_faults(stated, state, where=where)
         return wrong[0] if wrong else stated
     if venue or chain or (market and name != "terms"):
         return Fault(where, "a market is a venue and its market, with its chain where it needs one")
     if name == "state":
-        return placing.carried(row["name"], known, where=where)
+        return carried(row["name"], known, where=where)
     if name == "terms":
-        return placing.carried_terms(market, known, where=where)
+        return carried_terms(market, known, where=where)
     return UNPLACED
 
 
@@ -238,30 +243,20 @@ def _selection(name: str) -> sa.Select[Any]:
     return sa.select(*chosen).order_by(*table.primary_key.columns)
 
 
-def _write_positions(
-    transaction: Transaction, rows: Sequence[Row], file: str, *, now: datetime
-) -> Added:
-    """Write positions, over those that were stated for the same moment.
-
-    Raises
-    ------
-    InvalidInput
-        Listing every account that a request could not hold.
-    """
-    faults: list[Fault] = []
+def _write_positions(transaction: Transaction, rows: Sequence[Row], *, now: datetime) -> Added:
+    """Write positions, over those that were stated for the same moment."""
     told: list[tuple[datetime, Row]] = []
-    for number, row in enumerate(rows):
-        names = ("venue", "version", "market", "chain", "legs", "terms")
-        body = {name: row[name] for name in names}
-        body |= {"id": row["account"], "options": row["options"] or {}}
-        try:
-            wire.account(body, f"{file}:{counted(file, number)}")
-        except InvalidInput as error:
-            faults.extend(error.faults)
+    for row in rows:
+        body = position(row)
         # An empty cell says nothing of them.
         said = {name: row[name] for name in accounts.KEPT if row[name] is not None}
         told.append((row["at"], {**body, **said}))
-    if faults:
-        raise InvalidTable(faults)
     accounts.write(transaction, told, now=now)
     return Added(written=len(told), repeated=0)
+
+
+def position(row: Row) -> Row:
+    """Return a row of positions as an account is stated."""
+    names = ("venue", "version", "market", "chain", "legs", "terms")
+    body = {name: row[name] for name in names}
+    return body | {"id": row["account"], "options": row["options"] or {}}

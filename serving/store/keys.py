@@ -1,5 +1,6 @@
 """API keys as they are kept: never the key itself, only its digest."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
@@ -71,3 +72,6 @@ def _record(row: "sa.RowMapping") -> KeyRecord:
     """Return a key of its row."""
     told = {field.name: row[field.name] for field in fields(KeyRecord)}
     return KeyRecord(**{**told, "scopes": tuple(told["scopes"])})
+
+
+Loader = Callable[[], Mapping[str, KeyRecord]]

@@ -18,8 +18,6 @@ import sqlalchemy as sa
 from features.inputs import HOUR, Candles, Tables
 from features.pipeline import LOOKBACK
 from models.domain import UNPLACED, MarketId, Price
-from serving.asked.cases import Surroundings
-from serving.asked.facts import Facts
 from serving.store.columns import microseconds
 from serving.store.engine import Transaction
 from serving.store.rows import Added, add, latest, put
@@ -283,47 +281,6 @@ def clock(transaction: Transaction, *, now: datetime) -> datetime:
     """
     stopped = notes(transaction).get("clock")
     return now if stopped is None else datetime.fromisoformat(stopped)
-
-
-def surroundings(
-    transaction: Transaction,
-    *,
-    at: datetime,
-    assets: Collection[str],
-    markets: Collection[MarketId] | None = None,
-    read: Tables | None = None,
-) -> Surroundings:
-    """Return what was known of markets at a moment.
-
-    Parameters
-    ----------
-    assets
-        Of which more than candles is wanted, that of `REFERENCES` as well; candles are those of
-        the whole market, over which features take medians, whoever is asked about.
-    markets
-        Whose state and oracle prices are wanted; all when left out.
-    read
-        The same as read before, where nothing of it has changed; it is not read again then.
-    """
-    priced = quotes(transaction, at=at, markets=markets)
-    wanted = None if markets is None else {*markets, UNPLACED}
-    stood = state(transaction, at=at, markets=wanted)
-    agreed = terms(transaction, at=at)
-    facts = {
-        one: Facts(
-            prices={} if one == UNPLACED else priced.get(one, {}),
-            state=stood.get(one, {}),
-            terms=agreed.get(one),
-        )
-        for one in {*priced, *stood, *agreed}
-    }
-    return Surroundings(
-        at=at,
-        prices=priced.get(UNPLACED, {}),
-        markets=facts,
-        known=known(transaction, {*assets, *REFERENCES}, at=at) if read is None else read,
-        simulated=notes(transaction).get("simulated") == "yes",
-    )
 
 
 def known(transaction: Transaction, assets: Collection[str], *, at: datetime) -> Tables:

@@ -26,7 +26,7 @@ PAGE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class OutboxMessage:
     """A message to be written into the outbox.
 
     Parameters
@@ -47,7 +47,7 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parcel:
+class ClaimedMessage:
     """A claimed message with where it goes.
 
     Parameters
@@ -109,7 +109,7 @@ def one_each(candidates: Iterable[Candidate], limit: int) -> list[Candidate]:
     return list(chosen.values())
 
 
-def post(transaction: Transaction, drafts: Sequence[Draft], *, now: datetime) -> int:
+def post(transaction: Transaction, drafts: Sequence[OutboxMessage], *, now: datetime) -> int:
     """Write messages to every first channel of their receivers and return how many rows.
 
     A receiver without a verified channel is told nothing; the transition stays in the history.
@@ -140,7 +140,7 @@ def claim(
     lease: timedelta,
     limit: int = 20,
     choose: Choose = one_each,
-) -> list[Parcel]:
+) -> list[ClaimedMessage]:
     """Take the messages that are due, the most urgent first, and hold them for a while.
 
     A channel that is resting, was stopped, or is being sent to is left alone; of each other one
@@ -192,7 +192,9 @@ def renew(
     transaction.execute(sa.update(OUTBOX).where(held).values(leased_until=now + lease))
 
 
-def may_send(transaction: Transaction, parcel: Parcel, *, holder: str, until: datetime) -> bool:
+def may_send(
+    transaction: Transaction, parcel: ClaimedMessage, *, holder: str, until: datetime
+) -> bool:
     """Return whether a claimed message may be sent now.
 
     Parameters
@@ -214,7 +216,9 @@ def may_send(transaction: Transaction, parcel: Parcel, *, holder: str, until: da
     return transaction.execute(held).first() is not None
 
 
-def sent(transaction: Transaction, parcel: Parcel, *, holder: str, now: datetime) -> bool:
+def mark_sent(
+    transaction: Transaction, parcel: ClaimedMessage, *, holder: str, now: datetime
+) -> bool:
     """Settle a message as delivered; False where another holder has it by now.
 
     What waits longer for the same channel because of earlier failures is due again.
@@ -231,9 +235,9 @@ def sent(transaction: Transaction, parcel: Parcel, *, holder: str, now: datetime
     return is_ours
 
 
-def later(
+def reschedule(
     transaction: Transaction,
-    parcel: Parcel,
+    parcel: ClaimedMessage,
     *,
     holder: str,
     now: datetime,
@@ -258,9 +262,9 @@ def later(
     return is_ours
 
 
-def dead(
+def mark_dead(
     transaction: Transaction,
-    parcel: Parcel,
+    parcel: ClaimedMessage,
     *,
     holder: str,
     now: datetime,
@@ -272,7 +276,7 @@ def dead(
     Parameters
     ----------
     now, rest
-        As in `later`.
+        As in `reschedule`.
     """
     _locked_failures(transaction, parcel.channel)
     row = {"status": DEAD, "settled_at": now, "error": error[:LONGEST_ERROR]}
@@ -342,13 +346,13 @@ def _due(now: datetime) -> "sa.Select[Any]":
     )
 
 
-def dead_letters(transaction: Transaction, *, limit: int = 100) -> list[Parcel]:
+def dead_letters(transaction: Transaction, *, limit: int = 100) -> list[ClaimedMessage]:
     """Return what could not be delivered, oldest first, with the last error."""
     return _parcels(transaction, OUTBOX.c.status == DEAD, limit=limit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class DeliveryFilter:
     """Which messages are asked for; None does not restrict.
 
     Parameters
@@ -398,7 +402,9 @@ class Delivery:
     error: str | None
 
 
-def deliveries(transaction: Transaction, wanted: Wanted, *, limit: int = 100) -> list[Delivery]:
+def deliveries(
+    transaction: Transaction, wanted: DeliveryFilter, *, limit: int = 100
+) -> list[Delivery]:
     """Return messages with what became of them, the newest first."""
     chosen = (
         sa.select(OUTBOX, CHANNELS.c.kind, CHANNELS.c.target)
@@ -409,7 +415,7 @@ def deliveries(transaction: Transaction, wanted: Wanted, *, limit: int = 100) ->
     return [_delivery(row) for row in rows.mappings()]
 
 
-def _conditions(wanted: Wanted) -> list["sa.ColumnElement[bool]"]:
+def _conditions(wanted: DeliveryFilter) -> list["sa.ColumnElement[bool]"]:
     """Return what restricts a search."""
     table = OUTBOX.c
     equal = ((wanted.receiver, table.receiver), (wanted.status, table.status))
@@ -493,7 +499,7 @@ def _first_channels(transaction: Transaction, names: Sequence[str]) -> dict[str,
     return {receiver: channels for receiver, (_, channels) in best.items()}
 
 
-def _row(draft: Draft, channel: str, now: datetime) -> Mapping[str, Any]:
+def _row(draft: OutboxMessage, channel: str, now: datetime) -> Mapping[str, Any]:
     """Return the row of a message to one channel."""
     return {
         "key": draft.key,
@@ -518,7 +524,9 @@ def _wake(transaction: Transaction, rows: Sequence[Mapping[str, Any]], now: date
         transaction.execute(sa.update(OUTBOX).where(held, late).values(due_at=now))
 
 
-def _settle(transaction: Transaction, parcel: Parcel, holder: str, row: Mapping[str, Any]) -> bool:
+def _settle(
+    transaction: Transaction, parcel: ClaimedMessage, holder: str, row: Mapping[str, Any]
+) -> bool:
     """Write the outcome of a message that this holder still holds."""
     mine = sa.and_(
         OUTBOX.c.number == parcel.number, OUTBOX.c.holder == holder, OUTBOX.c.status == WAITING
@@ -526,7 +534,7 @@ def _settle(transaction: Transaction, parcel: Parcel, holder: str, row: Mapping[
     return bool(transaction.execute(sa.update(OUTBOX).where(mine).values(row)).rowcount)
 
 
-def _hand_over(transaction: Transaction, parcel: Parcel, now: datetime) -> None:
+def _hand_over(transaction: Transaction, parcel: ClaimedMessage, now: datetime) -> None:
     """Write a message that one channel could not take to those of the next rank."""
     table = CHANNELS.c
     rank = sa.select(table.rank).where(table.id == parcel.channel).scalar_subquery()
@@ -536,7 +544,7 @@ def _hand_over(transaction: Transaction, parcel: Parcel, now: datetime) -> None:
         .order_by(table.rank, table.id)
     )
     found = transaction.execute(chosen).all()
-    draft = Draft(
+    draft = OutboxMessage(
         key=parcel.key, receiver=parcel.receiver, stream=parcel.stream, urgency=0, body=parcel.body
     )
     rows = [_row(draft, str(one.id), now) for one in found if one.rank == found[0].rank]
@@ -546,7 +554,7 @@ def _hand_over(transaction: Transaction, parcel: Parcel, now: datetime) -> None:
 
 def _parcels(
     transaction: Transaction, wanted: "sa.ColumnElement[bool]", *, limit: int = 1000
-) -> list[Parcel]:
+) -> list[ClaimedMessage]:
     """Return messages with their channels, oldest first."""
     chosen = (
         sa.select(
@@ -563,7 +571,7 @@ def _parcels(
     )
     names = ("number", "key", "channel", "receiver", "stream", "kind", "target", "body")
     return [
-        Parcel(
+        ClaimedMessage(
             **{name: row[name] for name in names},
             secrets=tuple(row["secrets"]),
             attempts=row["attempts"],

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from serving.judging.holdings import Row, replay
+from models.ledger import Row, replay
 from serving.store.columns import Time
 from serving.store.engine import Transaction
 from serving.store.rows import chunks, put

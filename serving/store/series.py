@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from features import known
+from features import point_in_time
 from features.inputs import Tables, no_events
 from features.pipeline import LOOKBACK
 from serving.store.engine import Transaction
@@ -27,21 +27,23 @@ def series(
     Without candles and events. A round is one of the feed `ASSET/USD`.
     """
     span = (at - lookback, at)
-    feeds = [known.feed(asset) for asset in assets]
+    feeds = [point_in_time.feed(asset) for asset in assets]
     told = ORACLE_ROUNDS.c
     lent = _rows(transaction, RESERVES.c.asset, RESERVES.c.at, names=assets, span=span)
     return Tables(
         candles={},
         events=no_events(),
-        funding=known.funding(
+        funding=point_in_time.funding(
             _rows(transaction, FUNDING.c.asset, FUNDING.c.at, names=assets, span=span)
         ),
-        open_interest=known.open_interest(
+        open_interest=point_in_time.open_interest(
             _rows(transaction, OPEN_INTEREST.c.asset, OPEN_INTEREST.c.at, names=assets, span=span)
         ),
-        rounds=known.rounds(_rows(transaction, told.feed, told.updated_at, names=feeds, span=span)),
-        utilisation=known.utilisation(lent),
-        liquidity=known.liquidity(lent),
+        rounds=point_in_time.rounds(
+            _rows(transaction, told.feed, told.updated_at, names=feeds, span=span)
+        ),
+        utilisation=point_in_time.utilisation(lent),
+        liquidity=point_in_time.liquidity(lent),
     )
 
 

@@ -16,13 +16,16 @@ from typing import Any
 
 import lightgbm
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "builders"))
+
+from maker_files import write_maker_ethb
+
 from features.simulate import simulate
-from training import fit
-from training.reading import history
-from training.recipe import Recipe, Sample, locally
-from training.rows import thinned
-from training.simulate import write_maker_ethb
+from training.dataset.dataset import thinned
+from training.fitting import fit
+from training.fitting.boosting import Recipe, TrainingSample, locally
 from training.sources import History
+from training.sources.registry import history
 
 REPEATS = 3
 DAYS, ACCOUNTS = 120, 120
@@ -34,7 +37,9 @@ class Clock:
     def __init__(self) -> None:
         self.seconds = 0.0
 
-    def train(self, sample: Sample, parameters: Mapping[str, Any], rounds: int) -> lightgbm.Booster:
+    def train(
+        self, sample: TrainingSample, parameters: Mapping[str, Any], rounds: int
+    ) -> lightgbm.Booster:
         """Train as ever, and note how long it took."""
         begin = time.perf_counter()
         found = locally(sample, parameters, rounds)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 import models
-from models import forest
+from models.forecast import forest
 
 Floats = npt.NDArray[np.float64]
 CHAMPION = Path(models.__file__).parent / "champion"

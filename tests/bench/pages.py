@@ -17,11 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 from browser import launched, watching
 from playwright.sync_api import Browser, Response, expect
 
-from serving.alerting.sums import Sums
+from serving.evaluation.book_totals import BookTotals
 from serving.process import free_port, running
+from serving.schemas.stored import Assessed
 from serving.settings import Settings
-from serving.store import Store, accounts, assessments, book_sums, market, open_store
-from serving.store.assessments import Assessed
+from serving.store import Store, accounts, assessments, book_totals, market, open_store
 
 ACCOUNTS = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -36,7 +36,9 @@ def lay(store: Store) -> None:
     """Fill a store with accounts, every one assessed three times."""
     with store.begin() as transaction:
         market.write_notes(transaction, {"simulated": "yes", "clock": AT.isoformat()})
-        book_sums.write(transaction, Sums().document(oldest=AT), at=AT)  # as a watch keeps them
+        book_totals.write(
+            transaction, BookTotals().document(oldest=AT), at=AT
+        )  # as a watch keeps them
     for begin in range(0, ACCOUNTS, CHUNK):
         numbers = range(begin, min(begin + CHUNK, ACCOUNTS))
         with store.begin() as transaction:

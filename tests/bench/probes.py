@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from features.pipeline import FEATURES, NAMES, fingerprint
-from models import bundle
-from models.bundle import Head
+from models.forecast import bundle
+from models.forecast.bundle import Head
 
 Floats = npt.NDArray[np.float64]
 

@@ -9,14 +9,14 @@ from time import perf_counter
 
 import numpy as np
 
-from models.screen import WHOLE_PER_UNIT, Book, screen
+from models.screen import WHOLE_PER_UNIT, LendingBook, screen
 
 ACCOUNTS = 1_000_000
 RUNS = 11
 DECIMALS = np.array([2, 6, 8, 18], dtype=np.uint8)
 
 
-def simulated_book(accounts: int, *, seed: int = 0) -> Book:
+def simulated_book(accounts: int, *, seed: int = 0) -> LendingBook:
     """Return simulated accounts of two to four legs, one or two of them debt."""
     rng = np.random.default_rng(seed)
     counts = rng.integers(2, 5, accounts)
@@ -27,7 +27,7 @@ def simulated_book(accounts: int, *, seed: int = 0) -> Book:
     is_debt[offsets[1:] - 1] = True
     value = rng.lognormal(8, 2, legs)
     price = np.floor(rng.lognormal(3, 3, legs) * 1e8) + 1
-    return Book(
+    return LendingBook(
         amount=np.floor(value * 1e8 / price / WHOLE_PER_UNIT[decimals]) + 1,
         price=price,
         threshold=rng.choice([0.75, 0.8, 0.83], legs),
@@ -37,7 +37,7 @@ def simulated_book(accounts: int, *, seed: int = 0) -> Book:
     )
 
 
-def one_pass(book: Book) -> np.ndarray:
+def one_pass(book: LendingBook) -> np.ndarray:
     """Return every account's ratio in plain NumPy, without a guard band."""
     value = book.amount * book.price * WHOLE_PER_UNIT[book.decimals]
     debt = np.add.reduceat(np.where(book.is_debt, value, 0.0), book.offsets[:-1])
@@ -45,7 +45,7 @@ def one_pass(book: Book) -> np.ndarray:
     return np.add.reduceat(weighted, book.offsets[:-1]) / debt
 
 
-def one_read(book: Book) -> float:
+def one_read(book: LendingBook) -> float:
     """Return a number that depends on every value of every array."""
     columns = (book.amount, book.price, book.threshold, book.decimals, book.is_debt, book.offsets)
     return float(sum(column.sum() for column in columns))

@@ -30,8 +30,8 @@ import service_servers as servers  # noqa: E402
 from service_loads import ROWS, Load  # noqa: E402
 from service_servers import ROOT, Served  # noqa: E402
 
-from models.bundle import Bundle  # noqa: E402
-from serving.judging.assess import read_by  # noqa: E402
+from models.forecast.bundle import Bundle  # noqa: E402
+from serving.evaluation.assess import read_by  # noqa: E402
 
 CALLERS = 16
 BARE = "bare predict"

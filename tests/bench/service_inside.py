@@ -13,15 +13,15 @@ import service_loads as loads
 from service_loads import ROWS, Load
 
 from features.pipeline import BASELINE
-from models.bundle import Bundle
-from serving.asked import wire
-from serving.desk import Desk, open_desk
-from serving.http.api import Api
-from serving.http.gate import Gate, Keyring
-from serving.http.operations import routes
-from serving.judging.assess import Wish, outlooks, read_by
-from serving.judging.judgement import Judgement, judge
+from models.forecast.bundle import Bundle
+from serving.application.scoring import ScoringService, open_service
+from serving.evaluation.assess import ScoreOptions, forecast_outcomes, read_by
+from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules
+from serving.http.admission import Admission, Keyring
+from serving.http.app import Api
+from serving.http.routing import routes
 from serving.routes import OPERATIONS
+from serving.schemas import requests
 from serving.settings import Settings
 
 CHUNK = 65_536
@@ -30,11 +30,13 @@ CHUNK = 65_536
 def table(directory: Path, *, repeats: int) -> Iterator[str]:
     """Yield what everything costs in processor time, and as a ratio to bare predict."""
     settings = Settings(bundle=directory)
-    desk = open_desk(settings)
+    desk = open_service(settings)
     bundle = desk.model.bundle
     if bundle is None:
         raise SystemExit(desk.model.absence)
-    api = Api(routes(OPERATIONS), desk=desk, gate=Gate(settings=settings, keyring=Keyring(None)))
+    api = Api(
+        routes(OPERATIONS), desk=desk, gate=Admission(settings=settings, keyring=Keyring(None))
+    )
     asked = [*loads.ready(read_by(bundle)), *loads.positions()]
     runner = asyncio.Runner()
     works: dict[str, Callable[[], object]] = {
@@ -112,24 +114,24 @@ async def _asked(api: Api, load: Load) -> None:
         raise SystemExit(f"{load.name}: {told[1]['body'][:300]!r}")
 
 
-def parts(desk: Desk, bundle: Bundle, load: Load) -> dict[str, Callable[[], object]]:
+def parts(desk: ScoringService, bundle: Bundle, load: Load) -> dict[str, Callable[[], object]]:
     """Return the parts of an answer to 1,000 positions, and of a forecast."""
-    envelope, _ = wire.parse(load.body, wire.ScoreBody)
+    envelope, _ = requests.parse(load.body, requests.ScoreBody)
 
     def judged_all() -> tuple[Any, Sequence[Any]]:
-        return desk.outcomes(envelope, [], lambda item: judge(item.case))
+        return desk.outcomes(envelope, [], lambda item: evaluate_rules(item.case))
 
     around, told = judged_all()
-    judged = [one for one in told if isinstance(one, Judgement)]
-    seen = partial(outlooks, judged, at=around.at, known=around.known, model=desk.model)
+    judged = [one for one in told if isinstance(one, RuleEvaluation)]
+    seen = partial(forecast_outcomes, judged, at=around.at, known=around.known, model=desk.model)
     matrix, baseline = ready(bundle)
     weights = np.full((ROWS, 4), 0.25)
     return {
-        "part: reading the body": partial(wire.parse, load.body, wire.ScoreBody),
+        "part: reading the body": partial(requests.parse, load.body, requests.ScoreBody),
         "part: checking and judging": judged_all,
-        "part: exact rules alone": lambda: [judge(one.case) for one in judged],
-        "part: features and forecast": partial(seen, wish=Wish(reasons=False)),
-        "part: features, forecast, reasons": partial(seen, wish=Wish()),
+        "part: exact rules alone": lambda: [evaluate_rules(one.case) for one in judged],
+        "part: features and forecast": partial(seen, wish=ScoreOptions(reasons=False)),
+        "part: features, forecast, reasons": partial(seen, wish=ScoreOptions()),
         "part: forecast alone": partial(bundle.scores, matrix, baseline),
         "part: path attribution alone": partial(bundle.heads["expected"].paths, matrix, weights),
     }

@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from features.pipeline import BASELINE, NAMES
 from features.simulate import simulate
-from serving.asked.arrow import STREAM, write_stream
-from serving.live.book import account_body, market_body
+from serving.application.sample_book import account_body, market_body
+from serving.schemas.arrow import STREAM, write_stream
 
 Floats = npt.NDArray[np.float64]
 ROWS = 1000

@@ -15,8 +15,8 @@ import lightgbm
 import numpy as np
 
 from features.pipeline import NAMES, fingerprint
-from models import bundle as bundles
-from models.bundle import Bundle
+from models.forecast import bundle as bundles
+from models.forecast.bundle import Bundle
 from serving.process import free_port, running
 from serving.settings import Settings
 
@@ -184,7 +184,7 @@ def enlarge(champion: Path, directory: Path) -> None:
         heads[name] = replace(head, boosters=boosters, forest=None)
     for name, head in heads.items():
         start = small.heads[name].start
-        if isinstance(start, bundles.Upon):
+        if isinstance(start, bundles.StackedStart):
             below = next(n for n, known in small.heads.items() if known is start.head)
             heads[name] = replace(head, start=replace(start, head=heads[below]))
     bundles.save(replace(small, heads=heads), directory)

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser
 import models
 from features.simulate import simulate_onward
 from serving import pages
-from serving.live import motion, venues
+from serving.demo import market, venues
 
 CHAMPION = Path(models.__file__).parent / "champion"
 SHOTS = Path(pages.__file__).parent / "shots"
@@ -63,9 +63,9 @@ def main() -> None:
         launched() as browser,
     ):
         store = app.desk.store
-        motion.subscribe(store, now=drawn[0].at)
+        market.subscribe(store, now=drawn[0].at)
         still = venues.nowhere(drawn[1])
-        motion.run(store, *drawn, venues=still, bundle=CHAMPION, rest=lambda _: None, most=18)
+        market.run(store, *drawn, venues=still, bundle=CHAMPION, rest=lambda _: None, most=18)
         SHOTS.mkdir(exist_ok=True)
         shoot(browser, origin)
 

@@ -13,14 +13,14 @@ import numpy as np
 from scipy import special
 from sklearn.metrics import average_precision_score, log_loss
 
-from training import distributed, recipe
-from training.heads import PARAMETERS
-from training.recipe import Sample
+from training.fitting import boosting, distributed
+from training.fitting.boosting import TrainingSample
+from training.fitting.heads import PARAMETERS
 
 WIDTH = 60
 
 
-def drawn(rows: int, *, seed: int) -> Sample:
+def drawn(rows: int, *, seed: int) -> TrainingSample:
     """Return rows with about one outcome in twenty."""
     generator = np.random.default_rng(seed)
     features = generator.normal(size=(rows, WIDTH))
@@ -28,7 +28,7 @@ def drawn(rows: int, *, seed: int) -> Sample:
     known = np.nan_to_num(features)
     odds = -3.5 + known[:, 0] + known[:, 1] * known[:, 2] + 0.5 * known[:, 3:8].sum(axis=1)
     labels = (generator.random(rows) < special.expit(odds)).astype(float)
-    return Sample(
+    return TrainingSample(
         features=features,
         labels=labels,
         weights=np.ones(rows),
@@ -37,7 +37,7 @@ def drawn(rows: int, *, seed: int) -> Sample:
     )
 
 
-def judge(name: str, booster: lightgbm.Booster, held: Sample, *, seconds: float) -> None:
+def judge(name: str, booster: lightgbm.Booster, held: TrainingSample, *, seconds: float) -> None:
     """Print what a booster is worth on rows it has not seen."""
     score = held.starts + np.asarray(booster.predict(held.features, raw_score=True))
     chance = special.expit(score)
@@ -55,7 +55,7 @@ def main() -> None:
     sample, held = drawn(told.rows, seed=1), drawn(told.rows, seed=2)
     parameters = {**PARAMETERS, "monotone_constraints": [0] * WIDTH, "seed": 3}
     begun = time.perf_counter()
-    alone = recipe.locally(sample, parameters, told.rounds)
+    alone = boosting.locally(sample, parameters, told.rounds)
     judge("one process", alone, held, seconds=time.perf_counter() - begun)
     with distributed.workers(2) as client:
         begun = time.perf_counter()

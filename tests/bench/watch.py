@@ -12,13 +12,14 @@ from pathlib import Path
 
 from features.simulate import simulate
 from models.alerting.policy import default
-from serving.alerting.selection import ranking
-from serving.alerting.watch import Watcher, turn
-from serving.http.problems import encode
-from serving.live import book
-from serving.registry import deployed
+from serving.application import sample_book
+from serving.application.deployment import read_deployment
+from serving.application.stored_market import stored_snapshot
 from serving.routes.book import summed
-from serving.store import accounts, alerts, book_sums, market, open_store
+from serving.schemas.problems import encode
+from serving.store import accounts, alerts, book_totals, open_store
+from serving.watch.selection import ranking
+from serving.watch.watcher import Watcher, cycle
 
 ACCOUNTS = int(next((part for part in sys.argv[1:] if part.isdigit()), 100_000))
 BUNDLE = None if "rules" in sys.argv else Path("models/champion")
@@ -28,7 +29,7 @@ DRAWN = 2_000
 def lay(url: str) -> Watcher:
     """Return a watcher of a book of so many accounts, copies of fewer drawn ones."""
     drawn, store = simulate(seed=3, days=40, accounts=DRAWN), open_store(url)
-    book.lay(drawn, store)
+    sample_book.lay(drawn, store)
     with store.read() as transaction:
         held = accounts.read(transaction, accounts.keys(transaction))
     copies = [
@@ -41,7 +42,7 @@ def lay(url: str) -> Watcher:
         accounts.upsert(transaction, bodies, at=drawn.at, now=drawn.at)
     return Watcher(
         store=store,
-        model=deployed(BUNDLE).model,
+        model=read_deployment(BUNDLE).model,
         policy=default(),
         holder="bench",
         clock=lambda: drawn.at,
@@ -50,7 +51,7 @@ def lay(url: str) -> Watcher:
 
 def judged(watcher: Watcher) -> int:
     """Return how many accounts are judged until nothing is due."""
-    return sum(iter(lambda: turn(watcher), 0))
+    return sum(iter(lambda: cycle(watcher), 0))
 
 
 if __name__ == "__main__":
@@ -69,7 +70,7 @@ if __name__ == "__main__":
         print(f"accounts per second of CPU: {whole / cpu:,.0f}")
         with watcher.store.read() as transaction:
             at = watcher.clock()
-            around = market.surroundings(transaction, at=at, assets={"ETH"})
+            around = stored_snapshot(transaction, at=at, assets={"ETH"})
             levels = alerts.raised_accounts(transaction)
         prices = {name: float(price.exact) for name, price in around.prices.items()}
         wall, cpu = time.perf_counter(), time.process_time()
@@ -80,7 +81,7 @@ if __name__ == "__main__":
         print(f"accounts on a level: {len(levels):,}")
         wall = time.perf_counter()
         with watcher.store.read() as transaction:
-            kept = book_sums.read(transaction)
+            kept = book_totals.read(transaction)
         told = encode(summed(kept[1], None)) if kept else b""
         print(f"the book in sum: {1e3 * (time.perf_counter() - wall):.1f} ms, {len(told):,} bytes")
         watcher.store.close()

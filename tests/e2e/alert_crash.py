@@ -15,12 +15,12 @@ import sqlalchemy as sa
 from models.alerting.policy import default
 from models.alerting.signals import Signal
 from models.margin.result import Verdict
-from serving.alerting.channels import Destination, Sender, Sent
-from serving.alerting.delivery import Dispatcher, deliver
-from serving.alerting.message import Message
-from serving.alerting.passes import Explained, advance
+from serving.notify.channels import Destination, Sender, SendResult
+from serving.notify.dispatcher import Dispatcher, deliver
+from serving.notify.message import Message
 from serving.store import Store, alerts, consents
 from serving.store.alerts import DESK, OWNER, Receiver
+from serving.watch.step import Explanations, commit_step
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 PACE = timedelta(minutes=40)
@@ -84,13 +84,13 @@ def play(store: Store, told: Path, *, holder: str, first: int = 0) -> None:
 
 def one_pass(store: Store, number: int) -> None:
     """Run one pass."""
-    advance(
+    commit_step(
         store,
         signals(number),
         default(),
         holder="watcher",
         now=START + PACE * number,
-        explain=lambda _: Explained(),
+        explain=lambda _: Explanations(),
     )
 
 
@@ -104,11 +104,11 @@ def finish(store: Store, told: Path) -> None:
 def into(told: Path) -> Sender:
     """Return a sender that adds lines to a file."""
 
-    def send(message: Message, to: Destination) -> Sent:
+    def send(message: Message, to: Destination) -> SendResult:
         items = [item["key"] for item in message.payload["data"]["items"]]
         with told.open("a") as file:
             file.write(json.dumps({"to": to.target, "key": to.key, "items": items}) + "\n")
-        return Sent("delivered")
+        return SendResult("delivered")
 
     return send
 

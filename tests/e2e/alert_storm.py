@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from models.alerting.policy import default
 from models.alerting.signals import Signal
 from models.margin.result import Verdict
-from serving.alerting.passes import Explained, advance
 from serving.store import Store, alerts
 from serving.store.alert_schema import CHANNELS, OUTBOX
 from serving.store.alerts import DESK, OWNER, Receiver
+from serving.watch.step import Explanations, commit_step
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 CRITICAL_SHARE = 10
@@ -85,13 +85,13 @@ def signals(accounts: int, *, at: datetime) -> Sequence[Signal]:
 
 def strike(store: Store, accounts: int) -> Storm:
     """Let the storm strike once and return what it left."""
-    done = advance(
+    done = commit_step(
         store,
         signals(accounts, at=START),
         default(),
         holder="watcher",
         now=START,
-        explain=lambda _: Explained(),
+        explain=lambda _: Explanations(),
     )
     return left(store, len(done.transitions))
 

@@ -7,12 +7,12 @@ import lightgbm
 import numpy as np
 
 from features.pipeline import NAMES, fingerprint
-from models import bundle
-from models.bundle import Bundle, Head, Passage, Upon
-from models.calibration import Calibrator, Evidence
-from models.conduct import Conduct
-from models.hazard import HORIZONS
-from models.scale import Scale
+from models.forecast import bundle
+from models.forecast.bundle import Bundle, FirstPassageStart, Head, StackedStart
+from models.forecast.calibration import Calibrator, VennAbersBand
+from models.forecast.horizons import HORIZONS
+from models.forecast.owner_behaviour import OwnerBehaviour
+from models.forecast.volatility import VolatilityForecast
 
 COUNT = len(HORIZONS)
 
@@ -24,13 +24,17 @@ def write(directory: Path, *, seed: int, names: Sequence[str] = NAMES) -> Path:
     data = lightgbm.Dataset(rows, rows[:, 0] > 0.0, feature_name=list(names))
     told = {"objective": "binary", "verbosity": -1, "num_threads": 1, "seed": seed}
     boosters = (lightgbm.train(told, data, num_boost_round=2),) * COUNT
-    scale = Scale(np.array([0]), np.zeros(1), np.zeros(1), np.zeros((COUNT, 2)), np.zeros(COUNT))
+    scale = VolatilityForecast(
+        np.array([0]), np.zeros(1), np.zeros(1), np.zeros((COUNT, 2)), np.zeros(COUNT)
+    )
     lines = ((0.0, 1.0),) * COUNT
-    sure = (Evidence(np.empty(0), np.zeros(1), np.ones(1)),) * COUNT
+    sure = (VennAbersBand(np.empty(0), np.zeros(1), np.ones(1)),) * COUNT
     calibrators = (Calibrator(0.0, 1.0),) * COUNT
-    conduct = Conduct(np.array([0]), np.zeros(1), np.zeros(1), np.ones(1), np.zeros((COUNT, 1)))
-    market = Head(Passage(scale, lines), boosters, calibrators, sure)
-    owner = Head(Upon(market, lines, conduct), boosters, calibrators, sure)
+    conduct = OwnerBehaviour(
+        np.array([0]), np.zeros(1), np.zeros(1), np.ones(1), np.zeros((COUNT, 1))
+    )
+    market = Head(FirstPassageStart(scale, lines), boosters, calibrators, sure)
+    owner = Head(StackedStart(market, lines, conduct), boosters, calibrators, sure)
     found = Bundle(
         heads={"unattended": market, "expected": owner},
         features=tuple(names),

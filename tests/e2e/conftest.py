@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from commands import PERIOD, forewarn
+from maker_files import CANDLES, write_maker_ethb
 from once import made_once
 
 from features.simulate import simulate
-from training.simulate import CANDLES, write_maker_ethb
 
 
 @pytest.fixture(scope="session")

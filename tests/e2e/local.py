@@ -13,13 +13,13 @@ from typing import Any
 import httpx
 import uvicorn
 
-from features.simulate import Book, simulate
-from serving.desk import Desk
-from serving.http.api import Api
-from serving.http.gate import Gate, Keyring
-from serving.http.operations import routes
-from serving.live.book import lay
-from serving.registry import deployed
+from features.simulate import SimulatedBook, simulate
+from serving.application.deployment import read_deployment
+from serving.application.sample_book import lay
+from serving.application.scoring import ScoringService
+from serving.http.admission import Admission, Keyring
+from serving.http.app import Api
+from serving.http.routing import routes
 from serving.routes import OPERATIONS
 from serving.settings import Settings
 from serving.store import open_store
@@ -28,20 +28,20 @@ Trained = tuple[Path, CompletedProcess[str]]
 """What the fixture of that name gives: a bundle, and what training said."""
 
 
-def book() -> Book:
+def book() -> SimulatedBook:
     """Return a simulated book whose past lies before today's clock."""
     return simulate(seed=5, days=60, accounts=40, start=datetime(2020, 1, 1, tzinfo=UTC))
 
 
 @contextmanager
-def api(place: Path, bundle: Path, *, held: Book | None = None) -> Iterator[Api]:
+def api(place: Path, bundle: Path, *, held: SimulatedBook | None = None) -> Iterator[Api]:
     """Yield the API over a store in a directory, with a book laid into it where one is given."""
     settings = Settings(bundle=bundle, store=f"sqlite:///{place / 'book.sqlite3'}")
     store = open_store(str(settings.store))
     if held is not None:
         lay(held, store)
-    desk = Desk(model=deployed(bundle).model, store=store, shelf=bundle)
-    yield Api(routes(OPERATIONS), desk=desk, gate=Gate(settings, Keyring(desk.keys)))
+    desk = ScoringService(model=read_deployment(bundle).model, store=store, bundle_dir=bundle)
+    yield Api(routes(OPERATIONS), desk=desk, gate=Admission(settings, Keyring(desk.keys)))
     store.close()
 
 
@@ -83,7 +83,7 @@ class Caller:
 
 
 @contextmanager
-def calling(place: Path, bundle: Path, *, held: Book | None = None) -> Iterator[Caller]:
+def calling(place: Path, bundle: Path, *, held: SimulatedBook | None = None) -> Iterator[Caller]:
     """Yield a caller of an API over a store in a directory."""
     with api(place, bundle, held=held) as app:
         caller = Caller(app)

@@ -17,12 +17,10 @@ from alert_crash import verified_channel
 
 from models.alerting.policy import default
 from models.domain import Price
-from serving.alerting.channels import Destination, Sent
-from serving.alerting.delivery import Dispatcher, deliver
-from serving.alerting.message import Message
-from serving.alerting.passes import LEASE, LeadLost
-from serving.alerting.watch import Watcher, turn
-from serving.judging.assess import Model
+from serving.evaluation.assess import Model
+from serving.notify.channels import Destination, SendResult
+from serving.notify.dispatcher import Dispatcher, deliver
+from serving.notify.message import Message
 from serving.store import (
     Store,
     StoreFailed,
@@ -34,6 +32,8 @@ from serving.store import (
     outbox,
 )
 from serving.store.alerts import DESK, OWNER, Receiver
+from serving.watch.step import LEASE, LeadLost
+from serving.watch.watcher import Watcher, cycle
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -94,13 +94,13 @@ class World:
             clock=lambda: self.now,
         )
 
-    def send(self, message: Message, to: Destination) -> Sent:
+    def send(self, message: Message, to: Destination) -> SendResult:
         """Deliver a message, or not this time."""
         del message
         if self.chance.random() < 0.2:
-            return Sent("later", "not now")
+            return SendResult("later", "not now")
         self.sent.append((to.key, to.target, to.target in self.stopped))
-        return Sent("delivered")
+        return SendResult("delivered")
 
 
 def begin(store: Store, seed: int) -> World:
@@ -142,7 +142,7 @@ def finish(world: World) -> None:
         world.now += 60 * SECOND
         for one in world.watchers:
             with contextlib.suppress(LeadLost):
-                while turn(one):
+                while cycle(one):
                     pass
         for dispatcher in world.dispatchers:
             deliver(dispatcher, now=world.now)
@@ -275,7 +275,7 @@ def _watch(world: World) -> None:
         error = Killed()
     try:
         with _failing(world, error):
-            turn(one)
+            cycle(one)
             outcome = "whole"
     except LeadLost:
         outcome = "waits"

@@ -9,9 +9,9 @@ import pytest
 from alert_receivers import answers, in_turn, mail_server, payload, receiver, stalls, text_of
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from serving.alerting import channels
-from serving.alerting.channels import Destination, MailSender, WebhookSender, new_secret
-from serving.alerting.message import Message
+from serving.notify import channels
+from serving.notify.channels import Destination, MailSender, WebhookSender, new_secret
+from serving.notify.message import Message
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*imghdr:DeprecationWarning")
 HERE = (ipaddress.ip_network("127.0.0.0/8"),)

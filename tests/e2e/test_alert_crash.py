@@ -18,8 +18,8 @@ from alert_crash import (
     prepare,
 )
 
-from serving.alerting.passes import TURN
-from serving.store import Store, open_store, turns
+from serving.store import Store, leases, open_store
+from serving.store.leases import TURN
 
 LEAST_POINTS = 500
 
@@ -117,7 +117,7 @@ def test_a_killed_process_is_taken_up(
 
     assert in_child(work) == KILLED
     with store.read() as transaction:
-        written = turns.beats(transaction).get(TURN, (None, 0))[1]
+        written = leases.beats(transaction).get(TURN, (None, 0))[1]
     # Time does not go back: the pass that was under way, or just committed, is run again.
     play(store, told, holder="second", first=max(written - 1, 0))
     finish(store, told)

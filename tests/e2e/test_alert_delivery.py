@@ -10,15 +10,15 @@ import pytest
 import sqlalchemy as sa
 from alert_crash import START, verified_channel
 
-from serving.alerting.channels import Destination, Sent, unusable
-from serving.alerting.delivery import Dispatcher, backoff, deliver, run
-from serving.alerting.heart import Lookout, alarm, alarms, standing
-from serving.alerting.message import Message
-from serving.alerting.settings import AlertSettings
-from serving.store import Store, alerts, consents, outbox, turns
+from serving.notify.channels import Destination, SendResult, unusable
+from serving.notify.dispatcher import Dispatcher, backoff, deliver, run
+from serving.notify.liveness import Watchdog, alarm, alarms, standing
+from serving.notify.message import Message
+from serving.notify.settings import AlertSettings
+from serving.store import Store, alerts, consents, leases, outbox
 from serving.store.alert_schema import OUTBOX
 from serving.store.alerts import DESK, OWNER, Receiver
-from serving.store.outbox import Draft
+from serving.store.outbox import OutboxMessage
 
 MINUTE = timedelta(minutes=1)
 
@@ -31,11 +31,11 @@ def laid(store: Store) -> None:
         verified_channel(transaction, "o", kind="first")
 
 
-def draft(key: str, *, account: str = "a", urgency: int = 1) -> Draft:
+def draft(key: str, *, account: str = "a", urgency: int = 1) -> OutboxMessage:
     """Return a message with no items."""
     body = {"key": key, "shape": "digest", "at": "now", "counts": {}, "items": [], "more": 0}
     body["items"] = [ITEM]
-    return Draft(key=key, receiver="o", stream=account, urgency=urgency, body=body)
+    return OutboxMessage(key=key, receiver="o", stream=account, urgency=urgency, body=body)
 
 
 ITEM = {
@@ -55,15 +55,15 @@ ITEM = {
 class Line:
     """A sender that answers from a script and remembers what it was asked to send."""
 
-    def __init__(self, *answers: Sent) -> None:
+    def __init__(self, *answers: SendResult) -> None:
         self.answers = list(answers)
         self.keys: list[str] = []
 
-    def __call__(self, message: Message, to: Destination) -> Sent:
+    def __call__(self, message: Message, to: Destination) -> SendResult:
         """Take one message."""
         assert message.subject
         self.keys.append(to.key)
-        return self.answers.pop(0) if self.answers else Sent("delivered")
+        return self.answers.pop(0) if self.answers else SendResult("delivered")
 
 
 def dispatcher(store: Store, holder: str = "d", **senders: Line) -> Dispatcher:
@@ -71,7 +71,7 @@ def dispatcher(store: Store, holder: str = "d", **senders: Line) -> Dispatcher:
     return Dispatcher(store=store, senders=senders, holder=holder, spread=lambda: 0.0)
 
 
-def post(store: Store, *drafts: Draft) -> None:
+def post(store: Store, *drafts: OutboxMessage) -> None:
     """Write messages into the outbox."""
     with store.begin() as transaction:
         outbox.post(transaction, drafts, now=START)
@@ -79,7 +79,7 @@ def post(store: Store, *drafts: Draft) -> None:
 
 def test_a_failure_is_tried_again_with_the_same_key(store: Store) -> None:
     """It comes back after its wait, not before, and then is done."""
-    line = Line(Sent("later", "busy"))
+    line = Line(SendResult("later", "busy"))
     post(store, draft("k"))
     one = dispatcher(store, first=line)
     assert [deliver(one, now=START + timedelta(seconds=s)) for s in (0, 1, 6, 60)] == [1, 0, 1, 0]
@@ -88,7 +88,7 @@ def test_a_failure_is_tried_again_with_the_same_key(store: Store) -> None:
 
 def test_the_wait_asked_for_is_kept(store: Store) -> None:
     """A receiver that names a time is left alone until then."""
-    line = Line(Sent("later", "429", wait=timedelta(minutes=10)))
+    line = Line(SendResult("later", "429", wait=timedelta(minutes=10)))
     post(store, draft("k"))
     one = dispatcher(store, first=line)
     assert [deliver(one, now=START + MINUTE * m) for m in (0, 5, 10)] == [1, 0, 1]
@@ -96,7 +96,7 @@ def test_the_wait_asked_for_is_kept(store: Store) -> None:
 
 def test_messages_of_one_account_keep_their_order(store: Store) -> None:
     """The second waits for the first, whatever comes between; critical goes before."""
-    line = Line(Sent("later", "busy"))
+    line = Line(SendResult("later", "busy"))
     post(
         store,
         draft("a1"),
@@ -105,7 +105,7 @@ def test_messages_of_one_account_keep_their_order(store: Store) -> None:
         draft("c", urgency=0, account="c"),
     )
     one = dispatcher(store, first=line)
-    line.answers = [Sent("delivered"), Sent("later", "busy")]
+    line.answers = [SendResult("delivered"), SendResult("later", "busy")]
     for minute in range(3):
         deliver(one, now=START + MINUTE * minute)
     assert line.keys == ["c", "a1", "a1", "a2", "b1"]
@@ -115,7 +115,7 @@ def test_what_never_arrives_is_a_dead_letter_and_goes_to_the_next_channel(store:
     """The fallback gets the same key; the letter is listed and can be put back."""
     with store.begin() as transaction:
         verified_channel(transaction, "o", kind="second", rank=1)
-    first, second = Line(Sent("never", "redirected")), Line()
+    first, second = Line(SendResult("never", "redirected")), Line()
     post(store, draft("k"))
     one = dispatcher(store, first=first, second=second)
     deliver(one, now=START)
@@ -131,7 +131,7 @@ def test_what_never_arrives_is_a_dead_letter_and_goes_to_the_next_channel(store:
 
 def test_attempts_end(store: Store) -> None:
     """After twelve attempts a message is dead."""
-    line = Line(*[Sent("later", "busy")] * 20)
+    line = Line(*[SendResult("later", "busy")] * 20)
     post(store, draft("k"))
     one = dispatcher(store, first=line)
     for hour in range(20):
@@ -141,7 +141,7 @@ def test_attempts_end(store: Store) -> None:
 
 def test_a_receiver_that_is_gone_stops_its_channel(store: Store) -> None:
     """410 stops the channel, what waits for it, and is written down."""
-    line = Line(Sent("gone", "410"))
+    line = Line(SendResult("gone", "410"))
     post(store, draft("k"), draft("l", account="b"))
     deliver(dispatcher(store, first=line), now=START)
     assert deliver(dispatcher(store, first=line), now=START + MINUTE) == 0
@@ -161,7 +161,7 @@ def test_a_claim_is_held_until_its_lease_ends(store: Store) -> None:
     one = dispatcher(store, first=line)
     assert [deliver(one, now=START + MINUTE * m) for m in (0, 2)] == [0, 1]
     with store.begin() as transaction:
-        assert not outbox.sent(transaction, held[0], holder="dead", now=START + MINUTE * 3)
+        assert not outbox.mark_sent(transaction, held[0], holder="dead", now=START + MINUTE * 3)
 
 
 def test_a_key_is_posted_once_per_channel(store: Store) -> None:
@@ -205,7 +205,7 @@ def test_one_leads_until_its_lease_ends(store: Store) -> None:
     def leads(holder: str, seconds: int) -> bool:
         with store.begin() as transaction:
             now = START + timedelta(seconds=seconds)
-            return turns.lead(transaction, "watching", holder=holder, now=now, lease=lease)
+            return leases.lead(transaction, "watching", holder=holder, now=now, lease=lease)
 
     assert [leads("x", 0), leads("y", 10), leads("x", 20), leads("y", 45), leads("y", 51)] == [
         True,
@@ -224,7 +224,7 @@ def owners(store: Store, *names: str, kind: str = "first") -> dict[str, str]:
         return {name: verified_channel(transaction, name, kind=kind) for name in names}
 
 
-def to(receiver: str, key: str) -> Draft:
+def to(receiver: str, key: str) -> OutboxMessage:
     """Return a message to a receiver."""
     return replace(draft(key, account=receiver), receiver=receiver)
 
@@ -232,7 +232,7 @@ def to(receiver: str, key: str) -> Draft:
 def statuses(store: Store) -> dict[str, str]:
     """Return the status of every message by its key."""
     with store.read() as transaction:
-        found = outbox.deliveries(transaction, outbox.Wanted())
+        found = outbox.deliveries(transaction, outbox.DeliveryFilter())
     return {one.key: one.status for one in found}
 
 
@@ -263,15 +263,15 @@ def test_who_stalls_holds_up_nobody_else(store: Store) -> None:
     waited: list[bool] = []
     line = Line()
 
-    def take(message: Message, destination: Destination) -> Sent:
+    def take(message: Message, destination: Destination) -> SendResult:
         done = line(message, destination)
         if len(line.keys) == len(good):
             arrived.set()
         return done
 
-    def stall(_message: Message, _to: Destination) -> Sent:
+    def stall(_message: Message, _to: Destination) -> SendResult:
         waited.append(arrived.wait(60))
-        return Sent("later", "no answer")
+        return SendResult("later", "no answer")
 
     senders = {"first": take, "stalls": stall}
     one = Dispatcher(store=store, senders=senders, holder="d", spread=lambda: 0.0)
@@ -284,7 +284,7 @@ def test_a_channel_that_failed_is_tried_alone_and_less_often(store: Store) -> No
     """Of five messages one is tried, then one after each rest; a success lets them all go."""
     names = [f"a{n}" for n in range(5)]
     post(store, *(draft(f"k{n}", account=name) for n, name in enumerate(names)))
-    line = Line(*[Sent("later", "no answer")] * 3)
+    line = Line(*[SendResult("later", "no answer")] * 3)
     one = dispatcher(store, first=line)
     tried = [deliver(one, now=START + timedelta(seconds=s)) for s in (0, 1, 2, 3, 4, 5, 60)]
     # Rests of 1.25, 2.5 and 5 s after failures at 0, 2 and 5 s.
@@ -296,16 +296,16 @@ def test_a_wait_counts_from_the_answer(store: Store) -> None:
     """An answer that took 20 s and asks for a minute is obeyed until 80 s after the start."""
     now = [START]
 
-    def slow(_message: Message, _to: Destination) -> Sent:
+    def slow(_message: Message, _to: Destination) -> SendResult:
         now[0] = START + timedelta(seconds=20)
-        return Sent("later", "429", wait=MINUTE)
+        return SendResult("later", "429", wait=MINUTE)
 
     post(store, draft("k"))
     one = Dispatcher(store=store, senders={"first": slow}, holder="d")
     over = iter([False, False, True])
     run(one, clock=lambda: now[0], is_over=lambda: next(over), pause=lambda _: None)
     with store.read() as transaction:
-        [left] = outbox.deliveries(transaction, outbox.Wanted())
+        [left] = outbox.deliveries(transaction, outbox.DeliveryFilter())
     assert left.due_at == START + timedelta(seconds=80)
 
 
@@ -315,11 +315,11 @@ def test_what_takes_long_is_held_and_sent_once(store: Store) -> None:
     now, begun, released, over = [START], threading.Event(), threading.Event(), threading.Event()
     sent: list[str] = []
 
-    def slow(_message: Message, destination: Destination) -> Sent:
+    def slow(_message: Message, destination: Destination) -> SendResult:
         sent.append(destination.key)
         begun.set()
         released.wait(60)
-        return Sent("delivered")
+        return SendResult("delivered")
 
     one = Dispatcher(store=store, senders={"first": slow}, holder="slow")
     clock = {"clock": lambda: now[0], "is_over": over.is_set, "pause": time.sleep}
@@ -379,7 +379,7 @@ def test_a_channel_that_is_stopped_after_the_claim_gets_nothing(store: Store) ->
 
 def test_a_dead_letter_of_a_stopped_channel_stays_dead(store: Store) -> None:
     """Put back or not, nothing is sent to whoever unsubscribed."""
-    line = Line(Sent("never", "redirected"))
+    line = Line(SendResult("never", "redirected"))
     post(store, draft("k"))
     one = dispatcher(store, first=line)
     deliver(one, now=START)
@@ -408,14 +408,14 @@ def test_the_dispatcher_outlives_any_error(store: Store) -> None:
     run(one, clock=clock, is_over=lambda: next(over), pause=lambda _: None)
     assert line.keys == ["k"]
     with store.read() as transaction:
-        assert "the clock failed" in turns.beats(transaction)["deliver_failure"][1]["error"]
-        found = outbox.deliveries(transaction, outbox.Wanted(status="waiting"))
+        assert "the clock failed" in leases.beats(transaction)["deliver_failure"][1]["error"]
+        found = outbox.deliveries(transaction, outbox.DeliveryFilter(status="waiting"))
     assert [(one.key, (one.error or "").split(":")[0]) for one in found] == [
         ("bad", "UndefinedError")
     ]
 
 
-def broken(sound: Draft) -> Draft:
+def broken(sound: OutboxMessage) -> OutboxMessage:
     """Return a message that no template can show."""
     return replace(sound, body={**sound.body, "shape": "single", "items": [{"key": "x"}]})
 
@@ -427,7 +427,10 @@ def test_a_channel_that_loses_messages_is_told_to_the_desk(store: Store) -> None
         alerts.add_receiver(transaction, Receiver(receiver="d", audience=DESK), [], now=START)
         verified_channel(transaction, "d", kind="desk")
     post(store, to("p", "k"), to("q", "l"))
-    lost = {"p": Sent("never", "10.0.0.1 is not public"), "q": Sent("later", "no answer")}
+    lost = {
+        "p": SendResult("never", "10.0.0.1 is not public"),
+        "q": SendResult("later", "no answer"),
+    }
     one = Dispatcher(store=store, senders={"first": lambda _, to: lost[to.target]}, holder="d")
     deliver(one, now=START)
     found = [alarm(store, now=START + MINUTE * m) for m in (1, 14, 15)]
@@ -445,13 +448,13 @@ def test_a_channel_that_cannot_be_used_here_is_an_alarm_before_any_message(store
     with store.read() as transaction:
         [channel] = consents.channels(transaction, "p")
     without = partial(unusable, settings=AlertSettings())
-    Lookout(store, fault=without).look(START)
+    Watchdog(store, fault=without).look(START)
     with store.read() as transaction:
         [found] = [one for one in alarms(transaction, now=START) if one.owner == "p"]
         assert found.text in standing(transaction, now=START)
     assert (found.what, found.name, found.owner) == ("channel", channel.id, "p")
     assert found.error == "no mail server is named: set FOREWARN_ALERTS_MAIL_URL"
     with_mail = partial(unusable, settings=AlertSettings(mail_url="mailto://x.org?from=f@x.org"))
-    Lookout(store, fault=with_mail).look(START + MINUTE)
+    Watchdog(store, fault=with_mail).look(START + MINUTE)
     with store.read() as transaction:
         assert [one for one in alarms(transaction, now=START) if one.owner == "p"] == []

@@ -11,18 +11,18 @@ from standardwebhooks import Webhook
 
 from features.simulate import simulate_onward
 from models.alerting.policy import default, of_tree, tree_of
-from serving.alerting.retention import prune
-from serving.desk import Desk
-from serving.http.api import Api
-from serving.http.gate import Gate, Keyring
-from serving.http.operations import routes
-from serving.judging.assess import Model
-from serving.live.book import lay
-from serving.live.motion import run, subscribe
-from serving.live.venues import nowhere
+from serving.application.sample_book import lay
+from serving.application.scoring import ScoringService
+from serving.demo.market import run, subscribe
+from serving.demo.venues import nowhere
+from serving.evaluation.assess import Model
+from serving.http.admission import Admission, Keyring
+from serving.http.app import Api
+from serving.http.routing import routes
 from serving.routes import OPERATIONS
 from serving.settings import Settings
 from serving.store import Store, open_store
+from serving.watch.retention import prune
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 @pytest.fixture(scope="module")
 def asked(store: Store) -> Iterator[local.Caller]:
     """Return a caller of a service over the store."""
-    desk = Desk(model=Model(bundle=None), store=store)
-    gate = Gate(Settings(), Keyring(desk.keys))
+    desk = ScoringService(model=Model(bundle=None), store=store)
+    gate = Admission(Settings(), Keyring(desk.keys))
     caller = local.Caller(Api(routes(OPERATIONS), desk=desk, gate=gate))
     yield caller
     caller.close()

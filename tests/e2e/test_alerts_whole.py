@@ -14,20 +14,20 @@ from alert_receivers import answers, mail_server, receiver, text_of
 from services import command, serving
 from standardwebhooks import Webhook
 
-from features.simulate import Book, simulate
-from serving.alerting.passes import TURN
-from serving.alerting.settings import alert_settings
-from serving.alerting.subscriptions import Added, Wanted, add
-from serving.live import book
-from serving.store import Store, accounts, alerts, consents, market, open_store, turns
+from features.simulate import SimulatedBook, simulate
+from serving.application import sample_book
+from serving.notify.settings import alert_settings
+from serving.notify.subscriptions import AddedChannel, ChannelRequest, add
+from serving.store import Store, accounts, alerts, consents, leases, market, open_store
 from serving.store.alerts import DESK, Receiver
+from serving.store.leases import TURN
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*imghdr:DeprecationWarning")
 LONGEST = 120.0
 
 
 @pytest.fixture(scope="module")
-def drawn() -> Book:
+def drawn() -> SimulatedBook:
     """Return a simulated book."""
     return simulate(seed=9, days=40, accounts=30)
 
@@ -46,21 +46,26 @@ def watching(environment: dict[str, str], log: Path) -> Iterator[None]:
             assert process.wait(30) == 0, log.read_text()
 
 
-def lay(drawn: Book, store: Store) -> None:
+def lay(drawn: SimulatedBook, store: Store) -> None:
     """Lay the accounts and terms of a simulated book into a store as they stand today."""
     now = datetime.now(tz=UTC)
     since = now - timedelta(days=1)
     price = replace(
-        book.price(drawn), observed_at=now - timedelta(minutes=5), next_value=None, next_at=None
+        sample_book.price(drawn),
+        observed_at=now - timedelta(minutes=5),
+        next_value=None,
+        next_at=None,
     )
-    held = [book.account_body(drawn, str(name)) for name in drawn.accounts["account"]]
+    held = [sample_book.account_body(drawn, str(name)) for name in drawn.accounts["account"]]
     bodies = [{**body, "opened_at": None} for body in held if body["legs"][1]["quantity"] != "0"]
     with store.begin() as transaction:
         market.push_prices(transaction, [("ETH", price)], now=now)
         market.push_state(
-            transaction, book.VAULTS, {"ETH-B.rate": drawn.rate_at(drawn.at)}, at=since
+            transaction, sample_book.VAULTS, {"ETH-B.rate": drawn.rate_at(drawn.at)}, at=since
         )
-        market.push_terms(transaction, book.VAULTS, book.terms(drawn), valid_from=since)
+        market.push_terms(
+            transaction, sample_book.VAULTS, sample_book.terms(drawn), valid_from=since
+        )
         accounts.upsert(transaction, bodies, at=since, now=now)
         desk = Receiver(receiver="desk", audience=DESK)
         alerts.add_receiver(transaction, desk, (), now=now)
@@ -75,8 +80,8 @@ def until(is_done: Callable[[], bool], log: Path) -> None:
 
 
 def subscribe(
-    store: Store, wanted: Wanted, environment: dict[str, str], code: Callable[[], str]
-) -> Added:
+    store: Store, wanted: ChannelRequest, environment: dict[str, str], code: Callable[[], str]
+) -> AddedChannel:
     """Add a channel and confirm it by the code it got."""
     now = datetime.now(tz=UTC)
     added = add(store, wanted, alert_settings(environment), actor="test", now=now)
@@ -89,10 +94,12 @@ def subscribe(
 def has_watched(store: Store) -> bool:
     """Return whether a pass was written."""
     with store.read() as transaction:
-        return TURN in turns.beats(transaction)
+        return TURN in leases.beats(transaction)
 
 
-def test_a_pushed_price_becomes_a_verified_webhook_and_a_mail(drawn: Book, tmp_path: Path) -> None:
+def test_a_pushed_price_becomes_a_verified_webhook_and_a_mail(
+    drawn: SimulatedBook, tmp_path: Path
+) -> None:
     """A price that falls by a third is pushed; the desk's webhook verifies and its mail arrives."""
     url, log = f"sqlite:///{tmp_path / 'book.db'}", tmp_path / "watch.log"
     store = open_store(url)
@@ -107,13 +114,13 @@ def test_a_pushed_price_becomes_a_verified_webhook_and_a_mail(drawn: Book, tmp_p
         }
         added = subscribe(
             store,
-            Wanted(receiver="desk", kind="webhook", target=hook),
+            ChannelRequest(receiver="desk", kind="webhook", target=hook),
             environment,
             lambda: received.requests[0][1].split('"code":"')[1][:8],
         )
         subscribe(
             store,
-            Wanted(receiver="desk", kind="mail", target="o@example.org"),
+            ChannelRequest(receiver="desk", kind="mail", target="o@example.org"),
             environment,
             lambda: text_of(box.messages[0]).split("code ")[1][:8],
         )
@@ -121,7 +128,7 @@ def test_a_pushed_price_becomes_a_verified_webhook_and_a_mail(drawn: Book, tmp_p
             until(lambda: has_watched(store), log)
             price = {
                 "asset": "ETH",
-                "value": str(book.price(drawn).value * 2 // 3),
+                "value": str(sample_book.price(drawn).value * 2 // 3),
                 "decimals": 18,
                 "observed_at": datetime.now(tz=UTC).isoformat(),
                 "source": "pushed",

@@ -13,17 +13,17 @@ import httpx
 import local
 import pytest
 
-from serving.desk import Desk
-from serving.http.api import Api
-from serving.http.gate import Gate, Keyring
+from serving.application.scoring import ScoringService
+from serving.evaluation.assess import Model
+from serving.evaluation.effort import stop_if_given_up
+from serving.http.admission import Admission, Keyring
+from serving.http.app import Api
 from serving.http.keys import Scope, issue
-from serving.http.operations import Answer, Call, Operation, Work, json_answer, routes
-from serving.http.telemetry import JsonLines
-from serving.judging.assess import Model
-from serving.judging.effort import stop_if_given_up
+from serving.http.routing import Answer, Call, Operation, Work, json_answer, routes
 from serving.routes import OPERATIONS
 from serving.settings import Settings
 from serving.store import keys, open_store
+from serving.telemetry import JsonLines
 
 SETTINGS = Settings(timeout_seconds=0.5, most_in_flight=1, origins=("https://desk.example",))
 
@@ -31,20 +31,20 @@ SETTINGS = Settings(timeout_seconds=0.5, most_in_flight=1, origins=("https://des
 AWAKE = threading.Event()
 
 
-def sleep(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - it only sleeps
+def sleep(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - it only sleeps
     """Take longer than an answer may."""
     AWAKE.wait(60.0)
     return json_answer({})
 
 
-def grind(desk: Desk, call: Call) -> Answer:  # noqa: ARG001 - it only works on
+def grind(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - it only works on
     """Work without end, as judging does: looking at every step whether it still is wanted."""
     while True:
         stop_if_given_up()
         AWAKE.wait(0.01)
 
 
-def fail(desk: Desk, call: Call) -> Answer:
+def fail(desk: ScoringService, call: Call) -> Answer:
     """Fail as only a defect does."""
     raise ZeroDivisionError(f"a secret about {desk} and {call}")
 
@@ -67,8 +67,8 @@ def probe(name: str, work: Work) -> Operation:
 def app() -> Api:
     """Return an API without model and store, with two operations of the tests."""
     known = (*OPERATIONS, probe("sleep", sleep), probe("fail", fail), probe("grind", grind))
-    desk = Desk(model=Model(bundle=None), clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
-    return Api(routes(known), desk=desk, gate=Gate(SETTINGS, Keyring(None)))
+    desk = ScoringService(model=Model(bundle=None), clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    return Api(routes(known), desk=desk, gate=Admission(SETTINGS, Keyring(None)))
 
 
 @pytest.fixture
@@ -212,7 +212,7 @@ def held() -> Iterator[threading.Event]:
 def test_one_caller_does_not_fill_a_worker(tmp_path: Path, held: threading.Event) -> None:
     """Thirty-two writes of one key wait for a lock; probes and another key's reading do not."""
 
-    def hold(desk: Desk, call: Call) -> Answer:
+    def hold(desk: ScoringService, call: Call) -> Answer:
         assert desk.store is not None
         with desk.store.begin():
             held.wait(60.0)
@@ -224,10 +224,10 @@ def test_one_caller_does_not_fill_a_worker(tmp_path: Path, held: threading.Event
         for name in ("busy", "other"):
             record, tokens[name] = issue(name, scopes=["read"], now=datetime.now(tz=UTC))
             keys.insert(transaction, record)
-    desk = Desk(model=Model(bundle=None), store=store)
+    desk = ScoringService(model=Model(bundle=None), store=store)
     known = (*OPERATIONS, probe("hold", hold))
     # Keys that are read for every request, as by a worker that has just started.
-    app = Api(routes(known), desk=desk, gate=Gate(Settings(), Keyring(desk.keys)))
+    app = Api(routes(known), desk=desk, gate=Admission(Settings(), Keyring(desk.keys)))
 
     async def ask() -> tuple[list[int], list[int], list[int]]:
         transport = httpx.ASGITransport(app, client=("10.0.0.9", 1))

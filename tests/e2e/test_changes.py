@@ -8,18 +8,18 @@ import msgspec
 import pytest
 
 from features.simulate import simulate
-from serving.desk import Desk
-from serving.judging.changes import plans, what_if
-from serving.live.book import account_body, market_body
-from serving.registry import deployed
+from serving.application.deployment import read_deployment
+from serving.application.sample_book import account_body, market_body
+from serving.application.scoring import ScoringService
+from serving.application.what_if import plans, what_if
 
 TARGET = 0.02
 
 
 @pytest.fixture(scope="module")
-def desk(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> Desk:
+def desk(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> ScoringService:
     """Return a desk with a bundle trained on a simulated log."""
-    return Desk(model=deployed(trained[0]).model)
+    return ScoringService(model=read_deployment(trained[0]).model)
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +36,14 @@ def request_body() -> dict[str, Any]:
     }
 
 
-def told(work: Any, desk: Desk, body: dict[str, Any]) -> Any:
+def told(work: Any, desk: ScoringService, body: dict[str, Any]) -> Any:
     """Return an answer."""
     return msgspec.json.decode(work(desk, msgspec.json.encode(body), "test"))
 
 
-def test_plan_reaches_the_probability_it_promises(desk: Desk, request_body: dict[str, Any]) -> None:
+def test_plan_reaches_the_probability_it_promises(
+    desk: ScoringService, request_body: dict[str, Any]
+) -> None:
     """Assessing the account that a plan leads to gives the probability that it promised."""
     target = {"probability": TARGET, "horizon": "7d"}
     answer = told(plans, desk, {**request_body, "target": target, "means": {"kinds": ["repay"]}})
@@ -55,7 +57,7 @@ def test_plan_reaches_the_probability_it_promises(desk: Desk, request_body: dict
 
 
 def test_an_assessment_s_plan_is_within_its_target(
-    desk: Desk, request_body: dict[str, Any]
+    desk: ScoringService, request_body: dict[str, Any]
 ) -> None:
     """By the trained model: the probability and the health that it leads to, with other legs."""
     body = msgspec.json.encode({**request_body, "plan": True})
@@ -70,7 +72,7 @@ def test_an_assessment_s_plan_is_within_its_target(
         assert plan["legs_after"] != account["legs"]
 
 
-def test_a_fall_raises_what_is_forecast(desk: Desk, request_body: dict[str, Any]) -> None:
+def test_a_fall_raises_what_is_forecast(desk: ScoringService, request_body: dict[str, Any]) -> None:
     """Every probability is at least as high after a fall as before it."""
     answer = told(what_if, desk, {**request_body, "shocks": {"ETH": "-0.03"}})
     for one in answer["answers"]:

@@ -8,9 +8,9 @@ import local
 import numpy as np
 import pytest
 
+from serving.application.sample_book import account_body, market_body
 from serving.client import Client, ServiceRefused
-from serving.judging.answers import Assessment, FaultyItem
-from serving.live.book import account_body, market_body
+from serving.schemas.assessment import Assessment, FaultyItem
 
 
 @pytest.fixture(scope="module")

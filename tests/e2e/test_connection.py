@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import uvicorn
 
-from serving.desk import Desk
-from serving.http.api import Api
+from serving.application.scoring import ScoringService
+from serving.evaluation.assess import Model
+from serving.http.admission import Admission, Keyring
+from serving.http.app import Api
 from serving.http.connection import MOST_HEAD, Connection
-from serving.http.gate import Gate, Keyring
-from serving.http.operations import routes
-from serving.judging.assess import Model
+from serving.http.routing import routes
 from serving.routes import OPERATIONS
 from serving.settings import Settings
 
@@ -34,8 +34,8 @@ class Small(Connection):
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """Return the port of an API whose connections are held within small bounds."""
-    desk = Desk(model=Model(bundle=None), clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
-    app = Api(routes(OPERATIONS), desk=desk, gate=Gate(Settings(), Keyring(None)))
+    desk = ScoringService(model=Model(bundle=None), clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    app = Api(routes(OPERATIONS), desk=desk, gate=Admission(Settings(), Keyring(None)))
     config = uvicorn.Config(app, http=Small, port=0, log_level="critical", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

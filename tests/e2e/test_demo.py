@@ -15,7 +15,7 @@ import pytest
 from commands import within
 from services import command, free_port
 
-from serving.live.demo import STORE, falls
+from serving.demo.run import STORE, falls
 
 LONGEST_START = 480.0
 VENUES, VERDICTS = "sim|binance|hyperliquid|compound", "safe|liquidatable|not_executable"

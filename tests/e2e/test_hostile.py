@@ -9,7 +9,7 @@ from typing import Any
 import local
 import pytest
 
-from serving.http.problems import KINDS
+from serving.schemas.problems import KINDS
 
 CORPUS = Path(__file__).parent / "hostile"
 CASES: list[dict[str, Any]] = [

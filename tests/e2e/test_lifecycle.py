@@ -16,12 +16,12 @@ from commands import PERIOD, forewarn
 from services import free_port, serving
 
 from features.simulate import simulate
-from models import registry
-from models.hazard import LABELS
-from serving.live.book import lay
-from serving.store import Store, accounts, forecasts, journal, open_store
-from serving.store.forecasts import Forecast
-from training import tracking
+from models.forecast import registry
+from models.forecast.horizons import LABELS
+from serving.application.sample_book import lay
+from serving.store import Store, accounts, audit, forecasts, open_store
+from serving.store.forecasts import ServedForecast
+from training.lifecycle import tracking
 
 DAYS = 20
 CHANCES = tuple(f"{k}_{h}" for k in ("unattended", "expected") for h in LABELS)
@@ -100,7 +100,7 @@ def remembered(url: str, champion: str, challenger: str, names: list[str], clock
                 # Within a week one of seven draws may hit, whatever today's is: both know that.
                 values = {name: 0.79 if name.endswith("7d") else said for name in CHANCES}
                 told.append(
-                    Forecast(account=name, at=at, model_version=version, role=role, **values)
+                    ServedForecast(account=name, at=at, model_version=version, role=role, **values)
                 )
             if hit:
                 key = f"{name}-{day}"
@@ -183,7 +183,7 @@ def test_a_bundle_from_training_to_rollback(
         wait(lambda: client.get("/readyz").json()["model_version"] == first)
         assert answered(client, names)[0] == {first}
     with store.read() as transaction:
-        audited = [(entry.actor, entry.subject) for _, entry in journal.audit(transaction)]
+        audited = [(entry.actor, entry.subject) for _, entry in audit.audit(transaction)]
     store.close()
     assert audited == [("anna", first), ("anna", second), ("anna", first)]
     assert [(m.alias, m.version, m.reason) for m in registry.history(shelf)] == [

@@ -8,20 +8,20 @@ import many_venues
 import pytest
 
 from models.alerting.policy import default
-from serving.alerting.watch import Watcher, turn
-from serving.desk import Desk
-from serving.registry import deployed
+from serving.application.deployment import read_deployment
+from serving.application.scoring import ScoringService
 from serving.store import Store, assessments, market, open_store
-from serving.store.assessments import Wanted
+from serving.store.assessments import AccountFilter
+from serving.watch.watcher import Watcher, cycle
 
-MODEL = deployed(Path(__file__).parents[2] / "models" / "champion").model
+MODEL = read_deployment(Path(__file__).parents[2] / "models" / "champion").model
 
 
 def test_every_account_is_judged_alike_sent_along_and_stored(tmp_path: Path) -> None:
     """Eleven accounts on seven venues; but one, whose asset has no candles, have a forecast."""
     store = open_store(f"sqlite:///{tmp_path}/book.sqlite3")
     many_venues.lay(store)
-    desk = Desk(model=MODEL, store=store, clock=lambda: many_venues.AT)
+    desk = ScoringService(model=MODEL, store=store, clock=lambda: many_venues.AT)
     sent = json.loads(desk.score(json.dumps(many_venues.request()).encode(), "sent"))
     keys = {"accounts": [one["id"] for one in many_venues.book()]}
     stored = json.loads(desk.score(json.dumps(keys).encode(), "stored"))
@@ -39,7 +39,7 @@ def test_a_probability_does_not_depend_on_who_else_is_asked_about(
 ) -> None:
     """Alone, among eleven, stored, sent along and watched: the same bits, medians included."""
     many_venues.lay(store)
-    desk = Desk(model=MODEL, store=store, clock=lambda: many_venues.AT)
+    desk = ScoringService(model=MODEL, store=store, clock=lambda: many_venues.AT)
     keys = [one["id"] for one in many_venues.book()]
     together = features(desk, {"accounts": keys})
     sent = features(desk, many_venues.request())
@@ -59,9 +59,9 @@ def test_a_probability_does_not_depend_on_who_else_is_asked_about(
         holder="one",
         clock=lambda: many_venues.AT,
     )
-    turn(watcher)
+    cycle(watcher)
     with store.read() as transaction:
-        rows = assessments.explore(transaction, Wanted(), after=None, limit=100)
+        rows = assessments.explore(transaction, AccountFilter(), after=None, limit=100)
     watched = {one.account: one.assessed for one in rows}
     for key, (forecast, _) in zip(keys, together, strict=True):
         one = watched[key]
@@ -69,7 +69,7 @@ def test_a_probability_does_not_depend_on_who_else_is_asked_about(
         assert [one.expected_24h, one.unattended_24h] == (forecast[2] if forecast else [None, None])
 
 
-def features(desk: Desk, body: dict[str, Any]) -> list[tuple[list[list[float]], Any]]:
+def features(desk: ScoringService, body: dict[str, Any]) -> list[tuple[list[list[float]], Any]]:
     """Return the forecast and the features of every account of a request."""
     told = json.loads(desk.score(json.dumps({**body, "features": True}).encode(), "r"))
     return [
@@ -108,7 +108,7 @@ def test_a_candle_that_is_late_is_said_and_loses_no_forecast(
     asset: str, accounts: set[str], hours: int
 ) -> None:
     """Up to three hours the market is looked at as of then; nobody else is touched."""
-    desk = Desk(model=MODEL)
+    desk = ScoringService(model=MODEL)
     body = many_venues.request()
     before = {one["account"]: one for one in assessed(desk, body)}
     for column in ("open", "high", "low", "close", "volume"):
@@ -123,7 +123,7 @@ def test_a_candle_that_is_late_is_said_and_loses_no_forecast(
         assert found == pytest.approx(was, rel=0.5)
 
 
-def assessed(desk: Desk, body: dict[str, Any]) -> list[dict[str, Any]]:
+def assessed(desk: ScoringService, body: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the assessments of a request."""
     told: list[dict[str, Any]] = json.loads(desk.score(json.dumps(body).encode(), "r"))[
         "assessments"

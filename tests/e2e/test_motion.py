@@ -6,33 +6,33 @@ from pathlib import Path
 import local
 import pytest
 
-from features.simulate import Book, simulate, simulate_onward
+from features.simulate import SimulatedBook, simulate, simulate_onward
 from models.alerting.signals import Level
-from serving.alerting.passes import TURN
-from serving.desk import Desk
-from serving.http.api import Api
-from serving.http.gate import Gate, Keyring
-from serving.http.operations import routes
-from serving.judging.assess import Model
-from serving.live.book import lay
-from serving.live.motion import STRIDE, run, steps, subscribe
-from serving.live.venues import nowhere
+from serving.application.sample_book import lay
+from serving.application.scoring import ScoringService
+from serving.demo.market import STRIDE, run, steps, subscribe
+from serving.demo.venues import nowhere
+from serving.evaluation.assess import Model
+from serving.http.admission import Admission, Keyring
+from serving.http.app import Api
+from serving.http.routing import routes
 from serving.routes import OPERATIONS, book
 from serving.settings import Settings
-from serving.store import Store, accounts, alerts, assessments, market, open_store, outbox, turns
-from serving.store.assessments import Wanted
+from serving.store import Store, accounts, alerts, assessments, leases, market, open_store, outbox
+from serving.store.assessments import AccountFilter
+from serving.store.leases import TURN
 
 HOURS = 30
 
 
 @pytest.fixture(scope="module")
-def drawn() -> tuple[Book, Book]:
+def drawn() -> tuple[SimulatedBook, SimulatedBook]:
     """Return a book and the same one after a crash by a fifth."""
     return simulate_onward(seed=9, days=40, accounts=30, hours=HOURS, falls={4: -0.1, 5: -0.12})
 
 
 @pytest.fixture
-def store(drawn: tuple[Book, Book], tmp_path: Path) -> Iterator[Store]:
+def store(drawn: tuple[SimulatedBook, SimulatedBook], tmp_path: Path) -> Iterator[Store]:
     """Return a store with the book as it stands at first, and those who are told."""
     found = open_store(f"sqlite:///{tmp_path / 'book.db'}")
     lay(drawn[0], found)
@@ -41,7 +41,7 @@ def store(drawn: tuple[Book, Book], tmp_path: Path) -> Iterator[Store]:
     found.close()
 
 
-def test_what_moves_begins_as_what_stands_still(drawn: tuple[Book, Book]) -> None:
+def test_what_moves_begins_as_what_stands_still(drawn: tuple[SimulatedBook, SimulatedBook]) -> None:
     """Both are drawn alike up to the start; what happens later leaves no trace before it."""
     before, after = drawn
     still = simulate(seed=9, days=40, accounts=30)
@@ -51,7 +51,9 @@ def test_what_moves_begins_as_what_stands_still(drawn: tuple[Book, Book]) -> Non
     assert after.candles.iloc[: len(still.candles)].equals(still.candles)
 
 
-def test_steps_tell_every_event_once_and_in_time(drawn: tuple[Book, Book]) -> None:
+def test_steps_tell_every_event_once_and_in_time(
+    drawn: tuple[SimulatedBook, SimulatedBook],
+) -> None:
     """A step every stride, none with an event of its future, and all events in all."""
     told = list(steps(*drawn))
     assert len(told) == HOURS * 3
@@ -61,7 +63,9 @@ def test_steps_tell_every_event_once_and_in_time(drawn: tuple[Book, Book]) -> No
     assert sum(len(step.events) for step in told) == new.sum() > 10
 
 
-def test_a_book_that_lives_on_ends_as_it_was_drawn(drawn: tuple[Book, Book], store: Store) -> None:
+def test_a_book_that_lives_on_ends_as_it_was_drawn(
+    drawn: tuple[SimulatedBook, SimulatedBook], store: Store
+) -> None:
     """Holdings and clock are those of the later book; liquidated owners were told, all of them."""
     before, after = drawn
     run(store, before, after, venues=nowhere(after), bundle=None, rest=lambda _: None)
@@ -85,24 +89,28 @@ def test_a_book_that_lives_on_ends_as_it_was_drawn(drawn: tuple[Book, Book], sto
     assert dead <= {"owner-4"}
 
 
-def test_a_market_that_stands_still_is_judged_once(drawn: tuple[Book, Book], store: Store) -> None:
+def test_a_market_that_stands_still_is_judged_once(
+    drawn: tuple[SimulatedBook, SimulatedBook], store: Store
+) -> None:
     """Nothing moves; one pass is written, and what was said of every account."""
     run(store, *drawn, venues=nowhere(drawn[1]), bundle=None, rest=lambda _: None, most=0)
     with store.read() as transaction:
         assert market.clock(transaction, now=drawn[1].at) == drawn[0].at
-        assert turns.beats(transaction)[TURN][1] == 1
-        said = [one.assessed for one in assessments.explore(transaction, Wanted())]
+        assert leases.beats(transaction)[TURN][1] == 1
+        said = [one.assessed for one in assessments.explore(transaction, AccountFilter())]
     assert len(said) == 27
     assert {one.at for one in said if one is not None} == {drawn[0].at}
 
 
 def test_the_book_kept_by_the_watch_is_the_book_judged_anew(
-    drawn: tuple[Book, Book], store: Store, monkeypatch: pytest.MonkeyPatch
+    drawn: tuple[SimulatedBook, SimulatedBook], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Shocks, bands and sums read from the store are those of every account judged now."""
     run(store, *drawn, venues=nowhere(drawn[1]), bundle=None, rest=lambda _: None, most=0)
-    desk = Desk(model=Model(bundle=None), store=store)
-    caller = local.Caller(Api(routes(OPERATIONS), desk=desk, gate=Gate(Settings(), Keyring(None))))
+    desk = ScoringService(model=Model(bundle=None), store=store)
+    caller = local.Caller(
+        Api(routes(OPERATIONS), desk=desk, gate=Admission(Settings(), Keyring(None)))
+    )
     now = caller.get("/v1/book").json()
     monkeypatch.setattr(book, "SMALL", 0)
     kept = caller.get("/v1/book").json()

@@ -21,12 +21,13 @@ from features.simulate import simulate_onward
 from models.alerting.signals import Level
 from models.alerting.state import AlertState
 from models.margin.rulebook import load_all
-from serving.desk import Desk
-from serving.http.api import Api
+from serving.application.deployment import read_deployment
+from serving.application.scoring import ScoringService
+from serving.demo import market as motion
+from serving.demo import venues
+from serving.http.app import Api
 from serving.http.keys import issue
-from serving.live import motion, venues
 from serving.pages.files import static
-from serving.registry import deployed
 from serving.store import Store, accounts, alerts, consents, keys, market
 from serving.store.alerts import DESK, Receiver
 
@@ -43,7 +44,7 @@ class Served:
     origin: str
 
     @property
-    def desk(self) -> Desk:
+    def desk(self) -> ScoringService:
         """Return the desk that answers."""
         assert self.app.desk is not None
         return self.app.desk
@@ -319,7 +320,7 @@ def test_every_rulebook_has_an_example_that_can_be_judged(moved: Served) -> None
 
 
 @contextmanager
-def changed(served: Served, desk: Desk) -> Iterator[None]:
+def changed(served: Served, desk: ScoringService) -> Iterator[None]:
     """Let another desk answer for as long as the context lasts."""
     before = served.desk
     served.app.desk = desk
@@ -331,7 +332,7 @@ def test_without_its_bundle_the_page_says_degraded(watched: Watched, moved: Serv
     """The banner comes by itself, and the rules still answer."""
     page = watched.open(f"/desk/accounts/{moved.riskiest()}")
     expect(page.locator("#degraded")).to_be_hidden()
-    with changed(moved, replace(moved.desk, model=deployed(None).model)):
+    with changed(moved, replace(moved.desk, model=read_deployment(None).model)):
         expect(page.locator("#degraded")).to_be_visible(timeout=10_000)
         expect(page.locator("#account-degraded")).to_be_visible()
         expect(page.locator("#forecast")).to_be_hidden()

@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 from services import serving
 
-from features.inputs import HOUR, Candles, EventKind
+from features.inputs import HOUR, Candles, EventKind, candles_on_grid
 from features.pipeline import BASELINE, NAMES, compute, fingerprint
 from features.tables import read_candles
-from models import bundle as bundles
-from models.hazard import LABELS
+from models.forecast import bundle as bundles
+from models.forecast.horizons import LABELS
 from models.margin.fixed_point import RAY
 from serving.store.market import REFERENCES
 from training.sources import History, maker_ethb, maker_log
@@ -69,7 +69,7 @@ def ledger(files: tuple[Path, Path]) -> pd.DataFrame:
     """Return the exact events of every vault, with holdings before and after."""
     tables = maker_log.read(files[0])
     frame, _ = read_candles(files[1], symbols=[maker_ethb.ASSET])
-    grid = maker_ethb.candles_on_grid(frame)[maker_ethb.ASSET]
+    grid = candles_on_grid(frame)[maker_ethb.ASSET]
     terms = maker_log.read_terms(tables)
     path = maker_ethb.hourly_path(grid, terms)
     return maker_ethb.replay(maker_log.events(tables), terms, path["price"])[0]

@@ -10,7 +10,7 @@ from commands import within
 from services import serving
 
 from features.simulate import simulate
-from serving.live.demo import ACCOUNTS, CHAMPION, DAYS, lay_all
+from serving.demo.run import ACCOUNTS, CHAMPION, DAYS, lay_all
 from serving.settings import DEMO_SEED
 from serving.store import open_store
 

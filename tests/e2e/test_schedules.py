@@ -10,7 +10,7 @@ from schedules import NAMES, begin, finish, is_breached, play
 
 from models.alerting.signals import Level
 from serving.store import Store, alerts, assessments, outbox
-from serving.store.assessments import Wanted
+from serving.store.assessments import AccountFilter
 
 STEPS = int(os.environ.get("FOREWARN_SCHEDULE_STEPS", "300"))
 """Of each schedule; the whole run of `.ci/run` takes ten thousand."""
@@ -28,7 +28,9 @@ def test_whatever_the_schedule_every_change_is_judged_and_every_message_sent_onc
     play(world, STEPS)
     finish(world)
     with store.read() as transaction:
-        said = {one.account: one.assessed for one in assessments.explore(transaction, Wanted())}
+        said = {
+            one.account: one.assessed for one in assessments.explore(transaction, AccountFilter())
+        }
         levels = alerts.raised_accounts(transaction)
         counts = outbox.counts(transaction)
         told = sa.text("SELECT key, channel FROM alert_outbox WHERE status = 'sent'")

@@ -13,7 +13,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from serving.http.operations import Operation
+from serving.http.routing import Operation
 from serving.routes import OPERATIONS
 
 EXAMPLES = 10

@@ -13,8 +13,8 @@ import pytest
 from services import serving
 
 from features.pipeline import fingerprint
-from features.simulate import Book, simulate
-from serving.live.book import account_body, lay, market_body
+from features.simulate import SimulatedBook, simulate
+from serving.application.sample_book import account_body, lay, market_body
 from serving.store import open_store
 
 Body = dict[str, Any]
@@ -23,13 +23,13 @@ VAULT = "sim-0001"
 
 
 @pytest.fixture(scope="module")
-def book() -> Book:
+def book() -> SimulatedBook:
     """Return a simulated book whose past lies before today's clock."""
     return simulate(seed=5, days=60, accounts=40, start=datetime(2020, 1, 1, tzinfo=UTC))
 
 
 @pytest.fixture(scope="module")
-def keys(book: Book) -> list[str]:
+def keys(book: SimulatedBook) -> list[str]:
     """Return the accounts that owe something."""
     accounts = book.accounts
     return list(accounts["account"][[art > 0 for art in accounts["art"]]])
@@ -37,7 +37,7 @@ def keys(book: Book) -> list[str]:
 
 @pytest.fixture(scope="module")
 def client(
-    book: Book,
+    book: SimulatedBook,
     trained: tuple[Path, CompletedProcess[str]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[httpx.Client]:
@@ -52,7 +52,7 @@ def client(
 
 
 @pytest.fixture(scope="module")
-def sound(book: Book, keys: list[str]) -> Body:
+def sound(book: SimulatedBook, keys: list[str]) -> Body:
     """Return a body about one account that is sound in every part."""
     return {
         "as_of": book.at.isoformat(),
@@ -82,7 +82,7 @@ def test_one_account_is_assessed_in_full(client: httpx.Client, sound: Body) -> N
 
 
 def test_probabilities_are_nested_in_the_horizon_and_in_their_intervals(
-    client: httpx.Client, sound: Body, book: Book, keys: list[str]
+    client: httpx.Client, sound: Body, book: SimulatedBook, keys: list[str]
 ) -> None:
     """A longer horizon never has a lower probability."""
     body = {**sound, "accounts": [account_body(book, key) for key in keys]}
@@ -112,7 +112,7 @@ def test_attributions_sum_to_the_scores(client: httpx.Client, sound: Body) -> No
 
 
 def test_exact_attributions_are_told_of_few_accounts(
-    client: httpx.Client, sound: Body, book: Book, keys: list[str]
+    client: httpx.Client, sound: Body, book: SimulatedBook, keys: list[str]
 ) -> None:
     """TreeSHAP for a whole book in one request is refused; without reasons nothing is."""
     account = account_body(book, keys[0])

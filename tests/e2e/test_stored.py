@@ -14,17 +14,17 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv, ipc, parquet
 
-from serving.asked.queries import to_cursor
-from serving.desk import Desk
-from serving.http.api import Api
-from serving.http.gate import Gate, Keyring
+from serving.application.deployment import read_deployment
+from serving.application.scoring import ScoringService
+from serving.http.admission import Admission, Keyring
+from serving.http.app import Api
 from serving.http.keys import issue
-from serving.http.operations import routes
-from serving.registry import deployed
+from serving.http.query import to_cursor
+from serving.http.routing import routes
 from serving.routes import OPERATIONS
+from serving.schemas.stored import Assessed
 from serving.settings import Settings
 from serving.store import assessments, keys, open_store
-from serving.store.assessments import Assessed
 
 VAULT = {
     "id": "vault/1",
@@ -73,8 +73,13 @@ def caller(store_url: str, clock: Clock, trained: local.Trained) -> Iterator[loc
     """Return a caller of a service over an empty store, with a model."""
     settings = Settings(bundle=trained[0], store=store_url)
     store = open_store(store_url)
-    desk = Desk(model=deployed(settings.bundle).model, store=store, shelf=trained[0], clock=clock)
-    asked = local.Caller(Api(routes(OPERATIONS), desk, Gate(settings, Keyring(desk.keys))))
+    desk = ScoringService(
+        model=read_deployment(settings.bundle).model,
+        store=store,
+        bundle_dir=trained[0],
+        clock=clock,
+    )
+    asked = local.Caller(Api(routes(OPERATIONS), desk, Admission(settings, Keyring(desk.keys))))
     yield asked
     asked.close()
     store.close()

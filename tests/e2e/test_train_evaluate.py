@@ -12,8 +12,9 @@ import pytest
 from commands import PERIOD, forewarn, within
 
 from features.pipeline import fingerprint
-from models import bundle
-from training.baselines import RUNGS
+from models.errors import BundleRefused
+from models.forecast import bundle
+from training.baselines.baselines import BASELINES
 
 METRICS = {
     "average_precision",
@@ -98,7 +99,7 @@ def test_the_report_holds_every_rung_on_the_same_rows(
     assert report["accounts"] > 0
     assert set(report["horizons"]) == {"1h", "4h", "24h", "7d"}
     for part in report["horizons"].values():
-        assert set(part["rungs"]) == {*RUNGS, "model"}
+        assert set(part["rungs"]) == {*BASELINES, "model"}
         for metrics in part["rungs"].values():
             assert set(metrics) == METRICS
     day = report["horizons"]["24h"]
@@ -151,12 +152,12 @@ def test_a_damaged_bundle_is_refused(trained: Trained, tmp_path: Path) -> None:
     shutil.copytree(trained[0], copy)
     booster = copy / "expected_24h.txt"
     booster.write_text(booster.read_text().replace("Tree=0", "Tree=1", 1))
-    with pytest.raises(bundle.BundleRefused, match=r"expected_24h\.txt: has hash"):
+    with pytest.raises(BundleRefused, match=r"expected_24h\.txt: has hash"):
         bundle.load(copy, fingerprint=fingerprint)
-    with pytest.raises(bundle.BundleRefused, match="other features"):
+    with pytest.raises(BundleRefused, match="other features"):
         bundle.load(trained[0], fingerprint=lambda _: "0" * 64)
     (copy / bundle.MANIFEST).write_text("{")
-    with pytest.raises(bundle.BundleRefused, match=r"Invalid JSON"):
+    with pytest.raises(BundleRefused, match=r"Invalid JSON"):
         bundle.load(copy, fingerprint=fingerprint)
 
 

@@ -9,8 +9,7 @@ from subprocess import CompletedProcess
 import numpy as np
 import pytest
 from commands import forewarn, within
-
-from training.simulate_perpetuals import write_events
+from perpetual_files import write_events
 
 Trained = tuple[Path, CompletedProcess[str]]
 

@@ -8,22 +8,24 @@ import pytest
 from alert_crash import verified_channel
 from typer.testing import CliRunner
 
-from features.simulate import ASSET, Book, simulate_onward
+from features.simulate import ASSET, SimulatedBook, simulate_onward
 from models.alerting.policy import default
-from serving.alerting import commands, memory, watch
-from serving.alerting.heart import Lookout
-from serving.alerting.subscriptions import rotate
-from serving.alerting.watch import Watcher, turn
-from serving.judging.assess import Model
-from serving.live.book import lay, price_at
-from serving.store import Store, accounts, alerts, consents, market, open_store, outbox, turns
+from serving.application.sample_book import lay, price_at
+from serving.cli import alerts as commands
+from serving.evaluation.assess import Model
+from serving.notify.liveness import Watchdog
+from serving.notify.subscriptions import rotate
+from serving.store import Store, accounts, alerts, consents, leases, market, open_store, outbox
 from serving.store.alerts import DESK, Receiver
+from serving.store.leases import WATCHING
+from serving.watch import state
+from serving.watch.watcher import Watcher, cycle
 
 NOW = datetime(2030, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def drawn() -> tuple[Book, Book]:
+def drawn() -> tuple[SimulatedBook, SimulatedBook]:
     """Return a book and the same one an hour later."""
     return simulate_onward(seed=9, days=40, accounts=30, hours=1, falls={})
 
@@ -48,25 +50,25 @@ def watcher(store: Store, at: datetime) -> Watcher:
 
 
 def test_a_price_during_a_round_puts_the_nearest_first(
-    drawn: tuple[Book, Book], store: Store, monkeypatch: pytest.MonkeyPatch
+    drawn: tuple[SimulatedBook, SimulatedBook], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The step after a price begins with the account nearest the line, though others wait."""
     before, after = drawn
     lay(before, store)
-    monkeypatch.setattr(memory, "CHUNK", 5)
+    monkeypatch.setattr(state, "CHUNK", 5)
     one = watcher(store, before.at)
-    while turn(one):
+    while cycle(one):
         pass
     one.memory.changed.update(dict.fromkeys(one.memory.bodies))
-    assert turn(one) == 5
+    assert cycle(one) == 5
     with store.begin() as transaction:
         price = price_at(after, len(after.candles))
         market.push_prices(transaction, [(ASSET, price)], now=after.at)
     one.memory.crossed.clear()
     with store.read() as transaction:
-        memory.read(transaction, one.memory, at=before.at, seconds=0.0)
+        state.read(transaction, one.memory, at=before.at, seconds=0.0)
     waiting = [*one.memory.crossed, *one.memory.changed]
-    assert memory.due(one.memory, seconds=0.0, whole=one.whole) == waiting[:5]
+    assert state.due(one.memory, seconds=0.0, whole=one.whole) == waiting[:5]
     nearest = min(one.memory.slopes, key=lambda key: _ratio(store, key))
     assert next(iter((*one.memory.crossed, *one.memory.near))) == nearest
 
@@ -78,13 +80,15 @@ def _ratio(store: Store, account: str) -> float:
     return int(held[0]["quantity"]) / int(held[1]["quantity"])
 
 
-def test_an_account_that_changed_is_read_anew(drawn: tuple[Book, Book], store: Store) -> None:
+def test_an_account_that_changed_is_read_anew(
+    drawn: tuple[SimulatedBook, SimulatedBook], store: Store
+) -> None:
     """What was parsed before does not outlive a new position."""
     lay(drawn[0], store)
     at = [drawn[0].at]
     one = watcher(store, at[0])
     one.clock = lambda: at[0]
-    turn(one)
+    cycle(one)
     name = min(one.memory.bodies)
     with store.begin() as transaction:
         body = accounts.read(transaction, [name])[name]
@@ -92,7 +96,7 @@ def test_an_account_that_changed_is_read_anew(drawn: tuple[Book, Book], store: S
         changed = {**body, "opened_at": None, "legs": [body["legs"][0], debt]}
         accounts.upsert(transaction, [changed], at=at[0], now=at[0] + timedelta(minutes=1))
     at[0] += timedelta(minutes=2)
-    turn(one)
+    cycle(one)
     with store.read() as transaction:
         assert alerts.states(transaction, [name])[name].level == 3
 
@@ -102,9 +106,9 @@ def test_a_living_process_tells_of_another_that_stopped_once(store: Store) -> No
     with store.begin() as transaction:
         alerts.add_receiver(transaction, Receiver(receiver="d", audience=DESK), (), now=NOW)
         verified_channel(transaction, "d")
-        turns.beat(transaction, watch.WATCHING, now=NOW)
-        turns.beat(transaction, "alert_pass", now=NOW - timedelta(minutes=6), detail=1)
-    lookout = Lookout(store)
+        leases.beat(transaction, WATCHING, now=NOW)
+        leases.beat(transaction, "alert_pass", now=NOW - timedelta(minutes=6), detail=1)
+    lookout = Watchdog(store)
     for seconds in (0, 30, 60, 120):
         lookout.look(NOW + timedelta(seconds=seconds))
     with store.read() as transaction:

@@ -13,13 +13,17 @@ import sqlalchemy as sa
 from models.alerting.policy import default
 from models.alerting.signals import Level
 from models.domain import Price
-from serving.alerting import evaluation, heart, memory, watch
-from serving.alerting.passes import LEASE, WATCHING, LeadLost
-from serving.alerting.watch import Watcher, turn
-from serving.judging.assess import Model
-from serving.registry import deployed
-from serving.store import Store, StoreFailed, accounts, alerts, assessments, market, turns
-from serving.store.assessments import Assessed, Wanted
+from serving.application.deployment import read_deployment
+from serving.evaluation import rule_evaluation
+from serving.evaluation.assess import Model
+from serving.notify import liveness
+from serving.schemas.stored import Assessed
+from serving.store import Store, StoreFailed, accounts, alerts, assessments, leases, market
+from serving.store.assessments import AccountFilter
+from serving.store.leases import WATCHING
+from serving.watch import evaluation, state, watcher
+from serving.watch.step import LEASE, LeadLost
+from serving.watch.watcher import Watcher, cycle
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -78,7 +82,7 @@ class Scene:
         judged = 0
         for _ in range(seconds // each):
             self.now += each * SECOND
-            judged += turn(self.watcher)
+            judged += cycle(self.watcher)
         return judged
 
     def levels(self) -> dict[str, Level]:
@@ -89,7 +93,7 @@ class Scene:
     def said(self) -> dict[str, Assessed]:
         """Return the newest assessment of every account that has one."""
         with self.store.read() as transaction:
-            found = assessments.explore(transaction, Wanted())
+            found = assessments.explore(transaction, AccountFilter())
         return {one.account: one.assessed for one in found if one.assessed is not None}
 
 
@@ -98,21 +102,21 @@ def test_what_was_received_before_and_committed_after_is_judged(store: Store) ->
     scene = Scene(store)
     scene.price(100)
     scene.put(perpetual("a", 10))
-    turn(scene.watcher)
+    cycle(scene.watcher)
     scene.put(perpetual("b", 10), received=NOON + MINUTE)
     scene.now = NOON + MINUTE
-    turn(scene.watcher)
+    cycle(scene.watcher)
     scene.put(perpetual("long", 1000), perpetual("short", -1000), received=NOON + 30 * SECOND)
-    turn(scene.watcher)
+    cycle(scene.watcher)
     assert scene.levels() == {"long": Level.CRITICAL, "short": Level.CRITICAL}
 
 
 def test_the_first_turn_knows_the_candles_of_every_asset(store: Store) -> None:
     """Seven venues, ten assets: a forecast for every account but that without candles."""
     many_venues.lay(store)
-    scene = Scene(store, model=deployed(CHAMPION).model)
+    scene = Scene(store, model=read_deployment(CHAMPION).model)
     scene.now = many_venues.AT
-    turn(scene.watcher)
+    cycle(scene.watcher)
     silent = {name for name, one in scene.said().items() if one.expected_24h is None}
     assert len(scene.said()) == 11
     assert silent == {"hyper, no candles"}
@@ -128,11 +132,11 @@ def test_a_new_asset_of_a_new_account_is_judged_with_its_candles(store: Store) -
                 sa.text(f"DELETE FROM {table} WHERE account = :name"),  # noqa: S608
                 {"name": late["id"]},
             )
-    scene = Scene(store, model=deployed(CHAMPION).model)
+    scene = Scene(store, model=read_deployment(CHAMPION).model)
     scene.now = many_venues.AT
-    turn(scene.watcher)
+    cycle(scene.watcher)
     scene.put(late, received=many_venues.AT - HOUR)
-    turn(scene.watcher)
+    cycle(scene.watcher)
     assert scene.said()[late["id"]].expected_24h is not None
 
 
@@ -144,7 +148,7 @@ def test_a_failed_turn_uses_nothing_up(
     scene = Scene(store, whole=10 * MINUTE)
     scene.price(100)
     scene.put(perpetual("long", 100), perpetual("short", -100))
-    turn(scene.watcher)
+    cycle(scene.watcher)
     scene.now += 5 * SECOND
     scene.price(60)
     scene.put(perpetual("new", 1000))
@@ -153,10 +157,10 @@ def test_a_failed_turn_uses_nothing_up(
         raise StoreFailed("locked for too long")
 
     with monkeypatch.context() as broken:
-        broken.setattr(watch, part, fail)
+        broken.setattr(watcher, part, fail)
         with pytest.raises(StoreFailed):
-            turn(scene.watcher)
-    turn(scene.watcher)
+            cycle(scene.watcher)
+    cycle(scene.watcher)
     assert scene.levels() == {"long": Level.CRITICAL, "new": Level.CRITICAL}
 
 
@@ -166,18 +170,18 @@ def test_an_account_at_rest_is_on_no_level(store: Store) -> None:
     scene.price(140)
     others = [perpetual(f"other{n}", 1) for n in range(3)]
     scene.put(perpetual("short", -100), *others)
-    turn(scene.watcher)
+    cycle(scene.watcher)
     assert scene.levels() == {"short": Level.CRITICAL}
     for _ in range(4):
         scene.now += timedelta(days=2)
         scene.price(50)
-        turn(scene.watcher)
+        cycle(scene.watcher)
     assert scene.levels() == {}
     with store.read() as transaction:
         assert alerts.levels(transaction) == {}
     scene.now += HOUR
     scene.price(51)
-    assert turn(scene.watcher) == 1  # the nearest alone
+    assert cycle(scene.watcher) == 1  # the nearest alone
 
 
 def test_an_acknowledgement_ends_with_the_entry_it_was_given_for(store: Store) -> None:
@@ -185,26 +189,26 @@ def test_an_acknowledgement_ends_with_the_entry_it_was_given_for(store: Store) -
     scene = Scene(store)
     scene.price(60)
     scene.put(perpetual("long", 100))
-    turn(scene.watcher)
+    cycle(scene.watcher)
     with store.begin() as transaction:
         assert alerts.acknowledge(transaction, "long") is Level.CRITICAL
     for _ in range(4):
         scene.now += 31 * MINUTE
         scene.price(60)
-        turn(scene.watcher)
+        cycle(scene.watcher)
     with store.read() as transaction:
         assert [one.kind for one in alerts.transitions(transaction)] == ["raised"]
     scene.now += SECOND
     scene.price(74)  # above the line, within the warning's buffer
-    turn(scene.watcher)
+    cycle(scene.watcher)
     scene.now += 7 * HOUR  # longer than a level is held for want of a forecast
-    turn(scene.watcher)
+    cycle(scene.watcher)
     assert scene.levels() == {"long": Level.WARNING}
     scene.now += SECOND
     scene.price(60)
-    turn(scene.watcher)
+    cycle(scene.watcher)
     scene.now += 31 * MINUTE
-    turn(scene.watcher)
+    cycle(scene.watcher)
     with store.read() as transaction:
         kinds = [(one.kind.value, one.level) for one in alerts.transitions(transaction)]
         state = alerts.states(transaction, ["long"])["long"]
@@ -220,7 +224,7 @@ def test_a_mute_counts_for_an_account_that_never_had_a_level(store: Store) -> No
     scene.put(perpetual("muted", 100), perpetual("loud", 100))
     with store.begin() as transaction:
         alerts.mute(transaction, "muted", until=NOON + HOUR)
-    turn(scene.watcher)
+    cycle(scene.watcher)
     with store.read() as transaction:
         routes = {one.account: one.route.value for one in alerts.transitions(transaction)}
     assert routes == {"muted": "silent", "loud": "now"}
@@ -230,17 +234,17 @@ def test_what_has_newly_crossed_comes_before_what_is_raised(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Forty at critical, a price before every step of ten: five that fall are in the first."""
-    monkeypatch.setattr(memory, "CHUNK", 10)
+    monkeypatch.setattr(state, "CHUNK", 10)
     scene = Scene(store)
     scene.price(60)
     dead = [perpetual(f"dead{n:02d}", 100) for n in range(40)]
     scene.put(*dead, *(perpetual(f"next{n}", 100, cash=5000) for n in range(5)))
-    while turn(scene.watcher):
+    while cycle(scene.watcher):
         pass
     assert len(scene.levels()) == 40
     scene.now += SECOND
     scene.price(50)
-    turn(scene.watcher)
+    cycle(scene.watcher)
     assert {name for name in scene.levels() if name.startswith("next")} == {
         f"next{n}" for n in range(5)
     }
@@ -248,7 +252,7 @@ def test_what_has_newly_crossed_comes_before_what_is_raised(
     for _ in range(60):
         scene.now += SECOND
         scene.price(50)
-        turn(scene.watcher)
+        cycle(scene.watcher)
     seconds = scene.watcher.steady.seconds
     oldest_age = seconds - min(scene.watcher.memory.judged_at.values())
     assert oldest_age <= 30 + 45 / 5
@@ -260,7 +264,7 @@ def test_what_is_closed_or_gone_is_forgotten(store: Store) -> None:
     scene = Scene(store)
     scene.price(100)
     scene.put(perpetual("open", 10), perpetual("closing", -10), perpetual("gone", 10))
-    turn(scene.watcher)
+    cycle(scene.watcher)
     closed = perpetual("closing", 0, cash=0)
     scene.now += MINUTE
     scene.put(closed)
@@ -268,22 +272,22 @@ def test_what_is_closed_or_gone_is_forgotten(store: Store) -> None:
     with store.begin() as transaction:
         for table in ("latest_assessments", "assessments", "holdings", "positions", "accounts"):
             transaction.execute(sa.text(f"DELETE FROM {table} WHERE account = 'gone'"))  # noqa: S608
-    turn(scene.watcher)
+    cycle(scene.watcher)
     assert scene.said()["closing"].at == scene.now
     assert set(scene.watcher.memory.bodies) == {"open", "closing"}
     scene.now += 2 * MINUTE
-    turn(scene.watcher)
+    cycle(scene.watcher)
     known = scene.watcher.memory
     assert set(known.bodies) == set(known.judged_at) == {"open"}
     assert set(known.sums.parts) == {"open", "closing"}
     scene.put(perpetual("closing", 1000))
-    turn(scene.watcher)
+    cycle(scene.watcher)
     assert scene.levels() == {"closing": Level.CRITICAL}
 
 
 def failing(name: str, error: Exception) -> Callable[[Any], Any]:
     """Return the rules, which fail for one account."""
-    real = evaluation.judge
+    real = rule_evaluation.evaluate_rules
 
     def judge(case: Any) -> Any:
         if case.account.id == name:
@@ -302,7 +306,7 @@ def test_an_account_whose_rules_fail_leaves_the_others_alone(
     scene.put(perpetual("broken", 100), perpetual("sound", 100))
     with monkeypatch.context() as broken:
         broken.setattr(evaluation, "judge", failing("broken", KeyError("shift")))
-        turn(scene.watcher)
+        cycle(scene.watcher)
         scene.turns(120, each=40)
     found = scene.said()
     assert (found["broken"].verdict, found["broken"].degraded) == (
@@ -313,10 +317,10 @@ def test_an_account_whose_rules_fail_leaves_the_others_alone(
     told = [r.getMessage() for r in caplog.records if r.getMessage().startswith("unevaluable")]
     assert told == ["unevaluable account='broken' code=evaluation_failed detail=KeyError: 'shift'"]
     assert sum(record.exc_info is not None for record in caplog.records) == 1
-    assert [one.what for one in heart.alarm(store, now=scene.now)] == ["evaluation"]
+    assert [one.what for one in liveness.alarm(store, now=scene.now)] == ["evaluation"]
     scene.turns(120, each=40)
     assert scene.levels()["broken"] is Level.CRITICAL
-    assert heart.alarm(store, now=scene.now) == []
+    assert liveness.alarm(store, now=scene.now) == []
 
 
 def test_an_account_that_is_too_dear_is_unevaluable(store: Store) -> None:
@@ -325,7 +329,7 @@ def test_an_account_that_is_too_dear_is_unevaluable(store: Store) -> None:
     scene = Scene(store, timer=lambda: float(next(ticks)))
     scene.price(60)
     scene.put(perpetual("dear", 100))
-    turn(scene.watcher)
+    cycle(scene.watcher)
     assert scene.said()["dear"].degraded == ("budget_spent",)
     assert scene.levels() == {"dear": Level.WATCH}
 
@@ -337,7 +341,7 @@ def test_the_past_holds_every_change_of_verdict(store: Store) -> None:
     for price in (100, 101, 140, 141, 100, 99):
         scene.now += MINUTE
         scene.price(price)
-        turn(scene.watcher)
+        cycle(scene.watcher)
     with store.read() as transaction:
         past = assessments.history(transaction, "short")
     assert [(one.at - NOON, one.verdict) for one in reversed(past)] == [
@@ -348,8 +352,8 @@ def test_the_past_holds_every_change_of_verdict(store: Store) -> None:
     other = scene.another("two")
     scene.now += MINUTE
     with store.begin() as transaction:
-        turns.resign(transaction, WATCHING, holder="one")
-    turn(other)
+        leases.resign(transaction, WATCHING, holder="one")
+    cycle(other)
     with store.read() as transaction:
         assert len(assessments.history(transaction, "short")) == 3
 
@@ -359,13 +363,13 @@ def test_what_says_the_same_is_not_written_again_for_five_minutes(store: Store) 
     scene = Scene(store)
     scene.price(100)
     scene.put(perpetual("a", 10))
-    turn(scene.watcher)
+    cycle(scene.watcher)
     assert scene.turns(270, each=30) == 9
     assert scene.said()["a"].at == NOON
     scene.turns(60, each=30)
     assert scene.said()["a"].at == NOON + 5 * MINUTE
     scene.price(101)
-    turn(scene.watcher)
+    cycle(scene.watcher)
     assert scene.said()["a"].at == scene.now
 
 
@@ -374,7 +378,7 @@ def test_an_idle_watcher_writes_nothing_but_its_lease(store: Store) -> None:
     scene = Scene(store, whole=10 * MINUTE)
     scene.price(100)
     scene.put(perpetual("a", 10))
-    turn(scene.watcher)
+    cycle(scene.watcher)
     written: list[str] = []
 
     def listen(*asked: Any) -> None:
@@ -384,11 +388,11 @@ def test_an_idle_watcher_writes_nothing_but_its_lease(store: Store) -> None:
     sa.event.listen(store.engine, "before_cursor_execute", listen)
     for _ in range(50):
         scene.now += SECOND / 5
-        assert turn(scene.watcher) == 0
+        assert cycle(scene.watcher) == 0
     assert written == []
     for _ in range(100):
         scene.now += SECOND / 5
-        turn(scene.watcher)
+        cycle(scene.watcher)
     assert set(written) == {"leases", "SET"} or set(written) <= {"leases", "SET", "INTO"}
     assert len(written) <= 4
 
@@ -400,11 +404,11 @@ def test_a_clock_that_is_set_back_stops_nothing(store: Store) -> None:
     scene.price(100)
     scene.now = NOON
     scene.put(perpetual("long", 100))
-    turn(scene.watcher)
+    cycle(scene.watcher)
     scene.now -= HOUR
     scene.price(60)
     scene.put(perpetual("new", 1000, asset="SOL"), received=scene.now)
-    turn(scene.watcher)
+    cycle(scene.watcher)
     assert scene.levels() == {"new": Level.CRITICAL, "long": Level.CRITICAL}
     assert scene.turns(120, each=10) >= 4
 
@@ -414,20 +418,20 @@ def test_what_a_leap_of_the_clock_left_in_the_future_is_doubted(store: Store) ->
     scene = Scene(store, keep=timedelta(days=90))
     scene.price(74)
     scene.put(perpetual("near", 100), perpetual("far", 1))
-    turn(scene.watcher)
+    cycle(scene.watcher)
     scene.now = NOON + timedelta(days=365)
     for _ in range(3):
-        watch._attempt(scene.watcher)  # noqa: SLF001
+        watcher._attempt(scene.watcher)  # noqa: SLF001
     with store.read() as transaction:
         assert len(assessments.history(transaction, "far")) == 2
     other = scene.another("two")
     scene.now = NOON + MINUTE
-    assert [one.what for one in heart.alarm(store, now=scene.now)] == ["clock"]
+    assert [one.what for one in liveness.alarm(store, now=scene.now)] == ["clock"]
     scene.price(60)
-    assert turn(other) == 2
+    assert cycle(other) == 2
     assert scene.levels()["near"] is Level.CRITICAL
     assert {one.at for one in scene.said().values()} == {scene.now}
-    assert heart.alarm(store, now=scene.now) == []
+    assert liveness.alarm(store, now=scene.now) == []
 
 
 def test_a_lease_holds_others_off_while_it_is_fresh(store: Store) -> None:
@@ -435,14 +439,14 @@ def test_a_lease_holds_others_off_while_it_is_fresh(store: Store) -> None:
     scene = Scene(store)
     scene.price(100)
     scene.put(perpetual("a", 10))
-    turn(scene.watcher)
+    cycle(scene.watcher)
     other = scene.another("two")
     with pytest.raises(LeadLost):
-        turn(other)
+        cycle(other)
     scene.now += LEASE + SECOND
-    assert turn(other) == 1
+    assert cycle(other) == 1
     with pytest.raises(LeadLost):
-        turn(scene.watcher)
+        cycle(scene.watcher)
     assert scene.watcher.memory.bodies == {}
 
 
@@ -453,7 +457,7 @@ def test_a_watcher_says_who_leads_and_what_it_did(
     scene = Scene(store)
     scene.price(60)
     scene.put(perpetual("a", 100), perpetual("b", 1))
-    monkeypatch.setattr(watch.time, "sleep", lambda _: None)
+    monkeypatch.setattr(watcher.time, "sleep", lambda _: None)
     steps = iter([0] * 2 + [50] * 3)
 
     def is_over() -> bool:
@@ -462,12 +466,12 @@ def test_a_watcher_says_who_leads_and_what_it_did(
         return seconds is None
 
     with caplog.at_level(logging.INFO, logger="forewarn.watch"):
-        watch.run(scene.watcher, is_over=is_over)
+        watcher.run(scene.watcher, is_over=is_over)
         waiting = scene.another("two")
         with store.begin() as transaction:
-            turns.lead(transaction, WATCHING, holder="three", now=scene.now, lease=LEASE)
+            leases.lead(transaction, WATCHING, holder="three", now=scene.now, lease=LEASE)
         steps = iter([0, 0])
-        watch.run(waiting, is_over=is_over)
+        watcher.run(waiting, is_over=is_over)
     said = [record.getMessage() for record in caplog.records]
     counted = "watched seconds=100 accounts=2 judged=6 steps=3 failed_turns=0"
     assert said == [

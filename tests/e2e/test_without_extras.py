@@ -37,11 +37,11 @@ for root in ("models", "features", "serving", "training"):
 """
 NEED_THE_EXTRA = {
     "features.partitions",
-    "training.charts",
-    "training.distributed",
-    "training.page",
-    "training.search",
-    "training.tracking",
+    "training.reports.charts",
+    "training.fitting.distributed",
+    "training.reports.html_report",
+    "training.fitting.search",
+    "training.lifecycle.tracking",
 }
 
 

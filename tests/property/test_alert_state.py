@@ -8,11 +8,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.alerting.audience import Inbox, Post, allot
+from models.alerting.audience import AlertMessage, Inbox, allot
 from models.alerting.columns import Columns, raised
 from models.alerting.evidence import evidence
 from models.alerting.policy import default
-from models.alerting.signals import Kind, Level, Route, Signal, Transition
+from models.alerting.signals import Level, Route, Signal, Transition, TransitionKind
 from models.alerting.state import REST, AlertState, acknowledge, mute, step
 from models.margin.result import Verdict
 
@@ -119,7 +119,7 @@ def test_an_escalation_always_leaves(history: list[tuple[datetime, Signal, str]]
         is_new = all(now - at >= COOL_DOWN.get(state.level, timedelta(0)) for at in heard)
         is_muted = before.muted_until is not None and now < before.muted_until
         if state.level > before.told and is_new and not is_muted:
-            assert transitions[0].kind is Kind.RAISED
+            assert transitions[0].kind is TransitionKind.RAISED
             assert transitions[0].route in {Route.NOW, Route.DIGEST}
 
 
@@ -212,7 +212,7 @@ def passes(draw: st.DrawFn) -> list[tuple[datetime, tuple[Transition, ...]]]:
                     account=f"a{account}",
                     episode=1,
                     number=number,
-                    kind=Kind.RAISED if level >= was else Kind.LOWERED,
+                    kind=TransitionKind.RAISED if level >= was else TransitionKind.LOWERED,
                     was=was,
                     level=level,
                     at=now,
@@ -223,7 +223,9 @@ def passes(draw: st.DrawFn) -> list[tuple[datetime, tuple[Transition, ...]]]:
     return out
 
 
-def posted(history: list[tuple[datetime, tuple[Transition, ...]]]) -> tuple[Inbox, list[Post]]:
+def posted(
+    history: list[tuple[datetime, tuple[Transition, ...]]],
+) -> tuple[Inbox, list[AlertMessage]]:
     """Return what an owner was sent, and what still waits."""
     inbox, out = Inbox(), []
     for now, transitions in history:
@@ -276,7 +278,9 @@ def test_critical_leaves_in_its_pass(
         due = {
             t.key
             for t in transitions
-            if t.route is Route.NOW and t.level is Level.CRITICAL and t.kind is Kind.RAISED
+            if t.route is Route.NOW
+            and t.level is Level.CRITICAL
+            and t.kind is TransitionKind.RAISED
         }
         assert due <= left
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.domain import Account, Leg, LegKind, Market, Price
-from models.exposure import exposure
+from models.forecast.exposure import exposure
 from models.margin.fixed_point import MAX_UINT256, RAY, WAD
 from models.margin.perpetual import tiers_from
 from models.margin.result import Liquidation, Margin, Refusal, Verdict

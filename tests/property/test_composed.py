@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.margin import collateral
-from models.margin.collateral import Holding, Policy
-from models.margin.composed import SEVERITY, Scope, compose, scope_surplus
+from models.margin.collateral import CollateralPolicy, Holding
+from models.margin.composed import SEVERITY, MarginScope, compose, scope_surplus
 from models.margin.result import Margin, Side, Verdict
 
 HOURS = st.integers(0, 48).map(lambda h: timedelta(hours=h))
@@ -26,7 +26,7 @@ MARGINS = st.builds(
 )
 SCOPES = st.lists(
     st.builds(
-        Scope,
+        MarginScope,
         name=st.sampled_from(["a", "b", "c"]),
         margin=MARGINS,
         quote_value=st.fractions(-1, 10),
@@ -41,7 +41,9 @@ VALUES = st.fractions(0, 10**9)
 
 @settings(max_examples=60, deadline=None)
 @given(scopes=SCOPES, within=HOURS)
-def test_the_whole_is_never_better_than_a_part(scopes: list[Scope], within: timedelta) -> None:
+def test_the_whole_is_never_better_than_a_part(
+    scopes: list[MarginScope], within: timedelta
+) -> None:
     """Whatever the sums, the gravest verdict stands and is named."""
     whole = compose(scopes, within=within)
     for scope in scopes:
@@ -52,7 +54,7 @@ def test_the_whole_is_never_better_than_a_part(scopes: list[Scope], within: time
 
 @settings(max_examples=60, deadline=None)
 @given(scopes=SCOPES, within=HOURS)
-def test_bridges_only_cost(scopes: list[Scope], within: timedelta) -> None:
+def test_bridges_only_cost(scopes: list[MarginScope], within: timedelta) -> None:
     """The sum is at most the plain sum, and more time never lowers it."""
     whole = compose(scopes, within=within)
     if whole.surplus is None:
@@ -75,7 +77,7 @@ def test_haircut_grows_with_risk(held: Holding, more: Fraction, extra: Fraction)
     """Larger, wilder, more concentrated or in a thinner market: never a smaller haircut."""
 
     def total(holding: Holding) -> Fraction:
-        return collateral.haircut(holding, Policy()).total
+        return collateral.haircut(holding, CollateralPolicy()).total
 
     assert 0 <= total(held) <= 1
     assert total(replace(held, value=held.value + more)) >= total(held)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.inputs import COLUMNS, HOUR, Candles, Events, Readings, Tables
+from features.inputs import COLUMNS, HOUR, Candles, Events, PointInTimeSeries, Tables
 from features.pipeline import FEATURES, NAMES, compute, compute_feature
 from features.spec import Feature, View
 from features.volatility import sigma_72h
@@ -44,12 +44,12 @@ def candles(seed: int) -> Candles:
     return Candles(FIRST, opened, high, low, close, volume)
 
 
-def readings(seed: int, *, every: int, mean: float) -> Readings:
+def readings(seed: int, *, every: int, mean: float) -> PointInTimeSeries:
     """Return random values, some published at full hours."""
     generator = np.random.default_rng(seed)
     at = np.arange(FIRST * HOUR, (FIRST + HOURS) * HOUR, every * HOUR, dtype=np.int64)
     at[::2] += generator.integers(1, HOUR, len(at[::2]))
-    return Readings(at, mean * generator.lognormal(0, 0.3, len(at)))
+    return PointInTimeSeries(at, mean * generator.lognormal(0, 0.3, len(at)))
 
 
 def events(seed: int) -> Events:
@@ -152,9 +152,9 @@ def kept_candles(grid: Candles, keep: np.ndarray) -> Candles:
     return replace(grid, **{name: np.where(keep, getattr(grid, name), np.nan) for name in COLUMNS})
 
 
-def kept_readings(told: Readings, keep: np.ndarray) -> Readings:
+def kept_readings(told: PointInTimeSeries, keep: np.ndarray) -> PointInTimeSeries:
     """Return readings with those outside `keep` gone."""
-    return Readings(told.at[keep], told.value[keep])
+    return PointInTimeSeries(told.at[keep], told.value[keep])
 
 
 def cut(
@@ -171,8 +171,8 @@ def cut(
     def grids(found: Mapping[str, Candles]) -> dict[str, Candles]:
         return {name: kept_candles(grid, keep) for name, grid in found.items()}
 
-    def told(name: str) -> dict[object, Readings]:
-        found: Mapping[object, Readings] = getattr(known, name)
+    def told(name: str) -> dict[object, PointInTimeSeries]:
+        found: Mapping[object, PointInTimeSeries] = getattr(known, name)
         return {key: kept_readings(one, published(one.at)) for key, one in found.items()}
 
     return Tables(

@@ -6,18 +6,20 @@ import pytest
 from probes import rows, violations
 
 from features.pipeline import NAMES
-from models.bundle import Bundle, Head, Passage, Upon
-from models.calibration import Calibrator, Evidence
-from models.conduct import Conduct
-from models.hazard import HORIZONS
-from models.scale import Scale
-from training.heads import PARAMETERS
+from models.forecast.bundle import Bundle, FirstPassageStart, Head, StackedStart
+from models.forecast.calibration import Calibrator, VennAbersBand
+from models.forecast.horizons import HORIZONS
+from models.forecast.owner_behaviour import OwnerBehaviour
+from models.forecast.volatility import VolatilityForecast
+from training.fitting.heads import PARAMETERS
 
 PROBES = 5_000
 LINES = ((0.3, 0.7), (-0.2, 1.1), (0.1, 0.9), (0.4, 1.3))
 CALIBRATORS = tuple(Calibrator(shift, slope) for shift, slope in LINES[::-1])
-EVIDENCE = Evidence(np.array([0.01, 0.2]), np.array([0.0, 0.005, 0.1]), np.array([0.03, 0.3, 1.0]))
-HABITS = Conduct(
+EVIDENCE = VennAbersBand(
+    np.array([0.01, 0.2]), np.array([0.0, 0.005, 0.1]), np.array([0.03, 0.3, 1.0])
+)
+HABITS = OwnerBehaviour(
     columns=np.array([NAMES.index("hours_since_action"), NAMES.index("debt_size")]),
     lows=np.array([0.0, -2.0]),
     centres=np.array([4.0, 5.0]),
@@ -42,8 +44,12 @@ def market() -> Head:
     """Return a head that starts from first passage at a volatility of its own."""
     columns = np.array([NAMES.index("return_sigmas_24h")])
     weights = np.array([[0.1, 0.2]] * len(HORIZONS))
-    scale = Scale(columns, np.zeros(1), np.ones(1), weights, np.array([-0.1, 0.0, 0.1, 0.2]))
-    return Head(Passage(scale, LINES), boosters(1), CALIBRATORS, (EVIDENCE,) * len(HORIZONS))
+    scale = VolatilityForecast(
+        columns, np.zeros(1), np.ones(1), weights, np.array([-0.1, 0.0, 0.1, 0.2])
+    )
+    return Head(
+        FirstPassageStart(scale, LINES), boosters(1), CALIBRATORS, (EVIDENCE,) * len(HORIZONS)
+    )
 
 
 def test_the_market_part_never_breaks_order(market: Head) -> None:
@@ -53,13 +59,17 @@ def test_the_market_part_never_breaks_order(market: Head) -> None:
 
 def test_the_owner_part_never_breaks_order(market: Head) -> None:
     """What starts from another head keeps what that head keeps."""
-    owner = Head(Upon(market, LINES, HABITS), boosters(3), CALIBRATORS, (EVIDENCE,) * len(HORIZONS))
+    owner = Head(
+        StackedStart(market, LINES, HABITS), boosters(3), CALIBRATORS, (EVIDENCE,) * len(HORIZONS)
+    )
     assert violations(owner, np.random.default_rng(4), PROBES) == (0, 0, 0)
 
 
 def test_the_owner_part_is_never_above_the_market_part(market: Head) -> None:
     """Far from the line too, where the owner part takes the least it may: at every horizon."""
-    owner = Head(Upon(market, LINES, HABITS), boosters(3), CALIBRATORS, (EVIDENCE,) * len(HORIZONS))
+    owner = Head(
+        StackedStart(market, LINES, HABITS), boosters(3), CALIBRATORS, (EVIDENCE,) * len(HORIZONS)
+    )
     bundle = Bundle(
         heads={"expected": owner, "unattended": market},
         features=NAMES,
@@ -84,7 +94,9 @@ def test_the_owner_part_is_never_above_the_market_part(market: Head) -> None:
 
 def test_contributions_sum_to_the_score(market: Head) -> None:
     """TreeSHAP of both heads, and the start, make up the score."""
-    owner = Head(Upon(market, LINES, HABITS), boosters(3), CALIBRATORS, (EVIDENCE,) * len(HORIZONS))
+    owner = Head(
+        StackedStart(market, LINES, HABITS), boosters(3), CALIBRATORS, (EVIDENCE,) * len(HORIZONS)
+    )
     features, baseline = rows(np.random.default_rng(5), 20)
     parts = owner.contributions(features, baseline).sum(axis=2)
     assert parts == pytest.approx(owner.scores(features, baseline), abs=1e-9)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from features import grid
 from features.grid import at_moments, market_function, market_grids, market_values
 from features.inputs import COLUMNS, HOUR, Candles, Floats
-from features.market import Market, Recorded
+from features.market import MarketWindows, RecordedWindows
 from features.online import RollingMarket
 from features.pipeline import FEATURES
 from models.errors import InvalidInput
@@ -51,7 +51,7 @@ def batch(asset: str) -> Floats:
     """Return every feature at every hour by the windows that accounts are computed by."""
     place = np.arange(HOURS)
     own = market()[asset]
-    recorded = Market(Recorded(candles=own, place=place, index=place + FIRST))
+    recorded = MarketWindows(RecordedWindows(candles=own, place=place, index=place + FIRST))
     return np.stack([function(recorded) for function in FUNCTIONS])
 
 

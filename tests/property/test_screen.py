@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.screen import Book, screen
+from models.screen import LendingBook, screen
 
 BPS = 10**4
 WAD = 10**18
@@ -60,7 +60,7 @@ def is_safe_averaged(collateral: list[Holding], debts: list[Holding]) -> bool:
     return ((credit * mean + BPS // 2) // BPS * WAD + debt // 2) // debt >= WAD
 
 
-def book_of(collateral: list[Holding], debts: list[Holding], *, error: int = 0) -> Book:
+def book_of(collateral: list[Holding], debts: list[Holding], *, error: int = 0) -> LendingBook:
     """Return one account as columns, each balance `error` units to the owner's good."""
     legs = collateral + debts
     owed = [False] * len(collateral) + [True] * len(debts)
@@ -68,7 +68,7 @@ def book_of(collateral: list[Holding], debts: list[Holding], *, error: int = 0) 
         float(max(0, leg.amount - error if is_debt else leg.amount + error))
         for leg, is_debt in zip(legs, owed, strict=True)
     ]
-    return Book(
+    return LendingBook(
         amount=np.array(amounts),
         price=np.array([float(leg.price) for leg in legs]),
         threshold=np.array([leg.threshold / BPS for leg in legs]),
@@ -136,7 +136,7 @@ def test_each_account_is_judged_on_its_own(
     books = [book_of(*legs) for legs in accounts]
     alone = [bool(screen(book).safe[0]) for book in books]
     lengths = [0, *(len(book.amount) for book in books)]
-    together = Book(
+    together = LendingBook(
         amount=np.concatenate([np.empty(0), *(b.amount for b in books)]),
         price=np.concatenate([np.empty(0), *(b.price for b in books)]),
         threshold=np.concatenate([np.empty(0), *(b.threshold for b in books)]),

@@ -7,14 +7,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.windows import halving_weights, window_highs, window_sums, window_weighted_sums
+from features.windows import ewm_weights, window_highs, window_sums, window_weighted_sums
 
 Kernel = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]
 
 KERNELS: tuple[Kernel, ...] = (
     lambda values, places, index, window: window_sums(values, places, index=index, window=window),
     lambda values, places, index, window: window_weighted_sums(
-        values, places, index=index, weights=halving_weights(window, 7.3)
+        values, places, index=index, weights=ewm_weights(window, 7.3)
     ),
     lambda values, places, index, window: window_highs(values, places, index=index, window=window),
 )
@@ -56,7 +56,7 @@ def test_a_sum_is_the_exact_sum_but_for_rounding(case: tuple[np.ndarray, int, in
     places = np.arange(len(values))
     found = window_sums(values, places, index=places + first, window=window)
     weighted = window_weighted_sums(
-        values, places, index=places + first, weights=halving_weights(window, 7.3)
+        values, places, index=places + first, weights=ewm_weights(window, 7.3)
     )
     for place in places:
         own = values[max(place - window + 1, 0) : place + 1]

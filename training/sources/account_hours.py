@@ -11,7 +11,7 @@ import pandas as pd
 
 from features.inputs import HOUR, Floats, Ints, seconds
 from models.errors import Fault, InvalidTable
-from training.sources.statements import Book, Drawn, LeftOut, Line
+from training.sources.statements import Drawn, LeftOut, LinearStretch, StatementTables
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Rows:
         return found
 
 
-def rows_of(book: Book, drawn: Drawn, *, liquidated: pd.DataFrame, until: int) -> Rows:
+def rows_of(book: StatementTables, drawn: Drawn, *, liquidated: pd.DataFrame, until: int) -> Rows:
     """Return one row per solvent account and hour, and what was left out by which rule.
 
     Parameters
@@ -119,14 +119,16 @@ def _wound_up(hours: Ints, stated: Ints, liquidated: Ints | None) -> npt.NDArray
 class _Part:
     """The rows of one line."""
 
-    line: Line
+    line: LinearStretch
     hours: Ints
     prices: Floats
     credit: Floats
     requirement: Floats
 
 
-def _on_line(book: Book, line: Line, hours: Ints, dropped: LeftOut) -> _Part | None:
+def _on_line(
+    book: StatementTables, line: LinearStretch, hours: Ints, dropped: LeftOut
+) -> _Part | None:
     """Return the hours of a line that make a row."""
     if not len(hours):
         return None

@@ -45,7 +45,7 @@ are censored, never 0. Prices are the closes of the candles, and one quote unit 
 without any that is the quote or pegged to it (`models.pegs`); give mark or oracle candles where
 the venue judges by those. Between statements the surplus moves along the line through the
 rulebook's own surplus, drawn anew every day
-(`models.exposure`).
+(`models.forecast.exposure`).
 """
 
 import tomllib
@@ -61,13 +61,13 @@ import numpy as np
 import pandas as pd
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from features import files, known
+from features import files, point_in_time
 from features.inputs import (
     HOUR,
     Candles,
     EventKind,
     Events,
-    Readings,
+    PointInTimeSeries,
     Tables,
     candles_on_grid,
     seconds,
@@ -87,7 +87,7 @@ from models.margin.rulebook import state_names
 from training.sources import History
 from training.sources.account_hours import Rows, rows_of
 from training.sources.follow import follow
-from training.sources.statements import Book, lines
+from training.sources.statements import StatementTables, lines
 
 T = TypeVar("T")
 EPISODE_GAP = 6 * HOUR
@@ -176,7 +176,7 @@ def load(directory: Path, candles: Path) -> History:
     """
     read = _read_all(directory, candles)
     held = read.tables["holdings"]
-    book = Book(
+    book = StatementTables(
         holdings=held,
         terms=read.terms,
         grids=read.grids,
@@ -325,7 +325,7 @@ def _constant(assets: Iterable[str], terms: Sequence[dated.DatedTerms]) -> froze
     )
 
 
-def _history(book: Book, read: _Read, dropped: Mapping[str, int]) -> History:
+def _history(book: StatementTables, read: _Read, dropped: Mapping[str, int]) -> History:
     """Rebuild hourly account moments and follow their verdicts."""
     tables = read.tables
     covered = _covered(book, tables, read.venue)
@@ -352,7 +352,7 @@ def _history(book: Book, read: _Read, dropped: Mapping[str, int]) -> History:
     )
 
 
-def _covered(book: Book, tables: Mapping[str, pd.DataFrame], venue: Venue) -> datetime:
+def _covered(book: StatementTables, tables: Mapping[str, pd.DataFrame], venue: Venue) -> datetime:
     """Return to when the tables are complete: said, or the last thing they tell."""
     told_at = np.concatenate([seconds(tables[name]["at"]) for name in ("holdings", "actions")])
     priced = max(grid.first_hour + len(grid.close) for grid in book.grids.values()) * HOUR
@@ -362,12 +362,12 @@ def _covered(book: Book, tables: Mapping[str, pd.DataFrame], venue: Venue) -> da
     return datetime.fromtimestamp(told, tz=UTC)
 
 
-def _funding(tables: Mapping[str, pd.DataFrame]) -> dict[str, Readings]:
+def _funding(tables: Mapping[str, pd.DataFrame]) -> dict[str, PointInTimeSeries]:
     """Return funding by asset, in the order it was paid."""
     if "funding" not in tables:
         return {}
     ordered = tables["funding"].sort_values("at", kind="stable").to_dict("records")
-    return known.funding({str(name): cell for name, cell in row.items()} for row in ordered)
+    return point_in_time.funding({str(name): cell for name, cell in row.items()} for row in ordered)
 
 
 def _log(actions: pd.DataFrame) -> pd.DataFrame:

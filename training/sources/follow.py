@@ -6,15 +6,15 @@ import numba
 import numpy as np
 import pandas as pd
 
-from features.inputs import HOUR, Candles, Floats, Ints, Readings, seconds
-from models.hazard import HORIZONS
+from features.inputs import HOUR, Candles, Floats, Ints, PointInTimeSeries, seconds
+from models.forecast.horizons import HORIZONS
 from training.sources.account_hours import Rows
 
 FURTHEST = max(HORIZONS)
 
 
 def follow(
-    rows: Rows, grids: Mapping[str, Candles], funding: Mapping[str, Readings]
+    rows: Rows, grids: Mapping[str, Candles], funding: Mapping[str, PointInTimeSeries]
 ) -> pd.DataFrame:
     """Return when each account would have become liquidatable, and how far that is known.
 
@@ -54,7 +54,7 @@ def _stacked(grids: list[Candles]) -> tuple[int, Floats]:
     return first, prices
 
 
-def _hourly(paid: Readings | None, first: int, size: int) -> Floats:
+def _hourly(paid: PointInTimeSeries | None, first: int, size: int) -> Floats:
     """Return the rate paid in the hour that ends at each hour."""
     rates = np.zeros(size)
     if paid is not None:

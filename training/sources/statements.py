@@ -14,7 +14,7 @@ import pandas as pd
 
 from features.inputs import HOUR, Candles, Floats, Ints, seconds
 from models.domain import Account, Exact, Leg, LegKind, Market, Price
-from models.exposure import exposure
+from models.forecast.exposure import exposure
 from models.margin.rulebook import load
 from models.terms import DatedTerms
 
@@ -26,7 +26,7 @@ FLOAT_DECIMALS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Book:
+class StatementTables:
     """Validated tables of one venue.
 
     Parameters
@@ -70,7 +70,7 @@ class Book:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LinearStretch:
     """One account over the hours in which its surplus moves along one line.
 
     Parameters
@@ -110,7 +110,7 @@ class Drawn:
         Account and hour since 1970 that each rule left out first.
     """
 
-    lines: tuple[Line, ...]
+    lines: tuple[LinearStretch, ...]
     stale_at: Mapping[str, int]
     opened_at: Mapping[str, int]
     dropped: Mapping[str, int]
@@ -131,9 +131,9 @@ class LeftOut:
             self.first.setdefault(rule, (account, int(hours[0])))
 
 
-def lines(book: Book) -> Drawn:
+def lines(book: StatementTables) -> Drawn:
     """Draw every account's line at each statement and once a day after it."""
-    found: list[Line] = []
+    found: list[LinearStretch] = []
     stale_at: dict[str, int] = {}
     opened_at: dict[str, int] = {}
     dropped = LeftOut()
@@ -188,7 +188,7 @@ def _exact(value: Decimal) -> Exact:
 class _Markets:
     """What the venue saw at an hour, and the terms that held."""
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, book: StatementTables) -> None:
         self.book = book
         self.rulebook = load(book.terms[0].venue, book.terms[0].version)
         self._seen: dict[int, Market] = {}
@@ -281,7 +281,7 @@ def _lines(
     begin: int,
     end: int,
     dropped: LeftOut,
-) -> Iterator[Line]:
+) -> Iterator[LinearStretch]:
     """Yield the lines of one statement, drawn at its beginning and once a day."""
     hour = begin
     while legs and hour < end:
@@ -306,5 +306,5 @@ def _lines(
         moving = {k: term for k, term in found.by_asset.items() if k not in market.book.constant}
         cash = found.surplus - sum(moving.values(), Fraction(0))
         units = {asset: float(term / seen.prices[asset].exact) for asset, term in moving.items()}
-        yield Line(name, hour, until, float(cash), units)
+        yield LinearStretch(name, hour, until, float(cash), units)
         hour = until

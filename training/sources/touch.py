@@ -34,14 +34,14 @@ from features.inputs import (
     Candles,
     Floats,
     Ints,
-    Readings,
+    PointInTimeSeries,
     Tables,
     candles_on_grid,
     no_events,
     seconds,
 )
 from features.tables import Column, Table, read_candles, read_parquet, symbols, validate
-from models.hazard import HORIZONS
+from models.forecast.horizons import HORIZONS
 from training.sources import History
 
 SEED = 11
@@ -85,12 +85,12 @@ def load(directory: Path, candles: Path) -> History:
     return draw(candles_on_grid(frame), _funding(funding), dropped)
 
 
-def _funding(table: pd.DataFrame | None) -> dict[str, Readings]:
+def _funding(table: pd.DataFrame | None) -> dict[str, PointInTimeSeries]:
     """Return the payments of each asset."""
     if table is None:
         return {}
     return {
-        str(symbol): Readings(
+        str(symbol): PointInTimeSeries(
             at=seconds(rows["time"]), value=rows["funding_rate"].to_numpy(dtype=np.float64)
         )
         for symbol, rows in table.sort_values("time", kind="stable").groupby("symbol")
@@ -98,7 +98,9 @@ def _funding(table: pd.DataFrame | None) -> dict[str, Readings]:
 
 
 def draw(
-    candles: Mapping[str, Candles], funding: Mapping[str, Readings], dropped: Mapping[str, int]
+    candles: Mapping[str, Candles],
+    funding: Mapping[str, PointInTimeSeries],
+    dropped: Mapping[str, int],
 ) -> History:
     """Draw accounts by the recipe and follow them along the recorded prices."""
     parts = [
@@ -178,7 +180,7 @@ def _draw(asset: str, candles: Candles) -> _Drawn:
     return _Drawn(place, kind.astype(np.int64), side, fraction, size)
 
 
-def _single_accounts(asset: str, candles: Candles, paid: Readings | None) -> pd.DataFrame:
+def _single_accounts(asset: str, candles: Candles, paid: PointInTimeSeries | None) -> pd.DataFrame:
     """Return the accounts of one asset with what became of them."""
     drawn = _draw(asset, candles)
     delay = (drawn.kind == KINDS.index("delayed")).astype(np.int64)
@@ -217,7 +219,7 @@ def _times(hours: Ints) -> pd.DatetimeIndex:
 
 
 def _follow(
-    candles: Candles, drawn: _Drawn, trigger: Floats, delay: Ints, paid: Readings | None
+    candles: Candles, drawn: _Drawn, trigger: Floats, delay: Ints, paid: PointInTimeSeries | None
 ) -> tuple[Floats, Floats]:
     """Return hours to each touch, and how far each path is known."""
     hours = len(candles.close)
@@ -239,7 +241,7 @@ def _follow(
     return touched, known
 
 
-def _funding_paid(candles: Candles, paid: Readings) -> Floats:
+def _funding_paid(candles: Candles, paid: PointInTimeSeries) -> Floats:
     """Return by candle the sum of rates that longs paid until its close."""
     before = np.append(0.0, np.cumsum(paid.value))
     closes = (candles.first_hour + 1 + np.arange(len(candles.close))) * HOUR

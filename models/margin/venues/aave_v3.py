@@ -17,7 +17,15 @@ from functools import partial
 
 from models.domain import Account, Leg, LegKind, Market
 from models.margin.fixed_point import BPS, MAX_UINT256, RAY, WAD, mul_div_half_up
-from models.margin.result import Counted, Liquidation, Margin, Ratio, Refusal, Side, Verdict
+from models.margin.result import (
+    Liquidation,
+    Margin,
+    Ratio,
+    Refusal,
+    Side,
+    Verdict,
+    WeightedCollateral,
+)
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.variables import Variable
 from models.margin.venues.aave_v3_account import (
@@ -287,13 +295,13 @@ def accrue(market: Market, terms: Terms, at: datetime) -> Market:
 
 def weights(
     account: Account, market: Market, terms: Terms, policy: Policy
-) -> tuple[Counted, ...] | Refusal:
+) -> tuple[WeightedCollateral, ...] | Refusal:
     """Return what is pledged, with the liquidation threshold in force as its weight."""
     prepared = prepare(account, market, terms, policy)
     if isinstance(prepared, Refusal):
         return prepared
     return tuple(
-        Counted(
+        WeightedCollateral(
             asset=asset,
             value=Fraction(gross_value(held, policy), 10**ORACLE_DECIMALS),
             weight=Fraction(held.threshold if held.counts else 0, BPS),

@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from models.domain import Account, LegKind, Market
 from models.margin.fixed_point import RAY
-from models.margin.result import Refusal, Room
+from models.margin.result import Headroom as Room
+from models.margin.result import Refusal
 from models.margin.venues.aave_v3_account import is_in
 from models.margin.venues.aave_v3_positions import index_now
 from models.margin.venues.aave_v3_terms import Policy, Reserve, Terms

@@ -21,11 +21,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from models.domain import Account, Exact, Leg, LegKind, Market
-from models.margin.checked import uint
 from models.margin.fixed_point import WAD
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.toxicity import is_toxic
+from models.margin.uint import uint
 from models.margin.variables import Variable
 
 PRICE_DECIMALS = 18

@@ -23,15 +23,24 @@ from datetime import datetime
 from fractions import Fraction
 
 from models.domain import Account, Leg, LegKind, Market
-from models.margin.checked import sint, uint
 from models.margin.fixed_point import (
     WAD,
     mul_div_down,
     mul_div_toward_zero,
 )
-from models.margin.result import Counted, Liquidation, Margin, Ratio, Refusal, Room, Side, Verdict
+from models.margin.result import (
+    Headroom,
+    Liquidation,
+    Margin,
+    Ratio,
+    Refusal,
+    Side,
+    Verdict,
+    WeightedCollateral,
+)
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.toxicity import is_toxic
+from models.margin.uint import sint, uint
 from models.margin.variables import Variable
 
 ORACLE_DECIMALS = 8
@@ -511,7 +520,7 @@ def _liquidation(
     )
 
 
-def headroom(account: Account, market: Market, terms: Terms) -> tuple[Room, ...]:
+def headroom(account: Account, market: Market, terms: Terms) -> tuple[Headroom, ...]:
     """Return what the market still takes and lends of the base asset and of what is held.
 
     The base asset has no cap either way; how much of it lies in the market, and pauses,
@@ -520,30 +529,32 @@ def headroom(account: Account, market: Market, terms: Terms) -> tuple[Room, ...]
     listed = {each.asset: each for each in terms.collaterals}
     assets = dict.fromkeys((terms.base_asset, *(leg.asset for leg in account.legs)))
     return tuple(
-        Room(asset=asset)
+        Headroom(asset=asset)
         if asset == terms.base_asset
-        else Room(asset=asset, refusal=Refusal("asset_not_listed", asset))
+        else Headroom(asset=asset, refusal=Refusal("asset_not_listed", asset))
         if asset not in listed
         else collateral_room(listed[asset], market.state)
         for asset in assets
     )
 
 
-def collateral_room(collateral: Collateral, state: Mapping[str, int]) -> Room:
+def collateral_room(collateral: Collateral, state: Mapping[str, int]) -> Headroom:
     """Return what a collateral's cap leaves, or why that is not known."""
     asset, cap = collateral.asset, collateral.supply_cap
     name = f"{asset}.total_supply_asset"
     if cap is None:
-        return Room(asset=asset, refusal=Refusal("supply_cap_missing", asset))
+        return Headroom(asset=asset, refusal=Refusal("supply_cap_missing", asset))
     if cap and name not in state:
-        return Room(asset=asset, refusal=Refusal("totals_missing", name))
+        return Headroom(asset=asset, refusal=Refusal("totals_missing", name))
     left = max(0, cap - state.get(name, 0))
-    return Room(
+    return Headroom(
         asset=asset, supply=left, borrow=0, limits={"supply_cap": left, "base_asset_only": 0}
     )
 
 
-def weights(account: Account, market: Market, terms: Terms) -> tuple[Counted, ...] | Refusal:
+def weights(
+    account: Account, market: Market, terms: Terms
+) -> tuple[WeightedCollateral, ...] | Refusal:
     """Return what is held as collateral, with its liquidation factor as its weight."""
     balances, prices = position_of(account, terms).balances, usable_prices(market)
     held = [each for each in terms.collaterals if each.asset in balances]
@@ -554,7 +565,7 @@ def weights(account: Account, market: Market, terms: Terms) -> tuple[Counted, ..
     if absent:
         return Refusal("price_missing", ", ".join(absent))
     return tuple(
-        Counted(
+        WeightedCollateral(
             asset=each.asset,
             value=Fraction(
                 balances[each.asset] * prices[each.asset] // 10**each.decimals,

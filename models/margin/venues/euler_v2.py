@@ -26,11 +26,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from models.domain import Account, Exact, LegKind, Market, Price
-from models.margin.checked import uint
 from models.margin.fixed_point import BPS, RAY, WAD, mul_div_down, rpow_half_up
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.toxicity import is_toxic
+from models.margin.uint import uint
 from models.margin.variables import Variable
 
 PRICE_DECIMALS = 18

@@ -26,10 +26,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from models.domain import Account, LegKind, Market, Price
-from models.margin.checked import uint
 from models.margin.fixed_point import BPS, mul_div_down
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
+from models.margin.uint import uint
 from models.margin.variables import Variable
 
 ORACLE_DECIMALS = 27

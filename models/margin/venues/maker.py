@@ -13,11 +13,11 @@ from datetime import datetime
 from typing import Literal
 
 from models.domain import Account, LegKind, Market
-from models.margin.checked import uint
 from models.margin.fixed_point import RAY, WAD, mul_div_down, mul_div_up, rpow_half_up
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.toxicity import is_toxic
+from models.margin.uint import uint
 from models.margin.variables import Variable
 
 ORACLE_DECIMALS = 18

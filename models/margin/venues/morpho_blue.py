@@ -22,11 +22,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from models.domain import Account, LegKind, Market
-from models.margin.checked import uint
 from models.margin.fixed_point import WAD, mul_div_down, mul_div_up
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.toxicity import is_toxic
+from models.margin.uint import uint
 from models.margin.variables import Variable
 
 ORACLE_DECIMALS = 36

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from serving.store.revisions import VERSION_TABLE
+from serving.store.migrate import VERSION_TABLE
 from serving.store.schema import METADATA
 
 context.configure(

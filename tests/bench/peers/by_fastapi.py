@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from features.pipeline import fingerprint
-from models import bundle as bundles
+from models.forecast import bundle as bundles
 
 PLACE = Path(os.environ["BENCH_BUNDLE"])
 BUNDLE = bundles.load(PLACE, fingerprint=fingerprint)

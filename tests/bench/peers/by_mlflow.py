@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from features.pipeline import BASELINE, NAMES, fingerprint
-from models import bundle as bundles
+from models.forecast import bundle as bundles
 
 
 class Forecast(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,misc]

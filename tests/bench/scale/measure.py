@@ -20,7 +20,7 @@ from plainly import in_pandas, in_polars
 
 from features.grid import at_moments, market_function, market_grids, market_values
 from features.inputs import COLUMNS, Candles, Floats, Tables, no_events
-from features.market import Market, Recorded
+from features.market import MarketWindows, RecordedWindows
 from features.online import RollingMarket
 from features.partitions import compute_partitioned
 from features.pipeline import BY_NAME, compute
@@ -169,7 +169,8 @@ def online() -> None:
         # Fresh candles: they remember the series that were made of them.
         fresh = [replace(one) for one in own]
         markets = [
-            Market(Recorded(candles=one, place=day, index=day + one.first_index)) for one in fresh
+            MarketWindows(RecordedWindows(candles=one, place=day, index=day + one.first_index))
+            for one in fresh
         ]
         return np.stack([[market.of(function) for market in markets] for function in functions])
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from models.errors import InvalidInput
-from serving.judging.holdings import replay
+from models.ledger import replay
 
 revision = "0008"
 down_revision = "0007"

@@ -1,0 +1,52 @@
+"""The market that the store knows, as an evaluation takes it."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from features.inputs import Tables
+from models.domain import UNPLACED, MarketId
+from serving.evaluation.facts import Facts
+from serving.evaluation.inputs import MarketSnapshot
+from serving.store.engine import Transaction
+from serving.store.market import REFERENCES, known, notes, quotes, state, terms
+
+
+def stored_snapshot(
+    transaction: Transaction,
+    *,
+    at: datetime,
+    assets: Collection[str],
+    markets: Collection[MarketId] | None = None,
+    read: Tables | None = None,
+) -> MarketSnapshot:
+    """Return what was known of markets at a moment.
+
+    Parameters
+    ----------
+    assets
+        Of which more than candles is wanted, that of `REFERENCES` as well; candles are those of
+        the whole market, over which features take medians, whoever is asked about.
+    markets
+        Whose state and oracle prices are wanted; all when left out.
+    read
+        The same as read before, where nothing of it has changed; it is not read again then.
+    """
+    priced = quotes(transaction, at=at, markets=markets)
+    wanted = None if markets is None else {*markets, UNPLACED}
+    stood = state(transaction, at=at, markets=wanted)
+    agreed = terms(transaction, at=at)
+    facts = {
+        one: Facts(
+            prices={} if one == UNPLACED else priced.get(one, {}),
+            state=stood.get(one, {}),
+            terms=agreed.get(one),
+        )
+        for one in {*priced, *stood, *agreed}
+    }
+    return MarketSnapshot(
+        at=at,
+        prices=priced.get(UNPLACED, {}),
+        markets=facts,
+        known=known(transaction, {*assets, *REFERENCES}, at=at) if read is None else read,
+        simulated=notes(transaction).get("simulated") == "yes",
+    )

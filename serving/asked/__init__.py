@@ -1,1 +1,0 @@
-"""What a request says: bytes to bodies, bodies to cases, with every fault and its place."""

@@ -1,0 +1,1 @@
+"""The commands of `forewarn` that serve."""

@@ -1,0 +1,369 @@
+"""The commands `forewarn watch`, `forewarn deliver` and `forewarn alerts …`."""
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from models.alerting.policy import Policy, default, load
+from models.errors import ForewarnError, InvalidInput
+from serving.notify.settings import AlertSettings, alert_settings
+from serving.process import stoppable
+from serving.settings import PREFIX
+from serving.store import Store, alerts, consents, leases, open_store, outbox
+from serving.store.alerts import DESK, OWNER, Receiver
+
+if TYPE_CHECKING:
+    from serving.notify.dispatcher import Dispatcher
+
+app = typer.Typer(no_args_is_help=True)
+group = typer.Typer(no_args_is_help=True, help="Alerts: replay, simulate, deliver, look after.")
+app.add_typer(group, name="alerts")
+
+ACTOR = "command line"
+Url = Annotated[
+    str, typer.Option("--store", envvar=f"{PREFIX}STORE", help="Database URL of the store.")
+]
+PolicyFile = Annotated[Path | None, typer.Option("--policy", help="TOML file of the policy.")]
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"],
+    typer.Option("--log-level", help="Of the lines on standard error."),
+]
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d"], help="UTC.")]
+
+
+@app.command()
+def watch(
+    *,
+    store: Url,
+    bundle: Annotated[
+        Path | None, typer.Option(envvar=f"{PREFIX}BUNDLE", help="Left out: the rules alone.")
+    ] = None,
+    policy: PolicyFile = None,
+    whole: Annotated[int, typer.Option(help="Seconds within which all is judged.")] = 60,
+    keep_days: Annotated[
+        int, typer.Option(min=1, help="Days that histories and delivered messages are kept.")
+    ] = 90,
+    deliver_too: Annotated[
+        bool, typer.Option("--deliver/--no-deliver", help="Send from this process as well.")
+    ] = True,
+    log_level: LogLevel = "info",
+) -> None:
+    """Judge the book again and again and write alerts; one leads per store, others wait."""
+    # The model and its libraries take their time to load; `--help` must not wait for them.
+    from serving.application.deployment import read_deployment  # noqa: PLC0415
+    from serving.watch import watcher as watching  # noqa: PLC0415
+
+    settings = _settings()
+    _log(log_level)
+    with _opened(store) as found, stoppable():
+        first = read_deployment(bundle)
+        watcher = watching.Watcher(
+            store=found,
+            model=first.model,
+            policy=_policy(policy, settings),
+            holder=_holder(),
+            clock=_now,
+            whole=timedelta(seconds=whole),
+            keep=timedelta(days=keep_days),
+        )
+        follower = watching.follow(watcher, bundle, first)
+        over = threading.Event()
+        dispatcher = _dispatcher(found, settings)
+        sender = threading.Thread(target=_deliver, args=(dispatcher, over), daemon=True)
+        if deliver_too:
+            sender.start()
+        try:
+            watching.run(watcher, is_over=over.is_set)
+        finally:
+            over.set()
+            if deliver_too:
+                # What is under way is written down, or it would be sent again.
+                sender.join()
+            if follower is not None:
+                follower.stop()
+
+
+@app.command("deliver")
+def deliver_command(store: Url, log_level: LogLevel = "info") -> None:
+    """Send what waits in the outbox; several may run on one PostgreSQL store."""
+    _log(log_level)
+    with _opened(store) as found, stoppable():
+        _deliver(_dispatcher(found, _settings()), threading.Event())
+
+
+@group.command("dead-letters")
+def dead_letters(
+    *,
+    store: Url,
+    revive: Annotated[
+        bool, typer.Option("--revive", help="Put them back into the outbox, with their keys.")
+    ] = False,
+) -> None:
+    """List what could not be delivered, with the last error."""
+    with _opened(store) as found, found.begin() as transaction:
+        letters = outbox.dead_letters(transaction)
+        for one in letters:
+            typer.echo(f"{one.number}  {one.created_at.isoformat()}  {one.key}  {one.error}")
+        if revive:
+            numbers = [one.number for one in letters]
+            count = outbox.replay(transaction, numbers, now=_now())
+            typer.echo(f"put back: {count}")
+
+
+@group.command()
+def heartbeat(store: Url) -> None:
+    """Say whether assessing, delivering, channels and prices are sound; exit code 1 if not."""
+    from serving.notify.liveness import alarm  # noqa: PLC0415
+
+    with _opened(store) as found:
+        alarms = alarm(found, now=_now())
+    for one in alarms:
+        typer.echo(one.text)
+    if alarms:
+        raise typer.Exit(1)
+    typer.echo("alive")
+
+
+@group.command("status")
+def status(store: Url) -> None:
+    """Count accounts by level and messages by status."""
+    with _opened(store) as found, found.read() as transaction:
+        levels, counts = alerts.levels(transaction), outbox.counts(transaction)
+        beats = leases.beats(transaction)
+    table = Table("", "count or time")
+    for level, count in sorted(levels.items(), reverse=True):
+        table.add_row(f"accounts at {level.name.lower()}", str(count))
+    for name, count in sorted(counts.items()):
+        table.add_row(f"messages {name}", str(count))
+    for name, (at, _) in sorted(beats.items()):
+        table.add_row(f"last {name}", at.isoformat())
+    Console().print(table)
+
+
+@group.command()
+def simulate(store: Url, policy: PolicyFile, begin: Day = None, end: Day = None) -> None:
+    """Show what a policy would have sent over a past period, beside the one that ships."""
+    from serving.watch.backtest import backtest as simulated  # noqa: PLC0415
+
+    until = _now() if end is None else end.replace(tzinfo=UTC)
+    since = until - timedelta(days=7) if begin is None else begin.replace(tzinfo=UTC)
+    policies = {"shipped": default(), str(policy): _policy(policy, _settings())}
+    with _opened(store) as found:
+        loads = {
+            name: asdict(simulated(found, one, begin=since, end=until))
+            for name, one in policies.items()
+        }
+    table = Table("", *loads)
+    for part in ("changes", "messages"):
+        for key in next(iter(loads.values()))[part]:
+            table.add_row(f"{part}: {key}", *(str(load[part][key]) for load in loads.values()))
+    for part in ("critical", "accounts"):
+        table.add_row(part, *(str(load[part]) for load in loads.values()))
+    Console().print(table)
+
+
+@group.command("check-policy")
+def check_policy(file: Path) -> None:
+    """Validate a policy file; exit code 2 with every fault where it cannot be used."""
+    _policy(file, AlertSettings())
+    typer.echo("the policy can be used")
+
+
+@group.command()
+def receiver(
+    name: str,
+    *,
+    store: Url,
+    account: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
+    desk: Annotated[bool, typer.Option("--desk", help="Hears of every account.")] = False,
+    language: Annotated[str, typer.Option(help="Of its messages.")] = "en",
+) -> None:
+    """Add a receiver of alerts, or change one; it hears of what it owns and of --account."""
+    audience = DESK if desk else OWNER
+    one = Receiver(receiver=name, audience=audience, language=language)
+    with _opened(store) as found, found.begin() as transaction:
+        alerts.add_receiver(transaction, one, account or [], now=_now())
+
+
+@group.command()
+def channel(
+    name: Annotated[str, typer.Argument(help="Receiver.")],
+    kind: Annotated[str, typer.Argument(help="webhook, mail or apprise.")],
+    target: str,
+    store: Url,
+    rank: Annotated[int, typer.Option(min=0, help="0 first; the next on its failure.")] = 0,
+) -> None:
+    """Add a channel and send its one-time code there; a webhook's secret is printed this once."""
+    from serving.notify import subscriptions  # noqa: PLC0415
+
+    with _opened(store) as found:
+        added = subscriptions.add(
+            found,
+            subscriptions.ChannelRequest(receiver=name, kind=kind, target=target, rank=rank),
+            _settings(),
+            actor=ACTOR,
+            now=_now(),
+        )
+    typer.echo(f"channel {added.channel}: {added.sent.outcome} {added.sent.error}")
+    if added.secret:
+        typer.echo(f"secret {added.secret}")
+
+
+@group.command()
+def confirm(channel: str, code: str, store: Url) -> None:
+    """Confirm a channel by the code that was sent there."""
+    with _opened(store) as found, found.begin() as transaction:
+        done = consents.confirm(transaction, channel, code, actor=ACTOR, now=_now())
+    typer.echo("verified" if done else "refused")
+    raise typer.Exit(0 if done else 1)
+
+
+@group.command()
+def resend(channel: str, store: Url) -> None:
+    """Send a channel a fresh one-time code."""
+    from serving.notify import subscriptions  # noqa: PLC0415
+
+    with _opened(store) as found:
+        sent = subscriptions.resend(found, channel, _settings(), actor=ACTOR, now=_now())
+    typer.echo(f"{sent.outcome} {sent.error}".strip())
+    raise typer.Exit(0 if sent.outcome == "delivered" else 1)
+
+
+@group.command()
+def rotate(channel: str, store: Url) -> None:
+    """Give a webhook a new signing secret, printed this once; the old one signs along."""
+    from serving.notify import subscriptions  # noqa: PLC0415
+
+    with _opened(store) as found:
+        typer.echo(f"secret {subscriptions.rotate(found, channel, actor=ACTOR, now=_now())}")
+
+
+@group.command()
+def prune(
+    store: Url, days: Annotated[int, typer.Option(min=1, help="What is younger stays.")] = 90
+) -> None:
+    """Remove old assessments, signals and delivered messages; what waits or is dead stays."""
+    from serving.watch import retention  # noqa: PLC0415
+
+    with _opened(store) as found:
+        gone = retention.prune(found, before=_now() - timedelta(days=days))
+    typer.echo(
+        f"removed: {gone.assessments} assessments, {gone.signals} signals, {gone.messages} messages"
+    )
+
+
+@group.command()
+def stop(channel: str, store: Url) -> None:
+    """Stop a channel for good."""
+    with _opened(store) as found, found.begin() as transaction:
+        done = consents.stop(transaction, channel, actor=ACTOR, now=_now())
+    typer.echo("stopped" if done else "was stopped, or is not known")
+
+
+@group.command()
+def acknowledge(account: str, store: Url) -> None:
+    """Acknowledge the level an account is on: critical is not repeated."""
+    with _opened(store) as found, found.begin() as transaction:
+        typer.echo(alerts.acknowledge(transaction, account).name.lower())
+
+
+@group.command()
+def mute(
+    account: str, store: Url, hours: Annotated[int, typer.Option(min=0, help="0 ends it.")] = 24
+) -> None:
+    """Mute an account below critical for some hours."""
+    until = _now() + timedelta(hours=hours) if hours else None
+    with _opened(store) as found, found.begin() as transaction:
+        alerts.mute(transaction, account, until=until)
+
+
+def _dispatcher(store: Store, settings: AlertSettings) -> "Dispatcher":
+    """Return what sends under some settings."""
+    from serving.notify.channels import senders, unusable  # noqa: PLC0415
+    from serving.notify.dispatcher import Dispatcher  # noqa: PLC0415
+
+    return Dispatcher(
+        store=store,
+        senders=senders(settings),
+        holder=_holder(),
+        public_url=settings.public_url,
+        fault=partial(unusable, settings=settings),
+    )
+
+
+def _deliver(dispatcher: "Dispatcher", over: threading.Event) -> None:
+    """Deliver until it is over; what fails is tried again."""
+    from serving.notify.dispatcher import run  # noqa: PLC0415
+
+    run(dispatcher, clock=_now, is_over=over.is_set, pause=time.sleep)
+
+
+def _log(level: str) -> None:
+    """Write log lines to standard error: time, level, logger, what happened, name=value."""
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    logging.getLogger("forewarn").setLevel(level.upper())
+
+
+def _now() -> datetime:
+    """Return the time: the one place where the clock is read."""
+    return datetime.now(tz=UTC)
+
+
+def _holder() -> str:
+    """Return a name unlike that of any other process."""
+    return f"{socket.gethostname()[:40]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+def _settings() -> AlertSettings:
+    """Return the settings of the environment, or list every fault."""
+    with _refusing():
+        return alert_settings(os.environ)
+
+
+def _policy(file: Path | None, settings: AlertSettings) -> Policy:
+    """Return the policy of a file, or list every fault."""
+    chosen = file or settings.policy
+    with _refusing():
+        return default() if chosen is None else load(chosen)
+
+
+@contextlib.contextmanager
+def _opened(url: str) -> Iterator[Store]:
+    """Yield a store for as long as the context lasts."""
+    with _refusing():
+        found = open_store(url)
+    try:
+        with _refusing():
+            yield found
+    finally:
+        found.close()
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """Print a refusal in full and leave with status 2."""
+    try:
+        yield
+    except InvalidInput as error:
+        for fault in error.faults:
+            typer.echo(str(fault), err=True)
+        raise typer.Exit(2) from None
+    except ForewarnError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None

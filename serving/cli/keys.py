@@ -1,0 +1,132 @@
+"""The commands that manage API keys: `forewarn keys create | list | rotate | revoke`."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from models.errors import InvalidInput
+from serving.http.keys import Scope, issue, successor
+from serving.settings import PREFIX
+from serving.store import Store, StoreFailed, StoreRefused, Transaction, audit, keys, open_store
+from serving.store.keys import KeyRecord
+
+app = typer.Typer(no_args_is_help=True, help="Keys that callers of the API prove themselves with.")
+
+Url = Annotated[
+    str, typer.Option("--store", envvar=f"{PREFIX}STORE", help="Database URL of the store.")
+]
+ACTOR = "command line"
+
+
+@app.command()
+def create(
+    *,
+    store: Url,
+    label: Annotated[str, typer.Option(help="Whose key it is.")],
+    scope: Annotated[
+        list[str], typer.Option(help=f"{', '.join(Scope)}; may be given several times.")
+    ],
+    days: Annotated[int | None, typer.Option(min=1, help="Days after which it ends.")] = None,
+) -> None:
+    """Create a key and print its token, this once."""
+    now = datetime.now(tz=UTC)
+    lifetime = None if days is None else timedelta(days=days)
+    try:
+        record, token = issue(label, scopes=scope, now=now, lifetime=lifetime)
+    except InvalidInput as error:
+        for fault in error.faults:
+            typer.echo(str(fault), err=True)
+        raise typer.Exit(2) from None
+    with _writing(store) as transaction:
+        keys.insert(transaction, record)
+        _note(transaction, "create key", record, now)
+    typer.echo(token)
+
+
+@app.command("list")
+def show(*, store: Url) -> None:
+    """List every key; tokens are not kept and cannot be shown."""
+    now = datetime.now(tz=UTC)
+    with _opened(store) as found, found.read() as transaction:
+        records = keys.list_all(transaction)
+    for one in records:
+        state = "live" if one.is_valid(now) else "ended"
+        until = "" if one.expires_at is None else f" until {one.expires_at.isoformat()}"
+        typer.echo(f"{one.id}  {state:5}  {','.join(one.scopes)}  {one.label}{until}")
+
+
+@app.command()
+def rotate(
+    key: Annotated[str, typer.Argument(help="Id of the key to replace.")],
+    *,
+    store: Url,
+    overlap_hours: Annotated[
+        int, typer.Option(min=0, help="Hours for which the old key still opens.")
+    ] = 24,
+) -> None:
+    """Replace a key by a new one of the same scopes and print its token, this once."""
+    now = datetime.now(tz=UTC)
+    with _writing(store) as transaction:
+        old = _live(transaction, key, now)
+        record, token = successor(old, now=now)
+        keys.insert(transaction, record)
+        keys.revoke(transaction, key, at=now + timedelta(hours=overlap_hours))
+        _note(transaction, f"rotate key {key}", record, now)
+    typer.echo(token)
+
+
+@app.command()
+def revoke(
+    key: Annotated[str, typer.Argument(help="Id of the key to end.")], *, store: Url
+) -> None:
+    """End a key at once; a running service notices within two seconds."""
+    now = datetime.now(tz=UTC)
+    with _writing(store) as transaction:
+        record = _live(transaction, key, now)
+        keys.revoke(transaction, key, at=now)
+        _note(transaction, "revoke key", record, now)
+    typer.echo(f"{key} revoked")
+
+
+def _live(transaction: Transaction, key: str, now: datetime) -> KeyRecord:
+    """Return a key that still opens something, or say that there is none."""
+    record = keys.find(transaction, key)
+    if record is None or not record.is_valid(now):
+        raise typer.BadParameter(f"no live key {key!r}", param_hint="KEY")
+    return record
+
+
+@contextlib.contextmanager
+def _opened(url: str) -> Iterator[Store]:
+    """Yield the store, or say why it is refused."""
+    try:
+        store = open_store(url)
+    except StoreRefused as error:
+        raise typer.BadParameter(str(error), param_hint="--store") from None
+    try:
+        yield store
+    except StoreFailed as error:
+        typer.echo(f"the store failed, nothing was written: {error}", err=True)
+        raise typer.Exit(1) from None
+    finally:
+        store.close()
+
+
+@contextlib.contextmanager
+def _writing(url: str) -> Iterator[Transaction]:
+    """Yield a writing transaction of the store."""
+    with _opened(url) as store, store.begin() as transaction:
+        yield transaction
+
+
+def _note(transaction: Transaction, action: str, record: KeyRecord, now: datetime) -> None:
+    """Write what was done into the audit log."""
+    actor = f"{ACTOR} ({os.environ.get('USER', 'unknown')})"[:200]
+    entry = audit.AuditEntry(
+        at=now, actor=actor, action=action, subject=record.id, request_id="", detail=record.label
+    )
+    audit.note(transaction, entry)

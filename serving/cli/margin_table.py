@@ -1,0 +1,154 @@
+"""The rules on the command line: a file of accounts in, a table or JSON out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from rich.table import Table
+from rich.text import Text
+
+from models.errors import InvalidInput
+from serving.application.exact_margin import placed, sound
+from serving.application.scoring import ScoringService, in_order
+from serving.evaluation.aggregate import aggregate, refuse_single
+from serving.evaluation.assess import Model
+from serving.evaluation.item import Item
+from serving.evaluation.margin import MarginEvaluation as JudgedMargin
+from serving.evaluation.margin import margin_evaluation
+from serving.evaluation.triggers import triggers_of
+from serving.schemas import requests
+from serving.schemas.assessment import FaultyItem, RatioAnswer
+from serving.schemas.margin import AggregateAnswer, MarginAnswer, Standing, TriggersAnswer
+from serving.schemas.margin_requests import SheetBody
+
+REQUEST_ID = "command-line"
+SHOWN_DIGITS = 18
+COLUMNS = ("account", "verdict", "reason", "ratio", "surplus", "triggers")
+COLOURS = {
+    "safe": "green",
+    "margin_call": "yellow",
+    "liquidatable": "bold red",
+    "not_executable": "red",
+    "unevaluable": "magenta",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SheetRow:
+    """The rules' two answers about one account."""
+
+    margin: MarginAnswer
+    trigger: TriggersAnswer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """The answers about a file, in its order."""
+
+    as_of: datetime
+    accounts: tuple[SheetRow | FaultyItem, ...]
+    aggregate: AggregateAnswer | None = None
+
+    @property
+    def faulty(self) -> tuple[FaultyItem, ...]:
+        """The accounts that could not be judged."""
+        return tuple(one for one in self.accounts if isinstance(one, FaultyItem))
+
+
+def sheet(body: bytes) -> Sheet:
+    """Return the rules' answers about a body of `POST /v1/margin` and `/v1/trigger` in one.
+
+    Raises
+    ------
+    NotJson
+        When the body is not JSON.
+    InvalidInput
+        When the envelope or every account is at fault.
+    """
+    asked, found = requests.parse(body, SheetBody)
+    refuse_single(asked)
+    desk = ScoringService(model=Model(bundle=None))
+    around, told = desk.outcomes(asked, found, partial(_judged, asked=asked))
+    rows = [judged for _, judged in sound(told)]
+    margins = [one if isinstance(one, InvalidInput) else one[0] for one in told]
+    return Sheet(
+        as_of=around.at,
+        accounts=tuple(in_order(asked, told, rows)),
+        aggregate=aggregate(asked, placed(margins)),
+    )
+
+
+def _judged(item: Item, *, asked: SheetBody) -> tuple[JudgedMargin, SheetRow]:
+    """Return both answers about one account, after the margin as the rules gave it."""
+    found = margin_evaluation(item, risk=asked.risk, request_id=REQUEST_ID)
+    trigger = triggers_of(item, betas=asked.betas, wanted_until=asked.until, request_id=REQUEST_ID)
+    return found, SheetRow(margin=found.answer, trigger=trigger)
+
+
+def whole(found: AggregateAnswer) -> str:
+    """Return a line about the accounts as a whole."""
+    surplus = "unknown" if found.surplus is None else _short(found.surplus)
+    return f"together {found.verdict}: {found.reason}; surplus {surplus} {found.value_unit}"
+
+
+def table(accounts: Sequence[SheetRow | FaultyItem]) -> Table:
+    """Return a table of the sound accounts."""
+    found = Table()
+    for name in COLUMNS:
+        found.add_column(name, overflow="fold")
+    for one in accounts:
+        if isinstance(one, SheetRow):
+            found.add_row(*(Text(*cell) for cell in _cells(one)))
+    return found
+
+
+def _cells(one: SheetRow) -> list[tuple[str, str]]:
+    """Return text and colour per column."""
+    standing = one.margin.standing
+    return [
+        (one.margin.account, ""),
+        (standing.verdict, COLOURS.get(standing.verdict, "")),
+        ("\n".join([standing.reason, *(doubt.text for doubt in one.margin.degraded_reasons)]), ""),
+        (_ratio(standing.ratio), ""),
+        (_surplus(standing), ""),
+        ("\n".join(_triggers(one)), ""),
+    ]
+
+
+def _ratio(ratio: RatioAnswer | None) -> str:
+    """Return the venue's ratio under its name."""
+    return "" if ratio is None else f"{ratio.name}\n{_short(ratio.value or 'none')}"
+
+
+def _surplus(standing: Standing) -> str:
+    """Return the surplus of the maintenance side."""
+    return "" if standing.maintenance is None else _short(standing.maintenance.surplus)
+
+
+def _triggers(one: SheetRow) -> list[str]:
+    """Return a line per trigger."""
+    found = one.trigger
+    lines = [
+        f"{each.asset} {each.direction} {each.price} ({each.move:+.1%})"
+        for each in found.price_triggers
+    ]
+    if found.shock_trigger is not None:
+        lines.append(f"common shock {float(found.shock_trigger.shock):+.2%}")
+    lines += [
+        f"{each.asset} worth nothing at {_short(each.price)}" for each in found.bankruptcy_prices
+    ]
+    if found.flips_at is not None:
+        lines.append(f"by accrual at {found.flips_at.isoformat()}")
+    if one.margin.next_verdict is not None:
+        lines.append(f"at the next oracle price: {one.margin.next_verdict.verdict}")
+    return lines
+
+
+def _short(exact: str) -> str:
+    """Return an exact number as it fits a table; `--json` has every digit."""
+    if len(exact) <= SHOWN_DIGITS or not any(mark in exact for mark in "./"):
+        return exact
+    numerator, _, denominator = exact.partition("/")
+    value = float(numerator) / float(denominator or 1)
+    return f"≈{value:.8g}"

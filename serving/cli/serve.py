@@ -1,0 +1,200 @@
+"""The commands that serve and judge: `forewarn serve`, `forewarn demo`, `forewarn margin`."""
+
+import ipaddress
+import os
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from models.errors import Fault, InvalidInput
+from serving.cli import alerts as alert_commands
+from serving.cli import keys as key_commands
+from serving.cli import store as store_commands
+from serving.process import ServerFailed, absolute, is_free, running, stoppable
+from serving.schemas.problems import encode
+from serving.schemas.strict_json import NotJson
+from serving.settings import DEMO_SEED, FILE, PREFIX, Settings, from_environment
+
+app = typer.Typer(no_args_is_help=True, help="Serve assessments over HTTP.")
+app.add_typer(key_commands.app, name="keys")
+app.add_typer(store_commands.app)
+app.add_typer(alert_commands.group, name="alerts")
+app.registered_commands += alert_commands.app.registered_commands
+
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
+
+
+@app.command()
+def serve(
+    *,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="Directory of the bundle; left out, the rules alone answer."),
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option(help="Database URL, such as sqlite:///book.sqlite3.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="IP address to listen on.")] = "127.0.0.1",
+    port: Port = 3000,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes that answer.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option("--settings", help="TOML file of settings.")] = None,
+) -> None:
+    """Answer requests until interrupted; beyond loopback only where keys exist."""
+    wished = {"bundle": bundle, "store": store, "workers": workers}
+    settings = _settings(file, {name: value for name, value in wished.items() if value is not None})
+    _refuse_place(host, port, settings)
+    code = 0
+    with stoppable(), running(settings, host=host, port=port) as server:
+        typer.echo(f"desk: {server.url}/desk")
+        code = server.process.wait()
+        typer.echo(f"the server ended by itself with code {code}", err=True)
+    raise typer.Exit(1 if code else 0)
+
+
+def _settings(file: Path | None, wished: Mapping[str, Any]) -> Settings:
+    """Return the settings of file, environment and command line, or list every fault."""
+    options = {f"{PREFIX}{name.upper()}": str(value) for name, value in wished.items()}
+    environment = {**os.environ, **options, **({} if file is None else {FILE: str(file)})}
+    try:
+        found = from_environment(environment)
+    except InvalidInput as error:
+        stated = environment.get(f"{PREFIX}BUNDLE")
+        _refuse([*error.faults, *_absent(Path(stated) if stated else None)], options)
+    faults = list(_absent(found.bundle))
+    if faults:
+        _refuse(faults, options)
+    return absolute(found)
+
+
+def _absent(bundle: Path | None) -> Iterator[Fault]:
+    """Yield a fault for a bundle that is not there; one that is damaged is told by `/readyz`."""
+    if bundle is not None and not bundle.is_dir():
+        yield Fault(f"${PREFIX}BUNDLE", f"{bundle} is no directory")
+
+
+def _refuse(faults: Sequence[Fault], options: Collection[str]) -> NoReturn:
+    """List faults, those of options by the options' names, and end."""
+    for fault in faults:
+        variable = fault.where.removeprefix("$")
+        name = f"--{variable.removeprefix(PREFIX).lower()}"
+        typer.echo(f"{name if variable in options else fault.where}: {fault.message}", err=True)
+    raise typer.Exit(2)
+
+
+def _has_keys(settings: Settings) -> bool:
+    """Return whether the store holds a key that has neither ended nor been revoked."""
+    if settings.store is None:
+        return False
+    # The database's driver takes its time to load; `serve --help` must not wait for it.
+    from serving.store import StoreRefused, keys, open_store  # noqa: PLC0415
+
+    try:
+        store = open_store(settings.store)
+    except StoreRefused as error:
+        raise typer.BadParameter(str(error), param_hint="--store") from None
+    try:
+        with store.read() as transaction:
+            return keys.exists(transaction, at=datetime.now(tz=UTC))
+    finally:
+        store.close()
+
+
+def _refuse_place(host: str, port: int, settings: Settings) -> None:
+    """Refuse an address that is none, is taken, or is open to others while no key exists."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        raise typer.BadParameter(f"{host!r} is not an IP address", param_hint="--host") from None
+    if not address.is_loopback and not _has_keys(settings):
+        raise typer.BadParameter(
+            f"{host} can be reached by others and no key exists: create one first with "
+            "`forewarn keys create --store URL`, and name that store here",
+            param_hint="--host",
+        )
+    if not is_free(host, port):
+        raise typer.BadParameter(f"{host}:{port} is taken", param_hint="--port")
+
+
+@app.command()
+def demo(
+    *,
+    directory: Annotated[
+        Path | None,
+        typer.Option("--dir", help="Where to keep the store; a temporary place if left out."),
+    ] = None,
+    port: Port = 3000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the simulated market and book.")] = DEMO_SEED,
+    pace: Annotated[
+        float,
+        typer.Option(min=0.0, max=3600.0, help="Seconds a simulated hour takes; 0 stands still."),
+    ] = 3.0,
+    crash: Annotated[
+        bool, typer.Option("--crash", help="Let the crash come at once, not after 30 hours.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Delete the store that stands in --dir.")
+    ] = False,
+) -> None:
+    """Show it all on a SIMULATED market and book; needs no data and no network."""
+    # The simulator compiles and loads the whole feature pipeline; `serve` must not wait for it.
+    from serving.demo.run import CRASH, kept, run  # noqa: PLC0415
+
+    if directory is not None and not replace and (files := kept(directory)):
+        size = sum(file.stat().st_size for file in files) / 1e6
+        raise typer.BadParameter(
+            f"{directory} holds the store of an earlier demonstration ({size:.0f} MB): "
+            "--replace deletes it",
+            param_hint="--dir",
+        )
+    hours = 1 if crash else CRASH
+    try:
+        run(directory=directory, port=port, seed=seed, pace=pace, crash=hours)
+    except ServerFailed as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def margin(
+    file: Annotated[
+        str,
+        typer.Argument(help="JSON as for POST /v1/margin and /v1/trigger; - for standard input."),
+    ],
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The answers of /v1/margin and /v1/trigger as JSON.")
+    ] = False,
+) -> None:
+    """Judge the accounts of FILE by their venues' rules; exit code 2 where one is at fault."""
+    # NumPy and pandas take their time to load; `serve --help` must not wait for them.
+    from serving.cli.margin_table import sheet, table, whole  # noqa: PLC0415
+
+    try:
+        told = sheet(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="FILE") from None
+    except NotJson as error:
+        typer.echo(f"{file} is not JSON: {error}", err=True)
+        raise typer.Exit(2) from None
+    except InvalidInput as error:
+        for fault in error.faults:
+            typer.echo(str(fault), err=True)
+        raise typer.Exit(2) from None
+    if as_json:
+        typer.echo(encode(told))
+    else:
+        Console(highlight=False).print(table(told.accounts))
+        if told.aggregate is not None:
+            typer.echo(whole(told.aggregate))
+    for faulty in told.faulty:
+        for found in faulty.errors:
+            typer.echo(f"{found.pointer}: {found.detail}", err=True)
+    if told.faulty:
+        raise typer.Exit(2)

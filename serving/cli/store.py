@@ -1,0 +1,126 @@
+"""The commands that fill and empty a store: `forewarn import`, `export`, `fetch`."""
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from models.errors import ForewarnError, InvalidInput
+
+
+class OffGrid(StrEnum):
+    """What becomes of candles that do not start on a multiple of their length."""
+
+    REFUSE = "refuse"
+    DROP = "drop"
+
+
+app = typer.Typer(no_args_is_help=True, help="Fill a store.")
+Url = Annotated[str, typer.Option("--store", help="Database URL, such as sqlite:///book.sqlite3.")]
+Name = Annotated[str, typer.Option("--table", help="Such as candles, prices, events, positions.")]
+
+
+@app.command("import")
+def import_table(
+    source: Annotated[
+        str, typer.Argument(help="CSV or Parquet file, or the URL of another database.")
+    ],
+    *,
+    store: Url,
+    table: Name,
+    named: Annotated[
+        str | None, typer.Option(help="Table or view of that database; as --table if left out.")
+    ] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="column=value for a column that a file does not have."),
+    ] = None,
+    off_grid: Annotated[
+        OffGrid,
+        typer.Option(help="Refuse a file, or drop and list its candles, for an odd opening time."),
+    ] = OffGrid.REFUSE,
+) -> None:
+    """Write SOURCE into a table of the store, whole or not at all; exit code 2 where it has faults.
+
+    Rows that the store holds already are counted, rows that contradict it are faults.
+    """
+    # pandas and the databases take their time to load; `serve --help` must not wait for them.
+    from serving.ingest.tables import import_table as bring  # noqa: PLC0415
+
+    try:
+        told = bring(
+            source,
+            store=store,
+            table=table,
+            now=datetime.now(tz=UTC),
+            named=named,
+            given=given or (),
+            off_grid=off_grid.value,
+        )
+    except ForewarnError as error:
+        raise _ended(error) from None
+    for fault in told.left_out:
+        typer.echo(f"left out {fault}", err=True)
+    left_out = f", {len(told.left_out)} left out" if told.left_out else ""
+    added = told.added
+    typer.echo(f"{table}: {added.written} written, {added.repeated} held already{left_out}")
+
+
+@app.command("export")
+def export_table(
+    target: Annotated[Path, typer.Argument(help="File to write: .parquet, or CSV.")],
+    *,
+    store: Url,
+    table: Name,
+) -> None:
+    """Write a table of the store to TARGET, as `forewarn import` reads it."""
+    from serving.ingest.tables import export_table as take  # noqa: PLC0415
+
+    try:
+        rows = take(target, store=store, table=table)
+    except ForewarnError as error:
+        raise _ended(error) from None
+    typer.echo(f"{table}: {rows} rows in {target}")
+
+
+@app.command()
+def fetch(
+    *,
+    store: Url,
+    exchange: Annotated[str, typer.Option(help="An exchange by ccxt's name.")] = "binance",
+    symbols: Annotated[str, typer.Option(help="Base assets, such as ETH,BTC.")],
+    quote: Annotated[str, typer.Option(help="What they are priced in.")] = "USDT",
+    kinds: Annotated[
+        str, typer.Option(help="Any of spot, perp, mark, index and funding.")
+    ] = "spot",
+    step: Annotated[int, typer.Option(min=60, max=86_400, help="Length of a candle, s.")] = 3600,
+    days: Annotated[int, typer.Option(min=1, max=4000, help="How far back to fill gaps.")] = 35,
+    api: Annotated[
+        str | None, typer.Option(help="Proxy that speaks for the exchange's hosts.")
+    ] = None,
+    following: Annotated[
+        bool, typer.Option("--follow", help="Go on at every close until interrupted.")
+    ] = False,
+) -> None:
+    """Fetch the closed candles and funding rates that the store lacks; exit code 1 at a fault."""
+    # ccxt loads a hundred exchanges; no other command must wait for them.
+    from serving.cli.fetch import on_and_on, once, wish  # noqa: PLC0415
+    from serving.ingest.exchange import find  # noqa: PLC0415
+
+    since = datetime.now(tz=UTC) - timedelta(days=days)
+    act = on_and_on if following else once
+    try:
+        wished = wish(symbols, quote=quote, kinds=kinds, since=since, step=step)
+        faults = act(wished, store=store, exchange=find(exchange, api=api))
+    except ForewarnError as error:
+        raise _ended(error) from None
+    raise typer.Exit(1 if faults else 0)
+
+
+def _ended(error: ForewarnError) -> typer.Exit:
+    """Tell every fault and return the exit."""
+    for fault in error.faults if isinstance(error, InvalidInput) else (error,):
+        typer.echo(str(fault), err=True)
+    return typer.Exit(2 if isinstance(error, InvalidInput) else 1)

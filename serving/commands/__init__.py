@@ -1,1 +1,0 @@
-"""The commands that serve, fill a store and keep its keys."""

@@ -1,0 +1,1 @@
+"""A simulated book that moves."""

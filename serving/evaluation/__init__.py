@@ -1,0 +1,1 @@
+"""Pure: from an account and a market to margin, forecast, reasons and plan."""

@@ -1,0 +1,289 @@
+"""What an owner can do to an account: each action with its limit, its value and its effect."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Literal
+
+from models.domain import Account, Exact, Leg, LegKind
+from models.forecast.exposure import surplus
+from serving.evaluation import rules
+from serving.evaluation.inputs import AccountInput
+
+Kind = Literal["repay", "add", "swap", "reduce"]
+ZERO = Fraction(0)
+
+ENOUGH = 1000
+"""Where no balance limits it, an owner is taken to add at most so many times what is there."""
+
+PROBE = 16
+"""A sixteenth of a leg is moved to see what a unit of it is worth."""
+
+FINEST = Fraction(1, 10**8)
+"""Least amount of an exchange's asset that is moved where no step is stated, whole units."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionCost:
+    """What an action costs its owner.
+
+    Parameters
+    ----------
+    fixed
+        Quote units each time, such as gas.
+    rate
+        Share of the value moved, such as fee and slippage. For `swap` and `reduce` it is
+        also what is lost on the way.
+    """
+
+    fixed: Fraction = ZERO
+    rate: Fraction = ZERO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constraints:
+    """What an owner can and will use.
+
+    Parameters
+    ----------
+    balances
+        By asset, in the units of the leg; None where nothing is known, and then nothing
+        but the legs themselves limits an action.
+    prices
+        Cost by kind of action; a kind that is absent is free.
+    kinds
+        Kinds that may be used.
+    step
+        By asset, the least amount that can be moved, in the units of the leg.
+    """
+
+    balances: Mapping[str, Exact] | None = None
+    prices: Mapping[Kind, ActionCost] = field(default_factory=dict)
+    kinds: tuple[Kind, ...] = ("repay", "add", "swap", "reduce")
+    step: Mapping[str, Fraction] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionOption:
+    """One kind of action on one leg.
+
+    Parameters
+    ----------
+    leg
+        Place of the leg in the account.
+    into
+        Place of the debt that a swap repays, or of the cash that a reduction settles in.
+    most
+        In the units of the leg.
+    step
+        Amounts are multiples of it.
+    unit_value
+        Quote units per unit of the leg.
+    into_value
+        Quote units per unit of the debt that a swap repays.
+    """
+
+    kind: Kind
+    leg: int
+    most: Exact
+    step: Fraction
+    unit_value: Fraction
+    price: ActionCost
+    into: int | None = None
+    into_value: Fraction = ZERO
+
+    def value(self, quantity: Exact) -> Fraction:
+        """Return what is moved, quote units."""
+        return quantity * self.unit_value
+
+    def cost(self, quantity: Exact) -> Fraction:
+        """Return what the action costs its owner, quote units."""
+        return self.price.fixed + self.price.rate * self.value(quantity) if quantity else ZERO
+
+    def steps(self, account: Account) -> int:
+        """Return how many steps of the tool the account and the owner still allow."""
+        held = abs(Fraction(account.legs[self.leg].quantity))
+        most = self.most if self.kind == "add" else min(self.most, held)
+        return -int(-most // self.step)
+
+    def quantity(self, steps: int, account: Account) -> Exact:
+        """Return the amount of so many steps, never more than there is."""
+        amount = steps * self.step
+        if self.kind != "add":
+            amount = min(amount, abs(Fraction(account.legs[self.leg].quantity)))
+        amount = min(amount, Fraction(self.most))
+        return int(amount) if amount.denominator == 1 else amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """A tool used for an amount, in the units of its leg."""
+
+    tool: ActionOption
+    quantity: Exact
+
+
+def apply(account: Account, actions: Sequence[Action]) -> Account:
+    """Return the account after the actions, in their order."""
+    for action in actions:
+        account = _EFFECTS[action.tool.kind](account, action)
+    return account
+
+
+def _less(account: Account, action: Action) -> Account:
+    """Return the account with less of a leg."""
+    leg = account.legs[action.tool.leg]
+    return _with(account, action.tool.leg, leg.quantity - action.quantity)
+
+
+def _more(account: Account, action: Action) -> Account:
+    """Return the account with more of a leg."""
+    leg = account.legs[action.tool.leg]
+    return _with(account, action.tool.leg, leg.quantity + action.quantity)
+
+
+def _swapped(account: Account, action: Action) -> Account:
+    """Return the account with collateral sold to repay a debt, rounded against the owner."""
+    tool = action.tool
+    if tool.into is None:
+        return account
+    proceeds = tool.value(action.quantity) * (1 - tool.price.rate)
+    owed = account.legs[tool.into].quantity
+    repaid = min(int(proceeds / tool.into_value), owed)
+    return _with(_less(account, action), tool.into, owed - repaid)
+
+
+def _reduced(account: Account, action: Action) -> Account:
+    """Return the account with part of a position closed and its profit settled."""
+    tool = action.tool
+    leg = account.legs[tool.leg]
+    if tool.into is None or leg.entry is None:
+        return account
+    closed = action.quantity if leg.quantity > 0 else -action.quantity
+    settled = closed * (tool.unit_value - leg.entry) - tool.price.rate * tool.value(action.quantity)
+    cash = account.legs[tool.into].quantity
+    smaller = _with(account, tool.leg, leg.quantity - closed)
+    return _with(smaller, tool.into, cash + settled)
+
+
+_EFFECTS = {"repay": _less, "add": _more, "swap": _swapped, "reduce": _reduced}
+
+
+def _with(account: Account, place: int, quantity: Exact) -> Account:
+    """Return the account with one leg's quantity changed."""
+    legs = list(account.legs)
+    legs[place] = replace(legs[place], quantity=quantity)
+    return replace(account, legs=tuple(legs))
+
+
+def action_options(case: AccountInput, means: Constraints) -> tuple[ActionOption, ...]:
+    """Return every action open to the owner of an account, each with its limits."""
+    makers = {"repay": _repayments, "add": _additions, "swap": _swaps, "reduce": _reductions}
+    return tuple(tool for kind in means.kinds for tool in makers[kind](case, means))
+
+
+def _repayments(case: AccountInput, means: Constraints) -> Iterator[ActionOption]:
+    """Yield the repayment of each debt."""
+    for place, leg in _legs(case, LegKind.DEBT):
+        found = _option(case, means, "repay", place, most=_limit(means, leg, leg.quantity))
+        if found is not None:
+            yield found
+
+
+def _additions(case: AccountInput, means: Constraints) -> Iterator[ActionOption]:
+    """Yield more of each collateral that counts."""
+    for place, leg in _legs(case, LegKind.COLLATERAL):
+        most = _limit(means, leg, leg.quantity * ENOUGH)
+        found = _option(case, means, "add", place, most=most) if leg.pledged else None
+        if found is not None:
+            yield found
+
+
+def _swaps(case: AccountInput, means: Constraints) -> Iterator[ActionOption]:
+    """Yield the sale of each collateral for each debt."""
+    debts = [
+        (place, worth)
+        for place, _ in _legs(case, LegKind.DEBT)
+        if (worth := unit_value(case, place))
+    ]
+    for place, leg in _legs(case, LegKind.COLLATERAL):
+        for into, worth in debts:
+            found = _option(case, means, "swap", place, most=leg.quantity)
+            if found is not None and leg.pledged:
+                yield replace(found, into=into, into_value=worth)
+
+
+def _reductions(case: AccountInput, means: Constraints) -> Iterator[ActionOption]:
+    """Yield the partial closing of each position whose venue settles in exact quote units."""
+    cash = [place for place, _ in _legs(case, LegKind.COLLATERAL)]
+    if not case.rulebook.is_exact or not cash:
+        return
+    for place, leg in _legs(case, LegKind.POSITION):
+        mark = case.market.prices.get(leg.asset)
+        if mark is not None and leg.entry is not None:
+            yield ActionOption(
+                kind="reduce",
+                leg=place,
+                into=cash[0],
+                most=abs(Fraction(leg.quantity)),
+                step=means.step.get(leg.asset, FINEST),
+                unit_value=mark.exact,
+                price=means.prices.get("reduce", ActionCost()),
+            )
+
+
+def _option(
+    case: AccountInput, means: Constraints, kind: Kind, place: int, *, most: Exact
+) -> ActionOption | None:
+    """Return a tool on a leg that has a value and may be moved, or None."""
+    leg = case.account.legs[place]
+    whole = not case.rulebook.is_exact
+    step = means.step.get(leg.asset, Fraction(1) if whole else FINEST)
+    worth = unit_value(case, place) if most > 0 else None
+    if not worth:
+        return None
+    price = means.prices.get(kind, ActionCost())
+    return ActionOption(kind=kind, leg=place, most=most, step=step, unit_value=worth, price=price)
+
+
+def _legs(case: AccountInput, kind: LegKind) -> list[tuple[int, Leg]]:
+    """Return the legs of a kind that hold something, with their places."""
+    legs = enumerate(case.account.legs)
+    return [(place, leg) for place, leg in legs if leg.kind is kind and leg.quantity]
+
+
+def _limit(means: Constraints, leg: Leg, most: Exact) -> Exact:
+    """Return how much of a leg's asset the owner can bring."""
+    if means.balances is None:
+        return most
+    return min(most, means.balances.get(leg.asset, 0))
+
+
+def unit_value(case: AccountInput, place: int) -> Fraction | None:
+    """Return what a unit of a leg is worth to the venue, without haircuts, quote units.
+
+    Returns
+    -------
+    Fraction | None
+        None where the rules cannot tell, or give the leg no value.
+    """
+    leg = case.account.legs[place]
+    part = max(Fraction(leg.quantity) / PROBE, Fraction(1))
+    amount = part if case.rulebook.is_exact else Fraction(int(part))
+    less = _with(case.account, place, _kept(leg.quantity, amount))
+    now, then = _full(case, case.account), _full(case, less)
+    moved = leg.quantity - _kept(leg.quantity, amount)
+    if now is None or then is None or not moved:
+        return None
+    return abs(now - then) / moved or None
+
+
+def _kept(quantity: Exact, amount: Fraction) -> Exact:
+    """Return what is left of a leg when an amount is taken, at least nothing."""
+    left = max(Fraction(quantity) - amount, ZERO)
+    return int(left) if left.denominator == 1 else left
+
+
+def _full(case: AccountInput, account: Account) -> Fraction | None:
+    """Return what an account is worth without haircuts; None where unknown."""
+    return surplus(rules.without_haircuts(case, account))

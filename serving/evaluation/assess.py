@@ -1,0 +1,528 @@
+"""Pure: judged cases and a bundle in, assessments out; the rule's verdict beside the forecast.
+
+The rule wins upward. An account that may be liquidated now is answered with certainty
+whatever the model says, and one that will be at the next price of a delayed oracle has its
+unattended probability raised to 1; what the model said stays visible beside it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from msgspec.structs import replace
+
+from features.inputs import Floats, Tables
+from features.pipeline import BASELINE, FEATURES, NAMES, compute, fingerprint
+from models.forecast.bundle import Bundle
+from models.forecast.horizons import HORIZONS, LABELS
+from models.margin.result import Trigger, Verdict
+from models.margin.trigger import BREACHED
+from serving.evaluation import feature_rows, rules
+from serving.evaluation.attribution import drivers, explain, method_of
+from serving.evaluation.feature_rows import PositionRow, View
+from serving.evaluation.inputs import AccountInput
+from serving.evaluation.rule_evaluation import RuleEvaluation
+from serving.schemas.assessment import (
+    Assessment,
+    AttributionAnswer,
+    ForecastAnswer,
+    Method,
+    Notice,
+    ReasonAnswer,
+    RuleAnswer,
+    RulebookAnswer,
+    ShockTrigger,
+    TriggerAnswer,
+    exact_text,
+)
+
+FINGERPRINT = fingerprint()
+COLUMNS = (*NAMES, *BASELINE)
+_PLACES = {name: place for place, name in enumerate(COLUMNS)}
+HARMLESS = frozenset({"no_trigger", "no_debt"})
+EVENT_FEATURES = frozenset(feature.name for feature in FEATURES if "events" in feature.sources)
+_AGE = frozenset({"account_age"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """The bundle in use, or why there is none.
+
+    Parameters
+    ----------
+    refusals
+        Why a bundle that was named after it is not in use.
+    """
+
+    bundle: Bundle | None
+    absence: str = "no bundle was named"
+    refusals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreOptions:
+    """What the caller wants beside verdict and forecast."""
+
+    features: bool = False
+    reasons: bool = True
+    contributions: Method = "path"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastOutcome:
+    """What can be forecast of one account, or why nothing can.
+
+    Parameters
+    ----------
+    silent
+        Why there is no forecast; None where there is one.
+    off
+        Prices in force that are far off their candles.
+    row
+        Features and baselines in the order of `COLUMNS`; None where they were not computed.
+    absent
+        Features that could not be computed.
+    constant
+        Assets taken to keep their price.
+    late
+        Hours by which the newest candle is late.
+    """
+
+    silent: Notice | None = None
+    off: tuple[Notice, ...] = ()
+    row: Floats | None = None
+    absent: frozenset[str] = frozenset()
+    constant: tuple[str, ...] = ()
+    late: int = 0
+    words: "_Texts | None" = None
+
+
+def assess(
+    judged: Sequence[RuleEvaluation],
+    *,
+    at: datetime,
+    known: Tables,
+    model: Model,
+    wish: ScoreOptions,
+    request_id: str,
+    simulated: bool,
+) -> list[Assessment]:
+    """Return one assessment per judgement, in order.
+
+    Parameters
+    ----------
+    at
+        Moment of the question.
+    known
+        Candles and what is read beside them; what closes or is told after `at` is not seen.
+    """
+    seen = forecast_outcomes(judged, at=at, known=known, model=model, wish=wish)
+    frame = _Frame(
+        at=at,
+        model=model,
+        wish=wish,
+        read=read_by(model.bundle),
+        request_id=request_id,
+        simulated=simulated,
+    )
+    return [_assessment(one, outlook, frame) for one, outlook in zip(judged, seen, strict=True)]
+
+
+def forecast_outcomes(
+    judged: Sequence[RuleEvaluation],
+    *,
+    at: datetime,
+    known: Tables,
+    model: Model,
+    wish: ScoreOptions,
+    history: Sequence[RuleEvaluation] | None = None,
+) -> list[ForecastOutcome]:
+    """Return the forecast of each judgement, before the rule is laid over it.
+
+    Parameters
+    ----------
+    history
+        Per judgement the account whose events count, where it differs: a planned change does
+        not rewrite what its owner did.
+    """
+    past = judged if history is None else history
+    view = View(known.candles, at)
+    off = [feature_rows.off_candles(rules.used(one.case, one.now), view) for one in judged]
+    seen = [
+        _seen(one, doubtful, view=view, model=model)
+        for one, doubtful in zip(judged, off, strict=True)
+    ]
+    rows = [i for i, found in enumerate(seen) if isinstance(found, PositionRow)]
+    positions = {i: found for i, found in enumerate(seen) if isinstance(found, PositionRow)}
+    names = NAMES if wish.features else read_by(model.bundle)
+    matrix = _features([past[i] for i in rows], list(positions.values()), known, at=at, names=names)
+    usable = np.asarray(np.isfinite(matrix[:, len(NAMES) :]).all(axis=1))
+    kept = np.flatnonzero(usable)
+    told = dict(zip(kept.tolist(), _forecasts(matrix[kept], model, wish), strict=True))
+    places = {i: place for place, i in enumerate(rows)}
+    absent = _absent(matrix)
+    return [
+        ForecastOutcome(silent=found, off=off[i])
+        if isinstance(found, Notice)
+        else ForecastOutcome(
+            silent=None if usable[places[i]] else _SHORT,
+            row=matrix[places[i]],
+            absent=absent[places[i]],
+            constant=found.constant,
+            late=found.late,
+            words=told.get(places[i]),
+        )
+        for i, found in enumerate(seen)
+    ]
+
+
+def _absent(matrix: Floats) -> list[frozenset[str]]:
+    """Return the features that each row lacks; few rows lack others than the rest."""
+    is_absent = np.isnan(matrix[:, : len(NAMES)])
+    packed = np.packbits(is_absent, axis=1)
+    kinds = {row.tobytes(): place for place, row in enumerate(packed)}
+    named = {
+        kind: frozenset(NAMES[column] for column in np.flatnonzero(is_absent[place]))
+        for kind, place in kinds.items()
+    }
+    return [named[row.tobytes()] for row in packed]
+
+
+_SHORT = Notice(code="candles_missing", text="candles up to as_of do not suffice for volatility")
+
+
+def _seen(
+    judged: RuleEvaluation,
+    off: Sequence[Notice],
+    *,
+    view: View,
+    model: Model,
+) -> PositionRow | Notice:
+    """Return the account as the pipeline sees it, or why no forecast can be given.
+
+    Parameters
+    ----------
+    off
+        Its prices that are far off their candles.
+    """
+    now = judged.now
+    if model.bundle is None:
+        return Notice(code="no_model", text=model.absence)
+    if now.verdict is Verdict.UNEVALUABLE:
+        return rules.unjudged(judged.case, now)
+    used = rules.used(judged.case, now)
+    doubts = [rules.doubt(price, at=view.at, asset=name) for name, price in used.items()]
+    told = [*(doubt for doubt in doubts if doubt is not None), *off]
+    return told[0] if told else feature_rows.position(judged, view)
+
+
+def _features(
+    judged: Sequence[RuleEvaluation],
+    positions: Sequence[PositionRow],
+    known: Tables,
+    *,
+    at: datetime,
+    names: Sequence[str],
+) -> Floats:
+    """Return the features of the accounts, by the pipeline that training uses.
+
+    Parameters
+    ----------
+    names
+        Of the features computed; the others are missing.
+
+    Returns
+    -------
+    numpy.ndarray
+        In the order of `COLUMNS`, shape (N, C).
+    """
+    matrix = np.full((len(judged), len(COLUMNS)), np.nan)
+    if not judged:
+        return matrix
+    late = np.array([one.late for one in positions])
+    for hours in np.unique(late).tolist():
+        chosen = np.flatnonzero(late == hours)
+        accounts = [f"{place:06d}" for place in range(len(chosen))]
+        rows, legs = feature_rows.frames([positions[i] for i in chosen.tolist()], accounts, at=at)
+        seen = feature_rows.looked_at_before(known, hours)
+        tables = feature_rows.tables([judged[i] for i in chosen.tolist()], accounts, seen)
+        computed = compute(tables, rows, legs=legs, names=names)
+        columns = np.array([_PLACES[name] for name in computed.columns], dtype=np.intp)
+        matrix[np.ix_(chosen, columns)] = computed.to_numpy()
+    return matrix
+
+
+@lru_cache(maxsize=2)
+def read_by(bundle: Bundle | None) -> tuple[str, ...]:
+    """Return the features that a bundle's heads read, in the order of the catalogue."""
+    if bundle is None:
+        return NAMES
+    reads = bundle.provenance.get("reads") or {"whole": bundle.features}
+    named = {name for head in reads.values() for name in head}
+    return tuple(name for name in NAMES if name in named)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Texts:
+    """The forecast of one account, with what drove it."""
+
+    forecast: tuple[ForecastAnswer, ...]
+    reasons: tuple[ReasonAnswer, ...] = ()
+    attribution: AttributionAnswer | None = None
+
+
+def _forecasts(rows: Floats, model: Model, wish: ScoreOptions) -> list[_Texts]:
+    """Return the model's forecast of every row, whose columns are `COLUMNS`."""
+    bundle = model.bundle
+    if bundle is None or not len(rows):
+        return []
+    matrix = np.ascontiguousarray(rows[:, [_PLACES[name] for name in bundle.features]])
+    baseline = np.ascontiguousarray(rows[:, len(NAMES) :])
+    scores = bundle.scores(matrix, baseline)
+    forecasts = _worded(bundle, scores)
+    if not wish.reasons:
+        return [_Texts(forecast=forecast) for forecast in forecasts]
+    method = method_of(bundle, wish.contributions)
+    drove = drivers(bundle, matrix, baseline, scores=scores["expected"], method=method)
+    explained = explain(drove, matrix, bundle.features, method=method)
+    return [
+        _Texts(forecast=forecast, reasons=reasons, attribution=attribution)
+        for forecast, (reasons, attribution) in zip(forecasts, explained, strict=True)
+    ]
+
+
+def _worded(bundle: Bundle, scores: Mapping[str, Floats]) -> list[tuple[ForecastAnswer, ...]]:
+    """Return the forecast of every row, horizon by horizon."""
+    points, ends = bundle.probabilities(scores), bundle.intervals(scores)
+    parts: list[list[Any]] = []
+    for name in ("unattended", "expected"):
+        parts.append(points[name].tolist())
+        parts.append(np.stack(ends[name], axis=2).tolist())
+    return [
+        tuple(
+            ForecastAnswer(
+                horizon=label,
+                unattended=alone[k],
+                expected=seen[k],
+                unattended_interval=tuple(alone_ends[k]),
+                expected_interval=tuple(seen_ends[k]),
+            )
+            for k, label in enumerate(LABELS)
+        )
+        for alone, alone_ends, seen, seen_ends in zip(*parts, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """What the assessments of one request share.
+
+    Parameters
+    ----------
+    read
+        Features that the model reads.
+    """
+
+    at: datetime
+    model: Model
+    wish: ScoreOptions
+    read: tuple[str, ...]
+    request_id: str
+    simulated: bool
+
+
+def _assessment(judged: RuleEvaluation, seen: ForecastOutcome, frame: _Frame) -> Assessment:
+    """Put one account's answer together."""
+    case, words, at, model = judged.case, seen.words, frame.at, frame.model
+    used = rules.used(case, judged.now).values()
+    oldest = min((price.observed_at for price in used), default=None)
+    doubtful = doubts(judged, seen, at=at)
+    return Assessment(
+        account=case.account.id,
+        as_of=at,
+        prices_as_of=oldest,
+        oldest_price_age_seconds=None if oldest is None else (at - oldest).total_seconds(),
+        rule=_rule(judged),
+        forecast=raised(judged, seen, at=at),
+        reasons=(*_rule_reasons(judged), *(words.reasons if words else ())),
+        attribution=words.attribution if words else None,
+        model_version=model.bundle.version if model.bundle and words else None,
+        feature_fingerprint=FINGERPRINT,
+        rulebook=RulebookAnswer(
+            venue=case.account.venue,
+            version=case.account.version,
+            terms_valid_from=case.terms_valid_from,
+        ),
+        missing=_missing(case, seen, frame.read),
+        degraded=bool(doubtful),
+        degraded_reasons=doubtful,
+        notices=_notices(judged, seen, model),
+        features=_shown(seen.row) if frame.wish.features else None,
+        simulated=frame.simulated,
+        request_id=frame.request_id,
+    )
+
+
+def doubts(judged: RuleEvaluation, seen: ForecastOutcome, *, at: datetime) -> tuple[Notice, ...]:
+    """Return what degrades the answer."""
+    found = [] if seen.silent is None or seen.silent.code in HARMLESS else [seen.silent]
+    used = rules.used(judged.case, judged.now)
+    told = [rules.doubt(price, at=at, asset=name) for name, price in used.items()]
+    found += [doubt for doubt in (*told, *seen.off) if doubt is not None and doubt not in found]
+    found += rules.unplaced(judged.case)
+    if seen.silent is None and judged.case.events is None:
+        text = "no events were given: the owner is taken as one who did nothing for 30 days"
+        found.append(Notice(code="events_unknown", text=text))
+    return tuple(found)
+
+
+def _notices(judged: RuleEvaluation, seen: ForecastOutcome, model: Model) -> tuple[Notice, ...]:
+    """Return what is worth knowing and does not degrade the answer."""
+    if seen.silent is not None:
+        return (seen.silent,) if seen.silent.code in HARMLESS else ()
+    found = [
+        Notice(code="price_held_constant", text=f"{name} is taken to keep its price: no candles")
+        for name in seen.constant
+    ]
+    if seen.late:
+        text = f"the newest candle is {seen.late} h late: the market is looked at as of then"
+        found.append(Notice(code="candles_late", text=text))
+    found += [Notice(code="bundle_refused", text=text) for text in model.refusals]
+    account = judged.case.account
+    known = () if model.bundle is None else model.bundle.provenance.get("markets", ())
+    if f"{account.venue}/{account.market}" not in known:
+        text = f"the model has seen no owners on {account.venue}/{account.market}"
+        found.append(Notice(code="outside_training", text=text))
+    return tuple(found)
+
+
+def _missing(case: AccountInput, seen: ForecastOutcome, read: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the features that the model reads and that could not be computed."""
+    if seen.row is None:
+        return ()
+    unknown = EVENT_FEATURES if case.events is None else frozenset()
+    unaged = _AGE if case.opened_at is None else frozenset()
+    return _among(read, seen.absent | unknown | unaged)
+
+
+@lru_cache(maxsize=256)
+def _among(read: tuple[str, ...], absent: frozenset[str]) -> tuple[str, ...]:
+    """Return those features of `read` that are absent, in its order."""
+    return tuple(name for name in read if name in absent)
+
+
+def _shown(row: Floats | None) -> dict[str, float | None] | None:
+    """Return the features and baselines of a row; what is missing is null."""
+    if row is None:
+        return None
+    return {
+        name: None if np.isnan(value) else float(value)
+        for name, value in zip(COLUMNS, row, strict=True)
+    }
+
+
+def raised(
+    judged: RuleEvaluation, seen: ForecastOutcome, *, at: datetime
+) -> tuple[ForecastAnswer, ...]:
+    """Return the forecast with what the rule knows for certain laid over it."""
+    forecast = seen.words.forecast if seen.words else ()
+    if judged.now.verdict in BREACHED:
+        told = forecast or tuple(_certain(label) for label in LABELS)
+        return tuple(_raise(entry, expected=1.0) for entry in told)
+    if judged.soon is None or judged.soon.verdict not in BREACHED:
+        return forecast
+    due = judged.soon_at or at + timedelta(hours=1)
+    return tuple(
+        _raise(entry, expected=None) if at + timedelta(hours=hours) >= due else entry
+        for entry, hours in zip(forecast, HORIZONS, strict=False)
+    )
+
+
+def _certain(label: str) -> ForecastAnswer:
+    """Return certainty where the model was not asked."""
+    return ForecastAnswer(
+        horizon=label,
+        unattended=1.0,
+        expected=1.0,
+        unattended_interval=(1.0, 1.0),
+        expected_interval=(1.0, 1.0),
+        source="rule",
+    )
+
+
+def _raise(entry: ForecastAnswer, *, expected: float | None) -> ForecastAnswer:
+    """Return a forecast raised to what the rule knows, keeping what the model said."""
+    modelled = entry.source == "model"
+    raised = replace(
+        entry,
+        unattended=1.0,
+        unattended_interval=(1.0, 1.0),
+        source="rule",
+        model_unattended=entry.unattended if modelled else None,
+        model_expected=entry.expected if modelled else None,
+    )
+    if expected is None:
+        return raised
+    return replace(raised, expected=expected, expected_interval=(expected, expected))
+
+
+def _rule(judged: RuleEvaluation) -> RuleAnswer:
+    """Return the rules' answer in exact text."""
+    now = judged.now
+    scale = now.value_decimals
+    maintenance = rules.side_text(now.maintenance, scale)
+    # Many venues let an account be left exactly where it may not be liquidated.
+    is_same = now.initial is now.maintenance
+    return RuleAnswer(
+        verdict=now.verdict.value,
+        reason=now.reason,
+        ratio=rules.ratio_text(now.ratio),
+        surplus=None if now.maintenance is None else exact_text(now.maintenance.surplus, scale),
+        maintenance=maintenance,
+        initial=maintenance if is_same else rules.side_text(now.initial, scale),
+        trigger=trigger_text(judged.trigger),
+        shock_trigger=shock_text(judged.shock),
+        next_verdict=rules.next_text(judged.soon, judged.soon_at),
+        flips_at=judged.flips_at,
+    )
+
+
+def trigger_text(trigger: Trigger | None) -> TriggerAnswer | None:
+    """Return a trigger price in exact text; None where there is none."""
+    if trigger is None or trigger.value is None:
+        return None
+    if trigger.asset is None or trigger.direction is None:
+        return None
+    return TriggerAnswer(
+        asset=trigger.asset,
+        direction=trigger.direction,
+        price=exact_text(trigger.value, trigger.decimals),
+    )
+
+
+def shock_text(shock: Trigger | None) -> ShockTrigger | None:
+    """Return a common shock in exact text; None where there is none."""
+    if shock is None or shock.value is None or shock.direction is None:
+        return None
+    return ShockTrigger(shock=exact_text(shock.value, 0), direction=shock.direction)
+
+
+def _rule_reasons(judged: RuleEvaluation) -> tuple[ReasonAnswer, ...]:
+    """Return the rule's own reasons, which stand before the model's."""
+    found = []
+    if judged.now.verdict not in {Verdict.SAFE, Verdict.UNEVALUABLE}:
+        text = f"the venue's rule says {judged.now.verdict.value}: {judged.now.reason}"
+        found.append((judged.now.reason, text))
+    elif judged.soon is not None and judged.soon.verdict in BREACHED:
+        text = f"{judged.soon.verdict.value} at the oracle's next price, which is already known"
+        found.append(("next_price_below_trigger", text))
+    if judged.flips_at is not None:
+        text = f"interest alone makes it liquidatable at {judged.flips_at.isoformat()}"
+        found.append(("interest_reaches_the_line", text))
+    return tuple(
+        ReasonAnswer(code=code, feature=None, direction="raises", impact=None, text=text)
+        for code, text in found
+    )

@@ -1,0 +1,98 @@
+"""Why a score is what it is: contributions of features, in words."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from features.inputs import Floats
+from features.pipeline import FEATURES
+from models.forecast.bundle import Bundle, Head
+from models.forecast.horizons import LABELS
+from serving.schemas.assessment import AttributionAnswer, Method, ReasonAnswer
+
+MOST_REASONS = 6
+DAY = LABELS.index("24h")
+MEANINGS: Mapping[str, tuple[str, str]] = {
+    f.name: (f.meaning.rstrip("."), f.unit) for f in FEATURES
+}
+
+
+def drivers(
+    bundle: Bundle, matrix: Floats, baseline: Floats, *, scores: Floats, method: Method
+) -> Floats:
+    """Return log-odds per feature for the 24 h expected probability, shape (N, F + 1).
+
+    Each stretch up to 24 h enters by its share of the cumulative hazard.
+
+    Parameters
+    ----------
+    scores
+        Of the head `expected`, shape (N, K).
+    method
+        `path` along the trees' paths, `shap` by exact TreeSHAP; either sums to the score, and
+        what no feature explains stands in the last column.
+    """
+    head = bundle.heads["expected"]
+    weights = _shares(head, scores)
+    if method == "shap":
+        parts = head.contributions(matrix, baseline)
+        return np.asarray(np.einsum("nk,nkf->nf", weights, parts))
+    told = head.paths(matrix, weights)
+    rest = (weights * scores).sum(axis=1) - told.sum(axis=1)
+    return np.column_stack([told, rest])
+
+
+def method_of(bundle: Bundle, wanted: Method) -> Method:
+    """Return how contributions can be told: exactly where there are no paths to follow."""
+    has_paths = all(head.forest is not None for head in bundle.heads.values())
+    return wanted if has_paths else "shap"
+
+
+def _shares(head: Head, scores: Floats) -> Floats:
+    """Return each hazard's share of the cumulative one at 24 h, 0 for later ones."""
+    hazards = [head.calibrators[k].probability(scores[:, k]) for k in range(DAY + 1)]
+    shares = np.maximum(-np.log1p(-np.minimum(np.stack(hazards, axis=1), 1 - 1e-15)), 1e-300)
+    weights = np.zeros_like(scores)
+    weights[:, : DAY + 1] = shares / shares.sum(axis=1, keepdims=True)
+    return weights
+
+
+def explain(
+    drove: Floats, matrix: Floats, names: Sequence[str], *, method: Method
+) -> list[tuple[tuple[ReasonAnswer, ...], AttributionAnswer]]:
+    """Return each row's largest contributions in words, and how they were found.
+
+    Parameters
+    ----------
+    drove, matrix
+        What `drivers` found, shape (N, F + 1), and the features, shape (N, F).
+    """
+    order = np.argsort(-np.abs(drove[:, :-1]), axis=1, kind="stable")[:, :MOST_REASONS]
+    impacts = np.take_along_axis(drove, order, axis=1)
+    values = np.take_along_axis(matrix, order, axis=1).tolist()
+    others = (drove[:, :-1].sum(axis=1) - impacts.sum(axis=1)).tolist()
+    rows = zip(order.tolist(), values, impacts.tolist(), strict=True)
+    reasons = [
+        tuple(_reason(names[i], v, by) for i, v, by in zip(*row, strict=True) if by != 0.0)
+        for row in rows
+    ]
+    return [
+        (told, AttributionAnswer(method=method, head="expected", horizon="24h", start=s, others=o))
+        for told, s, o in zip(reasons, drove[:, -1].tolist(), others, strict=True)
+    ]
+
+
+def _reason(name: str, value: float, impact: float) -> ReasonAnswer:
+    """Return one contribution in words."""
+    meaning, unit = MEANINGS[name]
+    shown = "unknown" if math.isnan(value) else f"{value:.3g} {unit}"
+    direction: Literal["raises", "lowers"] = "raises" if impact > 0.0 else "lowers"
+    return ReasonAnswer(
+        code=name,
+        feature=name,
+        direction=direction,
+        impact=impact,
+        text=f"{meaning}: {shown}; {direction} the risk",
+    )

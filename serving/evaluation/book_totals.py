@@ -1,0 +1,239 @@
+"""The whole book in sum, kept as it is judged: what one account adds is taken out and put in.
+
+Every sum is of exact numbers, so that adding and taking out for days leaves no trace. Whether a
+move of prices breaches an account is told by its trigger, or by its line in prices and, wherever
+that is near zero, by the exact rules.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from fractions import Fraction
+from typing import Any
+
+from models.domain import Exact
+from models.forecast.horizons import LABELS
+from models.margin.result import Side
+from models.margin.shock import shocked
+from models.margin.trigger import BREACHED
+from serving.evaluation import rules
+from serving.evaluation.rule_evaluation import RuleEvaluation
+from serving.evaluation.stress import ALL, SHOCKS, band
+from serving.schemas.stored import Assessed
+
+NEAR = 0.05
+"""Share of what moves an account within which its line does not decide a breach."""
+
+CLOSE = 1e-6
+"""The same for a trigger price, which is exact up to its rounding."""
+
+UNIT = 2**60
+"""Probabilities are added up in so many parts of one, as whole numbers."""
+
+MOST_NAMED = 100
+HEADS = ("unattended", "expected")
+CHANCES = tuple(f"{head}_{label}" for head in HEADS for label in LABELS)
+FACTORS = tuple(float(1 + shock) for shock in SHOCKS)
+EVERY = tuple(range(len(SHOCKS)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountTotals:
+    """What one account adds to the book.
+
+    Parameters
+    ----------
+    credit, requirement
+        Now, in 10^-decimals quote units of the venue.
+    worth
+        Collateral at market value and debt, in the same units; None where they are not known.
+    breached
+        By asset, the places of the shocks that breach it; `*` is the whole market at once.
+    chances
+        In parts of `UNIT`, as `CHANCES`; None without a forecast.
+    """
+
+    venue: str
+    decimals: int
+    credit: Exact
+    requirement: Exact
+    worth: Side | None
+    breached: Mapping[str, tuple[int, ...]]
+    chances: tuple[int, ...] | None
+    band: int
+
+
+def account_totals(judged: RuleEvaluation, told: Assessed) -> AccountTotals | None:
+    """Return what an account adds; None where the rules cannot judge it."""
+    side = judged.now.maintenance
+    if side is None:
+        return None
+    found = tuple(getattr(told, name) for name in CHANCES)
+    chances = None if None in found else tuple(int(chance * UNIT) for chance in found)
+    return AccountTotals(
+        venue=judged.case.account.venue,
+        decimals=judged.now.value_decimals,
+        credit=side.credit,
+        requirement=side.requirement,
+        worth=rules.worth(judged.case),
+        breached=dict(_breached(judged)),
+        chances=chances,
+        band=band(told.expected_24h),
+    )
+
+
+def _breached(judged: RuleEvaluation) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield per asset the shocks that breach an account."""
+    priced = [name for name in judged.now.prices if name in judged.case.market.prices]
+    together = rules.moving(judged.case, priced)
+    if judged.line is None:
+        places = _by_trigger(judged)
+        yield from ((name, places) for name in priced)
+        yield ALL, places if together else (EVERY if judged.now.verdict in BREACHED else ())
+        return
+    slopes = {name: float(judged.line.by_asset.get(name, 0)) for name in priced}
+    gross = sum(map(abs, slopes.values()))
+    surplus = float(judged.line.surplus)
+    for name in priced:
+        yield name, _by_line(judged, (name,), surplus, slopes[name], gross)
+    slope = sum(slopes[name] for name in together)
+    yield ALL, _by_line(judged, together, surplus, slope, gross)
+
+
+def _by_line(
+    judged: RuleEvaluation, assets: Sequence[str], surplus: float, slope: float, gross: float
+) -> tuple[int, ...]:
+    """Return the shocks that breach an account as a line, exactly wherever that is near zero."""
+    found = []
+    for place, factor in enumerate(FACTORS):
+        left = surplus + (factor - 1.0) * slope
+        is_breached = left < 0.0
+        if factor == 1.0:
+            is_breached = judged.now.verdict in BREACHED
+        elif not slope:
+            is_breached = surplus < 0.0
+        elif abs(left) <= NEAR * gross:
+            is_breached = _is_breached(judged, assets, SHOCKS[place])
+        if is_breached:
+            found.append(place)
+    return tuple(found)
+
+
+def _by_trigger(judged: RuleEvaluation) -> tuple[int, ...]:
+    """Return the shocks that breach an account of one price, by the price that does."""
+    trigger = judged.trigger
+    if trigger is None or trigger.asset is None or trigger.value is None:
+        return EVERY if judged.now.verdict in BREACHED else ()
+    price = judged.case.market.prices[trigger.asset]
+    limit = trigger.value * 10**price.decimals / (price.value * 10**trigger.decimals)
+    slack = CLOSE * limit
+    first, last = bisect_left(FACTORS, limit - slack), bisect_right(FACTORS, limit + slack)
+    sure = EVERY[:first] if trigger.direction == "below" else EVERY[last:]
+    near = [n for n in EVERY[first:last] if _is_breached(judged, (trigger.asset,), SHOCKS[n])]
+    return tuple(sorted((*sure, *near))) if near else sure
+
+
+def _is_breached(judged: RuleEvaluation, assets: Sequence[str], shock: Fraction) -> bool:
+    """Return whether the exact rules breach an account at moved prices."""
+    case = judged.case
+    moved = shocked(case.market, dict.fromkeys(assets, shock))
+    return case.rulebook.margin(case.account, moved, case.terms).verdict in BREACHED
+
+
+@dataclass(slots=True)
+class _Total:
+    """Accounts counted, and their amounts added."""
+
+    accounts: int = 0
+    credit: Exact = 0
+    requirement: Exact = 0
+    collateral_value: Exact = 0
+    debt: Exact = 0
+    unvalued: int = 0
+
+    def add(self, one: AccountTotals, sign: int) -> None:
+        """Put an account in, or take it out."""
+        self.accounts += sign
+        self.credit += sign * one.credit
+        self.requirement += sign * one.requirement
+        if one.worth is None:
+            self.unvalued += sign
+        else:
+            self.collateral_value += sign * one.worth.credit
+            self.debt += sign * one.worth.requirement
+
+
+@dataclass(slots=True)
+class BookTotals:
+    """The book in sum; one part per account."""
+
+    parts: dict[str, AccountTotals | None] = field(default_factory=dict)
+    shocks: dict[tuple[str, int, str], list[_Total]] = field(default_factory=dict)
+    bands: dict[tuple[str, int, int], _Total] = field(default_factory=dict)
+    chances: dict[str, list[int]] = field(default_factory=dict)
+
+    def put(self, account: str, one: AccountTotals | None) -> None:
+        """Let an account add what it adds now, and nothing of what it added before."""
+        before = self.parts.get(account)
+        self.parts[account] = one
+        if one != before:
+            self._add(before, -1)
+            self._add(one, 1)
+
+    def remove(self, account: str) -> None:
+        """Forget an account and take out what it added."""
+        self._add(self.parts.pop(account, None), -1)
+
+    def _add(self, one: AccountTotals | None, sign: int) -> None:
+        """Put a part into every sum that it belongs to, or take it out."""
+        if one is None:
+            return
+        for asset, places in one.breached.items():
+            totals = self.shocks.get((one.venue, one.decimals, asset))
+            if totals is None:
+                totals = [_Total() for _ in SHOCKS]
+                self.shocks[one.venue, one.decimals, asset] = totals
+            for place in places:
+                totals[place].add(one, sign)
+        self.bands.setdefault((one.venue, one.decimals, one.band), _Total()).add(one, sign)
+        held = self.chances.setdefault(one.venue, [0] * (len(CHANCES) + 2))
+        added = (1, 0, *one.chances) if one.chances else (0, 1, *([0] * len(CHANCES)))
+        self.chances[one.venue] = [a + sign * b for a, b in zip(held, added, strict=True)]
+
+    def document(self, *, oldest: datetime) -> dict[str, Any]:
+        """Return the sums as the store keeps them.
+
+        Parameters
+        ----------
+        oldest
+            When the account judged longest ago was.
+        """
+        unjudged = sorted(name for name, one in self.parts.items() if one is None)
+        return {
+            "oldest_at": oldest.isoformat(),
+            "unjudged": unjudged[:MOST_NAMED],
+            "unjudged_count": len(unjudged),
+            "shocks": [
+                _row((*key, place), total)
+                for key, totals in sorted(self.shocks.items())
+                for place, total in enumerate(totals)
+            ],
+            "bands": [
+                _row(key, total) for key, total in sorted(self.bands.items()) if total.accounts
+            ],
+            "chances": {
+                venue: {
+                    "with_forecast": counted,
+                    "without_forecast": silent,
+                    **{name: value / UNIT for name, value in zip(CHANCES, sums, strict=True)},
+                }
+                for venue, (counted, silent, *sums) in sorted(self.chances.items())
+            },
+        }
+
+
+def _row(key: Sequence[Any], total: _Total) -> list[Any]:
+    """Return one sum with its key, amounts as text."""
+    sides = (total.credit, total.requirement, total.collateral_value, total.debt)
+    return [*key, total.accounts, *map(str, sides), total.unvalued]

@@ -1,0 +1,445 @@
+"""Pure: from a judged case to what the feature pipeline reads of it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.continuity import LEAP, is_broken
+from features.inputs import LEGS, Candles, Events, Ints, Tables
+from models.domain import LegKind, Price
+from models.forecast.exposure import Exposure, exposure
+from models.margin.fixed_point import RAY, WAD, mul_div_down
+from models.margin.venues import maker
+from serving.evaluation.rule_evaluation import RuleEvaluation, own_trigger
+from serving.schemas.assessment import Notice, exact_text
+
+HOUR = timedelta(hours=1)
+MOST_LATE = 3
+"""Hours by which the newest candle may be late: as old as a price that states no limit may be."""
+
+PEG = 0.05
+"""An asset without candles whose price is within 5 % of one quote unit is held constant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionRow:
+    """An account as the feature pipeline sees it, but for its name and time.
+
+    Parameters
+    ----------
+    columns
+        Of `features.inputs.MOMENTS`.
+    legs
+        Signed units by asset, of an account that several prices move; empty otherwise.
+    constant
+        Assets taken to keep their price for want of candles.
+    late
+        Hours by which the newest candle of its assets is late: so long before the question its
+        market is looked at.
+    """
+
+    columns: Mapping[str, Any]
+    legs: Mapping[str, float]
+    constant: tuple[str, ...] = ()
+    late: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What is read of one asset's candles at a moment.
+
+    Parameters
+    ----------
+    is_broken
+        Whether they changed their unit before it.
+    late
+        Hours by which the newest is late, 0 beyond `MOST_LATE`: the features tell whether what
+        is there suffices.
+    close
+        Of the candle that ended last so many hours before; NaN where there is none.
+    newest
+        Last close that is known, however old; None where there is none.
+    """
+
+    is_broken: bool
+    late: int
+    close: float
+    newest: float | None
+
+    @classmethod
+    def of(cls, candles: Candles, at: datetime) -> "Series":
+        """Return what is read of candles."""
+        hours = range(MOST_LATE + 1)
+        late = next((n for n in hours if np.isfinite(_last_close(candles, at - n * HOUR))), 0)
+        end = _closed(candles, at)
+        known = np.flatnonzero(np.isfinite(candles.close[: max(end, 0)]))
+        return cls(
+            is_broken=is_broken(candles, end=end),
+            late=late,
+            close=_last_close(candles, at - late * HOUR),
+            newest=float(candles.close[known[-1]]) if len(known) else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The candles of many accounts at one moment, each asset's read once for all of them.
+
+    Parameters
+    ----------
+    candles
+        By asset.
+    at
+        What closes later is not seen.
+    """
+
+    candles: Mapping[str, Candles]
+    at: datetime
+    _series: dict[str, Series] = field(default_factory=dict)
+    _off: dict[tuple[str, int], tuple[Price, Notice | None]] = field(default_factory=dict)
+
+    def series(self, name: str) -> Series:
+        """Return what is read of the candles of an asset that has some."""
+        if name not in self._series:
+            self._series[name] = Series.of(self.candles[name], self.at)
+        return self._series[name]
+
+    def off(self, name: str, price: Price) -> Notice | None:
+        """Return that a price is far off its candles; None where it is not."""
+        key = name, id(price)
+        if key not in self._off:
+            # The price is kept too, so that its identity stays its own.
+            self._off[key] = price, self._compared(name, price)
+        return self._off[key][1]
+
+    def _compared(self, name: str, price: Price) -> Notice | None:
+        """Compare a price with the last close of its candles."""
+        close = None if name not in self.candles else self.series(name).newest
+        if close is None or 1 / LEAP < price.exact / Fraction(close) < LEAP:
+            return None
+        shown = exact_text(price.value, price.decimals)
+        text = f"{name}: price {shown} is far off the last close of its candles, {close:.12g}"
+        return Notice(code="price_off_candles", text=text)
+
+
+def position(judged: RuleEvaluation, view: View) -> PositionRow | Notice:
+    """Return what can fall to a trigger, or why nothing can be forecast."""
+    if judged.case.account.venue == "maker":
+        return _vault(judged, view)
+    line = judged.line
+    if line is None or not line.by_asset or not line.requirement:
+        return _untouchable()
+    constant = tuple(sorted(name for name in line.by_asset if _is_held(judged, view.candles, name)))
+    moving = {name: value for name, value in line.by_asset.items() if name not in constant}
+    if not moving:
+        return _untouchable()
+    unfit = _unfit(sorted(moving), view)
+    if unfit is not None:
+        return unfit
+    late = _lateness(moving, view)
+    if len(moving) == 1:
+        found = _single(judged, next(iter(moving)), line, constant)
+    else:
+        closes = {name: _close(view, name, late=late) for name in moving}
+        found = _basket(judged, line, moving, closes, constant=constant)
+    return replace(found, late=late) if isinstance(found, PositionRow) else found
+
+
+def _unfit(names: Sequence[str], view: View) -> Notice | None:
+    """Return why candles tell nothing of assets: there are none, or they changed their unit.
+
+    What came before a change of unit is of no use.
+    """
+    absent = [name for name in names if name not in view.candles]
+    if absent:
+        return Notice(code="candles_missing", text=f"no candles of {', '.join(absent)}")
+    for name in names:
+        if view.series(name).is_broken:
+            text = f"the candles of {name} are not of one unit throughout"
+            return Notice(code="candles_discontinuous", text=text)
+    return None
+
+
+def off_candles(prices: Mapping[str, Price], view: View) -> tuple[Notice, ...]:
+    """Return which prices are `LEAP` times the last close of their candles or more, or 1/`LEAP`.
+
+    A price in force is near the last close, as a candle opens near the close before it; one
+    that is not tells of wrong decimals, of another unit or of a broken source.
+
+    Parameters
+    ----------
+    prices
+        In force, by asset; one without candles before the moment of the view is not compared.
+    """
+    found = (view.off(name, price) for name, price in prices.items())
+    return tuple(notice for notice in found if notice is not None)
+
+
+def _lateness(names: Iterable[str], view: View) -> int:
+    """Return by how many hours the newest candle of some assets is late."""
+    return max((view.series(name).late for name in names), default=0)
+
+
+def looked_at_before(known: Tables, hours: int) -> Tables:
+    """Return tables in which every candle closed so many hours later than it did.
+
+    What a moment then sees of the market is what was there so many hours before.
+    """
+    if not hours:
+        return known
+
+    def later(series: Mapping[str, Candles]) -> dict[str, Candles]:
+        moved = {name: one.first_hour + hours for name, one in series.items()}
+        return {name: replace(one, first_hour=moved[name]) for name, one in series.items()}
+
+    return replace(
+        known,
+        candles=later(known.candles),
+        perpetuals=later(known.perpetuals),
+        marks=later(known.marks),
+    )
+
+
+def _untouchable() -> Notice:
+    """Return that no price can make the account liquidatable."""
+    return Notice(code="no_trigger", text="no price makes the account liquidatable")
+
+
+def _is_held(judged: RuleEvaluation, candles: Mapping[str, Candles], name: str) -> bool:
+    """Whether an asset is taken to keep its price: pegged to the quote, and without candles."""
+    price = judged.case.market.prices[name]
+    return name not in candles and abs(float(price.exact) - 1.0) <= PEG
+
+
+def _vault(judged: RuleEvaluation, view: View) -> PositionRow | Notice:
+    """Return a vault as training builds it, to the last bit."""
+    case, trigger = judged.case, judged.trigger
+    if trigger is None or trigger.asset is None or trigger.value is None:
+        return _untouchable()
+    unfit = _unfit([trigger.asset], view)
+    if unfit is not None:
+        return unfit
+    asset, ink, art = maker.holdings(case.account)
+    price = case.market.prices[asset]
+    rate = case.market.state[f"{case.account.market}.rate"]
+    line, collateral = float(trigger.value / WAD), ink / WAD
+    later = price.value if price.next_value is None else price.next_value
+    columns = {
+        "asset": asset,
+        "side": 1,
+        "price": price.value / WAD,
+        "price_next": later / WAD,
+        "delay": _delay(judged, asset),
+        "trigger": line,
+        "collateral": collateral,
+        "debt": art / WAD,
+        "debt_value": mul_div_down(art, rate, RAY) / WAD,
+        "cash": -line * collateral,
+        "collateral_value": collateral * (price.value / WAD),
+    }
+    late = _lateness([trigger.asset], view)
+    return PositionRow(columns={**columns, **_rest(judged)}, legs={}, late=late)
+
+
+def _single(
+    judged: RuleEvaluation, asset: str, line: Exposure, constant: tuple[str, ...]
+) -> PositionRow | Notice:
+    """Return an account that one price moves, with that asset's exact trigger."""
+    price, trigger = judged.case.market.prices[asset], judged.trigger
+    if trigger is None or trigger.asset != asset:
+        trigger = own_trigger(judged.case, asset, is_held_long=line.by_asset[asset] >= 0)
+    if trigger is None or trigger.value is None:
+        return _untouchable()
+    now, at_line = float(price.exact), float(Fraction(trigger.value) / 10**trigger.decimals)
+    later = price.value if price.next_value is None else price.next_value
+    units = float(abs(line.by_asset[asset])) / now
+    columns = {
+        "asset": asset,
+        "side": 1 if trigger.direction == "below" else -1,
+        "price": now,
+        "price_next": float(Fraction(later, 10**price.decimals)),
+        "delay": _delay(judged, asset),
+        "trigger": at_line,
+        "debt_value": float(line.requirement),
+        "cash": float(line.cash),
+        **_holdings(judged, units, at_line),
+    }
+    return PositionRow(columns={**columns, **_rest(judged)}, legs={}, constant=constant)
+
+
+def _basket(
+    judged: RuleEvaluation,
+    line: Exposure,
+    moving: Mapping[str, Fraction],
+    closes: Mapping[str, float],
+    *,
+    constant: tuple[str, ...],
+) -> PositionRow | Notice:
+    """Return an account that several prices move, by its credit over its requirement."""
+    fixed = line.surplus - sum(moving.values(), Fraction(0))
+    kept = Exposure(surplus=line.surplus, by_asset=moving)
+    if not kept.credit or not kept.requirement or kept.leading is None:
+        return _untouchable()
+    if not all(np.isfinite(list(closes.values()))):
+        return Notice(
+            code="candles_missing", text="candles up to as_of do not suffice for volatility"
+        )
+    credit, requirement = float(kept.credit), float(kept.requirement)
+    columns = {
+        "asset": kept.leading,
+        "side": 1,
+        "price": credit / requirement,
+        "price_next": _next_ratio(judged, moving) or credit / requirement,
+        "delay": max(_delay(judged, name) for name in moving),
+        "trigger": 1.0,
+        "collateral": credit,
+        "debt": requirement,
+        "debt_value": requirement,
+        "cash": float(fixed),
+    }
+    legs = {name: float(value) / closes[name] for name, value in moving.items()}
+    return PositionRow(columns={**columns, **_rest(judged)}, legs=legs, constant=constant)
+
+
+def _close(view: View, name: str, *, late: int) -> float:
+    """Return an asset's close so many hours before the moment of a view, NaN without one."""
+    series = view.series(name)
+    if series.late == late:
+        return series.close
+    return _last_close(view.candles[name], view.at - late * HOUR)
+
+
+def _closed(candles: Candles, at: datetime) -> int:
+    """Return how many candles have closed; a number outside the grid is possible."""
+    return int(candles.last_closed(np.array([int(at.timestamp())]))[0]) + 1
+
+
+def _last_close(candles: Candles, at: datetime) -> float:
+    """Return the close of the candle that ended last, NaN where there is none."""
+    place = _closed(candles, at) - 1
+    return float(candles.close[place]) if 0 <= place < len(candles.close) else float("nan")
+
+
+def _next_ratio(judged: RuleEvaluation, moving: Mapping[str, Fraction]) -> float | None:
+    """Return credit over requirement at the next prices of delayed oracles, where known."""
+    case = judged.case
+    if judged.soon is None:
+        return None
+    later = case.ahead(case.market)
+    line = exposure(case.rulebook, case.account, later, case.terms)
+    if line is None:
+        return None
+    values = {name: value for name, value in line.by_asset.items() if name in moving}
+    kept = Exposure(surplus=line.surplus, by_asset=values)
+    return float(kept.credit / kept.requirement) if kept.requirement else None
+
+
+def _holdings(judged: RuleEvaluation, units: float, at_line: float) -> dict[str, float]:
+    """Return collateral and debt in the units of the legs, or of the line for a position."""
+    legs = judged.case.account.legs
+    held = sum(float(leg.quantity) for leg in legs if leg.kind is LegKind.COLLATERAL)
+    owed = sum(float(leg.quantity) for leg in legs if leg.kind is LegKind.DEBT)
+    if any(leg.kind is LegKind.POSITION for leg in legs) or not held or not owed:
+        return {"collateral": units, "debt": units * at_line}
+    return {"collateral": held, "debt": owed}
+
+
+def _delay(judged: RuleEvaluation, asset: str) -> float:
+    """Return hours until a price seen now is judged by."""
+    return 0.0 if judged.case.market.prices[asset].next_value is None else 1.0
+
+
+def _rest(judged: RuleEvaluation) -> dict[str, Any]:
+    """Return the columns that every account has alike."""
+    case = judged.case
+    flips = judged.flips_at
+    hours = np.nan if flips is None else (flips - case.market.at).total_seconds() / 3600
+    return {
+        "opened_at": case.opened_at,
+        "venue": case.account.venue,
+        "accrual_hours": hours,
+    }
+
+
+def frames(
+    positions: Sequence[PositionRow], names: Sequence[str], *, at: datetime
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Return the frames of moments and legs that the pipeline reads.
+
+    Parameters
+    ----------
+    names
+        Of the accounts, unique.
+    """
+    # A position leaves out a column that its kind does not have.
+    stated = dict.fromkeys(name for one in positions for name in one.columns)
+    columns: dict[str, np.ndarray] = {
+        name: np.array(
+            [one.columns.get(name, np.nan) for one in positions], dtype=_KINDS.get(name, np.float64)
+        )
+        for name in stated
+        if name != "opened_at"
+    }
+    opened = _times([one.columns["opened_at"] for one in positions])
+    told = {"account": np.array(names, dtype=object), **columns}
+    moments = pd.DataFrame({**told, "at": _times([at] * len(names)), "opened_at": opened})
+    legs = [
+        {"row": row, "asset": asset, "units": units}
+        for row, one in enumerate(positions)
+        for asset, units in one.legs.items()
+    ]
+    return moments, pd.DataFrame(legs, columns=list(LEGS)) if legs else None
+
+
+_KINDS: Mapping[str, type] = {"asset": object, "venue": object}
+"""Columns that are not numbers."""
+
+
+def _times(moments: Sequence[datetime | None]) -> pd.DatetimeIndex:
+    """Return UTC times as the pipeline reads them; None is missing."""
+    plain = [None if one is None else one.replace(tzinfo=None) for one in moments]
+    return pd.DatetimeIndex(
+        np.array(plain, dtype="datetime64[us]").astype("datetime64[ns]"), tz="UTC"
+    )
+
+
+def tables(judged: Sequence[RuleEvaluation], names: Sequence[str], known: Tables) -> Tables:
+    """Return what is known, with the accounts' events and the holdings before each of them.
+
+    Parameters
+    ----------
+    known
+        Of the market; no account's events.
+    """
+    rows = [row for name, one in zip(names, judged, strict=True) for row in _events(one, name)]
+    if not rows:
+        return known
+    account, at, kind, held, owed = zip(*rows, strict=True)
+    events = Events(
+        account=np.array(account, dtype=object),
+        at=_integers(at),
+        kind=_integers(kind),
+        collateral_before=np.array(held, dtype=np.float64),
+        debt_before=np.array(owed, dtype=np.float64),
+    )
+    return replace(known, events=events)
+
+
+def _integers(values: Sequence[int]) -> Ints:
+    """Return 64-bit integers."""
+    return np.array(values, dtype=np.int64)
+
+
+def _events(judged: RuleEvaluation, name: str) -> list[tuple[str, int, int, float, float]]:
+    """Return account, time, kind and the holdings before of each event of a case."""
+    case = judged.case
+    scale = WAD if case.account.venue == "maker" else 1
+    return [
+        (name, int(at.timestamp()), int(kind), ink / scale, art / scale)
+        for at, kind, ink, art in case.events or ()
+    ]

@@ -1,0 +1,33 @@
+"""One account of a request, ready to be evaluated."""
+
+from dataclasses import dataclass, field
+
+from serving.evaluation.effort import Meter, metered
+from serving.evaluation.inputs import AccountInput, MarketSnapshot
+from serving.schemas import requests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One sound account of a request.
+
+    Parameters
+    ----------
+    around
+        What it shares with the others.
+    is_stored
+        Whether it was asked about by its key in the store.
+    meter
+        What judging all accounts of the request may cost.
+    """
+
+    body: requests.AnyAccount
+    case: AccountInput
+    around: MarketSnapshot
+    is_stored: bool
+    meter: Meter = field(default_factory=Meter)
+
+    @property
+    def metered(self) -> AccountInput:
+        """The case, with its evaluations counted against the request's allowance."""
+        return metered(self.case, self.meter.request)

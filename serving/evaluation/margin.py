@@ -1,0 +1,102 @@
+"""The margin of one account, with what the venue still takes and lends."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from models.margin.result import Headroom, Margin, Verdict
+from serving.evaluation import rules
+from serving.evaluation.inputs import AccountInput
+from serving.evaluation.item import Item
+from serving.evaluation.margin_text import (
+    amounts,
+    doubts_of,
+    price_used,
+    refuse_unpriced,
+    rulebook,
+    standing,
+)
+from serving.evaluation.risk_weights import risk_weights
+from serving.schemas.assessment import exact_text
+from serving.schemas.margin import HeadroomAnswer, MarginAnswer
+from serving.schemas.margin_requests import RiskBody
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarginEvaluation:
+    """The margin of one account in exact text, and as the rules gave it."""
+
+    item: Item
+    now: Margin
+    answer: MarginAnswer
+
+
+def margin_evaluation(
+    item: Item, *, risk: Mapping[str, RiskBody] | None, request_id: str
+) -> MarginEvaluation:
+    """Return the margin of one account.
+
+    Parameters
+    ----------
+    risk
+        Measures of collateral by asset; None where no risk weights are asked for.
+
+    Raises
+    ------
+    InvalidInput
+        When the terms or amounts make the rules impossible to evaluate, or `risk` names an
+        asset without a price.
+    """
+    case = item.metered
+    refuse_unpriced(risk, item, field="risk")
+    now, (soon, soon_at) = rules.evaluated(case, _now_and_soon)
+    doubts = doubts_of(case, now)
+    answer = MarginAnswer(
+        account=case.account.id,
+        as_of=case.market.at,
+        standing=standing(now),
+        next_verdict=rules.next_text(soon, soon_at),
+        headroom=rules.evaluated(case, _headroom),
+        risk_weights=None
+        if risk is None
+        else rules.evaluated(case, partial(risk_weights, risk=risk)),
+        prices=tuple(
+            price_used(name, price, at=case.market.at)
+            for name, price in rules.used(case, now).items()
+        ),
+        missing_prices=tuple(name for name in now.prices if name not in case.market.prices),
+        degraded=bool(doubts),
+        degraded_reasons=doubts,
+        rulebook=rulebook(case),
+        simulated=item.around.simulated,
+        request_id=request_id,
+    )
+    return MarginEvaluation(item=item, now=now, answer=answer)
+
+
+def _headroom(case: AccountInput) -> tuple[HeadroomAnswer, ...] | None:
+    """Return what the venue still takes and lends, where its caps are established."""
+    ask = case.rulebook.headroom
+    if ask is None:
+        return None
+    return tuple(_room(one) for one in ask(case.account, case.market, case.terms))
+
+
+def _room(one: Headroom) -> HeadroomAnswer:
+    """Return the room of one asset in exact text."""
+    return HeadroomAnswer(
+        asset=one.asset,
+        supply=None if one.supply is None else exact_text(one.supply, 0),
+        borrow=None if one.borrow is None else exact_text(one.borrow, 0),
+        limits=amounts(one.limits),
+        unknown=rules.refusal_text(one.refusal),
+    )
+
+
+def _now_and_soon(case: AccountInput) -> tuple[Margin, tuple[Margin | None, datetime | None]]:
+    """Return the margin now and at the next prices."""
+    now = case.rulebook.margin(case.account, case.market, case.terms)
+    if now.verdict is Verdict.UNEVALUABLE:
+        return now, (None, None)
+    return now, rules.at_next_prices(case, now)

@@ -1,0 +1,37 @@
+"""Answers kept for as long as a request lasts, by the identity of what was asked about."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+MOST_REMEMBERED = 64
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityMemo(Generic[T]):
+    """A pure function that works once for the same market, terms and moment.
+
+    A thousand accounts share one market object; comparing it by value would cost more than
+    most answers.
+
+    Parameters
+    ----------
+    work
+        From frozen values, told apart by identity, and moments, told apart by value.
+    """
+
+    work: Callable[..., T]
+    _known: dict[tuple[Any, ...], tuple[tuple[Any, ...], T]] = field(default_factory=dict)
+
+    def __call__(self, *asked: Any) -> T:
+        """Return what the function returns."""
+        key = tuple(part if isinstance(part, datetime) else id(part) for part in asked)
+        if key in self._known:
+            return self._known[key][1]
+        told = self.work(*asked)
+        if len(self._known) < MOST_REMEMBERED:
+            # What was asked about is kept too, so that its identity stays its own.
+            self._known[key] = (asked, told)
+        return told

@@ -1,0 +1,79 @@
+"""What happened to an account, with what it held before: going back from its legs."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from operator import attrgetter
+from typing import NamedTuple
+
+from features.inputs import EventKind
+from models.errors import Fault, InvalidInput
+from serving.schemas.account_fast import FastEvent
+from serving.schemas.requests import AnyAccount, EventBody
+
+KINDS: Mapping[str, EventKind] = {
+    "deposit": EventKind.DEPOSIT,
+    "withdraw": EventKind.WITHDRAW,
+    "borrow": EventKind.BORROW,
+    "repay": EventKind.REPAY,
+    "liquidate": EventKind.LIQUIDATE,
+}
+
+
+class OwnerEvent(NamedTuple):
+    """What happened to an account, and what it held just before, in the units of its legs."""
+
+    at: datetime
+    kind: EventKind
+    collateral_before: int
+    debt_before: int
+
+
+def owner_events(body: AnyAccount, place: str, *, at: datetime) -> tuple[OwnerEvent, ...] | None:
+    """Return the events, oldest first; None where they are not known.
+
+    Raises
+    ------
+    InvalidInput
+        Listing events later than the question, or telling that they contradict the legs.
+    """
+    if body.events is None:
+        return None
+    events: Sequence[EventBody | FastEvent] = body.events
+    late = [
+        Fault(f"{place}/events/{i}/at", f"{event.at.isoformat()} is later than as_of")
+        for i, event in enumerate(events)
+        if event.at > at
+    ]
+    if late:
+        raise InvalidInput(late)
+    ink = sum(int(leg.quantity) for leg in body.legs if leg.kind == "collateral")
+    art = sum(int(leg.quantity) for leg in body.legs if leg.kind == "debt")
+    happened = going_back(sorted(events, key=attrgetter("at")), ink=ink, art=art)
+    for event in happened:
+        if event.collateral_before < 0 or event.debt_before < 0:
+            left = f"{event.collateral_before} collateral and {event.debt_before} debt"
+            raise InvalidInput(
+                [Fault(f"{place}/events", f"going back from the legs leaves {left}")]
+            )
+    return happened
+
+
+def going_back(
+    events: Sequence[EventBody | FastEvent], *, ink: int, art: int
+) -> tuple[OwnerEvent, ...]:
+    """Return events with what was held before each, undone one by one.
+
+    Parameters
+    ----------
+    events
+        Oldest first.
+    ink, art
+        Collateral and debt held now.
+    """
+    found = []
+    for event in reversed(events):
+        moved, owed = int(event.collateral), int(event.debt)
+        ink += -moved if event.kind == "deposit" else moved
+        art += -owed if event.kind == "borrow" else owed
+        found.append(OwnerEvent(event.at, KINDS[event.kind], ink, art))
+    return tuple(reversed(found))

@@ -1,0 +1,327 @@
+"""Pure: a plan of one account, applied, judged again and put in words."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from fractions import Fraction
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from features.inputs import Floats
+from models.alerting.aim import Aim, Limit
+from models.domain import Account, Market
+from models.forecast.horizons import LABELS
+from models.margin.shock import shocked
+from models.margin.trigger import BREACHED
+from serving.evaluation import rules
+from serving.evaluation.actions import Action, Constraints, apply
+from serving.evaluation.assess import (
+    ForecastOutcome,
+    Model,
+    ScoreOptions,
+    doubts,
+    forecast_outcomes,
+    raised,
+    shock_text,
+    trigger_text,
+)
+from serving.evaluation.inputs import AccountInput, MarketSnapshot
+from serving.evaluation.plan import ActionPlan, Condition, Target, plan
+from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules, judge_line
+from serving.schemas.assessment import ForecastAnswer, RulebookAnswer, exact_text
+from serving.schemas.change_requests import TargetBody
+from serving.schemas.changes import PlanAnswer, StateAnswer
+from serving.schemas.plan_actions import ActionAnswer, LegAnswer, Repaid, TargetAnswer
+
+QUIET = ScoreOptions(reasons=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """Where a plan is to lead, by the rules and by the forecast.
+
+    Parameters
+    ----------
+    health
+        Credit per requirement in the market in force, at least.
+    buffer
+        As the answer tells it; the conditions hold the account to it.
+    conditions
+        Other markets in which the rules must find the account well.
+    limits
+        Of the forecast; the answer tells the first.
+    horizon, head
+        Which probability the answer tells of.
+    """
+
+    health: Fraction = Fraction(1)
+    buffer: Fraction = Fraction(0)
+    conditions: tuple[Condition, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    horizon: str = "24h"
+    head: Literal["unattended", "expected"] = "expected"
+
+    @property
+    def target(self) -> Target:
+        """Return what a plan must reach, its risk as a share of what the limits allow."""
+        return Target(
+            health=self.health,
+            probability=1.0 if self.limits else None,
+            conditions=self.conditions,
+        )
+
+
+def stated_goal(case: AccountInput, body: TargetBody) -> Goal:
+    """Return the goal that a request states."""
+    limits = () if body.probability is None else (body.probability,)
+    return Goal(
+        health=body.health,
+        buffer=body.buffer,
+        conditions=tuple(
+            Condition(market=market) for market in _moved(case, case.market, body.buffer)
+        ),
+        limits=tuple(Limit(probability=p, horizon=body.horizon, head=body.head) for p in limits),
+        horizon=body.horizon,
+        head=body.head,
+    )
+
+
+def policy_goal(case: AccountInput, wanted: Aim, *, has_forecast: bool) -> Goal:
+    """Return the goal that takes an account off a policy's levels.
+
+    Parameters
+    ----------
+    has_forecast
+        Where there is none, the rules alone say where the account must be.
+    """
+    first = next(iter(wanted.limits), Limit(probability=1.0))
+    blind = Fraction(0) if has_forecast else wanted.blind_buffer
+    wanted = replace(wanted, buffer=max(wanted.buffer, blind))
+    return Goal(
+        buffer=max(wanted.buffer, wanted.next_buffer),
+        conditions=tuple(_conditions(case, wanted)),
+        limits=wanted.limits if has_forecast else (),
+        horizon=first.horizon,
+        head=first.head,
+    )
+
+
+def _conditions(case: AccountInput, wanted: Aim) -> Iterator[Condition]:
+    """Yield the markets in which an account must be found well, the hardest first."""
+    book, market, terms = case.rulebook, case.market, case.terms
+    ahead = case.ahead(market)
+    for moved in _moved(case, ahead, wanted.next_buffer):
+        yield Condition(market=moved)
+    for moved in _moved(case, market, wanted.buffer):
+        yield Condition(market=moved)
+    yield Condition(market=market, refused=BREACHED | wanted.verdicts)
+    later, _ = rules.next_market(case, book.margin(case.account, market, terms))
+    if later is not None:
+        yield Condition(market=later, refused=BREACHED | wanted.next_verdicts)
+    if wanted.accrual and book.accrue is not None:
+        due = market.at + wanted.accrual + timedelta(seconds=1)
+        yield Condition(market=book.accrue(market, terms, due))
+
+
+def _moved(case: AccountInput, market: Market, share: Fraction) -> Iterator[Market]:
+    """Yield the market with each price that counts moved by a share, alone and all together.
+
+    What keeps its price is moved only where nothing else does.
+    """
+    if not share:
+        return
+    named = case.rulebook.margin(case.account, market, case.terms).prices
+    priced = tuple(name for name in named if name in market.prices)
+    chosen = rules.moving(case, priced) or priced
+    for group in dict.fromkeys((chosen, *((name,) for name in chosen))):
+        for move in (-share, share):
+            yield shocked(market, dict.fromkeys(group, move))
+
+
+def planned(
+    case: AccountInput,
+    goal: Goal,
+    means: Constraints,
+    *,
+    model: Model,
+    around: MarketSnapshot,
+    request_id: str,
+) -> PlanAnswer:
+    """Return the plan of one account, applied and judged again."""
+    before = evaluate_rules(case)
+    risk = partial(burdens, before, goal.limits, model=model, around=around)
+    found = plan(case, goal.target, means, risk=risk)
+    after = evaluate_rules(replace(case, account=found.after))
+    both = states(model, around, [before, after], history=[before, before])
+    first = goal.limits[0] if goal.limits else None
+    burden = found.probability
+    return PlanAnswer(
+        account=case.account.id,
+        as_of=around.at,
+        is_reached=found.is_reached,
+        reason=found.reason,
+        target=target_text(goal),
+        actions=tuple(action_texts(case, found)),
+        cost=exact_text(found.cost, 0),
+        value=exact_text(found.value, 0),
+        probability=None if first is None or burden is None else _limited(both[1], first),
+        before=both[0],
+        after=both[1],
+        legs_after=tuple(
+            LegAnswer(kind=leg.kind.value, asset=leg.asset, quantity=exact_text(leg.quantity, 0))
+            for leg in found.after.legs
+        ),
+        model_version=version_of(model, both[0]),
+        rulebook=rulebook_of(case),
+        simulated=around.simulated,
+        request_id=request_id,
+    )
+
+
+def target_text(goal: Goal) -> TargetAnswer:
+    """Return a goal as the answer tells it."""
+    first = goal.limits[0] if goal.limits else None
+    return TargetAnswer(
+        health=exact_text(goal.health, 0),
+        buffer=exact_text(goal.buffer, 0),
+        probability=None if first is None else first.probability,
+        horizon=goal.horizon,
+        head=goal.head,
+    )
+
+
+def _limited(state: StateAnswer, limit: Limit) -> float:
+    """Return the probability that a limit speaks of; 0 where no price reaches the account."""
+    chances = (getattr(one, limit.head) for one in state.forecast if one.horizon == limit.horizon)
+    return float(next(chances, 0.0))
+
+
+def burdens(
+    before: RuleEvaluation,
+    limits: Sequence[Limit],
+    accounts: Sequence[Account],
+    *,
+    model: Model,
+    around: MarketSnapshot,
+) -> Floats:
+    """Return the largest share of what a limit allows, per changed account.
+
+    Parameters
+    ----------
+    before
+        The account as it is: its owner's past stays what it was.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (N,); below 1 within every limit, NaN without a forecast.
+    """
+    changed = [judge_line(replace(before.case, account=account)) for account in accounts]
+    seen = forecast_outcomes(
+        changed,
+        at=around.at,
+        known=around.known,
+        model=model,
+        wish=QUIET,
+        history=[before] * len(changed),
+    )
+    return np.array(
+        [
+            _burden(one, outlook, around.at, limits)
+            for one, outlook in zip(changed, seen, strict=True)
+        ]
+    )
+
+
+def _burden(
+    judged: RuleEvaluation, seen: ForecastOutcome, at: datetime, limits: Sequence[Limit]
+) -> float:
+    """Return the largest share of what a limit allows; 0 where no price reaches the account."""
+    told = raised(judged, seen, at=at)
+    if told:
+        return max(
+            getattr(told[LABELS.index(one.horizon)], one.head) / one.probability for one in limits
+        )
+    return 0.0 if seen.silent is not None and seen.silent.code == "no_trigger" else float("nan")
+
+
+def states(
+    model: Model,
+    around: MarketSnapshot,
+    judged: Sequence[RuleEvaluation],
+    *,
+    history: Sequence[RuleEvaluation] | None = None,
+) -> list[StateAnswer]:
+    """Return judged accounts in words."""
+    seen = forecast_outcomes(
+        judged,
+        at=around.at,
+        known=around.known,
+        model=model,
+        wish=QUIET,
+        history=history,
+    )
+    return [_state(one, outlook, around.at) for one, outlook in zip(judged, seen, strict=True)]
+
+
+def _state(judged: RuleEvaluation, seen: ForecastOutcome, at: datetime) -> StateAnswer:
+    """Return one judged account in words."""
+    now = judged.now
+    side = now.maintenance
+    forecast: tuple[ForecastAnswer, ...] = raised(judged, seen, at=at)
+    return StateAnswer(
+        verdict=now.verdict.value,
+        reason=now.reason,
+        health=None
+        if side is None or not side.requirement
+        else float(Fraction(side.credit) / Fraction(side.requirement)),
+        ratio=rules.ratio_text(now.ratio),
+        surplus=None if side is None else exact_text(side.surplus, now.value_decimals),
+        trigger=trigger_text(judged.trigger),
+        shock_trigger=shock_text(judged.shock),
+        forecast=forecast,
+        degraded_reasons=doubts(judged, seen, at=at),
+    )
+
+
+def action_texts(case: AccountInput, found: ActionPlan) -> list[ActionAnswer]:
+    """Return the actions of a plan in words, in the order in which they are done."""
+    account, told = case.account, []
+    for action in found.actions:
+        after = apply(account, (action,))
+        told.append(_action(account, after, action))
+        account = after
+    return told
+
+
+def _action(before: Account, after: Account, action: Action) -> ActionAnswer:
+    """Return one action in words."""
+    tool = action.tool
+    repays = None
+    if tool.kind == "swap" and tool.into is not None:
+        paid = before.legs[tool.into].quantity - after.legs[tool.into].quantity
+        repays = Repaid(asset=before.legs[tool.into].asset, quantity=exact_text(paid, 0))
+    return ActionAnswer(
+        kind=tool.kind,
+        asset=before.legs[tool.leg].asset,
+        quantity=exact_text(action.quantity, 0),
+        value=exact_text(tool.value(action.quantity), 0),
+        cost=exact_text(tool.cost(action.quantity), 0),
+        repays=repays,
+    )
+
+
+def version_of(model: Model, state: StateAnswer) -> str | None:
+    """Return the version of the model, where it was asked."""
+    return model.bundle.version if model.bundle is not None and state.forecast else None
+
+
+def rulebook_of(case: AccountInput) -> RulebookAnswer:
+    """Return which rules judged."""
+    return RulebookAnswer(
+        venue=case.account.venue,
+        version=case.account.version,
+        terms_valid_from=case.terms_valid_from,
+    )

@@ -1,0 +1,96 @@
+"""An assessment as the store keeps it, to be searched, sorted and looked back on."""
+
+from datetime import datetime
+from fractions import Fraction
+from typing import Any
+
+import msgspec
+
+from models.domain import Exact
+from models.margin.result import Verdict
+from serving.evaluation.assess import ForecastOutcome, doubts, raised
+from serving.evaluation.rule_evaluation import RuleEvaluation
+from serving.schemas.assessment import Assessment
+from serving.schemas.stored import Assessed
+
+
+def record(told: Assessment) -> Assessed:
+    """Return what the store keeps of an assessment, the whole answer included."""
+    chances = {
+        f"{head}_{entry.horizon}": getattr(entry, head)
+        for entry in told.forecast
+        for head in ("unattended", "expected")
+    }
+    rule = told.rule
+    body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(told))
+    return Assessed(
+        account=told.account,
+        at=told.as_of,
+        verdict=rule.verdict,
+        next_verdict=None if rule.next_verdict is None else rule.next_verdict.verdict,
+        ratio=_ratio(told),
+        credit=None if rule.maintenance is None else _size(rule.maintenance.credit),
+        requirement=None if rule.maintenance is None else _size(rule.maintenance.requirement),
+        model_version=told.model_version,
+        degraded=tuple(notice.code for notice in told.degraded_reasons),
+        body=body,
+        **chances,
+    )
+
+
+def _ratio(told: Assessment) -> float | None:
+    """Return the venue's ratio as a float64, to sort by; None where it has none."""
+    ratio = told.rule.ratio
+    return None if ratio is None or ratio.value is None else _size(ratio.value)
+
+
+def record_of_rules(
+    judged: RuleEvaluation, seen: ForecastOutcome, *, at: datetime, model_version: str | None
+) -> Assessed:
+    """Return what the store keeps of a judgement that nobody asked for, in numbers alone."""
+    now, side, ratio = judged.now, judged.now.maintenance, judged.now.ratio
+    chances = {
+        f"{head}_{entry.horizon}": getattr(entry, head)
+        for entry in raised(judged, seen, at=at)
+        for head in ("unattended", "expected")
+    }
+    return Assessed(
+        account=judged.case.account.id,
+        at=at,
+        verdict=now.verdict.value,
+        next_verdict=None if judged.soon is None else judged.soon.verdict.value,
+        ratio=None if ratio is None else _scaled(ratio.value, ratio.decimals),
+        credit=None if side is None else _scaled(side.credit, now.value_decimals),
+        requirement=None if side is None else _scaled(side.requirement, now.value_decimals),
+        model_version=model_version if seen.words else None,
+        degraded=tuple(notice.code for notice in doubts(judged, seen, at=at)),
+        **chances,
+    )
+
+
+def record_of_nothing(account: str, *, at: datetime, reason: str) -> Assessed:
+    """Return what the store keeps of an account that cannot be judged at all.
+
+    Parameters
+    ----------
+    reason
+        Code of why.
+    """
+    verdict = Verdict.UNEVALUABLE.value
+    return Assessed(account=account, at=at, verdict=verdict, degraded=(reason,))
+
+
+def _scaled(value: Exact | None, decimals: int) -> float | None:
+    """Return value / 10^decimals as a float64; None where there is none or it is beyond one."""
+    try:
+        return None if value is None else float(value / 10**decimals)
+    except OverflowError:
+        return None
+
+
+def _size(exact: str) -> float | None:
+    """Return exact text as a float64; None where it is beyond one."""
+    try:
+        return float(Fraction(exact))
+    except OverflowError:
+        return None

@@ -1,0 +1,187 @@
+"""What every answer about the rules shares: faults, doubts about prices, exact text."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from models import pegs
+from models.domain import Account, LegKind, Market, Price
+from models.errors import Fault, InvalidInput
+from models.margin.result import Margin, Ratio, Refusal, Side
+from serving.evaluation.inputs import AccountInput
+from serving.schemas.assessment import NextAnswer, Notice, RatioAnswer, SideAnswer, exact_text
+from serving.schemas.margin import RefusalAnswer
+
+T = TypeVar("T")
+
+
+def evaluated(case: AccountInput, rule: Callable[[AccountInput], T]) -> T:
+    """Return what a rule says of a case.
+
+    Raises
+    ------
+    InvalidInput
+        When the terms or amounts make the rules impossible to evaluate.
+    """
+    try:
+        return rule(case)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        book = f"{case.account.venue}/{case.account.version}"
+        detail = f"{book} cannot be evaluated with these amounts and terms: {error!r:.120}"
+        raise InvalidInput([Fault(case.place, detail)]) from None
+
+
+def at_next_prices(case: AccountInput, now: Margin) -> tuple[Margin | None, datetime | None]:
+    """Return the margin at prices that delayed oracles will show next, and from when.
+
+    Returns
+    -------
+    tuple
+        None, None where no price that `now` rests on has a next one.
+    """
+    later, due = next_market(case, now)
+    return None if later is None else case.rulebook.margin(case.account, later, case.terms), due
+
+
+def next_market(case: AccountInput, now: Margin) -> tuple[Market | None, datetime | None]:
+    """Return the market once delayed oracles show their next prices, and from when.
+
+    Returns
+    -------
+    tuple
+        None, None where no price that `now` rests on has a next one.
+    """
+    delayed = [price for price in used(case, now).values() if price.next_value is not None]
+    if not delayed:
+        return None, None
+    book, market = case.rulebook, case.market
+    due = max((p.next_at for p in delayed if p.next_at is not None), default=None)
+    later = case.ahead(market)
+    if due is not None and due > market.at and book.accrue is not None:
+        later = book.accrue(later, case.terms, due)
+    return later, due
+
+
+def used(case: AccountInput, now: Margin) -> dict[str, Price]:
+    """Return the prices that a verdict rests on and that are there."""
+    prices = case.market.prices
+    return {name: prices[name] for name in now.prices if name in prices}
+
+
+def moving(case: AccountInput, assets: Iterable[str]) -> tuple[str, ...]:
+    """Return those assets that a move of the whole market moves, as the case is priced."""
+    return pegs.moving(assets, case.terms, pegged=case.market.pegged)
+
+
+def without_haircuts(case: AccountInput, account: Account) -> Margin:
+    """Return the margin of an account with what is pledged counted in full, where that is set."""
+    bare = case.rulebook.bare
+    terms = case.terms if bare is None else bare(case.terms)
+    return case.rulebook.margin(account, case.market, terms)
+
+
+def worth(case: AccountInput) -> Side | None:
+    """Return what backs an account's debt and positions at market value, and what it owes.
+
+    Returns
+    -------
+    Side or None
+        At the scale of the case's own margin. Credit: pledged collateral that counts at the
+        prices in force without haircuts; of positions, the balance with what they have gained or
+        lost; 0 where there is neither debt nor position. Requirement: the debt, interest
+        included; margin that positions need is none. None where the rules cannot tell.
+    """
+    kinds = {leg.kind for leg in case.account.legs if leg.quantity}
+    if not kinds & {LegKind.DEBT, LegKind.POSITION}:
+        return Side(0, 0)
+    full = without_haircuts(case, case.account).maintenance
+    if full is None or case.rulebook.bare is not None:
+        return full
+    return None if LegKind.DEBT in kinds else replace(full, requirement=0)
+
+
+def doubt(price: Price, *, at: datetime, asset: str) -> Notice | None:
+    """Return why a price must not be taken as if it were fresh, or None."""
+    if price.disputed is not None:
+        return Notice(code="price_disputed", text=f"{asset}: {price.disputed}")
+    if price.is_stale(at):
+        age, limit = in_words(price.age(at)), in_words(price.limit)
+        text = f"{asset}: price is {age} old, more than {limit}"
+        return Notice(code="price_stale", text=text)
+    return None
+
+
+def unjudged_legs(case: AccountInput, now: Margin) -> tuple[int, ...]:
+    """Return the places of the legs that alone make the rules refuse the account.
+
+    Empty where the rules lack what belongs to the whole market.
+
+    Parameters
+    ----------
+    now
+        What the rules say of the account: unevaluable.
+    """
+    names = (variable.name.rpartition(".")[2] for variable in case.rulebook.state)
+    if now.reason in {f"{name}_missing" for name in names}:
+        return ()
+    alone = (replace(case.account, legs=(leg,)) for leg in case.account.legs)
+    reasons = [case.rulebook.margin(one, case.market, case.terms).reason for one in alone]
+    return tuple(place for place, reason in enumerate(reasons) if reason == now.reason)
+
+
+def unjudged(case: AccountInput, now: Margin) -> Notice:
+    """Return that the rules cannot judge an account, with what it holds that they refuse."""
+    legs = [case.account.legs[place].asset for place in unjudged_legs(case, now)]
+    whom = f"{', '.join(dict.fromkeys(legs[:5]))} of the account" if legs else "the account"
+    return Notice(code=now.reason, text=f"the rules cannot judge {whom}")
+
+
+def unplaced(case: AccountInput) -> list[Notice]:
+    """Return that the store holds state which may be of the case's market or of another."""
+    if not case.unplaced:
+        return []
+    names = ", ".join(case.unplaced[:5])
+    text = f"the store holds {names} without saying of which market: push it with venue and market"
+    return [Notice(code="state_unplaced", text=text)]
+
+
+def in_words(span: timedelta) -> str:
+    """Return a length of time in its two largest units, rounded down."""
+    seconds = int(span.total_seconds())
+    days, hours, minutes = seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60
+    for large, small, names in ((days, hours, "d h"), (hours, minutes, "h min")):
+        if large:
+            first, second = names.split()
+            return f"{large} {first} {small} {second}" if small else f"{large} {first}"
+    return f"{minutes} min" if minutes else f"{seconds} s"
+
+
+def ratio_text(ratio: Ratio | None) -> RatioAnswer | None:
+    """Return the venue's ratio in exact text."""
+    if ratio is None:
+        return None
+    value = None if ratio.value is None else exact_text(ratio.value, ratio.decimals)
+    return RatioAnswer(name=ratio.name, value=value)
+
+
+def refusal_text(found: Refusal | None) -> RefusalAnswer | None:
+    """Return a refusal's code and sentence; None where there is none."""
+    return None if found is None else RefusalAnswer(reason=found.reason, detail=found.detail)
+
+
+def side_text(side: Side | None, decimals: int) -> SideAnswer | None:
+    """Return one side in exact text."""
+    if side is None:
+        return None
+    return SideAnswer(
+        credit=exact_text(side.credit, decimals),
+        requirement=exact_text(side.requirement, decimals),
+    )
+
+
+def next_text(soon: Margin | None, at: datetime | None) -> NextAnswer | None:
+    """Return the next verdict of a delayed oracle; None where there is none."""
+    if soon is None:
+        return None
+    return NextAnswer(verdict=soon.verdict.value, reason=soon.reason, at=at)

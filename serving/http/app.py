@@ -1,0 +1,416 @@
+"""The ASGI application: from a connection to an operation's answer, or a problem."""
+
+import asyncio
+import logging
+import math
+import re
+import time
+import uuid
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qsl
+
+from anyio import CancelScope, CapacityLimiter, to_thread
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from models.errors import Fault, InvalidInput
+from serving.application.deployment import Follower
+from serving.application.scoring import ScoringService, UnknownAccounts
+from serving.http.admission import Admission, is_local
+from serving.http.keys import LOOPBACK, Principal
+from serving.http.responses import respond
+from serving.http.routing import NUL, Answer, Call, Operation, RouteMatch, Routes
+from serving.schemas import problems, requests
+from serving.schemas.problems import Refused
+from serving.schemas.strict_json import NotJson
+from serving.store import StoreConflict, StoreFailed
+from serving.telemetry import Visit, instruments, visited
+
+LOGGER = logging.getLogger("forewarn")
+HEADER = "X-Request-Id"
+LONGEST_QUERY = 8_000
+LONGEST_PATH = 6_000
+"""Two names of 200 characters, each of up to 12 percent-encoded bytes, and what is around them."""
+
+MOST_PROBES = 4
+"""Threads for admission and probes, apart from those that work."""
+
+_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
+SECURE: Mapping[str, str] = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+@dataclass(slots=True)
+class Api:
+    """Every operation, behind the gate.
+
+    Parameters
+    ----------
+    desk, gate
+        Set by the service once the worker has loaded them; until then everything that needs
+        them is refused with 503.
+    follower
+        Swaps the desk's bundles as a registry's pointers move; None without a registry.
+    """
+
+    routes: Routes
+    desk: ScoringService | None = None
+    gate: Admission | None = None
+    follower: Follower | None = None
+    _late: set["asyncio.Future[Any]"] = field(default_factory=set)
+    # As many threads as there are places: work that has a place waits for no thread.
+    _working: CapacityLimiter = field(default_factory=partial(CapacityLimiter, math.inf))
+    _probing: CapacityLimiter = field(default_factory=partial(CapacityLimiter, MOST_PROBES))
+
+    def close(self) -> None:
+        """End what runs beside the requests and give back the store's connections."""
+        if self.follower is not None:
+            self.follower.stop()
+        if self.desk is not None and self.desk.shadow is not None:
+            self.desk.shadow.stop()
+        if self.desk is not None and self.desk.store is not None:
+            self.desk.store.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection."""
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        visit = Visit(request_id=_request_id(scope), method=request.method)
+        began = time.perf_counter()
+        try:
+            answer = await self._answer(request, visit)
+            response = _sent(answer)
+        except ClientDisconnect:
+            return
+        except Exception as error:  # noqa: BLE001 - the one outermost guard
+            response = _problem(_refusal(error, visit.request_id), visit)
+        visit.status, visit.seconds = response.status_code, time.perf_counter() - began
+        for name, value in {HEADER: visit.request_id, **SECURE, **self._cors(request)}.items():
+            response.headers.setdefault(name, value)
+        visited(visit)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request, visit: Visit) -> Answer:
+        """Return the answer of a request.
+
+        Raises
+        ------
+        Refused
+            When it is refused before its operation is asked.
+        """
+        found = _found(self.routes, request.scope)
+        visit.route = found.template
+        if request.method == "OPTIONS" and "origin" in request.headers:
+            return self._preflight(request, found)
+        operation = _operation(found, request.method)
+        desk, gate = self.desk, self.gate
+        if desk is None or gate is None:
+            if operation.scope is None and operation.path == "/livez":
+                return operation.work(_NO_DESK, Call(request_id=visit.request_id))
+            raise Refused(
+                problems.UNAVAILABLE, "the worker is starting", headers={"Retry-After": "2"}
+            )
+        principal = await self._admitted(request, operation, gate, desk)
+        visit.caller = principal.id
+        length = _body_length(operation, request)
+        query = _query(request.scope)
+        faults = operation.name_faults(found.parameters)
+        faults += [Fault(f"?{name[:80]}", NUL) for name, text in query.items() if "\0" in text]
+        if faults:
+            raise InvalidInput(faults)
+        call = Call(
+            path=found.parameters,
+            query=query,
+            headers={name.lower(): value for name, value in request.headers.items()},
+            request_id=visit.request_id,
+            principal=principal,
+        )
+        seconds = gate.settings.timeout_seconds
+        if operation.is_probe:
+            work = to_thread.run_sync(operation.work, desk, call, limiter=self._probing)
+            return await self._in_time(work, seconds, release=lambda: None)
+        if length is not None and operation.at_once is not None and length <= operation.at_once:
+            return operation.work(desk, replace(call, body=await _read(request, seconds=seconds)))
+        with ExitStack() as place:
+            # A body is held by who has a place: what all of them hold is bounded too.
+            place.enter_context(gate.place(principal.id))
+            if length != 0:
+                call = replace(call, body=await _read(request, seconds=seconds))
+            work = to_thread.run_sync(operation.work, desk, call, limiter=self._working)
+            return await self._in_time(work, seconds, release=place.pop_all().close)
+
+    async def _admitted(
+        self, request: Request, operation: Operation, gate: Admission, desk: ScoringService
+    ) -> Principal:
+        """Return who asks, once the gate has let the request pass."""
+        if operation.scope is None:
+            return LOOPBACK
+        local = is_local(
+            request.client.host if request.client else None,
+            request.headers.get("host", ""),
+            headers=request.headers.keys(),
+        )
+        admit = partial(
+            gate.admit,
+            request.headers.get("authorization"),
+            operation.scope,
+            is_local=local,
+            at=desk.clock(),
+            now=time.monotonic(),
+        )
+        is_due = gate.keyring.is_due(now=time.monotonic())
+        principal = await to_thread.run_sync(admit, limiter=self._probing) if is_due else admit()
+        origin = request.headers.get("origin")
+        # A page of our own names the very host that it asks, which `is_local` has checked.
+        own = f"{request.url.scheme}://{request.headers.get('host', '')}"
+        if principal is LOOPBACK and origin not in {None, own, *gate.settings.origins}:
+            detail = f"pages of {str(origin)[:200]} may not ask a service without keys"
+            raise Refused(problems.FORBIDDEN, detail)
+        return principal
+
+    async def _in_time(
+        self, work: Coroutine[Any, Any, Answer], seconds: float, *, release: Callable[[], None]
+    ) -> Answer:
+        """Return the answer of work on a thread, or give it up after the time allowed.
+
+        A thread ends by itself: work that is given up keeps its place until it looks whether it
+        still is wanted, as judging does at every evaluation of the rules.
+
+        Parameters
+        ----------
+        release
+            Gives back the place once the thread has ended.
+        """
+        scope = CancelScope()
+        task = asyncio.ensure_future(_within(scope, work))
+        self._late.add(task)
+        task.add_done_callback(partial(self._ended, release))
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+        if not done:
+            scope.cancel()
+            raise Refused(problems.TIMEOUT, f"the answer took longer than {seconds:g} s")
+        return task.result()
+
+    def _ended(self, release: Callable[[], None], work: "asyncio.Future[Any]") -> None:
+        """Note that a piece of work has ended."""
+        release()
+        self._late.discard(work)
+        if not work.cancelled():
+            work.exception()  # an unread one would be reported as a defect of the loop
+
+    def _preflight(self, request: Request, found: RouteMatch) -> Answer:
+        """Answer a browser that asks whether it may ask."""
+        if not self._cors(request):
+            raise Refused(problems.FORBIDDEN, "pages of this origin may not ask")
+        methods = ", ".join(sorted(found.operations))
+        asked = f"Authorization, Content-Type, Idempotency-Key, {HEADER}"
+        headers = {
+            "Access-Control-Allow-Methods": methods,
+            "Access-Control-Allow-Headers": asked,
+            "Access-Control-Max-Age": "600",
+        }
+        return Answer(body=b"", status=204, headers=headers)
+
+    def _cors(self, request: Request) -> dict[str, str]:
+        """Return the headers that let a listed origin's page read the answer."""
+        origin = request.headers.get("origin")
+        allowed = self.gate.settings.origins if self.gate is not None else ()
+        if origin is None or origin not in allowed:
+            return {}
+        return {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Expose-Headers": f"{HEADER}, Retry-After",
+            "Vary": "Origin",
+        }
+
+
+async def _within(scope: CancelScope, work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Return the answer of work that a scope can call off."""
+    with scope:
+        return await work
+    raise asyncio.CancelledError
+
+
+_NO_DESK: Any = None
+"""Liveness asks nothing of a desk."""
+
+
+def _found(routes: Routes, scope: Scope) -> RouteMatch:
+    """Return what stands at the path of a request."""
+    raw = scope.get("raw_path") or scope["path"].encode()
+    path = raw.partition(b"?")[0].decode("latin-1")
+    if len(path) > LONGEST_PATH:
+        raise Refused(problems.NOT_FOUND, f"a path of {len(path)} characters")
+    found = routes.find(path)
+    if found is None:
+        known = ", ".join([*routes.plain, *routes.templates])
+        raise Refused(problems.NOT_FOUND, f"{path[:200]!r} is none of {known}")
+    return found
+
+
+def _operation(found: RouteMatch, method: str) -> Operation:
+    """Return the operation of a method; HEAD is answered as GET, without the body."""
+    operation = found.operations.get("GET" if method == "HEAD" else method)
+    if operation is None:
+        named = [*found.operations, *(["HEAD"] if "GET" in found.operations else [])]
+        raise Refused(
+            problems.METHOD_NOT_ALLOWED,
+            f"{found.template} takes {' or '.join(named)}, not {method[:20]}",
+            headers={"Allow": ", ".join(named)},
+        )
+    return operation
+
+
+def _body_length(operation: Operation, request: Request) -> int | None:
+    """Return the length of the body; None where only its end tells.
+
+    Raises
+    ------
+    Refused
+        400 where there is one and the operation takes none, 415 where it is compressed or of a
+        form that the operation does not read.
+    """
+    if "transfer-encoding" in request.headers:
+        length = None
+    else:
+        # The parser has let digits alone pass.
+        length = int(request.headers.get("content-length", "0"))
+    if not operation.media_types and length != 0:
+        detail = f"{operation.method} {operation.path} takes no body"
+        raise Refused(problems.BAD_REQUEST, detail)
+    _refuse_media(operation, request)
+    return length
+
+
+def _refuse_media(operation: Operation, request: Request) -> None:
+    """Refuse a compressed body, and one of a form that the operation does not read."""
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        detail = f"Content-Encoding {coding[:40]!r} is not read: send the body as it is"
+        raise Refused(problems.UNSUPPORTED, detail)
+    stated = request.headers.get("content-type")
+    kind = (stated or "").partition(";")[0].strip().lower()
+    if operation.media_types and stated is not None and kind not in operation.media_types:
+        detail = f"Content-Type {kind[:80]!r} is none of {', '.join(operation.media_types)}"
+        raise Refused(problems.UNSUPPORTED, detail)
+
+
+def _query(scope: Scope) -> dict[str, str]:
+    """Return the parameters behind the path; one that stands twice is refused."""
+    raw = scope.get("query_string", b"")
+    if len(raw) > LONGEST_QUERY:
+        detail = f"a query of {len(raw)} characters, at most {LONGEST_QUERY}"
+        raise Refused(problems.BAD_REQUEST, detail)
+    pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True)
+    named = dict(pairs)
+    if len(named) != len(pairs):
+        raise Refused(problems.BAD_REQUEST, "a parameter of the query stands twice")
+    return named
+
+
+async def _read(request: Request, *, seconds: float) -> bytes:
+    """Return the body; raises as `_whole` does, and 408 when it takes too long to come."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await _whole(request)
+    except TimeoutError:
+        detail = f"the body took longer than {seconds:g} s to come"
+        raise Refused(problems.TOO_SLOW, detail) from None
+
+
+async def _whole(request: Request) -> bytes:
+    """Return the body.
+
+    A longer body is read to its end, up to four times the limit, before it is refused: a
+    client that is still sending would see a reset connection instead of the reason.
+
+    Raises
+    ------
+    Refused
+        413 when it is longer than the limit.
+    """
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size <= requests.MOST_BYTES:
+            parts.append(part)
+        elif size > 4 * requests.MOST_BYTES:
+            break
+    if size > requests.MOST_BYTES:
+        raise Refused(problems.TOO_LARGE, f"a body has at most {requests.MOST_BYTES} bytes")
+    return b"".join(parts)
+
+
+def _refusal(error: Exception, request_id: str) -> Refused:
+    """Return the problem that an error is told as."""
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, NotJson):
+        return Refused(problems.NOT_JSON, str(error))
+    if isinstance(error, StoreFailed):
+        LOGGER.warning("request %s: the store failed: %s", request_id, error)
+        detail = "the store failed and nothing was written; ask again"
+        return Refused(problems.UNAVAILABLE, detail, headers={"Retry-After": "2"})
+    if isinstance(error, InvalidInput):
+        return _faulty(error)
+    LOGGER.error("request %s failed", request_id, exc_info=error)
+    return Refused(problems.INTERNAL, "see the service's log")
+
+
+def _faulty(error: InvalidInput) -> Refused:
+    """Return the problem of an input with faults."""
+    kind = problems.INVALID
+    if isinstance(error, UnknownAccounts):
+        kind = problems.UNKNOWN_ACCOUNT
+    elif isinstance(error, StoreConflict):
+        kind = problems.CONFLICT
+    count = len(error.faults)
+    detail = f"{count} fault{'s' if count != 1 else ''} found"
+    return Refused(kind, detail, faults=error.faults)
+
+
+def _problem(refused: Refused, visit: Visit) -> Response:
+    """Return and count a refusal."""
+    instruments().refusals.labels(kind=refused.kind.name).inc()
+    return respond(
+        refused.kind,
+        request_id=visit.request_id,
+        detail=refused.detail,
+        faults=refused.faults,
+        headers=refused.headers,
+    )
+
+
+def _sent(answer: Answer) -> Response:
+    """Return an answer as a response."""
+    return Response(
+        answer.body,
+        status_code=answer.status,
+        media_type=answer.media_type,
+        headers=dict(answer.headers),
+    )
+
+
+def _request_id(scope: Scope) -> str:
+    """Return the id of a request, given to it once."""
+    if "forewarn.request_id" not in scope:
+        wanted = dict(scope.get("headers", [])).get(HEADER.lower().encode(), b"")
+        named = wanted.decode("latin-1")
+        scope["forewarn.request_id"] = named if _ID.fullmatch(named) else uuid.uuid4().hex
+    return str(scope["forewarn.request_id"])

@@ -1,0 +1,1 @@
+"""Data in and out: exchanges, tables, forecasts and history for training."""

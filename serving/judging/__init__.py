@@ -1,1 +1,0 @@
-"""Pure: what rules and model say of a case, and what its owner can do."""

@@ -1,1 +1,0 @@
-"""Where a store is filled from: exchanges, files and databases, and the demonstration."""

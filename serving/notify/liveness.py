@@ -1,0 +1,241 @@
+"""Whether alerting is sound: assessing, delivering, the channels, and the prices it rests on."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from serving.store import (
+    Store,
+    StoreFailed,
+    Transaction,
+    alerts,
+    assessments,
+    changes,
+    health,
+    leases,
+    market,
+    outbox,
+)
+from serving.store.alerts import DESK
+from serving.store.leases import DELIVERING, FAILING, TURN
+from serving.store.outbox import OutboxMessage
+
+LOGGER = logging.getLogger("forewarn.heart")
+LIMITS: Mapping[str, timedelta] = {
+    "assessing": timedelta(minutes=5),
+    "delivering": timedelta(minutes=5),
+    "prices": timedelta(hours=3),
+    "outbox": timedelta(minutes=15),
+}
+"""Silence beyond which each is taken to have stopped; an hourly feed is given three updates."""
+
+AHEAD = timedelta(minutes=1)
+"""By which two clocks may differ."""
+
+UNREACHABLE = timedelta(minutes=15)
+"""After which a channel that takes nothing is an alarm; at once where a message was given up."""
+
+EVERY = timedelta(minutes=1)
+"""Between two looks of a process that watches or delivers."""
+
+ALARMS = "alarms"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """Something that keeps alerts from being made or from arriving.
+
+    Parameters
+    ----------
+    what
+        `assessing`, `delivering`, `prices` or `outbox`, not heard of; `channel`, which cannot be
+        reached; `price`, which is too old; `clock`, which runs ahead; `evaluation`, which fails.
+    since
+        When it was last sound.
+    name
+        The channel, or the asset; empty otherwise.
+    owner
+        Receiver of the channel; empty otherwise.
+    error
+        Why the channel cannot be reached; empty otherwise.
+    accounts
+        Judged on the price, at least.
+    """
+
+    what: str
+    since: datetime
+    limit: timedelta = timedelta(0)
+    name: str = ""
+    owner: str = ""
+    error: str = ""
+    accounts: int = 0
+
+    @property
+    def text(self) -> str:
+        """What is wrong, on one line."""
+        since = self.since.isoformat(timespec="seconds")
+        if self.what == "channel":
+            return f"channel {self.name} of {self.owner!r}: unusable since {since}, {self.error}"
+        if self.what == "price":
+            return f"price of {self.name!r}: not renewed since {since}, {self.accounts} accounts"
+        if self.what == "clock":
+            return f"clock: something is noted for {since}, which lies ahead of this clock"
+        if self.what == "evaluation":
+            return f"evaluation: accounts that should be judged cannot be since {since}"
+        return f"{self.what}: not heard of since {since}, limit {_minutes(self.limit)} minutes"
+
+
+@dataclass(slots=True)
+class Watchdog:
+    """Raises the alarm from within a process that lives: each tells of the others' silence.
+
+    Parameters
+    ----------
+    fault
+        Why a channel of a kind and target cannot be used by this process; None where it can.
+    """
+
+    store: Store
+    fault: Callable[[str, str], str | None] | None = None
+    looked_at: datetime | None = None
+    known: frozenset[str] = field(default_factory=frozenset)
+
+    def look(self, now: datetime) -> None:
+        """Look once a minute; a store that fails is looked at again."""
+        if self.looked_at is not None and timedelta(0) <= now - self.looked_at < EVERY:
+            return
+        self.looked_at = now
+        with contextlib.suppress(StoreFailed):
+            if self.fault is not None:
+                with self.store.begin() as transaction:
+                    health.note_faults(transaction, self.fault, now=now)
+            found = alarm(self.store, now=now)
+            texts = frozenset(one.text for one in found)
+            for text in sorted(texts - self.known):
+                LOGGER.warning("%s", text)
+            self.known = texts
+
+
+def alarm(store: Store, *, now: datetime) -> list[Alarm]:
+    """Tell every desk what is wrong, once per beginning of it, and return it."""
+    with store.read() as transaction:
+        found = alarms(transaction, now=now)
+    with store.begin() as transaction:
+        leases.beat(transaction, ALARMS, now=now, detail=[one.text for one in found])
+        desks = alerts.receivers(transaction, []) if found else {}
+        drafts = [
+            _message(one, name, now)
+            for one in found
+            for name, receiver in desks.items()
+            if receiver.audience == DESK
+        ]
+        outbox.post(transaction, drafts, now=now)
+    return found
+
+
+def alarms(transaction: Transaction, *, now: datetime) -> list[Alarm]:
+    """Return what is wrong."""
+    return [
+        *_silent(transaction, now),
+        *_unreachable(transaction, now),
+        *_stale(transaction, now),
+    ]
+
+
+def standing(transaction: Transaction, *, now: datetime) -> tuple[str, ...]:
+    """Return the alarms as the last look found them, and that nobody looks any more."""
+    at, texts = leases.beats(transaction).get(ALARMS, (None, None))
+    if at is None:
+        return ()
+    if now - at > LIMITS["assessing"]:
+        return (f"alerting was not looked after since {at.isoformat(timespec='seconds')}",)
+    return tuple(texts or ())
+
+
+def _silent(transaction: Transaction, now: datetime) -> Iterator[Alarm]:
+    """Yield what is silent; what never began is not, but for a book that nobody watches."""
+    beats = leases.beats(transaction)
+    priced = changes.newest(transaction, changes.PRICES)
+    _, waited = outbox.depth(transaction, now=now)
+    heard = {
+        "assessing": beats.get(TURN, (None,))[0],
+        "delivering": beats.get(DELIVERING, (None,))[0],
+        "prices": None if priced is None else priced.at,
+        "outbox": now - waited,
+    }
+    for what, at in heard.items():
+        if at is not None and now - at > LIMITS[what]:
+            yield Alarm(what=what, since=at, limit=LIMITS[what])
+    yield from _ahead(transaction, now)
+    yield from _unevaluable(transaction)
+
+
+def _ahead(transaction: Transaction, now: datetime) -> Iterator[Alarm]:
+    """Yield the latest moment that was noted, where it lies in the future: a clock is wrong."""
+    noted = [at for at, _ in leases.beats(transaction).values()]
+    newest = assessments.newest(transaction)
+    latest = max([*noted, *([] if newest is None else [newest])], default=now)
+    if latest - now > AHEAD:
+        yield Alarm(what="clock", since=latest, limit=AHEAD)
+
+
+def _unevaluable(transaction: Transaction) -> Iterator[Alarm]:
+    """Yield since when accounts cannot be evaluated though they should be."""
+    detail = leases.beats(transaction).get(FAILING, (None, None))[1]
+    if detail and detail["accounts"]:
+        since = datetime.fromisoformat(detail["since"])
+        yield Alarm(what="evaluation", since=since)
+
+
+def _unreachable(transaction: Transaction, now: datetime) -> Iterator[Alarm]:
+    """Yield the verified channels that cannot be reached."""
+    for one in health.failing(transaction):
+        if one.fault or one.has_lost or now - one.failing_since >= UNREACHABLE:
+            yield Alarm(
+                what="channel",
+                name=one.channel,
+                owner=one.receiver,
+                since=one.failing_since,
+                error=one.fault or one.error or "no reason is known",
+            )
+
+
+def _stale(transaction: Transaction, now: datetime) -> Iterator[Alarm]:
+    """Yield the prices that accounts are judged on and that are too old."""
+    held = health.held_on_stale_prices(transaction)
+    prices = market.prices(transaction, at=now) if held else {}
+    for asset, accounts in held.items():
+        price = prices.get(asset)
+        if price is not None and price.is_stale(now):
+            yield Alarm(what="price", name=asset, since=price.observed_at, accounts=accounts)
+
+
+def _minutes(span: timedelta) -> int:
+    """Return whole minutes."""
+    return int(span.total_seconds() // 60)
+
+
+def _message(one: Alarm, receiver: str, now: datetime) -> OutboxMessage:
+    """Return the message of one alarm; the same alarm has the same key."""
+    since = one.since.isoformat()
+    # The name of an asset may be long; of a channel it is short.
+    named = f"{one.what}/{one.name[:100]}" if one.name else one.what
+    body: dict[str, Any] = {
+        "key": f"{receiver}/heartbeat/{named}/{since}",
+        "shape": "heartbeat",
+        "at": now.isoformat(),
+        "what": one.what,
+        "name": one.name,
+        "owner": one.owner,
+        "error": one.error,
+        "accounts": one.accounts,
+        "since": since,
+        "limit_minutes": _minutes(one.limit),
+        "counts": {},
+        "items": [],
+        "more": 0,
+    }
+    return OutboxMessage(key=body["key"], receiver=receiver, stream="", urgency=0, body=body)

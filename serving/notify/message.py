@@ -1,0 +1,201 @@
+"""What a receiver reads: text, HTML and JSON of one set of facts, in the receiver's language."""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from models.alerting.audience import AlertMessage
+from models.alerting.signals import Level, Transition
+from serving.schemas.assessment import Assessment
+from serving.schemas.changes import PlanAnswer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plans:
+    """The plans of a pass.
+
+    Parameters
+    ----------
+    found
+        By account.
+    absent
+        By account, the code of why there is none.
+    """
+
+    found: Mapping[str, PlanAnswer] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+
+TEMPLATES = Path(__file__).with_name("templates")
+FALLBACK = "en"
+LONGEST = 300
+MOST_REASONS = 5
+ALMOST = 0.9995
+CERTAINLY = 0.995
+NO_PLAN = {"plan": None, "plan_absent": None}
+NO_ALARM = {"name": "", "owner": "", "error": "", "accounts": 0}
+NO_LINKS: Mapping[str, str | None] = {"acknowledge": None, "mute": None, "stop": None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message in every form a channel may want.
+
+    Parameters
+    ----------
+    unsubscribe
+        Address that ends the channel; None where messages carry no links.
+    """
+
+    subject: str
+    text: str
+    html: str
+    payload: Mapping[str, Any]
+    unsubscribe: str | None = None
+
+
+def languages() -> tuple[str, ...]:
+    """Return the languages there are templates for."""
+    return tuple(sorted(path.name for path in TEMPLATES.iterdir() if path.is_dir()))
+
+
+def facts(post: AlertMessage, assessed: Mapping[str, Assessment], plans: Plans) -> dict[str, Any]:
+    """Return what a message is composed of, as the outbox keeps it.
+
+    Parameters
+    ----------
+    assessed
+        By account, where one was made; a message can do without.
+    plans
+        As `POST /v1/plan` answers, or why there is none.
+    """
+    total = sum(count for _, count in post.counts)
+    return {
+        "key": post.key,
+        "shape": post.shape.value,
+        "at": post.at.isoformat(),
+        "counts": {level.name.lower(): count for level, count in post.counts},
+        "items": [_item(one, assessed.get(one.account), plans) for one in post.transitions],
+        "more": total - len(post.transitions),
+    }
+
+
+def compose(body: Mapping[str, Any], language: str, links: Mapping[str, str]) -> Message:
+    """Return the message of some facts.
+
+    Parameters
+    ----------
+    body
+        As `facts` gives it, or as an earlier version gave it, with less.
+    language
+        English where there are no templates for it.
+    links
+        Address by act.
+    """
+    chosen = language if language in languages() else FALLBACK
+    told = clean(body)
+    items = [{**NO_PLAN, **item} for item in told["items"]]
+    seen = {**NO_ALARM, **told, "items": items, "links": {**NO_LINKS, **links}}
+    subject = _plain().get_template(f"{chosen}/subject.txt").render(seen)
+    return Message(
+        subject=" ".join(subject.split())[:LONGEST],
+        text=_plain().get_template(f"{chosen}/alert.txt").render(seen).strip() + "\n",
+        html=_escaped().get_template(f"{chosen}/alert.html").render(seen).strip() + "\n",
+        payload={"type": f"alert.{body['shape']}", "timestamp": body["at"], "data": dict(seen)},
+        unsubscribe=links.get("stop"),
+    )
+
+
+def clean(tree: Any) -> Any:
+    """Return a tree whose texts hold no control or direction characters and are not endless."""
+    if isinstance(tree, str):
+        kept = (c for c in tree if not unicodedata.category(c).startswith("C") or c == " ")
+        text = "".join(kept)
+        return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    if isinstance(tree, Mapping):
+        return {clean(name): clean(part) for name, part in tree.items()}
+    return [clean(part) for part in tree] if isinstance(tree, list | tuple) else tree
+
+
+def _item(transition: Transition, assessed: Assessment | None, plans: Plans) -> dict[str, Any]:
+    """Return one account of a message."""
+    plan = plans.found.get(transition.account)
+    return {
+        "account": transition.account,
+        "key": transition.key,
+        "kind": transition.kind.value,
+        "was": transition.was.name.lower(),
+        "level": transition.level.name.lower(),
+        "at": transition.at.isoformat(),
+        "buffer": transition.buffer,
+        "probability": transition.probability,
+        "causes": [
+            {**msgspec.to_builtins(cause), "level": Level(cause.level).name.lower()}
+            for cause in transition.causes[:MOST_REASONS]
+        ],
+        "assessment": None if assessed is None else _assessment(assessed),
+        "plan": None if plan is None else msgspec.to_builtins(plan),
+        "plan_absent": plans.absent.get(transition.account),
+    }
+
+
+def _assessment(assessed: Assessment) -> dict[str, Any]:
+    """Return the parts of an assessment that a message shows."""
+    tree = msgspec.to_builtins(assessed)
+    names = ("as_of", "prices_as_of", "rule", "forecast", "rulebook", "degraded_reasons")
+    kept = {name: tree[name] for name in (*names, "model_version")}
+    reasons = [reason for reason in tree["reasons"] if reason["direction"] == "raises"]
+    return {**kept, "reasons": reasons[:MOST_REASONS]}
+
+
+@cache
+def _plain() -> Environment:
+    """Return what renders text, in which nothing is markup."""
+    return _environment(autoescape=False)
+
+
+@cache
+def _escaped() -> Environment:
+    """Return what renders HTML, in which every value is escaped."""
+    return _environment(autoescape=True)
+
+
+def _environment(*, autoescape: bool) -> Environment:
+    """Return an environment of the templates that ship."""
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=autoescape,  # noqa: S701 - off for plain text alone
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters["percent"] = _percent
+    found.filters["short"] = _short
+    found.filters["share"] = _share
+    return found
+
+
+def _percent(value: float | None) -> str:
+    """Return a share as a percentage with two significant figures."""
+    if value is None:
+        return "–"
+    if ALMOST <= value < 1.0:
+        return f"≥ {ALMOST:.2%}"
+    return f"{100.0 * value:.2g} %" if value < CERTAINLY else "100 %"
+
+
+def _share(exact: str) -> str:
+    """Return an exact share as a percentage with three significant figures, its sign left out."""
+    return f"{abs(float(100 * Fraction(exact))):.3g} %"
+
+
+def _short(value: float | str) -> str:
+    """Return a number, exact text included, with five significant figures."""
+    return f"{float(Fraction(value)):.5g}"

@@ -1,0 +1,166 @@
+"""Adding a channel: checked, written down, and sent its one-time code before anything else."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from models.errors import Fault, InvalidInput
+from serving.notify.channels import KINDS, Destination, SendResult, new_secret, senders
+from serving.notify.message import compose
+from serving.notify.settings import AlertSettings
+from serving.store import Store, Transaction, alerts, consents
+from serving.store.consents import Channel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelRequest:
+    """A channel as it is asked for."""
+
+    receiver: str
+    kind: str
+    target: str
+    rank: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddedChannel:
+    """A channel that waits for its code.
+
+    Parameters
+    ----------
+    secret
+        What a webhook's messages are signed with, shown this once; empty for other channels.
+    sent
+        What became of the message with the code.
+    """
+
+    channel: str
+    secret: str
+    sent: SendResult
+
+
+def add(
+    store: Store, wanted: ChannelRequest, settings: AlertSettings, *, actor: str, now: datetime
+) -> AddedChannel:
+    """Add a channel and send its code there.
+
+    Raises
+    ------
+    InvalidInput
+        When the receiver is not known or the target cannot be used; lists every fault.
+    """
+    faults = target_faults(wanted, settings)
+    kind = KINDS.get(wanted.kind)
+    secret = new_secret() if kind is not None and kind.is_signed else ""
+    with store.begin() as transaction:
+        known = alerts.receiver(transaction, wanted.receiver)
+        if known is None:
+            faults.append(Fault("/receiver", f"{wanted.receiver[:80]!r} is not known"))
+        if faults or known is None:
+            raise InvalidInput(faults)
+        channel = consents.add(
+            transaction,
+            receiver=wanted.receiver,
+            kind=wanted.kind,
+            target=wanted.target,
+            secrets_=(secret,) if secret else (),
+            rank=wanted.rank,
+            actor=actor,
+            now=now,
+        )
+        code = consents.challenge(transaction, channel, actor=actor, now=now)
+        held = _open_channel(transaction, channel)
+    sent = _send(held, (secret,) if secret else (), known.language, code, settings, now)
+    return AddedChannel(channel=channel, secret=secret, sent=sent)
+
+
+def resend(
+    store: Store, channel: str, settings: AlertSettings, *, actor: str, now: datetime
+) -> SendResult:
+    """Send a channel a fresh code; the one before is worth nothing from now on.
+
+    Raises
+    ------
+    InvalidInput
+        When the channel is not known or was stopped.
+    """
+    with store.begin() as transaction:
+        held = _open_channel(transaction, channel)
+        secrets = consents.held_secrets(transaction, channel)
+        language = alerts.languages(transaction, [held.receiver]).get(held.receiver, "")
+        code = consents.challenge(transaction, channel, actor=actor, now=now)
+    return _send(held, secrets, language, code, settings, now)
+
+
+def rotate(store: Store, channel: str, *, actor: str, now: datetime) -> str:
+    """Give a webhook a new secret and return it, this once; the one before signs along with it.
+
+    Raises
+    ------
+    InvalidInput
+        When the channel is not known, was stopped, or signs nothing.
+    """
+    secret = new_secret()
+    with store.begin() as transaction:
+        held = _open_channel(transaction, channel)
+        if not KINDS[held.kind].is_signed:
+            raise InvalidInput([Fault("/channel", f"a {held.kind} channel has no secret")])
+        consents.rotate(transaction, channel, secret, actor=actor, now=now)
+    return secret
+
+
+def _open_channel(transaction: Transaction, channel: str) -> Channel:
+    """Return a channel that was not stopped.
+
+    Raises
+    ------
+    InvalidInput
+        When there is none of that id.
+    """
+    held = consents.channel(transaction, channel)
+    if held is None or held.status == consents.STOPPED:
+        raise InvalidInput([Fault("/channel", f"{channel[:80]!r} is not known, or was stopped")])
+    return held
+
+
+def _send(
+    held: Channel,
+    secrets: tuple[str, ...],
+    language: str,
+    code: str,
+    settings: AlertSettings,
+    now: datetime,
+) -> SendResult:
+    """Return what became of the message with a code."""
+    missing = KINDS[held.kind].missing(settings)
+    if missing is not None:
+        return SendResult("later", missing)
+    send = senders(settings)[held.kind]
+    body = _challenge(held.receiver, held.id, code, now)
+    to = Destination(key=body["key"], target=held.target, secrets=secrets)
+    return send(compose(body, language, {}), to)
+
+
+def target_faults(wanted: ChannelRequest, settings: AlertSettings) -> list[Fault]:
+    """Return what is wrong with a channel: its kind, the setting it needs, its target."""
+    kind = KINDS.get(wanted.kind)
+    if kind is None:
+        return [Fault("/kind", f"{wanted.kind[:20]!r} is not one of {', '.join(KINDS)}")]
+    found = (("/kind", kind.missing(settings)), ("/target", kind.fault(wanted.target)))
+    return [Fault(where, message) for where, message in found if message is not None]
+
+
+def _challenge(receiver: str, channel: str, code: str, now: datetime) -> dict[str, Any]:
+    """Return the facts of the message that carries a code."""
+    return {
+        "key": f"verify/{channel}/{int(now.timestamp())}",
+        "shape": "verify",
+        "at": now.isoformat(),
+        "code": code,
+        "channel": channel,
+        "receiver": receiver,
+        "until": (now + consents.LIFE).isoformat(),
+        "counts": {},
+        "items": [],
+        "more": 0,
+    }

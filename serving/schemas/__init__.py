@@ -1,0 +1,1 @@
+"""What requests and answers look like; no behaviour, no web framework."""

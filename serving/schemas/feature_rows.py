@@ -1,0 +1,271 @@
+"""Ready features in, probabilities out: columns as JSON, base64 or Arrow.
+
+For callers who keep the feature frame themselves and score a whole book at once. Sound bodies
+are read by msgspec; whatever it refuses is read again, slowly, to list every fault.
+"""
+
+import base64
+import binascii
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pydantic import Field, ValidationError
+
+from models.errors import Fault, InvalidInput
+from serving.schemas import requests
+from serving.schemas.arrow import MOST_COLUMNS, read_stream
+from serving.schemas.fields import Body, Name, Strict
+from serving.schemas.strict_json import escape, read
+
+Floats = npt.NDArray[np.float64]
+MOST_ROWS = 100_000
+FINGERPRINT = "^[0-9a-f]{64}$"
+_MOST_TEXT = 8 * MOST_ROWS * 4 // 3 + 4
+
+Column = (
+    Annotated[
+        list[Annotated[float, Field(allow_inf_nan=False, strict=True)] | None],
+        Field(max_length=MOST_ROWS),
+    ]
+    | Annotated[str, Field(max_length=_MOST_TEXT)]
+)
+
+
+class FeaturesBody(Body):
+    """The body of `POST /v1/score/features`."""
+
+    columns: Annotated[dict[Name, Column], Field(max_length=MOST_COLUMNS)] = Field(
+        description="by feature: numbers with null where missing, or base64 of little-endian "
+        "float64 with NaN where missing; every baseline of `GET /v1/models` and every feature that "
+        "it says is read"
+    )
+    feature_fingerprint: Annotated[str, Field(pattern=FINGERPRINT)] | None = Field(
+        default=None, description="refused when the model reads other features"
+    )
+    intervals: Strict = Field(default=False, description="Venn-Abers intervals as well")
+    encoding: Literal["numbers", "base64"] = Field(
+        default="numbers", description="form of the answer's columns"
+    )
+
+
+class _Fast(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The same body, as msgspec reads it."""
+
+    columns: dict[str, list[float | None] | str]
+    feature_fingerprint: Annotated[str, msgspec.Meta(pattern=FINGERPRINT)] | None = None
+    intervals: bool = False
+    encoding: Literal["numbers", "base64"] = "numbers"
+
+
+_FAST = msgspec.json.Decoder(_Fast)
+_FIELDS = frozenset(_Fast.__struct_fields__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """Ready features of some accounts.
+
+    Parameters
+    ----------
+    columns
+        By name, all of one length; NaN where missing.
+    """
+
+    columns: Mapping[str, Floats]
+    rows: int
+    feature_fingerprint: str | None = None
+    intervals: bool = False
+    encoding: Literal["numbers", "base64", "arrow"] = "numbers"
+
+
+def of_json(body: bytes) -> Features:
+    """Return the features of a JSON body.
+
+    Raises
+    ------
+    NotJson
+        When it is not JSON.
+    InvalidInput
+        Listing every fault.
+    """
+    told = _fast(body)
+    columns = None if told is None else _columns(told.columns)
+    if told is None or columns is None:
+        return _slow(body)
+    return Features(
+        columns=columns,
+        rows=_rows(columns),
+        feature_fingerprint=told.feature_fingerprint,
+        intervals=told.intervals,
+        encoding=told.encoding,
+    )
+
+
+def of_arrow(body: bytes) -> Features:
+    """Return the features of an Arrow stream, one column each.
+
+    Raises
+    ------
+    Refused
+        When it is no plain stream.
+    InvalidInput
+        Listing every column that does not hold numbers.
+    """
+    table = read_stream(body, most_rows=MOST_ROWS)
+    faults = [
+        Fault(f"/columns/{escape(field.name)}", f"{field.type} where float64 is needed")
+        for field in table.schema
+        if not (pa.types.is_floating(field.type) or pa.types.is_integer(field.type))
+    ]
+    if faults:
+        raise InvalidInput(faults)
+    columns = {
+        name: table[name].cast(pa.float64()).to_numpy().astype(np.float64, copy=False)
+        for name in table.column_names
+    }
+    return Features(columns=columns, rows=_rows(columns), encoding="arrow")
+
+
+def matrix(given: Features, names: Sequence[str], *, needed: Collection[str]) -> Floats:
+    """Return the named columns side by side, NaN where one is not given, shape (rows, names).
+
+    Parameters
+    ----------
+    needed
+        Those of the names that may not be left out.
+
+    Raises
+    ------
+    InvalidInput
+        Naming the columns that are missing, unknown or hold an infinite number.
+    """
+    known = frozenset(names)
+    absent = [name for name in names if name in needed and name not in given.columns]
+    strange = [name for name in given.columns if name not in known]
+    faults = [Fault(f"/columns/{escape(name)}", "the column is missing") for name in absent]
+    faults += [Fault(f"/columns/{escape(name)}", "no such feature") for name in strange]
+    if not faults:
+        out = np.full((given.rows, len(names)), np.nan)
+        for place, name in enumerate(names):
+            if name in given.columns:
+                out[:, place] = given.columns[name]
+        if not np.isinf(out).any():
+            return out
+        faults = [
+            Fault(f"/columns/{escape(names[int(place)])}", "holds an infinite number")
+            for place in np.flatnonzero(np.isinf(out).any(axis=0))
+        ]
+    raise InvalidInput(faults)
+
+
+def _fast(body: bytes) -> _Fast | None:
+    """Return the body as msgspec reads it; None where it may hold a fault.
+
+    A colon stands once per key and nowhere else in a sound body: more colons than keys mean
+    that a key stands twice, of which msgspec would keep the last.
+    """
+    try:
+        told = _FAST.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    stated = body.count(b":")
+    top = sum(body.count(b'"' + name.encode() + b'"') for name in _FIELDS)
+    return told if stated == top + len(told.columns) and len(told.columns) <= MOST_COLUMNS else None
+
+
+def _columns(stated: Mapping[str, list[float | None] | str]) -> dict[str, Floats] | None:
+    """Return columns as numbers; None where one is no base64 of them."""
+    try:
+        return {name: _numbers(column) for name, column in stated.items()}
+    except ValueError:
+        return None
+
+
+def _slow(body: bytes) -> Features:
+    """Return the body's features, or list its faults."""
+    asked = _checked(body)
+    faults: list[Fault] = []
+    columns: dict[str, Floats] = {}
+    for name, column in asked.columns.items():
+        try:
+            columns[name] = _numbers(column)
+        except ValueError as error:
+            faults.append(Fault(f"/columns/{escape(name)}", str(error)))
+    if faults:
+        raise InvalidInput(faults)
+    return Features(
+        columns=columns,
+        rows=_rows(columns),
+        feature_fingerprint=asked.feature_fingerprint,
+        intervals=asked.intervals,
+        encoding=asked.encoding,
+    )
+
+
+def _checked(body: bytes) -> FeaturesBody:
+    """Return the body, or list its faults."""
+    tree, faults = read(body)
+    asked: FeaturesBody | None = None
+    try:
+        asked = FeaturesBody.model_validate(tree)
+    except ValidationError as error:
+        known = {fault.where for fault in faults}
+        faults.extend(one for one in requests.pointers(error) if one.where not in known)
+    if faults or asked is None:
+        raise InvalidInput(faults)
+    return asked
+
+
+def _numbers(column: Sequence[float | None] | str) -> Floats:
+    """Return one column as numbers.
+
+    Raises
+    ------
+    ValueError
+        When it is no base64 of whole float64 numbers.
+    """
+    if not isinstance(column, str):
+        return np.array(column, dtype=np.float64)
+    try:
+        raw = binascii.a2b_base64(column, strict_mode=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError(f"not base64: {error}") from None
+    if len(raw) % 8:
+        raise ValueError(f"{len(raw)} bytes are no whole number of float64")
+    return np.frombuffer(raw, dtype="<f8").astype(np.float64, copy=False)
+
+
+def _rows(columns: Mapping[str, Floats]) -> int:
+    """Return the common length of columns.
+
+    Raises
+    ------
+    InvalidInput
+        When they differ, or hold nothing or too much.
+    """
+    sizes = {name: len(column) for name, column in columns.items()}
+    rows = max(sizes.values(), default=0)
+    faults = [
+        Fault(f"/columns/{escape(name)}", f"{size} rows where another column has {rows}")
+        for name, size in sizes.items()
+        if size != rows
+    ]
+    if not 0 < rows <= MOST_ROWS:
+        faults.append(Fault("/columns", f"{rows} rows, 1 to {MOST_ROWS} needed"))
+    if faults:
+        raise InvalidInput(faults)
+    return rows
+
+
+def encoded(column: Floats, encoding: str) -> Any:
+    """Return one column of the answer; what could not be scored is null, or NaN in base64."""
+    if encoding == "base64":
+        return base64.b64encode(column.astype("<f8", copy=False).tobytes()).decode("ascii")
+    if np.isnan(column).any():
+        return [None if np.isnan(value) else value for value in column.tolist()]
+    return column.tolist()

@@ -1,0 +1,91 @@
+"""What the store says of accounts: the newest assessment of each, to be sorted and searched."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+BREACHED = ("liquidatable", "not_executable")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessed:
+    """What was said of an account at a moment.
+
+    Parameters
+    ----------
+    ratio
+        The venue's own ratio; None where it has none.
+    credit, requirement
+        What counts and what is required, quote units of the venue; to sort and add up by.
+    unattended_1h, unattended_4h, unattended_24h, unattended_7d
+        Probability that the account is liquidated when nobody acts; None without a forecast.
+    expected_1h, expected_4h, expected_24h, expected_7d
+        The same with owners as observed.
+    degraded
+        Codes of what made the answer worse than usual.
+    body
+        The whole answer, where it is to be kept.
+    """
+
+    account: str
+    at: datetime
+    verdict: str
+    next_verdict: str | None = None
+    ratio: float | None = None
+    credit: float | None = None
+    requirement: float | None = None
+    unattended_1h: float | None = None
+    unattended_4h: float | None = None
+    unattended_24h: float | None = None
+    unattended_7d: float | None = None
+    expected_1h: float | None = None
+    expected_4h: float | None = None
+    expected_24h: float | None = None
+    expected_7d: float | None = None
+    model_version: str | None = None
+    degraded: tuple[str, ...] = ()
+    body: dict[str, Any] | None = None
+
+    @property
+    def rank(self) -> float:
+        """Place in the order of risk, the riskiest least.
+
+        What the rule breaches or cannot judge comes first, then the likeliest within a day,
+        then accounts without a forecast by the share of their credit that is used up.
+        """
+        chance = self.expected_24h or 0.0
+        if self.verdict in BREACHED:
+            return -6.0 - chance
+        if self.next_verdict in BREACHED:
+            return -4.0 - chance
+        if self.verdict != "safe":
+            return -2.0 - chance
+        if self.expected_24h is not None:
+            return -chance
+        return 2.0 - _used(self.credit, self.requirement)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """An account with its newest assessment; None where it was never assessed.
+
+    Parameters
+    ----------
+    level
+        Of the alert that it is on; None where nothing watched it yet.
+    """
+
+    account: str
+    venue: str
+    version: str | None
+    market: str
+    owner: str | None
+    level: str | None = None
+    assessed: Assessed | None
+
+
+def _used(credit: float | None, requirement: float | None) -> float:
+    """Return the share of the credit that is used up, at most 1; 0 where it is not known."""
+    if not credit or requirement is None:
+        return 0.0
+    return min(requirement / credit, 1.0)

@@ -1,0 +1,82 @@
+"""Who leads, and who was last heard of."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from serving.store.alert_schema import HEARTBEATS, LEASES
+from serving.store.engine import Transaction
+from serving.store.rows import insert_new, put
+
+WATCHING = "watching"
+
+TURN = "alert_pass"
+
+POLICY = "alert_policy"
+
+FAILING = "unevaluable"
+
+DELIVERING = "delivering"
+
+
+DOUBTFUL = 2
+"""Lengths of a lease ahead of now beyond which no clock that runs right has set its end."""
+
+
+def lead(
+    transaction: Transaction, name: str, *, holder: str, now: datetime, lease: timedelta
+) -> bool:
+    """Take or renew a lease; False while another holds it.
+
+    Renewed inside the transaction that writes, it keeps a leader that lost its lease from
+    writing.
+    """
+    row = {"name": name, "holder": holder, "until": now + lease}
+    if insert_new(transaction, LEASES, [row]):
+        return True
+    until = LEASES.c.until
+    # A lease that ends later than any taken now would was taken by a clock that ran ahead.
+    may = sa.or_(LEASES.c.holder == holder, until <= now, until > now + DOUBTFUL * lease)
+    taken = sa.update(LEASES).where(LEASES.c.name == name, may)
+    return bool(transaction.execute(taken.values(holder=holder, until=now + lease)).rowcount)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who leads, and until when."""
+
+    holder: str
+    until: datetime
+
+    def is_fresh(self, holder: str, *, now: datetime, lease: timedelta) -> bool:
+        """Return whether a holder leads and need not renew yet: half of the lease is left."""
+        return self.holder == holder and lease / 2 <= self.until - now <= lease
+
+    def is_anothers(self, holder: str, *, now: datetime, lease: timedelta) -> bool:
+        """Return whether another leads; a lease that reaches too far ahead holds nobody off."""
+        return self.holder != holder and timedelta(0) < self.until - now <= DOUBTFUL * lease
+
+
+def leader(transaction: Transaction, name: str) -> Lease | None:
+    """Return the lease as it stands; None where nobody ever took it, or it was given back."""
+    row = transaction.execute(sa.select(LEASES).where(LEASES.c.name == name)).first()
+    return None if row is None else Lease(holder=str(row.holder), until=row.until)
+
+
+def resign(transaction: Transaction, name: str, *, holder: str) -> None:
+    """Give a lease back, so that the next need not wait for its end."""
+    mine = sa.and_(LEASES.c.name == name, LEASES.c.holder == holder)
+    transaction.execute(sa.delete(LEASES).where(mine))
+
+
+def beat(transaction: Transaction, name: str, *, now: datetime, detail: Any = None) -> None:
+    """Note that something was done now."""
+    put(transaction, HEARTBEATS, [{"name": name, "at": now, "detail": detail}])
+
+
+def beats(transaction: Transaction) -> dict[str, tuple[datetime, Any]]:
+    """Return when each was last heard of, and what it said."""
+    rows = transaction.execute(sa.select(HEARTBEATS))
+    return {str(row.name): (row.at, row.detail) for row in rows}

@@ -1,0 +1,210 @@
+"""What Prometheus and the log are told: requests, verdicts, scores, ages and refusals."""
+
+import collections
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+from prometheus_client.core import GaugeMetricFamily
+
+from serving.schemas.assessment import Assessment, FaultyItem
+
+SCORE_EDGES = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+AGE_EDGES = (60, 600, 1800, 3600, 7200, 10800, 21600, 86400)
+LATENCY_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+ACCESS = logging.getLogger("forewarn.access")
+UNKNOWN_ROUTE = "unknown"
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
+
+
+@dataclass(slots=True, kw_only=True)
+class Visit:
+    """What is told of one request; filled in while it is answered.
+
+    Parameters
+    ----------
+    route
+        Template of the path, so that labels stay few.
+    caller
+        Id of the key; never the key.
+    """
+
+    request_id: str
+    method: str
+    route: str = UNKNOWN_ROUTE
+    caller: str | None = None
+    status: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GaugeReading:
+    """A gauge that is read when it is scraped.
+
+    Parameters
+    ----------
+    values
+        Each with its labels.
+    """
+
+    name: str
+    meaning: str
+    values: tuple[tuple[float, Mapping[str, str]], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _GaugeCollector:
+    """Readings as the library collects them, written into no worker's file."""
+
+    told: Sequence[GaugeReading]
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield one family of metrics per reading."""
+        for one in self.told:
+            names = sorted({name for _, labels in one.values for name in labels})
+            family = GaugeMetricFamily(one.name, one.meaning, labels=names)
+            for value, labels in one.values:
+                family.add_metric([labels[name] for name in names], value)
+            yield family
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruments:
+    """Everything counted."""
+
+    requests: Counter
+    latency: Histogram
+    assessments: Counter
+    refusals: Counter
+    scores: Histogram
+    price_ages: Histogram
+    position_ages: Histogram
+    is_degraded: Gauge
+    written: Counter
+
+
+@cache
+def instruments() -> Instruments:
+    """Return the instruments, registered once per process."""
+    return Instruments(
+        requests=Counter(
+            "forewarn_requests_total", "Requests answered", ["route", "method", "status"]
+        ),
+        latency=Histogram(
+            "forewarn_request_seconds", "Time to answer", ["route"], buckets=LATENCY_EDGES
+        ),
+        assessments=Counter(
+            "forewarn_assessments_total", "Accounts assessed", ["verdict", "degraded"]
+        ),
+        refusals=Counter("forewarn_refusals_total", "Requests refused", ["kind"]),
+        scores=Histogram(
+            "forewarn_expected_24h", "Expected probability within 24 h", buckets=SCORE_EDGES
+        ),
+        price_ages=Histogram("forewarn_price_age_seconds", "Oldest price used", buckets=AGE_EDGES),
+        position_ages=Histogram(
+            "forewarn_position_age_seconds", "Age of stored positions scored", buckets=AGE_EDGES
+        ),
+        is_degraded=Gauge(
+            "forewarn_degraded", "1 while the service is degraded", multiprocess_mode="livemax"
+        ),
+        written=Counter("forewarn_writes_total", "Rows accepted into the store", ["table"]),
+    )
+
+
+def record(assessments: Sequence[Assessment | FaultyItem]) -> None:
+    """Count assessments."""
+    told = instruments()
+    judged = [one for one in assessments if not isinstance(one, FaultyItem)]
+    kinds = collections.Counter(
+        (one.rule.verdict, "yes" if one.degraded else "no") for one in judged
+    )
+    for (verdict, degraded), count in kinds.items():
+        told.assessments.labels(verdict=verdict, degraded=degraded).inc(count)
+    for one in judged:
+        if one.oldest_price_age_seconds is not None:
+            told.price_ages.observe(one.oldest_price_age_seconds)
+        for entry in one.forecast:
+            if entry.horizon == "24h":
+                told.scores.observe(entry.expected)
+
+
+def observe_positions(since: Mapping[str, datetime], *, at: datetime) -> None:
+    """Count how long the positions asked about have stood."""
+    for moment in since.values():
+        instruments().position_ages.observe((at - moment).total_seconds())
+
+
+def visited(visit: Visit) -> None:
+    """Count a request and write its line into the log."""
+    told = instruments()
+    method = visit.method if visit.method in METHODS else "other"
+    told.requests.labels(route=visit.route, method=method, status=visit.status).inc()
+    told.latency.labels(route=visit.route).observe(visit.seconds)
+    if ACCESS.isEnabledFor(logging.INFO):
+        fields = {
+            "request_id": visit.request_id,
+            "method": method,
+            "route": visit.route,
+            "status": visit.status,
+            "seconds": round(visit.seconds, 6),
+            "caller": visit.caller,
+        }
+        ACCESS.info("request", extra={"fields": fields})
+
+
+def exposition() -> bytes:
+    """Return every metric of every worker in Prometheus' text format."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    whole = CollectorRegistry()
+    multiprocess.MultiProcessCollector(whole)  # type: ignore[no-untyped-call]
+    return generate_latest(whole)
+
+
+def gauges(told: Sequence[GaugeReading]) -> bytes:
+    """Return readings taken just now in Prometheus' text format."""
+    registry = CollectorRegistry()
+    registry.register(_GaugeCollector(told))
+    return generate_latest(registry)
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record as JSON."""
+        line = {
+            "at": datetime.fromtimestamp(record.created, tz=UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def log_to_stderr(level: str) -> None:
+    """Send the log to standard error as JSON lines, from `level` up."""
+    logger = logging.getLogger("forewarn")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    logger.handlers[:] = [handler]
+    logger.propagate = False
+    logger.setLevel(level.upper())

@@ -1,0 +1,1 @@
+"""The watch: from changed accounts and prices to signals, states and messages."""

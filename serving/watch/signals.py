@@ -1,0 +1,117 @@
+"""From what the rules and the forecast say of an account to what the alert policy looks at."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from models.alerting.signals import Signal
+from models.margin.result import Trigger, Verdict
+from serving.evaluation import rules
+from serving.evaluation.assess import HARMLESS, ForecastOutcome, raised
+from serving.evaluation.rule_evaluation import RuleEvaluation
+
+
+def signal(
+    judged: RuleEvaluation,
+    seen: ForecastOutcome,
+    *,
+    at: datetime,
+    liquidated_at: datetime | None = None,
+) -> Signal:
+    """Return the signal of one judged account.
+
+    The unattended probability is raised where the rule knows better; the expected one stays as
+    forecast, since what the rule knows has triggers of its own.
+    """
+    forecast = raised(judged, seen, at=at) if seen.words else ()
+    is_silent = seen.silent is not None and seen.silent.code in HARMLESS
+    return Signal(
+        account=judged.case.account.id,
+        at=at,
+        verdict=judged.now.verdict,
+        buffer=buffer(judged),
+        next_buffer=buffer(judged, at_next=True),
+        next_verdict=None if judged.soon is None else judged.soon.verdict,
+        flips_at=judged.flips_at,
+        expected={entry.horizon: entry.expected for entry in forecast},
+        unattended={entry.horizon: entry.unattended for entry in forecast},
+        has_forecast=not is_silent,
+        liquidated_at=liquidated_at,
+        doubts=_doubts(judged, seen, at=at),
+        requirement=_requirement(judged),
+    )
+
+
+def _doubts(judged: RuleEvaluation, seen: ForecastOutcome, *, at: datetime) -> tuple[str, ...]:
+    """Return the codes of why prices must not be taken for fresh ones."""
+    used = rules.used(judged.case, judged.now)
+    found = [rules.doubt(price, at=at, asset=name) for name, price in used.items()]
+    return tuple(sorted({one.code for one in (*found, *seen.off) if one is not None}))
+
+
+def _requirement(judged: RuleEvaluation) -> float | None:
+    """Return what is required, quote units; None where it is not known or beyond a float64."""
+    side = judged.now.maintenance
+    try:
+        return None if side is None else float(side.requirement / 10**judged.now.value_decimals)
+    except OverflowError:
+        return None
+
+
+def unjudged(account: str, *, at: datetime) -> Signal:
+    """Return the signal of an account that cannot be judged at all: never taken for a safe one."""
+    return Signal(account=account, at=at, verdict=Verdict.UNEVALUABLE)
+
+
+def buffer(judged: RuleEvaluation, *, at_next: bool = False) -> float | None:
+    """Return the share by which prices may still move against the account.
+
+    That is the lesser of what the price that matters most may move alone, and what the whole
+    market may move.
+
+    Parameters
+    ----------
+    at_next
+        From the price already known to come next, rather than from the one in force.
+
+    Returns
+    -------
+    float or None
+        0 or less where the line is reached; None where no price reaches it.
+    """
+    shock = judged.soon_shock if at_next and judged.soon is not None else judged.shock
+    found = (_alone(judged, at_next=at_next), _together(shock))
+    return min((share for share in found if share is not None), default=None)
+
+
+def _together(shock: Trigger | None) -> float | None:
+    """Return the share by which the whole market may move against the account."""
+    if shock is None or shock.value is None:
+        return None
+    return float(-shock.value if shock.direction == "below" else shock.value)
+
+
+def _alone(judged: RuleEvaluation, *, at_next: bool) -> float | None:
+    """Return the share by which the price that matters most may move against the account."""
+    trigger = judged.trigger
+    if trigger is None or trigger.asset is None or trigger.value is None:
+        return None
+    price = judged.case.market.prices.get(trigger.asset)
+    if price is None:
+        return None
+    value = price.value
+    if at_next and price.next_value is not None:
+        value = price.next_value
+    # Whole numbers over whole numbers are rounded once, as a fraction would be.
+    now, line = value * 10**trigger.decimals, trigger.value * 10**price.decimals
+    return float((now - line if trigger.direction == "below" else line - now) / now)
+
+
+def liquidations(judged: Sequence[RuleEvaluation]) -> Mapping[str, datetime]:
+    """Return when each account was last liquidated, of those that were."""
+    found = {}
+    for one in judged:
+        events = one.case.events or ()
+        times = [event.at for event in events if event.kind.name == "LIQUIDATE"]
+        if times:
+            found[one.case.account.id] = max(times)
+    return found

@@ -1,0 +1,313 @@
+"""What a watcher keeps between turns; all of it can be built anew from the store."""
+
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import chain
+from typing import TypeVar
+
+from features.inputs import Tables
+from models.alerting.signals import Level
+from models.domain import Price
+from models.errors import InvalidInput
+from serving.application.stored_market import stored_snapshot
+from serving.evaluation.book_totals import BookTotals
+from serving.evaluation.inputs import AccountInput, MarketSnapshot
+from serving.evaluation.placing import market_of
+from serving.schemas import requests
+from serving.schemas.stored import Assessed
+from serving.store import Transaction, accounts, alerts, assessments, changes
+from serving.store.changes import Change
+from serving.watch.evaluation import Evaluation
+from serving.watch.selection import Slope, batch, late, ranking
+
+T = TypeVar("T")
+CHUNK = 2000
+"""Accounts judged in one step."""
+
+CLOCK = timedelta(minutes=1)
+"""Without any change of the market, the urgent are chosen anew and its series read anew."""
+
+KEPT_EVERY = timedelta(hours=1)
+"""Between two rows of an account's past that say the same."""
+
+Said = tuple[datetime, str, str | None]
+"""When, verdict and next verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What features read beside the accounts, as it was read last."""
+
+    at: datetime
+    assets: frozenset[str]
+    tables: Tables
+
+
+@dataclass(slots=True, kw_only=True)
+class WatchState:
+    """The book as a watcher knows it.
+
+    What was read is in `changed`, `crossed` or `near` until a step that judges it has committed.
+
+    Parameters
+    ----------
+    number
+        Of the last change that was read; None before the book was.
+    bodies
+        Accounts as the store holds them, by key; None where one cannot be read.
+    cases, slopes
+        Of the same, as they were judged last.
+    judged_at
+        Steady seconds at which each account was last judged, ascending.
+    changed
+        Accounts that changed and were not judged since.
+    crossed, near
+        What the last move of the market made urgent and was not judged since.
+    ranked_at
+        Steady seconds at which that was chosen.
+    said
+        What of each account went into its past last.
+    closed
+        Accounts that hold nothing; forgotten once they were judged so and are on no level.
+    failing
+        Code of why an account could not be judged last; those that could are absent.
+    assets
+        That the accounts hold.
+    sums
+        The book in sum.
+    """
+
+    number: int | None = None
+    bodies: dict[str, requests.AnyAccount | None] = field(default_factory=dict)
+    cases: dict[str, AccountInput] = field(default_factory=dict)
+    slopes: dict[str, Slope] = field(default_factory=dict)
+    judged_at: dict[str, float] = field(default_factory=dict)
+    changed: dict[str, None] = field(default_factory=dict)
+    crossed: dict[str, None] = field(default_factory=dict)
+    near: dict[str, None] = field(default_factory=dict)
+    ranked_at: float | None = None
+    said: dict[str, Said] = field(default_factory=dict)
+    closed: dict[str, None] = field(default_factory=dict)
+    failing: dict[str, str] = field(default_factory=dict)
+    assets: frozenset[str] = frozenset()
+    sums: BookTotals = field(default_factory=BookTotals)
+    series: Series | None = None
+
+    def is_whole_with(self, keys: Sequence[str]) -> bool:
+        """Return whether every account was judged once these are."""
+        return len(self.judged_at.keys() | keys) == len(self.bodies)
+
+    def age_without(self, keys: Sequence[str], *, seconds: float) -> float:
+        """Return the seconds since the account judged longest ago was, these left out."""
+        judged_now = set(keys)
+        others = (at for key, at in self.judged_at.items() if key not in judged_now)
+        return seconds - next(others, seconds)
+
+
+def is_idle(memory: WatchState, last: int, *, seconds: float, whole: timedelta) -> bool:
+    """Return whether nothing changed and nothing is due.
+
+    Parameters
+    ----------
+    last
+        Number of the last change in the store.
+    seconds
+        Steady time.
+    """
+    waiting = memory.changed or memory.crossed or memory.near
+    return (
+        last == memory.number
+        and not waiting
+        and not _is_ranking_due(memory, seconds)
+        and next(_late(memory, seconds, whole), None) is None
+    )
+
+
+def read(
+    transaction: Transaction, memory: WatchState, *, at: datetime, seconds: float
+) -> MarketSnapshot:
+    """Read what changed, then the market, and return it: what is urgent by it is remembered.
+
+    The accounts are read before the market, so that the candles of what they hold are there.
+    """
+    last = changes.last(transaction)
+    told = changes.since(transaction, memory.number or 0)
+    moved = any(one.topic in changes.MARKET for one in told)
+    if memory.number is None:
+        _read_accounts(transaction, memory, accounts.keys(transaction))
+        # A book stays; looking through all of it for garbage again and again would take long.
+        gc.collect()
+        gc.freeze()
+    else:
+        named = [one.subject for one in told if one.topic == changes.ACCOUNTS]
+        _read_accounts(transaction, memory, named)
+        wished = (one.subject for one in told if one.topic == changes.WISHES)
+        memory.changed.update(dict.fromkeys(key for key in wished if key in memory.bodies))
+    around = _market(transaction, memory, told, at=at)
+    if moved or _is_ranking_due(memory, seconds):
+        _rank(memory, around, alerts.raised_accounts(transaction), seconds)
+    memory.number = last
+    return around
+
+
+def due(memory: WatchState, *, seconds: float, whole: timedelta) -> list[str]:
+    """Return the accounts of the next step."""
+    urgent = chain(memory.crossed, memory.changed, memory.near)
+    return batch(dict.fromkeys(urgent), _late(memory, seconds, whole), size=CHUNK)
+
+
+def worth_keeping(memory: WatchState, assessed: Sequence[Assessed]) -> Iterator[str]:
+    """Yield the accounts of which something new is to go into their past: at least hourly."""
+    for one in assessed:
+        before = memory.said.get(one.account)
+        if (
+            before is None
+            or before[1:] != (one.verdict, one.next_verdict)
+            or not timedelta(0) <= one.at - before[0] < KEPT_EVERY
+        ):
+            yield one.account
+
+
+def take(
+    memory: WatchState, evaluation: Evaluation, kept: frozenset[str], *, seconds: float
+) -> None:
+    """Remember what a step has committed; only now is what was new used up."""
+    for one in evaluation.assessed:
+        key = one.account
+        for waiting in (memory.changed, memory.crossed, memory.near):
+            waiting.pop(key, None)
+        memory.judged_at.pop(key, None)  # to the end: the times ascend
+        memory.judged_at[key] = seconds
+        if key in kept:
+            memory.said[key] = (one.at, one.verdict, one.next_verdict)
+        if key in evaluation.failures:
+            memory.failing[key] = evaluation.failures[key].code
+            memory.cases.pop(key, None)
+            memory.slopes.pop(key, None)
+        else:
+            memory.failing.pop(key, None)
+            _renew(memory.cases, key, evaluation.cases)
+            _renew(memory.slopes, key, evaluation.slopes)
+
+
+def _renew(held: dict[str, T], key: str, found: Mapping[str, T]) -> None:
+    """Let what was found stand for what was known, absence included."""
+    if key in found:
+        held[key] = found[key]
+    else:
+        held.pop(key, None)
+
+
+def _late(memory: WatchState, seconds: float, whole: timedelta) -> Iterator[str]:
+    """Yield the accounts whose turn in the round of the whole book has come."""
+    return late(memory.judged_at, before=seconds - whole.total_seconds() / 2)
+
+
+def _is_ranking_due(memory: WatchState, seconds: float) -> bool:
+    """Return whether the urgent are to be chosen although the market did not change."""
+    return memory.ranked_at is None or seconds - memory.ranked_at >= CLOCK.total_seconds()
+
+
+def _rank(
+    memory: WatchState, around: MarketSnapshot, levels: Mapping[str, Level], seconds: float
+) -> None:
+    """Choose what is urgent in this market, and forget what is closed."""
+    for key in [key for key in memory.closed if _is_over(memory, key, levels)]:
+        _forget(memory, key)
+    spot = _floats(around.prices)
+    priced = {
+        one: {**spot, **_floats(facts.prices)}
+        for one, facts in around.markets.items()
+        if facts.prices
+    }
+    markets = (
+        {key: market_of(body) for key, body in memory.bodies.items() if body is not None}
+        if priced
+        else {}
+    )
+    own = {key: priced[one] for key, one in markets.items() if one in priced}
+    found = ranking(memory.slopes, spot, levels, own=own)
+    memory.crossed = dict.fromkeys(found.crossed)
+    memory.near = {key: None for key in found.near if key in memory.bodies}
+    memory.ranked_at = seconds
+
+
+def _floats(prices: Mapping[str, Price]) -> dict[str, float]:
+    """Return prices as floats."""
+    return {name: float(price.exact) for name, price in prices.items()}
+
+
+def _read_accounts(transaction: Transaction, memory: WatchState, keys: Sequence[str]) -> None:
+    """Read accounts anew; one that the store does not hold any more is forgotten."""
+    said = assessments.last_kept(transaction, [key for key in keys if key not in memory.said])
+    memory.said |= {key: (one.at, one.verdict, one.next_verdict) for key, one in said.items()}
+    for begin in range(0, len(keys), CHUNK):
+        some = keys[begin : begin + CHUNK]
+        found = accounts.read(transaction, some)
+        for key in some:
+            _forget(memory, key)
+            if key not in found:
+                memory.said.pop(key, None)
+                memory.sums.remove(key)
+                continue
+            body = memory.bodies[key] = _body(found[key])
+            memory.changed[key] = None
+            if body is not None and not any(leg.quantity for leg in body.legs):
+                memory.closed[key] = None
+    if keys:
+        bodies = [body for body in memory.bodies.values() if body is not None]
+        memory.assets = frozenset(leg.asset for body in bodies for leg in body.legs)
+
+
+def _body(stored: Mapping[str, object]) -> requests.AnyAccount | None:
+    """Return an account of the store; None where it cannot be read as one."""
+    try:
+        return requests.account(dict(stored), "/account")
+    except InvalidInput:
+        return None
+
+
+def _is_over(memory: WatchState, key: str, levels: Mapping[str, Level]) -> bool:
+    """Return whether an account that holds nothing was judged so and is on no level."""
+    return key in memory.judged_at and key not in memory.changed and key not in levels
+
+
+def _forget(memory: WatchState, key: str) -> None:
+    """Forget an account, but for its past and what it adds to the book in sum."""
+    held = (
+        memory.bodies,
+        memory.cases,
+        memory.slopes,
+        memory.judged_at,
+        memory.changed,
+        memory.crossed,
+        memory.near,
+        memory.failing,
+        memory.closed,
+    )
+    for part in held:
+        part.pop(key, None)
+
+
+def _market(
+    transaction: Transaction, memory: WatchState, told: Sequence[Change], *, at: datetime
+) -> MarketSnapshot:
+    """Return the market as it is known, with the candles of every asset that is held.
+
+    Series that did not change are read again once a minute alone: what was written ahead of its
+    time becomes known by then.
+    """
+    held, series = memory.assets, memory.series
+    is_new = (
+        series is None
+        or series.assets != held
+        or any(one.topic in changes.SERIES for one in told)
+        or not timedelta(0) <= at - series.at < CLOCK
+    )
+    tables = None if is_new or series is None else series.tables
+    around = stored_snapshot(transaction, at=at, assets=held, read=tables)
+    if is_new:
+        memory.series = Series(at, held, around.known)
+    return around

@@ -1,0 +1,345 @@
+"""The watcher: judges the book again and again, what is near the line first and most often.
+
+A turn selects, evaluates and commits one step of accounts. Selected are those that changed; on a
+move of the market, and every minute without one, the accounts newly below the line, the nearest
+above it and those on a level; and always those judged longest ago, so that all of the book is
+judged within a stated bound. Every verdict is the exact rules' own. What was new is used up when
+its step has committed: a failed turn is tried again with nothing lost. A watcher that starts
+takes up the states it finds: what was told is not told again.
+"""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from models.alerting.policy import Policy, tree_of
+from models.alerting.signals import Transition
+from serving.application.deployment import Deployment, Follower
+from serving.evaluation.assess import Model
+from serving.evaluation.inputs import MarketSnapshot
+from serving.notify.liveness import Watchdog
+from serving.store import Store, StoreFailed, assessments, changes, leases, market
+from serving.store.leases import POLICY, WATCHING
+from serving.watch import state as book
+from serving.watch.evaluation import NOT_EVALUABLE, Evaluation, Failure, case_of, evaluate
+from serving.watch.explain import explained
+from serving.watch.retention import prune
+from serving.watch.state import WatchState
+from serving.watch.steady_clock import SteadyClock
+from serving.watch.step import LEASE, Explanations, LeadLost, StepResult, commit_step
+
+LOGGER = logging.getLogger("forewarn.watch")
+WHOLE = timedelta(minutes=1)
+DAY = 86_400.0
+"""Seconds between two prunings."""
+
+REPORT_EVERY = timedelta(minutes=1)
+PAUSE = 0.2
+
+
+@dataclass(slots=True)
+class Journal:
+    """What a watcher did since it last said so.
+
+    Parameters
+    ----------
+    leads
+        Whether it leads; None before it ever asked.
+    said_at, pruned_at
+        Steady seconds of the last report and of the last pruning.
+    """
+
+    leads: bool | None = None
+    judged: int = 0
+    steps: int = 0
+    transitions: int = 0
+    messages: int = 0
+    failed_turns: int = 0
+    said_at: float = 0.0
+    pruned_at: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Watcher:
+    """One that watches a store; of several on one store, one leads and the others wait.
+
+    Parameters
+    ----------
+    holder
+        Its name in the lease, unlike any other's.
+    clock
+        Returns the time; read once per turn.
+    whole
+        Within which the whole book is judged.
+    keep
+        How long assessments, signals and delivered messages are kept; None for ever.
+    timer
+        Seconds that only grow; limits the work for one account.
+    """
+
+    store: Store
+    model: Model
+    policy: Policy
+    holder: str
+    clock: Callable[[], datetime]
+    whole: timedelta = WHOLE
+    keep: timedelta | None = None
+    timer: Callable[[], float] = time.monotonic
+    memory: WatchState = field(default_factory=WatchState)
+    steady: SteadyClock = field(init=False)
+    journal: Journal = field(default_factory=Journal)
+
+    def __post_init__(self) -> None:
+        """Measure intervals by the clock's own steps."""
+        self.steady = SteadyClock(step=max(self.whole, SteadyClock().step))
+
+
+def run(watcher: Watcher, *, is_over: Callable[[], bool]) -> None:
+    """Watch until it is over; a failed turn is noted and tried again."""
+    lookout = Watchdog(watcher.store)
+    while not is_over():
+        lookout.look(watcher.clock())
+        judged = _attempt(watcher)
+        _report(watcher)
+        if not judged:
+            time.sleep(PAUSE)
+    with contextlib.suppress(StoreFailed), watcher.store.begin() as transaction:
+        leases.resign(transaction, WATCHING, holder=watcher.holder)
+    LOGGER.info("stopped holder=%s", watcher.holder)
+
+
+def _attempt(watcher: Watcher) -> int:
+    """Return how many accounts a turn judged; none where it failed or another leads."""
+    try:
+        _prune(watcher)
+        judged = cycle(watcher)
+    except LeadLost as error:
+        if watcher.journal.leads is not False:
+            LOGGER.info("waits holder=%s reason=%s", watcher.holder, error)
+        watcher.journal.leads = False
+        return 0
+    except Exception as error:
+        watcher.journal.failed_turns += 1
+        LOGGER.exception("a turn failed holder=%s", watcher.holder)
+        _note_failure(watcher, error)
+        return 0
+    return judged
+
+
+def follow(watcher: Watcher, directory: Path | None, held: Deployment) -> Follower | None:
+    """Return what gives the watcher another bundle as a registry's pointers move; None without."""
+    if directory is None or not held.marks:
+        return None
+
+    def swap(later: Deployment) -> None:
+        watcher.model = later.model
+
+    return Follower(directory, held, swap)
+
+
+def cycle(watcher: Watcher) -> int:
+    """Select what is due, evaluate and commit it; return how many accounts, 0 where none was.
+
+    Raises
+    ------
+    LeadLost
+        When another watcher leads.
+    """
+    now = watcher.clock()
+    seconds = watcher.steady.look(now)
+    if _is_idle(watcher, now, seconds):
+        return 0
+    with watcher.store.read() as transaction:
+        at = market.clock(transaction, now=now)
+        around = book.read(transaction, watcher.memory, at=at, seconds=seconds)
+    keys = book.due(watcher.memory, seconds=seconds, whole=watcher.whole)
+    if not keys:
+        return 0
+    memory = watcher.memory
+    evaluation = evaluate(
+        keys, memory.bodies, memory.cases, around, watcher.model, timer=watcher.timer
+    )
+    kept = frozenset(book.worth_keeping(memory, evaluation.assessed))
+    done = commit(watcher, evaluation, around, kept, now=now)
+    book.take(memory, evaluation, kept, seconds=seconds)
+    _count(watcher, len(keys), done)
+    return len(keys)
+
+
+def _is_idle(watcher: Watcher, now: datetime, seconds: float) -> bool:
+    """Return whether there is nothing to do; the lease is renewed when half of it is left.
+
+    Raises
+    ------
+    LeadLost
+        When another watcher leads; what is remembered of the book is forgotten then.
+    """
+    with watcher.store.read() as transaction:
+        lease = leases.leader(transaction, WATCHING)
+        last = changes.last(transaction)
+    if lease is not None and lease.is_anothers(watcher.holder, now=now, lease=LEASE):
+        watcher.memory = WatchState()
+        raise LeadLost(f"{lease.holder} leads this store")
+    if lease is None or not lease.is_fresh(watcher.holder, now=now, lease=LEASE):
+        _lead(watcher, now)
+    if watcher.memory.number is not None and last < watcher.memory.number:
+        # The store was restored from before: what is remembered never happened.
+        watcher.memory = WatchState()
+    return book.is_idle(watcher.memory, last, seconds=seconds, whole=watcher.whole)
+
+
+def _lead(watcher: Watcher, now: datetime) -> None:
+    """Take or renew the lease.
+
+    Raises
+    ------
+    LeadLost
+        When another watcher was faster.
+    """
+    is_new = not watcher.journal.leads
+    with watcher.store.begin() as transaction:
+        before = leases.leader(transaction, WATCHING)
+        if not leases.lead(transaction, WATCHING, holder=watcher.holder, now=now, lease=LEASE):
+            watcher.memory = WatchState()
+            raise LeadLost("another watcher leads this store")
+        if is_new:
+            leases.beat(transaction, POLICY, now=now, detail=tree_of(watcher.policy))
+    watcher.journal.leads = True
+    if before is None or before.holder != watcher.holder:
+        watcher.memory = WatchState()
+        LOGGER.info(
+            "leads holder=%s after=%s",
+            watcher.holder,
+            "nobody" if before is None else before.holder,
+        )
+
+
+def commit(
+    watcher: Watcher,
+    evaluation: Evaluation,
+    around: MarketSnapshot,
+    kept: frozenset[str],
+    *,
+    now: datetime,
+) -> StepResult:
+    """Write what follows from an evaluation, all of it or nothing.
+
+    Raises
+    ------
+    LeadLost
+        When another watcher leads, or wrote in between.
+    """
+    memory = watcher.memory
+    _log_failures(memory.failing, evaluation.failures)
+    keys = [one.account for one in evaluation.assessed]
+    for key in keys:
+        memory.sums.put(key, evaluation.parts.get(key))
+
+    def explain(told: Sequence[Transition]) -> Explanations:
+        return explained(
+            told,
+            evaluation.judged,
+            policy=watcher.policy,
+            model=watcher.model,
+            around=around,
+            case_of=lambda key: case_of(key, memory.bodies.get(key), memory.cases.get(key), around),
+        )
+
+    oldest = now - timedelta(seconds=memory.age_without(keys, seconds=watcher.steady.seconds))
+    return commit_step(
+        watcher.store,
+        evaluation.signals,
+        watcher.policy,
+        holder=watcher.holder,
+        now=now,
+        explain=explain,
+        kept=[one for one in evaluation.signals if one.account in kept],
+        assessed=evaluation.assessed,
+        sums=memory.sums.document(oldest=oldest) if memory.is_whole_with(keys) else None,
+        failing=still_failing(memory.failing, evaluation),
+    )
+
+
+def still_failing(before: Mapping[str, str], evaluation: Evaluation) -> int:
+    """Return how many accounts stand whose evaluation failed or took too long."""
+    judged = {one.account for one in evaluation.assessed}
+    codes = {key: code for key, code in before.items() if key not in judged}
+    codes |= {key: failure.code for key, failure in evaluation.failures.items()}
+    return sum(code != NOT_EVALUABLE for code in codes.values())
+
+
+def _log_failures(before: Mapping[str, str], found: Mapping[str, Failure]) -> None:
+    """Log every account that cannot be judged, once for each reason."""
+    for key, failure in found.items():
+        if before.get(key) != failure.code:
+            LOGGER.warning(
+                "unevaluable account=%r code=%s detail=%.500s",
+                key,
+                failure.code,
+                failure.detail,
+                exc_info=failure.error,
+            )
+
+
+def _count(watcher: Watcher, judged: int, done: StepResult) -> None:
+    """Add a step to what is to be reported."""
+    journal = watcher.journal
+    journal.judged += judged
+    journal.transitions += len(done.transitions)
+    journal.messages += done.rows
+    journal.steps += 1
+
+
+def _report(watcher: Watcher) -> None:
+    """Log once a minute what a leader did."""
+    journal, seconds = watcher.journal, watcher.steady.seconds
+    if not journal.leads or seconds - journal.said_at < REPORT_EVERY.total_seconds():
+        return
+    LOGGER.info(
+        "watched seconds=%.0f accounts=%d judged=%d steps=%d failed_turns=%d unevaluable=%d "
+        "transitions=%d messages=%d",
+        seconds - journal.said_at,
+        len(watcher.memory.bodies),
+        journal.judged,
+        journal.steps,
+        journal.failed_turns,
+        len(watcher.memory.failing),
+        journal.transitions,
+        journal.messages,
+    )
+    watcher.journal = replace(Journal(leads=True), said_at=seconds, pruned_at=journal.pruned_at)
+
+
+def _prune(watcher: Watcher) -> None:
+    """Remove once a day what is older than is kept, counted from what was said before this turn.
+
+    So a clock that leaps ahead, and is not yet said to have, removes nothing that is younger.
+    """
+    now = watcher.clock()
+    journal, seconds = watcher.journal, watcher.steady.look(now)
+    is_early = journal.pruned_at is not None and seconds - journal.pruned_at < DAY
+    if watcher.keep is None or is_early:
+        return
+    with watcher.store.read() as transaction:
+        newest = assessments.newest(transaction)
+    journal.pruned_at = seconds
+    if newest is None:
+        return
+    gone = prune(watcher.store, before=min(now, newest) - watcher.keep)
+    LOGGER.info(
+        "pruned assessments=%d signals=%d messages=%d",
+        gone.assessments,
+        gone.signals,
+        gone.messages,
+    )
+
+
+def _note_failure(watcher: Watcher, error: Exception) -> None:
+    """Write a failed turn down where the heartbeat is read."""
+    detail = {"holder": watcher.holder, "error": f"{type(error).__name__}: {error}"[:500]}
+    with contextlib.suppress(StoreFailed), watcher.store.begin() as transaction:
+        leases.beat(transaction, "watch_failure", now=watcher.clock(), detail=detail)

@@ -1,0 +1,58 @@
+"""The volatility ahead: a log-linear correction of the recent one."""
+
+import numpy as np
+import pytest
+
+from features.pipeline import NAMES
+from models.forecast.horizons import HORIZONS
+from models.forecast.volatility import VolatilityForecast, read, written
+from training.fitting import volatility
+
+PLACE = NAMES.index("return_sigmas_24h")
+KNOWN = VolatilityForecast(
+    columns=np.array([PLACE]),
+    centres=np.array([0.5]),
+    spreads=np.array([2.0]),
+    weights=np.array([[0.1, 0.3]] * len(HORIZONS)),
+    shifts=np.array([0.0, 0.1, 0.2, 0.3]),
+)
+
+
+def features(*values: float) -> np.ndarray:
+    """Return feature rows in which only one input is known."""
+    out = np.full((len(values), len(NAMES)), np.nan)
+    out[:, PLACE] = values
+    return out
+
+
+def test_an_input_counts_by_side_and_by_how_far_beyond_usual() -> None:
+    """3.5 lies 3 above the centre, 1 farther than usual: .1·3 + .3·1 beside the shift."""
+    assert KNOWN.corrections(features(3.5))[0] == pytest.approx([0.6, 0.7, 0.8, 0.9])
+    assert KNOWN.corrections(features(-2.5))[0] == pytest.approx([0.0, 0.1, 0.2, 0.3])
+
+
+def test_a_missing_input_says_neither_calm_nor_storm() -> None:
+    """What is not known leaves the shift alone; a calm market, at the centre, lowers it."""
+    missing, calm = KNOWN.corrections(features(np.nan, 0.5))
+    assert missing.tolist() == [0.0, 0.1, 0.2, 0.3]
+    assert calm == pytest.approx([-0.6, -0.5, -0.4, -0.3])
+
+
+def test_hiding_inputs_at_random_moves_no_average() -> None:
+    """Fitted to swings that scale with a move's size, the mean correction stays what it was."""
+    generator = np.random.default_rng(5)
+    move = generator.normal(0.0, 1.0, 20_000)
+    rows = features(*move)
+    variance = np.exp(2.0 * (0.4 * np.abs(move) + generator.normal(0.0, 0.1, len(move))))
+    ahead = np.tile(variance[:, np.newaxis], len(HORIZONS))
+    found = volatility.fit(rows, np.ones(len(move)), ahead)
+    seen, hidden = found.corrections(rows), found.corrections(np.full_like(rows, np.nan))
+    assert seen.std(axis=0) == pytest.approx(np.full(4, 0.24), abs=0.02)
+    assert hidden.mean(axis=0) == pytest.approx(seen.mean(axis=0), abs=0.01)
+
+
+def test_a_scale_survives_being_written() -> None:
+    """Plain numbers give the very same corrections."""
+    rows = features(1.3, np.nan)
+    again = read(written(KNOWN, NAMES), NAMES)
+    assert (again.corrections(rows) == KNOWN.corrections(rows)).all()

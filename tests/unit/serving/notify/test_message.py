@@ -1,0 +1,100 @@
+"""Messages say what changed in the receiver's language, and foreign text stays text."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from models.alerting.audience import AlertMessage, Shape
+from models.alerting.signals import Cause, Level, Route, Transition, TransitionKind
+from serving.notify.links import Link, LinkRefused, links, sign, verify
+from serving.notify.message import Plans, compose, facts
+
+AT = datetime(2030, 1, 1, tzinfo=UTC)
+KEY = b"k" * 32
+
+
+def body(account: str = "vault-1", *, more: int = 0) -> dict[str, object]:
+    """Return the facts of one account's rise to critical."""
+    transition = Transition(
+        account=account,
+        episode=2,
+        number=3,
+        kind=TransitionKind.RAISED,
+        was=Level.WATCH,
+        level=Level.CRITICAL,
+        at=AT,
+        route=Route.NOW,
+        causes=(Cause(Level.CRITICAL, "next_verdict", "", "liquidatable", "liquidatable"),),
+    )
+    shape = Shape.AGGREGATE if more else Shape.SINGLE
+    post = AlertMessage(
+        key=f"o/{transition.key}",
+        receiver="o",
+        shape=shape,
+        at=AT,
+        transitions=(transition,),
+        counts=((Level.CRITICAL, 1 + more),),
+    )
+    return facts(post, {}, Plans())
+
+
+def test_a_message_says_was_and_now_and_why() -> None:
+    """Subject, text and HTML name the account, both levels, the cause and the reference."""
+    message = compose(body(), "en", {})
+    assert message.subject == "[critical] vault-1: up from watch"
+    assert "vault-1: was watch, now critical" in message.text
+    assert "because next_verdict is liquidatable" in message.text
+    assert "Reference: o/vault-1/2/3" in message.text
+    assert "No warning can promise time" in message.html
+    assert message.payload["type"] == "alert.single"
+    assert message.payload["data"]["items"][0]["level"] == "critical"
+
+
+def test_a_language_without_templates_falls_back_to_english() -> None:
+    """German is there, Klingon is not."""
+    assert compose(body(), "de", {}).subject == "[kritisch] vault-1: heraufgestuft von Beobachtung"
+    assert compose(body(), "tlh", {}).subject == "[critical] vault-1: up from watch"
+
+
+def test_foreign_text_is_never_markup_nor_control() -> None:
+    """A hostile account name is shown as text, on one line, and cut where it is endless."""
+    hostile = "<script>x</script>\r\nBcc: all@example.org\u202e{{ 7 * 7 }}" + "y" * 1000
+    message = compose(body(hostile), "en", {})
+    assert "<script>" not in message.html
+    assert "&lt;script&gt;" in message.html
+    assert "\n" not in message.subject
+    assert "\u202e" not in message.text
+    assert "{{ 7 * 7 }}" in message.text
+    assert "y" * 301 not in message.text
+
+
+def test_an_aggregate_counts_what_it_does_not_show() -> None:
+    """One shown, 41 counted."""
+    message = compose(body(more=41), "en", {})
+    assert message.subject == "[critical] 42 accounts changed together"
+    assert "42 at critical; the worst first." in message.text
+    assert "and 41 more." in message.text
+
+
+def test_links_do_what_was_signed_and_nothing_else() -> None:
+    """Three links for one account; one that was changed, aged or signed elsewhere is refused."""
+    found = links("https://x.org", KEY, receiver="o", account="a", channel="c", at=AT)
+    assert sorted(found) == ["acknowledge", "mute", "stop"]
+    token = found["stop"].rsplit("/", 1)[1]
+    assert verify(token, KEY, now=AT).subject == "c"
+    for wrong in (token[:-2] + "AA", "x." + token.split(".")[1], "nonsense", ""):
+        with pytest.raises(LinkRefused):
+            verify(wrong, KEY, now=AT)
+    with pytest.raises(LinkRefused):
+        verify(token, KEY, now=AT + timedelta(days=31))
+    other = sign(Link(act="stop", subject="c", receiver="o", until=2**40), b"z" * 32)
+    with pytest.raises(LinkRefused):
+        verify(other, KEY, now=AT)
+
+
+def test_a_message_about_several_offers_only_to_stop() -> None:
+    """There is no one account to acknowledge."""
+    assert list(links("https://x.org", KEY, receiver="o", account="", channel="c", at=AT)) == [
+        "stop"
+    ]
+    assert links(None, KEY, receiver="o", account="a", channel="c", at=AT) == {}

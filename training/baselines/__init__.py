@@ -1,0 +1,1 @@
+"""What a model must beat, fitted on the training years only."""

@@ -1,0 +1,1 @@
+"""How good a bundle is, beside every baseline on the same rows."""

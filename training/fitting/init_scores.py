@@ -1,0 +1,50 @@
+"""Fit what the trees start from: first passage, or a power of it with the owner's past."""
+
+import numpy as np
+
+from features.inputs import Floats, Ints
+from models.forecast import calibration
+from models.forecast.bundle import FirstPassageStart, Head, StackedStart
+from models.forecast.calibration import LOOSE
+from models.forecast.hazard import Line, first_passage_scores
+from models.forecast.horizons import HORIZONS
+from models.forecast.volatility import VolatilityForecast
+from training.dataset.dataset import SIGMAS, Dataset
+from training.dataset.sample_weights import Outcomes, WeightedOutcomes
+from training.fitting import owner_behaviour
+
+Prior = tuple[float, float]
+
+
+def from_passage(
+    rows: Dataset, scale: VolatilityForecast, seen: WeightedOutcomes
+) -> FirstPassageStart:
+    """Fit lines to first passage on every regime there was: two numbers learn no row by heart."""
+    scores = first_passage_scores(rows.baseline(), scale.corrections(rows.matrix()))
+    lines = [line(scores[:, k], seen.hazard(k)) for k in range(len(HORIZONS))]
+    return FirstPassageStart(scale, tuple(lines))
+
+
+def from_head(rows: Dataset, head: Head, seen: WeightedOutcomes) -> StackedStart:
+    """Fit powers of what nobody's acting would bring, and what the owner's past adds."""
+    matrix = rows.matrix()
+    found, lines = owner_behaviour.fit(
+        head.log_chances(head.scores(matrix, rows.baseline())),
+        matrix,
+        rows.features[SIGMAS].to_numpy(),
+        [seen.hazard(k) for k in range(len(HORIZONS))],
+    )
+    return StackedStart(head, lines, found)
+
+
+def line(scores: Floats, outcomes: Outcomes, *, prior: Prior = LOOSE) -> Line:
+    """Fit shift and slope on the rows that hold evidence."""
+    used = outcomes.used
+    return calibration.fit_line(
+        scores[used], outcomes.y[used], weights=outcomes.weights[used], prior=prior
+    )
+
+
+def together(rows: Dataset) -> Ints:
+    """Return one code for all rows: one shock moves all assets."""
+    return np.zeros(len(rows.at), dtype=np.int64)

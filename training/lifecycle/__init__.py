@@ -1,0 +1,1 @@
+"""A bundle's life: published, shadowed, promoted, watched for drift, trained anew."""

@@ -1,0 +1,89 @@
+"""From a trained bundle to a challenger: registered, tracked, ready to be shadowed."""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from features.pipeline import fingerprint
+from models.errors import Fault, InvalidInput
+from models.forecast import bundle
+from models.forecast import registry as registries
+from training.fitting.boosting import SHIPPED, Recipe
+
+REPORT = "report.json"
+
+
+@contextlib.contextmanager
+def recipe(params: Path | None, *, workers: int) -> Iterator[Recipe]:
+    """Yield how boosters are trained, workers included for as long as the context lasts.
+
+    Raises
+    ------
+    InvalidInput
+        When the file of parameters cannot be read.
+    """
+    chosen = SHIPPED if params is None else _read(params)
+    if not workers:
+        yield chosen
+        return
+    # Dask takes seconds to load.
+    from training.fitting import distributed  # noqa: PLC0415
+
+    with distributed.workers(workers) as client:
+        spread = distributed.recipe(client)
+        yield Recipe(changes=chosen.changes, rounds=chosen.rounds, trainer=spread.trainer)
+
+
+def publish(
+    directory: Path, *, track: str | None, registry: Path | None, say: Callable[[str], None]
+) -> None:
+    """Add a saved bundle to a registry and to MLflow, as challenger in both.
+
+    Raises
+    ------
+    ForewarnError
+        When the bundle is refused or MLflow fails.
+    """
+    if track is None and registry is None:
+        return
+    trained = bundle.load(directory, fingerprint=fingerprint)
+    if registry is not None:
+        (registry / registries.VERSIONS).mkdir(parents=True, exist_ok=True)
+        registries.add(registry, directory)
+        challenge(registry, trained.version)
+        say(f"{registry}: {trained.version} is the challenger")
+    if track is not None:
+        # MLflow takes seconds to load, and the lean installation does without.
+        from training.lifecycle import tracking  # noqa: PLC0415
+
+        file = directory / REPORT
+        report = json.loads(file.read_text()) if file.is_file() else {}
+        told = tracking.track(track, directory, trained, report=report)
+        say(f"{track}: run {told.run}, version {told.number} is the challenger")
+
+
+def challenge(registry: Path, version: str) -> None:
+    """Point the challenger at a version."""
+    registries.point(
+        registry,
+        "challenger",
+        version,
+        at=datetime.now(UTC),
+        actor="training",
+        reason="newly trained",
+    )
+
+
+def _read(params: Path) -> Recipe:
+    """Return the recipe of a file that `forewarn search` wrote."""
+    try:
+        told = json.loads(params.read_text())["parameters"]
+        return Recipe(
+            changes={name: value for name, value in told.items() if name != "rounds"},
+            rounds=told.get("rounds"),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        fault = Fault(str(params), f"not the parameters of a search: {error}")
+        raise InvalidInput([fault]) from None

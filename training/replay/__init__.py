@@ -1,0 +1,1 @@
+"""Alerts over history: the decision chain run by the clock of the data."""

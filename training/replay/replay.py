@@ -1,0 +1,351 @@
+"""Alerts over history: the whole decision chain run by the clock of the data, and judged.
+
+Every hour is judged by a bundle trained on what came before it; hours before the first bundle's
+end are left out. An episode counts as warned from the first message of the alert that was still
+on when the liquidation came: an alert that had been cleared in between does not count.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.inputs import HOUR, Candles, Floats, Ints, seconds
+from features.pipeline import BASELINE, compute
+from models.alerting.audience import AlertMessage, Inbox, allot
+from models.alerting.columns import Columns, raised
+from models.alerting.policy import LABELS, Policy
+from models.alerting.signals import Signal, TransitionKind
+from models.alerting.state import REST, step
+from models.errors import Fault, InvalidInput
+from models.forecast.bundle import Bundle
+from models.margin.result import Verdict
+from training.fitting.heads import Progress
+from training.sources import History, select_legs
+
+DAY = 24 * HOUR
+A_DAY = 24.0
+PARTS = 200_000
+"""Rows whose features are computed at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedMessage:
+    """One message as it left.
+
+    Parameters
+    ----------
+    at
+        Seconds since 1970 at which the message left; later than the change where it waited.
+    changed_at
+        Seconds at which the level changed.
+    """
+
+    account: str
+    episode: int
+    kind: TransitionKind
+    level: int
+    at: int
+    changed_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What one policy did to one account.
+
+    Parameters
+    ----------
+    spans
+        Per alert episode the seconds at which it began and ended, the end excluded.
+    """
+
+    told: tuple[ReplayedMessage, ...]
+    spans: Mapping[int, tuple[int, int]]
+
+
+def forecasts(
+    history: History, bundles: Sequence[Bundle], *, end: datetime | None, progress: Progress
+) -> pd.DataFrame:
+    """Return the account-hours that a bundle trained earlier can judge, with its forecasts.
+
+    Parameters
+    ----------
+    bundles
+        Each is used from the end of its training to the end of the next one's.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The moments, with columns `expected_24h`, `unattended_24h` and so on.
+
+    Raises
+    ------
+    InvalidInput
+        When no account-hour is left.
+    """
+    ordered = sorted(bundles, key=Bundle.trained_to)
+    limits = [bundle.trained_to() for bundle in ordered[1:]]
+    limits.append(end or history.covered_until + timedelta(hours=1))
+    parts = []
+    for bundle, limit in zip(ordered, limits, strict=True):
+        at = history.moments["at"]
+        inside = np.flatnonzero((at >= bundle.trained_to()) & (at < limit))
+        progress(f"judging {len(inside):,} account-hours by the bundle of {bundle.trained_to():%F}")
+        parts += [
+            _forecast(history, bundle, inside[begin : begin + PARTS])
+            for begin in range(0, len(inside), PARTS)
+        ]
+    if not parts:
+        raise InvalidInput([Fault("--bundle", "no account-hour is later than its training")])
+    return pd.concat(parts, ignore_index=True)
+
+
+def _forecast(history: History, bundle: Bundle, places: Ints) -> pd.DataFrame:
+    """Return some moments with their buffers and the probabilities of one bundle."""
+    kept = np.zeros(len(history.moments), dtype=np.bool_)
+    kept[places] = True
+    rows = history.moments[kept].reset_index(drop=True)
+    legs = select_legs(history.legs, kept)
+    features = compute(history.tables, rows, legs=legs)
+    matrix = features[list(bundle.features)].to_numpy(dtype=np.float64)
+    baseline = features[list(BASELINE)].to_numpy(dtype=np.float64)
+    found = {}
+    for name, chances in bundle.probabilities(bundle.scores(matrix, baseline)).items():
+        found.update({f"{name}_{label}": chances[:, k] for k, label in enumerate(LABELS)})
+    return rows.assign(
+        buffer=buffers(rows, legs, history.tables.candles, name="price"),
+        next_buffer=buffers(rows, legs, history.tables.candles, name="price_next"),
+        **found,
+    )
+
+
+def buffers(
+    moments: pd.DataFrame,
+    legs: pd.DataFrame | None,
+    candles: Mapping[str, Candles],
+    *,
+    name: str,
+) -> Floats:
+    """Return the share by which a price may move until each account's verdict flips.
+
+    Of an account that one price moves it is the move of that price against the account. Of a
+    basket it is the smallest move of one of its prices alone, the others standing still;
+    infinite where no single price reaches the line.
+
+    Parameters
+    ----------
+    moments, legs
+        By `features.inputs.MOMENTS` and `LEGS`.
+    name
+        `price` or `price_next`: from which price on.
+
+    Returns
+    -------
+    numpy.ndarray
+        0 or less where the verdict has flipped, shape (N,).
+    """
+    price, trigger, side = (
+        moments[column].to_numpy(dtype=np.float64) for column in (name, "trigger", "side")
+    )
+    out = side * (1.0 - trigger / price)
+    if legs is None or legs.empty:
+        return out
+    row = legs["row"].to_numpy(dtype=np.int64)
+    worth = legs["units"].to_numpy(dtype=np.float64) * _closes(moments, legs, candles)
+    surplus = ((price - 1.0) * moments["debt"].to_numpy(dtype=np.float64))[row]
+    share = surplus / np.abs(worth)
+    # A price falls to 0 at most, so a holding worth less than the surplus cannot use it up.
+    share[(worth > 0.0) & (share >= 1.0) | np.isnan(share)] = np.inf
+    out[row] = np.inf
+    np.minimum.at(out, row, share)
+    return out
+
+
+def _closes(moments: pd.DataFrame, legs: pd.DataFrame, candles: Mapping[str, Candles]) -> Floats:
+    """Return the last close of each leg's asset at its moment, NaN where there is none."""
+    at = seconds(moments["at"])[legs["row"].to_numpy(dtype=np.int64)]
+    out = np.full(len(legs), np.nan)
+    for asset, places in legs.groupby("asset", observed=True).indices.items():
+        grid = candles.get(str(asset))
+        if grid is None:
+            continue
+        last = grid.last_closed(at[places])
+        inside = (last >= 0) & (last < len(grid.close))
+        out[places[inside]] = grid.close[last[inside]]
+    return out
+
+
+def tape(history: History, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return what the alert chain would have seen, hour by hour.
+
+    A solvent account-hour is seen as it was; the hour after an account's last one is seen as
+    liquidatable where the price already known made it so, else as one without risk; the hour
+    after a liquidation is seen as such.
+
+    Parameters
+    ----------
+    rows
+        Of `forecasts`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Ordered by account and `second`; `hours_since_liquidation` is NaN where there was none
+        within a day.
+    """
+    seen = pd.DataFrame(
+        {
+            "account": rows["account"].astype(str),
+            "second": seconds(rows["at"]),
+            "verdict": Verdict.SAFE.value,
+            "buffer": rows["buffer"],
+            "next_buffer": rows["next_buffer"],
+            **{name: rows[name] for name in rows.columns if name.endswith(LABELS)},
+        }
+    )
+    breached = seen["next_buffer"] <= 0.0
+    verdicts = (Verdict.LIQUIDATABLE.value, Verdict.SAFE.value)
+    seen["next_verdict"] = np.where(breached, *verdicts)
+    seen = seen.sort_values(["account", "second"], kind="stable", ignore_index=True)
+    lots = _liquidations(history, seen)
+    whole = pd.concat([seen, _ends(seen), lots], ignore_index=True)
+    whole = whole.sort_values(["account", "second"], kind="stable", ignore_index=True)
+    whole = whole.drop_duplicates(["account", "second"], keep="last", ignore_index=True)
+    return whole.assign(hours_since_liquidation=_since(whole, history))
+
+
+def _ends(seen: pd.DataFrame) -> pd.DataFrame:
+    """Return the first hour of every stretch in which an account is not solvent or not there."""
+    following = seen.groupby("account")["second"].shift(-1)
+    last = seen[following != seen["second"] + HOUR]
+    verdict = last["next_verdict"].replace("", Verdict.SAFE.value)
+    return pd.DataFrame(
+        {"account": last["account"], "second": last["second"] + HOUR, "verdict": verdict}
+    )
+
+
+def _liquidations(history: History, seen: pd.DataFrame) -> pd.DataFrame:
+    """Return the hour in which each liquidation is first seen."""
+    episodes = history.episodes
+    second = -(-seconds(episodes["at"]) // HOUR) * HOUR
+    found = pd.DataFrame({"account": episodes["account"].astype(str), "second": second})
+    inside = (found["second"] >= seen["second"].min()) & (found["second"] <= seen["second"].max())
+    return found[inside].assign(verdict=Verdict.SAFE.value)
+
+
+def _since(whole: pd.DataFrame, history: History) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """Return hours since the account's last liquidation, NaN beyond a day."""
+    out = np.full(len(whole), np.nan)
+    places = whole.groupby("account").indices
+    for account, at in zip(history.episodes["account"], history.episodes["at"], strict=True):
+        rows = places.get(str(account), np.empty(0, dtype=np.int64))
+        hours = (whole["second"].to_numpy()[rows] - at.timestamp()) / HOUR
+        recent = (hours >= 0.0) & (hours < A_DAY)
+        out[rows[recent]] = hours[recent]
+    return out
+
+
+def columns(seen: pd.DataFrame) -> Columns:
+    """Return a tape as columns for the vectorised triggers."""
+
+    def chances(kind: str) -> dict[str, Any]:
+        return {
+            label: seen[f"{kind}_{label}"].to_numpy(dtype=np.float64)
+            for label in LABELS
+            if f"{kind}_{label}" in seen
+        }
+
+    return Columns(
+        buffer=seen["buffer"].to_numpy(dtype=np.float64),
+        next_buffer=seen["next_buffer"].to_numpy(dtype=np.float64),
+        verdict=seen["verdict"].to_numpy(dtype=str),
+        next_verdict=seen["next_verdict"].fillna("").to_numpy(dtype=str),
+        expected=chances("expected"),
+        unattended=chances("unattended"),
+        hours_since_liquidation=seen["hours_since_liquidation"].to_numpy(dtype=np.float64),
+    )
+
+
+def run(seen: pd.DataFrame, policy: Policy) -> dict[str, Course]:
+    """Run a policy over a tape; every account has an owner of its own.
+
+    Returns
+    -------
+    dict
+        By account; accounts that nothing was said about are left out.
+    """
+    levels = raised(columns(seen), policy)
+    records = seen.to_dict("list")
+    found = {}
+    for account, places in seen.groupby("account", sort=False).indices.items():
+        if levels[places].any():
+            found[str(account)] = _course(str(account), places, levels, records, policy)
+    return found
+
+
+def _course(
+    account: str, places: Any, levels: Any, records: dict[Any, list[Any]], policy: Policy
+) -> Course:
+    """Return what happens to one account."""
+    state, inbox = REST, Inbox()
+    told: list[ReplayedMessage] = []
+    spans: dict[int, tuple[int, int]] = {}
+    for place in places:
+        if state.is_at_rest and not inbox.waiting and not levels[place]:
+            continue
+        signal = _signal(account, records, place)
+        was_on = state.level != 0
+        state, transitions = step(state, signal, signal.at, policy)
+        inbox, posts = allot(inbox, transitions, signal.at, policy.owner, receiver=account)
+        told.extend(_told(posts))
+        second = int(records["second"][place])
+        if state.level:
+            begin = spans.get(state.episode, (second, 0))[0]
+            spans[state.episode] = (begin, second + HOUR)
+        elif was_on:
+            spans[state.episode] = (spans[state.episode][0], second)
+    return Course(tuple(told), spans)
+
+
+def _told(posts: Sequence[AlertMessage]) -> Iterator[ReplayedMessage]:
+    """Yield one row per transition that left."""
+    for post in posts:
+        for one in post.transitions:
+            yield ReplayedMessage(
+                account=one.account,
+                episode=one.episode,
+                kind=one.kind,
+                level=int(one.level),
+                at=int(post.at.timestamp()),
+                changed_at=int(one.at.timestamp()),
+            )
+
+
+def _signal(account: str, records: dict[Any, list[Any]], place: int) -> Signal:
+    """Return one hour of the tape as the state machine sees it."""
+    at = datetime.fromtimestamp(records["second"][place], tz=UTC)
+    buffer, later = records["buffer"][place], records["next_buffer"][place]
+    known = buffer == buffer  # noqa: PLR0124 - NaN is not itself
+    verdict = records["next_verdict"][place]
+    since = records["hours_since_liquidation"][place]
+    return Signal(
+        account=account,
+        at=at,
+        verdict=Verdict(records["verdict"][place]),
+        buffer=buffer if known else None,
+        next_buffer=later if known else None,
+        next_verdict=Verdict(verdict) if known else None,
+        expected=_chances("expected", records, place) if known else {},
+        unattended=_chances("unattended", records, place) if known else {},
+        has_forecast=known,
+        liquidated_at=at - timedelta(hours=since) if since >= 0.0 else None,
+    )
+
+
+def _chances(kind: str, records: dict[Any, list[Any]], place: int) -> dict[str, float]:
+    """Return the probabilities of one hour."""
+    found = {label: records[f"{kind}_{label}"][place] for label in LABELS}
+    return {label: value for label, value in found.items() if np.isfinite(value)}

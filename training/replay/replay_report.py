@@ -1,0 +1,224 @@
+"""How good alerts were: episodes covered, lead, load and precision, and a reason per miss."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.inputs import HOUR, seconds
+from models.alerting.policy import BufferTrigger, ForecastTrigger, LevelPolicy, Policy
+from models.alerting.signals import Level, TransitionKind
+from training.replay.replay import DAY, Course, ReplayedMessage, run
+from training.sources import History
+
+ENOUGH = 0.5
+"""Hours before a liquidation by which a warning must have left."""
+
+WEEK = 7 * DAY
+STEPS = 7
+NARROWEST = 2.0**-3
+WIDEST = 2.0**4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpisodeOutcome:
+    """What became of one liquidation episode.
+
+    Parameters
+    ----------
+    lead
+        Hours from the first message of the alert that was on; None where there was none.
+    reason
+        Why it was missed; empty where it was not.
+    """
+
+    account: str
+    at: int
+    lead: float | None
+    reason: str = ""
+
+
+def evaluate_alerts(
+    seen: pd.DataFrame, history: History, courses: Mapping[str, Course]
+) -> dict[str, Any]:
+    """Return the figures of one policy.
+
+    Returns
+    -------
+    dict
+        `episodes`, `warned` (share at least 30 minutes ahead), `lead_median` and `lead_p10`
+        (hours, 0 where not warned), `alert_days` (share of account-days with a message that
+        is not certain by the rule), `all_days` (with any message), `on_days` (on any level),
+        `per_account_week`, `precision` (of the alerts told, those that a liquidation ended),
+        `delivery_median` and `delivery_worst` (minutes from change to message), `leads` by
+        episode and `misses`.
+    """
+    found = list(_episodes(seen, history, courses))
+    leads = np.array([one.lead or 0.0 for one in found])
+    told = [one for course in courses.values() for one in course.told]
+    days = len(set(zip(seen["account"], seen["second"] // DAY, strict=True)))
+    warned = [one for one in told if one.kind is not TransitionKind.LOWERED]
+    waits = [(one.at - one.changed_at) / 60.0 for one in warned]
+    return {
+        "episodes": len(found),
+        "warned": float((leads >= ENOUGH).mean()) if found else None,
+        "lead_median": float(np.median(leads)) if found else None,
+        "lead_p10": float(np.quantile(leads, 0.1)) if found else None,
+        "alert_days": len(_days(one for one in warned if one.level < Level.CRITICAL)) / days,
+        "all_days": len(_days(warned)) / days,
+        "on_days": _on_days(courses) / days,
+        "per_account_week": len(told) / (len(seen) * HOUR / WEEK),
+        "precision": _precision(history, courses),
+        "delivery_median": float(np.median(waits)) if waits else None,
+        "delivery_worst": float(np.max(waits)) if waits else None,
+        "leads": {f"{one.account}@{one.at}": one.lead for one in found},
+        "misses": [one for one in found if one.reason],
+    }
+
+
+def rules_alone(policy: Policy) -> Policy:
+    """Return a policy without its forecasts."""
+    return _changed(policy, _without_forecasts)
+
+
+def scaled(policy: Policy, factor: float) -> Policy:
+    """Return a policy whose limits below critical fire more readily by a factor.
+
+    Probabilities are divided and buffers multiplied by it; critical is left as it is.
+    """
+
+    def change(part: LevelPolicy) -> LevelPolicy:
+        triggers = tuple(
+            _scaled(one, factor) if isinstance(one, ForecastTrigger | BufferTrigger) else one
+            for one in part.triggers
+        )
+        return part.model_copy(update={"triggers": triggers})
+
+    return _with(policy, {"watch": change(policy.watch), "warning": change(policy.warning)})
+
+
+def at_budget(seen: pd.DataFrame, policy: Policy, days: int, share: float) -> Policy:
+    """Return the policy scaled to a share of account-days on a level, looking at no outcome.
+
+    Days with a message would be no budget: limits so wide that an account is always on a level
+    cost hardly any.
+
+    Parameters
+    ----------
+    days
+        Account-days of the tape.
+    """
+    low, high = np.log2(NARROWEST), np.log2(WIDEST)
+    for _ in range(STEPS):
+        middle = (low + high) / 2.0
+        courses = run(seen, scaled(policy, float(2.0**middle)))
+        low, high = (middle, high) if _on_days(courses) <= share * days else (low, middle)
+    return scaled(policy, float(2.0**low))
+
+
+def _scaled(
+    trigger: ForecastTrigger | BufferTrigger, factor: float
+) -> ForecastTrigger | BufferTrigger:
+    """Return a trigger that fires more readily."""
+    times = 1.0 / factor if isinstance(trigger, ForecastTrigger) else factor
+    limits = {"raises": trigger.raises * times, "clear": trigger.clear * times}
+    return trigger.model_copy(update={k: min(max(v, 1e-9), 1 - 1e-9) for k, v in limits.items()})
+
+
+def _without_forecasts(part: LevelPolicy) -> LevelPolicy:
+    """Return a level that the rule alone raises."""
+    kept = tuple(one for one in part.triggers if not isinstance(one, ForecastTrigger))
+    return part.model_copy(update={"triggers": kept})
+
+
+def _changed(policy: Policy, change: Any) -> Policy:
+    """Return a policy with every level changed."""
+    names = ("watch", "warning", "critical", "liquidated")
+    return _with(policy, {name: change(getattr(policy, name)) for name in names})
+
+
+def _with(policy: Policy, parts: Mapping[str, LevelPolicy]) -> Policy:
+    """Return a policy with other levels, made anew: a copy would keep what was worked out."""
+    return Policy.model_construct(**{**dict(policy), **parts})
+
+
+def _days(told: Any) -> set[tuple[str, int]]:
+    """Return the account-days of messages."""
+    return {(one.account, one.at // DAY) for one in told}
+
+
+def _on_days(courses: Mapping[str, Course]) -> int:
+    """Return how many account-days were on any level."""
+    return len(
+        {
+            (account, day)
+            for account, course in courses.items()
+            for begin, end in course.spans.values()
+            for day in range(begin // DAY, -(-end // DAY))
+        }
+    )
+
+
+def _episodes(seen: pd.DataFrame, history: History, courses: Mapping[str, Course]) -> Any:
+    """Yield what became of every episode within the tape."""
+    begin, end = int(seen["second"].min()) + DAY, int(seen["second"].max())
+    starts = seconds(history.episodes["at"])
+    for account, at in zip(history.episodes["account"].astype(str), starts, strict=True):
+        if begin <= at <= end:
+            yield _episode(seen, courses.get(account), account, int(at))
+
+
+def _episode(seen: pd.DataFrame, course: Course | None, account: str, at: int) -> EpisodeOutcome:
+    """Return what became of one episode."""
+    first = _first_message(course, at)
+    lead = None if first is None else (at - first.at) / HOUR
+    if lead is not None and lead >= ENOUGH:
+        return EpisodeOutcome(account=account, at=at, lead=lead)
+    return EpisodeOutcome(
+        account=account, at=at, lead=lead, reason=_reason(seen, account, at, lead)
+    )
+
+
+def _first_message(course: Course | None, at: int) -> ReplayedMessage | None:
+    """Return the first message of the alert that was on when a liquidation came."""
+    if course is None:
+        return None
+    # The tape sees a liquidation in the hour after it: the alert that was on just before counts.
+    on = [n for n, (begin, end) in course.spans.items() if begin <= at <= end + HOUR]
+    told = [
+        one
+        for one in course.told
+        if one.episode in on and one.kind is not TransitionKind.LOWERED and one.at <= at
+    ]
+    return min(told, key=lambda one: one.at, default=None)
+
+
+def _reason(seen: pd.DataFrame, account: str, at: int, lead: float | None) -> str:
+    """Return why an episode was not warned of in time."""
+    mine = seen[(seen["account"] == account) & (seen["second"] <= at) & seen["buffer"].notna()]
+    if mine.empty:
+        return "the history holds no solvent hour of the account before it"
+    last = mine.iloc[-1]
+    age = (at - last["second"]) / HOUR
+    known = f"{age:.1f} h before: buffer {last['buffer']:.3f}, at the next price "
+    known += f"{last['next_buffer']:.3f}, expected 24h {last['expected_24h']:.4f}"
+    if lead is None:
+        return f"no limit was reached; {known}"
+    return f"told {lead * 60.0:.0f} min before; {known}"
+
+
+def _precision(history: History, courses: Mapping[str, Course]) -> float | None:
+    """Return the share of alerts told that a liquidation ended."""
+    happened: dict[str, list[int]] = {}
+    starts = seconds(history.episodes["at"])
+    for account, at in zip(history.episodes["account"].astype(str), starts, strict=True):
+        happened.setdefault(account, []).append(int(at))
+    hits, alerts = 0, 0
+    for account, course in courses.items():
+        for episode in {one.episode for one in course.told if one.kind is TransitionKind.RAISED}:
+            begin, end = course.spans[episode]
+            alerts += 1
+            hits += any(begin <= at <= end + HOUR for at in happened.get(account, ()))
+    return hits / alerts if alerts else None

@@ -1,0 +1,94 @@
+"""The report as one self-contained HTML page: no script, no address outside."""
+
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from typing import Any
+
+import jinja2
+import matplotlib as mpl
+
+from training.baselines.baselines import BASELINES, CALIBRATED
+from training.evaluation.alert_budget import SHARE_NAME
+from training.reports import charts
+from training.reports.report import COLUMNS, PARTS, TITLES, cell, day_cell, headline, stress_windows
+
+TEMPLATE = "page.html.j2"
+KINDS: Mapping[str, str] = {
+    "stress": "Stress windows",
+    "half_year": "Half-years",
+    "venue": "Venues",
+    "asset": "Assets",
+    "side": "Sides",
+    "size": "Size of the debt",
+    "distance": "Distance",
+    "accounts": "Disjoint accounts",
+}
+DIFFERENCES: Mapping[str, tuple[str, str]] = {
+    "log_loss_change": ("log-loss", "+.1%"),
+    "brier_skill_gain": ("Brier skill", "+.3f"),
+    "average_precision_gain": ("AP", "+.3f"),
+    "auc_zone_gain": ("zone AUC", "+.3f"),
+}
+
+
+def page(report: Mapping[str, Any]) -> str:
+    """Return the HTML text of a report."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    text = resources.files("training.reports").joinpath(TEMPLATE).read_text(encoding="utf-8")
+    with mpl.rc_context(dict(charts.STYLE)):
+        sections = list(_sections(report))
+    return environment.from_string(text).render(
+        report=report,
+        headline=list(headline(report)),
+        sections=sections,
+        rungs=BASELINES,
+        calibrated=CALIBRATED,
+        columns=COLUMNS,
+        parts=PARTS,
+        kinds=KINDS,
+        differences=DIFFERENCES,
+        stress=list(stress_windows()),
+        cell=cell,
+        day_cell=day_cell,
+        share_name=SHARE_NAME,
+    )
+
+
+def _sections(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield one section per event and horizon, with its figures drawn."""
+    for key, title in TITLES.items():
+        for horizon, part in report[key].items():
+            drawn = part["positives"] > 0 and bool(part["rungs"])
+            yield {
+                "key": f"{key}-{horizon}",
+                "title": f"{title[0].upper()}{title[1:]} within {horizon}",
+                "part": part,
+                "figures": list(_figures(part)) if drawn else [],
+                "kinds": _by_kind(part) if part["rungs"] else {},
+                "is_observed": key == "horizons",
+            }
+
+
+def _figures(part: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the figures of one horizon as SVG."""
+    yield charts.reliability(part, "Reliability")
+    yield charts.precision_recall(part, "Precision and recall")
+    yield charts.budget(part, "What alerts buy")
+    yield charts.leads(part, f"Lead time at {SHARE_NAME}", at_budget=SHARE_NAME)
+    for kind in ("half_year", "stress"):
+        shown = [
+            found for found in part["slices"] if found["by"] == kind and found["positives"] > 0
+        ]
+        if shown:
+            yield charts.changes(shown, KINDS[kind])
+
+
+def _by_kind(part: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the parts of one horizon by kind, in the order of `KINDS`."""
+    return {
+        kind: [found for found in part["slices"] if found["by"] == kind]
+        for kind in KINDS
+        if any(found["by"] == kind for found in part["slices"])
+    }

@@ -1,0 +1,70 @@
+"""The model card that travels with a bundle, written from what training recorded."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from models.forecast.bundle import Bundle
+from models.forecast.horizons import LABELS
+
+CARD = "card.md"
+
+
+def card(bundle: Bundle) -> str:
+    """Return the model card as Markdown."""
+    told = bundle.provenance
+    lines = [
+        "# Model card",
+        "",
+        (
+            "Probability that a leveraged account is liquidated within 1 h, 4 h, 24 h and 7 d: "
+            "`unattended` if nobody acts, `expected` as owners were observed to act."
+        ),
+        "",
+        (
+            f"- Source `{told['source']}`: {told['rows']:,} account-hours of {told['accounts']:,} "
+            f"accounts, {told['episodes']} liquidation episodes, {told['from']} to {told['to']}."
+        ),
+        (
+            f"- Trees were fitted on what came before {told['calibrated_from']}, calibrators on "
+            "what came after an embargo of the longest horizon."
+        ),
+        f"- Seed {told['seed']}; Python {told['python']}, "
+        + ", ".join(f"{name} {number}" for name, number in told["versions"].items())
+        + ".",
+        "",
+        *_owners(told["owners"]),
+        "",
+        "| head | horizon | trees | start | calibration |",
+        "|---|---|---|---|---|",
+    ]
+    for name, head in bundle.heads.items():
+        parts = zip(LABELS, head.start.lines, head.boosters, head.calibrators, strict=True)
+        for label, line, booster, calibrator in parts:
+            lines.append(
+                f"| {name} | {label} | {booster.num_trees()} | {line[0]:+.2f} {line[1]:.2f}·x "
+                f"| {calibrator.shift:+.2f} {calibrator.slope:.2f}·x |"
+            )
+    lines += [
+        "",
+        (
+            "Limits: the owner part knows one venue, one collateral asset and one period; the "
+            "evidence is the number of episodes, not of rows, and owners elsewhere may act "
+            "differently. The market part knows hourly closes, not what happens within an hour. "
+            "`forewarn evaluate` prints how a bundle does on a period it has not seen, beside "
+            "every baseline."
+        ),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _owners(told: Mapping[str, Any]) -> list[str]:
+    """Return what the owner part was trained on."""
+    return [
+        (
+            f"- Owner part: {told['rows']:,} account-hours of {told['accounts']:,} accounts, "
+            f"{told['episodes']} liquidation episodes, {told['from']} to {told['to']}, "
+            f"calibrated on what came after {told['calibrated_from']}; it starts from a power of "
+            "the market part's probability (x is its logarithm) and the owner's past."
+        )
+    ]

@@ -1,0 +1,194 @@
+"""The report as a person reads it in a terminal."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from training.baselines.baselines import CALIBRATED
+from training.evaluation.slices import STRESS
+
+COLUMNS: Mapping[str, tuple[str, str]] = {
+    "average_precision": ("AP", ".3f"),
+    "brier_skill": ("Brier skill", ".3f"),
+    "log_loss": ("log-loss", ".5f"),
+    "auc": ("AUC", ".3f"),
+    "auc_zone": ("zone AUC", ".3f"),
+    "expected_observed": ("exp/obs", ".2f"),
+    "calibration_slope": ("slope", ".2f"),
+    "accounts_caught_1000": ("caught @1,000", ".0f"),
+    "accounts_caught_10000": ("caught @10,000", ".0f"),
+}
+PARTS: Mapping[str, tuple[str, str]] = {
+    "expected_observed": ("exp/obs", ".2f"),
+    "rung_expected_observed": ("rung's", ".2f"),
+    "log_loss_change": ("log-loss against rung", "+.1%"),
+    "brier_skill_gain": ("Brier skill gained", "+.3f"),
+    "average_precision": ("AP", ".3f"),
+    "rung_average_precision": ("rung's", ".3f"),
+}
+TITLES = {"horizons": "liquidated, as observed", "touch": "line touched, if nobody acts"}
+APART = ("stress", "half_year", "accounts")
+"""Kinds of parts shown in a terminal; the HTML report shows all."""
+
+
+def show(report: Mapping[str, Any], console: Console) -> None:
+    """Print checks, what was left out, and the ladder per horizon."""
+    for line in headline(report):
+        console.print(line)
+    _pairs(console, "Checks on the rebuilt history", report["checks"])
+    _pairs(console, "Left out, by stated rule", report["dropped"])
+    for key, title in TITLES.items():
+        for horizon, part in report[key].items():
+            if not part["rungs"]:
+                console.print(f"{title} within {horizon}: no row can be judged.")
+                continue
+            console.print(_ladder(title, horizon, part))
+            if key == "horizons" and part["positives"]:
+                console.print(_alerts(horizon, part))
+            if part["positives"]:
+                console.print(_parts(title, horizon, part))
+    for line in verdicts(report):
+        console.print(line)
+
+
+def headline(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was judged, and by what it was forecast."""
+    span = f"{(report['from'] or 'start')[:10]} to {(report['to'] or 'end')[:10]}, end excluded"
+    yield f"{report['rows']:,} account-hours of {report['accounts']:,} accounts, {span}"
+    if "trained" in report:
+        trained = report["trained"]
+        yield (
+            f"bundle {report['bundle']}, trained {trained['from'][:10]} to {trained['to'][:10]} "
+            f"on {trained['source']}"
+        )
+    for fold in report.get("folds", ()):
+        yield (
+            f"refitted on what came before {fold['from'][:10]}, judged to {fold['to'][:10]}: "
+            f"{fold['rows']:,} account-hours"
+        )
+
+
+def _pairs(console: Console, title: str, values: Mapping[str, float | None]) -> None:
+    """Print names beside figures."""
+    table = Table(title=title, show_header=False, title_justify="left")
+    for name, value in values.items():
+        table.add_row(name.replace("_", " "), "–" if value is None else f"{value:,.6g}")
+    console.print(table)
+
+
+def _ladder(title: str, horizon: str, part: Mapping[str, Any]) -> Table:
+    """Return one horizon's rungs as a table; brackets hold the 90 % interval by account."""
+    table = Table(
+        title=(
+            f"{title} within {horizon}: {part['rows']:,} rows, {part['positives']:,} positive, "
+            f"{part['accounts']} accounts, {part['episodes']} episodes"
+        ),
+        title_justify="left",
+    )
+    table.add_column("rung")
+    for heading, _ in COLUMNS.values():
+        table.add_column(heading, justify="right")
+    for rung, metrics in part["rungs"].items():
+        table.add_row(rung, *(cell(metrics[name], form) for name, (_, form) in COLUMNS.items()))
+    return table
+
+
+def _alerts(horizon: str, part: Mapping[str, Any]) -> Table:
+    """Return what each budget of alerts buys, for the model and some rungs."""
+    table = Table(title=f"alerts on {horizon}: what a budget buys", title_justify="left")
+    for heading in ("budget", "rung", "sent", "episodes warned", "accounts", "precision"):
+        table.add_column(heading, justify="right")
+    table.add_column("lead, median h", justify="right")
+    table.add_column("lead, 10th pct h", justify="right")
+    for rung, bought in part["alerts"].items():
+        for budget, found in bought.items():
+            table.add_row(
+                budget,
+                rung,
+                f"{found['sent']:,} of {found['alerts']:,}",
+                f"{found['warned']['value']:.0f} of {found['episodes']}",
+                f"{found['accounts_warned']} of {found['accounts']}",
+                _plain(found["precision"], ".3f"),
+                _plain(found["lead_median"], ".1f"),
+                _plain(found["lead_p10"], ".1f"),
+            )
+    return table
+
+
+def _parts(title: str, horizon: str, part: Mapping[str, Any]) -> Table:
+    """Return stress windows, half-years and unseen accounts; intervals by blocks of days."""
+    table = Table(
+        title=f"{title} within {horizon}, apart; rung: {part['best']}", title_justify="left"
+    )
+    for heading in ("part", "rows", "positive", *(heading for heading, _ in PARTS.values())):
+        table.add_column(heading, justify="left" if heading == "part" else "right")
+    for found in part["slices"]:
+        if found["by"] in APART:
+            cells = (day_cell(found[name], form) for name, (_, form) in PARTS.items())
+            table.add_row(found["name"], f"{found['rows']:,}", f"{found['positives']:,}", *cells)
+    return table
+
+
+def cell(metric: Mapping[str, float | None], form: str) -> str:
+    """Return a figure with its interval over accounts."""
+    return _with_interval(metric["value"], metric.get("low"), metric.get("high"), form)
+
+
+def day_cell(metric: Mapping[str, float | None], form: str) -> str:
+    """Return a figure with its interval over blocks of days."""
+    return _with_interval(metric["value"], metric.get("day_low"), metric.get("day_high"), form)
+
+
+def _with_interval(value: float | None, low: float | None, high: float | None, form: str) -> str:
+    """Return a figure, its interval in brackets where there is one."""
+    if value is None:
+        return "–"
+    if low is None or high is None:
+        return format(value, form)
+    return f"{format(value, form)} [{format(low, form)}, {format(high, form)}]"
+
+
+def _plain(value: float | None, form: str) -> str:
+    """Return a figure, a dash for none."""
+    return "–" if value is None else format(value, form)
+
+
+def verdicts(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one plain sentence per horizon on where the model beats the best rung."""
+    for key, title in TITLES.items():
+        for horizon, part in report[key].items():
+            if not part["positives"]:
+                yield f"{title}, {horizon}: no positives, nothing can be said."
+                continue
+            yield f"{title}, {horizon}: " + "; ".join(_comparisons(part)) + "."
+
+
+def _comparisons(part: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how the model stands against the best rung, metric by metric."""
+    for name, sign in (
+        ("average_precision", 1),
+        ("log_loss", -1),
+        ("auc_zone", 1),
+        ("accounts_caught_1000", 1),
+    ):
+        others = {
+            rung: part["rungs"][rung][name]["value"]
+            for rung in CALIBRATED
+            if part["rungs"][rung][name]["value"] is not None
+        }
+        own = part["rungs"]["model"][name]["value"]
+        if own is None or not others:
+            continue
+        best = max(others, key=lambda rung: sign * others[rung])
+        gain = sign * (own - others[best])
+        word = "beats" if gain > 0 else "equals" if gain == 0 else "does NOT beat"
+        heading, form = COLUMNS[name]
+        yield f"{heading} {word} {best} ({format(own, form)} against {format(others[best], form)})"
+
+
+def stress_windows() -> Iterator[str]:
+    """Yield each stress window with its first and its last day."""
+    for name, (begin, end) in STRESS.items():
+        yield f"{name}: {begin:%Y-%m-%d} to {end:%Y-%m-%d}, end excluded"
