@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from alert_crash import verified_channel
 
 from models.alerting.policy import default
-from models.domain import Price
+from models.domain import MarketId, Price
 from serving.evaluation.assess import Model
 from serving.notify.channels import Destination, SendResult
 from serving.notify.dispatcher import Dispatcher, deliver
@@ -111,7 +111,7 @@ def begin(store: Store, seed: int) -> World:
             one = Receiver(receiver=name, audience=audience)
             alerts.add_receiver(transaction, one, own, now=START)
             _open_channel(world, transaction, name)
-        market.push_state(transaction, {"ETH-A.rate": RAY}, at=START)
+        market.push_state(transaction, MarketId("maker", "ETH-A"), {"ETH-A.rate": RAY}, at=START)
         for asset in (*ASSETS, "ETH"):
             _push(world, transaction, asset, 100, START)()
         for name in NAMES:

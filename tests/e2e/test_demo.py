@@ -105,7 +105,7 @@ def test_the_demo_answers_its_own_line_and_ends_without_leftovers(
     shown = re.findall(ROW, text, re.MULTILINE)
     assert len(set(shown)) == len(shown) == 10
     assert len({name.split("-")[0] for name in shown}) > 1
-    announced = "A crash by 14% within two hours begins at 2030-03-18 06:00 simulated time"
+    announced = "A crash by 13% within two hours begins at 2030-03-18 06:00 simulated time"
     assert (announced in text) == ("stands still" not in text)
     words = shlex.split(line)
     told = httpx.post(

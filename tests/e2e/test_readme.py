@@ -1,4 +1,4 @@
-"""The README is true: its request is answered as printed, its options exist."""
+"""The README and the documents it links are true: requests, options, paths and links."""
 
 import json
 import re
@@ -14,12 +14,17 @@ from serving.demo.run import ACCOUNTS, CHAMPION, DAYS, lay_all
 from serving.settings import DEMO_SEED
 from serving.store import open_store
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+LINKED = re.findall(r"\]\(([\w./-]+\.md)\)", README)
+TEXTS = {"README.md": README, **{name: (ROOT / name).read_text() for name in LINKED}}
+PATH = r"`((?:models|features|training|serving|tests)/[\w./]*)`"
 
 
 def test_every_command_shown_exists() -> None:
-    """Each `forewarn` command line in the README names a real command and real options."""
-    shown = re.findall(r"^forewarn (\w+)(.*)$", README, flags=re.MULTILINE)
+    """Each `forewarn` command line of a document names a real command and real options."""
+    lines = "\n".join(TEXTS.values())
+    shown = re.findall(r"^forewarn (\w+)(.*)$", lines, flags=re.MULTILINE)
     assert shown
     for command in dict(shown):
         told = within(command, "--help").stdout
@@ -29,11 +34,19 @@ def test_every_command_shown_exists() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", re.findall(r"`((?:models|features|training|serving|tests)/[\w./]*)`", README)
+    "name", sorted({name for text in TEXTS.values() for name in re.findall(PATH, text)})
 )
 def test_every_path_named_is_there(name: str) -> None:
-    """A folder or file that the README names exists."""
-    assert (Path(__file__).parents[2] / name).exists()
+    """A folder or file that a document names exists."""
+    assert (ROOT / name).exists()
+
+
+@pytest.mark.parametrize("document", TEXTS)
+def test_every_link_leads_somewhere(document: str) -> None:
+    """A link to a file is read from the document's own folder."""
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", TEXTS[document])
+    lost = [link for link in links if not ((ROOT / document).parent / link).exists()]
+    assert lost == []
 
 
 def test_the_request_is_answered_as_printed(tmp_path: Path) -> None:

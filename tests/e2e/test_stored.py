@@ -132,7 +132,7 @@ def test_an_account_is_shown_with_its_newest_assessment(laid: local.Caller) -> N
     assert desk.store is not None
     later = Assessed(account="vault/1", at=datetime(2026, 1, 1, 0, 50, tzinfo=UTC), verdict="x")
     with desk.store.begin() as transaction:
-        assessments.renew(transaction, [later])
+        assessments.renew(transaction, [later], now=later.at)
     shown = laid.get("/v1/accounts/vault%2F1").json()["assessed"]
     listed = laid.get("/v1/accounts").json()["accounts"][0]["assessed"]
     assert (shown["at"], shown["verdict"]) == ("2026-01-01T00:50:00Z", "x")

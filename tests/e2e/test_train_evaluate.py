@@ -140,9 +140,9 @@ def test_every_fault_of_every_file_is_listed(
     )
     assert done.exit_code == 2
     said = done.stderr.replace("\n", "")
-    assert "ethb_dai_borrows.csv:DAI_MINTED:2: 'NaN'" in said
-    assert "ethb_dai_borrows.csv:BLOCK_TIMESTAMP:5: 'yesterday'" in said
-    assert "ethb_vault_deposits.csv:DEPOSIT_AMOUNT_ADJ:3: '-1'" in said
+    assert "ethb_dai_borrows.csv:DAI_MINTED:line 3: 'NaN'" in said
+    assert "ethb_dai_borrows.csv:BLOCK_TIMESTAMP:line 6: 'yesterday'" in said
+    assert "ethb_vault_deposits.csv:DEPOSIT_AMOUNT_ADJ:line 4: '-1'" in said
     assert "ethb_vault_withdrawals.csv: file not found" in said
 
 

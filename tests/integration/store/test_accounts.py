@@ -74,6 +74,7 @@ def test_an_account_is_told_as_it_stood(store: Store) -> None:
         assert accounts.keys(transaction) == ["a", "b"]
         assert accounts.read(transaction, ["b", "nobody"])["b"] == {
             **vault("b", 3, 4),
+            "chain": None,
             "opened_at": "2030-01-01T11:00:00+00:00",
             "options": {},
             "terms": None,

@@ -1,6 +1,7 @@
 """Every trap of the forecast, sprung on purpose: the guard must catch it."""
 
 import json
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -13,14 +14,12 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from features.inputs import HOUR, Candles, EventKind, Events, Tables, no_events
-from features.pipeline import FEATURES, compute, compute_feature
+from features.pipeline import FEATURES, compute, compute_feature, fingerprint
 from features.spec import View
 from models.domain import Account, Leg, LegKind, Market, Price
 from models.errors import BundleRefused
 from models.forecast import bundle as bundles
 from models.forecast.exposure import exposure
-from models.forecast.horizons import HORIZONS
-from models.forecast.manifest import FORMAT
 from models.margin.rulebook import load
 from models.terms import DatedTerms, decode
 from training.baselines import baselines
@@ -35,6 +34,8 @@ BEGIN = pd.Timestamp("2021-01-01", tz="UTC")
 FIRST = int(BEGIN.timestamp()) // HOUR
 HOURS = 1_000
 DAY = 24 * HOUR
+
+CHAMPION = Path(__file__).parents[3] / "models" / "champion"
 
 
 def candles(seed: int = 1, *, hours: int = HOURS) -> Candles:
@@ -410,16 +411,12 @@ def test_columns_in_another_order_are_refused(tmp_path: Path) -> None:
     parameters = {"objective": "binary", "verbosity": -1, "num_threads": 1}
     model = lightgbm.train(parameters, lightgbm.Dataset(x, label=y), num_boost_round=5)
     assert not np.array_equal(model.predict(x), model.predict(x[:, ::-1]))
-    manifest = {
-        "format": FORMAT,
-        "horizons_hours": list(HORIZONS),
-        "features": ["distance", "leverage"],
-        "fingerprint": "same",
-        **{name: {} for name in ("heads", "rungs", "provenance", "sha256")},
-    }
-    (tmp_path / bundles.MANIFEST).write_text(json.dumps(manifest))
+    copy = shutil.copytree(CHAMPION, tmp_path / "bundle")
+    manifest = json.loads((copy / bundles.MANIFEST).read_text())
+    manifest["features"][:2] = reversed(manifest["features"][:2])
+    (copy / bundles.MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(BundleRefused, match="other features"):
-        bundles.load(tmp_path, fingerprint="same", features=("leverage", "distance"))
+        bundles.load(copy, fingerprint=fingerprint)
 
 
 def test_overlapping_windows_are_not_independent_evidence() -> None:
