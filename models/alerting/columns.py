@@ -17,8 +17,8 @@ from models.alerting.policy import (
     LiquidationTrigger,
     Policy,
     RuleTrigger,
+    dust_limit,
 )
-from models.alerting.signals import Level
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -57,14 +57,15 @@ class Columns:
 def raised(columns: Columns, policy: Policy) -> Levels:
     """Return the highest level that fires per account, as `evidence` finds it one by one."""
     found = np.zeros(len(columns.buffer), dtype=np.int8)
+    is_dust = np.zeros(len(columns.buffer), dtype=np.bool_)
+    if columns.requirement is not None:
+        is_dust = columns.requirement < policy.least_requirement
     for name, level in NAMES.items():
         for trigger in getattr(policy, name).triggers:
             fires = FIRING[type(trigger)](trigger, columns)
             if fires is not None:
-                found[fires] = np.maximum(found[fires], np.int8(level))
-    if columns.requirement is not None:
-        is_dust = columns.requirement < policy.least_requirement
-        found[is_dust] = np.minimum(found[is_dust], np.int8(Level.WATCH))
+                highest = np.where(is_dust, min(level, dust_limit(trigger)), level)
+                found[fires] = np.maximum(found, highest.astype(np.int8))[fires]
     return found
 
 

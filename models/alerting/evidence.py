@@ -25,6 +25,7 @@ from models.alerting.policy import (
     Policy,
     RuleTrigger,
     Trigger,
+    dust_limit,
     span_text,
 )
 from models.alerting.signals import Cause, Level, Signal
@@ -99,9 +100,9 @@ def evidence(signal: Signal, now: datetime, policy: Policy) -> PolicyEvaluation:
         Time by the watcher's clock; only what is due in time is reckoned from it.
     """
     causes, held, unknown = [], set(), set()
-    highest = Level.WATCH if _is_dust(signal, policy) else Level.LIQUIDATED
+    is_dust = _is_dust(signal, policy)
     for named, trigger in policy.triggers:
-        level = min(named, highest)
+        level = min(named, dust_limit(trigger)) if is_dust else named
         found = MEANINGS[type(trigger)].read(trigger, signal, now)
         if found.fires:
             causes.append(_cause(level, trigger, found))
@@ -109,6 +110,7 @@ def evidence(signal: Signal, now: datetime, policy: Policy) -> PolicyEvaluation:
             held.add(level)
         if found.is_unknown:
             unknown.add(level)
+    causes.sort(key=lambda cause: -cause.level)
     raised = causes[0].level if causes else Level.NONE
     return PolicyEvaluation(raised, frozenset(held), frozenset(unknown), tuple(causes))
 

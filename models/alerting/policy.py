@@ -239,7 +239,8 @@ class Policy(PolicyPart):
         Leaving this level or a higher one is told at once, leaving a lower one in the digest.
     least_requirement
         Requirement, in quote units of the account's venue, below which an account is dust: it is
-        listed and told in digests, and goes no higher than watch.
+        listed and told in digests, and goes no higher than watch. A liquidation is told all the
+        same: what is required after it does not say how much it took.
     """
 
     watch: LevelPolicy
@@ -264,6 +265,11 @@ class Policy(PolicyPart):
         """Return the part of a level above none."""
         found: LevelPolicy = getattr(self, level.name.lower())
         return found
+
+
+def dust_limit(trigger: Trigger) -> Level:
+    """Return the highest level that a trigger may put an account of dust on."""
+    return Level.LIQUIDATED if isinstance(trigger, LiquidationTrigger) else Level.WATCH
 
 
 def parse(text: str) -> Policy:

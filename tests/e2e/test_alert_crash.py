@@ -78,7 +78,7 @@ def test_ended_at_any_boundary_nothing_is_lost_or_invented(
     hasten(store)
     twice = 0
     for image in kept:
-        store.engine.dispose()
+        store.close()
         for old in tmp_path.glob("current.db*"):
             old.unlink()
         for part in image.directory.glob("book.db*"):

@@ -240,6 +240,29 @@ def test_dust_is_listed_and_wakes_nobody(requirement: float | None, level: Level
     assert told.tolist() == [int(level)]
 
 
+@pytest.mark.parametrize("requirement", [0.0, 0.005, 500.0])
+def test_a_liquidation_is_told_whatever_it_left(requirement: float) -> None:
+    """An account that it closed, or left with dust, is liquidated as one that goes on."""
+    seen = signal(START, None, liquidated_at=START, requirement=requirement)
+    found = evidence(seen, START, default())
+    assert (found.raised, found.causes[0].signal) == (Level.LIQUIDATED, "liquidation")
+    assert Level.LIQUIDATED in found.held
+    _, (transition,) = step(REST, seen, START, default())
+    assert (transition.level, transition.route) == (Level.LIQUIDATED, Route.NOW)
+    together = raised(
+        Columns(
+            buffer=np.array([np.nan, np.nan]),
+            next_buffer=np.array([np.nan, np.nan]),
+            verdict=np.array(["safe", "liquidatable"]),
+            next_verdict=np.array(["", ""]),
+            hours_since_liquidation=np.array([0.5, np.nan]),
+            requirement=np.array([requirement, 0.005]),
+        ),
+        default(),
+    )
+    assert together.tolist() == [int(Level.LIQUIDATED), int(Level.WATCH)]
+
+
 def test_many_accounts_at_once_are_raised_as_one_by_one() -> None:
     """With and without a forecast, at every buffer around the limits."""
     near = [0.005, 0.02, 0.03, 0.031, 0.09, 0.091]
