@@ -480,6 +480,9 @@ def test_a_liquidated_account_that_owes_nothing_is_closed(
         with app.desk.store.begin() as transaction:
             now = market.clock(transaction, now=app.desk.clock())
             told = accounts.read(transaction, [name])[name]
+            owed = next(int(leg["quantity"]) for leg in told["legs"] if leg["kind"] == "debt")
+            taken = {"kind": "liquidate", "at": now, "collateral": 0, "debt": owed}
+            accounts.push_events(transaction, [{"account": name, "key": "taken", **taken}], now=now)
             kept = [leg for leg in told["legs"] if leg["kind"] == "collateral"]
             accounts.upsert(
                 transaction, [{**told, "legs": kept, "opened_at": None}], at=now, now=now
