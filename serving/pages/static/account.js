@@ -162,7 +162,7 @@ function page() {
       return this.isClosed ? "closed" : words(this.rule?.verdict);
     },
     get verdictTone() {
-      return this.isClosed ? "" : tone(this.rule?.verdict);
+      return this.isClosed || !this.rule ? "" : tone(this.rule.verdict);
     },
     get reason() {
       return this.isClosed ? "liquidated; nothing is owed any more" : words(this.rule?.reason);
