@@ -140,7 +140,7 @@ def test_a_new_asset_of_a_new_account_is_judged_with_its_candles(store: Store) -
     assert scene.said()[late["id"]].expected_24h is not None
 
 
-@pytest.mark.parametrize("part", ["advance", "evaluate"])
+@pytest.mark.parametrize("part", ["commit_step", "evaluate"])
 def test_a_failed_turn_uses_nothing_up(
     store: Store, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:

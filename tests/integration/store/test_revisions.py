@@ -14,7 +14,15 @@ from alembic.script import ScriptDirectory
 
 from models.domain import UNPLACED, MarketId
 from serving.application.stored_market import stored_snapshot
-from serving.store import Store, StoreRefused, accounts, market, open_store, schema
+from serving.store import (
+    Store,
+    StoreRefused,
+    accounts,
+    alert_schema,
+    market,
+    open_store,
+    schema,
+)
 from serving.store.migrate import VERSION_TABLE, configuration, revision
 from serving.store.schema import HEAD, METADATA
 
@@ -197,7 +205,7 @@ def test_the_tables_laid_by_revisions_are_those_of_the_schema(store: Store) -> N
     with store.begin() as transaction:
         options = {"version_table": VERSION_TABLE, "compare_type": True}
         context = MigrationContext.configure(transaction, opts=options)
-        assert schema.METADATA is METADATA
+        assert schema.METADATA is alert_schema.METADATA is METADATA
         assert compare_metadata(context, METADATA) == []
         assert revision(transaction) == HEAD
         scripts = ScriptDirectory.from_config(configuration(transaction))

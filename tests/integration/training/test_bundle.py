@@ -225,17 +225,17 @@ if sys.argv[1] == "more":
 from pathlib import Path
 from features.pipeline import NAMES
 from features.simulate import simulate
-from serving.application.scoring import Desk
+from serving.application.scoring import ScoringService
 from serving.application.sample_book import account_body, market_body
-from serving.application.deployment import deployed
+from serving.application.deployment import read_deployment
 book = simulate(seed=5, days=40, accounts=12)
 held = [a for a, art in zip(book.accounts["account"], book.accounts["art"], strict=True) if art]
 body = {"as_of": book.at.isoformat(), "market": market_body(book)}
-desk = Desk(model=deployed(Path("models/champion")).model)
+service = ScoringService(model=read_deployment(Path("models/champion")).model)
 told = []
 for account in held[:4]:
     asked = json.dumps({**body, "account": account_body(book, account)}).encode()
-    answer = desk.answer(asked, "test")
+    answer = service.answer(asked, "test")
     told.append([(f.unattended, f.expected) for f in answer.forecast])
 print(json.dumps({"features": len(NAMES), "forecasts": told}))
 """

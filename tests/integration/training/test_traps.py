@@ -584,6 +584,7 @@ def perpetual_book() -> StatementTables:
         state=None,
         statement_hours=None,
         least_requirement=10.0,
+        constant=frozenset(),
     )
 
 
