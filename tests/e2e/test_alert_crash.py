@@ -61,6 +61,10 @@ def test_the_history_holds_every_kind_of_message(
     assert {key.split("/")[1] for _, key in sent} >= {"a", "b", "digest"}
 
 
+@pytest.mark.skipif(
+    not os.environ.get("FOREWARN_LONG_TESTS"),
+    reason="takes over ten minutes: FOREWARN_LONG_TESTS=1",
+)
 def test_ended_at_any_boundary_nothing_is_lost_or_invented(
     laid: Path,
     whole: tuple[list[tuple[str, str, str, int]], set[tuple[str, str]]],
