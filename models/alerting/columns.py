@@ -41,6 +41,8 @@ class Columns:
         NaN where there is none.
     requirement
         Quote units of the venue; None where none is known.
+    has_forecast
+        Whether a forecast belongs to the account; None where it does to every one.
     """
 
     buffer: Floats
@@ -52,6 +54,7 @@ class Columns:
     hours_to_flip: Floats | None = None
     hours_since_liquidation: Floats | None = None
     requirement: Floats | None = None
+    has_forecast: Bools | None = None
 
 
 def raised(columns: Columns, policy: Policy) -> Levels:
@@ -83,8 +86,11 @@ def _buffer(trigger: BufferTrigger, columns: Columns) -> Bools:
 
 
 def _blind_buffer(trigger: BlindBuffer, columns: Columns) -> Bools:
-    """Return where a distance is small enough and nothing is forecast."""
-    is_blind = np.ones(len(columns.buffer), dtype=np.bool_)
+    """Return where a distance is small enough and the forecast that belongs there is missing."""
+    if columns.has_forecast is None:
+        is_blind = np.ones(len(columns.buffer), dtype=np.bool_)
+    else:
+        is_blind = columns.has_forecast.copy()
     for values in columns.expected.values():
         is_blind &= np.isnan(values)
     return is_blind & (columns.buffer <= trigger.raises)

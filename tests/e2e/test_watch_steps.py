@@ -305,7 +305,7 @@ def test_an_account_whose_rules_fail_leaves_the_others_alone(
     scene.price(60)
     scene.put(perpetual("broken", 100), perpetual("sound", 100))
     with monkeypatch.context() as broken:
-        broken.setattr(evaluation, "judge", failing("broken", KeyError("shift")))
+        broken.setattr(evaluation, "evaluate_rules", failing("broken", KeyError("shift")))
         cycle(scene.watcher)
         scene.turns(120, each=40)
     found = scene.said()

@@ -189,6 +189,7 @@ def test_columns_find_what_single_signals_find(
         hours_since_liquidation=hours(
             [s.liquidated_at and s.at - s.liquidated_at for s in signals]
         ),
+        has_forecast=np.array([s.has_forecast for s in signals]),
     )
     one_by_one = [evidence(s, s.at, POLICY).raised for s in signals]
     assert raised(columns, POLICY).tolist() == [int(level) for level in one_by_one]
