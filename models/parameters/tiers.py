@@ -1,8 +1,9 @@
 """Tables of maintenance tiers: read from brackets, held to their laws, compared.
 
-A table is contiguous (it begins at 0 and each bracket ends where the next begins), its rates
-never fall and its leverage never rises with size, and its deductions are those that keep the
-requirement continuous: deduction_k = deduction_{k-1} + floor_k (rate_k - rate_{k-1}).
+A table is contiguous (it begins at 0 and each bracket ends where the next begins; venues publish
+empty ones, which end where they begin), its rates never fall and its leverage never rises with
+size, and its deductions are those that keep the requirement continuous:
+deduction_k = deduction_{k-1} + floor_k (rate_k - rate_{k-1}).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -119,8 +120,8 @@ def tier_faults(tiers: Tiers) -> Iterator[Fault]:
 
 def _step_faults(lower: Tier, upper: Tier, where: str) -> Iterator[Fault]:
     """Yield what is wrong between two brackets that follow each other."""
-    if upper.floor <= lower.floor:
-        yield Fault(f"{where}/floor", f"{upper.floor} is not above {lower.floor}")
+    if upper.floor < lower.floor:
+        yield Fault(f"{where}/floor", f"{upper.floor} is below {lower.floor} of the bracket before")
     if upper.rate < lower.rate:
         yield Fault(f"{where}/rate", f"{upper.rate} is below {lower.rate} of the bracket before")
     follows = lower.deduction + upper.floor * (upper.rate - lower.rate)
