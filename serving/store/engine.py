@@ -180,7 +180,17 @@ def _postgresql(url: sa.URL) -> sa.Engine:
     """Return an engine that survives a restart of its server."""
     driven = url.set(drivername="postgresql+psycopg")
     patience = {} if "connect_timeout" in url.query else {"connect_timeout": BUSY_SECONDS}
-    return sa.create_engine(driven, pool_pre_ping=True, connect_args=patience)
+    engine = sa.create_engine(driven, pool_pre_ping=True, connect_args=patience)
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        # Stepping through an index is reckoned dear before it runs, and takes a millisecond:
+        # compiling the statement first took seconds, each time.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('jit', 'off', false)")
+        connection.commit()
+
+    return engine
 
 
 def _sqlite(url: sa.URL) -> sa.Engine:
