@@ -31,7 +31,7 @@ from serving.schemas.margin import MarginAnswer, MarginBatch
 from serving.schemas.models import ModelsAnswer
 from serving.schemas.problems import Problem
 from serving.schemas.pushed import PricesInForce, Pushed
-from serving.schemas.stored import Assessed, Found
+from serving.schemas.stored import AccountSummary, Assessed
 from serving.waits import retry_after
 
 T = TypeVar("T")
@@ -165,7 +165,7 @@ class Client:
         """Return an account of the store."""
         return self._get(f"/v1/accounts/{quote(key, safe='')}", {}, AccountAnswer)
 
-    def accounts(self, **filters: Any) -> Iterator[Found]:
+    def accounts(self, **filters: Any) -> Iterator[AccountSummary]:
         """Yield every account that the filters let through, page by page."""
         cursor: str | None = None
         while True:

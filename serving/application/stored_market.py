@@ -8,7 +8,7 @@ from models.domain import UNPLACED, MarketId
 from serving.evaluation.facts import Facts
 from serving.evaluation.inputs import MarketSnapshot
 from serving.store.engine import Transaction
-from serving.store.market import REFERENCES, known, notes, quotes, state, terms
+from serving.store.market import REFERENCES, feature_tables, notes, quotes, state, terms
 
 
 def stored_snapshot(
@@ -47,6 +47,6 @@ def stored_snapshot(
         at=at,
         prices=priced.get(UNPLACED, {}),
         markets=facts,
-        known=known(transaction, {*assets, *REFERENCES}, at=at) if read is None else read,
+        known=feature_tables(transaction, {*assets, *REFERENCES}, at=at) if read is None else read,
         simulated=notes(transaction).get("simulated") == "yes",
     )

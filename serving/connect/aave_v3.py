@@ -99,6 +99,10 @@ class ReserveAddresses(NamedTuple):
     collateral_token: str
     debt_token: str
 
+    def token_of(self, kind: LegKind) -> str:
+        """Return the token that holds the balances of a kind of leg."""
+        return self.collateral_token if kind is LegKind.COLLATERAL else self.debt_token
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
@@ -358,16 +362,10 @@ class AaveV3Reader:
             for reserve in layout.reserves
             for kind in self._sides(bitmap >> 2 * reserve.id & 3)
         ]
-        balances = await chain.call(
-            [
-                SCALED_BALANCE.at(
-                    each.collateral_token if kind is LegKind.COLLATERAL else each.debt_token,
-                    address,
-                )
-                for address, each, kind in places
-            ],
-            block,
-        )
+        calls = [
+            SCALED_BALANCE.at(each.token_of(kind), address) for address, each, kind in places
+        ]
+        balances = await chain.call(calls, block)
         legs: dict[str, list[Leg]] = {address: [] for address in rows}
         for (address, each, kind), answer in zip(places, balances, strict=True):
             quantity = SCALED_BALANCE.read(_sound(answer, each.asset, SCALED_BALANCE))

@@ -255,11 +255,11 @@ def _found(routes: Routes, scope: Scope) -> RouteMatch:
     raw = scope.get("raw_path") or scope["path"].encode()
     path = raw.partition(b"?")[0].decode("latin-1")
     if len(path) > LONGEST_PATH:
-        raise Refused(problems.NOT_FOUND, f"a path of {len(path)} characters")
+        raise Refused(problems.UNKNOWN_PATH, f"a path of {len(path)} characters")
     found = routes.find(path)
     if found is None:
         known = ", ".join([*routes.plain, *routes.templates])
-        raise Refused(problems.NOT_FOUND, f"{path[:200]!r} is none of {known}")
+        raise Refused(problems.UNKNOWN_PATH, f"{path[:200]!r} is none of {known}")
     return found
 
 

@@ -153,7 +153,7 @@ def refusals(one: Operation) -> tuple[ProblemKind, ...]:
     kinds += _WITH_BODY if one.media_types else ()
     kinds += (problems.BAD_REQUEST,)
     kinds += (problems.INVALID,) if any(part.place != "header" for part in one.parameters) else ()
-    kinds += (problems.NOT_FOUND,) if "{" in one.path else ()
+    kinds += (problems.UNKNOWN_PATH,) if "{" in one.path else ()
     return tuple(dict.fromkeys(kinds))
 
 

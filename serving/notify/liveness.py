@@ -205,7 +205,7 @@ def _unreachable(transaction: Transaction, now: datetime) -> Iterator[Alarm]:
 
 def _stale(transaction: Transaction, now: datetime) -> Iterator[Alarm]:
     """Yield the prices that accounts are judged on and that are too old."""
-    held = health.held_on_stale_prices(transaction)
+    held = health.stale_price_holders(transaction)
     prices = market.prices(transaction, at=now) if held else {}
     for asset, accounts in held.items():
         price = prices.get(asset)

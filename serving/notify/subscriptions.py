@@ -86,7 +86,7 @@ def resend(
     """
     with store.begin() as transaction:
         held = _open_channel(transaction, channel)
-        secrets = consents.held_secrets(transaction, channel)
+        secrets = consents.signing_secrets(transaction, channel)
         language = alerts.languages(transaction, [held.receiver]).get(held.receiver, "")
         code = consents.challenge(transaction, channel, actor=actor, now=now)
     return _send(held, secrets, language, code, settings, now)

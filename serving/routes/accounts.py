@@ -25,7 +25,7 @@ from serving.schemas.assessment import Assessment, Batch, exact_text
 from serving.schemas.fields import Body, Name, Time
 from serving.schemas.market_names import option_faults
 from serving.schemas.problems import encode
-from serving.schemas.stored import Found
+from serving.schemas.stored import AccountSummary
 from serving.store import Transaction, accounts, assessments, market
 from serving.store.assessments import AccountFilter
 
@@ -156,7 +156,7 @@ def _bodies(asked: AccountsBody) -> list[dict[str, Any]]:
 
 def _stated(one: StoredAccount) -> dict[str, Any]:
     """Return an account with its amounts as exact text."""
-    unsaid = set(accounts.KEPT) - one.model_fields_set
+    unsaid = set(accounts.CARRIED_FORWARD) - one.model_fields_set
     told = one.model_dump(exclude={"legs", "events", *unsaid})
     return {**told, "legs": [_leg(leg) for leg in one.legs]}
 
@@ -198,13 +198,13 @@ def _place(told: Any) -> tuple[float | None, str]:
         raise InvalidInput([Fault("?cursor", str(error))]) from None
 
 
-def _ended(last: Found, order: str) -> tuple[float | None, str]:
+def _ended(last: AccountSummary, order: str) -> tuple[float | None, str]:
     """Return the value that a page is sorted by, and the account, of its last item."""
     value = None if order == "account" else getattr(last.assessed, order, None)
     return value, last.account
 
 
-def _short(found: Found) -> Found:
+def _short(found: AccountSummary) -> AccountSummary:
     """Return an account without the whole of its assessment."""
     if found.assessed is None:
         return found

@@ -15,7 +15,7 @@ from serving.http.routing import Answer, Call, Operation
 from serving.routes.accounts import AccountsQuery
 from serving.schemas import problems
 from serving.schemas.arrow import STREAM, write_stream
-from serving.schemas.stored import Assessed, Found
+from serving.schemas.stored import AccountSummary, Assessed
 from serving.store import Transaction, assessments, market
 from serving.store.assessments import AccountFilter
 
@@ -46,7 +46,7 @@ def export(desk: ScoringService, call: Call) -> Answer:
     return Answer(body=body, media_type=media, headers=headers)
 
 
-def _every(transaction: Transaction, wanted: AccountFilter) -> Iterator[Found]:
+def _every(transaction: Transaction, wanted: AccountFilter) -> Iterator[AccountSummary]:
     """Yield every account that the filters let through."""
     after: tuple[float | None, str] | None = None
     while True:
@@ -75,7 +75,7 @@ _SCHEMA = pa.schema(
 )
 
 
-def _flat(found: Found) -> dict[str, Any]:
+def _flat(found: AccountSummary) -> dict[str, Any]:
     """Return an account and its newest assessment as one row."""
     row = {name: getattr(found, name) for name in _IDENTITY}
     told = found.assessed

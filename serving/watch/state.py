@@ -241,7 +241,9 @@ def _floats(prices: Mapping[str, Price]) -> dict[str, float]:
 
 def _read_accounts(transaction: Transaction, memory: WatchState, keys: Sequence[str]) -> None:
     """Read accounts anew; one that the store does not hold any more is forgotten."""
-    said = assessments.last_kept(transaction, [key for key in keys if key not in memory.said])
+    said = assessments.newest_in_history(
+        transaction, [key for key in keys if key not in memory.said]
+    )
     memory.said |= {key: (one.at, one.verdict, one.next_verdict) for key, one in said.items()}
     for begin in range(0, len(keys), CHUNK):
         some = keys[begin : begin + CHUNK]

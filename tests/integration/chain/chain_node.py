@@ -54,7 +54,7 @@ def abi_type(parameter: Mapping[str, Any]) -> str:
     kind = str(parameter["type"])
     if not kind.startswith("tuple"):
         return kind
-    return f"({','.join(abi_type(one) for one in parameter['components'])}){kind[5:]}"
+    return f"({','.join(abi_type(each) for each in parameter['components'])}){kind[5:]}"
 
 
 @dataclass

@@ -160,4 +160,4 @@ def test_rotations_side_by_side_lose_no_secret(store: Store) -> None:
         assert waits.wait(30)
     thread.join()
     with store.read() as transaction:
-        assert consents.held_secrets(transaction, channel) == ("s2", "s1", "s0")
+        assert consents.signing_secrets(transaction, channel) == ("s2", "s1", "s0")
