@@ -362,9 +362,7 @@ class AaveV3Reader:
             for reserve in layout.reserves
             for kind in self._sides(bitmap >> 2 * reserve.id & 3)
         ]
-        calls = [
-            SCALED_BALANCE.at(each.token_of(kind), address) for address, each, kind in places
-        ]
+        calls = [SCALED_BALANCE.at(each.token_of(kind), address) for address, each, kind in places]
         balances = await chain.call(calls, block)
         legs: dict[str, list[Leg]] = {address: [] for address in rows}
         for (address, each, kind), answer in zip(places, balances, strict=True):
