@@ -130,8 +130,8 @@ def head(store: Store, keys: LogKeys, *, now: datetime) -> Head:
     """
     key = read_key(keys.key)
     with store.read() as transaction:
-        found = tip(transaction)
-    return signed(key, size=found.size, root=found.root, time=now)
+        result = tip(transaction)
+    return signed(key, size=result.size, root=result.root, time=now)
 
 
 def export_head(store: Store, keys: LogKeys | None, *, now: datetime) -> Head | None:

@@ -27,6 +27,7 @@ from serving.routes import (
     scoring,
     series,
     system,
+    terms,
 )
 
 
@@ -52,6 +53,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *market.OPERATIONS,
     *book.OPERATIONS,
     *series.OPERATIONS,
+    *terms.OPERATIONS,
     *rulebooks.OPERATIONS,
     *models.OPERATIONS,
     *audit.OPERATIONS,
