@@ -12,8 +12,8 @@ from typing import Any
 from models.errors import Fault, ForewarnError, InvalidInput
 from serving.log.entries import START, Entry, chained, leaf_of
 from serving.log.heads import Head, append_head, read_key, signed
-from serving.log.merkle import EMPTY, Frontier, consistency_proof, inclusion_proof
-from serving.log.verify import Finding, exported, verify
+from serving.log.merkle import EMPTY, Frontier, consistency_proof, inclusion_proof, root
+from serving.log.verify import exported
 from serving.store import Store, Transaction, log_entries
 from serving.store.log_entries import Row
 
@@ -151,13 +151,12 @@ def export_lines(store: Store) -> Iterator[bytes]:
             yield exported(row.entry, bytes.fromhex(row.chain))
 
 
-def check(store: Store) -> Finding:
-    """Return what is to be found of the log as the store holds it, without any head."""
-    return verify(export_lines(store))
+Proof = tuple[int, list[str], str]
+"""Size of the tree, steps of the proof and root of the tree, hashes in hexadecimal."""
 
 
-def proof_of(transaction: Transaction, number: int, *, size: int | None) -> tuple[int, list[str]]:
-    """Return the inclusion proof of an entry in the tree of a size, and that size.
+def proof_of(transaction: Transaction, number: int, *, size: int | None) -> Proof:
+    """Return the inclusion proof of an entry in the tree of a size.
 
     Raises
     ------
@@ -169,13 +168,11 @@ def proof_of(transaction: Transaction, number: int, *, size: int | None) -> tupl
     if not 0 <= number < among <= whole:
         raise InvalidInput([Fault("/path/number", f"no entry {number} of {among}; log: {whole}")])
     leaves = [leaf_of(text) for text in log_entries.entries(transaction, size=among)]
-    return among, [step.hex() for step in inclusion_proof(leaves, number)]
+    return among, [step.hex() for step in inclusion_proof(leaves, number)], root(leaves).hex()
 
 
-def consistency_of(
-    transaction: Transaction, *, first: int, second: int | None
-) -> tuple[int, list[str]]:
-    """Return the proof that one tree is the beginning of another, and the other's size.
+def consistency_of(transaction: Transaction, *, first: int, second: int | None) -> Proof:
+    """Return the proof that one tree is the beginning of another.
 
     Raises
     ------
@@ -187,4 +184,4 @@ def consistency_of(
     if not 0 < first <= upto <= whole:
         raise InvalidInput([Fault("?from", f"1 <= {first} <= {upto} <= {whole} does not hold")])
     leaves = [leaf_of(text) for text in log_entries.entries(transaction, size=upto)]
-    return upto, [step.hex() for step in consistency_proof(leaves, first)]
+    return upto, [step.hex() for step in consistency_proof(leaves, first)], root(leaves).hex()

@@ -159,8 +159,8 @@ def _show(answer: "TermsPreviewAnswer") -> None:
     console.print(
         f"{answer.accounts} accounts as of {answer.as_of.isoformat()}"
         f"{' (simulated)' if answer.simulated else ''}: {answer.liquidatable_now} liquidatable "
-        f"now, {answer.liquidatable_after} after; {answer.newly_count} fall, owing {answer.newly_debt}; "
-        f"{answer.freed_count} are freed"
+        f"now, {answer.liquidatable_after} after; {answer.newly_count} fall, owing "
+        f"{answer.newly_debt}; {answer.freed_count} are freed"
     )
     table = Table("market", "parameter", "now", "after", "cliff", "steps", "last step")
     for row in answer.parameters:
