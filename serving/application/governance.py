@@ -34,7 +34,7 @@ from models.parameters.proposal import (
 )
 from serving.application import breaker_board, governed_log, term_preview
 from serving.application.term_book import read_now
-from serving.application.term_preview import TermPreview
+from serving.application.term_preview import POLICY, TermPreview
 from serving.log.entries import digest
 from serving.schemas.assessment import exact_text
 from serving.schemas.proposals import (
@@ -49,9 +49,6 @@ from serving.schemas.proposals import (
 from serving.schemas.term_changes import ChangeSet
 from serving.store import Transaction, market, proposals
 from serving.store.proposals import ProposalRow
-
-POLICY = "governance/policy"
-"""Name of the document that says how proposals are governed."""
 
 CAPS = frozenset({Role.SUPPLY_CAP, Role.BORROW_CAP, Role.DEBT_CEILING})
 """Limits of exposure: lowering one takes nobody's collateral."""

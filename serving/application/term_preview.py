@@ -42,8 +42,11 @@ CHANGED = "terms changed"
 """What the log calls an activation of one parameter; its subject is `subject_of` the parameter."""
 
 VALID = timedelta(hours=1)
-MOST_AGE = timedelta(hours=24)
-"""How long ago an account may have changed last for a book to count as followed."""
+POLICY = "governance/policy"
+"""Name of the document that says how proposals are governed."""
+
+MOST_AGE_HOURS = 24
+"""How long ago an account may have changed last, where no policy says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +97,7 @@ def make(
     """
     changes = resolve(_requests(body, book), book.judged.terms) if body.changes else ()
     prices, faults = _oracles(body.oracles, book)
-    _refuse_stale(book)
+    _refuse_stale(book, most=_most_age(transaction))
     _refuse_incomplete(book)
     effect = preview(book.judged, changes, prices)
     after = {
@@ -229,7 +232,14 @@ def _cap_faults(body: RatioCapBody) -> Iterator[str]:
     )
 
 
-def _refuse_stale(book: TermBook) -> None:
+def _most_age(transaction: Transaction) -> timedelta:
+    """Return how long ago an account may have changed last for a book to count as followed."""
+    document = proposals.governed(transaction, prefix=POLICY).get(POLICY)
+    stated = {} if document is None else document[0]
+    return timedelta(hours=stated.get("book_hours", MOST_AGE_HOURS))
+
+
+def _refuse_stale(book: TermBook, *, most: timedelta) -> None:
     """Refuse a book whose prices or positions are too old.
 
     Raises
@@ -243,7 +253,7 @@ def _refuse_stale(book: TermBook) -> None:
         raise Refused(problems.STALE_BOOK, detail)
     if not book.around.simulated and book.changed_at is not None:
         age = book.at - book.changed_at
-        if age > MOST_AGE:
+        if age > most:
             hours = age.total_seconds() / 3600
             raise Refused(problems.STALE_BOOK, f"no account has changed for {hours:.0f} hours")
 

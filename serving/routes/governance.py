@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from models.parameters.proposal import Action, NotAllowed, NotTheirs
-from serving.application import governance, governed_log
+from serving.application import governance, governed_log, term_preview
 from serving.application.governance import Actor
 from serving.application.governed_log import ClockWentBack
 from serving.application.scoring import ScoringService
@@ -252,7 +252,7 @@ def put_policy(desk: ScoringService, call: Call) -> Answer:
         governance.put_policy(transaction, body, _actor(desk, call))
         return _policy(transaction, call)
 
-    answer = written(desk, call, action="put_policy", subject=governance.POLICY, act=act)
+    answer = written(desk, call, action="put_policy", subject=term_preview.POLICY, act=act)
     governed_log.export_head(opened(desk), desk.log_keys, now=desk.clock())
     return answer
 

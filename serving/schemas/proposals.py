@@ -59,6 +59,9 @@ class GovernanceBody(Body):
     window_hours: Annotated[int, Field(ge=1, le=24 * 366, strict=True)] = 6
     lifetime_hours: Annotated[int, Field(ge=1, le=24 * 366, strict=True)] = 24 * 14
     preview_hours: Annotated[int, Field(ge=1, le=24 * 366, strict=True)] = 24
+    book_hours: Annotated[int, Field(ge=1, le=24 * 366, strict=True)] = Field(
+        default=24, description="how long ago any account may have changed last for a preview"
+    )
     tolerance_accounts: Annotated[int, Field(ge=0, le=10**9, strict=True)] = 0
     tolerance_debt: Exact = Field(default_factory=Fraction)
     ballot: BallotBody | None = None
