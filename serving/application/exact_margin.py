@@ -79,7 +79,7 @@ def answer_trigger(
 ) -> TriggersAnswer | TriggerBatch:
     """Answer the body of `POST /v1/trigger`; raises as `margin` does."""
     asked, found = requests.parse(body, TriggerBody)
-    ask = partial(triggers_of, betas=asked.betas, wanted_until=asked.until, request_id=request_id)
+    ask = partial(triggers_of, betas=asked.betas, search_end=asked.until, request_id=request_id)
     around, told = desk.outcomes(asked, found, ask)
     if asked.accounts is None:
         return _only(told)

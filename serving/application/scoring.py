@@ -109,7 +109,7 @@ class ScoringService:
         assessments = assess(
             judged,
             at=around.at,
-            known=around.known,
+            market_tables=around.market_tables,
             model=self.model,
             wish=ScoreOptions(
                 features=asked.features,

@@ -135,7 +135,7 @@ def recorded(seen: ShadowBatch, rows: Sequence[int]) -> list[ServedForecast]:
     looks = forecast_outcomes(
         judged,
         at=seen.around.at,
-        known=seen.around.known,
+        market_tables=seen.around.market_tables,
         model=Model(bundle=asked),
         wish=QUIET,
     )

@@ -47,6 +47,8 @@ def stored_snapshot(
         at=at,
         prices=priced.get(UNPLACED, {}),
         markets=facts,
-        known=feature_tables(transaction, {*assets, *REFERENCES}, at=at) if read is None else read,
+        market_tables=feature_tables(transaction, {*assets, *REFERENCES}, at=at)
+        if read is None
+        else read,
         simulated=notes(transaction).get("simulated") == "yes",
     )

@@ -82,7 +82,7 @@ def sheet(body: bytes) -> Sheet:
 def _judged(item: Item, *, asked: SheetBody) -> tuple[JudgedMargin, SheetRow]:
     """Return both answers about one account, after the margin as the rules gave it."""
     found = margin_evaluation(item, risk=asked.risk, request_id=REQUEST_ID)
-    trigger = triggers_of(item, betas=asked.betas, wanted_until=asked.until, request_id=REQUEST_ID)
+    trigger = triggers_of(item, betas=asked.betas, search_end=asked.until, request_id=REQUEST_ID)
     return found, SheetRow(margin=found.answer, trigger=trigger)
 
 

@@ -227,7 +227,9 @@ def _forecast_alone(judged: RuleEvaluation, work: _Work) -> Iterator[ForecastOut
 def _forecast(judged: Sequence[RuleEvaluation], work: _Work) -> list[ForecastOutcome]:
     """Return the outlooks of judged accounts."""
     around = work.around
-    return forecast_outcomes(judged, at=around.at, known=around.known, model=work.model, wish=QUIET)
+    return forecast_outcomes(
+        judged, at=around.at, market_tables=around.market_tables, model=work.model, wish=QUIET
+    )
 
 
 def case_of(

@@ -76,7 +76,7 @@ def _assessed(
         made = assess(
             some,
             at=around.at,
-            known=around.known,
+            market_tables=around.market_tables,
             model=model,
             wish=wish,
             request_id=WATCH,

@@ -311,5 +311,5 @@ def _market(
     tables = None if is_new or series is None else series.tables
     around = stored_snapshot(transaction, at=at, assets=held, read=tables)
     if is_new:
-        memory.series = Series(at, held, around.known)
+        memory.series = Series(at, held, around.market_tables)
     return around

@@ -94,7 +94,7 @@ def rise(*, kind: TransitionKind = TransitionKind.RAISED) -> Transition:
 def around() -> MarketSnapshot:
     """Return the surroundings of the vault, without candles."""
     known = Tables(candles={}, events=no_events())
-    return MarketSnapshot(at=AT, prices={}, markets={}, known=known, simulated=False)
+    return MarketSnapshot(at=AT, prices={}, markets={}, market_tables=known, simulated=False)
 
 
 def planned(judged: RuleEvaluation, *, told: Transition | None = None, pace: float = 0.0) -> Plans:

@@ -109,7 +109,7 @@ def seen(
     (outlook,) = forecast_outcomes(
         [one],
         at=AT,
-        known=around.known,
+        market_tables=around.market_tables,
         model=model,
         wish=ScoreOptions(reasons=False),
         history=[before],
