@@ -32,16 +32,16 @@ def stored_snapshot(
         The same as read before, where nothing of it has changed; it is not read again then.
     """
     priced = quotes(transaction, at=at, markets=markets)
-    wanted = None if markets is None else {*markets, UNPLACED}
-    stood = state(transaction, at=at, markets=wanted)
+    among = None if markets is None else {*markets, UNPLACED}
+    stood = state(transaction, at=at, markets=among)
     agreed = terms(transaction, at=at)
     facts = {
-        one: Facts(
-            prices={} if one == UNPLACED else priced.get(one, {}),
-            state=stood.get(one, {}),
-            terms=agreed.get(one),
+        market: Facts(
+            prices={} if market == UNPLACED else priced.get(market, {}),
+            state=stood.get(market, {}),
+            terms=agreed.get(market),
         )
-        for one in {*priced, *stood, *agreed}
+        for market in {*priced, *stood, *agreed}
     }
     return MarketSnapshot(
         at=at,
