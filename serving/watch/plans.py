@@ -65,7 +65,7 @@ def plans(
             found[one.account] = told
         else:
             absent[one.account] = told
-    return Plans(found=found, absent=absent)
+    return Plans(by_account=found, absent=absent)
 
 
 def _attempt(
