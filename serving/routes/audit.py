@@ -78,7 +78,7 @@ OPERATIONS = (
         work=audit,
         summary="Every write: who, what, when",
         meaning="A page of the audit log",
-        told=(AuditAnswer,),
+        answer_types=(AuditAnswer,),
         parameters=parameters(AuditQuery),
         refusals=(problems.INVALID,),
     ),

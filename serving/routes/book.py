@@ -226,7 +226,7 @@ OPERATIONS = (
         work=aggregates,
         summary="Collateral at risk by price shock, accounts by risk band, expected liquidations",
         meaning="The book in sum",
-        told=(BookAnswer,),
+        answer_types=(BookAnswer,),
         parameters=parameters(BookQuery),
         refusals=(problems.INVALID, problems.TOO_LARGE),
     ),

@@ -18,8 +18,8 @@ OPERATIONS = (
         summary="Judge accounts before and after price shocks, changed legs or changed terms",
         details=ONE_OR_MANY,
         meaning="Each account before and after",
-        asked=change_requests.WhatIfBody,
-        told=(change_answers.WhatIfAnswer, change_answers.WhatIfBatch),
+        request_type=change_requests.WhatIfBody,
+        answer_types=(change_answers.WhatIfAnswer, change_answers.WhatIfBatch),
         refusals=(UNKNOWN_ACCOUNT,),
     ),
     Operation(
@@ -31,8 +31,8 @@ OPERATIONS = (
         summary="The cheapest actions that reach a health and a probability",
         details=ONE_OR_MANY,
         meaning="What to do, and where it leads",
-        asked=change_requests.PlanBody,
-        told=(change_answers.PlanAnswer, change_answers.PlanBatch),
+        request_type=change_requests.PlanBody,
+        answer_types=(change_answers.PlanAnswer, change_answers.PlanBatch),
         refusals=(UNKNOWN_ACCOUNT,),
     ),
 )

@@ -416,8 +416,8 @@ def _push(name: str, work: Any, asked: type[Any], what: str) -> Operation:
         "now, by however little, is refused, as it would be used before its time: set the clock "
         "right, or push again once that time has come.",
         meaning="What was added and what was known",
-        asked=asked,
-        told=(Pushed,),
+        request_type=asked,
+        answer_types=(Pushed,),
         parameters=(IDEMPOTENCY,),
         refusals=(problems.CONFLICT,),
     )
@@ -437,7 +437,7 @@ OPERATIONS = (
         work=prices,
         summary="The prices in force, with their ages",
         meaning="Every price in force",
-        told=(PricesInForce,),
+        answer_types=(PricesInForce,),
         parameters=parameters(PricesQuery),
         refusals=(problems.INVALID,),
     ),

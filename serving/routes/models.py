@@ -140,7 +140,7 @@ OPERATIONS = (
         work=models,
         summary="The model in use and what it reads",
         meaning="The models",
-        told=(ModelsAnswer,),
+        answer_types=(ModelsAnswer,),
     ),
     Operation(
         name="model_moves",
@@ -150,7 +150,7 @@ OPERATIONS = (
         work=moves,
         summary="Promotions and rollbacks: what answered when, by whose word",
         meaning="Every move of the registry's pointers",
-        told=(MovesAnswer,),
+        answer_types=(MovesAnswer,),
     ),
     Operation(
         name="model_card",

@@ -118,7 +118,7 @@ OPERATIONS = (
         work=in_force,
         summary="The alert policy in force",
         meaning="The policy",
-        told=(PolicyAnswer,),
+        answer_types=(PolicyAnswer,),
     ),
     Operation(
         name="preview_policy",
@@ -129,7 +129,7 @@ OPERATIONS = (
         summary="What a changed policy would have sent over a past period",
         details="Nothing changes: a policy is put in force by the file that the watch reads.",
         meaning="What both policies would have sent",
-        asked=PreviewBody,
-        told=(PreviewAnswer,),
+        request_type=PreviewBody,
+        answer_types=(PreviewAnswer,),
     ),
 )

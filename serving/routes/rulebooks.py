@@ -250,7 +250,7 @@ OPERATIONS = (
         work=rulebooks,
         summary="Every rulebook with the terms, state and options it reads",
         meaning="Every rulebook",
-        told=(RulebooksAnswer,),
+        answer_types=(RulebooksAnswer,),
     ),
     Operation(
         name="terms",
@@ -260,7 +260,7 @@ OPERATIONS = (
         work=in_force,
         summary="The terms of a market in force",
         meaning="The terms, with their source and the time from which they hold",
-        told=(TermsAnswer,),
+        answer_types=(TermsAnswer,),
         parameters=(
             _part("venue", "as in `/v1/rulebooks`"),
             _part("version", "as in `/v1/rulebooks`"),

@@ -209,7 +209,7 @@ OPERATIONS = (
         work=candles,
         summary="Hourly candles of an asset, to be drawn",
         meaning="The candles in columns",
-        told=(CandlesShown,),
+        answer_types=(CandlesShown,),
         parameters=parameters(CandlesQuery),
         refusals=(problems.INVALID,),
     ),
@@ -221,8 +221,8 @@ OPERATIONS = (
         work=lines,
         summary="The past probabilities of many accounts, to be drawn",
         meaning="One line each, in the order asked",
-        asked=LinesBody,
-        told=(LinesShown,),
+        request_type=LinesBody,
+        answer_types=(LinesShown,),
     ),
     Operation(
         name="pulse",
@@ -233,6 +233,6 @@ OPERATIONS = (
         summary="Whether anything is new: cheap to ask, with an entity tag",
         details="With `If-None-Match` of the answer before, 304 and no body where nothing is new.",
         meaning="How far the service is",
-        told=(Pulse,),
+        answer_types=(Pulse,),
     ),
 )

@@ -80,7 +80,7 @@ OPERATIONS = (
         work=livez,
         summary="Whether the process answers",
         meaning="The process answers",
-        told=(Alive,),
+        answer_types=(Alive,),
         at_once=0,
     ),
     Operation(
@@ -91,7 +91,7 @@ OPERATIONS = (
         work=readyz,
         summary="Whether requests can be answered, and how soundly",
         meaning="Requests are answered; `status` is `ready` or `degraded`",
-        told=(Ready,),
+        answer_types=(Ready,),
         is_probe=True,
     ),
     Operation(
