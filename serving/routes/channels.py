@@ -14,7 +14,7 @@ from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
 from serving.notify import subscriptions
 from serving.notify.settings import AlertSettings, alert_settings
 from serving.routes.market import parsed
-from serving.routes.receivers import RECEIVER, known
+from serving.routes.receivers import RECEIVER, stored_receiver
 from serving.schemas import problems
 from serving.schemas.fields import Body
 from serving.schemas.problems import Refused
@@ -82,14 +82,16 @@ class DoneAnswer:
 
 def add_channel(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/receivers/{receiver}/channels`."""
-    name, asked = call.path["receiver"], parsed(call.body, ChannelBody)
+    name, body = call.path["receiver"], parsed(call.body, ChannelBody)
     store = opened(desk)
     with store.read() as transaction:
-        known(transaction, name)
-    wanted = subscriptions.ChannelRequest(
-        receiver=name, kind=asked.kind, target=asked.target, rank=asked.rank
+        stored_receiver(transaction, name)
+    request = subscriptions.ChannelRequest(
+        receiver=name, kind=body.kind, target=body.target, rank=body.rank
     )
-    added = subscriptions.add(store, wanted, _settings(), actor=call.principal.id, now=desk.clock())
+    added = subscriptions.add(
+        store, request, _settings(), actor=call.principal.id, now=desk.clock()
+    )
     return json_answer(
         CodeAnswer(
             request_id=call.request_id,
@@ -127,10 +129,10 @@ def rotate(desk: ScoringService, call: Call) -> Answer:
 
 def confirm(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/channels/{channel}/confirm`."""
-    channel, asked = call.path["channel"], parsed(call.body, ConfirmBody)
+    channel, body = call.path["channel"], parsed(call.body, ConfirmBody)
     with opened(desk).begin() as transaction:
         done = consents.confirm(
-            transaction, channel, asked.code, actor=call.principal.id, now=desk.clock()
+            transaction, channel, body.code, actor=call.principal.id, now=desk.clock()
         )
     return json_answer(DoneAnswer(request_id=call.request_id, channel=channel, done=done))
 
