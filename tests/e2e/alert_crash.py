@@ -74,15 +74,15 @@ def signals(number: int) -> list[Signal]:
     ]
 
 
-def play(store: Store, told: Path, *, holder: str, first: int = 0) -> None:
+def play(store: Store, sent_log: Path, *, holder: str, first: int = 0) -> None:
     """Run passes from one on, delivering after each."""
-    dispatcher = Dispatcher(store=store, senders={"file": into(told)}, holder=holder, places=1)
+    dispatcher = Dispatcher(store=store, senders={"file": into(sent_log)}, holder=holder, places=1)
     for number in range(first, PASSES):
-        one_pass(store, number)
+        run_pass(store, number)
         deliver(dispatcher, now=START + PACE * number + timedelta(seconds=90))
 
 
-def one_pass(store: Store, number: int) -> None:
+def run_pass(store: Store, number: int) -> None:
     """Run one pass."""
     commit_step(
         store,
@@ -94,50 +94,53 @@ def one_pass(store: Store, number: int) -> None:
     )
 
 
-def finish(store: Store, told: Path) -> None:
+def finish(store: Store, sent_log: Path) -> None:
     """Deliver what is left, after every lease and wait has ended."""
-    dispatcher = Dispatcher(store=store, senders={"file": into(told)}, holder="last", places=1)
+    dispatcher = Dispatcher(store=store, senders={"file": into(sent_log)}, holder="last", places=1)
     for extra in (1, 2):
         deliver(dispatcher, now=START + PACE * (PASSES + extra))
 
 
-def into(told: Path) -> Sender:
+def into(sent_log: Path) -> Sender:
     """Return a sender that adds lines to a file."""
 
     def send(message: Message, to: Destination) -> SendResult:
         items = [item["key"] for item in message.payload["data"]["items"]]
-        with told.open("a") as file:
+        with sent_log.open("a") as file:
             file.write(json.dumps({"to": to.target, "key": to.key, "items": items}) + "\n")
         return SendResult("delivered")
 
     return send
 
 
-def messages(told: Path) -> list[tuple[str, str, tuple[str, ...]]]:
+def messages(sent_log: Path) -> list[tuple[str, str, tuple[str, ...]]]:
     """Return what the receivers got, in order."""
-    lines = told.read_text().splitlines() if told.exists() else []
-    found = [json.loads(line) for line in lines]
-    return [(one["to"], one["key"], tuple(one["items"])) for one in found]
+    lines = sent_log.read_text().splitlines() if sent_log.exists() else []
+    entries = [json.loads(line) for line in lines]
+    return [(entry["to"], entry["key"], tuple(entry["items"])) for entry in entries]
 
 
 def history(store: Store) -> list[tuple[str, str, str, int]]:
     """Return key, kind, route and level of every transition, in order."""
     with store.read() as transaction:
-        found = alerts.transitions(transaction)
-    return [(one.key, one.kind.value, one.route.value, int(one.level)) for one in found]
+        transitions = alerts.transitions(transaction)
+    return [
+        (transition.key, transition.kind.value, transition.route.value, int(transition.level))
+        for transition in transitions
+    ]
 
 
 def at_boundaries(store: Store, act: Callable[[int], None]) -> Callable[[], int]:
     """Act before and after every statement and before every commit; return what counts them."""
-    counter, seen = itertools.count(1), [0]
+    counter, reached = itertools.count(1), [0]
 
     def tick(*_: Any) -> None:
-        seen[0] = next(counter)
-        act(seen[0])
+        reached[0] = next(counter)
+        act(reached[0])
 
     for event in ("before_cursor_execute", "after_cursor_execute", "commit"):
         sa.event.listen(store.engine, event, tick)
-    return lambda: seen[0]
+    return lambda: reached[0]
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,7 @@ class Image:
         return self.directory / "book.db"
 
     @property
-    def told(self) -> Path:
+    def sent_log(self) -> Path:
         """What the receivers had got by then."""
         return self.directory / "told.jsonl"
 
@@ -163,8 +166,8 @@ def images(store: Store, file: Path, into_: Path) -> list[Image]:
 
     A process that is killed leaves exactly these bytes: what it had not written is gone.
     """
-    told = file.with_suffix(".jsonl")
-    found: list[Image] = []
+    sent_log = file.with_suffix(".jsonl")
+    taken: list[Image] = []
     number = [0]
 
     def keep(boundary: int) -> None:
@@ -173,16 +176,16 @@ def images(store: Store, file: Path, into_: Path) -> list[Image]:
         for part in file.parent.glob(f"{file.name}*"):
             shutil.copy(part, directory / part.name.replace(file.name, "book.db"))
         (directory / "book.db-shm").unlink(missing_ok=True)
-        if told.exists():
-            shutil.copy(told, directory / "told.jsonl")
-        found.append(Image(directory, number[0]))
+        if sent_log.exists():
+            shutil.copy(sent_log, directory / "told.jsonl")
+        taken.append(Image(directory, number[0]))
 
     at_boundaries(store, keep)
-    dispatcher = Dispatcher(store=store, senders={"file": into(told)}, holder="first", places=1)
+    dispatcher = Dispatcher(store=store, senders={"file": into(sent_log)}, holder="first", places=1)
     for number[0] in range(PASSES):
-        one_pass(store, number[0])
+        run_pass(store, number[0])
         deliver(dispatcher, now=START + PACE * number[0] + timedelta(seconds=90))
-    return found
+    return taken
 
 
 def hasten(store: Store) -> None:
