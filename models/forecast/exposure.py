@@ -75,8 +75,8 @@ def exposure(rulebook: Rulebook[T], account: Account, market: Market, terms: T) 
         None where the rules cannot judge the account.
     """
     now = rulebook.margin(account, market, terms)
-    held = surplus(now)
-    if held is None:
+    surplus_now = surplus(now)
+    if surplus_now is None:
         return None
 
     def moved(asset: str, share: Fraction) -> Fraction | None:
@@ -85,8 +85,8 @@ def exposure(rulebook: Rulebook[T], account: Account, market: Market, terms: T) 
 
     slopes = {asset: _slope(asset, moved) for asset in now.prices if asset in market.prices}
     largest = max((abs(slope) for slope in slopes.values()), default=Fraction(0))
-    kept = {asset: slope for asset, slope in slopes.items() if abs(slope) > GRAIN * largest}
-    return Exposure(surplus=held, by_asset=kept)
+    material = {asset: slope for asset, slope in slopes.items() if abs(slope) > GRAIN * largest}
+    return Exposure(surplus=surplus_now, by_asset=material)
 
 
 def _slope(asset: str, moved: Callable[[str, Fraction], Fraction | None]) -> Fraction:

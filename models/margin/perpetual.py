@@ -68,11 +68,11 @@ def tiers_from(rates: Iterable[tuple[Fraction, Fraction, int | None]]) -> Tiers:
     rates
         (floor, maintenance rate, highest leverage) in ascending order of floor.
     """
-    found: list[Tier] = []
+    tiers: list[Tier] = []
     for floor, rate, leverage in rates:
-        deduction = found[-1].deduction + floor * (rate - found[-1].rate) if found else Fraction(0)
-        found.append(Tier(floor=floor, rate=rate, deduction=deduction, max_leverage=leverage))
-    return tuple(found)
+        deduction = tiers[-1].deduction + floor * (rate - tiers[-1].rate) if tiers else Fraction(0)
+        tiers.append(Tier(floor=floor, rate=rate, deduction=deduction, max_leverage=leverage))
+    return tuple(tiers)
 
 
 def discontinuities(tiers: Tiers) -> tuple[Tier, ...]:
@@ -101,17 +101,19 @@ def positions_of(account: Account, group: Callable[[Leg], Hashable]) -> tuple[Po
     for leg in account.legs:
         if leg.kind is LegKind.POSITION and leg.entry is not None:
             quantity = Fraction(leg.quantity)
-            one = Position(asset=leg.asset, quantity=quantity, cost=quantity * leg.entry)
-            merged[group(leg)] = _added(merged.get(group(leg)), one)
-    return tuple(one for one in merged.values() if one.quantity or one.cost)
+            position = Position(asset=leg.asset, quantity=quantity, cost=quantity * leg.entry)
+            merged[group(leg)] = _added(merged.get(group(leg)), position)
+    return tuple(position for position in merged.values() if position.quantity or position.cost)
 
 
-def _added(held: Position | None, more: Position) -> Position:
+def _added(position: Position | None, more: Position) -> Position:
     """Add two holdings of one instrument."""
-    if held is None:
+    if position is None:
         return more
     return Position(
-        asset=held.asset, quantity=held.quantity + more.quantity, cost=held.cost + more.cost
+        asset=position.asset,
+        quantity=position.quantity + more.quantity,
+        cost=position.cost + more.cost,
     )
 
 
@@ -134,7 +136,7 @@ def cash_of(account: Account) -> Fraction:
 
 
 def unevaluable_reason(
-    account: Account, market: Market, *, quote: str, known: Iterable[str]
+    account: Account, market: Market, *, quote: str, instruments: Iterable[str]
 ) -> str | None:
     """Return why an account cannot be judged, or None when it can.
 
@@ -142,7 +144,7 @@ def unevaluable_reason(
     ----------
     quote
         The one asset that margin may be held in.
-    known
+    instruments
         Instruments whose terms are at hand.
     """
     for leg in account.legs:
@@ -151,7 +153,7 @@ def unevaluable_reason(
         if leg.kind is LegKind.COLLATERAL and leg.asset != quote:
             return "multi_asset_margin_not_established"
     legs = [leg for leg in account.legs if leg.kind is LegKind.POSITION and leg.quantity]
-    names = frozenset(known)
+    names = frozenset(instruments)
     for leg in legs:
         if leg.entry is None:
             return "entry_missing"
@@ -191,25 +193,25 @@ def surplus_roots(
     """
     edges = sorted(
         {
-            tier.floor / abs(one.quantity)
-            for one in positions
-            if one.quantity
+            tier.floor / abs(position.quantity)
+            for position in positions
+            if position.quantity
             for tier in tiers
             if tier.floor > 0
         }
     )
     lows = [Fraction(0), *edges]
     lines = [_line(positions, tiers, free=free, at=low) for low in lows]
-    found = []
+    roots = []
     before = lines[0]
     for low, high, (slope, level) in zip(lows, [*edges, None], lines, strict=True):
         if low and _is_jump(before, (slope, level), at=low):
-            found.append(low)
+            roots.append(low)
         before = slope, level
         root = -level / slope if slope else Fraction(0)
         if 0 < root >= low and (high is None or root <= high):
-            found.append(root)
-    return tuple(dict.fromkeys(found))
+            roots.append(root)
+    return tuple(dict.fromkeys(roots))
 
 
 def _line(
@@ -217,10 +219,10 @@ def _line(
 ) -> tuple[Fraction, Fraction]:
     """Return slope and level of the surplus on the piece that starts at price `at`."""
     slope, level = Fraction(0), free
-    for one in positions:
-        tier = tier_at(tiers, one.notional(at))
-        slope += one.quantity - abs(one.quantity) * tier.rate
-        level += tier.deduction - one.cost
+    for position in positions:
+        tier = tier_at(tiers, position.notional(at))
+        slope += position.quantity - abs(position.quantity) * tier.rate
+        level += tier.deduction - position.cost
     return slope, level
 
 
@@ -247,8 +249,8 @@ def bankruptcy_price(positions: Sequence[Position], *, free: Fraction) -> Fracti
     free
         Cash and profit elsewhere, quote units.
     """
-    quantity = sum((one.quantity for one in positions), Fraction(0))
-    cost = sum((one.cost for one in positions), Fraction(0))
+    quantity = sum((position.quantity for position in positions), Fraction(0))
+    cost = sum((position.cost for position in positions), Fraction(0))
     if not quantity or (price := (cost - free) / quantity) <= 0:
         return None
     return price
@@ -262,7 +264,7 @@ def leverage_of(options: Mapping[str, int], asset: str) -> int | None:
 
 def marks_of(positions: Iterable[Position], market: Market) -> dict[str, Fraction]:
     """Return the mark price of every instrument held; each must have one."""
-    return {one.asset: market.prices[one.asset].exact for one in positions}
+    return {position.asset: market.prices[position.asset].exact for position in positions}
 
 
 def initial_margin(
@@ -270,11 +272,11 @@ def initial_margin(
 ) -> Fraction | None:
     """Return the margin for the leverages chosen; None where one is not stated."""
     total = Fraction(0)
-    for one in positions:
-        leverage = leverage_of(account.options, one.asset)
+    for position in positions:
+        leverage = leverage_of(account.options, position.asset)
         if leverage is None:
             return None
-        total += one.notional(marks[one.asset]) / leverage
+        total += position.notional(marks[position.asset]) / leverage
     return total
 
 
@@ -308,7 +310,7 @@ def judged_margin(
     ratio
         What the venue calls requirement / equity.
     """
-    equity = cash_of(account) + sum(one.pnl(marks[one.asset]) for one in positions)
+    equity = cash_of(account) + sum(position.pnl(marks[position.asset]) for position in positions)
     first = initial_margin(account, positions, marks)
     verdict, reason = judge(equity, needed, positions)
     return Margin(

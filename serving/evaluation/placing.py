@@ -11,7 +11,7 @@ from typing import Any
 
 from models.domain import MarketId
 from models.errors import Fault
-from models.margin.rulebook import state_names, venues_known
+from models.margin.rulebook import state_names, venue_names
 from models.margin.variables import Subject
 from serving.schemas import requests
 from serving.schemas.market_names import MOST_ADVISED, is_read, several_markets, unread
@@ -92,7 +92,7 @@ def readers(bodies: Iterable[requests.AnyAccount]) -> Readers:
     """Return the markets of accounts; one of an unknown venue reads nothing."""
     assets: dict[MarketId, set[str]] = {}
     named: dict[str, set[MarketId]] = {}
-    venues = set(venues_known())
+    venues = set(venue_names())
     for body in bodies:
         if body.venue not in venues:
             continue
@@ -125,7 +125,7 @@ def placed(
             )
         elif not is_read(name):
             advised = len(faults) < MOST_ADVISED
-            venues = among.by_venue or venues_known()
+            venues = among.by_venue or venue_names()
             faults.append(unread(name, venues, where=where, is_advised=advised))
     return by_market, faults
 

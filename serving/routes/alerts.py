@@ -309,7 +309,7 @@ def standing(desk: ScoringService, call: Call) -> Answer:
         RaisedLine(
             account=account,
             level=state.level.name.lower(),
-            told=state.told.name.lower(),
+            told=state.notified.name.lower(),
             entered_at=state.entered_at,
             is_acknowledged=state.is_acknowledged,
             muted_until=state.muted_until,

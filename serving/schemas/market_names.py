@@ -6,7 +6,7 @@ from typing import Any
 
 from models.domain import MarketId
 from models.errors import Fault
-from models.margin.rulebook import option_names, state_names, venues_known
+from models.margin.rulebook import option_names, state_names, venue_names
 from serving.schemas.strict_json import escape
 
 MOST_CHOICES = 5
@@ -33,7 +33,7 @@ def carried_terms(name: str, markets: Iterable[MarketId], *, where: str) -> Mark
 
 def is_read(name: str) -> bool:
     """Return whether any rulebook reads a name of state."""
-    return any(state_names(venue).subject(name) is not None for venue in venues_known())
+    return any(state_names(venue).subject(name) is not None for venue in venue_names())
 
 
 def unread(name: str, venues: Iterable[str], *, where: str, is_advised: bool = True) -> Fault:
@@ -70,10 +70,10 @@ def carried(name: str, markets: Iterable[MarketId], *, where: str) -> MarketId |
     markets
         The markets of the accounts in a store.
     """
-    subjects = [(venue, state_names(venue).subject(name)) for venue in venues_known()]
+    subjects = [(venue, state_names(venue).subject(name)) for venue in venue_names()]
     reading = {venue: subject for venue, subject in subjects if subject is not None}
     if not reading:
-        return unread(name, venues_known(), where=where)
+        return unread(name, venue_names(), where=where)
     said = {
         (venue, subject.market) for venue, subject in reading.items() if subject.market is not None
     }
@@ -91,10 +91,10 @@ def carried(name: str, markets: Iterable[MarketId], *, where: str) -> MarketId |
 
 def venue_faults(venue: str, *, where: str) -> list[Fault]:
     """Return that a venue is not known, with the nearest that is."""
-    if venue in venues_known():
+    if venue in venue_names():
         return []
-    near = get_close_matches(venue, venues_known(), n=1)
-    hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(venues_known())}"
+    near = get_close_matches(venue, venue_names(), n=1)
+    hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(venue_names())}"
     return [Fault(where, f"no rulebook of {venue[:80]!r}{hint}")]
 
 

@@ -33,6 +33,14 @@ T = TypeVar("T")
 DESK = "desk"
 OWNER = "owner"
 SIGNALS_AT_ONCE = 5000
+STORED_NAMES = {
+    "notified": "told",
+    "sustained_at": "held_at",
+    "signal_at": "seen_at",
+    "notified_at": "told_at",
+}
+"""Names that stores hold for fields of a state, where they differ."""
+STATE_FIELDS = {stored: name for name, stored in STORED_NAMES.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +77,22 @@ def states(transaction: Transaction, accounts: Sequence[str]) -> dict[str, Alert
                 ALERT_STATES.c.account.in_(some)
             )
         )
-        stored = {str(row.account): msgspec.convert(row.body, AlertState) for row in rows}
+        stored = {str(row.account): _state(row.body) for row in rows}
         for account in stored.keys() | wished.keys():
             state = stored.get(account, REST)
             by_account[account] = _overrides(state, wished[account]) if account in wished else state
     return by_account
+
+
+def _state(body: Mapping[str, Any]) -> AlertState:
+    """Return a state of its stored fields."""
+    fields = {STATE_FIELDS.get(name, name): value for name, value in body.items()}
+    return msgspec.convert(fields, AlertState)
+
+
+def _state_body(state: AlertState) -> dict[str, Any]:
+    """Return a state under the names that stores hold."""
+    return {STORED_NAMES.get(n, n): value for n, value in msgspec.to_builtins(state).items()}
 
 
 def _overrides(state: AlertState, row: "sa.Row[tuple[object, ...]]") -> AlertState:
@@ -119,7 +138,7 @@ def levels(transaction: Transaction) -> dict[Level, int]:
 def write_states(transaction: Transaction, changed: Mapping[str, AlertState]) -> None:
     """Write the states of accounts."""
     rows = [
-        {"account": account, "level": int(state.level), "body": msgspec.to_builtins(state)}
+        {"account": account, "level": int(state.level), "body": _state_body(state)}
         for account, state in changed.items()
     ]
     put(transaction, ALERT_STATES, rows)

@@ -32,20 +32,22 @@ class Holding(NamedTuple):
 
 def holdings(legs: Iterable[Leg]) -> dict[str, Holding] | Refusal:
     """Return the account's balances by asset, or why they make no sense."""
-    held: dict[str, Holding] = {}
+    by_asset: dict[str, Holding] = {}
     for leg in legs:
         if leg.kind is LegKind.POSITION:
             return Refusal("leg_kind_unknown", f"{leg.kind} of {leg.asset}")
         if not isinstance(leg.quantity, int) or leg.quantity < 0:
             return Refusal("quantity_invalid", f"{leg.quantity} of {leg.asset}")
-        known = held.get(leg.asset, Holding(0, 0, pledged=False))
+        holding = by_asset.get(leg.asset, Holding(0, 0, pledged=False))
         if leg.kind is LegKind.DEBT:
-            held[leg.asset] = known._replace(debt=known.debt + leg.quantity)
-        elif leg.quantity and known.collateral and leg.pledged != known.pledged:
+            by_asset[leg.asset] = holding._replace(debt=holding.debt + leg.quantity)
+        elif leg.quantity and holding.collateral and leg.pledged != holding.pledged:
             return Refusal("collateral_flag_ambiguous", f"{leg.asset} is and is not pledged")
         elif leg.quantity:
-            held[leg.asset] = Holding(known.collateral + leg.quantity, known.debt, leg.pledged)
-    return held
+            by_asset[leg.asset] = Holding(
+                holding.collateral + leg.quantity, holding.debt, leg.pledged
+            )
+    return by_asset
 
 
 def category_of(account: Account, terms: Terms) -> Category | Refusal | None:
@@ -79,14 +81,14 @@ def prepare(
     account: Account, market: Market, terms: Terms, policy: Policy
 ) -> dict[str, Position] | Refusal:
     """Return the positions that the rules look at, by asset, or why they cannot be valued."""
-    held = holdings(account.legs)
+    by_asset = holdings(account.legs)
     category = category_of(account, terms)
-    if isinstance(held, Refusal):
-        return held
+    if isinstance(by_asset, Refusal):
+        return by_asset
     if isinstance(category, Refusal):
         return category
     prepared: dict[str, Position] = {}
-    for asset, holding in held.items():
+    for asset, holding in by_asset.items():
         if holding.pledged or holding.debt:
             valued = value(asset, holding, category, market=market, terms=terms, policy=policy)
             if isinstance(valued, Refusal):
