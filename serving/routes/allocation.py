@@ -18,8 +18,8 @@ OPERATIONS = (
         "the moves; venues are stated by their need. Where nothing suffices the answer says what "
         "is missing and which limits are in conflict. It proposes; it never executes.",
         meaning="The moves in their order, what they come to, and the proof of it",
-        asked=AllocateBody,
-        told=(AllocationAnswer,),
+        request_type=AllocateBody,
+        answer_types=(AllocationAnswer,),
         refusals=(UNKNOWN_ACCOUNT,),
     ),
 )
