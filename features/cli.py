@@ -109,11 +109,11 @@ def _computed(
     """Compute and write the frame, or print every fault and leave."""
     try:
         tables, dropped = read_market(data, step=step)
-        told = None if moments is None else read_moments(moments)
+        account_moments = None if moments is None else read_moments(moments)
         frames = (
             market_frames(tables, engine=engine)
-            if told is None
-            else account_frames(tables, told, engine=engine)
+            if account_moments is None
+            else account_frames(tables, account_moments, engine=engine)
         )
         covered = _written(frames, out)
     except ForewarnError as error:
@@ -159,9 +159,9 @@ def _show(covered: Covered, console: Console) -> None:
     """Print the table of features with their coverage."""
     table = Shown("feature", "unit", "lookback", "coverage", "meaning")
     for name, count in covered.present.items():
-        one = BY_NAME[name]
+        feature = BY_NAME[name]
         share = f"{count / max(covered.rows, 1):.1%}"
-        table.add_row(name, one.unit, shown(one.lookback), share, one.meaning)
+        table.add_row(name, feature.unit, shown(feature.lookback), share, feature.meaning)
     console.print(table)
     console.print(f"{covered.rows:,} rows, {len(covered.present)} features")
 
@@ -169,6 +169,6 @@ def _show(covered: Covered, console: Console) -> None:
 def _keep(name: str, about: str, covered: Covered) -> None:
     """Keep the coverage of a frame for the document."""
     file = HERE / COVERAGE
-    known = json.loads(file.read_text()) if file.is_file() else {}
-    known[name] = {"about": about, "rows": covered.rows, "present": dict(covered.present)}
-    file.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+    coverage = json.loads(file.read_text()) if file.is_file() else {}
+    coverage[name] = {"about": about, "rows": covered.rows, "present": dict(covered.present)}
+    file.write_text(json.dumps(coverage, indent=1, sort_keys=True) + "\n")

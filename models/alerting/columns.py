@@ -59,7 +59,7 @@ class Columns:
 
 def raised(columns: Columns, policy: Policy) -> Levels:
     """Return the highest level that fires per account, as `evidence` finds it one by one."""
-    found = np.zeros(len(columns.buffer), dtype=np.int8)
+    levels = np.zeros(len(columns.buffer), dtype=np.int8)
     is_dust = np.zeros(len(columns.buffer), dtype=np.bool_)
     if columns.requirement is not None:
         is_dust = columns.requirement < policy.least_requirement
@@ -68,8 +68,8 @@ def raised(columns: Columns, policy: Policy) -> Levels:
             fires = FIRING[type(trigger)](trigger, columns)
             if fires is not None:
                 highest = np.where(is_dust, min(level, dust_limit(trigger)), level)
-                found[fires] = np.maximum(found, highest.astype(np.int8))[fires]
-    return found
+                levels[fires] = np.maximum(levels, highest.astype(np.int8))[fires]
+    return levels
 
 
 def _forecast(trigger: ForecastTrigger, columns: Columns) -> Bools | None:

@@ -41,14 +41,14 @@ class TriggerReading(NamedTuple):
         Whether it raises its level, and whether it keeps an account there.
     is_unknown
         Whether what it looks at is missing though it belongs there.
-    found, limit
-        What was found and at what it fires.
+    value, limit
+        What it reads and at what it fires.
     """
 
     fires: bool
     holds: bool
     is_unknown: bool = False
-    found: object = ""
+    value: object = ""
     limit: object = ""
 
 
@@ -75,14 +75,14 @@ class PolicyEvaluation:
     ----------
     raised
         Highest level that fires.
-    held, unknown
-        Levels that are held, and that could be and cannot be told.
+    sustained, unknown
+        Levels that an account keeps, and those of which nothing can be said.
     causes
         What fired, worst first.
     """
 
     raised: Level
-    held: frozenset[Level]
+    sustained: frozenset[Level]
     unknown: frozenset[Level]
     causes: tuple[Cause, ...]
 
@@ -99,20 +99,20 @@ def evidence(signal: Signal, now: datetime, policy: Policy) -> PolicyEvaluation:
     now
         Time by the watcher's clock; only what is due in time is reckoned from it.
     """
-    causes, held, unknown = [], set(), set()
+    causes, sustained, unknown = [], set(), set()
     is_dust = _is_dust(signal, policy)
     for named, trigger in policy.triggers:
         level = min(named, dust_limit(trigger)) if is_dust else named
-        found = MEANINGS[type(trigger)].read(trigger, signal, now)
-        if found.fires:
-            causes.append(_cause(level, trigger, found))
-        if found.holds:
-            held.add(level)
-        if found.is_unknown:
+        reading = MEANINGS[type(trigger)].read(trigger, signal, now)
+        if reading.fires:
+            causes.append(_cause(level, trigger, reading))
+        if reading.holds:
+            sustained.add(level)
+        if reading.is_unknown:
             unknown.add(level)
     causes.sort(key=lambda cause: -cause.level)
     raised = causes[0].level if causes else Level.NONE
-    return PolicyEvaluation(raised, frozenset(held), frozenset(unknown), tuple(causes))
+    return PolicyEvaluation(raised, frozenset(sustained), frozenset(unknown), tuple(causes))
 
 
 def aim(policy: Policy, level: Level) -> Aim:
@@ -125,8 +125,8 @@ def aim(policy: Policy, level: Level) -> Aim:
     lowest = min(level, Level.WARNING)
     return together(
         MEANINGS[type(trigger)].aim(trigger)
-        for found, trigger in reversed(policy.triggers)
-        if found >= lowest
+        for named, trigger in reversed(policy.triggers)
+        if named >= lowest
     )
 
 
@@ -135,14 +135,14 @@ def _is_dust(signal: Signal, policy: Policy) -> bool:
     return signal.requirement is not None and signal.requirement < policy.least_requirement
 
 
-def _cause(level: Level, trigger: Trigger, found: TriggerReading) -> Cause:
+def _cause(level: Level, trigger: Trigger, reading: TriggerReading) -> Cause:
     """Return a trigger that fired, in words."""
     horizon = trigger.horizon if isinstance(trigger, ForecastTrigger) else ""
-    return Cause(level, trigger.signal, horizon, _text(found.found), _text(found.limit))
+    return Cause(level, trigger.signal, horizon, _text(reading.value), _text(reading.limit))
 
 
 def _text(value: object) -> str:
-    """Return what was found, or its limit, as text."""
+    """Return what was read, or its limit, as text."""
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")
     if isinstance(value, timedelta):
@@ -157,7 +157,7 @@ def _forecast(trigger: ForecastTrigger, signal: Signal, _now: datetime) -> Trigg
     if value is None:
         return UNKNOWN if signal.has_forecast else SILENCE
     limit = trigger.raises
-    return TriggerReading(value >= limit, value >= trigger.clear, found=value, limit=limit)
+    return TriggerReading(value >= limit, value >= trigger.clear, value=value, limit=limit)
 
 
 def _buffer(trigger: BufferTrigger, signal: Signal, _now: datetime) -> TriggerReading:
@@ -166,7 +166,7 @@ def _buffer(trigger: BufferTrigger, signal: Signal, _now: datetime) -> TriggerRe
     if value is None:
         return UNKNOWN if signal.verdict is Verdict.UNEVALUABLE else SILENCE
     limit = trigger.raises
-    return TriggerReading(value <= limit, value <= trigger.clear, found=value, limit=limit)
+    return TriggerReading(value <= limit, value <= trigger.clear, value=value, limit=limit)
 
 
 def _blind_buffer(trigger: BlindBuffer, signal: Signal, _now: datetime) -> TriggerReading:
@@ -174,14 +174,14 @@ def _blind_buffer(trigger: BlindBuffer, signal: Signal, _now: datetime) -> Trigg
     if not signal.has_forecast or signal.expected or signal.buffer is None:
         return SILENCE
     value, limit = signal.buffer, trigger.raises
-    return TriggerReading(value <= limit, value <= trigger.clear, found=value, limit=limit)
+    return TriggerReading(value <= limit, value <= trigger.clear, value=value, limit=limit)
 
 
 def _doubt(trigger: Doubt, signal: Signal, _now: datetime) -> TriggerReading:
     """Read why prices are not to be relied on."""
-    found = [reason for reason in signal.doubts if reason in trigger.reasons]
-    told = ", ".join(found)
-    return TriggerReading(bool(found), bool(found), found=told, limit=told)
+    reasons = [reason for reason in signal.doubts if reason in trigger.reasons]
+    text = ", ".join(reasons)
+    return TriggerReading(bool(reasons), bool(reasons), value=text, limit=text)
 
 
 def _ruling(trigger: RuleTrigger, signal: Signal, _now: datetime) -> TriggerReading:
@@ -192,7 +192,7 @@ def _ruling(trigger: RuleTrigger, signal: Signal, _now: datetime) -> TriggerRead
     if verdict is Verdict.UNEVALUABLE and verdict not in trigger.verdicts:
         return UNKNOWN
     fires = verdict in trigger.verdicts
-    return TriggerReading(fires, fires, found=verdict.value, limit=verdict.value)
+    return TriggerReading(fires, fires, value=verdict.value, limit=verdict.value)
 
 
 def _accrual(trigger: AccrualTrigger, signal: Signal, now: datetime) -> TriggerReading:
@@ -201,7 +201,7 @@ def _accrual(trigger: AccrualTrigger, signal: Signal, now: datetime) -> TriggerR
         return SILENCE
     left = signal.flips_at - now
     limit = trigger.raises
-    return TriggerReading(left <= limit, left <= trigger.clear, found=signal.flips_at, limit=limit)
+    return TriggerReading(left <= limit, left <= trigger.clear, value=signal.flips_at, limit=limit)
 
 
 def _liquidation(trigger: LiquidationTrigger, signal: Signal, now: datetime) -> TriggerReading:
@@ -209,7 +209,7 @@ def _liquidation(trigger: LiquidationTrigger, signal: Signal, now: datetime) -> 
     if signal.liquidated_at is None:
         return SILENCE
     fires = now - signal.liquidated_at < trigger.within
-    return TriggerReading(fires, fires, found=signal.liquidated_at, limit=trigger.within)
+    return TriggerReading(fires, fires, value=signal.liquidated_at, limit=trigger.within)
 
 
 MEANINGS: Mapping[type[Any], Meaning] = {

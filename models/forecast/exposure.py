@@ -88,8 +88,8 @@ def exposure(
     """
     judge = rulebook.along_prices(account, market, terms) if at is None else at
     standing = judge(market) if now is None else now
-    held = surplus(standing)
-    if held is None:
+    surplus_now = surplus(standing)
+    if surplus_now is None:
         return None
 
     def moved(asset: str, share: Fraction) -> Fraction | None:
@@ -98,8 +98,8 @@ def exposure(
 
     slopes = {asset: _slope(asset, moved) for asset in standing.prices if asset in market.prices}
     largest = max((abs(slope) for slope in slopes.values()), default=Fraction(0))
-    kept = {asset: slope for asset, slope in slopes.items() if abs(slope) > GRAIN * largest}
-    return Exposure(surplus=held, by_asset=kept)
+    material = {asset: slope for asset, slope in slopes.items() if abs(slope) > GRAIN * largest}
+    return Exposure(surplus=surplus_now, by_asset=material)
 
 
 def _slope(asset: str, moved: Callable[[str, Fraction], Fraction | None]) -> Fraction:

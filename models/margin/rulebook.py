@@ -116,12 +116,12 @@ class Rulebook(Generic[T]):
 @cache
 def load_all() -> Mapping[tuple[str, str], Rulebook[Any]]:
     """Return every rulebook in `models.margin.venues` by (venue, version)."""
-    found: dict[tuple[str, str], Rulebook[Any]] = {}
+    rulebooks: dict[tuple[str, str], Rulebook[Any]] = {}
     for info in pkgutil.iter_modules(venues.__path__):
         module = importlib.import_module(f"{venues.__name__}.{info.name}")
         for book in getattr(module, "RULEBOOKS", ()):
-            found[book.venue, book.version] = book
-    return found
+            rulebooks[book.venue, book.version] = book
+    return rulebooks
 
 
 def load(venue: str, version: str) -> Rulebook[Any]:
@@ -135,15 +135,18 @@ def load(venue: str, version: str) -> Rulebook[Any]:
     try:
         return load_all()[venue, version]
     except KeyError:
-        known = ", ".join(f"{v}/{n}" for v, n in sorted(load_all()))
-        raise UnknownRulebook(f"no rulebook {venue}/{version}; known: {known}") from None
+        available = ", ".join(f"{v}/{n}" for v, n in sorted(load_all()))
+        raise UnknownRulebook(f"no rulebook {venue}/{version}; known: {available}") from None
 
 
 @cache
 def state_names(venue: str) -> Names:
     """Return the names of state that any version of a venue's rules reads."""
     return names_of(
-        one for (name, _), book in load_all().items() if name == venue for one in book.state
+        variable
+        for (name, _), book in load_all().items()
+        if name == venue
+        for variable in book.state
     )
 
 
@@ -151,12 +154,15 @@ def state_names(venue: str) -> Names:
 def option_names(venue: str) -> Names:
     """Return the names of options that any version of a venue's rules reads."""
     return names_of(
-        one for (name, _), book in load_all().items() if name == venue for one in book.options
+        variable
+        for (name, _), book in load_all().items()
+        if name == venue
+        for variable in book.options
     )
 
 
 @cache
-def venues_known() -> tuple[str, ...]:
+def venue_names() -> tuple[str, ...]:
     """Return the venues whose rules are known."""
     return tuple(sorted({venue for venue, _ in load_all()}))
 

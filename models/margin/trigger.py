@@ -251,12 +251,12 @@ def shock_trigger(
     most = evaluable(verdict, near=0, high=MOST_SHOCK * SHOCK_GRID)
     for low, high in ((-SHOCK_GRID, 0), (0, most)):
         start = aim if low <= aim <= high else 0
-        found = boundary(is_breached, near=start, low=low, high=high)
-        if found is not None:
+        crossing = boundary(is_breached, near=start, low=low, high=high)
+        if crossing is not None:
             return Trigger(
                 kind="shock",
                 direction="below" if is_breached(low) else "above",
-                value=Fraction(found, SHOCK_GRID),
+                value=Fraction(crossing, SHOCK_GRID),
             )
     return None
 
@@ -282,5 +282,9 @@ def time_trigger(
     span = int((until - market.at).total_seconds())
     if not is_breached(span) or is_breached(0):
         return None
-    found = boundary(is_breached, near=0, low=0, high=span)
-    return None if found is None else Trigger(kind="time", at=market.at + timedelta(seconds=found))
+    crossing = boundary(is_breached, near=0, low=0, high=span)
+    return (
+        None
+        if crossing is None
+        else Trigger(kind="time", at=market.at + timedelta(seconds=crossing))
+    )

@@ -71,7 +71,7 @@ def evaluate_rules(case: AccountInput, *, within: Meter | None = None) -> RuleEv
         account may be.
     """
     book = (Meter() if within is None else within).book_of(case)
-    return rules.evaluated(case, lambda one: _evaluate(one, book))
+    return rules.evaluated(case, lambda each: _evaluate(each, book))
 
 
 def judge_line(case: AccountInput) -> RuleEvaluation:
@@ -85,7 +85,7 @@ def judge_line(case: AccountInput) -> RuleEvaluation:
     InvalidInput
         When the terms or amounts make the rules impossible to evaluate.
     """
-    return rules.evaluated(case, lambda one: _judge_line(_Standing.of(one, one.rulebook)))
+    return rules.evaluated(case, lambda each: _judge_line(_Standing.of(each, each.rulebook)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,15 +120,16 @@ class _Standing:
 def _evaluate(case: AccountInput, book: Rulebook[Any]) -> RuleEvaluation:
     """Apply the rules."""
     standing = _Standing.of(case, book)
-    found = _judge_line(standing)
-    if found.line is None:
-        return found
-    later = None if found.soon is None else case.ahead(case.market)
+    evaluation = _judge_line(standing)
+    line = evaluation.line
+    if line is None:
+        return evaluation
+    later = None if evaluation.soon is None else case.ahead(case.market)
     return replace(
-        found,
-        trigger=_trigger(standing, found.line),
-        shock=_shock(standing, case.market, found.line, now=standing.now),
-        soon_shock=None if later is None else _shock(standing, later, found.line),
+        evaluation,
+        trigger=_trigger(standing, line),
+        shock=_shock(standing, case.market, line, now=standing.now),
+        soon_shock=None if later is None else _shock(standing, later, line),
     )
 
 
@@ -162,9 +163,9 @@ def _trigger(standing: _Standing, line: Exposure) -> Trigger | None:
         now.prices, key=lambda name: (name not in moved, -abs(float(values.get(name, 0))))
     ):
         sides = price_triggers(*standing.facts, asset=asset, at=standing.at, now=now)
-        found = _that_hurts(sides, is_held_long=values.get(asset, 0) >= 0)
-        if found is not None:
-            return found
+        trigger = _that_hurts(sides, is_held_long=values.get(asset, 0) >= 0)
+        if trigger is not None:
+            return trigger
     return None
 
 
@@ -181,7 +182,7 @@ def _shock(
     return shock_trigger(*facts, betas=betas, at=standing.at, now=now)
 
 
-def own_trigger(case: AccountInput, asset: str, *, is_held_long: bool) -> Trigger | None:
+def asset_trigger(case: AccountInput, asset: str, *, is_held_long: bool) -> Trigger | None:
     """Return an asset's trigger on the side that hurts; the other where there is only that."""
     sides = price_triggers(case.rulebook, case.account, case.market, case.terms, asset=asset)
     return _that_hurts(sides, is_held_long=is_held_long)
@@ -210,5 +211,5 @@ def _vault_trigger(case: AccountInput) -> Trigger | None:
 
 def _flips_at(standing: _Standing) -> datetime | None:
     """Return when interest alone makes the account liquidatable, within a week."""
-    found = time_trigger(*standing.facts, until=standing.case.market.at + WEEK)
-    return None if found is None else found.at
+    flip = time_trigger(*standing.facts, until=standing.case.market.at + WEEK)
+    return None if flip is None else flip.at

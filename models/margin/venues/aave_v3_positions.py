@@ -35,33 +35,35 @@ class Unpriced(NamedTuple):
 
     Attributes
     ----------
-    unknown
+    missing
         Why it cannot be valued whatever its price is.
     rest
         The position at a price of 0, or why it cannot be valued though it has a price.
     """
 
     asset: str
-    unknown: Refusal | None
+    missing: Refusal | None
     rest: Position | Refusal
 
 
 def holdings(legs: Iterable[Leg]) -> dict[str, Holding] | Refusal:
     """Return the account's balances by asset, or why they make no sense."""
-    held: dict[str, Holding] = {}
+    by_asset: dict[str, Holding] = {}
     for leg in legs:
         if leg.kind is LegKind.POSITION:
             return Refusal("leg_kind_unknown", f"{leg.kind} of {leg.asset}")
         if not isinstance(leg.quantity, int) or leg.quantity < 0:
             return Refusal("quantity_invalid", f"{leg.quantity} of {leg.asset}")
-        known = held.get(leg.asset, Holding(0, 0, pledged=False))
+        holding = by_asset.get(leg.asset, Holding(0, 0, pledged=False))
         if leg.kind is LegKind.DEBT:
-            held[leg.asset] = known._replace(debt=known.debt + leg.quantity)
-        elif leg.quantity and known.collateral and leg.pledged != known.pledged:
+            by_asset[leg.asset] = holding._replace(debt=holding.debt + leg.quantity)
+        elif leg.quantity and holding.collateral and leg.pledged != holding.pledged:
             return Refusal("collateral_flag_ambiguous", f"{leg.asset} is and is not pledged")
         elif leg.quantity:
-            held[leg.asset] = Holding(known.collateral + leg.quantity, known.debt, leg.pledged)
-    return held
+            by_asset[leg.asset] = Holding(
+                holding.collateral + leg.quantity, holding.debt, leg.pledged
+            )
+    return by_asset
 
 
 def category_of(account: Account, terms: Terms) -> Category | Refusal | None:
@@ -95,40 +97,40 @@ def prepare(
     account: Account, market: Market, terms: Terms, policy: Policy
 ) -> dict[str, Position] | Refusal:
     """Return the positions that the rules look at, by asset, or why they cannot be valued."""
-    found = unpriced(account, market, terms, policy)
-    return found if isinstance(found, Refusal) else priced(found, market)
+    positions = unpriced(account, market, terms, policy)
+    return positions if isinstance(positions, Refusal) else priced(positions, market)
 
 
 def unpriced(
     account: Account, market: Market, terms: Terms, policy: Policy
 ) -> list[Unpriced] | Refusal:
     """Return the positions that the rules look at, as far as no price tells."""
-    held = holdings(account.legs)
+    by_asset = holdings(account.legs)
     category = category_of(account, terms)
-    if isinstance(held, Refusal):
-        return held
+    if isinstance(by_asset, Refusal):
+        return by_asset
     if isinstance(category, Refusal):
         return category
-    found: list[Unpriced] = []
-    for asset, holding in held.items():
+    positions: list[Unpriced] = []
+    for asset, holding in by_asset.items():
         if not holding.pledged and not holding.debt:
             continue
         reserve = terms.reserves.get(asset)
         if reserve is None:
-            unknown = Refusal("reserve_unknown", f"{asset} has no terms")
-            found.append(Unpriced(asset, unknown, unknown))
+            missing = Refusal("reserve_unknown", f"{asset} has no terms")
+            positions.append(Unpriced(asset, missing, missing))
             continue
         rest = at_indices(asset, holding, reserve, category, market=market, policy=policy)
-        found.append(Unpriced(asset, None, rest))
-    return found
+        positions.append(Unpriced(asset, None, rest))
+    return positions
 
 
-def priced(found: Iterable[Unpriced], market: Market) -> dict[str, Position] | Refusal:
+def priced(positions: Iterable[Unpriced], market: Market) -> dict[str, Position] | Refusal:
     """Return positions by asset at the prices of a market, or the first that has none."""
     prepared: dict[str, Position] = {}
-    for asset, unknown, rest in found:
-        if unknown is not None:
-            return unknown
+    for asset, missing, rest in positions:
+        if missing is not None:
+            return missing
         price = market.prices.get(asset)
         if price is None or price.value <= 0:
             return Refusal("price_missing" if price is None else "price_not_positive", asset)

@@ -99,7 +99,7 @@ NO_TIERS = (Tier(floor=Fraction(0), rate=Fraction(0)),)
 
 def fault_of(account: Account, market: Market, terms: Terms, policy: Policy) -> str | None:
     """Return why the account cannot be judged under `policy`, or None."""
-    reason = unevaluable_reason(account, market, quote=terms.quote, known=terms.symbols)
+    reason = unevaluable_reason(account, market, quote=terms.quote, instruments=terms.symbols)
     return policy_fault(positions_of(account, by_side), terms, policy) if reason is None else reason
 
 
@@ -107,9 +107,11 @@ def policy_fault(positions: Sequence[Position], terms: Terms, policy: Policy) ->
     """Return why positions cannot be judged under `policy`, or None."""
     if policy.scope == "one_position" and len(positions) > 1:
         return "cross_margin_not_established"
-    if policy.tiers == "flat" and any(len(terms.symbols[one.asset]) != 1 for one in positions):
+    if policy.tiers == "flat" and any(
+        len(terms.symbols[position.asset]) != 1 for position in positions
+    ):
         return "tiers_not_established"
-    if any(not terms.symbols[one.asset] for one in positions):
+    if any(not terms.symbols[position.asset] for position in positions):
         return "terms_missing"
     return None
 
@@ -120,10 +122,10 @@ def tiers_of(terms: Terms, asset: str) -> Tiers:
     return tuple(replace(tier, rate=tier.rate + fee) for tier in tiers) if fee else tuple(tiers)
 
 
-def requirement(one: Position, *, mark: Fraction, terms: Terms, policy: Policy) -> Fraction:
+def requirement(position: Position, *, mark: Fraction, terms: Terms, policy: Policy) -> Fraction:
     """Return the maintenance margin of one position, quote units."""
-    notional = one.notional(mark) if policy.judged_at == "mark" else abs(one.cost)
-    return maintenance_margin(tiers_of(terms, one.asset), notional)
+    notional = position.notional(mark) if policy.judged_at == "mark" else abs(position.cost)
+    return maintenance_margin(tiers_of(terms, position.asset), notional)
 
 
 def margin(account: Account, market: Market, terms: Terms, *, policy: Policy) -> Margin:
@@ -134,11 +136,11 @@ def margin(account: Account, market: Market, terms: Terms, *, policy: Policy) ->
 def at_prices(account: Account, market: Market, terms: Terms, *, policy: Policy) -> MarginAt:  # noqa: ARG001 - no state is read
     """Judge one account in markets whose prices alone differ: its legs are added up once."""
     positions, priced = positions_of(account, by_side), open_assets(account)
-    first = leg_fault(account, quote=terms.quote, known=terms.symbols)
+    first = leg_fault(account, quote=terms.quote, instruments=terms.symbols)
     last = policy_fault(positions, terms, policy) if first is None else first
     if last is not None:
         return lambda moved: refused(first or price_fault(moved, priced) or last, positions)
-    held = TieredAccount.of(
+    tiered = TieredAccount.of(
         account,
         positions,
         partial(tiers_of, terms),
@@ -148,7 +150,7 @@ def at_prices(account: Account, market: Market, terms: Terms, *, policy: Policy)
 
     def at(moved: Market) -> Margin:
         reason = price_fault(moved, priced)
-        return held.at(moved) if reason is None else refused(reason, positions)
+        return tiered.at(moved) if reason is None else refused(reason, positions)
 
     return at
 
@@ -159,12 +161,12 @@ def _elsewhere(
     """Return the positions in `asset`, and equity and requirement of all else."""
     positions = positions_of(account, by_side)
     equity, needed = cash_of(account), Fraction(0)
-    for one in positions:
-        if one.asset != asset:
-            mark = market.prices[one.asset].exact
-            equity += one.pnl(mark)
-            needed += requirement(one, mark=mark, terms=terms, policy=policy)
-    return [one for one in positions if one.asset == asset], equity, needed
+    for position in positions:
+        if position.asset != asset:
+            mark = market.prices[position.asset].exact
+            equity += position.pnl(mark)
+            needed += requirement(position, mark=mark, terms=terms, policy=policy)
+    return [position for position in positions if position.asset == asset], equity, needed
 
 
 def liquidation_prices(
@@ -190,7 +192,7 @@ def liquidation_prices(
         return ()
     tiers = tiers_of(terms, asset)
     if policy.judged_at == "entry":
-        needed += sum(maintenance_margin(tiers, abs(one.cost)) for one in moving)
+        needed += sum(maintenance_margin(tiers, abs(position.cost)) for position in moving)
         tiers = NO_TIERS
     return surplus_roots(moving, tiers, free=equity - needed)
 
@@ -236,7 +238,7 @@ def liquidate(
         return Refusal("not_liquidatable", judged.reason)
     if policy.settlement == "unestablished":
         return Refusal("liquidation_procedure_not_established", "order and fees are not public")
-    taken = {one.asset: one.quantity for one in positions_of(account, by_side)}
+    taken = {position.asset: position.quantity for position in positions_of(account, by_side)}
     legs = tuple(replace(leg, quantity=0) for leg in account.legs if leg.kind is LegKind.COLLATERAL)
     return Liquidation(
         repaid={},
