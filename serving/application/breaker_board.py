@@ -98,11 +98,18 @@ def _state(standing: Standing) -> dict[str, Any]:
 
 def _standing(tree: Mapping[str, Any]) -> Standing:
     """Return how a breaker stands as it was kept."""
-    times = {
-        n: None if tree[n] is None else datetime.fromisoformat(tree[n]) for n in ("since", "at")
-    }
-    rest = {name: tree[name] for name in tree if name not in {"position", *times}}
-    return Standing(position=Position(tree["position"]), **times, **rest)
+    since, at = (tree[name] for name in ("since", "at"))
+    return Standing(
+        position=Position(tree["position"]),
+        since=None if since is None else datetime.fromisoformat(since),
+        beyond=int(tree["beyond"]),
+        calm=int(tree["calm"]),
+        value=tree["value"],
+        at=None if at is None else datetime.fromisoformat(at),
+        is_manual=bool(tree["is_manual"]),
+        is_escalated=bool(tree["is_escalated"]),
+        reason=str(tree["reason"]),
+    )
 
 
 def read(transaction: Transaction) -> Board:

@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 from models.domain import MarketId
-from models.errors import Fault, InvalidInput
+from models.errors import Fault, ForewarnError, InvalidInput
 from models.parameters.catalogue import Role
 from models.parameters.changes import Change, applied
 from models.parameters.proposal import (
@@ -57,6 +57,10 @@ MOST_EXACT = 2**53
 """From which on JSON's numbers are no longer exact."""
 
 _WAY = ("binding", "simulated_at", "not_before", "moved_at")
+
+
+class UnknownProposal(ForewarnError):  # noqa: N818 - named for what happened
+    """There is no such proposal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,12 +181,11 @@ def create(
 
 def stated_of(body: ChangeSet) -> dict[str, Any]:
     """Return changes and limits as they are kept: exact numbers and times as text."""
-    parts = {"changes": body.changes, "oracles": body.oracles}
-    rows = {
-        name: [_text(row.model_dump(exclude_none=True)) for row in part]
-        for name, part in parts.items()
+    return {
+        "changes": [_text(row.model_dump(exclude_none=True)) for row in body.changes],
+        "oracles": [_text(row.model_dump(exclude_none=True)) for row in body.oracles],
+        "limits": _text(body.limits.model_dump()),
     }
-    return {**rows, "limits": _text(body.limits.model_dump())}
 
 
 def _text(value: Any) -> Any:
@@ -205,14 +208,14 @@ def _standing(
 
     Raises
     ------
-    KeyError
+    UnknownProposal
         When there is none.
     NotAllowed
         When the actor has looked at another version.
     """
     row = proposals.find(transaction, identity)
     if row is None:
-        raise KeyError(identity)
+        raise UnknownProposal(identity)
     if who.version is not None and who.version != row.version:
         raise NotAllowed(f"{identity} is at version {row.version}, not {who.version}")
     return row, proposal_of(row), policy_of(transaction)[0]
@@ -280,7 +283,7 @@ def plain(
 
     Raises
     ------
-    KeyError
+    UnknownProposal
         When there is no such proposal.
     NotAllowed, NotTheirs
         As of `models.parameters.proposal.act`.
@@ -360,7 +363,7 @@ def simulate(transaction: Transaction, identity: str, who: Actor) -> ProposalRow
 
     Raises
     ------
-    KeyError, NotAllowed
+    UnknownProposal, NotAllowed
         As of `plain`.
     InvalidInput, Refused
         As of `term_preview.make`.
@@ -379,7 +382,7 @@ def approve(transaction: Transaction, identity: str, who: Actor, *, binding: str
 
     Raises
     ------
-    KeyError, NotAllowed, NotTheirs
+    UnknownProposal, NotAllowed, NotTheirs
         As of `plain`.
     """
     row, proposal, policy = _standing(transaction, identity, who)
@@ -410,7 +413,7 @@ def schedule(transaction: Transaction, identity: str, who: Actor) -> ProposalRow
 
     Raises
     ------
-    KeyError, NotAllowed
+    UnknownProposal, NotAllowed
         As of `plain`.
     """
     row, proposal, policy = _standing(transaction, identity, who)
@@ -450,7 +453,7 @@ def vote(
 
     Raises
     ------
-    KeyError
+    UnknownProposal
         When there is no such proposal.
     NotAllowed
         When no votes are taken, or their time is over.
@@ -478,7 +481,7 @@ def activate(transaction: Transaction, identity: str, who: Actor) -> ProposalRow
 
     Raises
     ------
-    KeyError, NotAllowed
+    UnknownProposal, NotAllowed
         As of `plain`; NotAllowed too where more accounts fall than was approved, and while a
         breaker holds terms.
     """
@@ -578,7 +581,7 @@ def roll_back(transaction: Transaction, identity: str, who: Actor, *, reason: st
 
     Raises
     ------
-    KeyError
+    UnknownProposal
         When there is no such proposal.
     NotAllowed
         When it is not active.

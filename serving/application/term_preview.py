@@ -175,7 +175,9 @@ def _oracles(bodies: Sequence[OracleBody], book: TermBook) -> tuple[list[OracleP
     InvalidInput
         Where an asset has no price, or the price cannot be told at its scale.
     """
-    made, faults, spoken = [], [], []
+    made: list[OraclePrice] = []
+    faults: list[Fault] = []
+    spoken: list[str] = []
     for place, body in enumerate(bodies):
         market = MarketId(body.venue, body.market, body.chain or "")
         rows = book.judged.priced.get((market, body.asset))

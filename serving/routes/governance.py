@@ -8,7 +8,7 @@ from pydantic import Field
 
 from models.parameters.proposal import Action, NotAllowed, NotTheirs
 from serving.application import governance, governed_log, term_preview
-from serving.application.governance import Actor
+from serving.application.governance import Actor, UnknownProposal
 from serving.application.governed_log import ClockWentBack
 from serving.application.scoring import ScoringService
 from serving.http.idempotency import IDEMPOTENCY, opened, written
@@ -104,10 +104,10 @@ def _acted(desk: ScoringService, call: Call, action: str, act: Act) -> Answer:
     who = _actor(desk, call)
     identity = call.path.get("id", "")
 
-    def answer(transaction: Transaction) -> ProposalAnswer:
+    def acted(transaction: Transaction) -> ProposalAnswer:
         try:
             row = act(transaction, who)
-        except KeyError:
+        except UnknownProposal:
             detail = f"no proposal {identity[:40]!r}"
             raise Refused(problems.UNKNOWN_THING, detail) from None
         except NotTheirs as error:
@@ -116,7 +116,7 @@ def _acted(desk: ScoringService, call: Call, action: str, act: Act) -> Answer:
             raise Refused(problems.NOT_ALLOWED, str(error)) from None
         return governance.answer(transaction, row, at=who.at)
 
-    answer = written(desk, call, action=action, subject=identity, act=answer)
+    answer = written(desk, call, action=action, subject=identity, act=acted)
     governed_log.export_head(opened(desk), desk.log_keys, now=desk.clock())
     return answer
 
@@ -395,8 +395,8 @@ def _acts() -> tuple[Operation, ...]:
             work=work,
             summary=summary,
             meaning="The proposal as it stands now; of a rollback, the new one",
-            asked=body,
-            told=(ProposalAnswer,),
+            request_type=body,
+            answer_types=(ProposalAnswer,),
             parameters=(ID, IDEMPOTENCY, IF_MATCH),
             refusals=refusals,
         )
@@ -413,7 +413,7 @@ OPERATIONS = (
         work=listed,
         summary="Proposals to change risk parameters, the oldest first",
         meaning="A page of proposals",
-        told=(ProposalsAnswer,),
+        answer_types=(ProposalsAnswer,),
         parameters=parameters(ProposalsQuery),
     ),
     Operation(
@@ -424,8 +424,8 @@ OPERATIONS = (
         work=propose,
         summary="Propose a change of risk parameters",
         meaning="The proposal",
-        asked=ProposalBody,
-        told=(ProposalAnswer,),
+        request_type=ProposalBody,
+        answer_types=(ProposalAnswer,),
         parameters=(IDEMPOTENCY,),
         refusals=(problems.CONFLICT, problems.NOT_ALLOWED),
     ),
@@ -437,7 +437,7 @@ OPERATIONS = (
         work=single,
         summary="One proposal and where it stands",
         meaning="The proposal",
-        told=(ProposalAnswer,),
+        answer_types=(ProposalAnswer,),
         parameters=(ID,),
         refusals=(problems.UNKNOWN_THING,),
     ),
@@ -450,7 +450,7 @@ OPERATIONS = (
         work=policy,
         summary="How proposals are governed",
         meaning="The policy",
-        told=(GovernanceAnswer,),
+        answer_types=(GovernanceAnswer,),
     ),
     Operation(
         name="put_governance_policy",
@@ -460,8 +460,8 @@ OPERATIONS = (
         work=put_policy,
         summary="Govern proposals otherwise",
         meaning="The policy in force now",
-        asked=GovernanceBody,
-        told=(GovernanceAnswer,),
+        request_type=GovernanceBody,
+        answer_types=(GovernanceAnswer,),
         parameters=(IDEMPOTENCY,),
         refusals=(problems.CONFLICT,),
     ),
@@ -473,7 +473,7 @@ OPERATIONS = (
         work=log,
         summary="The log of everything that was governed, the oldest first",
         meaning="A page of the log",
-        told=(LogAnswer,),
+        answer_types=(LogAnswer,),
         parameters=parameters(LogQuery),
     ),
     Operation(
@@ -494,7 +494,7 @@ OPERATIONS = (
         work=head,
         summary="How long the log is and its root, signed where a key is named",
         meaning="The head",
-        told=(HeadAnswer,),
+        answer_types=(HeadAnswer,),
     ),
     Operation(
         name="log_proof",
@@ -504,7 +504,7 @@ OPERATIONS = (
         work=proof,
         summary="The proof that an entry is in the log (RFC 6962)",
         meaning="The path from the entry to the root, the nearest first",
-        told=(ProofAnswer,),
+        answer_types=(ProofAnswer,),
         parameters=(
             Parameter(
                 name="number",
@@ -523,7 +523,7 @@ OPERATIONS = (
         work=consistency,
         summary="The proof that an earlier log is the beginning of a later one (RFC 6962)",
         meaning="The proof",
-        told=(ProofAnswer,),
+        answer_types=(ProofAnswer,),
         parameters=parameters(ConsistencyQuery),
     ),
     Operation(
@@ -534,6 +534,6 @@ OPERATIONS = (
         work=check,
         summary="Whether the log is as it was, against itself and the heads that were exported",
         meaning="The first bad entry, where there is one, and what cannot be told",
-        told=(CheckAnswer,),
+        answer_types=(CheckAnswer,),
     ),
 )

@@ -127,8 +127,8 @@ OPERATIONS = (
         details="All changes are made at once and judged by the exact rules on the book of the "
         "store. Nothing changes. An account that is liquidatable already is never counted.",
         meaning="Who falls, who is freed, the cliff of every parameter, and what the gate says",
-        asked=TermsPreviewBody,
-        told=(TermsPreviewAnswer,),
+        request_type=TermsPreviewBody,
+        answer_types=(TermsPreviewAnswer,),
         refusals=(problems.STALE_BOOK, problems.BOOK_INCOMPLETE),
     ),
     Operation(
@@ -139,7 +139,7 @@ OPERATIONS = (
         work=bounds,
         summary="How far each parameter may move at once, and how long between two moves",
         meaning="The bounds",
-        told=(BoundsAnswer,),
+        answer_types=(BoundsAnswer,),
     ),
     Operation(
         name="put_bounds",
@@ -149,8 +149,8 @@ OPERATIONS = (
         work=put_bounds,
         summary="Put other bounds in force",
         meaning="The bounds in force now",
-        asked=BoundsBody,
-        told=(BoundsAnswer,),
+        request_type=BoundsBody,
+        answer_types=(BoundsAnswer,),
         parameters=(IDEMPOTENCY,),
         refusals=(problems.CONFLICT,),
     ),
