@@ -15,7 +15,8 @@ def without(package: str) -> Iterator[None]:
     if package in sys.modules:
         yield
         return
-    sys.modules[package] = None  # type: ignore[assignment] - how an import is made to fail
+    # An entry of None is how an import is made to fail.
+    sys.modules[package] = None  # type: ignore[assignment]
     try:
         yield
     finally:
