@@ -205,10 +205,13 @@ def _accrual(trigger: AccrualTrigger, signal: Signal, now: datetime) -> TriggerR
 
 
 def _liquidation(trigger: LiquidationTrigger, signal: Signal, now: datetime) -> TriggerReading:
-    """Read whether a liquidation was seen lately."""
+    """Read whether a liquidation happened lately, or was reported lately and not too late."""
     if signal.liquidated_at is None:
         return SILENCE
-    fires = now - signal.liquidated_at < trigger.within
+    begin, received = signal.liquidated_at, signal.liquidation_received_at
+    if received is not None and begin < received <= begin + trigger.late:
+        begin = received
+    fires = now - begin < trigger.within
     return TriggerReading(fires, fires, value=signal.liquidated_at, limit=trigger.within)
 
 
