@@ -17,16 +17,17 @@ T = TypeVar("T")
 
 
 def evaluated(case: AccountInput, rule: Callable[[AccountInput], T]) -> T:
-    """Return what a rule says of a case.
+    """Return what a rule says of a case; a fault of the rules' own code goes on as it is.
 
     Raises
     ------
     InvalidInput
-        When the terms or amounts make the rules impossible to evaluate.
+        When the terms or amounts make the rules impossible to evaluate: a division by nothing,
+        or an amount at which the venue's contract reverts.
     """
     try:
         return rule(case)
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except ArithmeticError as error:
         book = f"{case.account.venue}/{case.account.version}"
         detail = f"{book} cannot be evaluated with these amounts and terms: {error!r:.120}"
         raise InvalidInput([Fault(case.place, detail)]) from None

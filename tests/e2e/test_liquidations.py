@@ -55,7 +55,7 @@ def test_a_second_liquidation_is_told_while_the_first_still_stands() -> None:
     ],
 )
 def test_a_late_report_is_news_for_a_week(
-    age: timedelta, since: timedelta | None, fires: bool
+    age: timedelta, since: timedelta | None, *, fires: bool
 ) -> None:
     """What is reported later than that is history, such as a past that is imported."""
     received = None if since is None else NOON - since
