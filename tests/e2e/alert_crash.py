@@ -82,7 +82,7 @@ def signals(number: int) -> list[Signal]:
 
 def play(
     store: Store,
-    told: Path,
+    sent_log: Path,
     *,
     holder: str,
     first: int = 0,
@@ -90,14 +90,14 @@ def play(
     life: "Life | None" = None,
 ) -> None:
     """Run passes from one on, delivering after each."""
-    send = into(told) if life is None else life.sender(told)
+    send = into(sent_log) if life is None else life.sender(sent_log)
     dispatcher = Dispatcher(store=store, senders={"file": send}, holder=holder, places=1)
     for number in range(first, end):
-        one_pass(store, number)
+        run_pass(store, number)
         deliver(dispatcher, now=START + PACE * number + timedelta(seconds=90))
 
 
-def one_pass(store: Store, number: int) -> None:
+def run_pass(store: Store, number: int) -> None:
     """Run one pass."""
     commit_step(
         store,
@@ -109,50 +109,53 @@ def one_pass(store: Store, number: int) -> None:
     )
 
 
-def finish(store: Store, told: Path) -> None:
+def finish(store: Store, sent_log: Path) -> None:
     """Deliver what is left, after every lease and wait has ended."""
-    dispatcher = Dispatcher(store=store, senders={"file": into(told)}, holder="last", places=1)
+    dispatcher = Dispatcher(store=store, senders={"file": into(sent_log)}, holder="last", places=1)
     for extra in (1, 2):
         deliver(dispatcher, now=START + PACE * (PASSES + extra))
 
 
-def into(told: Path) -> Sender:
+def into(sent_log: Path) -> Sender:
     """Return a sender that adds lines to a file."""
 
     def send(message: Message, to: Destination) -> SendResult:
         items = [item["key"] for item in message.payload["data"]["items"]]
-        with told.open("a") as file:
+        with sent_log.open("a") as file:
             file.write(json.dumps({"to": to.target, "key": to.key, "items": items}) + "\n")
         return SendResult("delivered")
 
     return send
 
 
-def messages(told: Path) -> list[tuple[str, str, tuple[str, ...]]]:
+def messages(sent_log: Path) -> list[tuple[str, str, tuple[str, ...]]]:
     """Return what the receivers got, in order."""
-    lines = told.read_text().splitlines() if told.exists() else []
-    found = [json.loads(line) for line in lines]
-    return [(one["to"], one["key"], tuple(one["items"])) for one in found]
+    lines = sent_log.read_text().splitlines() if sent_log.exists() else []
+    entries = [json.loads(line) for line in lines]
+    return [(entry["to"], entry["key"], tuple(entry["items"])) for entry in entries]
 
 
 def history(store: Store) -> list[tuple[str, str, str, int]]:
     """Return key, kind, route and level of every transition, in order."""
     with store.read() as transaction:
-        found = alerts.transitions(transaction)
-    return [(one.key, one.kind.value, one.route.value, int(one.level)) for one in found]
+        transitions = alerts.transitions(transaction)
+    return [
+        (transition.key, transition.kind.value, transition.route.value, int(transition.level))
+        for transition in transitions
+    ]
 
 
 def at_boundaries(store: Store, act: Callable[[int], None]) -> Callable[[], int]:
     """Act before and after every statement and before every commit; return what counts them."""
-    counter, seen = itertools.count(1), [0]
+    counter, reached = itertools.count(1), [0]
 
     def tick(*_: Any) -> None:
-        seen[0] = next(counter)
-        act(seen[0])
+        reached[0] = next(counter)
+        act(reached[0])
 
     for event in ("before_cursor_execute", "after_cursor_execute", "commit"):
         sa.event.listen(store.engine, event, tick)
-    return lambda: seen[0]
+    return lambda: reached[0]
 
 
 @dataclass(frozen=True)
@@ -168,13 +171,13 @@ class Image:
         return self.directory / "book.db"
 
     @property
-    def told(self) -> Path:
+    def sent_log(self) -> Path:
         """What the receivers had got by then."""
         return self.directory / "told.jsonl"
 
     def content(self) -> str:
         """Return a digest of what a process that starts from it finds, however it is laid out."""
-        digest = hashlib.sha256(repr((self.number, messages(self.told))).encode())
+        digest = hashlib.sha256(repr((self.number, messages(self.sent_log))).encode())
         with contextlib.closing(sqlite3.connect(self.database)) as connection:
             for line in connection.iterdump():
                 digest.update(line.encode())
@@ -184,7 +187,7 @@ class Image:
         """Return how many messages were sent of which the database does not know."""
         with contextlib.closing(sqlite3.connect(self.database)) as connection:
             settled = connection.execute(f"SELECT count(*) {SENT}").fetchone()[0]
-        return len(messages(self.told)) - int(settled)
+        return len(messages(self.sent_log)) - int(settled)
 
 
 def images(store: Store, file: Path, into_: Path) -> list[Image]:
@@ -192,8 +195,8 @@ def images(store: Store, file: Path, into_: Path) -> list[Image]:
 
     A process that is killed leaves exactly these bytes: what it had not written is gone.
     """
-    told = file.with_suffix(".jsonl")
-    found: list[Image] = []
+    sent_log = file.with_suffix(".jsonl")
+    taken: list[Image] = []
     number = [0]
 
     def keep(boundary: int) -> None:
@@ -202,16 +205,16 @@ def images(store: Store, file: Path, into_: Path) -> list[Image]:
         for part in file.parent.glob(f"{file.name}*"):
             shutil.copy(part, directory / part.name.replace(file.name, "book.db"))
         (directory / "book.db-shm").unlink(missing_ok=True)
-        if told.exists():
-            shutil.copy(told, directory / "told.jsonl")
-        found.append(Image(directory, number[0]))
+        if sent_log.exists():
+            shutil.copy(sent_log, directory / "told.jsonl")
+        taken.append(Image(directory, number[0]))
 
     at_boundaries(store, keep)
-    dispatcher = Dispatcher(store=store, senders={"file": into(told)}, holder="first", places=1)
+    dispatcher = Dispatcher(store=store, senders={"file": into(sent_log)}, holder="first", places=1)
     for number[0] in range(PASSES):
-        one_pass(store, number[0])
+        run_pass(store, number[0])
         deliver(dispatcher, now=START + PACE * number[0] + timedelta(seconds=90))
-    return found
+    return taken
 
 
 def hasten(store: Store) -> None:
@@ -255,9 +258,9 @@ class Life:
         if self.has_ended:
             raise Ended
 
-    def sender(self, told: Path) -> Sender:
+    def sender(self, sent_log: Path) -> Sender:
         """Return a sender that adds lines to a file."""
-        send = into(told)
+        send = into(sent_log)
 
         def checked(message: Message, to: Destination) -> SendResult:
             self.check()

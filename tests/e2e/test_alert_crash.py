@@ -98,9 +98,9 @@ def test_ended_at_any_boundary_nothing_is_lost_or_invented(
             old.unlink()
         for part in image.directory.glob("book.db*"):
             shutil.move(part, tmp_path / part.name.replace("book", "current"))
-        play(store, image.told, holder="second", first=image.number)
-        finish(store, image.told)
-        got = messages(image.told)
+        play(store, image.sent_log, holder="second", first=image.number)
+        finish(store, image.sent_log)
+        got = messages(image.sent_log)
         assert history(store) == transitions, image
         assert {(to, key) for to, key, _ in got} == sent, image
         assert {item for *_, items in got for item in items} <= {key for key, *_ in transitions}
