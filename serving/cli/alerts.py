@@ -20,6 +20,7 @@ from rich.table import Table
 
 from models.alerting.policy import Policy, default, load
 from models.errors import Fault, ForewarnError, InvalidInput
+from serving.imports import without
 from serving.notify.settings import AlertSettings, alert_settings
 from serving.process import stoppable
 from serving.settings import PREFIX
@@ -73,8 +74,9 @@ def watch(
 ) -> None:
     """Judge the book again and again and write alerts; one leads per store, others wait."""
     # The model and its libraries take their time to load; `--help` must not wait for them.
-    from serving.application.deployment import read_deployment  # noqa: PLC0415
-    from serving.watch import watcher as watching  # noqa: PLC0415
+    with without("sklearn"):
+        from serving.application.deployment import read_deployment  # noqa: PLC0415
+        from serving.watch import watcher as watching  # noqa: PLC0415
 
     settings = _settings()
     _log(log_level)
