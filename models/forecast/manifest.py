@@ -7,11 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from models.errors import Fault
-from models.forecast.horizons import HORIZONS
+from models.horizons import HEADS, HORIZONS
 from models.terms import faults_of
 
 FORMAT = 3
-HEADS = ("unattended", "expected")
 WIDTH = len(HORIZONS)
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

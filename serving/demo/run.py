@@ -19,7 +19,7 @@ from rich.table import Table
 
 import models
 from features.simulate import START, SimulatedBook, simulate
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS
 from serving.application.sample_book import lay
 from serving.demo import venues
 from serving.process import (

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from features.inputs import Floats, Tables
 from features.pipeline import BASELINE, FEATURES, NAMES, compute, fingerprint
 from models.forecast.bundle import Bundle
-from models.forecast.horizons import HORIZONS, LABELS
+from models.horizons import HORIZONS, LABELS
 from models.margin.result import Trigger, Verdict
 from models.margin.trigger import BREACHED
 from serving.evaluation import feature_rows, rules

@@ -9,7 +9,7 @@ import numpy as np
 from features.inputs import Floats
 from features.pipeline import FEATURES
 from models.forecast.bundle import Bundle, Head
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS
 from serving.schemas.assessment import AttributionAnswer, Method, ReasonAnswer
 
 MOST_REASONS = 6

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from models.domain import Exact
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS
 from models.margin.result import Side
 from models.margin.shock import shocked
 from models.margin.trigger import BREACHED

@@ -12,7 +12,7 @@ import numpy as np
 from features.inputs import Floats
 from models.alerting.aim import Aim, Limit
 from models.domain import Account, Market
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS
 from models.margin.shock import shocked
 from models.margin.trigger import BREACHED
 from serving.evaluation import rules

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from models.errors import Fault, InvalidInput
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS
 from serving.http.routing import JSON, Answer, Call, json_answer
 from serving.schemas import problems, requests
 from serving.schemas.arrow import STREAM, laid_out, read_stream, write_stream

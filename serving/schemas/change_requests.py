@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS
 from serving.schemas import requests
 from serving.schemas.fields import Body, Exact, Name, Positive
 from serving.schemas.margin_requests import Amount, Share

@@ -17,7 +17,7 @@ from services import free_port, serving
 
 from features.simulate import simulate
 from models.forecast import registry
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS
 from serving.application.sample_book import lay
 from serving.store import Store, accounts, audit, forecasts, open_store
 from serving.store.forecasts import ServedForecast

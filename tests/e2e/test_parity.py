@@ -17,7 +17,7 @@ from features.inputs import HOUR, Candles, EventKind, candles_on_grid
 from features.pipeline import BASELINE, NAMES, compute, fingerprint
 from features.tables import read_candles
 from models.forecast import bundle as bundles
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS
 from models.margin.fixed_point import RAY
 from serving.store.market import REFERENCES
 from training.sources import History, maker_ethb, maker_log

@@ -17,7 +17,7 @@ import pandas as pd
 from scipy import stats
 
 from features.inputs import Floats
-from models.forecast.horizons import HORIZONS, LABELS
+from models.horizons import HORIZONS, LABELS
 from training.lifecycle.promote import CHANCES, ahead
 from training.lifecycle.records import Records
 
