@@ -63,14 +63,14 @@ def _settings(file: Path | None, wished: Mapping[str, Any]) -> Settings:
     options = {f"{PREFIX}{name.upper()}": str(value) for name, value in wished.items()}
     environment = {**os.environ, **options, **({} if file is None else {FILE: str(file)})}
     try:
-        found = from_environment(environment)
+        parsed = from_environment(environment)
     except InvalidInput as error:
         stated = environment.get(f"{PREFIX}BUNDLE")
         _refuse([*error.faults, *_absent(Path(stated) if stated else None)], options)
-    faults = list(_absent(found.bundle))
+    faults = list(_absent(parsed.bundle))
     if faults:
         _refuse(faults, options)
-    return absolute(found)
+    return absolute(parsed)
 
 
 def _absent(bundle: Path | None) -> Iterator[Fault]:
@@ -144,9 +144,9 @@ def demo(
 ) -> None:
     """Show it all on a SIMULATED market and book; needs no data and no network."""
     # The simulator compiles and loads the whole feature pipeline; `serve` must not wait for it.
-    from serving.demo.run import CRASH, kept, run  # noqa: PLC0415
+    from serving.demo.run import CRASH, run, store_files  # noqa: PLC0415
 
-    if directory is not None and not replace and (files := kept(directory)):
+    if directory is not None and not replace and (files := store_files(directory)):
         size = sum(file.stat().st_size for file in files) / 1e6
         raise typer.BadParameter(
             f"{directory} holds the store of an earlier demonstration ({size:.0f} MB): "
@@ -177,7 +177,7 @@ def margin(
     from serving.cli.margin_table import sheet, table, whole  # noqa: PLC0415
 
     try:
-        told = sheet(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
+        answers = sheet(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
     except OSError as error:
         raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="FILE") from None
     except NotJson as error:
@@ -188,13 +188,13 @@ def margin(
             typer.echo(str(fault), err=True)
         raise typer.Exit(2) from None
     if as_json:
-        typer.echo(encode(told))
+        typer.echo(encode(answers))
     else:
-        Console(highlight=False).print(table(told.accounts))
-        if told.aggregate is not None:
-            typer.echo(whole(told.aggregate))
-    for faulty in told.faulty:
-        for found in faulty.errors:
-            typer.echo(f"{found.pointer}: {found.detail}", err=True)
-    if told.faulty:
+        Console(highlight=False).print(table(answers.accounts))
+        if answers.aggregate is not None:
+            typer.echo(whole(answers.aggregate))
+    for faulty in answers.faulty:
+        for entry in faulty.errors:
+            typer.echo(f"{entry.pointer}: {entry.detail}", err=True)
+    if answers.faulty:
         raise typer.Exit(2)

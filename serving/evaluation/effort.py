@@ -109,12 +109,12 @@ class Meter:
         """Return the case of the next account, which takes its steps from a new allowance."""
         self._account.taken = 0
         self._place, self._rows = case.place, ALWAYS + _longest(case.terms)
-        known = self._books.get(id(case.rulebook))
-        if known is None:
+        counted = self._books.get(id(case.rulebook))
+        if counted is None:
             # The rulebook is kept too, so that its identity stays its own.
-            known = case.rulebook, _counted(case.rulebook, self._take)
-            self._books[id(case.rulebook)] = known
-        return dataclasses.replace(case, rulebook=known[1])
+            counted = case.rulebook, _counted(case.rulebook, self._take)
+            self._books[id(case.rulebook)] = counted
+        return dataclasses.replace(case, rulebook=counted[1])
 
     def _take(self, account: Account, market: Market) -> None:
         """Take the steps of one evaluation."""
@@ -151,18 +151,18 @@ def _steps(account: Account, market: Market, *, rows: int) -> int:
 
 
 _LENGTHS: dict[int, tuple[Any, int]] = {}
-MOST_KNOWN = 256
+MOST_LENGTHS = 256
 
 
 def _longest(terms: Any) -> int:
     """Return what `longest` does, looked up for terms that many accounts share."""
-    known = _LENGTHS.get(id(terms))
-    if known is None or known[0] is not terms:
-        if len(_LENGTHS) >= MOST_KNOWN:
+    entry = _LENGTHS.get(id(terms))
+    if entry is None or entry[0] is not terms:
+        if len(_LENGTHS) >= MOST_LENGTHS:
             _LENGTHS.clear()
         # The terms are kept too, so that their identity stays their own.
-        known = _LENGTHS[id(terms)] = terms, longest(terms)
-    return known[1]
+        entry = _LENGTHS[id(terms)] = terms, longest(terms)
+    return entry[1]
 
 
 def longest(terms: Any) -> int:

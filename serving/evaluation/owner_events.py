@@ -70,10 +70,10 @@ def going_back(
     ink, art
         Collateral and debt held now.
     """
-    found = []
+    undone = []
     for event in reversed(events):
         moved, owed = int(event.collateral), int(event.debt)
         ink += -moved if event.kind == "deposit" else moved
         art += -owed if event.kind == "borrow" else owed
-        found.append(OwnerEvent(event.at, KINDS[event.kind], ink, art))
-    return tuple(reversed(found))
+        undone.append(OwnerEvent(event.at, KINDS[event.kind], ink, art))
+    return tuple(reversed(undone))

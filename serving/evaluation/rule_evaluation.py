@@ -87,17 +87,17 @@ def judge_line(case: AccountInput) -> RuleEvaluation:
 
 def _evaluate(case: AccountInput) -> RuleEvaluation:
     """Apply the rules."""
-    found = _judge_line(case)
-    if found.now.verdict is Verdict.UNEVALUABLE:
-        return found
-    line = found.line
+    evaluation = _judge_line(case)
+    if evaluation.now.verdict is Verdict.UNEVALUABLE:
+        return evaluation
+    line = evaluation.line
     if line is None:
-        return found
+        return evaluation
     return replace(
-        found,
-        trigger=_trigger(case, found.now, line),
+        evaluation,
+        trigger=_trigger(case, evaluation.now, line),
         shock=_shock(case, case.market, line),
-        soon_shock=None if found.soon is None else _shock(case, case.ahead(case.market), line),
+        soon_shock=None if evaluation.soon is None else _shock(case, case.ahead(case.market), line),
     )
 
 
@@ -130,9 +130,9 @@ def _trigger(case: AccountInput, now: Margin, line: Exposure | None) -> Trigger 
     for asset in sorted(
         now.prices, key=lambda name: (name not in moved, -abs(float(values.get(name, 0))))
     ):
-        found = own_trigger(case, asset, is_held_long=values.get(asset, 0) >= 0)
-        if found is not None:
-            return found
+        trigger = asset_trigger(case, asset, is_held_long=values.get(asset, 0) >= 0)
+        if trigger is not None:
+            return trigger
     return None
 
 
@@ -145,7 +145,7 @@ def _shock(case: AccountInput, market: Market, line: Exposure | None) -> Trigger
     return shock_trigger(case.rulebook, case.account, market, case.terms, betas=betas)
 
 
-def own_trigger(case: AccountInput, asset: str, *, is_held_long: bool) -> Trigger | None:
+def asset_trigger(case: AccountInput, asset: str, *, is_held_long: bool) -> Trigger | None:
     """Return an asset's trigger on the side that hurts; the other where there is only that."""
     sides = price_triggers(case.rulebook, case.account, case.market, case.terms, asset=asset)
     first = next(sides, None)
@@ -170,5 +170,5 @@ def _vault_trigger(case: AccountInput) -> Trigger | None:
 def _flips_at(case: AccountInput) -> datetime | None:
     """Return when interest alone makes the account liquidatable, within a week."""
     until = case.market.at + WEEK
-    found = time_trigger(case.rulebook, case.account, case.market, case.terms, until=until)
-    return None if found is None else found.at
+    flip = time_trigger(case.rulebook, case.account, case.market, case.terms, until=until)
+    return None if flip is None else flip.at

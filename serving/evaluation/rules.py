@@ -126,7 +126,7 @@ def unjudged_legs(case: AccountInput, now: Margin) -> tuple[int, ...]:
     if now.reason in {f"{name}_missing" for name in names}:
         return ()
     alone = (replace(case.account, legs=(leg,)) for leg in case.account.legs)
-    reasons = [case.rulebook.margin(one, case.market, case.terms).reason for one in alone]
+    reasons = [case.rulebook.margin(account, case.market, case.terms).reason for account in alone]
     return tuple(place for place, reason in enumerate(reasons) if reason == now.reason)
 
 
@@ -165,9 +165,9 @@ def ratio_text(ratio: Ratio | None) -> RatioAnswer | None:
     return RatioAnswer(name=ratio.name, value=value)
 
 
-def refusal_text(found: Refusal | None) -> RefusalAnswer | None:
+def refusal_text(refusal: Refusal | None) -> RefusalAnswer | None:
     """Return a refusal's code and sentence; None where there is none."""
-    return None if found is None else RefusalAnswer(reason=found.reason, detail=found.detail)
+    return None if refusal is None else RefusalAnswer(reason=refusal.reason, detail=refusal.detail)
 
 
 def side_text(side: Side | None, decimals: int) -> SideAnswer | None:

@@ -41,7 +41,7 @@ def passed(store: Store, minutes: int, verdict: Verdict = Verdict.LIQUIDATABLE) 
         holder="w",
         now=now,
         explain=lambda _: Explanations(),
-        kept=seen,
+        recorded=seen,
     )
 
 

@@ -109,7 +109,7 @@ def seen(
     (outlook,) = forecast_outcomes(
         [one],
         at=AT,
-        known=around.known,
+        market_tables=around.market_tables,
         model=model,
         wish=ScoreOptions(reasons=False),
         history=[before],
@@ -137,10 +137,10 @@ def plan_of(
     )
     made = plans([rise], {account: one}, policy, model=model, around=around, timer=lambda: 0.0)
     assert made.absent == {}
-    done = applied(one.case.account, made.found[account])
+    done = applied(one.case.account, made.by_account[account])
     after = evaluate_rules(replace(one.case, account=done))
     again, _ = seen(after, around, model, policy, one)
-    return made.found[account], found.raised, again
+    return made.by_account[account], found.raised, again
 
 
 def applied(account: Account, plan: PlanAnswer) -> Account:
