@@ -177,7 +177,7 @@ def _forecast(
         model_version=bundle.version,
         role=role,
         features=_features(look),
-        **chances,
+        probabilities=chances,
     )
 
 
