@@ -8,12 +8,13 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
+from models.events import EventKind
 from serving.store.columns import EPOCH
 from serving.store.engine import Transaction
 from serving.store.rows import put
 from serving.store.schema import EVENTS, FORECASTS, LIQUIDATIONS
 
-LIQUIDATED = "liquidate"
+LIQUIDATED = EventKind.LIQUIDATE.name.lower()
 """Kind of the event that is a liquidation."""
 
 
