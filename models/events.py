@@ -29,10 +29,10 @@ class EventKind(IntEnum):
     LIQUIDATE = 4
 
 
-EVENTS: Mapping[str, EventKind] = {kind.name.lower(): kind for kind in EventKind}
+EVENT_KINDS: Mapping[str, EventKind] = {kind.name.lower(): kind for kind in EventKind}
 """Kinds of events by the name they have in requests, files and stores."""
 
 if TYPE_CHECKING:
     EventName: TypeAlias = str
 else:
-    EventName = Literal[tuple(EVENTS)]
+    EventName = Literal[tuple(EVENT_KINDS)]

@@ -5,7 +5,7 @@ from decimal import Context, Decimal
 from typing import Any, get_args
 
 from models.errors import Fault, InvalidInput
-from models.events import EVENTS, LegName
+from models.events import EVENT_KINDS, LegName
 
 Leg = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -72,7 +72,7 @@ def after(legs: Sequence[Leg], event: Mapping[str, Any], *, where: str) -> list[
     """
     moved = [dict(leg) for leg in legs]
     faults: list[Fault] = []
-    grows = EVENTS[event["kind"]].adds_to
+    grows = EVENT_KINDS[event["kind"]].adds_to
     for kind in get_args(LegName):
         amount = Decimal(int(event[kind]))
         if amount:

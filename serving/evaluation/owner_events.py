@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from models.errors import Fault, InvalidInput
-from models.events import EVENTS, EventKind
+from models.events import EVENT_KINDS, EventKind
 from serving.schemas.account_fast import FastEvent
 from serving.schemas.requests import AnyAccount, EventBody
 
@@ -65,7 +65,7 @@ def going_back(
     undone = []
     for event in reversed(events):
         moved, owed = int(event.collateral), int(event.debt)
-        kind = EVENTS[event.kind]
+        kind = EVENT_KINDS[event.kind]
         ink += -moved if kind.adds_to == "collateral" else moved
         art += -owed if kind.adds_to == "debt" else owed
         undone.append(OwnerEvent(event.at, kind, ink, art))
