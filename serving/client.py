@@ -158,7 +158,7 @@ class Client:
         return self._write("POST", "/v1/events", {"events": list(events)}, Pushed)
 
     def assess(self, accounts: Sequence[str]) -> Batch:
-        """Assess accounts of the store and keep what was said."""
+        """Assess accounts of the store and store the assessments."""
         return self._write("POST", "/v1/assessments", {"accounts": list(accounts)}, Batch)
 
     def account(self, key: str) -> AccountAnswer:

@@ -31,6 +31,7 @@ GAP = Fraction(1, 10**6)
 """Share of the objective by which a solution may miss its bound and still be called optimal."""
 
 LEAST_PRICE = 1e-9
+LEAST_SHARE = Fraction(1, 10**6)
 TIGHTER = (0, 1, 8)
 """Steps of every asset by which needs are raised until a solution survives being rounded."""
 
@@ -184,7 +185,7 @@ def _proved(
     objective = result.objective(problem)
     gap = None if bound is None else (objective - bound) / max(abs(objective), Fraction(1))
     if gap is not None and gap < -GAP:
-        raise SolverFault(f"a solution of {float(objective)} undercuts the bound {float(bound)}")
+        raise SolverFault(f"a solution of {float(objective)} undercuts the solver's bound")
     is_least = gap is not None and gap <= GAP + _outward_cost(problem) / max(
         abs(objective), Fraction(1)
     )
@@ -248,14 +249,16 @@ def _infeasible(plan: Program, solver: Solver, time_limit: float) -> Allocation:
         if answer.claim == "time_limit":
             return Allocation(status="time_limit")
         raise SolverFault("the solver finds no solution where one always exists")
-    amounts = rounded(elastic, answer.values)
+    needless = replace(elastic, rows=tuple(r for r in elastic.rows if r.limit.kind != "need"))
+    amounts = rounded(needless, answer.values)
     values = [amount / scale for amount, scale in zip(amounts, elastic.scale, strict=True)]
     shortage = {}
     for row in elastic.rows:
         if row.limit.kind == "need":
             used = sum((e * values[j] for j, e in row.entries.items() if j < len(values)), ZERO)
             shortage[row.limit.demand] = max(used - row.bound, ZERO)
-    missing = {name: short for name, short in shortage.items() if short}
+    least = LEAST_SHARE * sum(shortage.values(), ZERO)  # below it is what rounding leaves
+    missing = {name: short for name, short in shortage.items() if short > least}
     if not missing:
         raise SolverFault("the solver says infeasible, and a solution exists")
     relaxation = answer if answer.prices is not None else solver(relaxed(numbers), time_limit)

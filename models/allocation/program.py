@@ -15,6 +15,9 @@ from typing import Literal
 from models.allocation.problem import ZERO, Demand, Problem, Way
 
 SIGNS = {1: Fraction(1), -1: Fraction(-1)}
+COVERED = Fraction(10_001, 10_000)
+"""Weight of a quote unit missing at an account that is covered to begin with."""
+
 LimitKind = Literal["need", "stock", "posted", "cap", "most", "sellable", "link", "pieces"]
 
 
@@ -323,7 +326,8 @@ def objective(program_: Program, values: Mapping[int, Fraction]) -> Fraction:
 def shortfall(program_: Program) -> Program:
     """Return the program that asks how little is missing instead of what it costs.
 
-    One slack in each need's row, of weight 1 a quote unit; always solvable.
+    One slack in each need's row; always solvable. To leave an account short that is covered now
+    counts a little more, so that of equal ways the one that harms nobody is told.
     """
     columns = [
         Column(cost=ZERO, upper=column.upper, limit=column.limit, is_whole=column.is_whole)
@@ -341,7 +345,8 @@ def shortfall(program_: Program) -> Program:
                 ZERO,
             )
             entries[len(columns)] = Fraction(-1)
-            columns.append(Column(cost=Fraction(1), upper=largest[row.limit.demand]))
+            weight = COVERED if row.bound >= 0 else Fraction(1)
+            columns.append(Column(cost=weight, upper=largest[row.limit.demand]))
         rows.append(Row(row.limit, row.bound, entries))
     return Program(
         flows=program_.flows,

@@ -8,7 +8,7 @@ from models.allocation.problem import ZERO
 from models.allocation.program import Program, Row
 from models.allocation.solver import Floats
 
-NEAR = Fraction(1, 10**9)
+NEAR = Fraction(1, 10**11)
 """Share of an amount within which a float is taken for the step beside it."""
 
 DUST = 1e-12

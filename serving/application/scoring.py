@@ -139,7 +139,7 @@ class ScoringService:
         around: MarketSnapshot,
         assessments: Sequence[Assessment],
     ) -> None:
-        """Hand what was said of stored accounts to the shadow, which never makes anyone wait."""
+        """Offer the assessments of stored accounts to the shadow recorder, which never blocks."""
         if self.shadow is None or self.deployed is None or self.model.bundle is None:
             return
         stored = {item for _, item in request.items if isinstance(item, str)}
@@ -153,7 +153,7 @@ class ScoringService:
     def outcomes(
         self, request: requests.Envelope, faults: Sequence[Fault], ask: Callable[["Item"], T]
     ) -> tuple[MarketSnapshot, list[T | InvalidInput]]:
-        """Return what the accounts share, and per account the answer or what is wrong.
+        """Return the market snapshot, and per account its answer or its faults.
 
         Parameters
         ----------

@@ -164,7 +164,7 @@ def _forecast(
     role: str,
     look: ForecastOutcome | None = None,
 ) -> ServedForecast:
-    """Return what a bundle said, without what the rule raised."""
+    """Return a bundle's forecast before the rule raised it."""
     chances: dict[str, float] = {}
     for label, answer in zip(LABELS, answers, strict=True):
         plain, raised = answer.unattended, answer.model_unattended

@@ -39,7 +39,7 @@ def wish(symbols: str, *, quote: str, kinds: str, since: datetime, step: int) ->
 
 
 def once(wished: FetchRequest, *, store: str, exchange: Exchange) -> int:
-    """Fetch what is missing, tell what became of it and return how many faults there were.
+    """Fetch what is missing, print the outcome per series and return the number of faults.
 
     Raises
     ------

@@ -48,7 +48,7 @@ def refuse_single(request: MarginBody) -> None:
 
 
 def aggregate(request: MarginBody, outcomes: Sequence[MarginOutcome]) -> AggregateAnswer | None:
-    """Return what the accounts amount to; None where it was not asked.
+    """Return the accounts composed into one margin; None without `composed` in the request.
 
     Parameters
     ----------

@@ -472,7 +472,7 @@ def _certain(label: str) -> ForecastAnswer:
 
 
 def _raise(entry: ForecastAnswer, *, expected: float | None) -> ForecastAnswer:
-    """Return a forecast raised to what the rule knows, keeping what the model said."""
+    """Return a forecast raised to the rule's certainty, with the model's own values beside it."""
     modelled = entry.source == "model"
     raised = replace(
         entry,

@@ -172,7 +172,7 @@ class BookTotals:
     chances: dict[str, list[int]] = field(default_factory=dict)
 
     def put(self, account: str, part: AccountTotals | None) -> None:
-        """Let an account add what it adds now, and nothing of what it added before."""
+        """Replace an account's part of the sums by its newest one."""
         before = self.parts.get(account)
         self.parts[account] = part
         if part != before:

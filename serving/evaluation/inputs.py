@@ -212,7 +212,7 @@ def snapshot(
     stored: MarketSnapshot | None,
     accounts: Iterable[requests.AnyAccount],
 ) -> MarketSnapshot:
-    """Return what a request states, laid over what the store holds.
+    """Return the market of a request: its own facts over those of the store.
 
     Parameters
     ----------

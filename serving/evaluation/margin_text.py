@@ -77,7 +77,7 @@ def rulebook(case: AccountInput) -> RulebookAnswer:
 
 
 def refuse_unpriced(named: Mapping[str, object] | None, item: Item, *, field: str) -> None:
-    """Refuse what is said of assets without a price: a misspelt one must not be ignored."""
+    """Refuse entries for assets without a price: a misspelt one must not be ignored."""
     priced = item.case.market.prices
     faults = [
         Fault(f"/{field}/{escape(name)}", f"{name} has no price; those that have: {_names(priced)}")

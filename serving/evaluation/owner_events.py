@@ -12,7 +12,7 @@ from serving.schemas.requests import AnyAccount, EventBody
 
 
 class OwnerEvent(NamedTuple):
-    """What happened to an account, and what it held just before, in the units of its legs."""
+    """An event of an account with the holdings just before it, in the units of its legs."""
 
     at: datetime
     kind: EventKind
@@ -53,7 +53,7 @@ def owner_events(body: AnyAccount, place: str, *, at: datetime) -> tuple[OwnerEv
 def going_back(
     events: Sequence[EventBody | FastEvent], *, ink: int, art: int
 ) -> tuple[OwnerEvent, ...]:
-    """Return events with what was held before each, undone one by one.
+    """Return events with the holdings before each, by undoing them from the newest back.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ def _is_calm(assessment: Assessment, goal: Goal) -> bool:
 
 
 def advice(plan: PlanAnswer) -> AdviceAnswer:
-    """Return a plan without what an assessment tells already."""
+    """Return a plan without the fields that its assessment has already."""
     return AdviceAnswer(
         is_reached=plan.is_reached,
         reason=plan.reason,

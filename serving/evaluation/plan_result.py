@@ -65,7 +65,7 @@ class Goal:
 
     @property
     def target(self) -> Target:
-        """Return what a plan must reach, its risk as a share of what the limits allow."""
+        """Return the target of a plan, its risk as a share of what the limits allow."""
         return Target(
             health=self.health,
             probability=1.0 if self.limits else None,

@@ -16,7 +16,7 @@ from serving.schemas.stored import Assessed
 
 
 def record(assessment: Assessment) -> Assessed:
-    """Return what the store keeps of an assessment, the whole answer included."""
+    """Return the stored row of an assessment, with the whole answer."""
     chances = {
         f"{head}_{entry.horizon}": getattr(entry, head)
         for entry in assessment.forecast
@@ -48,7 +48,7 @@ def _ratio(assessment: Assessment) -> float | None:
 def record_of_rules(
     judged: RuleEvaluation, outcome: ForecastOutcome, *, at: datetime, model_version: str | None
 ) -> Assessed:
-    """Return what the store keeps of a judgement that nobody asked for, in numbers alone."""
+    """Return the stored row of a watched account: its numbers, without the whole answer."""
     now, side, ratio = judged.now, judged.now.maintenance, judged.now.ratio
     chances = {
         f"{head}_{entry.horizon}": getattr(entry, head)

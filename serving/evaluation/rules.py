@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def evaluated(case: AccountInput, rule: Callable[[AccountInput], T]) -> T:
-    """Return what a rule says of a case.
+    """Return the result of applying a rule to a case.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def without_haircuts(case: AccountInput, account: Account) -> Margin:
 
 
 def worth(case: AccountInput) -> Side | None:
-    """Return what backs an account's debt and positions at market value, and what it owes.
+    """Return collateral and debt of an account at market value, without haircuts.
 
     Returns
     -------

@@ -251,7 +251,7 @@ _NO_DESK: Any = None
 
 
 def _match(routes: Routes, scope: Scope) -> RouteMatch:
-    """Return what stands at the path of a request."""
+    """Return the route that matches the path of a request."""
     raw = scope.get("raw_path") or scope["path"].encode()
     path = raw.partition(b"?")[0].decode("latin-1")
     if len(path) > LONGEST_PATH:

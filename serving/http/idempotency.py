@@ -52,7 +52,7 @@ def written(
     act: Callable[[Transaction], Any],
     rows: str = "",
 ) -> Answer:
-    """Act in one transaction and return what `act` tells, or what it told the first time.
+    """Act in one transaction and return its answer, or the stored answer of the first time.
 
     Parameters
     ----------
@@ -121,6 +121,6 @@ def _idempotency_key(call: Call) -> str | None:
 
 
 def _digest(action: str, call: Call) -> str:
-    """Return a hash of what is asked."""
+    """Return a hash of action, path and body."""
     paths = "\n".join(f"{name}={value}" for name, value in sorted(call.path.items()))
     return hashlib.sha256(f"{action}\n{paths}\n".encode() + call.body).hexdigest()

@@ -214,7 +214,7 @@ def _flat(item: Assessment | MarginAnswer | FaultyItem) -> Row:
 
 
 def _flat_assessment(assessment: Assessment) -> Row:
-    """Return what an assessment says beside what every item does."""
+    """Return the columns of an assessment beside those of every item."""
     rule = assessment.rule
     chances = {
         f"{head}_{entry.horizon}": getattr(entry, head)
@@ -241,7 +241,7 @@ def _flat_assessment(assessment: Assessment) -> Row:
 
 
 def _flat_margin(margin: MarginAnswer) -> Row:
-    """Return what a margin says beside what every item does."""
+    """Return the columns of a margin beside those of every item."""
     standing = margin.standing
     side = standing.maintenance
     return {

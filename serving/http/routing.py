@@ -170,7 +170,7 @@ class Routes:
         return tuple(next(iter(methods.values())).path for _, methods in self.patterned)
 
     def find(self, path: str) -> RouteMatch | None:
-        """Return what stands at a raw (still percent-encoded) path, or None."""
+        """Return the match of a raw (still percent-encoded) path, or None."""
         if path in self.plain:
             return RouteMatch(path, self.plain[path], {})
         for pattern, operations in self.patterned:

@@ -218,5 +218,5 @@ def _milliseconds(at: datetime) -> int:
 
 
 def _shown(error: BaseException) -> str:
-    """Return what an error says, in one short line."""
+    """Return an error's message on one short line."""
     return " ".join(str(error).split())[:200] or type(error).__name__

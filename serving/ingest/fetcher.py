@@ -96,7 +96,7 @@ class Fetcher:
     progress: dict[tuple[ExchangeSeries, int, int], Progress] = field(default_factory=dict)
 
     def run(self, wish: FetchRequest, *, now: datetime) -> Iterator[Fetched]:
-        """Fetch what is missing, series by series, and tell what became of each."""
+        """Fetch what is missing, series by series, and yield the outcome of each."""
         settled = self._settled(now)
         for line in wish.lines:
             if line.kind == FUNDING:
@@ -145,7 +145,7 @@ class Fetcher:
         return fetched
 
     def _pages(self, line: ExchangeSeries, gap: range, *, step: int) -> Iterator["Page"]:
-        """Yield what the exchange tells about a gap, page by page."""
+        """Yield the exchange's candles of a gap, page by page."""
         cursor = gap.start
         while cursor < gap.stop:
             since = EPOCH + timedelta(seconds=cursor * step)
@@ -219,7 +219,7 @@ def gaps(settled: AbstractSet[int], span: range) -> list[range]:
 def read_page(
     rows: Sequence[Sequence[Any]], line: ExchangeSeries, places: range, *, step: int
 ) -> Page:
-    """Return what rows say about a gap; what is unsound is left out and told.
+    """Return the candles that rows give for a gap; unsound rows are left out and listed as faults.
 
     Parameters
     ----------

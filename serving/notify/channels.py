@@ -172,7 +172,7 @@ def signed(body: str, to: Destination, *, at: datetime) -> dict[str, str]:
 
 
 def send_result(status: int, wait: str | None) -> SendResult:
-    """Return what an HTTP status says of an attempt.
+    """Return the outcome of an attempt by its HTTP status.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ def _submit(server: Any, made: EmailMessage) -> None:
 
 
 def _said(error: Exception) -> str:
-    """Return what a mail server said, on one line."""
+    """Return a mail server's reply on one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 

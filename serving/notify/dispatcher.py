@@ -250,7 +250,7 @@ def _attempt(
 
 
 def _settle_answered(sending: Sending) -> None:
-    """Write down what was answered; an answer is kept until that succeeds."""
+    """Store the outcomes of finished attempts; one stays until it could be stored."""
     for attempt in [future for future in sending.under_way if future.done()]:
         answer = attempt.result()
         if answer.sent is not None:

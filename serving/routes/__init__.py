@@ -9,6 +9,7 @@ from serving.pages import shells
 from serving.routes import (
     accounts,
     alerts,
+    allocation,
     audit,
     book,
     changes,
@@ -41,6 +42,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *features.OPERATIONS,
     *rules.OPERATIONS,
     *changes.OPERATIONS,
+    *allocation.OPERATIONS,
     *accounts.OPERATIONS,
     *export.OPERATIONS,
     *alerts.OPERATIONS,

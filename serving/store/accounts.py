@@ -41,7 +41,7 @@ def write(
     *,
     now: datetime,
 ) -> None:
-    """Write accounts and what they held, each from a moment of its own; see `upsert`."""
+    """Write accounts and their positions, each from its own moment; see `upsert`."""
     ordered = sorted(statements, key=lambda statement: statement[0])
     for rows in _alike(_account_row(body) for _, body in ordered):
         put(transaction, ACCOUNTS, rows)

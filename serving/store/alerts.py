@@ -63,7 +63,7 @@ class Receiver:
 
 
 def states(transaction: Transaction, accounts: Sequence[str]) -> dict[str, AlertState]:
-    """Return the state of every account that has one, with what people asked for laid over it."""
+    """Return the alert states of accounts, with acknowledgements and mutes laid over them."""
     by_account: dict[str, AlertState] = {}
     for some in chunks(accounts):
         wished = {
@@ -195,7 +195,7 @@ def transitions(
     is_newest_first: bool = False,
     limit: int = 1000,
 ) -> list[Transition]:
-    """Return what changed, oldest first unless asked otherwise."""
+    """Return transitions, oldest first unless `is_newest_first`."""
     table = ALERT_TRANSITIONS.c
     columns = (table.at, table.account, table.episode, table.number)
     chosen = sa.select(table.body).where(*_conditions(criteria))
@@ -247,7 +247,7 @@ def mute(transaction: Transaction, account: str, *, until: datetime | None) -> N
 
 
 def _override(transaction: Transaction, account: str, row: Mapping[str, object]) -> None:
-    """Write a part of what was asked for about an account."""
+    """Write some columns of an account's acknowledgement and mute."""
     put(transaction, ALERT_WISHES, [{"account": account, **row}])
 
 
@@ -346,7 +346,7 @@ def _read_receiver(row: "sa.Row[tuple[object, ...]]") -> Receiver:
 def _readable(
     row: "sa.Row[tuple[object, ...]]", name: str, read: Callable[[object], T]
 ) -> T | None:
-    """Return what a column holds; None where nobody can read it: others are told all the same."""
+    """Return the value of a column; None, with a warning, where it cannot be read."""
     stored = getattr(row, name)
     if stored is None:
         return None
@@ -380,7 +380,7 @@ def languages(transaction: Transaction, names: Sequence[str]) -> dict[str, str]:
 
 
 def keep_signals(transaction: Transaction, signals: Sequence[Signal]) -> None:
-    """Keep what was seen of accounts, to tell later what another policy would have said."""
+    """Store signals, so that another policy can be backtested on them."""
     rows = [{"account": s.account, "at": s.at, "body": msgspec.to_builtins(s)} for s in signals]
     put(transaction, ALERT_SIGNALS, rows)
 

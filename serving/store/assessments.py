@@ -346,13 +346,13 @@ def _beyond(order: Order, after: Cursor | None) -> list["sa.ColumnElement[bool]"
 
 
 def _assessed(row: Any) -> Assessed:
-    """Return what a row says."""
+    """Return the assessment of a row."""
     values = {name: row[name] for name in _NAMES}
     return Assessed(**{**values, "degraded": tuple(values["degraded"])})
 
 
 def _summary(row: Any) -> AccountSummary:
-    """Return an account with what a row says of it."""
+    """Return the account of a row with its newest assessment."""
     return AccountSummary(
         account=row["name"],
         venue=row["venue"],

@@ -138,7 +138,7 @@ def shown(url: str) -> str:
 
 
 def reason(error: sa.exc.SQLAlchemyError) -> str:
-    """Return what the database said, without the statement and its values."""
+    """Return the database's message, without the statement and its values."""
     said = getattr(error, "orig", None) or error
     return " ".join(str(said).split()) or type(said).__name__
 
@@ -150,7 +150,7 @@ def _connected(pool: sa.Engine, options: Mapping[str, Any]) -> sa.Connection:
 
 @contextlib.contextmanager
 def _translated_errors() -> Iterator[None]:
-    """Tell a failure of the database in the store's own words."""
+    """Raise a failure of the database as `StoreFailed`."""
     try:
         yield
     except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:

@@ -39,7 +39,7 @@ def write(transaction: Transaction, positions: Sequence[Row], *, now: datetime) 
 
 
 def reckon(transaction: Transaction, since: Mapping[str, datetime], *, now: datetime) -> None:
-    """Apply events anew to what accounts held just before a moment each.
+    """Apply events anew to the positions that accounts had just before a moment each.
 
     Parameters
     ----------

@@ -149,7 +149,7 @@ def _steps(
     prefixes: sa.CTE | None,
     among: Collection[tuple[str, ...]] | None,
 ) -> sa.CTE:
-    """Return the values of a column of the key beneath each known value of those before it."""
+    """Return the distinct values of a key column beneath each prefix of those before it."""
     column, least = table.c[name], sa.func.min(table.c[name])
     if prefixes is None:
         first: sa.Select[Any] = sa.select(least.label(name))
@@ -185,7 +185,7 @@ def insert_new(transaction: Transaction, table: sa.Table, rows: Sequence[Row]) -
 def _stored(
     transaction: Transaction, table: sa.Table, keys: Sequence[Key]
 ) -> Iterator[tuple[Key, Row]]:
-    """Yield the rows that stand under keys."""
+    """Yield the stored rows of some keys."""
     columns = tuple(table.primary_key.columns)
     for begin in range(0, len(keys), CHUNK):
         condition = sa.tuple_(*columns).in_(keys[begin : begin + CHUNK])
@@ -200,11 +200,11 @@ def _key(table: sa.Table, row: Row) -> Key:
 
 
 def _agree(stored: Row, row: Row) -> bool:
-    """Return whether two rows say the same."""
+    """Return whether two rows are equal in every compared column."""
     return all(stored.get(n) == row.get(n) for n in row.keys() - UNCOMPARED)
 
 
 def _conflict(table: sa.Table, row: Row, place: int) -> Fault:
-    """Return what is wrong with a row whose key stands with another body."""
+    """Return the fault of a row whose key is stored with another body."""
     shown = ", ".join(str(part)[:80] for part in _key(table, row))
     return Fault(f"/{place}", f"{table.name} holds ({shown}) with another body")

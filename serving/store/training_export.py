@@ -17,7 +17,7 @@ def markets(transaction: Transaction, name: str) -> list[MarketId]:
 
 
 def statements(transaction: Transaction, market: MarketId) -> pd.DataFrame:
-    """Return what every account of a market held and from when, stated or reckoned.
+    """Return the positions of every account of a market with their start, stated or reckoned.
 
     Returns
     -------

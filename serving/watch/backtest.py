@@ -43,7 +43,7 @@ class BacktestResult:
 
 
 def backtest(store: Store, policy: Policy, *, begin: datetime, end: datetime) -> BacktestResult:
-    """Return what a policy would have sent in [begin, end) by the signals that were kept.
+    """Return the messages a policy would have sent in [begin, end), by the stored signals.
 
     Everything starts at rest, and nobody acknowledges or mutes. The signals are read page by
     page: what is held at once does not grow with the period.

@@ -128,7 +128,7 @@ def is_idle(memory: WatchState, last: int, *, seconds: float, whole: timedelta) 
 def read(
     transaction: Transaction, memory: WatchState, *, at: datetime, seconds: float
 ) -> MarketSnapshot:
-    """Read what changed, then the market, and return it: what is urgent by it is remembered.
+    """Read the changes and the market, rank what is urgent by it, and return the market.
 
     The accounts are read before the market, so that the candles of what they hold are there.
     """
@@ -173,7 +173,7 @@ def worth_keeping(memory: WatchState, assessed: Sequence[Assessed]) -> Iterator[
 def take(
     memory: WatchState, evaluation: Evaluation, recorded: frozenset[str], *, seconds: float
 ) -> None:
-    """Remember what a step has committed; only now is what was new used up."""
+    """Take over what a step has committed; its accounts are due no more."""
     for assessment in evaluation.assessed:
         key = assessment.account
         for waiting in (memory.changed, memory.crossed, memory.near):
@@ -193,7 +193,7 @@ def take(
 
 
 def _renew(cache: dict[str, T], key: str, fresh: Mapping[str, T]) -> None:
-    """Let what was found stand for what was known, absence included."""
+    """Replace an entry by the fresh one; remove it where there is none."""
     if key in fresh:
         cache[key] = fresh[key]
     else:
@@ -213,7 +213,7 @@ def _is_ranking_due(memory: WatchState, seconds: float) -> bool:
 def _rank(
     memory: WatchState, around: MarketSnapshot, levels: Mapping[str, Level], seconds: float
 ) -> None:
-    """Choose what is urgent in this market, and forget what is closed."""
+    """Rank the accounts by urgency in this market, and forget closed ones."""
     for key in [key for key in memory.closed if _is_over(memory, key, levels)]:
         _forget(memory, key)
     spot = _floats(around.prices)

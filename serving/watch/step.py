@@ -200,7 +200,7 @@ def _keep(
     *,
     now: datetime,
 ) -> None:
-    """Write what was said: into the history of some accounts, as the newest of all."""
+    """Write assessments: into the history for recorded accounts, as the newest for all."""
     assessments.write(
         transaction,
         [assessment for assessment in assessed if assessment.account in recorded],

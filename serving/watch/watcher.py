@@ -315,9 +315,9 @@ def _report(watcher: Watcher) -> None:
 
 
 def _prune(watcher: Watcher) -> None:
-    """Remove once a day what is older than is kept, counted from what was said before this turn.
+    """Remove once a day what is older than `keep` before now and before the newest assessment.
 
-    So a clock that leaps ahead, and is not yet said to have, removes nothing that is younger.
+    So a clock that has leapt ahead removes nothing too young.
     """
     now = watcher.clock()
     journal, seconds = watcher.journal, watcher.steady.look(now)

@@ -258,9 +258,9 @@ class Life:
         if self.has_ended:
             raise Ended
 
-    def sender(self, told: Path) -> Sender:
+    def sender(self, sent_log: Path) -> Sender:
         """Return a sender that adds lines to a file."""
-        send = into(told)
+        send = into(sent_log)
 
         def checked(message: Message, to: Destination) -> SendResult:
             self.check()
