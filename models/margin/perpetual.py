@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from typing import Self
 
 from models.domain import Account, Leg, LegKind, Market
 from models.margin.result import Margin, Ratio, Side, Verdict
@@ -147,19 +148,30 @@ def unevaluable_reason(
     instruments
         Instruments whose terms are at hand.
     """
+    reason = leg_fault(account, quote=quote, instruments=instruments)
+    return price_fault(market, open_assets(account)) if reason is None else reason
+
+
+def open_assets(account: Account) -> list[str]:
+    """Return the instrument of every leg that holds contracts."""
+    return [leg.asset for leg in account.legs if leg.kind is LegKind.POSITION and leg.quantity]
+
+
+def leg_fault(account: Account, *, quote: str, instruments: Iterable[str]) -> str | None:
+    """Return why an account cannot be judged whatever prices are, or None."""
     for leg in account.legs:
         if leg.kind is LegKind.DEBT:
             return "debt_not_established"
         if leg.kind is LegKind.COLLATERAL and leg.asset != quote:
             return "multi_asset_margin_not_established"
-    legs = [leg for leg in account.legs if leg.kind is LegKind.POSITION and leg.quantity]
     names = frozenset(instruments)
-    for leg in legs:
-        if leg.entry is None:
-            return "entry_missing"
-        if leg.asset not in names:
-            return "terms_missing"
-    return price_fault(market, [leg.asset for leg in legs])
+    for leg in account.legs:
+        if leg.kind is LegKind.POSITION and leg.quantity:
+            if leg.entry is None:
+                return "entry_missing"
+            if leg.asset not in names:
+                return "terms_missing"
+    return None
 
 
 def price_fault(market: Market, assets: Iterable[str]) -> str | None:
@@ -267,20 +279,7 @@ def marks_of(positions: Iterable[Position], market: Market) -> dict[str, Fractio
     return {position.asset: market.prices[position.asset].exact for position in positions}
 
 
-def initial_margin(
-    account: Account, positions: Sequence[Position], marks: Mapping[str, Fraction]
-) -> Fraction | None:
-    """Return the margin for the leverages chosen; None where one is not stated."""
-    total = Fraction(0)
-    for position in positions:
-        leverage = leverage_of(account.options, position.asset)
-        if leverage is None:
-            return None
-        total += position.notional(marks[position.asset]) / leverage
-    return total
-
-
-def judge(equity: Fraction, needed: Fraction, positions: Sequence[Position]) -> tuple[Verdict, str]:
+def judge(equity: Fraction, needed: Fraction, positions: Sequence[object]) -> tuple[Verdict, str]:
     """Return the verdict with its reason; no venue states whether equality liquidates."""
     if not positions:
         return Verdict.SAFE, "no_position"
@@ -291,33 +290,91 @@ def judge(equity: Fraction, needed: Fraction, positions: Sequence[Position]) -> 
     return Verdict.LIQUIDATABLE, "at_maintenance_margin_strictness_not_established"
 
 
-def judged_margin(
-    account: Account,
-    positions: Sequence[Position],
-    marks: Mapping[str, Fraction],
-    *,
-    needed: Fraction,
-    ratio: str,
-) -> Margin:
-    """Return the rules' answer for an account whose requirement is known.
+def refused(reason: str, positions: Iterable[Position]) -> Margin:
+    """Return the answer for an account that cannot be judged."""
+    names = tuple(dict.fromkeys(position.asset for position in positions))
+    return Margin(verdict=Verdict.UNEVALUABLE, reason=reason, prices=names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TieredAccount:
+    """An account's positions with what no price moves worked out.
 
     Parameters
     ----------
-    marks
-        Price by instrument, quote units.
-    needed
-        Maintenance requirement of all positions, quote units.
+    positions
+        With the brackets that each is judged by; at least one each.
+    fixed
+        Requirement where it follows what positions cost; None where it follows their marks.
+    cash
+        Margin deposited less what all positions cost, quote units.
+    leverages
+        Chosen by position; empty where one is not stated.
     ratio
         What the venue calls requirement / equity.
     """
-    equity = cash_of(account) + sum(position.pnl(marks[position.asset]) for position in positions)
-    first = initial_margin(account, positions, marks)
-    verdict, reason = judge(equity, needed, positions)
-    return Margin(
-        verdict=verdict,
-        reason=reason,
-        maintenance=Side(equity, needed),
-        initial=None if first is None else Side(equity, first),
-        ratio=Ratio(ratio, needed / equity if equity > 0 else None, 0),
-        prices=tuple(marks),
-    )
+
+    positions: tuple[tuple[Position, Tiers], ...]
+    fixed: Fraction | None
+    cash: Fraction
+    leverages: tuple[int, ...]
+    ratio: str
+
+    @classmethod
+    def of(
+        cls,
+        account: Account,
+        positions: Sequence[Position],
+        tiers: Callable[[str], Tiers],
+        *,
+        ratio: str,
+        is_at_entry: bool = False,
+    ) -> Self:
+        """Return what an account brings to every price.
+
+        Parameters
+        ----------
+        tiers
+            Brackets by instrument.
+        is_at_entry
+            Whether the requirement rests on what positions cost rather than on their mark.
+        """
+        placed = tuple((position, tiers(position.asset)) for position in positions)
+        at_entry = (maintenance_margin(each, abs(position.cost)) for position, each in placed)
+        leverages = [leverage_of(account.options, position.asset) for position in positions]
+        return cls(
+            positions=placed,
+            fixed=sum(at_entry, Fraction(0)) if is_at_entry else None,
+            cash=cash_of(account) - sum(position.cost for position in positions),
+            leverages=() if None in leverages else tuple(filter(None, leverages)),
+            ratio=ratio,
+        )
+
+    def at(self, market: Market) -> Margin:
+        """Return the rules' answer at the marks of a market that has all of them."""
+        marks = marks_of((position for position, _ in self.positions), market)
+        equity, needed, notionals = self.cash, Fraction(0), []
+        for position, tiers in self.positions:
+            value = position.quantity * marks[position.asset]
+            equity += value
+            notionals.append(abs(value))
+            if self.fixed is None:
+                needed += maintenance_margin(tiers, abs(value))
+        if self.fixed is not None:
+            needed = self.fixed
+        verdict, reason = judge(equity, needed, self.positions)
+        return Margin(
+            verdict=verdict,
+            reason=reason,
+            maintenance=Side(equity, needed),
+            initial=self._initial(equity, notionals),
+            ratio=Ratio(self.ratio, needed / equity if equity > 0 else None, 0),
+            prices=tuple(marks),
+        )
+
+    def _initial(self, equity: Fraction, notionals: Sequence[Fraction]) -> Side | None:
+        """Return the side of the leverages chosen; None where one is not stated."""
+        if len(self.leverages) != len(notionals):
+            return None
+        pairs = zip(notionals, self.leverages, strict=True)
+        return Side(equity, sum((value / each for value, each in pairs), Fraction(0)))

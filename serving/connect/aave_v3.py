@@ -12,8 +12,8 @@ at npm `@aave-dao/aave-v3-origin` 3.6.0. `POOL_REVISION`: 11 is 3.7 (docs/3.7 ch
 3.3 (aave/aave-v3-origin at 73842247). Read 2026-11.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from models.domain import Leg, LegKind, MarketId, Price
@@ -22,10 +22,16 @@ from models.margin.rulebook import load
 from models.margin.venues.aave_v3_account import account_data, available_borrows, overflows
 from models.margin.venues.aave_v3_positions import prepare
 from models.margin.venues.aave_v3_terms import POLICIES, Policy
-from serving.connect.abi import WORD, ContractCall, Method, decoded
+from serving.connect.abi import WORD, ContractCall, Event, Method, decoded, topic_of
 from serving.connect.errors import NotAContract, Reverted, UnknownRevision
-from serving.connect.reading import AccountReading, Check, Difference, Reading, difference
-from serving.connect.rpc import Block, Chain
+from serving.connect.reading import (
+    AccountReading,
+    Check,
+    Difference,
+    Reading,
+    difference,
+)
+from serving.connect.rpc import Block, Chain, Log
 
 VENUE = "aave-v3"
 REVISIONS = {7: "3.3", 8: "3.4", 9: "3.5", 10: "3.6", 11: "3.7"}
@@ -82,6 +88,20 @@ BORROW_ALLOWED = Method("isBorrowAllowed()", "49aa2e81", ("bool",))
 SCALED_BALANCE = Method("scaledBalanceOf(address)", "1da24f3e", ("uint256",))
 SCALED_SUPPLY = Method("scaledTotalSupply()", "b1bf962d", ("uint256",))
 SYMBOL = Method("symbol()", "95d89b41", ("string",))
+
+BORROW = Event(
+    "Borrow(address,address,address,uint256,uint8,uint256,uint16)",
+    "0xb3d084820fb1a9decffb176436bd02558d15fac9b0ddfed8c465bc7359d7dce0",
+    ("reserve", "user", "onBehalfOf", "amount", "mode", "rate", "referralCode"),
+    ("reserve", "onBehalfOf", "referralCode"),
+)
+LIQUIDATION = Event(
+    "LiquidationCall(address,address,address,uint256,uint256,address,bool)",
+    "0xe413a321e8681d831f4dbccbca790d2952b56f977908e45be37335533e005286",
+    ("collateral", "debt", "user", "repaid", "seized", "liquidator", "receiveAToken"),
+    ("collateral", "debt", "user"),
+)
+EVENTS = (BORROW, LIQUIDATION)
 
 METHODS = tuple(each for each in tuple(globals().values()) if isinstance(each, Method))
 """Every function that is called, to be held to what the compiler says."""
@@ -277,11 +297,23 @@ class AaveV3Reader:
             raise ValueError("prepare the reader first")
         return self.layout
 
-    async def read(self, chain: Chain, block: Block, addresses: tuple[str, ...]) -> Reading:
+    async def read(
+        self,
+        chain: Chain,
+        block: Block,
+        addresses: Sequence[str],
+        *,
+        unchanged: Mapping[str, AccountReading] | None = None,
+    ) -> Reading:
         """Return the pool and accounts as of a block; raises as `prepare` does."""
         layout = self._laid()
         reading = await self._market(chain, block, layout)
-        accounts = await self._accounts(chain, block, layout, addresses)
+        still = (
+            {each: unchanged[each] for each in addresses if each in unchanged} if unchanged else {}
+        )
+        moved = [each for each in addresses if each not in still]
+        accounts = await self._accounts(chain, block, layout, moved)
+        accounts |= await self._answered(chain, block, still)
         return Reading(
             block=block,
             market=self.market,
@@ -291,6 +323,18 @@ class AaveV3Reader:
             prices=reading[2],
             accounts=accounts,
         )
+
+    async def _answered(
+        self, chain: Chain, block: Block, accounts: Mapping[str, AccountReading]
+    ) -> dict[str, AccountReading]:
+        """Return accounts as they stand, with the pool's answer of this block."""
+        calls = [USER_ACCOUNT_DATA.at(self.pool, each) for each in accounts]
+        answers = await chain.call(calls, block)
+        pairs = zip(accounts.items(), answers, strict=True)
+        return {
+            address: replace(reading, answer=answer_of(answer))
+            for (address, reading), answer in pairs
+        }
 
     async def _market(
         self, chain: Chain, block: Block, layout: Layout
@@ -352,9 +396,7 @@ class AaveV3Reader:
             rows[address] = (
                 USER_CONFIGURATION.read(_sound(bitmap, self.pool, USER_CONFIGURATION)),
                 USER_EMODE.read(_sound(emode, self.pool, USER_EMODE)),
-                None
-                if isinstance(data, Reverted)
-                else dict(zip(FIGURES, USER_ACCOUNT_DATA.read(data), strict=True)),
+                answer_of(data),
             )
         places = [
             (address, reserve, kind)
@@ -390,6 +432,38 @@ class AaveV3Reader:
         sides = [LegKind.COLLATERAL] if flags & 2 or self.reads_idle else []
         return [*sides, LegKind.DEBT] if flags & 1 else sides
 
+    def touched(self, logs: Sequence[Log], addresses: Collection[str]) -> frozenset[str]:
+        """Return the accounts that a log of the pool or its tokens names in its topics.
+
+        Every change of a balance, a flag or an e-mode names its account there.
+        """
+        by_topic = {topic_of(address): address for address in addresses}
+        topics = {topic for log in logs for topic in log.topics[1:]}
+        return frozenset(by_topic[topic] for topic in topics & by_topic.keys())
+
+    def liquidations(
+        self, logs: Sequence[Log], addresses: Collection[str]
+    ) -> dict[str, tuple[tuple[str, str], ...]]:
+        """Return by account the collateral and debt assets of its liquidations."""
+        names = {each.asset: each.name for each in self._laid().reserves}
+        pairs: dict[str, tuple[tuple[str, str], ...]] = {}
+        for log in logs:
+            if log.address == self.pool and log.topics[0] == LIQUIDATION.topic:
+                stated = LIQUIDATION.read(log.topics, log.data)
+                user = stated["user"].lower()
+                if user in addresses:
+                    pair = tuple(names[stated[side].lower()] for side in ("collateral", "debt"))
+                    pairs[user] = (*pairs.get(user, ()), (pair[0], pair[1]))
+        return pairs
+
+    def borrowers(self, logs: Sequence[Log]) -> frozenset[str]:
+        """Return on whose behalf was borrowed."""
+        return frozenset(
+            BORROW.read(log.topics, log.data)["onBehalfOf"].lower()
+            for log in logs
+            if log.address == self.pool and log.topics[0] == BORROW.topic
+        )
+
     def checks(self, reading: Reading) -> tuple[Check, ...]:
         """Return, account by account, whether the rules say what the pool says."""
         policy, terms, market = (
@@ -409,6 +483,13 @@ class AaveV3Reader:
                 Check(account=account.id, block=reading.block, differences=tuple(differences))
             )
         return tuple(checks)
+
+
+def answer_of(data: bytes | Reverted) -> dict[str, int] | None:
+    """Return what the pool says of an account, figure by figure; None where it refuses to."""
+    if isinstance(data, Reverted):
+        return None
+    return dict(zip(FIGURES, USER_ACCOUNT_DATA.read(data), strict=True))
 
 
 def policy_of(version: str) -> Policy:

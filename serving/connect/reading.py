@@ -1,13 +1,13 @@
 """What is read of a venue as of one block, and what the venue itself says of it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from models.domain import Account, Leg, Market, MarketId, Price
 from models.margin.rulebook import load
 from models.terms import decode
-from serving.connect.rpc import Block, Chain
+from serving.connect.rpc import Block, Chain, Log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,14 +134,43 @@ class Reader(Protocol):
     def contracts(self) -> tuple[str, ...]:
         """Return every address whose logs can tell of a change."""
 
+    @property
+    def settings(self) -> frozenset[str]:
+        """Return the addresses whose logs tell of changed parameters."""
+
     async def prepare(self, chain: Chain, block: Block) -> None:
         """Read what seldom changes: code, assets, parameters; raises `ConnectFailed`."""
 
-    async def read(self, chain: Chain, block: Block, addresses: tuple[str, ...]) -> Reading:
-        """Return the market and accounts as of a block; raises `ConnectFailed`."""
+    async def read(
+        self,
+        chain: Chain,
+        block: Block,
+        addresses: Sequence[str],
+        *,
+        unchanged: Mapping[str, AccountReading] | None = None,
+    ) -> Reading:
+        """Return the market and accounts as of a block; raises `ConnectFailed`.
+
+        Parameters
+        ----------
+        unchanged
+            Accounts whose balances stand as they were read before; only what the venue says
+            of them is read anew.
+        """
 
     def checks(self, reading: Reading) -> tuple[Check, ...]:
         """Return, per account that the venue answers for, whether the rules agree."""
+
+    def touched(self, logs: Sequence[Log], addresses: Collection[str]) -> frozenset[str]:
+        """Return the accounts whose balances or options logs may have changed."""
+
+    def liquidations(
+        self, logs: Sequence[Log], addresses: Collection[str]
+    ) -> Mapping[str, tuple[tuple[str, str], ...]]:
+        """Return by account the collateral and debt assets of its liquidations, by logs."""
+
+    def borrowers(self, logs: Sequence[Log]) -> frozenset[str]:
+        """Return who borrowed, by logs."""
 
 
 def account_id(market: MarketId, address: str) -> str:

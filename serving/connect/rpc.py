@@ -78,8 +78,8 @@ class Log(NamedTuple):
     ----------
     address
         Of the contract, lower case.
-    index
-        Place in the block.
+    place
+        In the block.
     """
 
     address: str
@@ -88,7 +88,7 @@ class Log(NamedTuple):
     block: int
     block_hash: str
     transaction: str
-    index: int
+    place: int
 
 
 class Logs(NamedTuple):
@@ -577,14 +577,14 @@ def _logs(answer: Any, name: str) -> tuple[Log, ...]:
                 block=int(item["blockNumber"], 16),
                 block_hash=str(item["blockHash"]).lower(),
                 transaction=str(item["transactionHash"]).lower(),
-                index=int(item["logIndex"], 16),
+                place=int(item["logIndex"], 16),
             )
             for item in answer
             if not item.get("removed")
         ]
     except (KeyError, TypeError, ValueError, AttributeError):
         raise AnswerInvalid(f"{name}: logs that are none") from None
-    return tuple(sorted(logs, key=lambda log: (log.block, log.index)))
+    return tuple(sorted(logs, key=lambda log: (log.block, log.place)))
 
 
 def _bytes(answer: Any, name: str) -> bytes:

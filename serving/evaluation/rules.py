@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from models import pegs
 from models.domain import Account, LegKind, Market, Price
 from models.errors import Fault, InvalidInput
 from models.margin.result import Margin, Ratio, Refusal, Side
+from models.margin.rulebook import Rulebook
 from serving.evaluation.inputs import AccountInput
 from serving.schemas.assessment import NextAnswer, Notice, RatioAnswer, SideAnswer, exact_text
 from serving.schemas.margin import RefusalAnswer
@@ -32,8 +33,15 @@ def evaluated(case: AccountInput, rule: Callable[[AccountInput], T]) -> T:
         raise InvalidInput([Fault(case.place, detail)]) from None
 
 
-def at_next_prices(case: AccountInput, now: Margin) -> tuple[Margin | None, datetime | None]:
+def at_next_prices(
+    case: AccountInput, now: Margin, *, book: Rulebook[Any] | None = None
+) -> tuple[Margin | None, datetime | None]:
     """Return the margin at prices that delayed oracles will show next, and from when.
+
+    Parameters
+    ----------
+    book
+        The case's own rules, counted; None for the case's.
 
     Returns
     -------
@@ -41,7 +49,8 @@ def at_next_prices(case: AccountInput, now: Margin) -> tuple[Margin | None, date
         None, None where no price that `now` rests on has a next one.
     """
     later, due = next_market(case, now)
-    return None if later is None else case.rulebook.margin(case.account, later, case.terms), due
+    judge = (case.rulebook if book is None else book).margin
+    return None if later is None else judge(case.account, later, case.terms), due
 
 
 def next_market(case: AccountInput, now: Margin) -> tuple[Market | None, datetime | None]:

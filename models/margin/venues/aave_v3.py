@@ -26,7 +26,7 @@ from models.margin.result import (
     Verdict,
     WeightedCollateral,
 )
-from models.margin.rulebook import Liquidate, Rulebook
+from models.margin.rulebook import Liquidate, MarginAt, Rulebook
 from models.margin.variables import Variable
 from models.margin.venues.aave_v3_account import (
     AccountData,
@@ -36,7 +36,7 @@ from models.margin.venues.aave_v3_account import (
 )
 from models.margin.venues.aave_v3_limits import rooms
 from models.margin.venues.aave_v3_liquidation import Outcome, liquidation_call
-from models.margin.venues.aave_v3_positions import prepare
+from models.margin.venues.aave_v3_positions import prepare, priced, unpriced
 from models.margin.venues.aave_v3_terms import POLICIES, Policy, Terms
 
 ORACLE_DECIMALS = 8
@@ -53,9 +53,24 @@ def margin(account: Account, market: Market, terms: Terms, policy: Policy) -> Ma
     initial sets collateral times loan to value against it. The verdict is the health
     factor's, whose rounding can differ from the sign of the surplus at equality.
     """
-    prepared = prepare(account, market, terms, policy)
-    if isinstance(prepared, Refusal):
-        return unvalued(account, prepared)
+    return at_prices(account, market, terms, policy)(market)
+
+
+def at_prices(account: Account, market: Market, terms: Terms, policy: Policy) -> MarginAt:
+    """Judge an account in markets whose prices alone differ: balances are brought up once."""
+    positions = unpriced(account, market, terms, policy)
+
+    def at(moved: Market) -> Margin:
+        prepared = positions if isinstance(positions, Refusal) else priced(positions, moved)
+        if isinstance(prepared, Refusal):
+            return unvalued(account, prepared)
+        return valued(prepared, moved, policy)
+
+    return at
+
+
+def valued(prepared: Mapping[str, Position], market: Market, policy: Policy) -> Margin:
+    """Judge positions that have prices."""
     positions = tuple(prepared.values())
     data = account_data(positions, policy)
     prices = tuple(prepared)
@@ -365,6 +380,7 @@ RULEBOOKS = tuple(
         options=OPTIONS,
         price_decimals=ORACLE_DECIMALS,
         margin=partial(margin, policy=policy),
+        at_prices=partial(at_prices, policy=policy),
         bare=bare,
         liquidate=partial(liquidate, policy=policy),
         accrue=accrue,

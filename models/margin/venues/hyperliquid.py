@@ -26,22 +26,25 @@ from functools import cache
 from models.domain import Account, Leg, LegKind, Market
 from models.margin.perpetual import (
     Position,
+    TieredAccount,
     Tiers,
     by_asset,
     cash_of,
-    judged_margin,
+    leg_fault,
     maintenance_margin,
     marks_of,
     nearest,
+    open_assets,
     positions_of,
     price_fault,
+    refused,
     surplus_roots,
     tiers_from,
     unevaluable_reason,
 )
 from models.margin.perpetual import bankruptcy_price as bankruptcy_of
 from models.margin.result import Liquidation, Margin, Refusal, Verdict
-from models.margin.rulebook import Liquidate, Rulebook
+from models.margin.rulebook import Liquidate, MarginAt, Rulebook
 from models.margin.variables import Variable
 
 BACKSTOP_SHARE = Fraction(2, 3)
@@ -89,10 +92,14 @@ def maintenance_tiers(table: tuple[LeverageTier, ...]) -> Tiers:
     )
 
 
+def listed_coins(terms: Terms) -> list[str]:
+    """Return the coins whose margin table is at hand."""
+    return [coin for coin, table in terms.coins.items() if table]
+
+
 def fault_of(account: Account, market: Market, terms: Terms) -> str | None:
     """Return why an account cannot be judged, or None."""
-    listed = [coin for coin, table in terms.coins.items() if table]
-    return unevaluable_reason(account, market, quote=terms.quote, instruments=listed)
+    return unevaluable_reason(account, market, quote=terms.quote, instruments=listed_coins(terms))
 
 
 def requirement(position: Position, mark: Fraction, terms: Terms) -> Fraction:
@@ -104,18 +111,27 @@ def requirement(position: Position, mark: Fraction, terms: Terms) -> Fraction:
 
 def margin(account: Account, market: Market, terms: Terms) -> Margin:
     """Judge one cross account or isolated position at the mark prices."""
-    positions = positions_of(account, by_asset)
-    reason = fault_of(account, market, terms)
-    if reason is not None:
-        names = tuple(position.asset for position in positions)
-        return Margin(verdict=Verdict.UNEVALUABLE, reason=reason, prices=names)
-    marks = marks_of(positions, market)
-    needed = sum(
-        (requirement(position, marks[position.asset], terms) for position in positions), Fraction(0)
+    return at_prices(account, market, terms)(market)
+
+
+def at_prices(account: Account, market: Market, terms: Terms) -> MarginAt:  # noqa: ARG001 - no state is read
+    """Judge one account in markets whose prices alone differ: its legs are added up once."""
+    positions, priced = positions_of(account, by_asset), open_assets(account)
+    fault = leg_fault(account, quote=terms.quote, instruments=listed_coins(terms))
+    if fault is not None:
+        return lambda _: refused(fault, positions)
+    tiered = TieredAccount.of(
+        account,
+        positions,
+        lambda coin: maintenance_tiers(terms.coins[coin]),
+        ratio="maintenance margin / account value",
     )
-    return judged_margin(
-        account, positions, marks, needed=needed, ratio="maintenance margin / account value"
-    )
+
+    def at(moved: Market) -> Margin:
+        reason = price_fault(moved, priced)
+        return tiered.at(moved) if reason is None else refused(reason, positions)
+
+    return at
 
 
 def _elsewhere(
@@ -282,6 +298,7 @@ RULEBOOKS = (
         price_decimals=None,
         is_exact=True,
         margin=margin,
+        at_prices=at_prices,
         liquidate=liquidate,
         liquidation_price=lambda account, market, terms, asset: liquidation_price(
             account, market, terms, coin=asset

@@ -20,7 +20,7 @@ Bybit help centre, liquidation price under isolated mode, page of 2024-09-10; OK
 formula as recorded in cex_liquidation_price.json.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
@@ -30,20 +30,23 @@ from models.domain import Account, LegKind, Market
 from models.margin.perpetual import (
     Position,
     Tier,
+    TieredAccount,
     Tiers,
     by_side,
     cash_of,
-    judged_margin,
+    leg_fault,
     maintenance_margin,
-    marks_of,
     nearest,
+    open_assets,
     positions_of,
+    price_fault,
+    refused,
     surplus_roots,
     unevaluable_reason,
 )
 from models.margin.perpetual import bankruptcy_price as bankruptcy_of
 from models.margin.result import Liquidation, Margin, Refusal, Verdict
-from models.margin.rulebook import Liquidate, Rulebook
+from models.margin.rulebook import Liquidate, MarginAt, Rulebook
 from models.margin.variables import Variable
 
 
@@ -97,9 +100,11 @@ NO_TIERS = (Tier(floor=Fraction(0), rate=Fraction(0)),)
 def fault_of(account: Account, market: Market, terms: Terms, policy: Policy) -> str | None:
     """Return why the account cannot be judged under `policy`, or None."""
     reason = unevaluable_reason(account, market, quote=terms.quote, instruments=terms.symbols)
-    if reason is not None:
-        return reason
-    positions = positions_of(account, by_side)
+    return policy_fault(positions_of(account, by_side), terms, policy) if reason is None else reason
+
+
+def policy_fault(positions: Sequence[Position], terms: Terms, policy: Policy) -> str | None:
+    """Return why positions cannot be judged under `policy`, or None."""
     if policy.scope == "one_position" and len(positions) > 1:
         return "cross_margin_not_established"
     if policy.tiers == "flat" and any(
@@ -125,20 +130,29 @@ def requirement(position: Position, *, mark: Fraction, terms: Terms, policy: Pol
 
 def margin(account: Account, market: Market, terms: Terms, *, policy: Policy) -> Margin:
     """Judge one account at the mark prices."""
-    positions = positions_of(account, by_side)
-    reason = fault_of(account, market, terms, policy)
-    if reason is not None:
-        names = tuple(dict.fromkeys(position.asset for position in positions))
-        return Margin(verdict=Verdict.UNEVALUABLE, reason=reason, prices=names)
-    marks = marks_of(positions, market)
-    needed = sum(
-        (
-            requirement(position, mark=marks[position.asset], terms=terms, policy=policy)
-            for position in positions
-        ),
-        Fraction(0),
+    return at_prices(account, market, terms, policy=policy)(market)
+
+
+def at_prices(account: Account, market: Market, terms: Terms, *, policy: Policy) -> MarginAt:  # noqa: ARG001 - no state is read
+    """Judge one account in markets whose prices alone differ: its legs are added up once."""
+    positions, priced = positions_of(account, by_side), open_assets(account)
+    first = leg_fault(account, quote=terms.quote, instruments=terms.symbols)
+    last = policy_fault(positions, terms, policy) if first is None else first
+    if last is not None:
+        return lambda moved: refused(first or price_fault(moved, priced) or last, positions)
+    tiered = TieredAccount.of(
+        account,
+        positions,
+        partial(tiers_of, terms),
+        ratio="Margin Ratio",
+        is_at_entry=policy.judged_at == "entry",
     )
-    return judged_margin(account, positions, marks, needed=needed, ratio="Margin Ratio")
+
+    def at(moved: Market) -> Margin:
+        reason = price_fault(moved, priced)
+        return tiered.at(moved) if reason is None else refused(reason, positions)
+
+    return at
 
 
 def _elsewhere(
@@ -247,6 +261,7 @@ def _rulebook(venue: str, version: str, policy: Policy) -> Rulebook[Terms]:
         price_decimals=None,
         is_exact=True,
         margin=judged,
+        at_prices=partial(at_prices, policy=policy),
         liquidate=partial(liquidate, policy=policy),
         liquidation_price=lambda account, market, terms, asset: liquidation_price(
             account, market, terms, asset=asset, policy=policy

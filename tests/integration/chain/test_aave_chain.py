@@ -4,21 +4,20 @@
 accounts.
 """
 
-import asyncio
 import os
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TypeVar
 
 import chain_packages
 import pytest
 from aave_market import AaveMarket
 from aave_steps import Life
+from chain_reading import MARKET, funded, on_chain, reader_of
 
-from models.domain import LegKind, MarketId
+from models.domain import LegKind
 from models.margin.result import Liquidation
 from models.margin.rulebook import Liquidate, load
 from serving.connect import aave_v3, rpc
@@ -27,41 +26,11 @@ from serving.connect.errors import BlockGone, NotAContract, UnknownRevision, Wro
 from serving.connect.reading import Reading
 from serving.connect.rpc import Chain
 
-T = TypeVar("T")
 LIQUIDATION = "LiquidationCall(address,address,address,uint256,uint256,address,bool)"
 WAD = 10**18
 STEPS = int(os.environ.get("FOREWARN_CHAIN_STEPS", "400"))
 USERS = int(os.environ.get("FOREWARN_CHAIN_USERS", "20"))
-CHAIN_ID = 31337
 STEPS_A_BLOCK = 6
-MARKET = MarketId("aave-v3", "core", "test")
-
-
-def reader_of(aave: AaveMarket) -> AaveV3Reader:
-    """Return a reader of the test market."""
-    return AaveV3Reader(market=MARKET, pool=aave.pool.address.lower())
-
-
-def on_chain(aave: AaveMarket, act: Callable[[Chain], Awaitable[T]], chain_id: int = CHAIN_ID) -> T:
-    """Run something against the chain."""
-
-    async def whole() -> T:
-        chain = rpc.chain_of("test", chain_id, [aave.node.url])
-        try:
-            return await act(chain)
-        finally:
-            await rpc.close(chain)
-
-    return asyncio.run(whole())
-
-
-def funded(aave: AaveMarket, count: int, *, seed: int) -> list[str]:
-    """Return fresh addresses that can pay for their transactions."""
-    chance = random.Random(seed)  # noqa: S311 - drawn anew by anyone
-    users = [f"0x{chance.randbytes(20).hex()}" for _ in range(count)]
-    for user in users:
-        aave.node.ask("anvil_setBalance", user, hex(10**24))
-    return users
 
 
 def test_selectors_and_topics_are_those_of_the_compiler() -> None:
@@ -76,6 +45,9 @@ def test_selectors_and_topics_are_those_of_the_compiler() -> None:
     assert len(aave_v3.METHODS) > 20
     for method in set(aave_v3.METHODS) - newer:
         assert compiled[method.signature] == method.selector
+    topics = artefacts["PoolInstance"]["topics"]
+    for event in aave_v3.EVENTS:
+        assert topics[event.signature] == event.topic
     multicall = chain_packages.contracts("fixtures")["Multicall"]["selectors"]
     assert multicall[rpc.AGGREGATE.signature] == rpc.AGGREGATE.selector
 
