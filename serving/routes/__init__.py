@@ -12,12 +12,14 @@ from serving.routes import (
     allocation,
     audit,
     book,
+    breakers,
     changes,
     channels,
     deliveries,
     documents,
     export,
     features,
+    governance,
     links,
     market,
     models,
@@ -29,6 +31,7 @@ from serving.routes import (
     scoring,
     series,
     system,
+    terms,
 )
 
 
@@ -55,6 +58,9 @@ OPERATIONS: tuple[Operation, ...] = (
     *market.OPERATIONS,
     *book.OPERATIONS,
     *series.OPERATIONS,
+    *terms.OPERATIONS,
+    *governance.OPERATIONS,
+    *breakers.OPERATIONS,
     *rulebooks.OPERATIONS,
     *models.OPERATIONS,
     *owners.OPERATIONS,
