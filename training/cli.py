@@ -17,7 +17,7 @@ from training.evaluation import evaluate as evaluation
 from training.evaluation import walk_forward as walk
 from training.fitting import fit
 from training.lifecycle import commands, publish
-from training.replay import alert_commands
+from training.replay import alert_commands, risk_commands
 from training.reports import model_card, report
 from training.sources import History
 from training.sources.registry import SOURCES
@@ -26,6 +26,7 @@ from training.sources.registry import history as history_of
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(commands.app)
 app.add_typer(alert_commands.app, name="alerts")
+app.add_typer(risk_commands.app, name="risk")
 DAY = "%Y-%m-%d"
 
 Source = Annotated[str, typer.Option(help=f"What the files are: {', '.join(SOURCES)}.")]
