@@ -45,6 +45,9 @@ LADDER: Floats = np.array([0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 100.0, 200.0])
 """Amounts at which the distribution is forecast, in 1e-4 of what is supplied."""
 
 BASIS = 1e-4
+OPENING = 31 * 24
+"""First hours of a reserve, whose liquidations are shares of a supply of next to nothing."""
+
 TAIL = 1.0
 """Least fall of a log probability per log amount: slower, and a mean would not exist."""
 
@@ -302,9 +305,16 @@ def reserve_model(market: pd.DataFrame, amounts: Sequence[float]) -> ReserveMode
         message = "no complete row of the reserve's past to learn from"
         raise ValueError(message)
     ahead = rows["ahead"].to_numpy()
-    share = ahead / rows["supplied"].to_numpy() / BASIS
+    grown = opened(rows)
+    share = (grown["ahead"] / grown["supplied"] / BASIS).to_numpy()
     return ReserveModel(
         path_model(market),
         {amount: response(rows, ahead > amount) for amount in amounts},
-        tuple(response(rows, share > step) for step in LADDER.tolist()),
+        tuple(response(grown, share > step) for step in LADDER.tolist()),
     )
+
+
+def opened(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows without a reserve's opening, or all where there is nothing else."""
+    grown = rows[rows.index >= rows.index[0] + pd.Timedelta(hours=OPENING)]
+    return rows if grown.empty else grown

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from features.inputs import Floats, Ints
-from models.book.reserve import BASIS, HORIZON, drivers_known, reserve_model, states
+from models.book.reserve import BASIS, HORIZON, drivers_known, opened, reserve_model, states
 from models.errors import Fault, InvalidInput
 from training.baselines.reserve import CHANCES, QUANTILES
 from training.evaluation.metrics import (
@@ -36,9 +36,6 @@ CALM_HOURS = 24
 """Hours below the largest amount that end an episode."""
 
 FORTNIGHT = 14 * 24
-OPENING = 31 * 24
-"""First hours of a reserve that nobody learns from: shares of a supply of next to nothing."""
-
 OURS = "structural"
 
 
@@ -84,7 +81,6 @@ def backtest(
         No hour of the period can be judged, or nothing lies before it.
     """
     market = states(record.hours)
-    market.loc[market.index < record.begins + pd.Timedelta(hours=OPENING), "ahead"] = np.nan
     told = market[["ahead", "low_ahead"]].notna().all(axis=1).to_numpy() & drivers_known(market)
     inside = (market.index >= begin) & (market.index < end)
     if not (told & inside).any():
@@ -140,7 +136,7 @@ def _walk(
         levels = list(LEVELS.values())
         found.quantiles.setdefault(OURS, []).append(fitted.quantiles(rows, levels))
         for method, of_past in QUANTILES.items():
-            found.quantiles.setdefault(method, []).append(of_past(past, rows, levels))
+            found.quantiles.setdefault(method, []).append(of_past(opened(past), rows, levels))
         progress(f"{start:%F}: {len(rows):,} hours forecast from {len(past):,}")
     return found
 

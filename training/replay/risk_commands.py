@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from models.errors import ForewarnError
-from training.evaluation import reserve_backtest
-from training.sources import aave_hourly
+from training.evaluation import reserve_backtest, vault_backtest
+from training.sources import aave_hourly, maker_ethb
 
 app = typer.Typer(no_args_is_help=True, help="The book at risk: forecast it, test forecasts.")
 DAY = "%Y-%m-%d"
@@ -23,12 +23,13 @@ class RiskSource(StrEnum):
     """What the files of a backtest are."""
 
     AAVE_HOURLY = "aave-hourly"
+    MAKER = "maker"
 
 
 @app.command()
 def backtest(
     source: Annotated[RiskSource, typer.Option(help="What the data are.")],
-    data: Annotated[Path, typer.Option(help="File of the reserve's hours.")],
+    data: Annotated[Path, typer.Option(help="File of a reserve's hours, or directory of a log.")],
     candles: Annotated[Path, typer.Option(help="Parquet file of hourly candles.")],
     begin: Annotated[
         datetime, typer.Option("--from", formats=[DAY], help="First day, UTC, included.")
@@ -44,8 +45,9 @@ def backtest(
     first, after = _day(begin), _day(end) + timedelta(days=1)
     if not first < after:
         raise typer.BadParameter("--to lies before --from")
+    run = {RiskSource.AAVE_HOURLY: _reserve, RiskSource.MAKER: _vaults}[source]
     try:
-        found = _reserve(data, candles, first, after, seed, console)
+        found = run(data, candles, first, after, seed, console)
     except ForewarnError as error:
         console.print(str(error), style="red", markup=False, highlight=False)
         raise typer.Exit(2) from None
@@ -70,6 +72,51 @@ def _reserve(
     found = reserve_backtest.backtest(record, first, after, seed=seed, progress=console.print)
     _show_reserve(found, Console(width=160))
     return found
+
+
+def _vaults(
+    data: Path,
+    candles: Path,
+    first: pd.Timestamp,
+    after: pd.Timestamp,
+    seed: int,
+    console: Console,
+) -> dict[str, Any]:
+    history = maker_ethb.load(data, candles)
+    found = vault_backtest.backtest(history, first, after, seed=seed, progress=console.print)
+    _show_vaults(found, Console(width=160))
+    return found
+
+
+def _show_vaults(found: dict[str, Any], console: Console) -> None:
+    exposed, fell = found["exposed"], found["liquidated"]
+    console.print(
+        f"{found['days']} days. Exposed vault-days: expected {exposed['expected']:.1f}, realised "
+        f"{exposed['realised']:.0f}, ratio {exposed['expected_over_realised']:.2f} "
+        f"(debt {exposed['debt_expected_over_realised']:.2f})"
+    )
+    console.print(
+        f"Liquidated vault-days: expected {fell['expected']:.1f}, realised {fell['realised']:.0f}, "
+        f"realised over expected {fell['realised_over_expected']:.2f}; of those exposed "
+        f"{fell['share_of_exposed']:.1%} by count, {fell['share_of_exposed_debt']:.1%} by debt"
+    )
+    table = Table("LaR", "exceeded", "Kupiec p", "Christoffersen p", "zone", "mean DAI")
+    for owners in ("unattended", "expected"):
+        for level, told in found[owners].items():
+            table.add_row(
+                f"{owners} {level}",
+                str(told["exceedances"]),
+                f"{told['kupiec_p']:.3f}",
+                f"{told['christoffersen_p']:.3f}",
+                told["zone"],
+                f"{told['mean_usd']:,.0f}",
+            )
+    console.print(table)
+    for name, auc in found["day_auc"].items():
+        console.print(
+            f"days with a liquidation ranked by {name}: AUC {auc['value']:.3f} "
+            f"[{auc['week_low']:.3f}, {auc['week_high']:.3f}]"
+        )
 
 
 def _show_reserve(found: dict[str, Any], console: Console) -> None:
