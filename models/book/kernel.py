@@ -91,6 +91,11 @@ class Course:
     bad_debt: Floats
     repaid_by: Floats
 
+    @property
+    def seized(self) -> float:
+        """Quote of what was sold, each at the prices of its round's end."""
+        return float((self.sold * self.prices).sum())
+
 
 @dataclass(frozen=True, slots=True)
 class Owners:

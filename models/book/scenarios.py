@@ -160,7 +160,7 @@ def _whole_blocks(bars: Bars, spread: Floats, hours: int) -> Places:
     """Return hours that have a volatility and all of the horizon's candles after them."""
     sound = np.isfinite(bars.close).all(axis=1) & np.isfinite(bars.low).all(axis=1)
     missing = np.concatenate([[0], np.cumsum(~sound)])
-    starts = np.arange(max(len(sound) - hours, 0))
+    starts = np.arange(max(bars.close.shape[0] - hours, 0))
     is_whole = missing[starts + hours + 1] == missing[starts]
     has_level = (spread[starts] > 0.0).all(axis=1)
     return np.asarray(starts[is_whole & has_level & (starts >= HALF_LIFE)], dtype=np.int64)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.inputs import Floats
+from features.inputs import Floats, Ints
 from models.book.exceedance import christoffersen, kupiec, zone
 from models.errors import Fault, InvalidInput
 from training.evaluation.metrics import ScoredOutcomes, interval, rank, resample
@@ -117,8 +117,8 @@ def forecast_days(
         lows = _past_lows(path, first)
         if book is None or lows.size < FEWEST_LOWS or first not in path.index:
             continue
-        now = path.loc[first]
-        if not np.isfinite(now["low_ahead"]):
+        now = Now(*(float(path[name][first]) for name in ("spread", "next", "low_ahead")))
+        if not np.isfinite(now.low_ahead):
             continue
         ended = first + pd.Timedelta(hours=DAY)
         inside = (episodes["at"] > first) & (episodes["at"] <= ended)
@@ -133,24 +133,41 @@ def forecast_days(
         detail = f"no day of {begin:%F} to {end:%F} has a book and {FEWEST_LOWS} hours before it"
         raise InvalidInput([Fault("--from", detail)])
     found = pd.DataFrame(rows)
-    levels = {side: {name: found[f"{side}_{name}"].to_numpy() for name in LEVELS} for side in SIDES}
-    plain = {
-        name: found[name].to_numpy(dtype=np.float64)
-        for name in Days.__slots__
-        if name not in {"first", *SIDES}
-    }
-    return Days(first=pd.DatetimeIndex(found["first"]), **plain, **levels)
+
+    def column(name: str) -> Floats:
+        return found[name].to_numpy(dtype=np.float64)
+
+    return Days(
+        pd.DatetimeIndex(found["first"]),
+        column("expected"),
+        column("exposed"),
+        column("expected_debt"),
+        column("exposed_debt"),
+        {name: column(f"lar_{name}") for name in LEVELS},
+        column("expected_liquidated"),
+        column("liquidated"),
+        column("liquidated_debt"),
+        {name: column(f"expected_lar_{name}") for name in LEVELS},
+        column("volatility"),
+    )
 
 
-SIDES = ("lar", "expected_lar")
+@dataclass(frozen=True, slots=True)
+class Now:
+    """Volatility and next price at the beginning of a day, and the log low that it brought."""
+
+    spread: float
+    following: float
+    low_ahead: float
 
 
 def _path(price: pd.Series) -> pd.DataFrame:
     """Return volatility, the next judged price and the standardised low ahead, by hour."""
+    price = price.ffill()  # the oracle shows the last price until it has a new one
     moves = np.log(price).diff()
     spread = np.sqrt((moves**2).ewm(halflife=HALF_LIFE, min_periods=HALF_LIFE).mean())
     following = price.shift(-1)
-    lowest = price.rolling(DAY, min_periods=DAY).min().shift(-DAY)
+    lowest = price.rolling(DAY, min_periods=1).min().shift(-DAY)
     ahead = np.log(lowest / following)
     return pd.DataFrame(
         {"spread": spread, "next": following, "low_ahead": ahead, "step": ahead / spread}
@@ -165,7 +182,7 @@ def _past_lows(path: pd.DataFrame, first: pd.Timestamp) -> Floats:
 
 def _day(
     book: pd.DataFrame,
-    now: pd.Series,
+    now: Now,
     lows: Floats,
     fell: set[str],
     chance: float,
@@ -173,13 +190,13 @@ def _day(
 ) -> dict[str, Any]:
     """Return one day's forecast and outcome."""
     trigger, debt = book["trigger"].to_numpy(), book["debt_value"].to_numpy()
-    moved = np.sort(lows * now["spread"])
-    line = np.log(trigger / now["next"])
+    moved = np.sort(lows * now.spread)
+    line = np.log(trigger / now.following)
     reached = np.searchsorted(moved, line + ROOM, side="right") / moved.size
     order = np.argsort(-line, kind="stable")  # who falls first
     owed = np.concatenate([[0.0], np.cumsum(debt[order])])
-    count = np.searchsorted(-line[order], -moved + ROOM, side="right")
-    exposed = now["low_ahead"] <= line + ROOM
+    count = np.searchsorted(-line[order], -moved + ROOM, side="right").astype(np.int64)
+    exposed = now.low_ahead <= line + ROOM
     names = book["account"].astype(str).to_numpy()
     liquidated = np.isin(names, sorted(fell))
     acts = _thinned(debt[order], count, chance, random)
@@ -193,13 +210,13 @@ def _day(
         "liquidated": liquidated.sum(),
         "exposed_liquidated": (liquidated & exposed).sum(),
         "liquidated_debt": debt[liquidated].sum(),
-        "volatility": now["spread"],
+        "volatility": now.spread,
         **{f"lar_{name}": _quantile(owed[count], level) for name, level in LEVELS.items()},
         **{f"expected_lar_{name}": _quantile(acts, level) for name, level in LEVELS.items()},
     }
 
 
-def _thinned(debt: Floats, count: Floats, chance: float, random: np.random.Generator) -> Floats:
+def _thinned(debt: Floats, count: Ints, chance: float, random: np.random.Generator) -> Floats:
     """Return debt liquidated in every scenario when each exposed owner fails to act by chance.
 
     Drawn per account, never a share of accounts applied to debt: large owners weigh what
