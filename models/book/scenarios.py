@@ -127,7 +127,8 @@ def moves(
     InvalidInput
         Assets without a volatility now, or too few stretches with every candle.
     """
-    spread = volatility(bars)
+    is_still = (bars.close == bars.close[:1]).all(axis=0)  # what keeps its price has no scale
+    spread = np.where(is_still, 1.0, volatility(bars))
     starts = _whole_blocks(bars, spread, hours)
     now = spread[-1]
     faults = [
