@@ -14,6 +14,7 @@ from rich.console import Console
 from models.errors import Fault, InvalidInput
 from serving.cli import alerts as alert_commands
 from serving.cli import keys as key_commands
+from serving.cli import risk as risk_commands
 from serving.cli import store as store_commands
 from serving.process import ServerFailed, absolute, is_free, running, stoppable
 from serving.schemas.problems import encode
@@ -24,6 +25,8 @@ app = typer.Typer(no_args_is_help=True, help="Serve assessments over HTTP.")
 app.add_typer(key_commands.app, name="keys")
 app.add_typer(store_commands.app)
 app.add_typer(alert_commands.group, name="alerts")
+app.add_typer(risk_commands.app)
+app.add_typer(risk_commands.group, name="risk")
 app.registered_commands += alert_commands.app.registered_commands
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]

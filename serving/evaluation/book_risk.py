@@ -36,6 +36,7 @@ from serving.schemas.book_risk import (
 )
 
 ALL = "*"
+FILE = "file"
 SMALL_SHARE = 0.01
 """Share of the collateral up to which an asset may lack a curve unsaid."""
 
@@ -80,6 +81,11 @@ class RiskBook:
                 worth = float(leg.units * self.prices[leg.asset])
                 found[leg.asset] = found.get(leg.asset, 0.0) + worth
         return found
+
+    def venue(self, key: str) -> str:
+        """Return the venue of an account; `file` where no rulebook judges it."""
+        case = self.cases.get(key)
+        return FILE if case is None else case.account.venue
 
     def owners(self, seed: int = 0) -> Owners:
         """Return the owners of the accounts in their order."""
@@ -229,9 +235,9 @@ def exact_near(book: RiskBook, market: Market) -> RiskBook:
             (leg.units * leg.threshold * market.prices[leg.asset] for leg in one.collateral),
             Fraction(0),
         )
-        if not debt or abs(float(weighted / debt) - 1.0) > NEAR:
+        case = book.cases.get(one.key)
+        if case is None or not debt or abs(float(weighted / debt) - 1.0) > NEAR:
             continue
-        case = book.cases[one.key]
         shares = {
             asset: market.prices[asset] / book.prices[asset] - 1
             for asset in case.market.prices
@@ -345,7 +351,7 @@ def _contributors(book: RiskBook, course: Course) -> list[Contributor]:
     return [
         Contributor(
             account=book.borrowers[row].key,
-            venue=book.cases[book.borrowers[row].key].account.venue,
+            venue=book.venue(book.borrowers[row].key),
             repaid=float(course.repaid_by[row]),
             bad_debt=float(course.bad_debt[row]),
         )
@@ -459,7 +465,7 @@ def forecaster(
 
 def told_forecast(found: BookForecast, ready: Forecaster) -> OwnersForecast:
     """Return a forecast as it is answered."""
-    venues = [ready.book.cases[one.key].account.venue for one in ready.book.borrowers]
+    venues = [ready.book.venue(one.key) for one in ready.book.borrowers]
     order = np.argsort(-found.by_account, kind="stable")[:CONTRIBUTORS]
     return OwnersForecast(
         liquidated=tuple(_quantile(one) for one in found.liquidated),
@@ -498,7 +504,7 @@ def oldest(book: RiskBook, at: datetime) -> float | None:
     """Return the age in seconds of the oldest price that the book rests on."""
     ages = [
         (at - price.observed_at).total_seconds()
-        for one in book.borrowers
-        for price in book.cases[one.key].market.prices.values()
+        for case in book.cases.values()
+        for price in case.market.prices.values()
     ]
     return max(ages, default=None)
