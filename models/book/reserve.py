@@ -29,6 +29,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from models.book.columns import Floats
+from models.book.kernel import Flags as Mask
 
 HORIZON = 24
 """Hours ahead."""
@@ -89,8 +90,8 @@ def states(hours: Hours) -> pd.DataFrame:
         and the state, which reads nothing after the hour.
     """
     frame = pd.DataFrame(index=hours.hour)
-    close = np.log(pd.Series(hours.close, hours.hour).ffill())
-    low, high = (np.log(pd.Series(side, hours.hour)) for side in (hours.low, hours.high))
+    close = pd.Series(np.log(hours.close), hours.hour).ffill()
+    low, high = (pd.Series(np.log(side), hours.hour) for side in (hours.low, hours.high))
     moves = close.diff()
     spans = (high - low) ** 2 / (4.0 * np.log(2.0))
     for half in (24, 168, 720):
@@ -143,10 +144,15 @@ def path_model(rows: pd.DataFrame) -> PathModel:
     """
     sound = rows[np.isfinite(_spans(rows)).all(axis=1) & rows["low_ahead"].notna().to_numpy()]
     lows = sound["low_ahead"].to_numpy()
-    scale = make_pipeline(StandardScaler(), GammaRegressor(alpha=1e-3, max_iter=500))
+    scale = _scaled(GammaRegressor(alpha=1e-3, max_iter=500))  # type: ignore[no-untyped-call]
     scale.fit(_spans(sound), np.maximum(-lows, LEAST_LOW))
     places = (np.arange(PATHS) + 0.5) / PATHS
     return PathModel(scale, np.quantile(lows / scale.predict(_spans(sound)), places))
+
+
+def _scaled(model: Any) -> Pipeline:
+    """Return a model of inputs scaled to their own spread."""
+    return make_pipeline(StandardScaler(), model)  # type: ignore[no-untyped-call]
 
 
 def _spans(rows: pd.DataFrame) -> Floats:
@@ -207,7 +213,7 @@ def response(rows: pd.DataFrame, exceeded: Floats) -> Response:
         return Response(None, rate)
     low = rows["low_ahead"].to_numpy()
     first, second = (
-        make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(
+        _scaled(LogisticRegression(max_iter=2000)).fit(  # type: ignore[no-untyped-call]
             _drivers(rows, low, with_highs=with_highs), exceeded
         )
         for with_highs in (False, True)
@@ -226,7 +232,7 @@ def _drivers(rows: pd.DataFrame, low: Floats, *, with_highs: bool) -> Floats:
     return np.column_stack(columns)
 
 
-def drivers_known(rows: pd.DataFrame) -> Floats:
+def drivers_known(rows: pd.DataFrame) -> Mask:
     """Return which rows lack nothing that a forecast reads, shape (rows,)."""
     zero = np.zeros(len(rows))
     drivers = _drivers(rows, zero, with_highs=True)

@@ -144,10 +144,10 @@ def _chances(transaction: Transaction, wanted: AccountFilter) -> dict[str, float
         part = assessments.explore(transaction, wanted, after=after, limit=PAGE)
         for one in part:
             judged = one.assessed
-            alone = None if judged is None else judged.unattended_24h
-            acted = None if judged is None else judged.expected_24h
-            known = alone is not None and acted is not None and alone > 0
-            found[one.account] = min(acted / alone, 1.0) if known else 1.0
+            alone = (judged.unattended_24h or 0.0) if judged is not None else 0.0
+            acted = judged.expected_24h if judged is not None else None
+            is_forecast = acted is not None and alone > 0.0
+            found[one.account] = min((acted or 0.0) / alone, 1.0) if is_forecast else 1.0
         if len(part) < PAGE:
             return found
         after = (None, part[-1].account)

@@ -27,6 +27,7 @@ from serving.evaluation.inputs import AccountInput
 from serving.schemas.book_risk import (
     Contributor,
     ForecastBody,
+    LinkedMove,
     LossQuantile,
     OwnersForecast,
     RoundAnswer,
@@ -128,8 +129,8 @@ def read_book(
             unjudged.append(UnjudgedAnswer(case.account.id, found.reason, debt))
         elif found is not None:
             borrowers.append(found)
-    legs = (leg.asset for one in borrowers for leg in (*one.collateral, *one.debt))
-    used = {asset: prices.get(asset, Fraction(1)) for asset in sorted(set(legs))}
+    legs = {asset for one in borrowers for asset in _assets(one)}
+    used = {asset: prices.get(asset, Fraction(1)) for asset in sorted(legs)}
     return RiskBook(
         tuple(borrowers),
         {case.account.id: case for case in cases},
@@ -139,11 +140,16 @@ def read_book(
     )
 
 
+def _assets(account: Borrower) -> set[str]:
+    """Return what an account holds and owes."""
+    return {leg.asset for leg in account.collateral} | {leg.asset for leg in account.debt}
+
+
 def without(book: RiskBook, assets: Mapping[str, str]) -> RiskBook:
     """Return a book without the accounts that hold or owe some assets, each named with why."""
     kept, left = [], []
     for one in book.borrowers:
-        held = {leg.asset for leg in (*one.collateral, *one.debt)}
+        held = _assets(one)
         reason = next((assets[asset] for asset in sorted(held) if asset in assets), None)
         if reason is None:
             kept.append(one)
@@ -185,8 +191,8 @@ def market_of(
         place = f"{where}/prices/{name}"
         if name != ALL and name not in book.prices:
             faults.append(Fault(place, f"no account of the book holds or owes {name}"))
-        base = getattr(moved, "of", None)
-        share = moved if base is None else moved.by
+        base = moved.of if isinstance(moved, LinkedMove) else None
+        share = moved.by if isinstance(moved, LinkedMove) else moved
         if base is not None and base not in book.prices:
             faults.append(Fault(f"{place}/of", f"no account of the book holds or owes {base}"))
         if share <= -1:
@@ -196,8 +202,8 @@ def market_of(
             links[name] = base
     if faults:
         raise InvalidInput(faults)
-    everything = factors.pop(ALL, None)
-    moved_all = set(moving(book.prices, None)) if everything is not None else set()
+    everything = factors.pop(ALL, Fraction(1))
+    moved_all = set(moving(book.prices, None))
     found = {}
     for asset, price in book.prices.items():
         factor = factors.get(asset, everything if asset in moved_all else Fraction(1))
@@ -239,7 +245,7 @@ def exact_near(book: RiskBook, market: Market) -> RiskBook:
         if case is None or not debt or abs(float(weighted / debt) - 1.0) > NEAR:
             continue
         shares = {
-            asset: market.prices[asset] / book.prices[asset] - 1
+            asset: Fraction(market.prices[asset]) / book.prices[asset] - 1
             for asset in case.market.prices
             if asset in market.prices
         }
@@ -446,7 +452,7 @@ def forecaster(
         if asset not in candles and moving([asset], None)
     }
     kept = without(book, missing)
-    legs = (leg.asset for one in kept.borrowers for leg in (*one.collateral, *one.debt))
+    legs = {asset for one in kept.borrowers for asset in _assets(one)}
     prices = {asset: book.prices[asset] for asset in sorted({*legs, USD} & book.prices.keys())}
     kept = replace(kept, prices=prices)
     market = Market(dict(prices), {a: c for a, c in curves.items() if a in prices})

@@ -21,6 +21,9 @@ MOST_CELLS = 2 * 10**9
 """Accounts times scenarios that one forecast may run."""
 
 
+Horizon = Literal["24h", "7d"]
+
+
 class LinkedMove(Body):
     """A move against another asset, on top of that asset's own."""
 
@@ -92,9 +95,7 @@ class ForecastBody(Body):
     """What `POST /v1/book/forecasts` is asked."""
 
     selection: Selection = Selection()
-    horizons: Annotated[list[Literal["24h", "7d"]], Field(min_length=1, max_length=2)] = Field(
-        default_factory=lambda: ["24h", "7d"]
-    )
+    horizons: Annotated[list[Horizon], Field(min_length=1, max_length=2)] = ["24h", "7d"]
     scenarios: Annotated[int, Field(ge=100, le=MOST_SCENARIOS)] = 2_000
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     impact: Literal["stored", "none"] = "stored"

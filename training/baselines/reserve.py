@@ -28,7 +28,8 @@ def _logistic(columns: Callable[[pd.DataFrame], Sequence[Floats]]) -> Chances:
         exceeded = past["ahead"] > amount
         if exceeded.all() or not exceeded.any():
             return np.full(len(rows), float(exceeded.mean()))
-        fit = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+        model = LogisticRegression(max_iter=1000)  # type: ignore[no-untyped-call]
+        fit = make_pipeline(StandardScaler(), model)  # type: ignore[no-untyped-call]
         fit.fit(np.column_stack(columns(past)), exceeded)
         return np.asarray(fit.predict_proba(np.column_stack(columns(rows)))[:, 1])
 
@@ -36,7 +37,7 @@ def _logistic(columns: Callable[[pd.DataFrame], Sequence[Floats]]) -> Chances:
 
 
 CHANCES: Mapping[str, Chances] = {
-    "persistence": _logistic(lambda rows: [rows["liquidated24"]]),
+    "persistence": _logistic(lambda rows: [rows["liquidated24"].to_numpy()]),
     "volatility": _logistic(lambda rows: [np.log(rows["moved24"]), np.log(rows["moved168"])]),
     "har": _logistic(
         lambda rows: [

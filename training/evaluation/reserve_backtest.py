@@ -19,6 +19,7 @@ from models.errors import Fault, InvalidInput
 from training.baselines.reserve import CHANCES, QUANTILES
 from training.evaluation.metrics import (
     Estimate,
+    Mask,
     Resampling,
     ScoredOutcomes,
     calibration,
@@ -112,7 +113,7 @@ def backtest(
 
 def _walk(
     market: pd.DataFrame,
-    told: Floats,
+    told: Mask,
     begin: pd.Timestamp,
     end: pd.Timestamp,
     progress: Callable[[str], None],

@@ -4,7 +4,9 @@ Every day the book is what vaults hold at its first hour. A vault is *exposed* w
 judged price of the next 24 hours reaches its trigger: it would be liquidated if nobody acted.
 The forecast is the share of past lows, over the volatility then and times the volatility now,
 that reach it; the price that the delayed oracle will show next is known and is the first step.
-Few of the exposed are *liquidated*: owners act. How few is learnt from earlier days alone.
+Few of the exposed are *liquidated*: owners act. How few is learnt from earlier days alone, of
+vaults exposed for the first time and of those that were before and stand: who acted once acts
+again.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,18 +16,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.inputs import Floats, Ints
+from features.inputs import HOUR, Candles, Floats, Ints
 from models.book.exceedance import christoffersen, kupiec, zone
 from models.errors import Fault, InvalidInput
-from training.evaluation.metrics import ScoredOutcomes, interval, rank, resample
+from training.evaluation.metrics import Mask, ScoredOutcomes, interval, rank, resample
 from training.sources import History
 
+ASSET = "ETH"
 DAY = 24
-HALF_LIFE = 72
+HALF_LIFE = 12
+YEAR = 365 * DAY
 LEVELS = {"0.95": 0.95, "0.99": 0.99}
 FEWEST_LOWS = 24 * 60
 PRIOR_LIQUIDATED, PRIOR_EXPOSED = 2.0, 20.0
-"""Exposed vault-days, and the liquidated ones among them, taken for granted before the first."""
+"""Exposed vault-days, and the liquidated ones among them, that each rate begins with."""
 
 DRAWS = 1000
 ROOM = 1e-12
@@ -107,11 +111,12 @@ def forecast_days(
     progress: Callable[[str], None] = lambda _: None,
 ) -> Days:
     """Return every day's forecast beside what came of it."""
-    path = _path(history.path["price"])
+    path = _path(history.path["price"], _spans(history.tables.candles[ASSET]))
     books = dict(tuple(history.moments.groupby("at", observed=True)))
     episodes = history.episodes
     rows: list[dict[str, Any]] = []
-    past_exposed, past_liquidated = 0.0, 0.0
+    exposures, liquidations = np.zeros(2), np.zeros(2)
+    before: set[str] = set()
     for first in pd.date_range(begin, end, freq="D", inclusive="left"):
         book = books.get(first)
         lows = _past_lows(path, first)
@@ -123,10 +128,17 @@ def forecast_days(
         ended = first + pd.Timedelta(hours=DAY)
         inside = (episodes["at"] > first) & (episodes["at"] <= ended)
         fell = set(episodes.loc[inside, "account"].astype(str))
-        chance = (past_liquidated + PRIOR_LIQUIDATED) / (past_exposed + PRIOR_EXPOSED)
-        rows.append(_day(book, now, lows, fell, chance, np.random.default_rng([seed, len(rows)])))
-        past_exposed += rows[-1]["exposed"]
-        past_liquidated += rows[-1]["exposed_liquidated"]
+        rates = (liquidations + PRIOR_LIQUIDATED) / (exposures + PRIOR_EXPOSED)
+        names = book["account"].astype(str).to_numpy()
+        again = np.isin(names, sorted(before))
+        random = np.random.default_rng([seed, len(rows)])
+        told, exposed = _day(
+            book, now, lows, np.isin(names, sorted(fell)), rates[again * 1], random
+        )
+        rows.append(told)
+        exposures += np.bincount(again[exposed], minlength=2)
+        liquidations += np.bincount(again[exposed & np.isin(names, sorted(fell))], minlength=2)
+        before |= set(names[exposed])
         if first.day == 1:
             progress(f"{first:%F}: {len(book):,} vaults, {lows.size:,} past lows")
     if not rows:
@@ -161,34 +173,45 @@ class Now:
     low_ahead: float
 
 
-def _path(price: pd.Series) -> pd.DataFrame:
-    """Return volatility, the next judged price and the standardised low ahead, by hour."""
+def _spans(candles: Candles) -> "pd.Series[float]":
+    """Return the squared range of each candle, by the hour at which it closes."""
+    hours = candles.first_hour + 1 + np.arange(len(candles.close), dtype=np.int64)
+    at = pd.DatetimeIndex(pd.to_datetime(hours * HOUR, unit="s", utc=True)).as_unit("ns")
+    ranges = np.log(candles.high / candles.low) ** 2 / (4.0 * np.log(2.0))
+    return pd.Series(ranges, at)
+
+
+def _path(price: "pd.Series[float]", spans: "pd.Series[float]") -> pd.DataFrame:
+    """Return volatility, the next judged price and the standardised low ahead, by hour.
+
+    The volatility is Parkinson's, of ranges, which tell more of a few hours than closes do.
+    """
     price = price.ffill()  # the oracle shows the last price until it has a new one
-    moves = np.log(price).diff()
-    spread = np.sqrt((moves**2).ewm(halflife=HALF_LIFE, min_periods=HALF_LIFE).mean())
+    level = spans.reindex(price.index).ewm(halflife=HALF_LIFE, min_periods=DAY).mean()
+    spread = pd.Series(np.sqrt(level.to_numpy()), price.index)
     following = price.shift(-1)
     lowest = price.rolling(DAY, min_periods=1).min().shift(-DAY)
-    ahead = np.log(lowest / following)
+    ahead = pd.Series(np.log((lowest / following).to_numpy()), price.index)
     return pd.DataFrame(
         {"spread": spread, "next": following, "low_ahead": ahead, "step": ahead / spread}
     )
 
 
 def _past_lows(path: pd.DataFrame, first: pd.Timestamp) -> Floats:
-    """Return standardised lows whose day had passed at an hour."""
+    """Return the standardised lows of a year whose days had passed at an hour."""
     before = path["step"][path.index <= first - pd.Timedelta(hours=DAY)]
-    return np.asarray(before.dropna())
+    return np.asarray(before.dropna(), dtype=np.float64)[-YEAR:]
 
 
 def _day(
     book: pd.DataFrame,
     now: Now,
     lows: Floats,
-    fell: set[str],
-    chance: float,
+    liquidated: Mask,
+    chance: Floats,
     random: np.random.Generator,
-) -> dict[str, Any]:
-    """Return one day's forecast and outcome."""
+) -> tuple[dict[str, Any], Mask]:
+    """Return one day's forecast and outcome, and which vaults were exposed."""
     trigger, debt = book["trigger"].to_numpy(), book["debt_value"].to_numpy()
     moved = np.sort(lows * now.spread)
     line = np.log(trigger / now.following)
@@ -197,23 +220,21 @@ def _day(
     owed = np.concatenate([[0.0], np.cumsum(debt[order])])
     count = np.searchsorted(-line[order], -moved + ROOM, side="right").astype(np.int64)
     exposed = now.low_ahead <= line + ROOM
-    names = book["account"].astype(str).to_numpy()
-    liquidated = np.isin(names, sorted(fell))
-    acts = _thinned(debt[order], count, chance, random)
-    return {
+    acts = _thinned(debt[order], count, chance[order], random)
+    told = {
         "first": book["at"].iloc[0],
         "expected": reached.sum(),
         "exposed": exposed.sum(),
         "expected_debt": (reached * debt).sum(),
         "exposed_debt": debt[exposed].sum(),
-        "expected_liquidated": reached.sum() * chance,
+        "expected_liquidated": (reached * chance).sum(),
         "liquidated": liquidated.sum(),
-        "exposed_liquidated": (liquidated & exposed).sum(),
         "liquidated_debt": debt[liquidated].sum(),
         "volatility": now.spread,
         **{f"lar_{name}": _quantile(owed[count], level) for name, level in LEVELS.items()},
         **{f"expected_lar_{name}": _quantile(acts, level) for name, level in LEVELS.items()},
     }
+    return told, exposed
 
 
 def _thinned(debt: Floats, count: Ints, chance: float, random: np.random.Generator) -> Floats:
@@ -223,7 +244,7 @@ def _thinned(debt: Floats, count: Ints, chance: float, random: np.random.Generat
     they owe.
     """
     most = int(count.max(initial=0))
-    fails = random.random((count.size, most)) < chance
+    fails = random.random((count.size, most)) < chance[:most]
     within = np.arange(most) < np.asarray(count)[:, np.newaxis]
     return np.asarray((fails & within) @ debt[:most])
 
@@ -239,7 +260,12 @@ def _scores(days: Days, seed: int) -> dict[str, Any]:
     drawn = resample(weeks, draws=DRAWS, seed=seed)
     scored = ScoredOutcomes(fell, np.ones(fell.size, dtype=bool), {"week": drawn})
     yesterday = np.concatenate([[0.0], days.exposed[:-1]])
-    ranked = {"expected": days.expected, "volatility": days.volatility, "exposed_before": yesterday}
+    ranked = {
+        "expected_exposed": days.expected,
+        "expected_liquidated": days.expected_liquidated,
+        "volatility": days.volatility,
+        "exposed_before": yesterday,
+    }
     return {
         "exposed": {
             "expected": float(days.expected.sum()),

@@ -78,7 +78,7 @@ def read(data: Path, candles: Path, *, until: pd.Timestamp | None = None) -> Rec
     frame, _ = read_candles(candles, symbols=[ASSET])
     bars = frame.set_index("open_time").sort_index()
     hour = pd.date_range(bars.index[0].floor("h"), sums.index[-1], freq="h", tz="UTC")
-    bars, gaps = bars.reindex(hour), _gaps(sums.index)
+    bars, gaps = bars.reindex(hour), _gaps(pd.DatetimeIndex(sums.index))
     liquidated = sums.reindex(hour).fillna(0.0)
     liquidated[hour < sums.index[0]] = np.nan
     for first, last in gaps:
@@ -86,9 +86,11 @@ def read(data: Path, candles: Path, *, until: pd.Timestamp | None = None) -> Rec
     return Record(
         Hours(
             hour,
-            *(bars[name].to_numpy(dtype=np.float64) for name in ("close", "high", "low")),
-            liquidated.to_numpy(),
-            supplied.reindex(hour).to_numpy(),
+            bars["close"].to_numpy(dtype=np.float64),
+            bars["high"].to_numpy(dtype=np.float64),
+            bars["low"].to_numpy(dtype=np.float64),
+            liquidated.to_numpy(dtype=np.float64),
+            supplied.reindex(hour).to_numpy(dtype=np.float64),
         ),
         sums.index[0],
         len(raw) - len(rows),
@@ -127,9 +129,9 @@ def _raw(data: Path) -> pd.DataFrame:
 def _gaps(hours: pd.DatetimeIndex) -> tuple[tuple[pd.Timestamp, pd.Timestamp], ...]:
     hour = pd.Timedelta(hours=1)
     steps = np.flatnonzero(np.diff(hours) > pd.Timedelta(hours=LONGEST_CALM))
-    return tuple((hours[place] + hour, hours[place + 1] - hour) for place in steps)
+    return tuple((hours[place] + hour, hours[place + 1] - hour) for place in steps.tolist())
 
 
 def _quarters(sums: pd.Series) -> dict[str, float]:
-    quarter = sums.index.tz_localize(None).to_period("Q")
+    quarter = pd.DatetimeIndex(sums.index).tz_localize(None).to_period("Q")
     return {str(name): float(total) for name, total in sums.groupby(quarter).sum().items()}
