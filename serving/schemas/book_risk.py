@@ -95,7 +95,9 @@ class ForecastBody(Body):
     """What `POST /v1/book/forecasts` is asked."""
 
     selection: Selection = Selection()
-    horizons: Annotated[list[Horizon], Field(min_length=1, max_length=2)] = ["24h", "7d"]
+    horizons: Annotated[list[Horizon], Field(min_length=1, max_length=2)] = Field(
+        default_factory=lambda: list[Horizon](("24h", "7d"))
+    )
     scenarios: Annotated[int, Field(ge=100, le=MOST_SCENARIOS)] = 2_000
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     impact: Literal["stored", "none"] = "stored"
