@@ -52,7 +52,7 @@ def _count(
 
 
 @numba.njit(cache=True)
-def _held_before(
+def _amount_before(
     at: Ints, before: Floats, now: Floats, rows: Ints, first: Ints, end: Ints, window: int
 ) -> Floats:
     """Return what the account held `window` hours ago."""
@@ -73,8 +73,8 @@ def _nearest_miss(
     rows: Ints,
     first: Ints,
     end: Ints,
-    held: Floats,
-    owed: Floats,
+    collateral_now: Floats,
+    debt_now: Floats,
     close: Floats,
     place: Ints,
     stride: int,
@@ -83,7 +83,7 @@ def _nearest_miss(
     """Return the least log(collateral·price/debt) of past hours, NaN without debt then."""
     out = np.full(len(rows), np.nan)
     for row in range(len(rows)):
-        collateral, debt, k = held[row], owed[row], end[row] - 1
+        collateral, debt, k = collateral_now[row], debt_now[row], end[row] - 1
         for back in range(1, window):
             hour = rows[row] - back * HOUR
             while k >= first[row] and at[k] >= hour:
@@ -138,8 +138,8 @@ def _leverage_drift(view: View, *, window: int) -> Floats:
     """Return how far the owner moved log(collateral/debt) in a window; NaN without debt then."""
     events = view.events
     slices = (view.at, view.first_event, view.end_event, window)
-    collateral = _held_before(events.at, events.collateral_before, view.collateral, *slices)
-    debt = _held_before(events.at, events.debt_before, view.debt, *slices)
+    collateral = _amount_before(events.at, events.collateral_before, view.collateral, *slices)
+    debt = _amount_before(events.at, events.debt_before, view.debt, *slices)
     out = np.full(len(view.at), np.nan)
     usable = (collateral > 0.0) & (debt > 0.0) & (view.collateral > 0.0) & (view.debt > 0.0)
     out[usable] = np.log(view.collateral[usable] / view.debt[usable]) - np.log(

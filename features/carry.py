@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from features.as_of import by_key, last_known, sum_known
+from features.as_of import by_key, last_value, window_sum
 from features.inputs import HOUR, Candles, Floats, Ints, Names
 from features.liquidity import mean_turnover
 from features.market import MarketFunction, log_ratio
@@ -53,16 +53,16 @@ def _perpetual(view: View) -> Floats:
 
 def _funding_now(view: View) -> Floats:
     """Return the last funding rate."""
-    function = partial(last_known, hours=STALE_FUNDING)
-    told = by_key(view.asset, view.tables.funding, function, at=view.at)
-    return view.side * told / daily_sigma(view)
+    function = partial(last_value, hours=STALE_FUNDING)
+    rate = by_key(view.asset, view.tables.funding, function, at=view.at)
+    return view.side * rate / daily_sigma(view)
 
 
 def _funding(view: View, *, hours: int) -> Floats:
     """Return the funding of a window in daily volatilities."""
-    function = partial(sum_known, hours=hours)
-    told = by_key(view.asset, view.tables.funding, function, at=view.at)
-    return view.side * told / daily_sigma(view)
+    function = partial(window_sum, hours=hours)
+    total = by_key(view.asset, view.tables.funding, function, at=view.at)
+    return view.side * total / daily_sigma(view)
 
 
 def _basis(view: View) -> Floats:
@@ -78,7 +78,7 @@ def _mark_gap(view: View) -> Floats:
 
 def _interest(view: View, *, back: int) -> Floats:
     """Return the open interest `back` hours ago, base units."""
-    function = partial(last_known, hours=STALE_INTEREST)
+    function = partial(last_value, hours=STALE_INTEREST)
     then = view.at - back * HOUR
     return by_key(view.asset, view.tables.open_interest, function, at=then)
 

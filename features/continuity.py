@@ -32,6 +32,6 @@ def _first_leap(candles: Candles) -> Floats:
 def _openings(candles: Candles) -> Floats:
     """Return log(open / last close before it), NaN where either is missing."""
     out = np.full(len(candles.close), np.nan)
-    known = np.flatnonzero(np.isfinite(candles.open) & np.isfinite(candles.close))
-    out[known[1:]] = np.log(candles.open[known[1:]] / candles.close[known[:-1]])
+    whole = np.flatnonzero(np.isfinite(candles.open) & np.isfinite(candles.close))
+    out[whole[1:]] = np.log(candles.open[whole[1:]] / candles.close[whole[:-1]])
     return out

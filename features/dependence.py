@@ -26,8 +26,11 @@ def volatility_ratio(market: MarketWindows) -> Floats:
 
 def _covariance(view: View, number: int) -> Floats:
     """Return the covariance per hour of the path and a reference, half-life 72 h."""
-    own, other = view.market(sigma_72h) ** 2, view.reference(number, sigma_72h) ** 2
-    return 0.5 * (own + other - view.relative(number, sigma_72h) ** 2)
+    path_variance, reference_variance = (
+        view.market(sigma_72h) ** 2,
+        view.reference(number, sigma_72h) ** 2,
+    )
+    return 0.5 * (path_variance + reference_variance - view.relative(number, sigma_72h) ** 2)
 
 
 def _correlation(view: View, *, number: int) -> Floats:

@@ -66,5 +66,5 @@ def shown(lookback: timedelta) -> str:
 def read_coverage() -> dict[str, Any]:
     """Return the coverage measured last, as it stands beside this module."""
     text = resources.files("features").joinpath(COVERAGE).read_text()
-    found: dict[str, Any] = json.loads(text)
-    return found
+    coverage: dict[str, Any] = json.loads(text)
+    return coverage

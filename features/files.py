@@ -62,7 +62,9 @@ PERPETUALS = Table(
 )
 KINDS = Table(
     name="candles",
-    columns=tuple(one for one in table_schemas.CANDLES.columns if one.name in {"kind", "step"}),
+    columns=tuple(
+        column for column in table_schemas.CANDLES.columns if column.name in {"kind", "step"}
+    ),
 )
 """What tells the candles of a store apart."""
 
@@ -124,8 +126,8 @@ def read_market(directory: Path, *, step: int = HOUR) -> tuple[Tables, dict[str,
         where = f"{directory}/*spot_{LENGTHS[step]}.parquet"
         raise InvalidTable([Fault(where, "file not found")])
     tables, others = read_beside(directory, step=step)
-    told = {rule: count + others.get(rule, 0) for rule, count in dropped.items()}
-    return replace(tables, candles=spot, funding=_funding(directory)), told
+    counts = {rule: count + others.get(rule, 0) for rule, count in dropped.items()}
+    return replace(tables, candles=spot, funding=_funding(directory)), counts
 
 
 def read_beside(directory: Path, *, step: int = HOUR) -> tuple[Tables, dict[str, int]]:
@@ -161,7 +163,7 @@ def read_beside(directory: Path, *, step: int = HOUR) -> tuple[Tables, dict[str,
     return tables, dict(Counter(dropped) + Counter(others))
 
 
-def _found(directory: Path, end: str) -> Path | None:
+def _file_ending(directory: Path, end: str) -> Path | None:
     """Return the one file whose name ends so, or None."""
     files = sorted(directory.glob(f"*{end}.parquet"))
     if len(files) > 1:
@@ -188,19 +190,22 @@ def _candles(directory: Path, kind: str, *, step: int) -> tuple[dict[str, Candle
 
 def _raw_candles(directory: Path, kind: str, *, step: int) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield the names of the files that hold candles of a kind, with those rows."""
-    own, shared = _found(directory, f"{kind}_{LENGTHS[step]}"), _found(directory, "candles")
-    if own is not None:
-        yield own.name, read_parquet(own)
-    if shared is None:
+    kind_file, shared_file = (
+        _file_ending(directory, f"{kind}_{LENGTHS[step]}"),
+        _file_ending(directory, "candles"),
+    )
+    if kind_file is not None:
+        yield kind_file.name, read_parquet(kind_file)
+    if shared_file is None:
         return
-    if "kind" in pq.read_schema(shared).names:
-        raw = read_parquet(shared)
-        told = validate(raw, KINDS, file=shared.name)
-        raw = raw[((told["kind"] == kind) & (told["step"] == step)).to_numpy()]
+    if "kind" in pq.read_schema(shared_file).names:
+        raw = read_parquet(shared_file)
+        kinds = validate(raw, KINDS, file=shared_file.name)
+        raw = raw[((kinds["kind"] == kind) & (kinds["step"] == step)).to_numpy()]
         if len(raw):
-            yield shared.name, raw
+            yield shared_file.name, raw
     elif (kind, step) == ("spot", HOUR):
-        yield shared.name, read_parquet(shared)
+        yield shared_file.name, read_parquet(shared_file)
 
 
 def _table(path: Path, table: Table) -> pd.DataFrame:
@@ -210,7 +215,7 @@ def _table(path: Path, table: Table) -> pd.DataFrame:
 
 def _rows(directory: Path, table: Table, *, time: str) -> list[point_in_time.Row]:
     """Return the rows of a table, oldest first; none where the directory has no such file."""
-    path = _found(directory, table.name)
+    path = _file_ending(directory, table.name)
     if path is None:
         return []
     return _ordered(_table(path, table), time)
@@ -224,7 +229,7 @@ def _ordered(frame: pd.DataFrame, time: str) -> list[point_in_time.Row]:
 
 def _funding(directory: Path) -> dict[str, PointInTimeSeries]:
     """Return funding by asset, in the columns of a store or of an exchange's record."""
-    path = _found(directory, table_schemas.FUNDING.name)
+    path = _file_ending(directory, table_schemas.FUNDING.name)
     if path is None:
         return {}
     raw = read_parquet(path)
@@ -232,8 +237,8 @@ def _funding(directory: Path) -> dict[str, PointInTimeSeries]:
         return point_in_time.funding(
             _ordered(validate(raw, table_schemas.FUNDING, file=path.name), "at")
         )
-    told = validate(raw, FUNDING, file=path.name).rename(columns=RECORDED)
-    return point_in_time.funding(_ordered(told, "at"))
+    recorded = validate(raw, FUNDING, file=path.name).rename(columns=RECORDED)
+    return point_in_time.funding(_ordered(recorded, "at"))
 
 
 def read_moments(directory: Path) -> Moments:
@@ -276,11 +281,11 @@ def read_moments(directory: Path) -> Moments:
     )
 
 
-def write_moments(told: Moments, directory: Path) -> None:
+def write_moments(account_moments: Moments, directory: Path) -> None:
     """Write moments, events and legs as Parquet."""
     directory.mkdir(parents=True, exist_ok=True)
-    told.moments.to_parquet(directory / "moments.parquet", index=False)
-    log = told.events
+    account_moments.moments.to_parquet(directory / "moments.parquet", index=False)
+    log = account_moments.events
     pd.DataFrame(
         {
             "account": log.account.astype(str),
@@ -290,5 +295,5 @@ def write_moments(told: Moments, directory: Path) -> None:
             "debt_before": log.debt_before,
         }
     ).to_parquet(directory / "events.parquet", index=False)
-    if told.legs is not None:
-        told.legs.to_parquet(directory / "legs.parquet", index=False)
+    if account_moments.legs is not None:
+        account_moments.legs.to_parquet(directory / "legs.parquet", index=False)

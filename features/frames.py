@@ -76,9 +76,14 @@ def _market_frame(tables: Tables, assets: Sequence[str], engine: Engine) -> pd.D
         threads=os.cpu_count() or 1,
     )
     alone = [values[:, _places(tables.candles[asset])] for asset, values in grids]
-    own = dict(zip(OF_CANDLES, np.concatenate(alone, axis=1), strict=True))
-    found = engine(tables, moments, names=[name for name in OF_MARKET if name not in own])
-    columns = {name: own[name] if name in own else found[name] for name in OF_MARKET}
+    candle_features = dict(zip(OF_CANDLES, np.concatenate(alone, axis=1), strict=True))
+    other_features = engine(
+        tables, moments, names=[name for name in OF_MARKET if name not in candle_features]
+    )
+    columns = {
+        name: candle_features[name] if name in candle_features else other_features[name]
+        for name in OF_MARKET
+    }
     return pd.concat([moments[["asset", "at"]], pd.DataFrame(columns)], axis=1)
 
 
@@ -115,7 +120,7 @@ def _after_each(asset: str, candles: Candles) -> pd.DataFrame:
 
 
 def account_frames(
-    tables: Tables, told: Moments, *, rows: int = ROWS, engine: Engine = compute
+    tables: Tables, account_moments: Moments, *, rows: int = ROWS, engine: Engine = compute
 ) -> Iterator[pd.DataFrame]:
     """Yield all features of account moments.
 
@@ -124,19 +129,21 @@ def account_frames(
     pandas.DataFrame
         `account`, `at` and every feature, in the order of the moments.
     """
-    known = replace(tables, events=told.events)
-    for begin in range(0, len(told.moments), rows):
-        part = told.moments.iloc[begin : begin + rows].reset_index(drop=True)
-        found = engine(known, part, legs=_legs_of(told.legs, begin, len(part)), names=NAMES)
-        yield pd.concat([part[["account", "at"]], found[list(NAMES)]], axis=1)
+    account_tables = replace(tables, events=account_moments.events)
+    for begin in range(0, len(account_moments.moments), rows):
+        part = account_moments.moments.iloc[begin : begin + rows].reset_index(drop=True)
+        features = engine(
+            account_tables, part, legs=_legs_of(account_moments.legs, begin, len(part)), names=NAMES
+        )
+        yield pd.concat([part[["account", "at"]], features[list(NAMES)]], axis=1)
 
 
 def _legs_of(legs: pd.DataFrame | None, begin: int, size: int) -> pd.DataFrame | None:
     """Return the legs of a run of moments, `row` counting from its first."""
     if legs is None:
         return None
-    own = legs[legs["row"].between(begin, begin + size - 1)]
-    return own.assign(row=own["row"] - begin)
+    selected = legs[legs["row"].between(begin, begin + size - 1)]
+    return selected.assign(row=selected["row"] - begin)
 
 
 def present(frame: pd.DataFrame) -> Mapping[str, int]:

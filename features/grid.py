@@ -49,7 +49,7 @@ def market_grids(
 ) -> Iterator[tuple[str, Floats]]:
     """Yield the market features of every asset, in the order given, from several threads."""
     with ThreadPoolExecutor(threads) as pool:
-        grids = pool.map(lambda own: market_values(own, features), candles.values())
+        grids = pool.map(lambda series: market_values(series, features), candles.values())
         yield from zip(candles, grids, strict=True)
 
 

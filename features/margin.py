@@ -140,8 +140,8 @@ def start_columns(view: View) -> Floats:
     Shape (N, 7): of `baseline_logits`, then the next log distance, the volatility per root
     hour at a half-life of 72 h, and the hours until a price seen now is judged by.
     """
-    told = [distance_next(view), view.market(sigma_72h), view.delay]
-    return np.concatenate([baseline_logits(view), np.stack(told, axis=1)], axis=1)
+    columns = [distance_next(view), view.market(sigma_72h), view.delay]
+    return np.concatenate([baseline_logits(view), np.stack(columns, axis=1)], axis=1)
 
 
 def _feature(

@@ -100,7 +100,7 @@ class Rolling(Protocol):
     def value(self, series: Series, *, back: int) -> Floats:
         """Return the value `back` candles ago."""
 
-    def window(self, wanted: Statistic) -> tuple[Floats, Floats | None]:
+    def window(self, statistic: Statistic) -> tuple[Floats, Floats | None]:
         """Return a statistic, NaN nowhere, and what it is of its window that is missing.
 
         The latter is None where no window has a hole. Before the first candle all is missing.
@@ -116,13 +116,13 @@ class MarketWindows:
     """
 
     rolling: Rolling
-    _known: dict["MarketFunction", Floats] = field(default_factory=dict)
+    _values: dict["MarketFunction", Floats] = field(default_factory=dict)
 
     def of(self, function: "MarketFunction") -> Floats:
         """Return what a function says of this market, asked once however many read it."""
-        if function not in self._known:
-            self._known[function] = function(self)
-        return self._known[function]
+        if function not in self._values:
+            self._values[function] = function(self)
+        return self._values[function]
 
     def market(self, function: "MarketFunction") -> Floats:
         """Return a market value: what a feature of candles alone reads of a view."""
@@ -138,8 +138,8 @@ class MarketWindows:
 
     def total(self, series: Series, *, window: int, least_share: float = LEAST_SHARE) -> Floats:
         """Return the sum of a window."""
-        wanted = Statistic(series=series, column="present", window=window)
-        return self._where_enough(wanted, least_share=least_share)
+        statistic = Statistic(series=series, column="present", window=window)
+        return self._where_enough(statistic, least_share=least_share)
 
     def mean(self, series: Series, *, window: int) -> Floats:
         """Return the mean of a window."""
@@ -147,8 +147,8 @@ class MarketWindows:
 
     def ewm_mean(self, series: Series, *, window: int, half_life: float) -> Floats:
         """Return the mean of a window with weights that halve every `half_life` candles."""
-        wanted = Statistic(series=series, column="present", window=window, half_life=half_life)
-        return self._mean(wanted, _whole_weight(window, half_life))
+        statistic = Statistic(series=series, column="present", window=window, half_life=half_life)
+        return self._mean(statistic, _whole_weight(window, half_life))
 
     def highest(self, series: Series, *, window: int) -> Floats:
         """Return the greatest value of a window."""
@@ -158,20 +158,22 @@ class MarketWindows:
         """Return the least value of a window."""
         return -self._where_enough(Statistic(series=series, column="low", window=window))
 
-    def _mean(self, wanted: Statistic, possible: float) -> Floats:
+    def _mean(self, statistic: Statistic, possible: float) -> Floats:
         """Return a sum over the weight that is present."""
-        found, missing = self.rolling.window(wanted)
+        total, missing = self.rolling.window(statistic)
         if missing is None:
-            return found / possible
+            return total / possible
         present = possible - missing
-        return found / np.where(present >= LEAST_SHARE * possible, present, np.nan)
+        return total / np.where(present >= LEAST_SHARE * possible, present, np.nan)
 
-    def _where_enough(self, wanted: Statistic, *, least_share: float = LEAST_SHARE) -> Floats:
+    def _where_enough(self, statistic: Statistic, *, least_share: float = LEAST_SHARE) -> Floats:
         """Return a statistic where enough of its window is present."""
-        found, missing = self.rolling.window(wanted)
+        values, missing = self.rolling.window(statistic)
         if missing is None:
-            return found
-        return np.where(wanted.window - missing >= least_share * wanted.window, found, np.nan)
+            return values
+        return np.where(
+            statistic.window - missing >= least_share * statistic.window, values, np.nan
+        )
 
 
 MarketFunction = Callable[[MarketWindows], Floats]
@@ -208,9 +210,9 @@ class RecordedWindows:
         """Return the value `back` candles ago."""
         return self.part(slice(0, len(self.place))).value(series, back=back)
 
-    def window(self, wanted: Statistic) -> tuple[Floats, Floats | None]:
+    def window(self, statistic: Statistic) -> tuple[Floats, Floats | None]:
         """Return a statistic, and what of its window is missing."""
-        return self.part(slice(0, len(self.place))).window(wanted)
+        return self.part(slice(0, len(self.place))).window(statistic)
 
     def part(self, rows: slice) -> "WindowRun":
         """Return the same candles at a run of the places."""
@@ -222,31 +224,31 @@ class RecordedWindows:
             self._series[series] = series(self.candles)
         return self._series[series]
 
-    def whole(self, wanted: Statistic) -> Floats:
+    def whole(self, statistic: Statistic) -> Floats:
         """Return a statistic at all places, made once; of holes as far as one is seen."""
-        if wanted not in self._statistics:
-            self._statistics[wanted] = (
-                self._missing(wanted)
-                if wanted.column == "missing"
-                else _windows(self._column(wanted), self.place, self.index, wanted)
+        if statistic not in self._statistics:
+            self._statistics[statistic] = (
+                self._missing(statistic)
+                if statistic.column == "missing"
+                else _windows(self._column(statistic), self.place, self.index, statistic)
             )
-        return self._statistics[wanted]
+        return self._statistics[statistic]
 
-    def _missing(self, wanted: Statistic) -> Floats:
+    def _missing(self, statistic: Statistic) -> Floats:
         """Return a statistic of holes, before the first candle nothing but holes."""
-        holes = self._column(wanted)
-        if wanted.series not in self._last_hole:
-            self._last_hole[wanted.series] = int(np.max(np.flatnonzero(holes), initial=-1))
-        sighted = self._last_hole[wanted.series] + wanted.window
-        known = np.concatenate([np.ones(wanted.window), holes[:sighted]])
-        place = self.place[: np.searchsorted(self.place, sighted)] + wanted.window
-        return _windows(known, place, self.index[: len(place)], wanted)
+        holes = self._column(statistic)
+        if statistic.series not in self._last_hole:
+            self._last_hole[statistic.series] = int(np.max(np.flatnonzero(holes), initial=-1))
+        sighted = self._last_hole[statistic.series] + statistic.window
+        padded = np.concatenate([np.ones(statistic.window), holes[:sighted]])
+        place = self.place[: np.searchsorted(self.place, sighted)] + statistic.window
+        return _windows(padded, place, self.index[: len(place)], statistic)
 
-    def _column(self, wanted: Statistic) -> Floats:
+    def _column(self, statistic: Statistic) -> Floats:
         """Return the column of a statistic, made once."""
-        key = (wanted.series, wanted.column)
+        key = (statistic.series, statistic.column)
         if key not in self._columns:
-            self._columns[key] = filled(self.series(wanted.series), wanted.column)
+            self._columns[key] = filled(self.series(statistic.series), statistic.column)
         return self._columns[key]
 
 
@@ -264,29 +266,29 @@ class WindowRun:
 
     def value(self, series: Series, *, back: int) -> Floats:
         """Return the value `back` candles ago."""
-        values, wanted = self.recorded.series(series), self.recorded.place[self.rows] - back
-        if len(wanted) and wanted[0] >= 0 and wanted[-1] - wanted[0] == len(wanted) - 1:
-            return values[wanted[0] : wanted[-1] + 1]
-        out = values[np.maximum(wanted, 0)]
-        out[: np.searchsorted(wanted, 0)] = np.nan
+        values, places = self.recorded.series(series), self.recorded.place[self.rows] - back
+        if len(places) and places[0] >= 0 and places[-1] - places[0] == len(places) - 1:
+            return values[places[0] : places[-1] + 1]
+        out = values[np.maximum(places, 0)]
+        out[: np.searchsorted(places, 0)] = np.nan
         return out
 
-    def window(self, wanted: Statistic) -> tuple[Floats, Floats | None]:
+    def window(self, statistic: Statistic) -> tuple[Floats, Floats | None]:
         """Return a statistic, and what of its window is missing."""
-        found = self.recorded.whole(wanted)[self.rows]
-        missing = self.recorded.whole(wanted.of_missing())[self.rows]
+        values = self.recorded.whole(statistic)[self.rows]
+        missing = self.recorded.whole(statistic.of_missing())[self.rows]
         if not len(missing):
-            return found, None
-        return found, np.append(missing, np.zeros(len(found) - len(missing)))
+            return values, None
+        return values, np.append(missing, np.zeros(len(values) - len(missing)))
 
 
-def _windows(values: Floats, place: Ints, index: Ints, wanted: Statistic) -> Floats:
+def _windows(values: Floats, place: Ints, index: Ints, statistic: Statistic) -> Floats:
     """Return a statistic of a column."""
-    if wanted.column in {"high", "low"}:
-        return window_highs(values, place, index=index, window=wanted.window)
-    if wanted.half_life is None:
-        return window_sums(values, place, index=index, window=wanted.window)
-    weights = ewm_weights(wanted.window, wanted.half_life)
+    if statistic.column in {"high", "low"}:
+        return window_highs(values, place, index=index, window=statistic.window)
+    if statistic.half_life is None:
+        return window_sums(values, place, index=index, window=statistic.window)
+    weights = ewm_weights(statistic.window, statistic.half_life)
     return window_weighted_sums(values, place, index=index, weights=weights)
 
 

@@ -70,12 +70,12 @@ class RollingMarket:
         self._carried = np.full((len(COLUMNS), len(assets), REACH - 1), np.nan)
         self._lags: list[Lag] = []
         self._rings: dict[Series, Floats] = {}
-        self._found: dict[Lag, Floats] = {}
+        self._lagged: dict[Lag, Floats] = {}
         self._part = self._laid_out(self._carried)
         # Asked of no candle, the functions name the statistics that must be kept.
-        asked = _RequestedStatistics(self)
-        self._values(asked)
-        self._bank = RollingState.begun(asked.statistics, assets=len(self.assets), index=index)
+        requested = _RequestedStatistics(self)
+        self._values(requested)
+        self._bank = RollingState.begun(requested.statistics, assets=len(self.assets), index=index)
 
     def advance(self, block: Floats) -> list[Floats]:
         """Add candles and return what each function says at them; shapes (assets, candles).
@@ -87,19 +87,19 @@ class RollingMarket:
             none; shape (5, assets, candles).
         """
         laid = np.concatenate([self._carried, block], axis=2)
-        found = self._added(laid)
+        outputs = self._added(laid)
         self._carried = laid[:, :, 1 - REACH :].copy()
-        return found
+        return outputs
 
     def advance_along(self, candles: Candles, rows: slice) -> list[Floats]:
         """Add a run of the one asset's candles, of which all before it were added."""
         if rows.start < REACH:
             return self.advance(block_of(candles, rows))
-        seen = slice(rows.start - REACH + 1, rows.stop)
-        laid = [getattr(candles, name)[np.newaxis, seen] for name in COLUMNS]
-        found = self._added(laid)
+        span = slice(rows.start - REACH + 1, rows.stop)
+        laid = [getattr(candles, name)[np.newaxis, span] for name in COLUMNS]
+        outputs = self._added(laid)
         self._carried = np.stack([column[:, 1 - REACH :] for column in laid])
-        return found
+        return outputs
 
     def push(self, opened: int, candles: Mapping[str, Sequence[float]]) -> Floats:
         """Add one candle per asset and return the values after it; shape (functions, assets).
@@ -131,17 +131,17 @@ class RollingMarket:
         """Return the value `back` candles ago."""
         if not back:
             return self._part.series(series).ravel()
-        if (series, back) not in self._found:
+        if (series, back) not in self._lagged:
             if (series, back) not in self._lags:
                 self._lags.append((series, back))
-                longest = max(lag for kept, lag in self._lags if kept == series)
+                longest = max(lag for lagged, lag in self._lags if lagged == series)
                 self._rings[series] = np.full((len(self.assets), longest), np.nan)
-            self._found[series, back] = self._read_back((series, back))
-        return np.asarray(self._found[series, back]).ravel()
+            self._lagged[series, back] = self._read_back((series, back))
+        return np.asarray(self._lagged[series, back]).ravel()
 
-    def window(self, wanted: Statistic) -> tuple[Floats, Floats | None]:
+    def window(self, statistic: Statistic) -> tuple[Floats, Floats | None]:
         """Return a statistic of the candles just added, and what of its window is missing."""
-        return self._bank.found(wanted)
+        return self._bank.latest(statistic)
 
     def dump(self) -> bytes:
         """Return the state as the bytes of a NumPy archive."""
@@ -159,8 +159,8 @@ class RollingMarket:
         """
         with np.load(BytesIO(stored)) as archive:
             arrays = {name: archive[name] for name in archive.files}
-        own = {name: array.shape for name, array in self._arrays().items()}
-        is_own = own == {name: array.shape for name, array in arrays.items()}
+        shapes = {name: array.shape for name, array in self._arrays().items()}
+        is_own = shapes == {name: array.shape for name, array in arrays.items()}
         if not is_own or not np.array_equal(arrays["plan"], self._bank.plan.rows):
             raise InvalidInput([Fault("state", "was written for other functions or assets")])
         self.index = int(arrays["index"])
@@ -172,8 +172,8 @@ class RollingMarket:
     def _arrays(self) -> dict[str, Any]:
         """Return everything that the next candle depends on, by name."""
         rings = {f"ring_{place}": ring for place, ring in enumerate(self._rings.values())}
-        own = {"index": np.array(self.index), "carried": self._carried}
-        return own | self._bank.arrays() | rings
+        state = {"index": np.array(self.index), "carried": self._carried}
+        return state | self._bank.arrays() | rings
 
     def _values(self, rolling: Rolling) -> list[Floats]:
         """Return every function of the candles just added, the assets one behind the other."""
@@ -182,13 +182,13 @@ class RollingMarket:
 
     def _added(self, laid: Iterable[Floats]) -> list[Floats]:
         """Roll on by the columns of new candles behind those that series may look back at."""
-        self._part, self._found = self._laid_out(laid), {}
+        self._part, self._lagged = self._laid_out(laid), {}
         self._bank.roll(self._part.series, index=self.index, size=self._part.size)
-        found = self._values(self)
+        outputs = self._values(self)
         for series, ring in self._rings.items():
             write_ring(self._part.series(series), self.index, ring)
         self.index += self._part.size
-        return [values.reshape(len(self.assets), -1) for values in found]
+        return [values.reshape(len(self.assets), -1) for values in outputs]
 
     def _laid_out(self, laid: Iterable[Floats]) -> _Part:
         """Return the columns of new candles behind those that series may look back at."""
@@ -242,10 +242,10 @@ class _RequestedStatistics:
         """Return no value."""
         return self.rolling.value(series, back=back)
 
-    def window(self, wanted: Statistic) -> tuple[Floats, None]:
+    def window(self, statistic: Statistic) -> tuple[Floats, None]:
         """Return nothing, and remember the question."""
-        if wanted not in self.statistics:
-            self.statistics.append(wanted)
+        if statistic not in self.statistics:
+            self.statistics.append(statistic)
         return np.empty(0), None
 
 

@@ -91,8 +91,8 @@ def _lived(
     rows: Ints,
     first: Ints,
     end: Ints,
-    held: Floats,
-    owed: Floats,
+    collateral_now: Floats,
+    debt_now: Floats,
     line: Floats,
     close: Floats,
     place: Ints,
@@ -102,7 +102,7 @@ def _lived(
     limits = np.exp(np.array(BUFFERS))
     out = np.zeros((len(rows), 7))
     for row in range(len(rows)):
-        now = (rows[row], first[row], end[row], held[row], owed[row])
+        now = (rows[row], first[row], end[row], collateral_now[row], debt_now[row])
         ratio = _past_ratios(at, collateral_before, debt_before, now, close, place[row], stride)
         ratio /= line[row]
         _count(ratio, limits, out[row])
@@ -162,8 +162,8 @@ def lived(view: View) -> Floats:
 def _share_under(view: View, *, buffer: int) -> Floats:
     """Return the share of the hours with debt spent under a buffer."""
     sums = view.once(lived)
-    seen = np.where(sums[:, 0] >= LEAST_HOURS, sums[:, 0], np.nan)
-    return sums[:, 1 + buffer] / seen
+    hours = np.where(sums[:, 0] >= LEAST_HOURS, sums[:, 0], np.nan)
+    return sums[:, 1 + buffer] / hours
 
 
 def _near_misses(view: View) -> Floats:

@@ -42,10 +42,12 @@ def compute_partitioned(
     shared = client.scatter(replace(tables, events=no_events()), broadcast=True)
     parts = parts_of(moments[by], partitions)
     # Scattered, not written into the graph: a part may be large.
-    own = [
+    scattered = [
         client.scatter(_part_of(tables.events, moments, legs, rows), hash=False) for rows in parts
     ]
-    futures = [client.submit(_computed, shared, one, names=tuple(names), pure=False) for one in own]
+    futures = [
+        client.submit(_computed, shared, part, names=tuple(names), pure=False) for part in scattered
+    ]
     frames = client.gather(futures)
     places = np.argsort(np.concatenate(parts), kind="stable")
     return pd.concat(frames).iloc[places]
@@ -82,7 +84,7 @@ def parts_of(keys: pd.Series, partitions: int) -> list[Ints]:
     middle = np.cumsum(counts) - counts / 2.0
     part = np.floor(middle / max(len(codes), 1) * partitions).astype(np.int64)[codes]
     rows = [np.flatnonzero(part == number) for number in range(partitions)]
-    return [own for own in rows if len(own)] or [np.empty(0, dtype=np.int64)]
+    return [members for members in rows if len(members)] or [np.empty(0, dtype=np.int64)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +98,18 @@ class _Part:
 
 def _part_of(events: Events, moments: pd.DataFrame, legs: pd.DataFrame | None, rows: Ints) -> _Part:
     """Return some rows with what belongs to them."""
-    own = moments.iloc[rows]
+    part_moments = moments.iloc[rows]
     return _Part(
-        events=_events_of(events, own["account"]),
-        moments=own,
+        events=_events_of(events, part_moments["account"]),
+        moments=part_moments,
         legs=None if legs is None else _legs_of(legs, rows),
     )
 
 
 def _computed(tables: Tables, part: _Part, *, names: Sequence[str]) -> pd.DataFrame:
     """Return the frame of one part."""
-    known = replace(tables, events=part.events)
-    return compute(known, part.moments, legs=part.legs, names=names)
+    part_tables = replace(tables, events=part.events)
+    return compute(part_tables, part.moments, legs=part.legs, names=names)
 
 
 def _events_of(events: Events, accounts: pd.Series) -> Events:
@@ -118,5 +120,5 @@ def _events_of(events: Events, accounts: pd.Series) -> Events:
 
 def _legs_of(legs: pd.DataFrame, rows: Ints) -> pd.DataFrame:
     """Return the legs of some rows, `row` counting places among them."""
-    own = legs[legs["row"].isin(rows)]
-    return own.assign(row=np.searchsorted(rows, own["row"].to_numpy(dtype=np.int64)))
+    part_legs = legs[legs["row"].isin(rows)]
+    return part_legs.assign(row=np.searchsorted(rows, part_legs["row"].to_numpy(dtype=np.int64)))

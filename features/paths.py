@@ -144,7 +144,7 @@ class Baskets:
 
 
 def baskets(
-    moments: pd.DataFrame, legs: pd.DataFrame, *, at: Ints, known: Mapping[str, Candles]
+    moments: pd.DataFrame, legs: pd.DataFrame, *, at: Ints, by_asset: Mapping[str, Candles]
 ) -> Baskets:
     """Return baskets in the order of `moments`.
 
@@ -161,7 +161,7 @@ def baskets(
     rows = ordered["row"].to_numpy(dtype=np.int64)
     named = ordered["asset"].astype(str)
     leading = moments["asset"].astype(str)
-    assets = tuple(name for name in sorted({*named, *leading}) if name in known)
+    assets = tuple(name for name in sorted({*named, *leading}) if name in by_asset)
     places = {name: place for place, name in enumerate(assets)}
     count = np.arange(len(moments), dtype=np.int64)
     return Baskets(
@@ -176,7 +176,7 @@ def baskets(
     )
 
 
-def basket_path(found: Baskets, known: Mapping[str, Candles], *, lookback: int) -> Path:
+def basket_path(batch: Baskets, by_asset: Mapping[str, Candles], *, lookback: int) -> Path:
     """Return one series that holds the path of every basket, one behind the other.
 
     Each lies in a slot of its own that begins with a missing candle and ends with its last
@@ -188,12 +188,12 @@ def basket_path(found: Baskets, known: Mapping[str, Candles], *, lookback: int) 
     lookback
         Seconds of candles that may be read before a moment.
     """
-    grids = [known[name] for name in found.assets]
+    grids = [by_asset[name] for name in batch.assets]
     step = max((candles.step for candles in grids), default=HOUR)
-    last = found.at // step - 1
+    last = batch.at // step - 1
     slot = lookback // step + 2
     grid = _stacked(grids, last - slot + 1, slot, step)
-    shape = (found.cash, found.first, found.end, found.asset, found.units)
+    shape = (batch.cash, batch.first, batch.end, batch.asset, batch.units)
     base = last - slot + 1 - grid.first_index
     close = _ratio_of(grid.close, *shape, base, slot)
     missing = np.full(len(close), np.nan)
@@ -203,7 +203,7 @@ def basket_path(found: Baskets, known: Mapping[str, Candles], *, lookback: int) 
         high=missing,
         low=missing,
         close=close,
-        volume=_turnover(found, grid, base, slot) / close,
+        volume=_turnover(batch, grid, base, slot) / close,
         step=step,
     )
     rows = np.arange(len(last), dtype=np.int64)
@@ -243,11 +243,11 @@ def _stacked(grids: Sequence[Candles], begin: Ints, slot: int, step: int) -> _Gr
     return _Grid(first, *stacked)
 
 
-def _turnover(found: Baskets, grid: _Grid, base: Ints, slot: int) -> Floats:
+def _turnover(batch: Baskets, grid: _Grid, base: Ints, slot: int) -> Floats:
     """Return the quote turnover of each basket's leading asset, laid out as its path."""
     places = base[:, None] + np.arange(slot, dtype=np.int64)[None, :]
-    turnover = grid.turnover[found.leading[:, None], places]
-    return np.where(found.leading[:, None] >= 0, turnover, np.nan).reshape(-1)
+    turnover = grid.turnover[batch.leading[:, None], places]
+    return np.where(batch.leading[:, None] >= 0, turnover, np.nan).reshape(-1)
 
 
 @numba.njit(cache=True)

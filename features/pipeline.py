@@ -109,7 +109,7 @@ def compute(
         Listing what is wrong with moments and legs.
     """
     chosen = [BY_NAME[name] for name in names]
-    lookback = max((one.lookback for one in (*chosen, *START)), default=timedelta(0))
+    lookback = max((feature.lookback for feature in (*chosen, *START)), default=timedelta(0))
     out = np.full((len(moments), len(chosen) + len(BASELINE)), np.nan)
     for rows, view in views(tables, moments, legs, lookback=lookback):
         for column, feature in enumerate(chosen):
@@ -123,7 +123,7 @@ def compute_feature(
 ) -> Floats:
     """Return one feature, one value per account moment."""
     out = np.full(len(moments), np.nan)
-    longest = max(one.lookback for one in (*FEATURES, feature))
+    longest = max(other.lookback for other in (*FEATURES, feature))
     for rows, view in views(tables, moments, legs, lookback=longest):
         out[rows] = feature.function(view)
     return out

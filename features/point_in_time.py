@@ -37,8 +37,8 @@ def feed(asset: str) -> str:
 
 def rounds(rows: Iterable[Row]) -> dict[str, PointInTimeSeries]:
     """Return an oracle's answers in quote units, by asset: those of the feeds `ASSET/USD`."""
-    own = (row for row in rows if str(row["feed"]).endswith(feed("")))
-    return _readings(own, _fed, "updated_at", _quoted)
+    usd_rows = (row for row in rows if str(row["feed"]).endswith(feed("")))
+    return _readings(usd_rows, _fed, "updated_at", _quoted)
 
 
 def utilisation(rows: Iterable[Row]) -> dict[tuple[str, str], PointInTimeSeries]:
@@ -60,11 +60,11 @@ def _readings(
     for row in rows:
         grouped.setdefault(key(row), []).append(row)
     return {
-        own: PointInTimeSeries(
-            at=np.array([-(-(row[time] - EPOCH) // SECOND) for row in told], dtype=np.int64),
-            value=np.array([value(row) for row in told], dtype=np.float64),
+        group: PointInTimeSeries(
+            at=np.array([-(-(row[time] - EPOCH) // SECOND) for row in entries], dtype=np.int64),
+            value=np.array([value(row) for row in entries], dtype=np.float64),
         )
-        for own, told in grouped.items()
+        for group, entries in grouped.items()
     }
 
 

@@ -35,12 +35,12 @@ def roll_sums(values: Floats, first: int, window: Floats, head: float, out: Floa
             head = 0.0
             sum_tails(window[:size], window)
         count = min(len(values) - done, size - place)
-        new, found = values[done:], out[done:]
-        own, tails = window[place:], window[place + 1 :]
+        new, results = values[done:], out[done:]
+        cells, tails = window[place:], window[place + 1 :]
         for k in range(count):
             head += new[k]
-            found[k] = head + tails[k]
-            own[k] = new[k]
+            results[k] = head + tails[k]
+            cells[k] = new[k]
         done += count
     return head
 
@@ -58,12 +58,12 @@ def roll_weighted_sums(
             head = 0.0
             weighted_tails(window[:size], weights, window)
         count = min(len(values) - done, size - place)
-        new, found, ages = values[done:], out[done:], weights[place:]
-        own, tails = window[place:], window[place + 1 :]
+        new, results, ages = values[done:], out[done:], weights[place:]
+        cells, tails = window[place:], window[place + 1 :]
         for k in range(count):
             head = decay * head + new[k]
-            found[k] = head + decay * ages[k] * tails[k]
-            own[k] = new[k]
+            results[k] = head + decay * ages[k] * tails[k]
+            cells[k] = new[k]
         done += count
     return head
 
@@ -78,13 +78,13 @@ def roll_highs(values: Floats, first: int, window: Floats, head: float, out: Flo
             head = -np.inf
             high_tails(window[:size], window)
         count = min(len(values) - done, size - place)
-        new, found = values[done:], out[done:]
-        own, tails = window[place:], window[place + 1 :]
+        new, results = values[done:], out[done:]
+        cells, tails = window[place:], window[place + 1 :]
         for k in range(count):
             if new[k] > head:  # noqa: PLR1730 - one comparison, where max compiles to two
                 head = new[k]
-            found[k] = max(head, tails[k])
-            own[k] = new[k]
+            results[k] = max(head, tails[k])
+            cells[k] = new[k]
         done += count
     return head
 

@@ -54,27 +54,40 @@ class RollingPlan:
     weights: Floats
 
     @classmethod
-    def of(cls, asked: Sequence[Statistic], *, assets: int) -> Self:
+    def of(cls, requested: Sequence[Statistic], *, assets: int) -> Self:
         """Return the plan of distinct statistics, none of them of holes."""
-        wanted = tuple(dict.fromkeys([*asked, *(one.of_missing() for one in asked)]))
+        statistics = tuple(
+            dict.fromkeys([*requested, *(statistic.of_missing() for statistic in requested)])
+        )
         # Ascending windows: of each column the longest is set last.
         longest = {
-            (one.series, one.column): one.window
-            for one in sorted(wanted, key=lambda one: (one.column == "missing", one.window))
+            (statistic.series, statistic.column): statistic.window
+            for statistic in sorted(
+                statistics, key=lambda statistic: (statistic.column == "missing", statistic.window)
+            )
         }
         columns = tuple(longest)
-        weights = [_weights(one) for one in wanted]
-        cells = _starts([assets * (one.window + 1) for one in wanted])
-        heavy = _starts([len(own) for own in weights])
+        weights = [_weights(statistic) for statistic in statistics]
+        cells = _starts([assets * (statistic.window + 1) for statistic in statistics])
+        heavy = _starts([len(row_weights) for row_weights in weights])
         rows = [
-            (_kind(one), columns.index((one.series, one.column)), one.window, start, begin)
-            for one, start, begin in zip(wanted, cells, heavy, strict=True)
+            (
+                _kind(statistic),
+                columns.index((statistic.series, statistic.column)),
+                statistic.window,
+                start,
+                begin,
+            )
+            for statistic, start, begin in zip(statistics, cells, heavy, strict=True)
         ]
         return cls(
             columns=columns,
             longest=tuple(longest.values()),
-            statistics=wanted,
-            places={one: (wanted.index(one), wanted.index(one.of_missing())) for one in asked},
+            statistics=statistics,
+            places={
+                statistic: (statistics.index(statistic), statistics.index(statistic.of_missing()))
+                for statistic in requested
+            },
             rows=np.array(rows, dtype=np.int64).reshape(-1, 5),
             weights=np.concatenate([np.empty(0), *weights]),
         )
@@ -105,21 +118,21 @@ class RollingState:
     _rolled: Floats
 
     @classmethod
-    def begun(cls, asked: Sequence[Statistic], *, assets: int, index: int) -> Self:
+    def begun(cls, requested: Sequence[Statistic], *, assets: int, index: int) -> Self:
         """Return statistics before whose first candle all is missing.
 
         Parameters
         ----------
-        asked
+        requested
             Distinct, none of holes.
         index
             Candles since 1970 of the first.
         """
-        plan = RollingPlan.of(asked, assets=assets)
-        begun = [_begun(one, index) for one in plan.statistics]
+        plan = RollingPlan.of(requested, assets=assets)
+        begun = [_begun(statistic, index) for statistic in plan.statistics]
         return cls(
             plan=plan,
-            cells=np.concatenate([np.empty(0), *(np.repeat(own, assets) for own, _ in begun)]),
+            cells=np.concatenate([np.empty(0), *(np.repeat(cells, assets) for cells, _ in begun)]),
             heads=np.array([np.full(assets, head) for _, head in begun]).reshape(-1, assets),
             quiet=np.zeros(len(plan.columns), dtype=np.int64),
             _is_due=np.ones(len(begun), dtype=np.bool_),
@@ -151,31 +164,31 @@ class RollingState:
         """Write the columns and return the places of those of holes that have none."""
         is_broken: dict[Series, bool] = {}
         whole = []
-        for place, (one, column) in enumerate(self.plan.columns):
+        for place, (source, column) in enumerate(self.plan.columns):
             if column != "missing":
-                is_broken[one] = bool(_lay(series(one), CODES[column], values[place]))
+                is_broken[source] = bool(_lay(series(source), CODES[column], values[place]))
                 continue
-            if is_broken[one]:
+            if is_broken[source]:
                 self.quiet[place] = 0
             else:
                 whole.append(place)
             # After two windows without a hole all that is kept of holes is zero, and stays so.
             if self.quiet[place] < 2 * self.plan.longest[place]:
-                _lay(series(one), MISSING, values[place])
+                _lay(series(source), MISSING, values[place])
         return whole
 
-    def found(self, wanted: Statistic) -> tuple[Floats, Floats | None]:
+    def latest(self, statistic: Statistic) -> tuple[Floats, Floats | None]:
         """Return a statistic at the candles just added, and what of its window is missing.
 
         The assets stand one behind the other; None where no window has a hole.
         """
-        place, holes = self.plan.places[wanted]
+        place, holes = self.plan.places[statistic]
         return self._rolled[place], self._rolled[holes] if self._is_due[holes] else None
 
     def arrays(self) -> dict[str, Any]:
         """Return everything that the next candle depends on, by name."""
-        own = {"cells": self.cells, "heads": self.heads, "quiet": self.quiet}
-        return {"plan": self.plan.rows, **own}
+        state = {"cells": self.cells, "heads": self.heads, "quiet": self.quiet}
+        return {"plan": self.plan.rows, **state}
 
     def load(self, arrays: Mapping[str, Any]) -> None:
         """Take the state that a bank of the same statistics and assets gave."""
@@ -184,18 +197,18 @@ class RollingState:
         )
 
 
-def _kind(wanted: Statistic) -> int:
+def _kind(statistic: Statistic) -> int:
     """Return how a statistic is made."""
-    if wanted.column in {"high", "low"}:
+    if statistic.column in {"high", "low"}:
         return HIGHEST
-    return SUM if wanted.half_life is None else WEIGHTED
+    return SUM if statistic.half_life is None else WEIGHTED
 
 
-def _weights(wanted: Statistic) -> Floats:
+def _weights(statistic: Statistic) -> Floats:
     """Return the weights of a window whose older values weigh less."""
-    if wanted.half_life is None:
+    if statistic.half_life is None:
         return np.empty(0)
-    return ewm_weights(wanted.window, wanted.half_life)
+    return ewm_weights(statistic.window, statistic.half_life)
 
 
 def _starts(sizes: Sequence[int]) -> Ints:
@@ -203,17 +216,17 @@ def _starts(sizes: Sequence[int]) -> Ints:
     return np.cumsum([0, *sizes], dtype=np.int64)[:-1]
 
 
-def _begun(wanted: Statistic, index: int) -> tuple[Floats, float]:
+def _begun(statistic: Statistic, index: int) -> tuple[Floats, float]:
     """Return cells and head of one asset's statistic before whose first candle all is missing."""
-    head = -np.inf if _kind(wanted) == HIGHEST else 0.0
-    cells = np.full(wanted.window + 1, head)
-    if wanted.column == "missing":
-        holes = np.ones(2 * wanted.window)
+    head = -np.inf if _kind(statistic) == HIGHEST else 0.0
+    cells = np.full(statistic.window + 1, head)
+    if statistic.column == "missing":
+        holes = np.ones(2 * statistic.window)
         first, out = index - len(holes), np.empty(len(holes))
-        if wanted.half_life is None:
+        if statistic.half_life is None:
             head = roll_sums(holes, first, cells, head, out)
         else:
-            head = roll_weighted_sums(holes, first, _weights(wanted), cells, head, out)
+            head = roll_weighted_sums(holes, first, _weights(statistic), cells, head, out)
     return cells, head
 
 
@@ -257,35 +270,37 @@ def _roll(
         kind, source, window, start, weight = rows[row]
         if not is_due[row]:
             continue
-        new, own = values[source], cells[start : start + assets * (window + 1)]
+        new, window_cells = values[source], cells[start : start + assets * (window + 1)]
         heavy = weights[weight : weight + window]
         if assets == 1:
-            heads[row, 0] = _roll_one(kind, new[0], index, heavy, own, heads[row, 0], out[row, 0])
+            heads[row, 0] = _roll_single(
+                kind, new[0], index, heavy, window_cells, heads[row, 0], out[row, 0]
+            )
         else:
-            beside = own.reshape((window + 1, assets))
+            beside = window_cells.reshape((window + 1, assets))
             _roll_many(kind, new, index, heavy, beside, heads[row], out[row])
 
 
 @numba.njit(cache=True, nogil=True)
-def _roll_one(
-    kind: int, new: Floats, index: int, weights: Floats, own: Floats, head: float, out: Floats
+def _roll_single(
+    kind: int, new: Floats, index: int, weights: Floats, cells: Floats, head: float, out: Floats
 ) -> float:
     """Add candles of one asset to a statistic and return its head."""
     if kind == HIGHEST:
-        return roll_highs(new, index, own, head, out)
+        return roll_highs(new, index, cells, head, out)
     if kind == SUM:
-        return roll_sums(new, index, own, head, out)
-    return roll_weighted_sums(new, index, weights, own, head, out)
+        return roll_sums(new, index, cells, head, out)
+    return roll_weighted_sums(new, index, weights, cells, head, out)
 
 
 @numba.njit(cache=True, nogil=True)
 def _roll_many(
-    kind: int, new: Floats, index: int, weights: Floats, own: Floats, heads: Floats, out: Floats
+    kind: int, new: Floats, index: int, weights: Floats, cells: Floats, heads: Floats, out: Floats
 ) -> None:
     """Add candles of several assets to a statistic."""
     if kind == HIGHEST:
-        roll_highs_beside(new, index, own, heads, out)
+        roll_highs_beside(new, index, cells, heads, out)
     elif kind == SUM:
-        roll_sums_beside(new, index, own, heads, out)
+        roll_sums_beside(new, index, cells, heads, out)
     else:
-        roll_weighted_sums_beside(new, index, weights, own, heads, out)
+        roll_weighted_sums_beside(new, index, weights, cells, heads, out)

@@ -207,7 +207,7 @@ class _Venue:
     close: Floats
     first_second: int
     ids: list[str] = field(default_factory=list)
-    held: Floats = field(default_factory=lambda: np.empty(0))
+    collateral: Floats = field(default_factory=lambda: np.empty(0))
     owed: Floats = field(default_factory=lambda: np.empty(0))
     ink: list[int] = field(default_factory=list)
     art: list[int] = field(default_factory=list)
@@ -224,7 +224,7 @@ class _Venue:
         draw, hours = self.generator, len(self.close)
         self.ids = [f"sim-{number:04d}" for number in range(1, count + 1)]
         self.ink, self.art = [0] * count, [0] * count
-        self.held, self.owed = np.zeros(count), np.zeros(count)
+        self.collateral, self.owed = np.zeros(count), np.zeros(count)
         latest = max(hours - 72, 3)
         self.opens_at = np.sort(np.floor(2 + latest * draw.random(count) ** 1.6).astype(np.int64))
         self.target = LINE * (1.06 + draw.gamma(1.6, 0.2, count))
@@ -235,18 +235,18 @@ class _Venue:
     def run(self, *, first: int = 2) -> None:
         """Let every hour pass: keepers first, then owners who come, then owners who look."""
         for hour in range(first, len(self.close)):
-            judged, seen = self.close[hour - 2], self.close[hour - 1]
+            judged, market_price = self.close[hour - 2], self.close[hour - 1]
             looks = self.generator.random(len(self.ids))
             grown = self._rate(hour * HOUR) / RAY
-            near = self.held * judged < 1.001 * LINE * self.owed * grown
+            near = self.collateral * judged < 1.001 * LINE * self.owed * grown
             for i in np.flatnonzero(near):
                 self._liquidate(int(i), hour, judged)
             for i in np.flatnonzero(self.opens_at == hour):
-                self._open(int(i), hour, seen)
-            shaken = 4.0 if abs(np.log(seen / judged)) > 2.5 * USUAL_VOLATILITY else 1.0
+                self._open(int(i), hour, market_price)
+            shaken = 4.0 if abs(np.log(market_price / judged)) > 2.5 * USUAL_VOLATILITY else 1.0
             awake = (looks < shaken * self.attention) & (self.away_until <= hour)
             for i in np.flatnonzero(awake & (self.owed > 0.0) & (self.opens_at < hour)):
-                self._look(int(i), hour, seen, judged)
+                self._look(int(i), hour, market_price, judged)
 
     def _rate(self, elapsed: int) -> int:
         """Return the debt accumulator `elapsed` seconds after the start, ray."""
@@ -262,7 +262,7 @@ class _Venue:
         """Apply one event and write it down."""
         self.ink[i] += ink
         self.art[i] += art
-        self.held[i], self.owed[i] = self.ink[i] / WAD, self.art[i] / WAD
+        self.collateral[i], self.owed[i] = self.ink[i] / WAD, self.art[i] / WAD
         self.rows.append((i, elapsed, int(kind), amount, ink, art))
 
     def _liquidate(self, i: int, hour: int, judged: float) -> None:
@@ -293,39 +293,41 @@ class _Venue:
         art = mul_div_up(wad, RAY, self._rate(elapsed))
         self._record(i, elapsed, EventKind.BORROW, amount=wad, art=art)
 
-    def _look(self, i: int, hour: int, seen: float, judged: float) -> None:
+    def _look(self, i: int, hour: int, market_price: float, judged: float) -> None:
         """Let an owner who looks rescue, take more, tidy up or go away."""
         draw = self.generator
         elapsed = hour * HOUR + int(draw.integers(600, 3500))
         if self._chance(0.01):
             self.away_until[i] = hour + draw.integers(150, 900)
             return
-        held, target, price = self.held[i], self.target[i], min(seen, judged)
+        collateral, target, price = self.collateral[i], self.target[i], min(market_price, judged)
         owed = self.owed[i] * self._rate(elapsed) / RAY
-        ratio = held * seen / owed
+        ratio = collateral * market_price / owed
         if ratio < LINE + 0.45 * (target - LINE) and self._chance(0.8):
             goal = max(draw.uniform(0.75, 1.0) * target, 1.06 * LINE)
-            self._rescue(i, elapsed, goal=goal, held=held, owed=owed, price=seen)
-        elif held * price / owed > 1.25 * target and self._chance(0.3):
+            self._rescue(
+                i, elapsed, goal=goal, collateral=collateral, owed=owed, price=market_price
+            )
+        elif collateral * price / owed > 1.25 * target and self._chance(0.3):
             if self._chance(0.6):
-                self._borrow(i, elapsed, 0.98 * held * price / target - owed)
+                self._borrow(i, elapsed, 0.98 * collateral * price / target - owed)
             else:
-                wad = _wad(held - 1.02 * owed * target / price)
+                wad = _wad(collateral - 1.02 * owed * target / price)
                 self._record(i, elapsed, EventKind.WITHDRAW, amount=wad, ink=-wad)
         elif self._chance(0.004):
-            self._deposit(i, elapsed, 0.05 * held)
+            self._deposit(i, elapsed, 0.05 * collateral)
 
     def _rescue(
-        self, i: int, elapsed: int, *, goal: float, held: float, owed: float, price: float
+        self, i: int, elapsed: int, *, goal: float, collateral: float, owed: float, price: float
     ) -> None:
         """Add collateral or repay until the ratio is `goal`, as far as means allow."""
         means = self.generator.uniform(0.3, 1.0)
-        if held * price / owed >= goal:
+        if collateral * price / owed >= goal:
             return
         if self._chance(0.55):
-            self._deposit(i, elapsed, means * (goal * owed / price - held))
+            self._deposit(i, elapsed, means * (goal * owed / price - collateral))
         else:
-            wad = _wad(means * (owed - held * price / goal))
+            wad = _wad(means * (owed - collateral * price / goal))
             art = mul_div_down(wad, RAY, self._rate(elapsed))
             self._record(i, elapsed, EventKind.REPAY, amount=wad, art=-art)
 

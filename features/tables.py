@@ -319,9 +319,9 @@ def on_grid(
     if faults:
         raise InvalidTable(faults)
     off = is_off_grid(candles["open_time"], pd.Series(step, index=candles.index))
-    kept = candles[~off].reset_index(drop=True)
+    on_grid_rows = candles[~off].reset_index(drop=True)
     place = "the hour" if step == HOUR else f"a multiple of {step} s"
-    return kept, {f"candles that do not start on {place}": int(off.sum())}
+    return on_grid_rows, {f"candles that do not start on {place}": int(off.sum())}
 
 
 def is_off_grid(open_time: pd.Series, step: pd.Series) -> Bad:
@@ -380,10 +380,10 @@ def _out_of_range(values: pd.Series, column: Column) -> pd.Series:
 def _parse_time(raw: pd.Series, _: Column) -> tuple[pd.Series, Bad]:
     """Parse UTC times: timestamps, and text of one of the forms of ISO."""
     if pd.api.types.is_datetime64_any_dtype(raw):
-        told = raw
+        cells = raw
     else:
-        told = raw.astype(object).map(lambda cell: cell if _is_time(cell) else None)
-    values = pd.to_datetime(told, utc=True, errors="coerce", format="ISO8601")
+        cells = raw.astype(object).map(lambda cell: cell if _is_time(cell) else None)
+    values = pd.to_datetime(cells, utc=True, errors="coerce", format="ISO8601")
     inside = (values >= _EARLIEST) & (values <= _LATEST)
     values = values.where(inside).astype("datetime64[ns, UTC]")
     return values, values.isna().to_numpy()

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from features.as_of import age_of_last, by_key, last_known
+from features.as_of import age_of_last, by_key, last_value
 from features.carry import TURNOVER_24H, close_of, daily_sigma
 from features.inputs import HOUR, Floats, Ints, PointInTimeSeries
 from features.liquidity import mean_turnover
@@ -22,7 +22,7 @@ TURNOVER_168H: MarketFunction = partial(mean_turnover, hours=168)
 
 def _round(view: View) -> Floats:
     """Return the oracle's last answer."""
-    function = partial(last_known, hours=STALE_ROUND)
+    function = partial(last_value, hours=STALE_ROUND)
     return by_key(view.asset, view.tables.rounds, function, at=view.at)
 
 
@@ -49,9 +49,9 @@ def _state(
     out = np.full(len(at), np.nan)
     for venue in set(view.venue):
         rows = np.flatnonzero(view.venue == venue)
-        own = {asset: readings for (name, asset), readings in table.items() if name == venue}
-        found = by_key(view.asset[rows], own, partial(last_known, hours=hours), at=at[rows])
-        out[rows] = found
+        reserves = {asset: readings for (name, asset), readings in table.items() if name == venue}
+        latest = by_key(view.asset[rows], reserves, partial(last_value, hours=hours), at=at[rows])
+        out[rows] = latest
     return out
 
 
@@ -78,7 +78,7 @@ def _fragile_turnover(view: View) -> Floats:
 
 def _depth_cover(view: View) -> Floats:
     """Return the account's exposure against the depth of the book."""
-    function = partial(last_known, hours=STALE_STATE)
+    function = partial(last_value, hours=STALE_STATE)
     depth = by_key(view.asset, view.tables.depth, function, at=view.at)
     return log_ratio(view.exposure, depth)
 

@@ -86,8 +86,8 @@ def _single_views(given: _Given, single: Ints) -> Iterator[tuple[Ints, View]]:
     for asset, places in by_asset.items():
         candles = given.tables.candles.get(str(asset), _NO_CANDLES)
         for sign in (1, -1):
-            held = np.asarray(places, dtype=np.int64)
-            rows = single[held[side[held] == sign]]
+            asset_places = np.asarray(places, dtype=np.int64)
+            rows = single[asset_places[side[asset_places] == sign]]
             if len(rows):
                 path = single_path(candles, given.at[rows], side=sign, lookback=given.lookback)
                 yield rows, _view(given, rows, path, is_basket=False)
@@ -97,12 +97,14 @@ def _basket_views(given: _Given, legs: pd.DataFrame, rows: Ints) -> Iterator[tup
     """Yield views of a bounded number of baskets each."""
     for begin in range(0, len(rows), MOST_BASKETS):
         part = rows[begin : begin + MOST_BASKETS]
-        own = legs[legs["row"].isin(part)]
-        placed = own.assign(row=np.searchsorted(part, own["row"].to_numpy(dtype=np.int64)))
-        found = baskets(
-            given.moments.iloc[part], placed, at=given.at[part], known=given.tables.candles
+        part_legs = legs[legs["row"].isin(part)]
+        placed = part_legs.assign(
+            row=np.searchsorted(part, part_legs["row"].to_numpy(dtype=np.int64))
         )
-        path = basket_path(found, given.tables.candles, lookback=given.lookback)
+        batch = baskets(
+            given.moments.iloc[part], placed, at=given.at[part], by_asset=given.tables.candles
+        )
+        path = basket_path(batch, given.tables.candles, lookback=given.lookback)
         yield part, _view(given, part, path, is_basket=True)
 
 
@@ -118,12 +120,16 @@ def event_slices(events: Events, moments: pd.DataFrame) -> tuple[Ints, Ints]:
     # The log lies account by account, each in the order of time.
     codes, names = pd.factorize(events.account)
     starts = np.searchsorted(codes, np.arange(len(names) + 1))
-    own = pd.Index(names, dtype=object).get_indexer(pd.Index(moments["account"], dtype=object))
-    is_known = own >= 0
+    account_codes = pd.Index(names, dtype=object).get_indexer(
+        pd.Index(moments["account"], dtype=object)
+    )
+    is_known = account_codes >= 0
     earliest = min(at.min(initial=0), events.at.min(initial=0))
     span = max(at.max(initial=0), events.at.max(initial=0)) - earliest + 1
-    later = np.searchsorted(codes * span + events.at - earliest, own * span + at - earliest)
-    first = np.where(is_known, starts[own], 0)
+    later = np.searchsorted(
+        codes * span + events.at - earliest, account_codes * span + at - earliest
+    )
+    first = np.where(is_known, starts[account_codes], 0)
     return first, np.where(is_known, later, 0)
 
 
@@ -175,11 +181,11 @@ def _numbers(moments: pd.DataFrame, name: str) -> Floats:
 
 def _worth(moments: pd.DataFrame, *, is_one_long: bool) -> Floats:
     """Return the collateral's value; of one asset held long it is told by its price."""
-    told = _numbers(moments, "collateral_value")
+    stated = _numbers(moments, "collateral_value")
     if not is_one_long:
-        return told
-    own = _numbers(moments, "collateral") * _numbers(moments, "price")
-    return np.where(np.isnan(told), own, told)
+        return stated
+    market_value = _numbers(moments, "collateral") * _numbers(moments, "price")
+    return np.where(np.isnan(stated), market_value, stated)
 
 
 def _on_path(moments: pd.DataFrame, name: str, side: Floats) -> Floats:

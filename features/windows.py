@@ -143,13 +143,13 @@ def _part(values: Floats, first: int, end: int) -> Floats:
 
 
 @numba.njit(cache=True, nogil=True)
-def _spread(found: Floats, places: Ints, row: int, stop: int, out: Floats) -> None:
+def _spread(values: Floats, places: Ints, row: int, stop: int, out: Floats) -> None:
     """Write to each row what was found at its place, the first row's standing first."""
-    if len(found) == stop - row:
-        out[row:stop] = found
+    if len(values) == stop - row:
+        out[row:stop] = values
         return
     for k in range(row, stop):
-        out[k] = found[places[k] - places[row]]
+        out[k] = values[places[k] - places[row]]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -186,8 +186,8 @@ def _weighted_sums(values: Floats, places: Ints, index: Ints, weights: Floats) -
         low, high = places[row] - start, places[stop - 1] - start + 1
         weighted_heads(_part(values, start, start + high), ages[0], heads[max(-start, 0) :])
         weighted_tails(_part(values, start + low + 1 - window, start), weights, tails[low + 1 :])
-        found = heads[low:high] + ages[low:high] * tails[low + 1 : high + 1]
-        _spread(found, places, row, stop, out)
+        sums = heads[low:high] + ages[low:high] * tails[low + 1 : high + 1]
+        _spread(sums, places, row, stop, out)
         row = stop
     return out
 
@@ -204,7 +204,7 @@ def _highs(values: Floats, places: Ints, index: Ints, window: int) -> Floats:
         low, high = places[row] - start, places[stop - 1] - start + 1
         high_heads(_part(values, start, start + high), heads[max(-start, 0) :])
         high_tails(_part(values, start + low + 1 - window, start), tails[low + 1 :])
-        found = np.maximum(heads[low:high], tails[low + 1 : high + 1])
-        _spread(found, places, row, stop, out)
+        highs = np.maximum(heads[low:high], tails[low + 1 : high + 1])
+        _spread(highs, places, row, stop, out)
         row = stop
     return out

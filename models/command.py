@@ -47,12 +47,12 @@ def extra_with(module: str) -> str | None:
     return None
 
 
-def root(wanted: str | None = None) -> typer.Typer:
+def root(command: str | None = None) -> typer.Typer:
     """Return the command with every contributed sub-command at its top level.
 
     Parameters
     ----------
-    wanted
+    command
         The sub-command that will run: packages after the one that contributes it are not
         loaded, which saves seconds where they bring a whole library of learning.
     """
@@ -64,12 +64,12 @@ def root(wanted: str | None = None) -> typer.Typer:
     )
     app.callback()(_stay)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        found = _contributed(entry)
-        if found is not None:
-            app.registered_commands += found.registered_commands
-            for group in found.registered_groups:
+        contributed = _contributed(entry)
+        if contributed is not None:
+            app.registered_commands += contributed.registered_commands
+            for group in contributed.registered_groups:
                 _join(app, group)
-            if wanted in set(_names(found)) - SHARED:
+            if command in set(_names(contributed)) - SHARED:
                 break
     return app
 
@@ -107,13 +107,13 @@ def _names(app: typer.Typer) -> Iterator[str]:
 def _contributed(entry: EntryPoint) -> typer.Typer | None:
     """Return one package's commands; None where that package is not installed."""
     try:
-        found = entry.load()
+        loaded = entry.load()
     except ModuleNotFoundError as error:
         # A served bento carries no training; anything else that is missing is a defect.
         if error.name is not None and entry.module.startswith(error.name):
             return None
         raise
-    return found if isinstance(found, typer.Typer) else None
+    return loaded if isinstance(loaded, typer.Typer) else None
 
 
 if __name__ == "__main__":

@@ -73,6 +73,19 @@ class Price:
         """Value as a rational number of quote units."""
         return Fraction(self.value, 10**self.decimals)
 
+    def moved_to(self, value: int) -> "Price":
+        """Return the price at another value, without its spread."""
+        return Price(
+            value=value,
+            decimals=self.decimals,
+            observed_at=self.observed_at,
+            source=self.source,
+            next_value=self.next_value,
+            next_at=self.next_at,
+            stale_after=self.stale_after,
+            disputed=self.disputed,
+        )
+
     def age(self, at: datetime) -> timedelta:
         """Time since the value was known, as of `at`."""
         return at - self.observed_at
@@ -200,3 +213,7 @@ class Market:
     prices: Mapping[str, Price]
     state: Mapping[str, int] = field(default_factory=dict)
     pegged: frozenset[str] = frozenset()
+
+    def priced(self, prices: Mapping[str, Price]) -> "Market":
+        """Return the market at other prices."""
+        return Market(at=self.at, prices=prices, state=self.state, pegged=self.pegged)

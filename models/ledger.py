@@ -86,16 +86,18 @@ def _move(
     legs: list[dict[str, Any]], kind: str, asset: str | None, signed: Decimal, *, where: str
 ) -> list[Fault]:
     """Change one leg in place and return what is wrong with that."""
-    own = [leg for leg in legs if leg["kind"] == kind and asset in (None, leg["asset"])]
-    if not own and asset is not None:
+    matches = [leg for leg in legs if leg["kind"] == kind and asset in (None, leg["asset"])]
+    if not matches and asset is not None:
         legs.append({"kind": kind, "asset": asset, "quantity": "0"})
-        own = legs[-1:]
-    if len(own) != 1:
-        detail = f"{len(own)} {kind} legs could be meant: name the {kind}_asset"
+        matches = legs[-1:]
+    if len(matches) != 1:
+        detail = f"{len(matches)} {kind} legs could be meant: name the {kind}_asset"
         return [Fault(f"{where}/{kind}_asset", detail)]
-    held = Decimal(own[0]["quantity"])
-    left = _EXACT.add(held, signed)
+    quantity = Decimal(matches[0]["quantity"])
+    left = _EXACT.add(quantity, signed)
     if left < 0:
-        return [Fault(f"{where}/{kind}", f"takes {-signed} of {held} {own[0]['asset']} held")]
-    own[0]["quantity"] = f"{left:f}"
+        return [
+            Fault(f"{where}/{kind}", f"takes {-signed} of {quantity} {matches[0]['asset']} held")
+        ]
+    matches[0]["quantity"] = f"{left:f}"
     return []

@@ -80,17 +80,17 @@ def book_faults(book: LendingBook) -> list[Fault]:
     """Return what is wrong with the shapes of a book."""
     legs = len(book.amount)
     columns = ("price", "threshold", "decimals", "is_debt")
-    found = [
+    faults = [
         Fault(f"/{name}", f"{len(getattr(book, name))} values; must be {legs} as in amount")
         for name in columns
         if len(getattr(book, name)) != legs
     ]
     offsets = book.offsets
     if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != legs:
-        found.append(Fault("/offsets", f"must begin with 0 and end with {legs}"))
+        faults.append(Fault("/offsets", f"must begin with 0 and end with {legs}"))
     elif np.any(offsets[1:] < offsets[:-1]):
-        found.append(Fault("/offsets", "must not decrease"))
-    return found
+        faults.append(Fault("/offsets", "must not decrease"))
+    return faults
 
 
 def screen(book: LendingBook, *, threshold_step: float = 0.0) -> Screened:
@@ -136,10 +136,10 @@ def verdicts(
     threshold_step
         As in `screen`.
     """
-    found = [Verdict.SAFE] * (len(book.offsets) - 1)
+    results = [Verdict.SAFE] * (len(book.offsets) - 1)
     for account in np.flatnonzero(screen(book, threshold_step=threshold_step).needs_exact):
-        found[account] = exact(int(account))
-    return found
+        results[account] = exact(int(account))
+    return results
 
 
 @njit(nogil=True)

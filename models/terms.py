@@ -111,23 +111,23 @@ def decode(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
 def faults_of(error: ValidationError, *, where: str) -> list[Fault]:
     """Return what pydantic found, as places with messages."""
     return [
-        Fault(where + "".join(f"/{step}" for step in found["loc"]), found["msg"])
-        for found in error.errors(include_url=False, include_context=False)
+        Fault(where + "".join(f"/{step}" for step in detail["loc"]), detail["msg"])
+        for detail in error.errors(include_url=False, include_context=False)
     ]
 
 
-def unknown_fields(given: Any, known: Any, *, where: str) -> list[Fault]:
+def unknown_fields(given: Any, parsed: Any, *, where: str) -> list[Fault]:
     """Return the fields of `given` that did not survive decoding."""
-    if isinstance(given, Mapping) and isinstance(known, Mapping):
+    if isinstance(given, Mapping) and isinstance(parsed, Mapping):
         # A file's keys are text; decoded ones may be numbers.
-        decoded_by = {str(key): value for key, value in known.items()}
+        decoded_by = {str(key): value for key, value in parsed.items()}
         lost = [
             Fault(f"{where}/{key}", "unknown field") for key in given if str(key) not in decoded_by
         ]
         pairs = [(k, v, decoded_by[str(k)]) for k, v in given.items() if str(k) in decoded_by]
-    elif isinstance(given, list | tuple) and isinstance(known, list | tuple):
+    elif isinstance(given, list | tuple) and isinstance(parsed, list | tuple):
         lost = []
-        pairs = [(index, *pair) for index, pair in enumerate(zip(given, known, strict=False))]
+        pairs = [(index, *pair) for index, pair in enumerate(zip(given, parsed, strict=False))]
     else:
         return []
     for key, inner, decoded in pairs:
@@ -154,7 +154,7 @@ def parse(text: str, *, name: str) -> tuple[DatedTerms, ...]:
         for index, (earlier, later) in enumerate(pairwise(starts), start=1)
         if later <= earlier
     ]
-    found = []
+    dated = []
     for index, entry in enumerate(file.terms):
         try:
             terms = decode(kind, entry.values, where=f"{name}:/terms/{index}/values")
@@ -162,10 +162,10 @@ def parse(text: str, *, name: str) -> tuple[DatedTerms, ...]:
             faults += error.faults
             continue
         end = starts[index + 1] if index + 1 < len(starts) else None
-        found.append(_dated(file, entry, terms, valid_until=end))
+        dated.append(_dated(file, entry, terms, valid_until=end))
     if faults:
         raise InvalidInput(faults)
-    return tuple(found)
+    return tuple(dated)
 
 
 def _read(text: str, *, name: str) -> TermsFile:
@@ -207,7 +207,7 @@ def parse_all(files: Mapping[str, str]) -> dict[tuple[str, str, str], tuple[Date
     InvalidInput
         With the faults of all files, a market told by two files among them.
     """
-    found: dict[tuple[str, str, str], tuple[DatedTerms, ...]] = {}
+    by_market: dict[tuple[str, str, str], tuple[DatedTerms, ...]] = {}
     faults: list[Fault] = []
     for name, text in sorted(files.items()):
         try:
@@ -216,12 +216,12 @@ def parse_all(files: Mapping[str, str]) -> dict[tuple[str, str, str], tuple[Date
             faults += error.faults
             continue
         place = (entries[0].venue, entries[0].version, entries[0].market)
-        if place in found:
+        if place in by_market:
             faults.append(Fault(f"{name}:/market", f"{'/'.join(place)} is in another file too"))
-        found[place] = entries
+        by_market[place] = entries
     if faults:
         raise InvalidInput(faults)
-    return found
+    return by_market
 
 
 @cache
@@ -242,16 +242,16 @@ def terms_in_force(venue: str, version: str, market: str, at: datetime) -> Dated
     """
     entries = library().get((venue, version, market))
     if entries is None:
-        known = ", ".join("/".join(place) for place in sorted(library()))
-        message = f"no terms for {venue}/{version}/{market}; known: {known}"
+        available = ", ".join("/".join(place) for place in sorted(library()))
+        message = f"no terms for {venue}/{version}/{market}; known: {available}"
         raise InvalidInput([Fault("/market", message)])
     if at.tzinfo is None:
         raise InvalidInput([Fault("/at", f"{at} has no time zone")])
-    held = [entry for entry in entries if entry.valid_from <= at]
-    if not held:
+    started = [entry for entry in entries if entry.valid_from <= at]
+    if not started:
         first = entries[0].valid_from
         raise InvalidInput([Fault("/at", f"{at} is before the first terms, of {first}")])
-    return held[-1]
+    return started[-1]
 
 
 def what_if(terms: T, overrides: Mapping[str, Any]) -> T:

@@ -31,7 +31,7 @@ from serving.schemas.margin import MarginAnswer, MarginBatch
 from serving.schemas.models import ModelsAnswer
 from serving.schemas.problems import Problem
 from serving.schemas.pushed import PricesInForce, Pushed
-from serving.schemas.stored import Assessed, Found
+from serving.schemas.stored import AccountSummary, Assessed
 from serving.waits import retry_after
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class ServiceRefused(InvalidInput):
         self.status = status
         self.problem = problem
         faults = () if problem is None else problem.errors
-        super().__init__([Fault(one.pointer, one.detail) for one in faults])
+        super().__init__([Fault(fault.pointer, fault.detail) for fault in faults])
 
     def __str__(self) -> str:
         """Show what was refused and why."""
@@ -127,14 +127,14 @@ class Client:
     ) -> dict[str, npt.NDArray[np.float64]]:
         """Return probabilities by head and horizon; NaN where a row could not be scored."""
         table = pa.table({name: np.asarray(column) for name, column in columns.items()})
-        answer = self._asked(
+        answer = self._request(
             "POST",
             "/v1/score/features",
             content=write_stream(table),
             headers={"Content-Type": STREAM},
         )
-        told = read_stream(answer.content, most_rows=MOST_ROWS)
-        return {name: told[name].to_numpy() for name in told.column_names}
+        scored = read_stream(answer.content, most_rows=MOST_ROWS)
+        return {name: scored[name].to_numpy() for name in scored.column_names}
 
     def margin(self, account: Body | str, **shared: Any) -> MarginAnswer:
         """Return what the venue's rules say of one account."""
@@ -158,14 +158,14 @@ class Client:
         return self._write("POST", "/v1/events", {"events": list(events)}, Pushed)
 
     def assess(self, accounts: Sequence[str]) -> Batch:
-        """Assess accounts of the store and keep what was said."""
+        """Assess accounts of the store and store the assessments."""
         return self._write("POST", "/v1/assessments", {"accounts": list(accounts)}, Batch)
 
     def account(self, key: str) -> AccountAnswer:
         """Return an account of the store."""
         return self._get(f"/v1/accounts/{quote(key, safe='')}", {}, AccountAnswer)
 
-    def accounts(self, **filters: Any) -> Iterator[Found]:
+    def accounts(self, **filters: Any) -> Iterator[AccountSummary]:
         """Yield every account that the filters let through, page by page."""
         cursor: str | None = None
         while True:
@@ -199,18 +199,18 @@ class Client:
     def _get(self, path: str, stated: Body, kind: type[T]) -> T:
         """Return the answer to a GET; parameters that are None are left out."""
         query = {name: value for name, value in stated.items() if value is not None}
-        return _read(self._asked("GET", path, params=query), kind)
+        return _read(self._request("GET", path, params=query), kind)
 
     def _post(self, path: str, body: Body, kind: type[T]) -> T:
         """Return the answer to a POST that writes nothing."""
-        return _read(self._asked("POST", path, json=body), kind)
+        return _read(self._request("POST", path, json=body), kind)
 
     def _write(self, method: str, path: str, body: Body, kind: type[T]) -> T:
         """Return the answer to a write, under an idempotency key of its own."""
         headers = {"Idempotency-Key": uuid.uuid4().hex}
-        return _read(self._asked(method, path, json=body, headers=headers), kind)
+        return _read(self._request(method, path, json=body, headers=headers), kind)
 
-    def _asked(self, method: str, path: str, **told: Any) -> httpx.Response:
+    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Return a sound answer; busy services and broken connections are asked again.
 
         Raises
@@ -222,7 +222,7 @@ class Client:
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                answer = self._http.request(method, path, **told)
+                answer = self._http.request(method, path, **options)
             except httpx.TransportError:
                 if attempt == ATTEMPTS:
                     raise
@@ -230,8 +230,8 @@ class Client:
                 continue
             if answer.status_code not in BUSY or attempt == ATTEMPTS:
                 break
-            asked = retry_after(answer.headers.get("Retry-After"), now=datetime.now(tz=UTC))
-            self._sleep(1.0 if asked is None else asked.total_seconds())
+            delay = retry_after(answer.headers.get("Retry-After"), now=datetime.now(tz=UTC))
+            self._sleep(1.0 if delay is None else delay.total_seconds())
         if answer.status_code >= FAILED:
             raise ServiceRefused(answer.status_code, _problem(answer))
         return answer
@@ -246,13 +246,13 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 def _read(answer: httpx.Response, kind: type[T]) -> T:
     """Return an answer as its type."""
     chosen: Any = kind
-    found: T = _adapter(chosen).validate_json(answer.content)
-    return found
+    parsed: T = _adapter(chosen).validate_json(answer.content)
+    return parsed
 
 
 def _problem(answer: httpx.Response) -> Problem | None:
     """Return the problem of a refusal; None where another hand answered."""
     if not answer.headers.get("Content-Type", "").startswith("application/problem+json"):
         return None
-    found: Problem = _adapter(Problem).validate_json(answer.content)
-    return found
+    problem: Problem = _adapter(Problem).validate_json(answer.content)
+    return problem

@@ -175,24 +175,24 @@ def stoppable() -> Iterator[None]:
     def stop(number: int, _frame: object) -> None:
         raise StopRequested(number)
 
-    before = {one: signal.signal(one, stop) for one in SIGNALS}
+    before = {signum: signal.signal(signum, stop) for signum in SIGNALS}
     try:
         with contextlib.suppress(StopRequested):
             yield
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """Ignore SIGINT and SIGTERM while cleaning up, so that nothing is left behind."""
-    before = {one: signal.signal(one, signal.SIG_IGN) for one in SIGNALS}
+    before = {signum: signal.signal(signum, signal.SIG_IGN) for signum in SIGNALS}
     try:
         yield
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def is_free(host: str, port: int) -> bool:

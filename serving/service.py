@@ -10,6 +10,7 @@ import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import HTTP_PROTOCOLS
 
+from serving.imports import without
 from serving.settings import from_environment
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class Forewarn:
     """Scores leveraged accounts: the venue's rule beside the forecast."""
 
     def __init__(self) -> None:
-        from serving.worker import open_api  # noqa: PLC0415 - see the module's docstring
+        with without("sklearn"):
+            from serving.worker import open_api  # noqa: PLC0415 - see the module's docstring
 
         DOOR.api = open_api()
 

@@ -93,9 +93,9 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     InvalidInput
         Listing every setting that is unknown, unreadable or out of its range.
     """
-    found = os.environ if environment is None else environment
-    file = found.get(FILE)
-    return settings(_of_file(Path(file)) if file else {}, environment=found)
+    variables = os.environ if environment is None else environment
+    file = variables.get(FILE)
+    return settings(_of_file(Path(file)) if file else {}, environment=variables)
 
 
 def settings(stated: Mapping[str, Any], *, environment: Mapping[str, str]) -> Settings:
@@ -108,7 +108,7 @@ def settings(stated: Mapping[str, Any], *, environment: Mapping[str, str]) -> Se
     try:
         return Settings.model_validate({**stated, **named})
     except ValidationError as error:
-        raise InvalidInput([_fault(found, named) for found in error.errors()]) from None
+        raise InvalidInput([_fault(details, named) for details in error.errors()]) from None
 
 
 def _of_file(file: Path) -> Mapping[str, Any]:
@@ -119,11 +119,11 @@ def _of_file(file: Path) -> Mapping[str, Any]:
         raise InvalidInput([Fault(f"${FILE}", f"{file}: {error}")]) from None
 
 
-def _fault(found: Any, named: Mapping[str, str]) -> Fault:
+def _fault(details: Any, named: Mapping[str, str]) -> Fault:
     """Return one fault at the variable or the file's entry it comes from."""
-    first, *rest = found["loc"] or ("",)
+    first, *rest = details["loc"] or ("",)
     where = f"${PREFIX}{str(first).upper()}" if first in named else f"/{first}"
     inner = "".join(f"/{part}" for part in rest)
-    stated = _SECRET.sub("…", str(found["input"]))[:80]
-    shown = "" if found["type"] == "extra_forbidden" else f", not {stated!r}"
-    return Fault(f"{where}{inner}", f"{found['msg'].removeprefix('Value error, ')}{shown}")
+    stated = _SECRET.sub("…", str(details["input"]))[:80]
+    shown = "" if details["type"] == "extra_forbidden" else f", not {stated!r}"
+    return Fault(f"{where}{inner}", f"{details['msg'].removeprefix('Value error, ')}{shown}")

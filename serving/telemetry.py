@@ -71,14 +71,14 @@ class GaugeReading:
 class _GaugeCollector:
     """Readings as the library collects them, written into no worker's file."""
 
-    told: Sequence[GaugeReading]
+    readings: Sequence[GaugeReading]
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield one family of metrics per reading."""
-        for one in self.told:
-            names = sorted({name for _, labels in one.values for name in labels})
-            family = GaugeMetricFamily(one.name, one.meaning, labels=names)
-            for value, labels in one.values:
+        for reading in self.readings:
+            names = sorted({name for _, labels in reading.values for name in labels})
+            family = GaugeMetricFamily(reading.name, reading.meaning, labels=names)
+            for value, labels in reading.values:
                 family.add_metric([labels[name] for name in names], value)
             yield family
 
@@ -128,19 +128,19 @@ def instruments() -> Instruments:
 
 def record(assessments: Sequence[Assessment | FaultyItem]) -> None:
     """Count assessments."""
-    told = instruments()
-    judged = [one for one in assessments if not isinstance(one, FaultyItem)]
+    metrics = instruments()
+    judged = [assessment for assessment in assessments if not isinstance(assessment, FaultyItem)]
     kinds = collections.Counter(
-        (one.rule.verdict, "yes" if one.degraded else "no") for one in judged
+        (assessment.rule.verdict, "yes" if assessment.degraded else "no") for assessment in judged
     )
     for (verdict, degraded), count in kinds.items():
-        told.assessments.labels(verdict=verdict, degraded=degraded).inc(count)
-    for one in judged:
-        if one.oldest_price_age_seconds is not None:
-            told.price_ages.observe(one.oldest_price_age_seconds)
-        for entry in one.forecast:
+        metrics.assessments.labels(verdict=verdict, degraded=degraded).inc(count)
+    for assessment in judged:
+        if assessment.oldest_price_age_seconds is not None:
+            metrics.price_ages.observe(assessment.oldest_price_age_seconds)
+        for entry in assessment.forecast:
             if entry.horizon == "24h":
-                told.scores.observe(entry.expected)
+                metrics.scores.observe(entry.expected)
 
 
 def observe_positions(since: Mapping[str, datetime], *, at: datetime) -> None:
@@ -151,10 +151,10 @@ def observe_positions(since: Mapping[str, datetime], *, at: datetime) -> None:
 
 def visited(visit: Visit) -> None:
     """Count a request and write its line into the log."""
-    told = instruments()
+    metrics = instruments()
     method = visit.method if visit.method in METHODS else "other"
-    told.requests.labels(route=visit.route, method=method, status=visit.status).inc()
-    told.latency.labels(route=visit.route).observe(visit.seconds)
+    metrics.requests.labels(route=visit.route, method=method, status=visit.status).inc()
+    metrics.latency.labels(route=visit.route).observe(visit.seconds)
     if ACCESS.isEnabledFor(logging.INFO):
         fields = {
             "request_id": visit.request_id,
@@ -176,10 +176,10 @@ def exposition() -> bytes:
     return generate_latest(whole)
 
 
-def gauges(told: Sequence[GaugeReading]) -> bytes:
+def gauges(readings: Sequence[GaugeReading]) -> bytes:
     """Return readings taken just now in Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(_GaugeCollector(told))
+    registry.register(_GaugeCollector(readings))
     return generate_latest(registry)
 
 

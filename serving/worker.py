@@ -36,11 +36,11 @@ def open_api() -> Api:
 
 def _follow(directory: Path | None, desk: ScoringService, api: Api) -> Follower | None:
     """Return what swaps the bundles in use as a registry's pointers move; None without one."""
-    found = desk.deployed
-    if directory is None or found is None or not found.marks:
+    deployment = desk.deployed
+    if directory is None or deployment is None or not deployment.marks:
         return None
 
     def swap(later: Deployment) -> None:
         api.desk = swapped(api.desk or desk, later)
 
-    return Follower(directory, found, swap)
+    return Follower(directory, deployment, swap)

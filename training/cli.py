@@ -72,7 +72,7 @@ def train(
     log = _load_owners(owners, owners_data, candles, console)
     try:
         with publish.recipe(params, workers=workers) as recipe:
-            found = fit.fit(
+            fitted = fit.fit(
                 history,
                 source=source,
                 begin=_start(begin),
@@ -83,9 +83,9 @@ def train(
                 owners_source=owners,
                 recipe=recipe,
             )
-        bundle.save(found, out)
-        (out / model_card.CARD).write_text(model_card.card(found))
-        console.print(f"wrote {out}: {found.provenance['rows']:,} rows")
+        bundle.save(fitted, out)
+        (out / model_card.CARD).write_text(model_card.card(fitted))
+        console.print(f"wrote {out}: {fitted.provenance['rows']:,} rows")
         publish.publish(out, track=track, registry=registry, say=console.print)
     except ForewarnError as error:
         _refuse(console, error)
@@ -122,29 +122,29 @@ def evaluate(
     console = Console(stderr=True)
     if (bundle_ is None) == (walk_forward is None):
         raise typer.BadParameter("one of --bundle and --walk-forward is needed, and only one")
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     period = evaluation.Period(begin=_start(begin), end=_after(end), seed=seed, source=source)
     progress = _stamped(console)
     try:
         if walk_forward is not None:
             history = _load(source, data, candles, console)
             log = _load_owners(owners, owners_data, candles, console)
-            found = walk.walk_forward(
+            results = walk.walk_forward(
                 history, period, accounts=walk_forward, progress=progress, owners=log
             )
         elif bundle_ is not None:
             judged = bundle.load(bundle_, fingerprint=fingerprint)
             history = _load(source, data, candles, console)
-            found = evaluation.evaluate(history, judged, period, progress=progress)
+            results = evaluation.evaluate(history, judged, period, progress=progress)
     except ForewarnError as error:
         _refuse(console, error)
     if json_ is not None:
-        json_.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+        json_.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
     if html is not None:
         from training.reports import html_report  # noqa: PLC0415 - draws with the extra `training`
 
-        html.write_text(html_report.page(found), encoding="utf-8")
-    report.show(found, Console(width=200))
+        html.write_text(html_report.page(results), encoding="utf-8")
+    report.show(results, Console(width=200))
 
 
 @app.command()
@@ -157,8 +157,8 @@ def moments(
     """Write a history's account moments, events and legs, for `forewarn features`."""
     console = Console(stderr=True)
     history = _load(source, data, candles, console)
-    told = Moments(history.moments, history.tables.events, history.legs)
-    write_moments(told, out)
+    account_moments = Moments(history.moments, history.tables.events, history.legs)
+    write_moments(account_moments, out)
     console.print(f"wrote {out}: {len(history.moments):,} rows")
 
 

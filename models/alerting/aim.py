@@ -68,17 +68,17 @@ class Aim:
     beyond: frozenset[str] = frozenset()
 
 
-def both(one: Aim, other: Aim) -> Aim:
+def both(aim: Aim, other: Aim) -> Aim:
     """Return what reaches two aims at once."""
     return Aim(
-        buffer=max(one.buffer, other.buffer),
-        next_buffer=max(one.next_buffer, other.next_buffer),
-        blind_buffer=max(one.blind_buffer, other.blind_buffer),
-        verdicts=one.verdicts | other.verdicts,
-        next_verdicts=one.next_verdicts | other.next_verdicts,
-        accrual=max(one.accrual, other.accrual),
-        limits=one.limits + other.limits,
-        beyond=one.beyond | other.beyond,
+        buffer=max(aim.buffer, other.buffer),
+        next_buffer=max(aim.next_buffer, other.next_buffer),
+        blind_buffer=max(aim.blind_buffer, other.blind_buffer),
+        verdicts=aim.verdicts | other.verdicts,
+        next_verdicts=aim.next_verdicts | other.next_verdicts,
+        accrual=max(aim.accrual, other.accrual),
+        limits=aim.limits + other.limits,
+        beyond=aim.beyond | other.beyond,
     )
 
 

@@ -97,8 +97,8 @@ def allot(
     inbox = _doubted(inbox, now)
     urgent = [t for t in transitions if t.route is Route.NOW]
     later = [t for t in transitions if t.route is Route.DIGEST]
-    inbox, posts, held = _spoken(inbox, urgent, now, audience, receiver=receiver)
-    inbox = _queued(inbox, [*later, *held], now)
+    inbox, posts, deferred = _spoken(inbox, urgent, now, audience, receiver=receiver)
+    inbox = _queued(inbox, [*later, *deferred], now)
     inbox, digest = _digested(inbox, now, audience, receiver=receiver)
     return inbox, (*posts, *digest)
 
@@ -135,14 +135,14 @@ def _spoken(
             counted = _counted(inbox, post, now, audience)
             return replace(counted, aggregated_at=now), [post], []
         return inbox, [], urgent
-    posts, held = [], []
+    posts, deferred = [], []
     for transition in sorted(urgent, key=lambda t: t.rank):
         if _is_critical(transition) or _may_speak(inbox, now, audience):
             posts.append(_single(transition, now, receiver))
             inbox = _counted(inbox, posts[-1], now, audience)
         else:
-            held.append(transition)
-    return inbox, posts, held
+            deferred.append(transition)
+    return inbox, posts, deferred
 
 
 def _is_gathering(inbox: Inbox, now: datetime, audience: Audience) -> bool:
@@ -164,8 +164,8 @@ def _may_speak(inbox: Inbox, now: datetime, audience: Audience) -> bool:
 
 def _counted(inbox: Inbox, post: AlertMessage, now: datetime, audience: Audience) -> Inbox:
     """Return the inbox after a message, which counts unless it is critical."""
-    kept = tuple(at for at in inbox.recent if now - at < audience.budget.per)
-    return replace(inbox, recent=kept if post.is_critical else (*kept, now))
+    recent = tuple(at for at in inbox.recent if now - at < audience.budget.per)
+    return replace(inbox, recent=recent if post.is_critical else (*recent, now))
 
 
 def _single(transition: Transition, now: datetime, receiver: str) -> AlertMessage:

@@ -38,10 +38,10 @@ NAMES: Mapping[str, Level] = {
 
 def _span(value: object) -> timedelta:
     """Return a duration of text such as 30m, 2h or 1d."""
-    found = re.fullmatch(r"([0-9]{1,6})([smhd])", value) if isinstance(value, str) else None
-    if found is None:
+    match = re.fullmatch(r"([0-9]{1,6})([smhd])", value) if isinstance(value, str) else None
+    if match is None:
         raise ValueError(f"{value!r:.40} is not a duration such as 30m, 2h or 1d")
-    span = timedelta(**{UNITS[found[2]]: int(found[1])})
+    span = timedelta(**{UNITS[match[2]]: int(match[1])})
     if span > LONGEST:
         raise ValueError(f"{value} is longer than 30d")
     return span
@@ -263,8 +263,8 @@ class Policy(PolicyPart):
 
     def of(self, level: Level) -> LevelPolicy:
         """Return the part of a level above none."""
-        found: LevelPolicy = getattr(self, level.name.lower())
-        return found
+        part: LevelPolicy = getattr(self, level.name.lower())
+        return part
 
 
 def dust_limit(trigger: Trigger) -> Level:
@@ -344,17 +344,17 @@ _SIGNALS = frozenset(
 
 def _faults(error: ValidationError) -> Iterator[Fault]:
     """Yield one fault per thing that the schema found wrong."""
-    for found in error.errors(include_url=False, include_context=False):
-        where = "/".join(str(part) for part in found["loc"] if part not in _SIGNALS)
-        yield Fault(f"/{where}", _message(found))
+    for detail in error.errors(include_url=False, include_context=False):
+        where = "/".join(str(part) for part in detail["loc"] if part not in _SIGNALS)
+        yield Fault(f"/{where}", _message(detail))
 
 
-def _message(found: Any) -> str:
+def _message(detail: Any) -> str:
     """Return what is wrong, with the offending value where it is short enough to show."""
-    message = str(found["msg"]).removeprefix("Value error, ")
-    if found["type"] in {"missing", "value_error"}:
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    if detail["type"] in {"missing", "value_error"}:
         return message
-    return f"{message}, not {found['input']!r:.60}"
+    return f"{message}, not {detail['input']!r:.60}"
 
 
 def _contradictions(policy: Policy) -> Iterator[Fault]:

@@ -21,16 +21,16 @@ class AlertState:
     ----------
     level
         Level the account is on.
-    told
-        Level the owner was last told.
-    entered_at, held_at
-        When the level was entered and last held by evidence.
-    seen_at
+    notified
+        Level of the last message to the owner.
+    entered_at, sustained_at
+        When the level was entered and last sustained by evidence.
+    signal_at
         Moment of the last signal; an older one is not looked at again.
-    told_at
+    notified_at
         When the last message about the account left.
     sent
-        When each level was last told, by level from watch to liquidated.
+        When each level was last sent, by level from watch to liquidated.
     recent
         Messages below critical within the account's budget.
     episode, number
@@ -42,11 +42,11 @@ class AlertState:
     """
 
     level: Level = Level.NONE
-    told: Level = Level.NONE
+    notified: Level = Level.NONE
     entered_at: datetime | None = None
-    held_at: datetime | None = None
-    seen_at: datetime | None = None
-    told_at: datetime | None = None
+    sustained_at: datetime | None = None
+    signal_at: datetime | None = None
+    notified_at: datetime | None = None
     sent: tuple[datetime | None, ...] = (None, None, None, None)
     recent: tuple[datetime, ...] = ()
     episode: int = 0
@@ -57,7 +57,7 @@ class AlertState:
     @property
     def is_at_rest(self) -> bool:
         """Whether a signal that raises nothing changes nothing."""
-        return self.level is Level.NONE and self.told is Level.NONE
+        return self.level is Level.NONE and self.notified is Level.NONE
 
 
 REST = AlertState()
@@ -82,15 +82,15 @@ def step(
         The state, and at most one transition; its route says how it leaves.
     """
     state = _doubted(state, now)
-    if state.seen_at is not None and signal.at < state.seen_at:
+    if state.signal_at is not None and signal.at < state.signal_at:
         return state, ()
-    found = evidence(signal, now, policy)
-    moved = replace(_moved(state, found, now, policy), seen_at=signal.at)
+    evaluation = evidence(signal, now, policy)
+    moved = replace(_moved(state, evaluation, now, policy), signal_at=signal.at)
     kind, route = _speech(moved, now, policy)
     if route is Route.SILENT and moved.level == state.level:
         return moved, ()
-    was = state.level if route is Route.SILENT else moved.told
-    transition = _transition(moved, signal, found, kind=kind, route=route, was=was, now=now)
+    was = state.level if route is Route.SILENT else moved.notified
+    transition = _transition(moved, signal, evaluation, kind=kind, route=route, was=was, now=now)
     return _after(moved, transition, policy), (transition,)
 
 
@@ -107,33 +107,35 @@ def mute(state: AlertState, until: datetime | None) -> AlertState:
 def _doubted(state: AlertState, now: datetime) -> AlertState:
     """Return the state with nothing in the future; the end of a mute alone lies there."""
     # A level is held no earlier than entered, and nothing was told later than the last message.
-    newest = (state.seen_at, state.held_at, state.told_at)
+    newest = (state.signal_at, state.sustained_at, state.notified_at)
     if all(at is None or at <= now for at in newest):
         return state
     return replace(
         state,
         entered_at=no_later(now, state.entered_at),
-        held_at=no_later(now, state.held_at),
-        seen_at=no_later(now, state.seen_at),
-        told_at=no_later(now, state.told_at),
+        sustained_at=no_later(now, state.sustained_at),
+        signal_at=no_later(now, state.signal_at),
+        notified_at=no_later(now, state.notified_at),
         sent=tuple(no_later(now, at) for at in state.sent),
         recent=tuple(min(at, now) for at in state.recent),
     )
 
 
-def _moved(state: AlertState, found: PolicyEvaluation, now: datetime, policy: Policy) -> AlertState:
+def _moved(
+    state: AlertState, evaluation: PolicyEvaluation, now: datetime, policy: Policy
+) -> AlertState:
     """Return the state on the level that the evidence puts it on."""
-    if found.raised > state.level:
-        return _entered(state, found.raised, now)
+    if evaluation.raised > state.level:
+        return _entered(state, evaluation.raised, now)
     if state.level is Level.NONE:
         return state
-    if found.raised == state.level or state.level in found.held:
-        return replace(state, held_at=now)
-    if now - (state.held_at or now) < _wait(state.level, found, policy):
+    if evaluation.raised == state.level or state.level in evaluation.sustained:
+        return replace(state, sustained_at=now)
+    if now - (state.sustained_at or now) < _wait(state.level, evaluation, policy):
         return state
-    kept = found.held | found.unknown
-    lower = [level for level in NAMES.values() if level < state.level and level in kept]
-    return _entered(state, max([found.raised, *lower]), now)
+    possible = evaluation.sustained | evaluation.unknown
+    lower = [level for level in NAMES.values() if level < state.level and level in possible]
+    return _entered(state, max([evaluation.raised, *lower]), now)
 
 
 def _entered(state: AlertState, level: Level, now: datetime) -> AlertState:
@@ -143,24 +145,24 @@ def _entered(state: AlertState, level: Level, now: datetime) -> AlertState:
         state,
         level=level,
         entered_at=now,
-        held_at=now,
+        sustained_at=now,
         is_acknowledged=False,
         episode=state.episode + begins,
         number=0 if begins else state.number,
     )
 
 
-def _wait(level: Level, found: PolicyEvaluation, policy: Policy) -> timedelta:
+def _wait(level: Level, evaluation: PolicyEvaluation, policy: Policy) -> timedelta:
     """Return how long nothing must hold a level before it is left."""
     dwell = policy.of(level).dwell
-    return max(dwell, policy.patience) if level in found.unknown else dwell
+    return max(dwell, policy.patience) if level in evaluation.unknown else dwell
 
 
 def _speech(state: AlertState, now: datetime, policy: Policy) -> tuple[TransitionKind, Route]:
     """Return what is owed to the owner, and how it may leave."""
-    if state.level > state.told:
+    if state.level > state.notified:
         return TransitionKind.RAISED, _rise(state, now, policy)
-    if state.level < state.told:
+    if state.level < state.notified:
         return TransitionKind.LOWERED, _fall(state, now, policy)
     return TransitionKind.REPEATED, _repetition(state, now, policy)
 
@@ -170,8 +172,8 @@ def _rise(state: AlertState, now: datetime, policy: Policy) -> Route:
     if state.level >= Level.CRITICAL:
         return Route.NOW
     part = policy.of(state.level)
-    told = [at for at in state.sent[state.level - 1 :] if at is not None]
-    if _is_muted(state, now) or any(now - at < part.cool_down for at in told):
+    sent = [at for at in state.sent[state.level - 1 :] if at is not None]
+    if _is_muted(state, now) or any(now - at < part.cool_down for at in sent):
         return Route.SILENT
     if part.is_digested or not _is_within(policy.account_budget, state.recent, now):
         return Route.DIGEST
@@ -184,7 +186,7 @@ def _fall(state: AlertState, now: datetime, policy: Policy) -> Route:
         return Route.NOW
     if _is_muted(state, now):
         return Route.SILENT
-    is_urgent = state.told >= NAMES[policy.falls_now_from]
+    is_urgent = state.notified >= NAMES[policy.falls_now_from]
     fits = _is_within(policy.account_budget, state.recent, now)
     return Route.NOW if is_urgent and fits else Route.DIGEST
 
@@ -193,7 +195,7 @@ def _repetition(state: AlertState, now: datetime, policy: Policy) -> Route:
     """Return whether critical is due to be told again."""
     if state.level is not Level.CRITICAL or state.is_acknowledged:
         return Route.SILENT
-    last = state.told_at
+    last = state.notified_at
     return Route.SILENT if last and now - last < policy.repeat_every else Route.NOW
 
 
@@ -210,7 +212,7 @@ def _is_within(budget: Budget, recent: tuple[datetime, ...], now: datetime) -> b
 def _transition(
     state: AlertState,
     signal: Signal,
-    found: PolicyEvaluation,
+    evaluation: PolicyEvaluation,
     *,
     kind: TransitionKind,
     route: Route,
@@ -230,7 +232,7 @@ def _transition(
         level=state.level,
         at=now,
         route=route,
-        causes=found.causes,
+        causes=evaluation.causes,
         buffer=min(near, default=None),
         probability=signal.expected.get("24h"),
     )
@@ -241,17 +243,17 @@ def _after(state: AlertState, transition: Transition, policy: Policy) -> AlertSt
     numbered = replace(state, number=transition.number)
     if transition.route is Route.SILENT:
         # A level that nobody was told needs no telling when it is left.
-        return replace(numbered, told=min(numbered.told, numbered.level))
+        return replace(numbered, notified=min(numbered.notified, numbered.level))
     now, level = transition.at, transition.level
     counts = transition.route is Route.NOW and level < Level.CRITICAL
-    kept = tuple(at for at in state.recent if now - at < policy.account_budget.per)
+    recent = tuple(at for at in state.recent if now - at < policy.account_budget.per)
     sent = list(state.sent)
     if level is not Level.NONE and transition.kind is not TransitionKind.LOWERED:
         sent[level - 1] = now
     return replace(
         numbered,
-        told=level,
-        told_at=now,
+        notified=level,
+        notified_at=now,
         sent=tuple(sent),
-        recent=(*kept, now) if counts else kept,
+        recent=(*recent, now) if counts else recent,
     )

@@ -159,7 +159,7 @@ class Head:
     def interval(self, scores: Floats) -> tuple[Floats, Floats]:
         """Return what later outcomes allow, nested in the horizon, each of shape (N, K)."""
         point = self.probabilities(scores)
-        ends = [known.interval(point[:, k]) for k, known in enumerate(self.evidence)]
+        ends = [band.interval(point[:, k]) for k, band in enumerate(self.evidence)]
         low, high = (np.stack(end, axis=1) for end in zip(*ends, strict=True))
         return np.maximum.accumulate(low, axis=1), np.maximum.accumulate(high, axis=1)
 
@@ -203,12 +203,12 @@ class Head:
         """
         if self.forest is None:
             raise Unwalkable("the boosters are not flattened: there are no paths to follow")
-        own = self.forest.paths(features, weights)
+        log_odds = self.forest.paths(features, weights)
         if isinstance(self.start, StackedStart):
-            own += self.start.head.paths(features, weights * self.start.powers)
+            log_odds += self.start.head.paths(features, weights * self.start.powers)
             habits = np.einsum("nk,nkm->nm", weights, self.start.conduct.parts(features))
-            own[:, self.start.conduct.columns] += habits
-        return own
+            log_odds[:, self.start.conduct.columns] += habits
+        return log_odds
 
     def _begun(self, parts: Floats, features: Floats, baseline: Floats) -> Floats:
         """Add the start to what the trees say."""
@@ -264,16 +264,16 @@ class Bundle:
             When the provenance does not tell it.
         """
         where = (*part, "to")
-        told: Any = self.provenance
+        value: Any = self.provenance
         for key in where:
-            told = told.get(key) if isinstance(told, Mapping) else None
+            value = value.get(key) if isinstance(value, Mapping) else None
         try:
-            at = datetime.fromisoformat(told) if isinstance(told, str) else None
+            at = datetime.fromisoformat(value) if isinstance(value, str) else None
         except ValueError:
             at = None
         if at is None or at.tzinfo is None:
             name = "/".join(where)
-            raise BundleRefused(f"bundle {self.version}: provenance/{name} is {told!r}, no time")
+            raise BundleRefused(f"bundle {self.version}: provenance/{name} is {value!r}, no time")
         return at
 
     def scores(self, features: Floats, baseline: Floats) -> dict[str, Floats]:
@@ -284,14 +284,14 @@ class Bundle:
         features, baseline
             As of `Head.scores`.
         """
-        told: dict[str, Floats] = {}
+        by_head: dict[str, Floats] = {}
         for name, head in sorted(self.heads.items(), key=lambda pair: _is_stacked(pair[1])):
             if isinstance(head.start, StackedStart):
-                start = head.start.over(told[_stacked(self, head.start)], features)
+                start = head.start.over(by_head[_stacked(self, head.start)], features)
             else:
                 start = head.start.scores(features, baseline)
-            told[name] = head.begun(start, features)
-        return {name: told[name] for name in self.heads}
+            by_head[name] = head.begun(start, features)
+        return {name: by_head[name] for name in self.heads}
 
     def probabilities(self, scores: Mapping[str, Floats]) -> dict[str, Floats]:
         """Return the probability of the event by each horizon, by head, each of shape (N, K).
@@ -304,17 +304,19 @@ class Bundle:
         scores
             Of `scores`.
         """
-        told = {name: head.probabilities(scores[name]) for name, head in self.heads.items()}
+        by_head = {name: head.probabilities(scores[name]) for name, head in self.heads.items()}
         for name, head in self.heads.items():
             if isinstance(head.start, StackedStart):
-                told[name] = np.minimum(told[name], told[_stacked(self, head.start)])
-        return told
+                by_head[name] = np.minimum(by_head[name], by_head[_stacked(self, head.start)])
+        return by_head
 
     def intervals(self, scores: Mapping[str, Floats]) -> dict[str, tuple[Floats, Floats]]:
         """Return what later outcomes allow by head: intervals that hold `probabilities`."""
         points = self.probabilities(scores)
-        told = {name: head.interval(scores[name]) for name, head in self.heads.items()}
-        return {name: (np.minimum(low, points[name]), high) for name, (low, high) in told.items()}
+        by_head = {name: head.interval(scores[name]) for name, head in self.heads.items()}
+        return {
+            name: (np.minimum(low, points[name]), high) for name, (low, high) in by_head.items()
+        }
 
 
 def _is_stacked(head: Head) -> bool:
@@ -365,9 +367,9 @@ def _written(name: str, bundle: Bundle) -> dict[str, Any]:
                 "line": list(line),
                 "shift": calibrator.shift,
                 "slope": calibrator.slope,
-                "evidence": [known.places.tolist(), known.low.tolist(), known.high.tolist()],
+                "evidence": [band.places.tolist(), band.low.tolist(), band.high.tolist()],
             }
-            for label, line, calibrator, known in zip(
+            for label, line, calibrator, band in zip(
                 LABELS, head.start.lines, head.calibrators, head.evidence, strict=True
             )
         ],
@@ -427,10 +429,10 @@ def load(directory: Path, *, fingerprint: Callable[[Sequence[str]], str]) -> Bun
 
 def _refusal(directory: Path, faults: Sequence[Fault]) -> BundleRefused:
     """Return the refusal that names the first MOST_FAULTS faults and counts the others."""
-    told = [str(fault) for fault in faults[:MOST_FAULTS]]
+    messages = [str(fault) for fault in faults[:MOST_FAULTS]]
     if len(faults) > MOST_FAULTS:
-        told.append(f"and {len(faults) - MOST_FAULTS} more")
-    return BundleRefused(f"{directory}: {'; '.join(told)}")
+        messages.append(f"and {len(faults) - MOST_FAULTS} more")
+    return BundleRefused(f"{directory}: {'; '.join(messages)}")
 
 
 def _feature_faults(
@@ -438,14 +440,15 @@ def _feature_faults(
 ) -> Iterator[Fault]:
     """Yield how the features differ from those that this code computes."""
     try:
-        found = fingerprint(manifest.features)
+        computed = fingerprint(manifest.features)
     except UnknownFeature as error:
         yield Fault("/features", str(error))
         return
-    if found != manifest.fingerprint:
-        told = manifest.fingerprint[:12]
+    if computed != manifest.fingerprint:
+        recorded = manifest.fingerprint[:12]
         yield Fault(
-            "/fingerprint", f"trained on other features ({told}), this code computes {found[:12]}"
+            "/fingerprint",
+            f"trained on other features ({recorded}), this code computes {computed[:12]}",
         )
 
 
@@ -459,9 +462,9 @@ def _read_boosters(
         except (OSError, ValueError) as error:
             yield Fault(file, f"cannot be read: {error}")
             continue
-        found = hashlib.sha256(text).hexdigest()
-        if found != manifest.sha256[file]:
-            yield Fault(file, f"has hash {found[:12]}, recorded {manifest.sha256[file][:12]}")
+        digest = hashlib.sha256(text).hexdigest()
+        if digest != manifest.sha256[file]:
+            yield Fault(file, f"has hash {digest[:12]}, recorded {manifest.sha256[file][:12]}")
             continue
         try:
             boosters[file] = lightgbm.Booster(model_str=text.decode())
@@ -479,27 +482,27 @@ def _is_told_upon(head: manifests.HeadEntry) -> bool:
 
 def _head(
     manifest: Manifest,
-    told: manifests.HeadEntry,
-    known: Mapping[str, Head],
+    entry: manifests.HeadEntry,
+    heads: Mapping[str, Head],
     boosters: Mapping[str, lightgbm.Booster],
 ) -> Head:
-    """Return one head; `known` holds those that it may start from."""
-    lines = tuple(part.line for part in told.stretches)
+    """Return one head; `heads` holds those that it may start from."""
+    lines = tuple(part.line for part in entry.stretches)
     start: FirstPassageStart | StackedStart
-    if isinstance(told.start, manifests.StackedEntry):
-        conduct = conducts.read(told.start.conduct.model_dump(), manifest.features)
-        start = StackedStart(known[told.start.upon], lines, conduct)
+    if isinstance(entry.start, manifests.StackedEntry):
+        conduct = conducts.read(entry.start.conduct.model_dump(), manifest.features)
+        start = StackedStart(heads[entry.start.upon], lines, conduct)
     else:
         start = FirstPassageStart(
-            scales.read(told.start.scale.model_dump(), manifest.features), lines
+            scales.read(entry.start.scale.model_dump(), manifest.features), lines
         )
     return Head(
         start=start,
-        boosters=tuple(boosters[part.booster] for part in told.stretches),
-        calibrators=tuple(Calibrator(part.shift, part.slope) for part in told.stretches),
+        boosters=tuple(boosters[part.booster] for part in entry.stretches),
+        calibrators=tuple(Calibrator(part.shift, part.slope) for part in entry.stretches),
         evidence=tuple(
             VennAbersBand(*(np.array(values, dtype=np.float64) for values in part.evidence))
-            for part in told.stretches
+            for part in entry.stretches
         ),
     )
 

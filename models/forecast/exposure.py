@@ -7,12 +7,14 @@ from typing import TypeVar
 
 from models.domain import Account, Market
 from models.margin.result import Margin
-from models.margin.rulebook import Rulebook, with_price
+from models.margin.rulebook import MarginAt, Rulebook, with_price
 
 T = TypeVar("T")
 
 STEP = Fraction(1, 50)
 """Share of a price by which it is moved, down and up, to see what the surplus does."""
+
+TWICE = 2 * STEP
 
 GRAIN = Fraction(1, 10**6)
 """Share of the largest exposure below which one is the rounding of the venue's numbers."""
@@ -61,32 +63,43 @@ class Exposure:
         return (self.cash, *self.by_asset.values())
 
 
-def exposure(rulebook: Rulebook[T], account: Account, market: Market, terms: T) -> Exposure | None:
+def exposure(
+    rulebook: Rulebook[T],
+    account: Account,
+    market: Market,
+    terms: T,
+    *,
+    at: MarginAt | None = None,
+    now: Margin | None = None,
+) -> Exposure | None:
     """Return the line of an account's surplus through its surplus now.
 
     Parameters
     ----------
     market
         With prices at the rulebook's scale.
+    at, now
+        The account along prices and in the market itself, where they are at hand already.
 
     Returns
     -------
     Exposure | None
         None where the rules cannot judge the account.
     """
-    now = rulebook.margin(account, market, terms)
-    held = surplus(now)
-    if held is None:
+    judge = rulebook.along_prices(account, market, terms) if at is None else at
+    standing = judge(market) if now is None else now
+    surplus_now = surplus(standing)
+    if surplus_now is None:
         return None
 
     def moved(asset: str, share: Fraction) -> Fraction | None:
         value = int(market.prices[asset].value * (1 + share))
-        return surplus(rulebook.margin(account, with_price(market, asset, value), terms))
+        return surplus(judge(with_price(market, asset, value)))
 
-    slopes = {asset: _slope(asset, moved) for asset in now.prices if asset in market.prices}
+    slopes = {asset: _slope(asset, moved) for asset in standing.prices if asset in market.prices}
     largest = max((abs(slope) for slope in slopes.values()), default=Fraction(0))
-    kept = {asset: slope for asset, slope in slopes.items() if abs(slope) > GRAIN * largest}
-    return Exposure(surplus=held, by_asset=kept)
+    material = {asset: slope for asset, slope in slopes.items() if abs(slope) > GRAIN * largest}
+    return Exposure(surplus=surplus_now, by_asset=material)
 
 
 def _slope(asset: str, moved: Callable[[str, Fraction], Fraction | None]) -> Fraction:
@@ -94,11 +107,11 @@ def _slope(asset: str, moved: Callable[[str, Fraction], Fraction | None]) -> Fra
     down, up = moved(asset, -STEP), moved(asset, STEP)
     if down is None or up is None:
         return Fraction(0)
-    return (up - down) / (2 * STEP)
+    return (up - down) / TWICE
 
 
 def surplus(margin: Margin) -> Fraction | None:
     """Return credit less requirement in quote units; None where it is not known."""
     if margin.maintenance is None:
         return None
-    return Fraction(margin.maintenance.surplus) / 10**margin.value_decimals
+    return Fraction(margin.maintenance.surplus, 10**margin.value_decimals)

@@ -129,9 +129,9 @@ class Forest:
         """
         matrix = self._matrix(features)
         out = np.zeros(matrix.shape)
-        told = (self.means, self.split_features)
+        splits = (self.means, self.split_features)
         given = np.ascontiguousarray(weights, dtype=np.float64)
-        _book(matrix, self.nodes, told, self.chains, self._ranking(), given, out)
+        _book(matrix, self.nodes, splits, self.chains, self._ranking(), given, out)
         return out
 
     def _matrix(self, features: Floats) -> Floats:
@@ -227,8 +227,8 @@ def verified(
     except Unwalkable:
         return None
     rows = probes(forest, seed=seed)
-    wanted = np.ascontiguousarray(reference(rows), dtype=np.float64)
-    return forest if forest.raw(rows).tobytes() == wanted.tobytes() else None
+    expected = np.ascontiguousarray(reference(rows), dtype=np.float64)
+    return forest if forest.raw(rows).tobytes() == expected.tobytes() else None
 
 
 def probes(forest: Forest, *, seed: int) -> Floats:
@@ -236,9 +236,9 @@ def probes(forest: Forest, *, seed: int) -> Floats:
     generator = np.random.default_rng(seed)
     rows = generator.normal(0.0, 3.0, (PROBES, forest.width))
     for feature in range(forest.width):
-        own = forest.cuts[forest.cut_starts[feature] : forest.cut_starts[feature + 1]]
-        if len(own):
-            drawn = generator.choice(own, PROBES)
+        thresholds = forest.cuts[forest.cut_starts[feature] : forest.cut_starts[feature + 1]]
+        if len(thresholds):
+            drawn = generator.choice(thresholds, PROBES)
             above = np.nextafter(drawn, np.inf)
             rows[:, feature] = np.where(generator.random(PROBES) < 0.5, drawn, above)  # noqa: PLR2004 - half
     special = generator.choice([np.nan, 0.0, -0.0, np.inf, -np.inf, 1e-36], rows.shape)
@@ -248,12 +248,12 @@ def probes(forest: Forest, *, seed: int) -> Floats:
 def _parse(text: str) -> tuple[int, list[_Tree]]:
     """Return the number of features and the trees of a booster's text."""
     head, *sections = text.split("end of trees", maxsplit=1)[0].split("\nTree=")
-    told = _fields(head)
-    if told.get("num_tree_per_iteration") != "1":
+    header = _fields(head)
+    if header.get("num_tree_per_iteration") != "1":
         raise Unwalkable("several classes")
     if "average_output" in head.splitlines():
         raise Unwalkable("averaged output")
-    return int(told["max_feature_idx"]) + 1, [_tree(_fields(section)) for section in sections]
+    return int(header["max_feature_idx"]) + 1, [_tree(_fields(section)) for section in sections]
 
 
 def _fields(section: str) -> Mapping[str, str]:
@@ -262,16 +262,16 @@ def _fields(section: str) -> Mapping[str, str]:
     return {pair[0]: pair[1] for pair in pairs}
 
 
-def _tree(told: Mapping[str, str]) -> _Tree:
+def _tree(fields: Mapping[str, str]) -> _Tree:
     """Return one tree of a booster's text."""
-    if told.get("num_cat", "0") != "0" or told.get("is_linear", "0") != "0":
+    if fields.get("num_cat", "0") != "0" or fields.get("is_linear", "0") != "0":
         raise Unwalkable("categories or linear leaves")
     numbers = {
-        name: np.array(told.get(name, "").split(), dtype=np.float64)
+        name: np.array(fields.get(name, "").split(), dtype=np.float64)
         for name in ("split_feature", "threshold", "decision_type", "left_child", "right_child")
     }
-    leaves = np.array(told["leaf_value"].split(), dtype=np.float64)
-    counts = np.array(told.get("leaf_count", "").split(), dtype=np.float64)
+    leaves = np.array(fields["leaf_value"].split(), dtype=np.float64)
+    counts = np.array(fields.get("leaf_count", "").split(), dtype=np.float64)
     kinds = numbers["decision_type"].astype(np.int64)
     if (kinds & CATEGORICAL).any() or np.isnan(numbers["threshold"]).any():
         raise Unwalkable("categories or thresholds that are not numbers")
@@ -310,15 +310,15 @@ def _readings(tree: _Tree) -> Ints:
 def _columns(trees: Sequence[_Tree]) -> Ints:
     """Return the distinct pairs of feature and reading, ascending, at least one."""
     pairs = [np.stack([tree.features, _readings(tree)], axis=1) for tree in trees]
-    found = np.unique(np.concatenate([*pairs, np.zeros((1, 2), dtype=np.int64)]), axis=0)
-    if len(found) >= HIGHEST_RANK:
+    distinct = np.unique(np.concatenate([*pairs, np.zeros((1, 2), dtype=np.int64)]), axis=0)
+    if len(distinct) >= HIGHEST_RANK:
         raise Unwalkable(f"more than {HIGHEST_RANK - 1} columns")
-    return found.astype(np.int64)
+    return distinct.astype(np.int64)
 
 
 def _lay(boosters: Sequence[Sequence[_Tree]], cuts: Sequence[Floats], columns: Ints) -> Forest:
     """Lay all trees into one array of nodes, chain after chain."""
-    chained = [(k, trees) for k, own in enumerate(boosters) for trees in _chains(own)]
+    chained = [(k, trees) for k, booster in enumerate(boosters) for trees in _chains(booster)]
     size = sum(tree.size for _, trees in chained for tree in trees) + len(chained)
     child, column = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
     rank = np.full(size, HIGHEST_RANK, dtype=np.int64)
@@ -330,7 +330,7 @@ def _lay(boosters: Sequence[Sequence[_Tree]], cuts: Sequence[Floats], columns: I
     for number, (k, trees) in enumerate(chained):
         first = place
         for tree in trees:
-            splits, ends = (place + own for own in tree.places())
+            splits, ends = (place + part for part in tree.places())
             means[splits], means[ends] = tree.means()
             leaves[ends] = tree.leaves
             features[splits] = tree.features
@@ -362,7 +362,7 @@ def _chains(trees: Sequence[_Tree]) -> Iterator[list[_Tree]]:
     """Yield runs of trees whose nodes fit into the nearest cache together."""
     chain: list[_Tree] = []
     for tree in trees:
-        if chain and sum(own.size for own in chain) + tree.size > CHAIN_NODES:
+        if chain and sum(member.size for member in chain) + tree.size > CHAIN_NODES:
             yield chain
             chain = []
         chain.append(tree)
@@ -389,11 +389,11 @@ def _rank_rows(
     """Write the ranks of some rows: how many thresholds of the feature lie below the value."""
     columns, cuts, starts = ranking
     values, below = np.zeros(BLOCK), np.zeros(BLOCK, dtype=np.int64)
-    seen = -1
+    previous = -1
     for column in range(len(columns)):
         feature, reading = columns[column]
-        if feature != seen:
-            seen = feature
+        if feature != previous:
+            previous = feature
             for row in range(size):
                 value = matrix[first + row, feature]
                 values[row] = 0.0 if abs(value) <= ZERO_WIDTH else value
@@ -489,14 +489,14 @@ def _walk(
 def _book(
     matrix: Floats,
     nodes: Ints,
-    told: tuple[Floats, Ints],
+    splits: tuple[Floats, Ints],
     chains: Ints,
     ranking: tuple[Ints, Floats, Ints],
     weights: Floats,
     out: Floats,
 ) -> None:
     """Book the weighted change of the mean at every split to its feature, into shape (N, F)."""
-    means, features = told
+    means, features = splits
     wide = len(ranking[0])
     table = np.zeros((BLOCK, wide), dtype=np.uint16)
     ranks = table.reshape(-1)

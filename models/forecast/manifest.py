@@ -109,30 +109,30 @@ class Manifest(_Entry):
 def parse(text: bytes) -> Manifest | list[Fault]:
     """Return the manifest of a text, or everything that is wrong with it."""
     try:
-        found = Manifest.model_validate_json(text)
+        manifest = Manifest.model_validate_json(text)
     except ValidationError as error:
         return faults_of(error, where="")
-    return list(_faults(found)) or found
+    return list(_faults(manifest)) or manifest
 
 
-def _faults(found: Manifest) -> Iterator[Fault]:
+def _faults(manifest: Manifest) -> Iterator[Fault]:
     """Yield what no single field shows."""
-    if found.horizons_hours != list(HORIZONS):
-        yield Fault("/horizons_hours", f"{found.horizons_hours} is not {list(HORIZONS)}")
-    if len(set(found.features)) != len(found.features):
+    if manifest.horizons_hours != list(HORIZONS):
+        yield Fault("/horizons_hours", f"{manifest.horizons_hours} is not {list(HORIZONS)}")
+    if len(set(manifest.features)) != len(manifest.features):
         yield Fault("/features", "a name stands twice")
-    yield from (Fault("/heads", f"lacks {name}") for name in HEADS if name not in found.heads)
-    for name, head in found.heads.items():
-        yield from _head_faults(found, head, where=f"/heads/{name}")
-    for head_name, read in found.provenance.reads.items():
-        yield from _strangers(read, found.features, where=f"/provenance/reads/{head_name}")
+    yield from (Fault("/heads", f"lacks {name}") for name in HEADS if name not in manifest.heads)
+    for name, head in manifest.heads.items():
+        yield from _head_faults(manifest, head, where=f"/heads/{name}")
+    for head_name, read in manifest.provenance.reads.items():
+        yield from _strangers(read, manifest.features, where=f"/provenance/reads/{head_name}")
 
 
-def _head_faults(found: Manifest, head: HeadEntry, *, where: str) -> Iterator[Fault]:
+def _head_faults(manifest: Manifest, head: HeadEntry, *, where: str) -> Iterator[Fault]:
     """Yield what is wrong with a head."""
     for place, stretch in enumerate(head.stretches):
         at = f"{where}/stretches/{place}"
-        if stretch.booster not in found.sha256:
+        if stretch.booster not in manifest.sha256:
             yield Fault(f"{at}/booster", f"sha256 lacks {stretch.booster}")
         yield from _evidence_faults(*stretch.evidence, where=f"{at}/evidence")
     at = f"{where}/start"
@@ -143,17 +143,17 @@ def _head_faults(found: Manifest, head: HeadEntry, *, where: str) -> Iterator[Fa
         yield from _shape_faults(
             scale.features, sizes, scale.weights, wide=wide, where=f"{at}/scale"
         )
-        yield from _strangers(scale.features, found.features, where=f"{at}/scale/features")
+        yield from _strangers(scale.features, manifest.features, where=f"{at}/scale/features")
         return
-    below = found.heads.get(head.start.upon)  # type: ignore[call-overload]
+    below = manifest.heads.get(head.start.upon)  # type: ignore[call-overload]
     if below is None or not isinstance(below.start, FirstPassageEntry):
         yield Fault(f"{at}/upon", f"{head.start.upon!r} is no head that starts from first passage")
-    own = head.start.conduct
-    sizes = {"lows": own.lows, "centres": own.centres, "spreads": own.spreads}
+    conduct = head.start.conduct
+    sizes = {"lows": conduct.lows, "centres": conduct.centres, "spreads": conduct.spreads}
     yield from _shape_faults(
-        own.features, sizes, own.weights, wide=len(own.features), where=f"{at}/conduct"
+        conduct.features, sizes, conduct.weights, wide=len(conduct.features), where=f"{at}/conduct"
     )
-    yield from _strangers(own.features, found.features, where=f"{at}/conduct/features")
+    yield from _strangers(conduct.features, manifest.features, where=f"{at}/conduct/features")
 
 
 def _evidence_faults(
@@ -184,8 +184,8 @@ def _shape_faults(
             yield Fault(f"{where}/weights/{place}", f"{len(row)} values, wanted {wide}")
 
 
-def _strangers(names: Sequence[str], known: Sequence[str], *, where: str) -> Iterator[Fault]:
+def _strangers(names: Sequence[str], features: Sequence[str], *, where: str) -> Iterator[Fault]:
     """Yield names that are not among the bundle's features."""
     for name in names:
-        if name not in known:
+        if name not in features:
             yield Fault(where, f"{name!r} is not among the bundle's features")

@@ -79,12 +79,12 @@ def written(conduct: OwnerBehaviour, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def read(told: Mapping[str, Any], names: Sequence[str]) -> OwnerBehaviour:
+def read(stored: Mapping[str, Any], names: Sequence[str]) -> OwnerBehaviour:
     """Return a conduct from plain numbers."""
     return OwnerBehaviour(
-        columns=np.array([names.index(name) for name in told["features"]], dtype=np.int64),
-        lows=np.array(told["lows"], dtype=np.float64),
-        centres=np.array(told["centres"], dtype=np.float64),
-        spreads=np.array(told["spreads"], dtype=np.float64),
-        weights=np.array(told["weights"], dtype=np.float64).reshape(-1, len(told["features"])),
+        columns=np.array([names.index(name) for name in stored["features"]], dtype=np.int64),
+        lows=np.array(stored["lows"], dtype=np.float64),
+        centres=np.array(stored["centres"], dtype=np.float64),
+        spreads=np.array(stored["spreads"], dtype=np.float64),
+        weights=np.array(stored["weights"], dtype=np.float64).reshape(-1, len(stored["features"])),
     )

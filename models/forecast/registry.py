@@ -169,7 +169,7 @@ def before(registry: Path, alias: Alias) -> Move | None:
     for move in history(registry):
         if move.alias != alias or move.version is None:
             continue
-        places = [place for place, one in enumerate(line) if one.version == move.version]
+        places = [place for place, earlier in enumerate(line) if earlier.version == move.version]
         line = [*line[: places[0] if places else len(line)], move]
     return line[-2] if len(line) > 1 else None
 
@@ -177,10 +177,10 @@ def before(registry: Path, alias: Alias) -> Move | None:
 def mark(registry: Path, alias: Alias) -> Mark | None:
     """Return what changes when a pointer is replaced, at the cost of one look."""
     try:
-        found = (registry / f"{alias}.json").stat()
+        status = (registry / f"{alias}.json").stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_ino, found.st_size
+    return status.st_mtime_ns, status.st_ino, status.st_size
 
 
 def load(
@@ -203,9 +203,9 @@ def load(
     if move is None or move.version is None:
         return None
     place = registry / VERSIONS / move.version
-    found = _hash(place)
-    if found != move.sha256:
-        raise BundleRefused(f"{place}: its manifest has hash {found[:12]}, the pointer another")
+    digest = _hash(place)
+    if digest != move.sha256:
+        raise BundleRefused(f"{place}: its manifest has hash {digest[:12]}, the pointer another")
     return bundle.load(place, fingerprint=fingerprint)
 
 
@@ -220,8 +220,8 @@ def _hash(directory: Path) -> str:
 def _read(file: Path) -> Move:
     """Return the move of a file."""
     try:
-        told = json.loads(file.read_text())
-        return Move(**{**told, "at": datetime.fromisoformat(told["at"])})
+        stored = json.loads(file.read_text())
+        return Move(**{**stored, "at": datetime.fromisoformat(stored["at"])})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BundleRefused(f"{file}: not a readable pointer: {error}") from None
 

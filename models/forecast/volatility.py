@@ -103,12 +103,12 @@ def written(scale: VolatilityForecast, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def read(told: Mapping[str, Any], names: Sequence[str]) -> VolatilityForecast:
+def read(stored: Mapping[str, Any], names: Sequence[str]) -> VolatilityForecast:
     """Return a scale from plain numbers."""
     return VolatilityForecast(
-        columns=np.array([names.index(name) for name in told["features"]], dtype=np.int64),
-        centres=np.array(told["centres"], dtype=np.float64),
-        spreads=np.array(told["spreads"], dtype=np.float64),
-        weights=np.array(told["weights"], dtype=np.float64),
-        shifts=np.array(told["shifts"], dtype=np.float64),
+        columns=np.array([names.index(name) for name in stored["features"]], dtype=np.int64),
+        centres=np.array(stored["centres"], dtype=np.float64),
+        spreads=np.array(stored["spreads"], dtype=np.float64),
+        weights=np.array(stored["weights"], dtype=np.float64),
+        shifts=np.array(stored["shifts"], dtype=np.float64),
     )

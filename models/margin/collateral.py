@@ -144,10 +144,10 @@ def liquidation_cost(holding: Holding, policy: CollateralPolicy) -> Fraction:
 
 def weigh(holding: Holding, venue_weight: Fraction, policy: CollateralPolicy) -> Weighted:
     """Return the holding's risk weight beside the venue's."""
-    found = haircut(holding, policy)
+    cut = haircut(holding, policy)
     return Weighted(
         asset=holding.asset,
         venue_weight=venue_weight,
-        risk_weight=1 - found.total,
-        haircut=found,
+        risk_weight=1 - cut.total,
+        haircut=cut,
     )

@@ -120,7 +120,7 @@ def available(scope: MarginScope, *, within: timedelta) -> Fraction:
 def gravest(scopes: Sequence[MarginScope]) -> tuple[Verdict, str]:
     """Return the gravest verdict with the names and the reason of those who have it."""
     verdicts = [scope_verdict(scope) for scope in scopes]
-    worst = max(verdicts, key=lambda found: SEVERITY.index(found[0]), default=None)
+    worst = max(verdicts, key=lambda pair: SEVERITY.index(pair[0]), default=None)
     if worst is None:
         return Verdict.SAFE, "no_account"
     pairs = zip(scopes, verdicts, strict=True)
@@ -157,10 +157,10 @@ def compose(scopes: Sequence[MarginScope], *, within: timedelta) -> Composed:
             name=scope.name,
             margin=scope.margin,
             surplus=scope_surplus(scope),
-            available=own,
-            reachable=total - own,
+            available=amount,
+            reachable=total - amount,
         )
-        for scope, own in zip(scopes, usable, strict=True)
+        for scope, amount in zip(scopes, usable, strict=True)
     )
     unknown = tuple(part.name for part in parts if part.surplus is None)
     short = sum((min(Fraction(0), part.surplus) for part in parts if part.surplus), Fraction(0))

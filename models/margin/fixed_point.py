@@ -30,8 +30,8 @@ def mul_div_toward_zero(a: int, b: int, c: int) -> int:
     return product // c if (product >= 0) == (c > 0) else -(-product // c)
 
 
-def rpow_half_up(x: int, n: int, one: int) -> int:
-    """Return (x/one)^n·one by squaring, each step rounded half up.
+def rpow_half_up(x: int, n: int, unit: int) -> int:
+    """Return (x/unit)^n·unit by squaring, each step rounded half up.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def rpow_half_up(x: int, n: int, one: int) -> int:
         Growth factor per step, in fixed point.
     n
         Number of steps, a uint256.
-    one
+    unit
         What stands for 1, usually RAY.
 
     Raises
@@ -48,11 +48,11 @@ def rpow_half_up(x: int, n: int, one: int) -> int:
         When a factor, or a product with its rounding, passes 2^256: the contract fails here.
     """
     n, x = uint(n), uint(x)
-    result = x if n % 2 else one
+    result = x if n % 2 else unit
     n //= 2
     while n:
-        x = uint(x * x + one // 2) // one
+        x = uint(x * x + unit // 2) // unit
         if n % 2:
-            result = uint(result * x + one // 2) // one
+            result = uint(result * x + unit // 2) // unit
         n //= 2
     return result

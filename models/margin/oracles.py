@@ -98,12 +98,12 @@ def relative_gap(value: Fraction, reference: Fraction) -> Fraction:
 
 def price_faults(price: Price, *, at: datetime) -> tuple[str, ...]:
     """Return what is wrong with a price on its own."""
-    found = {
+    checks = {
         "not_positive": price.value <= 0,
         "from_the_future": price.observed_at > at,
         "stale": price.is_stale(at),
     }
-    return tuple(code for code, is_wrong in found.items() if is_wrong)
+    return tuple(code for code, is_wrong in checks.items() if is_wrong)
 
 
 def source_health(
@@ -256,21 +256,21 @@ def maker_median(
     """
     if len(values) != bar:
         return Refusal("Median/bar-too-low", f"{len(values)} messages, not {bar}")
-    seen: set[str] = set()
+    signers: set[str] = set()
     floor = 0
     for message in values:
-        reason = _unfit(message, seen, floor=floor, last_age=last_age, oracles=oracles)
+        reason = _unfit(message, signers, floor=floor, last_age=last_age, oracles=oracles)
         if reason is not None:
             return Refusal(reason, f"message of {message.signer}")
         floor = message.value
-        seen.add(message.signer)
+        signers.add(message.signer)
     value = values[len(values) // 2].value
     return Price(value=value, decimals=18, observed_at=at, source="maker-median")
 
 
 def _unfit(
     message: SignedValue,
-    seen: set[str],
+    signers: set[str],
     *,
     floor: int,
     last_age: int,
@@ -283,7 +283,7 @@ def _unfit(
         return "Median/stale-message"
     if message.value < floor:
         return "Median/messages-not-in-order"
-    return "Median/oracle-already-signed" if message.signer in seen else None
+    return "Median/oracle-already-signed" if message.signer in signers else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -469,8 +469,8 @@ def judge(
         gap_doubt(price, twap, breaker),
         fall_doubt(price, breaker),
     )
-    found = [doubt for doubt in doubts if doubt is not None]
-    return replace(price, disputed="; ".join(found) or None)
+    reasons = [doubt for doubt in doubts if doubt is not None]
+    return replace(price, disputed="; ".join(reasons) or None)
 
 
 def jump_doubt(price: Price, previous: Price | None, breaker: Breaker) -> str | None:

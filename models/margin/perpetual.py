@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from typing import Self
 
 from models.domain import Account, Leg, LegKind, Market
 from models.margin.result import Margin, Ratio, Side, Verdict
@@ -68,11 +69,11 @@ def tiers_from(rates: Iterable[tuple[Fraction, Fraction, int | None]]) -> Tiers:
     rates
         (floor, maintenance rate, highest leverage) in ascending order of floor.
     """
-    found: list[Tier] = []
+    tiers: list[Tier] = []
     for floor, rate, leverage in rates:
-        deduction = found[-1].deduction + floor * (rate - found[-1].rate) if found else Fraction(0)
-        found.append(Tier(floor=floor, rate=rate, deduction=deduction, max_leverage=leverage))
-    return tuple(found)
+        deduction = tiers[-1].deduction + floor * (rate - tiers[-1].rate) if tiers else Fraction(0)
+        tiers.append(Tier(floor=floor, rate=rate, deduction=deduction, max_leverage=leverage))
+    return tuple(tiers)
 
 
 def discontinuities(tiers: Tiers) -> tuple[Tier, ...]:
@@ -101,17 +102,19 @@ def positions_of(account: Account, group: Callable[[Leg], Hashable]) -> tuple[Po
     for leg in account.legs:
         if leg.kind is LegKind.POSITION and leg.entry is not None:
             quantity = Fraction(leg.quantity)
-            one = Position(asset=leg.asset, quantity=quantity, cost=quantity * leg.entry)
-            merged[group(leg)] = _added(merged.get(group(leg)), one)
-    return tuple(one for one in merged.values() if one.quantity or one.cost)
+            position = Position(asset=leg.asset, quantity=quantity, cost=quantity * leg.entry)
+            merged[group(leg)] = _added(merged.get(group(leg)), position)
+    return tuple(position for position in merged.values() if position.quantity or position.cost)
 
 
-def _added(held: Position | None, more: Position) -> Position:
+def _added(position: Position | None, more: Position) -> Position:
     """Add two holdings of one instrument."""
-    if held is None:
+    if position is None:
         return more
     return Position(
-        asset=held.asset, quantity=held.quantity + more.quantity, cost=held.cost + more.cost
+        asset=position.asset,
+        quantity=position.quantity + more.quantity,
+        cost=position.cost + more.cost,
     )
 
 
@@ -134,7 +137,7 @@ def cash_of(account: Account) -> Fraction:
 
 
 def unevaluable_reason(
-    account: Account, market: Market, *, quote: str, known: Iterable[str]
+    account: Account, market: Market, *, quote: str, instruments: Iterable[str]
 ) -> str | None:
     """Return why an account cannot be judged, or None when it can.
 
@@ -142,22 +145,33 @@ def unevaluable_reason(
     ----------
     quote
         The one asset that margin may be held in.
-    known
+    instruments
         Instruments whose terms are at hand.
     """
+    reason = leg_fault(account, quote=quote, instruments=instruments)
+    return price_fault(market, open_assets(account)) if reason is None else reason
+
+
+def open_assets(account: Account) -> list[str]:
+    """Return the instrument of every leg that holds contracts."""
+    return [leg.asset for leg in account.legs if leg.kind is LegKind.POSITION and leg.quantity]
+
+
+def leg_fault(account: Account, *, quote: str, instruments: Iterable[str]) -> str | None:
+    """Return why an account cannot be judged whatever prices are, or None."""
     for leg in account.legs:
         if leg.kind is LegKind.DEBT:
             return "debt_not_established"
         if leg.kind is LegKind.COLLATERAL and leg.asset != quote:
             return "multi_asset_margin_not_established"
-    legs = [leg for leg in account.legs if leg.kind is LegKind.POSITION and leg.quantity]
-    names = frozenset(known)
-    for leg in legs:
-        if leg.entry is None:
-            return "entry_missing"
-        if leg.asset not in names:
-            return "terms_missing"
-    return price_fault(market, [leg.asset for leg in legs])
+    names = frozenset(instruments)
+    for leg in account.legs:
+        if leg.kind is LegKind.POSITION and leg.quantity:
+            if leg.entry is None:
+                return "entry_missing"
+            if leg.asset not in names:
+                return "terms_missing"
+    return None
 
 
 def price_fault(market: Market, assets: Iterable[str]) -> str | None:
@@ -191,25 +205,25 @@ def surplus_roots(
     """
     edges = sorted(
         {
-            tier.floor / abs(one.quantity)
-            for one in positions
-            if one.quantity
+            tier.floor / abs(position.quantity)
+            for position in positions
+            if position.quantity
             for tier in tiers
             if tier.floor > 0
         }
     )
     lows = [Fraction(0), *edges]
     lines = [_line(positions, tiers, free=free, at=low) for low in lows]
-    found = []
+    roots = []
     before = lines[0]
     for low, high, (slope, level) in zip(lows, [*edges, None], lines, strict=True):
         if low and _is_jump(before, (slope, level), at=low):
-            found.append(low)
+            roots.append(low)
         before = slope, level
         root = -level / slope if slope else Fraction(0)
         if 0 < root >= low and (high is None or root <= high):
-            found.append(root)
-    return tuple(dict.fromkeys(found))
+            roots.append(root)
+    return tuple(dict.fromkeys(roots))
 
 
 def _line(
@@ -217,10 +231,10 @@ def _line(
 ) -> tuple[Fraction, Fraction]:
     """Return slope and level of the surplus on the piece that starts at price `at`."""
     slope, level = Fraction(0), free
-    for one in positions:
-        tier = tier_at(tiers, one.notional(at))
-        slope += one.quantity - abs(one.quantity) * tier.rate
-        level += tier.deduction - one.cost
+    for position in positions:
+        tier = tier_at(tiers, position.notional(at))
+        slope += position.quantity - abs(position.quantity) * tier.rate
+        level += tier.deduction - position.cost
     return slope, level
 
 
@@ -247,8 +261,8 @@ def bankruptcy_price(positions: Sequence[Position], *, free: Fraction) -> Fracti
     free
         Cash and profit elsewhere, quote units.
     """
-    quantity = sum((one.quantity for one in positions), Fraction(0))
-    cost = sum((one.cost for one in positions), Fraction(0))
+    quantity = sum((position.quantity for position in positions), Fraction(0))
+    cost = sum((position.cost for position in positions), Fraction(0))
     if not quantity or (price := (cost - free) / quantity) <= 0:
         return None
     return price
@@ -262,23 +276,10 @@ def leverage_of(options: Mapping[str, int], asset: str) -> int | None:
 
 def marks_of(positions: Iterable[Position], market: Market) -> dict[str, Fraction]:
     """Return the mark price of every instrument held; each must have one."""
-    return {one.asset: market.prices[one.asset].exact for one in positions}
+    return {position.asset: market.prices[position.asset].exact for position in positions}
 
 
-def initial_margin(
-    account: Account, positions: Sequence[Position], marks: Mapping[str, Fraction]
-) -> Fraction | None:
-    """Return the margin for the leverages chosen; None where one is not stated."""
-    total = Fraction(0)
-    for one in positions:
-        leverage = leverage_of(account.options, one.asset)
-        if leverage is None:
-            return None
-        total += one.notional(marks[one.asset]) / leverage
-    return total
-
-
-def judge(equity: Fraction, needed: Fraction, positions: Sequence[Position]) -> tuple[Verdict, str]:
+def judge(equity: Fraction, needed: Fraction, positions: Sequence[object]) -> tuple[Verdict, str]:
     """Return the verdict with its reason; no venue states whether equality liquidates."""
     if not positions:
         return Verdict.SAFE, "no_position"
@@ -289,33 +290,91 @@ def judge(equity: Fraction, needed: Fraction, positions: Sequence[Position]) -> 
     return Verdict.LIQUIDATABLE, "at_maintenance_margin_strictness_not_established"
 
 
-def judged_margin(
-    account: Account,
-    positions: Sequence[Position],
-    marks: Mapping[str, Fraction],
-    *,
-    needed: Fraction,
-    ratio: str,
-) -> Margin:
-    """Return the rules' answer for an account whose requirement is known.
+def refused(reason: str, positions: Iterable[Position]) -> Margin:
+    """Return the answer for an account that cannot be judged."""
+    names = tuple(dict.fromkeys(position.asset for position in positions))
+    return Margin(verdict=Verdict.UNEVALUABLE, reason=reason, prices=names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TieredAccount:
+    """An account's positions with what no price moves worked out.
 
     Parameters
     ----------
-    marks
-        Price by instrument, quote units.
-    needed
-        Maintenance requirement of all positions, quote units.
+    positions
+        With the brackets that each is judged by; at least one each.
+    fixed
+        Requirement where it follows what positions cost; None where it follows their marks.
+    cash
+        Margin deposited less what all positions cost, quote units.
+    leverages
+        Chosen by position; empty where one is not stated.
     ratio
         What the venue calls requirement / equity.
     """
-    equity = cash_of(account) + sum(one.pnl(marks[one.asset]) for one in positions)
-    first = initial_margin(account, positions, marks)
-    verdict, reason = judge(equity, needed, positions)
-    return Margin(
-        verdict=verdict,
-        reason=reason,
-        maintenance=Side(equity, needed),
-        initial=None if first is None else Side(equity, first),
-        ratio=Ratio(ratio, needed / equity if equity > 0 else None, 0),
-        prices=tuple(marks),
-    )
+
+    positions: tuple[tuple[Position, Tiers], ...]
+    fixed: Fraction | None
+    cash: Fraction
+    leverages: tuple[int, ...]
+    ratio: str
+
+    @classmethod
+    def of(
+        cls,
+        account: Account,
+        positions: Sequence[Position],
+        tiers: Callable[[str], Tiers],
+        *,
+        ratio: str,
+        is_at_entry: bool = False,
+    ) -> Self:
+        """Return what an account brings to every price.
+
+        Parameters
+        ----------
+        tiers
+            Brackets by instrument.
+        is_at_entry
+            Whether the requirement rests on what positions cost rather than on their mark.
+        """
+        placed = tuple((position, tiers(position.asset)) for position in positions)
+        at_entry = (maintenance_margin(each, abs(position.cost)) for position, each in placed)
+        leverages = [leverage_of(account.options, position.asset) for position in positions]
+        return cls(
+            positions=placed,
+            fixed=sum(at_entry, Fraction(0)) if is_at_entry else None,
+            cash=cash_of(account) - sum(position.cost for position in positions),
+            leverages=() if None in leverages else tuple(filter(None, leverages)),
+            ratio=ratio,
+        )
+
+    def at(self, market: Market) -> Margin:
+        """Return the rules' answer at the marks of a market that has all of them."""
+        marks = marks_of((position for position, _ in self.positions), market)
+        equity, needed, notionals = self.cash, Fraction(0), []
+        for position, tiers in self.positions:
+            value = position.quantity * marks[position.asset]
+            equity += value
+            notionals.append(abs(value))
+            if self.fixed is None:
+                needed += maintenance_margin(tiers, abs(value))
+        if self.fixed is not None:
+            needed = self.fixed
+        verdict, reason = judge(equity, needed, self.positions)
+        return Margin(
+            verdict=verdict,
+            reason=reason,
+            maintenance=Side(equity, needed),
+            initial=self._initial(equity, notionals),
+            ratio=Ratio(self.ratio, needed / equity if equity > 0 else None, 0),
+            prices=tuple(marks),
+        )
+
+    def _initial(self, equity: Fraction, notionals: Sequence[Fraction]) -> Side | None:
+        """Return the side of the leverages chosen; None where one is not stated."""
+        if len(self.leverages) != len(notionals):
+            return None
+        pairs = zip(notionals, self.leverages, strict=True)
+        return Side(equity, sum((value / each for value, each in pairs), Fraction(0)))

@@ -17,6 +17,9 @@ from models.margin.variables import Names, Variable, names_of
 
 T = TypeVar("T")
 
+MarginAt = Callable[[Market], Margin]
+"""The margin of one account in markets that differ in nothing but prices."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Liquidate:
@@ -76,6 +79,9 @@ class Rulebook(Generic[T]):
     weights
         (account, market, terms) to the collateral that counts, with its value and the venue's
         own weight, or why it cannot be valued. None where no such weights are established.
+    at_prices
+        (account, market, terms) to the margin in markets that differ from this one in prices
+        alone, with all that no price moves worked out once; None where `margin` alone tells.
     state
         What is read of `Market.state`.
     options
@@ -95,20 +101,27 @@ class Rulebook(Generic[T]):
     headroom: Callable[[Account, Market, T], tuple[Headroom, ...]] | None = None
     permits: Callable[[Account, Market, T], Refusal | None] | None = None
     weights: Callable[[Account, Market, T], tuple[WeightedCollateral, ...] | Refusal] | None = None
+    at_prices: Callable[[Account, Market, T], MarginAt] | None = None
     state: tuple[Variable, ...] = ()
     options: tuple[Variable, ...] = ()
     is_exact: bool = False
+
+    def along_prices(self, account: Account, market: Market, terms: T) -> MarginAt:
+        """Return the margin of an account as a function of a market's prices."""
+        if self.at_prices is not None:
+            return self.at_prices(account, market, terms)
+        return lambda moved: self.margin(account, moved, terms)
 
 
 @cache
 def load_all() -> Mapping[tuple[str, str], Rulebook[Any]]:
     """Return every rulebook in `models.margin.venues` by (venue, version)."""
-    found: dict[tuple[str, str], Rulebook[Any]] = {}
+    rulebooks: dict[tuple[str, str], Rulebook[Any]] = {}
     for info in pkgutil.iter_modules(venues.__path__):
         module = importlib.import_module(f"{venues.__name__}.{info.name}")
         for book in getattr(module, "RULEBOOKS", ()):
-            found[book.venue, book.version] = book
-    return found
+            rulebooks[book.venue, book.version] = book
+    return rulebooks
 
 
 def load(venue: str, version: str) -> Rulebook[Any]:
@@ -122,15 +135,18 @@ def load(venue: str, version: str) -> Rulebook[Any]:
     try:
         return load_all()[venue, version]
     except KeyError:
-        known = ", ".join(f"{v}/{n}" for v, n in sorted(load_all()))
-        raise UnknownRulebook(f"no rulebook {venue}/{version}; known: {known}") from None
+        available = ", ".join(f"{v}/{n}" for v, n in sorted(load_all()))
+        raise UnknownRulebook(f"no rulebook {venue}/{version}; known: {available}") from None
 
 
 @cache
 def state_names(venue: str) -> Names:
     """Return the names of state that any version of a venue's rules reads."""
     return names_of(
-        one for (name, _), book in load_all().items() if name == venue for one in book.state
+        variable
+        for (name, _), book in load_all().items()
+        if name == venue
+        for variable in book.state
     )
 
 
@@ -138,20 +154,41 @@ def state_names(venue: str) -> Names:
 def option_names(venue: str) -> Names:
     """Return the names of options that any version of a venue's rules reads."""
     return names_of(
-        one for (name, _), book in load_all().items() if name == venue for one in book.options
+        variable
+        for (name, _), book in load_all().items()
+        if name == venue
+        for variable in book.options
     )
 
 
 @cache
-def venues_known() -> tuple[str, ...]:
+def venue_names() -> tuple[str, ...]:
     """Return the venues whose rules are known."""
     return tuple(sorted({venue for venue, _ in load_all()}))
 
 
+def watched(book: Rulebook[T], look: Callable[[Account, Market], None]) -> Rulebook[T]:
+    """Return a rulebook that looks at what it is to judge before each evaluation."""
+
+    def margin(account: Account, market: Market, terms: T) -> Margin:
+        look(account, market)
+        return book.margin(account, market, terms)
+
+    def at_prices(account: Account, market: Market, terms: T) -> MarginAt:
+        judged = book.along_prices(account, market, terms)
+
+        def at(moved: Market) -> Margin:
+            look(account, moved)
+            return judged(moved)
+
+        return at
+
+    return replace(book, margin=margin, at_prices=at_prices)
+
+
 def with_price(market: Market, asset: str, value: int) -> Market:
     """Return the market with one price (and its spread) moved to `value`."""
-    price = replace(market.prices[asset], value=value, bid=None, ask=None)
-    return replace(market, prices={**market.prices, asset: price})
+    return market.priced({**market.prices, asset: market.prices[asset].moved_to(value)})
 
 
 def with_next_prices(market: Market) -> Market:
@@ -164,4 +201,4 @@ def with_next_prices(market: Market) -> Market:
         )
         for asset, price in market.prices.items()
     }
-    return replace(market, prices=moved)
+    return market.priced(moved)

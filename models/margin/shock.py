@@ -1,7 +1,6 @@
 """A market whose prices have moved by a share of themselves."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from fractions import Fraction
 
 from models.domain import Market, Price
@@ -20,16 +19,27 @@ def shocked(market: Market, shocks: Mapping[str, Fraction]) -> Market:
         Share by asset; every asset has a price.
     """
     moved = {asset: _moved(market.prices[asset], shock) for asset, shock in shocks.items()}
-    return replace(market, prices={**market.prices, **moved})
+    return market.priced({**market.prices, **moved})
 
 
 def _moved(price: Price, shock: Fraction) -> Price:
     """Return a price with its spread and its next value after a relative move."""
     if not shock:
         return price
-    moved = {
-        name: None if value is None else max(1, int(value * (1 + shock)))
-        for name in ("value", "bid", "ask", "next_value")
-        for value in [getattr(price, name)]
-    }
-    return replace(price, **moved)  # type: ignore[arg-type]
+    factor, parts = shock.numerator + shock.denominator, shock.denominator
+
+    def scaled(value: int | None) -> int | None:
+        return None if value is None else max(1, value * factor // parts)
+
+    return Price(
+        value=max(1, price.value * factor // parts),
+        decimals=price.decimals,
+        observed_at=price.observed_at,
+        source=price.source,
+        bid=scaled(price.bid),
+        ask=scaled(price.ask),
+        next_value=scaled(price.next_value),
+        next_at=price.next_at,
+        stale_after=price.stale_after,
+        disputed=price.disputed,
+    )

@@ -6,9 +6,9 @@ from fractions import Fraction
 from functools import cache
 from typing import TypeVar
 
-from models.domain import Account, Market
+from models.domain import Account, Exact, Market
 from models.margin.result import Margin, Trigger, Verdict
-from models.margin.rulebook import Rulebook, with_next_prices, with_price
+from models.margin.rulebook import MarginAt, Rulebook, with_next_prices, with_price
 from models.margin.shock import shocked
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ def boundary(is_breached: Callable[[int], bool], *, near: int, low: int, high: i
     return same if start else other
 
 
-def aimed(surplus: Callable[[int], Fraction | None], *, start: int) -> int:
+def aimed(surplus: Callable[[int], Exact | None], *, start: int) -> int:
     """Return about where a surplus runs out, by secants: where a search had best begin.
 
     Parameters
@@ -77,7 +77,8 @@ def aimed(surplus: Callable[[int], Fraction | None], *, start: int) -> int:
     if left is None or right is None or left == right:
         return start
     for _ in range(MOST_AIMS):
-        ahead = int(there - right * (there - here) / (right - left))
+        root = Fraction(there * (right - left) - right * (there - here)) / (right - left)
+        ahead = int(root)
         if ahead < 1 or ahead == there:
             break
         here, left, there = there, right, ahead
@@ -119,11 +120,23 @@ def price_trigger(
 
 
 def price_triggers(
-    rulebook: Rulebook[T], account: Account, market: Market, terms: T, *, asset: str
+    rulebook: Rulebook[T],
+    account: Account,
+    market: Market,
+    terms: T,
+    *,
+    asset: str,
+    at: MarginAt | None = None,
+    now: Margin | None = None,
 ) -> Iterator[Trigger]:
     """Yield the exact prices of `asset` at which the verdict flips, others held.
 
     A fall is tried before a rise; an account that is long and short of one asset has both.
+
+    Parameters
+    ----------
+    at, now
+        The account along prices and in the market itself, where they are at hand already.
 
     Yields
     ------
@@ -133,11 +146,15 @@ def price_triggers(
     price = market.prices.get(asset)
     if price is None or price.value <= 0:
         return
+    judge = rulebook.along_prices(account, market, terms) if at is None else at
+    is_spread = price.bid is not None or price.ask is not None
 
     # Ends and starts of the searches meet: each price is judged once.
     @cache
     def judged(value: int) -> Margin:
-        return rulebook.margin(account, with_price(market, asset, value), terms)
+        if now is not None and value == price.value and not is_spread:
+            return now
+        return judge(with_price(market, asset, value))
 
     def verdict(value: int) -> Verdict:
         return judged(value).verdict
@@ -145,9 +162,9 @@ def price_triggers(
     def is_breached(value: int) -> bool:
         return verdict(value) in BREACHED
 
-    def surplus(value: int) -> Fraction | None:
+    def surplus(value: int) -> Exact | None:
         side = judged(value).maintenance
-        return None if side is None else Fraction(side.surplus)
+        return None if side is None else side.surplus
 
     near, highest = price.value, max(CEILING, price.value * 2**20)
     aim = aimed(surplus, start=near)
@@ -189,6 +206,8 @@ def shock_trigger(
     terms: T,
     *,
     betas: Mapping[str, Fraction],
+    at: MarginAt | None = None,
+    now: Margin | None = None,
 ) -> Trigger | None:
     """Return the common shock at which the verdict flips, to one part in 10^9.
 
@@ -197,6 +216,8 @@ def shock_trigger(
     betas
         Sensitivity by asset: price_i, its spread included, becomes
         floor(price_i · (1 + beta_i · shock)), at least 1; assets not named stay as they are.
+    at, now
+        The account along prices and in the market itself, where they are at hand already.
 
     Returns
     -------
@@ -206,11 +227,15 @@ def shock_trigger(
     """
     priced = {asset: beta for asset, beta in betas.items() if asset in market.prices}
 
+    judge = rulebook.along_prices(account, market, terms) if at is None else at
+
     @cache
     def judged(steps: int) -> Margin:
+        if now is not None and not steps:
+            return now
         share = Fraction(steps, SHOCK_GRID)
         moved = shocked(market, {asset: beta * share for asset, beta in priced.items()})
-        return rulebook.margin(account, moved, terms)
+        return judge(moved)
 
     def verdict(steps: int) -> Verdict:
         return judged(steps).verdict
@@ -218,20 +243,20 @@ def shock_trigger(
     def is_breached(steps: int) -> bool:
         return verdict(steps) in BREACHED
 
-    def surplus(factor: int) -> Fraction | None:
+    def surplus(factor: int) -> Exact | None:
         side = judged(factor - SHOCK_GRID).maintenance
-        return None if side is None else Fraction(side.surplus)
+        return None if side is None else side.surplus
 
     aim = aimed(surplus, start=SHOCK_GRID) - SHOCK_GRID
     most = evaluable(verdict, near=0, high=MOST_SHOCK * SHOCK_GRID)
     for low, high in ((-SHOCK_GRID, 0), (0, most)):
         start = aim if low <= aim <= high else 0
-        found = boundary(is_breached, near=start, low=low, high=high)
-        if found is not None:
+        crossing = boundary(is_breached, near=start, low=low, high=high)
+        if crossing is not None:
             return Trigger(
                 kind="shock",
                 direction="below" if is_breached(low) else "above",
-                value=Fraction(found, SHOCK_GRID),
+                value=Fraction(crossing, SHOCK_GRID),
             )
     return None
 
@@ -257,5 +282,9 @@ def time_trigger(
     span = int((until - market.at).total_seconds())
     if not is_breached(span) or is_breached(0):
         return None
-    found = boundary(is_breached, near=0, low=0, high=span)
-    return None if found is None else Trigger(kind="time", at=market.at + timedelta(seconds=found))
+    crossing = boundary(is_breached, near=0, low=0, high=span)
+    return (
+        None
+        if crossing is None
+        else Trigger(kind="time", at=market.at + timedelta(seconds=crossing))
+    )

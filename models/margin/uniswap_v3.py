@@ -64,8 +64,8 @@ class Pair:
 @cache
 def half_tick_powers() -> tuple[int, ...]:
     """Return 2^128 / 1.0001^(2^i / 2) to the nearest integer, for i from 0 to 19."""
-    one = 1 << 2048
-    power, powers = one * 10_000 // 10_001, []
+    scale = 1 << 2048
+    power, powers = scale * 10_000 // 10_001, []
     for _ in range(20):
         root = isqrt(power << 2048)
         powers.append(((root >> 1919) + 1) >> 1)

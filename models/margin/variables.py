@@ -61,10 +61,10 @@ class Names:
 
     def nearest(self, name: str) -> str | None:
         """Return the name that is read and that a misspelt one is most like."""
-        known = {*self.whole}
+        candidates = {*self.whole}
         for prefix, _ in _splits(name):
-            known.update(f"{prefix}.{tail}" for tail in (*self.of_assets, *self.of_markets))
-        return next(iter(get_close_matches(name, sorted(known), n=1)), None)
+            candidates.update(f"{prefix}.{tail}" for tail in (*self.of_assets, *self.of_markets))
+        return next(iter(get_close_matches(name, sorted(candidates), n=1)), None)
 
 
 def _splits(name: str) -> Iterator[tuple[str, str]]:
@@ -81,7 +81,7 @@ def _splits(name: str) -> Iterator[tuple[str, str]]:
 def names_of(variables: Iterable[Variable]) -> Names:
     """Return the names of variables."""
     whole, of_assets, of_markets = set(), set(), set()
-    for name in {side for one in variables for side in _by_side(one.name)}:
+    for name in {side for variable in variables for side in _by_side(variable.name)}:
         if name.startswith(ASSET):
             of_assets.add(name.removeprefix(ASSET))
         elif name.startswith(MARKET):
@@ -98,4 +98,4 @@ def _by_side(name: str) -> list[str]:
 
 def units(variables: Iterable[Variable]) -> dict[str, str]:
     """Return the unit of each variable by its name."""
-    return {one.name: one.unit for one in variables}
+    return {variable.name: variable.unit for variable in variables}

@@ -62,7 +62,7 @@ def reserve_configs(path: Path) -> tuple[Observed, ...]:
         Observed(
             market=_market(row, chains),
             asset=row["symbol"],
-            known_at=end_of_day(row["last_commit"]),
+            observed_at=end_of_day(row["last_commit"]),
             values=_values(row),
             source=f"{row['repo']}/{row['file']}",
         )
@@ -151,14 +151,14 @@ def observed_before(changes: Iterable[Change]) -> tuple[Observed, ...]:
 
     Undated ones and e-mode rows, whose category is not named, are left out.
     """
-    found: dict[tuple[str, str, datetime], dict[str, Exact]] = {}
+    by_place: dict[tuple[str, str, datetime], dict[str, Exact]] = {}
     for change in changes:
         if change.proposed_at is None or change.before is None:
             continue
         if not change.parameter.startswith("e_mode_"):
             place = (change.market, change.asset, change.proposed_at)
-            found.setdefault(place, {})[change.parameter] = change.before
+            by_place.setdefault(place, {})[change.parameter] = change.before
     return tuple(
-        Observed(market=market, asset=asset, known_at=at, values=values, source="proposal")
-        for (market, asset, at), values in found.items()
+        Observed(market=market, asset=asset, observed_at=at, values=values, source="proposal")
+        for (market, asset, at), values in by_place.items()
     )

@@ -16,7 +16,7 @@ def parameters(path: Path) -> tuple[Observed, ...]:
         Observed(
             market=f"{row['network']}/{row['market']}",
             asset=row["asset"],
-            known_at=end_of_day(row["commit_date"]),
+            observed_at=end_of_day(row["commit_date"]),
             values={
                 "borrow_collateral_factor": scaled(row["borrowCF"], WAD),
                 "liquidate_collateral_factor": scaled(row["liquidateCF"], WAD),

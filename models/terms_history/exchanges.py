@@ -30,19 +30,21 @@ def binance_tiers(path: Path, *, symbol: str) -> tuple[Observed, ...]:
     # Files since 2023 append the settlement asset: BTC/USDT:USDT.
     names = [symbol, f"{symbol}:{symbol.rpartition('/')[2]}"]
     table = pq.read_table(path, filters=[("symbol", "in", names)])
-    found: dict[tuple[str, str], list[dict[str, str]]] = {}
+    rows_by_day: dict[tuple[str, str], list[dict[str, str]]] = {}
     for row in table.to_pylist():
         place = (str(row["snapshot_date"]), str(row["commit"]))
-        found.setdefault(place, []).append({name: _text(value) for name, value in row.items()})
+        rows_by_day.setdefault(place, []).append(
+            {name: _text(value) for name, value in row.items()}
+        )
     return tuple(
         Observed(
             market="USD-M",
             asset=symbol,
-            known_at=end_of_day(day),
+            observed_at=end_of_day(day),
             values={"brackets": _brackets(lines, deduction="cum")},
             source=f"commit {commit}",
         )
-        for (day, commit), lines in sorted(found.items())
+        for (day, commit), lines in sorted(rows_by_day.items())
         if all(line["maintenance_margin_rate"] for line in lines)
     )
 
@@ -62,16 +64,16 @@ def _brackets(lines: Sequence[Mapping[str, str]], *, deduction: str) -> tuple[Br
 def bybit_tiers(path: Path) -> tuple[Observed, ...]:
     """Read Bybit's risk limits; the file's name ends in its day."""
     day = path.stem.rsplit("_", 1)[-1]
-    found: dict[str, list[dict[str, str]]] = {}
+    rows_by_asset: dict[str, list[dict[str, str]]] = {}
     for row in rows(path):
-        found.setdefault(row["symbol"].split("(")[0], []).append(row)
+        rows_by_asset.setdefault(row["symbol"].split("(")[0], []).append(row)
     return tuple(
         Observed(
             market="linear",
             asset=asset,
-            known_at=end_of_day(day),
+            observed_at=end_of_day(day),
             values={"brackets": _brackets(lines, deduction="mm_deduction")},
             source=path.name,
         )
-        for asset, lines in found.items()
+        for asset, lines in rows_by_asset.items()
     )

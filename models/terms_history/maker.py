@@ -70,15 +70,17 @@ def parameters(path: Path) -> tuple[Observed, ...]:
     Changes carry a time, hence count from that second. Where one transaction changes a
     parameter twice the order is that of the chain of values (1.0 follows 0.0).
     """
-    found: dict[tuple[str, datetime], dict[str, Exact]] = {}
+    by_time: dict[tuple[str, datetime], dict[str, Exact]] = {}
     for row in _in_order_of_value(rows(path)):
         at = datetime.strptime(row["TIMESTAMP"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
         named = _value(row["PARAMETER"], row["TO_VALUE"])
         if named is not None:
-            found.setdefault((row["ILK"], at), {})[named[0]] = named[1]
+            by_time.setdefault((row["ILK"], at), {})[named[0]] = named[1]
     return tuple(
-        Observed(market=ilk, asset=ilk.split("-")[0], known_at=at, values=values, source=path.name)
-        for (ilk, at), values in sorted(found.items(), key=lambda item: item[0][1])
+        Observed(
+            market=ilk, asset=ilk.split("-")[0], observed_at=at, values=values, source=path.name
+        )
+        for (ilk, at), values in sorted(by_time.items(), key=lambda item: item[0][1])
     )
 
 

@@ -27,7 +27,7 @@ class Observed:
     ----------
     market, asset
         The venue's own names.
-    known_at
+    observed_at
         Aware UTC time from which it may be used.
     values
         Parameter name to value in the venue's scale; what the source leaves open is absent.
@@ -37,7 +37,7 @@ class Observed:
 
     market: str
     asset: str
-    known_at: datetime
+    observed_at: datetime
     values: Values
     source: str
 
@@ -69,13 +69,13 @@ def in_force(history: Iterable[Observed], *, market: str, asset: str, at: dateti
 
     Empty when nothing was known yet.
     """
-    known = [
+    earlier = [
         entry
         for entry in history
-        if entry.market == market and entry.asset == asset and entry.known_at <= at
+        if entry.market == market and entry.asset == asset and entry.observed_at <= at
     ]
     merged: dict[str, Exact | tuple[Bracket, ...]] = {}
-    for entry in sorted(known, key=lambda entry: entry.known_at):
+    for entry in sorted(earlier, key=lambda entry: entry.observed_at):
         merged |= entry.values
     return merged
 

@@ -55,20 +55,20 @@ def read_deployment(directory: Path | None) -> Deployment:
         return Deployment(model=Model(bundle=None))
     if registry.is_registry(directory):
         return refreshed(directory, Deployment(model=Model(bundle=None, absence=NO_CHAMPION)))
-    found, refusal = _opened("bundle", partial(bundles.load, directory))
-    if found is None:
+    bundle, refusal = _opened("bundle", partial(bundles.load, directory))
+    if bundle is None:
         return Deployment(model=Model(bundle=None, absence=refusal))
-    return Deployment(model=Model(bundle=found), bundle_dir=directory)
+    return Deployment(model=Model(bundle=bundle), bundle_dir=directory)
 
 
-def refreshed(directory: Path, held: Deployment) -> Deployment:
-    """Return the bundles in use after a look at the pointers; `held` itself where none moved."""
+def refreshed(directory: Path, current: Deployment) -> Deployment:
+    """Return the bundles in use after a look at the pointers; `current` itself where none moved."""
     marks = tuple(registry.mark(directory, alias) for alias in ALIASES)
-    if marks == held.marks:
-        return held
+    if marks == current.marks:
+        return current
     champion, refusal = _load(directory, "champion")
     challenger, doubt = _load(directory, "challenger")
-    model = held.model if refusal else Model(bundle=champion, absence=NO_CHAMPION)
+    model = current.model if refusal else Model(bundle=champion, absence=NO_CHAMPION)
     if refusal:
         absence = refusal if model.bundle is None else model.absence
         model = replace(model, absence=absence, refusals=(refusal,))
@@ -113,10 +113,10 @@ class Follower:
     """
 
     def __init__(
-        self, directory: Path, held: Deployment, swap: Callable[[Deployment], None]
+        self, directory: Path, current: Deployment, swap: Callable[[Deployment], None]
     ) -> None:
         self._directory = directory
-        self._held = held
+        self._current = current
         self._swap = swap
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="registry", daemon=True)
@@ -137,10 +137,10 @@ class Follower:
 
     def _look(self) -> None:
         """Hand on what is in use where a pointer moved."""
-        found = refreshed(self._directory, self._held)
-        if found is self._held:
+        deployment = refreshed(self._directory, self._current)
+        if deployment is self._current:
             return
-        for doubt in found.doubts:
+        for doubt in deployment.doubts:
             LOGGER.warning("%s", doubt)
-        self._swap(found)
-        self._held = found
+        self._swap(deployment)
+        self._current = deployment

@@ -51,26 +51,28 @@ def liquidation(desk: ScoringService, body: bytes, request_id: str) -> bytes:
 
 def answer_margin(desk: ScoringService, body: bytes, request_id: str) -> MarginAnswer | MarginBatch:
     """Answer the body of `POST /v1/margin`; raises as `margin` does."""
-    asked, found = requests.parse(body, MarginBody)
-    return margins(desk, asked, found, request_id)
+    request, faults = requests.parse(body, MarginBody)
+    return margins(desk, request, faults, request_id)
 
 
 def margins(
-    desk: ScoringService, asked: MarginBody, found: Sequence[Fault], request_id: str
+    desk: ScoringService, request: MarginBody, faults: Sequence[Fault], request_id: str
 ) -> MarginAnswer | MarginBatch:
-    """Answer an envelope; `found` holds the faults of single accounts."""
-    refuse_single(asked)
-    ask = partial(margin_evaluation, risk=asked.risk, request_id=request_id)
-    around, told = desk.outcomes(asked, found, ask)
-    answers = [one if isinstance(one, InvalidInput) else one.answer for one in told]
-    if asked.accounts is None:
+    """Answer an envelope; `faults` holds the faults of single accounts."""
+    refuse_single(request)
+    ask = partial(margin_evaluation, risk=request.risk, request_id=request_id)
+    around, outcomes = desk.outcomes(request, faults, ask)
+    answers = [
+        outcome if isinstance(outcome, InvalidInput) else outcome.answer for outcome in outcomes
+    ]
+    if request.accounts is None:
         return _only(answers)
     return MarginBatch(
         request_id=request_id,
         as_of=around.at,
         simulated=around.simulated,
-        margins=_items(asked, answers),
-        aggregate=aggregate(asked, placed(told)),
+        margins=_items(request, answers),
+        aggregate=aggregate(request, placed(outcomes)),
     )
 
 
@@ -78,16 +80,16 @@ def answer_trigger(
     desk: ScoringService, body: bytes, request_id: str
 ) -> TriggersAnswer | TriggerBatch:
     """Answer the body of `POST /v1/trigger`; raises as `margin` does."""
-    asked, found = requests.parse(body, TriggerBody)
-    ask = partial(triggers_of, betas=asked.betas, wanted_until=asked.until, request_id=request_id)
-    around, told = desk.outcomes(asked, found, ask)
-    if asked.accounts is None:
-        return _only(told)
+    request, faults = requests.parse(body, TriggerBody)
+    ask = partial(triggers_of, betas=request.betas, search_end=request.until, request_id=request_id)
+    around, outcomes = desk.outcomes(request, faults, ask)
+    if request.accounts is None:
+        return _only(outcomes)
     return TriggerBatch(
         request_id=request_id,
         as_of=around.at,
         simulated=around.simulated,
-        triggers=_items(asked, told),
+        triggers=_items(request, outcomes),
     )
 
 
@@ -95,38 +97,39 @@ def answer_liquidation(
     desk: ScoringService, body: bytes, request_id: str
 ) -> LiquidationAnswer | LiquidationBatch:
     """Answer the body of `POST /v1/liquidation`; raises as `margin` does."""
-    asked, found = requests.parse(body, LiquidationBody)
-    ask = partial(liquidation_of, request=asked.request, request_id=request_id)
-    around, told = desk.outcomes(asked, found, ask)
-    if asked.accounts is None:
-        return _only(told)
+    request, faults = requests.parse(body, LiquidationBody)
+    ask = partial(liquidation_of, request=request.request, request_id=request_id)
+    around, outcomes = desk.outcomes(request, faults, ask)
+    if request.accounts is None:
+        return _only(outcomes)
     return LiquidationBatch(
         request_id=request_id,
         as_of=around.at,
         simulated=around.simulated,
-        liquidations=_items(asked, told),
+        liquidations=_items(request, outcomes),
     )
 
 
-def _only(told: Sequence[T | InvalidInput]) -> T:
+def _only(outcomes: Sequence[T | InvalidInput]) -> T:
     """Return the one answer; a request whose only account is at fault is refused before."""
-    return sound(told)[0]
+    return sound(outcomes)[0]
 
 
 def _items(
-    asked: requests.Envelope, told: Sequence[T | InvalidInput]
+    request: requests.Envelope, outcomes: Sequence[T | InvalidInput]
 ) -> tuple[T | FaultyItem, ...]:
     """Return the answer or the faults per account, in the order asked."""
-    return tuple(in_order(asked, told, sound(told)))
+    return tuple(in_order(request, outcomes, sound(outcomes)))
 
 
-def sound(told: Sequence[T | InvalidInput]) -> list[T]:
+def sound(outcomes: Sequence[T | InvalidInput]) -> list[T]:
     """Return the answers among answers and faults."""
-    return [one for one in told if not isinstance(one, InvalidInput)]
+    return [outcome for outcome in outcomes if not isinstance(outcome, InvalidInput)]
 
 
-def placed(told: Sequence[MarginEvaluation | InvalidInput]) -> list[Placed | InvalidInput]:
+def placed(outcomes: Sequence[MarginEvaluation | InvalidInput]) -> list[Placed | InvalidInput]:
     """Return what the accounts' whole is made of."""
     return [
-        one if isinstance(one, InvalidInput) else Placed(item=one.item, now=one.now) for one in told
+        outcome if isinstance(outcome, InvalidInput) else Placed(item=outcome.item, now=outcome.now)
+        for outcome in outcomes
     ]

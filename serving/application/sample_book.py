@@ -149,7 +149,7 @@ def logged(events: pd.DataFrame) -> Iterator[dict[str, Any]]:
         }
 
 
-def _stored(held: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _stored(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Yield accounts as the store takes them."""
-    for account, row in held.iterrows():
+    for account, row in frame.iterrows():
         yield {**_account(str(account), row), "opened_at": row["opened_at"].to_pydatetime()}

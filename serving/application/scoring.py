@@ -90,59 +90,59 @@ class ScoringService:
         InvalidInput
             When the envelope or every account is at fault.
         """
-        told = self.answer(body, request_id)
-        record([told] if isinstance(told, Assessment) else told.assessments)
-        return encode(told)
+        answer = self.answer(body, request_id)
+        record([answer] if isinstance(answer, Assessment) else answer.assessments)
+        return encode(answer)
 
     def answer(self, body: bytes, request_id: str) -> Assessment | Batch:
         """Answer the body of `POST /v1/score`; raises as `score` does."""
-        asked, found = requests.parse(body, requests.ScoreBody)
-        return self.assessed(asked, found, request_id)
+        request, faults = requests.parse(body, requests.ScoreBody)
+        return self.assessed(request, faults, request_id)
 
     def assessed(
-        self, asked: requests.ScoreBody, found: Sequence[Fault], request_id: str
+        self, request: requests.ScoreBody, faults: Sequence[Fault], request_id: str
     ) -> Assessment | Batch:
-        """Answer an envelope; `found` holds the faults of single accounts."""
-        asked.refuse_many()
-        around, outcomes = self.outcomes(asked, found, _score)
-        judged = [one for one in outcomes if isinstance(one, RuleEvaluation)]
+        """Answer an envelope; `faults` holds the faults of single accounts."""
+        request.refuse_many()
+        around, outcomes = self.outcomes(request, faults, _score)
+        judged = [outcome for outcome in outcomes if isinstance(outcome, RuleEvaluation)]
         assessments = assess(
             judged,
             at=around.at,
-            known=around.known,
+            market_tables=around.market_tables,
             model=self.model,
             wish=ScoreOptions(
-                features=asked.features,
-                reasons=asked.reasons,
-                contributions=asked.contributions,
+                features=request.features,
+                reasons=request.reasons,
+                contributions=request.contributions,
             ),
             request_id=request_id,
             simulated=around.simulated,
         )
-        self._record(asked, judged, around, assessments)
-        if asked.plan:
+        self._record(request, judged, around, assessments)
+        if request.plan:
             pairs = zip(assessments, judged, strict=True)
             assessments = [advised(*pair, model=self.model, around=around) for pair in pairs]
-        if asked.accounts is None:
+        if request.accounts is None:
             return assessments[0]
         return Batch(
             request_id=request_id,
             as_of=around.at,
             simulated=around.simulated,
-            assessments=tuple(in_order(asked, outcomes, assessments)),
+            assessments=tuple(in_order(request, outcomes, assessments)),
         )
 
     def _record(
         self,
-        asked: requests.ScoreBody,
+        request: requests.ScoreBody,
         judged: Sequence[RuleEvaluation],
         around: MarketSnapshot,
         assessments: Sequence[Assessment],
     ) -> None:
-        """Hand what was said of stored accounts to the shadow, which never makes anyone wait."""
+        """Offer the assessments of stored accounts to the shadow recorder, which never blocks."""
         if self.shadow is None or self.deployed is None or self.model.bundle is None:
             return
-        stored = {item for _, item in asked.items if isinstance(item, str)}
+        stored = {item for _, item in request.items if isinstance(item, str)}
         pairs = zip(judged, assessments, strict=True)
         chosen = [pair for pair in pairs if pair[1].account in stored]
         challenger = self.deployed.challenger
@@ -151,15 +151,15 @@ class ScoringService:
         )
 
     def outcomes(
-        self, asked: requests.Envelope, found: Sequence[Fault], ask: Callable[["Item"], T]
+        self, request: requests.Envelope, faults: Sequence[Fault], ask: Callable[["Item"], T]
     ) -> tuple[MarketSnapshot, list[T | InvalidInput]]:
-        """Return what the accounts share, and per account the answer or what is wrong.
+        """Return the market snapshot, and per account its answer or its faults.
 
         Parameters
         ----------
-        asked
+        request
             The envelope of the request.
-        found
+        faults
             Faults of single accounts that reading the body noted.
         ask
             Answers for one account; raises InvalidInput where it cannot.
@@ -170,26 +170,26 @@ class ScoringService:
             When what the accounts share, or every account, is at fault.
         """
         now = self.clock()
-        places = {fault.where for fault in found}
+        places = {fault.where for fault in faults}
         named = [
-            item for place, item in asked.items if isinstance(item, str) and place not in places
+            item for place, item in request.items if isinstance(item, str) and place not in places
         ]
-        known, stored = self._stored(asked, named, now=now)
+        by_key, stored = self._stored(request, named, now=now)
         meter = Meter()
         bodies = [
-            self._body(item, place, known=known, found=found, kind=asked.item)
-            for place, item in asked.items
+            self._body(item, place, by_key=by_key, faults=faults, kind=request.item)
+            for place, item in request.items
         ]
         sound = (body for body in bodies if not isinstance(body, InvalidInput))
-        around = inputs.snapshot(asked, now=now, stored=stored, accounts=sound)
+        around = inputs.snapshot(request, now=now, stored=stored, accounts=sound)
         answered = [
             body
             if isinstance(body, InvalidInput)
             else _outcome(body, item, place, around=around, meter=meter, ask=ask)
-            for body, (place, item) in zip(bodies, asked.items, strict=True)
+            for body, (place, item) in zip(bodies, request.items, strict=True)
         ]
-        if all(isinstance(one, InvalidInput) for one in answered):
-            self._refuse(asked, answered)
+        if all(isinstance(outcome, InvalidInput) for outcome in answered):
+            self._refuse(request, answered)
         return around, answered
 
     def status(self) -> tuple[bool, dict[str, Any]]:
@@ -211,56 +211,56 @@ class ScoringService:
         }
 
     def _stored(
-        self, asked: requests.Envelope, named: Sequence[str], *, now: datetime
+        self, request: requests.Envelope, named: Sequence[str], *, now: datetime
     ) -> tuple[Mapping[str, dict[str, Any]], MarketSnapshot | None]:
         """Return the accounts asked about by their keys, and the store's market around them."""
         if self.store is None or not named:
             return {}, None
         with self.store.read() as transaction:
-            at = asked.as_of or market.clock(transaction, now=now)
-            known = accounts.read(transaction, named, at=at)
+            at = request.as_of or market.clock(transaction, now=now)
+            by_key = accounts.read(transaction, named, at=at)
             observe_positions(accounts.since(transaction, named, at=at), at=at)
-            held = {leg["asset"] for body in known.values() for leg in body["legs"]}
-            chosen = {accounts.market_of(body) for body in known.values()}
-            around = stored_snapshot(transaction, at=at, assets=held, markets=chosen)
-            return known, around
+            assets = {leg["asset"] for body in by_key.values() for leg in body["legs"]}
+            chosen = {accounts.market_of(body) for body in by_key.values()}
+            around = stored_snapshot(transaction, at=at, assets=assets, markets=chosen)
+            return by_key, around
 
     def _body(
         self,
         item: Any,
         place: str,
         *,
-        known: Mapping[str, dict[str, Any]],
-        found: Sequence[Fault],
+        by_key: Mapping[str, dict[str, Any]],
+        faults: Sequence[Fault],
         kind: type[requests.AccountBody],
     ) -> requests.AnyAccount | InvalidInput:
         """Return one account as stated or stored, or what is wrong with it."""
-        own = [fault for fault in found if f"{fault.where}/".startswith(f"{place}/")]
+        item_faults = [fault for fault in faults if f"{fault.where}/".startswith(f"{place}/")]
         try:
-            if isinstance(item, str) and not own:
-                return self._look_up(item, place, known)
+            if isinstance(item, str) and not item_faults:
+                return self._look_up(item, place, by_key)
             body = requests.account(item, place, kind)
         except UnknownAccounts as error:
             return error
         except InvalidInput as error:
-            said = {fault.where for fault in own}
-            return InvalidInput([*own, *(f for f in error.faults if f.where not in said)])
-        return InvalidInput(own) if own else body
+            said = {fault.where for fault in item_faults}
+            return InvalidInput([*item_faults, *(f for f in error.faults if f.where not in said)])
+        return InvalidInput(item_faults) if item_faults else body
 
     def _look_up(
-        self, key: str, place: str, known: Mapping[str, dict[str, Any]]
+        self, key: str, place: str, by_key: Mapping[str, dict[str, Any]]
     ) -> requests.AnyAccount:
         """Return an account of the store."""
-        if key in known:
-            return requests.account(known[key], place)
+        if key in by_key:
+            return requests.account(by_key[key], place)
         why = "no store is connected" if self.store is None else "the store knows no such account"
         raise UnknownAccounts([Fault(place, f"{key[:80]!r}: {self.store_absence or why}")])
 
-    def _refuse(self, asked: requests.Envelope, outcomes: Sequence[T | InvalidInput]) -> NoReturn:
+    def _refuse(self, request: requests.Envelope, outcomes: Sequence[T | InvalidInput]) -> NoReturn:
         """Refuse a request of which no account can be answered."""
-        refusals = [one for one in outcomes if isinstance(one, InvalidInput)]
+        refusals = [outcome for outcome in outcomes if isinstance(outcome, InvalidInput)]
         faults = [fault for refusal in refusals for fault in refusal.faults]
-        if asked.accounts is None and isinstance(refusals[0], UnknownAccounts):
+        if request.accounts is None and isinstance(refusals[0], UnknownAccounts):
             raise UnknownAccounts(faults)
         raise InvalidInput(list(dict.fromkeys(faults)))
 
@@ -300,7 +300,7 @@ def stored_keys(store: Store) -> Mapping[str, KeyRecord]:
 
 def open_service(settings: Settings) -> ScoringService:
     """Load bundle and store, and compile what a first request would wait for."""
-    found = read_deployment(settings.bundle)
+    deployment = read_deployment(settings.bundle)
     store, absence = None, ""
     if settings.store is not None:
         try:
@@ -308,12 +308,12 @@ def open_service(settings: Settings) -> ScoringService:
         except StoreRefused as error:
             absence = f"the store was refused: {error}"
     desk = ScoringService(
-        model=found.model,
-        deployed=found,
-        shadow=Shadow(store) if store is not None and found.marks else None,
+        model=deployment.model,
+        deployed=deployment,
+        shadow=Shadow(store) if store is not None and deployment.marks else None,
         store=store,
         store_absence=absence,
-        bundle_dir=found.bundle_dir,
+        bundle_dir=deployment.bundle_dir,
     )
     warm(desk.model)
     # A full collection over what was just loaded stalls requests for 120 ms and more.
@@ -328,11 +328,13 @@ def load_model(settings: Settings) -> Model:
     return read_deployment(settings.bundle).model
 
 
-def swapped(desk: ScoringService, found: Deployment) -> ScoringService:
+def swapped(desk: ScoringService, deployment: Deployment) -> ScoringService:
     """Return the desk with other bundles in use, warmed before any request meets them."""
-    if found.model.bundle is not desk.model.bundle:
-        warm(found.model)
-    return replace(desk, model=found.model, deployed=found, bundle_dir=found.bundle_dir)
+    if deployment.model.bundle is not desk.model.bundle:
+        warm(deployment.model)
+    return replace(
+        desk, model=deployment.model, deployed=deployment, bundle_dir=deployment.bundle_dir
+    )
 
 
 def warm(model: Model) -> None:
@@ -381,7 +383,7 @@ def _evaluable(judged: RuleEvaluation) -> RuleEvaluation:
 
 
 def in_order(
-    asked: requests.Envelope, outcomes: Sequence[S | InvalidInput], answers: Sequence[T]
+    request: requests.Envelope, outcomes: Sequence[S | InvalidInput], answers: Sequence[T]
 ) -> list[T | FaultyItem]:
     """Return an answer or the faults per item, in the order asked.
 
@@ -394,10 +396,10 @@ def in_order(
     """
     answered = iter(answers)
     return [
-        FaultyItem(account=_name(item), errors=listed(one.faults))
-        if isinstance(one, InvalidInput)
+        FaultyItem(account=_name(item), errors=listed(outcome.faults))
+        if isinstance(outcome, InvalidInput)
         else next(answered)
-        for (_, item), one in zip(asked.items, outcomes, strict=True)
+        for (_, item), outcome in zip(request.items, outcomes, strict=True)
     ]
 
 

@@ -50,12 +50,14 @@ class ShadowBatch:
         challenger: Bundle | None,
     ) -> "ShadowBatch | None":
         """Return what was forecast, or None where nothing was."""
-        kept = [(judged, told.forecast) for judged, told in answered if told.forecast]
-        if not kept or champion.bundle is None:
+        pairs = [
+            (judged, assessment.forecast) for judged, assessment in answered if assessment.forecast
+        ]
+        if not pairs or champion.bundle is None:
             return None
         return cls(
-            judged=tuple(judged for judged, _ in kept),
-            answers=tuple(forecast for _, forecast in kept),
+            judged=tuple(judged for judged, _ in pairs),
+            answers=tuple(forecast for _, forecast in pairs),
             around=around,
             champion=champion.bundle,
             challenger=challenger,
@@ -80,12 +82,12 @@ class Shadow:
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
         self._thread.start()
 
-    def offer(self, seen: ShadowBatch | None) -> None:
+    def offer(self, batch: ShadowBatch | None) -> None:
         """Hand over what was answered; dropped where too much is waiting."""
-        if seen is None:
+        if batch is None:
             return
         try:
-            self._waiting.put_nowait(seen)
+            self._waiting.put_nowait(batch)
         except queue.Full:
             self.dropped += 1
 
@@ -100,74 +102,78 @@ class Shadow:
 
     def _run(self) -> None:
         """Record until stopped; what fails is counted, and the next is recorded."""
-        while (seen := self._waiting.get()) is not None:
+        while (batch := self._waiting.get()) is not None:
             try:
-                self._record(seen)
+                self._record(batch)
             except Exception:  # the recording loop: counted, and the thread lives
                 self.dropped += 1
                 LOGGER.exception("forecasts were not recorded")
 
-    def _record(self, seen: ShadowBatch) -> None:
+    def _record(self, batch: ShadowBatch) -> None:
         """Score, then write: no writer waits while anything is scored."""
-        hour = self._hour(seen)
+        hour = self._hour(batch)
         if hour != self._recorded_hour:
             self._recorded_hour, self._recorded = hour, set()
-        names = [one.case.account.id for one in seen.judged]
+        names = [evaluation.case.account.id for evaluation in batch.judged]
         rows = [place for place, name in enumerate(names) if name not in self._recorded]
         if not rows:
             return
-        made = recorded(seen, rows)
+        made = recorded(batch, rows)
         with self._store.begin() as transaction:
             forecasts.write(transaction, made)
         self._recorded.update(names[row] for row in rows)
 
     @staticmethod
-    def _hour(seen: ShadowBatch) -> tuple[int, str]:
+    def _hour(batch: ShadowBatch) -> tuple[int, str]:
         """Return the hour and the bundles that one forecast of each account is kept of."""
-        other = "" if seen.challenger is None else seen.challenger.version
-        return int(seen.around.at.timestamp()) // HOUR, f"{seen.champion.version}/{other}"
+        other = "" if batch.challenger is None else batch.challenger.version
+        return int(batch.around.at.timestamp()) // HOUR, f"{batch.champion.version}/{other}"
 
 
-def recorded(seen: ShadowBatch, rows: Sequence[int]) -> list[ServedForecast]:
+def recorded(batch: ShadowBatch, rows: Sequence[int]) -> list[ServedForecast]:
     """Return the forecasts of champion and challenger on the same accounts and moment."""
-    judged = [seen.judged[row] for row in rows]
-    asked = seen.champion if seen.challenger is None else seen.challenger
+    judged = [batch.judged[row] for row in rows]
+    bundle = batch.champion if batch.challenger is None else batch.challenger
     looks = forecast_outcomes(
         judged,
-        at=seen.around.at,
-        known=seen.around.known,
-        model=Model(bundle=asked),
+        at=batch.around.at,
+        market_tables=batch.around.market_tables,
+        model=Model(bundle=bundle),
         wish=QUIET,
     )
-    found = []
-    for row, look, one in zip(rows, looks, judged, strict=True):
-        told = seen.answers[row]
-        found.append(_forecast(one, told, seen, seen.champion, role="champion", look=look))
-        if seen.challenger is not None and look.words is not None:
+    records = []
+    for row, look, evaluation in zip(rows, looks, judged, strict=True):
+        answers = batch.answers[row]
+        records.append(
+            _forecast(evaluation, answers, batch, batch.champion, role="champion", look=look)
+        )
+        if batch.challenger is not None and look.words is not None:
             shadowed = look.words.forecast
-            found.append(_forecast(one, shadowed, seen, seen.challenger, role="challenger"))
-    return found
+            records.append(
+                _forecast(evaluation, shadowed, batch, batch.challenger, role="challenger")
+            )
+    return records
 
 
 def _forecast(
     judged: RuleEvaluation,
-    told: Sequence[ForecastAnswer],
-    seen: ShadowBatch,
+    answers: Sequence[ForecastAnswer],
+    batch: ShadowBatch,
     bundle: Bundle,
     *,
     role: str,
     look: ForecastOutcome | None = None,
 ) -> ServedForecast:
-    """Return what a bundle said, without what the rule raised."""
+    """Return a bundle's forecast before the rule raised it."""
     chances: dict[str, float] = {}
-    for label, answer in zip(LABELS, told, strict=True):
+    for label, answer in zip(LABELS, answers, strict=True):
         plain, raised = answer.unattended, answer.model_unattended
         chances[f"unattended_{label}"] = plain if raised is None else raised
         plain, raised = answer.expected, answer.model_expected
         chances[f"expected_{label}"] = plain if raised is None else raised
     return ServedForecast(
         account=judged.case.account.id,
-        at=seen.around.at,
+        at=batch.around.at,
         model_version=bundle.version,
         role=role,
         features=_features(look),

@@ -8,7 +8,7 @@ from models.domain import UNPLACED, MarketId
 from serving.evaluation.facts import Facts
 from serving.evaluation.inputs import MarketSnapshot
 from serving.store.engine import Transaction
-from serving.store.market import REFERENCES, known, notes, quotes, state, terms
+from serving.store.market import REFERENCES, feature_tables, notes, quotes, state, terms
 
 
 def stored_snapshot(
@@ -32,21 +32,23 @@ def stored_snapshot(
         The same as read before, where nothing of it has changed; it is not read again then.
     """
     priced = quotes(transaction, at=at, markets=markets)
-    wanted = None if markets is None else {*markets, UNPLACED}
-    stood = state(transaction, at=at, markets=wanted)
+    among = None if markets is None else {*markets, UNPLACED}
+    stood = state(transaction, at=at, markets=among)
     agreed = terms(transaction, at=at)
     facts = {
-        one: Facts(
-            prices={} if one == UNPLACED else priced.get(one, {}),
-            state=stood.get(one, {}),
-            terms=agreed.get(one),
+        market: Facts(
+            prices={} if market == UNPLACED else priced.get(market, {}),
+            state=stood.get(market, {}),
+            terms=agreed.get(market),
         )
-        for one in {*priced, *stood, *agreed}
+        for market in {*priced, *stood, *agreed}
     }
     return MarketSnapshot(
         at=at,
         prices=priced.get(UNPLACED, {}),
         markets=facts,
-        known=known(transaction, {*assets, *REFERENCES}, at=at) if read is None else read,
+        market_tables=feature_tables(transaction, {*assets, *REFERENCES}, at=at)
+        if read is None
+        else read,
         simulated=notes(transaction).get("simulated") == "yes",
     )

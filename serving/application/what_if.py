@@ -35,24 +35,24 @@ def what_if(desk: ScoringService, body: bytes, request_id: str) -> bytes:
     InvalidInput
         When the envelope or every account is at fault.
     """
-    asked, found = requests.parse(body, change_requests.WhatIfBody)
-    around, told = desk.outcomes(asked, found, partial(_changed, asked=asked))
-    sound = [pair for pair in told if not isinstance(pair, InvalidInput)]
-    seen = states(desk.model, around, [one for pair in sound for one in pair])
+    request, faults = requests.parse(body, change_requests.WhatIfBody)
+    around, outcomes = desk.outcomes(request, faults, partial(_changed, request=request))
+    sound = [pair for pair in outcomes if not isinstance(pair, InvalidInput)]
+    state_texts = states(desk.model, around, [evaluation for pair in sound for evaluation in pair])
     answers = [
         WhatIfAnswer(
             account=before.case.account.id,
             as_of=around.at,
-            before=seen[2 * i],
-            after=seen[2 * i + 1],
-            model_version=version_of(desk.model, seen[2 * i]),
+            before=state_texts[2 * i],
+            after=state_texts[2 * i + 1],
+            model_version=version_of(desk.model, state_texts[2 * i]),
             rulebook=rulebook_of(before.case),
             simulated=around.simulated,
             request_id=request_id,
         )
         for i, (before, _) in enumerate(sound)
     ]
-    if asked.accounts is None:
+    if request.accounts is None:
         return encode(answers[0])
     return encode(
         WhatIfBatch(
@@ -60,7 +60,7 @@ def what_if(desk: ScoringService, body: bytes, request_id: str) -> bytes:
             as_of=around.at,
             simulated=around.simulated,
             newly_liquidatable=tuple(_newly(sound)),
-            answers=tuple(in_order(asked, told, answers)),
+            answers=tuple(in_order(request, outcomes, answers)),
         )
     )
 
@@ -75,7 +75,7 @@ def _newly(pairs: Sequence[tuple[RuleEvaluation, RuleEvaluation]]) -> list[str]:
 
 
 def _changed(
-    item: Item, *, asked: change_requests.WhatIfBody
+    item: Item, *, request: change_requests.WhatIfBody
 ) -> tuple[RuleEvaluation, RuleEvaluation]:
     """Return one account judged before and after the change.
 
@@ -85,72 +85,74 @@ def _changed(
         When changed legs or terms are unusable, or a shocked asset has no price.
     """
     case = item.case
-    market = _shocked(case, asked)
+    market = _shocked(case, request)
     after = replace(case, market=market)
-    changed = _changed_legs(item, asked)
+    changed = _changed_legs(item, request)
     if changed is not None:
         legs = inputs.legs(changed[1], changed[0], case.rulebook)
         after = replace(after, account=replace(case.account, legs=legs))
-    stated = _changed_terms(item, asked)
+    stated = _changed_terms(item, request)
     if stated is not None:
         after = replace(after, terms=terms_of(stated[1], case.rulebook, stated[0]))
     return evaluate_rules(case, within=item.meter), evaluate_rules(after, within=item.meter)
 
 
 def _changed_legs(
-    item: Item, asked: change_requests.WhatIfBody
+    item: Item, request: change_requests.WhatIfBody
 ) -> tuple[str, list[requests.LegBody]] | None:
     """Return where the changed legs of an account stand, and the legs; None where unchanged."""
-    own = getattr(item.body, "changed_legs", None)
-    if own is not None:
-        return f"{item.case.place}/changed_legs", own
+    stated = getattr(item.body, "changed_legs", None)
+    if stated is not None:
+        return f"{item.case.place}/changed_legs", stated
     account = item.case.account.id
-    if account in asked.changed_legs:
-        return f"/changed_legs/{escape(account)}", asked.changed_legs[account]
+    if account in request.changed_legs:
+        return f"/changed_legs/{escape(account)}", request.changed_legs[account]
     return None
 
 
 def _changed_terms(
-    item: Item, asked: change_requests.WhatIfBody
+    item: Item, request: change_requests.WhatIfBody
 ) -> tuple[str, dict[str, Any]] | None:
     """Return where the changed terms of an account stand, and the terms; None where unchanged."""
-    own = getattr(item.body, "changed_terms", None)
-    if own is not None:
-        return f"{item.case.place}/changed_terms", own
+    stated = getattr(item.body, "changed_terms", None)
+    if stated is not None:
+        return f"{item.case.place}/changed_terms", stated
     market = item.case.account.market
-    if market in asked.changed_terms:
-        return f"/changed_terms/{escape(market)}", asked.changed_terms[market]
+    if market in request.changed_terms:
+        return f"/changed_terms/{escape(market)}", request.changed_terms[market]
     return None
 
 
-def _shocked(case: AccountInput, asked: change_requests.WhatIfBody) -> Market:
+def _shocked(case: AccountInput, request: change_requests.WhatIfBody) -> Market:
     """Return the market with its prices moved, rounded down to the venue's unit.
 
     A shock of the whole market leaves alone what keeps its price, unless it is named.
     """
     market = case.market
-    absent = [name for name in asked.shocks if name not in market.prices]
+    absent = [name for name in request.shocks if name not in market.prices]
     if absent:
         raise InvalidInput(
             [Fault(f"/shocks/{escape(name)}", f"no price of {name}") for name in absent]
         )
-    common = dict.fromkeys(rules.moving(case, market.prices), asked.shock or Fraction(0))
-    return shocked(market, {**common, **asked.shocks})
+    common = dict.fromkeys(rules.moving(case, market.prices), request.shock or Fraction(0))
+    return shocked(market, {**common, **request.shocks})
 
 
 def plans(desk: ScoringService, body: bytes, request_id: str) -> bytes:
     """Answer the body of `POST /v1/plan`; raises as `what_if` does."""
-    asked, found = requests.parse(body, change_requests.PlanBody)
-    around, told = desk.outcomes(asked, found, lambda item: _planned(desk, item, asked, request_id))
-    answers = [one for one in told if not isinstance(one, InvalidInput)]
-    if asked.accounts is None:
+    request, faults = requests.parse(body, change_requests.PlanBody)
+    around, outcomes = desk.outcomes(
+        request, faults, lambda item: _planned(desk, item, request, request_id)
+    )
+    answers = [outcome for outcome in outcomes if not isinstance(outcome, InvalidInput)]
+    if request.accounts is None:
         return encode(answers[0])
     return encode(
         PlanBatch(
             request_id=request_id,
             as_of=around.at,
             simulated=around.simulated,
-            plans=tuple(in_order(asked, told, answers)),
+            plans=tuple(in_order(request, outcomes, answers)),
         )
     )
 
@@ -158,12 +160,12 @@ def plans(desk: ScoringService, body: bytes, request_id: str) -> bytes:
 def _planned(
     desk: ScoringService,
     item: Item,
-    asked: change_requests.PlanBody,
+    request: change_requests.PlanBody,
     request_id: str,
 ) -> PlanAnswer:
     """Return the plan of one account of a request."""
-    stated = getattr(item.body, "target", None) or asked.target
-    means = constraints_of(getattr(item.body, "means", None) or asked.means)
+    stated = getattr(item.body, "target", None) or request.target
+    means = constraints_of(getattr(item.body, "means", None) or request.means)
     case = item.metered
     goal = stated_goal(case, stated)
     return planned(case, goal, means, model=desk.model, around=item.around, request_id=request_id)

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from models.alerting.policy import Policy, default, load
 from models.errors import ForewarnError, InvalidInput
+from serving.imports import without
 from serving.notify.settings import AlertSettings, alert_settings
 from serving.process import stoppable
 from serving.settings import PREFIX
@@ -64,15 +65,16 @@ def watch(
 ) -> None:
     """Judge the book again and again and write alerts; one leads per store, others wait."""
     # The model and its libraries take their time to load; `--help` must not wait for them.
-    from serving.application.deployment import read_deployment  # noqa: PLC0415
-    from serving.watch import watcher as watching  # noqa: PLC0415
+    with without("sklearn"):
+        from serving.application.deployment import read_deployment  # noqa: PLC0415
+        from serving.watch import watcher as watching  # noqa: PLC0415
 
     settings = _settings()
     _log(log_level)
-    with _opened(store) as found, stoppable():
+    with _opened(store) as opened, stoppable():
         first = read_deployment(bundle)
         watcher = watching.Watcher(
-            store=found,
+            store=opened,
             model=first.model,
             policy=_policy(policy, settings),
             holder=_holder(),
@@ -82,7 +84,7 @@ def watch(
         )
         follower = watching.follow(watcher, bundle, first)
         over = threading.Event()
-        dispatcher = _dispatcher(found, settings)
+        dispatcher = _dispatcher(opened, settings)
         sender = threading.Thread(target=_deliver, args=(dispatcher, over), daemon=True)
         if deliver_too:
             sender.start()
@@ -101,8 +103,8 @@ def watch(
 def deliver_command(store: Url, log_level: LogLevel = "info") -> None:
     """Send what waits in the outbox; several may run on one PostgreSQL store."""
     _log(log_level)
-    with _opened(store) as found, stoppable():
-        _deliver(_dispatcher(found, _settings()), threading.Event())
+    with _opened(store) as opened, stoppable():
+        _deliver(_dispatcher(opened, _settings()), threading.Event())
 
 
 @group.command("dead-letters")
@@ -114,12 +116,14 @@ def dead_letters(
     ] = False,
 ) -> None:
     """List what could not be delivered, with the last error."""
-    with _opened(store) as found, found.begin() as transaction:
+    with _opened(store) as opened, opened.begin() as transaction:
         letters = outbox.dead_letters(transaction)
-        for one in letters:
-            typer.echo(f"{one.number}  {one.created_at.isoformat()}  {one.key}  {one.error}")
+        for letter in letters:
+            typer.echo(
+                f"{letter.number}  {letter.created_at.isoformat()}  {letter.key}  {letter.error}"
+            )
         if revive:
-            numbers = [one.number for one in letters]
+            numbers = [letter.number for letter in letters]
             count = outbox.replay(transaction, numbers, now=_now())
             typer.echo(f"put back: {count}")
 
@@ -129,10 +133,10 @@ def heartbeat(store: Url) -> None:
     """Say whether assessing, delivering, channels and prices are sound; exit code 1 if not."""
     from serving.notify.liveness import alarm  # noqa: PLC0415
 
-    with _opened(store) as found:
-        alarms = alarm(found, now=_now())
-    for one in alarms:
-        typer.echo(one.text)
+    with _opened(store) as opened:
+        alarms = alarm(opened, now=_now())
+    for entry in alarms:
+        typer.echo(entry.text)
     if alarms:
         raise typer.Exit(1)
     typer.echo("alive")
@@ -141,7 +145,7 @@ def heartbeat(store: Url) -> None:
 @group.command("status")
 def status(store: Url) -> None:
     """Count accounts by level and messages by status."""
-    with _opened(store) as found, found.read() as transaction:
+    with _opened(store) as opened, opened.read() as transaction:
         levels, counts = alerts.levels(transaction), outbox.counts(transaction)
         beats = leases.beats(transaction)
     table = Table("", "count or time")
@@ -162,10 +166,10 @@ def simulate(store: Url, policy: PolicyFile, begin: Day = None, end: Day = None)
     until = _now() if end is None else end.replace(tzinfo=UTC)
     since = until - timedelta(days=7) if begin is None else begin.replace(tzinfo=UTC)
     policies = {"shipped": default(), str(policy): _policy(policy, _settings())}
-    with _opened(store) as found:
+    with _opened(store) as opened:
         loads = {
-            name: asdict(simulated(found, one, begin=since, end=until))
-            for name, one in policies.items()
+            name: asdict(simulated(opened, variant, begin=since, end=until))
+            for name, variant in policies.items()
         }
     table = Table("", *loads)
     for part in ("changes", "messages"):
@@ -194,9 +198,9 @@ def receiver(
 ) -> None:
     """Add a receiver of alerts, or change one; it hears of what it owns and of --account."""
     audience = DESK if desk else OWNER
-    one = Receiver(receiver=name, audience=audience, language=language)
-    with _opened(store) as found, found.begin() as transaction:
-        alerts.add_receiver(transaction, one, account or [], now=_now())
+    new_receiver = Receiver(receiver=name, audience=audience, language=language)
+    with _opened(store) as opened, opened.begin() as transaction:
+        alerts.add_receiver(transaction, new_receiver, account or [], now=_now())
 
 
 @group.command()
@@ -210,9 +214,9 @@ def channel(
     """Add a channel and send its one-time code there; a webhook's secret is printed this once."""
     from serving.notify import subscriptions  # noqa: PLC0415
 
-    with _opened(store) as found:
+    with _opened(store) as opened:
         added = subscriptions.add(
-            found,
+            opened,
             subscriptions.ChannelRequest(receiver=name, kind=kind, target=target, rank=rank),
             _settings(),
             actor=ACTOR,
@@ -226,7 +230,7 @@ def channel(
 @group.command()
 def confirm(channel: str, code: str, store: Url) -> None:
     """Confirm a channel by the code that was sent there."""
-    with _opened(store) as found, found.begin() as transaction:
+    with _opened(store) as opened, opened.begin() as transaction:
         done = consents.confirm(transaction, channel, code, actor=ACTOR, now=_now())
     typer.echo("verified" if done else "refused")
     raise typer.Exit(0 if done else 1)
@@ -237,8 +241,8 @@ def resend(channel: str, store: Url) -> None:
     """Send a channel a fresh one-time code."""
     from serving.notify import subscriptions  # noqa: PLC0415
 
-    with _opened(store) as found:
-        sent = subscriptions.resend(found, channel, _settings(), actor=ACTOR, now=_now())
+    with _opened(store) as opened:
+        sent = subscriptions.resend(opened, channel, _settings(), actor=ACTOR, now=_now())
     typer.echo(f"{sent.outcome} {sent.error}".strip())
     raise typer.Exit(0 if sent.outcome == "delivered" else 1)
 
@@ -248,8 +252,8 @@ def rotate(channel: str, store: Url) -> None:
     """Give a webhook a new signing secret, printed this once; the old one signs along."""
     from serving.notify import subscriptions  # noqa: PLC0415
 
-    with _opened(store) as found:
-        typer.echo(f"secret {subscriptions.rotate(found, channel, actor=ACTOR, now=_now())}")
+    with _opened(store) as opened:
+        typer.echo(f"secret {subscriptions.rotate(opened, channel, actor=ACTOR, now=_now())}")
 
 
 @group.command()
@@ -259,8 +263,8 @@ def prune(
     """Remove old assessments, signals and delivered messages; what waits or is dead stays."""
     from serving.watch import retention  # noqa: PLC0415
 
-    with _opened(store) as found:
-        gone = retention.prune(found, before=_now() - timedelta(days=days))
+    with _opened(store) as opened:
+        gone = retention.prune(opened, before=_now() - timedelta(days=days))
     typer.echo(
         f"removed: {gone.assessments} assessments, {gone.signals} signals, {gone.messages} messages"
     )
@@ -269,7 +273,7 @@ def prune(
 @group.command()
 def stop(channel: str, store: Url) -> None:
     """Stop a channel for good."""
-    with _opened(store) as found, found.begin() as transaction:
+    with _opened(store) as opened, opened.begin() as transaction:
         done = consents.stop(transaction, channel, actor=ACTOR, now=_now())
     typer.echo("stopped" if done else "was stopped, or is not known")
 
@@ -277,7 +281,7 @@ def stop(channel: str, store: Url) -> None:
 @group.command()
 def acknowledge(account: str, store: Url) -> None:
     """Acknowledge the level an account is on: critical is not repeated."""
-    with _opened(store) as found, found.begin() as transaction:
+    with _opened(store) as opened, opened.begin() as transaction:
         typer.echo(alerts.acknowledge(transaction, account).name.lower())
 
 
@@ -287,7 +291,7 @@ def mute(
 ) -> None:
     """Mute an account below critical for some hours."""
     until = _now() + timedelta(hours=hours) if hours else None
-    with _opened(store) as found, found.begin() as transaction:
+    with _opened(store) as opened, opened.begin() as transaction:
         alerts.mute(transaction, account, until=until)
 
 
@@ -347,12 +351,12 @@ def _policy(file: Path | None, settings: AlertSettings) -> Policy:
 def _opened(url: str) -> Iterator[Store]:
     """Yield a store for as long as the context lasts."""
     with _refusing():
-        found = open_store(url)
+        store = open_store(url)
     try:
         with _refusing():
-            yield found
+            yield store
     finally:
-        found.close()
+        store.close()
 
 
 @contextlib.contextmanager

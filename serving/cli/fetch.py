@@ -24,18 +24,22 @@ def wish(symbols: str, *, quote: str, kinds: str, since: datetime, step: int) ->
     InvalidInput
         Naming every kind that there is none of.
     """
-    asked = [kind.strip() for kind in kinds.split(",")]
-    unknown = [kind for kind in asked if kind not in KINDS]
+    chosen = [kind.strip() for kind in kinds.split(",")]
+    unknown = [kind for kind in chosen if kind not in KINDS]
     if unknown:
-        told = ", ".join(KINDS)
-        raise InvalidInput([Fault("--kinds", f"{kind!r} is not one of {told}") for kind in unknown])
+        choices = ", ".join(KINDS)
+        raise InvalidInput(
+            [Fault("--kinds", f"{kind!r} is not one of {choices}") for kind in unknown]
+        )
     assets = [symbol.strip() for symbol in symbols.split(",") if symbol.strip()]
-    lines = tuple(ExchangeSeries(asset=a, quote=quote, kind=kind) for a in assets for kind in asked)
+    lines = tuple(
+        ExchangeSeries(asset=a, quote=quote, kind=kind) for a in assets for kind in chosen
+    )
     return FetchRequest(lines=lines, since=since, step=step)
 
 
 def once(wished: FetchRequest, *, store: str, exchange: Exchange) -> int:
-    """Fetch what is missing, tell what became of it and return how many faults there were.
+    """Fetch what is missing, print the outcome per series and return the number of faults.
 
     Raises
     ------
@@ -66,9 +70,9 @@ def _fetcher(store: str, exchange: Exchange) -> Iterator[Fetcher]:
 def _tell(fetched: Iterable[Fetched]) -> int:
     """Print what became of every series and return how many faults there were."""
     faults = 0
-    for one in fetched:
-        typer.echo(f"{one.line.symbol} {one.line.kind}: {one.written} written")
-        for fault in one.faults:
+    for outcome in fetched:
+        typer.echo(f"{outcome.line.symbol} {outcome.line.kind}: {outcome.written} written")
+        for fault in outcome.faults:
             typer.echo(str(fault), err=True)
-        faults += len(one.faults)
+        faults += len(outcome.faults)
     return faults

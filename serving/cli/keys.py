@@ -51,12 +51,12 @@ def create(
 def show(*, store: Url) -> None:
     """List every key; tokens are not kept and cannot be shown."""
     now = datetime.now(tz=UTC)
-    with _opened(store) as found, found.read() as transaction:
+    with _opened(store) as opened, opened.read() as transaction:
         records = keys.list_all(transaction)
-    for one in records:
-        state = "live" if one.is_valid(now) else "ended"
-        until = "" if one.expires_at is None else f" until {one.expires_at.isoformat()}"
-        typer.echo(f"{one.id}  {state:5}  {','.join(one.scopes)}  {one.label}{until}")
+    for record in records:
+        state = "live" if record.is_valid(now) else "ended"
+        until = "" if record.expires_at is None else f" until {record.expires_at.isoformat()}"
+        typer.echo(f"{record.id}  {state:5}  {','.join(record.scopes)}  {record.label}{until}")
 
 
 @app.command()

@@ -53,7 +53,7 @@ class Sheet:
     @property
     def faulty(self) -> tuple[FaultyItem, ...]:
         """The accounts that could not be judged."""
-        return tuple(one for one in self.accounts if isinstance(one, FaultyItem))
+        return tuple(account for account in self.accounts if isinstance(account, FaultyItem))
 
 
 def sheet(body: bytes) -> Sheet:
@@ -66,53 +66,57 @@ def sheet(body: bytes) -> Sheet:
     InvalidInput
         When the envelope or every account is at fault.
     """
-    asked, found = requests.parse(body, SheetBody)
-    refuse_single(asked)
+    request, faults = requests.parse(body, SheetBody)
+    refuse_single(request)
     desk = ScoringService(model=Model(bundle=None))
-    around, told = desk.outcomes(asked, found, partial(_judged, asked=asked))
-    rows = [judged for _, judged in sound(told)]
-    margins = [one if isinstance(one, InvalidInput) else one[0] for one in told]
+    around, outcomes = desk.outcomes(request, faults, partial(_judged, request=request))
+    rows = [judged for _, judged in sound(outcomes)]
+    margins = [outcome if isinstance(outcome, InvalidInput) else outcome[0] for outcome in outcomes]
     return Sheet(
         as_of=around.at,
-        accounts=tuple(in_order(asked, told, rows)),
-        aggregate=aggregate(asked, placed(margins)),
+        accounts=tuple(in_order(request, outcomes, rows)),
+        aggregate=aggregate(request, placed(margins)),
     )
 
 
-def _judged(item: Item, *, asked: SheetBody) -> tuple[JudgedMargin, SheetRow]:
+def _judged(item: Item, *, request: SheetBody) -> tuple[JudgedMargin, SheetRow]:
     """Return both answers about one account, after the margin as the rules gave it."""
-    found = margin_evaluation(item, risk=asked.risk, request_id=REQUEST_ID)
-    trigger = triggers_of(item, betas=asked.betas, wanted_until=asked.until, request_id=REQUEST_ID)
-    return found, SheetRow(margin=found.answer, trigger=trigger)
+    evaluation = margin_evaluation(item, risk=request.risk, request_id=REQUEST_ID)
+    trigger = triggers_of(
+        item, betas=request.betas, search_end=request.until, request_id=REQUEST_ID
+    )
+    return evaluation, SheetRow(margin=evaluation.answer, trigger=trigger)
 
 
-def whole(found: AggregateAnswer) -> str:
+def whole(together: AggregateAnswer) -> str:
     """Return a line about the accounts as a whole."""
-    surplus = "unknown" if found.surplus is None else _short(found.surplus)
-    return f"together {found.verdict}: {found.reason}; surplus {surplus} {found.value_unit}"
+    surplus = "unknown" if together.surplus is None else _short(together.surplus)
+    return (
+        f"together {together.verdict}: {together.reason}; surplus {surplus} {together.value_unit}"
+    )
 
 
 def table(accounts: Sequence[SheetRow | FaultyItem]) -> Table:
     """Return a table of the sound accounts."""
-    found = Table()
+    grid = Table()
     for name in COLUMNS:
-        found.add_column(name, overflow="fold")
-    for one in accounts:
-        if isinstance(one, SheetRow):
-            found.add_row(*(Text(*cell) for cell in _cells(one)))
-    return found
+        grid.add_column(name, overflow="fold")
+    for row in accounts:
+        if isinstance(row, SheetRow):
+            grid.add_row(*(Text(*cell) for cell in _cells(row)))
+    return grid
 
 
-def _cells(one: SheetRow) -> list[tuple[str, str]]:
+def _cells(row: SheetRow) -> list[tuple[str, str]]:
     """Return text and colour per column."""
-    standing = one.margin.standing
+    standing = row.margin.standing
     return [
-        (one.margin.account, ""),
+        (row.margin.account, ""),
         (standing.verdict, COLOURS.get(standing.verdict, "")),
-        ("\n".join([standing.reason, *(doubt.text for doubt in one.margin.degraded_reasons)]), ""),
+        ("\n".join([standing.reason, *(doubt.text for doubt in row.margin.degraded_reasons)]), ""),
         (_ratio(standing.ratio), ""),
         (_surplus(standing), ""),
-        ("\n".join(_triggers(one)), ""),
+        ("\n".join(_triggers(row)), ""),
     ]
 
 
@@ -126,22 +130,22 @@ def _surplus(standing: Standing) -> str:
     return "" if standing.maintenance is None else _short(standing.maintenance.surplus)
 
 
-def _triggers(one: SheetRow) -> list[str]:
+def _triggers(row: SheetRow) -> list[str]:
     """Return a line per trigger."""
-    found = one.trigger
+    triggers = row.trigger
     lines = [
         f"{each.asset} {each.direction} {each.price} ({each.move:+.1%})"
-        for each in found.price_triggers
+        for each in triggers.price_triggers
     ]
-    if found.shock_trigger is not None:
-        lines.append(f"common shock {float(found.shock_trigger.shock):+.2%}")
+    if triggers.shock_trigger is not None:
+        lines.append(f"common shock {float(triggers.shock_trigger.shock):+.2%}")
     lines += [
-        f"{each.asset} worth nothing at {_short(each.price)}" for each in found.bankruptcy_prices
+        f"{each.asset} worth nothing at {_short(each.price)}" for each in triggers.bankruptcy_prices
     ]
-    if found.flips_at is not None:
-        lines.append(f"by accrual at {found.flips_at.isoformat()}")
-    if one.margin.next_verdict is not None:
-        lines.append(f"at the next oracle price: {one.margin.next_verdict.verdict}")
+    if triggers.flips_at is not None:
+        lines.append(f"by accrual at {triggers.flips_at.isoformat()}")
+    if row.margin.next_verdict is not None:
+        lines.append(f"at the next oracle price: {row.margin.next_verdict.verdict}")
     return lines
 
 

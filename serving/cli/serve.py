@@ -13,6 +13,7 @@ from rich.console import Console
 
 from models.errors import Fault, InvalidInput
 from serving.cli import alerts as alert_commands
+from serving.cli import allocate as allocate_command
 from serving.cli import keys as key_commands
 from serving.cli import risk as risk_commands
 from serving.cli import store as store_commands
@@ -28,6 +29,7 @@ app.add_typer(alert_commands.group, name="alerts")
 app.add_typer(risk_commands.app)
 app.add_typer(risk_commands.group, name="risk")
 app.registered_commands += alert_commands.app.registered_commands
+app.registered_commands += allocate_command.app.registered_commands
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
 
@@ -66,14 +68,14 @@ def _settings(file: Path | None, wished: Mapping[str, Any]) -> Settings:
     options = {f"{PREFIX}{name.upper()}": str(value) for name, value in wished.items()}
     environment = {**os.environ, **options, **({} if file is None else {FILE: str(file)})}
     try:
-        found = from_environment(environment)
+        parsed = from_environment(environment)
     except InvalidInput as error:
         stated = environment.get(f"{PREFIX}BUNDLE")
         _refuse([*error.faults, *_absent(Path(stated) if stated else None)], options)
-    faults = list(_absent(found.bundle))
+    faults = list(_absent(parsed.bundle))
     if faults:
         _refuse(faults, options)
-    return absolute(found)
+    return absolute(parsed)
 
 
 def _absent(bundle: Path | None) -> Iterator[Fault]:
@@ -147,9 +149,9 @@ def demo(
 ) -> None:
     """Show it all on a SIMULATED market and book; needs no data and no network."""
     # The simulator compiles and loads the whole feature pipeline; `serve` must not wait for it.
-    from serving.demo.run import CRASH, kept, run  # noqa: PLC0415
+    from serving.demo.run import CRASH, run, store_files  # noqa: PLC0415
 
-    if directory is not None and not replace and (files := kept(directory)):
+    if directory is not None and not replace and (files := store_files(directory)):
         size = sum(file.stat().st_size for file in files) / 1e6
         raise typer.BadParameter(
             f"{directory} holds the store of an earlier demonstration ({size:.0f} MB): "
@@ -180,7 +182,7 @@ def margin(
     from serving.cli.margin_table import sheet, table, whole  # noqa: PLC0415
 
     try:
-        told = sheet(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
+        answers = sheet(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
     except OSError as error:
         raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="FILE") from None
     except NotJson as error:
@@ -191,13 +193,13 @@ def margin(
             typer.echo(str(fault), err=True)
         raise typer.Exit(2) from None
     if as_json:
-        typer.echo(encode(told))
+        typer.echo(encode(answers))
     else:
-        Console(highlight=False).print(table(told.accounts))
-        if told.aggregate is not None:
-            typer.echo(whole(told.aggregate))
-    for faulty in told.faulty:
-        for found in faulty.errors:
-            typer.echo(f"{found.pointer}: {found.detail}", err=True)
-    if told.faulty:
+        Console(highlight=False).print(table(answers.accounts))
+        if answers.aggregate is not None:
+            typer.echo(whole(answers.aggregate))
+    for faulty in answers.faulty:
+        for entry in faulty.errors:
+            typer.echo(f"{entry.pointer}: {entry.detail}", err=True)
+    if answers.faulty:
         raise typer.Exit(2)

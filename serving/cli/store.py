@@ -50,7 +50,7 @@ def import_table(
     from serving.ingest.tables import import_table as bring  # noqa: PLC0415
 
     try:
-        told = bring(
+        imported = bring(
             source,
             store=store,
             table=table,
@@ -61,10 +61,10 @@ def import_table(
         )
     except ForewarnError as error:
         raise _ended(error) from None
-    for fault in told.left_out:
+    for fault in imported.left_out:
         typer.echo(f"left out {fault}", err=True)
-    left_out = f", {len(told.left_out)} left out" if told.left_out else ""
-    added = told.added
+    left_out = f", {len(imported.left_out)} left out" if imported.left_out else ""
+    added = imported.added
     typer.echo(f"{table}: {added.written} written, {added.repeated} held already{left_out}")
 
 

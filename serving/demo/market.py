@@ -66,15 +66,15 @@ class Step:
 def steps(before: SimulatedBook, after: SimulatedBook) -> Iterator[Step]:
     """Yield every step from one book to the same one later."""
     new = after.events[after.events["at"] > pd.Timestamp(before.at)].sort_values("at")
-    told = list(logged(new))
+    events = list(logged(new))
     at, place = before.at, 0
     while at < after.at:
         at += STRIDE
         end = place
-        while end < len(told) and told[end]["at"] <= at:
+        while end < len(events) and events[end]["at"] <= at:
             end += 1
         hours, rest = divmod(at - before.started_at, HOUR)
-        yield Step(at=at, hour=None if rest else hours, events=tuple(told[place:end]))
+        yield Step(at=at, hour=None if rest else hours, events=tuple(events[place:end]))
         place = end
 
 

@@ -69,7 +69,7 @@ def falls(crash: int) -> Mapping[int, float]:
     return {crash: -0.07, crash + 1: -0.06, 300: -0.1, 720: -0.12}
 
 
-def kept(directory: Path) -> tuple[Path, ...]:
+def store_files(directory: Path) -> tuple[Path, ...]:
     """Return the files of a store that an earlier demonstration left in a directory."""
     return tuple(sorted(directory.glob(f"{STORE}*")))
 
@@ -110,8 +110,8 @@ def run(*, directory: Path | None, port: int, seed: int, pace: float, crash: int
             try:
                 with running(settings, host=HOST, port=chosen, log=log) as server:
                     _present(console, server, settings, seed=seed)
-                    told = f"{pace:g} s an hour" if pace else "stands still"
-                    console.print(f"Desk: {server.url}/desk   simulated market: {told}")
+                    speed = f"{pace:g} s an hour" if pace else "stands still"
+                    console.print(f"Desk: {server.url}/desk   simulated market: {speed}")
                     if pace:
                         console.print(_announced(crash=crash, pace=pace))
                     console.print("Ctrl-C ends it")
@@ -138,7 +138,7 @@ def _prepare(place: Path, *, seed: int) -> str:
     """Draw the book, lay it into a fresh store and return the store's URL."""
     book = simulate(seed=seed, days=DAYS, accounts=ACCOUNTS)
     file = place / STORE
-    for part in kept(place):
+    for part in store_files(place):
         part.unlink()
     url = f"sqlite:///{file}"
     store = open_store(url)
@@ -222,8 +222,8 @@ def _risk(scored: dict[str, Any]) -> tuple[int, int, float, float]:
 
 def _at(scored: dict[str, Any], horizon: str) -> dict[str, Any] | None:
     """Return the forecast for one horizon."""
-    found = [entry for entry in scored["forecast"] if entry["horizon"] == horizon]
-    return found[0] if found else None
+    entries = [entry for entry in scored["forecast"] if entry["horizon"] == horizon]
+    return entries[0] if entries else None
 
 
 def _table(scored: Sequence[dict[str, Any]], *, seed: int) -> Table:
@@ -241,27 +241,27 @@ def _table(scored: Sequence[dict[str, Any]], *, seed: int) -> Table:
     for name in ("ratio", "trigger", *LABELS):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("top reason", overflow="fold")
-    for one in sorted(scored, key=_risk, reverse=True)[:SHOWN]:
-        table.add_row(*_row(one))
+    for assessment in sorted(scored, key=_risk, reverse=True)[:SHOWN]:
+        table.add_row(*_row(assessment))
     return table
 
 
-def _row(one: dict[str, Any]) -> Iterator[str]:
+def _row(assessment: dict[str, Any]) -> Iterator[str]:
     """Yield the cells of one account."""
-    rule = one["rule"]
+    rule = assessment["rule"]
     later = rule["next_verdict"]
     verdict = rule["verdict"]
     if later and later["verdict"] != verdict:
         verdict = f"{verdict}, next {later['verdict']}"
     ratio, trigger = rule["ratio"], rule["trigger"]
-    yield one["account"]
+    yield assessment["account"]
     yield verdict
     yield f"{_number(ratio['value']):.3f}" if ratio and ratio["value"] else "-"
     yield f"{trigger['asset']} {_number(trigger['price']):,.2f}" if trigger else "-"
     for label in LABELS:
-        entry = _at(one, label)
+        entry = _at(assessment, label)
         yield f"{_percent(entry['unattended'])}/{_percent(entry['expected'])}" if entry else "-"
-    yield _top_reason(one)
+    yield _top_reason(assessment)
 
 
 def _number(exact: str) -> float:
@@ -269,13 +269,13 @@ def _number(exact: str) -> float:
     return float(Fraction(exact))
 
 
-def _top_reason(one: dict[str, Any]) -> str:
+def _top_reason(assessment: dict[str, Any]) -> str:
     """Return what raises the risk most: the rule, then the model, then why there is none."""
-    raising = [reason for reason in one["reasons"] if reason["direction"] == "raises"]
-    told = [*raising, *one["reasons"], *one["degraded_reasons"]]
-    if not told:
+    raising = [reason for reason in assessment["reasons"] if reason["direction"] == "raises"]
+    reasons = [*raising, *assessment["reasons"], *assessment["degraded_reasons"]]
+    if not reasons:
         return "-"
-    return str(told[0]["text"]).removesuffix("; raises the risk")
+    return str(reasons[0]["text"]).removesuffix("; raises the risk")
 
 
 def _percent(probability: float) -> str:

@@ -89,7 +89,7 @@ class Venues:
         `features.tables.CANDLES`.
     shaken
         Hours since the vaults' first within which owners look more often.
-    held
+    accounts
         Accounts as in a request; changed by what their owners and the venues do.
     """
 
@@ -97,7 +97,7 @@ class Venues:
     candles: pd.DataFrame
     generator: np.random.Generator
     shaken: frozenset[int] = frozenset()
-    held: dict[str, dict[str, Any]] = field(default_factory=dict)
+    accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def closes(self, hour: int) -> dict[str, float]:
         """Return the newest close of every asset so many hours after the beginning."""
@@ -144,7 +144,7 @@ def draw(book: SimulatedBook, *, seed: int, at: int, falls: Mapping[int, float])
         shaken=frozenset(at + hour + more for hour in falls for more in range(SHOCK)),
     )
     for body in _bodies(streams["accounts"], venues.closes(at)):
-        venues.held[body["id"]] = body
+        venues.accounts[body["id"]] = body
     return venues
 
 
@@ -194,14 +194,14 @@ def _loan(
     chosen = generator.choice(list(COMPOUND), size=generator.integers(1, 3), replace=False)
     worth = generator.uniform(4_000.0, 90_000.0, len(chosen))
     debt = float(worth @ [COMPOUND[name][1] for name in chosen]) * generator.uniform(0.5, 0.97)
-    held = [
+    collateral = [
         _leg("collateral", name, round(value / closes[name] * 1e6) * 10 ** (COMPOUND[name][0] - 6))
         for name, value in zip(map(str, chosen), worth, strict=True)
     ]
     return {
         "version": "comet",
         "market": LOANS.market,
-        "legs": [_leg("debt", PEGGED, round(debt * 1e6)), *held],
+        "legs": [_leg("debt", PEGGED, round(debt * 1e6)), *collateral],
     }
 
 
@@ -230,27 +230,27 @@ def _leg(kind: str, asset: str, quantity: int | str, **more: Any) -> dict[str, A
 
 def lay(transaction: Transaction, venues: Venues, *, at: datetime) -> None:
     """Write everything as it stands at a moment, on the hour."""
-    if not venues.held:
+    if not venues.accounts:
         return
     past = venues.candles["open_time"] < pd.Timestamp(at)
     stored.push_candles(transaction, venues.candles[past])
     stored.push_state(transaction, LOANS, INDICES, at=at)
     _push_prices(transaction, venues, at=at)
-    accounts.upsert(transaction, list(venues.held.values()), at=at, now=at)
+    accounts.upsert(transaction, list(venues.accounts.values()), at=at, now=at)
 
 
 def play(transaction: Transaction, venues: Venues, *, at: datetime) -> None:
     """Write the hour that ends: its candles and prices, and what owners and venues did."""
-    if not venues.held:
+    if not venues.accounts:
         return
     opened = venues.candles["open_time"] == pd.Timestamp(at - HOUR)
     stored.push_candles(transaction, venues.candles[opened])
     _push_prices(transaction, venues, at=at)
     hour = (at - venues.started_at) // HOUR
     changed = {body["id"]: body for body in _closed(venues, venues.closes(hour))}
-    venues.held.update(changed)
+    venues.accounts.update(changed)
     changed |= {body["id"]: body for body in _added(venues, hour)}
-    venues.held.update(changed)
+    venues.accounts.update(changed)
     accounts.upsert(transaction, list(changed.values()), at=at, now=at)
 
 
@@ -274,7 +274,7 @@ def _push_prices(transaction: Transaction, venues: Venues, *, at: datetime) -> N
 
 def _closed(venues: Venues, closes: Mapping[str, float]) -> Iterator[dict[str, Any]]:
     """Yield accounts whose positions their venue closes, with the margin that is left."""
-    for body in venues.held.values():
+    for body in venues.accounts.values():
         margin, positions = body["legs"][0], body["legs"][1:]
         if body["venue"] in PERPETUALS and positions:
             equity, notional = _equity(margin, positions, closes)
@@ -288,18 +288,19 @@ def _equity(
 ) -> tuple[float, float]:
     """Return equity and notional of a cross account, quote units."""
     moved = [
-        float(one["quantity"]) * (closes[one["asset"]] - float(one["entry"])) for one in positions
+        float(position["quantity"]) * (closes[position["asset"]] - float(position["entry"]))
+        for position in positions
     ]
-    sizes = [abs(float(one["quantity"])) * closes[one["asset"]] for one in positions]
+    sizes = [abs(float(position["quantity"])) * closes[position["asset"]] for position in positions]
     return float(margin["quantity"]) + sum(moved), sum(sizes)
 
 
 def _added(venues: Venues, hour: int) -> Iterator[dict[str, Any]]:
     """Yield accounts whose owners put in more of the first thing they gave as collateral."""
     chance = SHAKEN if hour in venues.shaken else CALM
-    drawn = venues.generator.random(len(venues.held))
-    for body, acts in zip(venues.held.values(), drawn < chance, strict=True):
-        place = next(i for i, one in enumerate(body["legs"]) if one["kind"] == "collateral")
+    drawn = venues.generator.random(len(venues.accounts))
+    for body, acts in zip(venues.accounts.values(), drawn < chance, strict=True):
+        place = next(i for i, leg in enumerate(body["legs"]) if leg["kind"] == "collateral")
         if acts and len(body["legs"]) > 1:
             more = Decimal(body["legs"][place]["quantity"]) * (1 + ADDED)
             exact = (

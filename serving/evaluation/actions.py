@@ -102,8 +102,8 @@ class ActionOption:
 
     def steps(self, account: Account) -> int:
         """Return how many steps of the tool the account and the owner still allow."""
-        held = abs(Fraction(account.legs[self.leg].quantity))
-        most = self.most if self.kind == "add" else min(self.most, held)
+        balance = abs(Fraction(account.legs[self.leg].quantity))
+        most = self.most if self.kind == "add" else min(self.most, balance)
         return -int(-most // self.step)
 
     def quantity(self, steps: int, account: Account) -> Exact:
@@ -185,18 +185,18 @@ def action_options(case: AccountInput, means: Constraints) -> tuple[ActionOption
 def _repayments(case: AccountInput, means: Constraints) -> Iterator[ActionOption]:
     """Yield the repayment of each debt."""
     for place, leg in _legs(case, LegKind.DEBT):
-        found = _option(case, means, "repay", place, most=_limit(means, leg, leg.quantity))
-        if found is not None:
-            yield found
+        option = _option(case, means, "repay", place, most=_limit(means, leg, leg.quantity))
+        if option is not None:
+            yield option
 
 
 def _additions(case: AccountInput, means: Constraints) -> Iterator[ActionOption]:
     """Yield more of each collateral that counts."""
     for place, leg in _legs(case, LegKind.COLLATERAL):
         most = _limit(means, leg, leg.quantity * ENOUGH)
-        found = _option(case, means, "add", place, most=most) if leg.pledged else None
-        if found is not None:
-            yield found
+        option = _option(case, means, "add", place, most=most) if leg.pledged else None
+        if option is not None:
+            yield option
 
 
 def _swaps(case: AccountInput, means: Constraints) -> Iterator[ActionOption]:
@@ -208,9 +208,9 @@ def _swaps(case: AccountInput, means: Constraints) -> Iterator[ActionOption]:
     ]
     for place, leg in _legs(case, LegKind.COLLATERAL):
         for into, worth in debts:
-            found = _option(case, means, "swap", place, most=leg.quantity)
-            if found is not None and leg.pledged:
-                yield replace(found, into=into, into_value=worth)
+            option = _option(case, means, "swap", place, most=leg.quantity)
+            if option is not None and leg.pledged:
+                yield replace(option, into=into, into_value=worth)
 
 
 def _reductions(case: AccountInput, means: Constraints) -> Iterator[ActionOption]:
@@ -270,15 +270,15 @@ def unit_value(case: AccountInput, place: int) -> Fraction | None:
     leg = case.account.legs[place]
     part = max(Fraction(leg.quantity) / PROBE, Fraction(1))
     amount = part if case.rulebook.is_exact else Fraction(int(part))
-    less = _with(case.account, place, _kept(leg.quantity, amount))
+    less = _with(case.account, place, _remaining(leg.quantity, amount))
     now, then = _full(case, case.account), _full(case, less)
-    moved = leg.quantity - _kept(leg.quantity, amount)
+    moved = leg.quantity - _remaining(leg.quantity, amount)
     if now is None or then is None or not moved:
         return None
     return abs(now - then) / moved or None
 
 
-def _kept(quantity: Exact, amount: Fraction) -> Exact:
+def _remaining(quantity: Exact, amount: Fraction) -> Exact:
     """Return what is left of a leg when an amount is taken, at least nothing."""
     left = max(Fraction(quantity) - amount, ZERO)
     return int(left) if left.denominator == 1 else left

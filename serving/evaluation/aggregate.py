@@ -32,10 +32,10 @@ class Placed:
         return f"{account.venue}/{account.market}/{account.id}"
 
 
-Told = Placed | InvalidInput
+MarginOutcome = Placed | InvalidInput
 
 
-def refuse_single(asked: MarginBody) -> None:
+def refuse_single(request: MarginBody) -> None:
     """Refuse to compose a single account.
 
     Raises
@@ -43,16 +43,16 @@ def refuse_single(asked: MarginBody) -> None:
     InvalidInput
         At `/composed`.
     """
-    if asked.composed is not None and asked.accounts is None:
+    if request.composed is not None and request.accounts is None:
         raise InvalidInput([Fault("/composed", "a whole is made of accounts, not of one account")])
 
 
-def aggregate(asked: MarginBody, told: Sequence[Told]) -> AggregateAnswer | None:
-    """Return what the accounts amount to; None where it was not asked.
+def aggregate(request: MarginBody, outcomes: Sequence[MarginOutcome]) -> AggregateAnswer | None:
+    """Return the accounts composed into one margin; None without `composed` in the request.
 
     Parameters
     ----------
-    told
+    outcomes
         One per account of the request, in its order.
 
     Raises
@@ -60,13 +60,17 @@ def aggregate(asked: MarginBody, told: Sequence[Told]) -> AggregateAnswer | None
     InvalidInput
         Where an account has no link or stands twice, or a link belongs to no account.
     """
-    composed = asked.composed
+    composed = request.composed
     if composed is None:
         return None
-    faults = [*_unlinked(composed, told), *_idle(composed, asked, told), *_repeated(told)]
+    faults = [
+        *_unlinked(composed, outcomes),
+        *_idle(composed, request, outcomes),
+        *_repeated(outcomes),
+    ]
     if faults:
         raise InvalidInput(list(dict.fromkeys(faults)))
-    scopes = [_scope(composed, one, i) for i, one in enumerate(told)]
+    scopes = [_scope(composed, outcome, i) for i, outcome in enumerate(outcomes)]
     whole = compose(scopes, within=timedelta(seconds=composed.within_seconds))
     return AggregateAnswer(
         value_unit=composed.value_unit,
@@ -85,23 +89,25 @@ def _link(composed: ComposedBody, placed: Placed) -> LinkBody | None:
     return composed.accounts.get(account.id, composed.venues.get(account.venue))
 
 
-def _unlinked(composed: ComposedBody, told: Sequence[Told]) -> Iterator[Fault]:
+def _unlinked(composed: ComposedBody, outcomes: Sequence[MarginOutcome]) -> Iterator[Fault]:
     """Yield a fault per account whose haircut and delay are not stated."""
-    for one in told:
-        if isinstance(one, Placed) and _link(composed, one) is None:
-            venue = one.item.case.account.venue
-            message = f"{one.name} needs a link, its venue's or its own under accounts"
+    for outcome in outcomes:
+        if isinstance(outcome, Placed) and _link(composed, outcome) is None:
+            venue = outcome.item.case.account.venue
+            message = f"{outcome.name} needs a link, its venue's or its own under accounts"
             yield Fault(f"/composed/venues/{escape(venue)}", message)
 
 
-def _idle(composed: ComposedBody, asked: MarginBody, told: Sequence[Told]) -> Iterator[Fault]:
+def _idle(
+    composed: ComposedBody, request: MarginBody, outcomes: Sequence[MarginOutcome]
+) -> Iterator[Fault]:
     """Yield a fault per link of nothing: a misspelt one must not be ignored."""
-    raw = [item for _, item in asked.items]
+    raw = [item for _, item in request.items]
     stated = [item for item in raw if isinstance(item, dict)]
-    known = [one.item.case.account for one in told if isinstance(one, Placed)]
+    accounts = [outcome.item.case.account for outcome in outcomes if isinstance(outcome, Placed)]
     keys = {item for item in raw if isinstance(item, str)}
-    ids = keys | {str(item.get("id")) for item in stated} | {one.id for one in known}
-    venues = {str(item.get("venue")) for item in stated} | {one.venue for one in known}
+    ids = keys | {str(item.get("id")) for item in stated} | {account.id for account in accounts}
+    venues = {str(item.get("venue")) for item in stated} | {account.venue for account in accounts}
     for field, names, there in (
         ("venues", composed.venues, venues),
         ("accounts", composed.accounts, ids),
@@ -112,24 +118,24 @@ def _idle(composed: ComposedBody, asked: MarginBody, told: Sequence[Told]) -> It
                 yield Fault(f"/composed/{field}/{escape(name)}", message)
 
 
-def _repeated(told: Sequence[Told]) -> Iterator[Fault]:
+def _repeated(outcomes: Sequence[MarginOutcome]) -> Iterator[Fault]:
     """Yield a fault per account that stands twice: its surplus would count twice."""
-    seen: set[str] = set()
-    for i, one in enumerate(told):
-        if isinstance(one, Placed):
-            if one.name in seen:
-                yield Fault(f"/accounts/{i}", f"{one.name} stands twice in what is composed")
-            seen.add(one.name)
+    names: set[str] = set()
+    for i, outcome in enumerate(outcomes):
+        if isinstance(outcome, Placed):
+            if outcome.name in names:
+                yield Fault(f"/accounts/{i}", f"{outcome.name} stands twice in what is composed")
+            names.add(outcome.name)
 
 
-def _scope(composed: ComposedBody, one: Told, position: int) -> MarginScope:
+def _scope(composed: ComposedBody, outcome: MarginOutcome, position: int) -> MarginScope:
     """Return one account as a part of the whole."""
-    link = _link(composed, one) if isinstance(one, Placed) else None
-    if isinstance(one, InvalidInput) or link is None:
+    link = _link(composed, outcome) if isinstance(outcome, Placed) else None
+    if isinstance(outcome, InvalidInput) or link is None:
         return MarginScope(name=f"/accounts/{position}", margin=FAULTY)
     return MarginScope(
-        name=one.name,
-        margin=one.now,
+        name=outcome.name,
+        margin=outcome.now,
         quote_value=link.quote_value,
         bridge_haircut=link.bridge_haircut,
         message_delay=timedelta(seconds=link.message_delay_seconds),

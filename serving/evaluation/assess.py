@@ -104,7 +104,7 @@ def assess(
     judged: Sequence[RuleEvaluation],
     *,
     at: datetime,
-    known: Tables,
+    market_tables: Tables,
     model: Model,
     wish: ScoreOptions,
     request_id: str,
@@ -116,10 +116,10 @@ def assess(
     ----------
     at
         Moment of the question.
-    known
+    market_tables
         Candles and what is read beside them; what closes or is told after `at` is not seen.
     """
-    seen = forecast_outcomes(judged, at=at, known=known, model=model, wish=wish)
+    outcomes = forecast_outcomes(judged, at=at, market_tables=market_tables, model=model, wish=wish)
     frame = _Frame(
         at=at,
         model=model,
@@ -128,14 +128,17 @@ def assess(
         request_id=request_id,
         simulated=simulated,
     )
-    return [_assessment(one, outlook, frame) for one, outlook in zip(judged, seen, strict=True)]
+    return [
+        _assessment(evaluation, outlook, frame)
+        for evaluation, outlook in zip(judged, outcomes, strict=True)
+    ]
 
 
 def forecast_outcomes(
     judged: Sequence[RuleEvaluation],
     *,
     at: datetime,
-    known: Tables,
+    market_tables: Tables,
     model: Model,
     wish: ScoreOptions,
     history: Sequence[RuleEvaluation] | None = None,
@@ -149,33 +152,42 @@ def forecast_outcomes(
         not rewrite what its owner did.
     """
     past = judged if history is None else history
-    view = View(known.candles, at)
-    off = [feature_rows.off_candles(rules.used(one.case, one.now), view) for one in judged]
-    seen = [
-        _seen(one, doubtful, view=view, model=model)
-        for one, doubtful in zip(judged, off, strict=True)
+    view = View(market_tables.candles, at)
+    off = [
+        feature_rows.off_candles(rules.used(evaluation.case, evaluation.now), view)
+        for evaluation in judged
     ]
-    rows = [i for i, found in enumerate(seen) if isinstance(found, PositionRow)]
-    positions = {i: found for i, found in enumerate(seen) if isinstance(found, PositionRow)}
+    candidates = [
+        _position(evaluation, doubtful, view=view, model=model)
+        for evaluation, doubtful in zip(judged, off, strict=True)
+    ]
+    rows = [i for i, candidate in enumerate(candidates) if isinstance(candidate, PositionRow)]
+    positions = {
+        i: candidate for i, candidate in enumerate(candidates) if isinstance(candidate, PositionRow)
+    }
     names = NAMES if wish.features else read_by(model.bundle)
-    matrix = _features([past[i] for i in rows], list(positions.values()), known, at=at, names=names)
+    matrix = _features(
+        [past[i] for i in rows], list(positions.values()), market_tables, at=at, names=names
+    )
     usable = np.asarray(np.isfinite(matrix[:, len(NAMES) :]).all(axis=1))
-    kept = np.flatnonzero(usable)
-    told = dict(zip(kept.tolist(), _forecasts(matrix[kept], model, wish), strict=True))
+    usable_rows = np.flatnonzero(usable)
+    forecasts = dict(
+        zip(usable_rows.tolist(), _forecasts(matrix[usable_rows], model, wish), strict=True)
+    )
     places = {i: place for place, i in enumerate(rows)}
     absent = _absent(matrix)
     return [
-        ForecastOutcome(silent=found, off=off[i])
-        if isinstance(found, Notice)
+        ForecastOutcome(silent=candidate, off=off[i])
+        if isinstance(candidate, Notice)
         else ForecastOutcome(
             silent=None if usable[places[i]] else _SHORT,
             row=matrix[places[i]],
             absent=absent[places[i]],
-            constant=found.constant,
-            late=found.late,
-            words=told.get(places[i]),
+            constant=candidate.constant,
+            late=candidate.late,
+            words=forecasts.get(places[i]),
         )
-        for i, found in enumerate(seen)
+        for i, candidate in enumerate(candidates)
     ]
 
 
@@ -194,7 +206,7 @@ def _absent(matrix: Floats) -> list[frozenset[str]]:
 _SHORT = Notice(code="candles_missing", text="candles up to as_of do not suffice for volatility")
 
 
-def _seen(
+def _position(
     judged: RuleEvaluation,
     off: Sequence[Notice],
     *,
@@ -215,14 +227,14 @@ def _seen(
         return rules.unjudged(judged.case, now)
     used = rules.used(judged.case, now)
     doubts = [rules.doubt(price, at=view.at, asset=name) for name, price in used.items()]
-    told = [*(doubt for doubt in doubts if doubt is not None), *off]
-    return told[0] if told else feature_rows.position(judged, view)
+    notices = [*(doubt for doubt in doubts if doubt is not None), *off]
+    return notices[0] if notices else feature_rows.position(judged, view)
 
 
 def _features(
     judged: Sequence[RuleEvaluation],
     positions: Sequence[PositionRow],
-    known: Tables,
+    market_tables: Tables,
     *,
     at: datetime,
     names: Sequence[str],
@@ -242,13 +254,13 @@ def _features(
     matrix = np.full((len(judged), len(COLUMNS)), np.nan)
     if not judged:
         return matrix
-    late = np.array([one.late for one in positions])
+    late = np.array([position.late for position in positions])
     for hours in np.unique(late).tolist():
         chosen = np.flatnonzero(late == hours)
         accounts = [f"{place:06d}" for place in range(len(chosen))]
         rows, legs = feature_rows.frames([positions[i] for i in chosen.tolist()], accounts, at=at)
-        seen = feature_rows.looked_at_before(known, hours)
-        tables = feature_rows.tables([judged[i] for i in chosen.tolist()], accounts, seen)
+        shifted = feature_rows.looked_at_before(market_tables, hours)
+        tables = feature_rows.tables([judged[i] for i in chosen.tolist()], accounts, shifted)
         computed = compute(tables, rows, legs=legs, names=names)
         columns = np.array([_PLACES[name] for name in computed.columns], dtype=np.intp)
         matrix[np.ix_(chosen, columns)] = computed.to_numpy()
@@ -306,13 +318,13 @@ def _worded(bundle: Bundle, scores: Mapping[str, Floats]) -> list[tuple[Forecast
             ForecastAnswer(
                 horizon=label,
                 unattended=alone[k],
-                expected=seen[k],
+                expected=expected[k],
                 unattended_interval=tuple(alone_ends[k]),
-                expected_interval=tuple(seen_ends[k]),
+                expected_interval=tuple(expected_ends[k]),
             )
             for k, label in enumerate(LABELS)
         )
-        for alone, alone_ends, seen, seen_ends in zip(*parts, strict=True)
+        for alone, alone_ends, expected, expected_ends in zip(*parts, strict=True)
     ]
 
 
@@ -334,19 +346,19 @@ class _Frame:
     simulated: bool
 
 
-def _assessment(judged: RuleEvaluation, seen: ForecastOutcome, frame: _Frame) -> Assessment:
+def _assessment(judged: RuleEvaluation, outcome: ForecastOutcome, frame: _Frame) -> Assessment:
     """Put one account's answer together."""
-    case, words, at, model = judged.case, seen.words, frame.at, frame.model
+    case, words, at, model = judged.case, outcome.words, frame.at, frame.model
     used = rules.used(case, judged.now).values()
     oldest = min((price.observed_at for price in used), default=None)
-    doubtful = doubts(judged, seen, at=at)
+    doubtful = doubts(judged, outcome, at=at)
     return Assessment(
         account=case.account.id,
         as_of=at,
         prices_as_of=oldest,
         oldest_price_age_seconds=None if oldest is None else (at - oldest).total_seconds(),
         rule=_rule(judged),
-        forecast=raised(judged, seen, at=at),
+        forecast=raised(judged, outcome, at=at),
         reasons=(*_rule_reasons(judged), *(words.reasons if words else ())),
         attribution=words.attribution if words else None,
         model_version=model.bundle.version if model.bundle and words else None,
@@ -356,56 +368,62 @@ def _assessment(judged: RuleEvaluation, seen: ForecastOutcome, frame: _Frame) ->
             version=case.account.version,
             terms_valid_from=case.terms_valid_from,
         ),
-        missing=_missing(case, seen, frame.read),
+        missing=_missing(case, outcome, frame.read),
         degraded=bool(doubtful),
         degraded_reasons=doubtful,
-        notices=_notices(judged, seen, model),
-        features=_shown(seen.row) if frame.wish.features else None,
+        notices=_notices(judged, outcome, model),
+        features=_shown(outcome.row) if frame.wish.features else None,
         simulated=frame.simulated,
         request_id=frame.request_id,
     )
 
 
-def doubts(judged: RuleEvaluation, seen: ForecastOutcome, *, at: datetime) -> tuple[Notice, ...]:
+def doubts(judged: RuleEvaluation, outcome: ForecastOutcome, *, at: datetime) -> tuple[Notice, ...]:
     """Return what degrades the answer."""
-    found = [] if seen.silent is None or seen.silent.code in HARMLESS else [seen.silent]
+    notices = [] if outcome.silent is None or outcome.silent.code in HARMLESS else [outcome.silent]
     used = rules.used(judged.case, judged.now)
-    told = [rules.doubt(price, at=at, asset=name) for name, price in used.items()]
-    found += [doubt for doubt in (*told, *seen.off) if doubt is not None and doubt not in found]
-    found += rules.unplaced(judged.case)
-    if seen.silent is None and judged.case.events is None:
-        text = "no events were given: the owner is taken as one who did nothing for 30 days"
-        found.append(Notice(code="events_unknown", text=text))
-    return tuple(found)
-
-
-def _notices(judged: RuleEvaluation, seen: ForecastOutcome, model: Model) -> tuple[Notice, ...]:
-    """Return what is worth knowing and does not degrade the answer."""
-    if seen.silent is not None:
-        return (seen.silent,) if seen.silent.code in HARMLESS else ()
-    found = [
-        Notice(code="price_held_constant", text=f"{name} is taken to keep its price: no candles")
-        for name in seen.constant
+    price_doubts = [rules.doubt(price, at=at, asset=name) for name, price in used.items()]
+    notices += [
+        doubt
+        for doubt in (*price_doubts, *outcome.off)
+        if doubt is not None and doubt not in notices
     ]
-    if seen.late:
-        text = f"the newest candle is {seen.late} h late: the market is looked at as of then"
-        found.append(Notice(code="candles_late", text=text))
-    found += [Notice(code="bundle_refused", text=text) for text in model.refusals]
+    notices += rules.unplaced(judged.case)
+    if outcome.silent is None and judged.case.events is None:
+        text = "no events were given: the owner is taken as one who did nothing for 30 days"
+        notices.append(Notice(code="events_unknown", text=text))
+    return tuple(notices)
+
+
+def _notices(judged: RuleEvaluation, outcome: ForecastOutcome, model: Model) -> tuple[Notice, ...]:
+    """Return what is worth knowing and does not degrade the answer."""
+    if outcome.silent is not None:
+        return (outcome.silent,) if outcome.silent.code in HARMLESS else ()
+    notices = [
+        Notice(code="price_held_constant", text=f"{name} is taken to keep its price: no candles")
+        for name in outcome.constant
+    ]
+    if outcome.late:
+        text = f"the newest candle is {outcome.late} h late: the market is looked at as of then"
+        notices.append(Notice(code="candles_late", text=text))
+    notices += [Notice(code="bundle_refused", text=text) for text in model.refusals]
     account = judged.case.account
-    known = () if model.bundle is None else model.bundle.provenance.get("markets", ())
-    if f"{account.venue}/{account.market}" not in known:
+    training_markets = () if model.bundle is None else model.bundle.provenance.get("markets", ())
+    if f"{account.venue}/{account.market}" not in training_markets:
         text = f"the model has seen no owners on {account.venue}/{account.market}"
-        found.append(Notice(code="outside_training", text=text))
-    return tuple(found)
+        notices.append(Notice(code="outside_training", text=text))
+    return tuple(notices)
 
 
-def _missing(case: AccountInput, seen: ForecastOutcome, read: tuple[str, ...]) -> tuple[str, ...]:
+def _missing(
+    case: AccountInput, outcome: ForecastOutcome, read: tuple[str, ...]
+) -> tuple[str, ...]:
     """Return the features that the model reads and that could not be computed."""
-    if seen.row is None:
+    if outcome.row is None:
         return ()
     unknown = EVENT_FEATURES if case.events is None else frozenset()
     unaged = _AGE if case.opened_at is None else frozenset()
-    return _among(read, seen.absent | unknown | unaged)
+    return _among(read, outcome.absent | unknown | unaged)
 
 
 @lru_cache(maxsize=256)
@@ -425,13 +443,13 @@ def _shown(row: Floats | None) -> dict[str, float | None] | None:
 
 
 def raised(
-    judged: RuleEvaluation, seen: ForecastOutcome, *, at: datetime
+    judged: RuleEvaluation, outcome: ForecastOutcome, *, at: datetime
 ) -> tuple[ForecastAnswer, ...]:
     """Return the forecast with what the rule knows for certain laid over it."""
-    forecast = seen.words.forecast if seen.words else ()
+    forecast = outcome.words.forecast if outcome.words else ()
     if judged.now.verdict in BREACHED:
-        told = forecast or tuple(_certain(label) for label in LABELS)
-        return tuple(_raise(entry, expected=1.0) for entry in told)
+        entries = forecast or tuple(_certain(label) for label in LABELS)
+        return tuple(_raise(entry, expected=1.0) for entry in entries)
     if judged.soon is None or judged.soon.verdict not in BREACHED:
         return forecast
     due = judged.soon_at or at + timedelta(hours=1)
@@ -454,7 +472,7 @@ def _certain(label: str) -> ForecastAnswer:
 
 
 def _raise(entry: ForecastAnswer, *, expected: float | None) -> ForecastAnswer:
-    """Return a forecast raised to what the rule knows, keeping what the model said."""
+    """Return a forecast raised to the rule's certainty, with the model's own values beside it."""
     modelled = entry.source == "model"
     raised = replace(
         entry,
@@ -512,17 +530,17 @@ def shock_text(shock: Trigger | None) -> ShockTrigger | None:
 
 def _rule_reasons(judged: RuleEvaluation) -> tuple[ReasonAnswer, ...]:
     """Return the rule's own reasons, which stand before the model's."""
-    found = []
+    reasons = []
     if judged.now.verdict not in {Verdict.SAFE, Verdict.UNEVALUABLE}:
         text = f"the venue's rule says {judged.now.verdict.value}: {judged.now.reason}"
-        found.append((judged.now.reason, text))
+        reasons.append((judged.now.reason, text))
     elif judged.soon is not None and judged.soon.verdict in BREACHED:
         text = f"{judged.soon.verdict.value} at the oracle's next price, which is already known"
-        found.append(("next_price_below_trigger", text))
+        reasons.append(("next_price_below_trigger", text))
     if judged.flips_at is not None:
         text = f"interest alone makes it liquidatable at {judged.flips_at.isoformat()}"
-        found.append(("interest_reaches_the_line", text))
+        reasons.append(("interest_reaches_the_line", text))
     return tuple(
         ReasonAnswer(code=code, feature=None, direction="raises", impact=None, text=text)
-        for code, text in found
+        for code, text in reasons
     )

@@ -39,15 +39,15 @@ def drivers(
     if method == "shap":
         parts = head.contributions(matrix, baseline)
         return np.asarray(np.einsum("nk,nkf->nf", weights, parts))
-    told = head.paths(matrix, weights)
-    rest = (weights * scores).sum(axis=1) - told.sum(axis=1)
-    return np.column_stack([told, rest])
+    paths = head.paths(matrix, weights)
+    rest = (weights * scores).sum(axis=1) - paths.sum(axis=1)
+    return np.column_stack([paths, rest])
 
 
-def method_of(bundle: Bundle, wanted: Method) -> Method:
+def method_of(bundle: Bundle, method: Method) -> Method:
     """Return how contributions can be told: exactly where there are no paths to follow."""
     has_paths = all(head.forest is not None for head in bundle.heads.values())
-    return wanted if has_paths else "shap"
+    return method if has_paths else "shap"
 
 
 def _shares(head: Head, scores: Floats) -> Floats:
@@ -79,8 +79,11 @@ def explain(
         for row in rows
     ]
     return [
-        (told, AttributionAnswer(method=method, head="expected", horizon="24h", start=s, others=o))
-        for told, s, o in zip(reasons, drove[:, -1].tolist(), others, strict=True)
+        (
+            row_reasons,
+            AttributionAnswer(method=method, head="expected", horizon="24h", start=s, others=o),
+        )
+        for row_reasons, s, o in zip(reasons, drove[:, -1].tolist(), others, strict=True)
     ]
 
 

@@ -64,13 +64,13 @@ class AccountTotals:
     band: int
 
 
-def account_totals(judged: RuleEvaluation, told: Assessed) -> AccountTotals | None:
+def account_totals(judged: RuleEvaluation, assessed: Assessed) -> AccountTotals | None:
     """Return what an account adds; None where the rules cannot judge it."""
     side = judged.now.maintenance
     if side is None:
         return None
-    found = tuple(getattr(told, name) for name in CHANCES)
-    chances = None if None in found else tuple(int(chance * UNIT) for chance in found)
+    values = tuple(getattr(assessed, name) for name in CHANCES)
+    chances = None if None in values else tuple(int(chance * UNIT) for chance in values)
     return AccountTotals(
         venue=judged.case.account.venue,
         decimals=judged.now.value_decimals,
@@ -79,7 +79,7 @@ def account_totals(judged: RuleEvaluation, told: Assessed) -> AccountTotals | No
         worth=rules.worth(judged.case),
         breached=dict(_breached(judged)),
         chances=chances,
-        band=band(told.expected_24h),
+        band=band(assessed.expected_24h),
     )
 
 
@@ -105,7 +105,7 @@ def _by_line(
     judged: RuleEvaluation, assets: Sequence[str], surplus: float, slope: float, gross: float
 ) -> tuple[int, ...]:
     """Return the shocks that breach an account as a line, exactly wherever that is near zero."""
-    found = []
+    places = []
     for place, factor in enumerate(FACTORS):
         left = surplus + (factor - 1.0) * slope
         is_breached = left < 0.0
@@ -116,8 +116,8 @@ def _by_line(
         elif abs(left) <= NEAR * gross:
             is_breached = _is_breached(judged, assets, SHOCKS[place])
         if is_breached:
-            found.append(place)
-    return tuple(found)
+            places.append(place)
+    return tuple(places)
 
 
 def _by_trigger(judged: RuleEvaluation) -> tuple[int, ...]:
@@ -152,16 +152,16 @@ class _Total:
     debt: Exact = 0
     unvalued: int = 0
 
-    def add(self, one: AccountTotals, sign: int) -> None:
+    def add(self, part: AccountTotals, sign: int) -> None:
         """Put an account in, or take it out."""
         self.accounts += sign
-        self.credit += sign * one.credit
-        self.requirement += sign * one.requirement
-        if one.worth is None:
+        self.credit += sign * part.credit
+        self.requirement += sign * part.requirement
+        if part.worth is None:
             self.unvalued += sign
         else:
-            self.collateral_value += sign * one.worth.credit
-            self.debt += sign * one.worth.requirement
+            self.collateral_value += sign * part.worth.credit
+            self.debt += sign * part.worth.requirement
 
 
 @dataclass(slots=True)
@@ -173,33 +173,33 @@ class BookTotals:
     bands: dict[tuple[str, int, int], _Total] = field(default_factory=dict)
     chances: dict[str, list[int]] = field(default_factory=dict)
 
-    def put(self, account: str, one: AccountTotals | None) -> None:
-        """Let an account add what it adds now, and nothing of what it added before."""
+    def put(self, account: str, part: AccountTotals | None) -> None:
+        """Replace an account's part of the sums by its newest one."""
         before = self.parts.get(account)
-        self.parts[account] = one
-        if one != before:
+        self.parts[account] = part
+        if part != before:
             self._add(before, -1)
-            self._add(one, 1)
+            self._add(part, 1)
 
     def remove(self, account: str) -> None:
         """Forget an account and take out what it added."""
         self._add(self.parts.pop(account, None), -1)
 
-    def _add(self, one: AccountTotals | None, sign: int) -> None:
+    def _add(self, part: AccountTotals | None, sign: int) -> None:
         """Put a part into every sum that it belongs to, or take it out."""
-        if one is None:
+        if part is None:
             return
-        for asset, places in one.breached.items():
-            totals = self.shocks.get((one.venue, one.decimals, asset))
+        for asset, places in part.breached.items():
+            totals = self.shocks.get((part.venue, part.decimals, asset))
             if totals is None:
                 totals = [_Total() for _ in SHOCKS]
-                self.shocks[one.venue, one.decimals, asset] = totals
+                self.shocks[part.venue, part.decimals, asset] = totals
             for place in places:
-                totals[place].add(one, sign)
-        self.bands.setdefault((one.venue, one.decimals, one.band), _Total()).add(one, sign)
-        held = self.chances.setdefault(one.venue, [0] * (len(CHANCES) + 2))
-        added = (1, 0, *one.chances) if one.chances else (0, 1, *([0] * len(CHANCES)))
-        self.chances[one.venue] = [a + sign * b for a, b in zip(held, added, strict=True)]
+                totals[place].add(part, sign)
+        self.bands.setdefault((part.venue, part.decimals, part.band), _Total()).add(part, sign)
+        sums = self.chances.setdefault(part.venue, [0] * (len(CHANCES) + 2))
+        added = (1, 0, *part.chances) if part.chances else (0, 1, *([0] * len(CHANCES)))
+        self.chances[part.venue] = [a + sign * b for a, b in zip(sums, added, strict=True)]
 
     def document(self, *, oldest: datetime) -> dict[str, Any]:
         """Return the sums as the store keeps them.
@@ -209,7 +209,7 @@ class BookTotals:
         oldest
             When the account judged longest ago was.
         """
-        unjudged = sorted(name for name, one in self.parts.items() if one is None)
+        unjudged = sorted(name for name, part in self.parts.items() if part is None)
         return {
             "oldest_at": oldest.isoformat(),
             "unjudged": unjudged[:MOST_NAMED],

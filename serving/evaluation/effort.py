@@ -6,7 +6,7 @@ the rules are evaluated bounds them all.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -14,8 +14,7 @@ from anyio import from_thread
 
 from models.domain import Account, Market
 from models.errors import Fault, InvalidInput
-from models.margin.result import Margin
-from models.margin.rulebook import Rulebook
+from models.margin.rulebook import Rulebook, watched
 from serving.evaluation.inputs import AccountInput
 
 MOST_OF_ACCOUNT = 500_000
@@ -105,16 +104,16 @@ class Meter:
         init=False, default_factory=dict
     )
 
-    def metered(self, case: AccountInput) -> AccountInput:
-        """Return the case of the next account, which takes its steps from a new allowance."""
+    def book_of(self, case: AccountInput) -> Rulebook[Any]:
+        """Return the rulebook of the next account, which takes its steps from a new allowance."""
         self._account.taken = 0
         self._place, self._rows = case.place, ALWAYS + _longest(case.terms)
-        known = self._books.get(id(case.rulebook))
-        if known is None:
+        counted = self._books.get(id(case.rulebook))
+        if counted is None:
             # The rulebook is kept too, so that its identity stays its own.
-            known = case.rulebook, _counted(case.rulebook, self._take)
-            self._books[id(case.rulebook)] = known
-        return dataclasses.replace(case, rulebook=known[1])
+            counted = case.rulebook, watched(case.rulebook, self._take)
+            self._books[id(case.rulebook)] = counted
+        return counted[1]
 
     def _take(self, account: Account, market: Market) -> None:
         """Take the steps of one evaluation."""
@@ -130,18 +129,7 @@ def metered(case: AccountInput, effort: Effort) -> AccountInput:
     def take(account: Account, market: Market) -> None:
         effort.take(_steps(account, market, rows=rows), case.place)
 
-    return dataclasses.replace(case, rulebook=_counted(case.rulebook, take))
-
-
-def _counted(book: Rulebook[Any], take: Callable[[Account, Market], None]) -> Rulebook[Any]:
-    """Return a rulebook that takes its steps before each evaluation."""
-    evaluate = book.margin
-
-    def margin(account: Account, market: Market, terms: Any) -> Margin:
-        take(account, market)
-        return evaluate(account, market, terms)
-
-    return dataclasses.replace(book, margin=margin)
+    return dataclasses.replace(case, rulebook=watched(case.rulebook, take))
 
 
 def _steps(account: Account, market: Market, *, rows: int) -> int:
@@ -151,18 +139,18 @@ def _steps(account: Account, market: Market, *, rows: int) -> int:
 
 
 _LENGTHS: dict[int, tuple[Any, int]] = {}
-MOST_KNOWN = 256
+MOST_LENGTHS = 256
 
 
 def _longest(terms: Any) -> int:
     """Return what `longest` does, looked up for terms that many accounts share."""
-    known = _LENGTHS.get(id(terms))
-    if known is None or known[0] is not terms:
-        if len(_LENGTHS) >= MOST_KNOWN:
+    entry = _LENGTHS.get(id(terms))
+    if entry is None or entry[0] is not terms:
+        if len(_LENGTHS) >= MOST_LENGTHS:
             _LENGTHS.clear()
         # The terms are kept too, so that their identity stays their own.
-        known = _LENGTHS[id(terms)] = terms, longest(terms)
-    return known[1]
+        entry = _LENGTHS[id(terms)] = terms, longest(terms)
+    return entry[1]
 
 
 def longest(terms: Any) -> int:

@@ -15,7 +15,7 @@ from models.domain import LegKind, Price
 from models.forecast.exposure import Exposure, exposure
 from models.margin.fixed_point import RAY, WAD, mul_div_down
 from models.margin.venues import maker
-from serving.evaluation.rule_evaluation import RuleEvaluation, own_trigger
+from serving.evaluation.rule_evaluation import RuleEvaluation, asset_trigger
 from serving.schemas.assessment import Notice, exact_text
 
 HOUR = timedelta(hours=1)
@@ -77,12 +77,12 @@ class Series:
         hours = range(MOST_LATE + 1)
         late = next((n for n in hours if np.isfinite(_last_close(candles, at - n * HOUR))), 0)
         end = _closed(candles, at)
-        known = np.flatnonzero(np.isfinite(candles.close[: max(end, 0)]))
+        finite = np.flatnonzero(np.isfinite(candles.close[: max(end, 0)]))
         return cls(
             is_broken=is_broken(candles, end=end),
             late=late,
             close=_last_close(candles, at - late * HOUR),
-            newest=float(candles.close[known[-1]]) if len(known) else None,
+            newest=float(candles.close[finite[-1]]) if len(finite) else None,
         )
 
 
@@ -143,11 +143,11 @@ def position(judged: RuleEvaluation, view: View) -> PositionRow | Notice:
         return unfit
     late = _lateness(moving, view)
     if len(moving) == 1:
-        found = _single(judged, next(iter(moving)), line, constant)
+        row = _single(judged, next(iter(moving)), line, constant)
     else:
         closes = {name: _close(view, name, late=late) for name in moving}
-        found = _basket(judged, line, moving, closes, constant=constant)
-    return replace(found, late=late) if isinstance(found, PositionRow) else found
+        row = _basket(judged, line, moving, closes, constant=constant)
+    return replace(row, late=late) if isinstance(row, PositionRow) else row
 
 
 def _unfit(names: Sequence[str], view: View) -> Notice | None:
@@ -176,8 +176,8 @@ def off_candles(prices: Mapping[str, Price], view: View) -> tuple[Notice, ...]:
     prices
         In force, by asset; one without candles before the moment of the view is not compared.
     """
-    found = (view.off(name, price) for name, price in prices.items())
-    return tuple(notice for notice in found if notice is not None)
+    notices = (view.off(name, price) for name, price in prices.items())
+    return tuple(notice for notice in notices if notice is not None)
 
 
 def _lateness(names: Iterable[str], view: View) -> int:
@@ -185,23 +185,23 @@ def _lateness(names: Iterable[str], view: View) -> int:
     return max((view.series(name).late for name in names), default=0)
 
 
-def looked_at_before(known: Tables, hours: int) -> Tables:
+def looked_at_before(market_tables: Tables, hours: int) -> Tables:
     """Return tables in which every candle closed so many hours later than it did.
 
     What a moment then sees of the market is what was there so many hours before.
     """
     if not hours:
-        return known
+        return market_tables
 
     def later(series: Mapping[str, Candles]) -> dict[str, Candles]:
-        moved = {name: one.first_hour + hours for name, one in series.items()}
-        return {name: replace(one, first_hour=moved[name]) for name, one in series.items()}
+        moved = {name: candles.first_hour + hours for name, candles in series.items()}
+        return {name: replace(candles, first_hour=moved[name]) for name, candles in series.items()}
 
     return replace(
-        known,
-        candles=later(known.candles),
-        perpetuals=later(known.perpetuals),
-        marks=later(known.marks),
+        market_tables,
+        candles=later(market_tables.candles),
+        perpetuals=later(market_tables.perpetuals),
+        marks=later(market_tables.marks),
     )
 
 
@@ -252,7 +252,7 @@ def _single(
     """Return an account that one price moves, with that asset's exact trigger."""
     price, trigger = judged.case.market.prices[asset], judged.trigger
     if trigger is None or trigger.asset != asset:
-        trigger = own_trigger(judged.case, asset, is_held_long=line.by_asset[asset] >= 0)
+        trigger = asset_trigger(judged.case, asset, is_held_long=line.by_asset[asset] >= 0)
     if trigger is None or trigger.value is None:
         return _untouchable()
     now, at_line = float(price.exact), float(Fraction(trigger.value) / 10**trigger.decimals)
@@ -282,16 +282,20 @@ def _basket(
 ) -> PositionRow | Notice:
     """Return an account that several prices move, by its credit over its requirement."""
     fixed = line.surplus - sum(moving.values(), Fraction(0))
-    kept = Exposure(surplus=line.surplus, by_asset=moving)
-    if not kept.credit or not kept.requirement or kept.leading is None:
+    moving_exposure = Exposure(surplus=line.surplus, by_asset=moving)
+    if (
+        not moving_exposure.credit
+        or not moving_exposure.requirement
+        or moving_exposure.leading is None
+    ):
         return _untouchable()
     if not all(np.isfinite(list(closes.values()))):
         return Notice(
             code="candles_missing", text="candles up to as_of do not suffice for volatility"
         )
-    credit, requirement = float(kept.credit), float(kept.requirement)
+    credit, requirement = float(moving_exposure.credit), float(moving_exposure.requirement)
     columns = {
-        "asset": kept.leading,
+        "asset": moving_exposure.leading,
         "side": 1,
         "price": credit / requirement,
         "price_next": _next_ratio(judged, moving) or credit / requirement,
@@ -335,18 +339,22 @@ def _next_ratio(judged: RuleEvaluation, moving: Mapping[str, Fraction]) -> float
     if line is None:
         return None
     values = {name: value for name, value in line.by_asset.items() if name in moving}
-    kept = Exposure(surplus=line.surplus, by_asset=values)
-    return float(kept.credit / kept.requirement) if kept.requirement else None
+    moving_exposure = Exposure(surplus=line.surplus, by_asset=values)
+    return (
+        float(moving_exposure.credit / moving_exposure.requirement)
+        if moving_exposure.requirement
+        else None
+    )
 
 
 def _holdings(judged: RuleEvaluation, units: float, at_line: float) -> dict[str, float]:
     """Return collateral and debt in the units of the legs, or of the line for a position."""
     legs = judged.case.account.legs
-    held = sum(float(leg.quantity) for leg in legs if leg.kind is LegKind.COLLATERAL)
+    collateral = sum(float(leg.quantity) for leg in legs if leg.kind is LegKind.COLLATERAL)
     owed = sum(float(leg.quantity) for leg in legs if leg.kind is LegKind.DEBT)
-    if any(leg.kind is LegKind.POSITION for leg in legs) or not held or not owed:
+    if any(leg.kind is LegKind.POSITION for leg in legs) or not collateral or not owed:
         return {"collateral": units, "debt": units * at_line}
-    return {"collateral": held, "debt": owed}
+    return {"collateral": collateral, "debt": owed}
 
 
 def _delay(judged: RuleEvaluation, asset: str) -> float:
@@ -377,21 +385,22 @@ def frames(
         Of the accounts, unique.
     """
     # A position leaves out a column that its kind does not have.
-    stated = dict.fromkeys(name for one in positions for name in one.columns)
+    stated = dict.fromkeys(name for entry in positions for name in entry.columns)
     columns: dict[str, np.ndarray] = {
         name: np.array(
-            [one.columns.get(name, np.nan) for one in positions], dtype=_KINDS.get(name, np.float64)
+            [entry.columns.get(name, np.nan) for entry in positions],
+            dtype=_KINDS.get(name, np.float64),
         )
         for name in stated
         if name != "opened_at"
     }
-    opened = _times([one.columns["opened_at"] for one in positions])
-    told = {"account": np.array(names, dtype=object), **columns}
-    moments = pd.DataFrame({**told, "at": _times([at] * len(names)), "opened_at": opened})
+    opened = _times([entry.columns["opened_at"] for entry in positions])
+    moment_columns = {"account": np.array(names, dtype=object), **columns}
+    moments = pd.DataFrame({**moment_columns, "at": _times([at] * len(names)), "opened_at": opened})
     legs = [
         {"row": row, "asset": asset, "units": units}
-        for row, one in enumerate(positions)
-        for asset, units in one.legs.items()
+        for row, entry in enumerate(positions)
+        for asset, units in entry.legs.items()
     ]
     return moments, pd.DataFrame(legs, columns=list(LEGS)) if legs else None
 
@@ -402,32 +411,36 @@ _KINDS: Mapping[str, type] = {"asset": object, "venue": object}
 
 def _times(moments: Sequence[datetime | None]) -> pd.DatetimeIndex:
     """Return UTC times as the pipeline reads them; None is missing."""
-    plain = [None if one is None else one.replace(tzinfo=None) for one in moments]
+    plain = [None if moment is None else moment.replace(tzinfo=None) for moment in moments]
     return pd.DatetimeIndex(
         np.array(plain, dtype="datetime64[us]").astype("datetime64[ns]"), tz="UTC"
     )
 
 
-def tables(judged: Sequence[RuleEvaluation], names: Sequence[str], known: Tables) -> Tables:
+def tables(judged: Sequence[RuleEvaluation], names: Sequence[str], market_tables: Tables) -> Tables:
     """Return what is known, with the accounts' events and the holdings before each of them.
 
     Parameters
     ----------
-    known
+    market_tables
         Of the market; no account's events.
     """
-    rows = [row for name, one in zip(names, judged, strict=True) for row in _events(one, name)]
+    rows = [
+        row
+        for name, evaluation in zip(names, judged, strict=True)
+        for row in _events(evaluation, name)
+    ]
     if not rows:
-        return known
-    account, at, kind, held, owed = zip(*rows, strict=True)
+        return market_tables
+    account, at, kind, collateral, owed = zip(*rows, strict=True)
     events = Events(
         account=np.array(account, dtype=object),
         at=_integers(at),
         kind=_integers(kind),
-        collateral_before=np.array(held, dtype=np.float64),
+        collateral_before=np.array(collateral, dtype=np.float64),
         debt_before=np.array(owed, dtype=np.float64),
     )
-    return replace(known, events=events)
+    return replace(market_tables, events=events)
 
 
 def _integers(values: Sequence[int]) -> Ints:

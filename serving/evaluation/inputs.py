@@ -97,7 +97,7 @@ class MarketSnapshot:
     markets
         What belongs to one market alone. Without a venue: what was written before markets were
         told apart; it judges nobody.
-    known
+    market_tables
         What features read beside the accounts: candles, funding, rounds, reserves; no events.
     simulated
         Whether anything of it is drawn from a generator.
@@ -108,7 +108,7 @@ class MarketSnapshot:
     at: datetime
     prices: Mapping[str, Price]
     markets: Mapping[MarketId, Facts]
-    known: Tables
+    market_tables: Tables
     simulated: bool = False
     pegged: frozenset[str] = frozenset()
     _parsed: dict[tuple[str, str, MarketId], Any] = field(default_factory=dict)
@@ -156,13 +156,13 @@ class MarketSnapshot:
         if scale not in self._spot:
             self._spot[scale] = scaled(self.prices, scale)
         spot = self._spot[scale]
-        own = scaled(facts.prices, scale)
-        kept = spot.prices
+        oracle = scaled(facts.prices, scale)
+        prices = spot.prices
         if facts.prices:
-            beneath = {name: one for name, one in kept.items() if name not in facts.prices}
-            kept = {**beneath, **own.prices}
-        rounded = (spot.rounded - facts.prices.keys()) | own.rounded
-        market = Market(at=self.at, prices=kept, state=facts.state, pegged=self.pegged)
+            beneath = {name: quote for name, quote in prices.items() if name not in facts.prices}
+            prices = {**beneath, **oracle.prices}
+        rounded = (spot.rounded - facts.prices.keys()) | oracle.rounded
+        market = Market(at=self.at, prices=prices, state=facts.state, pegged=self.pegged)
         return market, rounded
 
     def unplaced(self, whose: MarketId) -> tuple[str, ...]:
@@ -170,13 +170,13 @@ class MarketSnapshot:
         beneath = self.markets.get(UNPLACED, NO_FACTS).state
         if not beneath:
             return ()
-        own, names = self.markets.get(whose, NO_FACTS).state, state_names(whose.venue)
-        return tuple(n for n in beneath if n not in own and names.subject(n) is not None)
+        state, names = self.markets.get(whose, NO_FACTS).state, state_names(whose.venue)
+        return tuple(n for n in beneath if n not in state and names.subject(n) is not None)
 
     @property
     def candles(self) -> Mapping[str, Candles]:
         """Return the spot candles by asset."""
-        return self.known.candles
+        return self.market_tables.candles
 
     def terms_of(self, book: Rulebook[Any], whose: MarketId) -> tuple[Any, datetime | None] | None:
         """Return the stated terms of a market, read once for all accounts; None where not stated.
@@ -212,7 +212,7 @@ def snapshot(
     stored: MarketSnapshot | None,
     accounts: Iterable[requests.AnyAccount],
 ) -> MarketSnapshot:
-    """Return what a request states, laid over what the store holds.
+    """Return the market of a request: its own facts over those of the store.
 
     Parameters
     ----------
@@ -232,16 +232,18 @@ def snapshot(
         raise InvalidInput(faults)
     prices = {asset: price(part) for asset, part in body.market.prices.items()}
     pegged = frozenset(body.market.pegged)
-    beneath = Tables(candles={}, events=no_events()) if stored is None else stored.known
-    known = market_history.laid_over(beneath, body.market)
+    beneath = Tables(candles={}, events=no_events()) if stored is None else stored.market_tables
+    market_tables = market_history.laid_over(beneath, body.market)
     if stored is None:
-        return MarketSnapshot(at=at, prices=prices, markets=stated, known=known, pegged=pegged)
-    laid = {one: facts.over(stored.markets.get(one)) for one, facts in stated.items()}
+        return MarketSnapshot(
+            at=at, prices=prices, markets=stated, market_tables=market_tables, pegged=pegged
+        )
+    laid = {market: facts.over(stored.markets.get(market)) for market, facts in stated.items()}
     return MarketSnapshot(
         at=at,
         prices={**stored.prices, **prices},
         markets={**stored.markets, **laid},
-        known=known,
+        market_tables=market_tables,
         simulated=stored.simulated,
         pegged=stored.pegged | pegged,
     )
@@ -252,36 +254,40 @@ def _facts(body: MarketBody, among: Readers) -> tuple[dict[MarketId, Facts], lis
     state, faults = placed(body.state, among, where="/market/state")
     terms, more = placed_terms(body.terms, among, where="/market/terms")
     faults += more
-    found = {
-        one: Facts(state=state.get(one, {}), terms=(terms[one], None) if one in terms else None)
-        for one in {*state, *terms}
+    facts = {
+        market: Facts(
+            state=state.get(market, {}), terms=(terms[market], None) if market in terms else None
+        )
+        for market in {*state, *terms}
     }
     named: dict[MarketId, int] = {}
     for i, part in enumerate(body.markets):
-        where, one = f"/market/markets/{i}", MarketId(part.venue, part.market, part.chain or "")
-        if named.setdefault(one, i) != i:
-            faults.append(Fault(where, f"{one} stands at /market/markets/{named[one]} already"))
+        where, market = f"/market/markets/{i}", MarketId(part.venue, part.market, part.chain or "")
+        if named.setdefault(market, i) != i:
+            faults.append(
+                Fault(where, f"{market} stands at /market/markets/{named[market]} already")
+            )
         faults += venue_faults(part.venue, where=f"{where}/venue") or state_faults(
-            one, part.state, where=f"{where}/state"
+            market, part.state, where=f"{where}/state"
         )
-        own = Facts(
+        entry = Facts(
             prices={asset: price(each) for asset, each in part.prices.items()},
             state=part.state,
             terms=None if part.terms is None else (part.terms, None),
         )
-        faults += _twice(own, found.get(one), where)
-        found[one] = own.over(found.get(one))
-    return found, faults
+        faults += _twice(entry, facts.get(market), where)
+        facts[market] = entry.over(facts.get(market))
+    return facts, faults
 
 
-def _twice(own: Facts, bare: Facts | None, where: str) -> Iterator[Fault]:
+def _twice(entry: Facts, bare: Facts | None, where: str) -> Iterator[Fault]:
     """Yield what is stated of a market by name alone and in its own entry."""
     if bare is None:
         return
-    for name in own.state.keys() & bare.state.keys():
+    for name in entry.state.keys() & bare.state.keys():
         place = f"{where}/state/{escape(name)}"
         yield Fault(place, f"{name} stands at /market/state/{escape(name)} as well")
-    if own.terms is not None and bare.terms is not None:
+    if entry.terms is not None and bare.terms is not None:
         yield Fault(f"{where}/terms", "the terms of this market stand at /market/terms as well")
 
 
@@ -374,16 +380,16 @@ def account_input(body: requests.AnyAccount, place: str, around: MarketSnapshot)
     """
     faults: list[Fault] = []
     book = _collect(faults, lambda: rulebook(body.venue, body.version, place))
-    held = _collect(faults, lambda: legs(body.legs, place, book))
+    account_legs = _collect(faults, lambda: legs(body.legs, place, book))
     if book is not None and body.options:
         faults += option_faults(book.venue, body.options, where=place)
     happened = _collect(faults, lambda: owner_events(body, place, at=around.at))
     market = _collect(faults, lambda: _market(around, body, place, book))
-    found: tuple[Any, datetime | None] | None = None
+    agreed: tuple[Any, datetime | None] | None = None
     if book is not None:
         chosen = book
-        found = _collect(faults, lambda: _terms(body, place, around, chosen))
-    if faults or book is None or held is None or market is None or found is None:
+        agreed = _collect(faults, lambda: _terms(body, place, around, chosen))
+    if faults or book is None or account_legs is None or market is None or agreed is None:
         raise InvalidInput(faults)
     book = around.remembering(book)
     account = Account(
@@ -392,7 +398,7 @@ def account_input(body: requests.AnyAccount, place: str, around: MarketSnapshot)
         version=book.version,
         market=body.market,
         chain=body.chain or "",
-        legs=held,
+        legs=account_legs,
         options=body.options,
     )
     return AccountInput(
@@ -400,8 +406,8 @@ def account_input(body: requests.AnyAccount, place: str, around: MarketSnapshot)
         account=account,
         rulebook=book,
         market=market,
-        terms=found[0],
-        terms_valid_from=found[1],
+        terms=agreed[0],
+        terms_valid_from=agreed[1],
         opened_at=body.opened_at,
         events=happened,
         unplaced=around.unplaced(market_of(body)),
@@ -465,7 +471,7 @@ def rulebook(venue: str, version: str | None, place: str) -> Rulebook[Any]:
 def _versions() -> Mapping[str, tuple[str, ...]]:
     """Return the versions of every venue, in order."""
     venues = {venue for venue, _ in load_all()}
-    return {v: tuple(sorted(known for name, known in load_all() if name == v)) for v in venues}
+    return {v: tuple(sorted(version for name, version in load_all() if name == v)) for v in venues}
 
 
 def legs(
@@ -479,7 +485,7 @@ def legs(
         Listing the quantities that the rulebook cannot take.
     """
     faults: list[Fault] = []
-    found: list[Leg] = []
+    parsed: list[Leg] = []
     whole = book is not None and book.price_decimals is not None
     for i, leg in enumerate(stated):
         where = f"{place}/legs/{i}/quantity"
@@ -490,7 +496,7 @@ def legs(
             faults.append(Fault(where, f"{leg.quantity} is not a whole number of smallest units"))
         if book is not None and book.venue == "maker" and _is_beyond_vaults(quantity):
             faults.append(Fault(where, f"{leg.quantity} wad is 10^12 units or more"))
-        found.append(
+        parsed.append(
             Leg(
                 kind=LegKind(leg.kind),
                 asset=leg.asset,
@@ -502,7 +508,7 @@ def legs(
         )
     if faults:
         raise InvalidInput(faults)
-    return tuple(found)
+    return tuple(parsed)
 
 
 def _is_beyond_vaults(quantity: Exact) -> bool:
@@ -520,14 +526,14 @@ def _market(
     market, rounded = around.market_of(market_of(body), book)
     if not rounded:
         return market
-    held = {leg.asset for leg in body.legs}
+    assets = {leg.asset for leg in body.legs}
     faults = [
         Fault(
             f"/market/prices/{escape(name)}/value",
             f"has more than the {book.price_decimals} decimals that {book.venue} reads ({place})",
         )
         for name in sorted(rounded)
-        if book is not None and name in held
+        if book is not None and name in assets
     ]
     if faults:
         raise InvalidInput(faults)
@@ -548,9 +554,9 @@ def _terms(
     if stated is not None:
         return stated
     try:
-        found = terms_in_force(book.venue, book.version, terms_market(body).market, around.at)
+        record = terms_in_force(book.venue, book.version, terms_market(body).market, around.at)
     except ForewarnError as error:
-        wanted = ", ".join(field.name for field in dataclasses.fields(book.terms))
-        detail = f"terms are needed ({wanted}): {error}"
+        names = ", ".join(field.name for field in dataclasses.fields(book.terms))
+        detail = f"terms are needed ({names}): {error}"
         raise InvalidInput([Fault(f"{place}/terms", detail)]) from None
-    return found.terms, found.valid_from
+    return record.terms, record.valid_from

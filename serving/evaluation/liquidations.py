@@ -28,9 +28,9 @@ def liquidation_of(item: Item, *, request: LiquidateBody, request_id: str) -> Li
         When the rules cannot be evaluated, or the repayment is not in smallest units.
     """
     case = item.metered
-    wanted = _wanted(item, request)
+    liquidate = _request_of(item, request)
     now = rules.evaluated(case, lambda c: c.rulebook.margin(c.account, c.market, c.terms))
-    outcome = rules.evaluated(case, partial(_liquidate, request=wanted))
+    outcome = rules.evaluated(case, partial(_liquidate, request=liquidate))
     doubts = doubts_of(case, now)
     return LiquidationAnswer(
         account=case.account.id,
@@ -48,20 +48,20 @@ def liquidation_of(item: Item, *, request: LiquidateBody, request_id: str) -> Li
     )
 
 
-def _wanted(item: Item, shared: LiquidateBody) -> Liquidate:
+def _request_of(item: Item, shared: LiquidateBody) -> Liquidate:
     """Return the request in the rulebook's numbers."""
     body, case = item.body, item.case
-    own = body.request if isinstance(body, LiquidationAccountBody) else None
-    asked = own or shared
-    repay: Exact | None = asked.repay
-    if asked.repay is not None and asked.repay.denominator == 1:
-        repay = int(asked.repay)
+    stated = body.request if isinstance(body, LiquidationAccountBody) else None
+    chosen = stated or shared
+    repay: Exact | None = chosen.repay
+    if chosen.repay is not None and chosen.repay.denominator == 1:
+        repay = int(chosen.repay)
     elif repay is not None and case.rulebook.price_decimals is not None:
-        place = f"{case.place}/request" if own else "/request"
-        message = f"{asked.repay} is not a whole number of smallest units"
+        place = f"{case.place}/request" if stated else "/request"
+        message = f"{chosen.repay} is not a whole number of smallest units"
         raise InvalidInput([Fault(f"{place}/repay", message)])
     return Liquidate(
-        debt_asset=asked.debt_asset, collateral_asset=asked.collateral_asset, repay=repay
+        debt_asset=chosen.debt_asset, collateral_asset=chosen.collateral_asset, repay=repay
     )
 
 

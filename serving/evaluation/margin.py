@@ -80,17 +80,17 @@ def _headroom(case: AccountInput) -> tuple[HeadroomAnswer, ...] | None:
     ask = case.rulebook.headroom
     if ask is None:
         return None
-    return tuple(_room(one) for one in ask(case.account, case.market, case.terms))
+    return tuple(_room(room) for room in ask(case.account, case.market, case.terms))
 
 
-def _room(one: Headroom) -> HeadroomAnswer:
+def _room(headroom: Headroom) -> HeadroomAnswer:
     """Return the room of one asset in exact text."""
     return HeadroomAnswer(
-        asset=one.asset,
-        supply=None if one.supply is None else exact_text(one.supply, 0),
-        borrow=None if one.borrow is None else exact_text(one.borrow, 0),
-        limits=amounts(one.limits),
-        unknown=rules.refusal_text(one.refusal),
+        asset=headroom.asset,
+        supply=None if headroom.supply is None else exact_text(headroom.supply, 0),
+        borrow=None if headroom.borrow is None else exact_text(headroom.borrow, 0),
+        limits=amounts(headroom.limits),
+        unknown=rules.refusal_text(headroom.refusal),
     )
 
 

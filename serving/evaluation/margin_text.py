@@ -57,14 +57,14 @@ def price_used(asset: str, price: Price, *, at: datetime) -> PriceUsed:
 
 def doubts_of(case: AccountInput, now: Margin) -> tuple[Notice, ...]:
     """Return what makes an answer doubtful: missing, stale and disputed prices."""
-    found = [
+    price_doubts = [
         rules.doubt(price, at=case.market.at, asset=name)
         for name, price in rules.used(case, now).items()
     ]
-    told = [one for one in found if one is not None]
+    notices = [doubt for doubt in price_doubts if doubt is not None]
     if now.verdict is Verdict.UNEVALUABLE:
-        told.append(rules.unjudged(case, now))
-    return (*told, *rules.unplaced(case))
+        notices.append(rules.unjudged(case, now))
+    return (*notices, *rules.unplaced(case))
 
 
 def rulebook(case: AccountInput) -> RulebookAnswer:
@@ -77,7 +77,7 @@ def rulebook(case: AccountInput) -> RulebookAnswer:
 
 
 def refuse_unpriced(named: Mapping[str, object] | None, item: Item, *, field: str) -> None:
-    """Refuse what is said of assets without a price: a misspelt one must not be ignored."""
+    """Refuse entries for assets without a price: a misspelt one must not be ignored."""
     priced = item.case.market.prices
     faults = [
         Fault(f"/{field}/{escape(name)}", f"{name} has no price; those that have: {_names(priced)}")

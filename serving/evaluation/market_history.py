@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 
 def laid_over(beneath: Tables, stated: MarketBody) -> Tables:
-    """Return tables with what a request states of an asset in place of what they hold of it.
+    """Return the tables with a request's rows of an asset in place of the stored ones.
 
     Rows that become known after the question may stay: no feature reads them.
     """

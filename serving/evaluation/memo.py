@@ -23,15 +23,15 @@ class IdentityMemo(Generic[T]):
     """
 
     work: Callable[..., T]
-    _known: dict[tuple[Any, ...], tuple[tuple[Any, ...], T]] = field(default_factory=dict)
+    _entries: dict[tuple[Any, ...], tuple[tuple[Any, ...], T]] = field(default_factory=dict)
 
-    def __call__(self, *asked: Any) -> T:
+    def __call__(self, *arguments: Any) -> T:
         """Return what the function returns."""
-        key = tuple(part if isinstance(part, datetime) else id(part) for part in asked)
-        if key in self._known:
-            return self._known[key][1]
-        told = self.work(*asked)
-        if len(self._known) < MOST_REMEMBERED:
+        key = tuple(part if isinstance(part, datetime) else id(part) for part in arguments)
+        if key in self._entries:
+            return self._entries[key][1]
+        answer = self.work(*arguments)
+        if len(self._entries) < MOST_REMEMBERED:
             # What was asked about is kept too, so that its identity stays its own.
-            self._known[key] = (asked, told)
-        return told
+            self._entries[key] = (arguments, answer)
+        return answer

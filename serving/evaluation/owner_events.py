@@ -20,7 +20,7 @@ KINDS: Mapping[str, EventKind] = {
 
 
 class OwnerEvent(NamedTuple):
-    """What happened to an account, and what it held just before, in the units of its legs."""
+    """An event of an account with the holdings just before it, in the units of its legs."""
 
     at: datetime
     kind: EventKind
@@ -61,7 +61,7 @@ def owner_events(body: AnyAccount, place: str, *, at: datetime) -> tuple[OwnerEv
 def going_back(
     events: Sequence[EventBody | FastEvent], *, ink: int, art: int
 ) -> tuple[OwnerEvent, ...]:
-    """Return events with what was held before each, undone one by one.
+    """Return events with the holdings before each, by undoing them from the newest back.
 
     Parameters
     ----------
@@ -70,10 +70,10 @@ def going_back(
     ink, art
         Collateral and debt held now.
     """
-    found = []
+    undone = []
     for event in reversed(events):
         moved, owed = int(event.collateral), int(event.debt)
         ink += -moved if event.kind == "deposit" else moved
         art += -owed if event.kind == "borrow" else owed
-        found.append(OwnerEvent(event.at, KINDS[event.kind], ink, art))
-    return tuple(reversed(found))
+        undone.append(OwnerEvent(event.at, KINDS[event.kind], ink, art))
+    return tuple(reversed(undone))

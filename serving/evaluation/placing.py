@@ -11,7 +11,7 @@ from typing import Any
 
 from models.domain import MarketId
 from models.errors import Fault
-from models.margin.rulebook import state_names, venues_known
+from models.margin.rulebook import state_names, venue_names
 from models.margin.variables import Subject
 from serving.schemas import requests
 from serving.schemas.market_names import MOST_ADVISED, is_read, several_markets, unread
@@ -49,18 +49,20 @@ class Readers:
     @cached_property
     def by_venue(self) -> Mapping[str, list[MarketId]]:
         """Return the markets of each venue."""
-        return _grouped((one.venue, one) for one in self.assets)
+        return _grouped((market.venue, market) for market in self.assets)
 
     @cached_property
     def by_name(self) -> Mapping[tuple[str, str], list[MarketId]]:
         """Return the markets of each venue and name: one per chain."""
-        return _grouped(((one.venue, one.market), one) for one in self.assets)
+        return _grouped(((market.venue, market.market), market) for market in self.assets)
 
     @cached_property
     def by_asset(self) -> Mapping[tuple[str, str], list[MarketId]]:
         """Return the markets of each venue in which an asset is held."""
         return _grouped(
-            ((one.venue, asset), one) for one, assets in self.assets.items() for asset in assets
+            ((market.venue, asset), market)
+            for market, assets in self.assets.items()
+            for asset in assets
         )
 
     def of(self, name: str) -> Iterator[tuple[MarketId, Subject]]:
@@ -74,15 +76,15 @@ class Readers:
                 chosen = self.by_name.get((venue, subject.market), [])
             elif subject.asset is not None:
                 chosen = self.by_asset.get((venue, subject.asset), markets)
-            for one in chosen:
-                yield one, subject
+            for market in chosen:
+                yield market, subject
 
 
 def _grouped(pairs: Iterable[tuple[Any, MarketId]]) -> dict[Any, list[MarketId]]:
     """Return markets by their keys."""
     groups: dict[Any, list[MarketId]] = {}
-    for key, one in pairs:
-        groups.setdefault(key, []).append(one)
+    for key, market in pairs:
+        groups.setdefault(key, []).append(market)
     return groups
 
 
@@ -90,13 +92,13 @@ def readers(bodies: Iterable[requests.AnyAccount]) -> Readers:
     """Return the markets of accounts; one of an unknown venue reads nothing."""
     assets: dict[MarketId, set[str]] = {}
     named: dict[str, set[MarketId]] = {}
-    venues = set(venues_known())
+    venues = set(venue_names())
     for body in bodies:
         if body.venue not in venues:
             continue
-        held = assets.setdefault(market_of(body), set())
+        market_assets = assets.setdefault(market_of(body), set())
         for leg in body.legs:
-            held.add(leg.asset)
+            market_assets.add(leg.asset)
         if not isinstance(body.terms, dict):
             lookup = terms_market(body)
             named.setdefault(lookup.market, set()).add(lookup)
@@ -110,22 +112,22 @@ def placed(
 
     A name that only other venues read is left out: nothing asked about reads it.
     """
-    found: dict[MarketId, dict[str, int]] = {}
+    by_market: dict[MarketId, dict[str, int]] = {}
     faults: list[Fault] = []
     for name, value in state.items():
         meant = list(among.of(name))
         if len(meant) == 1:
-            found.setdefault(meant[0][0], {})[name] = value
+            by_market.setdefault(meant[0][0], {})[name] = value
         elif meant:
             place = f"{where}/{escape(name)}"
             faults.append(
-                Fault(place, f"{name} {several_markets(one for one, _ in meant)}: {SCOPED}")
+                Fault(place, f"{name} {several_markets(market for market, _ in meant)}: {SCOPED}")
             )
         elif not is_read(name):
             advised = len(faults) < MOST_ADVISED
-            venues = among.by_venue or venues_known()
+            venues = among.by_venue or venue_names()
             faults.append(unread(name, venues, where=where, is_advised=advised))
-    return found, faults
+    return by_market, faults
 
 
 def placed_terms(
@@ -135,14 +137,14 @@ def placed_terms(
 
     Terms that no account looks for are left out.
     """
-    found: dict[MarketId, Mapping[str, Any]] = {}
+    by_market: dict[MarketId, Mapping[str, Any]] = {}
     faults: list[Fault] = []
     for name, body in terms.items():
         meant = sorted(among.terms.get(name, ()))
         if len(meant) == 1:
-            found[meant[0]] = body
+            by_market[meant[0]] = body
         elif meant:
             faults.append(
                 Fault(f"{where}/{escape(name)}", f"{name} {several_markets(meant)}: {SCOPED}")
             )
-    return found, faults
+    return by_market, faults

@@ -129,22 +129,22 @@ def plan(case: AccountInput, target: Target, means: Constraints, *, risk: Risk) 
     """
     now = case.rulebook.margin(case.account, case.market, case.terms)
     if now.verdict is Verdict.UNEVALUABLE:
-        return _told(case, (), reason="not_evaluable")
+        return _plan_of(case, (), reason="not_evaluable")
     open_to = action_options(case, means)
     if is_healthy(case, case.account, target) and _is_calm(risk, [case.account], target)[0]:
-        return _with_risk(_told(case, (), reason="already_there"), risk, target)
+        return _with_risk(_plan_of(case, (), reason="already_there"), risk, target)
     if not open_to:
-        return _with_risk(_told(case, (), reason="no_action_open"), risk, target)
+        return _with_risk(_plan_of(case, (), reason="no_action_open"), risk, target)
     mixes = sorted(_mixes(case, open_to, target), key=lambda mix: _order(case, mix))
     if target.probability is None and mixes:
-        return _told(case, mixes[0].actions(case.account), reason="reached")
+        return _plan_of(case, mixes[0].actions(case.account), reason="reached")
     best = _cheapest_calm(case, mixes[:MOST_TRIED], target, risk=risk)
     if best is None:
         wide = _able(case, list(_wide(open_to, case.account)), target, risk=risk)
         best = _cheapest_calm(case, wide, target, risk=risk)
     if best is None:
         return _best_effort(case, open_to, target, risk=risk)
-    return _with_risk(_told(case, best.actions(case.account), reason="reached"), risk, target)
+    return _with_risk(_plan_of(case, best.actions(case.account), reason="reached"), risk, target)
 
 
 def _cheapest_calm(
@@ -157,9 +157,9 @@ def _cheapest_calm(
     best: _Mix | None = None
     for mix in mixes:
         if best is None or _order(case, mix) < _order(case, best):
-            found = _calmed(case, mix, target, risk=risk)
-            if found is not None and (best is None or _order(case, found) < _order(case, best)):
-                best = found
+            calmed = _calmed(case, mix, target, risk=risk)
+            if calmed is not None and (best is None or _order(case, calmed) < _order(case, best)):
+                best = calmed
     return best
 
 
@@ -189,18 +189,18 @@ def _mixes(case: AccountInput, open_to: Sequence[ActionOption], target: Target) 
     for size in range(1, min(MOST_COMBINED, len(open_to)) + 1):
         for chosen in combinations(range(len(open_to)), size):
             for order in _arrangements(chosen):
-                found = _sized(case, [open_to[i] for i in order], target)
-                if found is not None:
-                    yield found
+                mix = _sized(case, [open_to[i] for i in order], target)
+                if mix is not None:
+                    yield mix
 
 
 def _arrangements(chosen: Sequence[int]) -> Iterator[tuple[int, ...]]:
     """Yield the chosen tools with each in turn as the last."""
-    seen = set()
+    keys = set()
     for order in permutations(chosen):
         key = (frozenset(order[:-1]), order[-1])
-        if key not in seen:
-            seen.add(key)
+        if key not in keys:
+            keys.add(key)
             yield order
 
 
@@ -254,8 +254,8 @@ def is_healthy(case: AccountInput, account: Account, target: Target) -> bool:
     if margin.maintenance.credit < target.health * margin.maintenance.requirement:
         return False
     return all(
-        judged(account, one.market, case.terms).verdict not in one.refused
-        for one in target.conditions
+        judged(account, condition.market, case.terms).verdict not in condition.refused
+        for condition in target.conditions
     )
 
 
@@ -281,8 +281,8 @@ def _calmed(case: AccountInput, mix: _Mix, target: Target, *, risk: Risk) -> _Mi
         tried = _spread(low, high, shares)
         after = [_after(case, replace(mix, steps=n)) for n in tried]
         calm = [
-            quiet and is_healthy(case, one, target) and _is_permitted(case, one)
-            for quiet, one in zip(_is_calm(risk, after, target), after, strict=True)
+            quiet and is_healthy(case, account, target) and _is_permitted(case, account)
+            for quiet, account in zip(_is_calm(risk, after, target), after, strict=True)
         ]
         if not any(calm):
             return None
@@ -305,12 +305,12 @@ def _order(case: AccountInput, mix: _Mix) -> tuple[Fraction, Fraction]:
 
 def _cost(actions: Sequence[Action]) -> Fraction:
     """Return what the actions cost, quote units."""
-    return sum((one.tool.cost(one.quantity) for one in actions), Fraction(0))
+    return sum((action.tool.cost(action.quantity) for action in actions), Fraction(0))
 
 
 def _value(actions: Sequence[Action]) -> Fraction:
     """Return what the actions move, quote units."""
-    return sum((one.tool.value(one.quantity) for one in actions), Fraction(0))
+    return sum((action.tool.value(action.quantity) for action in actions), Fraction(0))
 
 
 def _best_effort(
@@ -324,14 +324,14 @@ def _best_effort(
         after = apply(best, (used,))
         if used.quantity and _cover(case, after) > _cover(case, best):
             actions, best = (*actions, used), after
-    found = _with_risk(_told(case, actions, reason="means_do_not_suffice"), risk, target)
+    action_plan = _with_risk(_plan_of(case, actions, reason="means_do_not_suffice"), risk, target)
     if target.probability is None:
-        return found
-    if found.probability is None:
-        return replace(found, reason="no_forecast")
-    if found.probability < target.probability and is_healthy(case, best, target):
-        return replace(found, is_reached=True, reason="reached")
-    return found
+        return action_plan
+    if action_plan.probability is None:
+        return replace(action_plan, reason="no_forecast")
+    if action_plan.probability < target.probability and is_healthy(case, best, target):
+        return replace(action_plan, is_reached=True, reason="reached")
+    return action_plan
 
 
 def _cover(case: AccountInput, account: Account) -> float:
@@ -342,7 +342,7 @@ def _cover(case: AccountInput, account: Account) -> float:
     return float(side.credit / Fraction(side.requirement)) if side.requirement else np.inf
 
 
-def _told(case: AccountInput, actions: Sequence[Action], *, reason: Why) -> ActionPlan:
+def _plan_of(case: AccountInput, actions: Sequence[Action], *, reason: Why) -> ActionPlan:
     """Return the plan of some actions, judged where it leads."""
     used = tuple(action for action in actions if action.quantity)
     after = apply(case.account, used)
@@ -357,9 +357,9 @@ def _told(case: AccountInput, actions: Sequence[Action], *, reason: Why) -> Acti
     )
 
 
-def _with_risk(found: ActionPlan, risk: Risk, target: Target) -> ActionPlan:
+def _with_risk(action_plan: ActionPlan, risk: Risk, target: Target) -> ActionPlan:
     """Return the plan with the probability it leads to."""
     if target.probability is None:
-        return found
-    probability = float(risk([found.after])[0])
-    return replace(found, probability=None if np.isnan(probability) else probability)
+        return action_plan
+    probability = float(risk([action_plan.after])[0])
+    return replace(action_plan, probability=None if np.isnan(probability) else probability)

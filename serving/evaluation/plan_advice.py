@@ -18,41 +18,43 @@ from serving.schemas.plan_actions import AdviceAnswer
 
 
 def advised(
-    told: Assessment, judged: RuleEvaluation, *, model: Model, around: MarketSnapshot
+    assessment: Assessment, judged: RuleEvaluation, *, model: Model, around: MarketSnapshot
 ) -> Assessment:
     """Return an assessment with the cheapest plan out of warning, or why it has none."""
-    case, wanted = judged.case, aim(default(), Level.WARNING)
-    goal = policy_goal(case, wanted, has_forecast=bool(told.forecast))
+    case, policy_aim = judged.case, aim(default(), Level.WARNING)
+    goal = policy_goal(case, policy_aim, has_forecast=bool(assessment.forecast))
     # A plan asks the model a hundred times and more; most accounts need none.
-    if _is_calm(told, goal) and is_healthy(case, case.account, goal.target):
-        return structs.replace(told, plan_absence="already_there")
+    if _is_calm(assessment, goal) and is_healthy(case, case.account, goal.target):
+        return structs.replace(assessment, plan_absence="already_there")
     try:
-        found = planned(
-            case, goal, Constraints(), model=model, around=around, request_id=told.request_id
+        plan = planned(
+            case, goal, Constraints(), model=model, around=around, request_id=assessment.request_id
         )
     except InvalidInput:
-        return structs.replace(told, plan_absence="not_evaluable")
-    if not found.actions:
-        return structs.replace(told, plan_absence=found.reason)
-    return structs.replace(told, plan=advice(found))
+        return structs.replace(assessment, plan_absence="not_evaluable")
+    if not plan.actions:
+        return structs.replace(assessment, plan_absence=plan.reason)
+    return structs.replace(assessment, plan=advice(plan))
 
 
-def _is_calm(told: Assessment, goal: Goal) -> bool:
+def _is_calm(assessment: Assessment, goal: Goal) -> bool:
     """Whether the forecast is within every limit already."""
-    by_horizon = {entry.horizon: entry for entry in told.forecast}
-    return all(getattr(by_horizon[one.horizon], one.head) < one.probability for one in goal.limits)
+    by_horizon = {entry.horizon: entry for entry in assessment.forecast}
+    return all(
+        getattr(by_horizon[limit.horizon], limit.head) < limit.probability for limit in goal.limits
+    )
 
 
-def advice(found: PlanAnswer) -> AdviceAnswer:
-    """Return a plan without what an assessment tells already."""
+def advice(plan: PlanAnswer) -> AdviceAnswer:
+    """Return a plan without the fields that its assessment has already."""
     return AdviceAnswer(
-        is_reached=found.is_reached,
-        reason=found.reason,
-        target=found.target,
-        actions=found.actions,
-        cost=found.cost,
-        value=found.value,
-        health=found.after.health,
-        probability=found.probability,
-        legs_after=found.legs_after,
+        is_reached=plan.is_reached,
+        reason=plan.reason,
+        target=plan.target,
+        actions=plan.actions,
+        cost=plan.cost,
+        value=plan.value,
+        health=plan.after.health,
+        probability=plan.probability,
+        legs_after=plan.legs_after,
     )

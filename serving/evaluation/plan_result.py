@@ -65,7 +65,7 @@ class Goal:
 
     @property
     def target(self) -> Target:
-        """Return what a plan must reach, its risk as a share of what the limits allow."""
+        """Return the target of a plan, its risk as a share of what the limits allow."""
         return Target(
             health=self.health,
             probability=1.0 if self.limits else None,
@@ -88,7 +88,7 @@ def stated_goal(case: AccountInput, body: TargetBody) -> Goal:
     )
 
 
-def policy_goal(case: AccountInput, wanted: Aim, *, has_forecast: bool) -> Goal:
+def policy_goal(case: AccountInput, policy_aim: Aim, *, has_forecast: bool) -> Goal:
     """Return the goal that takes an account off a policy's levels.
 
     Parameters
@@ -96,32 +96,32 @@ def policy_goal(case: AccountInput, wanted: Aim, *, has_forecast: bool) -> Goal:
     has_forecast
         Where there is none, the rules alone say where the account must be.
     """
-    first = next(iter(wanted.limits), Limit(probability=1.0))
-    blind = Fraction(0) if has_forecast else wanted.blind_buffer
-    wanted = replace(wanted, buffer=max(wanted.buffer, blind))
+    first = next(iter(policy_aim.limits), Limit(probability=1.0))
+    blind = Fraction(0) if has_forecast else policy_aim.blind_buffer
+    policy_aim = replace(policy_aim, buffer=max(policy_aim.buffer, blind))
     return Goal(
-        buffer=max(wanted.buffer, wanted.next_buffer),
-        conditions=tuple(_conditions(case, wanted)),
-        limits=wanted.limits if has_forecast else (),
+        buffer=max(policy_aim.buffer, policy_aim.next_buffer),
+        conditions=tuple(_conditions(case, policy_aim)),
+        limits=policy_aim.limits if has_forecast else (),
         horizon=first.horizon,
         head=first.head,
     )
 
 
-def _conditions(case: AccountInput, wanted: Aim) -> Iterator[Condition]:
+def _conditions(case: AccountInput, policy_aim: Aim) -> Iterator[Condition]:
     """Yield the markets in which an account must be found well, the hardest first."""
     book, market, terms = case.rulebook, case.market, case.terms
     ahead = case.ahead(market)
-    for moved in _moved(case, ahead, wanted.next_buffer):
+    for moved in _moved(case, ahead, policy_aim.next_buffer):
         yield Condition(market=moved)
-    for moved in _moved(case, market, wanted.buffer):
+    for moved in _moved(case, market, policy_aim.buffer):
         yield Condition(market=moved)
-    yield Condition(market=market, refused=BREACHED | wanted.verdicts)
+    yield Condition(market=market, refused=BREACHED | policy_aim.verdicts)
     later, _ = rules.next_market(case, book.margin(case.account, market, terms))
     if later is not None:
-        yield Condition(market=later, refused=BREACHED | wanted.next_verdicts)
-    if wanted.accrual and book.accrue is not None:
-        due = market.at + wanted.accrual + timedelta(seconds=1)
+        yield Condition(market=later, refused=BREACHED | policy_aim.next_verdicts)
+    if policy_aim.accrual and book.accrue is not None:
+        due = market.at + policy_aim.accrual + timedelta(seconds=1)
         yield Condition(market=book.accrue(market, terms, due))
 
 
@@ -152,26 +152,26 @@ def planned(
     """Return the plan of one account, applied and judged again."""
     before = evaluate_rules(case)
     risk = partial(burdens, before, goal.limits, model=model, around=around)
-    found = plan(case, goal.target, means, risk=risk)
-    after = evaluate_rules(replace(case, account=found.after))
+    action_plan = plan(case, goal.target, means, risk=risk)
+    after = evaluate_rules(replace(case, account=action_plan.after))
     both = states(model, around, [before, after], history=[before, before])
     first = goal.limits[0] if goal.limits else None
-    burden = found.probability
+    burden = action_plan.probability
     return PlanAnswer(
         account=case.account.id,
         as_of=around.at,
-        is_reached=found.is_reached,
-        reason=found.reason,
+        is_reached=action_plan.is_reached,
+        reason=action_plan.reason,
         target=target_text(goal),
-        actions=tuple(action_texts(case, found)),
-        cost=exact_text(found.cost, 0),
-        value=exact_text(found.value, 0),
+        actions=tuple(action_texts(case, action_plan)),
+        cost=exact_text(action_plan.cost, 0),
+        value=exact_text(action_plan.value, 0),
         probability=None if first is None or burden is None else _limited(both[1], first),
         before=both[0],
         after=both[1],
         legs_after=tuple(
             LegAnswer(kind=leg.kind.value, asset=leg.asset, quantity=exact_text(leg.quantity, 0))
-            for leg in found.after.legs
+            for leg in action_plan.after.legs
         ),
         model_version=version_of(model, both[0]),
         rulebook=rulebook_of(case),
@@ -194,7 +194,11 @@ def target_text(goal: Goal) -> TargetAnswer:
 
 def _limited(state: StateAnswer, limit: Limit) -> float:
     """Return the probability that a limit speaks of; 0 where no price reaches the account."""
-    chances = (getattr(one, limit.head) for one in state.forecast if one.horizon == limit.horizon)
+    chances = (
+        getattr(forecast, limit.head)
+        for forecast in state.forecast
+        if forecast.horizon == limit.horizon
+    )
     return float(next(chances, 0.0))
 
 
@@ -219,32 +223,35 @@ def burdens(
         Shape (N,); below 1 within every limit, NaN without a forecast.
     """
     changed = [judge_line(replace(before.case, account=account)) for account in accounts]
-    seen = forecast_outcomes(
+    outcomes = forecast_outcomes(
         changed,
         at=around.at,
-        known=around.known,
+        market_tables=around.market_tables,
         model=model,
         wish=QUIET,
         history=[before] * len(changed),
     )
     return np.array(
         [
-            _burden(one, outlook, around.at, limits)
-            for one, outlook in zip(changed, seen, strict=True)
+            _burden(evaluation, outlook, around.at, limits)
+            for evaluation, outlook in zip(changed, outcomes, strict=True)
         ]
     )
 
 
 def _burden(
-    judged: RuleEvaluation, seen: ForecastOutcome, at: datetime, limits: Sequence[Limit]
+    judged: RuleEvaluation, outcome: ForecastOutcome, at: datetime, limits: Sequence[Limit]
 ) -> float:
     """Return the largest share of what a limit allows; 0 where no price reaches the account."""
-    told = raised(judged, seen, at=at)
-    if told:
+    entries = raised(judged, outcome, at=at)
+    if entries:
         return max(
-            getattr(told[LABELS.index(one.horizon)], one.head) / one.probability for one in limits
+            getattr(entries[LABELS.index(limit.horizon)], limit.head) / limit.probability
+            for limit in limits
         )
-    return 0.0 if seen.silent is not None and seen.silent.code == "no_trigger" else float("nan")
+    return (
+        0.0 if outcome.silent is not None and outcome.silent.code == "no_trigger" else float("nan")
+    )
 
 
 def states(
@@ -255,22 +262,25 @@ def states(
     history: Sequence[RuleEvaluation] | None = None,
 ) -> list[StateAnswer]:
     """Return judged accounts in words."""
-    seen = forecast_outcomes(
+    outcomes = forecast_outcomes(
         judged,
         at=around.at,
-        known=around.known,
+        market_tables=around.market_tables,
         model=model,
         wish=QUIET,
         history=history,
     )
-    return [_state(one, outlook, around.at) for one, outlook in zip(judged, seen, strict=True)]
+    return [
+        _state(evaluation, outlook, around.at)
+        for evaluation, outlook in zip(judged, outcomes, strict=True)
+    ]
 
 
-def _state(judged: RuleEvaluation, seen: ForecastOutcome, at: datetime) -> StateAnswer:
+def _state(judged: RuleEvaluation, outcome: ForecastOutcome, at: datetime) -> StateAnswer:
     """Return one judged account in words."""
     now = judged.now
     side = now.maintenance
-    forecast: tuple[ForecastAnswer, ...] = raised(judged, seen, at=at)
+    forecast: tuple[ForecastAnswer, ...] = raised(judged, outcome, at=at)
     return StateAnswer(
         verdict=now.verdict.value,
         reason=now.reason,
@@ -282,18 +292,18 @@ def _state(judged: RuleEvaluation, seen: ForecastOutcome, at: datetime) -> State
         trigger=trigger_text(judged.trigger),
         shock_trigger=shock_text(judged.shock),
         forecast=forecast,
-        degraded_reasons=doubts(judged, seen, at=at),
+        degraded_reasons=doubts(judged, outcome, at=at),
     )
 
 
-def action_texts(case: AccountInput, found: ActionPlan) -> list[ActionAnswer]:
+def action_texts(case: AccountInput, action_plan: ActionPlan) -> list[ActionAnswer]:
     """Return the actions of a plan in words, in the order in which they are done."""
-    account, told = case.account, []
-    for action in found.actions:
+    account, texts = case.account, []
+    for action in action_plan.actions:
         after = apply(account, (action,))
-        told.append(_action(account, after, action))
+        texts.append(_action(account, after, action))
         account = after
-    return told
+    return texts
 
 
 def _action(before: Account, after: Account, action: Action) -> ActionAnswer:

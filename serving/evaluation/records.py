@@ -14,44 +14,44 @@ from serving.schemas.assessment import Assessment
 from serving.schemas.stored import Assessed
 
 
-def record(told: Assessment) -> Assessed:
-    """Return what the store keeps of an assessment, the whole answer included."""
+def record(assessment: Assessment) -> Assessed:
+    """Return the stored row of an assessment, with the whole answer."""
     chances = {
         f"{head}_{entry.horizon}": getattr(entry, head)
-        for entry in told.forecast
+        for entry in assessment.forecast
         for head in ("unattended", "expected")
     }
-    rule = told.rule
-    body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(told))
+    rule = assessment.rule
+    body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(assessment))
     return Assessed(
-        account=told.account,
-        at=told.as_of,
+        account=assessment.account,
+        at=assessment.as_of,
         verdict=rule.verdict,
         next_verdict=None if rule.next_verdict is None else rule.next_verdict.verdict,
-        ratio=_ratio(told),
+        ratio=_ratio(assessment),
         credit=None if rule.maintenance is None else _size(rule.maintenance.credit),
         requirement=None if rule.maintenance is None else _size(rule.maintenance.requirement),
-        model_version=told.model_version,
-        degraded=tuple(notice.code for notice in told.degraded_reasons),
+        model_version=assessment.model_version,
+        degraded=tuple(notice.code for notice in assessment.degraded_reasons),
         body=body,
         **chances,
     )
 
 
-def _ratio(told: Assessment) -> float | None:
+def _ratio(assessment: Assessment) -> float | None:
     """Return the venue's ratio as a float64, to sort by; None where it has none."""
-    ratio = told.rule.ratio
+    ratio = assessment.rule.ratio
     return None if ratio is None or ratio.value is None else _size(ratio.value)
 
 
 def record_of_rules(
-    judged: RuleEvaluation, seen: ForecastOutcome, *, at: datetime, model_version: str | None
+    judged: RuleEvaluation, outcome: ForecastOutcome, *, at: datetime, model_version: str | None
 ) -> Assessed:
-    """Return what the store keeps of a judgement that nobody asked for, in numbers alone."""
+    """Return the stored row of a watched account: its numbers, without the whole answer."""
     now, side, ratio = judged.now, judged.now.maintenance, judged.now.ratio
     chances = {
         f"{head}_{entry.horizon}": getattr(entry, head)
-        for entry in raised(judged, seen, at=at)
+        for entry in raised(judged, outcome, at=at)
         for head in ("unattended", "expected")
     }
     return Assessed(
@@ -62,8 +62,8 @@ def record_of_rules(
         ratio=None if ratio is None else _scaled(ratio.value, ratio.decimals),
         credit=None if side is None else _scaled(side.credit, now.value_decimals),
         requirement=None if side is None else _scaled(side.requirement, now.value_decimals),
-        model_version=model_version if seen.words else None,
-        degraded=tuple(notice.code for notice in doubts(judged, seen, at=at)),
+        model_version=model_version if outcome.words else None,
+        degraded=tuple(notice.code for notice in doubts(judged, outcome, at=at)),
         **chances,
     )
 

@@ -21,12 +21,18 @@ def risk_weights(case: AccountInput, risk: Mapping[str, RiskBody]) -> RiskWeight
     risk
         Measures by asset; collateral without any is named, never weighed by a guess.
     """
-    found = _counted(case)
-    if isinstance(found, Refusal):
-        return RiskWeights(collaterals=(), unmeasured=(), unknown=rules.refusal_text(found))
+    collaterals = _counted(case)
+    if isinstance(collaterals, Refusal):
+        return RiskWeights(collaterals=(), unmeasured=(), unknown=rules.refusal_text(collaterals))
     return RiskWeights(
-        collaterals=tuple(_weight(one, risk[one.asset]) for one in found if one.asset in risk),
-        unmeasured=tuple(one.asset for one in found if one.asset not in risk),
+        collaterals=tuple(
+            _weight(collateral, risk[collateral.asset])
+            for collateral in collaterals
+            if collateral.asset in risk
+        ),
+        unmeasured=tuple(
+            collateral.asset for collateral in collaterals if collateral.asset not in risk
+        ),
         unknown=None,
     )
 
@@ -40,27 +46,27 @@ def _counted(case: AccountInput) -> tuple[WeightedCollateral, ...] | Refusal:
     return book.weights(case.account, case.market, case.terms)
 
 
-def _weight(one: WeightedCollateral, measures: RiskBody) -> RiskWeight:
+def _weight(collateral: WeightedCollateral, measures: RiskBody) -> RiskWeight:
     """Return one collateral's two weights in exact text."""
     holding = Holding(
-        asset=one.asset,
-        value=one.value,
+        asset=collateral.asset,
+        value=collateral.value,
         volatility=measures.volatility,
         depth=measures.depth,
         share=measures.concentration,
     )
-    return _told(one, weigh(holding, one.weight, POLICY))
+    return _weight_text(collateral, weigh(holding, collateral.weight, POLICY))
 
 
-def _told(one: WeightedCollateral, found: Weighted) -> RiskWeight:
+def _weight_text(collateral: WeightedCollateral, weighted: Weighted) -> RiskWeight:
     """Return both weights and the parts of the haircut in exact text."""
     return RiskWeight(
-        asset=one.asset,
-        value=exact_text(one.value, 0),
-        venue_weight=exact_text(found.venue_weight, 0),
-        risk_weight=exact_text(found.risk_weight, 0),
-        market=exact_text(found.haircut.market, 0),
-        liquidation=exact_text(found.haircut.liquidation, 0),
-        concentration=exact_text(found.haircut.concentration, 0),
-        is_overvalued=found.is_overvalued,
+        asset=collateral.asset,
+        value=exact_text(collateral.value, 0),
+        venue_weight=exact_text(weighted.venue_weight, 0),
+        risk_weight=exact_text(weighted.risk_weight, 0),
+        market=exact_text(weighted.haircut.market, 0),
+        liquidation=exact_text(weighted.haircut.liquidation, 0),
+        concentration=exact_text(weighted.haircut.concentration, 0),
+        is_overvalued=weighted.is_overvalued,
     )

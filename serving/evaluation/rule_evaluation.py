@@ -1,12 +1,15 @@
 """Pure: what the rules say of one case, before it is put into words."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
+from typing import Any, Self
 
-from models.domain import Market
+from models.domain import Account, Market
 from models.forecast.exposure import Exposure, exposure
 from models.margin.result import Margin, Trigger, Verdict
+from models.margin.rulebook import MarginAt, Rulebook
 from models.margin.trigger import price_triggers, shock_trigger, time_trigger
 from models.margin.venues import maker
 from serving.evaluation import rules
@@ -67,8 +70,8 @@ def evaluate_rules(case: AccountInput, *, within: Meter | None = None) -> RuleEv
         When the terms or amounts make the rules impossible to evaluate, or more work than one
         account may be.
     """
-    meter = Meter() if within is None else within
-    return replace(rules.evaluated(meter.metered(case), _evaluate), case=case)
+    book = (Meter() if within is None else within).book_of(case)
+    return rules.evaluated(case, lambda each: _evaluate(each, book))
 
 
 def judge_line(case: AccountInput) -> RuleEvaluation:
@@ -82,33 +85,62 @@ def judge_line(case: AccountInput) -> RuleEvaluation:
     InvalidInput
         When the terms or amounts make the rules impossible to evaluate.
     """
-    return rules.evaluated(case, _judge_line)
+    return rules.evaluated(case, lambda each: _judge_line(_Standing.of(each, each.rulebook)))
 
 
-def _evaluate(case: AccountInput) -> RuleEvaluation:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Standing:
+    """An account under the rules that judge it: those of its case, or the same, counted.
+
+    Parameters
+    ----------
+    at
+        The account along prices.
+    now
+        In the market of its case.
+    """
+
+    case: AccountInput
+    book: Rulebook[Any]
+    at: MarginAt
+    now: Margin
+
+    @classmethod
+    def of(cls, case: AccountInput, book: Rulebook[Any]) -> Self:
+        """Judge the account of a case."""
+        at = book.along_prices(case.account, case.market, case.terms)
+        return cls(case=case, book=book, at=at, now=at(case.market))
+
+    @property
+    def facts(self) -> tuple[Rulebook[Any], Account, Market, Any]:
+        """Return what every search reads."""
+        return self.book, self.case.account, self.case.market, self.case.terms
+
+
+def _evaluate(case: AccountInput, book: Rulebook[Any]) -> RuleEvaluation:
     """Apply the rules."""
-    found = _judge_line(case)
-    if found.now.verdict is Verdict.UNEVALUABLE:
-        return found
-    line = found.line
+    standing = _Standing.of(case, book)
+    evaluation = _judge_line(standing)
+    line = evaluation.line
     if line is None:
-        return found
+        return evaluation
+    later = None if evaluation.soon is None else case.ahead(case.market)
     return replace(
-        found,
-        trigger=_trigger(case, found.now, line),
-        shock=_shock(case, case.market, line),
-        soon_shock=None if found.soon is None else _shock(case, case.ahead(case.market), line),
+        evaluation,
+        trigger=_trigger(standing, line),
+        shock=_shock(standing, case.market, line, now=standing.now),
+        soon_shock=None if later is None else _shock(standing, later, line),
     )
 
 
-def _judge_line(case: AccountInput) -> RuleEvaluation:
+def _judge_line(standing: _Standing) -> RuleEvaluation:
     """Apply the rules without looking for triggers."""
-    book, account, market, terms = case.rulebook, case.account, case.market, case.terms
-    now = book.margin(account, market, terms)
+    case, now = standing.case, standing.now
     if now.verdict is Verdict.UNEVALUABLE:
         return RuleEvaluation(case=case, now=now)
-    line = None if account.venue == "maker" else exposure(book, account, market, terms)
-    soon, soon_at = rules.at_next_prices(case, now)
+    is_vault = case.account.venue == "maker"
+    line = None if is_vault else exposure(*standing.facts, at=standing.at, now=now)
+    soon, soon_at = rules.at_next_prices(case, now, book=standing.book)
     return RuleEvaluation(
         case=case,
         now=now,
@@ -116,38 +148,48 @@ def _judge_line(case: AccountInput) -> RuleEvaluation:
         line=line,
         soon=soon,
         soon_at=soon_at,
-        flips_at=_flips_at(case),
+        flips_at=_flips_at(standing),
     )
 
 
-def _trigger(case: AccountInput, now: Margin, line: Exposure | None) -> Trigger | None:
+def _trigger(standing: _Standing, line: Exposure) -> Trigger | None:
     """Return the trigger price of the asset with the largest exposure that has one.
 
     What keeps its price when the whole market moves is looked at last.
     """
-    values = {} if line is None else line.by_asset
+    case, now, values = standing.case, standing.now, line.by_asset
     moved = frozenset(rules.moving(case, now.prices))
     for asset in sorted(
         now.prices, key=lambda name: (name not in moved, -abs(float(values.get(name, 0))))
     ):
-        found = own_trigger(case, asset, is_held_long=values.get(asset, 0) >= 0)
-        if found is not None:
-            return found
+        sides = price_triggers(*standing.facts, asset=asset, at=standing.at, now=now)
+        trigger = _that_hurts(sides, is_held_long=values.get(asset, 0) >= 0)
+        if trigger is not None:
+            return trigger
     return None
 
 
-def _shock(case: AccountInput, market: Market, line: Exposure | None) -> Trigger | None:
+def _shock(
+    standing: _Standing, market: Market, line: Exposure, *, now: Margin | None = None
+) -> Trigger | None:
     """Return the move of the whole market at which the verdict flips."""
-    together = rules.moving(case, () if line is None else line.by_asset)
+    case = standing.case
+    together = rules.moving(case, line.by_asset)
     if len(together) <= MOST_ALONE:
         return None
     betas = dict.fromkeys(together, Fraction(1))
-    return shock_trigger(case.rulebook, case.account, market, case.terms, betas=betas)
+    facts = (standing.book, case.account, market, case.terms)
+    return shock_trigger(*facts, betas=betas, at=standing.at, now=now)
 
 
-def own_trigger(case: AccountInput, asset: str, *, is_held_long: bool) -> Trigger | None:
+def asset_trigger(case: AccountInput, asset: str, *, is_held_long: bool) -> Trigger | None:
     """Return an asset's trigger on the side that hurts; the other where there is only that."""
     sides = price_triggers(case.rulebook, case.account, case.market, case.terms, asset=asset)
+    return _that_hurts(sides, is_held_long=is_held_long)
+
+
+def _that_hurts(sides: Iterator[Trigger], *, is_held_long: bool) -> Trigger | None:
+    """Return the trigger on the side that hurts; the other where there is only that."""
     first = next(sides, None)
     if first is None or first.direction == ("below" if is_held_long else "above"):
         return first
@@ -167,8 +209,7 @@ def _vault_trigger(case: AccountInput) -> Trigger | None:
     return Trigger(kind="price", asset=asset, direction="below", value=value, decimals=decimals)
 
 
-def _flips_at(case: AccountInput) -> datetime | None:
+def _flips_at(standing: _Standing) -> datetime | None:
     """Return when interest alone makes the account liquidatable, within a week."""
-    until = case.market.at + WEEK
-    found = time_trigger(case.rulebook, case.account, case.market, case.terms, until=until)
-    return None if found is None else found.at
+    flip = time_trigger(*standing.facts, until=standing.case.market.at + WEEK)
+    return None if flip is None else flip.at

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from models import pegs
 from models.domain import Account, LegKind, Market, Price
 from models.errors import Fault, InvalidInput
 from models.margin.result import Margin, Ratio, Refusal, Side
+from models.margin.rulebook import Rulebook
 from serving.evaluation.inputs import AccountInput
 from serving.schemas.assessment import NextAnswer, Notice, RatioAnswer, SideAnswer, exact_text
 from serving.schemas.margin import RefusalAnswer
@@ -17,7 +18,7 @@ T = TypeVar("T")
 
 
 def evaluated(case: AccountInput, rule: Callable[[AccountInput], T]) -> T:
-    """Return what a rule says of a case.
+    """Return the result of applying a rule to a case.
 
     Raises
     ------
@@ -32,8 +33,15 @@ def evaluated(case: AccountInput, rule: Callable[[AccountInput], T]) -> T:
         raise InvalidInput([Fault(case.place, detail)]) from None
 
 
-def at_next_prices(case: AccountInput, now: Margin) -> tuple[Margin | None, datetime | None]:
+def at_next_prices(
+    case: AccountInput, now: Margin, *, book: Rulebook[Any] | None = None
+) -> tuple[Margin | None, datetime | None]:
     """Return the margin at prices that delayed oracles will show next, and from when.
+
+    Parameters
+    ----------
+    book
+        The case's own rules, counted; None for the case's.
 
     Returns
     -------
@@ -41,7 +49,8 @@ def at_next_prices(case: AccountInput, now: Margin) -> tuple[Margin | None, date
         None, None where no price that `now` rests on has a next one.
     """
     later, due = next_market(case, now)
-    return None if later is None else case.rulebook.margin(case.account, later, case.terms), due
+    judge = (case.rulebook if book is None else book).margin
+    return None if later is None else judge(case.account, later, case.terms), due
 
 
 def next_market(case: AccountInput, now: Margin) -> tuple[Market | None, datetime | None]:
@@ -82,7 +91,7 @@ def without_haircuts(case: AccountInput, account: Account) -> Margin:
 
 
 def worth(case: AccountInput) -> Side | None:
-    """Return what backs an account's debt and positions at market value, and what it owes.
+    """Return collateral and debt of an account at market value, without haircuts.
 
     Returns
     -------
@@ -126,7 +135,7 @@ def unjudged_legs(case: AccountInput, now: Margin) -> tuple[int, ...]:
     if now.reason in {f"{name}_missing" for name in names}:
         return ()
     alone = (replace(case.account, legs=(leg,)) for leg in case.account.legs)
-    reasons = [case.rulebook.margin(one, case.market, case.terms).reason for one in alone]
+    reasons = [case.rulebook.margin(account, case.market, case.terms).reason for account in alone]
     return tuple(place for place, reason in enumerate(reasons) if reason == now.reason)
 
 
@@ -165,9 +174,9 @@ def ratio_text(ratio: Ratio | None) -> RatioAnswer | None:
     return RatioAnswer(name=ratio.name, value=value)
 
 
-def refusal_text(found: Refusal | None) -> RefusalAnswer | None:
+def refusal_text(refusal: Refusal | None) -> RefusalAnswer | None:
     """Return a refusal's code and sentence; None where there is none."""
-    return None if found is None else RefusalAnswer(reason=found.reason, detail=found.detail)
+    return None if refusal is None else RefusalAnswer(reason=refusal.reason, detail=refusal.detail)
 
 
 def side_text(side: Side | None, decimals: int) -> SideAnswer | None:

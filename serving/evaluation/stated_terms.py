@@ -29,8 +29,8 @@ def terms_of(raw: Mapping[str, Any], book: Rulebook[Any], where: str) -> Any:
     try:
         parsed = decode(book.terms, raw, where=where)
     except InvalidInput as error:
-        known = {fault.where for fault in faults}
-        faults.extend(fault for fault in error.faults if fault.where not in known)
+        reported = {fault.where for fault in faults}
+        faults.extend(fault for fault in error.faults if fault.where not in reported)
     if faults:
         raise InvalidInput(faults)
     return parsed

@@ -102,19 +102,19 @@ def by_shock(judged: Sequence[tuple[AccountInput, Margin]]) -> list[ShockAnswer]
             for shock in SHOCKS:
                 key = (case.account.venue, name, shock)
                 then = _margin_at(case, now, assets, shock)
-                held = sums.get(key, Sum())
-                sums[key] = held + alone if then.verdict in BREACHED else held
-    return [shock_answer(*key, found) for key, found in sorted(sums.items())]
+                before = sums.get(key, Sum())
+                sums[key] = before + alone if then.verdict in BREACHED else before
+    return [shock_answer(*key, total) for key, total in sorted(sums.items())]
 
 
-def shock_answer(venue: str, asset: str, shock: Fraction, found: Sum) -> ShockAnswer:
+def shock_answer(venue: str, asset: str, shock: Fraction, total: Sum) -> ShockAnswer:
     """Return one shock."""
     return ShockAnswer(
         venue=venue,
         asset=asset,
         shock=exact_text(shock, 0),
-        accounts=found.accounts,
-        **found.amounts(),
+        accounts=total.accounts,
+        **total.amounts(),
     )
 
 
@@ -140,7 +140,7 @@ def by_band(
     for case, now in judged:
         key = (case.account.venue, band(chances.get(case.account.id)))
         sums[key] = sums.get(key, Sum()) + _alone(case, now)
-    return [band_answer(*key, found) for key, found in sorted(sums.items())]
+    return [band_answer(*key, total) for key, total in sorted(sums.items())]
 
 
 def band(chance: float | None) -> int:
@@ -151,15 +151,15 @@ def band(chance: float | None) -> int:
     return sum(chance >= edge for edge in inner)
 
 
-def band_answer(venue: str, place: int, found: Sum) -> BandAnswer:
+def band_answer(venue: str, place: int, total: Sum) -> BandAnswer:
     """Return one band."""
     is_known = place < len(EDGES) - 1
     return BandAnswer(
         venue=venue,
         least=EDGES[place] if is_known else None,
         most=EDGES[place + 1] if is_known else None,
-        accounts=found.accounts,
-        **found.amounts(),
+        accounts=total.accounts,
+        **total.amounts(),
     )
 
 

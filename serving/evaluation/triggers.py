@@ -29,7 +29,7 @@ def triggers_of(
     item: Item,
     *,
     betas: Mapping[str, Fraction] | None,
-    wanted_until: datetime | None,
+    search_end: datetime | None,
     request_id: str,
 ) -> TriggersAnswer:
     """Return where and when the verdict of one account flips.
@@ -38,7 +38,7 @@ def triggers_of(
     ----------
     betas
         Sensitivity to the common shock by asset; None for the default.
-    wanted_until
+    search_end
         End of the search in time; None for a week.
 
     Raises
@@ -48,24 +48,24 @@ def triggers_of(
         search would end before it starts or after more than 366 days.
     """
     case = item.metered
-    until = _until(wanted_until, at=case.market.at)
+    until = _until(search_end, at=case.market.at)
     refuse_unpriced(betas, item, field="betas")
     now = rules.evaluated(case, lambda c: c.rulebook.margin(c.account, c.market, c.terms))
     chosen = _default_betas(case, now) if betas is None else betas
-    found = rules.evaluated(case, partial(_search, now=now, betas=chosen, until=until))
+    search = rules.evaluated(case, partial(_search, now=now, betas=chosen, until=until))
     doubts = doubts_of(case, now)
     return TriggersAnswer(
         account=case.account.id,
         as_of=case.market.at,
         verdict=now.verdict.value,
         reason=now.reason,
-        price_triggers=tuple(_price_trigger(one, case) for one in found.prices),
-        shock_trigger=shock_text(found.shock),
+        price_triggers=tuple(_price_trigger(trigger, case) for trigger in search.prices),
+        shock_trigger=shock_text(search.shock),
         betas={name: exact_text(beta, 0) for name, beta in chosen.items()},
-        flips_at=found.flips_at,
+        flips_at=search.flips_at,
         until=until,
-        liquidation_prices=found.liquidation_prices,
-        bankruptcy_prices=found.bankruptcy_prices,
+        liquidation_prices=search.liquidation_prices,
+        bankruptcy_prices=search.bankruptcy_prices,
         degraded=bool(doubts),
         degraded_reasons=doubts,
         rulebook=rulebook(case),
@@ -95,7 +95,9 @@ def _search(
     facts = (book, case.account, case.market, case.terms)
     later = time_trigger(*facts, until=until)
     return _TriggerSearch(
-        prices=tuple(one for name in now.prices for one in price_triggers(*facts, asset=name)),
+        prices=tuple(
+            trigger for name in now.prices for trigger in price_triggers(*facts, asset=name)
+        ),
         shock=shock_trigger(*facts, betas=betas),
         flips_at=None if later is None else later.at,
         liquidation_prices=tuple(_closed_form(case, now, book.liquidation_price)),
@@ -110,9 +112,9 @@ def _bankruptcy_prices(case: AccountInput, now: Margin) -> Iterator[ExactPrice]:
         yield from _closed_form(case, now, book.bankruptcy_price)
         return
     for asset in now.prices:
-        found = bankruptcy_price(book, case.account, case.market, case.terms, asset=asset)
-        if found is not None and found.value is not None:
-            yield ExactPrice(asset=asset, price=exact_text(found.value, found.decimals))
+        trigger = bankruptcy_price(book, case.account, case.market, case.terms, asset=asset)
+        if trigger is not None and trigger.value is not None:
+            yield ExactPrice(asset=asset, price=exact_text(trigger.value, trigger.decimals))
 
 
 def _closed_form(case: AccountInput, now: Margin, price_of: PriceOf | None) -> Iterator[ExactPrice]:
@@ -125,9 +127,9 @@ def _closed_form(case: AccountInput, now: Margin, price_of: PriceOf | None) -> I
             yield ExactPrice(asset=asset, price=exact_text(price, 0))
 
 
-def _until(wanted: datetime | None, *, at: datetime) -> datetime:
+def _until(stated: datetime | None, *, at: datetime) -> datetime:
     """Return the end of the search in time."""
-    until = wanted or at + WEEK
+    until = stated or at + WEEK
     if not at < until <= at + LONGEST:
         detail = f"{until.isoformat()} is not within {LONGEST.days} days after {at.isoformat()}"
         raise InvalidInput([Fault("/until", detail)])
@@ -139,15 +141,15 @@ def _default_betas(case: AccountInput, now: Margin) -> dict[str, Fraction]:
     return dict.fromkeys(rules.moving(case, now.prices), Fraction(1))
 
 
-def _price_trigger(found: Trigger, case: AccountInput) -> PriceTrigger:
+def _price_trigger(trigger: Trigger, case: AccountInput) -> PriceTrigger:
     """Return one price trigger in exact text."""
-    if found.asset is None or found.value is None or found.direction is None:
-        raise ValueError(f"{found} names no price")
-    moved = Fraction(found.value, case.market.prices[found.asset].value)
+    if trigger.asset is None or trigger.value is None or trigger.direction is None:
+        raise ValueError(f"{trigger} names no price")
+    moved = Fraction(trigger.value, case.market.prices[trigger.asset].value)
     return PriceTrigger(
-        asset=found.asset,
-        direction=found.direction,
-        price=exact_text(found.value, found.decimals),
-        decimals=found.decimals,
+        asset=trigger.asset,
+        direction=trigger.direction,
+        price=exact_text(trigger.value, trigger.decimals),
+        decimals=trigger.decimals,
         move=float(moved - 1),
     )

@@ -181,13 +181,13 @@ class Admission:
         Refused
             429 where none is free for this caller.
         """
-        own = self.in_flight[caller]
-        others = self.in_flight.total() - own
+        in_use = self.in_flight[caller]
+        others = self.in_flight.total() - in_use
         share = math.ceil((self.settings.most_in_flight - others) / 2)
-        if own >= share:
+        if in_use >= share:
             raise Refused(
                 problems.TOO_MANY,
-                f"{own} requests of this caller and {others} of others are being answered; the "
+                f"{in_use} requests of this caller and {others} of others are being answered; the "
                 f"{self.settings.most_in_flight} places are shared",
                 headers={"Retry-After": "1"},
             )

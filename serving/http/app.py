@@ -113,11 +113,11 @@ class Api:
         Refused
             When it is refused before its operation is asked.
         """
-        found = _found(self.routes, request.scope)
-        visit.route = found.template
+        match = _match(self.routes, request.scope)
+        visit.route = match.template
         if request.method == "OPTIONS" and "origin" in request.headers:
-            return self._preflight(request, found)
-        operation = _operation(found, request.method)
+            return self._preflight(request, match)
+        operation = _operation(match, request.method)
         desk, gate = self.desk, self.gate
         if desk is None or gate is None:
             if operation.scope is None and operation.path == "/livez":
@@ -129,12 +129,12 @@ class Api:
         visit.caller = principal.id
         length = _body_length(operation, request)
         query = _query(request.scope)
-        faults = operation.name_faults(found.parameters)
+        faults = operation.name_faults(match.parameters)
         faults += [Fault(f"?{name[:80]}", NUL) for name, text in query.items() if "\0" in text]
         if faults:
             raise InvalidInput(faults)
         call = Call(
-            path=found.parameters,
+            path=match.parameters,
             query=query,
             headers={name.lower(): value for name, value in request.headers.items()},
             request_id=visit.request_id,
@@ -177,8 +177,8 @@ class Api:
         principal = await to_thread.run_sync(admit, limiter=self._probing) if is_due else admit()
         origin = request.headers.get("origin")
         # A page of our own names the very host that it asks, which `is_local` has checked.
-        own = f"{request.url.scheme}://{request.headers.get('host', '')}"
-        if principal is LOOPBACK and origin not in {None, own, *gate.settings.origins}:
+        same_origin = f"{request.url.scheme}://{request.headers.get('host', '')}"
+        if principal is LOOPBACK and origin not in {None, same_origin, *gate.settings.origins}:
             detail = f"pages of {str(origin)[:200]} may not ask a service without keys"
             raise Refused(problems.FORBIDDEN, detail)
         return principal
@@ -213,15 +213,15 @@ class Api:
         if not work.cancelled():
             work.exception()  # an unread one would be reported as a defect of the loop
 
-    def _preflight(self, request: Request, found: RouteMatch) -> Answer:
+    def _preflight(self, request: Request, match: RouteMatch) -> Answer:
         """Answer a browser that asks whether it may ask."""
         if not self._cors(request):
             raise Refused(problems.FORBIDDEN, "pages of this origin may not ask")
-        methods = ", ".join(sorted(found.operations))
-        asked = f"Authorization, Content-Type, Idempotency-Key, {HEADER}"
+        methods = ", ".join(sorted(match.operations))
+        allowed = f"Authorization, Content-Type, Idempotency-Key, {HEADER}"
         headers = {
             "Access-Control-Allow-Methods": methods,
-            "Access-Control-Allow-Headers": asked,
+            "Access-Control-Allow-Headers": allowed,
             "Access-Control-Max-Age": "600",
         }
         return Answer(body=b"", status=204, headers=headers)
@@ -250,27 +250,27 @@ _NO_DESK: Any = None
 """Liveness asks nothing of a desk."""
 
 
-def _found(routes: Routes, scope: Scope) -> RouteMatch:
-    """Return what stands at the path of a request."""
+def _match(routes: Routes, scope: Scope) -> RouteMatch:
+    """Return the route that matches the path of a request."""
     raw = scope.get("raw_path") or scope["path"].encode()
     path = raw.partition(b"?")[0].decode("latin-1")
     if len(path) > LONGEST_PATH:
-        raise Refused(problems.NOT_FOUND, f"a path of {len(path)} characters")
-    found = routes.find(path)
-    if found is None:
-        known = ", ".join([*routes.plain, *routes.templates])
-        raise Refused(problems.NOT_FOUND, f"{path[:200]!r} is none of {known}")
-    return found
+        raise Refused(problems.UNKNOWN_PATH, f"a path of {len(path)} characters")
+    match = routes.find(path)
+    if match is None:
+        paths = ", ".join([*routes.plain, *routes.templates])
+        raise Refused(problems.UNKNOWN_PATH, f"{path[:200]!r} is none of {paths}")
+    return match
 
 
-def _operation(found: RouteMatch, method: str) -> Operation:
+def _operation(match: RouteMatch, method: str) -> Operation:
     """Return the operation of a method; HEAD is answered as GET, without the body."""
-    operation = found.operations.get("GET" if method == "HEAD" else method)
+    operation = match.operations.get("GET" if method == "HEAD" else method)
     if operation is None:
-        named = [*found.operations, *(["HEAD"] if "GET" in found.operations else [])]
+        named = [*match.operations, *(["HEAD"] if "GET" in match.operations else [])]
         raise Refused(
             problems.METHOD_NOT_ALLOWED,
-            f"{found.template} takes {' or '.join(named)}, not {method[:20]}",
+            f"{match.template} takes {' or '.join(named)}, not {method[:20]}",
             headers={"Allow": ", ".join(named)},
         )
     return operation
@@ -410,7 +410,7 @@ def _sent(answer: Answer) -> Response:
 def _request_id(scope: Scope) -> str:
     """Return the id of a request, given to it once."""
     if "forewarn.request_id" not in scope:
-        wanted = dict(scope.get("headers", [])).get(HEADER.lower().encode(), b"")
-        named = wanted.decode("latin-1")
+        stated = dict(scope.get("headers", [])).get(HEADER.lower().encode(), b"")
+        named = stated.decode("latin-1")
         scope["forewarn.request_id"] = named if _ID.fullmatch(named) else uuid.uuid4().hex
     return str(scope["forewarn.request_id"])

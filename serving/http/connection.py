@@ -72,14 +72,16 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, in the place of the longest waiting connection where there are too many."""
         if len(self.connections) >= self.most:
-            known = (one for one in self.connections if isinstance(one, Connection))
-            waiting = [one for one in known if one.is_waiting]
+            connections = (
+                connection for connection in self.connections if isinstance(connection, Connection)
+            )
+            waiting = [connection for connection in connections if connection.is_waiting]
             if not waiting:
                 self.transport = transport
                 detail = f"{len(self.connections)} connections are open, as many as may be"
                 self._refuse(problems.UNAVAILABLE, detail)
                 return
-            min(waiting, key=lambda one: one.since).transport.abort()
+            min(waiting, key=lambda connection: connection.since).transport.abort()
         super().connection_made(transport)
         self._arm(self.head_seconds, self._head_is_late)
 

@@ -52,7 +52,7 @@ def written(
     act: Callable[[Transaction], Any],
     rows: str = "",
 ) -> Answer:
-    """Act in one transaction and return what `act` tells, or what it told the first time.
+    """Act in one transaction and return its answer, or the stored answer of the first time.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def written(
     with store.begin() as transaction:
 
         def first() -> idempotency.StoredAnswer:
-            told = _placed(act, transaction, rows)
+            answer = _placed(act, transaction, rows)
             entry = audit.AuditEntry(
                 at=now,
                 actor=call.principal.id,
@@ -85,15 +85,15 @@ def written(
                 request_id=call.request_id,
             )
             audit.note(transaction, entry)
-            return idempotency.StoredAnswer(200, encode(told))
+            return idempotency.StoredAnswer(200, encode(answer))
 
         if key is None:
-            kept = first()
+            stored = first()
         else:
             forget_answers(transaction, before=now - REMEMBERED)
             once = RequestKey(actor=call.principal.id, key=key, digest=_digest(action, call))
-            kept = idempotency.answer_once(transaction, once, first, now=now)
-    return Answer(body=kept.body, status=kept.status)
+            stored = idempotency.answer_once(transaction, once, first, now=now)
+    return Answer(body=stored.body, status=stored.status)
 
 
 def _placed(act: Callable[[Transaction], Any], transaction: Transaction, rows: str) -> Any:
@@ -121,6 +121,6 @@ def _idempotency_key(call: Call) -> str | None:
 
 
 def _digest(action: str, call: Call) -> str:
-    """Return a hash of what is asked."""
+    """Return a hash of action, path and body."""
     paths = "\n".join(f"{name}={value}" for name, value in sorted(call.path.items()))
     return hashlib.sha256(f"{action}\n{paths}\n".encode() + call.body).hexdigest()

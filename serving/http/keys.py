@@ -69,13 +69,13 @@ def issue(
     InvalidInput
         Listing unknown scopes, an unusable label or lifetime.
     """
-    wanted = tuple(dict.fromkeys(scopes))
+    scope_names = tuple(dict.fromkeys(scopes))
     faults = [
         Fault("/scopes", f"{name!r} is none of {', '.join(Scope)}")
-        for name in wanted
+        for name in scope_names
         if name not in set(Scope)
     ]
-    if not wanted:
+    if not scope_names:
         faults.append(Fault("/scopes", f"at least one of {', '.join(Scope)} is needed"))
     if not 0 < len(label) <= LONGEST_LABEL:
         faults.append(Fault("/label", f"{len(label)} characters, 1 to {LONGEST_LABEL} needed"))
@@ -88,7 +88,7 @@ def issue(
         id=name,
         digest=hashlib.sha256(secret.encode()).hexdigest(),
         label=label,
-        scopes=tuple(sorted(wanted)),
+        scopes=tuple(sorted(scope_names)),
         created_at=now,
         expires_at=None if lifetime is None else now + lifetime,
     )
@@ -109,11 +109,11 @@ def recognise(
     The secret is compared in constant time, with a stand-in where the id is not known.
     """
     scheme, _, token = (authorization or "").partition(" ")
-    found = _TOKEN.fullmatch(token.strip())
-    if scheme.lower() != "bearer" or found is None:
+    token_match = _TOKEN.fullmatch(token.strip())
+    if scheme.lower() != "bearer" or token_match is None:
         return None
-    key = keys.get(found[1])
-    digest = hashlib.sha256(found[2].encode()).hexdigest()
+    key = keys.get(token_match[1])
+    digest = hashlib.sha256(token_match[2].encode()).hexdigest()
     is_same = hmac.compare_digest(digest, _NOBODY if key is None else key.digest)
     if key is None or not is_same or not key.is_valid(now):
         return None

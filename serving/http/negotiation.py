@@ -51,7 +51,7 @@ def envelope(call: Call, kind: type[E]) -> tuple[E, list[Fault]]:
     return requests.of_tree(tree, kind, faults)
 
 
-def answered(told: Any, call: Call) -> Answer:
+def answered(content: Any, call: Call) -> Answer:
     """Return an answer in the form asked for: that of `Accept`, or else that of the body.
 
     Raises
@@ -61,15 +61,15 @@ def answered(told: Any, call: Call) -> Answer:
     """
     form = _form(call)
     if form == JSON:
-        return json_answer(told)
-    items = _items(told)
-    rows = [_flat(one) for one in items]
+        return json_answer(content)
+    items = _items(content)
+    rows = [_flat(item) for item in items]
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = {name: [row.get(name) for row in rows] for name in names}
     shared = {
-        "request_id": told.request_id,
-        "as_of": told.as_of.isoformat(),
-        "simulated": told.simulated,
+        "request_id": content.request_id,
+        "as_of": content.as_of.isoformat(),
+        "simulated": content.simulated,
     }
     if form == COLUMNS:
         answer = json_answer({**shared, "rows": len(rows), "columns": columns})
@@ -81,15 +81,15 @@ def answered(told: Any, call: Call) -> Answer:
 
 def _form(call: Call) -> str:
     """Return the media type of the answer."""
-    own = call.media_type if call.media_type in FORMS else JSON
+    default = call.media_type if call.media_type in FORMS else JSON
     stated = call.headers.get("accept", "*/*")
     ranges = [part.partition(";")[0].strip().lower() for part in stated.split(",")]
-    if not stated.strip() or any(one in {"*/*", "application/*"} for one in ranges):
-        named = [one for one in ranges if one in FORMS]
-        return named[0] if named else own
-    for one in ranges:
-        if one in {JSON, *FORMS}:
-            return one
+    if not stated.strip() or any(media_type in {"*/*", "application/*"} for media_type in ranges):
+        named = [media_type for media_type in ranges if media_type in FORMS]
+        return named[0] if named else default
+    for media_type in ranges:
+        if media_type in {JSON, *FORMS}:
+            return media_type
     detail = f"Accept {stated[:80]!r} is none of {', '.join((JSON, *FORMS))}"
     raise Refused(problems.NOT_ACCEPTABLE, detail)
 
@@ -191,34 +191,34 @@ def _stated(value: Any) -> Any:
     return str(value) if isinstance(value, Decimal) else value
 
 
-def _items(told: Any) -> Sequence[Any]:
+def _items(content: Any) -> Sequence[Any]:
     """Return the items of an answer on one account or many."""
-    if isinstance(told, Batch):
-        return told.assessments
-    return told.margins if isinstance(told, MarginBatch) else [told]
+    if isinstance(content, Batch):
+        return content.assessments
+    return content.margins if isinstance(content, MarginBatch) else [content]
 
 
-def _flat(one: Assessment | MarginAnswer | FaultyItem) -> Row:
+def _flat(item: Assessment | MarginAnswer | FaultyItem) -> Row:
     """Return one item as a row."""
-    if isinstance(one, FaultyItem):
-        text = "; ".join(f"{fault.pointer}: {fault.detail}" for fault in one.errors)
-        return {"account": one.account, "errors": text}
+    if isinstance(item, FaultyItem):
+        text = "; ".join(f"{fault.pointer}: {fault.detail}" for fault in item.errors)
+        return {"account": item.account, "errors": text}
     shared = {
-        "account": one.account,
+        "account": item.account,
         "errors": None,
-        "degraded": one.degraded,
-        "degraded_reasons": " ".join(notice.code for notice in one.degraded_reasons),
+        "degraded": item.degraded,
+        "degraded_reasons": " ".join(notice.code for notice in item.degraded_reasons),
     }
-    own = _flat_assessment(one) if isinstance(one, Assessment) else _flat_margin(one)
-    return {**shared, **own}
+    specific = _flat_assessment(item) if isinstance(item, Assessment) else _flat_margin(item)
+    return {**shared, **specific}
 
 
-def _flat_assessment(one: Assessment) -> Row:
-    """Return what an assessment says beside what every item does."""
-    rule = one.rule
+def _flat_assessment(assessment: Assessment) -> Row:
+    """Return the columns of an assessment beside those of every item."""
+    rule = assessment.rule
     chances = {
         f"{head}_{entry.horizon}": getattr(entry, head)
-        for entry in one.forecast
+        for entry in assessment.forecast
         for head in ("unattended", "expected")
     }
     unknown = {f"{head}_{h}": None for h in LABELS for head in ("unattended", "expected")}
@@ -235,14 +235,14 @@ def _flat_assessment(one: Assessment) -> Row:
         "next_verdict": None if rule.next_verdict is None else rule.next_verdict.verdict,
         **unknown,
         **chances,
-        "oldest_price_age_seconds": one.oldest_price_age_seconds,
-        "model_version": one.model_version,
+        "oldest_price_age_seconds": assessment.oldest_price_age_seconds,
+        "model_version": assessment.model_version,
     }
 
 
-def _flat_margin(one: MarginAnswer) -> Row:
-    """Return what a margin says beside what every item does."""
-    standing = one.standing
+def _flat_margin(margin: MarginAnswer) -> Row:
+    """Return the columns of a margin beside those of every item."""
+    standing = margin.standing
     side = standing.maintenance
     return {
         "verdict": standing.verdict,
@@ -252,5 +252,5 @@ def _flat_margin(one: MarginAnswer) -> Row:
         "credit": None if side is None else side.credit,
         "requirement": None if side is None else side.requirement,
         "surplus": None if side is None else side.surplus,
-        "next_verdict": None if one.next_verdict is None else one.next_verdict.verdict,
+        "next_verdict": None if margin.next_verdict is None else margin.next_verdict.verdict,
     }

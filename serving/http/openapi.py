@@ -36,14 +36,14 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     _add(schemas, requests.AccountBody, mode="validation")
     _add(schemas, problems.Problem, mode="serialization")
     paths: dict[str, dict[str, Any]] = {}
-    for one in operations:
-        for reading in () if one.asked is None else (one.asked,):
+    for operation in operations:
+        for reading in () if operation.request_type is None else (operation.request_type,):
             _add(schemas, reading, mode="validation")
             if issubclass(reading, requests.Envelope):
                 _add(schemas, reading.item, mode="validation")
-        for telling in one.told:
+        for telling in operation.answer_types:
             _add(schemas, telling, mode="serialization")
-        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -97,20 +97,23 @@ def _reference(name: str) -> dict[str, str]:
     return {"$ref": _REFERENCE.format(model=name)}
 
 
-def _operation(one: Operation) -> dict[str, Any]:
+def _operation(operation: Operation) -> dict[str, Any]:
     """Return one operation."""
-    told: dict[str, Any] = {
-        "operationId": one.name,
-        "summary": one.summary,
-        "description": one.details or one.summary,
-        "parameters": [_parameter(part) for part in (_REQUEST_ID, *one.parameters)],
-        "responses": {str(one.status): _success(one), **_refusals(one)},
+    described: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "description": operation.details or operation.summary,
+        "parameters": [_parameter(part) for part in (_REQUEST_ID, *operation.parameters)],
+        "responses": {str(operation.status): _success(operation), **_refusals(operation)},
     }
-    if one.scope is not None:
-        told["security"] = [{"key": [one.scope.value]}, {}]
-    if one.media_types:
-        told["requestBody"] = {"required": one.asked is not None, "content": _taken(one)}
-    return told
+    if operation.scope is not None:
+        described["security"] = [{"key": [operation.scope.value]}, {}]
+    if operation.media_types:
+        described["requestBody"] = {
+            "required": operation.request_type is not None,
+            "content": _taken(operation),
+        }
+    return described
 
 
 def _parameter(part: Parameter) -> dict[str, Any]:
@@ -124,44 +127,50 @@ def _parameter(part: Parameter) -> dict[str, Any]:
     }
 
 
-def _taken(one: Operation) -> dict[str, Any]:
+def _taken(operation: Operation) -> dict[str, Any]:
     """Return the forms of the body."""
-    named = {JSON: {"schema": _reference(one.asked.__name__)}} if one.asked is not None else {}
-    return {**named, **{media: {"schema": _BYTES} for media in one.takes}}
+    named = (
+        {JSON: {"schema": _reference(operation.request_type.__name__)}}
+        if operation.request_type is not None
+        else {}
+    )
+    return {**named, **{media: {"schema": _BYTES} for media in operation.takes}}
 
 
 _BYTES = {"type": "string", "format": "binary"}
 
 
-def _success(one: Operation) -> dict[str, Any]:
+def _success(operation: Operation) -> dict[str, Any]:
     """Return the answer."""
-    names = [_reference(kind.__name__) for kind in one.told]
+    names = [_reference(kind.__name__) for kind in operation.answer_types]
     schema = {"schema": names[0] if len(names) == 1 else {"oneOf": names}}
     content: dict[str, Any] = {JSON: schema} if names else {}
-    content.update({media: {} for media in one.gives})
+    content.update({media: {} for media in operation.gives})
     return {
-        "description": one.meaning,
+        "description": operation.meaning,
         "headers": {"X-Request-Id": {"schema": {"type": "string"}}},
         **({"content": content} if content else {}),
     }
 
 
-def refusals(one: Operation) -> tuple[ProblemKind, ...]:
+def refusals(operation: Operation) -> tuple[ProblemKind, ...]:
     """Return every problem that an operation may answer."""
-    kinds = [*_ALWAYS, *one.refusals]
-    kinds += _WITH_KEY if one.scope is not None else ()
-    kinds += _WITH_BODY if one.media_types else ()
+    kinds = [*_ALWAYS, *operation.refusals]
+    kinds += _WITH_KEY if operation.scope is not None else ()
+    kinds += _WITH_BODY if operation.media_types else ()
     kinds += (problems.BAD_REQUEST,)
-    kinds += (problems.INVALID,) if any(part.place != "header" for part in one.parameters) else ()
-    kinds += (problems.NOT_FOUND,) if "{" in one.path else ()
+    kinds += (
+        (problems.INVALID,) if any(part.place != "header" for part in operation.parameters) else ()
+    )
+    kinds += (problems.UNKNOWN_PATH,) if "{" in operation.path else ()
     return tuple(dict.fromkeys(kinds))
 
 
-def _refusals(one: Operation) -> dict[str, Any]:
+def _refusals(operation: Operation) -> dict[str, Any]:
     """Return every documented refusal by status."""
     content = {problems.MEDIA_TYPE: {"schema": _reference("Problem")}}
     by_status: dict[str, list[ProblemKind]] = {}
-    for kind in refusals(one):
+    for kind in refusals(operation):
         by_status.setdefault(str(kind.status), []).append(kind)
     return {
         status: {
@@ -172,20 +181,20 @@ def _refusals(one: Operation) -> dict[str, Any]:
     }
 
 
-def page(told: Mapping[str, Any]) -> str:
+def page(spec: Mapping[str, Any]) -> str:
     """Return a document as one HTML page that loads nothing from elsewhere."""
-    paths = "".join(_path(path, operations) for path, operations in told["paths"].items())
+    paths = "".join(_path(path, operations) for path, operations in spec["paths"].items())
     schemas = "".join(
         f"<details id='{escape(name)}'><summary><code>{escape(name)}</code></summary>"
         f"<pre>{_pretty(schema)}</pre></details>"
-        for name, schema in sorted(told["components"]["schemas"].items())
+        for name, schema in sorted(spec["components"]["schemas"].items())
     )
     return (
         "<!doctype html><html lang='en'><meta charset='utf-8'><title>Forewarn API</title>"
         "<style>body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
         "pre{background:#f4f4f4;padding:1rem;overflow:auto}summary{cursor:pointer}</style>"
-        f"<h1>Forewarn {escape(told['info']['version'])}</h1>"
-        f"<pre>{escape(told['info']['description'])}</pre>"
+        f"<h1>Forewarn {escape(spec['info']['version'])}</h1>"
+        f"<pre>{escape(spec['info']['description'])}</pre>"
         "<p><a href='/openapi.json'>openapi.json</a></p>"
         f"<h2>Paths</h2>{paths}<h2>Schemas</h2>{schemas}</html>"
     )

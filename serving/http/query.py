@@ -41,8 +41,8 @@ def read_query(stated: Mapping[str, str], kind: type[Q]) -> Q:
         return kind.model_validate(dict(stated))
     except ValidationError as error:
         faults = [
-            Fault(f"?{found['loc'][0] if found['loc'] else ''}", f"{found['msg']}")
-            for found in error.errors(include_url=False)
+            Fault(f"?{details['loc'][0] if details['loc'] else ''}", f"{details['msg']}")
+            for details in error.errors(include_url=False)
         ]
         raise InvalidInput(faults) from None
 
@@ -58,7 +58,7 @@ def parameters(kind: type[Query]) -> tuple[Parameter, ...]:
 
 def _plain(part: Mapping[str, Any]) -> dict[str, Any]:
     """Return a parameter's schema without null: one that is left out is not stated."""
-    options = [one for one in part.get("anyOf", [part]) if one.get("type") != "null"]
+    options = [option for option in part.get("anyOf", [part]) if option.get("type") != "null"]
     return {name: value for name, value in options[0].items() if name not in {"title", "default"}}
 
 

@@ -90,9 +90,9 @@ class Operation:
         With parameters in braces.
     scope
         That a key must carry; None for what anyone may ask.
-    asked
+    request_type
         Type of the JSON body; None where there is none.
-    told
+    answer_types
         Types of the JSON answer; one of them is sent.
     takes, gives
         Media types of body and answer beside JSON.
@@ -113,8 +113,8 @@ class Operation:
     summary: str
     meaning: str
     details: str = ""
-    asked: type[Any] | None = None
-    told: tuple[type[Any], ...] = ()
+    request_type: type[Any] | None = None
+    answer_types: tuple[type[Any], ...] = ()
     status: int = 200
     takes: tuple[str, ...] = ()
     gives: tuple[str, ...] = ()
@@ -145,7 +145,7 @@ class Operation:
     @property
     def media_types(self) -> tuple[str, ...]:
         """Media types of the body."""
-        return ((JSON,) if self.asked is not None else ()) + self.takes
+        return ((JSON,) if self.request_type is not None else ()) + self.takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +167,10 @@ class Routes:
     @property
     def templates(self) -> tuple[str, ...]:
         """Paths that have parameters."""
-        return tuple(next(iter(found.values())).path for _, found in self.patterned)
+        return tuple(next(iter(methods.values())).path for _, methods in self.patterned)
 
     def find(self, path: str) -> RouteMatch | None:
-        """Return what stands at a raw (still percent-encoded) path, or None."""
+        """Return the match of a raw (still percent-encoded) path, or None."""
         if path in self.plain:
             return RouteMatch(path, self.plain[path], {})
         for pattern, operations in self.patterned:
@@ -190,19 +190,19 @@ def routes(operations: Sequence[Operation]) -> Routes:
     ValueError
         When two share a name, or a method of a path.
     """
-    names = [one.name for one in operations]
+    names = [operation.name for operation in operations]
     if len(set(names)) != len(names):
         raise ValueError(f"operations share a name: {sorted(names)}")
     by_path: dict[str, dict[str, Operation]] = {}
-    for one in operations:
-        methods = by_path.setdefault(one.path, {})
-        if one.method in methods:
-            raise ValueError(f"{one.method} {one.path} stands twice")
-        methods[one.method] = one
-    plain = {path: found for path, found in by_path.items() if "{" not in path}
+    for operation in operations:
+        methods = by_path.setdefault(operation.path, {})
+        if operation.method in methods:
+            raise ValueError(f"{operation.method} {operation.path} stands twice")
+        methods[operation.method] = operation
+    plain = {path: by_method for path, by_method in by_path.items() if "{" not in path}
     patterned = tuple(
-        (next(iter(found.values())).pattern, found)
-        for path, found in by_path.items()
+        (next(iter(by_method.values())).pattern, by_method)
+        for path, by_method in by_path.items()
         if "{" in path
     )
     return Routes(plain, patterned)

@@ -8,38 +8,40 @@ from msgspec.structs import replace
 from serving.http.keys import Principal, Scope
 from serving.schemas.assessment import Assessment, Batch
 
-Told = TypeVar("Told", Assessment, Batch, Assessment | Batch, dict[str, Any])
+Shown = TypeVar("Shown", Assessment, Batch, Assessment | Batch, dict[str, Any])
 
 OF_A_REASON = ("impact",)
 OF_AN_ATTRIBUTION = ("start", "others")
 
 
-def shown(told: Told, principal: Principal) -> Told:
+def shown(answer: Shown, principal: Principal) -> Shown:
     """Return an answer as a caller may see it.
 
     Parameters
     ----------
-    told
+    answer
         One assessment, a batch of them, or one as the store kept it: its JSON as a tree.
     """
     if principal.may(Scope.WEIGHTS):
-        return told
-    if isinstance(told, Batch):
-        items = told.assessments
-        kept = (shown(one, principal) if isinstance(one, Assessment) else one for one in items)
-        return replace(told, assessments=tuple(kept))
-    if isinstance(told, Assessment):
-        reasons, found = told.reasons, told.attribution
-        return replace(
-            told,
-            reasons=tuple(_without(one, OF_A_REASON) for one in reasons),
-            attribution=None if found is None else _without(found, OF_AN_ATTRIBUTION),
+        return answer
+    if isinstance(answer, Batch):
+        items = answer.assessments
+        masked = (
+            shown(item, principal) if isinstance(item, Assessment) else item for item in items
         )
-    reasons, found = told.get("reasons") or (), told.get("attribution")
+        return replace(answer, assessments=tuple(masked))
+    if isinstance(answer, Assessment):
+        reasons, attribution = answer.reasons, answer.attribution
+        return replace(
+            answer,
+            reasons=tuple(_without(reason, OF_A_REASON) for reason in reasons),
+            attribution=None if attribution is None else _without(attribution, OF_AN_ATTRIBUTION),
+        )
+    reasons, attribution = answer.get("reasons") or (), answer.get("attribution")
     return {
-        **told,
-        "reasons": [_without(one, OF_A_REASON) for one in reasons],
-        "attribution": None if found is None else _without(found, OF_AN_ATTRIBUTION),
+        **answer,
+        "reasons": [_without(reason, OF_A_REASON) for reason in reasons],
+        "attribution": None if attribution is None else _without(attribution, OF_AN_ATTRIBUTION),
     }
 
 

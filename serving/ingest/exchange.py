@@ -82,8 +82,8 @@ class Exchange:
         """Return the exchange's own time; None where it does not tell."""
         if not self.client.has.get("fetchTime"):
             return None
-        told = self._ask(lambda: int(self.client.fetch_time()))
-        return datetime.fromtimestamp(told / 1000, tz=UTC)
+        milliseconds = self._ask(lambda: int(self.client.fetch_time()))
+        return datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
 
     def candles(
         self, line: ExchangeSeries, *, since: datetime, step: int, count: int
@@ -102,10 +102,10 @@ class Exchange:
 
         def ask() -> list[list[Any]]:
             limit = min(count, PAGE)
-            told = self.client.fetch_ohlcv(
+            rows = self.client.fetch_ohlcv(
                 line.symbol, names[step], since=_milliseconds(since), limit=limit, params=priced
             )
-            return _list_of(told, list)
+            return _list_of(rows, list)
 
         return self._ask(ask)
 
@@ -113,10 +113,10 @@ class Exchange:
         """Return funding rates from a moment on, each with the time of its payment."""
 
         def ask() -> list[tuple[datetime, float]]:
-            told = self.client.fetch_funding_rate_history(
+            payments = self.client.fetch_funding_rate_history(
                 line.symbol, since=_milliseconds(since), limit=PAGE
             )
-            return [_rate(one) for one in _list_of(told, dict)]
+            return [_rate(payment) for payment in _list_of(payments, dict)]
 
         return self._ask(ask)
 
@@ -131,7 +131,7 @@ class Exchange:
         said = ""
         for attempt in range(MOST_TRIES):
             try:
-                told = act()
+                answer = act()
                 self._must_be_json()
             except ccxt.OperationFailed as error:
                 said = _shown(error)
@@ -140,7 +140,7 @@ class Exchange:
             except _SPEECHLESS as error:
                 said = f"an answer that cannot be read: {_shown(error)}"
             else:
-                return told
+                return answer
             if attempt + 1 < MOST_TRIES:
                 self.sleep(self._pause(attempt))
         raise ExchangeFailed(f"{self.client.id}, asked {MOST_TRIES} times: {said}")
@@ -160,8 +160,8 @@ class Exchange:
         doubled = min(FIRST_PAUSE * 2.0**attempt * self.jitter.uniform(0.5, 1.5), LONGEST_PAUSE)
         headers = self.client.last_response_headers or {}
         wished = {str(name).lower(): value for name, value in headers.items()}.get("retry-after")
-        asked = retry_after(wished, now=datetime.now(tz=UTC))
-        return doubled if asked is None else max(doubled, asked.total_seconds())
+        stated = retry_after(wished, now=datetime.now(tz=UTC))
+        return doubled if stated is None else max(doubled, stated.total_seconds())
 
 
 def find(name: str, *, api: str | None = None) -> Exchange:
@@ -193,7 +193,7 @@ def _at(tree: Any, api: str) -> Any:
     return urlunsplit((proxy.scheme, proxy.netloc, *urlsplit(str(tree))[2:]))
 
 
-def _list_of(told: Any, kind: type) -> list[Any]:
+def _list_of(answer: Any, kind: type) -> list[Any]:
     """Return a list of one kind of item.
 
     Raises
@@ -201,15 +201,15 @@ def _list_of(told: Any, kind: type) -> list[Any]:
     TypeError
         When it is something else.
     """
-    if not isinstance(told, list) or not all(isinstance(one, kind) for one in told):
-        raise TypeError(f"{str(told)[:80]!r} is not a list of rows")
-    return told
+    if not isinstance(answer, list) or not all(isinstance(row, kind) for row in answer):
+        raise TypeError(f"{str(answer)[:80]!r} is not a list of rows")
+    return answer
 
 
-def _rate(told: dict[str, Any]) -> tuple[datetime, float]:
+def _rate(payment: dict[str, Any]) -> tuple[datetime, float]:
     """Return the time and the rate of one payment."""
-    paid = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(told["timestamp"]))
-    return paid, float(told["fundingRate"])
+    paid = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(payment["timestamp"]))
+    return paid, float(payment["fundingRate"])
 
 
 def _milliseconds(at: datetime) -> int:
@@ -218,5 +218,5 @@ def _milliseconds(at: datetime) -> int:
 
 
 def _shown(error: BaseException) -> str:
-    """Return what an error says, in one short line."""
+    """Return an error's message on one short line."""
     return " ".join(str(error).split())[:200] or type(error).__name__

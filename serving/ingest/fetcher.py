@@ -96,7 +96,7 @@ class Fetcher:
     progress: dict[tuple[ExchangeSeries, int, int], Progress] = field(default_factory=dict)
 
     def run(self, wish: FetchRequest, *, now: datetime) -> Iterator[Fetched]:
-        """Fetch what is missing, series by series, and tell what became of each."""
+        """Fetch what is missing, series by series, and yield the outcome of each."""
         settled = self._settled(now)
         for line in wish.lines:
             if line.kind == FUNDING:
@@ -115,7 +115,7 @@ class Fetcher:
 
     def _candles(self, line: ExchangeSeries, wish: FetchRequest, *, until: datetime) -> Fetched:
         """Fetch the candles of one series that closed by a moment and are not stored."""
-        told = Fetched(line=line)
+        fetched = Fetched(line=line)
         step = wish.step
         first = -(-int((wish.since - EPOCH).total_seconds()) // step)
         before = self.progress.get((line, first, step), Progress(end=first))
@@ -130,22 +130,22 @@ class Fetcher:
                     )
             for gap in [gap for span in spans for gap in gaps(settled, span)]:
                 for page in self._pages(line, gap, step=step):
-                    told = replace(
-                        told,
-                        written=told.written
+                    fetched = replace(
+                        fetched,
+                        written=fetched.written
                         + self._keep(line, list(page.candles.values()), step=step),
-                        faults=(*told.faults, *page.faults),
+                        faults=(*fetched.faults, *page.faults),
                     )
                     settled |= page.vacant | page.candles.keys()
         except (ExchangeFailed, StoreConflict, StoreFailed) as error:
             ended = Fault(f"{line.symbol}:{line.kind}", str(error))
-            told = replace(told, faults=(*told.faults, ended))
+            fetched = replace(fetched, faults=(*fetched.faults, ended))
         left = tuple(gap for span in spans for gap in gaps(settled, span))
         self.progress[line, first, step] = Progress(end=end, open=left)
-        return told
+        return fetched
 
     def _pages(self, line: ExchangeSeries, gap: range, *, step: int) -> Iterator["Page"]:
-        """Yield what the exchange tells about a gap, page by page."""
+        """Yield the exchange's candles of a gap, page by page."""
         cursor = gap.start
         while cursor < gap.stop:
             since = EPOCH + timedelta(seconds=cursor * step)
@@ -164,7 +164,7 @@ class Fetcher:
 
     def _funding(self, line: ExchangeSeries, *, since: datetime, until: datetime) -> Fetched:
         """Fetch the funding rates after the last one held."""
-        told = Fetched(line=line)
+        fetched = Fetched(line=line)
         try:
             with self.store.read() as transaction:
                 last = market.last_funding(transaction, line.asset)
@@ -173,11 +173,11 @@ class Fetcher:
                 sound = [rate for rate in rates if rate[0] <= until and math.isfinite(rate[1])]
                 with self.store.begin() as transaction:
                     written = market.push_funding(transaction, line.asset, sound).written
-                told = replace(told, written=told.written + written)
+                fetched = replace(fetched, written=fetched.written + written)
                 cursor = max(at for at, _ in rates) + MILLISECOND
         except (ExchangeFailed, StoreConflict, StoreFailed) as error:
-            return replace(told, faults=(Fault(f"{line.symbol}:{FUNDING}", str(error)),))
-        return told
+            return replace(fetched, faults=(Fault(f"{line.symbol}:{FUNDING}", str(error)),))
+        return fetched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,15 +217,15 @@ def gaps(settled: AbstractSet[int], span: range) -> list[range]:
 
 
 def read_page(
-    rows: Sequence[Sequence[Any]], line: ExchangeSeries, wanted: range, *, step: int
+    rows: Sequence[Sequence[Any]], line: ExchangeSeries, places: range, *, step: int
 ) -> Page:
-    """Return what rows say about a gap; what is unsound is left out and told.
+    """Return the candles that rows give for a gap; unsound rows are left out and listed as faults.
 
     Parameters
     ----------
     rows
         Opening in milliseconds since 1970, open, high, low, close, volume; in any order.
-    wanted
+    places
         Places, in steps since 1970.
     """
     sound: dict[int, dict[str, Any]] = {}
@@ -239,11 +239,11 @@ def read_page(
             continue
         if sound.setdefault(place, candle) != candle:
             faults[place] = Fault(where, "told twice, with different numbers")
-    kept = {p: c for p, c in sound.items() if p in wanted and p not in faults}
-    reached = max((place for place in sound if place >= wanted.start), default=wanted.start - 1)
-    absent = frozenset(range(wanted.start, min(reached, wanted.stop))) - sound.keys()
+    valid = {p: c for p, c in sound.items() if p in places and p not in faults}
+    reached = max((place for place in sound if place >= places.start), default=places.start - 1)
+    absent = frozenset(range(places.start, min(reached, places.stop))) - sound.keys()
     return Page(
-        candles={place: kept[place] for place in sorted(kept)},
+        candles={place: valid[place] for place in sorted(valid)},
         faults=tuple(faults.values()),
         vacant=frozenset() if faults else absent,
         reached=reached if reached in sound else None,

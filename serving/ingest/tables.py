@@ -164,7 +164,7 @@ def _pairs(given: Sequence[str]) -> dict[str, str]:
     InvalidInput
         Naming what is not `column=value`.
     """
-    faults = [Fault("--set", f"{one!r} is not column=value") for one in given if "=" not in one]
+    faults = [Fault("--set", f"{text!r} is not column=value") for text in given if "=" not in text]
     if faults:
         raise InvalidInput(faults)
-    return {name: value for name, _, value in (one.partition("=") for one in given)}
+    return {name: value for name, _, value in (text.partition("=") for text in given)}

@@ -45,20 +45,20 @@ def _write(transaction: Transaction, market: str, directory: Path) -> Path:
     """Write every file from one moment of the store."""
     meant = training_export.markets(transaction, market)
     if len(meant) > 1:
-        choices = ", ".join(str(one) for one in meant)
+        choices = ", ".join(str(choice) for choice in meant)
         raise InvalidInput([Fault("--market", f"{market} may be any of {choices}")])
     whose = meant[0] if meant else MarketId("", market)
-    held, entries = (
+    statements, entries = (
         training_export.statements(transaction, whose),
         training_export.terms(transaction, whose),
     )
-    lacking = [name for name, rows in (("account", held), ("terms", entries)) if rows.empty]
+    lacking = [name for name, rows in (("account", statements), ("terms", entries)) if rows.empty]
     if lacking:
         raise InvalidInput([Fault("--market", f"the store knows no {n} of it") for n in lacking])
-    _table(pd.DataFrame(_holdings(held)), directory / "holdings.csv")
+    _table(pd.DataFrame(_holdings(statements)), directory / "holdings.csv")
     _table(training_export.events(transaction, whose), directory / "actions.csv")
     _table(training_export.state(transaction, whose), directory / "state.csv")
-    rulebook = {name: str(held[name].iloc[-1]) for name in ("venue", "version")}
+    rulebook = {name: str(statements[name].iloc[-1]) for name in ("venue", "version")}
     text = "\n".join(_terms(entries, {**rulebook, "market": whose.market})) + "\n"
     (directory / "terms.toml").write_text(text)
     for name in BESIDE:
@@ -76,9 +76,9 @@ def _rows(frame: pd.DataFrame, file: Path) -> None:
         frame.to_parquet(file, index=False)
 
 
-def _holdings(held: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _holdings(statements: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Yield the rows of every statement; an account that holds nothing says so."""
-    for row in held.to_dict("records"):
+    for row in statements.to_dict("records"):
         for leg in row["legs"]:
             yield {
                 "account": row["account"],
@@ -111,5 +111,5 @@ def _inline(value: Any) -> str:
 
 def _table(frame: pd.DataFrame, file: Path) -> None:
     """Write a table with its times as text."""
-    told = frame.map(lambda cell: f"{cell:{TIME}}" if isinstance(cell, datetime) else cell)
-    told.to_csv(file, index=False)
+    texts = frame.map(lambda cell: f"{cell:{TIME}}" if isinstance(cell, datetime) else cell)
+    texts.to_csv(file, index=False)

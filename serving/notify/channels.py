@@ -161,7 +161,7 @@ def message_id(key: str) -> str:
 def signed(body: str, to: Destination, *, at: datetime) -> dict[str, str]:
     """Return the headers of a signed webhook, one signature per secret in use."""
     name = message_id(to.key)
-    marks = [Webhook(one).sign(msg_id=name, timestamp=at, data=body) for one in to.secrets]
+    marks = [Webhook(secret).sign(msg_id=name, timestamp=at, data=body) for secret in to.secrets]
     return {
         "content-type": "application/json",
         "user-agent": "forewarn",
@@ -172,7 +172,7 @@ def signed(body: str, to: Destination, *, at: datetime) -> dict[str, str]:
 
 
 def send_result(status: int, wait: str | None) -> SendResult:
-    """Return what an HTTP status says of an attempt.
+    """Return the outcome of an attempt by its HTTP status.
 
     Parameters
     ----------
@@ -185,8 +185,8 @@ def send_result(status: int, wait: str | None) -> SendResult:
         return SendResult("gone", "the receiver answered 410: it wants no more")
     if 300 <= status < 400:  # noqa: PLR2004 - the range that means redirection
         return SendResult("never", f"the receiver redirects ({status}); redirects are not followed")
-    asked = retry_after(wait, now=datetime.now(tz=UTC))
-    limited = None if asked is None else min(asked, MOST_WAIT)
+    delay = retry_after(wait, now=datetime.now(tz=UTC))
+    limited = None if delay is None else min(delay, MOST_WAIT)
     return SendResult("later", f"the receiver answered {status}", limited)
 
 
@@ -275,7 +275,7 @@ def _submit(server: Any, made: EmailMessage) -> None:
 
 
 def _said(error: Exception) -> str:
-    """Return what a mail server said, on one line."""
+    """Return a mail server's reply on one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
@@ -410,10 +410,10 @@ def senders(settings: AlertSettings) -> dict[str, Sender]:
 
 def unusable(kind: str, target: str, settings: AlertSettings) -> str | None:
     """Return why a channel cannot be used under some settings; None where it can."""
-    found = KINDS.get(kind)
-    if found is None:
+    channel_kind = KINDS.get(kind)
+    if channel_kind is None:
         return f"{kind!r} is not a kind of channel"
-    return found.missing(settings) or found.barred(target, settings)
+    return channel_kind.missing(settings) or channel_kind.barred(target, settings)
 
 
 def lane(kind: str, target: str) -> str:

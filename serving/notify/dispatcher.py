@@ -38,7 +38,7 @@ OLDEST = timedelta(hours=24)
 PLACES = 32
 """Messages under way at once."""
 
-PLACES_OF_ONE = 8
+PLACES_PER_HOST = 8
 """Of them to one host."""
 
 PLACES_OF_FAILING = 4
@@ -193,17 +193,19 @@ def _claim(sending: Sending) -> int:
 
 def _choose(sending: Sending, candidates: Iterable[Candidate], limit: int) -> list[Candidate]:
     """Return what is sent next: one per channel, a few per host, a few to those that failed."""
-    hosts = Counter(lane(one.kind, one.target) for one in sending.under_way.values())
-    failing = sum(one.is_failing for one in sending.under_way.values())
+    hosts = Counter(lane(parcel.kind, parcel.target) for parcel in sending.under_way.values())
+    failing = sum(parcel.is_failing for parcel in sending.under_way.values())
     chosen: dict[str, Candidate] = {}
-    for one in candidates:
-        host = lane(one.kind, one.target)
-        is_full = hosts[host] >= PLACES_OF_ONE or (one.is_failing and failing >= PLACES_OF_FAILING)
-        if one.channel in chosen or is_full:
+    for candidate in candidates:
+        host = lane(candidate.kind, candidate.target)
+        is_full = hosts[host] >= PLACES_PER_HOST or (
+            candidate.is_failing and failing >= PLACES_OF_FAILING
+        )
+        if candidate.channel in chosen or is_full:
             continue
-        chosen[one.channel] = one
+        chosen[candidate.channel] = candidate
         hosts[host] += 1
-        failing += one.is_failing
+        failing += candidate.is_failing
         if len(chosen) >= limit:
             break
     return list(chosen.values())
@@ -248,8 +250,8 @@ def _attempt(
 
 
 def _settle_answered(sending: Sending) -> None:
-    """Write down what was answered; an answer is kept until that succeeds."""
-    for attempt in [one for one in sending.under_way if one.done()]:
+    """Store the outcomes of finished attempts; one stays until it could be stored."""
+    for attempt in [future for future in sending.under_way if future.done()]:
         answer = attempt.result()
         if answer.sent is not None:
             _settle(sending.dispatcher, sending.under_way[attempt], answer, answer.sent)
@@ -306,7 +308,7 @@ def _renew(sending: Sending) -> None:
     if sending.renewed_at is not None and now - sending.renewed_at < LEASE / 4:
         return
     sending.renewed_at = now
-    numbers = [one.number for one in sending.under_way.values()]
+    numbers = [parcel.number for parcel in sending.under_way.values()]
     if numbers:
         with sending.dispatcher.store.begin() as transaction:
             outbox.renew(

@@ -101,7 +101,7 @@ class Watchdog:
     store: Store
     fault: Callable[[str, str], str | None] | None = None
     looked_at: datetime | None = None
-    known: frozenset[str] = field(default_factory=frozenset)
+    reported: frozenset[str] = field(default_factory=frozenset)
 
     def look(self, now: datetime) -> None:
         """Look once a minute; a store that fails is looked at again."""
@@ -112,28 +112,28 @@ class Watchdog:
             if self.fault is not None:
                 with self.store.begin() as transaction:
                     health.note_faults(transaction, self.fault, now=now)
-            found = alarm(self.store, now=now)
-            texts = frozenset(one.text for one in found)
-            for text in sorted(texts - self.known):
+            active = alarm(self.store, now=now)
+            texts = frozenset(entry.text for entry in active)
+            for text in sorted(texts - self.reported):
                 LOGGER.warning("%s", text)
-            self.known = texts
+            self.reported = texts
 
 
 def alarm(store: Store, *, now: datetime) -> list[Alarm]:
     """Tell every desk what is wrong, once per beginning of it, and return it."""
     with store.read() as transaction:
-        found = alarms(transaction, now=now)
+        active = alarms(transaction, now=now)
     with store.begin() as transaction:
-        leases.beat(transaction, ALARMS, now=now, detail=[one.text for one in found])
-        desks = alerts.receivers(transaction, []) if found else {}
+        leases.beat(transaction, ALARMS, now=now, detail=[entry.text for entry in active])
+        desks = alerts.receivers(transaction, []) if active else {}
         drafts = [
-            _message(one, name, now)
-            for one in found
+            _message(entry, name, now)
+            for entry in active
             for name, receiver in desks.items()
             if receiver.audience == DESK
         ]
         outbox.post(transaction, drafts, now=now)
-    return found
+    return active
 
 
 def alarms(transaction: Transaction, *, now: datetime) -> list[Alarm]:
@@ -192,22 +192,22 @@ def _unevaluable(transaction: Transaction) -> Iterator[Alarm]:
 
 def _unreachable(transaction: Transaction, now: datetime) -> Iterator[Alarm]:
     """Yield the verified channels that cannot be reached."""
-    for one in health.failing(transaction):
-        if one.fault or one.has_lost or now - one.failing_since >= UNREACHABLE:
+    for channel in health.failing(transaction):
+        if channel.fault or channel.has_lost or now - channel.failing_since >= UNREACHABLE:
             yield Alarm(
                 what="channel",
-                name=one.channel,
-                owner=one.receiver,
-                since=one.failing_since,
-                error=one.fault or one.error or "no reason is known",
+                name=channel.channel,
+                owner=channel.receiver,
+                since=channel.failing_since,
+                error=channel.fault or channel.error or "no reason is known",
             )
 
 
 def _stale(transaction: Transaction, now: datetime) -> Iterator[Alarm]:
     """Yield the prices that accounts are judged on and that are too old."""
-    held = health.held_on_stale_prices(transaction)
-    prices = market.prices(transaction, at=now) if held else {}
-    for asset, accounts in held.items():
+    holders = health.stale_price_holders(transaction)
+    prices = market.prices(transaction, at=now) if holders else {}
+    for asset, accounts in holders.items():
         price = prices.get(asset)
         if price is not None and price.is_stale(now):
             yield Alarm(what="price", name=asset, since=price.observed_at, accounts=accounts)
@@ -218,22 +218,22 @@ def _minutes(span: timedelta) -> int:
     return int(span.total_seconds() // 60)
 
 
-def _message(one: Alarm, receiver: str, now: datetime) -> OutboxMessage:
+def _message(entry: Alarm, receiver: str, now: datetime) -> OutboxMessage:
     """Return the message of one alarm; the same alarm has the same key."""
-    since = one.since.isoformat()
+    since = entry.since.isoformat()
     # The name of an asset may be long; of a channel it is short.
-    named = f"{one.what}/{one.name[:100]}" if one.name else one.what
+    named = f"{entry.what}/{entry.name[:100]}" if entry.name else entry.what
     body: dict[str, Any] = {
         "key": f"{receiver}/heartbeat/{named}/{since}",
         "shape": "heartbeat",
         "at": now.isoformat(),
-        "what": one.what,
-        "name": one.name,
-        "owner": one.owner,
-        "error": one.error,
-        "accounts": one.accounts,
+        "what": entry.what,
+        "name": entry.name,
+        "owner": entry.owner,
+        "error": entry.error,
+        "accounts": entry.accounts,
         "since": since,
-        "limit_minutes": _minutes(one.limit),
+        "limit_minutes": _minutes(entry.limit),
         "counts": {},
         "items": [],
         "more": 0,

@@ -23,13 +23,13 @@ class Plans:
 
     Parameters
     ----------
-    found
+    by_account
         By account.
     absent
         By account, the code of why there is none.
     """
 
-    found: Mapping[str, PlanAnswer] = field(default_factory=dict)
+    by_account: Mapping[str, PlanAnswer] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -82,7 +82,10 @@ def facts(post: AlertMessage, assessed: Mapping[str, Assessment], plans: Plans) 
         "shape": post.shape.value,
         "at": post.at.isoformat(),
         "counts": {level.name.lower(): count for level, count in post.counts},
-        "items": [_item(one, assessed.get(one.account), plans) for one in post.transitions],
+        "items": [
+            _item(transition, assessed.get(transition.account), plans)
+            for transition in post.transitions
+        ],
         "more": total - len(post.transitions),
     }
 
@@ -100,15 +103,15 @@ def compose(body: Mapping[str, Any], language: str, links: Mapping[str, str]) ->
         Address by act.
     """
     chosen = language if language in languages() else FALLBACK
-    told = clean(body)
-    items = [{**NO_PLAN, **item} for item in told["items"]]
-    seen = {**NO_ALARM, **told, "items": items, "links": {**NO_LINKS, **links}}
-    subject = _plain().get_template(f"{chosen}/subject.txt").render(seen)
+    cleaned = clean(body)
+    items = [{**NO_PLAN, **item} for item in cleaned["items"]]
+    context = {**NO_ALARM, **cleaned, "items": items, "links": {**NO_LINKS, **links}}
+    subject = _plain().get_template(f"{chosen}/subject.txt").render(context)
     return Message(
         subject=" ".join(subject.split())[:LONGEST],
-        text=_plain().get_template(f"{chosen}/alert.txt").render(seen).strip() + "\n",
-        html=_escaped().get_template(f"{chosen}/alert.html").render(seen).strip() + "\n",
-        payload={"type": f"alert.{body['shape']}", "timestamp": body["at"], "data": dict(seen)},
+        text=_plain().get_template(f"{chosen}/alert.txt").render(context).strip() + "\n",
+        html=_escaped().get_template(f"{chosen}/alert.html").render(context).strip() + "\n",
+        payload={"type": f"alert.{body['shape']}", "timestamp": body["at"], "data": dict(context)},
         unsubscribe=links.get("stop"),
     )
 
@@ -116,8 +119,8 @@ def compose(body: Mapping[str, Any], language: str, links: Mapping[str, str]) ->
 def clean(tree: Any) -> Any:
     """Return a tree whose texts hold no control or direction characters and are not endless."""
     if isinstance(tree, str):
-        kept = (c for c in tree if not unicodedata.category(c).startswith("C") or c == " ")
-        text = "".join(kept)
+        printable = (c for c in tree if not unicodedata.category(c).startswith("C") or c == " ")
+        text = "".join(printable)
         return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
     if isinstance(tree, Mapping):
         return {clean(name): clean(part) for name, part in tree.items()}
@@ -126,7 +129,7 @@ def clean(tree: Any) -> Any:
 
 def _item(transition: Transition, assessed: Assessment | None, plans: Plans) -> dict[str, Any]:
     """Return one account of a message."""
-    plan = plans.found.get(transition.account)
+    plan = plans.by_account.get(transition.account)
     return {
         "account": transition.account,
         "key": transition.key,
@@ -150,9 +153,9 @@ def _assessment(assessed: Assessment) -> dict[str, Any]:
     """Return the parts of an assessment that a message shows."""
     tree = msgspec.to_builtins(assessed)
     names = ("as_of", "prices_as_of", "rule", "forecast", "rulebook", "degraded_reasons")
-    kept = {name: tree[name] for name in (*names, "model_version")}
+    shown = {name: tree[name] for name in (*names, "model_version")}
     reasons = [reason for reason in tree["reasons"] if reason["direction"] == "raises"]
-    return {**kept, "reasons": reasons[:MOST_REASONS]}
+    return {**shown, "reasons": reasons[:MOST_REASONS]}
 
 
 @cache
@@ -169,17 +172,17 @@ def _escaped() -> Environment:
 
 def _environment(*, autoescape: bool) -> Environment:
     """Return an environment of the templates that ship."""
-    found = Environment(
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=autoescape,  # noqa: S701 - off for plain text alone
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters["percent"] = _percent
-    found.filters["short"] = _short
-    found.filters["share"] = _share
-    return found
+    environment.filters["percent"] = _percent
+    environment.filters["short"] = _short
+    environment.filters["share"] = _share
+    return environment
 
 
 def _percent(value: float | None) -> str:

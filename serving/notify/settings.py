@@ -64,7 +64,7 @@ def alert_settings(environment: Mapping[str, str]) -> AlertSettings:
         return AlertSettings.model_validate(named)
     except ValidationError as error:
         faults = [
-            Fault(f"${PREFIX}{str(found['loc'][0]).upper()}", str(found["msg"]))
-            for found in error.errors(include_input=False)
+            Fault(f"${PREFIX}{str(details['loc'][0]).upper()}", str(details["msg"]))
+            for details in error.errors(include_input=False)
         ]
         raise InvalidInput(faults) from None

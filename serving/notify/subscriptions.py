@@ -40,7 +40,7 @@ class AddedChannel:
 
 
 def add(
-    store: Store, wanted: ChannelRequest, settings: AlertSettings, *, actor: str, now: datetime
+    store: Store, request: ChannelRequest, settings: AlertSettings, *, actor: str, now: datetime
 ) -> AddedChannel:
     """Add a channel and send its code there.
 
@@ -49,28 +49,28 @@ def add(
     InvalidInput
         When the receiver is not known or the target cannot be used; lists every fault.
     """
-    faults = target_faults(wanted, settings)
-    kind = KINDS.get(wanted.kind)
+    faults = target_faults(request, settings)
+    kind = KINDS.get(request.kind)
     secret = new_secret() if kind is not None and kind.is_signed else ""
     with store.begin() as transaction:
-        known = alerts.receiver(transaction, wanted.receiver)
-        if known is None:
-            faults.append(Fault("/receiver", f"{wanted.receiver[:80]!r} is not known"))
-        if faults or known is None:
+        receiver = alerts.receiver(transaction, request.receiver)
+        if receiver is None:
+            faults.append(Fault("/receiver", f"{request.receiver[:80]!r} is not known"))
+        if faults or receiver is None:
             raise InvalidInput(faults)
         channel = consents.add(
             transaction,
-            receiver=wanted.receiver,
-            kind=wanted.kind,
-            target=wanted.target,
+            receiver=request.receiver,
+            kind=request.kind,
+            target=request.target,
             secrets_=(secret,) if secret else (),
-            rank=wanted.rank,
+            rank=request.rank,
             actor=actor,
             now=now,
         )
         code = consents.challenge(transaction, channel, actor=actor, now=now)
-        held = _open_channel(transaction, channel)
-    sent = _send(held, (secret,) if secret else (), known.language, code, settings, now)
+        opened = _open_channel(transaction, channel)
+    sent = _send(opened, (secret,) if secret else (), receiver.language, code, settings, now)
     return AddedChannel(channel=channel, secret=secret, sent=sent)
 
 
@@ -85,11 +85,11 @@ def resend(
         When the channel is not known or was stopped.
     """
     with store.begin() as transaction:
-        held = _open_channel(transaction, channel)
-        secrets = consents.held_secrets(transaction, channel)
-        language = alerts.languages(transaction, [held.receiver]).get(held.receiver, "")
+        opened = _open_channel(transaction, channel)
+        secrets = consents.signing_secrets(transaction, channel)
+        language = alerts.languages(transaction, [opened.receiver]).get(opened.receiver, "")
         code = consents.challenge(transaction, channel, actor=actor, now=now)
-    return _send(held, secrets, language, code, settings, now)
+    return _send(opened, secrets, language, code, settings, now)
 
 
 def rotate(store: Store, channel: str, *, actor: str, now: datetime) -> str:
@@ -102,9 +102,9 @@ def rotate(store: Store, channel: str, *, actor: str, now: datetime) -> str:
     """
     secret = new_secret()
     with store.begin() as transaction:
-        held = _open_channel(transaction, channel)
-        if not KINDS[held.kind].is_signed:
-            raise InvalidInput([Fault("/channel", f"a {held.kind} channel has no secret")])
+        opened = _open_channel(transaction, channel)
+        if not KINDS[opened.kind].is_signed:
+            raise InvalidInput([Fault("/channel", f"a {opened.kind} channel has no secret")])
         consents.rotate(transaction, channel, secret, actor=actor, now=now)
     return secret
 
@@ -117,14 +117,14 @@ def _open_channel(transaction: Transaction, channel: str) -> Channel:
     InvalidInput
         When there is none of that id.
     """
-    held = consents.channel(transaction, channel)
-    if held is None or held.status == consents.STOPPED:
+    stored = consents.channel(transaction, channel)
+    if stored is None or stored.status == consents.STOPPED:
         raise InvalidInput([Fault("/channel", f"{channel[:80]!r} is not known, or was stopped")])
-    return held
+    return stored
 
 
 def _send(
-    held: Channel,
+    opened: Channel,
     secrets: tuple[str, ...],
     language: str,
     code: str,
@@ -132,22 +132,22 @@ def _send(
     now: datetime,
 ) -> SendResult:
     """Return what became of the message with a code."""
-    missing = KINDS[held.kind].missing(settings)
+    missing = KINDS[opened.kind].missing(settings)
     if missing is not None:
         return SendResult("later", missing)
-    send = senders(settings)[held.kind]
-    body = _challenge(held.receiver, held.id, code, now)
-    to = Destination(key=body["key"], target=held.target, secrets=secrets)
+    send = senders(settings)[opened.kind]
+    body = _challenge(opened.receiver, opened.id, code, now)
+    to = Destination(key=body["key"], target=opened.target, secrets=secrets)
     return send(compose(body, language, {}), to)
 
 
-def target_faults(wanted: ChannelRequest, settings: AlertSettings) -> list[Fault]:
+def target_faults(request: ChannelRequest, settings: AlertSettings) -> list[Fault]:
     """Return what is wrong with a channel: its kind, the setting it needs, its target."""
-    kind = KINDS.get(wanted.kind)
+    kind = KINDS.get(request.kind)
     if kind is None:
-        return [Fault("/kind", f"{wanted.kind[:20]!r} is not one of {', '.join(KINDS)}")]
-    found = (("/kind", kind.missing(settings)), ("/target", kind.fault(wanted.target)))
-    return [Fault(where, message) for where, message in found if message is not None]
+        return [Fault("/kind", f"{request.kind[:20]!r} is not one of {', '.join(KINDS)}")]
+    checks = (("/kind", kind.missing(settings)), ("/target", kind.fault(request.target)))
+    return [Fault(where, message) for where, message in checks if message is not None]
 
 
 def _challenge(receiver: str, channel: str, code: str, now: datetime) -> dict[str, Any]:

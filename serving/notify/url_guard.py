@@ -49,8 +49,8 @@ async def resolve(url: str, *, allowed: Sequence[Network]) -> tuple[str, int, Ad
     """
     scheme, host, port = parts(url)
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [ipaddress.ip_address(entry[4][0]) for entry in found]
+    entries = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [ipaddress.ip_address(entry[4][0]) for entry in entries]
     for address in addresses:
         _admit(scheme, host, address, allowed)
     return host, port, addresses[0]

@@ -17,7 +17,7 @@ POLICY = (
 )
 """No eval: `static/frame.js` reads the attributes of the templates in Alpine's stead."""
 
-KEPT = "public, max-age=31536000, immutable"
+IMMUTABLE = "public, max-age=31536000, immutable"
 PAGES = {
     "book": ("/desk", "Book"),
     "account": ("/desk/accounts/{account}", "Account"),
@@ -37,10 +37,10 @@ def shell(name: str) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    told = {one: (path, title) for one, (path, title) in PAGES.items() if "{" not in path}
+    pages = {page: (path, title) for page, (path, title) in PAGES.items() if "{" not in path}
     template = environment.get_template(f"{name}.html")
     whole = template.render(
-        name=name, title=PAGES[name][1], pages=told, files=f"/desk/static/{static().build}"
+        name=name, title=PAGES[name][1], pages=pages, files=f"/desk/static/{static().build}"
     )
     return whole.encode()
 
@@ -59,10 +59,12 @@ def file(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - files sh
     Refused
         404 for what no page of this build loads.
     """
-    found = static().files.get(call.path["file"])
-    if found is None or call.path["build"] != static().build:
+    asset = static().files.get(call.path["file"])
+    if asset is None or call.path["build"] != static().build:
         raise Refused(problems.UNKNOWN_THING, "no page of this build loads such a file")
-    return Answer(body=found.body, media_type=found.media_type, headers={"Cache-Control": KEPT})
+    return Answer(
+        body=asset.body, media_type=asset.media_type, headers={"Cache-Control": IMMUTABLE}
+    )
 
 
 def home(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked

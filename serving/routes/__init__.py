@@ -9,6 +9,7 @@ from serving.pages import shells
 from serving.routes import (
     accounts,
     alerts,
+    allocation,
     audit,
     book,
     changes,
@@ -42,6 +43,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *features.OPERATIONS,
     *rules.OPERATIONS,
     *changes.OPERATIONS,
+    *allocation.OPERATIONS,
     *accounts.OPERATIONS,
     *export.OPERATIONS,
     *alerts.OPERATIONS,

@@ -25,7 +25,7 @@ from serving.schemas.assessment import Assessment, Batch, exact_text
 from serving.schemas.fields import Body, Name, Time
 from serving.schemas.market_names import option_faults
 from serving.schemas.problems import encode
-from serving.schemas.stored import Found
+from serving.schemas.stored import AccountSummary
 from serving.store import Transaction, accounts, assessments, market
 from serving.store.assessments import AccountFilter
 
@@ -86,9 +86,11 @@ class AccountsQuery(Query):
         default=None, description="part of the account's or its owner's name, in any case"
     )
 
-    def wanted(self) -> AccountFilter:
+    def criteria(self) -> AccountFilter:
         """Return the filters as the store takes them."""
-        return AccountFilter(**{one.name: getattr(self, one.name) for one in fields(AccountFilter)})
+        return AccountFilter(
+            **{field.name: getattr(self, field.name) for field in fields(AccountFilter)}
+        )
 
 
 class PageQuery(AccountsQuery):
@@ -112,11 +114,11 @@ class HistoryQuery(Query):
 
 def upsert(desk: ScoringService, call: Call) -> Answer:
     """Answer `PUT /v1/accounts`."""
-    asked = parsed(call.body, AccountsBody)
+    body = parsed(call.body, AccountsBody)
     now = desk.clock()
-    at = asked.as_of or now
+    at = body.as_of or now
     refuse_future({"/as_of": at}, now)
-    bodies = _bodies(asked)
+    bodies = _bodies(body)
 
     def act(transaction: Transaction) -> Upserted:
         accounts.upsert(transaction, bodies, at=at, now=now)
@@ -126,7 +128,7 @@ def upsert(desk: ScoringService, call: Call) -> Answer:
     return written(desk, call, action="upsert accounts", subject=f"{len(bodies)} accounts", act=act)
 
 
-def _bodies(asked: AccountsBody) -> list[dict[str, Any]]:
+def _bodies(body: AccountsBody) -> list[dict[str, Any]]:
     """Return the accounts as the store takes them, with the version of their rulebook.
 
     Raises
@@ -136,55 +138,55 @@ def _bodies(asked: AccountsBody) -> list[dict[str, Any]]:
     """
     faults: list[Fault] = []
     bodies: dict[str, dict[str, Any]] = {}
-    for place, one in enumerate(asked.accounts):
+    for place, account in enumerate(body.accounts):
         where = f"/accounts/{place}"
-        if one.id in bodies:
-            faults.append(Fault(f"{where}/id", f"{one.id[:80]!r} stands twice"))
+        if account.id in bodies:
+            faults.append(Fault(f"{where}/id", f"{account.id[:80]!r} stands twice"))
         try:
-            book = inputs.rulebook(one.venue, one.version, where)
-            if isinstance(one.terms, dict):
-                terms_of(one.terms, book, f"{where}/terms")
-            faults += option_faults(book.venue, one.options, where=where)
+            book = inputs.rulebook(account.venue, account.version, where)
+            if isinstance(account.terms, dict):
+                terms_of(account.terms, book, f"{where}/terms")
+            faults += option_faults(book.venue, account.options, where=where)
         except InvalidInput as error:
             faults.extend(error.faults)
             continue
-        bodies[one.id] = {**_stated(one), "version": book.version}
+        bodies[account.id] = {**_stated(account), "version": book.version}
     if faults:
         raise InvalidInput(faults)
     return list(bodies.values())
 
 
-def _stated(one: StoredAccount) -> dict[str, Any]:
+def _stated(account: StoredAccount) -> dict[str, Any]:
     """Return an account with its amounts as exact text."""
-    unsaid = set(accounts.KEPT) - one.model_fields_set
-    told = one.model_dump(exclude={"legs", "events", *unsaid})
-    return {**told, "legs": [_leg(leg) for leg in one.legs]}
+    unsaid = set(accounts.CARRIED_FORWARD) - account.model_fields_set
+    dumped = account.model_dump(exclude={"legs", "events", *unsaid})
+    return {**dumped, "legs": [_leg(leg) for leg in account.legs]}
 
 
 def _leg(leg: requests.LegBody) -> dict[str, Any]:
     """Return a leg with its amounts as exact text; both end, as they came as decimals."""
-    told = leg.model_dump(exclude_none=True)
+    dumped = leg.model_dump(exclude_none=True)
     return {
         name: exact_text(value, 0) if name in {"quantity", "entry"} else value
-        for name, value in told.items()
+        for name, value in dumped.items()
     }
 
 
 def page(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/accounts`."""
-    asked = read_query(call.query, PageQuery)
-    after = None if asked.cursor is None else _place(of_cursor(asked.cursor))
+    query = read_query(call.query, PageQuery)
+    after = None if query.cursor is None else _place(of_cursor(query.cursor))
     with opened(desk).read() as transaction:
-        found = assessments.explore(
-            transaction, asked.wanted(), order=asked.order, after=after, limit=asked.limit + 1
+        summaries = assessments.explore(
+            transaction, query.criteria(), order=query.order, after=after, limit=query.limit + 1
         )
-    told = tuple(_short(one) for one in found[: asked.limit])
-    more = len(found) > asked.limit
-    ended = to_cursor(_ended(told[-1], asked.order)) if more else None
-    return json_answer(AccountsPage(request_id=call.request_id, accounts=told, next=ended))
+    listed = tuple(_short(summary) for summary in summaries[: query.limit])
+    more = len(summaries) > query.limit
+    ended = to_cursor(_ended(listed[-1], query.order)) if more else None
+    return json_answer(AccountsPage(request_id=call.request_id, accounts=listed, next=ended))
 
 
-def _place(told: Any) -> tuple[float | None, str]:
+def _place(cursor: Any) -> tuple[float | None, str]:
     """Return where a page ended.
 
     Raises
@@ -193,32 +195,32 @@ def _place(told: Any) -> tuple[float | None, str]:
         When the cursor is of another kind.
     """
     try:
-        return msgspec.convert(told, tuple[float | None, str])
+        return msgspec.convert(cursor, tuple[float | None, str])
     except msgspec.ValidationError as error:
         raise InvalidInput([Fault("?cursor", str(error))]) from None
 
 
-def _ended(last: Found, order: str) -> tuple[float | None, str]:
+def _ended(last: AccountSummary, order: str) -> tuple[float | None, str]:
     """Return the value that a page is sorted by, and the account, of its last item."""
     value = None if order == "account" else getattr(last.assessed, order, None)
     return value, last.account
 
 
-def _short(found: Found) -> Found:
+def _short(summary: AccountSummary) -> AccountSummary:
     """Return an account without the whole of its assessment."""
-    if found.assessed is None:
-        return found
-    return replace(found, assessed=replace(found.assessed, body=None))
+    if summary.assessed is None:
+        return summary
+    return replace(summary, assessed=replace(summary.assessed, body=None))
 
 
 def show(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/accounts/{account}`."""
     key = call.path["account"]
     with opened(desk).read() as transaction:
-        body = known(transaction, key)
-        told = assessments.latest(transaction, key)
+        body = stored_account(transaction, key)
+        assessed = assessments.latest(transaction, key)
     shown = {**body, "options": {n: _number(value) for n, value in body["options"].items()}}
-    return json_answer(AccountAnswer(request_id=call.request_id, account=shown, assessed=told))
+    return json_answer(AccountAnswer(request_id=call.request_id, account=shown, assessed=assessed))
 
 
 def _number(value: int) -> int | str:
@@ -226,7 +228,7 @@ def _number(value: int) -> int | str:
     return value if abs(value) <= DOUBLE else str(value)
 
 
-def known(transaction: Transaction, key: str) -> dict[str, Any]:
+def stored_account(transaction: Transaction, key: str) -> dict[str, Any]:
     """Return an account of the store.
 
     Raises
@@ -234,64 +236,64 @@ def known(transaction: Transaction, key: str) -> dict[str, Any]:
     UnknownAccounts
         When there is none of this key.
     """
-    found = accounts.read(transaction, [key])
-    if key not in found:
+    bodies = accounts.read(transaction, [key])
+    if key not in bodies:
         detail = f"the store knows no account {key[:80]!r}"
         raise UnknownAccounts([Fault("/path/account", detail)])
-    return found[key]
+    return bodies[key]
 
 
 def history(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/accounts/{account}/assessments`."""
-    asked = read_query(call.query, HistoryQuery)
-    before = None if asked.cursor is None else _time(of_cursor(asked.cursor))
+    query = read_query(call.query, HistoryQuery)
+    before = None if query.cursor is None else _time(of_cursor(query.cursor))
     key = call.path["account"]
     with opened(desk).read() as transaction:
-        known(transaction, key)
-        found = assessments.history(transaction, key, before=before, limit=asked.limit + 1)
-    page = found[: asked.limit]
-    ended = to_cursor(page[-1].at.isoformat()) if len(found) > asked.limit else None
-    told = tuple(
-        replace(one, body=None if one.body is None else shown(one.body, call.principal))
-        for one in page
+        stored_account(transaction, key)
+        entries = assessments.history(transaction, key, before=before, limit=query.limit + 1)
+    page = entries[: query.limit]
+    ended = to_cursor(page[-1].at.isoformat()) if len(entries) > query.limit else None
+    past = tuple(
+        replace(entry, body=None if entry.body is None else shown(entry.body, call.principal))
+        for entry in page
     )
-    return json_answer(History(request_id=call.request_id, assessments=told, next=ended))
+    return json_answer(History(request_id=call.request_id, assessments=past, next=ended))
 
 
-def _time(told: Any) -> datetime:
+def _time(cursor: Any) -> datetime:
     """Return the time at which a page ended; raises as `_place` does."""
     try:
-        found: datetime = TypeAdapter(Time).validate_python(told)
+        moment: datetime = TypeAdapter(Time).validate_python(cursor)
     except ValueError:
         raise InvalidInput([Fault("?cursor", "is the cursor of another list")]) from None
-    return found
+    return moment
 
 
 def assess_and_keep(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/assessments`: as `/v1/score` does, and keep what was said."""
-    asked = parsed(call.body, AssessBody)
+    body = parsed(call.body, AssessBody)
     opened(desk)
-    told = desk.answer(encode({"accounts": asked.accounts}), call.request_id)
-    batch = told if isinstance(told, Batch) else _one(told)
-    sound = [one for one in batch.assessments if isinstance(one, Assessment)]
+    answer = desk.answer(encode({"accounts": body.accounts}), call.request_id)
+    batch = answer if isinstance(answer, Batch) else _as_batch(answer)
+    sound = [assessment for assessment in batch.assessments if isinstance(assessment, Assessment)]
     telemetry.record(sound)
 
     def act(transaction: Transaction) -> Batch:
         now = market.clock(transaction, now=desk.clock())
-        assessments.write(transaction, [record(one) for one in sound], now=now)
+        assessments.write(transaction, [record(assessment) for assessment in sound], now=now)
         return shown(batch, call.principal)
 
-    subject = f"{len(sound)} of {len(asked.accounts)} accounts"
+    subject = f"{len(sound)} of {len(body.accounts)} accounts"
     return written(desk, call, action="assess accounts", subject=subject, act=act)
 
 
-def _one(told: Assessment) -> Batch:
+def _as_batch(assessment: Assessment) -> Batch:
     """Return one assessment as a batch."""
     return Batch(
-        request_id=told.request_id,
-        as_of=told.as_of,
-        simulated=told.simulated,
-        assessments=(told,),
+        request_id=assessment.request_id,
+        as_of=assessment.as_of,
+        simulated=assessment.simulated,
+        assessments=(assessment,),
     )
 
 
@@ -306,8 +308,8 @@ OPERATIONS = (
         details="What an account holds is replaced. `owner` and `opened_at` stay as they stand "
         "where they are left out; null ends them.",
         meaning="How many were written",
-        asked=AccountsBody,
-        told=(Upserted,),
+        request_type=AccountsBody,
+        answer_types=(Upserted,),
         parameters=(IDEMPOTENCY,),
         refusals=(problems.CONFLICT,),
     ),
@@ -319,7 +321,7 @@ OPERATIONS = (
         work=page,
         summary="Search accounts by venue, asset, health and probability",
         meaning="A page of accounts",
-        told=(AccountsPage,),
+        answer_types=(AccountsPage,),
         parameters=parameters(PageQuery),
         refusals=(problems.INVALID,),
     ),
@@ -331,7 +333,7 @@ OPERATIONS = (
         work=show,
         summary="An account of the store",
         meaning="The account with its newest assessment",
-        told=(AccountAnswer,),
+        answer_types=(AccountAnswer,),
         parameters=(ACCOUNT,),
         refusals=(problems.UNKNOWN_ACCOUNT,),
     ),
@@ -343,7 +345,7 @@ OPERATIONS = (
         work=history,
         summary="What was said of an account before",
         meaning="Past assessments, newest first",
-        told=(History,),
+        answer_types=(History,),
         parameters=(ACCOUNT, *parameters(HistoryQuery)),
         refusals=(problems.UNKNOWN_ACCOUNT, problems.INVALID),
     ),
@@ -355,8 +357,8 @@ OPERATIONS = (
         work=assess_and_keep,
         summary="Assess accounts of the store and keep what was said",
         meaning="The assessments, in the order asked",
-        asked=AssessBody,
-        told=(Batch,),
+        request_type=AssessBody,
+        answer_types=(Batch,),
         parameters=(IDEMPOTENCY,),
         refusals=(problems.CONFLICT,),
     ),

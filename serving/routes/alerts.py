@@ -16,7 +16,7 @@ from serving.http.idempotency import IDEMPOTENCY, opened, written
 from serving.http.keys import Scope
 from serving.http.query import Cursor, Limit, Query, of_cursor, parameters, read_query, to_cursor
 from serving.http.routing import Answer, Call, Operation, json_answer
-from serving.routes.accounts import ACCOUNT, known
+from serving.routes.accounts import ACCOUNT, stored_account
 from serving.routes.market import parsed
 from serving.schemas import problems
 from serving.schemas.fields import Body, Name, Time
@@ -24,7 +24,7 @@ from serving.store import Transaction, alerts, market, outbox
 
 LONGEST_MUTE = 24 * 30
 LevelName = Literal["watch", "warning", "critical", "liquidated"]
-TOLD_WITHIN = timedelta(days=1)
+DELIVERED_WITHIN = timedelta(days=1)
 """Within which a digest leaves after what it tells of."""
 
 DELIVERIES_AT_ONCE = 1000
@@ -73,7 +73,7 @@ class CauseAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToldAnswer:
+class DeliveryAnswer:
     """One message that told of a change, and what became of it.
 
     Parameters
@@ -116,7 +116,7 @@ class AlertLine:
     buffer: float | None
     probability: float | None
     causes: tuple[CauseAnswer, ...]
-    told: tuple[ToldAnswer, ...]
+    told: tuple[DeliveryAnswer, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,27 +176,29 @@ class WishAnswer:
 
 def changes(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/alerts`."""
-    asked = read_query(call.query, AlertsQuery)
-    level = None if asked.least_level is None else Level[asked.least_level.upper()]
-    wanted = alerts.TransitionFilter(
-        account=asked.account,
-        begin=asked.begin,
-        end=asked.end,
+    query = read_query(call.query, AlertsQuery)
+    level = None if query.least_level is None else Level[query.least_level.upper()]
+    criteria = alerts.TransitionFilter(
+        account=query.account,
+        begin=query.begin,
+        end=query.end,
         least_level=level,
-        kind=asked.kind,
-        route=asked.route,
+        kind=query.kind,
+        route=query.route,
     )
     with opened(desk).read() as transaction:
-        found = alerts.transitions(
+        transitions = alerts.transitions(
             transaction,
-            wanted,
-            after=_place(asked.cursor),
-            is_newest_first=asked.order == "newest",
-            limit=asked.limit,
+            criteria,
+            after=_place(query.cursor),
+            is_newest_first=query.order == "newest",
+            limit=query.limit,
         )
-        told = _deliveries(transaction, found)
-    lines = tuple(_line(one, told.get(one.key, ())) for one in found)
-    following = _cursor(found[-1]) if len(found) == asked.limit else None
+        deliveries = _deliveries(transaction, transitions)
+    lines = tuple(
+        _line(transition, deliveries.get(transition.key, ())) for transition in transitions
+    )
+    following = _cursor(transitions[-1]) if len(transitions) == query.limit else None
     return json_answer(AlertsAnswer(request_id=call.request_id, alerts=lines, next=following))
 
 
@@ -222,48 +224,48 @@ def _place(cursor: str | None) -> alerts.Place | None:
 
 
 def _deliveries(
-    transaction: Transaction, found: Sequence[Transition]
+    transaction: Transaction, transitions: Sequence[Transition]
 ) -> dict[str, list[outbox.Delivery]]:
     """Return by transition the messages that name it."""
-    if not found:
+    if not transitions:
         return {}
-    moments = [one.at for one in found]
-    wanted = outbox.DeliveryFilter(
-        streams=("", *sorted({one.account for one in found})),
+    moments = [transition.at for transition in transitions]
+    criteria = outbox.DeliveryFilter(
+        streams=("", *sorted({transition.account for transition in transitions})),
         begin=min(moments),
-        end=max(moments) + TOLD_WITHIN,
+        end=max(moments) + DELIVERED_WITHIN,
     )
-    keys = {one.key for one in found}
+    keys = {transition.key for transition in transitions}
     by_key: dict[str, list[outbox.Delivery]] = {}
-    for delivery in _every_delivery(transaction, wanted):
+    for delivery in _every_delivery(transaction, criteria):
         for key in keys.intersection(delivery.keys):
             by_key.setdefault(key, []).append(delivery)
     return by_key
 
 
 def _every_delivery(
-    transaction: Transaction, wanted: outbox.DeliveryFilter
+    transaction: Transaction, criteria: outbox.DeliveryFilter
 ) -> Iterator[outbox.Delivery]:
     """Yield messages with what became of them, the newest first, a page in memory at a time."""
-    page = outbox.deliveries(transaction, wanted, limit=DELIVERIES_AT_ONCE)
+    page = outbox.deliveries(transaction, criteria, limit=DELIVERIES_AT_ONCE)
     while page:
         yield from page
-        older = replace(wanted, before=page[-1].number)
+        older = replace(criteria, before=page[-1].number)
         page = outbox.deliveries(transaction, older, limit=DELIVERIES_AT_ONCE)
 
 
-def _line(one: Transition, told: Sequence[outbox.Delivery]) -> AlertLine:
+def _line(transition: Transition, deliveries: Sequence[outbox.Delivery]) -> AlertLine:
     """Return one change in words."""
     return AlertLine(
-        key=one.key,
-        account=one.account,
-        at=one.at,
-        kind=one.kind.value,
-        was=one.was.name.lower(),
-        level=one.level.name.lower(),
-        route=one.route.value,
-        buffer=one.buffer,
-        probability=one.probability,
+        key=transition.key,
+        account=transition.account,
+        at=transition.at,
+        kind=transition.kind.value,
+        was=transition.was.name.lower(),
+        level=transition.level.name.lower(),
+        route=transition.route.value,
+        buffer=transition.buffer,
+        probability=transition.probability,
         causes=tuple(
             CauseAnswer(
                 level=Level(cause.level).name.lower(),
@@ -272,10 +274,10 @@ def _line(one: Transition, told: Sequence[outbox.Delivery]) -> AlertLine:
                 found=cause.found,
                 limit=cause.limit,
             )
-            for cause in one.causes
+            for cause in transition.causes
         ),
         told=tuple(
-            ToldAnswer(
+            DeliveryAnswer(
                 number=sent.number,
                 receiver=sent.receiver,
                 channel=sent.kind,
@@ -285,48 +287,48 @@ def _line(one: Transition, told: Sequence[outbox.Delivery]) -> AlertLine:
                 at=sent.settled_at,
                 error=sent.error,
             )
-            for sent in told
+            for sent in deliveries
         ),
     )
 
 
 def standing(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/alerts/raised`."""
-    asked = read_query(call.query, RaisedQuery)
-    least = Level[asked.least_level.upper()]
+    query = read_query(call.query, RaisedQuery)
+    least = Level[query.least_level.upper()]
     with opened(desk).read() as transaction:
         counts = alerts.levels(transaction)
-        found = (
+        states = (
             alerts.raised(
-                transaction, least_level=least, after=asked.cursor or "", limit=asked.limit
+                transaction, least_level=least, after=query.cursor or "", limit=query.limit
             )
-            if asked.account is None
-            else _own(alerts.states(transaction, [asked.account]), least)
+            if query.account is None
+            else _at_or_above(alerts.states(transaction, [query.account]), least)
         )
     lines = tuple(
         RaisedLine(
             account=account,
             level=state.level.name.lower(),
-            told=state.told.name.lower(),
+            told=state.notified.name.lower(),
             entered_at=state.entered_at,
             is_acknowledged=state.is_acknowledged,
             muted_until=state.muted_until,
         )
-        for account, state in found.items()
+        for account, state in states.items()
     )
     return json_answer(
         RaisedAnswer(
             request_id=call.request_id,
             counts={level.name.lower(): counts.get(level, 0) for level in Level if level},
             accounts=lines,
-            next=lines[-1].account if len(lines) == asked.limit else None,
+            next=lines[-1].account if len(lines) == query.limit else None,
         )
     )
 
 
-def _own(found: Mapping[str, AlertState], least: Level) -> dict[str, AlertState]:
+def _at_or_above(states: Mapping[str, AlertState], least: Level) -> dict[str, AlertState]:
     """Return the states that are on a level or a higher one."""
-    return {account: state for account, state in found.items() if state.level >= least}
+    return {account: state for account, state in states.items() if state.level >= least}
 
 
 def acknowledge(desk: ScoringService, call: Call) -> Answer:
@@ -334,7 +336,7 @@ def acknowledge(desk: ScoringService, call: Call) -> Answer:
     account = call.path["account"]
 
     def act(transaction: Transaction) -> WishAnswer:
-        known(transaction, account)
+        stored_account(transaction, account)
         level = alerts.acknowledge(transaction, account)
         return WishAnswer(request_id=call.request_id, account=account, level=level.name.lower())
 
@@ -343,12 +345,12 @@ def acknowledge(desk: ScoringService, call: Call) -> Answer:
 
 def mute(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/accounts/{account}/mute`."""
-    account, asked = call.path["account"], parsed(call.body, MuteBody)
+    account, body = call.path["account"], parsed(call.body, MuteBody)
 
     def act(transaction: Transaction) -> WishAnswer:
-        known(transaction, account)
+        stored_account(transaction, account)
         now = market.clock(transaction, now=desk.clock())
-        until = now + timedelta(hours=asked.hours) if asked.hours else None
+        until = now + timedelta(hours=body.hours) if body.hours else None
         alerts.mute(transaction, account, until=until)
         return WishAnswer(request_id=call.request_id, account=account, muted_until=until)
 
@@ -364,7 +366,7 @@ OPERATIONS = (
         work=changes,
         summary="What changed, when, to whom it was told, and whether that arrived",
         meaning="Changes of levels",
-        told=(AlertsAnswer,),
+        answer_types=(AlertsAnswer,),
         parameters=parameters(AlertsQuery),
         refusals=(problems.INVALID,),
     ),
@@ -376,7 +378,7 @@ OPERATIONS = (
         work=standing,
         summary="Which accounts are on a level now, acknowledged or not",
         meaning="Accounts on a level",
-        told=(RaisedAnswer,),
+        answer_types=(RaisedAnswer,),
         parameters=parameters(RaisedQuery),
         refusals=(problems.INVALID,),
     ),
@@ -389,7 +391,7 @@ OPERATIONS = (
         summary="Acknowledge the level an account is on",
         details="Critical is not repeated until the account leaves the level and comes back.",
         meaning="The level acknowledged",
-        told=(WishAnswer,),
+        answer_types=(WishAnswer,),
         parameters=(ACCOUNT, IDEMPOTENCY),
         refusals=(problems.UNKNOWN_ACCOUNT, problems.CONFLICT),
     ),
@@ -401,8 +403,8 @@ OPERATIONS = (
         work=mute,
         summary="Mute an account below critical",
         meaning="Until when it is muted",
-        asked=MuteBody,
-        told=(WishAnswer,),
+        request_type=MuteBody,
+        answer_types=(WishAnswer,),
         parameters=(ACCOUNT, IDEMPOTENCY),
         refusals=(problems.UNKNOWN_ACCOUNT, problems.CONFLICT),
     ),

@@ -51,9 +51,9 @@ class AuditAnswer:
 
 def audit(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/audit`."""
-    asked = read_query(call.query, AuditQuery)
+    query = read_query(call.query, AuditQuery)
     with opened(desk).read() as transaction:
-        found = journal.audit(transaction, after=asked.after, limit=asked.limit)
+        entries = journal.audit(transaction, after=query.after, limit=query.limit)
     lines = tuple(
         AuditLine(
             number=number,
@@ -64,7 +64,7 @@ def audit(desk: ScoringService, call: Call) -> Answer:
             request_id=entry.request_id,
             detail=entry.detail,
         )
-        for number, entry in found
+        for number, entry in entries
     )
     return json_answer(AuditAnswer(request_id=call.request_id, lines=lines))
 
@@ -78,7 +78,7 @@ OPERATIONS = (
         work=audit,
         summary="Every write: who, what, when",
         meaning="A page of the audit log",
-        told=(AuditAnswer,),
+        answer_types=(AuditAnswer,),
         parameters=parameters(AuditQuery),
         refusals=(problems.INVALID,),
     ),

@@ -53,19 +53,19 @@ class BookQuery(Query):
 
 def aggregates(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/book`: from what the watch keeps, or by judging the accounts now."""
-    asked = read_query(call.query, BookQuery)
+    query = read_query(call.query, BookQuery)
     with opened(desk).read() as transaction:
-        kept = None if _is_narrow(asked) else book_totals.read(transaction)
-        if kept is not None and book_totals.size(transaction) > SMALL:
+        stored = None if _is_narrow(query) else book_totals.read(transaction)
+        if stored is not None and book_totals.size(transaction) > SMALL:
             is_simulated = market.notes(transaction).get("simulated") == "yes"
-            at, sums = kept
-            return json_answer(_kept(call, sums, asked.venue, at, is_simulated=is_simulated))
-    return _judged_now(desk, call, asked)
+            at, sums = stored
+            return json_answer(_from_sums(call, sums, query.venue, at, is_simulated=is_simulated))
+    return _judged_now(desk, call, query)
 
 
-def _is_narrow(asked: BookQuery) -> bool:
+def _is_narrow(query: BookQuery) -> bool:
     """Return whether a part of the book is asked for that nobody keeps sums of."""
-    return any(part is not None for part in (asked.market, asked.owner, asked.asset))
+    return any(part is not None for part in (query.market, query.owner, query.asset))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,22 +78,22 @@ class Summed:
     without_forecast: int
 
 
-def _kept(
+def _from_sums(
     call: Call, sums: Mapping[str, Any], venue: str | None, at: datetime, *, is_simulated: bool
 ) -> BookAnswer:
     """Return the book as the watch added it up, or one venue of it."""
-    found = summed(sums, venue)
+    totals = summed(sums, venue)
     return BookAnswer(
         request_id=call.request_id,
         as_of=at,
         simulated=is_simulated,
-        accounts=sum(one.accounts for one in found.bands),
+        accounts=sum(band.accounts for band in totals.bands),
         unjudged=tuple(sums["unjudged"]),
         unjudged_count=sums["unjudged_count"],
-        shocks=found.shocks,
-        bands=found.bands,
-        expected=found.expected,
-        without_forecast=found.without_forecast,
+        shocks=totals.shocks,
+        bands=totals.bands,
+        expected=totals.expected,
+        without_forecast=totals.without_forecast,
         oldest_forecast_at=datetime.fromisoformat(sums["oldest_at"]),
     )
 
@@ -104,30 +104,30 @@ def summed(sums: Mapping[str, Any], venue: str | None) -> Summed:
     for name, decimals, asset, place, *amounts in sums["shocks"]:
         if venue in {None, name}:
             key = (name, asset, SHOCKS[place])
-            shocks[key] = shocks.get(key, Sum()) + _kept_sum(amounts, decimals)
+            shocks[key] = shocks.get(key, Sum()) + _stored_sum(amounts, decimals)
     bands: dict[tuple[str, int], Sum] = {}
     for name, decimals, place, *amounts in sums["bands"]:
         if venue in {None, name}:
-            bands[name, place] = bands.get((name, place), Sum()) + _kept_sum(amounts, decimals)
-    chances = [told for name, told in sums["chances"].items() if venue in {None, name}]
+            bands[name, place] = bands.get((name, place), Sum()) + _stored_sum(amounts, decimals)
+    chances = [venue_sums for name, venue_sums in sums["chances"].items() if venue in {None, name}]
     return Summed(
-        shocks=tuple(shock_answer(*key, found) for key, found in sorted(shocks.items())),
-        bands=tuple(band_answer(*key, found) for key, found in sorted(bands.items())),
+        shocks=tuple(shock_answer(*key, total) for key, total in sorted(shocks.items())),
+        bands=tuple(band_answer(*key, total) for key, total in sorted(bands.items())),
         expected=tuple(
             ExpectedAnswer(
                 horizon=label,
-                unattended=sum(told[f"unattended_{label}"] for told in chances),
-                expected=sum(told[f"expected_{label}"] for told in chances),
+                unattended=sum(venue_sums[f"unattended_{label}"] for venue_sums in chances),
+                expected=sum(venue_sums[f"expected_{label}"] for venue_sums in chances),
             )
             for label in LABELS
         ),
-        without_forecast=sum(told["without_forecast"] for told in chances),
+        without_forecast=sum(venue_sums["without_forecast"] for venue_sums in chances),
     )
 
 
-def _kept_sum(told: Sequence[Any], decimals: int) -> Sum:
+def _stored_sum(amounts: Sequence[Any], decimals: int) -> Sum:
     """Return a kept sum, its amounts in quote units."""
-    accounts, credit, requirement, collateral_value, debt, unvalued = told
+    accounts, credit, requirement, collateral_value, debt, unvalued = amounts
     scale = 10**decimals
     return Sum(
         accounts=accounts,
@@ -139,17 +139,17 @@ def _kept_sum(told: Sequence[Any], decimals: int) -> Sum:
     )
 
 
-def _judged_now(desk: ScoringService, call: Call, asked: BookQuery) -> Answer:
+def _judged_now(desk: ScoringService, call: Call, query: BookQuery) -> Answer:
     """Return the book, or a part of it, judged for this request."""
     with opened(desk).read() as transaction:
         at = market.clock(transaction, now=desk.clock())
-        found = _chosen(transaction, AccountFilter(**asked.model_dump()))
-        bodies = accounts.read(transaction, list(found), at=at)
+        chosen = _chosen(transaction, AccountFilter(**query.model_dump()))
+        bodies = accounts.read(transaction, list(chosen), at=at)
         around = stored_snapshot(transaction, at=at, assets=())
     judged, unjudged = _judged(bodies, around)
-    told = {key: one for key, one in found.items() if one is not None}
-    forecast = [one for one in told.values() if one.expected_24h is not None]
-    chances = {one.account: one.expected_24h for one in forecast}
+    assessed = {key: entry for key, entry in chosen.items() if entry is not None}
+    forecast = [entry for entry in assessed.values() if entry.expected_24h is not None]
+    chances = {entry.account: entry.expected_24h for entry in forecast}
     return json_answer(
         BookAnswer(
             request_id=call.request_id,
@@ -161,13 +161,13 @@ def _judged_now(desk: ScoringService, call: Call, asked: BookQuery) -> Answer:
             shocks=tuple(by_shock(judged)),
             bands=tuple(by_band(judged, chances)),
             expected=tuple(_expected(label, forecast) for label in LABELS),
-            without_forecast=len(found) - len(forecast),
-            oldest_forecast_at=min((one.at for one in forecast), default=None),
+            without_forecast=len(chosen) - len(forecast),
+            oldest_forecast_at=min((entry.at for entry in forecast), default=None),
         )
     )
 
 
-def _chosen(transaction: Transaction, wanted: AccountFilter) -> dict[str, Assessed | None]:
+def _chosen(transaction: Transaction, criteria: AccountFilter) -> dict[str, Assessed | None]:
     """Return the newest assessment by account.
 
     Raises
@@ -175,13 +175,13 @@ def _chosen(transaction: Transaction, wanted: AccountFilter) -> dict[str, Assess
     Refused
         When more accounts are chosen than are added up in one request.
     """
-    found: dict[str, Assessed | None] = {}
+    chosen: dict[str, Assessed | None] = {}
     after: tuple[float | None, str] | None = None
-    while len(found) <= MOST_JUDGED:
-        part = assessments.explore(transaction, wanted, after=after, limit=PAGE)
-        found.update({one.account: one.assessed for one in part})
+    while len(chosen) <= MOST_JUDGED:
+        part = assessments.explore(transaction, criteria, after=after, limit=PAGE)
+        chosen.update({summary.account: summary.assessed for summary in part})
         if len(part) < PAGE:
-            return found
+            return chosen
         after = (None, part[-1].account)
     detail = f"more than {MOST_JUDGED} accounts are chosen: ask by venue, market, owner or asset"
     raise Refused(problems.TOO_LARGE, detail)
@@ -200,7 +200,7 @@ def _judged(
         except InvalidInput:
             unjudged.append(key)
     silent = set(unevaluable(judged))
-    return [one for one in judged if one[0].account.id not in silent], unjudged + sorted(silent)
+    return [pair for pair in judged if pair[0].account.id not in silent], unjudged + sorted(silent)
 
 
 def _margin(case: AccountInput) -> Margin:
@@ -212,8 +212,8 @@ def _expected(label: str, forecast: list[Assessed]) -> ExpectedAnswer:
     """Return the sums of one horizon."""
     return ExpectedAnswer(
         horizon=label,
-        unattended=sum(getattr(one, f"unattended_{label}") or 0.0 for one in forecast),
-        expected=sum(getattr(one, f"expected_{label}") or 0.0 for one in forecast),
+        unattended=sum(getattr(entry, f"unattended_{label}") or 0.0 for entry in forecast),
+        expected=sum(getattr(entry, f"expected_{label}") or 0.0 for entry in forecast),
     )
 
 
@@ -226,7 +226,7 @@ OPERATIONS = (
         work=aggregates,
         summary="Collateral at risk by price shock, accounts by risk band, expected liquidations",
         meaning="The book in sum",
-        told=(BookAnswer,),
+        answer_types=(BookAnswer,),
         parameters=parameters(BookQuery),
         refusals=(problems.INVALID, problems.TOO_LARGE),
     ),

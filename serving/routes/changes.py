@@ -3,7 +3,7 @@
 from serving.application import what_if
 from serving.http.keys import Scope
 from serving.http.routing import Operation, of_body
-from serving.routes.scoring import ONE_OR_MANY
+from serving.routes.scoring import SINGLE_OR_BATCH
 from serving.schemas import change_requests
 from serving.schemas import changes as change_answers
 from serving.schemas.problems import UNKNOWN_ACCOUNT
@@ -16,10 +16,10 @@ OPERATIONS = (
         scope=Scope.READ,
         work=of_body(what_if.what_if),
         summary="Judge accounts before and after price shocks, changed legs or changed terms",
-        details=ONE_OR_MANY,
+        details=SINGLE_OR_BATCH,
         meaning="Each account before and after",
-        asked=change_requests.WhatIfBody,
-        told=(change_answers.WhatIfAnswer, change_answers.WhatIfBatch),
+        request_type=change_requests.WhatIfBody,
+        answer_types=(change_answers.WhatIfAnswer, change_answers.WhatIfBatch),
         refusals=(UNKNOWN_ACCOUNT,),
     ),
     Operation(
@@ -29,10 +29,10 @@ OPERATIONS = (
         scope=Scope.READ,
         work=of_body(what_if.plans),
         summary="The cheapest actions that reach a health and a probability",
-        details=ONE_OR_MANY,
+        details=SINGLE_OR_BATCH,
         meaning="What to do, and where it leads",
-        asked=change_requests.PlanBody,
-        told=(change_answers.PlanAnswer, change_answers.PlanBatch),
+        request_type=change_requests.PlanBody,
+        answer_types=(change_answers.PlanAnswer, change_answers.PlanBatch),
         refusals=(UNKNOWN_ACCOUNT,),
     ),
 )

@@ -14,7 +14,7 @@ from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
 from serving.notify import subscriptions
 from serving.notify.settings import AlertSettings, alert_settings
 from serving.routes.market import parsed
-from serving.routes.receivers import RECEIVER, known
+from serving.routes.receivers import RECEIVER, stored_receiver
 from serving.schemas import problems
 from serving.schemas.fields import Body
 from serving.schemas.problems import Refused
@@ -82,14 +82,16 @@ class DoneAnswer:
 
 def add_channel(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/receivers/{receiver}/channels`."""
-    name, asked = call.path["receiver"], parsed(call.body, ChannelBody)
+    name, body = call.path["receiver"], parsed(call.body, ChannelBody)
     store = opened(desk)
     with store.read() as transaction:
-        known(transaction, name)
-    wanted = subscriptions.ChannelRequest(
-        receiver=name, kind=asked.kind, target=asked.target, rank=asked.rank
+        stored_receiver(transaction, name)
+    request = subscriptions.ChannelRequest(
+        receiver=name, kind=body.kind, target=body.target, rank=body.rank
     )
-    added = subscriptions.add(store, wanted, _settings(), actor=call.principal.id, now=desk.clock())
+    added = subscriptions.add(
+        store, request, _settings(), actor=call.principal.id, now=desk.clock()
+    )
     return json_answer(
         CodeAnswer(
             request_id=call.request_id,
@@ -127,10 +129,10 @@ def rotate(desk: ScoringService, call: Call) -> Answer:
 
 def confirm(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/channels/{channel}/confirm`."""
-    channel, asked = call.path["channel"], parsed(call.body, ConfirmBody)
+    channel, body = call.path["channel"], parsed(call.body, ConfirmBody)
     with opened(desk).begin() as transaction:
         done = consents.confirm(
-            transaction, channel, asked.code, actor=call.principal.id, now=desk.clock()
+            transaction, channel, body.code, actor=call.principal.id, now=desk.clock()
         )
     return json_answer(DoneAnswer(request_id=call.request_id, channel=channel, done=done))
 
@@ -169,8 +171,8 @@ OPERATIONS = (
         details="Nothing else is sent before the code is confirmed. A webhook may not lead to a "
         "private address unless the operator lists its network.",
         meaning="The channel, and what became of the message with the code",
-        asked=ChannelBody,
-        told=(CodeAnswer,),
+        request_type=ChannelBody,
+        answer_types=(CodeAnswer,),
         parameters=(RECEIVER,),
         refusals=(problems.UNKNOWN_THING,),
     ),
@@ -182,7 +184,7 @@ OPERATIONS = (
         work=resend,
         summary="Send a channel a fresh one-time code",
         meaning="What became of the message with the code",
-        told=(CodeAnswer,),
+        answer_types=(CodeAnswer,),
         parameters=(CHANNEL,),
         refusals=(problems.INVALID,),
     ),
@@ -194,7 +196,7 @@ OPERATIONS = (
         work=rotate,
         summary="Give a webhook a new signing secret; the one before signs along",
         meaning="The secret, this once",
-        told=(SecretAnswer,),
+        answer_types=(SecretAnswer,),
         parameters=(CHANNEL,),
         refusals=(problems.INVALID,),
     ),
@@ -206,8 +208,8 @@ OPERATIONS = (
         work=confirm,
         summary="Confirm a channel by the code that was sent there",
         meaning="Whether it is verified",
-        asked=ConfirmBody,
-        told=(DoneAnswer,),
+        request_type=ConfirmBody,
+        answer_types=(DoneAnswer,),
         parameters=(CHANNEL,),
     ),
     Operation(
@@ -219,7 +221,7 @@ OPERATIONS = (
         summary="Stop a channel for good",
         details="A receiver stops its own by the link in every message.",
         meaning="Whether it was open",
-        told=(DoneAnswer,),
+        answer_types=(DoneAnswer,),
         parameters=(CHANNEL,),
     ),
 )

@@ -89,57 +89,57 @@ class ReplayAnswer:
 
 def listed(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/deliveries`."""
-    asked = read_query(call.query, DeliveriesQuery)
+    query = read_query(call.query, DeliveriesQuery)
     with opened(desk).read() as transaction:
         counts = outbox.counts(transaction)
-        wanted = outbox.DeliveryFilter(
-            receiver=asked.receiver,
-            status=asked.status,
-            streams=None if asked.account is None else (asked.account,),
-            before=asked.before,
+        criteria = outbox.DeliveryFilter(
+            receiver=query.receiver,
+            status=query.status,
+            streams=None if query.account is None else (query.account,),
+            before=query.before,
         )
-        found = outbox.deliveries(transaction, wanted, limit=asked.limit)
+        deliveries = outbox.deliveries(transaction, criteria, limit=query.limit)
     return json_answer(
         DeliveriesAnswer(
             request_id=call.request_id,
             counts=counts,
-            deliveries=tuple(_line(one) for one in found),
-            next=found[-1].number if len(found) == asked.limit else None,
+            deliveries=tuple(_line(delivery) for delivery in deliveries),
+            next=deliveries[-1].number if len(deliveries) == query.limit else None,
         )
     )
 
 
-def _line(one: outbox.Delivery) -> DeliveryLine:
+def _line(delivery: outbox.Delivery) -> DeliveryLine:
     """Return one message in words."""
     return DeliveryLine(
-        number=one.number,
-        key=one.key,
-        receiver=one.receiver,
-        account=one.stream or None,
-        channel=one.channel,
-        kind=one.kind,
-        target=shown(one.kind, one.target),
-        shape=one.shape,
-        alerts=one.keys,
-        status=one.status,
-        attempts=one.attempts,
-        created_at=one.created_at,
-        due_at=one.due_at,
-        settled_at=one.settled_at,
-        error=one.error,
+        number=delivery.number,
+        key=delivery.key,
+        receiver=delivery.receiver,
+        account=delivery.stream or None,
+        channel=delivery.channel,
+        kind=delivery.kind,
+        target=shown(delivery.kind, delivery.target),
+        shape=delivery.shape,
+        alerts=delivery.keys,
+        status=delivery.status,
+        attempts=delivery.attempts,
+        created_at=delivery.created_at,
+        due_at=delivery.due_at,
+        settled_at=delivery.settled_at,
+        error=delivery.error,
     )
 
 
 def replay(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/deliveries/replay`."""
-    asked = parsed(call.body, ReplayBody)
+    body = parsed(call.body, ReplayBody)
 
     def act(transaction: Transaction) -> ReplayAnswer:
         now = market.clock(transaction, now=desk.clock())
-        count = outbox.replay(transaction, asked.numbers, now=now)
+        count = outbox.replay(transaction, body.numbers, now=now)
         return ReplayAnswer(request_id=call.request_id, replayed=count)
 
-    subject = ", ".join(map(str, asked.numbers))
+    subject = ", ".join(map(str, body.numbers))
     return written(desk, call, action="replay dead letters", subject=subject, act=act)
 
 
@@ -152,7 +152,7 @@ OPERATIONS = (
         work=listed,
         summary="What became of every message; `status=dead` lists the dead letters",
         meaning="Messages",
-        told=(DeliveriesAnswer,),
+        answer_types=(DeliveriesAnswer,),
         parameters=parameters(DeliveriesQuery),
         refusals=(problems.INVALID,),
     ),
@@ -164,8 +164,8 @@ OPERATIONS = (
         work=replay,
         summary="Put dead letters back into the outbox, with their keys",
         meaning="How many were put back",
-        asked=ReplayBody,
-        told=(ReplayAnswer,),
+        request_type=ReplayBody,
+        answer_types=(ReplayAnswer,),
         parameters=(IDEMPOTENCY,),
         refusals=(problems.CONFLICT,),
     ),

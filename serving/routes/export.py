@@ -15,7 +15,7 @@ from serving.http.routing import Answer, Call, Operation
 from serving.routes.accounts import AccountsQuery
 from serving.schemas import problems
 from serving.schemas.arrow import STREAM, write_stream
-from serving.schemas.stored import Assessed, Found
+from serving.schemas.stored import AccountSummary, Assessed
 from serving.store import Transaction, assessments, market
 from serving.store.assessments import AccountFilter
 
@@ -33,33 +33,33 @@ class ExportQuery(AccountsQuery):
 
 def export(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/export/accounts`."""
-    asked = read_query(call.query, ExportQuery)
+    query = read_query(call.query, ExportQuery)
     with opened(desk).read() as transaction:
-        rows = [_flat(one) for one in _every(transaction, asked.wanted())]
+        rows = [_flat(summary) for summary in _every(transaction, query.criteria())]
         simulated = market.notes(transaction).get("simulated") == "yes"
     table = pa.Table.from_pylist(rows, schema=_SCHEMA)
-    body, media = _written(table, asked.format)
+    body, media = _written(table, query.format)
     headers = {
-        "Content-Disposition": f'attachment; filename="accounts.{asked.format}"',
+        "Content-Disposition": f'attachment; filename="accounts.{query.format}"',
         "X-Simulated": "yes" if simulated else "no",
     }
     return Answer(body=body, media_type=media, headers=headers)
 
 
-def _every(transaction: Transaction, wanted: AccountFilter) -> Iterator[Found]:
+def _every(transaction: Transaction, criteria: AccountFilter) -> Iterator[AccountSummary]:
     """Yield every account that the filters let through."""
     after: tuple[float | None, str] | None = None
     while True:
-        found = assessments.explore(transaction, wanted, after=after, limit=PAGE)
-        yield from found
-        if len(found) < PAGE:
+        page = assessments.explore(transaction, criteria, after=after, limit=PAGE)
+        yield from page
+        if len(page) < PAGE:
             return
-        after = (None, found[-1].account)
+        after = (None, page[-1].account)
 
 
 _IDENTITY = ("account", "venue", "version", "market", "owner")
 _CHANCES = tuple(
-    one.name for one in fields(Assessed) if one.name.startswith(("unattended", "expected"))
+    field.name for field in fields(Assessed) if field.name.startswith(("unattended", "expected"))
 )
 _SCHEMA = pa.schema(
     [
@@ -75,15 +75,15 @@ _SCHEMA = pa.schema(
 )
 
 
-def _flat(found: Found) -> dict[str, Any]:
+def _flat(summary: AccountSummary) -> dict[str, Any]:
     """Return an account and its newest assessment as one row."""
-    row = {name: getattr(found, name) for name in _IDENTITY}
-    told = found.assessed
-    if told is None:
+    row = {name: getattr(summary, name) for name in _IDENTITY}
+    assessed = summary.assessed
+    if assessed is None:
         return row
     names = ("at", "verdict", "next_verdict", "ratio", "model_version", *_CHANCES)
-    row.update({name: getattr(told, name) for name in names})
-    return {**row, "degraded": " ".join(told.degraded)}
+    row.update({name: getattr(assessed, name) for name in names})
+    return {**row, "degraded": " ".join(assessed.degraded)}
 
 
 def _written(table: pa.Table, form: str) -> tuple[bytes, str]:

@@ -59,62 +59,66 @@ def score(desk: ScoringService, call: Call) -> Answer:
     bundle = desk.model.bundle
     if bundle is None:
         raise Refused(problems.UNAVAILABLE, f"features need a model: {desk.model.absence}")
-    asked = of_arrow(call.body) if call.media_type == STREAM else of_json(call.body)
-    if asked.feature_fingerprint not in {None, bundle.fingerprint}:
+    request = of_arrow(call.body) if call.media_type == STREAM else of_json(call.body)
+    if request.feature_fingerprint not in {None, bundle.fingerprint}:
         detail = f"the model reads the features {bundle.fingerprint}"
         raise Refused(problems.CONFLICT, detail)
-    told = probabilities(bundle, asked)
-    unscored = np.flatnonzero(np.isnan(told[f"expected_{LABELS[0]}"])).tolist()
-    if asked.encoding == "arrow":
+    columns = probabilities(bundle, request)
+    unscored = np.flatnonzero(np.isnan(columns[f"expected_{LABELS[0]}"])).tolist()
+    if request.encoding == "arrow":
         marks = {
             "model_version": bundle.version,
             "feature_fingerprint": bundle.fingerprint,
             "request_id": call.request_id,
         }
-        table = pa.table(told).replace_schema_metadata(marks)
+        table = pa.table(columns).replace_schema_metadata(marks)
         return Answer(body=write_stream(table), media_type=STREAM)
     return json_answer(
         FeaturesAnswer(
             request_id=call.request_id,
             model_version=bundle.version,
             feature_fingerprint=bundle.fingerprint,
-            rows=asked.rows,
-            columns={name: encoded(column, asked.encoding) for name, column in told.items()},
+            rows=request.rows,
+            columns={name: encoded(column, request.encoding) for name, column in columns.items()},
             unscored=tuple(unscored),
         )
     )
 
 
-def probabilities(bundle: Bundle, asked: Features) -> dict[str, Floats]:
+def probabilities(bundle: Bundle, request: Features) -> dict[str, Floats]:
     """Return every probability of the rows by name, NaN where a row has no baseline."""
     names = (*bundle.features, *BASELINE)
-    whole = matrix(asked, names, needed=frozenset((*read_by(bundle), *BASELINE)))
+    whole = matrix(request, names, needed=frozenset((*read_by(bundle), *BASELINE)))
     features, baseline = np.hsplit(whole, [len(bundle.features)])
     scores = bundle.scores(np.ascontiguousarray(features), baseline)
-    told: dict[str, Floats] = {}
-    spans = _spans(bundle, scores) if asked.intervals else {}
+    columns: dict[str, Floats] = {}
+    spans = _spans(bundle, scores) if request.intervals else {}
     for name, points in bundle.probabilities(scores).items():
-        told.update(_by_horizon(name, points))
-        if asked.intervals:
+        columns.update(_by_horizon(name, points))
+        if request.intervals:
             low, high = spans[name]
-            told.update(_by_horizon(name, low, end="_low"))
-            told.update(_by_horizon(name, high, end="_high"))
-    return told
+            columns.update(_by_horizon(name, low, end="_low"))
+            columns.update(_by_horizon(name, high, end="_high"))
+    return columns
 
 
 def _spans(bundle: Bundle, scores: Mapping[str, Floats]) -> dict[str, tuple[Floats, Floats]]:
     """Return the ends of the intervals by head, NaN where a row could not be scored."""
-    usable = [np.isfinite(one).all(axis=1) for one in scores.values()]
+    usable = [np.isfinite(head_scores).all(axis=1) for head_scores in scores.values()]
     is_scored = np.logical_and.reduce(usable)
     if not is_scored.any():
-        return {name: (np.full_like(one, np.nan),) * 2 for name, one in scores.items()}
-    found = bundle.intervals({name: one[is_scored] for name, one in scores.items()})
-    told = {}
-    for name, ends in found.items():
+        return {
+            name: (np.full_like(head_scores, np.nan),) * 2 for name, head_scores in scores.items()
+        }
+    intervals = bundle.intervals(
+        {name: head_scores[is_scored] for name, head_scores in scores.items()}
+    )
+    spans = {}
+    for name, ends in intervals.items():
         whole = np.full((2, *scores[name].shape), np.nan)
         whole[:, is_scored] = ends
-        told[name] = (whole[0], whole[1])
-    return told
+        spans[name] = (whole[0], whole[1])
+    return spans
 
 
 def _by_horizon(name: str, points: Floats, *, end: str = "") -> dict[str, Floats]:
@@ -134,8 +138,8 @@ OPERATIONS = (
         summary="Probabilities of ready features, by columns",
         details="For callers who keep the feature frame themselves. Arrow in gives Arrow out.",
         meaning="Probabilities by head and horizon",
-        asked=FeaturesBody,
-        told=(FeaturesAnswer,),
+        request_type=FeaturesBody,
+        answer_types=(FeaturesAnswer,),
         takes=(STREAM,),
         gives=(STREAM,),
         refusals=(problems.CONFLICT, problems.NOT_ARROW),

@@ -122,7 +122,7 @@ class EventsBody(Body):
     @model_validator(mode="after")
     def _is_each_once(self) -> "EventsBody":
         """Refuse a key that names two events of one account."""
-        if len({(one.account, one.key) for one in self.events}) != len(self.events):
+        if len({(event.account, event.key) for event in self.events}) != len(self.events):
             raise ValueError("a key names two events of one account")
         return self
 
@@ -138,54 +138,54 @@ def parsed(body: bytes, kind: type[Any]) -> Any:
         Listing every fault.
     """
     tree, faults = read(body)
-    told: Any = None
+    validated: Any = None
     try:
-        told = kind.model_validate(tree)
+        validated = kind.model_validate(tree)
     except ValidationError as error:
-        known = {fault.where for fault in faults}
-        faults.extend(one for one in requests.pointers(error) if one.where not in known)
-    if faults or told is None:
+        reported = {fault.where for fault in faults}
+        faults.extend(fault for fault in requests.pointers(error) if fault.where not in reported)
+    if faults or validated is None:
         raise InvalidInput(faults)
-    return told
+    return validated
 
 
 def push_prices(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/prices`."""
-    asked = parsed(call.body, PricesBody)
+    body = parsed(call.body, PricesBody)
     now = desk.clock()
-    refuse_future({f"/prices/{i}/observed_at": p.observed_at for i, p in _numbered(asked)}, now)
+    refuse_future({f"/prices/{i}/observed_at": p.observed_at for i, p in _numbered(body)}, now)
     faults = [
         fault
-        for i, one in _numbered(asked)
-        if one.venue is not None
-        for fault in venue_faults(one.venue, where=f"/prices/{i}/venue")
+        for i, price in _numbered(body)
+        if price.venue is not None
+        for fault in venue_faults(price.venue, where=f"/prices/{i}/venue")
     ]
     if faults:
         raise InvalidInput(faults)
-    told = [(one.market_id, one.asset, inputs.price(one)) for one in asked.prices]
+    quotes = [(price.market_id, price.asset, inputs.price(price)) for price in body.prices]
 
     def act(transaction: Transaction) -> Pushed:
-        return _pushed(call, "prices", market.push_quotes(transaction, told, now=now))
+        return _pushed(call, "prices", market.push_quotes(transaction, quotes, now=now))
 
-    subject = f"{len(told)} prices"
+    subject = f"{len(quotes)} prices"
     return written(desk, call, action="push prices", subject=subject, act=act, rows="/prices")
 
 
-def _numbered(asked: PricesBody) -> list[tuple[int, NamedPrice]]:
+def _numbered(body: PricesBody) -> list[tuple[int, NamedPrice]]:
     """Return the prices with their places."""
-    return list(enumerate(asked.prices))
+    return list(enumerate(body.prices))
 
 
 def push_candles(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/candles`."""
-    asked = parsed(call.body, CandlesPush)
+    push = parsed(call.body, CandlesPush)
     frame = pd.concat(
-        [_frame(asset, body) for asset, body in asked.candles.items()], ignore_index=True
+        [_frame(asset, body) for asset, body in push.candles.items()], ignore_index=True
     )
     now = desk.clock()
     closes = {
         f"/candles/{asset}": max(opens) + timedelta(seconds=HOUR)
-        for asset, body in asked.candles.items()
+        for asset, body in push.candles.items()
         if (opens := _opens(body))
     }
     refuse_future(closes, now)
@@ -230,26 +230,27 @@ def _frame(asset: str, body: CandlesBody) -> pd.DataFrame:
 
 def push_state(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/state`."""
-    asked = parsed(call.body, StateBody)
+    body = parsed(call.body, StateBody)
     now = desk.clock()
-    refuse_future({"/at": asked.at}, now)
+    refuse_future({"/at": body.at}, now)
 
     def act(transaction: Transaction) -> Pushed:
-        by_market = _placed(transaction, asked, now)
-        told = [
-            market.push_state(transaction, whose, state, at=asked.at)
+        by_market = _placed(transaction, body, now)
+        additions = [
+            market.push_state(transaction, whose, state, at=body.at)
             for whose, state in by_market.items()
         ]
         added = Added(
-            written=sum(one.written for one in told), repeated=sum(one.repeated for one in told)
+            written=sum(addition.written for addition in additions),
+            repeated=sum(addition.repeated for addition in additions),
         )
         return _pushed(call, "state", added)
 
-    return written(desk, call, action="push state", subject=", ".join(asked.state), act=act)
+    return written(desk, call, action="push state", subject=", ".join(body.state), act=act)
 
 
 def _placed(
-    transaction: Transaction, asked: StateBody, now: datetime
+    transaction: Transaction, body: StateBody, now: datetime
 ) -> dict[MarketId, dict[str, int]]:
     """Return state by market.
 
@@ -259,34 +260,34 @@ def _placed(
         Listing the names that may be of several markets, those that no rulebook reads, and
         those of assets that the market's terms do not know.
     """
-    if asked.venue is not None:
-        return {asked.market_id: _checked(transaction, asked, now)}
-    known = accounts.markets(transaction)
+    if body.venue is not None:
+        return {body.market_id: _checked(transaction, body, now)}
+    markets = accounts.markets(transaction)
     faults: list[Fault] = []
     placed: dict[MarketId, dict[str, int]] = {}
-    for name, value in asked.state.items():
-        found = carried(name, known, where="/state")
-        if isinstance(found, Fault):
-            faults.append(found)
+    for name, value in body.state.items():
+        meant = carried(name, markets, where="/state")
+        if isinstance(meant, Fault):
+            faults.append(meant)
         else:
-            placed.setdefault(found, {})[name] = value
+            placed.setdefault(meant, {})[name] = value
     if faults:
         raise InvalidInput(faults)
     return placed
 
 
-def _checked(transaction: Transaction, asked: StateBody, now: datetime) -> dict[str, int]:
+def _checked(transaction: Transaction, body: StateBody, now: datetime) -> dict[str, int]:
     """Return the state of a stated market; raises as `_placed` does."""
-    whose = asked.market_id
+    whose = body.market_id
     faults = venue_faults(whose.venue, where="/venue")
-    faults = faults or state_faults(whose, asked.state, where="/state")
+    faults = faults or state_faults(whose, body.state, where="/state")
     symbols = set() if faults else _symbols(transaction, whose, now)
     if symbols:
         symbols |= accounts.assets_of(transaction, whose)
-        faults = list(symbol_faults(asked.state, whose, symbols, where="/state"))
+        faults = list(symbol_faults(body.state, whose, symbols, where="/state"))
     if faults:
         raise InvalidInput(faults)
-    return asked.state
+    return body.state
 
 
 def _symbols(transaction: Transaction, whose: MarketId, now: datetime) -> set[str]:
@@ -304,35 +305,35 @@ def _symbols(transaction: Transaction, whose: MarketId, now: datetime) -> set[st
 
 def push_terms(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/terms`; terms may hold from a moment to come."""
-    asked = parsed(call.body, TermsBody)
-    book = inputs.rulebook(asked.venue, asked.version, "")
-    terms_of(asked.terms, book, "/terms")
-    whose = MarketId(asked.venue, asked.market, asked.chain or "")
+    body = parsed(call.body, TermsBody)
+    book = inputs.rulebook(body.venue, body.version, "")
+    terms_of(body.terms, book, "/terms")
+    whose = MarketId(body.venue, body.market, body.chain or "")
 
     def act(transaction: Transaction) -> Pushed:
-        told = market.push_terms(transaction, whose, asked.terms, valid_from=asked.valid_from)
-        return _pushed(call, "terms", told)
+        added = market.push_terms(transaction, whose, body.terms, valid_from=body.valid_from)
+        return _pushed(call, "terms", added)
 
     return written(desk, call, action="push terms", subject=str(whose), act=act)
 
 
 def push_events(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/events`."""
-    asked = parsed(call.body, EventsBody)
+    body = parsed(call.body, EventsBody)
     now = desk.clock()
-    refuse_future({f"/events/{i}/at": one.at for i, one in enumerate(asked.events)}, now)
+    refuse_future({f"/events/{i}/at": event.at for i, event in enumerate(body.events)}, now)
     rows = [
         {
-            "account": one.account,
-            "key": one.key,
-            "at": one.at,
-            "kind": EventKind[one.kind.upper()].name.lower(),
-            "collateral": one.collateral,
-            "debt": one.debt,
-            "collateral_asset": one.collateral_asset,
-            "debt_asset": one.debt_asset,
+            "account": event.account,
+            "key": event.key,
+            "at": event.at,
+            "kind": EventKind[event.kind.upper()].name.lower(),
+            "collateral": event.collateral,
+            "debt": event.debt,
+            "collateral_asset": event.collateral_asset,
+            "debt_asset": event.debt_asset,
         }
-        for one in asked.events
+        for event in body.events
     ]
 
     def act(transaction: Transaction) -> Pushed:
@@ -359,10 +360,10 @@ def refuse_future(times: Mapping[str, datetime], now: datetime) -> None:
         raise InvalidInput(faults)
 
 
-def _pushed(call: Call, table: str, told: Added) -> Pushed:
+def _pushed(call: Call, table: str, added: Added) -> Pushed:
     """Return and count what a push did."""
-    telemetry.instruments().written.labels(table=table).inc(told.written)
-    return Pushed(request_id=call.request_id, added=told.written, known=told.repeated)
+    telemetry.instruments().written.labels(table=table).inc(added.written)
+    return Pushed(request_id=call.request_id, added=added.written, known=added.repeated)
 
 
 class PricesQuery(Query):
@@ -373,12 +374,12 @@ class PricesQuery(Query):
 
 def prices(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/prices`."""
-    asked = read_query(call.query, PricesQuery)
+    query = read_query(call.query, PricesQuery)
     with opened(desk).read() as transaction:
-        at = asked.as_of or market.clock(transaction, now=desk.clock())
-        found = market.quotes(transaction, at=at)
+        at = query.as_of or market.clock(transaction, now=desk.clock())
+        quotes = market.quotes(transaction, at=at)
         simulated = market.notes(transaction).get("simulated") == "yes"
-    told = tuple(
+    in_force = tuple(
         PriceInForce(
             asset=asset,
             venue=whose.venue or None,
@@ -394,15 +395,15 @@ def prices(desk: ScoringService, call: Call) -> Answer:
             next_at=price.next_at,
             doubt=rules.doubt(price, at=at, asset=asset),
         )
-        for whose, prices in sorted(found.items())
+        for whose, prices in sorted(quotes.items())
         for asset, price in sorted(prices.items())
     )
     return json_answer(
-        PricesInForce(request_id=call.request_id, as_of=at, simulated=simulated, prices=told)
+        PricesInForce(request_id=call.request_id, as_of=at, simulated=simulated, prices=in_force)
     )
 
 
-def _push(name: str, work: Any, asked: type[Any], what: str) -> Operation:
+def _push(name: str, work: Any, body_type: type[Any], what: str) -> Operation:
     """Return the operation of one push."""
     return Operation(
         name=f"push_{name}",
@@ -416,8 +417,8 @@ def _push(name: str, work: Any, asked: type[Any], what: str) -> Operation:
         "now, by however little, is refused, as it would be used before its time: set the clock "
         "right, or push again once that time has come.",
         meaning="What was added and what was known",
-        asked=asked,
-        told=(Pushed,),
+        request_type=body_type,
+        answer_types=(Pushed,),
         parameters=(IDEMPOTENCY,),
         refusals=(problems.CONFLICT,),
     )
@@ -437,7 +438,7 @@ OPERATIONS = (
         work=prices,
         summary="The prices in force, with their ages",
         meaning="Every price in force",
-        told=(PricesInForce,),
+        answer_types=(PricesInForce,),
         parameters=parameters(PricesQuery),
         refusals=(problems.INVALID,),
     ),

@@ -43,31 +43,31 @@ def moves(desk: ScoringService, call: Call) -> Answer:
     if place is None or not registry.is_registry(place):
         absence = "the service answers from one bundle, not from a registry"
         return json_answer(MovesAnswer(request_id=call.request_id, absence=absence, moves=()))
-    told = MovesAnswer(
+    answer = MovesAnswer(
         request_id=call.request_id, absence=None, moves=tuple(registry.history(place))
     )
-    return json_answer(told)
+    return json_answer(answer)
 
 
 def models(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/models`."""
     bundle = desk.model.bundle
     challenger = None if desk.deployed is None else desk.deployed.challenger
-    known = [one for one in (bundle, challenger) if one is not None]
+    loaded = [model for model in (bundle, challenger) if model is not None]
     return json_answer(
         ModelsAnswer(
             request_id=call.request_id,
             in_use=None if bundle is None else bundle.version,
             absence=desk.model.absence if bundle is None else None,
             challenger=None if challenger is None else challenger.version,
-            models=tuple(_shown(one, desk) for one in known),
+            models=tuple(_shown(model, desk) for model in loaded),
         )
     )
 
 
 def _shown(bundle: Bundle, desk: ScoringService) -> ModelShown:
     """Return one model."""
-    known, read = {one.name: one for one in FEATURES}, frozenset(read_by(bundle))
+    definitions, read = {feature.name: feature for feature in FEATURES}, frozenset(read_by(bundle))
     return ModelShown(
         version=bundle.version,
         feature_fingerprint=bundle.fingerprint,
@@ -76,8 +76,8 @@ def _shown(bundle: Bundle, desk: ScoringService) -> ModelShown:
         features=tuple(
             FeatureShown(
                 name=name,
-                unit=known[name].unit,
-                meaning=known[name].meaning,
+                unit=definitions[name].unit,
+                meaning=definitions[name].meaning,
                 is_read=name in read,
             )
             for name in bundle.features
@@ -140,7 +140,7 @@ OPERATIONS = (
         work=models,
         summary="The model in use and what it reads",
         meaning="The models",
-        told=(ModelsAnswer,),
+        answer_types=(ModelsAnswer,),
     ),
     Operation(
         name="model_moves",
@@ -150,7 +150,7 @@ OPERATIONS = (
         work=moves,
         summary="Promotions and rollbacks: what answered when, by whose word",
         meaning="Every move of the registry's pointers",
-        told=(MovesAnswer,),
+        answer_types=(MovesAnswer,),
     ),
     Operation(
         name="model_card",

@@ -74,14 +74,14 @@ def _in_force(store: Store) -> tuple[datetime | None, Policy]:
 
 def preview(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/policy/preview`."""
-    asked = parsed(call.body, PreviewBody)
+    body = parsed(call.body, PreviewBody)
     store = opened(desk)
-    proposed = _proposed(asked.policy)
+    proposed = _proposed(body.policy)
     with store.read() as transaction:
         now = market.clock(transaction, now=desk.clock())
     # What was seen at the end itself belongs to it.
-    end = now + timedelta(microseconds=1) if asked.end is None else asked.end
-    begin = end - USUAL if asked.begin is None else asked.begin
+    end = now + timedelta(microseconds=1) if body.end is None else body.end
+    begin = end - USUAL if body.begin is None else body.begin
     if not timedelta(0) < end - begin <= LONGEST:
         raise InvalidInput([Fault("/begin", f"is not within {LONGEST.days} days before the end")])
     return json_answer(
@@ -118,7 +118,7 @@ OPERATIONS = (
         work=in_force,
         summary="The alert policy in force",
         meaning="The policy",
-        told=(PolicyAnswer,),
+        answer_types=(PolicyAnswer,),
     ),
     Operation(
         name="preview_policy",
@@ -129,7 +129,7 @@ OPERATIONS = (
         summary="What a changed policy would have sent over a past period",
         details="Nothing changes: a policy is put in force by the file that the watch reads.",
         meaning="What both policies would have sent",
-        asked=PreviewBody,
-        told=(PreviewAnswer,),
+        request_type=PreviewBody,
+        answer_types=(PreviewAnswer,),
     ),
 )

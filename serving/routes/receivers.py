@@ -124,57 +124,59 @@ class WroteAnswer:
 
 def listed(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/receivers`."""
-    asked = read_query(call.query, ReceiversQuery)
+    query = read_query(call.query, ReceiversQuery)
     with opened(desk).read() as transaction:
-        found = alerts.all_receivers(transaction, after=asked.cursor or "", limit=asked.limit)
-    following = found[-1].receiver if len(found) == asked.limit else None
-    lines = tuple(_line(one) for one in found)
+        receivers = alerts.all_receivers(transaction, after=query.cursor or "", limit=query.limit)
+    following = receivers[-1].receiver if len(receivers) == query.limit else None
+    lines = tuple(_line(receiver) for receiver in receivers)
     return json_answer(ReceiversAnswer(request_id=call.request_id, receivers=lines, next=following))
 
 
-def _line(one: Receiver) -> ReceiverLine:
+def _line(receiver: Receiver) -> ReceiverLine:
     """Return a receiver in words."""
     return ReceiverLine(
-        receiver=one.receiver,
-        audience=one.audience,
-        language=one.language,
-        quiet=None if one.quiet is None else one.quiet.model_dump(mode="json"),
+        receiver=receiver.receiver,
+        audience=receiver.audience,
+        language=receiver.language,
+        quiet=None if receiver.quiet is None else receiver.quiet.model_dump(mode="json"),
     )
 
 
-def shown_one(desk: ScoringService, call: Call) -> Answer:
+def show(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/receivers/{receiver}`."""
     name = call.path["receiver"]
     with opened(desk).read() as transaction:
-        held = known(transaction, name)
+        receiver = stored_receiver(transaction, name)
         channels = consents.channels(transaction, name)
         history = consents.history(transaction, name)
         covered = alerts.covered(transaction, name)
     return json_answer(
         ReceiverAnswer(
             request_id=call.request_id,
-            receiver=_line(held),
+            receiver=_line(receiver),
             accounts=tuple(covered),
             channels=tuple(
                 ChannelLine(
-                    channel=one.id,
-                    kind=one.kind,
-                    target=shown(one.kind, one.target),
-                    rank=one.rank,
-                    status=one.status,
-                    created_at=one.created_at,
+                    channel=channel.id,
+                    kind=channel.kind,
+                    target=shown(channel.kind, channel.target),
+                    rank=channel.rank,
+                    status=channel.status,
+                    created_at=channel.created_at,
                 )
-                for one in channels
+                for channel in channels
             ),
             consents=tuple(
-                ConsentLine(**{name: one[name] for name in ("at", "channel", "action", "actor")})
-                for one in history
+                ConsentLine(
+                    **{name: consent[name] for name in ("at", "channel", "action", "actor")}
+                )
+                for consent in history
             ),
         )
     )
 
 
-def known(transaction: Transaction, name: str) -> Receiver:
+def stored_receiver(transaction: Transaction, name: str) -> Receiver:
     """Return a receiver.
 
     Raises
@@ -182,24 +184,24 @@ def known(transaction: Transaction, name: str) -> Receiver:
     Refused
         404 where there is none of that name.
     """
-    found = alerts.receiver(transaction, name)
-    if found is None:
+    receiver = alerts.receiver(transaction, name)
+    if receiver is None:
         raise Refused(problems.UNKNOWN_THING, f"no receiver {name[:80]!r} is known")
-    return found
+    return receiver
 
 
 def put(desk: ScoringService, call: Call) -> Answer:
     """Answer `PUT /v1/receivers/{receiver}`."""
-    name, asked = call.path["receiver"], parsed(call.body, ReceiverBody)
+    name, body = call.path["receiver"], parsed(call.body, ReceiverBody)
     if len(name) > LONGEST_NAME:
         raise InvalidInput([Fault("receiver", f"is longer than {LONGEST_NAME} characters")])
-    one = Receiver(
-        receiver=name, audience=asked.audience, language=asked.language, quiet=asked.quiet
+    receiver = Receiver(
+        receiver=name, audience=body.audience, language=body.language, quiet=body.quiet
     )
 
     def act(transaction: Transaction) -> WroteAnswer:
         now = market.clock(transaction, now=desk.clock())
-        alerts.add_receiver(transaction, one, asked.accounts, now=now)
+        alerts.add_receiver(transaction, receiver, body.accounts, now=now)
         return WroteAnswer(request_id=call.request_id, receiver=name)
 
     return written(desk, call, action="write receiver", subject=name, act=act)
@@ -214,7 +216,7 @@ OPERATIONS = (
         work=listed,
         summary="Who is told of alerts",
         meaning="Receivers",
-        told=(ReceiversAnswer,),
+        answer_types=(ReceiversAnswer,),
         parameters=parameters(ReceiversQuery),
         refusals=(problems.INVALID,),
     ),
@@ -223,10 +225,10 @@ OPERATIONS = (
         method="GET",
         path="/v1/receivers/{receiver}",
         scope=Scope.ADMIN,
-        work=shown_one,
+        work=show,
         summary="One receiver: its channels, what it covers, what it agreed to",
         meaning="The receiver",
-        told=(ReceiverAnswer,),
+        answer_types=(ReceiverAnswer,),
         parameters=(RECEIVER,),
         refusals=(problems.UNKNOWN_THING,),
     ),
@@ -238,8 +240,8 @@ OPERATIONS = (
         work=put,
         summary="Add a receiver, or change one",
         meaning="It is written",
-        asked=ReceiverBody,
-        told=(WroteAnswer,),
+        request_type=ReceiverBody,
+        answer_types=(WroteAnswer,),
         parameters=(RECEIVER, IDEMPOTENCY),
         refusals=(problems.CONFLICT,),
     ),

@@ -118,8 +118,8 @@ class TermsQuery(Query):
 
 def rulebooks(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - rulebooks ship with the code
     """Answer `GET /v1/rulebooks`."""
-    told = tuple(_shown(book) for _, book in sorted(load_all().items()))
-    return json_answer(RulebooksAnswer(request_id=call.request_id, rulebooks=told))
+    books = tuple(_shown(book) for _, book in sorted(load_all().items()))
+    return json_answer(RulebooksAnswer(request_id=call.request_id, rulebooks=books))
 
 
 def _shown(book: Rulebook[Any]) -> RulebookShown:
@@ -152,14 +152,14 @@ def _recorded(book: Rulebook[Any]) -> Iterator[RecordShown]:
 
 def in_force(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/rulebooks/{venue}/{version}/terms/{market}`."""
-    asked = read_query(call.query, TermsQuery)
+    query = read_query(call.query, TermsQuery)
     venue, version, name = (call.path[part] for part in ("venue", "version", "market"))
     if (venue, version) not in load_all():
         raise Refused(problems.UNKNOWN_THING, f"no rulebook {venue[:80]}/{version[:80]}")
-    at = asked.as_of or _now(desk)
-    whose = MarketId(venue, name, asked.chain or "")
-    told = _of_store(desk, call, whose, at) or _of_record(call, venue, version, name, at)
-    return json_answer(told)
+    at = query.as_of or _now(desk)
+    whose = MarketId(venue, name, query.chain or "")
+    answer = _of_store(desk, call, whose, at) or _of_record(call, venue, version, name, at)
+    return json_answer(answer)
 
 
 def _now(desk: ScoringService) -> datetime:
@@ -177,10 +177,10 @@ def _of_store(
     if desk.store is None:
         return None
     with desk.store.read() as transaction:
-        found = market.terms(transaction, at=at)
-    if whose not in found:
+        terms = market.terms(transaction, at=at)
+    if whose not in terms:
         return None
-    body, valid_from = found[whose]
+    body, valid_from = terms[whose]
     book = inputs.rulebook(call.path["venue"], call.path["version"], "")
     terms_of(body, book, f"/store/terms/{whose.market}")
     return TermsAnswer(
@@ -206,7 +206,7 @@ def _of_record(call: Call, venue: str, version: str, name: str, at: datetime) ->
         404 where it has none for this market and moment.
     """
     try:
-        found = terms_in_force(venue, version, name, at)
+        record = terms_in_force(venue, version, name, at)
     except ForewarnError as error:
         place = [Fault("/path/market", str(error))]
         raise Refused(problems.UNKNOWN_THING, str(error), faults=place) from None
@@ -217,10 +217,10 @@ def _of_record(call: Call, venue: str, version: str, name: str, at: datetime) ->
         market=name,
         as_of=at,
         origin="record",
-        valid_from=found.valid_from,
-        valid_until=found.valid_until,
-        source=found.source,
-        terms=_texts(dataclasses.asdict(found.terms)),
+        valid_from=record.valid_from,
+        valid_until=record.valid_until,
+        source=record.source,
+        terms=_texts(dataclasses.asdict(record.terms)),
     )
 
 
@@ -250,7 +250,7 @@ OPERATIONS = (
         work=rulebooks,
         summary="Every rulebook with the terms, state and options it reads",
         meaning="Every rulebook",
-        told=(RulebooksAnswer,),
+        answer_types=(RulebooksAnswer,),
     ),
     Operation(
         name="terms",
@@ -260,7 +260,7 @@ OPERATIONS = (
         work=in_force,
         summary="The terms of a market in force",
         meaning="The terms, with their source and the time from which they hold",
-        told=(TermsAnswer,),
+        answer_types=(TermsAnswer,),
         parameters=(
             _part("venue", "as in `/v1/rulebooks`"),
             _part("version", "as in `/v1/rulebooks`"),

@@ -5,15 +5,15 @@ from serving.application.scoring import ScoringService
 from serving.http.keys import Scope
 from serving.http.negotiation import FORMS, answered, envelope
 from serving.http.routing import Answer, Call, Operation, of_body
-from serving.routes.scoring import ONE_OR_MANY
+from serving.routes.scoring import SINGLE_OR_BATCH
 from serving.schemas import margin, margin_requests
 from serving.schemas.problems import NOT_ACCEPTABLE, NOT_ARROW, UNKNOWN_ACCOUNT
 
 
 def judge(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/margin` in the form asked for."""
-    asked, found = envelope(call, margin_requests.MarginBody)
-    return answered(exact_margin.margins(desk, asked, found, call.request_id), call)
+    request, faults = envelope(call, margin_requests.MarginBody)
+    return answered(exact_margin.margins(desk, request, faults, call.request_id), call)
 
 
 OPERATIONS = (
@@ -24,10 +24,10 @@ OPERATIONS = (
         scope=Scope.READ,
         work=judge,
         summary="Credit, requirement, surplus, the venue's ratio and its verdict, exact",
-        details=ONE_OR_MANY,
+        details=SINGLE_OR_BATCH,
         meaning="What the venue's rules say",
-        asked=margin_requests.MarginBody,
-        told=(margin.MarginAnswer, margin.MarginBatch),
+        request_type=margin_requests.MarginBody,
+        answer_types=(margin.MarginAnswer, margin.MarginBatch),
         takes=FORMS,
         gives=FORMS,
         refusals=(UNKNOWN_ACCOUNT, NOT_ARROW, NOT_ACCEPTABLE),
@@ -39,10 +39,10 @@ OPERATIONS = (
         scope=Scope.READ,
         work=of_body(exact_margin.trigger),
         summary="The prices, the common shock and the time at which the verdict flips",
-        details=ONE_OR_MANY,
+        details=SINGLE_OR_BATCH,
         meaning="Where and when the verdict flips",
-        asked=margin_requests.TriggerBody,
-        told=(margin.TriggersAnswer, margin.TriggerBatch),
+        request_type=margin_requests.TriggerBody,
+        answer_types=(margin.TriggersAnswer, margin.TriggerBatch),
         refusals=(UNKNOWN_ACCOUNT,),
     ),
     Operation(
@@ -52,10 +52,10 @@ OPERATIONS = (
         scope=Scope.READ,
         work=of_body(exact_margin.liquidation),
         summary="What a liquidation would seize, or the venue's refusal",
-        details=ONE_OR_MANY,
+        details=SINGLE_OR_BATCH,
         meaning="The liquidation, or its refusal: that is an answer too",
-        asked=margin_requests.LiquidationBody,
-        told=(margin.LiquidationAnswer, margin.LiquidationBatch),
+        request_type=margin_requests.LiquidationBody,
+        answer_types=(margin.LiquidationAnswer, margin.LiquidationBatch),
         refusals=(UNKNOWN_ACCOUNT,),
     ),
 )

@@ -10,7 +10,7 @@ from serving.schemas import assessment, requests
 from serving.schemas.assessment import Assessment
 from serving.schemas.problems import NOT_ACCEPTABLE, NOT_ARROW, UNKNOWN_ACCOUNT
 
-ONE_OR_MANY = (
+SINGLE_OR_BATCH = (
     "`account` is answered with one answer, `accounts` with a batch: one item each in the order "
     "asked, an item with `errors` where that account could not be judged."
 )
@@ -18,10 +18,10 @@ ONE_OR_MANY = (
 
 def score(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/score` in the form asked for."""
-    asked, found = envelope(call, requests.ScoreBody)
-    told = desk.assessed(asked, found, call.request_id)
-    telemetry.record([told] if isinstance(told, Assessment) else told.assessments)
-    return answered(shown(told, call.principal), call)
+    request, faults = envelope(call, requests.ScoreBody)
+    answer = desk.assessed(request, faults, call.request_id)
+    telemetry.record([answer] if isinstance(answer, Assessment) else answer.assessments)
+    return answered(shown(answer, call.principal), call)
 
 
 OPERATIONS = (
@@ -32,10 +32,10 @@ OPERATIONS = (
         scope=Scope.READ,
         work=score,
         summary="Judge accounts by their venue's rules and forecast their liquidation",
-        details=ONE_OR_MANY,
+        details=SINGLE_OR_BATCH,
         meaning="What the rules and the model say",
-        asked=requests.ScoreBody,
-        told=(assessment.Assessment, assessment.Batch),
+        request_type=requests.ScoreBody,
+        answer_types=(assessment.Assessment, assessment.Batch),
         takes=FORMS,
         gives=FORMS,
         refusals=(UNKNOWN_ACCOUNT, NOT_ARROW, NOT_ACCEPTABLE),

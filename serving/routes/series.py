@@ -108,24 +108,24 @@ class Pulse:
 
 def candles(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/candles`."""
-    asked = read_query(call.query, CandlesQuery)
+    query = read_query(call.query, CandlesQuery)
     with opened(desk).read() as transaction:
-        end = asked.end or market.clock(transaction, now=desk.clock())
-        begin = _begin(asked.begin, end)
-        found = market.candle_arrays(transaction, [asked.asset], after=begin, until=end)
+        end = query.end or market.clock(transaction, now=desk.clock())
+        begin = _begin(query.begin, end)
+        arrays = market.candle_arrays(transaction, [query.asset], after=begin, until=end)
         simulated = market.notes(transaction).get("simulated") == "yes"
-    columns: Any = found[asked.asset].T.tolist() if asked.asset in found else [()] * 6
+    columns: Any = arrays[query.asset].T.tolist() if query.asset in arrays else [()] * 6
     opens, *prices = columns
     names = ("open", "high", "low", "close")
-    told = {name: tuple(column) for name, column in zip(names, prices, strict=False)}
+    price_columns = {name: tuple(column) for name, column in zip(names, prices, strict=False)}
     return json_answer(
         CandlesShown(
             request_id=call.request_id,
-            asset=asked.asset,
+            asset=query.asset,
             step_seconds=HOUR,
             simulated=simulated,
             open_time=tuple(datetime.fromtimestamp(place * HOUR, tz=end.tzinfo) for place in opens),
-            **told,
+            **price_columns,
         )
     )
 
@@ -147,23 +147,25 @@ def _begin(stated: datetime | None, end: datetime) -> datetime:
 
 def lines(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/lines`."""
-    asked = parsed(call.body, LinesBody)
+    body = parsed(call.body, LinesBody)
     with opened(desk).read() as transaction:
         now = market.clock(transaction, now=desk.clock())
-        begin = asked.begin or now - WEEK
-        found = assessments.lines(transaction, asked.accounts, begin=begin, most=asked.most)
-    told = LinesShown(request_id=call.request_id, begin=begin, lines=tuple(found))
-    return json_answer(told)
+        begin = body.begin or now - WEEK
+        probability_lines = assessments.lines(
+            transaction, body.accounts, begin=begin, most=body.most
+        )
+    answer = LinesShown(request_id=call.request_id, begin=begin, lines=tuple(probability_lines))
+    return json_answer(answer)
 
 
 def pulse(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/pulse`, with 304 where the caller's entity tag still holds."""
-    told = _pulse(desk, call)
-    tag = _tag(told)
+    answer = _pulse(desk, call)
+    tag = _tag(answer)
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
     if call.headers.get("if-none-match") == tag:
         return Answer(body=b"", status=304, headers=headers)
-    return Answer(body=encode(told), headers=headers)
+    return Answer(body=encode(answer), headers=headers)
 
 
 def _pulse(desk: ScoringService, call: Call) -> Pulse:
@@ -191,12 +193,12 @@ def _pulse(desk: ScoringService, call: Call) -> Pulse:
         )
 
 
-def _tag(told: Pulse) -> str:
+def _tag(answer: Pulse) -> str:
     """Return the entity tag of a pulse: the time that passes is no news."""
     names = ("status", "reasons", "model_version", "simulated", "scopes")
     times = ("prices_at", "accounts_at", "assessed_at", "alerted_at")
-    doubtful = {name: doubt.code for name, doubt in sorted(told.doubts.items())}
-    news = encode([doubtful, *(getattr(told, name) for name in (*names, *times))])
+    doubtful = {name: doubt.code for name, doubt in sorted(answer.doubts.items())}
+    news = encode([doubtful, *(getattr(answer, name) for name in (*names, *times))])
     return f'"{hashlib.sha256(news).hexdigest()[:32]}"'
 
 
@@ -209,7 +211,7 @@ OPERATIONS = (
         work=candles,
         summary="Hourly candles of an asset, to be drawn",
         meaning="The candles in columns",
-        told=(CandlesShown,),
+        answer_types=(CandlesShown,),
         parameters=parameters(CandlesQuery),
         refusals=(problems.INVALID,),
     ),
@@ -221,8 +223,8 @@ OPERATIONS = (
         work=lines,
         summary="The past probabilities of many accounts, to be drawn",
         meaning="One line each, in the order asked",
-        asked=LinesBody,
-        told=(LinesShown,),
+        request_type=LinesBody,
+        answer_types=(LinesShown,),
     ),
     Operation(
         name="pulse",
@@ -233,6 +235,6 @@ OPERATIONS = (
         summary="Whether anything is new: cheap to ask, with an entity tag",
         details="With `If-None-Match` of the answer before, 304 and no body where nothing is new.",
         meaning="How far the service is",
-        told=(Pulse,),
+        answer_types=(Pulse,),
     ),
 )

@@ -64,11 +64,11 @@ def readyz(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - nothin
 
 def metrics(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
     """Return what Prometheus scrapes, with what the store says of alerts."""
-    told = telemetry.exposition()
+    text = telemetry.exposition()
     if desk.store is not None:
         with contextlib.suppress(StoreFailed):
-            told += telemetry.gauges(gauges(desk.store, now=desk.clock()))
-    return Answer(body=told, media_type=telemetry.TEXT)
+            text += telemetry.gauges(gauges(desk.store, now=desk.clock()))
+    return Answer(body=text, media_type=telemetry.TEXT)
 
 
 OPERATIONS = (
@@ -80,7 +80,7 @@ OPERATIONS = (
         work=livez,
         summary="Whether the process answers",
         meaning="The process answers",
-        told=(Alive,),
+        answer_types=(Alive,),
         at_once=0,
     ),
     Operation(
@@ -91,7 +91,7 @@ OPERATIONS = (
         work=readyz,
         summary="Whether requests can be answered, and how soundly",
         meaning="Requests are answered; `status` is `ready` or `degraded`",
-        told=(Ready,),
+        answer_types=(Ready,),
         is_probe=True,
     ),
     Operation(

@@ -64,11 +64,13 @@ class FastAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 def account(item: Any) -> FastAccount | None:
     """Return an account that is beyond doubt; None for every other."""
     try:
-        found = msgspec.convert(item, FastAccount, dec_hook=_exact)
+        decoded = msgspec.convert(item, FastAccount, dec_hook=_exact)
     except msgspec.ValidationError:
         return None
-    is_sound = found.opened_at is None or _is_plain(found.opened_at)
-    return found if is_sound and all(_is_plain(one.at) for one in found.events or ()) else None
+    is_sound = decoded.opened_at is None or _is_plain(decoded.opened_at)
+    return (
+        decoded if is_sound and all(_is_plain(event.at) for event in decoded.events or ()) else None
+    )
 
 
 def _exact(kind: type, value: Any) -> Fraction:  # noqa: ARG001 - there is one such kind

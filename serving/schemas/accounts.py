@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from serving.schemas.stored import Assessed, Found
+from serving.schemas.stored import AccountSummary, Assessed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class AccountsPage:
     """
 
     request_id: str
-    accounts: tuple[Found, ...]
+    accounts: tuple[AccountSummary, ...]
     next: str | None
 
 

@@ -30,8 +30,8 @@ class AnswerStruct(msgspec.Struct, frozen=True, kw_only=True):
     ) -> CoreSchema:
         """Return the schema of a model with the same fields, read as this type."""
 
-        def read(told: BaseModel) -> Any:
-            return source(**dict(told))
+        def read(model: BaseModel) -> Any:
+            return source(**dict(model))
 
         return core_schema.no_info_after_validator_function(read, handler(_model_of(source)))
 

@@ -24,7 +24,7 @@ def _shock(value: Fraction) -> Fraction:
     return value
 
 
-def _below_one(value: Fraction) -> Fraction:
+def _buffer(value: Fraction) -> Fraction:
     """Refuse a move that leaves no price."""
     if value >= 1:
         raise ValueError(f"{str(value)[:60]} is not below 1")
@@ -39,7 +39,7 @@ Shock = Annotated[
 ]
 
 
-Buffer = Annotated[Share, AfterValidator(_below_one)]
+Buffer = Annotated[Share, AfterValidator(_buffer)]
 
 
 class TargetBody(Body):

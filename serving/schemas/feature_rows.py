@@ -93,16 +93,16 @@ def of_json(body: bytes) -> Features:
     InvalidInput
         Listing every fault.
     """
-    told = _fast(body)
-    columns = None if told is None else _columns(told.columns)
-    if told is None or columns is None:
+    decoded = _fast(body)
+    columns = None if decoded is None else _columns(decoded.columns)
+    if decoded is None or columns is None:
         return _slow(body)
     return Features(
         columns=columns,
         rows=_rows(columns),
-        feature_fingerprint=told.feature_fingerprint,
-        intervals=told.intervals,
-        encoding=told.encoding,
+        feature_fingerprint=decoded.feature_fingerprint,
+        intervals=decoded.intervals,
+        encoding=decoded.encoding,
     )
 
 
@@ -144,9 +144,9 @@ def matrix(given: Features, names: Sequence[str], *, needed: Collection[str]) ->
     InvalidInput
         Naming the columns that are missing, unknown or hold an infinite number.
     """
-    known = frozenset(names)
+    feature_names = frozenset(names)
     absent = [name for name in names if name in needed and name not in given.columns]
-    strange = [name for name in given.columns if name not in known]
+    strange = [name for name in given.columns if name not in feature_names]
     faults = [Fault(f"/columns/{escape(name)}", "the column is missing") for name in absent]
     faults += [Fault(f"/columns/{escape(name)}", "no such feature") for name in strange]
     if not faults:
@@ -170,12 +170,16 @@ def _fast(body: bytes) -> _Fast | None:
     that a key stands twice, of which msgspec would keep the last.
     """
     try:
-        told = _FAST.decode(body)
+        decoded = _FAST.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     stated = body.count(b":")
     top = sum(body.count(b'"' + name.encode() + b'"') for name in _FIELDS)
-    return told if stated == top + len(told.columns) and len(told.columns) <= MOST_COLUMNS else None
+    return (
+        decoded
+        if stated == top + len(decoded.columns) and len(decoded.columns) <= MOST_COLUMNS
+        else None
+    )
 
 
 def _columns(stated: Mapping[str, list[float | None] | str]) -> dict[str, Floats] | None:
@@ -188,10 +192,10 @@ def _columns(stated: Mapping[str, list[float | None] | str]) -> dict[str, Floats
 
 def _slow(body: bytes) -> Features:
     """Return the body's features, or list its faults."""
-    asked = _checked(body)
+    validated = _checked(body)
     faults: list[Fault] = []
     columns: dict[str, Floats] = {}
-    for name, column in asked.columns.items():
+    for name, column in validated.columns.items():
         try:
             columns[name] = _numbers(column)
         except ValueError as error:
@@ -201,24 +205,24 @@ def _slow(body: bytes) -> Features:
     return Features(
         columns=columns,
         rows=_rows(columns),
-        feature_fingerprint=asked.feature_fingerprint,
-        intervals=asked.intervals,
-        encoding=asked.encoding,
+        feature_fingerprint=validated.feature_fingerprint,
+        intervals=validated.intervals,
+        encoding=validated.encoding,
     )
 
 
 def _checked(body: bytes) -> FeaturesBody:
     """Return the body, or list its faults."""
     tree, faults = read(body)
-    asked: FeaturesBody | None = None
+    validated: FeaturesBody | None = None
     try:
-        asked = FeaturesBody.model_validate(tree)
+        validated = FeaturesBody.model_validate(tree)
     except ValidationError as error:
-        known = {fault.where for fault in faults}
-        faults.extend(one for one in requests.pointers(error) if one.where not in known)
-    if faults or asked is None:
+        reported = {fault.where for fault in faults}
+        faults.extend(fault for fault in requests.pointers(error) if fault.where not in reported)
+    if faults or validated is None:
         raise InvalidInput(faults)
-    return asked
+    return validated
 
 
 def _numbers(column: Sequence[float | None] | str) -> Floats:

@@ -35,9 +35,9 @@ LAST = datetime(2200, 1, 1, tzinfo=UTC)
 def exact(value: object) -> Fraction:
     """Return an exact amount of an integer or a decimal string."""
     if isinstance(value, bool) or not isinstance(value, int | str):
-        found = type(value).__name__
+        type_name = type(value).__name__
         raise ValueError(  # noqa: TRY004 - pydantic collects ValueError
-            f"an exact amount is a decimal string or an integer, not {found}"
+            f"an exact amount is a decimal string or an integer, not {type_name}"
         )
     if isinstance(value, str) and not _DECIMAL.fullmatch(value):
         raise ValueError(f"{value[:40]!r} is not a decimal of at most 80 and 40 digits")
@@ -57,9 +57,9 @@ def _positive(value: Fraction) -> Fraction:
 def _signed(value: object) -> int:
     """Return a whole number of an integer or a string of digits."""
     if isinstance(value, bool) or not isinstance(value, int | str):
-        found = type(value).__name__
+        type_name = type(value).__name__
         raise ValueError(  # noqa: TRY004 - pydantic collects ValueError
-            f"an exact integer is a string of digits or an integer, not {found}"
+            f"an exact integer is a string of digits or an integer, not {type_name}"
         )
     if isinstance(value, str) and not _INTEGER.fullmatch(value):
         raise ValueError(f"{value[:40]!r} is not an integer")

@@ -167,7 +167,7 @@ class ReservesBody(TableBody):
     borrowed: Amounts = Field(description="quote units")
 
 
-class OneMarketBody(Body):
+class VenueMarketBody(Body):
     """What is true of one market of a venue, and of no other."""
 
     venue: Name
@@ -207,7 +207,7 @@ class MarketBody(Body):
         description="accumulators by the rulebook's name, such as ETH-B.rate, where one market "
         "reads it",
     )
-    markets: Annotated[list[OneMarketBody], Field(max_length=1000)] = Field(
+    markets: Annotated[list[VenueMarketBody], Field(max_length=1000)] = Field(
         default_factory=list, description="state, terms and oracle prices, market by market"
     )
     candles: Assets[CandlesBody] = Field(default_factory=dict, description="spot, by asset")

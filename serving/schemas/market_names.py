@@ -6,7 +6,7 @@ from typing import Any
 
 from models.domain import MarketId
 from models.errors import Fault
-from models.margin.rulebook import option_names, state_names, venues_known
+from models.margin.rulebook import option_names, state_names, venue_names
 from serving.schemas.strict_json import escape
 
 MOST_CHOICES = 5
@@ -17,14 +17,14 @@ MOST_ADVISED = 50
 
 def several_markets(markets: Iterable[MarketId]) -> str:
     """Return the markets that a name may mean."""
-    names = sorted(str(one) for one in markets)
+    names = sorted(str(market) for market in markets)
     more = f" or {len(names) - MOST_CHOICES} more" if len(names) > MOST_CHOICES else ""
     return f"may be of {', '.join(names[:MOST_CHOICES])}{more}"
 
 
-def carried_terms(name: str, known: Iterable[MarketId], *, where: str) -> MarketId | Fault:
+def carried_terms(name: str, markets: Iterable[MarketId], *, where: str) -> MarketId | Fault:
     """Return the one known market of a name, or why its venue must be stated."""
-    meant = {one for one in known if one.market == name}
+    meant = {market for market in markets if market.market == name}
     if len(meant) == 1:
         return meant.pop()
     hint = several_markets(meant) if meant else "is no market of the store's accounts"
@@ -33,7 +33,7 @@ def carried_terms(name: str, known: Iterable[MarketId], *, where: str) -> Market
 
 def is_read(name: str) -> bool:
     """Return whether any rulebook reads a name of state."""
-    return any(state_names(venue).subject(name) is not None for venue in venues_known())
+    return any(state_names(venue).subject(name) is not None for venue in venue_names())
 
 
 def unread(name: str, venues: Iterable[str], *, where: str, is_advised: bool = True) -> Fault:
@@ -41,7 +41,7 @@ def unread(name: str, venues: Iterable[str], *, where: str, is_advised: bool = T
     shown = name[:80]
     detail = f"no rulebook reads state called {shown!r}"
     if is_advised:
-        near = [one for v in venues if (one := state_names(v).nearest(shown)) is not None]
+        near = [nearest for v in venues if (nearest := state_names(v).nearest(shown)) is not None]
         best = get_close_matches(shown, near, n=1)
         detail += f"; did you mean {best[0]}?" if best else "; /v1/rulebooks lists the names"
     return Fault(f"{where}/{escape(name)}", detail)
@@ -62,35 +62,39 @@ def state_faults(market: MarketId, state: Mapping[str, int], *, where: str) -> l
     return faults
 
 
-def carried(name: str, known: Iterable[MarketId], *, where: str) -> MarketId | Fault:
+def carried(name: str, markets: Iterable[MarketId], *, where: str) -> MarketId | Fault:
     """Return the market that a name of state says itself, or why it must be stated beside it.
 
     Parameters
     ----------
-    known
+    markets
         The markets of the accounts in a store.
     """
-    subjects = [(venue, state_names(venue).subject(name)) for venue in venues_known()]
-    reading = {venue: one for venue, one in subjects if one is not None}
+    subjects = [(venue, state_names(venue).subject(name)) for venue in venue_names()]
+    reading = {venue: subject for venue, subject in subjects if subject is not None}
     if not reading:
-        return unread(name, venues_known(), where=where)
-    said = {(venue, one.market) for venue, one in reading.items() if one.market is not None}
+        return unread(name, venue_names(), where=where)
+    said = {
+        (venue, subject.market) for venue, subject in reading.items() if subject.market is not None
+    }
     if len(said) == len(reading):
-        meant = [one for one in known if one[:2] in said] or [MarketId(*one) for one in said]
+        meant = [market for market in markets if market[:2] in said] or [
+            MarketId(*pair) for pair in said
+        ]
         if len(meant) == 1:
             return meant[0]
     else:
-        meant = [one for one in known if one.venue in reading]
+        meant = [market for market in markets if market.venue in reading]
     hint = several_markets(meant) if meant else f"is read by {', '.join(reading)}"
     return Fault(f"{where}/{escape(name)}", f"{name} {hint}: state its venue and market")
 
 
 def venue_faults(venue: str, *, where: str) -> list[Fault]:
     """Return that a venue is not known, with the nearest that is."""
-    if venue in venues_known():
+    if venue in venue_names():
         return []
-    near = get_close_matches(venue, venues_known(), n=1)
-    hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(venues_known())}"
+    near = get_close_matches(venue, venue_names(), n=1)
+    hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(venue_names())}"
     return [Fault(where, f"no rulebook of {venue[:80]!r}{hint}")]
 
 
@@ -108,15 +112,15 @@ def option_faults(venue: str, options: Mapping[str, int], *, where: str) -> list
 
 
 def symbol_faults(
-    state: Iterable[str], market: MarketId, known: set[str], *, where: str
+    state: Iterable[str], market: MarketId, assets: set[str], *, where: str
 ) -> Iterator[Fault]:
     """Yield the names of state that speak of an asset that nothing else knows."""
     names = state_names(market.venue)
     for name in state:
         subject = names.subject(name)
-        if subject is None or subject.asset is None or subject.asset in known:
+        if subject is None or subject.asset is None or subject.asset in assets:
             continue
-        near = get_close_matches(subject.asset[:80], sorted(known), n=1)
+        near = get_close_matches(subject.asset[:80], sorted(assets), n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         detail = f"{subject.asset[:80]!r} is no asset of {market}{hint}"
         yield Fault(f"{where}/{escape(name)}", detail)

@@ -41,7 +41,7 @@ NOT_ARROW = ProblemKind("not-arrow", 400, "The body is not a plain Arrow stream"
 BAD_REQUEST = ProblemKind("bad-request", 400, "The request cannot be read")
 UNAUTHORIZED = ProblemKind("unauthorized", 401, "A valid key is needed")
 FORBIDDEN = ProblemKind("forbidden", 403, "The key does not carry the scope")
-NOT_FOUND = ProblemKind("not-found", 404, "No such path")
+UNKNOWN_PATH = ProblemKind("not-found", 404, "No such path")
 UNKNOWN_ACCOUNT = ProblemKind("unknown-account", 404, "The store knows no such account")
 UNKNOWN_THING = ProblemKind("unknown-thing", 404, "No such thing")
 METHOD_NOT_ALLOWED = ProblemKind("method-not-allowed", 405, "The path does not take this method")
@@ -66,7 +66,7 @@ KINDS: Mapping[str, ProblemKind] = {
         NOT_ARROW,
         UNAUTHORIZED,
         FORBIDDEN,
-        NOT_FOUND,
+        UNKNOWN_PATH,
         UNKNOWN_ACCOUNT,
         UNKNOWN_THING,
         METHOD_NOT_ALLOWED,

@@ -164,13 +164,13 @@ class ScoreBody(Envelope):
         InvalidInput
             When exact attributions or plans are asked for of too many accounts.
         """
-        asked, faults = len(self.items), []
-        if self.reasons and self.contributions == "shap" and asked > MOST_EXACT:
-            detail = f"shap is told of at most {MOST_EXACT} accounts a request, not of {asked}"
+        count, faults = len(self.items), []
+        if self.reasons and self.contributions == "shap" and count > MOST_EXACT:
+            detail = f"shap is told of at most {MOST_EXACT} accounts a request, not of {count}"
             faults.append(Fault("/contributions", detail))
-        if self.plan and asked > MOST_PLANNED:
+        if self.plan and count > MOST_PLANNED:
             detail = (
-                f"plans are made for at most {MOST_PLANNED} accounts a request, not for {asked}"
+                f"plans are made for at most {MOST_PLANNED} accounts a request, not for {count}"
             )
             faults.append(Fault("/plan", detail))
         if faults:
@@ -238,9 +238,9 @@ def account(item: Any, place: str, kind: type[AccountBody] = AccountBody) -> Any
     """
     if not isinstance(item, dict):
         raise InvalidInput([Fault(place, f"an account is an object or a key, not {item!r:.40}")])
-    found = account_fast.account(item) if kind is AccountBody else None
-    if found is not None:
-        return found
+    decoded = account_fast.account(item) if kind is AccountBody else None
+    if decoded is not None:
+        return decoded
     try:
         return kind.model_validate(item)
     except ValidationError as error:
@@ -249,11 +249,11 @@ def account(item: Any, place: str, kind: type[AccountBody] = AccountBody) -> Any
 
 def pointers(error: ValidationError, place: str = "") -> Iterable[Fault]:
     """Yield one fault per thing that a schema found wrong."""
-    for found in error.errors(include_url=False, include_context=False, include_input=True):
-        where = "".join(f"/{escape(part)}" for part in found["loc"] if part != "[key]")
-        message = found["msg"].removeprefix("Value error, ")
-        if found["type"] not in {"missing", "value_error"}:
-            message = f"{message}, not {_shown(found['input'])}"
+    for details in error.errors(include_url=False, include_context=False, include_input=True):
+        where = "".join(f"/{escape(part)}" for part in details["loc"] if part != "[key]")
+        message = details["msg"].removeprefix("Value error, ")
+        if details["type"] not in {"missing", "value_error"}:
+            message = f"{message}, not {_shown(details['input'])}"
         yield Fault(f"{place}{where}", message)
 
 
@@ -264,10 +264,10 @@ def _shown(value: Any) -> str:
     return repr(str(value) if isinstance(value, Fraction) else value)[:60]
 
 
-def _unreported(found: Iterable[Fault], known: Iterable[Fault]) -> list[Fault]:
+def _unreported(faults: Iterable[Fault], reported: Iterable[Fault]) -> list[Fault]:
     """Return the faults at places about which nothing was said yet."""
-    places = {fault.where for fault in known}
-    return [fault for fault in found if fault.where not in places]
+    places = {fault.where for fault in reported}
+    return [fault for fault in faults if fault.where not in places]
 
 
 def _account_faults(tree: Any, kind: type[AccountBody]) -> Iterable[Fault]:

@@ -66,7 +66,7 @@ class Assessed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class AccountSummary:
     """An account with its newest assessment; None where it was never assessed.
 
     Parameters

@@ -13,7 +13,7 @@ from serving.store.engine import Transaction
 from serving.store.rows import Added, add, chunks, put
 from serving.store.schema import ACCOUNTS, EVENTS, HOLDINGS, POSITIONS
 
-KEPT = ("owner", "opened_at")
+CARRIED_FORWARD = ("owner", "opened_at")
 """What stays as it stands where a statement does not speak of it."""
 
 
@@ -36,14 +36,17 @@ def upsert(
 
 
 def write(
-    transaction: Transaction, told: Sequence[tuple[datetime, Mapping[str, Any]]], *, now: datetime
+    transaction: Transaction,
+    statements: Sequence[tuple[datetime, Mapping[str, Any]]],
+    *,
+    now: datetime,
 ) -> None:
-    """Write accounts and what they held, each from a moment of its own; see `upsert`."""
-    ordered = sorted(told, key=lambda one: one[0])
+    """Write accounts and their positions, each from its own moment; see `upsert`."""
+    ordered = sorted(statements, key=lambda statement: statement[0])
     for rows in _alike(_account_row(body) for _, body in ordered):
         put(transaction, ACCOUNTS, rows)
-    held = [_position_row(body, at=at) for at, body in ordered]
-    positions.write(transaction, held, now=now)
+    position_rows = [_position_row(body, at=at) for at, body in ordered]
+    positions.write(transaction, position_rows, now=now)
 
 
 def push_events(
@@ -65,11 +68,11 @@ def push_events(
         When the store does not know an account, or an event moves more than is held.
     """
     names = {event["account"] for event in events}
-    known = _locked(transaction, sorted(names))
+    stored = _locked(transaction, sorted(names))
     faults = [
         Fault(f"/{place}/account", f"the store knows no account {str(event['account'])[:80]!r}")
         for place, event in enumerate(events)
-        if event["account"] not in known
+        if event["account"] not in stored
     ]
     if faults:
         raise InvalidInput(faults)
@@ -88,8 +91,8 @@ def push_events(
 
 def keys(transaction: Transaction) -> list[str]:
     """Return every account's key, ascending."""
-    found = transaction.execute(sa.select(ACCOUNTS.c.account).order_by(ACCOUNTS.c.account))
-    return [str(key) for (key,) in found]
+    rows = transaction.execute(sa.select(ACCOUNTS.c.account).order_by(ACCOUNTS.c.account))
+    return [str(key) for (key,) in rows]
 
 
 def markets(transaction: Transaction) -> set[MarketId]:
@@ -101,8 +104,8 @@ def markets(transaction: Transaction) -> set[MarketId]:
 def assets_of(transaction: Transaction, market: MarketId) -> set[str]:
     """Return what the accounts of a market hold or owe."""
     joined = HOLDINGS.join(ACCOUNTS, ACCOUNTS.c.account == HOLDINGS.c.account)
-    own = [ACCOUNTS.c[part] == value for part, value in market._asdict().items()]
-    chosen = sa.select(HOLDINGS.c.asset).select_from(joined).where(*own).distinct()
+    conditions = [ACCOUNTS.c[part] == value for part, value in market._asdict().items()]
+    chosen = sa.select(HOLDINGS.c.asset).select_from(joined).where(*conditions).distinct()
     return {str(asset) for asset in transaction.execute(chosen).scalars()}
 
 
@@ -118,27 +121,27 @@ def read(
     at
         As they stood then; as they stand last when left out.
     """
-    found: dict[str, dict[str, Any]] = {}
+    bodies: dict[str, dict[str, Any]] = {}
     for some in chunks(list(dict.fromkeys(keys))):
         rows = transaction.execute(_standing(some, at=at)).mappings()
-        found.update({str(row["account"]): _body(row) for row in rows})
+        bodies.update({str(row["account"]): _body(row) for row in rows})
         for row in transaction.execute(_happened(some, at=at)).mappings():
-            if row["account"] in found:
-                found[row["account"]]["events"].append(_event(row))
-    return found
+            if row["account"] in bodies:
+                bodies[row["account"]]["events"].append(_event(row))
+    return bodies
 
 
 def since(transaction: Transaction, keys: Sequence[str], *, at: datetime) -> dict[str, datetime]:
     """Return from when each account's position at a moment has stood."""
-    found: dict[str, datetime] = {}
+    starts: dict[str, datetime] = {}
     for some in chunks(list(dict.fromkeys(keys))):
         newest = sa.func.max(POSITIONS.c.at).label("since")
         chosen = sa.select(POSITIONS.c.account, newest).where(
             POSITIONS.c.account.in_(some), POSITIONS.c.at <= at
         )
         rows = transaction.execute(chosen.group_by(POSITIONS.c.account))
-        found.update({str(row.account): row.since for row in rows})
-    return found
+        starts.update({str(row.account): row.since for row in rows})
+    return starts
 
 
 def _standing(keys: Sequence[str], *, at: datetime | None) -> sa.Select[Any]:
@@ -165,21 +168,21 @@ def _happened(keys: Sequence[str], *, at: datetime | None) -> sa.Select[Any]:
 
 def _locked(transaction: Transaction, names: Sequence[str]) -> set[str]:
     """Return which accounts the store knows, and keep other writers from them."""
-    known: set[str] = set()
+    locked: set[str] = set()
     for some in chunks(names):
         chosen = sa.select(ACCOUNTS.c.account).where(ACCOUNTS.c.account.in_(some))
         ordered = chosen.order_by(ACCOUNTS.c.account).with_for_update()
-        known.update(transaction.execute(ordered).scalars())
-    return known
+        locked.update(transaction.execute(ordered).scalars())
+    return locked
 
 
 def _alike(rows: Iterable[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
     """Return what the rows say of each account together, in lists of rows with equal columns."""
-    told: dict[str, dict[str, Any]] = {}
+    merged: dict[str, dict[str, Any]] = {}
     for row in rows:
-        told[row["account"]] = {**told.get(row["account"], {}), **row}
+        merged[row["account"]] = {**merged.get(row["account"], {}), **row}
     alike: dict[frozenset[str], list[dict[str, Any]]] = {}
-    for row in told.values():
+    for row in merged.values():
         alike.setdefault(frozenset(row), []).append(row)
     return alike.values()
 
@@ -192,7 +195,7 @@ def _account_row(body: Mapping[str, Any]) -> dict[str, Any]:
         "version": body.get("version"),
         "market": body["market"],
         "chain": body.get("chain") or "",
-        **{name: body[name] for name in KEPT if name in body},
+        **{name: body[name] for name in CARRIED_FORWARD if name in body},
     }
 
 

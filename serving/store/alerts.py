@@ -33,6 +33,14 @@ T = TypeVar("T")
 DESK = "desk"
 OWNER = "owner"
 SIGNALS_AT_ONCE = 5000
+STORED_NAMES = {
+    "notified": "told",
+    "sustained_at": "held_at",
+    "signal_at": "seen_at",
+    "notified_at": "told_at",
+}
+"""Names that stores hold for fields of a state, where they differ."""
+STATE_FIELDS = {stored: name for name, stored in STORED_NAMES.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +63,8 @@ class Receiver:
 
 
 def states(transaction: Transaction, accounts: Sequence[str]) -> dict[str, AlertState]:
-    """Return the state of every account that has one, with what people asked for laid over it."""
-    found: dict[str, AlertState] = {}
+    """Return the alert states of accounts, with acknowledgements and mutes laid over them."""
+    by_account: dict[str, AlertState] = {}
     for some in chunks(accounts):
         wished = {
             str(row.account): row
@@ -69,11 +77,22 @@ def states(transaction: Transaction, accounts: Sequence[str]) -> dict[str, Alert
                 ALERT_STATES.c.account.in_(some)
             )
         )
-        stored = {str(row.account): msgspec.convert(row.body, AlertState) for row in rows}
+        stored = {str(row.account): _state(row.body) for row in rows}
         for account in stored.keys() | wished.keys():
             state = stored.get(account, REST)
-            found[account] = _overrides(state, wished[account]) if account in wished else state
-    return found
+            by_account[account] = _overrides(state, wished[account]) if account in wished else state
+    return by_account
+
+
+def _state(body: Mapping[str, Any]) -> AlertState:
+    """Return a state of its stored fields."""
+    fields = {STATE_FIELDS.get(name, name): value for name, value in body.items()}
+    return msgspec.convert(fields, AlertState)
+
+
+def _state_body(state: AlertState) -> dict[str, Any]:
+    """Return a state under the names that stores hold."""
+    return {STORED_NAMES.get(n, n): value for n, value in msgspec.to_builtins(state).items()}
 
 
 def _overrides(state: AlertState, row: "sa.Row[tuple[object, ...]]") -> AlertState:
@@ -104,8 +123,8 @@ def raised(
     chosen = sa.select(table.account).where(table.level >= int(least_level), table.account > after)
     rows = transaction.execute(chosen.order_by(table.account).limit(limit))
     names = [str(account) for (account,) in rows]
-    found = states(transaction, names)
-    return {name: found[name] for name in names}
+    by_account = states(transaction, names)
+    return {name: by_account[name] for name in names}
 
 
 def levels(transaction: Transaction) -> dict[Level, int]:
@@ -119,7 +138,7 @@ def levels(transaction: Transaction) -> dict[Level, int]:
 def write_states(transaction: Transaction, changed: Mapping[str, AlertState]) -> None:
     """Write the states of accounts."""
     rows = [
-        {"account": account, "level": int(state.level), "body": msgspec.to_builtins(state)}
+        {"account": account, "level": int(state.level), "body": _state_body(state)}
         for account, state in changed.items()
     ]
     put(transaction, ALERT_STATES, rows)
@@ -129,14 +148,14 @@ def write_transitions(transaction: Transaction, made: Iterable[Transition]) -> N
     """Add transitions to the history; one that stands already is a fault of the caller."""
     rows = [
         {
-            **{name: getattr(one, name) for name in ("account", "episode", "number", "at")},
-            "kind": one.kind.value,
-            "was": int(one.was),
-            "level": int(one.level),
-            "route": one.route.value,
-            "body": msgspec.to_builtins(one),
+            **{name: getattr(transition, name) for name in ("account", "episode", "number", "at")},
+            "kind": transition.kind.value,
+            "was": int(transition.was),
+            "level": int(transition.level),
+            "route": transition.route.value,
+            "body": msgspec.to_builtins(transition),
         }
-        for one in made
+        for transition in made
     ]
     if rows:
         transaction.execute(sa.insert(ALERT_TRANSITIONS), rows)
@@ -170,16 +189,16 @@ EVERYTHING = TransitionFilter()
 
 def transitions(
     transaction: Transaction,
-    told: TransitionFilter = EVERYTHING,
+    criteria: TransitionFilter = EVERYTHING,
     *,
     after: Place | None = None,
     is_newest_first: bool = False,
     limit: int = 1000,
 ) -> list[Transition]:
-    """Return what changed, oldest first unless asked otherwise."""
+    """Return transitions, oldest first unless `is_newest_first`."""
     table = ALERT_TRANSITIONS.c
     columns = (table.at, table.account, table.episode, table.number)
-    chosen = sa.select(table.body).where(*_asked(told))
+    chosen = sa.select(table.body).where(*_conditions(criteria))
     if after is not None:
         types = (column.type for column in columns)
         reached = sa.tuple_(*(sa.literal(v, t) for v, t in zip(after, types, strict=True)))
@@ -190,17 +209,21 @@ def transitions(
     return [msgspec.convert(body, Transition) for (body,) in rows]
 
 
-def _asked(told: TransitionFilter) -> list["sa.ColumnElement[bool]"]:
+def _conditions(criteria: TransitionFilter) -> list["sa.ColumnElement[bool]"]:
     """Return what restricts a search."""
     table = ALERT_TRANSITIONS.c
-    equal = ((told.account, table.account), (told.kind, table.kind), (told.route, table.route))
+    equal = (
+        (criteria.account, table.account),
+        (criteria.kind, table.kind),
+        (criteria.route, table.route),
+    )
     conditions = [column == value for value, column in equal if value is not None]
-    if told.begin is not None:
-        conditions.append(table.at >= told.begin)
-    if told.end is not None:
-        conditions.append(table.at < told.end)
-    if told.least_level is not None:
-        least = int(told.least_level)
+    if criteria.begin is not None:
+        conditions.append(table.at >= criteria.begin)
+    if criteria.end is not None:
+        conditions.append(table.at < criteria.end)
+    if criteria.least_level is not None:
+        least = int(criteria.least_level)
         conditions.append(sa.or_(table.level >= least, table.was >= least))
     return conditions
 
@@ -224,7 +247,7 @@ def mute(transaction: Transaction, account: str, *, until: datetime | None) -> N
 
 
 def _override(transaction: Transaction, account: str, row: Mapping[str, object]) -> None:
-    """Write a part of what was asked for about an account."""
+    """Write some columns of an account's acknowledgement and mute."""
     put(transaction, ALERT_WISHES, [{"account": account, **row}])
 
 
@@ -239,8 +262,8 @@ def add_receiver(
         "language": receiver.language,
         "quiet": quiet,
     }
-    known = transaction.execute(_receiver(receiver.receiver)).first() is not None
-    if known:
+    is_stored = transaction.execute(_receiver(receiver.receiver)).first() is not None
+    if is_stored:
         mine = RECEIVERS.c.receiver == receiver.receiver
         transaction.execute(sa.update(RECEIVERS).where(mine).values(row))
     else:
@@ -283,7 +306,7 @@ def receiver(transaction: Transaction, name: str) -> Receiver | None:
 
 def concerned(transaction: Transaction, accounts: Sequence[str]) -> dict[str, list[str]]:
     """Return by receiver the accounts among these it hears of, desks left out."""
-    found: dict[str, set[str]] = {}
+    by_receiver: dict[str, set[str]] = {}
     for some in chunks(accounts):
         covered = sa.select(COVERED.c.receiver, COVERED.c.account)
         owned = sa.select(RECEIVERS.c.receiver, ACCOUNTS.c.account).join(
@@ -294,19 +317,19 @@ def concerned(transaction: Transaction, accounts: Sequence[str]) -> dict[str, li
             owned.where(ACCOUNTS.c.account.in_(some), RECEIVERS.c.audience == OWNER),
         ):
             for name, account in transaction.execute(chosen):
-                found.setdefault(str(name), set()).add(str(account))
-    return {name: sorted(own) for name, own in sorted(found.items())}
+                by_receiver.setdefault(str(name), set()).add(str(account))
+    return {name: sorted(members) for name, members in sorted(by_receiver.items())}
 
 
 def receivers(transaction: Transaction, names: Sequence[str]) -> dict[str, Receiver]:
     """Return the receivers of these names, every desk, and all whose digest is being gathered."""
     table = RECEIVERS.c
     chosen = sa.select(RECEIVERS).where(sa.or_(table.audience == DESK, table.waits))
-    found = {str(row.receiver): _read_receiver(row) for row in transaction.execute(chosen)}
+    by_name = {str(row.receiver): _read_receiver(row) for row in transaction.execute(chosen)}
     for some in chunks(names):
         rows = transaction.execute(sa.select(RECEIVERS).where(table.receiver.in_(some)))
-        found.update({str(row.receiver): _read_receiver(row) for row in rows})
-    return found
+        by_name.update({str(row.receiver): _read_receiver(row) for row in rows})
+    return by_name
 
 
 def _read_receiver(row: "sa.Row[tuple[object, ...]]") -> Receiver:
@@ -316,19 +339,19 @@ def _read_receiver(row: "sa.Row[tuple[object, ...]]") -> Receiver:
         audience=str(row.audience),
         language=str(row.language),
         quiet=_readable(row, "quiet", Quiet.model_validate),
-        inbox=_readable(row, "inbox", lambda told: msgspec.convert(told, Inbox)) or Inbox(),
+        inbox=_readable(row, "inbox", lambda stored: msgspec.convert(stored, Inbox)) or Inbox(),
     )
 
 
 def _readable(
     row: "sa.Row[tuple[object, ...]]", name: str, read: Callable[[object], T]
 ) -> T | None:
-    """Return what a column holds; None where nobody can read it: others are told all the same."""
-    told = getattr(row, name)
-    if told is None:
+    """Return the value of a column; None, with a warning, where it cannot be read."""
+    stored = getattr(row, name)
+    if stored is None:
         return None
     try:
-        return read(told)
+        return read(stored)
     except (ValidationError, msgspec.ValidationError) as error:
         LOGGER.warning("receiver %r: %s cannot be read: %s", row.receiver, name, error)
         return None
@@ -349,15 +372,15 @@ def write_inboxes(transaction: Transaction, inboxes: Mapping[str, Inbox]) -> Non
 def languages(transaction: Transaction, names: Sequence[str]) -> dict[str, str]:
     """Return the languages of receivers."""
     chosen = sa.select(RECEIVERS.c.receiver, RECEIVERS.c.language)
-    found: dict[str, str] = {}
+    by_receiver: dict[str, str] = {}
     for some in chunks(sorted(set(names))):
         rows = transaction.execute(chosen.where(RECEIVERS.c.receiver.in_(some)))
-        found.update({str(name): str(language) for name, language in rows})
-    return found
+        by_receiver.update({str(name): str(language) for name, language in rows})
+    return by_receiver
 
 
 def keep_signals(transaction: Transaction, signals: Sequence[Signal]) -> None:
-    """Keep what was seen of accounts, to tell later what another policy would have said."""
+    """Store signals, so that another policy can be backtested on them."""
     rows = [{"account": s.account, "at": s.at, "body": msgspec.to_builtins(s)} for s in signals]
     put(transaction, ALERT_SIGNALS, rows)
 
@@ -375,8 +398,8 @@ def signals(transaction: Transaction, *, begin: datetime, end: datetime) -> Iter
 def signal_count(transaction: Transaction, *, begin: datetime, end: datetime, most: int) -> int:
     """Return how many signals were seen in [begin, end), counting no further than `most`."""
     table = ALERT_SIGNALS.c
-    seen = sa.select(table.at).where(table.at >= begin, table.at < end).limit(most).subquery()
-    return int(transaction.execute(sa.select(sa.func.count()).select_from(seen)).scalar_one())
+    in_window = sa.select(table.at).where(table.at >= begin, table.at < end).limit(most).subquery()
+    return int(transaction.execute(sa.select(sa.func.count()).select_from(in_window)).scalar_one())
 
 
 def forget_signals(transaction: Transaction, *, before: datetime) -> int:

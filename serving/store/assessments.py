@@ -8,7 +8,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from models.alerting.signals import Level
-from serving.schemas.stored import Assessed, Found
+from serving.schemas.stored import AccountSummary, Assessed
 from serving.store.alert_schema import ALERT_STATES
 from serving.store.columns import MICROSECOND
 from serving.store.engine import Transaction
@@ -61,7 +61,7 @@ RENEWED = timedelta(minutes=5)
 
 def write(transaction: Transaction, assessed: Sequence[Assessed], *, now: datetime) -> None:
     """Add assessments to the history; the newest of each account stands for it; see `renew`."""
-    put(transaction, ASSESSMENTS, [_row(one) for one in assessed])
+    put(transaction, ASSESSMENTS, [_row(assessment) for assessment in assessed])
     renew(transaction, assessed, now=now)
 
 
@@ -75,7 +75,7 @@ def renew(transaction: Transaction, assessed: Sequence[Assessed], *, now: dateti
     now
         What stands from a later moment was written by a clock that ran ahead, and gives way.
     """
-    ranked = [{**_row(one), "rank": one.rank} for one in assessed]
+    ranked = [{**_row(assessment), "rank": assessment.rank} for assessment in assessed]
     newest = {row["account"]: row for row in sorted(ranked, key=lambda row: row["at"])}
     stands = LATEST_ASSESSMENTS.c
 
@@ -88,10 +88,10 @@ def renew(transaction: Transaction, assessed: Sequence[Assessed], *, now: dateti
     put(transaction, LATEST_ASSESSMENTS, list(newest.values()), gives_way=gives_way)
 
 
-def _row(one: Assessed) -> dict[str, Any]:
+def _row(assessment: Assessed) -> dict[str, Any]:
     """Return an assessment as a row."""
-    row = {name: getattr(one, name) for name in _NAMES}
-    return {**row, "degraded": list(one.degraded)}
+    row = {name: getattr(assessment, name) for name in _NAMES}
+    return {**row, "degraded": list(assessment.degraded)}
 
 
 def history(
@@ -120,12 +120,12 @@ def latest(transaction: Transaction, account: str) -> Assessed | None:
 
 def explore(
     transaction: Transaction,
-    wanted: AccountFilter,
+    criteria: AccountFilter,
     *,
     order: Order = "account",
     after: Cursor | None = None,
     limit: int = 100,
-) -> list[Found]:
+) -> list[AccountSummary]:
     """Return accounts with their newest assessment, page by page.
 
     Parameters
@@ -137,15 +137,15 @@ def explore(
         Where the page before ended.
     """
     if order != "rank":
-        return _page(transaction, wanted, order, after, limit)
+        return _page(transaction, criteria, order, after, limit)
     # An inner join lets the index of ranks be read in its order; the rest follows by name.
-    named = _named(transaction, wanted.search)
+    named = _named(transaction, criteria.search)
     is_past_ranks = after is not None and after[0] is None
-    found = [] if is_past_ranks else _page(transaction, wanted, "rank", after, limit, named)
-    if len(found) == limit or _asks_what_was_said(wanted):
-        return found
-    reached, left = after if is_past_ranks else None, limit - len(found)
-    return found + _page(transaction, wanted, "account", reached, left, (_NEVER, *named))
+    page = [] if is_past_ranks else _page(transaction, criteria, "rank", after, limit, named)
+    if len(page) == limit or _asks_what_was_said(criteria):
+        return page
+    reached, left = after if is_past_ranks else None, limit - len(page)
+    return page + _page(transaction, criteria, "account", reached, left, (_NEVER, *named))
 
 
 _NEVER = LATEST_ASSESSMENTS.c.account.is_(None)
@@ -164,29 +164,32 @@ def _named(transaction: Transaction, text: str | None) -> "tuple[sa.ColumnElemen
     return () if len(names) > FEW else (ACCOUNTS.c.account.in_(names),)
 
 
-def _asks_what_was_said(wanted: AccountFilter) -> bool:
+def _asks_what_was_said(criteria: AccountFilter) -> bool:
     """Return whether an account that was never assessed is out of the question."""
     names = ("verdict", "most_ratio", "least_expected_24h", "least_requirement")
-    return any(getattr(wanted, name) is not None for name in names)
+    return any(getattr(criteria, name) is not None for name in names)
 
 
 def _page(
     transaction: Transaction,
-    wanted: AccountFilter,
+    criteria: AccountFilter,
     order: Order,
     after: Cursor | None,
     limit: int,
     more: "Sequence[sa.ColumnElement[bool]]" = (),
-) -> list[Found]:
+) -> list[AccountSummary]:
     """Return one page of accounts in one order; see `explore`."""
     columns = [ACCOUNTS.c[n] for n in ("venue", "version", "market", "owner")]
-    told = [LATEST_ASSESSMENTS.c[n] for n in _NAMES]
+    assessment_columns = [LATEST_ASSESSMENTS.c[n] for n in _NAMES]
     chosen = sa.select(
-        ACCOUNTS.c.account.label("name"), *columns, ALERT_STATES.c.level.label("level"), *told
+        ACCOUNTS.c.account.label("name"),
+        *columns,
+        ALERT_STATES.c.level.label("level"),
+        *assessment_columns,
     ).select_from(_joined(is_assessed=order == "rank"))
-    chosen = chosen.where(*_conditions(wanted), *_beyond(order, after), *more)
+    chosen = chosen.where(*_conditions(criteria), *_beyond(order, after), *more)
     rows = transaction.execute(chosen.order_by(*_ordering(order)).limit(limit)).mappings()
-    return [_found(row) for row in rows]
+    return [_summary(row) for row in rows]
 
 
 def _joined(*, is_assessed: bool) -> sa.FromClause:
@@ -225,16 +228,16 @@ def lines(
     table = ASSESSMENTS.c
     columns = (table.account, table.at, table.unattended_24h, table.expected_24h)
     newest = sa.func.row_number().over(partition_by=table.account, order_by=table.at.desc())
-    found: dict[str, list[Any]] = {name: [] for name in names}
-    for some in chunks(list(found)):
+    by_account: dict[str, list[Any]] = {name: [] for name in names}
+    for some in chunks(list(by_account)):
         numbered = sa.select(*columns, newest.label("number")).where(
             table.account.in_(some), table.at >= begin
         )
         inner = numbered.subquery()
         chosen = sa.select(inner).where(inner.c.number <= most).order_by(inner.c.at)
         for row in transaction.execute(chosen):
-            found[str(row.account)].append(row)
-    return [_line(name, rows) for name, rows in found.items()]
+            by_account[str(row.account)].append(row)
+    return [_line(name, rows) for name, rows in by_account.items()]
 
 
 def _line(account: str, rows: Sequence[Any]) -> ProbabilityLine:
@@ -247,9 +250,9 @@ def _line(account: str, rows: Sequence[Any]) -> ProbabilityLine:
     )
 
 
-def last_kept(transaction: Transaction, names: Sequence[str]) -> dict[str, Assessed]:
+def newest_in_history(transaction: Transaction, names: Sequence[str]) -> dict[str, Assessed]:
     """Return the newest assessment in the history of each account that has one."""
-    found: dict[str, Assessed] = {}
+    by_account: dict[str, Assessed] = {}
     other = ASSESSMENTS.alias("other")
     newest = sa.select(sa.func.max(other.c.at)).where(other.c.account == ACCOUNTS.c.account)
     same = sa.and_(
@@ -258,8 +261,8 @@ def last_kept(transaction: Transaction, names: Sequence[str]) -> dict[str, Asses
     for some in chunks(names):
         chosen = sa.select(ASSESSMENTS).select_from(ACCOUNTS.join(ASSESSMENTS, same))
         rows = transaction.execute(chosen.where(ACCOUNTS.c.account.in_(some)))
-        found.update({str(row["account"]): _assessed(row) for row in rows.mappings()})
-    return found
+        by_account.update({str(row["account"]): _assessed(row) for row in rows.mappings()})
+    return by_account
 
 
 def newest(transaction: Transaction) -> datetime | None:
@@ -273,30 +276,30 @@ def forget(transaction: Transaction, *, before: datetime) -> int:
     return int(gone.rowcount)
 
 
-def _conditions(wanted: AccountFilter) -> list["sa.ColumnElement[bool]"]:
+def _conditions(criteria: AccountFilter) -> list["sa.ColumnElement[bool]"]:
     """Return what restricts a search."""
-    told = LATEST_ASSESSMENTS.c
+    latest_columns = LATEST_ASSESSMENTS.c
     holds = sa.exists().where(
-        HOLDINGS.c.account == ACCOUNTS.c.account, HOLDINGS.c.asset == wanted.asset
+        HOLDINGS.c.account == ACCOUNTS.c.account, HOLDINGS.c.asset == criteria.asset
     )
     equal = (
-        (wanted.venue, ACCOUNTS.c.venue),
-        (wanted.market, ACCOUNTS.c.market),
-        (wanted.owner, ACCOUNTS.c.owner),
-        (wanted.verdict, told.verdict),
+        (criteria.venue, ACCOUNTS.c.venue),
+        (criteria.market, ACCOUNTS.c.market),
+        (criteria.owner, ACCOUNTS.c.owner),
+        (criteria.verdict, latest_columns.verdict),
     )
     conditions = [column == value for value, column in equal if value is not None]
-    if wanted.asset is not None:
+    if criteria.asset is not None:
         conditions.append(holds)
-    if wanted.most_ratio is not None:
-        conditions.append(told.ratio <= wanted.most_ratio)
-    if wanted.least_expected_24h is not None:
-        conditions.append(told.expected_24h >= wanted.least_expected_24h)
-    if wanted.least_requirement is not None:
-        conditions.append(told.requirement >= wanted.least_requirement)
-    if wanted.least_level is not None:
-        conditions.append(ALERT_STATES.c.level >= int(Level[wanted.least_level.upper()]))
-    return [*conditions, *_searched(wanted.search)]
+    if criteria.most_ratio is not None:
+        conditions.append(latest_columns.ratio <= criteria.most_ratio)
+    if criteria.least_expected_24h is not None:
+        conditions.append(latest_columns.expected_24h >= criteria.least_expected_24h)
+    if criteria.least_requirement is not None:
+        conditions.append(latest_columns.requirement >= criteria.least_requirement)
+    if criteria.least_level is not None:
+        conditions.append(ALERT_STATES.c.level >= int(Level[criteria.least_level.upper()]))
+    return [*conditions, *_searched(criteria.search)]
 
 
 def _searched(text: str | None) -> list["sa.ColumnElement[bool]"]:
@@ -343,14 +346,14 @@ def _beyond(order: Order, after: Cursor | None) -> list["sa.ColumnElement[bool]"
 
 
 def _assessed(row: Any) -> Assessed:
-    """Return what a row says."""
-    told = {name: row[name] for name in _NAMES}
-    return Assessed(**{**told, "degraded": tuple(told["degraded"])})
+    """Return the assessment of a row."""
+    values = {name: row[name] for name in _NAMES}
+    return Assessed(**{**values, "degraded": tuple(values["degraded"])})
 
 
-def _found(row: Any) -> Found:
-    """Return an account with what a row says of it."""
-    return Found(
+def _summary(row: Any) -> AccountSummary:
+    """Return the account of a row with its newest assessment."""
+    return AccountSummary(
         account=row["name"],
         venue=row["venue"],
         version=row["version"],

@@ -87,9 +87,9 @@ def last(transaction: sa.Connection) -> int:
     return int(transaction.execute(sa.select(CHANGE_COUNT.c.number)).scalar_one())
 
 
-def since(transaction: sa.Connection, known: int) -> list[Change]:
+def since(transaction: sa.Connection, last_number: int) -> list[Change]:
     """Return what changed after a number, by topic and in the order of the numbers."""
-    later = sa.and_(CHANGES.c.topic.in_(TOPICS), CHANGES.c.number > known)
+    later = sa.and_(CHANGES.c.topic.in_(TOPICS), CHANGES.c.number > last_number)
     ordered = sa.select(CHANGES).where(later).order_by(CHANGES.c.topic, CHANGES.c.number)
     return [Change(*row) for row in transaction.execute(ordered)]
 

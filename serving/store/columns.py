@@ -88,5 +88,5 @@ def number() -> sa.types.TypeEngine[int]:
 
 
 def insertion(dialect: Dialect, table: sa.Table) -> Any:
-    """Return an insertion that can be told what to do about keys that stand already."""
+    """Return an insertion that takes an `ON CONFLICT` clause."""
     return {"sqlite": sqlite, "postgresql": postgresql}[dialect.name].insert(table)

@@ -122,11 +122,13 @@ def rotate(
         When the channel is not known.
     """
     mine = CHANNELS.c.id == channel
-    held = transaction.execute(sa.select(CHANNELS.c.secrets).where(mine).with_for_update()).scalar()
-    if held is None:
+    before = transaction.execute(
+        sa.select(CHANNELS.c.secrets).where(mine).with_for_update()
+    ).scalar()
+    if before is None:
         raise InvalidInput([Fault("/channel", f"{channel[:80]!r} is not known")])
-    kept = [secret, *held][:MOST_SECRETS]
-    transaction.execute(sa.update(CHANNELS).where(mine).values(secrets=kept))
+    rotated = [secret, *before][:MOST_SECRETS]
+    transaction.execute(sa.update(CHANNELS).where(mine).values(secrets=rotated))
     _write_down(transaction, channel, "rotated", actor=actor, now=now)
 
 
@@ -146,7 +148,7 @@ def channel(transaction: Transaction, name: str) -> Channel | None:
     return None if row is None else Channel(**dict(row))
 
 
-def held_secrets(transaction: Transaction, channel: str) -> tuple[str, ...]:
+def signing_secrets(transaction: Transaction, channel: str) -> tuple[str, ...]:
     """Return the secrets a channel's messages are signed with, the newest first."""
     chosen = sa.select(CHANNELS.c.secrets).where(CHANNELS.c.id == channel)
     return tuple(transaction.execute(chosen).scalar() or ())
@@ -161,13 +163,13 @@ def history(transaction: Transaction, receiver: str) -> list[dict[str, Any]]:
 def link_key(transaction: Transaction) -> bytes:
     """Return the key that signs links, made on first use."""
     row = {"name": LINK_KEY, "value": secrets.token_hex(32)}
-    held = transaction.execute(sa.select(NOTES.c.value).where(NOTES.c.name == LINK_KEY)).scalar()
-    if held is None:
+    stored = transaction.execute(sa.select(NOTES.c.value).where(NOTES.c.name == LINK_KEY)).scalar()
+    if stored is None:
         insert_new(transaction, NOTES, [row])
-        held = transaction.execute(
+        stored = transaction.execute(
             sa.select(NOTES.c.value).where(NOTES.c.name == LINK_KEY)
         ).scalar_one()
-    return bytes.fromhex(str(held))
+    return bytes.fromhex(str(stored))
 
 
 def _digest(channel: str, code: str) -> str:

@@ -63,7 +63,11 @@ class Store:
             When the database fails: locked for too long, full, stopped.
         """
         options = {_WRITES: True}
-        with _told(), _connected(self.engine, options) as connection, connection.begin():
+        with (
+            _translated_errors(),
+            _connected(self.engine, options) as connection,
+            connection.begin(),
+        ):
             changes.begin(connection)
             yield connection
             changes.number(connection)
@@ -96,7 +100,7 @@ class Store:
     def _reading(self, pool: sa.Engine) -> Iterator[Transaction]:
         """Yield a reading transaction on a connection of a pool."""
         options = _SNAPSHOT if self.dialect == "postgresql" else {}
-        with _told(), _connected(pool, options) as connection, connection.begin():
+        with _translated_errors(), _connected(pool, options) as connection, connection.begin():
             yield connection
 
 
@@ -134,7 +138,7 @@ def shown(url: str) -> str:
 
 
 def reason(error: sa.exc.SQLAlchemyError) -> str:
-    """Return what the database said, without the statement and its values."""
+    """Return the database's message, without the statement and its values."""
     said = getattr(error, "orig", None) or error
     return " ".join(str(said).split()) or type(said).__name__
 
@@ -145,8 +149,8 @@ def _connected(pool: sa.Engine, options: Mapping[str, Any]) -> sa.Connection:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """Tell a failure of the database in the store's own words."""
+def _translated_errors() -> Iterator[None]:
+    """Raise a failure of the database as `StoreFailed`."""
     try:
         yield
     except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
@@ -176,7 +180,17 @@ def _postgresql(url: sa.URL) -> sa.Engine:
     """Return an engine that survives a restart of its server."""
     driven = url.set(drivername="postgresql+psycopg")
     patience = {} if "connect_timeout" in url.query else {"connect_timeout": BUSY_SECONDS}
-    return sa.create_engine(driven, pool_pre_ping=True, connect_args=patience)
+    engine = sa.create_engine(driven, pool_pre_ping=True, connect_args=patience)
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        # Stepping through an index is reckoned dear before it runs, and takes a millisecond:
+        # compiling the statement first took seconds, each time.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('jit', 'off', false)")
+        connection.commit()
+
+    return engine
 
 
 def _sqlite(url: sa.URL) -> sa.Engine:

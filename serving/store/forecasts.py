@@ -46,7 +46,7 @@ class ServedForecast:
 
 def write(transaction: Transaction, forecasts: Sequence[ServedForecast]) -> None:
     """Write forecasts; the same bundle on the same account and moment is one forecast."""
-    put(transaction, FORECASTS, [asdict(one) for one in forecasts])
+    put(transaction, FORECASTS, [asdict(forecast) for forecast in forecasts])
 
 
 def read(
@@ -62,11 +62,11 @@ def read(
 
 def liquidations(transaction: Transaction) -> pd.DataFrame:
     """Return `account` and `at` of every liquidation, told as events or by a venue's log."""
-    told = [
+    selections = [
         sa.select(EVENTS.c.account, EVENTS.c.at).where(EVENTS.c.kind == LIQUIDATED),
         sa.select(LIQUIDATIONS.c.account, LIQUIDATIONS.c.at),
     ]
-    return _frame(transaction, sa.union(*told).order_by("at", "account"))
+    return _frame(transaction, sa.union(*selections).order_by("at", "account"))
 
 
 def _frame(transaction: Transaction, chosen: sa.Executable) -> pd.DataFrame:

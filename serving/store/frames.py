@@ -79,15 +79,15 @@ def _in_file(faults: Sequence[Fault], rows: Sequence[Row], file: str) -> list[Fa
     places |= {
         f"/{row['account']}/{row['key']}": number for number, row in enumerate(rows) if "key" in row
     }
-    told = []
+    located = []
     for fault in faults:
         row, _, column = fault.where.rpartition("/")
         if fault.where in places:
             where = f"{file}:{counted(file, places[fault.where])}"
         else:
             where = place(file, column, places[row]) if row in places else fault.where
-        told.append(Fault(where, fault.message))
-    return told
+        located.append(Fault(where, fault.message))
+    return located
 
 
 def read(transaction: Transaction, name: str) -> pd.DataFrame:
@@ -130,11 +130,11 @@ def read_database(url: str, table: Table, *, named: str) -> pd.DataFrame:
 def _all(connection: sa.Connection, table: Table, named: str) -> pd.DataFrame:
     """Return those columns of a table that the schema knows."""
     there = {str(column["name"]) for column in sa.inspect(connection).get_columns(named)}
-    wanted = [column.name for column in table.columns if column.name in there]
-    columns: list[sa.ColumnElement[Any]] = [sa.column(name) for name in wanted]
+    names = [column.name for column in table.columns if column.name in there]
+    columns: list[sa.ColumnElement[Any]] = [sa.column(name) for name in names]
     chosen = sa.select(*columns).select_from(sa.table(named))
-    rows = connection.execute(chosen).all() if wanted else []
-    return pd.DataFrame([tuple(row) for row in rows], columns=wanted, dtype=object)
+    rows = connection.execute(chosen).all() if names else []
+    return pd.DataFrame([tuple(row) for row in rows], columns=names, dtype=object)
 
 
 def parsed(name: str, frame: pd.DataFrame, file: str) -> Iterator[Row]:
@@ -148,13 +148,13 @@ def parsed(name: str, frame: pd.DataFrame, file: str) -> Iterator[Row]:
     renamed = RENAMED.get(name, {})
     faults: list[Fault] = []
     for number, row in enumerate(frame.to_dict("records")):
-        told = {renamed.get(str(n), str(n)): _value(str(n), cell) for n, cell in row.items()}
+        record = {renamed.get(str(n), str(n)): _value(str(n), cell) for n, cell in row.items()}
         for column in JSON.get(name, ()):
             try:
-                told[column] = None if told[column] is None else json.loads(told[column])
+                record[column] = None if record[column] is None else json.loads(record[column])
             except ValueError as error:
                 faults.append(Fault(place(file, column, number), f"not JSON: {error}"))
-        yield told
+        yield record
     if faults:
         raise InvalidTable(faults)
 
@@ -168,22 +168,22 @@ def _at_markets(transaction: Transaction, name: str, rows: Sequence[Row], file: 
         Listing every row that may be of several markets or of none, or speaks of what no
         rulebook reads.
     """
-    known = accounts.markets(transaction) if any(not row["venue"] for row in rows) else set()
+    markets = accounts.markets(transaction) if any(not row["venue"] for row in rows) else set()
     faults: list[Fault] = []
     placed: list[Row] = []
     for number, row in enumerate(rows):
         where = place(file, "venue", number)
-        found = _market(name, row, known, where=where)
-        if isinstance(found, Fault):
-            faults.append(Fault(where, found.message))
+        market = _market(name, row, markets, where=where)
+        if isinstance(market, Fault):
+            faults.append(Fault(where, market.message))
         else:
-            placed.append({**row, **found._asdict()})
+            placed.append({**row, **market._asdict()})
     if faults:
         raise InvalidTable(faults)
     return placed
 
 
-def _market(name: str, row: Row, known: set[MarketId], *, where: str) -> MarketId | Fault:
+def _market(name: str, row: Row, markets: set[MarketId], *, where: str) -> MarketId | Fault:
     """Return the market of a row, or what is wrong with it."""
     venue, market, chain = (row[part] or "" for part in MarketId._fields)
     if len(chain) > MOST_CHAIN:
@@ -197,9 +197,9 @@ def _market(name: str, row: Row, known: set[MarketId], *, where: str) -> MarketI
     if venue or chain or (market and name != "terms"):
         return Fault(where, "a market is a venue and its market, with its chain where it needs one")
     if name == "state":
-        return carried(row["name"], known, where=where)
+        return carried(row["name"], markets, where=where)
     if name == "terms":
-        return carried_terms(market, known, where=where)
+        return carried_terms(market, markets, where=where)
     return UNPLACED
 
 
@@ -232,11 +232,11 @@ def _selection(name: str) -> sa.Select[Any]:
     """
     columns = [column.name for column in TABLES[name].columns]
     if name == "positions":
-        there, held = schema.ACCOUNTS, schema.POSITIONS
-        wanted = [held.c[n] if n in held.c else there.c[n] for n in columns]
-        joined = held.join(there, there.c.account == held.c.account)
-        stated = sa.select(*wanted).select_from(joined).where(held.c.origin == STATED)
-        return stated.order_by(held.c.account, held.c.at)
+        there, positions = schema.ACCOUNTS, schema.POSITIONS
+        selected = [positions.c[n] if n in positions.c else there.c[n] for n in columns]
+        joined = positions.join(there, there.c.account == positions.c.account)
+        stated = sa.select(*selected).select_from(joined).where(positions.c.origin == STATED)
+        return stated.order_by(positions.c.account, positions.c.at)
     table = LAID[name]
     renamed = RENAMED.get(name, {})
     chosen = [table.c[renamed.get(n, n)] for n in columns]
@@ -245,14 +245,14 @@ def _selection(name: str) -> sa.Select[Any]:
 
 def _write_positions(transaction: Transaction, rows: Sequence[Row], *, now: datetime) -> Added:
     """Write positions, over those that were stated for the same moment."""
-    told: list[tuple[datetime, Row]] = []
+    statements: list[tuple[datetime, Row]] = []
     for row in rows:
         body = position(row)
         # An empty cell says nothing of them.
-        said = {name: row[name] for name in accounts.KEPT if row[name] is not None}
-        told.append((row["at"], {**body, **said}))
-    accounts.write(transaction, told, now=now)
-    return Added(written=len(told), repeated=0)
+        said = {name: row[name] for name in accounts.CARRIED_FORWARD if row[name] is not None}
+        statements.append((row["at"], {**body, **said}))
+    accounts.write(transaction, statements, now=now)
+    return Added(written=len(statements), repeated=0)
 
 
 def position(row: Row) -> Row:

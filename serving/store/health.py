@@ -53,13 +53,13 @@ def note_faults(
     chosen = sa.select(CHANNELS.c.id, CHANNELS.c.kind, CHANNELS.c.target, CHANNELS.c.fault)
     rows = transaction.execute(chosen.where(CHANNELS.c.status == VERIFIED)).all()
     for name, kind, target, before in rows:
-        found = fault(kind, target)
-        told = None if found is None else found[:LONGEST_ERROR]
-        if told == before:
+        reason = fault(kind, target)
+        message = None if reason is None else reason[:LONGEST_ERROR]
+        if message == before:
             continue
         begun = sa.func.coalesce(CHANNELS.c.failing_since, sa.literal(now, Time))
         mended = sa.case((CHANNELS.c.failures > 0, CHANNELS.c.failing_since), else_=None)
-        row = {"fault": told, "failing_since": mended if told is None else begun}
+        row = {"fault": message, "failing_since": mended if message is None else begun}
         transaction.execute(sa.update(CHANNELS).where(CHANNELS.c.id == name).values(row))
 
 
@@ -88,7 +88,7 @@ def failing(transaction: Transaction) -> list[Failing]:
     ]
 
 
-def held_on_stale_prices(transaction: Transaction) -> dict[str, int]:
+def stale_price_holders(transaction: Transaction) -> dict[str, int]:
     """Return by asset how many accounts hold it whose newest assessment rests on an old price."""
     stale = sa.cast(LATEST_ASSESSMENTS.c.degraded, sa.Text).contains(STALE)
     chosen = (

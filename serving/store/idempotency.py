@@ -57,14 +57,14 @@ def answer_once(
     mine = sa.and_(IDEMPOTENCY.c.actor == request.actor, IDEMPOTENCY.c.key == request.key)
     claim = {**row, "status": None, "answer": None}
     if not insert_new(transaction, IDEMPOTENCY, [claim]):
-        held = transaction.execute(sa.select(IDEMPOTENCY).where(mine)).one()
-        if held.digest != request.digest:
+        stored = transaction.execute(sa.select(IDEMPOTENCY).where(mine)).one()
+        if stored.digest != request.digest:
             where = "/headers/Idempotency-Key"
             raise StoreConflict([Fault(where, f"{request.key[:80]!r} was used for another body")])
-        return StoredAnswer(held.status, held.answer)
+        return StoredAnswer(stored.status, stored.answer)
     answer = act()
-    kept = sa.update(IDEMPOTENCY).where(mine)
-    transaction.execute(kept.values(status=answer.status, answer=answer.body))
+    update = sa.update(IDEMPOTENCY).where(mine)
+    transaction.execute(update.values(status=answer.status, answer=answer.body))
     return answer
 
 

@@ -70,8 +70,8 @@ def exists(transaction: Transaction, *, at: datetime) -> bool:
 
 def _record(row: "sa.RowMapping") -> KeyRecord:
     """Return a key of its row."""
-    told = {field.name: row[field.name] for field in fields(KeyRecord)}
-    return KeyRecord(**{**told, "scopes": tuple(told["scopes"])})
+    values = {field.name: row[field.name] for field in fields(KeyRecord)}
+    return KeyRecord(**{**values, "scopes": tuple(values["scopes"])})
 
 
 Loader = Callable[[], Mapping[str, KeyRecord]]

@@ -77,6 +77,6 @@ def beat(transaction: Transaction, name: str, *, now: datetime, detail: Any = No
 
 
 def beats(transaction: Transaction) -> dict[str, tuple[datetime, Any]]:
-    """Return when each was last heard of, and what it said."""
+    """Return the newest heartbeat of each activity: its time and its detail."""
     rows = transaction.execute(sa.select(HEARTBEATS))
     return {str(row.name): (row.at, row.detail) for row in rows}

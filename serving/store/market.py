@@ -93,10 +93,10 @@ def push_candles(
         When a candle stands with other numbers.
     """
     named = frame.rename(columns={"symbol": "asset", "open_time": "opens_at"})
-    kept = named.reindex(columns=["asset", "opens_at", *COLUMNS]).assign(kind=kind, step=step)
+    laid = named.reindex(columns=["asset", "opens_at", *COLUMNS]).assign(kind=kind, step=step)
     rows: list[dict[str, Any]] = [
         {str(n): None if v != v else v for n, v in row.items()}  # noqa: PLR0124 - NaN
-        for row in kept.to_dict(orient="records")
+        for row in laid.to_dict(orient="records")
     ]
     return add(transaction, CANDLES, rows)
 
@@ -129,12 +129,12 @@ def quotes(
     among = None if markets is None else {*markets, UNPLACED}
     chosen = _newest(PRICES, name=("asset",), time="observed_at", at=at, among=among)
     names = [field.name for field in fields(Price)]
-    found: dict[MarketId, dict[str, Price]] = {}
+    by_market: dict[MarketId, dict[str, Price]] = {}
     ordered = chosen.order_by(PRICES.c.received_at, PRICES.c.source)
     for row in transaction.execute(ordered).mappings():
         price = Price(**{name: row[name] for name in names})
-        found.setdefault(_market(row), {})[str(row["asset"])] = price
-    return found
+        by_market.setdefault(_market(row), {})[str(row["asset"])] = price
+    return by_market
 
 
 def prices(transaction: Transaction, *, at: datetime) -> dict[str, Price]:
@@ -147,10 +147,10 @@ def state(
 ) -> dict[MarketId, dict[str, int]]:
     """Return the state of every market as it stood at a moment."""
     chosen = _newest(STATE, name=("name",), time="at", at=at, among=markets)
-    found: dict[MarketId, dict[str, int]] = {}
+    by_market: dict[MarketId, dict[str, int]] = {}
     for row in transaction.execute(chosen).mappings():
-        found.setdefault(_market(row), {})[str(row["name"])] = row["value"]
-    return found
+        by_market.setdefault(_market(row), {})[str(row["name"])] = row["value"]
+    return by_market
 
 
 def terms(
@@ -201,8 +201,8 @@ def candles(
         Length of a candle, s; an hour is a whole number of them.
     """
     after = at - lookback
-    found = candle_arrays(transaction, assets, after=after, until=at, kind=kind, step=step)
-    return {asset: _grid(columns, step=step) for asset, columns in found.items()}
+    arrays = candle_arrays(transaction, assets, after=after, until=at, kind=kind, step=step)
+    return {asset: _grid(columns, step=step) for asset, columns in arrays.items()}
 
 
 def candle_arrays(
@@ -235,7 +235,7 @@ def candle_arrays(
     grouped: dict[str, list[tuple[Any, ...]]] = {}
     for asset, opened, *values in rows:
         grouped.setdefault(str(asset), []).append((opened // span, *values))
-    return {asset: np.array(own, dtype=np.float64) for asset, own in grouped.items()}
+    return {asset: np.array(group, dtype=np.float64) for asset, group in grouped.items()}
 
 
 def stored(
@@ -250,14 +250,14 @@ def stored(
     """
     opens = sa.type_coerce(CANDLES.c.opens_at, sa.BigInteger)
     span = step * _MICROSECONDS
-    wanted = sa.and_(
+    condition = sa.and_(
         CANDLES.c.asset == asset,
         CANDLES.c.kind == kind,
         CANDLES.c.step == step,
         opens >= places.start * span,
         opens < places.stop * span,
     )
-    chosen = sa.select(opens).where(wanted)
+    chosen = sa.select(opens).where(condition)
     return {opened // span for opened in transaction.execute(chosen).scalars()}
 
 
@@ -283,7 +283,7 @@ def clock(transaction: Transaction, *, now: datetime) -> datetime:
     return now if stopped is None else datetime.fromisoformat(stopped)
 
 
-def known(transaction: Transaction, assets: Collection[str], *, at: datetime) -> Tables:
+def feature_tables(transaction: Transaction, assets: Collection[str], *, at: datetime) -> Tables:
     """Return all that features may read of assets at a moment, but no account's events.
 
     Candles are of every asset that has any.
@@ -299,14 +299,14 @@ def known(transaction: Transaction, assets: Collection[str], *, at: datetime) ->
 def universe(transaction: Transaction, *, at: datetime) -> Mapping[str, Candles]:
     """Return the hourly spot candles of every asset, read once while no candle is added."""
     spans = _spans(transaction, at=at)
-    kept = _UNIVERSES.setdefault(transaction.engine, {})
-    found = kept.get(spans)
-    if found is None:
-        found = candles(transaction, [asset for asset, *_ in spans], at=at)
-        while len(kept) >= MOST_KEPT:
-            kept.pop(next(iter(kept)), None)
-        kept[spans] = found
-    return found
+    cache = _UNIVERSES.setdefault(transaction.engine, {})
+    by_asset = cache.get(spans)
+    if by_asset is None:
+        by_asset = candles(transaction, [asset for asset, *_ in spans], at=at)
+        while len(cache) >= MOST_UNIVERSES:
+            cache.pop(next(iter(cache)), None)
+        cache[spans] = by_asset
+    return by_asset
 
 
 Spans = tuple[tuple[str, int, int, int], ...]
@@ -315,7 +315,7 @@ Spans = tuple[tuple[str, int, int, int], ...]
 Candles are only ever added, so that these tell two sets of them apart.
 """
 
-MOST_KEPT = 4
+MOST_UNIVERSES = 4
 """Sets of candles kept per store: of the hours that are asked about just now."""
 
 _UNIVERSES: WeakKeyDictionary[sa.Engine, dict[Spans, Mapping[str, Candles]]] = WeakKeyDictionary()
@@ -345,8 +345,8 @@ def _assets(transaction: Transaction) -> list[str]:
         .scalar_subquery()
     )
     names = names.union_all(sa.select(following).where(names.c.asset.is_not(None)))
-    found = transaction.execute(sa.select(names.c.asset)).scalars()
-    return [str(asset) for asset in found if asset is not None]
+    assets = transaction.execute(sa.select(names.c.asset)).scalars()
+    return [str(asset) for asset in assets if asset is not None]
 
 
 def _grid(columns: "np.ndarray[Any, np.dtype[np.float64]]", *, step: int) -> Candles:

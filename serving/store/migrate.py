@@ -38,9 +38,9 @@ def upgrade(engine: sa.Engine, **options: bool) -> None:
     with engine.connect() as connection, connection.execution_options(**options).begin():
         if engine.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        found = revision(connection)
-        if found != HEAD:
-            _run(connection, found)
+        current = revision(connection)
+        if current != HEAD:
+            _run(connection, current)
 
 
 def revision(connection: sa.Connection) -> str | None:
@@ -58,23 +58,26 @@ def revision(connection: sa.Connection) -> str | None:
     if not names:
         return None
     notes = sa.table("notes", sa.column("name"), sa.column("value"))
-    wanted = sa.select(notes.c.value).where(notes.c.name == "schema_version")
-    if "notes" in names and connection.execute(wanted).scalar() == "1":
+    version_query = sa.select(notes.c.value).where(notes.c.name == "schema_version")
+    if "notes" in names and connection.execute(version_query).scalar() == "1":
         return BEFORE_REVISIONS
     raise StoreRefused(f"holds tables that are not a store's: {', '.join(sorted(names)[:5])}")
 
 
-def _run(connection: sa.Connection, found: str | None) -> None:
+def _run(connection: sa.Connection, current: str | None) -> None:
     """Run every revision after the one found."""
     # Loading Alembic takes its time, and a store that is up to date does without.
     from alembic import command  # noqa: PLC0415
     from alembic.script import ScriptDirectory  # noqa: PLC0415
 
     config = configuration(connection)
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if found is not None and found not in known:
-        raise StoreRefused(f"revision {found[:40]!r} is not known; this code reads up to {HEAD}")
-    if found == BEFORE_REVISIONS and VERSION_TABLE not in sa.inspect(connection).get_table_names():
+    revisions = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if current is not None and current not in revisions:
+        raise StoreRefused(f"revision {current[:40]!r} is not known; this code reads up to {HEAD}")
+    if (
+        current == BEFORE_REVISIONS
+        and VERSION_TABLE not in sa.inspect(connection).get_table_names()
+    ):
         command.stamp(config, BEFORE_REVISIONS)
     command.upgrade(config, HEAD)
 

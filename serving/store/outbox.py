@@ -99,13 +99,13 @@ Choose = Callable[[Iterable[Candidate], int], Sequence[Candidate]]
 """Picks at most so many of the candidates, the most urgent of which come first."""
 
 
-def one_each(candidates: Iterable[Candidate], limit: int) -> list[Candidate]:
+def first_per_channel(candidates: Iterable[Candidate], limit: int) -> list[Candidate]:
     """Return the first message of each channel, whatever the channel."""
     chosen: dict[str, Candidate] = {}
-    for one in candidates:
+    for candidate in candidates:
         if len(chosen) >= limit:
             break
-        chosen.setdefault(one.channel, one)
+        chosen.setdefault(candidate.channel, candidate)
     return list(chosen.values())
 
 
@@ -139,7 +139,7 @@ def claim(
     now: datetime,
     lease: timedelta,
     limit: int = 20,
-    choose: Choose = one_each,
+    choose: Choose = first_per_channel,
 ) -> list[ClaimedMessage]:
     """Take the messages that are due, the most urgent first, and hold them for a while.
 
@@ -160,13 +160,13 @@ def claim(
     # both send to it.
     locked = (
         sa.select(CHANNELS.c.id)
-        .where(CHANNELS.c.id.in_([one.channel for one in chosen]))
+        .where(CHANNELS.c.id.in_([candidate.channel for candidate in chosen]))
         .order_by(CHANNELS.c.id)
         .with_for_update(skip_locked=True, key_share=True)
     )
     mine = [str(channel) for (channel,) in transaction.execute(locked)]
     still = _due(now).where(
-        OUTBOX.c.channel.in_(mine), OUTBOX.c.number.in_([one.number for one in chosen])
+        OUTBOX.c.channel.in_(mine), OUTBOX.c.number.in_([candidate.number for candidate in chosen])
     )
     numbers = [int(row.number) for row in transaction.execute(still)]
     transaction.execute(
@@ -174,7 +174,9 @@ def claim(
         .where(OUTBOX.c.number.in_(numbers))
         .values(holder=holder, leased_until=now + lease, attempts=OUTBOX.c.attempts + 1)
     )
-    taken = {one.number: one for one in _parcels(transaction, OUTBOX.c.number.in_(numbers))}
+    taken = {
+        parcel.number: parcel for parcel in _parcels(transaction, OUTBOX.c.number.in_(numbers))
+    }
     return [taken[number] for number in numbers]
 
 
@@ -188,8 +190,8 @@ def renew(
 ) -> None:
     """Hold claimed messages for another while."""
     mine = sa.and_(OUTBOX.c.number.in_(list(numbers)), OUTBOX.c.holder == holder)
-    held = sa.and_(mine, OUTBOX.c.status == WAITING)
-    transaction.execute(sa.update(OUTBOX).where(held).values(leased_until=now + lease))
+    claimed = sa.and_(mine, OUTBOX.c.status == WAITING)
+    transaction.execute(sa.update(OUTBOX).where(claimed).values(leased_until=now + lease))
 
 
 def may_send(
@@ -202,7 +204,7 @@ def may_send(
     until
         When the attempt ends at the latest: the lease must last as long.
     """
-    held = (
+    claimed = (
         sa.select(OUTBOX.c.number)
         .join(CHANNELS, CHANNELS.c.id == OUTBOX.c.channel)
         .where(
@@ -213,7 +215,7 @@ def may_send(
             CHANNELS.c.status == VERIFIED,
         )
     )
-    return transaction.execute(held).first() is not None
+    return transaction.execute(claimed).first() is not None
 
 
 def mark_sent(
@@ -322,8 +324,10 @@ def _due(now: datetime) -> "sa.Select[Any]":
         elder.c.number < OUTBOX.c.number,
         OUTBOX.c.stream != "",
     )
-    held = OUTBOX.alias("held")
-    busy = sa.select(held.c.channel).where(held.c.status == WAITING, held.c.leased_until > now)
+    leased = OUTBOX.alias("leased")
+    busy = sa.select(leased.c.channel).where(
+        leased.c.status == WAITING, leased.c.leased_until > now
+    )
     rested = sa.or_(CHANNELS.c.rest_until.is_(None), CHANNELS.c.rest_until <= now)
     return (
         sa.select(
@@ -403,40 +407,40 @@ class Delivery:
 
 
 def deliveries(
-    transaction: Transaction, wanted: DeliveryFilter, *, limit: int = 100
+    transaction: Transaction, criteria: DeliveryFilter, *, limit: int = 100
 ) -> list[Delivery]:
     """Return messages with what became of them, the newest first."""
     chosen = (
         sa.select(OUTBOX, CHANNELS.c.kind, CHANNELS.c.target)
         .join(CHANNELS, CHANNELS.c.id == OUTBOX.c.channel)
-        .where(*_conditions(wanted))
+        .where(*_conditions(criteria))
     )
     rows = transaction.execute(chosen.order_by(OUTBOX.c.number.desc()).limit(limit))
     return [_delivery(row) for row in rows.mappings()]
 
 
-def _conditions(wanted: DeliveryFilter) -> list["sa.ColumnElement[bool]"]:
+def _conditions(criteria: DeliveryFilter) -> list["sa.ColumnElement[bool]"]:
     """Return what restricts a search."""
     table = OUTBOX.c
-    equal = ((wanted.receiver, table.receiver), (wanted.status, table.status))
+    equal = ((criteria.receiver, table.receiver), (criteria.status, table.status))
     conditions = [column == value for value, column in equal if value is not None]
-    if wanted.streams is not None:
-        conditions.append(table.stream.in_(wanted.streams))
-    if wanted.begin is not None:
-        conditions.append(table.created_at >= wanted.begin)
-    if wanted.end is not None:
-        conditions.append(table.created_at <= wanted.end)
-    if wanted.before is not None:
-        conditions.append(table.number < wanted.before)
+    if criteria.streams is not None:
+        conditions.append(table.stream.in_(criteria.streams))
+    if criteria.begin is not None:
+        conditions.append(table.created_at >= criteria.begin)
+    if criteria.end is not None:
+        conditions.append(table.created_at <= criteria.end)
+    if criteria.before is not None:
+        conditions.append(table.number < criteria.before)
     return conditions
 
 
 def _delivery(row: Mapping[Any, Any]) -> Delivery:
     """Return what became of one message."""
-    own = [column.name for column in OUTBOX.columns if column.name in Delivery.__slots__]
+    columns = [column.name for column in OUTBOX.columns if column.name in Delivery.__slots__]
     body = row["body"]
     return Delivery(
-        **{name: row[name] for name in own},
+        **{name: row[name] for name in columns},
         kind=row["kind"],
         target=row["target"],
         shape=body["shape"],
@@ -486,16 +490,16 @@ def _first_channels(transaction: Transaction, names: Sequence[str]) -> dict[str,
     best: dict[str, tuple[int, list[str]]] = {}
     chosen = sa.select(CHANNELS.c.receiver, CHANNELS.c.id, CHANNELS.c.rank)
     for begin in range(0, len(names), 500):
-        wanted = CHANNELS.c.receiver.in_(names[begin : begin + 500])
+        among = CHANNELS.c.receiver.in_(names[begin : begin + 500])
         rows = transaction.execute(
-            chosen.where(wanted, CHANNELS.c.status == VERIFIED).order_by(CHANNELS.c.id)
+            chosen.where(among, CHANNELS.c.status == VERIFIED).order_by(CHANNELS.c.id)
         )
         for receiver, channel, rank in rows:
-            known = best.get(receiver)
-            if known is None or rank < known[0]:
+            lowest = best.get(receiver)
+            if lowest is None or rank < lowest[0]:
                 best[receiver] = (rank, [channel])
-            elif rank == known[0]:
-                known[1].append(channel)
+            elif rank == lowest[0]:
+                lowest[1].append(channel)
     return {receiver: channels for receiver, (_, channels) in best.items()}
 
 
@@ -519,9 +523,9 @@ def _wake(transaction: Transaction, rows: Sequence[Mapping[str, Any]], now: date
     """Make older messages of the same streams due, so that none holds a newer one back long."""
     pairs = sorted({(row["channel"], row["stream"]) for row in rows if row["stream"]})
     for begin in range(0, len(pairs), 400):
-        held = sa.tuple_(OUTBOX.c.channel, OUTBOX.c.stream).in_(pairs[begin : begin + 400])
+        streams = sa.tuple_(OUTBOX.c.channel, OUTBOX.c.stream).in_(pairs[begin : begin + 400])
         late = sa.and_(OUTBOX.c.status == WAITING, OUTBOX.c.due_at > now)
-        transaction.execute(sa.update(OUTBOX).where(held, late).values(due_at=now))
+        transaction.execute(sa.update(OUTBOX).where(streams, late).values(due_at=now))
 
 
 def _settle(
@@ -543,17 +547,21 @@ def _hand_over(transaction: Transaction, parcel: ClaimedMessage, now: datetime) 
         .where(table.receiver == parcel.receiver, table.status == VERIFIED, table.rank > rank)
         .order_by(table.rank, table.id)
     )
-    found = transaction.execute(chosen).all()
+    channels = transaction.execute(chosen).all()
     draft = OutboxMessage(
         key=parcel.key, receiver=parcel.receiver, stream=parcel.stream, urgency=0, body=parcel.body
     )
-    rows = [_row(draft, str(one.id), now) for one in found if one.rank == found[0].rank]
+    rows = [
+        _row(draft, str(channel.id), now)
+        for channel in channels
+        if channel.rank == channels[0].rank
+    ]
     if rows:
         insert_new(transaction, OUTBOX, rows)
 
 
 def _parcels(
-    transaction: Transaction, wanted: "sa.ColumnElement[bool]", *, limit: int = 1000
+    transaction: Transaction, condition: "sa.ColumnElement[bool]", *, limit: int = 1000
 ) -> list[ClaimedMessage]:
     """Return messages with their channels, oldest first."""
     chosen = (
@@ -565,7 +573,7 @@ def _parcels(
             CHANNELS.c.failures,
         )
         .join(CHANNELS, CHANNELS.c.id == OUTBOX.c.channel)
-        .where(wanted)
+        .where(condition)
         .order_by(OUTBOX.c.number)
         .limit(limit)
     )

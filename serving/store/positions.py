@@ -39,7 +39,7 @@ def write(transaction: Transaction, positions: Sequence[Row], *, now: datetime) 
 
 
 def reckon(transaction: Transaction, since: Mapping[str, datetime], *, now: datetime) -> None:
-    """Apply events anew to what accounts held just before a moment each.
+    """Apply events anew to the positions that accounts had just before a moment each.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def reckon(transaction: Transaction, since: Mapping[str, datetime], *, now: date
             replay(course(versions.get(name, ()), since[name]), happened.get(name, ()))
             for name in names
         )
-        rows = [row for found in replayed for row in found.values()]
+        rows = [row for by_time in replayed for row in by_time.values()]
         _forget(transaction, {name: since[name] for name in names})
         reckoned = {"origin": RECKONED, "received_at": now}
         put(transaction, POSITIONS, [{**row, **reckoned} for row in rows])
@@ -83,8 +83,8 @@ def _by_account(transaction: Transaction, chosen: sa.Select[Any]) -> dict[str, l
     """Return the rows of a selection, which is ordered by account, per account."""
     rows = transaction.execute(chosen).mappings()
     return {
-        str(name): [{str(column): value for column, value in row.items()} for row in own]
-        for name, own in groupby(rows, key=lambda row: row["account"])
+        str(name): [{str(column): value for column, value in row.items()} for row in group]
+        for name, group in groupby(rows, key=lambda row: row["account"])
     }
 
 
@@ -121,8 +121,8 @@ def _forget(transaction: Transaction, since: Mapping[str, datetime]) -> None:
         POSITIONS.c.origin == RECKONED,
         POSITIONS.c.at >= sa.bindparam("since", type_=Time),
     )
-    told = [{"whose": name, "since": at} for name, at in since.items()]
-    transaction.execute(sa.delete(POSITIONS).where(mine), told)
+    parameters = [{"whose": name, "since": at} for name, at in since.items()]
+    transaction.execute(sa.delete(POSITIONS).where(mine), parameters)
 
 
 def _hold(transaction: Transaction, names: Sequence[str]) -> None:
@@ -132,12 +132,12 @@ def _hold(transaction: Transaction, names: Sequence[str]) -> None:
     ends = newest.where(POSITIONS.c.account.in_(names)).group_by(POSITIONS.c.account).subquery()
     same = sa.and_(POSITIONS.c.account == ends.c.account, POSITIONS.c.at == ends.c.at)
     joined = POSITIONS.join(ends, same)
-    found = transaction.execute(
+    standing = transaction.execute(
         sa.select(POSITIONS.c.account, POSITIONS.c.legs).select_from(joined)
     )
     rows = [
         {"asset": leg["asset"], "account": account, "kind": leg["kind"]}
-        for account, legs in found
+        for account, legs in standing
         for leg in legs
     ]
     put(transaction, HOLDINGS, rows)

@@ -63,8 +63,8 @@ def add(transaction: Transaction, table: sa.Table, rows: Sequence[Row]) -> Added
         )
     note(transaction, table, [rows[places[key]] for key in fresh])
     standing = [key for key in keys if key not in fresh]
-    for key, held in _held(transaction, table, standing):
-        if not _agree(held, rows[places[key]]):
+    for key, stored in _stored(transaction, table, standing):
+        if not _agree(stored, rows[places[key]]):
             faults.append(_conflict(table, rows[places[key]], places[key]))
     if faults:
         raise StoreConflict(sorted(faults, key=lambda fault: int(fault.where.split("/")[1])))
@@ -93,11 +93,11 @@ def put(
     ordered = [latest[key] for key in sorted(latest)]
     statement = insertion(transaction.dialect, table)
     names = [c.name for c in table.primary_key.columns]
-    kept = {n: statement.excluded[n] for n in ordered[0] if n not in names}
+    updates = {n: statement.excluded[n] for n in ordered[0] if n not in names}
     standing = None if gives_way is None else gives_way(statement.excluded)
     chosen = (
-        statement.on_conflict_do_update(index_elements=names, set_=kept, where=standing)
-        if kept
+        statement.on_conflict_do_update(index_elements=names, set_=updates, where=standing)
+        if updates
         else statement.on_conflict_do_nothing(index_elements=names)
     )
     transaction.execute(chosen, ordered)
@@ -124,19 +124,21 @@ def latest(
     among
         First parts of the names that are wanted, of one length; None for all.
     """
-    known: sa.CTE | None = None
+    prefixes: sa.CTE | None = None
     for depth, name in enumerate(names):
-        known = _steps(table, names[:depth], name, known=known, among=among)
-    if known is None:
+        prefixes = _steps(table, names[:depth], name, prefixes=prefixes, among=among)
+    if prefixes is None:
         raise ValueError("at least one name is needed")
     other = table.alias("other")
     newest = (
         sa.select(sa.func.max(other.c[time]))
-        .where(*(other.c[name] == known.c[name] for name in names), other.c[time] <= at)
+        .where(*(other.c[name] == prefixes.c[name] for name in names), other.c[time] <= at)
         .scalar_subquery()
     )
-    same = [table.c[name] == known.c[name] for name in names]
-    return sa.select(table).select_from(known.join(table, sa.and_(*same, table.c[time] == newest)))
+    same = [table.c[name] == prefixes.c[name] for name in names]
+    return sa.select(table).select_from(
+        prefixes.join(table, sa.and_(*same, table.c[time] == newest))
+    )
 
 
 def _steps(
@@ -144,26 +146,26 @@ def _steps(
     before: Sequence[str],
     name: str,
     *,
-    known: sa.CTE | None,
+    prefixes: sa.CTE | None,
     among: Collection[tuple[str, ...]] | None,
 ) -> sa.CTE:
-    """Return the values of a column of the key beneath each known value of those before it."""
+    """Return the distinct values of a key column beneath each prefix of those before it."""
     column, least = table.c[name], sa.func.min(table.c[name])
-    if known is None:
+    if prefixes is None:
         first: sa.Select[Any] = sa.select(least.label(name))
     else:
-        parts: list[sa.ColumnElement[Any]] = [known.c[one] for one in before]
-        beneath = sa.select(least).where(*(table.c[one] == known.c[one] for one in before))
+        parts: list[sa.ColumnElement[Any]] = [prefixes.c[part] for part in before]
+        beneath = sa.select(least).where(*(table.c[part] == prefixes.c[part] for part in before))
         columns = [*parts, beneath.scalar_subquery().label(name)]
         first = sa.select(*columns)
         first = first.where(parts[-1].is_not(None))
         if among is not None and len(before) == len(next(iter(among), ())):
             first = first.where(sa.tuple_(*parts).in_(sorted(among)))
     step = first.cte(f"of_{name}", recursive=True)
-    same = [table.c[one] == step.c[one] for one in before]
+    same = [table.c[part] == step.c[part] for part in before]
     following = sa.select(least).where(*same, column > step.c[name]).scalar_subquery()
-    told = sa.select(*(step.c[one] for one in before), following)
-    return step.union_all(told.where(step.c[name].is_not(None)))
+    recursion = sa.select(*(step.c[part] for part in before), following)
+    return step.union_all(recursion.where(step.c[name].is_not(None)))
 
 
 def chunks(keys: Sequence[str]) -> Iterator[list[str]]:
@@ -176,20 +178,20 @@ def insert_new(transaction: Transaction, table: sa.Table, rows: Sequence[Row]) -
     """Insert the rows whose keys are new and return these keys."""
     statement = insertion(transaction.dialect, table).on_conflict_do_nothing()
     returned = statement.returning(*table.primary_key.columns)
-    told = transaction.execute(returned, [dict(row) for row in rows])
-    return {tuple(row) for row in told}
+    inserted = transaction.execute(returned, [dict(row) for row in rows])
+    return {tuple(row) for row in inserted}
 
 
-def _held(
+def _stored(
     transaction: Transaction, table: sa.Table, keys: Sequence[Key]
 ) -> Iterator[tuple[Key, Row]]:
-    """Yield the rows that stand under keys."""
+    """Yield the stored rows of some keys."""
     columns = tuple(table.primary_key.columns)
     for begin in range(0, len(keys), CHUNK):
-        wanted = sa.tuple_(*columns).in_(keys[begin : begin + CHUNK])
-        for row in transaction.execute(sa.select(table).where(wanted)).mappings():
-            held = {str(name): value for name, value in row.items()}
-            yield _key(table, held), held
+        condition = sa.tuple_(*columns).in_(keys[begin : begin + CHUNK])
+        for row in transaction.execute(sa.select(table).where(condition)).mappings():
+            stored = {str(name): value for name, value in row.items()}
+            yield _key(table, stored), stored
 
 
 def _key(table: sa.Table, row: Row) -> Key:
@@ -197,12 +199,12 @@ def _key(table: sa.Table, row: Row) -> Key:
     return tuple(row[column.name] for column in table.primary_key.columns)
 
 
-def _agree(held: Row, told: Row) -> bool:
-    """Return whether two rows say the same."""
-    return all(held.get(n) == told.get(n) for n in told.keys() - UNCOMPARED)
+def _agree(stored: Row, row: Row) -> bool:
+    """Return whether two rows are equal in every compared column."""
+    return all(stored.get(n) == row.get(n) for n in row.keys() - UNCOMPARED)
 
 
 def _conflict(table: sa.Table, row: Row, place: int) -> Fault:
-    """Return what is wrong with a row whose key stands with another body."""
+    """Return the fault of a row whose key is stored with another body."""
     shown = ", ".join(str(part)[:80] for part in _key(table, row))
     return Fault(f"/{place}", f"{table.name} holds ({shown}) with another body")

@@ -28,7 +28,7 @@ def series(
     """
     span = (at - lookback, at)
     feeds = [point_in_time.feed(asset) for asset in assets]
-    told = ORACLE_ROUNDS.c
+    rounds = ORACLE_ROUNDS.c
     lent = _rows(transaction, RESERVES.c.asset, RESERVES.c.at, names=assets, span=span)
     return Tables(
         candles={},
@@ -40,7 +40,7 @@ def series(
             _rows(transaction, OPEN_INTEREST.c.asset, OPEN_INTEREST.c.at, names=assets, span=span)
         ),
         rounds=point_in_time.rounds(
-            _rows(transaction, told.feed, told.updated_at, names=feeds, span=span)
+            _rows(transaction, rounds.feed, rounds.updated_at, names=feeds, span=span)
         ),
         utilisation=point_in_time.utilisation(lent),
         liquidity=point_in_time.liquidity(lent),

@@ -11,11 +11,13 @@ from serving.store.schema import ACCOUNTS, EVENTS, POSITIONS, STATE, TERMS
 
 def markets(transaction: Transaction, name: str) -> list[MarketId]:
     """Return the markets of accounts that a name may mean: alone, or with its venue and chain."""
-    return sorted(one for one in accounts.markets(transaction) if name in {one.market, str(one)})
+    return sorted(
+        market for market in accounts.markets(transaction) if name in {market.market, str(market)}
+    )
 
 
 def statements(transaction: Transaction, market: MarketId) -> pd.DataFrame:
-    """Return what every account of a market held and from when, stated or reckoned.
+    """Return the positions of every account of a market with their start, stated or reckoned.
 
     Returns
     -------
@@ -25,16 +27,16 @@ def statements(transaction: Transaction, market: MarketId) -> pd.DataFrame:
     joined = POSITIONS.join(ACCOUNTS, ACCOUNTS.c.account == POSITIONS.c.account)
     names = [ACCOUNTS.c.account, ACCOUNTS.c.venue, ACCOUNTS.c.version]
     chosen = sa.select(*names, POSITIONS.c.at, POSITIONS.c.legs).select_from(joined)
-    wanted = chosen.where(*_of(ACCOUNTS, market))
-    return _frame(transaction, wanted.order_by(POSITIONS.c.at, POSITIONS.c.account))
+    of_market = chosen.where(*_of(ACCOUNTS, market))
+    return _frame(transaction, of_market.order_by(POSITIONS.c.at, POSITIONS.c.account))
 
 
 def events(transaction: Transaction, market: MarketId) -> pd.DataFrame:
     """Return `account`, `at` and `kind` of what happened on a market, oldest first."""
     joined = EVENTS.join(ACCOUNTS, ACCOUNTS.c.account == EVENTS.c.account)
     chosen = sa.select(EVENTS.c.account, EVENTS.c.at, EVENTS.c.kind).select_from(joined)
-    wanted = chosen.where(*_of(ACCOUNTS, market))
-    return _frame(transaction, wanted.order_by(EVENTS.c.at, EVENTS.c.account, EVENTS.c.key))
+    of_market = chosen.where(*_of(ACCOUNTS, market))
+    return _frame(transaction, of_market.order_by(EVENTS.c.at, EVENTS.c.account, EVENTS.c.key))
 
 
 def state(transaction: Transaction, market: MarketId) -> pd.DataFrame:

@@ -43,7 +43,7 @@ class BacktestResult:
 
 
 def backtest(store: Store, policy: Policy, *, begin: datetime, end: datetime) -> BacktestResult:
-    """Return what a policy would have sent in [begin, end) by the signals that were kept.
+    """Return the messages a policy would have sent in [begin, end), by the stored signals.
 
     Everything starts at rest, and nobody acknowledges or mutes. The signals are read page by
     page: what is held at once does not grow with the period.
@@ -56,8 +56,8 @@ def backtest(store: Store, policy: Policy, *, begin: datetime, end: datetime) ->
     load = _Counted()
     with store.read() as transaction:
         refuse_many(transaction, begin=begin, end=end)
-        seen = alerts.signals(transaction, begin=begin, end=end)
-        for raised, posts in _played(transaction, seen, policy):
+        signals = alerts.signals(transaction, begin=begin, end=end)
+        for raised, posts in _played(transaction, signals, policy):
             load.add(raised, posts)
     return load.total()
 
@@ -70,19 +70,19 @@ def refuse_many(transaction: Transaction, *, begin: datetime, end: datetime) -> 
     InvalidInput
         At `/begin`, naming the limit.
     """
-    found = alerts.signal_count(transaction, begin=begin, end=end, most=MOST_SIGNALS + 1)
-    if found > MOST_SIGNALS:
+    count = alerts.signal_count(transaction, begin=begin, end=end, most=MOST_SIGNALS + 1)
+    if count > MOST_SIGNALS:
         detail = f"more than {MOST_SIGNALS} signals were kept since then: take a shorter period"
         raise InvalidInput([Fault("/begin", detail)])
 
 
 def _played(
-    transaction: Transaction, seen: Iterable[Signal], policy: Policy
+    transaction: Transaction, signals: Iterable[Signal], policy: Policy
 ) -> Iterator[tuple[list[Level], list[AlertMessage]]]:
     """Yield per moment the levels entered and the messages sent."""
     states: dict[str, AlertState] = {}
     receivers: dict[str, Receiver] = {}
-    for now, group in groupby(seen, key=lambda one: one.at):
+    for now, group in groupby(signals, key=lambda signal: signal.at):
         stop_if_given_up()
         changed, made = stepped(list(group), states, policy, now=now)
         raised = [
@@ -91,9 +91,11 @@ def _played(
             if state.level > states.get(account, REST).level
         ]
         states.update(changed)
-        heard = alerts.concerned(transaction, [one.account for one in made])
-        found = alerts.receivers(transaction, sorted(heard))
-        receivers = {name: replace(one, inbox=Inbox()) for name, one in found.items()} | receivers
+        heard = alerts.concerned(transaction, [transition.account for transition in made])
+        stored = alerts.receivers(transaction, sorted(heard))
+        receivers = {
+            name: replace(receiver, inbox=Inbox()) for name, receiver in stored.items()
+        } | receivers
         inboxes, posts = routed(made, heard, receivers, policy, now=now)
         receivers |= {name: replace(receivers[name], inbox=box) for name, box in inboxes.items()}
         yield raised, posts
@@ -113,7 +115,9 @@ class _Counted:
         self.changes.update(raised)
         self.messages.update(post.shape for post in posts)
         self.critical += sum(post.is_critical for post in posts)
-        self.accounts.update(one.account for post in posts for one in post.transitions)
+        self.accounts.update(
+            transition.account for post in posts for transition in post.transitions
+        )
 
     def total(self) -> BacktestResult:
         """Return the sums."""

@@ -103,9 +103,9 @@ def evaluate(
         with work.guarding(key):
             work.judge(key, bodies.get(key), before.get(key))
     sound = list(work.judged.items())
-    for (key, one), outlook in zip(sound, _outlooks(work), strict=True):
+    for (key, evaluation), outlook in zip(sound, _outlooks(work), strict=True):
         with work.guarding(key):
-            work.tell(key, one, outlook)
+            work.tell(key, evaluation, outlook)
     work.budget.start(math.inf)
     return Evaluation(
         cases=work.cases,
@@ -154,27 +154,27 @@ class _Work:
             book = self._books[id(case.rulebook)] = self.budget.limited(case.rulebook)
         judged = evaluate_rules(replace(case, rulebook=book))
         self.cases[key], self.judged[key] = case, judged
-        found = slope(judged)
-        if found is not None:
-            self.slopes[key] = found
+        account_slope = slope(judged)
+        if account_slope is not None:
+            self.slopes[key] = account_slope
 
     def tell(self, key: str, judged: RuleEvaluation, outlook: ForecastOutcome) -> None:
         """Put one judgement into the words of alerts, of the store and of the sums."""
         at, bundle = self.around.at, self.model.bundle
         version = None if bundle is None else bundle.version
-        seen = record_of_rules(judged, outlook, at=at, model_version=version)
+        assessed = record_of_rules(judged, outlook, at=at, model_version=version)
         hit = liquidations([judged]).get(key)
-        found = account_totals(judged, seen)
+        totals = account_totals(judged, assessed)
         self.signals[key] = signal(judged, outlook, at=at, liquidated_at=hit)
-        self.assessed[key] = seen
-        if found is not None:
-            self.parts[key] = found
+        self.assessed[key] = assessed
+        if totals is not None:
+            self.parts[key] = totals
 
     def fail(self, key: str, failure: Failure) -> None:
         """Note that an account cannot be judged."""
         self.failures[key] = failure
-        for held in (self.cases, self.judged, self.slopes, self.parts):
-            held.pop(key, None)
+        for mapping in (self.cases, self.judged, self.slopes, self.parts):
+            mapping.pop(key, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +212,7 @@ def _outlooks(work: _Work) -> list[ForecastOutcome]:
         return _forecast(sound, work)
     except Exception:  # the watching loop: forecast one by one below
         LOGGER.exception("a batch could not be forecast at once accounts=%d", len(sound))
-        return [outlook for one in sound for outlook in _forecast_alone(one, work)]
+        return [outlook for evaluation in sound for outlook in _forecast_alone(evaluation, work)]
 
 
 def _forecast_alone(judged: RuleEvaluation, work: _Work) -> Iterator[ForecastOutcome]:
@@ -227,7 +227,9 @@ def _forecast_alone(judged: RuleEvaluation, work: _Work) -> Iterator[ForecastOut
 def _forecast(judged: Sequence[RuleEvaluation], work: _Work) -> list[ForecastOutcome]:
     """Return the outlooks of judged accounts."""
     around = work.around
-    return forecast_outcomes(judged, at=around.at, known=around.known, model=work.model, wish=QUIET)
+    return forecast_outcomes(
+        judged, at=around.at, market_tables=around.market_tables, model=work.model, wish=QUIET
+    )
 
 
 def case_of(

@@ -20,7 +20,7 @@ MOST_EXPLAINED = 100
 
 
 def explained(
-    told: Sequence[Transition],
+    transitions: Sequence[Transition],
     judged: Mapping[str, RuleEvaluation],
     *,
     policy: Policy,
@@ -32,7 +32,7 @@ def explained(
 
     Parameters
     ----------
-    told
+    transitions
         Worst first.
     judged
         By account, what this step judged.
@@ -40,11 +40,17 @@ def explained(
         Returns the case of an account that a digest tells of and this step did not judge.
     """
     try:
-        known = {**judged, **_judged_again(told, judged, case_of)}
-        chosen = [known[one.account] for one in told if one.account in known]
+        evaluations = {**judged, **_judged_again(transitions, judged, case_of)}
+        chosen = [
+            evaluations[transition.account]
+            for transition in transitions
+            if transition.account in evaluations
+        ]
         return Explanations(
             assessed=_assessed(chosen, model, around),
-            plans=plans(told[:MOST_EXPLAINED], known, policy, model=model, around=around),
+            plans=plans(
+                transitions[:MOST_EXPLAINED], evaluations, policy, model=model, around=around
+            ),
         )
     except Exception:  # the watching loop: an alarm leaves without its explanation
         LOGGER.exception("messages could not be explained")
@@ -52,23 +58,25 @@ def explained(
 
 
 def _judged_again(
-    told: Sequence[Transition],
+    transitions: Sequence[Transition],
     judged: Mapping[str, RuleEvaluation],
     case_of: Callable[[str], AccountInput],
 ) -> dict[str, RuleEvaluation]:
     """Return the judgements of accounts that are told of and were not judged in this step."""
-    found = {}
-    for key in [one.account for one in told if one.account not in judged][:MOST_EXPLAINED]:
+    evaluations = {}
+    for key in [
+        transition.account for transition in transitions if transition.account not in judged
+    ][:MOST_EXPLAINED]:
         with contextlib.suppress(InvalidInput):
-            found[key] = evaluate_rules(case_of(key))
-    return found
+            evaluations[key] = evaluate_rules(case_of(key))
+    return evaluations
 
 
 def _assessed(
     judged: Sequence[RuleEvaluation], model: Model, around: MarketSnapshot
 ) -> dict[str, Assessment]:
     """Return the assessments of accounts, with reasons for the first of them."""
-    found: dict[str, Assessment] = {}
+    by_account: dict[str, Assessment] = {}
     for some, wish in (
         (judged[:MOST_EXPLAINED], ScoreOptions(reasons=True)),
         (judged[MOST_EXPLAINED:], ScoreOptions(reasons=False)),
@@ -76,11 +84,11 @@ def _assessed(
         made = assess(
             some,
             at=around.at,
-            known=around.known,
+            market_tables=around.market_tables,
             model=model,
             wish=wish,
             request_id=WATCH,
             simulated=around.simulated,
         )
-        found.update({one.account: one for one in made})
-    return found
+        by_account.update({assessment.account: assessment for assessment in made})
+    return by_account

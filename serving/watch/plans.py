@@ -53,19 +53,19 @@ def plans(
     timer
         Seconds that only grow.
     """
-    found: dict[str, PlanAnswer] = {}
+    by_account: dict[str, PlanAnswer] = {}
     absent: dict[str, str] = {}
     budget, end = TimeLimit(timer), timer() + TOGETHER
-    for one in rises:
-        if one.kind is TransitionKind.LOWERED or one.account not in judged:
+    for rise in rises:
+        if rise.kind is TransitionKind.LOWERED or rise.account not in judged:
             continue
         budget.start(min(EACH, end - timer()))
-        told = _attempt(one, judged[one.account], policy, model, around, budget)
-        if isinstance(told, PlanAnswer):
-            found[one.account] = told
+        outcome = _attempt(rise, judged[rise.account], policy, model, around, budget)
+        if isinstance(outcome, PlanAnswer):
+            by_account[rise.account] = outcome
         else:
-            absent[one.account] = told
-    return Plans(found=found, absent=absent)
+            absent[rise.account] = outcome
+    return Plans(by_account=by_account, absent=absent)
 
 
 def _attempt(
@@ -79,11 +79,11 @@ def _attempt(
     """Return a plan, or the code of why there is none."""
     try:
         budget.check()
-        wanted, has_forecast = aim(policy, rise.level), rise.probability is not None
-        if rise.causes and {cause.signal for cause in rise.causes} <= wanted.beyond:
+        policy_aim, has_forecast = aim(policy, rise.level), rise.probability is not None
+        if rise.causes and {cause.signal for cause in rise.causes} <= policy_aim.beyond:
             return NO_ACT
         case = replace(judged.case, rulebook=budget.limited(judged.case.rulebook))
-        goal = policy_goal(case, wanted, has_forecast=has_forecast)
+        goal = policy_goal(case, policy_aim, has_forecast=has_forecast)
         return planned(case, goal, Constraints(), model=model, around=around, request_id=WATCH)
     except TimeLimitReached:
         return "no_time"

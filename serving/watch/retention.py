@@ -22,9 +22,9 @@ def prune(store: Store, *, before: datetime) -> Pruned:
     letters stay, whatever their age.
     """
     with store.begin() as transaction:
-        told = assessments.forget(transaction, before=before)
+        assessment_count = assessments.forget(transaction, before=before)
     with store.begin() as transaction:
-        seen = alerts.forget_signals(transaction, before=before)
+        signal_count = alerts.forget_signals(transaction, before=before)
     with store.begin() as transaction:
         messages = outbox.forget(transaction, before=before)
-    return Pruned(assessments=told, signals=seen, messages=messages)
+    return Pruned(assessments=assessment_count, signals=signal_count, messages=messages)

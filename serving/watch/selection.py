@@ -49,7 +49,7 @@ def ranking(
     prices: Mapping[str, float],
     levels: Mapping[str, Level],
     *,
-    own: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+    oracle_prices: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> Ranking:
     """Return what is urgent at these prices.
 
@@ -58,10 +58,10 @@ def ranking(
     levels
         Of the accounts on one, the highest first; an account that is below the line and at
         critical is no news: it has its turn by its level.
-    own
+    oracle_prices
         Prices by account, where its market has an oracle's own.
     """
-    far = {key: distance(slope, own.get(key, prices)) for key, slope in slopes.items()}
+    far = {key: distance(slope, oracle_prices.get(key, prices)) for key, slope in slopes.items()}
     below = [
         key
         for key, room in far.items()

@@ -12,7 +12,7 @@ from serving.evaluation.rule_evaluation import RuleEvaluation
 
 def signal(
     judged: RuleEvaluation,
-    seen: ForecastOutcome,
+    outcome: ForecastOutcome,
     *,
     at: datetime,
     liquidated_at: datetime | None = None,
@@ -22,8 +22,8 @@ def signal(
     The unattended probability is raised where the rule knows better; the expected one stays as
     forecast, since what the rule knows has triggers of its own.
     """
-    forecast = raised(judged, seen, at=at) if seen.words else ()
-    is_silent = seen.silent is not None and seen.silent.code in HARMLESS
+    forecast = raised(judged, outcome, at=at) if outcome.words else ()
+    is_silent = outcome.silent is not None and outcome.silent.code in HARMLESS
     return Signal(
         account=judged.case.account.id,
         at=at,
@@ -36,16 +36,18 @@ def signal(
         unattended={entry.horizon: entry.unattended for entry in forecast},
         has_forecast=not is_silent,
         liquidated_at=liquidated_at,
-        doubts=_doubts(judged, seen, at=at),
+        doubts=_doubts(judged, outcome, at=at),
         requirement=_requirement(judged),
     )
 
 
-def _doubts(judged: RuleEvaluation, seen: ForecastOutcome, *, at: datetime) -> tuple[str, ...]:
+def _doubts(judged: RuleEvaluation, outcome: ForecastOutcome, *, at: datetime) -> tuple[str, ...]:
     """Return the codes of why prices must not be taken for fresh ones."""
     used = rules.used(judged.case, judged.now)
-    found = [rules.doubt(price, at=at, asset=name) for name, price in used.items()]
-    return tuple(sorted({one.code for one in (*found, *seen.off) if one is not None}))
+    price_doubts = [rules.doubt(price, at=at, asset=name) for name, price in used.items()]
+    return tuple(
+        sorted({doubt.code for doubt in (*price_doubts, *outcome.off) if doubt is not None})
+    )
 
 
 def _requirement(judged: RuleEvaluation) -> float | None:
@@ -79,8 +81,8 @@ def buffer(judged: RuleEvaluation, *, at_next: bool = False) -> float | None:
         0 or less where the line is reached; None where no price reaches it.
     """
     shock = judged.soon_shock if at_next and judged.soon is not None else judged.shock
-    found = (_alone(judged, at_next=at_next), _together(shock))
-    return min((share for share in found if share is not None), default=None)
+    shares = (_alone(judged, at_next=at_next), _together(shock))
+    return min((share for share in shares if share is not None), default=None)
 
 
 def _together(shock: Trigger | None) -> float | None:
@@ -108,10 +110,10 @@ def _alone(judged: RuleEvaluation, *, at_next: bool) -> float | None:
 
 def liquidations(judged: Sequence[RuleEvaluation]) -> Mapping[str, datetime]:
     """Return when each account was last liquidated, of those that were."""
-    found = {}
-    for one in judged:
-        events = one.case.events or ()
+    by_account = {}
+    for evaluation in judged:
+        events = evaluation.case.events or ()
         times = [event.at for event in events if event.kind.name == "LIQUIDATE"]
         if times:
-            found[one.case.account.id] = max(times)
-    return found
+            by_account[evaluation.case.account.id] = max(times)
+    return by_account

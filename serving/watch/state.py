@@ -29,7 +29,7 @@ CHUNK = 2000
 CLOCK = timedelta(minutes=1)
 """Without any change of the market, the urgent are chosen anew and its series read anew."""
 
-KEPT_EVERY = timedelta(hours=1)
+HISTORY_INTERVAL = timedelta(hours=1)
 """Between two rows of an account's past that say the same."""
 
 Said = tuple[datetime, str, str | None]
@@ -128,24 +128,24 @@ def is_idle(memory: WatchState, last: int, *, seconds: float, whole: timedelta) 
 def read(
     transaction: Transaction, memory: WatchState, *, at: datetime, seconds: float
 ) -> MarketSnapshot:
-    """Read what changed, then the market, and return it: what is urgent by it is remembered.
+    """Read the changes and the market, rank what is urgent by it, and return the market.
 
     The accounts are read before the market, so that the candles of what they hold are there.
     """
     last = changes.last(transaction)
-    told = changes.since(transaction, memory.number or 0)
-    moved = any(one.topic in changes.MARKET for one in told)
+    new_changes = changes.since(transaction, memory.number or 0)
+    moved = any(change.topic in changes.MARKET for change in new_changes)
     if memory.number is None:
         _read_accounts(transaction, memory, accounts.keys(transaction))
         # A book stays; looking through all of it for garbage again and again would take long.
         gc.collect()
         gc.freeze()
     else:
-        named = [one.subject for one in told if one.topic == changes.ACCOUNTS]
+        named = [change.subject for change in new_changes if change.topic == changes.ACCOUNTS]
         _read_accounts(transaction, memory, named)
-        wished = (one.subject for one in told if one.topic == changes.WISHES)
+        wished = (change.subject for change in new_changes if change.topic == changes.WISHES)
         memory.changed.update(dict.fromkeys(key for key in wished if key in memory.bodies))
-    around = _market(transaction, memory, told, at=at)
+    around = _market(transaction, memory, new_changes, at=at)
     if moved or _is_ranking_due(memory, seconds):
         _rank(memory, around, alerts.raised_accounts(transaction), seconds)
     memory.number = last
@@ -160,28 +160,28 @@ def due(memory: WatchState, *, seconds: float, whole: timedelta) -> list[str]:
 
 def worth_keeping(memory: WatchState, assessed: Sequence[Assessed]) -> Iterator[str]:
     """Yield the accounts of which something new is to go into their past: at least hourly."""
-    for one in assessed:
-        before = memory.said.get(one.account)
+    for assessment in assessed:
+        before = memory.said.get(assessment.account)
         if (
             before is None
-            or before[1:] != (one.verdict, one.next_verdict)
-            or not timedelta(0) <= one.at - before[0] < KEPT_EVERY
+            or before[1:] != (assessment.verdict, assessment.next_verdict)
+            or not timedelta(0) <= assessment.at - before[0] < HISTORY_INTERVAL
         ):
-            yield one.account
+            yield assessment.account
 
 
 def take(
-    memory: WatchState, evaluation: Evaluation, kept: frozenset[str], *, seconds: float
+    memory: WatchState, evaluation: Evaluation, recorded: frozenset[str], *, seconds: float
 ) -> None:
-    """Remember what a step has committed; only now is what was new used up."""
-    for one in evaluation.assessed:
-        key = one.account
+    """Take over what a step has committed; its accounts are due no more."""
+    for assessment in evaluation.assessed:
+        key = assessment.account
         for waiting in (memory.changed, memory.crossed, memory.near):
             waiting.pop(key, None)
         memory.judged_at.pop(key, None)  # to the end: the times ascend
         memory.judged_at[key] = seconds
-        if key in kept:
-            memory.said[key] = (one.at, one.verdict, one.next_verdict)
+        if key in recorded:
+            memory.said[key] = (assessment.at, assessment.verdict, assessment.next_verdict)
         if key in evaluation.failures:
             memory.failing[key] = evaluation.failures[key].code
             memory.cases.pop(key, None)
@@ -192,12 +192,12 @@ def take(
             _renew(memory.slopes, key, evaluation.slopes)
 
 
-def _renew(held: dict[str, T], key: str, found: Mapping[str, T]) -> None:
-    """Let what was found stand for what was known, absence included."""
-    if key in found:
-        held[key] = found[key]
+def _renew(cache: dict[str, T], key: str, fresh: Mapping[str, T]) -> None:
+    """Replace an entry by the fresh one; remove it where there is none."""
+    if key in fresh:
+        cache[key] = fresh[key]
     else:
-        held.pop(key, None)
+        cache.pop(key, None)
 
 
 def _late(memory: WatchState, seconds: float, whole: timedelta) -> Iterator[str]:
@@ -213,13 +213,13 @@ def _is_ranking_due(memory: WatchState, seconds: float) -> bool:
 def _rank(
     memory: WatchState, around: MarketSnapshot, levels: Mapping[str, Level], seconds: float
 ) -> None:
-    """Choose what is urgent in this market, and forget what is closed."""
+    """Rank the accounts by urgency in this market, and forget closed ones."""
     for key in [key for key in memory.closed if _is_over(memory, key, levels)]:
         _forget(memory, key)
     spot = _floats(around.prices)
     priced = {
-        one: {**spot, **_floats(facts.prices)}
-        for one, facts in around.markets.items()
+        market: {**spot, **_floats(facts.prices)}
+        for market, facts in around.markets.items()
         if facts.prices
     }
     markets = (
@@ -227,10 +227,10 @@ def _rank(
         if priced
         else {}
     )
-    own = {key: priced[one] for key, one in markets.items() if one in priced}
-    found = ranking(memory.slopes, spot, levels, own=own)
-    memory.crossed = dict.fromkeys(found.crossed)
-    memory.near = {key: None for key in found.near if key in memory.bodies}
+    oracle_prices = {key: priced[market] for key, market in markets.items() if market in priced}
+    ranked = ranking(memory.slopes, spot, levels, oracle_prices=oracle_prices)
+    memory.crossed = dict.fromkeys(ranked.crossed)
+    memory.near = {key: None for key in ranked.near if key in memory.bodies}
     memory.ranked_at = seconds
 
 
@@ -241,18 +241,23 @@ def _floats(prices: Mapping[str, Price]) -> dict[str, float]:
 
 def _read_accounts(transaction: Transaction, memory: WatchState, keys: Sequence[str]) -> None:
     """Read accounts anew; one that the store does not hold any more is forgotten."""
-    said = assessments.last_kept(transaction, [key for key in keys if key not in memory.said])
-    memory.said |= {key: (one.at, one.verdict, one.next_verdict) for key, one in said.items()}
+    said = assessments.newest_in_history(
+        transaction, [key for key in keys if key not in memory.said]
+    )
+    memory.said |= {
+        key: (assessment.at, assessment.verdict, assessment.next_verdict)
+        for key, assessment in said.items()
+    }
     for begin in range(0, len(keys), CHUNK):
         some = keys[begin : begin + CHUNK]
-        found = accounts.read(transaction, some)
+        stored = accounts.read(transaction, some)
         for key in some:
             _forget(memory, key)
-            if key not in found:
+            if key not in stored:
                 memory.said.pop(key, None)
                 memory.sums.remove(key)
                 continue
-            body = memory.bodies[key] = _body(found[key])
+            body = memory.bodies[key] = _body(stored[key])
             memory.changed[key] = None
             if body is not None and not any(leg.quantity for leg in body.legs):
                 memory.closed[key] = None
@@ -276,7 +281,7 @@ def _is_over(memory: WatchState, key: str, levels: Mapping[str, Level]) -> bool:
 
 def _forget(memory: WatchState, key: str) -> None:
     """Forget an account, but for its past and what it adds to the book in sum."""
-    held = (
+    parts = (
         memory.bodies,
         memory.cases,
         memory.slopes,
@@ -287,27 +292,27 @@ def _forget(memory: WatchState, key: str) -> None:
         memory.failing,
         memory.closed,
     )
-    for part in held:
+    for part in parts:
         part.pop(key, None)
 
 
 def _market(
-    transaction: Transaction, memory: WatchState, told: Sequence[Change], *, at: datetime
+    transaction: Transaction, memory: WatchState, new_changes: Sequence[Change], *, at: datetime
 ) -> MarketSnapshot:
     """Return the market as it is known, with the candles of every asset that is held.
 
     Series that did not change are read again once a minute alone: what was written ahead of its
     time becomes known by then.
     """
-    held, series = memory.assets, memory.series
+    assets, series = memory.assets, memory.series
     is_new = (
         series is None
-        or series.assets != held
-        or any(one.topic in changes.SERIES for one in told)
+        or series.assets != assets
+        or any(change.topic in changes.SERIES for change in new_changes)
         or not timedelta(0) <= at - series.at < CLOCK
     )
     tables = None if is_new or series is None else series.tables
-    around = stored_snapshot(transaction, at=at, assets=held, read=tables)
+    around = stored_snapshot(transaction, at=at, assets=assets, read=tables)
     if is_new:
-        memory.series = Series(at, held, around.known)
+        memory.series = Series(at, assets, around.market_tables)
     return around

@@ -25,15 +25,15 @@ class SteadyClock:
 
     step: timedelta = STEP
     seconds: float = 0.0
-    seen: datetime | None = None
+    last_look: datetime | None = None
 
     def look(self, now: datetime) -> float:
         """Return the seconds that have passed, now included."""
-        passed = NO_TIME if self.seen is None else now - self.seen
+        passed = NO_TIME if self.last_look is None else now - self.last_look
         if passed < NO_TIME:
             LOGGER.warning("the clock went back seconds=%.3f", -passed.total_seconds())
         if passed > self.step:
             LOGGER.warning("the clock went ahead seconds=%.3f", passed.total_seconds())
-        self.seen = now
+        self.last_look = now
         self.seconds += max(passed, NO_TIME).total_seconds()
         return self.seconds

@@ -74,7 +74,7 @@ def commit_step(
     holder: str,
     now: datetime,
     explain: Explain,
-    kept: Sequence[Signal] = (),
+    recorded: Sequence[Signal] = (),
     assessed: Sequence[Assessed] = (),
     sums: Mapping[str, Any] | None = None,
     failing: int = 0,
@@ -83,10 +83,10 @@ def commit_step(
 
     Parameters
     ----------
-    kept
+    recorded
         Signals to keep, so that another policy can be tried on them.
     assessed
-        What stands from now on as the newest that was said; of the accounts in `kept` it goes
+        What stands from now on as the newest that was said; of the accounts in `recorded` it goes
         into their history too.
     sums
         The whole book in sum; None where not all of it was judged yet.
@@ -99,24 +99,26 @@ def commit_step(
         When another watcher holds the lease, or wrote in between.
     """
     with store.read() as transaction:
-        known = StepStart(
+        start = StepStart(
             number=_number(transaction),
             states=alerts.states(transaction, [signal.account for signal in signals]),
         )
-    changed, made = stepped(signals, known.states, policy, now=now)
+    changed, made = stepped(signals, start.states, policy, now=now)
     with store.read() as transaction:
-        heard = alerts.concerned(transaction, [one.account for one in made])
+        heard = alerts.concerned(transaction, [transition.account for transition in made])
         receivers = alerts.receivers(transaction, sorted(heard))
     inboxes, posts = routed(made, heard, receivers, policy, now=now)
-    told = {one.account: one for post in posts for one in post.transitions}
-    explained = explain(sorted(told.values(), key=lambda one: one.rank))
+    by_account = {
+        transition.account: transition for post in posts for transition in post.transitions
+    }
+    explained = explain(sorted(by_account.values(), key=lambda transition: transition.rank))
     with store.begin() as transaction:
-        _take(transaction, known.number, holder=holder, now=now)
+        _take(transaction, start.number, holder=holder, now=now)
         alerts.write_states(transaction, changed)
         alerts.write_transitions(transaction, made)
         alerts.write_inboxes(transaction, inboxes)
-        alerts.keep_signals(transaction, kept)
-        _keep(transaction, assessed, {one.account for one in kept}, now=now)
+        alerts.keep_signals(transaction, recorded)
+        _keep(transaction, assessed, {signal.account for signal in recorded}, now=now)
         if sums is not None:
             book_totals.write(transaction, sums, at=now)
         _note_failing(transaction, failing, now=now)
@@ -158,25 +160,27 @@ def routed(
     heard
         By receiver the accounts it hears of.
     """
-    by_account = {one.account: one for one in made}
+    by_account = {transition.account: transition for transition in made}
     inboxes: dict[str, Inbox] = {}
     posts: list[AlertMessage] = []
     for name, receiver in sorted(receivers.items(), key=lambda item: item[1].audience != DESK):
-        own = (
+        transitions = (
             tuple(made)
             if receiver.audience == DESK
             else tuple(by_account[account] for account in heard.get(name, ()))
         )
-        inbox, told = allot(receiver.inbox, own, now, _audience(receiver, policy), receiver=name)
+        inbox, allotted = allot(
+            receiver.inbox, transitions, now, _audience(receiver, policy), receiver=name
+        )
         if inbox != receiver.inbox:
             inboxes[name] = inbox
-        posts.extend(told)
+        posts.extend(allotted)
     return inboxes, posts
 
 
 def messages(posts: Iterable[AlertMessage], explained: Explanations) -> list[OutboxMessage]:
     """Return messages as the outbox takes them, critical first."""
-    found = [
+    drafts = [
         OutboxMessage(
             key=post.key,
             receiver=post.receiver,
@@ -186,15 +190,23 @@ def messages(posts: Iterable[AlertMessage], explained: Explanations) -> list[Out
         )
         for post in posts
     ]
-    return sorted(found, key=lambda draft: draft.urgency)
+    return sorted(drafts, key=lambda draft: draft.urgency)
 
 
 def _keep(
-    transaction: Transaction, assessed: Sequence[Assessed], kept: Container[str], *, now: datetime
+    transaction: Transaction,
+    assessed: Sequence[Assessed],
+    recorded: Container[str],
+    *,
+    now: datetime,
 ) -> None:
-    """Write what was said: into the history of some accounts, as the newest of all."""
-    assessments.write(transaction, [one for one in assessed if one.account in kept], now=now)
-    others = [one for one in assessed if one.account not in kept]
+    """Write assessments: into the history for recorded accounts, as the newest for all."""
+    assessments.write(
+        transaction,
+        [assessment for assessment in assessed if assessment.account in recorded],
+        now=now,
+    )
+    others = [assessment for assessment in assessed if assessment.account not in recorded]
     assessments.renew(transaction, others, now=now)
 
 

@@ -2,13 +2,11 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from models.domain import Account, Market
 from models.errors import ForewarnError
-from models.margin.result import Margin
-from models.margin.rulebook import Rulebook
+from models.margin.rulebook import Rulebook, watched
 
 
 class TimeLimitReached(ForewarnError):  # noqa: N818 - named for what happened
@@ -45,10 +43,4 @@ class TimeLimit:
 
     def limited(self, book: Rulebook[Any]) -> Rulebook[Any]:
         """Return a rulebook that looks at the time whenever it is asked for a margin."""
-        margin = book.margin
-
-        def limited_margin(account: Account, market: Market, terms: Any) -> Margin:
-            self.check()
-            return margin(account, market, terms)
-
-        return replace(book, margin=limited_margin)
+        return watched(book, lambda _account, _market: self.check())

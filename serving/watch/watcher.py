@@ -130,15 +130,15 @@ def _attempt(watcher: Watcher) -> int:
     return judged
 
 
-def follow(watcher: Watcher, directory: Path | None, held: Deployment) -> Follower | None:
+def follow(watcher: Watcher, directory: Path | None, deployment: Deployment) -> Follower | None:
     """Return what gives the watcher another bundle as a registry's pointers move; None without."""
-    if directory is None or not held.marks:
+    if directory is None or not deployment.marks:
         return None
 
     def swap(later: Deployment) -> None:
         watcher.model = later.model
 
-    return Follower(directory, held, swap)
+    return Follower(directory, deployment, swap)
 
 
 def cycle(watcher: Watcher) -> int:
@@ -163,9 +163,9 @@ def cycle(watcher: Watcher) -> int:
     evaluation = evaluate(
         keys, memory.bodies, memory.cases, around, watcher.model, timer=watcher.timer
     )
-    kept = frozenset(book.worth_keeping(memory, evaluation.assessed))
-    done = commit(watcher, evaluation, around, kept, now=now)
-    book.take(memory, evaluation, kept, seconds=seconds)
+    recorded = frozenset(book.worth_keeping(memory, evaluation.assessed))
+    done = commit(watcher, evaluation, around, recorded, now=now)
+    book.take(memory, evaluation, recorded, seconds=seconds)
     _count(watcher, len(keys), done)
     return len(keys)
 
@@ -222,7 +222,7 @@ def commit(
     watcher: Watcher,
     evaluation: Evaluation,
     around: MarketSnapshot,
-    kept: frozenset[str],
+    recorded: frozenset[str],
     *,
     now: datetime,
 ) -> StepResult:
@@ -235,13 +235,13 @@ def commit(
     """
     memory = watcher.memory
     _log_failures(memory.failing, evaluation.failures)
-    keys = [one.account for one in evaluation.assessed]
+    keys = [assessment.account for assessment in evaluation.assessed]
     for key in keys:
         memory.sums.put(key, evaluation.parts.get(key))
 
-    def explain(told: Sequence[Transition]) -> Explanations:
+    def explain(transitions: Sequence[Transition]) -> Explanations:
         return explained(
-            told,
+            transitions,
             evaluation.judged,
             policy=watcher.policy,
             model=watcher.model,
@@ -257,7 +257,7 @@ def commit(
         holder=watcher.holder,
         now=now,
         explain=explain,
-        kept=[one for one in evaluation.signals if one.account in kept],
+        recorded=[signal for signal in evaluation.signals if signal.account in recorded],
         assessed=evaluation.assessed,
         sums=memory.sums.document(oldest=oldest) if memory.is_whole_with(keys) else None,
         failing=still_failing(memory.failing, evaluation),
@@ -266,15 +266,15 @@ def commit(
 
 def still_failing(before: Mapping[str, str], evaluation: Evaluation) -> int:
     """Return how many accounts stand whose evaluation failed or took too long."""
-    judged = {one.account for one in evaluation.assessed}
+    judged = {assessment.account for assessment in evaluation.assessed}
     codes = {key: code for key, code in before.items() if key not in judged}
     codes |= {key: failure.code for key, failure in evaluation.failures.items()}
     return sum(code != NOT_EVALUABLE for code in codes.values())
 
 
-def _log_failures(before: Mapping[str, str], found: Mapping[str, Failure]) -> None:
+def _log_failures(before: Mapping[str, str], failures: Mapping[str, Failure]) -> None:
     """Log every account that cannot be judged, once for each reason."""
-    for key, failure in found.items():
+    for key, failure in failures.items():
         if before.get(key) != failure.code:
             LOGGER.warning(
                 "unevaluable account=%r code=%s detail=%.500s",
@@ -315,9 +315,9 @@ def _report(watcher: Watcher) -> None:
 
 
 def _prune(watcher: Watcher) -> None:
-    """Remove once a day what is older than is kept, counted from what was said before this turn.
+    """Remove once a day what is older than `keep` before now and before the newest assessment.
 
-    So a clock that leaps ahead, and is not yet said to have, removes nothing that is younger.
+    So a clock that has leapt ahead removes nothing too young.
     """
     now = watcher.clock()
     journal, seconds = watcher.journal, watcher.steady.look(now)

@@ -123,7 +123,13 @@ def parts(desk: ScoringService, bundle: Bundle, load: Load) -> dict[str, Callabl
 
     around, told = judged_all()
     judged = [one for one in told if isinstance(one, RuleEvaluation)]
-    seen = partial(forecast_outcomes, judged, at=around.at, known=around.known, model=desk.model)
+    seen = partial(
+        forecast_outcomes,
+        judged,
+        at=around.at,
+        market_tables=around.market_tables,
+        model=desk.model,
+    )
     matrix, baseline = ready(bundle)
     weights = np.full((ROWS, 4), 0.25)
     return {

@@ -58,7 +58,7 @@ def main() -> None:
     drawn = simulate_onward(seed=9, days=75, accounts=160, hours=7, falls={4: -0.07, 5: -0.06})
     with (
         tempfile.TemporaryDirectory() as directory,
-        local.api(Path(directory), CHAMPION, held=drawn[0]) as app,
+        local.api(Path(directory), CHAMPION, simulated=drawn[0]) as app,
         local.listening(app) as origin,
         launched() as browser,
     ):

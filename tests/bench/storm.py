@@ -20,9 +20,9 @@ if __name__ == "__main__":
         wall, cpu = time.perf_counter(), time.process_time()
         storm = strike(store, ACCOUNTS)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        lost = ACCOUNTS - storm.told - storm.waiting
+        lost = ACCOUNTS - storm.notified - storm.waiting
         print(f"accounts raised           {storm.transitions:>9,}")
-        print(f"told at once or waiting   {storm.told:>9,} + {storm.waiting:,}")
+        print(f"told at once or waiting   {storm.notified:>9,} + {storm.waiting:,}")
         print(f"lost                      {lost:>9,}")
         print(f"critical claimed first    {storm.order == sorted(storm.order)!s:>9}")
         print(f"most messages to an owner {storm.per_owner:>9,}")

@@ -45,17 +45,17 @@ class _Owner:
     leverage: float
     attention: float
     cash: float = 0.0
-    held: dict[str, float] = field(default_factory=dict)
+    positions: dict[str, float] = field(default_factory=dict)
     entry: dict[str, float] = field(default_factory=dict)
 
     def equity(self, price: dict[str, float]) -> float:
         """Return margin and unrealised profit, quote units."""
-        profit = sum(q * (price[a] - self.entry[a]) for a, q in self.held.items())
+        profit = sum(q * (price[a] - self.entry[a]) for a, q in self.positions.items())
         return self.cash + profit
 
     def needed(self, price: dict[str, float]) -> float:
         """Return the maintenance margin, quote units."""
-        return MAINTENANCE * sum(abs(q) * price[a] for a, q in self.held.items())
+        return MAINTENANCE * sum(abs(q) * price[a] for a, q in self.positions.items())
 
 
 @dataclass(slots=True)
@@ -71,9 +71,9 @@ class _Tables:
         rows = [("collateral", QUOTE, f"{owner.cash:.6f}", "0")]
         rows += [
             ("position", asset, f"{quantity:.9f}", f"{owner.entry[asset]:.2f}")
-            for asset, quantity in owner.held.items()
+            for asset, quantity in owner.positions.items()
         ]
-        if not owner.held:
+        if not owner.positions:
             rows = [("collateral", QUOTE, "0", "0")]
         self.holdings += [(owner.name, at, *row) for row in rows]
 
@@ -102,8 +102,8 @@ def write_events(
     close = {a: c["close"].to_numpy(dtype=float) for a, c in zip(ASSETS, candles, strict=True)}
     written = _run(parts[2], close, accounts=accounts, start=start)
     names = ["account", "at", "kind", "asset", "quantity", "entry"]
-    held = pd.DataFrame(written.holdings, columns=names)
-    held.to_csv(directory / "holdings.csv", index=False)
+    holdings = pd.DataFrame(written.holdings, columns=names)
+    holdings.to_csv(directory / "holdings.csv", index=False)
     log = pd.DataFrame(written.actions, columns=["account", "at", "kind"])
     log.to_csv(directory / "actions.csv", index=False)
     (directory / "terms.toml").write_text(TERMS, encoding="utf-8")
@@ -130,13 +130,13 @@ def _run(
         price = {asset: float(path[hour - 1]) for asset, path in close.items()}
         for owner in owners:
             at = start + pd.Timedelta(seconds=hour * HOUR + 60 + int(draw.integers(0, 3400)))
-            if owner.held and owner.equity(price) <= owner.needed(price):
-                owner.held, owner.cash = {}, 0.0
+            if owner.positions and owner.equity(price) <= owner.needed(price):
+                owner.positions, owner.cash = {}, 0.0
                 written.act(owner, start + pd.Timedelta(seconds=hour * HOUR + 30), "liquidate")
-            elif not owner.held and hour >= owner.opens_at:
+            elif not owner.positions and hour >= owner.opens_at:
                 _open(owner, draw, price)
                 written.act(owner, at, "borrow")
-            elif owner.held and draw.random() < owner.attention:
+            elif owner.positions and draw.random() < owner.attention:
                 _look(owner, draw, price, at, written)
     return written
 
@@ -151,7 +151,7 @@ def _open(owner: _Owner, draw: np.random.Generator, price: dict[str, float]) -> 
     if draw.random() < TWO_LEGS:
         other = next(asset for asset in ASSETS if asset != first)
         legs = {first: side, other: -0.5 * side}
-    owner.held = {
+    owner.positions = {
         asset: round(sign * owner.cash * owner.leverage * (1.0 - FEES) / price[asset], 9)
         for asset, sign in legs.items()
     }
@@ -171,6 +171,6 @@ def _look(
         owner.cash = round(owner.cash + 0.5 * owner.equity(price), 6)
         written.act(owner, at, "deposit")
     elif draw.random() < 0.05:
-        owner.held, owner.cash = {}, 0.0
+        owner.positions, owner.cash = {}, 0.0
         owner.opens_at = 0
         written.act(owner, at, "repay")

@@ -1,11 +1,14 @@
 """A scripted history of alerts that can be ended at any boundary of a statement and taken up."""
 
+import contextlib
+import hashlib
 import itertools
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,12 +22,15 @@ from serving.notify.channels import Destination, Sender, SendResult
 from serving.notify.dispatcher import Dispatcher, deliver
 from serving.notify.message import Message
 from serving.store import Store, alerts, consents
+from serving.store.alert_schema import OUTBOX
 from serving.store.alerts import DESK, OWNER, Receiver
+from serving.store.schema import METADATA
 from serving.watch.step import Explanations, commit_step
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 PACE = timedelta(minutes=40)
 KILLED = 9
+SENT = "FROM alert_outbox WHERE status = 'sent'"
 COURSES: Mapping[str, tuple[float, ...]] = {
     # The 24 h probability of each account, pass by pass; above 1 the rule says liquidatable.
     "a": (0.05, 0.2, 2.0, 2.0, 0.0, 0.0, 2.0, 0.0, 0.0),
@@ -74,15 +80,24 @@ def signals(number: int) -> list[Signal]:
     ]
 
 
-def play(store: Store, told: Path, *, holder: str, first: int = 0) -> None:
+def play(
+    store: Store,
+    sent_log: Path,
+    *,
+    holder: str,
+    first: int = 0,
+    end: int = PASSES,
+    life: "Life | None" = None,
+) -> None:
     """Run passes from one on, delivering after each."""
-    dispatcher = Dispatcher(store=store, senders={"file": into(told)}, holder=holder, places=1)
-    for number in range(first, PASSES):
-        one_pass(store, number)
+    send = into(sent_log) if life is None else life.sender(sent_log)
+    dispatcher = Dispatcher(store=store, senders={"file": send}, holder=holder, places=1)
+    for number in range(first, end):
+        run_pass(store, number)
         deliver(dispatcher, now=START + PACE * number + timedelta(seconds=90))
 
 
-def one_pass(store: Store, number: int) -> None:
+def run_pass(store: Store, number: int) -> None:
     """Run one pass."""
     commit_step(
         store,
@@ -94,50 +109,53 @@ def one_pass(store: Store, number: int) -> None:
     )
 
 
-def finish(store: Store, told: Path) -> None:
+def finish(store: Store, sent_log: Path) -> None:
     """Deliver what is left, after every lease and wait has ended."""
-    dispatcher = Dispatcher(store=store, senders={"file": into(told)}, holder="last", places=1)
+    dispatcher = Dispatcher(store=store, senders={"file": into(sent_log)}, holder="last", places=1)
     for extra in (1, 2):
         deliver(dispatcher, now=START + PACE * (PASSES + extra))
 
 
-def into(told: Path) -> Sender:
+def into(sent_log: Path) -> Sender:
     """Return a sender that adds lines to a file."""
 
     def send(message: Message, to: Destination) -> SendResult:
         items = [item["key"] for item in message.payload["data"]["items"]]
-        with told.open("a") as file:
+        with sent_log.open("a") as file:
             file.write(json.dumps({"to": to.target, "key": to.key, "items": items}) + "\n")
         return SendResult("delivered")
 
     return send
 
 
-def messages(told: Path) -> list[tuple[str, str, tuple[str, ...]]]:
+def messages(sent_log: Path) -> list[tuple[str, str, tuple[str, ...]]]:
     """Return what the receivers got, in order."""
-    lines = told.read_text().splitlines() if told.exists() else []
-    found = [json.loads(line) for line in lines]
-    return [(one["to"], one["key"], tuple(one["items"])) for one in found]
+    lines = sent_log.read_text().splitlines() if sent_log.exists() else []
+    entries = [json.loads(line) for line in lines]
+    return [(entry["to"], entry["key"], tuple(entry["items"])) for entry in entries]
 
 
 def history(store: Store) -> list[tuple[str, str, str, int]]:
     """Return key, kind, route and level of every transition, in order."""
     with store.read() as transaction:
-        found = alerts.transitions(transaction)
-    return [(one.key, one.kind.value, one.route.value, int(one.level)) for one in found]
+        transitions = alerts.transitions(transaction)
+    return [
+        (transition.key, transition.kind.value, transition.route.value, int(transition.level))
+        for transition in transitions
+    ]
 
 
 def at_boundaries(store: Store, act: Callable[[int], None]) -> Callable[[], int]:
     """Act before and after every statement and before every commit; return what counts them."""
-    counter, seen = itertools.count(1), [0]
+    counter, reached = itertools.count(1), [0]
 
     def tick(*_: Any) -> None:
-        seen[0] = next(counter)
-        act(seen[0])
+        reached[0] = next(counter)
+        act(reached[0])
 
     for event in ("before_cursor_execute", "after_cursor_execute", "commit"):
         sa.event.listen(store.engine, event, tick)
-    return lambda: seen[0]
+    return lambda: reached[0]
 
 
 @dataclass(frozen=True)
@@ -153,9 +171,23 @@ class Image:
         return self.directory / "book.db"
 
     @property
-    def told(self) -> Path:
+    def sent_log(self) -> Path:
         """What the receivers had got by then."""
         return self.directory / "told.jsonl"
+
+    def content(self) -> str:
+        """Return a digest of what a process that starts from it finds, however it is laid out."""
+        digest = hashlib.sha256(repr((self.number, messages(self.sent_log))).encode())
+        with contextlib.closing(sqlite3.connect(self.database)) as connection:
+            for line in connection.iterdump():
+                digest.update(line.encode())
+        return digest.hexdigest()
+
+    def unsettled(self) -> int:
+        """Return how many messages were sent of which the database does not know."""
+        with contextlib.closing(sqlite3.connect(self.database)) as connection:
+            settled = connection.execute(f"SELECT count(*) {SENT}").fetchone()[0]
+        return len(messages(self.sent_log)) - int(settled)
 
 
 def images(store: Store, file: Path, into_: Path) -> list[Image]:
@@ -163,8 +195,8 @@ def images(store: Store, file: Path, into_: Path) -> list[Image]:
 
     A process that is killed leaves exactly these bytes: what it had not written is gone.
     """
-    told = file.with_suffix(".jsonl")
-    found: list[Image] = []
+    sent_log = file.with_suffix(".jsonl")
+    taken: list[Image] = []
     number = [0]
 
     def keep(boundary: int) -> None:
@@ -173,16 +205,16 @@ def images(store: Store, file: Path, into_: Path) -> list[Image]:
         for part in file.parent.glob(f"{file.name}*"):
             shutil.copy(part, directory / part.name.replace(file.name, "book.db"))
         (directory / "book.db-shm").unlink(missing_ok=True)
-        if told.exists():
-            shutil.copy(told, directory / "told.jsonl")
-        found.append(Image(directory, number[0]))
+        if sent_log.exists():
+            shutil.copy(sent_log, directory / "told.jsonl")
+        taken.append(Image(directory, number[0]))
 
     at_boundaries(store, keep)
-    dispatcher = Dispatcher(store=store, senders={"file": into(told)}, holder="first", places=1)
+    dispatcher = Dispatcher(store=store, senders={"file": into(sent_log)}, holder="first", places=1)
     for number[0] in range(PASSES):
-        one_pass(store, number[0])
+        run_pass(store, number[0])
         deliver(dispatcher, now=START + PACE * number[0] + timedelta(seconds=90))
-    return found
+    return taken
 
 
 def hasten(store: Store) -> None:
@@ -192,6 +224,101 @@ def hasten(store: Store) -> None:
         connection.execute("PRAGMA synchronous=OFF")
 
     sa.event.listen(store.engine, "connect", prepare)
+
+
+class Ended(Exception):  # noqa: N818 - what happened
+    """A process ended here; whatever it still tries raises this again."""
+
+
+@dataclass(slots=True)
+class Life:
+    """A process until it ends: from then on nothing it does reaches the database or a receiver.
+
+    Parameters
+    ----------
+    last
+        Kind of boundary at which it ends, the first time; None for one that does not.
+    passed
+        Kinds of the boundaries it came to, in order.
+    """
+
+    last: str | None = None
+    passed: list[str] = field(default_factory=list)
+    has_ended: bool = False
+
+    def come_to(self, kind: str) -> None:
+        """Pass a boundary, or end there."""
+        self.check()
+        self.passed.append(kind)
+        self.has_ended = kind == self.last
+        self.check()
+
+    def check(self, *_: object) -> None:
+        """Do nothing more once it has ended."""
+        if self.has_ended:
+            raise Ended
+
+    def sender(self, sent_log: Path) -> Sender:
+        """Return a sender that adds lines to a file."""
+        send = into(sent_log)
+
+        def checked(message: Message, to: Destination) -> SendResult:
+            self.check()
+            return send(message, to)
+
+        return checked
+
+
+@contextlib.contextmanager
+def living(store: Store, life: Life) -> Iterator[None]:
+    """Let a life pass every boundary of the statements and commits of a store's writers.
+
+    Where it ends the connections are lost, and the database undoes what was not committed.
+    """
+    latest = [""]
+
+    def before(_: object, __: object, statement: str, *___: object) -> None:
+        latest[0] = " ".join(statement.split())
+        life.come_to(f"before {latest[0]}")
+
+    def after(*_: object) -> None:
+        life.come_to(f"after {latest[0]}")
+
+    def commit(_: object) -> None:
+        life.come_to(f"commit of {latest[0]}")
+
+    heard: list[tuple[sa.Engine, str, Callable[..., None]]] = [
+        (store.engine, "before_cursor_execute", before),
+        (store.engine, "after_cursor_execute", after),
+        (store.engine, "commit", commit),
+        (store.readers, "before_cursor_execute", life.check),
+        (store.probes, "before_cursor_execute", life.check),
+    ]
+    for engine, event, act in heard:
+        sa.event.listen(engine, event, act)
+    try:
+        yield
+    except Ended:
+        store.close()
+    finally:
+        for engine, event, act in heard:
+            sa.event.remove(engine, event, act)
+
+
+def empty(store: Store) -> None:
+    """Take every row of alerting out of a store."""
+    names = ("alert", "leases", "heartbeats")
+    with store.begin() as transaction:
+        for table in reversed(METADATA.sorted_tables):
+            if table.name.startswith(names):
+                transaction.execute(sa.delete(table))
+
+
+def settled(store: Store) -> int:
+    """Return how many messages the store knows to be sent."""
+    with store.read() as transaction:
+        sent = sa.select(sa.func.count()).where(OUTBOX.c.status == "sent")
+        return int(transaction.execute(sent).scalar_one())
 
 
 def in_child(work: Callable[[], None]) -> int:

@@ -126,5 +126,5 @@ def text_of(message: Message) -> str:
 
 def payload(body: str) -> dict[str, Any]:
     """Return the JSON of a webhook."""
-    found: dict[str, Any] = json.loads(body)
-    return found
+    parsed: dict[str, Any] = json.loads(body)
+    return parsed

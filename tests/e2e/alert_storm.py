@@ -38,7 +38,7 @@ class Storm:
     desk: list[dict[str, Any]]
     order: list[int]
     per_owner: int
-    told: int
+    notified: int
     waiting: int
 
 
@@ -48,9 +48,9 @@ def lay(store: Store, accounts: int, owners: int) -> None:
     with store.begin() as transaction:
         alerts.add_receiver(transaction, Receiver(receiver="desk", audience=DESK), (), now=START)
         for n in range(owners):
-            own = [f"a{k:06d}" for k in range(n, accounts, owners)]
-            one = Receiver(receiver=f"o{n}", audience=OWNER)
-            alerts.add_receiver(transaction, one, own, now=START)
+            names = [f"a{k:06d}" for k in range(n, accounts, owners)]
+            owner = Receiver(receiver=f"o{n}", audience=OWNER)
+            alerts.add_receiver(transaction, owner, names, now=START)
         transaction.execute(sa.insert(CHANNELS), rows)
 
 
@@ -110,6 +110,6 @@ def left(store: Store, transitions: int) -> Storm:
         desk=[dict(row["body"]) for row in rows if row["receiver"] == "desk"],
         order=[row["urgency"] for row in rows],
         per_owner=max(counts, default=0),
-        told=sum(sum(row["body"]["counts"].values()) for row in owners),
-        waiting=sum(len(one.inbox.waiting) for one in inboxes.values()),
+        notified=sum(sum(row["body"]["counts"].values()) for row in owners),
+        waiting=sum(len(receiver.inbox.waiting) for receiver in inboxes.values()),
     )

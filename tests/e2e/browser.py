@@ -60,21 +60,21 @@ class Watched:
     def grave(self, rules: list[str] | None = None) -> list[str]:
         """Return the serious and critical faults that axe finds by some rules, or by all."""
         chosen = OPTIONS if rules is None else {**OPTIONS, "runOnly": rules}
-        found = Axe().run(self.page, options=chosen).response["violations"]
+        violations = Axe().run(self.page, options=chosen).response["violations"]
         return [
-            f"{one['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
-            for one in found
-            if one["impact"] in GRAVE
-            for node in one["nodes"]
+            f"{violation['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
+            for violation in violations
+            if violation["impact"] in GRAVE
+            for node in violation["nodes"]
         ]
 
 
 def program() -> Path:
     """Return the system's browser, or skip naming it."""
-    found = next((path for name in PROGRAMS if (path := which(name))), None)
-    if found is None:
+    executable = next((path for name in PROGRAMS if (path := which(name))), None)
+    if executable is None:
         pytest.skip(f"no browser: install one of {', '.join(PROGRAMS)}")
-    return Path(found)
+    return Path(executable)
 
 
 @contextmanager

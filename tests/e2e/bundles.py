@@ -22,8 +22,8 @@ def write(directory: Path, *, seed: int, names: Sequence[str] = NAMES) -> Path:
     generator = np.random.default_rng(seed)
     rows = generator.normal(size=(400, len(names)))
     data = lightgbm.Dataset(rows, rows[:, 0] > 0.0, feature_name=list(names))
-    told = {"objective": "binary", "verbosity": -1, "num_threads": 1, "seed": seed}
-    boosters = (lightgbm.train(told, data, num_boost_round=2),) * COUNT
+    params = {"objective": "binary", "verbosity": -1, "num_threads": 1, "seed": seed}
+    boosters = (lightgbm.train(params, data, num_boost_round=2),) * COUNT
     scale = VolatilityForecast(
         np.array([0]), np.zeros(1), np.zeros(1), np.zeros((COUNT, 2)), np.zeros(COUNT)
     )
@@ -35,12 +35,12 @@ def write(directory: Path, *, seed: int, names: Sequence[str] = NAMES) -> Path:
     )
     market = Head(FirstPassageStart(scale, lines), boosters, calibrators, sure)
     owner = Head(StackedStart(market, lines, conduct), boosters, calibrators, sure)
-    found = Bundle(
+    model_bundle = Bundle(
         heads={"unattended": market, "expected": owner},
         features=tuple(names),
         fingerprint=fingerprint(names),
         rungs={},
         provenance={"source": "a test", "seed": seed},
     )
-    bundle.save(found, directory)
+    bundle.save(model_bundle, directory)
     return directory

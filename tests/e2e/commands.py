@@ -27,5 +27,5 @@ def forewarn(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 def within(*arguments: str | Path) -> Result:
     """Run a command in this process, where starting another proves nothing more."""
-    told = [str(one) for one in arguments]
-    return CliRunner().invoke(root(told[0]), told, env={"COLUMNS": "200"})
+    argv = [str(argument) for argument in arguments]
+    return CliRunner().invoke(root(argv[0]), argv, env={"COLUMNS": "200"})

@@ -34,12 +34,12 @@ def book() -> SimulatedBook:
 
 
 @contextmanager
-def api(place: Path, bundle: Path, *, held: SimulatedBook | None = None) -> Iterator[Api]:
+def api(place: Path, bundle: Path, *, simulated: SimulatedBook | None = None) -> Iterator[Api]:
     """Yield the API over a store in a directory, with a book laid into it where one is given."""
     settings = Settings(bundle=bundle, store=f"sqlite:///{place / 'book.sqlite3'}")
     store = open_store(str(settings.store))
-    if held is not None:
-        lay(held, store)
+    if simulated is not None:
+        lay(simulated, store)
     desk = ScoringService(model=read_deployment(bundle).model, store=store, bundle_dir=bundle)
     yield Api(routes(OPERATIONS), desk=desk, gate=Admission(settings, Keyring(desk.keys)))
     store.close()
@@ -60,21 +60,21 @@ class Caller:
         transport = httpx.ASGITransport(app, client=(address, 50_000))
         self._inner = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
 
-    def request(self, method: str, path: str, **told: Any) -> httpx.Response:
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Return the answer to a request, with httpx's own options."""
-        return self._runner.run(self._inner.request(method, path, **told))
+        return self._runner.run(self._inner.request(method, path, **options))
 
-    def get(self, path: str, **told: Any) -> httpx.Response:
+    def get(self, path: str, **options: Any) -> httpx.Response:
         """Return the answer to a GET."""
-        return self.request("GET", path, **told)
+        return self.request("GET", path, **options)
 
-    def post(self, path: str, **told: Any) -> httpx.Response:
+    def post(self, path: str, **options: Any) -> httpx.Response:
         """Return the answer to a POST."""
-        return self.request("POST", path, **told)
+        return self.request("POST", path, **options)
 
-    def put(self, path: str, **told: Any) -> httpx.Response:
+    def put(self, path: str, **options: Any) -> httpx.Response:
         """Return the answer to a PUT."""
-        return self.request("PUT", path, **told)
+        return self.request("PUT", path, **options)
 
     def close(self) -> None:
         """End the loop."""
@@ -83,9 +83,11 @@ class Caller:
 
 
 @contextmanager
-def calling(place: Path, bundle: Path, *, held: SimulatedBook | None = None) -> Iterator[Caller]:
+def calling(
+    place: Path, bundle: Path, *, simulated: SimulatedBook | None = None
+) -> Iterator[Caller]:
     """Yield a caller of an API over a store in a directory."""
-    with api(place, bundle, held=held) as app:
+    with api(place, bundle, simulated=simulated) as app:
         caller = Caller(app)
         yield caller
         caller.close()

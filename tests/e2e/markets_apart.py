@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 AT = "2026-09-01T12:00:00Z"
-SEEN = "2026-09-01T11:59:00Z"
+OBSERVED_AT = "2026-09-01T11:59:00Z"
 WAD, RAY = 10**18, 10**27
 Body = dict[str, Any]
 WETH = {
@@ -43,7 +43,7 @@ VAULT = {
 
 def price(value: int, decimals: int) -> Body:
     """Return a price a minute old."""
-    return {"value": str(value), "decimals": decimals, "observed_at": SEEN}
+    return {"value": str(value), "decimals": decimals, "observed_at": OBSERVED_AT}
 
 
 def leg(kind: str, asset: str, quantity: int) -> Body:
@@ -120,9 +120,9 @@ def totals(assets: int) -> dict[str, str]:
 
 def indices(liquidity: int, **switches: int) -> dict[str, str]:
     """Return the indices of an Aave market, the one of WETH in hundredths of a ray."""
-    one = {"WETH.liquidity_index": liquidity * RAY // 100, "WETH.borrow_index": RAY}
+    weth = {"WETH.liquidity_index": liquidity * RAY // 100, "WETH.borrow_index": RAY}
     other = {"USDC.liquidity_index": RAY, "USDC.borrow_index": RAY}
-    return {name: str(value) for name, value in {**one, **other, **switches}.items()}
+    return {name: str(value) for name, value in {**weth, **other, **switches}.items()}
 
 
 ORACLE = {"WETH": price(2_000 * 10**24, 36)}

@@ -19,11 +19,11 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
     root = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent
-    told = root / f"{name}.path"
+    pointer = root / f"{name}.path"
     with (root / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not told.exists():
+        if not pointer.exists():
             place = factory.mktemp(name)
             make(place)
-            told.write_text(str(place))
-    return Path(told.read_text())
+            pointer.write_text(str(place))
+    return Path(pointer.read_text())

@@ -61,7 +61,7 @@ class World:
 
     Parameters
     ----------
-    held
+    holdings
         What every account holds by the writes that were committed: size, or debt per ETH.
     prices
         By asset, by the writes that were committed: when it was observed and what it was.
@@ -72,7 +72,7 @@ class World:
     store: Store
     chance: random.Random
     now: datetime = START
-    held: dict[str, int] = field(default_factory=dict)
+    holdings: dict[str, int] = field(default_factory=dict)
     prices: dict[str, tuple[datetime, int]] = field(default_factory=dict)
     sent: list[tuple[str, str, bool]] = field(default_factory=list)
     stopped: set[str] = field(default_factory=set)
@@ -107,9 +107,9 @@ def begin(store: Store, seed: int) -> World:
     """Lay receivers, accounts and prices."""
     world = World(store=store, chance=random.Random(seed))  # noqa: S311 - a schedule, no secret
     with store.begin() as transaction:
-        for name, audience, own in (("desk", DESK, ()), ("owner", OWNER, NAMES)):
-            one = Receiver(receiver=name, audience=audience)
-            alerts.add_receiver(transaction, one, own, now=START)
+        for name, audience, names in (("desk", DESK, ()), ("owner", OWNER, NAMES)):
+            receiver = Receiver(receiver=name, audience=audience)
+            alerts.add_receiver(transaction, receiver, names, now=START)
             _open_channel(world, transaction, name)
         market.push_state(transaction, MarketId("maker", "ETH-A"), {"ETH-A.rate": RAY}, at=START)
         for asset in (*ASSETS, "ETH"):
@@ -140,22 +140,23 @@ def finish(world: World) -> None:
     waiting = True
     while waiting:
         world.now += 60 * SECOND
-        for one in world.watchers:
+        for watcher in world.watchers:
             with contextlib.suppress(LeadLost):
-                while cycle(one):
+                while cycle(watcher):
                     pass
         for dispatcher in world.dispatchers:
             deliver(dispatcher, now=world.now)
         with world.store.read() as transaction:
             has_digest = any(
-                one.inbox.waiting for one in alerts.receivers(transaction, ["owner"]).values()
+                receiver.inbox.waiting
+                for receiver in alerts.receivers(transaction, ["owner"]).values()
             )
             waiting = has_digest or "waiting" in outbox.counts(transaction)
 
 
 def is_breached(world: World, name: str) -> bool:
     """Return whether an account is liquidatable by what was committed, reckoned by hand."""
-    amount = world.held[name]
+    amount = world.holdings[name]
     if name.startswith("vault"):
         return world.prices["ETH"][1] * 2 < amount * 3
     price = world.prices[_asset(name)][1]
@@ -209,7 +210,7 @@ def _upsert(
 ) -> Callable[[], None]:
     """Write what an account holds; return what notes it once it was committed."""
     accounts.upsert(transaction, [_body(name, amount)], at=now, now=now)
-    return lambda: world.held.update({name: amount})
+    return lambda: world.holdings.update({name: amount})
 
 
 def _push(
@@ -242,8 +243,8 @@ def _write(world: World) -> None:
     # No two facts of one moment: which of them counts would not be told.
     world.now += timedelta(microseconds=1)
     now, is_price = world.now, world.chance.random() < 0.4
-    own = (*ASSETS, "ETH")[writer::2] if is_price else NAMES[writer::2]
-    name = world.chance.choice(own)
+    names = (*ASSETS, "ETH")[writer::2] if is_price else NAMES[writer::2]
+    name = world.chance.choice(names)
     amounts = PRICES if is_price else DEBTS if name.startswith("vault") else SIZES
     amount, work = world.chance.choice(amounts), _push if is_price else _upsert
     if world.store.dialect == "postgresql":
@@ -267,7 +268,7 @@ def _write(world: World) -> None:
 def _watch(world: World) -> None:
     """Let a watcher take a turn; some fail at a statement of their writing, some are killed."""
     place, drawn = world.chance.randrange(2), world.chance.random()
-    one = world.watchers[place]
+    watcher = world.watchers[place]
     error: Exception | None = None
     if drawn < 0.04:
         error = StoreFailed("the disk is full")
@@ -275,7 +276,7 @@ def _watch(world: World) -> None:
         error = Killed()
     try:
         with _failing(world, error):
-            cycle(one)
+            cycle(watcher)
             outcome = "whole"
     except LeadLost:
         outcome = "waits"

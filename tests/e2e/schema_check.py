@@ -21,9 +21,9 @@ def conforms(value: Any, schema: Any, document: Any) -> bool:
         name = schema["$ref"].removeprefix("#/components/schemas/")
         return conforms(value, document["components"]["schemas"][name], document)
     if "oneOf" in schema:
-        return sum(conforms(value, one, document) for one in schema["oneOf"]) == 1
+        return sum(conforms(value, option, document) for option in schema["oneOf"]) == 1
     if "anyOf" in schema:
-        return any(conforms(value, one, document) for one in schema["anyOf"])
+        return any(conforms(value, option, document) for option in schema["anyOf"])
     if "enum" in schema or "const" in schema:
         return value in schema.get("enum", [schema.get("const")])
     return _typed(value, schema, document)

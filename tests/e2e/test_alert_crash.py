@@ -7,21 +7,29 @@ from pathlib import Path
 import pytest
 from alert_crash import (
     KILLED,
+    PASSES,
+    Life,
     at_boundaries,
+    empty,
     finish,
     hasten,
     history,
     images,
     in_child,
+    living,
     messages,
     play,
     prepare,
+    settled,
 )
 
 from serving.store import Store, leases, open_store
 from serving.store.leases import TURN
 
 LEAST_POINTS = 500
+LEAST_DISTINCT = 50
+LEAST_KINDS = 40
+MOST_TURNS = 20
 
 
 @pytest.fixture(scope="module")
@@ -61,43 +69,89 @@ def test_the_history_holds_every_kind_of_message(
     assert {key.split("/")[1] for _, key in sent} >= {"a", "b", "digest"}
 
 
-@pytest.mark.skipif(
-    not os.environ.get("FOREWARN_LONG_TESTS"),
-    reason="takes over ten minutes: FOREWARN_LONG_TESTS=1",
-)
 def test_ended_at_any_boundary_nothing_is_lost_or_invented(
     laid: Path,
     whole: tuple[list[tuple[str, str, str, int]], set[tuple[str, str]]],
     tmp_path: Path,
 ) -> None:
-    """From the disk of each of 500 boundaries and more: the same history, the same keys."""
+    """From the disk of each of 500 boundaries and more: the same history, the same keys.
+
+    Boundaries that leave the same rows are taken up once.
+    """
     transitions, sent = whole
     file = laid.with_name("imaged.db")
     shutil.copy(laid, file)
     store = open_store(f"sqlite:///{file}")
-    kept = images(store, file, tmp_path)
+    hasten(store)
+    disks = images(store, file, tmp_path)
     store.close()
-    assert len(kept) >= LEAST_POINTS
+    assert len(disks) >= LEAST_POINTS
+    distinct = list({image.content(): image for image in disks}.values())
+    assert len(distinct) >= LEAST_DISTINCT
     store = open_store(f"sqlite:///{tmp_path / 'current.db'}")
     hasten(store)
     twice = 0
-    for image in kept:
+    for image in distinct:
         store.close()
+        again = image.unsettled()
         for old in tmp_path.glob("current.db*"):
             old.unlink()
         for part in image.directory.glob("book.db*"):
             shutil.move(part, tmp_path / part.name.replace("book", "current"))
-        play(store, image.told, holder="second", first=image.number)
-        finish(store, image.told)
-        got = messages(image.told)
+        play(store, image.sent_log, holder="second", first=image.number)
+        finish(store, image.sent_log)
+        got = messages(image.sent_log)
         assert history(store) == transitions, image
         assert {(to, key) for to, key, _ in got} == sent, image
         assert {item for *_, items in got for item in items} <= {key for key, *_ in transitions}
-        twice += len(got) - len(sent)
-        shutil.rmtree(image.directory)
+        # Again only what was sent and not settled when the end came.
+        assert len(got) - len(sent) == again, image
+        twice += again
     store.close()
-    # Again only where the end came between sending and settling.
-    assert 0 < twice < len(kept) / 5
+    assert twice == len(sent)
+
+
+def test_ended_at_every_kind_of_statement_and_taken_up_again_and_again(
+    store: Store,
+    whole: tuple[list[tuple[str, str, str, int]], set[tuple[str, str]]],
+    tmp_path: Path,
+) -> None:
+    """A process that loses its connections in every pass, on either database."""
+    transitions, sent = whole
+    if store.dialect == "sqlite":
+        hasten(store)
+        store.close()
+    prepare(store)
+    passes = [Life() for _ in range(PASSES)]
+    for number, life in enumerate(passes):
+        with living(store, life):
+            play(store, tmp_path / "whole.jsonl", holder="first", first=number, end=number + 1)
+    left = dict.fromkeys(kind for life in passes for kind in life.passed)
+    assert len(left) >= LEAST_KINDS
+    for turn in range(MOST_TURNS):
+        told, twice = tmp_path / f"{turn}.jsonl", 0
+        empty(store)
+        prepare(store)
+        for number, undisturbed in enumerate(passes):
+            last = next((kind for kind in left if kind in undisturbed.passed), None)
+            life = Life(last)
+            with living(store, life):
+                play(store, told, holder="first", first=number, end=number + 1, life=life)
+            again = len(messages(told)) - settled(store) - twice
+            assert again in ((0, 1) if life.has_ended else (0,))
+            if life.has_ended and last is not None:
+                del left[last]
+                twice += again
+                play(store, told, holder="second", first=number, end=number + 1)
+        finish(store, told)
+        got = messages(told)
+        assert history(store) == transitions
+        assert {(to, key) for to, key, _ in got} == sent
+        # Again only what was sent and not settled when an end came.
+        assert len(got) - len(sent) == twice
+        if not left:
+            break
+    assert not left
 
 
 @pytest.mark.parametrize("point", [40, 171, 333])

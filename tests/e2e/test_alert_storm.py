@@ -12,7 +12,7 @@ def test_a_storm_is_told_once_and_whole(store: Store) -> None:
     lay(store, ACCOUNTS, OWNERS)
     storm = strike(store, ACCOUNTS)
     assert storm.transitions == ACCOUNTS
-    assert storm.told + storm.waiting == ACCOUNTS
+    assert storm.notified + storm.waiting == ACCOUNTS
     assert storm.order == sorted(storm.order)
     assert storm.per_owner == 1
     assert [one["counts"] for one in storm.desk] == [{"critical": 60, "warning": 540}]
@@ -24,5 +24,5 @@ def test_owners_of_many_small_accounts_stay_within_their_budget(store: Store) ->
     """An owner of five accounts gets its criticals and at most twelve others at once."""
     lay(store, 50, 10)
     storm = strike(store, 50)
-    assert storm.told + storm.waiting == 50
+    assert storm.notified + storm.waiting == 50
     assert storm.per_owner <= 12

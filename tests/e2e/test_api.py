@@ -59,7 +59,7 @@ def probe(name: str, work: Work) -> Operation:
         work=work,
         summary=name,
         meaning=name,
-        asked=dict,
+        request_type=dict,
     )
 
 

@@ -17,7 +17,7 @@ from serving.schemas.assessment import Assessment, FaultyItem
 def client(trained: local.Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """Return a client of a service with a model, a store and a book."""
     with (
-        local.api(tmp_path_factory.mktemp("client"), trained[0], held=local.book()) as app,
+        local.api(tmp_path_factory.mktemp("client"), trained[0], simulated=local.book()) as app,
         local.listening(app) as url,
         Client(url) as found,
     ):

@@ -24,7 +24,9 @@ def client(
     trained: local.Trained, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[local.Caller]:
     """Return a caller of a service with a model, a store and a book."""
-    with local.calling(tmp_path_factory.mktemp("hostile"), trained[0], held=local.book()) as caller:
+    with local.calling(
+        tmp_path_factory.mktemp("hostile"), trained[0], simulated=local.book()
+    ) as caller:
         yield caller
 
 

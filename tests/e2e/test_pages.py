@@ -77,7 +77,7 @@ def moved(
     """Return a service over a simulated book whose price has just fallen by a tenth."""
     assert chromium.is_connected()  # without a browser nothing has to be laid
     drawn = simulate_onward(seed=9, days=40, accounts=30, hours=4, falls={2: -0.11, 3: -0.08})
-    with local.api(tmp_path_factory.mktemp("pages"), trained[0], held=drawn[0]) as app:
+    with local.api(tmp_path_factory.mktemp("pages"), trained[0], simulated=drawn[0]) as app:
         assert app.desk is not None
         assert app.desk.store is not None
         motion.subscribe(app.desk.store, now=drawn[0].at)
@@ -400,7 +400,7 @@ def harmful(chromium: Browser, trained: local.Trained, tmp_path: Path) -> Iterat
     """Return a tab on a service whose every name tries to be code."""
     drawn = simulate_onward(seed=3, days=2, accounts=5, hours=1, falls={})[0]
     with (
-        local.api(tmp_path, trained[0], held=drawn) as app,
+        local.api(tmp_path, trained[0], simulated=drawn) as app,
         local.listening(app) as origin,
         httpx.Client(base_url=origin, timeout=60.0) as client,
         browser.watching(chromium, origin) as found,
@@ -435,7 +435,7 @@ def test_a_key_is_asked_for_and_used(
 ) -> None:
     """The page holds no data; without a key it asks, and with one it shows."""
     drawn = simulate_onward(seed=3, days=2, accounts=5, hours=1, falls={})[0]
-    with local.api(tmp_path, trained[0], held=drawn) as app:
+    with local.api(tmp_path, trained[0], simulated=drawn) as app:
         assert app.desk is not None
         assert app.desk.store is not None
         record, token = issue("desk", scopes=["read"], now=app.desk.clock())
@@ -473,7 +473,7 @@ def test_a_liquidated_account_that_owes_nothing_is_closed(
 ) -> None:
     """Neither green nor safe: what happened to it is said, calmly."""
     drawn = simulate_onward(seed=3, days=2, accounts=5, hours=1, falls={})[0]
-    with local.api(tmp_path, trained[0], held=drawn) as app:
+    with local.api(tmp_path, trained[0], simulated=drawn) as app:
         assert app.desk is not None
         assert app.desk.store is not None
         name = str(drawn.accounts["account"].iloc[0])

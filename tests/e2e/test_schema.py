@@ -31,7 +31,7 @@ def served(
 ) -> Iterator[schemathesis.BaseSchema]:
     """Return the document of a service with a model, a store and a book."""
     with (
-        local.api(tmp_path_factory.mktemp("schema"), trained[0], held=local.book()) as app,
+        local.api(tmp_path_factory.mktemp("schema"), trained[0], simulated=local.book()) as app,
         local.listening(app) as url,
     ):
         yield schemathesis.openapi.from_url(f"{url}/openapi.json")

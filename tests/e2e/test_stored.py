@@ -383,7 +383,7 @@ def test_keys_close_the_door_and_scopes_open_parts_of_it(
 
 def test_reasons_have_weights_only_for_their_scope(tmp_path: Path, trained: local.Trained) -> None:
     """Whoever may not see weights still sees what drives the score, and which way."""
-    with local.api(tmp_path, trained[0], held=local.book()) as app:
+    with local.api(tmp_path, trained[0], simulated=local.book()) as app:
         desk = app.desk
         assert desk is not None
         assert desk.store is not None

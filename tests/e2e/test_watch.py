@@ -124,10 +124,10 @@ def test_the_commands_prune_and_rotate(store: Store) -> None:
     told = CliRunner().invoke(commands.app, ["alerts", "rotate", channel, "--store", url])
     assert told.exit_code == 0
     with store.read() as transaction:
-        assert told.output.split() == ["secret", *consents.held_secrets(transaction, channel)]
+        assert told.output.split() == ["secret", *consents.signing_secrets(transaction, channel)]
     newest = rotate(store, channel, actor="test", now=NOW)
     with store.read() as transaction:
-        assert consents.held_secrets(transaction, channel)[0] == newest
+        assert consents.signing_secrets(transaction, channel)[0] == newest
     unknown = CliRunner().invoke(commands.app, ["alerts", "rotate", "nobody", "--store", url])
     assert unknown.exit_code == 2
     pruned = CliRunner().invoke(commands.app, ["alerts", "prune", "--store", url])

@@ -79,14 +79,14 @@ def _bodies(ledger: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Yield the vaults as the store takes them."""
     for account, row in ledger.groupby("account").last().iterrows():
         opened = ledger.loc[ledger["account"] == account, "at"].min()
-        held = (("collateral", "ETH", row["ink"]), ("debt", "DAI", row["art"]))
+        legs = (("collateral", "ETH", row["ink"]), ("debt", "DAI", row["art"]))
         yield {
             "id": f"vault-{account}",
             "venue": "maker",
             "version": "dss",
             "market": "ETH-B",
             "opened_at": datetime.fromtimestamp(int(opened), tz=UTC),
-            "legs": [{"kind": k, "asset": a, "quantity": str(n)} for k, a, n in held],
+            "legs": [{"kind": k, "asset": a, "quantity": str(n)} for k, a, n in legs],
         }
 
 

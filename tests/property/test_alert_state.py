@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.alerting.audience import AlertMessage, Inbox, allot
-from models.alerting.columns import Columns, raised
-from models.alerting.evidence import evidence
+from models.alerting.columns import Columns
+from models.alerting.evidence import evidence, raised
 from models.alerting.policy import default
 from models.alerting.signals import Level, Route, Signal, Transition, TransitionKind
 from models.alerting.state import REST, AlertState, acknowledge, mute, step
@@ -86,10 +86,10 @@ def test_critical_is_never_silent(history: list[tuple[datetime, Signal, str]]) -
     """At critical and not acknowledged, the last message is younger than the repetition."""
     for (state, _), (now, _, _) in zip(run(history), history, strict=True):
         if state.level >= Level.CRITICAL:
-            assert state.told == state.level
+            assert state.notified == state.level
         if state.level is Level.CRITICAL and not state.is_acknowledged:
-            assert state.told_at is not None
-            assert now - state.told_at < timedelta(minutes=30)
+            assert state.notified_at is not None
+            assert now - state.notified_at < timedelta(minutes=30)
 
 
 @given(histories())
@@ -118,7 +118,7 @@ def test_an_escalation_always_leaves(history: list[tuple[datetime, Signal, str]]
         heard = [at for at in before.sent[max(state.level - 1, 0) :] if at is not None]
         is_new = all(now - at >= COOL_DOWN.get(state.level, timedelta(0)) for at in heard)
         is_muted = before.muted_until is not None and now < before.muted_until
-        if state.level > before.told and is_new and not is_muted:
+        if state.level > before.notified and is_new and not is_muted:
             assert transitions[0].kind is TransitionKind.RAISED
             assert transitions[0].route in {Route.NOW, Route.DIGEST}
 
@@ -295,7 +295,7 @@ def test_nobody_was_told_of_a_higher_level_than_the_account_is_on(
     state = REST
     for now, signal, act in history:
         state, _ = step(acted(state, act, now), signal, now, POLICY)
-        assert state.told <= state.level
+        assert state.notified <= state.level
         assert state.is_at_rest == (state.level is Level.NONE)
 
 
@@ -312,6 +312,6 @@ def test_a_state_of_the_future_is_stepped_as_one_of_now(
     breached = Signal(account="a", at=back, verdict=Verdict.LIQUIDATABLE)
     after, _ = step(state, breached, back, POLICY)
     assert after.level >= Level.CRITICAL
-    assert after.seen_at == back
-    times = (after.entered_at, after.held_at, after.told_at, *after.sent, *after.recent)
+    assert after.signal_at == back
+    times = (after.entered_at, after.sustained_at, after.notified_at, *after.sent, *after.recent)
     assert [at for at in times if at is not None and at > back] == []

@@ -532,6 +532,22 @@ def test_line_meets_zero_at_the_trigger(book: Rulebook[Any]) -> None:
 
 
 @EVERY
+@FEW
+@given(held=st.integers(0, 10**24), value=st.integers(-1, 10**30))
+def test_an_account_along_prices_is_judged_as_at_each_of_them(
+    book: Rulebook[Any], held: int, value: int
+) -> None:
+    """What is worked out once for all prices changes no answer, with a price or without."""
+    setup = SETUPS[book.venue]
+    account, market = setup.account(book, held, setup.risk), setup.market()
+    moved = with_price(market, setup.moving, value)
+    left = {name: one for name, one in market.prices.items() if name != setup.moving}
+    along = book.along_prices(account, market, setup.terms)
+    for there in (moved, market, replace(market, prices=left)):
+        assert along(there) == book.margin(account, there, setup.terms)
+
+
+@EVERY
 def test_line_needs_a_judgement(book: Rulebook[Any]) -> None:
     """Where the rules cannot judge there is no line; without risk no price matters."""
     setup = SETUPS[book.venue]

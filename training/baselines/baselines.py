@@ -126,14 +126,14 @@ def logits(fitted: Mapping[str, Any], rows: Inputs, *, horizon: str) -> dict[str
     passage = rows.features[f"baseline_{HORIZONS[k]}h"].to_numpy()
     by_har = passage
     if fitted["har"]:
-        found = har.touch_logits(
+        log_odds = har.touch_logits(
             fitted["har"],
             rows.past,
             distance=rows.features["distance_next"].to_numpy(),
             delay=rows.delay,
             side=rows.side,
         )[:, k]
-        by_har = np.where(np.isfinite(found), found, passage)
+        by_har = np.where(np.isfinite(log_odds), log_odds, passage)
     simulated = rows.simulated[:, k]
     by_garch = np.where(np.isfinite(simulated), simulated, by_har)
     return {"B3": passage, "B4_garch": by_garch, "B4_har": by_har}
@@ -166,15 +166,15 @@ def fit(
     }
     ranked = scores(rows.features, weight=fitted["a"])
     for name in LABELS:
-        known = np.isfinite(outcomes[name])
-        y = outcomes[name][known]
+        labelled = np.isfinite(outcomes[name])
+        y = outcomes[name][labelled]
         by_rung = {**ranked, **logits(fitted, rows, horizon=name)}
-        logistic = _fit_logistic(_design(by_rung["B4_har"], rows.features)[known], y)
+        logistic = _fit_logistic(_design(by_rung["B4_har"], rows.features)[labelled], y)
         by_rung["B6"] = _logistic(logistic, _design(by_rung["B4_har"], rows.features))
         fitted["horizons"][name] = {
             "rate": max(float(y.mean()), LEAST) if len(y) else LEAST,
             "logistic": logistic,
-            "isotonic": {rung: _isotonic(s[known], y) for rung, s in by_rung.items()},
+            "isotonic": {rung: _isotonic(s[labelled], y) for rung, s in by_rung.items()},
         }
     return fitted
 
@@ -185,26 +185,26 @@ def apply(fitted: Mapping[str, Any], rows: Inputs, *, horizon: str) -> dict[str,
     raw = logits(fitted, rows, horizon=horizon)
     raw["B6"] = _logistic(parts["logistic"], _design(raw["B4_har"], rows.features))
     rate = np.full(len(rows.features), parts["rate"])
-    found = {"B0": Scored(rate, rate)}
+    scored = {"B0": Scored(rate, rate)}
     for rung, score in raw.items():
-        found[f"{rung}_raw"] = Scored(score, np.asarray(special.expit(score)))
+        scored[f"{rung}_raw"] = Scored(score, np.asarray(special.expit(score)))
     for rung, score in {**scores(rows.features, weight=fitted["a"]), **raw}.items():
         steps = parts["isotonic"][rung]
-        found[rung] = Scored(score, np.interp(score, steps["x"], steps["y"]))
-    return {rung: found[rung] for rung in BASELINES}
+        scored[rung] = Scored(score, np.interp(score, steps["x"], steps["y"]))
+    return {rung: scored[rung] for rung in BASELINES}
 
 
 def _fit_weight(features: pd.DataFrame, y: Floats) -> float:
     """Return the B5 weight with the best average precision in training."""
-    known = np.isfinite(y) & np.isfinite(scores(features, weight=1.0)["B5"])
-    rows = features[known]
-    if not y[known].any():
+    usable = np.isfinite(y) & np.isfinite(scores(features, weight=1.0)["B5"])
+    rows = features[usable]
+    if not y[usable].any():
         return 0.0
-    found = {
-        weight: average_precision_score(y[known], scores(rows, weight=weight)["B5"])
+    precision = {
+        weight: average_precision_score(y[usable], scores(rows, weight=weight)["B5"])
         for weight in GRID
     }
-    return max(GRID, key=lambda weight: (found[weight], -weight))
+    return max(GRID, key=lambda weight: (precision[weight], -weight))
 
 
 def _isotonic(score: Floats, y: Floats) -> dict[str, list[float]]:
@@ -238,15 +238,15 @@ def _fit_logistic(design: Floats, y: Floats) -> dict[str, Any]:
             "weights": [1.0, *[0.0] * (width - 1)],
             "level": 0.0,
         }
-    known = np.isfinite(x)
-    count = np.maximum(known.sum(axis=0), 1)
-    mean = np.where(known, x, 0.0).sum(axis=0) / count
-    spread = np.sqrt(np.where(known, (x - mean) ** 2, 0.0).sum(axis=0) / count)
+    present = np.isfinite(x)
+    count = np.maximum(present.sum(axis=0), 1)
+    mean = np.where(present, x, 0.0).sum(axis=0) / count
+    spread = np.sqrt(np.where(present, (x - mean) ** 2, 0.0).sum(axis=0) / count)
     scale = np.where(spread > 0.0, spread, 1.0)
     model = LogisticRegression(  # type: ignore[no-untyped-call]
         solver="newton-cholesky", max_iter=200
     )
-    model.fit(np.where(known, (x - mean) / scale, 0.0), hits)
+    model.fit(np.where(present, (x - mean) / scale, 0.0), hits)
     return {
         "mean": mean.tolist(),
         "scale": scale.tolist(),

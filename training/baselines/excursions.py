@@ -30,8 +30,8 @@ def table(excursions: Floats) -> Floats:
     excursions
         Not negative, the sample on the last axis; the table takes its place.
     """
-    found = np.quantile(excursions, 1.0 - LEVELS, axis=-1)
-    return np.moveaxis(np.maximum(found, 0.0), 0, -1)
+    quantiles = np.quantile(excursions, 1.0 - LEVELS, axis=-1)
+    return np.moveaxis(np.maximum(quantiles, 0.0), 0, -1)
 
 
 @numba.njit(cache=True)

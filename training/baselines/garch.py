@@ -89,13 +89,13 @@ def fit(returns: Floats, *, at: int) -> Fitted | None:
         Only `returns[:at]` are read.
     """
     window = returns[max(at - WINDOW, 0) : at]
-    known = window[np.isfinite(window)]
-    scale = float(np.std(known)) if len(known) else 0.0
-    if len(known) < LEAST_RETURNS or scale <= 0.0:
+    observed = window[np.isfinite(window)]
+    scale = float(np.std(observed)) if len(observed) else 0.0
+    if len(observed) < LEAST_RETURNS or scale <= 0.0:
         return None
-    omega, alpha, beta = _fit(known / scale)
-    variance = _filter(known / scale, omega, alpha, beta)[:-1]
-    residuals = known / scale / np.sqrt(variance)
+    omega, alpha, beta = _fit(observed / scale)
+    variance = _filter(observed / scale, omega, alpha, beta)[:-1]
+    residuals = observed / scale / np.sqrt(variance)
     centred = (residuals - residuals.mean()) / residuals.std()
     return Fitted(at, omega * scale**2, alpha, beta, centred)
 
@@ -107,10 +107,10 @@ def _fit(unit: Floats) -> tuple[float, float, float]:
     model = arch_model(unit, mean="Zero", vol="GARCH", p=1, q=1, dist="t", rescale=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = model.fit(disp="off", show_warning=False, options={"maxiter": 200})
-    omega, alpha, beta = (float(value) for value in found.params.iloc[:3])
+        result = model.fit(disp="off", show_warning=False, options={"maxiter": 200})
+    omega, alpha, beta = (float(value) for value in result.params.iloc[:3])
     stationary = alpha + beta < MOST_PERSISTENT and omega > 0.0 and alpha >= 0.0
-    if found.convergence_flag == 0 and stationary:
+    if result.convergence_flag == 0 and stationary:
         return omega, alpha, beta
     return 1.0 - sum(USUAL), *USUAL
 
@@ -225,16 +225,16 @@ def _asset(grid: Candles, moments: pd.DataFrame, *, distance: Floats, seed: int)
     """Return the log-odds of the rows of one asset."""
     with np.errstate(invalid="ignore", divide="ignore"):
         returns = np.diff(np.log(grid.close), prepend=np.nan)
-    known = grid.last_closed(seconds(moments["at"])) + 1
+    closed = grid.last_closed(seconds(moments["at"])) + 1
     due = np.array([*schedule(len(returns) + 1), 2**62])
     out = np.full((len(moments), len(HORIZONS)), np.nan)
     for begin, end in pairwise(due):
-        rows = np.flatnonzero((known >= begin) & (known < min(end, len(returns) + 1)))
-        found = fit(returns, at=int(begin)) if len(rows) else None
-        if found is not None:
+        rows = np.flatnonzero((closed >= begin) & (closed < min(end, len(returns) + 1)))
+        fitted = fit(returns, at=int(begin)) if len(rows) else None
+        if fitted is not None:
             part = moments.iloc[rows]
             out[rows] = _between(
-                found, returns, part, known=known[rows], distance=distance[rows], seed=seed
+                fitted, returns, part, closed=closed[rows], distance=distance[rows], seed=seed
             )
     return out
 
@@ -244,14 +244,14 @@ def _between(
     returns: Floats,
     moments: pd.DataFrame,
     *,
-    known: Ints,
+    closed: Ints,
     distance: Floats,
     seed: int,
 ) -> Floats:
     """Return the log-odds of rows between one refit and the next."""
     begin = max(fitted.from_place - WINDOW, 0)
-    path = returns[begin : int(known.max())]
-    variance = _filter(path, fitted.omega, fitted.alpha, fitted.beta)[known - begin]
+    path = returns[begin : int(closed.max())]
+    variance = _filter(path, fitted.omega, fitted.alpha, fitted.beta)[closed - begin]
     state = np.clip(variance / fitted.mean_variance, STATES[0], STATES[-1])
     steps = (len(STATES) - 1) * np.log(state / STATES[0]) / np.log(STATES[-1] / STATES[0])
     place = np.minimum((steps * 1024).astype(np.int64), (len(STATES) - 1) * 1024 - 1)
@@ -263,6 +263,6 @@ def _between(
         unknown = variance * np.maximum(hours - delay, 0.0)
         noise = np.where(delay > 0.0, SOURCE_NOISE, 1e-6)
         z = distance / np.sqrt(unknown + noise**2)
-        found = _read(z, place, k, short, ladder, excursions.LOG_LEVELS, excursions.DECADE)
-        columns.append(excursions.logit(found))
+        probability = _read(z, place, k, short, ladder, excursions.LOG_LEVELS, excursions.DECADE)
+        columns.append(excursions.logit(probability))
     return np.stack(columns, axis=1)

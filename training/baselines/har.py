@@ -47,11 +47,11 @@ def realised_variance(market: MarketWindows, *, hours: int) -> Floats:
 
 def inputs(tables: Tables, moments: pd.DataFrame, *, legs: pd.DataFrame | None) -> pd.DataFrame:
     """Return the realised variances of each moment's path, columns `COLUMNS`."""
-    found = {
+    variances = {
         name: compute_feature(_feature(name, hours), tables, moments, legs=legs)
         for name, hours in zip(COLUMNS, WINDOWS, strict=True)
     }
-    return pd.DataFrame(found, index=moments.index)
+    return pd.DataFrame(variances, index=moments.index)
 
 
 def _feature(name: str, hours: int) -> Feature:
@@ -123,13 +123,13 @@ def fit(candles: Mapping[str, Candles], *, end: int) -> dict[str, Any]:
         `fallen` and `risen`; empty where there is too little to fit.
     """
     parts = [_sample(grid, end) for grid in candles.values()]
-    known = [part for part in parts if len(part.past)]
-    if not known:
+    samples = [part for part in parts if len(part.past)]
+    if not samples:
         return {}
-    columns = zip(*((p.past, p.variance, p.fallen, p.risen) for p in known), strict=True)
+    columns = zip(*((p.past, p.variance, p.fallen, p.risen) for p in samples), strict=True)
     pooled = _Sample(*(np.concatenate(column) for column in columns))
-    found = {label: _fit_horizon(pooled, k) for k, label in enumerate(LABELS)}
-    return found if all(found.values()) else {}
+    by_horizon = {label: _fit_horizon(pooled, k) for k, label in enumerate(LABELS)}
+    return by_horizon if all(by_horizon.values()) else {}
 
 
 def _sample(grid: Candles, end: int) -> _Sample:
@@ -137,14 +137,16 @@ def _sample(grid: Candles, end: int) -> _Sample:
     closed = int(np.clip(end // HOUR - grid.first_hour, 0, len(grid.close)))
     places = np.arange(WINDOWS[-1], closed, STRIDE, dtype=np.int64)
     opened, high, low, close, volume = (column[:closed] for column in _columns(grid))
-    known = Candles(grid.first_hour, opened, high, low, close, volume)
+    closed_candles = Candles(grid.first_hour, opened, high, low, close, volume)
     market = MarketWindows(
-        RecordedWindows(candles=known, place=places, index=places + known.first_index)
+        RecordedWindows(
+            candles=closed_candles, place=places, index=places + closed_candles.first_index
+        )
     )
     past = [market.of(partial(realised_variance, hours=hours)) for hours in WINDOWS]
     stacked = np.stack(past, axis=1).reshape(-1, len(WINDOWS))
-    ahead = _ahead(known.close, places, np.array(HORIZONS, dtype=np.int64))
-    usable = np.isfinite(stacked).all(axis=1) & np.isfinite(known.close[places])
+    ahead = _ahead(closed_candles.close, places, np.array(HORIZONS, dtype=np.int64))
+    usable = np.isfinite(stacked).all(axis=1) & np.isfinite(closed_candles.close[places])
     return _Sample(stacked[usable], *(values[usable] for values in ahead))
 
 

@@ -115,8 +115,8 @@ def thinned(
         at=seconds(moments["at"]),
         account=pd.factorize(moments["account"])[0].astype(np.int64),
     )
-    kept = weight > 0.0
-    return _rows(history, kept, history.moments[kept].assign(weight=weight[kept]))
+    weighted = weight > 0.0
+    return _rows(history, weighted, history.moments[weighted].assign(weight=weight[weighted]))
 
 
 def thinning(sigmas: Floats, *, at: Ints, account: Ints) -> Floats:
@@ -162,8 +162,8 @@ def _rows(history: History, keep: Mask, moments: pd.DataFrame) -> Dataset:
 
 def _no_rows(at: Ints, begin: datetime | None, end: datetime | None) -> Fault:
     """Return the fault of a period without account-hours."""
-    held = "none at all"
+    covered = "none at all"
     if len(at):
         first, last = (datetime.fromtimestamp(int(t), tz=UTC) for t in (at.min(), at.max()))
-        held = f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
-    return Fault("--from,--to", f"no account-hours in [{begin}, {end}); the data holds {held}")
+        covered = f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
+    return Fault("--from,--to", f"no account-hours in [{begin}, {end}); the data holds {covered}")

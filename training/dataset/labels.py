@@ -23,13 +23,13 @@ def label(history: History) -> pd.DataFrame:
         `touched_in` (infinite where no event is known), `liquidated_known` and
         `touched_known` (how far the data tells).
     """
-    touched, known = _touches(history)
+    touched, censoring = _touches(history)
     return pd.DataFrame(
         {
             "liquidated_in": _liquidations(history),
             "liquidated_known": _covered(history),
             "touched_in": touched,
-            "touched_known": known,
+            "touched_known": censoring,
         },
         index=history.moments.index,
     )
@@ -68,42 +68,44 @@ def _first_touch(
 ) -> tuple[Floats, Floats]:
     """Return hours to the first judged price at or below the growing trigger."""
     touched = np.full(len(place), np.inf)
-    known = np.full(len(place), float(furthest))
+    censoring = np.full(len(place), float(furthest))
     for row in range(len(place)):
         for ahead in range(1, furthest + 1):
             k = place[row] + ahead
             if k >= len(price) or np.isnan(price[k]):
-                known[row] = ahead - 1.0
+                censoring[row] = ahead - 1.0
                 break
             if price[k] / accumulator[k] <= trigger[row] / accumulator[place[row]]:
-                touched[row] = known[row] = float(ahead)
+                touched[row] = censoring[row] = float(ahead)
                 break
-    return touched, known
+    return touched, censoring
 
 
 def _touches(history: History) -> tuple[Floats, Floats]:
     """Return hours to the touch if nobody acts, and how far the path is known."""
     if history.touches is not None:
-        found = history.touches
-        return found["touched_in"].to_numpy(), found["touched_known"].to_numpy()
+        touches = history.touches
+        return touches["touched_in"].to_numpy(), touches["touched_known"].to_numpy()
     first = int(history.path.index[0].timestamp()) // HOUR
     place = seconds(history.moments["at"]) // HOUR - first
-    touched, known = _first_touch(
+    touched, censoring = _first_touch(
         history.path["price"].to_numpy(dtype=np.float64),
         history.path["accumulator"].to_numpy(dtype=np.float64),
         place,
         history.moments["trigger"].to_numpy(dtype=np.float64),
         FURTHEST,
     )
-    return touched, known
+    return touched, censoring
 
 
-def censor(happened: Floats, known: Floats, *, at: Ints, end: datetime) -> tuple[Floats, Floats]:
+def censor(
+    happened: Floats, censoring: Floats, *, at: Ints, end: datetime
+) -> tuple[Floats, Floats]:
     """Forget everything after `end`: what training may know of its own last windows.
 
     Parameters
     ----------
-    happened, known
+    happened, censoring
         Hours after each moment.
     at
         Seconds since 1970 of each moment.
@@ -111,17 +113,17 @@ def censor(happened: Floats, known: Floats, *, at: Ints, end: datetime) -> tuple
         Aware UTC time.
     """
     left = (int(end.timestamp()) - at) / HOUR
-    return np.where(happened <= left, happened, np.inf), np.minimum(known, left)
+    return np.where(happened <= left, happened, np.inf), np.minimum(censoring, left)
 
 
-def by_horizon(happened: Floats, known: Floats, hours: int) -> Floats:
+def by_horizon(happened: Floats, censoring: Floats, hours: int) -> Floats:
     """Return 1 where the event came within `hours`, 0 where it is known not to have, else NaN.
 
     A window that the data does not cover to its end is censored, never 0.
     """
-    return np.where(happened <= hours, 1.0, np.where(known >= hours, 0.0, np.nan))
+    return np.where(happened <= hours, 1.0, np.where(censoring >= hours, 0.0, np.nan))
 
 
-def in_stretch(happened: Floats, known: Floats, *, begin: int, end: int) -> Floats:
+def in_stretch(happened: Floats, censoring: Floats, *, begin: int, end: int) -> Floats:
     """Return the hazard label of (begin, end]: NaN for accounts no longer at risk or censored."""
-    return np.where(happened <= begin, np.nan, by_horizon(happened, known, end))
+    return np.where(happened <= begin, np.nan, by_horizon(happened, censoring, end))

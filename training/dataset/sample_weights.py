@@ -38,7 +38,7 @@ class WeightedOutcomes:
     ----------
     at
         Seconds since 1970, shape (N,).
-    happened, known
+    happened, censoring
         Hours to the event, and how far its absence is known.
     weights
         Account-hours that each row stands for; 0 where it cannot be forecast.
@@ -49,25 +49,27 @@ class WeightedOutcomes:
 
     at: Ints
     happened: Floats
-    known: Floats
+    censoring: Floats
     weights: Floats
     group: Ints
 
     def among(self, rows: Mask, *, end: datetime) -> "WeightedOutcomes":
         """Return some of the witnesses, who know nothing after `end`."""
         at = self.at[rows]
-        happened, known = labels.censor(self.happened[rows], self.known[rows], at=at, end=end)
-        return WeightedOutcomes(at, happened, known, self.weights[rows], self.group[rows])
+        happened, censoring = labels.censor(
+            self.happened[rows], self.censoring[rows], at=at, end=end
+        )
+        return WeightedOutcomes(at, happened, censoring, self.weights[rows], self.group[rows])
 
     def hazard(self, k: int) -> Outcomes:
         """Return what they tell of the stretch between horizon k-1 and horizon k."""
         begin = HORIZONS[k - 1] if k else 0
-        y = labels.in_stretch(self.happened, self.known, begin=begin, end=HORIZONS[k])
+        y = labels.in_stretch(self.happened, self.censoring, begin=begin, end=HORIZONS[k])
         return Outcomes(y, self._evidence(y, HORIZONS[k] - begin))
 
     def horizon(self, k: int) -> Outcomes:
         """Return what they tell of everything up to horizon k."""
-        y = labels.by_horizon(self.happened, self.known, HORIZONS[k])
+        y = labels.by_horizon(self.happened, self.censoring, HORIZONS[k])
         return Outcomes(y, self._evidence(y, HORIZONS[k]))
 
     def _evidence(self, y: Floats, hours: int) -> Floats:
@@ -95,7 +97,7 @@ def weighted_outcomes(rows: Dataset, event: str, *, group: Ints, end: datetime) 
     everything = WeightedOutcomes(
         at=rows.at,
         happened=rows.labels[f"{event}_in"].to_numpy(),
-        known=rows.labels[f"{event}_known"].to_numpy(),
+        censoring=rows.labels[f"{event}_known"].to_numpy(),
         weights=rows.weights() * usable,
         group=group,
     )

@@ -59,9 +59,9 @@ class Watched:
 
     def highest(self, score: Floats) -> Floats:
         """Return the highest score of every account-day."""
-        found = np.full(int(self.day.max(initial=-1)) + 1, -np.inf)
-        np.maximum.at(found, self.day, score)
-        return found
+        highest = np.full(int(self.day.max(initial=-1)) + 1, -np.inf)
+        np.maximum.at(highest, self.day, score)
+        return highest
 
     @property
     def years(self) -> float:
@@ -121,24 +121,24 @@ def curve(score: Floats, rows: Watched, *, points: int = 25) -> list[list[float]
 def accounts_caught(score: Floats, outcome: Floats, rows: Watched) -> dict[str, Estimate]:
     """Return distinct accounts with an event among the highest-scored rows of the period."""
     order = np.argsort(-score, kind="stable")
-    found = {}
+    estimates = {}
     for budget in ROW_BUDGETS:
         top = order[:budget]
         caught = np.unique(rows.account[top[outcome[top] > 0.0]])
         drawn = rows.accounts.times[:, caught].sum(axis=1)
-        found[f"accounts_caught_{budget}"] = Estimate(float(len(caught)), {"account": drawn})
-    return found
+        estimates[f"accounts_caught_{budget}"] = Estimate(float(len(caught)), {"account": drawn})
+    return estimates
 
 
 def later_than(score: Floats, rule: Floats, rows: Watched) -> Mapping[str, int]:
     """Return per budget the episodes that a rule warns of earlier than the score does."""
-    own, others = rows.highest(score), rows.highest(rule)
-    found = {}
+    score_highs, rule_highs = rows.highest(score), rows.highest(rule)
+    later = {}
     for name, allowed in budgets(rows).items():
-        mine = np.nan_to_num(_leads(score, rows, level(own, allowed)), nan=0.0)
-        theirs = np.nan_to_num(_leads(rule, rows, level(others, allowed)), nan=0.0)
-        found[name] = int((mine < theirs).sum())
-    return found
+        mine = np.nan_to_num(_leads(score, rows, level(score_highs, allowed)), nan=0.0)
+        theirs = np.nan_to_num(_leads(rule, rows, level(rule_highs, allowed)), nan=0.0)
+        later[name] = int((mine < theirs).sum())
+    return later
 
 
 def level(highest: Floats, allowed: int) -> float:

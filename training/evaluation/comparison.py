@@ -34,7 +34,7 @@ class Pooled:
         Seconds, and codes of accounts.
     names
         Account of each row.
-    happened, known
+    happened, censoring
         By head: hours to the event, and how far its absence is known.
     distance, sigmas
         log(price / trigger), and in daily volatilities.
@@ -48,7 +48,7 @@ class Pooled:
     account: Ints
     names: Names
     happened: Mapping[str, Floats]
-    known: Mapping[str, Floats]
+    censoring: Mapping[str, Floats]
     distance: Floats
     sigmas: Floats
     traits: pd.DataFrame
@@ -68,14 +68,14 @@ def compare(
         the model to each rung; `reliability`, `curves`, `alerts`, `slices`, `failure_cases`.
     """
     hours = HORIZONS[k]
-    outcome = labels.by_horizon(rows.happened[head], rows.known[head], hours)
+    outcome = labels.by_horizon(rows.happened[head], rows.censoring[head], hours)
     usable = np.isfinite(outcome)
     for rung in scored.values():
         usable &= np.isfinite(rung.score) & np.isfinite(rung.probability)
     counted = {"rows": int(usable.sum()), "unjudged": int((~usable).sum())}
     if not usable.any():
         return counted | {"positives": 0, "accounts": 0, "episodes": 0, "rungs": {}}
-    kept = {name: Scored(s.score[usable], s.probability[usable]) for name, s in scored.items()}
+    selected = {name: Scored(s.score[usable], s.probability[usable]) for name, s in scored.items()}
     judged = _judged(rows, outcome[usable], usable, hours=hours, seed=seed)
     watched = alert_budget.watch(
         rows.at[usable],
@@ -83,15 +83,15 @@ def compare(
         ahead=rows.happened[head][usable],
         horizon=float(hours),
     )
-    best, ladder = _compare(kept, judged, watched)
-    parts = list(_slices(rows, usable, judged, model=kept[MODEL], rung=kept[best]))
+    best, ladder = _compare(selected, judged, watched)
+    parts = list(_slices(rows, usable, judged, model=selected[MODEL], rung=selected[best]))
     return {
         **counted,
         **_events(judged, watched),
         **ladder,
-        **_drawn(kept, best, judged, watched),
+        **_drawn(selected, best, judged, watched),
         "slices": parts,
-        "worst": _worst(parts, kept[MODEL], watched, names=rows.names[usable]),
+        "worst": _worst(parts, selected[MODEL], watched, names=rows.names[usable]),
     }
 
 
@@ -125,28 +125,28 @@ def _compare(
     scored: Mapping[str, Scored], judged: ScoredOutcomes, watched: Watched
 ) -> tuple[str, dict[str, Any]]:
     """Return the best calibrated rung, and the ladder with what the model adds to each."""
-    found = {name: metrics.judge(s.score, s.probability, judged) for name, s in scored.items()}
-    best = min(CALIBRATED, key=lambda rung: found[rung]["log_loss"].value)
+    by_rung = {name: metrics.judge(s.score, s.probability, judged) for name, s in scored.items()}
+    best = min(CALIBRATED, key=lambda rung: by_rung[rung]["log_loss"].value)
     caught = {
         name: alert_budget.accounts_caught(s.score, judged.outcome, watched)
         for name, s in scored.items()
     }
     return best, {
         "best": best,
-        "rungs": {name: metrics.summary(found[name] | caught[name]) for name in found},
+        "rungs": {name: metrics.summary(by_rung[name] | caught[name]) for name in by_rung},
         "differences": {
-            rung: metrics.summary(_difference(found[MODEL], found[rung])) for rung in CALIBRATED
+            rung: metrics.summary(_difference(by_rung[MODEL], by_rung[rung])) for rung in CALIBRATED
         },
     }
 
 
-def _difference(own: Mapping[str, Estimate], rung: Mapping[str, Estimate]) -> dict[str, Estimate]:
+def _difference(model: Mapping[str, Estimate], rung: Mapping[str, Estimate]) -> dict[str, Estimate]:
     """Return what the model adds to one rung, paired."""
     return {
-        "log_loss_change": own["log_loss"].relative_to(rung["log_loss"]),
-        "brier_skill_gain": own["brier_skill"] - rung["brier_skill"],
-        "average_precision_gain": own["average_precision"] - rung["average_precision"],
-        "auc_zone_gain": own["auc_zone"] - rung["auc_zone"],
+        "log_loss_change": model["log_loss"].relative_to(rung["log_loss"]),
+        "brier_skill_gain": model["brier_skill"] - rung["brier_skill"],
+        "average_precision_gain": model["average_precision"] - rung["average_precision"],
+        "auc_zone_gain": model["auc_zone"] - rung["auc_zone"],
     }
 
 
@@ -155,7 +155,7 @@ def _drawn(
 ) -> dict[str, Any]:
     """Return curves, diagrams and alerts of the model, the best rung and the simple rules."""
     shown = {name: scored[name] for name in dict.fromkeys((MODEL, best, *CURVES))}
-    own = scored[MODEL].score
+    model_score = scored[MODEL].score
     return {
         "reliability": {
             name: metrics.reliability(scored[name].probability, judged) for name in (MODEL, best)
@@ -169,7 +169,8 @@ def _drawn(
         },
         "alerts": {name: alert_budget.spend(s.score, watched) for name, s in shown.items()},
         "later_than_rule": {
-            rule: alert_budget.later_than(own, scored[rule].score, watched) for rule in CURVES
+            rule: alert_budget.later_than(model_score, scored[rule].score, watched)
+            for rule in CURVES
         },
     }
 
@@ -196,6 +197,6 @@ def _slices(
         unseen=rows.unseen[usable],
     )
     for part in parts:
-        found = slices.compare_slices(part, judged, model=model, rung=rung)
-        if found is not None:
-            yield found
+        compared = slices.compare_slices(part, judged, model=model, rung=rung)
+        if compared is not None:
+            yield compared

@@ -83,8 +83,8 @@ def evaluate(
         acts), per horizon as `judge` describes.
     """
     fold = forecast(history, bundle, period, progress=progress)
-    told = {"bundle": bundle.version, "trained": dict(bundle.provenance)}
-    return told | judge_all([fold], history, period, progress=progress)
+    header = {"bundle": bundle.version, "trained": dict(bundle.provenance)}
+    return header | judge_all([fold], history, period, progress=progress)
 
 
 def forecast(history: History, bundle: Bundle, period: Period, *, progress: Progress) -> Fold:
@@ -155,7 +155,7 @@ def _pool(folds: Sequence[Fold], period: Period) -> Pooled:
         account=pd.factorize(names)[0].astype(np.int64),
         names=names,
         happened={head: column("labels", f"{event}_in") for head, event in EVENTS.items()},
-        known={head: column("labels", f"{event}_known") for head, event in EVENTS.items()},
+        censoring={head: column("labels", f"{event}_known") for head, event in EVENTS.items()},
         distance=column("features", "distance_next"),
         sigmas=column("features", "distance_sigmas_72h"),
         traits=pd.concat(parts, ignore_index=True),
@@ -167,9 +167,9 @@ def _scored(folds: Sequence[Fold], head: str, k: int) -> dict[str, Scored]:
     """Return every rung and the model on one horizon, over all folds."""
     parts = []
     for fold in folds:
-        found = baselines.apply(fold.rungs[head], fold.inputs, horizon=LABELS[k])
-        own = fold.model[head][:, k]
-        parts.append(found | {MODEL: Scored(own, own)})
+        scored = baselines.apply(fold.rungs[head], fold.inputs, horizon=LABELS[k])
+        probability = fold.model[head][:, k]
+        parts.append(scored | {MODEL: Scored(probability, probability)})
     return {
         rung: Scored(
             np.concatenate([part[rung].score for part in parts]),

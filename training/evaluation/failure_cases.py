@@ -17,18 +17,18 @@ LEAST_POSITIVES = 20
 MOST = 8
 
 
-def parts(found: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+def parts(candidates: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Return the slices with the most lost log-loss and the worst calibration.
 
     Parameters
     ----------
-    found
+    candidates
         Slices as `training.evaluation.slices.compare_slices` describes them.
     """
     # A part that holds every row says nothing that the ladder does not.
-    most = max((part["rows"] for part in found), default=0)
+    most = max((part["rows"] for part in candidates), default=0)
     enough = [
-        part for part in found if part["positives"] >= LEAST_POSITIVES and part["rows"] < most
+        part for part in candidates if part["positives"] >= LEAST_POSITIVES and part["rows"] < most
     ]
     losing = sorted(enough, key=lambda part: -_value(part, "log_loss_change"))
     biased = sorted(enough, key=lambda part: -abs(np.log(_value(part, "expected_observed"))))
@@ -103,11 +103,11 @@ def false_alarms(
         followed, np.searchsorted(days, rows.day[raised]), rows.ahead[raised] <= rows.horizon
     )
     account = names[sent].astype(str)
-    found, codes = np.unique(account, return_inverse=True)
-    empty = np.bincount(codes, weights=~followed, minlength=len(found))
-    right = np.bincount(codes, weights=followed, minlength=len(found))
+    accounts, codes = np.unique(account, return_inverse=True)
+    empty = np.bincount(codes, weights=~followed, minlength=len(accounts))
+    right = np.bincount(codes, weights=followed, minlength=len(accounts))
     return [
-        {"account": str(found[k]), "alerts": int(empty[k]), "followed": int(right[k])}
+        {"account": str(accounts[k]), "alerts": int(empty[k]), "followed": int(right[k])}
         for k in np.argsort(-empty, kind="stable")[:MOST]
         if empty[k] > 0
     ]

@@ -76,8 +76,8 @@ class ScoredOutcomes:
 
     def select(self, rows: Mask) -> "ScoredOutcomes":
         """Return some of the rows, under the same draws."""
-        kept = {name: drawn.select(rows) for name, drawn in self.resamplings.items()}
-        return ScoredOutcomes(self.outcome[rows], self.zone[rows], kept)
+        resamplings = {name: drawn.select(rows) for name, drawn in self.resamplings.items()}
+        return ScoredOutcomes(self.outcome[rows], self.zone[rows], resamplings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +89,14 @@ class Estimate:
 
     def __sub__(self, other: "Estimate") -> "Estimate":
         """Return the paired difference: both figures of each draw come from the same rows."""
-        paired = {name: own - other.draws[name] for name, own in self.draws.items()}
+        paired = {name: values - other.draws[name] for name, values in self.draws.items()}
         return Estimate(self.value - other.value, paired)
 
     def relative_to(self, other: "Estimate") -> "Estimate":
         """Return the paired relative change, this / other - 1."""
-        paired = {name: _share(own, other.draws[name]) - 1.0 for name, own in self.draws.items()}
+        paired = {
+            name: _share(values, other.draws[name]) - 1.0 for name, values in self.draws.items()
+        }
         whole = _share(np.array([self.value]), np.array([other.value]))
         return Estimate(float(whole[0]) - 1.0, paired)
 
@@ -188,13 +190,13 @@ def _steps(score: Floats, y: Floats) -> Ints:
     return np.asarray(left + right, dtype=np.int64)
 
 
-def _ranking(hits: Floats, seen: Floats) -> tuple[Floats, Floats]:
+def _ranking(hits: Floats, counts: Floats) -> tuple[Floats, Floats]:
     """Return average precision and area per column of counts in falling order of score."""
-    total, rows = hits.sum(axis=0), seen.sum(axis=0)
-    found, passed = np.cumsum(hits, axis=0), np.cumsum(seen, axis=0)
-    misses = seen - hits
-    precision = np.nan_to_num(_share(found, passed))
-    area = _share((misses * (found - 0.5 * hits)).sum(axis=0), total * (rows - total))
+    total, rows = hits.sum(axis=0), counts.sum(axis=0)
+    true_positives, passed = np.cumsum(hits, axis=0), np.cumsum(counts, axis=0)
+    misses = counts - hits
+    precision = np.nan_to_num(_share(true_positives, passed))
+    area = _share((misses * (true_positives - 0.5 * hits)).sum(axis=0), total * (rows - total))
     return _share((hits * precision).sum(axis=0), total), area
 
 
@@ -219,8 +221,8 @@ def calibration(probability: Floats, rows: ScoredOutcomes) -> dict[str, Estimate
         for block, resampled in rows.resamplings.items()
     }
     return {
-        name: Estimate(float(found[0]), {block: d[name] for block, d in drawn.items()})
-        for name, found in value.items()
+        name: Estimate(float(values[0]), {block: d[name] for block, d in drawn.items()})
+        for name, values in value.items()
     }
 
 
@@ -255,14 +257,14 @@ def slope(probability: Floats, rows: ScoredOutcomes) -> Estimate:
     return Estimate(float(value[0]), drawn)
 
 
-def _slope(x: Floats, hits: Floats, seen: Floats) -> Floats:
+def _slope(x: Floats, hits: Floats, counts: Floats) -> Floats:
     """Return the slope per column by Newton's method; NaN where there is no line."""
-    hits, seen = hits[: len(x)], seen[: len(x)]
-    total, rows = hits.sum(axis=0), seen.sum(axis=0)
+    hits, counts = hits[: len(x)], counts[: len(x)]
+    total, rows = hits.sum(axis=0), counts.sum(axis=0)
     a, b = np.zeros(hits.shape[1]), np.ones(hits.shape[1])
     for _ in range(30):
         p = special.expit(a + b * x[:, None])
-        missed, weight = hits - seen * p, seen * p * (1.0 - p)
+        missed, weight = hits - counts * p, counts * p * (1.0 - p)
         s0, s1, s2 = (np.sum(weight * x[:, None] ** k, axis=0) for k in range(3))
         g0, g1 = missed.sum(axis=0), (missed * x[:, None]).sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -292,14 +294,14 @@ def reliability(
     edges = np.unique(np.quantile(probability[y > 0.0], np.linspace(0.0, 1.0, steps + 1)[1:-1]))
     place = np.searchsorted(edges, probability, side="right")
     drawn = rows.resamplings.get("day") or next(iter(rows.resamplings.values()))
-    hits, seen = _counts_drawn(place, y, drawn)
-    rates = _share(hits, seen)
-    found = []
+    hits, counts = _counts_drawn(place, y, drawn)
+    rates = _share(hits, counts)
+    diagram = []
     for step in np.unique(place):
         inside = place == step
-        known = rates[step][np.isfinite(rates[step])]
-        low, high = np.quantile(known, INTERVAL) if len(known) else (np.nan, np.nan)
-        found.append(
+        finite = rates[step][np.isfinite(rates[step])]
+        low, high = np.quantile(finite, INTERVAL) if len(finite) else (np.nan, np.nan)
+        diagram.append(
             {
                 "expected": float(probability[inside].mean()),
                 "observed": float(y[inside].mean()),
@@ -309,7 +311,7 @@ def reliability(
                 "events": int(y[inside].sum()),
             }
         )
-    return found
+    return diagram
 
 
 def precision_recall(score: Floats, y: Floats, *, points: int = 120) -> list[list[float]]:
@@ -318,11 +320,13 @@ def precision_recall(score: Floats, y: Floats, *, points: int = 120) -> list[lis
     if total == 0.0:
         return []
     _, place = np.unique(-score, return_inverse=True)
-    hits, seen = _counts(place, y)
-    found, passed = np.cumsum(hits), np.cumsum(seen)
-    wanted = np.unique(np.searchsorted(found, np.linspace(0.0, total, points)[1:], side="left"))
-    kept = np.minimum(wanted, len(found) - 1)
-    return [[float(found[k] / total), float(found[k] / passed[k])] for k in kept]
+    hits, counts = _counts(place, y)
+    true_positives, passed = np.cumsum(hits), np.cumsum(counts)
+    cuts = np.unique(
+        np.searchsorted(true_positives, np.linspace(0.0, total, points)[1:], side="left")
+    )
+    shown = np.minimum(cuts, len(true_positives) - 1)
+    return [[float(true_positives[k] / total), float(true_positives[k] / passed[k])] for k in shown]
 
 
 def summary(values: Mapping[str, Estimate]) -> dict[str, dict[str, float | None]]:
@@ -336,13 +340,13 @@ def summary(values: Mapping[str, Estimate]) -> dict[str, dict[str, float | None]
 
 def interval(estimate: Estimate) -> dict[str, float | None]:
     """Return a figure with the interval of each resampling."""
-    found: dict[str, float | None] = {"value": _finite(estimate.value)}
+    figures: dict[str, float | None] = {"value": _finite(estimate.value)}
     for block, draws in estimate.draws.items():
         prefix = "" if block == "account" else f"{block}_"
-        known = draws[np.isfinite(draws)]
-        low, high = np.quantile(known, INTERVAL) if len(known) else (np.nan, np.nan)
-        found |= {f"{prefix}low": _finite(low), f"{prefix}high": _finite(high)}
-    return found
+        finite = draws[np.isfinite(draws)]
+        low, high = np.quantile(finite, INTERVAL) if len(finite) else (np.nan, np.nan)
+        figures |= {f"{prefix}low": _finite(low), f"{prefix}high": _finite(high)}
+    return figures
 
 
 def _finite(value: float) -> float | None:

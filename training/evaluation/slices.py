@@ -127,41 +127,45 @@ def compare_slices(
     inside = part.rows
     if not inside.any():
         return None
-    kept = rows.select(inside)
-    own, other = (metrics.calibration(s.probability[inside], kept) for s in (model, rung))
-    plain = ScoredOutcomes(kept.outcome, kept.zone, {})
+    selected = rows.select(inside)
+    model_figures, rung_figures = (
+        metrics.calibration(s.probability[inside], selected) for s in (model, rung)
+    )
+    plain = ScoredOutcomes(selected.outcome, selected.zone, {})
     ranked = {
         name: metrics.rank(scored.score[inside], plain)
         for name, scored in (("model", model), ("rung", rung))
     }
-    change = own["log_loss"].relative_to(other["log_loss"])
-    gain = own["brier_skill"] - other["brier_skill"]
-    found = {
-        "expected_observed": own["expected_observed"],
-        "rung_expected_observed": other["expected_observed"],
-        "log_loss": own["log_loss"],
+    change = model_figures["log_loss"].relative_to(rung_figures["log_loss"])
+    gain = model_figures["brier_skill"] - rung_figures["brier_skill"]
+    figures = {
+        "expected_observed": model_figures["expected_observed"],
+        "rung_expected_observed": rung_figures["expected_observed"],
+        "log_loss": model_figures["log_loss"],
         "log_loss_change": change,
-        "brier_skill": own["brier_skill"],
+        "brier_skill": model_figures["brier_skill"],
         "brier_skill_gain": gain,
         "average_precision": ranked["model"]["average_precision"],
         "rung_average_precision": ranked["rung"]["average_precision"],
         "auc": ranked["model"]["auc"],
     }
-    counted = {"rows": int(inside.sum()), "positives": int(kept.outcome.sum())}
+    counted = {"rows": int(inside.sum()), "positives": int(selected.outcome.sum())}
     if not counted["positives"]:
         # How far below the rung a forecast of nothing lies is no measure of either.
-        nothing = metrics.Estimate(float("nan"), {name: np.array([]) for name in kept.resamplings})
-        found |= {"log_loss_change": nothing, "brier_skill_gain": nothing}
-    return {"by": part.by, "name": part.name, **counted, **metrics.summary(found)}
+        nothing = metrics.Estimate(
+            float("nan"), {name: np.array([]) for name in selected.resamplings}
+        )
+        figures |= {"log_loss_change": nothing, "brier_skill_gain": nothing}
+    return {"by": part.by, "name": part.name, **counted, **metrics.summary(figures)}
 
 
-def unseen(moments: pd.DataFrame, known: pd.DataFrame, *, until: datetime) -> Mask:
+def unseen(moments: pd.DataFrame, earlier: pd.DataFrame, *, until: datetime) -> Mask:
     """Return the rows of accounts that have no moment before `until`.
 
     Parameters
     ----------
-    known
+    earlier
         All moments of the history.
     """
-    before = known["account"].astype(str)[seconds(known["at"]) < until.timestamp()].unique()
+    before = earlier["account"].astype(str)[seconds(earlier["at"]) < until.timestamp()].unique()
     return ~moments["account"].astype(str).isin(set(before)).to_numpy()

@@ -76,7 +76,7 @@ def walk_forward(
     first, last = (datetime.fromtimestamp(int(t), tz=UTC) for t in (at.min(), at.max()))
     end = period.end or last + timedelta(hours=1)
     folds: list[Fold] = []
-    told: list[Mapping[str, Any]] = []
+    summaries: list[Mapping[str, Any]] = []
     for begin, until in half_years(period.begin or first + LEAST_PAST, end):
         if begin - first < LEAST_PAST:
             progress(f"{begin:%Y-%m-%d}: too little before it, not judged")
@@ -85,11 +85,15 @@ def walk_forward(
         span = replace(period, begin=begin, end=until)
         fold = _fold(history, owners, span, accounts=accounts, progress=progress)
         folds.append(fold)
-        told.append({"from": begin.isoformat(), "to": until.isoformat(), "rows": len(fold.rows.at)})
+        summaries.append(
+            {"from": begin.isoformat(), "to": until.isoformat(), "rows": len(fold.rows.at)}
+        )
     if not folds:
         message = f"no half-year of the period has {LEAST_PAST.days} days before it"
         raise InvalidInput([Fault("--from,--to", message)])
-    return {"folds": told, "split": accounts} | judge_all(folds, history, period, progress=progress)
+    return {"folds": summaries, "split": accounts} | judge_all(
+        folds, history, period, progress=progress
+    )
 
 
 def _fold(
@@ -121,14 +125,14 @@ def _fold(
 
 def only(history: History, half: Half) -> History:
     """Return a history of the accounts of one half, by a hash of the name."""
-    kept = _half(list(history.moments["account"].astype(str)), half)
+    in_half = _half(list(history.moments["account"].astype(str)), half)
     owners = _half([str(name) for name in history.episodes["account"]], half)
-    touches = None if history.touches is None else history.touches[kept].reset_index(drop=True)
+    touches = None if history.touches is None else history.touches[in_half].reset_index(drop=True)
     return replace(
         history,
-        moments=history.moments[kept].reset_index(drop=True),
+        moments=history.moments[in_half].reset_index(drop=True),
         episodes=history.episodes[owners].reset_index(drop=True),
-        legs=select_legs(history.legs, kept),
+        legs=select_legs(history.legs, in_half),
         touches=touches,
     )
 

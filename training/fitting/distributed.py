@@ -19,9 +19,13 @@ IGNORED = ("deterministic", "force_row_wise", "num_threads", "boost_from_average
 @contextmanager
 def workers(number: int, *, threads: int = 1) -> Iterator[Client]:
     """Yield a client of so many worker processes on this machine."""
-    told = {"n_workers": number, "threads_per_worker": threads, "dashboard_address": "127.0.0.1:0"}
+    options = {
+        "n_workers": number,
+        "threads_per_worker": threads,
+        "dashboard_address": "127.0.0.1:0",
+    }
     with (
-        LocalCluster(**told) as local,
+        LocalCluster(**options) as local,
         Client(local) as client,
     ):
         yield client
@@ -42,18 +46,18 @@ def train(
     every worker finds on its own share of the features.
     """
     shares = len(client.scheduler_info()["workers"])
-    told = {name: value for name, value in parameters.items() if name not in IGNORED}
+    options = {name: value for name, value in parameters.items() if name not in IGNORED}
     model = lightgbm.DaskLGBMClassifier(
         client=client,
         n_estimators=rounds,
         boost_from_average=False,
         tree_learner="data",
-        **told,
+        **options,
     )
     size = -(-len(sample.labels) // shares)
     rows, labels, weights, starts = (
-        da.from_array(one, chunks=(size, *one.shape[1:]))  # type: ignore[no-untyped-call]
-        for one in (sample.features, sample.labels, sample.weights, sample.starts)
+        da.from_array(column, chunks=(size, *column.shape[1:]))  # type: ignore[no-untyped-call]
+        for column in (sample.features, sample.labels, sample.weights, sample.starts)
     )
     with warnings.catch_warnings():
         # The wrapper's own default, of which it then says that it does not count.

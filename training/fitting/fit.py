@@ -29,7 +29,7 @@ __all__ = ["EVENTS", "Dataset", "Mask", "Progress", "dataset", "fit"]
 EVENTS = {"unattended": "touched", "expected": "liquidated"}
 MARKET_ROUNDS = 40
 OWNER_ROUNDS = 25
-OWNER_HELD: Mapping[str, Any] = {
+OWNER_OVERRIDES: Mapping[str, Any] = {
     "num_leaves": 4,
     "lambda_l2": 20.0,
     "min_sum_hessian_in_leaf": 2.0,
@@ -104,10 +104,10 @@ def fit(
     log = paths
     if owners is not None:
         log = _log(owners, owners_source or source, begin=begin, end=end)
-    found = _heads(paths, log, seed=seed, recipe=recipe, progress=progress)
+    fitted = _heads(paths, log, seed=seed, recipe=recipe, progress=progress)
     progress("fitting the baselines")
     return Bundle(
-        heads=found,
+        heads=fitted,
         features=NAMES,
         fingerprint=fingerprint(),
         rungs=_fit_baselines(paths, log),
@@ -212,8 +212,8 @@ def _market(log: Log, *, seed: int, recipe: Recipe, progress: Progress) -> Head:
         seed=seed,
         recipe=recipe,
     )
-    seen = weighted_outcomes(rows, event, group=init_scores.together(rows), end=log.limit)
-    return fit_head(rows, log.split, start, part, seen, end=log.limit, progress=progress)
+    outcomes = weighted_outcomes(rows, event, group=init_scores.together(rows), end=log.limit)
+    return fit_head(rows, log.split, start, part, outcomes, end=log.limit, progress=progress)
 
 
 def _scale(log: Log) -> VolatilityForecast:
@@ -229,25 +229,25 @@ def _owner(log: Log, market: Head, *, seed: int, recipe: Recipe, progress: Progr
     """Fit what happens as owners were seen to act, on top of what would without them."""
     progress("fitting what owners do")
     rows, event = log.rows, EVENTS["expected"]
-    seen = weighted_outcomes(rows, event, group=rows.account, end=log.limit)
-    start = init_scores.from_head(rows, market, seen)
+    outcomes = weighted_outcomes(rows, event, group=rows.account, end=log.limit)
+    start = init_scores.from_head(rows, market, outcomes)
     part = HeadData(
         event=event,
         reads=OWNER_READS,
         rounds=OWNER_ROUNDS,
         forgotten=FORGOTTEN,
         seed=seed,
-        held=OWNER_HELD,
+        overrides=OWNER_OVERRIDES,
         recipe=recipe,
     )
-    return fit_head(rows, log.split, start, part, seen, end=log.limit, progress=progress)
+    return fit_head(rows, log.split, start, part, outcomes, end=log.limit, progress=progress)
 
 
 def _provenance(paths: Log, log: Log, *, seed: int, recipe: Recipe) -> dict[str, Any]:
     """Return what a bundle was trained on, and by what."""
     return {
-        **_told(paths),
-        "owners": _told(log),
+        **_training_summary(paths),
+        "owners": _training_summary(log),
         "markets": list(log.history.markets),
         "reads": {"unattended": list(MARKET_READS), "expected": list(OWNER_READS)},
         "seed": seed,
@@ -257,7 +257,7 @@ def _provenance(paths: Log, log: Log, *, seed: int, recipe: Recipe) -> dict[str,
     }
 
 
-def _told(log: Log) -> dict[str, Any]:
+def _training_summary(log: Log) -> dict[str, Any]:
     """Return what a part was trained on."""
     rows, starts_at = log.rows, seconds(log.history.episodes["at"])
     inside = (starts_at >= rows.at.min()) & (starts_at < log.limit.timestamp())
@@ -274,13 +274,13 @@ def _told(log: Log) -> dict[str, Any]:
 
 def _outcomes(rows: Dataset, event: str, end: datetime) -> dict[str, Floats]:
     """Return by horizon what is known of an event by `end`."""
-    happened, known = labels.censor(
+    happened, censoring = labels.censor(
         rows.labels[f"{event}_in"].to_numpy(),
         rows.labels[f"{event}_known"].to_numpy(),
         at=rows.at,
         end=end,
     )
     return {
-        label: labels.by_horizon(happened, known, hours)
+        label: labels.by_horizon(happened, censoring, hours)
         for hours, label in zip(HORIZONS, LABELS, strict=True)
     }

@@ -61,7 +61,7 @@ class HeadData:
         Share of rows whose owner's past is hidden, so that its absence is learned.
     seed
         Of everything random.
-    held
+    overrides
         Parameters of LightGBM of this head, over the shipped ones.
     recipe
         How its boosters are trained.
@@ -72,13 +72,13 @@ class HeadData:
     rounds: int
     forgotten: float
     seed: int
-    held: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe = SHIPPED
 
     @property
     def parameters(self) -> dict[str, Any]:
         """Of LightGBM: the recipe's over this head's over the shipped ones."""
-        return {**PARAMETERS, **self.held, **self.recipe.changes, "seed": self.seed}
+        return {**PARAMETERS, **self.overrides, **self.recipe.changes, "seed": self.seed}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +91,17 @@ class TimeSlice:
         Features in the bundle's order, those that the head's trees do not read missing.
     begun
         Log-odds that the trees add to, shape (N, K).
-    seen
+    outcomes
         What the rows witnessed.
     """
 
     matrix: Floats
     begun: Floats
-    seen: WeightedOutcomes
+    outcomes: WeightedOutcomes
 
     def among(self, rows: Mask, *, end: datetime) -> "TimeSlice":
         """Return some rows, of which nothing after `end` is known."""
-        return TimeSlice(self.matrix[rows], self.begun[rows], self.seen.among(rows, end=end))
+        return TimeSlice(self.matrix[rows], self.begun[rows], self.outcomes.among(rows, end=end))
 
 
 def fit_head(
@@ -109,7 +109,7 @@ def fit_head(
     split: splits.Split,
     start: FirstPassageStart | StackedStart,
     part: HeadData,
-    seen: WeightedOutcomes,
+    outcomes: WeightedOutcomes,
     *,
     end: datetime,
     progress: Progress,
@@ -120,12 +120,12 @@ def fit_head(
     ----------
     start
         Fitted.
-    seen
+    outcomes
         What the rows witnessed.
     end
         After which nothing is known.
     """
-    whole = _whole(rows, start, part, seen)
+    whole = _whole(rows, start, part, outcomes)
     early = whole.among(split.before, end=split.boundary)
     late = whole.among(split.after, end=end)
     matrix = _forgetful(early.matrix, part)
@@ -134,31 +134,36 @@ def fit_head(
     for k, label in enumerate(LABELS):
         begin = HORIZONS[k - 1] if k else 0
         progress(f"fitting the hazard of {part.event} between {begin} h and {HORIZONS[k]} h")
-        boosters.append(_booster(matrix, early.begun[:, k], early.seen.hazard(k), part))
+        boosters.append(_booster(matrix, early.begun[:, k], early.outcomes.hazard(k), part))
         scores = _scores(late, k, boosters[-1])
-        calibrators.append(Calibrator(*init_scores.line(scores, late.seen.hazard(k), prior=TIGHT)))
-        progress(_told(label, start.lines[k], calibrators[-1]))
+        calibrators.append(
+            Calibrator(*init_scores.line(scores, late.outcomes.hazard(k), prior=TIGHT))
+        )
+        progress(_stretch_line(label, start.lines[k], calibrators[-1]))
     head = flattened(Head(start, tuple(boosters), tuple(calibrators), evidence=()))
     later = rows.select(split.after)
     point = head.probabilities(head.scores(later.matrix(), later.baseline()))
-    return replace(head, evidence=_evidence(point, late.seen, part))
+    return replace(head, evidence=_evidence(point, late.outcomes, part))
 
 
-def _told(label: str, line: Line, found: Calibrator) -> str:
+def _stretch_line(label: str, line: Line, calibrator: Calibrator) -> str:
     """Return one stretch in words."""
     start = f"start {line[0]:+.2f} {line[1]:.2f}"
-    return f"  {label}: {start}, calibrated {found.shift:+.2f} {found.slope:.2f}"
+    return f"  {label}: {start}, calibrated {calibrator.shift:+.2f} {calibrator.slope:.2f}"
 
 
 def _whole(
-    rows: Dataset, start: FirstPassageStart | StackedStart, part: HeadData, seen: WeightedOutcomes
+    rows: Dataset,
+    start: FirstPassageStart | StackedStart,
+    part: HeadData,
+    outcomes: WeightedOutcomes,
 ) -> TimeSlice:
     """Return all rows with what is computed once for all stretches."""
     matrix = rows.matrix()
     begun = start.scores(matrix, rows.baseline())
     hidden = [place for place, name in enumerate(NAMES) if name not in set(part.reads)]
     matrix[:, hidden] = np.nan
-    return TimeSlice(matrix, begun, seen)
+    return TimeSlice(matrix, begun, outcomes)
 
 
 def _forgetful(matrix: Floats, part: HeadData) -> Floats:
@@ -173,12 +178,12 @@ def _forgetful(matrix: Floats, part: HeadData) -> Floats:
     return hidden
 
 
-def _booster(matrix: Floats, begun: Floats, told: Outcomes, part: HeadData) -> lightgbm.Booster:
+def _booster(matrix: Floats, begun: Floats, outcomes: Outcomes, part: HeadData) -> lightgbm.Booster:
     """Train the trees of one hazard; without outcomes of both kinds they add nothing."""
-    used, parameters = told.used, part.parameters
-    if len(np.unique(told.y[used])) < 2:  # noqa: PLR2004 - both outcomes
+    used, parameters = outcomes.used, part.parameters
+    if len(np.unique(outcomes.y[used])) < 2:  # noqa: PLR2004 - both outcomes
         return _nothing(matrix.shape[1], parameters)
-    sample = _sample(matrix[used], told.y[used], told.weights[used], begun[used])
+    sample = _sample(matrix[used], outcomes.y[used], outcomes.weights[used], begun[used])
     return part.recipe.trainer(sample, parameters, part.recipe.rounds or part.rounds)
 
 
@@ -201,19 +206,21 @@ def _scores(late: TimeSlice, k: int, booster: lightgbm.Booster) -> Floats:
     return late.begun[:, k] + added
 
 
-def _evidence(point: Floats, seen: WeightedOutcomes, part: HeadData) -> tuple[VennAbersBand, ...]:
+def _evidence(
+    point: Floats, outcomes: WeightedOutcomes, part: HeadData
+) -> tuple[VennAbersBand, ...]:
     """Return per horizon what the later slice says of the calibrated probability.
 
     Rows are drawn by the evidence they hold, so that as many remain as there were
     independent outcomes.
     """
     generator = np.random.default_rng(part.seed)
-    found = []
+    bands = []
     for k in range(len(HORIZONS)):
-        told = seen.horizon(k)
-        kept = generator.random(len(told.y)) < told.weights
-        found.append(_venn_abers(point[kept, k], told.y[kept]))
-    return tuple(found)
+        of_horizon = outcomes.horizon(k)
+        drawn = generator.random(len(of_horizon.y)) < of_horizon.weights
+        bands.append(_venn_abers(point[drawn, k], of_horizon.y[drawn]))
+    return tuple(bands)
 
 
 def _venn_abers(probability: Floats, y: Floats) -> VennAbersBand:

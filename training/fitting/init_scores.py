@@ -17,24 +17,24 @@ Prior = tuple[float, float]
 
 
 def from_passage(
-    rows: Dataset, scale: VolatilityForecast, seen: WeightedOutcomes
+    rows: Dataset, scale: VolatilityForecast, outcomes: WeightedOutcomes
 ) -> FirstPassageStart:
     """Fit lines to first passage on every regime there was: two numbers learn no row by heart."""
     scores = first_passage_scores(rows.baseline(), scale.corrections(rows.matrix()))
-    lines = [line(scores[:, k], seen.hazard(k)) for k in range(len(HORIZONS))]
+    lines = [line(scores[:, k], outcomes.hazard(k)) for k in range(len(HORIZONS))]
     return FirstPassageStart(scale, tuple(lines))
 
 
-def from_head(rows: Dataset, head: Head, seen: WeightedOutcomes) -> StackedStart:
+def from_head(rows: Dataset, head: Head, outcomes: WeightedOutcomes) -> StackedStart:
     """Fit powers of what nobody's acting would bring, and what the owner's past adds."""
     matrix = rows.matrix()
-    found, lines = owner_behaviour.fit(
+    behaviour, lines = owner_behaviour.fit(
         head.log_chances(head.scores(matrix, rows.baseline())),
         matrix,
         rows.features[SIGMAS].to_numpy(),
-        [seen.hazard(k) for k in range(len(HORIZONS))],
+        [outcomes.hazard(k) for k in range(len(HORIZONS))],
     )
-    return StackedStart(head, lines, found)
+    return StackedStart(head, lines, behaviour)
 
 
 def line(scores: Floats, outcomes: Outcomes, *, prior: Prior = LOOSE) -> Line:

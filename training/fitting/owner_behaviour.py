@@ -68,20 +68,20 @@ def fit(
     likely, deviation = np.zeros(len(READS)), HABIT
     for k in reversed(range(len(HORIZONS))):
         prior = _prior(likely, deviation)
-        found = _hazard(touches[:, k], habits, outcomes[k], prior)
-        likely, deviation = found[2:], ALIKE
-        lines.insert(0, (float(found[0]), float(found[1])))
-        weights.insert(0, found[2:])
+        coefficients = _hazard(touches[:, k], habits, outcomes[k], prior)
+        likely, deviation = coefficients[2:], ALIKE
+        lines.insert(0, (float(coefficients[0]), float(coefficients[1])))
+        weights.insert(0, coefficients[2:])
     return OwnerBehaviour(columns, lows, centres, spreads, np.stack(weights)), tuple(lines)
 
 
 def _usual(inputs: Floats, near: Mask) -> tuple[Floats, Floats]:
     """Return mean and deviation near the line; 0 and 1 where nothing is known or moves."""
     rows = inputs[near] if near.any() else inputs
-    known = np.isfinite(rows)
-    count = np.maximum(known.sum(axis=0), 1)
-    centres = np.where(known, rows, 0.0).sum(axis=0) / count
-    spreads = np.sqrt(np.where(known, (rows - centres) ** 2, 0.0).sum(axis=0) / count)
+    present = np.isfinite(rows)
+    count = np.maximum(present.sum(axis=0), 1)
+    centres = np.where(present, rows, 0.0).sum(axis=0) / count
+    spreads = np.sqrt(np.where(present, (rows - centres) ** 2, 0.0).sum(axis=0) / count)
     return centres, np.where(spreads > 0.0, spreads, 1.0)
 
 
@@ -100,9 +100,9 @@ def _hazard(
     """Return shift, power and weights of one hazard; the power is kept positive."""
     used = outcomes.used
     rows = np.column_stack([np.ones(int(used.sum())), touch[used], habits[used]])
-    found = logistic(rows, outcomes.y[used], outcomes.weights[used], prior=prior)
-    if found[1] >= LEAST_POWER:
-        return found
+    coefficients = logistic(rows, outcomes.y[used], outcomes.weights[used], prior=prior)
+    if coefficients[1] >= LEAST_POWER:
+        return coefficients
     fixed = prior[1].copy()
     fixed[1] = 1e-6
     return logistic(

@@ -96,18 +96,18 @@ class Best:
     trials: int
 
 
-def search(past: Past, asked: Search, *, tell: Tell) -> Best:
+def search(past: Past, settings: Search, *, tell: Tell) -> Best:
     """Search until so many trials are done, and return the best parameters."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        storage=asked.storage,
-        study_name=asked.name,
-        sampler=TPESampler(seed=asked.seed),
+        storage=settings.storage,
+        study_name=settings.name,
+        sampler=TPESampler(seed=settings.seed),
         pruner=MedianPruner(n_startup_trials=WARM_UP_TRIALS),
         load_if_exists=True,
     )
-    while (done := _done(study)) < asked.trials:
-        study.optimize(lambda trial: loss(trial, past, seed=asked.seed), n_trials=1)
+    while (done := _done(study)) < settings.trials:
+        study.optimize(lambda trial: loss(trial, past, seed=settings.seed), n_trials=1)
         last = study.trials[-1]
         best = study.best_value if _complete(study) else None
         tell(done + 1, last.value if last.state is TrialState.COMPLETE else None, best)
@@ -124,38 +124,38 @@ def loss(trial: Trial, past: Past, *, seed: int) -> float:
     InvalidInput
         When the period is too short for any fold.
     """
-    told = np.zeros(2)
+    totals = np.zeros(2)
     recipe = proposed(trial)
     for step, split in enumerate(splits.walk_forward(past.rows.at, FOLDS)):
         try:
-            told += _fold(past, split, recipe, seed=seed)
+            totals += _fold(past, split, recipe, seed=seed)
         except InvalidInput:
             if step == FOLDS - 1:
                 raise
             continue  # the first folds of a short period leave nothing to calibrate on
-        trial.report(float(told[0] / told[1]), step)
+        trial.report(float(totals[0] / totals[1]), step)
         if trial.should_prune():
             raise optuna.TrialPruned
-    return float(told[0] / told[1])
+    return float(totals[0] / totals[1])
 
 
 def _fold(past: Past, split: splits.Split, recipe: Recipe, *, seed: int) -> Floats:
     """Return the summed loss on the later slice of a fold, and the evidence it holds."""
     early, later = past.rows.select(split.before), past.rows.select(split.after)
-    found = fit.heads(past.history, early, split.boundary, seed=seed, recipe=recipe)
+    heads = fit.heads(past.history, early, split.boundary, seed=seed, recipe=recipe)
     matrix, baseline = later.matrix(), later.baseline()
-    told = np.zeros(2)
-    for name, head in found.items():
+    totals = np.zeros(2)
+    for name, head in heads.items():
         chances = head.probabilities(head.scores(matrix, baseline, threads=2))
         for k, hours in enumerate(HORIZONS):
-            told += _judged(chances[:, k], later, fit.EVENTS[name], hours, end=past.end)
-    return told
+            totals += _judged(chances[:, k], later, fit.EVENTS[name], hours, end=past.end)
+    return totals
 
 
 def _judged(chance: Floats, rows: Dataset, event: str, hours: int, *, end: datetime) -> Floats:
     """Return the summed loss of one horizon; hours that share an outcome count as one."""
-    happened, known = (rows.labels[f"{event}_{what}"].to_numpy() for what in ("in", "known"))
-    y = labels.by_horizon(*labels.censor(happened, known, at=rows.at, end=end), hours)
+    happened, censoring = (rows.labels[f"{event}_{what}"].to_numpy() for what in ("in", "known"))
+    y = labels.by_horizon(*labels.censor(happened, censoring, at=rows.at, end=end), hours)
     weights = rows.weights() * np.isfinite(y) * np.isfinite(chance) / hours
     used = weights > 0.0
     p = np.clip(chance[used], LEAST, 1.0 - LEAST)
@@ -165,12 +165,12 @@ def _judged(chance: Floats, rows: Dataset, event: str, hours: int, *, end: datet
 
 def proposed(trial: Trial) -> Recipe:
     """Return the recipe that a trial tries."""
-    found: dict[str, Any] = {
+    changes: dict[str, Any] = {
         name: trial.suggest_float(name, low, high, log=True) for name, (low, high) in SPACE.items()
     }
-    found |= {name: trial.suggest_float(name, low, high) for name, (low, high) in SHARES.items()}
-    found["num_leaves"] = trial.suggest_int("num_leaves", *LEAVES, log=True)
-    return Recipe(changes=found, rounds=trial.suggest_int("rounds", *ROUNDS, log=True))
+    changes |= {name: trial.suggest_float(name, low, high) for name, (low, high) in SHARES.items()}
+    changes["num_leaves"] = trial.suggest_int("num_leaves", *LEAVES, log=True)
+    return Recipe(changes=changes, rounds=trial.suggest_int("rounds", *ROUNDS, log=True))
 
 
 def _done(study: optuna.Study) -> int:

@@ -68,7 +68,7 @@ def fit(features: Floats, sigma: Floats, variance: Floats) -> VolatilityForecast
     chosen = features[:, columns]
     centres, spreads = _usual(chosen)
     matrix = design(chosen, centres, spreads)
-    fits = [_fit_one(matrix, sigma, variance[:, k]) for k in range(variance.shape[1])]
+    fits = [_fit_horizon(matrix, sigma, variance[:, k]) for k in range(variance.shape[1])]
     return VolatilityForecast(
         columns=columns,
         centres=centres,
@@ -80,22 +80,24 @@ def fit(features: Floats, sigma: Floats, variance: Floats) -> VolatilityForecast
 
 def _usual(inputs: Floats) -> tuple[Floats, Floats]:
     """Return medians and mean distances from them; 0 where an input was never seen."""
-    seen = np.isfinite(inputs)
-    centres = np.nanmedian(np.where(seen.any(axis=0), inputs, 0.0), axis=0)
-    distance = np.where(seen, np.abs(np.clip(inputs - centres, -MOST_MOVED, MOST_MOVED)), 0.0)
-    return centres, distance.sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+    present = np.isfinite(inputs)
+    centres = np.nanmedian(np.where(present.any(axis=0), inputs, 0.0), axis=0)
+    distance = np.where(present, np.abs(np.clip(inputs - centres, -MOST_MOVED, MOST_MOVED)), 0.0)
+    return centres, distance.sum(axis=0) / np.maximum(present.sum(axis=0), 1)
 
 
-def _fit_one(matrix: Floats, sigma: Floats, variance: Floats) -> tuple[Floats, float]:
+def _fit_horizon(matrix: Floats, sigma: Floats, variance: Floats) -> tuple[Floats, float]:
     """Return weights and shift of one horizon; none where too little is known."""
     ratio = np.clip(variance / sigma**2, LEAST, MOST)
-    known = np.isfinite(ratio)
-    if known.sum() < LEAST_ROWS:
+    usable = np.isfinite(ratio)
+    if usable.sum() < LEAST_ROWS:
         return np.zeros(matrix.shape[1]), 0.0
-    rows = np.column_stack([np.ones(int(known.sum())), matrix[known]])
+    rows = np.column_stack([np.ones(int(usable.sum())), matrix[usable]])
     penalty = RIDGE * np.eye(rows.shape[1])
     penalty[0, 0] = 0.0
-    target = 0.5 * np.log(ratio[known])
-    found = np.linalg.solve(rows.T @ rows + penalty, rows.T @ target)
-    left = np.minimum(ratio[known] * np.exp(-2.0 * (rows @ found)), MOST)
-    return np.asarray(found[1:], dtype=np.float64), float(found[0] + 0.5 * np.log(left.mean()))
+    target = 0.5 * np.log(ratio[usable])
+    coefficients = np.linalg.solve(rows.T @ rows + penalty, rows.T @ target)
+    left = np.minimum(ratio[usable] * np.exp(-2.0 * (rows @ coefficients)), MOST)
+    return np.asarray(coefficients[1:], dtype=np.float64), float(
+        coefficients[0] + 0.5 * np.log(left.mean())
+    )

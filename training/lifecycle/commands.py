@@ -57,8 +57,8 @@ def promote(
         if reasons and force is None:
             raise typer.Exit(REFUSED)
         reason = force or ("the first champion" if champion is None else "the gate let it pass")
-        told = {"evidence": evidence, "reasons": list(reasons), "forced": force}
-        _move(registry, store, track, challenger, actor or getpass.getuser(), reason, told)
+        record = {"evidence": evidence, "reasons": list(reasons), "forced": force}
+        _move(registry, store, track, challenger, actor or getpass.getuser(), reason, record)
     except ForewarnError as error:
         _refuse(console, str(error))
     console.print(f"{challenger} is the champion; it was {champion or 'nobody'}")
@@ -78,8 +78,8 @@ def rollback(
         earlier = registries.before(registry, "champion")
         if earlier is None or earlier.version is None:
             _refuse(console, "there was no champion before this one")
-        told = {"rolled_back_from": _version(registry, "champion")}
-        _move(registry, store, track, earlier.version, actor or getpass.getuser(), reason, told)
+        record = {"rolled_back_from": _version(registry, "champion")}
+        _move(registry, store, track, earlier.version, actor or getpass.getuser(), reason, record)
     except ForewarnError as error:
         _refuse(console, str(error))
     console.print(f"{earlier.version} is the champion again")
@@ -89,10 +89,10 @@ def rollback(
 def models(registry: Registry) -> None:
     """List the versions of a registry and every move of its pointers."""
     console = Console()
-    held = {alias: _version(registry, alias) for alias in registries.ALIASES}
+    by_alias = {alias: _version(registry, alias) for alias in registries.ALIASES}
     table = Table("version", "is", title=f"{registry}: versions", title_justify="left")
     for version in registries.versions(registry):
-        table.add_row(version, ", ".join(a for a, named in held.items() if named == version))
+        table.add_row(version, ", ".join(a for a, named in by_alias.items() if named == version))
     console.print(table)
     moves = Table(
         "number", "at", "pointer", "version", "by", "reason", title="moves", title_justify="left"
@@ -127,17 +127,17 @@ def search(
     console = Console(stderr=True)
     until = end.replace(tzinfo=UTC) + timedelta(days=1)
     name = f"{source}/{data.resolve().name}/{until:%Y-%m-%d}/{seed}"
-    asked = searching.Search(storage=storage, name=name, trials=trials, seed=seed)
+    settings = searching.Search(storage=storage, name=name, trials=trials, seed=seed)
     try:
         history = registry.history(source, data, candles)
         rows = thinned(history, begin=None, end=until)
         past = searching.Past(history=history, rows=rows, end=until)
         with _bar(console, trials) as tell:
-            best = searching.search(past, asked, tell=tell)
+            best = searching.search(past, settings, tell=tell)
     except ForewarnError as error:
         _refuse(console, str(error))
-    told = {"parameters": dict(best.changes), "loss": best.loss, "trials": best.trials}
-    out.write_text(json.dumps(told, indent=1) + "\n")
+    result = {"parameters": dict(best.changes), "loss": best.loss, "trials": best.trials}
+    out.write_text(json.dumps(result, indent=1) + "\n")
     console.print(f"wrote {out}: log-loss {best.loss:.6f} after {best.trials} trials")
 
 
@@ -161,7 +161,7 @@ def retrain(
     from training.lifecycle import retrain as training  # noqa: PLC0415
 
     console = Console(stderr=True)
-    asked = training.Schedule(
+    schedule = training.Schedule(
         source=source,
         data=data,
         candles=candles,
@@ -175,7 +175,7 @@ def retrain(
     )
     while True:
         try:
-            training.run(asked, say=console.print)
+            training.run(schedule, say=console.print)
         except ForewarnError as error:
             if once:
                 _refuse(console, str(error))
@@ -206,13 +206,13 @@ def drift(
         read = records.read(store)
     except ForewarnError as error:
         _refuse(console, str(error))
-    told = drifting.windows(read.clock, days=days, reference_days=reference_days)
-    found = drifting.drift(read, version, told, delay=timedelta(hours=delay))
+    periods = drifting.windows(read.clock, days=days, reference_days=reference_days)
+    report = drifting.drift(read, version, periods, delay=timedelta(hours=delay))
     if json_ is not None:
-        json_.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+        json_.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     if html is not None:
-        html.write_text(drift_page.page(found), encoding="utf-8")
-    drift_page.show(found, Console(width=160))
+        html.write_text(drift_page.page(report), encoding="utf-8")
+    drift_page.show(report, Console(width=160))
 
 
 def _judged(
@@ -227,8 +227,8 @@ def _judged(
     from training.lifecycle import records  # noqa: PLC0415
 
     policy = gate.PromotionPolicy(least_days=least[0], least_episodes=least[1])
-    found = gate.decide(records.read(store), champion, challenger, policy)
-    return found.reasons, dict(found.evidence)
+    verdict = gate.decide(records.read(store), champion, challenger, policy)
+    return verdict.reasons, dict(verdict.evidence)
 
 
 def _move(
@@ -238,15 +238,15 @@ def _move(
     version: str,
     actor: str,
     reason: str,
-    told: dict[str, Any],
+    evidence: dict[str, Any],
 ) -> None:
     """Make a version the champion, lift the challenger, and write down who did it and why."""
     from training.lifecycle import records  # noqa: PLC0415
 
-    is_forced = told.get("forced") is not None
+    is_forced = evidence.get("forced") is not None
     line = {"actor": actor, "action": "model.promote", "subject": version}
     # The audit line first: what cannot be written down is not done.
-    records.note(store, {**line, "detail": {"reason": reason, **told}})
+    records.note(store, {**line, "detail": {"reason": reason, **evidence}})
     at = datetime.now(UTC)
     registries.point(
         registry,
@@ -255,7 +255,7 @@ def _move(
         at=at,
         actor=actor,
         reason=reason,
-        evidence=told,
+        evidence=evidence,
         is_forced=is_forced,
     )
     if _version(registry, "challenger") == version:
@@ -268,8 +268,8 @@ def _move(
 
 def _version(registry: Path, alias: Alias) -> str | None:
     """Return the version that a pointer names."""
-    found = registries.pointer(registry, alias)
-    return None if found is None else found.version
+    move = registries.pointer(registry, alias)
+    return None if move is None else move.version
 
 
 def _cells(move: Move) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ def windows(clock: datetime, *, days: int, reference_days: int) -> Windows:
     )
 
 
-def drift(records: Records, version: str, told: Windows, *, delay: timedelta) -> dict[str, Any]:
+def drift(records: Records, version: str, periods: Windows, *, delay: timedelta) -> dict[str, Any]:
     """Return how features and scores moved, and how the forecasts did, as far as is known.
 
     Returns
@@ -90,42 +90,42 @@ def drift(records: Records, version: str, told: Windows, *, delay: timedelta) ->
         `version`, `windows`, `shifts` (largest first, with `is_drift`), `performance` by
         horizon and `warned`.
     """
-    own = records.forecasts[records.forecasts["model_version"] == version]
-    parts = [_within(own, window) for window in (told.reference, told.current)]
+    forecasts = records.forecasts[records.forecasts["model_version"] == version]
+    parts = [_within(forecasts, window) for window in (periods.reference, periods.current)]
     shifts = [*_scores(parts), *_features(parts)]
     ordered = sorted(_adjusted(shifts), key=lambda s: -(s.distance or 0.0))
     return {
         "version": version,
         "windows": {
-            name: [time.isoformat() for time in window] for name, window in asdict(told).items()
+            name: [time.isoformat() for time in window] for name, window in asdict(periods).items()
         },
         "rows": [len(part) for part in parts],
         "shifts": [{**asdict(shift), "is_drift": shift.is_drift} for shift in ordered],
-        "performance": performance(own, records, delay=delay),
+        "performance": performance(forecasts, records, delay=delay),
     }
 
 
-def performance(own: pd.DataFrame, records: Records, *, delay: timedelta) -> dict[str, Any]:
+def performance(forecasts: pd.DataFrame, records: Records, *, delay: timedelta) -> dict[str, Any]:
     """Return expected against observed liquidations on matured windows, by month.
 
     Parameters
     ----------
-    own
+    forecasts
         Forecasts of one version.
     delay
         Time that the report of a liquidation may take.
     """
-    hours_ahead = ahead(own.reset_index(drop=True), records.liquidations)
-    found: dict[str, Any] = {}
+    hours_ahead = ahead(forecasts.reset_index(drop=True), records.liquidations)
+    by_horizon: dict[str, Any] = {}
     for hours, label, chance in zip(HORIZONS, LABELS, CHANCES, strict=True):
-        mature = (own["at"] <= records.clock - delay - timedelta(hours=hours)).to_numpy()
+        mature = (forecasts["at"] <= records.clock - delay - timedelta(hours=hours)).to_numpy()
         happened = hours_ahead <= hours
-        months = own["at"].dt.strftime("%Y-%m").to_numpy()
-        found[label] = {
-            month: _judged(own[chance].to_numpy(), happened, mature & (months == month))
+        months = forecasts["at"].dt.strftime("%Y-%m").to_numpy()
+        by_horizon[label] = {
+            month: _judged(forecasts[chance].to_numpy(), happened, mature & (months == month))
             for month in np.unique(months[mature]).tolist()
         } | {"waiting": int((~mature).sum())}
-    return found
+    return by_horizon
 
 
 def warned(rows: pd.DataFrame, alerts: pd.DataFrame, *, within: timedelta) -> pd.DataFrame:
@@ -170,9 +170,9 @@ def _judged(chance: Floats, happened: Any, rows: Any) -> dict[str, float | int |
     return {"rows": len(p), **sums, "log_loss": float(loss)}
 
 
-def _within(own: pd.DataFrame, window: tuple[datetime, datetime]) -> pd.DataFrame:
+def _within(forecasts: pd.DataFrame, window: tuple[datetime, datetime]) -> pd.DataFrame:
     """Return the newest row of every account in a window."""
-    inside = own[(own["at"] >= window[0]) & (own["at"] < window[1])]
+    inside = forecasts[(forecasts["at"] >= window[0]) & (forecasts["at"] < window[1])]
     return inside.sort_values("at").groupby("account", observed=True).tail(1)
 
 
@@ -193,14 +193,14 @@ def _features(parts: Sequence[pd.DataFrame]) -> Iterator[Shift]:
 
 def _shift(name: str, kind: str, values: Sequence[Floats]) -> Shift:
     """Return how one quantity moved, its p-value not adjusted yet."""
-    known = [value[np.isfinite(value)] for value in values]
-    sizes = (len(known[0]), len(known[1]))
+    finite = [value[np.isfinite(value)] for value in values]
+    sizes = (len(finite[0]), len(finite[1]))
     distance = p = None
     if min(sizes) >= LEAST_ACCOUNTS:
-        found = stats.ks_2samp(known[0], known[1], method="asymp")
-        distance, p = float(found.statistic), float(found.pvalue)
-    medians = [float(np.median(value)) if len(value) else None for value in known]
-    gaps = [1.0 - len(k) / len(v) if len(v) else 0.0 for k, v in zip(known, values, strict=True)]
+        test = stats.ks_2samp(finite[0], finite[1], method="asymp")
+        distance, p = float(test.statistic), float(test.pvalue)
+    medians = [float(np.median(value)) if len(value) else None for value in finite]
+    gaps = [1.0 - len(k) / len(v) if len(v) else 0.0 for k, v in zip(finite, values, strict=True)]
     return Shift(
         name=name,
         kind=kind,
@@ -214,10 +214,10 @@ def _shift(name: str, kind: str, values: Sequence[Floats]) -> Shift:
 
 def _adjusted(shifts: Sequence[Shift]) -> Iterator[Shift]:
     """Yield shifts with p-values adjusted for how many were looked at."""
-    told = [shift for shift in shifts if shift.p is not None]
-    values = stats.false_discovery_control([shift.p for shift in told]) if told else []
+    tested = [shift for shift in shifts if shift.p is not None]
+    values = stats.false_discovery_control([shift.p for shift in tested]) if tested else []
     adjusted: Mapping[str, float] = {
-        shift.name: float(p) for shift, p in zip(told, values, strict=True)
+        shift.name: float(p) for shift, p in zip(tested, values, strict=True)
     }
     for shift in shifts:
         yield Shift(**{**asdict(shift), "p": adjusted.get(shift.name)})

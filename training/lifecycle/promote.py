@@ -144,9 +144,9 @@ def decide(
             reasons += scarce if label == policy.horizon else []
             evidence[label] = {**_counts(rows), "judged": False}
             continue
-        found, caught = compare(rows, policy), warned(rows, policy)
-        evidence[label] = {**_counts(rows), "judged": True, **_shown(found), "warned": caught}
-        reasons += _objections(found, label, policy)
+        compared, caught = compare(rows, policy), warned(rows, policy)
+        evidence[label] = {**_counts(rows), "judged": True, **_shown(compared), "warned": caught}
+        reasons += _objections(compared, label, policy)
         if label == policy.horizon:
             reasons += _missed(caught, label)
     return PromotionVerdict(reasons=tuple(reasons), evidence=evidence)
@@ -165,23 +165,23 @@ def paired(
         Time that reports may take.
     """
     hours = HORIZONS[place]
-    told = records.forecasts
-    known = records.clock - delay - timedelta(hours=hours)
-    mature = told[told["at"] <= known]
+    forecasts = records.forecasts
+    matured_until = records.clock - delay - timedelta(hours=hours)
+    mature = forecasts[forecasts["at"] <= matured_until]
     keys = ["account", "at"]
-    own, other = (
+    old, new = (
         mature[mature["model_version"] == version].set_index(keys)[CHANCES[place]]
         for version in (champion, challenger)
     )
-    both = pd.concat([own, other], axis=1, join="inner", keys=["own", "other"]).dropna()
+    both = pd.concat([old, new], axis=1, join="inner", keys=["champion", "challenger"]).dropna()
     both = both.reset_index().sort_values(["at", "account"], ignore_index=True)
     codes = np.asarray(both["account"].astype("category").cat.codes, dtype=np.int64)
     return Paired(
         at=_seconds(both["at"]),
         account=codes,
         ahead=ahead(both, records.liquidations),
-        champion=both["own"].to_numpy(dtype=np.float64),
-        challenger=both["other"].to_numpy(dtype=np.float64),
+        champion=both["champion"].to_numpy(dtype=np.float64),
+        challenger=both["challenger"].to_numpy(dtype=np.float64),
         hours=hours,
     )
 
@@ -191,14 +191,16 @@ def ahead(rows: pd.DataFrame, liquidations: pd.DataFrame) -> Floats:
     out = np.full(len(rows), np.inf)
     at = _seconds(rows["at"])
     places = rows.groupby("account", observed=True).indices
-    for account, told in liquidations.groupby("account", observed=True):
-        own = places.get(account)
-        if own is None:
+    for account, events in liquidations.groupby("account", observed=True):
+        account_rows = places.get(account)
+        if account_rows is None:
             continue
-        starts = np.sort(_seconds(told["at"]))
-        later = np.searchsorted(starts, at[own], side="right")
-        known = later < len(starts)
-        out[own[known]] = (starts[later[known]] - at[own[known]]) / HOUR
+        starts = np.sort(_seconds(events["at"]))
+        later = np.searchsorted(starts, at[account_rows], side="right")
+        has_later = later < len(starts)
+        out[account_rows[has_later]] = (
+            starts[later[has_later]] - at[account_rows[has_later]]
+        ) / HOUR
     return out
 
 
@@ -210,9 +212,9 @@ def compare(rows: Paired, policy: PromotionPolicy) -> dict[str, Compared]:
         "day": metrics.resample(block, draws=DRAWS, seed=policy.seed),
     }
     judged = ScoredOutcomes(rows.outcome, np.ones(len(rows.at), dtype=np.bool_), draws)
-    own, other = (metrics.calibration(p, judged) for p in (rows.champion, rows.challenger))
+    old, new = (metrics.calibration(p, judged) for p in (rows.champion, rows.challenger))
     return {
-        name: (own[name], other[name], other[name] - own[name])
+        name: (old[name], new[name], new[name] - old[name])
         for name in ("log_loss", "expected_observed")
     }
 
@@ -221,13 +223,13 @@ def warned(rows: Paired, policy: PromotionPolicy) -> dict[str, Any]:
     """Return what each version warns of within the budget of 1 % of account-days."""
     accounts = metrics.resample(rows.account, draws=DRAWS, seed=policy.seed)
     watched = alert_budget.watch(rows.at, accounts, ahead=rows.ahead, horizon=float(rows.hours))
-    told = {"champion": rows.champion, "challenger": rows.challenger}
-    kept = ("alerts", "sent", "episodes", "warned", "precision", "lead_median")
+    scores = {"champion": rows.champion, "challenger": rows.challenger}
+    names = ("alerts", "sent", "episodes", "warned", "precision", "lead_median")
     bought = {
         name: alert_budget.spend(score, watched)[alert_budget.SHARE_NAME]
-        for name, score in told.items()
+        for name, score in scores.items()
     }
-    return {name: {key: one[key] for key in kept} for name, one in bought.items()}
+    return {name: {key: figures[key] for key in names} for name, figures in bought.items()}
 
 
 def _scarce(rows: Paired, label: str, policy: PromotionPolicy) -> Iterator[str]:
@@ -245,39 +247,39 @@ def _scarce(rows: Paired, label: str, policy: PromotionPolicy) -> Iterator[str]:
 
 
 def _objections(
-    found: Mapping[str, Compared], label: str, policy: PromotionPolicy
+    compared: Mapping[str, Compared], label: str, policy: PromotionPolicy
 ) -> Iterator[str]:
     """Yield what the challenger does worse."""
-    own, other, _ = found["log_loss"]
-    worst = _highest(other.relative_to(own))
+    old, new, _ = compared["log_loss"]
+    worst = _highest(new.relative_to(old))
     if worst > policy.most_worse:
         yield (
-            f"{label}: log-loss {other.value:.5f} against {own.value:.5f}; up to {worst:+.1%} "
+            f"{label}: log-loss {new.value:.5f} against {old.value:.5f}; up to {worst:+.1%} "
             f"worse cannot be ruled out, at most {policy.most_worse:+.1%} is allowed"
         )
-    own, other, _ = found["expected_observed"]
-    off, allowed = abs(np.log(other.value)), max(np.log(policy.most_off), abs(np.log(own.value)))
+    old, new, _ = compared["expected_observed"]
+    off, allowed = abs(np.log(new.value)), max(np.log(policy.most_off), abs(np.log(old.value)))
     if not off <= allowed:
         yield (
-            f"{label}: calibration: {other.value:.2f} liquidations expected for one observed, "
-            f"the champion expected {own.value:.2f}"
+            f"{label}: calibration: {new.value:.2f} liquidations expected for one observed, "
+            f"the champion expected {old.value:.2f}"
         )
 
 
 def _missed(caught: Mapping[str, Any], label: str) -> Iterator[str]:
     """Yield whether the challenger warns of fewer liquidations."""
-    own, other = (caught[name]["warned"]["value"] for name in ("champion", "challenger"))
-    if other < own:
+    old, new = (caught[name]["warned"]["value"] for name in ("champion", "challenger"))
+    if new < old:
         yield (
-            f"{label}: fewer caught: {other:.0f} liquidations warned of within the alert "
-            f"budget, the champion {own:.0f}"
+            f"{label}: fewer caught: {new:.0f} liquidations warned of within the alert "
+            f"budget, the champion {old:.0f}"
         )
 
 
 def _highest(change: Estimate) -> float:
     """Return the highest 95 % point over the ways of drawing."""
-    known = [draws[np.isfinite(draws)] for draws in change.draws.values()]
-    return max(float(np.quantile(draws, 0.95)) if len(draws) else np.inf for draws in known)
+    finite = [draws[np.isfinite(draws)] for draws in change.draws.values()]
+    return max(float(np.quantile(draws, 0.95)) if len(draws) else np.inf for draws in finite)
 
 
 def _counts(rows: Paired) -> dict[str, int]:
@@ -288,12 +290,12 @@ def _counts(rows: Paired) -> dict[str, int]:
     }  # fmt: skip
 
 
-def _shown(found: Mapping[str, Compared]) -> dict[str, Any]:
+def _shown(compared: Mapping[str, Compared]) -> dict[str, Any]:
     """Return the comparison as plain numbers."""
     names = ("champion", "challenger", "difference")
     return {
         metric: {n: metrics.interval(e) for n, e in zip(names, estimates, strict=True)}
-        for metric, estimates in found.items()
+        for metric, estimates in compared.items()
     }
 
 

@@ -60,8 +60,8 @@ def publish(
 
         file = directory / REPORT
         report = json.loads(file.read_text()) if file.is_file() else {}
-        told = tracking.track(track, directory, trained, report=report)
-        say(f"{track}: run {told.run}, version {told.number} is the challenger")
+        tracked = tracking.track(track, directory, trained, report=report)
+        say(f"{track}: run {tracked.run}, version {tracked.number} is the challenger")
 
 
 def challenge(registry: Path, version: str) -> None:
@@ -79,10 +79,10 @@ def challenge(registry: Path, version: str) -> None:
 def _read(params: Path) -> Recipe:
     """Return the recipe of a file that `forewarn search` wrote."""
     try:
-        told = json.loads(params.read_text())["parameters"]
+        parameters = json.loads(params.read_text())["parameters"]
         return Recipe(
-            changes={name: value for name, value in told.items() if name != "rounds"},
-            rounds=told.get("rounds"),
+            changes={name: value for name, value in parameters.items() if name != "rounds"},
+            rounds=parameters.get("rounds"),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         fault = Fault(str(params), f"not the parameters of a search: {error}")

@@ -48,7 +48,7 @@ def read(url: str, *, begin: datetime | None = None) -> Records:
     ForewarnError
         When the store refuses or fails.
     """
-    return Records(**_found("store")(url, begin=begin or BEGINNING))
+    return Records(**_contributed("store")(url, begin=begin or BEGINNING))
 
 
 def note(url: str, line: Mapping[str, Any]) -> None:
@@ -59,7 +59,7 @@ def note(url: str, line: Mapping[str, Any]) -> None:
     line
         `actor`, `action`, `subject`, `detail`.
     """
-    _found("store")(url, begin=datetime.now(UTC), note=line)
+    _contributed("store")(url, begin=datetime.now(UTC), note=line)
 
 
 def past(url: str, *, market: str, directory: Path) -> Path:
@@ -67,12 +67,12 @@ def past(url: str, *, market: str, directory: Path) -> Path:
 
     Raises as `read` does.
     """
-    return Path(_found("past")(url, market=market, directory=directory))
+    return Path(_contributed("past")(url, market=market, directory=directory))
 
 
-def _found(name: str) -> Any:
+def _contributed(name: str) -> Any:
     """Return a function that the service contributes."""
-    found = entry_points(group=GROUP, name=name)
-    if not found:
+    entries = entry_points(group=GROUP, name=name)
+    if not entries:
         raise NoRecords("no reader of stores is installed beside the training")
-    return next(iter(found)).load()
+    return next(iter(entries)).load()

@@ -48,7 +48,7 @@ class Schedule:
     seed: int
 
 
-def run(asked: Schedule, *, say: Callable[[str], None]) -> str:
+def run(schedule: Schedule, *, say: Callable[[str], None]) -> str:
     """Train on the last window of the history as it is now and return the challenger's version.
 
     Nothing is replaced: what comes out has to pass the gate.
@@ -60,34 +60,34 @@ def run(asked: Schedule, *, say: Callable[[str], None]) -> str:
     """
     place = Path(tempfile.mkdtemp(prefix="forewarn-retrain-"))
     try:
-        read = _history(asked, place)
-        begin = read.covered_until - asked.window
-        with publish.recipe(asked.params, workers=0) as recipe:
-            found = fit.fit(
+        read = _history(schedule, place)
+        begin = read.covered_until - schedule.window
+        with publish.recipe(schedule.params, workers=0) as recipe:
+            trained = fit.fit(
                 read,
-                source=asked.source,
+                source=schedule.source,
                 begin=begin,
                 end=read.covered_until,
-                seed=asked.seed,
+                seed=schedule.seed,
                 progress=say,
                 recipe=recipe,
             )
-        bundle.save(found, place / "bundle")
-        (place / "bundle" / model_card.CARD).write_text(model_card.card(found))
-        publish.publish(place / "bundle", track=asked.track, registry=asked.registry, say=say)
+        bundle.save(trained, place / "bundle")
+        (place / "bundle" / model_card.CARD).write_text(model_card.card(trained))
+        publish.publish(place / "bundle", track=schedule.track, registry=schedule.registry, say=say)
     finally:
         shutil.rmtree(place)
-    return found.version
+    return trained.version
 
 
-def _history(asked: Schedule, place: Path) -> History:
+def _history(schedule: Schedule, place: Path) -> History:
     """Read the history as it is now, from files or from the store."""
-    if asked.store is not None and asked.market is not None:
+    if schedule.store is not None and schedule.market is not None:
         directory = place / "past"
         directory.mkdir()
-        candles = records.past(asked.store, market=asked.market, directory=directory)
+        candles = records.past(schedule.store, market=schedule.market, directory=directory)
         return history("events", directory, candles)
-    if asked.data is None or asked.candles is None:
+    if schedule.data is None or schedule.candles is None:
         message = "either --data and --candles, or --store and --market, are needed"
         raise InvalidInput([Fault("--data", message)])
-    return history(asked.source, asked.data, asked.candles)
+    return history(schedule.source, schedule.data, schedule.candles)

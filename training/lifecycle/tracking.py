@@ -86,12 +86,12 @@ def promote(uri: str, version: str) -> None:
     """
     try:
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        found = client.search_model_versions(f"name = '{MODEL}' and tags.bundle = '{version}'")
-        if not found:
+        versions = client.search_model_versions(f"name = '{MODEL}' and tags.bundle = '{version}'")
+        if not versions:
             raise TrackingFailed(f"{uri}: no version of {MODEL} holds bundle {version}")
-        client.set_registered_model_alias(MODEL, "champion", found[0].version)
+        client.set_registered_model_alias(MODEL, "champion", versions[0].version)
         challenger = client.get_registered_model(MODEL).aliases.get("challenger")
-        if str(challenger) in {str(one.version) for one in found}:
+        if str(challenger) in {str(entry.version) for entry in versions}:
             client.delete_registered_model_alias(MODEL, "challenger")
     except MlflowException as error:
         raise TrackingFailed(f"{uri}: {error.message}") from None
@@ -110,17 +110,17 @@ def fetch(uri: str, alias: Alias, directory: Path) -> Path:
         source = client.get_model_version_by_alias(MODEL, alias).source
         directory.mkdir(parents=True, exist_ok=True)
         artifacts = get_artifact_repository(str(source), tracking_uri=uri)
-        found = artifacts.download_artifacts("", str(directory))  # type: ignore[no-untyped-call]
+        downloaded = artifacts.download_artifacts("", str(directory))  # type: ignore[no-untyped-call]
     except MlflowException as error:
         raise TrackingFailed(f"{uri}: {error.message}") from None
-    return Path(found)
+    return Path(downloaded)
 
 
 def _experiment(client: MlflowClient, uri: str) -> str:
     """Return the id of the experiment, made where it is not there yet."""
-    found = client.get_experiment_by_name(MODEL)
-    if found is not None:
-        return str(found.experiment_id)
+    experiment = client.get_experiment_by_name(MODEL)
+    if experiment is not None:
+        return str(experiment.experiment_id)
     place = None
     if uri.startswith(SQLITE):
         # Otherwise artifacts would land in whatever directory the command ran in.
@@ -158,7 +158,7 @@ def _metrics(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """Yield the model's own figures of a report."""
     for event in ("horizons", "touch"):
         for horizon, part in report.get(event, {}).items():
-            for name, told in part["rungs"].get("model", {}).items():
-                value = told.get("value") if isinstance(told, Mapping) else None
+            for name, figure in part["rungs"].get("model", {}).items():
+                value = figure.get("value") if isinstance(figure, Mapping) else None
                 if value is not None:
                     yield f"{event}.{horizon}.{name}", float(value)

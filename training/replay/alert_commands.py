@@ -38,21 +38,21 @@ ROWS = {
 SHARES = {"warned", "alert_days", "all_days", "on_days", "precision"}
 
 
-def compare(history: History, seen: pd.DataFrame, policy: Policy) -> dict[str, dict[str, Any]]:
+def compare(history: History, timeline: pd.DataFrame, policy: Policy) -> dict[str, dict[str, Any]]:
     """Return the figures of a policy, of the rule alone, and of the rule at the same budget.
 
     The budget is the share of account-days that the policy has on a level; the rule's buffers
     are scaled until they have as many, looking at no outcome.
     """
-    days = len(set(zip(seen["account"], seen["second"] // DAY, strict=True)))
-    found = {"policy": evaluate_alerts(seen, history, run(seen, policy))}
+    days = len(set(zip(timeline["account"], timeline["second"] // DAY, strict=True)))
+    by_policy = {"policy": evaluate_alerts(timeline, history, run(timeline, policy))}
     certain = rules_alone(policy)
-    matched = at_budget(seen, certain, days, found["policy"]["on_days"])
-    for name, one in (("rule alone", certain), ("rule alone at its budget", matched)):
-        found[name] = evaluate_alerts(seen, history, run(seen, one))
-    for figures in found.values():
-        figures["later_than_rule"] = _later(figures["leads"], found["rule alone"]["leads"])
-    return found
+    matched = at_budget(timeline, certain, days, by_policy["policy"]["on_days"])
+    for name, candidate in (("rule alone", certain), ("rule alone at its budget", matched)):
+        by_policy[name] = evaluate_alerts(timeline, history, run(timeline, candidate))
+    for figures in by_policy.values():
+        figures["later_than_rule"] = _later(figures["leads"], by_policy["rule alone"]["leads"])
+    return by_policy
 
 
 def _later(leads: dict[str, float | None], rule: dict[str, float | None]) -> int:
@@ -60,13 +60,13 @@ def _later(leads: dict[str, float | None], rule: dict[str, float | None]) -> int
     return sum((leads[key] or 0.0) < (lead or 0.0) for key, lead in rule.items())
 
 
-def show(found: dict[str, dict[str, Any]], console: Console) -> None:
+def show(by_policy: dict[str, dict[str, Any]], console: Console) -> None:
     """Print the figures side by side, and every miss with its reason."""
-    table = Table("", *found)
+    table = Table("", *by_policy)
     for key, words in ROWS.items():
-        table.add_row(words, *(_shown(key, figures[key]) for figures in found.values()))
+        table.add_row(words, *(_shown(key, figures[key]) for figures in by_policy.values()))
     console.print(table)
-    for name, figures in found.items():
+    for name, figures in by_policy.items():
         for miss in figures["misses"]:
             at = datetime.fromtimestamp(miss.at, tz=UTC).isoformat()
             console.print(f"{name}: missed {miss.account} at {at}: {miss.reason}", markup=False)
@@ -102,17 +102,17 @@ def replay(
     console = Console(stderr=True)
     try:
         chosen = default() if policy is None else load(policy)
-        loaded = [bundle.load(one, fingerprint=fingerprint) for one in bundles]
+        loaded = [bundle.load(directory, fingerprint=fingerprint) for directory in bundles]
         history = read(source, data, candles)
         rows = forecasts(history, loaded, end=limit, progress=console.print)
     except ForewarnError as error:
         console.print(str(error), style="red", markup=False, highlight=False)
         raise typer.Exit(2) from None
-    found = compare(history, tape(history, rows), chosen)
-    show(found, Console(width=160))
+    by_policy = compare(history, tape(history, rows), chosen)
+    show(by_policy, Console(width=160))
     if json_ is not None:
         plain = {
             name: {**figures, "misses": [asdict(miss) for miss in figures["misses"]]}
-            for name, figures in found.items()
+            for name, figures in by_policy.items()
         }
         json_.write_text(json.dumps(plain, indent=1) + "\n")

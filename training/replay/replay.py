@@ -16,7 +16,8 @@ import pandas as pd
 from features.inputs import HOUR, Candles, Floats, Ints, seconds
 from features.pipeline import BASELINE, compute
 from models.alerting.audience import AlertMessage, Inbox, allot
-from models.alerting.columns import Columns, raised
+from models.alerting.columns import Columns
+from models.alerting.evidence import raised
 from models.alerting.policy import LABELS, Policy
 from models.alerting.signals import Signal, TransitionKind
 from models.alerting.state import REST, step
@@ -62,7 +63,7 @@ class Course:
         Per alert episode the seconds at which it began and ended, the end excluded.
     """
 
-    told: tuple[ReplayedMessage, ...]
+    messages: tuple[ReplayedMessage, ...]
     spans: Mapping[int, tuple[int, int]]
 
 
@@ -105,20 +106,20 @@ def forecasts(
 
 def _forecast(history: History, bundle: Bundle, places: Ints) -> pd.DataFrame:
     """Return some moments with their buffers and the probabilities of one bundle."""
-    kept = np.zeros(len(history.moments), dtype=np.bool_)
-    kept[places] = True
-    rows = history.moments[kept].reset_index(drop=True)
-    legs = select_legs(history.legs, kept)
+    chosen = np.zeros(len(history.moments), dtype=np.bool_)
+    chosen[places] = True
+    rows = history.moments[chosen].reset_index(drop=True)
+    legs = select_legs(history.legs, chosen)
     features = compute(history.tables, rows, legs=legs)
     matrix = features[list(bundle.features)].to_numpy(dtype=np.float64)
     baseline = features[list(BASELINE)].to_numpy(dtype=np.float64)
-    found = {}
+    probabilities = {}
     for name, chances in bundle.probabilities(bundle.scores(matrix, baseline)).items():
-        found.update({f"{name}_{label}": chances[:, k] for k, label in enumerate(LABELS)})
+        probabilities.update({f"{name}_{label}": chances[:, k] for k, label in enumerate(LABELS)})
     return rows.assign(
         buffer=buffers(rows, legs, history.tables.candles, name="price"),
         next_buffer=buffers(rows, legs, history.tables.candles, name="price_next"),
-        **found,
+        **probabilities,
     )
 
 
@@ -196,7 +197,7 @@ def tape(history: History, rows: pd.DataFrame) -> pd.DataFrame:
         Ordered by account and `second`; `hours_since_liquidation` is NaN where there was none
         within a day.
     """
-    seen = pd.DataFrame(
+    timeline = pd.DataFrame(
         {
             "account": rows["account"].astype(str),
             "second": seconds(rows["at"]),
@@ -206,34 +207,36 @@ def tape(history: History, rows: pd.DataFrame) -> pd.DataFrame:
             **{name: rows[name] for name in rows.columns if name.endswith(LABELS)},
         }
     )
-    breached = seen["next_buffer"] <= 0.0
+    breached = timeline["next_buffer"] <= 0.0
     verdicts = (Verdict.LIQUIDATABLE.value, Verdict.SAFE.value)
-    seen["next_verdict"] = np.where(breached, *verdicts)
-    seen = seen.sort_values(["account", "second"], kind="stable", ignore_index=True)
-    lots = _liquidations(history, seen)
-    whole = pd.concat([seen, _ends(seen), lots], ignore_index=True)
+    timeline["next_verdict"] = np.where(breached, *verdicts)
+    timeline = timeline.sort_values(["account", "second"], kind="stable", ignore_index=True)
+    lots = _liquidations(history, timeline)
+    whole = pd.concat([timeline, _ends(timeline), lots], ignore_index=True)
     whole = whole.sort_values(["account", "second"], kind="stable", ignore_index=True)
     whole = whole.drop_duplicates(["account", "second"], keep="last", ignore_index=True)
     return whole.assign(hours_since_liquidation=_since(whole, history))
 
 
-def _ends(seen: pd.DataFrame) -> pd.DataFrame:
+def _ends(timeline: pd.DataFrame) -> pd.DataFrame:
     """Return the first hour of every stretch in which an account is not solvent or not there."""
-    following = seen.groupby("account")["second"].shift(-1)
-    last = seen[following != seen["second"] + HOUR]
+    following = timeline.groupby("account")["second"].shift(-1)
+    last = timeline[following != timeline["second"] + HOUR]
     verdict = last["next_verdict"].replace("", Verdict.SAFE.value)
     return pd.DataFrame(
         {"account": last["account"], "second": last["second"] + HOUR, "verdict": verdict}
     )
 
 
-def _liquidations(history: History, seen: pd.DataFrame) -> pd.DataFrame:
+def _liquidations(history: History, timeline: pd.DataFrame) -> pd.DataFrame:
     """Return the hour in which each liquidation is first seen."""
     episodes = history.episodes
     second = -(-seconds(episodes["at"]) // HOUR) * HOUR
-    found = pd.DataFrame({"account": episodes["account"].astype(str), "second": second})
-    inside = (found["second"] >= seen["second"].min()) & (found["second"] <= seen["second"].max())
-    return found[inside].assign(verdict=Verdict.SAFE.value)
+    lots = pd.DataFrame({"account": episodes["account"].astype(str), "second": second})
+    inside = (lots["second"] >= timeline["second"].min()) & (
+        lots["second"] <= timeline["second"].max()
+    )
+    return lots[inside].assign(verdict=Verdict.SAFE.value)
 
 
 def _since(whole: pd.DataFrame, history: History) -> "np.ndarray[Any, np.dtype[np.float64]]":
@@ -248,28 +251,28 @@ def _since(whole: pd.DataFrame, history: History) -> "np.ndarray[Any, np.dtype[n
     return out
 
 
-def columns(seen: pd.DataFrame) -> Columns:
+def columns(timeline: pd.DataFrame) -> Columns:
     """Return a tape as columns for the vectorised triggers."""
 
     def chances(kind: str) -> dict[str, Any]:
         return {
-            label: seen[f"{kind}_{label}"].to_numpy(dtype=np.float64)
+            label: timeline[f"{kind}_{label}"].to_numpy(dtype=np.float64)
             for label in LABELS
-            if f"{kind}_{label}" in seen
+            if f"{kind}_{label}" in timeline
         }
 
     return Columns(
-        buffer=seen["buffer"].to_numpy(dtype=np.float64),
-        next_buffer=seen["next_buffer"].to_numpy(dtype=np.float64),
-        verdict=seen["verdict"].to_numpy(dtype=str),
-        next_verdict=seen["next_verdict"].fillna("").to_numpy(dtype=str),
+        buffer=timeline["buffer"].to_numpy(dtype=np.float64),
+        next_buffer=timeline["next_buffer"].to_numpy(dtype=np.float64),
+        verdict=timeline["verdict"].to_numpy(dtype=str),
+        next_verdict=timeline["next_verdict"].fillna("").to_numpy(dtype=str),
         expected=chances("expected"),
         unattended=chances("unattended"),
-        hours_since_liquidation=seen["hours_since_liquidation"].to_numpy(dtype=np.float64),
+        hours_since_liquidation=timeline["hours_since_liquidation"].to_numpy(dtype=np.float64),
     )
 
 
-def run(seen: pd.DataFrame, policy: Policy) -> dict[str, Course]:
+def run(timeline: pd.DataFrame, policy: Policy) -> dict[str, Course]:
     """Run a policy over a tape; every account has an owner of its own.
 
     Returns
@@ -277,13 +280,13 @@ def run(seen: pd.DataFrame, policy: Policy) -> dict[str, Course]:
     dict
         By account; accounts that nothing was said about are left out.
     """
-    levels = raised(columns(seen), policy)
-    records = seen.to_dict("list")
-    found = {}
-    for account, places in seen.groupby("account", sort=False).indices.items():
+    levels = raised(columns(timeline), policy)
+    records = timeline.to_dict("list")
+    courses = {}
+    for account, places in timeline.groupby("account", sort=False).indices.items():
         if levels[places].any():
-            found[str(account)] = _course(str(account), places, levels, records, policy)
-    return found
+            courses[str(account)] = _course(str(account), places, levels, records, policy)
+    return courses
 
 
 def _course(
@@ -291,7 +294,7 @@ def _course(
 ) -> Course:
     """Return what happens to one account."""
     state, inbox = REST, Inbox()
-    told: list[ReplayedMessage] = []
+    messages: list[ReplayedMessage] = []
     spans: dict[int, tuple[int, int]] = {}
     for place in places:
         if state.is_at_rest and not inbox.waiting and not levels[place]:
@@ -300,27 +303,27 @@ def _course(
         was_on = state.level != 0
         state, transitions = step(state, signal, signal.at, policy)
         inbox, posts = allot(inbox, transitions, signal.at, policy.owner, receiver=account)
-        told.extend(_told(posts))
+        messages.extend(_messages(posts))
         second = int(records["second"][place])
         if state.level:
             begin = spans.get(state.episode, (second, 0))[0]
             spans[state.episode] = (begin, second + HOUR)
         elif was_on:
             spans[state.episode] = (spans[state.episode][0], second)
-    return Course(tuple(told), spans)
+    return Course(tuple(messages), spans)
 
 
-def _told(posts: Sequence[AlertMessage]) -> Iterator[ReplayedMessage]:
+def _messages(posts: Sequence[AlertMessage]) -> Iterator[ReplayedMessage]:
     """Yield one row per transition that left."""
     for post in posts:
-        for one in post.transitions:
+        for transition in post.transitions:
             yield ReplayedMessage(
-                account=one.account,
-                episode=one.episode,
-                kind=one.kind,
-                level=int(one.level),
+                account=transition.account,
+                episode=transition.episode,
+                kind=transition.kind,
+                level=int(transition.level),
                 at=int(post.at.timestamp()),
-                changed_at=int(one.at.timestamp()),
+                changed_at=int(transition.at.timestamp()),
             )
 
 
@@ -328,24 +331,24 @@ def _signal(account: str, records: dict[Any, list[Any]], place: int) -> Signal:
     """Return one hour of the tape as the state machine sees it."""
     at = datetime.fromtimestamp(records["second"][place], tz=UTC)
     buffer, later = records["buffer"][place], records["next_buffer"][place]
-    known = buffer == buffer  # noqa: PLR0124 - NaN is not itself
+    has_buffer = buffer == buffer  # noqa: PLR0124 - NaN is not itself
     verdict = records["next_verdict"][place]
     since = records["hours_since_liquidation"][place]
     return Signal(
         account=account,
         at=at,
         verdict=Verdict(records["verdict"][place]),
-        buffer=buffer if known else None,
-        next_buffer=later if known else None,
-        next_verdict=Verdict(verdict) if known else None,
-        expected=_chances("expected", records, place) if known else {},
-        unattended=_chances("unattended", records, place) if known else {},
-        has_forecast=known,
+        buffer=buffer if has_buffer else None,
+        next_buffer=later if has_buffer else None,
+        next_verdict=Verdict(verdict) if has_buffer else None,
+        expected=_chances("expected", records, place) if has_buffer else {},
+        unattended=_chances("unattended", records, place) if has_buffer else {},
+        has_forecast=has_buffer,
         liquidated_at=at - timedelta(hours=since) if since >= 0.0 else None,
     )
 
 
 def _chances(kind: str, records: dict[Any, list[Any]], place: int) -> dict[str, float]:
     """Return the probabilities of one hour."""
-    found = {label: records[f"{kind}_{label}"][place] for label in LABELS}
-    return {label: value for label, value in found.items() if np.isfinite(value)}
+    by_label = {label: records[f"{kind}_{label}"][place] for label in LABELS}
+    return {label: value for label, value in by_label.items() if np.isfinite(value)}

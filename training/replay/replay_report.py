@@ -41,7 +41,7 @@ class EpisodeOutcome:
 
 
 def evaluate_alerts(
-    seen: pd.DataFrame, history: History, courses: Mapping[str, Course]
+    timeline: pd.DataFrame, history: History, courses: Mapping[str, Course]
 ) -> dict[str, Any]:
     """Return the figures of one policy.
 
@@ -55,26 +55,27 @@ def evaluate_alerts(
         `delivery_median` and `delivery_worst` (minutes from change to message), `leads` by
         episode and `misses`.
     """
-    found = list(_episodes(seen, history, courses))
-    leads = np.array([one.lead or 0.0 for one in found])
-    told = [one for course in courses.values() for one in course.told]
-    days = len(set(zip(seen["account"], seen["second"] // DAY, strict=True)))
-    warned = [one for one in told if one.kind is not TransitionKind.LOWERED]
-    waits = [(one.at - one.changed_at) / 60.0 for one in warned]
+    episodes = list(_episodes(timeline, history, courses))
+    leads = np.array([episode.lead or 0.0 for episode in episodes])
+    messages = [message for course in courses.values() for message in course.messages]
+    days = len(set(zip(timeline["account"], timeline["second"] // DAY, strict=True)))
+    warned = [message for message in messages if message.kind is not TransitionKind.LOWERED]
+    waits = [(message.at - message.changed_at) / 60.0 for message in warned]
     return {
-        "episodes": len(found),
-        "warned": float((leads >= ENOUGH).mean()) if found else None,
-        "lead_median": float(np.median(leads)) if found else None,
-        "lead_p10": float(np.quantile(leads, 0.1)) if found else None,
-        "alert_days": len(_days(one for one in warned if one.level < Level.CRITICAL)) / days,
+        "episodes": len(episodes),
+        "warned": float((leads >= ENOUGH).mean()) if episodes else None,
+        "lead_median": float(np.median(leads)) if episodes else None,
+        "lead_p10": float(np.quantile(leads, 0.1)) if episodes else None,
+        "alert_days": len(_days(message for message in warned if message.level < Level.CRITICAL))
+        / days,
         "all_days": len(_days(warned)) / days,
         "on_days": _on_days(courses) / days,
-        "per_account_week": len(told) / (len(seen) * HOUR / WEEK),
+        "per_account_week": len(messages) / (len(timeline) * HOUR / WEEK),
         "precision": _precision(history, courses),
         "delivery_median": float(np.median(waits)) if waits else None,
         "delivery_worst": float(np.max(waits)) if waits else None,
-        "leads": {f"{one.account}@{one.at}": one.lead for one in found},
-        "misses": [one for one in found if one.reason],
+        "leads": {f"{episode.account}@{episode.at}": episode.lead for episode in episodes},
+        "misses": [episode for episode in episodes if episode.reason],
     }
 
 
@@ -91,15 +92,17 @@ def scaled(policy: Policy, factor: float) -> Policy:
 
     def change(part: LevelPolicy) -> LevelPolicy:
         triggers = tuple(
-            _scaled(one, factor) if isinstance(one, ForecastTrigger | BufferTrigger) else one
-            for one in part.triggers
+            _scaled(trigger, factor)
+            if isinstance(trigger, ForecastTrigger | BufferTrigger)
+            else trigger
+            for trigger in part.triggers
         )
         return part.model_copy(update={"triggers": triggers})
 
     return _with(policy, {"watch": change(policy.watch), "warning": change(policy.warning)})
 
 
-def at_budget(seen: pd.DataFrame, policy: Policy, days: int, share: float) -> Policy:
+def at_budget(timeline: pd.DataFrame, policy: Policy, days: int, share: float) -> Policy:
     """Return the policy scaled to a share of account-days on a level, looking at no outcome.
 
     Days with a message would be no budget: limits so wide that an account is always on a level
@@ -113,7 +116,7 @@ def at_budget(seen: pd.DataFrame, policy: Policy, days: int, share: float) -> Po
     low, high = np.log2(NARROWEST), np.log2(WIDEST)
     for _ in range(STEPS):
         middle = (low + high) / 2.0
-        courses = run(seen, scaled(policy, float(2.0**middle)))
+        courses = run(timeline, scaled(policy, float(2.0**middle)))
         low, high = (middle, high) if _on_days(courses) <= share * days else (low, middle)
     return scaled(policy, float(2.0**low))
 
@@ -129,8 +132,10 @@ def _scaled(
 
 def _without_forecasts(part: LevelPolicy) -> LevelPolicy:
     """Return a level that the rule alone raises."""
-    kept = tuple(one for one in part.triggers if not isinstance(one, ForecastTrigger))
-    return part.model_copy(update={"triggers": kept})
+    triggers = tuple(
+        trigger for trigger in part.triggers if not isinstance(trigger, ForecastTrigger)
+    )
+    return part.model_copy(update={"triggers": triggers})
 
 
 def _changed(policy: Policy, change: Any) -> Policy:
@@ -144,9 +149,9 @@ def _with(policy: Policy, parts: Mapping[str, LevelPolicy]) -> Policy:
     return Policy.model_construct(**{**dict(policy), **parts})
 
 
-def _days(told: Any) -> set[tuple[str, int]]:
+def _days(messages: Any) -> set[tuple[str, int]]:
     """Return the account-days of messages."""
-    return {(one.account, one.at // DAY) for one in told}
+    return {(message.account, message.at // DAY) for message in messages}
 
 
 def _on_days(courses: Mapping[str, Course]) -> int:
@@ -161,23 +166,25 @@ def _on_days(courses: Mapping[str, Course]) -> int:
     )
 
 
-def _episodes(seen: pd.DataFrame, history: History, courses: Mapping[str, Course]) -> Any:
+def _episodes(timeline: pd.DataFrame, history: History, courses: Mapping[str, Course]) -> Any:
     """Yield what became of every episode within the tape."""
-    begin, end = int(seen["second"].min()) + DAY, int(seen["second"].max())
+    begin, end = int(timeline["second"].min()) + DAY, int(timeline["second"].max())
     starts = seconds(history.episodes["at"])
     for account, at in zip(history.episodes["account"].astype(str), starts, strict=True):
         if begin <= at <= end:
-            yield _episode(seen, courses.get(account), account, int(at))
+            yield _episode(timeline, courses.get(account), account, int(at))
 
 
-def _episode(seen: pd.DataFrame, course: Course | None, account: str, at: int) -> EpisodeOutcome:
+def _episode(
+    timeline: pd.DataFrame, course: Course | None, account: str, at: int
+) -> EpisodeOutcome:
     """Return what became of one episode."""
     first = _first_message(course, at)
     lead = None if first is None else (at - first.at) / HOUR
     if lead is not None and lead >= ENOUGH:
         return EpisodeOutcome(account=account, at=at, lead=lead)
     return EpisodeOutcome(
-        account=account, at=at, lead=lead, reason=_reason(seen, account, at, lead)
+        account=account, at=at, lead=lead, reason=_reason(timeline, account, at, lead)
     )
 
 
@@ -187,26 +194,28 @@ def _first_message(course: Course | None, at: int) -> ReplayedMessage | None:
         return None
     # The tape sees a liquidation in the hour after it: the alert that was on just before counts.
     on = [n for n, (begin, end) in course.spans.items() if begin <= at <= end + HOUR]
-    told = [
-        one
-        for one in course.told
-        if one.episode in on and one.kind is not TransitionKind.LOWERED and one.at <= at
+    messages = [
+        message
+        for message in course.messages
+        if message.episode in on and message.kind is not TransitionKind.LOWERED and message.at <= at
     ]
-    return min(told, key=lambda one: one.at, default=None)
+    return min(messages, key=lambda message: message.at, default=None)
 
 
-def _reason(seen: pd.DataFrame, account: str, at: int, lead: float | None) -> str:
+def _reason(timeline: pd.DataFrame, account: str, at: int, lead: float | None) -> str:
     """Return why an episode was not warned of in time."""
-    mine = seen[(seen["account"] == account) & (seen["second"] <= at) & seen["buffer"].notna()]
+    mine = timeline[
+        (timeline["account"] == account) & (timeline["second"] <= at) & timeline["buffer"].notna()
+    ]
     if mine.empty:
         return "the history holds no solvent hour of the account before it"
     last = mine.iloc[-1]
     age = (at - last["second"]) / HOUR
-    known = f"{age:.1f} h before: buffer {last['buffer']:.3f}, at the next price "
-    known += f"{last['next_buffer']:.3f}, expected 24h {last['expected_24h']:.4f}"
+    detail = f"{age:.1f} h before: buffer {last['buffer']:.3f}, at the next price "
+    detail += f"{last['next_buffer']:.3f}, expected 24h {last['expected_24h']:.4f}"
     if lead is None:
-        return f"no limit was reached; {known}"
-    return f"told {lead * 60.0:.0f} min before; {known}"
+        return f"no limit was reached; {detail}"
+    return f"told {lead * 60.0:.0f} min before; {detail}"
 
 
 def _precision(history: History, courses: Mapping[str, Course]) -> float | None:
@@ -217,7 +226,9 @@ def _precision(history: History, courses: Mapping[str, Course]) -> float | None:
         happened.setdefault(account, []).append(int(at))
     hits, alerts = 0, 0
     for account, course in courses.items():
-        for episode in {one.episode for one in course.told if one.kind is TransitionKind.RAISED}:
+        for episode in {
+            message.episode for message in course.messages if message.kind is TransitionKind.RAISED
+        }:
             begin, end = course.spans[episode]
             alerts += 1
             hits += any(begin <= at <= end + HOUR for at in happened.get(account, ()))

@@ -124,10 +124,10 @@ def leads(part: Mapping[str, Any], title: str, *, at_budget: str) -> str:
     """Draw what share of all episodes was warned at least so many hours ahead."""
     figure, axes = _axes(title, "hours before the event", "episodes warned by then")
     for name, bought in part["alerts"].items():
-        found = bought[at_budget]
-        hours = sorted(found["leads"], reverse=True)
+        spent = bought[at_budget]
+        hours = sorted(spent["leads"], reverse=True)
         if hours:
-            shares = [(k + 1) / found["episodes"] for k in range(len(hours))]
+            shares = [(k + 1) / spent["episodes"] for k in range(len(hours))]
             axes.step(hours, shares, where="post", color=_colour(name, part["best"]), label=name)
     axes.axvline(0.5, color="#bbbbbb", linewidth=0.8, linestyle=":")
     axes.set_xscale("log")

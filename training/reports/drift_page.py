@@ -38,35 +38,35 @@ forecast of each.</p>
 HEADS = ("distance", "p", "median before", "median now", "missing before", "missing now", "drift")
 
 
-def page(found: Mapping[str, Any]) -> str:
+def page(report: Mapping[str, Any]) -> str:
     """Return the page of a drift report."""
     template = Environment(autoescape=True).from_string(PAGE)
-    shifts = [(shift["is_drift"], list(_cells(shift))) for shift in found["shifts"]]
-    told = {"heads": HEADS, "shifts": shifts, "performance": list(_performance(found))}
-    return template.render({**found, **told, "verdict": verdict(found)})
+    shifts = [(shift["is_drift"], list(_cells(shift))) for shift in report["shifts"]]
+    context = {"heads": HEADS, "shifts": shifts, "performance": list(_performance(report))}
+    return template.render({**report, **context, "verdict": verdict(report)})
 
 
-def show(found: Mapping[str, Any], console: Console) -> None:
+def show(report: Mapping[str, Any], console: Console) -> None:
     """Print the verdict, the largest shifts and how the forecasts did."""
-    console.print(verdict(found), highlight=False)
+    console.print(verdict(report), highlight=False)
     table = Table("quantity", *HEADS, title="shifts, the largest first", title_justify="left")
-    for shift in found["shifts"][:MOST_SHOWN]:
+    for shift in report["shifts"][:MOST_SHOWN]:
         table.add_row(*_cells(shift), style="red" if shift["is_drift"] else "")
     console.print(table)
     done = Table("horizon", "month", "forecasts", "expected", "observed", "log-loss")
-    for row in _performance(found):
+    for row in _performance(report):
         done.add_row(*row)
     console.print(done)
 
 
-def verdict(found: Mapping[str, Any]) -> str:
+def verdict(report: Mapping[str, Any]) -> str:
     """Return what was found in one sentence."""
-    drifted = [shift["name"] for shift in found["shifts"] if shift["is_drift"]]
-    if not found["shifts"] or min(found["rows"]) == 0:
-        return f"{found['version']}: no forecasts in one of the windows, nothing can be said."
+    drifted = [shift["name"] for shift in report["shifts"] if shift["is_drift"]]
+    if not report["shifts"] or min(report["rows"]) == 0:
+        return f"{report['version']}: no forecasts in one of the windows, nothing can be said."
     if not drifted:
-        return f"{found['version']}: no drift in {len(found['shifts'])} features and scores."
-    return f"{found['version']}: {len(drifted)} drifted: {', '.join(drifted)}."
+        return f"{report['version']}: no drift in {len(report['shifts'])} features and scores."
+    return f"{report['version']}: {len(drifted)} drifted: {', '.join(drifted)}."
 
 
 def _cells(shift: Mapping[str, Any]) -> Iterator[str]:
@@ -79,19 +79,19 @@ def _cells(shift: Mapping[str, Any]) -> Iterator[str]:
     yield "drift" if shift["is_drift"] else ""
 
 
-def _performance(found: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+def _performance(report: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """Yield the cells of every horizon and month."""
-    for horizon, months in found["performance"].items():
-        for month, told in months.items():
+    for horizon, months in report["performance"].items():
+        for month, figures in months.items():
             if month == "waiting":
                 continue
             yield (
                 horizon,
                 month,
-                str(told["rows"]),
-                _number(told["expected"], ".2f"),
-                str(told["observed"]),
-                _number(told["log_loss"], ".5f"),
+                str(figures["rows"]),
+                _number(figures["expected"], ".2f"),
+                str(figures["observed"]),
+                _number(figures["log_loss"], ".5f"),
             )
 
 

@@ -79,7 +79,7 @@ def _figures(part: Mapping[str, Any]) -> Iterator[str]:
     yield charts.leads(part, f"Lead time at {SHARE_NAME}", at_budget=SHARE_NAME)
     for kind in ("half_year", "stress"):
         shown = [
-            found for found in part["slices"] if found["by"] == kind and found["positives"] > 0
+            entry for entry in part["slices"] if entry["by"] == kind and entry["positives"] > 0
         ]
         if shown:
             yield charts.changes(shown, KINDS[kind])
@@ -88,7 +88,7 @@ def _figures(part: Mapping[str, Any]) -> Iterator[str]:
 def _by_kind(part: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
     """Return the parts of one horizon by kind, in the order of `KINDS`."""
     return {
-        kind: [found for found in part["slices"] if found["by"] == kind]
+        kind: [entry for entry in part["slices"] if entry["by"] == kind]
         for kind in KINDS
-        if any(found["by"] == kind for found in part["slices"])
+        if any(entry["by"] == kind for entry in part["slices"])
     }

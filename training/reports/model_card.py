@@ -11,7 +11,7 @@ CARD = "card.md"
 
 def card(bundle: Bundle) -> str:
     """Return the model card as Markdown."""
-    told = bundle.provenance
+    run = bundle.provenance
     lines = [
         "# Model card",
         "",
@@ -21,18 +21,18 @@ def card(bundle: Bundle) -> str:
         ),
         "",
         (
-            f"- Source `{told['source']}`: {told['rows']:,} account-hours of {told['accounts']:,} "
-            f"accounts, {told['episodes']} liquidation episodes, {told['from']} to {told['to']}."
+            f"- Source `{run['source']}`: {run['rows']:,} account-hours of {run['accounts']:,} "
+            f"accounts, {run['episodes']} liquidation episodes, {run['from']} to {run['to']}."
         ),
         (
-            f"- Trees were fitted on what came before {told['calibrated_from']}, calibrators on "
+            f"- Trees were fitted on what came before {run['calibrated_from']}, calibrators on "
             "what came after an embargo of the longest horizon."
         ),
-        f"- Seed {told['seed']}; Python {told['python']}, "
-        + ", ".join(f"{name} {number}" for name, number in told["versions"].items())
+        f"- Seed {run['seed']}; Python {run['python']}, "
+        + ", ".join(f"{name} {number}" for name, number in run["versions"].items())
         + ".",
         "",
-        *_owners(told["owners"]),
+        *_owners(run["owners"]),
         "",
         "| head | horizon | trees | start | calibration |",
         "|---|---|---|---|---|",
@@ -58,13 +58,13 @@ def card(bundle: Bundle) -> str:
     return "\n".join(lines)
 
 
-def _owners(told: Mapping[str, Any]) -> list[str]:
+def _owners(run: Mapping[str, Any]) -> list[str]:
     """Return what the owner part was trained on."""
     return [
         (
-            f"- Owner part: {told['rows']:,} account-hours of {told['accounts']:,} accounts, "
-            f"{told['episodes']} liquidation episodes, {told['from']} to {told['to']}, "
-            f"calibrated on what came after {told['calibrated_from']}; it starts from a power of "
+            f"- Owner part: {run['rows']:,} account-hours of {run['accounts']:,} accounts, "
+            f"{run['episodes']} liquidation episodes, {run['from']} to {run['to']}, "
+            f"calibrated on what came after {run['calibrated_from']}; it starts from a power of "
             "the market part's probability (x is its logarithm) and the owner's past."
         )
     ]

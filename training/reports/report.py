@@ -103,16 +103,16 @@ def _alerts(horizon: str, part: Mapping[str, Any]) -> Table:
     table.add_column("lead, median h", justify="right")
     table.add_column("lead, 10th pct h", justify="right")
     for rung, bought in part["alerts"].items():
-        for budget, found in bought.items():
+        for budget, spent in bought.items():
             table.add_row(
                 budget,
                 rung,
-                f"{found['sent']:,} of {found['alerts']:,}",
-                f"{found['warned']['value']:.0f} of {found['episodes']}",
-                f"{found['accounts_warned']} of {found['accounts']}",
-                _plain(found["precision"], ".3f"),
-                _plain(found["lead_median"], ".1f"),
-                _plain(found["lead_p10"], ".1f"),
+                f"{spent['sent']:,} of {spent['alerts']:,}",
+                f"{spent['warned']['value']:.0f} of {spent['episodes']}",
+                f"{spent['accounts_warned']} of {spent['accounts']}",
+                _plain(spent["precision"], ".3f"),
+                _plain(spent["lead_median"], ".1f"),
+                _plain(spent["lead_p10"], ".1f"),
             )
     return table
 
@@ -124,10 +124,10 @@ def _parts(title: str, horizon: str, part: Mapping[str, Any]) -> Table:
     )
     for heading in ("part", "rows", "positive", *(heading for heading, _ in PARTS.values())):
         table.add_column(heading, justify="left" if heading == "part" else "right")
-    for found in part["slices"]:
-        if found["by"] in APART:
-            cells = (day_cell(found[name], form) for name, (_, form) in PARTS.items())
-            table.add_row(found["name"], f"{found['rows']:,}", f"{found['positives']:,}", *cells)
+    for entry in part["slices"]:
+        if entry["by"] in APART:
+            cells = (day_cell(entry[name], form) for name, (_, form) in PARTS.items())
+            table.add_row(entry["name"], f"{entry['rows']:,}", f"{entry['positives']:,}", *cells)
     return table
 
 
@@ -178,14 +178,15 @@ def _comparisons(part: Mapping[str, Any]) -> Iterator[str]:
             for rung in CALIBRATED
             if part["rungs"][rung][name]["value"] is not None
         }
-        own = part["rungs"]["model"][name]["value"]
-        if own is None or not others:
+        model = part["rungs"]["model"][name]["value"]
+        if model is None or not others:
             continue
         best = max(others, key=lambda rung: sign * others[rung])
-        gain = sign * (own - others[best])
+        gain = sign * (model - others[best])
         word = "beats" if gain > 0 else "equals" if gain == 0 else "does NOT beat"
         heading, form = COLUMNS[name]
-        yield f"{heading} {word} {best} ({format(own, form)} against {format(others[best], form)})"
+        pair = f"{format(model, form)} against {format(others[best], form)}"
+        yield f"{heading} {word} {best} ({pair})"
 
 
 def stress_windows() -> Iterator[str]:

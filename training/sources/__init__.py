@@ -68,6 +68,6 @@ def select_legs(legs: pd.DataFrame | None, rows: npt.NDArray[np.bool_]) -> pd.Da
     if legs is None:
         return None
     places = legs["row"].to_numpy(dtype=np.int64)
-    kept = rows[places]
+    selected = rows[places]
     number = np.cumsum(rows) - 1
-    return legs[kept].assign(row=number[places[kept]]).reset_index(drop=True)
+    return legs[selected].assign(row=number[places[selected]]).reset_index(drop=True)

@@ -51,30 +51,30 @@ class Rows:
     dropped: Mapping[str, int]
     drawn: Drawn
 
-    def held_before(self, log: pd.DataFrame) -> tuple[Floats, Floats]:
+    def balances_before(self, log: pd.DataFrame) -> tuple[Floats, Floats]:
         """Return collateral and debt at the last moment before each event, 0 without one."""
         place = self._last_before(log["account"].astype(str), log["second"].to_numpy())
-        known = place >= 0
+        has_moment = place >= 0
         collateral, debt = (self.moments[name].to_numpy() for name in ("collateral", "debt"))
-        return np.where(known, collateral[place], 0.0), np.where(known, debt[place], 0.0)
+        return np.where(has_moment, collateral[place], 0.0), np.where(has_moment, debt[place], 0.0)
 
     def surplus_share_before(self, episodes: pd.DataFrame) -> Floats:
         """Return surplus over requirement at the last moment before each episode."""
         place = self._last_before(episodes["account"].astype(str), seconds(episodes["at"]))
-        known = place >= 0
-        return np.where(known, self.surplus[place] / self.requirement[place], np.nan)
+        has_moment = place >= 0
+        return np.where(has_moment, self.surplus[place] / self.requirement[place], np.nan)
 
     def _last_before(self, accounts: pd.Series, at: Ints) -> Ints:
         """Return the place of each account's last moment before a time, -1 without one."""
-        own = seconds(self.moments["at"])
+        times = seconds(self.moments["at"])
         indices = self.moments.groupby("account", observed=True).indices
-        found = np.full(len(at), -1, dtype=np.int64)
+        last = np.full(len(at), -1, dtype=np.int64)
         for name, places in accounts.groupby(accounts).indices.items():
             if name in indices:
                 rows = indices[name]
-                before = np.searchsorted(own[rows], at[places], side="left") - 1
-                found[places] = np.where(before >= 0, rows[np.maximum(before, 0)], -1)
-        return found
+                before = np.searchsorted(times[rows], at[places], side="left") - 1
+                last[places] = np.where(before >= 0, rows[np.maximum(before, 0)], -1)
+        return last
 
 
 def rows_of(book: StatementTables, drawn: Drawn, *, liquidated: pd.DataFrame, until: int) -> Rows:
@@ -108,11 +108,11 @@ def _wound_up(hours: Ints, stated: Ints, liquidated: Ints | None) -> npt.NDArray
     """Return the hours before which a liquidation came later than the last statement."""
     if liquidated is None:
         return np.zeros(len(hours), dtype=bool)
-    own, others = (
+    stated_at, others = (
         np.append(-1, times)[np.searchsorted(times, hours * HOUR, side="right")]
         for times in (stated, np.sort(liquidated))
     )
-    return np.asarray(others > own)
+    return np.asarray(others > stated_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +146,13 @@ def _on_line(
         "account-hours of dust": requirement < book.least_requirement,
         "account-hours already liquidatable": credit <= requirement,
     }
-    kept = np.ones(len(hours), dtype=bool)
+    usable = np.ones(len(hours), dtype=bool)
     for name, out in rules.items():
-        dropped.add(name, line.account, hours[out & kept])
-        kept &= ~out
-    if not kept.any():
+        dropped.add(name, line.account, hours[out & usable])
+        usable &= ~out
+    if not usable.any():
         return None
-    return _Part(line, hours[kept], prices[:, kept], credit[kept], requirement[kept])
+    return _Part(line, hours[usable], prices[:, usable], credit[usable], requirement[usable])
 
 
 def _gather(parts: list[_Part], drawn: Drawn, dropped: LeftOut) -> Rows:
@@ -164,8 +164,8 @@ def _gather(parts: list[_Part], drawn: Drawn, dropped: LeftOut) -> Rows:
         When the rules leave no row, with what each left out, the most first.
     """
     if not parts:
-        told = [_left_out(rule, dropped) for rule, _ in dropped.counts.most_common()]
-        raise InvalidTable([Fault("holdings", "no account-hour makes a row"), *told])
+        faults = [_left_out(rule, dropped) for rule, _ in dropped.counts.most_common()]
+        raise InvalidTable([Fault("holdings", "no account-hour makes a row"), *faults])
     counts = np.array([len(part.hours) for part in parts], dtype=np.int64)
     widths = np.array([len(part.line.units) for part in parts], dtype=np.int64)
     starts = np.concatenate([[0], np.cumsum(widths)])
@@ -204,7 +204,7 @@ def _frame(parts: list[_Part], counts: Ints, drawn: Drawn) -> pd.DataFrame:
     """Return the moments of all lines."""
     columns = [_numbers(part) for part in parts]
     frame = pd.DataFrame(
-        {name: np.concatenate([found[name] for found in columns]) for name in columns[0]}
+        {name: np.concatenate([numbers[name] for numbers in columns]) for name in columns[0]}
     )
     names = [part.line.account for part in parts]
     opened = np.array([drawn.opened_at[name] for name in names], dtype=np.int64)
@@ -224,17 +224,17 @@ def _numbers(part: _Part) -> dict[str, Floats]:
     """Return the numeric columns of one line: of one asset as its price, of several a ratio."""
     line, size = part.line, len(part.hours)
     unit = next(iter(line.units.values()))
-    held: tuple[Floats | float, ...]
+    values: tuple[Floats | float, ...]
     if len(line.units) > 1:
-        held = (part.credit / part.requirement, 1.0, part.credit, part.requirement, 1.0)
+        values = (part.credit / part.requirement, 1.0, part.credit, part.requirement, 1.0)
     elif unit < 0.0:
-        held = (part.prices[0], -line.cash / unit, line.cash, -unit, -1.0)
+        values = (part.prices[0], -line.cash / unit, line.cash, -unit, -1.0)
     else:
-        held = (part.prices[0], -line.cash / unit, unit, -line.cash, 1.0)
+        values = (part.prices[0], -line.cash / unit, unit, -line.cash, 1.0)
     names = ("price", "trigger", "collateral", "debt", "side", "debt_value", "cash")
     return {
         name: np.broadcast_to(np.asarray(value, dtype=np.float64), size)
-        for name, value in zip(names, (*held, part.requirement, line.cash), strict=True)
+        for name, value in zip(names, (*values, part.requirement, line.cash), strict=True)
     }
 
 

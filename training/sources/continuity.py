@@ -35,21 +35,23 @@ def of_one_unit(history: History) -> History:
         for asset, candles in history.tables.candles.items()
         if len(times := leaps_at(candles))
     }
-    kept = np.ones(len(history.moments), dtype=bool)
+    usable = np.ones(len(history.moments), dtype=bool)
     dropped: dict[str, int] = {}
     for asset, times in leaps.items():
-        crossing = kept & _exposed(history, asset) & _crosses(seconds(history.moments["at"]), times)
+        crossing = (
+            usable & _exposed(history, asset) & _crosses(seconds(history.moments["at"]), times)
+        )
         dropped[f"account-hours within reach of a change of unit of {asset}"] = int(crossing.sum())
-        kept &= ~crossing
-    if len(kept) and not kept.any():
+        usable &= ~crossing
+    if len(usable) and not usable.any():
         raise InvalidInput(list(_faults(leaps)))
-    if kept.all():
+    if usable.all():
         return history
     return replace(
         history,
-        moments=history.moments[kept].reset_index(drop=True),
-        legs=select_legs(history.legs, kept),
-        touches=None if history.touches is None else history.touches[kept].reset_index(drop=True),
+        moments=history.moments[usable].reset_index(drop=True),
+        legs=select_legs(history.legs, usable),
+        touches=None if history.touches is None else history.touches[usable].reset_index(drop=True),
         dropped={**history.dropped, **dropped},
     )
 

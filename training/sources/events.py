@@ -175,12 +175,12 @@ def load(directory: Path, candles: Path) -> History:
         Listing every fault of every file.
     """
     read = _read_all(directory, candles)
-    held = read.tables["holdings"]
+    holdings = read.tables["holdings"]
     book = StatementTables(
-        holdings=held,
+        holdings=holdings,
         terms=read.terms,
         grids=read.grids,
-        constant=_constant(set(held["asset"]) - set(read.grids), read.terms),
+        constant=_constant(set(holdings["asset"]) - set(read.grids), read.terms),
         state=read.tables.get("state"),
         statement_hours=read.venue.statement_hours,
         least_requirement=read.venue.least_requirement,
@@ -216,9 +216,9 @@ def _read_all(directory: Path, candles: Path) -> _Read:
     """Read every file, collecting the faults of all before refusing."""
     faults: list[Fault] = []
     tables = {
-        table.name: found
+        table.name: frame
         for table in (*REQUIRED, *OPTIONAL)
-        if (found := _sound(faults, partial(_table, directory, table))) is not None
+        if (frame := _sound(faults, partial(_table, directory, table))) is not None
     }
     spot = _sound(faults, partial(_spot, candles, tables.get("holdings")))
     beside = _sound(faults, partial(files.read_beside, directory))
@@ -243,13 +243,13 @@ def _read_all(directory: Path, candles: Path) -> _Read:
     )
 
 
-def _spot(path: Path, held: pd.DataFrame | None) -> tuple[pd.DataFrame, dict[str, int]]:
+def _spot(path: Path, holdings: pd.DataFrame | None) -> tuple[pd.DataFrame, dict[str, int]]:
     """Read the candles of what is held, or all where that is not known."""
     listed = set(symbols(path))
-    if held is None:
+    if holdings is None:
         return read_candles(path, symbols=sorted(listed))
-    traded = set(held["asset"][held["kind"] == "position"])
-    return read_candles(path, symbols=sorted(traded | (set(held["asset"]) & listed)))
+    traded = set(holdings["asset"][holdings["kind"] == "position"])
+    return read_candles(path, symbols=sorted(traded | (set(holdings["asset"]) & listed)))
 
 
 def _sound(faults: list[Fault], read: Callable[[], T]) -> T | None:
@@ -333,33 +333,31 @@ def _history(book: StatementTables, read: _Read, dropped: Mapping[str, int]) -> 
     log = _log(tables["actions"])
     drawn = lines(book)
     liquidated = log[log["kind"] == int(EventKind.LIQUIDATE)]
-    found = rows_of(book, drawn, liquidated=liquidated, until=int(covered.timestamp()))
-    moments = found.moments.assign(venue=book.terms[0].venue)
+    rows = rows_of(book, drawn, liquidated=liquidated, until=int(covered.timestamp()))
+    moments = rows.moments.assign(venue=book.terms[0].venue)
     return History(
-        tables=replace(
-            read.beside, candles=book.grids, events=_events(log, found), funding=funding
-        ),
+        tables=replace(read.beside, candles=book.grids, events=_events(log, rows), funding=funding),
         moments=moments.astype({"venue": "category"}),
         path=pd.DataFrame(),
         episodes=_episodes(liquidated),
         covered_until=covered,
-        censored_at=found.censored_at,
-        dropped={**dropped, **found.dropped},
-        checks=_checks(found, liquidated),
-        legs=found.legs,
-        touches=follow(found, book.grids, funding),
+        censored_at=rows.censored_at,
+        dropped={**dropped, **rows.dropped},
+        checks=_checks(rows, liquidated),
+        legs=rows.legs,
+        touches=follow(rows, book.grids, funding),
         markets=tuple(sorted({f"{entry.venue}/{entry.market}" for entry in book.terms})),
     )
 
 
 def _covered(book: StatementTables, tables: Mapping[str, pd.DataFrame], venue: Venue) -> datetime:
     """Return to when the tables are complete: said, or the last thing they tell."""
-    told_at = np.concatenate([seconds(tables[name]["at"]) for name in ("holdings", "actions")])
+    stated_at = np.concatenate([seconds(tables[name]["at"]) for name in ("holdings", "actions")])
     priced = max(grid.first_hour + len(grid.close) for grid in book.grids.values()) * HOUR
-    told = min(int(told_at.max(initial=0)) // HOUR * HOUR, priced)
+    end = min(int(stated_at.max(initial=0)) // HOUR * HOUR, priced)
     if venue.covered_until is not None:
-        told = min(int(venue.covered_until.timestamp()), priced)
-    return datetime.fromtimestamp(told, tz=UTC)
+        end = min(int(venue.covered_until.timestamp()), priced)
+    return datetime.fromtimestamp(end, tz=UTC)
 
 
 def _funding(tables: Mapping[str, pd.DataFrame]) -> dict[str, PointInTimeSeries]:
@@ -377,9 +375,9 @@ def _log(actions: pd.DataFrame) -> pd.DataFrame:
     return log.sort_values(["account", "second"], kind="stable", ignore_index=True)
 
 
-def _events(log: pd.DataFrame, found: Rows) -> Events:
+def _events(log: pd.DataFrame, rows: Rows) -> Events:
     """Return the log as the features read it, with what was held before each event."""
-    collateral, debt = found.held_before(log)
+    collateral, debt = rows.balances_before(log)
     return Events(
         account=log["account"].to_numpy(dtype=object),
         at=log["second"].to_numpy(dtype=np.int64),
@@ -399,15 +397,15 @@ def _episodes(liquidated: pd.DataFrame) -> pd.DataFrame:
     return first.reset_index(drop=True)
 
 
-def _checks(found: Rows, liquidated: pd.DataFrame) -> dict[str, float | None]:
+def _checks(rows: Rows, liquidated: pd.DataFrame) -> dict[str, float | None]:
     """Return the figures that show the rebuilding is sound."""
     episodes = _episodes(liquidated)
-    near = found.surplus_share_before(episodes)
-    known = near[np.isfinite(near)]
+    near = rows.surplus_share_before(episodes)
+    finite = near[np.isfinite(near)]
     return {
-        "accounts": float(found.moments["account"].nunique()),
+        "accounts": float(rows.moments["account"].nunique()),
         "liquidation_episodes": float(len(episodes)),
         "surplus_share_an_hour_before_liquidation_median": (
-            float(np.median(known)) if len(known) else None
+            float(np.median(finite)) if len(finite) else None
         ),
     }

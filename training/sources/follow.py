@@ -29,7 +29,7 @@ def follow(
     first, prices = _stacked([grids[name] for name in names])
     rates = np.stack([_hourly(funding.get(name), first, prices.shape[1]) for name in names])
     places = {name: place for place, name in enumerate(names)}
-    touched, known = _follow(
+    touched, censoring = _follow(
         seconds(rows.moments["at"]) // HOUR - first,
         rows.cash,
         rows.first,
@@ -40,7 +40,9 @@ def follow(
         rates,
         FURTHEST,
     )
-    return pd.DataFrame({"touched_in": touched, "touched_known": known}, index=rows.moments.index)
+    return pd.DataFrame(
+        {"touched_in": touched, "touched_known": censoring}, index=rows.moments.index
+    )
 
 
 def _stacked(grids: list[Candles]) -> tuple[int, Floats]:
@@ -78,7 +80,7 @@ def _follow(
 ) -> tuple[Floats, Floats]:
     """Return hours to the first hour without surplus; a missing price ends what is known."""
     touched = np.full(len(place), np.inf)
-    known = np.full(len(place), float(furthest))
+    censoring = np.full(len(place), float(furthest))
     for row in range(len(place)):
         left = cash[row]
         for ahead in range(1, furthest + 1):
@@ -91,9 +93,9 @@ def _follow(
                     left -= value * rates[asset[leg], k]
                     surplus += value * (1.0 - rates[asset[leg], k])
             if np.isnan(surplus):
-                known[row] = ahead - 1.0
+                censoring[row] = ahead - 1.0
                 break
             if surplus <= 0.0:
-                touched[row] = known[row] = float(ahead)
+                touched[row] = censoring[row] = float(ahead)
                 break
-    return touched, known
+    return touched, censoring

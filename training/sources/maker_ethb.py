@@ -49,7 +49,7 @@ CLOSED = 1000
 TOLERANCE = 10_000
 EPISODE_GAP = 6 * HOUR
 RISKIER = (EventKind.WITHDRAW, EventKind.BORROW)
-KNOWN_CUTS = {"24714": datetime(2021, 7, 14, tzinfo=UTC)}
+CUTS_BY_VAULT = {"24714": datetime(2021, 7, 14, tzinfo=UTC)}
 """Vaults whose log is known to miss an event that no balance betrays."""
 
 
@@ -143,9 +143,9 @@ def replay(
     cuts: dict[str, int] = {}
     for account, events in log.groupby("account", sort=False):
         name = str(account)
-        known = KNOWN_CUTS.get(name)
-        stop = 2**62 if known is None else int(known.timestamp())
-        if known is not None:
+        cut_at = CUTS_BY_VAULT.get(name)
+        stop = 2**62 if cut_at is None else int(cut_at.timestamp())
+        if cut_at is not None:
             cuts[name] = stop
         broken = _apply_all(name, events, replay, stop, rows)
         if broken is not None:
@@ -401,7 +401,9 @@ def _checks(
     ratio = value / np.array([debt / WAD for debt in episodes["debt"]])
     lots = ledger[ledger["kind"] == EventKind.LIQUIDATE]
     taken = zip(lots["ink_before"], lots["ink"], lots["recorded"], strict=True)
-    worst = max((abs(Decimal(a - b) / WAD - seen) for a, b, seen in taken), default=Decimal(0))
+    worst = max(
+        (abs(Decimal(a - b) / WAD - recorded) for a, b, recorded in taken), default=Decimal(0)
+    )
     holdings = zip(ledger["ink"], ledger["art"], strict=True)
     return {
         "liquidation_lots": len(lots),
@@ -418,5 +420,5 @@ def _checks(
 
 def _quantile(values: Floats, share: float) -> float | None:
     """Return a quantile of the known values, None where none is known."""
-    known = values[np.isfinite(values)]
-    return float(np.quantile(known, share)) if len(known) else None
+    finite = values[np.isfinite(values)]
+    return float(np.quantile(finite, share)) if len(finite) else None

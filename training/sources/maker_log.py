@@ -99,26 +99,26 @@ class Terms:
 
 def read(directory: Path) -> dict[str, pd.DataFrame]:
     """Read every file, collecting the faults of all before refusing."""
-    found: dict[str, pd.DataFrame] = {}
+    tables: dict[str, pd.DataFrame] = {}
     faults: list[Fault] = []
     for table in TABLES:
         try:
-            found[table.name] = read_csv(directory / f"{table.name}.csv", table)
+            tables[table.name] = read_csv(directory / f"{table.name}.csv", table)
         except InvalidTable as error:
             faults.extend(error.faults)
     if not faults:
-        faults.extend(_strangers(found))
+        faults.extend(_strangers(tables))
     if faults:
         raise InvalidTable(faults)
-    return found
+    return tables
 
 
 def _strangers(tables: Mapping[str, pd.DataFrame]) -> Iterator[Fault]:
     """Yield events of vaults that were never created, and parameters that are missing."""
-    known = set(tables[CREATIONS.name]["VAULT_NUMBER"])
+    created = set(tables[CREATIONS.name]["VAULT_NUMBER"])
     for table in (BORROWS, REPAYMENTS, DEPOSITS, WITHDRAWALS, LIQUIDATIONS):
         vaults = tables[table.name]["VAULT_NUMBER"]
-        for row in np.flatnonzero(~vaults.isin(known).to_numpy()):
+        for row in np.flatnonzero(~vaults.isin(created).to_numpy()):
             where = place(f"{table.name}.csv", "VAULT_NUMBER", int(row))
             yield Fault(where, f"vault {vaults.iloc[row]} was never created")
     named = set(tables[PARAMETERS.name]["PARAMETER"])

@@ -133,15 +133,15 @@ class LeftOut:
 
 def lines(book: StatementTables) -> Drawn:
     """Draw every account's line at each statement and once a day after it."""
-    found: list[LinearStretch] = []
+    stretches: list[LinearStretch] = []
     stale_at: dict[str, int] = {}
     opened_at: dict[str, int] = {}
     dropped = LeftOut()
     last = max(grid.first_hour + len(grid.close) for grid in book.grids.values())
     market = _Markets(book)
-    for account, held in book.holdings.groupby("account", sort=True):
+    for account, holdings in book.holdings.groupby("account", sort=True):
         name = str(account)
-        statements = _statements(held)
+        statements = _statements(holdings)
         opened_at[name] = statements[0][0]
         for place, (at, legs) in enumerate(statements):
             after = statements[place + 1][0] if place + 1 < len(statements) else FOREVER
@@ -151,13 +151,13 @@ def lines(book: StatementTables) -> Drawn:
             if legs and trusted < after and trusted <= last * HOUR:
                 stale_at[name] = trusted
             begin, end = -(-at // HOUR), min(-(-min(after, trusted) // HOUR), last + 1)
-            found.extend(_lines(name, legs, market, begin, end, dropped))
+            stretches.extend(_lines(name, legs, market, begin, end, dropped))
             if name in stale_at:
                 break
-    return Drawn(tuple(found), stale_at, opened_at, dict(dropped.counts), dict(dropped.first))
+    return Drawn(tuple(stretches), stale_at, opened_at, dict(dropped.counts), dict(dropped.first))
 
 
-def _statements(held: pd.DataFrame) -> list[tuple[int, tuple[Leg, ...]]]:
+def _statements(holdings: pd.DataFrame) -> list[tuple[int, tuple[Leg, ...]]]:
     """Return the second and the legs of each statement in order."""
     legs = [
         Leg(
@@ -167,11 +167,15 @@ def _statements(held: pd.DataFrame) -> list[tuple[int, tuple[Leg, ...]]]:
             entry=_exact(entry) if kind == LegKind.POSITION else None,
         )
         for kind, asset, quantity, entry in zip(
-            held["kind"], held["asset"], held["quantity"], held["entry"], strict=True
+            holdings["kind"],
+            holdings["asset"],
+            holdings["quantity"],
+            holdings["entry"],
+            strict=True,
         )
     ]
     by_second: dict[int, list[Leg]] = {}
-    for second, leg in zip(seconds(held["at"]), legs, strict=True):
+    for second, leg in zip(seconds(holdings["at"]), legs, strict=True):
         by_second.setdefault(int(second), []).append(leg)
     return [
         (second, tuple(leg for leg in by_second[second] if leg.quantity))
@@ -191,16 +195,16 @@ class _Markets:
     def __init__(self, book: StatementTables) -> None:
         self.book = book
         self.rulebook = load(book.terms[0].venue, book.terms[0].version)
-        self._seen: dict[int, Market] = {}
+        self._by_hour: dict[int, Market] = {}
         ordered = None if book.state is None else book.state.sort_values("at", kind="stable")
         self._state = ordered
         self._state_at = np.empty(0, np.int64) if ordered is None else seconds(ordered["at"])
 
     def at(self, hour: int) -> Market:
         """Return the market at an hour; an asset without a price is absent."""
-        if hour not in self._seen:
-            self._seen[hour] = self._market(hour)
-        return self._seen[hour]
+        if hour not in self._by_hour:
+            self._by_hour[hour] = self._market(hour)
+        return self._by_hour[hour]
 
     def _market(self, hour: int) -> Market:
         """Return the prices and the state in force."""
@@ -221,17 +225,17 @@ class _Markets:
         """Return the last value of every accumulator and switch."""
         if self._state is None:
             return {}
-        known = self._state[self._state_at <= hour * HOUR]
-        return {str(name): int(rows.iloc[-1]) for name, rows in known.groupby("name")["value"]}
+        stated = self._state[self._state_at <= hour * HOUR]
+        return {str(name): int(rows.iloc[-1]) for name, rows in stated.groupby("name")["value"]}
 
     def cause(self, account: Account, hour: int, terms: DatedTerms) -> str:
         """Return why the rulebook cannot judge an account."""
-        seen = self.at(hour)
-        state = _Asked(seen.state)
-        margin = self.rulebook.margin(account, replace(seen, state=state), terms.terms)
+        market = self.at(hour)
+        state = _TrackedState(market.state)
+        margin = self.rulebook.margin(account, replace(market, state=state), terms.terms)
         if margin.reason.startswith("price_"):
             read = dict.fromkeys((*margin.prices, *(leg.asset for leg in account.legs)))
-            absent = [name for name in read if name not in seen.prices]
+            absent = [name for name in read if name not in market.prices]
             never = [name for name in absent if name not in self.book.grids]
             if never:
                 return f"no candles of {', '.join(never)}"
@@ -244,17 +248,17 @@ class _Markets:
         if name in stated:
             return f"{margin.reason}, state {name} is stated only later"
         near = get_close_matches(name, sorted(stated), n=1)
-        told = f"; the nearest stated is {near[0]}" if near else ""
-        return f"{margin.reason}, no state {name}{told}"
+        hint = f"; the nearest stated is {near[0]}" if near else ""
+        return f"{margin.reason}, no state {name}{hint}"
 
     def terms(self, hour: int) -> DatedTerms | None:
         """Return the terms in force, None before the first."""
         at = datetime.fromtimestamp(hour * HOUR, tz=UTC)
-        held = [entry for entry in self.book.terms if entry.valid_from <= at]
-        return held[-1] if held else None
+        started = [entry for entry in self.book.terms if entry.valid_from <= at]
+        return started[-1] if started else None
 
 
-class _Asked(dict[str, int]):
+class _TrackedState(dict[str, int]):
     """State that notes the names it was asked for and does not have."""
 
     def __init__(self, state: Mapping[str, int]) -> None:
@@ -286,8 +290,8 @@ def _lines(
     hour = begin
     while legs and hour < end:
         until = min(hour + RELINE, end)
-        terms, seen = market.terms(hour), market.at(hour)
-        found, cause = None, "no terms in force"
+        terms, hour_market = market.terms(hour), market.at(hour)
+        linear, cause = None, "no terms in force"
         if terms is not None:
             account = Account(
                 id=name,
@@ -296,15 +300,17 @@ def _lines(
                 market=terms.market,
                 legs=legs,
             )
-            found = exposure(market.rulebook, account, seen, terms.terms)
-            cause = "" if found is not None else market.cause(account, hour, terms)
-        if found is None:
+            linear = exposure(market.rulebook, account, hour_market, terms.terms)
+            cause = "" if linear is not None else market.cause(account, hour, terms)
+        if linear is None:
             rule = f"account-hours that the rulebook cannot judge: {cause}"
             dropped.add(rule, name, np.array([hour]))
             hour += 1
             continue
-        moving = {k: term for k, term in found.by_asset.items() if k not in market.book.constant}
-        cash = found.surplus - sum(moving.values(), Fraction(0))
-        units = {asset: float(term / seen.prices[asset].exact) for asset, term in moving.items()}
+        moving = {k: term for k, term in linear.by_asset.items() if k not in market.book.constant}
+        cash = linear.surplus - sum(moving.values(), Fraction(0))
+        units = {
+            asset: float(term / hour_market.prices[asset].exact) for asset, term in moving.items()
+        }
         yield LinearStretch(name, hour, until, float(cash), units)
         hour = until

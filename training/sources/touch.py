@@ -108,8 +108,8 @@ def draw(
     ]
     drawn = [part for part in parts if len(part)]
     singles = pd.concat(drawn, ignore_index=True) if drawn else _nobody()
-    found, legs = _baskets(candles, singles["at"])
-    moments = pd.concat([singles, found], ignore_index=True)
+    baskets, legs = _baskets(candles, singles["at"])
+    moments = pd.concat([singles, baskets], ignore_index=True)
     legs["row"] += len(singles)
     moments["opened_at"] = pd.DatetimeIndex([pd.NaT] * len(moments), tz="UTC").as_unit("ns")
     moments["account"] = moments["account"].astype("category")
@@ -208,8 +208,8 @@ def _single_accounts(asset: str, candles: Candles, paid: PointInTimeSeries | Non
             "venue": np.take(KINDS, drawn.kind),
         }
     )
-    touched, known = _follow(candles, drawn, trigger, delay, paid)
-    frame["touched_in"], frame["touched_known"] = touched, known
+    touched, censoring = _follow(candles, drawn, trigger, delay, paid)
+    frame["touched_in"], frame["touched_known"] = touched, censoring
     return frame[np.isfinite(price)]
 
 
@@ -225,20 +225,20 @@ def _follow(
     hours = len(candles.close)
     interest = np.log(HOURLY_INTEREST) * np.arange(hours)
     funding = np.zeros(hours) if paid is None else _funding_paid(candles, paid)
-    touched, known = np.full(len(trigger), np.inf), np.zeros(len(trigger))
+    touched, censoring = np.full(len(trigger), np.inf), np.zeros(len(trigger))
     for kind, name in enumerate(KINDS):
         for sign in (1.0, -1.0):
             rows = (drawn.kind == kind) & (drawn.side == sign)
             growth = sign * funding if name == "perpetual" else interest
             late = delay[rows]
-            touched[rows], known[rows] = _first_touch(
+            touched[rows], censoring[rows] = _first_touch(
                 sign * np.log(candles.close),
                 growth,
                 drawn.place[rows] - late,
                 sign * np.log(trigger[rows]),
                 FURTHEST,
             )
-    return touched, known
+    return touched, censoring
 
 
 def _funding_paid(candles: Candles, paid: PointInTimeSeries) -> Floats:
@@ -254,17 +254,17 @@ def _first_touch(
 ) -> tuple[Floats, Floats]:
     """Return hours to the first log price at or below the growing log trigger."""
     touched = np.full(len(place), np.inf)
-    known = np.full(len(place), float(furthest))
+    censoring = np.full(len(place), float(furthest))
     for row in range(len(place)):
         for ahead in range(1, furthest + 1):
             k = place[row] + ahead
             if k >= len(path) or np.isnan(path[k]):
-                known[row] = ahead - 1.0
+                censoring[row] = ahead - 1.0
                 break
             if path[k] <= trigger[row] + growth[k] - growth[place[row]]:
-                touched[row] = known[row] = float(ahead)
+                touched[row] = censoring[row] = float(ahead)
                 break
-    return touched, known
+    return touched, censoring
 
 
 def _baskets(candles: Mapping[str, Candles], at: pd.Series) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -283,9 +283,9 @@ def _baskets(candles: Mapping[str, Candles], at: pd.Series) -> tuple[pd.DataFram
         size = float(10.0 ** generator.normal(4.0, 1.0))
         if many < LEAST_LEGS:
             continue
-        held = {trading[i]: size * share for i, share in zip(chosen, shares, strict=True)}
-        rows.append(_basket(candles, held, hour=int(hour), fall=fall, number=len(rows)))
-        legs.extend(_legs(candles, held, hour=int(hour), row=len(rows) - 1))
+        sizes = {trading[i]: size * share for i, share in zip(chosen, shares, strict=True)}
+        rows.append(_basket(candles, sizes, hour=int(hour), fall=fall, number=len(rows)))
+        legs.extend(_legs(candles, sizes, hour=int(hour), row=len(rows) - 1))
     columns = {"row": np.int64, "asset": object, "units": np.float64}
     frame = pd.DataFrame(legs, columns=list(columns)).astype(columns)
     return pd.DataFrame(rows), frame
@@ -303,28 +303,28 @@ def _price(candles: Candles, hour: int) -> float:
 
 
 def _legs(
-    candles: Mapping[str, Candles], held: Mapping[str, float], *, hour: int, row: int
+    candles: Mapping[str, Candles], sizes: Mapping[str, float], *, hour: int, row: int
 ) -> list[tuple[int, str, float]]:
     """Return the legs of one basket."""
-    return [(row, name, value / _price(candles[name], hour)) for name, value in held.items()]
+    return [(row, name, value / _price(candles[name], hour)) for name, value in sizes.items()]
 
 
 def _basket(
     candles: Mapping[str, Candles],
-    held: Mapping[str, float],
+    sizes: Mapping[str, float],
     *,
     hour: int,
     fall: float,
     number: int,
 ) -> dict[str, object]:
     """Return the moment of one basket, held in quote units, with what became of it."""
-    credit = sum(held.values())
+    credit = sum(sizes.values())
     owed = credit * (1.0 - fall)
-    touched, known = _follow_basket(candles, held, hour=hour, owed=owed)
+    touched, censoring = _follow_basket(candles, sizes, hour=hour, owed=owed)
     return {
         "account": f"basket-{number}",
         "at": _times(np.array([hour]))[0],
-        "asset": max(held, key=lambda name: held[name]),
+        "asset": max(sizes, key=lambda name: sizes[name]),
         "side": 1.0,
         "price": credit / owed,
         "price_next": credit / owed,
@@ -336,16 +336,16 @@ def _basket(
         "cash": -owed,
         "venue": "basket",
         "touched_in": touched,
-        "touched_known": known,
+        "touched_known": censoring,
     }
 
 
 def _follow_basket(
-    candles: Mapping[str, Candles], held: Mapping[str, float], *, hour: int, owed: float
+    candles: Mapping[str, Candles], sizes: Mapping[str, float], *, hour: int, owed: float
 ) -> tuple[float, float]:
     """Return hours to the first hour at which a basket no longer covers its growing debt."""
     value = np.zeros(FURTHEST)
-    for name, size in held.items():
+    for name, size in sizes.items():
         grid = candles[name]
         begin = hour - grid.first_hour
         part = grid.close[begin : begin + FURTHEST]
@@ -354,7 +354,7 @@ def _follow_basket(
         value += size * ahead / _price(grid, hour)
     short = np.flatnonzero(value <= owed * HOURLY_INTEREST ** np.arange(1, FURTHEST + 1))
     gaps = np.flatnonzero(np.isnan(value))
-    known = int(gaps[0]) if len(gaps) else FURTHEST
-    if len(short) and short[0] < known:
+    censoring = int(gaps[0]) if len(gaps) else FURTHEST
+    if len(short) and short[0] < censoring:
         return float(short[0] + 1), float(short[0] + 1)
-    return np.inf, float(known)
+    return np.inf, float(censoring)

@@ -26,7 +26,7 @@ from models.margin.result import (
     Verdict,
     WeightedCollateral,
 )
-from models.margin.rulebook import Liquidate, Rulebook
+from models.margin.rulebook import Liquidate, MarginAt, Rulebook
 from models.margin.variables import Variable
 from models.margin.venues.aave_v3_account import (
     AccountData,
@@ -36,7 +36,7 @@ from models.margin.venues.aave_v3_account import (
 )
 from models.margin.venues.aave_v3_limits import rooms
 from models.margin.venues.aave_v3_liquidation import Outcome, liquidation_call
-from models.margin.venues.aave_v3_positions import prepare
+from models.margin.venues.aave_v3_positions import prepare, priced, unpriced
 from models.margin.venues.aave_v3_terms import POLICIES, Policy, Terms
 
 ORACLE_DECIMALS = 8
@@ -53,9 +53,24 @@ def margin(account: Account, market: Market, terms: Terms, policy: Policy) -> Ma
     initial sets collateral times loan to value against it. The verdict is the health
     factor's, whose rounding can differ from the sign of the surplus at equality.
     """
-    prepared = prepare(account, market, terms, policy)
-    if isinstance(prepared, Refusal):
-        return unvalued(account, prepared)
+    return at_prices(account, market, terms, policy)(market)
+
+
+def at_prices(account: Account, market: Market, terms: Terms, policy: Policy) -> MarginAt:
+    """Judge an account in markets whose prices alone differ: balances are brought up once."""
+    positions = unpriced(account, market, terms, policy)
+
+    def at(moved: Market) -> Margin:
+        prepared = positions if isinstance(positions, Refusal) else priced(positions, moved)
+        if isinstance(prepared, Refusal):
+            return unvalued(account, prepared)
+        return valued(prepared, moved, policy)
+
+    return at
+
+
+def valued(prepared: Mapping[str, Position], market: Market, policy: Policy) -> Margin:
+    """Judge positions that have prices."""
     positions = tuple(prepared.values())
     data = account_data(positions, policy)
     prices = tuple(prepared)
@@ -119,8 +134,10 @@ def obstacle(
     prepared: Mapping[str, Position], data: AccountData, market: Market, policy: Policy
 ) -> str | None:
     """Return what stands in the way of every pair of reserves, as the venue calls it."""
-    pledged = [asset for asset, held in prepared.items() if held.pledged and held.counts]
-    owed = [asset for asset, held in prepared.items() if held.borrowed]
+    pledged = [
+        asset for asset, position in prepared.items() if position.pledged and position.counts
+    ]
+    owed = [asset for asset, position in prepared.items() if position.borrowed]
     if not pledged:
         return "CollateralCannotBeLiquidated"
     if is_held_back(data, market, policy):
@@ -188,21 +205,27 @@ def liquidate(
 def chosen(prepared: Mapping[str, Position], request: Liquidate, policy: Policy) -> tuple[str, str]:
     """Return the collateral and the debt asset: as asked, or the most valuable."""
 
-    def most(wanted: str | None, *, debt: bool) -> str:
-        if wanted is not None:
-            return wanted
-        worth = {asset: worth_of(held, policy, debt=debt) for asset, held in prepared.items()}
+    def most(preferred: str | None, *, debt: bool) -> str:
+        if preferred is not None:
+            return preferred
+        worth = {
+            asset: worth_of(position, policy, debt=debt) for asset, position in prepared.items()
+        }
         return max(worth, key=lambda asset: worth[asset], default="")
 
     return most(request.collateral_asset, debt=False), most(request.debt_asset, debt=True)
 
 
-def worth_of(held: Position, policy: Policy, *, debt: bool) -> int:
+def worth_of(position: Position, policy: Policy, *, debt: bool) -> int:
     """Return the value of one side of a position, 8 decimals; -1 when there is none."""
     if debt:
-        return account_data((held._replace(pledged=False),), policy).debt if held.borrowed else -1
-    alone = account_data((held._replace(borrowed=False),), policy)
-    return alone.collateral if held.pledged else -1
+        return (
+            account_data((position._replace(pledged=False),), policy).debt
+            if position.borrowed
+            else -1
+        )
+    alone = account_data((position._replace(borrowed=False),), policy)
+    return alone.collateral if position.pledged else -1
 
 
 def refusal_of(
@@ -238,18 +261,18 @@ def unhealthy_refusal(
 
 def legs_after(legs: Iterable[Leg], after: Mapping[str, Position]) -> tuple[Leg, ...]:
     """Return the legs with what is left; several legs of one kind and asset become one."""
-    seen: set[tuple[LegKind, str]] = set()
-    kept: list[Leg] = []
+    merged: set[tuple[LegKind, str]] = set()
+    remaining: list[Leg] = []
     for leg in legs:
-        held = after.get(leg.asset)
+        position = after.get(leg.asset)
         is_owed = leg.kind is LegKind.DEBT
-        if held is None or not (is_owed or leg.pledged):
-            kept.append(leg)
-        elif (leg.kind, leg.asset) not in seen:
-            quantity = held.debt if is_owed else held.collateral
-            kept.append(replace(leg, quantity=quantity, pledged=is_owed or held.pledged))
-            seen.add((leg.kind, leg.asset))
-    return tuple(kept)
+        if position is None or not (is_owed or leg.pledged):
+            remaining.append(leg)
+        elif (leg.kind, leg.asset) not in merged:
+            quantity = position.debt if is_owed else position.collateral
+            remaining.append(replace(leg, quantity=quantity, pledged=is_owed or position.pledged))
+            merged.add((leg.kind, leg.asset))
+    return tuple(remaining)
 
 
 def report(
@@ -288,8 +311,8 @@ def accrue(market: Market, terms: Terms, at: datetime) -> Market:
     Stored indices stay, so that interest grows from the last update as the contract's views
     have it; indices without a time of update are marked as of `market.at`.
     """
-    known = int(market.at.timestamp())
-    stamps = {f"{asset}.updated_at": known for asset in terms.reserves}
+    market_time = int(market.at.timestamp())
+    stamps = {f"{asset}.updated_at": market_time for asset in terms.reserves}
     return replace(market, at=at, state={**stamps, **market.state})
 
 
@@ -303,18 +326,18 @@ def weights(
     return tuple(
         WeightedCollateral(
             asset=asset,
-            value=Fraction(gross_value(held, policy), 10**ORACLE_DECIMALS),
-            weight=Fraction(held.threshold if held.counts else 0, BPS),
+            value=Fraction(gross_value(position, policy), 10**ORACLE_DECIMALS),
+            weight=Fraction(position.threshold if position.counts else 0, BPS),
         )
-        for asset, held in prepared.items()
-        if held.pledged and held.collateral
+        for asset, position in prepared.items()
+        if position.pledged and position.collateral
     )
 
 
-def gross_value(held: Position, policy: Policy) -> int:
+def gross_value(position: Position, policy: Policy) -> int:
     """Return what a collateral balance is worth, counted or not, 8 decimals."""
-    balance = policy.collateral_balance(held.collateral, held.liquidity_index, RAY)
-    return balance * held.price // held.unit
+    balance = policy.collateral_balance(position.collateral, position.liquidity_index, RAY)
+    return balance * position.price // position.unit
 
 
 def bare(terms: Terms) -> Terms:
@@ -357,6 +380,7 @@ RULEBOOKS = tuple(
         options=OPTIONS,
         price_decimals=ORACLE_DECIMALS,
         margin=partial(margin, policy=policy),
+        at_prices=partial(at_prices, policy=policy),
         bare=bare,
         liquidate=partial(liquidate, policy=policy),
         accrue=accrue,

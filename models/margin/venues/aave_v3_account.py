@@ -154,11 +154,11 @@ def account_data(positions: Iterable[Position], policy: Policy) -> AccountData:
     has_zero_ltv = False
     # unpacking a row is faster than reading the names off it
     for (
-        held, due, pledged, borrowed, counts, lends_nothing, income, charge, price, unit,
+        supplied, due, pledged, borrowed, counts, lends_nothing, income, charge, price, unit,
         ltv, threshold, _, _, _,
     ) in positions:  # fmt: skip
         if pledged and counts:
-            value = balance(held, income, RAY) * price // unit
+            value = balance(supplied, income, RAY) * price // unit
             collateral += value
             weighted_ltv += value * ltv
             weighted_threshold += value * threshold
@@ -202,16 +202,18 @@ def available_borrows(data: AccountData, policy: Policy) -> int:
 def overflows(positions: Iterable[Position], data: AccountData) -> bool:
     """Return whether the contract would revert on 256-bit arithmetic."""
     wide = data.weighted_threshold * WAD + data.debt
-    return wide > MAX_UINT256 or any(is_too_wide(held) for held in positions)
+    return wide > MAX_UINT256 or any(is_too_wide(position) for position in positions)
 
 
-def is_too_wide(held: Position) -> bool:
+def is_too_wide(position: Position) -> bool:
     """Return whether a balance, an index or a value exceeds its storage."""
-    stored = (held.collateral, held.debt, held.liquidity_index, held.borrow_index)
+    stored = (position.collateral, position.debt, position.liquidity_index, position.borrow_index)
     if max(stored) > MAX_UINT128:
         return True
-    most = max(held.collateral * held.liquidity_index, held.debt * held.borrow_index)
-    return (most // RAY + 1) * held.price > MAX_UINT256
+    most = max(
+        position.collateral * position.liquidity_index, position.debt * position.borrow_index
+    )
+    return (most // RAY + 1) * position.price > MAX_UINT256
 
 
 def user_configuration(positions: Iterable[tuple[int, Position]]) -> int:
@@ -223,6 +225,6 @@ def user_configuration(positions: Iterable[tuple[int, Position]]) -> int:
         Pairs of reserve id and position.
     """
     return sum(
-        (int(held.borrowed) | int(held.pledged) << 1) << 2 * reserve_id
-        for reserve_id, held in positions
+        (int(position.borrowed) | int(position.pledged) << 1) << 2 * reserve_id
+        for reserve_id, position in positions
     )

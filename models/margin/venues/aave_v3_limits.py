@@ -40,11 +40,11 @@ def headroom(
     Health and loan to value are not looked at. What the state does not hold, and a cap or
     a ceiling needs, is a refusal.
     """
-    found = limits(asset, account, market, terms, policy)
-    if isinstance(found, Refusal):
-        return found
-    lent = [found[name] for name in ("borrow_cap", "debt_ceiling") if name in found]
-    return Headroom(found.get("supply_cap"), min(lent, default=None))
+    left = limits(asset, account, market, terms, policy)
+    if isinstance(left, Refusal):
+        return left
+    lent = [left[name] for name in ("borrow_cap", "debt_ceiling") if name in left]
+    return Headroom(left.get("supply_cap"), min(lent, default=None))
 
 
 def limits(
@@ -73,7 +73,7 @@ def limits(
         return charge
     if isolated is not None and reserve.decimals < CEILING_DECIMALS:
         return Refusal("decimals_too_few", f"{asset} has {reserve.decimals}")
-    found = {
+    headrooms = {
         "supply_cap": supply_headroom(
             reserve,
             scaled_supply=state.get(f"{asset}.scaled_supply", 0),
@@ -93,7 +93,7 @@ def limits(
             policy=policy,
         ),
     }
-    return {name: left for name, left in found.items() if left is not None}
+    return {name: left for name, left in headrooms.items() if left is not None}
 
 
 def rooms(account: Account, market: Market, terms: Terms, policy: Policy) -> tuple[Room, ...]:
@@ -125,7 +125,7 @@ def room(asset: str, account: Account, market: Market, terms: Terms, policy: Pol
         emode=emode,
         policy=policy,
     )
-    forbids = {found.reason: 0 for found in (shut, barred) if found is not None}
+    forbids = {refusal.reason: 0 for refusal in (shut, barred) if refusal is not None}
     lent = [left[name] for name in ("borrow_cap", "debt_ceiling") if name in left]
     return Room(
         asset=asset,

@@ -72,14 +72,14 @@ class Outcome(NamedTuple):
     after: tuple[Position, ...]
 
 
-def collateral_balance(held: Position, policy: Policy) -> int:
+def collateral_balance(position: Position, policy: Policy) -> int:
     """Return the collateral held, smallest units."""
-    return policy.collateral_balance(held.collateral, held.liquidity_index, RAY)
+    return policy.collateral_balance(position.collateral, position.liquidity_index, RAY)
 
 
-def debt_balance(held: Position, policy: Policy) -> int:
+def debt_balance(position: Position, policy: Policy) -> int:
     """Return the debt owed, smallest units."""
-    return policy.debt_balance(held.debt, held.borrow_index, RAY)
+    return policy.debt_balance(position.debt, position.borrow_index, RAY)
 
 
 def most_repayable(data: AccountData, collateral: Position, debt: Position, policy: Policy) -> int:
@@ -89,11 +89,11 @@ def most_repayable(data: AccountData, collateral: Position, debt: Position, poli
     or more: then at most half of the account's total debt, over all reserves.
     """
     owed = debt_balance(debt, policy)
-    held_value = mul_div_down(
+    collateral_value = mul_div_down(
         collateral_balance(collateral, policy), collateral.price, collateral.unit
     )
     owed_value = policy.debt_value(owed, debt.price, debt.unit)
-    is_small = held_value < SMALL_POSITION or owed_value < SMALL_POSITION
+    is_small = collateral_value < SMALL_POSITION or owed_value < SMALL_POSITION
     if is_small or data.health_factor <= CLOSE_FACTOR_HEALTH:
         return owed
     half = mul_div_half_up(data.debt, CLOSE_FACTOR, BPS)
@@ -157,8 +157,8 @@ def refusal(
 def is_too_wide(repaid: int, balance: int, *, collateral: Position, debt: Position) -> bool:
     """Return whether pricing the seizure exceeds 256 bits, where the contract reverts."""
     offered = debt.price * repaid * collateral.unit
-    held = collateral.price * balance * debt.unit
-    return max(offered, held) > MAX_UINT256
+    available = collateral.price * balance * debt.unit
+    return max(offered, available) > MAX_UINT256
 
 
 def liquidation_call(
@@ -244,28 +244,32 @@ def exhausts(
     return is_last or used.collateral == taken.collateral, is_last
 
 
-def burn(held: Position, amount: int, policy: Policy) -> Position:
+def burn(position: Position, amount: int, policy: Policy) -> Position:
     """Return the position with debt burnt; the flag falls with the last unit."""
-    scaled = min(held.debt, policy.scaled_debt(amount, RAY, held.borrow_index))
-    return held._replace(debt=held.debt - scaled, borrowed=held.debt != scaled)
+    scaled = min(position.debt, policy.scaled_debt(amount, RAY, position.borrow_index))
+    return position._replace(debt=position.debt - scaled, borrowed=position.debt != scaled)
 
 
-def withdraw(held: Position, seizure: Seizure, policy: Policy) -> tuple[Position, int] | Refusal:
+def withdraw(
+    position: Position, seizure: Seizure, policy: Policy
+) -> tuple[Position, int] | Refusal:
     """Return the position with collateral gone, and the fee as far as it could be paid."""
-    scaled = policy.scaled_collateral(seizure.to_liquidator, RAY, held.liquidity_index)
-    if scaled > held.collateral:
-        return Refusal("arithmetic_underflow", f"{scaled} of {held.collateral} scaled collateral")
-    held = held._replace(collateral=held.collateral - scaled)
-    scaled_fee = policy.scaled_collateral(seizure.fee, RAY, held.liquidity_index)
-    if scaled_fee <= held.collateral:
-        return held._replace(collateral=held.collateral - scaled_fee), seizure.fee
-    return held._replace(collateral=0), collateral_balance(held, policy)
+    scaled = policy.scaled_collateral(seizure.to_liquidator, RAY, position.liquidity_index)
+    if scaled > position.collateral:
+        return Refusal(
+            "arithmetic_underflow", f"{scaled} of {position.collateral} scaled collateral"
+        )
+    position = position._replace(collateral=position.collateral - scaled)
+    scaled_fee = policy.scaled_collateral(seizure.fee, RAY, position.liquidity_index)
+    if scaled_fee <= position.collateral:
+        return position._replace(collateral=position.collateral - scaled_fee), seizure.fee
+    return position._replace(collateral=0), collateral_balance(position, policy)
 
 
 def write_off(left: list[Position], deficits: list[int], policy: Policy) -> None:
     """Turn every debt that is left in an active reserve into a deficit, in place."""
-    for i, held in enumerate(left):
-        if held.borrowed and held.active:
-            owed = debt_balance(held, policy)
-            left[i] = burn(held, owed, policy)
+    for i, position in enumerate(left):
+        if position.borrowed and position.active:
+            owed = debt_balance(position, policy)
+            left[i] = burn(position, owed, policy)
             deficits[i] += owed

@@ -19,7 +19,7 @@ from models.margin.fixed_point import RAY, mul_div_half_up
 from models.margin.result import Refusal
 from models.margin.venues.aave_interest import linear_factor
 from models.margin.venues.aave_v3_account import Position, position
-from models.margin.venues.aave_v3_terms import Category, Policy, Terms
+from models.margin.venues.aave_v3_terms import Category, Policy, Reserve, Terms
 
 
 class Holding(NamedTuple):
@@ -30,22 +30,40 @@ class Holding(NamedTuple):
     pledged: bool
 
 
+class Unpriced(NamedTuple):
+    """One asset's position before its price is looked at.
+
+    Attributes
+    ----------
+    missing
+        Why it cannot be valued whatever its price is.
+    rest
+        The position at a price of 0, or why it cannot be valued though it has a price.
+    """
+
+    asset: str
+    missing: Refusal | None
+    rest: Position | Refusal
+
+
 def holdings(legs: Iterable[Leg]) -> dict[str, Holding] | Refusal:
     """Return the account's balances by asset, or why they make no sense."""
-    held: dict[str, Holding] = {}
+    by_asset: dict[str, Holding] = {}
     for leg in legs:
         if leg.kind is LegKind.POSITION:
             return Refusal("leg_kind_unknown", f"{leg.kind} of {leg.asset}")
         if not isinstance(leg.quantity, int) or leg.quantity < 0:
             return Refusal("quantity_invalid", f"{leg.quantity} of {leg.asset}")
-        known = held.get(leg.asset, Holding(0, 0, pledged=False))
+        holding = by_asset.get(leg.asset, Holding(0, 0, pledged=False))
         if leg.kind is LegKind.DEBT:
-            held[leg.asset] = known._replace(debt=known.debt + leg.quantity)
-        elif leg.quantity and known.collateral and leg.pledged != known.pledged:
+            by_asset[leg.asset] = holding._replace(debt=holding.debt + leg.quantity)
+        elif leg.quantity and holding.collateral and leg.pledged != holding.pledged:
             return Refusal("collateral_flag_ambiguous", f"{leg.asset} is and is not pledged")
         elif leg.quantity:
-            held[leg.asset] = Holding(known.collateral + leg.quantity, known.debt, leg.pledged)
-    return held
+            by_asset[leg.asset] = Holding(
+                holding.collateral + leg.quantity, holding.debt, leg.pledged
+            )
+    return by_asset
 
 
 def category_of(account: Account, terms: Terms) -> Category | Refusal | None:
@@ -79,38 +97,59 @@ def prepare(
     account: Account, market: Market, terms: Terms, policy: Policy
 ) -> dict[str, Position] | Refusal:
     """Return the positions that the rules look at, by asset, or why they cannot be valued."""
-    held = holdings(account.legs)
+    positions = unpriced(account, market, terms, policy)
+    return positions if isinstance(positions, Refusal) else priced(positions, market)
+
+
+def unpriced(
+    account: Account, market: Market, terms: Terms, policy: Policy
+) -> list[Unpriced] | Refusal:
+    """Return the positions that the rules look at, as far as no price tells."""
+    by_asset = holdings(account.legs)
     category = category_of(account, terms)
-    if isinstance(held, Refusal):
-        return held
+    if isinstance(by_asset, Refusal):
+        return by_asset
     if isinstance(category, Refusal):
         return category
+    positions: list[Unpriced] = []
+    for asset, holding in by_asset.items():
+        if not holding.pledged and not holding.debt:
+            continue
+        reserve = terms.reserves.get(asset)
+        if reserve is None:
+            missing = Refusal("reserve_unknown", f"{asset} has no terms")
+            positions.append(Unpriced(asset, missing, missing))
+            continue
+        rest = at_indices(asset, holding, reserve, category, market=market, policy=policy)
+        positions.append(Unpriced(asset, None, rest))
+    return positions
+
+
+def priced(positions: Iterable[Unpriced], market: Market) -> dict[str, Position] | Refusal:
+    """Return positions by asset at the prices of a market, or the first that has none."""
     prepared: dict[str, Position] = {}
-    for asset, holding in held.items():
-        if holding.pledged or holding.debt:
-            valued = value(asset, holding, category, market=market, terms=terms, policy=policy)
-            if isinstance(valued, Refusal):
-                return valued
-            prepared[asset] = valued
+    for asset, missing, rest in positions:
+        if missing is not None:
+            return missing
+        price = market.prices.get(asset)
+        if price is None or price.value <= 0:
+            return Refusal("price_missing" if price is None else "price_not_positive", asset)
+        if isinstance(rest, Refusal):
+            return rest
+        prepared[asset] = rest._replace(price=price.value)
     return prepared
 
 
-def value(
+def at_indices(
     asset: str,
     holding: Holding,
+    reserve: Reserve,
     category: Category | None,
     *,
     market: Market,
-    terms: Terms,
     policy: Policy,
 ) -> Position | Refusal:
-    """Return one asset's position with its price and its indices as of now."""
-    reserve = terms.reserves.get(asset)
-    if reserve is None:
-        return Refusal("reserve_unknown", f"{asset} has no terms")
-    price = market.prices.get(asset)
-    if price is None or price.value <= 0:
-        return Refusal("price_missing" if price is None else "price_not_positive", asset)
+    """Return one asset's position with its indices as of now, and without a price."""
     income = index_now(market, asset, "liquidity", policy) if holding.pledged else RAY
     charge = index_now(market, asset, "borrow", policy) if holding.debt else RAY
     if isinstance(income, Refusal):
@@ -127,6 +166,6 @@ def value(
         borrowed=holding.debt > 0,
         liquidity_index=income,
         borrow_index=charge,
-        price=price.value,
+        price=0,
         active=not market.state.get(f"{asset}.inactive", 0),
     )

@@ -31,7 +31,7 @@ from models.margin.venues.aave_v4_liquidation import (
     liquidation_bonus,
     payment,
 )
-from models.margin.venues.aave_v4_positions import Held, Terms, prepare
+from models.margin.venues.aave_v4_positions import ReservePosition, Terms, prepare
 
 ORACLE_DECIMALS = 8
 SIDE_DECIMALS = 57
@@ -41,7 +41,8 @@ MAX_UINT120 = 2**120 - 1
 def overflows(positions: Iterable[Position], data: AccountData) -> bool:
     """Return whether the contract would revert on 256-bit arithmetic or 120-bit storage."""
     stored = [
-        max(held.supplied, held.drawn, held.premium_shares, held.drawn_index) for held in positions
+        max(position.supplied, position.drawn, position.premium_shares, position.drawn_index)
+        for position in positions
     ]
     most = max(data.weighted_factor * BPS_TO_WAD, data.debt_ray, data.health_factor)
     return most > MAX_UINT256 or max(stored, default=0) > MAX_UINT120
@@ -56,7 +57,7 @@ def margin(account: Account, market: Market, terms: Terms) -> Margin:
     prepared = prepare(account, market, terms)
     if isinstance(prepared, Refusal):
         return unvalued(account, prepared)
-    positions = [held.position for held in prepared.values()]
+    positions = [reserve.position for reserve in prepared.values()]
     data = account_data(positions)
     if data.debt_ray and overflows(positions, data):
         return Margin(verdict=Verdict.UNEVALUABLE, reason="overflow", prices=tuple(prepared))
@@ -85,14 +86,16 @@ def unvalued(account: Account, refused: Refusal) -> Margin:
     )
 
 
-def judge(prepared: Mapping[str, Held], data: AccountData, market: Market) -> tuple[Verdict, str]:
+def judge(
+    prepared: Mapping[str, ReservePosition], data: AccountData, market: Market
+) -> tuple[Verdict, str]:
     """Return the verdict: liquidatable if some pair of reserves can be liquidated now."""
     if data.debt_ray == 0:
         return Verdict.SAFE, "no_debt"
     if data.health_factor >= WAD:
         return Verdict.SAFE, "health_factor_at_least_one"
-    counted = [asset for asset, held in prepared.items() if held.position.counts]
-    owed = [asset for asset, held in prepared.items() if held.position.borrowed]
+    counted = [asset for asset, reserve in prepared.items() if reserve.position.counts]
+    owed = [asset for asset, reserve in prepared.items() if reserve.position.borrowed]
     if not counted:
         return Verdict.NOT_EXECUTABLE, "ReserveNotEnabledAsCollateral"
     if any(all(is_paused(asset, market) for asset in assets) for assets in (counted, owed)):
@@ -121,7 +124,7 @@ def liquidate(
     offered = MAX_UINT256 if request.repay is None else request.repay
     if not isinstance(offered, int) or offered <= 0:
         return Refusal("InvalidDebtToCover", f"{offered} is not a positive number of units")
-    data = account_data([held.position for held in prepared.values()])
+    data = account_data([reserve.position for reserve in prepared.values()])
     collateral = request.collateral_asset or most_valuable(prepared, debt=False)
     debt = request.debt_asset or most_valuable(prepared, debt=True)
     refused = refusal_of(collateral, debt, prepared=prepared, data=data, market=market)
@@ -149,11 +152,11 @@ def liquidate(
     )
 
 
-def most_valuable(prepared: Mapping[str, Held], *, debt: bool) -> str:
+def most_valuable(prepared: Mapping[str, ReservePosition], *, debt: bool) -> str:
     """Return the asset worth most on one side; empty when there is none."""
     worth = {}
-    for asset, held in prepared.items():
-        data = account_data([held.position])
+    for asset, reserve in prepared.items():
+        data = account_data([reserve.position])
         worth[asset] = data.debt_ray if debt else data.collateral
     return max(worth, key=lambda asset: worth[asset], default="")
 
@@ -162,7 +165,7 @@ def refusal_of(
     collateral: str,
     debt: str,
     *,
-    prepared: Mapping[str, Held],
+    prepared: Mapping[str, ReservePosition],
     data: AccountData,
     market: Market,
 ) -> Refusal | None:
@@ -179,9 +182,9 @@ def refusal_of(
     return next((Refusal(reason, detail) for fails, reason in checks if fails), None)
 
 
-def collateral_of(held: Held) -> Collateral:
+def collateral_of(reserve: ReservePosition) -> Collateral:
     """Return the collateral side of a reserve."""
-    position, config = held
+    position, config = reserve
     return Collateral(
         shares=position.supplied,
         hub=position.hub,
@@ -205,14 +208,14 @@ def debt_of(position: Position) -> Debt:
 
 
 def settle(
-    prepared: Mapping[str, Held],
+    prepared: Mapping[str, ReservePosition],
     amounts: Amounts,
     *,
     collateral: str,
     debt: str,
 ) -> dict[str, Position]:
     """Return the positions as they are left, before any deficit is written off."""
-    left = {asset: held.position for asset, held in prepared.items()}
+    left = {asset: reserve.position for asset, reserve in prepared.items()}
     taken = left[collateral]
     left[collateral] = taken._replace(supplied=taken.supplied - amounts.shares)
     owed = left[debt]
@@ -228,7 +231,7 @@ def settle(
 
 def is_deficit(left: Mapping[str, Position]) -> bool:
     """Return whether the last collateral is gone while debt remains."""
-    return not any(held.counts for held in left.values())
+    return not any(position.counts for position in left.values())
 
 
 def account_after(account: Account, left: Mapping[str, Position]) -> Account:
@@ -237,20 +240,20 @@ def account_after(account: Account, left: Mapping[str, Position]) -> Account:
     options = dict(account.options)
     legs = []
     for leg in account.legs:
-        held = left.get(leg.asset)
-        if held is None:
+        position = left.get(leg.asset)
+        if position is None:
             legs.append(leg)
         elif leg.kind is LegKind.DEBT:
-            legs.append(replace(leg, quantity=0 if is_written_off else held.drawn))
-            options[f"{leg.asset}.premium_shares"] = held.premium_shares
-            options[f"{leg.asset}.premium_offset_ray"] = held.premium_offset
+            legs.append(replace(leg, quantity=0 if is_written_off else position.drawn))
+            options[f"{leg.asset}.premium_shares"] = position.premium_shares
+            options[f"{leg.asset}.premium_offset_ray"] = position.premium_offset
         else:
-            legs.append(replace(leg, quantity=held.supplied))
+            legs.append(replace(leg, quantity=position.supplied))
     return replace(account, legs=tuple(legs), options=options)
 
 
 def report(
-    prepared: Mapping[str, Held],
+    prepared: Mapping[str, ReservePosition],
     amounts: Amounts,
     left: Mapping[str, Position],
     *,
@@ -264,7 +267,7 @@ def report(
     hub = prepared[collateral].position.hub
     seized = hub.to_assets_down(amounts.shares)
     owed = debt_of(prepared[debt].position)
-    lost = {asset: mul_div_up(held.debt_ray, 1, RAY) for asset, held in left.items()}
+    lost = {asset: mul_div_up(position.debt_ray, 1, RAY) for asset, position in left.items()}
     return Liquidation(
         repaid={debt: payment(owed, drawn=amounts.drawn, premium_ray=amounts.premium_ray)},
         seized={collateral: seized},

@@ -132,10 +132,10 @@ def to_value(amount: int, *, decimals: int, price: int) -> int:
     return amount * scale * price
 
 
-def collateral_value(held: Position) -> int:
+def collateral_value(position: Position) -> int:
     """Return what the supplied shares are worth, 26 decimals."""
-    assets = held.hub.to_assets_down(held.supplied)
-    return to_value(assets, decimals=held.decimals, price=held.price)
+    assets = position.hub.to_assets_down(position.supplied)
+    return to_value(assets, decimals=position.decimals, price=position.price)
 
 
 def risk_premium(collateral: Sequence[tuple[int, int]], debt_ray: int) -> int:
@@ -159,12 +159,13 @@ def risk_premium(collateral: Sequence[tuple[int, int]], debt_ray: int) -> int:
 
 def account_data(positions: Sequence[Position]) -> AccountData:
     """Return the totals, the health factor and the risk premium of prepared positions."""
-    counted = [(held, collateral_value(held)) for held in positions if held.counts]
-    owed = [held for held in positions if held.borrowed]
+    counted = [(position, collateral_value(position)) for position in positions if position.counts]
+    owed = [position for position in positions if position.borrowed]
     collateral = sum(value for _, value in counted)
-    weighted = sum(held.factor * value for held, value in counted)
+    weighted = sum(position.factor * value for position, value in counted)
     debt_ray = sum(
-        to_value(held.debt_ray, decimals=held.decimals, price=held.price) for held in owed
+        to_value(position.debt_ray, decimals=position.decimals, price=position.price)
+        for position in owed
     )
     return AccountData(
         collateral,
@@ -172,7 +173,7 @@ def account_data(positions: Sequence[Position]) -> AccountData:
         weighted,
         weighted * BPS_TO_WAD // collateral if collateral else 0,
         weighted * BPS_TO_WAD * RAY // debt_ray if debt_ray else MAX_UINT256,
-        risk_premium([(held.risk, value) for held, value in counted], debt_ray),
+        risk_premium([(position.risk, value) for position, value in counted], debt_ray),
         len(counted),
         len(owed),
     )

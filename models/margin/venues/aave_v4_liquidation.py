@@ -149,9 +149,9 @@ def debt_to_liquidate(debt: Debt, *, target_ray: int, offered: int) -> tuple[int
         premium = offered * RAY
     drawn = 0
     if premium == debt.premium_ray and premium < target_ray:
-        wanted = -(-(target_ray - premium) // debt.drawn_index)
+        required = -(-(target_ray - premium) // debt.drawn_index)
         payable = mul_div_down(offered - -(-premium // RAY), RAY, debt.drawn_index)
-        drawn = min(wanted, payable, debt.drawn)
+        drawn = min(required, payable, debt.drawn)
     left_ray = (debt.drawn - drawn) * debt.drawn_index + debt.premium_ray - premium
     worth_ray = to_value(left_ray, decimals=debt.decimals, price=debt.price)
     if drawn < debt.drawn and worth_ray < DUST * RAY:

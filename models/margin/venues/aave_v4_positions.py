@@ -76,7 +76,7 @@ class Terms:
     curve: Curve
 
 
-class Held(NamedTuple):
+class ReservePosition(NamedTuple):
     """One reserve of an account: its position and the configuration it was opened under."""
 
     position: Position
@@ -95,32 +95,34 @@ def config_of(reserve: Reserve, leg: Leg | None) -> Config | Refusal:
 
 def leg_fault(legs: Iterable[Leg]) -> Refusal | None:
     """Return what makes the legs unusable: each kind and asset may come once."""
-    seen = set()
+    stated = set()
     for leg in legs:
-        if leg.kind is LegKind.POSITION or (leg.kind, leg.asset) in seen:
+        if leg.kind is LegKind.POSITION or (leg.kind, leg.asset) in stated:
             return Refusal("leg_kind_unknown", f"{leg.kind} of {leg.asset}")
         if not isinstance(leg.quantity, int) or not leg.quantity >= 0:
             return Refusal("quantity_invalid", f"{leg.quantity} of {leg.asset}")
-        seen.add((leg.kind, leg.asset))
+        stated.add((leg.kind, leg.asset))
     return None
 
 
-def prepare(account: Account, market: Market, terms: Terms) -> dict[str, Held] | Refusal:
+def prepare(account: Account, market: Market, terms: Terms) -> dict[str, ReservePosition] | Refusal:
     """Return what the rules look at, by asset, or why it cannot be valued."""
     fault = leg_fault(account.legs)
     if fault is not None:
         return fault
-    prepared: dict[str, Held] = {}
+    prepared: dict[str, ReservePosition] = {}
     for asset in dict.fromkeys(leg.asset for leg in account.legs if leg.quantity):
-        held = value(asset, account, market, terms)
-        if isinstance(held, Refusal):
-            return held
-        if held is not None:
-            prepared[asset] = held
+        reserve = value(asset, account, market, terms)
+        if isinstance(reserve, Refusal):
+            return reserve
+        if reserve is not None:
+            prepared[asset] = reserve
     return prepared
 
 
-def value(asset: str, account: Account, market: Market, terms: Terms) -> Held | Refusal | None:
+def value(
+    asset: str, account: Account, market: Market, terms: Terms
+) -> ReservePosition | Refusal | None:
     """Return one reserve of the account; None where the rules do not look at it."""
     legs = {leg.kind: leg for leg in account.legs if leg.asset == asset and leg.quantity}
     supplied, drawn = legs.get(LegKind.COLLATERAL), legs.get(LegKind.DEBT)
@@ -152,7 +154,7 @@ def value(asset: str, account: Account, market: Market, terms: Terms) -> Held | 
     )
     if position.premium_ray < 0:
         return Refusal("premium_offset_invalid", f"{position.premium_offset} of {asset}")
-    return Held(position, config)
+    return ReservePosition(position, config)
 
 
 def quote(

@@ -275,12 +275,12 @@ def largest_repay(pair: Pair, terms: Terms) -> int:
     return min(limit, ((pair.tokens + 1) * WAD - 1) // per_repaid) if per_repaid else limit
 
 
-def chosen(account: Account, kind: LegKind, asked: str | None) -> str | None:
+def chosen(account: Account, kind: LegKind, requested: str | None) -> str | None:
     """Return the asset asked for, or the only one of its kind."""
-    found = {leg.asset for leg in account.legs if leg.kind is kind and leg.quantity}
-    if asked is None and len(found) == 1:
-        return found.pop()
-    return asked
+    assets = {leg.asset for leg in account.legs if leg.kind is kind and leg.quantity}
+    if requested is None and len(assets) == 1:
+        return assets.pop()
+    return requested
 
 
 def pair_of(account: Account, market: Market, terms: Terms, request: Liquidate) -> Pair | Refusal:
@@ -390,7 +390,7 @@ def uncovered(account: Account) -> Mapping[str, int]:
 
 def bare(terms: Terms) -> Terms:
     """Return the terms with whatever counts as collateral counted in full."""
-    factors = {asset: WAD if one else 0 for asset, one in terms.collateral_factors.items()}
+    factors = {asset: WAD if factor else 0 for asset, factor in terms.collateral_factors.items()}
     return replace(terms, collateral_factors=factors)
 
 

@@ -217,15 +217,15 @@ def liquidity(
     owed = sint(balance * sint(prices[terms.base_asset]))
     total = mul_div_toward_zero(owed, 1, terms.base_scale)
     for collateral in terms.collaterals:
-        held = position.balances.get(collateral.asset, 0)
-        if not held:
+        amount = position.balances.get(collateral.asset, 0)
+        if not amount:
             continue
         if total >= 0:
             break
         read.append(collateral.asset)
         if collateral.asset not in prices:
             return Reading(liquidity=None, read=tuple(read))
-        value = value_of(held, price=prices[collateral.asset], collateral=collateral)
+        value = value_of(amount, price=prices[collateral.asset], collateral=collateral)
         counted = uint(value * factors[collateral.asset]) // WAD
         total = sint(total + counted)
     return Reading(liquidity=total, read=tuple(read))
@@ -245,9 +245,9 @@ def credited_value(position: Position, *, prices: Mapping[str, int], terms: Term
     """Return what an absorption credits for all collateral, 8 decimals."""
     total = 0
     for collateral in terms.collaterals:
-        held = position.balances.get(collateral.asset, 0)
-        if held:
-            value = value_of(held, price=prices[collateral.asset], collateral=collateral)
+        amount = position.balances.get(collateral.asset, 0)
+        if amount:
+            value = value_of(amount, price=prices[collateral.asset], collateral=collateral)
             total = uint(total + uint(value * collateral.liquidation_factor) // WAD)
     return total
 
@@ -413,13 +413,13 @@ def _judge(position: Position, market: Market, terms: Terms) -> Margin:
     )
     prices = usable_prices(market)
     factors = liquidate_factors(terms)
-    found = liquidity(balance, position, prices=prices, terms=terms, factors=factors)
-    if found.liquidity is None:
-        reason = "price_not_positive" if found.read[-1] in market.prices else "price_missing"
-        return Margin(verdict=Verdict.UNEVALUABLE, reason=reason, prices=found.read)
+    reading = liquidity(balance, position, prices=prices, terms=terms, factors=factors)
+    if reading.liquidity is None:
+        reason = "price_not_positive" if reading.read[-1] in market.prices else "price_missing"
+        return Margin(verdict=Verdict.UNEVALUABLE, reason=reason, prices=reading.read)
     side = _side(balance, position, prices=prices, terms=terms, factors=factors)
     verdict, reason = Verdict.SAFE, "above_liquidation_threshold"
-    if found.liquidity < 0:
+    if reading.liquidity < 0:
         verdict, reason = Verdict.LIQUIDATABLE, "below_liquidation_threshold"
         if market.state.get("absorb_paused", 0):
             verdict, reason = Verdict.NOT_EXECUTABLE, "Paused"
@@ -430,7 +430,7 @@ def _judge(position: Position, market: Market, terms: Terms) -> Margin:
         initial=_side(balance, position, prices=prices, terms=terms, factors=borrow_factors(terms)),
         value_decimals=ORACLE_DECIMALS,
         ratio=Ratio("collateralization", _ratio(side), 18),
-        prices=found.read,
+        prices=reading.read,
     )
 
 
@@ -442,8 +442,8 @@ def _ratio(side: Side) -> int | None:
 def _check_widths(position: Position, state: Mapping[str, int]) -> None:
     """Raise OverflowError for what the contract's storage could not hold."""
     sint(position.principal, PRINCIPAL_BITS)
-    for held in position.balances.values():
-        uint(held, BALANCE_BITS)
+    for amount in position.balances.values():
+        uint(amount, BALANCE_BITS)
     for name in ("base_supply_index", "base_borrow_index"):
         uint(state[name], INDEX_BITS)
 
@@ -502,7 +502,7 @@ def _liquidation(
 ) -> Liquidation:
     """Return an absorption in the engine's words."""
     balances = position_of(account, terms).balances
-    kept = {
+    retained = {
         each.asset: balances[each.asset]
         - mul_div_down(balances[each.asset], each.liquidation_factor, WAD)
         for each in terms.collaterals
@@ -513,7 +513,7 @@ def _liquidation(
     return Liquidation(
         repaid={terms.base_asset: outcome.paid_out},
         seized=dict(balances),
-        protocol_fee=kept,
+        protocol_fee=retained,
         bad_debt={terms.base_asset: outcome.shortfall} if outcome.shortfall else {},
         after=after,
         is_toxic=is_toxic(before.maintenance, after.maintenance),
@@ -557,11 +557,11 @@ def weights(
 ) -> tuple[WeightedCollateral, ...] | Refusal:
     """Return what is held as collateral, with its liquidation factor as its weight."""
     balances, prices = position_of(account, terms).balances, usable_prices(market)
-    held = [each for each in terms.collaterals if each.asset in balances]
-    unlisted = balances.keys() - {each.asset for each in held}
+    pledged = [each for each in terms.collaterals if each.asset in balances]
+    unlisted = balances.keys() - {each.asset for each in pledged}
     if unlisted:
         return Refusal("asset_not_listed", ", ".join(sorted(unlisted)))
-    absent = [each.asset for each in held if each.asset not in prices]
+    absent = [each.asset for each in pledged if each.asset not in prices]
     if absent:
         return Refusal("price_missing", ", ".join(absent))
     return tuple(
@@ -573,13 +573,15 @@ def weights(
             ),
             weight=Fraction(each.liquidate_factor, WAD),
         )
-        for each in held
+        for each in pledged
     )
 
 
 def bare(terms: Terms) -> Terms:
     """Return the terms with collateral counted in full."""
-    collaterals = tuple(replace(one, liquidate_factor=WAD) for one in terms.collaterals)
+    collaterals = tuple(
+        replace(collateral, liquidate_factor=WAD) for collateral in terms.collaterals
+    )
     return replace(terms, collaterals=collaterals)
 
 

@@ -396,17 +396,17 @@ def judge(risk: Risk) -> tuple[Verdict, str]:
     return Verdict.SAFE, "above_initial_margin"
 
 
-def size_to_close(size: int, asked: Exact | None) -> int | Refusal:
+def size_to_close(size: int, requested: Exact | None) -> int | Refusal:
     """Return the signed quantums that a liquidation removes, or why it may not.
 
     Parameters
     ----------
     size
         Signed size of the position.
-    asked
+    requested
         Quantums to close, > 0; None for all.
     """
-    amount = abs(size) if asked is None else int(asked)
+    amount = abs(size) if requested is None else int(requested)
     if not 0 < amount <= abs(size):
         return Refusal(
             "InvalidPerpetualPositionSizeDelta", f"{amount} quantums of a position of {size}"
@@ -414,14 +414,14 @@ def size_to_close(size: int, asked: Exact | None) -> int | Refusal:
     return -amount if size > 0 else amount
 
 
-def chosen(sizes: Mapping[str, int], asked: str | None) -> str | Refusal:
+def chosen(sizes: Mapping[str, int], requested: str | None) -> str | Refusal:
     """Return the market to liquidate first, or why it is not known.
 
     The venue starts from a pseudo-random position, so with several the caller names one.
     """
-    if asked is None and len(sizes) != 1:
+    if requested is None and len(sizes) != 1:
         return Refusal("perpetual_not_chosen", "the venue picks at random among several")
-    name = asked or next(iter(sizes))
+    name = requested or next(iter(sizes))
     if name not in sizes:
         return Refusal("NoPerpetualPositionsToLiquidate", f"no position in {name}")
     return name
@@ -463,12 +463,12 @@ def liquidate(
     if isinstance(delta, Refusal):
         return delta
     total = total_risk(account, market, terms)
-    held, left = (
+    risk, left = (
         risk_of(account, market, terms, name=name, quantums=size)
         for size in (sizes[name], sizes[name] + delta)
     )
-    received = _floor(-delta * fillable_price(total, held, sizes[name], terms))
-    fee = insurance_fund_delta(received, bankruptcy_price(total, before=held, after=left), terms)
+    received = _floor(-delta * fillable_price(total, risk, sizes[name], terms))
+    fee = insurance_fund_delta(received, bankruptcy_price(total, before=risk, after=left), terms)
     legs = position_legs({**sizes, name: sizes[name] + delta})
     rest = replace(
         settled(account, market, terms), legs=(quote_leg(quote + received - fee, terms), *legs)

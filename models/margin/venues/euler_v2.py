@@ -438,8 +438,8 @@ def refusal_of(
 
 def _only_collateral(account: Account) -> str | None:
     """Return the collateral of an account that has just one."""
-    held = {leg.asset for leg in account.legs if leg.kind is LegKind.COLLATERAL and leg.pledged}
-    return held.pop() if len(held) == 1 else None
+    assets = {leg.asset for leg in account.legs if leg.kind is LegKind.COLLATERAL and leg.pledged}
+    return assets.pop() if len(assets) == 1 else None
 
 
 def _take(

@@ -74,7 +74,9 @@ def profit(leg: Leg, price: Fraction, terms: Terms) -> Fraction:
 
 def fault_of(account: Account, market: Market, terms: Terms) -> str | None:
     """Return why the account cannot be judged, or None."""
-    reason = unevaluable_reason(account, market, quote=terms.settlement, known=(terms.instrument,))
+    reason = unevaluable_reason(
+        account, market, quote=terms.settlement, instruments=(terms.instrument,)
+    )
     legs = [leg for leg in account.legs if leg.kind is LegKind.POSITION and leg.quantity]
     if reason is None and any((leg.entry or 0) <= 0 for leg in legs):
         return "entry_not_positive"

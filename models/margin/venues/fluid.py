@@ -42,7 +42,7 @@ THOUSAND = 1000
 AMOUNT_BITS = 128
 
 MAX_TICK = 32767
-ONE_RATIO = 2**96
+RATIO_SCALE = 2**96
 MIN_RATIO = 37075072
 MAX_RATIO = 169307877264527972847801929085841449095838922544595
 STEP_SCALE = 10**26
@@ -155,8 +155,8 @@ def tick_at_ratio(ratio: int) -> Perfect:
     """
     if not MIN_RATIO <= ratio <= MAX_RATIO:
         raise OverflowError(f"ratio {ratio} is outside {MIN_RATIO} to {MAX_RATIO}")
-    above = ratio >= ONE_RATIO
-    factor = ratio * STEP_SCALE // ONE_RATIO if above else ONE_RATIO * STEP_SCALE // ratio
+    above = ratio >= RATIO_SCALE
+    factor = ratio * STEP_SCALE // RATIO_SCALE if above else RATIO_SCALE * STEP_SCALE // ratio
     tick = 0
     for bit in reversed(range(len(RISES))):
         if factor >= RISES[bit]:
@@ -180,7 +180,7 @@ def stored_tick(collateral: int, debt: int) -> int:
     OverflowError
         When the ratio is outside the venue's range.
     """
-    return tick_at_ratio(padded_debt(debt) * ONE_RATIO // collateral).tick + 1
+    return tick_at_ratio(padded_debt(debt) * RATIO_SCALE // collateral).tick + 1
 
 
 def raw_price(price: int, market: Market) -> int:
@@ -192,7 +192,7 @@ def raw_price(price: int, market: Market) -> int:
 
 def limit_ratio(price: int, threshold: int) -> int:
     """Return the ratio at a threshold (thousandths) of a raw price (27 decimals)."""
-    at_par = price * ONE_RATIO // ORACLE_SCALE
+    at_par = price * RATIO_SCALE // ORACLE_SCALE
     return at_par * threshold // THOUSAND
 
 
@@ -204,7 +204,7 @@ def limit_tick(price: int, threshold: int) -> int:
 def borrow_ratio(price: int, factor: int) -> int:
     """Return the ratio up to which one may borrow; the venue divides in another order."""
     limited = price * factor // THOUSAND
-    return limited * ONE_RATIO // ORACLE_SCALE
+    return limited * RATIO_SCALE // ORACLE_SCALE
 
 
 def borrow_tick(price: int, terms: Terms) -> int:
@@ -231,7 +231,7 @@ def tick_liquidation(debt: int, *, ratio: int, end_ratio: int, per_debt: int) ->
         Raw collateral taken per raw debt, 27 decimals.
     """
     excess = debt - end_ratio * debt // ratio
-    slack = ORACLE_SCALE - per_debt * end_ratio // ONE_RATIO
+    slack = ORACLE_SCALE - per_debt * end_ratio // RATIO_SCALE
     repaid = excess * ORACLE_SCALE // slack
     collateral = repaid * per_debt // ORACLE_SCALE
     return Taken(debt=repaid - 1 if repaid == debt else repaid, collateral=collateral)
@@ -239,11 +239,11 @@ def tick_liquidation(debt: int, *, ratio: int, end_ratio: int, per_debt: int) ->
 
 def holdings(account: Account) -> tuple[int, int]:
     """Return the raw collateral and the raw debt of a position."""
-    held, owed = (
+    collateral, owed = (
         sum(int(leg.quantity) for leg in account.legs if leg.kind is kind)
         for kind in (LegKind.COLLATERAL, LegKind.DEBT)
     )
-    return held, owed
+    return collateral, owed
 
 
 def fault_of(price: Price | None, collateral: int, market: Market) -> str | None:
@@ -285,8 +285,8 @@ def margin(account: Account, market: Market, terms: Terms) -> Margin:
         uint(collateral, AMOUNT_BITS)
         uint(debt, AMOUNT_BITS)
         tick = account.options.get("tick")
-        own = stored_tick(collateral, debt) if tick is None else tick
-        return _judge(own, collateral, price=price, market=market, terms=terms)
+        position_tick = stored_tick(collateral, debt) if tick is None else tick
+        return _judge(position_tick, collateral, price=price, market=market, terms=terms)
     except OverflowError:
         return Margin(verdict=Verdict.UNEVALUABLE, reason="ratio_out_of_range", prices=(asset,))
 
@@ -296,11 +296,11 @@ def _judge(tick: int, collateral: int, *, price: Price, market: Market, terms: T
     raw = raw_price(price.value, market)
     if limit_ratio(raw, terms.liquidation_threshold) < MIN_RATIO:
         # Every debt is above such a limit, yet the venue has no tick for it and reverts.
-        own = Fraction(ratio_at_tick(tick) * collateral, ONE_RATIO)
+        debt_value = Fraction(ratio_at_tick(tick) * collateral, RATIO_SCALE)
         return Margin(
             verdict=Verdict.NOT_EXECUTABLE,
             reason="ratio_out_of_range",
-            maintenance=Side(0, own),
+            maintenance=Side(0, debt_value),
             ratio=Ratio("tick", tick, 0),
             prices=(terms.collateral_asset,),
         )
@@ -324,7 +324,7 @@ def _side(tick: int, limit: int, collateral: int) -> Side:
     """Return raw debt carried at one tick against raw debt at the position's."""
     credit, requirement = ratio_at_tick(limit), ratio_at_tick(tick)
     return Side(
-        Fraction(credit * collateral, ONE_RATIO), Fraction(requirement * collateral, ONE_RATIO)
+        Fraction(credit * collateral, RATIO_SCALE), Fraction(requirement * collateral, RATIO_SCALE)
     )
 
 

@@ -132,11 +132,11 @@ class Check:
     reason: str
 
 
-def profit(one: Position, index: Bounds) -> int:
+def profit(position: Position, index: Bounds) -> int:
     """Return the profit at the price less favourable to the owner, USD."""
-    if one.side == "long":
-        return one.size_tokens * index.low - one.size_usd
-    return one.size_usd - one.size_tokens * index.high
+    if position.side == "long":
+        return position.size_tokens * index.low - position.size_usd
+    return position.size_usd - position.size_tokens * index.high
 
 
 def capped_profit(pnl: int, *, pool_pnl: int, capped_pool_pnl: int) -> int:
@@ -146,29 +146,29 @@ def capped_profit(pnl: int, *, pool_pnl: int, capped_pool_pnl: int) -> int:
     return pnl
 
 
-def price_impact(one: Position, index: Bounds, terms: Terms) -> int:
+def price_impact(position: Position, index: Bounds, terms: Terms) -> int:
     """Return the price impact that the check counts: never positive, capped, USD."""
-    pending = one.pending_impact * (index.low if one.pending_impact > 0 else index.high)
-    cap = mul_div_down(one.size_usd, terms.max_impact_factor, FLOAT)
-    return max(min(one.impact_usd + pending, 0), -cap)
+    pending = position.pending_impact * (index.low if position.pending_impact > 0 else index.high)
+    cap = mul_div_down(position.size_usd, terms.max_impact_factor, FLOAT)
+    return max(min(position.impact_usd + pending, 0), -cap)
 
 
-def fee_amount(one: Position, token: Bounds, terms: Terms) -> int:
+def fee_amount(position: Position, token: Bounds, terms: Terms) -> int:
     """Return closing, borrowing and funding fees, each rounded apart, collateral tokens."""
-    closing = mul_div_down(one.size_usd, terms.position_fee_factor, FLOAT) // token.low
-    borrowing = mul_div_down(one.size_usd, one.borrowing_rise, FLOAT) // token.low
-    funding = mul_div_up(one.size_usd, one.funding_rise, FUNDING_SCALE)
+    closing = mul_div_down(position.size_usd, terms.position_fee_factor, FLOAT) // token.low
+    borrowing = mul_div_down(position.size_usd, position.borrowing_rise, FLOAT) // token.low
+    funding = mul_div_up(position.size_usd, position.funding_rise, FUNDING_SCALE)
     return closing + borrowing + funding
 
 
-def liquidation_fee(one: Position, token: Bounds, terms: Terms) -> int:
+def liquidation_fee(position: Position, token: Bounds, terms: Terms) -> int:
     """Return the further fee of a liquidation, rounded up, collateral tokens."""
-    usd = mul_div_down(one.size_usd, terms.liquidation_fee_factor, FLOAT)
+    usd = mul_div_down(position.size_usd, terms.liquidation_fee_factor, FLOAT)
     return mul_div_up(usd, 1, token.low)
 
 
 def liquidation_check(
-    one: Position, *, pnl: int, index: Bounds, token: Bounds, terms: Terms, min_usd: int | None
+    position: Position, *, pnl: int, index: Bounds, token: Bounds, terms: Terms, min_usd: int | None
 ) -> Check:
     """Compare remaining collateral with the venue's three floors, in its order.
 
@@ -181,9 +181,9 @@ def liquidation_check(
     min_usd
         Least collateral in USD; None when the venue does not check it (a partial close).
     """
-    value = (one.collateral - fee_amount(one, token, terms)) * token.low
-    remaining = value + pnl + price_impact(one, index, terms)
-    floor = mul_div_down(one.size_usd, terms.min_collateral_factor, FLOAT)
+    value = (position.collateral - fee_amount(position, token, terms)) * token.low
+    remaining = value + pnl + price_impact(position, index, terms)
+    floor = mul_div_down(position.size_usd, terms.min_collateral_factor, FLOAT)
     reason = ""
     if min_usd is not None and remaining < min_usd:
         reason = "min collateral"
@@ -202,23 +202,23 @@ def bounds(price: Price) -> Bounds:
 
 def legs_of(account: Account) -> tuple[Leg | None, Leg | None]:
     """Return the position leg and the collateral leg."""
-    found = {
+    by_kind = {
         leg.kind: leg for leg in account.legs if leg.quantity or leg.kind is LegKind.COLLATERAL
     }
-    return found.get(LegKind.POSITION), found.get(LegKind.COLLATERAL)
+    return by_kind.get(LegKind.POSITION), by_kind.get(LegKind.COLLATERAL)
 
 
 def position_of(account: Account, market: Market) -> Position:
     """Read the position with what has accrued since it was last settled."""
-    held, cash = legs_of(account)
-    if held is None or held.entry is None:
+    position_leg, cash = legs_of(account)
+    if position_leg is None or position_leg.entry is None:
         raise ValueError("the account has no position with an entry price")
-    side = "long" if held.quantity > 0 else "short"
+    side = "long" if position_leg.quantity > 0 else "short"
     options = account.options
     return Position(
         side=side,
-        size_usd=int(abs(Fraction(held.quantity)) * held.entry),
-        size_tokens=abs(int(held.quantity)),
+        size_usd=int(abs(Fraction(position_leg.quantity)) * position_leg.entry),
+        size_tokens=abs(int(position_leg.quantity)),
         collateral=int(cash.quantity) if cash else 0,
         borrowing_rise=_rise(account, market, BORROWING, f"cumulative_{BORROWING}.{side}"),
         funding_rise=_rise(account, market, FUNDING, f"{FUNDING}.{side}"),
@@ -227,22 +227,22 @@ def position_of(account: Account, market: Market) -> Position:
     )
 
 
-def _rise(account: Account, market: Market, own: str, accumulator: str) -> int:
+def _rise(account: Account, market: Market, option: str, accumulator: str) -> int:
     """Return how far an accumulator of the market is above the position's own."""
-    before = account.options.get(own, 0)
+    before = account.options.get(option, 0)
     return market.state.get(f"{account.market}.{accumulator}", before) - before
 
 
 def fault_of(account: Account, market: Market) -> str | None:
     """Return why a position cannot be judged, or None; reverts by the venue's names."""
-    held, cash = legs_of(account)
-    if held is None:
+    position_leg, cash = legs_of(account)
+    if position_leg is None:
         return None
     if sum(leg.kind is not LegKind.COLLATERAL for leg in account.legs) > 1 or cash is None:
         return "one_position_and_its_collateral_expected"
-    if held.entry is None:
+    if position_leg.entry is None:
         return "entry_missing"
-    for asset in (held.asset, cash.asset):
+    for asset in (position_leg.asset, cash.asset):
         price = market.prices.get(asset)
         if price is None:
             return "price_missing"
@@ -253,55 +253,57 @@ def fault_of(account: Account, market: Market) -> str | None:
 
 def accrual_fault(account: Account, market: Market) -> str | None:
     """Return why accrued fees are not known: one side of an accumulator is missing."""
-    one = position_of(account, market)
-    for own, name in ((BORROWING, f"cumulative_{BORROWING}"), (FUNDING, FUNDING)):
-        if (own in account.options) != (f"{account.market}.{name}.{one.side}" in market.state):
-            return f"{own}_missing"
-    if one.borrowing_rise < 0:
+    position = position_of(account, market)
+    for option, name in ((BORROWING, f"cumulative_{BORROWING}"), (FUNDING, FUNDING)):
+        if (option in account.options) != (
+            f"{account.market}.{name}.{position.side}" in market.state
+        ):
+            return f"{option}_missing"
+    if position.borrowing_rise < 0:
         return "UnexpectedBorrowingFactor"
-    return "UnexpectedFundingFactor" if one.funding_rise < 0 else None
+    return "UnexpectedFundingFactor" if position.funding_rise < 0 else None
 
 
 def overflow_of(account: Account, market: Market) -> str | None:
     """Return the revert of a position whose figures the contract cannot hold."""
-    held, cash = legs_of(account)
-    if held is None or cash is None:
+    position_leg, cash = legs_of(account)
+    if position_leg is None or cash is None:
         return None
-    one = position_of(account, market)
+    position = position_of(account, market)
     values = (
-        one.size_tokens * bounds(market.prices[held.asset]).high,
-        one.collateral * bounds(market.prices[cash.asset]).low,
-        one.size_usd,
+        position.size_tokens * bounds(market.prices[position_leg.asset]).high,
+        position.collateral * bounds(market.prices[cash.asset]).low,
+        position.size_usd,
     )
     return "overflow" if max(values) > MAX_INT256 else None
 
 
 def check_of(account: Account, market: Market, terms: Terms) -> Check:
     """Run the liquidation check on an account that can be judged."""
-    held, cash = legs_of(account)
-    if held is None or cash is None:
+    position_leg, cash = legs_of(account)
+    if position_leg is None or cash is None:
         raise ValueError("the account has no position with its collateral")
-    one = position_of(account, market)
-    index, token = bounds(market.prices[held.asset]), bounds(market.prices[cash.asset])
+    position = position_of(account, market)
+    index, token = bounds(market.prices[position_leg.asset]), bounds(market.prices[cash.asset])
     state, name = market.state, account.market
     pnl = capped_profit(
-        profit(one, index),
-        pool_pnl=state.get(f"{name}.pool_pnl.{one.side}", 0),
-        capped_pool_pnl=state.get(f"{name}.capped_pool_pnl.{one.side}", 0),
+        profit(position, index),
+        pool_pnl=state.get(f"{name}.pool_pnl.{position.side}", 0),
+        capped_pool_pnl=state.get(f"{name}.capped_pool_pnl.{position.side}", 0),
     )
     return liquidation_check(
-        one, pnl=pnl, index=index, token=token, terms=terms, min_usd=terms.min_collateral_usd
+        position, pnl=pnl, index=index, token=token, terms=terms, min_usd=terms.min_collateral_usd
     )
 
 
 def margin(account: Account, market: Market, terms: Terms) -> Margin:
     """Judge one position at the venue's min and max prices."""
-    held, cash = legs_of(account)
-    names = tuple(dict.fromkeys(leg.asset for leg in (held, cash) if leg is not None))
+    position_leg, cash = legs_of(account)
+    names = tuple(dict.fromkeys(leg.asset for leg in (position_leg, cash) if leg is not None))
     reason = fault_of(account, market)
     if reason is not None:
         return Margin(verdict=Verdict.UNEVALUABLE, reason=reason, prices=names)
-    if held is None:
+    if position_leg is None:
         side = Side(0, 0)
         return Margin(
             verdict=Verdict.SAFE,
@@ -339,14 +341,14 @@ def bankruptcy_price(account: Account, market: Market, terms: Terms) -> Fraction
     None when no positive price does. The collateral token's price is held.
     """
     reason = fault_of(account, market)
-    held, cash = legs_of(account)
-    if reason is not None or held is None or cash is None:
+    position_leg, cash = legs_of(account)
+    if reason is not None or position_leg is None or cash is None:
         return Refusal(reason or "no_position")
-    one, token = position_of(account, market), bounds(market.prices[cash.asset])
-    rest = (one.collateral - fee_amount(one, token, terms)) * token.low
-    rest += price_impact(one, bounds(market.prices[held.asset]), terms)
-    sign = 1 if one.side == "long" else -1
-    price = Fraction(one.size_usd - sign * rest, one.size_tokens)
+    position, token = position_of(account, market), bounds(market.prices[cash.asset])
+    rest = (position.collateral - fee_amount(position, token, terms)) * token.low
+    rest += price_impact(position, bounds(market.prices[position_leg.asset]), terms)
+    sign = 1 if position.side == "long" else -1
+    price = Fraction(position.size_usd - sign * rest, position.size_tokens)
     return price if price > 0 else None
 
 
@@ -354,8 +356,8 @@ def index_bankruptcy_price(
     account: Account, market: Market, terms: Terms, asset: str
 ) -> Fraction | Refusal | None:
     """Return `bankruptcy_price` on the scale of `Price.exact`; None for another asset."""
-    held, _ = legs_of(account)
-    if held is None or held.asset != asset:
+    position_leg, _ = legs_of(account)
+    if position_leg is None or position_leg.asset != asset:
         return None
     price = bankruptcy_price(account, market, terms)
     return price / 10 ** market.prices[asset].decimals if isinstance(price, Fraction) else price
@@ -374,18 +376,18 @@ def liquidate(
     judged = margin(account, market, terms)
     if judged.verdict is Verdict.SAFE:
         return Refusal("PositionShouldNotBeLiquidated", judged.reason)
-    held, cash = legs_of(account)
-    if judged.verdict is not Verdict.LIQUIDATABLE or held is None or cash is None:
+    position_leg, cash = legs_of(account)
+    if judged.verdict is not Verdict.LIQUIDATABLE or position_leg is None or cash is None:
         return Refusal(judged.reason)
-    one, token = position_of(account, market), bounds(market.prices[cash.asset])
-    fee = fee_amount(one, token, terms) + liquidation_fee(one, token, terms)
-    extra = liquidation_fee(one, token, terms) * token.low
+    position, token = position_of(account, market), bounds(market.prices[cash.asset])
+    fee = fee_amount(position, token, terms) + liquidation_fee(position, token, terms)
+    extra = liquidation_fee(position, token, terms) * token.low
     left = check_of(account, market, terms).remaining - extra
-    returned = min(max(left, 0) // token.low, one.collateral)
-    empty = tuple(replace(leg, quantity=0) for leg in (cash, held))
+    returned = min(max(left, 0) // token.low, position.collateral)
+    empty = tuple(replace(leg, quantity=0) for leg in (cash, position_leg))
     return Liquidation(
-        repaid={held.asset: one.size_tokens},
-        seized={cash.asset: one.collateral - returned},
+        repaid={position_leg.asset: position.size_tokens},
+        seized={cash.asset: position.collateral - returned},
         protocol_fee={cash.asset: fee},
         bad_debt={cash.asset: mul_div_up(max(-left, 0), 1, token.low)},
         after=margin(replace(account, legs=empty), market, terms),

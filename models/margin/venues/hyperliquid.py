@@ -26,22 +26,25 @@ from functools import cache
 from models.domain import Account, Leg, LegKind, Market
 from models.margin.perpetual import (
     Position,
+    TieredAccount,
     Tiers,
     by_asset,
     cash_of,
-    judged_margin,
+    leg_fault,
     maintenance_margin,
     marks_of,
     nearest,
+    open_assets,
     positions_of,
     price_fault,
+    refused,
     surplus_roots,
     tiers_from,
     unevaluable_reason,
 )
 from models.margin.perpetual import bankruptcy_price as bankruptcy_of
 from models.margin.result import Liquidation, Margin, Refusal, Verdict
-from models.margin.rulebook import Liquidate, Rulebook
+from models.margin.rulebook import Liquidate, MarginAt, Rulebook
 from models.margin.variables import Variable
 
 BACKSTOP_SHARE = Fraction(2, 3)
@@ -89,29 +92,46 @@ def maintenance_tiers(table: tuple[LeverageTier, ...]) -> Tiers:
     )
 
 
+def listed_coins(terms: Terms) -> list[str]:
+    """Return the coins whose margin table is at hand."""
+    return [coin for coin, table in terms.coins.items() if table]
+
+
 def fault_of(account: Account, market: Market, terms: Terms) -> str | None:
     """Return why an account cannot be judged, or None."""
-    known = [coin for coin, table in terms.coins.items() if table]
-    return unevaluable_reason(account, market, quote=terms.quote, known=known)
+    return unevaluable_reason(account, market, quote=terms.quote, instruments=listed_coins(terms))
 
 
-def requirement(one: Position, mark: Fraction, terms: Terms) -> Fraction:
+def requirement(position: Position, mark: Fraction, terms: Terms) -> Fraction:
     """Return the maintenance margin of one position at its mark, USDC."""
-    return maintenance_margin(maintenance_tiers(terms.coins[one.asset]), one.notional(mark))
+    return maintenance_margin(
+        maintenance_tiers(terms.coins[position.asset]), position.notional(mark)
+    )
 
 
 def margin(account: Account, market: Market, terms: Terms) -> Margin:
     """Judge one cross account or isolated position at the mark prices."""
-    positions = positions_of(account, by_asset)
-    reason = fault_of(account, market, terms)
-    if reason is not None:
-        names = tuple(one.asset for one in positions)
-        return Margin(verdict=Verdict.UNEVALUABLE, reason=reason, prices=names)
-    marks = marks_of(positions, market)
-    needed = sum((requirement(one, marks[one.asset], terms) for one in positions), Fraction(0))
-    return judged_margin(
-        account, positions, marks, needed=needed, ratio="maintenance margin / account value"
+    return at_prices(account, market, terms)(market)
+
+
+def at_prices(account: Account, market: Market, terms: Terms) -> MarginAt:  # noqa: ARG001 - no state is read
+    """Judge one account in markets whose prices alone differ: its legs are added up once."""
+    positions, priced = positions_of(account, by_asset), open_assets(account)
+    fault = leg_fault(account, quote=terms.quote, instruments=listed_coins(terms))
+    if fault is not None:
+        return lambda _: refused(fault, positions)
+    tiered = TieredAccount.of(
+        account,
+        positions,
+        lambda coin: maintenance_tiers(terms.coins[coin]),
+        ratio="maintenance margin / account value",
     )
+
+    def at(moved: Market) -> Margin:
+        reason = price_fault(moved, priced)
+        return tiered.at(moved) if reason is None else refused(reason, positions)
+
+    return at
 
 
 def _elsewhere(
@@ -119,11 +139,13 @@ def _elsewhere(
 ) -> tuple[list[Position], Fraction, Fraction]:
     """Return the position in `coin`, and equity and requirement of all else."""
     positions = positions_of(account, by_asset)
-    others = [one for one in positions if one.asset != coin]
+    others = [position for position in positions if position.asset != coin]
     marks = marks_of(others, market)
-    equity = cash_of(account) + sum(one.pnl(marks[one.asset]) for one in others)
-    needed = sum((requirement(one, marks[one.asset], terms) for one in others), Fraction(0))
-    return [one for one in positions if one.asset == coin], equity, needed
+    equity = cash_of(account) + sum(position.pnl(marks[position.asset]) for position in others)
+    needed = sum(
+        (requirement(position, marks[position.asset], terms) for position in others), Fraction(0)
+    )
+    return [position for position in positions if position.asset == coin], equity, needed
 
 
 def liquidation_price(
@@ -189,7 +211,7 @@ def liquidate(
 
 def backstop(account: Account, market: Market, terms: Terms, *, equity: Fraction) -> Liquidation:
     """Hand every position and all the margin to the liquidator vault."""
-    taken = {one.asset: one.quantity for one in positions_of(account, by_asset)}
+    taken = {position.asset: position.quantity for position in positions_of(account, by_asset)}
     return Liquidation(
         repaid={},
         seized={**taken, terms.quote: max(equity, Fraction(0))},
@@ -202,26 +224,30 @@ def market_order(
     account: Account, market: Market, terms: Terms, coin: str | None
 ) -> Liquidation | Refusal:
     """Close a position, or a fifth of a large one, against the book's best price."""
-    positions = {one.asset: one for one in positions_of(account, by_asset) if one.quantity}
+    positions = {
+        position.asset: position
+        for position in positions_of(account, by_asset)
+        if position.quantity
+    }
     if coin is None and len(positions) != 1:
         return Refusal("position_not_chosen", "the order among several is not established")
-    one = positions.get(coin or next(iter(positions)))
-    if one is None:
+    position = positions.get(coin or next(iter(positions)))
+    if position is None:
         return Refusal("no_position", f"no position in {coin}")
-    price = market.prices[one.asset]
-    fill = price.bid if one.quantity > 0 else price.ask
-    if fill is None or price_fault(market, [one.asset]) or fill <= 0:
+    price = market.prices[position.asset]
+    fill = price.bid if position.quantity > 0 else price.ask
+    if fill is None or price_fault(market, [position.asset]) or fill <= 0:
         return Refusal("fill_price_unknown", "a market order fills at the book, not at the mark")
     cooldown = market.state.get("partial_liquidation_cooldown", 0)
-    share = order_share(one.notional(price.exact), cooldown=cooldown)
+    share = order_share(position.notional(price.exact), cooldown=cooldown)
     before = margin(account, market, terms)
     after = margin(
-        after_fill(account, one, terms, share=share, fill=Fraction(fill, 10**price.decimals)),
+        after_fill(account, position, terms, share=share, fill=Fraction(fill, 10**price.decimals)),
         market,
         terms,
     )
     return Liquidation(
-        repaid={one.asset: one.quantity * share},
+        repaid={position.asset: position.quantity * share},
         seized={},
         after=after,
         is_toxic=_is_worse(after, before),
@@ -229,22 +255,27 @@ def market_order(
 
 
 def after_fill(
-    account: Account, one: Position, terms: Terms, *, share: Fraction, fill: Fraction
+    account: Account, position: Position, terms: Terms, *, share: Fraction, fill: Fraction
 ) -> Account:
     """Return the account with a share of one position closed at `fill`."""
-    rest = one.quantity * (1 - share)
+    rest = position.quantity * (1 - share)
     cash = Leg(
         kind=LegKind.COLLATERAL,
         asset=terms.quote,
-        quantity=cash_of(account) + share * one.pnl(fill),
+        quantity=cash_of(account) + share * position.pnl(fill),
     )
     others = [
-        leg for leg in account.legs if leg.kind is LegKind.POSITION and leg.asset != one.asset
+        leg for leg in account.legs if leg.kind is LegKind.POSITION and leg.asset != position.asset
     ]
-    held = [
-        Leg(kind=LegKind.POSITION, asset=one.asset, quantity=rest, entry=one.cost / one.quantity)
+    remainder = [
+        Leg(
+            kind=LegKind.POSITION,
+            asset=position.asset,
+            quantity=rest,
+            entry=position.cost / position.quantity,
+        )
     ]
-    return replace(account, legs=(cash, *others, *(held if rest else ())))
+    return replace(account, legs=(cash, *others, *(remainder if rest else ())))
 
 
 def _is_worse(after: Margin, before: Margin) -> bool:
@@ -267,6 +298,7 @@ RULEBOOKS = (
         price_decimals=None,
         is_exact=True,
         margin=margin,
+        at_prices=at_prices,
         liquidate=liquidate,
         liquidation_price=lambda account, market, terms, asset: liquidation_price(
             account, market, terms, coin=asset

@@ -285,11 +285,11 @@ def fee_shares(state: Mapping[str, int], interest: int, terms: Terms) -> int:
 
 def position_of(account: Account) -> Position:
     """Return an account's legs as the venue books them."""
-    held, owed = (
+    collateral, owed = (
         sum(int(leg.quantity) for leg in account.legs if leg.kind is kind)
         for kind in (LegKind.COLLATERAL, LegKind.DEBT)
     )
-    return Position(collateral=held, borrow_shares=owed)
+    return Position(collateral=collateral, borrow_shares=owed)
 
 
 def fault_of(market: Market) -> str | None:

@@ -223,11 +223,11 @@ def group_add_ons(legs: list[Leg], group: Group, market: Market, terms: Terms) -
     """Return the group's own add-ons and those of its legs."""
     total = sum(group.add_ons.values(), ZERO)
     for leg in legs:
-        instrument, held = terms.instruments[leg.asset], abs(Fraction(leg.quantity))
-        total += held * instrument.charge
+        instrument, quantity = terms.instruments[leg.asset], abs(Fraction(leg.quantity))
+        total += quantity * instrument.charge
         if instrument.contingency and instrument.underlying is not None:
             price = market.prices[instrument.underlying].exact
-            total += held * abs(instrument.delta) * price * instrument.contingency
+            total += quantity * abs(instrument.delta) * price * instrument.contingency
     return total
 
 
@@ -255,7 +255,7 @@ def requirements(account: Account, market: Market, terms: Terms) -> Mapping[str,
     KeyError
         When the account is `unfit`.
     """
-    found = {}
+    by_group = {}
     for name, group in terms.groups.items():
         legs = [
             leg
@@ -263,8 +263,8 @@ def requirements(account: Account, market: Market, terms: Terms) -> Mapping[str,
             if terms.instruments[leg.asset].asset_class in group.classes
         ]
         if legs:
-            found[name] = group_requirement(legs, group, market, terms)
-    return found
+            by_group[name] = group_requirement(legs, group, market, terms)
+    return by_group
 
 
 def positions(account: Account) -> list[Leg]:
@@ -341,25 +341,31 @@ def margin(account: Account, market: Market, terms: Terms) -> Margin:
     if reason is not None:
         return Margin(verdict=Verdict.UNEVALUABLE, reason=reason, prices=assets)
     required = sum((r.total for r in requirements(account, market, terms).values()), ZERO)
-    held = Side(equity(account, market, terms), required)
-    verdict, reason = judge(account, held, terms)
+    maintenance = Side(equity(account, market, terms), required)
+    verdict, reason = judge(account, maintenance, terms)
     return Margin(
         verdict=verdict,
         reason=reason,
-        maintenance=held,
-        initial=Side(held.credit, required * terms.initial_factor),
-        ratio=Ratio("equity_to_maintenance", held.credit / required if required else None, 0),
+        maintenance=maintenance,
+        initial=Side(maintenance.credit, required * terms.initial_factor),
+        ratio=Ratio(
+            "equity_to_maintenance", maintenance.credit / required if required else None, 0
+        ),
         prices=assets,
     )
 
 
-def judge(account: Account, held: Side, terms: Terms) -> tuple[Verdict, str]:
+def judge(account: Account, maintenance: Side, terms: Terms) -> tuple[Verdict, str]:
     """Return the verdict and its reason."""
     if not positions(account) and not any(leg.kind is LegKind.DEBT for leg in account.legs):
         return Verdict.SAFE, "no_position"
-    if held.surplus < 0:
+    if maintenance.surplus < 0:
         return Verdict.LIQUIDATABLE, "below_worst_scenario"
-    if held.surplus == 0 and held.requirement > 0 and terms.at_equality == "liquidatable":
+    if (
+        maintenance.surplus == 0
+        and maintenance.requirement > 0
+        and terms.at_equality == "liquidatable"
+    ):
         return Verdict.LIQUIDATABLE, "at_worst_scenario"
     return Verdict.SAFE, "above_worst_scenario"
 

@@ -157,26 +157,26 @@ def margin(account: Account, market: Market, terms: Terms) -> Margin:
     reason = unfit(account, market, terms)
     if reason is not None:
         return Margin(verdict=Verdict.UNEVALUABLE, reason=reason, prices=assets)
-    held = maintenance(account, market, terms)
+    maintenance_side = maintenance(account, market, terms)
     opened = initial(account, market, terms)
-    verdict, reason = judge(account, held, opened)
+    verdict, reason = judge(account, maintenance_side, opened)
     return Margin(
         verdict=verdict,
         reason=reason,
-        maintenance=held,
+        maintenance=maintenance_side,
         initial=opened,
-        ratio=Ratio("equity_percentage", equity_percentage(account, market, held), 0),
+        ratio=Ratio("equity_percentage", equity_percentage(account, market, maintenance_side), 0),
         prices=assets,
     )
 
 
-def judge(account: Account, held: Side, opened: Side) -> tuple[Verdict, str]:
+def judge(account: Account, maintenance_side: Side, opened: Side) -> tuple[Verdict, str]:
     """Return the verdict and its reason for both requirements."""
     if not positions(account):
-        if held.surplus < 0:
+        if maintenance_side.surplus < 0:
             return Verdict.NOT_EXECUTABLE, "nothing_to_sell"
         return Verdict.SAFE, "no_position"
-    if held.surplus < 0:
+    if maintenance_side.surplus < 0:
         return Verdict.LIQUIDATABLE, "below_maintenance"
     if opened.surplus >= 0:
         return Verdict.SAFE, "above_initial"
@@ -185,7 +185,7 @@ def judge(account: Account, held: Side, opened: Side) -> tuple[Verdict, str]:
     return Verdict.SAFE, "restricted"
 
 
-def equity_percentage(account: Account, market: Market, held: Side) -> Fraction | None:
+def equity_percentage(account: Account, market: Market, maintenance_side: Side) -> Fraction | None:
     """Return equity over the value of all positions, long and short."""
     gross = sum(
         (
@@ -194,7 +194,7 @@ def equity_percentage(account: Account, market: Market, held: Side) -> Fraction 
         ),
         Fraction(0),
     )
-    return held.credit / gross if gross else None
+    return maintenance_side.credit / gross if gross else None
 
 
 def liquidation_price(
@@ -217,13 +217,13 @@ def liquidation_price(
     if not shares or unfit(account, market, terms) is not None:
         return None
     price = market.prices[asset].exact
-    own = shares * price
-    own -= abs(shares) * maintenance_per_share(price, terms, short=is_short(shares))
-    rest = (Fraction(maintenance(account, market, terms).surplus) - own) / abs(shares)
+    stock_surplus = shares * price
+    stock_surplus -= abs(shares) * maintenance_per_share(price, terms, short=is_short(shares))
+    rest = (Fraction(maintenance(account, market, terms).surplus) - stock_surplus) / abs(shares)
     if is_short(shares):
         return _short_balance(rest, terms)
-    found = -rest * BPS / (BPS - terms.maintenance_long_bps)
-    return found if found > 0 else None
+    threshold = -rest * BPS / (BPS - terms.maintenance_long_bps)
+    return threshold if threshold > 0 else None
 
 
 def _short_balance(credit: Fraction, terms: Terms) -> Fraction | None:

@@ -20,7 +20,7 @@ Bybit help centre, liquidation price under isolated mode, page of 2024-09-10; OK
 formula as recorded in cex_liquidation_price.json.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
@@ -30,20 +30,23 @@ from models.domain import Account, LegKind, Market
 from models.margin.perpetual import (
     Position,
     Tier,
+    TieredAccount,
     Tiers,
     by_side,
     cash_of,
-    judged_margin,
+    leg_fault,
     maintenance_margin,
-    marks_of,
     nearest,
+    open_assets,
     positions_of,
+    price_fault,
+    refused,
     surplus_roots,
     unevaluable_reason,
 )
 from models.margin.perpetual import bankruptcy_price as bankruptcy_of
 from models.margin.result import Liquidation, Margin, Refusal, Verdict
-from models.margin.rulebook import Liquidate, Rulebook
+from models.margin.rulebook import Liquidate, MarginAt, Rulebook
 from models.margin.variables import Variable
 
 
@@ -96,15 +99,19 @@ NO_TIERS = (Tier(floor=Fraction(0), rate=Fraction(0)),)
 
 def fault_of(account: Account, market: Market, terms: Terms, policy: Policy) -> str | None:
     """Return why the account cannot be judged under `policy`, or None."""
-    reason = unevaluable_reason(account, market, quote=terms.quote, known=terms.symbols)
-    if reason is not None:
-        return reason
-    positions = positions_of(account, by_side)
+    reason = unevaluable_reason(account, market, quote=terms.quote, instruments=terms.symbols)
+    return policy_fault(positions_of(account, by_side), terms, policy) if reason is None else reason
+
+
+def policy_fault(positions: Sequence[Position], terms: Terms, policy: Policy) -> str | None:
+    """Return why positions cannot be judged under `policy`, or None."""
     if policy.scope == "one_position" and len(positions) > 1:
         return "cross_margin_not_established"
-    if policy.tiers == "flat" and any(len(terms.symbols[one.asset]) != 1 for one in positions):
+    if policy.tiers == "flat" and any(
+        len(terms.symbols[position.asset]) != 1 for position in positions
+    ):
         return "tiers_not_established"
-    if any(not terms.symbols[one.asset] for one in positions):
+    if any(not terms.symbols[position.asset] for position in positions):
         return "terms_missing"
     return None
 
@@ -115,25 +122,37 @@ def tiers_of(terms: Terms, asset: str) -> Tiers:
     return tuple(replace(tier, rate=tier.rate + fee) for tier in tiers) if fee else tuple(tiers)
 
 
-def requirement(one: Position, *, mark: Fraction, terms: Terms, policy: Policy) -> Fraction:
+def requirement(position: Position, *, mark: Fraction, terms: Terms, policy: Policy) -> Fraction:
     """Return the maintenance margin of one position, quote units."""
-    notional = one.notional(mark) if policy.judged_at == "mark" else abs(one.cost)
-    return maintenance_margin(tiers_of(terms, one.asset), notional)
+    notional = position.notional(mark) if policy.judged_at == "mark" else abs(position.cost)
+    return maintenance_margin(tiers_of(terms, position.asset), notional)
 
 
 def margin(account: Account, market: Market, terms: Terms, *, policy: Policy) -> Margin:
     """Judge one account at the mark prices."""
-    positions = positions_of(account, by_side)
-    reason = fault_of(account, market, terms, policy)
-    if reason is not None:
-        names = tuple(dict.fromkeys(one.asset for one in positions))
-        return Margin(verdict=Verdict.UNEVALUABLE, reason=reason, prices=names)
-    marks = marks_of(positions, market)
-    needed = sum(
-        (requirement(one, mark=marks[one.asset], terms=terms, policy=policy) for one in positions),
-        Fraction(0),
+    return at_prices(account, market, terms, policy=policy)(market)
+
+
+def at_prices(account: Account, market: Market, terms: Terms, *, policy: Policy) -> MarginAt:  # noqa: ARG001 - no state is read
+    """Judge one account in markets whose prices alone differ: its legs are added up once."""
+    positions, priced = positions_of(account, by_side), open_assets(account)
+    first = leg_fault(account, quote=terms.quote, instruments=terms.symbols)
+    last = policy_fault(positions, terms, policy) if first is None else first
+    if last is not None:
+        return lambda moved: refused(first or price_fault(moved, priced) or last, positions)
+    tiered = TieredAccount.of(
+        account,
+        positions,
+        partial(tiers_of, terms),
+        ratio="Margin Ratio",
+        is_at_entry=policy.judged_at == "entry",
     )
-    return judged_margin(account, positions, marks, needed=needed, ratio="Margin Ratio")
+
+    def at(moved: Market) -> Margin:
+        reason = price_fault(moved, priced)
+        return tiered.at(moved) if reason is None else refused(reason, positions)
+
+    return at
 
 
 def _elsewhere(
@@ -142,12 +161,12 @@ def _elsewhere(
     """Return the positions in `asset`, and equity and requirement of all else."""
     positions = positions_of(account, by_side)
     equity, needed = cash_of(account), Fraction(0)
-    for one in positions:
-        if one.asset != asset:
-            mark = market.prices[one.asset].exact
-            equity += one.pnl(mark)
-            needed += requirement(one, mark=mark, terms=terms, policy=policy)
-    return [one for one in positions if one.asset == asset], equity, needed
+    for position in positions:
+        if position.asset != asset:
+            mark = market.prices[position.asset].exact
+            equity += position.pnl(mark)
+            needed += requirement(position, mark=mark, terms=terms, policy=policy)
+    return [position for position in positions if position.asset == asset], equity, needed
 
 
 def liquidation_prices(
@@ -173,7 +192,7 @@ def liquidation_prices(
         return ()
     tiers = tiers_of(terms, asset)
     if policy.judged_at == "entry":
-        needed += sum(maintenance_margin(tiers, abs(one.cost)) for one in moving)
+        needed += sum(maintenance_margin(tiers, abs(position.cost)) for position in moving)
         tiers = NO_TIERS
     return surplus_roots(moving, tiers, free=equity - needed)
 
@@ -219,7 +238,7 @@ def liquidate(
         return Refusal("not_liquidatable", judged.reason)
     if policy.settlement == "unestablished":
         return Refusal("liquidation_procedure_not_established", "order and fees are not public")
-    taken = {one.asset: one.quantity for one in positions_of(account, by_side)}
+    taken = {position.asset: position.quantity for position in positions_of(account, by_side)}
     legs = tuple(replace(leg, quantity=0) for leg in account.legs if leg.kind is LegKind.COLLATERAL)
     return Liquidation(
         repaid={},
@@ -242,6 +261,7 @@ def _rulebook(venue: str, version: str, policy: Policy) -> Rulebook[Terms]:
         price_decimals=None,
         is_exact=True,
         margin=judged,
+        at_prices=partial(at_prices, policy=policy),
         liquidate=partial(liquidate, policy=policy),
         liquidation_price=lambda account, market, terms, asset: liquidation_price(
             account, market, terms, asset=asset, policy=policy

@@ -41,7 +41,7 @@ def passed(store: Store, minutes: int, verdict: Verdict = Verdict.LIQUIDATABLE) 
         holder="w",
         now=now,
         explain=lambda _: Explanations(),
-        kept=seen,
+        recorded=seen,
     )
 
 
@@ -160,4 +160,4 @@ def test_rotations_side_by_side_lose_no_secret(store: Store) -> None:
         assert waits.wait(30)
     thread.join()
     with store.read() as transaction:
-        assert consents.held_secrets(transaction, channel) == ("s2", "s1", "s0")
+        assert consents.signing_secrets(transaction, channel) == ("s2", "s1", "s0")

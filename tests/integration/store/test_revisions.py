@@ -19,6 +19,7 @@ from serving.store import (
     StoreRefused,
     accounts,
     alert_schema,
+    connection_schema,
     market,
     open_store,
     schema,
@@ -206,6 +207,7 @@ def test_the_tables_laid_by_revisions_are_those_of_the_schema(store: Store) -> N
         options = {"version_table": VERSION_TABLE, "compare_type": True}
         context = MigrationContext.configure(transaction, opts=options)
         assert schema.METADATA is alert_schema.METADATA is METADATA
+        assert connection_schema.METADATA is METADATA
         assert compare_metadata(context, METADATA) == []
         assert revision(transaction) == HEAD
         scripts = ScriptDirectory.from_config(configuration(transaction))

@@ -35,8 +35,8 @@ def test_windows_roll_over_blocks_and_holes(size: int, assets: int, first: int) 
         new = scale * VALUES[start : start + size]
         bank.roll(lambda _, new=new: new, index=first + start, size=new.shape[1])
         for one, found in told.items():
-            found.append(bank.found(one)[0].reshape(assets, -1))
-        missing = bank.found(SUM)[1]
+            found.append(bank.latest(one)[0].reshape(assets, -1))
+        missing = bank.latest(SUM)[1]
         assert missing is not None
         holes.append(missing.reshape(assets, -1))
     for one, expected in ((SUM, SUMS), (HALVING, HALVED), (HIGH, HIGHS), (LOW, LOWS)):
@@ -50,7 +50,7 @@ def test_after_two_whole_windows_no_holes_are_told_until_there_is_one() -> None:
     told = []
     for place, value in enumerate([1.0] * 7 + [np.nan, 1.0]):
         bank.roll(lambda _, value=value: np.array([[value]]), index=place, size=1)
-        missing = bank.found(SUM)[1]
+        missing = bank.latest(SUM)[1]
         told.append(None if missing is None else missing[0])
     assert told == [2.0, 1.0, 0.0, 0.0, 0.0, 0.0, None, 1.0, 1.0]
 

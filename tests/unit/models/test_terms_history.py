@@ -39,7 +39,7 @@ def day(year: int, month: int, date: int) -> datetime:
 
 def entry(at: datetime, **values: int) -> Observed:
     """Return an observation."""
-    return Observed(market="m", asset="A", known_at=at, values=values, source="s")
+    return Observed(market="m", asset="A", observed_at=at, values=values, source="s")
 
 
 def test_later_observations_lie_over_earlier_ones() -> None:
@@ -124,7 +124,7 @@ def test_maker_changes_of_one_transaction_follow_their_values(tmp_path: Path) ->
         "2,2021-05-07 0:00:00,0xb,s,VAT.ilks.dust,X-A,0.0,15000.0,DssSpell",
     )
     first, second = maker.parameters(path)
-    assert first.known_at == datetime(2021, 5, 6, 9, 45, 10, tzinfo=UTC)
+    assert first.observed_at == datetime(2021, 5, 6, 9, 45, 10, tzinfo=UTC)
     assert (first.market, first.asset) == ("X-A", "X")
     assert first.values == {"buf": RAY * 13 // 10, "chop": WAD * 113 // 100}
     assert second.values == {"dust": 15_000 * RAD}
@@ -134,7 +134,7 @@ def test_committed_terms_of_eth_b_are_what_was_recorded() -> None:
     """Every entry of the terms file equals the recorded changes up to its second."""
     history = maker.parameters(shared("lending/maker_ethb/parameter_changes.csv"))
     entries = terms.library()["maker", "dss", "ETH-B"]
-    assert [entry.valid_from for entry in entries] == [change.known_at for change in history]
+    assert [entry.valid_from for entry in entries] == [change.observed_at for change in history]
     for entry in entries:
         recorded = observed.in_force(history, market="ETH-B", asset="ETH", at=entry.valid_from)
         assert {name: getattr(entry.terms, name) for name in recorded} == recorded
@@ -187,7 +187,7 @@ def test_aave_proposals(tmp_path: Path) -> None:
         ("e_mode_ltv", day(2025, 2, 21), 9_000, 9_000),
     ]
     (before,) = aave.observed_before(changes)
-    assert (before.known_at, before.values) == (day(2025, 2, 21), {"ltv": 7_500})
+    assert (before.observed_at, before.values) == (day(2025, 2, 21), {"ltv": 7_500})
 
 
 def test_aave_snapshots() -> None:
@@ -256,7 +256,7 @@ def test_comet_configuration(tmp_path: Path) -> None:
     )
     (found,) = compound.parameters(path)
     assert (found.market, found.asset) == ("arbitrum/usdc", "ARB")
-    assert found.known_at == day(2023, 5, 16)
+    assert found.observed_at == day(2023, 5, 16)
     assert found.values == {
         "borrow_collateral_factor": 55 * 10**16,
         "liquidate_collateral_factor": 6 * 10**17,
@@ -295,7 +295,7 @@ def test_binance_snapshot_without_rates_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "tiers.parquet"
     pq.write_table(pa.table(columns), path)
     first, second = exchanges.binance_tiers(path, symbol="A/USDT")
-    assert (first.known_at, second.known_at) == (day(2022, 2, 17), day(2023, 2, 2))
+    assert (first.observed_at, second.observed_at) == (day(2022, 2, 17), day(2023, 2, 2))
     assert second.values["brackets"] == (
         {
             "floor": 0,
@@ -347,7 +347,7 @@ def test_bybit_brackets_of_the_shared_file_are_continuous() -> None:
     """Thirty tiers, dated by the file's name."""
     path = shared("risk_parameters/bybit_BTCUSDC_perp_tiers_2025-12-29.csv")
     (found,) = exchanges.bybit_tiers(path)
-    assert (found.asset, found.known_at) == ("BTCPERP", day(2025, 12, 30))
+    assert (found.asset, found.observed_at) == ("BTCPERP", day(2025, 12, 30))
     brackets = found.values["brackets"]
     assert isinstance(brackets, tuple)
     assert len(brackets) == 30

@@ -304,11 +304,11 @@ def upgrade() -> None:
 def _hold() -> None:
     """Note which assets each account holds."""
     positions, holdings = LAID.tables["positions"], LAID.tables["holdings"]
-    found = op.get_bind().execute(sa.select(positions.c.account, positions.c.legs)).all()
+    stored = op.get_bind().execute(sa.select(positions.c.account, positions.c.legs)).all()
     rows = {
         (str(leg["asset"]), str(account), str(leg["kind"]))
-        for account, legs in found
+        for account, legs in stored
         for leg in json.loads(legs)
     }
-    told = [dict(zip(("asset", "account", "kind"), row, strict=True)) for row in sorted(rows)]
-    op.bulk_insert(holdings, told)
+    records = [dict(zip(("asset", "account", "kind"), row, strict=True)) for row in sorted(rows)]
+    op.bulk_insert(holdings, records)

@@ -20,12 +20,12 @@ def upgrade() -> None:
     names = ("verdict", "next_verdict", "expected_24h", "rank")
     latest = sa.table("latest_assessments", *map(sa.column, names))
     chance = sa.func.coalesce(latest.c.expected_24h, 0.0)
-    told = sa.case(
+    score = sa.case(
         (latest.c.verdict.in_(BREACHED), -6.0 - chance),
         (latest.c.next_verdict.in_(BREACHED), -4.0 - chance),
         (latest.c.verdict != "safe", -2.0 - chance),
         else_=sa.func.coalesce(-latest.c.expected_24h, 2.0),
     )
-    op.execute(sa.update(latest).values(rank=told))
+    op.execute(sa.update(latest).values(rank=score))
     op.create_index("latest_by_rank", "latest_assessments", ["rank", "account"])
     op.create_index("latest_by_time", "latest_assessments", ["at"])

@@ -64,26 +64,28 @@ def _mend(connection: sa.Connection, account: str, *, now: int) -> None:
     ]
     before = {row["at"]: json.loads(row["legs"]) for row in versions if row["origin"] == "events"}
     try:
-        found = replay(stated, _rows(connection, EVENTS, account, "at", "key"))
+        replayed = replay(stated, _rows(connection, EVENTS, account, "at", "key"))
     except InvalidInput as error:
         _note(connection, account, {"refused": [str(fault) for fault in error.faults]}, now=now)
         return
-    after = {at: row["legs"] for at, row in found.items()}
+    after = {at: row["legs"] for at, row in replayed.items()}
     if after == before:
         return
     reckoned = sa.and_(POSITIONS.c.account == account, POSITIONS.c.origin == "events")
     connection.execute(sa.delete(POSITIONS).where(reckoned))
     rows = [
         {**row, "legs": _text(row["legs"]), "origin": "events", "received_at": now}
-        for row in found.values()
+        for row in replayed.values()
     ]
     if rows:
         connection.execute(sa.insert(POSITIONS), rows)
-    newest = max([*stated, *found.values()], key=lambda row: row["at"])
+    newest = max([*stated, *replayed.values()], key=lambda row: row["at"])
     connection.execute(sa.delete(HOLDINGS).where(HOLDINGS.c.account == account))
-    held = {(leg["asset"], leg["kind"]) for leg in newest["legs"]}
-    if held:
-        named = [{"account": account, "asset": asset, "kind": kind} for asset, kind in sorted(held)]
+    holdings = {(leg["asset"], leg["kind"]) for leg in newest["legs"]}
+    if holdings:
+        named = [
+            {"account": account, "asset": asset, "kind": kind} for asset, kind in sorted(holdings)
+        ]
         connection.execute(sa.insert(HOLDINGS), named)
     _note(connection, account, {"versions": len(after), "legs": newest["legs"]}, now=now)
 

@@ -66,10 +66,10 @@ def _carry_over() -> None:
         SELECT w.account, w.acknowledged_episode, w.acknowledged_level, s.body
         FROM alert_wishes AS w JOIN alert_states AS s ON s.account = w.account
     """
-    held = sa.text("UPDATE alert_wishes SET acknowledged_entry = :at WHERE account = :account")
+    statement = sa.text("UPDATE alert_wishes SET acknowledged_entry = :at WHERE account = :account")
     for account, episode, level, text in connection.execute(sa.text(chosen)).all():
         body = json.loads(text)
         if body["episode"] == episode and (level or 0) >= body["level"] and body["entered_at"]:
             entered = datetime.fromisoformat(body["entered_at"])
             at = (entered - EPOCH) // timedelta(microseconds=1)
-            connection.execute(held, {"at": at, "account": account})
+            connection.execute(statement, {"at": at, "account": account})

@@ -147,9 +147,9 @@ def upgrade() -> None:
     markets = {(str(venue), str(market)) for venue, market in connection.execute(chosen)}
     _moved(PRICES, {})
     names = _distinct("state", "name")
-    _moved(STATE, {name: one for name in names if (one := state_market(name, markets))})
+    _moved(STATE, {name: market for name in names if (market := state_market(name, markets))})
     named = _terms_of_accounts(connection)
-    agreed = {m: one for m in _distinct("terms", "market") if (one := terms_market(m, named))}
+    agreed = {m: market for m in _distinct("terms", "market") if (market := terms_market(m, named))}
     _moved(TERMS, agreed, by="market")
     _tell("state", STATE.c.name)
     _tell("terms", TERMS.c.market)
@@ -165,16 +165,18 @@ def _distinct(table: str, column: str) -> list[str]:
 def _terms_of_accounts(connection: sa.Connection) -> set[Market]:
     """Return the venue and the market of the terms that any account is judged by."""
     accounts = sa.table("accounts", *map(sa.column, ("account", "venue", "market")))
-    held = sa.table("positions", *map(sa.column, ("account", "terms")))
-    joined = accounts.join(held, accounts.c.account == held.c.account)
-    chosen = sa.select(accounts.c.venue, accounts.c.market, held.c.terms).select_from(joined)
+    positions = sa.table("positions", *map(sa.column, ("account", "terms")))
+    joined = accounts.join(positions, accounts.c.account == positions.c.account)
+    chosen = sa.select(accounts.c.venue, accounts.c.market, positions.c.terms).select_from(joined)
     # Terms of an account's own are an object; a text names the market whose terms are meant.
-    wanted = chosen.where(held.c.terms.is_(None) | held.c.terms.not_like("{%")).distinct()
-    found = set()
-    for venue, market, terms in connection.execute(wanted):
+    distinct = chosen.where(
+        positions.c.terms.is_(None) | positions.c.terms.not_like("{%")
+    ).distinct()
+    markets = set()
+    for venue, market, terms in connection.execute(distinct):
         named = None if terms is None else json.loads(terms)
-        found.add((str(venue), str(named or market)))
-    return found
+        markets.add((str(venue), str(named or market)))
+    return markets
 
 
 def state_market(name: str, markets: set[Market]) -> Market | None:
@@ -194,7 +196,7 @@ def state_market(name: str, markets: set[Market]) -> Market | None:
 
 def terms_market(name: str, named: set[Market]) -> Market | None:
     """Return the one market that can have been meant by terms; None where several."""
-    meant = {one for one in named if one[1] == name}
+    meant = {market for market in named if market[1] == name}
     return next(iter(meant)) if len(meant) == 1 else None
 
 
@@ -213,10 +215,10 @@ def _moved(table: sa.Table, owners: Mapping[str, Market], *, by: str = "name") -
         key = sa.inspect(connection).get_pk_constraint(old)["name"]
         op.execute(f'ALTER TABLE {old} RENAME CONSTRAINT "{key}" TO {old}_pkey')
     table.create(connection)
-    kept = [column.name for column in table.columns if column.name not in MARKET]
-    source = sa.table(old, *map(sa.column, {*kept, by}))
-    parts = [source.c[name] for name in kept]
-    into = [*MARKET, *kept]
+    columns = [column.name for column in table.columns if column.name not in MARKET]
+    source = sa.table(old, *map(sa.column, {*columns, by}))
+    parts = [source.c[name] for name in columns]
+    into = [*MARKET, *columns]
     for value, (venue, market) in owners.items():
         placed = sa.select(sa.literal(venue), sa.literal(market), sa.literal(""), *parts)
         op.execute(sa.insert(table).from_select(into, placed.where(source.c[by] == value)))

@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from models.alerting.audience import Inbox, Shape, allot, is_quiet
-from models.alerting.columns import Columns, raised
-from models.alerting.evidence import evidence
+from models.alerting.columns import Columns
+from models.alerting.evidence import evidence, raised
 from models.alerting.policy import Quiet, default, parse
 from models.alerting.signals import Level, Route, Signal, Transition, TransitionKind
 from models.alerting.state import REST, AlertState, acknowledge, mute, step
@@ -200,9 +200,9 @@ def test_without_a_forecast_a_wider_buffer_is_watched(buffer: float, level: Leve
 def test_the_wider_buffer_holds_until_it_is_left_behind() -> None:
     """Raised at 9 %, held up to 12 %."""
     kept = evidence(signal(START, None, buffer=0.11), START, default())
-    assert (kept.raised, Level.WATCH in kept.held) == (Level.NONE, True)
+    assert (kept.raised, Level.WATCH in kept.sustained) == (Level.NONE, True)
     left = evidence(signal(START, None, buffer=0.121), START, default())
-    assert Level.WATCH not in left.held
+    assert Level.WATCH not in left.sustained
 
 
 @pytest.mark.parametrize("reason", ["price_stale", "price_disputed", "price_off_candles"])
@@ -226,14 +226,14 @@ def test_dust_is_listed_and_wakes_nobody(requirement: float | None, level: Level
     """A liquidatable debt of less than a cent goes to watch, and no higher."""
     seen = signal(START, None, verdict=Verdict.LIQUIDATABLE, requirement=requirement)
     found = evidence(seen, START, default())
-    assert (found.raised, max(found.held)) == (level, level)
+    assert (found.raised, max(found.sustained)) == (level, level)
     told = raised(
         Columns(
             buffer=np.array([-0.1]),
             next_buffer=np.array([np.nan]),
             verdict=np.array(["liquidatable"]),
             next_verdict=np.array([""]),
-            requirement=None if requirement is None else np.array([requirement]),
+            requirement=np.array([requirement], dtype=np.float64),
         ),
         default(),
     )
@@ -246,7 +246,7 @@ def test_a_liquidation_is_told_whatever_it_left(requirement: float) -> None:
     seen = signal(START, None, liquidated_at=START, requirement=requirement)
     found = evidence(seen, START, default())
     assert (found.raised, found.causes[0].signal) == (Level.LIQUIDATED, "liquidation")
-    assert Level.LIQUIDATED in found.held
+    assert Level.LIQUIDATED in found.sustained
     _, (transition,) = step(REST, seen, START, default())
     assert (transition.level, transition.route) == (Level.LIQUIDATED, Route.NOW)
     together = raised(

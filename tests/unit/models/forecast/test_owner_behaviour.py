@@ -101,7 +101,7 @@ def test_hours_of_one_owner_share_their_outcome() -> None:
     seen = WeightedOutcomes(
         at=np.array([0, 3600, 0]),
         happened=np.array([np.inf, np.inf, 10.0]),
-        known=np.array([200.0, 200.0, 200.0]),
+        censoring=np.array([200.0, 200.0, 200.0]),
         weights=np.ones(3),
         group=np.array([0, 0, 1]),
     )

@@ -10,10 +10,10 @@ from markets_apart import (
     AHEAD,
     AT,
     MARKETS,
+    OBSERVED_AT,
     RAY,
     RESERVES,
     RIGHT,
-    SEEN,
     SPOT,
     Body,
     aave,
@@ -169,7 +169,7 @@ def test_an_option_that_no_rule_reads_is_named_with_the_nearest() -> None:
 
 def test_an_oracle_of_a_market_wins_over_a_spot_price_that_the_scale_would_round() -> None:
     """A spot price with more digits than the venue reads does not disturb it."""
-    fine = {**SPOT, "WETH": {"value": "2000.123456789", "observed_at": SEEN}}
+    fine = {**SPOT, "WETH": {"value": "2000.123456789", "observed_at": OBSERVED_AT}}
     own = [{**MARKETS[0], "prices": {"WETH": price(2_000 * 10**8, 8)}}]
     body = {
         "as_of": AT,

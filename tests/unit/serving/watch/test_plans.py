@@ -94,7 +94,7 @@ def rise(*, kind: TransitionKind = TransitionKind.RAISED) -> Transition:
 def around() -> MarketSnapshot:
     """Return the surroundings of the vault, without candles."""
     known = Tables(candles={}, events=no_events())
-    return MarketSnapshot(at=AT, prices={}, markets={}, known=known, simulated=False)
+    return MarketSnapshot(at=AT, prices={}, markets={}, market_tables=known, simulated=False)
 
 
 def planned(judged: RuleEvaluation, *, told: Transition | None = None, pace: float = 0.0) -> Plans:
@@ -207,7 +207,7 @@ def doubtful(*more: Cause) -> Transition:
 def test_no_plan_clears_a_stale_price() -> None:
     """The message says so, and asks nothing of the owner."""
     found = planned(vault(), told=doubtful())
-    assert (found.found, found.absent) == ({}, {"v": "no_act_clears_it"})
+    assert (found.by_account, found.absent) == ({}, {"v": "no_act_clears_it"})
     assert "No plan: nothing the owner does clears it." in message(found, "en", doubtful())
     assert "Kein Plan: keine Handlung hebt ihn auf." in message(found, "de", doubtful())
 
@@ -225,7 +225,7 @@ def test_a_plan_beside_a_stale_price_says_what_it_leaves() -> None:
 
 def test_the_plan_reaches_its_aim_exactly() -> None:
     """15,000 less 5.01 %, without a forecast, must cover 150 % of the debt: 9,499 DAI are left."""
-    found = planned(vault()).found["v"]
+    found = planned(vault()).by_account["v"]
     assert [act.kind for act in found.actions] == ["repay"]
     left = 10_000 * WAD - int(found.actions[0].quantity)
     assert left == 9_499 * WAD
@@ -236,7 +236,7 @@ def test_the_plan_reaches_its_aim_exactly() -> None:
 
 def test_a_plan_is_sized_at_the_price_that_is_known_to_come() -> None:
     """At a next price of 1,200 the vault may owe 7,759.2 DAI, whatever the price in force."""
-    found = planned(vault(price=2_000, next_price=1_200)).found["v"]
+    found = planned(vault(price=2_000, next_price=1_200)).by_account["v"]
     assert 10_000 * WAD - int(found.actions[0].quantity) == 7_759 * WAD + WAD // 5
 
 
@@ -253,11 +253,11 @@ def test_amounts_and_effect_stand_in_the_text_of_both_languages() -> None:
 def test_an_aim_that_cannot_be_reached_names_the_best() -> None:
     """The words of a plan whose means do not suffice."""
     whole = planned(vault())
-    short = replace(whole.found["v"], is_reached=False, reason="means_do_not_suffice")
-    text = message(Plans(found={"v": short}), "en")
+    short = replace(whole.by_account["v"], is_reached=False, reason="means_do_not_suffice")
+    text = message(Plans(by_account={"v": short}), "en")
     assert "That cannot be reached (the means do not suffice); the best is: repay" in text
     empty = replace(short, actions=(), reason="no_action_open")
-    assert "No plan: no action is open." in message(Plans(found={"v": empty}), "en")
+    assert "No plan: no action is open." in message(Plans(by_account={"v": empty}), "en")
 
 
 def test_a_plan_that_takes_too_long_is_left_out() -> None:

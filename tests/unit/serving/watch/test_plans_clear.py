@@ -109,7 +109,7 @@ def seen(
     (outlook,) = forecast_outcomes(
         [one],
         at=AT,
-        known=around.known,
+        market_tables=around.market_tables,
         model=model,
         wish=ScoreOptions(reasons=False),
         history=[before],
@@ -137,10 +137,10 @@ def plan_of(
     )
     made = plans([rise], {account: one}, policy, model=model, around=around, timer=lambda: 0.0)
     assert made.absent == {}
-    done = applied(one.case.account, made.found[account])
+    done = applied(one.case.account, made.by_account[account])
     after = evaluate_rules(replace(one.case, account=done))
     again, _ = seen(after, around, model, policy, one)
-    return made.found[account], found.raised, again
+    return made.by_account[account], found.raised, again
 
 
 def applied(account: Account, plan: PlanAnswer) -> Account:
@@ -167,7 +167,7 @@ def test_the_plan_of_an_alert_clears_it(account: str, model: Model) -> None:
     assert plan.is_reached
     assert plan.actions
     assert after.raised < Level.WARNING
-    assert not after.held & {Level.WARNING, Level.CRITICAL}
+    assert not after.sustained & {Level.WARNING, Level.CRITICAL}
 
 
 def test_a_plan_is_no_larger_than_the_policy_asks() -> None:
@@ -193,7 +193,7 @@ def test_dust_is_planned_off_watch() -> None:
     plan, level, after = plan_of("comet", body, MODELS["rules alone"], policy)
     assert level is Level.WATCH
     assert plan.target.buffer == "0.1201"
-    assert (after.raised, after.held) == (Level.NONE, frozenset())
+    assert (after.raised, after.sustained) == (Level.NONE, frozenset())
 
 
 @pytest.mark.parametrize("account", ["comet", "binance, long and short", "dydx, short"])
@@ -207,7 +207,7 @@ def test_every_signal_of_a_policy_counts(account: str) -> None:
     plan, level, after = plan_of(account, request(account, NEAR[account]), CHAMPION, of_tree(tree))
     assert level is Level.CRITICAL
     assert plan.target.buffer == "0.0801"
-    assert not after.held & {Level.WARNING, Level.CRITICAL}
+    assert not after.sustained & {Level.WARNING, Level.CRITICAL}
 
 
 def test_interest_alone_is_planned_for() -> None:
@@ -218,7 +218,7 @@ def test_interest_alone_is_planned_for() -> None:
     plan, level, after = plan_of("vault ~/1", body, MODELS["rules alone"], default())
     assert level is Level.WARNING
     assert plan.is_reached
-    assert not after.held & {Level.WARNING, Level.CRITICAL}
+    assert not after.sustained & {Level.WARNING, Level.CRITICAL}
 
 
 @pytest.mark.parametrize("limit", [0.02, 0.002])

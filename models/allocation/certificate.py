@@ -1,0 +1,169 @@
+"""Proofs in exact numbers: what an allocation really costs, breaks and cannot undercut."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from models.allocation.problem import ZERO, Demand, Problem
+from models.allocation.program import Flow, Limit, Program
+from models.allocation.solver import Floats, Matrix
+
+Amounts = Sequence[tuple[Flow, Fraction]]
+"""Whole units per flow that is used."""
+
+TOLERANCE = 1e-6
+"""Share of a row's size by which a solver's floats may miss it before it is called a lie."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What amounts come to, reckoned from the problem and not from its matrix.
+
+    Parameters
+    ----------
+    posted
+        Whole units per account and asset afterwards.
+    surplus
+        Credit less need per account, quote units.
+    cost
+        Carry, transfers and fixed costs, quote units.
+    probabilities
+        Of liquidation, for accounts with a curve.
+    expected_loss
+        Sum of probability times loss, quote units.
+    broken
+        Limits that the amounts break, with by how much.
+    """
+
+    posted: Mapping[str, Mapping[str, Fraction]]
+    surplus: Mapping[str, Fraction]
+    cost: Fraction
+    probabilities: Mapping[str, Fraction]
+    expected_loss: Fraction
+    broken: Mapping[Limit, Fraction]
+
+    def objective(self, problem: Problem) -> Fraction:
+        """Return what the problem asks to be least."""
+        return self.cost + (self.expected_loss if problem.objective == "probability" else ZERO)
+
+
+def outcome(problem: Problem, amounts: Amounts) -> Outcome:
+    """Return what amounts come to."""
+    posted = {name: dict(demand.posted) for name, demand in problem.demands.items()}
+    free = dict(problem.stocks)
+    cost = ZERO
+    for flow, quantity in amounts:
+        if flow.origin.demand:
+            posted[flow.origin.demand][flow.asset] -= quantity
+        else:
+            free[flow.asset, flow.origin.place] -= quantity
+        if flow.destination.demand:
+            holder = posted[flow.destination.demand]
+            holder[flow.asset] = holder.get(flow.asset, ZERO) + quantity
+        price = problem.resources[flow.asset].price
+        cost += flow.way.rate * price * quantity + (flow.fixed if quantity else ZERO)
+    for name, amounts_ in posted.items():
+        eligible = problem.demands[name].eligible
+        cost += sum((eligible[k].cost * q for k, q in amounts_.items()), ZERO)
+    surplus = {
+        name: problem.demands[name].credit(amounts_) - problem.demands[name].need
+        for name, amounts_ in posted.items()
+    }
+    curves = {n: d.curve for n, d in problem.demands.items() if d.curve is not None}
+    chances = {name: curve.probability(surplus[name]) for name, curve in curves.items()}
+    return Outcome(
+        posted=posted,
+        surplus=surplus,
+        cost=cost,
+        probabilities=chances,
+        expected_loss=sum((curves[n].loss * p for n, p in chances.items()), ZERO),
+        broken=dict(_broken(problem, amounts, posted, free)),
+    )
+
+
+def _broken(
+    problem: Problem,
+    amounts: Amounts,
+    posted: Mapping[str, Mapping[str, Fraction]],
+    free: Mapping[tuple[str, str], Fraction],
+) -> Iterator[tuple[Limit, Fraction]]:
+    """Yield every limit that is broken, with by how much."""
+    for (asset, place), left in free.items():
+        if left < 0:
+            yield Limit("stock", asset=asset, place=place), -left
+    for flow, quantity in amounts:
+        if quantity < 0 or quantity % flow.step:
+            yield Limit("stock", asset=flow.asset, place=flow.origin.place), abs(quantity)
+    for name, demand in problem.demands.items():
+        for limit, over in _account_limits(name, demand, posted[name]):
+            if over > 0:
+                yield limit, over
+    for asset, resource in problem.resources.items():
+        total = sum((amounts_.get(asset, ZERO) for amounts_ in posted.values()), ZERO)
+        before = sum((d.posted.get(asset, ZERO) for d in problem.demands.values()), ZERO)
+        if resource.sellable is not None and total > max(resource.sellable, before):
+            yield Limit("sellable", asset=asset), total - resource.sellable
+
+
+def _account_limits(
+    name: str, demand: Demand, posted: Mapping[str, Fraction]
+) -> Iterator[tuple[Limit, Fraction]]:
+    """Yield an account's limits, each with by how much it is overstepped where positive.
+
+    What was posted beyond a limit before may stay.
+    """
+    yield Limit("need", demand=name), demand.target - demand.credit(posted)
+    for asset, quantity in posted.items():
+        entry, present = demand.eligible[asset], demand.posted.get(asset, ZERO)
+        yield Limit("posted", demand=name, asset=asset), -quantity
+        if entry.cap is not None:
+            most = max(entry.cap * demand.target, present * entry.credit)
+            yield Limit("cap", demand=name, asset=asset), quantity * entry.credit - most
+        if entry.most is not None:
+            yield Limit("most", demand=name, asset=asset), quantity - max(entry.most, present)
+
+
+def is_kept_to(problem: Matrix, values: Floats) -> bool:
+    """Return whether floats keep every row and bound, to `TOLERANCE` of a row's size."""
+    if values.shape != problem.cost.shape or not np.isfinite(values).all():
+        return False
+    slack = TOLERANCE * np.maximum(1.0, problem.upper)
+    if (values < -slack).any() or (values > problem.upper + slack).any():
+        return False
+    if (np.abs(values - np.round(values))[problem.whole] > TOLERANCE).any():
+        return False
+    size = np.maximum(1.0, abs(problem.rows) @ np.abs(values) + np.abs(problem.bound))
+    return bool((problem.rows @ values - problem.bound <= TOLERANCE * size).all())
+
+
+def lower_bound(program: Program, prices: Floats) -> Fraction:
+    """Return what no solution can undercut, whatever the prices are.
+
+    Weak duality: for prices y >= 0 of the rows `a x <= b` and columns within 0 and u, every
+    solution costs at least `-y b + sum min(0, c + y a) u`. In exact numbers, so that neither a
+    rounding nor a lie of whoever gave the prices can raise it.
+    """
+    total = program.constant
+    reduced = [column.cost for column in program.columns]
+    for row, price in zip(program.rows, prices, strict=True):
+        weight = Fraction(max(-float(price), 0.0))
+        if not weight:
+            continue
+        total -= weight * row.bound
+        for j, entry in row.entries.items():
+            reduced[j] += weight * entry
+    for column, slope in zip(program.columns, reduced, strict=True):
+        if slope < 0:
+            total += slope * column.upper
+    return total
+
+
+def reduced_costs(program: Program, prices: Floats) -> list[float]:
+    """Return what one more of each column would change, by the rows' prices, quote units."""
+    slopes = [float(column.cost) for column in program.columns]
+    for row, price in zip(program.rows, prices, strict=True):
+        for j, entry in row.entries.items():
+            slopes[j] -= float(price) * float(entry)
+    return slopes

@@ -1,0 +1,1 @@
+"""Risk parameters under control: what a change does, and whether it may be made."""

@@ -1,0 +1,178 @@
+"""A chain of one machine: transactions sent by its unlocked accounts, blocks when they are due."""
+
+import contextlib
+import itertools
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import chain_packages
+import httpx
+from eth_abi.abi import decode, encode
+from services import free_port
+
+GAS = 25_000_000
+MULTICALL = "0xcA11bde05977b3631167028862bE2a173976CA11"
+
+
+class Refused(Exception):  # noqa: N818 - named for what happened
+    """The chain refused a request."""
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A deployed contract."""
+
+    address: str
+    abi: Sequence[Mapping[str, Any]]
+    selectors: Mapping[str, str]
+
+    def data(self, name: str, *arguments: Any) -> str:
+        """Return the data of a call of a function by its name."""
+        entry = next(
+            each
+            for each in self.abi
+            if each.get("name") == name
+            and each["type"] == "function"
+            and len(each["inputs"]) == len(arguments)
+        )
+        types = [abi_type(each) for each in entry["inputs"]]
+        selector = self.selectors[f"{name}({','.join(types)})"]
+        return f"0x{selector}{encode(types, arguments).hex()}"
+
+    def outputs(self, name: str) -> list[str]:
+        """Return the types that a function returns."""
+        entry = next(each for each in self.abi if each.get("name") == name)
+        return [abi_type(each) for each in entry["outputs"]]
+
+
+def abi_type(parameter: Mapping[str, Any]) -> str:
+    """Return a parameter's type in the words of a signature."""
+    kind = str(parameter["type"])
+    if not kind.startswith("tuple"):
+        return kind
+    return f"({','.join(abi_type(each) for each in parameter['components'])}){kind[5:]}"
+
+
+@dataclass
+class Node:
+    """A running chain.
+
+    Parameters
+    ----------
+    url
+        Of its JSON-RPC.
+    """
+
+    url: str
+    client: httpx.Client
+    libraries: dict[str, str] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def ask(self, method: str, *parameters: Any) -> Any:
+        """Return what the chain answers."""
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(parameters)}
+        answer = self.client.post(self.url, json=body).json()
+        if "error" in answer:
+            raise Refused(str(answer["error"]))
+        return answer["result"]
+
+    @property
+    def accounts(self) -> list[str]:
+        """Return the unlocked accounts."""
+        stated: list[str] = self.ask("eth_accounts")
+        return stated
+
+    def post(self, sender: str, target: str | None, data: str) -> str:
+        """Send a transaction and return its hash; it waits for a block."""
+        stated = {"from": sender, "data": data, "gas": hex(GAS)}
+        if target is not None:
+            stated["to"] = target
+        posted: str = self.ask("eth_sendTransaction", stated)
+        return posted
+
+    def send(self, sender: str, contract: Contract, name: str, *arguments: Any) -> dict[str, Any]:
+        """Call a function in a block of its own; it must succeed."""
+        posted = self.post(sender, contract.address, contract.data(name, *arguments))
+        self.mine()
+        receipt: dict[str, Any] = self.ask("eth_getTransactionReceipt", posted)
+        assert receipt["status"] == "0x1", name
+        return receipt
+
+    def read(self, contract: Contract, name: str, *arguments: Any) -> Any:
+        """Return what a function returns now."""
+        stated = {"to": contract.address, "data": contract.data(name, *arguments)}
+        answer = bytes.fromhex(self.ask("eth_call", stated, "latest")[2:])
+        values = decode(contract.outputs(name), answer)
+        return values[0] if len(values) == 1 else values
+
+    def deploy(self, artefacts: Mapping[str, Any], name: str, *arguments: Any) -> Contract:
+        """Deploy a contract, and the libraries that it is linked to."""
+        artefact = artefacts[name]
+        code = artefact["bytecode"]
+        for libraries in artefact["links"].values():
+            for library, places in libraries.items():
+                if library not in self.libraries:
+                    self.libraries[library] = self.deploy(artefacts, library).address
+                for place in places:
+                    start = 2 * place["start"]
+                    linked = self.libraries[library][2:].lower()
+                    code = code[:start] + linked + code[start + 40 :]
+        entry = next((each for each in artefact["abi"] if each["type"] == "constructor"), None)
+        types = [abi_type(each) for each in entry["inputs"]] if entry else []
+        posted = self.post(self.accounts[0], None, f"0x{code}{encode(types, arguments).hex()}")
+        self.mine()
+        receipt = self.ask("eth_getTransactionReceipt", posted)
+        assert receipt["status"] == "0x1", name
+        return self.at(artefacts, name, receipt["contractAddress"])
+
+    def at(self, artefacts: Mapping[str, Any], name: str, address: str) -> Contract:
+        """Return a contract that stands at an address."""
+        return Contract(address, artefacts[name]["abi"], artefacts[name]["selectors"])
+
+    def mine(self, *, seconds: int | None = None) -> None:
+        """Make a block, so much later than the one before; as the clock says if left out."""
+        if seconds is not None:
+            self.ask("evm_increaseTime", seconds)
+        self.ask("evm_mine")
+
+    def place_multicall(self) -> None:
+        """Put the contract that calls several at once where chains have it."""
+        runtime = chain_packages.contracts("fixtures")["Multicall"]["runtime"]
+        self.ask("anvil_setCode", MULTICALL, f"0x{runtime}")
+
+
+@contextlib.contextmanager
+def running(*options: str) -> Iterator[Node]:
+    """Yield a fresh chain whose blocks are made by `mine` alone."""
+    port = free_port()
+    command = [
+        str(chain_packages.anvil()),
+        *("--host", "127.0.0.1", "--port", str(port), "--silent", "--no-mining"),
+        *("--gas-limit", "2000000000", "--code-size-limit", "50000", "--auto-impersonate"),
+        *options,
+    ]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(chain_packages.cache())}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        with httpx.Client(timeout=120) as client:
+            node = Node(f"http://127.0.0.1:{port}", client)
+            _await(node, process)
+            yield node
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _await(node: Node, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the chain answers."""
+    for _ in range(600):
+        assert process.poll() is None, "the chain ended by itself"
+        with contextlib.suppress(httpx.HTTPError):
+            node.ask("eth_chainId")
+            return
+        time.sleep(0.05)
+    raise AssertionError("the chain does not answer")

@@ -1,0 +1,44 @@
+"""A test market as the product reads it."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from aave_market import AaveMarket
+
+from models.domain import MarketId
+from serving.connect import rpc
+from serving.connect.aave_v3 import AaveV3Reader
+from serving.connect.rpc import Chain
+
+T = TypeVar("T")
+CHAIN_ID = 31337
+MARKET = MarketId("aave-v3", "core", "test")
+
+
+def reader_of(aave: AaveMarket) -> AaveV3Reader:
+    """Return a reader of the test market."""
+    return AaveV3Reader(market=MARKET, pool=aave.pool.address.lower())
+
+
+def on_chain(aave: AaveMarket, act: Callable[[Chain], Awaitable[T]], chain_id: int = CHAIN_ID) -> T:
+    """Run something against the chain."""
+
+    async def whole() -> T:
+        chain = rpc.chain_of("test", chain_id, [aave.node.url])
+        try:
+            return await act(chain)
+        finally:
+            await rpc.close(chain)
+
+    return asyncio.run(whole())
+
+
+def funded(aave: AaveMarket, count: int, *, seed: int) -> list[str]:
+    """Return fresh addresses that can pay for their transactions."""
+    chance = random.Random(seed)  # noqa: S311 - drawn anew by anyone
+    users = [f"0x{chance.randbytes(20).hex()}" for _ in range(count)]
+    for user in users:
+        aave.node.ask("anvil_setBalance", user, hex(10**24))
+    return users

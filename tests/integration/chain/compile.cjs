@@ -1,0 +1,112 @@
+// Compile what a test chain runs: node compile.cjs PACKAGES SET OUT
+// PACKAGES is a directory with node_modules, SET one of the names below, OUT a JSON file of
+// contracts by name: abi, bytecode, links, runtime, selectors and topics by signature.
+const fs = require('fs');
+const path = require('path');
+
+const [packages, set, out] = process.argv.slice(2);
+const modules = path.join(packages, 'node_modules');
+const load = (name) => require(path.join(modules, name));
+const { keccak256 } = load('js-sha3');
+
+const aave = path.join(modules, '@aave-dao/aave-v3-origin/src/contracts/');
+const SETS = {
+  aave: {
+    solc: 'solc-0.8.27',
+    roots: [
+      'instances/PoolInstance.sol',
+      'instances/PoolConfiguratorInstance.sol',
+      'instances/ATokenInstance.sol',
+      'instances/VariableDebtTokenInstance.sol',
+      'misc/AaveOracle.sol',
+      'misc/PriceOracleSentinel.sol',
+      'misc/DefaultReserveInterestRateStrategyV2.sol',
+      'mocks/oracle/SequencerOracle.sol',
+      'mocks/testnet-helpers/TestnetERC20.sol',
+      'protocol/configuration/PoolAddressesProvider.sol',
+      'protocol/configuration/ACLManager.sol',
+    ].map((name) => [`aave/contracts/${name}`, path.join(aave, name)]),
+    places: [
+      ['openzeppelin-contracts-upgradeable/contracts/', '@openzeppelin/contracts-upgradeable/'],
+      ['openzeppelin-contracts/contracts/', '@openzeppelin/contracts/'],
+      ['@openzeppelin/', '@openzeppelin/'],
+      ['solidity-utils/', '@bgd-labs/solidity-utils/src/'],
+      ['aave/', '@aave-dao/aave-v3-origin/src/'],
+    ],
+    settings: { evmVersion: 'shanghai', optimizer: { enabled: true, runs: 200 } },
+  },
+  morpho: {
+    solc: 'solc-0.8.19',
+    roots: ['Morpho.sol', 'mocks/ERC20Mock.sol', 'mocks/OracleMock.sol', 'mocks/IrmMock.sol'].map(
+      (name) => [name, path.join(modules, '@morpho-org/morpho-blue/src', name)],
+    ),
+    places: [['', '@morpho-org/morpho-blue/src/']],
+    settings: { optimizer: { enabled: true, runs: 200 } },
+  },
+  fixtures: {
+    solc: 'solc-0.8.19',
+    roots: [['fixtures.sol', path.join(__dirname, 'fixtures.sol')]],
+    places: [],
+    settings: { optimizer: { enabled: true, runs: 200 } },
+  },
+};
+
+const chosen = SETS[set];
+const read = (name) => {
+  for (const [prefix, place] of chosen.places) {
+    const file = path.join(modules, place, name.slice(prefix.length));
+    if (name.startsWith(prefix) && fs.existsSync(file)) {
+      return { contents: fs.readFileSync(file, 'utf8') };
+    }
+  }
+  return { error: `not found: ${name}` };
+};
+const input = {
+  language: 'Solidity',
+  sources: Object.fromEntries(
+    chosen.roots.map(([name, file]) => [name, { content: fs.readFileSync(file, 'utf8') }]),
+  ),
+  settings: {
+    ...chosen.settings,
+    outputSelection: {
+      '*': {
+        '*': [
+          'abi',
+          'evm.bytecode.object',
+          'evm.bytecode.linkReferences',
+          'evm.deployedBytecode.object',
+          'evm.methodIdentifiers',
+        ],
+      },
+    },
+  },
+};
+const told = JSON.parse(load(chosen.solc).compile(JSON.stringify(input), { import: read }));
+const errors = (told.errors || []).filter((error) => error.severity === 'error');
+if (errors.length) {
+  console.error(errors.map((error) => error.formattedMessage).join('\n'));
+  process.exit(1);
+}
+const type = (one) =>
+  one.type.startsWith('tuple')
+    ? `(${one.components.map(type).join(',')})${one.type.slice(5)}`
+    : one.type;
+const contracts = {};
+for (const [file, named] of Object.entries(told.contracts)) {
+  for (const [name, one] of Object.entries(named)) {
+    const events = one.abi
+      .filter((entry) => entry.type === 'event')
+      .map((entry) => `${entry.name}(${entry.inputs.map(type).join(',')})`);
+    contracts[name] = {
+      file,
+      abi: one.abi,
+      bytecode: one.evm.bytecode.object,
+      links: one.evm.bytecode.linkReferences,
+      runtime: one.evm.deployedBytecode.object,
+      selectors: one.evm.methodIdentifiers,
+      topics: Object.fromEntries(events.map((event) => [event, `0x${keccak256(event)}`])),
+    };
+  }
+}
+fs.writeFileSync(`${out}.part`, JSON.stringify(contracts));
+fs.renameSync(`${out}.part`, out);

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.0;
+
+/// What tests put beside the venues' own contracts: a price feed that can be set, and a
+/// contract that calls several others at once, with the interface of Multicall3.
+
+contract Feed {
+  uint8 public immutable decimals;
+  uint80 public round;
+  int256 public latestAnswer;
+  uint256 public updatedAt;
+
+  event AnswerUpdated(int256 indexed current, uint256 indexed roundId, uint256 updatedAt);
+
+  constructor(uint8 scale, int256 answer) {
+    decimals = scale;
+    set(answer);
+  }
+
+  function set(int256 answer) public {
+    latestAnswer = answer;
+    updatedAt = block.timestamp;
+    emit AnswerUpdated(answer, ++round, block.timestamp);
+  }
+
+  function latestRoundData() external view returns (uint80, int256, uint256, uint256, uint80) {
+    return (round, latestAnswer, updatedAt, updatedAt, round);
+  }
+}
+
+contract Multicall {
+  struct Call {
+    address target;
+    bool allowFailure;
+    bytes callData;
+  }
+
+  struct Result {
+    bool success;
+    bytes returnData;
+  }
+
+  function aggregate3(Call[] calldata calls) external payable returns (Result[] memory results) {
+    results = new Result[](calls.length);
+    for (uint256 i = 0; i < calls.length; ++i) {
+      (results[i].success, results[i].returnData) = calls[i].target.call(calls[i].callData);
+      require(results[i].success || calls[i].allowFailure, 'Multicall3: call failed');
+    }
+  }
+}

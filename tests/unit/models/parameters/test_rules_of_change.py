@@ -1,0 +1,151 @@
+"""Bounds, coupled parameters, caps of oracles, and limits that follow liquidity or debt."""
+
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+
+import pytest
+from parameter_terms import AAVE, MAKER, TERMS
+
+from models.margin.oracles import RatioCap, growth_per_second
+from models.parameters.bounds import USUAL, StepBound, bound_faults, steps
+from models.parameters.catalogue import Role
+from models.parameters.ceilings import AutoLine, followed, smart_ltv
+from models.parameters.changes import Change, Request, applied, resolve
+from models.parameters.coupling import RatioPoint, cap_faults, coupled_faults
+
+AT = datetime(2026, 3, 10, tzinfo=UTC)
+
+
+def wsteth(**to: str) -> tuple[Change, ...]:
+    """Return changes of wstETH's parameters."""
+    requests = [Request(market=AAVE, asset="wstETH", parameter=n, to=v) for n, v in to.items()]
+    return resolve(requests, TERMS)
+
+
+def coupled(changes: tuple[Change, ...]) -> list[str]:
+    """Return the laws that changes made together break."""
+    after = {
+        market: applied(terms, [c for c in changes if c.market == market])
+        for market, terms in TERMS.items()
+    }
+    return [fault.message for fault in coupled_faults(changes, after)]
+
+
+def test_loan_to_value_and_threshold_are_judged_together() -> None:
+    """Either alone breaks the law at 78.5 % and 81 %; moved together they do not."""
+    assert "above the threshold" in coupled(wsteth(threshold="0.78"))[0]
+    assert "above the threshold" in coupled(wsteth(ltv="0.82"))[0]
+    assert coupled(wsteth(ltv="0.75", threshold="0.78")) == []
+
+
+def test_threshold_times_bonus_is_at_most_one() -> None:
+    """95 % with 5.26 % is just within; 5.27 % would worsen every account it liquidates."""
+    assert coupled(wsteth(threshold="0.95", bonus="1.0526")) == []
+    assert "above 1" in coupled(wsteth(threshold="0.95", bonus="1.0527"))[0]
+
+
+def test_a_liquidation_ratio_covers_its_penalty() -> None:
+    """A vault of ratio 1.1 does not cover a debt with a penalty of 13 %."""
+    low = resolve([Request(market=MAKER, parameter="mat", to="1.1")], TERMS)
+    assert "penalty factor 1.13" in coupled(low)[0]
+
+
+def test_ninety_three_to_ninety_takes_six_steps_and_fifteen_days() -> None:
+    """Half a point every three days: the last step is made 15 days after the first."""
+    (change,) = wsteth(threshold="0.78")
+    path = steps(change, USUAL, begin=AT)
+    assert [step.value for step in path] == [8050, 8000, 7950, 7900, 7850, 7800]
+    assert path[-1].at - AT == timedelta(days=15)
+
+
+def test_a_step_too_far_or_too_soon_is_refused_with_the_earliest_time() -> None:
+    """Both are said at once."""
+    (far,) = wsteth(threshold="0.80")
+    found = list(bound_faults(far, USUAL, last=AT - timedelta(days=2), at=AT))
+    assert "moves by 0.01, more than 0.005" in found[0]
+    assert "not again before 2026-03-11T00:00:00+00:00" in found[1]
+    (near,) = wsteth(threshold="0.805")
+    assert list(bound_faults(near, USUAL, last=AT - timedelta(days=3), at=AT)) == []
+
+
+def test_a_restricted_parameter_does_not_move() -> None:
+    """The first bound that matches counts."""
+    bounds = (StepBound(role=Role.LTV, is_restricted=True), *USUAL)
+    (change,) = wsteth(ltv="0.78")
+    assert "restricted" in next(bound_faults(change, bounds, last=None, at=AT))
+    with pytest.raises(ValueError, match="restricted"):
+        steps(change, bounds, begin=AT)
+
+
+BEFORE = RatioCap(
+    snapshot_ratio=115_919_417, snapshot_at=1_770_000_000, growth_scaled=0, ratio_decimals=8
+)
+MARKET_RATIO = RatioPoint(ratio=122_880_000, at=datetime.fromtimestamp(1_773_100_000, tz=UTC))
+
+
+def cap(ratio: int, at: int) -> RatioCap:
+    """Return a cap of 9.68 % a year from a snapshot."""
+    return RatioCap(
+        snapshot_ratio=ratio,
+        snapshot_at=at,
+        growth_scaled=growth_per_second(ratio, 968),
+        ratio_decimals=8,
+    )
+
+
+def test_a_ratio_that_lags_behind_its_timestamp_is_refused() -> None:
+    """A ratio limited to +3 % with the timestamp of seven days ago cuts the price by 2.8 %."""
+    paired = cap(119_397_000, 1_772_500_000)
+    then = RatioPoint(ratio=122_700_000, at=datetime.fromtimestamp(1_772_500_000, tz=UTC))
+    found = list(cap_faults(BEFORE, paired, now=MARKET_RATIO, at_snapshot=then))
+    assert len(found) == 2
+    assert "was 122700000, not 119397000" in found[0]
+    assert "cut by 2.6" in found[1]
+
+
+def test_half_of_the_pair_is_refused() -> None:
+    """Ratio and timestamp are one observation."""
+    alone = cap(122_700_000, BEFORE.snapshot_at)
+    assert "only the snapshot's ratio" in next(
+        cap_faults(BEFORE, alone, now=MARKET_RATIO, at_snapshot=None)
+    )
+    late = cap(BEFORE.snapshot_ratio, 1_772_500_000)
+    assert "only the snapshot's timestamp" in next(
+        cap_faults(BEFORE, late, now=MARKET_RATIO, at_snapshot=None)
+    )
+
+
+def test_a_pair_that_belongs_together_passes() -> None:
+    """The ratio that stood at the timestamp, and a cap above today's."""
+    sound = cap(122_700_000, 1_772_500_000)
+    then = RatioPoint(ratio=122_700_000, at=datetime.fromtimestamp(1_772_500_000, tz=UTC))
+    assert list(cap_faults(BEFORE, sound, now=MARKET_RATIO, at_snapshot=then)) == []
+
+
+def test_smart_ltv() -> None:
+    """The worked figure of its authors."""
+    found = smart_ltv(1e6, 2e5, volatility=0.10, bonus=0.05, caution=3)
+    assert found == pytest.approx(0.82444657, abs=5e-9)
+    with pytest.raises(ValueError, match="above 0"):
+        smart_ltv(0, 2e5, volatility=0.1, bonus=0.05, caution=3)
+
+
+def test_auto_line() -> None:
+    """The sequence of its authors: rise after the wait, up to the most; fall at once."""
+    start = AutoLine(line=10_000, most=12_600, gap=2_500, wait=3_600)
+    risen = followed(start, 10_000, at=3_600)
+    assert risen.line == 12_500
+    assert followed(risen, 10_200, at=3_601).line == 12_500
+    assert followed(risen, 10_200, at=7_200).line == 12_600
+    assert followed(risen, 7_000, at=3_601).line == 9_500
+
+
+def test_bounds_are_of_shares() -> None:
+    """A relative bound is taken of what stands."""
+    bound = StepBound(role=Role.RATIO, up=Fraction(5, 100))
+    (change,) = resolve([Request(market=MAKER, parameter="mat", to="1.45")], TERMS)
+    assert [step.value for step in steps(change, (bound,), begin=AT)] == [
+        135 * 10**25,
+        14 * 10**26,
+        145 * 10**25,
+    ]
