@@ -127,15 +127,15 @@ def forecast(
     owners
         Who may act first; None for the forecast if nobody does.
     """
-    found = losses(
+    result = losses(
         book, market, prices, moved, owners=owners, liquidators=liquidators, report=report
     )
     return BookForecast(
-        tuple(quantile(found.repaid, level) for level in LEVELS),
-        tuple(quantile(found.bad_debt, level) for level in LEVELS),
-        float(found.repaid.mean()),
-        float(found.bad_debt.mean()),
-        _by_account(book, market, prices, moved, found, owners, liquidators),
+        tuple(quantile(result.repaid, level) for level in LEVELS),
+        tuple(quantile(result.bad_debt, level) for level in LEVELS),
+        float(result.repaid.mean()),
+        float(result.bad_debt.mean()),
+        _by_account(book, market, prices, moved, result, owners, liquidators),
     )
 
 
@@ -144,12 +144,12 @@ def _by_account(
     market: MarketColumns,
     prices: Floats,
     moved: Moves,
-    found: Losses,
+    result: Losses,
     owners: Owners | None,
     liquidators: Liquidators,
 ) -> Floats:
     """Return each account's mean over the scenarios that the shortfall is the mean of."""
-    beyond = _beyond(found.repaid, SHARES_LEVEL)
+    beyond = _beyond(result.repaid, SHARES_LEVEL)
     total = np.zeros(len(book.keys))
     for scenario in beyond.tolist():
         for side in (moved.lowest, moved.highest):
@@ -166,10 +166,10 @@ def _beyond(values: Floats, level: float) -> Places:
 
 def grouped(shares: Floats, groups: Sequence[str]) -> dict[str, float]:
     """Return shares of accounts added up by group, in the order of the groups' names."""
-    found: dict[str, float] = dict.fromkeys(sorted(set(groups)), 0.0)
+    result: dict[str, float] = dict.fromkeys(sorted(set(groups)), 0.0)
     for share, group in zip(shares.tolist(), groups, strict=True):
-        found[group] += share
-    return found
+        result[group] += share
+    return result
 
 
 def by_asset(book: BookColumns, prices: Floats, shares: Floats) -> dict[str, float]:

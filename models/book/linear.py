@@ -22,7 +22,7 @@ from models.margin.result import Liquidation, Margin, Verdict
 from models.margin.rulebook import Liquidate, Rulebook, with_price
 from models.margin.shock import shocked
 
-ZERO, ONE = Fraction(0), Fraction(1)
+ZERO, UNITY = Fraction(0), Fraction(1)
 STEP = Fraction(1, 50)
 GRAIN = Fraction(1, 10**6)
 """Share of the largest term below which one is the rounding of the venue's numbers."""
@@ -54,7 +54,7 @@ class LiquidationTerms:
     is_established: bool
 
 
-WHOLE = LiquidationTerms(ONE, ZERO, ZERO, is_established=False)
+WHOLE = LiquidationTerms(UNITY, ZERO, ZERO, is_established=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,9 @@ class Line:
 
     def terms(self, quote: str) -> dict[str, Fraction]:
         """Return every term by asset, the cash under the quote's name."""
-        found = dict(self.by_asset)
-        found[quote] = found.get(quote, ZERO) + self.cash
-        return found
+        result = dict(self.by_asset)
+        result[quote] = result.get(quote, ZERO) + self.cash
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Reader:
     """
 
     prices: Mapping[str, Fraction]
-    _known: dict[tuple[Any, ...], LiquidationTerms] = field(default_factory=dict)
+    _by_place: dict[tuple[Any, ...], LiquidationTerms] = field(default_factory=dict)
 
     def borrower(
         self,
@@ -149,7 +149,7 @@ class Reader:
             key,
             tuple(
                 Collateral(asset, value * worth / self._price(asset), share, how.bonus)
-                for asset, value, share in legs.held
+                for asset, value, share in legs.backing
             ),
             tuple(Debt(asset, value * worth / self._price(asset)) for asset, value in legs.owed),
             how.close_factor,
@@ -157,31 +157,31 @@ class Reader:
         )
 
     def _price(self, asset: str) -> Fraction:
-        return self.prices.get(asset, ONE)
+        return self.prices.get(asset, UNITY)
 
     def _terms(
         self, rulebook: Rulebook[Any], account: Account, market: Market, terms: Any, legs: "_Legs"
     ) -> LiquidationTerms:
-        held, owed = (frozenset(part[0] for part in side) for side in (legs.held, legs.owed))
+        backing, owed = (frozenset(part[0] for part in side) for side in (legs.backing, legs.owed))
         options = tuple(sorted(account.options.items()))
         place = (account.venue, account.version, account.market, account.chain, options)
-        key = (*place, held, owed)
-        if key not in self._known:
-            self._known[key] = _probed(rulebook, account, market, terms, legs)
-        return self._known[key]
+        key = (*place, backing, owed)
+        if key not in self._by_place:
+            self._by_place[key] = _probed(rulebook, account, market, terms, legs)
+        return self._by_place[key]
 
 
 @dataclass(frozen=True, slots=True)
 class _Legs:
     """What an account holds (asset, value, threshold) and owes (asset, value), in quote."""
 
-    held: tuple[tuple[str, Fraction, Fraction], ...]
+    backing: tuple[tuple[str, Fraction, Fraction], ...]
     owed: tuple[tuple[str, Fraction], ...]
 
     @property
     def health(self) -> Fraction:
         """Return weighted value over debt."""
-        weighted = sum((value * share for _, value, share in self.held), ZERO)
+        weighted = sum((value * share for _, value, share in self.backing), ZERO)
         return weighted / sum((value for _, value in self.owed), ZERO)
 
 
@@ -196,13 +196,13 @@ def _legs(counted: Mapping[str, Fraction], valued: Mapping[str, Fraction]) -> _L
     required = -sum((value for value in counted.values() if value < 0), ZERO)
     if not debt > 0:
         return _Legs((), ())
-    factor = required / debt if required > 0 else ONE
-    held = tuple(
+    factor = required / debt if required > 0 else UNITY
+    backing = tuple(
         (asset, value, max(counted.get(asset, ZERO), ZERO) / value / factor)
         for asset, value in valued.items()
         if value > 0
     )
-    return _Legs(held, owed)
+    return _Legs(backing, owed)
 
 
 def _line(
@@ -227,9 +227,9 @@ def _line(
         if asset in market.prices
     }
     largest = max((abs(slope) for slope in slopes.values()), default=ZERO)
-    kept = {asset: slope for asset, slope in slopes.items() if abs(slope) > GRAIN * largest}
-    cash = here - sum(kept.values(), ZERO)
-    return Line(kept, cash if abs(cash) > GRAIN * largest else ZERO)
+    remaining = {asset: slope for asset, slope in slopes.items() if abs(slope) > GRAIN * largest}
+    cash = here - sum(remaining.values(), ZERO)
+    return Line(remaining, cash if abs(cash) > GRAIN * largest else ZERO)
 
 
 def _scaled(margin: Margin, amount: Any) -> Fraction:
@@ -287,13 +287,13 @@ def _liquidated(
 ) -> tuple[Fraction, Fraction] | None:
     """Return the share repaid and the bonus at a health factor; None where the venue refuses."""
     move = health / legs.health - 1
-    fall = [asset for asset, _, _ in legs.held if asset in market.prices]
+    fall = [asset for asset, _, _ in legs.backing if asset in market.prices]
     rise = [asset for asset, _ in legs.owed if asset in market.prices]
     moves = dict.fromkeys(fall, move) if fall else dict.fromkeys(rise, legs.health / health - 1)
     there = shocked(market, moves)
     before = rulebook.margin(account, there, terms).maintenance
     largest = max(legs.owed, key=lambda part: part[1])[0]
-    best = max(legs.held, key=lambda part: part[1], default=("", ZERO, ZERO))[0]
+    best = max(legs.backing, key=lambda part: part[1], default=("", ZERO, ZERO))[0]
     names = {leg.asset for leg in account.legs}
     request = Liquidate(
         debt_asset=largest if largest in names else None,
@@ -320,8 +320,8 @@ def _penalty(terms: Any) -> Fraction:
         return max(Fraction(chop) / WAD - 1, ZERO)
     factors = [
         Fraction(factor) / WAD
-        for one in getattr(terms, "collaterals", ())
-        for factor in (getattr(one, "liquidation_factor", None),)
+        for item in getattr(terms, "collaterals", ())
+        for factor in (getattr(item, "liquidation_factor", None),)
         if factor
     ]
     return max((1 / factor - 1 for factor in factors), default=ZERO)
@@ -330,7 +330,7 @@ def _penalty(terms: Any) -> Fraction:
 def _share(done: Liquidation, required: Any) -> Fraction:
     after = None if done.after is None else done.after.maintenance
     left = ZERO if after is None else Fraction(after.requirement)
-    return min(max(1 - left / Fraction(required), GRAIN), ONE)
+    return min(max(1 - left / Fraction(required), GRAIN), UNITY)
 
 
 def _bonus(done: Liquidation) -> Fraction:

@@ -18,7 +18,7 @@ from models.book.cascade import Liquidators
 from models.book.columns import BookColumns, Floats, MarketColumns, Places
 from models.book.kernel import Flags, run
 
-ONE_ROUND = Liquidators(rounds=1)
+SINGLE_ROUND = Liquidators(rounds=1)
 
 STEP = 0.01
 """Log price over which slopes are taken: a book is steps, and its slope is over a width."""
@@ -40,7 +40,7 @@ class Reproduction:
     numbers: Floats
 
     @property
-    def first_above_one(self) -> float | None:
+    def first_at_least_unity(self) -> float | None:
         """Return the mildest shock at which the number is 1 or more; None where none is."""
         above = self.shocks[self.numbers >= 1.0]
         return float(above[np.argmin(np.abs(above))]) if above.size else None
@@ -100,7 +100,7 @@ def _radius(
 
 def _fall(book: BookColumns, market: MarketColumns, prices: Floats) -> Floats:
     """Return the log move of every asset against what it is priced in, by one round's sales."""
-    course = run(book, market, prices, ONE_ROUND)
+    course = run(book, market, prices, SINGLE_ROUND)
     if not course.prices.size:
         return np.zeros(prices.size)
     moved = np.log(course.prices[0] / prices)

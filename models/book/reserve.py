@@ -232,7 +232,7 @@ def _drivers(rows: pd.DataFrame, low: Floats, *, with_highs: bool) -> Floats:
     return np.column_stack(columns)
 
 
-def drivers_known(rows: pd.DataFrame) -> Mask:
+def has_drivers(rows: pd.DataFrame) -> Mask:
     """Return which rows lack nothing that a forecast reads, shape (rows,)."""
     zero = np.zeros(len(rows))
     drivers = _drivers(rows, zero, with_highs=True)
@@ -305,7 +305,7 @@ def reserve_model(market: pd.DataFrame, amounts: Sequence[float]) -> ReserveMode
     ValueError
         No row of the reserve's past is complete.
     """
-    is_whole = drivers_known(market) & market[["ahead", "low_ahead"]].notna().all(axis=1).to_numpy()
+    is_whole = has_drivers(market) & market[["ahead", "low_ahead"]].notna().all(axis=1).to_numpy()
     rows = market[is_whole]
     if rows.empty:
         message = "no complete row of the reserve's past to learn from"

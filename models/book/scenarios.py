@@ -86,13 +86,13 @@ def volatility(bars: Bars) -> Floats:
     moves = np.diff(np.log(bars.close), axis=0, prepend=np.nan)
     keep = 0.5 ** (1.0 / HALF_LIFE)
     level, weight = np.zeros(moves.shape[1]), np.zeros(moves.shape[1])
-    found = np.full(moves.shape, np.nan)
+    result = np.full(moves.shape, np.nan)
     for hour, move in enumerate(moves):
         is_there = np.isfinite(move)
         level = np.where(is_there, keep * level + np.nan_to_num(move) ** 2, level)
         weight = np.where(is_there, keep * weight + 1.0, weight)
-        found[hour] = np.sqrt(np.divide(level, weight, out=level * np.nan, where=weight > 0.0))
-    return found
+        result[hour] = np.sqrt(np.divide(level, weight, out=level * np.nan, where=weight > 0.0))
+    return result
 
 
 def moves(
@@ -170,13 +170,13 @@ def _whole_blocks(bars: Bars, spread: Floats, hours: int) -> Places:
 def _extremes(bars: Bars, starts: Places, share: Floats, hours: int) -> tuple[Floats, Floats]:
     """Return log moves from each start to the market's lowest and highest hour."""
     close, low, high = np.log(bars.close), np.log(bars.low), np.log(bars.high)
-    found_low = np.zeros((starts.size, share.size))
-    found_high = np.zeros((starts.size, share.size))
+    lows = np.zeros((starts.size, share.size))
+    highs = np.zeros((starts.size, share.size))
     least, most = np.zeros(starts.size), np.zeros(starts.size)
     for ahead in range(1, hours + 1):
         down, up = low[starts + ahead] - close[starts], high[starts + ahead] - close[starts]
         level_down, level_up = down @ share, up @ share
         falls, rises = level_down < least, level_up > most
-        found_low[falls], least[falls] = down[falls], level_down[falls]
-        found_high[rises], most[rises] = up[rises], level_up[rises]
-    return found_low, found_high
+        lows[falls], least[falls] = down[falls], level_down[falls]
+        highs[rises], most[rises] = up[rises], level_up[rises]
+    return lows, highs

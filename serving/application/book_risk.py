@@ -25,13 +25,13 @@ from serving.evaluation.book_risk import (
     Forecaster,
     RiskBook,
     curve_of,
-    curve_wanted,
     debts_of,
+    forecast_answer,
     forecaster,
+    missing_curves,
     oldest,
     read_book,
     stressed,
-    told_forecast,
 )
 from serving.schemas import problems, requests
 from serving.schemas.book_risk import (
@@ -53,7 +53,7 @@ from serving.store.impact import ImpactQuotes, newest
 
 PAGE = 1_000
 MOST_ACCOUNTS = 200_000
-MOST_TOLD = 100
+MOST_LISTED = 100
 STALE = timedelta(days=7)
 """Age from which quotes of impact are told to be old."""
 
@@ -75,7 +75,7 @@ class ReadBook:
     is_simulated: bool
     book: RiskBook
     curves: Mapping[str, ImpactCurve]
-    told: tuple[CurveAnswer, ...]
+    answer: tuple[CurveAnswer, ...]
     stale: tuple[str, ...]
 
 
@@ -83,28 +83,28 @@ class BookReader:
     """Reads books and keeps the last ones, until anything in the store changes."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[Any, ...], ReadBook] = OrderedDict()
+        self._warm: OrderedDict[tuple[Any, ...], ReadBook] = OrderedDict()
         self._lock = threading.Lock()
 
     def read(self, transaction: Transaction, selection: Selection, *, now: datetime) -> ReadBook:
         """Return the selected accounts at the clock of the store."""
         at = market.clock(transaction, now=now)
         quotes = newest(transaction, at=at)
-        measured = tuple((one.asset, one.quote, one.measured_at) for one in quotes)
+        measured = tuple((item.asset, item.quote, item.measured_at) for item in quotes)
         bind = str(transaction.engine.url)
         chosen = selection.model_dump_json()
         hour = at.replace(minute=0, second=0, microsecond=0)
         key = (bind, changes.last(transaction), chosen, measured, hour)
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        found = _read(transaction, selection, quotes, at=at)
+            if key in self._warm:
+                self._warm.move_to_end(key)
+                return self._warm[key]
+        result = _read(transaction, selection, quotes, at=at)
         with self._lock:
-            self._kept[key] = found
-            while len(self._kept) > WARM:
-                self._kept.popitem(last=False)
-        return found
+            self._warm[key] = result
+            while len(self._warm) > WARM:
+                self._warm.popitem(last=False)
+        return result
 
 
 READER = BookReader()
@@ -119,37 +119,37 @@ def _read(
     cases, left = [], []
     for key, body in bodies.items():
         try:
-            told = requests.account({**body, "events": None}, "")
-            cases.append(inputs.account_input(told, "", around))
+            answer = requests.account({**body, "events": None}, "")
+            cases.append(inputs.account_input(answer, "", around))
         except InvalidInput as error:
             left.append(UnjudgedAnswer(key, error.faults[0].message[:200], None))
     prices = {asset: price.exact for asset, price in around.prices.items()}
     book = read_book(cases, prices, chances)
-    curves, told_curves, stale = _curves(quotes, at=at)
+    curves, curve_answers, stale = _curves(quotes, at=at)
     return ReadBook(
         at,
         around.simulated,
         replace(book, unjudged=(*book.unjudged, *left)),
         curves,
-        told_curves,
+        curve_answers,
         stale,
     )
 
 
-def _chances(transaction: Transaction, wanted: AccountFilter) -> dict[str, float]:
+def _chances(transaction: Transaction, chosen: AccountFilter) -> dict[str, float]:
     """Return how likely each account is liquidated once it is exposed, by its newest forecast."""
-    found: dict[str, float] = {}
+    result: dict[str, float] = {}
     after: tuple[float | None, str] | None = None
-    while len(found) <= MOST_ACCOUNTS:
-        part = assessments.explore(transaction, wanted, after=after, limit=PAGE)
-        for one in part:
-            judged = one.assessed
+    while len(result) <= MOST_ACCOUNTS:
+        part = assessments.explore(transaction, chosen, after=after, limit=PAGE)
+        for item in part:
+            judged = item.assessed
             alone = (judged.unattended_24h or 0.0) if judged is not None else 0.0
             acted = judged.expected_24h if judged is not None else None
             is_forecast = acted is not None and alone > 0.0
-            found[one.account] = min((acted or 0.0) / alone, 1.0) if is_forecast else 1.0
+            result[item.account] = min((acted or 0.0) / alone, 1.0) if is_forecast else 1.0
         if len(part) < PAGE:
-            return found
+            return result
         after = (None, part[-1].account)
     detail = f"more than {MOST_ACCOUNTS} accounts are chosen: ask by venue, market, owner or asset"
     raise Refused(problems.TOO_LARGE, detail)
@@ -160,16 +160,16 @@ def _curves(
 ) -> tuple[dict[str, ImpactCurve], tuple[CurveAnswer, ...], tuple[str, ...]]:
     """Return curves against the dollar by asset, as they are told, and which are old."""
     curves: dict[str, ImpactCurve] = {}
-    told, stale = [], []
-    for one in quotes:
-        if one.quote != QUOTE:
+    answer, stale = [], []
+    for item in quotes:
+        if item.quote != QUOTE:
             continue
-        curve = fit(one)
-        curves[one.asset] = curve
-        told.append(told_curve(one, curve, at=at))
-        if at - one.measured_at > STALE:
-            stale.append(f"stale_liquidity: {one.asset} was measured {one.measured_at:%F}")
-    return curves, tuple(told), tuple(stale)
+        curve = fit(item)
+        curves[item.asset] = curve
+        answer.append(curve_answer(item, curve, at=at))
+        if at - item.measured_at > STALE:
+            stale.append(f"stale_liquidity: {item.asset} was measured {item.measured_at:%F}")
+    return curves, tuple(answer), tuple(stale)
 
 
 def fit(quotes: ImpactQuotes) -> ImpactCurve:
@@ -178,7 +178,7 @@ def fit(quotes: ImpactQuotes) -> ImpactCurve:
     return fitted(amounts, impacts, measured_at=quotes.measured_at)
 
 
-def told_curve(quotes: ImpactQuotes, curve: ImpactCurve, *, at: datetime) -> CurveAnswer:
+def curve_answer(quotes: ImpactQuotes, curve: ImpactCurve, *, at: datetime) -> CurveAnswer:
     """Return a curve as it is answered, its tail marked."""
     amount, lost = float(curve.amounts[-1]), float(curve.impacts[-1])
     return CurveAnswer(
@@ -186,14 +186,16 @@ def told_curve(quotes: ImpactQuotes, curve: ImpactCurve, *, at: datetime) -> Cur
         quote=quotes.quote,
         measured_at=quotes.measured_at,
         age_seconds=(at - quotes.measured_at).total_seconds(),
-        amounts=tuple(float(one) for one in curve.amounts),
-        impacts=tuple(float(one) for one in curve.impacts),
+        amounts=tuple(float(item) for item in curve.amounts),
+        impacts=tuple(float(item) for item in curve.impacts),
         tail="constant_product",
         tail_reserve=amount * (1.0 - lost) / lost,
     )
 
 
-def stress(desk: ScoringService, store: Store, asked: StressBody, request_id: str) -> StressAnswer:
+def stress(
+    desk: ScoringService, store: Store, request: StressBody, request_id: str
+) -> StressAnswer:
     """Answer `POST /v1/book/stress`.
 
     Raises
@@ -203,41 +205,41 @@ def stress(desk: ScoringService, store: Store, asked: StressBody, request_id: st
         last quote where that is refused: all of them.
     """
     with store.read() as transaction:
-        found = READER.read(transaction, asked.selection, now=desk.clock())
-    curves = {} if asked.impact == "none" else found.curves
-    faults = [] if asked.impact == "none" else curve_wanted(found.book, curves)
-    names = [shock.name for shock in asked.shocks]
+        result = READER.read(transaction, request.selection, now=desk.clock())
+    curves = {} if request.impact == "none" else result.curves
+    faults = [] if request.impact == "none" else missing_curves(result.book, curves)
+    names = [shock.name for shock in request.shocks]
     faults += [
         Fault(f"/shocks/{place}/name", f"{name!r} stands twice")
         for place, name in enumerate(names)
         if name in names[:place]
     ]
     shocks = []
-    for place, shock in enumerate(asked.shocks):
+    for place, shock in enumerate(request.shocks):
         where = f"/shocks/{place}"
         try:
-            told = stressed(
-                found.book, shock, curves, where=where, with_owners=asked.owners == "expected"
+            answer = stressed(
+                result.book, shock, curves, where=where, with_owners=request.owners == "expected"
             )
         except InvalidInput as error:
             faults.extend(error.faults)
             continue
-        shocks.append(told)
-        if asked.tail == "refuse":
-            faults += _beyond(told.rounds, curves, float(shock.depth), where)
+        shocks.append(answer)
+        if request.tail == "refuse":
+            faults += _beyond(answer.rounds, curves, float(shock.depth), where)
     if faults:
         raise InvalidInput(faults)
     return StressAnswer(
         request_id=request_id,
-        as_of=found.at,
-        simulated=found.is_simulated,
-        accounts=len(found.book.cases),
-        unjudged=found.book.unjudged[:MOST_TOLD],
-        unjudged_count=len(found.book.unjudged),
-        unjudged_debt=sum(one.debt or 0.0 for one in found.book.unjudged),
-        oldest_price_age_seconds=oldest(found.book, found.at),
-        curves=tuple(one for one in found.told if one.asset in found.book.prices),
-        degraded_reasons=() if asked.impact == "none" else found.stale,
+        as_of=result.at,
+        simulated=result.is_simulated,
+        accounts=len(result.book.cases),
+        unjudged=result.book.unjudged[:MOST_LISTED],
+        unjudged_count=len(result.book.unjudged),
+        unjudged_debt=sum(item.debt or 0.0 for item in result.book.unjudged),
+        oldest_price_age_seconds=oldest(result.book, result.at),
+        curves=tuple(item for item in result.answer if item.asset in result.book.prices),
+        degraded_reasons=() if request.impact == "none" else result.stale,
         shocks=tuple(shocks),
     )
 
@@ -247,8 +249,8 @@ def _beyond(
 ) -> list[Fault]:
     """Return a fault for every asset of which more is sold than was ever quoted."""
     sold: dict[str, float] = {}
-    for one in rounds:
-        for asset, units in one.sold.items():
+    for item in rounds:
+        for asset, units in item.sold.items():
             sold[asset] = sold.get(asset, 0.0) + units
     return [
         Fault(
@@ -262,7 +264,7 @@ def _beyond(
 
 
 def begin(
-    desk: ScoringService, transaction: Transaction, asked: ForecastBody
+    desk: ScoringService, transaction: Transaction, request: ForecastBody
 ) -> tuple[str, ReadBook, Forecaster]:
     """Write that a forecast begins, and return what it will run on.
 
@@ -273,49 +275,54 @@ def begin(
     Refused
         413 where accounts times scenarios are too many.
     """
-    found = READER.read(transaction, asked.selection, now=desk.clock())
-    if asked.impact == "stored" and (faults := curve_wanted(found.book, found.curves)):
+    result = READER.read(transaction, request.selection, now=desk.clock())
+    if request.impact == "stored" and (faults := missing_curves(result.book, result.curves)):
         raise InvalidInput(faults)
-    count = max(len(found.book.borrowers), 1)
-    if count * asked.scenarios > MOST_CELLS:
+    count = max(len(result.book.borrowers), 1)
+    if count * request.scenarios > MOST_CELLS:
         detail = f"{count} accounts: at most {MOST_CELLS // count} scenarios"
         raise Refused(problems.TOO_LARGE, detail)
-    curves = {} if asked.impact == "none" else found.curves
-    held = market.candles(transaction, list(found.book.prices), at=found.at, lookback=PAST)
-    ready = forecaster(found.book, curves, _on_one_grid(held))
+    curves = {} if request.impact == "none" else result.curves
+    stored = market.candles(transaction, list(result.book.prices), at=result.at, lookback=PAST)
+    ready = forecaster(result.book, curves, _on_one_grid(stored))
     if not ready.book.borrowers:
         raise InvalidInput([Fault("/selection", "no account of it owes anything that can fall")])
     name = uuid.uuid4().hex
     book_forecasts.begin(
-        transaction, name, asked.model_dump(mode="json"), at=found.at, now=desk.clock()
+        transaction, name, request.model_dump(mode="json"), at=result.at, now=desk.clock()
     )
-    return name, found, ready
+    return name, result, ready
 
 
-def _on_one_grid(held: Mapping[str, Candles]) -> dict[str, dict[str, Any]]:
+def _on_one_grid(stored: Mapping[str, Candles]) -> dict[str, dict[str, Any]]:
     """Return close, high and low of every asset over the same hours."""
-    if not held:
+    if not stored:
         return {}
-    first = min(one.first_hour for one in held.values())
-    last = max(one.first_hour + len(one.close) for one in held.values())
-    found = {}
-    for asset, one in held.items():
-        place = one.first_hour - first
+    first = min(item.first_hour for item in stored.values())
+    last = max(item.first_hour + len(item.close) for item in stored.values())
+    result = {}
+    for asset, item in stored.items():
+        place = item.first_hour - first
         columns = {}
         for side in ("close", "high", "low"):
             grid = np.full(last - first, np.nan)
-            grid[place : place + len(one.close)] = getattr(one, side)
+            grid[place : place + len(item.close)] = getattr(item, side)
             columns[side] = grid
-        found[asset] = columns
-    return found
+        result[asset] = columns
+    return result
 
 
 def run(
-    desk: ScoringService, store: Store, name: str, asked: ForecastBody, found: ReadBook, ready: Any
+    desk: ScoringService,
+    store: Store,
+    name: str,
+    request: ForecastBody,
+    result: ReadBook,
+    ready: Any,
 ) -> None:
     """Run a forecast to its end, or until it is stopped, and keep what came of it."""
     try:
-        body = _run(desk, store, name, asked, found, ready)
+        body = _run(desk, store, name, request, result, ready)
         status = book_forecasts.DONE
     except Stopped:
         body, status = None, book_forecasts.STOPPED
@@ -332,43 +339,43 @@ def _run(
     desk: ScoringService,
     store: Store,
     name: str,
-    asked: ForecastBody,
-    found: ReadBook,
+    request: ForecastBody,
+    result: ReadBook,
     ready: Forecaster,
 ) -> dict[str, Any]:
-    parts = len(asked.horizons) * len(METHODS) * 2
+    parts = len(request.horizons) * len(METHODS) * 2
     finished = 0
 
     def report(count: int) -> bool:
-        share = (finished + count / asked.scenarios) / parts
+        share = (finished + count / request.scenarios) / parts
         with store.begin() as transaction:
-            held = book_forecasts.read(transaction, name)
-            if held is None or held.status != book_forecasts.RUNNING:
+            stored = book_forecasts.read(transaction, name)
+            if stored is None or stored.status != book_forecasts.RUNNING:
                 return False
             book_forecasts.update(transaction, name, done=min(share, 0.999), now=desk.clock())
         return True
 
     horizons: dict[str, Any] = {}
-    for horizon in asked.horizons:
+    for horizon in request.horizons:
         methods: dict[str, Any] = {}
         for method in METHODS:
-            drawn = ready.draw(HORIZONS[horizon], asked, method)
+            drawn = ready.draw(HORIZONS[horizon], request, method)
             owners: dict[str, Any] = {}
             for side in ("unattended", "expected"):
                 acts = side == "expected"
-                done = ready.run(drawn, with_owners=acts, seed=asked.seed, report=report)
-                owners[side] = msgspec.to_builtins(told_forecast(done, ready))
+                done = ready.run(drawn, with_owners=acts, seed=request.seed, report=report)
+                owners[side] = msgspec.to_builtins(forecast_answer(done, ready))
                 finished += 1
             methods[method.value] = owners
         horizons[horizon] = methods
-    curves = {} if asked.impact == "none" else found.curves
+    curves = {} if request.impact == "none" else result.curves
     return {
-        "simulated": found.is_simulated,
+        "simulated": result.is_simulated,
         "accounts": len(ready.book.borrowers),
-        "unjudged": msgspec.to_builtins(ready.book.unjudged[:MOST_TOLD]),
+        "unjudged": msgspec.to_builtins(ready.book.unjudged[:MOST_LISTED]),
         "unjudged_count": len(ready.book.unjudged),
-        "unjudged_debt": sum(one.debt or 0.0 for one in ready.book.unjudged),
-        "degraded_reasons": list(found.stale) if asked.impact == "stored" else ["no_impact"],
+        "unjudged_debt": sum(item.debt or 0.0 for item in ready.book.unjudged),
+        "degraded_reasons": list(result.stale) if request.impact == "stored" else ["no_impact"],
         "horizons": horizons,
         "curve": curve_of(ready.book, curves),
         "debts": debts_of(ready.book),
@@ -389,53 +396,53 @@ def status_of(row: BookForecastRow, request_id: str, *, now: datetime) -> Foreca
         as_of=row.at,
         status=book_forecasts.FAILED if is_lost else row.status,
         done=row.done,
-        asked=row.asked,
+        request=row.request,
         result=body,
     )
 
 
 def points(transaction: Transaction, *, limit: int, now: datetime) -> list[RiskPoint]:
     """Return past forecasts of the whole book beside what came true within 24 hours."""
-    found = []
+    result = []
     for row in book_forecasts.newest(transaction, limit=limit):
-        told = (row.body or {}).get("horizons", {}).get("24h")
-        if told is None or any(dict(row.asked).get("selection", {}).values()):
+        answer = (row.body or {}).get("horizons", {}).get("24h")
+        if answer is None or any(dict(row.request).get("selection", {}).values()):
             continue
         ends = row.at + timedelta(hours=HORIZONS["24h"])
         realised = None
         if ends <= now:
             fell = book_forecasts.liquidated(transaction, after=row.at, until=ends)
-            realised = sum((row.body or {}).get("debts", {}).get(one, 0.0) for one in fell)
+            realised = sum((row.body or {}).get("debts", {}).get(item, 0.0) for item in fell)
         lar = {
             side: {
-                f"{one['level']:g}": one["value"]
-                for one in told[METHODS[0].value][side]["liquidated"]
+                f"{item['level']:g}": item["value"]
+                for item in answer[METHODS[0].value][side]["liquidated"]
             }
             for side in ("unattended", "expected")
         }
-        found.append(RiskPoint(id=row.id, as_of=row.at, lar=lar, realised=realised))
-    return found
+        result.append(RiskPoint(id=row.id, as_of=row.at, lar=lar, realised=realised))
+    return result
 
 
-def tests_of(found: Sequence[RiskPoint]) -> dict[str, dict[str, dict[str, object]]]:
+def tests_of(result: Sequence[RiskPoint]) -> dict[str, dict[str, dict[str, object]]]:
     """Return how often quantiles were exceeded, over one forecast a day."""
     daily: dict[Any, RiskPoint] = {}
-    for one in sorted(found, key=lambda point: point.as_of):
-        if one.realised is not None:
-            daily.setdefault(one.as_of.date(), one)
+    for item in sorted(result, key=lambda point: point.as_of):
+        if item.realised is not None:
+            daily.setdefault(item.as_of.date(), item)
     days = list(daily.values())
     if len(days) < 2:  # noqa: PLR2004 - a test of transitions needs two
         return {}
-    told: dict[str, dict[str, dict[str, object]]] = {}
+    answer: dict[str, dict[str, dict[str, object]]] = {}
     for side in ("unattended", "expected"):
         for level in LEVELS:
-            over = np.array([(one.realised or 0.0) > one.lar[side][level] for one in days])
+            over = np.array([(item.realised or 0.0) > item.lar[side][level] for item in days])
             rate = float(1 - Fraction(level))
-            told.setdefault(side, {})[level] = {
+            answer.setdefault(side, {})[level] = {
                 "days": len(days),
                 "exceedances": int(over.sum()),
                 "kupiec_p": kupiec(int(over.sum()), len(days), rate).p_value,
                 "christoffersen_p": christoffersen(over).p_value,
                 "zone": zone(int(over.sum()), len(days), rate).value,
             }
-    return told
+    return answer

@@ -51,21 +51,23 @@ def stress(
     json_: Json = None,
 ) -> None:
     """Tell what a move of prices would liquidate over the whole book."""
-    told = _run(store, accounts, shock, depth, oracle_sees, is_still=no_impact)
+    answer = _run(store, accounts, shock, depth, oracle_sees, is_still=no_impact)
     console = Console(width=120)
     table = Table("", "USD", title="after the shock")
     for name in ("repaid", "collateral_at_risk", "bad_debt", "unliquidated"):
-        value = getattr(told, name)
+        value = getattr(answer, name)
         table.add_row(name.replace("_", " "), "none: no rest" if value is None else f"{value:,.0f}")
     console.print(table)
-    amplified = "" if told.amplification is None else f"amplification {told.amplification:.2f}, "
-    console.print(
-        f"{told.accounts} accounts in {len(told.rounds)} rounds, {told.insolvent_accounts} "
-        f"insolvent; {amplified}reproduction number {told.reproduction:.2f}"
+    amplified = (
+        "" if answer.amplification is None else f"amplification {answer.amplification:.2f}, "
     )
-    for one in told.contributors[:10]:
-        console.print(f"  {one.account} ({one.venue}): {one.repaid:,.0f}", highlight=False)
-    _write(told, json_)
+    console.print(
+        f"{answer.accounts} accounts in {len(answer.rounds)} rounds, {answer.insolvent_accounts} "
+        f"insolvent; {amplified}reproduction number {answer.reproduction:.2f}"
+    )
+    for item in answer.contributors[:10]:
+        console.print(f"  {item.account} ({item.venue}): {item.repaid:,.0f}", highlight=False)
+    _write(answer, json_)
 
 
 @app.command()
@@ -79,14 +81,14 @@ def cascade(
     json_: Json = None,
 ) -> None:
     """Play a cascade round by round: who falls, what is sold, where prices go."""
-    told = _run(store, accounts, shock, depth, oracle_sees, is_still=False)
+    answer = _run(store, accounts, shock, depth, oracle_sees, is_still=False)
     table = Table("round", "accounts", "repaid USD", "sold", "prices of what was sold")
-    for place, one in enumerate(told.rounds, start=1):
-        sold = ", ".join(f"{units:,.4g} {asset}" for asset, units in one.sold.items())
-        prices = ", ".join(f"{asset} {one.prices[asset]:,.6g}" for asset in one.sold)
-        table.add_row(str(place), str(one.accounts), f"{one.repaid:,.0f}", sold, prices)
+    for place, item in enumerate(answer.rounds, start=1):
+        sold = ", ".join(f"{units:,.4g} {asset}" for asset, units in item.sold.items())
+        prices = ", ".join(f"{asset} {item.prices[asset]:,.6g}" for asset in item.sold)
+        table.add_row(str(place), str(item.accounts), f"{item.repaid:,.0f}", sold, prices)
     Console(width=140).print(table)
-    _write(told, json_)
+    _write(answer, json_)
 
 
 @group.command("book")
@@ -107,12 +109,12 @@ def risk_book(
     from serving.schemas.book_risk import ForecastBody  # noqa: PLC0415
     from serving.store import book_forecasts  # noqa: PLC0415
 
-    asked = ForecastBody(scenarios=scenarios, seed=seed, impact="none" if no_impact else "stored")
+    request = ForecastBody(scenarios=scenarios, seed=seed, impact="none" if no_impact else "stored")
     with _refusing(), _desk(store) as (desk, opened):
         with opened.begin() as transaction:
-            name, found, ready = book_risk.begin(desk, transaction, asked)
+            name, result, ready = book_risk.begin(desk, transaction, request)
         with Console(stderr=True).status("running scenarios"):
-            book_risk.run(desk, opened, name, asked, found, ready)
+            book_risk.run(desk, opened, name, request, result, ready)
         with opened.read() as transaction:
             row = book_forecasts.read(transaction, name)
     body = {} if row is None or row.body is None else dict(row.body)
@@ -123,14 +125,14 @@ def risk_book(
     for horizon, methods in body["horizons"].items():
         table = Table("", "LaR 95 % [90 %]", "LaR 99 %", "VaR 99 %", "E[bad debt]", title=horizon)
         for method, sides in methods.items():
-            for owners, told in sides.items():
-                low, high = told["liquidated"]
+            for owners, answer in sides.items():
+                low, high = answer["liquidated"]
                 table.add_row(
                     f"{method}, {owners}",
                     f"{low['value']:,.0f} [{low['low']:,.0f}, {low['high']:,.0f}]",
                     f"{high['value']:,.0f}",
-                    f"{told['bad_debt'][1]['value']:,.0f}",
-                    f"{told['mean_bad_debt']:,.0f}",
+                    f"{answer['bad_debt'][1]['value']:,.0f}",
+                    f"{answer['mean_bad_debt']:,.0f}",
                 )
         console.print(table)
     if json_ is not None:
@@ -157,40 +159,42 @@ def _run(
     with _refusing():
         moves = _moves(shocks)
         body = {"name": "shock", "prices": moves, "depth": depth, "oracle_sees": oracle_sees}
-        asked = _checked(StressBody, {"shocks": [body], "impact": "none" if is_still else "stored"})
+        request = _checked(
+            StressBody, {"shocks": [body], "impact": "none" if is_still else "stored"}
+        )
         if accounts is not None:
             book = book_file.read(accounts)
-            return stressed(book, asked.shocks[0], {}, where="--shock", with_owners=False)
+            return stressed(book, request.shocks[0], {}, where="--shock", with_owners=False)
         with _desk(str(store)) as (desk, opened):
-            return book_risk.stress(desk, opened, asked, "command-line").shocks[0]
+            return book_risk.stress(desk, opened, request, "command-line").shocks[0]
 
 
-def _checked(kind: Callable[..., Any], told: dict[str, Any]) -> Any:
+def _checked(kind: Callable[..., Any], answer: dict[str, Any]) -> Any:
     from pydantic import ValidationError  # noqa: PLC0415
 
     from serving.schemas.requests import pointers  # noqa: PLC0415
 
     try:
-        return kind(**told)
+        return kind(**answer)
     except ValidationError as error:
         raise InvalidInput(list(pointers(error))) from None
 
 
 def _moves(shocks: list[str]) -> dict[str, str]:
     """Return moves by asset; ETH=-20% is -0.2."""
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     faults = []
-    for told in shocks:
-        match = _MOVE.fullmatch(told)
+    for answer in shocks:
+        match = _MOVE.fullmatch(answer)
         if match is None:
-            faults.append(Fault("--shock", f"{told!r} is not ASSET=MOVE, such as ETH=-20%"))
-        elif match["asset"] in found:
+            faults.append(Fault("--shock", f"{answer!r} is not ASSET=MOVE, such as ETH=-20%"))
+        elif match["asset"] in result:
             faults.append(Fault("--shock", f"{match['asset']} stands twice"))
         else:
-            found[match["asset"]] = _share(match["move"], is_percent=bool(match["percent"]))
+            result[match["asset"]] = _share(match["move"], is_percent=bool(match["percent"]))
     if faults:
         raise InvalidInput(faults)
-    return found
+    return result
 
 
 def _share(move: str, *, is_percent: bool) -> str:
@@ -227,8 +231,8 @@ def _desk(url: str) -> "Iterator[tuple[ScoringService, Store]]":
         opened.close()
 
 
-def _write(told: "StressShock", place: Path | None) -> None:
+def _write(answer: "StressShock", place: Path | None) -> None:
     if place is not None:
         from serving.schemas.problems import encode  # noqa: PLC0415
 
-        place.write_bytes(encode(told) + b"\n")
+        place.write_bytes(encode(answer) + b"\n")

@@ -76,12 +76,12 @@ class RiskBook:
     @property
     def collateral(self) -> dict[str, float]:
         """Return USD of collateral by asset."""
-        found: dict[str, float] = {}
+        result: dict[str, float] = {}
         for account in self.borrowers:
             for leg in account.collateral:
                 worth = float(leg.units * self.prices[leg.asset])
-                found[leg.asset] = found.get(leg.asset, 0.0) + worth
-        return found
+                result[leg.asset] = result.get(leg.asset, 0.0) + worth
+        return result
 
     def venue(self, key: str) -> str:
         """Return the venue of an account; `file` where no rulebook judges it."""
@@ -90,7 +90,7 @@ class RiskBook:
 
     def owners(self, seed: int = 0) -> Owners:
         """Return the owners of the accounts in their order."""
-        chance = np.array([self.chances.get(one.key, 1.0) for one in self.borrowers])
+        chance = np.array([self.chances.get(item.key, 1.0) for item in self.borrowers])
         return Owners(chance, np.arange(chance.size), seed=seed)
 
 
@@ -113,7 +113,7 @@ def read_book(
     for case in cases:
         try:
             quote = quote_of(case.terms) or USD
-            found = reader.borrower(
+            result = reader.borrower(
                 case.account.id,
                 case.rulebook,
                 case.account,
@@ -123,13 +123,13 @@ def read_book(
                 worth=prices.get(quote, Fraction(1) if is_one(quote, quote=USD) else None),
             )
         except (ArithmeticError, LookupError, TypeError, ValueError):
-            found = Unjudged("cannot_be_evaluated")
-        if isinstance(found, Unjudged):
-            debt = None if found.debt is None else float(found.debt)
-            unjudged.append(UnjudgedAnswer(case.account.id, found.reason, debt))
-        elif found is not None:
-            borrowers.append(found)
-    legs = {asset for one in borrowers for asset in _assets(one)}
+            result = Unjudged("cannot_be_evaluated")
+        if isinstance(result, Unjudged):
+            debt = None if result.debt is None else float(result.debt)
+            unjudged.append(UnjudgedAnswer(case.account.id, result.reason, debt))
+        elif result is not None:
+            borrowers.append(result)
+    legs = {asset for item in borrowers for asset in _assets(item)}
     used = {asset: prices.get(asset, Fraction(1)) for asset in sorted(legs)}
     return RiskBook(
         tuple(borrowers),
@@ -147,19 +147,19 @@ def _assets(account: Borrower) -> set[str]:
 
 def without(book: RiskBook, assets: Mapping[str, str]) -> RiskBook:
     """Return a book without the accounts that hold or owe some assets, each named with why."""
-    kept, left = [], []
-    for one in book.borrowers:
-        held = _assets(one)
-        reason = next((assets[asset] for asset in sorted(held) if asset in assets), None)
+    remaining, left = [], []
+    for item in book.borrowers:
+        used = _assets(item)
+        reason = next((assets[asset] for asset in sorted(used) if asset in assets), None)
         if reason is None:
-            kept.append(one)
+            remaining.append(item)
         else:
-            debt = sum((leg.units * book.prices[leg.asset] for leg in one.debt), Fraction(0))
-            left.append(UnjudgedAnswer(one.key, reason, float(debt)))
-    return replace(book, borrowers=tuple(kept), unjudged=(*book.unjudged, *left))
+            debt = sum((leg.units * book.prices[leg.asset] for leg in item.debt), Fraction(0))
+            left.append(UnjudgedAnswer(item.key, reason, float(debt)))
+    return replace(book, borrowers=tuple(remaining), unjudged=(*book.unjudged, *left))
 
 
-def curve_wanted(book: RiskBook, curves: Mapping[str, ImpactCurve]) -> list[Fault]:
+def missing_curves(book: RiskBook, curves: Mapping[str, ImpactCurve]) -> list[Fault]:
     """Return a fault for every asset that matters, moves and has no curve."""
     worth = book.collateral
     total = sum(worth.values())
@@ -204,20 +204,20 @@ def market_of(
         raise InvalidInput(faults)
     everything = factors.pop(ALL, Fraction(1))
     moved_all = set(moving(book.prices, None))
-    found = {}
+    result = {}
     for asset, price in book.prices.items():
         factor = factors.get(asset, everything if asset in moved_all else Fraction(1))
         base = links.get(asset)
         if base is not None:
             factor *= factors.get(base, everything if base in moved_all else Fraction(1))
-        found[asset] = price * factor
+        result[asset] = price * factor
     depth = shock.depth
     deeper = {
         asset: ImpactCurve(tuple(amount * float(depth) for amount in curve.amounts), curve.impacts)
         for asset, curve in curves.items()
         if asset in book.prices
     }
-    return Market(found, deeper, shock.oracle_sees, links)
+    return Market(result, deeper, shock.oracle_sees, links)
 
 
 def liquidators_of(shock: ShockBody) -> Liquidators:
@@ -234,14 +234,14 @@ def liquidators_of(shock: ShockBody) -> Liquidators:
 
 def exact_near(book: RiskBook, market: Market) -> RiskBook:
     """Let the exact rules decide for accounts that stand within `NEAR` of their line."""
-    found = list(book.borrowers)
-    for place, one in enumerate(found):
-        debt = sum((leg.units * market.prices[leg.asset] for leg in one.debt), Fraction(0))
+    result = list(book.borrowers)
+    for place, item in enumerate(result):
+        debt = sum((leg.units * market.prices[leg.asset] for leg in item.debt), Fraction(0))
         weighted = sum(
-            (leg.units * leg.threshold * market.prices[leg.asset] for leg in one.collateral),
+            (leg.units * leg.threshold * market.prices[leg.asset] for leg in item.collateral),
             Fraction(0),
         )
-        case = book.cases.get(one.key)
+        case = book.cases.get(item.key)
         if case is None or not debt or abs(float(weighted / debt) - 1.0) > NEAR:
             continue
         shares = {
@@ -254,13 +254,13 @@ def exact_near(book: RiskBook, market: Market) -> RiskBook:
         ).verdict
         line = debt * (1 - Fraction(2, 10**9) if verdict in BREACHED else 1 + Fraction(2, 10**9))
         factor = line / weighted if weighted else Fraction(1)
-        found[place] = replace(
-            one,
+        result[place] = replace(
+            item,
             collateral=tuple(
-                replace(leg, threshold=leg.threshold * factor) for leg in one.collateral
+                replace(leg, threshold=leg.threshold * factor) for leg in item.collateral
             ),
         )
-    return replace(book, borrowers=tuple(found))
+    return replace(book, borrowers=tuple(result))
 
 
 def stressed(
@@ -322,10 +322,10 @@ def _owners_act(
 
 
 def _rounds(columns: BookColumns, course: Course) -> list[RoundAnswer]:
-    found = []
+    result = []
     for place in range(course.repaid.size):
         sold = dict(zip(columns.assets, course.sold[place].tolist(), strict=True))
-        found.append(
+        result.append(
             RoundAnswer(
                 accounts=int(course.liquidated[place]),
                 repaid=float(course.repaid[place]),
@@ -333,7 +333,7 @@ def _rounds(columns: BookColumns, course: Course) -> list[RoundAnswer]:
                 prices=dict(zip(columns.assets, course.prices[place].tolist(), strict=True)),
             )
         )
-    return found
+    return result
 
 
 def _residuals(columns: BookColumns, course: Course) -> dict[str, float]:
@@ -412,14 +412,14 @@ class Forecaster:
     prices: Any
     bars: Bars
 
-    def draw(self, hours: int, asked: ForecastBody, method: Method) -> Moves:
+    def draw(self, hours: int, request: ForecastBody, method: Method) -> Moves:
         """Return the scenarios of a horizon."""
         return moves(
             self.bars,
             self._weights(),
             hours=hours,
-            scenarios=asked.scenarios,
-            seed=asked.seed,
+            scenarios=request.scenarios,
+            seed=request.seed,
             method=method,
         )
 
@@ -451,13 +451,13 @@ def forecaster(
         for asset in book.prices
         if asset not in candles and moving([asset], None)
     }
-    kept = without(book, missing)
-    legs = {asset for one in kept.borrowers for asset in _assets(one)}
+    remaining = without(book, missing)
+    legs = {asset for item in remaining.borrowers for asset in _assets(item)}
     prices = {asset: book.prices[asset] for asset in sorted({*legs, USD} & book.prices.keys())}
-    kept = replace(kept, prices=prices)
+    remaining = replace(remaining, prices=prices)
     market = Market(dict(prices), {a: c for a, c in curves.items() if a in prices})
-    columns = book_columns(kept.borrowers, market)
-    size = max((len(one["close"]) for one in candles.values()), default=0)
+    columns = book_columns(remaining.borrowers, market)
+    size = max((len(item["close"]) for item in candles.values()), default=0)
     still = np.ones(size)
     bars = Bars(
         columns.assets,
@@ -466,43 +466,43 @@ def forecaster(
             for side in ("close", "high", "low")
         ),
     )
-    return Forecaster(kept, columns, market_columns(market), price_row(market), bars)
+    return Forecaster(remaining, columns, market_columns(market), price_row(market), bars)
 
 
-def told_forecast(found: BookForecast, ready: Forecaster) -> OwnersForecast:
+def forecast_answer(result: BookForecast, ready: Forecaster) -> OwnersForecast:
     """Return a forecast as it is answered."""
-    venues = [ready.book.venue(one.key) for one in ready.book.borrowers]
-    order = np.argsort(-found.by_account, kind="stable")[:CONTRIBUTORS]
+    venues = [ready.book.venue(item.key) for item in ready.book.borrowers]
+    order = np.argsort(-result.by_account, kind="stable")[:CONTRIBUTORS]
     return OwnersForecast(
-        liquidated=tuple(_quantile(one) for one in found.liquidated),
-        bad_debt=tuple(_quantile(one) for one in found.bad_debt),
-        mean_liquidated=found.mean_liquidated,
-        mean_bad_debt=found.mean_bad_debt,
-        by_asset=by_asset(ready.columns, ready.prices, found.by_account),
-        by_venue=grouped(found.by_account, venues),
+        liquidated=tuple(_quantile(item) for item in result.liquidated),
+        bad_debt=tuple(_quantile(item) for item in result.bad_debt),
+        mean_liquidated=result.mean_liquidated,
+        mean_bad_debt=result.mean_bad_debt,
+        by_asset=by_asset(ready.columns, ready.prices, result.by_account),
+        by_venue=grouped(result.by_account, venues),
         by_account={
-            ready.book.borrowers[row].key: float(found.by_account[row])
+            ready.book.borrowers[row].key: float(result.by_account[row])
             for row in order.tolist()
-            if found.by_account[row] > 0
+            if result.by_account[row] > 0
         },
     )
 
 
-def _quantile(found: Quantile) -> LossQuantile:
+def _quantile(result: Quantile) -> LossQuantile:
     return LossQuantile(
-        level=found.level,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        shortfall=found.shortfall,
+        level=result.level,
+        value=result.value,
+        low=result.low,
+        high=result.high,
+        shortfall=result.shortfall,
     )
 
 
 def debts_of(book: RiskBook) -> dict[str, float]:
     """Return USD owed by account."""
     return {
-        one.key: float(sum((leg.units * book.prices[leg.asset] for leg in one.debt), Fraction(0)))
-        for one in book.borrowers
+        item.key: float(sum((leg.units * book.prices[leg.asset] for leg in item.debt), Fraction(0)))
+        for item in book.borrowers
     }
 
 

@@ -45,7 +45,7 @@ def read(path: Path) -> RiskBook:
     prices = {str(asset): _exact(part.iloc[0]) for asset, part in rows.groupby("asset")["price"]}
     grouped = rows.groupby("account", sort=False)
     borrowers = tuple(_borrower(str(key), part) for key, part in grouped)
-    owing = tuple(one for one in borrowers if one.debt)
+    owing = tuple(item for item in borrowers if item.debt)
     return RiskBook(owing, {}, {}, (), prices)
 
 
@@ -68,10 +68,10 @@ def _faults(rows: pd.DataFrame, name: str) -> Any:
 
 
 def _borrower(key: str, rows: pd.DataFrame) -> Borrower:
-    held, owed = (rows[rows["side"] == side] for side in SIDES)
+    pledged, owed = (rows[rows["side"] == side] for side in SIDES)
     collateral = tuple(
         Collateral(str(leg.asset), _exact(leg.units), _exact(leg.threshold), _exact(leg.bonus))
-        for leg in held.itertuples()
+        for leg in pledged.itertuples()
     )
     debt = tuple(Debt(str(leg.asset), _exact(leg.units)) for leg in owed.itertuples())
     return Borrower(key, collateral, debt, _exact(rows["close_factor"].min()))

@@ -45,34 +45,34 @@ class HistoryQuery(Query):
 
 def stress(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/book/stress`."""
-    asked = parsed(call.body, StressBody)
-    return json_answer(book_risk.stress(desk, opened(desk), asked, call.request_id))
+    request = parsed(call.body, StressBody)
+    return json_answer(book_risk.stress(desk, opened(desk), request, call.request_id))
 
 
 def begin(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/book/forecasts`: write that it begins, and run it beside."""
-    asked = parsed(call.body, ForecastBody)
+    request = parsed(call.body, ForecastBody)
     store = opened(desk)
     ready: list[tuple[str, book_risk.ReadBook, object]] = []
 
     def act(transaction: Transaction) -> ForecastStatus:
-        name, found, prepared = book_risk.begin(desk, transaction, asked)
-        ready.append((name, found, prepared))
+        name, result, prepared = book_risk.begin(desk, transaction, request)
+        ready.append((name, result, prepared))
         row = book_forecasts.read(transaction, name)
         if row is None:
             raise LookupError(name)
         return book_risk.status_of(row, call.request_id, now=desk.clock())
 
-    told = written(desk, call, action="forecast book", subject="book", act=act)
-    for name, found, prepared in ready:
-        arguments = (desk, store, name, asked, found, prepared)
+    answer = written(desk, call, action="forecast book", subject="book", act=act)
+    for name, result, prepared in ready:
+        arguments = (desk, store, name, request, result, prepared)
         threading.Thread(
             target=book_risk.run, args=arguments, name=f"forecast {name}", daemon=True
         ).start()
     place = "" if not ready else f"/v1/book/forecasts/{ready[0][0]}"
     return Answer(
-        body=told.body,
-        status=202 if told.status == 200 else told.status,  # noqa: PLR2004 - OK
+        body=answer.body,
+        status=202 if answer.status == 200 else answer.status,  # noqa: PLR2004 - OK
         headers={"location": place} if place else {},
     )
 
@@ -105,45 +105,45 @@ def risk(desk: ScoringService, call: Call) -> Answer:
     with opened(desk).read() as transaction:
         rows = book_forecasts.newest(transaction, limit=1)
         at = market.clock(transaction, now=desk.clock())
-    told = [book_risk.status_of(row, call.request_id, now=desk.clock()) for row in rows]
+    answer = [book_risk.status_of(row, call.request_id, now=desk.clock()) for row in rows]
     return json_answer(
         RiskAnswer(
             request_id=call.request_id,
-            forecast=told[0] if told else None,
-            age_seconds=(at - told[0].as_of).total_seconds() if told else None,
+            forecast=answer[0] if answer else None,
+            age_seconds=(at - answer[0].as_of).total_seconds() if answer else None,
         )
     )
 
 
 def history(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/book/risk/history`."""
-    asked = read_query(call.query, HistoryQuery)
+    request = read_query(call.query, HistoryQuery)
     with opened(desk).read() as transaction:
         at = market.clock(transaction, now=desk.clock())
-        found = book_risk.points(transaction, limit=asked.limit, now=at)
+        result = book_risk.points(transaction, limit=request.limit, now=at)
     return json_answer(
         HistoryAnswer(
-            request_id=call.request_id, points=tuple(found), tests=book_risk.tests_of(found)
+            request_id=call.request_id, points=tuple(result), tests=book_risk.tests_of(result)
         )
     )
 
 
 def put_impact(desk: ScoringService, call: Call) -> Answer:
     """Answer `PUT /v1/impact/{asset}/{quote}`."""
-    asked = parsed(call.body, ImpactBody)
+    request = parsed(call.body, ImpactBody)
     now = desk.clock()
-    told = _quotes(call, asked, now)
-    curve = book_risk.fit(told)
+    answer = _quotes(call, request, now)
+    curve = book_risk.fit(answer)
 
     def act(transaction: Transaction) -> CurveAnswer:
-        impact.write(transaction, told, now=now)
-        return book_risk.told_curve(told, curve, at=now)
+        impact.write(transaction, answer, now=now)
+        return book_risk.curve_answer(answer, curve, at=now)
 
-    subject = f"{told.asset}/{told.quote}"
+    subject = f"{answer.asset}/{answer.quote}"
     return written(desk, call, action="push impact", subject=subject, act=act)
 
 
-def _quotes(call: Call, asked: ImpactBody, now: datetime) -> ImpactQuotes:
+def _quotes(call: Call, request: ImpactBody, now: datetime) -> ImpactQuotes:
     """Return sound quotes.
 
     Raises
@@ -152,17 +152,17 @@ def _quotes(call: Call, asked: ImpactBody, now: datetime) -> ImpactQuotes:
         Impacts out of range or falling, too few amounts, a time to come: all of them.
     """
     faults = []
-    if asked.measured_at > now:
-        faults.append(Fault("/measured_at", f"{asked.measured_at:%FT%TZ} is still to come"))
-    for place, one in enumerate(asked.quotes):
-        if not 0 <= one.impact < 1:
+    if request.measured_at > now:
+        faults.append(Fault("/measured_at", f"{request.measured_at:%FT%TZ} is still to come"))
+    for place, item in enumerate(request.quotes):
+        if not 0 <= item.impact < 1:
             where = f"/quotes/{place}/impact"
-            faults.append(Fault(where, f"{float(one.impact):g} is not in [0, 1)"))
-    different = {one.amount for one in asked.quotes}
+            faults.append(Fault(where, f"{float(item.impact):g} is not in [0, 1)"))
+    different = {item.amount for item in request.quotes}
     if len(different) < FEWEST_POINTS:
         detail = f"{len(different)} different amounts; at least {FEWEST_POINTS}"
         faults.append(Fault("/quotes", detail))
-    ordered = sorted(enumerate(asked.quotes), key=lambda item: (item[1].amount, item[1].impact))
+    ordered = sorted(enumerate(request.quotes), key=lambda item: (item[1].amount, item[1].impact))
     for (_, low), (place, high) in pairwise(ordered):
         if high.impact < low.impact:
             detail = (
@@ -175,8 +175,8 @@ def _quotes(call: Call, asked: ImpactBody, now: datetime) -> ImpactQuotes:
     return ImpactQuotes(
         asset=call.path["asset"],
         quote=call.path["quote"],
-        measured_at=asked.measured_at,
-        quotes=tuple((float(one.amount), float(one.impact)) for one in asked.quotes),
+        measured_at=request.measured_at,
+        quotes=tuple((float(item.amount), float(item.impact)) for item in request.quotes),
     )
 
 
@@ -185,11 +185,11 @@ def get_impact(desk: ScoringService, call: Call) -> Answer:
     asset, quote = call.path["asset"], call.path["quote"]
     with opened(desk).read() as transaction:
         at = market.clock(transaction, now=desk.clock())
-        found = impact.newest(transaction, at=max(at, desk.clock()))
-    held = [one for one in found if (one.asset, one.quote) == (asset, quote)]
-    if not held:
+        result = impact.newest(transaction, at=max(at, desk.clock()))
+    stored = [item for item in result if (item.asset, item.quote) == (asset, quote)]
+    if not stored:
         raise Refused(problems.UNKNOWN_THING, f"no quotes of {asset[:80]} in {quote[:80]}")
-    return json_answer(book_risk.told_curve(held[0], book_risk.fit(held[0]), at=at))
+    return json_answer(book_risk.curve_answer(stored[0], book_risk.fit(stored[0]), at=at))
 
 
 STORED = (problems.UNAVAILABLE,)
@@ -203,8 +203,8 @@ OPERATIONS = (
         work=stress,
         summary="What price moves would liquidate, round by round",
         meaning="The book after every shock",
-        asked=StressBody,
-        told=(StressAnswer,),
+        request_type=StressBody,
+        answer_types=(StressAnswer,),
         refusals=(problems.INVALID, problems.TOO_LARGE, *STORED),
     ),
     Operation(
@@ -215,8 +215,8 @@ OPERATIONS = (
         work=begin,
         summary="Forecast what will be liquidated within a day and a week",
         meaning="The forecast that has begun",
-        asked=ForecastBody,
-        told=(ForecastStatus,),
+        request_type=ForecastBody,
+        answer_types=(ForecastStatus,),
         status=202,
         parameters=(IDEMPOTENCY,),
         refusals=(problems.INVALID, problems.TOO_LARGE, problems.CONFLICT, *STORED),
@@ -229,7 +229,7 @@ OPERATIONS = (
         work=read,
         summary="A forecast of the book: how far it is, or what came of it",
         meaning="The forecast",
-        told=(ForecastStatus,),
+        answer_types=(ForecastStatus,),
         parameters=(ID,),
         refusals=(problems.UNKNOWN_THING, *STORED),
     ),
@@ -241,7 +241,7 @@ OPERATIONS = (
         work=stop,
         summary="Stop a forecast of the book",
         meaning="The forecast, stopping if it ran",
-        told=(ForecastStatus,),
+        answer_types=(ForecastStatus,),
         parameters=(ID, IDEMPOTENCY),
         refusals=(problems.UNKNOWN_THING, problems.CONFLICT, *STORED),
     ),
@@ -253,7 +253,7 @@ OPERATIONS = (
         work=risk,
         summary="The newest forecast of the book",
         meaning="LaR and VaR, unattended and expected side by side",
-        told=(RiskAnswer,),
+        answer_types=(RiskAnswer,),
         refusals=STORED,
     ),
     Operation(
@@ -264,7 +264,7 @@ OPERATIONS = (
         work=history,
         summary="Past forecasts of the book beside what came true",
         meaning="Forecasts, what came, and tests of how often they were exceeded",
-        told=(HistoryAnswer,),
+        answer_types=(HistoryAnswer,),
         parameters=parameters(HistoryQuery),
         refusals=(problems.INVALID, *STORED),
     ),
@@ -276,8 +276,8 @@ OPERATIONS = (
         work=put_impact,
         summary="State what selling an asset does to its price",
         meaning="The fitted curve, its tail marked",
-        asked=ImpactBody,
-        told=(CurveAnswer,),
+        request_type=ImpactBody,
+        answer_types=(CurveAnswer,),
         parameters=(ASSET, QUOTE, IDEMPOTENCY),
         refusals=(problems.INVALID, problems.CONFLICT, *STORED),
     ),
@@ -289,7 +289,7 @@ OPERATIONS = (
         work=get_impact,
         summary="The fitted curve of impact of an asset",
         meaning="The curve, its age and its tail",
-        told=(CurveAnswer,),
+        answer_types=(CurveAnswer,),
         parameters=(ASSET, QUOTE),
         refusals=(problems.UNKNOWN_THING, *STORED),
     ),

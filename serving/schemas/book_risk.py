@@ -283,7 +283,7 @@ class ForecastStatus:
     as_of: datetime
     status: str
     done: float
-    asked: Mapping[str, object]
+    request: Mapping[str, object]
     result: Mapping[str, object] | None
 
 

@@ -28,7 +28,7 @@ class BookForecastRow:
         Share of the scenarios that have been run.
     updated_at
         When it last went on.
-    asked
+    request
         What was asked for.
     body
         What came of it; None before it is done.
@@ -39,16 +39,16 @@ class BookForecastRow:
     status: str
     done: float
     updated_at: datetime
-    asked: Mapping[str, Any]
+    request: Mapping[str, Any]
     body: Mapping[str, Any] | None
 
 
 def begin(
-    transaction: Transaction, name: str, asked: Mapping[str, Any], *, at: datetime, now: datetime
+    transaction: Transaction, name: str, request: Mapping[str, Any], *, at: datetime, now: datetime
 ) -> None:
     """Write a forecast that has been asked for."""
     row = {"id": name, "at": at, "status": RUNNING, "done": 0.0, "updated_at": now}
-    transaction.execute(sa.insert(BOOK_FORECASTS).values(**row, asked=dict(asked)))
+    transaction.execute(sa.insert(BOOK_FORECASTS).values(**row, request=dict(request)))
 
 
 def update(
@@ -75,10 +75,10 @@ def stop(transaction: Transaction, name: str, *, now: datetime) -> bool:
     """Ask a running forecast to stop; return whether it ran."""
     table = BOOK_FORECASTS
     running = (table.c.id == name) & (table.c.status == RUNNING)
-    found = transaction.execute(
+    result = transaction.execute(
         sa.update(table).where(running).values(status=STOPPING, updated_at=now)
     )
-    return bool(found.rowcount)
+    return bool(result.rowcount)
 
 
 def read(transaction: Transaction, name: str) -> BookForecastRow | None:
@@ -107,7 +107,7 @@ def _read(row: "sa.Row[Any]") -> BookForecastRow:
         status=row.status,
         done=row.done,
         updated_at=row.updated_at,
-        asked=row.asked,
+        request=row.request,
         body=row.body,
     )
 

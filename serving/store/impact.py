@@ -31,14 +31,14 @@ class ImpactQuotes:
     quotes: tuple[tuple[float, float], ...]
 
 
-def write(transaction: Transaction, told: ImpactQuotes, *, now: datetime) -> None:
+def write(transaction: Transaction, answer: ImpactQuotes, *, now: datetime) -> None:
     """Write a version; the same time again takes its place."""
     row = {
-        "asset": told.asset,
-        "quote": told.quote,
-        "measured_at": told.measured_at,
+        "asset": answer.asset,
+        "quote": answer.quote,
+        "measured_at": answer.measured_at,
         "received_at": now,
-        "quotes": [list(one) for one in told.quotes],
+        "quotes": [list(item) for item in answer.quotes],
     }
     put(transaction, IMPACT_QUOTES, [row])
 

@@ -348,7 +348,7 @@ BOOK_FORECASTS = sa.Table(
     sa.Column("status", name(20), nullable=False),  # running, done, stopping, stopped, failed
     sa.Column("done", sa.Double, nullable=False),  # share of the scenarios
     sa.Column("updated_at", Time, nullable=False),
-    sa.Column("asked", Document, nullable=False),
+    sa.Column("request", Document, nullable=False),
     sa.Column("body", Document),
     sa.Index("book_forecasts_by_time", "at"),
 )

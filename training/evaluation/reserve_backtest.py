@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from features.inputs import Floats, Ints
-from models.book.reserve import BASIS, HORIZON, drivers_known, opened, reserve_model, states
+from models.book.reserve import BASIS, HORIZON, has_drivers, opened, reserve_model, states
 from models.errors import Fault, InvalidInput
 from training.baselines.reserve import CHANCES, QUANTILES
 from training.evaluation.metrics import (
@@ -82,16 +82,16 @@ def backtest(
         No hour of the period can be judged, or nothing lies before it.
     """
     market = states(record.hours)
-    told = market[["ahead", "low_ahead"]].notna().all(axis=1).to_numpy() & drivers_known(market)
+    answer = market[["ahead", "low_ahead"]].notna().all(axis=1).to_numpy() & has_drivers(market)
     inside = (market.index >= begin) & (market.index < end)
-    if not (told & inside).any():
+    if not (answer & inside).any():
         raise InvalidInput([Fault("--from", f"no hour of {begin:%F} to {end:%F} can be judged")])
-    found = _walk(market, told, begin, end, progress)
-    rows = pd.concat(found.rows)
+    result = _walk(market, answer, begin, end, progress)
+    rows = pd.concat(result.rows)
     blocks, kind = _blocks(rows)
     drawn = resample(blocks, draws=DRAWS, seed=seed)
-    methods = {name: _thresholds(parts, rows, drawn) for name, parts in found.chances.items()}
-    tails = {name: _tails(parts, rows, drawn) for name, parts in found.quantiles.items()}
+    methods = {name: _thresholds(parts, rows, drawn) for name, parts in result.chances.items()}
+    tails = {name: _tails(parts, rows, drawn) for name, parts in result.quantiles.items()}
     return {
         "thresholds": methods.pop(OURS),
         "quantiles": tails.pop(OURS),
@@ -102,44 +102,44 @@ def backtest(
         "unit": {"quantiles": "1e-4 of USD supplied", "thresholds": "USD within 24 hours"},
         "period": {"from": begin.isoformat(), "to": end.isoformat()},
         "hours": len(rows),
-        "hours_left_out": int((inside & ~told).sum()),
+        "hours_left_out": int((inside & ~answer).sum()),
         "rates": {name: float((rows["ahead"] > at).mean()) for name, at in AMOUNTS.items()},
         "blocks": {"kind": kind, "count": int(blocks.max()) + 1},
         "repeated_rows_dropped": record.repeated,
-        "unknown_stretches": [[one.isoformat() for one in gap] for gap in record.gaps],
+        "unknown_stretches": [[item.isoformat() for item in gap] for gap in record.gaps],
         "quarterly_usd": record.quarters,
     }
 
 
 def _walk(
     market: pd.DataFrame,
-    told: Mask,
+    answer: Mask,
     begin: pd.Timestamp,
     end: pd.Timestamp,
     progress: Callable[[str], None],
 ) -> Forecasts:
-    found = Forecasts()
+    result = Forecasts()
     for start, stop in _quarters(begin, end):
         cut = start - pd.Timedelta(hours=HORIZON + 1)  # its 24 hours end where the quarter begins
-        rows = market[(market.index >= start) & (market.index < stop) & told]
-        past = market[(market.index <= cut) & told]
+        rows = market[(market.index >= start) & (market.index < stop) & answer]
+        past = market[(market.index <= cut) & answer]
         if rows.empty:
             continue
         if past.empty:
             raise InvalidInput([Fault("--from", f"no hour of the reserve lies before {start:%F}")])
         fitted = reserve_model(market[market.index <= cut], list(AMOUNTS.values()))
-        found.rows.append(rows)
+        result.rows.append(rows)
         ours = fitted.chances(rows)
         for name, amount in AMOUNTS.items():
-            _add(found.chances, OURS, name, ours[amount])
+            _add(result.chances, OURS, name, ours[amount])
             for method, forecast in CHANCES.items():
-                _add(found.chances, method, name, forecast(past, rows, amount))
+                _add(result.chances, method, name, forecast(past, rows, amount))
         levels = list(LEVELS.values())
-        found.quantiles.setdefault(OURS, []).append(fitted.quantiles(rows, levels))
+        result.quantiles.setdefault(OURS, []).append(fitted.quantiles(rows, levels))
         for method, of_past in QUANTILES.items():
-            found.quantiles.setdefault(method, []).append(of_past(opened(past), rows, levels))
+            result.quantiles.setdefault(method, []).append(of_past(opened(past), rows, levels))
         progress(f"{start:%F}: {len(rows):,} hours forecast from {len(past):,}")
-    return found
+    return result
 
 
 def _add(
@@ -170,28 +170,28 @@ def _blocks(rows: pd.DataFrame) -> tuple[Ints, str]:
 def _thresholds(
     parts: Mapping[str, Sequence[Floats]], rows: pd.DataFrame, drawn: Resampling
 ) -> dict[str, Any]:
-    found = {}
+    result = {}
     for name, values in parts.items():
         chance = np.concatenate(values)
         outcome = (rows["ahead"] > AMOUNTS[name]).to_numpy(dtype=np.float64)
         scored = ScoredOutcomes(outcome, np.ones(len(outcome), dtype=bool), {"episode": drawn})
         measured = rank(chance, scored) | calibration(chance, scored)
         names = ("auc", "average_precision", "brier_skill", "log_loss", "expected_observed")
-        found[name] = _figures({metric: measured[metric] for metric in names})
-    return found
+        result[name] = _figures({metric: measured[metric] for metric in names})
+    return result
 
 
 def _tails(parts: Sequence[Floats], rows: pd.DataFrame, drawn: Resampling) -> dict[str, Any]:
     share = np.asarray(rows["ahead"] / rows["supplied"] / BASIS)
-    found = {}
+    result = {}
     for column, (name, level) in enumerate(LEVELS.items()):
         off = share - np.concatenate([values[:, column] for values in parts])
         measured = {
             "pinball": np.maximum(level * off, (level - 1.0) * off),
             "exceedance": (off > 0.0).astype(np.float64),
         }
-        found[name] = _figures({key: _mean(values, drawn) for key, values in measured.items()})
-    return found
+        result[name] = _figures({key: _mean(values, drawn) for key, values in measured.items()})
+    return result
 
 
 def _mean(values: Floats, drawn: Resampling) -> Estimate:
@@ -201,11 +201,11 @@ def _mean(values: Floats, drawn: Resampling) -> Estimate:
 
 def _figures(measured: Mapping[str, Estimate]) -> dict[str, Any]:
     """Return each figure as a number, and its interval beside."""
-    told = {name: interval(estimate) for name, estimate in measured.items()}
+    answer = {name: interval(estimate) for name, estimate in measured.items()}
     return {
-        **{name: figures["value"] for name, figures in told.items()},
+        **{name: figures["value"] for name, figures in answer.items()},
         "intervals": {
             name: [figures["episode_low"], figures["episode_high"]]
-            for name, figures in told.items()
+            for name, figures in answer.items()
         },
     }

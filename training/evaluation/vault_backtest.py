@@ -132,10 +132,10 @@ def forecast_days(
         names = book["account"].astype(str).to_numpy()
         again = np.isin(names, sorted(before))
         random = np.random.default_rng([seed, len(rows)])
-        told, exposed = _day(
+        answer, exposed = _day(
             book, now, lows, np.isin(names, sorted(fell)), rates[again * 1], random
         )
-        rows.append(told)
+        rows.append(answer)
         exposures += np.bincount(again[exposed], minlength=2)
         liquidations += np.bincount(again[exposed & np.isin(names, sorted(fell))], minlength=2)
         before |= set(names[exposed])
@@ -144,13 +144,13 @@ def forecast_days(
     if not rows:
         detail = f"no day of {begin:%F} to {end:%F} has a book and {FEWEST_LOWS} hours before it"
         raise InvalidInput([Fault("--from", detail)])
-    found = pd.DataFrame(rows)
+    result = pd.DataFrame(rows)
 
     def column(name: str) -> Floats:
-        return found[name].to_numpy(dtype=np.float64)
+        return result[name].to_numpy(dtype=np.float64)
 
     return Days(
-        pd.DatetimeIndex(found["first"]),
+        pd.DatetimeIndex(result["first"]),
         column("expected"),
         column("exposed"),
         column("expected_debt"),
@@ -221,7 +221,7 @@ def _day(
     count = np.searchsorted(-line[order], -moved + ROOM, side="right").astype(np.int64)
     exposed = now.low_ahead <= line + ROOM
     acts = _thinned(debt[order], count, chance[order], random)
-    told = {
+    answer = {
         "first": book["at"].iloc[0],
         "expected": reached.sum(),
         "exposed": exposed.sum(),
@@ -234,7 +234,7 @@ def _day(
         **{f"lar_{name}": _quantile(owed[count], level) for name, level in LEVELS.items()},
         **{f"expected_lar_{name}": _quantile(acts, level) for name, level in LEVELS.items()},
     }
-    return told, exposed
+    return answer, exposed
 
 
 def _thinned(debt: Floats, count: Ints, chance: float, random: np.random.Generator) -> Floats:

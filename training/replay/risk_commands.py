@@ -47,12 +47,12 @@ def backtest(
         raise typer.BadParameter("--to lies before --from")
     run = {RiskSource.AAVE_HOURLY: _reserve, RiskSource.MAKER: _vaults}[source]
     try:
-        found = run(data, candles, first, after, seed, console)
+        result = run(data, candles, first, after, seed, console)
     except ForewarnError as error:
         console.print(str(error), style="red", markup=False, highlight=False)
         raise typer.Exit(2) from None
     if json_ is not None:
-        json_.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+        json_.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
 
 
 def _day(day: datetime) -> pd.Timestamp:
@@ -69,9 +69,9 @@ def _reserve(
 ) -> dict[str, Any]:
     until = after + pd.Timedelta(hours=24)  # what the last hour's 24 brought is read too
     record = aave_hourly.read(data, candles, until=until)
-    found = reserve_backtest.backtest(record, first, after, seed=seed, progress=console.print)
-    _show_reserve(found, Console(width=160))
-    return found
+    result = reserve_backtest.backtest(record, first, after, seed=seed, progress=console.print)
+    _show_reserve(result, Console(width=160))
+    return result
 
 
 def _vaults(
@@ -83,15 +83,15 @@ def _vaults(
     console: Console,
 ) -> dict[str, Any]:
     history = maker_ethb.load(data, candles)
-    found = vault_backtest.backtest(history, first, after, seed=seed, progress=console.print)
-    _show_vaults(found, Console(width=160))
-    return found
+    result = vault_backtest.backtest(history, first, after, seed=seed, progress=console.print)
+    _show_vaults(result, Console(width=160))
+    return result
 
 
-def _show_vaults(found: dict[str, Any], console: Console) -> None:
-    exposed, fell = found["exposed"], found["liquidated"]
+def _show_vaults(result: dict[str, Any], console: Console) -> None:
+    exposed, fell = result["exposed"], result["liquidated"]
     console.print(
-        f"{found['days']} days. Exposed vault-days: expected {exposed['expected']:.1f}, realised "
+        f"{result['days']} days. Exposed vault-days: expected {exposed['expected']:.1f}, realised "
         f"{exposed['realised']:.0f}, ratio {exposed['expected_over_realised']:.2f} "
         f"(debt {exposed['debt_expected_over_realised']:.2f})"
     )
@@ -102,34 +102,34 @@ def _show_vaults(found: dict[str, Any], console: Console) -> None:
     )
     table = Table("LaR", "exceeded", "Kupiec p", "Christoffersen p", "zone", "mean DAI")
     for owners in ("unattended", "expected"):
-        for level, told in found[owners].items():
+        for level, answer in result[owners].items():
             table.add_row(
                 f"{owners} {level}",
-                str(told["exceedances"]),
-                f"{told['kupiec_p']:.3f}",
-                f"{told['christoffersen_p']:.3f}",
-                told["zone"],
-                f"{told['mean_usd']:,.0f}",
+                str(answer["exceedances"]),
+                f"{answer['kupiec_p']:.3f}",
+                f"{answer['christoffersen_p']:.3f}",
+                answer["zone"],
+                f"{answer['mean_usd']:,.0f}",
             )
     console.print(table)
-    for name, auc in found["day_auc"].items():
+    for name, auc in result["day_auc"].items():
         console.print(
             f"days with a liquidation ranked by {name}: AUC {auc['value']:.3f} "
             f"[{auc['week_low']:.3f}, {auc['week_high']:.3f}]"
         )
 
 
-def _show_reserve(found: dict[str, Any], console: Console) -> None:
-    totals = ", ".join(f"{name} {usd / 1e6:.1f}" for name, usd in found["quarterly_usd"].items())
+def _show_reserve(result: dict[str, Any], console: Console) -> None:
+    totals = ", ".join(f"{name} {usd / 1e6:.1f}" for name, usd in result["quarterly_usd"].items())
     console.print(f"liquidated by quarter, million USD: {totals}")
     console.print(
-        f"{found['hours']:,} hours judged, {found['hours_left_out']} left out; "
-        f"{found['repeated_rows_dropped']:,} repeated rows dropped; intervals 90 % over "
-        f"{found['blocks']['count']} {found['blocks']['kind']}s"
+        f"{result['hours']:,} hours judged, {result['hours_left_out']} left out; "
+        f"{result['repeated_rows_dropped']:,} repeated rows dropped; intervals 90 % over "
+        f"{result['blocks']['count']} {result['blocks']['kind']}s"
     )
-    methods = {"structural": found, **found["baselines"]}
+    methods = {"structural": result, **result["baselines"]}
     for part, title in (("thresholds", "USD within 24 h above"), ("quantiles", "quantile")):
-        for key in found[part]:
+        for key in result[part]:
             figures = {name: kind[part][key] for name, kind in methods.items() if part in kind}
             names = [name for name in figures["structural"] if name != "intervals"]
             table = Table("", *names, title=f"{title} {key}")

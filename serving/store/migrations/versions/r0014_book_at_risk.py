@@ -27,7 +27,7 @@ def upgrade() -> None:
         sa.Column("status", name(20), nullable=False),
         sa.Column("done", sa.Double, nullable=False),
         sa.Column("updated_at", Time, nullable=False),
-        sa.Column("asked", Document, nullable=False),
+        sa.Column("request", Document, nullable=False),
         sa.Column("body", Document),
     )
     op.create_index("book_forecasts_by_time", "book_forecasts", ["at"])

@@ -74,7 +74,7 @@ def test_the_number_is_sales_per_step_times_impact_per_sale(slope: float, number
     found = reproduction(columns, curves, prices_of(around), direction, np.array([-0.01, 0.05]))
     assert found.numbers[0] == pytest.approx(number, rel=0.03)
     assert found.numbers[1] == 0.0
-    assert found.first_above_one == (-0.01 if number >= 1 else None)
+    assert found.first_at_least_unity == (-0.01 if number >= 1 else None)
 
 
 def test_without_curves_nothing_reproduces() -> None:
