@@ -18,6 +18,7 @@ from models.book.forecast import Stopped
 from models.book.impact import ImpactCurve, fitted
 from models.book.scenarios import Method
 from models.errors import Fault, ForewarnError, InvalidInput
+from models.pegs import moving
 from serving.application.scoring import ScoringService
 from serving.application.stored_market import stored_snapshot
 from serving.evaluation import inputs
@@ -238,6 +239,8 @@ def stress(
         unjudged_count=len(result.book.unjudged),
         unjudged_debt=sum(item.debt or 0.0 for item in result.book.unjudged),
         oldest_price_age_seconds=oldest(result.book, result.at),
+        prices={asset: float(price) for asset, price in result.book.prices.items()},
+        moving=moving(result.book.prices, None),
         curves=tuple(item for item in result.answer if item.asset in result.book.prices),
         degraded_reasons=() if request.impact == "none" else result.stale,
         shocks=tuple(shocks),

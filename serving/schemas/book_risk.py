@@ -214,6 +214,8 @@ class StressAnswer:
         Accounts left out, at most a hundred of them.
     unjudged_debt
         USD that all of them owe, as far as known.
+    prices, moving
+        USD per unit of every asset of the book before the shock, and those that `*` moves.
     degraded_reasons
         What the answer rests on that is old.
     """
@@ -226,6 +228,8 @@ class StressAnswer:
     unjudged_count: int
     unjudged_debt: float
     oldest_price_age_seconds: float | None
+    prices: Mapping[str, float]
+    moving: tuple[str, ...]
     curves: tuple[CurveAnswer, ...]
     degraded_reasons: tuple[str, ...]
     shocks: tuple[StressShock, ...]
