@@ -261,7 +261,7 @@ FEATURES: tuple[Feature, ...] = (
         lambda view: np.log10(np.maximum(view.debt_value, 1.0)),
         hours=0,
         unit="log10 quote units",
-        meaning="How much is owed.",
+        meaning="Debt, or margin that positions require.",
     ),
     _feature(
         "account_age",

@@ -146,10 +146,17 @@ class AccrualTrigger(PolicyPart):
 
 
 class LiquidationTrigger(PolicyPart):
-    """Fires for `within` after a liquidation was seen."""
+    """Fires for `within` after a liquidation, or after it was reported.
+
+    Parameters
+    ----------
+    late
+        How long after it a report still is news; what is reported later is history.
+    """
 
     signal: Literal["liquidation"]
     within: Positive
+    late: Positive = timedelta(days=7)
 
 
 Trigger = Annotated[

@@ -39,6 +39,8 @@ class AlertState:
         Whether somebody acknowledged the level the account is on.
     muted_until
         Until when nothing below critical is told.
+    liquidated_at
+        Of the last liquidation that was looked at.
     """
 
     level: Level = Level.NONE
@@ -53,6 +55,7 @@ class AlertState:
     number: int = 0
     is_acknowledged: bool = False
     muted_until: datetime | None = None
+    liquidated_at: datetime | None = None
 
     @property
     def is_at_rest(self) -> bool:
@@ -85,8 +88,12 @@ def step(
     if state.signal_at is not None and signal.at < state.signal_at:
         return state, ()
     evaluation = evidence(signal, now, policy)
-    moved = replace(_moved(state, evaluation, now, policy), signal_at=signal.at)
-    kind, route = _speech(moved, now, policy)
+    moved = replace(
+        _moved(state, evaluation, now, policy),
+        signal_at=signal.at,
+        liquidated_at=signal.liquidated_at or state.liquidated_at,
+    )
+    kind, route = _speech(moved, now, policy, is_hit_again=_is_hit_again(state, signal))
     if route is Route.SILENT and moved.level == state.level:
         return moved, ()
     was = state.level if route is Route.SILENT else moved.notified
@@ -158,12 +165,22 @@ def _wait(level: Level, evaluation: PolicyEvaluation, policy: Policy) -> timedel
     return max(dwell, policy.patience) if level in evaluation.unknown else dwell
 
 
-def _speech(state: AlertState, now: datetime, policy: Policy) -> tuple[TransitionKind, Route]:
+def _is_hit_again(state: AlertState, signal: Signal) -> bool:
+    """Return whether an account was liquidated since it was looked at last."""
+    before, last = state.liquidated_at, signal.liquidated_at
+    return before is not None and last is not None and last > before
+
+
+def _speech(
+    state: AlertState, now: datetime, policy: Policy, *, is_hit_again: bool
+) -> tuple[TransitionKind, Route]:
     """Return what is owed to the owner, and how it may leave."""
     if state.level > state.notified:
         return TransitionKind.RAISED, _rise(state, now, policy)
     if state.level < state.notified:
         return TransitionKind.LOWERED, _fall(state, now, policy)
+    if state.level is Level.LIQUIDATED:
+        return TransitionKind.REPEATED, Route.NOW if is_hit_again else Route.SILENT
     return TransitionKind.REPEATED, _repetition(state, now, policy)
 
 

@@ -12,12 +12,14 @@ from serving.routes import (
     allocation,
     audit,
     book,
+    breakers,
     changes,
     channels,
     deliveries,
     documents,
     export,
     features,
+    governance,
     links,
     market,
     models,
@@ -29,6 +31,7 @@ from serving.routes import (
     scoring,
     series,
     system,
+    terms,
 )
 
 
@@ -56,6 +59,9 @@ OPERATIONS: tuple[Operation, ...] = (
     *book.OPERATIONS,
     *risk.OPERATIONS,
     *series.OPERATIONS,
+    *terms.OPERATIONS,
+    *governance.OPERATIONS,
+    *breakers.OPERATIONS,
     *rulebooks.OPERATIONS,
     *models.OPERATIONS,
     *audit.OPERATIONS,

@@ -237,7 +237,7 @@ def _day(
     return answer, exposed
 
 
-def _thinned(debt: Floats, count: Ints, chance: float, random: np.random.Generator) -> Floats:
+def _thinned(debt: Floats, count: Ints, chance: Floats, random: np.random.Generator) -> Floats:
     """Return debt liquidated in every scenario when each exposed owner fails to act by chance.
 
     Drawn per account, never a share of accounts applied to debt: large owners weigh what
