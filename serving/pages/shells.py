@@ -23,6 +23,7 @@ POLICY = (
 IMMUTABLE = "public, max-age=31536000, immutable"
 PAGES = {
     "book": ("/desk", "Book"),
+    "risk": ("/desk/risk", "Book at risk"),
     "account": ("/desk/accounts/{account}", "Account"),
     "alerts": ("/desk/alerts", "Alerts"),
     "model": ("/desk/model", "Model"),

@@ -19,7 +19,7 @@ from models.horizons import PROBABILITIES
 from serving.store.columns import Document, Duration, Time, Whole, name, number
 
 METADATA = sa.MetaData()
-HEAD = "0013"
+HEAD = "0015"
 """The newest revision in `migrations/versions`."""
 
 
@@ -321,3 +321,27 @@ CHANGE_COUNT = sa.Table(
     sa.Column("number", sa.BigInteger, nullable=False),
 )
 """One row: the number of the last change that was committed."""
+
+IMPACT_QUOTES = sa.Table(
+    "impact_quotes",
+    METADATA,
+    sa.Column("asset", name(), primary_key=True),
+    sa.Column("quote", name(), primary_key=True),
+    sa.Column("measured_at", Time, primary_key=True),
+    sa.Column("received_at", Time, nullable=False),
+    sa.Column("quotes", Document, nullable=False),  # [amount, impact] each, in text
+    sqlite_with_rowid=False,
+)
+
+BOOK_FORECASTS = sa.Table(
+    "book_forecasts",
+    METADATA,
+    sa.Column("id", name(), primary_key=True),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("status", name(20), nullable=False),  # running, done, stopping, stopped, failed
+    sa.Column("done", sa.Double, nullable=False),  # share of the scenarios
+    sa.Column("updated_at", Time, nullable=False),
+    sa.Column("request", Document, nullable=False),
+    sa.Column("body", Document),
+    sa.Index("book_forecasts_by_time", "at"),
+)

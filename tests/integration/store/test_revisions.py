@@ -21,6 +21,7 @@ from serving.store import (
     accounts,
     alert_schema,
     connection_schema,
+    governance_schema,
     market,
     open_store,
     schema,
@@ -209,6 +210,7 @@ def test_the_tables_laid_by_revisions_are_those_of_the_schema(store: Store) -> N
         options = {"version_table": VERSION_TABLE, "compare_type": True}
         context = MigrationContext.configure(transaction, opts=options)
         assert schema.METADATA is alert_schema.METADATA is METADATA
+        assert governance_schema.METADATA is METADATA
         assert connection_schema.METADATA is METADATA
         assert compare_metadata(context, METADATA) == []
         assert revision(transaction) == HEAD
