@@ -18,7 +18,7 @@ from training.evaluation import evaluate as evaluation
 from training.evaluation import walk_forward as walk
 from training.fitting import fit
 from training.lifecycle import commands, publish
-from training.replay import alert_commands
+from training.replay import alert_commands, risk_commands
 from training.reports import model_card, report
 from training.sources import History
 from training.sources.registry import SOURCES
@@ -27,6 +27,7 @@ from training.sources.registry import history as history_of
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(commands.app)
 app.add_typer(alert_commands.app, name="alerts")
+app.add_typer(risk_commands.app, name="risk")
 conduct_app = typer.Typer(no_args_is_help=True, help="How owners behave when a line comes near.")
 app.add_typer(conduct_app, name="conduct")
 DAY = "%Y-%m-%d"
