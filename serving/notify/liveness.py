@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from models.parameters.breakers import Effect
+from serving.application import breaker_board
 from serving.store import (
     Store,
     StoreFailed,
@@ -52,15 +54,16 @@ class Alarm:
     ----------
     what
         `assessing`, `delivering`, `prices` or `outbox`, not heard of; `channel`, which cannot be
-        reached; `price`, which is too old; `clock`, which runs ahead; `evaluation`, which fails.
+        reached; `price`, which is too old; `breaker`, which is open; `clock`, which runs ahead;
+        `evaluation`, which fails.
     since
         When it was last sound.
     name
-        The channel, or the asset; empty otherwise.
+        The channel, the asset or the breaker; empty otherwise.
     owner
         Receiver of the channel; empty otherwise.
     error
-        Why the channel cannot be reached; empty otherwise.
+        Why the channel cannot be reached or the breaker is open; empty otherwise.
     accounts
         Judged on the price, at least.
     """
@@ -81,6 +84,8 @@ class Alarm:
             return f"channel {self.name} of {self.owner!r}: unusable since {since}, {self.error}"
         if self.what == "price":
             return f"price of {self.name!r}: not renewed since {since}, {self.accounts} accounts"
+        if self.what == "breaker":
+            return f"breaker {self.name!r}: open since {since}, {self.error}"
         if self.what == "clock":
             return f"clock: something is noted for {since}, which lies ahead of this clock"
         if self.what == "evaluation":
@@ -142,6 +147,7 @@ def alarms(transaction: Transaction, *, now: datetime) -> list[Alarm]:
         *_silent(transaction, now),
         *_unreachable(transaction, now),
         *_stale(transaction, now),
+        *_tripped(transaction),
     ]
 
 
@@ -211,6 +217,13 @@ def _stale(transaction: Transaction, now: datetime) -> Iterator[Alarm]:
         price = prices.get(asset)
         if price is not None and price.is_stale(now):
             yield Alarm(what="price", name=asset, since=price.observed_at, accounts=accounts)
+
+
+def _tripped(transaction: Transaction) -> Iterator[Alarm]:
+    """Yield the open breakers that page the desk."""
+    for breaker, state in breaker_board.read(transaction).rows:
+        if state.is_open and state.since is not None and Effect.PAGE in breaker.effects:
+            yield Alarm(what="breaker", name=breaker.name, since=state.since, error=state.reason)
 
 
 def _minutes(span: timedelta) -> int:
