@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.inputs import HOUR, EventKind
+from features.inputs import HOUR
 from models.conduct.exposures import Kind, Moment, Record, record
 from models.conduct.score import (
     LEAST_POPULATION,
@@ -27,6 +27,7 @@ from models.conduct.score import (
     fitted,
     points,
 )
+from models.events import EventKind
 from training.evaluation.metrics import ScoredOutcomes, calibration, interval, rank, resample
 from training.sources import History
 
