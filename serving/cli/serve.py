@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -17,6 +18,7 @@ from serving.cli import allocate as allocate_command
 from serving.cli import breakers as breaker_commands
 from serving.cli import keys as key_commands
 from serving.cli import log as log_commands
+from serving.cli import mcp as mcp_command
 from serving.cli import risk as risk_commands
 from serving.cli import store as store_commands
 from serving.cli import terms as term_commands
@@ -36,6 +38,7 @@ app.add_typer(risk_commands.app)
 app.add_typer(risk_commands.group, name="risk")
 app.registered_commands += alert_commands.app.registered_commands
 app.registered_commands += allocate_command.app.registered_commands
+app.registered_commands += mcp_command.app.registered_commands
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
 
@@ -55,12 +58,17 @@ def serve(
     workers: Annotated[
         int | None, typer.Option(min=1, max=64, help="Processes that answer.")
     ] = None,
+    agents: Annotated[
+        bool, typer.Option("--mcp", help="Serve agents the tools at /mcp; takes the extra `mcp`.")
+    ] = False,
     file: Annotated[Path | None, typer.Option("--settings", help="TOML file of settings.")] = None,
 ) -> None:
     """Answer requests until interrupted; beyond loopback only where keys exist."""
-    wished = {"bundle": bundle, "store": store, "workers": workers}
+    wished = {"bundle": bundle, "store": store, "workers": workers, "mcp": agents or None}
     settings = _settings(file, {name: value for name, value in wished.items() if value is not None})
     _refuse_place(host, port, settings)
+    if settings.mcp and find_spec("mcp") is None:
+        raise ModuleNotFoundError("the SDK is not installed", name="mcp")
     code = 0
     with stoppable(), running(settings, host=host, port=port) as server:
         typer.echo(f"desk: {server.url}/desk")
