@@ -14,6 +14,7 @@ from rich.console import Console
 from models.errors import Fault, InvalidInput
 from serving.cli import alerts as alert_commands
 from serving.cli import allocate as allocate_command
+from serving.cli import connect as connect_commands
 from serving.cli import keys as key_commands
 from serving.cli import store as store_commands
 from serving.process import ServerFailed, absolute, is_free, running, stoppable
@@ -25,6 +26,8 @@ app = typer.Typer(no_args_is_help=True, help="Serve assessments over HTTP.")
 app.add_typer(key_commands.app, name="keys")
 app.add_typer(store_commands.app)
 app.add_typer(alert_commands.group, name="alerts")
+app.add_typer(connect_commands.group, name="connections")
+app.registered_commands += connect_commands.app.registered_commands
 app.registered_commands += alert_commands.app.registered_commands
 app.registered_commands += allocate_command.app.registered_commands
 

@@ -180,6 +180,11 @@ class AaveV3Reader:
         layout = self._laid()
         return frozenset({layout.configurator, layout.provider, layout.oracle})
 
+    @property
+    def borrow_topics(self) -> tuple[str, ...]:
+        """Return the topics of the pool's logs that tell who borrowed."""
+        return (BORROW.topic,)
+
     async def prepare(self, chain: Chain, block: Block) -> None:
         """Read the pool's revision, contracts, reserves and e-modes.
 
