@@ -1,9 +1,12 @@
 """Which levels a signal raises, holds and cannot tell of, and what takes an account off them."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from models.alerting.aim import (
     Aim,
@@ -15,6 +18,7 @@ from models.alerting.aim import (
     undercut,
     untouched,
 )
+from models.alerting.columns import Columns, Flags, Levels, hours, scalar
 from models.alerting.policy import (
     AccrualTrigger,
     BlindBuffer,
@@ -31,9 +35,11 @@ from models.alerting.policy import (
 from models.alerting.signals import Cause, Level, Signal
 from models.margin.result import Verdict
 
+UNEVALUABLE = Verdict.UNEVALUABLE.value
 
-class TriggerReading(NamedTuple):
-    """What one trigger says of one signal.
+
+class Reading(NamedTuple):
+    """What one trigger says of one signal, or of a column of them, shape (accounts,).
 
     Parameters
     ----------
@@ -41,15 +47,11 @@ class TriggerReading(NamedTuple):
         Whether it raises its level, and whether it keeps an account there.
     is_unknown
         Whether what it looks at is missing though it belongs there.
-    value, limit
-        What it reads and at what it fires.
     """
 
-    fires: bool
-    holds: bool
-    is_unknown: bool = False
-    value: object = ""
-    limit: object = ""
+    fires: Flags
+    holds: Flags
+    is_unknown: Flags = False
 
 
 class Meaning(NamedTuple):
@@ -58,12 +60,15 @@ class Meaning(NamedTuple):
     Parameters
     ----------
     read
-        Returns what it says of a signal now.
+        Returns what it says of signals.
+    shown
+        Returns what it looked at and at what it fires, of a signal for which it fired.
     aim
         Returns where an account must be so that it does not hold its level.
     """
 
-    read: Callable[[Any, Signal, datetime], TriggerReading]
+    read: Callable[[Any, Columns], Reading]
+    shown: Callable[[Any, Signal], tuple[object, object]]
     aim: Callable[[Any], Aim]
 
 
@@ -87,10 +92,6 @@ class PolicyEvaluation:
     causes: tuple[Cause, ...]
 
 
-SILENCE = TriggerReading(False, False)  # noqa: FBT003 - fires, holds
-UNKNOWN = TriggerReading(False, False, is_unknown=True)  # noqa: FBT003 - fires, holds
-
-
 def evidence(signal: Signal, now: datetime, policy: Policy) -> PolicyEvaluation:
     """Return what a policy finds in a signal.
 
@@ -100,12 +101,13 @@ def evidence(signal: Signal, now: datetime, policy: Policy) -> PolicyEvaluation:
         Time by the watcher's clock; only what is due in time is reckoned from it.
     """
     causes, sustained, unknown = [], set(), set()
-    is_dust = _is_dust(signal, policy)
+    columns = scalar(signal, now)
+    is_dust = columns.requirement < policy.least_requirement
     for named, trigger in policy.triggers:
         level = min(named, dust_limit(trigger)) if is_dust else named
-        reading = MEANINGS[type(trigger)].read(trigger, signal, now)
+        reading = MEANINGS[type(trigger)].read(trigger, columns)
         if reading.fires:
-            causes.append(_cause(level, trigger, reading))
+            causes.append(_cause(level, trigger, signal))
         if reading.holds:
             sustained.add(level)
         if reading.is_unknown:
@@ -113,6 +115,24 @@ def evidence(signal: Signal, now: datetime, policy: Policy) -> PolicyEvaluation:
     causes.sort(key=lambda cause: -cause.level)
     raised = causes[0].level if causes else Level.NONE
     return PolicyEvaluation(raised, frozenset(sustained), frozenset(unknown), tuple(causes))
+
+
+def raised(columns: Columns, policy: Policy) -> Levels:
+    """Return the highest level that fires per account, as `evidence` finds it one by one.
+
+    Parameters
+    ----------
+    columns
+        Signals of many accounts, shape (accounts,).
+    """
+    accounts = np.size(columns.buffer)
+    levels = np.zeros(accounts, dtype=np.int8)
+    is_dust = np.broadcast_to(columns.requirement < policy.least_requirement, accounts)
+    for named, trigger in policy.triggers:
+        fires = np.broadcast_to(MEANINGS[type(trigger)].read(trigger, columns).fires, accounts)
+        highest = np.where(is_dust, min(named, dust_limit(trigger)), named).astype(np.int8)
+        levels[fires] = np.maximum(levels, highest)[fires]
+    return levels
 
 
 def aim(policy: Policy, level: Level) -> Aim:
@@ -130,15 +150,11 @@ def aim(policy: Policy, level: Level) -> Aim:
     )
 
 
-def _is_dust(signal: Signal, policy: Policy) -> bool:
-    """Return whether so little is required that nobody is to be woken for it."""
-    return signal.requirement is not None and signal.requirement < policy.least_requirement
-
-
-def _cause(level: Level, trigger: Trigger, reading: TriggerReading) -> Cause:
+def _cause(level: Level, trigger: Trigger, signal: Signal) -> Cause:
     """Return a trigger that fired, in words."""
     horizon = trigger.horizon if isinstance(trigger, ForecastTrigger) else ""
-    return Cause(level, trigger.signal, horizon, _text(reading.value), _text(reading.limit))
+    value, limit = MEANINGS[type(trigger)].shown(trigger, signal)
+    return Cause(level, trigger.signal, horizon, _text(value), _text(limit))
 
 
 def _text(value: object) -> str:
@@ -150,75 +166,102 @@ def _text(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _forecast(trigger: ForecastTrigger, signal: Signal, _now: datetime) -> TriggerReading:
+def _forecast(trigger: ForecastTrigger, columns: Columns) -> Reading:
     """Read a probability."""
+    values = columns.expected if trigger.signal == "expected" else columns.unattended
+    value = values.get(trigger.horizon, math.nan)
+    is_missing = value != value  # noqa: PLR0124 - NaN is not itself
+    return Reading(
+        value >= trigger.raises, value >= trigger.clear, is_missing & columns.has_forecast
+    )
+
+
+def _probability(trigger: ForecastTrigger, signal: Signal) -> tuple[object, object]:
+    """Return a probability and its limit."""
     values = signal.expected if trigger.signal == "expected" else signal.unattended
-    value = values.get(trigger.horizon)
-    if value is None:
-        return UNKNOWN if signal.has_forecast else SILENCE
-    limit = trigger.raises
-    return TriggerReading(value >= limit, value >= trigger.clear, value=value, limit=limit)
+    return values[trigger.horizon], trigger.raises
 
 
-def _buffer(trigger: BufferTrigger, signal: Signal, _now: datetime) -> TriggerReading:
+def _buffer(trigger: BufferTrigger, columns: Columns) -> Reading:
     """Read a distance; an account that nothing can judge is not taken for a far one."""
-    value = signal.buffer if trigger.signal == "buffer" else signal.next_buffer
-    if value is None:
-        return UNKNOWN if signal.verdict is Verdict.UNEVALUABLE else SILENCE
-    limit = trigger.raises
-    return TriggerReading(value <= limit, value <= trigger.clear, value=value, limit=limit)
+    value = columns.buffer if trigger.signal == "buffer" else columns.next_buffer
+    is_missing = value != value  # noqa: PLR0124 - NaN is not itself
+    is_unknown = is_missing & (columns.verdict == UNEVALUABLE)
+    return Reading(value <= trigger.raises, value <= trigger.clear, is_unknown)
 
 
-def _blind_buffer(trigger: BlindBuffer, signal: Signal, _now: datetime) -> TriggerReading:
+def _blind_buffer(trigger: BlindBuffer, columns: Columns) -> Reading:
     """Read a distance that stands in for a forecast."""
-    if not signal.has_forecast or signal.expected or signal.buffer is None:
-        return SILENCE
-    value, limit = signal.buffer, trigger.raises
-    return TriggerReading(value <= limit, value <= trigger.clear, value=value, limit=limit)
+    is_blind = columns.has_forecast
+    for value in columns.expected.values():
+        is_blind = is_blind & (value != value)  # noqa: PLR0124 - NaN is not itself
+    value = columns.buffer
+    return Reading(is_blind & (value <= trigger.raises), is_blind & (value <= trigger.clear))
 
 
-def _doubt(trigger: Doubt, signal: Signal, _now: datetime) -> TriggerReading:
+def _distance(trigger: BufferTrigger | BlindBuffer, signal: Signal) -> tuple[object, object]:
+    """Return a distance and its limit."""
+    value = signal.next_buffer if trigger.signal == "next_buffer" else signal.buffer
+    return value, trigger.raises
+
+
+def _doubt(trigger: Doubt, columns: Columns) -> Reading:
     """Read why prices are not to be relied on."""
-    reasons = [reason for reason in signal.doubts if reason in trigger.reasons]
-    text = ", ".join(reasons)
-    return TriggerReading(bool(reasons), bool(reasons), value=text, limit=text)
+    fires = not trigger.reasons.isdisjoint(columns.doubts)
+    return Reading(fires, fires)
 
 
-def _ruling(trigger: RuleTrigger, signal: Signal, _now: datetime) -> TriggerReading:
+def _reasons(trigger: Doubt, signal: Signal) -> tuple[object, object]:
+    """Return the reasons twice: there is no measure of them."""
+    text = ", ".join(reason for reason in signal.doubts if reason in trigger.reasons)
+    return text, text
+
+
+def _ruling(trigger: RuleTrigger, columns: Columns) -> Reading:
     """Read a verdict."""
+    verdict = columns.verdict if trigger.signal == "verdict" else columns.next_verdict
+    fires: Flags = False
+    for value in trigger.verdicts:
+        fires = fires | (verdict == value.value)
+    return Reading(fires, fires, (verdict == UNEVALUABLE) & ~np.bool_(fires))
+
+
+def _verdict(trigger: RuleTrigger, signal: Signal) -> tuple[object, object]:
+    """Return a verdict twice: it fires by being what it is."""
     verdict = signal.verdict if trigger.signal == "verdict" else signal.next_verdict
-    if verdict is None:
-        return SILENCE
-    if verdict is Verdict.UNEVALUABLE and verdict not in trigger.verdicts:
-        return UNKNOWN
-    fires = verdict in trigger.verdicts
-    return TriggerReading(fires, fires, value=verdict.value, limit=verdict.value)
+    text = "" if verdict is None else verdict.value
+    return text, text
 
 
-def _accrual(trigger: AccrualTrigger, signal: Signal, now: datetime) -> TriggerReading:
+def _accrual(trigger: AccrualTrigger, columns: Columns) -> Reading:
     """Read the time that interest alone leaves."""
-    if signal.flips_at is None:
-        return SILENCE
-    left = signal.flips_at - now
-    limit = trigger.raises
-    return TriggerReading(left <= limit, left <= trigger.clear, value=signal.flips_at, limit=limit)
+    left = columns.hours_to_flip
+    return Reading(left <= hours(trigger.raises), left <= hours(trigger.clear))
 
 
-def _liquidation(trigger: LiquidationTrigger, signal: Signal, now: datetime) -> TriggerReading:
+def _flip(trigger: AccrualTrigger, signal: Signal) -> tuple[object, object]:
+    """Return when interest alone reaches the line, and how early that fires."""
+    return signal.flips_at, trigger.raises
+
+
+def _liquidation(trigger: LiquidationTrigger, columns: Columns) -> Reading:
     """Read whether a liquidation was seen lately."""
-    if signal.liquidated_at is None:
-        return SILENCE
-    fires = now - signal.liquidated_at < trigger.within
-    return TriggerReading(fires, fires, value=signal.liquidated_at, limit=trigger.within)
+    fires = columns.hours_since_liquidation < hours(trigger.within)
+    return Reading(fires, fires)
+
+
+def _liquidated(trigger: LiquidationTrigger, signal: Signal) -> tuple[object, object]:
+    """Return when the liquidation was seen, and for how long it fires."""
+    return signal.liquidated_at, trigger.within
 
 
 MEANINGS: Mapping[type[Any], Meaning] = {
-    ForecastTrigger: Meaning(_forecast, undercut),
-    BufferTrigger: Meaning(_buffer, distant),
-    BlindBuffer: Meaning(_blind_buffer, distant_blind),
-    Doubt: Meaning(_doubt, untouched),
-    RuleTrigger: Meaning(_ruling, ruled_out),
-    AccrualTrigger: Meaning(_accrual, outlasted),
-    LiquidationTrigger: Meaning(_liquidation, untouched),
+    ForecastTrigger: Meaning(_forecast, _probability, undercut),
+    BufferTrigger: Meaning(_buffer, _distance, distant),
+    BlindBuffer: Meaning(_blind_buffer, _distance, distant_blind),
+    Doubt: Meaning(_doubt, _reasons, untouched),
+    RuleTrigger: Meaning(_ruling, _verdict, ruled_out),
+    AccrualTrigger: Meaning(_accrual, _flip, outlasted),
+    LiquidationTrigger: Meaning(_liquidation, _liquidated, untouched),
 }
 """Every kind of trigger that a policy may have."""

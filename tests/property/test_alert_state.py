@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.alerting.audience import AlertMessage, Inbox, allot
-from models.alerting.columns import Columns, raised
-from models.alerting.evidence import evidence
+from models.alerting.columns import Columns
+from models.alerting.evidence import evidence, raised
 from models.alerting.policy import default
 from models.alerting.signals import Level, Route, Signal, Transition, TransitionKind
 from models.alerting.state import REST, AlertState, acknowledge, mute, step

@@ -16,7 +16,8 @@ import pandas as pd
 from features.inputs import HOUR, Candles, Floats, Ints, seconds
 from features.pipeline import BASELINE, compute
 from models.alerting.audience import AlertMessage, Inbox, allot
-from models.alerting.columns import Columns, raised
+from models.alerting.columns import Columns
+from models.alerting.evidence import raised
 from models.alerting.policy import LABELS, Policy
 from models.alerting.signals import Signal, TransitionKind
 from models.alerting.state import REST, step

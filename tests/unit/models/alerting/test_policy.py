@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from models.alerting.audience import Inbox, Shape, allot, is_quiet
-from models.alerting.columns import Columns, raised
-from models.alerting.evidence import evidence
+from models.alerting.columns import Columns
+from models.alerting.evidence import evidence, raised
 from models.alerting.policy import Quiet, default, parse
 from models.alerting.signals import Level, Route, Signal, Transition, TransitionKind
 from models.alerting.state import REST, AlertState, acknowledge, mute, step
@@ -233,7 +233,7 @@ def test_dust_is_listed_and_wakes_nobody(requirement: float | None, level: Level
             next_buffer=np.array([np.nan]),
             verdict=np.array(["liquidatable"]),
             next_verdict=np.array([""]),
-            requirement=None if requirement is None else np.array([requirement]),
+            requirement=np.array([requirement], dtype=np.float64),
         ),
         default(),
     )
