@@ -14,6 +14,7 @@ from models.errors import ForewarnError, InvalidInput
 from serving.process import stoppable
 from serving.settings import PREFIX
 from serving.store import Store, audit, connections, open_store
+from serving.store.audit import AuditEntry
 
 if TYPE_CHECKING:
     from serving.connect.body import ConnectionBody, Target
@@ -115,15 +116,10 @@ def _register(store: Store, name: str, body: "ConnectionBody") -> None:
     now = datetime.now(tz=UTC)
     with store.begin() as transaction:
         connections.write(transaction, name, public(body), sealed=sealed, now=now)
-        audit.write(
-            transaction,
-            at=now,
-            actor=ACTOR,
-            action="connect",
-            subject=name,
-            request_id="",
-            detail=public(body),
+        entry = AuditEntry(
+            at=now, actor=ACTOR, action="connect", subject=name, request_id="", detail=public(body)
         )
+        audit.note(transaction, entry)
 
 
 async def _follow(
@@ -176,7 +172,7 @@ def show(*, store: Url) -> None:
         for each in connections.every(transaction):
             typer.echo(status_line(each.name, each.status))
             for check in connections.differing(transaction, each.name):
-                figures = ", ".join(str(one["figure"]) for one in check.differences)
+                figures = ", ".join(str(part["figure"]) for part in check.differences)
                 typer.echo(f"  rule_mismatch {check.account}: {figures}")
 
 
