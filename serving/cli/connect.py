@@ -11,7 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from models.errors import ForewarnError, InvalidInput
-from serving.process import stoppable
+from serving.process import SIGNALS
 from serving.settings import PREFIX
 from serving.store import Store, audit, connections, open_store
 from serving.store.audit import AuditEntry
@@ -91,8 +91,7 @@ def connect(
         title = name or f"{venue}-{chain}-{market}"
         with _opened(store) as opened:
             _register(opened, title, body)
-            with stoppable():
-                asyncio.run(_follow(opened, title, aim, body, since=since, once=once, poll=poll))
+            asyncio.run(_follow(opened, title, aim, body, since=since, once=once, poll=poll))
 
 
 def _body(wish: dict[str, Any]) -> "ConnectionBody":
@@ -141,7 +140,7 @@ async def _follow(
         _tell(await run.once(follower, history_from=history), follower)
         if not once:
             logging.basicConfig(level=logging.INFO, format="%(message)s")
-            await follower.run(asyncio.Event(), poll=poll)
+            await follower.run(_stop(), poll=poll)
     finally:
         await run.close(follower.chain)
 
@@ -199,8 +198,23 @@ def follow(*, store: Url, poll: Poll = 2.0) -> None:
             typer.echo("no connection to follow", err=True)
             raise typer.Exit(1)
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-        with stoppable():
-            asyncio.run(run.follow_all(followers, asyncio.Event(), poll=poll))
+        asyncio.run(_follow_all(followers, poll=poll))
+
+
+async def _follow_all(followers: "list[Follower]", *, poll: float) -> None:
+    """Follow until interrupted."""
+    from serving.connect import run  # noqa: PLC0415
+
+    await run.follow_all(followers, _stop(), poll=poll)
+
+
+def _stop() -> asyncio.Event:
+    """Return what is set at SIGINT and SIGTERM: a block is written whole before the end."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, stop.set)
+    return stop
 
 
 @group.command()

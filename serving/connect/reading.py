@@ -135,6 +135,10 @@ class Reader(Protocol):
         """Return every address whose logs can tell of a change, the venue's own first."""
 
     @property
+    def log_topics(self) -> Sequence[object]:
+        """Return the topics that logs are asked for by, as `eth_getLogs` takes them."""
+
+    @property
     def settings(self) -> frozenset[str]:
         """Return the addresses whose logs tell of changed parameters."""
 
