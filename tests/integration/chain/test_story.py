@@ -26,7 +26,14 @@ from serving.store import Store, accounts, alerts, connections, consents, open_s
 from serving.store.alerts import OWNER, Receiver
 
 LONGEST = 150.0
-HOLDS = ("dwell", "cool_down", "patience")
+QUICK = {
+    "dwell": '"0s"',
+    "cool_down": '"0s"',
+    "patience": '"0s"',
+    "falls_now_from": '"watch"',
+}
+"""Times that levels are held for, and from which level on a fall is told at once."""
+
 WETH, USDC = 10**18, 10**6
 
 
@@ -54,12 +61,12 @@ def until(is_done: Callable[[], bool], *logs: Path) -> float:
 
 
 def quick_policy(place: Path) -> Path:
-    """Write the shipped policy without the times that it keeps a level for, and return its file."""
+    """Write the shipped policy for one that tells every change at once, and return its file."""
     text = resources.files("models.alerting").joinpath("default.toml").read_text("utf-8")
-    lines = [
-        f'{line.partition(" = ")[0]} = "0s"' if line.startswith(HOLDS) else line
-        for line in text.splitlines()
-    ]
+    lines = []
+    for line in text.splitlines():
+        name = line.partition(" = ")[0]
+        lines.append(f"{name} = {QUICK[name]}" if name in QUICK else line)
     place.write_text("\n".join(lines))
     return place
 
