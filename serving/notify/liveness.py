@@ -16,6 +16,7 @@ from serving.store import (
     alerts,
     assessments,
     changes,
+    connections,
     health,
     leases,
     market,
@@ -31,6 +32,7 @@ LIMITS: Mapping[str, timedelta] = {
     "delivering": timedelta(minutes=5),
     "prices": timedelta(hours=3),
     "outbox": timedelta(minutes=15),
+    "connection": timedelta(minutes=5),
 }
 """Silence beyond which each is taken to have stopped; an hourly feed is given three updates."""
 
@@ -54,16 +56,17 @@ class Alarm:
     ----------
     what
         `assessing`, `delivering`, `prices` or `outbox`, not heard of; `channel`, which cannot be
-        reached; `price`, which is too old; `breaker`, which is open; `clock`, which runs ahead;
-        `evaluation`, which fails.
+        reached; `price`, which is too old; `clock`, which runs ahead; `evaluation`, which fails;
+        `connection`, which cannot be read; `rule_mismatch`, where a venue judges otherwise;
+        `breaker`, which is open.
     since
         When it was last sound.
     name
-        The channel, the asset or the breaker; empty otherwise.
+        The channel, the asset, the connection or the breaker; empty otherwise.
     owner
         Receiver of the channel; empty otherwise.
     error
-        Why the channel cannot be reached or the breaker is open; empty otherwise.
+        What is wrong with a channel or a connection, or why a breaker is open; empty otherwise.
     accounts
         Judged on the price, at least.
     """
@@ -84,10 +87,10 @@ class Alarm:
             return f"channel {self.name} of {self.owner!r}: unusable since {since}, {self.error}"
         if self.what == "price":
             return f"price of {self.name!r}: not renewed since {since}, {self.accounts} accounts"
-        if self.what == "breaker":
-            return f"breaker {self.name!r}: open since {since}, {self.error}"
         if self.what == "clock":
             return f"clock: something is noted for {since}, which lies ahead of this clock"
+        if self.what in {"connection", "rule_mismatch", "breaker"}:
+            return f"{self.what} {self.name!r}: since {since}, {self.error}"
         if self.what == "evaluation":
             return f"evaluation: accounts that should be judged cannot be since {since}"
         return f"{self.what}: not heard of since {since}, limit {_minutes(self.limit)} minutes"
@@ -148,6 +151,8 @@ def alarms(transaction: Transaction, *, now: datetime) -> list[Alarm]:
         *_unreachable(transaction, now),
         *_stale(transaction, now),
         *_tripped(transaction),
+        *_unread(transaction, now),
+        *_mismatched(transaction),
     ]
 
 
@@ -252,3 +257,33 @@ def _message(entry: Alarm, receiver: str, now: datetime) -> OutboxMessage:
         "more": 0,
     }
     return OutboxMessage(key=body["key"], receiver=receiver, stream="", urgency=0, body=body)
+
+
+def _unread(transaction: Transaction, now: datetime) -> Iterator[Alarm]:
+    """Yield the connections that cannot be read, or that nobody follows any more."""
+    limit = LIMITS["connection"]
+    for connection in connections.every(transaction):
+        status, noted = connection.status, connection.status_at
+        if status is None or noted is None:
+            continue
+        failing = status.get("failing_since")
+        since = datetime.fromisoformat(failing) if failing else noted
+        if now - since > limit:
+            reasons = "; ".join(reason["text"] for reason in status.get("reasons", ()))
+            error = f"cannot be read: {reasons}" if failing else "nobody follows it"
+            yield Alarm(
+                what="connection", name=connection.name, since=since, limit=limit, error=error
+            )
+
+
+def _mismatched(transaction: Transaction) -> Iterator[Alarm]:
+    """Yield the connections on which a venue judges accounts otherwise than the rules."""
+    by_connection: dict[str, list[datetime]] = {}
+    for check in connections.differing(transaction):
+        if check.differs_since is not None:
+            by_connection.setdefault(check.connection, []).append(check.differs_since)
+    for name, times in sorted(by_connection.items()):
+        error = f"its venue judges {len(times)} accounts otherwise than the rules"
+        yield Alarm(
+            what="rule_mismatch", name=name, since=min(times), error=error, accounts=len(times)
+        )
