@@ -1,7 +1,7 @@
 """A book of accounts judged once, ready to be judged again under other terms or prices."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from models.domain import Account, LegKind, Market, MarketId
 from models.errors import Fault, InvalidInput
-from models.margin.result import Margin, Verdict
+from models.margin.result import Margin, Refusal, Verdict
 from models.margin.rulebook import Rulebook
 from models.margin.trigger import BREACHED
 
@@ -85,10 +85,15 @@ class JudgedBook:
         In the order in which they were handed in; keys are distinct.
     margins
         What the rules say of each now.
+    whose
+        Market whose terms each is judged by; None where an account brings its own terms, which
+        no change of a market's terms moves.
     """
 
     cases: tuple[Case, ...]
     margins: tuple[Margin, ...]
+    whose: tuple[MarketId | None, ...]
+    _amounts: dict[int, Amounts] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return how many accounts there are."""
@@ -104,6 +109,12 @@ class JudgedBook:
         """Whether each is liquidatable now, shape (accounts,)."""
         return np.array([margin.verdict in BREACHED for margin in self.margins], dtype=np.bool_)
 
+    def amounts(self, place: int) -> Amounts:
+        """Return what an account stands for, worked out once."""
+        if place not in self._amounts:
+            self._amounts[place] = amounts_of(self.cases[place], self.margins[place])
+        return self._amounts[place]
+
     @cached_property
     def unjudged(self) -> tuple[int, ...]:
         """Places of the accounts that the rules cannot judge."""
@@ -115,10 +126,11 @@ class JudgedBook:
 
     @cached_property
     def markets(self) -> Mapping[MarketId, Places]:
-        """Places of the accounts of each market."""
+        """Places of the accounts that are judged by the terms of each market."""
         result: dict[MarketId, list[int]] = {}
-        for place, case in enumerate(self.cases):
-            result.setdefault(market_of(case.account), []).append(place)
+        for place, market in enumerate(self.whose):
+            if market is not None:
+                result.setdefault(market, []).append(place)
         return {market: np.array(places, dtype=np.int64) for market, places in result.items()}
 
     @cached_property
@@ -168,21 +180,53 @@ class JudgedBook:
             legs = len(case.account.legs) + 2
             result[place] = legs * max(2 * 10.0**-margin.value_decimals, 1e-6)
             if (case.account.venue, case.account.version) in ROUNDED_AVERAGE:
-                result[place] += self._rounded(case)
+                result[place] += self._rounded(place)
         return result + 1e-6 * (np.abs(self.credit) + np.abs(self.requirement))
 
-    @staticmethod
-    def _rounded(case: Case) -> float:
-        """Return what a basis point of an account's collateral is worth, quote units."""
-        amounts = amounts_of(case, margin_of(case, case.market, case.terms))
-        return np.inf if amounts.collateral is None else float(amounts.collateral) * 2e-4
+    def _rounded(self, place: int) -> float:
+        """Return what two basis points of an account's collateral are worth, quote units."""
+        collateral = self.amounts(place).collateral
+        return np.inf if collateral is None else float(collateral) * 2e-4
+
+    @cached_property
+    def credit_of(self) -> Mapping[str, Floats]:
+        """Credit by each collateral asset, shape (accounts,); NaN where the rules do not tell.
+
+        It is told where the venue's weights give the very credit that the account is judged by.
+        """
+        rows: dict[str, Floats] = {}
+        for place, case in enumerate(self.cases):
+            parts = _weighted(case)
+            whole = sum(parts.values())
+            is_same = abs(whole - self.credit[place]) <= self.slack[place]
+            for asset in {leg.asset for leg in case.account.legs if leg.quantity}:
+                column = rows.setdefault(asset, np.zeros(len(self)))
+                column[place] = parts.get(asset, 0.0) if parts and is_same else np.nan
+        return rows
+
+    @cached_property
+    def is_in_mode(self) -> Bools:
+        """Whether each has chosen options, which may replace its parameters, shape (accounts,)."""
+        return np.array([any(case.account.options.values()) for case in self.cases], dtype=np.bool_)
 
     @cached_property
     def holders(self) -> Mapping[tuple[MarketId, str], Places]:
-        """Places of the accounts of a market that hold or owe an asset."""
+        """Places of the accounts under a market's terms that hold or owe an asset."""
+        return self._by_asset(self.whose)
+
+    @cached_property
+    def priced(self) -> Mapping[tuple[MarketId, str], Places]:
+        """Places of the accounts in a market, under whatever terms, that hold or owe an asset."""
+        return self._by_asset([market_of(case.account) for case in self.cases])
+
+    def _by_asset(
+        self, markets: Sequence[MarketId | None]
+    ) -> Mapping[tuple[MarketId, str], Places]:
+        """Return the places of the accounts by market and asset."""
         result: dict[tuple[MarketId, str], list[int]] = {}
-        for place, case in enumerate(self.cases):
-            market = market_of(case.account)
+        for place, (case, market) in enumerate(zip(self.cases, markets, strict=True)):
+            if market is None:
+                continue
             for asset in {leg.asset for leg in case.account.legs if leg.quantity}:
                 result.setdefault((market, asset), []).append(place)
         return {key: np.array(places, dtype=np.int64) for key, places in result.items()}
@@ -191,16 +235,33 @@ class JudgedBook:
     def lone(self) -> Mapping[tuple[MarketId, str], Places]:
         """Places of the accounts outside any mode whose one collateral is an asset."""
         result: dict[tuple[MarketId, str], list[int]] = {}
-        for place, case in enumerate(self.cases):
+        for place, (case, market) in enumerate(zip(self.cases, self.whose, strict=True)):
             asset = _lone(case.account)
-            if asset is not None:
-                result.setdefault((market_of(case.account), asset), []).append(place)
+            if asset is not None and market is not None:
+                result.setdefault((market, asset), []).append(place)
         return {key: np.array(places, dtype=np.int64) for key, places in result.items()}
 
     def warmed(self) -> "JudgedBook":
         """Return the book with all that a preview reads of it worked out."""
-        _ = self.slack, self.breached, self.unjudged, self.holders, self.lone, self.terms, self.keys
+        _ = self.slack, self.breached, self.unjudged, self.terms, self.keys
+        _ = self.holders, self.priced, self.lone, self.credit_of, self.is_in_mode
         return self
+
+
+def _weighted(case: Case) -> dict[str, float]:
+    """Return credit by asset, quote units; empty where the rules do not tell."""
+    if case.rulebook.weights is None:
+        return {}
+    try:
+        parts = case.rulebook.weights(case.account, case.market, case.terms)
+    except FAILURES:
+        return {}
+    if isinstance(parts, Refusal):
+        return {}
+    by_asset: dict[str, float] = {}
+    for part in parts:
+        by_asset[part.asset] = by_asset.get(part.asset, 0.0) + float(part.value * part.weight)
+    return by_asset
 
 
 def _lone(account: Account) -> str | None:
@@ -213,8 +274,13 @@ def _lone(account: Account) -> str | None:
     return backing[0]
 
 
-def judge_book(cases: Sequence[Case]) -> JudgedBook:
+def judge_book(cases: Sequence[Case], whose: Sequence[MarketId | None] | None = None) -> JudgedBook:
     """Judge every account of a book as it stands.
+
+    Parameters
+    ----------
+    whose
+        As of `JudgedBook`; the accounts' own markets when left out.
 
     Raises
     ------
@@ -230,7 +296,8 @@ def judge_book(cases: Sequence[Case]) -> JudgedBook:
     if faults:
         raise InvalidInput(faults)
     margins = tuple(margin_of(case, case.market, case.terms) for case in cases)
-    return JudgedBook(cases=tuple(cases), margins=margins)
+    markets = [market_of(case.account) for case in cases] if whose is None else whose
+    return JudgedBook(cases=tuple(cases), margins=margins, whose=tuple(markets))
 
 
 def amounts_of(case: Case, margin: Margin) -> Amounts:

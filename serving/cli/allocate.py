@@ -2,16 +2,18 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from models.errors import InvalidInput
-from serving.schemas.allocation import AllocationAnswer
 from serving.schemas.problems import Refused, encode
 from serving.schemas.strict_json import NotJson
+
+if TYPE_CHECKING:
+    from serving.schemas.allocation import AllocationAnswer
 
 app = typer.Typer()
 REQUEST_ID = "command-line"
@@ -48,7 +50,7 @@ def allocate(
         raise typer.Exit(NOT_DONE)
 
 
-def _answered(file: str, bundle: Path | None, store: str | None) -> AllocationAnswer:
+def _answered(file: str, bundle: Path | None, store: str | None) -> "AllocationAnswer":
     """Return the answer to a file; bad input is listed and ends the command."""
     # SciPy and the store's driver take their time to load; `serve --help` must not wait for them.
     from serving.application.allocation import allocated  # noqa: PLC0415
@@ -83,7 +85,7 @@ def _answered(file: str, bundle: Path | None, store: str | None) -> AllocationAn
             opened.close()
 
 
-def moves(answer: AllocationAnswer) -> Table:
+def moves(answer: "AllocationAnswer") -> Table:
     """Return the moves as a table."""
     table = Table("", "move", "asset", "quantity", "from", "to", "after", "why")
     for place, move in enumerate(answer.moves, 1):
@@ -100,7 +102,7 @@ def moves(answer: AllocationAnswer) -> Table:
     return table
 
 
-def summary(answer: AllocationAnswer) -> list[str]:
+def summary(answer: "AllocationAnswer") -> list[str]:
     """Return what the moves come to, or what stands in the way."""
     lines = [f"{answer.status}: cost {answer.cost} {answer.quote}, was {answer.cost_before}"]
     if answer.cost is None:

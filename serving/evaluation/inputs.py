@@ -57,6 +57,8 @@ class AccountInput:
         State that the market lacks, and that the store holds without saying of which market.
     ahead
         From a market to the same at the next prices of delayed oracles.
+    mismatch
+        How the account's venue was read to judge it otherwise than the rules; None where not.
     """
 
     place: str
@@ -69,6 +71,7 @@ class AccountInput:
     events: tuple[OwnerEvent, ...] | None = None
     unplaced: tuple[str, ...] = ()
     ahead: Callable[[Market], Market] = with_next_prices
+    mismatch: str | None = None
 
 
 Scale = tuple[int | None, bool]
@@ -102,6 +105,8 @@ class MarketSnapshot:
         Whether anything of it is drawn from a generator.
     pegged
         Assets stated to keep their price when the whole market moves.
+    mismatches
+        By account how its venue was read to judge it otherwise than the rules.
     """
 
     at: datetime
@@ -110,6 +115,7 @@ class MarketSnapshot:
     market_tables: Tables
     simulated: bool = False
     pegged: frozenset[str] = frozenset()
+    mismatches: Mapping[str, str] = field(default_factory=dict)
     _parsed: dict[tuple[str, str, MarketId], Any] = field(default_factory=dict)
     _spot: dict[Scale, Scaled] = field(default_factory=dict, init=False)
     _markets: dict[tuple[MarketId | None, Scale], tuple[Market, frozenset[str]]] = field(
@@ -411,6 +417,7 @@ def account_input(body: requests.AccountBody, place: str, around: MarketSnapshot
         events=happened,
         unplaced=around.unplaced(market_of(body)),
         ahead=around.ahead,
+        mismatch=around.mismatches.get(body.id),
     )
 
 
@@ -435,6 +442,7 @@ def renewed(
         terms_valid_from=since,
         ahead=around.ahead,
         unplaced=around.unplaced(market_of(body)),
+        mismatch=around.mismatches.get(body.id),
     )
 
 

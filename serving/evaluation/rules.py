@@ -18,16 +18,17 @@ T = TypeVar("T")
 
 
 def evaluated(case: AccountInput, rule: Callable[[AccountInput], T]) -> T:
-    """Return the result of applying a rule to a case.
+    """Return the result of applying a rule; a fault of its own code goes on as it is.
 
     Raises
     ------
     InvalidInput
-        When the terms or amounts make the rules impossible to evaluate.
+        When the terms or amounts make the rules impossible to evaluate: a division by nothing,
+        or an amount at which the venue's contract reverts.
     """
     try:
         return rule(case)
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except ArithmeticError as error:
         book = f"{case.account.venue}/{case.account.version}"
         detail = f"{book} cannot be evaluated with these amounts and terms: {error!r:.120}"
         raise InvalidInput([Fault(case.place, detail)]) from None
@@ -144,6 +145,13 @@ def unjudged(case: AccountInput, now: Margin) -> Notice:
     legs = [case.account.legs[place].asset for place in unjudged_legs(case, now)]
     whom = f"{', '.join(dict.fromkeys(legs[:5]))} of the account" if legs else "the account"
     return Notice(code=now.reason, text=f"the rules cannot judge {whom}")
+
+
+def mismatch(case: AccountInput) -> Notice | None:
+    """Return that the account's venue judges it otherwise than the rules, or None."""
+    if case.mismatch is None:
+        return None
+    return Notice(code="rule_mismatch", text=f"the venue itself says otherwise: {case.mismatch}")
 
 
 def unplaced(case: AccountInput) -> list[Notice]:

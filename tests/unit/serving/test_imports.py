@@ -1,0 +1,46 @@
+"""What a command and a worker load, and what they do without."""
+
+import subprocess
+import sys
+
+import pytest
+
+from serving.imports import without
+
+WORKER = """
+from serving.imports import without
+with without("sklearn"):
+    import serving.worker
+"""
+COMMAND = """
+from models.command import root
+root("serve")
+"""
+
+
+@pytest.mark.parametrize(
+    ("loading", "absent"),
+    [
+        (WORKER, {"sklearn", "scipy.stats", "ccxt", "mlflow", "optuna", "dask", "arch"}),
+        (COMMAND, {"sklearn", "pandas", "scipy", "numba", "lightgbm", "ccxt", "mlflow", "bentoml"}),
+    ],
+)
+def test_what_is_not_used_is_not_loaded(loading: str, absent: set[str]) -> None:
+    """A process that starts waits for nothing that it does not need."""
+    listing = f"{loading}\nimport sys\nprint(*sys.modules)"
+    ran = subprocess.run(
+        [sys.executable, "-c", listing], check=True, capture_output=True, text=True
+    )
+    loaded = set(ran.stdout.split())
+    assert "models.errors" in loaded
+    assert loaded & absent == set()
+
+
+def test_a_package_is_absent_within_and_there_after() -> None:
+    """Once it is loaded it stays, so that nobody is left with half of it."""
+    with without("this"), pytest.raises(ModuleNotFoundError):
+        import this  # noqa: F401, PLC0415 - a module that nobody else loads
+    assert "this" not in sys.modules
+    loaded = sys.modules["json"]
+    with without("json"):
+        assert sys.modules["json"] is loaded
