@@ -6,8 +6,9 @@ from datetime import timedelta
 import numba
 import numpy as np
 
-from features.inputs import HOUR, EventKind, Floats, Ints
+from features.inputs import HOUR, Floats, Ints
 from features.spec import Feature, View
+from models.events import EventKind
 
 DEPOSIT, WITHDRAW, BORROW, REPAY = (
     int(EventKind.DEPOSIT),

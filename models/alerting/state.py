@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from models.alerting.evidence import PolicyEvaluation, evidence
 from models.alerting.policy import NAMES, Budget, Policy
 from models.alerting.signals import Level, Route, Signal, Transition, TransitionKind, no_later
+from models.horizons import REFERENCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class AlertState:
     notified_at
         When the last message about the account left.
     sent
-        When each level was last sent, by level from watch to liquidated.
+        When each level was last sent, by level, the lowest first.
     recent
         Messages below critical within the account's budget.
     episode, number
@@ -49,7 +50,7 @@ class AlertState:
     sustained_at: datetime | None = None
     signal_at: datetime | None = None
     notified_at: datetime | None = None
-    sent: tuple[datetime | None, ...] = (None, None, None, None)
+    sent: tuple[datetime | None, ...] = (None,) * len(NAMES)
     recent: tuple[datetime, ...] = ()
     episode: int = 0
     number: int = 0
@@ -251,7 +252,7 @@ def _transition(
         route=route,
         causes=evaluation.causes,
         buffer=min(near, default=None),
-        probability=signal.expected.get("24h"),
+        probability=signal.expected.get(REFERENCE),
     )
 
 
@@ -264,7 +265,8 @@ def _after(state: AlertState, transition: Transition, policy: Policy) -> AlertSt
     now, level = transition.at, transition.level
     counts = transition.route is Route.NOW and level < Level.CRITICAL
     recent = tuple(at for at in state.recent if now - at < policy.account_budget.per)
-    sent = list(state.sent)
+    # A state that was stored before a level was added is short of it.
+    sent = [*state.sent, *(None,) * (len(NAMES) - len(state.sent))]
     if level is not Level.NONE and transition.kind is not TransitionKind.LOWERED:
         sent[level - 1] = now
     return replace(

@@ -79,6 +79,13 @@ class Prior:
         return self.liquidated / (self.liquidated + self.survived)
 
 
+STARTING = Prior(0.5, 4.5)
+"""Where too few were exposed to fit a population: one in ten, at the weight of five exposures."""
+
+LEAST_POPULATION = 10
+"""Exposed members from which a population is fitted."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """What a record carries at a moment, decayed.

@@ -17,7 +17,7 @@ import numpy as np
 from features.inputs import HOUR
 from features.pipeline import NAMES
 from models.forecast.bundle import Bundle
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS
 from serving.evaluation.assess import ForecastOutcome, Model, ScoreOptions, forecast_outcomes
 from serving.evaluation.inputs import MarketSnapshot
 from serving.evaluation.rule_evaluation import RuleEvaluation
@@ -184,7 +184,7 @@ def _forecast(
         model_version=bundle.version,
         role=role,
         features=_features(look),
-        **chances,
+        probabilities=chances,
     )
 
 

@@ -58,6 +58,8 @@ class AccountInput:
         State that the market lacks, and that the store holds without saying of which market.
     ahead
         From a market to the same at the next prices of delayed oracles.
+    mismatch
+        How the account's venue was read to judge it otherwise than the rules; None where not.
     """
 
     place: str
@@ -70,6 +72,7 @@ class AccountInput:
     events: tuple[OwnerEvent, ...] | None = None
     unplaced: tuple[str, ...] = ()
     ahead: Callable[[Market], Market] = with_next_prices
+    mismatch: str | None = None
 
 
 Scale = tuple[int | None, bool]
@@ -103,6 +106,8 @@ class MarketSnapshot:
         Whether anything of it is drawn from a generator.
     pegged
         Assets stated to keep their price when the whole market moves.
+    mismatches
+        By account how its venue was read to judge it otherwise than the rules.
     """
 
     at: datetime
@@ -111,6 +116,7 @@ class MarketSnapshot:
     market_tables: Tables
     simulated: bool = False
     pegged: frozenset[str] = frozenset()
+    mismatches: Mapping[str, str] = field(default_factory=dict)
     _parsed: dict[tuple[str, str, MarketId], Any] = field(default_factory=dict)
     _spot: dict[Scale, Scaled] = field(default_factory=dict, init=False)
     _markets: dict[tuple[MarketId | None, Scale], tuple[Market, frozenset[str]]] = field(
@@ -412,6 +418,7 @@ def account_input(body: requests.AnyAccount, place: str, around: MarketSnapshot)
         events=happened,
         unplaced=around.unplaced(market_of(body)),
         ahead=around.ahead,
+        mismatch=around.mismatches.get(body.id),
     )
 
 
@@ -436,6 +443,7 @@ def renewed(
         terms_valid_from=since,
         ahead=around.ahead,
         unplaced=around.unplaced(market_of(body)),
+        mismatch=around.mismatches.get(body.id),
     )
 
 

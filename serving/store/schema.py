@@ -15,6 +15,7 @@ A table whose changes are numbered says so: `topic` names what a change of it is
 
 import sqlalchemy as sa
 
+from models.horizons import PROBABILITIES
 from serving.store.columns import Document, Duration, Time, Whole, name, number
 
 METADATA = sa.MetaData()
@@ -205,19 +206,15 @@ EVENTS = sa.Table(
 )
 
 
-_HORIZONS = ("1h", "4h", "24h", "7d")
-
-
 def _judged() -> list["sa.Column[object]"]:
     """Return the columns of an assessment that are searched and drawn."""
-    chances = [f"{kind}_{h}" for kind in ("unattended", "expected") for h in _HORIZONS]
     return [
         sa.Column("verdict", name(20), nullable=False),
         sa.Column("next_verdict", name(20)),
         sa.Column("ratio", sa.Double),
         sa.Column("credit", sa.Double),  # quote units, as the next
         sa.Column("requirement", sa.Double),
-        *(sa.Column(chance, sa.Double) for chance in chances),
+        *(sa.Column(chance, sa.Double) for chance in PROBABILITIES),
         sa.Column("model_version", name()),
         sa.Column("degraded", Document, nullable=False),  # list of codes
         sa.Column("body", Document),  # the whole answer, where it was kept
@@ -262,11 +259,7 @@ FORECASTS = sa.Table(
     sa.Column("at", Time, primary_key=True),
     sa.Column("model_version", name(), primary_key=True),
     sa.Column("role", name(20), nullable=False),  # champion or challenger
-    *(
-        sa.Column(f"{kind}_{h}", sa.Double)
-        for kind in ("unattended", "expected")
-        for h in _HORIZONS
-    ),
+    *(sa.Column(chance, sa.Double) for chance in PROBABILITIES),
     sa.Column("features", Document),  # by name; null where another row of the moment has them
     sa.Index("forecasts_by_time", "at"),
 )

@@ -15,17 +15,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.inputs import HOUR, EventKind
+from features.inputs import HOUR
 from models.conduct.exposures import Kind, Moment, Record, record
-from models.conduct.score import Prior, band, estimate, evidence, fitted, points
+from models.conduct.score import (
+    LEAST_POPULATION,
+    STARTING,
+    Prior,
+    band,
+    estimate,
+    evidence,
+    fitted,
+    points,
+)
+from models.events import EventKind
 from training.evaluation.metrics import ScoredOutcomes, calibration, interval, rank, resample
 from training.sources import History
 
 DAY = 24 * HOUR
-FIRST = Prior(0.5, 4.5)
-"""Until ten accounts were exposed: one in ten, at the weight of five exposures."""
-
-LEAST_POPULATION = 10
 REFIT = 7 * DAY
 DRAWS = 1000
 KINDS: Mapping[EventKind, Kind] = {
@@ -158,14 +164,14 @@ def judged(history: History, *, seed: int = 7) -> dict[str, Any]:
     days = exposed_days(history)
     moments = moments_of(history, days)
     fixed, moving, counts, has_history = [], [], [], []
-    prior, fitted_at = FIRST, -REFIT
+    prior, fitted_at = STARTING, -REFIT
     for day in days:
         moment = _time(day.at)
         if day.at - fitted_at >= REFIT:
             prior, fitted_at = _population(moments, moment), day.at
         past = record(moments[day.account], as_of=moment)
         counted = evidence(past)
-        fixed.append(estimate(counted, FIRST).probability)
+        fixed.append(estimate(counted, STARTING).probability)
         moving.append(estimate(counted, prior).probability)
         counts.append(_days_90(past))
         has_history.append(counted.exposures > 0)
@@ -191,7 +197,7 @@ def _population(moments: Mapping[str, Sequence[Moment]], at: datetime) -> Prior:
     """Return the population as it was known at a moment."""
     members = [evidence(_ended(rows, at)) for rows in moments.values()]
     if sum(member.exposures > 0 for member in members) < LEAST_POPULATION:
-        return FIRST
+        return STARTING
     return fitted(members)
 
 

@@ -11,7 +11,7 @@ import pytest
 from features.inputs import Candles, Tables, no_events
 from features.pipeline import BASELINE, compute
 from models.domain import Account, Leg, LegKind, Market, Price
-from models.forecast.horizons import HORIZONS
+from models.horizons import HORIZONS
 from models.margin.fixed_point import RAY
 from models.margin.perpetual import tiers_from
 from models.margin.rulebook import load
