@@ -15,6 +15,8 @@ from rich.console import Console
 from models.errors import Fault, InvalidInput
 from serving.cli import alerts as alert_commands
 from serving.cli import allocate as allocate_command
+from serving.cli import breakers as breaker_commands
+from serving.cli import connect as connect_commands
 from serving.cli import keys as key_commands
 from serving.cli import log as log_commands
 from serving.cli import mcp as mcp_command
@@ -28,10 +30,13 @@ from serving.settings import DEMO_SEED, FILE, PREFIX, Settings, from_environment
 
 app = typer.Typer(no_args_is_help=True, help="Serve assessments over HTTP.")
 app.add_typer(key_commands.app, name="keys")
+app.add_typer(breaker_commands.app, name="breakers")
 app.add_typer(log_commands.app, name="log")
 app.add_typer(term_commands.app, name="terms")
 app.add_typer(store_commands.app)
 app.add_typer(alert_commands.group, name="alerts")
+app.add_typer(connect_commands.group, name="connections")
+app.registered_commands += connect_commands.app.registered_commands
 app.add_typer(risk_commands.app)
 app.add_typer(risk_commands.group, name="risk")
 app.registered_commands += alert_commands.app.registered_commands
