@@ -1,6 +1,7 @@
 """Changes of terms over HTTP: what they would do, and how far they may go."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -9,7 +10,7 @@ from models.errors import Fault, InvalidInput
 from models.parameters.bounds import Measure, StepBound
 from models.parameters.catalogue import Parameter, Role
 from models.parameters.changes import places, value_at
-from serving.application import governed_log, term_preview
+from serving.application import governed_log, term_preview, term_risk
 from serving.application.scoring import ScoringService
 from serving.application.term_book import term_book
 from serving.http.idempotency import IDEMPOTENCY, opened, written
@@ -38,7 +39,12 @@ def preview(desk: ScoringService, call: Call) -> Answer:
     book = term_book(store, now=desk.clock(), at=body.at)
     with store.read() as transaction:
         made = term_preview.make(transaction, book, body, is_searched=body.cliffs)
-    return json_answer(term_preview.answer(made, body, request_id=call.request_id))
+        risk = None
+        if body.scenarios:
+            count, seed = body.scenarios, body.seed
+            risk = term_risk.paired(transaction, book, made.changes, count=count, seed=seed)
+    answer = term_preview.answer(made, body, request_id=call.request_id)
+    return json_answer(replace(answer, risk=risk))
 
 
 def parameters_of(desk: ScoringService, call: Call) -> Answer:

@@ -100,6 +100,10 @@ class TermsPreviewBody(ChangeSet):
     """The body of `POST /v1/terms/preview`."""
 
     at: Time | None = Field(default=None, description="now if left out")
+    scenarios: Annotated[int, Field(ge=0, le=20_000, strict=True)] = Field(
+        default=0, description="of the paired forecast of LaR, VaR and bad debt; 0 for none"
+    )
+    seed: Annotated[int, Field(ge=0, le=2**31, strict=True)] = 0
     cliffs: bool = Field(default=True, description="whether to look for the cliffs")
     after: Name | None = Field(default=None, description="account that the page before ended with")
     limit: Annotated[int, Field(ge=1, le=MOST_SHOWN, strict=True)] = 100
@@ -183,6 +187,46 @@ class HashesAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PairedAnswer:
+    """A figure before and after, USD, and its difference with the 90 % interval of the pairs."""
+
+    before: float
+    after: float
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskAnswer:
+    """What the change does to the book's tail within a day if nobody acts, on the same scenarios.
+
+    Parameters
+    ----------
+    left_out
+        Accounts that the forecast does not cover: they are in none of these figures.
+    impact
+        Whether selling moves prices by the stored curves, or not at all.
+    lar95, lar99
+        Quantiles of what is liquidated.
+    var95, var99
+        Quantiles of bad debt; 0 is usual, which is why its mean stands beside them.
+    """
+
+    horizon: str
+    scenarios: int
+    seed: int
+    left_out: int
+    impact: str
+    lar95: PairedAnswer
+    lar99: PairedAnswer
+    var95: PairedAnswer
+    var99: PairedAnswer
+    mean_liquidated: PairedAnswer
+    mean_bad_debt: PairedAnswer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TermsPreviewAnswer:
     """What changes made at once would do.
 
@@ -228,6 +272,7 @@ class TermsPreviewAnswer:
     unaffected: int
     passes: bool
     reasons: tuple[str, ...]
+    risk: RiskAnswer | None = None
 
 
 class BoundBody(Body):
