@@ -346,3 +346,80 @@ class ParametersAnswer:
     request_id: str
     as_of: datetime
     parameters: tuple[ParameterValue, ...]
+
+
+class NamedParameter(Body):
+    """A parameter that may be moved."""
+
+    venue: Name
+    market: Name
+    chain: Chain | None = None
+    asset: Name | None = None
+    parameter: Name
+
+
+class CostWeights(Body):
+    """What counts how much, per USD within a day."""
+
+    bad_debt: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 1.0
+    liquidated: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0.05
+    borrowing_power: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = Field(
+        default=0.0001, description="what the collateral lends, against the losses"
+    )
+
+
+class RecommendBody(Body):
+    """The body of `POST /v1/terms/recommend`."""
+
+    parameters: Annotated[list[NamedParameter], Field(min_length=1, max_length=5)]
+    limits: LimitsBody = Field(default_factory=LimitsBody)
+    weights: CostWeights = Field(default_factory=CostWeights)
+    scenarios: Annotated[int, Field(ge=100, le=5_000, strict=True)] = 500
+    seed: Annotated[int, Field(ge=0, le=2**31, strict=True)] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecommendedValue:
+    """One parameter: what stands, what is recommended, the best at the gate, what binds."""
+
+    venue: str
+    market: str
+    path: str
+    before: str
+    to: str
+    best: str
+    binding: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GainAnswer:
+    """By how much the cost of the best lies below that of what stands, USD within a day."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecommendAnswer:
+    """What to change, or that nothing should be.
+
+    Parameters
+    ----------
+    keep
+        Whether the gain does not exceed its interval: nothing is recommended then.
+    next_best
+        Values that come second, in the order of the parameters.
+    preview
+        Of the best; null where what stands is the best.
+    """
+
+    request_id: str
+    as_of: datetime
+    keep: bool
+    values: tuple[RecommendedValue, ...]
+    gain: GainAnswer
+    tried: int
+    next_best: tuple[str, ...] | None
+    revoked_by: tuple[str, ...]
+    preview: TermsPreviewAnswer | None
