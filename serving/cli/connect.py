@@ -132,7 +132,7 @@ async def _follow(
     poll: float,
 ) -> None:
     """Read once, tell what came of it, and go on unless that is all."""
-    from serving.connect import run  # noqa: PLC0415
+    from serving.connect import rpc, run  # noqa: PLC0415
 
     follower = run.follower_of(name, aim, body.rpc, store)
     try:
@@ -142,7 +142,7 @@ async def _follow(
             logging.basicConfig(level=logging.INFO, format="%(message)s")
             await follower.run(_stop(), poll=poll)
     finally:
-        await run.close(follower.chain)
+        await rpc.close(follower.chain)
 
 
 def _tell(step: "Step", follower: "Follower") -> None:
@@ -178,7 +178,7 @@ def show(*, store: Url) -> None:
 @group.command()
 def follow(*, store: Url, poll: Poll = 2.0) -> None:
     """Follow every connection of the store whose endpoints are sealed in it."""
-    from serving.connect import run  # noqa: PLC0415
+    from serving.connect import rpc, run  # noqa: PLC0415
     from serving.connect.body import target  # noqa: PLC0415
     from serving.connect.secrets import keys_of, unseal  # noqa: PLC0415
 
@@ -203,7 +203,7 @@ def follow(*, store: Url, poll: Poll = 2.0) -> None:
 
 async def _follow_all(followers: "list[Follower]", *, poll: float) -> None:
     """Follow until interrupted."""
-    from serving.connect import run  # noqa: PLC0415
+    from serving.connect import rpc, run  # noqa: PLC0415
 
     await run.follow_all(followers, _stop(), poll=poll)
 

@@ -173,7 +173,7 @@ def _thresholds(
     result = {}
     for name, values in parts.items():
         chance = np.concatenate(values)
-        outcome = (rows["ahead"] > AMOUNTS[name]).to_numpy(dtype=np.float64)
+        outcome = (rows["ahead"] > AMOUNTS[name]).astype(np.float64).to_numpy()
         scored = ScoredOutcomes(outcome, np.ones(len(outcome), dtype=bool), {"episode": drawn})
         measured = rank(chance, scored) | calibration(chance, scored)
         names = ("auc", "average_precision", "brier_skill", "log_loss", "expected_observed")
