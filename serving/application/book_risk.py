@@ -18,6 +18,7 @@ from models.book.forecast import Stopped
 from models.book.impact import ImpactCurve, fitted
 from models.book.scenarios import Method
 from models.errors import Fault, ForewarnError, InvalidInput
+from models.horizons import REFERENCE
 from models.pegs import moving
 from serving.application.scoring import ScoringService
 from serving.application.stored_market import stored_snapshot
@@ -36,6 +37,7 @@ from serving.evaluation.book_risk import (
 )
 from serving.schemas import problems, requests
 from serving.schemas.book_risk import (
+    HOURS,
     MOST_CELLS,
     CurveAnswer,
     ForecastBody,
@@ -62,7 +64,6 @@ LOST = timedelta(minutes=15)
 """Without a word from a forecast for so long, who ran it is gone."""
 
 PAST = timedelta(days=400)
-HORIZONS = {"24h": 24, "7d": 168}
 WARM = 4
 QUOTE = "USD"
 LEVELS = ("0.95", "0.99")
@@ -372,7 +373,7 @@ def _run(
     for horizon in request.horizons:
         methods: dict[str, Any] = {}
         for method in METHODS:
-            drawn = ready.draw(HORIZONS[horizon], request, method)
+            drawn = ready.draw(HOURS[horizon], request, method)
             owners: dict[str, Any] = {}
             for side in ("unattended", "expected"):
                 acts = side == "expected"
@@ -418,10 +419,10 @@ def points(transaction: Transaction, *, limit: int, now: datetime) -> list[RiskP
     """Return past forecasts of the whole book beside what came true within 24 hours."""
     result = []
     for row in book_forecasts.newest(transaction, limit=limit):
-        answer = (row.body or {}).get("horizons", {}).get("24h")
+        answer = (row.body or {}).get("horizons", {}).get(REFERENCE)
         if answer is None or any(dict(row.request).get("selection", {}).values()):
             continue
-        ends = row.at + timedelta(hours=HORIZONS["24h"])
+        ends = row.at + timedelta(hours=HOURS[REFERENCE])
         realised = None
         if ends <= now:
             fell = book_forecasts.liquidated(transaction, after=row.at, until=ends)
