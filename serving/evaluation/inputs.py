@@ -252,6 +252,7 @@ def snapshot(
         market_tables=market_tables,
         simulated=stored.simulated,
         pegged=stored.pegged | pegged,
+        mismatches=stored.mismatches,
     )
 
 
