@@ -18,8 +18,8 @@ from services import command
 from serving.connect.reading import account_id
 from serving.store import Store, accounts, connections, open_store
 
-KILLS = int(os.environ.get("FOREWARN_CHAIN_KILLS", "5"))
-BLOCKS = 8
+KILLS = int(os.environ.get("FOREWARN_CHAIN_KILLS", "4"))
+BLOCKS = 6
 NAME = "aave-v3-test-core"
 LONGEST = 60.0
 
@@ -28,6 +28,12 @@ def test_whoever_is_killed_goes_on_whole(tmp_path: Path) -> None:
     """Killed again and again while the chain lives and forks, the store ends as the chain does."""
     with chain_node.running() as node:
         killed(aave_market.deployed(node), tmp_path)
+
+
+def at_random(process: "subprocess.Popen[bytes]", chance: random.Random) -> None:
+    """Kill a process somewhere in the middle of what it does with the newest block."""
+    time.sleep(chance.uniform(0.0, 0.15))
+    process.send_signal(signal.SIGKILL)
 
 
 def killed(aave: AaveMarket, place: Path) -> None:
@@ -43,12 +49,13 @@ def killed(aave: AaveMarket, place: Path) -> None:
     ]
     for _ in range(KILLS):
         with subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL) as process:
+            caught_up(aave, store)
             for _ in range(BLOCKS):
                 for _ in range(5):
                     life.step()
                 life.mine()
-                time.sleep(chance.uniform(0.1, 0.6))
-            process.send_signal(signal.SIGKILL)
+                time.sleep(chance.uniform(0.05, 0.4))
+            at_random(process, chance)
     life.mine()
     with subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL) as process:
         try:

@@ -32,6 +32,11 @@ def test_what_cannot_be_connected_is_refused(
     assert done.exit_code == code, done.output
     assert message in done.output
     assert "secret" not in done.output
+    if code == 2:
+        store = open_store(url)
+        with store.read() as transaction:
+            assert connections.every(transaction) == []
+        store.close()
 
 
 def test_connections_are_listed_sealed_anew_and_removed(
