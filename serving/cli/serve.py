@@ -15,6 +15,7 @@ from rich.console import Console
 from models.errors import Fault, InvalidInput
 from serving.cli import alerts as alert_commands
 from serving.cli import allocate as allocate_command
+from serving.cli import breakers as breaker_commands
 from serving.cli import connect as connect_commands
 from serving.cli import keys as key_commands
 from serving.cli import log as log_commands
@@ -29,6 +30,7 @@ from serving.settings import DEMO_SEED, FILE, PREFIX, Settings, from_environment
 
 app = typer.Typer(no_args_is_help=True, help="Serve assessments over HTTP.")
 app.add_typer(key_commands.app, name="keys")
+app.add_typer(breaker_commands.app, name="breakers")
 app.add_typer(log_commands.app, name="log")
 app.add_typer(term_commands.app, name="terms")
 app.add_typer(store_commands.app)

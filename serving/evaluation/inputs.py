@@ -27,7 +27,6 @@ from serving.evaluation.placing import (
 )
 from serving.evaluation.stated_terms import terms_of
 from serving.schemas import requests
-from serving.schemas.account_fast import FastLeg
 from serving.schemas.market import MarketBody, PriceBody
 from serving.schemas.market_names import option_faults, state_faults, venue_faults
 from serving.schemas.strict_json import escape
@@ -216,7 +215,7 @@ def snapshot(
     *,
     now: datetime,
     stored: MarketSnapshot | None,
-    accounts: Iterable[requests.AnyAccount],
+    accounts: Iterable[requests.AccountBody],
 ) -> MarketSnapshot:
     """Return the market of a request: its own facts over those of the store.
 
@@ -376,7 +375,7 @@ def at_scale(stated: Price, decimals: int | None) -> Price | None:
     return dataclasses.replace(stated, decimals=decimals, **moved)  # type: ignore[arg-type]
 
 
-def account_input(body: requests.AnyAccount, place: str, around: MarketSnapshot) -> AccountInput:
+def account_input(body: requests.AccountBody, place: str, around: MarketSnapshot) -> AccountInput:
     """Return a case of one account.
 
     Raises
@@ -424,7 +423,7 @@ def account_input(body: requests.AnyAccount, place: str, around: MarketSnapshot)
 
 
 def renewed(
-    before: AccountInput, body: requests.AnyAccount, around: MarketSnapshot
+    before: AccountInput, body: requests.AccountBody, around: MarketSnapshot
 ) -> AccountInput:
     """Return a case in later surroundings: what the account holds and did was read before.
 
@@ -484,7 +483,7 @@ def _versions() -> Mapping[str, tuple[str, ...]]:
 
 
 def legs(
-    stated: Sequence[requests.LegBody | FastLeg], place: str, book: Rulebook[Any] | None
+    stated: Sequence[requests.LegBody], place: str, book: Rulebook[Any] | None
 ) -> tuple[Leg, ...]:
     """Return the legs in the rulebook's numbers.
 
@@ -526,7 +525,7 @@ def _is_beyond_vaults(quantity: Exact) -> bool:
 
 
 def _market(
-    around: MarketSnapshot, body: requests.AnyAccount, place: str, book: Rulebook[Any] | None
+    around: MarketSnapshot, body: requests.AccountBody, place: str, book: Rulebook[Any] | None
 ) -> Market:
     """Return the market with its prices at the rulebook's scale.
 
@@ -550,7 +549,7 @@ def _market(
 
 
 def _terms(
-    body: requests.AnyAccount, place: str, around: MarketSnapshot, book: Rulebook[Any]
+    body: requests.AccountBody, place: str, around: MarketSnapshot, book: Rulebook[Any]
 ) -> tuple[Any, datetime | None]:
     """Return the terms of an account and since when they hold.
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from models.parameters.breakers import Effect
+from serving.application import breaker_board
 from serving.store import (
     Store,
     StoreFailed,
@@ -55,15 +57,16 @@ class Alarm:
     what
         `assessing`, `delivering`, `prices` or `outbox`, not heard of; `channel`, which cannot be
         reached; `price`, which is too old; `clock`, which runs ahead; `evaluation`, which fails;
-        `connection`, which cannot be read; `rule_mismatch`, where a venue judges otherwise.
+        `connection`, which cannot be read; `rule_mismatch`, where a venue judges otherwise;
+        `breaker`, which is open.
     since
         When it was last sound.
     name
-        The channel, the asset or the connection; empty otherwise.
+        The channel, the asset, the connection or the breaker; empty otherwise.
     owner
         Receiver of the channel; empty otherwise.
     error
-        What is wrong with a channel or a connection; empty otherwise.
+        What is wrong with a channel or a connection, or why a breaker is open; empty otherwise.
     accounts
         Judged on the price, at least.
     """
@@ -86,7 +89,7 @@ class Alarm:
             return f"price of {self.name!r}: not renewed since {since}, {self.accounts} accounts"
         if self.what == "clock":
             return f"clock: something is noted for {since}, which lies ahead of this clock"
-        if self.what in {"connection", "rule_mismatch"}:
+        if self.what in {"connection", "rule_mismatch", "breaker"}:
             return f"{self.what} {self.name!r}: since {since}, {self.error}"
         if self.what == "evaluation":
             return f"evaluation: accounts that should be judged cannot be since {since}"
@@ -147,6 +150,7 @@ def alarms(transaction: Transaction, *, now: datetime) -> list[Alarm]:
         *_silent(transaction, now),
         *_unreachable(transaction, now),
         *_stale(transaction, now),
+        *_tripped(transaction),
         *_unread(transaction, now),
         *_mismatched(transaction),
     ]
@@ -218,6 +222,13 @@ def _stale(transaction: Transaction, now: datetime) -> Iterator[Alarm]:
         price = prices.get(asset)
         if price is not None and price.is_stale(now):
             yield Alarm(what="price", name=asset, since=price.observed_at, accounts=accounts)
+
+
+def _tripped(transaction: Transaction) -> Iterator[Alarm]:
+    """Yield the open breakers that page the desk."""
+    for breaker, state in breaker_board.read(transaction).rows:
+        if state.is_open and state.since is not None and Effect.PAGE in breaker.effects:
+            yield Alarm(what="breaker", name=breaker.name, since=state.since, error=state.reason)
 
 
 def _minutes(span: timedelta) -> int:
