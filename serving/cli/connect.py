@@ -178,7 +178,7 @@ def show(*, store: Url) -> None:
 @group.command()
 def follow(*, store: Url, poll: Poll = 2.0) -> None:
     """Follow every connection of the store whose endpoints are sealed in it."""
-    from serving.connect import rpc, run  # noqa: PLC0415
+    from serving.connect import run  # noqa: PLC0415
     from serving.connect.body import target  # noqa: PLC0415
     from serving.connect.secrets import keys_of, unseal  # noqa: PLC0415
 
@@ -203,7 +203,7 @@ def follow(*, store: Url, poll: Poll = 2.0) -> None:
 
 async def _follow_all(followers: "list[Follower]", *, poll: float) -> None:
     """Follow until interrupted."""
-    from serving.connect import rpc, run  # noqa: PLC0415
+    from serving.connect import run  # noqa: PLC0415
 
     await run.follow_all(followers, _stop(), poll=poll)
 
