@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from models.book.columns import Floats
 from models.book.forecast import Losses, losses
 from models.book.impact import ImpactCurve
 from models.book.scenarios import Method, Moves, moves
@@ -74,9 +75,8 @@ def scenarios(
     if not ready.book.borrowers:
         raise InvalidInput([Fault("/scenarios", "nobody owes anything that can fall")])
     worth = ready.columns.collateral_units * ready.prices[ready.columns.collateral_asset]
-    weights = np.bincount(
-        ready.columns.collateral_asset, weights=worth, minlength=len(ready.columns.assets)
-    )
+    weights: Floats = np.zeros(len(ready.columns.assets))
+    np.add.at(weights, ready.columns.collateral_asset, worth)
     drawn = moves(
         ready.bars, weights, hours=HOURS, scenarios=count, seed=seed, method=Method.STRESSED
     )
