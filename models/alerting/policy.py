@@ -119,7 +119,7 @@ class BlindBuffer(PolicyPart):
     clear: Share
 
 
-DoubtCode = Literal["price_stale", "price_disputed", "price_off_candles"]
+DoubtCode = Literal["price_stale", "price_disputed", "price_off_candles", "rule_mismatch"]
 
 
 class Doubt(PolicyPart):
