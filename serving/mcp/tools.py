@@ -7,6 +7,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
+from models.horizons import HorizonName
 from serving.mcp.asking import Api
 
 READ = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)
@@ -130,7 +131,7 @@ def _add_changes(tools: MCPServer[Any], api: Api) -> None:
         probability: Annotated[
             float | None, Field(description="of liquidation, to be undercut", gt=0, lt=1)
         ] = None,
-        horizon: Literal["1h", "4h", "24h", "7d"] | None = None,
+        horizon: HorizonName | None = None,
         balances: Annotated[
             dict[str, str] | None, Field(description="what the owner can bring, by asset")
         ] = None,

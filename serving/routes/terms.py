@@ -1,11 +1,14 @@
 """Changes of terms over HTTP: what they would do, and how far they may go."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
+from models.domain import MarketId
 from models.errors import Fault, InvalidInput
 from models.parameters.bounds import Measure, StepBound
-from models.parameters.catalogue import Role
+from models.parameters.catalogue import Parameter, Role
+from models.parameters.changes import places, value_at
 from serving.application import governed_log, term_preview
 from serving.application.scoring import ScoringService
 from serving.application.term_book import term_book
@@ -20,6 +23,8 @@ from serving.schemas.term_changes import (
     BoundBody,
     BoundsAnswer,
     BoundsBody,
+    ParametersAnswer,
+    ParameterValue,
     TermsPreviewAnswer,
     TermsPreviewBody,
 )
@@ -34,6 +39,33 @@ def preview(desk: ScoringService, call: Call) -> Answer:
     with store.read() as transaction:
         made = term_preview.make(transaction, book, body, is_searched=body.cliffs)
     return json_answer(term_preview.answer(made, body, request_id=call.request_id))
+
+
+def parameters_of(desk: ScoringService, call: Call) -> Answer:
+    """Answer `GET /v1/terms/parameters`."""
+    book = term_book(opened(desk), now=desk.clock())
+    listed = tuple(
+        _value(market, path, parameter, value_at(terms, path))
+        for market, terms in sorted(book.judged.terms.items())
+        for path, parameter in places(market.venue, terms)
+    )
+    return json_answer(
+        ParametersAnswer(request_id=call.request_id, as_of=book.at, parameters=listed)
+    )
+
+
+def _value(market: MarketId, path: str, parameter: Parameter, value: Any) -> ParameterValue:
+    """Return a parameter as it stands."""
+    is_number = isinstance(value, int | Fraction)
+    share = Fraction(value) / parameter.unit if is_number else None
+    return ParameterValue(
+        venue=market.venue,
+        market=market.market,
+        path=path,
+        role=parameter.role.value,
+        value=None if share is None else exact_text(share, 0),
+        step=exact_text(Fraction(1, parameter.unit), 0) if is_number else None,
+    )
 
 
 def bounds(desk: ScoringService, call: Call) -> Answer:
@@ -130,6 +162,16 @@ OPERATIONS = (
         request_type=TermsPreviewBody,
         answer_types=(TermsPreviewAnswer,),
         refusals=(problems.STALE_BOOK, problems.BOOK_INCOMPLETE),
+    ),
+    Operation(
+        name="parameters",
+        method="GET",
+        path="/v1/terms/parameters",
+        scope=Scope.READ,
+        work=parameters_of,
+        summary="Every parameter that may be changed, as it stands",
+        meaning="The parameters",
+        answer_types=(ParametersAnswer,),
     ),
     Operation(
         name="bounds",

@@ -272,3 +272,32 @@ class BoundsAnswer:
     request_id: str
     since: datetime | None
     bounds: tuple[BoundAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterValue:
+    """A parameter that may be changed, as it stands.
+
+    Parameters
+    ----------
+    value
+        A share of 1 or whole units, exact; null for tables.
+    step
+        Smallest change that the venue can express, in the same measure.
+    """
+
+    venue: str
+    market: str
+    path: str
+    role: str
+    value: str | None
+    step: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParametersAnswer:
+    """Every parameter of the markets that accounts are in."""
+
+    request_id: str
+    as_of: datetime
+    parameters: tuple[ParameterValue, ...]
