@@ -21,6 +21,7 @@ from models.book.columns import (
 )
 from models.book.columns import prices_of as price_row
 from models.book.forecast import BookForecast, by_asset, forecast, grouped
+from models.book.headroom import concentration, headroom
 from models.book.impact import ImpactCurve
 from models.book.kernel import NEAR, Course, Owners, run, run_all
 from models.book.linear import USD, Reader, Unjudged
@@ -529,6 +530,48 @@ def _quantile(result: Quantile) -> LossQuantile:
         high=result.high,
         shortfall=result.shortfall,
     )
+
+
+def headrooms(ready: Forecaster, drawn: Moves, *, bearable: float) -> dict[str, dict[str, Any]]:
+    """Return how many times as large accounts of each asset and venue may grow.
+
+    Parameters
+    ----------
+    drawn
+        Scenarios of a day; of each the market's lowest hour counts.
+    bearable
+        USD of bad debt at its 99 % quantile.
+    """
+    at = ready.prices * np.exp(drawn.lowest)
+    columns, count = ready.columns, len(ready.columns.keys)
+    owner = np.repeat(np.arange(count), np.diff(columns.collateral_offsets))
+    groups: dict[str, dict[str, Any]] = {"by_asset": {}, "by_venue": {}}
+    for number, asset in enumerate(columns.assets):
+        holds = np.bincount(owner[columns.collateral_asset == number], minlength=count) > 0
+        if holds.any():
+            groups["by_asset"][asset] = holds
+    venues = np.array([ready.book.venue(key) for key in columns.keys])
+    groups["by_venue"] = {str(venue): venues == venue for venue in np.unique(venues)}
+    return {
+        side: {
+            name: headroom(columns, ready.around, at, mask, most=bearable, level=0.99).scale
+            for name, mask in masks.items()
+        }
+        for side, masks in groups.items()
+    }
+
+
+def concentrations(book: RiskBook) -> dict[str, float] | None:
+    """Return how few accounts owe how much; None where nobody owes."""
+    debts = np.array(list(debts_of(book).values()))
+    if not debts.sum() > 0.0:
+        return None
+    shares = concentration(debts)
+    return {
+        "largest": shares.largest,
+        "ten_largest": shares.ten_largest,
+        "index": shares.index,
+    }
 
 
 def debts_of(book: RiskBook) -> dict[str, float]:
