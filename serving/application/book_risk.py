@@ -126,7 +126,8 @@ def _read(
         except InvalidInput as error:
             left.append(UnjudgedAnswer(key, error.faults[0].message[:200], None))
     prices = {asset: price.exact for asset, price in around.prices.items()}
-    book = read_book(cases, prices, chances)
+    acting = {key: chance for key, chance in chances.items() if chance is not None}
+    book = read_book(cases, prices, acting)
     curves, curve_answers, stale = _curves(quotes, at=at)
     return ReadBook(
         at,
@@ -138,9 +139,9 @@ def _read(
     )
 
 
-def _chances(transaction: Transaction, chosen: AccountFilter) -> dict[str, float]:
-    """Return how likely each account is liquidated once it is exposed, by its newest forecast."""
-    result: dict[str, float] = {}
+def _chances(transaction: Transaction, chosen: AccountFilter) -> dict[str, float | None]:
+    """Return how likely each account is liquidated once exposed; None where nobody forecast it."""
+    result: dict[str, float | None] = {}
     after: tuple[float | None, str] | None = None
     while len(result) <= MOST_ACCOUNTS:
         part = assessments.explore(transaction, chosen, after=after, limit=PAGE)
@@ -149,7 +150,7 @@ def _chances(transaction: Transaction, chosen: AccountFilter) -> dict[str, float
             alone = (judged.unattended_24h or 0.0) if judged is not None else 0.0
             acted = judged.expected_24h if judged is not None else None
             is_forecast = acted is not None and alone > 0.0
-            result[item.account] = min((acted or 0.0) / alone, 1.0) if is_forecast else 1.0
+            result[item.account] = min((acted or 0.0) / alone, 1.0) if is_forecast else None
         if len(part) < PAGE:
             return result
         after = (None, part[-1].account)
@@ -243,9 +244,18 @@ def stress(
         prices={asset: float(price) for asset, price in result.book.prices.items()},
         moving=moving(result.book.prices, None),
         curves=tuple(item for item in result.answer if item.asset in result.book.prices),
-        degraded_reasons=() if request.impact == "none" else result.stale,
+        degraded_reasons=_doubts(result, result.book, impact=request.impact),
         shocks=tuple(shocks),
     )
+
+
+def _doubts(result: ReadBook, book: RiskBook, *, impact: str) -> tuple[str, ...]:
+    """Return what an answer rests on that is old, left out or not known."""
+    doubts = ["no_impact: selling moves no price"] if impact == "none" else [*result.stale]
+    unknown = sum(item.key not in book.chances for item in book.borrowers)
+    if unknown:
+        doubts.append(f"owners_unknown: {unknown} accounts count as if nobody acts")
+    return tuple(doubts)
 
 
 def _beyond(
@@ -379,7 +389,7 @@ def _run(
         "unjudged": msgspec.to_builtins(ready.book.unjudged[:MOST_LISTED]),
         "unjudged_count": len(ready.book.unjudged),
         "unjudged_debt": sum(item.debt or 0.0 for item in ready.book.unjudged),
-        "degraded_reasons": list(result.stale) if request.impact == "stored" else ["no_impact"],
+        "degraded_reasons": list(_doubts(result, ready.book, impact=request.impact)),
         "horizons": horizons,
         "curve": curve_of(ready.book, curves),
         "debts": debts_of(ready.book),
