@@ -131,7 +131,7 @@ def _read(
     prices = {asset: price.exact for asset, price in around.prices.items()}
     acting = {key: chance for key, chance in chances.items() if chance is not None}
     book = read_book(cases, prices, acting)
-    curves, curve_answers, stale = _curves(quotes, at=at)
+    curves, curve_answers, stale = curves_of(quotes, at=at)
     return ReadBook(
         at,
         around.simulated,
@@ -161,7 +161,7 @@ def _chances(transaction: Transaction, chosen: AccountFilter) -> dict[str, float
     raise Refused(problems.TOO_LARGE, detail)
 
 
-def _curves(
+def curves_of(
     quotes: Sequence[ImpactQuotes], *, at: datetime
 ) -> tuple[dict[str, ImpactCurve], tuple[CurveAnswer, ...], tuple[str, ...]]:
     """Return curves against the dollar by asset, as they are told, and which are old."""
@@ -301,7 +301,7 @@ def begin(
         raise Refused(problems.TOO_LARGE, detail)
     curves = {} if request.impact == "none" else result.curves
     stored = market.candles(transaction, list(result.book.prices), at=result.at, lookback=PAST)
-    ready = forecaster(result.book, curves, _on_one_grid(stored))
+    ready = forecaster(result.book, curves, on_one_grid(stored))
     if not ready.book.borrowers:
         raise InvalidInput([Fault("/selection", "no account of it owes anything that can fall")])
     name = uuid.uuid4().hex
@@ -311,7 +311,7 @@ def begin(
     return name, result, ready
 
 
-def _on_one_grid(stored: Mapping[str, Candles]) -> dict[str, dict[str, Any]]:
+def on_one_grid(stored: Mapping[str, Candles]) -> dict[str, dict[str, Any]]:
     """Return close, high and low of every asset over the same hours."""
     if not stored:
         return {}

@@ -132,7 +132,7 @@ async def _follow(
     poll: float,
 ) -> None:
     """Read once, tell what came of it, and go on unless that is all."""
-    from serving.connect import run  # noqa: PLC0415
+    from serving.connect import rpc, run  # noqa: PLC0415
 
     follower = run.follower_of(name, aim, body.rpc, store)
     try:
@@ -142,7 +142,7 @@ async def _follow(
             logging.basicConfig(level=logging.INFO, format="%(message)s")
             await follower.run(_stop(), poll=poll)
     finally:
-        await run.close(follower.chain)
+        await rpc.close(follower.chain)
 
 
 def _tell(step: "Step", follower: "Follower") -> None:

@@ -2,11 +2,12 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -105,7 +106,7 @@ def target(body: ConnectionBody) -> Target:
         Listing what is neither stated nor known, and what contradicts what is known.
     """
     chains, contracts = _deployments()
-    faults: list[Fault] = []
+    faults = url_faults(body.rpc)
     chain_id = body.chain_id or chains.get(body.chain)
     if chain_id is None:
         names = ", ".join(sorted(chains))
@@ -133,6 +134,23 @@ def target(body: ConnectionBody) -> Target:
         addresses=frozenset(body.addresses),
         takes_borrowers=body.all_borrowers,
     )
+
+
+def url_faults(urls: Sequence[str]) -> list[Fault]:
+    """Return what is no URL of HTTP, and what stands twice; never more of a URL than its host."""
+    faults = [] if urls else [Fault("/rpc", "name at least one endpoint")]
+    for place, url in enumerate(urls):
+        try:
+            parts = urlsplit(url)
+            is_sound = parts.scheme in {"http", "https"} and bool(parts.hostname)
+            is_sound = is_sound and parts.port != 0
+        except ValueError:
+            is_sound = False
+        if not is_sound:
+            faults.append(Fault(f"/rpc/{place}", "is no URL of http or https"))
+        elif url in urls[:place]:
+            faults.append(Fault(f"/rpc/{place}", f"{parts.hostname} stands twice"))
+    return faults
 
 
 def public(body: ConnectionBody) -> dict[str, Any]:

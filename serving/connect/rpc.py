@@ -21,8 +21,9 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from models.errors import Fault, InvalidInput
+from models.errors import InvalidInput
 from serving.connect.abi import ContractCall, Method, decoded
+from serving.connect.body import url_faults
 from serving.connect.endpoint import TIMEOUT_SECONDS, Endpoint, Request
 from serving.connect.errors import (
     AnswerInvalid,
@@ -475,19 +476,7 @@ def chain_of(name: str, chain_id: int, urls: Sequence[str], *, confirms: bool = 
     InvalidInput
         Listing what is no URL of HTTP, and what stands twice.
     """
-    faults = []
-    for place, url in enumerate(urls):
-        try:
-            parsed = httpx.URL(url)
-        except (httpx.InvalidURL, TypeError):
-            faults.append(Fault(f"/rpc/{place}", "is no URL"))
-            continue
-        if parsed.scheme not in {"http", "https"} or not parsed.host:
-            faults.append(Fault(f"/rpc/{place}", "is no URL of http or https"))
-        elif url in urls[:place]:
-            faults.append(Fault(f"/rpc/{place}", f"{parsed.host} stands twice"))
-    if not urls:
-        faults.append(Fault("/rpc", "name at least one endpoint"))
+    faults = url_faults(urls)
     if faults:
         raise InvalidInput(faults)
     # The library logs whole URLs, and these hold keys.

@@ -251,6 +251,7 @@ def snapshot(
         market_tables=market_tables,
         simulated=stored.simulated,
         pegged=stored.pegged | pegged,
+        mismatches=stored.mismatches,
     )
 
 

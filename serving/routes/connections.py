@@ -10,7 +10,7 @@ from serving.connect.body import ConnectionBody, public, target
 from serving.connect.secrets import FILE, VARIABLE, keys_of, seal
 from serving.http.idempotency import IDEMPOTENCY, opened, written
 from serving.http.keys import Scope
-from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
+from serving.http.routing import Answer, Call, Method, Operation, Parameter, json_answer
 from serving.routes.market import parsed
 from serving.schemas import problems
 from serving.schemas.problems import Refused
@@ -239,7 +239,7 @@ def remove(desk: ScoringService, call: Call) -> Answer:
     return written(desk, call, action="end connection", subject=name, act=act)
 
 
-def _operation(name: str, method: str, work: Any, summary: str, **rest: Any) -> Operation:
+def _operation(name: str, method: Method, work: Any, summary: str, **rest: Any) -> Operation:
     """Return an operation on connections, which only an administrator may see or change."""
     path = "/v1/connections" if name == "connections" else "/v1/connections/{connection}"
     return Operation(

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import aave_market
 import chain_node
-import pytest
 from aave_market import AaveMarket
 from alert_receivers import answers, payload, receiver
 from chain_reading import CHAIN_ID, funded
@@ -207,31 +206,3 @@ def assert_has_plan(body: str) -> None:
     stated = json.dumps(payload(body))
     assert '"plan' in stated
     assert "USDC" in stated
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        (("--address", "0x12"), 2, "--address/0: '0x12' is no address"),
-        (("--chain", "moon", "--address", "0x" + "1" * 40), 2, "--chain-id: state it"),
-        ((), 2, "--address: name an address, or take all borrowers"),
-        (("--rpc", "ftp://x", "--address", "0x" + "1" * 40), 2, "--rpc/1: is no URL"),
-        (("--address", "0x" + "1" * 40), 1, "endpoint_failed: 127.0.0.1:1"),
-    ],
-)
-def test_what_cannot_be_connected_is_told(
-    tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
-) -> None:
-    """Each fault names its option; a chain that does not answer is told by its code."""
-    url = f"sqlite:///{tmp_path / 'book.db'}"
-    usual = ("--rpc", "http://127.0.0.1:1/secret", "--chain", "ethereum", "--once")
-    done = subprocess.run(
-        command("connect", "aave-v3", "--store", url, *usual, *arguments),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == code, done.stderr
-    assert message in done.stderr
-    assert "secret" not in done.stderr

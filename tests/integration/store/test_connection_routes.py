@@ -17,7 +17,7 @@ from serving.notify.liveness import alarms
 from serving.routes import OPERATIONS, document
 from serving.schemas import problems
 from serving.schemas.problems import Refused
-from serving.store import Store, accounts, connections
+from serving.store import Store, accounts, changes, connections, market
 from serving.store.connections import StoredBlock
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
@@ -28,6 +28,9 @@ BODY = {
     "rpc": ["https://eth.example/v3/SECRET"],
     "addresses": [OWNER],
 }
+NOTED = ("accounts", "prices", "state", "terms")
+"""What whoever watches hears of when a fork is undone."""
+
 PATHS = {operation.name: operation for operation in OPERATIONS}
 
 
@@ -139,8 +142,6 @@ def test_what_differs_is_shown_and_alarmed(store: Store, key: str) -> None:
 
 def test_undoing_takes_back_what_came_after_a_block(store: Store) -> None:
     """Terms that begin later than any block stay: they were not read from one."""
-    from serving.store import market  # noqa: PLC0415
-
     whose = MarketId("aave-v3", "core", "ethereum")
     first, second, later = NOW, NOW + timedelta(seconds=12), NOW + timedelta(days=30)
     body = {
@@ -164,10 +165,17 @@ def test_undoing_takes_back_what_came_after_a_block(store: Store) -> None:
             for number, at in ((1, first), (2, second))
         ]
         connections.write_blocks(transaction, "mine", blocks)
+    with store.read() as transaction:
+        before = {topic: changes.newest(transaction, topic) for topic in NOTED}
+    with store.begin() as transaction:
         connections.undo(
             transaction, "mine", whose, accounts=["a"], after=first, number=1, now=second
         )
     with store.read() as transaction:
+        for topic, last in before.items():
+            now = changes.newest(transaction, topic)
+            assert now is not None
+            assert now.number > (0 if last is None else last.number), topic
         (stored,) = accounts.read(transaction, ["a"]).values()
         assert stored["legs"][0]["quantity"] == "5"
         assert market.state(transaction, at=later)[whose] == {"USDC.borrow_index": 5}
