@@ -154,6 +154,48 @@ def test_a_fork_takes_back_what_it_undid(aave: AaveMarket, book: Store) -> None:
     assert before.head.hash in remembered
 
 
+def test_what_happened_before_is_read(aave: AaveMarket, book: Store) -> None:
+    """A connection that begins late knows every block that touched its accounts before."""
+    users = funded(aave, 6, seed=29)
+    life = Life(aave, users, random.Random(29))  # noqa: S311 - drawn anew by anyone
+    begun = _block_clock(aave) + timedelta(seconds=1)
+    held: dict[datetime, dict[str, int]] = {}
+    for _ in range(12):
+        for _ in range(6):
+            life.step()
+        life.mine()
+        held[_block_clock(aave)] = {user: debt_value(aave, user) for user in users}
+    aave.node.mine()
+
+    async def act(follower: Follower) -> Step:
+        assert await follower.backfill(begun) > 1
+        step = await follower.step()
+        assert await follower.backfill(begun) == 0
+        return step
+
+    step = following(aave, book, users, act)
+    assert step.mismatches == ()
+    last = list(held)[-1]
+    with book.read() as transaction:
+        stored = accounts.read(transaction, [account_id(MARKET, user) for user in users])
+        past = accounts.read(transaction, list(stored), at=last + timedelta(milliseconds=1))
+    assert any(body["events"] for body in stored.values())
+    assert {key: debt_of(body) for key, body in past.items()} == {
+        account_id(MARKET, user): owed for user, owed in held[last].items()
+    }
+    assert set(health(book, users, step.head.at)) == set(users)
+
+
+def debt_value(aave: AaveMarket, user: str) -> int:
+    """Return what an account owes in all assets, scaled."""
+    total = 0
+    for token in aave.tokens.values():
+        address = aave.node.read(aave.pool, "getReserveVariableDebtToken", token.address)
+        debt = aave.node.at(aave.artefacts, "ATokenInstance", address)
+        total += aave.node.read(debt, "scaledBalanceOf", user)
+    return total
+
+
 def debt_of(body: dict[str, Any]) -> int:
     """Return what an account of the store owes, scaled."""
     return sum(int(leg["quantity"]) for leg in body["legs"] if leg["kind"] == "debt")
