@@ -393,6 +393,23 @@ def test_whoever_borrows_is_followed(aave: AaveMarket, book: Store) -> None:
     assert account_id(MARKET, user) in {check.account for check in step.checks}
 
 
+def test_whoever_borrowed_before_is_discovered(aave: AaveMarket, book: Store) -> None:
+    """Borrowers of the past are found by the logs; who only supplied is none."""
+    borrower, supplier = funded(aave, 2, seed=28)
+    for user in (borrower, supplier):
+        aave.supply("WETH", 10 * 10**18, user)
+    aave.node.mine()
+    aave.borrow("USDC", 10_000 * 10**6, borrower)
+    aave.node.mine()
+
+    async def act(follower: Follower) -> Step:
+        assert await follower.discover(0) == 1
+        return await follower.step()
+
+    step = following(aave, book, [], act, takes_borrowers=True)
+    assert [check.account for check in step.checks] == [account_id(MARKET, borrower)]
+
+
 def test_a_chain_that_falls_silent_is_told(aave: AaveMarket, book: Store) -> None:
     """The run goes on and notes why nothing is new; it ends when told to."""
 
