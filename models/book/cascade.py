@@ -338,7 +338,7 @@ def _valued(
     repayable: Number = ZERO
     proceeds: Number = ZERO
     for leg in account.terms.collateral:
-        worth = leg.units * account.held * prices[leg.asset]
+        worth = leg.units * account.collateral_left * prices[leg.asset]
         value += worth
         weighted += worth * leg.threshold
         repayable += worth / (1 + leg.bonus)

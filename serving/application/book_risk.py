@@ -26,10 +26,12 @@ from serving.evaluation import inputs
 from serving.evaluation.book_risk import (
     Forecaster,
     RiskBook,
+    concentrations,
     curve_of,
     debts_of,
     forecast_answer,
     forecaster,
+    headrooms,
     missing_curves,
     oldest,
     read_book,
@@ -39,6 +41,7 @@ from serving.schemas import problems, requests
 from serving.schemas.book_risk import (
     HOURS,
     MOST_CELLS,
+    MOST_SIZED,
     CurveAnswer,
     ForecastBody,
     ForecastStatus,
@@ -128,7 +131,7 @@ def _read(
     prices = {asset: price.exact for asset, price in around.prices.items()}
     acting = {key: chance for key, chance in chances.items() if chance is not None}
     book = read_book(cases, prices, acting)
-    curves, curve_answers, stale = _curves(quotes, at=at)
+    curves, curve_answers, stale = curves_of(quotes, at=at)
     return ReadBook(
         at,
         around.simulated,
@@ -158,7 +161,7 @@ def _chances(transaction: Transaction, chosen: AccountFilter) -> dict[str, float
     raise Refused(problems.TOO_LARGE, detail)
 
 
-def _curves(
+def curves_of(
     quotes: Sequence[ImpactQuotes], *, at: datetime
 ) -> tuple[dict[str, ImpactCurve], tuple[CurveAnswer, ...], tuple[str, ...]]:
     """Return curves against the dollar by asset, as they are told, and which are old."""
@@ -298,7 +301,7 @@ def begin(
         raise Refused(problems.TOO_LARGE, detail)
     curves = {} if request.impact == "none" else result.curves
     stored = market.candles(transaction, list(result.book.prices), at=result.at, lookback=PAST)
-    ready = forecaster(result.book, curves, _on_one_grid(stored))
+    ready = forecaster(result.book, curves, on_one_grid(stored))
     if not ready.book.borrowers:
         raise InvalidInput([Fault("/selection", "no account of it owes anything that can fall")])
     name = uuid.uuid4().hex
@@ -308,7 +311,7 @@ def begin(
     return name, result, ready
 
 
-def _on_one_grid(stored: Mapping[str, Candles]) -> dict[str, dict[str, Any]]:
+def on_one_grid(stored: Mapping[str, Candles]) -> dict[str, dict[str, Any]]:
     """Return close, high and low of every asset over the same hours."""
     if not stored:
         return {}
@@ -335,18 +338,21 @@ def run(
     ready: Any,
 ) -> None:
     """Run a forecast to its end, or until it is stopped, and keep what came of it."""
+    status = book_forecasts.FAILED
+    body: dict[str, Any] | None = {"error": "ended by a defect: see the log"}
     try:
         body = _run(desk, store, name, request, result, ready)
         status = book_forecasts.DONE
     except Stopped:
         body, status = None, book_forecasts.STOPPED
     except (ForewarnError, ArithmeticError, ValueError) as error:
-        body, status = {"error": str(error)[:1000]}, book_forecasts.FAILED
-    with store.begin() as transaction:
-        done = 1.0 if status == book_forecasts.DONE else 0.0
-        book_forecasts.update(
-            transaction, name, done=done, now=desk.clock(), status=status, body=body
-        )
+        body = {"error": str(error)[:1000]}
+    finally:
+        with store.begin() as transaction:
+            done = 1.0 if status == book_forecasts.DONE else 0.0
+            book_forecasts.update(
+                transaction, name, done=done, now=desk.clock(), status=status, body=body
+            )
 
 
 def _run(
@@ -392,8 +398,19 @@ def _run(
         "degraded_reasons": list(_doubts(result, ready.book, impact=request.impact)),
         "horizons": horizons,
         "curve": curve_of(ready.book, curves),
+        "concentration": concentrations(ready.book),
+        "headroom": _headroom(ready, request),
         "debts": debts_of(ready.book),
     }
+
+
+def _headroom(ready: Forecaster, request: ForecastBody) -> dict[str, Any] | None:
+    """Return how far the book may grow; None where no loss is stated or the book is too large."""
+    size = len(ready.book.borrowers) * request.scenarios
+    if request.bearable is None or size > MOST_SIZED:
+        return None
+    drawn = ready.draw(HOURS[REFERENCE], request, Method.STRESSED)
+    return headrooms(ready, drawn, bearable=float(request.bearable))
 
 
 METHODS = (Method.STRESSED, Method.FILTERED, Method.PLAIN)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from fractions import Fraction
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -53,14 +53,13 @@ def reader(schema: type[B]) -> Callable[[Any], B | None]:
 
     What is returned has the fields of the schema; whole numbers in it are text, digits.
     """
-    struct = _struct(schema)
+    struct: Any = _struct(schema)
 
     def read(tree: Any) -> B | None:
         try:
-            body: B = msgspec.convert(tree, struct, dec_hook=_exact)
+            return cast("B", msgspec.convert(tree, struct, dec_hook=_exact))
         except msgspec.ValidationError:
             return None
-        return body
 
     return read
 
@@ -83,7 +82,8 @@ def _struct(schema: type[BaseModel]) -> type[msgspec.Struct]:
 def _field(name: str, hint: Any, info: FieldInfo) -> tuple[str, Any] | tuple[str, Any, Any]:
     """Return a field with its default."""
     if info.default_factory is not None:
-        return name, _quick(hint), msgspec.field(default_factory=info.default_factory)
+        factory = cast("Callable[[], Any]", info.default_factory)
+        return name, _quick(hint), msgspec.field(default_factory=factory)
     if info.default is PydanticUndefined:
         return name, _quick(hint)
     is_digits = isinstance(info.default, int) and not isinstance(info.default, bool)
