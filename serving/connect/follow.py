@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from serving.connect.abi import topic_of
-from serving.connect.errors import BlockGone, ConnectFailed, HistoryPruned
+from serving.connect.errors import BlockGone, ConnectFailed, HistoryPruned, NotAContract
 from serving.connect.reading import AccountReading, Check, Reader, Reading, account_id
 from serving.connect.record import Draft, Fork, Liquidations, write, write_past
 from serving.connect.rpc import Block, Chain, Log
@@ -215,7 +215,14 @@ class Follower:
         return [logs[key] for key in sorted(logs)]
 
     async def _past(self, block: Block, addresses: Sequence[str]) -> Reading:
-        """Return accounts as of a block of the past, without the market around them."""
+        """Return accounts as of a block of the past, without the market around them.
+
+        Before the venue was there, nobody held anything in it.
+        """
+        try:
+            positions = await self.reader.positions(self.chain, block, addresses)
+        except NotAContract:
+            positions = {each: AccountReading(address=each, legs=()) for each in addresses}
         return Reading(
             block=block,
             market=self.reader.market,
@@ -223,7 +230,7 @@ class Follower:
             terms={},
             state={},
             prices={},
-            accounts=await self.reader.positions(self.chain, block, addresses),
+            accounts=positions,
         )
 
     async def _way(

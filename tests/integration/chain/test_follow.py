@@ -154,11 +154,18 @@ def test_a_fork_takes_back_what_it_undid(aave: AaveMarket, book: Store) -> None:
     assert before.head.hash in remembered
 
 
-def test_what_happened_before_is_read(aave: AaveMarket, book: Store) -> None:
-    """A connection that begins late knows every block that touched its accounts before."""
+@pytest.mark.parametrize("is_from_the_first_block", [True, False])
+def test_what_happened_before_is_read(
+    aave: AaveMarket, book: Store, *, is_from_the_first_block: bool
+) -> None:
+    """A connection that begins late knows every block that touched its accounts before.
+
+    From the first block of the chain as well, in which the venue was not there yet.
+    """
     users = funded(aave, 6, seed=29)
     life = Life(aave, users, random.Random(29))  # noqa: S311 - drawn anew by anyone
     begun = _block_clock(aave) + timedelta(seconds=1)
+    begun = datetime(2000, 1, 1, tzinfo=UTC) if is_from_the_first_block else begun
     held: dict[datetime, dict[str, int]] = {}
     for _ in range(12):
         for _ in range(6):
