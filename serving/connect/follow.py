@@ -17,7 +17,7 @@ from typing import Any
 from serving.connect.abi import topic_of
 from serving.connect.errors import BlockGone, ConnectFailed, HistoryPruned, NotAContract
 from serving.connect.reading import AccountReading, Check, Reader, Reading, account_id
-from serving.connect.record import Draft, Fork, Liquidations, write, write_past
+from serving.connect.record import Draft, Fork, Liquidations, write
 from serving.connect.rpc import Block, Chain, Log
 from serving.store import Store, StoreFailed, connections
 from serving.store.connections import REMEMBERED
@@ -98,6 +98,8 @@ class Follower:
     _reconciled_at: datetime | None = field(default=None, init=False)
     _unequal: frozenset[str] = field(default=frozenset(), init=False)
     _gap: dict[str, int] | None = field(default=None, init=False)
+    _history: tuple[Reading, ...] = field(default=(), init=False)
+    _history_liquidations: dict[int, Liquidations] = field(default_factory=dict, init=False)
 
     async def run(self, stop: asyncio.Event, *, poll: float = POLL_SECONDS) -> None:
         """Look at the chain until told to stop; what fails is told and tried again later."""
@@ -160,10 +162,11 @@ class Follower:
         return len(self.addresses) - before
 
     async def backfill(self, since: datetime) -> int:
-        """Write what the accounts held, and what happened to them, before they are followed.
+        """Read what the accounts held, and what happened to them, before they are followed.
 
-        Every block since a moment in which a log names an account is read by its hash. It is done
-        once, before the first head is written; where it was, nothing is done.
+        Every block since a moment in which a log names an account is read by its hash. It is
+        written together with the first head, or not at all; where a head was written, nothing is
+        done.
 
         Returns
         -------
@@ -173,8 +176,7 @@ class Follower:
         Raises
         ------
         ConnectFailed
-            `HistoryPruned` where no endpoint has the state of that time any more; what was written
-            until then stands.
+            `HistoryPruned` where no endpoint has the state of that time any more.
         """
         with self.store.read() as transaction:
             if connections.blocks(transaction, self.name):
@@ -188,15 +190,16 @@ class Follower:
         blocks = []
         for place in range(0, len(numbers), REMEMBERED):
             blocks += await self.chain.blocks(numbers[place : place + REMEMBERED])
-        liquidations = self._liquidations(logs)
+        readings: list[Reading] = []
         named = addresses
         for block in (start, *spaced(start, blocks)):
             if block.number != start.number:
                 mine = [log for log in logs if log.block == block.number]
                 named = sorted(self.reader.touched(mine, self.addresses))
-            reading = await self._past(block, named)
-            write_past(self.store, reading, liquidations, now=self.clock())
-        return 1 + len(blocks)
+            readings.append(await self._past(block, named))
+        self._history = tuple(readings)
+        self._history_liquidations = self._liquidations(logs)
+        return len(readings)
 
     async def _past_logs(self, addresses: Sequence[str], start: Block, head: Block) -> list[Log]:
         """Return the logs since a block that name an account in any of their topics, in order."""
@@ -244,7 +247,7 @@ class Follower:
             Blocks that were written, the newest first.
         """
         if not past:
-            return None, (head,)
+            return None, spaced(self._history[-1].block, [head]) if self._history else (head,)
         base, depth = await self._common(past, head)
         fork = Fork(base=base, depth=depth) if depth else None
         first = base.number + 1
@@ -300,14 +303,15 @@ class Follower:
         draft = Draft(
             reading=reading,
             moved=self.addresses if is_anew else moved,
-            before=before,
-            liquidations=self._liquidations(logs),
+            before=(*self._history, *before),
+            liquidations={**self._history_liquidations, **self._liquidations(logs)},
             checks=self._news(checks, unequal, is_whole=is_whole),
             blocks=way,
             fork=fork,
             status=self._status(head, unequal=unequal, undone=fork.depth if fork else 0),
         )
         write(self.store, self.name, draft, now=self.clock())
+        self._history, self._history_liquidations = (), {}
         self._accounts = dict(reading.accounts)
         self._unequal = unequal
         if is_whole:

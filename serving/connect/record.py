@@ -119,18 +119,6 @@ def write(store: Store, name: str, draft: Draft, *, now: datetime) -> None:
         connections.note_status(transaction, name, draft.status, now=now)
 
 
-def write_past(
-    store: Store,
-    reading: Reading,
-    liquidations: Mapping[int, Liquidations],
-    *,
-    now: datetime,
-) -> None:
-    """Write what accounts held as of a block of the past, and what happened to them until then."""
-    with store.begin() as transaction:
-        _write_accounts(transaction, reading, reading.accounts, liquidations, now=now)
-
-
 def _write_market(transaction: Transaction, reading: Reading, *, now: datetime) -> None:
     """Write what is new of a market: terms, state and prices, each from its block on."""
     whose, at = reading.market, reading.block.at
