@@ -63,9 +63,10 @@ def matrix(program: Program) -> Matrix:
     places = [j for row in program.rows for j in row.entries]
     starts = np.cumsum([0, *(len(row.entries) for row in program.rows)])
     shape = (len(program.rows), len(program.columns))
+    entries = (np.array(data), np.array(places, dtype=np.int64), starts)
     return Matrix(
         cost=np.array([float(column.cost) for column in program.columns]),
-        rows=csr_array((np.array(data), np.array(places, dtype=np.int64), starts), shape=shape),
+        rows=csr_array(entries, shape=shape),  # type: ignore[no-untyped-call]
         bound=np.array([float(row.bound) for row in program.rows]),
         upper=np.array([float(column.upper) for column in program.columns]),
         whole=np.array([column.is_whole for column in program.columns], dtype=bool),
@@ -89,7 +90,7 @@ def highs(problem: Matrix, time_limit: float) -> Answer:
         return Answer(claim="optimal", values=np.zeros(0), prices=prices)
     if problem.whole.any():
         return _whole(problem, time_limit)
-    solved = linprog(
+    solved = linprog(  # type: ignore[no-untyped-call]
         problem.cost,
         A_ub=problem.rows if problem.bound.size else None,
         b_ub=problem.bound if problem.bound.size else None,
@@ -106,8 +107,11 @@ def highs(problem: Matrix, time_limit: float) -> Answer:
 
 def _whole(problem: Matrix, time_limit: float) -> Answer:
     """Return what HiGHS says of a matrix with columns in whole numbers."""
-    limits = [LinearConstraint(problem.rows, ub=problem.bound)] if problem.bound.size else []
-    solved = milp(
+    limits = []
+    if problem.bound.size:
+        limit = LinearConstraint(problem.rows, ub=problem.bound)  # type: ignore[no-untyped-call]
+        limits.append(limit)
+    solved = milp(  # type: ignore[no-untyped-call]
         problem.cost,
         integrality=problem.whole.astype(int),
         bounds=(0, problem.upper),
