@@ -12,7 +12,6 @@ from pydantic import TypeAdapter, ValidationError
 from serving.schemas.fields import Time
 from serving.schemas.strict_json import NotJson, escape, read
 
-
 TEXTS = st.text(alphabet='ab"\\\\[{]}\\n\\u00fc\U0001f642', max_size=6)
 
 
