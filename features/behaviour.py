@@ -6,8 +6,9 @@ from datetime import timedelta
 import numba
 import numpy as np
 
-from features.inputs import HOUR, EventKind, Floats, Ints
+from features.inputs import HOUR, Floats, Ints
 from features.spec import Feature, View
+from models.events import EventKind
 
 DEPOSIT, WITHDRAW, BORROW, REPAY = (
     int(EventKind.DEPOSIT),
@@ -261,7 +262,7 @@ FEATURES: tuple[Feature, ...] = (
         lambda view: np.log10(np.maximum(view.debt_value, 1.0)),
         hours=0,
         unit="log10 quote units",
-        meaning="How much is owed.",
+        meaning="Debt, or margin that positions require.",
     ),
     _feature(
         "account_age",

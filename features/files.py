@@ -32,6 +32,7 @@ from features.inputs import (
 )
 from features.tables import CANDLES, Column, Table, on_grid, read_parquet, validate
 from models.errors import Fault, InvalidTable
+from models.events import EventKind
 
 LENGTHS: Mapping[int, str] = {60: "1m", 300: "5m", 900: "15m", 1800: "30m", HOUR: "1h"}
 """What candles of so many seconds are called in names of files."""
@@ -74,7 +75,13 @@ EVENTS = Table(
     columns=(
         Column(name="account", dtype="text", unit="account"),
         Column(name="at", dtype="time", unit="time of the event, UTC"),
-        Column(name="kind", dtype="number", unit="features.inputs.EventKind", low=0, high=4),
+        Column(
+            name="kind",
+            dtype="number",
+            unit="models.events.EventKind",
+            low=min(EventKind),
+            high=max(EventKind),
+        ),
         Column(name="collateral_before", dtype="number", unit="whole units"),
         Column(name="debt_before", dtype="number", unit="whole debt shares"),
     ),

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -16,16 +15,6 @@ Names = npt.NDArray[np.object_]
 HOUR = 3600
 COLUMNS = ("open", "high", "low", "close", "volume")
 """What a candle holds."""
-
-
-class EventKind(IntEnum):
-    """What happened to an account; the first four are the owner's doing."""
-
-    DEPOSIT = 0
-    WITHDRAW = 1
-    BORROW = 2
-    REPAY = 3
-    LIQUIDATE = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,7 @@ from features.spec import Feature, Scope, Source, View
 from features.variance import sigma_6h
 from features.volatility import close, sigma_24h, sigma_72h, sigma_360h
 from models.forecast.first_passage import touch_logit
-
-HORIZONS = (1.0, 4.0, 24.0, 168.0)
-"""Hours; the same as `models.forecast.horizons.HORIZONS`, held equal by a test."""
+from models.horizons import HORIZONS
 
 SIGMA_HOURS = timedelta(hours=433)
 WEEK = 168.0
@@ -119,7 +117,7 @@ def baseline_logits(view: View) -> Floats:
     """Return per horizon the log-odds that the price touches the trigger.
 
     The mean of the log-odds at half-lives of 24 h and 72 h, rising in the horizon.
-    Shape (N, 4).
+    Shape (N, K).
     """
     start = distance_next(view)
     fast, slow = view.market(sigma_24h), view.market(sigma_72h)
@@ -137,7 +135,7 @@ def baseline_logits(view: View) -> Floats:
 def start_columns(view: View) -> Floats:
     """Return what forecasts start from: the log-odds, distance, volatility and delay.
 
-    Shape (N, 7): of `baseline_logits`, then the next log distance, the volatility per root
+    Shape (N, K + 3): of `baseline_logits`, then the next log distance, the volatility per root
     hour at a half-life of 72 h, and the hours until a price seen now is judged by.
     """
     columns = [distance_next(view), view.market(sigma_72h), view.delay]

@@ -24,6 +24,7 @@ from features.inputs import Floats, Tables
 from features.spec import Feature
 from features.views import views
 from models.errors import UnknownFeature
+from models.horizons import HORIZONS
 
 FEATURES: tuple[Feature, ...] = (
     *margin.FEATURES,
@@ -52,7 +53,7 @@ OWNER: tuple[str, ...] = tuple(f.name for f in FEATURES if f.scope == "owner")
 """What the owner's doings and size tell."""
 
 BASELINE: tuple[str, ...] = (
-    *(f"baseline_{int(h)}h" for h in margin.HORIZONS),
+    *(f"baseline_{hours}h" for hours in HORIZONS),
     *("start_distance", "start_sigma", "start_delay"),
 )
 """Columns beside the features: first-passage log-odds, and what a forecast starts from."""

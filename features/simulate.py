@@ -15,7 +15,8 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 
-from features.inputs import HOUR, EventKind, Floats
+from features.inputs import HOUR, Floats
+from models.events import EventKind
 from models.margin.fixed_point import RAD, RAY, WAD, mul_div_down, mul_div_up
 from models.margin.venues import maker
 from models.terms_history.maker import governance_ray_per_second

@@ -10,9 +10,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from features.inputs import EventKind
 from features.tables import Column, Table, is_off_grid, place, range_faults
 from models.errors import Fault
+from models.events import EVENT_KINDS
 
 KINDS = ("spot", "perp", "mark", "index")
 LEAST_PRICE = 5e-324
@@ -151,7 +151,7 @@ EVENTS = Table(
             name="kind",
             dtype="text",
             unit="what happened",
-            allowed=tuple(kind.name.lower() for kind in EventKind),
+            allowed=tuple(EVENT_KINDS),
         ),
         Column(name="collateral", dtype="whole", unit="smallest units moved", low=0),
         Column(name="debt", dtype="whole", unit="units of the debt leg moved", low=0),

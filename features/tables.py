@@ -1,5 +1,7 @@
 """Schemas of the tables that enter Forewarn, and their validation."""
 
+import contextlib
+import csv
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -229,7 +231,7 @@ def read_csv(path: Path, table: Table) -> pd.DataFrame:
 
 
 def _csv(path: Path) -> pd.DataFrame:
-    """Return the frame of a CSV file, every cell as text.
+    """Return the frame of a CSV file, every cell as text; its index plus 2 is each row's line.
 
     Raises
     ------
@@ -237,11 +239,36 @@ def _csv(path: Path) -> pd.DataFrame:
         When the file is absent or unreadable.
     """
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
+        raw = pd.read_csv(path, dtype=str, keep_default_na=False)
+        return raw.set_axis(_rows(path, len(raw)))
     except FileNotFoundError:
         raise InvalidTable([Fault(str(path), "file not found")]) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InvalidTable([Fault(str(path), f"not readable as CSV: {error}")]) from None
+
+
+def _rows(path: Path, count: int) -> pd.Index:
+    """Return by which number each row of a CSV file is told: blank lines and long cells count.
+
+    Parameters
+    ----------
+    count
+        Rows that were read.
+    """
+    with path.open("rb") as file:
+        lines = sum(1 for _ in file)
+    if lines == count + 1:
+        return pd.RangeIndex(count)
+    begin, begins = 1, []
+    # A cell may be longer than this reader takes.
+    with path.open(encoding="utf-8-sig", newline="") as file, contextlib.suppress(csv.Error):
+        reader = csv.reader(file)
+        for cells in reader:
+            if len(cells) > 1 or any(cell.strip() for cell in cells):
+                begins.append(begin - 2)
+            begin = reader.line_num + 1
+    # The first is the header.
+    return pd.Index(begins[1:]) if len(begins) == count + 1 else pd.RangeIndex(count)
 
 
 def symbols(path: Path) -> list[str]:

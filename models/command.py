@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from typer.models import TyperInfo
 
 GROUP = "forewarn.commands"
-SHARED = frozenset({"alerts"})
+SHARED = frozenset({"alerts", "risk"})
 """Groups that several packages add commands to."""
 
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Context, Decimal
-from typing import Any
+from typing import Any, get_args
 
 from models.errors import Fault, InvalidInput
+from models.events import EVENT_KINDS, LegName
 
 Leg = Mapping[str, Any]
 Row = Mapping[str, Any]
 _EXACT = Context(prec=400)
-_ADDS = {"collateral": "deposit", "debt": "borrow"}
 
 
 def replay(stated: Sequence[Row], events: Iterable[Row]) -> dict[Any, Row]:
@@ -72,10 +72,11 @@ def after(legs: Sequence[Leg], event: Mapping[str, Any], *, where: str) -> list[
     """
     moved = [dict(leg) for leg in legs]
     faults: list[Fault] = []
-    for kind, grows in _ADDS.items():
+    grows = EVENT_KINDS[event["kind"]].adds_to
+    for kind in get_args(LegName):
         amount = Decimal(int(event[kind]))
         if amount:
-            signed = amount if event["kind"] == grows else -amount
+            signed = amount if kind == grows else -amount
             faults.extend(_move(moved, kind, event.get(f"{kind}_asset"), signed, where=where))
     if faults:
         raise InvalidInput(faults)

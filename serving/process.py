@@ -220,5 +220,6 @@ def absolute(settings: Settings) -> Settings:
     if url is not None and url.startswith(prefix) and not url.startswith(f"{prefix}/"):
         rest = url.removeprefix(prefix)
         url = f"{prefix}{Path(rest).resolve()}" if rest and rest != ":memory:" else url
-    moved = {"bundle": None if bundle is None else bundle.resolve(), "store": url}
-    return settings.model_copy(update=moved)
+    files = {"bundle": bundle, "log_key": settings.log_key, "log_heads": settings.log_heads}
+    moved = {name: None if path is None else path.resolve() for name, path in files.items()}
+    return settings.model_copy(update={**moved, "store": url})

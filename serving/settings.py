@@ -62,6 +62,9 @@ class Settings(BaseModel):
         Web origins that browsers may ask from; none by default.
     log_level
         Of the structured log.
+    log_key, log_heads
+        File of the key that heads of the governance log are signed with, and the file outside
+        the store that every head is added to.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -75,6 +78,8 @@ class Settings(BaseModel):
     timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 60.0
     origins: Annotated[tuple[Origin, ...], BeforeValidator(_listed)] = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_key: Path | None = None
+    log_heads: Path | None = None
 
     def environment(self) -> dict[str, str]:
         """Return the variables that hand these settings to a child process."""

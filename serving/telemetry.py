@@ -21,6 +21,7 @@ from prometheus_client import (
 )
 from prometheus_client.core import GaugeMetricFamily
 
+from models.horizons import REFERENCE
 from serving.schemas.assessment import Assessment, FaultyItem
 
 SCORE_EDGES = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
@@ -139,7 +140,7 @@ def record(assessments: Sequence[Assessment | FaultyItem]) -> None:
         if assessment.oldest_price_age_seconds is not None:
             metrics.price_ages.observe(assessment.oldest_price_age_seconds)
         for entry in assessment.forecast:
-            if entry.horizon == "24h":
+            if entry.horizon == REFERENCE:
                 metrics.scores.observe(entry.expected)
 
 

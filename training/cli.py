@@ -13,11 +13,12 @@ from features.files import Moments, write_moments
 from features.pipeline import fingerprint
 from models.errors import ForewarnError
 from models.forecast import bundle
+from training.evaluation import conduct as conduct_evaluation
 from training.evaluation import evaluate as evaluation
 from training.evaluation import walk_forward as walk
 from training.fitting import fit
 from training.lifecycle import commands, publish
-from training.replay import alert_commands
+from training.replay import alert_commands, risk_commands
 from training.reports import model_card, report
 from training.sources import History
 from training.sources.registry import SOURCES
@@ -26,6 +27,9 @@ from training.sources.registry import history as history_of
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(commands.app)
 app.add_typer(alert_commands.app, name="alerts")
+app.add_typer(risk_commands.app, name="risk")
+conduct_app = typer.Typer(no_args_is_help=True, help="How owners behave when a line comes near.")
+app.add_typer(conduct_app, name="conduct")
 DAY = "%Y-%m-%d"
 
 Source = Annotated[str, typer.Option(help=f"What the files are: {', '.join(SOURCES)}.")]
@@ -159,6 +163,13 @@ def moments(
     account_moments = Moments(history.moments, history.tables.events, history.legs)
     write_moments(account_moments, out)
     console.print(f"wrote {out}: {len(history.moments):,} rows")
+
+
+@conduct_app.command("report")
+def conduct_report(source: Source, data: Data, candles: Candles) -> None:
+    """Print how well conduct ranks exposed accounts of a history, as JSON."""
+    history = _load(source, data, candles, Console(stderr=True))
+    typer.echo(json.dumps(conduct_evaluation.judged(history), indent=1))
 
 
 def _load(source: str, data: Path, candles: Path, console: Console) -> History:

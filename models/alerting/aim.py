@@ -17,6 +17,7 @@ from models.alerting.policy import (
     LiquidationTrigger,
     RuleTrigger,
 )
+from models.horizons import REFERENCE
 from models.margin.result import Verdict
 
 FINEST = 10_000
@@ -34,7 +35,7 @@ class Limit:
     """
 
     probability: float
-    horizon: str = "24h"
+    horizon: str = REFERENCE
     head: Literal["unattended", "expected"] = "expected"
 
 

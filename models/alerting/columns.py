@@ -30,6 +30,8 @@ class Columns:
         By horizon; NaN where there is none.
     hours_to_flip, hours_since_liquidation
         NaN where there is none.
+    report_hours
+        How long after a liquidation it was reported.
     requirement
         Quote units of the venue; NaN where it is not known.
     has_forecast
@@ -47,6 +49,7 @@ class Columns:
     unattended: Mapping[str, Numbers] = field(default_factory=dict)
     hours_to_flip: Numbers = math.nan
     hours_since_liquidation: Numbers = math.nan
+    report_hours: Numbers = 0.0
     requirement: Numbers = math.nan
     has_forecast: Flags = True
     doubts: tuple[str, ...] = ()
@@ -70,6 +73,7 @@ def scalar(signal: Signal, now: datetime) -> Columns:
         unattended=signal.unattended,
         hours_to_flip=math.nan if flips_at is None else hours(flips_at - now),
         hours_since_liquidation=math.nan if liquidated_at is None else hours(now - liquidated_at),
+        report_hours=_report_hours(signal),
         requirement=_number(signal.requirement),
         has_forecast=signal.has_forecast,
         doubts=signal.doubts,
@@ -79,6 +83,13 @@ def scalar(signal: Signal, now: datetime) -> Columns:
 def hours(span: timedelta) -> float:
     """Return a duration, h."""
     return span.total_seconds() / 3600.0
+
+
+def _report_hours(signal: Signal) -> float:
+    """Return how long after a liquidation it was reported, h; 0 where that is not known."""
+    if signal.liquidated_at is None or signal.liquidation_received_at is None:
+        return 0.0
+    return max(hours(signal.liquidation_received_at - signal.liquidated_at), 0.0)
 
 
 def _number(value: float | None) -> float:

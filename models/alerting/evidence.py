@@ -245,13 +245,15 @@ def _flip(trigger: AccrualTrigger, signal: Signal) -> tuple[object, object]:
 
 
 def _liquidation(trigger: LiquidationTrigger, columns: Columns) -> Reading:
-    """Read whether a liquidation was seen lately."""
-    fires = columns.hours_since_liquidation < hours(trigger.within)
+    """Read whether a liquidation happened, or was reported, lately."""
+    is_news = columns.report_hours <= hours(trigger.late)
+    since = columns.hours_since_liquidation - columns.report_hours * is_news
+    fires = since < hours(trigger.within)
     return Reading(fires, fires)
 
 
 def _liquidated(trigger: LiquidationTrigger, signal: Signal) -> tuple[object, object]:
-    """Return when the liquidation was seen, and for how long it fires."""
+    """Return when the liquidation was, and for how long it fires."""
     return signal.liquidated_at, trigger.within
 
 

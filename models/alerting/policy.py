@@ -7,7 +7,7 @@ from datetime import time, timedelta
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -18,22 +18,25 @@ from pydantic import (
     Field,
     PlainSerializer,
     ValidationError,
+    create_model,
     field_serializer,
 )
 
 from models.alerting.signals import Level
 from models.errors import Fault, InvalidInput
+from models.horizons import LABELS
 from models.margin.result import Verdict
 
 UNITS: Mapping[str, str] = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 LONGEST = timedelta(days=30)
-LABELS = ("1h", "4h", "24h", "7d")
-NAMES: Mapping[str, Level] = {
-    "watch": Level.WATCH,
-    "warning": Level.WARNING,
-    "critical": Level.CRITICAL,
-    "liquidated": Level.LIQUIDATED,
-}
+NAMES: Mapping[str, Level] = {level.name.lower(): level for level in Level if level}
+"""Levels above none by name, the lowest first."""
+if TYPE_CHECKING:
+    Horizon: TypeAlias = str
+    LevelName: TypeAlias = str
+else:
+    Horizon = Literal[LABELS]
+    LevelName = Literal[tuple(NAMES)]
 
 
 def _span(value: object) -> timedelta:
@@ -95,7 +98,7 @@ class ForecastTrigger(PolicyPart):
     """Fires while a probability is at least `raise`; holds until it is below `clear`."""
 
     signal: Literal["expected", "unattended"]
-    horizon: Literal["1h", "4h", "24h", "7d"]
+    horizon: Horizon
     raises: Annotated[Share, Field(alias="raise")]
     clear: Share
 
@@ -146,10 +149,17 @@ class AccrualTrigger(PolicyPart):
 
 
 class LiquidationTrigger(PolicyPart):
-    """Fires for `within` after a liquidation was seen."""
+    """Fires for `within` after a liquidation, or after it was reported.
+
+    Parameters
+    ----------
+    late
+        How long after it a report still is news; what is reported later is history.
+    """
 
     signal: Literal["liquidation"]
     within: Positive
+    late: Positive = timedelta(days=7)
 
 
 Trigger = Annotated[
@@ -224,7 +234,18 @@ class Audience(PolicyPart):
     quiet: Quiet | None = None
 
 
-class Policy(PolicyPart):
+if TYPE_CHECKING:
+
+    class LevelPolicies(PolicyPart):
+        """One `LevelPolicy` per level above none, under its name."""
+
+else:
+    LevelPolicies = create_model(
+        "LevelPolicies", __base__=PolicyPart, **dict.fromkeys(NAMES, (LevelPolicy, ...))
+    )
+
+
+class Policy(LevelPolicies):
     """Everything that decides about alerts.
 
     Parameters
@@ -243,14 +264,10 @@ class Policy(PolicyPart):
         same: what is required after it does not say how much it took.
     """
 
-    watch: LevelPolicy
-    warning: LevelPolicy
-    critical: LevelPolicy
-    liquidated: LevelPolicy
     repeat_every: Positive
     patience: Span
     account_budget: Budget
-    falls_now_from: Literal["watch", "warning", "critical", "liquidated"] = "critical"
+    falls_now_from: LevelName = "critical"
     least_requirement: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
     owner: Audience
     desk: Audience
@@ -362,14 +379,16 @@ def _contradictions(policy: Policy) -> Iterator[Fault]:
     for name, level in NAMES.items():
         for place, trigger in enumerate(policy.of(level).triggers):
             yield from _inverted(trigger, f"/{name}/triggers/{place}")
-    if not any(_is_last_word(trigger) for trigger in policy.critical.triggers):
+    if not any(_is_last_word(trigger) for trigger in policy.of(Level.CRITICAL).triggers):
         yield Fault(
             "/critical/triggers", "the verdict liquidatable must raise critical: the rule counts"
         )
     if policy.owner.gather:
         yield Fault("/owner/gather", "an owner's critical message never waits; leave it out")
-    for name in ("critical", "liquidated"):
-        part = policy.of(NAMES[name])
+    for name, level in NAMES.items():
+        part = policy.of(level)
+        if level < Level.CRITICAL:
+            continue
         if part.is_digested:
             yield Fault(f"/{name}/digest", f"{name} is never digested")
         if part.cool_down:

@@ -57,7 +57,9 @@ class Signal:
         Whether a forecast belongs to the account at all; where it does and is missing, levels
         that a forecast raised are not cleared for want of it.
     liquidated_at
-        When the account was last seen being liquidated.
+        When the account was last liquidated.
+    liquidation_received_at
+        When that was reported; None where it is not known.
     doubts
         Why the prices it is judged on must not be taken for fresh ones: `price_stale`,
         `price_disputed`, `price_off_candles`.
@@ -76,6 +78,7 @@ class Signal:
     unattended: Mapping[str, float] = field(default_factory=dict)
     has_forecast: bool = True
     liquidated_at: datetime | None = None
+    liquidation_received_at: datetime | None = None
     doubts: tuple[str, ...] = ()
     requirement: float | None = None
 

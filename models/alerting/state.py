@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from models.alerting.evidence import PolicyEvaluation, evidence
 from models.alerting.policy import NAMES, Budget, Policy
 from models.alerting.signals import Level, Route, Signal, Transition, TransitionKind, no_later
+from models.horizons import REFERENCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class AlertState:
     notified_at
         When the last message about the account left.
     sent
-        When each level was last sent, by level from watch to liquidated.
+        When each level was last sent, by level, the lowest first.
     recent
         Messages below critical within the account's budget.
     episode, number
@@ -39,6 +40,8 @@ class AlertState:
         Whether somebody acknowledged the level the account is on.
     muted_until
         Until when nothing below critical is told.
+    liquidated_at
+        Of the last liquidation that was looked at.
     """
 
     level: Level = Level.NONE
@@ -47,12 +50,13 @@ class AlertState:
     sustained_at: datetime | None = None
     signal_at: datetime | None = None
     notified_at: datetime | None = None
-    sent: tuple[datetime | None, ...] = (None, None, None, None)
+    sent: tuple[datetime | None, ...] = (None,) * len(NAMES)
     recent: tuple[datetime, ...] = ()
     episode: int = 0
     number: int = 0
     is_acknowledged: bool = False
     muted_until: datetime | None = None
+    liquidated_at: datetime | None = None
 
     @property
     def is_at_rest(self) -> bool:
@@ -85,8 +89,12 @@ def step(
     if state.signal_at is not None and signal.at < state.signal_at:
         return state, ()
     evaluation = evidence(signal, now, policy)
-    moved = replace(_moved(state, evaluation, now, policy), signal_at=signal.at)
-    kind, route = _speech(moved, now, policy)
+    moved = replace(
+        _moved(state, evaluation, now, policy),
+        signal_at=signal.at,
+        liquidated_at=signal.liquidated_at or state.liquidated_at,
+    )
+    kind, route = _speech(moved, now, policy, is_hit_again=_is_hit_again(state, signal))
     if route is Route.SILENT and moved.level == state.level:
         return moved, ()
     was = state.level if route is Route.SILENT else moved.notified
@@ -158,12 +166,22 @@ def _wait(level: Level, evaluation: PolicyEvaluation, policy: Policy) -> timedel
     return max(dwell, policy.patience) if level in evaluation.unknown else dwell
 
 
-def _speech(state: AlertState, now: datetime, policy: Policy) -> tuple[TransitionKind, Route]:
+def _is_hit_again(state: AlertState, signal: Signal) -> bool:
+    """Return whether an account was liquidated since it was looked at last."""
+    before, last = state.liquidated_at, signal.liquidated_at
+    return before is not None and last is not None and last > before
+
+
+def _speech(
+    state: AlertState, now: datetime, policy: Policy, *, is_hit_again: bool
+) -> tuple[TransitionKind, Route]:
     """Return what is owed to the owner, and how it may leave."""
     if state.level > state.notified:
         return TransitionKind.RAISED, _rise(state, now, policy)
     if state.level < state.notified:
         return TransitionKind.LOWERED, _fall(state, now, policy)
+    if state.level is Level.LIQUIDATED:
+        return TransitionKind.REPEATED, Route.NOW if is_hit_again else Route.SILENT
     return TransitionKind.REPEATED, _repetition(state, now, policy)
 
 
@@ -234,7 +252,7 @@ def _transition(
         route=route,
         causes=evaluation.causes,
         buffer=min(near, default=None),
-        probability=signal.expected.get("24h"),
+        probability=signal.expected.get(REFERENCE),
     )
 
 
@@ -247,7 +265,8 @@ def _after(state: AlertState, transition: Transition, policy: Policy) -> AlertSt
     now, level = transition.at, transition.level
     counts = transition.route is Route.NOW and level < Level.CRITICAL
     recent = tuple(at for at in state.recent if now - at < policy.account_budget.per)
-    sent = list(state.sent)
+    # A state that was stored before a level was added is short of it.
+    sent = [*state.sent, *(None,) * (len(NAMES) - len(state.sent))]
     if level is not Level.NONE and transition.kind is not TransitionKind.LOWERED:
         sent[level - 1] = now
     return replace(

@@ -6,6 +6,7 @@ Scenarios are independent and each is computed in one thread in a fixed order, s
 threads nor partitions change a bit of any of them.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -76,7 +77,7 @@ class Course:
         Units sold in each round, and prices after it, shape (rounds, assets).
     held, owed
         Shares of its collateral and debt that every account still has, shape (accounts,).
-    bad_debt
+    bad_debt, repaid_by
         Quote by account, shape (accounts,).
     """
 
@@ -88,6 +89,41 @@ class Course:
     held: Floats
     owed: Floats
     bad_debt: Floats
+    repaid_by: Floats
+
+    @property
+    def seized(self) -> float:
+        """Quote of what was sold, each at the prices of its round's end."""
+        return float((self.sold * self.prices).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """How likely owners leave it to the liquidators once their account is below its line.
+
+    Parameters
+    ----------
+    chance
+        P(liquidated | below the line) by account, in [0, 1]; 1 for who never acts,
+        shape (accounts,).
+    number
+        Number of each account that its draws follow from, whatever part of a book it stands
+        in, shape (accounts,).
+    common
+        Correlation of the owners' draws through one factor a scenario, in [0, 1).
+    seed
+        The same seed draws the same.
+
+    References
+    ----------
+    One-factor Gaussian copula: Vasicek, Loan portfolio value (2002). Draws by hashing seed,
+    scenario and number: Steele, Lea and Flood, Fast splittable pseudorandom generators (2014).
+    """
+
+    chance: Floats
+    number: Places
+    common: float = 0.2
+    seed: int = 0
 
 
 class _Legs(NamedTuple):
@@ -144,11 +180,66 @@ class _Accounts(NamedTuple):
 
 
 class _State(NamedTuple):
-    """Shares left and bad debt of every account."""
+    """Shares left, bad debt and what was repaid of every account."""
 
     held: Floats
     owed: Floats
     bad: Floats
+    repaid: Floats
+
+
+class _Draws(NamedTuple):
+    """`Owners` of one scenario; without accounts nobody acts."""
+
+    chance: Floats
+    number: Places
+    common: float
+    seed: int
+    scenario: int
+
+
+SCRAMBLE = np.uint64(0x9E3779B97F4A7C15)
+FIRST_MIX, SECOND_MIX = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+MANTISSA = 2.0**-53
+
+
+@njit(cache=True, nogil=True)
+def _uniform(seed: int, scenario: int, number: int) -> float:
+    """Return a number in (0, 1) that follows from three whole ones."""
+    state = np.uint64(seed)
+    for part in (scenario, number):
+        state = (state ^ np.uint64(part)) + SCRAMBLE
+        state = (state ^ (state >> np.uint64(30))) * FIRST_MIX
+        state = (state ^ (state >> np.uint64(27))) * SECOND_MIX
+        state = state ^ (state >> np.uint64(31))
+    return (float(state >> np.uint64(11)) + 0.5) * MANTISSA
+
+
+@njit(cache=True, nogil=True)
+def _normal_quantile(share: float) -> float:
+    """Return where the normal distribution reaches a share, by bisection to `NEAR`."""
+    low, high = -40.0, 40.0
+    while high - low > NEAR:
+        middle = 0.5 * (low + high)
+        if 0.5 * math.erfc(-middle / math.sqrt(2.0)) < share:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)
+
+
+@njit(cache=True, nogil=True)
+def _is_rescued(draws: _Draws, row: int) -> bool:
+    """Return whether an account's owner acts in this scenario before the liquidators do."""
+    chance = draws.chance[row]
+    if chance >= 1.0:
+        return False
+    if chance <= 0.0:
+        return True
+    factor = _normal_quantile(_uniform(draws.seed, draws.scenario, -1))
+    line = _normal_quantile(chance) + math.sqrt(draws.common) * factor
+    liquidated = 0.5 * math.erfc(-line / math.sqrt(1.0 - draws.common) / math.sqrt(2.0))
+    return _uniform(draws.seed, draws.scenario, draws.number[row]) >= liquidated
 
 
 @njit(cache=True, nogil=True)
@@ -246,8 +337,12 @@ def _judge(
     limits: _Limits,
     state: _State,
     accounts: _Accounts,
+    draws: _Draws,
 ) -> tuple[float, float]:
-    """Write what every account owes and is due to repay; return the sums due and owed."""
+    """Write what every account owes and is due to repay; return the sums due and owed.
+
+    An account whose owner acts leaves the book when it first stands below its line.
+    """
     total = book_debt = 0.0
     for row in range(state.held.size):
         value, weighted, most, proceeds, debt = _value(legs, row, price, received)
@@ -255,6 +350,15 @@ def _judge(
         most, debt = most * state.held[row], debt * state.owed[row]
         accounts.repayable[row], accounts.debt[row], accounts.due[row] = most, debt, 0.0
         accounts.is_below[row] = weighted < debt and most > 0.0
+        if (
+            draws.chance.size > 0
+            and accounts.is_below[row]
+            and not accounts.was_liquidated[row]
+            and _is_rescued(draws, row)
+        ):
+            state.held[row] = state.owed[row] = state.bad[row] = 0.0
+            accounts.debt[row], accounts.is_below[row] = 0.0, False
+            continue
         state.bad[row] = max(debt - value, 0.0)
         book_debt += debt
         if debt > 0.0 and abs(weighted - debt) <= NEAR * debt:
@@ -292,6 +396,7 @@ def _liquidate(
         liquidated += 1
         accounts.was_liquidated[row] = True
         repaid, debt = accounts.due[row] * scale, accounts.debt[row]
+        state.repaid[row] += repaid
         part = repaid / accounts.repayable[row]
         _sell(
             legs,
@@ -318,6 +423,7 @@ def _settle(
     state: _State,
     log: _Log,
     totals: Floats,
+    draws: _Draws,
 ) -> None:
     """Run one cascade to its end and write its state, its rounds and its totals."""
     assets, count = shocked.size, state.held.size
@@ -336,7 +442,7 @@ def _settle(
         _reprice(shocked, pressure, curves, price, received)
         if 0 < taken <= log.repaid.size:
             log.prices[taken - 1, :] = price
-        total, book_debt = _judge(legs, price, received, limits, state, accounts)
+        total, book_debt = _judge(legs, price, received, limits, state, accounts, draws)
         scale = min(1.0, limits.capacity / total) if total > 0.0 else 0.0
         if taken >= limits.rounds or total * scale <= STILL * book_debt:
             break
@@ -359,17 +465,31 @@ def _settle(
 
 @njit(cache=True, nogil=True, parallel=True)
 def _settle_all(
-    legs: _Legs, shocked: Floats, curves: _Curves, limits: _Limits, totals: Floats
+    legs: _Legs,
+    shocked: Floats,
+    curves: _Curves,
+    limits: _Limits,
+    totals: Floats,
+    draws: _Draws,
 ) -> None:
     accounts = legs.close_factor.size
     for scenario in prange(shocked.shape[0]):
-        state = _State(np.ones(accounts), np.ones(accounts), np.zeros(accounts))
+        state = _State(np.ones(accounts), np.ones(accounts), np.zeros(accounts), np.zeros(accounts))
         log = _Log(np.empty(0), np.empty(0, dtype=np.int64), np.empty((0, 0)), np.empty((0, 0)))
-        _settle(legs, shocked[scenario], curves, limits, state, log, totals[scenario])
+        drawn = _Draws(
+            draws.chance, draws.number, draws.common, draws.seed, draws.scenario + scenario
+        )
+        _settle(legs, shocked[scenario], curves, limits, state, log, totals[scenario], drawn)
 
 
 def run(
-    book: BookColumns, market: MarketColumns, prices: Floats, liquidators: Liquidators = UNLIMITED
+    book: BookColumns,
+    market: MarketColumns,
+    prices: Floats,
+    liquidators: Liquidators = UNLIMITED,
+    *,
+    owners: Owners | None = None,
+    scenario: int = 0,
 ) -> Course:
     """Run one cascade and tell every round.
 
@@ -381,6 +501,10 @@ def run(
         Quote per unit after the shock, above 0, shape (assets,).
     liquidators
         Limits of those who liquidate.
+    owners
+        Who may act first; None where nobody does.
+    scenario
+        Number of the scenario that the owners' draws follow from.
 
     Returns
     -------
@@ -388,7 +512,7 @@ def run(
         Rounds, what is left of every account, and the totals of this one scenario.
     """
     accounts, assets = len(book.keys), len(book.assets)
-    state = _State(np.ones(accounts), np.ones(accounts), np.zeros(accounts))
+    state = _State(np.ones(accounts), np.ones(accounts), np.zeros(accounts), np.zeros(accounts))
     room = LOGGED_ROUNDS
     log = _Log(
         np.zeros(room),
@@ -397,7 +521,16 @@ def run(
         np.zeros((room, assets)),
     )
     totals = np.empty((1, TOTALS))
-    _settle(_legs(book), prices, _curves(market), _limits(liquidators), state, log, totals[0])
+    _settle(
+        _legs(book),
+        prices,
+        _curves(market),
+        _limits(liquidators),
+        state,
+        log,
+        totals[0],
+        _draws(owners, scenario),
+    )
     taken = min(int(totals[0, ROUNDS]), room)
     return Course(
         _totals(totals),
@@ -408,11 +541,18 @@ def run(
         state.held,
         state.owed,
         state.bad,
+        state.repaid,
     )
 
 
 def run_all(
-    book: BookColumns, market: MarketColumns, prices: Floats, liquidators: Liquidators = UNLIMITED
+    book: BookColumns,
+    market: MarketColumns,
+    prices: Floats,
+    liquidators: Liquidators = UNLIMITED,
+    *,
+    owners: Owners | None = None,
+    first: int = 0,
 ) -> Totals:
     """Run a cascade in every scenario and return their totals.
 
@@ -423,11 +563,28 @@ def run_all(
     ----------
     prices
         Quote per unit after the shock of each scenario, shape (scenarios, assets).
+    owners
+        Who may act before the liquidators; None where nobody does.
+    first
+        Number of the first scenario, where these are a part of more.
     """
-    kept = selected(book, touchable(book, market, prices))
+    rows = touchable(book, market, prices)
+    kept = selected(book, rows)
     totals = np.empty((prices.shape[0], TOTALS))
-    _settle_all(_legs(kept), prices, _curves(market), _limits(liquidators), totals)
+    draws = _draws(None if owners is None else _part(owners, rows), first)
+    _settle_all(_legs(kept), prices, _curves(market), _limits(liquidators), totals, draws)
     return _totals(totals)
+
+
+def _part(owners: Owners, rows: Places) -> Owners:
+    """Return the owners of some accounts."""
+    return Owners(owners.chance[rows], owners.number[rows], owners.common, owners.seed)
+
+
+def _draws(owners: Owners | None, scenario: int) -> _Draws:
+    if owners is None:
+        return _Draws(np.empty(0), np.empty(0, dtype=np.int64), 0.0, 0, scenario)
+    return _Draws(owners.chance, owners.number, owners.common, owners.seed, scenario)
 
 
 def touchable(book: BookColumns, market: MarketColumns, prices: Floats) -> Places:

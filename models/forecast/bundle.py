@@ -27,10 +27,10 @@ from models.forecast.hazard import (
     linear_in_log_odds,
     tree_scores,
 )
-from models.forecast.horizons import HORIZONS, LABELS
 from models.forecast.manifest import FORMAT, Manifest
 from models.forecast.owner_behaviour import OwnerBehaviour
 from models.forecast.volatility import VolatilityForecast
+from models.horizons import HORIZONS, LABELS
 
 Floats = npt.NDArray[np.float64]
 
@@ -108,7 +108,7 @@ class Head:
     start
         Log-odds that the trees add to.
     boosters, calibrators, evidence
-        In the order of `models.forecast.horizons.HORIZONS`; evidence is of the cumulative
+        In the order of `models.horizons.HORIZONS`; evidence is of the cumulative
         probability.
     forest
         The boosters flattened, where that gives their very bits; None leaves the work to them.

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.forecast.first_passage import SOURCE_NOISE, heavy_touch_logit
-from models.forecast.horizons import HORIZONS
+from models.horizons import HORIZONS
 
 Floats = npt.NDArray[np.float64]
 

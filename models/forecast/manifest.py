@@ -4,14 +4,22 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
 
 from models.errors import Fault
-from models.forecast.horizons import HORIZONS
+from models.horizons import HEADS, HORIZONS
 from models.terms import faults_of
 
 FORMAT = 3
-HEADS = ("unattended", "expected")
 WIDTH = len(HORIZONS)
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -85,6 +93,15 @@ class HeadEntry(_Entry):
     stretches: Annotated[list[Stretch], PerHorizon]
 
 
+def _ours(hours: list[int]) -> list[int]:
+    """Refuse horizons that are not those declared: told beside the shapes that follow from them."""
+    if hours != list(HORIZONS):
+        raise PydanticCustomError(
+            "horizons", "{hours} is not {ours}", {"hours": str(hours), "ours": str(list(HORIZONS))}
+        )
+    return hours
+
+
 class Provenance(_Entry):
     """What is read of how a bundle came about; whatever else it tells is kept."""
 
@@ -97,7 +114,7 @@ class Manifest(_Entry):
     """A bundle as plain numbers, its boosters by file."""
 
     format: Literal[3]
-    horizons_hours: list[int]
+    horizons_hours: Annotated[list[int], AfterValidator(_ours)]
     features: Annotated[list[str], Field(min_length=1)]
     fingerprint: str
     heads: dict[Literal["unattended", "expected"], HeadEntry]
@@ -117,8 +134,6 @@ def parse(text: bytes) -> Manifest | list[Fault]:
 
 def _faults(manifest: Manifest) -> Iterator[Fault]:
     """Yield what no single field shows."""
-    if manifest.horizons_hours != list(HORIZONS):
-        yield Fault("/horizons_hours", f"{manifest.horizons_hours} is not {list(HORIZONS)}")
     if len(set(manifest.features)) != len(manifest.features):
         yield Fault("/features", "a name stands twice")
     yield from (Fault("/heads", f"lacks {name}") for name in HEADS if name not in manifest.heads)

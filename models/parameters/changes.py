@@ -233,9 +233,9 @@ def _spelled(asset: str, owner: Any) -> str:
 
 def _unknown(request: Request) -> str:
     """Return that a parameter is not one that may be changed, and which are."""
-    listed = [item.path for item in CATALOGUE.get(request.market.venue, ())]
+    paths = [item.path for item in CATALOGUE.get(request.market.venue, ())]
     whole = ".".join(filter(None, (request.asset, request.parameter)))
-    listed = ", ".join(listed) if listed else f"none of {request.market.venue}"
+    listed = ", ".join(paths) or f"none of {request.market.venue}"
     return f"{whole[:200]} is not a parameter that may be changed here; those are: {listed}"
 
 

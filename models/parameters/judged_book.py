@@ -85,10 +85,14 @@ class JudgedBook:
         In the order in which they were handed in; keys are distinct.
     margins
         What the rules say of each now.
+    whose
+        Market whose terms each is judged by; None where an account brings its own terms, which
+        no change of a market's terms moves.
     """
 
     cases: tuple[Case, ...]
     margins: tuple[Margin, ...]
+    whose: tuple[MarketId | None, ...]
 
     def __len__(self) -> int:
         """Return how many accounts there are."""
@@ -115,10 +119,11 @@ class JudgedBook:
 
     @cached_property
     def markets(self) -> Mapping[MarketId, Places]:
-        """Places of the accounts of each market."""
+        """Places of the accounts that are judged by the terms of each market."""
         result: dict[MarketId, list[int]] = {}
-        for place, case in enumerate(self.cases):
-            result.setdefault(market_of(case.account), []).append(place)
+        for place, market in enumerate(self.whose):
+            if market is not None:
+                result.setdefault(market, []).append(place)
         return {market: np.array(places, dtype=np.int64) for market, places in result.items()}
 
     @cached_property
@@ -179,10 +184,22 @@ class JudgedBook:
 
     @cached_property
     def holders(self) -> Mapping[tuple[MarketId, str], Places]:
-        """Places of the accounts of a market that hold or owe an asset."""
+        """Places of the accounts under a market's terms that hold or owe an asset."""
+        return self._by_asset(self.whose)
+
+    @cached_property
+    def priced(self) -> Mapping[tuple[MarketId, str], Places]:
+        """Places of the accounts in a market, under whatever terms, that hold or owe an asset."""
+        return self._by_asset([market_of(case.account) for case in self.cases])
+
+    def _by_asset(
+        self, markets: Sequence[MarketId | None]
+    ) -> Mapping[tuple[MarketId, str], Places]:
+        """Return the places of the accounts by market and asset."""
         result: dict[tuple[MarketId, str], list[int]] = {}
-        for place, case in enumerate(self.cases):
-            market = market_of(case.account)
+        for place, (case, market) in enumerate(zip(self.cases, markets, strict=True)):
+            if market is None:
+                continue
             for asset in {leg.asset for leg in case.account.legs if leg.quantity}:
                 result.setdefault((market, asset), []).append(place)
         return {key: np.array(places, dtype=np.int64) for key, places in result.items()}
@@ -191,15 +208,16 @@ class JudgedBook:
     def lone(self) -> Mapping[tuple[MarketId, str], Places]:
         """Places of the accounts outside any mode whose one collateral is an asset."""
         result: dict[tuple[MarketId, str], list[int]] = {}
-        for place, case in enumerate(self.cases):
+        for place, (case, market) in enumerate(zip(self.cases, self.whose, strict=True)):
             asset = _lone(case.account)
-            if asset is not None:
-                result.setdefault((market_of(case.account), asset), []).append(place)
+            if asset is not None and market is not None:
+                result.setdefault((market, asset), []).append(place)
         return {key: np.array(places, dtype=np.int64) for key, places in result.items()}
 
     def warmed(self) -> "JudgedBook":
         """Return the book with all that a preview reads of it worked out."""
-        _ = self.slack, self.breached, self.unjudged, self.holders, self.lone, self.terms, self.keys
+        _ = self.slack, self.breached, self.unjudged, self.terms, self.keys
+        _ = self.holders, self.priced, self.lone
         return self
 
 
@@ -213,8 +231,13 @@ def _lone(account: Account) -> str | None:
     return backing[0]
 
 
-def judge_book(cases: Sequence[Case]) -> JudgedBook:
+def judge_book(cases: Sequence[Case], whose: Sequence[MarketId | None] | None = None) -> JudgedBook:
     """Judge every account of a book as it stands.
+
+    Parameters
+    ----------
+    whose
+        As of `JudgedBook`; the accounts' own markets when left out.
 
     Raises
     ------
@@ -230,7 +253,8 @@ def judge_book(cases: Sequence[Case]) -> JudgedBook:
     if faults:
         raise InvalidInput(faults)
     margins = tuple(margin_of(case, case.market, case.terms) for case in cases)
-    return JudgedBook(cases=tuple(cases), margins=margins)
+    markets = [market_of(case.account) for case in cases] if whose is None else whose
+    return JudgedBook(cases=tuple(cases), margins=margins, whose=tuple(markets))
 
 
 def amounts_of(case: Case, margin: Margin) -> Amounts:

@@ -194,11 +194,10 @@ def _judged(book: JudgedBook, after: _Terms, places: Iterable[int]) -> Iterator[
     """Yield what the exact rules say of accounts after the changes."""
     for place in places:
         case = book.cases[place]
-        whose = market_of(case.account)
-        yield (
-            int(place),
-            margin_of(case, after.market(whose, case.market), after.terms(whose, case.terms)),
-        )
+        whose = book.whose[place]
+        around = after.market(market_of(case.account), case.market)
+        terms = case.terms if whose is None else after.terms(whose, case.terms)
+        yield int(place), margin_of(case, around, terms)
 
 
 NOBODY: Places = np.empty(0, dtype=np.int64)
@@ -215,7 +214,7 @@ def _rows(book: JudgedBook, change: Change) -> Places:
         return book.holders.get((change.market, rest[0]), NOBODY)
     within = [
         place
-        for place in book.markets[change.market]
+        for place in book.markets.get(change.market, NOBODY)
         if str(book.cases[place].account.options.get("emode", 0)) == rest[0]
     ]
     return np.array(within, dtype=np.int64)
@@ -237,7 +236,7 @@ def _touched(
 ) -> list[Places]:
     """Return the places that each change, then each price, can touch."""
     rows = [_rows(book, change) for change in changes]
-    rows += [book.holders.get((price.market, price.asset), NOBODY) for price in prices]
+    rows += [book.priced.get((price.market, price.asset), NOBODY) for price in prices]
     return rows
 
 

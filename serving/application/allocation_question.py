@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from models.allocation.problem import Demand, Eligibility, LossCurve, Problem, Resource, Way
 from models.errors import Fault, InvalidInput
+from models.horizons import REFERENCE
 from serving.application.scoring import ScoringService
 from serving.evaluation import inputs, rules
 from serving.evaluation.cover import Cover, leg_units, pledged_legs
@@ -28,8 +29,6 @@ from serving.schemas.strict_json import escape
 ZERO = Fraction(0)
 LEVELS = tuple(Fraction(n, 100) for n in (0, 2, 5, 10, 20, 40, 80, 160))
 """Shares by which what is posted grows where a probability is forecast."""
-
-HORIZON = "24h"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -376,7 +375,7 @@ def _forecast_points(
     least = Fraction(1)
     for amounts, state in zip(posted, outlook, strict=True):
         surplus = cover.surplus(amounts, target=cover.target)
-        chances = [f.unattended for f in state.forecast if f.horizon == HORIZON]
+        chances = [f.unattended for f in state.forecast if f.horizon == REFERENCE]
         if surplus is None or not chances:
             return ()
         least = min(least, Fraction(chances[0]).limit_denominator(10**9))

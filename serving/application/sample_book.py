@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from features.inputs import EventKind
 from features.simulate import ASSET, MARKET, SimulatedBook
 from models.domain import MarketId, Price
+from models.events import EventKind
 from serving.store import Store, accounts, market
 
 DEBT = "DAI"

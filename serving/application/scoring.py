@@ -13,6 +13,7 @@ from features.simulate import simulate
 from models.errors import Fault, InvalidInput
 from models.margin.result import Verdict
 from serving.application.deployment import Deployment, read_deployment
+from serving.application.governed_log import LogKeys
 from serving.application.sample_book import account_body, market_body
 from serving.application.shadow import Shadow, ShadowBatch
 from serving.application.stored_market import stored_snapshot
@@ -59,6 +60,8 @@ class ScoringService:
         Directory of the bundle, where its card and report lie.
     clock
         Returns the time; read once per request.
+    log_keys
+        What heads of the governance log are signed with; None where no key is named.
     """
 
     model: Model
@@ -68,6 +71,7 @@ class ScoringService:
     store_absence: str = ""
     bundle_dir: Path | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(tz=UTC)
+    log_keys: LogKeys | None = None
 
     @property
     def keys(self) -> Loader | None:
@@ -314,6 +318,9 @@ def open_service(settings: Settings) -> ScoringService:
         store=store,
         store_absence=absence,
         bundle_dir=deployment.bundle_dir,
+        log_keys=None
+        if settings.log_key is None
+        else LogKeys(key=settings.log_key, heads=settings.log_heads),
     )
     warm(desk.model)
     # A full collection over what was just loaded stalls requests for 120 ms and more.

@@ -5,6 +5,7 @@ on the same accounts and moment and writes both. Under load hand-overs are dropp
 and of every account one forecast an hour is kept: more would be the same evidence again.
 """
 
+import contextlib
 import logging
 import queue
 import threading
@@ -16,7 +17,7 @@ import numpy as np
 from features.inputs import HOUR
 from features.pipeline import NAMES
 from models.forecast.bundle import Bundle
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS
 from serving.evaluation.assess import ForecastOutcome, Model, ScoreOptions, forecast_outcomes
 from serving.evaluation.inputs import MarketSnapshot
 from serving.evaluation.rule_evaluation import RuleEvaluation
@@ -79,6 +80,7 @@ class Shadow:
         self._recorded_hour: tuple[int, str] | None = None
         self._recorded: set[str] = set()
         self._waiting: queue.Queue[ShadowBatch | None] = queue.Queue(MOST_WAITING)
+        self._is_stuck = False
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
         self._thread.start()
 
@@ -92,17 +94,20 @@ class Shadow:
             self.dropped += 1
 
     def stop(self) -> None:
-        """End after what is waiting was recorded, or after `STOP_SECONDS`."""
-        try:
+        """End after what is waiting was recorded, or after `STOP_SECONDS`.
+
+        A thread that is stuck until then records nothing more: its store may be closed by now.
+        """
+        with contextlib.suppress(queue.Full):
             self._waiting.put(None, timeout=STOP_SECONDS)
-        except queue.Full:
+            self._thread.join(STOP_SECONDS)
+        if self._thread.is_alive():
+            self._is_stuck = True
             LOGGER.warning("the shadow is stuck; what was waiting is not recorded")
-            return
-        self._thread.join(STOP_SECONDS)
 
     def _run(self) -> None:
         """Record until stopped; what fails is counted, and the next is recorded."""
-        while (batch := self._waiting.get()) is not None:
+        while (batch := self._waiting.get()) is not None and not self._is_stuck:
             try:
                 self._record(batch)
             except Exception:  # the recording loop: counted, and the thread lives
@@ -119,6 +124,8 @@ class Shadow:
         if not rows:
             return
         made = recorded(batch, rows)
+        if self._is_stuck:
+            return
         with self._store.begin() as transaction:
             forecasts.write(transaction, made)
         self._recorded.update(names[row] for row in rows)
@@ -177,7 +184,7 @@ def _forecast(
         model_version=bundle.version,
         role=role,
         features=_features(look),
-        **chances,
+        probabilities=chances,
     )
 
 

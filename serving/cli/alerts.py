@@ -19,12 +19,21 @@ from rich.console import Console
 from rich.table import Table
 
 from models.alerting.policy import Policy, default, load
-from models.errors import ForewarnError, InvalidInput
+from models.errors import Fault, ForewarnError, InvalidInput
 from serving.imports import without
 from serving.notify.settings import AlertSettings, alert_settings
 from serving.process import stoppable
 from serving.settings import PREFIX
-from serving.store import Store, alerts, consents, leases, open_store, outbox
+from serving.store import (
+    Store,
+    Transaction,
+    accounts,
+    alerts,
+    consents,
+    leases,
+    open_store,
+    outbox,
+)
 from serving.store.alerts import DESK, OWNER, Receiver
 
 if TYPE_CHECKING:
@@ -282,6 +291,7 @@ def stop(channel: str, store: Url) -> None:
 def acknowledge(account: str, store: Url) -> None:
     """Acknowledge the level an account is on: critical is not repeated."""
     with _opened(store) as opened, opened.begin() as transaction:
+        _check_account(transaction, account)
         typer.echo(alerts.acknowledge(transaction, account).name.lower())
 
 
@@ -292,7 +302,20 @@ def mute(
     """Mute an account below critical for some hours."""
     until = _now() + timedelta(hours=hours) if hours else None
     with _opened(store) as opened, opened.begin() as transaction:
+        _check_account(transaction, account)
         alerts.mute(transaction, account, until=until)
+
+
+def _check_account(transaction: Transaction, account: str) -> None:
+    """Refuse an account that the store does not know.
+
+    Raises
+    ------
+    InvalidInput
+        When there is none of this name.
+    """
+    if account not in accounts.read(transaction, [account]):
+        raise InvalidInput([Fault("account", f"the store knows no account {account[:80]!r}")])
 
 
 def _dispatcher(store: Store, settings: AlertSettings) -> "Dispatcher":

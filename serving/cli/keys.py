@@ -51,7 +51,7 @@ def create(
 def show(*, store: Url) -> None:
     """List every key; tokens are not kept and cannot be shown."""
     now = datetime.now(tz=UTC)
-    with _opened(store) as opened, opened.read() as transaction:
+    with opened(store) as base, base.read() as transaction:
         records = keys.list_all(transaction)
     for record in records:
         state = "live" if record.is_valid(now) else "ended"
@@ -101,7 +101,7 @@ def _live(transaction: Transaction, key: str, now: datetime) -> KeyRecord:
 
 
 @contextlib.contextmanager
-def _opened(url: str) -> Iterator[Store]:
+def opened(url: str) -> Iterator[Store]:
     """Yield the store, or say why it is refused."""
     try:
         store = open_store(url)
@@ -119,7 +119,7 @@ def _opened(url: str) -> Iterator[Store]:
 @contextlib.contextmanager
 def _writing(url: str) -> Iterator[Transaction]:
     """Yield a writing transaction of the store."""
-    with _opened(url) as store, store.begin() as transaction:
+    with opened(url) as store, store.begin() as transaction:
         yield transaction
 
 

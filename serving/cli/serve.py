@@ -15,7 +15,10 @@ from models.errors import Fault, InvalidInput
 from serving.cli import alerts as alert_commands
 from serving.cli import allocate as allocate_command
 from serving.cli import keys as key_commands
+from serving.cli import log as log_commands
+from serving.cli import risk as risk_commands
 from serving.cli import store as store_commands
+from serving.cli import terms as term_commands
 from serving.process import ServerFailed, absolute, is_free, running, stoppable
 from serving.schemas.problems import encode
 from serving.schemas.strict_json import NotJson
@@ -23,8 +26,12 @@ from serving.settings import DEMO_SEED, FILE, PREFIX, Settings, from_environment
 
 app = typer.Typer(no_args_is_help=True, help="Serve assessments over HTTP.")
 app.add_typer(key_commands.app, name="keys")
+app.add_typer(log_commands.app, name="log")
+app.add_typer(term_commands.app, name="terms")
 app.add_typer(store_commands.app)
 app.add_typer(alert_commands.group, name="alerts")
+app.add_typer(risk_commands.app)
+app.add_typer(risk_commands.group, name="risk")
 app.registered_commands += alert_commands.app.registered_commands
 app.registered_commands += allocate_command.app.registered_commands
 

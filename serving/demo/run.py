@@ -19,7 +19,7 @@ from rich.table import Table
 
 import models
 from features.simulate import START, SimulatedBook, simulate
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS, REFERENCE
 from serving.application.sample_book import lay
 from serving.demo import venues
 from serving.process import (
@@ -211,12 +211,12 @@ def _risk(scored: dict[str, Any]) -> tuple[int, int, float, float]:
     """
     rule = scored["rule"]
     later = rule["next_verdict"] or {"verdict": "safe"}
-    day, week = _at(scored, "24h"), _at(scored, "7d")
+    day, longest = _at(scored, REFERENCE), _at(scored, LABELS[-1])
     return (
         BREACHED.get(rule["verdict"], 0),
         BREACHED.get(later["verdict"], 0),
         0.0 if day is None else float(day["expected"]),
-        0.0 if week is None else float(week["unattended"]),
+        0.0 if longest is None else float(longest["unattended"]),
     )
 
 

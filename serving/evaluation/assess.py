@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from features.inputs import Floats, Tables
 from features.pipeline import BASELINE, FEATURES, NAMES, compute, fingerprint
 from models.forecast.bundle import Bundle
-from models.forecast.horizons import HORIZONS, LABELS
+from models.horizons import HEADS, HORIZONS, LABELS
 from models.margin.result import Trigger, Verdict
 from models.margin.trigger import BREACHED
 from serving.evaluation import feature_rows, rules
@@ -310,7 +310,7 @@ def _worded(bundle: Bundle, scores: Mapping[str, Floats]) -> list[tuple[Forecast
     """Return the forecast of every row, horizon by horizon."""
     points, ends = bundle.probabilities(scores), bundle.intervals(scores)
     parts: list[list[Any]] = []
-    for name in ("unattended", "expected"):
+    for name in HEADS:
         parts.append(points[name].tolist())
         parts.append(np.stack(ends[name], axis=2).tolist())
     return [

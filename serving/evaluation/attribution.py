@@ -9,11 +9,11 @@ import numpy as np
 from features.inputs import Floats
 from features.pipeline import FEATURES
 from models.forecast.bundle import Bundle, Head
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS, REFERENCE
 from serving.schemas.assessment import AttributionAnswer, Method, ReasonAnswer
 
 MOST_REASONS = 6
-DAY = LABELS.index("24h")
+DAY = LABELS.index(REFERENCE)
 MEANINGS: Mapping[str, tuple[str, str]] = {
     f.name: (f.meaning.rstrip("."), f.unit) for f in FEATURES
 }
@@ -81,7 +81,7 @@ def explain(
     return [
         (
             row_reasons,
-            AttributionAnswer(method=method, head="expected", horizon="24h", start=s, others=o),
+            AttributionAnswer(method=method, head="expected", horizon=REFERENCE, start=s, others=o),
         )
         for row_reasons, s, o in zip(reasons, drove[:, -1].tolist(), others, strict=True)
     ]

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from models.domain import Exact
-from models.forecast.horizons import LABELS
+from models.horizons import PROBABILITIES
 from models.margin.result import Side
 from models.margin.shock import shocked
 from models.margin.trigger import BREACHED
@@ -32,8 +32,6 @@ UNIT = 2**60
 """Probabilities are added up in so many parts of one, as whole numbers."""
 
 MOST_NAMED = 100
-HEADS = ("unattended", "expected")
-CHANCES = tuple(f"{head}_{label}" for head in HEADS for label in LABELS)
 FACTORS = tuple(float(1 + shock) for shock in SHOCKS)
 EVERY = tuple(range(len(SHOCKS)))
 
@@ -51,7 +49,7 @@ class AccountTotals:
     breached
         By asset, the places of the shocks that breach it; `*` is the whole market at once.
     chances
-        In parts of `UNIT`, as `CHANCES`; None without a forecast.
+        In parts of `UNIT`, as `PROBABILITIES`; None without a forecast.
     """
 
     venue: str
@@ -69,7 +67,7 @@ def account_totals(judged: RuleEvaluation, assessed: Assessed) -> AccountTotals 
     side = judged.now.maintenance
     if side is None:
         return None
-    values = tuple(getattr(assessed, name) for name in CHANCES)
+    values = tuple(getattr(assessed, name) for name in PROBABILITIES)
     chances = None if None in values else tuple(int(chance * UNIT) for chance in values)
     return AccountTotals(
         venue=judged.case.account.venue,
@@ -197,8 +195,8 @@ class BookTotals:
             for place in places:
                 totals[place].add(part, sign)
         self.bands.setdefault((part.venue, part.decimals, part.band), _Total()).add(part, sign)
-        sums = self.chances.setdefault(part.venue, [0] * (len(CHANCES) + 2))
-        added = (1, 0, *part.chances) if part.chances else (0, 1, *([0] * len(CHANCES)))
+        sums = self.chances.setdefault(part.venue, [0] * (len(PROBABILITIES) + 2))
+        added = (1, 0, *part.chances) if part.chances else (0, 1, *([0] * len(PROBABILITIES)))
         self.chances[part.venue] = [a + sign * b for a, b in zip(sums, added, strict=True)]
 
     def document(self, *, oldest: datetime) -> dict[str, Any]:
@@ -226,7 +224,7 @@ class BookTotals:
                 venue: {
                     "with_forecast": counted,
                     "without_forecast": silent,
-                    **{name: value / UNIT for name, value in zip(CHANCES, sums, strict=True)},
+                    **{name: value / UNIT for name, value in zip(PROBABILITIES, sums, strict=True)},
                 }
                 for venue, (counted, silent, *sums) in sorted(self.chances.items())
             },

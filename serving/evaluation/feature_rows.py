@@ -11,6 +11,7 @@ import pandas as pd
 
 from features.continuity import LEAP, is_broken
 from features.inputs import LEGS, Candles, Events, Ints, Tables
+from models import pegs
 from models.domain import LegKind, Price
 from models.forecast.exposure import Exposure, exposure
 from models.margin.fixed_point import RAY, WAD, mul_div_down
@@ -23,7 +24,7 @@ MOST_LATE = 3
 """Hours by which the newest candle may be late: as old as a price that states no limit may be."""
 
 PEG = 0.05
-"""An asset without candles whose price is within 5 % of one quote unit is held constant."""
+"""An asset on record as worth one quote unit has left its peg where its price is further off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,9 +212,17 @@ def _untouchable() -> Notice:
 
 
 def _is_held(judged: RuleEvaluation, candles: Mapping[str, Candles], name: str) -> bool:
-    """Whether an asset is taken to keep its price: pegged to the quote, and without candles."""
-    price = judged.case.market.prices[name]
-    return name not in candles and abs(float(price.exact) - 1.0) <= PEG
+    """Whether an asset without candles is taken to keep its price.
+
+    That is one on record as worth one quote unit, as training reads it too, and is not off its
+    peg; or one that whoever asks names as pegged. A price near 1 alone says nothing.
+    """
+    case = judged.case
+    if name in candles:
+        return False
+    is_pegged = pegs.is_one(name, quote=pegs.quote_of(case.terms))
+    is_near = abs(float(case.market.prices[name].exact) - 1.0) <= PEG
+    return name in case.market.pegged or (is_pegged and is_near)
 
 
 def _vault(judged: RuleEvaluation, view: View) -> PositionRow | Notice:

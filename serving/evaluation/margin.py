@@ -52,10 +52,13 @@ def margin_evaluation(
     refuse_unpriced(risk, item, field="risk")
     now, (soon, soon_at) = rules.evaluated(case, _now_and_soon)
     doubts = doubts_of(case, now)
+    worth = rules.evaluated(case, rules.worth)
     answer = MarginAnswer(
         account=case.account.id,
         as_of=case.market.at,
         standing=standing(now),
+        collateral_value=None if worth is None else exact_text(worth.credit, now.value_decimals),
+        debt=None if worth is None else exact_text(worth.requirement, now.value_decimals),
         next_verdict=rules.next_text(soon, soon_at),
         headroom=rules.evaluated(case, _headroom),
         risk_weights=None

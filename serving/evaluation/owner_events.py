@@ -1,22 +1,14 @@
 """What happened to an account, with what it held before: going back from its legs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import NamedTuple
 
-from features.inputs import EventKind
 from models.errors import Fault, InvalidInput
+from models.events import EVENT_KINDS, EventKind
 from serving.schemas.account_fast import FastEvent
 from serving.schemas.requests import AnyAccount, EventBody
-
-KINDS: Mapping[str, EventKind] = {
-    "deposit": EventKind.DEPOSIT,
-    "withdraw": EventKind.WITHDRAW,
-    "borrow": EventKind.BORROW,
-    "repay": EventKind.REPAY,
-    "liquidate": EventKind.LIQUIDATE,
-}
 
 
 class OwnerEvent(NamedTuple):
@@ -73,7 +65,8 @@ def going_back(
     undone = []
     for event in reversed(events):
         moved, owed = int(event.collateral), int(event.debt)
-        ink += -moved if event.kind == "deposit" else moved
-        art += -owed if event.kind == "borrow" else owed
-        undone.append(OwnerEvent(event.at, KINDS[event.kind], ink, art))
+        kind = EVENT_KINDS[event.kind]
+        ink += -moved if kind.adds_to == "collateral" else moved
+        art += -owed if kind.adds_to == "debt" else owed
+        undone.append(OwnerEvent(event.at, kind, ink, art))
     return tuple(reversed(undone))

@@ -12,7 +12,7 @@ import numpy as np
 from features.inputs import Floats
 from models.alerting.aim import Aim, Limit
 from models.domain import Account, Market
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS, REFERENCE
 from models.margin.shock import shocked
 from models.margin.trigger import BREACHED
 from serving.evaluation import rules
@@ -60,7 +60,7 @@ class Goal:
     buffer: Fraction = Fraction(0)
     conditions: tuple[Condition, ...] = ()
     limits: tuple[Limit, ...] = ()
-    horizon: str = "24h"
+    horizon: str = REFERENCE
     head: Literal["unattended", "expected"] = "expected"
 
     @property

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from models.domain import Exact
+from models.horizons import HEADS
 from models.margin.result import Verdict
 from serving.evaluation.assess import ForecastOutcome, doubts, raised
 from serving.evaluation.rule_evaluation import RuleEvaluation
@@ -19,7 +20,7 @@ def record(assessment: Assessment) -> Assessed:
     chances = {
         f"{head}_{entry.horizon}": getattr(entry, head)
         for entry in assessment.forecast
-        for head in ("unattended", "expected")
+        for head in HEADS
     }
     rule = assessment.rule
     body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(assessment))
@@ -52,7 +53,7 @@ def record_of_rules(
     chances = {
         f"{head}_{entry.horizon}": getattr(entry, head)
         for entry in raised(judged, outcome, at=at)
-        for head in ("unattended", "expected")
+        for head in HEADS
     }
     return Assessed(
         account=judged.case.account.id,

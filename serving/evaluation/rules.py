@@ -18,16 +18,17 @@ T = TypeVar("T")
 
 
 def evaluated(case: AccountInput, rule: Callable[[AccountInput], T]) -> T:
-    """Return the result of applying a rule to a case.
+    """Return the result of applying a rule; a fault of its own code goes on as it is.
 
     Raises
     ------
     InvalidInput
-        When the terms or amounts make the rules impossible to evaluate.
+        When the terms or amounts make the rules impossible to evaluate: a division by nothing,
+        or an amount at which the venue's contract reverts.
     """
     try:
         return rule(case)
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except ArithmeticError as error:
         book = f"{case.account.venue}/{case.account.version}"
         detail = f"{book} cannot be evaluated with these amounts and terms: {error!r:.120}"
         raise InvalidInput([Fault(case.place, detail)]) from None

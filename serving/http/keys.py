@@ -28,6 +28,10 @@ class Scope(StrEnum):
     WRITE = "write"
     ADMIN = "admin"
     WEIGHTS = "weights"
+    PROPOSE = "propose"
+    APPROVE = "approve"
+    ACTIVATE = "activate"
+    GOVERN = "govern"
 
 
 EVERYTHING = frozenset(Scope)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from models.errors import Fault, InvalidInput
-from models.forecast.horizons import LABELS
+from models.horizons import HEADS, LABELS
 from serving.http.routing import JSON, Answer, Call, json_answer
 from serving.schemas import problems, requests
 from serving.schemas.arrow import STREAM, laid_out, read_stream, write_stream
@@ -219,9 +219,9 @@ def _flat_assessment(assessment: Assessment) -> Row:
     chances = {
         f"{head}_{entry.horizon}": getattr(entry, head)
         for entry in assessment.forecast
-        for head in ("unattended", "expected")
+        for head in HEADS
     }
-    unknown = {f"{head}_{h}": None for h in LABELS for head in ("unattended", "expected")}
+    unknown = {f"{head}_{h}": None for h in LABELS for head in HEADS}
     return {
         "verdict": rule.verdict,
         "reason": rule.reason,

@@ -4,6 +4,9 @@ from functools import cache, partial
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from models.alerting.policy import NAMES
+from models.alerting.signals import Level
+from models.horizons import LABELS
 from serving.application.scoring import ScoringService
 from serving.http.routing import Answer, Call, Operation, Parameter
 from serving.pages.files import HERE, static
@@ -20,6 +23,7 @@ POLICY = (
 IMMUTABLE = "public, max-age=31536000, immutable"
 PAGES = {
     "book": ("/desk", "Book"),
+    "risk": ("/desk/risk", "Book at risk"),
     "account": ("/desk/accounts/{account}", "Account"),
     "alerts": ("/desk/alerts", "Alerts"),
     "model": ("/desk/model", "Model"),
@@ -40,9 +44,22 @@ def shell(name: str) -> bytes:
     pages = {page: (path, title) for page, (path, title) in PAGES.items() if "{" not in path}
     template = environment.get_template(f"{name}.html")
     whole = template.render(
-        name=name, title=PAGES[name][1], pages=pages, files=f"/desk/static/{static().build}"
+        levels=list(NAMES),
+        tones=" ".join(map(_tone, Level)),
+        horizons=LABELS,
+        name=name,
+        title=PAGES[name][1],
+        pages=pages,
+        files=f"/desk/static/{static().build}",
     )
     return whole.encode()
+
+
+def _tone(level: Level) -> str:
+    """Return a level with the tone it is shown in: that of an alarm from critical on."""
+    tones = {Level.NONE: "ok", min(NAMES.values()): "watch"}
+    tone = "bad" if level >= Level.CRITICAL else tones.get(level, "warn")
+    return f"{level.name.lower()}:{tone}"
 
 
 def show(desk: ScoringService, call: Call, *, name: str) -> Answer:  # noqa: ARG001 - a shell asks nothing

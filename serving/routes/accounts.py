@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import Field, TypeAdapter
 
+from models.alerting.policy import LevelName
 from models.errors import Fault, InvalidInput
 from serving import telemetry
 from serving.application.scoring import ScoringService, UnknownAccounts
@@ -79,7 +80,7 @@ class AccountsQuery(Query):
     least_requirement: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
         default=None, description="lowest requirement, in quote units of the venue"
     )
-    least_level: Literal["watch", "warning", "critical", "liquidated"] | None = Field(
+    least_level: LevelName | None = Field(
         default=None, description="lowest level of the alert that the account is on"
     )
     search: Name | None = Field(

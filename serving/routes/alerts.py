@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from pydantic import Field
 
+from models.alerting.policy import LevelName
 from models.alerting.signals import Level, Transition
 from models.alerting.state import AlertState
 from models.errors import Fault, InvalidInput
@@ -23,7 +24,6 @@ from serving.schemas.fields import Body, Name, Time
 from serving.store import Transaction, alerts, market, outbox
 
 LONGEST_MUTE = 24 * 30
-LevelName = Literal["watch", "warning", "critical", "liquidated"]
 DELIVERED_WITHIN = timedelta(days=1)
 """Within which a digest leaves after what it tells of."""
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from models.errors import InvalidInput
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS
 from models.margin.result import Margin
 from serving.application.scoring import ScoringService
 from serving.application.stored_market import stored_snapshot

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from serving.http.idempotency import opened
 from serving.http.keys import Scope
 from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
 from serving.notify import subscriptions
+from serving.notify.channels import KINDS
 from serving.notify.settings import AlertSettings, alert_settings
 from serving.routes.market import parsed
 from serving.routes.receivers import RECEIVER, stored_receiver
@@ -27,12 +28,16 @@ CHANNEL = Parameter(
     meaning="id of the channel",
 )
 LONGEST_TARGET = 2000
+if TYPE_CHECKING:
+    KindName: TypeAlias = str
+else:
+    KindName = Literal[tuple(KINDS)]
 
 
 class ChannelBody(Body):
     """The body of `POST /v1/receivers/{receiver}/channels`."""
 
-    kind: Literal["webhook", "mail", "apprise"]
+    kind: KindName
     target: Annotated[str, Field(min_length=1, max_length=LONGEST_TARGET)]
     rank: Annotated[int, Field(ge=0, le=100, strict=True, description="0 is told first")] = 0
 

@@ -1,12 +1,12 @@
 """Every account with its newest assessment, as a file."""
 
 from collections.abc import Iterator
-from dataclasses import fields
 from typing import Any, Literal
 
 import pyarrow as pa
 from pyarrow import compute, csv, parquet
 
+from models.horizons import PROBABILITIES
 from serving.application.scoring import ScoringService
 from serving.http.idempotency import opened
 from serving.http.keys import Scope
@@ -15,7 +15,7 @@ from serving.http.routing import Answer, Call, Operation
 from serving.routes.accounts import AccountsQuery
 from serving.schemas import problems
 from serving.schemas.arrow import STREAM, write_stream
-from serving.schemas.stored import AccountSummary, Assessed
+from serving.schemas.stored import AccountSummary
 from serving.store import Transaction, assessments, market
 from serving.store.assessments import AccountFilter
 
@@ -58,9 +58,6 @@ def _every(transaction: Transaction, criteria: AccountFilter) -> Iterator[Accoun
 
 
 _IDENTITY = ("account", "venue", "version", "market", "owner")
-_CHANCES = tuple(
-    field.name for field in fields(Assessed) if field.name.startswith(("unattended", "expected"))
-)
 _SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in _IDENTITY),
@@ -68,7 +65,7 @@ _SCHEMA = pa.schema(
         ("verdict", pa.string()),
         ("next_verdict", pa.string()),
         ("ratio", pa.float64()),
-        *((name, pa.float64()) for name in _CHANCES),
+        *((name, pa.float64()) for name in PROBABILITIES),
         ("model_version", pa.string()),
         ("degraded", pa.string()),
     ]
@@ -81,7 +78,7 @@ def _flat(summary: AccountSummary) -> dict[str, Any]:
     assessed = summary.assessed
     if assessed is None:
         return row
-    names = ("at", "verdict", "next_verdict", "ratio", "model_version", *_CHANCES)
+    names = ("at", "verdict", "next_verdict", "ratio", "model_version", *PROBABILITIES)
     row.update({name: getattr(assessed, name) for name in names})
     return {**row, "degraded": " ".join(assessed.degraded)}
 

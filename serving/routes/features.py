@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from features.pipeline import BASELINE
 from models.forecast.bundle import Bundle
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS
 from serving.application.scoring import ScoringService
 from serving.evaluation.assess import read_by
 from serving.http.keys import Scope

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import pandas as pd
 from pydantic import Field, ValidationError, model_validator
 
-from features.inputs import HOUR, EventKind
+from features.inputs import HOUR
 from models.domain import MarketId
 from models.errors import Fault, InvalidInput
 from models.terms import library
@@ -327,7 +327,7 @@ def push_events(desk: ScoringService, call: Call) -> Answer:
             "account": event.account,
             "key": event.key,
             "at": event.at,
-            "kind": EventKind[event.kind.upper()].name.lower(),
+            "kind": event.kind,
             "collateral": event.collateral,
             "debt": event.debt,
             "collateral_asset": event.collateral_asset,

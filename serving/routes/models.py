@@ -8,8 +8,8 @@ import msgspec
 from features.pipeline import BASELINE, FEATURES
 from models.forecast import registry
 from models.forecast.bundle import Bundle
-from models.forecast.horizons import LABELS
 from models.forecast.registry import Move
+from models.horizons import LABELS
 from serving.application.scoring import ScoringService
 from serving.evaluation.assess import read_by
 from serving.http.keys import Scope

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from models.events import EventName
 from serving.schemas.fields import FIRST, LAST, MOST_UNITS, exact
 from serving.schemas.market_names import MOST_CHAIN
 
@@ -41,7 +42,7 @@ class FastEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """An event, as `serving.schemas.requests.EventBody`; amounts are digits."""
 
     at: Time
-    kind: Literal["deposit", "withdraw", "borrow", "repay", "liquidate"]
+    kind: EventName
     collateral: Whole = "0"
     debt: Whole = "0"
 

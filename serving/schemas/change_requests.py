@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS, REFERENCE
 from serving.schemas import requests
 from serving.schemas.fields import Body, Exact, Name, Positive
 from serving.schemas.margin_requests import Amount, Share
@@ -55,7 +55,7 @@ class TargetBody(Body):
         "with the account still standing",
     )
     probability: Chance | None = Field(default=None, description="of liquidation, to be undercut")
-    horizon: Horizon = "24h"
+    horizon: Horizon = REFERENCE
     head: Literal["unattended", "expected"] = Field(
         default="unattended", description="which probability; unattended counts on no later act"
     )

@@ -152,6 +152,12 @@ class MarginAnswer:
 
     Parameters
     ----------
+    collateral_value
+        What backs debt and positions, at the prices in force without haircuts; quote units,
+        exact. Of positions the balance with what they gained or lost.
+    debt
+        What is owed, interest included; margin that positions require is none. Both are null
+        where the rules cannot tell.
     missing_prices
         Assets whose price the verdict needs and the request lacks.
     next_verdict
@@ -165,6 +171,8 @@ class MarginAnswer:
     account: str
     as_of: datetime
     standing: Standing
+    collateral_value: str | None
+    debt: str | None
     next_verdict: NextAnswer | None
     headroom: tuple[HeadroomAnswer, ...] | None
     risk_weights: RiskWeights | None

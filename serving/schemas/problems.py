@@ -48,6 +48,12 @@ METHOD_NOT_ALLOWED = ProblemKind("method-not-allowed", 405, "The path does not t
 NOT_ACCEPTABLE = ProblemKind("not-acceptable", 406, "The answer has no such form")
 TOO_SLOW = ProblemKind("body-too-slow", 408, "The request came too slowly")
 CONFLICT = ProblemKind("conflict", 409, "The request contradicts what is stored")
+STALE_BOOK = ProblemKind("stale-book", 409, "Prices or positions are too old to go by")
+BOOK_INCOMPLETE = ProblemKind(
+    "book-incomplete", 409, "Accounts cannot be judged: a gate that skips them is no gate"
+)
+NOT_ALLOWED = ProblemKind("not-allowed", 409, "What is asked for is not allowed as things stand")
+NOT_THEIRS = ProblemKind("not-theirs", 403, "Somebody else has to do this")
 TOO_LARGE = ProblemKind("body-too-large", 413, "The body is too long")
 UNSUPPORTED = ProblemKind("unsupported-media-type", 415, "The body has a form that is not read")
 INVALID = ProblemKind("invalid-request", 422, "The request cannot be assessed")
@@ -73,6 +79,10 @@ KINDS: Mapping[str, ProblemKind] = {
         NOT_ACCEPTABLE,
         TOO_SLOW,
         CONFLICT,
+        STALE_BOOK,
+        BOOK_INCOMPLETE,
+        NOT_ALLOWED,
+        NOT_THEIRS,
         TOO_LARGE,
         UNSUPPORTED,
         INVALID,

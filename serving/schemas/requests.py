@@ -18,6 +18,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema, model_validator
 
 from models.errors import Fault, InvalidInput
+from models.events import EventName
 from serving.schemas import account_fast
 from serving.schemas.account_fast import FastAccount
 from serving.schemas.fields import Body, Chain, Exact, Integer, Name, Positive, Strict, Time, Whole
@@ -63,7 +64,7 @@ class EventBody(Body):
     """What happened to an account: the amounts by which its legs changed, unsigned."""
 
     at: Time
-    kind: Literal["deposit", "withdraw", "borrow", "repay", "liquidate"]
+    kind: EventName
     collateral: Whole = Field(default=0, description="collateral moved, smallest units")
     debt: Whole = Field(default=0, description="debt moved, in the units of the debt leg")
 

@@ -1,31 +1,17 @@
 """What the store says of accounts: the newest assessment of each, to be sorted and searched."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from models.horizons import PROBABILITIES
 
 BREACHED = ("liquidatable", "not_executable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Assessed:
-    """What was said of an account at a moment.
-
-    Parameters
-    ----------
-    ratio
-        The venue's own ratio; None where it has none.
-    credit, requirement
-        What counts and what is required, quote units of the venue; to sort and add up by.
-    unattended_1h, unattended_4h, unattended_24h, unattended_7d
-        Probability that the account is liquidated when nobody acts; None without a forecast.
-    expected_1h, expected_4h, expected_24h, expected_7d
-        The same with owners as observed.
-    degraded
-        Codes of what made the answer worse than usual.
-    body
-        The whole answer, where it is to be kept.
-    """
+class _Verdict:
+    """What the rules said of an account at a moment."""
 
     account: str
     at: datetime
@@ -34,14 +20,49 @@ class Assessed:
     ratio: float | None = None
     credit: float | None = None
     requirement: float | None = None
-    unattended_1h: float | None = None
-    unattended_4h: float | None = None
-    unattended_24h: float | None = None
-    unattended_7d: float | None = None
-    expected_1h: float | None = None
-    expected_4h: float | None = None
-    expected_24h: float | None = None
-    expected_7d: float | None = None
+
+
+if TYPE_CHECKING:
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class _Forecast(_Verdict):
+        """A field per head and horizon; the checker is told of those that code names."""
+
+        unattended_24h: float | None = None
+        expected_24h: float | None = None
+
+else:
+    _Forecast = make_dataclass(
+        "_Forecast",
+        [(name, float | None, None) for name in PROBABILITIES],
+        bases=(_Verdict,),
+        frozen=True,
+        slots=True,
+        kw_only=True,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessed(_Forecast):
+    """What was said of an account at a moment.
+
+    Parameters
+    ----------
+    ratio
+        The venue's own ratio; None where it has none.
+    credit, requirement
+        What counts and what is required, quote units of the venue; to sort and add up by.
+    unattended_1h, …
+        Probability by horizon that the account is liquidated when nobody acts; None without a
+        forecast.
+    expected_1h, …
+        The same with owners as observed.
+    degraded
+        Codes of what made the answer worse than usual.
+    body
+        The whole answer, where it is to be kept.
+    """
+
     model_version: str | None = None
     degraded: tuple[str, ...] = ()
     body: dict[str, Any] | None = None

@@ -144,6 +144,18 @@ def since(transaction: Transaction, keys: Sequence[str], *, at: datetime) -> dic
     return starts
 
 
+def liquidations_received(transaction: Transaction, keys: Sequence[str]) -> dict[str, datetime]:
+    """Return when the last liquidation of each account that had one was received."""
+    received: dict[str, datetime] = {}
+    for some in chunks(list(dict.fromkeys(keys))):
+        chosen = sa.select(EVENTS.c.account, EVENTS.c.received_at).where(
+            EVENTS.c.account.in_(some), EVENTS.c.kind == "liquidate"
+        )
+        ordered = chosen.order_by(EVENTS.c.account, EVENTS.c.at, EVENTS.c.received_at)
+        received.update({str(row.account): row.received_at for row in transaction.execute(ordered)})
+    return received
+
+
 def _standing(keys: Sequence[str], *, at: datetime | None) -> sa.Select[Any]:
     """Return a selection of accounts with the position in force."""
     other = POSITIONS.alias("other")

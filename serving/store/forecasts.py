@@ -1,19 +1,20 @@
 """What every bundle in use said of accounts, and what became of them: the gate's evidence."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
 
+from models.events import EventKind
 from serving.store.columns import EPOCH
 from serving.store.engine import Transaction
 from serving.store.rows import put
 from serving.store.schema import EVENTS, FORECASTS, LIQUIDATIONS
 
-LIQUIDATED = "liquidate"
+LIQUIDATED = EventKind.LIQUIDATE.name.lower()
 """Kind of the event that is a liquidation."""
 
 
@@ -25,6 +26,8 @@ class ServedForecast:
     ----------
     role
         `champion` or `challenger`, at that moment.
+    probabilities
+        One per name of `models.horizons.PROBABILITIES`.
     features
         By name; None where another forecast of the same moment has them.
     """
@@ -33,26 +36,31 @@ class ServedForecast:
     at: datetime
     model_version: str
     role: str
-    unattended_1h: float
-    unattended_4h: float
-    unattended_24h: float
-    unattended_7d: float
-    expected_1h: float
-    expected_4h: float
-    expected_24h: float
-    expected_7d: float
+    probabilities: Mapping[str, float]
     features: dict[str, float | None] | None = None
 
 
 def write(transaction: Transaction, forecasts: Sequence[ServedForecast]) -> None:
     """Write forecasts; the same bundle on the same account and moment is one forecast."""
-    put(transaction, FORECASTS, [asdict(forecast) for forecast in forecasts])
+    put(transaction, FORECASTS, [_row(forecast) for forecast in forecasts])
+
+
+def _row(forecast: ServedForecast) -> dict[str, Any]:
+    """Return a forecast as a row, a column per probability."""
+    return {
+        "account": forecast.account,
+        "at": forecast.at,
+        "model_version": forecast.model_version,
+        "role": forecast.role,
+        **forecast.probabilities,
+        "features": forecast.features,
+    }
 
 
 def read(
     transaction: Transaction, *, begin: datetime = EPOCH, end: datetime | None = None
 ) -> pd.DataFrame:
-    """Return the forecasts of [begin, end), the columns of `ServedForecast`, oldest first."""
+    """Return the forecasts of [begin, end), a column per probability, oldest first."""
     chosen = sa.select(FORECASTS).where(FORECASTS.c.at >= begin)
     if end is not None:
         chosen = chosen.where(FORECASTS.c.at < end)

@@ -15,10 +15,11 @@ A table whose changes are numbered says so: `topic` names what a change of it is
 
 import sqlalchemy as sa
 
+from models.horizons import PROBABILITIES
 from serving.store.columns import Document, Duration, Time, Whole, name, number
 
 METADATA = sa.MetaData()
-HEAD = "0013"
+HEAD = "0015"
 """The newest revision in `migrations/versions`."""
 
 
@@ -205,19 +206,15 @@ EVENTS = sa.Table(
 )
 
 
-_HORIZONS = ("1h", "4h", "24h", "7d")
-
-
 def _judged() -> list["sa.Column[object]"]:
     """Return the columns of an assessment that are searched and drawn."""
-    chances = [f"{kind}_{h}" for kind in ("unattended", "expected") for h in _HORIZONS]
     return [
         sa.Column("verdict", name(20), nullable=False),
         sa.Column("next_verdict", name(20)),
         sa.Column("ratio", sa.Double),
         sa.Column("credit", sa.Double),  # quote units, as the next
         sa.Column("requirement", sa.Double),
-        *(sa.Column(chance, sa.Double) for chance in chances),
+        *(sa.Column(chance, sa.Double) for chance in PROBABILITIES),
         sa.Column("model_version", name()),
         sa.Column("degraded", Document, nullable=False),  # list of codes
         sa.Column("body", Document),  # the whole answer, where it was kept
@@ -262,11 +259,7 @@ FORECASTS = sa.Table(
     sa.Column("at", Time, primary_key=True),
     sa.Column("model_version", name(), primary_key=True),
     sa.Column("role", name(20), nullable=False),  # champion or challenger
-    *(
-        sa.Column(f"{kind}_{h}", sa.Double)
-        for kind in ("unattended", "expected")
-        for h in _HORIZONS
-    ),
+    *(sa.Column(chance, sa.Double) for chance in PROBABILITIES),
     sa.Column("features", Document),  # by name; null where another row of the moment has them
     sa.Index("forecasts_by_time", "at"),
 )
@@ -328,3 +321,27 @@ CHANGE_COUNT = sa.Table(
     sa.Column("number", sa.BigInteger, nullable=False),
 )
 """One row: the number of the last change that was committed."""
+
+IMPACT_QUOTES = sa.Table(
+    "impact_quotes",
+    METADATA,
+    sa.Column("asset", name(), primary_key=True),
+    sa.Column("quote", name(), primary_key=True),
+    sa.Column("measured_at", Time, primary_key=True),
+    sa.Column("received_at", Time, nullable=False),
+    sa.Column("quotes", Document, nullable=False),  # [amount, impact] each, in text
+    sqlite_with_rowid=False,
+)
+
+BOOK_FORECASTS = sa.Table(
+    "book_forecasts",
+    METADATA,
+    sa.Column("id", name(), primary_key=True),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("status", name(20), nullable=False),  # running, done, stopping, stopped, failed
+    sa.Column("done", sa.Double, nullable=False),  # share of the scenarios
+    sa.Column("updated_at", Time, nullable=False),
+    sa.Column("request", Document, nullable=False),
+    sa.Column("body", Document),
+    sa.Index("book_forecasts_by_time", "at"),
+)

@@ -5,6 +5,8 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from models.alerting.signals import Signal
@@ -85,6 +87,7 @@ def evaluate(
     around: MarketSnapshot,
     model: Model,
     *,
+    received: Mapping[str, datetime] = MappingProxyType({}),
     timer: Callable[[], float] = time.monotonic,
 ) -> Evaluation:
     """Judge accounts; one that cannot be judged has a signal all the same.
@@ -95,10 +98,12 @@ def evaluate(
         Accounts as they were read; None where one cannot be.
     before
         Cases of accounts as they were judged last, where nothing but the market has changed.
+    received
+        When the last liquidation of each account was reported.
     timer
         Seconds that only grow.
     """
-    work = _Work(around=around, model=model, budget=TimeLimit(timer))
+    work = _Work(around=around, model=model, received=received, budget=TimeLimit(timer))
     for key in keys:
         with work.guarding(key):
             work.judge(key, bodies.get(key), before.get(key))
@@ -130,6 +135,7 @@ class _Work:
 
     around: MarketSnapshot
     model: Model
+    received: Mapping[str, datetime]
     budget: TimeLimit
     cases: dict[str, AccountInput] = field(default_factory=dict)
     judged: dict[str, RuleEvaluation] = field(default_factory=dict)
@@ -165,7 +171,9 @@ class _Work:
         assessed = record_of_rules(judged, outlook, at=at, model_version=version)
         hit = liquidations([judged]).get(key)
         totals = account_totals(judged, assessed)
-        self.signals[key] = signal(judged, outlook, at=at, liquidated_at=hit)
+        self.signals[key] = signal(
+            judged, outlook, at=at, liquidated_at=hit, received_at=self.received.get(key)
+        )
         self.assessed[key] = assessed
         if totals is not None:
             self.parts[key] = totals

@@ -16,11 +16,17 @@ def signal(
     *,
     at: datetime,
     liquidated_at: datetime | None = None,
+    received_at: datetime | None = None,
 ) -> Signal:
     """Return the signal of one judged account.
 
     The unattended probability is raised where the rule knows better; the expected one stays as
     forecast, since what the rule knows has triggers of its own.
+
+    Parameters
+    ----------
+    liquidated_at, received_at
+        When the account was last liquidated, and when that was reported.
     """
     forecast = raised(judged, outcome, at=at) if outcome.words else ()
     is_silent = outcome.silent is not None and outcome.silent.code in HARMLESS
@@ -36,6 +42,7 @@ def signal(
         unattended={entry.horizon: entry.unattended for entry in forecast},
         has_forecast=not is_silent,
         liquidated_at=liquidated_at,
+        liquidation_received_at=None if liquidated_at is None else received_at,
         doubts=_doubts(judged, outcome, at=at),
         requirement=_requirement(judged),
     )

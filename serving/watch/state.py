@@ -71,6 +71,8 @@ class WatchState:
         What of each account went into its past last.
     closed
         Accounts that hold nothing; forgotten once they were judged so and are on no level.
+    received
+        When the last liquidation of an account was reported; absent where there was none.
     failing
         Code of why an account could not be judged last; those that could are absent.
     assets
@@ -90,6 +92,7 @@ class WatchState:
     ranked_at: float | None = None
     said: dict[str, Said] = field(default_factory=dict)
     closed: dict[str, None] = field(default_factory=dict)
+    received: dict[str, datetime] = field(default_factory=dict)
     failing: dict[str, str] = field(default_factory=dict)
     assets: frozenset[str] = frozenset()
     sums: BookTotals = field(default_factory=BookTotals)
@@ -251,8 +254,11 @@ def _read_accounts(transaction: Transaction, memory: WatchState, keys: Sequence[
     for begin in range(0, len(keys), CHUNK):
         some = keys[begin : begin + CHUNK]
         stored = accounts.read(transaction, some)
+        received = accounts.liquidations_received(transaction, some)
         for key in some:
             _forget(memory, key)
+            if key in received:
+                memory.received[key] = received[key]
             if key not in stored:
                 memory.said.pop(key, None)
                 memory.sums.remove(key)
@@ -289,6 +295,7 @@ def _forget(memory: WatchState, key: str) -> None:
         memory.changed,
         memory.crossed,
         memory.near,
+        memory.received,
         memory.failing,
         memory.closed,
     )

@@ -161,7 +161,13 @@ def cycle(watcher: Watcher) -> int:
         return 0
     memory = watcher.memory
     evaluation = evaluate(
-        keys, memory.bodies, memory.cases, around, watcher.model, timer=watcher.timer
+        keys,
+        memory.bodies,
+        memory.cases,
+        around,
+        watcher.model,
+        received=memory.received,
+        timer=watcher.timer,
     )
     recorded = frozenset(book.worth_keeping(memory, evaluation.assessed))
     done = commit(watcher, evaluation, around, recorded, now=now)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from features.inputs import EventKind
 from features.simulate import ANNUAL_FEE, LINE, MARKET, SimulatedBook
+from models.events import EventKind
 from models.margin.fixed_point import WAD
 
 CANDLES = "candles.parquet"

@@ -109,9 +109,9 @@ def test_who_would_have_fallen(
     """To the account and to the cent of summed debt; those below the line count for nothing."""
     file, decimals, threshold = source
     book = pure(file, decimals=decimals, threshold=threshold)
-    found = preview(book, cut(book, to))
-    owed = found.debt if decimals == 8 else found.debt / ETH
-    assert (len(found.newly), str(round(Decimal(float(owed)), 2))) == (
+    result = preview(book, cut(book, to))
+    owed = result.debt if decimals == 8 else result.debt / ETH
+    assert (len(result.newly), str(round(Decimal(float(owed)), 2))) == (
         accounts,
         debt if accounts else "0.00",
     )
@@ -173,9 +173,9 @@ def test_a_cap_that_cuts_the_price(
         book = mixed(file, decimals=decimals, threshold=int(threshold))
         lower = round(10**8 * (1 + Fraction(move)))
         fallen.append(preview(book, (), [OraclePrice(market=MAIN, asset="wstETH", value=lower)]))
-    held = sum(float(p.collateral or 0) for p in fallen)
+    owner = sum(float(p.collateral or 0) for p in fallen)
     assert sum(len(p.newly) for p in fallen) == accounts
-    assert round(held if decimals == 8 else held / ETH, 2) == collateral
+    assert round(owner if decimals == 8 else owner / ETH, 2) == collateral
 
 
 def mixed(file: str, *, decimals: int, threshold: int) -> JudgedBook:
@@ -215,9 +215,9 @@ def tables() -> dict[str, dict[str, Tiers]]:
     frame = pd.read_parquet(TIERS).drop_duplicates(["snapshot_date", "symbol", "tier"])
     frame = frame.sort_values(["snapshot_date", "symbol", "tier"])
     frame = frame[frame["maintenance_margin_rate"].notna()]
-    found: dict[str, dict[str, Tiers]] = {}
+    result: dict[str, dict[str, Tiers]] = {}
     for (day, symbol), part in frame.groupby(["snapshot_date", "symbol"], sort=True):
-        found.setdefault(str(day), {})[str(symbol)] = tuple(
+        result.setdefault(str(day), {})[str(symbol)] = tuple(
             Tier(
                 floor=exact(row.min_notional),
                 rate=exact(row.maintenance_margin_rate),
@@ -226,7 +226,7 @@ def tables() -> dict[str, dict[str, Tiers]]:
             )
             for row in part.itertuples()
         )
-    return found
+    return result
 
 
 def stated(tiers: Tiers) -> list[dict[str, Any]]:
@@ -258,9 +258,9 @@ SIZES = tuple(Fraction(size) for size in (4_000, 90_000, 1_000_000, 3_790_000))
 def consecutive() -> Iterator[tuple[dict[str, Tiers], dict[str, Tiers]]]:
     """Yield what each symbol had before and after, snapshot by snapshot."""
     standing: dict[str, Tiers] = {}
-    for found in tables().values():
-        yield {name: standing[name] for name in found if name in standing}, found
-        standing.update(found)
+    for result in tables().values():
+        yield {name: standing[name] for name in result if name in standing}, result
+        standing.update(result)
 
 
 @needs_tiers
@@ -289,9 +289,9 @@ def test_the_act_table() -> None:
     for cash, falls in ((holders[0], 1), (holders[1], 1), (holders[2], 0)):
         book = judge_book(perpetuals([cash], {"ACT": before}, {"ACT": Fraction(1)}))
         request = Request(market=USDM, asset="ACT", parameter="tiers", to=stated(after))
-        found = preview(book, resolve([request], book.terms))
-        assert (len(found.newly), found.debt) == (falls, 3_790_000 * falls)
-        assert decide(found, Limits()).passes is (not falls)
+        result = preview(book, resolve([request], book.terms))
+        assert (len(result.newly), result.debt) == (falls, 3_790_000 * falls)
+        assert decide(result, Limits()).passes is (not falls)
 
 
 @needs_tiers
@@ -324,14 +324,14 @@ def test_every_recorded_table(remark: Any) -> None:
                 dict.fromkeys(names, Fraction(1)),
             )
         )
-        found = preview(book, resolve(changes, book.terms))
+        result = preview(book, resolve(changes, book.terms))
         expected = {
             holder.key
             for holder in holders
             for name, size in holder.quantity.items()
             if holder.cash <= needed(after[name], size)
         }
-        assert {item.key for item in found.newly} == expected
+        assert {item.key for item in result.newly} == expected
         fallen += len(expected)
     count = sum(map(len, tables().values()))
     remark(f"tiers: {count} tables, {compared} compared with the one before, {fallen} fall")

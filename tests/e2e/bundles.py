@@ -10,9 +10,9 @@ from features.pipeline import NAMES, fingerprint
 from models.forecast import bundle
 from models.forecast.bundle import Bundle, FirstPassageStart, Head, StackedStart
 from models.forecast.calibration import Calibrator, VennAbersBand
-from models.forecast.horizons import HORIZONS
 from models.forecast.owner_behaviour import OwnerBehaviour
 from models.forecast.volatility import VolatilityForecast
+from models.horizons import HORIZONS
 
 COUNT = len(HORIZONS)
 

@@ -17,7 +17,7 @@ from services import free_port, serving
 
 from features.simulate import simulate
 from models.forecast import registry
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS
 from serving.application.sample_book import lay
 from serving.store import Store, accounts, audit, forecasts, open_store
 from serving.store.forecasts import ServedForecast
@@ -100,7 +100,9 @@ def remembered(url: str, champion: str, challenger: str, names: list[str], clock
                 # Within a week one of seven draws may hit, whatever today's is: both know that.
                 values = {name: 0.79 if name.endswith("7d") else said for name in CHANCES}
                 told.append(
-                    ServedForecast(account=name, at=at, model_version=version, role=role, **values)
+                    ServedForecast(
+                        account=name, at=at, model_version=version, role=role, probabilities=values
+                    )
                 )
             if hit:
                 key = f"{name}-{day}"

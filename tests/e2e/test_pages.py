@@ -202,6 +202,25 @@ def test_an_account_shows_verdict_forecast_and_plan(watched: Watched, moved: Ser
     expect(page.locator(".chart canvas").first).to_be_visible()
 
 
+def test_an_account_without_its_score_shows_what_the_rules_say(
+    chromium: Browser, moved: Served
+) -> None:
+    """Verdict, ratio and triggers stand without a forecast, and why it is missing is said."""
+    one = moved.riskiest()
+    standing = moved.ask("/v1/margin", {"account": one})["standing"]
+    problem = json.dumps({"detail": "the score took too long"})
+    with browser.watching(chromium, moved.origin) as found:
+        found.page.route("**/v1/score", lambda route: route.fulfill(status=504, body=problem))
+        page = found.open(f"/desk/accounts/{one}")
+        expect(page.get_by_text("It cannot be judged: the score took too long")).to_be_visible()
+        expect(page.locator("#verdict")).to_have_text(standing["verdict"].replace("_", " "))
+        expect(page.locator("#ratio")).to_have_attribute("title", standing["ratio"]["value"])
+        assert rows(page, "triggers") == ["ETH"]
+        expect(page.locator("#forecast")).to_be_hidden()
+    assert found.errors
+    assert all("504" in error for error in found.errors)
+
+
 def test_the_plan_is_copied_with_its_exact_amounts(chromium: Browser, moved: Served) -> None:
     """What is copied names the account and every amount."""
     one = moved.riskiest()

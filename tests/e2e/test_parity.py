@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 from services import serving
 
-from features.inputs import HOUR, Candles, EventKind, candles_on_grid
+from features.inputs import HOUR, Candles, candles_on_grid
 from features.pipeline import BASELINE, NAMES, compute, fingerprint
 from features.tables import read_candles
+from models.events import EventKind
 from models.forecast import bundle as bundles
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS
 from models.margin.fixed_point import RAY
 from serving.store.market import REFERENCES
 from training.sources import History, maker_ethb, maker_log

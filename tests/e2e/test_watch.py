@@ -132,3 +132,15 @@ def test_the_commands_prune_and_rotate(store: Store) -> None:
     assert unknown.exit_code == 2
     pruned = CliRunner().invoke(commands.app, ["alerts", "prune", "--store", url])
     assert pruned.output == "removed: 0 assessments, 0 signals, 0 messages\n"
+
+
+@pytest.mark.parametrize("wish", [["acknowledge"], ["mute", "--hours", "2"]])
+def test_a_wish_about_an_unknown_account_is_refused(store: Store, wish: list[str]) -> None:
+    """As over HTTP: nothing is written for a name that was mistyped."""
+    name, *options = wish
+    url = str(store.engine.url)
+    told = CliRunner().invoke(commands.app, ["alerts", name, "vau1t-1", *options, "--store", url])
+    assert told.exit_code == 2
+    assert told.stderr == "account: the store knows no account 'vau1t-1'\n"
+    with store.read() as transaction:
+        assert alerts.states(transaction, ["vau1t-1"]) == {}

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from features.inputs import EventKind
 from models.domain import MarketId, Price
+from models.events import EventKind
 from serving.store import Store, accounts, market
 from training.sources import maker_ethb, maker_log
 

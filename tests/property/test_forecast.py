@@ -8,9 +8,9 @@ from probes import rows, violations
 from features.pipeline import NAMES
 from models.forecast.bundle import Bundle, FirstPassageStart, Head, StackedStart
 from models.forecast.calibration import Calibrator, VennAbersBand
-from models.forecast.horizons import HORIZONS
 from models.forecast.owner_behaviour import OwnerBehaviour
 from models.forecast.volatility import VolatilityForecast
+from models.horizons import HORIZONS
 from training.fitting.heads import PARAMETERS
 
 PROBES = 5_000

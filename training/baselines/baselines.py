@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
 from features.inputs import Floats, Tables
-from models.forecast.horizons import HORIZONS, LABELS
+from models.horizons import HORIZONS, LABELS, REFERENCE
 from training.baselines import garch, har
 
 BASELINES: Mapping[str, str] = {
@@ -160,7 +160,7 @@ def fit(
         isotonic steps.
     """
     fitted: dict[str, Any] = {
-        "a": _fit_weight(rows.features, outcomes["24h"]),
+        "a": _fit_weight(rows.features, outcomes[REFERENCE]),
         "har": dict(volatility),
         "horizons": {},
     }

@@ -19,7 +19,7 @@ import pandas as pd
 
 from features.inputs import Candles, Floats, Ints, seconds
 from models.forecast.first_passage import SOURCE_NOISE
-from models.forecast.horizons import HORIZONS
+from models.horizons import HORIZONS
 from training.baselines import excursions
 
 FIRST_REFITS = (720, 1440, 2160)

@@ -25,7 +25,7 @@ from features.pipeline import compute_feature
 from features.spec import Feature
 from features.volatility import squared_return
 from models.forecast.first_passage import SOURCE_NOISE
-from models.forecast.horizons import HORIZONS, LABELS
+from models.horizons import HORIZONS, LABELS
 from training.baselines import excursions
 
 WINDOWS = (6, 24, 168, 720)

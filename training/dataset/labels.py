@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from features.inputs import HOUR, Floats, Ints, seconds
-from models.forecast.horizons import HORIZONS
+from models.horizons import HORIZONS
 from training.sources import History
 
 FURTHEST = max(HORIZONS)

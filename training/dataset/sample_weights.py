@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.inputs import Floats, Ints
-from models.forecast.horizons import HORIZONS
+from models.horizons import HORIZONS
 from training.dataset import labels
 from training.dataset.dataset import Dataset
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.inputs import HOUR, Ints
-from models.forecast.horizons import HORIZONS
+from models.horizons import HORIZONS
 
 Mask = npt.NDArray[np.bool_]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from features.inputs import Floats, Ints, Names
-from models.forecast.horizons import HORIZONS
+from models.horizons import HORIZONS
 from training.baselines.baselines import CALIBRATED, Scored
 from training.dataset import labels
 from training.evaluation import alert_budget, failure_cases, metrics, slices

@@ -10,7 +10,7 @@ import pandas as pd
 
 from features.inputs import Floats
 from models.forecast.bundle import Bundle
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS
 from training.baselines import baselines
 from training.baselines.baselines import Inputs, Scored
 from training.dataset.dataset import Dataset, dataset

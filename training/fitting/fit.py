@@ -13,8 +13,8 @@ from features.inputs import Floats, seconds
 from features.pipeline import BY_NAME, MARKET, NAMES, OWNER, fingerprint
 from models.errors import Fault, InvalidInput
 from models.forecast.bundle import Bundle, Head
-from models.forecast.horizons import HORIZONS, LABELS
 from models.forecast.volatility import VolatilityForecast
+from models.horizons import HORIZONS, LABELS
 from training.baselines import baselines, har
 from training.dataset import labels, splits
 from training.dataset.dataset import Dataset, Mask, dataset, thinned

@@ -15,7 +15,7 @@ from models.forecast import calibration
 from models.forecast.bundle import FirstPassageStart, Head, StackedStart, flattened
 from models.forecast.calibration import TIGHT, Calibrator, VennAbersBand
 from models.forecast.hazard import Line
-from models.forecast.horizons import HORIZONS, LABELS
+from models.horizons import HORIZONS, LABELS
 from training.dataset import splits
 from training.dataset.dataset import Dataset
 from training.dataset.sample_weights import Mask, Outcomes, WeightedOutcomes

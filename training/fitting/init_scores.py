@@ -7,8 +7,8 @@ from models.forecast import calibration
 from models.forecast.bundle import FirstPassageStart, Head, StackedStart
 from models.forecast.calibration import LOOSE
 from models.forecast.hazard import Line, first_passage_scores
-from models.forecast.horizons import HORIZONS
 from models.forecast.volatility import VolatilityForecast
+from models.horizons import HORIZONS
 from training.dataset.dataset import SIGMAS, Dataset
 from training.dataset.sample_weights import Outcomes, WeightedOutcomes
 from training.fitting import owner_behaviour

@@ -8,8 +8,8 @@ from scipy import special
 from features.inputs import Floats
 from features.pipeline import NAMES
 from models.forecast.hazard import Line
-from models.forecast.horizons import HORIZONS
 from models.forecast.owner_behaviour import MOST, OwnerBehaviour, standardised
+from models.horizons import HORIZONS
 from training.dataset.sample_weights import Mask, Outcomes
 
 READS: Mapping[str, float] = {

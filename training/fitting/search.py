@@ -18,7 +18,7 @@ from optuna.trial import Trial, TrialState
 
 from features.inputs import Floats
 from models.errors import InvalidInput
-from models.forecast.horizons import HORIZONS
+from models.horizons import HORIZONS
 from training.dataset import labels, splits
 from training.dataset.dataset import Dataset
 from training.fitting import fit

@@ -7,9 +7,9 @@ import pandas as pd
 
 from features.inputs import HOUR, Candles, Floats, Ints, seconds
 from features.pipeline import FEATURES
-from models.forecast.horizons import HORIZONS
 from models.forecast.volatility import MOST as MOST_MOVED
 from models.forecast.volatility import VolatilityForecast, design
+from models.horizons import HORIZONS
 
 RIDGE = 50.0
 LEAST, MOST = 1e-3, 25.0

@@ -17,7 +17,7 @@ import pandas as pd
 from scipy import stats
 
 from features.inputs import Floats
-from models.forecast.horizons import HORIZONS, LABELS
+from models.horizons import HEADS, HORIZONS, LABELS
 from training.lifecycle.promote import CHANCES, ahead
 from training.lifecycle.records import Records
 
@@ -178,7 +178,7 @@ def _within(forecasts: pd.DataFrame, window: tuple[datetime, datetime]) -> pd.Da
 
 def _scores(parts: Sequence[pd.DataFrame]) -> Iterator[Shift]:
     """Yield how the scores moved."""
-    for head in ("unattended", "expected"):
+    for head in HEADS:
         for label in LABELS:
             name = f"{head}_{label}"
             yield _shift(name, "score", [part[name].to_numpy(dtype=np.float64) for part in parts])

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from features.inputs import HOUR, Floats, Ints
-from models.forecast.horizons import HORIZONS, LABELS
+from models.horizons import HORIZONS, LABELS, REFERENCE
 from training.evaluation import alert_budget, metrics
 from training.evaluation.metrics import Estimate, ScoredOutcomes
 from training.lifecycle.records import Records
@@ -54,7 +54,7 @@ class PromotionPolicy:
 
     least_days: int = 14
     least_episodes: int = 10
-    horizon: str = "24h"
+    horizon: str = REFERENCE
     most_worse: float = 0.02
     most_off: float = 1.25
     reporting_delay: timedelta = timedelta(hours=2)

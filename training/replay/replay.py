@@ -18,11 +18,12 @@ from features.pipeline import BASELINE, compute
 from models.alerting.audience import AlertMessage, Inbox, allot
 from models.alerting.columns import Columns
 from models.alerting.evidence import raised
-from models.alerting.policy import LABELS, Policy
+from models.alerting.policy import Policy
 from models.alerting.signals import Signal, TransitionKind
 from models.alerting.state import REST, step
 from models.errors import Fault, InvalidInput
 from models.forecast.bundle import Bundle
+from models.horizons import LABELS
 from models.margin.result import Verdict
 from training.fitting.heads import Progress
 from training.sources import History, select_legs

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from features.inputs import HOUR, seconds
-from models.alerting.policy import BufferTrigger, ForecastTrigger, LevelPolicy, Policy
+from models.alerting.policy import NAMES, BufferTrigger, ForecastTrigger, LevelPolicy, Policy
 from models.alerting.signals import Level, TransitionKind
+from models.horizons import REFERENCE
 from training.replay.replay import DAY, Course, ReplayedMessage, run
 from training.sources import History
 
@@ -99,7 +100,8 @@ def scaled(policy: Policy, factor: float) -> Policy:
         )
         return part.model_copy(update={"triggers": triggers})
 
-    return _with(policy, {"watch": change(policy.watch), "warning": change(policy.warning)})
+    mild = {name: level for name, level in NAMES.items() if level < Level.CRITICAL}
+    return _with(policy, {name: change(policy.of(level)) for name, level in mild.items()})
 
 
 def at_budget(timeline: pd.DataFrame, policy: Policy, days: int, share: float) -> Policy:
@@ -140,8 +142,7 @@ def _without_forecasts(part: LevelPolicy) -> LevelPolicy:
 
 def _changed(policy: Policy, change: Any) -> Policy:
     """Return a policy with every level changed."""
-    names = ("watch", "warning", "critical", "liquidated")
-    return _with(policy, {name: change(getattr(policy, name)) for name in names})
+    return _with(policy, {name: change(policy.of(level)) for name, level in NAMES.items()})
 
 
 def _with(policy: Policy, parts: Mapping[str, LevelPolicy]) -> Policy:
@@ -212,7 +213,7 @@ def _reason(timeline: pd.DataFrame, account: str, at: int, lead: float | None) -
     last = mine.iloc[-1]
     age = (at - last["second"]) / HOUR
     detail = f"{age:.1f} h before: buffer {last['buffer']:.3f}, at the next price "
-    detail += f"{last['next_buffer']:.3f}, expected 24h {last['expected_24h']:.4f}"
+    detail += f"{last['next_buffer']:.3f}, expected {REFERENCE} {last[f'expected_{REFERENCE}']:.4f}"
     if lead is None:
         return f"no limit was reached; {detail}"
     return f"told {lead * 60.0:.0f} min before; {detail}"

@@ -7,6 +7,7 @@ from typing import Any
 import jinja2
 import matplotlib as mpl
 
+from models.horizons import REFERENCE
 from training.baselines.baselines import BASELINES, CALIBRATED
 from training.evaluation.alert_budget import SHARE_NAME
 from training.reports import charts
@@ -53,6 +54,7 @@ def page(report: Mapping[str, Any]) -> str:
         cell=cell,
         day_cell=day_cell,
         share_name=SHARE_NAME,
+        reference=REFERENCE,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.forecast.bundle import Bundle
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS
 
 CARD = "card.md"
 
@@ -16,7 +16,7 @@ def card(bundle: Bundle) -> str:
         "# Model card",
         "",
         (
-            "Probability that a leveraged account is liquidated within 1 h, 4 h, 24 h and 7 d: "
+            "Probability that a leveraged account is liquidated within " + _spelled() + ": "
             "`unattended` if nobody acts, `expected` as owners were observed to act."
         ),
         "",
@@ -56,6 +56,12 @@ def card(bundle: Bundle) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _spelled() -> str:
+    """Return every horizon with its unit apart."""
+    *others, last = (f"{label[:-1]} {label[-1]}" for label in LABELS)
+    return f"{', '.join(others)} and {last}"
 
 
 def _owners(run: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from features.continuity import LEAP, is_leap
 from features.inputs import HOUR, Candles, Ints, seconds
 from features.pipeline import LOOKBACK
 from models.errors import Fault, InvalidInput
-from models.forecast.horizons import HORIZONS
+from models.horizons import HORIZONS
 from training.sources import History, select_legs
 
 Mask = npt.NDArray[np.bool_]

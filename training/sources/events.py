@@ -65,7 +65,6 @@ from features import files, point_in_time
 from features.inputs import (
     HOUR,
     Candles,
-    EventKind,
     Events,
     PointInTimeSeries,
     Tables,
@@ -83,6 +82,7 @@ from features.tables import (
 from models import pegs
 from models import terms as dated
 from models.errors import Fault, InvalidInput
+from models.events import EVENT_KINDS, EventKind
 from models.margin.rulebook import state_names
 from training.sources import History
 from training.sources.account_hours import Rows, rows_of
@@ -92,7 +92,6 @@ from training.sources.statements import StatementTables, lines
 T = TypeVar("T")
 EPISODE_GAP = 6 * HOUR
 KINDS = ("collateral", "debt", "position")
-ACTIONS: Mapping[str, EventKind] = {kind.name.lower(): kind for kind in EventKind}
 MOST_FAULTS = 100
 
 
@@ -132,7 +131,7 @@ LOG = Table(
     columns=(
         Column(name="account", dtype="text", unit="account"),
         Column(name="at", dtype="time", unit="UTC"),
-        Column(name="kind", dtype="text", unit="what was done", allowed=tuple(ACTIONS)),
+        Column(name="kind", dtype="text", unit="what was done", allowed=tuple(EVENT_KINDS)),
     ),
 )
 FUNDING = Table(
@@ -370,7 +369,7 @@ def _funding(tables: Mapping[str, pd.DataFrame]) -> dict[str, PointInTimeSeries]
 
 def _log(actions: pd.DataFrame) -> pd.DataFrame:
     """Return the actions by account and time, kinds as numbers."""
-    kinds = actions["kind"].map(lambda name: int(ACTIONS[name])).astype("int64")
+    kinds = actions["kind"].map(lambda name: int(EVENT_KINDS[name])).astype("int64")
     log = actions.assign(kind=kinds, second=seconds(actions["at"]))
     return log.sort_values(["account", "second"], kind="stable", ignore_index=True)
 

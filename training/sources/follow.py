@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from features.inputs import HOUR, Candles, Floats, Ints, PointInTimeSeries, seconds
-from models.forecast.horizons import HORIZONS
+from models.horizons import HORIZONS
 from training.sources.account_hours import Rows
 
 FURTHEST = max(HORIZONS)

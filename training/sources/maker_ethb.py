@@ -27,16 +27,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.inputs import (
-    HOUR,
-    Candles,
-    EventKind,
-    Events,
-    Floats,
-    Tables,
-    candles_on_grid,
-)
+from features.inputs import HOUR, Candles, Events, Floats, Tables, candles_on_grid
 from features.tables import read_candles, symbols
+from models.events import EventKind
 from models.margin.fixed_point import RAY, WAD, mul_div_down, mul_div_up
 from models.margin.venues.maker import trigger_price
 from training.sources import History, maker_log

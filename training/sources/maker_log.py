@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from features.inputs import EventKind, seconds
+from features.inputs import seconds
 from features.tables import Column, Table, place, read_csv
 from models.errors import Fault, InvalidTable
+from models.events import EventKind
 from models.margin.fixed_point import RAY, WAD, mul_div_down, rpow_half_up
 from models.terms_history.maker import governance_ray_per_second
 

@@ -41,7 +41,7 @@ from features.inputs import (
     seconds,
 )
 from features.tables import Column, Table, read_candles, read_parquet, symbols, validate
-from models.forecast.horizons import HORIZONS
+from models.horizons import HORIZONS
 from training.sources import History
 
 SEED = 11

@@ -74,19 +74,19 @@ function page() {
       await trying(() => this.look());
     },
 
-    /** Ask for what the rules and the model say now; an account that cannot be judged is shown. */
+    /** Ask for what the rules and the model say now; what is refused alone leaves the rest shown. */
     async judge() {
       const body = { account: this.account };
       this.held = (await ask(`/v1/accounts/${encodeURIComponent(this.account)}`)).account;
       await trying(() => this.readTerms());
-      try {
-        const asked = ["score", "margin", "trigger"].map((what) => ask(`/v1/${what}`, { body }));
-        const [told, margin, flipping] = await Promise.all(asked);
-        Object.assign(this, { told, margin, flipping, note: `Judged ${when(told.as_of)}` });
-      } catch (error) {
-        this.note = `It cannot be judged: ${error.message}`;
-        return;
-      }
+      const asked = ["score", "margin", "trigger"].map((what) => ask(`/v1/${what}`, { body }));
+      const answers = await Promise.allSettled(asked);
+      const [told, margin, flipping] = answers.map((one) => one.value ?? null);
+      const refused = answers.find((one) => one.status === "rejected");
+      const at = told ?? margin;
+      const note = refused ? `It cannot be judged: ${refused.reason.message}` : `Judged ${when(at?.as_of)}`;
+      Object.assign(this, { told, margin, flipping, note });
+      if (!at) return;
       await this.$nextTick(); // a choice can be made once its options stand
       this.asset ||= this.triggers.find((one) => one.isVolatile)?.asset ?? this.assets[0] ?? "";
     },
@@ -119,7 +119,7 @@ function page() {
     /** Draw the price of an asset; the trigger is of the same asset. */
     drawChart() {
       return trying(async () => {
-        if (!this.asset || !this.told) return;
+        if (!this.asset || !this.told || !this.flipping) return;
         this.draw ??= hang(this.$refs.chart);
         const end = new Date(this.told.as_of);
         const begin = new Date(end.getTime() - this.days * DAY_MS).toISOString();
@@ -152,8 +152,11 @@ function page() {
       return this.isAcknowledged ? "Acknowledged" : "Acknowledge";
     },
 
+    /** What the rules say, by the margin where there is no score. */
     get rule() {
-      return this.told?.rule;
+      const standing = this.margin?.standing;
+      if (this.told || !standing) return this.told?.rule;
+      return { ...standing, surplus: standing.maintenance?.surplus, next_verdict: this.margin.next_verdict };
     },
     get isClosed() {
       return isClosed(this.level, this.rule?.verdict, this.rule?.maintenance?.requirement);
@@ -196,7 +199,8 @@ function page() {
       return this.rule?.flips_at ? `liquidatable ${when(this.rule.flips_at)}` : "not within a week";
     },
     get notices() {
-      return [...(this.told?.degraded_reasons ?? []), ...(this.told?.notices ?? [])];
+      const doubts = (this.told ?? this.margin)?.degraded_reasons ?? [];
+      return [...doubts, ...(this.told?.notices ?? [])];
     },
     get hasNotices() {
       return this.notices.length > 0;

@@ -1,11 +1,10 @@
 /** What fired, who was told and whether it arrived; the policy, and a changed one. */
 
 import { ask, withQuery } from "./ask.js";
-import { percent, tone, when, words } from "./format.js";
+import { LEVELS, percent, tone, when, words } from "./format.js";
 import { start, trying } from "./frame.js";
 
 const PAGE = 50;
-const LEVELS = ["none", "watch", "warning", "critical", "liquidated"];
 const grave = (level) => LEVELS.indexOf(level);
 const hrefOf = (account) => `/desk/accounts/${encodeURIComponent(account)}`;
 
@@ -35,7 +34,7 @@ function untold(route) {
 function page() {
   return {
     standing: null,
-    least: "watch",
+    least: LEVELS[1],
     changes: [],
     next: null,
     filters: { account: "", least_level: "", kind: "" },

@@ -81,9 +81,13 @@ export function isClosed(level, verdict, requirement) {
   return level === "liquidated" && verdict === "safe" && Number(requirement ?? 0) === 0;
 }
 
+const VERDICTS = { liquidatable: "bad", not_executable: "bad", margin_call: "warn", unevaluable: "warn" };
+const TONES = document.body.dataset.levels.split(" ").map((level) => level.split(":"));
+
+/** Alert levels by name, the lowest first; the page itself carries them. */
+export const LEVELS = TONES.map(([level]) => level);
+
 /** Return how grave a verdict or level is: ok, watch, warn or bad. */
 export function tone(code) {
-  const grave = { liquidatable: "bad", not_executable: "bad", liquidated: "bad", critical: "bad" };
-  const mild = { margin_call: "warn", unevaluable: "warn", warning: "warn", watch: "watch" };
-  return grave[code] ?? mild[code] ?? "ok";
+  return VERDICTS[code] ?? Object.fromEntries(TONES)[code] ?? "ok";
 }

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from serving.application import shadow
 from serving.application.shadow import Shadow
@@ -70,9 +71,11 @@ def test_what_failed_is_recorded_when_it_comes_again(
         assert forecasts.read(transaction).empty
 
 
-def test_a_stuck_shadow_holds_up_no_stop(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its queue is full and nobody takes from it."""
-    stuck = threading.Event()
+def test_a_stuck_shadow_holds_up_no_stop_and_writes_nothing_after_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its queue is full and nobody takes from it; what it finds later is for a closed store."""
+    stuck, begun = threading.Event(), []
     monkeypatch.setattr(shadow, "recorded", lambda *_: stuck.wait(60) and [])
     monkeypatch.setattr(shadow, "STOP_SECONDS", 0.1)
     one = Shadow(store)
@@ -80,4 +83,9 @@ def test_a_stuck_shadow_holds_up_no_stop(store: Store, monkeypatch: pytest.Monke
         one.offer(seen(f"a{number}"))
     one.stop()
     assert one.dropped >= 1
+    sa.event.listen(store.engine, "begin", begun.append)
     stuck.set()
+    (thread,) = (each for each in threading.enumerate() if each.name == "shadow")
+    thread.join(30)
+    assert not thread.is_alive()
+    assert begun == []

@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
-from features.inputs import HOUR, Candles, EventKind, Events, Tables, no_events
+from features.inputs import HOUR, Candles, Events, Tables, no_events
 from features.pipeline import FEATURES, compute, compute_feature, fingerprint
 from features.spec import View
 from models.domain import Account, Leg, LegKind, Market, Price
 from models.errors import BundleRefused
+from models.events import EventKind
 from models.forecast import bundle as bundles
 from models.forecast.exposure import exposure
 from models.margin.rulebook import load

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.inputs import HOUR, Candles, EventKind, Events, PointInTimeSeries, Tables, no_events
+from features.inputs import HOUR, Candles, Events, PointInTimeSeries, Tables, no_events
 from features.pipeline import BY_NAME, compute_feature
+from models.events import EventKind
 
 FIRST = 400_008
 HOURS = 800

@@ -2,9 +2,9 @@
 
 import pytest
 
-from features.inputs import EventKind
 from features.simulate import SimulatedBook, simulate
 from features.tables import CANDLES, validate
+from models.events import EventKind
 from models.margin.fixed_point import mul_div_down
 from models.margin.venues.maker import is_unsafe, spot_price
 from serving.application.sample_book import exact

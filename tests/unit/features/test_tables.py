@@ -199,3 +199,29 @@ def test_parquet_times_of_any_resolution_are_read(tmp_path: Path) -> None:
             pd.DataFrame({"at": told}).to_parquet(path)
             read = read_file(path, TIMED)["at"].iloc[0]
             assert read == (MORNING if name == "naive" else MORNING - pd.Timedelta(hours=9))
+
+
+def test_lines_of_a_csv_file_are_those_of_an_editor(tmp_path: Path) -> None:
+    """After blank lines, cells of several lines and a byte-order mark; rows keep their values."""
+    text = (
+        "\ufeffsymbol,kind,step,open_time,open,high,low,close,volume\r\n"
+        "\r\n"
+        '"E\nT\nH",spot,3600,2030-01-01T12:00:00Z,1,2,1,1,0\r\n'
+        "   \r\n"
+        "BTC,spot,3600,2030-01-01T12:00:00Z,1,2,1,soon,0\r\n"
+        "BTC,spot,3600,2030-01-01T13:00:00Z,1,2,1,1.5,-1\r\n"
+    )
+    file = tmp_path / "candles.csv"
+    file.write_bytes(text.encode())
+    with pytest.raises(InvalidTable) as refused:
+        read_csv(file, CANDLES)
+    assert [fault.where for fault in refused.value.faults] == [
+        "candles.csv:close:line 7",
+        "candles.csv:volume:line 8",
+    ]
+    file.write_bytes(text.replace("soon", "1.25").replace("-1\r", "7\r").encode())
+    sound = read_csv(file, CANDLES)
+    assert list(sound.index) == [0, 1, 2]
+    assert sound["symbol"].tolist() == ["E\nT\nH", "BTC", "BTC"]
+    assert sound["close"].tolist() == [1.0, 1.25, 1.5]
+    assert sound["volume"].tolist() == [0.0, 0.0, 7.0]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from features.pipeline import BY_NAME, NAMES
-from models.forecast.horizons import HORIZONS
 from models.forecast.owner_behaviour import OwnerBehaviour, read, written
+from models.horizons import HORIZONS
 from training.dataset.sample_weights import Outcomes, WeightedOutcomes
 from training.fitting import owner_behaviour
 

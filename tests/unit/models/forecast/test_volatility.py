@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from features.pipeline import NAMES
-from models.forecast.horizons import HORIZONS
 from models.forecast.volatility import VolatilityForecast, read, written
+from models.horizons import HORIZONS
 from training.fitting import volatility
 
 PLACE = NAMES.index("return_sigmas_24h")

@@ -87,9 +87,9 @@ def test_a_mode_has_its_own_threshold() -> None:
 def test_who_is_freed() -> None:
     """A higher threshold frees, and what is freed is not taken for fallen."""
     judged = book()
-    found = preview(judged, changes(judged, A="0.91"))
-    assert [item.key for item in found.freed] == ["gone already"]
-    assert (found.newly, found.after) == ((), 0)
+    result = preview(judged, changes(judged, A="0.91"))
+    assert [item.key for item in result.freed] == ["gone already"]
+    assert (result.newly, result.after) == ((), 0)
 
 
 def test_what_no_verdict_reads_touches_nobody() -> None:
@@ -99,35 +99,35 @@ def test_what_no_verdict_reads_touches_nobody() -> None:
         Request(market=MAIN, asset="A", parameter=name, to=to)
         for name, to in (("ltv", "0.1"), ("bonus", "1.06"), ("supply_cap", "1000"))
     ]
-    found = preview(judged, resolve(requests, judged.terms))
-    assert (found.newly, found.freed, found.judged_exactly) == ((), (), 0)
+    result = preview(judged, resolve(requests, judged.terms))
+    assert (result.newly, result.freed, result.judged_exactly) == ((), (), 0)
     assert all(item.last is None for item in cliffs(judged, resolve(requests, judged.terms)))
 
 
 def test_the_cliff_is_exact_to_the_unit() -> None:
     """At the cliff nobody falls, one unit further somebody does."""
     judged = judge_book(aave([loan for loan in LOANS if loan.key != "on the line"], TERMS, PRICES))
-    (found,) = cliffs(judged, changes(judged, A="0.79"))
-    assert (found.last, found.first) == (7950, 7949)
+    (result,) = cliffs(judged, changes(judged, A="0.79"))
+    assert (result.last, result.first) == (7950, 7949)
 
 
 def test_a_cliff_that_is_nowhere() -> None:
     """Where nobody owes anything no value makes anybody fall."""
     judged = judge_book(aave([LOANS[5]], TERMS, PRICES))
-    (found,) = cliffs(judged, changes(judged, A="0.79"))
-    assert (found.last, found.first) == (None, None)
+    (result,) = cliffs(judged, changes(judged, A="0.79"))
+    assert (result.last, result.first) == (None, None)
 
 
 def test_the_gate_counts_accounts_and_debt() -> None:
     """One account of much debt passes a limit on counts alone, never one on both."""
     judged = book()
-    found = preview(judged, changes(judged, A="0.7999"))
-    assert decide(found, Limits(accounts=1, debt=Fraction(8))).passes
-    by_debt = decide(found, Limits(accounts=1, debt=Fraction(799, 100)))
-    by_count = decide(found, Limits(accounts=0, debt=Fraction(1000)))
+    result = preview(judged, changes(judged, A="0.7999"))
+    assert decide(result, Limits(accounts=1, debt=Fraction(8))).passes
+    by_debt = decide(result, Limits(accounts=1, debt=Fraction(799, 100)))
+    by_count = decide(result, Limits(accounts=0, debt=Fraction(1000)))
     assert not by_debt.passes
     assert not by_count.passes
-    assert len(decide(found, Limits()).reasons) == 2
+    assert len(decide(result, Limits()).reasons) == 2
     assert decide(preview(judged, changes(judged, A="0.8001")), Limits()).passes
 
 
@@ -149,8 +149,8 @@ def test_order_changes_nothing_and_a_repeated_account_is_refused() -> None:
     shuffled = [cases[place] for place in np.random.default_rng(4).permutation(len(cases))]
     for order in (cases, shuffled):
         judged = judge_book(order)
-        found = preview(judged, changes(judged, A="0.794"))
-        assert {item.key for item in found.newly} == {"on the line", "near"}
+        result = preview(judged, changes(judged, A="0.794"))
+        assert {item.key for item in result.newly} == {"on the line", "near"}
     with pytest.raises(InvalidInput, match="/accounts/7: on the line is /accounts/0"):
         judge_book([*cases, cases[0]])
 
@@ -165,8 +165,8 @@ def test_an_account_that_cannot_be_judged_is_named() -> None:
 def test_a_lower_price_as_an_oracle_would_show_it() -> None:
     """A capped price makes accounts fall as a cut of the threshold by the same share does."""
     judged = book()
-    found = preview(judged, (), [OraclePrice(market=MAIN, asset="A", value=99_300_000)])
-    assert [item.key for item in found.newly] == ["on the line", "near"]
+    result = preview(judged, (), [OraclePrice(market=MAIN, asset="A", value=99_300_000)])
+    assert [item.key for item in result.newly] == ["on the line", "near"]
 
 
 def brute(cases: list[Case], cut: tuple[Change, ...]) -> set[str]:
@@ -205,8 +205,8 @@ def test_the_screen_never_differs_from_the_exact_rules(version: str) -> None:
         changes(judged, A="0.81", D="0.70"),
         resolve([Request(market=MAIN, parameter="categories.1.threshold", to="0.9")], judged.terms),
     ):
-        found = preview(judged, cut)
-        assert {item.key for item in found.newly} == brute(cases, cut)
+        result = preview(judged, cut)
+        assert {item.key for item in result.newly} == brute(cases, cut)
 
 
 def test_tiers_take_what_grew_beyond_their_old_bracket() -> None:
@@ -224,9 +224,9 @@ def test_tiers_take_what_grew_beyond_their_old_bracket() -> None:
     judged = judge_book(perpetuals(holders, {"ACT": before, "X": before}, marks))
     request = Request(market=USDM, asset="act", parameter="tiers", to=rows)
     cut = resolve([request], judged.terms)
-    found = preview(judged, cut)
-    assert [item.key for item in found.newly] == ["large"]
-    assert found.debt == 3_790_000
-    assert not decide(found, Limits(accounts=1, debt=Fraction(10**6))).passes
+    result = preview(judged, cut)
+    assert [item.key for item in result.newly] == ["large"]
+    assert result.debt == 3_790_000
+    assert not decide(result, Limits(accounts=1, debt=Fraction(10**6))).passes
     # 149,500 is required at the mark of large, 473,750 / 149,500 = 3.168...
     assert cliff(judged, cut[0]).last == Fraction(3168, 1000)

@@ -61,9 +61,9 @@ def test_ninety_three_to_ninety_takes_six_steps_and_fifteen_days() -> None:
 def test_a_step_too_far_or_too_soon_is_refused_with_the_earliest_time() -> None:
     """Both are said at once."""
     (far,) = wsteth(threshold="0.80")
-    found = list(bound_faults(far, USUAL, last=AT - timedelta(days=2), at=AT))
-    assert "moves by 0.01, more than 0.005" in found[0]
-    assert "not again before 2026-03-11T00:00:00+00:00" in found[1]
+    result = list(bound_faults(far, USUAL, last=AT - timedelta(days=2), at=AT))
+    assert "moves by 0.01, more than 0.005" in result[0]
+    assert "not again before 2026-03-11T00:00:00+00:00" in result[1]
     (near,) = wsteth(threshold="0.805")
     assert list(bound_faults(near, USUAL, last=AT - timedelta(days=3), at=AT)) == []
 
@@ -97,10 +97,10 @@ def test_a_ratio_that_lags_behind_its_timestamp_is_refused() -> None:
     """A ratio limited to +3 % with the timestamp of seven days ago cuts the price by 2.8 %."""
     paired = cap(119_397_000, 1_772_500_000)
     then = RatioPoint(ratio=122_700_000, at=datetime.fromtimestamp(1_772_500_000, tz=UTC))
-    found = list(cap_faults(BEFORE, paired, now=MARKET_RATIO, at_snapshot=then))
-    assert len(found) == 2
-    assert "was 122700000, not 119397000" in found[0]
-    assert "cut by 2.6" in found[1]
+    result = list(cap_faults(BEFORE, paired, now=MARKET_RATIO, at_snapshot=then))
+    assert len(result) == 2
+    assert "was 122700000, not 119397000" in result[0]
+    assert "cut by 2.6" in result[1]
 
 
 def test_half_of_the_pair_is_refused() -> None:
@@ -124,8 +124,8 @@ def test_a_pair_that_belongs_together_passes() -> None:
 
 def test_smart_ltv() -> None:
     """The worked figure of its authors."""
-    found = smart_ltv(1e6, 2e5, volatility=0.10, bonus=0.05, caution=3)
-    assert found == pytest.approx(0.82444657, abs=5e-9)
+    result = smart_ltv(1e6, 2e5, volatility=0.10, bonus=0.05, caution=3)
+    assert result == pytest.approx(0.82444657, abs=5e-9)
     with pytest.raises(ValueError, match="above 0"):
         smart_ltv(0, 2e5, volatility=0.1, bonus=0.05, caution=3)
 

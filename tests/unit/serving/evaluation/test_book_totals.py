@@ -7,7 +7,7 @@ import many_venues
 import pytest
 import venue_bodies
 
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS
 from serving.evaluation import inputs
 from serving.evaluation.assess import ForecastOutcome
 from serving.evaluation.book_totals import BookTotals, account_totals

@@ -1,5 +1,6 @@
 """What the feature pipeline is told of an account, whatever its venue."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from features.inputs import Candles, Tables, no_events
 from features.pipeline import BASELINE, compute
 from models.domain import Account, Leg, LegKind, Market, Price
-from models.forecast.horizons import HORIZONS
+from models.horizons import HORIZONS
 from models.margin.fixed_point import RAY
 from models.margin.perpetual import tiers_from
 from models.margin.rulebook import load
@@ -49,22 +50,30 @@ def perpetual(*sizes: tuple[str, int, int], cash: int = 1_000) -> AccountInput:
 
 
 def lender(
-    debt_price: int = 10**8, *, e_price: int = 50 * 10**8, owed: int = 100_000
+    debt_price: int = 10**8,
+    *,
+    e_price: int = 50 * 10**8,
+    owed: int = 100_000,
+    debt: str = "DAI",
+    pegged: tuple[str, ...] = (),
 ) -> AccountInput:
-    """Return 2 C at 1,000 and 10 E at 50 against 1,000 D, thresholds of 80 %."""
+    """Return 2 C at 1,000 and 10 E at 50 against 1,000 DAI, thresholds of 80 %."""
     fields = {"decimals": 2, "ltv": 5_000, "bonus": 10_500, "threshold": 8_000}
-    reserves = {a: aave_v3_terms.Reserve(id=i, **fields) for i, a in enumerate("CED")}
-    state = {f"{asset}.{side}_index": RAY for asset in "CED" for side in ("liquidity", "borrow")}
+    names = ("C", "E", debt)
+    reserves = {a: aave_v3_terms.Reserve(id=i, **fields) for i, a in enumerate(names)}
+    state = {f"{asset}.{side}_index": RAY for asset in names for side in ("liquidity", "borrow")}
     legs = [
         Leg(kind=LegKind.COLLATERAL, asset="C", quantity=200),
         Leg(kind=LegKind.COLLATERAL, asset="E", quantity=1_000),
-        Leg(kind=LegKind.DEBT, asset="D", quantity=owed),
+        Leg(kind=LegKind.DEBT, asset=debt, quantity=owed),
     ]
     prices = {
         asset: Price(value=value, decimals=8, observed_at=AT)
-        for asset, value in (("C", 1_000 * 10**8), ("E", e_price), ("D", debt_price))
+        for asset, value in (("C", 1_000 * 10**8), ("E", e_price), (debt, debt_price))
     }
-    return case("aave-v3", "3.3", legs, prices, aave_v3_terms.Terms(reserves=reserves), state)
+    terms = aave_v3_terms.Terms(reserves=reserves)
+    found = case("aave-v3", "3.3", legs, prices, terms, state)
+    return replace(found, market=replace(found.market, pegged=frozenset(pegged)))
 
 
 def case(
@@ -116,31 +125,40 @@ def test_hedged_account_is_a_basket() -> None:
 
 
 def test_pegged_debt_without_candles_is_held_constant() -> None:
-    """D is worth one quote unit and has no candles: it becomes cash, and is named."""
+    """It is on record as a dollar and has no candles: it becomes cash, and is named."""
     found = seen(lender())
-    assert found.constant == ("D",)
+    assert found.constant == ("DAI",)
     assert set(found.legs) == {"C", "E"}
     # 0.8 · (2,000 + 500) against 1,000
     assert found.columns["price"] == pytest.approx(2.0, rel=1e-3)
 
 
 def test_pegged_asset_of_the_largest_exposure_hides_no_trigger() -> None:
-    """C alone moves: 0.8 · 2 C + 8 E meet 1,605 D where C is worth 998.125."""
-    one = lender(e_price=10**8, owed=160_500)
+    """C alone moves: 0.8 · 2 C + 8 E meet 1,605 DAI where C is worth 998.125."""
+    one = lender(e_price=10**8, owed=160_500, pegged=("E",))
     trigger = evaluate_rules(one).trigger
     assert trigger is not None
-    assert trigger.asset == "D"
+    assert trigger.asset == "C"
     found = seen(one, {"C": CANDLES["C"]})
-    assert found.constant == ("D", "E")
+    assert found.constant == ("DAI", "E")
     assert (found.columns["asset"], found.columns["side"], found.legs) == ("C", 1, {})
     assert found.columns["trigger"] == pytest.approx(998.125, rel=1e-6)
 
 
-def test_unpegged_debt_without_candles_is_not_guessed() -> None:
-    """An asset that is not worth one quote unit and has no candles leaves the model silent."""
-    found = position(evaluate_rules(lender(debt_price=2 * 10**8)), View(CANDLES, AT))
+@pytest.mark.parametrize(
+    ("debt", "price"), [("DAI", 2 * 10**8), ("DAI", 94_000_000), ("POINTS", 10**8), ("ETH", 10**8)]
+)
+def test_what_may_move_and_has_no_candles_is_not_guessed(debt: str, price: int) -> None:
+    """Off its peg, or near 1 by chance: the model is silent, as training leaves such rows out."""
+    found = position(evaluate_rules(lender(price, debt=debt)), View(CANDLES, AT))
     assert isinstance(found, Notice)
-    assert (found.code, found.text) == ("candles_missing", "no candles of D")
+    assert (found.code, found.text) == ("candles_missing", f"no candles of {debt}")
+
+
+def test_what_is_named_as_pegged_is_held_constant_at_its_own_price() -> None:
+    """A share of savings at 1.2 that is not on record, as whoever asks knows it."""
+    found = seen(lender(120_000_000, debt="sPOINTS", pegged=("sPOINTS",)))
+    assert found.constant == ("sPOINTS",)
 
 
 def test_nothing_at_risk_has_no_trigger() -> None:

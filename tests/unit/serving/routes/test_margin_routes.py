@@ -120,6 +120,28 @@ def test_margin(
     assert {price["age_seconds"] for price in told["prices"]} == {60.0}
 
 
+@pytest.mark.parametrize(
+    ("body", "value", "debt"),
+    [
+        (venue_bodies.aave(), "10000", "10000"),
+        (
+            venue_bodies.maker(),
+            # 17,324.978… ETH at 7,459.44…, where the rules count 1/1.1 of it.
+            "129234683.972822836178280994908425094161283776",
+            "117486076.33892985107116454016653665712241017028722025",
+        ),
+        (venue_bodies.hyperliquid(), "100", "0"),
+        (venue_bodies.binance(), "5000", "0"),
+    ],
+)
+def test_collateral_is_told_without_haircuts_and_debt_without_margin(
+    body: Body, value: str, debt: str
+) -> None:
+    """A position owes nothing: what it must keep is margin, which stands beside it."""
+    told = ask(exact_margin.margin, body)
+    assert (told["collateral_value"], told["debt"]) == (value, debt)
+
+
 def pegged(body: Body, *names: str) -> Body:
     """Return a request that says which assets keep their price."""
     return {**body, "market": {**body["market"], "pegged": list(names)}}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS
 from training.lifecycle import drift
 from training.lifecycle.records import Records
 from training.reports import drift_page

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.forecast.horizons import LABELS
+from models.horizons import LABELS
 from training.lifecycle import promote
 from training.lifecycle.promote import PromotionPolicy
 from training.lifecycle.records import Records

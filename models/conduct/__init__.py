@@ -1,0 +1,1 @@
+"""How an owner behaves when a line comes near: exposures, their outcomes, and a score of them."""

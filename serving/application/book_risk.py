@@ -1,0 +1,451 @@
+"""The book at risk over a store: shocks at once, forecasts in the background."""
+
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from fractions import Fraction
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from features.inputs import Candles
+from models.book.exceedance import christoffersen, kupiec, zone
+from models.book.forecast import Stopped
+from models.book.impact import ImpactCurve, fitted
+from models.book.scenarios import Method
+from models.errors import Fault, ForewarnError, InvalidInput
+from models.pegs import moving
+from serving.application.scoring import ScoringService
+from serving.application.stored_market import stored_snapshot
+from serving.evaluation import inputs
+from serving.evaluation.book_risk import (
+    Forecaster,
+    RiskBook,
+    curve_of,
+    debts_of,
+    forecast_answer,
+    forecaster,
+    missing_curves,
+    oldest,
+    read_book,
+    stressed,
+)
+from serving.schemas import problems, requests
+from serving.schemas.book_risk import (
+    MOST_CELLS,
+    CurveAnswer,
+    ForecastBody,
+    ForecastStatus,
+    RiskPoint,
+    Selection,
+    StressAnswer,
+    StressBody,
+    UnjudgedAnswer,
+)
+from serving.schemas.problems import Refused
+from serving.store import Store, Transaction, accounts, assessments, book_forecasts, changes, market
+from serving.store.assessments import AccountFilter
+from serving.store.book_forecasts import BookForecastRow
+from serving.store.impact import ImpactQuotes, newest
+
+PAGE = 1_000
+MOST_ACCOUNTS = 200_000
+MOST_LISTED = 100
+STALE = timedelta(days=7)
+"""Age from which quotes of impact are told to be old."""
+
+LOST = timedelta(minutes=15)
+"""Without a word from a forecast for so long, who ran it is gone."""
+
+PAST = timedelta(days=400)
+HORIZONS = {"24h": 24, "7d": 168}
+WARM = 4
+QUOTE = "USD"
+LEVELS = ("0.95", "0.99")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBook:
+    """A book as it stood, with the curves of its assets."""
+
+    at: datetime
+    is_simulated: bool
+    book: RiskBook
+    curves: Mapping[str, ImpactCurve]
+    answer: tuple[CurveAnswer, ...]
+    stale: tuple[str, ...]
+
+
+class BookReader:
+    """Reads books and keeps the last ones, until anything in the store changes."""
+
+    def __init__(self) -> None:
+        self._warm: OrderedDict[tuple[Any, ...], ReadBook] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, transaction: Transaction, selection: Selection, *, now: datetime) -> ReadBook:
+        """Return the selected accounts at the clock of the store."""
+        at = market.clock(transaction, now=now)
+        quotes = newest(transaction, at=at)
+        measured = tuple((item.asset, item.quote, item.measured_at) for item in quotes)
+        bind = str(transaction.engine.url)
+        chosen = selection.model_dump_json()
+        hour = at.replace(minute=0, second=0, microsecond=0)
+        key = (bind, changes.last(transaction), chosen, measured, hour)
+        with self._lock:
+            if key in self._warm:
+                self._warm.move_to_end(key)
+                return self._warm[key]
+        result = _read(transaction, selection, quotes, at=at)
+        with self._lock:
+            self._warm[key] = result
+            while len(self._warm) > WARM:
+                self._warm.popitem(last=False)
+        return result
+
+
+READER = BookReader()
+
+
+def _read(
+    transaction: Transaction, selection: Selection, quotes: Sequence[ImpactQuotes], *, at: datetime
+) -> ReadBook:
+    chances = _chances(transaction, AccountFilter(**selection.model_dump()))
+    bodies = accounts.read(transaction, list(chances), at=at)
+    around = stored_snapshot(transaction, at=at, assets=())
+    cases, left = [], []
+    for key, body in bodies.items():
+        try:
+            answer = requests.account({**body, "events": None}, "")
+            cases.append(inputs.account_input(answer, "", around))
+        except InvalidInput as error:
+            left.append(UnjudgedAnswer(key, error.faults[0].message[:200], None))
+    prices = {asset: price.exact for asset, price in around.prices.items()}
+    book = read_book(cases, prices, chances)
+    curves, curve_answers, stale = _curves(quotes, at=at)
+    return ReadBook(
+        at,
+        around.simulated,
+        replace(book, unjudged=(*book.unjudged, *left)),
+        curves,
+        curve_answers,
+        stale,
+    )
+
+
+def _chances(transaction: Transaction, chosen: AccountFilter) -> dict[str, float]:
+    """Return how likely each account is liquidated once it is exposed, by its newest forecast."""
+    result: dict[str, float] = {}
+    after: tuple[float | None, str] | None = None
+    while len(result) <= MOST_ACCOUNTS:
+        part = assessments.explore(transaction, chosen, after=after, limit=PAGE)
+        for item in part:
+            judged = item.assessed
+            alone = (judged.unattended_24h or 0.0) if judged is not None else 0.0
+            acted = judged.expected_24h if judged is not None else None
+            is_forecast = acted is not None and alone > 0.0
+            result[item.account] = min((acted or 0.0) / alone, 1.0) if is_forecast else 1.0
+        if len(part) < PAGE:
+            return result
+        after = (None, part[-1].account)
+    detail = f"more than {MOST_ACCOUNTS} accounts are chosen: ask by venue, market, owner or asset"
+    raise Refused(problems.TOO_LARGE, detail)
+
+
+def _curves(
+    quotes: Sequence[ImpactQuotes], *, at: datetime
+) -> tuple[dict[str, ImpactCurve], tuple[CurveAnswer, ...], tuple[str, ...]]:
+    """Return curves against the dollar by asset, as they are told, and which are old."""
+    curves: dict[str, ImpactCurve] = {}
+    answer, stale = [], []
+    for item in quotes:
+        if item.quote != QUOTE:
+            continue
+        curve = fit(item)
+        curves[item.asset] = curve
+        answer.append(curve_answer(item, curve, at=at))
+        if at - item.measured_at > STALE:
+            stale.append(f"stale_liquidity: {item.asset} was measured {item.measured_at:%F}")
+    return curves, tuple(answer), tuple(stale)
+
+
+def fit(quotes: ImpactQuotes) -> ImpactCurve:
+    """Return the curve of quotes; raises `InvalidInput` as `models.book.impact.fitted` does."""
+    amounts, impacts = zip(*quotes.quotes, strict=True)
+    return fitted(amounts, impacts, measured_at=quotes.measured_at)
+
+
+def curve_answer(quotes: ImpactQuotes, curve: ImpactCurve, *, at: datetime) -> CurveAnswer:
+    """Return a curve as it is answered, its tail marked."""
+    amount, lost = float(curve.amounts[-1]), float(curve.impacts[-1])
+    return CurveAnswer(
+        asset=quotes.asset,
+        quote=quotes.quote,
+        measured_at=quotes.measured_at,
+        age_seconds=(at - quotes.measured_at).total_seconds(),
+        amounts=tuple(float(item) for item in curve.amounts),
+        impacts=tuple(float(item) for item in curve.impacts),
+        tail="constant_product",
+        tail_reserve=amount * (1.0 - lost) / lost,
+    )
+
+
+def stress(
+    desk: ScoringService, store: Store, request: StressBody, request_id: str
+) -> StressAnswer:
+    """Answer `POST /v1/book/stress`.
+
+    Raises
+    ------
+    InvalidInput
+        Unknown assets, moves that leave no price, assets without a curve, amounts beyond the
+        last quote where that is refused: all of them.
+    """
+    with store.read() as transaction:
+        result = READER.read(transaction, request.selection, now=desk.clock())
+    curves = {} if request.impact == "none" else result.curves
+    faults = [] if request.impact == "none" else missing_curves(result.book, curves)
+    names = [shock.name for shock in request.shocks]
+    faults += [
+        Fault(f"/shocks/{place}/name", f"{name!r} stands twice")
+        for place, name in enumerate(names)
+        if name in names[:place]
+    ]
+    shocks = []
+    for place, shock in enumerate(request.shocks):
+        where = f"/shocks/{place}"
+        try:
+            answer = stressed(
+                result.book, shock, curves, where=where, with_owners=request.owners == "expected"
+            )
+        except InvalidInput as error:
+            faults.extend(error.faults)
+            continue
+        shocks.append(answer)
+        if request.tail == "refuse":
+            faults += _beyond(answer.rounds, curves, float(shock.depth), where)
+    if faults:
+        raise InvalidInput(faults)
+    return StressAnswer(
+        request_id=request_id,
+        as_of=result.at,
+        simulated=result.is_simulated,
+        accounts=len(result.book.cases),
+        unjudged=result.book.unjudged[:MOST_LISTED],
+        unjudged_count=len(result.book.unjudged),
+        unjudged_debt=sum(item.debt or 0.0 for item in result.book.unjudged),
+        oldest_price_age_seconds=oldest(result.book, result.at),
+        prices={asset: float(price) for asset, price in result.book.prices.items()},
+        moving=moving(result.book.prices, None),
+        curves=tuple(item for item in result.answer if item.asset in result.book.prices),
+        degraded_reasons=() if request.impact == "none" else result.stale,
+        shocks=tuple(shocks),
+    )
+
+
+def _beyond(
+    rounds: Sequence[Any], curves: Mapping[str, ImpactCurve], depth: float, where: str
+) -> list[Fault]:
+    """Return a fault for every asset of which more is sold than was ever quoted."""
+    sold: dict[str, float] = {}
+    for item in rounds:
+        for asset, units in item.sold.items():
+            sold[asset] = sold.get(asset, 0.0) + units
+    return [
+        Fault(
+            where,
+            f"{units:,.6g} {asset} are sold, beyond the last quote of "
+            f"{float(curves[asset].amounts[-1]) * depth:,.6g}",
+        )
+        for asset, units in sorted(sold.items())
+        if asset in curves and units > float(curves[asset].amounts[-1]) * depth
+    ]
+
+
+def begin(
+    desk: ScoringService, transaction: Transaction, request: ForecastBody
+) -> tuple[str, ReadBook, Forecaster]:
+    """Write that a forecast begins, and return what it will run on.
+
+    Raises
+    ------
+    InvalidInput
+        Assets without a curve, or too little past.
+    Refused
+        413 where accounts times scenarios are too many.
+    """
+    result = READER.read(transaction, request.selection, now=desk.clock())
+    if request.impact == "stored" and (faults := missing_curves(result.book, result.curves)):
+        raise InvalidInput(faults)
+    count = max(len(result.book.borrowers), 1)
+    if count * request.scenarios > MOST_CELLS:
+        detail = f"{count} accounts: at most {MOST_CELLS // count} scenarios"
+        raise Refused(problems.TOO_LARGE, detail)
+    curves = {} if request.impact == "none" else result.curves
+    stored = market.candles(transaction, list(result.book.prices), at=result.at, lookback=PAST)
+    ready = forecaster(result.book, curves, _on_one_grid(stored))
+    if not ready.book.borrowers:
+        raise InvalidInput([Fault("/selection", "no account of it owes anything that can fall")])
+    name = uuid.uuid4().hex
+    book_forecasts.begin(
+        transaction, name, request.model_dump(mode="json"), at=result.at, now=desk.clock()
+    )
+    return name, result, ready
+
+
+def _on_one_grid(stored: Mapping[str, Candles]) -> dict[str, dict[str, Any]]:
+    """Return close, high and low of every asset over the same hours."""
+    if not stored:
+        return {}
+    first = min(item.first_hour for item in stored.values())
+    last = max(item.first_hour + len(item.close) for item in stored.values())
+    result = {}
+    for asset, item in stored.items():
+        place = item.first_hour - first
+        columns = {}
+        for side in ("close", "high", "low"):
+            grid = np.full(last - first, np.nan)
+            grid[place : place + len(item.close)] = getattr(item, side)
+            columns[side] = grid
+        result[asset] = columns
+    return result
+
+
+def run(
+    desk: ScoringService,
+    store: Store,
+    name: str,
+    request: ForecastBody,
+    result: ReadBook,
+    ready: Any,
+) -> None:
+    """Run a forecast to its end, or until it is stopped, and keep what came of it."""
+    try:
+        body = _run(desk, store, name, request, result, ready)
+        status = book_forecasts.DONE
+    except Stopped:
+        body, status = None, book_forecasts.STOPPED
+    except (ForewarnError, ArithmeticError, ValueError) as error:
+        body, status = {"error": str(error)[:1000]}, book_forecasts.FAILED
+    with store.begin() as transaction:
+        done = 1.0 if status == book_forecasts.DONE else 0.0
+        book_forecasts.update(
+            transaction, name, done=done, now=desk.clock(), status=status, body=body
+        )
+
+
+def _run(
+    desk: ScoringService,
+    store: Store,
+    name: str,
+    request: ForecastBody,
+    result: ReadBook,
+    ready: Forecaster,
+) -> dict[str, Any]:
+    parts = len(request.horizons) * len(METHODS) * 2
+    finished = 0
+
+    def report(count: int) -> bool:
+        share = (finished + count / request.scenarios) / parts
+        with store.begin() as transaction:
+            stored = book_forecasts.read(transaction, name)
+            if stored is None or stored.status != book_forecasts.RUNNING:
+                return False
+            book_forecasts.update(transaction, name, done=min(share, 0.999), now=desk.clock())
+        return True
+
+    horizons: dict[str, Any] = {}
+    for horizon in request.horizons:
+        methods: dict[str, Any] = {}
+        for method in METHODS:
+            drawn = ready.draw(HORIZONS[horizon], request, method)
+            owners: dict[str, Any] = {}
+            for side in ("unattended", "expected"):
+                acts = side == "expected"
+                done = ready.run(drawn, with_owners=acts, seed=request.seed, report=report)
+                owners[side] = msgspec.to_builtins(forecast_answer(done, ready))
+                finished += 1
+            methods[method.value] = owners
+        horizons[horizon] = methods
+    curves = {} if request.impact == "none" else result.curves
+    return {
+        "simulated": result.is_simulated,
+        "accounts": len(ready.book.borrowers),
+        "unjudged": msgspec.to_builtins(ready.book.unjudged[:MOST_LISTED]),
+        "unjudged_count": len(ready.book.unjudged),
+        "unjudged_debt": sum(item.debt or 0.0 for item in ready.book.unjudged),
+        "degraded_reasons": list(result.stale) if request.impact == "stored" else ["no_impact"],
+        "horizons": horizons,
+        "curve": curve_of(ready.book, curves),
+        "debts": debts_of(ready.book),
+    }
+
+
+METHODS = (Method.STRESSED, Method.FILTERED, Method.PLAIN)
+"""The first is the one that counts; the others stand beside it."""
+
+
+def status_of(row: BookForecastRow, request_id: str, *, now: datetime) -> ForecastStatus:
+    """Return a forecast as it is answered; one without a word for long is lost."""
+    is_lost = row.status == book_forecasts.RUNNING and now - row.updated_at > LOST
+    body = None if row.body is None else {k: v for k, v in row.body.items() if k != "debts"}
+    return ForecastStatus(
+        request_id=request_id,
+        id=row.id,
+        as_of=row.at,
+        status=book_forecasts.FAILED if is_lost else row.status,
+        done=row.done,
+        request=row.request,
+        result=body,
+    )
+
+
+def points(transaction: Transaction, *, limit: int, now: datetime) -> list[RiskPoint]:
+    """Return past forecasts of the whole book beside what came true within 24 hours."""
+    result = []
+    for row in book_forecasts.newest(transaction, limit=limit):
+        answer = (row.body or {}).get("horizons", {}).get("24h")
+        if answer is None or any(dict(row.request).get("selection", {}).values()):
+            continue
+        ends = row.at + timedelta(hours=HORIZONS["24h"])
+        realised = None
+        if ends <= now:
+            fell = book_forecasts.liquidated(transaction, after=row.at, until=ends)
+            realised = sum((row.body or {}).get("debts", {}).get(item, 0.0) for item in fell)
+        lar = {
+            side: {
+                f"{item['level']:g}": item["value"]
+                for item in answer[METHODS[0].value][side]["liquidated"]
+            }
+            for side in ("unattended", "expected")
+        }
+        result.append(RiskPoint(id=row.id, as_of=row.at, lar=lar, realised=realised))
+    return result
+
+
+def tests_of(result: Sequence[RiskPoint]) -> dict[str, dict[str, dict[str, object]]]:
+    """Return how often quantiles were exceeded, over one forecast a day."""
+    daily: dict[Any, RiskPoint] = {}
+    for item in sorted(result, key=lambda point: point.as_of):
+        if item.realised is not None:
+            daily.setdefault(item.as_of.date(), item)
+    days = list(daily.values())
+    if len(days) < 2:  # noqa: PLR2004 - a test of transitions needs two
+        return {}
+    answer: dict[str, dict[str, dict[str, object]]] = {}
+    for side in ("unattended", "expected"):
+        for level in LEVELS:
+            over = np.array([(item.realised or 0.0) > item.lar[side][level] for item in days])
+            rate = float(1 - Fraction(level))
+            answer.setdefault(side, {})[level] = {
+                "days": len(days),
+                "exceedances": int(over.sum()),
+                "kupiec_p": kupiec(int(over.sum()), len(days), rate).p_value,
+                "christoffersen_p": christoffersen(over).p_value,
+                "zone": zone(int(over.sum()), len(days), rate).value,
+            }
+    return answer

@@ -1,0 +1,516 @@
+"""Pure: a book as the cascade takes it, shocks of it, and forecasts of it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from models.book.cascade import Borrower, Liquidators, Market
+from models.book.columns import BookColumns, MarketColumns, book_columns, market_columns
+from models.book.columns import prices_of as price_row
+from models.book.forecast import BookForecast, by_asset, forecast, grouped
+from models.book.impact import ImpactCurve
+from models.book.kernel import NEAR, Course, Owners, run, run_all
+from models.book.linear import USD, Reader, Unjudged
+from models.book.reproduction import reproduction
+from models.book.scenarios import Bars, Method, Moves, moves
+from models.book.tail import Quantile
+from models.errors import Fault, InvalidInput
+from models.margin.shock import shocked
+from models.margin.trigger import BREACHED
+from models.pegs import is_one, moving, quote_of
+from serving.evaluation.inputs import AccountInput
+from serving.schemas.book_risk import (
+    Contributor,
+    ForecastBody,
+    LinkedMove,
+    LossQuantile,
+    OwnersForecast,
+    RoundAnswer,
+    ShockBody,
+    StressShock,
+    UnjudgedAnswer,
+)
+
+ALL = "*"
+FILE = "file"
+SMALL_SHARE = 0.01
+"""Share of the collateral up to which an asset may lack a curve unsaid."""
+
+CONTRIBUTORS = 20
+OWNER_DRAWS = 200
+CURVE_SHOCKS = np.linspace(-0.7, 0.0, 36)
+"""Log moves at which the reproduction number and the curve of liquidations are told."""
+
+_PER_HOUR = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:[eE][0-9]+)?)/h")
+
+
+@dataclass(frozen=True, slots=True)
+class RiskBook:
+    """A book that can be shocked.
+
+    Parameters
+    ----------
+    borrowers
+        Accounts that owe.
+    cases
+        Each as the exact rules take it, by key.
+    chances
+        P(liquidated | below the line) by key; 1 where nothing is known of the owner.
+    unjudged
+        Accounts left out.
+    prices
+        USD per unit of every asset of the book.
+    """
+
+    borrowers: tuple[Borrower, ...]
+    cases: Mapping[str, AccountInput]
+    chances: Mapping[str, float]
+    unjudged: tuple[UnjudgedAnswer, ...]
+    prices: Mapping[str, Fraction]
+
+    @property
+    def collateral(self) -> dict[str, float]:
+        """Return USD of collateral by asset."""
+        result: dict[str, float] = {}
+        for account in self.borrowers:
+            for leg in account.collateral:
+                worth = float(leg.units * self.prices[leg.asset])
+                result[leg.asset] = result.get(leg.asset, 0.0) + worth
+        return result
+
+    def venue(self, key: str) -> str:
+        """Return the venue of an account; `file` where no rulebook judges it."""
+        case = self.cases.get(key)
+        return FILE if case is None else case.account.venue
+
+    def owners(self, seed: int = 0) -> Owners:
+        """Return the owners of the accounts in their order."""
+        chance = np.array([self.chances.get(item.key, 1.0) for item in self.borrowers])
+        return Owners(chance, np.arange(chance.size), seed=seed)
+
+
+def read_book(
+    cases: Sequence[AccountInput],
+    prices: Mapping[str, Fraction],
+    chances: Mapping[str, float],
+) -> RiskBook:
+    """Read accounts through their own rules.
+
+    Parameters
+    ----------
+    prices
+        USD per unit by asset.
+    chances
+        As of `RiskBook`.
+    """
+    reader = Reader(prices)
+    borrowers, unjudged = [], []
+    for case in cases:
+        try:
+            quote = quote_of(case.terms) or USD
+            result = reader.borrower(
+                case.account.id,
+                case.rulebook,
+                case.account,
+                case.market,
+                case.terms,
+                quote=quote,
+                worth=prices.get(quote, Fraction(1) if is_one(quote, quote=USD) else None),
+            )
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            result = Unjudged("cannot_be_evaluated")
+        if isinstance(result, Unjudged):
+            debt = None if result.debt is None else float(result.debt)
+            unjudged.append(UnjudgedAnswer(case.account.id, result.reason, debt))
+        elif result is not None:
+            borrowers.append(result)
+    legs = {asset for item in borrowers for asset in _assets(item)}
+    used = {asset: prices.get(asset, Fraction(1)) for asset in sorted(legs)}
+    return RiskBook(
+        tuple(borrowers),
+        {case.account.id: case for case in cases},
+        chances,
+        tuple(unjudged),
+        used,
+    )
+
+
+def _assets(account: Borrower) -> set[str]:
+    """Return what an account holds and owes."""
+    return {leg.asset for leg in account.collateral} | {leg.asset for leg in account.debt}
+
+
+def without(book: RiskBook, assets: Mapping[str, str]) -> RiskBook:
+    """Return a book without the accounts that hold or owe some assets, each named with why."""
+    remaining, left = [], []
+    for item in book.borrowers:
+        used = _assets(item)
+        reason = next((assets[asset] for asset in sorted(used) if asset in assets), None)
+        if reason is None:
+            remaining.append(item)
+        else:
+            debt = sum((leg.units * book.prices[leg.asset] for leg in item.debt), Fraction(0))
+            left.append(UnjudgedAnswer(item.key, reason, float(debt)))
+    return replace(book, borrowers=tuple(remaining), unjudged=(*book.unjudged, *left))
+
+
+def missing_curves(book: RiskBook, curves: Mapping[str, ImpactCurve]) -> list[Fault]:
+    """Return a fault for every asset that matters, moves and has no curve."""
+    worth = book.collateral
+    total = sum(worth.values())
+    return [
+        Fault(
+            "/impact",
+            f"{asset} is {value / total:.1%} of the collateral and has no curve: push one to "
+            f'/v1/impact/{asset}/USD, or say "impact": "none"',
+        )
+        for asset, value in sorted(worth.items())
+        if value > SMALL_SHARE * total and asset not in curves and moving([asset], None)
+    ]
+
+
+def market_of(
+    book: RiskBook, shock: ShockBody, curves: Mapping[str, ImpactCurve], *, where: str
+) -> Market:
+    """Return the market after a shock.
+
+    Raises
+    ------
+    InvalidInput
+        Unknown assets, prices that fall to 0 or below, circles: all of them.
+    """
+    faults = []
+    factors: dict[str, Fraction] = {}
+    links: dict[str, str] = {}
+    for name, moved in shock.prices.items():
+        place = f"{where}/prices/{name}"
+        if name != ALL and name not in book.prices:
+            faults.append(Fault(place, f"no account of the book holds or owes {name}"))
+        base = moved.of if isinstance(moved, LinkedMove) else None
+        share = moved.by if isinstance(moved, LinkedMove) else moved
+        if base is not None and base not in book.prices:
+            faults.append(Fault(f"{place}/of", f"no account of the book holds or owes {base}"))
+        if share <= -1:
+            faults.append(Fault(place, f"{share} leaves no price: must be above -1"))
+        factors[name] = 1 + share
+        if base is not None:
+            links[name] = base
+    if faults:
+        raise InvalidInput(faults)
+    everything = factors.pop(ALL, Fraction(1))
+    moved_all = set(moving(book.prices, None))
+    result = {}
+    for asset, price in book.prices.items():
+        factor = factors.get(asset, everything if asset in moved_all else Fraction(1))
+        base = links.get(asset)
+        if base is not None:
+            factor *= factors.get(base, everything if base in moved_all else Fraction(1))
+        result[asset] = price * factor
+    depth = shock.depth
+    deeper = {
+        asset: ImpactCurve(tuple(amount * float(depth) for amount in curve.amounts), curve.impacts)
+        for asset, curve in curves.items()
+        if asset in book.prices
+    }
+    return Market(result, deeper, shock.oracle_sees, links)
+
+
+def liquidators_of(shock: ShockBody) -> Liquidators:
+    """Return the limits of those who liquidate: with a capacity a round is an hour."""
+    if shock.capacity is None:
+        return Liquidators(gas=None if shock.gas is None else float(shock.gas))
+    match = _PER_HOUR.fullmatch(shock.capacity)
+    per_hour = 0.0 if match is None else float(match.group(1))
+    hours = max(shock.within_hours - shock.delay_hours, 0)
+    return Liquidators(
+        capacity=per_hour, rounds=hours, gas=None if shock.gas is None else float(shock.gas)
+    )
+
+
+def exact_near(book: RiskBook, market: Market) -> RiskBook:
+    """Let the exact rules decide for accounts that stand within `NEAR` of their line."""
+    result = list(book.borrowers)
+    for place, item in enumerate(result):
+        debt = sum((leg.units * market.prices[leg.asset] for leg in item.debt), Fraction(0))
+        weighted = sum(
+            (leg.units * leg.threshold * market.prices[leg.asset] for leg in item.collateral),
+            Fraction(0),
+        )
+        case = book.cases.get(item.key)
+        if case is None or not debt or abs(float(weighted / debt) - 1.0) > NEAR:
+            continue
+        shares = {
+            asset: Fraction(market.prices[asset]) / book.prices[asset] - 1
+            for asset in case.market.prices
+            if asset in market.prices
+        }
+        verdict = case.rulebook.margin(
+            case.account, shocked(case.market, shares), case.terms
+        ).verdict
+        line = debt * (1 - Fraction(2, 10**9) if verdict in BREACHED else 1 + Fraction(2, 10**9))
+        factor = line / weighted if weighted else Fraction(1)
+        result[place] = replace(
+            item,
+            collateral=tuple(
+                replace(leg, threshold=leg.threshold * factor) for leg in item.collateral
+            ),
+        )
+    return replace(book, borrowers=tuple(result))
+
+
+def stressed(
+    book: RiskBook,
+    shock: ShockBody,
+    curves: Mapping[str, ImpactCurve],
+    *,
+    where: str,
+    with_owners: bool,
+) -> StressShock:
+    """Run one shock to its end.
+
+    Raises
+    ------
+    InvalidInput
+        As `market_of` does.
+    """
+    market = market_of(book, shock, curves, where=where)
+    decided = exact_near(book, market)
+    columns, around = book_columns(decided.borrowers, market), market_columns(market)
+    prices = price_row(market)
+    limits = liquidators_of(shock)
+    course = run(columns, around, prices, limits)
+    without_impact = run(columns, replace(around, oracle_share=0.0), prices, limits)
+    alone = float(without_impact.totals.repaid[0])
+    repaid = float(course.totals.repaid[0])
+    is_still = bool(course.totals.converged[0]) or shock.capacity is not None
+    expected = _owners_act(book, columns, around, prices, limits) if with_owners else None
+    number = reproduction(columns, around, prices, np.ones(prices.size), np.zeros(1)).numbers[0]
+    return StressShock(
+        name=shock.name,
+        rounds=tuple(_rounds(columns, course)),
+        accounts=int(course.totals.liquidated[0]),
+        collateral_at_risk=float(course.seized),
+        repaid=repaid if is_still else None,
+        bad_debt=float(course.totals.bad_debt[0]) if is_still else None,
+        insolvent_accounts=int(course.totals.insolvent[0]),
+        unliquidated=float(course.totals.unliquidated[0]),
+        amplification=repaid / alone if alone > 0 else None,
+        reproduction=float(number),
+        converged=bool(course.totals.converged[0]),
+        residuals=_residuals(columns, course),
+        contributors=tuple(_contributors(book, course)),
+        expected=expected,
+    )
+
+
+def _owners_act(
+    book: RiskBook, columns: BookColumns, around: MarketColumns, prices: Any, limits: Liquidators
+) -> dict[str, float]:
+    """Return means over draws of who of the owners acts first."""
+    drawn = np.repeat(prices[np.newaxis, :], OWNER_DRAWS, axis=0)
+    totals = run_all(columns, around, drawn, limits, owners=book.owners())
+    return {
+        "accounts": float(totals.liquidated.mean()),
+        "repaid": float(totals.repaid.mean()),
+        "bad_debt": float(totals.bad_debt.mean()),
+    }
+
+
+def _rounds(columns: BookColumns, course: Course) -> list[RoundAnswer]:
+    result = []
+    for place in range(course.repaid.size):
+        sold = dict(zip(columns.assets, course.sold[place].tolist(), strict=True))
+        result.append(
+            RoundAnswer(
+                accounts=int(course.liquidated[place]),
+                repaid=float(course.repaid[place]),
+                sold={asset: units for asset, units in sold.items() if units > 0},
+                prices=dict(zip(columns.assets, course.prices[place].tolist(), strict=True)),
+            )
+        )
+    return result
+
+
+def _residuals(columns: BookColumns, course: Course) -> dict[str, float]:
+    """Return the largest share of any asset's amount that appeared or vanished."""
+    gone = columns.collateral_units * np.repeat(
+        1.0 - course.held, np.diff(columns.collateral_offsets)
+    )
+    size = len(columns.assets)
+    left = np.bincount(columns.collateral_asset, weights=gone, minlength=size)
+    whole = np.bincount(columns.collateral_asset, weights=columns.collateral_units, minlength=size)
+    off = np.abs(left - course.sold.sum(axis=0)) / np.maximum(whole, 1e-300)
+    repaid = abs(float(course.repaid_by.sum()) - float(course.repaid.sum()))
+    return {
+        "collateral": float(off.max(initial=0.0)),
+        "debt": repaid / max(float(course.repaid.sum()), 1e-300),
+    }
+
+
+def _contributors(book: RiskBook, course: Course) -> list[Contributor]:
+    order = np.argsort(-(course.repaid_by + course.bad_debt), kind="stable")[:CONTRIBUTORS]
+    return [
+        Contributor(
+            account=book.borrowers[row].key,
+            venue=book.venue(book.borrowers[row].key),
+            repaid=float(course.repaid_by[row]),
+            bad_debt=float(course.bad_debt[row]),
+        )
+        for row in order.tolist()
+        if course.repaid_by[row] > 0 or course.bad_debt[row] > 0
+    ]
+
+
+def curve_of(
+    book: RiskBook, curves: Mapping[str, ImpactCurve], *, oracle_sees: Fraction = Fraction(1)
+) -> list[dict[str, float]]:
+    """Return what a fall of the whole market liquidates with and without the cascade, and R."""
+    market = Market(
+        dict(book.prices), {a: c for a, c in curves.items() if a in book.prices}, oracle_sees
+    )
+    columns, around = book_columns(book.borrowers, market), market_columns(market)
+    prices = price_row(market)
+    direction = np.array([1.0 if moving([asset], None) else 0.0 for asset in columns.assets])
+    shocks = prices * np.exp(np.outer(CURVE_SHOCKS, direction))
+    with_it = run_all(columns, around, shocks)
+    alone = run_all(columns, replace(around, oracle_share=0.0), shocks)
+    numbers = reproduction(columns, around, prices, direction, CURVE_SHOCKS).numbers
+    return [
+        {
+            "shock": float(np.expm1(CURVE_SHOCKS[place])),
+            "repaid": float(with_it.repaid[place]),
+            "repaid_without_cascade": float(alone.repaid[place]),
+            "bad_debt": float(with_it.bad_debt[place]),
+            "reproduction": float(numbers[place]),
+        }
+        for place in range(CURVE_SHOCKS.size)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Forecaster:
+    """A book with its market in columns and the past of its prices.
+
+    Parameters
+    ----------
+    book
+        Without accounts whose assets have no candles.
+    columns, around, prices
+        The book as the kernel takes it.
+    bars
+        Candles of every asset in the columns' order.
+    """
+
+    book: RiskBook
+    columns: BookColumns
+    around: MarketColumns
+    prices: Any
+    bars: Bars
+
+    def draw(self, hours: int, request: ForecastBody, method: Method) -> Moves:
+        """Return the scenarios of a horizon."""
+        return moves(
+            self.bars,
+            self._weights(),
+            hours=hours,
+            scenarios=request.scenarios,
+            seed=request.seed,
+            method=method,
+        )
+
+    def run(self, drawn: Moves, *, with_owners: bool, seed: int, report: Any) -> BookForecast:
+        """Return a forecast over scenarios."""
+        owners = self.book.owners(seed) if with_owners else None
+        return forecast(self.columns, self.around, self.prices, drawn, owners=owners, report=report)
+
+    def _weights(self) -> Any:
+        worth = self.columns.collateral_units * self.prices[self.columns.collateral_asset]
+        return np.bincount(
+            self.columns.collateral_asset, weights=worth, minlength=len(self.columns.assets)
+        )
+
+
+def forecaster(
+    book: RiskBook, curves: Mapping[str, ImpactCurve], candles: Mapping[str, Any]
+) -> Forecaster:
+    """Return a book ready to be forecast.
+
+    Parameters
+    ----------
+    candles
+        Arrays of close, high and low of one grid of hours, by asset; assets that keep their
+        price need none.
+    """
+    missing = {
+        asset: "no_candles"
+        for asset in book.prices
+        if asset not in candles and moving([asset], None)
+    }
+    remaining = without(book, missing)
+    legs = {asset for item in remaining.borrowers for asset in _assets(item)}
+    prices = {asset: book.prices[asset] for asset in sorted({*legs, USD} & book.prices.keys())}
+    remaining = replace(remaining, prices=prices)
+    market = Market(dict(prices), {a: c for a, c in curves.items() if a in prices})
+    columns = book_columns(remaining.borrowers, market)
+    size = max((len(item["close"]) for item in candles.values()), default=0)
+    still = np.ones(size)
+    bars = Bars(
+        columns.assets,
+        *(
+            np.column_stack([candles[a][side] if a in candles else still for a in columns.assets])
+            for side in ("close", "high", "low")
+        ),
+    )
+    return Forecaster(remaining, columns, market_columns(market), price_row(market), bars)
+
+
+def forecast_answer(result: BookForecast, ready: Forecaster) -> OwnersForecast:
+    """Return a forecast as it is answered."""
+    venues = [ready.book.venue(item.key) for item in ready.book.borrowers]
+    order = np.argsort(-result.by_account, kind="stable")[:CONTRIBUTORS]
+    return OwnersForecast(
+        liquidated=tuple(_quantile(item) for item in result.liquidated),
+        bad_debt=tuple(_quantile(item) for item in result.bad_debt),
+        mean_liquidated=result.mean_liquidated,
+        mean_bad_debt=result.mean_bad_debt,
+        by_asset=by_asset(ready.columns, ready.prices, result.by_account),
+        by_venue=grouped(result.by_account, venues),
+        by_account={
+            ready.book.borrowers[row].key: float(result.by_account[row])
+            for row in order.tolist()
+            if result.by_account[row] > 0
+        },
+    )
+
+
+def _quantile(result: Quantile) -> LossQuantile:
+    return LossQuantile(
+        level=result.level,
+        value=result.value,
+        low=result.low,
+        high=result.high,
+        shortfall=result.shortfall,
+    )
+
+
+def debts_of(book: RiskBook) -> dict[str, float]:
+    """Return USD owed by account."""
+    return {
+        item.key: float(sum((leg.units * book.prices[leg.asset] for leg in item.debt), Fraction(0)))
+        for item in book.borrowers
+    }
+
+
+def oldest(book: RiskBook, at: datetime) -> float | None:
+    """Return the age in seconds of the oldest price that the book rests on."""
+    ages = [
+        (at - price.observed_at).total_seconds()
+        for case in book.cases.values()
+        for price in case.market.prices.values()
+    ]
+    return max(ages, default=None)

@@ -1,0 +1,221 @@
+/** The book at risk: shocks of it round by round, forecasts, and what came true. */
+
+import { ask, asked } from "./ask.js";
+import { band, line } from "./draw.js";
+import { age, move, percent, short, when } from "./format.js";
+import { settled, start, trying } from "./frame.js";
+
+const FIRST = -20;
+const WAIT_MS = 700;
+const BOX = { width: 300, height: 96 };
+const PERCENT = 100;
+const DIGITS = 3;
+
+const share = (whole) => (whole / PERCENT).toFixed(2);
+
+/** Return one asset's slider. */
+function slider(name, whole) {
+  return { name, move: whole, get text() { return move(this.move / PERCENT); } };
+}
+
+function page() {
+  return {
+    every: FIRST,
+    sliders: [],
+    sees: "1",
+    depth: "1",
+    impact: "stored",
+    stress: null,
+    round: 1,
+    risk: null,
+    history: null,
+    running: null,
+    done: 0,
+
+    async init() {
+      this.later = settled((signal) => this.run(signal), 150);
+      addEventListener("news", () => this.later());
+      await this.run();
+      await this.recall();
+    },
+
+    get everyText() { return move(this.every / PERCENT); },
+    get shock() { return this.stress?.shocks[0] ?? null; },
+    get summary() {
+      if (!this.stress) return "";
+      return `${this.stress.accounts} accounts as of ${when(this.stress.as_of)}; oldest price ${age(this.stress.oldest_price_age_seconds)} old`;
+    },
+    get note() {
+      if (this.impact === "none") return "No curve of impact is stored for what the book holds: nothing here moves a price by selling it. Push quotes to /v1/impact to see the cascade.";
+      return (this.stress?.degraded_reasons ?? []).join("; ");
+    },
+
+    /** Move every asset that moves with the market. */
+    moveAll() {
+      this.sliders.forEach((one) => (one.move = this.every));
+      this.later();
+    },
+    shake() { this.later(); },
+
+    /** Run the shock; without curves the same shock without impact. */
+    run(signal) {
+      return trying(async () => {
+        const moves = Object.fromEntries(this.sliders.map((one) => [one.name, share(one.move)]));
+        const prices = this.sliders.length ? moves : { "*": share(this.every) };
+        const body = {
+          shocks: [{ name: "page", prices, depth: this.depth, oracle_sees: this.sees }],
+          owners: "expected",
+        };
+        this.stress = await this.answered(body, signal);
+        if (this.sliders.length === 0) {
+          this.sliders = this.stress.moving.map((name) => slider(name, this.every));
+        }
+        this.round = 1;
+      });
+    },
+    async answered(body, signal) {
+      try {
+        return await ask("/v1/book/stress", { body: { ...body, impact: this.impact }, signal });
+      } catch (error) {
+        const isBare = (error.faults ?? []).length > 0 && error.faults.every((fault) => fault.startsWith("/impact"));
+        if (!isBare) throw error;
+        this.impact = "none";
+        return ask("/v1/book/stress", { body: { ...body, impact: "none" }, signal });
+      }
+    },
+
+    get repaid() { return this.shock ? short(this.shock.repaid) : ""; },
+    get seized() { return this.shock ? short(this.shock.collateral_at_risk) : ""; },
+    get badDebt() { return this.shock ? short(this.shock.bad_debt) : ""; },
+    get accountsText() { return this.shock ? String(this.shock.accounts) : ""; },
+    get amplification() { return this.shock?.amplification == null ? "–" : this.shock.amplification.toFixed(2); },
+    get reproduction() { return this.shock ? this.shock.reproduction.toFixed(2) : ""; },
+    get expectedRepaid() { return this.shock?.expected ? short(this.shock.expected.repaid) : "–"; },
+    get unjudged() {
+      const count = this.stress?.unjudged_count ?? 0;
+      if (!count) return "";
+      const names = this.stress.unjudged.slice(0, 10).map((one) => `${one.account} (${one.reason.replaceAll("_", " ")})`);
+      return `${count} accounts are in no figure, owing ${short(this.stress.unjudged_debt)} USD as far as known: ${names.join(", ")}`;
+    },
+
+    get isQuiet() { return (this.shock?.rounds.length ?? 0) === 0; },
+    get roundsMost() { return Math.max(1, this.shock?.rounds.length ?? 1); },
+    get current() { return this.shock?.rounds[this.round - 1] ?? null; },
+    get roundText() { return `${this.round} of ${this.roundsMost}`; },
+    get roundAccounts() { return this.current ? String(this.current.accounts) : ""; },
+    get roundRepaid() { return this.current ? short(this.current.repaid) : ""; },
+    get roundSales() {
+      const sold = Object.entries(this.current?.sold ?? {});
+      return sold.map(([asset, units]) => ({ asset, units: short(units), price: short(this.current.prices[asset]) }));
+    },
+    get contributors() {
+      return (this.shock?.contributors ?? []).map((one) => ({
+        account: one.account,
+        href: `/desk/accounts/${encodeURIComponent(one.account)}`,
+        venue: one.venue,
+        repaid: short(one.repaid),
+        bad: short(one.bad_debt),
+      }));
+    },
+
+    recall() {
+      return trying(async () => {
+        this.risk = (await ask("/v1/book/risk")).forecast;
+        this.history = await ask("/v1/book/risk/history");
+      });
+    },
+    begin() {
+      return trying(async () => {
+        const told = await ask("/v1/book/forecasts", { body: { impact: this.impact } });
+        this.running = told.id;
+        this.done = 0;
+        await this.wait();
+      });
+    },
+    async wait() {
+      while (this.running) {
+        const told = await ask(`/v1/book/forecasts/${this.running}`);
+        this.done = told.done;
+        if (told.status !== "running" && told.status !== "stopping") {
+          this.running = null;
+          if (told.status === "failed") throw new Error(told.result?.error ?? "the forecast failed");
+        } else {
+          await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
+        }
+      }
+      await this.recall();
+    },
+    stop() {
+      return trying(() => asked(`/v1/book/forecasts/${this.running}`, { method: "DELETE" }));
+    },
+    get progress() {
+      if (this.running) return `${percent(this.done)} of the scenarios`;
+      return this.risk ? `as of ${when(this.risk.as_of)}` : "";
+    },
+
+    get lar() {
+      const horizons = this.risk?.result?.horizons ?? {};
+      return Object.entries(horizons).flatMap(([horizon, methods]) =>
+        Object.entries(methods.stressed).map(([owners, told]) => row(horizon, owners, told)),
+      );
+    },
+    get curve() { return this.risk?.result?.curve ?? null; },
+    get most() { return Math.max(1, ...(this.curve ?? []).map((one) => Math.max(one.repaid, one.repaid_without_cascade))); },
+    get curvePath() { return line((this.curve ?? []).map((one) => one.repaid), { ...BOX, top: this.most }); },
+    get alonePath() { return line((this.curve ?? []).map((one) => one.repaid_without_cascade), { ...BOX, top: this.most }); },
+    get curveFrom() { return this.curve ? move(this.curve[0].shock) : ""; },
+    get curveTitle() {
+      return (this.curve ?? []).map((one) => `${move(one.shock)}: ${short(one.repaid)}, without the cascade ${short(one.repaid_without_cascade)}`).join("; ");
+    },
+    get numberMost() { return Math.max(1.25, ...(this.curve ?? []).map((one) => one.reproduction)); },
+    get numberPath() { return line((this.curve ?? []).map((one) => one.reproduction), { ...BOX, top: this.numberMost }); },
+    get unityY() { return BOX.height - BOX.height / this.numberMost; },
+    get numberTitle() { return (this.curve ?? []).map((one) => `${move(one.shock)}: ${one.reproduction.toPrecision(DIGITS)}`).join("; "); },
+    get warning() {
+      const above = (this.curve ?? []).filter((one) => one.reproduction >= 1);
+      if (above.length === 0) return "Nowhere up to a fall by half does the number reach 1: falls come to rest.";
+      return `From a fall of ${percent(-above.at(-1).shock)} on, each step down brings one at least as large.`;
+    },
+
+    get points() { return [...(this.history?.points ?? [])].reverse(); },
+    get fanTop() {
+      const values = this.points.map((one) => Math.max(one.lar.unattended["0.99"], one.realised ?? 0));
+      return Math.max(1, ...values);
+    },
+    get fanPath() { return line(this.points.map((one) => one.lar.unattended["0.95"]), { ...BOX, top: this.fanTop }); },
+    get fanBand() {
+      if (this.points.length === 0) return "";
+      const low = this.points.map((one) => one.lar.expected["0.99"]);
+      return band(low, this.points.map((one) => one.lar.unattended["0.99"]), { ...BOX, top: this.fanTop });
+    },
+    get dots() {
+      const step = this.points.length > 1 ? BOX.width / (this.points.length - 1) : 0;
+      return this.points.flatMap((one, place) =>
+        one.realised == null ? [] : [{ key: one.id, x: place * step, y: BOX.height - (one.realised / this.fanTop) * BOX.height }],
+      );
+    },
+    get fanTitle() {
+      const count = this.points.length;
+      const past = this.points.filter((one) => one.realised != null).length;
+      return count ? `${count} forecasts, ${past} of them past: the line is LaR 95 % if nobody acts, the band reaches from LaR 99 % as owners act to LaR 99 % if nobody does, dots are what came` : "No forecasts are kept yet.";
+    },
+  };
+}
+
+/** Return a row of the table of forecasts. */
+function row(horizon, owners, told) {
+  const [low, high] = told.liquidated;
+  const within = (one) => `${short(one.value)} [${short(one.low)}, ${short(one.high)}]`;
+  return {
+    key: `${horizon} ${owners}`,
+    horizon,
+    owners,
+    low: within(low),
+    high: within(high),
+    beyond: short(low.shortfall),
+    bad: short(told.bad_debt[1].value),
+    mean: short(told.mean_bad_debt),
+  };
+}
+
+start(page);

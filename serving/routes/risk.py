@@ -1,0 +1,296 @@
+"""The book at risk: shocks, forecasts, their history, and curves of impact."""
+
+import threading
+from datetime import datetime
+from itertools import pairwise
+from typing import Annotated
+
+from pydantic import Field
+
+from models.book.impact import FEWEST_POINTS
+from models.errors import Fault, InvalidInput
+from serving.application import book_risk
+from serving.application.scoring import ScoringService
+from serving.http.idempotency import IDEMPOTENCY, opened, written
+from serving.http.keys import Scope
+from serving.http.query import Query, parameters, read_query
+from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
+from serving.routes.market import parsed
+from serving.schemas import problems
+from serving.schemas.book_risk import (
+    CurveAnswer,
+    ForecastBody,
+    ForecastStatus,
+    HistoryAnswer,
+    ImpactBody,
+    RiskAnswer,
+    StressAnswer,
+    StressBody,
+)
+from serving.schemas.problems import Refused
+from serving.store import Transaction, book_forecasts, impact, market
+from serving.store.impact import ImpactQuotes
+
+NAME = {"type": "string", "minLength": 1, "maxLength": 200}
+ASSET = Parameter(name="asset", place="path", schema=NAME, meaning="asset that is sold")
+QUOTE = Parameter(name="quote", place="path", schema=NAME, meaning="what it is sold for, as USD")
+ID = Parameter(name="id", place="path", schema=NAME, meaning="of the forecast")
+
+
+class HistoryQuery(Query):
+    """How many forecasts `GET /v1/book/risk/history` tells."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+def stress(desk: ScoringService, call: Call) -> Answer:
+    """Answer `POST /v1/book/stress`."""
+    request = parsed(call.body, StressBody)
+    return json_answer(book_risk.stress(desk, opened(desk), request, call.request_id))
+
+
+def begin(desk: ScoringService, call: Call) -> Answer:
+    """Answer `POST /v1/book/forecasts`: write that it begins, and run it beside."""
+    request = parsed(call.body, ForecastBody)
+    store = opened(desk)
+    ready: list[tuple[str, book_risk.ReadBook, object]] = []
+
+    def act(transaction: Transaction) -> ForecastStatus:
+        name, result, prepared = book_risk.begin(desk, transaction, request)
+        ready.append((name, result, prepared))
+        row = book_forecasts.read(transaction, name)
+        if row is None:
+            raise LookupError(name)
+        return book_risk.status_of(row, call.request_id, now=desk.clock())
+
+    answer = written(desk, call, action="forecast book", subject="book", act=act)
+    for name, result, prepared in ready:
+        arguments = (desk, store, name, request, result, prepared)
+        threading.Thread(
+            target=book_risk.run, args=arguments, name=f"forecast {name}", daemon=True
+        ).start()
+    place = "" if not ready else f"/v1/book/forecasts/{ready[0][0]}"
+    return Answer(
+        body=answer.body,
+        status=202 if answer.status == 200 else answer.status,  # noqa: PLR2004 - OK
+        headers={"location": place} if place else {},
+    )
+
+
+def read(desk: ScoringService, call: Call) -> Answer:
+    """Answer `GET /v1/book/forecasts/{id}`."""
+    with opened(desk).read() as transaction:
+        row = book_forecasts.read(transaction, call.path["id"])
+    if row is None:
+        raise Refused(problems.UNKNOWN_THING, f"no forecast {call.path['id'][:80]}")
+    return json_answer(book_risk.status_of(row, call.request_id, now=desk.clock()))
+
+
+def stop(desk: ScoringService, call: Call) -> Answer:
+    """Answer `DELETE /v1/book/forecasts/{id}`: a running one stops at its next step."""
+    name = call.path["id"]
+
+    def act(transaction: Transaction) -> ForecastStatus:
+        book_forecasts.stop(transaction, name, now=desk.clock())
+        row = book_forecasts.read(transaction, name)
+        if row is None:
+            raise Refused(problems.UNKNOWN_THING, f"no forecast {name[:80]}")
+        return book_risk.status_of(row, call.request_id, now=desk.clock())
+
+    return written(desk, call, action="stop forecast", subject=name, act=act)
+
+
+def risk(desk: ScoringService, call: Call) -> Answer:
+    """Answer `GET /v1/book/risk`."""
+    with opened(desk).read() as transaction:
+        rows = book_forecasts.newest(transaction, limit=1)
+        at = market.clock(transaction, now=desk.clock())
+    answer = [book_risk.status_of(row, call.request_id, now=desk.clock()) for row in rows]
+    return json_answer(
+        RiskAnswer(
+            request_id=call.request_id,
+            forecast=answer[0] if answer else None,
+            age_seconds=(at - answer[0].as_of).total_seconds() if answer else None,
+        )
+    )
+
+
+def history(desk: ScoringService, call: Call) -> Answer:
+    """Answer `GET /v1/book/risk/history`."""
+    request = read_query(call.query, HistoryQuery)
+    with opened(desk).read() as transaction:
+        at = market.clock(transaction, now=desk.clock())
+        result = book_risk.points(transaction, limit=request.limit, now=at)
+    return json_answer(
+        HistoryAnswer(
+            request_id=call.request_id, points=tuple(result), tests=book_risk.tests_of(result)
+        )
+    )
+
+
+def put_impact(desk: ScoringService, call: Call) -> Answer:
+    """Answer `PUT /v1/impact/{asset}/{quote}`."""
+    request = parsed(call.body, ImpactBody)
+    now = desk.clock()
+    answer = _quotes(call, request, now)
+    curve = book_risk.fit(answer)
+
+    def act(transaction: Transaction) -> CurveAnswer:
+        impact.write(transaction, answer, now=now)
+        return book_risk.curve_answer(answer, curve, at=now)
+
+    subject = f"{answer.asset}/{answer.quote}"
+    return written(desk, call, action="push impact", subject=subject, act=act)
+
+
+def _quotes(call: Call, request: ImpactBody, now: datetime) -> ImpactQuotes:
+    """Return sound quotes.
+
+    Raises
+    ------
+    InvalidInput
+        Impacts out of range or falling, too few amounts, a time to come: all of them.
+    """
+    faults = []
+    if request.measured_at > now:
+        faults.append(Fault("/measured_at", f"{request.measured_at:%FT%TZ} is still to come"))
+    for place, item in enumerate(request.quotes):
+        if not 0 <= item.impact < 1:
+            where = f"/quotes/{place}/impact"
+            faults.append(Fault(where, f"{float(item.impact):g} is not in [0, 1)"))
+    different = {item.amount for item in request.quotes}
+    if len(different) < FEWEST_POINTS:
+        detail = f"{len(different)} different amounts; at least {FEWEST_POINTS}"
+        faults.append(Fault("/quotes", detail))
+    ordered = sorted(enumerate(request.quotes), key=lambda item: (item[1].amount, item[1].impact))
+    for (_, low), (place, high) in pairwise(ordered):
+        if high.impact < low.impact:
+            detail = (
+                f"{float(high.impact):g} for {float(high.amount):g} is below "
+                f"{float(low.impact):g} for {float(low.amount):g}: an impact does not fall"
+            )
+            faults.append(Fault(f"/quotes/{place}/impact", detail))
+    if faults:
+        raise InvalidInput(faults)
+    return ImpactQuotes(
+        asset=call.path["asset"],
+        quote=call.path["quote"],
+        measured_at=request.measured_at,
+        quotes=tuple((float(item.amount), float(item.impact)) for item in request.quotes),
+    )
+
+
+def get_impact(desk: ScoringService, call: Call) -> Answer:
+    """Answer `GET /v1/impact/{asset}/{quote}`."""
+    asset, quote = call.path["asset"], call.path["quote"]
+    with opened(desk).read() as transaction:
+        at = market.clock(transaction, now=desk.clock())
+        result = impact.newest(transaction, at=max(at, desk.clock()))
+    stored = [item for item in result if (item.asset, item.quote) == (asset, quote)]
+    if not stored:
+        raise Refused(problems.UNKNOWN_THING, f"no quotes of {asset[:80]} in {quote[:80]}")
+    return json_answer(book_risk.curve_answer(stored[0], book_risk.fit(stored[0]), at=at))
+
+
+STORED = (problems.UNAVAILABLE,)
+
+OPERATIONS = (
+    Operation(
+        name="stress_book",
+        method="POST",
+        path="/v1/book/stress",
+        scope=Scope.READ,
+        work=stress,
+        summary="What price moves would liquidate, round by round",
+        meaning="The book after every shock",
+        request_type=StressBody,
+        answer_types=(StressAnswer,),
+        refusals=(problems.INVALID, problems.TOO_LARGE, *STORED),
+    ),
+    Operation(
+        name="begin_book_forecast",
+        method="POST",
+        path="/v1/book/forecasts",
+        scope=Scope.WRITE,
+        work=begin,
+        summary="Forecast what will be liquidated within a day and a week",
+        meaning="The forecast that has begun",
+        request_type=ForecastBody,
+        answer_types=(ForecastStatus,),
+        status=202,
+        parameters=(IDEMPOTENCY,),
+        refusals=(problems.INVALID, problems.TOO_LARGE, problems.CONFLICT, *STORED),
+    ),
+    Operation(
+        name="book_forecast",
+        method="GET",
+        path="/v1/book/forecasts/{id}",
+        scope=Scope.READ,
+        work=read,
+        summary="A forecast of the book: how far it is, or what came of it",
+        meaning="The forecast",
+        answer_types=(ForecastStatus,),
+        parameters=(ID,),
+        refusals=(problems.UNKNOWN_THING, *STORED),
+    ),
+    Operation(
+        name="stop_book_forecast",
+        method="DELETE",
+        path="/v1/book/forecasts/{id}",
+        scope=Scope.WRITE,
+        work=stop,
+        summary="Stop a forecast of the book",
+        meaning="The forecast, stopping if it ran",
+        answer_types=(ForecastStatus,),
+        parameters=(ID, IDEMPOTENCY),
+        refusals=(problems.UNKNOWN_THING, problems.CONFLICT, *STORED),
+    ),
+    Operation(
+        name="book_risk",
+        method="GET",
+        path="/v1/book/risk",
+        scope=Scope.READ,
+        work=risk,
+        summary="The newest forecast of the book",
+        meaning="LaR and VaR, unattended and expected side by side",
+        answer_types=(RiskAnswer,),
+        refusals=STORED,
+    ),
+    Operation(
+        name="book_risk_history",
+        method="GET",
+        path="/v1/book/risk/history",
+        scope=Scope.READ,
+        work=history,
+        summary="Past forecasts of the book beside what came true",
+        meaning="Forecasts, what came, and tests of how often they were exceeded",
+        answer_types=(HistoryAnswer,),
+        parameters=parameters(HistoryQuery),
+        refusals=(problems.INVALID, *STORED),
+    ),
+    Operation(
+        name="put_impact",
+        method="PUT",
+        path="/v1/impact/{asset}/{quote}",
+        scope=Scope.WRITE,
+        work=put_impact,
+        summary="State what selling an asset does to its price",
+        meaning="The fitted curve, its tail marked",
+        request_type=ImpactBody,
+        answer_types=(CurveAnswer,),
+        parameters=(ASSET, QUOTE, IDEMPOTENCY),
+        refusals=(problems.INVALID, problems.CONFLICT, *STORED),
+    ),
+    Operation(
+        name="get_impact",
+        method="GET",
+        path="/v1/impact/{asset}/{quote}",
+        scope=Scope.READ,
+        work=get_impact,
+        summary="The fitted curve of impact of an asset",
+        meaning="The curve, its age and its tail",
+        answer_types=(CurveAnswer,),
+        parameters=(ASSET, QUOTE),
+        refusals=(problems.UNKNOWN_THING, *STORED),
+    ),
+)

@@ -1,0 +1,157 @@
+"""Changes of terms over HTTP: what they would do, and how far they may go."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from models.errors import Fault, InvalidInput
+from models.parameters.bounds import Measure, StepBound
+from models.parameters.catalogue import Role
+from serving.application import governed_log, term_preview
+from serving.application.scoring import ScoringService
+from serving.application.term_book import term_book
+from serving.http.idempotency import IDEMPOTENCY, opened, written
+from serving.http.keys import Scope
+from serving.http.routing import Answer, Call, Operation, json_answer
+from serving.routes.market import parsed
+from serving.schemas import problems
+from serving.schemas.assessment import exact_text
+from serving.schemas.term_changes import (
+    BoundAnswer,
+    BoundBody,
+    BoundsAnswer,
+    BoundsBody,
+    TermsPreviewAnswer,
+    TermsPreviewBody,
+)
+from serving.store import Transaction, proposals
+
+
+def preview(desk: ScoringService, call: Call) -> Answer:
+    """Answer `POST /v1/terms/preview`."""
+    body = parsed(call.body, TermsPreviewBody)
+    store = opened(desk)
+    book = term_book(store, now=desk.clock(), at=body.at)
+    with store.read() as transaction:
+        made = term_preview.make(transaction, book, body, is_searched=body.cliffs)
+    return json_answer(term_preview.answer(made, body, request_id=call.request_id))
+
+
+def bounds(desk: ScoringService, call: Call) -> Answer:
+    """Answer `GET /v1/terms/bounds`."""
+    with opened(desk).read() as transaction:
+        listed, since = term_preview.in_force(transaction)
+    return json_answer(
+        BoundsAnswer(
+            request_id=call.request_id, since=since, bounds=tuple(_bound(item) for item in listed)
+        )
+    )
+
+
+def _bound(bound: StepBound) -> BoundAnswer:
+    """Return a bound in exact text."""
+    return BoundAnswer(
+        venue=bound.venue,
+        market=bound.market,
+        path=bound.path,
+        role=None if bound.role is None else bound.role.value,
+        measure=bound.measure.value,
+        up=None if bound.up is None else exact_text(bound.up, 0),
+        down=None if bound.down is None else exact_text(bound.down, 0),
+        every_hours=int(bound.every.total_seconds()) // 3600,
+        restricted=bound.is_restricted,
+    )
+
+
+def put_bounds(desk: ScoringService, call: Call) -> Answer:
+    """Answer `PUT /v1/terms/bounds`."""
+    body = parsed(call.body, BoundsBody)
+    faults = [fault for i, bound in enumerate(body.bounds) for fault in _faults(bound, i)]
+    if faults:
+        raise InvalidInput(faults)
+    document: dict[str, Any] = {
+        "bounds": [
+            {name: value for name, value in _document(bound).items() if value is not None}
+            for bound in body.bounds
+        ]
+    }
+
+    def act(transaction: Transaction) -> BoundsAnswer:
+        now = desk.clock()
+        name = term_preview.BOUNDS
+        proposals.govern(transaction, name, document, actor=call.principal.id, at=now)
+        governed_log.append(
+            transaction,
+            at=now,
+            actor=call.principal.id,
+            action="bounds put",
+            subject=name,
+            body=document,
+        )
+        listed, since = term_preview.in_force(transaction)
+        return BoundsAnswer(
+            request_id=call.request_id, since=since, bounds=tuple(_bound(item) for item in listed)
+        )
+
+    answer = written(desk, call, action="put_bounds", subject=term_preview.BOUNDS, act=act)
+    governed_log.export_head(opened(desk), desk.log_keys, now=desk.clock())
+    return answer
+
+
+def _document(bound: BoundBody) -> dict[str, Any]:
+    """Return a bound as it is kept: exact numbers as text."""
+    retained = bound.model_dump()
+    for side in ("up", "down"):
+        retained[side] = None if retained[side] is None else exact_text(retained[side], 0)
+    return retained
+
+
+def _faults(bound: BoundBody, place: int) -> Iterator[Fault]:
+    """Yield what is wrong with a bound."""
+    where = f"/bounds/{place}"
+    for name, kinds, value in (("role", Role, bound.role), ("measure", Measure, bound.measure)):
+        if value is not None and value not in {kind.value for kind in kinds}:
+            yield Fault(f"{where}/{name}", f"{value[:80]!r} is none of {', '.join(kinds)}")
+    for side, limit in (("up", bound.up), ("down", bound.down)):
+        if limit is not None and limit < 0:
+            yield Fault(f"{where}/{side}", f"{exact_text(limit, 0)} is below 0")
+
+
+OPERATIONS = (
+    Operation(
+        name="preview_terms",
+        method="POST",
+        path="/v1/terms/preview",
+        scope=Scope.READ,
+        work=preview,
+        summary="Who a change of risk parameters would make liquidatable, and whether it may be",
+        details="All changes are made at once and judged by the exact rules on the book of the "
+        "store. Nothing changes. An account that is liquidatable already is never counted.",
+        meaning="Who falls, who is freed, the cliff of every parameter, and what the gate says",
+        request_type=TermsPreviewBody,
+        answer_types=(TermsPreviewAnswer,),
+        refusals=(problems.STALE_BOOK, problems.BOOK_INCOMPLETE),
+    ),
+    Operation(
+        name="bounds",
+        method="GET",
+        path="/v1/terms/bounds",
+        scope=Scope.READ,
+        work=bounds,
+        summary="How far each parameter may move at once, and how long between two moves",
+        meaning="The bounds",
+        answer_types=(BoundsAnswer,),
+    ),
+    Operation(
+        name="put_bounds",
+        method="PUT",
+        path="/v1/terms/bounds",
+        scope=Scope.GOVERN,
+        work=put_bounds,
+        summary="Put other bounds in force",
+        meaning="The bounds in force now",
+        request_type=BoundsBody,
+        answer_types=(BoundsAnswer,),
+        parameters=(IDEMPOTENCY,),
+        refusals=(problems.CONFLICT,),
+    ),
+)

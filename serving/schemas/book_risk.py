@@ -1,0 +1,333 @@
+"""The book at risk: shocks, impact quotes and forecasts, asked and answered.
+
+Amounts of cascades and forecasts are USD in double precision: they are simulated, and near a
+line the exact rules decide.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from serving.schemas.fields import Body, Exact, Name, Positive, Time
+
+MOST_SHOCKS = 200
+MOST_SCENARIOS = 20_000
+MOST_QUOTES = 1_000
+MOST_CELLS = 2 * 10**9
+"""Accounts times scenarios that one forecast may run."""
+
+
+Horizon = Literal["24h", "7d"]
+
+
+class LinkedMove(Body):
+    """A move against another asset, on top of that asset's own."""
+
+    of: Name
+    by: Exact
+
+
+class ShockBody(Body):
+    """One shock of prices and liquidity."""
+
+    name: Name
+    prices: Annotated[dict[Name, Exact | LinkedMove], Field(max_length=200)] = Field(
+        description="share by which each price moves, -0.2 for a fall of a fifth; `*` for all "
+        "that move with the market"
+    )
+    depth: Positive = Field(
+        default=Fraction(1), description="of what curves say: 0.5 for half as deep"
+    )
+    oracle_sees: Exact = Field(
+        default=Fraction(1),
+        description="share of the impact that judging prices show: 0 no cascade, 1 an upper bound",
+    )
+    capacity: Annotated[str | None, Field(pattern=r"^[0-9]+(\.[0-9]+)?([eE][0-9]+)?/h$")] = Field(
+        default=None, description="USD that liquidators can repay in an hour, as 5e6/h"
+    )
+    delay_hours: Annotated[int, Field(ge=0, le=168)] = 0
+    within_hours: Annotated[int, Field(ge=1, le=168)] = 24
+    gas: Exact | None = Field(
+        default=None, description="USD that one liquidation costs: nobody liquidates at a loss"
+    )
+
+    @field_validator("oracle_sees")
+    @classmethod
+    def _is_share(cls, value: Fraction) -> Fraction:
+        """Refuse what is no share."""
+        if not 0 <= value <= 1:
+            raise ValueError(f"{value} is not in [0, 1]")
+        return value
+
+    @field_validator("gas")
+    @classmethod
+    def _is_cost(cls, value: Fraction | None) -> Fraction | None:
+        """Refuse a negative cost."""
+        if value is not None and value < 0:
+            raise ValueError(f"{value} is below 0")
+        return value
+
+
+class Selection(Body):
+    """Which accounts; all when left out."""
+
+    venue: Name | None = None
+    market: Name | None = None
+    owner: Name | None = None
+    asset: Name | None = None
+
+
+class StressBody(Body):
+    """What `POST /v1/book/stress` is asked."""
+
+    selection: Selection = Selection()
+    shocks: Annotated[list[ShockBody], Field(min_length=1, max_length=MOST_SHOCKS)]
+    owners: Literal["unattended", "expected"] = "unattended"
+    tail: Literal["constant_product", "refuse"] = "constant_product"
+    impact: Literal["stored", "none"] = "stored"
+
+
+class ForecastBody(Body):
+    """What `POST /v1/book/forecasts` is asked."""
+
+    selection: Selection = Selection()
+    horizons: Annotated[list[Horizon], Field(min_length=1, max_length=2)] = Field(
+        default_factory=lambda: list[Horizon](("24h", "7d"))
+    )
+    scenarios: Annotated[int, Field(ge=100, le=MOST_SCENARIOS)] = 2_000
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    impact: Literal["stored", "none"] = "stored"
+
+
+class QuoteBody(Body):
+    """What selling an amount would cost."""
+
+    amount: Positive
+    impact: Exact
+
+
+class ImpactBody(Body):
+    """Quotes of one market."""
+
+    measured_at: Time
+    quotes: Annotated[list[QuoteBody], Field(min_length=1, max_length=MOST_QUOTES)]
+
+
+@dataclass(frozen=True, slots=True)
+class UnjudgedAnswer:
+    """An account that is in no sum, why, and what it owes in USD where known."""
+
+    account: str
+    reason: str
+    debt: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundAnswer:
+    """One round of liquidations: accounts, USD repaid, units sold, prices after it."""
+
+    accounts: int
+    repaid: float
+    sold: Mapping[str, float]
+    prices: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contributor:
+    """An account by what it brings, USD."""
+
+    account: str
+    venue: str
+    repaid: float
+    bad_debt: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StressShock:
+    """What a shock comes to, if nobody acts; `expected` as owners are expected to act.
+
+    Parameters
+    ----------
+    collateral_at_risk
+        USD of collateral seized, at the prices of its round.
+    repaid, bad_debt
+        USD; null where the cascade did not come to rest.
+    unliquidated
+        USD owed by accounts that stay below their line with collateral left.
+    amplification
+        Repaid over what would be repaid if selling moved no price; null where nothing is.
+    reproduction
+        Reproduction number at the shocked prices.
+    residuals
+        Share of any amount that appeared or vanished: rounding alone.
+    """
+
+    name: str
+    rounds: tuple[RoundAnswer, ...]
+    accounts: int
+    collateral_at_risk: float
+    repaid: float | None
+    bad_debt: float | None
+    insolvent_accounts: int
+    unliquidated: float
+    amplification: float | None
+    reproduction: float
+    converged: bool
+    residuals: Mapping[str, float]
+    contributors: tuple[Contributor, ...]
+    expected: Mapping[str, float] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurveAnswer:
+    """A fitted curve of impact: amounts in whole units, shares of the price lost.
+
+    Parameters
+    ----------
+    tail
+        How it goes on beyond its last point.
+    tail_reserve
+        Units of the constant product pool that goes on.
+    """
+
+    asset: str
+    quote: str
+    measured_at: datetime
+    age_seconds: float
+    amounts: tuple[float, ...]
+    impacts: tuple[float, ...]
+    tail: str
+    tail_reserve: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StressAnswer:
+    """The book after every shock.
+
+    Parameters
+    ----------
+    unjudged
+        Accounts left out, at most a hundred of them.
+    unjudged_debt
+        USD that all of them owe, as far as known.
+    prices, moving
+        USD per unit of every asset of the book before the shock, and those that `*` moves.
+    degraded_reasons
+        What the answer rests on that is old.
+    """
+
+    request_id: str
+    as_of: datetime
+    simulated: bool
+    accounts: int
+    unjudged: tuple[UnjudgedAnswer, ...]
+    unjudged_count: int
+    unjudged_debt: float
+    oldest_price_age_seconds: float | None
+    prices: Mapping[str, float]
+    moving: tuple[str, ...]
+    curves: tuple[CurveAnswer, ...]
+    degraded_reasons: tuple[str, ...]
+    shocks: tuple[StressShock, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossQuantile:
+    """A quantile with its 90 % interval by order statistics, and the mean beyond it, USD."""
+
+    level: float
+    value: float
+    low: float
+    high: float
+    shortfall: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnersForecast:
+    """LaR and VaR if owners act in one way, and whose the worst scenarios are.
+
+    Parameters
+    ----------
+    by_asset, by_venue
+        Mean repaid beyond the 95 % quantile, adding up to its shortfall.
+    by_account
+        The same of the accounts that bring most.
+    """
+
+    liquidated: tuple[LossQuantile, ...]
+    bad_debt: tuple[LossQuantile, ...]
+    mean_liquidated: float
+    mean_bad_debt: float
+    by_asset: Mapping[str, float]
+    by_venue: Mapping[str, float]
+    by_account: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastStatus:
+    """Where a forecast stands.
+
+    Parameters
+    ----------
+    status
+        `running`, `done`, `stopping`, `stopped` or `failed`.
+    done
+        Share of the scenarios.
+    result
+        Null before it is done: `horizons` by name and method, `unattended` and `expected`
+        side by side, and `curve` of price, liquidations and reproduction number.
+    """
+
+    request_id: str
+    id: str
+    as_of: datetime
+    status: str
+    done: float
+    request: Mapping[str, object]
+    result: Mapping[str, object] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskAnswer:
+    """The newest forecast of the book; nulls before the first."""
+
+    request_id: str
+    forecast: ForecastStatus | None
+    age_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskPoint:
+    """A forecast beside what came true.
+
+    Parameters
+    ----------
+    lar
+        Of 24 h by owners and level, USD.
+    realised
+        USD owed at the forecast by accounts liquidated within 24 h; null while they run.
+    """
+
+    id: str
+    as_of: datetime
+    lar: Mapping[str, Mapping[str, float]]
+    realised: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryAnswer:
+    """Past forecasts, the newest first, and tests of how often they were exceeded.
+
+    Parameters
+    ----------
+    tests
+        By owners and level: days, exceedances, Kupiec's and Christoffersen's p, zone.
+    """
+
+    request_id: str
+    points: tuple[RiskPoint, ...]
+    tests: Mapping[str, Mapping[str, Mapping[str, object]]]

@@ -1,0 +1,274 @@
+"""Changes of terms over HTTP: what is asked for, and what it would do."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from serving.schemas.fields import Body, Chain, Exact, Name, Positive, Time, Whole
+
+MOST_CHANGES = 1_000
+MOST_SHOWN = 10_000
+
+
+class ChangeBody(Body):
+    """One change of one parameter."""
+
+    venue: Name
+    market: Name | None = Field(default=None, description="the venue's only one when left out")
+    chain: Chain | None = None
+    asset: Name | None = Field(
+        default=None, description="what the parameter belongs to; left out where it is a path"
+    )
+    parameter: Name = Field(description="such as threshold, tiers, mat or categories.1.threshold")
+    to: Annotated[str, Field(max_length=120)] | list[dict[str, Any]] = Field(
+        description="decimal text: a share of 1 for thresholds, limits and bonuses, whole units "
+        "for caps; a list of brackets for tiers"
+    )
+
+
+class SnapshotBody(Body):
+    """A snapshot of an exchange ratio: its value and when it was taken."""
+
+    ratio: Whole
+    at: Time
+
+
+class RatioCapBody(Body):
+    """A cap on how fast a token's exchange ratio may grow, with what it is judged by."""
+
+    before: SnapshotBody = Field(description="snapshot in force")
+    to: SnapshotBody = Field(description="snapshot asked for")
+    growth_bps: Annotated[int, Field(ge=0, le=100_000, strict=True)] = Field(
+        description="most growth a year, basis points"
+    )
+    decimals: Annotated[int, Field(ge=0, le=36, strict=True)] = Field(description="of the ratio")
+    now: SnapshotBody = Field(description="what the token states now")
+    stated_then: Whole | None = Field(
+        default=None, description="what the token stated at the time of the new snapshot"
+    )
+    base: Name = Field(description="asset whose price the ratio multiplies")
+
+
+class OracleBody(Body):
+    """What an oracle would show under a changed cap: one of three ways to say it."""
+
+    venue: Name
+    market: Name
+    chain: Chain | None = None
+    asset: Name
+    price: Positive | None = Field(default=None, description="the price itself")
+    price_cap: Positive | None = Field(default=None, description="the most that it may show")
+    ratio_cap: RatioCapBody | None = None
+
+    @model_validator(mode="after")
+    def _is_one_way(self) -> "OracleBody":
+        """Require one way of saying it."""
+        ways = (self.price, self.price_cap, self.ratio_cap)
+        if sum(way is not None for way in ways) != 1:
+            raise ValueError("give exactly one of price, price_cap and ratio_cap")
+        return self
+
+
+class LimitsBody(Body):
+    """What a change may do at most."""
+
+    accounts: Annotated[int, Field(ge=0, le=10**9, strict=True)] = 0
+    debt: Exact = Field(default_factory=Fraction, description="of those who fall, quote units")
+
+
+class ChangeSet(Body):
+    """Changes that are made at once."""
+
+    changes: Annotated[list[ChangeBody], Field(max_length=MOST_CHANGES)] = Field(
+        default_factory=list
+    )
+    oracles: Annotated[list[OracleBody], Field(max_length=100)] = Field(default_factory=list)
+    limits: LimitsBody = Field(default_factory=LimitsBody)
+
+    @model_validator(mode="after")
+    def _is_something(self) -> "ChangeSet":
+        """Refuse to change nothing."""
+        if not self.changes and not self.oracles:
+            raise ValueError("at least one change of terms or of an oracle is needed")
+        return self
+
+
+class TermsPreviewBody(ChangeSet):
+    """The body of `POST /v1/terms/preview`."""
+
+    at: Time | None = Field(default=None, description="now if left out")
+    cliffs: bool = Field(default=True, description="whether to look for the cliffs")
+    after: Name | None = Field(default=None, description="account that the page before ended with")
+    limit: Annotated[int, Field(ge=1, le=MOST_SHOWN, strict=True)] = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FallenAnswer:
+    """An account that falls, or is freed.
+
+    Parameters
+    ----------
+    debt
+        What is owed with interest; of positions their notional. Quote units of the venue, exact.
+    collateral
+        What backs it without haircuts; null where the rules do not tell.
+    """
+
+    account: str
+    venue: str
+    market: str
+    debt: str
+    collateral: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupAnswer:
+    """Those of one market who become liquidatable, in sum."""
+
+    venue: str
+    market: str
+    accounts: int
+    debt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepAnswer:
+    """One step of a path within the bounds."""
+
+    at: datetime
+    to: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterAnswer:
+    """One parameter of the change.
+
+    Parameters
+    ----------
+    before, to
+        Shares of 1 or whole units, exact; null for tables.
+    cliff
+        Last value in this direction at which nobody falls by this parameter alone; null where
+        nobody falls at any, or it was not looked for. Of a table, the multiple of its rates.
+    beyond
+        Value one unit further.
+    steps
+        Path to the value within the bounds; empty where the bounds forbid it.
+    last_changed_at
+        When it changed before, as far as is known.
+    """
+
+    venue: str
+    market: str
+    path: str
+    before: str | None
+    to: str | None
+    cliff: str | None
+    beyond: str | None
+    steps: tuple[StepAnswer, ...]
+    last_changed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HashesAnswer:
+    """What the answer was made of: SHA-256 of each in canonical JSON."""
+
+    changes: str
+    book: str
+    prices: str
+    terms: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermsPreviewAnswer:
+    """What changes made at once would do.
+
+    Parameters
+    ----------
+    preview_id
+        Hash of the changes, the limits, and all that was judged.
+    valid_until
+        After which it no longer counts.
+    liquidatable_now, liquidatable_after
+        Accounts.
+    newly_count, newly_debt, newly_collateral
+        Of all who become liquidatable; those who are so already are in none of them.
+    newly, next
+        A page of them by key, and what to ask for as `after` to get the next.
+    passes, reasons
+        What the gate says, and everything that speaks against the change.
+    unaffected
+        Accounts that bring their own terms: no change of a market's terms moves them.
+    """
+
+    request_id: str
+    preview_id: str
+    as_of: datetime
+    valid_until: datetime
+    simulated: bool
+    oldest_price_age_seconds: float | None
+    hashes: HashesAnswer
+    accounts: int
+    liquidatable_now: int
+    liquidatable_after: int
+    newly_count: int
+    newly_debt: str
+    newly_collateral: str | None
+    newly: tuple[FallenAnswer, ...]
+    next: str | None
+    freed_count: int
+    freed: tuple[FallenAnswer, ...]
+    by_market: tuple[GroupAnswer, ...]
+    parameters: tuple[ParameterAnswer, ...]
+    unjudged_count: int
+    unjudged: tuple[str, ...]
+    unaffected: int
+    passes: bool
+    reasons: tuple[str, ...]
+
+
+class BoundBody(Body):
+    """How one kind of parameter may move; of those that match the first counts."""
+
+    venue: Name = "*"
+    market: Name = "*"
+    path: Name = "*"
+    role: Name | None = None
+    measure: Name = "absolute"
+    up: Exact | None = None
+    down: Exact | None = None
+    every_hours: Annotated[int, Field(ge=0, le=24 * 366, strict=True)] = 0
+    restricted: bool = False
+
+
+class BoundsBody(Body):
+    """The body of `PUT /v1/terms/bounds`."""
+
+    bounds: Annotated[list[BoundBody], Field(max_length=1_000)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundAnswer:
+    """As `BoundBody`."""
+
+    venue: str
+    market: str
+    path: str
+    role: str | None
+    measure: str
+    up: str | None
+    down: str | None
+    every_hours: int
+    restricted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundsAnswer:
+    """The bounds in force, and since when; null for those that ship."""
+
+    request_id: str
+    since: datetime | None
+    bounds: tuple[BoundAnswer, ...]

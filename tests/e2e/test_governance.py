@@ -1,0 +1,334 @@
+"""Terms under control over HTTP and on the command line: previews, three keys, the log."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from governed_books import NOON, body, lay, reprice
+from local import Caller
+from typer.testing import CliRunner
+
+from models.command import root
+from serving.application.deployment import read_deployment
+from serving.application.governed_log import LogKeys
+from serving.application.scoring import ScoringService
+from serving.http.admission import Admission, Keyring
+from serving.http.app import Api
+from serving.http.keys import issue
+from serving.http.routing import routes
+from serving.log.heads import new_key
+from serving.log.merkle import verify_consistency, verify_inclusion
+from serving.routes import OPERATIONS
+from serving.settings import Settings
+from serving.store import Store, keys, open_store
+
+CHANGE = {"venue": "maker", "parameter": "mat", "to": "1.34"}
+ROLES = {
+    "ada": ["read", "propose"],
+    "ben": ["read", "approve"],
+    "cyd": ["read", "activate"],
+    "gov": ["read", "govern"],
+}
+
+
+@dataclass(slots=True)
+class Desk:
+    """An API over a governed book, with a key per role and a clock that is set by hand."""
+
+    store: Store
+    caller: Caller
+    place: Path
+    now: datetime = NOON
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    def ask(
+        self, method: str, path: str, role: str, content: Any = None, **headers: str
+    ) -> httpx.Response:
+        """Return the answer to a role's request."""
+        named = {"Authorization": f"Bearer {self.tokens[role]}", **headers}
+        options = {} if content is None else {"json": content}
+        return self.caller.request(method, path, headers=named, **options)
+
+    def act(self, identity: str, verb: str, role: str, content: Any = None) -> httpx.Response:
+        """Return the answer to an act on a proposal, a minute later."""
+        self.now += timedelta(minutes=1)
+        return self.ask("POST", f"/v1/proposals/{identity}/{verb}", role, content)
+
+    def made(self, to: str = "1.34", **limits: Any) -> dict[str, Any]:
+        """Return a proposal, made and simulated."""
+        self.now += timedelta(minutes=1)
+        answer = self.ask("POST", "/v1/proposals", "ada", body(to, **limits))
+        assert answer.status_code == 200, answer.text
+        simulated = self.act(answer.json()["id"], "simulate", "ada")
+        assert simulated.status_code == 200, simulated.text
+        return dict(simulated.json())
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """Yield an API over a governed book."""
+    settings = Settings(store=f"sqlite:///{tmp_path / 'book.sqlite3'}")
+    store = open_store(str(settings.store))
+    lay(store)
+    new_key(tmp_path / "log.key")
+    made = Desk(store=store, caller=None, place=tmp_path)  # type: ignore[arg-type]
+    for name, scopes in ROLES.items():
+        record, made.tokens[name] = issue(name, scopes=scopes, now=NOON - timedelta(days=1))
+        with store.begin() as transaction:
+            keys.insert(transaction, record)
+    service = ScoringService(
+        model=read_deployment(None).model,
+        store=store,
+        clock=lambda: made.now,
+        log_keys=LogKeys(key=tmp_path / "log.key", heads=tmp_path / "heads.jsonl"),
+    )
+    gate = Admission(settings, Keyring(service.keys))
+    made.caller = Caller(Api(routes(OPERATIONS), desk=service, gate=gate))
+    yield made
+    made.caller.close()
+    store.close()
+
+
+def problem(answer: httpx.Response) -> str:
+    """Return the kind of a refusal."""
+    return str(answer.json()["type"]).rpartition(":")[2]
+
+
+def test_a_preview_names_who_falls_and_pages_them(desk: Desk) -> None:
+    """1.37 takes two of three vaults; a page holds one; the cliff is the first one's ratio."""
+    query = {"changes": [{**CHANGE, "to": "1.37"}], "limit": 1}
+    first = desk.ask("POST", "/v1/terms/preview", "ada", query).json()
+    assert (first["newly_count"], first["newly_debt"], first["passes"]) == (2, "2000", False)
+    assert [row["account"] for row in first["newly"]] == ["middling"]
+    second = desk.ask("POST", "/v1/terms/preview", "ada", {**query, "after": first["next"]}).json()
+    assert ([row["account"] for row in second["newly"]], second["next"]) == (["thin"], None)
+    (row,) = first["parameters"]
+    # At 1.32 itself the venue rounds the price with the safety margin down, below the debt.
+    assert (row["before"], row["to"], row["cliff"]) == ("1.3", "1.37", f"1.31{'9' * 25}")
+    assert [step["to"] for step in row["steps"]] == ["1.35", "1.37"]
+    assert len(first["reasons"]) == 3
+    again = desk.ask("POST", "/v1/terms/preview", "ada", query).json()
+    assert again["preview_id"] == first["preview_id"]
+    desk.now += timedelta(minutes=1)
+    reprice(desk.store, 999, at=desk.now)
+    moved = desk.ask("POST", "/v1/terms/preview", "ada", query).json()
+    assert moved["preview_id"] != first["preview_id"]
+
+
+def test_bad_changes_are_all_listed(desk: Desk) -> None:
+    """422 with every fault at its place; 409 for a book that nothing can be said of."""
+    rows = [{**CHANGE, "to": "1.3"}, {**CHANGE, "parameter": "dust"}, {**CHANGE, "to": "much"}]
+    answer = desk.ask("POST", "/v1/terms/preview", "ada", {"changes": rows})
+    assert answer.status_code == 422
+    assert [fault["pointer"] for fault in answer.json()["errors"]] == [
+        "/changes/0/to",
+        "/changes/1/parameter",
+        "/changes/2/to",
+    ]
+    assert desk.ask("POST", "/v1/terms/preview", "ada", {}).status_code == 422
+    desk.now = NOON + timedelta(days=3)
+    stale = desk.ask("POST", "/v1/terms/preview", "ada", {"changes": [CHANGE]})
+    assert (stale.status_code, problem(stale)) == (409, "stale-book")
+
+
+def test_an_account_that_cannot_be_judged_stops_the_gate(desk: Desk) -> None:
+    """A gate that skips accounts is no gate."""
+    from serving.store import accounts  # noqa: PLC0415
+
+    odd = {
+        "id": "odd",
+        "venue": "maker",
+        "market": "ETH-B",
+        "legs": [
+            {"kind": "collateral", "asset": "XYZ", "quantity": "5"},
+            {"kind": "debt", "asset": "DAI", "quantity": "5"},
+        ],
+    }
+    with desk.store.begin() as transaction:
+        accounts.upsert(transaction, [odd], at=NOON, now=NOON)
+    answer = desk.ask("POST", "/v1/terms/preview", "ada", {"changes": [CHANGE]})
+    assert (answer.status_code, problem(answer)) == (409, "book-incomplete")
+    assert answer.json()["errors"][0]["pointer"] == "/accounts/odd"
+
+
+def test_three_keys_from_proposal_to_rollback(desk: Desk) -> None:
+    """Nobody does two of it; the account falls, the rollback frees it, the log tells all."""
+    answer = desk.made()
+    identity = answer["id"]
+    assert answer["simulation"]["newly"] == ["thin"]
+    approval = {"binding": answer["binding"]}
+    assert desk.act(identity, "approve", "ada", approval).status_code == 403
+    assert desk.act(identity, "activate", "cyd").status_code == 409
+    assert desk.act(identity, "approve", "ben", {"binding": "0" * 64}).status_code == 409
+    assert desk.act(identity, "approve", "ben", approval).json()["state"] == "approved"
+    again = desk.act(identity, "approve", "ben", approval)
+    assert (again.status_code, problem(again)) == (409, "not-allowed")
+    assert desk.act(identity, "schedule", "cyd").json()["state"] == "scheduled"
+    early = desk.act(identity, "activate", "cyd")
+    assert "may not be activated before" in early.json()["detail"]
+    desk.now += timedelta(hours=25)
+    reprice(desk.store, 1000, at=desk.now)
+    assert desk.act(identity, "activate", "cyd").json()["state"] == "active"
+    judged = desk.ask("POST", "/v1/margin", "ada", {"account": "thin"}).json()
+    assert judged["standing"]["verdict"] == "liquidatable"
+    back = desk.act(identity, "rollback", "ada", {"reason": "too much"}).json()
+    assert (back["state"], back["rollback_of"]) == ("proposed", identity)
+    binding = desk.act(back["id"], "simulate", "ada").json()["binding"]
+    desk.act(back["id"], "approve", "ben", {"binding": binding})
+    desk.act(back["id"], "schedule", "cyd")
+    desk.now += timedelta(hours=25)
+    reprice(desk.store, 1000, at=desk.now)
+    assert desk.act(back["id"], "activate", "cyd").json()["state"] == "active"
+    assert desk.ask("GET", f"/v1/proposals/{identity}", "ada").json()["state"] == "rolled_back"
+    judged = desk.ask("POST", "/v1/margin", "ada", {"account": "thin"}).json()
+    assert judged["standing"]["verdict"] == "safe"
+    _the_log_is_whole(desk)
+
+
+def _the_log_is_whole(desk: Desk) -> None:
+    """Hold the log to its proofs, and to the command that verifies it offline."""
+    head = desk.ask("GET", "/v1/log/head", "ada").json()
+    root_, size = bytes.fromhex(head["root"]), head["size"]
+    for number in range(size):
+        proof = desk.ask("GET", f"/v1/log/proof/{number}", "ada").json()
+        steps = [bytes.fromhex(step) for step in proof["proof"]]
+        leaf = bytes.fromhex(proof["leaf"])
+        assert verify_inclusion(leaf, number, size, steps, root_)
+    first = desk.ask("GET", "/v1/log/proof/0?size=3", "ada").json()
+    shown = desk.ask("GET", "/v1/log/consistency?from=3", "ada").json()
+    assert verify_consistency(
+        3,
+        size,
+        [bytes.fromhex(step) for step in shown["proof"]],
+        first_root=bytes.fromhex(first["root"]),
+        second_root=root_,
+    )
+    assert desk.ask("GET", "/v1/log/verify", "ada").json()["is_whole"]
+    export = desk.place / "log.jsonl"
+    export.write_bytes(desk.ask("GET", "/v1/log/export", "ada").content)
+    heads = str(desk.place / "heads.jsonl")
+    run = CliRunner()
+    command = ["log", "verify", str(export), "--heads", heads]
+    assert run.invoke(root("log"), command).exit_code == 0
+    lines = export.read_bytes().splitlines(keepends=True)
+    export.write_bytes(b"".join(lines[:-1]))
+    cut = run.invoke(root("log"), command)
+    assert cut.exit_code == 3
+    assert f"first bad entry {size - 1}" in cut.output
+    alone = run.invoke(root("log"), command[:3])
+    assert (alone.exit_code, "cannot tell" in alone.output) == (0, True)
+    export.write_bytes(b"".join([*lines[:2], lines[3], lines[2], *lines[4:]]))
+    assert "first bad entry 2" in run.invoke(root("log"), command).output
+
+
+def test_scopes_are_apart(desk: Desk) -> None:
+    """Each key does its own part and no other."""
+    identity = desk.made()["id"]
+    for verb, role, content in (
+        ("simulate", "ben", None),
+        ("approve", "cyd", {"binding": "0" * 64}),
+        ("schedule", "ada", None),
+        ("activate", "ben", None),
+    ):
+        answer = desk.act(identity, verb, role, content)
+        assert (answer.status_code, problem(answer)) == (403, "forbidden"), verb
+    for path in ("/v1/terms/bounds", "/v1/governance/policy"):
+        assert desk.ask("PUT", path, "cyd", {}).status_code == 403
+
+
+def test_a_repeated_request_acts_once(desk: Desk) -> None:
+    """The same key and body get the same answer; an older version is refused."""
+    headers = {"Idempotency-Key": "one"}
+    first = desk.ask("POST", "/v1/proposals", "ada", body(), **headers).json()
+    second = desk.ask("POST", "/v1/proposals", "ada", body(), **headers).json()
+    assert first["id"] == second["id"]
+    assert len(desk.ask("GET", "/v1/proposals", "ada").json()["proposals"]) == 1
+    stale = desk.ask("POST", f"/v1/proposals/{first['id']}/simulate", "ada", **{"If-Match": '"9"'})
+    assert (stale.status_code, problem(stale)) == (409, "not-allowed")
+    nobody = desk.ask("GET", "/v1/proposals/nobody", "ada")
+    assert nobody.status_code == 404
+
+
+def test_bounds_and_policy_are_governed(desk: Desk) -> None:
+    """They are read as they were put, faults are listed, and the log tells of both."""
+    assert desk.ask("GET", "/v1/terms/bounds", "ada").json()["since"] is None
+    wide = {"bounds": [{"role": "ratio", "up": "0.5", "down": "0.5"}]}
+    put = desk.ask("PUT", "/v1/terms/bounds", "gov", wide)
+    assert put.json()["bounds"][0]["up"] == "0.5"
+    query = {"changes": [{**CHANGE, "to": "1.6"}], "limits": {"accounts": 9, "debt": "9000"}}
+    assert desk.ask("POST", "/v1/terms/preview", "ada", query).json()["passes"]
+    bad = {"bounds": [{"role": "x", "up": "-1"}, {"measure": "y"}]}
+    answer = desk.ask("PUT", "/v1/terms/bounds", "gov", bad)
+    assert [fault["pointer"] for fault in answer.json()["errors"]] == [
+        "/bounds/0/role",
+        "/bounds/0/up",
+        "/bounds/1/measure",
+    ]
+    policy = desk.ask("PUT", "/v1/governance/policy", "gov", {"approvals": 2}).json()
+    assert policy["policy"]["approvals"] == 2
+    answer = desk.made()
+    approved = desk.act(answer["id"], "approve", "ben", {"binding": answer["binding"]}).json()
+    assert (approved["state"], approved["approvals_needed"]) == ("simulated", 2)
+    entries = desk.ask("GET", "/v1/log", "ada").json()["entries"]
+    assert [entry["entry"]["action"] for entry in entries][:2] == ["bounds put", "policy put"]
+
+
+def test_breakers_over_http(desk: Desk) -> None:
+    """Put, tripped and reset by hand with a reason; what no breaker may do is told why."""
+    sound = {
+        "signal": "oracle_age",
+        "trip": 3600,
+        "clear": 600,
+        "hold": 2,
+        "effects": ["hold_terms", "page"],
+    }
+    assert desk.ask("PUT", "/v1/breakers/age", "gov", sound).json()["position"] == "closed"
+    for change, where in (
+        ({"clear": 3600}, "/clear"),
+        ({"hold": 0}, "/hold"),
+        ({"shortest_seconds": 9, "longest_seconds": 8}, "/longest_seconds"),
+        ({"signal": "mood"}, "/signal"),
+        ({"effects": ["page", "mute_critical"]}, "/effects/1"),
+    ):
+        answer = desk.ask("PUT", "/v1/breakers/age", "gov", {**sound, **change})
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["pointer"] == where
+    assert desk.ask("POST", "/v1/breakers/age/trip", "gov", {}).status_code == 422
+    tripped = desk.ask("POST", "/v1/breakers/age/trip", "gov", {"reason": "drill"}).json()
+    assert (tripped["position"], tripped["manual"], tripped["reason"]) == ("open", True, "drill")
+    listed = desk.ask("GET", "/v1/breakers", "ada").json()
+    assert listed["effects"] == ["hold_terms", "page"]
+    desk.ask("POST", "/v1/breakers/age/reset", "gov", {"reason": "over"})
+    assert desk.ask("GET", "/v1/breakers", "ada").json()["effects"] == []
+    missing = desk.ask("POST", "/v1/breakers/none/trip", "gov", {"reason": "x"})
+    assert missing.status_code == 404
+
+
+def test_the_command_ends_with_three_where_the_gate_refuses(desk: Desk) -> None:
+    """0 where it passes, 2 for what cannot be read, 1 for a book that is too old."""
+    from unittest import mock  # noqa: PLC0415
+
+    url = str(desk.store.engine.url)
+    run = CliRunner()
+
+    def ask(*words: str, days: int = 0) -> Any:
+        clock = mock.Mock(wraps=datetime)
+        clock.now = lambda tz=None: NOON + timedelta(days=days)  # noqa: ARG005
+        with mock.patch("serving.cli.terms.datetime", clock):
+            return run.invoke(root("terms"), ["terms", "preview", *words, "--store", url])
+
+    refused = ask("mat=1.34", "--limit-accounts", "0", "--limit-debt", "10000")
+    assert refused.exit_code == 3
+    assert "falls: thin" in refused.output
+    assert ask("mat=1.34", "--limit-accounts", "1", "--limit-debt", "1000").exit_code == 0
+    assert ask("maker/ETH-B:mat=1.31").exit_code == 0
+    assert ask("wsteth.threshold=0.9").exit_code == 2
+    assert ask("mat", "mat=x").exit_code == 2
+    assert ask("mat=1.34", days=9).exit_code == 1
+    machine = ask("mat=1.34", "--json")
+    assert json.loads(machine.output.splitlines()[0])["newly_count"] == 1

@@ -1,0 +1,90 @@
+"""A horizon, a level, a channel and a kind of event are declared once: all else follows."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def follows(kind: str) -> dict[str, Any]:
+    """Return what follows from one more thing of a kind, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "tests/builders/one_more.py", kind],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_a_fifth_horizon_is_trained_answered_kept_and_shown() -> None:
+    """Of 12 hours: the hazard is of 4 to 12, and a bundle of four horizons is refused."""
+    assert follows("horizon") == {
+        "columns": ["baseline_1h", "baseline_4h", "baseline_12h", "baseline_24h", "baseline_168h"],
+        "labels": [None, 1.0, 0.0],
+        "raised": "CRITICAL",
+        "refused": True,
+        "answer": ["1h", "4h", "12h", "24h", "7d"],
+        "documented": True,
+        "stored": ["unattended_12h", "expected_12h"],
+        "named": ["unattended_12h", "expected_12h"],
+        "page": True,
+    }
+
+
+def test_a_fifth_level_is_raised_told_asked_for_and_shown() -> None:
+    """Between watch and warning; a policy that says nothing of it is refused."""
+    assert follows("level") == {
+        "refused": "/elevated: Field required",
+        "level": "ELEVATED",
+        "sent": [False, True, False, False, False],
+        "highest": "LIQUIDATED",
+        "message": "[elevated] a: up from none",
+        "counts": {"watch": 0, "elevated": 0, "warning": 0, "critical": 0, "liquidated": 0},
+        "accounts": 200,
+        "page": True,
+        "tones": "none:ok watch:watch elevated:warn warning:warn critical:bad liquidated:bad",
+    }
+
+
+def test_a_fourth_channel_is_added_confirmed_and_sent_through() -> None:
+    """Its target is judged by its own rule, and what is no kind names it among the kinds."""
+    assert follows("channel") == {
+        "wrong": "'x' is no number",
+        "other": "Input should be 'webhook', 'mail', 'pager' or 'apprise', not 'fax'",
+        "added": [200, "delivered"],
+        "documented": True,
+        "sent": "delivered",
+        "shown": "…45",
+        "lane": "pager",
+        "unusable": None,
+    }
+
+
+def test_a_sixth_event_moves_what_it_adds_to_wherever_it_is_read() -> None:
+    """One that adds 5 to a debt of 7 leaves 12, and undone of 7 with 2 leaves 5."""
+    assert follows("event") == {
+        "held": "12",
+        "before": 5,
+        "scored": 200,
+        "documented": True,
+        "files": [0, 5],
+        "store": True,
+        "source": True,
+    }
+
+
+@pytest.mark.parametrize("level", ["none", "watch", "warning", "critical", "liquidated"])
+def test_every_language_has_a_word_for_every_level(level: str) -> None:
+    """English writes a level's name; another language that lacks its word would write it too."""
+    text = (ROOT / "serving/notify/templates/de/words.txt").read_text(encoding="utf-8")
+    macro = text.partition("{% macro word(level) %}")[2].partition("{% endmacro %}")[0]
+    assert f'"{level}":' in macro

@@ -1,0 +1,180 @@
+"""The book at risk over the API: curves, shocks and forecasts of the demonstration's venues."""
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import local
+import pytest
+
+from features.simulate import simulate
+from models.book.impact import FEWEST_POINTS
+from serving.application.deployment import read_deployment
+from serving.application.scoring import ScoringService
+from serving.demo.run import lay_all
+from serving.http.admission import Admission, Keyring
+from serving.http.app import Api
+from serving.http.routing import routes
+from serving.routes import OPERATIONS
+from serving.settings import Settings
+from serving.store import open_store
+
+CURVE = [(1, "0.001"), (10, "0.01"), (100, "0.08"), (1000, "0.3")]
+CRASH = {"name": "crash", "prices": {"*": "-0.35"}}
+
+
+@pytest.fixture(scope="module")
+def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.Caller]:
+    """Return a caller over a store with a small book of every venue, at the book's own time."""
+    book = simulate(seed=9, days=60, accounts=60)
+    url = f"sqlite:///{tmp_path_factory.mktemp('risk') / 'book.sqlite3'}"
+    store = open_store(url)
+    lay_all(book, store, seed=9)
+    desk = ScoringService(model=read_deployment(None).model, store=store, clock=lambda: book.at)
+    yield local.Caller(Api(routes(OPERATIONS), desk, Admission(Settings(), Keyring(desk.keys))))
+    store.close()
+
+
+def quotes(measured_at: str, points: list[tuple[int, str]] = CURVE) -> dict[str, Any]:
+    """Return the body of quotes."""
+    told = [{"amount": str(amount), "impact": lost} for amount, lost in points]
+    return {"measured_at": measured_at, "quotes": told}
+
+
+@pytest.fixture(scope="module")
+def covered(caller: local.Caller) -> local.Caller:
+    """Return the caller once every asset that moves has a curve."""
+    plain = caller.post("/v1/book/stress", json={"shocks": [CRASH], "impact": "none"}).json()
+    at = plain["as_of"]
+    for asset in plain["shocks"][0]["rounds"][0]["prices"]:
+        path = "/v1/impact/" + asset.replace("/", "%2F") + "/USD"
+        assert caller.put(path, json=quotes(at)).status_code == 200
+    return caller
+
+
+def test_a_curve_is_fitted_read_back_and_its_tail_marked(covered: local.Caller) -> None:
+    """The last point (1,000, .3) goes on as a pool of 1,000 × .7 / .3 units."""
+    told = covered.get("/v1/impact/ETH/USD").json()
+    assert told["amounts"] == [1.0, 10.0, 100.0, 1000.0]
+    assert told["impacts"] == pytest.approx([0.001, 0.01, 0.08, 0.3])
+    assert told["tail"] == "constant_product"
+    assert told["tail_reserve"] == pytest.approx(1000 * 0.7 / 0.3)
+    assert covered.get("/v1/impact/NONE/USD").status_code == 404
+
+
+def test_quotes_that_are_none_are_refused_with_every_fault(caller: local.Caller) -> None:
+    """An impact of 1, one that falls, too few amounts and a time to come."""
+    body = quotes("2199-01-01T00:00:00Z", [(1, "1"), (2, "0.5")])
+    refused = caller.put("/v1/impact/ETH/USD", json=body)
+    assert refused.status_code == 422
+    places = [one["pointer"] for one in refused.json()["errors"]]
+    assert sorted(places) == ["/measured_at", "/quotes", "/quotes/0/impact", "/quotes/1/impact"]
+    assert len(body["quotes"]) < FEWEST_POINTS
+
+
+def test_an_asset_that_matters_needs_a_curve_or_a_word(caller: local.Caller) -> None:
+    """Without curves a stress is refused, unless no impact is asked for."""
+    body = {"shocks": [CRASH], "selection": {"venue": "nobody"}}
+    assert caller.post("/v1/book/stress", json=body).status_code == 200
+    told = caller.post("/v1/book/stress", json={"shocks": [CRASH], "impact": "none"}).json()
+    assert told["shocks"][0]["amplification"] == 1.0
+
+
+def test_a_shock_is_run_over_every_venue_and_conserves(covered: local.Caller) -> None:
+    """Rounds add up, nothing vanishes, venues of all kinds fall, and selling makes it worse."""
+    shocks = [CRASH, {**CRASH, "name": "blind", "oracle_sees": "0"}]
+    answer = covered.post("/v1/book/stress", json={"shocks": shocks, "owners": "expected"})
+    assert answer.status_code == 200, answer.text
+    seen, blind = answer.json()["shocks"]
+    assert seen["repaid"] == pytest.approx(sum(one["repaid"] for one in seen["rounds"]), rel=1e-9)
+    assert seen["repaid"] >= blind["repaid"] > 0
+    assert seen["accounts"] >= blind["accounts"]
+    assert seen["amplification"] >= 1.0
+    assert max(seen["residuals"].values()) < 1e-9
+    venues = {one["venue"] for one in seen["contributors"]}
+    assert len(seen["contributors"]) == 20
+    assert {"maker", "compound-v3"} <= venues
+    assert answer.json()["simulated"] is True
+
+
+def test_liquidators_who_do_not_come_leave_the_rest(covered: local.Caller) -> None:
+    """Without capacity nothing is repaid and what is below the line is told."""
+    none = {**CRASH, "name": "nobody comes", "capacity": "0/h"}
+    late = {**CRASH, "name": "late", "capacity": "1e9/h", "delay_hours": 24}
+    for shock in (none, late):
+        told = covered.post("/v1/book/stress", json={"shocks": [shock]}).json()["shocks"][0]
+        assert told["repaid"] == 0.0
+        assert told["unliquidated"] > 0.0
+        assert not told["converged"]
+
+
+def test_faults_of_shocks_are_all_told(covered: local.Caller) -> None:
+    """Unknown assets, moves that leave no price, a name twice and amounts beyond the quotes."""
+    shocks = [
+        {"name": "a", "prices": {"GOLD": "-0.1", "ETH": "-1"}},
+        {"name": "a", "prices": {"ETH": {"of": "SILVER", "by": "-0.1"}}},
+        {"name": "b", "prices": {"*": "-0.6"}, "depth": "0.0001"},
+    ]
+    refused = covered.post("/v1/book/stress", json={"shocks": shocks, "tail": "refuse"})
+    assert refused.status_code == 422
+    places = {one["pointer"] for one in refused.json()["errors"]}
+    assert {
+        "/shocks/0/prices/GOLD",
+        "/shocks/0/prices/ETH",
+        "/shocks/1/name",
+        "/shocks/1/prices/ETH/of",
+        "/shocks/2",
+    } <= places
+
+
+def finished(caller: local.Caller, body: dict[str, Any]) -> dict[str, Any]:
+    """Ask for a forecast and wait for it."""
+    begun = caller.post("/v1/book/forecasts", json=body)
+    assert begun.status_code == 202, begun.text
+    place = begun.headers["location"]
+    for _ in range(600):
+        told: dict[str, Any] = caller.get(place).json()
+        if told["status"] != "running":
+            return told
+        time.sleep(0.1)
+    raise AssertionError(told)
+
+
+def test_a_forecast_runs_and_is_the_newest_risk(covered: local.Caller) -> None:
+    """LaR with intervals, owners side by side, shares that add up, the same seed the same."""
+    body = {"scenarios": 400, "horizons": ["24h"], "seed": 5}
+    told = finished(covered, body)
+    assert told["status"] == "done", told["result"]
+    methods = told["result"]["horizons"]["24h"]
+    assert set(methods) == {"plain", "filtered", "stressed"}
+    alone = methods["stressed"]["unattended"]
+    first = alone["liquidated"][0]
+    assert first["low"] <= first["value"] <= first["high"]
+    assert sum(alone["by_venue"].values()) == pytest.approx(first["shortfall"], rel=1e-9)
+    assert sum(alone["by_asset"].values()) == pytest.approx(first["shortfall"], rel=1e-6)
+    assert methods["stressed"]["expected"]["mean_liquidated"] <= alone["mean_liquidated"] + 1e-6
+    assert [one["shock"] for one in told["result"]["curve"]][-1] == 0.0
+    assert {one["reason"] for one in told["result"]["unjudged"]} >= {"no_candles"}
+    risk = covered.get("/v1/book/risk").json()
+    assert risk["forecast"]["id"] == told["id"]
+    again = finished(covered, body)
+    assert again["result"]["horizons"] == told["result"]["horizons"]
+    history = covered.get("/v1/book/risk/history").json()
+    assert [one["realised"] for one in history["points"]] == [None, None]
+
+
+def test_a_forecast_can_be_stopped(covered: local.Caller) -> None:
+    """Stopping asks; the run ends at its next step without a result."""
+    begun = covered.post("/v1/book/forecasts", json={"scenarios": 20_000})
+    place = begun.headers["location"]
+    asked = covered.request("DELETE", place).json()
+    assert asked["status"] in {"stopping", "running"}
+    for _ in range(300):
+        told = covered.get(place).json()
+        if told["status"] == "stopped":
+            break
+        time.sleep(0.1)
+    assert told["status"] == "stopped"
+    assert told["result"] is None
+    assert datetime.fromisoformat(told["as_of"])

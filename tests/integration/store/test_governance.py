@@ -1,0 +1,431 @@
+"""Proposals over a real store of each kind: once, together, and never worse than approved."""
+
+import json
+import multiprocessing
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from governed_books import ETH_B, NOON, RAY, body, lay, reprice, who
+
+from models.parameters.breakers import Breaker, Effect, Signal
+from models.parameters.proposal import NotAllowed, NotTheirs, State
+from serving.application import breaker_board, governance, governed_log
+from serving.application.governed_log import ClockWentBack, LogKeys
+from serving.log.heads import new_key, read_heads
+from serving.log.verify import verify
+from serving.schemas.problems import Refused
+from serving.schemas.proposals import GovernanceBody, ProposalBody
+from serving.store import Store, log_entries, market, open_store, proposals
+from serving.store.proposals import ProposalRow
+
+KILLED = 9
+DAY = 24 * 60
+
+
+@pytest.fixture
+def book(store: Store) -> Store:
+    """Return a store with a book."""
+    lay(store)
+    return store
+
+
+def made(store: Store, to: str = "1.34", **limits: Any) -> ProposalRow:
+    """Return a proposal just made."""
+    with store.begin() as transaction:
+        parsed = ProposalBody.model_validate(body(to, **limits))
+        return governance.create(transaction, parsed, who("ada"))
+
+
+def scheduled(store: Store, to: str = "1.34", **limits: Any) -> str:
+    """Return a proposal that is approved and scheduled."""
+    identity = made(store, to, **limits).id
+    with store.begin() as transaction:
+        row = governance.simulate(transaction, identity, who("ada", 1))
+    with store.begin() as transaction:
+        governance.approve(transaction, identity, who("ben", 2), binding=row.body["binding"])
+    with store.begin() as transaction:
+        governance.schedule(transaction, identity, who("cyd", 3))
+    return identity
+
+
+def mat(store: Store, minutes: int) -> int:
+    """Return the liquidation ratio in force some minutes after noon."""
+    with store.read() as transaction:
+        result = market.terms(transaction, at=NOON + timedelta(minutes=minutes))
+    return int(result[ETH_B][0]["mat"])
+
+
+def state(store: Store, identity: str) -> str:
+    """Return the state of a proposal as it is kept."""
+    with store.read() as transaction:
+        row = proposals.find(transaction, identity)
+    assert row is not None
+    return row.state
+
+
+def activate(store: Store, identity: str, minutes: int) -> None:
+    """Activate a proposal some minutes after noon, at a fresh price."""
+    reprice(store, 1000, at=NOON + timedelta(minutes=minutes - 1))
+    with store.begin() as transaction:
+        governance.activate(transaction, identity, who("cyd", minutes))
+
+
+def test_from_proposal_to_terms_in_force(book: Store) -> None:
+    """Terms change from the activation on; before it the earlier ones answer, for ever."""
+    identity = scheduled(book)
+    activate(book, identity, DAY + 4)
+    assert state(book, identity) == State.ACTIVE
+    assert mat(book, DAY + 4) == 134 * RAY // 100
+    assert mat(book, DAY + 3) == 130 * RAY // 100
+    with book.read() as transaction:
+        row = proposals.find(transaction, identity)
+        assert row is not None
+        answer = governance.answer(transaction, row, at=NOON)
+    assert answer.simulation is not None
+    assert (answer.simulation.newly, answer.simulation.newly_debt) == (("thin",), "1000")
+
+
+def test_the_gate_stands_before_approval(book: Store) -> None:
+    """What lets more fall than its limits cannot be approved."""
+    identity = made(book, accounts_at_most=0).id
+    with book.begin() as transaction:
+        row = governance.simulate(transaction, identity, who("ada", 1))
+    assert not row.body["preview"]["passes"]
+    with pytest.raises(NotAllowed, match="1 accounts would become"), book.begin() as transaction:
+        governance.approve(transaction, identity, who("ben", 2), binding=row.body["binding"])
+
+
+def test_nobody_approves_what_is_theirs(book: Store) -> None:
+    """Nor what has another preview."""
+    identity = made(book).id
+    with book.begin() as transaction:
+        row = governance.simulate(transaction, identity, who("ada", 1))
+    with pytest.raises(NotTheirs), book.begin() as transaction:
+        governance.approve(transaction, identity, who("ada", 2), binding=row.body["binding"])
+    with pytest.raises(NotAllowed, match="is what stands"), book.begin() as transaction:
+        governance.approve(transaction, identity, who("ben", 2), binding="0" * 64)
+
+
+def test_a_price_that_moves_on_refuses_the_activation(book: Store) -> None:
+    """One more account falls than was approved: nothing is put in force."""
+    identity = scheduled(book, accounts_at_most=5, debt="9000")
+    reprice(book, 980, at=NOON + timedelta(minutes=DAY + 3))
+    with pytest.raises(NotAllowed, match="middling"), book.begin() as transaction:
+        governance.activate(transaction, identity, who("cyd", DAY + 4))
+    assert (state(book, identity), mat(book, DAY + 5)) == (State.SCHEDULED, 13 * RAY // 10)
+
+
+def test_a_stale_price_refuses_the_activation(book: Store) -> None:
+    """A day-old price is nothing to go by."""
+    identity = scheduled(book)
+    with pytest.raises(Refused) as refused, book.begin() as transaction:
+        governance.activate(transaction, identity, who("cyd", DAY + 4))
+    assert refused.value.kind.name == "stale-book"
+    assert state(book, identity) == State.SCHEDULED
+
+
+def test_it_executes_once(book: Store) -> None:
+    """A second activation meets what the first left."""
+    identity = scheduled(book)
+    activate(book, identity, DAY + 4)
+    with pytest.raises(NotAllowed, match="is active"), book.begin() as transaction:
+        governance.activate(transaction, identity, who("cyd", DAY + 5))
+
+
+def test_a_rollback_passes_the_same_gate(book: Store) -> None:
+    """It is a proposal of its own; once active the other is rolled back."""
+    identity = scheduled(book)
+    activate(book, identity, DAY + 4)
+    with book.begin() as transaction:
+        back = governance.roll_back(transaction, identity, who("ada", DAY + 5), reason="wrong")
+    assert state(book, identity) == State.ACTIVE
+    with book.begin() as transaction:
+        row = governance.simulate(transaction, back.id, who("ada", DAY + 6))
+    with book.begin() as transaction:
+        binding = row.body["binding"]
+        governance.approve(transaction, back.id, who("ben", DAY + 7), binding=binding)
+    with book.begin() as transaction:
+        governance.schedule(transaction, back.id, who("cyd", DAY + 8))
+    activate(book, back.id, 2 * DAY + 9)
+    assert (state(book, identity), state(book, back.id)) == (State.ROLLED_BACK, State.ACTIVE)
+    assert mat(book, 2 * DAY + 9) == 13 * RAY // 10
+
+
+def test_a_later_one_supersedes(book: Store) -> None:
+    """Of two that set one parameter the later stands."""
+    first = scheduled(book)
+    activate(book, first, DAY + 4)
+    with book.begin() as transaction:
+        parsed = ProposalBody.model_validate(body("1.37", accounts_at_most=2, debt="2000"))
+        other = governance.create(transaction, parsed, who("ada", DAY + 5)).id
+    with book.begin() as transaction:
+        row = governance.simulate(transaction, other, who("ada", DAY + 6))
+    assert "not again before" in " ".join(row.body["preview"]["reasons"])
+    reprice(book, 1000, at=NOON + timedelta(minutes=5 * DAY))
+    with book.begin() as transaction:
+        row = governance.simulate(transaction, other, who("ada", 5 * DAY + 1))
+    with book.begin() as transaction:
+        binding = row.body["binding"]
+        governance.approve(transaction, other, who("ben", 5 * DAY + 2), binding=binding)
+    with book.begin() as transaction:
+        governance.schedule(transaction, other, who("cyd", 5 * DAY + 3))
+    activate(book, other, 6 * DAY + 4)
+    assert (state(book, first), state(book, other)) == (State.SUPERSEDED, State.ACTIVE)
+
+
+def test_another_version_is_refused(book: Store) -> None:
+    """Who looked at an older one acts on nothing."""
+    identity = made(book).id
+    with pytest.raises(NotAllowed, match="at version 1, not 5"), book.begin() as transaction:
+        governance.simulate(transaction, identity, who("ada", 1, version=5))
+
+
+def test_votes_have_to_be_won(book: Store) -> None:
+    """Counted by weight once their time is over; not before, and not when lost."""
+    ballot = {
+        "quorum": "0.5",
+        "threshold": "0.5",
+        "period_hours": 1,
+        "weights": {"x": "60", "y": "40"},
+    }
+    with book.begin() as transaction:
+        policy = GovernanceBody.model_validate({"ballot": ballot})
+        governance.put_policy(transaction, policy, who("gov"))
+    identity = made(book).id
+    with book.begin() as transaction:
+        row = governance.simulate(transaction, identity, who("ada", 1))
+    with book.begin() as transaction:
+        governance.approve(transaction, identity, who("ben", 2), binding=row.body["binding"])
+        governance.vote(transaction, identity, who("ben", 3), voter="x", choice="no")
+        governance.vote(transaction, identity, who("ben", 4), voter="x", choice="yes")
+    with pytest.raises(NotAllowed, match="are taken until"), book.begin() as transaction:
+        governance.schedule(transaction, identity, who("cyd", 5))
+    with book.begin() as transaction:
+        row = governance.schedule(transaction, identity, who("cyd", 62))
+        answer = governance.answer(transaction, row, at=NOON)
+    assert answer.votes is not None
+    assert (answer.votes.yes, answer.votes.no, answer.votes.total) == ("60", "0", "100")
+
+
+def test_a_breaker_holds_terms(book: Store) -> None:
+    """While it is open nothing is activated but lower limits; a hand resets it."""
+    identity = scheduled(book)
+    breaker = Breaker(
+        name="hold",
+        signal=Signal.ORACLE_AGE,
+        trip=9e9,
+        clear=1.0,
+        hold=1,
+        shortest=timedelta(0),
+        longest=timedelta(days=1),
+        effects=(Effect.HOLD_TERMS,),
+    )
+    with book.begin() as transaction:
+        soon = NOON + timedelta(minutes=4)
+        breaker_board.put(transaction, breaker, actor="gov", at=soon)
+        hand: dict[str, Any] = {"reason": "drill", "actor": "gov", "at": soon}
+        breaker_board.by_hand(transaction, "hold", is_trip=True, **hand)
+    with pytest.raises(NotAllowed, match="holds terms"):
+        activate(book, identity, DAY + 4)
+    end = NOON + timedelta(minutes=DAY + 5)
+    later: dict[str, Any] = {"reason": "over", "actor": "gov", "at": end}
+    with book.begin() as transaction:
+        breaker_board.by_hand(transaction, "hold", is_trip=False, **later)
+    activate(book, identity, DAY + 6)
+    assert state(book, identity) == State.ACTIVE
+
+
+def test_a_breaker_stands_as_it_stood_after_a_restart(store_url: str) -> None:
+    """What a hand opened stays open in another process."""
+    first = open_store(store_url)
+    breaker = Breaker(
+        name="b",
+        signal=Signal.DRIFT,
+        trip=2.0,
+        clear=1.0,
+        hold=1,
+        shortest=timedelta(0),
+        longest=timedelta(days=1),
+    )
+    with first.begin() as transaction:
+        breaker_board.put(transaction, breaker, actor="gov", at=NOON)
+        breaker_board.by_hand(transaction, "b", is_trip=True, reason="x", actor="gov", at=NOON)
+    first.close()
+    second = open_store(store_url)
+    with second.begin() as transaction:
+        later = NOON + timedelta(minutes=1)
+        board = breaker_board.observe_all(transaction, at=later, signals={(Signal.DRIFT, ""): 0.0})
+    second.close()
+    assert board.open == ("b",)
+
+
+def export(store: Store) -> list[bytes]:
+    """Return the log as it is exported."""
+    return list(governed_log.export_lines(store))
+
+
+def test_the_log_tells_all_of_it(book: Store, tmp_path: Path) -> None:
+    """Every act is an entry; it verifies against heads kept elsewhere, and proofs verify."""
+    keys = LogKeys(key=tmp_path / "key", heads=tmp_path / "heads.jsonl")
+    public = new_key(keys.key)
+    identity = scheduled(book)
+    governed_log.export_head(book, keys, now=NOON)
+    activate(book, identity, DAY + 4)
+    governed_log.export_head(book, keys, now=NOON)
+    heads = read_heads((tmp_path / "heads.jsonl").read_text().splitlines(), name="heads")
+    lines = export(book)
+    assert verify(lines, heads, trusted=public).caution is None
+    actions = [json.loads(line)["entry"]["action"] for line in lines]
+    assert actions == [
+        "proposed",
+        "simulated",
+        "approval",
+        "scheduled",
+        "terms changed",
+        "active",
+    ]
+    with book.begin() as transaction:
+        transaction.execute(sa.text("DELETE FROM log WHERE number >= 4"))
+    cut = verify(export(book), heads, trusted=public)
+    assert cut.first_bad == 4
+
+
+def test_a_changed_row_is_named(book: Store) -> None:
+    """Whoever writes into the database is known by it."""
+    scheduled(book)
+    with book.begin() as transaction:
+        row = log_entries.read(transaction, after=0, limit=1)[0]
+        changed = row.entry.replace(b"ada", b"eve")
+        table = sa.table("log", sa.column("number"), sa.column("entry"))
+        transaction.execute(sa.update(table).where(table.c.number == 1).values(entry=changed))
+    assert verify(export(book)).first_bad == 1
+
+
+def test_a_clock_well_back_is_refused(book: Store) -> None:
+    """Whoever waited a moment is taken as no earlier than the one before."""
+    entry: dict[str, Any] = {"actor": "a", "action": "b", "subject": "c", "body": {}}
+    with book.begin() as transaction:
+        governed_log.append(transaction, at=NOON, **entry)
+        governed_log.append(transaction, at=NOON - timedelta(seconds=1), **entry)
+    with pytest.raises(ClockWentBack), book.begin() as transaction:
+        governed_log.append(transaction, at=NOON - timedelta(minutes=5), **entry)
+    assert len(export(book)) == 2
+
+
+def activate_until_killed(url: str, identity: str, last: int) -> None:
+    """Activate in a process that dies at a statement, or at the commit."""
+    store = open_store(url)
+    counted = iter(range(1, 10_000))
+
+    def count(*_: object) -> None:
+        if next(counted) == last:
+            os._exit(KILLED)
+
+    sa.event.listen(store.engine, "before_cursor_execute", count)
+    sa.event.listen(store.engine, "commit", count)
+    with store.begin() as transaction:
+        governance.activate(transaction, identity, who("cyd", DAY + 4))
+    os._exit(0)
+
+
+def test_killed_at_any_statement_either_all_of_it_stands_or_nothing(store_url: str) -> None:
+    """Terms, state and log agree after every death."""
+    fork = multiprocessing.get_context("fork")
+    stride = 1 if store_url.startswith("sqlite") else 6
+    store = open_store(store_url)
+    lay(store)
+    identity = scheduled(store)
+    reprice(store, 1000, at=NOON + timedelta(minutes=DAY + 3))
+    store.close()
+    exits: list[int | None] = []
+    while 0 not in exits:
+        last = 1 + stride * len(exits)
+        child = fork.Process(target=activate_until_killed, args=(store_url, identity, last))
+        child.start()
+        child.join()
+        exits.append(child.exitcode)
+        store = open_store(store_url)
+        is_active = state(store, identity) == State.ACTIVE
+        actions = {json.loads(line)["entry"]["action"] for line in export(store)}
+        assert (mat(store, DAY + 5) == 134 * RAY // 100) is is_active
+        assert ("active" in actions) is ("terms changed" in actions) is is_active
+        assert verify(export(store)).is_whole
+        store.close()
+        if is_active:
+            break
+    assert set(exits) <= {KILLED, 0}
+    assert len(exits) > 20 // stride
+
+
+def activate_at(url: str, identity: str, begin: Any, results: Any) -> None:
+    """Activate in a process once both are there, and tell how it went."""
+    store = open_store(url)
+    begin.wait()
+    try:
+        with store.begin() as transaction:
+            governance.activate(transaction, identity, who("cyd", DAY + 4))
+        results.put("active")
+    except NotAllowed as error:
+        results.put(str(error))
+    store.close()
+
+
+def test_of_two_processes_exactly_one_activates(store_url: str) -> None:
+    """At the same moment; the other meets an active proposal."""
+    store = open_store(store_url)
+    lay(store)
+    identity = scheduled(store)
+    reprice(store, 1000, at=NOON + timedelta(minutes=DAY + 3))
+    store.close()
+    spawn = multiprocessing.get_context("fork")
+    begin, results = spawn.Barrier(2), spawn.Queue()
+    children = [
+        spawn.Process(target=activate_at, args=(store_url, identity, begin, results))
+        for _ in range(2)
+    ]
+    for child in children:
+        child.start()
+    answer = sorted(results.get(timeout=60) for _ in children)
+    for child in children:
+        child.join()
+    assert answer[1] == "active"
+    assert "active: activate is not allowed" in answer[0]
+    store = open_store(store_url)
+    actions = [json.loads(line)["entry"]["action"] for line in export(store)]
+    assert actions.count("active") == 1
+    store.close()
+
+
+def test_entries_of_many_writers_are_one_chain(store_url: str) -> None:
+    """Two processes add to the log at once: none is lost, none stands twice."""
+    open_store(store_url).close()
+    fork = multiprocessing.get_context("fork")
+    children = [fork.Process(target=_append_many, args=(store_url, name)) for name in "ab"]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    store = open_store(store_url)
+    finding = verify(export(store))
+    assert (finding.is_whole, finding.entries) == (True, 40)
+    store.close()
+
+
+def _append_many(url: str, name: str) -> None:
+    """Add entries, each in a transaction of its own."""
+    store = open_store(url)
+    for place in range(20):
+        with store.begin() as transaction:
+            governed_log.append(
+                transaction,
+                at=NOON + timedelta(seconds=place),
+                actor=name,
+                action="test",
+                subject=str(place),
+                body={},
+            )
+    os._exit(0)

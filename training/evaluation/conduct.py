@@ -1,0 +1,227 @@
+"""How well conduct ranks owners among those who are exposed, on a history with outcomes.
+
+An account is exposed on a day when the price judged by comes, within it, to the line that the
+account had at its beginning: whoever did nothing would have been liquidated. It is known at the
+day's end. Scores are taken at the beginning of each exposed day from what was known then, the
+population as well.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.inputs import HOUR
+from models.conduct.exposures import Kind, Moment, Record, record
+from models.conduct.score import (
+    LEAST_POPULATION,
+    STARTING,
+    Prior,
+    band,
+    estimate,
+    evidence,
+    fitted,
+    points,
+)
+from models.events import EventKind
+from training.evaluation.metrics import ScoredOutcomes, calibration, interval, rank, resample
+from training.sources import History
+
+DAY = 24 * HOUR
+REFIT = 7 * DAY
+DRAWS = 1000
+KINDS: Mapping[EventKind, Kind] = {
+    EventKind.DEPOSIT: Kind.DEPOSIT,
+    EventKind.WITHDRAW: Kind.WITHDRAW,
+    EventKind.BORROW: Kind.BORROW,
+    EventKind.REPAY: Kind.REPAY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExposedDay:
+    """A day on which an account would have been liquidated, had nobody acted.
+
+    Parameters
+    ----------
+    at
+        Second at which it begins.
+    liquidated_at
+        Second of the first liquidation within it; None where there was none.
+    """
+
+    account: str
+    at: int
+    liquidated_at: int | None
+
+
+def exposed_days(history: History) -> list[ExposedDay]:
+    """Return every exposed day of a history, oldest first."""
+    path = history.path["price"]
+    first = int(path.index[0].timestamp()) // HOUR
+    prices = path.to_numpy(dtype=np.float64)
+    liquidated: dict[str, list[int]] = defaultdict(list)
+    for account, at in zip(history.episodes["account"], history.episodes["at"], strict=True):
+        liquidated[str(account)].append(int(at.timestamp()))
+    frame = history.moments[["account", "at", "trigger"]]
+    hours = frame["at"].astype("int64").to_numpy() // 10**9 // HOUR
+    is_midnight = hours % 24 == 0
+    days = []
+    rows = zip(
+        frame["account"].astype(str).to_numpy()[is_midnight],
+        hours[is_midnight],
+        frame["trigger"].to_numpy(dtype=np.float64)[is_midnight],
+        strict=True,
+    )
+    for account, hour, trigger in rows:
+        ahead = prices[hour - first + 1 : hour - first + 25]
+        begin, end = int(hour) * HOUR, int(hour) * HOUR + DAY
+        censored = history.censored_at.get(account)
+        if len(ahead) < DAY // HOUR or (censored is not None and censored.timestamp() < end):
+            continue
+        if np.nanmin(ahead) <= trigger:
+            at = [second for second in liquidated[account] if begin < second <= end]
+            days.append(ExposedDay(account, begin, min(at) if at else None))
+    return sorted(days, key=lambda day: (day.at, day.account))
+
+
+def moments_of(history: History, days: Sequence[ExposedDay]) -> dict[str, list[Moment]]:
+    """Return what happened to each account, oldest first, as conduct reads it.
+
+    The size of an account's last action is not in the log of what was there before each: it is
+    taken to be whole.
+    """
+    venue = history.markets[0] if history.markets else "history"
+    rows: dict[str, list[Moment]] = defaultdict(list)
+    for account, at, kind, amount, share in _actions(history):
+        rows[account].append(
+            Moment(
+                account=account, venue=venue, at=_time(at), kind=kind, amount=amount, share=share
+            )
+        )
+    for day in days:
+        end = day.at + DAY if day.liquidated_at is None else day.liquidated_at
+        kind = Kind.RELEASED if day.liquidated_at is None else Kind.LIQUIDATE
+        for at, what in ((day.at, Kind.EXPOSED), (end, kind)):
+            rows[day.account].append(
+                Moment(account=day.account, venue=venue, at=_time(at), kind=what)
+            )
+    order = [Kind.RELEASED, *(kind for kind in Kind if kind is not Kind.RELEASED)]
+    return {
+        account: sorted(listed, key=lambda m: (m.at, order.index(m.kind)))
+        for account, listed in rows.items()
+    }
+
+
+def _actions(history: History) -> Iterator[tuple[str, int, Kind, float, float]]:
+    """Yield the owners' actions: account, second, kind, amount, share of what was there."""
+    events = history.tables.events
+    columns = zip(
+        events.account,
+        events.at,
+        events.kind,
+        events.collateral_before,
+        events.debt_before,
+        strict=True,
+    )
+    rows = pd.DataFrame(columns, columns=["account", "at", "kind", "collateral", "debt"])
+    for account, group in rows.groupby("account", sort=False):
+        after = group[["collateral", "debt"]].shift(-1)
+        for row, collateral, debt in zip(
+            group.itertuples(), after["collateral"], after["debt"], strict=True
+        ):
+            kind = KINDS.get(EventKind(row.kind))
+            if kind is None:
+                continue
+            moves = kind in {Kind.DEPOSIT, Kind.WITHDRAW}
+            before, then = (row.collateral, collateral) if moves else (row.debt, debt)
+            amount = abs(then - before) if np.isfinite(then) else max(before, 1.0)
+            share = 0.0 if not row.debt else amount / before if before else 1.0
+            yield str(account), int(row.at), kind, float(amount), float(share)
+
+
+def _time(second: int) -> datetime:
+    """Return a second as a time."""
+    return datetime.fromtimestamp(second, tz=UTC)
+
+
+def judged(history: History, *, seed: int = 7) -> dict[str, Any]:
+    """Return how conduct ranks and predicts, with intervals over whole accounts.
+
+    Returns
+    -------
+    dict
+        `exposed_days`, `accounts`, `liquidated`, `without_history`; `auc` against one population
+        for all days, of which the ranking does not depend on which; beside it the same with a
+        population fitted each week to what was known then, whose level moves between markets, and
+        `auc_by_days_90`, the count of protective days in the 90 days before. `brier_skill` against
+        the days' own rate, and `bands` with their rates, are of the moving population.
+    """
+    days = exposed_days(history)
+    moments = moments_of(history, days)
+    fixed, moving, counts, has_history = [], [], [], []
+    prior, fitted_at = STARTING, -REFIT
+    for day in days:
+        moment = _time(day.at)
+        if day.at - fitted_at >= REFIT:
+            prior, fitted_at = _population(moments, moment), day.at
+        past = record(moments[day.account], as_of=moment)
+        counted = evidence(past)
+        fixed.append(estimate(counted, STARTING).probability)
+        moving.append(estimate(counted, prior).probability)
+        counts.append(_days_90(past))
+        has_history.append(counted.exposures > 0)
+    outcome = np.array([float(day.liquidated_at is not None) for day in days])
+    blocks = pd.factorize(pd.Series([day.account for day in days]))[0].astype(np.int64)
+    draws = {"account": resample(blocks, draws=DRAWS, seed=seed)}
+    rows = ScoredOutcomes(outcome, np.ones(len(days), dtype=bool), draws)
+    chance = np.array(moving)
+    return {
+        "exposed_days": len(days),
+        "accounts": len(set(blocks)),
+        "liquidated": int(outcome.sum()),
+        "without_history": int(len(days) - sum(has_history)),
+        "auc": interval(rank(np.array(fixed), rows)["auc"]),
+        "auc_with_moving_population": interval(rank(chance, rows)["auc"]),
+        "auc_by_days_90": interval(rank(-np.array(counts, dtype=np.float64), rows)["auc"]),
+        "brier_skill": interval(calibration(chance, rows)["brier_skill"]),
+        "bands": _bands(chance, outcome),
+    }
+
+
+def _population(moments: Mapping[str, Sequence[Moment]], at: datetime) -> Prior:
+    """Return the population as it was known at a moment."""
+    members = [evidence(_ended(rows, at)) for rows in moments.values()]
+    if sum(member.exposures > 0 for member in members) < LEAST_POPULATION:
+        return STARTING
+    return fitted(members)
+
+
+def _ended(rows: Sequence[Moment], at: datetime) -> Record:
+    """Return the record of an account with an exposure behind it; an empty one otherwise."""
+    if not any(m.kind in {Kind.RELEASED, Kind.LIQUIDATE} and m.at <= at for m in rows):
+        return Record(as_of=at)
+    return record(rows, as_of=at)
+
+
+def _days_90(past: Record) -> int:
+    """Return how many protective days stand in the 90 days before."""
+    return sum(past.as_of - day.at <= timedelta(days=90) for day in past.days)
+
+
+def _bands(chance: np.ndarray[Any, Any], outcome: np.ndarray[Any, Any]) -> list[dict[str, Any]]:
+    """Return the rate of liquidation in each band."""
+    names = np.array([band(points(float(p))) for p in chance])
+    return [
+        {
+            "band": str(name),
+            "days": int((names == name).sum()),
+            "expected": float(chance[names == name].mean()),
+            "liquidated": float(outcome[names == name].mean()),
+        }
+        for name in sorted(set(names), key=lambda n: float(chance[names == n].mean()))
+    ]
