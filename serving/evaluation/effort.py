@@ -67,6 +67,10 @@ class Effort:
         if self.taken >= self.look_at:
             stop_if_given_up()
             self.look_at = self.taken + LOOK_EACH
+        self.spend(steps, place)
+
+    def spend(self, steps: int, place: str) -> None:
+        """Take steps without a look at the caller; raises InvalidInput as `take` does."""
         self.taken += steps
         if self.taken > self.most:
             detail = (
@@ -118,7 +122,7 @@ class Meter:
     def _take(self, account: Account, market: Market) -> None:
         """Take the steps of one evaluation."""
         steps = _steps(account, market, rows=self._rows)
-        self._account.take(steps, self._place)
+        self._account.spend(steps, self._place)
         self.request.take(steps, self._place)
 
 
