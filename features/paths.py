@@ -90,7 +90,8 @@ def beside(candles: Candles, index: Ints, other: Candles | None) -> Candles:
         Of the other asset; without candles, or with those of another step, all is missing.
     """
     if other is None or other.step != candles.step or not len(other.close):
-        return replace(candles, **dict.fromkeys(COLUMNS, np.full(len(index), np.nan)))
+        missing: dict[str, Any] = dict.fromkeys(COLUMNS, np.full(len(index), np.nan))
+        return replace(candles, **missing)
     source = index - other.first_index
     outside = (source < 0) | (source >= len(other.close)) | np.isnan(candles.close)
     source[outside] = 0
