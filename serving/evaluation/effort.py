@@ -6,6 +6,7 @@ the rules are evaluated bounds them all.
 """
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
@@ -88,6 +89,11 @@ def of_account() -> Effort:
 def of_request() -> Effort:
     """Return the allowance of a request's accounts together."""
     return Effort(MOST_OF_REQUEST, "the accounts of one request")
+
+
+def of_book() -> Effort:
+    """Return an allowance without end: of a whole book each account alone is bounded."""
+    return Effort(sys.maxsize, "the accounts of the book")
 
 
 @dataclasses.dataclass(slots=True)
