@@ -1,5 +1,7 @@
 """How far ahead forecasts look: declared here alone, everything else is derived from it."""
 
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
 HORIZONS: tuple[int, ...] = (1, 4, 24, 168)
 """Hours ahead, ascending; hazard k is of the stretch between horizon k-1 and horizon k."""
 
@@ -15,6 +17,11 @@ def label(hours: int) -> str:
 
 LABELS: tuple[str, ...] = tuple(map(label, HORIZONS))
 """How horizons are named in policies, reports, columns and answers."""
+
+if TYPE_CHECKING:
+    HorizonName: TypeAlias = str
+else:
+    HorizonName = Literal[LABELS]
 
 REFERENCE = label(24)
 """The horizon by which accounts are ordered, explained and compared."""

@@ -24,9 +24,11 @@ from pydantic import TypeAdapter
 
 from models.errors import Fault, InvalidInput
 from serving.schemas.accounts import AccountAnswer, AccountsPage, History, Upserted
+from serving.schemas.allocation import AllocationAnswer
 from serving.schemas.arrow import STREAM, read_stream, write_stream
 from serving.schemas.assessment import Assessment, Batch
 from serving.schemas.book import BookAnswer
+from serving.schemas.conduct import ConductAnswer, PersonalBatch
 from serving.schemas.margin import MarginAnswer, MarginBatch
 from serving.schemas.models import ModelsAnswer
 from serving.schemas.problems import Problem
@@ -143,6 +145,20 @@ class Client:
     def margin_many(self, accounts: Sequence[Body | str], **shared: Any) -> MarginBatch:
         """Return what the rules say, one item per account, in order."""
         return self._post("/v1/margin", {**shared, "accounts": list(accounts)}, MarginBatch)
+
+    def allocate(self, request: Body) -> AllocationAnswer:
+        """Return which collateral to post where, as `POST /v1/allocate` takes it."""
+        return self._post("/v1/allocate", request, AllocationAnswer)
+
+    def conduct(self, owner: str, *, as_of: str | None = None) -> ConductAnswer:
+        """Return how an owner behaved when a line came near."""
+        path = f"/v1/owners/{quote(owner, safe='')}/conduct"
+        return self._get(path, {"as_of": as_of}, ConductAnswer)
+
+    def personal_requirements(self, accounts: Sequence[Body | str], **shared: Any) -> PersonalBatch:
+        """Return what accounts are required beyond their venue, by their own records."""
+        body = {**shared, "accounts": list(accounts)}
+        return self._post("/v1/requirements/personal", body, PersonalBatch)
 
     def upsert(self, accounts: Sequence[Body], *, as_of: str | None = None) -> Upserted:
         """Write accounts and what they hold, all or none."""

@@ -15,6 +15,7 @@ from serving.settings import from_environment
 
 if TYPE_CHECKING:
     from serving.http.app import Api
+    from serving.mcp.mount import Mount
 
 
 class Door:
@@ -36,15 +37,40 @@ class Guard:
 
     BentoML's middleware costs about a millisecond a request and labels its metrics with raw
     paths; the API counts, limits and logs its own requests.
+
+    Parameters
+    ----------
+    agents
+        The tools at `/mcp`, which ask the API; None where they are not served.
     """
 
-    def __init__(self, inner: ASGIApp) -> None:
+    def __init__(self, inner: ASGIApp, agents: "Mount | None" = None) -> None:
         self.inner = inner
+        self.agents = agents
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        chosen = DOOR if scope["type"] == "http" else self.inner
-        await chosen(scope, receive, send)
+        if self.agents is not None and scope["type"] == "lifespan":
+            async with self.agents.running():
+                await self.inner(scope, receive, send)
+        elif self.agents is not None and scope["type"] == "http" and scope["path"] == MCP_PATH:
+            await self.agents(scope, receive, send)
+        else:
+            chosen = DOOR if scope["type"] == "http" else self.inner
+            await chosen(scope, receive, send)
+
+
+MCP_PATH = "/mcp"
+
+
+def agents() -> "Mount | None":
+    """Return the tools for agents; None where the settings do not ask for them."""
+    settings = from_environment()
+    if not settings.mcp:
+        return None
+    from serving.mcp.mount import Mount  # noqa: PLC0415 - a second, and the extra `mcp`
+
+    return Mount(DOOR, hosts=settings.hosts, origins=settings.origins)
 
 
 class GuardedService(bentoml.Service[Any]):  # type: ignore[misc]
@@ -57,7 +83,7 @@ class GuardedService(bentoml.Service[Any]):  # type: ignore[misc]
         place where a protocol can be put.
         """
         HTTP_PROTOCOLS["auto"] = "serving.http.connection:Connection"
-        return Guard(super().to_asgi(is_main=is_main))
+        return Guard(super().to_asgi(is_main=is_main), agents())
 
 
 @bentoml.asgi_app(DOOR, path="/")

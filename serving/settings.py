@@ -40,6 +40,8 @@ _SECRET = re.compile(r"(?<=://)[^@/]*(?=@)")
 
 Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.\-\[\]:]+$", max_length=200)]
 
+Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9.\-]+$", max_length=200)]
+
 
 class Settings(BaseModel):
     """Everything that can be set, with its limits.
@@ -60,6 +62,10 @@ class Settings(BaseModel):
         After which an answer is given up with 504.
     origins
         Web origins that browsers may ask from; none by default.
+    mcp
+        Whether agents are served the tools at `/mcp`; it takes the extra `mcp`.
+    hosts
+        Names by which agents may reach `/mcp`, beside those of this machine.
     log_level
         Of the structured log.
     log_key, log_heads
@@ -77,6 +83,8 @@ class Settings(BaseModel):
     most_in_flight: Annotated[int, Field(ge=1, le=10**4)] = 64
     timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 60.0
     origins: Annotated[tuple[Origin, ...], BeforeValidator(_listed)] = ()
+    mcp: bool = False
+    hosts: Annotated[tuple[Host, ...], BeforeValidator(_listed)] = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_key: Path | None = None
     log_heads: Path | None = None

@@ -1,8 +1,10 @@
 """What a worker loads when it starts: settings, desk, gate and the operations."""
 
 import logging
+from functools import partial
 from pathlib import Path
 
+from serving.application.breaker_board import is_frozen
 from serving.application.deployment import Deployment, Follower
 from serving.application.scoring import ScoringService, open_service, swapped
 from serving.http.admission import Admission, Keyring
@@ -43,4 +45,4 @@ def _follow(directory: Path | None, desk: ScoringService, api: Api) -> Follower 
     def swap(later: Deployment) -> None:
         api.desk = swapped(api.desk or desk, later)
 
-    return Follower(directory, deployment, swap)
+    return Follower(directory, deployment, swap, is_frozen=partial(is_frozen, desk.store))

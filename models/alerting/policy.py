@@ -24,7 +24,7 @@ from pydantic import (
 
 from models.alerting.signals import Level
 from models.errors import Fault, InvalidInput
-from models.horizons import LABELS
+from models.horizons import HorizonName
 from models.margin.result import Verdict
 
 UNITS: Mapping[str, str] = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -32,10 +32,8 @@ LONGEST = timedelta(days=30)
 NAMES: Mapping[str, Level] = {level.name.lower(): level for level in Level if level}
 """Levels above none by name, the lowest first."""
 if TYPE_CHECKING:
-    Horizon: TypeAlias = str
     LevelName: TypeAlias = str
 else:
-    Horizon = Literal[LABELS]
     LevelName = Literal[tuple(NAMES)]
 
 
@@ -98,7 +96,7 @@ class ForecastTrigger(PolicyPart):
     """Fires while a probability is at least `raise`; holds until it is below `clear`."""
 
     signal: Literal["expected", "unattended"]
-    horizon: Horizon
+    horizon: HorizonName
     raises: Annotated[Share, Field(alias="raise")]
     clear: Share
 
@@ -119,7 +117,7 @@ class BlindBuffer(PolicyPart):
     clear: Share
 
 
-DoubtCode = Literal["price_stale", "price_disputed", "price_off_candles"]
+DoubtCode = Literal["price_stale", "price_disputed", "price_off_candles", "rule_mismatch"]
 
 
 class Doubt(PolicyPart):

@@ -24,7 +24,7 @@ from models.book.impact import ImpactCurve, Number, impact
 from models.errors import Fault, InvalidInput
 
 ZERO = Fraction(0)
-ONE = Fraction(1)
+WHOLE = Fraction(1)
 
 MOST_ROUNDS = 10_000
 """Each round removes debt, so a cascade ends; this bounds a book of accounts that creep."""
@@ -79,7 +79,7 @@ class Borrower:
     key: str
     collateral: tuple[Collateral, ...]
     debt: tuple[Debt, ...]
-    close_factor: Number = ONE
+    close_factor: Number = WHOLE
     full_below: Number = ZERO
 
 
@@ -102,7 +102,7 @@ class Market:
 
     prices: Mapping[str, Number]
     curves: Mapping[str, ImpactCurve] = field(default_factory=dict)
-    oracle_share: Number = ONE
+    oracle_share: Number = WHOLE
     priced_in: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -258,12 +258,14 @@ class _Account:
     """An account, and the shares of its collateral and of its debt that are left."""
 
     terms: Borrower
-    held: Number = ONE
-    owed: Number = ONE
+    collateral_left: Number = WHOLE
+    owed: Number = WHOLE
 
     def units_left(self) -> tuple[dict[str, Number], dict[str, Number]]:
         """Return units of collateral and of debt by asset."""
-        collateral = ((leg.asset, leg.units * self.held) for leg in self.terms.collateral)
+        collateral = (
+            (leg.asset, leg.units * self.collateral_left) for leg in self.terms.collateral
+        )
         return _summed(collateral), _summed((d.asset, d.units * self.owed) for d in self.terms.debt)
 
 
@@ -302,7 +304,8 @@ class _Book:
         """Return what a seller receives of the judged price, as a share by asset."""
         share = self.market.oracle_share
         return {
-            asset: self._left(asset, ONE) / self._left(asset, share) for asset in self.market.prices
+            asset: self._left(asset, WHOLE) / self._left(asset, share)
+            for asset in self.market.prices
         }
 
     def valued(self) -> dict[str, _Values]:
@@ -324,7 +327,7 @@ class _Book:
         curve = self.market.curves.get(asset)
         lost = ZERO if curve is None else impact(curve, self.pressure[asset])
         base = self.market.priced_in.get(asset)
-        return (1 - share * lost) * (ONE if base is None else self._left(base, share))
+        return (1 - share * lost) * (WHOLE if base is None else self._left(base, share))
 
 
 def _valued(
@@ -335,7 +338,7 @@ def _valued(
     repayable: Number = ZERO
     proceeds: Number = ZERO
     for leg in account.terms.collateral:
-        worth = leg.units * account.held * prices[leg.asset]
+        worth = leg.units * account.collateral_left * prices[leg.asset]
         value += worth
         weighted += worth * leg.threshold
         repayable += worth / (1 + leg.bonus)
@@ -348,7 +351,7 @@ def _due(terms: Borrower, values: _Values, gas: Number | None) -> Number:
     """Return the quote that a liquidation repays, 0 where there is none."""
     if values.health is None or values.health >= 1 or not values.repayable > 0:
         return ZERO
-    share = ONE if values.health < terms.full_below else terms.close_factor
+    share = WHOLE if values.health < terms.full_below else terms.close_factor
     due = min(share * values.debt, values.repayable)
     if gas is not None and due * (values.proceeds / values.repayable - 1) < gas:
         return ZERO
@@ -395,7 +398,10 @@ def _seize(
 ) -> _Seizure:
     collateral, debt = account.units_left()
     taken, paid = repaid / values.repayable, repaid / values.debt
-    account.held, account.owed = account.held * (1 - taken), account.owed * (1 - paid)
+    account.collateral_left, account.owed = (
+        account.collateral_left * (1 - taken),
+        account.owed * (1 - paid),
+    )
     return _Seizure(
         {asset: units * taken for asset, units in collateral.items()},
         {asset: units * paid for asset, units in debt.items()},
@@ -428,12 +434,12 @@ def _residuals(
     terms = [account.terms for account in book.accounts.values()]
     return Residuals(
         _largest_gap(
-            _summed((leg.asset, leg.units) for one in terms for leg in one.collateral),
+            _summed((leg.asset, leg.units) for borrower in terms for leg in borrower.collateral),
             _summed(chain.from_iterable(done.sold.items() for done in rounds)),
             _summed(chain.from_iterable(collateral.items() for collateral, _ in left.values())),
         ),
         _largest_gap(
-            _summed((leg.asset, leg.units) for one in terms for leg in one.debt),
+            _summed((leg.asset, leg.units) for borrower in terms for leg in borrower.debt),
             _summed(chain.from_iterable(done.repaid_units.items() for done in rounds)),
             _summed(chain.from_iterable(debt.items() for _, debt in left.values())),
         ),

@@ -109,7 +109,9 @@ def score(position: Position, mark: Fraction) -> Fraction:
 def by_queue(positions: Sequence[Position], mark: Fraction, units: Fraction) -> dict[str, Fraction]:
     """Close whole positions from the highest score on."""
     closed = {}
-    for position in sorted(positions, key=lambda one: (-score(one, mark), one.key)):
+    for position in sorted(
+        positions, key=lambda candidate: (-score(candidate, mark), candidate.key)
+    ):
         part = min(abs(position.size), units)
         if part > 0:
             closed[position.key] = part

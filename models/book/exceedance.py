@@ -53,10 +53,10 @@ def kupiec(exceedances: int, days: int, rate: float) -> Outcome:
         Of 2 in 250 at 0.01: 0.1084; chi-squared with one degree of freedom.
     """
     inside = days - exceedances
-    seen = exceedances / days
+    observed = exceedances / days
     ratio = 2.0 * float(
-        special.xlogy(exceedances, seen)
-        + special.xlogy(inside, 1.0 - seen)
+        special.xlogy(exceedances, observed)
+        + special.xlogy(inside, 1.0 - observed)
         - special.xlogy(exceedances, rate)
         - special.xlogy(inside, 1.0 - rate)
     )

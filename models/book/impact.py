@@ -20,7 +20,7 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.isotonic import IsotonicRegression
+from scipy import optimize
 
 from models.errors import Fault, InvalidInput
 
@@ -127,14 +127,12 @@ def fitted(
         faults.append(Fault("", f"{different} different amounts; at least {FEWEST_POINTS}"))
     if faults:
         raise InvalidInput(faults)
-    x = np.concatenate([[0.0], np.asarray(amounts, dtype=np.float64)])
-    y = np.concatenate([[0.0], np.asarray(impacts, dtype=np.float64)])
-    weight = np.concatenate([[1e6 * x.size], np.ones(x.size - 1)])  # nothing sold, nothing lost
-    fit = IsotonicRegression(  # type: ignore[no-untyped-call]
-        y_min=0.0, increasing=True
-    ).fit(x, y, sample_weight=weight)
-    points = np.unique(x[1:])
-    curve = ImpactCurve(tuple(points.tolist()), tuple(fit.predict(points).tolist()), measured_at)
+    points, place, counts = np.unique(
+        np.asarray(amounts, dtype=np.float64), return_inverse=True, return_counts=True
+    )
+    means = np.bincount(place, weights=np.asarray(impacts, dtype=np.float64)) / counts
+    fit = optimize.isotonic_regression(means, weights=counts.astype(np.float64))
+    curve = ImpactCurve(tuple(points.tolist()), tuple(fit.x.tolist()), measured_at)
     if faults := curve_faults(curve):
         raise InvalidInput(faults)
     return curve

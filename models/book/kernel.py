@@ -86,7 +86,7 @@ class Course:
     liquidated: Places
     sold: Floats
     prices: Floats
-    held: Floats
+    collateral_left: Floats
     owed: Floats
     bad_debt: Floats
     repaid_by: Floats
@@ -182,7 +182,7 @@ class _Accounts(NamedTuple):
 class _State(NamedTuple):
     """Shares left, bad debt and what was repaid of every account."""
 
-    held: Floats
+    collateral_left: Floats
     owed: Floats
     bad: Floats
     repaid: Floats
@@ -270,18 +270,18 @@ def _reprice(
     shocked: Floats, pressure: Floats, curves: _Curves, price: Floats, received: Floats
 ) -> None:
     """Write the judged prices, and the share of them that a seller receives."""
-    seen = np.empty(shocked.size)
+    shares = np.empty(shocked.size)
     for asset in range(shocked.size):
         first, last = curves.offsets[asset], curves.offsets[asset + 1]
         lost = _impact(pressure[asset], first, last, curves.amounts, curves.impacts)
-        seen[asset] = 1.0 - curves.share * lost
+        shares[asset] = 1.0 - curves.share * lost
         received[asset] = 1.0 - lost
         if curves.base[asset] >= 0:
-            seen[asset] *= seen[curves.base[asset]]
+            shares[asset] *= shares[curves.base[asset]]
             received[asset] *= received[curves.base[asset]]
-        price[asset] = shocked[asset] * seen[asset]
+        price[asset] = shocked[asset] * shares[asset]
     for asset in range(shocked.size):
-        received[asset] /= seen[asset]
+        received[asset] /= shares[asset]
 
 
 @njit(cache=True, nogil=True)
@@ -344,10 +344,10 @@ def _judge(
     An account whose owner acts leaves the book when it first stands below its line.
     """
     total = book_debt = 0.0
-    for row in range(state.held.size):
+    for row in range(state.collateral_left.size):
         value, weighted, most, proceeds, debt = _value(legs, row, price, received)
-        value, weighted = value * state.held[row], weighted * state.held[row]
-        most, debt = most * state.held[row], debt * state.owed[row]
+        value, weighted = value * state.collateral_left[row], weighted * state.collateral_left[row]
+        most, debt = most * state.collateral_left[row], debt * state.owed[row]
         accounts.repayable[row], accounts.debt[row], accounts.due[row] = most, debt, 0.0
         accounts.is_below[row] = weighted < debt and most > 0.0
         if (
@@ -356,7 +356,7 @@ def _judge(
             and not accounts.was_liquidated[row]
             and _is_rescued(draws, row)
         ):
-            state.held[row] = state.owed[row] = state.bad[row] = 0.0
+            state.collateral_left[row] = state.owed[row] = state.bad[row] = 0.0
             accounts.debt[row], accounts.is_below[row] = 0.0, False
             continue
         state.bad[row] = max(debt - value, 0.0)
@@ -367,7 +367,7 @@ def _judge(
             continue
         part = 1.0 if weighted < legs.full_below[row] * debt else legs.close_factor[row]
         repaid = min(part * debt, most)
-        if repaid * (proceeds * state.held[row] / most - 1.0) < limits.gas:
+        if repaid * (proceeds * state.collateral_left[row] / most - 1.0) < limits.gas:
             continue  # never where there is no gas to cover: nothing is below NaN
         accounts.due[row] = repaid
         total += repaid
@@ -390,7 +390,7 @@ def _liquidate(
     direct[:] = 0.0
     pressing[:] = 0.0
     liquidated = 0
-    for row in range(state.held.size):
+    for row in range(state.collateral_left.size):
         if accounts.due[row] <= 0.0:
             continue
         liquidated += 1
@@ -401,7 +401,7 @@ def _liquidate(
         _sell(
             legs,
             row,
-            part * state.held[row],
+            part * state.collateral_left[row],
             state.owed[row] / debt,
             price,
             base,
@@ -409,7 +409,7 @@ def _liquidate(
             pressing,
             owed_units,
         )
-        state.held[row] *= max(1.0 - part, 0.0)
+        state.collateral_left[row] *= max(1.0 - part, 0.0)
         state.owed[row] *= max(1.0 - repaid / debt, 0.0)
     return liquidated
 
@@ -426,7 +426,7 @@ def _settle(
     draws: _Draws,
 ) -> None:
     """Run one cascade to its end and write its state, its rounds and its totals."""
-    assets, count = shocked.size, state.held.size
+    assets, count = shocked.size, state.collateral_left.size
     pressure, price, received = np.zeros(assets), np.empty(assets), np.empty(assets)
     direct, pressing = np.empty(assets), np.empty(assets)
     accounts = _Accounts(
@@ -538,7 +538,7 @@ def run(
         log.liquidated[:taken],
         log.sold[:taken],
         log.prices[:taken],
-        state.held,
+        state.collateral_left,
         state.owed,
         state.bad,
         state.repaid,
@@ -569,10 +569,10 @@ def run_all(
         Number of the first scenario, where these are a part of more.
     """
     rows = touchable(book, market, prices)
-    kept = selected(book, rows)
+    touched = selected(book, rows)
     totals = np.empty((prices.shape[0], TOTALS))
     draws = _draws(None if owners is None else _part(owners, rows), first)
-    _settle_all(_legs(kept), prices, _curves(market), _limits(liquidators), totals, draws)
+    _settle_all(_legs(touched), prices, _curves(market), _limits(liquidators), totals, draws)
     return _totals(totals)
 
 

@@ -198,7 +198,7 @@ class Response:
         return np.asarray(total / lows.shape[1])
 
 
-def response(rows: pd.DataFrame, exceeded: Floats) -> Response:
+def response(rows: pd.DataFrame, exceeded: Mask) -> Response:
     """Fit a response on rows whose horizon has passed.
 
     Parameters

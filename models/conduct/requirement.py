@@ -14,6 +14,7 @@ from models.conduct.score import Evidence, Prior, estimate
 from models.errors import Fault, InvalidInput
 
 ZERO = Fraction(0)
+FINEST = 10**18
 GRID = 10**9
 """Probabilities are rounded up to a part of it before they meet exact amounts."""
 
@@ -129,10 +130,10 @@ def personal(
     newest = _up(estimate(Evidence(), prior).high)
     upper = min(_up(estimate(record, prior).high), newest)
     house = venue * (1 + policy.add_on)
-    amounts = [
-        min(max(house * (1 + policy.sensitivity * (p / population - 1)), venue), policy.cap * venue)
-        for p in (upper, newest)
-    ]
+    amounts = []
+    for chance in (upper, newest):
+        moved = _finite(house * (1 + policy.sensitivity * (chance / population - 1)))
+        amounts.append(min(max(moved, venue), policy.cap * venue))
     wished, newcomer = amounts
     start = newcomer if present is None else max(present, venue)
     return Requirement(
@@ -148,6 +149,11 @@ def personal(
 def _up(probability: float) -> Fraction:
     """Return a probability rounded up to the grid."""
     return -(Fraction(probability) * GRID // -1) / Fraction(GRID)
+
+
+def _finite(amount: Fraction) -> Fraction:
+    """Return an amount rounded up to what a decimal of 18 digits says."""
+    return Fraction(-(amount * FINEST // -1), FINEST)
 
 
 def _path(

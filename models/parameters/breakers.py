@@ -11,8 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from statistics import median
 
 from models.errors import Fault
+
+MOST_ALONE = 1
+"""Sources of which none can contradict another."""
 
 
 class Signal(StrEnum):
@@ -38,9 +42,11 @@ class Effect(StrEnum):
     FREEZE_PROMOTION = "freeze_promotion"
     HOLD_TERMS = "hold_terms"  # no activation but of lower limits
     PAUSE_RECOMMENDATIONS = "pause_recommendations"
-    WIDEN = "widen"  # intervals are the stressed ones
-    PAGE = "page"
+    PAGE = "page"  # the desk is told, as of an alarm
 
+
+UNAVAILABLE = frozenset({"widen", "tighten_requirement"})
+"""What breakers elsewhere do and none does here yet: asking for it is refused, not ignored."""
 
 FORBIDDEN = frozenset({"mute_alerts", "mute_critical", "cancel_verdict", "move_money"})
 """What no breaker may ever do, named so that asking for it is told why."""
@@ -294,3 +300,14 @@ def moves(
 def _move(before: float | None, price: float) -> float | None:
     """Return how far a price moved; None where it is not known from where."""
     return None if before is None or before <= 0 else abs(price / before - 1)
+
+
+def disagreement(prices: Sequence[float]) -> float | None:
+    """Return how far the source that lies farthest is from the median, as a share of it.
+
+    None where fewer than two sources say anything.
+    """
+    if len(prices) < MOST_ALONE + 1:
+        return None
+    middle = median(prices)
+    return max(abs(price / middle - 1) for price in prices) if middle > 0 else None

@@ -257,3 +257,32 @@ def _value(stated: Any, parameter: Parameter) -> Any:
     if not value:
         raise InvalidInput([Fault("", "0 is refused: it would switch the parameter off")])
     return int(value)
+
+
+def places(venue: str, terms: Any) -> Iterable[tuple[str, Parameter]]:
+    """Yield every place of a venue's terms that may be changed, with its parameter."""
+    for parameter in CATALOGUE.get(venue, ()):
+        for path in _spread(parameter.path.split("."), terms):
+            yield path, parameter
+
+
+def _spread(parts: Sequence[str], owner: Any) -> Iterable[str]:
+    """Yield the places that a pattern stands for within a part of terms."""
+    if not parts:
+        yield ""
+        return
+    names = _names(owner) if parts[0] == "*" else [parts[0]]
+    for name in names:
+        try:
+            inner = _step(owner, name)
+        except KeyError:
+            continue
+        for rest in _spread(parts[1:], inner):
+            yield f"{name}.{rest}" if rest else name
+
+
+def _names(owner: Any) -> list[str]:
+    """Return the names of the entries of a mapping or of the rows of a table of assets."""
+    if isinstance(owner, Mapping):
+        return [str(key) for key in owner]
+    return [row.asset for row in owner if hasattr(row, "asset")]

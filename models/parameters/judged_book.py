@@ -1,7 +1,7 @@
 """A book of accounts judged once, ready to be judged again under other terms or prices."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from models.domain import Account, LegKind, Market, MarketId
 from models.errors import Fault, InvalidInput
-from models.margin.result import Margin, Verdict
+from models.margin.result import Margin, Refusal, Verdict
 from models.margin.rulebook import Rulebook
 from models.margin.trigger import BREACHED
 
@@ -93,6 +93,7 @@ class JudgedBook:
     cases: tuple[Case, ...]
     margins: tuple[Margin, ...]
     whose: tuple[MarketId | None, ...]
+    _amounts: dict[int, Amounts] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return how many accounts there are."""
@@ -107,6 +108,12 @@ class JudgedBook:
     def breached(self) -> Bools:
         """Whether each is liquidatable now, shape (accounts,)."""
         return np.array([margin.verdict in BREACHED for margin in self.margins], dtype=np.bool_)
+
+    def amounts(self, place: int) -> Amounts:
+        """Return what an account stands for, worked out once."""
+        if place not in self._amounts:
+            self._amounts[place] = amounts_of(self.cases[place], self.margins[place])
+        return self._amounts[place]
 
     @cached_property
     def unjudged(self) -> tuple[int, ...]:
@@ -173,14 +180,34 @@ class JudgedBook:
             legs = len(case.account.legs) + 2
             result[place] = legs * max(2 * 10.0**-margin.value_decimals, 1e-6)
             if (case.account.venue, case.account.version) in ROUNDED_AVERAGE:
-                result[place] += self._rounded(case)
+                result[place] += self._rounded(place)
         return result + 1e-6 * (np.abs(self.credit) + np.abs(self.requirement))
 
-    @staticmethod
-    def _rounded(case: Case) -> float:
-        """Return what a basis point of an account's collateral is worth, quote units."""
-        amounts = amounts_of(case, margin_of(case, case.market, case.terms))
-        return np.inf if amounts.collateral is None else float(amounts.collateral) * 2e-4
+    def _rounded(self, place: int) -> float:
+        """Return what two basis points of an account's collateral are worth, quote units."""
+        collateral = self.amounts(place).collateral
+        return np.inf if collateral is None else float(collateral) * 2e-4
+
+    @cached_property
+    def credit_of(self) -> Mapping[str, Floats]:
+        """Credit by each collateral asset, shape (accounts,); NaN where the rules do not tell.
+
+        It is told where the venue's weights give the very credit that the account is judged by.
+        """
+        rows: dict[str, Floats] = {}
+        for place, case in enumerate(self.cases):
+            parts = _weighted(case)
+            whole = sum(parts.values())
+            is_same = abs(whole - self.credit[place]) <= self.slack[place]
+            for asset in {leg.asset for leg in case.account.legs if leg.quantity}:
+                column = rows.setdefault(asset, np.zeros(len(self)))
+                column[place] = parts.get(asset, 0.0) if parts and is_same else np.nan
+        return rows
+
+    @cached_property
+    def is_in_mode(self) -> Bools:
+        """Whether each has chosen options, which may replace its parameters, shape (accounts,)."""
+        return np.array([any(case.account.options.values()) for case in self.cases], dtype=np.bool_)
 
     @cached_property
     def holders(self) -> Mapping[tuple[MarketId, str], Places]:
@@ -217,8 +244,24 @@ class JudgedBook:
     def warmed(self) -> "JudgedBook":
         """Return the book with all that a preview reads of it worked out."""
         _ = self.slack, self.breached, self.unjudged, self.terms, self.keys
-        _ = self.holders, self.priced, self.lone
+        _ = self.holders, self.priced, self.lone, self.credit_of, self.is_in_mode
         return self
+
+
+def _weighted(case: Case) -> dict[str, float]:
+    """Return credit by asset, quote units; empty where the rules do not tell."""
+    if case.rulebook.weights is None:
+        return {}
+    try:
+        parts = case.rulebook.weights(case.account, case.market, case.terms)
+    except FAILURES:
+        return {}
+    if isinstance(parts, Refusal):
+        return {}
+    by_asset: dict[str, float] = {}
+    for part in parts:
+        by_asset[part.asset] = by_asset.get(part.asset, 0.0) + float(part.value * part.weight)
+    return by_asset
 
 
 def _lone(account: Account) -> str | None:

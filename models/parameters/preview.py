@@ -19,10 +19,10 @@ from models.parameters.catalogue import Effect
 from models.parameters.changes import Change, applied
 from models.parameters.judged_book import (
     Amounts,
+    Bools,
     Floats,
     JudgedBook,
     Places,
-    amounts_of,
     margin_of,
     market_of,
     moved,
@@ -186,7 +186,7 @@ def _fallen(book: JudgedBook, place: int) -> Fallen:
     return Fallen(
         key=book.keys[place],
         market=market_of(case.account),
-        amounts=amounts_of(case, book.margins[place]),
+        amounts=book.amounts(place),
     )
 
 
@@ -255,7 +255,7 @@ def _factors(change: Change) -> tuple[float, float] | None:
         return ratio, 1.0
     if effect is Effect.DIVISOR:
         return 1.0 / ratio, 1.0
-    return 1.0, ratio
+    return 1.0, max(1.0, ratio)
 
 
 def _price_factors(
@@ -272,38 +272,114 @@ def _price_factors(
     return min(1.0, ratio), max(1.0, ratio)
 
 
+@dataclass(slots=True)
+class _Reach:
+    """What changes can do to each account at most, arrays of shape (accounts,).
+
+    Parameters
+    ----------
+    down, up
+        Most that credit falls and rises, quote units.
+    high
+        Multiple of the requirement at most.
+    count, exact
+        Changes that can touch it, and those whose share of its credit is known exactly.
+    is_blind
+        Whether only the exact rules tell.
+    is_eased
+        Whether a change can help it.
+    """
+
+    down: Floats
+    up: Floats
+    high: Floats
+    count: Places
+    exact: Places
+    is_blind: Bools
+    is_eased: Bools
+
+
+def _reach(
+    book: JudgedBook,
+    changes: Sequence[Change],
+    prices: Sequence[OraclePrice],
+    touched: Sequence[Places],
+) -> _Reach:
+    """Return what changes can do to each account at most."""
+    size = len(book)
+    reach = _Reach(
+        down=np.zeros(size),
+        up=np.zeros(size),
+        high=np.ones(size),
+        count=np.zeros(size, dtype=np.int64),
+        exact=np.zeros(size, dtype=np.int64),
+        is_blind=np.zeros(size, dtype=np.bool_),
+        is_eased=np.zeros(size, dtype=np.bool_),
+    )
+    for change, rows in zip(changes, touched, strict=False):
+        reach.count[rows] += 1
+        _add_change(book, reach, change, rows)
+    for price, rows in zip(prices, touched[len(changes) :], strict=True):
+        reach.count[rows] += 1
+        reach.is_eased[rows] = True
+        pair = _price_factors(book, price, rows)
+        if pair is None:
+            reach.is_blind[rows] = True
+        else:
+            reach.down[rows] += (1.0 - pair[0]) * np.abs(book.credit[rows])
+            reach.high[rows] *= pair[1]
+    return reach
+
+
+def _add_change(book: JudgedBook, reach: _Reach, change: Change, rows: Places) -> None:
+    """Add what one change can do to the accounts that it can touch."""
+    pair = _factors(change)
+    if pair is None:
+        reach.is_blind[rows] = True
+        reach.is_eased[rows] = True
+        return
+    weight, growth = pair
+    reach.high[rows] *= growth
+    if change.parameter.effect not in {Effect.WEIGHT, Effect.DIVISOR}:
+        reach.is_eased[rows] = True
+        return
+    _, *rest = change.path.split(".")
+    column = book.credit_of.get(rest[0]) if rest and change.parameter.scales_lone else None
+    shares = np.full(len(rows), np.nan) if column is None else column[rows]
+    is_told = ~np.isnan(shares) & ~book.is_in_mode[rows]
+    shares = np.where(np.isnan(shares), np.abs(book.credit[rows]), shares)
+    reach.exact[rows] += is_told
+    alone = _lone_rows(book, change)
+    answer = np.zeros(len(book), dtype=np.bool_)
+    answer[rows[is_told]] = True
+    reach.exact[alone[~answer[alone]]] += 1
+    reach.down[rows] += max(0.0, 1.0 - weight) * shares
+    reach.up[rows] += max(0.0, weight - 1.0) * shares
+    reach.is_eased[rows] |= weight > 1.0
+
+
 def _screened(
     book: JudgedBook,
     changes: Sequence[Change],
     prices: Sequence[OraclePrice],
     touched: Sequence[Places],
 ) -> tuple[Places, Places]:
-    """Return the places that only the exact rules can tell, and those that fall for certain."""
-    low, high = np.ones(len(book)), np.ones(len(book))
-    count = np.zeros(len(book), dtype=np.int64)
-    is_blind, is_scaled = np.zeros(len(book), dtype=np.bool_), np.zeros(len(book), dtype=np.bool_)
-    factors = [_factors(change) for change in changes]
-    factors += [
-        _price_factors(book, price, rows)
-        for price, rows in zip(prices, touched[len(changes) :], strict=True)
-    ]
-    for rows, pair in zip(touched, factors, strict=True):
-        count[rows] += 1
-        if pair is None:
-            is_blind[rows] = True
-        else:
-            low[rows] *= min(1.0, pair[0])
-            high[rows] *= max(1.0, pair[1])
-    for change, pair in zip(changes, factors, strict=False):
-        if pair is not None and pair[0] <= 1.0:
-            is_scaled[_lone_rows(book, change)] = True
-    credit, needed = book.credit * low, book.requirement * high
+    """Return the places that only the exact rules can tell, and those that fall for certain.
+
+    Who is liquidatable already and is helped by nothing stays so: roundings never rise with
+    what they round.
+    """
+    reach = _reach(book, changes, prices, touched)
+    low, needed = book.credit - reach.down, book.requirement * reach.high
     # Comparisons with NaN are false: what is unjudged now is judged again.
-    is_safe = credit - book.slack > needed
-    is_fallen = is_scaled & (count == 1) & (credit + book.slack < needed)
-    is_plain = ~is_blind & ~book.breached
-    unsure = (count > 0) & ~(is_plain & (is_safe | is_fallen))
-    return np.flatnonzero(unsure), np.flatnonzero((count > 0) & is_plain & is_fallen)
+    is_safe = low - book.slack > needed
+    is_exact = (reach.exact == reach.count) & (reach.high == 1.0)
+    is_fallen = is_exact & (low + reach.up + book.slack < needed)
+    is_told = ~book.breached & (is_safe | is_fallen) | book.breached & ~reach.is_eased
+    is_told &= ~reach.is_blind
+    concerned = reach.count > 0
+    falls = concerned & is_told & ~book.breached & is_fallen
+    return np.flatnonzero(concerned & ~is_told), np.flatnonzero(falls)
 
 
 def cliffs(book: JudgedBook, changes: Sequence[Change]) -> tuple[Cliff, ...]:

@@ -43,6 +43,7 @@ def answer(
     is_accepted = result.result is not None and not refusals
     moves = _moves(question, problem, order) if order is not None and is_accepted else ()
     outcome = result.result
+    is_risk = body.objective == "probability"
     carry = sum(
         (
             demand.eligible[asset].cost * quantity
@@ -60,11 +61,11 @@ def answer(
         quote=body.quote,
         cost_before=_text(carry),
         cost=None if outcome is None else _text(outcome.cost),
-        expected_loss=_text(outcome.expected_loss)
-        if outcome is not None and body.objective == "probability"
+        expected_loss=_approximate(outcome.expected_loss)
+        if outcome is not None and is_risk
         else None,
-        objective=_text(result.objective),
-        bound=None if result.bound is None else f"{float(result.bound):.12g}",
+        objective=_approximate(result.objective) if is_risk else _text(result.objective),
+        bound=_approximate(result.bound),
         gap=None if result.gap is None else float(result.gap),
         moves=moves,
         ends_seconds=0 if order is None else int(order.ends.total_seconds()),
@@ -83,6 +84,11 @@ def answer(
 def _text(value: Fraction | None) -> str | None:
     """Return an exact amount; None where there is none."""
     return None if value is None else exact_text(value, 0)
+
+
+def _approximate(value: Fraction | None) -> str | None:
+    """Return what rests on forecasts or floats in twelve digits; None where there is none."""
+    return None if value is None else f"{float(value):.12g}"
 
 
 def _moves(question: Question, problem: Problem, order: Order) -> tuple[MoveAnswer, ...]:

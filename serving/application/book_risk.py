@@ -18,6 +18,7 @@ from models.book.forecast import Stopped
 from models.book.impact import ImpactCurve, fitted
 from models.book.scenarios import Method
 from models.errors import Fault, ForewarnError, InvalidInput
+from models.horizons import REFERENCE
 from models.pegs import moving
 from serving.application.scoring import ScoringService
 from serving.application.stored_market import stored_snapshot
@@ -36,6 +37,7 @@ from serving.evaluation.book_risk import (
 )
 from serving.schemas import problems, requests
 from serving.schemas.book_risk import (
+    HOURS,
     MOST_CELLS,
     CurveAnswer,
     ForecastBody,
@@ -62,7 +64,6 @@ LOST = timedelta(minutes=15)
 """Without a word from a forecast for so long, who ran it is gone."""
 
 PAST = timedelta(days=400)
-HORIZONS = {"24h": 24, "7d": 168}
 WARM = 4
 QUOTE = "USD"
 LEVELS = ("0.95", "0.99")
@@ -125,8 +126,9 @@ def _read(
         except InvalidInput as error:
             left.append(UnjudgedAnswer(key, error.faults[0].message[:200], None))
     prices = {asset: price.exact for asset, price in around.prices.items()}
-    book = read_book(cases, prices, chances)
-    curves, curve_answers, stale = _curves(quotes, at=at)
+    acting = {key: chance for key, chance in chances.items() if chance is not None}
+    book = read_book(cases, prices, acting)
+    curves, curve_answers, stale = curves_of(quotes, at=at)
     return ReadBook(
         at,
         around.simulated,
@@ -137,9 +139,9 @@ def _read(
     )
 
 
-def _chances(transaction: Transaction, chosen: AccountFilter) -> dict[str, float]:
-    """Return how likely each account is liquidated once it is exposed, by its newest forecast."""
-    result: dict[str, float] = {}
+def _chances(transaction: Transaction, chosen: AccountFilter) -> dict[str, float | None]:
+    """Return how likely each account is liquidated once exposed; None where nobody forecast it."""
+    result: dict[str, float | None] = {}
     after: tuple[float | None, str] | None = None
     while len(result) <= MOST_ACCOUNTS:
         part = assessments.explore(transaction, chosen, after=after, limit=PAGE)
@@ -148,7 +150,7 @@ def _chances(transaction: Transaction, chosen: AccountFilter) -> dict[str, float
             alone = (judged.unattended_24h or 0.0) if judged is not None else 0.0
             acted = judged.expected_24h if judged is not None else None
             is_forecast = acted is not None and alone > 0.0
-            result[item.account] = min((acted or 0.0) / alone, 1.0) if is_forecast else 1.0
+            result[item.account] = min((acted or 0.0) / alone, 1.0) if is_forecast else None
         if len(part) < PAGE:
             return result
         after = (None, part[-1].account)
@@ -156,7 +158,7 @@ def _chances(transaction: Transaction, chosen: AccountFilter) -> dict[str, float
     raise Refused(problems.TOO_LARGE, detail)
 
 
-def _curves(
+def curves_of(
     quotes: Sequence[ImpactQuotes], *, at: datetime
 ) -> tuple[dict[str, ImpactCurve], tuple[CurveAnswer, ...], tuple[str, ...]]:
     """Return curves against the dollar by asset, as they are told, and which are old."""
@@ -242,9 +244,18 @@ def stress(
         prices={asset: float(price) for asset, price in result.book.prices.items()},
         moving=moving(result.book.prices, None),
         curves=tuple(item for item in result.answer if item.asset in result.book.prices),
-        degraded_reasons=() if request.impact == "none" else result.stale,
+        degraded_reasons=_doubts(result, result.book, impact=request.impact),
         shocks=tuple(shocks),
     )
+
+
+def _doubts(result: ReadBook, book: RiskBook, *, impact: str) -> tuple[str, ...]:
+    """Return what an answer rests on that is old, left out or not known."""
+    doubts = ["no_impact: selling moves no price"] if impact == "none" else [*result.stale]
+    unknown = sum(item.key not in book.chances for item in book.borrowers)
+    if unknown:
+        doubts.append(f"owners_unknown: {unknown} accounts count as if nobody acts")
+    return tuple(doubts)
 
 
 def _beyond(
@@ -287,7 +298,7 @@ def begin(
         raise Refused(problems.TOO_LARGE, detail)
     curves = {} if request.impact == "none" else result.curves
     stored = market.candles(transaction, list(result.book.prices), at=result.at, lookback=PAST)
-    ready = forecaster(result.book, curves, _on_one_grid(stored))
+    ready = forecaster(result.book, curves, on_one_grid(stored))
     if not ready.book.borrowers:
         raise InvalidInput([Fault("/selection", "no account of it owes anything that can fall")])
     name = uuid.uuid4().hex
@@ -297,7 +308,7 @@ def begin(
     return name, result, ready
 
 
-def _on_one_grid(stored: Mapping[str, Candles]) -> dict[str, dict[str, Any]]:
+def on_one_grid(stored: Mapping[str, Candles]) -> dict[str, dict[str, Any]]:
     """Return close, high and low of every asset over the same hours."""
     if not stored:
         return {}
@@ -362,7 +373,7 @@ def _run(
     for horizon in request.horizons:
         methods: dict[str, Any] = {}
         for method in METHODS:
-            drawn = ready.draw(HORIZONS[horizon], request, method)
+            drawn = ready.draw(HOURS[horizon], request, method)
             owners: dict[str, Any] = {}
             for side in ("unattended", "expected"):
                 acts = side == "expected"
@@ -378,7 +389,7 @@ def _run(
         "unjudged": msgspec.to_builtins(ready.book.unjudged[:MOST_LISTED]),
         "unjudged_count": len(ready.book.unjudged),
         "unjudged_debt": sum(item.debt or 0.0 for item in ready.book.unjudged),
-        "degraded_reasons": list(result.stale) if request.impact == "stored" else ["no_impact"],
+        "degraded_reasons": list(_doubts(result, ready.book, impact=request.impact)),
         "horizons": horizons,
         "curve": curve_of(ready.book, curves),
         "debts": debts_of(ready.book),
@@ -408,10 +419,10 @@ def points(transaction: Transaction, *, limit: int, now: datetime) -> list[RiskP
     """Return past forecasts of the whole book beside what came true within 24 hours."""
     result = []
     for row in book_forecasts.newest(transaction, limit=limit):
-        answer = (row.body or {}).get("horizons", {}).get("24h")
+        answer = (row.body or {}).get("horizons", {}).get(REFERENCE)
         if answer is None or any(dict(row.request).get("selection", {}).values()):
             continue
-        ends = row.at + timedelta(hours=HORIZONS["24h"])
+        ends = row.at + timedelta(hours=HOURS[REFERENCE])
         realised = None
         if ends <= now:
             fell = book_forecasts.liquidated(transaction, after=row.at, until=ends)

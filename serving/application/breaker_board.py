@@ -21,7 +21,8 @@ from models.parameters.breakers import (
     trip,
 )
 from serving.application import governed_log
-from serving.store import Transaction, book_totals, market, proposals
+from serving.log.verify import verify
+from serving.store import Store, Transaction, book_totals, market, outbox, proposals
 from serving.store.market import SPOT, candle_arrays
 
 DEFINED, STATE = "breaker/", "breaker-state/"
@@ -215,6 +216,10 @@ def signals_of(
             result[key] = max(ages, default=None)
         elif breaker.signal is Signal.UNJUDGED_SHARE:
             result[key] = _unjudged(transaction)
+        elif breaker.signal is Signal.DELIVERY_FAILURES:
+            counts = outbox.counts(transaction)
+            ended = counts.get(outbox.SENT, 0) + counts.get(outbox.DEAD, 0)
+            result[key] = counts.get(outbox.DEAD, 0) / ended if ended else 0.0
     return result
 
 
@@ -255,3 +260,28 @@ def history(transaction: Transaction, breaker: Breaker, *, at: datetime) -> tupl
     if breaker.signal not in {Signal.PRICE_MOVE_5M, Signal.PRICE_MOVE_1H}:
         return ()
     return replay(breaker, price_moves(transaction, breaker, begin=at - LOOKBACK, end=at))
+
+
+def look(store: Store, *, now: datetime) -> tuple[str, ...]:
+    """Show every breaker the signals that a store can tell; return those that opened or closed."""
+    with store.read() as transaction:
+        before = read(transaction)
+        if not before.rows:
+            return ()
+        at = market.clock(transaction, now=now)
+        signals = signals_of(transaction, [breaker for breaker, _ in before.rows], at=at)
+    if any(breaker.signal is Signal.LOG_FAULT for breaker, _ in before.rows):
+        is_whole = verify(governed_log.export_lines(store)).is_whole
+        signals[Signal.LOG_FAULT, ""] = 0.0 if is_whole else 1.0
+    with store.begin() as transaction:
+        after = observe_all(transaction, at=at, signals=signals)
+    stood = set(before.open)
+    return tuple(sorted(stood.symmetric_difference(after.open)))
+
+
+def is_frozen(store: Store | None) -> bool:
+    """Return whether an open breaker keeps the bundles that are in use."""
+    if store is None:
+        return False
+    with store.probe() as transaction:
+        return Effect.FREEZE_PROMOTION in read(transaction).effects

@@ -110,12 +110,20 @@ class Follower:
         What is in use.
     swap
         Takes what is in use from now on; called on the follower's own thread.
+    is_frozen
+        Whether what is in use stays so, whatever the pointers say meanwhile.
     """
 
     def __init__(
-        self, directory: Path, current: Deployment, swap: Callable[[Deployment], None]
+        self,
+        directory: Path,
+        current: Deployment,
+        swap: Callable[[Deployment], None],
+        *,
+        is_frozen: Callable[[], bool] = lambda: False,
     ) -> None:
         self._directory = directory
+        self._is_frozen = is_frozen
         self._current = current
         self._swap = swap
         self._ended = threading.Event()
@@ -138,7 +146,7 @@ class Follower:
     def _look(self) -> None:
         """Hand on what is in use where a pointer moved."""
         deployment = refreshed(self._directory, self._current)
-        if deployment is self._current:
+        if deployment is self._current or self._is_frozen():
             return
         for doubt in deployment.doubts:
             LOGGER.warning("%s", doubt)

@@ -237,7 +237,7 @@ class ScoringService:
         by_key: Mapping[str, dict[str, Any]],
         faults: Sequence[Fault],
         kind: type[requests.AccountBody],
-    ) -> requests.AnyAccount | InvalidInput:
+    ) -> requests.AccountBody | InvalidInput:
         """Return one account as stated or stored, or what is wrong with it."""
         item_faults = [fault for fault in faults if f"{fault.where}/".startswith(f"{place}/")]
         try:
@@ -253,7 +253,7 @@ class ScoringService:
 
     def _look_up(
         self, key: str, place: str, by_key: Mapping[str, dict[str, Any]]
-    ) -> requests.AnyAccount:
+    ) -> requests.AccountBody:
         """Return an account of the store."""
         if key in by_key:
             return requests.account(by_key[key], place)
@@ -270,7 +270,7 @@ class ScoringService:
 
 
 def _outcome(
-    body: requests.AnyAccount,
+    body: requests.AccountBody,
     item: Any,
     place: str,
     *,

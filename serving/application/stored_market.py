@@ -7,6 +7,7 @@ from features.inputs import Tables
 from models.domain import UNPLACED, MarketId
 from serving.evaluation.facts import Facts
 from serving.evaluation.inputs import MarketSnapshot
+from serving.store.connections import differing
 from serving.store.engine import Transaction
 from serving.store.market import REFERENCES, feature_tables, notes, quotes, state, terms
 
@@ -51,4 +52,11 @@ def stored_snapshot(
         if read is None
         else read,
         simulated=notes(transaction).get("simulated") == "yes",
+        mismatches={
+            check.account: "; ".join(
+                f"{each['figure']} {each['theirs']}, not {each['ours']}"
+                for each in check.differences
+            )
+            for check in differing(transaction)
+        },
     )

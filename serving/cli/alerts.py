@@ -215,7 +215,7 @@ def receiver(
 @group.command()
 def channel(
     name: Annotated[str, typer.Argument(help="Receiver.")],
-    kind: Annotated[str, typer.Argument(help="webhook, mail or apprise.")],
+    kind: Annotated[str, typer.Argument(help="Such as webhook; a wrong one is answered with all.")],
     target: str,
     store: Url,
     rank: Annotated[int, typer.Option(min=0, help="0 first; the next on its failure.")] = 0,

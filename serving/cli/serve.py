@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -14,8 +15,11 @@ from rich.console import Console
 from models.errors import Fault, InvalidInput
 from serving.cli import alerts as alert_commands
 from serving.cli import allocate as allocate_command
+from serving.cli import breakers as breaker_commands
+from serving.cli import connect as connect_commands
 from serving.cli import keys as key_commands
 from serving.cli import log as log_commands
+from serving.cli import mcp as mcp_command
 from serving.cli import risk as risk_commands
 from serving.cli import store as store_commands
 from serving.cli import terms as term_commands
@@ -26,14 +30,18 @@ from serving.settings import DEMO_SEED, FILE, PREFIX, Settings, from_environment
 
 app = typer.Typer(no_args_is_help=True, help="Serve assessments over HTTP.")
 app.add_typer(key_commands.app, name="keys")
+app.add_typer(breaker_commands.app, name="breakers")
 app.add_typer(log_commands.app, name="log")
 app.add_typer(term_commands.app, name="terms")
 app.add_typer(store_commands.app)
 app.add_typer(alert_commands.group, name="alerts")
+app.add_typer(connect_commands.group, name="connections")
+app.registered_commands += connect_commands.app.registered_commands
 app.add_typer(risk_commands.app)
 app.add_typer(risk_commands.group, name="risk")
 app.registered_commands += alert_commands.app.registered_commands
 app.registered_commands += allocate_command.app.registered_commands
+app.registered_commands += mcp_command.app.registered_commands
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
 
@@ -53,12 +61,17 @@ def serve(
     workers: Annotated[
         int | None, typer.Option(min=1, max=64, help="Processes that answer.")
     ] = None,
+    agents: Annotated[
+        bool, typer.Option("--mcp", help="Serve agents the tools at /mcp; takes the extra `mcp`.")
+    ] = False,
     file: Annotated[Path | None, typer.Option("--settings", help="TOML file of settings.")] = None,
 ) -> None:
     """Answer requests until interrupted; beyond loopback only where keys exist."""
-    wished = {"bundle": bundle, "store": store, "workers": workers}
+    wished = {"bundle": bundle, "store": store, "workers": workers, "mcp": agents or None}
     settings = _settings(file, {name: value for name, value in wished.items() if value is not None})
     _refuse_place(host, port, settings)
+    if settings.mcp and find_spec("mcp") is None:
+        raise ModuleNotFoundError("the SDK is not installed", name="mcp")
     code = 0
     with stoppable(), running(settings, host=host, port=port) as server:
         typer.echo(f"desk: {server.url}/desk")

@@ -22,7 +22,7 @@ from models.margin.rulebook import load
 from models.margin.venues.aave_v3_account import account_data, available_borrows, overflows
 from models.margin.venues.aave_v3_positions import prepare
 from models.margin.venues.aave_v3_terms import POLICIES, Policy
-from serving.connect.abi import WORD, ContractCall, Event, Method, decoded, topic_of
+from serving.connect.abi import ContractCall, Event, Method, topic_of
 from serving.connect.errors import NotAContract, Reverted, UnknownRevision
 from serving.connect.reading import (
     AccountReading,
@@ -32,6 +32,7 @@ from serving.connect.reading import (
     difference,
 )
 from serving.connect.rpc import Block, Chain, Log
+from serving.connect.tokens import NOBODY, SYMBOL, sound, symbol_of
 
 VENUE = "aave-v3"
 REVISIONS = {7: "3.3", 8: "3.4", 9: "3.5", 10: "3.6", 11: "3.7"}
@@ -40,7 +41,6 @@ REVISIONS = {7: "3.3", 8: "3.4", 9: "3.5", 10: "3.6", 11: "3.7"}
 BASE_UNIT = 10**8
 PRICE_DECIMALS = 8
 MOST_CATEGORIES = 255
-NOBODY = "0x" + "00" * 20
 
 POOL_REVISION = Method("POOL_REVISION()", "0148170e", ("uint256",))
 ADDRESSES_PROVIDER = Method("ADDRESSES_PROVIDER()", "0542975c", ("address",))
@@ -87,7 +87,6 @@ LIQUIDATION_ALLOWED = Method("isLiquidationAllowed()", "7a5d20ea", ("bool",))
 BORROW_ALLOWED = Method("isBorrowAllowed()", "49aa2e81", ("bool",))
 SCALED_BALANCE = Method("scaledBalanceOf(address)", "1da24f3e", ("uint256",))
 SCALED_SUPPLY = Method("scaledTotalSupply()", "b1bf962d", ("uint256",))
-SYMBOL = Method("symbol()", "95d89b41", ("string",))
 
 BORROW = Event(
     "Borrow(address,address,address,uint256,uint8,uint256,uint16)",
@@ -175,10 +174,20 @@ class AaveV3Reader:
         return (self.pool, layout.configurator, layout.provider, layout.oracle, *tokens)
 
     @property
+    def log_topics(self) -> tuple[object, ...]:
+        """Return what logs are asked for: all of these contracts."""
+        return ()
+
+    @property
     def settings(self) -> frozenset[str]:
         """Return the addresses whose logs tell of changed parameters."""
         layout = self._laid()
         return frozenset({layout.configurator, layout.provider, layout.oracle})
+
+    @property
+    def borrow_topics(self) -> tuple[str, ...]:
+        """Return the topics of the pool's logs that tell who borrowed."""
+        return (BORROW.topic,)
 
     async def prepare(self, chain: Chain, block: Block) -> None:
         """Read the pool's revision, contracts, reserves and e-modes.
@@ -352,7 +361,7 @@ class AaveV3Reader:
         if layout.sentinel is not None:
             calls += [each.at(layout.sentinel) for each in (LIQUIDATION_ALLOWED, BORROW_ALLOWED)]
         answers = await chain.call(calls, block)
-        revision = POOL_REVISION.read(_sound(answers[0], self.pool, POOL_REVISION))
+        revision = POOL_REVISION.read(sound(answers[0], self.pool, POOL_REVISION))
         if REVISIONS.get(revision) != layout.version:
             raise UnknownRevision(f"pool {self.pool} became revision {revision}: read it anew")
         source = f"{VENUE} oracle {layout.oracle}"
@@ -361,14 +370,14 @@ class AaveV3Reader:
         prices: dict[str, Price] = {}
         for place, each in enumerate(layout.reserves):
             data, grace, supply, debt, price = answers[1 + 5 * place : 6 + 5 * place]
-            row = RESERVE_DATA.read(_sound(data, self.pool, RESERVE_DATA))
+            row = RESERVE_DATA.read(sound(data, self.pool, RESERVE_DATA))
             reserves[each.name] = reserve_body(row[0], each.id)
             state |= reserve_state(
                 each.name,
                 row,
-                grace=GRACE_PERIOD.read(_sound(grace, self.pool, GRACE_PERIOD)),
-                supply=SCALED_SUPPLY.read(_sound(supply, each.collateral_token, SCALED_SUPPLY)),
-                debt=SCALED_SUPPLY.read(_sound(debt, each.debt_token, SCALED_SUPPLY)),
+                grace=GRACE_PERIOD.read(sound(grace, self.pool, GRACE_PERIOD)),
+                supply=SCALED_SUPPLY.read(sound(supply, each.collateral_token, SCALED_SUPPLY)),
+                debt=SCALED_SUPPLY.read(sound(debt, each.debt_token, SCALED_SUPPLY)),
             )
             if not isinstance(price, Reverted) and (value := ASSET_PRICE.read(price)):
                 prices[each.name] = Price(
@@ -380,7 +389,7 @@ class AaveV3Reader:
                 "borrow_allowed": BORROW_ALLOWED,
             }
             for (name, method), answer in zip(switches.items(), answers[-2:], strict=True):
-                state[name] = int(method.read(_sound(answer, layout.sentinel, method)))
+                state[name] = int(method.read(sound(answer, layout.sentinel, method)))
         return {"reserves": reserves, "categories": layout.categories}, state, prices
 
     async def _accounts(
@@ -394,8 +403,8 @@ class AaveV3Reader:
         for place, address in enumerate(addresses):
             bitmap, emode, data = answers[3 * place : 3 * place + 3]
             rows[address] = (
-                USER_CONFIGURATION.read(_sound(bitmap, self.pool, USER_CONFIGURATION)),
-                USER_EMODE.read(_sound(emode, self.pool, USER_EMODE)),
+                USER_CONFIGURATION.read(sound(bitmap, self.pool, USER_CONFIGURATION)),
+                USER_EMODE.read(sound(emode, self.pool, USER_EMODE)),
                 answer_of(data),
             )
         places = [
@@ -408,7 +417,7 @@ class AaveV3Reader:
         balances = await chain.call(calls, block)
         legs: dict[str, list[Leg]] = {address: [] for address in rows}
         for (address, each, kind), answer in zip(places, balances, strict=True):
-            quantity = SCALED_BALANCE.read(_sound(answer, each.asset, SCALED_BALANCE))
+            quantity = SCALED_BALANCE.read(sound(answer, each.asset, SCALED_BALANCE))
             if quantity:
                 pledged = kind is LegKind.DEBT or bool(rows[address][0] >> 2 * each.id & 2)
                 legs[address].append(
@@ -611,26 +620,3 @@ def category_body(values: Sequence[Any], policy: Policy) -> dict[str, Any]:
     if policy.has_isolated_category:
         body["isolated"] = rest[1]
     return body
-
-
-def symbol_of(answer: bytes | Reverted) -> str:
-    """Return a token's symbol, text or the older 32 bytes; empty where it has none."""
-    if isinstance(answer, Reverted) or not answer:
-        return ""
-    if len(answer) == WORD:
-        return answer.rstrip(b"\0").decode(errors="replace")
-    (symbol,) = decoded(SYMBOL.outputs, answer, SYMBOL.signature)
-    return str(symbol).strip()
-
-
-def _sound(answer: bytes | Reverted, target: str, method: Method) -> bytes:
-    """Return the bytes of an answer.
-
-    Raises
-    ------
-    NotAContract
-        When the contract refused, or has no such function.
-    """
-    if isinstance(answer, Reverted) or not answer:
-        raise NotAContract(f"{target} does not answer {method.signature}")
-    return answer

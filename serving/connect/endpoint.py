@@ -249,5 +249,15 @@ def meaning(error: Any, name: str) -> ConnectFailed:
     words = text.lower()
     for kind, phrases in MEANINGS:
         if any(phrase in words for phrase in phrases):
+            if kind is Reverted:
+                return Reverted(f"{name}: {text}", _revert_data(stated.get("data")))
             return kind(f"{name}: {text}")
     return EndpointFailed(f"{name}: {text or 'an error without words'} ({stated.get('code')})")
+
+
+def _revert_data(data: Any) -> bytes:
+    """Return what a contract said as it refused; empty where that is not told."""
+    try:
+        return bytes.fromhex(data[2:]) if isinstance(data, str) else b""
+    except ValueError:
+        return b""

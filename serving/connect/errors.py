@@ -100,9 +100,19 @@ class RangeTooWide(ConnectFailed):
 
 
 class Reverted(ConnectFailed):
-    """A contract refused a call."""
+    """A contract refused a call.
+
+    Parameters
+    ----------
+    data
+        What it said, encoded; empty where it said nothing, or ran out of gas.
+    """
 
     code = "reverted"
+
+    def __init__(self, message: str, data: bytes = b"") -> None:
+        super().__init__(message)
+        self.data = data
 
 
 class ClockSkewed(ConnectFailed):

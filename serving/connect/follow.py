@@ -132,6 +132,27 @@ class Follower:
         fork, way = await self._way(past, head)
         return await self._follow(way[-1], fork=fork, way=way, has_past=bool(past))
 
+    def empty(self) -> list[str]:
+        """Return the addresses that held and owed nothing when they were read last."""
+        return sorted(address for address, each in self._accounts.items() if not each.legs)
+
+    async def discover(self, first: int) -> int:
+        """Follow whoever borrowed since a block; return how many that are.
+
+        Raises
+        ------
+        ConnectFailed
+            When the chain cannot be read.
+        """
+        head = await self.chain.head()
+        await self.reader.prepare(self.chain, head)
+        before = len(self.addresses)
+        contracts = self.reader.contracts[:1]
+        topics = [list(self.reader.borrow_topics), *self.reader.log_topics[1:]]
+        async for part in self.chain.logs(contracts, first=first, last=head.number, topics=topics):
+            self.addresses |= self.reader.borrowers(part.logs)
+        return len(self.addresses) - before
+
     async def _way(
         self, past: Sequence[Block], head: Block
     ) -> tuple[Fork | None, tuple[Block, ...]]:
@@ -224,7 +245,10 @@ class Follower:
         hashes = {block.number: block.hash for block in way}
         first, last = way[0].number, way[-1].number
         logs: list[Log] = []
-        async for part in self.chain.logs(self.reader.contracts, first=first, last=last):
+        ranges = self.chain.logs(
+            self.reader.contracts, first=first, last=last, topics=self.reader.log_topics
+        )
+        async for part in ranges:
             logs += part.logs
         if any(hashes.get(log.block, log.block_hash) != log.block_hash for log in logs):
             raise BlockGone(f"blocks up to {last} changed while they were read")

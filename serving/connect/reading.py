@@ -132,11 +132,19 @@ class Reader(Protocol):
 
     @property
     def contracts(self) -> tuple[str, ...]:
-        """Return every address whose logs can tell of a change."""
+        """Return every address whose logs can tell of a change, the venue's own first."""
+
+    @property
+    def log_topics(self) -> Sequence[object]:
+        """Return the topics that logs are asked for by, as `eth_getLogs` takes them."""
 
     @property
     def settings(self) -> frozenset[str]:
         """Return the addresses whose logs tell of changed parameters."""
+
+    @property
+    def borrow_topics(self) -> tuple[str, ...]:
+        """Return the topics of the first contract's logs that tell who borrowed."""
 
     async def prepare(self, chain: Chain, block: Block) -> None:
         """Read what seldom changes: code, assets, parameters; raises `ConnectFailed`."""

@@ -11,6 +11,7 @@ https://github.com/mds1/multicall3; read 2026-11.
 """
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -20,8 +21,9 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from models.errors import Fault, InvalidInput
+from models.errors import InvalidInput
 from serving.connect.abi import ContractCall, Method, decoded
+from serving.connect.body import url_faults
 from serving.connect.endpoint import TIMEOUT_SECONDS, Endpoint, Request
 from serving.connect.errors import (
     AnswerInvalid,
@@ -123,6 +125,11 @@ class Chain:
     clock: Callable[[], float] = time.monotonic
     jitter: random.Random = field(default_factory=random.Random)
     _has_multicall: bool | None = field(default=None, init=False)
+
+    @property
+    def is_batching(self) -> bool:
+        """Return whether calls are made at once, each after what the one before did."""
+        return bool(self._has_multicall)
 
     async def verify(self) -> None:
         """Make sure that every endpoint that answers serves this chain.
@@ -384,11 +391,17 @@ class Chain:
         (results,) = decoded(AGGREGATE.outputs, _bytes(answer, self.name), "aggregate3")
         if len(results) != len(calls):
             raise AnswerInvalid(f"{self.name}: {len(results)} results of {len(calls)} calls")
-        # A call that runs out of the gas of all looks refused: only alone is it told apart.
-        refused = [place for place, (is_made, _) in enumerate(results) if not is_made]
-        alone = await self._single([calls[place] for place in refused], block) if refused else []
-        answers: list[bytes | Reverted] = [data for _, data in results]
-        for place, outcome in zip(refused, alone, strict=True):
+        answers: list[bytes | Reverted] = [
+            data if is_made else Reverted(f"{self.name}: reverted", data)
+            for is_made, data in results
+        ]
+        # A call that runs out of the gas of all looks refused, and says nothing: only alone is it
+        # told apart.
+        silent = [
+            place for place, (is_made, data) in enumerate(results) if not is_made and not data
+        ]
+        alone = await self._single([calls[place] for place in silent], block) if silent else []
+        for place, outcome in zip(silent, alone, strict=True):
             answers[place] = outcome
         return answers
 
@@ -463,21 +476,11 @@ def chain_of(name: str, chain_id: int, urls: Sequence[str], *, confirms: bool = 
     InvalidInput
         Listing what is no URL of HTTP, and what stands twice.
     """
-    faults = []
-    for place, url in enumerate(urls):
-        try:
-            parsed = httpx.URL(url)
-        except (httpx.InvalidURL, TypeError):
-            faults.append(Fault(f"/rpc/{place}", "is no URL"))
-            continue
-        if parsed.scheme not in {"http", "https"} or not parsed.host:
-            faults.append(Fault(f"/rpc/{place}", "is no URL of http or https"))
-        elif url in urls[:place]:
-            faults.append(Fault(f"/rpc/{place}", f"{parsed.host} stands twice"))
-    if not urls:
-        faults.append(Fault("/rpc", "name at least one endpoint"))
+    faults = url_faults(urls)
     if faults:
         raise InvalidInput(faults)
+    # The library logs whole URLs, and these hold keys.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     client = httpx.AsyncClient(timeout=TIMEOUT_SECONDS)
     endpoints = tuple(Endpoint(url, client) for url in urls)
     return Chain(name, chain_id, endpoints, confirms=confirms)

@@ -16,8 +16,9 @@ import pandas as pd
 
 from features.simulate import ASSET, SimulatedBook, market
 from models.domain import MarketId, Price
-from serving.store import Transaction, accounts
+from serving.store import Transaction, accounts, impact
 from serving.store import market as stored
+from serving.store.impact import ImpactQuotes
 
 HOUR = timedelta(hours=1)
 SOURCE = "SIMULATED"
@@ -73,6 +74,12 @@ MAINTENANCE = 0.01
 
 CALM, SHAKEN = 0.004, 0.12
 """Chance that an owner adds collateral within an hour, and within SHOCK hours of a crash."""
+
+QUOTED = ((50_000.0, 0.001), (200_000.0, 0.006), (1_000_000.0, 0.04), (4_000_000.0, 0.16))
+"""Quote units sold of any asset, and the share of its price that this costs."""
+
+VAULTS_LIKE = "WETH"
+"""Whose quotes the vaults' own asset has."""
 
 SHOCK = 6
 ADDED = Decimal("0.2")
@@ -236,6 +243,7 @@ def lay(transaction: Transaction, venues: Venues, *, at: datetime) -> None:
     stored.push_candles(transaction, venues.candles[past])
     stored.push_state(transaction, LOANS, INDICES, at=at)
     _push_prices(transaction, venues, at=at)
+    _push_quotes(transaction, venues, at=at)
     accounts.upsert(transaction, list(venues.accounts.values()), at=at, now=at)
 
 
@@ -270,6 +278,20 @@ def _push_prices(transaction: Transaction, venues: Venues, *, at: datetime) -> N
         for name, close in closes.items()
     ]
     stored.push_prices(transaction, stated, now=at)
+
+
+def _push_quotes(transaction: Transaction, venues: Venues, *, at: datetime) -> None:
+    """Write what selling every asset that moves would do to its price, drawn like the rest."""
+    closes = venues.closes((at - venues.started_at) // HOUR)
+    for name, close in closes.items():
+        if name != PEGGED:
+            quotes = tuple((worth / close, lost) for worth, lost in QUOTED)
+            row = ImpactQuotes(asset=name, quote="USD", measured_at=at, quotes=quotes)
+            impact.write(transaction, row, now=at)
+    vaults = closes[VAULTS_LIKE]
+    quotes = tuple((worth / vaults, lost) for worth, lost in QUOTED)
+    row = ImpactQuotes(asset=ASSET, quote="USD", measured_at=at, quotes=quotes)
+    impact.write(transaction, row, now=at)
 
 
 def _closed(venues: Venues, closes: Mapping[str, float]) -> Iterator[dict[str, Any]]:

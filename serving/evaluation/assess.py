@@ -388,7 +388,7 @@ def doubts(judged: RuleEvaluation, outcome: ForecastOutcome, *, at: datetime) ->
     price_doubts = [rules.doubt(price, at=at, asset=name) for name, price in used.items()]
     notices += [
         doubt
-        for doubt in (*price_doubts, *outcome.off)
+        for doubt in (rules.mismatch(judged.case), *price_doubts, *outcome.off)
         if doubt is not None and doubt not in notices
     ]
     notices += rules.unplaced(judged.case)

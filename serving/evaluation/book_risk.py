@@ -339,7 +339,7 @@ def _rounds(columns: BookColumns, course: Course) -> list[RoundAnswer]:
 def _residuals(columns: BookColumns, course: Course) -> dict[str, float]:
     """Return the largest share of any asset's amount that appeared or vanished."""
     gone = columns.collateral_units * np.repeat(
-        1.0 - course.held, np.diff(columns.collateral_offsets)
+        1.0 - course.collateral_left, np.diff(columns.collateral_offsets)
     )
     size = len(columns.assets)
     left = np.bincount(columns.collateral_asset, weights=gone, minlength=size)

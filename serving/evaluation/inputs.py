@@ -27,7 +27,6 @@ from serving.evaluation.placing import (
 )
 from serving.evaluation.stated_terms import terms_of
 from serving.schemas import requests
-from serving.schemas.account_fast import FastLeg
 from serving.schemas.market import MarketBody, PriceBody
 from serving.schemas.market_names import option_faults, state_faults, venue_faults
 from serving.schemas.strict_json import escape
@@ -58,6 +57,8 @@ class AccountInput:
         State that the market lacks, and that the store holds without saying of which market.
     ahead
         From a market to the same at the next prices of delayed oracles.
+    mismatch
+        How the account's venue was read to judge it otherwise than the rules; None where not.
     """
 
     place: str
@@ -70,6 +71,7 @@ class AccountInput:
     events: tuple[OwnerEvent, ...] | None = None
     unplaced: tuple[str, ...] = ()
     ahead: Callable[[Market], Market] = with_next_prices
+    mismatch: str | None = None
 
 
 Scale = tuple[int | None, bool]
@@ -103,6 +105,8 @@ class MarketSnapshot:
         Whether anything of it is drawn from a generator.
     pegged
         Assets stated to keep their price when the whole market moves.
+    mismatches
+        By account how its venue was read to judge it otherwise than the rules.
     """
 
     at: datetime
@@ -111,6 +115,7 @@ class MarketSnapshot:
     market_tables: Tables
     simulated: bool = False
     pegged: frozenset[str] = frozenset()
+    mismatches: Mapping[str, str] = field(default_factory=dict)
     _parsed: dict[tuple[str, str, MarketId], Any] = field(default_factory=dict)
     _spot: dict[Scale, Scaled] = field(default_factory=dict, init=False)
     _markets: dict[tuple[MarketId | None, Scale], tuple[Market, frozenset[str]]] = field(
@@ -210,7 +215,7 @@ def snapshot(
     *,
     now: datetime,
     stored: MarketSnapshot | None,
-    accounts: Iterable[requests.AnyAccount],
+    accounts: Iterable[requests.AccountBody],
 ) -> MarketSnapshot:
     """Return the market of a request: its own facts over those of the store.
 
@@ -246,6 +251,7 @@ def snapshot(
         market_tables=market_tables,
         simulated=stored.simulated,
         pegged=stored.pegged | pegged,
+        mismatches=stored.mismatches,
     )
 
 
@@ -369,7 +375,7 @@ def at_scale(stated: Price, decimals: int | None) -> Price | None:
     return dataclasses.replace(stated, decimals=decimals, **moved)  # type: ignore[arg-type]
 
 
-def account_input(body: requests.AnyAccount, place: str, around: MarketSnapshot) -> AccountInput:
+def account_input(body: requests.AccountBody, place: str, around: MarketSnapshot) -> AccountInput:
     """Return a case of one account.
 
     Raises
@@ -412,11 +418,12 @@ def account_input(body: requests.AnyAccount, place: str, around: MarketSnapshot)
         events=happened,
         unplaced=around.unplaced(market_of(body)),
         ahead=around.ahead,
+        mismatch=around.mismatches.get(body.id),
     )
 
 
 def renewed(
-    before: AccountInput, body: requests.AnyAccount, around: MarketSnapshot
+    before: AccountInput, body: requests.AccountBody, around: MarketSnapshot
 ) -> AccountInput:
     """Return a case in later surroundings: what the account holds and did was read before.
 
@@ -436,6 +443,7 @@ def renewed(
         terms_valid_from=since,
         ahead=around.ahead,
         unplaced=around.unplaced(market_of(body)),
+        mismatch=around.mismatches.get(body.id),
     )
 
 
@@ -475,7 +483,7 @@ def _versions() -> Mapping[str, tuple[str, ...]]:
 
 
 def legs(
-    stated: Sequence[requests.LegBody | FastLeg], place: str, book: Rulebook[Any] | None
+    stated: Sequence[requests.LegBody], place: str, book: Rulebook[Any] | None
 ) -> tuple[Leg, ...]:
     """Return the legs in the rulebook's numbers.
 
@@ -517,7 +525,7 @@ def _is_beyond_vaults(quantity: Exact) -> bool:
 
 
 def _market(
-    around: MarketSnapshot, body: requests.AnyAccount, place: str, book: Rulebook[Any] | None
+    around: MarketSnapshot, body: requests.AccountBody, place: str, book: Rulebook[Any] | None
 ) -> Market:
     """Return the market with its prices at the rulebook's scale.
 
@@ -541,7 +549,7 @@ def _market(
 
 
 def _terms(
-    body: requests.AnyAccount, place: str, around: MarketSnapshot, book: Rulebook[Any]
+    body: requests.AccountBody, place: str, around: MarketSnapshot, book: Rulebook[Any]
 ) -> tuple[Any, datetime | None]:
     """Return the terms of an account and since when they hold.
 

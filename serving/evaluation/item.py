@@ -21,7 +21,7 @@ class Item:
         What judging all accounts of the request may cost.
     """
 
-    body: requests.AnyAccount
+    body: requests.AccountBody
     case: AccountInput
     around: MarketSnapshot
     is_stored: bool

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from models.errors import Fault, InvalidInput
 from models.events import EVENT_KINDS, EventKind
-from serving.schemas.account_fast import FastEvent
-from serving.schemas.requests import AnyAccount, EventBody
+from serving.schemas.requests import AccountBody, EventBody
 
 
 class OwnerEvent(NamedTuple):
@@ -20,7 +19,7 @@ class OwnerEvent(NamedTuple):
     debt_before: int
 
 
-def owner_events(body: AnyAccount, place: str, *, at: datetime) -> tuple[OwnerEvent, ...] | None:
+def owner_events(body: AccountBody, place: str, *, at: datetime) -> tuple[OwnerEvent, ...] | None:
     """Return the events, oldest first; None where they are not known.
 
     Raises
@@ -30,7 +29,7 @@ def owner_events(body: AnyAccount, place: str, *, at: datetime) -> tuple[OwnerEv
     """
     if body.events is None:
         return None
-    events: Sequence[EventBody | FastEvent] = body.events
+    events: Sequence[EventBody] = body.events
     late = [
         Fault(f"{place}/events/{i}/at", f"{event.at.isoformat()} is later than as_of")
         for i, event in enumerate(events)
@@ -53,9 +52,7 @@ def owner_events(body: AnyAccount, place: str, *, at: datetime) -> tuple[OwnerEv
     return happened
 
 
-def going_back(
-    events: Sequence[EventBody | FastEvent], *, ink: int, art: int
-) -> tuple[OwnerEvent, ...]:
+def going_back(events: Sequence[EventBody], *, ink: int, art: int) -> tuple[OwnerEvent, ...]:
     """Return events with the holdings before each, by undoing them from the newest back.
 
     Parameters

@@ -20,12 +20,12 @@ from serving.schemas.strict_json import escape
 SCOPED = "state it in /market/markets with its venue, market and chain"
 
 
-def market_of(body: requests.AnyAccount) -> MarketId:
+def market_of(body: requests.AccountBody) -> MarketId:
     """Return the market of an account."""
     return MarketId(body.venue, body.market, body.chain or "")
 
 
-def terms_market(body: requests.AnyAccount) -> MarketId:
+def terms_market(body: requests.AccountBody) -> MarketId:
     """Return the market whose terms an account is judged by, where it states none itself."""
     named = body.terms if isinstance(body.terms, str) else body.market
     return MarketId(body.venue, named, body.chain or "")
@@ -88,7 +88,7 @@ def _grouped(pairs: Iterable[tuple[Any, MarketId]]) -> dict[Any, list[MarketId]]
     return groups
 
 
-def readers(bodies: Iterable[requests.AnyAccount]) -> Readers:
+def readers(bodies: Iterable[requests.AccountBody]) -> Readers:
     """Return the markets of accounts; one of an unknown venue reads nothing."""
     assets: dict[MarketId, set[str]] = {}
     named: dict[str, set[MarketId]] = {}

@@ -147,6 +147,13 @@ def unjudged(case: AccountInput, now: Margin) -> Notice:
     return Notice(code=now.reason, text=f"the rules cannot judge {whom}")
 
 
+def mismatch(case: AccountInput) -> Notice | None:
+    """Return that the account's venue judges it otherwise than the rules, or None."""
+    if case.mismatch is None:
+        return None
+    return Notice(code="rule_mismatch", text=f"the venue itself says otherwise: {case.mismatch}")
+
+
 def unplaced(case: AccountInput) -> list[Notice]:
     """Return that the store holds state which may be of the case's market or of another."""
     if not case.unplaced:

@@ -22,6 +22,7 @@ from models.errors import Fault, InvalidInput
 from serving.application.deployment import Follower
 from serving.application.scoring import ScoringService, UnknownAccounts
 from serving.http.admission import Admission, is_local
+from serving.http.breakers import BreakerLook
 from serving.http.keys import LOOPBACK, Principal
 from serving.http.responses import respond
 from serving.http.routing import NUL, Answer, Call, Operation, RouteMatch, Routes
@@ -71,6 +72,7 @@ class Api:
     desk: ScoringService | None = None
     gate: Admission | None = None
     follower: Follower | None = None
+    _breakers: BreakerLook = field(default_factory=BreakerLook)
     _late: set["asyncio.Future[Any]"] = field(default_factory=set)
     # As many threads as there are places: work that has a place waits for no thread.
     _working: CapacityLimiter = field(default_factory=partial(CapacityLimiter, math.inf))
@@ -145,13 +147,16 @@ class Api:
             work = to_thread.run_sync(operation.work, desk, call, limiter=self._probing)
             return await self._in_time(work, seconds, release=lambda: None)
         if length is not None and operation.at_once is not None and length <= operation.at_once:
-            return operation.work(desk, replace(call, body=await _read(request, seconds=seconds)))
+            read = replace(call, body=await _read(request, seconds=seconds))
+            return self._breakers.at_once(operation, desk, read)
         with ExitStack() as place:
             # A body is held by who has a place: what all of them hold is bounded too.
             place.enter_context(gate.place(principal.id))
             if length != 0:
                 call = replace(call, body=await _read(request, seconds=seconds))
-            work = to_thread.run_sync(operation.work, desk, call, limiter=self._working)
+            work = to_thread.run_sync(
+                self._breakers.work, operation, desk, call, limiter=self._working
+            )
             return await self._in_time(work, seconds, release=place.pop_all().close)
 
     async def _admitted(

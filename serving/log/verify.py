@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from models.errors import InvalidInput
-from serving.log.entries import START, Entry, chained, decoded
+import msgspec
+
+from serving.log.entries import START, chained
 from serving.log.heads import Head
 from serving.log.merkle import Frontier, Hash, leaf_hash
 
@@ -75,6 +76,29 @@ class _Good:
     time: datetime
 
 
+class _Link(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """What verification reads of an entry; the chain binds every byte of the rest."""
+
+    number: int
+    time: datetime
+    previous: str
+    actor: str
+    action: str
+    subject: str
+    body: msgspec.Raw
+
+
+_DECODER = msgspec.json.Decoder(_Link)
+
+
+def _after(previous: str, leaf: Hash) -> Hash | None:
+    """Return the chain after a leaf; None where what stands before it is no chain."""
+    try:
+        return chained(bytes.fromhex(previous), leaf)
+    except ValueError:
+        return None
+
+
 def exported(entry: bytes, chain: Hash) -> bytes:
     """Return a line of an export: an entry with the chain after it."""
     return b'{"chain":"' + chain.hex().encode() + b'","entry":' + entry + b"}"
@@ -136,15 +160,15 @@ def _look(line: bytes, number: int, chain: Hash, before: datetime | None) -> _Go
         return _Bad(number, "is no line of an export")
     text, stated = parts
     try:
-        entry = decoded(text)
-    except InvalidInput as error:
-        return _Bad(number, "; ".join(fault.message for fault in error.faults))
+        entry = _DECODER.decode(text)
+    except msgspec.DecodeError as error:
+        return _Bad(number, f"is no entry: {error}")
     leaf = leaf_hash(text)
     broken = _break(entry, number, before) or _unchained(entry, leaf, chain, stated)
     return broken or _Good(leaf=leaf, chain=stated, time=entry.time)
 
 
-def _break(entry: Entry, number: int, before: datetime | None) -> _Bad | None:
+def _break(entry: _Link, number: int, before: datetime | None) -> _Bad | None:
     """Return how an entry breaks the order of numbers or of times."""
     if entry.number != number:
         return _Bad(number, f"entry {entry.number} stands where {number} should")
@@ -153,11 +177,11 @@ def _break(entry: Entry, number: int, before: datetime | None) -> _Bad | None:
     return None
 
 
-def _unchained(entry: Entry, leaf: Hash, chain: Hash, stated: Hash) -> _Bad | None:
+def _unchained(entry: _Link, leaf: Hash, chain: Hash, stated: Hash) -> _Bad | None:
     """Return how an entry breaks the chain."""
-    if entry.previous == chain and chained(chain, leaf) == stated:
+    if entry.previous == chain.hex() and chained(chain, leaf) == stated:
         return None
-    if entry.number and chained(entry.previous, leaf) == stated:
+    if entry.number and _after(entry.previous, leaf) == stated:
         reason = f"was changed with its chain: entry {entry.number} does not follow from it"
         return _Bad(entry.number - 1, reason)
     return _Bad(entry.number, "its bytes are not those that its chain was made of")

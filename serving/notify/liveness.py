@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from models.parameters.breakers import Effect
+from serving.application import breaker_board
 from serving.store import (
     Store,
     StoreFailed,
@@ -14,6 +16,7 @@ from serving.store import (
     alerts,
     assessments,
     changes,
+    connections,
     health,
     leases,
     market,
@@ -29,6 +32,7 @@ LIMITS: Mapping[str, timedelta] = {
     "delivering": timedelta(minutes=5),
     "prices": timedelta(hours=3),
     "outbox": timedelta(minutes=15),
+    "connection": timedelta(minutes=5),
 }
 """Silence beyond which each is taken to have stopped; an hourly feed is given three updates."""
 
@@ -52,15 +56,17 @@ class Alarm:
     ----------
     what
         `assessing`, `delivering`, `prices` or `outbox`, not heard of; `channel`, which cannot be
-        reached; `price`, which is too old; `clock`, which runs ahead; `evaluation`, which fails.
+        reached; `price`, which is too old; `clock`, which runs ahead; `evaluation`, which fails;
+        `connection`, which cannot be read; `rule_mismatch`, where a venue judges otherwise;
+        `breaker`, which is open.
     since
         When it was last sound.
     name
-        The channel, or the asset; empty otherwise.
+        The channel, the asset, the connection or the breaker; empty otherwise.
     owner
         Receiver of the channel; empty otherwise.
     error
-        Why the channel cannot be reached; empty otherwise.
+        What is wrong with a channel or a connection, or why a breaker is open; empty otherwise.
     accounts
         Judged on the price, at least.
     """
@@ -83,6 +89,8 @@ class Alarm:
             return f"price of {self.name!r}: not renewed since {since}, {self.accounts} accounts"
         if self.what == "clock":
             return f"clock: something is noted for {since}, which lies ahead of this clock"
+        if self.what in {"connection", "rule_mismatch", "breaker"}:
+            return f"{self.what} {self.name!r}: since {since}, {self.error}"
         if self.what == "evaluation":
             return f"evaluation: accounts that should be judged cannot be since {since}"
         return f"{self.what}: not heard of since {since}, limit {_minutes(self.limit)} minutes"
@@ -142,6 +150,9 @@ def alarms(transaction: Transaction, *, now: datetime) -> list[Alarm]:
         *_silent(transaction, now),
         *_unreachable(transaction, now),
         *_stale(transaction, now),
+        *_tripped(transaction),
+        *_unread(transaction, now),
+        *_mismatched(transaction),
     ]
 
 
@@ -213,6 +224,13 @@ def _stale(transaction: Transaction, now: datetime) -> Iterator[Alarm]:
             yield Alarm(what="price", name=asset, since=price.observed_at, accounts=accounts)
 
 
+def _tripped(transaction: Transaction) -> Iterator[Alarm]:
+    """Yield the open breakers that page the desk."""
+    for breaker, state in breaker_board.read(transaction).rows:
+        if state.is_open and state.since is not None and Effect.PAGE in breaker.effects:
+            yield Alarm(what="breaker", name=breaker.name, since=state.since, error=state.reason)
+
+
 def _minutes(span: timedelta) -> int:
     """Return whole minutes."""
     return int(span.total_seconds() // 60)
@@ -239,3 +257,33 @@ def _message(entry: Alarm, receiver: str, now: datetime) -> OutboxMessage:
         "more": 0,
     }
     return OutboxMessage(key=body["key"], receiver=receiver, stream="", urgency=0, body=body)
+
+
+def _unread(transaction: Transaction, now: datetime) -> Iterator[Alarm]:
+    """Yield the connections that cannot be read, or that nobody follows any more."""
+    limit = LIMITS["connection"]
+    for connection in connections.every(transaction):
+        status, noted = connection.status, connection.status_at
+        if status is None or noted is None:
+            continue
+        failing = status.get("failing_since")
+        since = datetime.fromisoformat(failing) if failing else noted
+        if now - since > limit:
+            reasons = "; ".join(reason["text"] for reason in status.get("reasons", ()))
+            error = f"cannot be read: {reasons}" if failing else "nobody follows it"
+            yield Alarm(
+                what="connection", name=connection.name, since=since, limit=limit, error=error
+            )
+
+
+def _mismatched(transaction: Transaction) -> Iterator[Alarm]:
+    """Yield the connections on which a venue judges accounts otherwise than the rules."""
+    by_connection: dict[str, list[datetime]] = {}
+    for check in connections.differing(transaction):
+        if check.differs_since is not None:
+            by_connection.setdefault(check.connection, []).append(check.differs_since)
+    for name, times in sorted(by_connection.items()):
+        error = f"its venue judges {len(times)} accounts otherwise than the rules"
+        yield Alarm(
+            what="rule_mismatch", name=name, since=min(times), error=error, accounts=len(times)
+        )

@@ -28,6 +28,8 @@ PAGES = {
     "alerts": ("/desk/alerts", "Alerts"),
     "model": ("/desk/model", "Model"),
     "rules": ("/desk/rules", "Rules"),
+    "parameters": ("/desk/parameters", "Parameters"),
+    "governance": ("/desk/governance", "Governance"),
 }
 
 

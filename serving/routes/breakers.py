@@ -7,6 +7,7 @@ from typing import Any
 from models.errors import Fault, InvalidInput
 from models.parameters.breakers import (
     FORBIDDEN,
+    UNAVAILABLE,
     Breaker,
     Effect,
     Opening,
@@ -150,6 +151,8 @@ def _names(body: BreakerBody) -> Iterator[Fault]:
         if effect in FORBIDDEN:
             why = "no breaker mutes an alert, cancels a verdict or moves money"
             yield Fault(f"/effects/{place}", f"{effect}: {why}")
+        elif effect in UNAVAILABLE:
+            yield Fault(f"/effects/{place}", f"{effect}: no breaker does this here")
         elif effect not in set(Effect):
             yield Fault(f"/effects/{place}", f"{effect[:80]!r} is none of {', '.join(Effect)}")
 

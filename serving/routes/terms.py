@@ -1,12 +1,16 @@
 """Changes of terms over HTTP: what they would do, and how far they may go."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
+from models.domain import MarketId
 from models.errors import Fault, InvalidInput
 from models.parameters.bounds import Measure, StepBound
-from models.parameters.catalogue import Role
-from serving.application import governed_log, term_preview
+from models.parameters.catalogue import Parameter, Role
+from models.parameters.changes import places, value_at
+from serving.application import governed_log, term_preview, term_recommend, term_risk
 from serving.application.scoring import ScoringService
 from serving.application.term_book import term_book
 from serving.http.idempotency import IDEMPOTENCY, opened, written
@@ -20,6 +24,10 @@ from serving.schemas.term_changes import (
     BoundBody,
     BoundsAnswer,
     BoundsBody,
+    ParametersAnswer,
+    ParameterValue,
+    RecommendAnswer,
+    RecommendBody,
     TermsPreviewAnswer,
     TermsPreviewBody,
 )
@@ -33,7 +41,49 @@ def preview(desk: ScoringService, call: Call) -> Answer:
     book = term_book(store, now=desk.clock(), at=body.at)
     with store.read() as transaction:
         made = term_preview.make(transaction, book, body, is_searched=body.cliffs)
-    return json_answer(term_preview.answer(made, body, request_id=call.request_id))
+        risk = None
+        if body.scenarios:
+            count, seed = body.scenarios, body.seed
+            risk = term_risk.paired(transaction, book, made.changes, count=count, seed=seed)
+    answer = term_preview.answer(made, body, request_id=call.request_id)
+    return json_answer(replace(answer, risk=risk))
+
+
+def recommend(desk: ScoringService, call: Call) -> Answer:
+    """Answer `POST /v1/terms/recommend`."""
+    body = parsed(call.body, RecommendBody)
+    store = opened(desk)
+    book = term_book(store, now=desk.clock())
+    with store.read() as transaction:
+        answer = term_recommend.recommend(transaction, book, body, request_id=call.request_id)
+    return json_answer(answer)
+
+
+def parameters_of(desk: ScoringService, call: Call) -> Answer:
+    """Answer `GET /v1/terms/parameters`."""
+    book = term_book(opened(desk), now=desk.clock())
+    listed = tuple(
+        _value(market, path, parameter, value_at(terms, path))
+        for market, terms in sorted(book.judged.terms.items())
+        for path, parameter in places(market.venue, terms)
+    )
+    return json_answer(
+        ParametersAnswer(request_id=call.request_id, as_of=book.at, parameters=listed)
+    )
+
+
+def _value(market: MarketId, path: str, parameter: Parameter, value: Any) -> ParameterValue:
+    """Return a parameter as it stands."""
+    is_number = isinstance(value, int | Fraction)
+    share = Fraction(value) / parameter.unit if is_number else None
+    return ParameterValue(
+        venue=market.venue,
+        market=market.market,
+        path=path,
+        role=parameter.role.value,
+        value=None if share is None else exact_text(share, 0),
+        step=exact_text(Fraction(1, parameter.unit), 0) if is_number else None,
+    )
 
 
 def bounds(desk: ScoringService, call: Call) -> Answer:
@@ -130,6 +180,35 @@ OPERATIONS = (
         request_type=TermsPreviewBody,
         answer_types=(TermsPreviewAnswer,),
         refusals=(problems.STALE_BOOK, problems.BOOK_INCOMPLETE),
+    ),
+    Operation(
+        name="recommend_terms",
+        method="POST",
+        path="/v1/terms/recommend",
+        scope=Scope.READ,
+        work=recommend,
+        summary="Which change within one step lowers the expected losses, or that none does",
+        details="Every candidate is judged on the same scenarios and passes the gate. Nothing is "
+        "applied: what is recommended has to be proposed.",
+        meaning="What to change, its gain with an interval, what binds, and its preview",
+        request_type=RecommendBody,
+        answer_types=(RecommendAnswer,),
+        refusals=(
+            problems.STALE_BOOK,
+            problems.BOOK_INCOMPLETE,
+            problems.NOT_ALLOWED,
+            problems.TOO_LARGE,
+        ),
+    ),
+    Operation(
+        name="parameters",
+        method="GET",
+        path="/v1/terms/parameters",
+        scope=Scope.READ,
+        work=parameters_of,
+        summary="Every parameter that may be changed, as it stands",
+        meaning="The parameters",
+        answer_types=(ParametersAnswer,),
     ),
     Operation(
         name="bounds",

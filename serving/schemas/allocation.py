@@ -279,7 +279,8 @@ class AllocationAnswer:
         Whether every account was found well by its own rules after the last step and at none of
         the steps below its line; refusals say why not, and then there are no moves.
     cost, expected_loss, objective, bound
-        Quote units, exact; null without a solution.
+        Quote units; null without a solution. Costs are exact; what rests on forecasts, and the
+        bound, has twelve digits.
     gap
         Share of the objective by which it may miss the least.
     duals_are_relaxed

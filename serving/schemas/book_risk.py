@@ -8,20 +8,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Field, field_validator
 
+from models.horizons import HORIZONS, label
 from serving.schemas.fields import Body, Exact, Name, Positive, Time
 
 MOST_SHOCKS = 200
+LEAST_HOURS = 24
 MOST_SCENARIOS = 20_000
 MOST_QUOTES = 1_000
 MOST_CELLS = 2 * 10**9
 """Accounts times scenarios that one forecast may run."""
 
+HOURS: Mapping[str, int] = {label(hours): hours for hours in HORIZONS if hours >= LEAST_HOURS}
+"""Horizons of a forecast of the book, a day or more: hours by name."""
 
-Horizon = Literal["24h", "7d"]
+if TYPE_CHECKING:
+    Horizon: TypeAlias = str
+else:
+    Horizon = Literal[tuple(HOURS)]
 
 
 class LinkedMove(Body):
@@ -95,8 +102,8 @@ class ForecastBody(Body):
     """What `POST /v1/book/forecasts` is asked."""
 
     selection: Selection = Selection()
-    horizons: Annotated[list[Horizon], Field(min_length=1, max_length=2)] = Field(
-        default_factory=lambda: list[Horizon](("24h", "7d"))
+    horizons: Annotated[list[Horizon], Field(min_length=1, max_length=len(HOURS))] = Field(
+        default_factory=lambda: list(HOURS)
     )
     scenarios: Annotated[int, Field(ge=100, le=MOST_SCENARIOS)] = 2_000
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1

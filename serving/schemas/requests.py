@@ -19,8 +19,7 @@ from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema, mo
 
 from models.errors import Fault, InvalidInput
 from models.events import EventName
-from serving.schemas import account_fast
-from serving.schemas.account_fast import FastAccount
+from serving.schemas import fast
 from serving.schemas.fields import Body, Chain, Exact, Integer, Name, Positive, Strict, Time, Whole
 from serving.schemas.market import MarketBody
 from serving.schemas.strict_json import escape, read
@@ -93,8 +92,7 @@ class AccountBody(Body):
     )
 
 
-AnyAccount = AccountBody | FastAccount
-"""An account as read, by either reader."""
+_read_fast = fast.reader(AccountBody)
 
 LINK = "x-schema"
 """Stands for a reference until the document that holds the schema is written."""
@@ -229,7 +227,7 @@ def of_tree(tree: Any, kind: type[E], faults: list[Fault]) -> tuple[E, list[Faul
     return envelope, faults
 
 
-def account(item: Any, place: str, kind: type[AccountBody] = AccountBody) -> AnyAccount:
+def account(item: Any, place: str, kind: type[AccountBody] = AccountBody) -> AccountBody:
     """Return one account of the envelope.
 
     Raises
@@ -239,7 +237,7 @@ def account(item: Any, place: str, kind: type[AccountBody] = AccountBody) -> Any
     """
     if not isinstance(item, dict):
         raise InvalidInput([Fault(place, f"an account is an object or a key, not {item!r:.40}")])
-    decoded = account_fast.account(item) if kind is AccountBody else None
+    decoded = _read_fast(item) if kind is AccountBody else None
     if decoded is not None:
         return decoded
     try:

@@ -100,6 +100,10 @@ class TermsPreviewBody(ChangeSet):
     """The body of `POST /v1/terms/preview`."""
 
     at: Time | None = Field(default=None, description="now if left out")
+    scenarios: Annotated[int, Field(ge=0, le=20_000, strict=True)] = Field(
+        default=0, description="of the paired forecast of LaR, VaR and bad debt; 0 for none"
+    )
+    seed: Annotated[int, Field(ge=0, le=2**31, strict=True)] = 0
     cliffs: bool = Field(default=True, description="whether to look for the cliffs")
     after: Name | None = Field(default=None, description="account that the page before ended with")
     limit: Annotated[int, Field(ge=1, le=MOST_SHOWN, strict=True)] = 100
@@ -183,6 +187,46 @@ class HashesAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PairedAnswer:
+    """A figure before and after, USD, and its difference with the 90 % interval of the pairs."""
+
+    before: float
+    after: float
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskAnswer:
+    """What the change does to the book's tail within a day if nobody acts, on the same scenarios.
+
+    Parameters
+    ----------
+    left_out
+        Accounts that the forecast does not cover: they are in none of these figures.
+    impact
+        Whether selling moves prices by the stored curves, or not at all.
+    lar95, lar99
+        Quantiles of what is liquidated.
+    var95, var99
+        Quantiles of bad debt; 0 is usual, which is why its mean stands beside them.
+    """
+
+    horizon: str
+    scenarios: int
+    seed: int
+    left_out: int
+    impact: str
+    lar95: PairedAnswer
+    lar99: PairedAnswer
+    var95: PairedAnswer
+    var99: PairedAnswer
+    mean_liquidated: PairedAnswer
+    mean_bad_debt: PairedAnswer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TermsPreviewAnswer:
     """What changes made at once would do.
 
@@ -228,6 +272,7 @@ class TermsPreviewAnswer:
     unaffected: int
     passes: bool
     reasons: tuple[str, ...]
+    risk: RiskAnswer | None = None
 
 
 class BoundBody(Body):
@@ -272,3 +317,109 @@ class BoundsAnswer:
     request_id: str
     since: datetime | None
     bounds: tuple[BoundAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterValue:
+    """A parameter that may be changed, as it stands.
+
+    Parameters
+    ----------
+    value
+        A share of 1 or whole units, exact; null for tables.
+    step
+        Smallest change that the venue can express, in the same measure.
+    """
+
+    venue: str
+    market: str
+    path: str
+    role: str
+    value: str | None
+    step: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParametersAnswer:
+    """Every parameter of the markets that accounts are in."""
+
+    request_id: str
+    as_of: datetime
+    parameters: tuple[ParameterValue, ...]
+
+
+class NamedParameter(Body):
+    """A parameter that may be moved."""
+
+    venue: Name
+    market: Name
+    chain: Chain | None = None
+    asset: Name | None = None
+    parameter: Name
+
+
+class CostWeights(Body):
+    """What counts how much, per USD within a day."""
+
+    bad_debt: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 1.0
+    liquidated: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0.05
+    borrowing_power: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = Field(
+        default=0.0001, description="what the collateral lends, against the losses"
+    )
+
+
+class RecommendBody(Body):
+    """The body of `POST /v1/terms/recommend`."""
+
+    parameters: Annotated[list[NamedParameter], Field(min_length=1, max_length=5)]
+    limits: LimitsBody = Field(default_factory=LimitsBody)
+    weights: CostWeights = Field(default_factory=CostWeights)
+    scenarios: Annotated[int, Field(ge=100, le=5_000, strict=True)] = 500
+    seed: Annotated[int, Field(ge=0, le=2**31, strict=True)] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecommendedValue:
+    """One parameter: what stands, what is recommended, the best at the gate, what binds."""
+
+    venue: str
+    market: str
+    path: str
+    before: str
+    to: str
+    best: str
+    binding: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GainAnswer:
+    """By how much the cost of the best lies below that of what stands, USD within a day."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecommendAnswer:
+    """What to change, or that nothing should be.
+
+    Parameters
+    ----------
+    keep
+        Whether the gain does not exceed its interval: nothing is recommended then.
+    next_best
+        Values that come second, in the order of the parameters.
+    preview
+        Of the best; null where what stands is the best.
+    """
+
+    request_id: str
+    as_of: datetime
+    keep: bool
+    values: tuple[RecommendedValue, ...]
+    gain: GainAnswer
+    tried: int
+    next_best: tuple[str, ...] | None
+    revoked_by: tuple[str, ...]
+    preview: TermsPreviewAnswer | None

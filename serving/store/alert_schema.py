@@ -77,7 +77,7 @@ CHANNELS = sa.Table(
     METADATA,
     sa.Column("id", name(40), primary_key=True),
     sa.Column("receiver", name(), sa.ForeignKey("alert_receivers.receiver"), nullable=False),
-    sa.Column("kind", name(20), nullable=False),  # webhook, mail or apprise
+    sa.Column("kind", name(20), nullable=False),  # of `serving.notify.channels.KINDS`
     sa.Column("target", sa.Text, nullable=False),
     sa.Column("secrets", Document, nullable=False),  # of a webhook, the one in use first
     sa.Column("rank", sa.Integer, nullable=False),  # 0 is told first, the next on its failure

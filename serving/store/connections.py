@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from models.domain import MarketId
 from serving.store import positions
+from serving.store.changes import note
 from serving.store.connection_schema import (
     CONNECTION_BLOCKS,
     CONNECTIONS,
@@ -189,6 +190,10 @@ def undo(
             later = sa.and_(table.c.account.in_(names), table.c.at > after)
             transaction.execute(sa.delete(table).where(later))
     positions.reckon(transaction, dict.fromkeys(accounts, after + MOMENT), now=now)
+    # Whoever watches has to look again, though nothing new may be written.
+    note(transaction, POSITIONS, [{"account": each, "received_at": now} for each in accounts])
+    for table in (PRICES, STATE, TERMS):
+        note(transaction, table, [{"received_at": now}])
     gone = sa.delete(CONNECTION_BLOCKS).where(mine, CONNECTION_BLOCKS.c.number > number)
     transaction.execute(gone)
 

@@ -78,7 +78,7 @@ class Evaluation:
     failures: Mapping[str, Failure]
 
 
-Bodies = Mapping[str, requests.AnyAccount | None]
+Bodies = Mapping[str, requests.AccountBody | None]
 
 
 def evaluate(
@@ -153,7 +153,7 @@ class _Work:
         return _Guard(self, key)
 
     def judge(
-        self, key: str, body: requests.AnyAccount | None, before: AccountInput | None
+        self, key: str, body: requests.AccountBody | None, before: AccountInput | None
     ) -> None:
         """Apply the rules to one account."""
         case = case_of(key, body, before, self.around)
@@ -243,7 +243,7 @@ def _forecast(judged: Sequence[RuleEvaluation], work: _Work) -> list[ForecastOut
 
 
 def case_of(
-    key: str, body: requests.AnyAccount | None, before: AccountInput | None, around: MarketSnapshot
+    key: str, body: requests.AccountBody | None, before: AccountInput | None, around: MarketSnapshot
 ) -> AccountInput:
     """Return the case of an account.
 

@@ -1,10 +1,12 @@
 """What an operator watches of alerting: lag, outbox, dead letters, accounts by level."""
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from models.alerting.signals import Level
 from serving.notify.liveness import standing
-from serving.store import Store, alerts, changes, leases, market, outbox
+from serving.store import Store, alerts, book_forecasts, changes, leases, market, outbox
+from serving.store.book_forecasts import BookForecastRow
 from serving.store.leases import DELIVERING, TURN
 from serving.telemetry import GaugeReading
 
@@ -22,6 +24,7 @@ def gauges(store: Store, *, now: datetime) -> tuple[GaugeReading, ...]:
         _, waited = outbox.depth(transaction, now=at)
         wrong = standing(transaction, now=at)
         newest = changes.newest(transaction, changes.PRICES)
+        forecasts = book_forecasts.newest(transaction, limit=1)
     judged, priced = beats.get(TURN), None if newest is None else newest.at
     lag = (
         (at - priced).total_seconds()
@@ -34,6 +37,7 @@ def gauges(store: Store, *, now: datetime) -> tuple[GaugeReading, ...]:
         if name in beats
     )
     return (
+        *_risk(forecasts, at),
         GaugeReading(
             name="forewarn_alert_lag_seconds",
             meaning="How long the newest price has waited to be judged",
@@ -72,3 +76,31 @@ def gauges(store: Store, *, now: datetime) -> tuple[GaugeReading, ...]:
             ),
         ),
     )
+
+
+def _risk(forecasts: Sequence[BookForecastRow], at: datetime) -> Iterator[GaugeReading]:
+    """Yield what the newest forecast of the book says, and how old it is."""
+    for row in forecasts:
+        lar, bad = [], []
+        for horizon, methods in (row.body or {}).get("horizons", {}).items():
+            for owners, answer in methods["stressed"].items():
+                for quantile in answer["liquidated"]:
+                    labels = {"horizon": horizon, "quantile": f"{quantile['level']:g}"}
+                    lar.append((float(quantile["value"]), {**labels, "owners": owners}))
+                mean = float(answer["mean_bad_debt"])
+                bad.append((mean, {"horizon": horizon, "owners": owners}))
+        yield GaugeReading(
+            name="forewarn_book_lar_usd",
+            meaning="Quantile of what liquidations repay within a horizon, by the newest forecast",
+            values=tuple(lar),
+        )
+        yield GaugeReading(
+            name="forewarn_book_bad_debt_usd",
+            meaning="Mean bad debt within a horizon, by the newest forecast",
+            values=tuple(bad),
+        )
+        yield GaugeReading(
+            name="forewarn_book_forecast_age_seconds",
+            meaning="Since the book of the newest forecast",
+            values=(((at - row.at).total_seconds(), {}),),
+        )

@@ -49,12 +49,11 @@ def signal(
 
 
 def _doubts(judged: RuleEvaluation, outcome: ForecastOutcome, *, at: datetime) -> tuple[str, ...]:
-    """Return the codes of why prices must not be taken for fresh ones."""
+    """Return the codes of why prices, or the verdict, must not be taken as they stand."""
     used = rules.used(judged.case, judged.now)
     price_doubts = [rules.doubt(price, at=at, asset=name) for name, price in used.items()]
-    return tuple(
-        sorted({doubt.code for doubt in (*price_doubts, *outcome.off) if doubt is not None})
-    )
+    every = (rules.mismatch(judged.case), *price_doubts, *outcome.off)
+    return tuple(sorted({doubt.code for doubt in every if doubt is not None}))
 
 
 def _requirement(judged: RuleEvaluation) -> float | None:

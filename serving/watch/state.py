@@ -82,7 +82,7 @@ class WatchState:
     """
 
     number: int | None = None
-    bodies: dict[str, requests.AnyAccount | None] = field(default_factory=dict)
+    bodies: dict[str, requests.AccountBody | None] = field(default_factory=dict)
     cases: dict[str, AccountInput] = field(default_factory=dict)
     slopes: dict[str, Slope] = field(default_factory=dict)
     judged_at: dict[str, float] = field(default_factory=dict)
@@ -272,7 +272,7 @@ def _read_accounts(transaction: Transaction, memory: WatchState, keys: Sequence[
         memory.assets = frozenset(leg.asset for body in bodies for leg in body.legs)
 
 
-def _body(stored: Mapping[str, object]) -> requests.AnyAccount | None:
+def _body(stored: Mapping[str, object]) -> requests.AccountBody | None:
     """Return an account of the store; None where it cannot be read as one."""
     try:
         return requests.account(dict(stored), "/account")

@@ -14,10 +14,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from models.alerting.policy import Policy, tree_of
 from models.alerting.signals import Transition
+from serving.application import breaker_board
 from serving.application.deployment import Deployment, Follower
 from serving.evaluation.assess import Model
 from serving.evaluation.inputs import MarketSnapshot
@@ -37,6 +39,7 @@ WHOLE = timedelta(minutes=1)
 DAY = 86_400.0
 """Seconds between two prunings."""
 
+BREAKERS_EVERY = timedelta(minutes=1)
 REPORT_EVERY = timedelta(minutes=1)
 PAUSE = 0.2
 
@@ -49,8 +52,8 @@ class Journal:
     ----------
     leads
         Whether it leads; None before it ever asked.
-    said_at, pruned_at
-        Steady seconds of the last report and of the last pruning.
+    said_at, pruned_at, looked_at
+        Steady seconds of the last report, pruning and look at the breakers.
     """
 
     leads: bool | None = None
@@ -61,6 +64,7 @@ class Journal:
     failed_turns: int = 0
     said_at: float = 0.0
     pruned_at: float | None = None
+    looked_at: float = -60.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -117,6 +121,7 @@ def _attempt(watcher: Watcher) -> int:
     try:
         _prune(watcher)
         judged = cycle(watcher)
+        _look_at_breakers(watcher)
     except LeadLost as error:
         if watcher.journal.leads is not False:
             LOGGER.info("waits holder=%s reason=%s", watcher.holder, error)
@@ -130,6 +135,17 @@ def _attempt(watcher: Watcher) -> int:
     return judged
 
 
+def _look_at_breakers(watcher: Watcher) -> None:
+    """Show the breakers their signals once a minute; only who leads does."""
+    journal, now = watcher.journal, watcher.clock()
+    seconds = watcher.steady.look(now)
+    if not journal.leads or seconds - journal.looked_at < BREAKERS_EVERY.total_seconds():
+        return
+    journal.looked_at = seconds
+    for name in breaker_board.look(watcher.store, now=now):
+        LOGGER.warning("a breaker changed name=%s", name)
+
+
 def follow(watcher: Watcher, directory: Path | None, deployment: Deployment) -> Follower | None:
     """Return what gives the watcher another bundle as a registry's pointers move; None without."""
     if directory is None or not deployment.marks:
@@ -138,7 +154,8 @@ def follow(watcher: Watcher, directory: Path | None, deployment: Deployment) -> 
     def swap(later: Deployment) -> None:
         watcher.model = later.model
 
-    return Follower(directory, deployment, swap)
+    frozen = partial(breaker_board.is_frozen, watcher.store)
+    return Follower(directory, deployment, swap, is_frozen=frozen)
 
 
 def cycle(watcher: Watcher) -> int:
@@ -317,7 +334,12 @@ def _report(watcher: Watcher) -> None:
         journal.transitions,
         journal.messages,
     )
-    watcher.journal = replace(Journal(leads=True), said_at=seconds, pruned_at=journal.pruned_at)
+    watcher.journal = replace(
+        Journal(leads=True),
+        said_at=seconds,
+        pruned_at=journal.pruned_at,
+        looked_at=journal.looked_at,
+    )
 
 
 def _prune(watcher: Watcher) -> None:

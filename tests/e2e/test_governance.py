@@ -1,6 +1,7 @@
 """Terms under control over HTTP and on the command line: previews, three keys, the log."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -307,6 +308,25 @@ def test_breakers_over_http(desk: Desk) -> None:
     assert desk.ask("GET", "/v1/breakers", "ada").json()["effects"] == []
     missing = desk.ask("POST", "/v1/breakers/none/trip", "gov", {"reason": "x"})
     assert missing.status_code == 404
+
+
+def test_rules_still_answer_while_forecasts_are_withheld(desk: Desk) -> None:
+    """Every verdict is the one without a breaker; every answer names the breaker."""
+    question = {"accounts": ["thin", "middling", "thick"]}
+    desk.now += timedelta(minutes=1)
+    before = desk.ask("POST", "/v1/score", "ada", question)
+    breaker = {"signal": "drift", "trip": 2, "clear": 1, "effects": ["rules_only"]}
+    desk.ask("PUT", "/v1/breakers/drift", "gov", breaker)
+    desk.ask("POST", "/v1/breakers/drift/trip", "gov", {"reason": "drill"})
+    time.sleep(1.1)
+    after = desk.ask("POST", "/v1/score", "ada", question)
+    assert "Forewarn-Breaker" not in before.headers
+    assert after.headers["Forewarn-Breaker"] == "drift"
+    rules = [[row["rule"] for row in a.json()["assessments"]] for a in (before, after)]
+    assert rules[0] == rules[1]
+    for row in after.json()["assessments"]:
+        assert row["degraded"]
+        assert "drift" in json.dumps(row["degraded_reasons"])
 
 
 def test_the_command_ends_with_three_where_the_gate_refuses(desk: Desk) -> None:

@@ -13,7 +13,7 @@ from serving.store import Store, alerts, assessments, outbox
 from serving.store.assessments import AccountFilter
 
 STEPS = int(os.environ.get("FOREWARN_SCHEDULE_STEPS", "300"))
-"""Of each schedule; the whole run of `.ci/run` takes ten thousand."""
+"""Of each schedule; ten thousand take one to two minutes of processor time."""
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -84,7 +84,7 @@ def test_columns_conserve_too_and_agree_with_floats_of_the_exact_engine(
     course = in_columns(accounts, around)
     columns = book_columns(accounts, around)
     lengths = np.diff(columns.collateral_offsets)
-    gone = columns.collateral_units * np.repeat(1.0 - course.held, lengths)
+    gone = columns.collateral_units * np.repeat(1.0 - course.collateral_left, lengths)
     by_asset = np.bincount(columns.collateral_asset, weights=gone, minlength=len(columns.assets))
     assert course.sold.sum(axis=0) == pytest.approx(by_asset, rel=1e-9, abs=1e-9)
 

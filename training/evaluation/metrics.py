@@ -48,7 +48,7 @@ class Resampling:
         """Return the sum of a value per place in every draw, shape (size, D)."""
         shape = (size, self.times.shape[1])
         # Duplicates add up: the matrix holds events per place and block.
-        counts = sparse.csr_array((values, (place, self.block)), shape=shape)  # type: ignore[no-untyped-call]
+        counts = sparse.csr_array((values, (place, self.block)), shape=shape)
         return np.asarray(counts @ self.times.T)
 
     def select(self, rows: Mask) -> "Resampling":

@@ -173,7 +173,7 @@ def _thresholds(
     result = {}
     for name, values in parts.items():
         chance = np.concatenate(values)
-        outcome = (rows["ahead"] > AMOUNTS[name]).to_numpy(dtype=np.float64)
+        outcome = np.asarray(rows["ahead"] > AMOUNTS[name], dtype=np.float64)
         scored = ScoredOutcomes(outcome, np.ones(len(outcome), dtype=bool), {"episode": drawn})
         measured = rank(chance, scored) | calibration(chance, scored)
         names = ("auc", "average_precision", "brier_skill", "log_loss", "expected_observed")

@@ -37,6 +37,7 @@ function frame() {
     simulated: false,
     reasons: [],
     doubts: [],
+    breakers: "",
     fault: "",
     silence: "",
     said: "",
@@ -92,6 +93,7 @@ function frame() {
         const headers = this.tag ? { "If-None-Match": this.tag } : {};
         const answer = await asked("/v1/pulse", { headers });
         this.silence = "";
+        this.breakers = answer.headers.get("Forewarn-Breaker") ?? "";
         if (answer.status === 304) return;
         const first = this.tag === null;
         this.tag = answer.headers.get("ETag");

@@ -47,7 +47,7 @@ function page() {
     },
     get note() {
       if (this.impact === "none") return "No curve of impact is stored for what the book holds: nothing here moves a price by selling it. Push quotes to /v1/impact to see the cascade.";
-      return (this.stress?.degraded_reasons ?? []).join("; ");
+      return (this.stress?.degraded_reasons ?? []).map((reason) => reason.replaceAll("_", " ")).join("; ");
     },
 
     /** Move every asset that moves with the market. */
@@ -174,7 +174,7 @@ function page() {
     get warning() {
       const above = (this.curve ?? []).filter((one) => one.reproduction >= 1);
       if (above.length === 0) return "Nowhere up to a fall by half does the number reach 1: falls come to rest.";
-      return `From a fall of ${percent(-above.at(-1).shock)} on, each step down brings one at least as large.`;
+      return `The number first reaches 1 at a fall of ${percent(-above.at(-1).shock)}: there a step down brings one at least as large.`;
     },
 
     get points() { return [...(this.history?.points ?? [])].reverse(); },
@@ -188,16 +188,18 @@ function page() {
       const low = this.points.map((one) => one.lar.expected["0.99"]);
       return band(low, this.points.map((one) => one.lar.unattended["0.99"]), { ...BOX, top: this.fanTop });
     },
+    /** Return a stroke without length, which a round cap makes a dot, where something came. */
     get dots() {
       const step = this.points.length > 1 ? BOX.width / (this.points.length - 1) : 0;
-      return this.points.flatMap((one, place) =>
-        one.realised == null ? [] : [{ key: one.id, x: place * step, y: BOX.height - (one.realised / this.fanTop) * BOX.height }],
+      const drawn = this.points.map((one, place) =>
+        one.realised == null ? "" : `M${place * step} ${BOX.height - (one.realised / this.fanTop) * BOX.height}h0`,
       );
+      return drawn.join("");
     },
     get fanTitle() {
       const count = this.points.length;
       const past = this.points.filter((one) => one.realised != null).length;
-      return count ? `${count} forecasts, ${past} of them past: the line is LaR 95 % if nobody acts, the band reaches from LaR 99 % as owners act to LaR 99 % if nobody does, dots are what came` : "No forecasts are kept yet.";
+      return count ? `Forecasts: ${count}, of them past: ${past}. The line is LaR 95 % if nobody acts, the band reaches from LaR 99 % as owners act to LaR 99 % if nobody does, dots are what came` : "No forecasts are kept yet.";
     },
   };
 }

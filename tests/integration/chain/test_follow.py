@@ -283,6 +283,7 @@ def test_a_mismatch_is_recorded_and_told(aave: AaveMarket, book: Store) -> None:
         assert (status["state"], status["mismatches"]) == ("degraded", [key])
         assert [reason["code"] for reason in status["reasons"]] == ["rule_mismatch"]
         assert check.account == key
+        assert degraded(book, key, first.head.at) == {"rule_mismatch", "no_model"}
         assert {each["figure"] for each in check.differences} >= {"debt", "health_factor"}
         follower.reader = sound
         follower._is_prepared = False  # noqa: SLF001 - as after a restart
@@ -292,6 +293,7 @@ def test_a_mismatch_is_recorded_and_told(aave: AaveMarket, book: Store) -> None:
     first, second = following(aave, book, [user], act, clock=lambda: _block_clock(aave))
     assert [check.account for check in first.mismatches] == [key]
     assert second.mismatches == ()
+    assert degraded(book, key, second.head.at) == {"no_model"}
     with book.read() as transaction:
         assert connections.differing(transaction) == []
         assert [each["block"] for each in connections.mismatches(transaction, key)] == [
@@ -300,6 +302,14 @@ def test_a_mismatch_is_recorded_and_told(aave: AaveMarket, book: Store) -> None:
         status = connections.read(transaction, NAME).status  # type: ignore[union-attr]
     assert status is not None
     assert status["state"] == "live"
+
+
+def degraded(store: Store, key: str, at: datetime) -> set[str]:
+    """Return the codes of what degrades the service's answer about an account."""
+    desk = ScoringService(model=Model(bundle=None), store=store, clock=lambda: at)
+    assessed = desk.answer(msgspec.json.encode({"account": key}), "test")
+    assert isinstance(assessed, Assessment)
+    return {notice.code for notice in assessed.degraded_reasons}
 
 
 def _block_clock(aave: AaveMarket) -> datetime:

@@ -19,7 +19,7 @@ from serving.notify.liveness import alarm
 from serving.routes import links as route
 from serving.schemas.problems import Refused
 from serving.store import Store, alerts, consents, leases
-from serving.store.alert_schema import RECEIVERS
+from serving.store.alert_schema import ALERT_STATES, RECEIVERS
 from serving.store.alerts import DESK, Receiver
 from serving.store.leases import WATCHING
 from serving.watch import backtest as trial
@@ -43,6 +43,18 @@ def passed(store: Store, minutes: int, verdict: Verdict = Verdict.LIQUIDATABLE) 
         explain=lambda _: Explanations(),
         recorded=seen,
     )
+
+
+def test_a_state_is_stored_under_the_names_that_stores_hold(store: Store) -> None:
+    """A store of an earlier version reads it, and what that version wrote is read the same."""
+    passed(store, 0)
+    with store.begin() as transaction:
+        body = transaction.execute(sa.select(ALERT_STATES.c.body)).scalar_one()
+        assert body["told"] == int(Level.CRITICAL)
+        assert body["told_at"] == body["seen_at"] == body["held_at"] == "2030-01-01T00:00:00Z"
+        before = alerts.states(transaction, ["a"])["a"]
+    assert (before.notified, before.notified_at) == (Level.CRITICAL, START)
+    assert (before.signal_at, before.sustained_at) == (START, START)
 
 
 def levels(done: StepResult) -> list[tuple[str, Level]]:

@@ -19,9 +19,9 @@ from serving.evaluation.inputs import at_scale
 from serving.evaluation.market_history import candles
 from serving.evaluation.owner_events import going_back
 from serving.process import absolute
-from serving.schemas.account_fast import FastEvent
 from serving.schemas.assessment import Assessment, Batch, exact_text
 from serving.schemas.market import CandlesBody
+from serving.schemas.requests import EventBody
 from serving.settings import Settings
 from serving.store import Store, accounts, market
 
@@ -155,9 +155,11 @@ def test_order_is_kept_in_a_batch(body: dict[str, Any]) -> None:
 def test_holdings_are_reconstructed_backwards() -> None:
     """Each event is undone from what is held now."""
     events = [
-        FastEvent(at=NOON, kind="deposit", collateral="10"),
-        FastEvent(at=NOON, kind="borrow", debt="5"),
-        FastEvent(at=NOON, kind="liquidate", collateral="4", debt="2"),
+        EventBody.model_validate({"at": NOON.isoformat(), "kind": "deposit", "collateral": "10"}),
+        EventBody.model_validate({"at": NOON.isoformat(), "kind": "borrow", "debt": "5"}),
+        EventBody.model_validate(
+            {"at": NOON.isoformat(), "kind": "liquidate", "collateral": "4", "debt": "2"}
+        ),
     ]
     held = [event[2:] for event in going_back(events, ink=6, art=3)]
     assert held == [(0, 0), (10, 0), (10, 5)]

@@ -1,0 +1,87 @@
+"""Run connections: each a follower on a chain, until they are told to stop."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from serving.connect import morpho_blue
+from serving.connect.aave_v3 import AaveV3Reader
+from serving.connect.body import Target
+from serving.connect.follow import POLL_SECONDS, Follower, Step
+from serving.connect.morpho_blue import MorphoBlueReader
+from serving.connect.reading import Reader
+from serving.connect.rpc import Chain, chain_of, close
+from serving.store import Store
+
+LOGGER = logging.getLogger("forewarn.connect")
+
+
+def reader_of(target: Target) -> Reader:
+    """Return what reads a target's market."""
+    if target.market.venue == morpho_blue.VENUE:
+        return MorphoBlueReader(market=target.market, morpho=target.contract)
+    idle = not target.takes_borrowers
+    return AaveV3Reader(market=target.market, pool=target.contract, reads_idle=idle)
+
+
+def follower_of(
+    name: str,
+    target: Target,
+    urls: Sequence[str],
+    store: Store,
+    *,
+    clock: Callable[[], datetime] = lambda: datetime.now(tz=UTC),
+) -> Follower:
+    """Return a follower of a target; raises `InvalidInput` where an endpoint is no URL."""
+    chain = chain_of(target.market.chain, target.chain_id, urls)
+    return Follower(
+        name=name,
+        store=store,
+        chain=chain,
+        reader=reader_of(target),
+        addresses=set(target.addresses),
+        takes_borrowers=target.takes_borrowers,
+        clock=clock,
+    )
+
+
+async def once(follower: Follower, *, history_from: int | None = None) -> Step:
+    """Look at the chain once.
+
+    Parameters
+    ----------
+    history_from
+        Block from which on borrowers are looked for; None to look for none.
+
+    Raises
+    ------
+    ConnectFailed, StoreFailed
+        When the chain cannot be read, or the store not written.
+    """
+    await follower.chain.verify()
+    if history_from is not None:
+        await follower.discover(history_from)
+    return await follower.step()
+
+
+async def follow_all(
+    followers: Sequence[Follower], stop: asyncio.Event, *, poll: float = POLL_SECONDS
+) -> None:
+    """Follow until told to stop."""
+    try:
+        await asyncio.gather(*(follower.run(stop, poll=poll) for follower in followers))
+    finally:
+        chains: dict[int, Chain] = {id(each.chain): each.chain for each in followers}
+        await asyncio.gather(*(close(chain) for chain in chains.values()))
+
+
+def status_line(name: str, status: dict[str, Any] | None) -> str:
+    """Return how a connection stands, on one line."""
+    if status is None:
+        return f"{name}: not begun"
+    block = status.get("block", {})
+    reasons = "; ".join(each["text"] for each in status.get("reasons", ()))
+    head = f" at block {block['number']}" if block else ""
+    return f"{name}: {status['state']}{head}{': ' if reasons else ''}{reasons}"

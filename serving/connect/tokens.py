@@ -1,0 +1,30 @@
+"""What readers of every venue need of tokens and of contracts that answer, or do not."""
+
+from serving.connect.abi import WORD, Method, decoded
+from serving.connect.errors import NotAContract, Reverted
+
+NOBODY = "0x" + "00" * 20
+SYMBOL = Method("symbol()", "95d89b41", ("string",))
+
+
+def symbol_of(answer: bytes | Reverted) -> str:
+    """Return a token's symbol, text or the older 32 bytes; empty where it has none."""
+    if isinstance(answer, Reverted) or not answer:
+        return ""
+    if len(answer) == WORD:
+        return answer.rstrip(b"\0").decode(errors="replace")
+    (symbol,) = decoded(SYMBOL.outputs, answer, SYMBOL.signature)
+    return str(symbol).strip()
+
+
+def sound(answer: bytes | Reverted, target: str, method: Method) -> bytes:
+    """Return the bytes of an answer.
+
+    Raises
+    ------
+    NotAContract
+        When the contract refused, or has no such function.
+    """
+    if isinstance(answer, Reverted) or not answer:
+        raise NotAContract(f"{target} does not answer {method.signature}")
+    return answer

@@ -1,0 +1,139 @@
+/** A change of a risk parameter: who would fall, where the cliff is, and the way to propose it. */
+
+import { ask } from "./ask.js";
+import { when } from "./format.js";
+import { settled, start, tell, trying } from "./frame.js";
+
+const FALLEN = 100;
+const SPAN = 0.25;
+
+/** Return the digits behind the point of a step that the slider moves by. */
+function places(step) {
+  return Math.min(4, (step.split(".")[1] ?? "").length);
+}
+
+function page() {
+  return {
+    listed: [],
+    picked: "",
+    value: "",
+    limitAccounts: 0,
+    limitDebt: "0",
+    told: null,
+    title: "",
+    reason: "",
+    proposed: "",
+
+    init() {
+      this.preview = settled((signal) => trying(() => this.asked(signal)), 200);
+      return trying(async () => {
+        this.listed = (await ask("/v1/terms/parameters")).parameters.filter((row) => row.value);
+        const first = this.listed.find((row) => row.role === "threshold" || row.role === "ratio");
+        this.picked = this.keyOf(first ?? this.listed[0]);
+        this.pick();
+      });
+    },
+
+    keyOf(row) {
+      return row ? `${row.venue}/${row.market}:${row.path}` : "";
+    },
+    get parameters() {
+      return this.listed.map((row) => ({ key: this.keyOf(row), label: `${row.venue} ${row.market} ${row.path}` }));
+    },
+    get current() {
+      return this.listed.find((row) => this.keyOf(row) === this.picked);
+    },
+    pick() {
+      this.value = this.current?.value ?? "";
+      this.told = null;
+      this.proposed = "";
+      this.title = this.current ? `Change ${this.current.path}` : "";
+    },
+    get before() {
+      return this.current?.value ?? "";
+    },
+    get step() {
+      return this.current ? String(10 ** -places(this.current.step)) : "1";
+    },
+    get least() {
+      return String(Math.max(Number(this.before) * (1 - SPAN), Number(this.step)));
+    },
+    get most() {
+      return String(Number(this.before) * (1 + SPAN));
+    },
+    get changes() {
+      const { venue, market, path } = this.current;
+      return { changes: [{ venue, market, parameter: path, to: String(this.value).trim() }], limits: { accounts: Number(this.limitAccounts), debt: String(this.limitDebt).trim() || "0" } };
+    },
+
+    async asked(signal) {
+      if (!this.current || Number(this.value) === Number(this.before)) return;
+      this.told = await ask("/v1/terms/preview", { body: { ...this.changes, limit: FALLEN }, signal });
+      tell(`${this.told.newly_count} accounts would become liquidatable`);
+    },
+    propose() {
+      return trying(async () => {
+        const body = { ...this.changes, title: this.title, reason: this.reason };
+        const made = await ask("/v1/proposals", { body });
+        this.proposed = `${made.id} is proposed.`;
+      });
+    },
+    get mayNotPropose() {
+      return this.lacks("propose");
+    },
+    get proposeTitle() {
+      return this.mayNotPropose ? "needs a key with the scope propose" : "";
+    },
+
+    get isUntold() {
+      return this.told === null;
+    },
+    get summary() {
+      return this.listed.length ? `${this.listed.length} parameters` : "";
+    },
+    get decision() {
+      return this.told?.passes ? "passes" : "refused";
+    },
+    get tone() {
+      return this.told?.passes ? "ok" : "bad";
+    },
+    get asOf() {
+      return this.told ? `${this.told.accounts} accounts as of ${when(this.told.as_of)}` : "";
+    },
+    get newly() {
+      return String(this.told?.newly_count ?? "");
+    },
+    get debt() {
+      return this.told?.newly_debt ?? "";
+    },
+    get freed() {
+      return String(this.told?.freed_count ?? "");
+    },
+    get counts() {
+      return this.told ? `${this.told.liquidatable_now} → ${this.told.liquidatable_after}` : "";
+    },
+    get cliff() {
+      return this.told?.parameters[0]?.cliff ?? "";
+    },
+    get cliffText() {
+      return this.cliff || "nowhere in this direction";
+    },
+    get path() {
+      const steps = this.told?.parameters[0]?.steps ?? [];
+      return steps.length ? `${steps.length} steps, the last on ${when(steps.at(-1).at)}` : "–";
+    },
+    get reasons() {
+      return this.told?.reasons ?? [];
+    },
+    get fallen() {
+      return (this.told?.newly ?? []).map((row) => ({
+        ...row,
+        market: `${row.venue} ${row.market}`,
+        collateral: row.collateral ?? "–",
+        link: `/desk/accounts/${encodeURIComponent(row.account)}`,
+      }));
+    },
+  };
+}
+
+start(page);

@@ -1,0 +1,226 @@
+"""An agent's session over MCP with the SDK's own client: real processes, both transports."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from local import book
+from services import command, serving
+
+from serving.application.sample_book import lay
+from serving.store import open_store
+
+mcp = pytest.importorskip("mcp", reason="the extra mcp is not installed")
+pytestmark = pytest.mark.slow
+CHAMPION = Path(__file__).resolve().parents[2] / "models" / "champion"
+TOOLS = {
+    "riskiest",
+    "score",
+    "explain",
+    "conduct",
+    "what_if",
+    "plan",
+    "allocate",
+    "stress",
+    "preview_terms",
+}
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the URL of a store with a simulated book."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('mcp') / 'book.sqlite3'}"
+    store = open_store(url)
+    lay(book(), store)
+    store.close()
+    return url
+
+
+@pytest.fixture(scope="module")
+def service(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Yield the URL of a running service whose accounts were assessed."""
+    log = tmp_path_factory.mktemp("mcp") / "serve.log"
+    options = ("--store", database, "--bundle", CHAMPION, "--mcp")
+    with serving(log, *options) as client:
+        listed = client.get("/v1/accounts").json()["accounts"]
+        names = [account["account"] for account in listed]
+        answer = client.post("/v1/assessments", json={"accounts": names})
+        assert answer.status_code == 200, answer.text
+        yield str(client.base_url).rstrip("/")
+
+
+def over_http(url: str, mode: str) -> AbstractAsyncContextManager[Any]:
+    """Return a client of the service's own endpoint."""
+    return mcp.Client(f"{url}/mcp", mode=mode)
+
+
+def over_pipes(*arguments: str | Path, mode: str) -> AbstractAsyncContextManager[Any]:
+    """Return a client of a `forewarn mcp` process."""
+    line = command("mcp", *arguments)
+    parameters = mcp.StdioServerParameters(command=sys.executable, args=line[1:])
+    return mcp.Client(mcp.stdio_client(parameters), mode=mode)
+
+
+def problem_of(result: Any) -> Any:
+    """Return the problem document of a refusal; the SDK puts the tool's name before it."""
+    assert result.is_error
+    text = result.content[0].text
+    return json.loads(text[text.index("{") :])
+
+
+async def called(client: Any, tool: str, **arguments: Any) -> Any:
+    """Return what a tool answers."""
+    result = await client.call_tool(tool, arguments)
+    assert not result.is_error, result.content[0].text
+    return result.structured_content
+
+
+async def session(client: Any) -> None:
+    """Find the riskiest account, ask why, get a plan, and check it by what-if."""
+    tools = (await client.list_tools()).tools
+    assert {tool.name for tool in tools} == TOOLS
+    assert all(tool.annotations.read_only_hint for tool in tools)
+
+    listed = await called(client, "riskiest", limit=5)
+    names = [account["account"] for account in listed["accounts"]]
+    assert len(names) == 5
+    name = None
+    for candidate in names:
+        why = await called(client, "explain", account=candidate)
+        assert why["account"] == candidate
+        if why["rule"]["verdict"] == "safe" and why["forecast"]:
+            name = candidate
+            break
+    assert name is not None
+    assert why["reasons"]
+    assert why["rule"]["trigger"]["price"]
+
+    plan = await called(client, "plan", account=name, health="1.5", kinds=["add"])
+    assert plan["is_reached"]
+    assert plan["actions"]
+    legs = [
+        {"kind": leg["kind"], "asset": leg["asset"], "quantity": leg["quantity"]}
+        for leg in plan["legs_after"]
+    ]
+    checked = await called(client, "what_if", account=name, changed_legs=legs)
+    assert checked["after"]["surplus"] == plan["after"]["surplus"]
+    assert checked["after"]["ratio"] == plan["after"]["ratio"]
+    assert checked["after"]["health"] >= 1.5 > checked["before"]["health"]
+
+    shocked = await called(client, "what_if", account=name, shocks={"ETH": "-0.9"})
+    assert shocked["after"]["verdict"] == "liquidatable"
+
+    assets = {"ETH": {"cost": "1"}}
+    allocation = await called(
+        client,
+        "allocate",
+        request={
+            "accounts": [name],
+            "assets": assets,
+            "inventory": [{"asset": "ETH", "quantity": "100000"}],
+            "settings": {name: {"health": "1.5"}},
+        },
+    )
+    assert allocation["is_accepted"], allocation["refusals"]
+    after = allocation["accounts"][0]["after"]
+    assert after["verdict"] == "safe"
+    assert after["health"] >= 1.5
+
+    refused = await client.call_tool("score", {"account": "nobody"})
+    problem = problem_of(refused)
+    assert problem["status"] == 404
+    assert problem["type"] == "urn:forewarn:problem:unknown-account"
+    wrong = await client.call_tool("what_if", {"account": name, "shocks": {"ETH": "much"}})
+    assert problem_of(wrong)["errors"][0]["pointer"].startswith("/shocks")
+
+
+def played(client: AbstractAsyncContextManager[Any]) -> None:
+    """Play the session with a client."""
+
+    async def play() -> None:
+        async with client as connected:
+            await session(connected)
+
+    anyio.run(play)
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_an_agent_over_http(service: str, mode: str) -> None:
+    """At the service's own `/mcp`, by the present protocol and the one before."""
+    played(over_http(service, mode))
+
+
+def test_an_agent_over_pipes_to_a_service(service: str) -> None:
+    """`forewarn mcp --url`: the tools of a running service."""
+    played(over_pipes("--url", service, mode="auto"))
+
+
+def test_an_agent_over_pipes_on_a_store(service: str, database: str) -> None:
+    """`forewarn mcp --store --bundle`: no service is asked; the assessments are the store's."""
+    assert service
+    played(over_pipes("--store", database, "--bundle", CHAMPION, mode="auto"))
+
+
+def test_a_foreign_host_is_turned_away(service: str) -> None:
+    """A page that has its own name lead here reaches no tool."""
+    headers = {"Host": "evil.example", "Accept": "application/json, text/event-stream"}
+    answer = httpx.post(f"{service}/mcp", json={}, headers=headers)
+    assert answer.status_code == 421
+
+
+def test_a_service_that_cannot_be_reached_is_told_as_a_problem() -> None:
+    """Nobody listens there."""
+
+    async def play() -> None:
+        async with over_pipes("--url", "http://127.0.0.1:9", mode="auto") as client:
+            result = await client.call_tool("score", {"account": "a"})
+            assert problem_of(result)["status"] == 503
+
+    anyio.run(play)
+
+
+def test_tools_carry_the_scopes_of_their_callers_key(
+    database: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Without a key 401, with one that may only write 403, with one that may read the answer."""
+    import httpx2  # noqa: PLC0415 - comes with the extra
+    from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415
+
+    source = Path(database.removeprefix("sqlite:///"))
+    copy = tmp_path / "keys.sqlite3"
+    shutil.copy(source, copy)
+    url = f"sqlite:///{copy}"
+
+    def token(*scopes: str) -> str:
+        options = [part for scope in scopes for part in ("--scope", scope)]
+        line = command("keys", "create", "--store", url, "--label", "agent", *options)
+        done = subprocess.run(line, capture_output=True, text=True, check=True, timeout=120)
+        return next(word for word in done.stdout.split() if word.startswith("fw_"))
+
+    reader, writer = token("read"), token("write")
+    log = tmp_path_factory.mktemp("keys") / "serve.log"
+    with serving(log, "--store", url, "--bundle", CHAMPION, "--mcp") as client:
+        name = client.get(
+            "/v1/accounts", params={"limit": 1}, headers={"Authorization": f"Bearer {reader}"}
+        ).json()["accounts"][0]["account"]
+
+        async def status(key: str | None) -> int:
+            headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+            address = f"{str(client.base_url).rstrip('/')}/mcp"
+            async with httpx2.AsyncClient(headers=headers, timeout=60.0) as http:
+                transport = streamable_http_client(address, http_client=http)
+                async with mcp.Client(transport) as connected:
+                    result = await connected.call_tool("score", {"account": name})
+                    return int(problem_of(result)["status"]) if result.is_error else 200
+
+        assert anyio.run(status, None) == 401
+        assert anyio.run(status, writer) == 403
+        assert anyio.run(status, reader) == 200

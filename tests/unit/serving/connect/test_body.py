@@ -1,0 +1,82 @@
+"""What may be asked of a connection, and what is looked up for it."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from models.domain import MarketId
+from models.errors import InvalidInput
+from serving.connect.body import ConnectionBody, public, target
+
+OWNER = "0x" + "Ab" * 20
+
+
+def body(**changes: Any) -> ConnectionBody:
+    """Return the body of a connection with some of it changed."""
+    usual = {
+        "venue": "aave-v3",
+        "chain": "ethereum",
+        "rpc": ["https://eth.example/key"],
+        "addresses": [OWNER],
+    }
+    return ConnectionBody.model_validate({**usual, **changes})
+
+
+def test_a_known_market_needs_no_contract() -> None:
+    """Chain, market and contract of the main pool are looked up; addresses are lower case."""
+    aim = target(body())
+    assert aim.market == MarketId("aave-v3", "core", "ethereum")
+    assert aim.chain_id == 1
+    assert aim.contract == "0x87870bca3f3fd6335c3f4ce8392d69350b4fa4e2"
+    assert aim.addresses == frozenset({OWNER.lower()})
+
+
+def test_a_market_of_morpho_is_its_id() -> None:
+    """One singleton holds every market of a chain."""
+    aim = target(body(venue="morpho-blue", market="0x" + "1" * 64))
+    assert aim.contract == "0xbbbbbbbbbb9cc5e90e3b3af64bdaf62c37eeffcb"
+
+
+def test_what_is_not_known_must_be_stated() -> None:
+    """Every fault is told at once, with what is known."""
+    with pytest.raises(InvalidInput) as caught:
+        target(body(chain="moon", addresses=[]))
+    places = [fault.where for fault in caught.value.faults]
+    assert places == ["/chain_id", "/contract", "/addresses"]
+    assert "core on ethereum" in caught.value.faults[1].message
+    aim = target(body(chain="moon", chain_id=7, contract="0x" + "CD" * 20))
+    assert (aim.chain_id, aim.contract) == (7, "0x" + "cd" * 20)
+
+
+def test_what_contradicts_is_refused() -> None:
+    """A chain of another number, and an address that stands twice."""
+    with pytest.raises(InvalidInput, match="ethereum is chain 1"):
+        target(body(chain_id=5))
+    with pytest.raises(InvalidInput, match="stands twice"):
+        target(body(addresses=[OWNER, OWNER.lower()]))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"venue": "aave-v2"},
+        {"addresses": ["0x12"]},
+        {"addresses": ["vitalik.eth"]},
+        {"rpc": []},
+        {"private_key": "0x1"},
+        {"chain_id": "1"},
+    ],
+)
+def test_a_body_is_read_strictly(changes: dict[str, Any]) -> None:
+    """No private key has a place to stand in."""
+    with pytest.raises(ValidationError):
+        body(**changes)
+
+
+def test_endpoints_are_no_part_of_what_is_shown() -> None:
+    """What is stored in the clear has no endpoint, and can be read again."""
+    shown = public(body())
+    assert "rpc" not in shown
+    assert "key" not in str(shown)
+    assert target(body(**{**shown, "rpc": ["https://x.example"]})) == target(body())
