@@ -42,6 +42,9 @@ MOST_REQUESTS = 60
 FEWER = ("20000",)
 """Accounts of the watch's book in a quick run."""
 
+FEWER_ROWS = 300
+"""Positions on other venues than vaults in a request of a quick run."""
+
 PARTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "The service inside one process",
@@ -57,7 +60,7 @@ PARTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 SERVERS = (
     "The service and its peers",
     ("tests/bench/service.py",),
-    ("--repeats", "2", "--seconds", "1.5"),
+    ("--repeats", "1", "--seconds", "1"),
 )
 
 
@@ -145,9 +148,15 @@ def spent(served: Served, load: Load) -> float:
     return 1000 * used / count
 
 
-def beside(other: Path, *, rounds: int) -> Iterator[str]:
-    """Yield the lines of a table: this tree beside another one, requests in turn."""
-    requests = [*loads.positions(), *venue_loads.venues()]
+def beside(other: Path, *, rounds: int, rows: int) -> Iterator[str]:
+    """Yield the lines of a table: this tree beside another one, requests in turn.
+
+    Parameters
+    ----------
+    rows
+        Positions of a request on other venues than vaults.
+    """
+    requests = [*loads.positions(), *venue_loads.venues(rows)]
     with tree(other) as (before, cold), tree(ROOT) as (after, warm):
         yield "| processor time | before, ms | after, ms | after / before |"
         yield "|---|---|---|---|"
@@ -171,8 +180,9 @@ def sections(wish: argparse.Namespace) -> Iterator[str]:
     """Yield the document part by part, each once it is measured."""
     yield "# Results\n\nWritten by `python tests/bench/run.py`; not edited by hand."
     yield machine()
+    rows = FEWER_ROWS if wish.quick else loads.ROWS
     if wish.against is not None:
-        table = "\n".join(beside(wish.against.resolve(), rounds=wish.rounds))
+        table = "\n".join(beside(wish.against.resolve(), rounds=wish.rounds, rows=rows))
         yield f"## Beside revision {revision(wish.against)}\n\n{table}"
     for title, command, quick in [*PARTS, *([SERVERS] if wish.peers else [])]:
         shortened = (*command[:1], *quick) if quick[:1] == FEWER else (*command, *quick)
