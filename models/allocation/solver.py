@@ -63,9 +63,10 @@ def matrix(program: Program) -> Matrix:
     places = [j for row in program.rows for j in row.entries]
     starts = np.cumsum([0, *(len(row.entries) for row in program.rows)])
     shape = (len(program.rows), len(program.columns))
+    entries = (np.array(data), np.array(places, dtype=np.int64), starts)
     return Matrix(
         cost=np.array([float(column.cost) for column in program.columns]),
-        rows=csr_array((np.array(data), np.array(places, dtype=np.int64), starts), shape=shape),
+        rows=csr_array(entries, shape=shape),
         bound=np.array([float(row.bound) for row in program.rows]),
         upper=np.array([float(column.upper) for column in program.columns]),
         whole=np.array([column.is_whole for column in program.columns], dtype=bool),
@@ -106,7 +107,10 @@ def highs(problem: Matrix, time_limit: float) -> Answer:
 
 def _whole(problem: Matrix, time_limit: float) -> Answer:
     """Return what HiGHS says of a matrix with columns in whole numbers."""
-    limits = [LinearConstraint(problem.rows, ub=problem.bound)] if problem.bound.size else []
+    limits = []
+    if problem.bound.size:
+        limit = LinearConstraint(problem.rows, ub=problem.bound)
+        limits.append(limit)
     solved = milp(
         problem.cost,
         integrality=problem.whole.astype(int),

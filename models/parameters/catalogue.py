@@ -153,7 +153,6 @@ CATALOGUE: Mapping[str, tuple[Parameter, ...]] = {
             unit=PPM,
         ),
     ),
-    "hyperliquid": (Parameter(path="coins.*", role=Role.TIERS, effect=Effect.OTHER),),
     **{
         venue: (Parameter(path="symbols.*", role=Role.TIERS, effect=Effect.TIERS),)
         for venue in ("binance-usdm", "bybit-linear", "okx-swap")

@@ -311,7 +311,7 @@ def _judged_demand(
         entry = TakenBody() if settings.eligible is None else settings.eligible[asset]
         taken = _eligibility(body, asset, entry, settings, resources[asset].price)
         available = sum((stock.quantity for stock in body.inventory if stock.asset == asset), ZERO)
-        credit = cover.credit(asset, available) or ZERO
+        credit = cover.credit(asset, available, resources[asset].price) or ZERO
         cap = None
         if entry.cap is not None and credit:
             cap = entry.cap * cover.requirement() * cover.health / credit

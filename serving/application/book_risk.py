@@ -26,10 +26,12 @@ from serving.evaluation import inputs
 from serving.evaluation.book_risk import (
     Forecaster,
     RiskBook,
+    concentrations,
     curve_of,
     debts_of,
     forecast_answer,
     forecaster,
+    headrooms,
     missing_curves,
     oldest,
     read_book,
@@ -39,6 +41,7 @@ from serving.schemas import problems, requests
 from serving.schemas.book_risk import (
     HOURS,
     MOST_CELLS,
+    MOST_SIZED,
     CurveAnswer,
     ForecastBody,
     ForecastStatus,
@@ -335,18 +338,21 @@ def run(
     ready: Any,
 ) -> None:
     """Run a forecast to its end, or until it is stopped, and keep what came of it."""
+    status = book_forecasts.FAILED
+    body: dict[str, Any] | None = {"error": "ended by a defect: see the log"}
     try:
         body = _run(desk, store, name, request, result, ready)
         status = book_forecasts.DONE
     except Stopped:
         body, status = None, book_forecasts.STOPPED
     except (ForewarnError, ArithmeticError, ValueError) as error:
-        body, status = {"error": str(error)[:1000]}, book_forecasts.FAILED
-    with store.begin() as transaction:
-        done = 1.0 if status == book_forecasts.DONE else 0.0
-        book_forecasts.update(
-            transaction, name, done=done, now=desk.clock(), status=status, body=body
-        )
+        body = {"error": str(error)[:1000]}
+    finally:
+        with store.begin() as transaction:
+            done = 1.0 if status == book_forecasts.DONE else 0.0
+            book_forecasts.update(
+                transaction, name, done=done, now=desk.clock(), status=status, body=body
+            )
 
 
 def _run(
@@ -392,8 +398,19 @@ def _run(
         "degraded_reasons": list(_doubts(result, ready.book, impact=request.impact)),
         "horizons": horizons,
         "curve": curve_of(ready.book, curves),
+        "concentration": concentrations(ready.book),
+        "headroom": _headroom(ready, request),
         "debts": debts_of(ready.book),
     }
+
+
+def _headroom(ready: Forecaster, request: ForecastBody) -> dict[str, Any] | None:
+    """Return how far the book may grow; None where no loss is stated or the book is too large."""
+    size = len(ready.book.borrowers) * request.scenarios
+    if request.bearable is None or size > MOST_SIZED:
+        return None
+    drawn = ready.draw(HOURS[REFERENCE], request, Method.STRESSED)
+    return headrooms(ready, drawn, bearable=float(request.bearable))
 
 
 METHODS = (Method.STRESSED, Method.FILTERED, Method.PLAIN)

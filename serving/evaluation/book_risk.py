@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
@@ -10,9 +10,18 @@ from typing import Any
 import numpy as np
 
 from models.book.cascade import Borrower, Liquidators, Market
-from models.book.columns import BookColumns, MarketColumns, book_columns, market_columns
+from models.book.columns import (
+    BookColumns,
+    Floats,
+    MarketColumns,
+    Places,
+    book_columns,
+    market_columns,
+    ordered_assets,
+)
 from models.book.columns import prices_of as price_row
 from models.book.forecast import BookForecast, by_asset, forecast, grouped
+from models.book.headroom import concentration, headroom
 from models.book.impact import ImpactCurve
 from models.book.kernel import NEAR, Course, Owners, run, run_all
 from models.book.linear import USD, Reader, Unjudged
@@ -72,10 +81,26 @@ class RiskBook:
     chances: Mapping[str, float]
     unjudged: tuple[UnjudgedAnswer, ...]
     prices: Mapping[str, Fraction]
+    _columns: dict[tuple[str, ...], BookColumns] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _worth: dict[str, float] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def columns(self, market: Market) -> BookColumns:
+        """Return the accounts as columns in a market's order of assets, laid out once."""
+        order = ordered_assets(market)
+        if order not in self._columns:
+            self._columns[order] = book_columns(self.borrowers, market)
+        return self._columns[order]
 
     @property
-    def collateral(self) -> dict[str, float]:
-        """Return USD of collateral by asset."""
+    def collateral(self) -> Mapping[str, float]:
+        """Return USD of collateral by asset, added up once."""
+        if not self._worth:
+            self._worth.update(self._added())
+        return self._worth
+
+    def _added(self) -> dict[str, float]:
         result: dict[str, float] = {}
         for account in self.borrowers:
             for leg in account.collateral:
@@ -232,35 +257,45 @@ def liquidators_of(shock: ShockBody) -> Liquidators:
     )
 
 
-def exact_near(book: RiskBook, market: Market) -> RiskBook:
-    """Let the exact rules decide for accounts that stand within `NEAR` of their line."""
-    result = list(book.borrowers)
-    for place, item in enumerate(result):
-        debt = sum((leg.units * market.prices[leg.asset] for leg in item.debt), Fraction(0))
-        weighted = sum(
-            (leg.units * leg.threshold * market.prices[leg.asset] for leg in item.collateral),
-            Fraction(0),
-        )
-        case = book.cases.get(item.key)
-        if case is None or not debt or abs(float(weighted / debt) - 1.0) > NEAR:
+def decided(book: RiskBook, market: Market) -> BookColumns:
+    """Return a book's columns, accounts within `NEAR` of their line moved to where the rules say.
+
+    Floats find who is near; of those the exact rules at the moved prices decide, and the
+    thresholds are moved by twice `NEAR` so that floats say the same.
+    """
+    columns, prices = book.columns(market), price_row(market)
+    weighted = _by_account(
+        columns.collateral_offsets,
+        columns.collateral_units * columns.threshold * prices[columns.collateral_asset],
+    )
+    debt = _by_account(columns.debt_offsets, columns.debt_units * prices[columns.debt_asset])
+    near = np.flatnonzero((debt > 0.0) & (np.abs(weighted - debt) <= 2.0 * NEAR * debt))
+    threshold = columns.threshold.copy()
+    for row in near.tolist():
+        case = book.cases.get(columns.keys[row])
+        if case is None:
             continue
-        shares = {
-            asset: Fraction(market.prices[asset]) / book.prices[asset] - 1
-            for asset in case.market.prices
-            if asset in market.prices
-        }
-        verdict = case.rulebook.margin(
-            case.account, shocked(case.market, shares), case.terms
-        ).verdict
-        line = debt * (1 - Fraction(2, 10**9) if verdict in BREACHED else 1 + Fraction(2, 10**9))
-        factor = line / weighted if weighted else Fraction(1)
-        result[place] = replace(
-            item,
-            collateral=tuple(
-                replace(leg, threshold=leg.threshold * factor) for leg in item.collateral
-            ),
-        )
-    return replace(book, borrowers=tuple(result))
+        line = debt[row] / weighted[row]
+        factor = line * (1.0 + (-2.0 if _is_breached(case, book, market) else 2.0) * NEAR)
+        first, last = columns.collateral_offsets[row : row + 2]
+        threshold[first:last] *= factor
+    return replace(columns, threshold=threshold) if near.size else columns
+
+
+def _is_breached(case: AccountInput, book: RiskBook, market: Market) -> bool:
+    """Return whether the exact rules would liquidate an account after a shock."""
+    shares = {
+        asset: Fraction(market.prices[asset]) / book.prices[asset] - 1
+        for asset in case.market.prices
+        if asset in market.prices
+    }
+    moved = shocked(case.market, shares)
+    return case.rulebook.margin(case.account, moved, case.terms).verdict in BREACHED
+
+
+def _by_account(offsets: Places, values: Floats) -> Floats:
+    owner = np.repeat(np.arange(offsets.size - 1), np.diff(offsets))
+    return np.asarray(np.bincount(owner, weights=values, minlength=offsets.size - 1))
 
 
 def stressed(
@@ -279,8 +314,7 @@ def stressed(
         As `market_of` does.
     """
     market = market_of(book, shock, curves, where=where)
-    decided = exact_near(book, market)
-    columns, around = book_columns(decided.borrowers, market), market_columns(market)
+    columns, around = decided(book, market), market_columns(market)
     prices = price_row(market)
     limits = liquidators_of(shock)
     course = run(columns, around, prices, limits)
@@ -373,7 +407,7 @@ def curve_of(
     market = Market(
         dict(book.prices), {a: c for a, c in curves.items() if a in book.prices}, oracle_sees
     )
-    columns, around = book_columns(book.borrowers, market), market_columns(market)
+    columns, around = book.columns(market), market_columns(market)
     prices = price_row(market)
     direction = np.array([1.0 if moving([asset], None) else 0.0 for asset in columns.assets])
     shocks = prices * np.exp(np.outer(CURVE_SHOCKS, direction))
@@ -498,6 +532,48 @@ def _quantile(result: Quantile) -> LossQuantile:
     )
 
 
+def headrooms(ready: Forecaster, drawn: Moves, *, bearable: float) -> dict[str, dict[str, Any]]:
+    """Return how many times as large accounts of each asset and venue may grow.
+
+    Parameters
+    ----------
+    drawn
+        Scenarios of a day; of each the market's lowest hour counts.
+    bearable
+        USD of bad debt at its 99 % quantile.
+    """
+    at = ready.prices * np.exp(drawn.lowest)
+    columns, count = ready.columns, len(ready.columns.keys)
+    owner = np.repeat(np.arange(count), np.diff(columns.collateral_offsets))
+    groups: dict[str, dict[str, Any]] = {"by_asset": {}, "by_venue": {}}
+    for number, asset in enumerate(columns.assets):
+        holds = np.bincount(owner[columns.collateral_asset == number], minlength=count) > 0
+        if holds.any():
+            groups["by_asset"][asset] = holds
+    venues = np.array([ready.book.venue(key) for key in columns.keys])
+    groups["by_venue"] = {str(venue): venues == venue for venue in np.unique(venues)}
+    return {
+        side: {
+            name: headroom(columns, ready.around, at, mask, most=bearable, level=0.99).scale
+            for name, mask in masks.items()
+        }
+        for side, masks in groups.items()
+    }
+
+
+def concentrations(book: RiskBook) -> dict[str, float] | None:
+    """Return how few accounts owe how much; None where nobody owes."""
+    debts = np.array(list(debts_of(book).values()))
+    if not debts.sum() > 0.0:
+        return None
+    shares = concentration(debts)
+    return {
+        "largest": shares.largest,
+        "ten_largest": shares.ten_largest,
+        "index": shares.index,
+    }
+
+
 def debts_of(book: RiskBook) -> dict[str, float]:
     """Return USD owed by account."""
     return {
@@ -508,9 +584,10 @@ def debts_of(book: RiskBook) -> dict[str, float]:
 
 def oldest(book: RiskBook, at: datetime) -> float | None:
     """Return the age in seconds of the oldest price that the book rests on."""
+    markets = {id(case.market): case.market for case in book.cases.values()}
     ages = [
         (at - price.observed_at).total_seconds()
-        for case in book.cases.values()
-        for price in case.market.prices.values()
+        for market in markets.values()
+        for price in market.prices.values()
     ]
     return max(ages, default=None)

@@ -100,16 +100,20 @@ class Cover:
             return True
         return permits(self.account(posted), self.case.market, self.case.terms) is None
 
-    def credit(self, asset: str, available: Fraction) -> Fraction | None:
+    def credit(self, asset: str, available: Fraction, price: Fraction) -> Fraction | None:
         """Return what a further whole unit counts for, measured on a part of what is there.
 
         Parameters
         ----------
         available
-            Whole units that could be added.
+            Whole units that could be added; more than would cover all that is required is not
+            looked at.
+        price
+            Quote units per whole unit.
         """
         base = self.now(self.target)
-        probe = max(available, self.posted[asset]) / PROBE
+        enough = self.target * self.requirement() / price
+        probe = max(min(available, enough), self.posted[asset]) / PROBE
         least = 1 / self.units[asset]
         probe = max(probe, least * 10**4)
         more = {**self.posted, asset: self.posted[asset] + probe}

@@ -22,6 +22,9 @@ MOST_QUOTES = 1_000
 MOST_CELLS = 2 * 10**9
 """Accounts times scenarios that one forecast may run."""
 
+MOST_SIZED = 5 * 10**6
+"""Accounts times scenarios up to which headroom is searched for."""
+
 HOURS: Mapping[str, int] = {label(hours): hours for hours in HORIZONS if hours >= LEAST_HOURS}
 """Horizons of a forecast of the book, a day or more: hours by name."""
 
@@ -108,6 +111,11 @@ class ForecastBody(Body):
     scenarios: Annotated[int, Field(ge=100, le=MOST_SCENARIOS)] = 2_000
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     impact: Literal["stored", "none"] = "stored"
+    bearable: Positive | None = Field(
+        default=None,
+        description="USD of bad debt within a day that one day in a hundred may bring: how far "
+        "accounts of each asset and venue may grow until then is told beside",
+    )
 
 
 class QuoteBody(Body):

@@ -35,13 +35,17 @@ for root in ("models", "features", "serving", "training"):
             except ModuleNotFoundError as error:
                 print(found.name, error.name)
 """
-NEED_THE_EXTRA = {
-    "features.partitions",
-    "training.reports.charts",
-    "training.fitting.distributed",
-    "training.reports.html_report",
-    "training.fitting.search",
-    "training.lifecycle.tracking",
+NEED_AN_EXTRA = {
+    "features.partitions": "training",
+    "serving.mcp.asking": "mcp",
+    "serving.mcp.mount": "mcp",
+    "serving.mcp.stdio": "mcp",
+    "serving.mcp.tools": "mcp",
+    "training.reports.charts": "training",
+    "training.fitting.distributed": "training",
+    "training.reports.html_report": "training",
+    "training.fitting.search": "training",
+    "training.lifecycle.tracking": "training",
 }
 
 
@@ -68,14 +72,13 @@ def without(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "COLUMNS": "200"}
 
 
-def test_only_training_and_its_workers_need_the_extra(without: dict[str, str]) -> None:
+def test_only_training_and_the_tools_for_agents_need_an_extra(without: dict[str, str]) -> None:
     """Every other module loads; these are loaded when they are used."""
     told = subprocess.run(
         [sys.executable, "-c", LOADING_ALL], env=without, capture_output=True, text=True, check=True
     ).stdout
     lacking = dict(line.split() for line in told.splitlines())
-    assert set(lacking) == NEED_THE_EXTRA
-    assert {extra_with(module) for module in lacking.values()} == {"training"}
+    assert {name: extra_with(module) for name, module in lacking.items()} == NEED_AN_EXTRA
 
 
 def test_every_command_is_listed(without: dict[str, str]) -> None:
@@ -88,14 +91,20 @@ def test_every_command_is_listed(without: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "module"),
+    ("arguments", "module", "extra"),
     [
-        ("search --source events --data . --candles c --out o --to 2030-01-01", "optuna"),
-        ("features --data . --engine dask", "distributed"),
+        (
+            "search --source events --data . --candles c --out o --to 2030-01-01",
+            "optuna",
+            "training",
+        ),
+        ("features --data . --engine dask", "distributed", "training"),
+        ("mcp --url http://127.0.0.1:9", "mcp", "mcp"),
+        ("serve --mcp --port 39999", "mcp", "mcp"),
     ],
 )
 def test_what_is_missing_is_named_with_its_extra(
-    without: dict[str, str], arguments: str, module: str
+    without: dict[str, str], arguments: str, module: str, extra: str
 ) -> None:
     """One sentence, no traceback."""
     words = arguments.split()
@@ -103,7 +112,7 @@ def test_what_is_missing_is_named_with_its_extra(
     assert told.returncode == 2
     assert told.stderr == (
         f"forewarn {words[0]} needs {module}, which is not installed: it comes with "
-        "the extra 'training', whose packages requirements-dev.lock pins\n"
+        f"the extra {extra!r}, whose packages requirements-dev.lock pins\n"
     )
 
 

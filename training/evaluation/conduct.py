@@ -120,28 +120,21 @@ def moments_of(history: History, days: Sequence[ExposedDay]) -> dict[str, list[M
 def _actions(history: History) -> Iterator[tuple[str, int, Kind, float, float]]:
     """Yield the owners' actions: account, second, kind, amount, share of what was there."""
     events = history.tables.events
-    columns = zip(
-        events.account,
-        events.at,
-        events.kind,
-        events.collateral_before,
-        events.debt_before,
-        strict=True,
-    )
-    rows = pd.DataFrame(columns, columns=["account", "at", "kind", "collateral", "debt"])
-    for account, group in rows.groupby("account", sort=False):
-        after = group[["collateral", "debt"]].shift(-1)
-        for row, collateral, debt in zip(
-            group.itertuples(), after["collateral"], after["debt"], strict=True
-        ):
-            kind = KINDS.get(EventKind(row.kind))
-            if kind is None:
-                continue
-            moves = kind in {Kind.DEPOSIT, Kind.WITHDRAW}
-            before, then = (row.collateral, collateral) if moves else (row.debt, debt)
-            amount = abs(then - before) if np.isfinite(then) else max(before, 1.0)
-            share = 0.0 if not row.debt else amount / before if before else 1.0
-            yield str(account), int(row.at), kind, float(amount), float(share)
+    order = np.lexsort((np.arange(len(events.at)), events.account.astype(str)))
+    for this, following in zip(order, [*order[1:], -1], strict=True):
+        kind = KINDS.get(EventKind(int(events.kind[this])))
+        if kind is None:
+            continue
+        moves = kind in {Kind.DEPOSIT, Kind.WITHDRAW}
+        column = events.collateral_before if moves else events.debt_before
+        before = float(column[this])
+        amount = max(before, 1.0)
+        if following >= 0 and events.account[following] == events.account[this]:
+            amount = abs(float(column[following]) - before)
+        share = amount / before if before else 1.0
+        if not events.debt_before[this]:
+            share = 0.0
+        yield str(events.account[this]), int(events.at[this]), kind, amount, share
 
 
 def _time(second: int) -> datetime:

@@ -143,7 +143,7 @@ def finished(caller: local.Caller, body: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_forecast_runs_and_is_the_newest_risk(covered: local.Caller) -> None:
     """LaR with intervals, owners side by side, shares that add up, the same seed the same."""
-    body = {"scenarios": 400, "horizons": ["24h"], "seed": 5}
+    body = {"scenarios": 400, "horizons": ["24h"], "seed": 5, "bearable": "50000"}
     told = finished(covered, body)
     assert told["status"] == "done", told["result"]
     methods = told["result"]["horizons"]["24h"]
@@ -156,6 +156,10 @@ def test_a_forecast_runs_and_is_the_newest_risk(covered: local.Caller) -> None:
     assert methods["stressed"]["expected"]["mean_liquidated"] <= alone["mean_liquidated"] + 1e-6
     assert [one["shock"] for one in told["result"]["curve"]][-1] == 0.0
     assert {one["reason"] for one in told["result"]["unjudged"]} >= {"no_candles"}
+    room = told["result"]["headroom"]
+    assert set(room["by_venue"]) <= {"maker", "compound-v3", "binance-usdm", "hyperliquid"}
+    assert all(scale is None or scale >= 0 for scale in room["by_asset"].values())
+    assert 0 < told["result"]["concentration"]["index"] <= 1
     risk = covered.get("/v1/book/risk").json()
     assert risk["forecast"]["id"] == told["id"]
     again = finished(covered, body)

@@ -1,0 +1,75 @@
+"""A book under a shock: who stands at the line to the last unit, and books from files."""
+
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import venue_bodies
+from msgspec import json
+
+from models.errors import InvalidInput
+from serving.evaluation import inputs
+from serving.evaluation.book_risk import read_book, stressed
+from serving.ingest import book_file
+from serving.schemas import requests
+from serving.schemas.book_risk import ShockBody
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+PRICE = 7459442749180869341372
+
+
+@pytest.mark.parametrize(("units", "accounts"), [(0, 0), (-1, 1), (1, 0)])
+def test_at_the_line_the_exact_rules_decide_to_the_last_unit(units: int, accounts: int) -> None:
+    """A vault that one unit of the price, of 22 digits, makes liquidatable."""
+    body = venue_bodies.maker()
+    request, _ = requests.parse(json.encode(body), requests.ScoreBody)
+    account = requests.account(body["account"], "")
+    around = inputs.snapshot(request, now=AT, stored=None, accounts=[account])
+    case = inputs.account_input(account, "", around)
+    book = read_book([case], {"ETH": Fraction(PRICE, 10**18)}, {})
+    shock = ShockBody(name="a unit", prices={"ETH": f"{Fraction(0)}"})
+    shock = shock.model_copy(update={"prices": {"ETH": Fraction(units, PRICE)}})
+    found = stressed(book, shock, {}, where="", with_owners=False)
+    assert found.accounts == accounts
+
+
+def legs(directory: Path, **changed: object) -> Path:
+    """Write the accounts of the second case worked out by hand."""
+    rows = [
+        {"account": key, "side": side, "asset": asset, "units": units, "price": price}
+        for key, debt in (("a", 800), ("b", 735))
+        for side, asset, units, price in (
+            ("collateral", "X", 10, 100.0),
+            ("debt", "USD", debt, 1.0),
+        )
+    ]
+    frame = pd.DataFrame(rows).assign(threshold=0.85, bonus=0.05, **changed)
+    frame.to_parquet(directory / "book.parquet")
+    return directory / "book.parquet"
+
+
+def test_a_book_from_a_file_falls_as_reckoned_by_hand(tmp_path: Path) -> None:
+    """At 90 the first of two sells 28/3 and the second stands without an impact."""
+    book = book_file.read(legs(tmp_path))
+    shock = ShockBody(name="fall", prices={"X": "-0.1"})
+    found = stressed(book, shock, {}, where="", with_owners=False)
+    assert found.repaid == pytest.approx(800)
+    assert found.rounds[0].sold["X"] == pytest.approx(28 / 3)
+    assert [one.venue for one in found.contributors] == ["file"]
+
+
+def test_rows_of_a_file_that_are_none_are_all_named(tmp_path: Path) -> None:
+    """Negative units, a side that is none and two prices of one asset."""
+    path = legs(tmp_path)
+    rows = pd.read_parquet(path)
+    rows.loc[0, "units"], rows.loc[1, "side"], rows.loc[2, "price"] = -1.0, "both", 101.0
+    rows.to_parquet(path)
+    with pytest.raises(InvalidInput) as refused:
+        book_file.read(path)
+    assert [fault.where for fault in refused.value.faults] == [
+        "book.parquet:units:0",
+        "book.parquet:side:1",
+        "book.parquet:price",
+    ]
