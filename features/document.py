@@ -4,16 +4,18 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from importlib import resources
+from types import ModuleType
 from typing import Any
 
-from features.pipeline import FEATURES
+from features.pipeline import FAMILIES
 from features.spec import Feature
 
 COVERAGE = "coverage.json"
 
 HEAD = """# Features
 
-Written by `forewarn features --document features/FEATURES.md`; not edited by hand.
+Written by `forewarn features --document features/FEATURES.md`; not edited by hand. Each section is
+the module that defines its features.
 *Lookback* is how far back anything may matter, *reads* which tables are looked at, *scope*
 whether it tells of the market, the owner or the venue; ↑ and ↓ say that a higher value can only
 raise or lower the risk. *Coverage* is the share of rows in which the value could be computed; a
@@ -35,9 +37,17 @@ def document(coverage: Mapping[str, Mapping[str, Any]]) -> str:
         for name, part in coverage.items()
     ]
     titles = ["feature", "unit", "lookback", "scope", "reads", *coverage, "meaning"]
-    lines = [_line(titles), _line("---" for _ in titles)]
-    lines.extend(_line(_cells(feature, coverage)) for feature in FEATURES)
-    return HEAD + "\n".join([*about, "", *lines]) + "\n"
+    lines = [*about]
+    for family in FAMILIES:
+        lines += ["", f"## `{family.__name__.replace('.', '/')}.py`", "", _summary(family), ""]
+        lines += [_line(titles), _line("---" for _ in titles)]
+        lines += [_line(_cells(feature, coverage)) for feature in family.FEATURES]
+    return HEAD + "\n".join(lines) + "\n"
+
+
+def _summary(family: ModuleType) -> str:
+    """Return the first line of a module's documentation."""
+    return (family.__doc__ or "").partition("\n")[0]
 
 
 def _cells(feature: Feature, coverage: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:

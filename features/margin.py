@@ -54,7 +54,7 @@ def distance_sigmas_fastest(view: View) -> Floats:
 
 def distance_ranges(view: View) -> Floats:
     """Return the next distance in daily volatilities from ranges, half-life 24 h."""
-    return distance_next(view) / (view.market(range_sigma_24h) * np.sqrt(24.0))
+    return distance_next(view) / (view.of_ranges(range_sigma_24h) * np.sqrt(24.0))
 
 
 def distance_market(view: View) -> Floats:

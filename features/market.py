@@ -128,6 +128,10 @@ class MarketWindows:
         """Return a market value: what a feature of candles alone reads of a view."""
         return self.of(function)
 
+    def of_ranges(self, function: "MarketFunction") -> Floats:
+        """Return a market value of highs and lows, as a view does."""
+        return self.of(function)
+
     def length(self, *, hours: int) -> int:
         """Return the number of candles in so many hours."""
         return hours * HOUR // self.rolling.step

@@ -89,12 +89,15 @@ def beside(candles: Candles, index: Ints, other: Candles | None) -> Candles:
     other
         Of the other asset; without candles, or with those of another step, all is missing.
     """
-    columns: dict[str, Any] = {name: np.full(len(index), np.nan) for name in COLUMNS}
-    if other is not None and other.step == candles.step:
-        source = index - other.first_index
-        inside = (source >= 0) & (source < len(other.close)) & ~np.isnan(candles.close)
-        for name in COLUMNS:
-            columns[name][inside] = getattr(other, name)[source[inside]]
+    if other is None or other.step != candles.step or not len(other.close):
+        missing: dict[str, Any] = dict.fromkeys(COLUMNS, np.full(len(index), np.nan))
+        return replace(candles, **missing)
+    source = index - other.first_index
+    outside = (source < 0) | (source >= len(other.close)) | np.isnan(candles.close)
+    source[outside] = 0
+    columns: dict[str, Any] = {name: getattr(other, name)[source] for name in COLUMNS}
+    for column in columns.values():
+        column[outside] = np.nan
     return replace(candles, **columns)
 
 

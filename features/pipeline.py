@@ -26,19 +26,22 @@ from features.views import views
 from models.errors import UnknownFeature
 from models.horizons import HORIZONS
 
-FEATURES: tuple[Feature, ...] = (
-    *margin.FEATURES,
-    *volatility.FEATURES,
-    *variance.FEATURES,
-    *ranges.FEATURES,
-    *liquidity.FEATURES,
-    *dependence.FEATURES,
-    *calendar.FEATURES,
-    *behaviour.FEATURES,
-    *owner_history.FEATURES,
-    *carry.FEATURES,
-    *venue.FEATURES,
+FAMILIES = (
+    margin,
+    volatility,
+    variance,
+    ranges,
+    liquidity,
+    dependence,
+    calendar,
+    behaviour,
+    owner_history,
+    carry,
+    venue,
 )
+"""Modules that define features."""
+
+FEATURES: tuple[Feature, ...] = tuple(feature for family in FAMILIES for feature in family.FEATURES)
 
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 BY_NAME: Mapping[str, Feature] = {feature.name: feature for feature in FEATURES}

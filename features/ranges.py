@@ -158,7 +158,7 @@ def _feature(
     """Return a feature of the path's ranges."""
     return Feature(
         name=name,
-        function=lambda view: view.market(function),
+        function=lambda view: view.of_ranges(function),
         unit=unit,
         lookback=timedelta(hours=hours),
         sources=frozenset({"candles"}),

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
+import numpy as np
+
 from features.cross_section import CrossSection
 from features.inputs import Candles, Events, Floats, Ints, Names, Tables
 from features.market import MarketFunction, Sample
@@ -89,6 +91,10 @@ class View:
     def market(self, function: MarketFunction) -> Floats:
         """Return a market value of the path per moment, computed once per distinct candle."""
         return self.sample.values(function)
+
+    def of_ranges(self, function: MarketFunction) -> Floats:
+        """Return a market value of the path's highs and lows, of which a basket has none."""
+        return np.full(len(self.at), np.nan) if self.is_basket else self.market(function)
 
     def reference(self, number: int, function: MarketFunction) -> Floats:
         """Return a market value of a reference asset, at the candles that the path has."""

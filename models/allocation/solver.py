@@ -66,7 +66,7 @@ def matrix(program: Program) -> Matrix:
     entries = (np.array(data), np.array(places, dtype=np.int64), starts)
     return Matrix(
         cost=np.array([float(column.cost) for column in program.columns]),
-        rows=csr_array(entries, shape=shape),  # type: ignore[no-untyped-call]
+        rows=csr_array(entries, shape=shape),
         bound=np.array([float(row.bound) for row in program.rows]),
         upper=np.array([float(column.upper) for column in program.columns]),
         whole=np.array([column.is_whole for column in program.columns], dtype=bool),
@@ -90,7 +90,7 @@ def highs(problem: Matrix, time_limit: float) -> Answer:
         return Answer(claim="optimal", values=np.zeros(0), prices=prices)
     if problem.whole.any():
         return _whole(problem, time_limit)
-    solved = linprog(  # type: ignore[no-untyped-call]
+    solved = linprog(
         problem.cost,
         A_ub=problem.rows if problem.bound.size else None,
         b_ub=problem.bound if problem.bound.size else None,
@@ -109,9 +109,9 @@ def _whole(problem: Matrix, time_limit: float) -> Answer:
     """Return what HiGHS says of a matrix with columns in whole numbers."""
     limits = []
     if problem.bound.size:
-        limit = LinearConstraint(problem.rows, ub=problem.bound)  # type: ignore[no-untyped-call]
+        limit = LinearConstraint(problem.rows, ub=problem.bound)
         limits.append(limit)
-    solved = milp(  # type: ignore[no-untyped-call]
+    solved = milp(
         problem.cost,
         integrality=problem.whole.astype(int),
         bounds=(0, problem.upper),

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from features.inputs import Floats, Tables
 from features.pipeline import BASELINE, FEATURES, NAMES, compute, fingerprint
+from models.domain import Price
 from models.forecast.bundle import Bundle
 from models.horizons import HEADS, HORIZONS, LABELS
 from models.margin.result import Trigger, Verdict
@@ -153,13 +154,11 @@ def forecast_outcomes(
     """
     past = judged if history is None else history
     view = View(market_tables.candles, at)
-    off = [
-        feature_rows.off_candles(rules.used(evaluation.case, evaluation.now), view)
-        for evaluation in judged
-    ]
+    prices = [rules.used(evaluation.case, evaluation.now) for evaluation in judged]
+    off = [feature_rows.off_candles(used, view) for used in prices]
     candidates = [
-        _position(evaluation, doubtful, view=view, model=model)
-        for evaluation, doubtful in zip(judged, off, strict=True)
+        _position(evaluation, doubtful, used, view=view, model=model)
+        for evaluation, doubtful, used in zip(judged, off, prices, strict=True)
     ]
     rows = [i for i, candidate in enumerate(candidates) if isinstance(candidate, PositionRow)]
     positions = {
@@ -209,6 +208,7 @@ _SHORT = Notice(code="candles_missing", text="candles up to as_of do not suffice
 def _position(
     judged: RuleEvaluation,
     off: Sequence[Notice],
+    used: Mapping[str, Price],
     *,
     view: View,
     model: Model,
@@ -219,13 +219,14 @@ def _position(
     ----------
     off
         Its prices that are far off their candles.
+    used
+        Its prices by asset.
     """
     now = judged.now
     if model.bundle is None:
         return Notice(code="no_model", text=model.absence)
     if now.verdict is Verdict.UNEVALUABLE:
         return rules.unjudged(judged.case, now)
-    used = rules.used(judged.case, now)
     doubts = [rules.doubt(price, at=view.at, asset=name) for name, price in used.items()]
     notices = [*(doubt for doubt in doubts if doubt is not None), *off]
     return notices[0] if notices else feature_rows.position(judged, view)
@@ -311,20 +312,22 @@ def _worded(bundle: Bundle, scores: Mapping[str, Floats]) -> list[tuple[Forecast
     points, ends = bundle.probabilities(scores), bundle.intervals(scores)
     parts: list[list[Any]] = []
     for name in HEADS:
-        parts.append(points[name].tolist())
-        parts.append(np.stack(ends[name], axis=2).tolist())
+        low, high = ends[name]
+        parts += [points[name].tolist(), low.tolist(), high.tolist()]
     return [
         tuple(
             ForecastAnswer(
                 horizon=label,
-                unattended=alone[k],
-                expected=expected[k],
-                unattended_interval=tuple(alone_ends[k]),
-                expected_interval=tuple(expected_ends[k]),
+                unattended=alone,
+                expected=expected,
+                unattended_interval=(alone_low, alone_high),
+                expected_interval=(low, high),
             )
-            for k, label in enumerate(LABELS)
+            for label, alone, alone_low, alone_high, expected, low, high in zip(
+                LABELS, *row, strict=True
+            )
         )
-        for alone, alone_ends, expected, expected_ends in zip(*parts, strict=True)
+        for row in zip(*parts, strict=True)
     ]
 
 

@@ -6,6 +6,7 @@ the rules are evaluated bounds them all.
 """
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
@@ -67,6 +68,10 @@ class Effort:
         if self.taken >= self.look_at:
             stop_if_given_up()
             self.look_at = self.taken + LOOK_EACH
+        self.spend(steps, place)
+
+    def spend(self, steps: int, place: str) -> None:
+        """Take steps without a look at the caller; raises InvalidInput as `take` does."""
         self.taken += steps
         if self.taken > self.most:
             detail = (
@@ -84,6 +89,11 @@ def of_account() -> Effort:
 def of_request() -> Effort:
     """Return the allowance of a request's accounts together."""
     return Effort(MOST_OF_REQUEST, "the accounts of one request")
+
+
+def of_book() -> Effort:
+    """Return an allowance without end: of a whole book each account alone is bounded."""
+    return Effort(sys.maxsize, "the accounts of the book")
 
 
 @dataclasses.dataclass(slots=True)
@@ -118,7 +128,7 @@ class Meter:
     def _take(self, account: Account, market: Market) -> None:
         """Take the steps of one evaluation."""
         steps = _steps(account, market, rows=self._rows)
-        self._account.take(steps, self._place)
+        self._account.spend(steps, self._place)
         self.request.take(steps, self._place)
 
 

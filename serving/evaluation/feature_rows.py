@@ -395,17 +395,15 @@ def frames(
     """
     # A position leaves out a column that its kind does not have.
     stated = dict.fromkeys(name for entry in positions for name in entry.columns)
-    columns: dict[str, np.ndarray] = {
-        name: np.array(
-            [entry.columns.get(name, np.nan) for entry in positions],
-            dtype=_KINDS.get(name, np.float64),
-        )
+    columns: dict[str, Any] = {
+        name: _column(name, [entry.columns.get(name, np.nan) for entry in positions])
         for name in stated
         if name != "opened_at"
     }
     opened = _times([entry.columns["opened_at"] for entry in positions])
-    moment_columns = {"account": np.array(names, dtype=object), **columns}
-    moments = pd.DataFrame({**moment_columns, "at": _times([at] * len(names)), "opened_at": opened})
+    now = _times([at]).repeat(len(names))
+    moment_columns = {"account": _column("account", names), **columns}
+    moments = pd.DataFrame({**moment_columns, "at": now, "opened_at": opened})
     legs = [
         {"row": row, "asset": asset, "units": units}
         for row, entry in enumerate(positions)
@@ -414,8 +412,15 @@ def frames(
     return moments, pd.DataFrame(legs, columns=list(LEGS)) if legs else None
 
 
-_KINDS: Mapping[str, type] = {"asset": object, "venue": object}
+_NAMES = frozenset({"account", "asset", "venue"})
 """Columns that are not numbers."""
+
+
+def _column(name: str, values: Sequence[Any]) -> Any:
+    """Return a column; names stay the objects that they are, which pandas would convert."""
+    if name in _NAMES:
+        return pd.Index(values, dtype=object)
+    return np.array(values, dtype=np.float64)
 
 
 def _times(moments: Sequence[datetime | None]) -> pd.DatetimeIndex:

@@ -37,9 +37,12 @@ def owner_events(body: AccountBody, place: str, *, at: datetime) -> tuple[OwnerE
     ]
     if late:
         raise InvalidInput(late)
-    ink = sum(int(leg.quantity) for leg in body.legs if leg.kind == "collateral")
-    art = sum(int(leg.quantity) for leg in body.legs if leg.kind == "debt")
-    happened = going_back(sorted(events, key=attrgetter("at")), ink=ink, art=art)
+    now = {"collateral": 0, "debt": 0, "position": 0}
+    for leg in body.legs:
+        now[leg.kind] += int(leg.quantity)
+    happened = going_back(
+        sorted(events, key=attrgetter("at")), ink=now["collateral"], art=now["debt"]
+    )
     for event in happened:
         if event.collateral_before < 0 or event.debt_before < 0:
             left = f"{event.collateral_before} collateral and {event.debt_before} debt"

@@ -90,12 +90,21 @@ def _decoded(body: bytes) -> Any:
 def _is_sound(body: bytes, tree: Any) -> bool:
     """Return whether nothing in a body that was read can be a fault: when in doubt, no.
 
-    Without a backslash every text stands between two quotes: fewer quotes in the tree, written
+    Escapes left out, every text stands between two quotes: fewer quotes in the tree, written
     again, mean that a key stands twice.
     """
-    if tree is None or b"\\" in body or b"0" * DIGITS in body.translate(_DIGIT):
+    if tree is None or b"0" * DIGITS in body.translate(_DIGIT):
         return False
-    return msgspec.json.encode(tree).count(b'"') == body.count(b'"') and _is_flat(body)
+    plain, again = _unescaped(body), _unescaped(msgspec.json.encode(tree))
+    return again.count(b'"') == plain.count(b'"') and _is_flat(plain)
+
+
+def _unescaped(body: bytes) -> bytes:
+    """Return a body without escaped backslashes and quotes: a quote then begins or ends a text."""
+    if b"\\" not in body:
+        return body
+    # In this order: the first of a run of backslashes escapes the second.
+    return body.replace(b"\\\\", b"").replace(b'\\"', b"")
 
 
 def _is_flat(body: bytes) -> bool:

@@ -15,6 +15,7 @@ from models.margin.rulebook import Rulebook
 from serving.evaluation import inputs
 from serving.evaluation.assess import ForecastOutcome, Model, ScoreOptions, forecast_outcomes
 from serving.evaluation.book_totals import AccountTotals, account_totals
+from serving.evaluation.effort import Meter, of_book
 from serving.evaluation.inputs import AccountInput, MarketSnapshot
 from serving.evaluation.records import record_of_nothing, record_of_rules
 from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules
@@ -137,6 +138,7 @@ class _Work:
     model: Model
     received: Mapping[str, datetime]
     budget: TimeLimit
+    meter: Meter = field(default_factory=lambda: Meter(request=of_book()))
     cases: dict[str, AccountInput] = field(default_factory=dict)
     judged: dict[str, RuleEvaluation] = field(default_factory=dict)
     slopes: dict[str, Slope] = field(default_factory=dict)
@@ -158,7 +160,7 @@ class _Work:
         book = self._books.get(id(case.rulebook))
         if book is None:
             book = self._books[id(case.rulebook)] = self.budget.limited(case.rulebook)
-        judged = evaluate_rules(replace(case, rulebook=book))
+        judged = evaluate_rules(replace(case, rulebook=book), within=self.meter)
         self.cases[key], self.judged[key] = case, judged
         account_slope = slope(judged)
         if account_slope is not None:

@@ -1,12 +1,18 @@
 """Bytes to JSON, with what a careful reader refuses."""
 
+import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from serving.schemas.fields import Time
 from serving.schemas.strict_json import NotJson, escape, read
+
+TEXTS = st.text(alphabet='ab"\\\\[{]}\\n\\u00fc\U0001f642', max_size=6)
 
 
 def test_a_sound_body_is_read_as_it_stands() -> None:
@@ -38,6 +44,26 @@ def test_each_unusable_part_is_named(body: bytes, where: str) -> None:
     """One fault, at its JSON pointer."""
     _, faults = read(body)
     assert [fault.where for fault in faults] == [where]
+
+
+@given(st.dictionaries(TEXTS, TEXTS | st.lists(TEXTS, max_size=3), max_size=4))
+def test_escapes_hide_nothing(tree: dict[str, Any]) -> None:
+    """Quotes, backslashes and brackets within texts are read as what they stand for."""
+    assert read(json.dumps(tree).encode()) == (tree, [])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a": 1, "\\u0061": 2}',
+        b'{"\\\\": 1, "\\u005c": 2}',
+        b'{"q\\"": 1, "q\\u0022": 2}',
+        b'{"\\u0022\\u0022": "\\u0022", "a": 1, "a": 2}',
+    ],
+)
+def test_a_key_that_stands_twice_is_told_however_it_is_written(body: bytes) -> None:
+    """An escape writes the same key in other bytes."""
+    assert [fault.message for fault in read(body)[1]] == ["the key stands twice"]
 
 
 def test_many_repeated_keys_do_not_take_long() -> None:

@@ -1,0 +1,208 @@
+"""Measure everything and write the figures down: `python tests/bench/run.py [--quick]`.
+
+Writes `tests/bench/RESULTS.md`, to which documents link in place of quoting figures. Every table
+is of one interleaved run on this machine, peers beside the service in the same run; a figure that
+matters is a ratio. `--against DIR` measures this tree beside another one, which has a `.venv` of
+its own: both services answer the same requests in turn.
+"""
+
+import argparse
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(ROOT), str(HERE), str(ROOT / "tests" / "e2e")]
+
+import service_loads as loads  # noqa: E402
+import venue_loads  # noqa: E402
+from service_loads import Load  # noqa: E402
+from service_servers import Served  # noqa: E402
+
+from serving.process import free_port  # noqa: E402
+
+RESULTS = HERE / "RESULTS.md"
+LEAST_SECONDS = 0.5
+"""Processor time that is measured at once: its clock ticks in 10 ms."""
+
+MOST_REQUESTS = 60
+
+FEWER = ("20000",)
+"""Accounts of the watch's book in a quick run."""
+
+FEWER_ROWS = 300
+"""Positions on other venues than vaults in a request of a quick run."""
+
+PARTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    (
+        "The service inside one process",
+        ("tests/bench/service.py", "--inside"),
+        ("--repeats", "3"),
+    ),
+    ("The watch", ("tests/bench/watch.py", "100000"), FEWER),
+    ("Exact rules", ("tests/bench/exact.py",), ()),
+    ("The screen", ("tests/bench/screen.py",), ()),
+)
+"""Title, command, and what is added to it for a quick run."""
+
+SERVERS = (
+    "The service and its peers",
+    ("tests/bench/service.py",),
+    ("--repeats", "1", "--seconds", "1"),
+)
+
+
+def machine() -> str:
+    """Return where and when it was measured."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.partition(":")[2].strip() for line in lines if "model name" in line), "?")
+    cores = sum(line.startswith("processor") for line in lines)
+    busy = Path("/proc/loadavg").read_text().split()[0]
+    at = datetime.now(tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return (
+        f"{at}, {cores} cores of {model}, Python {platform.python_version()}, load average {busy} "
+        "at the start: where others use the machine too, trust ratios and processor time alone."
+    )
+
+
+def printed(command: Sequence[str]) -> str:
+    """Return what a bench prints: its tables as they are, its lines as a block."""
+    ran = subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env={**_quiet(), "PYTHONPATH": str(ROOT)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    text = ran.stdout.strip()
+    return text if text.startswith("|") else f"```\n{text}\n```"
+
+
+def _quiet() -> dict[str, str]:
+    """Return this environment with one thread to a library."""
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def revision(directory: Path) -> str:
+    """Return the revision of a tree, shortened."""
+    git = shutil.which("git") or "git"
+    command = [git, "-C", str(directory), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@contextmanager
+def tree(directory: Path) -> Iterator[tuple[Served, float]]:
+    """Yield the service of a tree, and the processor time until it was ready, seconds."""
+    port, began = free_port("127.0.0.1"), time.perf_counter()
+    command = [str(directory / ".venv" / "bin" / "forewarn"), "serve", "--port", str(port)]
+    command += ["--bundle", str(directory / "models" / "champion"), "--workers", "1"]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, cwd=directory, env=_quiet(), stdout=log, stderr=log)
+        try:
+            _await(f"http://127.0.0.1:{port}/readyz")
+            started = time.perf_counter() - began
+            served = Served(port=port, leader=process.pid, started=started)
+            yield served, served.processor()
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _await(url: str) -> None:
+    """Wait until a service is ready."""
+    for _ in range(2400):
+        try:
+            if httpx.get(url, timeout=5.0).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    raise SystemExit(f"{url} does not answer")
+
+
+def spent(served: Served, load: Load) -> float:
+    """Return the processor time of one request, ms, by as many as take a while."""
+    before, count, used = served.processor(), 0, 0.0
+    with httpx.Client(timeout=120.0) as client:
+        while used < LEAST_SECONDS and count < MOST_REQUESTS:
+            answer = client.post(
+                f"http://127.0.0.1:{served.port}{load.path}",
+                content=load.body,
+                headers={"Content-Type": load.media_type},
+            )
+            answer.raise_for_status()
+            count, used = count + 1, served.processor() - before
+    return 1000 * used / count
+
+
+def beside(other: Path, *, rounds: int, rows: int) -> Iterator[str]:
+    """Yield the lines of a table: this tree beside another one, requests in turn.
+
+    Parameters
+    ----------
+    rows
+        Positions of a request on other venues than vaults.
+    """
+    requests = [*loads.positions(), *venue_loads.venues(rows)]
+    with tree(other) as (before, cold), tree(ROOT) as (after, warm):
+        yield "| processor time | before, ms | after, ms | after / before |"
+        yield "|---|---|---|---|"
+        starts = f"{1000 * cold:.0f} | {1000 * warm:.0f} | {warm / cold:.2f}"
+        yield f"| until the first answer | {starts} |"
+        for load in requests:
+            pairs = [(spent(before, load), spent(after, load)) for _ in range(rounds + 1)][1:]
+            first, last = (statistics.median(side) for side in zip(*pairs, strict=True))
+            ratio = statistics.median(late / early for early, late in pairs)
+            yield f"| {load.name}: {load.rows} | {first:.1f} | {last:.1f} | {ratio:.2f} |"
+        yield ""
+        sizes = [served.memory()[0] for served in (before, after)]
+        yield (
+            f"Resident after it, largest process: {sizes[0]:.0f} MB before, {sizes[1]:.0f} MB "
+            f"after. By the clock the service was ready after {before.started:.1f} s and "
+            f"{after.started:.1f} s, one after the other."
+        )
+
+
+def sections(wish: argparse.Namespace) -> Iterator[str]:
+    """Yield the document part by part, each once it is measured."""
+    yield "# Results\n\nWritten by `python tests/bench/run.py`; not edited by hand."
+    yield machine()
+    rows = FEWER_ROWS if wish.quick else loads.ROWS
+    if wish.against is not None:
+        table = "\n".join(beside(wish.against.resolve(), rounds=wish.rounds, rows=rows))
+        yield f"## Beside revision {revision(wish.against)}\n\n{table}"
+    for title, command, quick in [*PARTS, *([SERVERS] if wish.peers else [])]:
+        shortened = (*command[:1], *quick) if quick[:1] == FEWER else (*command, *quick)
+        chosen = shortened if wish.quick else command
+        yield f"## {title}\n\n`python {' '.join(chosen)}`\n\n{printed(chosen)}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the results, as far as they are measured."""
+    reader = argparse.ArgumentParser(description=__doc__)
+    reader.add_argument("--quick", action="store_true", help="fewer accounts and repeats")
+    reader.add_argument("--peers", action="store_true", help="the servers and their peers as well")
+    reader.add_argument("--against", type=Path, help="another tree with a .venv of its own")
+    reader.add_argument("--rounds", type=int, default=7)
+    parts: list[str] = []
+    for part in sections(reader.parse_args(arguments)):
+        parts.append(part)
+        print(part, flush=True)
+        RESULTS.write_text("\n\n".join(parts) + "\n")
+
+
+if __name__ == "__main__":
+    main()
