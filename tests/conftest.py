@@ -25,6 +25,9 @@ SERVER = "FOREWARN_TEST_POSTGRES"
 LONGEST = (
     "test_pages.py",
     "test_alert_crash.py",
+    "test_story.py",
+    "test_follow.py",
+    "test_kill.py",
     "test_parity.py",
     "test_lifecycle.py",
     "test_faults.py",

@@ -124,9 +124,20 @@ def allocate(problem: Problem, *, solver: Solver = highs, time_limit: float = 20
         if not result.broken:
             checked = _Checked(flows, result, answer)
             return _proved(problem, base, checked, solver, time_limit)
-    if answer.claim == "time_limit":
+    if answer.claim == "time_limit" and answer.values is None:
         return Allocation(status="time_limit")
-    return _infeasible(base, solver, time_limit)
+    if answer.values is not None and not all(r.is_lot for r in problem.resources.values()):
+        # A solution that no rounding saves: amounts are then decided in steps from the start.
+        return allocate(_in_lots(problem), solver=solver, time_limit=time_limit)
+    return _infeasible(base, answer, solver, time_limit)
+
+
+def _in_lots(problem: Problem) -> Problem:
+    """Return the problem with the amounts of every asset decided in whole steps."""
+    resources = {
+        name: replace(resource, is_lot=True) for name, resource in problem.resources.items()
+    }
+    return replace(problem, resources=resources)
 
 
 def _stricter(problem: Problem, steps: int) -> Problem:
@@ -233,8 +244,13 @@ def _prices(plan: Program, prices: Floats) -> tuple[DualPrice, ...]:
     return tuple(sorted(binding, key=lambda price: -abs(price.value)))
 
 
-def _infeasible(plan: Program, solver: Solver, time_limit: float) -> Allocation:
+def _infeasible(plan: Program, claimed: Answer, solver: Solver, time_limit: float) -> Allocation:
     """Return how little is missing, and which limits are in conflict.
+
+    Parameters
+    ----------
+    claimed
+        What the solver said before: that nothing does, or a solution of which no rounding does.
 
     Raises
     ------
@@ -260,6 +276,8 @@ def _infeasible(plan: Program, solver: Solver, time_limit: float) -> Allocation:
     least = LEAST_SHARE * sum(shortage.values(), ZERO)  # below it is what rounding leaves
     missing = {name: short for name, short in shortage.items() if short > least}
     if not missing:
+        if claimed.values is not None:
+            raise SolverFault("no amounts in whole steps were found that keep every limit")
         raise SolverFault("the solver says infeasible, and a solution exists")
     relaxation = answer if answer.prices is not None else solver(relaxed(numbers), time_limit)
     prices = relaxation.prices

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 from models.allocation.problem import ZERO
 from models.allocation.program import Program, Row
@@ -14,7 +15,7 @@ NEAR = Fraction(1, 10**11)
 DUST = 1e-12
 """Whole units below which a float is nothing."""
 
-PASSES = 4
+PASSES = 8
 
 
 def rounded(program: Program, values: Floats) -> list[Fraction]:
@@ -24,6 +25,8 @@ def rounded(program: Program, values: Floats) -> list[Fraction]:
     what a need lacks is added where it costs least. Whether every limit is kept in the end is for
     the caller to check: where the solution was tight no rounding may do.
     """
+    values = values.copy()
+    _cancel_returns(program, values)
     columns = []
     for j, step in enumerate(_steps(program)):
         wished, upper = _outward(float(values[j]), step), program.columns[j].upper
@@ -37,12 +40,24 @@ def rounded(program: Program, values: Floats) -> list[Fraction]:
     for _ in range(PASSES):
         for row in rows:
             _lower(program, columns, row)
-        short = [row for row in needs if _use(columns, row) > row.bound]
-        if not short:
+        for row in needs:
+            if _use(columns, row) > row.bound:
+                _raise(program, columns, row, touching)
+        if all(_use(columns, row) <= row.bound for row in (*rows, *needs)):
             break
-        for row in short:
-            _raise(program, columns, row, touching)
+    _cancel_returns(program, columns)
     return [value * program.scale[j] for j, value in enumerate(columns)]
+
+
+def _cancel_returns(program: Program, amounts: Any) -> None:
+    """Take out what goes one way and comes back the other; to leave it out never costs more."""
+    places = {(f.asset, f.origin, f.destination): j for j, f in enumerate(program.flows)}
+    for j, flow in enumerate(program.flows):
+        back = places.get((flow.asset, flow.destination, flow.origin))
+        if back is not None and back > j:
+            both = min(amounts[j], amounts[back])
+            amounts[j] -= both
+            amounts[back] -= both
 
 
 def _steps(program: Program) -> Iterator[Fraction]:

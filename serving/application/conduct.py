@@ -62,19 +62,24 @@ class Population:
 
 @dataclass(slots=True)
 class Populations:
-    """Populations by store, venue and day: each is fitted once a day."""
+    """Populations by store, venue and day: each is fitted once a day.
 
-    _by_day: dict[tuple[int, str, str], Population] = field(default_factory=dict)
+    Each entry holds its store, whose identity can then be no other's.
+    """
+
+    _by_day: dict[tuple[int, str, datetime], tuple[Store, Population]] = field(default_factory=dict)
 
     def of(self, store: Store, venue: str, at: datetime) -> Population:
         """Return a venue's population as it was known at the beginning of a day."""
         midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
-        key = (id(store), venue, midnight.isoformat())
-        if key not in self._by_day:
+        key = (id(store), venue, midnight)
+        entry = self._by_day.get(key)
+        if entry is None:
+            entry = (store, _population(store, venue, midnight))
             while len(self._by_day) >= MOST_POPULATIONS:
-                del self._by_day[next(iter(self._by_day))]
-            self._by_day[key] = _population(store, venue, midnight)
-        return self._by_day[key]
+                self._by_day.pop(next(iter(self._by_day)), None)
+            self._by_day[key] = entry
+        return entry[1]
 
 
 POPULATIONS = Populations()

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -63,6 +63,9 @@ def connect(
     since: Annotated[
         int, typer.Option(min=0, help="Block from which on borrowers are looked for.")
     ] = 0,
+    days: Annotated[
+        int, typer.Option(min=0, help="How far back to read what happened; 0 for nothing.")
+    ] = 30,
     once: Annotated[bool, typer.Option("--once", help="Read the newest block and end.")] = False,
     poll: Poll = 2.0,
 ) -> None:
@@ -91,7 +94,9 @@ def connect(
         title = name or f"{venue}-{chain}-{market}"
         with _opened(store) as opened:
             _register(opened, title, body)
-            asyncio.run(_follow(opened, title, aim, body, since=since, once=once, poll=poll))
+            asyncio.run(
+                _follow(opened, title, aim, body, since=since, days=days, once=once, poll=poll)
+            )
 
 
 def _body(wish: dict[str, Any]) -> "ConnectionBody":
@@ -128,6 +133,7 @@ async def _follow(
     body: "ConnectionBody",
     *,
     since: int,
+    days: int,
     once: bool,
     poll: float,
 ) -> None:
@@ -136,13 +142,24 @@ async def _follow(
 
     follower = run.follower_of(name, aim, body.rpc, store)
     try:
-        history = since if aim.takes_borrowers else None
-        _tell(await run.once(follower, history_from=history), follower)
+        step = await run.once(
+            follower,
+            borrowers_from=since if aim.takes_borrowers else None,
+            since=_since(follower, days),
+        )
+        _tell(step, follower)
         if not once:
             logging.basicConfig(level=logging.INFO, format="%(message)s")
             await follower.run(_stop(), poll=poll)
     finally:
         await rpc.close(follower.chain)
+
+
+def _since(follower: "Follower", days: int) -> datetime | None:
+    """Return from when on the past is read: of accounts that were named, not of all borrowers."""
+    if not days or follower.takes_borrowers:
+        return None
+    return follower.clock() - timedelta(days=days)
 
 
 def _tell(step: "Step", follower: "Follower") -> None:

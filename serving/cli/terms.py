@@ -172,3 +172,52 @@ def _show(answer: "TermsPreviewAnswer") -> None:
         console.print(f"falls: {item.account} ({item.venue} {item.market}) owes {item.debt}")
     if answer.next is not None:
         console.print(f"and {answer.newly_count - len(answer.newly)} more")
+
+
+@app.command()
+def recommend(
+    parameters: Annotated[
+        list[str],
+        typer.Argument(help="[VENUE/MARKET:][ASSET.]PARAMETER, such as wsteth.threshold."),
+    ],
+    *,
+    store: Url,
+    limit_accounts: Annotated[
+        int, typer.Option(min=0, help="Accounts that may become liquidatable.")
+    ] = 0,
+    limit_debt: Annotated[str, typer.Option(help="What they may owe together, quote units.")] = "0",
+    scenarios: Annotated[int, typer.Option(min=100, max=5_000, help="Of a day.")] = 500,
+    seed: Annotated[int, typer.Option(min=0, help="Of the scenarios.")] = 0,
+) -> None:
+    """Say, as POST /v1/terms/recommend, what to change within one step, or to keep it."""
+    from serving.application.term_book import term_book  # noqa: PLC0415
+    from serving.application.term_recommend import recommend as search  # noqa: PLC0415
+    from serving.cli.keys import opened  # noqa: PLC0415
+    from serving.schemas.problems import Refused, encode  # noqa: PLC0415
+    from serving.schemas.term_changes import RecommendBody  # noqa: PLC0415
+
+    try:
+        with opened(store) as base:
+            book = term_book(base, now=datetime.now(tz=UTC))
+            named = [_change(f"{text}=0", book, place) for place, text in enumerate(parameters)]
+            body = RecommendBody.model_validate(
+                {
+                    "parameters": [
+                        {name: value for name, value in row.items() if name != "to"}
+                        for row in named
+                    ],
+                    "limits": {"accounts": limit_accounts, "debt": limit_debt},
+                    "scenarios": scenarios,
+                    "seed": seed,
+                }
+            )
+            with base.read() as transaction:
+                answer = search(transaction, book, body, request_id="command line")
+    except InvalidInput as error:
+        for fault in error.faults:
+            typer.echo(str(fault), err=True)
+        raise typer.Exit(UNREAD) from None
+    except Refused as error:
+        typer.echo(f"{error.kind.title}: {error.detail}", err=True)
+        raise typer.Exit(UNSOUND) from None
+    typer.echo(encode(answer))

@@ -22,7 +22,7 @@ from models.margin.rulebook import load
 from models.margin.venues.aave_v3_account import account_data, available_borrows, overflows
 from models.margin.venues.aave_v3_positions import prepare
 from models.margin.venues.aave_v3_terms import POLICIES, Policy
-from serving.connect.abi import ContractCall, Event, Method, topic_of
+from serving.connect.abi import WORD, ContractCall, Event, Method, topic_of
 from serving.connect.errors import NotAContract, Reverted, UnknownRevision
 from serving.connect.reading import (
     AccountReading,
@@ -165,6 +165,11 @@ class AaveV3Reader:
     pool: str
     reads_idle: bool = True
     layout: Layout | None = field(default=None, init=False)
+
+    @property
+    def version(self) -> str:
+        """Return the release whose rules judge."""
+        return self._laid().version
 
     @property
     def contracts(self) -> tuple[str, ...]:
@@ -333,6 +338,12 @@ class AaveV3Reader:
             accounts=accounts,
         )
 
+    async def positions(
+        self, chain: Chain, block: Block, addresses: Sequence[str]
+    ) -> dict[str, AccountReading]:
+        """Return what accounts held as of a block, in the reserves of today."""
+        return await self._accounts(chain, block, self._laid(), addresses)
+
     async def _answered(
         self, chain: Chain, block: Block, accounts: Mapping[str, AccountReading]
     ) -> dict[str, AccountReading]:
@@ -417,7 +428,10 @@ class AaveV3Reader:
         balances = await chain.call(calls, block)
         legs: dict[str, list[Leg]] = {address: [] for address in rows}
         for (address, each, kind), answer in zip(places, balances, strict=True):
-            quantity = SCALED_BALANCE.read(sound(answer, each.asset, SCALED_BALANCE))
+            # A token that was not there yet, in a block of the past, returns nothing.
+            is_absent = not isinstance(answer, Reverted) and not answer
+            data = bytes(WORD) if is_absent else sound(answer, each.asset, SCALED_BALANCE)
+            quantity = SCALED_BALANCE.read(data)
             if quantity:
                 pledged = kind is LegKind.DEBT or bool(rows[address][0] >> 2 * each.id & 2)
                 legs[address].append(

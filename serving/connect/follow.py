@@ -7,17 +7,20 @@ again.
 """
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from serving.connect.errors import BlockGone, ConnectFailed, HistoryPruned
+from serving.connect.abi import topic_of
+from serving.connect.errors import BlockGone, ConnectFailed, HistoryPruned, NotAContract
 from serving.connect.reading import AccountReading, Check, Reader, Reading, account_id
 from serving.connect.record import Draft, Fork, Liquidations, write
 from serving.connect.rpc import Block, Chain, Log
 from serving.store import Store, StoreFailed, connections
+from serving.store.connections import REMEMBERED
 
 LOGGER = logging.getLogger("forewarn.connect")
 
@@ -30,6 +33,9 @@ OLD = timedelta(minutes=5)
 """Age of the newest block beyond which the chain, or the endpoints, stand still."""
 
 RECONCILED_EVERY = timedelta(minutes=10)
+MOST_TOPICS = 100
+"""Addresses of one question for logs."""
+
 MOST_MISSED = 2_000
 """Blocks between two heads that are read one by one; of more, only the newest."""
 
@@ -92,6 +98,8 @@ class Follower:
     _reconciled_at: datetime | None = field(default=None, init=False)
     _unequal: frozenset[str] = field(default=frozenset(), init=False)
     _gap: dict[str, int] | None = field(default=None, init=False)
+    _history: tuple[Reading, ...] = field(default=(), init=False)
+    _history_liquidations: dict[int, Liquidations] = field(default_factory=dict, init=False)
 
     async def run(self, stop: asyncio.Event, *, poll: float = POLL_SECONDS) -> None:
         """Look at the chain until told to stop; what fails is told and tried again later."""
@@ -153,6 +161,81 @@ class Follower:
             self.addresses |= self.reader.borrowers(part.logs)
         return len(self.addresses) - before
 
+    async def backfill(self, since: datetime) -> int:
+        """Read what the accounts held, and what happened to them, before they are followed.
+
+        Every block since a moment in which a log names an account is read by its hash. It is
+        written together with the first head, or not at all; where a head was written, nothing is
+        done.
+
+        Returns
+        -------
+        int
+            Blocks read.
+
+        Raises
+        ------
+        ConnectFailed
+            `HistoryPruned` where no endpoint has the state of that time any more.
+        """
+        with self.store.read() as transaction:
+            if connections.blocks(transaction, self.name):
+                return 0
+        head = await self.chain.head()
+        await self.reader.prepare(self.chain, head)
+        start = await self.chain.first_since(since, head)
+        addresses = sorted(self.addresses)
+        logs = await self._past_logs(addresses, start, head)
+        numbers = sorted({log.block for log in logs} - {head.number, start.number})
+        blocks = []
+        for place in range(0, len(numbers), REMEMBERED):
+            blocks += await self.chain.blocks(numbers[place : place + REMEMBERED])
+        readings: list[Reading] = []
+        named = addresses
+        for block in (start, *spaced(start, blocks)):
+            if block.number != start.number:
+                mine = [log for log in logs if log.block == block.number]
+                named = sorted(self.reader.touched(mine, self.addresses))
+            readings.append(await self._past(block, named))
+        self._history = tuple(readings)
+        self._history_liquidations = self._liquidations(logs)
+        return len(readings)
+
+    async def _past_logs(self, addresses: Sequence[str], start: Block, head: Block) -> list[Log]:
+        """Return the logs since a block that name an account in any of their topics, in order."""
+        topics = [topic_of(address) for address in addresses]
+        parts = [
+            topics[place : place + MOST_TOPICS] for place in range(0, len(topics), MOST_TOPICS)
+        ]
+        logs: dict[tuple[int, int], Log] = {}
+        for place, some in itertools.product((1, 2, 3), parts):
+            wish = [*([None] * place), some]
+            ranges = self.chain.logs(
+                self.reader.contracts, first=start.number, last=head.number, topics=wish
+            )
+            async for part in ranges:
+                logs |= {(log.block, log.place): log for log in part.logs}
+        return [logs[key] for key in sorted(logs)]
+
+    async def _past(self, block: Block, addresses: Sequence[str]) -> Reading:
+        """Return accounts as of a block of the past, without the market around them.
+
+        Before the venue was there, nobody held anything in it.
+        """
+        try:
+            positions = await self.reader.positions(self.chain, block, addresses)
+        except NotAContract:
+            positions = {each: AccountReading(address=each, legs=()) for each in addresses}
+        return Reading(
+            block=block,
+            market=self.reader.market,
+            version=self.reader.version,
+            terms={},
+            state={},
+            prices={},
+            accounts=positions,
+        )
+
     async def _way(
         self, past: Sequence[Block], head: Block
     ) -> tuple[Fork | None, tuple[Block, ...]]:
@@ -164,7 +247,7 @@ class Follower:
             Blocks that were written, the newest first.
         """
         if not past:
-            return None, (head,)
+            return None, spaced(self._history[-1].block, [head]) if self._history else (head,)
         base, depth = await self._common(past, head)
         fork = Fork(base=base, depth=depth) if depth else None
         first = base.number + 1
@@ -220,14 +303,15 @@ class Follower:
         draft = Draft(
             reading=reading,
             moved=self.addresses if is_anew else moved,
-            before=before,
-            liquidations=self._liquidations(logs),
+            before=(*self._history, *before),
+            liquidations={**self._history_liquidations, **self._liquidations(logs)},
             checks=self._news(checks, unequal, is_whole=is_whole),
             blocks=way,
             fork=fork,
             status=self._status(head, unequal=unequal, undone=fork.depth if fork else 0),
         )
         write(self.store, self.name, draft, now=self.clock())
+        self._history, self._history_liquidations = (), {}
         self._accounts = dict(reading.accounts)
         self._unequal = unequal
         if is_whole:

@@ -121,6 +121,11 @@ class MorphoBlueReader:
             raise InvalidInput([Fault("/market", detail)])
 
     @property
+    def version(self) -> str:
+        """Return the only version."""
+        return VERSION
+
+    @property
     def market_id(self) -> bytes:
         """Return the id as bytes."""
         return bytes.fromhex(self.market.market[2:])
@@ -201,12 +206,9 @@ class MorphoBlueReader:
         )
         row = MARKET.read(sound(market, self.morpho, MARKET))
         rate = await self._rate(chain, block, made, row)
-        positions = await chain.call(
-            [POSITION.at(self.morpho, self.market_id, each) for each in moved], block
-        )
         legs = {each: before[each].legs for each in still}
-        for address, answer in zip(moved, positions, strict=True):
-            legs[address] = legs_of(POSITION.read(sound(answer, self.morpho, POSITION)), made)
+        for address, account in (await self.positions(chain, block, moved)).items():
+            legs[address] = account.legs
         prices = {}
         if not isinstance(price, Reverted) and (value := PRICE.read(price)):
             prices[made.collateral_name] = Price(
@@ -233,6 +235,21 @@ class MorphoBlueReader:
             prices=prices,
             accounts=await self._accounts(chain, block, made, legs),
         )
+
+    async def positions(
+        self, chain: Chain, block: Block, addresses: Sequence[str]
+    ) -> dict[str, AccountReading]:
+        """Return what accounts held and owed as of a block."""
+        made = self._made()
+        calls = [POSITION.at(self.morpho, self.market_id, each) for each in addresses]
+        answers = await chain.call(calls, block)
+        return {
+            address: AccountReading(
+                address=address,
+                legs=legs_of(POSITION.read(sound(answer, self.morpho, POSITION)), made),
+            )
+            for address, answer in zip(addresses, answers, strict=True)
+        }
 
     async def _rate(self, chain: Chain, block: Block, made: Parameters, row: Sequence[int]) -> int:
         """Return the rate a second that the next accrual takes, wad."""

@@ -131,6 +131,10 @@ class Reader(Protocol):
     market: MarketId
 
     @property
+    def version(self) -> str:
+        """Return the version of the rulebook that judges, which `prepare` reads."""
+
+    @property
     def contracts(self) -> tuple[str, ...]:
         """Return every address whose logs can tell of a change, the venue's own first."""
 
@@ -164,6 +168,17 @@ class Reader(Protocol):
         unchanged
             Accounts whose balances stand as they were read before; only what the venue says
             of them is read anew.
+        """
+
+    async def positions(
+        self, chain: Chain, block: Block, addresses: Sequence[str]
+    ) -> Mapping[str, AccountReading]:
+        """Return what accounts held as of a block of the past, without the market around them.
+
+        Raises
+        ------
+        ConnectFailed
+            `HistoryPruned` where the state of the block is gone.
         """
 
     def checks(self, reading: Reading) -> tuple[Check, ...]:

@@ -263,6 +263,20 @@ class Chain:
             for answer, number in zip(answers, numbered, strict=True)
         ]
 
+    async def first_since(self, at: datetime, head: Block) -> Block:
+        """Return the first block at or after a moment; the head where there is none.
+
+        Found by halving: block times never fall.
+        """
+        low, high = 0, head.number
+        while low < high:
+            middle = (low + high) // 2
+            if (await self.block(middle)).at < at:
+                low = middle + 1
+            else:
+                high = middle
+        return await self.block(low)
+
     async def head(self) -> Block:
         """Return the newest block that every endpoint that is well and not behind has.
 

@@ -9,6 +9,7 @@ from typing import Any
 from serving.connect import morpho_blue
 from serving.connect.aave_v3 import AaveV3Reader
 from serving.connect.body import Target
+from serving.connect.errors import HistoryPruned
 from serving.connect.follow import POLL_SECONDS, Follower, Step
 from serving.connect.morpho_blue import MorphoBlueReader
 from serving.connect.reading import Reader
@@ -47,13 +48,18 @@ def follower_of(
     )
 
 
-async def once(follower: Follower, *, history_from: int | None = None) -> Step:
+async def once(
+    follower: Follower, *, borrowers_from: int | None = None, since: datetime | None = None
+) -> Step:
     """Look at the chain once.
 
     Parameters
     ----------
-    history_from
+    borrowers_from
         Block from which on borrowers are looked for; None to look for none.
+    since
+        Moment from which on what happened to the accounts is read; None to read none of it. Where
+        that state is gone, it is told in the log and left.
 
     Raises
     ------
@@ -61,8 +67,13 @@ async def once(follower: Follower, *, history_from: int | None = None) -> Step:
         When the chain cannot be read, or the store not written.
     """
     await follower.chain.verify()
-    if history_from is not None:
-        await follower.discover(history_from)
+    if borrowers_from is not None:
+        await follower.discover(borrowers_from)
+    if since is not None:
+        try:
+            await follower.backfill(since)
+        except HistoryPruned as error:
+            LOGGER.warning("history_pruned: %s; what happened before is not known", error)
     return await follower.step()
 
 

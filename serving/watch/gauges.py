@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from models.alerting.signals import Level
+from serving.application import breaker_board
 from serving.notify.liveness import standing
 from serving.store import Store, alerts, book_forecasts, changes, leases, market, outbox
 from serving.store.book_forecasts import BookForecastRow
@@ -23,6 +24,7 @@ def gauges(store: Store, *, now: datetime) -> tuple[GaugeReading, ...]:
         levels, counts = alerts.levels(transaction), outbox.counts(transaction)
         _, waited = outbox.depth(transaction, now=at)
         wrong = standing(transaction, now=at)
+        board = breaker_board.read(transaction)
         newest = changes.newest(transaction, changes.PRICES)
         forecasts = book_forecasts.newest(transaction, limit=1)
     judged, priced = beats.get(TURN), None if newest is None else newest.at
@@ -52,6 +54,13 @@ def gauges(store: Store, *, now: datetime) -> tuple[GaugeReading, ...]:
             name="forewarn_alert_alarms",
             meaning="What keeps alerts from being made or from arriving; /readyz names it",
             values=((float(len(wrong)), {}),),
+        ),
+        GaugeReading(
+            name="forewarn_breaker_open",
+            meaning="1 while a breaker is open, 0 while it is closed",
+            values=tuple(
+                (float(state.is_open), {"breaker": breaker.name}) for breaker, state in board.rows
+            ),
         ),
         GaugeReading(
             name="forewarn_outbox_messages",

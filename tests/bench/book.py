@@ -12,11 +12,13 @@ from collections.abc import Callable
 import numpy as np
 
 from models.book.columns import BookColumns, MarketColumns
+from models.book.curve import cascaded, price_curve
 from models.book.kernel import run, run_all, touchable
 
 ROUNDS = 3
 ASSETS = 5
 MOST_PASSES = 400
+FACTORS = 10_000
 
 
 def book(accounts: int) -> tuple[BookColumns, MarketColumns, np.ndarray]:
@@ -78,7 +80,13 @@ def main() -> None:
     run_all(columns, market, moved[:2])
     run(columns, market, crash)
     passes = min(scenarios, MOST_PASSES)
+    triggers, repaid = random.uniform(0.3, 0.99, accounts), columns.debt_units
+    falls = np.exp(-np.abs(random.normal(0.0, 0.1, FACTORS)))
+    share = 0.05 / repaid.sum()
+    cascaded(price_curve(triggers, repaid), falls[:2], per_quote=share)
     for _ in range(ROUNDS):
+        single = spent(lambda: cascaded(price_curve(triggers, repaid), falls, per_quote=share))
+        print(f"one factor, {accounts:,} x {FACTORS:,}: {single * 1e3:.1f} ms")
         floor = spent(lambda: [health(columns, row) for row in moved[:passes]]) / passes
         whole = spent(lambda: run_all(columns, market, moved))
         totals = run_all(columns, market, moved)

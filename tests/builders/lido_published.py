@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from models.book.cascade import Borrower, Collateral, Debt
 from models.book.stableswap import SCALE, Pool, sold
 
 WSTETH = 1.1290
@@ -185,3 +186,57 @@ def price_of_cascade(bins: Bins, old: float) -> float:
         if after_fall(bins, fine, old) > 0.2:
             return fine - 10
     return price
+
+
+ETHER = 1719.89763743
+"""USD per ether at the snapshot, as its files state."""
+
+
+def positions(data: Path) -> list[Borrower]:
+    """Return every account of the snapshot with a debt above a dollar, v2 and v3.
+
+    What is neither stETH nor ether is `OTHER` among collateral and `USD` among debts.
+    """
+    folder = data / "aave_steth_positions"
+    accounts = []
+    for place, row in enumerate(pd.read_csv(folder / "steth_aave.csv").itertuples()):
+        legs = (
+            row.collateral_steth_calc,
+            (row.collateral - row.collateral_steth_calc) * ETHER,
+            row.ethdebt,
+            (row.debt - row.ethdebt) * ETHER,
+        )
+        accounts.append(_borrower(f"v2 {place}", legs, row.threshold, 0.07, full_below=0.0))
+    for place, row in enumerate(pd.read_csv(folder / "steth_aave_v3.csv").itertuples()):
+        legs = (
+            row.collateral_steth_calc / ETHER,
+            row.collateral - row.collateral_steth_calc,
+            row.ethdebt,
+            row.debt - row.ethdebt_calc,
+        )
+        bonus = 0.01 if row.emode == 1 else 0.07
+        accounts.append(_borrower(f"v3 {place}", legs, row.threshold, bonus, full_below=0.95))
+    return [one for one in accounts if sum(debt_usd(one)) > 1.0]
+
+
+def debt_usd(account: Borrower) -> tuple[float, float]:
+    """Return USD owed in ether and in dollars."""
+    units = {leg.asset: float(leg.units) for leg in account.debt}
+    return units.get("ETH", 0.0) * ETHER, units.get("USD", 0.0)
+
+
+def _borrower(
+    key: str,
+    legs: tuple[float, float, float, float],
+    threshold: float,
+    bonus: float,
+    *,
+    full_below: float,
+) -> Borrower:
+    share = threshold * 1e-4
+    steth, other, ether, dollars = legs
+    collateral = [Collateral("stETH", steth, share, bonus)]
+    if other > 0:
+        collateral.append(Collateral("OTHER", other, share, bonus))
+    debt = [Debt(a, units) for a, units in (("ETH", ether), ("USD", dollars)) if units > 0]
+    return Borrower(key, tuple(collateral), tuple(debt), 0.5, full_below)

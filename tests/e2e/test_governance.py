@@ -121,6 +121,35 @@ def test_a_preview_names_who_falls_and_pages_them(desk: Desk) -> None:
     assert moved["preview_id"] != first["preview_id"]
 
 
+def test_a_capped_price_is_previewed_with_its_snapshot(desk: Desk) -> None:
+    """A cap makes accounts fall; a ratio that is not its timestamp's is refused for that, too."""
+    oracle = {"venue": "maker", "market": "ETH-B", "asset": "ETH"}
+    capped = {
+        "oracles": [{**oracle, "price_cap": "980"}],
+        "limits": {"accounts": 1, "debt": "1000"},
+    }
+    answer = desk.ask("POST", "/v1/terms/preview", "ada", capped).json()
+    assert ([row["account"] for row in answer["newly"]], answer["passes"]) == (["thin"], True)
+    assert desk.ask("POST", "/v1/terms/preview", "ada", {"oracles": [oracle]}).status_code == 422
+    snapshot = {
+        "before": {"ratio": "115919417", "at": "2026-02-02T02:40:00Z"},
+        "to": {"ratio": "119397000", "at": "2026-03-03T01:06:40Z"},
+        "growth_bps": 968,
+        "decimals": 8,
+        "now": {"ratio": "122880000", "at": "2026-03-09T23:46:40Z"},
+        "stated_then": "122700000",
+        "base": "ETH",
+    }
+    paired = {"oracles": [{**oracle, "ratio_cap": snapshot}]}
+    reasons = desk.ask("POST", "/v1/terms/preview", "ada", paired).json()["reasons"]
+    assert "was 122700000, not 119397000" in reasons[0]
+    assert "would be cut by" in reasons[1]
+    proposal = {**paired, "title": "Cap", "reason": "growth"}
+    made = desk.ask("POST", "/v1/proposals", "ada", proposal).json()
+    answer = desk.act(made["id"], "simulate", "ada").json()
+    assert not answer["simulation"]["passes"]
+
+
 def test_bad_changes_are_all_listed(desk: Desk) -> None:
     """422 with every fault at its place; 409 for a book that nothing can be said of."""
     rows = [{**CHANGE, "to": "1.3"}, {**CHANGE, "parameter": "dust"}, {**CHANGE, "to": "much"}]

@@ -154,6 +154,50 @@ def test_a_fork_takes_back_what_it_undid(aave: AaveMarket, book: Store) -> None:
     assert before.head.hash in remembered
 
 
+@pytest.mark.parametrize("is_from_the_first_block", [True, False])
+def test_what_happened_before_is_read(
+    aave: AaveMarket, book: Store, *, is_from_the_first_block: bool
+) -> None:
+    """A connection that begins late knows every block that touched its accounts before.
+
+    From the first block of the chain as well, in which the venue was not there yet.
+    """
+    users = funded(aave, 6, seed=29)
+    life = Life(aave, users, random.Random(29))  # noqa: S311 - drawn anew by anyone
+    begun = _block_clock(aave) + timedelta(seconds=1)
+    begun = datetime(2000, 1, 1, tzinfo=UTC) if is_from_the_first_block else begun
+    for _ in range(12):
+        for _ in range(6):
+            life.step()
+        life.mine()
+
+    async def act(follower: Follower) -> Step:
+        assert await follower.backfill(begun) > 1
+        step = await follower.step()
+        assert await follower.backfill(begun) == 0
+        return step
+
+    step = following(aave, book, users, act)
+    assert step.mismatches == ()
+    with book.read() as transaction:
+        stored = accounts.read(transaction, [account_id(MARKET, user) for user in users])
+    assert any(body["events"] for body in stored.values())
+    assert {key: debt_of(body) for key, body in stored.items()} == {
+        account_id(MARKET, user): debt_value(aave, user) for user in users
+    }
+    assert set(health(book, users, step.head.at)) == set(users)
+
+
+def debt_value(aave: AaveMarket, user: str) -> int:
+    """Return what an account owes in all assets, scaled."""
+    total = 0
+    for token in aave.tokens.values():
+        address = aave.node.read(aave.pool, "getReserveVariableDebtToken", token.address)
+        debt = aave.node.at(aave.artefacts, "ATokenInstance", address)
+        total += aave.node.read(debt, "scaledBalanceOf", user)
+    return total
+
+
 def debt_of(body: dict[str, Any]) -> int:
     """Return what an account of the store owes, scaled."""
     return sum(int(leg["quantity"]) for leg in body["legs"] if leg["kind"] == "debt")
@@ -173,12 +217,14 @@ def test_every_block_between_two_looks_is_read(aave: AaveMarket, book: Store) ->
         times.append(datetime.fromtimestamp(int(head["timestamp"], 16), tz=UTC))
     look(aave, book, [user])
     key = account_id(MARKET, user)
-    held = []
+    balances = []
     for at in times:
         with book.read() as transaction:
             body = accounts.read(transaction, [key], at=at)[key]
-        held.append(next(int(leg["quantity"]) for leg in body["legs"] if leg["asset"] == "WBTC"))
-    assert [round(each / 10**8) for each in held] == [1, 3, 6]
+        balances.append(
+            next(int(leg["quantity"]) for leg in body["legs"] if leg["asset"] == "WBTC")
+        )
+    assert [round(each / 10**8) for each in balances] == [1, 3, 6]
     with book.read() as transaction:
         events = accounts.read(transaction, [key])[key]["events"]
     assert [(event["kind"], round(int(event["collateral"]) / 10**8)) for event in events] == [
@@ -263,7 +309,7 @@ def more(account: AccountReading) -> AccountReading:
     return replace(account, legs=legs)
 
 
-def test_a_mismatch_is_recorded_and_told(aave: AaveMarket, book: Store) -> None:
+def test_a_mismatch_is_recorded_and_shown(aave: AaveMarket, book: Store) -> None:
     """What the rules and the pool say differently stands in the store until they agree again."""
     (user,) = funded(aave, 1, seed=26)
     aave.supply("WETH", 10 * 10**18, user)
@@ -318,7 +364,7 @@ def _block_clock(aave: AaveMarket) -> datetime:
     return datetime.fromtimestamp(int(head["timestamp"], 16), tz=UTC)
 
 
-def test_a_chain_ahead_of_the_clock_is_told(aave: AaveMarket, book: Store) -> None:
+def test_a_chain_ahead_of_the_clock_degrades(aave: AaveMarket, book: Store) -> None:
     """A block of tomorrow degrades the connection, and so does one of long ago."""
     at = _block_clock(aave)
 
@@ -351,7 +397,24 @@ def test_whoever_borrows_is_followed(aave: AaveMarket, book: Store) -> None:
     assert account_id(MARKET, user) in {check.account for check in step.checks}
 
 
-def test_a_chain_that_falls_silent_is_told(aave: AaveMarket, book: Store) -> None:
+def test_whoever_borrowed_before_is_discovered(aave: AaveMarket, book: Store) -> None:
+    """Borrowers of the past are found by the logs; who only supplied is none."""
+    borrower, supplier = funded(aave, 2, seed=28)
+    for user in (borrower, supplier):
+        aave.supply("WETH", 10 * 10**18, user)
+    aave.node.mine()
+    aave.borrow("USDC", 10_000 * 10**6, borrower)
+    aave.node.mine()
+
+    async def act(follower: Follower) -> Step:
+        assert await follower.discover(0) == 1
+        return await follower.step()
+
+    step = following(aave, book, [], act, takes_borrowers=True)
+    assert [check.account for check in step.checks] == [account_id(MARKET, borrower)]
+
+
+def test_a_chain_that_falls_silent_is_noted(aave: AaveMarket, book: Store) -> None:
     """The run goes on and notes why nothing is new; it ends when told to."""
 
     async def act(follower: Follower) -> None:

@@ -130,7 +130,7 @@ def story(aave: AaveMarket, place: Path) -> None:
         assert connections.differing(transaction) == []
     assert status is not None
     assert "rpc" not in status.body
-    assert [event["kind"] for event in body_now["events"]] == []
+    assert [event["kind"] for event in body_now["events"]] == ["deposit", "borrow"]
     store.close()
 
 

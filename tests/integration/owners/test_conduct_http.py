@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from serving.http.routing import routes
 from serving.routes import OPERATIONS
 from serving.schemas.stored import Assessed
 from serving.settings import Settings
-from serving.store import Store, accounts, assessments, open_store
+from serving.store import Store, accounts, assessments
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = START + timedelta(days=60)
@@ -73,24 +72,22 @@ def near(store: Store, name: str, day: int, *, ends: str) -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """Yield a store of two owners: one cured twice, the other was liquidated once."""
-    opened = open_store(f"sqlite:///{tmp_path / 'book.sqlite3'}")
+def book(store: Store) -> Store:
+    """Return a store of three owners: one cured twice, one was liquidated, one never near."""
     names = [("good", "alice"), ("second", "alice"), ("bad", "bob"), ("calm", "carol")]
-    with opened.begin() as transaction:
+    with store.begin() as transaction:
         bodies = [vault(name, owner) for name, owner in names]
         accounts.upsert(transaction, bodies, at=START, now=START)
-    near(opened, "good", 10, ends="deposit")
-    near(opened, "second", 20, ends="deposit")
-    near(opened, "bad", 15, ends="liquidate")
-    yield opened
-    opened.close()
+    near(store, "good", 10, ends="deposit")
+    near(store, "second", 20, ends="deposit")
+    near(store, "bad", 15, ends="liquidate")
+    return store
 
 
 @pytest.fixture
-def caller(store: Store) -> Iterator[Caller]:
+def caller(book: Store) -> Iterator[Caller]:
     """Yield the API over the store, sixty days later."""
-    desk = ScoringService(model=Model(bundle=None), store=store, clock=lambda: NOW)
+    desk = ScoringService(model=Model(bundle=None), store=book, clock=lambda: NOW)
     api = Api(routes(OPERATIONS), desk=desk, gate=Admission(Settings(), Keyring(None)))
     calling = Caller(api)
     yield calling

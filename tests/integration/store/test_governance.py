@@ -17,6 +17,7 @@ from serving.application import breaker_board, governance, governed_log
 from serving.application.governed_log import ClockWentBack, LogKeys
 from serving.log.heads import new_key, read_heads
 from serving.log.verify import verify
+from serving.notify.liveness import alarms
 from serving.schemas.problems import Refused
 from serving.schemas.proposals import GovernanceBody, ProposalBody
 from serving.store import Store, log_entries, market, open_store, proposals
@@ -429,3 +430,69 @@ def _append_many(url: str, name: str) -> None:
                 body={},
             )
     os._exit(0)
+
+
+def test_a_lower_limit_waits_for_nothing(book: Store) -> None:
+    """Lowering a ceiling takes nobody's collateral: it is due as soon as it is scheduled."""
+    with book.read() as transaction:
+        hole = int(market.terms(transaction, at=NOON)[ETH_B][0]["hole"])
+    change = {"venue": "maker", "parameter": "hole", "to": str(hole // 2)}
+    with book.begin() as transaction:
+        parsed = ProposalBody.model_validate({**body(), "changes": [change]})
+        identity = governance.create(transaction, parsed, who("ada")).id
+    with book.begin() as transaction:
+        row = governance.simulate(transaction, identity, who("ada", 1))
+    assert row.body["preview"]["newly_count"] == 0
+    with book.begin() as transaction:
+        governance.approve(transaction, identity, who("ben", 2), binding=row.body["binding"])
+        governance.schedule(transaction, identity, who("cyd", 3))
+        governance.activate(transaction, identity, who("cyd", 3))
+    with book.read() as transaction:
+        later = market.terms(transaction, at=NOON + timedelta(minutes=3))
+    assert int(later[ETH_B][0]["hole"]) == hole // 2
+
+
+def test_the_watch_shows_breakers_their_signals(book: Store) -> None:
+    """An oracle that is silent opens one, its next price closes it; the log tells of both."""
+    breaker = Breaker(
+        name="age",
+        signal=Signal.ORACLE_AGE,
+        trip=3600.0,
+        clear=600.0,
+        hold=1,
+        shortest=timedelta(0),
+        longest=timedelta(days=1),
+        scope="ETH",
+        effects=(Effect.PAGE,),
+    )
+    with book.begin() as transaction:
+        breaker_board.put(transaction, breaker, actor="gov", at=NOON)
+    assert breaker_board.look(book, now=NOON + timedelta(minutes=10)) == ()
+    assert breaker_board.look(book, now=NOON + timedelta(minutes=70)) == ("age",)
+    with book.read() as transaction:
+        assert breaker_board.read(transaction).open == ("age",)
+        texts = [alarm.text for alarm in alarms(transaction, now=NOON + timedelta(minutes=71))]
+    assert any("breaker 'age'" in text for text in texts)
+    reprice(book, 1000, at=NOON + timedelta(minutes=72))
+    assert breaker_board.look(book, now=NOON + timedelta(minutes=73)) == ("age",)
+    actions = [json.loads(line)["entry"]["action"] for line in export(book)]
+    assert actions == ["breaker put", "breaker opened", "breaker closed"]
+
+
+def test_a_log_that_was_changed_opens_its_breaker(book: Store) -> None:
+    """A signal of 1 where the log is not whole."""
+    breaker = Breaker(
+        name="log",
+        signal=Signal.LOG_FAULT,
+        trip=1.0,
+        clear=0.0,
+        hold=1,
+        shortest=timedelta(0),
+        longest=timedelta(days=1),
+    )
+    with book.begin() as transaction:
+        breaker_board.put(transaction, breaker, actor="gov", at=NOON)
+    assert breaker_board.look(book, now=NOON + timedelta(minutes=1)) == ()
+    with book.begin() as transaction:
+        transaction.execute(sa.text("UPDATE log SET chain = :chain"), {"chain": "0" * 64})
+    assert breaker_board.look(book, now=NOON + timedelta(minutes=2)) == ("log",)

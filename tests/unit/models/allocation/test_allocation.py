@@ -263,6 +263,34 @@ def test_no_step_leaves_an_account_short(seed: int) -> None:
             assert left == {asset: quantity for asset, quantity in amounts.items() if quantity}
 
 
+@pytest.mark.parametrize("seed", [*range(1000, 1040), 1093])
+def test_whatever_is_found_keeps_every_limit(seed: int) -> None:
+    """Problems of all sizes: an allocation in exact steps, or a shortage that is more than dust."""
+    problem = random_problem(seed, venues=2 + seed % 4, assets=2 + seed % 5)
+    result = allocate(problem)
+    if result.result is None:
+        assert result.shortage
+        assert sum(result.shortage.values()) > F(1, 1000)
+        return
+    assert outcome(problem, result.flows).broken == {}
+    pairs = {(flow.asset, flow.origin, flow.destination) for flow, _ in result.flows}
+    assert not any((asset, end, start) in pairs for asset, start, end in pairs)
+
+
+def test_coarse_steps_are_decided_as_such() -> None:
+    """Thirds of a unit cannot be posted: three whole ones cover what 2.5 would."""
+    eligible = {"A": Eligibility(credit=F(1), cost=F("0.1"))}
+    problem = Problem(
+        demands={"X": Demand(need=F("2.5"), eligible=eligible)},
+        resources={"A": Resource(step=F(1))},
+        stocks={("A", ""): F(3)},
+    )
+    result = allocate(problem)
+    assert posted(result) == {("X", "A"): 3}
+    short = allocate(replace(problem, stocks={("A", ""): F(2)}))
+    assert short.shortage == {"X": F("0.5")}
+
+
 def swap_of_two(*, spare: int) -> Problem:
     """Each account is covered by what is cheaper at the other."""
     cheap, dear = F("0.01"), F("0.09")

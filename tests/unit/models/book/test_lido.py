@@ -6,6 +6,9 @@ from pathlib import Path
 import lido_published as lido
 import pytest
 
+from models.book.cascade import Market
+from models.book.columns import book_columns, market_columns, prices_of
+from models.book.kernel import run
 from models.book.stableswap import SCALE
 
 LENDING = Path(__file__).parents[5] / "shared" / "data" / "lending"
@@ -104,3 +107,32 @@ def test_the_price_of_ether_that_starts_a_cascade_is_the_one_published(bins: lid
     write(f"ETH price at which a cascade starts: published 1,088, here {price:,.0f}")
     assert price == pytest.approx(1088, abs=2)
     assert price / 1717 - 1 == pytest.approx(-0.3663, abs=0.0015)
+
+
+@needs_bins
+@pytest.mark.parametrize(
+    ("ether", "peg", "accounts", "seized", "bad_debt"),
+    [
+        (0.8, 1.0, 86, 71.1, None),
+        (0.75, 1.0, 144, 155.8, None),
+        (0.7, 1.0, None, 192.0, 6.3),
+        (0.5, 1.0, None, None, 65.7),
+        (1.0, 0.9, None, 147.7, None),
+    ],
+)
+def test_the_whole_book_without_impact_is_liquidated_as_computed_elsewhere(
+    ether: float, peg: float, accounts: int | None, seized: float | None, bad_debt: float | None
+) -> None:
+    """1,798 accounts with $2,094 million of stETH; million USD seized and left as bad debt."""
+    book = lido.positions(LENDING)
+    assert len(book) == 1798
+    owed = [lido.debt_usd(one) for one in book]
+    assert [round(sum(side) / 1e6) for side in zip(*owed, strict=True)] == [717, 564]
+    prices = {"ETH": lido.ETHER * ether, "USD": 1.0, "OTHER": ether}
+    around = Market({**prices, "stETH": lido.ETHER * ether * peg})
+    course = run(book_columns(book, around), market_columns(around), prices_of(around))
+    assert accounts is None or course.totals.liquidated[0] == accounts
+    if bad_debt is not None:
+        assert course.totals.bad_debt[0] / 1e6 == pytest.approx(bad_debt, abs=0.06)
+    if seized is not None:
+        assert course.seized / 1e6 == pytest.approx(seized, rel=0.005)

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 import venue_bodies
 from msgspec import json
+from typer.testing import CliRunner
 
 from models.errors import InvalidInput
+from serving.cli import risk
 from serving.evaluation import inputs
 from serving.evaluation.book_risk import read_book, stressed
 from serving.ingest import book_file
@@ -73,3 +75,23 @@ def test_rows_of_a_file_that_are_none_are_all_named(tmp_path: Path) -> None:
         "book.parquet:side:1",
         "book.parquet:price",
     ]
+
+
+def test_the_commands_take_a_file_and_refuse_moves_that_are_none(tmp_path: Path) -> None:
+    """`forewarn stress` and `cascade` on a file; every move that cannot be read is named."""
+    runner, path = CliRunner(), legs(tmp_path)
+    target = tmp_path / "told.json"
+    fall = ["--accounts", str(path), "--shock", "X=-10%"]
+    done = runner.invoke(risk.app, ["stress", *fall, "--json", str(target)])
+    assert done.exit_code == 0, done.output
+    assert json.decode(target.read_bytes())["repaid"] == pytest.approx(800)
+    assert "9.333 X" in runner.invoke(risk.app, ["cascade", *fall]).stdout
+    wrong = runner.invoke(
+        risk.app, ["stress", "--accounts", str(path), "--shock", "X", "--shock", "Y=much"]
+    )
+    assert wrong.exit_code == 2
+    assert "'X' is not ASSET=MOVE" in wrong.stderr
+    assert "'Y=much' is not ASSET=MOVE" in wrong.stderr
+    unknown = runner.invoke(risk.app, ["stress", "--accounts", str(path), "--shock", "Z=-10%"])
+    assert unknown.exit_code == 2
+    assert "no account of the book holds or owes Z" in unknown.stderr
