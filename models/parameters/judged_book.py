@@ -164,7 +164,7 @@ class JudgedBook:
         for place, margin in enumerate(self.margins):
             if margin.maintenance is not None:
                 amount = getattr(margin.maintenance, name)
-                result[place] = float(Fraction(amount) / 10**margin.value_decimals)
+                result[place] = float(amount / 10**margin.value_decimals)
         return result
 
     @cached_property
@@ -196,9 +196,11 @@ class JudgedBook:
         """
         rows: dict[str, Floats] = {}
         for place, case in enumerate(self.cases):
-            parts = _weighted(case)
-            whole = sum(parts.values())
-            is_same = abs(whole - self.credit[place]) <= self.slack[place]
+            lone = _lone(case.account)
+            # One collateral alone is all of the credit, whatever its weight.
+            credit = float(self.credit[place])
+            parts = _weighted(case) if lone is None else {lone: credit}
+            is_same = abs(sum(parts.values()) - credit) <= self.slack[place]
             for asset in {leg.asset for leg in case.account.legs if leg.quantity}:
                 column = rows.setdefault(asset, np.zeros(len(self)))
                 column[place] = parts.get(asset, 0.0) if parts and is_same else np.nan

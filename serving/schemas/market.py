@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, TypeVar
 
+import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from serving.schemas.fields import Body, Chain, Decimals, Name, Positive, Time, Whole
@@ -102,12 +103,13 @@ class MarkCandlesBody(Body):
             _distinct(self.open_time, "open_time")
         if self.open_time and max(self.open_time) - min(self.open_time) > timedelta(hours=HOURS):
             raise ValueError(f"open_time spans more than {HOURS} hours")
-        hours = zip(self.open, self.high, self.low, self.close, strict=True)
-        for place, (opened, high, low, close) in enumerate(hours):
-            if opened is None or high is None or low is None or close is None:
-                continue
-            if low > min(opened, close) or high < max(opened, close):
-                raise ValueError(f"the range of candle {place} does not hold its open and close")
+        # A null is NaN here, which no comparison holds of.
+        columns = (self.open, self.high, self.low, self.close)
+        opened, high, low, close = np.array(columns, dtype=np.float64)
+        is_outside = (low > np.minimum(opened, close)) | (high < np.maximum(opened, close))
+        outside = np.flatnonzero(is_outside & np.isfinite(high) & np.isfinite(low))
+        if len(outside):
+            raise ValueError(f"the range of candle {outside[0]} does not hold its open and close")
         return self
 
 
