@@ -221,9 +221,9 @@ def _ruling(trigger: RuleTrigger, columns: Columns) -> Reading:
     """Read a verdict."""
     verdict = columns.verdict if trigger.signal == "verdict" else columns.next_verdict
     fires: Flags = False
-    for value in trigger.verdicts:
-        fires = fires | (verdict == value.value)
-    return Reading(fires, fires, (verdict == UNEVALUABLE) & ~np.bool_(fires))
+    for value in trigger.values:
+        fires = fires | (verdict == value)
+    return Reading(fires, fires, UNEVALUABLE not in trigger.values and verdict == UNEVALUABLE)
 
 
 def _verdict(trigger: RuleTrigger, signal: Signal) -> tuple[object, object]:

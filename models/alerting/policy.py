@@ -137,6 +137,11 @@ class RuleTrigger(PolicyPart):
     signal: Literal["verdict", "next_verdict"]
     verdicts: Annotated[frozenset[Verdict], Field(min_length=1), PlainSerializer(_sorted)]
 
+    @cached_property
+    def values(self) -> tuple[str, ...]:
+        """The verdicts as they stand in columns."""
+        return tuple(sorted(verdict.value for verdict in self.verdicts))
+
 
 class AccrualTrigger(PolicyPart):
     """Fires while interest alone reaches the line within `raise`; holds while within `clear`."""
