@@ -19,6 +19,7 @@ from models.errors import Fault
 DEPTH = 16
 DIGITS = 120
 _DIGIT = bytes.maketrans(b"123456789", b"0" * 9)
+_NUL = rb"\u0000"
 _STEP = np.zeros(256, dtype=np.int64)
 _STEP[[ord("["), ord("{")]] = 1
 _STEP[[ord("]"), ord("}")]] = -1
@@ -93,7 +94,7 @@ def _is_sound(body: bytes, tree: Any) -> bool:
     Escapes left out, every text stands between two quotes: fewer quotes in the tree, written
     again, mean that a key stands twice.
     """
-    if tree is None or b"0" * DIGITS in body.translate(_DIGIT):
+    if tree is None or _NUL in body or b"0" * DIGITS in body.translate(_DIGIT):
         return False
     plain, again = _unescaped(body), _unescaped(msgspec.json.encode(tree))
     return again.count(b'"') == plain.count(b'"') and _is_flat(plain)

@@ -34,6 +34,8 @@ def test_a_sound_body_is_its_tree(tree: object, ascii_only: bool, marks: tuple[s
     ("body", "fault"),
     [
         (b'{"a":1,"a":2}', Fault("/a", "the key stands twice")),
+        (rb'{"a":"\u0000"}', Fault("/a", "holds U+0000, which is no text")),
+        (rb'{"a":["\ud800"]}', Fault("/a/0", "holds a lone surrogate, which is not Unicode text")),
         (b'{"a" :1,"a":":"}', Fault("/a", "the key stands twice")),
         (b'{"a":"b","a":"c","d":""}', Fault("/a", "the key stands twice")),
         (b'{"x":[{"a":{},"a":{}}]}', Fault("/x/0/a", "the key stands twice")),
