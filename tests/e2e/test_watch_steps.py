@@ -289,10 +289,10 @@ def failing(name: str, error: Exception) -> Callable[[Any], Any]:
     """Return the rules, which fail for one account."""
     real = rule_evaluation.evaluate_rules
 
-    def judge(case: Any) -> Any:
+    def judge(case: Any, **rest: Any) -> Any:
         if case.account.id == name:
             raise error
-        return real(case)
+        return real(case, **rest)
 
     return judge
 
