@@ -12,7 +12,7 @@ from serving.application.term_book import TermBook
 from serving.evaluation.book_risk import RiskBook, read_book
 from serving.evaluation.inputs import AccountInput
 from serving.evaluation.paired_risk import Scenarios, compared, scenarios
-from serving.schemas.term_changes import RiskAnswer
+from serving.schemas.term_changes import RiskChange
 from serving.store import Transaction, market
 from serving.store.impact import newest
 
@@ -55,7 +55,7 @@ def drawn(
 
 def paired(
     transaction: Transaction, book: TermBook, changes: Sequence[Change], *, count: int, seed: int
-) -> RiskAnswer:
+) -> RiskChange:
     """Return what changes do to the tail of a book; raises as `drawn` does."""
     before, after = risk_book(book), risk_book(book, changes)
     made = drawn(transaction, book, (before, after), count=count, seed=seed)

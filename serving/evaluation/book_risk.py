@@ -496,7 +496,9 @@ def forecaster(
     bars = Bars(
         columns.assets,
         *(
-            np.column_stack([candles[a][side] if a in candles else still for a in columns.assets])
+            np.array([candles[a][side] if a in candles else still for a in columns.assets])
+            .reshape(len(columns.assets), size)
+            .T
             for side in ("close", "high", "low")
         ),
     )

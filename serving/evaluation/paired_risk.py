@@ -14,7 +14,7 @@ from models.book.impact import ImpactCurve
 from models.book.scenarios import Method, Moves, moves
 from models.errors import Fault, InvalidInput
 from serving.evaluation.book_risk import Forecaster, RiskBook, forecaster
-from serving.schemas.term_changes import PairedAnswer, RiskAnswer
+from serving.schemas.term_changes import PairedAnswer, RiskChange
 
 HOURS = 24
 CONFIDENCE = 0.9
@@ -98,7 +98,7 @@ def _ready(
 
 def compared(
     before: Losses, after: Losses, *, seed: int, left_out: int, has_impact: bool
-) -> RiskAnswer:
+) -> RiskChange:
     """Return both sides and their difference, each with the interval of the pairs."""
     draw = np.random.default_rng(seed)
     places = draw.integers(0, before.repaid.size, size=(RESAMPLES, before.repaid.size))
@@ -124,7 +124,7 @@ def compared(
             high=middle + width,
         )
 
-    return RiskAnswer(
+    return RiskChange(
         horizon="24h",
         scenarios=before.repaid.size,
         seed=seed,

@@ -69,8 +69,11 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
 def _add(schemas: dict[str, Any], kind: type[Any], *, mode: Any) -> None:
     """Add the schema of a type and of all it refers to."""
     schema = TypeAdapter(kind).json_schema(mode=mode, ref_template=_REFERENCE)
-    schemas.update(_linked(schema.pop("$defs", {})))
-    schemas[kind.__name__] = _linked(schema)
+    named = {**schema.pop("$defs", {}), kind.__name__: schema}
+    for name, part in named.items():
+        linked = _linked(part)
+        if schemas.setdefault(name, linked) != linked:
+            raise ValueError(f"two types of the API are called {name}")
 
 
 def _linked(tree: Any) -> Any:

@@ -37,7 +37,7 @@ QUOTE = Parameter(name="quote", place="path", schema=NAME, meaning="what it is s
 ID = Parameter(name="id", place="path", schema=NAME, meaning="of the forecast")
 
 
-class HistoryQuery(Query):
+class RiskHistoryQuery(Query):
     """How many forecasts `GET /v1/book/risk/history` tells."""
 
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
@@ -117,7 +117,7 @@ def risk(desk: ScoringService, call: Call) -> Answer:
 
 def history(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/book/risk/history`."""
-    request = read_query(call.query, HistoryQuery)
+    request = read_query(call.query, RiskHistoryQuery)
     with opened(desk).read() as transaction:
         at = market.clock(transaction, now=desk.clock())
         result = book_risk.points(transaction, limit=request.limit, now=at)
@@ -265,7 +265,7 @@ OPERATIONS = (
         summary="Past forecasts of the book beside what came true",
         meaning="Forecasts, what came, and tests of how often they were exceeded",
         answer_types=(HistoryAnswer,),
-        parameters=parameters(HistoryQuery),
+        parameters=parameters(RiskHistoryQuery),
         refusals=(problems.INVALID, *STORED),
     ),
     Operation(

@@ -198,7 +198,7 @@ class PairedAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RiskAnswer:
+class RiskChange:
     """What the change does to the book's tail within a day if nobody acts, on the same scenarios.
 
     Parameters
@@ -272,7 +272,7 @@ class TermsPreviewAnswer:
     unaffected: int
     passes: bool
     reasons: tuple[str, ...]
-    risk: RiskAnswer | None = None
+    risk: RiskChange | None = None
 
 
 class BoundBody(Body):

@@ -242,8 +242,9 @@ class _Markets:
             return f"no close of {', '.join(absent)}" if absent else margin.reason
         if not state.absent:
             return margin.reason
-        # The rules stop where they find the first name missing.
-        name = state.absent[-1]
+        # Rules name what they miss by its last part; of rules that do not, the last read is it.
+        missing = (n for n in state.absent if margin.reason == f"{n.rpartition('.')[2]}_missing")
+        name = next(missing, state.absent[-1])
         stated = set() if self._state is None else set(self._state["name"])
         if name in stated:
             return f"{margin.reason}, state {name} is stated only later"

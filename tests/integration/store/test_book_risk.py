@@ -32,7 +32,10 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.Caller]:
     store = open_store(url)
     lay_all(book, store, seed=9)
     desk = ScoringService(model=read_deployment(None).model, store=store, clock=lambda: book.at)
-    yield local.Caller(Api(routes(OPERATIONS), desk, Admission(Settings(), Keyring(desk.keys))))
+    api = Api(routes(OPERATIONS), desk, Admission(Settings(), Keyring(desk.keys)))
+    calling = local.Caller(api)
+    yield calling
+    calling.close()
     store.close()
 
 
@@ -182,3 +185,11 @@ def test_a_forecast_can_be_stopped(covered: local.Caller) -> None:
     assert told["status"] == "stopped"
     assert told["result"] is None
     assert datetime.fromisoformat(told["as_of"])
+
+
+def test_a_forecast_of_nothing_is_refused(caller: local.Caller) -> None:
+    """A selection that no account fits has nothing to forecast."""
+    body = {"selection": {"venue": "nowhere"}, "impact": "none"}
+    answer = caller.post("/v1/book/forecasts", json=body)
+    assert answer.status_code == 422
+    assert "/selection" in answer.text

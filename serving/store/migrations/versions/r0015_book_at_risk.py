@@ -3,32 +3,35 @@
 import sqlalchemy as sa
 from alembic import op
 
-from serving.store.columns import Document, Time, name
-
 revision = "0015"
 down_revision = "0014"
+
+
+def _name(length: int = 200) -> sa.types.TypeEngine[str]:
+    """Return the type of a name, ordered by its bytes on either database."""
+    return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
 
 
 def upgrade() -> None:
     """Lay both tables."""
     op.create_table(
         "impact_quotes",
-        sa.Column("asset", name(), primary_key=True),
-        sa.Column("quote", name(), primary_key=True),
-        sa.Column("measured_at", Time, primary_key=True),
-        sa.Column("received_at", Time, nullable=False),
-        sa.Column("quotes", Document, nullable=False),
+        sa.Column("asset", _name(), primary_key=True),
+        sa.Column("quote", _name(), primary_key=True),
+        sa.Column("measured_at", sa.BigInteger, primary_key=True),
+        sa.Column("received_at", sa.BigInteger, nullable=False),
+        sa.Column("quotes", sa.Text, nullable=False),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "book_forecasts",
-        sa.Column("id", name(), primary_key=True),
-        sa.Column("at", Time, nullable=False),
-        sa.Column("status", name(20), nullable=False),
+        sa.Column("id", _name(), primary_key=True),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("status", _name(20), nullable=False),
         sa.Column("done", sa.Double, nullable=False),
-        sa.Column("updated_at", Time, nullable=False),
-        sa.Column("request", Document, nullable=False),
-        sa.Column("body", Document),
+        sa.Column("updated_at", sa.BigInteger, nullable=False),
+        sa.Column("request", sa.Text, nullable=False),
+        sa.Column("body", sa.Text),
     )
     op.create_index("book_forecasts_by_time", "book_forecasts", ["at"])
 
