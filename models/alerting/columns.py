@@ -1,9 +1,10 @@
 """Signals as columns: one account's values, or arrays of many, read by the same triggers."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -78,6 +79,23 @@ def scalar(signal: Signal, now: datetime) -> Columns:
         has_forecast=signal.has_forecast,
         doubts=signal.doubts,
     )
+
+
+def stacked(signals: Sequence[Signal], now: datetime) -> Columns:
+    """Return the values of many accounts without doubts, a column each of shape (accounts,)."""
+    rows = [scalar(signal, now) for signal in signals]
+    columns: dict[str, Any] = {}
+    for part in fields(Columns):
+        values = [getattr(row, part.name) for row in rows]
+        if part.name in {"expected", "unattended"}:
+            horizons = {horizon: None for value in values for horizon in value}
+            columns[part.name] = {
+                horizon: np.array([value.get(horizon, math.nan) for value in values])
+                for horizon in horizons
+            }
+        elif part.name != "doubts":
+            columns[part.name] = np.array(values)
+    return Columns(**columns)
 
 
 def hours(span: timedelta) -> float:

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from models.alerting.audience import AlertMessage, Inbox, allot
+from models.alerting.columns import stacked
+from models.alerting.evidence import raised
 from models.alerting.policy import Audience, Policy
 from models.alerting.signals import Signal, Transition
 from models.alerting.state import REST, AlertState, step
@@ -136,13 +138,33 @@ def stepped(
     """Return the states that changed, and every transition."""
     changed: dict[str, AlertState] = {}
     made: list[Transition] = []
+    calm = _calm(signals, states, policy, now=now)
     for signal in signals:
+        if signal.account in calm:
+            continue
         before = states.get(signal.account, REST)
         after, transitions = step(before, signal, now, policy)
         if after != before and not (before.is_at_rest and after.is_at_rest):
             changed[signal.account] = after
         made.extend(transitions)
     return changed, made
+
+
+def _calm(
+    signals: Sequence[Signal],
+    states: Mapping[str, AlertState],
+    policy: Policy,
+    *,
+    now: datetime,
+) -> set[str]:
+    """Return the accounts at rest that nothing raises: of most books nearly all."""
+    resting = [
+        signal
+        for signal in signals
+        if not signal.doubts and states.get(signal.account, REST).is_at_rest
+    ]
+    levels = raised(stacked(resting, now), policy).tolist() if resting else []
+    return {signal.account for signal, level in zip(resting, levels, strict=True) if not level}
 
 
 def routed(

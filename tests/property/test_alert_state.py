@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.alerting.audience import AlertMessage, Inbox, allot
-from models.alerting.columns import Columns
+from models.alerting.columns import Columns, stacked
 from models.alerting.evidence import evidence, raised
 from models.alerting.policy import default
 from models.alerting.signals import Level, Route, Signal, Transition, TransitionKind
@@ -193,6 +193,21 @@ def test_columns_find_what_single_signals_find(
     )
     one_by_one = [evidence(s, s.at, POLICY).raised for s in signals]
     assert raised(columns, POLICY).tolist() == [int(level) for level in one_by_one]
+
+
+@given(histories())
+@settings(max_examples=40, deadline=None)
+def test_an_account_at_rest_that_a_column_leaves_out_would_have_stayed_at_rest(
+    history: list[tuple[datetime, Signal, str]],
+) -> None:
+    """Columns of signals raise what single ones do, and whom they raise nowhere says nothing."""
+    signals, now = [signal for _, signal, _ in history], history[-1][0]
+    levels = raised(stacked(signals, now), POLICY).tolist()
+    for signal, level in zip(signals, levels, strict=True):
+        assert level == int(evidence(signal, now, POLICY).raised)
+        if not level:
+            after, transitions = step(REST, signal, now, POLICY)
+            assert (after.is_at_rest, transitions) == (True, ())
 
 
 LEVELS = st.sampled_from([Level.NONE, Level.WATCH, Level.WARNING, Level.CRITICAL])
