@@ -44,6 +44,8 @@ LONGEST = (
 
 SLOW = (
     "test_baselines.py",
+    "test_conduct.py",
+    "test_reserve_backtest.py",
     "test_hyperliquid_positions.py",
     "test_feature_invariants.py",
     "test_all_rulebooks.py",

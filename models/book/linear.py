@@ -19,7 +19,7 @@ from models.book.cascade import Borrower, Collateral, Debt
 from models.domain import Account, LegKind, Market
 from models.margin.fixed_point import WAD
 from models.margin.result import Liquidation, Margin, Verdict
-from models.margin.rulebook import Liquidate, Rulebook, with_price
+from models.margin.rulebook import Liquidate, Rulebook, priced_assets, with_price
 from models.margin.shock import shocked
 
 ZERO, UNITY = Fraction(0), Fraction(1)
@@ -223,8 +223,7 @@ def _line(
 
     slopes = {
         asset: (moved(asset, STEP) - moved(asset, -STEP)) / (2 * STEP)
-        for asset in now.prices
-        if asset in market.prices
+        for asset in priced_assets(account, market, now)
     }
     largest = max((abs(slope) for slope in slopes.values()), default=ZERO)
     remaining = {asset: slope for asset, slope in slopes.items() if abs(slope) > GRAIN * largest}

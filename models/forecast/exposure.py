@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from models.domain import Account, Market
 from models.margin.result import Margin
-from models.margin.rulebook import MarginAt, Rulebook, with_price
+from models.margin.rulebook import MarginAt, Rulebook, priced_assets, with_price
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ def exposure(
         value = int(market.prices[asset].value * (1 + share))
         return surplus(judge(with_price(market, asset, value)))
 
-    slopes = {asset: _slope(asset, moved) for asset in standing.prices if asset in market.prices}
+    slopes = {asset: _slope(asset, moved) for asset in priced_assets(account, market, standing)}
     largest = max((abs(slope) for slope in slopes.values()), default=Fraction(0))
     material = {asset: slope for asset, slope in slopes.items() if abs(slope) > GRAIN * largest}
     return Exposure(surplus=surplus_now, by_asset=material)

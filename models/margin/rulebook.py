@@ -186,6 +186,16 @@ def watched(book: Rulebook[T], look: Callable[[Account, Market], None]) -> Ruleb
     return replace(book, margin=margin, at_prices=at_prices)
 
 
+def priced_assets(account: Account, market: Market, now: Margin) -> tuple[str, ...]:
+    """Return every asset whose price may move an account, beyond those that `now` rests on.
+
+    A venue that adds collateral until the debt is covered reads no price after that, and its
+    verdict rests on none; when prices fall, the rest counts all the same.
+    """
+    named = dict.fromkeys((*now.prices, *(leg.asset for leg in account.legs)))
+    return tuple(asset for asset in named if asset in market.prices)
+
+
 def with_price(market: Market, asset: str, value: int) -> Market:
     """Return the market with one price (and its spread) moved to `value`."""
     return market.priced({**market.prices, asset: market.prices[asset].moved_to(value)})

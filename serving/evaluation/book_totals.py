@@ -15,6 +15,7 @@ from typing import Any
 from models.domain import Exact
 from models.horizons import PROBABILITIES
 from models.margin.result import Side
+from models.margin.rulebook import priced_assets
 from models.margin.shock import shocked
 from models.margin.trigger import BREACHED
 from serving.evaluation import rules
@@ -83,7 +84,7 @@ def account_totals(judged: RuleEvaluation, assessed: Assessed) -> AccountTotals 
 
 def _breached(judged: RuleEvaluation) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield per asset the shocks that breach an account."""
-    priced = [name for name in judged.now.prices if name in judged.case.market.prices]
+    priced = priced_assets(judged.case.account, judged.case.market, judged.now)
     together = rules.moving(judged.case, priced)
     if judged.line is None:
         places = _by_trigger(judged)

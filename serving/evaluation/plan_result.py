@@ -13,6 +13,7 @@ from features.inputs import Floats
 from models.alerting.aim import Aim, Limit
 from models.domain import Account, Market
 from models.horizons import LABELS, REFERENCE
+from models.margin.rulebook import priced_assets
 from models.margin.shock import shocked
 from models.margin.trigger import BREACHED
 from serving.evaluation import rules
@@ -132,8 +133,8 @@ def _moved(case: AccountInput, market: Market, share: Fraction) -> Iterator[Mark
     """
     if not share:
         return
-    named = case.rulebook.margin(case.account, market, case.terms).prices
-    priced = tuple(name for name in named if name in market.prices)
+    now = case.rulebook.margin(case.account, market, case.terms)
+    priced = priced_assets(case.account, market, now)
     chosen = rules.moving(case, priced) or priced
     for group in dict.fromkeys((chosen, *((name,) for name in chosen))):
         for move in (-share, share):

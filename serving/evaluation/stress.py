@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import TypedDict
 
 from models.margin.result import Margin, Verdict
+from models.margin.rulebook import priced_assets
 from models.margin.shock import shocked
 from models.margin.trigger import BREACHED
 from serving.evaluation import rules
@@ -96,7 +97,7 @@ def by_shock(judged: Sequence[tuple[AccountInput, Margin]]) -> list[ShockAnswer]
     sums: dict[tuple[str, str, Fraction], Sum] = {}
     for case, now in judged:
         alone = _alone(case, now)
-        priced = [asset for asset in now.prices if asset in case.market.prices]
+        priced = priced_assets(case.account, case.market, now)
         together = rules.moving(case, priced)
         for name, assets in (*((asset, (asset,)) for asset in priced), (ALL, together)):
             for shock in SHOCKS:

@@ -10,6 +10,7 @@ from typing import Any
 from models.domain import Account, Market
 from models.errors import Fault, InvalidInput
 from models.margin.result import Margin, Refusal, Trigger, Verdict
+from models.margin.rulebook import priced_assets
 from models.margin.trigger import bankruptcy_price, price_triggers, shock_trigger, time_trigger
 from serving.evaluation import rules
 from serving.evaluation.assess import shock_text
@@ -137,8 +138,9 @@ def _until(stated: datetime | None, *, at: datetime) -> datetime:
 
 
 def _default_betas(case: AccountInput, now: Margin) -> dict[str, Fraction]:
-    """Return 1 for every asset that the verdict rests on and the whole market moves."""
-    return dict.fromkeys(rules.moving(case, now.prices), Fraction(1))
+    """Return 1 for every asset that the account's worth rests on and the whole market moves."""
+    priced = priced_assets(case.account, case.market, now)
+    return dict.fromkeys(rules.moving(case, priced), Fraction(1))
 
 
 def _price_trigger(trigger: Trigger, case: AccountInput) -> PriceTrigger:

@@ -125,6 +125,35 @@ def compound() -> Body:
     )
 
 
+def comet_of_two() -> Body:
+    """Return a debt of 45,000 that the first of two collaterals covers: 90,000 and 32,000 at .7."""
+    item = {
+        "decimals": 6,
+        "borrow_factor": "600000000000000000",
+        "liquidate_factor": "700000000000000000",
+        "liquidation_factor": "900000000000000000",
+    }
+    return body(
+        {
+            "id": "two",
+            "venue": "compound-v3",
+            "market": "USDC",
+            "legs": [
+                leg("debt", "USDC", "45000000000"),
+                leg("collateral", "A1", "90000000000"),
+                leg("collateral", "A2", "32000000000"),
+            ],
+            "terms": {
+                "base_asset": "USDC",
+                "base_decimals": 6,
+                "collaterals": [{"asset": "A1", **item}, {"asset": "A2", **item}],
+            },
+        },
+        prices={name: price("100000000", 8) for name in ("USDC", "A1", "A2")},
+        state={"base_supply_index": "1000000000000000", "base_borrow_index": "1000000000000000"},
+    )
+
+
 def morpho() -> Body:
     """Return row 0 of morpho_blue.json: unhealthy, part of the debt to be repaid."""
     return body(

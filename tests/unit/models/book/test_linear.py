@@ -78,3 +78,12 @@ def test_what_the_rules_cannot_judge_is_named() -> None:
     found = read(case_of(body))
     assert isinstance(found, Unjudged)
     assert "price" in found.reason
+
+
+def test_collateral_that_the_venue_need_not_read_still_counts() -> None:
+    """A1 alone covers 45,000 of debt, and Comet reads no further; A2 counts too."""
+    account = read(case_of(venue_bodies.comet_of_two()))
+    assert isinstance(account, Borrower)
+    assert {leg.asset: leg.units for leg in account.collateral} == {"A1": 90_000, "A2": 32_000}
+    assert {leg.threshold for leg in account.collateral} == {F(7, 10)}
+    assert [(leg.asset, leg.units) for leg in account.debt] == [("USDC", 45_000)]
