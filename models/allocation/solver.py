@@ -7,15 +7,16 @@ Programming Computation 10, as shipped in SciPy's `linprog` and `milp`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import LinearConstraint, linprog, milp
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, diags_array
 
 from models.allocation.program import Program
+from models.allocation.scaling import is_plain, scales
 
 Floats = npt.NDArray[np.float64]
 Claim = Literal["optimal", "infeasible", "time_limit", "failed"]
@@ -88,6 +89,35 @@ def highs(problem: Matrix, time_limit: float) -> Answer:
         if not is_open:
             return Answer(claim="infeasible")
         return Answer(claim="optimal", values=np.zeros(0), prices=prices)
+    if is_plain(problem.rows.data, problem.bound, problem.upper, problem.cost):
+        return _answer(problem, time_limit)
+    return _scaled(problem, time_limit)
+
+
+def _scaled(problem: Matrix, time_limit: float) -> Answer:
+    """Return what HiGHS says of a matrix in units in which its figures are near 1."""
+    by = scales(problem.rows, problem.bound, problem.upper, problem.cost, problem.whole)
+    rows = diags_array(by.rows) @ problem.rows @ diags_array(by.columns)
+    answer = _answer(
+        Matrix(
+            problem.cost * by.columns * by.cost,
+            csr_array(rows),
+            problem.bound * by.rows,
+            problem.upper / by.columns,
+            problem.whole,
+        ),
+        time_limit,
+    )
+    return replace(
+        answer,
+        values=None if answer.values is None else answer.values * by.columns,
+        prices=None if answer.prices is None else answer.prices * by.rows / by.cost,
+        bound=None if answer.bound is None else answer.bound / by.cost,
+    )
+
+
+def _answer(problem: Matrix, time_limit: float) -> Answer:
+    """Return what HiGHS says of a matrix with columns, as it stands."""
     if problem.whole.any():
         return _whole(problem, time_limit)
     solved = linprog(
