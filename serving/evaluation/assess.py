@@ -16,7 +16,6 @@ from msgspec.structs import replace
 
 from features.inputs import Floats, Tables
 from features.pipeline import BASELINE, FEATURES, NAMES, compute, fingerprint
-from models.domain import Price
 from models.forecast.bundle import Bundle
 from models.horizons import HEADS, HORIZONS, LABELS
 from models.margin.result import Trigger, Verdict
@@ -80,8 +79,9 @@ class ForecastOutcome:
     ----------
     silent
         Why there is no forecast; None where there is one.
-    off
-        Prices in force that are far off their candles.
+    doubts
+        Why prices in force must not be taken as they stand: disputed, stale, or far off their
+        candles.
     row
         Features and baselines in the order of `COLUMNS`; None where they were not computed.
     absent
@@ -93,7 +93,7 @@ class ForecastOutcome:
     """
 
     silent: Notice | None = None
-    off: tuple[Notice, ...] = ()
+    doubts: tuple[Notice, ...] = ()
     row: Floats | None = None
     absent: frozenset[str] = frozenset()
     constant: tuple[str, ...] = ()
@@ -154,11 +154,10 @@ def forecast_outcomes(
     """
     past = judged if history is None else history
     view = View(market_tables.candles, at)
-    prices = [rules.used(evaluation.case, evaluation.now) for evaluation in judged]
-    off = [feature_rows.off_candles(used, view) for used in prices]
+    doubtful = [_price_doubts(evaluation, view) for evaluation in judged]
     candidates = [
-        _position(evaluation, doubtful, used, view=view, model=model)
-        for evaluation, doubtful, used in zip(judged, off, prices, strict=True)
+        _position(evaluation, doubts_of, view=view, model=model)
+        for evaluation, doubts_of in zip(judged, doubtful, strict=True)
     ]
     rows = [i for i, candidate in enumerate(candidates) if isinstance(candidate, PositionRow)]
     positions = {
@@ -176,7 +175,7 @@ def forecast_outcomes(
     places = {i: place for place, i in enumerate(rows)}
     absent = _absent(matrix)
     return [
-        ForecastOutcome(silent=candidate, off=off[i])
+        ForecastOutcome(silent=candidate, doubts=doubtful[i])
         if isinstance(candidate, Notice)
         else ForecastOutcome(
             silent=None if usable[places[i]] else _SHORT,
@@ -205,31 +204,28 @@ def _absent(matrix: Floats) -> list[frozenset[str]]:
 _SHORT = Notice(code="candles_missing", text="candles up to as_of do not suffice for volatility")
 
 
+def _price_doubts(judged: RuleEvaluation, view: View) -> tuple[Notice, ...]:
+    """Return why prices that a verdict rests on must not be taken as they stand."""
+    used = rules.used(judged.case, judged.now)
+    return (*rules.price_doubts(used, at=view.at), *feature_rows.off_candles(used, view))
+
+
 def _position(
-    judged: RuleEvaluation,
-    off: Sequence[Notice],
-    used: Mapping[str, Price],
-    *,
-    view: View,
-    model: Model,
+    judged: RuleEvaluation, doubts_of: Sequence[Notice], *, view: View, model: Model
 ) -> PositionRow | Notice:
     """Return the account as the pipeline sees it, or why no forecast can be given.
 
     Parameters
     ----------
-    off
-        Its prices that are far off their candles.
-    used
-        Its prices by asset.
+    doubts_of
+        Why its prices must not be taken as they stand.
     """
     now = judged.now
     if model.bundle is None:
         return Notice(code="no_model", text=model.absence)
     if now.verdict is Verdict.UNEVALUABLE:
         return rules.unjudged(judged.case, now)
-    doubts = [rules.doubt(price, at=view.at, asset=name) for name, price in used.items()]
-    notices = [*(doubt for doubt in doubts if doubt is not None), *off]
-    return notices[0] if notices else feature_rows.position(judged, view)
+    return doubts_of[0] if doubts_of else feature_rows.position(judged, view)
 
 
 def _features(
@@ -354,7 +350,7 @@ def _assessment(judged: RuleEvaluation, outcome: ForecastOutcome, frame: _Frame)
     case, words, at, model = judged.case, outcome.words, frame.at, frame.model
     used = rules.used(case, judged.now).values()
     oldest = min((price.observed_at for price in used), default=None)
-    doubtful = doubts(judged, outcome, at=at)
+    doubtful = doubts(judged, outcome)
     return Assessment(
         account=case.account.id,
         as_of=at,
@@ -381,14 +377,12 @@ def _assessment(judged: RuleEvaluation, outcome: ForecastOutcome, frame: _Frame)
     )
 
 
-def doubts(judged: RuleEvaluation, outcome: ForecastOutcome, *, at: datetime) -> tuple[Notice, ...]:
+def doubts(judged: RuleEvaluation, outcome: ForecastOutcome) -> tuple[Notice, ...]:
     """Return what degrades the answer."""
     notices = [] if outcome.silent is None or outcome.silent.code in HARMLESS else [outcome.silent]
-    used = rules.used(judged.case, judged.now)
-    price_doubts = [rules.doubt(price, at=at, asset=name) for name, price in used.items()]
     notices += [
         doubt
-        for doubt in (rules.mismatch(judged.case), *price_doubts, *outcome.off)
+        for doubt in (rules.mismatch(judged.case), *outcome.doubts)
         if doubt is not None and doubt not in notices
     ]
     notices += rules.unplaced(judged.case)

@@ -132,11 +132,15 @@ class MarketSnapshot:
         return self._ahead
 
     def remembering(self, book: Rulebook[Any]) -> Rulebook[Any]:
-        """Return a rulebook that carries a market to a moment once for all accounts."""
+        """Return a rulebook that works out once what all accounts of a market share.
+
+        That is the market at a later moment, and its terms without haircuts.
+        """
         key = (book.venue, book.version)
         if key not in self._books:
             accrue = None if book.accrue is None else IdentityMemo(book.accrue)
-            self._books[key] = dataclasses.replace(book, accrue=accrue)
+            bare = None if book.bare is None else IdentityMemo(book.bare)
+            self._books[key] = dataclasses.replace(book, accrue=accrue, bare=bare)
         return self._books[key]
 
     def market_of(

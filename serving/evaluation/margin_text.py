@@ -57,11 +57,7 @@ def price_used(asset: str, price: Price, *, at: datetime) -> PriceUsed:
 
 def doubts_of(case: AccountInput, now: Margin) -> tuple[Notice, ...]:
     """Return what makes an answer doubtful: missing, stale and disputed prices."""
-    price_doubts = [
-        rules.doubt(price, at=case.market.at, asset=name)
-        for name, price in rules.used(case, now).items()
-    ]
-    notices = [doubt for doubt in price_doubts if doubt is not None]
+    notices = rules.price_doubts(rules.used(case, now), at=case.market.at)
     if now.verdict is Verdict.UNEVALUABLE:
         notices.append(rules.unjudged(case, now))
     return (*notices, *rules.unplaced(case))

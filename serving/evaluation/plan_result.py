@@ -293,7 +293,7 @@ def _state(judged: RuleEvaluation, outcome: ForecastOutcome, at: datetime) -> St
         trigger=trigger_text(judged.trigger),
         shock_trigger=shock_text(judged.shock),
         forecast=forecast,
-        degraded_reasons=doubts(judged, outcome, at=at),
+        degraded_reasons=doubts(judged, outcome),
     )
 
 

@@ -64,7 +64,7 @@ def record_of_rules(
         credit=None if side is None else _scaled(side.credit, now.value_decimals),
         requirement=None if side is None else _scaled(side.requirement, now.value_decimals),
         model_version=model_version if outcome.words else None,
-        degraded=tuple(notice.code for notice in doubts(judged, outcome, at=at)),
+        degraded=tuple(notice.code for notice in doubts(judged, outcome)),
         **chances,
     )
 

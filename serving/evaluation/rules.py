@@ -1,6 +1,6 @@
 """What every answer about the rules shares: faults, doubts about prices, exact text."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -120,6 +120,12 @@ def doubt(price: Price, *, at: datetime, asset: str) -> Notice | None:
         text = f"{asset}: price is {age} old, more than {limit}"
         return Notice(code="price_stale", text=text)
     return None
+
+
+def price_doubts(prices: Mapping[str, Price], *, at: datetime) -> list[Notice]:
+    """Return why prices must not be taken as if they were fresh."""
+    notices = (doubt(price, at=at, asset=name) for name, price in prices.items())
+    return [notice for notice in notices if notice is not None]
 
 
 def unjudged_legs(case: AccountInput, now: Margin) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 from models.alerting.signals import Signal
 from models.errors import InvalidInput
 from models.margin.rulebook import Rulebook
-from serving.evaluation import inputs
+from serving.evaluation import inputs, rules
 from serving.evaluation.assess import ForecastOutcome, Model, ScoreOptions, forecast_outcomes
 from serving.evaluation.book_totals import AccountTotals, account_totals
 from serving.evaluation.effort import Meter, of_book
@@ -231,7 +231,9 @@ def _forecast_alone(judged: RuleEvaluation, work: _Work) -> Iterator[ForecastOut
         yield from _forecast([judged], work)
     except Exception:  # the watching loop: the rules go on without a forecast
         LOGGER.exception("a forecast failed account=%r", judged.case.account.id)
-        yield ForecastOutcome(silent=FORECAST_FAILED)
+        prices = rules.used(judged.case, judged.now)
+        doubts = tuple(rules.price_doubts(prices, at=work.around.at))
+        yield ForecastOutcome(silent=FORECAST_FAILED, doubts=doubts)
 
 
 def _forecast(judged: Sequence[RuleEvaluation], work: _Work) -> list[ForecastOutcome]:

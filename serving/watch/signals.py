@@ -43,16 +43,14 @@ def signal(
         has_forecast=not is_silent,
         liquidated_at=liquidated_at,
         liquidation_received_at=None if liquidated_at is None else received_at,
-        doubts=_doubts(judged, outcome, at=at),
+        doubts=_doubts(judged, outcome),
         requirement=_requirement(judged),
     )
 
 
-def _doubts(judged: RuleEvaluation, outcome: ForecastOutcome, *, at: datetime) -> tuple[str, ...]:
+def _doubts(judged: RuleEvaluation, outcome: ForecastOutcome) -> tuple[str, ...]:
     """Return the codes of why prices, or the verdict, must not be taken as they stand."""
-    used = rules.used(judged.case, judged.now)
-    price_doubts = [rules.doubt(price, at=at, asset=name) for name, price in used.items()]
-    every = (rules.mismatch(judged.case), *price_doubts, *outcome.off)
+    every = (rules.mismatch(judged.case), *outcome.doubts)
     return tuple(sorted({doubt.code for doubt in every if doubt is not None}))
 
 
