@@ -14,6 +14,7 @@ from serving.evaluation import inputs, rules
 from serving.evaluation.cover import Cover, leg_units, pledged_legs
 from serving.evaluation.inputs import MarketSnapshot
 from serving.evaluation.item import Item
+from serving.evaluation.placing import market_of
 from serving.evaluation.plan_result import states
 from serving.evaluation.rule_evaluation import judge_line
 from serving.schemas.allocation import (
@@ -58,7 +59,7 @@ def question_of(desk: ScoringService, body: AllocateBody, faults: Sequence[Fault
     else:
         around = inputs.snapshot(body, now=desk.clock(), stored=None, accounts=())
     wrong = [*_name_faults(body, items), *_stock_faults(body), *_way_faults(body)]
-    resources = dict(_resources(body, around, wrong))
+    resources = dict(_resources(body, around, _oracle_prices(body, items), wrong))
     demands = {}
     covers = {}
     for place, venue in enumerate(body.venues):
@@ -145,18 +146,43 @@ def _rate(body: AllocateBody, quote: str | None, where: str, faults: list[Fault]
     return body.rates[quote]
 
 
+def _oracle_prices(body: AllocateBody, items: Sequence[Item]) -> dict[str, set[Fraction]]:
+    """Return what the accounts' own markets say of each asset, in the answer's currency.
+
+    An account of a venue on a chain is judged by its market's oracle, beside which no spot price
+    need be known. A currency without a rate is noted where the account is read.
+    """
+    prices: dict[str, set[Fraction]] = {}
+    for item in items:
+        quote = _settings(body, item).quote
+        rate = Fraction(1) if quote in {None, body.quote} else body.rates.get(quote, Fraction(1))
+        facts = item.around.markets.get(market_of(item.body))
+        for name, price in ({} if facts is None else facts.prices).items():
+            prices.setdefault(name, set()).add(price.exact * rate)
+    return prices
+
+
 def _resources(
-    body: AllocateBody, around: MarketSnapshot, faults: list[Fault]
+    body: AllocateBody,
+    around: MarketSnapshot,
+    oracles: Mapping[str, set[Fraction]],
+    faults: list[Fault],
 ) -> Iterator[tuple[str, Resource]]:
-    """Yield the assets; notes those without a price."""
+    """Yield the assets; notes those without a price, or with several."""
     for name, asset in body.assets.items():
         where = f"/assets/{escape(name)}"
         rate = _rate(body, asset.quote, where, faults)
         price = asset.price
+        said = oracles.get(name, set())
+        if price is None and len(said) == 1:
+            price, rate = next(iter(said)), Fraction(1)
         if price is None and name in around.prices:
             price = around.prices[name].exact
         if price is None or price <= 0:
-            faults.append(Fault(f"{where}/price", f"no price of {name!r} is stated or known"))
+            detail = f"no price of {name!r} is stated or known"
+            if len(said) > 1:
+                detail = f"the accounts' markets price {name!r} differently: state a price"
+            faults.append(Fault(f"{where}/price", detail))
             price = Fraction(1)
         step = Fraction(1, 10**asset.decimals) if asset.lot is None else asset.lot
         yield (
@@ -246,6 +272,18 @@ def _settings(body: AllocateBody, item: Item) -> SettingsBody:
     return body.settings.get(item.case.account.id, SettingsBody())
 
 
+def _judged_price(item: Item, asset: str) -> Fraction | None:
+    """Return the price that an account is judged at, in its venue's currency; None without one.
+
+    What a unit of a leg is follows from it alone: a price that the caller states elsewhere, a
+    percent beside the oracle's, would make the unit a percent larger.
+    """
+    facts = item.around.markets.get(market_of(item.body))
+    price = None if facts is None else facts.prices.get(asset)
+    price = price or item.around.prices.get(asset)
+    return None if price is None or price.exact <= 0 else price.exact
+
+
 def _cover(
     body: AllocateBody, item: Item, resources: Mapping[str, Resource], faults: list[Fault]
 ) -> Cover | None:
@@ -267,7 +305,9 @@ def _cover(
     units = {}
     for asset, place in legs.items():
         stated = None if settings.eligible is None else settings.eligible[asset].units
-        price = resources[asset].price / rate if asset in resources else None
+        price = _judged_price(item, asset)
+        if price is None and asset in resources:
+            price = resources[asset].price / rate
         derived = stated or (None if price is None else leg_units(case, place, price))
         if derived is None:
             detail = f"the rules do not show what a unit of {asset!r} is: state `units`"

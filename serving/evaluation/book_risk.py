@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from models.book.cascade import Borrower, Liquidators, Market
+from models.book.cascade import MOST_ROUNDS, Borrower, Liquidators, Market
 from models.book.columns import (
     BookColumns,
     Floats,
@@ -214,6 +214,8 @@ def market_of(
     links: dict[str, str] = {}
     for name, moved in shock.prices.items():
         place = f"{where}/prices/{name}"
+        if name == USD:
+            faults.append(Fault(place, "prices are told in USD: it does not move itself"))
         if name != ALL and name not in book.prices:
             faults.append(Fault(place, f"no account of the book holds or owes {name}"))
         base = moved.of if isinstance(moved, LinkedMove) else None
@@ -225,6 +227,11 @@ def market_of(
         factors[name] = 1 + share
         if base is not None:
             links[name] = base
+    faults += [
+        Fault(f"{where}/prices/{name}/of", f"{name} follows itself, by way of {links[name]}")
+        for name in links
+        if _is_circle(name, links)
+    ]
     if faults:
         raise InvalidInput(faults)
     everything = factors.pop(ALL, Fraction(1))
@@ -245,10 +252,26 @@ def market_of(
     return Market(result, deeper, shock.oracle_sees, links)
 
 
+def _is_circle(name: str, links: Mapping[str, str]) -> bool:
+    """Return whether an asset that follows others comes back to itself."""
+    base = links.get(name)
+    for _ in links:
+        if base is None or base == name:
+            break
+        base = links.get(base)
+    return base == name
+
+
 def liquidators_of(shock: ShockBody) -> Liquidators:
-    """Return the limits of those who liquidate: with a capacity a round is an hour."""
+    """Return the limits of those who liquidate: with a capacity a round is an hour.
+
+    Without one all is liquidated at once, unless the delay is not over within the time.
+    """
     if shock.capacity is None:
-        return Liquidators(gas=None if shock.gas is None else float(shock.gas))
+        return Liquidators(
+            rounds=0 if shock.delay_hours >= shock.within_hours else None,
+            gas=None if shock.gas is None else float(shock.gas),
+        )
     match = _PER_HOUR.fullmatch(shock.capacity)
     per_hour = 0.0 if match is None else float(match.group(1))
     hours = max(shock.within_hours - shock.delay_hours, 0)
@@ -321,7 +344,7 @@ def stressed(
     without_impact = run(columns, replace(around, oracle_share=0.0), prices, limits)
     alone = float(without_impact.totals.repaid[0])
     repaid = float(course.totals.repaid[0])
-    is_still = bool(course.totals.converged[0]) or shock.capacity is not None
+    is_still = bool(course.totals.converged[0]) or _is_limited(shock, int(course.totals.rounds[0]))
     expected = _owners_act(book, columns, around, prices, limits) if with_owners else None
     number = reproduction(columns, around, prices, np.ones(prices.size), np.zeros(1)).numbers[0]
     return StressShock(
@@ -340,6 +363,12 @@ def stressed(
         contributors=tuple(_contributors(book, course)),
         expected=expected,
     )
+
+
+def _is_limited(shock: ShockBody, rounds: int) -> bool:
+    """Return whether liquidators stopped by a limit that the shock states, which is a result."""
+    is_short = shock.capacity is not None or shock.delay_hours >= shock.within_hours
+    return is_short or (shock.gas is not None and rounds < MOST_ROUNDS)
 
 
 def _owners_act(

@@ -2,6 +2,7 @@
 
 import threading
 from datetime import datetime
+from fractions import Fraction
 from itertools import pairwise
 from typing import Annotated
 
@@ -30,6 +31,9 @@ from serving.schemas.book_risk import (
 from serving.schemas.problems import Refused
 from serving.store import Transaction, book_forecasts, impact, market
 from serving.store.impact import ImpactQuotes
+
+LEAST_AMOUNT = Fraction(1, 10**18)
+"""Below the smallest unit of any asset, in whole units."""
 
 NAME = {"type": "string", "minLength": 1, "maxLength": 200}
 ASSET = Parameter(name="asset", place="path", schema=NAME, meaning="asset that is sold")
@@ -132,7 +136,8 @@ def put_impact(desk: ScoringService, call: Call) -> Answer:
     """Answer `PUT /v1/impact/{asset}/{quote}`."""
     request = parsed(call.body, ImpactBody)
     now = desk.clock()
-    answer = _quotes(call, request, now)
+    with opened(desk).read() as transaction:
+        answer = _quotes(call, request, max(market.clock(transaction, now=now), now))
     curve = book_risk.fit(answer)
 
     def act(transaction: Transaction) -> CurveAnswer:
@@ -155,10 +160,13 @@ def _quotes(call: Call, request: ImpactBody, now: datetime) -> ImpactQuotes:
     if request.measured_at > now:
         faults.append(Fault("/measured_at", f"{request.measured_at:%FT%TZ} is still to come"))
     for place, item in enumerate(request.quotes):
-        if not 0 <= item.impact < 1:
+        if not 0 <= float(item.impact) < 1:
             where = f"/quotes/{place}/impact"
             faults.append(Fault(where, f"{float(item.impact):g} is not in [0, 1)"))
-    different = {item.amount for item in request.quotes}
+        if item.amount < LEAST_AMOUNT:
+            where = f"/quotes/{place}/amount"
+            faults.append(Fault(where, f"{float(item.amount):g} is below {float(LEAST_AMOUNT):g}"))
+    different = {float(item.amount) for item in request.quotes}
     if len(different) < FEWEST_POINTS:
         detail = f"{len(different)} different amounts; at least {FEWEST_POINTS}"
         faults.append(Fault("/quotes", detail))

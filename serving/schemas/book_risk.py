@@ -41,6 +41,10 @@ class LinkedMove(Body):
     by: Exact
 
 
+SHALLOWEST = Fraction(1, 10**6)
+"""Least share of what curves say that a shock may leave; its inverse is the most."""
+
+
 class ShockBody(Body):
     """One shock of prices and liquidity."""
 
@@ -64,6 +68,14 @@ class ShockBody(Body):
     gas: Exact | None = Field(
         default=None, description="USD that one liquidation costs: nobody liquidates at a loss"
     )
+
+    @field_validator("depth")
+    @classmethod
+    def _is_depth(cls, value: Fraction) -> Fraction:
+        """Refuse what makes a curve flat or a wall."""
+        if not SHALLOWEST <= value <= 1 / SHALLOWEST:
+            raise ValueError(f"{float(value):g} is not in [{float(SHALLOWEST):g}, 1e+06]")
+        return value
 
     @field_validator("oracle_sees")
     @classmethod

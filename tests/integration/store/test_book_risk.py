@@ -76,6 +76,16 @@ def test_quotes_that_are_none_are_refused_with_every_fault(caller: local.Caller)
     assert len(body["quotes"]) < FEWEST_POINTS
 
 
+def test_quotes_that_a_curve_cannot_hold_are_refused(caller: local.Caller) -> None:
+    """An amount below any unit, and an impact that is 1 as a float."""
+    body = quotes("2020-01-01T00:00:00Z", [(1, "0.1"), (2, "0.2"), (3, "0." + "9" * 40)])
+    body["quotes"][0]["amount"] = "0." + "0" * 39 + "1"
+    refused = caller.put("/v1/impact/ETH/USD", json=body)
+    assert refused.status_code == 422
+    places = {item["pointer"] for item in refused.json()["errors"]}
+    assert places == {"/quotes/0/amount", "/quotes/2/impact"}
+
+
 def test_an_asset_that_matters_needs_a_curve_or_a_word(caller: local.Caller) -> None:
     """Without curves a stress is refused, unless no impact is asked for."""
     body = {"shocks": [CRASH], "selection": {"venue": "nobody"}}

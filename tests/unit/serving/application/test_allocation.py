@@ -320,3 +320,51 @@ def test_units_of_a_leg_are_found_by_the_rules() -> None:
     answer = answered(accounts())
     (move,) = [m for m in answer["moves"] if m["destination"] == "vault"]
     assert int(move["leg_quantity"]) == 1732497832860000000000
+
+
+def apart(*oracles: str) -> Body:
+    """Return two accounts of Aave, each of a market whose own oracle prices its assets."""
+    request = accounts(inventory=[{"asset": "0", "quantity": "5000"}], assets={"0": {}})
+    shared = request["market"]
+    first = request["accounts"][0]
+    request["accounts"] = [
+        {**first, "id": f"borrower{place}", "market": f"m{place}"} for place in range(len(oracles))
+    ]
+    request["market"] = {
+        "markets": [
+            {
+                "venue": "aave-v3",
+                "market": f"m{place}",
+                "state": {k: v for k, v in shared["state"].items() if k.endswith("_index")},
+                "prices": {"0": venue_bodies.price(oracle, 8), "1": shared["prices"]["1"]},
+            }
+            for place, oracle in enumerate(oracles)
+        ]
+    }
+    request["settings"] = {}
+    return request
+
+
+def test_the_price_of_an_accounts_own_market_is_a_known_price() -> None:
+    """At 80 cents, (10,000 / (.8 x .95)) - 10,000 = 3157.89473684… are missing."""
+    answer = answered(apart("80000000"))
+    assert answer["is_accepted"], answer["refusals"]
+    (move,) = answer["moves"]
+    assert move["quantity"] == "3157.89473685"
+    assert move["leg_quantity"] == "3157894736850000000000"
+
+
+def test_markets_that_disagree_on_a_price_leave_it_to_the_caller() -> None:
+    """Neither is chosen."""
+    assert refused(apart("80000000", "90000000")) == {
+        "/assets/0/price": "the accounts' markets price '0' differently: state a price"
+    }
+
+
+def test_a_stated_price_beside_the_oracles_does_not_change_what_a_unit_is() -> None:
+    """10,000 whole units are posted, whatever somebody pays for one elsewhere."""
+    request = apart("80000000")
+    request["assets"] = {"0": {"price": "0.81", "cost": "0.01"}}
+    answer = answered(request)
+    assert answer["cost_before"] == "100"
+    assert answer["moves"][0]["leg_quantity"] == "3157894736850000000000"
