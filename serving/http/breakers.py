@@ -16,6 +16,9 @@ from serving.http.routing import Answer, Call, Operation
 from serving.store import StoreFailed
 
 HEADER = "Forewarn-Breaker"
+BREAKERS = "/v1/breakers/"
+"""What is done there is looked at at once by the worker that does it."""
+
 SECONDS = 1.0
 """Between two looks at how the breakers stand."""
 
@@ -30,7 +33,11 @@ class BreakerLook:
     def work(self, operation: Operation, desk: ScoringService, call: Call) -> Answer:
         """Return an operation's answer as open breakers let it be."""
         self._look(desk)
-        return self.at_once(operation, desk, call)
+        answer = self.at_once(operation, desk, call)
+        if operation.path.startswith(BREAKERS) and operation.method != "GET":
+            self._looked_at = -SECONDS
+            self._look(desk)
+        return answer
 
     def at_once(self, operation: Operation, desk: ScoringService, call: Call) -> Answer:
         """Return the same without looking at the store."""

@@ -121,12 +121,10 @@ def _breaker(name: str, body: BreakerBody) -> Breaker:
         Listing every fault: an unknown signal or effect, one that no breaker may have, levels,
         counts and times that cannot be.
     """
-    faults = list(_names(body))
-    if faults:
-        raise InvalidInput(faults)
+    wrong = list(_names(body))
     breaker = Breaker(
         name=name,
-        signal=Signal(body.signal),
+        signal=Signal(body.signal) if body.signal in set(Signal) else Signal.LOG_FAULT,
         trip=body.trip,
         clear=body.clear,
         hold=body.hold,
@@ -134,10 +132,10 @@ def _breaker(name: str, body: BreakerBody) -> Breaker:
         longest=timedelta(seconds=body.longest_seconds),
         cooldown=timedelta(seconds=body.cooldown_seconds),
         scope=body.scope,
-        effects=tuple(dict.fromkeys(Effect(effect) for effect in body.effects)),
+        effects=tuple(dict.fromkeys(Effect(e) for e in body.effects if e in set(Effect))),
         trips_unknown=body.trips_unknown,
     )
-    faults = list(faults_of(breaker))
+    faults = [*wrong, *faults_of(breaker)]
     if faults:
         raise InvalidInput(faults)
     return breaker

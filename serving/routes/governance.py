@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from models.parameters.proposal import Action, NotAllowed, NotTheirs
+from models.parameters.proposal import Action, NotAllowed, NotTheirs, State
 from serving.application import governance, governed_log, term_preview
 from serving.application.governance import Actor, UnknownProposal
 from serving.application.governed_log import ClockWentBack
@@ -58,7 +58,7 @@ Act = Callable[[Transaction, Actor], ProposalRow]
 class ProposalsQuery(Query):
     """The page of `GET /v1/proposals`."""
 
-    state: Name | None = None
+    state: State | None = None
     after: Annotated[str, Field(max_length=40)] = ""
     limit: Limit = 100
 
@@ -101,10 +101,10 @@ def _actor(desk: ScoringService, call: Call) -> Actor:
 
 def _acted(desk: ScoringService, call: Call, action: str, act: Act) -> Answer:
     """Act on a proposal in one transaction, and export the head of the log that tells of it."""
-    who = _actor(desk, call)
     identity = call.path.get("id", "")
 
     def acted(transaction: Transaction) -> ProposalAnswer:
+        who = _actor(desk, call)  # after the wait for others who write: time does not go back
         try:
             row = act(transaction, who)
         except UnknownProposal:

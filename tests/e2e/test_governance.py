@@ -1,12 +1,13 @@
 """Terms under control over HTTP and on the command line: previews, three keys, the log."""
 
 import json
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 import pytest
@@ -328,6 +329,9 @@ def test_breakers_over_http(desk: Desk) -> None:
         answer = desk.ask("PUT", "/v1/breakers/age", "gov", {**sound, **change})
         assert answer.status_code == 422
         assert answer.json()["errors"][0]["pointer"] == where
+    wrong = {**sound, "signal": "mood", "clear": 3600, "hold": 0, "effects": ["mute_critical"]}
+    errors = desk.ask("PUT", "/v1/breakers/age", "gov", wrong).json()["errors"]
+    assert [each["pointer"] for each in errors] == ["/signal", "/effects/0", "/clear", "/hold"]
     assert desk.ask("POST", "/v1/breakers/age/trip", "gov", {}).status_code == 422
     tripped = desk.ask("POST", "/v1/breakers/age/trip", "gov", {"reason": "drill"}).json()
     assert (tripped["position"], tripped["manual"], tripped["reason"]) == ("open", True, "drill")
@@ -347,7 +351,6 @@ def test_rules_still_answer_while_forecasts_are_withheld(desk: Desk) -> None:
     breaker = {"signal": "drift", "trip": 2, "clear": 1, "effects": ["rules_only"]}
     desk.ask("PUT", "/v1/breakers/drift", "gov", breaker)
     desk.ask("POST", "/v1/breakers/drift/trip", "gov", {"reason": "drill"})
-    time.sleep(1.1)
     after = desk.ask("POST", "/v1/score", "ada", question)
     assert "Forewarn-Breaker" not in before.headers
     assert after.headers["Forewarn-Breaker"] == "drift"
@@ -358,10 +361,31 @@ def test_rules_still_answer_while_forecasts_are_withheld(desk: Desk) -> None:
         assert "drift" in json.dumps(row["degraded_reasons"])
 
 
+def test_a_state_that_is_none_is_refused(desk: Desk) -> None:
+    """An empty list would look like no such proposal."""
+    assert desk.ask("GET", "/v1/proposals?state=zzz", "ada").status_code == 422
+    assert desk.ask("GET", "/v1/proposals?state=active", "ada").status_code == 200
+
+
+def test_who_waits_for_another_acts_after_them(desk: Desk) -> None:
+    """The moment of an act is that of its turn to write: time does not go back for the second."""
+    first = desk.made("1.31")
+    begin = desk.store.begin
+
+    @contextmanager
+    def later() -> Iterator[Any]:
+        with begin() as transaction:
+            desk.now += timedelta(seconds=5)
+            yield transaction
+
+    with mock.patch.object(Store, "begin", side_effect=later):
+        row = desk.ask("POST", f"/v1/proposals/{first['id']}/reject", "ben", {"reason": "no"})
+    assert row.status_code == 200
+    assert datetime.fromisoformat(row.json()["moved_at"]) == desk.now
+
+
 def test_the_command_ends_with_three_where_the_gate_refuses(desk: Desk) -> None:
     """0 where it passes, 2 for what cannot be read, 1 for a book that is too old."""
-    from unittest import mock  # noqa: PLC0415
-
     url = str(desk.store.engine.url)
     run = CliRunner()
 
