@@ -174,6 +174,9 @@ def watched(book: Rulebook[T], look: Callable[[Account, Market], None]) -> Ruleb
         look(account, market)
         return book.margin(account, market, terms)
 
+    if book.at_prices is None:
+        return replace(book, margin=margin)
+
     def at_prices(account: Account, market: Market, terms: T) -> MarginAt:
         judged = book.along_prices(account, market, terms)
 

@@ -32,6 +32,8 @@ def mcp(
         raise typer.BadParameter(
             "a service has a bundle and a store of its own", param_hint="--url"
         )
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise typer.BadParameter("is no URL of http or https", param_hint="--url")
     if url is not None:
         serve_remote(url, key=os.environ.get(KEY))
     else:

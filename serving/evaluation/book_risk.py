@@ -28,6 +28,7 @@ from models.book.linear import USD, Reader, Unjudged
 from models.book.reproduction import reproduction
 from models.book.scenarios import Bars, Method, Moves, moves
 from models.book.tail import Quantile
+from models.domain import Price
 from models.errors import Fault, InvalidInput
 from models.margin.shock import shocked
 from models.margin.trigger import BREACHED
@@ -129,10 +130,12 @@ def read_book(
     Parameters
     ----------
     prices
-        USD per unit by asset.
+        USD per unit by asset; of what is not among them, the newest price that one of the
+        accounts is judged by in USD.
     chances
         As of `RiskBook`.
     """
+    prices = {**_oracle_prices(cases), **prices}
     reader = Reader(prices)
     borrowers, unjudged = [], []
     for case in cases:
@@ -163,6 +166,22 @@ def read_book(
         tuple(unjudged),
         used,
     )
+
+
+def _oracle_prices(cases: Sequence[AccountInput]) -> dict[str, Fraction]:
+    """Return the newest USD price of each asset by the markets that judge the accounts.
+
+    An account read from a chain has the prices of its market's oracle, and no others.
+    """
+    newest: dict[str, Price] = {}
+    for market, terms in {id(c.market): (c.market, c.terms) for c in cases}.values():
+        if quote_of(terms):  # in units of another asset, or of its smallest unit
+            continue
+        for asset, price in market.prices.items():
+            before = newest.get(asset)
+            if price.value > 0 and (before is None or price.observed_at > before.observed_at):
+                newest[asset] = price
+    return {asset: price.exact for asset, price in newest.items()}
 
 
 def _assets(account: Borrower) -> set[str]:

@@ -79,6 +79,8 @@ class WatchState:
         That the accounts hold.
     sums
         The book in sum.
+    fresh
+        Accounts judged since what is remembered was last set apart from searches for garbage.
     """
 
     number: int | None = None
@@ -97,6 +99,7 @@ class WatchState:
     assets: frozenset[str] = frozenset()
     sums: BookTotals = field(default_factory=BookTotals)
     series: Series | None = None
+    fresh: int = 0
 
     def is_whole_with(self, keys: Sequence[str]) -> bool:
         """Return whether every account was judged once these are."""
@@ -135,12 +138,14 @@ def read(
 
     The accounts are read before the market, so that the candles of what they hold are there.
     """
+    if memory.fresh >= CHUNK:
+        _set_apart(memory)
     last = changes.last(transaction)
     new_changes = changes.since(transaction, memory.number or 0)
     moved = any(change.topic in changes.MARKET for change in new_changes)
     if memory.number is None:
         _read_accounts(transaction, memory, accounts.keys(transaction))
-        _set_apart()
+        _set_apart(memory)
     else:
         named = [change.subject for change in new_changes if change.topic == changes.ACCOUNTS]
         _read_accounts(transaction, memory, named)
@@ -191,18 +196,19 @@ def take(
             memory.failing.pop(key, None)
             _renew(memory.cases, key, evaluation.cases)
             _renew(memory.slopes, key, evaluation.slopes)
-    if len(evaluation.assessed) >= CHUNK:
-        _set_apart()
+    memory.fresh += len(evaluation.assessed)
 
 
-def _set_apart() -> None:
+def _set_apart(memory: WatchState) -> None:
     """Leave what is remembered out of later searches for garbage.
 
     A book stays; looking through all of it again and again would take a fifth of the time of a
-    pass. What is replaced is freed all the same, by the count of its references.
+    pass. What is replaced is freed all the same, by the count of its references. Between two
+    steps there is least to look through.
     """
     gc.collect()
     gc.freeze()
+    memory.fresh = 0
 
 
 def _renew(cache: dict[str, T], key: str, fresh: Mapping[str, T]) -> None:

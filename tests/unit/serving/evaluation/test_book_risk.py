@@ -37,6 +37,35 @@ def test_at_the_line_the_exact_rules_decide_to_the_last_unit(units: int, account
     assert found.accounts == accounts
 
 
+def test_an_account_that_its_own_market_alone_prices_is_sold_at_those_prices() -> None:
+    """At a fifth less, half the debt is repaid at first, with 5,000 x 1.05 / 1.6 of collateral."""
+    stated = venue_bodies.aave()
+    shared = stated["market"]
+    market = {
+        "venue": "aave-v3",
+        "market": "core",
+        "state": shared["state"],
+        "prices": {"0": venue_bodies.price("200000000", 8), "1": shared["prices"]["1"]},
+    }
+    request, _ = requests.parse(
+        json.encode({**stated, "market": {"markets": [market]}}), requests.ScoreBody
+    )
+    body = {**stated["account"]}
+    body["legs"] = [
+        venue_bodies.leg("collateral", "0", "6500" + "0" * 18),
+        venue_bodies.leg("debt", "1", "10000" + "0" * 18),
+    ]
+    account = requests.account(body, "")
+    around = inputs.snapshot(request, now=AT, stored=None, accounts=[account])
+    book = read_book([inputs.account_input(account, "", around)], {}, {})
+    assert book.prices == {"0": 2, "1": 1}
+    shock = ShockBody(name="fall", prices={"0": "-0.2"})
+    answer = stressed(book, shock, {}, where="", with_owners=False)
+    assert answer.rounds[0].prices["0"] == pytest.approx(1.6)
+    assert answer.rounds[0].repaid == pytest.approx(5_000)
+    assert answer.rounds[0].sold["0"] == pytest.approx(3_281.25)
+
+
 def legs(directory: Path, **changed: object) -> Path:
     """Write the accounts of the second case worked out by hand."""
     rows = [
