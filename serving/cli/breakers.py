@@ -82,7 +82,8 @@ def _closes(path: Path, symbol: str) -> list[tuple[datetime, float]]:
     Raises
     ------
     InvalidInput
-        When the file cannot be read, or holds nothing of the symbol.
+        When the file cannot be read, holds nothing of the symbol, or rows are no closes: all
+        of them, counted from 1 below the header.
     """
     import pandas as pd  # noqa: PLC0415
 
@@ -94,10 +95,23 @@ def _closes(path: Path, symbol: str) -> list[tuple[datetime, float]]:
         rows = frame.loc[frame["symbol"] == symbol, ["open_time", "close"]].copy()
     except (OSError, KeyError, ValueError) as error:
         raise InvalidInput([Fault(str(path), f"cannot be read: {error}")]) from None
-    times = pd.to_datetime(rows["open_time"], utc=True)
-    rows = rows.assign(open_time=times).drop_duplicates("open_time").sort_values("open_time")
     if rows.empty:
         raise InvalidInput([Fault(str(path), f"holds nothing of {symbol}")])
+    times = pd.to_datetime(rows["open_time"], utc=True, errors="coerce")
+    closes = pd.to_numeric(rows["close"], errors="coerce")
+    wrong = {
+        "open_time is no time": times.isna(),
+        "close is no price above 0": ~((closes > 0) & (closes < float("inf"))),
+        "open_time stands twice": times.notna() & times.duplicated(),
+    }
+    faults = [
+        Fault(f"{path} row {place + 1}", message)
+        for message, rows_at in wrong.items()
+        for place in rows.index[rows_at].tolist()
+    ]
+    if faults:
+        raise InvalidInput(faults)
+    rows = rows.assign(open_time=times, close=closes).sort_values("open_time")
     step = rows["open_time"].diff().min() if len(rows) > 1 else timedelta(minutes=5)
     return [
         (at.to_pydatetime() + step, float(close))
