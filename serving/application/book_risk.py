@@ -95,7 +95,7 @@ class BookReader:
         """Return the selected accounts at the clock of the store."""
         at = market.clock(transaction, now=now)
         quotes = newest(transaction, at=at)
-        measured = tuple((item.asset, item.quote, item.measured_at) for item in quotes)
+        measured = tuple((item.asset, item.quote, item.measured_at, item.quotes) for item in quotes)
         bind = str(transaction.engine.url)
         chosen = selection.model_dump_json()
         hour = at.replace(minute=0, second=0, microsecond=0)

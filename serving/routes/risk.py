@@ -137,12 +137,13 @@ def put_impact(desk: ScoringService, call: Call) -> Answer:
     request = parsed(call.body, ImpactBody)
     now = desk.clock()
     with opened(desk).read() as transaction:
-        answer = _quotes(call, request, max(market.clock(transaction, now=now), now))
+        at = max(market.clock(transaction, now=now), now)
+    answer = _quotes(call, request, at)
     curve = book_risk.fit(answer)
 
     def act(transaction: Transaction) -> CurveAnswer:
         impact.write(transaction, answer, now=now)
-        return book_risk.curve_answer(answer, curve, at=now)
+        return book_risk.curve_answer(answer, curve, at=at)
 
     subject = f"{answer.asset}/{answer.quote}"
     return written(desk, call, action="push impact", subject=subject, act=act)

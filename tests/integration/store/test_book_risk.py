@@ -76,6 +76,18 @@ def test_quotes_that_are_none_are_refused_with_every_fault(caller: local.Caller)
     assert len(body["quotes"]) < FEWEST_POINTS
 
 
+def test_quotes_of_the_same_time_take_the_place_of_those_before(covered: local.Caller) -> None:
+    """A stress right after it sells into the new curve."""
+    body = {"shocks": [CRASH]}
+    before = covered.post("/v1/book/stress", json=body).json()
+    at = before["curves"][0]["measured_at"]
+    steep = quotes(at, [(1, "0.1"), (2, "0.2"), (3, "0.5")])
+    assert covered.put("/v1/impact/ETH/USD", json=steep).status_code == 200
+    after = covered.post("/v1/book/stress", json=body).json()
+    curve = next(each for each in after["curves"] if each["asset"] == "ETH")
+    assert curve["amounts"] == [1.0, 2.0, 3.0]
+
+
 def test_quotes_that_a_curve_cannot_hold_are_refused(caller: local.Caller) -> None:
     """An amount below any unit, and an impact that is 1 as a float."""
     body = quotes("2020-01-01T00:00:00Z", [(1, "0.1"), (2, "0.2"), (3, "0." + "9" * 40)])
