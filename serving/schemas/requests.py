@@ -251,6 +251,8 @@ def pointers(error: ValidationError, place: str = "") -> Iterable[Fault]:
     for details in error.errors(include_url=False, include_context=False, include_input=True):
         where = "".join(f"/{escape(part)}" for part in details["loc"] if part != "[key]")
         message = details["msg"].removeprefix("Value error, ")
+        if details["type"] in {"model_type", "model_attributes_type"}:
+            message = "Input should be an object"  # and no name of a class, which says nothing
         if details["type"] not in {"missing", "value_error"}:
             message = f"{message}, not {_shown(details['input'])}"
         yield Fault(f"{place}{where}", message)

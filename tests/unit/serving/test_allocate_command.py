@@ -56,6 +56,8 @@ def test_what_is_missing_ends_it_with_three(tmp_path: Path) -> None:
     [
         ("{", "is not JSON"),
         (json.dumps(plan(venues=[])), "give accounts or venues"),
+        ("[1, 2]", "Input should be an object, not a list of 2"),
+        (json.dumps(plan(venues=[1])), "/venues/0: Input should be an object, not 1"),
         (json.dumps({**plan(), "inventory": [{"asset": "Q", "quantity": "1"}]}), "/inventory/0"),
     ],
 )
