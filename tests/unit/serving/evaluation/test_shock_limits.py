@@ -35,7 +35,7 @@ def fall(book: RiskBook, **limits: object) -> StressShock:
 def test_a_depth_that_leaves_no_curve_is_refused(depth: str) -> None:
     """A curve of no amounts divides by zero."""
     with pytest.raises(ValidationError, match="is not in"):
-        ShockBody(name="flat", prices={"X": "-0.1"}, depth=depth)
+        ShockBody.model_validate({"name": "flat", "prices": {"X": "-0.1"}, "depth": depth})
 
 
 def test_nobody_liquidates_before_the_delay_is_over(book: RiskBook) -> None:

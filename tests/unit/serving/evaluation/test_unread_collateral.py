@@ -56,6 +56,7 @@ def test_a_fall_of_the_market_moves_both(judged: RuleEvaluation) -> None:
     totals = account_totals(
         judged, record_of_rules(judged, ForecastOutcome(), at=AT, model_version=None)
     )
+    assert totals is not None
     assert tuple(totals.breached["*"]) == (SHOCKS.index(Fraction(-1, 2)),)
 
 
