@@ -302,8 +302,8 @@ def test_bounds_and_policy_are_governed(desk: Desk) -> None:
     ]
     policy = desk.ask("PUT", "/v1/governance/policy", "gov", {"approvals": 2}).json()
     assert policy["policy"]["approvals"] == 2
-    answer = desk.made()
-    approved = desk.act(answer["id"], "approve", "ben", {"binding": answer["binding"]}).json()
+    proposal = desk.made()
+    approved = desk.act(proposal["id"], "approve", "ben", {"binding": proposal["binding"]}).json()
     assert (approved["state"], approved["approvals_needed"]) == ("simulated", 2)
     entries = desk.ask("GET", "/v1/log", "ada").json()["entries"]
     assert [entry["entry"]["action"] for entry in entries][:2] == ["bounds put", "policy put"]
