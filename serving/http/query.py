@@ -50,16 +50,24 @@ def read_query(stated: Mapping[str, str], kind: type[Q]) -> Q:
 def parameters(kind: type[Query]) -> tuple[Parameter, ...]:
     """Return the parameters that a query knows, as the document tells them."""
     schema = kind.model_json_schema()
+    named = {f"#/$defs/{name}": part for name, part in schema.get("$defs", {}).items()}
     return tuple(
-        Parameter(name=name, schema=_plain(part), meaning=str(part.get("description", name)))
+        Parameter(name=name, schema=_plain(part, named), meaning=str(part.get("description", name)))
         for name, part in schema["properties"].items()
     )
 
 
-def _plain(part: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a parameter's schema without null: one that is left out is not stated."""
+def _plain(part: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a parameter's schema without null: one that is left out is not stated.
+
+    Parameters
+    ----------
+    named
+        Schemas of its types by their reference: a parameter is described where it stands.
+    """
     options = [option for option in part.get("anyOf", [part]) if option.get("type") != "null"]
-    return {name: value for name, value in options[0].items() if name not in {"title", "default"}}
+    schema = named.get(options[0].get("$ref", ""), options[0])
+    return {name: value for name, value in schema.items() if name not in {"title", "default"}}
 
 
 def to_cursor(value: Any) -> str:

@@ -15,6 +15,20 @@ class Batch:
     other: str
 
 
+def test_parameters_are_described_where_they_stand() -> None:
+    """No parameter refers to a schema that the document does not hold."""
+    paths = document(OPERATIONS)["paths"]
+    stated = [
+        parameter["schema"]
+        for path in paths.values()
+        for operation in path.values()
+        for parameter in operation.get("parameters", ())
+        if "schema" in parameter
+    ]
+    assert any("enum" in schema for schema in stated)
+    assert not any("$ref" in schema for schema in stated)
+
+
 def test_two_types_of_one_name_are_refused() -> None:
     """The later would silently describe the earlier one's answers."""
     assert document(OPERATIONS)["paths"]
