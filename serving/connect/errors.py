@@ -12,10 +12,7 @@ ForewarnError
     ├── HistoryPruned       the state of a block is no longer there
     ├── BlockGone           a block is not, or no longer, part of the chain
     ├── RangeTooWide        more logs than an endpoint gives at once
-    ├── Reverted            a contract refused a call
-    ├── ClockSkewed         the chain's clock and ours are apart
-    ├── KeyRefused          a key can do more than read
-    └── KeyRevoked          a key that no longer opens anything
+    └── Reverted            a contract refused a call
 """
 
 from datetime import timedelta
@@ -113,21 +110,3 @@ class Reverted(ConnectFailed):
     def __init__(self, message: str, data: bytes = b"") -> None:
         super().__init__(message)
         self.data = data
-
-
-class ClockSkewed(ConnectFailed):
-    """A block, or an exchange, is ahead of our clock, or a key's clock behind it."""
-
-    code = "clock_skew"
-
-
-class KeyRefused(ConnectFailed):
-    """A key can trade, transfer or withdraw: only keys that can but read are taken."""
-
-    code = "key_can_act"
-
-
-class KeyRevoked(ConnectFailed):
-    """A key is wrong, has ended or was revoked."""
-
-    code = "key_revoked"

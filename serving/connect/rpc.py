@@ -427,14 +427,6 @@ class Chain:
             for answer in answers
         ]
 
-    async def logs_of(
-        self, addresses: Sequence[str], block: Block, *, topics: Sequence[Any] = ()
-    ) -> tuple[Log, ...]:
-        """Return what contracts said in one block, named by its hash."""
-        wish = {"address": list(addresses), "topics": list(topics), "blockHash": block.hash}
-        (answer,) = await self.ask([Request("eth_getLogs", (wish,))])
-        return _logs(answer, self.name)
-
     async def logs(
         self,
         addresses: Sequence[str],

@@ -1,4 +1,4 @@
-"""Secrets of connections, sealed: endpoints with their keys, and keys of exchanges.
+"""Secrets of connections, sealed: endpoints with their keys.
 
 AES-256-GCM with the connection's name as associated data, so that what was sealed for one
 connection opens for no other. The key is not in the store: it comes from the variable

@@ -35,7 +35,7 @@ class TimeLimit:
 
         Raises
         ------
-        BudgetSpent
+        TimeLimitReached
             When the time has passed.
         """
         if self.timer() > self.end:
