@@ -117,8 +117,37 @@ def evidence(signal: Signal, now: datetime, policy: Policy) -> PolicyEvaluation:
     return PolicyEvaluation(raised, frozenset(sustained), frozenset(unknown), tuple(causes))
 
 
-def raised(columns: Columns, policy: Policy) -> Levels:
-    """Return the highest level that fires per account, as `evidence` finds it one by one.
+class LevelColumns(NamedTuple):
+    """What all triggers say together of many signals, arrays of shape (accounts,).
+
+    Parameters
+    ----------
+    raised
+        Highest level that fires.
+    sustained, unknown
+        Levels that an account keeps, and those of which nothing can be said: bit `level` is set.
+    """
+
+    raised: Levels
+    sustained: Levels
+    unknown: Levels
+
+    def of(self, place: int) -> PolicyEvaluation:
+        """Return what is said of one signal, without causes."""
+        sustained, unknown = int(self.sustained[place]), int(self.unknown[place])
+        return PolicyEvaluation(
+            Level(int(self.raised[place])), LEVELS_OF[sustained], LEVELS_OF[unknown], ()
+        )
+
+
+LEVELS_OF: tuple[frozenset[Level], ...] = tuple(
+    frozenset(level for level in Level if bits >> level & 1) for bits in range(1 << len(Level))
+)
+"""The levels whose bits are set."""
+
+
+def levels(columns: Columns, policy: Policy) -> LevelColumns:
+    """Return what a policy finds in many signals, as `evidence` finds it one by one.
 
     Parameters
     ----------
@@ -126,13 +155,17 @@ def raised(columns: Columns, policy: Policy) -> Levels:
         Signals of many accounts, shape (accounts,).
     """
     accounts = np.size(columns.buffer)
-    levels = np.zeros(accounts, dtype=np.int8)
+    found = LevelColumns(*(np.zeros(accounts, dtype=np.int8) for _ in LevelColumns._fields))
     is_dust = np.broadcast_to(columns.requirement < policy.least_requirement, accounts)
     for named, trigger in policy.triggers:
-        fires = np.broadcast_to(MEANINGS[type(trigger)].read(trigger, columns).fires, accounts)
-        highest = np.where(is_dust, min(named, dust_limit(trigger)), named).astype(np.int8)
-        levels[fires] = np.maximum(levels, highest)[fires]
-    return levels
+        reading = MEANINGS[type(trigger)].read(trigger, columns)
+        fires, holds, is_unknown = (np.broadcast_to(part, accounts) for part in reading)
+        level = np.where(is_dust, min(named, dust_limit(trigger)), named).astype(np.int8)
+        bit = np.left_shift(np.int8(1), level)
+        found.raised[fires] = np.maximum(found.raised, level)[fires]
+        found.sustained[holds] |= bit[holds]
+        found.unknown[is_unknown] |= bit[is_unknown]
+    return found
 
 
 def aim(policy: Policy, level: Level) -> Aim:

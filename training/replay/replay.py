@@ -17,7 +17,7 @@ from features.inputs import HOUR, Candles, Floats, Ints, seconds
 from features.pipeline import BASELINE, compute
 from models.alerting.audience import AlertMessage, Inbox, allot
 from models.alerting.columns import Columns
-from models.alerting.evidence import raised
+from models.alerting.evidence import LevelColumns, levels
 from models.alerting.policy import Policy
 from models.alerting.signals import Signal, TransitionKind
 from models.alerting.state import REST, step
@@ -270,6 +270,8 @@ def columns(timeline: pd.DataFrame) -> Columns:
         expected=chances("expected"),
         unattended=chances("unattended"),
         hours_since_liquidation=timeline["hours_since_liquidation"].to_numpy(dtype=np.float64),
+        # An hour in which the account is not solvent, or not there, has no forecast to miss.
+        has_forecast=timeline["buffer"].notna().to_numpy(),
     )
 
 
@@ -281,36 +283,41 @@ def run(timeline: pd.DataFrame, policy: Policy) -> dict[str, Course]:
     dict
         By account; accounts that nothing was said about are left out.
     """
-    levels = raised(columns(timeline), policy)
-    records = timeline.to_dict("list")
+    found = levels(columns(timeline), policy)
+    second = timeline["second"].to_numpy(dtype=np.int64)
+    since = timeline["hours_since_liquidation"].to_numpy(dtype=np.float64)
     courses = {}
     for account, places in timeline.groupby("account", sort=False).indices.items():
-        if levels[places].any():
-            courses[str(account)] = _course(str(account), places, levels, records, policy)
+        part = LevelColumns(*(column[places] for column in found))
+        if part.raised.any():
+            name = str(account)
+            courses[name] = _course(name, second[places], since[places], part, policy)
     return courses
 
 
 def _course(
-    account: str, places: Any, levels: Any, records: dict[Any, list[Any]], policy: Policy
+    account: str, second: Ints, since: Floats, found: LevelColumns, policy: Policy
 ) -> Course:
-    """Return what happens to one account."""
+    """Return what happens to one account, hour by hour."""
     state, inbox = REST, Inbox()
     messages: list[ReplayedMessage] = []
     spans: dict[int, tuple[int, int]] = {}
-    for place in places:
-        if state.is_at_rest and not inbox.waiting and not levels[place]:
-            continue
-        signal = _signal(account, records, place)
+    raised = np.append(np.flatnonzero(found.raised), len(second))
+    place = int(raised[0])
+    while place < len(second):
+        signal = _signal(account, int(second[place]), float(since[place]))
         was_on = state.level != 0
-        state, transitions = step(state, signal, signal.at, policy)
+        state, transitions = step(state, signal, signal.at, policy, found=found.of(place))
         inbox, posts = allot(inbox, transitions, signal.at, policy.owner, receiver=account)
         messages.extend(_messages(posts))
-        second = int(records["second"][place])
         if state.level:
-            begin = spans.get(state.episode, (second, 0))[0]
-            spans[state.episode] = (begin, second + HOUR)
+            begin = spans.get(state.episode, (int(second[place]), 0))[0]
+            spans[state.episode] = (begin, int(second[place]) + HOUR)
         elif was_on:
-            spans[state.episode] = (spans[state.episode][0], second)
+            spans[state.episode] = (spans[state.episode][0], int(second[place]))
+        place += 1
+        if state.is_at_rest and not inbox.waiting:
+            place = int(raised[np.searchsorted(raised, place)])
     return Course(tuple(messages), spans)
 
 
@@ -328,28 +335,12 @@ def _messages(posts: Sequence[AlertMessage]) -> Iterator[ReplayedMessage]:
             )
 
 
-def _signal(account: str, records: dict[Any, list[Any]], place: int) -> Signal:
-    """Return one hour of the tape as the state machine sees it."""
-    at = datetime.fromtimestamp(records["second"][place], tz=UTC)
-    buffer, later = records["buffer"][place], records["next_buffer"][place]
-    has_buffer = buffer == buffer  # noqa: PLR0124 - NaN is not itself
-    verdict = records["next_verdict"][place]
-    since = records["hours_since_liquidation"][place]
+def _signal(account: str, second: int, since: float) -> Signal:
+    """Return one hour of the tape as the state machine sees it; what fired is found already."""
+    at = datetime.fromtimestamp(second, tz=UTC)
     return Signal(
         account=account,
         at=at,
-        verdict=Verdict(records["verdict"][place]),
-        buffer=buffer if has_buffer else None,
-        next_buffer=later if has_buffer else None,
-        next_verdict=Verdict(verdict) if has_buffer else None,
-        expected=_chances("expected", records, place) if has_buffer else {},
-        unattended=_chances("unattended", records, place) if has_buffer else {},
-        has_forecast=has_buffer,
+        verdict=Verdict.SAFE,
         liquidated_at=at - timedelta(hours=since) if since >= 0.0 else None,
     )
-
-
-def _chances(kind: str, records: dict[Any, list[Any]], place: int) -> dict[str, float]:
-    """Return the probabilities of one hour."""
-    by_label = {label: records[f"{kind}_{label}"][place] for label in LABELS}
-    return {label: value for label, value in by_label.items() if np.isfinite(value)}

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from models.alerting.audience import Inbox, Shape, allot, is_quiet
 from models.alerting.columns import Columns
-from models.alerting.evidence import evidence, raised
+from models.alerting.evidence import evidence, levels
 from models.alerting.policy import Quiet, default, parse
 from models.alerting.signals import Level, Route, Signal, Transition, TransitionKind
 from models.alerting.state import REST, AlertState, acknowledge, mute, step
@@ -227,7 +227,7 @@ def test_dust_is_listed_and_wakes_nobody(requirement: float | None, level: Level
     seen = signal(START, None, verdict=Verdict.LIQUIDATABLE, requirement=requirement)
     found = evidence(seen, START, default())
     assert (found.raised, max(found.sustained)) == (level, level)
-    told = raised(
+    told = levels(
         Columns(
             buffer=np.array([-0.1]),
             next_buffer=np.array([np.nan]),
@@ -237,7 +237,7 @@ def test_dust_is_listed_and_wakes_nobody(requirement: float | None, level: Level
         ),
         default(),
     )
-    assert told.tolist() == [int(level)]
+    assert told.raised.tolist() == [int(level)]
 
 
 @pytest.mark.parametrize("requirement", [0.0, 0.005, 500.0])
@@ -249,7 +249,7 @@ def test_a_liquidation_is_told_whatever_it_left(requirement: float) -> None:
     assert Level.LIQUIDATED in found.sustained
     _, (transition,) = step(REST, seen, START, default())
     assert (transition.level, transition.route) == (Level.LIQUIDATED, Route.NOW)
-    together = raised(
+    together = levels(
         Columns(
             buffer=np.array([np.nan, np.nan]),
             next_buffer=np.array([np.nan, np.nan]),
@@ -260,14 +260,14 @@ def test_a_liquidation_is_told_whatever_it_left(requirement: float) -> None:
         ),
         default(),
     )
-    assert together.tolist() == [int(Level.LIQUIDATED), int(Level.WATCH)]
+    assert together.raised.tolist() == [int(Level.LIQUIDATED), int(Level.WATCH)]
 
 
 def test_many_accounts_at_once_are_raised_as_one_by_one() -> None:
     """With and without a forecast, at every buffer around the limits."""
     near = [0.005, 0.02, 0.03, 0.031, 0.09, 0.091]
     expected = [0.001] * 6 + [float("nan")] * 6
-    together = raised(
+    together = levels(
         Columns(
             buffer=np.array(near * 2),
             next_buffer=np.full(12, np.nan),
@@ -277,7 +277,7 @@ def test_many_accounts_at_once_are_raised_as_one_by_one() -> None:
         ),
         default(),
     )
-    assert together.tolist() == [2, 0, 0, 0, 0, 0, 2, 2, 2, 1, 1, 0]
+    assert together.raised.tolist() == [2, 0, 0, 0, 0, 0, 2, 2, 2, 1, 1, 0]
 
 
 def test_what_was_found_is_told_in_plain_words() -> None:
