@@ -12,6 +12,7 @@ from models.alerting.aim import (
     Aim,
     distant,
     distant_blind,
+    distant_in_sigmas,
     outlasted,
     ruled_out,
     together,
@@ -28,6 +29,7 @@ from models.alerting.policy import (
     LiquidationTrigger,
     Policy,
     RuleTrigger,
+    SigmaTrigger,
     Trigger,
     dust_limit,
     span_text,
@@ -223,6 +225,15 @@ def _buffer(trigger: BufferTrigger, columns: Columns) -> Reading:
     return Reading(value <= trigger.raises, value <= trigger.clear, is_unknown)
 
 
+def _sigmas(trigger: SigmaTrigger, columns: Columns) -> Reading:
+    """Read a distance in volatilities; it is missing where a forecast is."""
+    value = columns.sigmas
+    is_missing = value != value  # noqa: PLR0124 - NaN is not itself
+    return Reading(
+        value <= trigger.raises, value <= trigger.clear, is_missing & columns.has_forecast
+    )
+
+
 def _blind_buffer(trigger: BlindBuffer, columns: Columns) -> Reading:
     """Read a distance that stands in for a forecast."""
     is_blind = columns.has_forecast
@@ -230,6 +241,11 @@ def _blind_buffer(trigger: BlindBuffer, columns: Columns) -> Reading:
         is_blind = is_blind & (value != value)  # noqa: PLR0124 - NaN is not itself
     value = columns.buffer
     return Reading(is_blind & (value <= trigger.raises), is_blind & (value <= trigger.clear))
+
+
+def _volatilities(trigger: SigmaTrigger, signal: Signal) -> tuple[object, object]:
+    """Return a distance in volatilities and its limit."""
+    return signal.sigmas, trigger.raises
 
 
 def _distance(trigger: BufferTrigger | BlindBuffer, signal: Signal) -> tuple[object, object]:
@@ -293,6 +309,7 @@ def _liquidated(trigger: LiquidationTrigger, signal: Signal) -> tuple[object, ob
 MEANINGS: Mapping[type[Any], Meaning] = {
     ForecastTrigger: Meaning(_forecast, _probability, undercut),
     BufferTrigger: Meaning(_buffer, _distance, distant),
+    SigmaTrigger: Meaning(_sigmas, _volatilities, distant_in_sigmas),
     BlindBuffer: Meaning(_blind_buffer, _distance, distant_blind),
     Doubt: Meaning(_doubt, _reasons, untouched),
     RuleTrigger: Meaning(_ruling, _verdict, ruled_out),

@@ -5,6 +5,7 @@ whatever the model says, and one that will be at the next price of a delayed ora
 unattended probability raised to 1; what the model said stays visible beside it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from features.inputs import Floats, Tables
+from features.margin import daily_sigmas
 from features.pipeline import BASELINE, FEATURES, NAMES, compute, fingerprint
 from models.forecast.bundle import Bundle
 from models.horizons import HEADS, HORIZONS, LABELS
@@ -99,6 +101,15 @@ class ForecastOutcome:
     constant: tuple[str, ...] = ()
     late: int = 0
     words: "_Texts | None" = None
+
+    @property
+    def sigmas(self) -> float | None:
+        """Distance at the next price in daily volatilities; None where it is not known."""
+        if self.silent is not None or self.row is None:
+            return None
+        start = self.row[[_PLACES["start_distance"]]]
+        found = float(daily_sigmas(start, self.row[[_PLACES["start_sigma"]]])[0])
+        return found if math.isfinite(found) else None
 
 
 def assess(

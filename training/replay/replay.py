@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from features.inputs import HOUR, Candles, Floats, Ints, seconds
+from features.margin import daily_sigmas
 from features.pipeline import BASELINE, compute
 from models.alerting.audience import AlertMessage, Inbox, allot
 from models.alerting.columns import Columns
@@ -118,6 +119,9 @@ def _forecast(history: History, bundle: Bundle, places: Ints) -> pd.DataFrame:
     for name, chances in bundle.probabilities(bundle.scores(matrix, baseline)).items():
         probabilities.update({f"{name}_{label}": chances[:, k] for k, label in enumerate(LABELS)})
     return rows.assign(
+        sigmas=daily_sigmas(
+            *(features[name].to_numpy(np.float64) for name in ("start_distance", "start_sigma"))
+        ),
         buffer=buffers(rows, legs, history.tables.candles, name="price"),
         next_buffer=buffers(rows, legs, history.tables.candles, name="price_next"),
         **probabilities,
@@ -205,6 +209,7 @@ def tape(history: History, rows: pd.DataFrame) -> pd.DataFrame:
             "verdict": Verdict.SAFE.value,
             "buffer": rows["buffer"],
             "next_buffer": rows["next_buffer"],
+            "sigmas": rows["sigmas"],
             **{name: rows[name] for name in rows.columns if name.endswith(LABELS)},
         }
     )
@@ -267,6 +272,7 @@ def columns(timeline: pd.DataFrame) -> Columns:
         next_buffer=timeline["next_buffer"].to_numpy(dtype=np.float64),
         verdict=timeline["verdict"].to_numpy(dtype=str),
         next_verdict=timeline["next_verdict"].fillna("").to_numpy(dtype=str),
+        sigmas=timeline["sigmas"].to_numpy(dtype=np.float64),
         expected=chances("expected"),
         unattended=chances("unattended"),
         hours_since_liquidation=timeline["hours_since_liquidation"].to_numpy(dtype=np.float64),

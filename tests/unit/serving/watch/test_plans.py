@@ -20,6 +20,7 @@ from models.alerting.policy import (
     ForecastTrigger,
     LiquidationTrigger,
     RuleTrigger,
+    SigmaTrigger,
     Trigger,
     default,
     of_tree,
@@ -155,6 +156,7 @@ AIMS = {
         {"signal": "next_buffer", "raise": 0.1, "clear": 0.2},
         Aim(next_buffer=Fraction(2001, 10000)),
     ),
+    SigmaTrigger: ({"signal": "sigmas", "raise": 1.5, "clear": 4.5}, Aim(sigmas=4.5)),
     BlindBuffer: (
         {"signal": "buffer_without_forecast", "raise": 0.1, "clear": 0.3},
         Aim(blind_buffer=Fraction(3001, 10000)),
