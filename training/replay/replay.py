@@ -18,10 +18,10 @@ from features.margin import daily_sigmas
 from features.pipeline import BASELINE, compute
 from models.alerting.audience import AlertMessage, Inbox, allot
 from models.alerting.columns import Columns
-from models.alerting.evidence import LevelColumns, levels
+from models.alerting.evidence import LevelColumns, PolicyEvaluation, levels
 from models.alerting.policy import Policy
-from models.alerting.signals import Signal, TransitionKind
-from models.alerting.state import REST, step
+from models.alerting.signals import Level, Signal, TransitionKind
+from models.alerting.state import REST, AlertState, step
 from models.errors import Fault, InvalidInput
 from models.forecast.bundle import Bundle
 from models.horizons import LABELS
@@ -70,7 +70,12 @@ class Course:
 
 
 def forecasts(
-    history: History, bundles: Sequence[Bundle], *, end: datetime | None, progress: Progress
+    history: History,
+    bundles: Sequence[Bundle],
+    *,
+    begin: datetime | None = None,
+    end: datetime | None,
+    progress: Progress,
 ) -> pd.DataFrame:
     """Return the account-hours that a bundle trained earlier can judge, with its forecasts.
 
@@ -78,6 +83,8 @@ def forecasts(
     ----------
     bundles
         Each is used from the end of its training to the end of the next one's.
+    begin, end
+        Nothing before and from then on is judged.
 
     Returns
     -------
@@ -95,7 +102,8 @@ def forecasts(
     parts = []
     for bundle, limit in zip(ordered, limits, strict=True):
         at = history.moments["at"]
-        inside = np.flatnonzero((at >= bundle.trained_to()) & (at < limit))
+        since = bundle.trained_to() if begin is None else max(bundle.trained_to(), begin)
+        inside = np.flatnonzero((at >= since) & (at < min(limit, end or limit)))
         progress(f"judging {len(inside):,} account-hours by the bundle of {bundle.trained_to():%F}")
         parts += [
             _forecast(history, bundle, inside[begin : begin + PARTS])
@@ -281,15 +289,22 @@ def columns(timeline: pd.DataFrame) -> Columns:
     )
 
 
-def run(timeline: pd.DataFrame, policy: Policy) -> dict[str, Course]:
+def run(
+    timeline: pd.DataFrame, policy: Policy, *, seen: Columns | None = None
+) -> dict[str, Course]:
     """Run a policy over a tape; every account has an owner of its own.
+
+    Parameters
+    ----------
+    seen
+        `columns` of the tape, where several policies are run over it.
 
     Returns
     -------
     dict
         By account; accounts that nothing was said about are left out.
     """
-    found = levels(columns(timeline), policy)
+    found = levels(columns(timeline) if seen is None else seen, policy)
     second = timeline["second"].to_numpy(dtype=np.int64)
     since = timeline["hours_since_liquidation"].to_numpy(dtype=np.float64)
     courses = {}
@@ -309,6 +324,8 @@ def _course(
     messages: list[ReplayedMessage] = []
     spans: dict[int, tuple[int, int]] = {}
     raised = np.append(np.flatnonzero(found.raised), len(second))
+    changes = np.flatnonzero(np.any([np.diff(column) != 0 for column in found], axis=0))
+    ends = np.append(changes, len(second) - 1)
     place = int(raised[0])
     while place < len(second):
         signal = _signal(account, int(second[place]), float(since[place]))
@@ -322,9 +339,21 @@ def _course(
         elif was_on:
             spans[state.episode] = (spans[state.episode][0], int(second[place]))
         place += 1
-        if state.is_at_rest and not inbox.waiting:
+        if inbox.waiting or place == len(second):
+            continue
+        if state.is_at_rest:
             place = int(raised[np.searchsorted(raised, place)])
+        elif _is_held(state, found.of(place)):
+            # Until the evidence changes nothing is owed; only the time it was held last moves.
+            place = int(ends[np.searchsorted(ends, place)])
     return Course(tuple(messages), spans)
+
+
+def _is_held(state: AlertState, found: PolicyEvaluation) -> bool:
+    """Return whether evidence keeps an account on a level below critical that it was told of."""
+    is_told = state.notified == state.level < Level.CRITICAL
+    is_lower = found.raised < state.level and state.level in found.sustained
+    return is_told and (found.raised == state.level or is_lower)
 
 
 def _messages(posts: Sequence[AlertMessage]) -> Iterator[ReplayedMessage]:
