@@ -36,7 +36,7 @@ def _address(value: str) -> str:
 
 
 Address = Annotated[str, Field(max_length=100, strict=True), AfterValidator(_address)]
-ChainVenue = Literal["aave-v3", "morpho-blue"]
+ChainVenue = Literal["aave-v3", "liquity-v1", "morpho-blue"]
 
 
 class ConnectionBody(Body):
@@ -114,7 +114,7 @@ def target(body: ConnectionBody) -> Target:
     elif chains.get(body.chain, chain_id) != chain_id:
         faults.append(Fault("/chain_id", f"{body.chain} is chain {chains[body.chain]}"))
     whose = MarketId(body.venue, body.market, body.chain)
-    place = whose if body.venue == "aave-v3" else whose._replace(market="")
+    place = whose._replace(market="") if body.venue == "morpho-blue" else whose
     contract = body.contract or contracts.get(place)
     if contract is None:
         names = ", ".join(

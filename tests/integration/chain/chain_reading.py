@@ -1,6 +1,7 @@
 """A test market as the product reads it."""
 
 import asyncio
+import os
 import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -14,6 +15,11 @@ from serving.connect.rpc import Chain
 
 T = TypeVar("T")
 CHAIN_ID = 31337
+STEPS = int(os.environ.get("FOREWARN_CHAIN_STEPS", "400"))
+"""Random steps that are taken, and the accounts that take them."""
+
+USERS = int(os.environ.get("FOREWARN_CHAIN_USERS", "20"))
+STEPS_A_BLOCK = max(6, STEPS // 400)
 MARKET = MarketId("aave-v3", "core", "test")
 
 
@@ -39,6 +45,5 @@ def funded(aave: AaveMarket, count: int, *, seed: int) -> list[str]:
     """Return fresh addresses that can pay for their transactions."""
     chance = random.Random(seed)  # noqa: S311 - drawn anew by anyone
     users = [f"0x{chance.randbytes(20).hex()}" for _ in range(count)]
-    for user in users:
-        aave.node.ask("anvil_setBalance", user, hex(10**24))
+    aave.node.fund(users)
     return users
