@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from models.errors import InvalidInput
+from models.errors import Fault, InvalidInput
 from serving.connect.abi import ContractCall, Method, decoded
 from serving.connect.body import url_faults
 from serving.connect.endpoint import TIMEOUT_SECONDS, Endpoint, Request
@@ -492,7 +492,7 @@ def chain_of(name: str, chain_id: int, urls: Sequence[str], *, confirms: bool = 
     InvalidInput
         Listing what is no URL of HTTP, and what stands twice.
     """
-    faults = url_faults(urls)
+    faults = url_faults(urls) if urls else [Fault("/rpc", "name at least one endpoint")]
     if faults:
         raise InvalidInput(faults)
     # The library logs whole URLs, and these hold keys.

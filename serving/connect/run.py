@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,13 +33,19 @@ def reader_of(target: Target) -> Reader:
 def follower_of(
     name: str,
     target: Target,
-    urls: Sequence[str],
+    endpoints: Mapping[str, Sequence[str]],
     store: Store,
     *,
     clock: Callable[[], datetime] = lambda: datetime.now(tz=UTC),
 ) -> Follower:
-    """Return a follower of a target; raises `InvalidInput` where an endpoint is no URL."""
-    chain = chain_of(target.market.chain, target.chain_id, urls)
+    """Return a follower of a target; raises `InvalidInput` where an endpoint is no URL.
+
+    Parameters
+    ----------
+    endpoints
+        URLs of JSON-RPC (`rpc`), and of WebSocket (`ws`) where there are any.
+    """
+    chain = chain_of(target.market.chain, target.chain_id, endpoints["rpc"])
     return Follower(
         name=name,
         store=store,
@@ -47,6 +53,7 @@ def follower_of(
         reader=reader_of(target),
         addresses=set(target.addresses),
         takes_borrowers=target.takes_borrowers,
+        sockets=tuple(endpoints.get("ws", ())),
         clock=clock,
     )
 

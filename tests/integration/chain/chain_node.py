@@ -119,9 +119,9 @@ class Node:
         stated: list[str] = self.ask("eth_accounts")
         return stated
 
-    def post(self, sender: str, target: str | None, data: str) -> str:
-        """Send a transaction and return its hash; it waits for a block."""
-        stated = {"from": sender, "data": data, "gas": hex(GAS)}
+    def post(self, sender: str, target: str | None, data: str, *, value: int = 0) -> str:
+        """Send a transaction, with wei if so, and return its hash; it waits for a block."""
+        stated = {"from": sender, "data": data, "gas": hex(GAS), "value": hex(value)}
         if target is not None:
             stated["to"] = target
         posted: str = self.ask("eth_sendTransaction", stated)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from aave_market import AaveMarket
+from chain_node import Node
 
 from models.domain import MarketId
 from serving.connect import rpc
@@ -29,10 +30,15 @@ def reader_of(aave: AaveMarket) -> AaveV3Reader:
 
 
 def on_chain(aave: AaveMarket, act: Callable[[Chain], Awaitable[T]], chain_id: int = CHAIN_ID) -> T:
-    """Run something against the chain."""
+    """Run something against the chain of a market."""
+    return reading_chain(aave.node, act, chain_id)
+
+
+def reading_chain(node: Node, act: Callable[[Chain], Awaitable[T]], chain_id: int = CHAIN_ID) -> T:
+    """Run something against a chain."""
 
     async def whole() -> T:
-        chain = rpc.chain_of("test", chain_id, [aave.node.url])
+        chain = rpc.chain_of("test", chain_id, [node.url])
         try:
             return await act(chain)
         finally:
@@ -42,8 +48,13 @@ def on_chain(aave: AaveMarket, act: Callable[[Chain], Awaitable[T]], chain_id: i
 
 
 def funded(aave: AaveMarket, count: int, *, seed: int) -> list[str]:
+    """Return fresh addresses that can pay for their transactions on the chain of a market."""
+    return addresses_of(aave.node, count, seed=seed)
+
+
+def addresses_of(node: Node, count: int, *, seed: int) -> list[str]:
     """Return fresh addresses that can pay for their transactions."""
     chance = random.Random(seed)  # noqa: S311 - drawn anew by anyone
     users = [f"0x{chance.randbytes(20).hex()}" for _ in range(count)]
-    aave.node.fund(users)
+    node.fund(users)
     return users

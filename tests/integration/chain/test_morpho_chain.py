@@ -1,6 +1,5 @@
 """A Morpho market that runs its own code: what is read and judged equals what it says itself."""
 
-import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -13,14 +12,14 @@ import chain_node
 import chain_packages
 import morpho_market
 import pytest
-from chain_reading import CHAIN_ID, STEPS, STEPS_A_BLOCK, USERS
+from chain_reading import STEPS, STEPS_A_BLOCK, USERS, addresses_of, reading_chain
 from morpho_market import MorphoLife, MorphoMarket
 
 from models.domain import LegKind, MarketId
 from models.errors import InvalidInput
 from models.margin.result import Liquidation
 from models.margin.rulebook import Liquidate, load
-from serving.connect import morpho_blue, rpc
+from serving.connect import morpho_blue
 from serving.connect.errors import NotAContract
 from serving.connect.follow import Follower
 from serving.connect.morpho_blue import MorphoBlueReader
@@ -40,10 +39,7 @@ def morpho() -> Iterator[MorphoMarket]:
 
 def funded(morpho: MorphoMarket, count: int, *, seed: int) -> list[str]:
     """Return fresh addresses that can pay for their transactions."""
-    chance = random.Random(seed)  # noqa: S311 - drawn anew by anyone
-    users = [f"0x{chance.randbytes(20).hex()}" for _ in range(count)]
-    morpho.node.fund(users)
-    return users
+    return addresses_of(morpho.node, count, seed=seed)
 
 
 def reader_of(morpho: MorphoMarket, market_id: str | None = None) -> MorphoBlueReader:
@@ -54,15 +50,7 @@ def reader_of(morpho: MorphoMarket, market_id: str | None = None) -> MorphoBlueR
 
 def on_chain(morpho: MorphoMarket, act: Callable[[Chain], Awaitable[T]]) -> T:
     """Run something against the chain."""
-
-    async def whole() -> T:
-        chain = rpc.chain_of("test", CHAIN_ID, [morpho.node.url])
-        try:
-            return await act(chain)
-        finally:
-            await rpc.close(chain)
-
-    return asyncio.run(whole())
+    return reading_chain(morpho.node, act)
 
 
 def test_selectors_and_topics_are_those_of_the_compiler() -> None:
