@@ -26,7 +26,7 @@ from serving.store.connections import REMEMBERED
 LOGGER = logging.getLogger("forewarn.connect")
 
 POLL_SECONDS = 2.0
-TOLD_POLL_SECONDS = 30.0
+SUBSCRIBED_POLL_SECONDS = 30.0
 """Seconds between looks where new heads are told: one that is told is looked at at once."""
 
 LONGEST_PAUSE = 60.0
@@ -138,10 +138,12 @@ class Follower:
             if failures:
                 await _any((stop,), min(poll * 2**failures, LONGEST_PAUSE))
             else:
-                await _any((stop, news), max(poll, TOLD_POLL_SECONDS) if self.is_told else poll)
+                await _any(
+                    (stop, news), max(poll, SUBSCRIBED_POLL_SECONDS) if self.is_subscribed else poll
+                )
 
     @property
-    def is_told(self) -> bool:
+    def is_subscribed(self) -> bool:
         """Return whether new heads are being told."""
         return any(each.is_live for each in self.heads)
 
@@ -438,7 +440,7 @@ class Follower:
             "undone": undone,
             "unread": self._gap,
             "endpoints": endpoints_of(self.chain),
-            "heads": "told" if self.is_told else "polled",
+            "heads": "subscribed" if self.is_subscribed else "polled",
         }
 
     def _doubts(self, head: Block) -> list[dict[str, str]]:
@@ -472,7 +474,7 @@ class Follower:
                     "reasons": [{"code": code, "text": str(error)}],
                     "failing_since": before.get("failing_since") or self.clock().isoformat(),
                     "endpoints": endpoints_of(self.chain),
-                    "heads": "told" if self.is_told else "polled",
+                    "heads": "subscribed" if self.is_subscribed else "polled",
                 }
                 connections.note_status(transaction, self.name, status, now=self.clock())
         except StoreFailed as failure:

@@ -99,7 +99,7 @@ class Heads:
             self.is_live, self.error = True, None
             self.news.set()
             async for message in socket:
-                if self._told(message) == subscription:
+                if self._subscription_of(message) == subscription:
                     self.news.set()
 
     def _subscribed(self, message: aiohttp.WSMessage) -> str:
@@ -112,7 +112,7 @@ class Heads:
             raise AnswerInvalid(f"{self.name}: no subscription")
         return name
 
-    def _told(self, message: aiohttp.WSMessage) -> object:
+    def _subscription_of(self, message: aiohttp.WSMessage) -> object:
         """Return the subscription that a message is of; raises as `_listen` does."""
         params = self._decoded(message).get("params")
         return params.get("subscription") if isinstance(params, dict) else None

@@ -161,7 +161,7 @@ class LiquityV1Reader:
 
     @property
     def log_topics(self) -> tuple[object, ...]:
-        """Return what logs are asked for: all of these contracts."""
+        """Return what logs are methods for: all of these contracts."""
         return ()
 
     @property
@@ -183,11 +183,11 @@ class LiquityV1Reader:
             When there is no TroveManager at the address.
         """
         await chain.require_code(self.manager, block, what="TroveManager")
-        asked = [BORROWER_OPERATIONS, PRICE_FEED, *(each.stability_pool for each in DIALECTS)]
-        answers = await chain.call([each.at(self.manager) for each in asked], block)
+        methods = [BORROWER_OPERATIONS, PRICE_FEED, *(each.stability_pool for each in DIALECTS)]
+        answers = await chain.call([each.at(self.manager) for each in methods], block)
         operations, feed = (
             method.read(sound(answer, self.manager, method))
-            for method, answer in zip(asked[:2], answers[:2], strict=True)
+            for method, answer in zip(methods[:2], answers[:2], strict=True)
         )
         spoken = [
             (dialect, answer)
@@ -260,7 +260,7 @@ class LiquityV1Reader:
     ) -> tuple[dict[str, str], dict[str, int], int]:
         """Return terms, state and the price; 0 where the feed gives none."""
         dialect = layout.dialect
-        asked = {
+        methods = {
             "mcr": (MCR, self.manager),
             "ccr": (CCR, self.manager),
             "gas_compensation": (dialect.reserve, self.manager),
@@ -271,11 +271,11 @@ class LiquityV1Reader:
             "troves": (TROVES, self.manager),
             "stability_deposits": (dialect.deposits, layout.stability_pool),
         }
-        calls = [method.at(target) for method, target in asked.values()]
+        calls = [method.at(target) for method, target in methods.values()]
         *answers, price = await chain.call([*calls, FETCH_PRICE.at(layout.price_feed)], block)
         values = {
             name: method.read(sound(answer, target, method))
-            for (name, (method, target)), answer in zip(asked.items(), answers, strict=True)
+            for (name, (method, target)), answer in zip(methods.items(), answers, strict=True)
         }
         names = ("system_collateral", "system_debt", "troves", "stability_deposits")
         terms = {name: str(value) for name, value in values.items() if name not in names}

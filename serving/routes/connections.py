@@ -120,7 +120,7 @@ class ConnectionAnswer:
     Parameters
     ----------
     heads
-        Whether new heads are `told` by WebSocket or `polled`; None before it began.
+        Whether new heads are `subscribed` to by WebSocket or `polled`; None before it began.
     """
 
     request_id: str

@@ -258,9 +258,9 @@ def liquidate(
     left = outcome.surplus
     legs = []
     for leg in account.legs:
-        kept = min(left, int(leg.quantity)) if leg.kind is LegKind.COLLATERAL else 0
-        left -= kept
-        legs.append(replace(leg, quantity=kept))
+        stays = min(left, int(leg.quantity)) if leg.kind is LegKind.COLLATERAL else 0
+        left -= stays
+        legs.append(replace(leg, quantity=stays))
     return Liquidation(
         repaid={terms.debt_asset: trove.debt},
         seized={terms.collateral_asset: seized},

@@ -82,7 +82,7 @@ def head_of(store: Store) -> int:
         return max((block.number for block in connections.blocks(transaction, NAME)), default=0)
 
 
-def told_by(store: Store) -> str | None:
+def heads_of(store: Store) -> str | None:
     """Return how heads are learnt, as the connection says."""
     with store.read() as transaction:
         stored = connections.read(transaction, NAME)
@@ -124,16 +124,16 @@ def height(aave: AaveMarket) -> int:
     return int(aave.node.ask("eth_blockNumber"), 16)
 
 
-def test_a_head_that_is_told_is_looked_at_at_once(aave: AaveMarket, tmp_path: Path) -> None:
+def test_a_head_that_is_subscribed_is_looked_at_at_once(aave: AaveMarket, tmp_path: Path) -> None:
     """Nobody would look for ten minutes; each block is written all the same."""
     store = opened(tmp_path)
 
     async def act(follower: Follower) -> None:
-        await until(lambda: follower.is_told and head_of(store) == height(aave))
+        await until(lambda: follower.is_subscribed and head_of(store) == height(aave))
         for _ in range(3):
             aave.node.mine()
             await until(lambda: head_of(store) == height(aave))
-        assert told_by(store) == "told"
+        assert heads_of(store) == "subscribed"
 
     socket = aave.node.url.replace("http", "ws")
     asyncio.run(followed(aave, store, act, sockets=(socket,), poll=NEVER))
@@ -148,21 +148,23 @@ def test_a_dropped_connection_is_polled_for_and_caught_up(aave: AaveMarket, tmp_
         async with laid(aave.node.url) as (cable, socket):
 
             async def act(follower: Follower) -> None:
-                await until(lambda: follower.is_told and head_of(store) == height(aave))
+                await until(lambda: follower.is_subscribed and head_of(store) == height(aave))
                 cable.cut()
-                await until(lambda: not follower.is_told)
+                await until(lambda: not follower.is_subscribed)
                 first = head_of(store)
                 for _ in range(3):
                     aave.node.mine()
                 await until(lambda: head_of(store) == height(aave))
-                await until(lambda: told_by(store) == "polled")
+                await until(lambda: heads_of(store) == "polled")
                 with store.read() as transaction:
                     numbers = {each.number for each in connections.blocks(transaction, NAME)}
                 assert set(range(first, height(aave) + 1)) <= numbers
                 cable.is_cut = False
-                await until(lambda: follower.is_told)
+                await until(lambda: follower.is_subscribed)
                 aave.node.mine()
-                await until(lambda: head_of(store) == height(aave) and told_by(store) == "told")
+                await until(
+                    lambda: head_of(store) == height(aave) and heads_of(store) == "subscribed"
+                )
                 assert follower.heads[0].drops == 1
 
             await followed(aave, store, act, sockets=(socket,), poll=0.2)
@@ -171,7 +173,7 @@ def test_a_dropped_connection_is_polled_for_and_caught_up(aave: AaveMarket, tmp_
     store.close()
 
 
-def test_an_endpoint_that_does_not_subscribe_is_told_and_polled(
+def test_an_endpoint_that_does_not_subscribe_is_subscribed_and_polled(
     aave: AaveMarket, tmp_path: Path
 ) -> None:
     """A refusal and nonsense stand as the error, with no more of the URL than its host."""
@@ -205,7 +207,7 @@ def test_an_endpoint_that_does_not_subscribe_is_told_and_polled(
             assert "secret" not in str(follower.heads[0].error)
             aave.node.mine()
             await until(lambda: head_of(store) == height(aave))
-            assert told_by(store) == "polled"
+            assert heads_of(store) == "polled"
 
         await followed(aave, store, act, sockets=(socket,), poll=0.2)
         await runner.cleanup()
