@@ -244,9 +244,10 @@ def stress(
         unjudged_count=len(result.book.unjudged),
         unjudged_debt=sum(item.debt or 0.0 for item in result.book.unjudged),
         oldest_price_age_seconds=oldest(result.book, result.at),
-        prices={asset: float(price) for asset, price in result.book.prices.items()},
+        prices=result.book.known_prices,
+        unpriced=tuple(sorted(result.book.unpriced)),
         moving=moving(result.book.prices, None),
-        curves=tuple(item for item in result.answer if item.asset in result.book.prices),
+        curves=tuple(item for item in result.answer if item.asset in result.book.known_prices),
         degraded_reasons=_doubts(result, result.book, impact=request.impact),
         shocks=tuple(shocks),
     )
@@ -255,6 +256,9 @@ def stress(
 def _doubts(result: ReadBook, book: RiskBook, *, impact: str) -> tuple[str, ...]:
     """Return what an answer rests on that is old, left out or not known."""
     doubts = ["no_impact: selling moves no price"] if impact == "none" else [*result.stale]
+    if book.unpriced:
+        listed = ", ".join(sorted(book.unpriced))
+        doubts.append(f"unpriced: {listed} without a price in USD, moved by shares of now alone")
     unknown = sum(item.key not in book.chances for item in book.borrowers)
     if unknown:
         doubts.append(f"owners_unknown: {unknown} accounts count as if nobody acts")

@@ -1,7 +1,7 @@
 """Pure: a book as the cascade takes it, shocks of it, and forecasts of it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
@@ -74,7 +74,10 @@ class RiskBook:
     unjudged
         Accounts left out.
     prices
-        USD per unit of every asset of the book.
+        USD per unit of every asset of the book; 1 for the unpriced.
+    unpriced
+        Assets whose worth a venue knows only in its own quote: their units are dollars of now,
+        so no curve and no price per unit can be told of them.
     """
 
     borrowers: tuple[Borrower, ...]
@@ -82,6 +85,7 @@ class RiskBook:
     chances: Mapping[str, float]
     unjudged: tuple[UnjudgedAnswer, ...]
     prices: Mapping[str, Fraction]
+    unpriced: frozenset[str] = frozenset()
     _columns: dict[tuple[str, ...], BookColumns] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -100,6 +104,23 @@ class RiskBook:
         if not self._worth:
             self._worth.update(self._added())
         return self._worth
+
+    @property
+    def known_prices(self) -> dict[str, float]:
+        """Return USD per unit of the assets that have a price."""
+        return {
+            asset: float(price)
+            for asset, price in self.prices.items()
+            if asset not in self.unpriced
+        }
+
+    def usable(self, curves: Mapping[str, ImpactCurve]) -> dict[str, ImpactCurve]:
+        """Return the curves of assets of the book whose units are known."""
+        return {
+            asset: curve
+            for asset, curve in curves.items()
+            if asset in self.prices and asset not in self.unpriced
+        }
 
     def _added(self) -> dict[str, float]:
         result: dict[str, float] = {}
@@ -165,6 +186,7 @@ def read_book(
         chances,
         tuple(unjudged),
         used,
+        frozenset(a for a in used if a not in prices and not is_one(a, quote=USD)),
     )
 
 
@@ -205,16 +227,21 @@ def without(book: RiskBook, assets: Mapping[str, str]) -> RiskBook:
 
 def missing_curves(book: RiskBook, curves: Mapping[str, ImpactCurve]) -> list[Fault]:
     """Return a fault for every asset that matters, moves and has no curve."""
-    worth = book.collateral
+    worth, known = book.collateral, book.usable(curves)
     total = sum(worth.values())
     return [
         Fault(
             "/impact",
-            f"{asset} is {value / total:.1%} of the collateral and has no curve: push one to "
-            f'/v1/impact/{asset}/USD, or say "impact": "none"',
+            f"{asset} is {value / total:.1%} of the collateral and "
+            + (
+                "has no price in USD, without which no curve applies: push one to /v1/prices"
+                if asset in book.unpriced
+                else f"has no curve: push one to /v1/impact/{asset}/USD"
+            )
+            + ', or say "impact": "none"',
         )
         for asset, value in sorted(worth.items())
-        if value > SMALL_SHARE * total and asset not in curves and moving([asset], None)
+        if value > SMALL_SHARE * total and asset not in known and moving([asset], None)
     ]
 
 
@@ -265,8 +292,7 @@ def market_of(
     depth = shock.depth
     deeper = {
         asset: ImpactCurve(tuple(amount * float(depth) for amount in curve.amounts), curve.impacts)
-        for asset, curve in curves.items()
-        if asset in book.prices
+        for asset, curve in book.usable(curves).items()
     }
     return Market(result, deeper, shock.oracle_sees, links)
 
@@ -368,7 +394,7 @@ def stressed(
     number = reproduction(columns, around, prices, np.ones(prices.size), np.zeros(1)).numbers[0]
     return StressShock(
         name=shock.name,
-        rounds=tuple(_rounds(columns, course)),
+        rounds=tuple(_rounds(columns, course, book.unpriced)),
         accounts=int(course.totals.liquidated[0]),
         collateral_at_risk=float(course.seized),
         repaid=repaid if is_still else None,
@@ -403,19 +429,19 @@ def _owners_act(
     }
 
 
-def _rounds(columns: BookColumns, course: Course) -> list[RoundAnswer]:
-    result = []
+def _rounds(
+    columns: BookColumns, course: Course, unpriced: frozenset[str]
+) -> Iterator[RoundAnswer]:
+    """Yield the rounds; of unpriced assets neither units nor prices are known."""
     for place in range(course.repaid.size):
-        sold = dict(zip(columns.assets, course.sold[place].tolist(), strict=True))
-        result.append(
-            RoundAnswer(
-                accounts=int(course.liquidated[place]),
-                repaid=float(course.repaid[place]),
-                sold={asset: units for asset, units in sold.items() if units > 0},
-                prices=dict(zip(columns.assets, course.prices[place].tolist(), strict=True)),
-            )
+        sold = zip(columns.assets, course.sold[place].tolist(), strict=True)
+        prices = zip(columns.assets, course.prices[place].tolist(), strict=True)
+        yield RoundAnswer(
+            accounts=int(course.liquidated[place]),
+            repaid=float(course.repaid[place]),
+            sold={asset: n for asset, n in sold if n > 0 and asset not in unpriced},
+            prices={asset: price for asset, price in prices if asset not in unpriced},
         )
-    return result
 
 
 def _residuals(columns: BookColumns, course: Course) -> dict[str, float]:
@@ -452,9 +478,7 @@ def curve_of(
     book: RiskBook, curves: Mapping[str, ImpactCurve], *, oracle_sees: Fraction = Fraction(1)
 ) -> list[dict[str, float]]:
     """Return what a fall of the whole market liquidates with and without the cascade, and R."""
-    market = Market(
-        dict(book.prices), {a: c for a, c in curves.items() if a in book.prices}, oracle_sees
-    )
+    market = Market(dict(book.prices), book.usable(curves), oracle_sees)
     columns, around = book.columns(market), market_columns(market)
     prices = price_row(market)
     direction = np.array([1.0 if moving([asset], None) else 0.0 for asset in columns.assets])
@@ -536,8 +560,10 @@ def forecaster(
     remaining = without(book, missing)
     legs = {asset for item in remaining.borrowers for asset in _assets(item)}
     prices = {asset: book.prices[asset] for asset in sorted({*legs, USD} & book.prices.keys())}
-    remaining = replace(remaining, prices=prices)
-    market = Market(dict(prices), {a: c for a, c in curves.items() if a in prices})
+    remaining = replace(
+        remaining, prices=prices, unpriced=remaining.unpriced & prices.keys()
+    )
+    market = Market(dict(prices), remaining.usable(curves))
     columns = book_columns(remaining.borrowers, market)
     size = max((len(item["close"]) for item in candles.values()), default=0)
     still = np.ones(size)

@@ -155,7 +155,10 @@ class UnjudgedAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundAnswer:
-    """One round of liquidations: accounts, USD repaid, units sold, prices after it."""
+    """One round of liquidations: accounts, USD repaid, units sold, prices after it.
+
+    Of an asset without a price in USD neither units nor prices are told.
+    """
 
     accounts: int
     repaid: float
@@ -243,6 +246,9 @@ class StressAnswer:
         USD that all of them owe, as far as known.
     prices, moving
         USD per unit of every asset of the book before the shock, and those that `*` moves.
+    unpriced
+        Assets whose worth is known only in a venue's own quote: they are in every sum, but
+        have no price, no units and no curve.
     degraded_reasons
         What the answer rests on that is old.
     """
@@ -256,6 +262,7 @@ class StressAnswer:
     unjudged_debt: float
     oldest_price_age_seconds: float | None
     prices: Mapping[str, float]
+    unpriced: tuple[str, ...]
     moving: tuple[str, ...]
     curves: tuple[CurveAnswer, ...]
     degraded_reasons: tuple[str, ...]

@@ -10,10 +10,11 @@ import venue_bodies
 from msgspec import json
 from typer.testing import CliRunner
 
+from models.book.impact import ImpactCurve
 from models.errors import InvalidInput
 from serving.cli import risk
 from serving.evaluation import inputs
-from serving.evaluation.book_risk import read_book, stressed
+from serving.evaluation.book_risk import missing_curves, read_book, stressed
 from serving.ingest import book_file
 from serving.schemas import requests
 from serving.schemas.book_risk import ShockBody
@@ -64,6 +65,33 @@ def test_an_account_that_its_own_market_alone_prices_is_sold_at_those_prices() -
     assert answer.rounds[0].prices["0"] == pytest.approx(1.6)
     assert answer.rounds[0].repaid == pytest.approx(5_000)
     assert answer.rounds[0].sold["0"] == pytest.approx(3_281.25)
+
+
+def test_an_asset_without_a_price_in_dollars_is_named_and_has_no_units() -> None:
+    """Morpho prices its collateral in its loan asset alone: worth is known, a unit's is not."""
+    stated = venue_bodies.morpho()
+    request, _ = requests.parse(json.encode(stated), requests.ScoreBody)
+    account = requests.account(stated["account"], "")
+    around = inputs.snapshot(request, now=AT, stored=None, accounts=[account])
+    case = inputs.account_input(account, "", around)
+    held, owed = case.terms.collateral_asset, case.terms.loan_asset
+    curve = ImpactCurve((1.0, 2.0, 3.0), (0.1, 0.2, 0.3))
+    book = read_book([case], {owed: Fraction(1)}, {})
+    assert book.unpriced == {held}
+    assert held not in book.known_prices
+    assert book.usable({held: curve}) == {}
+    assert "has no price in USD" in missing_curves(book, {held: curve})[0].message
+    shock = ShockBody(name="fall", prices={held: "-0.5"})
+    found = stressed(book, shock, {held: curve}, where="", with_owners=False)
+    assert found.rounds
+    assert found.repaid
+    assert all(held not in {*each.sold, *each.prices} for each in found.rounds)
+    priced = read_book([case], {owed: Fraction(1), held: Fraction(2000)}, {})
+    assert priced.unpriced == frozenset()
+    assert priced.usable({held: curve}) == {held: curve}
+    again = stressed(priced, shock, {}, where="", with_owners=False)
+    assert again.repaid == pytest.approx(found.repaid)
+    assert again.rounds[0].prices[held] == pytest.approx(1000)
 
 
 def legs(directory: Path, **changed: object) -> Path:
