@@ -99,7 +99,7 @@ class BookReader:
         bind = str(transaction.engine.url)
         chosen = selection.model_dump_json()
         hour = at.replace(minute=0, second=0, microsecond=0)
-        key = (bind, changes.last(transaction), chosen, measured, hour)
+        key = (bind, changes.last(transaction, changes.JUDGED), chosen, measured, hour)
         with self._lock:
             if key in self._warm:
                 self._warm.move_to_end(key)

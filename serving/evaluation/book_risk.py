@@ -560,9 +560,7 @@ def forecaster(
     remaining = without(book, missing)
     legs = {asset for item in remaining.borrowers for asset in _assets(item)}
     prices = {asset: book.prices[asset] for asset in sorted({*legs, USD} & book.prices.keys())}
-    remaining = replace(
-        remaining, prices=prices, unpriced=remaining.unpriced & prices.keys()
-    )
+    remaining = replace(remaining, prices=prices, unpriced=remaining.unpriced & prices.keys())
     market = Market(dict(prices), remaining.usable(curves))
     columns = book_columns(remaining.borrowers, market)
     size = max((len(item["close"]) for item in candles.values()), default=0)

@@ -30,7 +30,7 @@ from serving.schemas.breakers import (
     OpeningAnswer,
 )
 from serving.schemas.problems import Refused
-from serving.store import Transaction
+from serving.store import Transaction, market
 
 NAME = Parameter(
     name="name",
@@ -47,7 +47,10 @@ def listed(desk: ScoringService, call: Call) -> Answer:
     return json_answer(
         BreakersAnswer(
             request_id=call.request_id,
-            breakers=tuple(_answer(breaker, standing) for breaker, standing in board.rows),
+            breakers=tuple(
+                _answer(breaker, standing, request_id=call.request_id)
+                for breaker, standing in board.rows
+            ),
             effects=tuple(sorted(board.effects)),
         )
     )
@@ -57,9 +60,9 @@ def put(desk: ScoringService, call: Call) -> Answer:
     """Answer `PUT /v1/breakers/{name}`."""
     body = parsed(call.body, BreakerBody)
     breaker = _breaker(call.path["name"], body)
-    now = desk.clock()
     with opened(desk).read() as transaction:
-        openings = breaker_board.history(transaction, breaker, at=now)
+        at = market.clock(transaction, now=desk.clock())
+        openings = breaker_board.history(transaction, breaker, at=at)
         rows = breaker_board.read(transaction).rows
         before = next((s for b, s in rows if b.name == breaker.name), Standing())
     answer = _answer(breaker, before, openings=openings, request_id=call.request_id)
@@ -67,7 +70,8 @@ def put(desk: ScoringService, call: Call) -> Answer:
         return json_answer(answer)
 
     def act(transaction: Transaction) -> BreakerAnswer:
-        breaker_board.put(transaction, breaker, actor=call.principal.id, at=now)
+        at = market.clock(transaction, now=desk.clock())
+        breaker_board.put(transaction, breaker, actor=call.principal.id, at=at)
         return answer
 
     return _done(desk, call, "put_breaker", act)
@@ -95,7 +99,7 @@ def _by_hand(desk: ScoringService, call: Call, action: str, *, is_trip: bool) ->
                 is_trip=is_trip,
                 reason=body.reason,
                 actor=call.principal.id,
-                at=desk.clock(),
+                at=market.clock(transaction, now=desk.clock()),
             )
         except KeyError:
             detail = f"no breaker {call.path['name']!r}"
@@ -159,11 +163,12 @@ def _answer(
     breaker: Breaker,
     standing: Standing,
     *,
+    request_id: str,
     openings: tuple[Opening, ...] = (),
-    request_id: str = "",
 ) -> BreakerAnswer:
     """Return a breaker with how it stands."""
     return BreakerAnswer(
+        request_id=request_id,
         name=breaker.name,
         signal=breaker.signal.value,
         trip=breaker.trip,
@@ -186,7 +191,6 @@ def _answer(
             OpeningAnswer(begin=o.begin, end=o.end, peak=o.peak, escalated=o.is_escalated)
             for o in openings
         ),
-        request_id=request_id,
     )
 
 

@@ -10,10 +10,10 @@ from datetime import datetime
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from pydantic import Field, field_validator
+from pydantic import Field, Tag, field_validator
 
 from models.horizons import HORIZONS, label
-from serving.schemas.fields import Body, Exact, Name, Positive, Time
+from serving.schemas.fields import OBJECT, TEXT, Body, Exact, Name, Positive, Time, text_or
 
 MOST_SHOCKS = 200
 LEAST_HOURS = 24
@@ -41,6 +41,9 @@ class LinkedMove(Body):
     by: Exact
 
 
+Move = Annotated[Annotated[Exact, Tag(TEXT)] | Annotated[LinkedMove, Tag(OBJECT)], text_or(OBJECT)]
+"""A share, or a move that follows another asset's."""
+
 SHALLOWEST = Fraction(1, 10**6)
 """Least share of what curves say that a shock may leave; its inverse is the most."""
 
@@ -49,7 +52,7 @@ class ShockBody(Body):
     """One shock of prices and liquidity."""
 
     name: Name
-    prices: Annotated[dict[Name, Exact | LinkedMove], Field(max_length=200)] = Field(
+    prices: Annotated[dict[Name, Move], Field(max_length=200)] = Field(
         description="share by which each price moves, -0.2 for a fall of a fifth; `*` for all "
         "that move with the market"
     )

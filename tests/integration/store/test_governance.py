@@ -85,7 +85,7 @@ def test_from_proposal_to_terms_in_force(book: Store) -> None:
     with book.read() as transaction:
         row = proposals.find(transaction, identity)
         assert row is not None
-        answer = governance.answer(transaction, row, at=NOON)
+        answer = governance.answer(transaction, row, at=NOON, request_id="r")
     assert answer.simulation is not None
     assert (answer.simulation.newly, answer.simulation.newly_debt) == (("thin",), "1000")
 
@@ -207,7 +207,7 @@ def test_votes_have_to_be_won(book: Store) -> None:
         governance.schedule(transaction, identity, who("cyd", 5))
     with book.begin() as transaction:
         row = governance.schedule(transaction, identity, who("cyd", 62))
-        answer = governance.answer(transaction, row, at=NOON)
+        answer = governance.answer(transaction, row, at=NOON, request_id="r")
     assert answer.votes is not None
     assert (answer.votes.yes, answer.votes.no, answer.votes.total) == ("60", "0", "100")
 
