@@ -102,18 +102,18 @@ POOL = {"base": str(235_285 * 10**18), "quoted": str(241_954 * 10**18), "fee": 4
 
 
 def test_a_pool_gives_its_curve_and_is_refused_where_it_is_none(caller: local.Caller) -> None:
-    """Curve's stETH pool of 2023-06-19: 92,000 stETH brought the rate to .96515, fee included."""
-    amounts = [1, 10_000, 92_000, 200_000]
+    """Curve's stETH pool of 2023-06-19: from .96515 after 92,000 stETH to .96398 after 94,000."""
+    amounts = [1, 92_000, 94_000]
     pool = {**POOL, "amplification": 30, "amounts": amounts}
     body = {"measured_at": "2029-06-19T00:00:00Z", "pool": pool}
     told = caller.put("/v1/impact/stETH/ETH", json=body)
     assert told.status_code == 200, told.text
     curve = told.json()
     assert (curve["quote"], curve["amounts"]) == ("ETH", amounts)
-    first, *_, late, _ = curve["impacts"]
+    first, early, late = curve["impacts"]
     assert first < 1e-6
-    # The rate before the first sale follows from the pool's balances, .99998 at the margin.
-    assert 1 - late == pytest.approx(0.96515 / 0.9996, abs=1e-4)
+
+    assert (1 - late) / (1 - early) == pytest.approx(0.96398 / 0.96515, abs=3e-5)
     wrong = {**pool, "base": "0", "amounts": [1, 3, 2]}
     for bad, place in (
         ({**body, "pool": {**pool, "amounts": [1, 3, 2]}}, "/pool/amounts"),
