@@ -273,8 +273,8 @@ def _loss(trigger: LossTrigger, columns: Columns) -> Reading:
 def _lost(trigger: LossTrigger, signal: Signal) -> tuple[object, object]:
     """Return a loss and which it is, and its limit."""
     kind = trigger.quantile if trigger.quantile == "mean" else f"{float(trigger.quantile):.0%}"
-    found = f"{_loss_of(trigger, signal.book):,.0f} USD ({kind}, {trigger.owners})"
-    return found, f"{trigger.raises:,.0f}"
+    text = f"{_loss_of(trigger, signal.book):,.0f} USD ({kind}, {trigger.owners})"
+    return text, f"{trigger.raises:,.0f}"
 
 
 def _number_of(trigger: ReproductionTrigger, book: BookFigures | None) -> float:

@@ -50,8 +50,8 @@ def _left(case: Case, change: Change, cap: int, name: str) -> Fraction | None:
         rooms = case.rulebook.headroom(alone, case.market, terms)
     except FAILURES:
         return None
-    found = [room.limits.get(name) for room in rooms if room.refusal is None]
-    return None if not found or found[0] is None else Fraction(found[0])
+    limits = [room.limits.get(name) for room in rooms if room.refusal is None]
+    return None if not limits or limits[0] is None else Fraction(limits[0])
 
 
 def below(change: Change, standing: Fraction | None) -> str | None:

@@ -34,9 +34,9 @@ from serving.evaluation.book_risk import (
     headrooms,
     missing_curves,
     oldest,
-    one_factor,
     priced_in,
     read_book,
+    single_factor,
     stressed,
     unwinding,
 )
@@ -250,10 +250,10 @@ def stress(
         unjudged_count=len(result.book.unjudged),
         unjudged_debt=sum(item.debt or 0.0 for item in result.book.unjudged),
         oldest_price_age_seconds=oldest(result.book, result.at),
-        prices=result.book.known_prices,
+        prices=result.book.usd_prices,
         unpriced=tuple(sorted(result.book.unpriced)),
         moving=moving(result.book.prices, None),
-        curves=tuple(item for item in result.answer if item.asset in result.book.known_prices),
+        curves=tuple(item for item in result.answer if item.asset in result.book.usd_prices),
         degraded_reasons=_doubts(result, result.book, impact=request.impact),
         shocks=tuple(shocks),
     )
@@ -393,7 +393,7 @@ def _run(
         for method in METHODS:
             drawn = ready.draw(HOURS[horizon], request, method)
             if method is METHODS[0]:
-                alone[horizon] = one_factor(ready, drawn)
+                alone[horizon] = single_factor(ready, drawn)
             owners: dict[str, Any] = {}
             for side in ("unattended", "expected"):
                 acts = side == "expected"

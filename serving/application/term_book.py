@@ -68,7 +68,13 @@ class TermBook:
         """Assets whose prices are older than they may be, or are disputed."""
         doubtful = (price.is_stale(self.at) or price.disputed for _, price in self._used)
         return tuple(
-            sorted({asset for (asset, _), told in zip(self._used, doubtful, strict=True) if told})
+            sorted(
+                {
+                    asset
+                    for (asset, _), is_doubtful in zip(self._used, doubtful, strict=True)
+                    if is_doubtful
+                }
+            )
         )
 
     @cached_property
@@ -99,7 +105,7 @@ def term_book(store: Store, *, now: datetime, at: datetime | None = None) -> Ter
             return _read(transaction, at=at)
     with _LOCK, store.read() as transaction:
         clock = market.clock(transaction, now=now)
-        fresh = _kept(transaction, store.engine, at=clock) or _read(transaction, at=clock)
+        fresh = _warm(transaction, store.engine, at=clock) or _read(transaction, at=clock)
         _BOOKS[store.engine] = fresh
         return fresh
 
@@ -107,14 +113,14 @@ def term_book(store: Store, *, now: datetime, at: datetime | None = None) -> Ter
 def read_now(transaction: Transaction, *, now: datetime) -> TermBook:
     """Return the book as a transaction that writes sees it, judged within the last minute."""
     at = market.clock(transaction, now=now)
-    return _kept(transaction, transaction.engine, at=at) or _read(transaction, at=at)
+    return _warm(transaction, transaction.engine, at=at) or _read(transaction, at=at)
 
 
-def _kept(transaction: Transaction, engine: Any, *, at: datetime) -> TermBook | None:
+def _warm(transaction: Transaction, engine: Any, *, at: datetime) -> TermBook | None:
     """Return the book that is kept warm; None where anything in it has changed since."""
-    kept = _BOOKS.get(engine)
-    is_same = kept is not None and kept.number == changes.last(transaction, changes.JUDGED)
-    return kept if kept is not None and is_same and abs(at - kept.at) <= FRESH else None
+    warm = _BOOKS.get(engine)
+    is_same = warm is not None and warm.number == changes.last(transaction, changes.JUDGED)
+    return warm if warm is not None and is_same and abs(at - warm.at) <= FRESH else None
 
 
 def _read(transaction: Transaction, *, at: datetime) -> TermBook:

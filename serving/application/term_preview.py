@@ -359,8 +359,8 @@ def answer(made: TermPreview, page: TermsPreviewBody, *, request_id: str) -> Ter
 
 def _notes(made: TermPreview) -> tuple[str, ...]:
     """Return what speaks neither for nor against changes but has to be known."""
-    told = (below(change, used(made.book.judged, change)) for change in made.changes)
-    return tuple(note for note in told if note is not None)
+    notes = (below(change, used(made.book.judged, change)) for change in made.changes)
+    return tuple(note for note in notes if note is not None)
 
 
 def _fallen(item: Any) -> FallenAnswer:

@@ -107,7 +107,7 @@ class RiskBook:
         return self._worth
 
     @property
-    def known_prices(self) -> dict[str, float]:
+    def usd_prices(self) -> dict[str, float]:
         """Return USD per unit of the assets that have a price."""
         return {
             asset: float(price)
@@ -117,11 +117,11 @@ class RiskBook:
 
     def usable(self, curves: Mapping[str, ImpactCurve]) -> dict[str, ImpactCurve]:
         """Return the curves of assets whose units are known, as are those they are sold for."""
-        known = {USD, *self.prices} - self.unpriced
+        priced = {USD, *self.prices} - self.unpriced
         return {
             asset: curve
             for asset, curve in curves.items()
-            if asset in known and asset in self.prices and curve.quote in known
+            if asset in priced and asset in self.prices and curve.quote in priced
         }
 
     def market(self, curves: Mapping[str, ImpactCurve], oracle_share: Fraction) -> Market:
@@ -244,7 +244,7 @@ def without(book: RiskBook, assets: Mapping[str, str]) -> RiskBook:
 
 def missing_curves(book: RiskBook, curves: Mapping[str, ImpactCurve]) -> list[Fault]:
     """Return a fault for every asset that matters, moves and has no curve."""
-    worth, known = book.collateral, book.usable(curves)
+    worth, usable = book.collateral, book.usable(curves)
     total = sum(worth.values())
     return [
         Fault(
@@ -258,7 +258,7 @@ def missing_curves(book: RiskBook, curves: Mapping[str, ImpactCurve]) -> list[Fa
             + ', or say "impact": "none"',
         )
         for asset, value in sorted(worth.items())
-        if value > SMALL_SHARE * total and asset not in known and moving([asset], None)
+        if value > SMALL_SHARE * total and asset not in usable and moving([asset], None)
     ]
 
 
@@ -324,8 +324,8 @@ def market_of(
     moved_all = set(moving(book.prices, None))
 
     def factor(asset: str) -> Fraction:
-        own = factors.get(asset, everything if asset in moved_all else Fraction(1))
-        return own * factor(links[asset]) if asset in links else own
+        alone = factors.get(asset, everything if asset in moved_all else Fraction(1))
+        return alone * factor(links[asset]) if asset in links else alone
 
     result = {asset: price * factor(asset) for asset, price in book.prices.items()}
     depth = shock.depth
@@ -679,7 +679,7 @@ def headrooms(ready: Forecaster, drawn: Moves, *, bearable: float) -> dict[str, 
     }
 
 
-def one_factor(ready: Forecaster, drawn: Moves) -> dict[str, float]:
+def single_factor(ready: Forecaster, drawn: Moves) -> dict[str, float]:
     """Return LaR by level if every asset moved as the market does.
 
     Each account has one fall of the market at which it is liquidated, and the sales of those
@@ -688,14 +688,14 @@ def one_factor(ready: Forecaster, drawn: Moves) -> dict[str, float]:
     """
     columns, prices = ready.columns, ready.prices
     moves_along = np.array([bool(moving([asset], None)) for asset in columns.assets])
-    held = columns.collateral_units * prices[columns.collateral_asset]
+    worth = columns.collateral_units * prices[columns.collateral_asset]
     owed = columns.debt_units * prices[columns.debt_asset]
 
     def split(offsets: Places, values: Floats, assets: Places) -> tuple[Floats, Floats]:
         along = moves_along[assets]
         return _by_account(offsets, values * along), _by_account(offsets, values * ~along)
 
-    counted = held * columns.threshold
+    counted = worth * columns.threshold
     backing = split(columns.collateral_offsets, counted, columns.collateral_asset)
     debt = split(columns.debt_offsets, owed, columns.debt_asset)
     # Below the line where backing x factor + fixed backing < debt x factor + fixed debt.
@@ -704,8 +704,8 @@ def one_factor(ready: Forecaster, drawn: Moves) -> dict[str, float]:
     triggers = gap[falls] / slope[falls]
     repaid = columns.close_factor[falls] * (debt[0][falls] * triggers + debt[1][falls])
     market = np.exp(drawn.lowest @ ready.weights / max(float(ready.weights.sum()), 1e-300))
-    found = cascaded(price_curve(triggers, repaid), market, per_quote=_first_slope(ready))
-    return {f"{level:g}": float(np.quantile(found, level)) for level in LEVELS}
+    losses = cascaded(price_curve(triggers, repaid), market, per_quote=_first_slope(ready))
+    return {f"{level:g}": float(np.quantile(losses, level)) for level in LEVELS}
 
 
 def _first_slope(ready: Forecaster) -> float:
@@ -734,17 +734,17 @@ def unwinding(ready: Forecaster, request: ForecastBody) -> dict[str, float]:
         weights=ready.columns.collateral_units,
         minlength=len(ready.columns.assets),
     )
-    held = dict(zip(ready.columns.assets, units.tolist(), strict=True))
+    by_name = dict(zip(ready.columns.assets, units.tolist(), strict=True))
     faults = [
         Fault(f"/daily_volume/{asset}", f"no account of the book holds {asset}")
         for asset in request.daily_volume
-        if not held.get(asset) or asset in ready.book.unpriced
+        if not by_name.get(asset) or asset in ready.book.unpriced
     ]
     if faults:
         raise InvalidInput(faults)
     share = float(request.volume_share)
     return {
-        asset: days_to_unwind(held[asset], volume=float(volume), share=share)
+        asset: days_to_unwind(by_name[asset], volume=float(volume), share=share)
         for asset, volume in request.daily_volume.items()
     }
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from models.domain import MarketId
 from models.alerting.signals import BOOK
+from models.domain import MarketId
 from models.errors import Fault, InvalidInput
 from serving.store import positions
 from serving.store.engine import Transaction

@@ -23,8 +23,8 @@ from serving.evaluation.book_risk import (
     forecaster,
     market_of,
     missing_curves,
-    one_factor,
     read_book,
+    single_factor,
     stressed,
     unwinding,
 )
@@ -91,7 +91,7 @@ def test_an_asset_without_a_price_in_dollars_is_named_and_has_no_units() -> None
     curve = ImpactCurve((1.0, 2.0, 3.0), (0.1, 0.2, 0.3))
     book = read_book([case], {owed: Fraction(1)}, {})
     assert book.unpriced == {held}
-    assert held not in book.known_prices
+    assert held not in book.usd_prices
     assert book.usable({held: curve}) == {}
     assert "has no price in USD" in missing_curves(book, {held: curve})[0].message
     shock = ShockBody(name="fall", prices={held: "-0.5"})
@@ -233,7 +233,7 @@ def test_one_factor_is_the_loss_at_the_price_s_own_quantile() -> None:
     falls[:, 0] = -np.arange(1, 101) / 100
     drawn = Moves(falls, np.zeros((100, 2)), np.arange(100), np.zeros(100, dtype=np.bool_))
     assert ready().columns.assets == ("ETH", "USD")
-    assert one_factor(ready(), drawn) == pytest.approx({"0.95": 7_640, "0.99": 10_680})
+    assert single_factor(ready(), drawn) == pytest.approx({"0.95": 7_640, "0.99": 10_680})
 
 
 def test_days_to_unwind_are_units_over_what_a_day_takes() -> None:
