@@ -23,6 +23,15 @@ def book_figures(transaction: Transaction, *, at: datetime) -> BookFigures | Non
     )
 
 
+def liquidated_since(transaction: Transaction, *, at: datetime) -> float:
+    """Return USD that accounts liquidated since the newest forecast owed at it; 0 without one."""
+    row = book_forecasts.newest_whole(transaction, since=at - FRESH, until=at)
+    if row is None or row.body is None:
+        return 0.0
+    fell = book_forecasts.liquidated(transaction, after=row.at, until=at)
+    return sum(row.body["debts"].get(account, 0.0) for account in fell)
+
+
 def _losses(
     horizons: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[tuple[tuple[str, str, str, str], float]]:

@@ -577,9 +577,8 @@ class Forecaster:
     def weights(self) -> Floats:
         """Return USD of collateral by asset, shape (assets,)."""
         worth = self.columns.collateral_units * self.prices[self.columns.collateral_asset]
-        return np.bincount(
-            self.columns.collateral_asset, weights=worth, minlength=len(self.columns.assets)
-        )
+        places, size = self.columns.collateral_asset, len(self.columns.assets)
+        return np.asarray(np.bincount(places, weights=worth, minlength=size), dtype=np.float64)
 
 
 def forecaster(

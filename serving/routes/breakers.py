@@ -1,10 +1,12 @@
 """Breakers over HTTP: how they stand, what they would have done, and a hand on the switch."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 from models.errors import Fault, InvalidInput
+from models.horizons import HEADS
 from models.parameters.breakers import (
     FORBIDDEN,
     UNAVAILABLE,
@@ -31,6 +33,8 @@ from serving.schemas.breakers import (
 )
 from serving.schemas.problems import Refused
 from serving.store import Transaction, market
+
+_FALL = re.compile(r"0?\.[0-9]{1,6}")
 
 NAME = Parameter(
     name="name",
@@ -147,6 +151,7 @@ def _breaker(name: str, body: BreakerBody) -> Breaker:
 
 def _names(body: BreakerBody) -> Iterator[Fault]:
     """Yield the names that are none."""
+    yield from _scope(body)
     if body.signal not in set(Signal):
         yield Fault("/signal", f"{body.signal[:80]!r} is none of {', '.join(Signal)}")
     for place, effect in enumerate(body.effects):
@@ -157,6 +162,16 @@ def _names(body: BreakerBody) -> Iterator[Fault]:
             yield Fault(f"/effects/{place}", f"{effect}: no breaker does this here")
         elif effect not in set(Effect):
             yield Fault(f"/effects/{place}", f"{effect[:80]!r} is none of {', '.join(Effect)}")
+
+
+def _scope(body: BreakerBody) -> Iterator[Fault]:
+    """Yield why a scope is none of its signal: owners of a loss, a fall of the market."""
+    if not body.scope:
+        return
+    if body.signal in {Signal.LAR, Signal.LIQUIDATIONS_OVER_LAR99} and body.scope not in HEADS:
+        yield Fault("/scope", f"{body.scope[:80]!r} is none of {', '.join(HEADS)}")
+    if body.signal == Signal.REPRODUCTION and not _FALL.fullmatch(body.scope):
+        yield Fault("/scope", f"{body.scope[:80]!r} is no fall of the market such as 0.1")
 
 
 def _answer(
