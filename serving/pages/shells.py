@@ -30,6 +30,7 @@ PAGES = {
     "rules": ("/desk/rules", "Rules"),
     "parameters": ("/desk/parameters", "Parameters"),
     "governance": ("/desk/governance", "Governance"),
+    "connect": ("/desk/connect", "Connect"),
 }
 DOCS = "docs"
 
