@@ -80,6 +80,7 @@ def commit_step(
     assessed: Sequence[Assessed] = (),
     sums: Mapping[str, Any] | None = None,
     failing: int = 0,
+    also: Callable[[Transaction], Sequence[OutboxMessage]] | None = None,
 ) -> StepResult:
     """Step the accounts of some signals and write what follows, all of it or nothing.
 
@@ -94,6 +95,8 @@ def commit_step(
         The whole book in sum; None where not all of it was judged yet.
     failing
         Accounts whose evaluation failed or took too long, as the heartbeat tells.
+    also
+        Writes what else belongs to the pass, and returns the messages that tell of it.
 
     Raises
     ------
@@ -124,7 +127,8 @@ def commit_step(
         if sums is not None:
             book_totals.write(transaction, sums, at=now)
         _note_failing(transaction, failing, now=now)
-        rows = outbox.post(transaction, messages(posts, explained), now=now)
+        told = [] if also is None else also(transaction)
+        rows = outbox.post(transaction, [*messages(posts, explained), *told], now=now)
     return StepResult(transitions=tuple(made), posts=len(posts), rows=rows)
 
 
