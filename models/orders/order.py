@@ -50,7 +50,7 @@ class Ground(StrEnum):
     MANDATE_ENDED = "mandate_ended"
     POSITION_CHANGED = "position_changed"
     NOT_NEEDED = "not_needed"
-    ASKED = "asked"
+    BY_HAND = "by_hand"
     NO_REPORT = "no_report"
 
 
@@ -140,11 +140,11 @@ def _grounds(order: Order, view: View) -> Iterator[Ground]:
         yield Ground.MANDATE_ENDED
     if view.at >= order.expires_at:
         yield Ground.EXPIRED
-    if any(view.legs.get(name, held) != held for name, held in order.legs.items()):
+    if any(view.legs.get(name, legs) != legs for name, legs in order.legs.items()):
         yield Ground.POSITION_CHANGED
-    known = view.prices
-    for asset, bounds in () if known is None else order.prices.items():
-        price = None if known is None else known.get(asset)
+    prices = view.prices
+    for asset, bounds in () if prices is None else order.prices.items():
+        price = None if prices is None else prices.get(asset)
         if price is None:
             yield Ground.PRICE_UNKNOWN
         elif not bounds.hold(price):
@@ -162,7 +162,7 @@ def is_to_be_judged(order: Order, view: View) -> bool:
     """Return whether what came of a finished order is known, or was waited for long enough."""
     if order.state is not State.DONE:
         return False
-    moved = [view.legs[name] != held for name, held in order.legs.items() if name in view.legs]
+    moved = [view.legs[name] != legs for name, legs in order.legs.items() if name in view.legs]
     return (bool(moved) and all(moved)) or view.at >= order.moved_at + PATIENCE
 
 

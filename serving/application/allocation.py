@@ -67,15 +67,15 @@ def allocated(
     desk: ScoringService, body: AllocateBody, faults: Sequence[Fault], request_id: str
 ) -> AllocationAnswer:
     """Answer a request; `faults` are those of single accounts. Raises as `allocation` does."""
-    found = solved(desk, body, faults)
+    solution = solved(desk, body, faults)
     return answer(
         desk,
         body,
-        found.question,
-        found.problem,
-        found.result,
-        found.order,
-        found.refusals,
+        solution.question,
+        solution.problem,
+        solution.result,
+        solution.order,
+        solution.refusals,
         request_id,
     )
 

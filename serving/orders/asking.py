@@ -22,7 +22,7 @@ from serving.orders.calls import WITHDRAWALS, NoCall, calls_of
 from serving.orders.drafting import (
     Draft,
     Maker,
-    held,
+    holdings,
     identity,
     legs_text,
     made_for,
@@ -45,7 +45,7 @@ from serving.schemas.requests import ScoreBody
 from serving.store import orders
 from serving.store.orders import MandateRow, OrderRow
 
-ASKED = ("asked", "by hand")
+REQUEST = ("request", "by hand")
 ALLOCATION = "allocation"
 
 
@@ -84,11 +84,11 @@ def view_of(desk: ScoringService, row: OrderRow) -> View:
     return View(
         at=max(desk.clock(), row.moved_at),
         prices=prices,
-        legs={name: legs_text(held(case.account)) for name, case in cases.items()},
+        legs={name: legs_text(holdings(case.account)) for name, case in cases.items()},
     )
 
 
-def asked(
+def requested(
     desk: ScoringService,
     mandate: MandateRow,
     key: Ed25519PrivateKey,
@@ -106,14 +106,14 @@ def asked(
     now = desk.clock()
     order = identity(now)
     if allocation is not None:
-        found = solved(desk, allocation, [])
-        maker = Maker(model=desk.model, around=found.question.around, key=key, now=now)
-        draft = _allocated(desk, found, mandate, maker)
+        solution = solved(desk, allocation, [])
+        maker = Maker(model=desk.model, around=solution.question.around, key=key, now=now)
+        draft = _allocated(desk, solution, mandate, maker)
     else:
         around, cases = cases_of(desk, (account or "",))
         maker = Maker(model=desk.model, around=around, key=key, now=now)
         (case,) = cases.values()
-        draft = planned(case, mandate, maker, order=order, fired=ASKED)
+        draft = planned(case, mandate, maker, order=order, fired=REQUEST)
     if draft is None or desk.store is None:
         return None
     with desk.store.read() as transaction:
@@ -132,7 +132,7 @@ class _Steps:
     """
 
     covers: Mapping[str, Cover]
-    found: Solved
+    solution: Solved
     mandate: MandateRow
     body: MandateBody
     maker: Maker
@@ -143,7 +143,7 @@ class _Steps:
         """Return a step as an action."""
         name = {"deposit": step.destination, "withdraw": step.origin}.get(step.kind, "")
         kind = {"deposit": "add", "withdraw": "withdraw"}.get(step.kind, "transfer")
-        resource = self.found.problem.resources[step.asset]
+        resource = self.solution.problem.resources[step.asset]
         return OrderedAction(
             account=name,
             kind=kind,  # type: ignore[arg-type]
@@ -217,17 +217,17 @@ def _deposit(place: int, quantity: int) -> Action:
 
 
 def _allocated(
-    desk: ScoringService, found: Solved, mandate: MandateRow, maker: Maker
+    desk: ScoringService, solution: Solved, mandate: MandateRow, maker: Maker
 ) -> Draft | None:
     """Return an order that carries out an allocation; None where nothing is to be moved."""
-    steps = found.order.steps if found.order is not None and found.is_accepted else ()
-    shortfalls = list(_shortfalls(found))
+    steps = solution.order.steps if solution.order is not None and solution.is_accepted else ()
+    shortfalls = list(_shortfalls(solution))
     if not steps and not shortfalls:
         return None
-    covers = found.question.covers
+    covers = solution.question.covers
     walk = _Steps(
         covers=covers,
-        found=found,
+        solution=solution,
         mandate=mandate,
         body=MandateBody.model_validate(mandate.body),
         maker=maker,
@@ -241,22 +241,22 @@ def _allocated(
     for step in steps:
         actions.append(walk.action_of(step))
         try:
-            made, asked_for = walk.instructions(step)
+            made, more = walk.instructions(step)
         except NoCall as error:
             notes.append(str(error))
         else:
             calls += made
-            requests += asked_for
+            requests += more
         walk.take(step)
     values = (Fraction(a.value) for a in actions if a.kind != "transfer")
     return Draft(
         trigger=trigger_of(mandate.id, ALLOCATION),
-        fired=ASKED,
+        fired=REQUEST,
         account="",
         actions=tuple(actions),
         value=sum(values, Fraction(0)),
-        cost=Fraction(0) if found.result.result is None else found.result.result.cost,
-        accounts=tuple(_simulated(desk, found, walk.now)),
+        cost=Fraction(0) if solution.result.result is None else solution.result.result.cost,
+        accounts=tuple(_simulated(desk, solution, walk.now)),
         prices={
             asset: price
             for cover in covers.values()
@@ -270,25 +270,27 @@ def _allocated(
     )
 
 
-def _shortfalls(found: Solved) -> Iterator[Breach]:
+def _shortfalls(solution: Solved) -> Iterator[Breach]:
     """Yield why an allocation is not carried out."""
-    if found.result.result is None:
-        yield Breach(limit="target", text=f"the allocation is {found.result.status}")
-    for notice in found.refusals:
+    if solution.result.result is None:
+        yield Breach(limit="target", text=f"the allocation is {solution.result.status}")
+    for notice in solution.refusals:
         yield Breach(limit=notice.code, text=notice.text)
 
 
 def _simulated(
-    desk: ScoringService, found: Solved, now: Mapping[str, Account]
+    desk: ScoringService, solution: Solved, now: Mapping[str, Account]
 ) -> Iterator[SimulatedAccount]:
     """Yield the accounts that change, as they are and as the steps leave them."""
-    for name, cover in found.question.covers.items():
+    for name, cover in solution.question.covers.items():
         case = cover.case
         if now[name] == case.account:
             continue
         before = evaluate_rules(case)
         after = evaluate_rules(replace(case, account=now[name]))
-        both = states(desk.model, found.question.around, [before, after], history=[before, before])
+        both = states(
+            desk.model, solution.question.around, [before, after], history=[before, before]
+        )
         yield SimulatedAccount(
             account=name,
             venue=case.account.venue,
@@ -296,6 +298,6 @@ def _simulated(
             chain=case.account.chain,
             before=both[0],
             after=both[1],
-            legs_before=held(case.account),
-            legs_after=held(now[name]),
+            legs_before=holdings(case.account),
+            legs_after=holdings(now[name]),
         )

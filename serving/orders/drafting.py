@@ -29,10 +29,10 @@ from serving.schemas.orders import (
     ContractsBody,
     Course,
     ExchangeRequest,
-    HeldLeg,
+    LegHolding,
     LimitBroken,
     MandateBody,
-    OrderBody,
+    OrderContent,
     OrderedAction,
     PriceLimits,
     SimulatedAccount,
@@ -68,7 +68,7 @@ class Draft:
     Parameters
     ----------
     fired
-        Which trigger, and what was found.
+        Which trigger, and what it read.
     shortfalls
         What else speaks against it.
     """
@@ -106,17 +106,19 @@ def planned(
     before = evaluate_rules(case)
     means = replace(constraints_of(body.as_means()), assets=frozenset(body.assets))
     risk = partial(burdens, before, goal.limits, model=maker.model, around=maker.around)
-    found = plan(case, goal.target, means, risk=risk)
-    if found.reason == "already_there" or (not found.actions and found.is_reached):
+    action_plan = plan(case, goal.target, means, risk=risk)
+    if action_plan.reason == "already_there" or (
+        not action_plan.actions and action_plan.is_reached
+    ):
         return None
-    after = evaluate_rules(replace(case, account=found.after))
+    after = evaluate_rules(replace(case, account=action_plan.after))
     both = states(maker.model, maker.around, [before, after], history=[before, before])
     doubts = sorted({notice.code for notice in both[0].degraded_reasons} & DOUBTS)
     shortfalls = [Breach(limit="prices_in_doubt", text=", ".join(doubts))] if doubts else []
-    if not found.is_reached:
-        text = f"nothing that the mandate allows leads to its target: {found.reason}"
+    if not action_plan.is_reached:
+        text = f"nothing that the mandate allows leads to its target: {action_plan.reason}"
         shortfalls.append(Breach(limit="target", text=text))
-    calls, requests, notes = _instructions(case, found, row, body, maker, order=order)
+    calls, requests, notes = _instructions(case, action_plan, row, body, maker, order=order)
     return Draft(
         trigger=trigger_of(row.id, case.account.id),
         fired=fired,
@@ -131,10 +133,10 @@ def planned(
                 cost=action.cost,
                 repays=action.repays,
             )
-            for action in action_texts(case, found)
+            for action in action_texts(case, action_plan)
         ),
-        value=found.value,
-        cost=found.cost,
+        value=action_plan.value,
+        cost=action_plan.cost,
         accounts=(
             SimulatedAccount(
                 account=case.account.id,
@@ -143,8 +145,8 @@ def planned(
                 chain=case.account.chain,
                 before=both[0],
                 after=both[1],
-                legs_before=held(case.account),
-                legs_after=held(found.after),
+                legs_before=holdings(case.account),
+                legs_after=holdings(action_plan.after),
             ),
         ),
         prices=prices_of(case),
@@ -166,7 +168,7 @@ def prices_of(case: AccountInput) -> dict[str, Fraction]:
 
 def _instructions(
     case: AccountInput,
-    found: ActionPlan,
+    action_plan: ActionPlan,
     row: MandateRow,
     body: MandateBody,
     maker: Maker,
@@ -176,7 +178,7 @@ def _instructions(
     """Return calls, requests, and why there are none where there are none: all or nothing."""
     try:
         if is_exchange(case):
-            places = enumerate(_cases(case, found.actions))
+            places = enumerate(_cases(case, action_plan.actions))
             return (
                 (),
                 tuple(
@@ -189,7 +191,7 @@ def _instructions(
         return (
             tuple(
                 call
-                for now, action in _cases(case, found.actions)
+                for now, action in _cases(case, action_plan.actions)
                 for call in calls_of(replace(made, case=now), action)
             ),
             (),
@@ -229,10 +231,10 @@ def _cases(case: AccountInput, actions: Sequence[Action]) -> Iterator[tuple[Acco
         account = apply(account, (action,))
 
 
-def held(account: Account) -> tuple[HeldLeg, ...]:
+def holdings(account: Account) -> tuple[LegHolding, ...]:
     """Return what an account holds, without legs of nothing, in an order of its own."""
     legs = (
-        HeldLeg(
+        LegHolding(
             kind=leg.kind.value,
             asset=leg.asset,
             quantity=exact_text(leg.quantity, 0),
@@ -246,7 +248,7 @@ def held(account: Account) -> tuple[HeldLeg, ...]:
     return tuple(sorted(legs, key=lambda leg: (leg.kind, leg.asset, leg.key or "", leg.quantity)))
 
 
-def legs_of(legs: Sequence[HeldLeg]) -> tuple[Leg, ...]:
+def legs_of(legs: Sequence[LegHolding]) -> tuple[Leg, ...]:
     """Return held legs as the rules take them."""
     return tuple(
         Leg(
@@ -267,7 +269,7 @@ def _exact(text: str) -> int | Fraction:
     return int(value) if value.denominator == 1 else value
 
 
-def legs_text(legs: Sequence[HeldLeg]) -> str:
+def legs_text(legs: Sequence[LegHolding]) -> str:
     """Return held legs as one text, equal where they are."""
     return msgspec.json.encode(list(legs)).decode()
 
@@ -284,11 +286,11 @@ def order_row(
     """
     limits = MandateBody.model_validate(row.body).as_limits()
     broken = (*draft.shortfalls, *breaches(limits, proposal_of(draft), spent=spent, at=maker.now))
-    body = OrderBody(
+    body = OrderContent(
         id=order,
         mandate=row.id,
         trigger=draft.fired[0],
-        found=draft.fired[1],
+        reading=draft.fired[1],
         as_of=maker.around.at,
         made_at=maker.now,
         expires_at=min(maker.now + limits.life, limits.expires_at),

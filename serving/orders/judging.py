@@ -10,8 +10,8 @@ import msgspec
 
 from models.domain import Leg
 from serving.evaluation.inputs import AccountInput
-from serving.orders.drafting import held, legs_of
-from serving.schemas.orders import HeldLeg, Outcome
+from serving.orders.drafting import holdings, legs_of
+from serving.schemas.orders import LegHolding, Outcome
 from serving.store.orders import OrderRow
 
 
@@ -25,7 +25,7 @@ def outcome_of(row: OrderRow, cases: Mapping[str, AccountInput], *, at: datetime
     stated = row.body["accounts"]
     if any(each["account"] not in cases for each in stated):
         return unseen(at)
-    now = {each["account"]: held(cases[each["account"]].account) for each in stated}
+    now = {each["account"]: holdings(cases[each["account"]].account) for each in stated}
     if all(now[each["account"]] == _legs(each["legs_before"]) for each in stated):
         return unseen(at)
     pairs = [
@@ -51,9 +51,9 @@ def unseen(at: datetime) -> Outcome:
     return Outcome(said="unseen", at=at, health_without=None, health=None)
 
 
-def _legs(stated: Any) -> tuple[HeldLeg, ...]:
+def _legs(stated: Any) -> tuple[LegHolding, ...]:
     """Return kept legs."""
-    return msgspec.convert(stated, tuple[HeldLeg, ...])
+    return msgspec.convert(stated, tuple[LegHolding, ...])
 
 
 Cover = Fraction | None

@@ -22,12 +22,12 @@ from serving.orders.drafting import legs_text
 from serving.schemas.assessment import exact_text
 from serving.schemas.orders import (
     Course,
-    HeldLeg,
+    LegHolding,
     LimitBroken,
     MandateAnswer,
     MandateBody,
     OrderAnswer,
-    OrderBody,
+    OrderContent,
     Outcome,
     Seal,
 )
@@ -76,7 +76,7 @@ def _fraction(text: str | None) -> Fraction | None:
 
 def _legs(stated: Any) -> str:
     """Return kept legs as one text."""
-    return legs_text(msgspec.convert(stated, tuple[HeldLeg, ...]))
+    return legs_text(msgspec.convert(stated, tuple[LegHolding, ...]))
 
 
 def course_of(row: OrderRow) -> Course:
@@ -278,7 +278,7 @@ def fail(
 def withdraw(transaction: Transaction, name: str, *, at: datetime, reason: str) -> OrderRow:
     """Withdraw an order that nobody has accepted; raises as `accept` does."""
     row = standing(transaction, name)
-    return _written(transaction, row, withdrawn(row, Ground.ASKED, at=at, reason=reason or None))
+    return _written(transaction, row, withdrawn(row, Ground.BY_HAND, at=at, reason=reason or None))
 
 
 def _written(transaction: Transaction, row: OrderRow, after: OrderRow) -> OrderRow:
@@ -326,7 +326,7 @@ def answer(row: OrderRow) -> OrderAnswer:
         state=row.state,
         version=row.version,
         moved_at=row.moved_at,
-        order=msgspec.convert(row.body, OrderBody),
+        order=msgspec.convert(row.body, OrderContent),
         seal=None if row.seal is None else msgspec.convert(row.seal, Seal),
         course=course_of(row),
     )

@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from serving.log.entries import canonical
-from serving.schemas.orders import OrderBody, Seal
+from serving.schemas.orders import OrderContent, Seal
 
 DOMAIN_TYPE = [
     {"name": "name", "type": "string"},
@@ -37,7 +37,7 @@ ORDER_TYPE = [
 ]
 
 
-def tree_of(order: OrderBody) -> dict[str, Any]:
+def tree_of(order: OrderContent) -> dict[str, Any]:
     """Return an order as the tree of JSON that is signed, kept and sent."""
     tree: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(order))
     return tree

@@ -141,10 +141,10 @@ def listed(desk: ScoringService, call: Call) -> Answer:
 
 def single(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/orders/{id}`."""
-    return json_answer(keeping.answer(_found(desk, call.path["id"])))
+    return json_answer(keeping.answer(_order(desk, call.path["id"])))
 
 
-def _found(desk: ScoringService, name: str) -> OrderRow:
+def _order(desk: ScoringService, name: str) -> OrderRow:
     """Return an order; raises `Refused` (404) where there is none."""
     with opened(desk).read() as transaction:
         row = orders.find(transaction, name)
@@ -163,7 +163,7 @@ def ask(desk: ScoringService, call: Call) -> Answer:
         raise InvalidInput([Fault("/account", f"the mandate does not cover {body.account[:80]!r}")])
     if not row.is_in_force(desk.clock()):
         raise Refused(problems.NOT_ALLOWED, f"the mandate {row.id} is not in force")
-    made = asking.asked(desk, row, key, account=body.account, allocation=body.allocation)
+    made = asking.requested(desk, row, key, account=body.account, allocation=body.allocation)
     if made is None:
         raise Refused(problems.NOT_ALLOWED, "nothing is to be done: the target is met as it is")
 
@@ -201,7 +201,7 @@ def accept(desk: ScoringService, call: Call) -> Answer:
     """
     parsed(call.body or b"{}", AcceptBody)
     name = call.path["id"]
-    row = _found(desk, name)
+    row = _order(desk, name)
     if row.state == State.READY:
         view = asking.view_of(desk, row)
 
@@ -210,7 +210,7 @@ def accept(desk: ScoringService, call: Call) -> Answer:
             return keeping.withdraw_stale(transaction, name, view, who)[1]
 
         with opened(desk).begin() as transaction:
-            ground = _told(lambda: look(transaction))
+            ground = _attempt(lambda: look(transaction))
         if ground is not None:
             raise Refused(problems.NOT_ALLOWED, f"{name} is withdrawn: {ground}")
     return _acted(desk, call, "accept_order", lambda t, who: keeping.accept(t, name, who))
@@ -257,12 +257,12 @@ def _acted(
 
     def acted(transaction: Transaction) -> OrderAnswer:
         who = Keeper(id=call.principal.id, at=desk.clock())
-        return keeping.answer(_told(lambda: act(transaction, who)))
+        return keeping.answer(_attempt(lambda: act(transaction, who)))
 
     return written(desk, call, action=action, subject=call.path["id"], act=acted)
 
 
-def _told(act: Callable[[], Any]) -> Any:
+def _attempt(act: Callable[[], Any]) -> Any:
     """Act, with what does not go told as a refusal."""
     try:
         return act()

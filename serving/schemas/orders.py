@@ -31,7 +31,7 @@ Address = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$", strict=True), Aft
 OrderKind = Literal["repay", "add", "swap", "reduce", "withdraw", "transfer"]
 
 
-class TriggerBody(Body):
+class OrderTriggerBody(Body):
     """When an order is made: either is enough, and a breached rule always is."""
 
     probability: Chance | None = Field(
@@ -51,14 +51,14 @@ class TriggerBody(Body):
         return Trigger(probability=self.probability, buffer=buffer)
 
 
-class BoundsBody(Body):
+class PriceBoundsBody(Body):
     """Prices between which an order may act, quote units as the venue prices the asset."""
 
     least: Positive | None = None
     most: Positive | None = None
 
     @model_validator(mode="after")
-    def _in_order(self) -> "BoundsBody":
+    def _in_order(self) -> "PriceBoundsBody":
         """Refuse bounds that no price keeps."""
         if self.least is not None and self.most is not None and self.least > self.most:
             raise ValueError("least is above most")
@@ -88,14 +88,14 @@ class MandateBody(Body):
     venues: Annotated[list[Name], Field(min_length=1, max_length=100)]
     assets: Annotated[list[Name], Field(min_length=1, max_length=200)]
     kinds: Annotated[list[OrderKind], Field(min_length=1, max_length=6)]
-    trigger: TriggerBody = Field(default_factory=TriggerBody)
+    trigger: OrderTriggerBody = Field(default_factory=OrderTriggerBody)
     target: TargetBody = Field(default_factory=TargetBody)
     means: MeansBody = Field(default_factory=MeansBody)
     per_order: Positive = Field(description="quote units that one order may move")
     per_day: Positive = Field(
         description="quote units that all orders made within any 24 hours may move"
     )
-    prices: Annotated[dict[Name, BoundsBody], Field(max_length=200)] = Field(
+    prices: Annotated[dict[Name, PriceBoundsBody], Field(max_length=200)] = Field(
         default_factory=dict, description="by asset, between which an order may act"
     )
     slippage: Share = Field(
@@ -182,7 +182,7 @@ class AskBody(Body):
     allocation: AllocateBody | None = None
 
     @model_validator(mode="after")
-    def _asks_one(self) -> "AskBody":
+    def _asks_either(self) -> "AskBody":
         """Require an account or an allocation."""
         if (self.account is None) == (self.allocation is None):
             raise ValueError("give either account or allocation")
@@ -270,7 +270,7 @@ class PriceLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeldLeg:
+class LegHolding:
     """One leg of an account in the units of the venue, exact."""
 
     kind: str
@@ -291,8 +291,8 @@ class SimulatedAccount:
     chain: str
     before: StateAnswer
     after: StateAnswer
-    legs_before: tuple[HeldLeg, ...]
-    legs_after: tuple[HeldLeg, ...]
+    legs_before: tuple[LegHolding, ...]
+    legs_after: tuple[LegHolding, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,15 +321,15 @@ class OrderedAction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OrderBody:
+class OrderContent:
     """An order as it is signed.
 
     Parameters
     ----------
     as_of
         Moment that the simulation holds for: amounts of calls are exact at it.
-    trigger, found
-        What fired: `probability`, `buffer`, `verdict` or `asked`; and what was found.
+    trigger, reading
+        What fired: `probability`, `buffer`, `verdict` or `request`; and what it read.
     value, cost
         Quote units moved, and what that costs, exact.
     prices
@@ -342,7 +342,7 @@ class OrderBody:
     id: str
     mandate: str
     trigger: str
-    found: str
+    reading: str
     as_of: datetime
     made_at: datetime
     expires_at: datetime
@@ -443,7 +443,7 @@ class OrderAnswer:
     state: str
     version: int
     moved_at: datetime
-    order: OrderBody
+    order: OrderContent
     seal: Seal | None
     course: Course
 

@@ -86,7 +86,7 @@ def end_mandate(transaction: Transaction, mandate: str, *, at: datetime) -> None
 
 def mandate(transaction: Transaction, name: str) -> MandateRow | None:
     """Return a mandate, which nobody else writes or spends until a writing transaction ends."""
-    row = transaction.execute(_held(transaction, MANDATES, name)).mappings().first()
+    row = transaction.execute(_locked(transaction, MANDATES, name)).mappings().first()
     return None if row is None else MandateRow(**row)
 
 
@@ -143,7 +143,7 @@ def replace(transaction: Transaction, row: OrderRow, *, version: int) -> bool:
 
 def find(transaction: Transaction, order: str) -> OrderRow | None:
     """Return an order, which nobody else writes until a writing transaction ends."""
-    row = transaction.execute(_held(transaction, ORDERS, order)).mappings().first()
+    row = transaction.execute(_locked(transaction, ORDERS, order)).mappings().first()
     return None if row is None else OrderRow(**row)
 
 
@@ -192,7 +192,7 @@ def last_of(transaction: Transaction, trigger: str) -> OrderRow | None:
     return None if row is None else OrderRow(**row)
 
 
-def _held(transaction: Transaction, table: sa.Table, name: str) -> "sa.Select[Any]":
+def _locked(transaction: Transaction, table: sa.Table, name: str) -> "sa.Select[Any]":
     """Return the selection of one row, locked where the transaction writes."""
     chosen = sa.select(table).where(table.c.id == name)
     writes = transaction.get_execution_options().get("forewarn_writes")

@@ -25,7 +25,7 @@ from serving.evaluation.inputs import AccountInput, MarketSnapshot
 from serving.orders import keeping
 from serving.orders.drafting import (
     Maker,
-    held,
+    holdings,
     identity,
     legs_text,
     order_row,
@@ -97,7 +97,7 @@ class _Making:
 
     Parameters
     ----------
-    held
+    taken
         Triggers whose order is live; one that is judged or has failed in this pass holds its own
         until the next.
     freed
@@ -105,18 +105,18 @@ class _Making:
     """
 
     store: Store
-    found: Pass
+    judged: Pass
     key: Ed25519PrivateKey
     budget: TimeLimit
     end: float
-    held: frozenset[str]
+    taken: frozenset[str]
     freed: frozenset[str]
     made: list[tuple[OrderRow, str | None]] = field(default_factory=list)
 
 
 def decided(
     store: Store,
-    found: Pass,
+    judged: Pass,
     key: Ed25519PrivateKey | None,
     *,
     timer: Callable[[], float] = time.monotonic,
@@ -130,13 +130,13 @@ def decided(
     """
     with store.read() as transaction:
         live = orders.live(transaction)
-        covered = orders.covering(transaction, sorted(found.cases), at=found.now)
+        covered = orders.covering(transaction, sorted(judged.cases), at=judged.now)
         by_id = {row.id: row for rows in covered.values() for row in rows}
         for row in live:
             if row.mandate not in by_id:
                 mandate = orders.mandate(transaction, row.mandate)
                 by_id |= {} if mandate is None else {row.mandate: mandate}
-    changed = tuple(_changed(live, by_id, found))
+    changed = tuple(_changed(live, by_id, judged))
     freed = frozenset(row.trigger for _, row in changed if row.state == State.WITHDRAWN)
     if key is None or not covered:
         if covered:
@@ -144,11 +144,11 @@ def decided(
         return Decided(changed=changed)
     making = _Making(
         store=store,
-        found=found,
+        judged=judged,
         key=key,
         budget=TimeLimit(timer),
         end=timer() + TOGETHER,
-        held=frozenset(row.trigger for row in live) - freed,
+        taken=frozenset(row.trigger for row in live) - freed,
         freed=freed,
     )
     for account, rows in covered.items():
@@ -176,14 +176,14 @@ def sweep(store: Store, *, now: datetime) -> int:
 
 
 def _changed(
-    live: Sequence[OrderRow], by_id: Mapping[str, MandateRow], found: Pass
+    live: Sequence[OrderRow], by_id: Mapping[str, MandateRow], judged: Pass
 ) -> Iterator[tuple[OrderRow, OrderRow]]:
     """Yield the live orders that time, prices or their accounts have moved on."""
     for row in live:
         mandate = by_id.get(row.mandate)
         try:
-            view = view_of(row, mandate, found)
-            after = keeping.settle(row, view, partial(outcome_of, row, found.cases, at=found.now))
+            view = view_of(row, mandate, judged)
+            after = keeping.settle(row, view, partial(outcome_of, row, judged.cases, at=judged.now))
         except Exception:  # the watching loop: the order stays, and expires
             LOGGER.exception("order %s could not be looked after", row.id)
             continue
@@ -191,39 +191,39 @@ def _changed(
             yield row, after
 
 
-def view_of(row: OrderRow, mandate: MandateRow | None, found: Pass) -> View:
+def view_of(row: OrderRow, mandate: MandateRow | None, judged: Pass) -> View:
     """Return what is known now of what an order depends on."""
     names = [each["account"] for each in row.body["accounts"]]
     prices = {}
     for each in row.body["accounts"]:
         whose = MarketId(each["venue"], each["market"], each["chain"])
-        market, _ = found.around.market_of(whose, None)
+        market, _ = judged.around.market_of(whose, None)
         prices |= {
             asset: market.prices[asset].exact
             for asset in row.body["prices"]
             if asset in market.prices
-            and not market.prices[asset].is_stale(found.now)
+            and not market.prices[asset].is_stale(judged.now)
             and market.prices[asset].disputed is None
         }
-    signal = found.signals.get(row.account)
+    signal = judged.signals.get(row.account)
     is_needed = None
-    if mandate is not None and signal is not None and row.body["trigger"] != "asked":
+    if mandate is not None and signal is not None and row.body["trigger"] != "request":
         is_needed = fired(MandateBody.model_validate(mandate.body), signal) is not None
     return View(
-        at=max(found.now, row.moved_at),
+        at=max(judged.now, row.moved_at),
         prices=prices,
         legs={
-            name: legs_text(held(found.cases[name].account))
+            name: legs_text(holdings(judged.cases[name].account))
             for name in names
-            if name in found.cases
+            if name in judged.cases
         },
-        is_in_force=mandate is not None and mandate.is_in_force(found.now),
+        is_in_force=mandate is not None and mandate.is_in_force(judged.now),
         is_needed=is_needed,
     )
 
 
 def fired(body: MandateBody, signal: Signal) -> tuple[str, str] | None:
-    """Return what of a mandate's trigger fires on an account, and what was found."""
+    """Return what of a mandate's trigger fires on an account, and what it read."""
     stated = body.trigger
     chances = signal.unattended if stated.head == "unattended" else signal.expected
     return stated.as_trigger().fires(
@@ -235,24 +235,24 @@ def fired(body: MandateBody, signal: Signal) -> tuple[str, str] | None:
 
 def _attempt(making: _Making, account: str, row: MandateRow, *, left: float) -> None:
     """Make the order of an account where its trigger fires; one that fails is left out."""
-    found = making.found
+    judged = making.judged
     body = MandateBody.model_validate(row.body)
-    fires = fired(body, found.signals[account])
+    fires = fired(body, judged.signals[account])
     trigger = trigger_of(row.id, account)
-    if fires is None or trigger in making.held or _is_resting(making, trigger, body):
+    if fires is None or trigger in making.taken or _is_resting(making, trigger, body):
         return
     try:
         making.budget.start(min(EACH, left))
         making.budget.check()
-        case = found.cases[account]
+        case = judged.cases[account]
         case = replace(case, rulebook=making.budget.limited(case.rulebook))
-        maker = Maker(model=found.model, around=found.around, key=making.key, now=found.now)
-        order = identity(found.now)
+        maker = Maker(model=judged.model, around=judged.around, key=making.key, now=judged.now)
+        order = identity(judged.now)
         draft = planned(case, row, maker, order=order, fired=fires)
         if draft is None:
             return
         with making.store.read() as transaction:
-            spent = orders.spent(transaction, row.id, since=found.now - DAY)
+            spent = orders.spent(transaction, row.id, since=judged.now - DAY)
         made = order_row(draft, row, maker, order=order, spent=spent)
     except TimeLimitReached:
         LOGGER.warning("no order of %s: it took too long", account[:80])
@@ -275,4 +275,4 @@ def _is_resting(making: _Making, trigger: str, body: MandateBody) -> bool:
         last = orders.last_of(transaction, trigger)
     if last is None or last.state == State.WITHDRAWN:
         return False
-    return making.found.now < last.moved_at + body.as_limits().pause
+    return making.judged.now < last.moved_at + body.as_limits().pause

@@ -127,8 +127,8 @@ def commit_step(
         if sums is not None:
             book_totals.write(transaction, sums, at=now)
         _note_failing(transaction, failing, now=now)
-        told = [] if also is None else also(transaction)
-        rows = outbox.post(transaction, [*messages(posts, explained), *told], now=now)
+        notices = [] if also is None else also(transaction)
+        rows = outbox.post(transaction, [*messages(posts, explained), *notices], now=now)
     return StepResult(transitions=tuple(made), posts=len(posts), rows=rows)
 
 

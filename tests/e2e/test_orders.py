@@ -101,7 +101,7 @@ def test_each_does_what_their_scope_allows(scene: Scene) -> None:
     assert scene.ask("reader", "POST", "/v1/orders", {"mandate": "m"}).status_code == 403
     order = scene.made("owner", "/v1/orders", {"mandate": "m", "account": "thin"})
     assert is_signed(order, TRUSTED)
-    assert (order["order"]["trigger"], order["state"]) == ("asked", "ready")
+    assert (order["order"]["trigger"], order["state"]) == ("request", "ready")
     path = f"/v1/orders/{order['id']}"
     assert scene.ask("owner", "POST", f"{path}/accept", {}).status_code == 403
     refused = scene.ask("other", "POST", f"{path}/accept", {})
@@ -127,6 +127,7 @@ def test_a_second_order_of_a_trigger_is_refused(scene: Scene) -> None:
     assert again.status_code == 409
     assert "an order of m:thin is live" in again.json()["detail"]
     scene.made("owner", f"/v1/orders/{first['id']}/withdraw", {"reason": "my mistake"})
+    scene.clock.now += timedelta(seconds=1)
     scene.made("owner", "/v1/orders", {"mandate": "m", "account": "thin"})
     listed = scene.ask("reader", "GET", "/v1/orders?account=thin").json()["orders"]
     assert [order["state"] for order in listed] == ["ready", "withdrawn"]

@@ -91,7 +91,7 @@ def test_a_trigger_makes_one_order_with_the_pass_that_saw_it(book: Store) -> Non
     kept = 132 * 900 * WAD * 100 // 130
     assert (action["kind"], action["asset"]) == ("repay", "DAI")
     assert 0 <= kept - (100_000 * WAD - int(action["quantity"])) <= 10
-    assert (body["trigger"], body["found"]) == ("buffer", "0.0151515")
+    assert (body["trigger"], body["reading"]) == ("buffer", "0.0151515")
     assert body["prices"]["ETH"] == {"least": "990", "most": "1010"}
     after = body["accounts"][0]["after"]
     assert after["verdict"] == "safe"
