@@ -44,7 +44,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from forewarn_client.transport import Asked, AsyncAsked
+from forewarn_client.transport import Transport, AsyncTransport
 
 if TYPE_CHECKING:
     from forewarn_client import types
@@ -66,7 +66,7 @@ def _declared(name: str, schema: Mapping[str, Any]) -> str:
     """Return the declaration of one schema."""
     named = schema.get("properties")
     if not named:
-        return f'{name}: TypeAlias = "{_bare(schema)}"\n'
+        return f"{name}: TypeAlias = {_bare(schema)}\n"
     required = set(schema.get("required", ()))
     lines = [
         f"    {key}: {kind if key in required else f'NotRequired[{kind}]'}"
@@ -100,16 +100,16 @@ def operations_text(spec: Mapping[str, Any]) -> str:
         [
             WRITTEN.format(text="Every operation of the API as a method."),
             IMPORTS,
-            _class("Operations", "Asked", made),
-            _class("AsyncOperations", "AsyncAsked", made),
+            _class("Operations", "Transport", made),
+            _class("AsyncOperations", "AsyncTransport", made),
         ]
     )
 
 
 def _class(name: str, base: str, operations: list[Mapping[str, Any]]) -> str:
     """Return a class with a method per operation."""
-    first = "Asks one operation after another." if base == "Asked" else "Asks without blocking."
-    methods = "\n".join(_methods(one, is_async=base != "Asked") for one in operations)
+    first = "Asks one operation after another." if base == "Transport" else "Asks without blocking."
+    methods = "\n".join(_methods(one, is_async=base != "Transport") for one in operations)
     return f'class {name}({base}):\n    """{first}"""\n\n{methods}'
 
 
@@ -185,9 +185,16 @@ def texts() -> Mapping[str, str]:
 
 def _formatted(text: str) -> str:
     """Return a module as the project's formatter writes it."""
-    command = [sys.executable, "-m", "ruff", "format", "-"]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
-    return done.stdout
+    for command in (["check", "--select", "I", "--fix", "-q", "-"], ["format", "-"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        text = done.stdout
+    return text
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Client(Operations):
-    """Asks and waits; parameters as in `forewarn_client.transport.Asked`."""
+    """Asks and waits; parameters as in `forewarn_client.transport.Transport`."""
 
     def __enter__(self) -> Self:
         """Return the client."""
@@ -46,7 +46,7 @@ class Client(Operations):
 
 
 class AsyncClient(AsyncOperations):
-    """Asks without blocking; parameters as in `forewarn_client.transport.AsyncAsked`."""
+    """Asks without blocking; parameters as in `forewarn_client.transport.AsyncTransport`."""
 
     async def __aenter__(self) -> Self:
         """Return the client."""
@@ -66,7 +66,7 @@ class AsyncClient(AsyncOperations):
         cursor: str | None = None
         while True:
             page = await self.accounts(**filters, cursor=cursor)
-            for one in page["accounts"]:
-                yield one
+            for account in page["accounts"]:
+                yield account
             if (cursor := page["next"]) is None:
                 return

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from forewarn_client.transport import Asked, AsyncAsked
+from forewarn_client.transport import AsyncTransport, Transport
 
 if TYPE_CHECKING:
     from forewarn_client import types
 
 
-class Operations(Asked):
+class Operations(Transport):
     """Asks one operation after another."""
 
     def score(self, body: types.ScoreBody) -> types.Assessment:
@@ -773,6 +773,96 @@ class Operations(Asked):
         answer: types.PersonalBatch = self._json("POST", "/v1/requirements/personal", body=body)
         return answer
 
+    def put_mandate(self, id: str, body: types.MandateBody) -> types.MandateAnswer:
+        """Let a keeper act for an owner, within limits."""
+        answer: types.MandateAnswer = self._json(
+            "PUT", "/v1/mandates/{id}", at={"id": id}, body=body, writes=True
+        )
+        return answer
+
+    def end_mandate(self, id: str) -> types.MandateAnswer:
+        """End a mandate: nothing more is made or accepted by it."""
+        answer: types.MandateAnswer = self._json(
+            "DELETE", "/v1/mandates/{id}", at={"id": id}, writes=True
+        )
+        return answer
+
+    def mandate(self, id: str) -> types.MandateAnswer:
+        """A mandate, and how much of its budget is spent."""
+        answer: types.MandateAnswer = self._json("GET", "/v1/mandates/{id}", at={"id": id})
+        return answer
+
+    def mandates(
+        self, *, owner: str | None = None, after: str | None = None, limit: int | None = None
+    ) -> types.MandatesAnswer:
+        """Mandates by their ids."""
+        answer: types.MandatesAnswer = self._json(
+            "GET", "/v1/mandates", query={"owner": owner, "after": after, "limit": limit}
+        )
+        return answer
+
+    def orders(
+        self,
+        *,
+        state: Literal["ready", "accepted", "done", "judged", "failed", "withdrawn", "refused"]
+        | None = None,
+        account: str | None = None,
+        mandate: str | None = None,
+        before: str | None = None,
+        limit: int | None = None,
+    ) -> types.OrdersAnswer:
+        """Orders, the newest first."""
+        answer: types.OrdersAnswer = self._json(
+            "GET",
+            "/v1/orders",
+            query={
+                "state": state,
+                "account": account,
+                "mandate": mandate,
+                "before": before,
+                "limit": limit,
+            },
+        )
+        return answer
+
+    def ask_order(self, body: types.AskBody) -> types.OrderAnswer:
+        """Make an order now, of an account's plan or of an allocation."""
+        answer: types.OrderAnswer = self._json("POST", "/v1/orders", body=body, writes=True)
+        return answer
+
+    def order(self, id: str) -> types.OrderAnswer:
+        """One order: what to do, who vouches for it, what became of it."""
+        answer: types.OrderAnswer = self._json("GET", "/v1/orders/{id}", at={"id": id})
+        return answer
+
+    def accept_order(self, id: str, body: types.AcceptBody) -> types.OrderAnswer:
+        """Say that you act on an order: nobody else may from then on."""
+        answer: types.OrderAnswer = self._json(
+            "POST", "/v1/orders/{id}/accept", at={"id": id}, body=body, writes=True
+        )
+        return answer
+
+    def order_done(self, id: str, body: types.DoneBody) -> types.OrderAnswer:
+        """Report that an order was carried out."""
+        answer: types.OrderAnswer = self._json(
+            "POST", "/v1/orders/{id}/done", at={"id": id}, body=body, writes=True
+        )
+        return answer
+
+    def order_failed(self, id: str, body: types.FailedBody) -> types.OrderAnswer:
+        """Report that an order could not be carried out."""
+        answer: types.OrderAnswer = self._json(
+            "POST", "/v1/orders/{id}/failed", at={"id": id}, body=body, writes=True
+        )
+        return answer
+
+    def withdraw_order(self, id: str, body: types.WithdrawBody) -> types.OrderAnswer:
+        """Withdraw an order that nobody has accepted."""
+        answer: types.OrderAnswer = self._json(
+            "POST", "/v1/orders/{id}/withdraw", at={"id": id}, body=body, writes=True
+        )
+        return answer
+
     def audit(self, *, after: int | None = None, limit: int | None = None) -> types.AuditAnswer:
         """Every write: who, what, when."""
         answer: types.AuditAnswer = self._json(
@@ -801,7 +891,7 @@ class Operations(Asked):
         return answer
 
 
-class AsyncOperations(AsyncAsked):
+class AsyncOperations(AsyncTransport):
     """Asks without blocking."""
 
     async def score(self, body: types.ScoreBody) -> types.Assessment:
@@ -1570,6 +1660,96 @@ class AsyncOperations(AsyncAsked):
         """What accounts are required beyond their venue, by their own record."""
         answer: types.PersonalBatch = await self._json(
             "POST", "/v1/requirements/personal", body=body
+        )
+        return answer
+
+    async def put_mandate(self, id: str, body: types.MandateBody) -> types.MandateAnswer:
+        """Let a keeper act for an owner, within limits."""
+        answer: types.MandateAnswer = await self._json(
+            "PUT", "/v1/mandates/{id}", at={"id": id}, body=body, writes=True
+        )
+        return answer
+
+    async def end_mandate(self, id: str) -> types.MandateAnswer:
+        """End a mandate: nothing more is made or accepted by it."""
+        answer: types.MandateAnswer = await self._json(
+            "DELETE", "/v1/mandates/{id}", at={"id": id}, writes=True
+        )
+        return answer
+
+    async def mandate(self, id: str) -> types.MandateAnswer:
+        """A mandate, and how much of its budget is spent."""
+        answer: types.MandateAnswer = await self._json("GET", "/v1/mandates/{id}", at={"id": id})
+        return answer
+
+    async def mandates(
+        self, *, owner: str | None = None, after: str | None = None, limit: int | None = None
+    ) -> types.MandatesAnswer:
+        """Mandates by their ids."""
+        answer: types.MandatesAnswer = await self._json(
+            "GET", "/v1/mandates", query={"owner": owner, "after": after, "limit": limit}
+        )
+        return answer
+
+    async def orders(
+        self,
+        *,
+        state: Literal["ready", "accepted", "done", "judged", "failed", "withdrawn", "refused"]
+        | None = None,
+        account: str | None = None,
+        mandate: str | None = None,
+        before: str | None = None,
+        limit: int | None = None,
+    ) -> types.OrdersAnswer:
+        """Orders, the newest first."""
+        answer: types.OrdersAnswer = await self._json(
+            "GET",
+            "/v1/orders",
+            query={
+                "state": state,
+                "account": account,
+                "mandate": mandate,
+                "before": before,
+                "limit": limit,
+            },
+        )
+        return answer
+
+    async def ask_order(self, body: types.AskBody) -> types.OrderAnswer:
+        """Make an order now, of an account's plan or of an allocation."""
+        answer: types.OrderAnswer = await self._json("POST", "/v1/orders", body=body, writes=True)
+        return answer
+
+    async def order(self, id: str) -> types.OrderAnswer:
+        """One order: what to do, who vouches for it, what became of it."""
+        answer: types.OrderAnswer = await self._json("GET", "/v1/orders/{id}", at={"id": id})
+        return answer
+
+    async def accept_order(self, id: str, body: types.AcceptBody) -> types.OrderAnswer:
+        """Say that you act on an order: nobody else may from then on."""
+        answer: types.OrderAnswer = await self._json(
+            "POST", "/v1/orders/{id}/accept", at={"id": id}, body=body, writes=True
+        )
+        return answer
+
+    async def order_done(self, id: str, body: types.DoneBody) -> types.OrderAnswer:
+        """Report that an order was carried out."""
+        answer: types.OrderAnswer = await self._json(
+            "POST", "/v1/orders/{id}/done", at={"id": id}, body=body, writes=True
+        )
+        return answer
+
+    async def order_failed(self, id: str, body: types.FailedBody) -> types.OrderAnswer:
+        """Report that an order could not be carried out."""
+        answer: types.OrderAnswer = await self._json(
+            "POST", "/v1/orders/{id}/failed", at={"id": id}, body=body, writes=True
+        )
+        return answer
+
+    async def withdraw_order(self, id: str, body: types.WithdrawBody) -> types.OrderAnswer:
+        """Withdraw an order that nobody has accepted."""
+        answer: types.OrderAnswer = await self._json(
+            "POST", "/v1/orders/{id}/withdraw", at={"id": id}, body=body, writes=True
         )
         return answer
 

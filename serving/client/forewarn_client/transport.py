@@ -141,7 +141,7 @@ def attempts() -> Iterator[tuple[bool, float]]:
         yield attempt == ATTEMPTS, 0.1 * 2**attempt
 
 
-class Asked:
+class Transport:
     """Asks and waits.
 
     Parameters
@@ -234,8 +234,8 @@ class Asked:
         return self.ask(method, path, **options)
 
 
-class AsyncAsked:
-    """Asks without blocking; parameters as in `Asked`."""
+class AsyncTransport:
+    """Asks without blocking; parameters as in `Transport`."""
 
     def __init__(
         self,
@@ -268,7 +268,7 @@ class AsyncAsked:
         writes: bool = False,
         headers: Mapping[str, str] | None = None,
     ) -> bytes:
-        """Return the body of a sound answer, as `Asked.ask` does."""
+        """Return the body of a sound answer, as `Transport.ask` does."""
         made = request(
             method,
             path,

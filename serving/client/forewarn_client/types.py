@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
+AcceptBody: TypeAlias = dict[str, Any]
+
 
 class AccountAnswer(TypedDict):
     """An account as the store holds it, with its newest assessment in short."""
@@ -190,6 +192,14 @@ class ApprovalBody(TypedDict):
     """The body of an approval: what is approved, as the proposal states it."""
 
     binding: str
+
+
+class AskBody(TypedDict):
+    """An order that is asked for: of one account by its plan, or of an allocation."""
+
+    mandate: str
+    account: NotRequired[str | None]
+    allocation: NotRequired[AllocateBody | None]
 
 
 class AssessBody(TypedDict):
@@ -442,6 +452,18 @@ class BreakersAnswer(TypedDict):
     effects: list[str]
 
 
+class Call(TypedDict):
+    """A transaction of a chain that nobody has signed."""
+
+    sender: Literal["keeper", "owner"]
+    chain_id: int
+    to: str
+    data: str
+    call: str
+    asset: str
+    amount: str
+
+
 class CandlesBody(TypedDict):
     """Hourly candles of one asset in columns; null where an hour has none."""
 
@@ -601,6 +623,7 @@ class ConnectionAnswer(TypedDict):
     request_id: str
     connection: ConnectionLine
     heads: str | None
+    unmapped: list[str]
     contract: str | None
     addresses: list[str]
     endpoints: list[EndpointLine]
@@ -661,6 +684,19 @@ class ConsentLine(TypedDict):
     actor: str
 
 
+class ContractsBody(TypedDict):
+    """The contracts that a keeper may call at one market: calls are made out to no others."""
+
+    venue: str
+    market: str
+    chain: NotRequired[str]
+    chain_id: int
+    contract: str
+    tokens: dict[str, str]
+    oracle: NotRequired[str | None]
+    irm: NotRequired[str | None]
+
+
 class Contributor(TypedDict):
     """An account by what it brings, USD."""
 
@@ -694,6 +730,18 @@ class CountAnswer(TypedDict):
     total: str
     has_quorum: bool
     passes: bool
+
+
+class Course(TypedDict):
+    """What became of an order."""
+
+    keeper: NotRequired[str | None]
+    accepted_at: NotRequired[str | None]
+    receipt: NotRequired[str | None]
+    reason: NotRequired[str | None]
+    ground: NotRequired[str | None]
+    broken: NotRequired[list[LimitBroken]]
+    outcome: NotRequired[Outcome | None]
 
 
 class CoverAnswer(TypedDict):
@@ -779,6 +827,12 @@ class DoneAnswer(TypedDict):
     done: bool
 
 
+class DoneBody(TypedDict):
+    """A keeper's report that everything was done."""
+
+    receipt: str
+
+
 class DualAnswer(TypedDict):
     """What one more of a limit changes."""
 
@@ -820,6 +874,13 @@ class ExactPrice(TypedDict):
     price: str
 
 
+class ExchangeRequest(TypedDict):
+    """A call of the unified interface of exchanges (ccxt)."""
+
+    method: Literal["create_order", "transfer"]
+    arguments: dict[str, Any]
+
+
 class ExpectedAnswer(TypedDict):
     """How many accounts are expected to be liquidated within a horizon."""
 
@@ -841,6 +902,13 @@ class ExposuresAnswer(TypedDict):
     alerted: int
     cured_after_alert: int
     median_seconds_to_cure: float | None
+
+
+class FailedBody(TypedDict):
+    """A keeper's report that it failed."""
+
+    reason: str
+    moved: NotRequired[bool]
 
 
 class FallenAnswer(TypedDict):
@@ -1071,6 +1139,17 @@ class LegBody(TypedDict):
     pledged: NotRequired[bool]
 
 
+class LegHolding(TypedDict):
+    """One leg of an account in the units of the venue, exact."""
+
+    kind: str
+    asset: str
+    quantity: str
+    entry: str | None
+    key: str | None
+    pledged: bool
+
+
 class LimitAnswer(TypedDict):
     """A limit that binds or is in conflict."""
 
@@ -1078,6 +1157,13 @@ class LimitAnswer(TypedDict):
     id: str | None
     asset: str | None
     place: str | None
+    text: str
+
+
+class LimitBroken(TypedDict):
+    """A limit that an order would have broken."""
+
+    limit: str
     text: str
 
 
@@ -1201,6 +1287,49 @@ class LossBody(TypedDict):
     points: NotRequired[list[list[Any]] | None]
 
 
+class MandateAnswer(TypedDict):
+    """A mandate as it stands."""
+
+    id: str
+    version: int
+    created_at: str
+    ended_at: str | None
+    in_force: bool
+    spent: str
+    mandate: dict[str, Any]
+
+
+class MandateBody(TypedDict):
+    """What an owner lets a keeper do."""
+
+    owner: str
+    accounts: list[str]
+    venues: list[str]
+    assets: list[str]
+    kinds: list[Literal["repay", "add", "swap", "reduce", "withdraw", "transfer"]]
+    trigger: NotRequired[OrderTriggerBody]
+    target: NotRequired[TargetBody]
+    means: NotRequired[MeansBody]
+    per_order: str
+    per_day: str
+    prices: NotRequired[dict[str, PriceBoundsBody]]
+    slippage: NotRequired[str]
+    life_seconds: NotRequired[int]
+    pause_seconds: NotRequired[int]
+    expires_at: str
+    receiver: NotRequired[str | None]
+    keeper: NotRequired[str | None]
+    contracts: NotRequired[list[ContractsBody]]
+
+
+class MandatesAnswer(TypedDict):
+    """Mandates by their ids; `next` is where the next page begins."""
+
+    request_id: str
+    mandates: list[MandateAnswer]
+    next: str | None
+
+
 class MarginAnswer(TypedDict):
     """The margin of one account."""
 
@@ -1209,6 +1338,7 @@ class MarginAnswer(TypedDict):
     standing: Standing
     collateral_value: str | None
     debt: str | None
+    tokens: list[TokenAnswer] | None
     next_verdict: NextAnswer | None
     headroom: list[HeadroomAnswer] | None
     risk_weights: RiskWeights | None
@@ -1433,6 +1563,77 @@ class OracleRoundsBody(TypedDict):
     decimals: int
 
 
+class OrderAnswer(TypedDict):
+    """An order, its signature and what became of it."""
+
+    id: str
+    state: str
+    version: int
+    moved_at: str
+    order: OrderContent
+    seal: Seal | None
+    course: Course
+
+
+class OrderContent(TypedDict):
+    """An order as it is signed."""
+
+    id: str
+    mandate: str
+    trigger: str
+    reading: str
+    as_of: str
+    made_at: str
+    expires_at: str
+    actions: list[OrderedAction]
+    value: str
+    cost: str
+    prices: dict[str, PriceLimits]
+    accounts: list[SimulatedAccount]
+    calls: list[Call]
+    requests: list[ExchangeRequest]
+    notes: list[str]
+    simulated: bool
+
+
+class OrderTriggerBody(TypedDict):
+    """When an order is made: either is enough, and a breached rule always is."""
+
+    probability: NotRequired[float | None]
+    horizon: NotRequired[str]
+    head: NotRequired[Literal["unattended", "expected"]]
+    buffer: NotRequired[str | None]
+
+
+class OrderedAction(TypedDict):
+    """One thing to do, in the order listed."""
+
+    account: str
+    kind: Literal["repay", "add", "swap", "reduce", "withdraw", "transfer"]
+    asset: str
+    quantity: str
+    value: str
+    cost: str
+    repays: NotRequired[Repaid | None]
+
+
+class OrdersAnswer(TypedDict):
+    """Orders, the newest first; `next` is where the next page begins."""
+
+    request_id: str
+    orders: list[OrderAnswer]
+    next: str | None
+
+
+class Outcome(TypedDict):
+    """What the next judgement said of a finished order."""
+
+    said: Literal["as_planned", "helped", "did_not_help", "unseen"]
+    at: str
+    health_without: float | None
+    health: float | None
+
+
 class PairedAnswer(TypedDict):
     """A figure before and after, USD, and its difference with the 90 % interval of the pairs."""
 
@@ -1654,6 +1855,13 @@ class PriceBody(TypedDict):
     disputed: NotRequired[str | None]
 
 
+class PriceBoundsBody(TypedDict):
+    """Prices between which an order may act, quote units as the venue prices the asset."""
+
+    least: NotRequired[str | None]
+    most: NotRequired[str | None]
+
+
 class PriceInForce(TypedDict):
     """The price of an asset that was observed last: spot, or of a market where it says which."""
 
@@ -1668,6 +1876,13 @@ class PriceInForce(TypedDict):
     next_price: str | None
     next_at: str | None
     doubt: Notice | None
+
+
+class PriceLimits(TypedDict):
+    """Prices between which an order may be acted on, exact; null for no bound."""
+
+    least: str | None
+    most: str | None
 
 
 class PriceTrigger(TypedDict):
@@ -2141,6 +2356,15 @@ class ScoreBody(TypedDict):
     plan: NotRequired[bool]
 
 
+class Seal(TypedDict):
+    """Who vouches for an order."""
+
+    digest: str
+    key: str
+    signature: str
+    typed_data: dict[str, Any]
+
+
 class SecretAnswer(TypedDict):
     """A webhook's new secret, told this once; the one before signs along with it."""
 
@@ -2229,6 +2453,19 @@ class SideAnswer(TypedDict):
 
     credit: str
     requirement: str
+
+
+class SimulatedAccount(TypedDict):
+    """One account as it is and as the order leaves it, judged by the exact rules."""
+
+    account: str
+    venue: str
+    market: str
+    chain: str
+    before: StateAnswer
+    after: StateAnswer
+    legs_before: list[LegHolding]
+    legs_after: list[LegHolding]
 
 
 class SimulationAnswer(TypedDict):
@@ -2485,6 +2722,14 @@ class TermsPreviewBody(TypedDict):
     limit: NotRequired[int]
 
 
+class TokenAnswer(TypedDict):
+    """What is held or owed of one asset, interest included."""
+
+    kind: str
+    asset: str
+    amount: str
+
+
 class TransferBody(TypedDict):
     """A way from one place to another."""
 
@@ -2663,6 +2908,12 @@ class WishAnswer(TypedDict):
     account: str
     level: NotRequired[str | None]
     muted_until: NotRequired[str | None]
+
+
+class WithdrawBody(TypedDict):
+    """Why an order is withdrawn by hand."""
+
+    reason: NotRequired[str]
 
 
 class WroteAnswer(TypedDict):
