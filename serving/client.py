@@ -125,10 +125,19 @@ class Client:
         return self._post("/v1/score", {**shared, "accounts": list(accounts)}, Batch)
 
     def score_features(
-        self, columns: Mapping[str, npt.ArrayLike]
+        self, columns: Mapping[str, npt.ArrayLike], *, market: str | None = None
     ) -> dict[str, npt.NDArray[np.float64]]:
-        """Return probabilities by head and horizon; NaN where a row could not be scored."""
+        """Return probabilities by head and horizon; NaN where a row could not be scored.
+
+        Parameters
+        ----------
+        market
+            Of the accounts, as `venue/market`: without it they are taken for accounts of markets
+            in training.
+        """
         table = pa.table({name: np.asarray(column) for name, column in columns.items()})
+        if market is not None:
+            table = table.replace_schema_metadata({"market": market})
         answer = self._request(
             "POST",
             "/v1/score/features",

@@ -90,6 +90,24 @@ def test_ready_features_get_what_the_account_got(client: Client) -> None:
         assert told["unattended_24h"][i] == pytest.approx(one.forecast[2].unattended, rel=1e-12)
 
 
+def test_ready_features_of_an_unseen_market_take_nobody_to_act(client: Client) -> None:
+    """By columns as by account: what owners there do is not known."""
+    version = client.models().models[0]
+    names = [*(one.name for one in version.features), *version.baselines]
+    shown = client.score(client.accounts()[0].account, features=True).features or {}
+    row = [shown[name] for name in names]
+    columns = {
+        name: np.array([np.nan if value is None else value])
+        for name, value in zip(names, row, strict=True)
+    }
+    told = client.score_features(columns, market="nowhere/X")
+    for label in ("1h", "4h", "24h", "7d"):
+        assert told[f"expected_{label}"] == told[f"unattended_{label}"]
+    owned = client.score_features(columns, market="maker/ETH-B")
+    assert owned == client.score_features(columns)
+    assert owned["expected_7d"] < owned["unattended_7d"]
+
+
 def test_rows_without_a_baseline_are_not_scored(client: Client) -> None:
     """What cannot be scored is NaN, and the rows beside it are scored all the same."""
     version = client.models().models[0]
