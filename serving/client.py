@@ -31,6 +31,7 @@ from serving.schemas.book import BookAnswer
 from serving.schemas.conduct import ConductAnswer, PersonalBatch
 from serving.schemas.margin import MarginAnswer, MarginBatch
 from serving.schemas.models import ModelsAnswer
+from serving.schemas.orders import MandateAnswer, OrderAnswer, OrdersAnswer
 from serving.schemas.problems import Problem
 from serving.schemas.pushed import PricesInForce, Pushed
 from serving.schemas.stored import AccountSummary, Assessed
@@ -168,6 +169,47 @@ class Client:
         """Return what accounts are required beyond their venue, by their own records."""
         body = {**shared, "accounts": list(accounts)}
         return self._post("/v1/requirements/personal", body, PersonalBatch)
+
+    def put_mandate(self, name: str, mandate: Body) -> MandateAnswer:
+        """Let a keeper act for an owner, within limits."""
+        return self._write("PUT", f"/v1/mandates/{quote(name, safe='')}", mandate, MandateAnswer)
+
+    def end_mandate(self, name: str) -> MandateAnswer:
+        """End a mandate: nothing more is made or accepted by it."""
+        return self._write("DELETE", f"/v1/mandates/{quote(name, safe='')}", {}, MandateAnswer)
+
+    def orders(self, **filters: Any) -> Iterator[OrderAnswer]:
+        """Yield every order that the filters let through, newest first, page by page."""
+        before: str | None = None
+        while True:
+            page = self._get("/v1/orders", {**filters, "before": before}, OrdersAnswer)
+            yield from page.orders
+            if (before := page.next) is None:
+                return
+
+    def order(self, name: str) -> OrderAnswer:
+        """Return one order, exactly as it was signed."""
+        return self._get(f"/v1/orders/{quote(name, safe='')}", {}, OrderAnswer)
+
+    def ask_order(self, mandate: str, **what: Any) -> OrderAnswer:
+        """Make an order now, of an `account` by its plan or of an `allocation`."""
+        return self._write("POST", "/v1/orders", {"mandate": mandate, **what}, OrderAnswer)
+
+    def accept_order(self, name: str) -> OrderAnswer:
+        """Say that you act on an order; a refusal says why it was withdrawn instead."""
+        return self._reported(name, "accept", {})
+
+    def order_done(self, name: str, *, receipt: str) -> OrderAnswer:
+        """Report that an order was carried out."""
+        return self._reported(name, "done", {"receipt": receipt})
+
+    def order_failed(self, name: str, *, reason: str, moved: bool = True) -> OrderAnswer:
+        """Report that an order could not be carried out, and whether anything was moved."""
+        return self._reported(name, "failed", {"reason": reason, "moved": moved})
+
+    def _reported(self, name: str, what: str, body: Body) -> OrderAnswer:
+        """Return an order after a keeper's report."""
+        return self._write("POST", f"/v1/orders/{quote(name, safe='')}/{what}", body, OrderAnswer)
 
     def upsert(self, accounts: Sequence[Body], *, as_of: str | None = None) -> Upserted:
         """Write accounts and what they hold, all or none."""
