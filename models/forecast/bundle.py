@@ -282,8 +282,8 @@ class Bundle:
 
     def knows(self, markets: Iterable[str]) -> Mask:
         """Return of which markets, each as `venue/market`, the owner part has seen owners."""
-        seen = frozenset(self.provenance.get("markets", ()))
-        return np.array([market in seen for market in markets], dtype=np.bool_)
+        trained = frozenset(self.provenance.get("markets", ()))
+        return np.array([market in trained for market in markets], dtype=np.bool_)
 
     def scores(self, features: Floats, baseline: Floats) -> dict[str, Floats]:
         """Return what `Head.scores` does for every head, each head scored once.
@@ -303,7 +303,7 @@ class Bundle:
         return {name: by_head[name] for name in self.heads}
 
     def probabilities(
-        self, scores: Mapping[str, Floats], *, known: Mask | None = None
+        self, scores: Mapping[str, Floats], *, observed: Mask | None = None
     ) -> dict[str, Floats]:
         """Return the probability of the event by each horizon, by head, each of shape (N, K).
 
@@ -315,29 +315,29 @@ class Bundle:
         ----------
         scores
             Of `scores`.
-        known
+        observed
             Rows of markets whose owners were seen (`knows`), shape (N,); all without it.
         """
         by_head = {name: head.probabilities(scores[name]) for name, head in self.heads.items()}
         for name, head in self.heads.items():
             if isinstance(head.start, StackedStart):
                 below = by_head[_stacked(self, head.start)]
-                told = np.minimum(by_head[name], below)
-                by_head[name] = _pooled(told, below, trust=head.start.trust, known=known)
+                stacked = np.minimum(by_head[name], below)
+                by_head[name] = _pooled(stacked, below, trust=head.start.trust, observed=observed)
         return by_head
 
     def intervals(
-        self, scores: Mapping[str, Floats], *, known: Mask | None = None
+        self, scores: Mapping[str, Floats], *, observed: Mask | None = None
     ) -> dict[str, tuple[Floats, Floats]]:
         """Return what later outcomes allow by head: intervals that hold `probabilities`."""
-        points = self.probabilities(scores, known=known)
+        points = self.probabilities(scores, observed=observed)
         by_head = {name: head.interval(scores[name]) for name, head in self.heads.items()}
         for name, head in self.heads.items():
             if isinstance(head.start, StackedStart):
                 below, trust = by_head[_stacked(self, head.start)], head.start.trust
                 low, high = (
-                    _pooled(own, other, trust=trust, known=known)
-                    for own, other in zip(by_head[name], below, strict=True)
+                    _pooled(end, other, trust=trust, observed=observed)
+                    for end, other in zip(by_head[name], below, strict=True)
                 )
                 by_head[name] = low, np.maximum(high, points[name])
         return {
@@ -345,10 +345,10 @@ class Bundle:
         }
 
 
-def _pooled(told: Floats, below: Floats, *, trust: float, known: Mask | None) -> Floats:
+def _pooled(stacked: Floats, below: Floats, *, trust: float, observed: Mask | None) -> Floats:
     """Return what a stacked head counts for beside the one below, shape (N, K)."""
-    pooled = np.minimum(trust * told + (1.0 - trust) * below, below) if trust < 1.0 else told
-    return pooled if known is None else np.where(known[:, np.newaxis], pooled, below)
+    pooled = np.minimum(trust * stacked + (1.0 - trust) * below, below) if trust < 1.0 else stacked
+    return pooled if observed is None else np.where(observed[:, np.newaxis], pooled, below)
 
 
 def _is_stacked(head: Head) -> bool:

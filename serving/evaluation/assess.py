@@ -303,12 +303,14 @@ def _forecasts(
         return []
     matrix = np.ascontiguousarray(rows[:, [_PLACES[name] for name in bundle.features]])
     baseline = np.ascontiguousarray(rows[:, len(NAMES) :])
-    scores, known = bundle.scores(matrix, baseline), bundle.knows(markets)
-    forecasts = _worded(bundle, scores, known)
+    scores, observed = bundle.scores(matrix, baseline), bundle.knows(markets)
+    forecasts = _worded(bundle, scores, observed)
     if not wish.reasons:
         return [_Texts(forecast=forecast) for forecast in forecasts]
     method = method_of(bundle, wish.contributions)
-    explained = explanations(bundle, matrix, baseline, scores=scores, known=known, method=method)
+    explained = explanations(
+        bundle, matrix, baseline, scores=scores, observed=observed, method=method
+    )
     return [
         _Texts(forecast=forecast, reasons=reasons, attribution=attribution)
         for forecast, (reasons, attribution) in zip(forecasts, explained, strict=True)
@@ -316,11 +318,11 @@ def _forecasts(
 
 
 def _worded(
-    bundle: Bundle, scores: Mapping[str, Floats], known: Mask
+    bundle: Bundle, scores: Mapping[str, Floats], observed: Mask
 ) -> list[tuple[ForecastAnswer, ...]]:
     """Return the forecast of every row, horizon by horizon."""
-    points = bundle.probabilities(scores, known=known)
-    ends = bundle.intervals(scores, known=known)
+    points = bundle.probabilities(scores, observed=observed)
+    ends = bundle.intervals(scores, observed=observed)
     parts: list[list[Any]] = []
     for name in HEADS:
         low, high = ends[name]

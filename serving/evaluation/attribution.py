@@ -28,7 +28,7 @@ def explanations(
     baseline: Floats,
     *,
     scores: Mapping[str, Floats],
-    known: Mask,
+    observed: Mask,
     method: Method,
 ) -> list[Explanation]:
     """Return why the 24 h expected probability of each row is what it is.
@@ -39,11 +39,11 @@ def explanations(
     ----------
     scores
         Of `Bundle.scores`.
-    known
+    observed
         Of `Bundle.knows`, shape (N,).
     """
-    told: dict[int, Explanation] = {}
-    for head, rows in (("expected", known), ("unattended", ~known)):
+    explained: dict[int, Explanation] = {}
+    for head, rows in (("expected", observed), ("unattended", ~observed)):
         if not rows.any():
             continue
         chosen = matrix[rows]
@@ -51,8 +51,8 @@ def explanations(
             bundle, chosen, baseline[rows], scores=scores[head][rows], method=method, head=head
         )
         parts = explain(drove, chosen, bundle.features, method=method, head=head)
-        told.update(zip(np.flatnonzero(rows).tolist(), parts, strict=True))
-    return [told[row] for row in range(len(matrix))]
+        explained.update(zip(np.flatnonzero(rows).tolist(), parts, strict=True))
+    return [explained[row] for row in range(len(matrix))]
 
 
 def drivers(

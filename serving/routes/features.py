@@ -91,10 +91,10 @@ def probabilities(bundle: Bundle, request: Features) -> dict[str, Floats]:
     whole = matrix(request, names, needed=frozenset((*read_by(bundle), *BASELINE)))
     features, baseline = np.hsplit(whole, [len(bundle.features)])
     scores = bundle.scores(np.ascontiguousarray(features), baseline)
-    known = None if request.market is None else bundle.knows([request.market]).repeat(len(whole))
+    observed = None if request.market is None else bundle.knows([request.market]).repeat(len(whole))
     columns: dict[str, Floats] = {}
-    spans = _spans(bundle, scores, known) if request.intervals else {}
-    for name, points in bundle.probabilities(scores, known=known).items():
+    spans = _spans(bundle, scores, observed) if request.intervals else {}
+    for name, points in bundle.probabilities(scores, observed=observed).items():
         columns.update(_by_horizon(name, points))
         if request.intervals:
             low, high = spans[name]
@@ -104,7 +104,7 @@ def probabilities(bundle: Bundle, request: Features) -> dict[str, Floats]:
 
 
 def _spans(
-    bundle: Bundle, scores: Mapping[str, Floats], known: Mask | None
+    bundle: Bundle, scores: Mapping[str, Floats], observed: Mask | None
 ) -> dict[str, tuple[Floats, Floats]]:
     """Return the ends of the intervals by head, NaN where a row could not be scored."""
     usable = [np.isfinite(head_scores).all(axis=1) for head_scores in scores.values()]
@@ -115,7 +115,7 @@ def _spans(
         }
     intervals = bundle.intervals(
         {name: head_scores[is_scored] for name, head_scores in scores.items()},
-        known=None if known is None else known[is_scored],
+        observed=None if observed is None else observed[is_scored],
     )
     spans = {}
     for name, ends in intervals.items():

@@ -111,18 +111,18 @@ def test_owners_count_by_the_touches_seen_and_not_at_all_where_none_was(market: 
             provenance={"markets": ["a/1"]},
         )
         scores = bundle.scores(features, baseline)
-        known = bundle.knows(["a/1", "b/1"] * (PROBES // 2))
-        points = bundle.probabilities(scores, known=known)
-        ends = bundle.intervals(scores, known=known)
+        observed = bundle.knows(["a/1", "b/1"] * (PROBES // 2))
+        points = bundle.probabilities(scores, observed=observed)
+        ends = bundle.intervals(scores, observed=observed)
         for part in (points["expected"], *ends["expected"]):
             assert (np.diff(part, axis=1) >= 0.0).all()
         low, high = ends["expected"]
         assert ((low <= points["expected"]) & (points["expected"] <= high)).all()
         assert (points["expected"] <= points["unattended"]).all()
-        assert (points["expected"][~known] == points["unattended"][~known]).all()
-        assert (high[~known] == ends["unattended"][1][~known]).all()
-        told[trust] = points["expected"][known]
-        alone = points["unattended"][known]
+        assert (points["expected"][~observed] == points["unattended"][~observed]).all()
+        assert (high[~observed] == ends["unattended"][1][~observed]).all()
+        told[trust] = points["expected"][observed]
+        alone = points["unattended"][observed]
     assert (told[0.0] == alone).all()
     np.testing.assert_allclose(told[0.6], 0.6 * told[1.0] + 0.4 * alone, rtol=1e-12)
 

@@ -55,8 +55,8 @@ def trust(touches: WeightedOutcomes) -> float:
     The mean of a beta law of the rate of rescue that begins at 0 with a weight of DOUBT.
     """
     longest = touches.horizon(len(HORIZONS) - 1)
-    seen = float(longest.weights[longest.used] @ longest.y[longest.used])
-    return seen / (seen + DOUBT)
+    count = float(longest.weights[longest.used] @ longest.y[longest.used])
+    return count / (count + DOUBT)
 
 
 def line(scores: Floats, outcomes: Outcomes, *, prior: Prior = LOOSE) -> Line:

@@ -58,7 +58,7 @@ class History:
     markets: tuple[str, ...] = ()
 
 
-def known_to(bundle: Bundle, history: History, rows: int) -> Mask:
+def observed_by(bundle: Bundle, history: History, rows: int) -> Mask:
     """Return whether the owners of a history's rows are those a bundle has seen, shape (rows,).
 
     A history is of one venue: all of them are, or none.
