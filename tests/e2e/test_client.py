@@ -101,6 +101,22 @@ def test_ready_features_get_what_the_account_got(client: Client) -> None:
         assert arrow["expected_24h"][i].as_py() == pytest.approx(stated, rel=1e-12)
 
 
+def test_ready_features_of_an_unseen_market_take_nobody_to_act(client: Client) -> None:
+    """By columns as by account: what owners there do is not known."""
+    version = client.models()["models"][0]
+    names = [*(one["name"] for one in version["features"]), *version["baselines"]]
+    keys = [one["account"] for one in client.every_account()][:5]
+    shown = [client.score({"account": key, "features": True})["features"] or {} for key in keys]
+    columns: Any = {name: [row[name] for row in shown] for name in names}
+    unseen = client.score_features({"columns": columns, "market": "nowhere/X"})["columns"]
+    seen = client.score_features({"columns": columns, "market": "maker/ETH-B"})["columns"]
+    unsaid = client.score_features({"columns": columns})["columns"]
+    for label in ("1h", "4h", "24h", "7d"):
+        assert unseen[f"expected_{label}"] == unseen[f"unattended_{label}"]
+        assert seen[f"expected_{label}"] == unsaid[f"expected_{label}"]
+    assert seen["expected_7d"] != seen["unattended_7d"]
+
+
 def test_what_can_be_awaited_answers_the_same(client: Client) -> None:
     """Both clients have the same operations, and get the same answers."""
 

@@ -768,6 +768,13 @@ class Operations(Transport):
         )
         return answer
 
+    def conduct_consent(self, owner: str, body: types.ConsentBody) -> types.ConsentAnswer:
+        """Say whether an owner may be scored."""
+        answer: types.ConsentAnswer = self._json(
+            "PUT", "/v1/owners/{owner}/conduct/consent", at={"owner": owner}, body=body, writes=True
+        )
+        return answer
+
     def personal_requirements(self, body: types.PersonalBody) -> types.PersonalBatch:
         """What accounts are required beyond their venue, by their own record."""
         answer: types.PersonalBatch = self._json("POST", "/v1/requirements/personal", body=body)
@@ -1653,6 +1660,13 @@ class AsyncOperations(AsyncTransport):
             "/v1/owners/{owner}/conduct/history",
             at={"owner": owner},
             query={"points": points},
+        )
+        return answer
+
+    async def conduct_consent(self, owner: str, body: types.ConsentBody) -> types.ConsentAnswer:
+        """Say whether an owner may be scored."""
+        answer: types.ConsentAnswer = await self._json(
+            "PUT", "/v1/owners/{owner}/conduct/consent", at={"owner": owner}, body=body, writes=True
         )
         return answer
 

@@ -675,6 +675,20 @@ class ConnectionsAnswer(TypedDict):
     connections: list[ConnectionLine]
 
 
+class ConsentAnswer(TypedDict):
+    """Whether an owner may be scored, and since when not."""
+
+    owner: str
+    scored: bool
+    opted_out_at: str | None
+
+
+class ConsentBody(TypedDict):
+    """Whether an owner may be scored."""
+
+    scored: bool
+
+
 class ConsentLine(TypedDict):
     """One line of the audit of consent."""
 
@@ -961,6 +975,7 @@ class FeaturesBody(TypedDict):
 
     columns: dict[str, list[float | None] | str]
     feature_fingerprint: NotRequired[str | None]
+    market: NotRequired[str | None]
     intervals: NotRequired[bool]
     encoding: NotRequired[Literal["numbers", "base64"]]
 
