@@ -30,7 +30,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Say whether this installation is sound, check by check; exit code 1 where one is at fault."""
-    from serving.application.doctor import Status, examine  # noqa: PLC0415
+    from serving.cli.doctor import Status, examine  # noqa: PLC0415
     from serving.store import open_store  # noqa: PLC0415
 
     now = datetime.now(tz=UTC)

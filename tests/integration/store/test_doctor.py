@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from models.command import root
 from models.domain import Price
-from serving.application.doctor import Status, examine
+from serving.cli.doctor import Status, examine
 from serving.connect.secrets import VARIABLE, keys_of, new_key, seal
 from serving.http.keys import issue
 from serving.log.heads import new_key as signing_key
