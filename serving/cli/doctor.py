@@ -91,8 +91,8 @@ def examine(
     if url is None:
         return [*findings, _warning("store", "none is named: requests bring their own accounts")]
     try:
-        for one in _opened(url, open_store, alerting, environment, now):
-            findings.append(one)
+        for finding in _opened(url, open_store, alerting, environment, now):
+            findings.append(finding)
     except ForewarnError as error:
         findings.append(_fault("store", str(error)))
     return findings
@@ -183,12 +183,12 @@ def _key_files(settings: Settings, environment: Mapping[str, str]) -> Iterator[F
         else:
             yield _ok("keys", f"{file} holds the {name.replace('_', ' ')}")
     try:
-        held = secrets.keys_of(environment)
+        sealing = secrets.keys_of(environment)
     except InvalidInput as error:
         yield from (_fault("keys", str(fault)) for fault in error.faults)
     else:
-        if held:
-            yield _ok("keys", f"{len(held)} to seal connections with")
+        if sealing:
+            yield _ok("keys", f"{len(sealing)} to seal connections with")
 
 
 def _stored(
@@ -208,15 +208,15 @@ def _stored(
         newest = changes.newest(transaction, changes.PRICES)
         yield from _clock(None if newest is None else newest.at, now)
         yield from _api_keys(keys.list_all(transaction), now)
-        names = [one.receiver for one in alerts.all_receivers(transaction)]
-        channels = [one for name in names for one in consents.channels(transaction, name)]
-        live = [one for one in channels if one.status == "verified"]
+        names = [receiver.receiver for receiver in alerts.all_receivers(transaction)]
+        channels = [channel for name in names for channel in consents.channels(transaction, name)]
+        live = [channel for channel in channels if channel.status == "verified"]
         text = f"{len(names)} receivers, {len(live)} of {len(channels)} channels verified"
         is_mute = bool(names) and not live
         yield (_warning if is_mute or not names else _ok)("channels", text)
-        if any(one.kind == "mail" for one in live) and alerting.mail_url is None:
+        if any(channel.kind == "mail" for channel in live) and alerting.mail_url is None:
             yield _fault("channels", "mail cannot be sent: $FOREWARN_ALERTS_MAIL_URL is not set")
-        sealed = [one for one in connections.every(transaction) if one.sealed is not None]
+        sealed = [link for link in connections.every(transaction) if link.sealed is not None]
         if sealed and not _has_key(environment):
             yield _fault("connections", f"{len(sealed)} are sealed, and no key to unseal is set")
         elif sealed:
@@ -260,14 +260,14 @@ def _clock(newest: datetime | None, now: datetime) -> Iterator[Finding]:
 
 def _api_keys(records: list[keys.KeyRecord], now: datetime) -> Iterator[Finding]:
     """Yield who may ask."""
-    valid = [one for one in records if one.is_valid(now)]
+    valid = [record for record in records if record.is_valid(now)]
     if not records:
         yield _warning("keys", "none was made: the service answers on loopback alone")
     elif not valid:
         yield _fault("keys", "none of the API is valid any more: nobody is answered")
     else:
         yield _ok("keys", f"{len(valid)} of the API are valid")
-    for one in valid:
-        if one.expires_at is not None and one.expires_at < now + SOON:
-            ends = one.expires_at.isoformat(timespec="minutes")
-            yield _warning("keys", f"{one.label} of the API ends at {ends}")
+    for record in valid:
+        if record.expires_at is not None and record.expires_at < now + SOON:
+            ends = record.expires_at.isoformat(timespec="minutes")
+            yield _warning("keys", f"{record.label} of the API ends at {ends}")

@@ -36,14 +36,14 @@ def doctor(
     now = datetime.now(tz=UTC)
     findings = examine(os.environ, open_store=open_store, now=now, store=store)
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in findings], indent=2))
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         table = Table("check", "", "what was found")
-        for one in findings:
-            style = STYLES[one.status]
-            table.add_row(one.check, f"[{style}]{one.status}[/{style}]", one.text)
+        for finding in findings:
+            style = STYLES[finding.status]
+            table.add_row(finding.check, f"[{style}]{finding.status}[/{style}]", finding.text)
         Console().print(table)
-    if any(one.status is Status.FAULT for one in findings):
+    if any(finding.status is Status.FAULT for finding in findings):
         raise typer.Exit(1)
 
 
@@ -79,8 +79,8 @@ def restore(
         aside = put_back(source, store, replaces=replace)
     except ForewarnError as error:
         raise _ended(error) from None
-    kept = "" if aside is None else f"; what was there is {aside}"
-    typer.echo(f"restored from {source}{kept}")
+    note = "" if aside is None else f"; what was there is {aside}"
+    typer.echo(f"restored from {source}{note}")
 
 
 def _ended(error: ForewarnError) -> typer.Exit:
