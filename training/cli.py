@@ -33,7 +33,10 @@ app.add_typer(conduct_app, name="conduct")
 DAY = "%Y-%m-%d"
 
 Source = Annotated[str, typer.Option(help=f"What the files are: {', '.join(SOURCES)}.")]
-Data = Annotated[Path, typer.Option(help="Directory of the source's files.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Directory of the source's files; `touch` needs none."),
+]
 Candles = Annotated[Path, typer.Option(help="Parquet file of hourly candles.")]
 From = Annotated[
     datetime | None, typer.Option("--from", formats=[DAY], help="First day, UTC, included.")
@@ -47,8 +50,9 @@ OwnersData = Annotated[Path | None, typer.Option(help="Directory of that source'
 
 @app.command()
 def train(
+    *,
     source: Source,
-    data: Data,
+    data: Data = None,
     candles: Candles,
     out: Annotated[Path, typer.Option(help="Directory of the bundle to write.")],
     owners: Owners = None,
@@ -96,8 +100,9 @@ def train(
 
 @app.command()
 def evaluate(
+    *,
     source: Source,
-    data: Data,
+    data: Data = None,
     candles: Candles,
     bundle_: Annotated[
         Path | None, typer.Option("--bundle", help="Bundle to judge; none with --walk-forward.")
@@ -152,8 +157,9 @@ def evaluate(
 
 @app.command()
 def moments(
+    *,
     source: Source,
-    data: Data,
+    data: Data = None,
     candles: Candles,
     out: Annotated[Path, typer.Option(help="Directory to write.")],
 ) -> None:
@@ -166,18 +172,18 @@ def moments(
 
 
 @conduct_app.command("report")
-def conduct_report(source: Source, data: Data, candles: Candles) -> None:
+def conduct_report(*, source: Source, data: Data = None, candles: Candles) -> None:
     """Print how well conduct ranks exposed accounts of a history, as JSON."""
     history = _load(source, data, candles, Console(stderr=True))
     typer.echo(json.dumps(conduct_evaluation.judged(history), indent=1))
 
 
-def _load(source: str, data: Path, candles: Path, console: Console) -> History:
+def _load(source: str, data: Path | None, candles: Path, console: Console) -> History:
     """Read a source, or print every fault and leave."""
     if source not in SOURCES:
         raise typer.BadParameter(f"{source!r} is not one of {', '.join(SOURCES)}")
     try:
-        with console.status(f"reading and rebuilding {data}"):
+        with console.status(f"reading and rebuilding {data or candles}"):
             return history_of(source, data, candles)
     except ForewarnError as error:
         _refuse(console, error)
