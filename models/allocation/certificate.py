@@ -72,7 +72,7 @@ def outcome(problem: Problem, amounts: Amounts) -> Outcome:
     for name, amounts_ in posted.items():
         eligible = problem.demands[name].eligible
         cost += sum((eligible[k].cost * q for k, q in amounts_.items()), ZERO)
-    credits_ = {name: problem.demands[name].credit(held) for name, held in posted.items()}
+    credits_ = {name: problem.demands[name].credit(amounts_) for name, amounts_ in posted.items()}
     surplus = {name: credit - problem.demands[name].need for name, credit in credits_.items()}
     curves = {n: d.curve for n, d in problem.demands.items() if d.curve is not None}
     chances = {name: curve.probability(surplus[name]) for name, curve in curves.items()}

@@ -14,8 +14,8 @@ from typing import Literal, NamedTuple
 
 from models.allocation.problem import ZERO, Demand, Problem, Way
 
-ONE = Fraction(1)
-SIGNS = {1: ONE, -1: Fraction(-1)}
+UNIT = Fraction(1)
+SIGNS = {1: UNIT, -1: Fraction(-1)}
 COVERED = Fraction(10_001, 10_000)
 """Weight of a quote unit missing at an account that is covered to begin with."""
 
@@ -131,7 +131,7 @@ class Program:
 def program(problem: Problem) -> Program:
     """Return the program of a sound problem."""
     flows = tuple(_flows(problem))
-    scale = tuple(flow.step if flow.is_lot else ONE for flow in flows)
+    scale = tuple(flow.step if flow.is_lot else UNIT for flow in flows)
     rows: dict[Limit, Row] = {}
     needs = {name: Limit("need", name) for name in problem.demands}
     stocks = {key: Limit("stock", "", *key) for key in problem.stocks}
@@ -264,7 +264,7 @@ def _entries(
         yield Limit("posted", demand=origin.demand, asset=asset), posted, SIGNS[1]
     else:
         key = asset, origin.place
-        yield stocks[key], problem.stocks[key], ONE
+        yield stocks[key], problem.stocks[key], UNIT
     for name, sign in ((origin.demand, -1), (destination.demand, 1)):
         if not name:
             continue
@@ -306,11 +306,11 @@ def _bounds(
     for limit, row in list(rows.items()):
         # Of a sign its identity tells, without arithmetic.
         if limit.kind == "need" or any(
-            e is not ONE and e.numerator < 0 for e in row.entries.values()
+            e is not UNIT and e.numerator < 0 for e in row.entries.values()
         ):
             continue
         for j, entry in row.entries.items():
-            upper = row.bound if entry is ONE else row.bound / entry
+            upper = row.bound if entry is UNIT else row.bound / entry
             if flows[j].is_lot:
                 upper = Fraction(upper // 1)
             present = uppers[j]

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from models.allocation.problem import ZERO
-from models.allocation.program import ONE, Program, Row
+from models.allocation.program import UNIT, Program, Row
 from models.allocation.solver import Floats
 
 NEAR = Fraction(1, 10**11)
@@ -46,7 +46,7 @@ def rounded(program: Program, values: Floats) -> list[Fraction]:
             break
     _cancel_returns(program, columns)
     return [
-        value if value is ZERO or scale is ONE else value * scale
+        value if value is ZERO or scale is UNIT else value * scale
         for value, scale in zip(columns, program.scale, strict=True)
     ]
 
@@ -67,7 +67,7 @@ def _cancel_returns(program: Program, amounts: Any) -> None:
 def _steps(program: Program) -> Iterator[Fraction]:
     """Yield the step of each flow, in units of its column."""
     for flow in program.flows:
-        yield ONE if flow.is_lot else flow.step
+        yield UNIT if flow.is_lot else flow.step
 
 
 def _outward(value: float, step: Fraction) -> Fraction:
@@ -90,13 +90,13 @@ def _use(columns: list[Fraction], row: Row) -> Fraction:
     for j, entry in row.entries.items():
         # Most flows carry nothing: their amount is ZERO itself, which is told without arithmetic.
         if j < count and columns[j] is not ZERO:
-            used += columns[j] if entry is ONE else entry * columns[j]
+            used += columns[j] if entry is UNIT else entry * columns[j]
     return used
 
 
 def _step(program: Program, j: int) -> Fraction:
     """Return the step of one flow, in units of its column."""
-    return ONE if program.flows[j].is_lot else program.flows[j].step
+    return UNIT if program.flows[j].is_lot else program.flows[j].step
 
 
 def _lower(program: Program, columns: list[Fraction], row: Row) -> None:
@@ -154,5 +154,5 @@ def _room(program: Program, columns: list[Fraction], j: int, others: Sequence[Ro
         entry = other.entries.get(j)
         if entry is not None and entry.numerator > 0 and room.numerator > 0:
             left = other.bound - _use(columns, other)
-            room = min(room, left if entry is ONE else left / entry)
+            room = min(room, left if entry is UNIT else left / entry)
     return room
