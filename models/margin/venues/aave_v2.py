@@ -350,14 +350,15 @@ def seizure(
 
 
 def without(account: Account, market: Market, taken: Mapping[tuple[LegKind, str], int]) -> Account:
-    """Return the account with amounts taken off its legs, scaled as they are."""
+    """Return the account with balances taken off its legs, each as the scaled balance it burns."""
     legs = []
     for leg in account.legs:
         amount = taken.get((leg.kind, leg.asset), 0)
-        balance = balance_of(leg, market)
-        if amount and isinstance(balance, int) and (leg.pledged or leg.kind is LegKind.DEBT):
-            rest = int(leg.quantity) * (balance - amount) // balance if amount < balance else 0
-            legs.append(replace(leg, quantity=rest))
+        side = "borrow" if leg.kind is LegKind.DEBT else "liquidity"
+        index = index_now(market, leg.asset, side) if amount else 0
+        if amount and isinstance(index, int) and (leg.pledged or leg.kind is LegKind.DEBT):
+            burnt = min(mul_div_half_up(amount, RAY, index), int(leg.quantity))
+            legs.append(replace(leg, quantity=int(leg.quantity) - burnt))
         else:
             legs.append(leg)
     return replace(account, legs=tuple(legs))

@@ -90,8 +90,16 @@ class Comparison:
                 if each.answer is not None and each.answer["health_factor"] < WAD
             ]
             if below:
-                self.liquidate(reading, self.life.chance.choice(below))
-                await self.settled()
+                user = self.life.chance.choice(below)
+                expected = self.liquidate(reading, user)
+                answer = (await self.settled()).accounts[user].answer
+                if expected is not None:
+                    self.outcomes["as foretold"] += 1
+                    assert answer is not None
+                    after = expected.after
+                    assert after is not None
+                    assert after.ratio is not None
+                    assert after.ratio.value == answer["health_factor"]
 
     async def settled(self) -> Reading:
         """Read everything at the head; no account may differ in any figure."""
@@ -106,8 +114,8 @@ class Comparison:
         self.outcomes["blocks"] += 1
         return reading
 
-    def liquidate(self, reading: Reading, user: str) -> None:
-        """Liquidate a pair; what is repaid and seized is what the rules foretold."""
+    def liquidate(self, reading: Reading, user: str) -> Liquidation | None:
+        """Liquidate a pair and return what the rules foretold of it; None where both refuse."""
         legs = reading.accounts[user].legs
         collateral, debt = (
             self.life.chance.choice([leg.asset for leg in legs if leg.kind is kind])
@@ -124,13 +132,14 @@ class Comparison:
         if receipt is None:
             assert not isinstance(expected, Liquidation)
             self.outcomes["refused"] += 1
-            return
+            return None
         assert isinstance(expected, Liquidation), expected
         topic = chain_packages.contracts("aave_v2")["LendingPool"]["topics"][LIQUIDATION]
         (log,) = [log for log in receipt["logs"] if log["topics"][0] == topic]
         repaid, seized = (int(log["data"][place : place + 64], 16) for place in (2, 66))
         assert expected.repaid == {debt: repaid}
         assert expected.seized == {collateral: seized}
+        return expected
 
 
 def test_every_account_is_judged_as_the_pool_judges_it(aave_2: AaveV2Market) -> None:

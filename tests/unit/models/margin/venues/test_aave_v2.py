@@ -9,6 +9,7 @@ from models.domain import Account, Leg, LegKind, Market, Price
 from models.margin.fixed_point import RAY, WAD
 from models.margin.result import Liquidation, Refusal, Verdict
 from models.margin.rulebook import Liquidate, load
+from models.margin.venues import aave_v2
 from models.margin.venues.aave_v2 import Reserve, Terms
 
 AT = datetime(2026, 11, 30, tzinfo=UTC)
@@ -117,6 +118,63 @@ def test_refusals(wish: Liquidate, state: dict[str, int], reason: str) -> None:
     found = BOOK.liquidate(OWING, market(1_000, **state), TERMS, wish)  # type: ignore[misc]
     assert isinstance(found, Refusal)
     assert found.reason == reason
+
+
+def test_interest_is_rounded_half_up() -> None:
+    """A unit of a ray on an index of 1.5 ray is 1.5 units: two."""
+    index = 15 * RAY // 10
+    state = {"WETH.liquidity_index": index, "WETH.liquidity_rate": 31_536_000}
+    state["WETH.updated_at"] = int(AT.timestamp()) - 1
+    later = Market(at=AT, prices={}, state=state)
+    assert aave_v2.index_now(later, "WETH", "liquidity") == index + 2
+
+
+def test_health_is_rounded_half_up() -> None:
+    """A credit of 1 over a debt of 3 is a third; one of 2 over 3 rounds up."""
+    one = Terms(reserves={"A": Reserve(decimals=0, ltv=0, threshold=10_000, bonus=0)})
+    prices = {"A": Price(value=1, decimals=8, observed_at=AT)}
+    plain = Market(at=AT, prices=prices, state={})
+    for collateral, health in ((1, 333333333333333333), (2, 666666666666666667)):
+        held = {"A": aave_v2.Holding(collateral, 3, pledged=True)}
+        assert aave_v2.account_data(held, plain, one).health_factor == health
+
+
+def test_a_value_over_an_odd_bonus_is_rounded_half_up() -> None:
+    """One over 0.03 % is 3,333 and a third; 5,251 over 105.01 % is 5,000.48."""
+    assert aave_v2.per_percent(1, 3) == 3_333
+    assert aave_v2.per_percent(5_251, 10_501) == 5_000
+
+
+def test_what_is_burnt_is_rounded_half_up() -> None:
+    """One of a balance at an index of 1.5 burns two thirds of a scaled unit: one."""
+    dear = market(2_000, USDC__borrow_index=15 * RAY // 10)
+    owing = account(("debt", "USDC", 10))
+    left = aave_v2.without(owing, dear, {(LegKind.DEBT, "USDC"): 1})
+    assert [leg.quantity for leg in left.legs] == [9]
+
+
+def test_collateral_that_just_suffices_pays_for_the_whole_wish() -> None:
+    """Where what is seized is all that there is, half of the debt is repaid, not what it is worth.
+
+    100 of debt at a bonus of 5 % take 10.5 of a collateral at a price of ten: ten, rounded down,
+    which would pay for 95 alone.
+    """
+    terms = Terms(
+        reserves={
+            "A": Reserve(decimals=0, ltv=0, threshold=8_000, bonus=10_500),
+            "B": Reserve(decimals=0, ltv=0, threshold=0, bonus=0),
+        }
+    )
+    prices = {
+        asset: Price(value=value, decimals=8, observed_at=AT)
+        for asset, value in {"A": 10, "B": 1}.items()
+    }
+    plain = Market(at=AT, prices=prices, state={})
+    held = {
+        "A": aave_v2.Holding(10, 0, pledged=True),
+        "B": aave_v2.Holding(0, 200, pledged=False),
+    }
+    assert aave_v2.seizure(held, "A", "B", plain, terms, repay=None) == (100, 10)
 
 
 def test_holdings_are_told_in_whole_tokens_with_interest() -> None:
