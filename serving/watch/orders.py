@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from fractions import Fraction
 from functools import partial
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -151,9 +152,9 @@ def decided(
         taken=frozenset(row.trigger for row in live) - freed,
         freed=freed,
     )
-    for account, rows in covered.items():
-        for row in rows:
-            _attempt(making, account, row, left=making.end - timer())
+    for account, mandates in covered.items():
+        for mandate_row in mandates:
+            _attempt(making, account, mandate_row, left=making.end - timer())
     return Decided(changed=changed, made=tuple(making.made))
 
 
@@ -194,7 +195,7 @@ def _changed(
 def view_of(row: OrderRow, mandate: MandateRow | None, judged: Pass) -> View:
     """Return what is known now of what an order depends on."""
     names = [each["account"] for each in row.body["accounts"]]
-    prices = {}
+    prices: dict[str, Fraction] = {}
     for each in row.body["accounts"]:
         whose = MarketId(each["venue"], each["market"], each["chain"])
         market, _ = judged.around.market_of(whose, None)
