@@ -19,7 +19,7 @@ from models.horizons import PROBABILITIES
 from serving.store.columns import Document, Duration, Time, Whole, name, number
 
 METADATA = sa.MetaData()
-HEAD = "0015"
+HEAD = "0016"
 """The newest revision in `migrations/versions`."""
 
 
@@ -344,4 +344,17 @@ BOOK_FORECASTS = sa.Table(
     sa.Column("request", Document, nullable=False),
     sa.Column("body", Document),
     sa.Index("book_forecasts_by_time", "at"),
+)
+
+RECOMMENDATIONS = sa.Table(
+    "recommendations",
+    METADATA,
+    sa.Column("id", name(), primary_key=True),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("status", name(20), nullable=False),  # running, done, failed
+    sa.Column("tried", sa.Integer, nullable=False),  # candidates judged so far
+    sa.Column("updated_at", Time, nullable=False),
+    sa.Column("request", Document, nullable=False),
+    sa.Column("body", Document),
+    sa.Index("recommendations_by_time", "at"),
 )
