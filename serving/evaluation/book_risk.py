@@ -21,7 +21,7 @@ from models.book.columns import (
 )
 from models.book.columns import prices_of as price_row
 from models.book.curve import cascaded, price_curve
-from models.book.forecast import LEVELS, BookForecast, by_asset, forecast, grouped
+from models.book.forecast import LEVELS, BookForecast, Spread, by_asset, forecast, grouped
 from models.book.headroom import concentration, days_to_unwind, headroom
 from models.book.impact import USD, ImpactCurve
 from models.book.kernel import NEAR, Course, Owners, run, run_all
@@ -568,10 +568,20 @@ class Forecaster:
             method=method,
         )
 
-    def run(self, drawn: Moves, *, with_owners: bool, seed: int, report: Any) -> BookForecast:
+    def run(
+        self, drawn: Moves, *, with_owners: bool, seed: int, report: Any, spread: Spread = map
+    ) -> BookForecast:
         """Return a forecast over scenarios."""
         owners = self.book.owners(seed) if with_owners else None
-        return forecast(self.columns, self.around, self.prices, drawn, owners=owners, report=report)
+        return forecast(
+            self.columns,
+            self.around,
+            self.prices,
+            drawn,
+            owners=owners,
+            report=report,
+            spread=spread,
+        )
 
     @property
     def weights(self) -> Floats:
