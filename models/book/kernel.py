@@ -149,6 +149,8 @@ class _Curves(NamedTuple):
     impacts: Floats
     base: Places
     share: float
+    temporary: float
+    decay: float
 
 
 class _Limits(NamedTuple):
@@ -428,6 +430,7 @@ def _settle(
     """Run one cascade to its end and write its state, its rounds and its totals."""
     assets, count = shocked.size, state.collateral_left.size
     pressure, price, received = np.zeros(assets), np.empty(assets), np.empty(assets)
+    lasting, passing = np.zeros(assets), np.zeros(assets)
     direct, pressing = np.empty(assets), np.empty(assets)
     accounts = _Accounts(
         np.empty(count),
@@ -447,7 +450,9 @@ def _settle(
         if taken >= limits.rounds or total * scale <= STILL * book_debt:
             break
         liquidated = _liquidate(legs, scale, price, curves.base, state, accounts, direct, pressing)
-        pressure += pressing
+        lasting += (1.0 - curves.temporary) * pressing
+        passing = passing * curves.decay + curves.temporary * pressing
+        pressure = lasting + passing
         if taken < log.repaid.size:
             log.repaid[taken] = total * scale
             log.liquidated[taken] = liquidated
@@ -670,6 +675,8 @@ def _curves(market: MarketColumns) -> _Curves:
         market.curve_impacts,
         market.priced_in,
         market.oracle_share,
+        market.temporary,
+        market.decay,
     )
 
 

@@ -21,7 +21,9 @@ def over_workers(scheduler: str | None) -> Iterator[Spread]:
     with Client(scheduler) if scheduler else Client(dashboard_address="127.0.0.1:0") as client:
 
         def spread(work: Part, parts: Sequence[slice]) -> Iterable[Losses]:
-            shared = client.scatter(work, broadcast=True)  # the book, once to every worker
+            # The book goes once to every worker, under a name of its own: the same book that was
+            # just let go of would be taken for lost.
+            shared = client.scatter(work, broadcast=True, hash=False)
             futures = [client.submit(_run, shared, part, pure=False) for part in parts]
             for future in futures:
                 yield future.result()

@@ -49,6 +49,22 @@ SHALLOWEST = Fraction(1, 10**6)
 """Least share of what curves say that a shock may leave; its inverse is the most."""
 
 
+class CongestionBody(Body):
+    """One point: how many liquidations are due at once, and what one then costs and takes."""
+
+    due: Annotated[int, Field(ge=0, le=10**9, strict=True)]
+    gas: Exact = Field(description="USD that one liquidation costs")
+    delay_hours: Annotated[float, Field(ge=0, le=168, allow_inf_nan=False)] = 0.0
+
+    @field_validator("gas")
+    @classmethod
+    def _is_cost(cls, value: Fraction) -> Fraction:
+        """Refuse a negative cost."""
+        if value < 0:
+            raise ValueError(f"{value} is below 0")
+        return value
+
+
 class ShockBody(Body):
     """One shock of prices and liquidity."""
 
@@ -67,6 +83,17 @@ class ShockBody(Body):
     capacity: Annotated[str | None, Field(pattern=r"^[0-9]+(\.[0-9]+)?([eE][0-9]+)?/h$")] = Field(
         default=None, description="USD that liquidators can repay in an hour, as 5e6/h"
     )
+    temporary: Exact = Field(
+        default=Fraction(0), description="share of the impact that wears off, with capacity alone"
+    )
+    half_life_hours: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] = Field(
+        default=1.0, description="of the impact that wears off"
+    )
+    congestion: Annotated[list[CongestionBody], Field(max_length=100)] = Field(
+        default_factory=list,
+        description="what one liquidation costs and how late it comes by how many are due at "
+        "once, straight between points and level beyond the last; adds to gas and delay",
+    )
     delay_hours: Annotated[int, Field(ge=0, le=168)] = 0
     within_hours: Annotated[int, Field(ge=1, le=168)] = 24
     gas: Exact | None = Field(
@@ -81,7 +108,23 @@ class ShockBody(Body):
             raise ValueError(f"{float(value):g} is not in [{float(SHALLOWEST):g}, 1e+06]")
         return value
 
-    @field_validator("oracle_sees")
+    @model_validator(mode="after")
+    def _takes_time(self) -> "ShockBody":
+        """Refuse impact that wears off in rounds that take no time."""
+        if self.temporary and self.capacity is None:
+            raise ValueError("impact wears off within hours: state the capacity of an hour")
+        return self
+
+    @field_validator("congestion")
+    @classmethod
+    def _is_rising(cls, value: list[CongestionBody]) -> list[CongestionBody]:
+        """Refuse points that do not rise: more at once is never cheaper or sooner."""
+        for low, high in pairwise(value):
+            if high.due <= low.due or high.gas < low.gas or high.delay_hours < low.delay_hours:
+                raise ValueError(f"the point of {high.due} does not rise above that of {low.due}")
+        return value
+
+    @field_validator("oracle_sees", "temporary")
     @classmethod
     def _is_share(cls, value: Fraction) -> Fraction:
         """Refuse what is no share."""
@@ -228,6 +271,29 @@ class Contributor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CongestionAnswer:
+    """How crowded blocks are after a shock.
+
+    Parameters
+    ----------
+    due
+        Accounts that are below their line at once.
+    gas
+        USD that one liquidation costs then.
+    delay_hours
+        By which liquidations come later.
+    smallest
+        USD of debt below which no liquidation pays, at the median bonus and without slippage;
+        null where no bonus is paid.
+    """
+
+    due: int
+    gas: float
+    delay_hours: float
+    smallest: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StressShock:
     """What a shock comes to, if nobody acts; `expected` as owners are expected to act.
 
@@ -260,6 +326,7 @@ class StressShock:
     converged: bool
     residuals: Mapping[str, float]
     contributors: tuple[Contributor, ...]
+    congestion: CongestionAnswer | None
     expected: Mapping[str, float] | None
 
 

@@ -173,6 +173,30 @@ def test_what_repays_the_debt_itself_is_not_sold_on() -> None:
     assert done.prices["ETH"] == 1000
 
 
+@pytest.mark.parametrize(("temporary", "left"), [(F(0), F(1)), (F(1), F(1, 2)), (F(1, 2), F(3, 4))])
+def test_what_presses_a_market_for_a_time_wears_off_between_rounds(
+    temporary: Fraction, left: Fraction
+) -> None:
+    """Two rounds of 200 at a tenth of a per cent a unit; of 7/3 sold first so much is left."""
+    accounts = book((10, 800))
+    around = Market(
+        {"X": F(90), "USD": F(1)},
+        {"X": ImpactCurve((F(100),), (F(1, 10),))},
+        temporary=temporary,
+        decay=F(1, 2),
+    )
+    limits = Liquidators(capacity=F(200), rounds=2)
+    first, second = cascade(accounts, around, limits).rounds
+    sold = F(200) * F(105, 100) / 90
+    assert first.prices["X"] == 90 * (1 - sold / 1000)
+    later = F(200) * F(105, 100) / first.prices["X"]
+    assert second.prices["X"] == 90 * (1 - (sold * left + later) / 1000)
+    columns, compiled = book_columns(accounts, around), market_columns(around)
+    course = run(columns, compiled, prices_of(around), Liquidators(capacity=200.0, rounds=2))
+    place = columns.assets.index("X")
+    assert course.prices[1, place] == pytest.approx(float(second.prices["X"]), rel=1e-12)
+
+
 def test_a_capacity_shares_what_is_due_and_leaves_the_rest_said() -> None:
     """Two owe 800 and 870; 500 a round for one round leave 1,170 below the line."""
     limits = Liquidators(capacity=F(500), rounds=1)

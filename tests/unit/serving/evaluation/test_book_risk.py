@@ -1,14 +1,17 @@
 """A book under a shock: who stands at the line to the last unit, and books from files."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import venue_bodies
 from msgspec import json
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from models.book.cascade import Borrower, Collateral, Debt
@@ -30,7 +33,7 @@ from serving.evaluation.book_risk import (
 )
 from serving.ingest import book_file
 from serving.schemas import requests
-from serving.schemas.book_risk import ForecastBody, ShockBody
+from serving.schemas.book_risk import CongestionAnswer, ForecastBody, ShockBody
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 PRICE = 7459442749180869341372
@@ -218,6 +221,48 @@ def test_assets_sold_for_each_other_are_refused() -> None:
     }
     with pytest.raises(InvalidInput, match="A, B"):
         market_of(book, ShockBody(name="x", prices={"*": "-0.1"}), around, where="")
+
+
+CROWD = [{"due": 0, "gas": "0"}, {"due": 4, "gas": "2", "delay_hours": 8}]
+
+
+def test_crowded_blocks_cost_gas_and_time_and_leave_the_small() -> None:
+    """Two due make gas 1 USD and 4 hours: 8 of debt at a bonus of 5 % is not worth it."""
+    borrowers = tuple(
+        Borrower(
+            str(debt),
+            (Collateral("ETH", Fraction(debt), Fraction(4, 5), Fraction(1, 20)),),
+            (Debt("USD", Fraction(debt * 9, 10)),),
+        )
+        for debt in (8, 800)
+    )
+    book = RiskBook(borrowers, {}, {}, (), {"ETH": Fraction(1), "USD": Fraction(1)})
+    shock = ShockBody(name="crowd", prices={"ETH": "0"}, congestion=CROWD)
+    told = stressed(book, shock, {}, where="", with_owners=False)
+    assert told.congestion == CongestionAnswer(due=2, gas=1.0, delay_hours=4.0, smallest=20.0)
+    assert told.accounts == 1
+    assert told.repaid == pytest.approx(720)
+    assert told.unliquidated == pytest.approx(7.2)
+    late = shock.model_copy(update={"within_hours": 4})
+    nobody = stressed(book, late, {}, where="", with_owners=False)
+    assert (nobody.accounts, nobody.repaid) == (0, 0.0)
+    alone = stressed(replace(book, borrowers=borrowers[:1]), shock, {}, where="", with_owners=False)
+    assert alone.congestion == CongestionAnswer(due=1, gas=0.5, delay_hours=2.0, smallest=10.0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"temporary": "0.5"},
+        {"temporary": "1.5", "capacity": "1/h"},
+        {"congestion": [CROWD[1], CROWD[0]]},
+        {"congestion": [{"due": 1, "gas": "-1"}]},
+    ],
+)
+def test_markets_and_blocks_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
+    """Impact that wears off in no time, more than all of it, curves that fall, negative gas."""
+    with pytest.raises(ValidationError):
+        ShockBody.model_validate({"name": "x", "prices": {}, **wrong})
 
 
 def ready() -> Forecaster:
