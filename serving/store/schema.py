@@ -19,7 +19,7 @@ from models.horizons import PROBABILITIES
 from serving.store.columns import Document, Duration, Time, Whole, name, number
 
 METADATA = sa.MetaData()
-HEAD = "0016"
+HEAD = "0018"
 """The newest revision in `migrations/versions`."""
 
 
@@ -358,3 +358,12 @@ RECOMMENDATIONS = sa.Table(
     sa.Column("body", Document),
     sa.Index("recommendations_by_time", "at"),
 )
+
+
+OPT_OUTS = sa.Table(
+    "conduct_opt_outs",
+    METADATA,
+    sa.Column("owner", name(), primary_key=True),
+    sa.Column("at", Time, nullable=False),
+)
+"""Owners who asked that their conduct be not scored."""
