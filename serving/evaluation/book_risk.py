@@ -36,6 +36,7 @@ from models.margin.shock import shocked
 from models.margin.trigger import BREACHED
 from models.pegs import is_one, moving, quote_of
 from serving.evaluation.inputs import AccountInput
+from serving.evaluation.settling import settlements
 from serving.schemas.book_risk import (
     CongestionAnswer,
     Contributor,
@@ -44,6 +45,7 @@ from serving.schemas.book_risk import (
     LossQuantile,
     OwnersForecast,
     RoundAnswer,
+    SettlementAnswer,
     ShockBody,
     StressShock,
     UnjudgedAnswer,
@@ -479,6 +481,7 @@ def stressed(
         residuals=_residuals(columns, course),
         contributors=tuple(_contributors(book, course)),
         congestion=_congestion(crowd, columns),
+        settlements=_settlements(book, shock, columns, prices, course),
         expected=expected,
     )
 
@@ -500,6 +503,22 @@ def _owners_act(
         "repaid": float(totals.repaid.mean()),
         "bad_debt": float(totals.bad_debt.mean()),
     }
+
+
+def _settlements(
+    book: RiskBook, shock: ShockBody, columns: BookColumns, prices: Floats, course: Course
+) -> tuple[SettlementAnswer, ...]:
+    """Return who pays for bankrupt positions at the prices where a cascade ended, if asked."""
+    if shock.deleveraging is None:
+        return ()
+    end = course.prices[-1] if course.prices.size else prices
+    moved = {
+        asset: (book.prices[asset], Fraction(price))
+        for asset, price in zip(columns.assets, end.tolist(), strict=True)
+    }
+    order = np.argsort(-course.bad_debt, kind="stable")
+    bankrupt = [columns.keys[row] for row in order.tolist() if course.bad_debt[row] > 0.0]
+    return settlements(book.cases, shock, moved, bankrupt)
 
 
 def _rounds(

@@ -96,6 +96,13 @@ class ShockBody(Body):
     )
     delay_hours: Annotated[int, Field(ge=0, le=168)] = 0
     within_hours: Annotated[int, Field(ge=1, le=168)] = 24
+    funds: Annotated[dict[Name, Exact], Field(max_length=100)] = Field(
+        default_factory=dict, description="USD in the insurance fund of each venue of perpetuals"
+    )
+    deleveraging: Literal["queue", "pro_rata"] | None = Field(
+        default=None,
+        description="how winners close what a fund cannot pay; left out, nothing is settled",
+    )
     gas: Exact | None = Field(
         default=None, description="USD that one liquidation costs: nobody liquidates at a loss"
     )
@@ -107,6 +114,13 @@ class ShockBody(Body):
         if not SHALLOWEST <= value <= 1 / SHALLOWEST:
             raise ValueError(f"{float(value):g} is not in [{float(SHALLOWEST):g}, 1e+06]")
         return value
+
+    @model_validator(mode="after")
+    def _is_settled(self) -> "ShockBody":
+        """Refuse funds that nothing is asked of."""
+        if self.funds and self.deleveraging is None:
+            raise ValueError("funds pay where positions are settled: state deleveraging")
+        return self
 
     @model_validator(mode="after")
     def _takes_time(self) -> "ShockBody":
@@ -130,6 +144,15 @@ class ShockBody(Body):
         """Refuse what is no share."""
         if not 0 <= value <= 1:
             raise ValueError(f"{value} is not in [0, 1]")
+        return value
+
+    @field_validator("funds")
+    @classmethod
+    def _is_fund(cls, value: dict[str, Fraction]) -> dict[str, Fraction]:
+        """Refuse a fund that owes."""
+        for venue, fund in value.items():
+            if fund < 0:
+                raise ValueError(f"{fund} of {venue[:80]} is below 0")
         return value
 
     @field_validator("gas")
@@ -293,6 +316,42 @@ class CongestionAnswer:
     smallest: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class ClosedAnswer:
+    """A profitable position that was closed against a bankrupt one, and what that cost it, USD."""
+
+    account: str
+    asset: str
+    units: float
+    cost: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettlementAnswer:
+    """Who pays for a venue's bankrupt positions, USD at the prices where the cascade ended.
+
+    Parameters
+    ----------
+    loss
+        What bankruptcy prices are worse than the mark: the sum of the three that follow.
+    fund, paid_by_fund
+        In the insurance fund before, and what it pays.
+    deleveraged, unsettled
+        What winners lose by closing at bankruptcy prices, and what nobody is left to close.
+    closed_count, closed
+        Positions that were closed, and those that lose most.
+    """
+
+    venue: str
+    loss: float
+    fund: float
+    paid_by_fund: float
+    deleveraged: float
+    unsettled: float
+    closed_count: int
+    closed: tuple[ClosedAnswer, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StressShock:
     """What a shock comes to, if nobody acts; `expected` as owners are expected to act.
@@ -327,6 +386,7 @@ class StressShock:
     residuals: Mapping[str, float]
     contributors: tuple[Contributor, ...]
     congestion: CongestionAnswer | None
+    settlements: tuple[SettlementAnswer, ...]
     expected: Mapping[str, float] | None
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import venue_bodies
 from msgspec import json
+from parameter_books import Holder, perpetuals
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
@@ -18,6 +19,7 @@ from models.book.cascade import Borrower, Collateral, Debt
 from models.book.impact import ImpactCurve
 from models.book.scenarios import Moves
 from models.errors import InvalidInput
+from models.margin.perpetual import Tier
 from serving.cli import risk
 from serving.evaluation import inputs
 from serving.evaluation.book_risk import (
@@ -33,7 +35,12 @@ from serving.evaluation.book_risk import (
 )
 from serving.ingest import book_file
 from serving.schemas import requests
-from serving.schemas.book_risk import CongestionAnswer, ForecastBody, ShockBody
+from serving.schemas.book_risk import (
+    CongestionAnswer,
+    ForecastBody,
+    SettlementAnswer,
+    ShockBody,
+)
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 PRICE = 7459442749180869341372
@@ -254,6 +261,8 @@ def test_crowded_blocks_cost_gas_and_time_and_leave_the_small() -> None:
     "wrong",
     [
         {"temporary": "0.5"},
+        {"funds": {"binance-usdm": "1"}},
+        {"funds": {"binance-usdm": "-1"}, "deleveraging": "queue"},
         {"temporary": "1.5", "capacity": "1/h"},
         {"congestion": [CROWD[1], CROWD[0]]},
         {"congestion": [{"due": 1, "gas": "-1"}]},
@@ -263,6 +272,45 @@ def test_markets_and_blocks_that_cannot_be_are_refused(wrong: dict[str, Any]) ->
     """Impact that wears off in no time, more than all of it, curves that fall, negative gas."""
     with pytest.raises(ValidationError):
         ShockBody.model_validate({"name": "x", "prices": {}, **wrong})
+
+
+def perps(fund: str | None, rule: str) -> SettlementAnswer:
+    """Return how a long of 5 at 100 on 75 is settled against shorts of 6 on 60 and 4 on 200."""
+    holders = [
+        Holder(key="long", cash=Fraction(75), quantity={"ETHUSDT": Fraction(5)}),
+        Holder(key="first", cash=Fraction(60), quantity={"ETHUSDT": Fraction(-6)}),
+        Holder(key="second", cash=Fraction(200), quantity={"ETHUSDT": Fraction(-4)}),
+    ]
+    tiers = (Tier(floor=Fraction(0), rate=Fraction(1, 250)),)
+    cases: Any = perpetuals(holders, {"ETHUSDT": tiers}, {"ETHUSDT": Fraction(100)})
+    book = read_book(cases, {"ETHUSDT": Fraction(100)}, {})
+    funds = {} if fund is None else {"binance-usdm": fund}
+    shock = ShockBody.model_validate(
+        {"name": "x", "prices": {"ETHUSDT": "-0.2"}, "funds": funds, "deleveraging": rule}
+    )
+    (found,) = stressed(book, shock, {}, where="", with_owners=False).settlements
+    assert found.loss == pytest.approx(found.paid_by_fund + found.deleveraged + found.unsettled)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("fund", "rule", "paid", "costs"),
+    [
+        (None, "queue", 0.0, {"first": 25.0}),
+        (None, "pro_rata", 0.0, {"first": 15.0, "second": 10.0}),
+        ("10", "queue", 10.0, {"first": 15.0}),
+        ("1000", "queue", 25.0, {}),
+    ],
+)
+def test_a_fund_then_the_winners_pay_for_a_bankrupt_position(
+    fund: str | None, rule: str, paid: float, costs: dict[str, float]
+) -> None:
+    """At 80 it is 25 short and bankrupt at 85: worked out by hand."""
+    found = perps(fund, rule)
+    assert found.loss == pytest.approx(25.0)
+    assert found.paid_by_fund == pytest.approx(paid)
+    assert {each.account: each.cost for each in found.closed} == pytest.approx(costs)
+    assert found.unsettled == 0.0
 
 
 def ready() -> Forecaster:
