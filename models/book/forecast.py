@@ -101,6 +101,7 @@ class Part:
                     self.liquidators,
                     owners=self.owners,
                     first=part.start,
+                    reference=self.prices,
                 )
             )
         low, high = sums

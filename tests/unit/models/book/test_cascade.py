@@ -8,7 +8,7 @@ import pytest
 from models.book.cascade import Borrower, Collateral, Debt, Liquidators, Market, Residuals, cascade
 from models.book.columns import book_columns, market_columns, ordered_assets, prices_of
 from models.book.impact import ImpactCurve
-from models.book.kernel import run, run_all, touchable
+from models.book.kernel import Owners, run, run_all, touchable
 from models.errors import InvalidInput
 
 F = Fraction
@@ -249,3 +249,38 @@ def test_many_scenarios_are_the_single_ones_and_leave_out_only_who_stands_everyw
     assert touchable(columns, curves, scenarios).tolist() == [0, 1]
     assert together.repaid.tolist() == [totals.repaid[0] for totals in alone]
     assert together.liquidated.tolist() == [0, 2, 2]
+
+
+def test_looking_only_at_accounts_within_reach_changes_no_total() -> None:
+    """Thresholds above 1, two collaterals, owners who act, rounds that reach ever more."""
+    draw = np.random.default_rng(4)
+    accounts = [
+        Borrower(
+            str(place),
+            (
+                Collateral("X", float(held), float(draw.uniform(0.5, 1.3)), 0.05),
+                Collateral("Y", float(held / 2), 0.7, 0.1),
+            ),
+            (Debt("USD", float(held * draw.uniform(0.3, 1.1))), Debt("Y", float(held * 0.1))),
+            0.5,
+            0.95,
+        )
+        for place, held in enumerate(draw.lognormal(3, 1, 300))
+    ]
+    around = Market(
+        {"X": 1.0, "Y": 1.0, "USD": 1.0},
+        {"X": ImpactCurve((1e3, 1e4), (0.05, 0.5)), "Y": ImpactCurve((1e3, 1e4), (0.05, 0.5))},
+    )
+    columns, compiled = book_columns(accounts, around), market_columns(around)
+    prices = np.exp(draw.normal(0.0, 0.3, (60, 3)))
+    prices[:, columns.assets.index("USD")] = 1.0
+    owners = Owners(draw.uniform(0, 1, 300), np.arange(300), seed=3)
+    for acting in (None, owners):
+        whole = run_all(columns, compiled, prices, owners=acting)
+        near = run_all(columns, compiled, prices, owners=acting, reference=np.ones(3))
+        for name in ("insolvent", "liquidated", "converged", "rounds", "near"):
+            np.testing.assert_array_equal(getattr(near, name), getattr(whole, name))
+        for name in ("repaid", "bad_debt", "unliquidated"):
+            np.testing.assert_allclose(getattr(near, name), getattr(whole, name), rtol=1e-9)
+        assert whole.liquidated.max() > 50
+        assert whole.liquidated.min() < 300
