@@ -346,6 +346,20 @@ BOOK_FORECASTS = sa.Table(
     sa.Index("book_forecasts_by_time", "at"),
 )
 
+RECOMMENDATIONS = sa.Table(
+    "recommendations",
+    METADATA,
+    sa.Column("id", name(), primary_key=True),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("status", name(20), nullable=False),  # running, done, failed
+    sa.Column("tried", sa.Integer, nullable=False),  # candidates judged so far
+    sa.Column("updated_at", Time, nullable=False),
+    sa.Column("request", Document, nullable=False),
+    sa.Column("body", Document),
+    sa.Index("recommendations_by_time", "at"),
+)
+
+
 OPT_OUTS = sa.Table(
     "conduct_opt_outs",
     METADATA,
