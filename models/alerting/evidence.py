@@ -159,17 +159,17 @@ def levels(columns: Columns, policy: Policy) -> LevelColumns:
         Signals of many accounts, shape (accounts,).
     """
     accounts = np.size(columns.buffer)
-    found = LevelColumns(*(np.zeros(accounts, dtype=np.int8) for _ in LevelColumns._fields))
+    result = LevelColumns(*(np.zeros(accounts, dtype=np.int8) for _ in LevelColumns._fields))
     is_dust = np.broadcast_to(columns.requirement < policy.least_requirement, accounts)
     for named, trigger in policy.triggers:
         reading = MEANINGS[type(trigger)].read(trigger, columns)
         fires, holds, is_unknown = (np.broadcast_to(part, accounts) for part in reading)
         level = np.where(is_dust, min(named, dust_limit(trigger)), named).astype(np.int8)
         bit = np.left_shift(np.int8(1), level)
-        found.raised[fires] = np.maximum(found.raised, level)[fires]
-        found.sustained[holds] |= bit[holds]
-        found.unknown[is_unknown] |= bit[is_unknown]
-    return found
+        result.raised[fires] = np.maximum(result.raised, level)[fires]
+        result.sustained[holds] |= bit[holds]
+        result.unknown[is_unknown] |= bit[is_unknown]
+    return result
 
 
 def aim(policy: Policy, level: Level) -> Aim:

@@ -109,8 +109,8 @@ class ForecastOutcome:
         if self.silent is not None or self.row is None:
             return None
         start = self.row[[_PLACES["start_distance"]]]
-        found = float(daily_sigmas(start, self.row[[_PLACES["start_sigma"]]])[0])
-        return found if math.isfinite(found) else None
+        value = float(daily_sigmas(start, self.row[[_PLACES["start_sigma"]]])[0])
+        return value if math.isfinite(value) else None
 
 
 def assess(

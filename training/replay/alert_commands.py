@@ -150,12 +150,12 @@ def replay(
     """
     console = Console(stderr=True)
     try:
-        found = _read(source, data, candles, bundles, policy, begin, end, console)
+        inputs = _read(source, data, candles, bundles, policy, begin, end, console)
     except ForewarnError as error:
         _refuse(console, error)
-    by_policy = compare(found.history, found.timeline, found.policy)
-    whole = folds_of(found.timeline, found.history, 1)
-    variants = {"": (last_word(found.policy), True), **widened(found.policy)}
+    by_policy = compare(inputs.history, inputs.timeline, inputs.policy)
+    whole = folds_of(inputs.timeline, inputs.history, 1)
+    variants = {"": (last_word(inputs.policy), True), **widened(inputs.policy)}
     least, *played = play(whole, variants, progress=console.print)
     points = frontier_of(played, least=least, costs=Costs())
     out = Console(width=160)
@@ -198,11 +198,11 @@ def tune(
     console = Console(stderr=True)
     costs = Costs(needless=needless, missed=missed, late=late, early=early)
     try:
-        found = _read(source, data, candles, bundles, policy, begin, end, console)
+        inputs = _read(source, data, candles, bundles, policy, begin, end, console)
         tuned = tuning.tune(
-            found.timeline,
-            found.history,
-            found.policy,
+            inputs.timeline,
+            inputs.history,
+            inputs.policy,
             costs=costs,
             budget=budget,
             folds=folds,
@@ -210,7 +210,7 @@ def tune(
         )
     except ForewarnError as error:
         _refuse(console, error)
-    tuned = tuning.told(tuned, source, [data, candles], found.bundles)
+    tuned = tuning.with_provenance(tuned, source, [data, candles], inputs.bundles)
     beside = tuning.write(tuned, out)
     printed = Console(width=160)
     printed.print("each fold by what was chosen on the others")

@@ -103,11 +103,11 @@ class Tally:
     def cost(self, costs: Costs) -> float:
         """Return the sum of costs."""
         leads = np.array(self.leads)
-        told = leads[leads >= ENOUGH]
-        late = np.maximum(1.0 - told / costs.early, 0.0).sum()
+        timely = leads[leads >= ENOUGH]
+        late = np.maximum(1.0 - timely / costs.early, 0.0).sum()
         return float(
             costs.needless * self.needless
-            + costs.missed * (len(leads) - len(told))
+            + costs.missed * (len(leads) - len(timely))
             + costs.late * late
         )
 
@@ -193,10 +193,10 @@ def play(
     policies
         By name, each with whether it looks at the rules alone.
     """
-    seen, played = columns(tape.timeline), []
+    signals, played = columns(tape.timeline), []
     counter = _Counter.of(tape)
     for number, (name, (policy, is_rule)) in enumerate(policies.items(), start=1):
-        courses = run(tape.timeline, policy, seen=seen)
+        courses = run(tape.timeline, policy, signals=signals)
         played.append(
             Played(name=name, policy=policy, is_rule=is_rule, folds=counter.tallies(courses))
         )
@@ -246,7 +246,7 @@ class _Counter:
                 number: is_hit(span, self.happened.get(account, ()))
                 for number, span in course.spans.items()
             }
-            told = set()
+            raised = set()
             for message in course.messages:
                 if message.kind is TransitionKind.LOWERED or not begin <= message.at < end:
                     continue
@@ -257,9 +257,9 @@ class _Counter:
                     message.kind is TransitionKind.RAISED
                     and begin <= course.spans[message.episode][0] < end
                 ):
-                    told.add(message.episode)
-            alerts += len(told)
-            hits += sum(ended[number] for number in told)
+                    raised.add(message.episode)
+            alerts += len(raised)
+            hits += sum(ended[number] for number in raised)
             for first, last in course.spans.values():
                 low, high = max(first, begin), min(last, end)
                 on.update((account, day) for day in range(low // DAY, -(-high // DAY)))
@@ -293,18 +293,18 @@ def cheapest(
 ) -> Played | None:
     """Return the policy of least cost within a budget over some folds; None where none is."""
     floor = least.within(folds)
-    allowed = [one for one in played if allows(budget, one.within(folds), floor)]
-    return min(allowed, key=lambda one: one.within(folds).cost(costs), default=None)
+    allowed = [entry for entry in played if allows(budget, entry.within(folds), floor)]
+    return min(allowed, key=lambda entry: entry.within(folds).cost(costs), default=None)
 
 
 def frontier(
-    played: Sequence[Played], *, least: Played, costs: Costs, held_back: bool
+    played: Sequence[Played], *, least: Played, costs: Costs, is_held_back: bool
 ) -> list[dict[str, Any]]:
     """Return per budget what the cheapest policy and the cheapest of the rule alone do.
 
     Parameters
     ----------
-    held_back
+    is_held_back
         Whether each fold is judged by what was chosen on the others; otherwise all are judged
         by what was chosen on them.
 
@@ -319,7 +319,7 @@ def frontier(
         return cheapest(some, folds, budget=budget, least=least, costs=costs)
 
     every = list(range(len(least.folds)))
-    judged = [[fold] for fold in every] if held_back else [every]
+    judged = [[fold] for fold in every] if is_held_back else [every]
     return _along(played, judged, choose=choose, costs=costs)
 
 
@@ -334,7 +334,7 @@ def frontier_of(played: Sequence[Played], *, least: Played, costs: Costs) -> lis
 
     def choose(budget: float, some: Sequence[Played], folds: Sequence[int]) -> Played | None:
         floor = least.within(folds)
-        allowed = [one for one in some if allows(budget, one.within(folds), floor)]
+        allowed = [entry for entry in some if allows(budget, entry.within(folds), floor)]
         return allowed[-1] if allowed else None
 
     return _along(played, [list(range(len(least.folds)))], choose=choose, costs=costs)
@@ -347,8 +347,8 @@ def _along(
     played: Sequence[Played], judged: Sequence[Sequence[int]], *, choose: Choice, costs: Costs
 ) -> list[dict[str, Any]]:
     """Return what is chosen at every budget, of all policies and of the rule alone."""
-    rules = [one for one in played if one.is_rule]
-    others = [one for one in played if not one.is_rule]
+    rules = [entry for entry in played if entry.is_rule]
+    others = [entry for entry in played if not entry.is_rule]
     return [
         {
             "budget": budget,
@@ -369,11 +369,11 @@ def _judged(
     every = {fold for part in judged for fold in part}
     total, names = Tally(), []
     for part in judged:
-        found = choose(played, sorted(every.difference(part) or every))
-        if found is None:
+        chosen = choose(played, sorted(every.difference(part) or every))
+        if chosen is None:
             return None
-        total += found.within(part)
-        names.append(found.name)
+        total += chosen.within(part)
+        names.append(chosen.name)
     return total.figures() | {"chosen": names, "cost": total.cost(costs)}
 
 
@@ -429,9 +429,9 @@ def candidates(policy: Policy) -> dict[str, tuple[Policy, bool]]:
 def _early(policy: Policy, signal: str, *, limit: float, times: float, dwell: str) -> Policy:
     """Return a policy whose watch begins at a limit of one signal."""
     tree = tree_of(policy)
-    kept = tree_of(last_word(policy))["watch"]["triggers"]
+    rest = tree_of(last_word(policy))["watch"]["triggers"]
     tree["watch"] |= {"dwell": dwell, "cool_down": dwell}
-    tree["watch"]["triggers"] = [*_triggers(signal, limit, times), *kept]
+    tree["watch"]["triggers"] = [*_triggers(signal, limit, times), *rest]
     return of_tree(tree)
 
 
@@ -451,10 +451,10 @@ def _replaced(policy: Policy, parts: Mapping[Level, Sequence[Any]]) -> Policy:
     moved = {}
     for level, triggers in parts.items():
         part = policy.of(level)
-        kept = tuple(
+        rest = tuple(
             trigger
             for trigger in part.triggers
             if not isinstance(trigger, BufferTrigger | ForecastTrigger | SigmaTrigger)
         )
-        moved[level.name.lower()] = part.model_copy(update={"triggers": (*triggers, *kept)})
+        moved[level.name.lower()] = part.model_copy(update={"triggers": (*triggers, *rest)})
     return Policy.model_construct(**{**dict(policy), **moved})

@@ -291,13 +291,13 @@ def columns(timeline: pd.DataFrame) -> Columns:
 
 
 def run(
-    timeline: pd.DataFrame, policy: Policy, *, seen: Columns | None = None
+    timeline: pd.DataFrame, policy: Policy, *, signals: Columns | None = None
 ) -> dict[str, Course]:
     """Run a policy over a tape; every account has an owner of its own.
 
     Parameters
     ----------
-    seen
+    signals
         `columns` of the tape, where several policies are run over it.
 
     Returns
@@ -305,12 +305,12 @@ def run(
     dict
         By account; accounts that nothing was said about are left out.
     """
-    found = levels(columns(timeline) if seen is None else seen, policy)
+    evaluated = levels(columns(timeline) if signals is None else signals, policy)
     second = timeline["second"].to_numpy(dtype=np.int64)
     since = timeline["hours_since_liquidation"].to_numpy(dtype=np.float64)
     courses = {}
     for account, places in timeline.groupby("account", sort=False).indices.items():
-        part = LevelColumns(*(column[places] for column in found))
+        part = LevelColumns(*(column[places] for column in evaluated))
         if part.raised.any():
             name = str(account)
             courses[name] = _course(name, second[places], since[places], part, policy)
@@ -318,20 +318,20 @@ def run(
 
 
 def _course(
-    account: str, second: Ints, since: Floats, found: LevelColumns, policy: Policy
+    account: str, second: Ints, since: Floats, evaluated: LevelColumns, policy: Policy
 ) -> Course:
     """Return what happens to one account, hour by hour."""
     state, inbox = REST, Inbox()
     messages: list[ReplayedMessage] = []
     spans: dict[int, tuple[int, int]] = {}
-    raised = np.append(np.flatnonzero(found.raised), len(second))
-    changes = np.flatnonzero(np.any([np.diff(column) != 0 for column in found], axis=0))
+    raised = np.append(np.flatnonzero(evaluated.raised), len(second))
+    changes = np.flatnonzero(np.any([np.diff(column) != 0 for column in evaluated], axis=0))
     ends = np.append(changes, len(second) - 1)
     place = int(raised[0])
     while place < len(second):
         signal = _signal(account, int(second[place]), float(since[place]))
         was_on = state.level != 0
-        state, transitions = step(state, signal, signal.at, policy, found=found.of(place))
+        state, transitions = step(state, signal, signal.at, policy, precomputed=evaluated.of(place))
         inbox, posts = allot(inbox, transitions, signal.at, policy.owner, receiver=account)
         messages.extend(_messages(posts))
         if state.level:
@@ -344,17 +344,17 @@ def _course(
             continue
         if state.is_at_rest:
             place = int(raised[np.searchsorted(raised, place)])
-        elif _is_held(state, found.of(place)):
+        elif _is_held(state, evaluated.of(place)):
             # Until the evidence changes nothing is owed; only the time it was held last moves.
             place = int(ends[np.searchsorted(ends, place)])
     return Course(tuple(messages), spans)
 
 
-def _is_held(state: AlertState, found: PolicyEvaluation) -> bool:
+def _is_held(state: AlertState, evaluated: PolicyEvaluation) -> bool:
     """Return whether evidence keeps an account on a level below critical that it was told of."""
     is_told = state.notified == state.level < Level.CRITICAL
-    is_lower = found.raised < state.level and state.level in found.sustained
-    return is_told and (found.raised == state.level or is_lower)
+    is_lower = evaluated.raised < state.level and state.level in evaluated.sustained
+    return is_told and (evaluated.raised == state.level or is_lower)
 
 
 def _messages(posts: Sequence[AlertMessage]) -> Iterator[ReplayedMessage]:

@@ -78,25 +78,25 @@ def tune(
     variants = {LEAST: (last_word(policy), True), "as it was": (policy, False)}
     played = play(tape, variants | candidates(policy), progress=progress)
     least, before, every = played[0], played[1], list(range(tape.folds()))
-    found = cheapest(played[2:], every, budget=budget, least=least, costs=costs)
-    if found is None:
+    chosen = cheapest(played[2:], every, budget=budget, least=least, costs=costs)
+    if chosen is None:
         raise InvalidInput([Fault("--budget", "no policy keeps within it")])
-    rules = [one for one in played if one.is_rule]
+    rules = [item for item in played if item.is_rule]
     rule = cheapest(rules, every, budget=budget, least=least, costs=costs)
-    both = {"policy": found, "rule alone": rule, "as it was": before, LEAST: least}
+    both = {"policy": chosen, "rule alone": rule, "as it was": before, LEAST: least}
     evidence = {
-        "chosen": found.name,
+        "chosen": chosen.name,
         "costs": asdict(costs),
         "budget": budget,
         "on_per_message": ON_PER_MESSAGE,
         "folds": _spans(tape),
         "frontier": {
-            "held back": frontier(played, least=least, costs=costs, held_back=True),
-            "all folds": frontier(played, least=least, costs=costs, held_back=False),
+            "held back": frontier(played, least=least, costs=costs, is_held_back=True),
+            "all folds": frontier(played, least=least, costs=costs, is_held_back=False),
         },
-        "figures": {name: _figures(one, every, costs) for name, one in both.items() if one},
+        "figures": {name: _figures(item, every, costs) for name, item in both.items() if item},
     }
-    return Tuned(policy=found.policy, evidence=evidence)
+    return Tuned(policy=chosen.policy, evidence=evidence)
 
 
 def _figures(played: Played, folds: Sequence[int], costs: Costs) -> dict[str, Any]:
@@ -123,7 +123,8 @@ def provenance(source: str, files: Sequence[Path], bundles: Sequence[Bundle]) ->
         "source": source,
         "data_sha256": _sha256(files),
         "bundles": [
-            {"version": one.version, "trained_to": one.trained_to().isoformat()} for one in bundles
+            {"version": item.version, "trained_to": item.trained_to().isoformat()}
+            for item in bundles
         ],
     }
 
@@ -133,7 +134,7 @@ def _sha256(paths: Sequence[Path]) -> str:
     whole = hashlib.sha256()
     for path in paths:
         inside = (
-            sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+            sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
         )
         for file in inside:
             with file.open("rb") as opened:
@@ -151,6 +152,8 @@ def write(tuned: Tuned, file: Path) -> Path:
     return beside
 
 
-def told(tuned: Tuned, source: str, files: Sequence[Path], bundles: Sequence[Bundle]) -> Tuned:
+def with_provenance(
+    tuned: Tuned, source: str, files: Sequence[Path], bundles: Sequence[Bundle]
+) -> Tuned:
     """Return a derived policy that says what it was derived from."""
     return replace(tuned, evidence={**provenance(source, files, bundles), **tuned.evidence})

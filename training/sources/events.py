@@ -347,7 +347,7 @@ def _history(book: StatementTables, read: _Read, dropped: Mapping[str, int]) -> 
     tables = read.tables
     covered = _covered(book, tables, read.venue)
     funding = _funding(tables)
-    log, fills = _own_acts(_log(tables["actions"]))
+    log, fills = _owner_actions(_log(tables["actions"]))
     drawn = lines(book)
     liquidated = log[log["kind"] == int(EventKind.LIQUIDATE)]
     rows = rows_of(book, drawn, liquidated=liquidated, until=int(covered.timestamp()))
@@ -395,7 +395,7 @@ def _log(actions: pd.DataFrame) -> pd.DataFrame:
 FILLS = "actions in the second of a liquidation: the venue's own fills"
 
 
-def _own_acts(log: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+def _owner_actions(log: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the log without what the venue did in liquidating, and how much that was."""
     is_hit = (log["kind"] == int(EventKind.LIQUIDATE)).to_numpy()
     moments = pd.MultiIndex.from_frame(log[["account", "second"]])

@@ -181,15 +181,15 @@ def _leg(
 
     Where nothing tells the mark it has no entry, and no rulebook judges it.
     """
-    held = _exact(quantity)
+    size = _exact(quantity)
     if kind != LegKind.POSITION:
         # What an account is worth is its cash where its positions are taken at their marks.
         plain = LegKind(kind) if kind in set(LegKind) else LegKind.COLLATERAL
-        return Leg(kind=plain, asset=asset, quantity=held, entry=None)
+        return Leg(kind=plain, asset=asset, quantity=size, entry=None)
     return Leg(
         kind=LegKind.POSITION,
         asset=asset,
-        quantity=held,
+        quantity=size,
         entry=_exact(entry) if entry else mark(asset),
     )
 

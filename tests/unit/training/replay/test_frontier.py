@@ -158,7 +158,7 @@ def test_each_fold_is_judged_by_what_was_chosen_on_the_others() -> None:
     found = cheapest(some, [0], budget=0.01, least=least, costs=costs)
     assert found is not None
     assert found.name == "first"
-    points = frontier(some, least=least, costs=costs, held_back=True)
+    points = frontier(some, least=least, costs=costs, is_held_back=True)
     at = {point["budget"]: point["policy"] for point in points}
     assert at[0.01]["chosen"] == ["second", "first"]
     assert at[0.01]["lead_median"] == 1.0
