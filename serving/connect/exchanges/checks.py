@@ -32,6 +32,9 @@ Exchanges reckon a liquidation price with the other positions' margins of some m
 29 that Hyperliquid returned lie within 3.5e-5 of the rule. Other figures are not compared.
 """
 
+MOST_UNIT = Fraction(1, 100)
+"""Largest unit that the last digit of a figure is taken to be."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedFigure:
@@ -163,7 +166,8 @@ def is_close(name: str, ours: Fraction | None, theirs: str | None) -> bool:
         return ours is None and theirs is None
     stated = Fraction(theirs)
     digits = len(theirs.partition(".")[2]) if "e" not in theirs.lower() else PLACES
-    unit = Fraction(1, 10**digits)
+    # Zeros at the end may have been cut off: nobody reckons margin in less than cents.
+    unit = min(Fraction(1, 10**digits), MOST_UNIT)
     return abs(ours - stated) <= max(unit, abs(stated) * TOLERANCE[name])
 
 

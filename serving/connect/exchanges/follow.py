@@ -49,8 +49,12 @@ PACE_SECONDS = 1.0
 DROPPED_SECONDS = 5.0
 """Time between two readings while a stream is down."""
 
-RESUMED_SECONDS = 10.0
-"""How long after a stream came back it is read at `PACE_SECONDS`: it may not be subscribed yet."""
+SETTLED_SECONDS = 15.0
+"""How long a stream that dropped must last to be taken as back, though it tells nothing yet.
+
+Longer than ccxt tries to connect. What happened before it was subscribed again was told by nobody:
+everything is read once more when it is back.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +88,7 @@ class ExchangeFollower:
     session: Session
     clock: Callable[[], datetime] = lambda: datetime.now(tz=UTC)
     pace: float = PACE_SECONDS
+    settled: float = SETTLED_SECONDS
     _verified_at: datetime | None = field(default=None, init=False)
     _snapshot: Snapshot | None = field(default=None, init=False)
     _unequal: frozenset[str] = field(default=frozenset(), init=False)
@@ -92,7 +97,6 @@ class ExchangeFollower:
     _marks: record.Marked = field(default_factory=dict, init=False)
     _wanted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _down: dict[str, str] = field(default_factory=dict, init=False)
-    _back_at: float = field(default=float("-inf"), init=False)
 
     @property
     def venue(self) -> str:
@@ -178,9 +182,6 @@ class ExchangeFollower:
 
     def _pause(self) -> float:
         """Return the time until everything is read again, whatever is told."""
-        loop_time = asyncio.get_running_loop().time()
-        if loop_time - self._back_at < RESUMED_SECONDS:
-            return min(self.pace, self.exchange.seconds)
         return DROPPED_SECONDS if self._down else self.exchange.seconds
 
     async def _rest(self, stop: asyncio.Event, pause: float, *, is_failing: bool) -> None:
@@ -202,32 +203,46 @@ class ExchangeFollower:
                 self._write_marks()
             if self._wanted.is_set() and not is_failing and loop.time() - begun >= self.pace:
                 return
-            pause = min(pause, max(self._pause(), 0.0)) if not is_failing else pause
+            pause = pause if is_failing else min(pause, self._pause())
 
     async def _watch(self, name: str, watch: Watch) -> None:
         """Take what a stream tells, and tell when it drops and comes back."""
-        loop = asyncio.get_running_loop()
         failures = 0
         while True:
             try:
-                news = await watch()
+                news = await self._news(name, watch)
             except ConnectFailed as error:
                 failures += 1
                 LOGGER.warning("%s: %s dropped: %s", self.name, name, error)
                 self._down[name] = str(error)
-                self._back_at = loop.time()
                 self._wanted.set()
                 # The first time at once: most drops are a server that lets go of old connections.
                 await asyncio.sleep(min(self.pace * (2 ** (failures - 1) - 1), LONGEST_PAUSE))
                 continue
             failures = 0
-            if self._down.pop(name, None) is not None:
-                self._back_at = loop.time()
-                self._wanted.set()
+            self._note_resumed(name)
             if news is None:
                 self._wanted.set()
             else:
                 self._take(news)
+
+    async def _news(self, name: str, watch: Watch) -> Marks | None:
+        """Wait for news; a stream that was down and lasts is taken as back before any come."""
+        if name not in self._down:
+            return await watch()
+        waiting = asyncio.ensure_future(watch())
+        try:
+            done, _ = await asyncio.wait({waiting}, timeout=self.settled)
+            if not done:
+                self._note_resumed(name)
+            return await waiting
+        finally:
+            waiting.cancel()
+
+    def _note_resumed(self, name: str) -> None:
+        """Read everything anew where a stream was down until now."""
+        if self._down.pop(name, None) is not None:
+            self._wanted.set()
 
     def _take(self, news: Marks) -> None:
         """Note marks of instruments that are held."""

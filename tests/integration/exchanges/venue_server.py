@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002, PLR0911 - each method answers a table of questions
 """Servers that speak the JSON of six exchanges over HTTP and WebSocket, and check signatures.
 
 Each knows one account. What it says of margin it works out by itself, in decimals, by the formula
@@ -10,6 +11,7 @@ Shapes and signatures: the venues' public API documentation, as examples in ccxt
 
 import asyncio
 import base64
+import calendar
 import hashlib
 import hmac
 import json
@@ -19,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -146,54 +149,55 @@ class Socket:
     is_known: bool = False
 
 
+async def respond(venue: Venue, request: web.Request) -> web.StreamResponse:
+    """Answer one request, or converse with a socket."""
+    if request.headers.get("upgrade", "").lower() == "websocket":
+        return await converse(venue, request)
+    text = await request.text()
+    body = json.loads(text) if text.startswith(("{", "[")) else text
+    venue.asked.append(request.path if not isinstance(body, dict) else str(body.get("type")))
+    if venue.is_torn:
+        return web.Response(text="<html>Bad gateway</html>", status=502)
+    status, answer, headers = venue.answer(request, body)
+    if status >= 400:
+        venue.refused.append(request.path)
+    return web.json_response(answer, status=status, headers=headers)
+
+
+async def converse(venue: Venue, request: web.Request) -> web.WebSocketResponse:
+    """Take what a socket asks for until it is closed."""
+    channel = web.WebSocketResponse()
+    await channel.prepare(request)
+    socket = Socket(channel, request.path)
+    venue.connected += 1
+    venue.sockets.append(socket)
+    if LISTEN_KEY in request.path_qs:
+        socket.topics.add("account")
+    try:
+        async for message in channel:
+            if message.type is WSMsgType.TEXT and message.data != "ping":
+                for answer in venue.told(socket, json.loads(message.data)):
+                    await channel.send_str(json.dumps(answer))
+    finally:
+        venue.sockets.remove(socket)
+    return channel
+
+
 @contextmanager
 def running(venue: Venue) -> Iterator[Venue]:
     """Serve a venue on a port of its own for as long as the context lasts."""
     ready = threading.Event()
-    stopping: list[asyncio.Event] = []
-
-    async def respond(request: web.Request) -> web.StreamResponse:
-        if request.headers.get("upgrade", "").lower() == "websocket":
-            return await converse(request)
-        text = await request.text()
-        body = json.loads(text) if text.startswith(("{", "[")) else text
-        venue.asked.append(request.path if not isinstance(body, dict) else str(body.get("type")))
-        if venue.is_torn:
-            return web.Response(text="<html>Bad gateway</html>", status=502)
-        status, answer, headers = venue.answer(request, body)
-        if status >= 400:  # noqa: PLR2004
-            venue.refused.append(request.path)
-        return web.json_response(answer, status=status, headers=headers)
-
-    async def converse(request: web.Request) -> web.WebSocketResponse:
-        channel = web.WebSocketResponse()
-        await channel.prepare(request)
-        socket = Socket(channel, request.path)
-        venue.connected += 1
-        venue.sockets.append(socket)
-        if LISTEN_KEY in request.path:
-            socket.topics.add("account")
-        try:
-            async for message in channel:
-                if message.type is WSMsgType.TEXT and message.data != "ping":
-                    for answer in venue.told(socket, json.loads(message.data)):
-                        await channel.send_str(json.dumps(answer))
-        finally:
-            venue.sockets.remove(socket)
-        return channel
+    stop = asyncio.Event()
 
     async def serve() -> None:
         app = web.Application()
-        app.router.add_route("*", "/{path:.*}", respond)
+        app.router.add_route("*", "/{path:.*}", partial(respond, venue))
         runner = web.AppRunner(app, shutdown_timeout=1.0)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
         host, port = runner.addresses[0][:2]
         venue.url = f"http://{host}:{port}"
         venue.loop = asyncio.get_running_loop()
-        stop = asyncio.Event()
-        stopping.append(stop)
         ready.set()
         await stop.wait()
         await runner.cleanup()
@@ -205,7 +209,7 @@ def running(venue: Venue) -> Iterator[Venue]:
         yield venue
     finally:
         assert venue.loop is not None
-        venue.loop.call_soon_threadsafe(stopping[0].set)
+        venue.loop.call_soon_threadsafe(stop.set)
         thread.join(20)
 
 
@@ -286,7 +290,7 @@ class Binance(Venue):
         }
 
     def _brackets(self) -> Any:
-        first = [
+        return [
             {
                 "symbol": symbol,
                 "brackets": [
@@ -310,7 +314,6 @@ class Binance(Venue):
             }
             for symbol, rate in self.RATES.items()
         ]
-        return first
 
     def _row(self, symbol: str, quantity: Decimal, entry: Decimal, wallet: Decimal) -> Any:
         mark, rate = self.marks[symbol], self.RATES[symbol]
@@ -577,7 +580,7 @@ class Okx(Venue):
             if right != head.get("ok-access-sign"):
                 return 401, {"code": "50113", "msg": "Invalid Sign", "data": []}, OK
             moment = time.strptime(stamp[:19], "%Y-%m-%dT%H:%M:%S")
-            since = int(__import__("calendar").timegm(moment)) * 1000
+            since = calendar.timegm(moment) * 1000
             if self.is_late(str(since), 30_000):
                 return 401, {"code": "50102", "msg": "Timestamp request expired", "data": []}, OK
         perm = "read_only,trade" if self.is_strong else "read_only"
@@ -674,7 +677,10 @@ class Okx(Venue):
         """Return a mark."""
         mark = {"instType": "SWAP", "instId": name, "markPx": plain(self.marks[name])}
         data = [{**mark, "ts": str(self.now())}]
-        return f"mark-price {name}", {"arg": {"channel": "mark-price", "instId": name}, "data": data}
+        return f"mark-price {name}", {
+            "arg": {"channel": "mark-price", "instId": name},
+            "data": data,
+        }
 
     def account_news(self) -> tuple[str, Any]:
         """Return positions anew."""
@@ -961,7 +967,7 @@ class Deribit(Venue):
         answer: Any = wish.get("channels")
         if method == "public/auth":
             status, body, _ = self._auth({**wish, "timestamp": str(wish["timestamp"])})
-            socket.is_known = status == 200  # noqa: PLR2004
+            socket.is_known = status == 200
             return [{**body, "id": message["id"]}]
         for channel in wish.get("channels", ()):
             if channel.startswith("user.") and socket.is_known:
