@@ -220,7 +220,7 @@ def show(desk: ScoringService, call: Call) -> Answer:
     with opened(desk).read() as transaction:
         stored = _stored(transaction, name)
         checks = connections.differing(transaction, name)
-        told = venue_accounts.of_connection(transaction, name)
+        venue_rows = venue_accounts.of_connection(transaction, name)
     status = stored.status or {}
     return json_answer(
         ConnectionAnswer(
@@ -230,7 +230,7 @@ def show(desk: ScoringService, call: Call) -> Answer:
             addresses=tuple(stored.body["addresses"]),
             endpoints=tuple(EndpointLine(**each) for each in status.get("endpoints", ())),
             mismatches=tuple(_mismatch(check) for check in checks[:MOST_MISMATCHES]),
-            accounts=tuple(_venue_account(each) for each in told),
+            accounts=tuple(_venue_account(each) for each in venue_rows),
         )
     )
 
@@ -284,13 +284,13 @@ def _mismatch(check: StoredCheck) -> MismatchLine:
     )
 
 
-def _venue_account(told: VenueAccount) -> VenueAccountLine:
+def _venue_account(venue_rows: VenueAccount) -> VenueAccountLine:
     """Return what an exchange says of an account in words."""
     return VenueAccountLine(
-        account=told.account,
-        read_at=told.read_at,
-        refused=told.refused,
-        figures=tuple(FigureLine(**each) for each in told.figures),
+        account=venue_rows.account,
+        read_at=venue_rows.read_at,
+        refused=venue_rows.refused,
+        figures=tuple(FigureLine(**each) for each in venue_rows.figures),
     )
 
 

@@ -31,9 +31,9 @@ class VenueAccount:
     figures: list[dict[str, Any]]
 
 
-def write(transaction: Transaction, told: Sequence[VenueAccount]) -> None:
+def write(transaction: Transaction, rows: Sequence[VenueAccount]) -> None:
     """Write what was read of accounts, over what was read before."""
-    put(transaction, VENUE_ACCOUNTS, [asdict(each) for each in told])
+    put(transaction, VENUE_ACCOUNTS, [asdict(each) for each in rows])
 
 
 def of_connection(transaction: Transaction, connection: str) -> list[VenueAccount]:

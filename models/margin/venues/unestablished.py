@@ -34,12 +34,12 @@ class Terms:
 
 def margin(account: Account, market: Market, terms: Terms) -> Margin:  # noqa: ARG001 - nothing is judged
     """Refuse an account that holds positions; one that holds none has nothing to be liquidated."""
-    held = {
+    instruments = {
         leg.asset: None for leg in account.legs if leg.kind is LegKind.POSITION and leg.quantity
     }
-    if not held:
+    if not instruments:
         return Margin(verdict=Verdict.SAFE, reason="no_position", prices=())
-    return Margin(verdict=Verdict.UNEVALUABLE, reason=REASON, prices=tuple(held))
+    return Margin(verdict=Verdict.UNEVALUABLE, reason=REASON, prices=tuple(instruments))
 
 
 RULEBOOKS: tuple[Rulebook[Any], ...] = (

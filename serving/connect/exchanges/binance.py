@@ -18,7 +18,7 @@ from serving.connect.exchanges.client import Session
 from serving.connect.exchanges.reading import (
     TERMS_SECONDS,
     ExchangeAccount,
-    Held,
+    Keyed,
     Marks,
     Row,
     Snapshot,
@@ -34,18 +34,11 @@ from serving.connect.exchanges.reading import (
     unmoved,
 )
 
-MAY_NOT = (
-    "enableWithdrawals",
-    "enableInternalTransfer",
-    "permitsUniversalTransfer",
-    "enableFutures",
-    "enableSpotAndMarginTrading",
-    "enableMargin",
-    "enableVanillaOptions",
-    "enablePortfolioMarginTrading",
-    "enableFixApiTrade",
-)
-"""What a key may be allowed beside reading. One that is not told of cannot be done by the key."""
+HARMLESS = frozenset({"enableReading", "enableFixReadOnly"})
+"""What a key may be allowed; every other right that is granted, known or new, is refused."""
+
+MUST_TELL = ("enableWithdrawals", "enableFutures", "enableSpotAndMarginTrading")
+"""Rights that an answer has to speak of: one that does not tells nothing of the key."""
 
 WHOLE = {
     "wallet": ("crossWalletBalance", "totalCrossWalletBalance"),
@@ -68,27 +61,36 @@ class Binance:
         may = object_of(await session.ask("sapiGetAccountApiRestrictions"), "apiRestrictions")
         if not flag(may, "enableReading", "apiRestrictions"):
             raise KeyTooStrong("binance-usdm: the key is not allowed to read")
-        told = [name for name in MAY_NOT if may.get(name) not in (None, False, "false")]
-        if told:
-            raise KeyTooStrong(f"binance-usdm: the key is allowed {', '.join(told)}")
+        for name in MUST_TELL:
+            flag(may, name, "apiRestrictions")
+        rights = [
+            name
+            for name, value in may.items()
+            if name.startswith(("enable", "permits")) and name not in HARMLESS
+            if value not in (None, False, "false")
+        ]
+        if rights:
+            raise KeyTooStrong(f"binance-usdm: the key is allowed {', '.join(rights)}")
 
     async def read(self, session: Session, at: datetime) -> Snapshot:
         """Return all accounts."""
         mode = object_of(await session.ask("fapiPrivateGetAccountConfig"), "accountConfig")
 
-        async def positions() -> Held:
+        async def positions() -> Keyed:
             answer = await session.ask("fapiPrivateV3GetPositionRisk")
-            held = [
+            open_positions = [
                 r for r in rows(answer, "positionRisk") if number(r, "positionAmt", "positionRisk")
             ]
             names = ("symbol", "positionSide", "positionAmt", "entryPrice", "isolatedWallet")
-            return Held(held, [tuple(row.get(name) for name in names) for row in held])
+            return Keyed(
+                open_positions, [tuple(row.get(name) for name in names) for row in open_positions]
+            )
 
         async def account() -> Any:
             return object_of(await session.ask("fapiPrivateV3GetAccount"), "account")
 
-        held, wallet = await unmoved(positions, account)
-        symbols = {text(row, "symbol", "positionRisk") for row in held.rows}
+        open_positions, wallet = await unmoved(positions, account)
+        symbols = {text(row, "symbol", "positionRisk") for row in open_positions.rows}
         brackets = await self._brackets(session, symbols)
         config = {
             text(row, "symbol", "symbolConfig"): row
@@ -98,8 +100,8 @@ class Binance:
         if missing:
             raise AnswerInvalid(f"symbolConfig lacks {', '.join(missing[:5])}")
         is_multi = flag(mode, "multiAssetsMargin", "accountConfig")
-        accounts = list(_isolated(held.rows, config))
-        accounts += _cross(held.rows, config, wallet, is_multi=is_multi)
+        accounts = list(_isolated(open_positions.rows, config))
+        accounts += _cross(open_positions.rows, config, wallet, is_multi=is_multi)
         terms = {each.quote: {"quote": each.quote, "symbols": brackets} for each in accounts}
         return Snapshot(at=at, accounts=tuple(accounts), terms=terms)
 
@@ -110,22 +112,22 @@ class Binance:
             answer = rows(await session.ask("fapiPrivateGetLeverageBracket"), "leverageBracket")
             return {text(row, "symbol", "leverageBracket"): row for row in answer}
 
-        known = await session.kept("brackets", TERMS_SECONDS, ask)
-        if symbols - known.keys():
+        listed = await session.cached("brackets", TERMS_SECONDS, ask)
+        if symbols - listed.keys():
             session.forget()
-            known = await session.kept("brackets", TERMS_SECONDS, ask)
-        missing = sorted(symbols - known.keys())
+            listed = await session.cached("brackets", TERMS_SECONDS, ask)
+        missing = sorted(symbols - listed.keys())
         if missing:
             raise AnswerInvalid(f"leverageBracket lacks {', '.join(missing[:5])}")
-        return {symbol: _tiers(known[symbol]) for symbol in sorted(symbols)}
+        return {symbol: _tiers(listed[symbol]) for symbol in sorted(symbols)}
 
     def watches(self, session: Session, instruments: Sequence[str]) -> tuple[Watch, ...]:
         """Return the streams of marks and of the account."""
 
         async def marks() -> Marks:
             symbols = list((await session.symbols(instruments)).values())
-            told = await session.translated(session.client.watch_mark_prices(symbols))
-            return {t["info"]["s"]: Fraction(str(t["info"]["p"])) for t in told.values()}
+            tickers = await session.translated(session.client.watch_mark_prices(symbols))
+            return {t["info"]["s"]: Fraction(str(t["info"]["p"])) for t in tickers.values()}
 
         async def account() -> None:
             await session.translated(session.client.watch_balance({"type": "future"}))
@@ -183,10 +185,10 @@ def _above_zero(row: Row, name: str) -> str | None:
     return None if said is None or Fraction(said) <= 0 else said
 
 
-def _isolated(held: Sequence[Row], config: dict[str, Row]) -> list[ExchangeAccount]:
+def _isolated(open_positions: Sequence[Row], config: dict[str, Row]) -> list[ExchangeAccount]:
     """Return an account for every isolated position."""
     accounts = []
-    for row in held:
+    for row in open_positions:
         symbol = text(row, "symbol", "positionRisk")
         if config[symbol].get("marginType") != "ISOLATED":
             continue
@@ -209,14 +211,16 @@ def _isolated(held: Sequence[Row], config: dict[str, Row]) -> list[ExchangeAccou
 
 
 def _cross(
-    held: Sequence[Row], config: dict[str, Row], wallet: Row, *, is_multi: bool
+    open_positions: Sequence[Row], config: dict[str, Row], wallet: Row, *, is_multi: bool
 ) -> list[ExchangeAccount]:
     """Return a cross account for every margin asset with a wallet or a position.
 
     In multi-assets mode all wallets are margin together: one account, which is refused.
     """
     shared = [
-        r for r in held if config[text(r, "symbol", "positionRisk")]["marginType"] != "ISOLATED"
+        r
+        for r in open_positions
+        if config[text(r, "symbol", "positionRisk")]["marginType"] != "ISOLATED"
     ]
     assets = {
         text(row, "asset", "account"): row for row in rows(wallet.get("assets"), "account assets")

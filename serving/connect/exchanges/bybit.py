@@ -57,22 +57,22 @@ class Bybit:
         )
         if mode not in {ISOLATED, CROSS, PORTFOLIO}:
             raise AnswerInvalid(f"account info: marginMode {mode[:40]!r} is not known")
-        held = {quote: await self._positions(session, quote) for quote in SETTLED_IN}
+        open_positions = {quote: await self._positions(session, quote) for quote in SETTLED_IN}
         wallet = await self._wallet(session)
         accounts: list[ExchangeAccount] = []
-        for quote, positions in held.items():
+        for quote, positions in open_positions.items():
             if mode == ISOLATED:
                 accounts += [_isolated(row, quote) for row in positions]
             elif positions:
                 accounts.append(_shared(positions, quote, wallet, mode=mode))
         tiers = {
             row["symbol"]: await self._tiers(session, row["symbol"])
-            for positions in held.values()
+            for positions in open_positions.values()
             for row in positions
         }
         terms = {
             quote: {"quote": quote, "symbols": {r["symbol"]: tiers[r["symbol"]] for r in positions}}
-            for quote, positions in held.items()
+            for quote, positions in open_positions.items()
             if positions
         }
         return Snapshot(at=at, accounts=tuple(accounts), terms=terms)
@@ -108,15 +108,15 @@ class Bybit:
             answer = _result(await session.ask("publicGetV5MarketRiskLimit", wish), "risk-limit")
             return rows(answer.get("list"), f"risk-limit {symbol}")
 
-        return _brackets(await session.kept(f"tiers {symbol}", TERMS_SECONDS, ask), symbol)
+        return _brackets(await session.cached(f"tiers {symbol}", TERMS_SECONDS, ask), symbol)
 
     def watches(self, session: Session, instruments: Sequence[str]) -> tuple[Watch, ...]:
         """Return the streams of marks and of the account."""
 
         async def marks() -> Marks:
             symbols = list((await session.symbols(instruments)).values())
-            told = await session.translated(session.client.watch_tickers(symbols))
-            infos = [ticker["info"] for ticker in told.values()]
+            tickers = await session.translated(session.client.watch_tickers(symbols))
+            infos = [ticker["info"] for ticker in tickers.values()]
             return {i["symbol"]: Fraction(i["markPrice"]) for i in infos if i.get("markPrice")}
 
         async def account() -> None:

@@ -138,19 +138,19 @@ def _judged(
 
 
 def compared(
-    told: VenueFigure, ours: Fraction | None, account: Account, decimals: int
+    stated: VenueFigure, ours: Fraction | None, account: Account, decimals: int
 ) -> ComparedFigure:
     """Return a figure of the exchange beside ours."""
-    leg = None if told.leg is None else account.legs[told.leg]
-    is_compared = told.name in TOLERANCE and ours is not None and told.theirs is not None
-    shown = ours if ours is None or told.name == "liquidation_price" else ours / 10**decimals
+    leg = None if stated.leg is None else account.legs[stated.leg]
+    is_compared = stated.name in TOLERANCE and ours is not None and stated.theirs is not None
+    shown = ours if ours is None or stated.name == "liquidation_price" else ours / 10**decimals
     return ComparedFigure(
-        figure=told.name,
+        figure=stated.name,
         instrument="" if leg is None else leg.asset,
         side="" if leg is None else ("long" if leg.quantity > 0 else "short"),
         ours=None if shown is None else exact_text(round(shown, PLACES), 0),
-        theirs=told.theirs,
-        is_equal=is_close(told.name, shown, told.theirs) if is_compared else None,
+        theirs=stated.theirs,
+        is_equal=is_close(stated.name, shown, stated.theirs) if is_compared else None,
     )
 
 
@@ -172,7 +172,7 @@ def is_close(name: str, ours: Fraction | None, theirs: str | None) -> bool:
 
 
 def _ours(
-    told: VenueFigure,
+    stated: VenueFigure,
     account: Account,
     market: Market,
     terms: Any,
@@ -182,15 +182,17 @@ def _ours(
     """Return the rules' own figure, at the rulebook's scale; None where they give none."""
     if now.maintenance is None:
         return None
-    if told.name == "liquidation_price" and told.leg is not None and book.liquidation_price:
-        found = book.liquidation_price(account, market, terms, account.legs[told.leg].asset)
-        return None if isinstance(found, Refusal) else found
-    side = now.maintenance if told.leg is None else _alone(told.leg, account, market, terms, book)
+    if stated.name == "liquidation_price" and stated.leg is not None and book.liquidation_price:
+        root = book.liquidation_price(account, market, terms, account.legs[stated.leg].asset)
+        return None if isinstance(root, Refusal) else root
+    side = (
+        now.maintenance if stated.leg is None else _alone(stated.leg, account, market, terms, book)
+    )
     if side is None:
         return None
-    if told.name == "maintenance_margin":
+    if stated.name == "maintenance_margin":
         return Fraction(side.requirement)
-    return Fraction(side.credit) if told.name == "equity" and told.leg is None else None
+    return Fraction(side.credit) if stated.name == "equity" and stated.leg is None else None
 
 
 def _alone(

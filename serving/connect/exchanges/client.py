@@ -102,7 +102,7 @@ class Session:
     credentials: Credentials
     client: Any
     clock: Callable[[], float] = time.time
-    _kept: dict[str, tuple[float, Any]] = field(default_factory=dict, init=False)
+    _cache: dict[str, tuple[float, Any]] = field(default_factory=dict, init=False)
 
     @property
     def venue(self) -> str:
@@ -174,18 +174,18 @@ class Session:
         said = _LONG.sub("…", _QUERY.sub("", said))
         return " ".join(said.split())[:200]
 
-    async def kept(self, name: str, seconds: float, ask: Callable[[], Awaitable[Any]]) -> Any:
+    async def cached(self, name: str, seconds: float, ask: Callable[[], Awaitable[Any]]) -> Any:
         """Return what seldom changes, asked for again after a while."""
-        at, value = self._kept.get(name, (-seconds, None))
+        at, value = self._cache.get(name, (-seconds, None))
         now = self.clock()
         if value is None or not 0 <= now - at < seconds:
             value = await ask()
-            self._kept[name] = (now, value)
+            self._cache[name] = (now, value)
         return value
 
     def forget(self) -> None:
         """Ask anew for everything that was kept."""
-        self._kept.clear()
+        self._cache.clear()
 
     async def symbols(self, ids: Sequence[str]) -> dict[str, str]:
         """Return ccxt's names of contracts by the exchange's own.
@@ -208,10 +208,10 @@ class Session:
     def _contract(self, name: str) -> str:
         """Return ccxt's name of a contract; empty where there is none."""
         listed = self.client.markets_by_id or {}
-        known = listed.get(name) or []
-        if not known:
-            known = [m for m in self.client.markets.values() if m.get("baseName") == name]
-        symbols = [market["symbol"] for market in known if market.get("contract")]
+        markets = listed.get(name) or []
+        if not markets:
+            markets = [m for m in self.client.markets.values() if m.get("baseName") == name]
+        symbols = [market["symbol"] for market in markets if market.get("contract")]
         return symbols[0] if symbols else ""
 
     def login(self) -> dict[str, Any]:

@@ -56,15 +56,15 @@ class Deribit:
     async def read(self, session: Session, at: datetime) -> Snapshot:
         """Return the account of every currency that holds anything."""
         answer = object_of(await session.ask("privateGetGetAccountSummaries"), "summaries")
-        told = object_of(answer.get("result"), "summaries")
+        summaries = object_of(answer.get("result"), "summaries")
         accounts = []
-        for summary in rows(told.get("summaries"), "summaries"):
+        for summary in rows(summaries.get("summaries"), "summaries"):
             currency = text(summary, "currency", "summaries")
             answer = await session.ask("privateGetGetPositions", {"currency": currency})
-            held = rows(object_of(answer, "positions").get("result"), "positions")
-            held = [row for row in held if number(row, "size", "positions")]
-            if held or number(summary, "balance", currency):
-                accounts.append(_account(summary, held, currency))
+            open_positions = rows(object_of(answer, "positions").get("result"), "positions")
+            open_positions = [row for row in open_positions if number(row, "size", "positions")]
+            if open_positions or number(summary, "balance", currency):
+                accounts.append(_account(summary, open_positions, currency))
         session.client.options["currencies"] = [each.quote for each in accounts]
         terms = {each.quote: {"quote": each.quote} for each in accounts}
         return Snapshot(at=at, accounts=tuple(accounts), terms=terms)
@@ -74,8 +74,8 @@ class Deribit:
 
         async def marks() -> Marks:
             symbols = list((await session.symbols(instruments)).values())
-            told = await session.translated(session.client.watch_tickers(symbols))
-            infos = [ticker["info"] for ticker in told.values()]
+            tickers = await session.translated(session.client.watch_tickers(symbols))
+            infos = [ticker["info"] for ticker in tickers.values()]
             return {i["instrument_name"]: Fraction(str(i["mark_price"])) for i in infos}
 
         async def account() -> None:
@@ -98,7 +98,7 @@ def _position(row: Row) -> Leg:
     )
 
 
-def _account(summary: Row, held: Sequence[Row], currency: str) -> ExchangeAccount:
+def _account(summary: Row, open_positions: Sequence[Row], currency: str) -> ExchangeAccount:
     """Return the account of one currency."""
     named = {
         "equity": "equity",
@@ -115,7 +115,7 @@ def _account(summary: Row, held: Sequence[Row], currency: str) -> ExchangeAccoun
         "initial_margin": "initial_margin",
         "open_orders_margin": "open_orders_margin",
     }
-    for place, row in enumerate(held, start=1):
+    for place, row in enumerate(open_positions, start=1):
         figures += [
             VenueFigure(name=n, theirs=figure(row, f), leg=place) for n, f in per_leg.items()
         ]
@@ -123,8 +123,8 @@ def _account(summary: Row, held: Sequence[Row], currency: str) -> ExchangeAccoun
     return ExchangeAccount(
         name=currency,
         quote=currency,
-        legs=(cash_leg(currency, balance), *(_position(row) for row in held)),
+        legs=(cash_leg(currency, balance), *(_position(row) for row in open_positions)),
         options={},
-        marks={r["instrument_name"]: number(r, "mark_price", "positions") for r in held},
+        marks={r["instrument_name"]: number(r, "mark_price", "positions") for r in open_positions},
         figures=tuple(figures),
     )

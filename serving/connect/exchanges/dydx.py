@@ -51,15 +51,17 @@ class Dydx:
         for _ in range(MOST_TRIES):
             before = await self._markets(session)
             places = session.target.addresses
-            told = [(place, await self._subaccount(session, place)) for place in places]
+            subaccounts = [(place, await self._subaccount(session, place)) for place in places]
             after = await self._markets(session)
-            held = {name for _, row in told for name in _positions(row)}
-            missing = sorted(held - before.keys())
+            open_markets = {name for _, row in subaccounts for name in _positions(row)}
+            missing = sorted(open_markets - before.keys())
             if missing:
                 raise UnknownInstrument(f"dydx lists no market {', '.join(missing[:5])}")
-            if all(before[m].get("oraclePrice") == after[m].get("oraclePrice") for m in held):
-                accounts = tuple(_account(place, row, after) for place, row in told)
-                perpetuals = {name: _terms(after[name], name) for name in sorted(held)}
+            if all(
+                before[m].get("oraclePrice") == after[m].get("oraclePrice") for m in open_markets
+            ):
+                accounts = tuple(_account(place, row, after) for place, row in subaccounts)
+                perpetuals = {name: _terms(after[name], name) for name in sorted(open_markets)}
                 terms = {QUOTE: {"quote": QUOTE, "perpetuals": perpetuals}}
                 return Snapshot(at=at, accounts=accounts, terms=terms)
         raise ChangedMeanwhile("oracle prices moved each time the subaccounts were read")

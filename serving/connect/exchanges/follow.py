@@ -95,7 +95,7 @@ class ExchangeFollower:
     _refused: int = field(default=0, init=False)
     _written: dict[Any, Price] = field(default_factory=dict, init=False)
     _marks: record.Marked = field(default_factory=dict, init=False)
-    _wanted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _reread: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _down: dict[str, str] = field(default_factory=dict, init=False)
 
     @property
@@ -152,7 +152,7 @@ class ExchangeFollower:
         failures = 0
         try:
             while not stop.is_set():
-                self._wanted.clear()
+                self._reread.clear()
                 pause = self._pause()
                 try:
                     step = await self.step()
@@ -194,14 +194,14 @@ class ExchangeFollower:
                 return
             waits = {asyncio.create_task(stop.wait())}
             if not is_failing:
-                waits.add(asyncio.create_task(self._wanted.wait()))
+                waits.add(asyncio.create_task(self._reread.wait()))
             await asyncio.wait(
                 waits, timeout=min(left, self.pace), return_when=asyncio.FIRST_COMPLETED
             )
             await _ended(list(waits))
             with contextlib.suppress(StoreFailed):
                 self._write_marks()
-            if self._wanted.is_set() and not is_failing and loop.time() - begun >= self.pace:
+            if self._reread.is_set() and not is_failing and loop.time() - begun >= self.pace:
                 return
             pause = pause if is_failing else min(pause, self._pause())
 
@@ -215,14 +215,14 @@ class ExchangeFollower:
                 failures += 1
                 LOGGER.warning("%s: %s dropped: %s", self.name, name, error)
                 self._down[name] = str(error)
-                self._wanted.set()
+                self._reread.set()
                 # The first time at once: most drops are a server that lets go of old connections.
                 await asyncio.sleep(min(self.pace * (2 ** (failures - 1) - 1), LONGEST_PAUSE))
                 continue
             failures = 0
             self._note_resumed(name)
             if news is None:
-                self._wanted.set()
+                self._reread.set()
             else:
                 self._take(news)
 
@@ -242,7 +242,7 @@ class ExchangeFollower:
     def _note_resumed(self, name: str) -> None:
         """Read everything anew where a stream was down until now."""
         if self._down.pop(name, None) is not None:
-            self._wanted.set()
+            self._reread.set()
 
     def _take(self, news: Marks) -> None:
         """Note marks of instruments that are held."""

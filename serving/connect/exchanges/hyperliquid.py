@@ -76,8 +76,8 @@ class Hyperliquid:
             wish = {"type": "userAbstraction", "user": address}
             return [await session.translated(session.client.publicPostInfo(wish))]
 
-        (told,) = await session.kept(f"mode {address}", MODE_SECONDS, ask)
-        mode = str(told).strip().strip('"')
+        (answer,) = await session.cached(f"mode {address}", MODE_SECONDS, ask)
+        mode = str(answer).strip().strip('"')
         if mode not in MODES:
             raise AnswerInvalid(f"hyperliquid: mode {mode[:40]!r} of an account is not known")
         return MODES[mode]
@@ -88,11 +88,11 @@ class Hyperliquid:
         async def ask() -> dict[str, Any]:
             return object_of(await session.ask("publicPostInfo", {"type": "meta"}), "meta")
 
-        meta = await session.kept("meta", TERMS_SECONDS, ask)
+        meta = await session.cached("meta", TERMS_SECONDS, ask)
         listed = {row.get("name"): row for row in rows(meta.get("universe"), "meta universe")}
         if set(coins) - listed.keys():
             session.forget()
-            meta = await session.kept("meta", TERMS_SECONDS, ask)
+            meta = await session.cached("meta", TERMS_SECONDS, ask)
             listed = {row.get("name"): row for row in rows(meta.get("universe"), "meta universe")}
         missing = sorted(set(coins) - listed.keys())
         if missing:
@@ -106,8 +106,8 @@ class Hyperliquid:
         def mark_of(coin: str) -> Watch:
             async def marks() -> Marks:
                 symbol = (await session.symbols([coin]))[coin]
-                told = await session.translated(session.client.watch_ticker(symbol))
-                return {coin: Fraction(str(told["info"]["markPx"]))}
+                answer = await session.translated(session.client.watch_ticker(symbol))
+                return {coin: Fraction(str(answer["info"]["markPx"]))}
 
             return marks
 
@@ -144,15 +144,15 @@ def _table(row: Row, tables: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _accounts(state: Row, address: str, mode: dict[str, int]) -> list[ExchangeAccount]:
     """Return the cross account and the isolated positions of an address."""
-    held = [
+    open_positions = [
         object_of(row.get("position"), "assetPositions")
         for row in rows(state.get("assetPositions"), "assetPositions")
     ]
-    held = [row for row in held if number(row, "szi", "assetPositions")]
-    kinds = {row["coin"]: object_of(row.get("leverage"), row["coin"]) for row in held}
-    shared = [row for row in held if kinds[row["coin"]].get("type") == "cross"]
-    alone = [row for row in held if kinds[row["coin"]].get("type") == "isolated"]
-    if len(shared) + len(alone) != len(held):
+    open_positions = [row for row in open_positions if number(row, "szi", "assetPositions")]
+    kinds = {row["coin"]: object_of(row.get("leverage"), row["coin"]) for row in open_positions}
+    shared = [row for row in open_positions if kinds[row["coin"]].get("type") == "cross"]
+    alone = [row for row in open_positions if kinds[row["coin"]].get("type") == "isolated"]
+    if len(shared) + len(alone) != len(open_positions):
         raise AnswerInvalid("assetPositions: a leverage is neither cross nor isolated")
     accounts = [
         _account(
@@ -187,7 +187,7 @@ def _accounts(state: Row, address: str, mode: dict[str, int]) -> list[ExchangeAc
 def _account(
     name: str,
     address: str,
-    held: Sequence[Row],
+    open_positions: Sequence[Row],
     options: dict[str, int],
     *,
     raw: Fraction,
@@ -207,21 +207,21 @@ def _account(
             quantity=number(row, "szi", row["coin"]),
             entry=number(row, "entryPx", row["coin"]),
         )
-        for row in held
+        for row in open_positions
     ]
     cost = sum((leg.quantity * (leg.entry or 0) for leg in positions), Fraction(0))
     cash = raw + cost
     marks = {
         leg.asset: quotient(number(row, "positionValue", leg.asset), abs(Fraction(leg.quantity)))
-        for leg, row in zip(positions, held, strict=True)
+        for leg, row in zip(positions, open_positions, strict=True)
     }
     shown = [
         VenueFigure(name="liquidation_price", theirs=figure(row, "liquidationPx"), leg=place)
-        for place, row in enumerate(held, start=1)
+        for place, row in enumerate(open_positions, start=1)
     ]
     leverages = {
         f"{row['coin']}.leverage": int(number(row["leverage"], "value", row["coin"]))
-        for row in held
+        for row in open_positions
     }
     return ExchangeAccount(
         name=name,

@@ -42,29 +42,33 @@ class Okx:
 
     async def verify(self, session: Session) -> None:
         """Compare the clocks, and refuse a key that can do more than read."""
-        (now,) = _data(await session.ask("publicGetPublicTime"), "time", one=True)
+        (now,) = _data(await session.ask("publicGetPublicTime"), "time", is_single=True)
         session.must_agree(number(now, "ts", "time") / 1000)
-        (config,) = _data(await session.ask("privateGetAccountConfig"), "config", one=True)
+        (config,) = _data(await session.ask("privateGetAccountConfig"), "config", is_single=True)
         granted = {part.strip() for part in text(config, "perm", "account config").split(",")}
         if granted != {"read_only"}:
             raise KeyTooStrong(f"okx: the key is allowed {', '.join(sorted(granted))[:80]}")
 
     async def read(self, session: Session, at: datetime) -> Snapshot:
         """Return all accounts."""
-        (config,) = _data(await session.ask("privateGetAccountConfig"), "config", one=True)
+        (config,) = _data(await session.ask("privateGetAccountConfig"), "config", is_single=True)
         wish = {"instType": "SWAP"}
         answer = _data(await session.ask("privateGetAccountPositions", wish), "positions")
-        held = [row for row in answer if number(row, "pos", "positions")]
-        listed = await self._instruments(session, {text(r, "instId", "positions") for r in held})
-        (balance,) = _data(await session.ask("privateGetAccountBalance"), "balance", one=True)
+        open_positions = [row for row in answer if number(row, "pos", "positions")]
+        listed = await self._instruments(
+            session, {text(r, "instId", "positions") for r in open_positions}
+        )
+        (balance,) = _data(await session.ask("privateGetAccountBalance"), "balance", is_single=True)
         tiers = {
             (row["instId"], row["mgnMode"]): await self._tiers(session, row, listed[row["instId"]])
-            for row in held
+            for row in open_positions
         }
         accounts = [
-            _isolated(row, listed[row["instId"]]) for row in held if row["mgnMode"] == "isolated"
+            _isolated(row, listed[row["instId"]])
+            for row in open_positions
+            if row["mgnMode"] == "isolated"
         ]
-        shared = [row for row in held if row["mgnMode"] != "isolated"]
+        shared = [row for row in open_positions if row["mgnMode"] != "isolated"]
         is_portfolio = str(config.get("acctLv")) == PORTFOLIO_LEVEL
         for quote in sorted({listed[row["instId"]]["settleCcy"] for row in shared}):
             mine = [row for row in shared if listed[row["instId"]]["settleCcy"] == quote]
@@ -84,10 +88,10 @@ class Okx:
             answer = _data(await session.ask("publicGetPublicInstruments", wish), "instruments")
             return {text(row, "instId", "instruments"): row for row in answer}
 
-        listed = await session.kept("instruments", TERMS_SECONDS, ask)
+        listed = await session.cached("instruments", TERMS_SECONDS, ask)
         if names - listed.keys():
             session.forget()
-            listed = await session.kept("instruments", TERMS_SECONDS, ask)
+            listed = await session.cached("instruments", TERMS_SECONDS, ask)
         if names - listed.keys():
             raise UnknownInstrument(f"okx lists no swap {', '.join(sorted(names - listed.keys()))}")
         return {name: listed[name] for name in names}
@@ -100,7 +104,7 @@ class Okx:
             wish = {"instType": "SWAP", "tdMode": mode, "instFamily": family}
             return _data(await session.ask("publicGetPublicPositionTiers", wish), "position-tiers")
 
-        answer = await session.kept(f"tiers {family} {mode}", TERMS_SECONDS, ask)
+        answer = await session.cached(f"tiers {family} {mode}", TERMS_SECONDS, ask)
         if not answer:
             raise AnswerInvalid(f"position-tiers of {family} is empty")
         if len(answer) != 1:
@@ -116,8 +120,8 @@ class Okx:
 
         async def marks() -> Marks:
             symbols = list((await session.symbols(instruments)).values())
-            told = await session.translated(session.client.watch_mark_prices(symbols))
-            infos = [ticker["info"] for ticker in told.values()]
+            tickers = await session.translated(session.client.watch_mark_prices(symbols))
+            infos = [ticker["info"] for ticker in tickers.values()]
             return {i["instId"]: Fraction(i["markPx"]) for i in infos}
 
         async def account() -> None:
@@ -126,10 +130,10 @@ class Okx:
         return (marks, account) if instruments else (account,)
 
 
-def _data(answer: Any, where: str, *, one: bool = False) -> list[dict[str, Any]]:
+def _data(answer: Any, where: str, *, is_single: bool = False) -> list[dict[str, Any]]:
     """Return the data of an answer."""
     data = rows(object_of(answer, where).get("data"), where)
-    if one and len(data) != 1:
+    if is_single and len(data) != 1:
         raise AnswerInvalid(f"{where} holds {len(data)} objects, not one")
     return data
 
@@ -190,7 +194,7 @@ def _isolated(row: Row, listed: Row) -> ExchangeAccount:
 
 
 def _cross(
-    held: Sequence[Row],
+    open_positions: Sequence[Row],
     listed: dict[str, dict[str, Any]],
     balance: Row,
     quote: str,
@@ -210,15 +214,15 @@ def _cross(
         "open_orders_margin": "frozenBal",
     }
     figures = [VenueFigure(name=n, theirs=figure(details[quote], f)) for n, f in named.items()]
-    for place, row in enumerate(held, start=1):
+    for place, row in enumerate(open_positions, start=1):
         figures += _figures(row, place)
-    leverages = {name: value for row in held for name, value in _leverage(row).items()}
-    legs = [_position(row, listed[row["instId"]]) for row in held]
+    leverages = {name: value for row in open_positions for name, value in _leverage(row).items()}
+    legs = [_position(row, listed[row["instId"]]) for row in open_positions]
     return ExchangeAccount(
         name=f"{quote}:cross",
         quote=quote,
         legs=(cash_leg(quote, cash), *legs),
         options={"cross": 1, **({"portfolio_margin": 1} if is_portfolio else {}), **leverages},
-        marks={row["instId"]: number(row, "markPx", row["instId"]) for row in held},
+        marks={row["instId"]: number(row, "markPx", row["instId"]) for row in open_positions},
         figures=tuple(figures),
     )

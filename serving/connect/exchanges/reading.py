@@ -234,7 +234,7 @@ async def unmoved(ask: Callable[[], Awaitable[Any]], rest: Callable[[], Awaitabl
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Keyed:
     """An answer with what of it must not change while another is read."""
 
     rows: Any

@@ -27,7 +27,7 @@ def write(
     name: str,
     venue: str,
     snapshot: Snapshot,
-    told: Sequence[Judged],
+    judged: Sequence[Judged],
     status: Mapping[str, Any],
     *,
     now: datetime,
@@ -40,8 +40,8 @@ def write(
         for quote, body in snapshot.terms.items():
             _write_terms(transaction, market_of(name, quote, venue), body, at=snapshot.at)
         before = {each.account for each in venue_accounts.of_connection(transaction, name)}
-        present = {each.account.id for each in told}
-        _write_accounts(transaction, told, sorted(before - present), at=snapshot.at, now=now)
+        present = {each.account.id for each in judged}
+        _write_accounts(transaction, judged, sorted(before - present), at=snapshot.at, now=now)
         rows = [
             VenueAccount(
                 account=each.account.id,
@@ -50,7 +50,7 @@ def write(
                 refused=each.refused,
                 figures=[asdict(figure) for figure in each.figures],
             )
-            for each in told
+            for each in judged
         ]
         closed = [
             VenueAccount(
@@ -59,7 +59,7 @@ def write(
             for account in before - present
         ]
         venue_accounts.write(transaction, [*rows, *closed])
-        checks = {each.account.id: each.differences for each in told}
+        checks = {each.account.id: each.differences for each in judged}
         checks.update({account: [] for account in before - present})
         connections.write_checks(transaction, name, checks, block=moment(snapshot.at))
         connections.note_status(transaction, name, status, now=now)
@@ -86,17 +86,17 @@ def _write_terms(
 
 def _write_accounts(
     transaction: Transaction,
-    told: Sequence[Judged],
+    judged: Sequence[Judged],
     closed: Sequence[str],
     *,
     at: datetime,
     now: datetime,
 ) -> None:
     """Write what accounts hold where it changed."""
-    names = [each.account.id for each in told]
+    names = [each.account.id for each in judged]
     stored = accounts.read(transaction, [*names, *closed])
     bodies = []
-    for each in told:
+    for each in judged:
         body = body_of(each.account, each.owner)
         before = stored.get(each.account.id)
         if before is None or any(before[part] != body[part] for part in ("legs", "options")):
@@ -104,8 +104,8 @@ def _write_accounts(
     for name in closed:
         before = stored.get(name)
         if before is not None and before["legs"]:
-            kept = {part: before[part] for part in ("id", "venue", "version", "market")}
-            bodies.append({**kept, "chain": before.get("chain", ""), "legs": [], "options": {}})
+            identity = {part: before[part] for part in ("id", "venue", "version", "market")}
+            bodies.append({**identity, "chain": before.get("chain", ""), "legs": [], "options": {}})
     accounts.upsert(transaction, bodies, at=at, now=now)
 
 
