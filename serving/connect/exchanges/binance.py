@@ -7,7 +7,7 @@ configuration, notional and leverage brackets, account configuration; wallet: AP
 user data streams. Read 2026-11.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
@@ -185,7 +185,7 @@ def _above_zero(row: Row, name: str) -> str | None:
     return None if said is None or Fraction(said) <= 0 else said
 
 
-def _isolated(open_positions: Sequence[Row], config: dict[str, Row]) -> list[ExchangeAccount]:
+def _isolated(open_positions: Sequence[Row], config: Mapping[str, Row]) -> list[ExchangeAccount]:
     """Return an account for every isolated position."""
     accounts = []
     for row in open_positions:
@@ -211,7 +211,7 @@ def _isolated(open_positions: Sequence[Row], config: dict[str, Row]) -> list[Exc
 
 
 def _cross(
-    open_positions: Sequence[Row], config: dict[str, Row], wallet: Row, *, is_multi: bool
+    open_positions: Sequence[Row], config: Mapping[str, Row], wallet: Row, *, is_multi: bool
 ) -> list[ExchangeAccount]:
     """Return a cross account for every margin asset with a wallet or a position.
 
@@ -228,7 +228,7 @@ def _cross(
     missing = {text(row, "marginAsset", "positionRisk") for row in shared} - assets.keys()
     if missing:
         raise AnswerInvalid(f"account lacks the wallet of {', '.join(sorted(missing))}")
-    groups: list[tuple[str, dict[str, Row], list[Row]]]
+    groups: list[tuple[str, Mapping[str, Row], list[Row]]]
     if is_multi:
         groups = [("USD", assets, shared)]
     else:
@@ -270,7 +270,7 @@ def _mode(is_multi: bool) -> dict[str, int]:  # noqa: FBT001 - an option's value
     return {"multi_assets": 1} if is_multi else {}
 
 
-def _leverages(positions: Sequence[Row], config: dict[str, Row]) -> dict[str, int]:
+def _leverages(positions: Sequence[Row], config: Mapping[str, Row]) -> dict[str, int]:
     """Return the leverage chosen by symbol."""
     symbols = [row["symbol"] for row in positions]
     return {f"{s}.leverage": int(number(config[s], "leverage", s)) for s in symbols}

@@ -285,10 +285,10 @@ class ExchangeFollower:
         try:
             with self.store.begin() as transaction:
                 stored = connections.read(transaction, self.name)
-                before = {} if stored is None else stored.status or {}
-                status = {
+                before: dict[str, Any] = {} if stored is None else stored.status or {}
+                status: dict[str, Any] = {
                     **self._status(),
-                    **{k: before[k] for k in ("read_at", "accounts") if k in before},
+                    **{part: before[part] for part in ("read_at", "accounts") if part in before},
                     "state": "failing",
                     "reasons": [{"code": code, "text": str(error)}],
                     "failing_since": before.get("failing_since") or self.clock().isoformat(),

@@ -6,7 +6,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any, Protocol
 
-from models.domain import Leg, LegKind, MarketId, Price
+from models.domain import Exact, Leg, LegKind, MarketId, Price
 from serving.connect.errors import AnswerInvalid, ChangedMeanwhile
 from serving.connect.exchanges.client import Session
 
@@ -202,10 +202,11 @@ def price(mark: Fraction, *, at: datetime, source: str, stale_after: Any = None)
     )
 
 
-def cash_leg(quote: str, quantity: Fraction | int) -> Leg:
+def cash_leg(quote: str, quantity: Exact) -> Leg:
     """Return a balance as a leg; one below zero is owed."""
-    kind = LegKind.COLLATERAL if quantity >= 0 else LegKind.DEBT
-    return Leg(kind=kind, asset=quote, quantity=abs(quantity))
+    if quantity < 0:
+        return Leg(kind=LegKind.DEBT, asset=quote, quantity=-quantity)
+    return Leg(kind=LegKind.COLLATERAL, asset=quote, quantity=quantity)
 
 
 async def unmoved(ask: Callable[[], Awaitable[Any]], rest: Callable[[], Awaitable[Any]]) -> Any:
