@@ -43,7 +43,8 @@ def connect(
     venue: Annotated[
         str,
         typer.Argument(
-            help="aave-v3 or morpho-blue; binance-usdm, bybit, okx, hyperliquid, dydx or deribit."
+            help="aave-v3, liquity-v1, morpho-blue; binance-usdm, bybit, okx, hyperliquid, dydx "
+            "or deribit."
         ),
     ],
     *,
@@ -53,6 +54,10 @@ def connect(
         typer.Option(help="JSON-RPC endpoint; of several, two must give every answer alike."),
     ] = None,
     chain: Annotated[str | None, typer.Option(help="Chain by its name, such as ethereum.")] = None,
+    ws: Annotated[
+        list[str] | None,
+        typer.Option(help="WebSocket endpoint that tells of new heads; polled where it is silent."),
+    ] = None,
     address: Annotated[
         list[str] | None, typer.Option(help="Owner's address; may be given several times.")
     ] = None,
@@ -107,6 +112,7 @@ def connect(
         "market": market,
         "contract": contract,
         "rpc": rpc or [],
+        "ws": ws or [],
         "all_borrowers": all_borrowers,
     }
     with _refusing():
@@ -153,13 +159,13 @@ def _connect_chain(
     poll: float,
 ) -> None:
     """Register and follow accounts on a chain."""
-    from serving.connect.body import public, target  # noqa: PLC0415
+    from serving.connect.body import public, secret, target  # noqa: PLC0415
 
     body = _body(wish)
     aim = target(body)
     title = name or f"{body.venue}-{body.chain}-{body.market}"
     with _opened(store) as opened:
-        _register(opened, title, public(body), {"rpc": body.rpc})
+        _register(opened, title, public(body), secret(body))
         asyncio.run(_follow(opened, title, aim, body, since=since, days=days, once=once, poll=poll))
 
 
@@ -286,8 +292,9 @@ async def _follow(
 ) -> None:
     """Read once, tell what came of it, and go on unless that is all."""
     from serving.connect import rpc, run  # noqa: PLC0415
+    from serving.connect.body import secret  # noqa: PLC0415
 
-    follower = run.follower_of(name, aim, body.rpc, store)
+    follower = run.follower_of(name, aim, secret(body), store)
     try:
         step = await run.once(
             follower,
@@ -381,7 +388,7 @@ def _followers(
             exchanges.append(exchange_follower(each.name, aim, credentials_of(body), opened))
         else:
             chain = target(_body({**each.body, **secret}))
-            chains.append(run.follower_of(each.name, chain, secret["rpc"], opened))
+            chains.append(run.follower_of(each.name, chain, secret, opened))
     return chains, exchanges
 
 
@@ -471,6 +478,7 @@ def _refusing() -> Iterator[None]:
 
 OPTIONS = {
     "/rpc": "--rpc",
+    "/ws": "--ws",
     "/chain_id": "--chain-id",
     "/chain": "--chain",
     "/addresses": "--address",

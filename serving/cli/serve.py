@@ -20,6 +20,7 @@ from serving.cli import connect as connect_commands
 from serving.cli import keys as key_commands
 from serving.cli import log as log_commands
 from serving.cli import mcp as mcp_command
+from serving.cli import orders as order_commands
 from serving.cli import risk as risk_commands
 from serving.cli import store as store_commands
 from serving.cli import terms as term_commands
@@ -32,6 +33,7 @@ app = typer.Typer(no_args_is_help=True, help="Serve assessments over HTTP.")
 app.add_typer(key_commands.app, name="keys")
 app.add_typer(breaker_commands.app, name="breakers")
 app.add_typer(log_commands.app, name="log")
+app.add_typer(order_commands.app, name="orders")
 app.add_typer(term_commands.app, name="terms")
 app.add_typer(store_commands.app)
 app.add_typer(alert_commands.group, name="alerts")
@@ -64,10 +66,14 @@ def serve(
     agents: Annotated[
         bool, typer.Option("--mcp", help="Serve agents the tools at /mcp; takes the extra `mcp`.")
     ] = False,
+    warm: Annotated[
+        bool, typer.Option("--warm", help="Keep the whole book read and judged, at a core's cost.")
+    ] = False,
     file: Annotated[Path | None, typer.Option("--settings", help="TOML file of settings.")] = None,
 ) -> None:
     """Answer requests until interrupted; beyond loopback only where keys exist."""
-    wished = {"bundle": bundle, "store": store, "workers": workers, "mcp": agents or None}
+    wished = {"bundle": bundle, "store": store, "workers": workers}
+    wished |= {"mcp": agents or None, "warm": warm or None}
     settings = _settings(file, {name: value for name, value in wished.items() if value is not None})
     _refuse_place(host, port, settings)
     if settings.mcp and find_spec("mcp") is None:

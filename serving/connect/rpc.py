@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from models.errors import InvalidInput
+from models.errors import Fault, InvalidInput
 from serving.connect.abi import ContractCall, Method, decoded
 from serving.connect.body import url_faults
 from serving.connect.endpoint import TIMEOUT_SECONDS, Endpoint, Request
@@ -134,12 +134,31 @@ class Chain:
     async def verify(self) -> None:
         """Make sure that every endpoint that answers serves this chain.
 
+        Endpoints that ask to be left alone are waited for where no other answers.
+
         Raises
         ------
         WrongChain
             Naming every endpoint of another chain.
         EndpointFailed
             When none answers.
+        """
+        for tries in range(ROUNDS):
+            failures = await self._unverified()
+            limited = [each for each in failures if isinstance(each, RateLimited)]
+            if len(failures) < len(self.endpoints):
+                return
+            if not limited or tries == ROUNDS - 1:
+                raise failures[0]
+            await self.sleep(min(self._pause(tries, each) for each in limited))
+
+    async def _unverified(self) -> list[ConnectFailed]:
+        """Ask every endpoint for its chain; return why those that do not answer do not.
+
+        Raises
+        ------
+        WrongChain
+            Naming every endpoint of another chain.
         """
         stated = await asyncio.gather(
             *(self._tried(endpoint, [Request("eth_chainId")]) for endpoint in self.endpoints)
@@ -152,9 +171,7 @@ class Chain:
                     others.append(f"{endpoint.name} serves chain {number}")
         if others:
             raise WrongChain(f"{'; '.join(others)}; {self.name} is chain {self.chain_id}")
-        failures = [answer for answer in stated if isinstance(answer, EndpointFailed)]
-        if len(failures) == len(self.endpoints):
-            raise failures[0]
+        return [answer for answer in stated if isinstance(answer, ConnectFailed)]
 
     async def ask(self, requests: Sequence[Request]) -> list[Any]:
         """Return what each request is answered; the error of a single one as a value.
@@ -373,7 +390,12 @@ class Chain:
             raise NotAContract(f"{what} {address}: no code there on {self.name}")
 
     async def call(
-        self, calls: Sequence[ContractCall], block: Block, *, chunk: int = CHUNK
+        self,
+        calls: Sequence[ContractCall],
+        block: Block,
+        *,
+        chunk: int = CHUNK,
+        is_apart: bool = False,
     ) -> list[bytes | Reverted]:
         """Return what each call returns as of a block, or that the contract refused it.
 
@@ -381,7 +403,12 @@ class Chain:
         ----------
         chunk
             Calls made at once, where the chain has Multicall3.
+        is_apart
+            Whether each is made as of the block alone: calls made at once see what those before
+            them wrote.
         """
+        if is_apart:
+            return await self._single(calls, block) if calls else []
         if self._has_multicall is None:
             self._has_multicall = bool(await self.code(MULTICALL, block))
         if not self._has_multicall or len(calls) == 1:
@@ -482,7 +509,7 @@ def chain_of(name: str, chain_id: int, urls: Sequence[str], *, confirms: bool = 
     InvalidInput
         Listing what is no URL of HTTP, and what stands twice.
     """
-    faults = url_faults(urls)
+    faults = url_faults(urls) if urls else [Fault("/rpc", "name at least one endpoint")]
     if faults:
         raise InvalidInput(faults)
     # The library logs whole URLs, and these hold keys.

@@ -8,7 +8,7 @@ from pydantic import Field, RootModel, ValidationError
 
 from models.errors import Fault, InvalidInput
 from serving.application.scoring import ScoringService
-from serving.connect.body import ConnectionBody, public, target
+from serving.connect.body import ConnectionBody, public, secret, target
 from serving.connect.exchanges.body import (
     VENUES,
     ExchangeBody,
@@ -186,10 +186,21 @@ class ConnectionsAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionAnswer:
-    """One connection with its endpoints, what exchanges say of accounts, and whatever differs."""
+    """One connection with its endpoints, what exchanges say of accounts, and whatever differs.
+
+    Parameters
+    ----------
+    unmapped
+        Assets that its accounts hold and for which no symbol of an exchange is on record: there
+        is no forecast of them unless their candles are pushed.
+    heads
+        Whether new heads are `subscribed` to by WebSocket or `polled`; None before it began.
+    """
 
     request_id: str
     connection: ConnectionLine
+    heads: str | None
+    unmapped: tuple[str, ...]
     contract: str | None
     addresses: tuple[str, ...]
     endpoints: tuple[EndpointLine, ...]
@@ -226,6 +237,8 @@ def show(desk: ScoringService, call: Call) -> Answer:
         ConnectionAnswer(
             request_id=call.request_id,
             connection=_line(stored, checks),
+            heads=status.get("heads"),
+            unmapped=tuple(status.get("unmapped", ())),
             contract=stored.body.get("contract"),
             addresses=tuple(stored.body["addresses"]),
             endpoints=tuple(EndpointLine(**each) for each in status.get("endpoints", ())),
@@ -325,7 +338,7 @@ def _parts(body: ConnectionBody | ExchangeBody) -> tuple[dict[str, Any], dict[st
         exchange_target(body)
         return stated(body), secrets_of(body)
     target(body)
-    return public(body), {"rpc": body.rpc}
+    return public(body), secret(body)
 
 
 def put(desk: ScoringService, call: Call) -> Answer:
@@ -333,12 +346,12 @@ def put(desk: ScoringService, call: Call) -> Answer:
     name, body = call.path["connection"], _wish(call.body)
     if len(name) > LONGEST_NAME:
         raise InvalidInput([Fault("connection", f"is longer than {LONGEST_NAME} characters")])
-    clear, secret = _parts(body)
+    clear, hidden = _parts(body)
     keys = keys_of()
     if not keys:
         detail = f"secrets are kept sealed alone: set {VARIABLE} or {FILE} for the service"
         raise Refused(problems.UNAVAILABLE, detail)
-    sealed = seal(secret, name=name, keys=keys)
+    sealed = seal(hidden, name=name, keys=keys)
 
     def act(transaction: Transaction) -> ConnectionWritten:
         now = market.clock(transaction, now=desk.clock())
