@@ -394,7 +394,7 @@ OPERATIONS = (
         "connection",
         "GET",
         show,
-        "One connection: its endpoints, its accounts' figures, and what its venue judges otherwise",
+        "One connection: endpoints, accounts' figures, and what its venue judges otherwise",
         meaning="The connection",
         answer_types=(ConnectionAnswer,),
         parameters=(CONNECTION,),

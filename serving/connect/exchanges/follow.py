@@ -15,6 +15,7 @@ from typing import Any
 
 from models.domain import Price
 from models.margin.rulebook import load
+from models.symbols import unmapped
 from serving.connect.errors import ConnectFailed, KeyRefused, RateLimited
 from serving.connect.exchanges import record
 from serving.connect.exchanges.binance import Binance
@@ -276,6 +277,7 @@ class ExchangeFollower:
             "accounts": 0 if snapshot is None else len(snapshot.accounts),
             "refused": self._refused,
             "mismatches": sorted(self._unequal)[:100],
+            "unmapped": [] if snapshot is None else list(unmapped(snapshot.instruments())),
             "endpoints": [],
         }
 

@@ -48,6 +48,7 @@ from serving.connect.exchanges.body import (
 )
 from serving.connect.exchanges.follow import ExchangeFollower, exchange_follower
 from serving.evaluation.assess import Model
+from serving.ingest.connected import connected_series
 from serving.schemas.assessment import Assessment
 from serving.store import Store, accounts, connections, market, open_store, venue_accounts
 
@@ -205,6 +206,10 @@ def test_accounts_are_read_judged_and_equal_what_the_venue_says(
         assert doubts(answer) <= {"no_model", "events_unknown"}
     assert mark(book, name) == Fraction(venue.marks[instrument])
     assert status(book)["state"] == "live"
+    assert status(book)["unmapped"] == []
+    lines = connected_series(book, quote="USDT", kinds=["spot"], at=datetime.now(tz=UTC)).lines
+    coins = {line.asset: line.symbol for line in lines}
+    assert coins[instrument] == ("ETH/USDT" if name == "bybit" else "BTC/USDT")
     with book.read() as transaction:
         told = {each.account: each for each in venue_accounts.of_connection(transaction, NAME)}
     figures = {each["figure"] for each in told[account].figures}
