@@ -43,8 +43,8 @@ def connect(
     venue: Annotated[
         str,
         typer.Argument(
-            help="aave-v3, liquity-v1, morpho-blue; binance-usdm, bybit, okx, hyperliquid, dydx "
-            "or deribit."
+            help="aave-v2, aave-v3, liquity-v1, morpho-blue; binance-usdm, bybit, okx, "
+            "hyperliquid, dydx or deribit."
         ),
     ],
     *,

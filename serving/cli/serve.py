@@ -20,6 +20,7 @@ from serving.cli import connect as connect_commands
 from serving.cli import keys as key_commands
 from serving.cli import log as log_commands
 from serving.cli import mcp as mcp_command
+from serving.cli import operate as operator_commands
 from serving.cli import orders as order_commands
 from serving.cli import risk as risk_commands
 from serving.cli import store as store_commands
@@ -44,6 +45,7 @@ app.add_typer(risk_commands.group, name="risk")
 app.registered_commands += alert_commands.app.registered_commands
 app.registered_commands += allocate_command.app.registered_commands
 app.registered_commands += mcp_command.app.registered_commands
+app.registered_commands += operator_commands.app.registered_commands
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
 
