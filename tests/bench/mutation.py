@@ -73,6 +73,7 @@ ALSO = {
     "checked": ("fixed_point",),
     "collateral": ("composed",),
     "fixed_point": ("maker",),
+    "shock": ("shocks",),
     "perpetual": ("tiered_perp", "flat_margin", "perpetuals"),
 }
 """The tests of a module are those named after it, and after these."""
