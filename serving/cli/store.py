@@ -46,8 +46,7 @@ def import_table(
 
     Rows that the store holds already are counted, rows that contradict it are faults.
     """
-    # pandas and the databases take their time to load; `serve --help` must not wait for them.
-    from serving.ingest.tables import import_table as bring  # noqa: PLC0415
+    from serving.ingest.tables import import_table as bring
 
     try:
         imported = bring(
@@ -76,7 +75,7 @@ def export_table(
     table: Name,
 ) -> None:
     """Write a table of the store to TARGET, as `forewarn import` reads it."""
-    from serving.ingest.tables import export_table as take  # noqa: PLC0415
+    from serving.ingest.tables import export_table as take
 
     try:
         rows = take(target, store=store, table=table)
@@ -106,8 +105,8 @@ def fetch(
 ) -> None:
     """Fetch the closed candles and funding rates that the store lacks; exit code 1 at a fault."""
     # ccxt loads a hundred exchanges; no other command must wait for them.
-    from serving.cli.fetch import on_and_on, once, wish  # noqa: PLC0415
-    from serving.ingest.exchange import find  # noqa: PLC0415
+    from serving.cli.fetch import on_and_on, once, wish
+    from serving.ingest.exchange import find
 
     since = datetime.now(tz=UTC) - timedelta(days=days)
     act = on_and_on if following else once
