@@ -86,7 +86,7 @@ def train(
                 recipe=recipe,
             )
         bundle.save(fitted, out)
-        (out / model_card.CARD).write_text(model_card.card(fitted))
+        model_card.write(out, fitted)
         console.print(f"wrote {out}: {fitted.provenance['rows']:,} rows")
         publish.publish(out, track=track, registry=registry, say=console.print)
     except ForewarnError as error:
@@ -109,6 +109,10 @@ def evaluate(
     html: Annotated[
         Path | None, typer.Option("--html", help="Where to write the report as one HTML page.")
     ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(help="Bundle to put report.json and a card with its figures into."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 7,
     walk_forward: Annotated[
         Literal["all", "disjoint"] | None,
@@ -125,11 +129,13 @@ def evaluate(
     from models.forecast import bundle
     from training.evaluation import evaluate as evaluation
     from training.evaluation import walk_forward as walk
-    from training.reports import report
+    from training.reports import model_card, report
 
     console = Console(stderr=True)
     if (bundle_ is None) == (walk_forward is None):
         raise typer.BadParameter("one of --bundle and --walk-forward is needed, and only one")
+    if card is not None and bundle_ is None:
+        raise typer.BadParameter("a card tells of a bundle: --card goes with --bundle")
     results: dict[str, Any] = {}
     period = evaluation.Period(begin=_start(begin), end=_after(end), seed=seed, source=source)
     progress = _stamped(console)
@@ -142,8 +148,11 @@ def evaluate(
             )
         elif bundle_ is not None:
             judged = bundle.load(bundle_, fingerprint=fingerprint)
+            told = None if card is None else bundle.load(card, fingerprint=fingerprint)
             history = _load(source, data, candles, console)
             results = evaluation.evaluate(history, judged, period, progress=progress)
+            if card is not None and told is not None:
+                model_card.write(card, told, results)
     except ForewarnError as error:
         _refuse(console, error)
     if json_ is not None:
