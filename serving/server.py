@@ -4,8 +4,11 @@ The supervising process imports this module only to mind its workers, so that wh
 to answer is imported by the worker.
 """
 
+import asyncio
 import math
+import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -64,6 +67,11 @@ class Application:
             Listing every faulty setting.
         """
         settings = from_environment()
+        supervisor = multiprocessing.parent_process()
+        if supervisor is not None:
+            # Its end, however it came, is the end of its workers.
+            loop = asyncio.get_running_loop()
+            loop.add_reader(supervisor.sentinel, signal.raise_signal, signal.SIGTERM)
         async with AsyncExitStack() as stack:
             with without("sklearn"):
                 from serving.worker import open_api  # noqa: PLC0415 - see the module's docstring
