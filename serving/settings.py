@@ -66,6 +66,9 @@ class Settings(BaseModel):
         Whether agents are served the tools at `/mcp`; it takes the extra `mcp`.
     hosts
         Names by which agents may reach `/mcp`, beside those of this machine.
+    warm
+        Whether the whole book is read and judged at the start and after every change, so that
+        the first stress and the first preview of terms need not wait for it.
     log_level
         Of the structured log.
     log_key, log_heads
@@ -85,6 +88,7 @@ class Settings(BaseModel):
     origins: Annotated[tuple[Origin, ...], BeforeValidator(_listed)] = ()
     mcp: bool = False
     hosts: Annotated[tuple[Host, ...], BeforeValidator(_listed)] = ()
+    warm: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_key: Path | None = None
     log_heads: Path | None = None

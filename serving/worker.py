@@ -7,6 +7,7 @@ from pathlib import Path
 from serving.application.breaker_board import is_frozen
 from serving.application.deployment import Deployment, Follower
 from serving.application.scoring import ScoringService, open_service, swapped
+from serving.application.warm import Warmer
 from serving.http.admission import Admission, Keyring
 from serving.http.app import Api
 from serving.http.routing import routes
@@ -27,6 +28,8 @@ def open_api(settings: Settings) -> Api:
     gate = Admission(settings=settings, keyring=Keyring(desk.keys))
     api = Api(routes(OPERATIONS), desk=desk, gate=gate)
     api.follower = _follow(settings.bundle, desk, api)
+    if settings.warm and desk.store is not None:
+        api.warmer = Warmer(desk, desk.store).start()
     return api
 
 

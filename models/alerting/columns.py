@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.alerting.signals import Signal
+from models.alerting.signals import BOOK, BookFigures, Signal
 
 Numbers = float | npt.NDArray[np.float64]
 Texts = str | npt.NDArray[np.str_]
@@ -40,6 +40,8 @@ class Columns:
     doubts
         Why the prices of all these accounts must not be taken for fresh ones; prices of the
         past are taken as they stand.
+    is_book, book
+        Whether this is the whole book, and what is forecast of it: never of columns.
     """
 
     buffer: Numbers
@@ -54,6 +56,8 @@ class Columns:
     requirement: Numbers = math.nan
     has_forecast: Flags = True
     doubts: tuple[str, ...] = ()
+    is_book: bool = False
+    book: BookFigures | None = None
 
 
 def scalar(signal: Signal, now: datetime) -> Columns:
@@ -78,11 +82,16 @@ def scalar(signal: Signal, now: datetime) -> Columns:
         requirement=_number(signal.requirement),
         has_forecast=signal.has_forecast,
         doubts=signal.doubts,
+        is_book=signal.account == BOOK,
+        book=signal.book,
     )
 
 
 def stacked(signals: Sequence[Signal], now: datetime) -> Columns:
-    """Return the values of many accounts without doubts, a column each of shape (accounts,)."""
+    """Return the values of many accounts without doubts, a column each of shape (accounts,).
+
+    The whole book is not among them.
+    """
     rows = [scalar(signal, now) for signal in signals]
     columns: dict[str, Any] = {}
     for part in fields(Columns):
@@ -93,7 +102,7 @@ def stacked(signals: Sequence[Signal], now: datetime) -> Columns:
                 horizon: np.array([value.get(horizon, math.nan) for value in values])
                 for horizon in horizons
             }
-        elif part.name != "doubts":
+        elif part.name not in {"doubts", "is_book", "book"}:
             columns[part.name] = np.array(values)
     return Columns(**columns)
 

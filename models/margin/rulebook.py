@@ -12,7 +12,14 @@ from typing import Any, Generic, TypeVar
 from models.domain import Account, Exact, Market
 from models.errors import UnknownRulebook
 from models.margin import venues
-from models.margin.result import Headroom, Liquidation, Margin, Refusal, WeightedCollateral
+from models.margin.result import (
+    Headroom,
+    Liquidation,
+    Margin,
+    Refusal,
+    TokenAmount,
+    WeightedCollateral,
+)
 from models.margin.variables import Names, Variable, names_of
 
 T = TypeVar("T")
@@ -79,6 +86,10 @@ class Rulebook(Generic[T]):
     weights
         (account, market, terms) to the collateral that counts, with its value and the venue's
         own weight, or why it cannot be valued. None where no such weights are established.
+    tokens
+        (account, market, terms) to what each leg holds or owes in whole tokens, interest
+        included, or why it cannot be told. None where legs are not of tokens whose digits the
+        terms know.
     at_prices
         (account, market, terms) to the margin in markets that differ from this one in prices
         alone, with all that no price moves worked out once; None where `margin` alone tells.
@@ -101,6 +112,7 @@ class Rulebook(Generic[T]):
     headroom: Callable[[Account, Market, T], tuple[Headroom, ...]] | None = None
     permits: Callable[[Account, Market, T], Refusal | None] | None = None
     weights: Callable[[Account, Market, T], tuple[WeightedCollateral, ...] | Refusal] | None = None
+    tokens: Callable[[Account, Market, T], tuple[TokenAmount, ...] | Refusal] | None = None
     at_prices: Callable[[Account, Market, T], MarginAt] | None = None
     state: tuple[Variable, ...] = ()
     options: tuple[Variable, ...] = ()

@@ -616,7 +616,9 @@ def _named(path: str, value: Any) -> dict[str, str]:
     return {"parameter": path}
 
 
-def answer(transaction: Transaction, row: ProposalRow, *, at: datetime) -> ProposalAnswer:
+def answer(
+    transaction: Transaction, row: ProposalRow, *, at: datetime, request_id: str
+) -> ProposalAnswer:
     """Return a proposal as it stands at a moment."""
     policy = policy_of(transaction)[0]
     now = as_of(proposal_of(row), policy, at)
@@ -625,6 +627,7 @@ def answer(transaction: Transaction, row: ProposalRow, *, at: datetime) -> Propo
     if policy.ballot is not None:
         votes = _counted(count(policy.ballot, proposals.votes(transaction, row.id)))
     return ProposalAnswer(
+        request_id=request_id,
         id=row.id,
         state=now.state,
         version=row.version,

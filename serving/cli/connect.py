@@ -33,7 +33,7 @@ Poll = Annotated[
 
 @app.command()
 def connect(
-    venue: Annotated[str, typer.Argument(help="aave-v3 or morpho-blue.")],
+    venue: Annotated[str, typer.Argument(help="aave-v3, liquity-v1 or morpho-blue.")],
     *,
     store: Url,
     rpc: Annotated[
@@ -41,6 +41,10 @@ def connect(
         typer.Option(help="JSON-RPC endpoint; of several, two must give every answer alike."),
     ],
     chain: Annotated[str, typer.Option(help="Chain by its name, such as ethereum.")],
+    ws: Annotated[
+        list[str] | None,
+        typer.Option(help="WebSocket endpoint that tells of new heads; polled where it is silent."),
+    ] = None,
     address: Annotated[
         list[str] | None, typer.Option(help="Owner's address; may be given several times.")
     ] = None,
@@ -83,6 +87,7 @@ def connect(
         "market": market,
         "contract": contract,
         "rpc": rpc,
+        "ws": ws or [],
         "addresses": address or [],
         "all_borrowers": all_borrowers,
     }
@@ -110,13 +115,13 @@ def _body(wish: dict[str, Any]) -> "ConnectionBody":
 
 def _register(store: "Store", name: str, body: "ConnectionBody") -> None:
     """Write a connection; its endpoints only where there is a key to seal them with."""
-    from serving.connect.body import public
+    from serving.connect.body import public, secret
     from serving.connect.secrets import keys_of, seal
     from serving.store import audit, connections
     from serving.store.audit import AuditEntry
 
     keys = keys_of()
-    sealed = seal({"rpc": body.rpc}, name=name, keys=keys) if keys else None
+    sealed = seal(secret(body), name=name, keys=keys) if keys else None
     now = datetime.now(tz=UTC)
     with store.begin() as transaction:
         connections.write(transaction, name, public(body), sealed=sealed, now=now)
@@ -139,8 +144,9 @@ async def _follow(
 ) -> None:
     """Read once, tell what came of it, and go on unless that is all."""
     from serving.connect import rpc, run
+    from serving.connect.body import secret
 
-    follower = run.follower_of(name, aim, body.rpc, store)
+    follower = run.follower_of(name, aim, secret(body), store)
     try:
         step = await run.once(
             follower,
@@ -210,9 +216,9 @@ def follow(*, store: Url, poll: Poll = 2.0) -> None:
             if each.sealed is None:
                 typer.echo(f"{each.name}: its endpoints are not in the store", err=True)
                 continue
-            urls = unseal(each.sealed, name=each.name, keys=keys)["rpc"]
-            aim = target(_body({**each.body, "rpc": urls}))
-            followers.append(run.follower_of(each.name, aim, urls, opened))
+            endpoints = unseal(each.sealed, name=each.name, keys=keys)
+            aim = target(_body({**each.body, **endpoints}))
+            followers.append(run.follower_of(each.name, aim, endpoints, opened))
         if not followers:
             typer.echo("no connection to follow", err=True)
             raise typer.Exit(1)
@@ -303,6 +309,7 @@ def _refusing() -> Iterator[None]:
 
 OPTIONS = {
     "/rpc": "--rpc",
+    "/ws": "--ws",
     "/chain_id": "--chain-id",
     "/chain": "--chain",
     "/addresses": "--address",

@@ -31,14 +31,15 @@ def verify(
 
     Works offline, without the service and without the store.
     """
-    from serving.log.heads import read_heads
+    from serving.log.heads import public_key, read_heads
     from serving.log.verify import lines_of
     from serving.log.verify import verify as verified
 
     try:
+        trusted = None if key is None else public_key(key)
         lines = [] if heads is None else heads.read_text(encoding="utf-8").splitlines()
         signed = read_heads(lines, name=str(heads))
-        finding = verified(lines_of(export.read_bytes()), signed, trusted=key)
+        finding = verified(lines_of(export.read_bytes()), signed, trusted=trusted)
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{error}") from None
     except InvalidInput as error:

@@ -63,10 +63,14 @@ def serve(
     agents: Annotated[
         bool, typer.Option("--mcp", help="Serve agents the tools at /mcp; takes the extra `mcp`.")
     ] = False,
+    warm: Annotated[
+        bool, typer.Option("--warm", help="Keep the whole book read and judged, at a core's cost.")
+    ] = False,
     file: Annotated[Path | None, typer.Option("--settings", help="TOML file of settings.")] = None,
 ) -> None:
     """Answer requests until interrupted; beyond loopback only where keys exist."""
-    wished = {"bundle": bundle, "store": store, "workers": workers, "mcp": agents or None}
+    wished = {"bundle": bundle, "store": store, "workers": workers}
+    wished |= {"mcp": agents or None, "warm": warm or None}
     settings = _settings(file, {name: value for name, value in wished.items() if value is not None})
     _refuse_place(host, port, settings)
     if settings.mcp and find_spec("mcp") is None:

@@ -18,6 +18,7 @@ from serving.schemas.fields import Body, Chain, Name, Strict
 MOST_ADDRESSES = 10_000
 MOST_ENDPOINTS = 8
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+SECRET = {"rpc", "ws"}
 WHOLE_MARKET = "core"
 """Name of a venue's main market on a chain."""
 
@@ -36,7 +37,7 @@ def _address(value: str) -> str:
 
 
 Address = Annotated[str, Field(max_length=100, strict=True), AfterValidator(_address)]
-ChainVenue = Literal["aave-v3", "morpho-blue"]
+ChainVenue = Literal["aave-v3", "liquity-v1", "morpho-blue"]
 
 
 class ConnectionBody(Body):
@@ -60,6 +61,13 @@ class ConnectionBody(Body):
         list[Annotated[str, Field(max_length=500, strict=True)]],
         Field(min_length=1, max_length=MOST_ENDPOINTS),
     ] = Field(description="endpoints; with two or more every answer must be given by two")
+    ws: Annotated[
+        list[Annotated[str, Field(max_length=500, strict=True)]], Field(max_length=MOST_ENDPOINTS)
+    ] = Field(
+        default_factory=list,
+        description="WebSocket endpoints that tell of new heads; without, or while they are "
+        "silent, the chain is looked at at intervals",
+    )
     addresses: Annotated[list[Address], Field(max_length=MOST_ADDRESSES)] = Field(
         default_factory=list
     )
@@ -106,7 +114,7 @@ def target(body: ConnectionBody) -> Target:
         Listing what is neither stated nor known, and what contradicts what is known.
     """
     chains, contracts = _deployments()
-    faults = url_faults(body.rpc)
+    faults = [*url_faults(body.rpc), *url_faults(body.ws, where="/ws", schemes=("ws", "wss"))]
     chain_id = body.chain_id or chains.get(body.chain)
     if chain_id is None:
         names = ", ".join(sorted(chains))
@@ -114,7 +122,7 @@ def target(body: ConnectionBody) -> Target:
     elif chains.get(body.chain, chain_id) != chain_id:
         faults.append(Fault("/chain_id", f"{body.chain} is chain {chains[body.chain]}"))
     whose = MarketId(body.venue, body.market, body.chain)
-    place = whose if body.venue == "aave-v3" else whose._replace(market="")
+    place = whose._replace(market="") if body.venue == "morpho-blue" else whose
     contract = body.contract or contracts.get(place)
     if contract is None:
         names = ", ".join(
@@ -136,23 +144,31 @@ def target(body: ConnectionBody) -> Target:
     )
 
 
-def url_faults(urls: Sequence[str]) -> list[Fault]:
-    """Return what is no URL of HTTP, and what stands twice; never more of a URL than its host."""
-    faults = [] if urls else [Fault("/rpc", "name at least one endpoint")]
+def url_faults(
+    urls: Sequence[str], *, where: str = "/rpc", schemes: tuple[str, str] = ("http", "https")
+) -> list[Fault]:
+    """Return what is no URL of two schemes, and what stands twice; of a URL its host at most."""
+    faults = []
     for place, url in enumerate(urls):
         try:
             parts = urlsplit(url)
-            is_sound = parts.scheme in {"http", "https"} and bool(parts.hostname)
+            is_sound = parts.scheme in schemes and bool(parts.hostname)
             is_sound = is_sound and parts.port != 0
         except ValueError:
             is_sound = False
         if not is_sound:
-            faults.append(Fault(f"/rpc/{place}", "is no URL of http or https"))
+            faults.append(Fault(f"{where}/{place}", f"is no URL of {' or '.join(schemes)}"))
         elif url in urls[:place]:
-            faults.append(Fault(f"/rpc/{place}", f"{parts.hostname} stands twice"))
+            faults.append(Fault(f"{where}/{place}", f"{parts.hostname} stands twice"))
     return faults
 
 
 def public(body: ConnectionBody) -> dict[str, Any]:
     """Return a body as it may be stored in the clear and shown: endpoints are left out."""
-    return body.model_dump(exclude={"rpc"})
+    return body.model_dump(exclude=SECRET)
+
+
+def secret(body: ConnectionBody) -> dict[str, list[str]]:
+    """Return what of a body is kept sealed: endpoints, whose URLs hold keys."""
+    sealed: dict[str, list[str]] = body.model_dump(include=SECRET)
+    return sealed

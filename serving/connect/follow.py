@@ -16,6 +16,7 @@ from typing import Any
 
 from serving.connect.abi import topic_of
 from serving.connect.errors import BlockGone, ConnectFailed, HistoryPruned, NotAContract
+from serving.connect.heads import Heads
 from serving.connect.reading import AccountReading, Check, Reader, Reading, account_id
 from serving.connect.record import Draft, Fork, Liquidations, write
 from serving.connect.rpc import Block, Chain, Log
@@ -25,6 +26,9 @@ from serving.store.connections import REMEMBERED
 LOGGER = logging.getLogger("forewarn.connect")
 
 POLL_SECONDS = 2.0
+SUBSCRIBED_POLL_SECONDS = 30.0
+"""Seconds between looks where new heads are told: one that is told is looked at at once."""
+
 LONGEST_PAUSE = 60.0
 AHEAD = timedelta(seconds=15)
 """By how much a block may be ahead of our clock, as consensus allows it."""
@@ -82,6 +86,8 @@ class Follower:
         Of the accounts that are followed, lower case.
     takes_borrowers
         Whether whoever borrows is followed from then on.
+    sockets
+        URLs of WebSocket that tell of new heads; without any, the chain is looked at at intervals.
     clock
         Returns the time.
     """
@@ -92,7 +98,9 @@ class Follower:
     reader: Reader
     addresses: set[str]
     takes_borrowers: bool = False
+    sockets: tuple[str, ...] = ()
     clock: Callable[[], datetime] = lambda: datetime.now(tz=UTC)
+    heads: tuple[Heads, ...] = field(default=(), init=False)
     _accounts: dict[str, AccountReading] = field(default_factory=dict, init=False)
     _is_prepared: bool = field(default=False, init=False)
     _reconciled_at: datetime | None = field(default=None, init=False)
@@ -103,8 +111,21 @@ class Follower:
 
     async def run(self, stop: asyncio.Event, *, poll: float = POLL_SECONDS) -> None:
         """Look at the chain until told to stop; what fails is told and tried again later."""
+        news = asyncio.Event()
+        self.heads = tuple(Heads(url, news) for url in self.sockets)
+        listening = [asyncio.create_task(each.run()) for each in self.heads]
+        try:
+            await self._look(stop, news, poll=poll)
+        finally:
+            for task in listening:
+                task.cancel()
+            await asyncio.gather(*listening, return_exceptions=True)
+
+    async def _look(self, stop: asyncio.Event, news: asyncio.Event, *, poll: float) -> None:
+        """Look at the chain at every head that is told, and at intervals."""
         failures = 0
         while not stop.is_set():
+            news.clear()
             try:
                 step = await self.step()
                 failures = 0
@@ -114,11 +135,17 @@ class Follower:
                 failures += 1
                 LOGGER.warning("%s: %s", self.name, error)
                 self._note_failure(error)
-            pause = min(poll * 2**failures, LONGEST_PAUSE) if failures else poll
-            try:
-                await asyncio.wait_for(stop.wait(), pause)
-            except TimeoutError:
-                continue
+            if failures:
+                await _any((stop,), min(poll * 2**failures, LONGEST_PAUSE))
+            else:
+                await _any(
+                    (stop, news), max(poll, SUBSCRIBED_POLL_SECONDS) if self.is_subscribed else poll
+                )
+
+    @property
+    def is_subscribed(self) -> bool:
+        """Return whether new heads are being told."""
+        return any(each.is_live for each in self.heads)
 
     async def step(self) -> Step:
         """Look at the chain once and write what is new.
@@ -413,6 +440,7 @@ class Follower:
             "undone": undone,
             "unread": self._gap,
             "endpoints": endpoints_of(self.chain),
+            "heads": "subscribed" if self.is_subscribed else "polled",
         }
 
     def _doubts(self, head: Block) -> list[dict[str, str]]:
@@ -446,10 +474,19 @@ class Follower:
                     "reasons": [{"code": code, "text": str(error)}],
                     "failing_since": before.get("failing_since") or self.clock().isoformat(),
                     "endpoints": endpoints_of(self.chain),
+                    "heads": "subscribed" if self.is_subscribed else "polled",
                 }
                 connections.note_status(transaction, self.name, status, now=self.clock())
         except StoreFailed as failure:
             LOGGER.warning("%s: %s", self.name, failure)
+
+
+async def _any(events: Sequence[asyncio.Event], seconds: float) -> None:
+    """Wait until one of some events is set, for so long at most."""
+    waiting = [asyncio.create_task(each.wait()) for each in events]
+    await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
 
 
 def spaced(base: Block, blocks: Sequence[Block]) -> tuple[Block, ...]:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from models.errors import InvalidInput
+from models.errors import Fault, InvalidInput
 from serving.connect.abi import ContractCall, Method, decoded
 from serving.connect.body import url_faults
 from serving.connect.endpoint import TIMEOUT_SECONDS, Endpoint, Request
@@ -373,7 +373,12 @@ class Chain:
             raise NotAContract(f"{what} {address}: no code there on {self.name}")
 
     async def call(
-        self, calls: Sequence[ContractCall], block: Block, *, chunk: int = CHUNK
+        self,
+        calls: Sequence[ContractCall],
+        block: Block,
+        *,
+        chunk: int = CHUNK,
+        is_apart: bool = False,
     ) -> list[bytes | Reverted]:
         """Return what each call returns as of a block, or that the contract refused it.
 
@@ -381,7 +386,12 @@ class Chain:
         ----------
         chunk
             Calls made at once, where the chain has Multicall3.
+        is_apart
+            Whether each is made as of the block alone: calls made at once see what those before
+            them wrote.
         """
+        if is_apart:
+            return await self._single(calls, block) if calls else []
         if self._has_multicall is None:
             self._has_multicall = bool(await self.code(MULTICALL, block))
         if not self._has_multicall or len(calls) == 1:
@@ -482,7 +492,7 @@ def chain_of(name: str, chain_id: int, urls: Sequence[str], *, confirms: bool = 
     InvalidInput
         Listing what is no URL of HTTP, and what stands twice.
     """
-    faults = url_faults(urls)
+    faults = url_faults(urls) if urls else [Fault("/rpc", "name at least one endpoint")]
     if faults:
         raise InvalidInput(faults)
     # The library logs whole URLs, and these hold keys.

@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from serving.connect import morpho_blue
+from serving.connect import liquity_v1, morpho_blue
 from serving.connect.aave_v3 import AaveV3Reader
 from serving.connect.body import Target
 from serving.connect.errors import HistoryPruned
 from serving.connect.follow import POLL_SECONDS, Follower, Step
+from serving.connect.liquity_v1 import LiquityV1Reader
 from serving.connect.morpho_blue import MorphoBlueReader
 from serving.connect.reading import Reader
 from serving.connect.rpc import Chain, chain_of, close
@@ -23,6 +24,8 @@ def reader_of(target: Target) -> Reader:
     """Return what reads a target's market."""
     if target.market.venue == morpho_blue.VENUE:
         return MorphoBlueReader(market=target.market, morpho=target.contract)
+    if target.market.venue == liquity_v1.VENUE:
+        return LiquityV1Reader(market=target.market, manager=target.contract)
     idle = not target.takes_borrowers
     return AaveV3Reader(market=target.market, pool=target.contract, reads_idle=idle)
 
@@ -30,13 +33,19 @@ def reader_of(target: Target) -> Reader:
 def follower_of(
     name: str,
     target: Target,
-    urls: Sequence[str],
+    endpoints: Mapping[str, Sequence[str]],
     store: Store,
     *,
     clock: Callable[[], datetime] = lambda: datetime.now(tz=UTC),
 ) -> Follower:
-    """Return a follower of a target; raises `InvalidInput` where an endpoint is no URL."""
-    chain = chain_of(target.market.chain, target.chain_id, urls)
+    """Return a follower of a target; raises `InvalidInput` where an endpoint is no URL.
+
+    Parameters
+    ----------
+    endpoints
+        URLs of JSON-RPC (`rpc`), and of WebSocket (`ws`) where there are any.
+    """
+    chain = chain_of(target.market.chain, target.chain_id, endpoints["rpc"])
     return Follower(
         name=name,
         store=store,
@@ -44,6 +53,7 @@ def follower_of(
         reader=reader_of(target),
         addresses=set(target.addresses),
         takes_borrowers=target.takes_borrowers,
+        sockets=tuple(endpoints.get("ws", ())),
         clock=clock,
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from models.errors import Fault, InvalidInput
 from serving.application.scoring import ScoringService
-from serving.connect.body import ConnectionBody, public, target
+from serving.connect.body import ConnectionBody, public, secret, target
 from serving.connect.secrets import FILE, VARIABLE, keys_of, seal
 from serving.http.idempotency import IDEMPOTENCY, opened, written
 from serving.http.keys import Scope
@@ -115,10 +115,17 @@ class ConnectionsAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionAnswer:
-    """One connection with its endpoints and whatever differs."""
+    """One connection with its endpoints and whatever differs.
+
+    Parameters
+    ----------
+    heads
+        Whether new heads are `subscribed` to by WebSocket or `polled`; None before it began.
+    """
 
     request_id: str
     connection: ConnectionLine
+    heads: str | None
     contract: str | None
     addresses: tuple[str, ...]
     endpoints: tuple[EndpointLine, ...]
@@ -153,6 +160,7 @@ def show(desk: ScoringService, call: Call) -> Answer:
         ConnectionAnswer(
             request_id=call.request_id,
             connection=_line(stored, checks),
+            heads=status.get("heads"),
             contract=stored.body.get("contract"),
             addresses=tuple(stored.body["addresses"]),
             endpoints=tuple(EndpointLine(**each) for each in status.get("endpoints", ())),
@@ -217,7 +225,7 @@ def put(desk: ScoringService, call: Call) -> Answer:
     if not keys:
         detail = f"endpoints are kept sealed alone: set {VARIABLE} or {FILE} for the service"
         raise Refused(problems.UNAVAILABLE, detail)
-    sealed = seal({"rpc": body.rpc}, name=name, keys=keys)
+    sealed = seal(secret(body), name=name, keys=keys)
 
     def act(transaction: Transaction) -> ConnectionWritten:
         now = market.clock(transaction, now=desk.clock())

@@ -31,7 +31,7 @@ from serving.schemas.term_changes import (
     TermsPreviewAnswer,
     TermsPreviewBody,
 )
-from serving.store import Transaction, proposals
+from serving.store import Transaction, market, proposals
 
 
 def preview(desk: ScoringService, call: Call) -> Answer:
@@ -126,7 +126,7 @@ def put_bounds(desk: ScoringService, call: Call) -> Answer:
     }
 
     def act(transaction: Transaction) -> BoundsAnswer:
-        now = desk.clock()
+        now = market.clock(transaction, now=desk.clock())
         name = term_preview.BOUNDS
         proposals.govern(transaction, name, document, actor=call.principal.id, at=now)
         governed_log.append(

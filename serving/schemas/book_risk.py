@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from pydantic import Field, field_validator
+from pydantic import Field, Tag, field_validator, model_validator
 
 from models.horizons import HORIZONS, label
-from serving.schemas.fields import Body, Exact, Name, Positive, Time
+from serving.schemas.fields import OBJECT, TEXT, Body, Exact, Name, Positive, Time, Whole, text_or
 
 MOST_SHOCKS = 200
 LEAST_HOURS = 24
@@ -41,6 +42,9 @@ class LinkedMove(Body):
     by: Exact
 
 
+Move = Annotated[Annotated[Exact, Tag(TEXT)] | Annotated[LinkedMove, Tag(OBJECT)], text_or(OBJECT)]
+"""A share, or a move that follows another asset's."""
+
 SHALLOWEST = Fraction(1, 10**6)
 """Least share of what curves say that a shock may leave; its inverse is the most."""
 
@@ -49,7 +53,7 @@ class ShockBody(Body):
     """One shock of prices and liquidity."""
 
     name: Name
-    prices: Annotated[dict[Name, Exact | LinkedMove], Field(max_length=200)] = Field(
+    prices: Annotated[dict[Name, Move], Field(max_length=200)] = Field(
         description="share by which each price moves, -0.2 for a fall of a fifth; `*` for all "
         "that move with the market"
     )
@@ -123,11 +127,27 @@ class ForecastBody(Body):
     scenarios: Annotated[int, Field(ge=100, le=MOST_SCENARIOS)] = 2_000
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     impact: Literal["stored", "none"] = "stored"
+    daily_volume: Annotated[dict[Name, Positive], Field(max_length=200)] = Field(
+        default_factory=dict,
+        description="units of an asset traded in a day: how many days the book's collateral in "
+        "it takes to sell is told beside",
+    )
+    volume_share: Exact = Field(
+        default=Fraction(1, 10), description="of the volume that selling may make up, in (0, 1]"
+    )
     bearable: Positive | None = Field(
         default=None,
         description="USD of bad debt within a day that one day in a hundred may bring: how far "
         "accounts of each asset and venue may grow until then is told beside",
     )
+
+    @field_validator("volume_share")
+    @classmethod
+    def _is_share(cls, value: Fraction) -> Fraction:
+        """Refuse what is no share to sell."""
+        if not 0 < value <= 1:
+            raise ValueError(f"{value} is not in (0, 1]")
+        return value
 
 
 class QuoteBody(Body):
@@ -137,11 +157,42 @@ class QuoteBody(Body):
     impact: Exact
 
 
+class PoolBody(Body):
+    """A pool of two assets worth about the same, as its contract states it, in 10^-18 units."""
+
+    base: Whole = Field(description="of the asset that is paid out")
+    quoted: Whole = Field(description="of the asset that is sold")
+    amplification: Annotated[int, Field(ge=1, le=10**6, strict=True)]
+    fee: Annotated[int, Field(ge=0, lt=10**10, strict=True)] = Field(
+        description="share of what is paid out, in units of 1e-10"
+    )
+    amounts: Annotated[
+        list[Annotated[int, Field(ge=1, le=10**12, strict=True)]],
+        Field(min_length=3, max_length=MOST_QUOTES),
+    ] = Field(description="whole units sold at which the curve is worked out, rising")
+
+    @field_validator("amounts")
+    @classmethod
+    def _is_rising(cls, value: list[int]) -> list[int]:
+        """Refuse amounts that do not rise."""
+        if any(high <= low for low, high in pairwise(value)):
+            raise ValueError("amounts do not rise")
+        return value
+
+
 class ImpactBody(Body):
-    """Quotes of one market."""
+    """What selling costs in one market: quotes, or the pool that it is sold to."""
 
     measured_at: Time
-    quotes: Annotated[list[QuoteBody], Field(min_length=1, max_length=MOST_QUOTES)]
+    quotes: Annotated[list[QuoteBody], Field(max_length=MOST_QUOTES)] = Field(default_factory=list)
+    pool: PoolBody | None = None
+
+    @model_validator(mode="after")
+    def _is_one_way(self) -> "ImpactBody":
+        """Require one way of saying it."""
+        if bool(self.quotes) == (self.pool is not None):
+            raise ValueError("give exactly one of quotes and pool")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +206,10 @@ class UnjudgedAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundAnswer:
-    """One round of liquidations: accounts, USD repaid, units sold, prices after it."""
+    """One round of liquidations: accounts, USD repaid, units sold, prices after it.
+
+    Of an asset without a price in USD neither units nor prices are told.
+    """
 
     accounts: int
     repaid: float
@@ -243,6 +297,9 @@ class StressAnswer:
         USD that all of them owe, as far as known.
     prices, moving
         USD per unit of every asset of the book before the shock, and those that `*` moves.
+    unpriced
+        Assets whose worth is known only in a venue's own quote: they are in every sum, but
+        have no price, no units and no curve.
     degraded_reasons
         What the answer rests on that is old.
     """
@@ -256,6 +313,7 @@ class StressAnswer:
     unjudged_debt: float
     oldest_price_age_seconds: float | None
     prices: Mapping[str, float]
+    unpriced: tuple[str, ...]
     moving: tuple[str, ...]
     curves: tuple[CurveAnswer, ...]
     degraded_reasons: tuple[str, ...]
@@ -306,7 +364,9 @@ class ForecastStatus:
         Share of the scenarios.
     result
         Null before it is done: `horizons` by name and method, `unattended` and `expected`
-        side by side, and `curve` of price, liquidations and reproduction number.
+        side by side, `curve` of price, liquidations and reproduction number, `one_factor` (LaR
+        if every asset moved as the market does, by horizon and level, a check of the scenarios),
+        `headroom`, `concentration` and `days_to_unwind` by asset.
     """
 
     request_id: str

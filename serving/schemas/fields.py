@@ -11,6 +11,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     WithJsonSchema,
 )
@@ -111,6 +112,20 @@ Name = Annotated[str, Field(min_length=1, max_length=200, strict=True)]
 Chain = Annotated[str, Field(min_length=1, max_length=MOST_CHAIN, strict=True)]
 Decimals = Annotated[int, Field(ge=0, le=36, strict=True)]
 Strict = Annotated[bool, Field(strict=True)]
+
+
+TEXT, OBJECT, LIST = "[text]", "[object]", "[list]"
+BRANCHES = frozenset({TEXT, OBJECT, LIST, "[key]"})
+"""What pydantic puts into places beside the body's own names: no part of a pointer."""
+
+
+def text_or(tag: str) -> Discriminator:
+    """Return what tells the two branches of a union apart: an object or a list, else text.
+
+    So that the faults of the branch that was meant are told, and no others.
+    """
+    kinds = {OBJECT: dict | BaseModel, LIST: list | tuple}[tag]
+    return Discriminator(lambda value: tag if isinstance(value, kinds) else TEXT)
 
 
 class Body(BaseModel):

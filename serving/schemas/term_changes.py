@@ -5,9 +5,20 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, Tag, model_validator
 
-from serving.schemas.fields import Body, Chain, Exact, Name, Positive, Time, Whole
+from serving.schemas.fields import (
+    LIST,
+    TEXT,
+    Body,
+    Chain,
+    Exact,
+    Name,
+    Positive,
+    Time,
+    Whole,
+    text_or,
+)
 
 MOST_CHANGES = 1_000
 MOST_SHOWN = 10_000
@@ -23,7 +34,11 @@ class ChangeBody(Body):
         default=None, description="what the parameter belongs to; left out where it is a path"
     )
     parameter: Name = Field(description="such as threshold, tiers, mat or categories.1.threshold")
-    to: Annotated[str, Field(max_length=120)] | list[dict[str, Any]] = Field(
+    to: Annotated[
+        Annotated[str, Field(max_length=120), Tag(TEXT)]
+        | Annotated[list[dict[str, Any]], Tag(LIST)],
+        text_or(LIST),
+    ] = Field(
         description="decimal text: a share of 1 for thresholds, limits and bonuses, whole units "
         "for caps; a list of brackets for tiers"
     )
@@ -161,6 +176,8 @@ class ParameterAnswer:
         Value one unit further.
     steps
         Path to the value within the bounds; empty where the bounds forbid it.
+    used
+        Of a cap or ceiling, what stands against it already; null where that is not known.
     last_changed_at
         When it changed before, as far as is known.
     """
@@ -173,6 +190,7 @@ class ParameterAnswer:
     cliff: str | None
     beyond: str | None
     steps: tuple[StepAnswer, ...]
+    used: str | None
     last_changed_at: datetime | None
 
 
@@ -244,6 +262,8 @@ class TermsPreviewAnswer:
         A page of them by key, and what to ask for as `after` to get the next.
     passes, reasons
         What the gate says, and everything that speaks against the change.
+    notes
+        What does not speak against it but has to be known: caps below what stands already.
     unaffected
         Accounts that bring their own terms: no change of a market's terms moves them.
     """
@@ -272,6 +292,7 @@ class TermsPreviewAnswer:
     unaffected: int
     passes: bool
     reasons: tuple[str, ...]
+    notes: tuple[str, ...]
     risk: RiskChange | None = None
 
 

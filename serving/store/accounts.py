@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from models.alerting.signals import BOOK
 from models.domain import MarketId
 from models.errors import Fault, InvalidInput
 from serving.store import positions
@@ -31,6 +32,11 @@ def upsert(
         From when the positions stand.
     now
         When they were received.
+
+    Raises
+    ------
+    InvalidInput
+        An account that is called as the whole book is.
     """
     write(transaction, [(at, body) for body in bodies], now=now)
 
@@ -42,6 +48,12 @@ def write(
     now: datetime,
 ) -> None:
     """Write accounts and their positions, each from its own moment; see `upsert`."""
+    if faults := [
+        Fault(f"/{place}/id", f"{BOOK!r} stands for the whole book")
+        for place, (_, body) in enumerate(statements)
+        if body["id"] == BOOK
+    ]:
+        raise InvalidInput(faults)
     ordered = sorted(statements, key=lambda statement: statement[0])
     for rows in _alike(_account_row(body) for _, body in ordered):
         put(transaction, ACCOUNTS, rows)

@@ -20,6 +20,7 @@ from pathlib import Path
 from models.alerting.policy import Policy, tree_of
 from models.alerting.signals import Transition
 from serving.application import breaker_board
+from serving.application.book_figures import book_figures
 from serving.application.deployment import Deployment, Follower
 from serving.evaluation.assess import Model
 from serving.evaluation.inputs import MarketSnapshot
@@ -30,6 +31,7 @@ from serving.watch import state as book
 from serving.watch.evaluation import NOT_EVALUABLE, Evaluation, Failure, case_of, evaluate
 from serving.watch.explain import explained
 from serving.watch.retention import prune
+from serving.watch.signals import of_book
 from serving.watch.state import WatchState
 from serving.watch.steady_clock import SteadyClock
 from serving.watch.step import LEASE, Explanations, LeadLost, StepResult, commit_step
@@ -39,6 +41,7 @@ WHOLE = timedelta(minutes=1)
 DAY = 86_400.0
 """Seconds between two prunings."""
 
+BOOK_EVERY = timedelta(minutes=1)
 BREAKERS_EVERY = timedelta(minutes=1)
 REPORT_EVERY = timedelta(minutes=1)
 PAUSE = 0.2
@@ -52,8 +55,8 @@ class Journal:
     ----------
     leads
         Whether it leads; None before it ever asked.
-    said_at, pruned_at, looked_at
-        Steady seconds of the last report, pruning and look at the breakers.
+    said_at, pruned_at, looked_at, stepped_at
+        Steady seconds of the last report, pruning, look at the breakers and step of the book.
     """
 
     leads: bool | None = None
@@ -65,6 +68,7 @@ class Journal:
     said_at: float = 0.0
     pruned_at: float | None = None
     looked_at: float = -60.0
+    stepped_at: float = -60.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -121,6 +125,7 @@ def _attempt(watcher: Watcher) -> int:
     try:
         _prune(watcher)
         judged = cycle(watcher)
+        step_book(watcher)
         _look_at_breakers(watcher)
     except LeadLost as error:
         if watcher.journal.leads is not False:
@@ -133,6 +138,33 @@ def _attempt(watcher: Watcher) -> int:
         _note_failure(watcher, error)
         return 0
     return judged
+
+
+def step_book(watcher: Watcher) -> None:
+    """Step the whole book by its newest forecast once a minute; only who leads does.
+
+    Raises
+    ------
+    LeadLost
+        When another watcher leads, or wrote in between.
+    """
+    journal, now = watcher.journal, watcher.clock()
+    seconds = watcher.steady.look(now)
+    if not journal.leads or seconds - journal.stepped_at < BOOK_EVERY.total_seconds():
+        return
+    journal.stepped_at = seconds
+    with watcher.store.read() as transaction:
+        at = market.clock(transaction, now=now)
+        signal = of_book(book_figures(transaction, at=at), at=at)
+    done = commit_step(
+        watcher.store,
+        [signal],
+        watcher.policy,
+        holder=watcher.holder,
+        now=now,
+        explain=lambda _: Explanations(),
+    )
+    _count(watcher, 0, done)
 
 
 def _look_at_breakers(watcher: Watcher) -> None:
@@ -339,6 +371,7 @@ def _report(watcher: Watcher) -> None:
         said_at=seconds,
         pruned_at=journal.pruned_at,
         looked_at=journal.looked_at,
+        stepped_at=journal.stepped_at,
     )
 
 

@@ -23,9 +23,10 @@ def directory() -> Path:
 
 @cache
 def read(file: str) -> Any:
-    """Return one vector file, or None where the directory has none of that name."""
-    path = directory() / file
-    return json.loads(path.read_text()) if path.exists() else None
+    """Return one vector file, or None where neither the directory nor this tree has it."""
+    places = [directory()] if os.environ.get("FOREWARN_VECTORS") else [directory(), COMMITTED]
+    path = next((each / file for each in places if (each / file).exists()), None)
+    return None if path is None else json.loads(path.read_text())
 
 
 def cases(file: str, section: str) -> list[Any]:

@@ -27,7 +27,7 @@ from serving.log.heads import new_key
 from serving.log.merkle import verify_consistency, verify_inclusion
 from serving.routes import OPERATIONS
 from serving.settings import Settings
-from serving.store import Store, keys, open_store
+from serving.store import Store, keys, market, open_store
 
 CHANGE = {"venue": "maker", "parameter": "mat", "to": "1.34"}
 ROLES = {
@@ -405,3 +405,29 @@ def test_the_command_ends_with_three_where_the_gate_refuses(desk: Desk) -> None:
     assert ask("mat=1.34", days=9).exit_code == 1
     machine = ask("mat=1.34", "--json")
     assert json.loads(machine.output.splitlines()[0])["newly_count"] == 1
+
+
+def test_waiting_times_pass_by_the_clock_of_the_book(desk: Desk) -> None:
+    """A book whose clock stands at 2030 is governed in 2030, whatever year the service runs in."""
+    desk.now = NOON.replace(year=2026)
+    with desk.store.begin() as transaction:
+        market.write_notes(transaction, {"clock": NOON.isoformat()})
+    made = desk.made()
+    assert datetime.fromisoformat(made["created_at"]) == NOON
+    assert made["request_id"]
+    identity = made["id"]
+    desk.act(identity, "approve", "ben", {"binding": made["binding"]})
+    scheduled = desk.act(identity, "schedule", "cyd").json()
+    day = NOON + timedelta(days=1)
+    assert datetime.fromisoformat(scheduled["not_before"]) == day
+    assert problem(desk.act(identity, "activate", "cyd")) == "not-allowed"
+    reprice(desk.store, 1000, at=day)
+    with desk.store.begin() as transaction:
+        market.write_notes(transaction, {"clock": day.isoformat()})
+    assert desk.act(identity, "activate", "cyd").json()["state"] == "active"
+    later = {"changes": [{**CHANGE, "to": "1.35"}], "limits": {"accounts": 9, "debt": "9000"}}
+    refused = desk.ask("POST", "/v1/terms/preview", "ada", later).json()
+    until = (day + timedelta(days=3)).isoformat()
+    assert [why.rpartition("not again before ")[2] for why in refused["reasons"]] == [until]
+    listed = desk.ask("GET", "/v1/proposals", "ada").json()
+    assert [row["request_id"] for row in listed["proposals"]] == [listed["request_id"]]

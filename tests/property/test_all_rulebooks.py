@@ -29,6 +29,7 @@ from models.margin.venues import (
     fluid,
     gmx_v2,
     hyperliquid,
+    liquity_v1,
     maker,
     morpho_blue,
     portfolio,
@@ -263,6 +264,28 @@ SETUPS = {
         entry=100,
         moving="X",
         owes=False,
+    ),
+    "liquity-v1": Setup(
+        terms=liquity_v1.Terms(
+            collateral_asset="ETH",
+            debt_asset="LUSD",
+            mcr=11 * 10**17,
+            ccr=15 * 10**17,
+            gas_compensation=200 * WAD,
+            min_net_debt=1_800 * WAD,
+        ),
+        prices={"ETH": (2_000 * WAD, 18)},
+        collateral="ETH",
+        held=10**19,
+        exposed="LUSD",
+        risk=10**22,
+        moving="ETH",
+        state={
+            "system_collateral": 10**22,
+            "system_debt": 10**25,
+            "stability_deposits": 10**24,
+            "troves": 100,
+        },
     ),
     "maker": Setup(
         terms=maker.Terms(
@@ -672,6 +695,7 @@ NEEDED = {
     "euler-v2": {"interest_accumulator", "updated_at", "last_status_check"},
     "fluid": {"supply_exchange_price", "borrow_exchange_price", "tick"},
     "gmx-v2": {"is_disabled", "cumulative_borrowing_factor.long", "pending_impact_amount"},
+    "liquity-v1": {"system_collateral", "system_debt", "stability_deposits", "troves"},
     "maker": {"rate", "stopped", "dirt"},
     "morpho-blue": {"total_borrow_assets", "total_borrow_shares", "borrow_rate_per_second"},
 }

@@ -192,6 +192,7 @@ def retrain(
 
 @app.command()
 def drift(
+    *,
     store: StoreUrl,
     version: Annotated[str, typer.Option(help="Version whose forecasts are looked at.")],
     days: Annotated[int, typer.Option(min=1, help="Of the current window.")] = 7,
@@ -199,6 +200,9 @@ def drift(
     delay: Annotated[float, typer.Option(min=0, help="Hours that reports take.")] = 2.0,
     json_: Annotated[Path | None, typer.Option("--json", help="Where to write it all.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Where to write a page.")] = None,
+    note: Annotated[
+        bool, typer.Option("--note", help="Leave the largest drift in the store, for breakers.")
+    ] = False,
 ) -> None:
     """Tell whether features, scores and outcomes still are what they were."""
     from training.lifecycle import drift as drifting
@@ -212,6 +216,10 @@ def drift(
         _refuse(console, str(error))
     periods = drifting.windows(read.clock, days=days, reference_days=reference_days)
     report = drifting.drift(read, version, periods, delay=timedelta(hours=delay))
+    if note:
+        largest = f"{drifting.largest(report):.4f}"
+        line = {"actor": getpass.getuser(), "action": "measured drift", "subject": version}
+        records.note(store, {**line, "detail": largest})
     if json_ is not None:
         json_.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     if html is not None:

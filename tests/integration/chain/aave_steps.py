@@ -25,8 +25,6 @@ WEIGHTS = {
 """Steps and how often they come; liquidations come where an account can be liquidated."""
 
 WHOLE = 2**256 - 1
-FUNDS = 10**24
-"""Wei that an address pays its transactions with."""
 
 
 @dataclass
@@ -64,10 +62,8 @@ class Life:
     def mine(self) -> None:
         """Make the block and count what succeeded."""
         self.market.node.mine(seconds=self.chance.choice((1, 2, 12, 300)))
-        for posted, name in self.posted.items():
-            receipt = self.market.node.ask("eth_getTransactionReceipt", posted)
-            if receipt is not None and receipt["status"] == "0x1":
-                self.done[name] += 1
+        for posted in self.market.node.succeeded(list(self.posted)):
+            self.done[self.posted[posted]] += 1
         self.posted.clear()
 
     def data_of(self, user: str) -> tuple[int, ...]:
@@ -165,8 +161,7 @@ class Life:
         """Let the last blocks be undone: what they held never happened."""
         self.mine()
         self.market.node.ask("anvil_reorg", self.chance.randint(1, 3), [])
-        for user in self.users:
-            self.market.node.ask("anvil_setBalance", user, hex(FUNDS))
+        self.market.node.fund(self.users)
         for asset, feed in self.market.feeds.items():
             self.prices[asset] = self.market.node.read(feed, "latestAnswer")
         self.has_new_terms = True
@@ -184,9 +179,7 @@ class Life:
             WHOLE,
             False,  # noqa: FBT003
         )
-        head = market.node.ask("eth_getBlockByNumber", "latest", False)  # noqa: FBT003
-        market.node.ask("evm_setNextBlockTimestamp", int(head["timestamp"], 16) + 1)
-        market.node.ask("evm_mine")
+        market.node.mine_next_second()
         receipt: dict[str, Any] = market.node.ask("eth_getTransactionReceipt", posted)
         if receipt["status"] != "0x1":
             return None

@@ -15,6 +15,9 @@ from eth_abi.abi import decode, encode
 from services import free_port
 
 GAS = 25_000_000
+FUNDS = 10**24
+"""Wei that an address pays its transactions with."""
+
 MULTICALL = "0xcA11bde05977b3631167028862bE2a173976CA11"
 
 
@@ -80,15 +83,45 @@ class Node:
             raise Refused(str(answer["error"]))
         return answer["result"]
 
+    def ask_many(self, method: str, parameters: Sequence[Sequence[Any]]) -> list[Any]:
+        """Return what the chain answers to one method for many parameters, at once."""
+        if not parameters:
+            return []
+        bodies = [
+            {"jsonrpc": "2.0", "id": number, "method": method, "params": list(each)}
+            for number, each in enumerate(parameters)
+        ]
+        answers = self.client.post(self.url, json=bodies).json()
+        if isinstance(answers, dict):
+            raise Refused(str(answers))
+        by_number = {answer["id"]: answer for answer in answers}
+        refused = [answer for answer in answers if "error" in answer]
+        if refused:
+            raise Refused(str(refused[0]["error"]))
+        return [by_number[number]["result"] for number in range(len(bodies))]
+
+    def fund(self, addresses: Sequence[str]) -> None:
+        """Give addresses what they pay their transactions with."""
+        self.ask_many("anvil_setBalance", [(each, hex(FUNDS)) for each in addresses])
+
+    def succeeded(self, posted: Sequence[str]) -> list[str]:
+        """Return the transactions, of those sent, that the chain carried out."""
+        receipts = self.ask_many("eth_getTransactionReceipt", [(each,) for each in posted])
+        return [
+            each
+            for each, receipt in zip(posted, receipts, strict=True)
+            if receipt is not None and receipt["status"] == "0x1"
+        ]
+
     @property
     def accounts(self) -> list[str]:
         """Return the unlocked accounts."""
         stated: list[str] = self.ask("eth_accounts")
         return stated
 
-    def post(self, sender: str, target: str | None, data: str) -> str:
-        """Send a transaction and return its hash; it waits for a block."""
-        stated = {"from": sender, "data": data, "gas": hex(GAS)}
+    def post(self, sender: str, target: str | None, data: str, *, value: int = 0) -> str:
+        """Send a transaction, with wei if so, and return its hash; it waits for a block."""
+        stated = {"from": sender, "data": data, "gas": hex(GAS), "value": hex(value)}
         if target is not None:
             stated["to"] = target
         posted: str = self.ask("eth_sendTransaction", stated)
@@ -104,10 +137,21 @@ class Node:
 
     def read(self, contract: Contract, name: str, *arguments: Any) -> Any:
         """Return what a function returns now."""
-        stated = {"to": contract.address, "data": contract.data(name, *arguments)}
-        answer = bytes.fromhex(self.ask("eth_call", stated, "latest")[2:])
-        values = decode(contract.outputs(name), answer)
-        return values[0] if len(values) == 1 else values
+        return self.read_many(contract, name, [arguments])[0]
+
+    def read_many(
+        self, contract: Contract, name: str, arguments: Sequence[Sequence[Any]]
+    ) -> list[Any]:
+        """Return what a function returns now for many arguments."""
+        wishes = [
+            ({"to": contract.address, "data": contract.data(name, *each)}, "latest")
+            for each in arguments
+        ]
+        types = contract.outputs(name)
+        answers = [
+            decode(types, bytes.fromhex(each[2:])) for each in self.ask_many("eth_call", wishes)
+        ]
+        return [values[0] if len(values) == 1 else values for values in answers]
 
     def deploy(self, artefacts: Mapping[str, Any], name: str, *arguments: Any) -> Contract:
         """Deploy a contract, and the libraries that it is linked to."""
@@ -137,6 +181,12 @@ class Node:
         """Make a block, so much later than the one before; as the clock says if left out."""
         if seconds is not None:
             self.ask("evm_increaseTime", seconds)
+        self.ask("evm_mine")
+
+    def mine_next_second(self) -> None:
+        """Make a block one second after the one before."""
+        head = self.ask("eth_getBlockByNumber", "latest", False)  # noqa: FBT003
+        self.ask("evm_setNextBlockTimestamp", int(head["timestamp"], 16) + 1)
         self.ask("evm_mine")
 
     def place_multicall(self) -> None:

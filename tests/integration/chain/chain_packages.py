@@ -29,6 +29,7 @@ PACKAGES = (
     "@openzeppelin/contracts-upgradeable@5.4.0",
     "@bgd-labs/solidity-utils@1.1.2",
     "@morpho-org/morpho-blue@1.0.0",
+    "@sovryn-zero/contracts@0.4.0",
 )
 
 
@@ -68,7 +69,7 @@ def contracts(name: str) -> dict[str, Any]:
     Parameters
     ----------
     name
-        `aave`, `morpho` or `fixtures`.
+        A set of `compile.cjs`, such as `aave`.
     """
     place = installed()
     sources = COMPILER.read_bytes() + FIXTURES.read_bytes()

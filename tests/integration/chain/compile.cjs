@@ -1,6 +1,7 @@
 // Compile what a test chain runs: node compile.cjs PACKAGES SET OUT
 // PACKAGES is a directory with node_modules, SET one of the names below, OUT a JSON file of
-// contracts by name: abi, bytecode, links, runtime, selectors and topics by signature.
+// contracts by name: abi, bytecode, links, runtime, selectors and topics by signature. A package
+// that ships what its own compiler made is read as it is.
 const fs = require('fs');
 const path = require('path');
 
@@ -43,6 +44,7 @@ const SETS = {
     places: [['', '@morpho-org/morpho-blue/src/']],
     settings: { optimizer: { enabled: true, runs: 200 } },
   },
+  liquity: { artefacts: path.join(modules, '@sovryn-zero/contracts/artifacts/contracts') },
   fixtures: {
     solc: 'solc-0.8.19',
     roots: [['fixtures.sol', path.join(__dirname, 'fixtures.sol')]],
@@ -51,62 +53,102 @@ const SETS = {
   },
 };
 
-const chosen = SETS[set];
-const read = (name) => {
-  for (const [prefix, place] of chosen.places) {
-    const file = path.join(modules, place, name.slice(prefix.length));
-    if (name.startsWith(prefix) && fs.existsSync(file)) {
-      return { contents: fs.readFileSync(file, 'utf8') };
-    }
-  }
-  return { error: `not found: ${name}` };
-};
-const input = {
-  language: 'Solidity',
-  sources: Object.fromEntries(
-    chosen.roots.map(([name, file]) => [name, { content: fs.readFileSync(file, 'utf8') }]),
-  ),
-  settings: {
-    ...chosen.settings,
-    outputSelection: {
-      '*': {
-        '*': [
-          'abi',
-          'evm.bytecode.object',
-          'evm.bytecode.linkReferences',
-          'evm.deployedBytecode.object',
-          'evm.methodIdentifiers',
-        ],
-      },
-    },
-  },
-};
-const told = JSON.parse(load(chosen.solc).compile(JSON.stringify(input), { import: read }));
-const errors = (told.errors || []).filter((error) => error.severity === 'error');
-if (errors.length) {
-  console.error(errors.map((error) => error.formattedMessage).join('\n'));
-  process.exit(1);
-}
 const type = (one) =>
   one.type.startsWith('tuple')
     ? `(${one.components.map(type).join(',')})${one.type.slice(5)}`
     : one.type;
-const contracts = {};
-for (const [file, named] of Object.entries(told.contracts)) {
-  for (const [name, one] of Object.entries(named)) {
-    const events = one.abi
-      .filter((entry) => entry.type === 'event')
-      .map((entry) => `${entry.name}(${entry.inputs.map(type).join(',')})`);
-    contracts[name] = {
-      file,
-      abi: one.abi,
-      bytecode: one.evm.bytecode.object,
-      links: one.evm.bytecode.linkReferences,
-      runtime: one.evm.deployedBytecode.object,
-      selectors: one.evm.methodIdentifiers,
-      topics: Object.fromEntries(events.map((event) => [event, `0x${keccak256(event)}`])),
-    };
+const signatures = (abi, kind) =>
+  abi
+    .filter((entry) => entry.type === kind)
+    .map((entry) => `${entry.name}(${entry.inputs.map(type).join(',')})`);
+const hashes = (all, digits) =>
+  Object.fromEntries(all.map((one) => [one, keccak256(one).slice(0, digits)]));
+const described = (file, abi, bytecode, links, runtime) => ({
+  file,
+  abi,
+  bytecode,
+  links,
+  runtime,
+  selectors: hashes(signatures(abi, 'function'), 8),
+  topics: Object.fromEntries(
+    signatures(abi, 'event').map((event) => [event, `0x${keccak256(event)}`]),
+  ),
+});
+
+const shipped = (directory) => {
+  const contracts = {};
+  for (const entry of fs.readdirSync(directory, { recursive: true })) {
+    if (entry.endsWith('.json') && !entry.endsWith('.dbg.json')) {
+      const one = JSON.parse(fs.readFileSync(path.join(directory, entry), 'utf8'));
+      const code = [one.bytecode, one.deployedBytecode].map((text) => text.slice(2));
+      contracts[one.contractName] = described(
+        entry,
+        one.abi,
+        code[0],
+        one.linkReferences,
+        code[1],
+      );
+    }
   }
-}
+  return contracts;
+};
+
+const compiled = (chosen) => {
+  const read = (name) => {
+    for (const [prefix, place] of chosen.places) {
+      const file = path.join(modules, place, name.slice(prefix.length));
+      if (name.startsWith(prefix) && fs.existsSync(file)) {
+        return { contents: fs.readFileSync(file, 'utf8') };
+      }
+    }
+    return { error: `not found: ${name}` };
+  };
+  const input = {
+    language: 'Solidity',
+    sources: Object.fromEntries(
+      chosen.roots.map(([name, file]) => [name, { content: fs.readFileSync(file, 'utf8') }]),
+    ),
+    settings: {
+      ...chosen.settings,
+      outputSelection: {
+        '*': {
+          '*': [
+            'abi',
+            'evm.bytecode.object',
+            'evm.bytecode.linkReferences',
+            'evm.deployedBytecode.object',
+            'evm.methodIdentifiers',
+          ],
+        },
+      },
+    },
+  };
+  const told = JSON.parse(load(chosen.solc).compile(JSON.stringify(input), { import: read }));
+  const errors = (told.errors || []).filter((error) => error.severity === 'error');
+  if (errors.length) {
+    console.error(errors.map((error) => error.formattedMessage).join('\n'));
+    process.exit(1);
+  }
+  const contracts = {};
+  for (const [file, named] of Object.entries(told.contracts)) {
+    for (const [name, one] of Object.entries(named)) {
+      const { bytecode, deployedBytecode, methodIdentifiers } = one.evm;
+      contracts[name] = {
+        ...described(
+          file,
+          one.abi,
+          bytecode.object,
+          bytecode.linkReferences,
+          deployedBytecode.object,
+        ),
+        selectors: methodIdentifiers,
+      };
+    }
+  }
+  return contracts;
+};
+
+const chosen = SETS[set];
+const contracts = chosen.artefacts ? shipped(chosen.artefacts) : compiled(chosen);
 fs.writeFileSync(`${out}.part`, JSON.stringify(contracts));
 fs.renameSync(`${out}.part`, out);

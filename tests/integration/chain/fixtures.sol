@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.0;
 
-/// What tests put beside the venues' own contracts: a price feed that can be set, and a
-/// contract that calls several others at once, with the interface of Multicall3.
+/// What tests put beside the venues' own contracts: price feeds that can be set, a contract that
+/// answers whatever it is asked with nothing, and one that calls several others at once, with the
+/// interface of Multicall3.
 
 contract Feed {
   uint8 public immutable decimals;
@@ -46,5 +47,30 @@ contract Multicall {
       (results[i].success, results[i].returnData) = calls[i].target.call(calls[i].callData);
       require(results[i].success || calls[i].allowFailure, 'Multicall3: call failed');
     }
+  }
+}
+
+contract PlainFeed {
+  uint256 public price;
+  bool public works = true;
+
+  constructor(uint256 first) {
+    price = first;
+  }
+
+  function set(uint256 next) external {
+    price = next;
+  }
+
+  function latestAnswer() external view returns (uint256, bool) {
+    return (price, works);
+  }
+}
+
+contract Nothing {
+  receive() external payable {}
+
+  fallback(bytes calldata) external payable returns (bytes memory) {
+    return new bytes(96);
   }
 }

@@ -4,13 +4,13 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import chain_packages
 from chain_node import Contract, Node
 
 LLTV = 86 * 10**16
 UNIT = 10**18
-FUNDS = 10**24
 WEIGHTS = {
     "deposit": 16,
     "borrow": 22,
@@ -19,7 +19,6 @@ WEIGHTS = {
     "supply": 4,
     "price": 14,
     "time": 8,
-    "liquidate": 12,
     "fee": 2,
     "fork": 2,
 }
@@ -92,10 +91,8 @@ class MorphoLife:
     def mine(self) -> None:
         """Make the block and count what succeeded."""
         self.market.node.mine(seconds=self.chance.choice((1, 12, 300)))
-        for posted, name in self.posted.items():
-            receipt = self.market.node.ask("eth_getTransactionReceipt", posted)
-            if receipt is not None and receipt["status"] == "0x1":
-                self.done[name] += 1
+        for posted in self.market.node.succeeded(list(self.posted)):
+            self.done[self.posted[posted]] += 1
         self.posted.clear()
 
     def _user(self) -> str:
@@ -146,13 +143,16 @@ class MorphoLife:
         self.market.node.ask("evm_increaseTime", self.chance.choice((3_600, 86_400)))
         self.done["time"] += 1
 
-    def _liquidate(self) -> None:
-        """Try to liquidate everybody, each by a part: who is healthy refuses."""
-        for user in self.users:
-            seized = self._position(user)[2] // self.chance.choice((1, 2, 4))
-            if seized:
-                posted = self.market.post(self.market.admin, "liquidate", user, seized, 0, b"")
-                self.posted[posted] = "liquidate"
+    def liquidation(self, user: str, seized: int, shares: int) -> dict[str, Any] | None:
+        """Liquidate in a block of its own, a second on; return the receipt, None if refused."""
+        market = self.market
+        posted = market.post(market.admin, "liquidate", user, seized, shares, b"")
+        market.node.mine_next_second()
+        receipt: dict[str, Any] = market.node.ask("eth_getTransactionReceipt", posted)
+        if receipt["status"] != "0x1":
+            return None
+        self.done["liquidation"] += 1
+        return receipt
 
     def _fee(self) -> str:
         return self.market.post(self.market.admin, "setFee", self.chance.choice((0, 10**17)))
@@ -160,7 +160,6 @@ class MorphoLife:
     def _fork(self) -> None:
         self.mine()
         self.market.node.ask("anvil_reorg", self.chance.randint(1, 3), [])
-        for user in self.users:
-            self.market.node.ask("anvil_setBalance", user, hex(FUNDS))
+        self.market.node.fund(self.users)
         self.price = self.market.node.read(self.market.oracle, "price")
         self.done["fork"] += 1

@@ -4,7 +4,6 @@
 accounts.
 """
 
-import os
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -15,7 +14,7 @@ import chain_packages
 import pytest
 from aave_market import AaveMarket
 from aave_steps import Life
-from chain_reading import MARKET, funded, on_chain, reader_of
+from chain_reading import MARKET, STEPS, STEPS_A_BLOCK, USERS, funded, on_chain, reader_of
 
 from models.domain import LegKind
 from models.margin.result import Liquidation
@@ -28,9 +27,6 @@ from serving.connect.rpc import Chain
 
 LIQUIDATION = "LiquidationCall(address,address,address,uint256,uint256,address,bool)"
 WAD = 10**18
-STEPS = int(os.environ.get("FOREWARN_CHAIN_STEPS", "400"))
-USERS = int(os.environ.get("FOREWARN_CHAIN_USERS", "20"))
-STEPS_A_BLOCK = 6
 
 
 def test_selectors_and_topics_are_those_of_the_compiler() -> None:

@@ -1,12 +1,10 @@
 """A Morpho market that runs its own code: what is read and judged equals what it says itself."""
 
-import asyncio
-import os
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,12 +12,14 @@ import chain_node
 import chain_packages
 import morpho_market
 import pytest
-from chain_reading import CHAIN_ID
+from chain_reading import STEPS, STEPS_A_BLOCK, USERS, addresses_of, reading_chain
 from morpho_market import MorphoLife, MorphoMarket
 
 from models.domain import LegKind, MarketId
 from models.errors import InvalidInput
-from serving.connect import morpho_blue, rpc
+from models.margin.result import Liquidation
+from models.margin.rulebook import Liquidate, load
+from serving.connect import morpho_blue
 from serving.connect.errors import NotAContract
 from serving.connect.follow import Follower
 from serving.connect.morpho_blue import MorphoBlueReader
@@ -28,9 +28,6 @@ from serving.connect.rpc import Chain
 from serving.store import accounts, connections, open_store
 
 T = TypeVar("T")
-STEPS = int(os.environ.get("FOREWARN_CHAIN_STEPS", "300"))
-USERS = int(os.environ.get("FOREWARN_CHAIN_USERS", "12"))
-STEPS_A_BLOCK = 5
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +39,7 @@ def morpho() -> Iterator[MorphoMarket]:
 
 def funded(morpho: MorphoMarket, count: int, *, seed: int) -> list[str]:
     """Return fresh addresses that can pay for their transactions."""
-    chance = random.Random(seed)  # noqa: S311 - drawn anew by anyone
-    users = [f"0x{chance.randbytes(20).hex()}" for _ in range(count)]
-    for user in users:
-        morpho.node.ask("anvil_setBalance", user, hex(morpho_market.FUNDS))
-    return users
+    return addresses_of(morpho.node, count, seed=seed)
 
 
 def reader_of(morpho: MorphoMarket, market_id: str | None = None) -> MorphoBlueReader:
@@ -57,15 +50,7 @@ def reader_of(morpho: MorphoMarket, market_id: str | None = None) -> MorphoBlueR
 
 def on_chain(morpho: MorphoMarket, act: Callable[[Chain], Awaitable[T]]) -> T:
     """Run something against the chain."""
-
-    async def whole() -> T:
-        chain = rpc.chain_of("test", CHAIN_ID, [morpho.node.url])
-        try:
-            return await act(chain)
-        finally:
-            await rpc.close(chain)
-
-    return asyncio.run(whole())
+    return reading_chain(morpho.node, act)
 
 
 def test_selectors_and_topics_are_those_of_the_compiler() -> None:
@@ -97,38 +82,94 @@ def test_what_is_no_market_is_refused(morpho: MorphoMarket) -> None:
         on_chain(morpho, other)
 
 
+@dataclass
+class Comparison:
+    """A random life, and what came of comparing every position after each of its blocks."""
+
+    life: MorphoLife
+    chain: Chain
+    reader: MorphoBlueReader
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    async def run(self, blocks: int) -> None:
+        """Live through blocks of random steps, liquidating whom the market lets be."""
+        await self.reader.prepare(self.chain, await self.chain.head())
+        for _ in range(blocks):
+            for _ in range(STEPS_A_BLOCK):
+                self.life.step()
+            self.life.mine()
+            reading = await self.settled()
+            liquidatable = [
+                user
+                for user, each in reading.accounts.items()
+                if each.answer is not None and each.answer["is_liquidatable"]
+            ]
+            if liquidatable:
+                self.liquidate(reading, self.life.chance.choice(liquidatable))
+                await self.settled()
+
+    async def settled(self) -> Reading:
+        """Read everything at the head; no position may differ in anything."""
+        reading = await self.reader.read(self.chain, await self.chain.head(), self.life.users)
+        checks = self.reader.checks(reading)
+        assert len(checks) == len(self.life.users)
+        assert [check for check in checks if not check.is_equal] == []
+        for each in reading.accounts.values():
+            assert each.answer is not None
+            assert set(morpho_blue.TOTALS) < set(each.answer)
+            self.outcomes["owing"] += any(leg.kind is LegKind.DEBT for leg in each.legs)
+            self.outcomes["liquidatable"] += each.answer["is_liquidatable"]
+        self.outcomes["blocks"] += 1
+        return reading
+
+    def liquidate(self, reading: Reading, user: str) -> None:
+        """Liquidate; what is repaid, seized and lost is what the rules foretold."""
+        chance, market = self.life.chance, reading.as_market()
+        held = {leg.kind: int(leg.quantity) for leg in reading.accounts[user].legs}
+        shares = held[LegKind.DEBT]
+        part = max(shares // chance.choice((1, 2, 4)), 1) if chance.random() < 0.5 else None
+        expected = load("morpho-blue", "1").liquidate(
+            reading.account(user),
+            replace(market, at=market.at + timedelta(seconds=1)),
+            reading.typed_terms(),
+            Liquidate(repay=part),
+        )
+        takes_all = (
+            part is None
+            and isinstance(expected, Liquidation)
+            and next(iter(expected.seized.values())) == held.get(LegKind.COLLATERAL)
+        )
+        wish = (held[LegKind.COLLATERAL], 0) if takes_all else (0, part or shares)
+        receipt = self.life.liquidation(user, *wish)
+        if receipt is None:
+            assert not isinstance(expected, Liquidation)
+            self.outcomes["refused"] += 1
+            return
+        assert isinstance(expected, Liquidation), expected
+        topic = morpho_blue.LIQUIDATION.topic
+        (log,) = [log for log in receipt["logs"] if log["topics"][0] == topic]
+        told = morpho_blue.LIQUIDATION.read(log["topics"], bytes.fromhex(log["data"][2:]))
+        assert list(expected.repaid.values()) == [told["repaidAssets"]]
+        assert list(expected.seized.values()) == [told["seizedAssets"]]
+        assert sum(expected.bad_debt.values()) == told["badDebtAssets"]
+        self.outcomes["with bad debt"] += told["badDebtAssets"] > 0
+
+
 def test_every_position_is_judged_as_the_market_judges_it(morpho: MorphoMarket) -> None:
     """After each block of a random life books and verdicts are equal to the unit."""
     users = funded(morpho, USERS, seed=5)
     life = MorphoLife(morpho, users, random.Random(5))  # noqa: S311 - drawn anew by anyone
-    outcomes: Counter[str] = Counter()
 
-    async def act(chain: Chain) -> None:
-        reader = reader_of(morpho)
-        await reader.prepare(chain, await chain.head())
-        for _ in range(STEPS // STEPS_A_BLOCK):
-            for _ in range(STEPS_A_BLOCK):
-                life.step()
-            life.mine()
-            reading = await reader.read(chain, await chain.head(), users)
-            checks = reader.checks(reading)
-            assert len(checks) == len(users)
-            assert [check for check in checks if not check.is_equal] == []
-            count(reading)
+    async def act(chain: Chain) -> Counter[str]:
+        comparison = Comparison(life, chain, reader_of(morpho))
+        await comparison.run(STEPS // STEPS_A_BLOCK)
+        return comparison.outcomes
 
-    def count(reading: Reading) -> None:
-        for each in reading.accounts.values():
-            answer = each.answer
-            assert answer is not None
-            assert set(morpho_blue.TOTALS) < set(answer)
-            outcomes["owing"] += any(leg.kind is LegKind.DEBT for leg in each.legs)
-            outcomes["liquidatable"] += answer["is_liquidatable"]
-
-    on_chain(morpho, act)
+    outcomes = on_chain(morpho, act)
     print(dict(life.done), dict(outcomes))  # noqa: T201 - figures of a long run
     assert outcomes["owing"] > STEPS / 10
     assert outcomes["liquidatable"] > 0
-    for step in ("deposit", "borrow", "repay", "withdraw", "liquidate", "price", "fork"):
+    for step in ("deposit", "borrow", "repay", "withdraw", "liquidation", "price", "fork"):
         assert life.done[step] > 0, step
 
 

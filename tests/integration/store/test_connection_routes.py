@@ -69,7 +69,10 @@ def test_a_connection_is_written_and_shown_without_its_endpoints(store: Store, k
     assert stored.sealed is not None
     assert b"SECRET" not in stored.sealed
     assert "rpc" not in stored.body
-    assert unseal(stored.sealed, name="mine", keys=keys_of({VARIABLE: key})) == {"rpc": BODY["rpc"]}
+    assert unseal(stored.sealed, name="mine", keys=keys_of({VARIABLE: key})) == {
+        "rpc": BODY["rpc"],
+        "ws": [],
+    }
 
 
 def test_a_connection_is_ended(store: Store, key: str) -> None:

@@ -4,19 +4,33 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import venue_bodies
 from msgspec import json
 from typer.testing import CliRunner
 
+from models.book.cascade import Borrower, Collateral, Debt
+from models.book.impact import ImpactCurve
+from models.book.scenarios import Moves
 from models.errors import InvalidInput
 from serving.cli import risk
 from serving.evaluation import inputs
-from serving.evaluation.book_risk import read_book, stressed
+from serving.evaluation.book_risk import (
+    Forecaster,
+    RiskBook,
+    forecaster,
+    market_of,
+    missing_curves,
+    read_book,
+    single_factor,
+    stressed,
+    unwinding,
+)
 from serving.ingest import book_file
 from serving.schemas import requests
-from serving.schemas.book_risk import ShockBody
+from serving.schemas.book_risk import ForecastBody, ShockBody
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 PRICE = 7459442749180869341372
@@ -64,6 +78,33 @@ def test_an_account_that_its_own_market_alone_prices_is_sold_at_those_prices() -
     assert answer.rounds[0].prices["0"] == pytest.approx(1.6)
     assert answer.rounds[0].repaid == pytest.approx(5_000)
     assert answer.rounds[0].sold["0"] == pytest.approx(3_281.25)
+
+
+def test_an_asset_without_a_price_in_dollars_is_named_and_has_no_units() -> None:
+    """Morpho prices its collateral in its loan asset alone: worth is known, a unit's is not."""
+    stated = venue_bodies.morpho()
+    request, _ = requests.parse(json.encode(stated), requests.ScoreBody)
+    account = requests.account(stated["account"], "")
+    around = inputs.snapshot(request, now=AT, stored=None, accounts=[account])
+    case = inputs.account_input(account, "", around)
+    held, owed = case.terms.collateral_asset, case.terms.loan_asset
+    curve = ImpactCurve((1.0, 2.0, 3.0), (0.1, 0.2, 0.3))
+    book = read_book([case], {owed: Fraction(1)}, {})
+    assert book.unpriced == {held}
+    assert held not in book.usd_prices
+    assert book.usable({held: curve}) == {}
+    assert "has no price in USD" in missing_curves(book, {held: curve})[0].message
+    shock = ShockBody(name="fall", prices={held: "-0.5"})
+    found = stressed(book, shock, {held: curve}, where="", with_owners=False)
+    assert found.rounds
+    assert found.repaid
+    assert all(held not in {*each.sold, *each.prices} for each in found.rounds)
+    priced = read_book([case], {owed: Fraction(1), held: Fraction(2000)}, {})
+    assert priced.unpriced == frozenset()
+    assert priced.usable({held: curve}) == {held: curve}
+    again = stressed(priced, shock, {}, where="", with_owners=False)
+    assert again.repaid == pytest.approx(found.repaid)
+    assert again.rounds[0].prices[held] == pytest.approx(1000)
 
 
 def legs(directory: Path, **changed: object) -> Path:
@@ -124,3 +165,82 @@ def test_the_commands_take_a_file_and_refuse_moves_that_are_none(tmp_path: Path)
     unknown = runner.invoke(risk.app, ["stress", "--accounts", str(path), "--shock", "Z=-10%"])
     assert unknown.exit_code == 2
     assert "no account of the book holds or owes Z" in unknown.stderr
+
+
+def held(prices: dict[str, int], *accounts: tuple[str, int, str, int]) -> RiskBook:
+    """Return accounts of (asset, units, asset owed, units owed) at a threshold of .8."""
+    borrowers = tuple(
+        Borrower(
+            str(place),
+            (Collateral(asset, Fraction(units), Fraction(4, 5), Fraction(0)),),
+            (Debt(other, Fraction(owed)),),
+        )
+        for place, (asset, units, other, owed) in enumerate(accounts)
+    )
+    exact = {asset: Fraction(price) for asset, price in prices.items()}
+    return RiskBook(borrowers, {}, {}, (), exact)
+
+
+POOLED = {
+    "ETH": ImpactCurve((100.0,), (0.1,)),
+    "stETH": ImpactCurve((100.0,), (0.2,), None, "ETH"),
+}
+
+
+def test_what_is_sold_for_another_asset_falls_with_it_and_presses_it() -> None:
+    """100 stETH at .9 ETH bring 90 ETH, which cost ETH 9 %; a fall of ETH takes stETH along."""
+    book = held({"ETH": 1000, "stETH": 900, "USD": 1}, ("stETH", 100, "USD", 90_000))
+    still = ShockBody(name="none", prices={"ETH": "0"})
+    (done,) = stressed(book, still, POOLED, where="", with_owners=False).rounds
+    assert done.prices["ETH"] == pytest.approx(1000 * 0.91)
+    assert done.prices["stETH"] == pytest.approx(900 * 0.8 * 0.91)
+    fall = ShockBody(name="fall", prices={"ETH": "-0.1"})
+    assert market_of(book, fall, POOLED, where="").prices["stETH"] == 810
+    named = ShockBody(name="named", prices={"ETH": "-0.1", "stETH": "-0.5"})
+    assert market_of(book, named, POOLED, where="").prices["stETH"] == 450
+    every = ShockBody(name="all", prices={"*": "-0.1"})
+    assert market_of(book, every, POOLED, where="").prices["stETH"] == 810
+
+
+def test_a_curve_against_an_asset_without_a_price_does_not_count() -> None:
+    """Nobody prices ETH: the pool of stETH says nothing in dollars."""
+    book = held({"stETH": 900, "USD": 1}, ("stETH", 100, "USD", 90_000))
+    assert book.usable(POOLED) == {}
+    assert [fault.where for fault in missing_curves(book, POOLED)] == ["/impact"]
+
+
+def test_assets_sold_for_each_other_are_refused() -> None:
+    """A in B and B in A have no price of their own."""
+    book = held({"A": 1, "B": 1, "USD": 1}, ("A", 100, "USD", 90), ("B", 100, "USD", 90))
+    around = {
+        "A": ImpactCurve((100.0,), (0.1,), None, "B"),
+        "B": ImpactCurve((100.0,), (0.1,), None, "A"),
+    }
+    with pytest.raises(InvalidInput, match="A, B"):
+        market_of(book, ShockBody(name="x", prices={"*": "-0.1"}), around, where="")
+
+
+def ready() -> Forecaster:
+    """Return two accounts that fall with ETH at .955 and at .38 of its price."""
+    book = held({"ETH": 1, "USD": 1}, ("ETH", 10_000, "USD", 7_640), ("ETH", 10_000, "USD", 3_040))
+    hours = np.ones(48)
+    return forecaster(book, {}, {"ETH": {"close": hours, "high": hours, "low": hours}})
+
+
+def test_one_factor_is_the_loss_at_the_price_s_own_quantile() -> None:
+    """Of lows by 1 to 100 % in log, 96 take the first account and 4 the second as well."""
+    falls = np.zeros((100, 2))
+    falls[:, 0] = -np.arange(1, 101) / 100
+    drawn = Moves(falls, np.zeros((100, 2)), np.arange(100), np.zeros(100, dtype=np.bool_))
+    assert ready().columns.assets == ("ETH", "USD")
+    assert single_factor(ready(), drawn) == pytest.approx({"0.95": 7_640, "0.99": 10_680})
+
+
+def test_days_to_unwind_are_units_over_what_a_day_takes() -> None:
+    """20,000 ETH at a fifth of 50,000 a day are sold in two; nobody holds BTC."""
+    asked = ForecastBody(daily_volume={"ETH": "50000"}, volume_share="0.2")
+    assert unwinding(ready(), asked) == {"ETH": 2.0}
+    with pytest.raises(InvalidInput) as refused:
+        unwinding(ready(), ForecastBody(daily_volume={"BTC": "1", "USD": "1"}))
+    places = [fault.where for fault in refused.value.faults]
+    assert places == ["/daily_volume/BTC", "/daily_volume/USD"]
