@@ -211,6 +211,11 @@ def absolute(settings: Settings) -> Settings:
     if url is not None and url.startswith(prefix) and not url.startswith(f"{prefix}/"):
         rest = url.removeprefix(prefix)
         url = f"{prefix}{Path(rest).resolve()}" if rest and rest != ":memory:" else url
-    files = {"bundle": bundle, "log_key": settings.log_key, "log_heads": settings.log_heads}
+    files = {
+        "bundle": bundle,
+        "log_key": settings.log_key,
+        "log_heads": settings.log_heads,
+        "order_key": settings.order_key,
+    }
     moved = {name: None if path is None else path.resolve() for name, path in files.items()}
     return settings.model_copy(update={**moved, "store": url})

@@ -74,6 +74,8 @@ class Settings(BaseModel):
     log_key, log_heads
         File of the key that heads of the governance log are signed with, and the file outside
         the store that every head is added to.
+    order_key
+        File of the key that orders are sealed with; it can move no money.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -92,6 +94,7 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_key: Path | None = None
     log_heads: Path | None = None
+    order_key: Path | None = None
 
     def environment(self) -> dict[str, str]:
         """Return the variables that hand these settings to a child process."""

@@ -25,6 +25,8 @@ from serving.process import stoppable
 from serving.settings import PREFIX
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from models.alerting.policy import Policy
     from serving.notify.dispatcher import Dispatcher
     from serving.store import Store, Transaction
@@ -60,6 +62,10 @@ def watch(
     deliver_too: Annotated[
         bool, typer.Option("--deliver/--no-deliver", help="Send from this process as well.")
     ] = True,
+    order_key: Annotated[
+        Path | None,
+        typer.Option(envvar=f"{PREFIX}ORDER_KEY", help="Key that seals orders; none: none made."),
+    ] = None,
     log_level: LogLevel = "info",
 ) -> None:
     """Judge the book again and again and write alerts; one leads per store, others wait."""
@@ -79,6 +85,7 @@ def watch(
             clock=_now,
             whole=timedelta(seconds=whole),
             keep=timedelta(days=keep_days),
+            order_key=_order_key(order_key),
         )
         follower = watching.follow(watcher, bundle, first)
         over = threading.Event()
@@ -95,6 +102,16 @@ def watch(
                 sender.join()
             if follower is not None:
                 follower.stop()
+
+
+def _order_key(file: Path | None) -> "Ed25519PrivateKey | None":
+    """Return the key that seals orders, or say why its file holds none."""
+    from serving.log.heads import read_key
+
+    try:
+        return None if file is None else read_key(file)
+    except InvalidInput as error:
+        raise typer.BadParameter(str(error), param_hint="--order-key") from None
 
 
 @app.command("deliver")

@@ -20,6 +20,8 @@ from serving.cli import connect as connect_commands
 from serving.cli import keys as key_commands
 from serving.cli import log as log_commands
 from serving.cli import mcp as mcp_command
+from serving.cli import operate as operator_commands
+from serving.cli import orders as order_commands
 from serving.cli import risk as risk_commands
 from serving.cli import store as store_commands
 from serving.cli import terms as term_commands
@@ -31,6 +33,7 @@ app = typer.Typer(no_args_is_help=True, help="Serve assessments over HTTP.")
 app.add_typer(key_commands.app, name="keys")
 app.add_typer(breaker_commands.app, name="breakers")
 app.add_typer(log_commands.app, name="log")
+app.add_typer(order_commands.app, name="orders")
 app.add_typer(term_commands.app, name="terms")
 app.add_typer(store_commands.app)
 app.add_typer(alert_commands.group, name="alerts")
@@ -41,6 +44,7 @@ app.add_typer(risk_commands.group, name="risk")
 app.registered_commands += alert_commands.app.registered_commands
 app.registered_commands += allocate_command.app.registered_commands
 app.registered_commands += mcp_command.app.registered_commands
+app.registered_commands += operator_commands.app.registered_commands
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
 

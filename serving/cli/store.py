@@ -89,7 +89,11 @@ def fetch(
     *,
     store: Url,
     exchange: Annotated[str, typer.Option(help="An exchange by ccxt's name.")] = "binance",
-    symbols: Annotated[str, typer.Option(help="Base assets, such as ETH,BTC.")],
+    symbols: Annotated[str, typer.Option(help="Base assets, such as ETH,BTC.")] = "",
+    connected: Annotated[
+        bool,
+        typer.Option("--connected", help="What connected accounts hold, by the symbols on record."),
+    ] = False,
     quote: Annotated[str, typer.Option(help="What they are priced in.")] = "USDT",
     kinds: Annotated[
         str, typer.Option(help="Any of spot, perp, mark, index and funding.")
@@ -111,7 +115,9 @@ def fetch(
     since = datetime.now(tz=UTC) - timedelta(days=days)
     act = on_and_on if following else once
     try:
-        wished = wish(symbols, quote=quote, kinds=kinds, since=since, step=step)
+        wished = wish(
+            symbols, quote=quote, kinds=kinds, since=since, step=step, is_connected=connected
+        )
         faults = act(wished, store=store, exchange=find(exchange, api=api))
     except ForewarnError as error:
         raise _ended(error) from None

@@ -16,12 +16,13 @@ from msgspec.structs import replace
 
 from features.inputs import Floats, Tables
 from features.pipeline import BASELINE, FEATURES, NAMES, compute, fingerprint
-from models.forecast.bundle import Bundle
+from models.domain import Account
+from models.forecast.bundle import Bundle, Mask
 from models.horizons import HEADS, HORIZONS, LABELS
 from models.margin.result import Trigger, Verdict
 from models.margin.trigger import BREACHED
 from serving.evaluation import feature_rows, rules
-from serving.evaluation.attribution import drivers, explain, method_of
+from serving.evaluation.attribution import explanations, method_of
 from serving.evaluation.feature_rows import PositionRow, View
 from serving.evaluation.inputs import AccountInput
 from serving.evaluation.rule_evaluation import RuleEvaluation
@@ -169,8 +170,13 @@ def forecast_outcomes(
     )
     usable = np.asarray(np.isfinite(matrix[:, len(NAMES) :]).all(axis=1))
     usable_rows = np.flatnonzero(usable)
+    markets = [market_of(judged[rows[place]].case.account) for place in usable_rows]
     forecasts = dict(
-        zip(usable_rows.tolist(), _forecasts(matrix[usable_rows], model, wish), strict=True)
+        zip(
+            usable_rows.tolist(),
+            _forecasts(matrix[usable_rows], model, wish, markets=markets),
+            strict=True,
+        )
     )
     places = {i: place for place, i in enumerate(rows)}
     absent = _absent(matrix)
@@ -283,29 +289,40 @@ class _Texts:
     attribution: AttributionAnswer | None = None
 
 
-def _forecasts(rows: Floats, model: Model, wish: ScoreOptions) -> list[_Texts]:
+def market_of(account: Account) -> str:
+    """Return the market of an account as a bundle names those whose owners it knows."""
+    return f"{account.venue}/{account.market}"
+
+
+def _forecasts(
+    rows: Floats, model: Model, wish: ScoreOptions, *, markets: Sequence[str]
+) -> list[_Texts]:
     """Return the model's forecast of every row, whose columns are `COLUMNS`."""
     bundle = model.bundle
     if bundle is None or not len(rows):
         return []
     matrix = np.ascontiguousarray(rows[:, [_PLACES[name] for name in bundle.features]])
     baseline = np.ascontiguousarray(rows[:, len(NAMES) :])
-    scores = bundle.scores(matrix, baseline)
-    forecasts = _worded(bundle, scores)
+    scores, observed = bundle.scores(matrix, baseline), bundle.knows(markets)
+    forecasts = _worded(bundle, scores, observed)
     if not wish.reasons:
         return [_Texts(forecast=forecast) for forecast in forecasts]
     method = method_of(bundle, wish.contributions)
-    drove = drivers(bundle, matrix, baseline, scores=scores["expected"], method=method)
-    explained = explain(drove, matrix, bundle.features, method=method)
+    explained = explanations(
+        bundle, matrix, baseline, scores=scores, observed=observed, method=method
+    )
     return [
         _Texts(forecast=forecast, reasons=reasons, attribution=attribution)
         for forecast, (reasons, attribution) in zip(forecasts, explained, strict=True)
     ]
 
 
-def _worded(bundle: Bundle, scores: Mapping[str, Floats]) -> list[tuple[ForecastAnswer, ...]]:
+def _worded(
+    bundle: Bundle, scores: Mapping[str, Floats], observed: Mask
+) -> list[tuple[ForecastAnswer, ...]]:
     """Return the forecast of every row, horizon by horizon."""
-    points, ends = bundle.probabilities(scores), bundle.intervals(scores)
+    points = bundle.probabilities(scores, observed=observed)
+    ends = bundle.intervals(scores, observed=observed)
     parts: list[list[Any]] = []
     for name in HEADS:
         low, high = ends[name]
@@ -404,10 +421,9 @@ def _notices(judged: RuleEvaluation, outcome: ForecastOutcome, model: Model) -> 
         text = f"the newest candle is {outcome.late} h late: the market is looked at as of then"
         notices.append(Notice(code="candles_late", text=text))
     notices += [Notice(code="bundle_refused", text=text) for text in model.refusals]
-    account = judged.case.account
-    training_markets = () if model.bundle is None else model.bundle.provenance.get("markets", ())
-    if f"{account.venue}/{account.market}" not in training_markets:
-        text = f"the model has seen no owners on {account.venue}/{account.market}"
+    market = market_of(judged.case.account)
+    if model.bundle is None or not model.bundle.knows([market]).all():
+        text = f"the model has seen no owners on {market}: expected is as if nobody acted"
         notices.append(Notice(code="outside_training", text=text))
     return tuple(notices)
 

@@ -162,7 +162,9 @@ def _success(operation: Operation, example: Example) -> dict[str, Any]:
     schema = {"schema": names[0] if len(names) == 1 else {"oneOf": names}}
     shown = {} if example.answer is None else {"example": example.answer}
     content: dict[str, Any] = {JSON: {**schema, **shown}} if names else {}
-    content.update({media: {} for media in operation.gives})
+    content.update(
+        {media: {} if media == JSON else {"schema": _BYTES} for media in operation.gives}
+    )
     return {
         "description": operation.meaning,
         "headers": {"X-Request-Id": {"schema": {"type": "string"}}},

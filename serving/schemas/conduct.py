@@ -9,7 +9,7 @@ from pydantic import Field
 
 from serving.schemas import requests
 from serving.schemas.assessment import FaultyItem
-from serving.schemas.fields import Body, Name, Positive
+from serving.schemas.fields import Body, Name, Positive, Strict
 from serving.schemas.margin_requests import Amount, Seconds
 
 MOST_SECONDS = 10**8
@@ -129,6 +129,24 @@ class ConductAnswer:
     population: PopulationAnswer
     simulated: bool
     request_id: str
+
+
+class ConsentBody(Body):
+    """Whether an owner may be scored."""
+
+    scored: Strict = Field(
+        description="if not, nothing of what happened to their accounts is read for a score, and "
+        "their accounts are required what newcomers' are"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentAnswer:
+    """Whether an owner may be scored, and since when not."""
+
+    owner: str
+    scored: bool
+    opted_out_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,6 +113,16 @@ def markets(transaction: Transaction) -> set[MarketId]:
     return {MarketId(*row) for row in transaction.execute(sa.select(*parts).distinct())}
 
 
+def owners(transaction: Transaction, keys: Sequence[str]) -> dict[str, tuple[str | None, str]]:
+    """Return owner and venue of accounts; one that is not known is absent."""
+    by_account: dict[str, tuple[str | None, str]] = {}
+    for some in chunks(list(dict.fromkeys(keys))):
+        chosen = sa.select(ACCOUNTS.c.account, ACCOUNTS.c.owner, ACCOUNTS.c.venue)
+        rows = transaction.execute(chosen.where(ACCOUNTS.c.account.in_(some)))
+        by_account.update({str(row.account): (row.owner, str(row.venue)) for row in rows})
+    return by_account
+
+
 def assets_of(transaction: Transaction, market: MarketId) -> set[str]:
     """Return what the accounts of a market hold or owe."""
     joined = HOLDINGS.join(ACCOUNTS, ACCOUNTS.c.account == HOLDINGS.c.account)

@@ -19,7 +19,7 @@ from models.horizons import PROBABILITIES
 from serving.store.columns import Document, Duration, Time, Whole, name, number
 
 METADATA = sa.MetaData()
-HEAD = "0015"
+HEAD = "0017"
 """The newest revision in `migrations/versions`."""
 
 
@@ -345,3 +345,11 @@ BOOK_FORECASTS = sa.Table(
     sa.Column("body", Document),
     sa.Index("book_forecasts_by_time", "at"),
 )
+
+OPT_OUTS = sa.Table(
+    "conduct_opt_outs",
+    METADATA,
+    sa.Column("owner", name(), primary_key=True),
+    sa.Column("at", Time, nullable=False),
+)
+"""Owners who asked that their conduct be not scored."""

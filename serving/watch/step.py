@@ -80,6 +80,7 @@ def commit_step(
     assessed: Sequence[Assessed] = (),
     sums: Mapping[str, Any] | None = None,
     failing: int | None = None,
+    also: Callable[[Transaction], Sequence[OutboxMessage]] | None = None,
 ) -> StepResult:
     """Step the accounts of some signals and write what follows, all of it or nothing.
 
@@ -94,6 +95,8 @@ def commit_step(
         The whole book in sum; None where not all of it was judged yet.
     failing
         Accounts whose evaluation failed or took too long, as the heartbeat tells; None leaves it.
+    also
+        Writes what else belongs to the pass, and returns the messages that tell of it.
 
     Raises
     ------
@@ -125,7 +128,8 @@ def commit_step(
             book_totals.write(transaction, sums, at=now)
         if failing is not None:
             _note_failing(transaction, failing, now=now)
-        rows = outbox.post(transaction, messages(posts, explained), now=now)
+        notices = [] if also is None else also(transaction)
+        rows = outbox.post(transaction, [*messages(posts, explained), *notices], now=now)
     return StepResult(transitions=tuple(made), posts=len(posts), rows=rows)
 
 

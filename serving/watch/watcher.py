@@ -17,6 +17,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from models.alerting.policy import Policy, tree_of
 from models.alerting.signals import Transition
 from serving.application import breaker_board
@@ -27,6 +29,7 @@ from serving.evaluation.inputs import MarketSnapshot
 from serving.notify.liveness import Watchdog
 from serving.store import Store, StoreFailed, assessments, changes, leases, market
 from serving.store.leases import POLICY, WATCHING
+from serving.watch import orders
 from serving.watch import state as book
 from serving.watch.evaluation import NOT_EVALUABLE, Evaluation, Failure, case_of, evaluate
 from serving.watch.explain import explained
@@ -83,6 +86,8 @@ class Watcher:
         Returns the time; read once per turn.
     whole
         Within which the whole book is judged.
+    order_key
+        Seals the orders that mandates ask for; None where none are made.
     keep
         How long assessments, signals and delivered messages are kept; None for ever.
     timer
@@ -96,6 +101,7 @@ class Watcher:
     clock: Callable[[], datetime]
     whole: timedelta = WHOLE
     keep: timedelta | None = None
+    order_key: Ed25519PrivateKey | None = None
     timer: Callable[[], float] = time.monotonic
     memory: WatchState = field(default_factory=WatchState)
     steady: SteadyClock = field(init=False)
@@ -127,6 +133,8 @@ def _attempt(watcher: Watcher) -> int:
         judged = cycle(watcher)
         step_book(watcher)
         _look_at_breakers(watcher)
+        if not judged and watcher.journal.leads:
+            orders.sweep(watcher.store, now=watcher.clock())
     except LeadLost as error:
         if watcher.journal.leads is not False:
             LOGGER.info("waits holder=%s reason=%s", watcher.holder, error)
@@ -304,6 +312,18 @@ def commit(
             case_of=lambda key: case_of(key, memory.bodies.get(key), memory.cases.get(key), around),
         )
 
+    ordered = orders.decided(
+        watcher.store,
+        orders.Pass(
+            cases=evaluation.cases,
+            signals={signal.account: signal for signal in evaluation.signals},
+            around=around,
+            model=watcher.model,
+            now=now,
+        ),
+        watcher.order_key,
+        timer=watcher.timer,
+    )
     oldest = now - timedelta(seconds=memory.age_without(keys, seconds=watcher.steady.seconds))
     return commit_step(
         watcher.store,
@@ -316,6 +336,7 @@ def commit(
         assessed=evaluation.assessed,
         sums=memory.sums.document(oldest=oldest) if memory.is_whole_with(keys) else None,
         failing=still_failing(memory.failing, evaluation),
+        also=ordered.write,
     )
 
 

@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT / "tests/e2e"))
 
 import httpx  # noqa: E402 - the caller of the other tests lies in their folder
 from local import Caller  # noqa: E402
+from order_books import key_file  # noqa: E402
 
 from features.pipeline import BASELINE  # noqa: E402
 from features.simulate import simulate  # noqa: E402
@@ -156,6 +157,7 @@ def recorder(place: Path) -> Iterator[Recorder]:
         store=store,
         bundle_dir=CHAMPION,
         clock=lambda: made.now,
+        order_key=key_file(place),
         log_keys=LogKeys(key=place / "log.key", heads=place / "heads.jsonl"),
     )
     made.caller = Caller(
@@ -182,6 +184,7 @@ def play(ask: Any, *, at: datetime) -> None:
     book(ask, at)
     writing(ask, at)
     alerting(ask)
+    ordering(ask, at)
     governing(ask)
     for name in ("livez", "readyz", "models", "model_moves", "rulebooks", "audit", "pulse"):
         ask(name)
@@ -273,6 +276,38 @@ def alerting(ask: Any) -> None:
     ask("mute_alerts", {"hours": 24}, account=VAULT)
     ask("deliveries")
     ask("replay_deliveries", {"numbers": [1]})
+
+
+def ordering(ask: Any, at: datetime) -> None:
+    """Let a keeper act for an owner, and report."""
+    limits = {
+        "owner": "treasury",
+        "accounts": ["treasury-1"],
+        "venues": ["maker"],
+        "assets": ["DAI"],
+        "kinds": ["repay"],
+        "target": {"buffer": "0.3"},
+        "per_order": "5000",
+        "per_day": "20000",
+        "life_seconds": 3600,
+        "pause_seconds": 0,
+        "expires_at": iso(at + timedelta(days=30)),
+    }
+    ask("put_mandate", limits, id="night")
+    ask("mandate", id="night")
+    ask("mandates")
+    request = {"mandate": "night", "account": "treasury-1"}
+    failed = ask("ask_order", request)["id"]
+    ask("order", id=failed)
+    ask("accept_order", {}, id=failed)
+    ask("order_failed", {"reason": "the wallet refused", "moved": False}, id=failed)
+    withdrawn = ask("ask_order", request)["id"]
+    ask("withdraw_order", {"reason": "the owner acts"}, id=withdrawn)
+    made = ask("ask_order", request)["id"]
+    ask("accept_order", {}, id=made)
+    ask("order_done", {"receipt": "0x5f…"}, id=made)
+    ask("orders")
+    ask("end_mandate", id="night")
 
 
 def governing(ask: Any) -> None:

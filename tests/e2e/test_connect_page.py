@@ -81,6 +81,7 @@ def note(store: Store) -> None:
         "block": {"number": block.number, "hash": block.hash, "at": at.isoformat()},
         "accounts": 1,
         "heads": "subscribed",
+        "unmapped": ["XYZ"],
         "endpoints": [
             {**endpoint, "error": None, "code": None},
             {
@@ -131,6 +132,7 @@ def test_an_administrator_connects_and_sees_how_it_stands(service: Service) -> N
     expect(page.locator("#endpoints tbody tr").nth(1).locator("td").nth(1)).to_have_text("10")
     expect(page.locator("#mismatches")).to_contain_text(ACCOUNT)
     expect(page.locator("#chosen")).to_contain_text("new heads are subscribed")
+    expect(page.locator("#unmapped")).to_contain_text("XYZ")
     expect(page.locator("#connections tbody td").nth(2)).to_contain_text(" s")
     assert tab.grave() == []
     page.locator("#end").click()

@@ -180,6 +180,10 @@ function page() {
         error: row.error ?? "",
       }));
     },
+    get unmapped() {
+      const names = this.detail?.unmapped ?? [];
+      return names.length ? `No symbol of an exchange is on record for ${names.join(", ")}: no forecast unless their candles are pushed.` : "";
+    },
     get mismatches() {
       return (this.detail?.mismatches ?? []).flatMap((row) =>
         row.differences.map((one) => ({

@@ -193,3 +193,25 @@ def test_a_stored_account_is_allocated_to(caller: Caller) -> None:
     # price per ratio down, so that 8.75 is short by a hair.
     (move,) = answer.json()["moves"]
     assert (move["quantity"], move["leg_quantity"]) == ("8.75000001", "8750000010000000000")
+
+
+def test_who_opts_out_is_not_scored(caller: Caller) -> None:
+    """Nothing is read of their accounts: they are required what a newcomer's are; until asked."""
+    body = {"market": market(), "account": "good"}
+    before = caller.post("/v1/requirements/personal", json=body).json()["requirements"][0]
+    path = "/v1/owners/alice/conduct/consent"
+    answer = caller.put(path, json={"scored": False})
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["scored"], answer.json()["opted_out_at"][:10]) == (False, "2026-03-02")
+    for place in ("conduct", "conduct/history"):
+        refused = caller.get(f"/v1/owners/alice/{place}")
+        assert refused.status_code == 403
+        assert refused.json()["type"] == "urn:forewarn:problem:opted-out"
+    without = caller.post("/v1/requirements/personal", json=body).json()["requirements"][0]
+    assert (without["exposures"], without["personal"]) == (0, without["newcomer"])
+    assert Fraction(before["personal"]) < Fraction(without["personal"])
+    assert caller.get("/v1/owners/bob/conduct").status_code == 200
+    assert caller.put(path, json={"scored": True}).json()["opted_out_at"] is None
+    assert caller.get("/v1/owners/alice/conduct").json()["exposures"]["cured"] == 2
+    assert caller.put(path, json={}).status_code == 422
+    assert caller.put("/v1/owners/nobody/conduct/consent", json={"scored": True}).status_code == 404
