@@ -67,6 +67,54 @@ def import_table(
     typer.echo(f"{table}: {added.written} written, {added.repeated} held already{left_out}")
 
 
+@app.command("import-pool")
+def import_pool(
+    ticks: Annotated[Path, typer.Argument(help="CSV or Parquet of a pool's ticks: at, tick.")],
+    *,
+    store: Url,
+    asset: Annotated[str, typer.Option(help="Whose price it is.")],
+    venue: Annotated[str, typer.Option(help="Venue whose market judges by it.")],
+    market: Annotated[str, typer.Option(help="That market.")],
+    base_decimals: Annotated[int, typer.Option(min=0, max=38, help="Of the asset's token.")],
+    quote_decimals: Annotated[int, typer.Option(min=0, max=38, help="Of the token it is told in.")],
+    chain: Annotated[str, typer.Option(help="Where the market lives, if its name is silent.")] = "",
+    pool: Annotated[str, typer.Option(help="Source that the prices name.")] = "uniswap v3",
+    token: Annotated[
+        int, typer.Option(min=0, max=1, help="Which token of the pool the asset is.")
+    ] = 0,
+    window: Annotated[int, typer.Option(min=1, help="Seconds of the oracle's mean.")] = 1800,
+    every: Annotated[int, typer.Option(min=1, help="Seconds between two prices.")] = 300,
+) -> None:
+    """Write the mean price of a Uniswap v3 pool, exact, as that of a market's oracle.
+
+    The file is taken whole or not at all; exit code 2 where it has faults.
+    """
+    from models.domain import MarketId
+    from models.margin.uniswap_v3 import Pair
+    from serving.ingest import pool_prices
+
+    pair = Pair(
+        name=pool,
+        base_is_token0=token == 0,
+        base_decimals=base_decimals,
+        quote_decimals=quote_decimals,
+    )
+    try:
+        added = pool_prices.import_pool(
+            ticks,
+            store=store,
+            asset=asset,
+            of=MarketId(venue, market, chain),
+            pair=pair,
+            window=window,
+            every=every,
+            now=datetime.now(tz=UTC),
+        )
+    except ForewarnError as error:
+        raise _ended(error) from None
+    typer.echo(f"prices: {added.written} written, {added.repeated} held already")
+
+
 @app.command("export")
 def export_table(
     target: Annotated[Path, typer.Argument(help="File to write: .parquet, or CSV.")],
