@@ -148,11 +148,11 @@ def evaluate(
             )
         elif bundle_ is not None:
             judged = bundle.load(bundle_, fingerprint=fingerprint)
-            told = None if card is None else bundle.load(card, fingerprint=fingerprint)
+            carded = None if card is None else bundle.load(card, fingerprint=fingerprint)
             history = _load(source, data, candles, console)
             results = evaluation.evaluate(history, judged, period, progress=progress)
-            if card is not None and told is not None:
-                model_card.write(card, told, results)
+            if card is not None and carded is not None:
+                model_card.write(card, carded, results)
     except ForewarnError as error:
         _refuse(console, error)
     if json_ is not None:
