@@ -33,7 +33,7 @@ Poll = Annotated[
 
 @app.command()
 def connect(
-    venue: Annotated[str, typer.Argument(help="aave-v3, liquity-v1 or morpho-blue.")],
+    venue: Annotated[str, typer.Argument(help="aave-v2, aave-v3, liquity-v1 or morpho-blue.")],
     *,
     store: Url,
     rpc: Annotated[

@@ -15,6 +15,7 @@ from rich.table import Table
 from models.errors import Fault, ForewarnError, InvalidInput
 
 if TYPE_CHECKING:
+    from models.book.forecast import Spread
     from serving.application.scoring import ScoringService
     from serving.schemas.book_risk import StressShock
     from serving.store import Store
@@ -102,6 +103,12 @@ def risk_book(
     ] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same.")] = 1,
     no_impact: NoImpact = False,
+    workers: Annotated[
+        bool, typer.Option("--dask", help="Run on Dask workers; takes the extra `training`.")
+    ] = False,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler; else one is started here.")
+    ] = None,
     json_: Json = None,
 ) -> None:
     """Forecast what will be liquidated within a day and a week, and keep it in the store."""
@@ -113,8 +120,11 @@ def risk_book(
     with _refusing(), _desk(store) as (desk, opened):
         with opened.begin() as transaction:
             name, result, ready = book_risk.begin(desk, transaction, request)
-        with Console(stderr=True).status("running scenarios"):
-            book_risk.run(desk, opened, name, request, result, ready)
+        with (
+            Console(stderr=True).status("running scenarios"),
+            _spread(workers or scheduler is not None, scheduler) as spread,
+        ):
+            book_risk.run(desk, opened, name, request, result, ready, spread=spread)
         with opened.read() as transaction:
             row = book_forecasts.read(transaction, name)
     body = {} if row is None or row.body is None else dict(row.body)
@@ -201,6 +211,18 @@ def _share(move: str, *, is_percent: bool) -> str:
     from decimal import Decimal
 
     return str(Decimal(move) / 100) if is_percent else move
+
+
+@contextmanager
+def _spread(is_wished: bool, scheduler: str | None) -> "Iterator[Spread]":  # noqa: FBT001 - of an option
+    """Yield where scenarios are run: here, or on workers."""
+    if not is_wished:
+        yield map
+        return
+    from models.book.partitions import over_workers  # noqa: PLC0415 - takes the extra
+
+    with over_workers(scheduler) as spread:
+        yield spread
 
 
 @contextmanager

@@ -97,8 +97,12 @@ class Mutant:
 def tests_of(module: str) -> list[Path]:
     """Return the test files of a module, in the order they are run in."""
     names = dict.fromkeys((module, *ALSO.get(module, ())))
-    files = [ROOT / "tests" / kind / f"test_{name}.py" for kind in KINDS for name in names]
-    return [file for file in files if file.exists()]
+    return [
+        file
+        for kind in KINDS
+        for name in names
+        for file in sorted((ROOT / "tests" / kind).rglob(f"test_{name}.py"))
+    ]
 
 
 def package_of(path: Path) -> str:

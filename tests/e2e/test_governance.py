@@ -1,6 +1,7 @@
 """Terms under control over HTTP and on the command line: previews, three keys, the log."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -405,6 +406,26 @@ def test_the_command_ends_with_three_where_the_gate_refuses(desk: Desk) -> None:
     assert ask("mat=1.34", days=9).exit_code == 1
     machine = ask("mat=1.34", "--json")
     assert json.loads(machine.output.splitlines()[0])["newly_count"] == 1
+
+
+def test_a_recommendation_is_a_resource_that_says_why_it_failed(desk: Desk) -> None:
+    """Begun with 202 by who may propose; without candles nothing can be drawn, and it says so."""
+    query = {"parameters": [{"venue": "maker", "market": "ETH-B", "parameter": "mat"}]}
+    assert desk.ask("POST", "/v1/terms/recommend", "ben", query).status_code == 403
+    begun = desk.ask("POST", "/v1/terms/recommend", "ada", query)
+    assert begun.status_code == 202, begun.text
+    place = begun.headers["location"]
+    assert place == f"/v1/terms/recommendations/{begun.json()['id']}"
+    for _ in range(100):
+        told = desk.ask("GET", place, "ben").json()
+        if told["status"] != "running":
+            break
+        time.sleep(0.05)
+    assert (told["status"], told["stands"]) == ("failed", False)
+    assert "candles" in told["result"]["error"]
+    listed = desk.ask("GET", "/v1/terms/recommendations", "ben").json()["recommendations"]
+    assert [row["id"] for row in listed] == [told["id"]]
+    assert desk.ask("GET", "/v1/terms/recommendations/none", "ben").status_code == 404
 
 
 def test_waiting_times_pass_by_the_clock_of_the_book(desk: Desk) -> None:
