@@ -219,7 +219,7 @@ def _spread(is_wished: bool, scheduler: str | None) -> "Iterator[Spread]":  # no
     if not is_wished:
         yield map
         return
-    from models.book.partitions import over_workers  # noqa: PLC0415 - takes the extra
+    from models.book.partitions import over_workers
 
     with over_workers(scheduler) as spread:
         yield spread
