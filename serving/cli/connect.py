@@ -16,14 +16,13 @@ from pydantic import ValidationError
 from models.errors import Fault, ForewarnError, InvalidInput
 from serving.process import SIGNALS
 from serving.settings import PREFIX
-from serving.store import Store, audit, connections, open_store
-from serving.store.audit import AuditEntry
 
 if TYPE_CHECKING:
     from serving.connect.body import ConnectionBody, Target
     from serving.connect.exchanges.body import ExchangeBody
     from serving.connect.exchanges.follow import ExchangeFollower, ExchangeStep
     from serving.connect.follow import Follower, Step
+    from serving.store import Store
     from serving.store.connections import Connection
 
 app = typer.Typer(no_args_is_help=True)
@@ -103,8 +102,7 @@ def connect(
     venue itself says of it. Exit code 2 where something asked for is wrong, 1 where the venue
     cannot be read.
     """
-    # The libraries for chains and exchanges load slowly; `serve --help` must not wait for them.
-    from serving.connect.exchanges.body import VENUES  # noqa: PLC0415
+    from serving.connect.exchanges.body import VENUES
 
     on_chain = {
         "chain": chain,
@@ -159,7 +157,7 @@ def _connect_chain(
     poll: float,
 ) -> None:
     """Register and follow accounts on a chain."""
-    from serving.connect.body import public, secret, target  # noqa: PLC0415
+    from serving.connect.body import public, secret, target
 
     body = _body(wish)
     aim = target(body)
@@ -173,7 +171,7 @@ def _connect_exchange(
     wish: dict[str, Any], file: Path | None, store: str, name: str, *, once: bool
 ) -> None:
     """Register and follow accounts of an exchange."""
-    from serving.connect.exchanges.body import (  # noqa: PLC0415
+    from serving.connect.exchanges.body import (
         credentials_in,
         credentials_of,
         exchange_target,
@@ -186,7 +184,7 @@ def _connect_exchange(
     body = _exchange_body({**wish, **secrets})
     aim = exchange_target(body)
     with _opened(store) as opened:
-        from serving.connect.exchanges.follow import exchange_follower  # noqa: PLC0415
+        from serving.connect.exchanges.follow import exchange_follower
 
         follower = exchange_follower(name, aim, credentials_of(body), opened)
 
@@ -239,8 +237,8 @@ def _tell_exchange(step: "ExchangeStep") -> None:
 
 def _exchange_body(wish: dict[str, Any]) -> "ExchangeBody":
     """Return what is to be followed; raises `InvalidInput` listing every fault, and no secret."""
-    from serving.connect.exchanges.body import CREDENTIALS, ExchangeBody  # noqa: PLC0415
-    from serving.schemas.requests import pointers  # noqa: PLC0415
+    from serving.connect.exchanges.body import CREDENTIALS, ExchangeBody
+    from serving.schemas.requests import pointers
 
     try:
         return ExchangeBody.model_validate(wish)
@@ -255,8 +253,8 @@ def _exchange_body(wish: dict[str, Any]) -> "ExchangeBody":
 
 def _body(wish: dict[str, Any]) -> "ConnectionBody":
     """Return what is to be followed; raises `InvalidInput` listing every fault."""
-    from serving.connect.body import ConnectionBody  # noqa: PLC0415
-    from serving.schemas.requests import pointers  # noqa: PLC0415
+    from serving.connect.body import ConnectionBody
+    from serving.schemas.requests import pointers
 
     try:
         return ConnectionBody.model_validate(wish)
@@ -264,9 +262,11 @@ def _body(wish: dict[str, Any]) -> "ConnectionBody":
         raise InvalidInput(list(pointers(error))) from None
 
 
-def _register(store: Store, name: str, clear: dict[str, Any], secret: dict[str, Any]) -> None:
+def _register(store: "Store", name: str, clear: dict[str, Any], secret: dict[str, Any]) -> None:
     """Write a connection; what is secret only where there is a key to seal it with."""
-    from serving.connect.secrets import keys_of, seal  # noqa: PLC0415
+    from serving.connect.secrets import keys_of, seal
+    from serving.store import audit, connections
+    from serving.store.audit import AuditEntry
 
     keys = keys_of()
     sealed = seal(secret, name=name, keys=keys) if keys else None
@@ -280,7 +280,7 @@ def _register(store: Store, name: str, clear: dict[str, Any], secret: dict[str, 
 
 
 async def _follow(
-    store: Store,
+    store: "Store",
     name: str,
     aim: "Target",
     body: "ConnectionBody",
@@ -291,8 +291,8 @@ async def _follow(
     poll: float,
 ) -> None:
     """Read once, tell what came of it, and go on unless that is all."""
-    from serving.connect import rpc, run  # noqa: PLC0415
-    from serving.connect.body import secret  # noqa: PLC0415
+    from serving.connect import rpc, run
+    from serving.connect.body import secret
 
     follower = run.follower_of(name, aim, secret(body), store)
     try:
@@ -336,7 +336,8 @@ def _tell(step: "Step", follower: "Follower") -> None:
 @group.command("list")
 def show(*, store: Url) -> None:
     """List every connection, how it stands and what differs."""
-    from serving.connect.run import status_line  # noqa: PLC0415
+    from serving.connect.run import status_line
+    from serving.store import connections
 
     with _refusing(), _opened(store) as opened, opened.read() as transaction:
         for each in connections.every(transaction):
@@ -349,6 +350,8 @@ def show(*, store: Url) -> None:
 @group.command()
 def follow(*, store: Url, poll: Poll = 2.0) -> None:
     """Follow every connection of the store whose endpoints or keys are sealed in it."""
+    from serving.store import connections
+
     with _refusing(), _opened(store) as opened:
         with opened.read() as transaction:
             stored = connections.every(transaction)
@@ -361,17 +364,17 @@ def follow(*, store: Url, poll: Poll = 2.0) -> None:
 
 
 def _followers(
-    stored: "list[Connection]", opened: Store
+    stored: "list[Connection]", opened: "Store"
 ) -> "tuple[list[Follower], list[ExchangeFollower]]":
     """Return who follows the connections whose secrets can be opened."""
-    from serving.connect import run  # noqa: PLC0415
-    from serving.connect.body import target  # noqa: PLC0415
-    from serving.connect.exchanges.body import (  # noqa: PLC0415
+    from serving.connect import run
+    from serving.connect.body import target
+    from serving.connect.exchanges.body import (
         VENUES,
         credentials_of,
         exchange_target,
     )
-    from serving.connect.secrets import keys_of, unseal  # noqa: PLC0415
+    from serving.connect.secrets import keys_of, unseal
 
     keys = keys_of()
     chains, exchanges = [], []
@@ -381,7 +384,7 @@ def _followers(
             continue
         secret = unseal(each.sealed, name=each.name, keys=keys)
         if each.body["venue"] in VENUES:
-            from serving.connect.exchanges.follow import exchange_follower  # noqa: PLC0415
+            from serving.connect.exchanges.follow import exchange_follower
 
             body = _exchange_body({**each.body, **secret})
             aim = exchange_target(body)
@@ -396,7 +399,7 @@ async def _follow_all(
     chains: "list[Follower]", exchanges: "list[ExchangeFollower]", *, poll: float
 ) -> None:
     """Follow until interrupted."""
-    from serving.connect import run  # noqa: PLC0415
+    from serving.connect import run
 
     stop = _stop()
     try:
@@ -419,6 +422,8 @@ def _stop() -> asyncio.Event:
 @group.command()
 def remove(name: str, *, store: Url) -> None:
     """End a connection. What it wrote of accounts stays."""
+    from serving.store import connections
+
     with _refusing(), _opened(store) as opened:
         with opened.begin() as transaction:
             is_gone = connections.remove(transaction, name)
@@ -430,7 +435,7 @@ def remove(name: str, *, store: Url) -> None:
 @group.command("new-key")
 def new_key() -> None:
     """Print a fresh key to seal secrets with, for FOREWARN_CONNECT_KEY or a file."""
-    from serving.connect.secrets import new_key as make  # noqa: PLC0415
+    from serving.connect.secrets import new_key as make
 
     typer.echo(make())
 
@@ -438,7 +443,8 @@ def new_key() -> None:
 @group.command()
 def rotate(*, store: Url) -> None:
     """Seal every secret anew with the first of the keys."""
-    from serving.connect.secrets import keys_of, resealed  # noqa: PLC0415
+    from serving.connect.secrets import keys_of, resealed
+    from serving.store import connections
 
     with _refusing(), _opened(store) as opened:
         keys = keys_of()
@@ -452,8 +458,10 @@ def rotate(*, store: Url) -> None:
 
 
 @contextlib.contextmanager
-def _opened(url: str) -> Iterator[Store]:
+def _opened(url: str) -> "Iterator[Store]":
     """Yield a store that is closed at the end."""
+    from serving.store import open_store
+
     store = open_store(url)
     try:
         yield store

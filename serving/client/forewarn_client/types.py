@@ -1803,6 +1803,7 @@ class PersonalBatch(TypedDict):
     requirements: list[PersonalAnswer | FaultyItem]
     present: str
     personal: str
+    tightened: bool
     simulated: bool
 
 
