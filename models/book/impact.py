@@ -54,6 +54,21 @@ class ImpactCurve:
     measured_at: datetime | None = field(default=None)
     quote: str = USD
 
+    def lost(self, units: float) -> float:
+        """Return the share of the price lost after selling units, as `impact` in floats."""
+        return float(impact(self, units))
+
+    def sellable(self, most: float) -> float:
+        """Return the units that can be sold before the price has fallen by a share, in [0, 1)."""
+        amount = lost = 0.0
+        for point, given in zip(self.amounts, self.impacts, strict=True):
+            if float(given) > most:
+                share = (most - lost) / (float(given) - lost)
+                return amount + share * (float(point) - amount)
+            amount, lost = float(point), float(given)
+        reserve = amount * (1.0 - lost) / lost
+        return (1.0 - lost) * (amount + reserve) / (1.0 - most) - reserve
+
 
 def curve_faults(curve: ImpactCurve, *, where: str = "") -> list[Fault]:
     """Return everything that is wrong with the points of a curve."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from features.inputs import Candles
 from models.book.exceedance import christoffersen, kupiec, zone
-from models.book.forecast import Stopped
+from models.book.forecast import Spread, Stopped
 from models.book.impact import USD, ImpactCurve, fitted
 from models.book.scenarios import Method
 from models.errors import Fault, ForewarnError, InvalidInput
@@ -347,12 +347,20 @@ def run(
     request: ForecastBody,
     result: ReadBook,
     ready: Any,
+    *,
+    spread: Spread = map,
 ) -> None:
-    """Run a forecast to its end, or until it is stopped, and keep what came of it."""
+    """Run a forecast to its end, or until it is stopped, and keep what came of it.
+
+    Parameters
+    ----------
+    spread
+        Where scenarios are run.
+    """
     status = book_forecasts.FAILED
     body: dict[str, Any] | None = {"error": "ended by a defect: see the log"}
     try:
-        body = _run(desk, store, name, request, result, ready)
+        body = _run(desk, store, name, request, result, ready, spread)
         status = book_forecasts.DONE
     except Stopped:
         body, status = None, book_forecasts.STOPPED
@@ -373,6 +381,7 @@ def _run(
     request: ForecastBody,
     result: ReadBook,
     ready: Forecaster,
+    spread: Spread,
 ) -> dict[str, Any]:
     parts = len(request.horizons) * len(METHODS) * 2
     finished = 0
@@ -397,7 +406,9 @@ def _run(
             owners: dict[str, Any] = {}
             for side in ("unattended", "expected"):
                 acts = side == "expected"
-                done = ready.run(drawn, with_owners=acts, seed=request.seed, report=report)
+                done = ready.run(
+                    drawn, with_owners=acts, seed=request.seed, report=report, spread=spread
+                )
                 owners[side] = msgspec.to_builtins(forecast_answer(done, ready))
                 finished += 1
             methods[method.value] = owners

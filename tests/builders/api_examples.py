@@ -201,6 +201,10 @@ def scoring(ask: Any) -> None:
     ask("plan", {"account": VAULT, "target": {"buffer": "0.2"}})
     ask("personal_requirements", {"account": VAULT})
     ask("allocate", ALLOCATION)
+    later = ask("begin_allocation", ALLOCATION)["id"]
+    while ask("allocation_status", id=later, keep=False)["status"] == "running":
+        time.sleep(0.05)
+    ask("allocation_status", id=later)
     named = json.loads((CHAMPION / "bundle.json").read_text())["features"]
     row = {name: [0.5] for name in (*named, *BASELINE)}
     ask("score_features", {"columns": row})
@@ -230,6 +234,7 @@ def writing(ask: Any, at: datetime) -> None:
     ask("lines", {"accounts": ["treasury-1"], "begin": iso(at - timedelta(days=1))})
     ask("owner_conduct", owner="treasury")
     ask("owner_conduct_history", owner="treasury", query={"points": 2})
+    ask("conduct_consent", {"scored": True}, owner="treasury")
     reached = {"rpc": ["https://YOUR-NODE"], "addresses": ["0x" + "ab" * 20]}
     ask("put_connection", {"venue": "aave-v3", "chain": "ethereum", **reached}, connection="mine")
     ask("connections")

@@ -1,5 +1,6 @@
 """Conduct, personal requirements and allocation over the whole API, on a store's own history."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -215,3 +216,37 @@ def test_who_opts_out_is_not_scored(caller: Caller) -> None:
     assert caller.get("/v1/owners/alice/conduct").json()["exposures"]["cured"] == 2
     assert caller.put(path, json={}).status_code == 422
     assert caller.put("/v1/owners/nobody/conduct/consent", json={"scored": True}).status_code == 404
+
+
+def many_lots() -> dict[str, Any]:
+    """Return twelve venues that need ten of cash each, in lots of three."""
+    return {
+        "assets": {"cash": {"price": "1", "cost": "0.05", "lot": "3"}},
+        "inventory": [{"asset": "cash", "quantity": "200"}],
+        "venues": [
+            {"id": f"v{n}", "need": "10", "eligible": {"cash": {"weight": "1"}}} for n in range(12)
+        ],
+    }
+
+
+def test_what_takes_long_is_answered_later(caller: Caller) -> None:
+    """Whole numbers beyond what a request is waited for: begun, and read at its place."""
+    refused = caller.post("/v1/allocate", json=many_lots())
+    assert refused.status_code == 422
+    assert "POST /v1/allocations" in refused.json()["errors"][0]["detail"]
+    begun = caller.post("/v1/allocations", json=many_lots())
+    assert begun.status_code == 202, begun.text
+    place = begun.headers["location"]
+    assert (begun.json()["status"], place[-32:]) == ("running", begun.json()["id"])
+    deadline = time.monotonic() + 60
+    while (answer := caller.get(place).json())["status"] == "running":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert (answer["status"], answer["error"]) == ("done", None)
+    # Four lots of three at twelve venues, 144 at .05.
+    assert answer["allocation"]["cost"] == "7.2"
+    assert answer["allocation"]["is_accepted"] is True
+    assert len(answer["allocation"]["moves"]) == 12
+    assert caller.get("/v1/allocations/none").status_code == 404
+    wrong = caller.post("/v1/allocations", json={**many_lots(), "time_limit": 601})
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/time_limit")

@@ -60,7 +60,7 @@ def test_what_contradicts_is_refused() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"venue": "aave-v2"},
+        {"venue": "aave-v1"},
         {"addresses": ["0x12"]},
         {"addresses": ["vitalik.eth"]},
         {"rpc": []},
