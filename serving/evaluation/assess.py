@@ -65,6 +65,7 @@ class Model:
     bundle: Bundle | None
     absence: str = "no bundle was named"
     refusals: tuple[str, ...] = ()
+    is_widened: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,6 +312,8 @@ def _forecasts(
     baseline = np.ascontiguousarray(rows[:, len(NAMES) :])
     scores, observed = bundle.scores(matrix, baseline), bundle.knows(markets)
     forecasts = _worded(bundle, scores, observed)
+    if model.is_widened:
+        forecasts = [widened(forecast) for forecast in forecasts]
     if not wish.reasons:
         return [_Texts(forecast=forecast) for forecast in forecasts]
     method = method_of(bundle, wish.contributions)
@@ -356,6 +359,29 @@ def _worded(
         )
         for row in zip(*parts, strict=True)
     ]
+
+
+def widened(forecast: tuple[ForecastAnswer, ...]) -> tuple[ForecastAnswer, ...]:
+    """Return a forecast whose intervals reach up to those of the next longer horizon.
+
+    Twice the volatility brings within a time what the usual one brings within four times as
+    long, about what lies between two horizons; beyond the longest everything may come.
+    """
+    later = [*forecast[1:], None]
+    return tuple(
+        replace(
+            entry,
+            unattended_interval=(
+                entry.unattended_interval[0],
+                1.0 if after is None else after.unattended_interval[1],
+            ),
+            expected_interval=(
+                entry.expected_interval[0],
+                1.0 if after is None else after.expected_interval[1],
+            ),
+        )
+        for entry, after in zip(forecast, later, strict=True)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -435,6 +461,9 @@ def _notices(judged: RuleEvaluation, outcome: ForecastOutcome, model: Model) -> 
         text = f"the newest candle is {outcome.late} h late: the market is looked at as of then"
         notices.append(Notice(code="candles_late", text=text))
     notices += [Notice(code="bundle_refused", text=text) for text in model.refusals]
+    if model.is_widened:
+        text = "a breaker is open: intervals reach up to those of the next longer horizon"
+        notices.append(Notice(code="intervals_widened", text=text))
     market = market_of(judged.case.account)
     if model.bundle is None or not model.bundle.knows([market]).all():
         text = f"the model has seen no owners on {market}: expected is as if nobody acted"
