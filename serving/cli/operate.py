@@ -30,8 +30,8 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Say whether this installation is sound, check by check; exit code 1 where one is at fault."""
-    from serving.cli.doctor import Status, examine  # noqa: PLC0415
-    from serving.store import open_store  # noqa: PLC0415
+    from serving.cli.doctor import Status, examine
+    from serving.store import open_store
 
     now = datetime.now(tz=UTC)
     findings = examine(os.environ, open_store=open_store, now=now, store=store)
@@ -54,7 +54,7 @@ def backup(
     store: Url,
 ) -> None:
     """Copy a SQLite store to TARGET while it is used; PostgreSQL has pg_dump."""
-    from serving.store.backup import back_up  # noqa: PLC0415
+    from serving.store.backup import back_up
 
     try:
         size = back_up(store, target)
@@ -73,7 +73,7 @@ def restore(
     ] = False,
 ) -> None:
     """Put a copy in the place of a SQLite store that nothing has open."""
-    from serving.store.backup import restore as put_back  # noqa: PLC0415
+    from serving.store.backup import restore as put_back
 
     try:
         aside = put_back(source, store, replaces=replace)

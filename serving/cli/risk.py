@@ -112,9 +112,9 @@ def risk_book(
     json_: Json = None,
 ) -> None:
     """Forecast what will be liquidated within a day and a week, and keep it in the store."""
-    from serving.application import book_risk  # noqa: PLC0415 - compiles the cascade
-    from serving.schemas.book_risk import ForecastBody  # noqa: PLC0415
-    from serving.store import book_forecasts  # noqa: PLC0415
+    from serving.application import book_risk
+    from serving.schemas.book_risk import ForecastBody
+    from serving.store import book_forecasts
 
     request = ForecastBody(scenarios=scenarios, seed=seed, impact="none" if no_impact else "stored")
     with _refusing(), _desk(store) as (desk, opened):
@@ -159,10 +159,10 @@ def _run(
     is_still: bool,
 ) -> "StressShock":
     """Return the book of a store or of a file after a shock, or print every fault and leave."""
-    from serving.application import book_risk  # noqa: PLC0415 - compiles the cascade
-    from serving.evaluation.book_risk import stressed  # noqa: PLC0415
-    from serving.ingest import book_file  # noqa: PLC0415
-    from serving.schemas.book_risk import StressBody  # noqa: PLC0415
+    from serving.application import book_risk
+    from serving.evaluation.book_risk import stressed
+    from serving.ingest import book_file
+    from serving.schemas.book_risk import StressBody
 
     if (store is None) == (accounts is None):
         raise typer.BadParameter("one of --store and --accounts is needed, and only one")
@@ -180,9 +180,9 @@ def _run(
 
 
 def _checked(kind: Callable[..., Any], answer: dict[str, Any]) -> Any:
-    from pydantic import ValidationError  # noqa: PLC0415
+    from pydantic import ValidationError
 
-    from serving.schemas.requests import pointers  # noqa: PLC0415
+    from serving.schemas.requests import pointers
 
     try:
         return kind(**answer)
@@ -208,7 +208,7 @@ def _moves(shocks: list[str]) -> dict[str, str]:
 
 
 def _share(move: str, *, is_percent: bool) -> str:
-    from decimal import Decimal  # noqa: PLC0415
+    from decimal import Decimal
 
     return str(Decimal(move) / 100) if is_percent else move
 
@@ -219,7 +219,7 @@ def _spread(is_wished: bool, scheduler: str | None) -> "Iterator[Spread]":  # no
     if not is_wished:
         yield map
         return
-    from models.book.partitions import over_workers  # noqa: PLC0415 - takes the extra
+    from models.book.partitions import over_workers
 
     with over_workers(scheduler) as spread:
         yield spread
@@ -238,9 +238,9 @@ def _refusing() -> Iterator[None]:
 @contextmanager
 def _desk(url: str) -> "Iterator[tuple[ScoringService, Store]]":
     """Yield a service over a store, by the rules alone."""
-    from serving.application.deployment import read_deployment  # noqa: PLC0415
-    from serving.application.scoring import ScoringService  # noqa: PLC0415
-    from serving.store import open_store  # noqa: PLC0415
+    from serving.application.deployment import read_deployment
+    from serving.application.scoring import ScoringService
+    from serving.store import open_store
 
     opened = open_store(url)
     try:
@@ -255,6 +255,6 @@ def _desk(url: str) -> "Iterator[tuple[ScoringService, Store]]":
 
 def _write(answer: "StressShock", place: Path | None) -> None:
     if place is not None:
-        from serving.schemas.problems import encode  # noqa: PLC0415
+        from serving.schemas.problems import encode
 
         place.write_bytes(encode(answer) + b"\n")

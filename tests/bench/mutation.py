@@ -70,9 +70,10 @@ ALSO = {
     **dict.fromkeys(AAVE_V4, ("aave_v4", "aave")),
     **dict.fromkeys(LENDING, ("lending",)),
     **dict.fromkeys(("dydx_v4", "gmx_v2", "hyperliquid", "tiered_perp"), ("perpetuals",)),
-    "checked": ("fixed_point",),
+    "uint": ("fixed_point",),
     "collateral": ("composed",),
     "fixed_point": ("maker",),
+    "shock": ("shocks",),
     "perpetual": ("tiered_perp", "flat_margin", "perpetuals"),
 }
 """The tests of a module are those named after it, and after these."""

@@ -246,16 +246,16 @@ def _the_log_is_whole(desk: Desk) -> None:
     heads = str(desk.place / "heads.jsonl")
     run = CliRunner()
     command = ["log", "verify", str(export), "--heads", heads]
-    assert run.invoke(root("log"), command).exit_code == 0
+    assert run.invoke(root(), command).exit_code == 0
     lines = export.read_bytes().splitlines(keepends=True)
     export.write_bytes(b"".join(lines[:-1]))
-    cut = run.invoke(root("log"), command)
+    cut = run.invoke(root(), command)
     assert cut.exit_code == 3
     assert f"first bad entry {size - 1}" in cut.output
-    alone = run.invoke(root("log"), command[:3])
+    alone = run.invoke(root(), command[:3])
     assert (alone.exit_code, "cannot tell" in alone.output) == (0, True)
     export.write_bytes(b"".join([*lines[:2], lines[3], lines[2], *lines[4:]]))
-    assert "first bad entry 2" in run.invoke(root("log"), command).output
+    assert "first bad entry 2" in run.invoke(root(), command).output
 
 
 def test_scopes_are_apart(desk: Desk) -> None:
@@ -394,7 +394,7 @@ def test_the_command_ends_with_three_where_the_gate_refuses(desk: Desk) -> None:
         clock = mock.Mock(wraps=datetime)
         clock.now = lambda tz=None: NOON + timedelta(days=days)  # noqa: ARG005
         with mock.patch("serving.cli.terms.datetime", clock):
-            return run.invoke(root("terms"), ["terms", "preview", *words, "--store", url])
+            return run.invoke(root(), ["terms", "preview", *words, "--store", url])
 
     refused = ask("mat=1.34", "--limit-accounts", "0", "--limit-debt", "10000")
     assert refused.exit_code == 3

@@ -151,7 +151,7 @@ def test_one_story_with_three_keys(service: Service, role: dict[str, Watched]) -
     export = service.place / "log.jsonl"
     download.value.save_as(export)
     heads = str(service.place / "heads.jsonl")
-    done = CliRunner().invoke(root("log"), ["log", "verify", str(export), "--heads", heads])
+    done = CliRunner().invoke(root(), ["log", "verify", str(export), "--heads", heads])
     assert done.exit_code == 0, done.output
     for watcher in role.values():
         assert watcher.errors == []
