@@ -6,6 +6,7 @@ Huangfu and Hall (2018), "Parallelizing the dual revised simplex method", Mathem
 Programming Computation 10, as shipped in SciPy's `linprog` and `milp`.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -64,7 +65,7 @@ def matrix(program: Program) -> Matrix:
         for row in program.rows
         for entry in row.entries.values()
     ]
-    places = [j for row in program.rows for j in row.entries]
+    places = list(itertools.chain.from_iterable(row.entries for row in program.rows))
     starts = np.cumsum([0, *(len(row.entries) for row in program.rows)])
     shape = (len(program.rows), len(program.columns))
     entries = (np.array(data), np.array(places, dtype=np.int64), starts)

@@ -87,7 +87,9 @@ class Comparison:
             below = [
                 user
                 for user, each in reading.accounts.items()
-                if each.answer is not None and each.answer["health_factor"] < WAD
+                if each.answer is not None
+                and each.answer["health_factor"] < WAD
+                and any(leg.kind is LegKind.COLLATERAL for leg in each.legs)
             ]
             if below:
                 user = self.life.chance.choice(below)

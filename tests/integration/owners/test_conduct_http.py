@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from local import Caller
 
+from models.parameters.breakers import Breaker, Effect, Signal
+from serving.application import breaker_board
 from serving.application.scoring import ScoringService
 from serving.evaluation.assess import Model
 from serving.http.admission import Admission, Keyring
@@ -167,6 +169,35 @@ def test_requirements_lie_between_the_venue_and_a_newcomer(caller: Caller) -> No
     assert rows["calm"]["exposures"] == 0
     assert rows["good"]["path"][-1]["required"] == rows["good"]["personal"]
     assert Fraction(answer.json()["personal"]) == sum(amounts.values())
+
+
+def test_an_open_breaker_has_the_house_ask_twice_its_add_on(caller: Caller, book: Store) -> None:
+    """An account that nobody knows is asked 25 % more than the venue, then 50 %."""
+    body = {"market": market(), "account": "calm", "policy": {"sensitivity": "0"}}
+    before = caller.post("/v1/requirements/personal", json=body).json()
+    with book.begin() as transaction:
+        breaker = Breaker(
+            name="b",
+            signal=Signal.DRIFT,
+            trip=2.0,
+            clear=1.0,
+            hold=1,
+            shortest=timedelta(0),
+            longest=timedelta(days=1),
+            effects=(Effect.TIGHTEN_REQUIREMENT,),
+        )
+        breaker_board.put(transaction, breaker, actor="gov", at=NOW)
+        breaker_board.by_hand(transaction, "b", is_trip=True, reason="drill", actor="gov", at=NOW)
+    for _ in range(30):  # a worker looks once a second
+        after = caller.post("/v1/requirements/personal", json=body).json()
+        if after["tightened"]:
+            break
+        time.sleep(0.1)
+    assert (before["tightened"], after["tightened"]) == (False, True)
+    (first,), (second,) = before["requirements"], after["requirements"]
+    assert first["venue"] == second["venue"]
+    assert Fraction(first["personal"]) == Fraction(first["venue"]) * Fraction(5, 4)
+    assert Fraction(second["personal"]) == Fraction(first["venue"]) * Fraction(3, 2)
 
 
 def test_a_house_policy_below_the_venue_is_refused(caller: Caller) -> None:
