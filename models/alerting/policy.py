@@ -125,7 +125,9 @@ class BlindBuffer(PolicyPart):
     clear: Share
 
 
-DoubtCode = Literal["price_stale", "price_disputed", "price_off_candles", "rule_mismatch"]
+DoubtCode = Literal[
+    "price_stale", "price_disputed", "price_off_candles", "rule_mismatch", "account_stale"
+]
 
 
 class Doubt(PolicyPart):

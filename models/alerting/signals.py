@@ -86,7 +86,7 @@ class Signal:
         When that was reported; None where it is not known.
     doubts
         Why the prices it is judged on must not be taken for fresh ones: `price_stale`,
-        `price_disputed`, `price_off_candles`, `rule_mismatch`.
+        `price_disputed`, `price_off_candles`, `rule_mismatch`, `account_stale`.
     requirement
         Quote units of the venue; None where it is not known.
     book

@@ -439,7 +439,7 @@ def doubts(judged: RuleEvaluation, outcome: ForecastOutcome) -> tuple[Notice, ..
     notices = [] if outcome.silent is None or outcome.silent.code in HARMLESS else [outcome.silent]
     notices += [
         doubt
-        for doubt in (rules.mismatch(judged.case), *outcome.doubts)
+        for doubt in (rules.mismatch(judged.case), rules.unread(judged.case), *outcome.doubts)
         if doubt is not None and doubt not in notices
     ]
     notices += rules.unplaced(judged.case)

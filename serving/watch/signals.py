@@ -61,7 +61,7 @@ def of_book(figures: BookFigures | None, *, at: datetime) -> Signal:
 
 def _doubts(judged: RuleEvaluation, outcome: ForecastOutcome) -> tuple[str, ...]:
     """Return the codes of why prices, or the verdict, must not be taken as they stand."""
-    every = (rules.mismatch(judged.case), *outcome.doubts)
+    every = (rules.mismatch(judged.case), rules.unread(judged.case), *outcome.doubts)
     return tuple(sorted({doubt.code for doubt in every if doubt is not None}))
 
 
