@@ -123,8 +123,10 @@ def compare_oracles(
     -------
     dict
         By oracle: `rows`, `log_loss`, and its relative change to the model's and to the best
-        rung's on the same rows, with intervals.
+        rung's on the same rows, with intervals; empty where nothing happened.
     """
+    if not outcome.any():
+        return {}
     odd = (at // max(DAY, HORIZONS[k] * HOUR)) % 2 == 1
     out = {}
     for name, score, stratum in _scores(hindsight, k, model, touched):

@@ -88,3 +88,22 @@ def test_too_few_rows_calibrate_nothing() -> None:
     score, odd = np.linspace(0.0, 1.0, 60), np.arange(60) % 2 == 1
     stratum = (np.arange(60) < 10).astype(np.float64)
     assert oracles.cross_fitted(score, stratum, score, odd) is None
+
+
+def test_where_nothing_happened_there_is_no_oracle() -> None:
+    """A log-loss of the floor alone would be no measure."""
+    count = 100
+    none = np.full((count, len(HORIZONS)), 0.01)
+    flat = np.full(count, 0.01)
+    rows = ScoredOutcomes(np.zeros(count), np.ones(count, dtype=bool), {})
+    found = oracles.compare_oracles(
+        Hindsight(none, none, flat, flat, np.zeros(count)),
+        np.zeros(count),
+        k=K,
+        model=flat,
+        best=flat,
+        touched=None,
+        at=np.arange(count) * HOUR,
+        rows=rows,
+    )
+    assert found == {}
