@@ -12,7 +12,14 @@ from typing import Any, Generic, TypeVar
 from models.domain import Account, Exact, Market
 from models.errors import UnknownRulebook
 from models.margin import venues
-from models.margin.result import Headroom, Liquidation, Margin, Refusal, WeightedCollateral
+from models.margin.result import (
+    Headroom,
+    Liquidation,
+    Margin,
+    Refusal,
+    Side,
+    WeightedCollateral,
+)
 from models.margin.variables import Names, Variable, names_of
 
 T = TypeVar("T")
@@ -82,6 +89,10 @@ class Rulebook(Generic[T]):
     at_prices
         (account, market, terms) to the margin in markets that differ from this one in prices
         alone, with all that no price moves worked out once; None where `margin` alone tells.
+    side
+        (account, market, terms) to the maintenance side that `margin` gives, at less cost, where
+        an account is liquidatable exactly where that side is short; None in place of the
+        function where `margin` alone tells.
     state
         What is read of `Market.state`.
     options
@@ -102,6 +113,7 @@ class Rulebook(Generic[T]):
     permits: Callable[[Account, Market, T], Refusal | None] | None = None
     weights: Callable[[Account, Market, T], tuple[WeightedCollateral, ...] | Refusal] | None = None
     at_prices: Callable[[Account, Market, T], MarginAt] | None = None
+    side: Callable[[Account, Market, T], Side | None] | None = None
     state: tuple[Variable, ...] = ()
     options: tuple[Variable, ...] = ()
     is_exact: bool = False
@@ -111,6 +123,12 @@ class Rulebook(Generic[T]):
         if self.at_prices is not None:
             return self.at_prices(account, market, terms)
         return lambda moved: self.margin(account, moved, terms)
+
+    def maintenance(self, account: Account, market: Market, terms: T) -> Side | None:
+        """Return the side that liquidation is judged by; None where it cannot be told."""
+        if self.side is not None:
+            return self.side(account, market, terms)
+        return self.margin(account, market, terms).maintenance
 
 
 @cache
@@ -174,8 +192,17 @@ def watched(book: Rulebook[T], look: Callable[[Account, Market], None]) -> Ruleb
         look(account, market)
         return book.margin(account, market, terms)
 
+    watched_book = replace(book, margin=margin)
+    plain_side = book.side
+    if plain_side is not None:
+
+        def side(account: Account, market: Market, terms: T) -> Side | None:
+            look(account, market)
+            return plain_side(account, market, terms)
+
+        watched_book = replace(watched_book, side=side)
     if book.at_prices is None:
-        return replace(book, margin=margin)
+        return watched_book
 
     def at_prices(account: Account, market: Market, terms: T) -> MarginAt:
         judged = book.along_prices(account, market, terms)
@@ -186,7 +213,7 @@ def watched(book: Rulebook[T], look: Callable[[Account, Market], None]) -> Ruleb
 
         return at
 
-    return replace(book, margin=margin, at_prices=at_prices)
+    return replace(watched_book, at_prices=at_prices)
 
 
 def priced_assets(account: Account, market: Market, now: Margin) -> tuple[str, ...]:

@@ -6,12 +6,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from features.inputs import Candles, Tables, no_events
 from models.domain import UNPLACED, Account, Exact, Leg, LegKind, Market, MarketId, Price
 from models.errors import Fault, ForewarnError, InvalidInput, UnknownRulebook
-from models.margin.rulebook import Rulebook, load, load_all, state_names, with_next_prices
+from models.margin.rulebook import (
+    Rulebook,
+    load,
+    load_all,
+    state_names,
+    watched,
+    with_next_prices,
+)
 from models.terms import terms_in_force
 from serving.evaluation import market_history
 from serving.evaluation.facts import Facts
@@ -31,6 +38,7 @@ from serving.schemas.market import MarketBody, PriceBody
 from serving.schemas.market_names import option_faults, state_faults, venue_faults
 from serving.schemas.strict_json import escape
 
+P = ParamSpec("P")
 T = TypeVar("T")
 DIGITS = 13
 """Least digits of a price that rules read as an exact number."""
@@ -87,6 +95,23 @@ class Scaled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MarketInput:
+    """What all accounts are judged by that one rulebook, market and name of terms belong to.
+
+    Parameters
+    ----------
+    rulebook, market, terms, terms_valid_from, unplaced
+        As in `AccountInput`.
+    """
+
+    rulebook: Rulebook[Any]
+    market: Market
+    terms: Any
+    terms_valid_from: datetime | None
+    unplaced: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarketSnapshot:
     """What the accounts of a request share.
 
@@ -107,6 +132,9 @@ class MarketSnapshot:
         Assets stated to keep their price when the whole market moves.
     mismatches
         By account how its venue was read to judge it otherwise than the rules.
+    look
+        Looks at what is to be judged before each evaluation of rules, and raises where it may
+        not be; None where nothing limits them.
     """
 
     at: datetime
@@ -116,12 +144,14 @@ class MarketSnapshot:
     simulated: bool = False
     pegged: frozenset[str] = frozenset()
     mismatches: Mapping[str, str] = field(default_factory=dict)
+    look: Callable[[Account, Market], None] | None = None
     _parsed: dict[tuple[str, str, MarketId], Any] = field(default_factory=dict)
     _spot: dict[Scale, Scaled] = field(default_factory=dict, init=False)
     _markets: dict[tuple[MarketId | None, Scale], tuple[Market, frozenset[str]]] = field(
         default_factory=dict, init=False
     )
     _books: dict[tuple[str, str], Rulebook[Any]] = field(default_factory=dict, init=False)
+    _inputs: dict[tuple[str | None, ...], MarketInput] = field(default_factory=dict, init=False)
     _ahead: IdentityMemo[Market] = field(
         default_factory=lambda: IdentityMemo(with_next_prices), init=False
     )
@@ -140,8 +170,23 @@ class MarketSnapshot:
         if key not in self._books:
             accrue = None if book.accrue is None else IdentityMemo(book.accrue)
             bare = None if book.bare is None else IdentityMemo(book.bare)
-            self._books[key] = dataclasses.replace(book, accrue=accrue, bare=bare)
+            kept = dataclasses.replace(book, accrue=accrue, bare=bare)
+            self._books[key] = kept if self.look is None else watched(kept, self.look)
         return self._books[key]
+
+    def input_of(self, body: requests.AccountBody) -> MarketInput | None:
+        """Return what accounts like this one were found to be judged by; None where none was."""
+        named = body.terms
+        if named.__class__ is dict:
+            return None
+        return self._inputs.get((body.venue, body.version, body.market, body.chain, named))
+
+    def remember(self, body: requests.AccountBody, found: MarketInput) -> None:
+        """Keep what an account is judged by for others like it, where nothing of it is its own."""
+        _, rounded = self.market_of(market_of(body), found.rulebook)
+        if isinstance(body.terms, dict) or rounded:
+            return
+        self._inputs[body.venue, body.version, body.market, body.chain, body.terms] = found
 
     def market_of(
         self, whose: MarketId, book: Rulebook[Any] | None
@@ -389,41 +434,28 @@ def account_input(body: requests.AccountBody, place: str, around: MarketSnapshot
         that contradict the legs, and prices of an unusable scale.
     """
     faults: list[Fault] = []
-    book = _collect(faults, lambda: rulebook(body.venue, body.version, place))
-    account_legs = _collect(faults, lambda: legs(body.legs, place, book))
+    found = around.input_of(body)
+    book = _collect(faults, _rulebook, body, place) if found is None else found.rulebook
+    account_legs = _collect(faults, legs, body.legs, place, book)
     if book is not None and body.options:
         faults += option_faults(book.venue, body.options, where=place)
-    happened = _collect(faults, lambda: owner_events(body, place, at=around.at))
-    market = _collect(faults, lambda: _market(around, body, place, book))
-    agreed: tuple[Any, datetime | None] | None = None
-    if book is not None:
-        chosen = book
-        agreed = _collect(faults, lambda: _terms(body, place, around, chosen))
-    if faults or book is None or account_legs is None or market is None or agreed is None:
+    happened = (
+        None if body.events is None else _collect(faults, owner_events, body, place, at=around.at)
+    )
+    if found is None:
+        found = _found(body, place, around, book, faults)
+    if faults or found is None or account_legs is None:
         raise InvalidInput(faults)
-    book = around.remembering(book)
     account = Account(
         id=body.id,
-        venue=book.venue,
-        version=book.version,
+        venue=found.rulebook.venue,
+        version=found.rulebook.version,
         market=body.market,
         chain=body.chain or "",
         legs=account_legs,
         options=body.options,
     )
-    return AccountInput(
-        place=place,
-        account=account,
-        rulebook=book,
-        market=market,
-        terms=agreed[0],
-        terms_valid_from=agreed[1],
-        opened_at=body.opened_at,
-        events=happened,
-        unplaced=around.unplaced(market_of(body)),
-        ahead=around.ahead,
-        mismatch=around.mismatches.get(body.id),
-    )
+    return _placed_in(found, around, account, place, opened_at=body.opened_at, events=happened)
 
 
 def renewed(
@@ -436,28 +468,85 @@ def renewed(
     InvalidInput
         As `account_input` does, for terms and prices.
     """
-    book = around.remembering(rulebook(body.venue, body.version, before.place))
-    market = _market(around, body, before.place, book)
-    terms_now, since = _terms(body, before.place, around, book)
-    return dataclasses.replace(
-        before,
-        rulebook=book,
-        market=market,
-        terms=terms_now,
-        terms_valid_from=since,
-        ahead=around.ahead,
-        unplaced=around.unplaced(market_of(body)),
-        mismatch=around.mismatches.get(body.id),
+    found = around.input_of(body)
+    if found is None:
+        faults: list[Fault] = []
+        book = rulebook(body.venue, body.version, before.place)
+        found = _found(body, before.place, around, book, faults)
+        if found is None:
+            raise InvalidInput(faults)
+    return _placed_in(
+        found,
+        around,
+        before.account,
+        before.place,
+        opened_at=before.opened_at,
+        events=before.events,
     )
 
 
-def _collect(faults: list[Fault], step: Callable[[], T]) -> T | None:
+def _placed_in(
+    found: MarketInput,
+    around: MarketSnapshot,
+    account: Account,
+    place: str,
+    *,
+    opened_at: datetime | None,
+    events: tuple[OwnerEvent, ...] | None,
+) -> AccountInput:
+    """Return a case of an account in its market."""
+    return AccountInput(
+        place=place,
+        account=account,
+        rulebook=found.rulebook,
+        market=found.market,
+        terms=found.terms,
+        terms_valid_from=found.terms_valid_from,
+        opened_at=opened_at,
+        events=events,
+        unplaced=found.unplaced,
+        ahead=around.ahead,
+        mismatch=around.mismatches.get(account.id),
+    )
+
+
+def _found(
+    body: requests.AccountBody,
+    place: str,
+    around: MarketSnapshot,
+    book: Rulebook[Any] | None,
+    faults: list[Fault],
+) -> MarketInput | None:
+    """Return what an account is judged by, or None after noting the faults."""
+    market = _collect(faults, _market, around, body, place, book)
+    agreed = None if book is None else _collect(faults, _terms, body, place, around, book)
+    if book is None or market is None or agreed is None:
+        return None
+    found = MarketInput(
+        rulebook=around.remembering(book),
+        market=market,
+        terms=agreed[0],
+        terms_valid_from=agreed[1],
+        unplaced=around.unplaced(market_of(body)),
+    )
+    around.remember(body, found)
+    return found
+
+
+def _collect(
+    faults: list[Fault], step: Callable[P, T], *arguments: P.args, **named: P.kwargs
+) -> T | None:
     """Return a step's result, or None after noting its faults."""
     try:
-        return step()
+        return step(*arguments, **named)
     except InvalidInput as error:
         faults.extend(error.faults)
         return None
+
+
+def _rulebook(body: requests.AccountBody, place: str) -> Rulebook[Any]:
+    """Return the rulebook of an account; raises as `rulebook` does."""
+    return rulebook(body.venue, body.version, place)
 
 
 def rulebook(venue: str, version: str | None, place: str) -> Rulebook[Any]:
