@@ -274,17 +274,16 @@ def time_trigger(
     accrue = rulebook.accrue
     if accrue is None:
         return None
+    if rulebook.side is not None:
+        side = rulebook.side(account, accrue(market, terms, until), terms)
+        if side is None or side.credit >= side.requirement:
+            return None
 
     def is_breached(seconds: int) -> bool:
         later = accrue(market, terms, market.at + timedelta(seconds=seconds))
         return rulebook.margin(account, later, terms).verdict in BREACHED
 
     span = int((until - market.at).total_seconds())
-    if rulebook.side is not None:
-        later = accrue(market, terms, market.at + timedelta(seconds=span))
-        side = rulebook.side(account, later, terms)
-        if side is None or side.credit >= side.requirement:
-            return None
     if not is_breached(span) or is_breached(0):
         return None
     crossing = boundary(is_breached, near=0, low=0, high=span)

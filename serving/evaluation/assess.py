@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 from msgspec.structs import replace
 
 from features.inputs import Floats, Tables
@@ -71,8 +72,7 @@ class ScoreOptions:
     contributions: Method = "path"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForecastOutcome:
+class ForecastOutcome(Struct, frozen=True, kw_only=True):
     """What can be forecast of one account, or why nothing can.
 
     Parameters
@@ -154,7 +154,7 @@ def forecast_outcomes(
     """
     past = judged if history is None else history
     view = View(market_tables.candles, at)
-    doubtful = [_price_doubts(evaluation, view) for evaluation in judged]
+    doubtful = _price_doubts(judged, view)
     candidates = [
         _position(evaluation, doubts_of, view=view, model=model)
         for evaluation, doubts_of in zip(judged, doubtful, strict=True)
@@ -204,10 +204,19 @@ def _absent(matrix: Floats) -> list[frozenset[str]]:
 _SHORT = Notice(code="candles_missing", text="candles up to as_of do not suffice for volatility")
 
 
-def _price_doubts(judged: RuleEvaluation, view: View) -> tuple[Notice, ...]:
-    """Return why prices that a verdict rests on must not be taken as they stand."""
-    used = rules.used(judged.case, judged.now)
-    return (*rules.price_doubts(used, at=view.at), *feature_rows.off_candles(used, view))
+def _price_doubts(judged: Sequence[RuleEvaluation], view: View) -> list[tuple[Notice, ...]]:
+    """Return why prices that each verdict rests on must not be taken as they stand.
+
+    Accounts of one market whose verdicts rest on the same prices are told once.
+    """
+    told: dict[tuple[int, tuple[str, ...]], tuple[Notice, ...]] = {}
+    for evaluation in judged:
+        key = id(evaluation.case.market), evaluation.now.prices
+        if key not in told:
+            used = rules.used(evaluation.case, evaluation.now)
+            doubts_of = rules.price_doubts(used, at=view.at)
+            told[key] = (*doubts_of, *feature_rows.off_candles(used, view))
+    return [told[id(evaluation.case.market), evaluation.now.prices] for evaluation in judged]
 
 
 def _position(
@@ -274,8 +283,7 @@ def read_by(bundle: Bundle | None) -> tuple[str, ...]:
     return tuple(name for name in NAMES if name in named)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Texts:
+class _Texts(Struct, frozen=True, kw_only=True):
     """The forecast of one account, with what drove it."""
 
     forecast: tuple[ForecastAnswer, ...]
@@ -306,24 +314,25 @@ def _forecasts(rows: Floats, model: Model, wish: ScoreOptions) -> list[_Texts]:
 def _worded(bundle: Bundle, scores: Mapping[str, Floats]) -> list[tuple[ForecastAnswer, ...]]:
     """Return the forecast of every row, horizon by horizon."""
     points, ends = bundle.probabilities(scores), bundle.intervals(scores)
-    parts: list[list[Any]] = []
+    columns: list[list[list[Any]]] = []
     for name in HEADS:
         low, high = ends[name]
-        parts += [points[name].tolist(), low.tolist(), high.tolist()]
+        pairs = np.stack((low, high), axis=-1).tolist()
+        columns += [points[name].tolist(), [[*map(tuple, row)] for row in pairs]]
     return [
         tuple(
-            ForecastAnswer(
-                horizon=label,
-                unattended=alone,
-                expected=expected,
-                unattended_interval=(alone_low, alone_high),
-                expected_interval=(low, high),
-            )
-            for label, alone, alone_low, alone_high, expected, low, high in zip(
-                LABELS, *row, strict=True
-            )
+            [
+                ForecastAnswer(
+                    horizon=label,
+                    unattended=alone,
+                    expected=expected,
+                    unattended_interval=alone_ends,
+                    expected_interval=both_ends,
+                )
+                for label, alone, alone_ends, expected, both_ends in zip(LABELS, *row, strict=True)
+            ]
         )
-        for row in zip(*parts, strict=True)
+        for row in zip(*columns, strict=True)
     ]
 
 

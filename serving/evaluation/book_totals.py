@@ -13,6 +13,8 @@ from fractions import Fraction
 from operator import attrgetter
 from typing import Any
 
+from msgspec import Struct
+
 from models.domain import Exact
 from models.horizons import PROBABILITIES
 from models.margin.result import Side
@@ -38,8 +40,7 @@ FACTORS = tuple(float(1 + shock) for shock in SHOCKS)
 EVERY = tuple(range(len(SHOCKS)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountTotals:
+class AccountTotals(Struct, frozen=True, kw_only=True):
     """What one account adds to the book.
 
     Parameters

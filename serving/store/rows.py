@@ -88,11 +88,11 @@ def put(
     """
     if not rows:
         return
-    latest = {_key(table, row): dict(row) for row in rows}
+    names = [c.name for c in table.primary_key.columns]
+    latest = {tuple([row[name] for name in names]): dict(row) for row in rows}
     # In the order of the keys, so that two writers never wait for each other.
     ordered = [latest[key] for key in sorted(latest)]
     statement = insertion(transaction.dialect, table)
-    names = [c.name for c in table.primary_key.columns]
     updates = {n: statement.excluded[n] for n in ordered[0] if n not in names}
     standing = None if gives_way is None else gives_way(statement.excluded)
     chosen = (
