@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from features.inputs import Floats, Tables
-from features.pipeline import BASELINE, FEATURES, NAMES, compute, fingerprint
+from features.pipeline import BASELINE, FEATURES, NAMES, feature_matrix, fingerprint
 from models.forecast.bundle import Bundle
 from models.horizons import HEADS, HORIZONS, LABELS
 from models.margin.result import Trigger, Verdict
@@ -260,16 +260,15 @@ def _features(
     matrix = np.full((len(judged), len(COLUMNS)), np.nan)
     if not judged:
         return matrix
+    columns = np.array([_PLACES[name] for name in (*names, *BASELINE)], dtype=np.intp)
     late = np.array([position.late for position in positions])
     for hours in np.unique(late).tolist():
         chosen = np.flatnonzero(late == hours)
         accounts = [f"{place:06d}" for place in range(len(chosen))]
-        rows, legs = feature_rows.frames([positions[i] for i in chosen.tolist()], accounts, at=at)
+        rows, legs = feature_rows.columns([positions[i] for i in chosen.tolist()], accounts, at=at)
         shifted = feature_rows.looked_at_before(market_tables, hours)
         tables = feature_rows.tables([judged[i] for i in chosen.tolist()], accounts, shifted)
-        computed = compute(tables, rows, legs=legs, names=names)
-        columns = np.array([_PLACES[name] for name in computed.columns], dtype=np.intp)
-        matrix[np.ix_(chosen, columns)] = computed.to_numpy()
+        matrix[np.ix_(chosen, columns)] = feature_matrix(tables, rows, legs=legs, names=names)
     return matrix
 
 

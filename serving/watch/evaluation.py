@@ -176,9 +176,7 @@ class _Work:
         at, bundle = self.around.at, self.model.bundle
         version = None if bundle is None else bundle.version
         forecast = raised(judged, outlook, at=at)
-        assessed = record_of_rules(
-            judged, outlook, at=at, model_version=version, forecast=forecast
-        )
+        assessed = record_of_rules(judged, outlook, at=at, model_version=version, forecast=forecast)
         hit = liquidated_at(judged)
         totals = account_totals(judged, assessed)
         self.signals[key] = signal(

@@ -11,7 +11,6 @@ from serving.evaluation.assess import HARMLESS, ForecastOutcome, raised
 from serving.evaluation.rule_evaluation import RuleEvaluation
 from serving.schemas.assessment import ForecastAnswer
 
-
 LIQUIDATE = EventKind.LIQUIDATE
 
 
