@@ -100,11 +100,10 @@ def event_slices(events: Events, moments: MomentColumns) -> tuple[Ints, Ints]:
         nothing = np.zeros(len(at), dtype=np.int64)
         return nothing, nothing
     # The log lies account by account, each in the order of time.
-    codes, names = pd.factorize(events.account)
-    starts = np.searchsorted(codes, np.arange(len(names) + 1))
-    account_codes = pd.Index(names, dtype=object).get_indexer(
-        pd.Index(moments.account, dtype=object)
-    )
+    is_first = np.append(True, events.account[1:] != events.account[:-1])
+    starts, codes = np.flatnonzero(is_first), np.cumsum(is_first) - 1
+    places = {name: place for place, name in enumerate(events.account[starts].tolist())}
+    account_codes = np.array([places.get(name, -1) for name in moments.account.tolist()])
     is_known = account_codes >= 0
     earliest = min(at.min(initial=0), events.at.min(initial=0))
     span = max(at.max(initial=0), events.at.max(initial=0)) - earliest + 1

@@ -222,8 +222,9 @@ def priced_assets(account: Account, market: Market, now: Margin) -> tuple[str, .
     A venue that adds collateral until the debt is covered reads no price after that, and its
     verdict rests on none; when prices fall, the rest counts all the same.
     """
-    named = dict.fromkeys((*now.prices, *(leg.asset for leg in account.legs)))
-    return tuple(asset for asset in named if asset in market.prices)
+    named = dict.fromkeys((*now.prices, *[leg.asset for leg in account.legs]))
+    prices = market.prices
+    return tuple([asset for asset in named if asset in prices])
 
 
 def with_price(market: Market, asset: str, value: int) -> Market:

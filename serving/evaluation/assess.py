@@ -313,11 +313,10 @@ def _forecasts(rows: Floats, model: Model, wish: ScoreOptions) -> list[_Texts]:
 def _worded(bundle: Bundle, scores: Mapping[str, Floats]) -> list[tuple[ForecastAnswer, ...]]:
     """Return the forecast of every row, horizon by horizon."""
     points, ends = bundle.probabilities(scores), bundle.intervals(scores)
-    columns: list[list[list[Any]]] = []
+    parts: list[list[Any]] = []
     for name in HEADS:
         low, high = ends[name]
-        pairs = np.stack((low, high), axis=-1).tolist()
-        columns += [points[name].tolist(), [[*map(tuple, row)] for row in pairs]]
+        parts += [points[name].tolist(), low.tolist(), high.tolist()]
     return [
         tuple(
             [
@@ -325,13 +324,15 @@ def _worded(bundle: Bundle, scores: Mapping[str, Floats]) -> list[tuple[Forecast
                     horizon=label,
                     unattended=alone,
                     expected=expected,
-                    unattended_interval=alone_ends,
-                    expected_interval=both_ends,
+                    unattended_interval=(alone_low, alone_high),
+                    expected_interval=(low, high),
                 )
-                for label, alone, alone_ends, expected, both_ends in zip(LABELS, *row, strict=True)
+                for label, alone, alone_low, alone_high, expected, low, high in zip(
+                    LABELS, *row, strict=True
+                )
             ]
         )
-        for row in zip(*columns, strict=True)
+        for row in zip(*parts, strict=True)
     ]
 
 
