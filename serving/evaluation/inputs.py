@@ -177,7 +177,7 @@ class MarketSnapshot:
     def input_of(self, body: requests.AccountBody) -> MarketInput | None:
         """Return what accounts like this one were found to be judged by; None where none was."""
         named = body.terms
-        if named.__class__ is dict:
+        if isinstance(named, dict):
             return None
         return self._inputs.get((body.venue, body.version, body.market, body.chain, named))
 

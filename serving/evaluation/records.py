@@ -72,7 +72,7 @@ def record_of_rules(
     )
 
 
-def _chances(forecast: Sequence[ForecastAnswer]) -> dict[str, float]:
+def _chances(forecast: Sequence[ForecastAnswer]) -> dict[str, Any]:
     """Return the probabilities of a forecast by their columns."""
     return {
         column: getattr(entry, head)
