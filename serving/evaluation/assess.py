@@ -160,45 +160,40 @@ def forecast_outcomes(
         for evaluation, doubts_of in zip(judged, doubtful, strict=True)
     ]
     rows = [i for i, candidate in enumerate(candidates) if isinstance(candidate, PositionRow)]
-    positions = {
-        i: candidate for i, candidate in enumerate(candidates) if isinstance(candidate, PositionRow)
-    }
+    positions = [candidate for candidate in candidates if isinstance(candidate, PositionRow)]
     names = NAMES if wish.features else read_by(model.bundle)
-    matrix = _features(
-        [past[i] for i in rows], list(positions.values()), market_tables, at=at, names=names
-    )
+    matrix = _features([past[i] for i in rows], positions, market_tables, at=at, names=names)
     usable = np.asarray(np.isfinite(matrix[:, len(NAMES) :]).all(axis=1))
-    usable_rows = np.flatnonzero(usable)
-    forecasts = dict(
-        zip(usable_rows.tolist(), _forecasts(matrix[usable_rows], model, wish), strict=True)
-    )
-    places = {i: place for place, i in enumerate(rows)}
-    absent = _absent(matrix)
-    return [
-        ForecastOutcome(silent=candidate, doubts=doubtful[i])
-        if isinstance(candidate, Notice)
-        else ForecastOutcome(
-            silent=None if usable[places[i]] else _SHORT,
-            row=matrix[places[i]],
-            absent=absent[places[i]],
-            constant=candidate.constant,
-            late=candidate.late,
-            words=forecasts.get(places[i]),
+    found = zip(matrix, usable.tolist(), _absent(matrix), strict=True)
+    words = iter(_forecasts(matrix[usable], model, wish))
+    outcomes: list[ForecastOutcome] = []
+    for candidate, doubts_of in zip(candidates, doubtful, strict=True):
+        if isinstance(candidate, Notice):
+            outcomes.append(ForecastOutcome(silent=candidate, doubts=doubts_of))
+            continue
+        row, is_usable, absent = next(found)
+        outcomes.append(
+            ForecastOutcome(
+                silent=None if is_usable else _SHORT,
+                row=row,
+                absent=absent,
+                constant=candidate.constant,
+                late=candidate.late,
+                words=next(words) if is_usable else None,
+            )
         )
-        for i, candidate in enumerate(candidates)
-    ]
+    return outcomes
 
 
 def _absent(matrix: Floats) -> list[frozenset[str]]:
     """Return the features that each row lacks; few rows lack others than the rest."""
     is_absent = np.isnan(matrix[:, : len(NAMES)])
-    packed = np.packbits(is_absent, axis=1)
-    kinds = {row.tobytes(): place for place, row in enumerate(packed)}
+    packed = [row.tobytes() for row in np.packbits(is_absent, axis=1)]
     named = {
         kind: frozenset(NAMES[column] for column in np.flatnonzero(is_absent[place]))
-        for kind, place in kinds.items()
+        for kind, place in {kind: place for place, kind in enumerate(packed)}.items()
     }
-    return [named[row.tobytes()] for row in packed]
+    return [named[kind] for kind in packed]
 
 
 _SHORT = Notice(code="candles_missing", text="candles up to as_of do not suffice for volatility")
