@@ -35,7 +35,7 @@ def moving(
 
 def quote_of(terms: Any) -> str:
     """Return the asset that terms value everything else in; empty where they name none."""
-    named = [getattr(terms, field, "") for field in _quote_fields(type(terms))]
+    named = [getattr(terms, field, "") for field in _quote_fields(terms.__class__)]
     return next((str(name) for name in named if name), "")
 
 
