@@ -66,11 +66,16 @@ class Settings(BaseModel):
         Whether agents are served the tools at `/mcp`; it takes the extra `mcp`.
     hosts
         Names by which agents may reach `/mcp`, beside those of this machine.
+    warm
+        Whether the whole book is read and judged at the start and after every change, so that
+        the first stress and the first preview of terms need not wait for it.
     log_level
         Of the structured log.
     log_key, log_heads
         File of the key that heads of the governance log are signed with, and the file outside
         the store that every head is added to.
+    order_key
+        File of the key that orders are sealed with; it can move no money.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -85,9 +90,11 @@ class Settings(BaseModel):
     origins: Annotated[tuple[Origin, ...], BeforeValidator(_listed)] = ()
     mcp: bool = False
     hosts: Annotated[tuple[Host, ...], BeforeValidator(_listed)] = ()
+    warm: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_key: Path | None = None
     log_heads: Path | None = None
+    order_key: Path | None = None
 
     def environment(self) -> dict[str, str]:
         """Return the variables that hand these settings to a child process."""

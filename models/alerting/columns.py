@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from models.alerting.signals import Signal
+from models.alerting.signals import BOOK, BookFigures, Signal
 
 Numbers = float | npt.NDArray[np.float64]
 Texts = str | npt.NDArray[np.str_]
@@ -39,6 +39,8 @@ class Columns:
     doubts
         Why the prices of all these accounts must not be taken for fresh ones; prices of the
         past are taken as they stand.
+    is_book, book
+        Whether this is the whole book, and what is forecast of it: never of columns.
     """
 
     buffer: Numbers
@@ -53,6 +55,8 @@ class Columns:
     requirement: Numbers = math.nan
     has_forecast: Flags = True
     doubts: tuple[str, ...] = ()
+    is_book: bool = False
+    book: BookFigures | None = None
 
 
 def scalar(signal: Signal, now: datetime) -> Columns:
@@ -76,11 +80,16 @@ def scalar(signal: Signal, now: datetime) -> Columns:
         requirement=_number(signal.requirement),
         has_forecast=signal.has_forecast,
         doubts=signal.doubts,
+        is_book=signal.account == BOOK,
+        book=signal.book,
     )
 
 
 def stacked(signals: Sequence[Signal], now: datetime) -> Columns:
-    """Return the values of many accounts without doubts, a column each of shape (accounts,)."""
+    """Return the values of many accounts without doubts, a column each of shape (accounts,).
+
+    The whole book is not among them.
+    """
     return Columns(
         buffer=_numbers([signal.buffer for signal in signals]),
         next_buffer=_numbers([signal.next_buffer for signal in signals]),

@@ -26,13 +26,15 @@ from models.alerting.policy import (
     Doubt,
     ForecastTrigger,
     LiquidationTrigger,
+    LossTrigger,
     Policy,
+    ReproductionTrigger,
     RuleTrigger,
     Trigger,
     dust_limit,
     span_text,
 )
-from models.alerting.signals import Cause, Level, Signal
+from models.alerting.signals import BookFigures, Cause, Level, Signal
 from models.margin.result import Verdict
 
 UNEVALUABLE = Verdict.UNEVALUABLE.value
@@ -152,7 +154,7 @@ def aim(policy: Policy, level: Level) -> Aim:
 
 def _cause(level: Level, trigger: Trigger, signal: Signal) -> Cause:
     """Return a trigger that fired, in words."""
-    horizon = trigger.horizon if isinstance(trigger, ForecastTrigger) else ""
+    horizon = trigger.horizon if isinstance(trigger, ForecastTrigger | LossTrigger) else ""
     value, limit = MEANINGS[type(trigger)].shown(trigger, signal)
     return Cause(level, trigger.signal, horizon, _text(value), _text(limit))
 
@@ -257,6 +259,49 @@ def _liquidated(trigger: LiquidationTrigger, signal: Signal) -> tuple[object, ob
     return signal.liquidated_at, trigger.within
 
 
+def _loss_of(trigger: LossTrigger, book: BookFigures | None) -> float:
+    """Return a loss of the whole book; NaN where it is not known."""
+    key = (trigger.signal, trigger.horizon, trigger.owners, trigger.quantile)
+    return math.nan if book is None else book.losses.get(key, math.nan)
+
+
+def _loss(trigger: LossTrigger, columns: Columns) -> Reading:
+    """Read a loss of the whole book."""
+    return _whole(_loss_of(trigger, columns.book), trigger, columns)
+
+
+def _lost(trigger: LossTrigger, signal: Signal) -> tuple[object, object]:
+    """Return a loss and which it is, and its limit."""
+    kind = trigger.quantile if trigger.quantile == "mean" else f"{float(trigger.quantile):.0%}"
+    text = f"{_loss_of(trigger, signal.book):,.0f} USD ({kind}, {trigger.owners})"
+    return text, f"{trigger.raises:,.0f}"
+
+
+def _number_of(trigger: ReproductionTrigger, book: BookFigures | None) -> float:
+    """Return the highest reproduction number up to a fall; NaN where it is not known."""
+    highest = None if book is None else book.highest(trigger.within)
+    return math.nan if highest is None else highest
+
+
+def _growth(trigger: ReproductionTrigger, columns: Columns) -> Reading:
+    """Read how much each liquidation causes."""
+    return _whole(_number_of(trigger, columns.book), trigger, columns)
+
+
+def _grown(trigger: ReproductionTrigger, signal: Signal) -> tuple[object, object]:
+    """Return the number with the fall up to which it was looked for, and its limit."""
+    return (
+        f"{_number_of(trigger, signal.book):.3g} up to a fall by {trigger.within:.3g}",
+        trigger.raises,
+    )
+
+
+def _whole(value: float, trigger: LossTrigger | ReproductionTrigger, columns: Columns) -> Reading:
+    """Read a figure of the whole book; of an account there is none, which is not a want."""
+    is_missing = math.isnan(value) and columns.is_book
+    return Reading(value >= trigger.raises, value >= trigger.clear, is_missing)
+
+
 MEANINGS: Mapping[type[Any], Meaning] = {
     ForecastTrigger: Meaning(_forecast, _probability, undercut),
     BufferTrigger: Meaning(_buffer, _distance, distant),
@@ -265,5 +310,7 @@ MEANINGS: Mapping[type[Any], Meaning] = {
     RuleTrigger: Meaning(_ruling, _verdict, ruled_out),
     AccrualTrigger: Meaning(_accrual, _flip, outlasted),
     LiquidationTrigger: Meaning(_liquidation, _liquidated, untouched),
+    LossTrigger: Meaning(_loss, _lost, untouched),
+    ReproductionTrigger: Meaning(_growth, _grown, untouched),
 }
 """Every kind of trigger that a policy may have."""

@@ -24,11 +24,14 @@ from pydantic import (
 
 from models.alerting.signals import Level
 from models.errors import Fault, InvalidInput
-from models.horizons import HorizonName
+from models.horizons import HORIZONS, REFERENCE, HorizonName, label
 from models.margin.result import Verdict
 
 UNITS: Mapping[str, str] = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 LONGEST = timedelta(days=30)
+SHORTEST = 24
+"""Hours of the shortest horizon that the whole book is forecast for."""
+
 NAMES: Mapping[str, Level] = {level.name.lower(): level for level in Level if level}
 """Levels above none by name, the lowest first."""
 if TYPE_CHECKING:
@@ -84,6 +87,11 @@ Span = Annotated[timedelta, BeforeValidator(_span), PlainSerializer(span_text)]
 Positive = Annotated[Span, Field(gt=timedelta(0))]
 Share = Annotated[float, Field(gt=0.0, lt=1.0, strict=True)]
 Zone = Annotated[str, AfterValidator(_zone)]
+Amount = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+if TYPE_CHECKING:
+    BookHorizon: TypeAlias = str
+else:
+    BookHorizon = Literal[tuple(label(hours) for hours in HORIZONS if hours >= SHORTEST)]
 
 
 class PolicyPart(BaseModel):
@@ -151,6 +159,34 @@ class AccrualTrigger(PolicyPart):
     clear: Positive
 
 
+class LossTrigger(PolicyPart):
+    """Fires while a forecast loss of the whole book is at least `raise`, USD.
+
+    Parameters
+    ----------
+    signal
+        What is liquidated, or what is left as bad debt.
+    quantile
+        Of the loss over scenarios, or its mean.
+    """
+
+    signal: Literal["lar", "bad_debt"]
+    horizon: BookHorizon = REFERENCE
+    owners: Literal["unattended", "expected"] = "expected"
+    quantile: Literal["0.95", "0.99", "mean"] = "0.99"
+    raises: Annotated[Amount, Field(alias="raise")]
+    clear: Amount
+
+
+class ReproductionTrigger(PolicyPart):
+    """Fires while the reproduction number is at least `raise` at a fall up to `within`."""
+
+    signal: Literal["reproduction"]
+    within: Share
+    raises: Annotated[Amount, Field(alias="raise")]
+    clear: Amount
+
+
 class LiquidationTrigger(PolicyPart):
     """Fires for `within` after a liquidation, or after it was reported.
 
@@ -172,7 +208,9 @@ Trigger = Annotated[
     | Doubt
     | RuleTrigger
     | AccrualTrigger
-    | LiquidationTrigger,
+    | LiquidationTrigger
+    | LossTrigger
+    | ReproductionTrigger,
     Field(discriminator="signal"),
 ]
 
@@ -400,7 +438,8 @@ def _contradictions(policy: Policy) -> Iterator[Fault]:
 
 def _inverted(trigger: Trigger, place: str) -> Iterator[Fault]:
     """Yield a fault where clearing comes before raising."""
-    if isinstance(trigger, ForecastTrigger) and trigger.clear > trigger.raises:
+    rising = ForecastTrigger | LossTrigger | ReproductionTrigger
+    if isinstance(trigger, rising) and trigger.clear > trigger.raises:
         yield Fault(f"{place}/clear", f"{trigger.clear} is above raise, {trigger.raises}")
     if isinstance(trigger, BufferTrigger | BlindBuffer) and trigger.clear < trigger.raises:
         yield Fault(f"{place}/clear", f"{trigger.clear} is below raise, {trigger.raises}")

@@ -34,9 +34,33 @@ class Route(StrEnum):
     SILENT = "silent"
 
 
+BOOK = "*"
+"""Stands where an account does, for the whole book: no account may be called so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookFigures:
+    """What the newest forecast of the whole book says.
+
+    Parameters
+    ----------
+    losses
+        USD by `lar` or `bad_debt`, horizon, owners and quantile (or `mean`).
+    reproduction
+        Fall of the whole market, as a share, and reproduction number there.
+    """
+
+    losses: Mapping[tuple[str, str, str, str], float]
+    reproduction: tuple[tuple[float, float], ...]
+
+    def highest(self, within: float) -> float | None:
+        """Return the highest reproduction number up to a fall; None where none is known."""
+        return max((number for fall, number in self.reproduction if fall <= within), default=None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
-    """What is known of one account at one moment.
+    """What is known of one account, or of the whole book, at one moment.
 
     Parameters
     ----------
@@ -65,6 +89,8 @@ class Signal:
         `price_disputed`, `price_off_candles`, `rule_mismatch`.
     requirement
         Quote units of the venue; None where it is not known.
+    book
+        Of the whole book; None for an account, and where no forecast is fresh.
     """
 
     account: str
@@ -81,6 +107,7 @@ class Signal:
     liquidation_received_at: datetime | None = None
     doubts: tuple[str, ...] = ()
     requirement: float | None = None
+    book: BookFigures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +120,8 @@ class Cause:
         Which it raises.
     signal
         What it looks at: `expected`, `unattended`, `buffer`, `next_buffer`,
-        `buffer_without_forecast`, `doubt`, `verdict`, `next_verdict`, `accrual` or `liquidation`.
+        `buffer_without_forecast`, `doubt`, `verdict`, `next_verdict`, `accrual`, `liquidation`,
+        or of the whole book `lar`, `bad_debt` or `reproduction`.
     horizon
         Of a forecast; empty otherwise.
     found, limit
@@ -109,7 +137,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """One change of an account's level, or the telling of one.
+    """One change of an account's level or of the whole book's, or the telling of one.
 
     Parameters
     ----------

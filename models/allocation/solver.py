@@ -60,16 +60,20 @@ Solver = Callable[[Matrix, float], Answer]
 
 def matrix(program: Program) -> Matrix:
     """Return a program in floats."""
-    data = [float(entry) for row in program.rows for entry in row.entries.values()]
+    data = [
+        entry.numerator / entry.denominator
+        for row in program.rows
+        for entry in row.entries.values()
+    ]
     places = [j for row in program.rows for j in row.entries]
     starts = np.cumsum([0, *(len(row.entries) for row in program.rows)])
     shape = (len(program.rows), len(program.columns))
     entries = (np.array(data), np.array(places, dtype=np.int64), starts)
     return Matrix(
-        cost=np.array([float(column.cost) for column in program.columns]),
+        cost=np.array([c.cost.numerator / c.cost.denominator for c in program.columns]),
         rows=csr_array(entries, shape=shape),
         bound=np.array([float(row.bound) for row in program.rows]),
-        upper=np.array([float(column.upper) for column in program.columns]),
+        upper=np.array([c.upper.numerator / c.upper.denominator for c in program.columns]),
         whole=np.array([column.is_whole for column in program.columns], dtype=bool),
     )
 

@@ -27,6 +27,8 @@ from models.errors import Fault, InvalidInput
 Number = Fraction | float
 Floats = npt.NDArray[np.float64]
 
+USD = "USD"
+
 FEWEST_POINTS = 3
 """Fewer quotes say nothing of a curve's shape."""
 
@@ -43,11 +45,29 @@ class ImpactCurve:
         Share of the price lost, in [0, 1), not falling; as many as amounts.
     measured_at
         When the quotes were taken; None for a curve that is an assumption.
+    quote
+        What the asset is sold for: the dollar, or another asset that has a market of its own.
     """
 
     amounts: tuple[Number, ...]
     impacts: tuple[Number, ...]
     measured_at: datetime | None = field(default=None)
+    quote: str = USD
+
+    def lost(self, units: float) -> float:
+        """Return the share of the price lost after selling units, as `impact` in floats."""
+        return float(impact(self, units))
+
+    def sellable(self, most: float) -> float:
+        """Return the units that can be sold before the price has fallen by a share, in [0, 1)."""
+        amount = lost = 0.0
+        for point, given in zip(self.amounts, self.impacts, strict=True):
+            if float(given) > most:
+                share = (most - lost) / (float(given) - lost)
+                return amount + share * (float(point) - amount)
+            amount, lost = float(point), float(given)
+        reserve = amount * (1.0 - lost) / lost
+        return (1.0 - lost) * (amount + reserve) / (1.0 - most) - reserve
 
 
 def curve_faults(curve: ImpactCurve, *, where: str = "") -> list[Fault]:
@@ -99,7 +119,11 @@ def impact(curve: ImpactCurve, amount: Number) -> Number:
 
 
 def fitted(
-    amounts: Sequence[float], impacts: Sequence[float], *, measured_at: datetime
+    amounts: Sequence[float],
+    impacts: Sequence[float],
+    *,
+    measured_at: datetime,
+    quote: str = USD,
 ) -> ImpactCurve:
     """Fit a curve to quotes by isotonic regression through the origin.
 
@@ -109,8 +133,8 @@ def fitted(
         Units asked for, above 0, in any order; repeated amounts count each.
     impacts
         Share of the price lost that was quoted for each, in [0, 1).
-    measured_at
-        When the quotes were taken.
+    measured_at, quote
+        As of `ImpactCurve`.
 
     Raises
     ------
@@ -132,7 +156,7 @@ def fitted(
     )
     means = np.bincount(place, weights=np.asarray(impacts, dtype=np.float64)) / counts
     fit = optimize.isotonic_regression(means, weights=counts.astype(np.float64))
-    curve = ImpactCurve(tuple(points.tolist()), tuple(fit.x.tolist()), measured_at)
+    curve = ImpactCurve(tuple(points.tolist()), tuple(fit.x.tolist()), measured_at, quote)
     if faults := curve_faults(curve):
         raise InvalidInput(faults)
     return curve

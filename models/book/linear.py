@@ -31,7 +31,6 @@ PROBED, DEEP = Fraction(98, 100), Fraction(9, 10)
 """Health factors at which the venue's liquidation is asked for."""
 
 SEARCHES = 8
-USD = "USD"
 
 
 @dataclass(frozen=True, slots=True)

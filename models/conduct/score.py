@@ -9,7 +9,7 @@ the parts of the logarithm of those odds, so that they add up to it.
 References
 ----------
 Siddiqi (2006), "Credit Risk Scorecards", chapter 6, for the scale. Gelman et al. (2013), "Bayesian
-Data Analysis", 3rd edition, section 5.1, for the population's moments.
+Data Analysis", 3rd edition, section 5.1, for shrinking members to their population.
 """
 
 import math
@@ -23,7 +23,7 @@ from scipy.special import betaincinv
 from models.conduct.exposures import Exposure, Outcome, Record
 from models.errors import Fault, InvalidInput
 
-VERSION = "conduct-1"
+VERSION = "conduct-2"
 FACTOR = 50 / math.log(2)
 OFFSET = 600 - FACTOR * math.log(19)
 HALF_LIFE = timedelta(days=180)
@@ -37,7 +37,6 @@ DAY_WEIGHT = 0.2
 """What a protective day counts beside an exposure that was cured."""
 
 COVERAGE = 0.9
-LEAST_STRENGTH, MOST_STRENGTH = 4.0, 200.0
 BANDS = ((700.0, "excellent"), (650.0, "good"), (600.0, "fair"), (550.0, "weak"))
 Code = Literal["population", "cured", "partly_cured", "protective_days", "liquidated"]
 
@@ -82,8 +81,15 @@ class Prior:
 STARTING = Prior(0.5, 4.5)
 """Where too few were exposed to fit a population: one in ten, at the weight of five exposures."""
 
+STARTING_WEIGHT = 100.0
+"""Exposures at whose weight one in ten is held against what a population came to.
+
+Exposures come in crashes: those of one day are hardly more than one piece of evidence of how many
+of them end in liquidation, and a hundred are a few crashes.
+"""
+
 LEAST_POPULATION = 10
-"""Exposed members from which a population is fitted."""
+"""Exposed members from which a population is told to be fitted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,34 +145,20 @@ def _weight(at: datetime | None, as_of: datetime) -> float:
 
 
 def fitted(population: Sequence[Evidence]) -> Prior:
-    """Return the prior of a population by the moments of its members' rates.
+    """Return the prior of a population: `STARTING`, its rate moved by what its members came to.
+
+    How far a record carries stays as it is: members are seldom exposed twice, so that their rates
+    say nothing of how unlike they are.
 
     Parameters
     ----------
     population
         Evidence of members, of which those without exposures do not count.
-
-    Raises
-    ------
-    InvalidInput
-        When fewer than two members were exposed: nothing can be said of a population.
     """
-    trials = [(m.liquidated, m.liquidated + m.cured + m.partial) for m in population]
-    counted = [(bad, total) for bad, total in trials if total > 0]
-    if len(counted) < 2:  # noqa: PLR2004 - a spread needs two
-        detail = f"{len(counted)} of {len(population)} were exposed, at least two must have been"
-        raise InvalidInput([Fault("/population", detail)])
-    bad, total = (sum(column) for column in zip(*counted, strict=True))
-    # Half an event more on either side: a population without a liquidation is not without risk.
-    rate = (bad + 0.5) / (total + 1.0)
-    spread = sum(n * (k / n - rate) ** 2 for k, n in counted)
-    expected = (len(counted) - 1) * rate * (1 - rate)
-    size = total - sum(n * n for _, n in counted) / total
-    excess = (spread - expected) / size if size > 0 else 0.0
-    strength = MOST_STRENGTH
-    if excess > 0:
-        strength = rate * (1 - rate) / excess - 1
-    strength = min(max(strength, LEAST_STRENGTH), MOST_STRENGTH)
+    bad = sum(member.liquidated for member in population)
+    total = bad + sum(member.cured + member.partial for member in population)
+    rate = (STARTING.mean * STARTING_WEIGHT + bad) / (STARTING_WEIGHT + total)
+    strength = STARTING.liquidated + STARTING.survived
     return Prior(rate * strength, (1 - rate) * strength)
 
 

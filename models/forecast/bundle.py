@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -33,6 +33,7 @@ from models.forecast.volatility import VolatilityForecast
 from models.horizons import HORIZONS, LABELS
 
 Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 MANIFEST = "bundle.json"
 MOST_FAULTS = 20
@@ -77,11 +78,14 @@ class StackedStart:
         Shift and power, one per hazard; powers > 0, so that order is kept.
     conduct
         What the owner's past adds.
+    trust
+        Weight of what owners were seen to do, against nobody's acting: 0 to 1.
     """
 
     head: "Head"
     lines: tuple[Line, ...]
     conduct: OwnerBehaviour
+    trust: float = 1.0
 
     def scores(self, features: Floats, baseline: Floats) -> Floats:
         """Return log-odds per hazard, shape (N, K)."""
@@ -276,6 +280,11 @@ class Bundle:
             raise BundleRefused(f"bundle {self.version}: provenance/{name} is {value!r}, no time")
         return at
 
+    def knows(self, markets: Iterable[str]) -> Mask:
+        """Return of which markets, each as `venue/market`, the owner part has seen owners."""
+        trained = frozenset(self.provenance.get("markets", ()))
+        return np.array([market in trained for market in markets], dtype=np.bool_)
+
     def scores(self, features: Floats, baseline: Floats) -> dict[str, Floats]:
         """Return what `Head.scores` does for every head, each head scored once.
 
@@ -293,30 +302,53 @@ class Bundle:
             by_head[name] = head.begun(start, features)
         return {name: by_head[name] for name in self.heads}
 
-    def probabilities(self, scores: Mapping[str, Floats]) -> dict[str, Floats]:
+    def probabilities(
+        self, scores: Mapping[str, Floats], *, observed: Mask | None = None
+    ) -> dict[str, Floats]:
         """Return the probability of the event by each horizon, by head, each of shape (N, K).
 
         Owners can only keep away what comes if nobody acts: what a head that starts from
-        another one says is at most what that one says.
+        another one says is at most what that one says. Where the owners were never seen, it
+        says the same.
 
         Parameters
         ----------
         scores
             Of `scores`.
+        observed
+            Rows of markets whose owners were seen (`knows`), shape (N,); all without it.
         """
         by_head = {name: head.probabilities(scores[name]) for name, head in self.heads.items()}
         for name, head in self.heads.items():
             if isinstance(head.start, StackedStart):
-                by_head[name] = np.minimum(by_head[name], by_head[_stacked(self, head.start)])
+                below = by_head[_stacked(self, head.start)]
+                stacked = np.minimum(by_head[name], below)
+                by_head[name] = _pooled(stacked, below, trust=head.start.trust, observed=observed)
         return by_head
 
-    def intervals(self, scores: Mapping[str, Floats]) -> dict[str, tuple[Floats, Floats]]:
+    def intervals(
+        self, scores: Mapping[str, Floats], *, observed: Mask | None = None
+    ) -> dict[str, tuple[Floats, Floats]]:
         """Return what later outcomes allow by head: intervals that hold `probabilities`."""
-        points = self.probabilities(scores)
+        points = self.probabilities(scores, observed=observed)
         by_head = {name: head.interval(scores[name]) for name, head in self.heads.items()}
+        for name, head in self.heads.items():
+            if isinstance(head.start, StackedStart):
+                below, trust = by_head[_stacked(self, head.start)], head.start.trust
+                low, high = (
+                    _pooled(end, other, trust=trust, observed=observed)
+                    for end, other in zip(by_head[name], below, strict=True)
+                )
+                by_head[name] = low, np.maximum(high, points[name])
         return {
             name: (np.minimum(low, points[name]), high) for name, (low, high) in by_head.items()
         }
+
+
+def _pooled(stacked: Floats, below: Floats, *, trust: float, observed: Mask | None) -> Floats:
+    """Return what a stacked head counts for beside the one below, shape (N, K)."""
+    pooled = np.minimum(trust * stacked + (1.0 - trust) * below, below) if trust < 1.0 else stacked
+    return pooled if observed is None else np.where(observed[:, np.newaxis], pooled, below)
 
 
 def _is_stacked(head: Head) -> bool:
@@ -382,6 +414,7 @@ def _written_start(start: FirstPassageStart | StackedStart, bundle: Bundle) -> d
         return {"scale": scales.written(start.scale, bundle.features)}
     return {
         "upon": _stacked(bundle, start),
+        "trust": start.trust,
         "conduct": conducts.written(start.conduct, bundle.features),
     }
 
@@ -491,7 +524,7 @@ def _head(
     start: FirstPassageStart | StackedStart
     if isinstance(entry.start, manifests.StackedEntry):
         conduct = conducts.read(entry.start.conduct.model_dump(), manifest.features)
-        start = StackedStart(heads[entry.start.upon], lines, conduct)
+        start = StackedStart(heads[entry.start.upon], lines, conduct, entry.start.trust)
     else:
         start = FirstPassageStart(
             scales.read(entry.start.scale.model_dump(), manifest.features), lines

@@ -74,6 +74,7 @@ class StackedEntry(_Entry):
     """A head that starts from another one."""
 
     upon: str
+    trust: Share = 1.0
     conduct: OwnerBehaviourEntry
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Literal
 
-from models.domain import Exact
+from models.domain import Exact, LegKind
 
 
 class Verdict(StrEnum):
@@ -153,6 +153,23 @@ class Liquidation:
     bad_debt: Mapping[str, Exact] = field(default_factory=dict)
     after: Margin | None = None
     is_toxic: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenAmount:
+    """What an account holds or owes of an asset, in whole tokens.
+
+    Parameters
+    ----------
+    kind
+        Of the leg.
+    amount
+        With interest, exact.
+    """
+
+    kind: LegKind
+    asset: str
+    amount: Fraction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from models.margin.result import (
     Margin,
     Refusal,
     Side,
+    TokenAmount,
     WeightedCollateral,
 )
 from models.margin.variables import Names, Variable, names_of
@@ -86,6 +87,10 @@ class Rulebook(Generic[T]):
     weights
         (account, market, terms) to the collateral that counts, with its value and the venue's
         own weight, or why it cannot be valued. None where no such weights are established.
+    tokens
+        (account, market, terms) to what each leg holds or owes in whole tokens, interest
+        included, or why it cannot be told. None where legs are not of tokens whose digits the
+        terms know.
     at_prices
         (account, market, terms) to the margin in markets that differ from this one in prices
         alone, with all that no price moves worked out once; None where `margin` alone tells.
@@ -112,6 +117,7 @@ class Rulebook(Generic[T]):
     headroom: Callable[[Account, Market, T], tuple[Headroom, ...]] | None = None
     permits: Callable[[Account, Market, T], Refusal | None] | None = None
     weights: Callable[[Account, Market, T], tuple[WeightedCollateral, ...] | Refusal] | None = None
+    tokens: Callable[[Account, Market, T], tuple[TokenAmount, ...] | Refusal] | None = None
     at_prices: Callable[[Account, Market, T], MarginAt] | None = None
     side: Callable[[Account, Market, T], Side | None] | None = None
     state: tuple[Variable, ...] = ()

@@ -1,7 +1,7 @@
 """Allocation over HTTP: a body in; moves that every account's own rules were asked about out."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from models.allocation.allocate import Allocation, SolverFault, allocate
@@ -37,18 +37,76 @@ def allocation(desk: ScoringService, body: bytes, request_id: str) -> bytes:
     return encode(allocated(desk, parsed, faults, request_id))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solved:
+    """A request, its solution, and the steps to it.
+
+    Parameters
+    ----------
+    problem
+        With the needs that the solution was found for.
+    order
+        None without a solution.
+    refusals
+        Why the steps are not accepted; empty where they are.
+    """
+
+    question: Question
+    problem: Problem
+    result: Allocation
+    order: Order | None
+    refusals: list[Notice]
+
+    @property
+    def is_accepted(self) -> bool:
+        """Return whether the exact rules confirm the solution and every step to it."""
+        return self.result.result is not None and not self.refusals
+
+
 def allocated(
     desk: ScoringService, body: AllocateBody, faults: Sequence[Fault], request_id: str
 ) -> AllocationAnswer:
     """Answer a request; `faults` are those of single accounts. Raises as `allocation` does."""
+    return answered(desk, body, solved(desk, body, faults), request_id)
+
+
+def answered(
+    desk: ScoringService, body: AllocateBody, solution: Solved, request_id: str
+) -> AllocationAnswer:
+    """Return a solution in words."""
+    return answer(
+        desk,
+        body,
+        solution.question,
+        solution.problem,
+        solution.result,
+        solution.order,
+        solution.refusals,
+        request_id,
+    )
+
+
+def solved(desk: ScoringService, body: AllocateBody, faults: Sequence[Fault]) -> Solved:
+    """Return the solution of a request; raises as `allocation` does."""
     question = question_of(desk, body, faults)
     _refuse_large(question.problem)
+    return solution_of(question, body.time_limit)
+
+
+def solution_of(question: Question, time_limit: float) -> Solved:
+    """Return the solution of a question, however large.
+
+    Raises
+    ------
+    Refused
+        When the solver's answer did not hold.
+    """
     try:
-        problem, result = _solved(question, body.time_limit)
+        problem, result = _solved(question, time_limit)
     except SolverFault as error:
         raise Refused(problems.UNAVAILABLE, f"nothing is proposed: {error}") from None
     order, refusals = _carried_out(question, problem, result)
-    return answer(desk, body, question, problem, result, order, refusals, request_id)
+    return Solved(question=question, problem=problem, result=result, order=order, refusals=refusals)
 
 
 def _refuse_large(problem: Problem) -> None:
@@ -64,7 +122,8 @@ def _refuse_large(problem: Problem) -> None:
     if program(problem).is_whole and (size[0] > venues or size[1] > assets):
         detail = (
             f"lots, fixed costs and curves that are not convex are decided for at most {venues} "
-            f"accounts and {assets} assets, not for {size[0]} and {size[1]}"
+            f"accounts and {assets} assets, not for {size[0]} and {size[1]}: ask POST "
+            "/v1/allocations, which answers later"
         )
         raise InvalidInput([Fault("", detail)])
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from features.inputs import Candles
 from models.book.exceedance import christoffersen, kupiec, zone
-from models.book.forecast import Stopped
-from models.book.impact import ImpactCurve, fitted
+from models.book.forecast import Spread, Stopped
+from models.book.impact import USD, ImpactCurve, fitted
 from models.book.scenarios import Method
 from models.errors import Fault, ForewarnError, InvalidInput
 from models.horizons import REFERENCE
@@ -34,8 +34,11 @@ from serving.evaluation.book_risk import (
     headrooms,
     missing_curves,
     oldest,
+    priced_in,
     read_book,
+    single_factor,
     stressed,
+    unwinding,
 )
 from serving.schemas import problems, requests
 from serving.schemas.book_risk import (
@@ -68,7 +71,6 @@ LOST = timedelta(minutes=15)
 
 PAST = timedelta(days=400)
 WARM = 4
-QUOTE = "USD"
 LEVELS = ("0.95", "0.99")
 
 
@@ -99,7 +101,7 @@ class BookReader:
         bind = str(transaction.engine.url)
         chosen = selection.model_dump_json()
         hour = at.replace(minute=0, second=0, microsecond=0)
-        key = (bind, changes.last(transaction), chosen, measured, hour)
+        key = (bind, changes.last(transaction, changes.JUDGED), chosen, measured, hour)
         with self._lock:
             if key in self._warm:
                 self._warm.move_to_end(key)
@@ -130,8 +132,9 @@ def _read(
             left.append(UnjudgedAnswer(key, error.faults[0].message[:200], None))
     prices = {asset: price.exact for asset, price in around.prices.items()}
     acting = {key: chance for key, chance in chances.items() if chance is not None}
-    book = read_book(cases, prices, acting)
     curves, curve_answers, stale = curves_of(quotes, at=at)
+    bases = priced_in(curves).values()
+    book = read_book(cases, prices, acting, also=bases)
     return ReadBook(
         at,
         around.simulated,
@@ -164,11 +167,14 @@ def _chances(transaction: Transaction, chosen: AccountFilter) -> dict[str, float
 def curves_of(
     quotes: Sequence[ImpactQuotes], *, at: datetime
 ) -> tuple[dict[str, ImpactCurve], tuple[CurveAnswer, ...], tuple[str, ...]]:
-    """Return curves against the dollar by asset, as they are told, and which are old."""
+    """Return the curve of every asset, as they are told, and which are old.
+
+    Where an asset is sold for dollars and for another asset, the dollars count.
+    """
     curves: dict[str, ImpactCurve] = {}
     answer, stale = [], []
-    for item in quotes:
-        if item.quote != QUOTE:
+    for item in sorted(quotes, key=lambda item: (item.asset, item.quote != USD, item.quote)):
+        if item.asset in curves:
             continue
         curve = fit(item)
         curves[item.asset] = curve
@@ -181,7 +187,7 @@ def curves_of(
 def fit(quotes: ImpactQuotes) -> ImpactCurve:
     """Return the curve of quotes; raises `InvalidInput` as `models.book.impact.fitted` does."""
     amounts, impacts = zip(*quotes.quotes, strict=True)
-    return fitted(amounts, impacts, measured_at=quotes.measured_at)
+    return fitted(amounts, impacts, measured_at=quotes.measured_at, quote=quotes.quote)
 
 
 def curve_answer(quotes: ImpactQuotes, curve: ImpactCurve, *, at: datetime) -> CurveAnswer:
@@ -244,9 +250,10 @@ def stress(
         unjudged_count=len(result.book.unjudged),
         unjudged_debt=sum(item.debt or 0.0 for item in result.book.unjudged),
         oldest_price_age_seconds=oldest(result.book, result.at),
-        prices={asset: float(price) for asset, price in result.book.prices.items()},
+        prices=result.book.usd_prices,
+        unpriced=tuple(sorted(result.book.unpriced)),
         moving=moving(result.book.prices, None),
-        curves=tuple(item for item in result.answer if item.asset in result.book.prices),
+        curves=tuple(item for item in result.answer if item.asset in result.book.usd_prices),
         degraded_reasons=_doubts(result, result.book, impact=request.impact),
         shocks=tuple(shocks),
     )
@@ -255,6 +262,9 @@ def stress(
 def _doubts(result: ReadBook, book: RiskBook, *, impact: str) -> tuple[str, ...]:
     """Return what an answer rests on that is old, left out or not known."""
     doubts = ["no_impact: selling moves no price"] if impact == "none" else [*result.stale]
+    if book.unpriced:
+        listed = ", ".join(sorted(book.unpriced))
+        doubts.append(f"unpriced: {listed} without a price in USD, moved by shares of now alone")
     unknown = sum(item.key not in book.chances for item in book.borrowers)
     if unknown:
         doubts.append(f"owners_unknown: {unknown} accounts count as if nobody acts")
@@ -304,6 +314,7 @@ def begin(
     ready = forecaster(result.book, curves, on_one_grid(stored))
     if not ready.book.borrowers:
         raise InvalidInput([Fault("/selection", "no account of it owes anything that can fall")])
+    unwinding(ready, request)  # what is asked of no asset is refused before anything runs
     name = uuid.uuid4().hex
     book_forecasts.begin(
         transaction, name, request.model_dump(mode="json"), at=result.at, now=desk.clock()
@@ -336,12 +347,20 @@ def run(
     request: ForecastBody,
     result: ReadBook,
     ready: Any,
+    *,
+    spread: Spread = map,
 ) -> None:
-    """Run a forecast to its end, or until it is stopped, and keep what came of it."""
+    """Run a forecast to its end, or until it is stopped, and keep what came of it.
+
+    Parameters
+    ----------
+    spread
+        Where scenarios are run.
+    """
     status = book_forecasts.FAILED
     body: dict[str, Any] | None = {"error": "ended by a defect: see the log"}
     try:
-        body = _run(desk, store, name, request, result, ready)
+        body = _run(desk, store, name, request, result, ready, spread)
         status = book_forecasts.DONE
     except Stopped:
         body, status = None, book_forecasts.STOPPED
@@ -362,6 +381,7 @@ def _run(
     request: ForecastBody,
     result: ReadBook,
     ready: Forecaster,
+    spread: Spread,
 ) -> dict[str, Any]:
     parts = len(request.horizons) * len(METHODS) * 2
     finished = 0
@@ -376,14 +396,19 @@ def _run(
         return True
 
     horizons: dict[str, Any] = {}
+    alone: dict[str, Any] = {}
     for horizon in request.horizons:
         methods: dict[str, Any] = {}
         for method in METHODS:
             drawn = ready.draw(HOURS[horizon], request, method)
+            if method is METHODS[0]:
+                alone[horizon] = single_factor(ready, drawn)
             owners: dict[str, Any] = {}
             for side in ("unattended", "expected"):
                 acts = side == "expected"
-                done = ready.run(drawn, with_owners=acts, seed=request.seed, report=report)
+                done = ready.run(
+                    drawn, with_owners=acts, seed=request.seed, report=report, spread=spread
+                )
                 owners[side] = msgspec.to_builtins(forecast_answer(done, ready))
                 finished += 1
             methods[method.value] = owners
@@ -398,6 +423,8 @@ def _run(
         "degraded_reasons": list(_doubts(result, ready.book, impact=request.impact)),
         "horizons": horizons,
         "curve": curve_of(ready.book, curves),
+        "one_factor": alone,
+        "days_to_unwind": unwinding(ready, request),
         "concentration": concentrations(ready.book),
         "headroom": _headroom(ready, request),
         "debts": debts_of(ready.book),

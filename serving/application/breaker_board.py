@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from features.inputs import HOUR
+from models.horizons import REFERENCE
 from models.parameters.breakers import (
     Breaker,
     Effect,
@@ -13,6 +14,7 @@ from models.parameters.breakers import (
     Position,
     Signal,
     Standing,
+    disagreement,
     effects,
     moves,
     observe,
@@ -21,14 +23,31 @@ from models.parameters.breakers import (
     trip,
 )
 from serving.application import governed_log
+from serving.application.book_figures import book_figures, liquidated_since
 from serving.log.verify import verify
-from serving.store import Store, Transaction, book_totals, market, outbox, proposals
+from serving.store import Store, Transaction, audit, book_totals, market, outbox, proposals
 from serving.store.market import SPOT, candle_arrays
 
 DEFINED, STATE = "breaker/", "breaker-state/"
 """What the documents of breakers and of their states are called."""
 
 FIVE_MINUTES = 300
+TOGETHER = timedelta(minutes=15)
+"""Within which sources must have spoken to be held against each other."""
+
+BOOK_SIGNALS = frozenset({Signal.LAR, Signal.REPRODUCTION, Signal.LIQUIDATIONS_OVER_LAR99})
+WITHIN, EXPECTED = "0.1", "expected"
+"""What a scope left empty means: falls by a tenth, owners as they act."""
+
+MEASURED = "measured drift"
+"""What `forewarn drift --note` calls its line in the audit log: the largest distance."""
+
+REMEASURED = timedelta(days=2)
+"""Within which drift must have been measured to be known."""
+
+LEAST_LAR = 1.0
+"""USD below which a LaR is taken for this: a ratio to nothing is none."""
+
 LOOKBACK = timedelta(days=90)
 
 
@@ -214,6 +233,13 @@ def signals_of(
                 if breaker.scope in {"", asset}
             ]
             result[key] = max(ages, default=None)
+        elif breaker.signal is Signal.PRICE_DISAGREEMENT:
+            result[key] = _disagreement(transaction, breaker.scope, at=at)
+        elif breaker.signal in BOOK_SIGNALS:
+            result[key] = _of_book(transaction, breaker, at=at)
+        elif breaker.signal is Signal.DRIFT:
+            line = audit.newest(transaction, MEASURED, since=at - REMEASURED)
+            result[key] = None if line is None else float(line.detail)
         elif breaker.signal is Signal.UNJUDGED_SHARE:
             result[key] = _unjudged(transaction)
         elif breaker.signal is Signal.DELIVERY_FAILURES:
@@ -221,6 +247,29 @@ def signals_of(
             ended = counts.get(outbox.SENT, 0) + counts.get(outbox.DEAD, 0)
             result[key] = counts.get(outbox.DEAD, 0) / ended if ended else 0.0
     return result
+
+
+def _disagreement(transaction: Transaction, scope: str, *, at: datetime) -> float | None:
+    """Return how far the sources of a spot price lie apart, of all assets the most.
+
+    Missing where fewer than two sources of an asset have spoken within `TOGETHER`.
+    """
+    sources = market.by_source(transaction, since=at - TOGETHER, until=at)
+    apart = [disagreement(prices) for asset, prices in sources.items() if scope in {"", asset}]
+    return max((share for share in apart if share is not None), default=None)
+
+
+def _of_book(transaction: Transaction, breaker: Breaker, *, at: datetime) -> float | None:
+    """Return a figure of the newest forecast of the whole book; missing where none is fresh."""
+    figures = book_figures(transaction, at=at)
+    if figures is None:
+        return None
+    if breaker.signal is Signal.REPRODUCTION:
+        return figures.highest(float(breaker.scope or WITHIN))
+    lar = figures.losses.get(("lar", REFERENCE, breaker.scope or EXPECTED, "0.99"))
+    if breaker.signal is Signal.LAR or lar is None:
+        return lar
+    return liquidated_since(transaction, at=at) / max(lar, LEAST_LAR)
 
 
 def _unjudged(transaction: Transaction) -> float | None:

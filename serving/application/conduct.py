@@ -3,7 +3,7 @@
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from functools import partial
@@ -34,6 +34,7 @@ from serving.schemas.conduct import (
     ConductAnswer,
     ConductHistory,
     ConductPoint,
+    ConsentAnswer,
     ExposuresAnswer,
     HousePolicyBody,
     PersonalAnswer,
@@ -43,7 +44,7 @@ from serving.schemas.conduct import (
     PopulationAnswer,
     StageAnswer,
 )
-from serving.store import Store, market
+from serving.store import Store, Transaction, market
 from serving.store import conduct as stored
 
 MOST_MEMBERS = 2000
@@ -110,6 +111,24 @@ class UnknownOwner(InvalidInput):
     """No account of the store belongs to the owner."""
 
 
+class OptedOut(InvalidInput):
+    """The owner asked not to be scored."""
+
+
+def consent(
+    transaction: Transaction, owner: str, *, may_score: bool, now: datetime
+) -> ConsentAnswer:
+    """Note whether an owner may be scored; raises `UnknownOwner`."""
+    if not stored.accounts_of(transaction, owner):
+        raise UnknownOwner([Fault("/path/owner", f"no account belongs to {owner[:80]!r}")])
+    if may_score:
+        stored.opt_in(transaction, owner)
+    else:
+        stored.opt_out(transaction, owner, at=now)
+    since = stored.opted_out(transaction, owner)
+    return ConsentAnswer(owner=owner, scored=since is None, opted_out_at=since)
+
+
 def owner_conduct(
     store: Store, owner: str, *, at: datetime | None, now: datetime, request_id: str
 ) -> ConductAnswer:
@@ -117,8 +136,8 @@ def owner_conduct(
 
     Raises
     ------
-    UnknownOwner
-        When the store knows no account of theirs.
+    UnknownOwner, OptedOut
+        When the store knows no account of theirs, or they asked not to be scored.
     """
     whose = _owner(store, owner, at=at, now=now)
     population = _prior(store, whose.venues, whose.at)
@@ -188,6 +207,8 @@ def _owner(store: Store, owner: str, *, at: datetime | None, now: datetime) -> _
     ------
     UnknownOwner
         When no account is theirs.
+    OptedOut
+        When they asked not to be scored.
     InvalidInput
         When the moment is yet to come.
     """
@@ -200,6 +221,10 @@ def _owner(store: Store, owner: str, *, at: datetime | None, now: datetime) -> _
         if not venues:
             detail = f"no account in the store belongs to {owner[:80]!r}"
             raise UnknownOwner([Fault("/path/owner", detail)])
+        since = stored.opted_out(transaction, owner)
+        if since is not None:
+            detail = f"{owner[:80]!r} asked {since.isoformat()} not to be scored"
+            raise OptedOut([Fault("/path/owner", detail)])
         rows = stored.moments(transaction, venues, at=moment)
         simulated = market.notes(transaction).get("simulated") == "yes"
     listed = [entry for account in rows.values() for entry in account]
@@ -263,6 +288,8 @@ def requirements(
         When the envelope, the policy or every account is at fault.
     """
     policy = _policy(body.policy)
+    if desk.is_tightened:
+        policy = replace(policy, add_on=2 * policy.add_on)
     wrong = policy.faults()
     if wrong:
         raise InvalidInput(wrong)
@@ -278,6 +305,7 @@ def requirements(
         requirements=tuple(listed),
         present=exact_text(present, 0),
         personal=exact_text(wished, 0),
+        tightened=desk.is_tightened,
         simulated=around.simulated,
     )
 

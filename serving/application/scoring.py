@@ -62,6 +62,8 @@ class ScoringService:
         Returns the time; read once per request.
     log_keys
         What heads of the governance log are signed with; None where no key is named.
+    order_key
+        File of the key that orders are sealed with; None where none is named.
     """
 
     model: Model
@@ -72,6 +74,8 @@ class ScoringService:
     bundle_dir: Path | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(tz=UTC)
     log_keys: LogKeys | None = None
+    order_key: Path | None = None
+    is_tightened: bool = False
 
     @property
     def keys(self) -> Loader | None:
@@ -321,6 +325,7 @@ def open_service(settings: Settings) -> ScoringService:
         log_keys=None
         if settings.log_key is None
         else LogKeys(key=settings.log_key, heads=settings.log_heads),
+        order_key=settings.order_key,
     )
     warm(desk.model)
     # A full collection over what was just loaded stalls requests for 120 ms and more.

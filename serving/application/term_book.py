@@ -4,6 +4,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -23,14 +24,14 @@ FRESH = timedelta(seconds=60)
 """How long a book that nothing changed in is not judged again; interest moves it meanwhile."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TermBook:
     """A book ready to be previewed.
 
     Parameters
     ----------
     number
-        Of the last change in it.
+        Of the last change of what verdicts rest on.
     at
         Moment that it is judged at.
     unread
@@ -57,37 +58,37 @@ class TermBook:
         keys = self.judged.keys
         return (*self.unread, *(keys[place] for place in self.judged.unjudged))
 
+    @cached_property
     def oldest_price(self) -> timedelta | None:
-        """Return the age of the oldest price that a verdict rests on; None without any."""
-        return max((price.age(self.at) for price in self._used()), default=None)
+        """Age of the oldest price that a verdict rests on; None without any."""
+        return max((price.age(self.at) for _, price in self._used), default=None)
 
+    @cached_property
     def stale(self) -> tuple[str, ...]:
-        """Return the assets whose prices are older than they may be, or are disputed."""
+        """Assets whose prices are older than they may be, or are disputed."""
+        doubtful = (price.is_stale(self.at) or price.disputed for _, price in self._used)
         return tuple(
             sorted(
                 {
                     asset
-                    for case, margin in zip(self.judged.cases, self.judged.margins, strict=True)
-                    if margin.verdict is not Verdict.UNEVALUABLE
-                    for asset in margin.prices
-                    if _is_doubtful(case.market.prices.get(asset), self.at)
+                    for (asset, _), is_doubtful in zip(self._used, doubtful, strict=True)
+                    if is_doubtful
                 }
             )
         )
 
-    def _used(self) -> list[Price]:
-        """Return the prices that verdicts rest on."""
-        return [
-            case.market.prices[asset]
-            for case, margin in zip(self.judged.cases, self.judged.margins, strict=True)
-            for asset in margin.prices
-            if asset in case.market.prices
-        ]
-
-
-def _is_doubtful(price: Price | None, at: datetime) -> bool:
-    """Return whether a price is too old, or disputed."""
-    return price is not None and (price.is_stale(at) or price.disputed is not None)
+    @cached_property
+    def _used(self) -> tuple[tuple[str, Price], ...]:
+        """Prices that verdicts rest on, each of each market once."""
+        result: dict[tuple[int, str], tuple[str, Price]] = {}
+        for case, margin in zip(self.judged.cases, self.judged.margins, strict=True):
+            if margin.verdict is Verdict.UNEVALUABLE:
+                continue
+            for asset in margin.prices:
+                price = case.market.prices.get(asset)
+                if price is not None:
+                    result[id(price), asset] = asset, price
+        return tuple(result.values())
 
 
 _LOCK = threading.Lock()
@@ -97,30 +98,34 @@ _BOOKS: WeakKeyDictionary[Any, TermBook] = WeakKeyDictionary()
 def term_book(store: Store, *, now: datetime, at: datetime | None = None) -> TermBook:
     """Return the book of a store, judged now or at a moment of the past.
 
-    Of now it is kept while nothing changes, and judged anew after a minute.
+    Of now it is kept while nothing in it changes, and judged anew after a minute.
     """
     if at is not None:
         with store.read() as transaction:
             return _read(transaction, at=at)
     with _LOCK, store.read() as transaction:
         clock = market.clock(transaction, now=now)
-        standing = _BOOKS.get(store.engine)
-        is_same = standing is not None and standing.number == changes.last(transaction)
-        if standing is not None and is_same and abs(clock - standing.at) <= FRESH:
-            return standing
-        fresh = _read(transaction, at=clock)
+        fresh = _warm(transaction, store.engine, at=clock) or _read(transaction, at=clock)
         _BOOKS[store.engine] = fresh
         return fresh
 
 
 def read_now(transaction: Transaction, *, now: datetime) -> TermBook:
-    """Return the book as a transaction sees it, judged now, whatever is kept warm."""
-    return _read(transaction, at=market.clock(transaction, now=now))
+    """Return the book as a transaction that writes sees it, judged within the last minute."""
+    at = market.clock(transaction, now=now)
+    return _warm(transaction, transaction.engine, at=at) or _read(transaction, at=at)
+
+
+def _warm(transaction: Transaction, engine: Any, *, at: datetime) -> TermBook | None:
+    """Return the book that is kept warm; None where anything in it has changed since."""
+    warm = _BOOKS.get(engine)
+    is_same = warm is not None and warm.number == changes.last(transaction, changes.JUDGED)
+    return warm if warm is not None and is_same and abs(at - warm.at) <= FRESH else None
 
 
 def _read(transaction: Transaction, *, at: datetime) -> TermBook:
     """Return the book as it stood at a moment."""
-    number = changes.last(transaction)
+    number = changes.last(transaction, changes.JUDGED)
     around = stored_snapshot(transaction, at=at, assets=())
     bodies = accounts.read(transaction, accounts.keys(transaction), at=at)
     cases: list[AccountInput] = []

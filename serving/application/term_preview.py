@@ -15,6 +15,7 @@ from models.parameters.changes import Change, Request, applied, resolve
 from models.parameters.coupling import RatioPoint, cap_faults, coupled_faults
 from models.parameters.gate import Decision, Limits, decide
 from models.parameters.preview import Cliff, OraclePrice, Preview, by_market, cliff, preview
+from models.parameters.usage import below, used
 from serving.application.term_book import TermBook
 from serving.log.entries import digest
 from serving.schemas import problems
@@ -249,7 +250,7 @@ def _refuse_stale(book: TermBook, *, most: timedelta) -> None:
     Refused
         409.
     """
-    stale = book.stale()
+    stale = book.stale
     if stale:
         detail = f"prices are stale or disputed: {', '.join(stale[:20])}"
         raise Refused(problems.STALE_BOOK, detail)
@@ -321,7 +322,7 @@ def answer(made: TermPreview, page: TermsPreviewBody, *, request_id: str) -> Ter
     fallen = sorted(effect.newly, key=lambda item: item.key)
     rest = [item for item in fallen if page.after is None or item.key > page.after]
     shown = rest[: page.limit]
-    oldest = book.oldest_price()
+    oldest = book.oldest_price
     return TermsPreviewAnswer(
         request_id=request_id,
         preview_id=made.preview_id,
@@ -352,7 +353,14 @@ def answer(made: TermPreview, page: TermsPreviewBody, *, request_id: str) -> Ter
         unaffected=sum(market is None for market in book.judged.whose),
         passes=made.decision.passes,
         reasons=made.decision.reasons,
+        notes=_notes(made),
     )
+
+
+def _notes(made: TermPreview) -> tuple[str, ...]:
+    """Return what speaks neither for nor against changes but has to be known."""
+    notes = (below(change, used(made.book.judged, change)) for change in made.changes)
+    return tuple(note for note in notes if note is not None)
 
 
 def _fallen(item: Any) -> FallenAnswer:
@@ -374,6 +382,7 @@ def _text(amount: Fraction | None) -> str | None:
 def _parameter(made: TermPreview, place: int) -> ParameterAnswer:
     """Return one parameter with its cliff and its path."""
     change = made.changes[place]
+    standing = used(made.book.judged, change)
     edge = made.cliffs[place] if made.cliffs else None
     unit = 1 if change.is_table else change.parameter.unit
     try:
@@ -393,5 +402,6 @@ def _parameter(made: TermPreview, place: int) -> ParameterAnswer:
         else tuple(
             StepAnswer(at=step.at, to=exact_text(Fraction(step.value, unit), 0)) for step in path
         ),
+        used=None if standing is None else exact_text(standing / unit, 0),
         last_changed_at=made.last.get(subject_of(change)),
     )

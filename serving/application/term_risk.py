@@ -33,7 +33,7 @@ def risk_book(book: TermBook, changes: Sequence[Change] = ()) -> RiskBook:
         if key not in made:
             made[key] = applied(case.terms, mine)
         cases.append(dataclasses.replace(case, terms=made[key]))
-    return read_book(cases, prices, {})
+    return read_book(cases, prices, {}, also=prices)
 
 
 def drawn(

@@ -13,12 +13,11 @@ from pydantic import ValidationError
 from models.errors import ForewarnError, InvalidInput
 from serving.process import SIGNALS
 from serving.settings import PREFIX
-from serving.store import Store, audit, connections, open_store
-from serving.store.audit import AuditEntry
 
 if TYPE_CHECKING:
     from serving.connect.body import ConnectionBody, Target
     from serving.connect.follow import Follower, Step
+    from serving.store import Store
 
 app = typer.Typer(no_args_is_help=True)
 group = typer.Typer(no_args_is_help=True, help="Connections that a store holds.")
@@ -34,7 +33,7 @@ Poll = Annotated[
 
 @app.command()
 def connect(
-    venue: Annotated[str, typer.Argument(help="aave-v3, liquity-v1 or morpho-blue.")],
+    venue: Annotated[str, typer.Argument(help="aave-v2, aave-v3, liquity-v1 or morpho-blue.")],
     *,
     store: Url,
     rpc: Annotated[
@@ -79,8 +78,7 @@ def connect(
     what the venue itself says of it. Exit code 2 where something asked for is wrong, 1 where the
     chain cannot be read.
     """
-    # The libraries for chains take their time to load; `serve --help` must not wait for them.
-    from serving.connect.body import target  # noqa: PLC0415
+    from serving.connect.body import target
 
     wish = {
         "venue": venue,
@@ -106,8 +104,8 @@ def connect(
 
 def _body(wish: dict[str, Any]) -> "ConnectionBody":
     """Return what is to be followed; raises `InvalidInput` listing every fault."""
-    from serving.connect.body import ConnectionBody  # noqa: PLC0415
-    from serving.schemas.requests import pointers  # noqa: PLC0415
+    from serving.connect.body import ConnectionBody
+    from serving.schemas.requests import pointers
 
     try:
         return ConnectionBody.model_validate(wish)
@@ -115,10 +113,12 @@ def _body(wish: dict[str, Any]) -> "ConnectionBody":
         raise InvalidInput(list(pointers(error))) from None
 
 
-def _register(store: Store, name: str, body: "ConnectionBody") -> None:
+def _register(store: "Store", name: str, body: "ConnectionBody") -> None:
     """Write a connection; its endpoints only where there is a key to seal them with."""
-    from serving.connect.body import public, secret  # noqa: PLC0415
-    from serving.connect.secrets import keys_of, seal  # noqa: PLC0415
+    from serving.connect.body import public, secret
+    from serving.connect.secrets import keys_of, seal
+    from serving.store import audit, connections
+    from serving.store.audit import AuditEntry
 
     keys = keys_of()
     sealed = seal(secret(body), name=name, keys=keys) if keys else None
@@ -132,7 +132,7 @@ def _register(store: Store, name: str, body: "ConnectionBody") -> None:
 
 
 async def _follow(
-    store: Store,
+    store: "Store",
     name: str,
     aim: "Target",
     body: "ConnectionBody",
@@ -143,8 +143,8 @@ async def _follow(
     poll: float,
 ) -> None:
     """Read once, tell what came of it, and go on unless that is all."""
-    from serving.connect import rpc, run  # noqa: PLC0415
-    from serving.connect.body import secret  # noqa: PLC0415
+    from serving.connect import rpc, run
+    from serving.connect.body import secret
 
     follower = run.follower_of(name, aim, secret(body), store)
     try:
@@ -188,7 +188,8 @@ def _tell(step: "Step", follower: "Follower") -> None:
 @group.command("list")
 def show(*, store: Url) -> None:
     """List every connection, how it stands and what differs."""
-    from serving.connect.run import status_line  # noqa: PLC0415
+    from serving.connect.run import status_line
+    from serving.store import connections
 
     with _refusing(), _opened(store) as opened, opened.read() as transaction:
         for each in connections.every(transaction):
@@ -201,9 +202,10 @@ def show(*, store: Url) -> None:
 @group.command()
 def follow(*, store: Url, poll: Poll = 2.0) -> None:
     """Follow every connection of the store whose endpoints are sealed in it."""
-    from serving.connect import run  # noqa: PLC0415
-    from serving.connect.body import target  # noqa: PLC0415
-    from serving.connect.secrets import keys_of, unseal  # noqa: PLC0415
+    from serving.connect import run
+    from serving.connect.body import target
+    from serving.connect.secrets import keys_of, unseal
+    from serving.store import connections
 
     with _refusing(), _opened(store) as opened:
         keys = keys_of()
@@ -226,7 +228,7 @@ def follow(*, store: Url, poll: Poll = 2.0) -> None:
 
 async def _follow_all(followers: "list[Follower]", *, poll: float) -> None:
     """Follow until interrupted."""
-    from serving.connect import run  # noqa: PLC0415
+    from serving.connect import run
 
     await run.follow_all(followers, _stop(), poll=poll)
 
@@ -243,6 +245,8 @@ def _stop() -> asyncio.Event:
 @group.command()
 def remove(name: str, *, store: Url) -> None:
     """End a connection. What it wrote of accounts stays."""
+    from serving.store import connections
+
     with _refusing(), _opened(store) as opened:
         with opened.begin() as transaction:
             is_gone = connections.remove(transaction, name)
@@ -254,7 +258,7 @@ def remove(name: str, *, store: Url) -> None:
 @group.command("new-key")
 def new_key() -> None:
     """Print a fresh key to seal secrets with, for FOREWARN_CONNECT_KEY or a file."""
-    from serving.connect.secrets import new_key as make  # noqa: PLC0415
+    from serving.connect.secrets import new_key as make
 
     typer.echo(make())
 
@@ -262,7 +266,8 @@ def new_key() -> None:
 @group.command()
 def rotate(*, store: Url) -> None:
     """Seal every secret anew with the first of the keys."""
-    from serving.connect.secrets import keys_of, resealed  # noqa: PLC0415
+    from serving.connect.secrets import keys_of, resealed
+    from serving.store import connections
 
     with _refusing(), _opened(store) as opened:
         keys = keys_of()
@@ -276,8 +281,10 @@ def rotate(*, store: Url) -> None:
 
 
 @contextlib.contextmanager
-def _opened(url: str) -> Iterator[Store]:
+def _opened(url: str) -> "Iterator[Store]":
     """Yield a store that is closed at the end."""
+    from serving.store import open_store
+
     store = open_store(url)
     try:
         yield store

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from models.symbols import unmapped
 from serving.connect.abi import topic_of
 from serving.connect.errors import BlockGone, ConnectFailed, HistoryPruned, NotAContract
 from serving.connect.heads import Heads
@@ -104,6 +105,7 @@ class Follower:
     _accounts: dict[str, AccountReading] = field(default_factory=dict, init=False)
     _is_prepared: bool = field(default=False, init=False)
     _reconciled_at: datetime | None = field(default=None, init=False)
+    _assets: frozenset[str] = field(default=frozenset(), init=False)
     _unequal: frozenset[str] = field(default=frozenset(), init=False)
     _gap: dict[str, int] | None = field(default=None, init=False)
     _history: tuple[Reading, ...] = field(default=(), init=False)
@@ -327,6 +329,9 @@ class Follower:
         moved = self.addresses - self._accounts.keys()
         reading, checks, is_anew = await self._judged(head)
         unequal = frozenset(check.account for check in checks if not check.is_equal)
+        self._assets = frozenset(
+            leg.asset for each in reading.accounts.values() for leg in each.legs
+        )
         draft = Draft(
             reading=reading,
             moved=self.addresses if is_anew else moved,
@@ -436,6 +441,7 @@ class Follower:
             "reasons": reasons,
             "block": {"number": head.number, "hash": head.hash, "at": head.at.isoformat()},
             "accounts": len(self.addresses),
+            "unmapped": list(unmapped(self._assets)),
             "mismatches": sorted(unequal)[:100],
             "undone": undone,
             "unread": self._gap,

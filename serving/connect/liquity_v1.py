@@ -161,7 +161,7 @@ class LiquityV1Reader:
 
     @property
     def log_topics(self) -> tuple[object, ...]:
-        """Return what logs are methods for: all of these contracts."""
+        """Return what logs are asked for: all of these contracts."""
         return ()
 
     @property

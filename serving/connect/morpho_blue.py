@@ -23,7 +23,7 @@ from serving.connect.abi import Event, Method, decoded, topic_of
 from serving.connect.errors import NotAContract, Reverted
 from serving.connect.reading import AccountReading, Check, Reading, difference
 from serving.connect.rpc import Block, Chain, Log
-from serving.connect.tokens import NOBODY, SYMBOL, sound, symbol_of
+from serving.connect.tokens import DECIMALS, NOBODY, SYMBOL, decimals_of, sound, symbol_of
 
 VENUE = "morpho-blue"
 VERSION = "1"
@@ -85,6 +85,17 @@ class Parameters:
     oracle: str
     irm: str
     lltv: int
+    loan_decimals: int | None
+    collateral_decimals: int | None
+
+    @property
+    def decimals(self) -> dict[str, str]:
+        """Return how tokens are divided, as the terms have it, where the tokens say so."""
+        digits = {
+            "loan_decimals": self.loan_decimals,
+            "collateral_decimals": self.collateral_decimals,
+        }
+        return {name: str(value) for name, value in digits.items() if value is not None}
 
     @property
     def tuple(self) -> tuple[str, str, str, str, int]:
@@ -165,11 +176,14 @@ class MorphoBlueReader:
         )
         if loan == NOBODY:
             raise NotAContract(f"{self.morpho} has no market {self.market.market}")
-        symbols = await chain.call([SYMBOL.at(loan), SYMBOL.at(collateral)], block)
+        methods = (SYMBOL, DECIMALS)
+        calls = [method.at(token) for method in methods for token in (loan, collateral)]
+        answers = await chain.call(calls, block)
         loan_name, collateral_name = (
             symbol_of(symbol) or token
-            for symbol, token in zip(symbols, (loan, collateral), strict=True)
+            for symbol, token in zip(answers[:2], (loan, collateral), strict=True)
         )
+        loan_decimals, collateral_decimals = map(decimals_of, answers[2:])
         if loan_name == collateral_name:
             collateral_name = f"{collateral_name}-{collateral[2:8]}"
         self.parameters = Parameters(
@@ -180,6 +194,8 @@ class MorphoBlueReader:
             oracle=oracle,
             irm=irm,
             lltv=lltv,
+            loan_decimals=loan_decimals,
+            collateral_decimals=collateral_decimals,
         )
 
     def _made(self) -> Parameters:
@@ -226,6 +242,7 @@ class MorphoBlueReader:
                 "collateral_asset": made.collateral_name,
                 "lltv": str(made.lltv),
                 "fee": str(row[5]),
+                **made.decimals,
             },
             state={
                 **dict(zip(TOTALS, row[:4], strict=True)),

@@ -134,12 +134,31 @@ class Chain:
     async def verify(self) -> None:
         """Make sure that every endpoint that answers serves this chain.
 
+        Endpoints that ask to be left alone are waited for where no other answers.
+
         Raises
         ------
         WrongChain
             Naming every endpoint of another chain.
         EndpointFailed
             When none answers.
+        """
+        for tries in range(ROUNDS):
+            failures = await self._unverified()
+            limited = [each for each in failures if isinstance(each, RateLimited)]
+            if len(failures) < len(self.endpoints):
+                return
+            if not limited or tries == ROUNDS - 1:
+                raise failures[0]
+            await self.sleep(min(self._pause(tries, each) for each in limited))
+
+    async def _unverified(self) -> list[ConnectFailed]:
+        """Ask every endpoint for its chain; return why those that do not answer do not.
+
+        Raises
+        ------
+        WrongChain
+            Naming every endpoint of another chain.
         """
         stated = await asyncio.gather(
             *(self._tried(endpoint, [Request("eth_chainId")]) for endpoint in self.endpoints)
@@ -152,9 +171,7 @@ class Chain:
                     others.append(f"{endpoint.name} serves chain {number}")
         if others:
             raise WrongChain(f"{'; '.join(others)}; {self.name} is chain {self.chain_id}")
-        failures = [answer for answer in stated if isinstance(answer, EndpointFailed)]
-        if len(failures) == len(self.endpoints):
-            raise failures[0]
+        return [answer for answer in stated if isinstance(answer, ConnectFailed)]
 
     async def ask(self, requests: Sequence[Request]) -> list[Any]:
         """Return what each request is answered; the error of a single one as a value.

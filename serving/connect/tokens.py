@@ -6,6 +6,13 @@ from serving.connect.errors import NotAContract, Reverted
 NOBODY = "0x" + "00" * 20
 SYMBOL = Method("symbol()", "95d89b41", ("string",))
 
+DECIMALS = Method("decimals()", "313ce567", ("uint8",))
+
+
+def decimals_of(answer: bytes | Reverted) -> int | None:
+    """Return the digits between a token and its smallest unit; None where it does not say."""
+    return None if isinstance(answer, Reverted) or not answer else int(DECIMALS.read(answer))
+
 
 def symbol_of(answer: bytes | Reverted) -> str:
     """Return a token's symbol, text or the older 32 bytes; empty where it has none."""

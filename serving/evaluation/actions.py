@@ -55,12 +55,23 @@ class Constraints:
         Kinds that may be used.
     step
         By asset, the least amount that can be moved, in the units of the leg.
+    assets
+        That may be moved; None for all.
     """
 
     balances: Mapping[str, Exact] | None = None
     prices: Mapping[Kind, ActionCost] = field(default_factory=dict)
     kinds: tuple[Kind, ...] = ("repay", "add", "swap", "reduce")
     step: Mapping[str, Fraction] = field(default_factory=dict)
+    assets: frozenset[str] | None = None
+
+    def allow(self, account: Account, option: "ActionOption") -> bool:
+        """Return whether all that an action moves may be moved."""
+        if self.assets is None:
+            return True
+        swapped = option.into if option.kind == "swap" else None
+        places = (option.leg, *(() if swapped is None else (swapped,)))
+        return all(account.legs[place].asset in self.assets for place in places)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +190,8 @@ def _with(account: Account, place: int, quantity: Exact) -> Account:
 def action_options(case: AccountInput, means: Constraints) -> tuple[ActionOption, ...]:
     """Return every action open to the owner of an account, each with its limits."""
     makers = {"repay": _repayments, "add": _additions, "swap": _swaps, "reduce": _reductions}
-    return tuple(tool for kind in means.kinds for tool in makers[kind](case, means))
+    options = (tool for kind in means.kinds for tool in makers[kind](case, means))
+    return tuple(option for option in options if means.allow(case.account, option))
 
 
 def _repayments(case: AccountInput, means: Constraints) -> Iterator[ActionOption]:

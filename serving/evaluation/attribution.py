@@ -1,45 +1,82 @@
 """Why a score is what it is: contributions of features, in words."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 
 from features.inputs import Floats
-from features.pipeline import FEATURES
-from models.forecast.bundle import Bundle, Head
+from models.forecast.bundle import Bundle, Head, Mask
 from models.horizons import LABELS, REFERENCE
+from serving.evaluation.reason_text import SIZES, feature_text
 from serving.schemas.assessment import AttributionAnswer, Method, ReasonAnswer
 
 MOST_REASONS = 6
 DAY = LABELS.index(REFERENCE)
-MEANINGS: Mapping[str, tuple[str, str]] = {
-    f.name: (f.meaning.rstrip("."), f.unit) for f in FEATURES
-}
+
+Explanation = tuple[tuple[ReasonAnswer, ...], AttributionAnswer]
+
+
+def explanations(
+    bundle: Bundle,
+    matrix: Floats,
+    baseline: Floats,
+    *,
+    scores: Mapping[str, Floats],
+    observed: Mask,
+    method: Method,
+) -> list[Explanation]:
+    """Return why the 24 h expected probability of each row is what it is.
+
+    Of a market whose owners were never seen that is what comes if nobody acts.
+
+    Parameters
+    ----------
+    scores
+        Of `Bundle.scores`.
+    observed
+        Of `Bundle.knows`, shape (N,).
+    """
+    explained: dict[int, Explanation] = {}
+    for head, rows in (("expected", observed), ("unattended", ~observed)):
+        if not rows.any():
+            continue
+        chosen = matrix[rows]
+        drove = drivers(
+            bundle, chosen, baseline[rows], scores=scores[head][rows], method=method, head=head
+        )
+        parts = explain(drove, chosen, bundle.features, method=method, head=head)
+        explained.update(zip(np.flatnonzero(rows).tolist(), parts, strict=True))
+    return [explained[row] for row in range(len(matrix))]
 
 
 def drivers(
-    bundle: Bundle, matrix: Floats, baseline: Floats, *, scores: Floats, method: Method
+    bundle: Bundle,
+    matrix: Floats,
+    baseline: Floats,
+    *,
+    scores: Floats,
+    method: Method,
+    head: str = "expected",
 ) -> Floats:
-    """Return log-odds per feature for the 24 h expected probability, shape (N, F + 1).
+    """Return log-odds per feature for a head's 24 h probability, shape (N, F + 1).
 
     Each stretch up to 24 h enters by its share of the cumulative hazard.
 
     Parameters
     ----------
     scores
-        Of the head `expected`, shape (N, K).
+        Of the head, shape (N, K).
     method
         `path` along the trees' paths, `shap` by exact TreeSHAP; either sums to the score, and
         what no feature explains stands in the last column.
     """
-    head = bundle.heads["expected"]
-    weights = _shares(head, scores)
+    explained = bundle.heads[head]
+    weights = _shares(explained, scores)
     if method == "shap":
-        parts = head.contributions(matrix, baseline)
+        parts = explained.contributions(matrix, baseline)
         return np.asarray(np.einsum("nk,nkf->nf", weights, parts))
-    paths = head.paths(matrix, weights)
+    paths = explained.paths(matrix, weights)
     rest = (weights * scores).sum(axis=1) - paths.sum(axis=1)
     return np.column_stack([paths, rest])
 
@@ -60,9 +97,14 @@ def _shares(head: Head, scores: Floats) -> Floats:
 
 
 def explain(
-    drove: Floats, matrix: Floats, names: Sequence[str], *, method: Method
-) -> list[tuple[tuple[ReasonAnswer, ...], AttributionAnswer]]:
-    """Return each row's largest contributions in words, and how they were found.
+    drove: Floats,
+    matrix: Floats,
+    names: Sequence[str],
+    *,
+    method: Method,
+    head: str = "expected",
+) -> list[Explanation]:
+    """Return each row's largest contributions in words, sizes last, and how they were found.
 
     Parameters
     ----------
@@ -70,6 +112,8 @@ def explain(
         What `drivers` found, shape (N, F + 1), and the features, shape (N, F).
     """
     order = np.argsort(-np.abs(drove[:, :-1]), axis=1, kind="stable")[:, :MOST_REASONS]
+    is_size = np.isin(order, [place for place, name in enumerate(names) if name in SIZES])
+    order = np.take_along_axis(order, np.argsort(is_size, axis=1, kind="stable"), axis=1)
     impacts = np.take_along_axis(drove, order, axis=1)
     values = np.take_along_axis(matrix, order, axis=1).tolist()
     others = (drove[:, :-1].sum(axis=1) - impacts.sum(axis=1)).tolist()
@@ -81,7 +125,7 @@ def explain(
     return [
         (
             row_reasons,
-            AttributionAnswer(method=method, head="expected", horizon=REFERENCE, start=s, others=o),
+            AttributionAnswer(method=method, head=head, horizon=REFERENCE, start=s, others=o),
         )
         for row_reasons, s, o in zip(reasons, drove[:, -1].tolist(), others, strict=True)
     ]
@@ -89,13 +133,11 @@ def explain(
 
 def _reason(name: str, value: float, impact: float) -> ReasonAnswer:
     """Return one contribution in words."""
-    meaning, unit = MEANINGS[name]
-    shown = "unknown" if math.isnan(value) else f"{value:.3g} {unit}"
     direction: Literal["raises", "lowers"] = "raises" if impact > 0.0 else "lowers"
     return ReasonAnswer(
         code=name,
         feature=name,
         direction=direction,
         impact=impact,
-        text=f"{meaning}: {shown}; {direction} the risk",
+        text=feature_text(name, value, direction=direction),
     )

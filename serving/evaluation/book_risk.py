@@ -1,7 +1,7 @@
 """Pure: a book as the cascade takes it, shocks of it, and forecasts of it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
@@ -20,11 +20,13 @@ from models.book.columns import (
     ordered_assets,
 )
 from models.book.columns import prices_of as price_row
-from models.book.forecast import BookForecast, by_asset, forecast, grouped
-from models.book.headroom import concentration, headroom
-from models.book.impact import ImpactCurve
+from models.book.congestion import Crowded, crowded, smallest_worth
+from models.book.curve import cascaded, price_curve
+from models.book.forecast import LEVELS, BookForecast, Spread, by_asset, forecast, grouped
+from models.book.headroom import concentration, days_to_unwind, headroom
+from models.book.impact import USD, ImpactCurve
 from models.book.kernel import NEAR, Course, Owners, run, run_all
-from models.book.linear import USD, Reader, Unjudged
+from models.book.linear import Reader, Unjudged
 from models.book.reproduction import reproduction
 from models.book.scenarios import Bars, Method, Moves, moves
 from models.book.tail import Quantile
@@ -34,13 +36,16 @@ from models.margin.shock import shocked
 from models.margin.trigger import BREACHED
 from models.pegs import is_one, moving, quote_of
 from serving.evaluation.inputs import AccountInput
+from serving.evaluation.settling import settlements
 from serving.schemas.book_risk import (
+    CongestionAnswer,
     Contributor,
     ForecastBody,
     LinkedMove,
     LossQuantile,
     OwnersForecast,
     RoundAnswer,
+    SettlementAnswer,
     ShockBody,
     StressShock,
     UnjudgedAnswer,
@@ -74,7 +79,10 @@ class RiskBook:
     unjudged
         Accounts left out.
     prices
-        USD per unit of every asset of the book.
+        USD per unit of every asset of the book; 1 for the unpriced.
+    unpriced
+        Assets whose worth a venue knows only in its own quote: their units are dollars of now,
+        so no curve and no price per unit can be told of them.
     """
 
     borrowers: tuple[Borrower, ...]
@@ -82,6 +90,7 @@ class RiskBook:
     chances: Mapping[str, float]
     unjudged: tuple[UnjudgedAnswer, ...]
     prices: Mapping[str, Fraction]
+    unpriced: frozenset[str] = frozenset()
     _columns: dict[tuple[str, ...], BookColumns] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -100,6 +109,29 @@ class RiskBook:
         if not self._worth:
             self._worth.update(self._added())
         return self._worth
+
+    @property
+    def usd_prices(self) -> dict[str, float]:
+        """Return USD per unit of the assets that have a price."""
+        return {
+            asset: float(price)
+            for asset, price in self.prices.items()
+            if asset not in self.unpriced
+        }
+
+    def usable(self, curves: Mapping[str, ImpactCurve]) -> dict[str, ImpactCurve]:
+        """Return the curves of assets whose units are known, as are those they are sold for."""
+        priced = {USD, *self.prices} - self.unpriced
+        return {
+            asset: curve
+            for asset, curve in curves.items()
+            if asset in priced and asset in self.prices and curve.quote in priced
+        }
+
+    def market(self, curves: Mapping[str, ImpactCurve], oracle_share: Fraction) -> Market:
+        """Return the market as it stands, in which selling moves prices by curves."""
+        usable = self.usable(curves)
+        return Market(dict(self.prices), usable, oracle_share, priced_in(usable))
 
     def _added(self) -> dict[str, float]:
         result: dict[str, float] = {}
@@ -120,10 +152,17 @@ class RiskBook:
         return Owners(chance, np.arange(chance.size), seed=seed)
 
 
+def priced_in(curves: Mapping[str, ImpactCurve]) -> dict[str, str]:
+    """Return the assets that are sold for another one, and for which."""
+    return {asset: curve.quote for asset, curve in curves.items() if curve.quote != USD}
+
+
 def read_book(
     cases: Sequence[AccountInput],
     prices: Mapping[str, Fraction],
     chances: Mapping[str, float],
+    *,
+    also: Collection[str] = (),
 ) -> RiskBook:
     """Read accounts through their own rules.
 
@@ -134,6 +173,8 @@ def read_book(
         accounts is judged by in USD.
     chances
         As of `RiskBook`.
+    also
+        Assets whose prices are kept though nobody holds them: what others are sold for.
     """
     prices = {**_oracle_prices(cases), **prices}
     reader = Reader(prices)
@@ -158,6 +199,7 @@ def read_book(
         elif result is not None:
             borrowers.append(result)
     legs = {asset for item in borrowers for asset in _assets(item)}
+    legs |= {asset for asset in also if asset in prices}
     used = {asset: prices.get(asset, Fraction(1)) for asset in sorted(legs)}
     return RiskBook(
         tuple(borrowers),
@@ -165,6 +207,7 @@ def read_book(
         chances,
         tuple(unjudged),
         used,
+        frozenset(a for a in used if a not in prices and not is_one(a, quote=USD)),
     )
 
 
@@ -205,28 +248,33 @@ def without(book: RiskBook, assets: Mapping[str, str]) -> RiskBook:
 
 def missing_curves(book: RiskBook, curves: Mapping[str, ImpactCurve]) -> list[Fault]:
     """Return a fault for every asset that matters, moves and has no curve."""
-    worth = book.collateral
+    worth, usable = book.collateral, book.usable(curves)
     total = sum(worth.values())
     return [
         Fault(
             "/impact",
-            f"{asset} is {value / total:.1%} of the collateral and has no curve: push one to "
-            f'/v1/impact/{asset}/USD, or say "impact": "none"',
+            f"{asset} is {value / total:.1%} of the collateral and "
+            + (
+                "has no price in USD, without which no curve applies: push one to /v1/prices"
+                if asset in book.unpriced
+                else f"has no curve: push one to /v1/impact/{asset}/USD"
+            )
+            + ', or say "impact": "none"',
         )
         for asset, value in sorted(worth.items())
-        if value > SMALL_SHARE * total and asset not in curves and moving([asset], None)
+        if value > SMALL_SHARE * total and asset not in usable and moving([asset], None)
     ]
 
 
-def market_of(
-    book: RiskBook, shock: ShockBody, curves: Mapping[str, ImpactCurve], *, where: str
-) -> Market:
-    """Return the market after a shock.
+def _moves_of(
+    book: RiskBook, shock: ShockBody, *, where: str
+) -> tuple[dict[str, Fraction], dict[str, str]]:
+    """Return by what each named price is multiplied, and which asset each linked one follows.
 
     Raises
     ------
     InvalidInput
-        Unknown assets, prices that fall to 0 or below, circles: all of them.
+        As of `market_of`.
     """
     faults = []
     factors: dict[str, Fraction] = {}
@@ -253,22 +301,45 @@ def market_of(
     ]
     if faults:
         raise InvalidInput(faults)
+    return factors, links
+
+
+def market_of(
+    book: RiskBook, shock: ShockBody, curves: Mapping[str, ImpactCurve], *, where: str
+) -> Market:
+    """Return the market after a shock.
+
+    Raises
+    ------
+    InvalidInput
+        Unknown assets, prices that fall to 0 or below, circles: all of them.
+    """
+    factors, links = _moves_of(book, shock, where=where)
+    usable = book.usable(curves)
+    following = priced_in(usable)
+    for name, base in following.items():  # who is sold for an asset falls with it, unless named
+        if name not in factors:
+            factors[name], links[name] = Fraction(1), base
+    circles = [name for name in links if _is_circle(name, links)]
+    if circles:
+        listed = ", ".join(circles)
+        raise InvalidInput([Fault("/impact", f"{listed}: sold for each other, each follows all")])
     everything = factors.pop(ALL, Fraction(1))
     moved_all = set(moving(book.prices, None))
-    result = {}
-    for asset, price in book.prices.items():
-        factor = factors.get(asset, everything if asset in moved_all else Fraction(1))
-        base = links.get(asset)
-        if base is not None:
-            factor *= factors.get(base, everything if base in moved_all else Fraction(1))
-        result[asset] = price * factor
+
+    def factor(asset: str) -> Fraction:
+        alone = factors.get(asset, everything if asset in moved_all else Fraction(1))
+        return alone * factor(links[asset]) if asset in links else alone
+
+    result = {asset: price * factor(asset) for asset, price in book.prices.items()}
     depth = shock.depth
     deeper = {
-        asset: ImpactCurve(tuple(amount * float(depth) for amount in curve.amounts), curve.impacts)
-        for asset, curve in curves.items()
-        if asset in book.prices
+        asset: replace(curve, amounts=tuple(amount * float(depth) for amount in curve.amounts))
+        for asset, curve in usable.items()
     }
-    return Market(result, deeper, shock.oracle_sees, links)
+    decay = 0.5 ** (1.0 / shock.half_life_hours)  # a round is an hour
+    moved_links = {**links, **following}
+    return Market(result, deeper, shock.oracle_sees, moved_links, shock.temporary, decay)
 
 
 def _is_circle(name: str, links: Mapping[str, str]) -> bool:
@@ -281,21 +352,52 @@ def _is_circle(name: str, links: Mapping[str, str]) -> bool:
     return base == name
 
 
-def liquidators_of(shock: ShockBody) -> Liquidators:
+def liquidators_of(shock: ShockBody, crowd: Crowded | None = None) -> Liquidators:
     """Return the limits of those who liquidate: with a capacity a round is an hour.
 
     Without one all is liquidated at once, unless the delay is not over within the time.
     """
+    gas = None if shock.gas is None else float(shock.gas)
+    late = float(shock.delay_hours)
+    if crowd is not None:
+        gas, late = (gas or 0.0) + crowd.gas, late + crowd.delay
     if shock.capacity is None:
-        return Liquidators(
-            rounds=0 if shock.delay_hours >= shock.within_hours else None,
-            gas=None if shock.gas is None else float(shock.gas),
-        )
+        return Liquidators(rounds=0 if late >= shock.within_hours else None, gas=gas)
     match = _PER_HOUR.fullmatch(shock.capacity)
     per_hour = 0.0 if match is None else float(match.group(1))
-    hours = max(shock.within_hours - shock.delay_hours, 0)
-    return Liquidators(
-        capacity=per_hour, rounds=hours, gas=None if shock.gas is None else float(shock.gas)
+    hours = max(int(shock.within_hours - late), 0)
+    return Liquidators(capacity=per_hour, rounds=hours, gas=gas)
+
+
+def _crowd(shock: ShockBody, columns: BookColumns, prices: Floats) -> Crowded | None:
+    """Return how crowded blocks are after a shock; None where no curve says."""
+    if not shock.congestion:
+        return None
+    points = [Crowded(each.due, float(each.gas), each.delay_hours) for each in shock.congestion]
+    weighted, debt = _sides(columns, prices)
+    return crowded(points, int((weighted < debt).sum()))
+
+
+def _sides(columns: BookColumns, prices: Floats) -> tuple[Floats, Floats]:
+    """Return what counts for each account and what it owes at prices, USD."""
+    weighted = _by_account(
+        columns.collateral_offsets,
+        columns.collateral_units * columns.threshold * prices[columns.collateral_asset],
+    )
+    debt = _by_account(columns.debt_offsets, columns.debt_units * prices[columns.debt_asset])
+    return weighted, debt
+
+
+def _congestion(crowd: Crowded | None, columns: BookColumns) -> CongestionAnswer | None:
+    """Return congestion as it is answered."""
+    if crowd is None:
+        return None
+    bonus = float(np.median(columns.bonus)) if columns.bonus.size else 0.0
+    return CongestionAnswer(
+        due=crowd.due,
+        gas=crowd.gas,
+        delay_hours=crowd.delay,
+        smallest=smallest_worth(crowd.gas, bonus=bonus),
     )
 
 
@@ -306,11 +408,7 @@ def decided(book: RiskBook, market: Market) -> BookColumns:
     thresholds are moved by twice `NEAR` so that floats say the same.
     """
     columns, prices = book.columns(market), price_row(market)
-    weighted = _by_account(
-        columns.collateral_offsets,
-        columns.collateral_units * columns.threshold * prices[columns.collateral_asset],
-    )
-    debt = _by_account(columns.debt_offsets, columns.debt_units * prices[columns.debt_asset])
+    weighted, debt = _sides(columns, prices)
     near = np.flatnonzero((debt > 0.0) & (np.abs(weighted - debt) <= 2.0 * NEAR * debt))
     threshold = columns.threshold.copy()
     for row in near.tolist():
@@ -358,17 +456,19 @@ def stressed(
     market = market_of(book, shock, curves, where=where)
     columns, around = decided(book, market), market_columns(market)
     prices = price_row(market)
-    limits = liquidators_of(shock)
+    crowd = _crowd(shock, columns, prices)
+    limits = liquidators_of(shock, crowd)
     course = run(columns, around, prices, limits)
     without_impact = run(columns, replace(around, oracle_share=0.0), prices, limits)
     alone = float(without_impact.totals.repaid[0])
     repaid = float(course.totals.repaid[0])
-    is_still = bool(course.totals.converged[0]) or _is_limited(shock, int(course.totals.rounds[0]))
+    rounds = int(course.totals.rounds[0])
+    is_still = bool(course.totals.converged[0]) or _is_limited(shock, limits, rounds)
     expected = _owners_act(book, columns, around, prices, limits) if with_owners else None
     number = reproduction(columns, around, prices, np.ones(prices.size), np.zeros(1)).numbers[0]
     return StressShock(
         name=shock.name,
-        rounds=tuple(_rounds(columns, course)),
+        rounds=tuple(_rounds(columns, course, book.unpriced)),
         accounts=int(course.totals.liquidated[0]),
         collateral_at_risk=float(course.seized),
         repaid=repaid if is_still else None,
@@ -380,14 +480,16 @@ def stressed(
         converged=bool(course.totals.converged[0]),
         residuals=_residuals(columns, course),
         contributors=tuple(_contributors(book, course)),
+        congestion=_congestion(crowd, columns),
+        settlements=_settlements(book, shock, columns, prices, course),
         expected=expected,
     )
 
 
-def _is_limited(shock: ShockBody, rounds: int) -> bool:
+def _is_limited(shock: ShockBody, limits: Liquidators, rounds: int) -> bool:
     """Return whether liquidators stopped by a limit that the shock states, which is a result."""
-    is_short = shock.capacity is not None or shock.delay_hours >= shock.within_hours
-    return is_short or (shock.gas is not None and rounds < MOST_ROUNDS)
+    is_short = shock.capacity is not None or limits.rounds == 0
+    return is_short or (limits.gas is not None and rounds < MOST_ROUNDS)
 
 
 def _owners_act(
@@ -403,19 +505,35 @@ def _owners_act(
     }
 
 
-def _rounds(columns: BookColumns, course: Course) -> list[RoundAnswer]:
-    result = []
+def _settlements(
+    book: RiskBook, shock: ShockBody, columns: BookColumns, prices: Floats, course: Course
+) -> tuple[SettlementAnswer, ...]:
+    """Return who pays for bankrupt positions at the prices where a cascade ended, if asked."""
+    if shock.deleveraging is None:
+        return ()
+    end = course.prices[-1] if course.prices.size else prices
+    moved = {
+        asset: (book.prices[asset], Fraction(price))
+        for asset, price in zip(columns.assets, end.tolist(), strict=True)
+    }
+    order = np.argsort(-course.bad_debt, kind="stable")
+    bankrupt = [columns.keys[row] for row in order.tolist() if course.bad_debt[row] > 0.0]
+    return settlements(book.cases, shock, moved, bankrupt)
+
+
+def _rounds(
+    columns: BookColumns, course: Course, unpriced: frozenset[str]
+) -> Iterator[RoundAnswer]:
+    """Yield the rounds; of unpriced assets neither units nor prices are known."""
     for place in range(course.repaid.size):
-        sold = dict(zip(columns.assets, course.sold[place].tolist(), strict=True))
-        result.append(
-            RoundAnswer(
-                accounts=int(course.liquidated[place]),
-                repaid=float(course.repaid[place]),
-                sold={asset: units for asset, units in sold.items() if units > 0},
-                prices=dict(zip(columns.assets, course.prices[place].tolist(), strict=True)),
-            )
+        sold = zip(columns.assets, course.sold[place].tolist(), strict=True)
+        prices = zip(columns.assets, course.prices[place].tolist(), strict=True)
+        yield RoundAnswer(
+            accounts=int(course.liquidated[place]),
+            repaid=float(course.repaid[place]),
+            sold={asset: n for asset, n in sold if n > 0 and asset not in unpriced},
+            prices={asset: price for asset, price in prices if asset not in unpriced},
         )
-    return result
 
 
 def _residuals(columns: BookColumns, course: Course) -> dict[str, float]:
@@ -452,9 +570,7 @@ def curve_of(
     book: RiskBook, curves: Mapping[str, ImpactCurve], *, oracle_sees: Fraction = Fraction(1)
 ) -> list[dict[str, float]]:
     """Return what a fall of the whole market liquidates with and without the cascade, and R."""
-    market = Market(
-        dict(book.prices), {a: c for a, c in curves.items() if a in book.prices}, oracle_sees
-    )
+    market = book.market(curves, oracle_sees)
     columns, around = book.columns(market), market_columns(market)
     prices = price_row(market)
     direction = np.array([1.0 if moving([asset], None) else 0.0 for asset in columns.assets])
@@ -498,23 +614,34 @@ class Forecaster:
         """Return the scenarios of a horizon."""
         return moves(
             self.bars,
-            self._weights(),
+            self.weights,
             hours=hours,
             scenarios=request.scenarios,
             seed=request.seed,
             method=method,
         )
 
-    def run(self, drawn: Moves, *, with_owners: bool, seed: int, report: Any) -> BookForecast:
+    def run(
+        self, drawn: Moves, *, with_owners: bool, seed: int, report: Any, spread: Spread = map
+    ) -> BookForecast:
         """Return a forecast over scenarios."""
         owners = self.book.owners(seed) if with_owners else None
-        return forecast(self.columns, self.around, self.prices, drawn, owners=owners, report=report)
-
-    def _weights(self) -> Any:
-        worth = self.columns.collateral_units * self.prices[self.columns.collateral_asset]
-        return np.bincount(
-            self.columns.collateral_asset, weights=worth, minlength=len(self.columns.assets)
+        return forecast(
+            self.columns,
+            self.around,
+            self.prices,
+            drawn,
+            owners=owners,
+            report=report,
+            spread=spread,
         )
+
+    @property
+    def weights(self) -> Floats:
+        """Return USD of collateral by asset, shape (assets,)."""
+        worth = self.columns.collateral_units * self.prices[self.columns.collateral_asset]
+        places, size = self.columns.collateral_asset, len(self.columns.assets)
+        return np.asarray(np.bincount(places, weights=worth, minlength=size), dtype=np.float64)
 
 
 def forecaster(
@@ -533,11 +660,14 @@ def forecaster(
         for asset in book.prices
         if asset not in candles and moving([asset], None)
     }
+    bases = priced_in(book.usable(curves))
+    missing |= {asset: "no_candles" for asset, base in bases.items() if base in missing}
     remaining = without(book, missing)
     legs = {asset for item in remaining.borrowers for asset in _assets(item)}
+    legs |= {base for asset, base in bases.items() if asset in legs}
     prices = {asset: book.prices[asset] for asset in sorted({*legs, USD} & book.prices.keys())}
-    remaining = replace(remaining, prices=prices)
-    market = Market(dict(prices), {a: c for a, c in curves.items() if a in prices})
+    remaining = replace(remaining, prices=prices, unpriced=remaining.unpriced & prices.keys())
+    market = remaining.market(curves, Fraction(1))
     columns = book_columns(remaining.borrowers, market)
     size = max((len(item["close"]) for item in candles.values()), default=0)
     still = np.ones(size)
@@ -608,6 +738,76 @@ def headrooms(ready: Forecaster, drawn: Moves, *, bearable: float) -> dict[str, 
             for name, mask in masks.items()
         }
         for side, masks in groups.items()
+    }
+
+
+def single_factor(ready: Forecaster, drawn: Moves) -> dict[str, float]:
+    """Return LaR by level if every asset moved as the market does.
+
+    Each account has one fall of the market at which it is liquidated, and the sales of those
+    above it move the market by the curves' first slopes: a check of the scenarios that needs no
+    cascade.
+    """
+    columns, prices = ready.columns, ready.prices
+    moves_along = np.array([bool(moving([asset], None)) for asset in columns.assets])
+    worth = columns.collateral_units * prices[columns.collateral_asset]
+    owed = columns.debt_units * prices[columns.debt_asset]
+
+    def split(offsets: Places, values: Floats, assets: Places) -> tuple[Floats, Floats]:
+        along = moves_along[assets]
+        return _by_account(offsets, values * along), _by_account(offsets, values * ~along)
+
+    counted = worth * columns.threshold
+    backing = split(columns.collateral_offsets, counted, columns.collateral_asset)
+    debt = split(columns.debt_offsets, owed, columns.debt_asset)
+    # Below the line where backing x factor + fixed backing < debt x factor + fixed debt.
+    slope, gap = backing[0] - debt[0], debt[1] - backing[1]
+    falls = (slope > 0.0) & (gap > 0.0)
+    triggers = gap[falls] / slope[falls]
+    repaid = columns.close_factor[falls] * (debt[0][falls] * triggers + debt[1][falls])
+    market = np.exp(drawn.lowest @ ready.weights / max(float(ready.weights.sum()), 1e-300))
+    losses = cascaded(price_curve(triggers, repaid), market, per_quote=_first_slope(ready))
+    return {f"{level:g}": float(np.quantile(losses, level)) for level in LEVELS}
+
+
+def _first_slope(ready: Forecaster) -> float:
+    """Return the share of the market's price that a first dollar sold takes, by what is held."""
+    around, whole = ready.around, max(float(ready.weights.sum()), 1e-300)
+    total = 0.0
+    for number, price in enumerate(ready.prices.tolist()):
+        first = around.curve_offsets[number]
+        if first < around.curve_offsets[number + 1]:
+            share = float(ready.weights[number]) / whole
+            slope = around.curve_impacts[first] / around.curve_amounts[first]
+            total += share * share * float(slope) / price
+    return around.oracle_share * total
+
+
+def unwinding(ready: Forecaster, request: ForecastBody) -> dict[str, float]:
+    """Return days that selling all collateral takes, by asset with a stated volume.
+
+    Raises
+    ------
+    InvalidInput
+        Assets that nobody holds.
+    """
+    units = np.bincount(
+        ready.columns.collateral_asset,
+        weights=ready.columns.collateral_units,
+        minlength=len(ready.columns.assets),
+    )
+    by_name = dict(zip(ready.columns.assets, units.tolist(), strict=True))
+    faults = [
+        Fault(f"/daily_volume/{asset}", f"no account of the book holds {asset}")
+        for asset in request.daily_volume
+        if not by_name.get(asset) or asset in ready.book.unpriced
+    ]
+    if faults:
+        raise InvalidInput(faults)
+    share = float(request.volume_share)
+    return {
+        asset: days_to_unwind(by_name[asset], volume=float(volume), share=share)
+        for asset, volume in request.daily_volume.items()
     }
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from models.margin.result import Headroom, Margin, Verdict
+from models.margin.result import Headroom, Margin, Refusal, Verdict
 from serving.evaluation import rules
 from serving.evaluation.inputs import AccountInput
 from serving.evaluation.item import Item
@@ -19,7 +19,7 @@ from serving.evaluation.margin_text import (
 )
 from serving.evaluation.risk_weights import risk_weights
 from serving.schemas.assessment import exact_text
-from serving.schemas.margin import HeadroomAnswer, MarginAnswer
+from serving.schemas.margin import HeadroomAnswer, MarginAnswer, TokenAnswer
 from serving.schemas.margin_requests import RiskBody
 
 
@@ -59,6 +59,7 @@ def margin_evaluation(
         standing=standing(now),
         collateral_value=None if worth is None else exact_text(worth.credit, now.value_decimals),
         debt=None if worth is None else exact_text(worth.requirement, now.value_decimals),
+        tokens=rules.evaluated(case, _tokens),
         next_verdict=rules.next_text(soon, soon_at),
         headroom=rules.evaluated(case, _headroom),
         risk_weights=None
@@ -76,6 +77,18 @@ def margin_evaluation(
         request_id=request_id,
     )
     return MarginEvaluation(item=item, now=now, answer=answer)
+
+
+def _tokens(case: AccountInput) -> tuple[TokenAnswer, ...] | None:
+    """Return what each leg holds or owes in whole tokens, where that can be told."""
+    ask = case.rulebook.tokens
+    amounts = None if ask is None else ask(case.account, case.market, case.terms)
+    if amounts is None or isinstance(amounts, Refusal):
+        return None
+    return tuple(
+        TokenAnswer(kind=each.kind.value, asset=each.asset, amount=exact_text(each.amount, 0))
+        for each in amounts
+    )
 
 
 def _headroom(case: AccountInput) -> tuple[HeadroomAnswer, ...] | None:

@@ -1,7 +1,7 @@
 """Pure: what changed terms do to a book's tail, on the same scenarios before and after."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from statistics import NormalDist
 from typing import Any
@@ -91,9 +91,7 @@ def _ready(
 ) -> Forecaster:
     """Return the accounts of some keys, ready to be run."""
     some = tuple(item for item in book.borrowers if item.key in keys)
-    return forecaster(
-        RiskBook(some, book.cases, book.chances, book.unjudged, book.prices), curves, candles
-    )
+    return forecaster(replace(book, borrowers=some), curves, candles)
 
 
 def compared(

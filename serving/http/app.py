@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from models.errors import Fault, InvalidInput
 from serving.application.deployment import Follower
 from serving.application.scoring import ScoringService, UnknownAccounts
+from serving.application.warm import Warmer
 from serving.http.admission import Admission, is_local
 from serving.http.breakers import BreakerLook
 from serving.http.keys import LOOPBACK, Principal
@@ -66,12 +67,15 @@ class Api:
         them is refused with 503.
     follower
         Swaps the desk's bundles as a registry's pointers move; None without a registry.
+    warmer
+        Keeps the book read and judged; None where the settings do not ask for it.
     """
 
     routes: Routes
     desk: ScoringService | None = None
     gate: Admission | None = None
     follower: Follower | None = None
+    warmer: Warmer | None = None
     _breakers: BreakerLook = field(default_factory=BreakerLook)
     _late: set["asyncio.Future[Any]"] = field(default_factory=set)
     # As many threads as there are places: work that has a place waits for no thread.
@@ -80,8 +84,9 @@ class Api:
 
     def close(self) -> None:
         """End what runs beside the requests and give back the store's connections."""
-        if self.follower is not None:
-            self.follower.stop()
+        for beside in (self.follower, self.warmer):
+            if beside is not None:
+                beside.stop()
         if self.desk is not None and self.desk.shadow is not None:
             self.desk.shadow.stop()
         if self.desk is not None and self.desk.store is not None:

@@ -32,6 +32,8 @@ class Scope(StrEnum):
     APPROVE = "approve"
     ACTIVATE = "activate"
     GOVERN = "govern"
+    MANDATE = "mandate"
+    KEEP = "keep"
 
 
 EVERYTHING = frozenset(Scope)

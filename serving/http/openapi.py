@@ -1,13 +1,12 @@
 """The OpenAPI document, written from the operations and the types they really read and tell."""
 
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import msgspec
 from pydantic import TypeAdapter
 
+from serving.http.examples import Example, examples
 from serving.http.routing import JSON, Operation, Parameter
 from serving.schemas import problems, requests
 from serving.schemas.problems import ProblemKind
@@ -102,26 +101,39 @@ def _reference(name: str) -> dict[str, str]:
 
 def _operation(operation: Operation) -> dict[str, Any]:
     """Return one operation."""
+    example = examples().get(operation.name, Example())
     described: dict[str, Any] = {
         "operationId": operation.name,
+        "tags": [_tag(operation)],
         "summary": operation.summary,
         "description": operation.details or operation.summary,
-        "parameters": [_parameter(part) for part in (_REQUEST_ID, *operation.parameters)],
-        "responses": {str(operation.status): _success(operation), **_refusals(operation)},
+        "parameters": [_parameter(part, example) for part in (_REQUEST_ID, *operation.parameters)],
+        "responses": {
+            str(operation.status): _success(operation, example),
+            **_refusals(operation),
+        },
     }
     if operation.scope is not None:
         described["security"] = [{"key": [operation.scope.value]}, {}]
     if operation.media_types:
         described["requestBody"] = {
             "required": operation.request_type is not None,
-            "content": _taken(operation),
+            "content": _taken(operation, example),
         }
     return described
 
 
-def _parameter(part: Parameter) -> dict[str, Any]:
+def _tag(operation: Operation) -> str:
+    """Return the group of an operation: what its path begins with."""
+    first, *rest = operation.path.removeprefix("/").split("/")
+    return rest[0] if first == "v1" else "desk" if first == "desk" else "service"
+
+
+def _parameter(part: Parameter, example: Example) -> dict[str, Any]:
     """Return one parameter."""
+    named = {"example": example.parameters[part.name]} if part.name in example.parameters else {}
     return {
+        **named,
         "name": part.name,
         "in": part.place,
         "required": part.place == "path",
@@ -130,10 +142,11 @@ def _parameter(part: Parameter) -> dict[str, Any]:
     }
 
 
-def _taken(operation: Operation) -> dict[str, Any]:
+def _taken(operation: Operation, example: Example) -> dict[str, Any]:
     """Return the forms of the body."""
+    shown = {} if example.request is None else {"example": example.request}
     named = (
-        {JSON: {"schema": _reference(operation.request_type.__name__)}}
+        {JSON: {"schema": _reference(operation.request_type.__name__), **shown}}
         if operation.request_type is not None
         else {}
     )
@@ -143,12 +156,15 @@ def _taken(operation: Operation) -> dict[str, Any]:
 _BYTES = {"type": "string", "format": "binary"}
 
 
-def _success(operation: Operation) -> dict[str, Any]:
+def _success(operation: Operation, example: Example) -> dict[str, Any]:
     """Return the answer."""
     names = [_reference(kind.__name__) for kind in operation.answer_types]
     schema = {"schema": names[0] if len(names) == 1 else {"oneOf": names}}
-    content: dict[str, Any] = {JSON: schema} if names else {}
-    content.update({media: {} for media in operation.gives})
+    shown = {} if example.answer is None else {"example": example.answer}
+    content: dict[str, Any] = {JSON: {**schema, **shown}} if names else {}
+    content.update(
+        {media: {} if media == JSON else {"schema": _BYTES} for media in operation.gives}
+    )
     return {
         "description": operation.meaning,
         "headers": {"X-Request-Id": {"schema": {"type": "string"}}},
@@ -182,36 +198,3 @@ def _refusals(operation: Operation) -> dict[str, Any]:
         }
         for status, kinds in sorted(by_status.items())
     }
-
-
-def page(spec: Mapping[str, Any]) -> str:
-    """Return a document as one HTML page that loads nothing from elsewhere."""
-    paths = "".join(_path(path, operations) for path, operations in spec["paths"].items())
-    schemas = "".join(
-        f"<details id='{escape(name)}'><summary><code>{escape(name)}</code></summary>"
-        f"<pre>{_pretty(schema)}</pre></details>"
-        for name, schema in sorted(spec["components"]["schemas"].items())
-    )
-    return (
-        "<!doctype html><html lang='en'><meta charset='utf-8'><title>Forewarn API</title>"
-        "<style>body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-        "pre{background:#f4f4f4;padding:1rem;overflow:auto}summary{cursor:pointer}</style>"
-        f"<h1>Forewarn {escape(spec['info']['version'])}</h1>"
-        f"<pre>{escape(spec['info']['description'])}</pre>"
-        "<p><a href='/openapi.json'>openapi.json</a></p>"
-        f"<h2>Paths</h2>{paths}<h2>Schemas</h2>{schemas}</html>"
-    )
-
-
-def _path(path: str, operations: Mapping[str, Any]) -> str:
-    """Return one path as HTML."""
-    return "".join(
-        f"<details><summary><code>{verb.upper()} {escape(path)}</code></summary>"
-        f"<pre>{_pretty(operation)}</pre></details>"
-        for verb, operation in operations.items()
-    )
-
-
-def _pretty(value: Any) -> str:
-    """Return indented JSON, safe inside HTML."""
-    return escape(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())

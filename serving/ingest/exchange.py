@@ -44,22 +44,36 @@ class ExchangeSeries:
     Parameters
     ----------
     asset
-        Base asset, by which the store knows it.
+        By which the store knows it.
     quote
         What it is priced in.
     kind
         `spot`, `perp`, `mark`, `index` or `funding`.
+    base
+        Symbol by which the exchange knows it; the asset's own name where left out.
+    rate
+        What one of the asset is worth of the exchange's; its candles are multiplied by it.
     """
 
     asset: str
     quote: str
     kind: str
+    base: str = ""
+    rate: float = field(default=1.0, compare=False)
 
     @property
     def symbol(self) -> str:
         """Name of the market as ccxt has it."""
-        pair = f"{self.asset}/{self.quote}"
+        pair = f"{self.base or self.asset}/{self.quote}"
         return pair if self.kind == "spot" else f"{pair}:{self.quote}"
+
+    @property
+    def title(self) -> str:
+        """Return what is fetched, and for which asset where that has another name."""
+        series = f"{self.symbol} {self.kind}"
+        if self.base in {"", self.asset}:
+            return series
+        return f"{self.asset} = {series}{'' if self.rate == 1 else f' x {self.rate:.6g}'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,8 @@ SETTLE = timedelta(seconds=3)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 FUNDING = "funding"
-VALUES = ("open", "high", "low", "close", "volume")
+PRICES = ("open", "high", "low", "close")
+VALUES = (*PRICES, "volume")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +161,7 @@ class Fetcher:
             return 0
         with self.store.begin() as transaction:
             frame = pd.DataFrame(list(candles)).assign(symbol=line.asset)
+            frame[list(PRICES)] *= line.rate
             return market.push_candles(transaction, frame, kind=line.kind, step=step).written
 
     def _funding(self, line: ExchangeSeries, *, since: datetime, until: datetime) -> Fetched:
@@ -275,13 +277,20 @@ def _candle(row: Sequence[Any], *, step: int, has_volume: bool) -> tuple[int, di
 
 def follow(
     fetcher: Fetcher,
-    wish: FetchRequest,
+    wish: Callable[[], FetchRequest],
     *,
     clock: Callable[[], datetime],
     sleep: Callable[[float], None],
 ) -> Iterator[Fetched]:
-    """Yield what pass after pass did, one at every close of a candle; never ends."""
+    """Yield what pass after pass did, one at every close of a candle; never ends.
+
+    Parameters
+    ----------
+    wish
+        Returns what is to be kept up; asked before every pass.
+    """
     while True:
-        yield from fetcher.run(wish, now=clock())
-        beyond = (clock() - EPOCH).total_seconds() % wish.step
-        sleep(wish.step - beyond + 2 * SETTLE.total_seconds())
+        current = wish()
+        yield from fetcher.run(current, now=clock())
+        beyond = (clock() - EPOCH).total_seconds() % current.step
+        sleep(current.step - beyond + 2 * SETTLE.total_seconds())

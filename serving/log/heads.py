@@ -20,7 +20,7 @@ from models.errors import Fault, InvalidInput
 from serving.log.entries import canonical
 from serving.log.merkle import Hash
 
-SEED_BYTES = 32
+SEED_BYTES = KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +125,23 @@ def new_key(path: Path) -> str:
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(secrets.token_hex(SEED_BYTES))
     return read_key(path).public_key().public_bytes_raw().hex()
+
+
+def public_key(text: str) -> str:
+    """Return a public key's hexadecimal as heads state it.
+
+    Raises
+    ------
+    InvalidInput
+        When it is none: not hexadecimal, or of another length.
+    """
+    try:
+        raw = bytes.fromhex(text)
+        Ed25519PublicKey.from_public_bytes(raw)
+    except ValueError:
+        detail = f"{text[:80]!r} is no public key: {KEY_BYTES} bytes in hexadecimal are one"
+        raise InvalidInput([Fault("--key", detail)]) from None
+    return raw.hex()
 
 
 def append_head(path: Path, head: Head) -> None:

@@ -39,6 +39,9 @@ LONGEST = 300
 MOST_REASONS = 5
 ALMOST = 0.9995
 CERTAINLY = 0.995
+ORDER, PLAN_READY = "order", "plan.ready"
+"""Shape of messages that carry an order, and the type of their webhook."""
+
 NO_PLAN = {"plan": None, "plan_absent": None}
 NO_ALARM = {"name": "", "owner": "", "error": "", "accounts": 0}
 NO_LINKS: Mapping[str, str | None] = {"acknowledge": None, "mute": None, "stop": None}
@@ -111,9 +114,17 @@ def compose(body: Mapping[str, Any], language: str, links: Mapping[str, str]) ->
         subject=" ".join(subject.split())[:LONGEST],
         text=_plain().get_template(f"{chosen}/alert.txt").render(context).strip() + "\n",
         html=_escaped().get_template(f"{chosen}/alert.html").render(context).strip() + "\n",
-        payload={"type": f"alert.{body['shape']}", "timestamp": body["at"], "data": dict(context)},
+        payload=_payload(body, context),
         unsubscribe=links.get("stop"),
     )
+
+
+def _payload(body: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a message as machines read it; an order as it was signed, to the letter."""
+    if body["shape"] == ORDER:
+        signed = {"order": body["order"], "seal": body["seal"]}
+        return {"type": PLAN_READY, "timestamp": body["at"], "data": signed}
+    return {"type": f"alert.{body['shape']}", "timestamp": body["at"], "data": dict(context)}
 
 
 def clean(tree: Any) -> Any:

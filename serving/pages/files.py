@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import distribution
+from importlib.metadata import distribution, version
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -13,9 +13,13 @@ MEDIA = {
     ".css": "text/css; charset=utf-8",
     ".json": "application/json",
 }
+SWAGGER = "swagger-ui-bundle-v2"
+SWAGGER_FILES = f"swagger_ui_bundle/vendor/swagger-ui-{version(SWAGGER)}"
 SHIPPED = {
     "alpine.js": ("django-alpine", "django_alpine/static/js/alpine.js"),
     "lightweight-charts.js": ("litecharts", "litecharts/js/lightweight-charts.js"),
+    "swagger-ui-bundle.js": (SWAGGER, f"{SWAGGER_FILES}/swagger-ui-bundle.js"),
+    "swagger-ui.css": (SWAGGER, f"{SWAGGER_FILES}/swagger-ui.css"),
 }
 """Distribution, and file in it; the packages themselves are never imported."""
 

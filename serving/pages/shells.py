@@ -28,9 +28,12 @@ PAGES = {
     "alerts": ("/desk/alerts", "Alerts"),
     "model": ("/desk/model", "Model"),
     "rules": ("/desk/rules", "Rules"),
+    "owners": ("/desk/owners", "Owners"),
     "parameters": ("/desk/parameters", "Parameters"),
     "governance": ("/desk/governance", "Governance"),
+    "connect": ("/desk/connect", "Connect"),
 }
+DOCS = "docs"
 
 
 @cache
@@ -50,7 +53,7 @@ def shell(name: str) -> bytes:
         tones=" ".join(map(_tone, Level)),
         horizons=LABELS,
         name=name,
-        title=PAGES[name][1],
+        title=PAGES[name][1] if name in PAGES else "",
         pages=pages,
         files=f"/desk/static/{static().build}",
     )
@@ -132,6 +135,17 @@ OPERATIONS = (
             _part("file", "name of the file"),
         ),
         refusals=(problems.UNKNOWN_THING,),
+    ),
+    Operation(
+        name=DOCS,
+        method="GET",
+        path="/docs",
+        scope=None,
+        work=partial(show, name=DOCS),
+        summary="The API's document, to read and to try",
+        details="Asks this service alone, with the key that the reader gives.",
+        meaning="A page that loads nothing from elsewhere",
+        gives=("text/html",),
     ),
     Operation(
         name="home",

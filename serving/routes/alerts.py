@@ -9,7 +9,7 @@ import msgspec
 from pydantic import Field
 
 from models.alerting.policy import LevelName
-from models.alerting.signals import Level, Transition
+from models.alerting.signals import BOOK, Level, Transition
 from models.alerting.state import AlertState
 from models.errors import Fault, InvalidInput
 from serving.application.scoring import ScoringService
@@ -331,12 +331,24 @@ def _at_or_above(states: Mapping[str, AlertState], least: Level) -> dict[str, Al
     return {account: state for account, state in states.items() if state.level >= least}
 
 
+def _subject(transaction: Transaction, account: str) -> None:
+    """Refuse what alerts are not about: neither an account of the store nor the whole book.
+
+    Raises
+    ------
+    UnknownAccounts
+        When the store holds no such account.
+    """
+    if account != BOOK:
+        stored_account(transaction, account)
+
+
 def acknowledge(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/accounts/{account}/acknowledge`."""
     account = call.path["account"]
 
     def act(transaction: Transaction) -> WishAnswer:
-        stored_account(transaction, account)
+        _subject(transaction, account)
         level = alerts.acknowledge(transaction, account)
         return WishAnswer(request_id=call.request_id, account=account, level=level.name.lower())
 
@@ -348,7 +360,7 @@ def mute(desk: ScoringService, call: Call) -> Answer:
     account, body = call.path["account"], parsed(call.body, MuteBody)
 
     def act(transaction: Transaction) -> WishAnswer:
-        stored_account(transaction, account)
+        _subject(transaction, account)
         now = market.clock(transaction, now=desk.clock())
         until = now + timedelta(hours=body.hours) if body.hours else None
         alerts.mute(transaction, account, until=until)

@@ -1,13 +1,14 @@
 """Breakers over HTTP: how they stand, what they would have done, and a hand on the switch."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 from models.errors import Fault, InvalidInput
+from models.horizons import HEADS
 from models.parameters.breakers import (
     FORBIDDEN,
-    UNAVAILABLE,
     Breaker,
     Effect,
     Opening,
@@ -30,7 +31,9 @@ from serving.schemas.breakers import (
     OpeningAnswer,
 )
 from serving.schemas.problems import Refused
-from serving.store import Transaction
+from serving.store import Transaction, market
+
+_FALL = re.compile(r"0?\.[0-9]{1,6}")
 
 NAME = Parameter(
     name="name",
@@ -47,7 +50,10 @@ def listed(desk: ScoringService, call: Call) -> Answer:
     return json_answer(
         BreakersAnswer(
             request_id=call.request_id,
-            breakers=tuple(_answer(breaker, standing) for breaker, standing in board.rows),
+            breakers=tuple(
+                _answer(breaker, standing, request_id=call.request_id)
+                for breaker, standing in board.rows
+            ),
             effects=tuple(sorted(board.effects)),
         )
     )
@@ -57,9 +63,9 @@ def put(desk: ScoringService, call: Call) -> Answer:
     """Answer `PUT /v1/breakers/{name}`."""
     body = parsed(call.body, BreakerBody)
     breaker = _breaker(call.path["name"], body)
-    now = desk.clock()
     with opened(desk).read() as transaction:
-        openings = breaker_board.history(transaction, breaker, at=now)
+        at = market.clock(transaction, now=desk.clock())
+        openings = breaker_board.history(transaction, breaker, at=at)
         rows = breaker_board.read(transaction).rows
         before = next((s for b, s in rows if b.name == breaker.name), Standing())
     answer = _answer(breaker, before, openings=openings, request_id=call.request_id)
@@ -67,7 +73,8 @@ def put(desk: ScoringService, call: Call) -> Answer:
         return json_answer(answer)
 
     def act(transaction: Transaction) -> BreakerAnswer:
-        breaker_board.put(transaction, breaker, actor=call.principal.id, at=now)
+        at = market.clock(transaction, now=desk.clock())
+        breaker_board.put(transaction, breaker, actor=call.principal.id, at=at)
         return answer
 
     return _done(desk, call, "put_breaker", act)
@@ -95,7 +102,7 @@ def _by_hand(desk: ScoringService, call: Call, action: str, *, is_trip: bool) ->
                 is_trip=is_trip,
                 reason=body.reason,
                 actor=call.principal.id,
-                at=desk.clock(),
+                at=market.clock(transaction, now=desk.clock()),
             )
         except KeyError:
             detail = f"no breaker {call.path['name']!r}"
@@ -143,27 +150,37 @@ def _breaker(name: str, body: BreakerBody) -> Breaker:
 
 def _names(body: BreakerBody) -> Iterator[Fault]:
     """Yield the names that are none."""
+    yield from _scope(body)
     if body.signal not in set(Signal):
         yield Fault("/signal", f"{body.signal[:80]!r} is none of {', '.join(Signal)}")
     for place, effect in enumerate(body.effects):
         if effect in FORBIDDEN:
             why = "no breaker mutes an alert, cancels a verdict or moves money"
             yield Fault(f"/effects/{place}", f"{effect}: {why}")
-        elif effect in UNAVAILABLE:
-            yield Fault(f"/effects/{place}", f"{effect}: no breaker does this here")
         elif effect not in set(Effect):
             yield Fault(f"/effects/{place}", f"{effect[:80]!r} is none of {', '.join(Effect)}")
+
+
+def _scope(body: BreakerBody) -> Iterator[Fault]:
+    """Yield why a scope is none of its signal: owners of a loss, a fall of the market."""
+    if not body.scope:
+        return
+    if body.signal in {Signal.LAR, Signal.LIQUIDATIONS_OVER_LAR99} and body.scope not in HEADS:
+        yield Fault("/scope", f"{body.scope[:80]!r} is none of {', '.join(HEADS)}")
+    if body.signal == Signal.REPRODUCTION and not _FALL.fullmatch(body.scope):
+        yield Fault("/scope", f"{body.scope[:80]!r} is no fall of the market such as 0.1")
 
 
 def _answer(
     breaker: Breaker,
     standing: Standing,
     *,
+    request_id: str,
     openings: tuple[Opening, ...] = (),
-    request_id: str = "",
 ) -> BreakerAnswer:
     """Return a breaker with how it stands."""
     return BreakerAnswer(
+        request_id=request_id,
         name=breaker.name,
         signal=breaker.signal.value,
         trip=breaker.trip,
@@ -186,7 +203,6 @@ def _answer(
             OpeningAnswer(begin=o.begin, end=o.end, peak=o.peak, escalated=o.is_escalated)
             for o in openings
         ),
-        request_id=request_id,
     )
 
 

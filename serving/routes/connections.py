@@ -119,6 +119,9 @@ class ConnectionAnswer:
 
     Parameters
     ----------
+    unmapped
+        Assets that its accounts hold and for which no symbol of an exchange is on record: there
+        is no forecast of them unless their candles are pushed.
     heads
         Whether new heads are `subscribed` to by WebSocket or `polled`; None before it began.
     """
@@ -126,6 +129,7 @@ class ConnectionAnswer:
     request_id: str
     connection: ConnectionLine
     heads: str | None
+    unmapped: tuple[str, ...]
     contract: str | None
     addresses: tuple[str, ...]
     endpoints: tuple[EndpointLine, ...]
@@ -161,6 +165,7 @@ def show(desk: ScoringService, call: Call) -> Answer:
             request_id=call.request_id,
             connection=_line(stored, checks),
             heads=status.get("heads"),
+            unmapped=tuple(status.get("unmapped", ())),
             contract=stored.body.get("contract"),
             addresses=tuple(stored.body["addresses"]),
             endpoints=tuple(EndpointLine(**each) for each in status.get("endpoints", ())),

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from features.pipeline import BASELINE
-from models.forecast.bundle import Bundle
+from models.forecast.bundle import Bundle, Mask
 from models.horizons import LABELS
 from serving.application.scoring import ScoringService
 from serving.evaluation.assess import read_by
@@ -91,9 +91,10 @@ def probabilities(bundle: Bundle, request: Features) -> dict[str, Floats]:
     whole = matrix(request, names, needed=frozenset((*read_by(bundle), *BASELINE)))
     features, baseline = np.hsplit(whole, [len(bundle.features)])
     scores = bundle.scores(np.ascontiguousarray(features), baseline)
+    observed = None if request.market is None else bundle.knows([request.market]).repeat(len(whole))
     columns: dict[str, Floats] = {}
-    spans = _spans(bundle, scores) if request.intervals else {}
-    for name, points in bundle.probabilities(scores).items():
+    spans = _spans(bundle, scores, observed) if request.intervals else {}
+    for name, points in bundle.probabilities(scores, observed=observed).items():
         columns.update(_by_horizon(name, points))
         if request.intervals:
             low, high = spans[name]
@@ -102,7 +103,9 @@ def probabilities(bundle: Bundle, request: Features) -> dict[str, Floats]:
     return columns
 
 
-def _spans(bundle: Bundle, scores: Mapping[str, Floats]) -> dict[str, tuple[Floats, Floats]]:
+def _spans(
+    bundle: Bundle, scores: Mapping[str, Floats], observed: Mask | None
+) -> dict[str, tuple[Floats, Floats]]:
     """Return the ends of the intervals by head, NaN where a row could not be scored."""
     usable = [np.isfinite(head_scores).all(axis=1) for head_scores in scores.values()]
     is_scored = np.logical_and.reduce(usable)
@@ -111,7 +114,8 @@ def _spans(bundle: Bundle, scores: Mapping[str, Floats]) -> dict[str, tuple[Floa
             name: (np.full_like(head_scores, np.nan),) * 2 for name, head_scores in scores.items()
         }
     intervals = bundle.intervals(
-        {name: head_scores[is_scored] for name, head_scores in scores.items()}
+        {name: head_scores[is_scored] for name, head_scores in scores.items()},
+        observed=None if observed is None else observed[is_scored],
     )
     spans = {}
     for name, ends in intervals.items():

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -37,7 +38,7 @@ from serving.schemas.proposals import (
     ReasonBody,
     VoteBody,
 )
-from serving.store import Transaction, log_entries, proposals
+from serving.store import Transaction, log_entries, market, proposals
 from serving.store.proposals import ProposalRow
 
 ID = Parameter(
@@ -84,8 +85,8 @@ class ConsistencyQuery(Query):
     second: Annotated[int | None, Field(ge=1, le=2**31, alias="to")] = None
 
 
-def _actor(desk: ScoringService, call: Call) -> Actor:
-    """Return who acts, on which version.
+def _actor(desk: ScoringService, call: Call, transaction: Transaction) -> Actor:
+    """Return who acts, when by the clock of the book, and on which version.
 
     Raises
     ------
@@ -96,7 +97,12 @@ def _actor(desk: ScoringService, call: Call) -> Actor:
     if stated is not None and not stated.strip('"').isdecimal():
         raise Refused(problems.BAD_REQUEST, f"If-Match {stated[:40]!r} is no version")
     version = None if stated is None else int(stated.strip('"'))
-    return Actor(id=call.principal.id, at=desk.clock(), version=version)
+    return Actor(id=call.principal.id, at=_now(desk, transaction), version=version)
+
+
+def _now(desk: ScoringService, transaction: Transaction) -> datetime:
+    """Return the time of the book: waiting times pass by the clock that verdicts go by."""
+    return market.clock(transaction, now=desk.clock())
 
 
 def _acted(desk: ScoringService, call: Call, action: str, act: Act) -> Answer:
@@ -104,7 +110,9 @@ def _acted(desk: ScoringService, call: Call, action: str, act: Act) -> Answer:
     identity = call.path.get("id", "")
 
     def acted(transaction: Transaction) -> ProposalAnswer:
-        who = _actor(desk, call)  # after the wait for others who write: time does not go back
+        who = _actor(
+            desk, call, transaction
+        )  # after the wait for others who write: time does not go back
         try:
             row = act(transaction, who)
         except UnknownProposal:
@@ -114,7 +122,7 @@ def _acted(desk: ScoringService, call: Call, action: str, act: Act) -> Answer:
             raise Refused(problems.NOT_THEIRS, str(error)) from None
         except (NotAllowed, ClockWentBack) as error:
             raise Refused(problems.NOT_ALLOWED, str(error)) from None
-        return governance.answer(transaction, row, at=who.at)
+        return governance.answer(transaction, row, at=who.at, request_id=call.request_id)
 
     answer = written(desk, call, action=action, subject=identity, act=acted)
     governed_log.export_head(opened(desk), desk.log_keys, now=desk.clock())
@@ -212,7 +220,9 @@ def single(desk: ScoringService, call: Call) -> Answer:
         if row is None:
             detail = f"no proposal {call.path['id'][:40]!r}"
             raise Refused(problems.UNKNOWN_THING, detail)
-        return json_answer(governance.answer(transaction, row, at=desk.clock()))
+        at = _now(desk, transaction)
+        answer = governance.answer(transaction, row, at=at, request_id=call.request_id)
+    return json_answer(answer)
 
 
 def listed(desk: ScoringService, call: Call) -> Answer:
@@ -220,7 +230,10 @@ def listed(desk: ScoringService, call: Call) -> Answer:
     query = read_query(call.query, ProposalsQuery)
     with opened(desk).read() as transaction:
         rows = proposals.read(transaction, state=query.state, after=query.after, limit=query.limit)
-        answers = tuple(governance.answer(transaction, row, at=desk.clock()) for row in rows)
+        at = _now(desk, transaction)
+        answers = tuple(
+            governance.answer(transaction, row, at=at, request_id=call.request_id) for row in rows
+        )
     return json_answer(
         ProposalsAnswer(
             request_id=call.request_id,
@@ -249,7 +262,7 @@ def put_policy(desk: ScoringService, call: Call) -> Answer:
     body = parsed(call.body, GovernanceBody)
 
     def act(transaction: Transaction) -> GovernanceAnswer:
-        governance.put_policy(transaction, body, _actor(desk, call))
+        governance.put_policy(transaction, body, _actor(desk, call, transaction))
         return _policy(transaction, call)
 
     answer = written(desk, call, action="put_policy", subject=term_preview.POLICY, act=act)

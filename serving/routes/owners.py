@@ -5,16 +5,25 @@ from typing import Annotated
 from pydantic import Field
 
 from serving.application import conduct
-from serving.application.conduct import UnknownOwner
+from serving.application.conduct import OptedOut, UnknownOwner
 from serving.application.scoring import ScoringService
-from serving.http.idempotency import opened
+from serving.http.idempotency import IDEMPOTENCY, opened, written
 from serving.http.keys import Scope
 from serving.http.query import Query, parameters, read_query
 from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
+from serving.routes.market import parsed
 from serving.schemas import problems
-from serving.schemas.conduct import ConductAnswer, ConductHistory, PersonalBatch, PersonalBody
+from serving.schemas.conduct import (
+    ConductAnswer,
+    ConductHistory,
+    ConsentAnswer,
+    ConsentBody,
+    PersonalBatch,
+    PersonalBody,
+)
 from serving.schemas.fields import Time
 from serving.schemas.problems import Refused
+from serving.store import Transaction
 
 MOST_POINTS = 200
 OWNER = Parameter(
@@ -52,6 +61,8 @@ def show(desk: ScoringService, call: Call) -> Answer:
         )
     except UnknownOwner as error:
         raise Refused(problems.UNKNOWN_THING, error.faults[0].message) from None
+    except OptedOut as error:
+        raise Refused(problems.OPTED_OUT, error.faults[0].message) from None
     return json_answer(answer)
 
 
@@ -68,7 +79,23 @@ def history(desk: ScoringService, call: Call) -> Answer:
         )
     except UnknownOwner as error:
         raise Refused(problems.UNKNOWN_THING, error.faults[0].message) from None
+    except OptedOut as error:
+        raise Refused(problems.OPTED_OUT, error.faults[0].message) from None
     return json_answer(answer)
+
+
+def consent(desk: ScoringService, call: Call) -> Answer:
+    """Answer `PUT /v1/owners/{owner}/conduct/consent`."""
+    may_score = parsed(call.body, ConsentBody).scored
+    owner = call.path["owner"]
+
+    def act(transaction: Transaction) -> ConsentAnswer:
+        try:
+            return conduct.consent(transaction, owner, may_score=may_score, now=desk.clock())
+        except UnknownOwner as error:
+            raise Refused(problems.UNKNOWN_THING, error.faults[0].message) from None
+
+    return written(desk, call, action="conduct_consent", subject=owner, act=act)
 
 
 def requirements(desk: ScoringService, call: Call) -> Answer:
@@ -90,7 +117,12 @@ OPERATIONS = (
         meaning="The score, its reasons and what they rest on",
         answer_types=(ConductAnswer,),
         parameters=(OWNER, *parameters(ConductQuery)),
-        refusals=(problems.UNKNOWN_THING, problems.INVALID, problems.UNAVAILABLE),
+        refusals=(
+            problems.UNKNOWN_THING,
+            problems.OPTED_OUT,
+            problems.INVALID,
+            problems.UNAVAILABLE,
+        ),
     ),
     Operation(
         name="owner_conduct_history",
@@ -102,7 +134,27 @@ OPERATIONS = (
         meaning="Scores, oldest first",
         answer_types=(ConductHistory,),
         parameters=(OWNER, *parameters(ConductHistoryQuery)),
-        refusals=(problems.UNKNOWN_THING, problems.INVALID, problems.UNAVAILABLE),
+        refusals=(
+            problems.UNKNOWN_THING,
+            problems.OPTED_OUT,
+            problems.INVALID,
+            problems.UNAVAILABLE,
+        ),
+    ),
+    Operation(
+        name="conduct_consent",
+        method="PUT",
+        path="/v1/owners/{owner}/conduct/consent",
+        scope=Scope.WRITE,
+        work=consent,
+        summary="Say whether an owner may be scored",
+        details="Of an owner who opts out nothing is read for a score, there or in any population; "
+        "asked for one, the service refuses. Today's rules and forecasts go on.",
+        meaning="Whether the owner may be scored",
+        request_type=ConsentBody,
+        answer_types=(ConsentAnswer,),
+        parameters=(OWNER, IDEMPOTENCY),
+        refusals=(problems.UNKNOWN_THING, problems.CONFLICT, problems.UNAVAILABLE),
     ),
     Operation(
         name="personal_requirements",

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from models.book.impact import FEWEST_POINTS
+from models.book.stableswap import Pool, impact_curve
 from models.errors import Fault, InvalidInput
 from serving.application import book_risk
 from serving.application.scoring import ScoringService
@@ -24,6 +25,7 @@ from serving.schemas.book_risk import (
     ForecastStatus,
     HistoryAnswer,
     ImpactBody,
+    PoolBody,
     RiskAnswer,
     StressAnswer,
     StressBody,
@@ -158,6 +160,8 @@ def _quotes(call: Call, request: ImpactBody, now: datetime) -> ImpactQuotes:
         Impacts out of range or falling, too few amounts, a time to come: all of them.
     """
     faults = []
+    if request.pool is not None:
+        return _of_pool(call, request, request.pool, now)
     if request.measured_at > now:
         faults.append(Fault("/measured_at", f"{request.measured_at:%FT%TZ} is still to come"))
     for place, item in enumerate(request.quotes):
@@ -186,6 +190,36 @@ def _quotes(call: Call, request: ImpactBody, now: datetime) -> ImpactQuotes:
         quote=call.path["quote"],
         measured_at=request.measured_at,
         quotes=tuple((float(item.amount), float(item.impact)) for item in request.quotes),
+    )
+
+
+def _of_pool(call: Call, request: ImpactBody, body: PoolBody, now: datetime) -> ImpactQuotes:
+    """Return the quotes of a pool, exact at every amount.
+
+    Raises
+    ------
+    InvalidInput
+        A time to come, and balances that are none.
+    """
+    faults = []
+    if request.measured_at > now:
+        faults.append(Fault("/measured_at", f"{request.measured_at:%FT%TZ} is still to come"))
+    try:
+        pool = Pool(body.base, body.quoted, body.amplification, body.fee)
+    except InvalidInput as error:
+        raise InvalidInput(
+            [*faults, *(Fault(f"/pool{fault.where}", fault.message) for fault in error.faults)]
+        ) from None
+    if faults:
+        raise InvalidInput(faults)
+    curve = impact_curve(pool, body.amounts)
+    return ImpactQuotes(
+        asset=call.path["asset"],
+        quote=call.path["quote"],
+        measured_at=request.measured_at,
+        quotes=tuple(
+            (float(a), float(i)) for a, i in zip(curve.amounts, curve.impacts, strict=True)
+        ),
     )
 
 

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from pydantic import Field, field_validator
+from pydantic import Field, Tag, field_validator, model_validator
 
 from models.horizons import HORIZONS, label
-from serving.schemas.fields import Body, Exact, Name, Positive, Time
+from serving.schemas.fields import OBJECT, TEXT, Body, Exact, Name, Positive, Time, Whole, text_or
 
 MOST_SHOCKS = 200
 LEAST_HOURS = 24
@@ -41,15 +42,34 @@ class LinkedMove(Body):
     by: Exact
 
 
+Move = Annotated[Annotated[Exact, Tag(TEXT)] | Annotated[LinkedMove, Tag(OBJECT)], text_or(OBJECT)]
+"""A share, or a move that follows another asset's."""
+
 SHALLOWEST = Fraction(1, 10**6)
 """Least share of what curves say that a shock may leave; its inverse is the most."""
+
+
+class CongestionBody(Body):
+    """One point: how many liquidations are due at once, and what one then costs and takes."""
+
+    due: Annotated[int, Field(ge=0, le=10**9, strict=True)]
+    gas: Exact = Field(description="USD that one liquidation costs")
+    delay_hours: Annotated[float, Field(ge=0, le=168, allow_inf_nan=False)] = 0.0
+
+    @field_validator("gas")
+    @classmethod
+    def _is_cost(cls, value: Fraction) -> Fraction:
+        """Refuse a negative cost."""
+        if value < 0:
+            raise ValueError(f"{value} is below 0")
+        return value
 
 
 class ShockBody(Body):
     """One shock of prices and liquidity."""
 
     name: Name
-    prices: Annotated[dict[Name, Exact | LinkedMove], Field(max_length=200)] = Field(
+    prices: Annotated[dict[Name, Move], Field(max_length=200)] = Field(
         description="share by which each price moves, -0.2 for a fall of a fifth; `*` for all "
         "that move with the market"
     )
@@ -63,8 +83,26 @@ class ShockBody(Body):
     capacity: Annotated[str | None, Field(pattern=r"^[0-9]+(\.[0-9]+)?([eE][0-9]+)?/h$")] = Field(
         default=None, description="USD that liquidators can repay in an hour, as 5e6/h"
     )
+    temporary: Exact = Field(
+        default=Fraction(0), description="share of the impact that wears off, with capacity alone"
+    )
+    half_life_hours: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] = Field(
+        default=1.0, description="of the impact that wears off"
+    )
+    congestion: Annotated[list[CongestionBody], Field(max_length=100)] = Field(
+        default_factory=list,
+        description="what one liquidation costs and how late it comes by how many are due at "
+        "once, straight between points and level beyond the last; adds to gas and delay",
+    )
     delay_hours: Annotated[int, Field(ge=0, le=168)] = 0
     within_hours: Annotated[int, Field(ge=1, le=168)] = 24
+    funds: Annotated[dict[Name, Exact], Field(max_length=100)] = Field(
+        default_factory=dict, description="USD in the insurance fund of each venue of perpetuals"
+    )
+    deleveraging: Literal["queue", "pro_rata"] | None = Field(
+        default=None,
+        description="how winners close what a fund cannot pay; left out, nothing is settled",
+    )
     gas: Exact | None = Field(
         default=None, description="USD that one liquidation costs: nobody liquidates at a loss"
     )
@@ -77,12 +115,44 @@ class ShockBody(Body):
             raise ValueError(f"{float(value):g} is not in [{float(SHALLOWEST):g}, 1e+06]")
         return value
 
-    @field_validator("oracle_sees")
+    @model_validator(mode="after")
+    def _is_settled(self) -> "ShockBody":
+        """Refuse funds that nothing is asked of."""
+        if self.funds and self.deleveraging is None:
+            raise ValueError("funds pay where positions are settled: state deleveraging")
+        return self
+
+    @model_validator(mode="after")
+    def _takes_time(self) -> "ShockBody":
+        """Refuse impact that wears off in rounds that take no time."""
+        if self.temporary and self.capacity is None:
+            raise ValueError("impact wears off within hours: state the capacity of an hour")
+        return self
+
+    @field_validator("congestion")
+    @classmethod
+    def _is_rising(cls, value: list[CongestionBody]) -> list[CongestionBody]:
+        """Refuse points that do not rise: more at once is never cheaper or sooner."""
+        for low, high in pairwise(value):
+            if high.due <= low.due or high.gas < low.gas or high.delay_hours < low.delay_hours:
+                raise ValueError(f"the point of {high.due} does not rise above that of {low.due}")
+        return value
+
+    @field_validator("oracle_sees", "temporary")
     @classmethod
     def _is_share(cls, value: Fraction) -> Fraction:
         """Refuse what is no share."""
         if not 0 <= value <= 1:
             raise ValueError(f"{value} is not in [0, 1]")
+        return value
+
+    @field_validator("funds")
+    @classmethod
+    def _is_fund(cls, value: dict[str, Fraction]) -> dict[str, Fraction]:
+        """Refuse a fund that owes."""
+        for venue, fund in value.items():
+            if fund < 0:
+                raise ValueError(f"{fund} of {venue[:80]} is below 0")
         return value
 
     @field_validator("gas")
@@ -123,11 +193,27 @@ class ForecastBody(Body):
     scenarios: Annotated[int, Field(ge=100, le=MOST_SCENARIOS)] = 2_000
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     impact: Literal["stored", "none"] = "stored"
+    daily_volume: Annotated[dict[Name, Positive], Field(max_length=200)] = Field(
+        default_factory=dict,
+        description="units of an asset traded in a day: how many days the book's collateral in "
+        "it takes to sell is told beside",
+    )
+    volume_share: Exact = Field(
+        default=Fraction(1, 10), description="of the volume that selling may make up, in (0, 1]"
+    )
     bearable: Positive | None = Field(
         default=None,
         description="USD of bad debt within a day that one day in a hundred may bring: how far "
         "accounts of each asset and venue may grow until then is told beside",
     )
+
+    @field_validator("volume_share")
+    @classmethod
+    def _is_share(cls, value: Fraction) -> Fraction:
+        """Refuse what is no share to sell."""
+        if not 0 < value <= 1:
+            raise ValueError(f"{value} is not in (0, 1]")
+        return value
 
 
 class QuoteBody(Body):
@@ -137,11 +223,42 @@ class QuoteBody(Body):
     impact: Exact
 
 
+class PoolBody(Body):
+    """A pool of two assets worth about the same, as its contract states it, in 10^-18 units."""
+
+    base: Whole = Field(description="of the asset that is paid out")
+    quoted: Whole = Field(description="of the asset that is sold")
+    amplification: Annotated[int, Field(ge=1, le=10**6, strict=True)]
+    fee: Annotated[int, Field(ge=0, lt=10**10, strict=True)] = Field(
+        description="share of what is paid out, in units of 1e-10"
+    )
+    amounts: Annotated[
+        list[Annotated[int, Field(ge=1, le=10**12, strict=True)]],
+        Field(min_length=3, max_length=MOST_QUOTES),
+    ] = Field(description="whole units sold at which the curve is worked out, rising")
+
+    @field_validator("amounts")
+    @classmethod
+    def _is_rising(cls, value: list[int]) -> list[int]:
+        """Refuse amounts that do not rise."""
+        if any(high <= low for low, high in pairwise(value)):
+            raise ValueError("amounts do not rise")
+        return value
+
+
 class ImpactBody(Body):
-    """Quotes of one market."""
+    """What selling costs in one market: quotes, or the pool that it is sold to."""
 
     measured_at: Time
-    quotes: Annotated[list[QuoteBody], Field(min_length=1, max_length=MOST_QUOTES)]
+    quotes: Annotated[list[QuoteBody], Field(max_length=MOST_QUOTES)] = Field(default_factory=list)
+    pool: PoolBody | None = None
+
+    @model_validator(mode="after")
+    def _is_one_way(self) -> "ImpactBody":
+        """Require one way of saying it."""
+        if bool(self.quotes) == (self.pool is not None):
+            raise ValueError("give exactly one of quotes and pool")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +272,10 @@ class UnjudgedAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundAnswer:
-    """One round of liquidations: accounts, USD repaid, units sold, prices after it."""
+    """One round of liquidations: accounts, USD repaid, units sold, prices after it.
+
+    Of an asset without a price in USD neither units nor prices are told.
+    """
 
     accounts: int
     repaid: float
@@ -171,6 +291,65 @@ class Contributor:
     venue: str
     repaid: float
     bad_debt: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CongestionAnswer:
+    """How crowded blocks are after a shock.
+
+    Parameters
+    ----------
+    due
+        Accounts that are below their line at once.
+    gas
+        USD that one liquidation costs then.
+    delay_hours
+        By which liquidations come later.
+    smallest
+        USD of debt below which no liquidation pays, at the median bonus and without slippage;
+        null where no bonus is paid.
+    """
+
+    due: int
+    gas: float
+    delay_hours: float
+    smallest: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedAnswer:
+    """A profitable position that was closed against a bankrupt one, and what that cost it, USD."""
+
+    account: str
+    asset: str
+    units: float
+    cost: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettlementAnswer:
+    """Who pays for a venue's bankrupt positions, USD at the prices where the cascade ended.
+
+    Parameters
+    ----------
+    loss
+        What bankruptcy prices are worse than the mark: the sum of the three that follow.
+    fund, paid_by_fund
+        In the insurance fund before, and what it pays.
+    deleveraged, unsettled
+        What winners lose by closing at bankruptcy prices, and what nobody is left to close.
+    closed_count, closed
+        Positions that were closed, and those that lose most.
+    """
+
+    venue: str
+    loss: float
+    fund: float
+    paid_by_fund: float
+    deleveraged: float
+    unsettled: float
+    closed_count: int
+    closed: tuple[ClosedAnswer, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +385,8 @@ class StressShock:
     converged: bool
     residuals: Mapping[str, float]
     contributors: tuple[Contributor, ...]
+    congestion: CongestionAnswer | None
+    settlements: tuple[SettlementAnswer, ...]
     expected: Mapping[str, float] | None
 
 
@@ -243,6 +424,9 @@ class StressAnswer:
         USD that all of them owe, as far as known.
     prices, moving
         USD per unit of every asset of the book before the shock, and those that `*` moves.
+    unpriced
+        Assets whose worth is known only in a venue's own quote: they are in every sum, but
+        have no price, no units and no curve.
     degraded_reasons
         What the answer rests on that is old.
     """
@@ -256,6 +440,7 @@ class StressAnswer:
     unjudged_debt: float
     oldest_price_age_seconds: float | None
     prices: Mapping[str, float]
+    unpriced: tuple[str, ...]
     moving: tuple[str, ...]
     curves: tuple[CurveAnswer, ...]
     degraded_reasons: tuple[str, ...]
@@ -306,7 +491,9 @@ class ForecastStatus:
         Share of the scenarios.
     result
         Null before it is done: `horizons` by name and method, `unattended` and `expected`
-        side by side, and `curve` of price, liquidations and reproduction number.
+        side by side, `curve` of price, liquidations and reproduction number, `one_factor` (LaR
+        if every asset moved as the market does, by horizon and level, a check of the scenarios),
+        `headroom`, `concentration` and `days_to_unwind` by asset.
     """
 
     request_id: str

@@ -67,6 +67,7 @@ class BreakerAnswer:
         Of a preview or after a change: when it would have been open over the last 90 days.
     """
 
+    request_id: str
     name: str
     signal: str
     trip: float
@@ -86,7 +87,6 @@ class BreakerAnswer:
     escalated: bool
     reason: str
     openings: tuple[OpeningAnswer, ...] = ()
-    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

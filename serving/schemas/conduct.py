@@ -9,7 +9,7 @@ from pydantic import Field
 
 from serving.schemas import requests
 from serving.schemas.assessment import FaultyItem
-from serving.schemas.fields import Body, Name, Positive
+from serving.schemas.fields import Body, Name, Positive, Strict
 from serving.schemas.margin_requests import Amount, Seconds
 
 MOST_SECONDS = 10**8
@@ -131,6 +131,24 @@ class ConductAnswer:
     request_id: str
 
 
+class ConsentBody(Body):
+    """Whether an owner may be scored."""
+
+    scored: Strict = Field(
+        description="if not, nothing of what happened to their accounts is read for a score, and "
+        "their accounts are required what newcomers' are"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentAnswer:
+    """Whether an owner may be scored, and since when not."""
+
+    owner: str
+    scored: bool
+    opted_out_at: datetime | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConductPoint:
     """A score as it stood."""
@@ -199,6 +217,8 @@ class PersonalBatch:
     ----------
     present, personal
         Sum of what is required now, and of what will be, quote units, exact.
+    tightened
+        Whether an open breaker has the house ask twice its add-on.
     """
 
     request_id: str
@@ -206,4 +226,5 @@ class PersonalBatch:
     requirements: tuple[PersonalAnswer | FaultyItem, ...]
     present: str
     personal: str
+    tightened: bool
     simulated: bool

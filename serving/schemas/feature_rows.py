@@ -47,6 +47,11 @@ class FeaturesBody(Body):
     feature_fingerprint: Annotated[str, Field(pattern=FINGERPRINT)] | None = Field(
         default=None, description="refused when the model reads other features"
     )
+    market: Name | None = Field(
+        default=None,
+        description="venue/market of the accounts: expected is unattended where the model has "
+        "seen no owners there; without it they are taken for accounts of markets in training",
+    )
     intervals: Strict = Field(default=False, description="Venn-Abers intervals as well")
     encoding: Literal["numbers", "base64"] = Field(
         default="numbers", description="form of the answer's columns"
@@ -58,6 +63,7 @@ class _Fast(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
     columns: dict[str, list[float | None] | str]
     feature_fingerprint: Annotated[str, msgspec.Meta(pattern=FINGERPRINT)] | None = None
+    market: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
     intervals: bool = False
     encoding: Literal["numbers", "base64"] = "numbers"
 
@@ -74,11 +80,14 @@ class Features:
     ----------
     columns
         By name, all of one length; NaN where missing.
+    market
+        Of the accounts, as `venue/market`; None where it is not said.
     """
 
     columns: Mapping[str, Floats]
     rows: int
     feature_fingerprint: str | None = None
+    market: str | None = None
     intervals: bool = False
     encoding: Literal["numbers", "base64", "arrow"] = "numbers"
 
@@ -101,13 +110,14 @@ def of_json(body: bytes) -> Features:
         columns=columns,
         rows=_rows(columns),
         feature_fingerprint=decoded.feature_fingerprint,
+        market=decoded.market,
         intervals=decoded.intervals,
         encoding=decoded.encoding,
     )
 
 
 def of_arrow(body: bytes) -> Features:
-    """Return the features of an Arrow stream, one column each.
+    """Return the features of an Arrow stream, one column each; `market` stands in its metadata.
 
     Raises
     ------
@@ -128,7 +138,13 @@ def of_arrow(body: bytes) -> Features:
         name: table[name].cast(pa.float64()).to_numpy().astype(np.float64, copy=False)
         for name in table.column_names
     }
-    return Features(columns=columns, rows=_rows(columns), encoding="arrow")
+    market = (table.schema.metadata or {}).get(b"market")
+    return Features(
+        columns=columns,
+        rows=_rows(columns),
+        market=None if market is None else market.decode("utf-8", "replace"),
+        encoding="arrow",
+    )
 
 
 def matrix(given: Features, names: Sequence[str], *, needed: Collection[str]) -> Floats:
@@ -206,6 +222,7 @@ def _slow(body: bytes) -> Features:
         columns=columns,
         rows=_rows(columns),
         feature_fingerprint=validated.feature_fingerprint,
+        market=validated.market,
         intervals=validated.intervals,
         encoding=validated.encoding,
     )

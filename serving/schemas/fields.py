@@ -11,7 +11,9 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    PlainSerializer,
     WithJsonSchema,
 )
 
@@ -95,7 +97,23 @@ def _utc(value: datetime) -> datetime:
 
 _AMOUNT = {"type": "string", "pattern": r"^[+-]?[0-9]{1,80}(\.[0-9]{1,40})?$"}
 _WHOLE = {"type": "string", "pattern": r"^[0-9]{1,78}$"}
-Exact = Annotated[Fraction, BeforeValidator(exact), WithJsonSchema(_AMOUNT)]
+MOST_PLACES = 40
+"""Digits behind the point of an exact amount."""
+
+
+def _decimal(value: Fraction) -> str:
+    """Return an exact amount as it is taken: a decimal, in which every one of them ends."""
+    digits = f"{abs(value * 10**MOST_PLACES).numerator:0{MOST_PLACES + 1}}"
+    whole, rest = digits[:-MOST_PLACES], digits[-MOST_PLACES:].rstrip("0")
+    return f"{'-' if value < 0 else ''}{whole}{'.' if rest else ''}{rest}"
+
+
+Exact = Annotated[
+    Fraction,
+    BeforeValidator(exact),
+    PlainSerializer(_decimal, when_used="json"),
+    WithJsonSchema(_AMOUNT),
+]
 Positive = Annotated[
     Exact, AfterValidator(_positive), WithJsonSchema({**_AMOUNT, "description": "> 0"})
 ]
@@ -111,6 +129,20 @@ Name = Annotated[str, Field(min_length=1, max_length=200, strict=True)]
 Chain = Annotated[str, Field(min_length=1, max_length=MOST_CHAIN, strict=True)]
 Decimals = Annotated[int, Field(ge=0, le=36, strict=True)]
 Strict = Annotated[bool, Field(strict=True)]
+
+
+TEXT, OBJECT, LIST = "[text]", "[object]", "[list]"
+BRANCHES = frozenset({TEXT, OBJECT, LIST, "[key]"})
+"""What pydantic puts into places beside the body's own names: no part of a pointer."""
+
+
+def text_or(tag: str) -> Discriminator:
+    """Return what tells the two branches of a union apart: an object or a list, else text.
+
+    So that the faults of the branch that was meant are told, and no others.
+    """
+    kinds = {OBJECT: dict | BaseModel, LIST: list | tuple}[tag]
+    return Discriminator(lambda value: tag if isinstance(value, kinds) else TEXT)
 
 
 class Body(BaseModel):

@@ -147,6 +147,23 @@ class RiskWeights:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenAnswer:
+    """What is held or owed of one asset, interest included.
+
+    Parameters
+    ----------
+    kind
+        `collateral` or `debt`.
+    amount
+        Whole tokens, exact.
+    """
+
+    kind: str
+    asset: str
+    amount: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarginAnswer:
     """The margin of one account.
 
@@ -158,6 +175,9 @@ class MarginAnswer:
     debt
         What is owed, interest included; margin that positions require is none. Both are null
         where the rules cannot tell.
+    tokens
+        What each leg holds or owes in whole tokens; null where the rulebook or its terms do not
+        tell how tokens are divided, or interest is not known.
     missing_prices
         Assets whose price the verdict needs and the request lacks.
     next_verdict
@@ -173,6 +193,7 @@ class MarginAnswer:
     standing: Standing
     collateral_value: str | None
     debt: str | None
+    tokens: tuple[TokenAnswer, ...] | None
     next_verdict: NextAnswer | None
     headroom: tuple[HeadroomAnswer, ...] | None
     risk_weights: RiskWeights | None

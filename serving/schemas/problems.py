@@ -54,6 +54,7 @@ BOOK_INCOMPLETE = ProblemKind(
 )
 NOT_ALLOWED = ProblemKind("not-allowed", 409, "What is asked for is not allowed as things stand")
 NOT_THEIRS = ProblemKind("not-theirs", 403, "Somebody else has to do this")
+OPTED_OUT = ProblemKind("opted-out", 403, "The owner asked not to be scored")
 TOO_LARGE = ProblemKind("body-too-large", 413, "The body is too long")
 UNSUPPORTED = ProblemKind("unsupported-media-type", 415, "The body has a form that is not read")
 INVALID = ProblemKind("invalid-request", 422, "The request cannot be assessed")
@@ -83,6 +84,7 @@ KINDS: Mapping[str, ProblemKind] = {
         BOOK_INCOMPLETE,
         NOT_ALLOWED,
         NOT_THEIRS,
+        OPTED_OUT,
         TOO_LARGE,
         UNSUPPORTED,
         INVALID,

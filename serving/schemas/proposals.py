@@ -121,6 +121,7 @@ class ProposalAnswer:
         Once active: when, and each parameter's value before and after.
     """
 
+    request_id: str
     id: str
     state: str
     version: int
@@ -142,7 +143,6 @@ class ProposalAnswer:
     expires_at: datetime | None
     rollback_of: str | None
     activation: dict[str, Any] | None
-    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,18 @@ from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema, mo
 from models.errors import Fault, InvalidInput
 from models.events import EventName
 from serving.schemas import fast
-from serving.schemas.fields import Body, Chain, Exact, Integer, Name, Positive, Strict, Time, Whole
+from serving.schemas.fields import (
+    BRANCHES,
+    Body,
+    Chain,
+    Exact,
+    Integer,
+    Name,
+    Positive,
+    Strict,
+    Time,
+    Whole,
+)
 from serving.schemas.market import MarketBody
 from serving.schemas.strict_json import escape, read
 
@@ -249,7 +260,7 @@ def account(item: Any, place: str, kind: type[AccountBody] = AccountBody) -> Acc
 def pointers(error: ValidationError, place: str = "") -> Iterable[Fault]:
     """Yield one fault per thing that a schema found wrong."""
     for details in error.errors(include_url=False, include_context=False, include_input=True):
-        where = "".join(f"/{escape(part)}" for part in details["loc"] if part != "[key]")
+        where = "".join(f"/{escape(part)}" for part in details["loc"] if part not in BRANCHES)
         message = details["msg"].removeprefix("Value error, ")
         if details["type"] in {"model_type", "model_attributes_type"}:
             message = "Input should be an object"  # and no name of a class, which says nothing

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from models.alerting.signals import BOOK
 from models.domain import MarketId
 from models.errors import Fault, InvalidInput
 from serving.store import positions
@@ -31,6 +32,11 @@ def upsert(
         From when the positions stand.
     now
         When they were received.
+
+    Raises
+    ------
+    InvalidInput
+        An account that is called as the whole book is.
     """
     write(transaction, [(at, body) for body in bodies], now=now)
 
@@ -42,6 +48,12 @@ def write(
     now: datetime,
 ) -> None:
     """Write accounts and their positions, each from its own moment; see `upsert`."""
+    if faults := [
+        Fault(f"/{place}/id", f"{BOOK!r} stands for the whole book")
+        for place, (_, body) in enumerate(statements)
+        if body["id"] == BOOK
+    ]:
+        raise InvalidInput(faults)
     ordered = sorted(statements, key=lambda statement: statement[0])
     for rows in _alike(_account_row(body) for _, body in ordered):
         put(transaction, ACCOUNTS, rows)
@@ -99,6 +111,16 @@ def markets(transaction: Transaction) -> set[MarketId]:
     """Return every market that an account is in."""
     parts = [ACCOUNTS.c[part] for part in MarketId._fields]
     return {MarketId(*row) for row in transaction.execute(sa.select(*parts).distinct())}
+
+
+def owners(transaction: Transaction, keys: Sequence[str]) -> dict[str, tuple[str | None, str]]:
+    """Return owner and venue of accounts; one that is not known is absent."""
+    by_account: dict[str, tuple[str | None, str]] = {}
+    for some in chunks(list(dict.fromkeys(keys))):
+        chosen = sa.select(ACCOUNTS.c.account, ACCOUNTS.c.owner, ACCOUNTS.c.venue)
+        rows = transaction.execute(chosen.where(ACCOUNTS.c.account.in_(some)))
+        by_account.update({str(row.account): (row.owner, str(row.venue)) for row in rows})
+    return by_account
 
 
 def assets_of(transaction: Transaction, market: MarketId) -> set[str]:

@@ -27,6 +27,14 @@ def note(transaction: Transaction, entry: AuditEntry) -> None:
     transaction.execute(sa.insert(AUDIT).values(asdict(entry)))
 
 
+def newest(transaction: Transaction, action: str, *, since: datetime) -> AuditEntry | None:
+    """Return the last line of an action that is not older than a moment; None without one."""
+    mine = sa.select(AUDIT).where(AUDIT.c.action == action, AUDIT.c.at >= since)
+    row = transaction.execute(mine.order_by(AUDIT.c.number.desc()).limit(1)).mappings().first()
+    names = [field.name for field in fields(AuditEntry)]
+    return None if row is None else AuditEntry(**{name: row[name] for name in names})
+
+
 def audit(
     transaction: Transaction, *, after: int = 0, limit: int = 100
 ) -> list[tuple[int, AuditEntry]]:

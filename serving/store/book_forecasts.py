@@ -100,6 +100,21 @@ def newest(transaction: Transaction, *, limit: int) -> tuple[BookForecastRow, ..
     return tuple(_read(row) for row in rows)
 
 
+def newest_whole(
+    transaction: Transaction, *, since: datetime, until: datetime
+) -> BookForecastRow | None:
+    """Return the newest forecast of all accounts that is done, of a book of [since, until]."""
+    columns = BOOK_FORECASTS.c
+    rows = transaction.execute(
+        sa.select(columns.id, columns.request)
+        .where(columns.status == DONE, columns.at.between(since, until))
+        .order_by(columns.at.desc(), columns.id.desc())
+    )
+    whole = (row.id for row in rows if not any(dict(row.request).get("selection", {}).values()))
+    name = next(whole, None)
+    return None if name is None else read(transaction, name)
+
+
 def _read(row: "sa.Row[Any]") -> BookForecastRow:
     return BookForecastRow(
         id=row.id,

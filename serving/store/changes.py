@@ -24,6 +24,9 @@ SERIES = ("candles", "series")
 MARKET = (PRICES, "state", "terms", *SERIES)
 """Topics that move every account."""
 
+JUDGED = (ACCOUNTS, PRICES, "state", "terms")
+"""Topics of what verdicts rest on."""
+
 TOPICS = (ACCOUNTS, WISHES, RECEIVERS, *MARKET)
 _NOTED = "forewarn_changes"
 
@@ -82,9 +85,18 @@ def number(transaction: sa.Connection) -> None:
     transaction.execute(over, rows)
 
 
-def last(transaction: sa.Connection) -> int:
-    """Return the number of the last change; every change up to it is visible."""
-    return int(transaction.execute(sa.select(CHANGE_COUNT.c.number)).scalar_one())
+def last(transaction: sa.Connection, topics: Iterable[str] | None = None) -> int:
+    """Return the number of the last change; every change up to it is visible.
+
+    Parameters
+    ----------
+    topics
+        Of which alone; every one where it is left out. 0 where nothing of them ever changed.
+    """
+    if topics is None:
+        return int(transaction.execute(sa.select(CHANGE_COUNT.c.number)).scalar_one())
+    rows = [newest(transaction, topic) for topic in topics]
+    return max((row.number for row in rows if row is not None), default=0)
 
 
 def since(transaction: sa.Connection, last_number: int) -> list[Change]:

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from models.conduct.exposures import Kind, Moment
 from serving.store.alert_schema import ALERT_TRANSITIONS
 from serving.store.engine import Transaction
-from serving.store.rows import chunks
-from serving.store.schema import ACCOUNTS, ASSESSMENTS, EVENTS
+from serving.store.rows import chunks, insert_new
+from serving.store.schema import ACCOUNTS, ASSESSMENTS, EVENTS, OPT_OUTS
 
 LIKELY = 0.5
 """Probability of liquidation within a day, if nobody acts, from which an account is exposed."""
@@ -25,6 +25,28 @@ def accounts_of(transaction: Transaction, owner: str) -> dict[str, str]:
     chosen = sa.select(ACCOUNTS.c.account, ACCOUNTS.c.venue).where(ACCOUNTS.c.owner == owner)
     rows = transaction.execute(chosen.order_by(ACCOUNTS.c.account))
     return {str(account): str(venue) for account, venue in rows}
+
+
+def opted_out(transaction: Transaction, owner: str) -> datetime | None:
+    """Return since when an owner is not to be scored; None where they may be."""
+    chosen = sa.select(OPT_OUTS.c.at).where(OPT_OUTS.c.owner == owner)
+    return transaction.execute(chosen).scalar()
+
+
+def opt_out(transaction: Transaction, owner: str, *, at: datetime) -> None:
+    """Note that an owner is not to be scored."""
+    insert_new(transaction, OPT_OUTS, [{"owner": owner, "at": at}])
+
+
+def opt_in(transaction: Transaction, owner: str) -> None:
+    """Note that an owner may be scored again."""
+    transaction.execute(sa.delete(OPT_OUTS).where(OPT_OUTS.c.owner == owner))
+
+
+def _is_scored() -> "sa.ColumnElement[bool]":
+    """Return the condition that an account's owner, if it has one, did not opt out."""
+    absent = sa.select(OPT_OUTS.c.owner).where(OPT_OUTS.c.owner == ACCOUNTS.c.owner)
+    return ~absent.exists()
 
 
 def venues_of(transaction: Transaction, keys: Sequence[str]) -> dict[str, str]:
@@ -46,7 +68,7 @@ def exposed_accounts(
     chosen = (
         sa.select(ACCOUNTS.c.account)
         .select_from(joined)
-        .where(ACCOUNTS.c.venue == venue, ASSESSMENTS.c.at <= at, is_exposed)
+        .where(ACCOUNTS.c.venue == venue, ASSESSMENTS.c.at <= at, is_exposed, _is_scored())
         .distinct()
         .order_by(ACCOUNTS.c.account)
         .limit(limit)
@@ -62,13 +84,17 @@ def moments(
     An account is exposed from an assessment that finds it breached, or likelier than not to be
     liquidated within a day if nobody acts, until the first that does not.
 
+    Of an account whose owner opted out nothing is read.
+
     Parameters
     ----------
     venues
         Of the accounts, by key.
     """
     rows: dict[str, list[Moment]] = {account: [] for account in venues}
-    for some in chunks(list(venues)):
+    for every in chunks(list(venues)):
+        chosen = sa.select(ACCOUNTS.c.account).where(ACCOUNTS.c.account.in_(every), _is_scored())
+        some = [str(account) for account in transaction.execute(chosen).scalars()]
         _add_events(transaction, some, venues, rows, at=at)
         _add_exposures(transaction, some, venues, rows, at=at)
         _add_alerts(transaction, some, venues, rows, at=at)

@@ -142,6 +142,23 @@ def prices(transaction: Transaction, *, at: datetime) -> dict[str, Price]:
     return quotes(transaction, at=at, markets=()).get(UNPLACED, {})
 
 
+def by_source(
+    transaction: Transaction, *, since: datetime, until: datetime
+) -> dict[str, list[float]]:
+    """Return the spot price of every asset that each source told last within [since, until]."""
+    columns = PRICES.c
+    rows = transaction.execute(
+        sa.select(columns.asset, columns.source, columns.value, columns.decimals)
+        .where(columns.observed_at.between(since, until), columns.venue == UNPLACED.venue)
+        .order_by(columns.observed_at, columns.received_at)
+    )
+    newest = {(row.asset, row.source): float(row.value) / 10.0**row.decimals for row in rows}
+    result: dict[str, list[float]] = {}
+    for (asset, _), price in newest.items():
+        result.setdefault(str(asset), []).append(price)
+    return result
+
+
 def state(
     transaction: Transaction, *, at: datetime, markets: Collection[MarketId] | None = None
 ) -> dict[MarketId, dict[str, int]]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from models.alerting.signals import Signal
+from models.alerting.signals import BOOK, BookFigures, Signal
 from models.events import EventKind
 from models.margin.result import Trigger, Verdict
 from serving.evaluation import rules
@@ -56,6 +56,17 @@ def signal(
         doubts=_doubts(judged, outcome),
         requirement=_requirement(judged),
     )
+
+
+def of_book(figures: BookFigures | None, *, at: datetime) -> Signal:
+    """Return the signal of the whole book.
+
+    Parameters
+    ----------
+    figures
+        Of its newest forecast; None where none is fresh, which holds what stands.
+    """
+    return Signal(account=BOOK, at=at, verdict=Verdict.SAFE, has_forecast=False, book=figures)
 
 
 def _doubts(judged: RuleEvaluation, outcome: ForecastOutcome) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from models.alerting.audience import AlertMessage, Inbox, allot
 from models.alerting.columns import stacked
 from models.alerting.evidence import raised
 from models.alerting.policy import Audience, Policy
-from models.alerting.signals import Signal, Transition
+from models.alerting.signals import BOOK, Signal, Transition
 from models.alerting.state import REST, AlertState, step
 from models.errors import ForewarnError
 from serving.notify.message import Plans, facts
@@ -79,7 +79,8 @@ def commit_step(
     recorded: Sequence[Signal] = (),
     assessed: Sequence[Assessed] = (),
     sums: Mapping[str, Any] | None = None,
-    failing: int = 0,
+    failing: int | None = None,
+    also: Callable[[Transaction], Sequence[OutboxMessage]] | None = None,
 ) -> StepResult:
     """Step the accounts of some signals and write what follows, all of it or nothing.
 
@@ -93,7 +94,9 @@ def commit_step(
     sums
         The whole book in sum; None where not all of it was judged yet.
     failing
-        Accounts whose evaluation failed or took too long, as the heartbeat tells.
+        Accounts whose evaluation failed or took too long, as the heartbeat tells; None leaves it.
+    also
+        Writes what else belongs to the pass, and returns the messages that tell of it.
 
     Raises
     ------
@@ -123,8 +126,10 @@ def commit_step(
         _keep(transaction, assessed, {signal.account for signal in recorded}, now=now)
         if sums is not None:
             book_totals.write(transaction, sums, at=now)
-        _note_failing(transaction, failing, now=now)
-        rows = outbox.post(transaction, messages(posts, explained), now=now)
+        if failing is not None:
+            _note_failing(transaction, failing, now=now)
+        notices = [] if also is None else also(transaction)
+        rows = outbox.post(transaction, [*messages(posts, explained), *notices], now=now)
     return StepResult(transitions=tuple(made), posts=len(posts), rows=rows)
 
 
@@ -161,7 +166,9 @@ def _calm(
     resting = [
         signal
         for signal in signals
-        if not signal.doubts and states.get(signal.account, REST).is_at_rest
+        if not signal.doubts
+        and signal.account != BOOK
+        and states.get(signal.account, REST).is_at_rest
     ]
     levels = raised(stacked(resting, now), policy).tolist() if resting else []
     return {signal.account for signal, level in zip(resting, levels, strict=True) if not level}

@@ -17,19 +17,24 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from models.alerting.policy import Policy, tree_of
 from models.alerting.signals import Transition
 from serving.application import breaker_board
+from serving.application.book_figures import book_figures
 from serving.application.deployment import Deployment, Follower
 from serving.evaluation.assess import Model
 from serving.evaluation.inputs import MarketSnapshot
 from serving.notify.liveness import Watchdog
 from serving.store import Store, StoreFailed, assessments, changes, leases, market
 from serving.store.leases import POLICY, WATCHING
+from serving.watch import orders
 from serving.watch import state as book
 from serving.watch.evaluation import NOT_EVALUABLE, Evaluation, Failure, case_of, evaluate
 from serving.watch.explain import explained
 from serving.watch.retention import prune
+from serving.watch.signals import of_book
 from serving.watch.state import WatchState
 from serving.watch.steady_clock import SteadyClock
 from serving.watch.step import LEASE, Explanations, LeadLost, StepResult, commit_step
@@ -39,6 +44,7 @@ WHOLE = timedelta(minutes=1)
 DAY = 86_400.0
 """Seconds between two prunings."""
 
+BOOK_EVERY = timedelta(minutes=1)
 BREAKERS_EVERY = timedelta(minutes=1)
 REPORT_EVERY = timedelta(minutes=1)
 PAUSE = 0.2
@@ -52,8 +58,8 @@ class Journal:
     ----------
     leads
         Whether it leads; None before it ever asked.
-    said_at, pruned_at, looked_at
-        Steady seconds of the last report, pruning and look at the breakers.
+    said_at, pruned_at, looked_at, stepped_at
+        Steady seconds of the last report, pruning, look at the breakers and step of the book.
     """
 
     leads: bool | None = None
@@ -65,6 +71,7 @@ class Journal:
     said_at: float = 0.0
     pruned_at: float | None = None
     looked_at: float = -60.0
+    stepped_at: float = -60.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,6 +86,8 @@ class Watcher:
         Returns the time; read once per turn.
     whole
         Within which the whole book is judged.
+    order_key
+        Seals the orders that mandates ask for; None where none are made.
     keep
         How long assessments, signals and delivered messages are kept; None for ever.
     timer
@@ -92,6 +101,7 @@ class Watcher:
     clock: Callable[[], datetime]
     whole: timedelta = WHOLE
     keep: timedelta | None = None
+    order_key: Ed25519PrivateKey | None = None
     timer: Callable[[], float] = time.monotonic
     memory: WatchState = field(default_factory=WatchState)
     steady: SteadyClock = field(init=False)
@@ -121,7 +131,10 @@ def _attempt(watcher: Watcher) -> int:
     try:
         _prune(watcher)
         judged = cycle(watcher)
+        step_book(watcher)
         _look_at_breakers(watcher)
+        if not judged and watcher.journal.leads:
+            orders.sweep(watcher.store, now=watcher.clock())
     except LeadLost as error:
         if watcher.journal.leads is not False:
             LOGGER.info("waits holder=%s reason=%s", watcher.holder, error)
@@ -133,6 +146,33 @@ def _attempt(watcher: Watcher) -> int:
         _note_failure(watcher, error)
         return 0
     return judged
+
+
+def step_book(watcher: Watcher) -> None:
+    """Step the whole book by its newest forecast once a minute; only who leads does.
+
+    Raises
+    ------
+    LeadLost
+        When another watcher leads, or wrote in between.
+    """
+    journal, now = watcher.journal, watcher.clock()
+    seconds = watcher.steady.look(now)
+    if not journal.leads or seconds - journal.stepped_at < BOOK_EVERY.total_seconds():
+        return
+    journal.stepped_at = seconds
+    with watcher.store.read() as transaction:
+        at = market.clock(transaction, now=now)
+        signal = of_book(book_figures(transaction, at=at), at=at)
+    done = commit_step(
+        watcher.store,
+        [signal],
+        watcher.policy,
+        holder=watcher.holder,
+        now=now,
+        explain=lambda _: Explanations(),
+    )
+    _count(watcher, 0, done)
 
 
 def _look_at_breakers(watcher: Watcher) -> None:
@@ -272,6 +312,18 @@ def commit(
             case_of=lambda key: case_of(key, memory.bodies.get(key), memory.cases.get(key), around),
         )
 
+    ordered = orders.decided(
+        watcher.store,
+        orders.Pass(
+            cases=evaluation.cases,
+            signals={signal.account: signal for signal in evaluation.signals},
+            around=around,
+            model=watcher.model,
+            now=now,
+        ),
+        watcher.order_key,
+        timer=watcher.timer,
+    )
     oldest = now - timedelta(seconds=memory.age_without(keys, seconds=watcher.steady.seconds))
     return commit_step(
         watcher.store,
@@ -284,6 +336,7 @@ def commit(
         assessed=evaluation.assessed,
         sums=memory.sums.document(oldest=oldest) if memory.is_whole_with(keys) else None,
         failing=still_failing(memory.failing, evaluation),
+        also=ordered.write,
     )
 
 
@@ -339,6 +392,7 @@ def _report(watcher: Watcher) -> None:
         said_at=seconds,
         pruned_at=journal.pruned_at,
         looked_at=journal.looked_at,
+        stepped_at=journal.stepped_at,
     )
 
 

@@ -15,7 +15,7 @@ TYPES: dict[str, tuple[type, ...]] = {
 
 def conforms(value: Any, schema: Any, document: Any) -> bool:
     """Return whether a value has the shape of a schema, without members it does not name."""
-    if schema is True or schema == {}:
+    if schema is True or not schema.keys() - {"title", "description"}:
         return True
     if "$ref" in schema:
         name = schema["$ref"].removeprefix("#/components/schemas/")
@@ -35,7 +35,9 @@ def _typed(value: Any, schema: Any, document: Any) -> bool:
     if not isinstance(value, TYPES[kind]) or (isinstance(value, bool) and kind != "boolean"):
         return False
     if kind == "array":
-        return all(conforms(part, schema["items"], document) for part in value)
+        firsts = schema.get("prefixItems", [])
+        kinds = firsts + [schema.get("items", {})] * (len(value) - len(firsts))
+        return all(conforms(part, one, document) for part, one in zip(value, kinds, strict=False))
     if kind != "object":
         return True
     named, others = schema.get("properties", {}), schema.get("additionalProperties", False)

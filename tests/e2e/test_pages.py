@@ -31,7 +31,10 @@ from serving.pages.files import static
 from serving.store import Store, accounts, alerts, consents, keys, market
 from serving.store.alerts import DESK, Receiver
 
-PAGES = ("/desk", "/desk/accounts/{}", "/desk/alerts", "/desk/model", "/desk/rules")
+PAGES = (
+    *("/desk", "/desk/accounts/{}", "/desk/alerts", "/desk/model", "/desk/rules", "/desk/connect"),
+    "/desk/owners",
+)
 STEPS = 12
 """Of twenty minutes: long enough for the fall of the second hour to be told of."""
 

@@ -194,7 +194,7 @@ def test_health_and_documents_are_served(client: httpx.Client, sound: Body) -> N
     assert "forewarn_assessments_total" in metrics
     document = client.get("/openapi.json").json()
     assert {"/v1/score", "/livez", "/readyz", "/metrics"} <= set(document["paths"])
-    assert "<h1>Forewarn" in client.get("/docs").text
+    assert "Forewarn API" in client.get("/docs").text
     for reference in _references(document):
         name = reference.removeprefix("#/components/schemas/")
         assert name in document["components"]["schemas"]

@@ -1,5 +1,7 @@
 """A head is nested in the horizon, falls in the distance and lies in its interval."""
 
+from dataclasses import replace
+
 import lightgbm
 import numpy as np
 import pytest
@@ -90,6 +92,39 @@ def test_the_owner_part_is_never_above_the_market_part(market: Head) -> None:
     lower = raw < points["unattended"]
     assert lower.any()
     assert (points["expected"][lower] == raw[lower]).all()
+
+
+def test_owners_count_by_the_touches_seen_and_not_at_all_where_none_was(market: Head) -> None:
+    """Between what owners did and nobody's acting, point and interval; in order throughout."""
+    whole = StackedStart(market, LINES, HABITS)
+    features, baseline = rows(np.random.default_rng(7), PROBES)
+    told = {}
+    for trust in (0.0, 0.6, 1.0):
+        owner = Head(
+            replace(whole, trust=trust), boosters(3), CALIBRATORS, (EVIDENCE,) * len(HORIZONS)
+        )
+        bundle = Bundle(
+            heads={"unattended": market, "expected": owner},
+            features=NAMES,
+            fingerprint="",
+            rungs={},
+            provenance={"markets": ["a/1"]},
+        )
+        scores = bundle.scores(features, baseline)
+        observed = bundle.knows(["a/1", "b/1"] * (PROBES // 2))
+        points = bundle.probabilities(scores, observed=observed)
+        ends = bundle.intervals(scores, observed=observed)
+        for part in (points["expected"], *ends["expected"]):
+            assert (np.diff(part, axis=1) >= 0.0).all()
+        low, high = ends["expected"]
+        assert ((low <= points["expected"]) & (points["expected"] <= high)).all()
+        assert (points["expected"] <= points["unattended"]).all()
+        assert (points["expected"][~observed] == points["unattended"][~observed]).all()
+        assert (high[~observed] == ends["unattended"][1][~observed]).all()
+        told[trust] = points["expected"][observed]
+        alone = points["unattended"][observed]
+    assert (told[0.0] == alone).all()
+    np.testing.assert_allclose(told[0.6], 0.6 * told[1.0] + 0.4 * alone, rtol=1e-12)
 
 
 def test_contributions_sum_to_the_score(market: Head) -> None:

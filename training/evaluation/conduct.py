@@ -148,11 +148,13 @@ def judged(history: History, *, seed: int = 7) -> dict[str, Any]:
     Returns
     -------
     dict
-        `exposed_days`, `accounts`, `liquidated`, `without_history`; `auc` against one population
-        for all days, of which the ranking does not depend on which; beside it the same with a
+        `exposed_days`, `accounts`, `liquidated`, `without_history`; `auc` against the population
+        that every venue starts with, which knows nothing of the history; beside it the same with a
         population fitted each week to what was known then, whose level moves between markets, and
-        `auc_by_days_90`, the count of protective days in the 90 days before. `brier_skill` against
-        the days' own rate, and `bands` with their rates, are of the moving population.
+        `auc_by_days_90`, the count of protective days in the 90 days before. `within_month` are
+        the first and the last of these between days of the same 30 days alone, where neither level
+        nor the length of records tells days apart. `brier_skill` against the days' own rate, and
+        `bands` with their rates, are of the moving population.
     """
     days = exposed_days(history)
     moments = moments_of(history, days)
@@ -173,6 +175,7 @@ def judged(history: History, *, seed: int = 7) -> dict[str, Any]:
     draws = {"account": resample(blocks, draws=DRAWS, seed=seed)}
     rows = ScoredOutcomes(outcome, np.ones(len(days), dtype=bool), draws)
     chance = np.array(moving)
+    months = np.array([day.at // (30 * DAY) for day in days])
     return {
         "exposed_days": len(days),
         "accounts": len(set(blocks)),
@@ -181,9 +184,38 @@ def judged(history: History, *, seed: int = 7) -> dict[str, Any]:
         "auc": interval(rank(np.array(fixed), rows)["auc"]),
         "auc_with_moving_population": interval(rank(chance, rows)["auc"]),
         "auc_by_days_90": interval(rank(-np.array(counts, dtype=np.float64), rows)["auc"]),
+        "within_month": {
+            "pairs": _pairs(outcome, months),
+            "auc": _within(np.array(fixed), outcome, months),
+            "auc_by_days_90": _within(-np.array(counts, dtype=np.float64), outcome, months),
+        },
         "brier_skill": interval(calibration(chance, rows)["brier_skill"]),
         "bands": _bands(chance, outcome),
     }
+
+
+def _within(
+    score: np.ndarray[Any, Any], outcome: np.ndarray[Any, Any], strata: np.ndarray[Any, Any]
+) -> float:
+    """Return the share of pairs of one stratum, one liquidated and one not, ranked the right way.
+
+    A tie counts a half.
+    """
+    right = 0.0
+    for stratum in np.unique(strata):
+        inside = strata == stratum
+        bad, good = score[inside & (outcome == 1)], score[inside & (outcome == 0)]
+        difference = bad[:, None] - good[None, :]
+        right += float((difference > 0).sum() + 0.5 * (difference == 0).sum())
+    return right / _pairs(outcome, strata)
+
+
+def _pairs(outcome: np.ndarray[Any, Any], strata: np.ndarray[Any, Any]) -> int:
+    """Return how many pairs of one liquidated and one not the strata hold."""
+    names = np.unique(strata)
+    bad = [int(outcome[strata == name].sum()) for name in names]
+    every = [int((strata == name).sum()) for name in names]
+    return sum(b * (n - b) for b, n in zip(bad, every, strict=True))
 
 
 def _population(moments: Mapping[str, Sequence[Moment]], at: datetime) -> Prior:

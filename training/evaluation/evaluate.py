@@ -19,7 +19,7 @@ from training.evaluation.comparison import MODEL, Pooled
 from training.evaluation.metrics import Mask
 from training.fitting.fit import EVENTS
 from training.fitting.heads import Progress
-from training.sources import History
+from training.sources import History, observed_by
 
 HEADS: Mapping[str, str] = {"horizons": "expected", "touch": "unattended"}
 """Key of the report by head of the bundle."""
@@ -97,7 +97,7 @@ def forecast(history: History, bundle: Bundle, period: Period, *, progress: Prog
         rows=rows,
         inputs=inputs,
         rungs=bundle.rungs,
-        model=_probabilities(bundle, rows),
+        model=_probabilities(bundle, rows, observed_by(bundle, history, len(rows.at))),
         unseen=_unseen(rows, history, bundle, period),
     )
 
@@ -110,10 +110,10 @@ def _unseen(rows: Dataset, history: History, bundle: Bundle, period: Period) -> 
     return slices.unseen(rows.moments, history.moments, until=until)
 
 
-def _probabilities(bundle: Bundle, rows: Dataset) -> dict[str, Floats]:
+def _probabilities(bundle: Bundle, rows: Dataset, observed: Mask) -> dict[str, Floats]:
     """Return the model's probabilities by head and horizon, each of shape (N, 4)."""
     scores = bundle.scores(rows.matrix(bundle.features), rows.baseline())
-    return bundle.probabilities(scores)
+    return bundle.probabilities(scores, observed=observed)
 
 
 def judge_all(

@@ -230,7 +230,8 @@ def _owner(log: Log, market: Head, *, seed: int, recipe: Recipe, progress: Progr
     progress("fitting what owners do")
     rows, event = log.rows, EVENTS["expected"]
     outcomes = weighted_outcomes(rows, event, group=rows.account, end=log.limit)
-    start = init_scores.from_head(rows, market, outcomes)
+    touches = weighted_outcomes(rows, EVENTS["unattended"], group=rows.account, end=log.limit)
+    start = init_scores.from_head(rows, market, outcomes, touches)
     part = HeadData(
         event=event,
         reads=OWNER_READS,

@@ -15,6 +15,10 @@ from training.fitting import owner_behaviour
 
 Prior = tuple[float, float]
 
+DOUBT = 2.0
+"""Touches, of one account in one week each, that a venue's owners count as having let happen
+before any was seen."""
+
 
 def from_passage(
     rows: Dataset, scale: VolatilityForecast, outcomes: WeightedOutcomes
@@ -25,8 +29,16 @@ def from_passage(
     return FirstPassageStart(scale, tuple(lines))
 
 
-def from_head(rows: Dataset, head: Head, outcomes: WeightedOutcomes) -> StackedStart:
-    """Fit powers of what nobody's acting would bring, and what the owner's past adds."""
+def from_head(
+    rows: Dataset, head: Head, outcomes: WeightedOutcomes, touches: WeightedOutcomes
+) -> StackedStart:
+    """Fit powers of what nobody's acting would bring, and what the owner's past adds.
+
+    Parameters
+    ----------
+    outcomes, touches
+        What owners let happen, and what would have if nobody acted.
+    """
     matrix = rows.matrix()
     behaviour, lines = owner_behaviour.fit(
         head.log_chances(head.scores(matrix, rows.baseline())),
@@ -34,7 +46,17 @@ def from_head(rows: Dataset, head: Head, outcomes: WeightedOutcomes) -> StackedS
         rows.features[SIGMAS].to_numpy(),
         [outcomes.hazard(k) for k in range(len(HORIZONS))],
     )
-    return StackedStart(head, lines, behaviour)
+    return StackedStart(head, lines, behaviour, trust(touches))
+
+
+def trust(touches: WeightedOutcomes) -> float:
+    """Return the weight of what owners did: the share of touches seen among those and DOUBT more.
+
+    The mean of a beta law of the rate of rescue that begins at 0 with a weight of DOUBT.
+    """
+    longest = touches.horizon(len(HORIZONS) - 1)
+    count = float(longest.weights[longest.used] @ longest.y[longest.used])
+    return count / (count + DOUBT)
 
 
 def line(scores: Floats, outcomes: Outcomes, *, prior: Prior = LOOSE) -> Line:

@@ -105,6 +105,13 @@ def drift(records: Records, version: str, periods: Windows, *, delay: timedelta)
     }
 
 
+def largest(report: Mapping[str, Any]) -> float:
+    """Return the largest distance of what drifted in a report; 0 where nothing did."""
+    return max(
+        (shift["distance"] or 1.0 for shift in report["shifts"] if shift["is_drift"]), default=0.0
+    )
+
+
 def performance(forecasts: pd.DataFrame, records: Records, *, delay: timedelta) -> dict[str, Any]:
     """Return expected against observed liquidations on matured windows, by month.
 

@@ -4,21 +4,19 @@ import json
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import pandas as pd
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from features.pipeline import fingerprint
-from models.alerting.policy import Policy, default, load
 from models.errors import ForewarnError
-from models.forecast import bundle
-from training.replay.replay import DAY, forecasts, run, tape
-from training.replay.replay_report import at_budget, evaluate_alerts, rules_alone
-from training.sources import History
-from training.sources.registry import history as read
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from models.alerting.policy import Policy
+    from training.sources import History
 
 app = typer.Typer(no_args_is_help=True, help="Alerts: replay, simulate, deliver, look after.")
 ROWS = {
@@ -38,12 +36,17 @@ ROWS = {
 SHARES = {"warned", "alert_days", "all_days", "on_days", "precision"}
 
 
-def compare(history: History, timeline: pd.DataFrame, policy: Policy) -> dict[str, dict[str, Any]]:
+def compare(
+    history: "History", timeline: "pd.DataFrame", policy: "Policy"
+) -> dict[str, dict[str, Any]]:
     """Return the figures of a policy, of the rule alone, and of the rule at the same budget.
 
     The budget is the share of account-days that the policy has on a level; the rule's buffers
     are scaled until they have as many, looking at no outcome.
     """
+    from training.replay.replay import DAY, run
+    from training.replay.replay_report import at_budget, evaluate_alerts, rules_alone
+
     days = len(set(zip(timeline["account"], timeline["second"] // DAY, strict=True)))
     by_policy = {"policy": evaluate_alerts(timeline, history, run(timeline, policy))}
     certain = rules_alone(policy)
@@ -98,6 +101,12 @@ def replay(
     ] = None,
 ) -> None:
     """Run the whole alert chain over a history by its own clock, beside the rule alone."""
+    from features.pipeline import fingerprint
+    from models.alerting.policy import default, load
+    from models.forecast import bundle
+    from training.replay.replay import forecasts, tape
+    from training.sources.registry import history as read
+
     limit = None if end is None else end.replace(tzinfo=UTC) + timedelta(days=1)
     console = Console(stderr=True)
     try:

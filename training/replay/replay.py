@@ -26,7 +26,7 @@ from models.forecast.bundle import Bundle
 from models.horizons import LABELS
 from models.margin.result import Verdict
 from training.fitting.heads import Progress
-from training.sources import History, select_legs
+from training.sources import History, observed_by, select_legs
 
 DAY = 24 * HOUR
 A_DAY = 24.0
@@ -115,7 +115,8 @@ def _forecast(history: History, bundle: Bundle, places: Ints) -> pd.DataFrame:
     matrix = features[list(bundle.features)].to_numpy(dtype=np.float64)
     baseline = features[list(BASELINE)].to_numpy(dtype=np.float64)
     probabilities = {}
-    for name, chances in bundle.probabilities(bundle.scores(matrix, baseline)).items():
+    scores, observed = bundle.scores(matrix, baseline), observed_by(bundle, history, len(matrix))
+    for name, chances in bundle.probabilities(scores, observed=observed).items():
         probabilities.update({f"{name}_{label}": chances[:, k] for k, label in enumerate(LABELS)})
     return rows.assign(
         buffer=buffers(rows, legs, history.tables.candles, name="price"),

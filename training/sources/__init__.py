@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.inputs import Tables
+from models.forecast.bundle import Bundle, Mask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,15 @@ class History:
     legs: pd.DataFrame | None = None
     touches: pd.DataFrame | None = None
     markets: tuple[str, ...] = ()
+
+
+def observed_by(bundle: Bundle, history: History, rows: int) -> Mask:
+    """Return whether the owners of a history's rows are those a bundle has seen, shape (rows,).
+
+    A history is of one venue: all of them are, or none.
+    """
+    markets = history.markets
+    return np.full(rows, bool(markets) and bool(bundle.knows(markets).all()))
 
 
 def select_legs(legs: pd.DataFrame | None, rows: npt.NDArray[np.bool_]) -> pd.DataFrame | None:

@@ -23,6 +23,7 @@ from models.margin.result import (
     Ratio,
     Refusal,
     Side,
+    TokenAmount,
     Verdict,
     WeightedCollateral,
 )
@@ -36,7 +37,7 @@ from models.margin.venues.aave_v3_account import (
 )
 from models.margin.venues.aave_v3_limits import rooms
 from models.margin.venues.aave_v3_liquidation import Outcome, liquidation_call
-from models.margin.venues.aave_v3_positions import prepare, priced, unpriced
+from models.margin.venues.aave_v3_positions import index_now, prepare, priced, unpriced
 from models.margin.venues.aave_v3_terms import POLICIES, Policy, Terms
 
 ORACLE_DECIMALS = 8
@@ -334,6 +335,25 @@ def weights(
     )
 
 
+def tokens(
+    account: Account, market: Market, terms: Terms, policy: Policy
+) -> tuple[TokenAmount, ...] | Refusal:
+    """Return the balance of each leg with interest, in whole tokens."""
+    amounts = []
+    for leg in account.legs:
+        reserve = terms.reserves.get(leg.asset)
+        if reserve is None or leg.kind is LegKind.POSITION:
+            return Refusal("reserve_unknown", f"{leg.asset} has no terms")
+        is_debt = leg.kind is LegKind.DEBT
+        index = index_now(market, leg.asset, "borrow" if is_debt else "liquidity", policy)
+        if isinstance(index, Refusal):
+            return index
+        balance = policy.debt_balance if is_debt else policy.collateral_balance
+        amount = Fraction(balance(int(leg.quantity), index, RAY), 10**reserve.decimals)
+        amounts.append(TokenAmount(kind=leg.kind, asset=leg.asset, amount=amount))
+    return tuple(amounts)
+
+
 def gross_value(position: Position, policy: Policy) -> int:
     """Return what a collateral balance is worth, counted or not, 8 decimals."""
     balance = policy.collateral_balance(position.collateral, position.liquidity_index, RAY)
@@ -386,6 +406,7 @@ RULEBOOKS = tuple(
         accrue=accrue,
         headroom=partial(rooms, policy=policy),
         weights=partial(weights, policy=policy),
+        tokens=partial(tokens, policy=policy),
     )
     for policy in POLICIES
 )

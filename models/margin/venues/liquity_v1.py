@@ -21,10 +21,19 @@ arithmetic, with parameters that can be set, is executed from npm `@sovryn-zero/
 """
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from models.domain import Account, LegKind, Market
 from models.margin.fixed_point import WAD, mul_div_up
-from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
+from models.margin.result import (
+    Liquidation,
+    Margin,
+    Ratio,
+    Refusal,
+    Side,
+    TokenAmount,
+    Verdict,
+)
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.uint import uint
 from models.margin.variables import Variable
@@ -271,6 +280,14 @@ def liquidate(
     )
 
 
+def tokens(account: Account, market: Market, terms: Terms) -> tuple[TokenAmount, ...]:  # noqa: ARG001 - nothing accrues
+    """Return what a trove holds and owes, in whole coins."""
+    return tuple(
+        TokenAmount(kind=leg.kind, asset=leg.asset, amount=Fraction(leg.quantity, WAD))
+        for leg in account.legs
+    )
+
+
 def permits(account: Account, market: Market, terms: Terms) -> Refusal | None:
     """Return why an owner could not leave a trove so; None where the venue would let it."""
     trove = trove_of(account)
@@ -307,5 +324,6 @@ RULEBOOKS = (
         bare=bare,
         liquidate=liquidate,
         permits=permits,
+        tokens=tokens,
     ),
 )

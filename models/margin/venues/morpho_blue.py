@@ -20,10 +20,19 @@ morpho-org/morpho-blue at 3085651a, Morpho.sol.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from fractions import Fraction
 
 from models.domain import Account, LegKind, Market
 from models.margin.fixed_point import WAD, mul_div_down, mul_div_up
-from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
+from models.margin.result import (
+    Liquidation,
+    Margin,
+    Ratio,
+    Refusal,
+    Side,
+    TokenAmount,
+    Verdict,
+)
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.toxicity import is_toxic
 from models.margin.uint import uint
@@ -52,12 +61,17 @@ class Terms:
         Liquidation loan to value, wad.
     fee
         Share of the interest that goes to the fee recipient, wad.
+    loan_decimals, collateral_decimals
+        Digits between a whole token and its smallest unit; None where not known: no rule reads
+        them.
     """
 
     loan_asset: str
     collateral_asset: str
     lltv: int
     fee: int = 0
+    loan_decimals: int | None = None
+    collateral_decimals: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -421,6 +435,24 @@ def _liquidation(
     )
 
 
+def tokens(account: Account, market: Market, terms: Terms) -> tuple[TokenAmount, ...] | Refusal:
+    """Return the collateral, and the debt behind the shares, in whole tokens."""
+    fault = fault_of(market)
+    if terms.loan_decimals is None or terms.collateral_decimals is None:
+        return Refusal("decimals_unknown", "the terms do not say how tokens are divided")
+    if fault is not None:
+        return Refusal(fault)
+    totals = totals_of(accrue(market, terms, market.at).state)
+    amounts = []
+    for leg in account.legs:
+        if leg.kind is LegKind.DEBT:
+            amount = Fraction(assets_up(int(leg.quantity), totals), 10**terms.loan_decimals)
+        else:
+            amount = Fraction(leg.quantity, 10**terms.collateral_decimals)
+        amounts.append(TokenAmount(kind=leg.kind, asset=leg.asset, amount=amount))
+    return tuple(amounts)
+
+
 def bare(terms: Terms) -> Terms:
     """Return the terms with collateral counted in full."""
     return replace(terms, lltv=WAD)
@@ -446,5 +478,6 @@ RULEBOOKS = (
         bare=bare,
         liquidate=liquidate,
         accrue=accrue,
+        tokens=tokens,
     ),
 )

@@ -375,7 +375,11 @@ function page() {
     },
 
     get legs() {
-      return this.held?.legs ?? [];
+      const told = this.margin?.tokens ?? [];
+      return (this.held?.legs ?? []).map((leg) => {
+        const own = told.find((one) => one.asset === leg.asset && one.kind === leg.kind);
+        return { ...leg, amount: own ? amount(own.amount) : "–", exact: own?.amount ?? "" };
+      });
     },
     get terms() {
       return flat(this.inForce?.terms);

@@ -46,8 +46,9 @@ function page() {
       return `${this.stress.accounts} accounts as of ${when(this.stress.as_of)}; oldest price ${age(this.stress.oldest_price_age_seconds)} old`;
     },
     get note() {
-      if (this.impact === "none") return "No curve of impact is stored for what the book holds: nothing here moves a price by selling it. Push quotes to /v1/impact to see the cascade.";
-      return (this.stress?.degraded_reasons ?? []).map((reason) => reason.replaceAll("_", " ")).join("; ");
+      const bare = "No curve of impact is stored for what the book holds: nothing here moves a price by selling it. Push quotes to /v1/impact to see the cascade.";
+      const told = (reason) => (reason.startsWith("no_impact") ? bare : reason.replaceAll("_", " "));
+      return (this.stress?.degraded_reasons ?? []).map(told).join("; ");
     },
 
     /** Move every asset that moves with the market. */

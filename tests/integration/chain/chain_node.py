@@ -11,6 +11,7 @@ from typing import Any
 
 import chain_packages
 import httpx
+import npm_packages
 from eth_abi.abi import decode, encode
 from services import free_port
 
@@ -205,7 +206,7 @@ def running(*options: str) -> Iterator[Node]:
         *("--gas-limit", "2000000000", "--code-size-limit", "50000", "--auto-impersonate"),
         *options,
     ]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(chain_packages.cache())}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(npm_packages.cache())}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     try:
         with httpx.Client(timeout=120) as client:

@@ -1,22 +1,18 @@
 """What a test chain runs: npm packages and the contracts compiled from them, outside the tree.
 
-Both are made once and used again: the directory is `FOREWARN_CHAIN_CACHE`, or `forewarn-chain`
-in the user's cache. Nothing of it is ever committed: the venues' sources have licences of their
-own.
+Both are made once and used again, where `npm_packages` puts them. Nothing of it is ever committed:
+the venues' sources have licences of their own.
 """
 
 import fcntl
 import hashlib
 import json
-import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
+import npm_packages
 
-CACHE = "FOREWARN_CHAIN_CACHE"
 COMPILER = Path(__file__).with_name("compile.cjs")
 FIXTURES = Path(__file__).with_name("fixtures.sol")
 PACKAGES = (
@@ -28,39 +24,15 @@ PACKAGES = (
     "@openzeppelin/contracts@5.4.0",
     "@openzeppelin/contracts-upgradeable@5.4.0",
     "@bgd-labs/solidity-utils@1.1.2",
+    "@aave/protocol-v2@1.0.1",
     "@morpho-org/morpho-blue@1.0.0",
     "@sovryn-zero/contracts@0.4.0",
 )
 
 
-def cache() -> Path:
-    """Return where packages and compiled contracts lie."""
-    named = os.environ.get(CACHE)
-    if named:
-        return Path(named)
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "forewarn-chain"
-
-
 def installed() -> Path:
     """Return the directory of the packages, installing them where they are not; or skip."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("no Node: install it to test against a real chain")
-    stamp = hashlib.sha256("\n".join(PACKAGES).encode()).hexdigest()[:12]
-    place = cache() / stamp
-    place.mkdir(parents=True, exist_ok=True)
-    with (place / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (place / "complete").exists():
-            (place / "package.json").write_text('{"private": true}')
-            command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", *PACKAGES]
-            done = subprocess.run(  # npm alone knows its place
-                command, cwd=place, check=False, capture_output=True, text=True, timeout=300
-            )
-            if done.returncode:
-                pytest.skip(f"npm could not install the chain: {done.stderr.strip()[-300:]}")
-            (place / "complete").touch()
-    return place
+    return npm_packages.installed(PACKAGES)
 
 
 def contracts(name: str) -> dict[str, Any]:

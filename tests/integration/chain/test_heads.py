@@ -124,7 +124,7 @@ def height(aave: AaveMarket) -> int:
     return int(aave.node.ask("eth_blockNumber"), 16)
 
 
-def test_a_head_that_is_subscribed_is_looked_at_at_once(aave: AaveMarket, tmp_path: Path) -> None:
+def test_a_head_is_looked_at_as_it_comes(aave: AaveMarket, tmp_path: Path) -> None:
     """Nobody would look for ten minutes; each block is written all the same."""
     store = opened(tmp_path)
 
@@ -173,7 +173,7 @@ def test_a_dropped_connection_is_polled_for_and_caught_up(aave: AaveMarket, tmp_
     store.close()
 
 
-def test_an_endpoint_that_does_not_subscribe_is_subscribed_and_polled(
+def test_an_endpoint_that_refuses_to_subscribe_is_shown_and_polled(
     aave: AaveMarket, tmp_path: Path
 ) -> None:
     """A refusal and nonsense stand as the error, with no more of the URL than its host."""

@@ -98,6 +98,35 @@ def test_quotes_that_a_curve_cannot_hold_are_refused(caller: local.Caller) -> No
     assert places == {"/quotes/0/amount", "/quotes/2/impact"}
 
 
+POOL = {"base": str(235_285 * 10**18), "quoted": str(241_954 * 10**18), "fee": 4_000_000}
+
+
+def test_a_pool_gives_its_curve_and_is_refused_where_it_is_none(caller: local.Caller) -> None:
+    """Curve's stETH pool of 2023-06-19: from .96515 after 92,000 stETH to .96398 after 94,000."""
+    amounts = [1, 92_000, 94_000]
+    pool = {**POOL, "amplification": 30, "amounts": amounts}
+    body = {"measured_at": "2029-06-19T00:00:00Z", "pool": pool}
+    told = caller.put("/v1/impact/stETH/ETH", json=body)
+    assert told.status_code == 200, told.text
+    curve = told.json()
+    assert (curve["quote"], curve["amounts"]) == ("ETH", amounts)
+    first, early, late = curve["impacts"]
+    assert first < 1e-6
+
+    assert (1 - late) / (1 - early) == pytest.approx(0.96398 / 0.96515, abs=3e-5)
+    wrong = {**pool, "base": "0", "amounts": [1, 3, 2]}
+    for bad, place in (
+        ({**body, "pool": {**pool, "amounts": [1, 3, 2]}}, "/pool/amounts"),
+        ({**body, "pool": {**pool, "base": "0"}}, "/pool/base"),
+        ({**body, "quotes": [{"amount": "1", "impact": "0.1"}]}, ""),
+        ({"measured_at": body["measured_at"]}, ""),
+        ({**body, "pool": wrong}, "/pool/amounts"),
+    ):
+        refused = caller.put("/v1/impact/stETH/ETH", json=bad)
+        assert refused.status_code == 422, refused.text
+        assert [fault["pointer"] for fault in refused.json()["errors"]] == [place]
+
+
 def test_an_asset_that_matters_needs_a_curve_or_a_word(caller: local.Caller) -> None:
     """Without curves a stress is refused, unless no impact is asked for."""
     body = {"shocks": [CRASH], "selection": {"venue": "nobody"}}
@@ -169,6 +198,7 @@ def finished(caller: local.Caller, body: dict[str, Any]) -> dict[str, Any]:
 def test_a_forecast_runs_and_is_the_newest_risk(covered: local.Caller) -> None:
     """LaR with intervals, owners side by side, shares that add up, the same seed the same."""
     body = {"scenarios": 400, "horizons": ["24h"], "seed": 5, "bearable": "50000"}
+    body |= {"daily_volume": {"ETH": "100"}}
     told = finished(covered, body)
     assert told["status"] == "done", told["result"]
     methods = told["result"]["horizons"]["24h"]
@@ -181,6 +211,8 @@ def test_a_forecast_runs_and_is_the_newest_risk(covered: local.Caller) -> None:
     assert methods["stressed"]["expected"]["mean_liquidated"] <= alone["mean_liquidated"] + 1e-6
     assert [one["shock"] for one in told["result"]["curve"]][-1] == 0.0
     assert {one["reason"] for one in told["result"]["unjudged"]} >= {"no_candles"}
+    assert set(told["result"]["one_factor"]["24h"]) == {"0.95", "0.99"}
+    assert told["result"]["days_to_unwind"]["ETH"] > 0
     room = told["result"]["headroom"]
     assert set(room["by_venue"]) <= {"maker", "compound-v3", "binance-usdm", "hyperliquid"}
     assert all(scale is None or scale >= 0 for scale in room["by_asset"].values())

@@ -257,7 +257,10 @@ def test_following_passes_at_every_close(binance: Any, asking: Exchange, store: 
     slept: list[float] = []
     sleep: Callable[[float], None] = slept.append
     passes = follow(
-        Fetcher(store=store, exchange=asking), wish(SPOT), clock=times.__next__, sleep=sleep
+        Fetcher(store=store, exchange=asking),
+        lambda: wish(SPOT),
+        clock=times.__next__,
+        sleep=sleep,
     )
     assert [next(passes).written, next(passes).written] == [1, 1]
     assert slept == [2706.0]

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from governed_books import ETH_B, NOON, RAY, body, lay, reprice, who
 
+from models.domain import Price
 from models.parameters.breakers import Breaker, Effect, Signal
 from models.parameters.proposal import NotAllowed, NotTheirs, State
 from serving.application import breaker_board, governance, governed_log
@@ -20,7 +22,16 @@ from serving.log.verify import verify
 from serving.notify.liveness import alarms
 from serving.schemas.problems import Refused
 from serving.schemas.proposals import GovernanceBody, ProposalBody
-from serving.store import Store, log_entries, market, open_store, proposals
+from serving.store import (
+    Store,
+    accounts,
+    audit,
+    book_forecasts,
+    log_entries,
+    market,
+    open_store,
+    proposals,
+)
 from serving.store.proposals import ProposalRow
 
 KILLED = 9
@@ -85,7 +96,7 @@ def test_from_proposal_to_terms_in_force(book: Store) -> None:
     with book.read() as transaction:
         row = proposals.find(transaction, identity)
         assert row is not None
-        answer = governance.answer(transaction, row, at=NOON)
+        answer = governance.answer(transaction, row, at=NOON, request_id="r")
     assert answer.simulation is not None
     assert (answer.simulation.newly, answer.simulation.newly_debt) == (("thin",), "1000")
 
@@ -207,7 +218,7 @@ def test_votes_have_to_be_won(book: Store) -> None:
         governance.schedule(transaction, identity, who("cyd", 5))
     with book.begin() as transaction:
         row = governance.schedule(transaction, identity, who("cyd", 62))
-        answer = governance.answer(transaction, row, at=NOON)
+        answer = governance.answer(transaction, row, at=NOON, request_id="r")
     assert answer.votes is not None
     assert (answer.votes.yes, answer.votes.no, answer.votes.total) == ("60", "0", "100")
 
@@ -496,3 +507,103 @@ def test_a_log_that_was_changed_opens_its_breaker(book: Store) -> None:
     with book.begin() as transaction:
         transaction.execute(sa.text("UPDATE log SET chain = :chain"), {"chain": "0" * 64})
     assert breaker_board.look(book, now=NOON + timedelta(minutes=2)) == ("log",)
+
+
+def watching(signal: Signal, *, trip: float, scope: str = "") -> Breaker:
+    """Return a breaker that one observation opens and closes."""
+    return Breaker(
+        name="b",
+        signal=signal,
+        trip=trip,
+        clear=trip / 2,
+        hold=1,
+        shortest=timedelta(0),
+        longest=timedelta(days=1),
+        scope=scope,
+        trips_unknown=False,
+    )
+
+
+def seen(book: Store, breaker: Breaker, *, minutes: int) -> float | None:
+    """Return what the watch shows a breaker some minutes after noon."""
+    with book.read() as transaction:
+        signals = breaker_board.signals_of(
+            transaction, [breaker], at=NOON + timedelta(minutes=minutes)
+        )
+    return signals[breaker.signal, breaker.scope]
+
+
+def book_forecast(book: Store, **liquidated: float) -> None:
+    """Write a forecast of the whole book at noon; LaR 99 by owners."""
+
+    def side(lar: float) -> dict[str, Any]:
+        rows = [{"level": level, "value": lar} for level in (0.95, 0.99)]
+        return {"liquidated": rows, "bad_debt": rows, "mean_liquidated": 0.0, "mean_bad_debt": 0.0}
+
+    body_ = {
+        "horizons": {"24h": {"stressed": {name: side(lar) for name, lar in liquidated.items()}}},
+        "curve": [{"shock": -0.2, "reproduction": 1.5}, {"shock": -0.1, "reproduction": 0.5}],
+        "debts": {"thin": 1000.0, "middling": 1000.0, "thick": 1000.0},
+    }
+    with book.begin() as transaction:
+        book_forecasts.begin(transaction, "f", {"selection": {}}, at=NOON, now=NOON)
+        status = book_forecasts.DONE
+        book_forecasts.update(transaction, "f", done=1.0, now=NOON, status=status, body=body_)
+
+
+def test_the_book_s_forecast_is_shown_to_breakers(book: Store) -> None:
+    """LaR by its owners, the number up to its fall, and what fell since over LaR 99."""
+    lar = watching(Signal.LAR, trip=1.0)
+    assert seen(book, lar, minutes=1) is None
+    book_forecast(book, expected=500.0, unattended=2000.0)
+    assert seen(book, lar, minutes=1) == 500.0
+    assert seen(book, replace(lar, scope="unattended"), minutes=1) == 2000.0
+    number = watching(Signal.REPRODUCTION, trip=1.0)
+    assert seen(book, number, minutes=1) == 0.5
+    assert seen(book, replace(number, scope="0.3"), minutes=1) == 1.5
+    over = watching(Signal.LIQUIDATIONS_OVER_LAR99, trip=1.0)
+    assert seen(book, over, minutes=1) == 0.0
+    event = {"account": "thin", "key": "k", "at": NOON + timedelta(minutes=2), "kind": "liquidate"}
+    with book.begin() as transaction:
+        row = {**event, "collateral": 0, "debt": 0}
+        accounts.push_events(transaction, [row], now=NOON + timedelta(minutes=3))
+    assert seen(book, over, minutes=1) == 0.0
+    assert seen(book, over, minutes=3) == 2.0
+    assert seen(book, over, minutes=27 * 60) is None
+
+
+def test_sources_that_disagree_are_shown_to_breakers(book: Store) -> None:
+    """1,050 lies 5 % from the middle of three; one source alone contradicts nobody."""
+    apart = watching(Signal.PRICE_DISAGREEMENT, trip=0.02)
+    assert seen(book, apart, minutes=1) is None
+    with book.begin() as transaction:
+        for source, value in (("one", 1000), ("two", 1050)):
+            price = Price(
+                value=value * 10**18,
+                decimals=18,
+                observed_at=NOON + timedelta(minutes=2),
+                source=source,
+            )
+            market.push_prices(transaction, [("ETH", price)], now=NOON + timedelta(minutes=2))
+    assert seen(book, apart, minutes=1) is None
+    assert seen(book, apart, minutes=3) == pytest.approx(0.05)
+    assert seen(book, replace(apart, scope="BTC"), minutes=3) is None
+    assert seen(book, apart, minutes=30) is None
+
+
+def test_drift_is_known_for_two_days_after_it_was_measured(book: Store) -> None:
+    """What `forewarn drift --note` left in the store."""
+    drift = watching(Signal.DRIFT, trip=0.3)
+    assert seen(book, drift, minutes=1) is None
+    with book.begin() as transaction:
+        line = audit.AuditEntry(
+            at=NOON,
+            actor="ada",
+            action="measured drift",
+            subject="v1",
+            request_id="command",
+            detail="0.4100",
+        )
+        audit.note(transaction, line)
+    assert seen(book, drift, minutes=1) == 0.41
+    assert seen(book, drift, minutes=2 * DAY + 1) is None

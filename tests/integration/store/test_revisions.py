@@ -24,6 +24,7 @@ from serving.store import (
     governance_schema,
     market,
     open_store,
+    order_schema,
     schema,
 )
 from serving.store.migrate import VERSION_TABLE, configuration, revision
@@ -212,6 +213,7 @@ def test_the_tables_laid_by_revisions_are_those_of_the_schema(store: Store) -> N
         assert schema.METADATA is alert_schema.METADATA is METADATA
         assert governance_schema.METADATA is METADATA
         assert connection_schema.METADATA is METADATA
+        assert order_schema.METADATA is METADATA
         assert compare_metadata(context, METADATA) == []
         assert revision(transaction) == HEAD
         scripts = ScriptDirectory.from_config(configuration(transaction))

@@ -22,6 +22,9 @@ def test_conduct_ranks_exposed_vaults() -> None:
     assert result["exposed_days"] > 400
     assert result["liquidated"] >= 30
     assert result["auc"]["value"] >= 0.80
+    assert result["auc_with_moving_population"]["value"] >= 0.80
+    assert result["within_month"]["pairs"] > 1000
+    assert result["within_month"]["auc"] > 0.7
     assert result["auc"]["low"] < result["auc"]["value"] < result["auc"]["high"]
     assert result["brier_skill"]["value"] > 0
     rates = [entry["liquidated"] for entry in result["bands"]]

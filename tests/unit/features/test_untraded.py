@@ -53,12 +53,14 @@ def scaled(factor: float, hours: slice) -> dict[str, Any]:
     return told
 
 
-def asked(desk: ScoringService, side: int, candles: dict[str, Any]) -> Any:
+def asked(
+    desk: ScoringService, side: int, candles: dict[str, Any], *, reasons: bool = False
+) -> Any:
     """Return the assessment of a long or a short of ten times its margin, about 6 % off."""
     size = "10" if side > 0 else "-10"
     body = {
         "as_of": "2026-09-01T12:00:00Z",
-        "reasons": False,
+        "reasons": reasons,
         "market": {
             "prices": {
                 "X": {"value": "10000", "decimals": 2, "observed_at": "2026-09-01T11:59:00Z"}
@@ -161,6 +163,22 @@ def test_a_price_that_moved_much_within_an_hour_is_not_off_its_candles(
     """A crash by 45 % or a rise by 80 % since the last close may be true."""
     answer = asked(desk, 1, scaled(factor, slice(-1, None)))
     assert "price_off_candles" not in {one.code for one in answer.degraded_reasons}
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_where_no_owners_were_seen_nobody_is_expected_to_act(
+    desk: ScoringService, side: int
+) -> None:
+    """Point, interval and reasons are those of nobody's acting, and the answer says so."""
+    answer = asked(desk, side, series(), reasons=True)
+    assert "outside_training" in {notice.code for notice in answer.notices}
+    for entry in answer.forecast:
+        assert entry.expected == entry.unattended > 0.0
+        assert entry.expected_interval == entry.unattended_interval
+    owners = {"hours_since_action", "debt_size", "actions_720h", "account_age", "exposure_size"}
+    assert answer.attribution.head == "unattended"
+    assert answer.reasons
+    assert not owners & {reason.code for reason in answer.reasons}
 
 
 def test_owners_cannot_add_to_what_comes_if_nobody_acts() -> None:

@@ -14,7 +14,7 @@ with without("sklearn"):
 """
 COMMAND = """
 from models.command import root
-root("serve")
+root()
 """
 
 
@@ -22,7 +22,8 @@ root("serve")
     ("loading", "absent"),
     [
         (WORKER, {"sklearn", "scipy.stats", "ccxt", "mlflow", "optuna", "dask", "arch"}),
-        (COMMAND, {"sklearn", "pandas", "scipy", "numba", "lightgbm", "ccxt", "mlflow", "bentoml"}),
+        (COMMAND, {"numpy", "sqlalchemy", "starlette", "uvicorn", "lightgbm", "mlflow", "bentoml"}),
+        ("import serving.server, models.errors", {"numpy", "sqlalchemy", "lightgbm", "bentoml"}),
     ],
 )
 def test_what_is_not_used_is_not_loaded(loading: str, absent: set[str]) -> None:

@@ -11,7 +11,15 @@ from models.alerting.audience import Inbox, Shape, allot, is_quiet
 from models.alerting.columns import Columns
 from models.alerting.evidence import evidence, raised
 from models.alerting.policy import Quiet, default, parse
-from models.alerting.signals import Level, Route, Signal, Transition, TransitionKind
+from models.alerting.signals import (
+    BOOK,
+    BookFigures,
+    Level,
+    Route,
+    Signal,
+    Transition,
+    TransitionKind,
+)
 from models.alerting.state import REST, AlertState, acknowledge, mute, step
 from models.errors import InvalidInput
 from models.margin.result import Verdict
@@ -285,3 +293,59 @@ def test_what_was_found_is_told_in_plain_words() -> None:
     at = START - timedelta(hours=2, microseconds=563_967)
     found = evidence(signal(START, 0.0, liquidated_at=at), START, default())
     assert [(one.found, one.limit) for one in found.causes] == [("2030-01-01T09:59:59+00:00", "1d")]
+
+
+BOOK_POLICY = TEXT.replace(
+    '  { signal = "verdict", verdicts = ["margin_call"] },',
+    '  { signal = "lar", horizon = "7d", owners = "unattended", quantile = "0.95", '
+    "raise = 100.0, clear = 50.0 },",
+)
+LAR = ("lar", "7d", "unattended", "0.95")
+
+
+def of_book(lar: float | None, *numbers: tuple[float, float]) -> Signal:
+    """Return the signal of the whole book with one loss and reproduction numbers by fall."""
+    losses = {} if lar is None else {LAR: lar, ("lar", "7d", "expected", "0.95"): 1e9}
+    figures = BookFigures(losses=losses, reproduction=numbers)
+    return Signal(account=BOOK, at=START, verdict=Verdict.SAFE, has_forecast=False, book=figures)
+
+
+@pytest.mark.parametrize(
+    ("lar", "found"),
+    [(100.0, "fires"), (99.9, "holds"), (50.0, "holds"), (49.9, "nothing")],
+)
+def test_a_loss_of_the_book_raises_and_clears_at_its_own_limits(lar: float, found: str) -> None:
+    """Of that horizon, owners and quantile alone."""
+    evaluation = evidence(of_book(lar), START, parse(BOOK_POLICY))
+    assert (evaluation.raised is Level.WARNING) == (found == "fires")
+    assert (Level.WARNING in evaluation.sustained) == (found != "nothing")
+
+
+def test_a_reproduction_number_counts_up_to_its_fall() -> None:
+    """The shipped policy looks at falls up to a tenth."""
+    assert evidence(of_book(None, (0.1, 1.0), (0.2, 9.0)), START, default()).raised is Level.WARNING
+    assert evidence(of_book(None, (0.05, 0.9), (0.11, 9.0)), START, default()).raised is Level.NONE
+
+
+def test_what_is_not_known_of_the_book_is_unknown_and_of_an_account_is_no_want() -> None:
+    """Without figures the book keeps its level; an account has none and misses none."""
+    bare = Signal(account=BOOK, at=START, verdict=Verdict.SAFE, has_forecast=False)
+    assert Level.WARNING in evidence(bare, START, parse(BOOK_POLICY)).unknown
+    account = Signal(account="a", at=START, verdict=Verdict.SAFE, has_forecast=False)
+    assert evidence(account, START, parse(BOOK_POLICY)).unknown == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "fault"),
+    [
+        ("raise = 100.0, clear = 500.0", "/warning/triggers/5/clear: 500.0 is above raise, 100.0"),
+        ("raise = 0.0, clear = 0.0", "/warning/triggers/5/raise"),
+        ('horizon = "1h", raise = 1.0, clear = 1.0', "/warning/triggers/5/horizon"),
+    ],
+)
+def test_limits_of_the_book_that_cannot_be_are_refused(wrong: str, fault: str) -> None:
+    """A clear level above the trip level, one that is always reached, and too short a horizon."""
+    text = BOOK_POLICY.replace('horizon = "7d", ', "").replace("raise = 100.0, clear = 50.0", wrong)
+    with pytest.raises(InvalidInput) as refused:
+        parse(text)
+    assert any(str(each).startswith(fault) for each in refused.value.faults)

@@ -203,15 +203,12 @@ def test_what_was_long_ago_counts_less_and_in_the_end_not_at_all() -> None:
         assert counted.liquidated == pytest.approx(weight)
 
 
-def test_a_population_is_fitted_by_its_moments() -> None:
-    """Ten of a hundred, alike in all: a strong prior at the rate; unlike ones: a weak one."""
-    alike = fitted([Evidence(liquidated=1.0, cured=9.0)] * 10)
-    assert alike.mean == pytest.approx(10.5 / 101)
-    assert alike.liquidated + alike.survived == 200
-    unlike = fitted([Evidence(liquidated=10.0)] + [Evidence(cured=10.0)] * 9)
-    assert unlike.liquidated + unlike.survived == 4
-    with pytest.raises(InvalidInput, match="at least two"):
-        fitted([Evidence(cured=1.0), Evidence()])
+def test_a_population_is_fitted_slowly() -> None:
+    """Forty of a hundred beside one in ten at the weight of a hundred: one in four."""
+    population = fitted([Evidence(liquidated=4.0, cured=5.0, partial=1.0, days=3.0)] * 10)
+    assert (population.mean, population.liquidated) == (pytest.approx(0.25), pytest.approx(1.25))
+    assert population.liquidated + population.survived == pytest.approx(5)
+    assert fitted([Evidence(days=7.0)]) == Prior(0.5, 4.5)
 
 
 def test_an_owner_of_two_venues_starts_between_their_populations() -> None:

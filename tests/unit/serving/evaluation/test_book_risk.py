@@ -1,22 +1,46 @@
 """A book under a shock: who stands at the line to the last unit, and books from files."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import venue_bodies
 from msgspec import json
+from parameter_books import Holder, perpetuals
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
+from models.book.cascade import Borrower, Collateral, Debt
+from models.book.impact import ImpactCurve
+from models.book.scenarios import Moves
 from models.errors import InvalidInput
+from models.margin.perpetual import Tier
 from serving.cli import risk
 from serving.evaluation import inputs
-from serving.evaluation.book_risk import read_book, stressed
+from serving.evaluation.book_risk import (
+    Forecaster,
+    RiskBook,
+    forecaster,
+    market_of,
+    missing_curves,
+    read_book,
+    single_factor,
+    stressed,
+    unwinding,
+)
 from serving.ingest import book_file
 from serving.schemas import requests
-from serving.schemas.book_risk import ShockBody
+from serving.schemas.book_risk import (
+    CongestionAnswer,
+    ForecastBody,
+    SettlementAnswer,
+    ShockBody,
+)
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 PRICE = 7459442749180869341372
@@ -64,6 +88,33 @@ def test_an_account_that_its_own_market_alone_prices_is_sold_at_those_prices() -
     assert answer.rounds[0].prices["0"] == pytest.approx(1.6)
     assert answer.rounds[0].repaid == pytest.approx(5_000)
     assert answer.rounds[0].sold["0"] == pytest.approx(3_281.25)
+
+
+def test_an_asset_without_a_price_in_dollars_is_named_and_has_no_units() -> None:
+    """Morpho prices its collateral in its loan asset alone: worth is known, a unit's is not."""
+    stated = venue_bodies.morpho()
+    request, _ = requests.parse(json.encode(stated), requests.ScoreBody)
+    account = requests.account(stated["account"], "")
+    around = inputs.snapshot(request, now=AT, stored=None, accounts=[account])
+    case = inputs.account_input(account, "", around)
+    held, owed = case.terms.collateral_asset, case.terms.loan_asset
+    curve = ImpactCurve((1.0, 2.0, 3.0), (0.1, 0.2, 0.3))
+    book = read_book([case], {owed: Fraction(1)}, {})
+    assert book.unpriced == {held}
+    assert held not in book.usd_prices
+    assert book.usable({held: curve}) == {}
+    assert "has no price in USD" in missing_curves(book, {held: curve})[0].message
+    shock = ShockBody(name="fall", prices={held: "-0.5"})
+    found = stressed(book, shock, {held: curve}, where="", with_owners=False)
+    assert found.rounds
+    assert found.repaid
+    assert all(held not in {*each.sold, *each.prices} for each in found.rounds)
+    priced = read_book([case], {owed: Fraction(1), held: Fraction(2000)}, {})
+    assert priced.unpriced == frozenset()
+    assert priced.usable({held: curve}) == {held: curve}
+    again = stressed(priced, shock, {}, where="", with_owners=False)
+    assert again.repaid == pytest.approx(found.repaid)
+    assert again.rounds[0].prices[held] == pytest.approx(1000)
 
 
 def legs(directory: Path, **changed: object) -> Path:
@@ -124,3 +175,165 @@ def test_the_commands_take_a_file_and_refuse_moves_that_are_none(tmp_path: Path)
     unknown = runner.invoke(risk.app, ["stress", "--accounts", str(path), "--shock", "Z=-10%"])
     assert unknown.exit_code == 2
     assert "no account of the book holds or owes Z" in unknown.stderr
+
+
+def held(prices: dict[str, int], *accounts: tuple[str, int, str, int]) -> RiskBook:
+    """Return accounts of (asset, units, asset owed, units owed) at a threshold of .8."""
+    borrowers = tuple(
+        Borrower(
+            str(place),
+            (Collateral(asset, Fraction(units), Fraction(4, 5), Fraction(0)),),
+            (Debt(other, Fraction(owed)),),
+        )
+        for place, (asset, units, other, owed) in enumerate(accounts)
+    )
+    exact = {asset: Fraction(price) for asset, price in prices.items()}
+    return RiskBook(borrowers, {}, {}, (), exact)
+
+
+POOLED = {
+    "ETH": ImpactCurve((100.0,), (0.1,)),
+    "stETH": ImpactCurve((100.0,), (0.2,), None, "ETH"),
+}
+
+
+def test_what_is_sold_for_another_asset_falls_with_it_and_presses_it() -> None:
+    """100 stETH at .9 ETH bring 90 ETH, which cost ETH 9 %; a fall of ETH takes stETH along."""
+    book = held({"ETH": 1000, "stETH": 900, "USD": 1}, ("stETH", 100, "USD", 90_000))
+    still = ShockBody(name="none", prices={"ETH": "0"})
+    (done,) = stressed(book, still, POOLED, where="", with_owners=False).rounds
+    assert done.prices["ETH"] == pytest.approx(1000 * 0.91)
+    assert done.prices["stETH"] == pytest.approx(900 * 0.8 * 0.91)
+    fall = ShockBody(name="fall", prices={"ETH": "-0.1"})
+    assert market_of(book, fall, POOLED, where="").prices["stETH"] == 810
+    named = ShockBody(name="named", prices={"ETH": "-0.1", "stETH": "-0.5"})
+    assert market_of(book, named, POOLED, where="").prices["stETH"] == 450
+    every = ShockBody(name="all", prices={"*": "-0.1"})
+    assert market_of(book, every, POOLED, where="").prices["stETH"] == 810
+
+
+def test_a_curve_against_an_asset_without_a_price_does_not_count() -> None:
+    """Nobody prices ETH: the pool of stETH says nothing in dollars."""
+    book = held({"stETH": 900, "USD": 1}, ("stETH", 100, "USD", 90_000))
+    assert book.usable(POOLED) == {}
+    assert [fault.where for fault in missing_curves(book, POOLED)] == ["/impact"]
+
+
+def test_assets_sold_for_each_other_are_refused() -> None:
+    """A in B and B in A have no price of their own."""
+    book = held({"A": 1, "B": 1, "USD": 1}, ("A", 100, "USD", 90), ("B", 100, "USD", 90))
+    around = {
+        "A": ImpactCurve((100.0,), (0.1,), None, "B"),
+        "B": ImpactCurve((100.0,), (0.1,), None, "A"),
+    }
+    with pytest.raises(InvalidInput, match="A, B"):
+        market_of(book, ShockBody(name="x", prices={"*": "-0.1"}), around, where="")
+
+
+CROWD = [{"due": 0, "gas": "0"}, {"due": 4, "gas": "2", "delay_hours": 8}]
+
+
+def test_crowded_blocks_cost_gas_and_time_and_leave_the_small() -> None:
+    """Two due make gas 1 USD and 4 hours: 8 of debt at a bonus of 5 % is not worth it."""
+    borrowers = tuple(
+        Borrower(
+            str(debt),
+            (Collateral("ETH", Fraction(debt), Fraction(4, 5), Fraction(1, 20)),),
+            (Debt("USD", Fraction(debt * 9, 10)),),
+        )
+        for debt in (8, 800)
+    )
+    book = RiskBook(borrowers, {}, {}, (), {"ETH": Fraction(1), "USD": Fraction(1)})
+    shock = ShockBody(name="crowd", prices={"ETH": "0"}, congestion=CROWD)
+    told = stressed(book, shock, {}, where="", with_owners=False)
+    assert told.congestion == CongestionAnswer(due=2, gas=1.0, delay_hours=4.0, smallest=20.0)
+    assert told.accounts == 1
+    assert told.repaid == pytest.approx(720)
+    assert told.unliquidated == pytest.approx(7.2)
+    late = shock.model_copy(update={"within_hours": 4})
+    nobody = stressed(book, late, {}, where="", with_owners=False)
+    assert (nobody.accounts, nobody.repaid) == (0, 0.0)
+    alone = stressed(replace(book, borrowers=borrowers[:1]), shock, {}, where="", with_owners=False)
+    assert alone.congestion == CongestionAnswer(due=1, gas=0.5, delay_hours=2.0, smallest=10.0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"temporary": "0.5"},
+        {"funds": {"binance-usdm": "1"}},
+        {"funds": {"binance-usdm": "-1"}, "deleveraging": "queue"},
+        {"temporary": "1.5", "capacity": "1/h"},
+        {"congestion": [CROWD[1], CROWD[0]]},
+        {"congestion": [{"due": 1, "gas": "-1"}]},
+    ],
+)
+def test_markets_and_blocks_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
+    """Impact that wears off in no time, more than all of it, curves that fall, negative gas."""
+    with pytest.raises(ValidationError):
+        ShockBody.model_validate({"name": "x", "prices": {}, **wrong})
+
+
+def perps(fund: str | None, rule: str) -> SettlementAnswer:
+    """Return how a long of 5 at 100 on 75 is settled against shorts of 6 on 60 and 4 on 200."""
+    holders = [
+        Holder(key="long", cash=Fraction(75), quantity={"ETHUSDT": Fraction(5)}),
+        Holder(key="first", cash=Fraction(60), quantity={"ETHUSDT": Fraction(-6)}),
+        Holder(key="second", cash=Fraction(200), quantity={"ETHUSDT": Fraction(-4)}),
+    ]
+    tiers = (Tier(floor=Fraction(0), rate=Fraction(1, 250)),)
+    cases: Any = perpetuals(holders, {"ETHUSDT": tiers}, {"ETHUSDT": Fraction(100)})
+    book = read_book(cases, {"ETHUSDT": Fraction(100)}, {})
+    funds = {} if fund is None else {"binance-usdm": fund}
+    shock = ShockBody.model_validate(
+        {"name": "x", "prices": {"ETHUSDT": "-0.2"}, "funds": funds, "deleveraging": rule}
+    )
+    (found,) = stressed(book, shock, {}, where="", with_owners=False).settlements
+    assert found.loss == pytest.approx(found.paid_by_fund + found.deleveraged + found.unsettled)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("fund", "rule", "paid", "costs"),
+    [
+        (None, "queue", 0.0, {"first": 25.0}),
+        (None, "pro_rata", 0.0, {"first": 15.0, "second": 10.0}),
+        ("10", "queue", 10.0, {"first": 15.0}),
+        ("1000", "queue", 25.0, {}),
+    ],
+)
+def test_a_fund_then_the_winners_pay_for_a_bankrupt_position(
+    fund: str | None, rule: str, paid: float, costs: dict[str, float]
+) -> None:
+    """At 80 it is 25 short and bankrupt at 85: worked out by hand."""
+    found = perps(fund, rule)
+    assert found.loss == pytest.approx(25.0)
+    assert found.paid_by_fund == pytest.approx(paid)
+    assert {each.account: each.cost for each in found.closed} == pytest.approx(costs)
+    assert found.unsettled == 0.0
+
+
+def ready() -> Forecaster:
+    """Return two accounts that fall with ETH at .955 and at .38 of its price."""
+    book = held({"ETH": 1, "USD": 1}, ("ETH", 10_000, "USD", 7_640), ("ETH", 10_000, "USD", 3_040))
+    hours = np.ones(48)
+    return forecaster(book, {}, {"ETH": {"close": hours, "high": hours, "low": hours}})
+
+
+def test_one_factor_is_the_loss_at_the_price_s_own_quantile() -> None:
+    """Of lows by 1 to 100 % in log, 96 take the first account and 4 the second as well."""
+    falls = np.zeros((100, 2))
+    falls[:, 0] = -np.arange(1, 101) / 100
+    drawn = Moves(falls, np.zeros((100, 2)), np.arange(100), np.zeros(100, dtype=np.bool_))
+    assert ready().columns.assets == ("ETH", "USD")
+    assert single_factor(ready(), drawn) == pytest.approx({"0.95": 7_640, "0.99": 10_680})
+
+
+def test_days_to_unwind_are_units_over_what_a_day_takes() -> None:
+    """20,000 ETH at a fifth of 50,000 a day are sold in two; nobody holds BTC."""
+    asked = ForecastBody(daily_volume={"ETH": "50000"}, volume_share="0.2")
+    assert unwinding(ready(), asked) == {"ETH": 2.0}
+    with pytest.raises(InvalidInput) as refused:
+        unwinding(ready(), ForecastBody(daily_volume={"BTC": "1", "USD": "1"}))
+    places = [fault.where for fault in refused.value.faults]
+    assert places == ["/daily_volume/BTC", "/daily_volume/USD"]

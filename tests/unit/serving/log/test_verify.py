@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typer.testing import CliRunner
 
 from models.errors import InvalidInput
+from serving.cli.log import app
 from serving.log.entries import START, Entry, canonical, chained, digest, leaf_of
 from serving.log.heads import Head, append_head, new_key, read_heads, read_key, signed
 from serving.log.merkle import root
@@ -209,3 +211,19 @@ def test_lines_of_a_file() -> None:
     """The last line may lack its end."""
     log = lines(2)
     assert list(lines_of(b"\n".join(log))) == list(lines_of(b"\n".join(log) + b"\n")) == log
+
+
+def test_a_key_that_is_none_is_refused_and_one_that_did_not_sign_is_told(tmp_path: Path) -> None:
+    """The command ends with 2 and names the option; with another's key it ends with 3."""
+    log, place, heads = lines(), tmp_path / "log.jsonl", tmp_path / "heads.jsonl"
+    place.write_bytes(b"\n".join(log) + b"\n")
+    append_head(heads, head(log, COUNT))
+    command = ["verify", str(place), "--heads", str(heads), "--key"]
+    for wrong in ("zz", "00", ""):
+        refused = CliRunner().invoke(app, [*command, wrong])
+        assert refused.exit_code == 2, refused.output
+        assert refused.stderr.startswith(f"--key: {wrong!r} is no public key")
+    mine, theirs = (key.public_key().public_bytes_raw().hex() for key in (KEY, OTHER))
+    assert CliRunner().invoke(app, [*command, mine.upper()]).exit_code == 0
+    told = CliRunner().invoke(app, [*command, theirs])
+    assert (told.exit_code, "did not sign" in told.stderr) == (3, True)

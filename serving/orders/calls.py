@@ -1,0 +1,315 @@
+"""Actions as transactions of a chain that nobody has signed: calldata by the venue's ABI.
+
+Amounts are the least of the token that move exactly the units of the leg that were planned, by the
+venue's own roundings at the moment of the simulation. Whoever sends them pays; whose position
+it is does not have to, but where the venue takes a call from its holder alone.
+
+References
+----------
+Aave v3 IPool.sol and TokenMath.sol at npm `@aave-dao/aave-v3-origin` 3.6.0; Morpho Blue
+IMorpho.sol at npm `@morpho-org/morpho-blue` 1.0.0; ERC-20. Read 2026-11.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from eth_abi.abi import encode
+
+from models.domain import Market
+from models.errors import ForewarnError
+from models.margin.fixed_point import RAY, mul_div_down, mul_div_half_up, mul_div_up
+from models.margin.result import Refusal
+from models.margin.venues.aave_v3_positions import index_now
+from models.margin.venues.aave_v3_terms import POLICIES, Policy
+from models.margin.venues.morpho_blue import Totals, accrue, assets_up
+from serving.evaluation.actions import Action
+from serving.evaluation.inputs import AccountInput
+from serving.schemas.orders import Call, ContractsBody
+
+VARIABLE = 2
+"""Aave's name of the only rate that there is."""
+
+_ADDRESS = re.compile(r"0x[0-9a-f]{40}")
+_MARKET = "(address,address,address,address,uint256)"
+SELECTORS: Mapping[str, str] = {
+    "approve(address,uint256)": "095ea7b3",
+    "repay(address,uint256,uint256,address)": "573ade81",
+    "supply(address,uint256,address,uint16)": "617ba037",
+    "withdraw(address,uint256,address)": "69328dec",
+    f"repay({_MARKET},uint256,uint256,address,bytes)": "20b76e81",
+    f"supplyCollateral({_MARKET},uint256,address,bytes)": "238d6579",
+    f"withdrawCollateral({_MARKET},uint256,address,address)": "8720316d",
+}
+"""First four bytes of each signature's hash; the tests hold them to what the compiler says."""
+
+APPROVE, AAVE_REPAY, AAVE_SUPPLY, AAVE_WITHDRAW, MORPHO_REPAY, MORPHO_SUPPLY, MORPHO_WITHDRAW = (
+    SELECTORS
+)
+
+
+class NoCall(ForewarnError):  # noqa: N818 - named for what happened
+    """The venue has no call that does an action, or the mandate does not name what it needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What calls are made out for.
+
+    Parameters
+    ----------
+    case
+        The account as it stands before the action, in the market of the simulation.
+    contracts
+        As the mandate names them.
+    holder
+        Address whose position it is.
+    until
+        When the order ends: what a debt may have grown to by then is approved.
+    """
+
+    case: AccountInput
+    contracts: ContractsBody
+    holder: str
+    until: datetime
+
+    def token(self, asset: str) -> str:
+        """Return the token of an asset.
+
+        Raises
+        ------
+        NoCall
+            When the mandate names none.
+        """
+        token = self.contracts.tokens.get(asset)
+        if token is None:
+            raise NoCall(f"the mandate names no token of {asset}")
+        return token
+
+    def call(
+        self,
+        signature: str,
+        arguments: Sequence[Any],
+        *,
+        asset: str,
+        amount: int,
+        to: str | None = None,
+        by_owner: bool = False,
+    ) -> Call:
+        """Return a call of the venue's contract, or of a token."""
+        types = signature[signature.index("(") + 1 : -1]
+        data = encode(_split(types), arguments)
+        return Call(
+            sender="owner" if by_owner else "keeper",
+            chain_id=self.contracts.chain_id,
+            to=to or self.contracts.contract,
+            data=f"0x{SELECTORS[signature]}{data.hex()}",
+            call=signature,
+            asset=asset,
+            amount=str(amount),
+        )
+
+    def approval(self, asset: str, amount: int) -> Call:
+        """Return the call that lets the venue take a token of the keeper's."""
+        arguments = (self.contracts.contract, amount)
+        return self.call(APPROVE, arguments, asset=asset, amount=amount, to=self.token(asset))
+
+
+def holder_of(account: str, owner: str | None) -> str:
+    """Return the address whose position an account is.
+
+    Raises
+    ------
+    NoCall
+        When neither the account's name ends with one nor its owner is one.
+    """
+    for text in (account.rpartition(":")[2].lower(), (owner or "").lower()):
+        if _ADDRESS.fullmatch(text):
+            return text
+    raise NoCall(f"{account[:80]}: neither the name nor the owner is an address")
+
+
+def calls_of(made: Made, action: Action) -> list[Call]:
+    """Return the calls that do an action, in the order in which they are sent.
+
+    Raises
+    ------
+    NoCall
+        When the venue has none.
+    """
+    return list(VENUES[made.case.account.venue](made, action))
+
+
+def _aave(made: Made, action: Action) -> Iterator[Call]:
+    """Yield calls of Aave v3's pool."""
+    case, tool = made.case, action.tool
+    asset, quantity = case.account.legs[tool.leg].asset, int(action.quantity)
+    if tool.kind == "repay":
+        yield from _aave_repay(made, asset, quantity)
+    elif tool.kind == "add":
+        amount = aave_amount(case, asset, quantity, side="liquidity", is_up=True)
+        yield made.approval(asset, amount)
+        arguments = (made.token(asset), amount, made.holder, 0)
+        yield made.call(AAVE_SUPPLY, arguments, asset=asset, amount=amount)
+    elif tool.kind == "swap" and tool.into is not None:
+        # The keeper repays first and the holder takes out what was sold after: no step between
+        # the two leaves the account worse than it is.
+        debt = case.account.legs[tool.into]
+        yield from _aave_repay(made, debt.asset, swapped_debt(made, action))
+        yield aave_withdrawal(made, asset, quantity)
+    else:
+        raise NoCall(f"aave-v3 has no call to {tool.kind}")
+
+
+def _aave_repay(made: Made, asset: str, quantity: int) -> Iterator[Call]:
+    """Yield the repayment of scaled debt; all of it as it will be when the order ends."""
+    case = made.case
+    owed = sum(
+        int(leg.quantity)
+        for leg in case.account.legs
+        if leg.asset == asset and leg.kind.value == "debt"
+    )
+    at_end = case if quantity < owed else replace(case, market=replace(case.market, at=made.until))
+    amount = aave_amount(at_end, asset, quantity, side="borrow", is_up=True)
+    yield made.approval(asset, amount)
+    arguments = (made.token(asset), amount, VARIABLE, made.holder)
+    yield made.call(AAVE_REPAY, arguments, asset=asset, amount=amount)
+
+
+def aave_withdrawal(made: Made, asset: str, quantity: int) -> Call:
+    """Return the withdrawal of scaled collateral to its holder."""
+    amount = aave_amount(made.case, asset, quantity, side="liquidity", is_up=False)
+    arguments = (made.token(asset), amount, made.holder)
+    return made.call(AAVE_WITHDRAW, arguments, asset=asset, amount=amount, by_owner=True)
+
+
+def aave_amount(case: AccountInput, asset: str, quantity: int, *, side: str, is_up: bool) -> int:
+    """Return the amount of a token that moves so many scaled units, by the release's roundings.
+
+    Parameters
+    ----------
+    quantity
+        Scaled units.
+    side
+        `liquidity` or `borrow`: whose index.
+    is_up
+        Whether the amount is paid in: the pool rounds the units of what is paid in down, and of
+        what is taken out up; before 3.5 both to the nearest.
+
+    Raises
+    ------
+    NoCall
+        When the index is not known, or no amount moves exactly so many.
+    """
+    policy = _policy(case.account.version)
+    index = index_now(case.market, asset, side, policy)
+    if isinstance(index, Refusal):
+        raise NoCall(f"{asset}: {index.reason}, {index.detail}")
+    paid, units = _roundings(policy, is_up=is_up)
+    amount = paid(quantity, index, RAY)
+    if units(amount, RAY, index) != quantity:
+        raise NoCall(f"no amount of {asset} moves exactly {quantity} units at index {index}")
+    return amount
+
+
+Rounded = Callable[[int, int, int], int]
+
+
+def _roundings(policy: Policy, *, is_up: bool) -> tuple[Rounded, Rounded]:
+    """Return how an amount is found of units, and how the pool finds units of an amount."""
+    if policy.debt_balance is mul_div_half_up:
+        return mul_div_half_up, mul_div_half_up
+    return (mul_div_up, mul_div_down) if is_up else (mul_div_down, mul_div_up)
+
+
+def _policy(version: str) -> Policy:
+    """Return what differs in a release of Aave v3."""
+    return next(policy for policy in POLICIES if policy.version == version)
+
+
+def swapped_debt(made: Made, action: Action) -> int:
+    """Return the units of debt that the proceeds of a swap repay."""
+    tool = action.tool
+    if tool.into is None:
+        raise NoCall("a swap without a debt repays nothing")
+    owed = int(made.case.account.legs[tool.into].quantity)
+    proceeds = tool.value(action.quantity) * (1 - tool.price.rate)
+    return min(int(proceeds / tool.into_value), owed)
+
+
+def _morpho(made: Made, action: Action) -> Iterator[Call]:
+    """Yield calls of Morpho's singleton."""
+    tool = action.tool
+    asset, quantity = made.case.account.legs[tool.leg].asset, int(action.quantity)
+    if tool.kind == "repay":
+        yield from _morpho_repay(made, asset, quantity)
+    elif tool.kind == "add":
+        yield made.approval(asset, quantity)
+        arguments = (_market_of(made), quantity, made.holder, b"")
+        yield made.call(MORPHO_SUPPLY, arguments, asset=asset, amount=quantity)
+    elif tool.kind == "swap" and tool.into is not None:
+        debt = made.case.account.legs[tool.into].asset
+        yield from _morpho_repay(made, debt, swapped_debt(made, action))
+        yield morpho_withdrawal(made, asset, quantity)
+    else:
+        raise NoCall(f"morpho-blue has no call to {tool.kind}")
+
+
+def _morpho_repay(made: Made, asset: str, shares: int) -> Iterator[Call]:
+    """Yield the repayment of borrow shares, which Morpho takes as they are."""
+    state = accrue(_rated(made.case), made.case.terms, made.until).state
+    totals = Totals(
+        supply_assets=state["total_supply_assets"],
+        borrow_assets=state["total_borrow_assets"],
+        borrow_shares=state["total_borrow_shares"],
+    )
+    most = assets_up(shares, totals)
+    yield made.approval(asset, most)
+    arguments = (_market_of(made), 0, shares, made.holder, b"")
+    yield made.call(MORPHO_REPAY, arguments, asset=asset, amount=most)
+
+
+def _rated(case: AccountInput) -> Market:
+    """Return the market, whose books must be known."""
+    if "total_borrow_assets" not in case.market.state:
+        raise NoCall(f"{case.account.market}: its books are not known")
+    return case.market
+
+
+def morpho_withdrawal(made: Made, asset: str, quantity: int) -> Call:
+    """Return the withdrawal of collateral to its holder."""
+    arguments = (_market_of(made), quantity, made.holder, made.holder)
+    return made.call(MORPHO_WITHDRAW, arguments, asset=asset, amount=quantity, by_owner=True)
+
+
+def _market_of(made: Made) -> tuple[str, str, str, str, int]:
+    """Return the parameters that Morpho knows a market by."""
+    contracts, terms = made.contracts, made.case.terms
+    if contracts.oracle is None or contracts.irm is None:
+        raise NoCall("a market of Morpho is named by its oracle and irm too")
+    return (
+        made.token(terms.loan_asset),
+        made.token(terms.collateral_asset),
+        contracts.oracle,
+        contracts.irm,
+        terms.lltv,
+    )
+
+
+VENUES: Mapping[str, Callable[[Made, Action], Iterator[Call]]] = {
+    "aave-v3": _aave,
+    "morpho-blue": _morpho,
+}
+"""Venues whose calls are made out."""
+
+WITHDRAWALS: Mapping[str, Callable[[Made, str, int], Call]] = {
+    "aave-v3": aave_withdrawal,
+    "morpho-blue": morpho_withdrawal,
+}
+
+
+def _split(types: str) -> list[str]:
+    """Return types that commas outside brackets part."""
+    return re.findall(r"\([^()]*\)|[^,]+", types)

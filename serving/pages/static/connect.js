@@ -1,0 +1,209 @@
+/** What is followed on chains and exchanges, how it stands, and the form that adds to it. */
+
+import { ask, Refused } from "./ask.js";
+import { age, when } from "./format.js";
+import { start, tell, trying } from "./frame.js";
+
+const TONES = { live: "ok", degraded: "warn", failing: "bad" };
+const ADDRESSED = new Set(["hyperliquid", "dydx"]);
+const WITH_PASSPHRASE = new Set(["okx"]);
+const SECRETS = ["rpc", "ws", "key", "secret", "passphrase"];
+const WAIT_MS = 50;
+
+/** Return the lines of a text that say something. */
+function lines(text) {
+  return text.split(/\s+/).filter(Boolean);
+}
+
+/** Return the venues that a schema of the API's document takes. */
+function venuesOf(schema, name) {
+  return schema.components.schemas[name]?.properties.venue.enum ?? [];
+}
+
+function page() {
+  return {
+    onChains: [],
+    onExchanges: [],
+    listed: [],
+    now: 0,
+    picked: "",
+    detail: null,
+    venue: "",
+    chain: "ethereum",
+    market: "core",
+    addresses: "",
+    rpc: "",
+    ws: "",
+    allBorrowers: false,
+    key: "",
+    secret: "",
+    passphrase: "",
+    name: "",
+    refused: "",
+
+    async init() {
+      while (this.scopes === null) await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
+      await trying(async () => {
+        const schema = await ask("/openapi.json");
+        this.onChains = venuesOf(schema, "ConnectionBody");
+        this.onExchanges = venuesOf(schema, "ExchangeBody");
+        await this.$nextTick();
+        this.venue = this.onChains[0];
+        this.pick();
+      });
+      addEventListener("news", () => this.load());
+      setInterval(() => this.load(), 5000);
+      await this.load();
+    },
+    load() {
+      if (this.mayNotAdminister || document.hidden) return undefined;
+      return trying(async () => {
+        this.listed = (await ask("/v1/connections")).connections;
+        this.now = Date.now();
+        if (!this.chosen) this.picked = this.listed[0]?.name ?? "";
+        await this.read();
+      });
+    },
+    async read() {
+      this.detail = this.chosen ? await ask(`/v1/connections/${encodeURIComponent(this.picked)}`) : null;
+    },
+    choose(event) {
+      this.picked = event.currentTarget.dataset.name;
+      return trying(() => this.read());
+    },
+
+    get venues() {
+      return [
+        ...this.onChains.map((name) => ({ name, label: `${name}, on a chain` })),
+        ...this.onExchanges.map((name) => ({ name, label: `${name}, an exchange` })),
+      ];
+    },
+    get isChain() {
+      return this.onChains.includes(this.venue);
+    },
+    get takesAddresses() {
+      return this.isChain || ADDRESSED.has(this.venue);
+    },
+    get isKeyed() {
+      return this.onExchanges.includes(this.venue) && !ADDRESSED.has(this.venue);
+    },
+    get hasPassphrase() {
+      return WITH_PASSPHRASE.has(this.venue);
+    },
+    pick() {
+      this.name = this.isChain ? `${this.venue}-${this.chain}` : this.venue;
+      this.refused = "";
+    },
+    get body() {
+      const { venue, key, secret, passphrase } = this;
+      if (this.isChain) {
+        const { chain, market, allBorrowers: all_borrowers } = this;
+        return { venue, chain, market, rpc: lines(this.rpc), ws: lines(this.ws), addresses: lines(this.addresses), all_borrowers };
+      }
+      if (!this.isKeyed) return { venue, addresses: lines(this.addresses) };
+      return { venue, key, secret, ...(this.hasPassphrase ? { passphrase } : {}) };
+    },
+    async write() {
+      this.refused = "";
+      try {
+        const path = `/v1/connections/${encodeURIComponent(this.name)}`;
+        const headers = { "Idempotency-Key": crypto.randomUUID() };
+        const told = await ask(path, { method: "PUT", body: this.body, headers });
+        for (const part of SECRETS) this[part] = "";
+        this.addresses = "";
+        this.picked = told.connection;
+        tell(`${told.connection} is written`);
+        await this.load();
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        this.refused = error.message;
+      }
+    },
+    end() {
+      return trying(async () => {
+        const path = `/v1/connections/${encodeURIComponent(this.picked)}`;
+        await ask(path, { method: "DELETE", headers: { "Idempotency-Key": crypto.randomUUID() } });
+        tell(`${this.picked} is ended`);
+        this.picked = "";
+        await this.load();
+      });
+    },
+
+    get isEmpty() {
+      return !this.mayNotAdminister && this.listed.length === 0;
+    },
+    get summary() {
+      return this.listed.length ? `${this.listed.length} followed` : "";
+    },
+    get rows() {
+      return this.listed.map((row) => ({
+        ...row,
+        where: [row.venue, row.market, row.chain].filter(Boolean).join(" "),
+        tone: TONES[row.state] ?? "watch",
+        age: this.ageOf(row),
+        block: row.block?.number ?? "–",
+        label: `Show ${row.name}`,
+      }));
+    },
+    /** How old what was read last is: that of its block, or of the reading of an exchange. */
+    ageOf(row) {
+      const at = row.block?.at ?? row.read_at;
+      return at ? age(Math.max(0, (this.now - Date.parse(at)) / 1000)) : "–";
+    },
+    get chosen() {
+      return this.listed.find((row) => row.name === this.picked);
+    },
+    get state() {
+      return this.chosen?.state ?? "";
+    },
+    get tone() {
+      return TONES[this.state] ?? "watch";
+    },
+    get standing() {
+      const row = this.chosen;
+      if (!row) return "";
+      if (!row.noted_at) return "nobody has read it yet";
+      const heads = this.detail?.heads ? `; new heads are ${this.detail.heads}` : "";
+      return `looked at ${when(row.noted_at)}, ${age(Math.max(0, (this.now - Date.parse(row.noted_at)) / 1000))} ago${heads}`;
+    },
+    get reasons() {
+      return this.chosen?.reasons ?? [];
+    },
+    get endpoints() {
+      const all = this.detail?.endpoints ?? [];
+      const foremost = Math.max(...all.map((row) => row.head ?? 0));
+      return all.map((row) => ({
+        ...row,
+        head: row.head ?? "–",
+        lag: row.head === null ? "–" : foremost - row.head,
+        seconds: row.seconds === null ? "–" : `${Math.round(row.seconds * 1000)} ms`,
+        error: row.error ?? "",
+      }));
+    },
+    get unmapped() {
+      const names = this.detail?.unmapped ?? [];
+      return names.length ? `No symbol of an exchange is on record for ${names.join(", ")}: no forecast unless their candles are pushed.` : "";
+    },
+    get mismatches() {
+      return (this.detail?.mismatches ?? []).flatMap((row) =>
+        row.differences.map((one) => ({
+          key: `${row.account} ${one.figure}`,
+          account: row.account,
+          href: `/desk/accounts/${encodeURIComponent(row.account)}`,
+          figure: one.figure,
+          ours: one.ours ?? "–",
+          theirs: one.theirs ?? "–",
+          since: when(row.since),
+        })),
+      );
+    },
+    get differs() {
+      return this.mismatches.length > 0;
+    },
+    get agrees() {
+      return Boolean(this.chosen?.noted_at) && !this.differs;
+    },
+  };
+}
+
+start(page);

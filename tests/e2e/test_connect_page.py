@@ -1,0 +1,165 @@
+"""The page Connect in a browser: written by an administrator, seen by others as not theirs."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from browser import Watched, launched, watching
+from local import listening
+from playwright.sync_api import Page, expect
+
+from serving.application.deployment import read_deployment
+from serving.application.scoring import ScoringService
+from serving.connect.secrets import VARIABLE, new_key
+from serving.http.admission import Admission, Keyring
+from serving.http.app import Api
+from serving.http.keys import issue
+from serving.http.routing import routes
+from serving.routes import OPERATIONS
+from serving.settings import Settings
+from serving.store import Store, accounts, connections, keys, open_store
+from serving.store.connections import StoredBlock
+
+OWNER = "0x" + "ab" * 20
+ACCOUNT = f"aave-v3:ethereum:core:{OWNER}"
+SCOPES = {"admin": ["read", "admin"], "reader": ["read"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service over an empty store, with a tab for each key."""
+
+    store: Store
+    tabs: dict[str, Watched]
+
+
+@pytest.fixture
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """Yield a service that can seal what it is given."""
+    monkeypatch.setenv(VARIABLE, new_key())
+    settings = Settings(store=f"sqlite:///{tmp_path / 'book.sqlite3'}")
+    store = open_store(str(settings.store))
+    tokens = {}
+    with store.begin() as transaction:
+        for name, scopes in SCOPES.items():
+            record, tokens[name] = issue(name, scopes=scopes, now=datetime.now(tz=UTC))
+            keys.insert(transaction, record)
+    desk = ScoringService(model=read_deployment(None).model, store=store)
+    gate = Admission(settings, Keyring(desk.keys))
+    with (
+        listening(Api(routes(OPERATIONS), desk=desk, gate=gate)) as url,
+        launched() as browser,
+        ExitStack() as stack,
+    ):
+        tabs = {}
+        for name, token in tokens.items():
+            tabs[name] = stack.enter_context(watching(browser, url))
+            script = f"sessionStorage.setItem('forewarn.key', '{token}')"
+            tabs[name].page.context.add_init_script(script)
+        yield Service(store, tabs)
+    store.close()
+
+
+def fill(page: Page, **fields: str) -> None:
+    """Fill in fields of the form by their ids."""
+    for name, value in fields.items():
+        page.locator(f"#{name}").fill(value)
+
+
+def note(store: Store) -> None:
+    """Let the connection stand as one that was followed and of which one account differs."""
+    now = datetime.now(tz=UTC)
+    at = now - timedelta(seconds=30)
+    block = StoredBlock(number=20_000_000, hash="0x1", parent="0x0", at=at)
+    endpoint = {"host": "eth.example", "head": 20_000_000, "seconds": 0.25, "failures": 0}
+    status = {
+        "state": "degraded",
+        "reasons": [{"code": "rule_mismatch", "text": "1 accounts are judged otherwise"}],
+        "block": {"number": block.number, "hash": block.hash, "at": at.isoformat()},
+        "accounts": 1,
+        "heads": "subscribed",
+        "unmapped": ["XYZ"],
+        "endpoints": [
+            {**endpoint, "error": None, "code": None},
+            {
+                **endpoint,
+                "host": "late.example",
+                "head": 19_999_990,
+                "error": "10 blocks behind",
+                "code": "lagging",
+            },
+        ],
+    }
+    difference = {"figure": "health_factor", "ours": "1100", "theirs": "1099"}
+    body = {
+        "id": ACCOUNT,
+        "venue": "aave-v3",
+        "version": "3.6",
+        "market": "core",
+        "chain": "ethereum",
+        "owner": OWNER,
+        "legs": [{"kind": "debt", "asset": "USDC", "quantity": "5"}],
+    }
+    with store.begin() as transaction:
+        accounts.upsert(transaction, [body], at=at, now=now)
+        connections.note_status(transaction, "mine", status, now=now)
+        connections.write_checks(transaction, "mine", {ACCOUNT: [difference]}, block=block)
+
+
+def test_an_administrator_connects_and_sees_how_it_stands(service: Service) -> None:
+    """Pasted address and endpoint are written; state, age, lag and mismatches are shown."""
+    tab = service.tabs["admin"]
+    page = tab.open("/desk/connect")
+    expect(page.get_by_text("Nothing is followed yet.")).to_be_visible()
+    expect(page.locator("#venue option")).not_to_have_count(0)
+    fill(page, addresses=f"{OWNER}\n", rpc="https://eth.example/v3/SECRET", name="mine")
+    page.locator("#follow").click()
+    expect(page.locator("#connections")).to_contain_text("mine")
+    expect(page.locator("#state")).to_have_text("new")
+    expect(page.locator("#rpc")).to_have_value("")
+    assert "SECRET" not in page.content()
+    with service.store.read() as transaction:
+        stored = connections.read(transaction, "mine")
+    assert stored is not None
+    assert stored.body["addresses"] == [OWNER]
+    note(service.store)
+    expect(page.locator("#state")).to_have_text("degraded")
+    expect(page.locator("#reasons")).to_contain_text("judged otherwise")
+    expect(page.locator("#endpoints tbody tr").nth(1)).to_contain_text("10 blocks behind")
+    expect(page.locator("#endpoints tbody tr").nth(1).locator("td").nth(1)).to_have_text("10")
+    expect(page.locator("#mismatches")).to_contain_text(ACCOUNT)
+    expect(page.locator("#chosen")).to_contain_text("new heads are subscribed")
+    expect(page.locator("#unmapped")).to_contain_text("XYZ")
+    expect(page.locator("#connections tbody td").nth(2)).to_contain_text(" s")
+    assert tab.grave() == []
+    page.locator("#end").click()
+    expect(page.get_by_text("Nothing is followed yet.")).to_be_visible()
+    assert tab.errors == []
+
+
+def test_what_is_wrong_is_told_where_it_was_typed(service: Service) -> None:
+    """An address that is none is refused with its place, and nothing is written."""
+    page = service.tabs["admin"].open("/desk/connect")
+    fill(page, addresses="0x12", rpc="https://eth.example", name="mine")
+    page.locator("#follow").click()
+    expect(page.locator("#refused")).to_contain_text("is no address")
+    with service.store.read() as transaction:
+        assert connections.every(transaction) == []
+
+
+def test_a_key_that_may_not_sees_why(service: Service) -> None:
+    """Everything is off with the reason, nothing is asked for, and nothing fails."""
+    tab = service.tabs["reader"]
+    page = tab.open("/desk/connect")
+    expect(page.locator("#may-not-connect")).to_contain_text("needs a key with the scope admin")
+    for field in ("venue", "addresses", "rpc", "name", "follow"):
+        expect(page.locator(f"#{field}")).to_be_disabled()
+        expect(page.locator(f"#{field}")).to_have_attribute(
+            "title", "needs a key with the scope admin"
+        )
+    expect(page.locator("#connections tbody tr")).to_have_count(0)
+    assert tab.grave() == []
+    assert tab.errors == []

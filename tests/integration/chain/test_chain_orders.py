@@ -1,0 +1,416 @@
+"""Orders carried out on a chain: what our calldata leaves there is what was planned, exactly."""
+
+import asyncio
+import random
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import aave_market
+import chain_node
+import chain_packages
+import httpx
+import morpho_market
+import pytest
+from aave_market import AaveMarket
+from chain_reading import CHAIN_ID, funded, reader_of
+from local import Caller
+from morpho_market import MorphoMarket
+from order_books import KEY, RULES, Clock, key_file, watcher
+from reference_keepers import Failed, Keeper
+
+from models.domain import MarketId
+from serving.application.scoring import ScoringService
+from serving.connect import rpc
+from serving.connect.follow import Follower
+from serving.connect.morpho_blue import MorphoBlueReader
+from serving.connect.reading import Reader
+from serving.http.admission import Admission, Keyring
+from serving.http.app import Api
+from serving.http.routing import routes
+from serving.orders.calls import SELECTORS
+from serving.routes import OPERATIONS
+from serving.settings import Settings
+from serving.store import Store, connections, open_store
+from serving.watch.watcher import cycle
+
+WAD = 10**18
+WETH, USDC = 10**18, 10**6
+TRUSTED = KEY.public_key().public_bytes_raw().hex()
+NAME = "mine"
+
+
+@dataclass
+class Scene:
+    """A chain, a store that follows it, a watcher, the service, and a keeper on the chain.
+
+    Parameters
+    ----------
+    sender
+        Account that the keeper pays and sends from.
+    """
+
+    node: chain_node.Node
+    reader: Reader
+    store: Store
+    caller: Caller
+    clock: Clock
+    sender: str
+    users: list[str] = field(default_factory=list)
+
+    def look(self) -> None:
+        """Read the chain's head into the store, and set the clock to the block after it."""
+
+        async def whole() -> datetime:
+            chain = rpc.chain_of("test", CHAIN_ID, [self.node.url])
+            follower = Follower(
+                NAME, self.store, chain, self.reader, set(self.users), clock=self.clock
+            )
+            try:
+                await follower.step()
+                return (await chain.head()).at
+            finally:
+                await rpc.close(chain)
+
+        head = asyncio.run(whole())
+        self.clock.now = max(self.clock.now, head + timedelta(seconds=12))
+
+    def ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        """Ask the service."""
+        return self.caller.request(method, path, **({} if body is None else {"json": body}))
+
+    def keeper(self) -> Keeper:
+        """Return a keeper on the chain."""
+        return Keeper(ask=self.ask, trusted=TRUSTED, act=self.send)
+
+    def send(self, order: Mapping[str, Any]) -> str:
+        """Send an order's calls in one block, at the moment that the order was simulated for."""
+        holder = order["accounts"][0]["account"].rpartition(":")[2]
+        posted = [
+            self.node.post(
+                {"keeper": self.sender, "owner": holder}.get(call["sender"], call["sender"]),
+                call["to"],
+                call["data"],
+            )
+            for call in order["calls"]
+        ]
+        at = datetime.fromisoformat(order["as_of"])
+        self.node.ask("evm_setNextBlockTimestamp", int(at.timestamp()))
+        self.node.ask("evm_mine")
+        for name, call in zip(posted, order["calls"], strict=True):
+            receipt = self.node.ask("eth_getTransactionReceipt", name)
+            if receipt["status"] != "0x1":
+                raise Failed(f"{call['call']} reverted", has_moved=len(posted) > 1)
+        return " ".join(posted)
+
+    def give(self, name: str, user: str, **changes: Any) -> None:
+        """Put a mandate over a user's account in force."""
+        market = self.reader.market
+        body = {
+            "owner": user,
+            "accounts": [account_of(market, user)],
+            "venues": [market.venue],
+            "trigger": {"buffer": "0.05"},
+            "target": {"buffer": "0.1"},
+            "per_order": "1000000",
+            "per_day": "2000000",
+            "expires_at": "2100-01-01T00:00:00Z",
+            **changes,
+        }
+        answer = self.ask("PUT", f"/v1/mandates/{name}", body)
+        assert answer.status_code == 200, answer.text
+
+    def orders(self, state: str) -> list[dict[str, Any]]:
+        """Return the orders in a state."""
+        return list(self.ask("GET", f"/v1/orders?state={state}").json()["orders"])
+
+
+def account_of(market: MarketId, user: str) -> str:
+    """Return the name of a user's account in the store."""
+    return f"{market.venue}:{market.chain}:{market.market}:{user}"
+
+
+def scene_of(node: chain_node.Node, reader: Reader, place: Path, sender: str) -> Iterator[Scene]:
+    """Yield a scene on a chain with a venue on it."""
+    settings = Settings(store=f"sqlite:///{place / 'book.sqlite3'}")
+    store = open_store(str(settings.store))
+    with store.begin() as transaction:
+        connections.write(transaction, NAME, {}, sealed=None, now=datetime.now(tz=UTC))
+    clock = Clock(datetime.fromtimestamp(int(time.time()), tz=UTC))
+    desk = ScoringService(model=RULES, store=store, clock=clock, order_key=key_file(place))
+    gate = Admission(settings, Keyring(desk.keys))
+    caller = Caller(Api(routes(OPERATIONS), desk=desk, gate=gate))
+    yield Scene(node, reader, store, caller, clock, sender)
+    caller.close()
+    store.close()
+
+
+@pytest.fixture
+def on_aave(aave: AaveMarket, tmp_path: Path) -> Iterator[Scene]:
+    """Yield a scene on Aave; the keeper holds tokens of every asset."""
+    aave.set_price("WETH", 2_000 * 10**8)
+    sender = aave.node.accounts[5]
+    for name, token in aave.tokens.items():
+        aave.node.send(aave.admin, token, "mint", sender, 10**6 * 10 ** aave_market.ASSETS[name][0])
+    yield from scene_of(aave.node, reader_of(aave), tmp_path, sender)
+
+
+def contracts(aave: AaveMarket) -> dict[str, Any]:
+    """Return the contracts that a mandate names."""
+    return {
+        "venue": "aave-v3",
+        "market": "core",
+        "chain": "test",
+        "chain_id": CHAIN_ID,
+        "contract": aave.pool.address,
+        "tokens": {name: token.address for name, token in aave.tokens.items()},
+    }
+
+
+def borrowers(aave: AaveMarket, count: int, *, seed: int) -> list[str]:
+    """Return users who hold WETH and owe USDC, a month ago, each in amounts of their own."""
+    users = funded(aave, count, seed=seed)
+    chance = random.Random(seed)  # noqa: S311 - drawn anew by anyone
+    for user in users:
+        held = 10 * WETH + chance.randrange(WETH)
+        aave.supply("WETH", held, user)
+        aave.node.mine()
+        aave.borrow("USDC", held * 1_400 // 10**12 - chance.randrange(USDC), user)
+    aave.node.mine(seconds=30 * 86_400)
+    return users
+
+
+def health(aave: AaveMarket, user: str) -> int:
+    """Return the health factor that the pool says, wad."""
+    return int(aave.node.read(aave.pool, "getUserAccountData", user)[5])
+
+
+def planned_health(order: Mapping[str, Any]) -> int:
+    """Return the health factor that an order was made for, wad."""
+    exact = Fraction(order["order"]["accounts"][0]["after"]["ratio"]["value"]) * WAD
+    assert exact.denominator == 1
+    return int(exact)
+
+
+def test_selectors_are_those_of_the_compiler() -> None:
+    """Every call has the selector that its signature hashes to."""
+    compiled = {
+        signature: selector
+        for name in ("aave", "morpho")
+        for artefact in chain_packages.contracts(name).values()
+        for signature, selector in artefact["selectors"].items()
+    }
+    assert len(SELECTORS) == 7
+    for signature, selector in SELECTORS.items():
+        assert compiled[signature] == selector
+
+
+@pytest.mark.parametrize(
+    ("kind", "assets", "calls"),
+    [
+        ("repay", ["USDC"], ["approve", "repay"]),
+        ("add", ["WETH"], ["approve", "supply"]),
+        ("swap", ["WETH", "USDC"], ["approve", "repay", "withdraw"]),
+    ],
+)
+def test_what_a_keeper_does_on_aave_is_what_was_planned(
+    aave: AaveMarket, on_aave: Scene, kind: str, assets: list[str], calls: list[str]
+) -> None:
+    """Health factors equal the plans' to the last unit, and the next judgement says so."""
+    scene = on_aave
+    scene.users = borrowers(aave, 3, seed=len(kind))
+    aave.set_price("WETH", 1_720 * 10**8)
+    aave.node.mine()
+    scene.look()
+    for place, user in enumerate(scene.users):
+        more = {"kinds": [kind], "assets": assets, "contracts": [contracts(aave)]}
+        scene.give(f"m{place}", user, **more)
+    before = {user: health(aave, user) for user in scene.users}
+    watching = watcher(scene.store, scene.clock)
+    cycle(watching)
+    ready = scene.orders("ready")
+    assert len(ready) == 3
+    for answer in ready:
+        order = answer["order"]
+        assert [call["call"].partition("(")[0] for call in order["calls"]] == calls
+        assert order["notes"] == []
+        typed = answer["seal"]["typed_data"]
+        signed = aave.node.ask("eth_signTypedData_v4", scene.sender, typed)
+        assert len(signed) == 2 + 2 * 65, "a wallet can hash it"
+    # One block carries them all out: each is exact at its second, and the pool's indices move
+    # with time alone.
+    keeper = scene.keeper()
+    sends = scene.send
+    posted: list[Mapping[str, Any]] = []
+
+    def gather(order: Mapping[str, Any]) -> str:
+        posted.append(order)
+        return sends(merged(posted)) if len(posted) == len(ready) else "in the same block"
+
+    keeper.act = gather
+    assert {answer["state"] for answer in keeper.turn()} == {"done"}
+    for answer in ready:
+        user = answer["order"]["accounts"][0]["account"].rpartition(":")[2]
+        now = health(aave, user)
+        assert now == planned_health(answer)
+        assert now > before[user]
+    assert keeper.turn() == []
+    scene.look()
+    cycle(watching)
+    judged = scene.orders("judged")
+    assert [answer["course"]["outcome"]["said"] for answer in judged] == ["as_planned"] * 3
+
+
+def merged(orders: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the calls of orders of one moment as one order's, each holder's by the holder."""
+    assert len({order["as_of"] for order in orders}) == 1
+    calls = []
+    for order in orders:
+        holder = order["accounts"][0]["account"].rpartition(":")[2]
+        calls += [
+            {**call, "sender": holder if call["sender"] == "owner" else "keeper"}
+            for call in order["calls"]
+        ]
+    return {**orders[0], "calls": calls}
+
+
+def test_a_whole_debt_is_repaid_though_it_grows(aave: AaveMarket, on_aave: Scene) -> None:
+    """The call says what is owed when the order ends; the pool takes what is owed when it comes."""
+    scene = on_aave
+    (user,) = scene.users = borrowers(aave, 1, seed=77)
+    aave.set_price("WETH", 1_720 * 10**8)
+    aave.node.mine()
+    scene.look()
+    more = {"kinds": ["repay"], "assets": ["USDC"], "contracts": [contracts(aave)]}
+    scene.give("m", user, means={"steps": {"USDC": "20000000000"}}, **more)
+    cycle(watcher(scene.store, scene.clock))
+    (answer,) = scene.orders("ready")
+    owed = aave.node.read(aave.pool, "getUserAccountData", user)[1]
+    call = answer["order"]["calls"][1]
+    assert int(call["amount"]) > owed // 100
+    (done,) = scene.keeper().turn()
+    assert done["state"] == "done"
+    assert aave.node.read(aave.pool, "getUserAccountData", user)[1] == 0
+    assert health(aave, user) == 2**256 - 1
+
+
+def test_an_order_whose_price_moved_is_withdrawn_when_a_keeper_asks(
+    aave: AaveMarket, on_aave: Scene
+) -> None:
+    """Nobody acts on it, no budget is spent, and it is not offered again."""
+    scene = on_aave
+    (user,) = scene.users = borrowers(aave, 1, seed=78)
+    aave.set_price("WETH", 1_720 * 10**8)
+    aave.node.mine()
+    scene.look()
+    more = {"kinds": ["repay"], "assets": ["USDC"], "contracts": [contracts(aave)]}
+    scene.give("m", user, **more)
+    cycle(watcher(scene.store, scene.clock))
+    aave.set_price("WETH", 1_700 * 10**8)
+    aave.node.mine()
+    scene.look()
+    before = health(aave, user)
+    (refused,) = scene.keeper().turn()
+    assert refused["status"] == 409
+    assert "is withdrawn: price_moved" in refused["detail"]
+    (answer,) = scene.orders("withdrawn")
+    assert answer["course"]["ground"] == "price_moved"
+    assert scene.ask("GET", "/v1/mandates/m").json()["spent"] == "0"
+    assert scene.keeper().turn() == []
+    assert health(aave, user) == before
+
+
+def test_a_keeper_that_cannot_pay_says_so(aave: AaveMarket, on_aave: Scene) -> None:
+    """The order has failed; its budget stays spent, and the next waits."""
+    scene = on_aave
+    scene.sender = aave.node.accounts[6]
+    (user,) = scene.users = borrowers(aave, 1, seed=79)
+    aave.set_price("WETH", 1_720 * 10**8)
+    aave.node.mine()
+    scene.look()
+    more = {"kinds": ["repay"], "assets": ["USDC"], "contracts": [contracts(aave)]}
+    scene.give("m", user, **more)
+    watching = watcher(scene.store, scene.clock)
+    cycle(watching)
+    (told,) = scene.keeper().turn()
+    assert told["state"] == "failed"
+    assert told["course"]["reason"] == "repay(address,uint256,uint256,address) reverted"
+    scene.look()
+    cycle(watching)
+    assert scene.orders("ready") == []
+
+
+@pytest.fixture
+def on_morpho(tmp_path: Path) -> Iterator[tuple[MorphoMarket, Scene]]:
+    """Yield a market of Morpho with a scene on it."""
+    with chain_node.running() as node:
+        morpho = morpho_market.deployed(node)
+        whose = MarketId("morpho-blue", morpho.market_id, "test")
+        reader = MorphoBlueReader(market=whose, morpho=morpho.morpho.address.lower())
+        sender = node.accounts[5]
+        for token in (morpho.loan, morpho.collateral):
+            node.send(morpho.admin, token, "setBalance", sender, 10**9 * WAD)
+        for scene in scene_of(node, reader, tmp_path, sender):
+            yield morpho, scene
+
+
+@pytest.mark.parametrize("kind", ["repay", "add", "swap"])
+def test_what_a_keeper_does_on_morpho_is_what_was_planned(
+    on_morpho: tuple[MorphoMarket, Scene], kind: str
+) -> None:
+    """Shares and collateral are the plan's to the unit."""
+    morpho, scene = on_morpho
+    node = scene.node
+    user = f"0x{random.Random(3).randbytes(20).hex()}"  # noqa: S311 - drawn anew by anyone
+    node.ask("anvil_setBalance", user, hex(10**24))
+    scene.users = [user]
+    morpho.post(morpho.admin, "supplyCollateral", 10 * WAD + 7, user, b"")
+    node.mine()
+    morpho.post(user, "borrow", 16_500 * WAD + 13, 0, user, user)
+    node.mine(seconds=86_400)
+    scene.look()
+    loan, collateral = scene_assets(scene)
+    more = {
+        "kinds": [kind],
+        "assets": [loan, collateral],
+        "contracts": [
+            {
+                "venue": "morpho-blue",
+                "market": morpho.market_id,
+                "chain": "test",
+                "chain_id": CHAIN_ID,
+                "contract": morpho.morpho.address,
+                "tokens": {loan: morpho.parameters[0], collateral: morpho.parameters[1]},
+                "oracle": morpho.parameters[2],
+                "irm": morpho.parameters[3],
+            }
+        ],
+    }
+    # Value is in the loan token's smallest units here, as Morpho's own rules reckon.
+    scene.give("m", user, per_order="9" * 40, per_day="9" * 40, **more)
+    watching = watcher(scene.store, scene.clock)
+    cycle(watching)
+    (answer,) = scene.orders("ready")
+    (done,) = scene.keeper().turn()
+    assert done["state"] == "done", done
+    position = node.read(morpho.morpho, "position", bytes.fromhex(morpho.market_id[2:]), user)
+    (stated,) = answer["order"]["accounts"]
+    planned = {leg["kind"]: int(leg["quantity"]) for leg in stated["legs_after"]}
+    assert (position[1], position[2]) == (planned["debt"], planned["collateral"])
+    scene.look()
+    cycle(watching)
+    (judged,) = scene.orders("judged")
+    assert judged["course"]["outcome"]["said"] == "as_planned"
+
+
+def scene_assets(scene: Scene) -> tuple[str, str]:
+    """Return the names of the loan and the collateral asset as the store has them."""
+    (user,) = scene.users
+    name = account_of(scene.reader.market, user)
+    legs = scene.ask("GET", f"/v1/accounts/{name}").json()["account"]["legs"]
+    by_kind = {leg["kind"]: leg["asset"] for leg in legs}
+    return by_kind["debt"], by_kind["collateral"]

@@ -1,0 +1,380 @@
+"""Orders over a real store of each kind: one per trigger, never over budget, whoever dies when."""
+
+import multiprocessing
+import os
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+from governed_books import NOON, RATIOS, WAD
+from order_books import (
+    KEY,
+    SECOND,
+    Clock,
+    give,
+    lay_owned,
+    put_vaults,
+    reprice,
+    vault,
+    watcher,
+)
+
+from models.errors import InvalidInput
+from models.orders.order import Ground, NotAllowed
+from serving.orders import keeping, seal
+from serving.orders.keeping import Keeper, NotTheirs
+from serving.store import Store, accounts, open_store, orders, outbox
+from serving.store.orders import OrderFilter, OrderRow
+from serving.store.outbox import DeliveryFilter
+from serving.watch.orders import sweep
+from serving.watch.watcher import cycle
+
+KILLED = 9
+EVERY = OrderFilter()
+KEEPER = "keeper"
+
+
+@pytest.fixture
+def book(store: Store) -> Store:
+    """Return a store with vaults of one owner and a mandate over them."""
+    lay_owned(store)
+    give(store)
+    return store
+
+
+def every(store: Store) -> list[OrderRow]:
+    """Return every order, oldest first."""
+    with store.read() as transaction:
+        return orders.read(transaction, EVERY, limit=1000)[::-1]
+
+
+def told(store: Store) -> list[str]:
+    """Return the keys of the orders that were told of."""
+    with store.read() as transaction:
+        found = outbox.deliveries(transaction, DeliveryFilter(receiver="ada"), limit=1000)
+    return sorted(delivery.key for delivery in found if delivery.shape == "order")
+
+
+def by_account(store: Store) -> dict[str, OrderRow]:
+    """Return the newest order of each account."""
+    return {row.account: row for row in every(store)}
+
+
+def repay(store: Store, name: str, row: OrderRow, *, at: Any) -> None:
+    """Let a vault hold what an order leaves it with, as its venue would tell."""
+    (stated,) = row.body["accounts"]
+    legs = [
+        {part: leg[part] for part in ("kind", "asset", "quantity")} for leg in stated["legs_after"]
+    ]
+    body = {**vault(name, RATIOS[name]), "legs": legs}
+    with store.begin() as transaction:
+        accounts.upsert(transaction, [body], at=at, now=at)
+
+
+def test_a_trigger_makes_one_order_with_the_pass_that_saw_it(book: Store) -> None:
+    """Two vaults are within 5 %, one is not; the order repays what leads to a buffer of 10 %."""
+    clock = Clock()
+    cycle(watcher(book, clock))
+    found = by_account(book)
+    assert sorted((name, row.state) for name, row in found.items()) == [
+        ("middling", "ready"),
+        ("thin", "ready"),
+    ]
+    assert told(book) == sorted(f"order/{row.id}" for row in found.values())
+    body = found["thin"].body
+    (action,) = body["actions"]
+    # 132 ETH at 900 cover 130 % of 91,384.615… DAI: the rest of 100,000 is repaid.
+    kept = 132 * 900 * WAD * 100 // 130
+    assert (action["kind"], action["asset"]) == ("repay", "DAI")
+    assert 0 <= kept - (100_000 * WAD - int(action["quantity"])) <= 10
+    assert (body["trigger"], body["reading"]) == ("buffer", "0.0151515")
+    assert body["prices"]["ETH"] == {"least": "990", "most": "1010"}
+    after = body["accounts"][0]["after"]
+    assert after["verdict"] == "safe"
+    assert after["ratio"]["value"].startswith("1.4444444444444444")
+    assert body["notes"] == ["calls of maker are not made out"]
+    sealed = found["thin"].seal
+    assert sealed is not None
+    public = KEY.public_key().public_bytes_raw().hex()
+    assert seal.is_sound(body, sealed, trusted=public)
+    assert not seal.is_sound({**body, "value": "1"}, sealed, trusted=public)
+    clock.now += 30 * SECOND
+    cycle(watcher(book, clock, holder="one"))
+    assert len(every(book)) == 2
+
+
+def test_a_keeper_acts_and_the_next_judgement_says_that_it_helped(book: Store) -> None:
+    """Accepted once, done, and judged when the vault holds what was planned."""
+    clock = Clock()
+    watching = watcher(book, clock)
+    cycle(watching)
+    row = by_account(book)["thin"]
+    clock.now += SECOND
+    who = Keeper(id=KEEPER, at=clock.now)
+    with book.begin() as transaction:
+        keeping.accept(transaction, row.id, who)
+    with pytest.raises(NotTheirs), book.begin() as transaction:
+        keeping.accept(transaction, row.id, replace(who, id="another"))
+    with book.begin() as transaction:
+        keeping.finish(transaction, row.id, who, receipt="0xabc")
+        keeping.finish(transaction, row.id, who, receipt="0xabc")
+    with pytest.raises(NotAllowed), book.begin() as transaction:
+        keeping.finish(transaction, row.id, who, receipt="0xdef")
+    clock.now += SECOND
+    repay(book, "thin", row, at=clock.now)
+    cycle(watching)
+    judged = by_account(book)["thin"]
+    assert (judged.state, judged.live, judged.counts) == ("judged", None, True)
+    outcome = judged.course["outcome"]
+    assert outcome["said"] == "as_planned"
+    assert outcome["health_without"] == pytest.approx(1.32 / 1.3)
+    assert outcome["health"] == pytest.approx(1 / 0.9)
+
+
+def test_what_nobody_accepted_is_withdrawn(book: Store) -> None:
+    """When its price moves on, when its vault changes, when its time is over, when all is well."""
+    clock = Clock()
+    watching = watcher(book, clock)
+    cycle(watching)
+    first = by_account(book)
+    clock.now += SECOND
+    reprice(book, 985, at=clock.now)
+    put_vaults(book, at=clock.now, middling=137)
+    cycle(watching)
+    rows = {row.id: row for row in every(book)}
+    grounds = {row.account: rows[row.id].course["ground"] for row in first.values()}
+    assert grounds == {"thin": Ground.PRICE_MOVED, "middling": Ground.POSITION_CHANGED}
+    assert {rows[row.id].state for row in first.values()} == {"withdrawn"}
+    live = {row.account: row for row in every(book) if row.live is not None}
+    assert sorted(live) == ["middling", "thin"], "others are made at once"
+    assert live["thin"].body["prices"]["ETH"]["most"] == "994.85"
+    clock.now += 5 * 60 * SECOND
+    assert sweep(book, now=clock.now) == 2
+    assert {row.course["ground"] for row in every(book)[-2:]} == {Ground.EXPIRED}
+    with book.read() as transaction:
+        assert orders.spent(transaction, "m", since=NOON - timedelta(days=1)) == 0
+
+
+def test_an_order_outside_the_limits_is_refused_with_each_named(book: Store) -> None:
+    """Kept and listed, told to nobody; the trigger stays free, and rests for a while."""
+    give(book, per_order="5000", per_day="6000", prices={"ETH": {"least": "1001"}})
+    clock = Clock()
+    watching = watcher(book, clock)
+    cycle(watching)
+    row = by_account(book)["thin"]
+    assert (row.state, row.live, row.seal) == ("refused", None, None)
+    named = [broken["limit"] for broken in row.course["broken"]]
+    assert named == ["per_order", "per_day", "prices"]
+    assert told(book) == []
+    count = len(every(book))
+    clock.now += 60 * SECOND
+    cycle(watching)
+    assert len(every(book)) == count
+
+
+def test_only_a_plan_of_what_is_allowed_is_made(book: Store) -> None:
+    """An asset that the mandate does not name is not moved, and the target is not reached."""
+    give(book, assets=["USDC"])
+    cycle(watcher(book, Clock()))
+    row = by_account(book)["thin"]
+    assert row.state == "refused"
+    assert [broken["limit"] for broken in row.course["broken"]] == ["target"]
+
+
+def test_a_mandate_is_held_to_the_store(book: Store) -> None:
+    """Accounts of others, unknown ones, a receiver that is none, an end that is past."""
+    with pytest.raises(InvalidInput) as refused:
+        give(
+            book,
+            "n",
+            owner="bob",
+            accounts=["thin", "nobody"],
+            receiver="who",
+            per_order="200000",
+            expires_at="2029-01-01T00:00:00Z",
+        )
+    assert [fault.where for fault in refused.value.faults] == [
+        "/accounts/0",
+        "/accounts/1",
+        "/expires_at",
+        "/per_order",
+        "/receiver",
+    ]
+
+
+def test_a_mandate_that_ended_takes_its_orders_along(book: Store) -> None:
+    """What was ready is withdrawn, and nothing more is made."""
+    clock = Clock()
+    watching = watcher(book, clock)
+    cycle(watching)
+    with book.begin() as transaction:
+        orders.end_mandate(transaction, "m", at=clock.now)
+    clock.now += 60 * SECOND
+    cycle(watching)
+    assert {row.course["ground"] for row in every(book)} == {Ground.MANDATE_ENDED}
+    clock.now += 60 * SECOND
+    cycle(watching)
+    assert len(every(book)) == 2
+
+
+def draft(row: OrderRow, name: str, *, trigger: str | None = None) -> OrderRow:
+    """Return an order like another, of a trigger of its own."""
+    own = trigger or f"m:{name}"
+    return replace(row, id=name, trigger=own, live=own, value="40000", account=name)
+
+
+@pytest.mark.parametrize("shares_trigger", [True, False])
+def test_many_that_make_orders_at_once(book: Store, *, shares_trigger: bool) -> None:
+    """Of one trigger one is made; of several as many as the budget lets: two of 40,000."""
+    cycle(watcher(book, Clock()))
+    like = by_account(book)["thin"]
+    for row in every(book):
+        with book.begin() as transaction:
+            keeping.withdraw(transaction, row.id, at=NOON, reason="")
+    url = book.engine.url.render_as_string(hide_password=False)
+    failed: list[BaseException] = []
+    start = threading.Barrier(6)
+
+    def make(number: int) -> None:
+        own = open_store(url)
+        try:
+            start.wait()
+            row = draft(like, f"o{number}", trigger="m:one" if shares_trigger else None)
+            with own.begin() as transaction:
+                keeping.write_new(transaction, row, receiver=None)
+        except BaseException as error:  # noqa: BLE001 - a thread's failure is the test's
+            failed.append(error)
+        finally:
+            own.close()
+
+    threads = [threading.Thread(target=make, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    made = [row for row in every(book) if row.id.startswith("o")]
+    ready = [row for row in made if row.state == "ready"]
+    assert len(ready) == (1 if shares_trigger else 2)
+    assert {row.state for row in made} <= {"ready", "refused"}
+    with book.read() as transaction:
+        spent = orders.spent(transaction, "m", since=NOON - timedelta(days=1))
+    assert spent == 40_000 * len(ready) <= 100_000
+
+
+def test_of_many_that_accept_one_does(book: Store) -> None:
+    """Two keepers at once: one gets the order, the others are told that it is another's."""
+    cycle(watcher(book, Clock()))
+    row = by_account(book)["thin"]
+    url = book.engine.url.render_as_string(hide_password=False)
+    said: list[str] = []
+    start = threading.Barrier(5)
+
+    def take(name: str) -> None:
+        own = open_store(url)
+        start.wait()
+        try:
+            with own.begin() as transaction:
+                keeping.accept(transaction, row.id, Keeper(id=name, at=NOON + SECOND))
+            said.append(name)
+        except (NotTheirs, NotAllowed):
+            said.append("refused")
+        finally:
+            own.close()
+
+    threads = [threading.Thread(target=take, args=(f"k{number}",)) for number in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert said.count("refused") == 4
+    (taken,) = set(said) - {"refused"}
+    assert by_account(book)["thin"].course["keeper"] == taken
+
+
+def live_through(store: Store, clock: Clock, holder: str) -> None:
+    """Make orders, let a keeper act on one, and have it judged; as far as that was not done yet."""
+    watching = watcher(store, clock, holder=holder)
+    cycle(watching)
+    row = by_account(store)["thin"]
+    who = Keeper(id=KEEPER, at=clock.now)
+    if row.state in {"ready", "accepted"}:
+        with store.begin() as transaction:
+            keeping.accept(transaction, row.id, who)
+        with store.begin() as transaction:
+            keeping.finish(transaction, row.id, who, receipt="0x1")
+    clock.now += SECOND
+    if by_account(store)["thin"].state == "done":
+        repay(store, "thin", row, at=clock.now)
+    cycle(watching)
+
+
+def live_until_killed(url: str, last: int) -> None:
+    """Live in a process that dies at a statement or at a commit."""
+    store = open_store(url)
+    seen = iter(range(1, 100_000))
+
+    def count(*_: object) -> None:
+        if next(seen) == last:
+            os._exit(KILLED)
+
+    sa.event.listen(store.engine, "before_cursor_execute", count)
+    sa.event.listen(store.engine, "commit", count)
+    live_through(store, Clock(), "first")
+    os._exit(0)
+
+
+def reset(store: Store) -> None:
+    """Forget every order and what was watched, and let the vaults hold what they held."""
+    with store.begin() as transaction:
+        for table in ("orders", "alert_outbox", "alert_states", "alert_transitions", "leases"):
+            transaction.execute(sa.text(f"DELETE FROM {table}"))  # noqa: S608 - names of our own
+        for table in ("events", "positions", "holdings"):
+            transaction.execute(sa.text(f"DELETE FROM {table}"))  # noqa: S608 - names of our own
+    put_vaults(store, at=NOON)
+
+
+def test_killed_at_any_statement_no_order_is_lost_or_made_twice(store_url: str) -> None:
+    """Whoever takes over finds each order with its message, or neither; and makes no second one."""
+    fork = multiprocessing.get_context("fork")
+    # To PostgreSQL every death of a client is the same: fewer of them are enough.
+    stride = 1 if store_url.startswith("sqlite") else 7
+    store = open_store(store_url)
+    lay_owned(store)
+    give(store)
+    exits: list[int | None] = []
+    while 0 not in exits:
+        reset(store)
+        last = 1 + stride * len(exits)
+        child = fork.Process(target=live_until_killed, args=(store_url, last))
+        child.start()
+        child.join()
+        exits.append(child.exitcode)
+        hold(store)
+        live_through(store, Clock(NOON + 40 * SECOND), "second")
+        hold(store)
+        rows = every(store)
+        assert sorted(row.account for row in rows) == ["middling", "thin"], last
+        thin = by_account(store)["thin"]
+        assert (thin.state, thin.course["outcome"]["said"]) == ("judged", "as_planned"), last
+    store.close()
+    assert set(exits) == {KILLED, 0}
+    assert len(exits) > 40 // stride
+
+
+def hold(store: Store) -> None:
+    """Hold a store to what must be so at any moment."""
+    rows = every(store)
+    live = [row.live for row in rows if row.live is not None]
+    assert len(live) == len(set(live))
+    assert told(store) == sorted(f"order/{row.id}" for row in rows if row.seal is not None)
+    with store.read() as transaction:
+        assert orders.spent(transaction, "m", since=NOON - timedelta(days=1)) <= 100_000
+    for row in rows:
+        has_keeper = row.course["keeper"] is not None
+        assert has_keeper is (row.state in {"accepted", "done", "judged"})
+        assert msgspec.convert(row.course, dict[str, Any])["broken"] == []

@@ -1,0 +1,100 @@
+"""What legs hold and owe in whole tokens, by hand."""
+
+from datetime import UTC, datetime
+from fractions import Fraction
+
+from models.domain import Account, Leg, LegKind, Market
+from models.margin.fixed_point import RAY, WAD
+from models.margin.result import Refusal, TokenAmount
+from models.margin.rulebook import load
+from models.margin.venues import aave_v3_terms, liquity_v1, morpho_blue
+
+AT = datetime(2026, 11, 30, tzinfo=UTC)
+
+
+def account(venue: str, version: str, *legs: Leg) -> Account:
+    """Return an account of a venue."""
+    return Account(id="a", venue=venue, version=version, market="m", legs=legs)
+
+
+def held(kind: LegKind, asset: str, quantity: int) -> Leg:
+    """Return one leg."""
+    return Leg(kind=kind, asset=asset, quantity=quantity)
+
+
+def test_scaled_balances_are_told_with_interest() -> None:
+    """Two scaled ether at an index of 1.5 are three; debt of 6 digits at 1.1."""
+    terms = aave_v3_terms.Terms(
+        reserves={
+            asset: aave_v3_terms.Reserve(
+                id=place, decimals=digits, ltv=7_500, threshold=8_000, bonus=10_500
+            )
+            for place, (asset, digits) in enumerate({"WETH": 18, "USDC": 6}.items())
+        }
+    )
+    state = {
+        "WETH.liquidity_index": 15 * RAY // 10,
+        "WETH.borrow_index": RAY,
+        "USDC.liquidity_index": RAY,
+        "USDC.borrow_index": 11 * RAY // 10,
+    }
+    legs = (
+        held(LegKind.COLLATERAL, "WETH", 2 * WAD),
+        held(LegKind.DEBT, "USDC", 1_000 * 10**6),
+    )
+    book, market = load("aave-v3", "3.6"), Market(at=AT, prices={}, state=state)
+    assert book.tokens is not None
+    assert book.tokens(account("aave-v3", "3.6", *legs), market, terms) == (
+        TokenAmount(kind=LegKind.COLLATERAL, asset="WETH", amount=Fraction(3)),
+        TokenAmount(kind=LegKind.DEBT, asset="USDC", amount=Fraction(1_100)),
+    )
+    other = account("aave-v3", "3.6", held(LegKind.DEBT, "DAI", 1))
+    assert isinstance(book.tokens(other, market, terms), Refusal)
+    nothing = Market(at=AT, prices={}, state={})
+    refused = book.tokens(account("aave-v3", "3.6", *legs), nothing, terms)
+    assert isinstance(refused, Refusal)
+    assert refused.reason == "liquidity_index_missing"
+
+
+def test_shares_are_told_as_what_they_owe() -> None:
+    """Shares worth two units each, and nothing where digits are not known."""
+    terms = morpho_blue.Terms(
+        loan_asset="USDC",
+        collateral_asset="WETH",
+        lltv=86 * 10**16,
+        loan_decimals=6,
+        collateral_decimals=18,
+    )
+    shares = 10**9 * 10**6
+    state = {
+        "total_supply_assets": 4 * 10**9,
+        "total_borrow_assets": 2 * 10**9,
+        "total_borrow_shares": shares,
+    }
+    legs = (held(LegKind.COLLATERAL, "WETH", 5 * WAD), held(LegKind.DEBT, "USDC", shares // 2))
+    book, market = load("morpho-blue", "1"), Market(at=AT, prices={}, state=state)
+    assert book.tokens is not None
+    whose = account("morpho-blue", "1", *legs)
+    assert book.tokens(whose, market, terms) == (
+        TokenAmount(kind=LegKind.COLLATERAL, asset="WETH", amount=Fraction(5)),
+        TokenAmount(kind=LegKind.DEBT, asset="USDC", amount=Fraction(1_000)),
+    )
+    plain = morpho_blue.Terms(loan_asset="USDC", collateral_asset="WETH", lltv=86 * 10**16)
+    assert book.tokens(whose, market, plain) == Refusal(
+        "decimals_unknown", "the terms do not say how tokens are divided"
+    )
+
+
+def test_a_trove_is_told_in_whole_coins() -> None:
+    """Both sides have eighteen digits."""
+    book = load("liquity-v1", "1")
+    terms = liquity_v1.Terms(
+        collateral_asset="ETH", debt_asset="LUSD", mcr=WAD, ccr=WAD, gas_compensation=0
+    )
+    legs = (held(LegKind.COLLATERAL, "ETH", WAD // 2), held(LegKind.DEBT, "LUSD", 2_000 * WAD))
+    assert book.tokens is not None
+    told = book.tokens(account("liquity-v1", "1", *legs), Market(at=AT, prices={}, state={}), terms)
+    assert told == (
+        TokenAmount(kind=LegKind.COLLATERAL, asset="ETH", amount=Fraction(1, 2)),
+        TokenAmount(kind=LegKind.DEBT, asset="LUSD", amount=Fraction(2_000)),
+    )
