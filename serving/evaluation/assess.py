@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from features.inputs import Floats, Tables
+from features.margin import daily_sigmas
 from features.pipeline import BASELINE, FEATURES, NAMES, feature_matrix, fingerprint
 from models.domain import Account
 from models.forecast.bundle import Bundle, Mask
@@ -105,6 +106,15 @@ class ForecastOutcome(Struct, frozen=True, kw_only=True):
     constant: tuple[str, ...] = ()
     late: int = 0
     words: "_Texts | None" = None
+
+    @property
+    def sigmas(self) -> float | None:
+        """Distance at the next price in daily volatilities; None where it is not known."""
+        if self.silent is not None or self.row is None:
+            return None
+        start = self.row[[_PLACES["start_distance"]]]
+        value = float(daily_sigmas(start, self.row[[_PLACES["start_sigma"]]])[0])
+        return value if math.isfinite(value) else None
 
 
 def assess(
@@ -439,7 +449,7 @@ def doubts(judged: RuleEvaluation, outcome: ForecastOutcome) -> tuple[Notice, ..
     notices = [] if outcome.silent is None or outcome.silent.code in HARMLESS else [outcome.silent]
     notices += [
         doubt
-        for doubt in (rules.mismatch(judged.case), *outcome.doubts)
+        for doubt in (rules.mismatch(judged.case), rules.unread(judged.case), *outcome.doubts)
         if doubt is not None and doubt not in notices
     ]
     notices += rules.unplaced(judged.case)

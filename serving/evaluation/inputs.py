@@ -67,6 +67,8 @@ class AccountInput:
         From a market to the same at the next prices of delayed oracles.
     mismatch
         How the account's venue was read to judge it otherwise than the rules; None where not.
+    unread_since
+        When all of the account was read last, where that is too long ago; None where it is not.
     """
 
     place: str
@@ -80,6 +82,7 @@ class AccountInput:
     unplaced: tuple[str, ...] = ()
     ahead: Callable[[Market], Market] = with_next_prices
     mismatch: str | None = None
+    unread_since: datetime | None = None
 
 
 Scale = tuple[int | None, bool]
@@ -132,6 +135,8 @@ class MarketSnapshot:
         Assets stated to keep their price when the whole market moves.
     mismatches
         By account how its venue was read to judge it otherwise than the rules.
+    unread
+        By account when it was read last, of those for which that is too long ago.
     look
         Looks at what is to be judged before each evaluation of rules, and raises where it may
         not be; None where nothing limits them.
@@ -144,6 +149,7 @@ class MarketSnapshot:
     simulated: bool = False
     pegged: frozenset[str] = frozenset()
     mismatches: Mapping[str, str] = field(default_factory=dict)
+    unread: Mapping[str, datetime] = field(default_factory=dict)
     look: Callable[[Account, Market], None] | None = None
     _parsed: dict[tuple[str, str, MarketId], Any] = field(default_factory=dict)
     _spot: dict[Scale, Scaled] = field(default_factory=dict, init=False)
@@ -301,6 +307,7 @@ def snapshot(
         simulated=stored.simulated,
         pegged=stored.pegged | pegged,
         mismatches=stored.mismatches,
+        unread=stored.unread,
     )
 
 
@@ -507,6 +514,7 @@ def _placed_in(
         unplaced=found.unplaced,
         ahead=around.ahead,
         mismatch=around.mismatches.get(account.id),
+        unread_since=around.unread.get(account.id),
     )
 
 

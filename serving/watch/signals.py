@@ -48,6 +48,7 @@ def signal(
         next_buffer=buffer(judged, at_next=True),
         next_verdict=None if judged.soon is None else judged.soon.verdict,
         flips_at=judged.flips_at,
+        sigmas=outcome.sigmas,
         expected={entry.horizon: entry.expected for entry in forecast},
         unattended={entry.horizon: entry.unattended for entry in forecast},
         has_forecast=not is_silent,
@@ -71,10 +72,8 @@ def of_book(figures: BookFigures | None, *, at: datetime) -> Signal:
 
 def _doubts(judged: RuleEvaluation, outcome: ForecastOutcome) -> tuple[str, ...]:
     """Return the codes of why prices, or the verdict, must not be taken as they stand."""
-    if judged.case.mismatch is None and not outcome.doubts:
-        return ()
-    every = (rules.mismatch(judged.case), *outcome.doubts)
-    return tuple(sorted({doubt.code for doubt in every if doubt is not None}))
+    found = (rules.mismatch(judged.case), rules.unread(judged.case), *outcome.doubts)
+    return tuple(sorted({doubt.code for doubt in found if doubt is not None}))
 
 
 def _requirement(judged: RuleEvaluation) -> float | None:

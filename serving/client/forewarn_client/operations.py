@@ -366,21 +366,21 @@ class Operations(Transport):
         return answer
 
     def connections(self) -> types.ConnectionsAnswer:
-        """What is followed on chains, and how it stands."""
+        """What is followed on chains and exchanges, and how it stands."""
         answer: types.ConnectionsAnswer = self._json("GET", "/v1/connections")
         return answer
 
     def connection(self, connection: str) -> types.ConnectionAnswer:
-        """One connection: its endpoints, and what its venue judges otherwise."""
+        """One connection: endpoints, accounts' figures, and what its venue judges otherwise."""
         answer: types.ConnectionAnswer = self._json(
             "GET", "/v1/connections/{connection}", at={"connection": connection}
         )
         return answer
 
     def put_connection(
-        self, connection: str, body: types.ConnectionBody
+        self, connection: str, body: types.ConnectionRequest
     ) -> types.ConnectionWritten:
-        """Follow accounts of a venue on a chain, or change what is followed."""
+        """Follow accounts of a venue on a chain or of an exchange, or change what is followed."""
         answer: types.ConnectionWritten = self._json(
             "PUT",
             "/v1/connections/{connection}",
@@ -1281,21 +1281,21 @@ class AsyncOperations(AsyncTransport):
         return answer
 
     async def connections(self) -> types.ConnectionsAnswer:
-        """What is followed on chains, and how it stands."""
+        """What is followed on chains and exchanges, and how it stands."""
         answer: types.ConnectionsAnswer = await self._json("GET", "/v1/connections")
         return answer
 
     async def connection(self, connection: str) -> types.ConnectionAnswer:
-        """One connection: its endpoints, and what its venue judges otherwise."""
+        """One connection: endpoints, accounts' figures, and what its venue judges otherwise."""
         answer: types.ConnectionAnswer = await self._json(
             "GET", "/v1/connections/{connection}", at={"connection": connection}
         )
         return answer
 
     async def put_connection(
-        self, connection: str, body: types.ConnectionBody
+        self, connection: str, body: types.ConnectionRequest
     ) -> types.ConnectionWritten:
-        """Follow accounts of a venue on a chain, or change what is followed."""
+        """Follow accounts of a venue on a chain or of an exchange, or change what is followed."""
         answer: types.ConnectionWritten = await self._json(
             "PUT",
             "/v1/connections/{connection}",

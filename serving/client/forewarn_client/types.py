@@ -656,7 +656,7 @@ class CongestionBody(TypedDict):
 
 
 class ConnectionAnswer(TypedDict):
-    """One connection with its endpoints and whatever differs."""
+    """One connection with its endpoints, what exchanges say of accounts, and whatever differs."""
 
     request_id: str
     connection: ConnectionLine
@@ -666,6 +666,7 @@ class ConnectionAnswer(TypedDict):
     addresses: list[str]
     endpoints: list[EndpointLine]
     mismatches: list[MismatchLine]
+    accounts: list[VenueAccountLine]
 
 
 class ConnectionBody(TypedDict):
@@ -694,6 +695,7 @@ class ConnectionLine(TypedDict):
     state: str
     reasons: list[ReasonLine]
     block: BlockLine | None
+    read_at: str | None
     noted_at: str | None
     accounts: int
     mismatches: int
@@ -926,6 +928,17 @@ class ExactPrice(TypedDict):
     price: str
 
 
+class ExchangeBody(TypedDict):
+    """Accounts of an exchange: by a key that can only read, or by public addresses."""
+
+    venue: Literal["binance-usdm", "bybit", "okx", "hyperliquid", "dydx", "deribit"]
+    key: NotRequired[str | None]
+    secret: NotRequired[str | None]
+    passphrase: NotRequired[str | None]
+    addresses: NotRequired[list[str]]
+    base_url: NotRequired[str | None]
+
+
 class ExchangeRequest(TypedDict):
     """A call of the unified interface of exchanges (ccxt)."""
 
@@ -1016,6 +1029,17 @@ class FeaturesBody(TypedDict):
     market: NotRequired[str | None]
     intervals: NotRequired[bool]
     encoding: NotRequired[Literal["numbers", "base64"]]
+
+
+class FigureLine(TypedDict):
+    """A figure of an exchange beside the rules' own, as exact text."""
+
+    figure: str
+    instrument: str
+    side: str
+    ours: str | None
+    theirs: str | None
+    is_equal: bool | None
 
 
 class ForecastAnswer(TypedDict):
@@ -1779,6 +1803,7 @@ class PersonalBatch(TypedDict):
     requirements: list[PersonalAnswer | FaultyItem]
     present: str
     personal: str
+    tightened: bool
     simulated: bool
 
 
@@ -2722,6 +2747,7 @@ class TargetAnswer(TypedDict):
     probability: float | None
     horizon: str
     head: Literal["unattended", "expected"]
+    sigmas: NotRequired[float | None]
 
 
 class TargetBody(TypedDict):
@@ -2888,6 +2914,15 @@ class Upserted(TypedDict):
     written: int
 
 
+class VenueAccountLine(TypedDict):
+    """An account of an exchange with the exchange's own figures."""
+
+    account: str
+    read_at: str
+    refused: str | None
+    figures: list[FigureLine]
+
+
 class VenueBody(TypedDict):
     """A venue stated by its need and the weights at which it counts assets."""
 
@@ -3004,3 +3039,6 @@ class WroteAnswer(TypedDict):
 
     request_id: str
     receiver: str
+
+
+ConnectionRequest: TypeAlias = ConnectionBody | ExchangeBody
