@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +69,7 @@ def scalar(signal: Signal, now: datetime) -> Columns:
     now
         Time by the watcher's clock; what is due in time is reckoned from it.
     """
+    flips_at, liquidated_at = signal.flips_at, signal.liquidated_at
     return Columns(
         buffer=_number(signal.buffer),
         next_buffer=_number(signal.next_buffer),
@@ -76,8 +78,8 @@ def scalar(signal: Signal, now: datetime) -> Columns:
         sigmas=_number(signal.sigmas),
         expected=signal.expected,
         unattended=signal.unattended,
-        hours_to_flip=_hours_to_flip(signal, now),
-        hours_since_liquidation=_hours_since(signal, now),
+        hours_to_flip=math.nan if flips_at is None else hours(flips_at - now),
+        hours_since_liquidation=math.nan if liquidated_at is None else hours(now - liquidated_at),
         report_hours=_report_hours(signal),
         requirement=_number(signal.requirement),
         has_forecast=signal.has_forecast,
@@ -92,44 +94,19 @@ def stacked(signals: Sequence[Signal], now: datetime) -> Columns:
 
     The whole book is not among them.
     """
-    return Columns(
-        buffer=_numbers([signal.buffer for signal in signals]),
-        next_buffer=_numbers([signal.next_buffer for signal in signals]),
-        verdict=np.array([str(signal.verdict) for signal in signals]),
-        next_verdict=np.array([str(signal.next_verdict or "") for signal in signals]),
-        expected=_by_horizon([signal.expected for signal in signals]),
-        unattended=_by_horizon([signal.unattended for signal in signals]),
-        hours_to_flip=np.array([_hours_to_flip(signal, now) for signal in signals]),
-        hours_since_liquidation=np.array([_hours_since(signal, now) for signal in signals]),
-        report_hours=np.array([_report_hours(signal) for signal in signals]),
-        requirement=_numbers([signal.requirement for signal in signals]),
-        has_forecast=np.array([signal.has_forecast for signal in signals]),
-    )
-
-
-def _numbers(values: Sequence[float | None]) -> npt.NDArray[np.float64]:
-    """Return a column of numbers; NaN where there is none."""
-    return np.array(values, dtype=np.float64)
-
-
-def _by_horizon(
-    forecasts: Sequence[Mapping[str, float]],
-) -> dict[str, npt.NDArray[np.float64]]:
-    """Return a column per horizon that any forecast has."""
-    horizons = {horizon: None for forecast in forecasts for horizon in forecast}
-    return {
-        horizon: _numbers([forecast.get(horizon) for forecast in forecasts]) for horizon in horizons
-    }
-
-
-def _hours_to_flip(signal: Signal, now: datetime) -> float:
-    """Return the time until interest alone flips the verdict, h; NaN where it does not."""
-    return math.nan if signal.flips_at is None else hours(signal.flips_at - now)
-
-
-def _hours_since(signal: Signal, now: datetime) -> float:
-    """Return how long ago the account was liquidated, h; NaN where it never was."""
-    return math.nan if signal.liquidated_at is None else hours(now - signal.liquidated_at)
+    rows = [scalar(signal, now) for signal in signals]
+    columns: dict[str, Any] = {}
+    for part in fields(Columns):
+        values = [getattr(row, part.name) for row in rows]
+        if part.name in {"expected", "unattended"}:
+            horizons = {horizon: None for value in values for horizon in value}
+            columns[part.name] = {
+                horizon: np.array([value.get(horizon, math.nan) for value in values])
+                for horizon in horizons
+            }
+        elif part.name not in {"doubts", "is_book", "book"}:
+            columns[part.name] = np.array(values)
+    return Columns(**columns)
 
 
 def hours(span: timedelta) -> float:
