@@ -70,7 +70,9 @@ def _owners(run: Mapping[str, Any]) -> list[str]:
         (
             f"- Owner part: {run['rows']:,} account-hours of {run['accounts']:,} accounts, "
             f"{run['episodes']} liquidation episodes, {run['from']} to {run['to']}, "
-            f"calibrated on what came after {run['calibrated_from']}; it starts from a power of "
-            "the market part's probability (x is its logarithm) and the owner's past."
+            f"calibrated on what came after {run['calibrated_from']}; it starts from the market "
+            "part's probability of a touch times that of one that its owner does not answer, whose "
+            "log-odds are the line told (x is the logarithm of the former) and the owner's past, "
+            "fitted on touched rows alone."
         )
     ]
