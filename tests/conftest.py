@@ -28,6 +28,8 @@ LONGEST = (
     "test_story.py",
     "test_follow.py",
     "test_kill.py",
+    "test_exchanges.py",
+    "test_connect_exchange.py",
     "test_parity.py",
     "test_lifecycle.py",
     "test_faults.py",

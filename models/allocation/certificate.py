@@ -82,7 +82,7 @@ def outcome(problem: Problem, amounts: Amounts) -> Outcome:
         cost=cost,
         probabilities=chances,
         expected_loss=sum((curves[n].loss * p for n, p in chances.items()), ZERO),
-        broken=dict(_broken(problem, amounts, posted, free)),
+        broken=dict(_broken(problem, amounts, posted, credits_, free)),
     )
 
 
@@ -90,18 +90,19 @@ def _broken(
     problem: Problem,
     amounts: Amounts,
     posted: Mapping[str, Mapping[str, Fraction]],
+    credits_: Mapping[str, Fraction],
     free: Mapping[tuple[str, str], Fraction],
 ) -> Iterator[tuple[Limit, Fraction]]:
     """Yield every limit that is broken, with by how much."""
     for (asset, place), left in free.items():
-        if left < 0:
+        if left.numerator < 0:
             yield Limit("stock", asset=asset, place=place), -left
     for flow, quantity in amounts:
-        if quantity < 0 or quantity % flow.step:
+        if quantity.numerator < 0 or quantity % flow.step:
             yield Limit("stock", asset=flow.asset, place=flow.origin.place), abs(quantity)
     for name, demand in problem.demands.items():
-        for limit, over in _account_limits(name, demand, posted[name]):
-            if over > 0:
+        for limit, over in _account_limits(name, demand, posted[name], credits_[name]):
+            if over.numerator > 0:
                 yield limit, over
     yield from _unsellable(problem, posted)
 
@@ -120,18 +121,20 @@ def _unsellable(
 
 
 def _account_limits(
-    name: str, demand: Demand, posted: Mapping[str, Fraction]
+    name: str, demand: Demand, posted: Mapping[str, Fraction], credit: Fraction
 ) -> Iterator[tuple[Limit, Fraction]]:
     """Yield an account's limits, each with by how much it is overstepped where positive.
 
     What was posted beyond a limit before may stay.
     """
-    yield Limit("need", demand=name), demand.target - demand.credit(posted)
+    yield Limit("need", demand=name), demand.target - credit
     for asset, quantity in posted.items():
         entry, present = demand.eligible[asset], demand.posted.get(asset, ZERO)
         yield Limit("posted", demand=name, asset=asset), -quantity
         if entry.cap is not None:
-            most = max(entry.cap * demand.target, present * entry.credit)
+            most = entry.cap * demand.target if demand.target.numerator > 0 else ZERO
+            if present:
+                most = max(most, present * entry.credit)
             yield Limit("cap", demand=name, asset=asset), quantity * entry.credit - most
         if entry.most is not None:
             yield Limit("most", demand=name, asset=asset), quantity - max(entry.most, present)

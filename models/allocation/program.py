@@ -147,10 +147,7 @@ def program(problem: Problem) -> Program:
     uppers, limits = _bounds(flows, rows)
     columns = [
         Column(
-            cost=flow.cost * scale[j] if flow.is_lot else flow.cost,
-            upper=uppers[j],
-            limit=limits[j],
-            is_whole=flow.is_lot,
+            flow.cost * scale[j] if flow.is_lot else flow.cost, uppers[j], limits[j], flow.is_lot
         )
         for j, flow in enumerate(flows)
     ]
@@ -209,15 +206,11 @@ def _flows(problem: Problem) -> Iterator[Flow]:
                 if way is None or origin == destination:
                     continue
                 cost = carried - saved if saved else carried
+                fixed = way.fixed + leaving + arriving if way.fixed or leaving else arriving
+                if way.rate:
+                    cost += way.rate * resource.price
                 yield Flow(
-                    asset=asset,
-                    origin=origin,
-                    destination=destination,
-                    way=way,
-                    cost=cost + way.rate * resource.price if way.rate else cost,
-                    fixed=way.fixed + leaving + arriving if way.fixed or leaving else arriving,
-                    step=resource.step,
-                    is_lot=resource.is_lot,
+                    asset, origin, destination, way, cost, fixed, resource.step, resource.is_lot
                 )
 
 

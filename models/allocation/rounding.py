@@ -75,13 +75,20 @@ def _outward(value: float, step: Fraction) -> Fraction:
 
     A step finer than a float is told to is coarsened by tens, so that 99.99999999999999 is 100.
     """
-    exact = Fraction(value)
-    near = NEAR * max(exact, Fraction(1))
+    # In integers: value / step is `many` steps of `size` and `rest` more.
+    above, below = value.as_integer_ratio()
+    near = NEAR * (max(below, above)) / below
     grid = step
     while grid * 10 <= near:
         grid *= 10
-    beside = round(exact / grid) * grid
-    return beside if abs(beside - exact) <= near else -(-exact // step) * step
+    size = below * grid.numerator
+    many, rest = divmod(above * grid.denominator, size)
+    beside, away = (many + 1, size - rest) if 2 * rest > size else (many, rest)
+    if away * near.denominator <= near.numerator * below * grid.denominator:
+        return beside * grid
+    if grid is step:
+        return (many + 1) * step
+    return -(-Fraction(value) // step) * step
 
 
 def _use(columns: list[Fraction], row: Row) -> Fraction:

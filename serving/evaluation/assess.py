@@ -5,6 +5,7 @@ whatever the model says, and one that will be at the next price of a delayed ora
 unattended probability raised to 1; what the model said stays visible beside it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,9 +16,11 @@ import numpy as np
 from msgspec.structs import replace
 
 from features.inputs import Floats, Tables
+from features.margin import daily_sigmas
 from features.pipeline import BASELINE, FEATURES, NAMES, compute, fingerprint
 from models.domain import Account
 from models.forecast.bundle import Bundle, Mask
+from models.forecast.hazard import STARTS
 from models.horizons import HEADS, HORIZONS, LABELS
 from models.margin.result import Trigger, Verdict
 from models.margin.trigger import BREACHED
@@ -25,6 +28,7 @@ from serving.evaluation import feature_rows, rules
 from serving.evaluation.attribution import explanations, method_of
 from serving.evaluation.feature_rows import PositionRow, View
 from serving.evaluation.inputs import AccountInput
+from serving.evaluation.reason_text import distance_reason
 from serving.evaluation.rule_evaluation import RuleEvaluation
 from serving.schemas.assessment import (
     Assessment,
@@ -43,6 +47,7 @@ from serving.schemas.assessment import (
 FINGERPRINT = fingerprint()
 COLUMNS = (*NAMES, *BASELINE)
 _PLACES = {name: place for place, name in enumerate(COLUMNS)}
+_START = [BASELINE.index(name) for name in STARTS[:2]]
 HARMLESS = frozenset({"no_trigger", "no_debt"})
 EVENT_FEATURES = frozenset(feature.name for feature in FEATURES if "events" in feature.sources)
 _AGE = frozenset({"account_age"})
@@ -101,6 +106,15 @@ class ForecastOutcome:
     constant: tuple[str, ...] = ()
     late: int = 0
     words: "_Texts | None" = None
+
+    @property
+    def sigmas(self) -> float | None:
+        """Distance at the next price in daily volatilities; None where it is not known."""
+        if self.silent is not None or self.row is None:
+            return None
+        start = self.row[[_PLACES["start_distance"]]]
+        value = float(daily_sigmas(start, self.row[[_PLACES["start_sigma"]]])[0])
+        return value if math.isfinite(value) else None
 
 
 def assess(
@@ -288,6 +302,8 @@ class _Texts:
     forecast: tuple[ForecastAnswer, ...]
     reasons: tuple[ReasonAnswer, ...] = ()
     attribution: AttributionAnswer | None = None
+    distance: float = math.nan
+    sigma: float = math.nan
 
 
 def market_of(account: Account) -> str:
@@ -315,8 +331,16 @@ def _forecasts(
         bundle, matrix, baseline, scores=scores, observed=observed, method=method
     )
     return [
-        _Texts(forecast=forecast, reasons=reasons, attribution=attribution)
-        for forecast, (reasons, attribution) in zip(forecasts, explained, strict=True)
+        _Texts(
+            forecast=forecast,
+            reasons=reasons,
+            attribution=attribution,
+            distance=distance,
+            sigma=sigma,
+        )
+        for forecast, (reasons, attribution), (distance, sigma) in zip(
+            forecasts, explained, baseline[:, _START].tolist(), strict=True
+        )
     ]
 
 
@@ -401,7 +425,7 @@ def _assessment(judged: RuleEvaluation, outcome: ForecastOutcome, frame: _Frame)
         oldest_price_age_seconds=None if oldest is None else (at - oldest).total_seconds(),
         rule=_rule(judged),
         forecast=raised(judged, outcome, at=at),
-        reasons=(*_rule_reasons(judged), *(words.reasons if words else ())),
+        reasons=(*_rule_reasons(judged), *_model_reasons(judged, words)),
         attribution=words.attribution if words else None,
         model_version=model.bundle.version if model.bundle and words else None,
         feature_fingerprint=FINGERPRINT,
@@ -425,7 +449,7 @@ def doubts(judged: RuleEvaluation, outcome: ForecastOutcome) -> tuple[Notice, ..
     notices = [] if outcome.silent is None or outcome.silent.code in HARMLESS else [outcome.silent]
     notices += [
         doubt
-        for doubt in (rules.mismatch(judged.case), *outcome.doubts)
+        for doubt in (rules.mismatch(judged.case), rules.unread(judged.case), *outcome.doubts)
         if doubt is not None and doubt not in notices
     ]
     notices += rules.unplaced(judged.case)
@@ -568,6 +592,15 @@ def shock_text(shock: Trigger | None) -> ShockTrigger | None:
     if shock is None or shock.value is None or shock.direction is None:
         return None
     return ShockTrigger(shock=exact_text(shock.value, 0), direction=shock.direction)
+
+
+def _model_reasons(judged: RuleEvaluation, words: _Texts | None) -> tuple[ReasonAnswer, ...]:
+    """Return what the forecast starts from, then what moved it from there."""
+    if words is None:
+        return ()
+    trigger = judged.trigger if judged.shock is None else judged.shock
+    first = distance_reason(trigger, distance=words.distance, sigma=words.sigma)
+    return words.reasons if first is None else (first, *words.reasons)
 
 
 def _rule_reasons(judged: RuleEvaluation) -> tuple[ReasonAnswer, ...]:

@@ -19,7 +19,7 @@ from models.horizons import PROBABILITIES
 from serving.store.columns import Document, Duration, Time, Whole, name, number
 
 METADATA = sa.MetaData()
-HEAD = "0019"
+HEAD = "0020"
 """The newest revision in `migrations/versions`."""
 
 

@@ -400,11 +400,15 @@ SETUPS = {
         owes=False,
     ),
 }
-BOOKS = [pytest.param(book, id="/".join(name)) for name, book in load_all().items()]
+REFUSING = {"deribit"}
+"""Venues whose rules are not established: `venues/test_unestablished.py` holds that they say so."""
+
+ESTABLISHED = {name: book for name, book in load_all().items() if book.venue not in REFUSING}
+BOOKS = [pytest.param(book, id="/".join(name)) for name, book in ESTABLISHED.items()]
 EVERY = pytest.mark.parametrize("book", BOOKS)
 LENDERS = [
     pytest.param(book, id="/".join(name))
-    for name, book in load_all().items()
+    for name, book in ESTABLISHED.items()
     if SETUPS[book.venue].owes
 ]
 
