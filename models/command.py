@@ -1,8 +1,8 @@
 """The one command, `forewarn`: each installed package contributes its own sub-commands."""
 
 import sys
-from collections.abc import Iterator
-from importlib.metadata import EntryPoint, entry_points, metadata
+from importlib.metadata import EntryPoint, entry_points, metadata, version
+from typing import Annotated
 
 import typer
 from packaging.requirements import Requirement
@@ -16,7 +16,7 @@ SHARED = frozenset({"alerts", "risk"})
 def main() -> None:
     """Run `forewarn`."""
     try:
-        root(sys.argv[1] if len(sys.argv) > 1 else None)()
+        root()()
     except ModuleNotFoundError as error:
         extra = extra_with(error.name or "")
         if extra is None:
@@ -47,35 +47,41 @@ def extra_with(module: str) -> str | None:
     return None
 
 
-def root(command: str | None = None) -> typer.Typer:
-    """Return the command with every contributed sub-command at its top level.
-
-    Parameters
-    ----------
-    command
-        The sub-command that will run: packages after the one that contributes it are not
-        loaded, which saves seconds where they bring a whole library of learning.
-    """
+def root() -> typer.Typer:
+    """Return the command with every contributed sub-command at its top level."""
     app = typer.Typer(
         name="forewarn",
         no_args_is_help=True,
         help="How likely each leveraged account is to be liquidated, and what the rules say.",
         pretty_exceptions_show_locals=False,
     )
-    app.callback()(_stay)
+    app.callback()(_root)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         contributed = _contributed(entry)
         if contributed is not None:
             app.registered_commands += contributed.registered_commands
             for group in contributed.registered_groups:
                 _join(app, group)
-            if command in set(_names(contributed)) - SHARED:
-                break
     return app
 
 
-def _stay() -> None:
-    """Keep a lone sub-command a sub-command: without a callback it would take the root's place."""
+def _show_version(is_asked: bool) -> None:  # noqa: FBT001 - typer passes what was given
+    """Print the version and end, where it is asked for."""
+    if is_asked:
+        typer.echo(version("forewarn"))
+        raise typer.Exit
+
+
+def _root(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
+) -> None:
+    """Take the options of no sub-command, and keep a lone sub-command one."""
 
 
 def _join(app: typer.Typer, group: TyperInfo) -> None:
@@ -88,20 +94,6 @@ def _join(app: typer.Typer, group: TyperInfo) -> None:
             app.registered_groups[place] = TyperInfo(both, name=group.name)
             return
     app.registered_groups.append(group)
-
-
-def _names(app: typer.Typer) -> Iterator[str]:
-    """Yield the names of an application's commands and groups."""
-    for command in app.registered_commands:
-        if command.name is not None:
-            yield command.name
-        elif command.callback is not None:
-            yield command.callback.__name__.replace("_", "-")
-    for group in app.registered_groups:
-        if isinstance(group.name, str):
-            yield group.name
-        elif group.typer_instance is not None:
-            yield from _names(group.typer_instance)
 
 
 def _contributed(entry: EntryPoint) -> typer.Typer | None:

@@ -44,7 +44,12 @@ def unmapped(assets: Iterable[str]) -> tuple[str, ...]:
 def _record() -> Mapping[str, Proxy]:
     """Return the record that ships."""
     tree = tomllib.loads((files("models") / "symbols.toml").read_text(encoding="utf-8"))
-    return {
+    contracts = {
+        f"{coin}{suffix}": Proxy(coin, is_share=False)
+        for coin in tree["coin"]
+        for suffix in tree["contract"]["suffixes"]
+    }
+    return contracts | {
         name: Proxy(coin, is_share=table == "share")
         for table in ("coin", "share")
         for coin, names in tree[table].items()

@@ -1,25 +1,23 @@
-"""A BentoML server as a child process: started, awaited, and ended without leftovers."""
+"""A server as a child process: started, awaited, and ended without leftovers."""
 
 import contextlib
 import http.client
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from models.errors import ForewarnError
 from serving.settings import Settings
 
-SERVICE = "serving.service:Forewarn"
+SERVER = "serving.server"
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 480.0
 STOP_SECONDS = 15.0
@@ -91,21 +89,21 @@ class Server:
         self.process.wait()
 
 
-def environment(settings: Settings, home: Path) -> dict[str, str]:
-    """Return a child's environment: no reports to anyone, no state outside `home`."""
-    quiet = {
-        "BENTOML_DO_NOT_TRACK": "True",
-        "BENTOML_HOME": str(home),
-        "BENTOML_CONFIG_OPTIONS": "api_server.metrics.enabled=true",
-    }
+def environment(settings: Settings) -> dict[str, str]:
+    """Return a child's environment, which finds this source tree and these settings."""
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {
-        "OTEL_SDK_DISABLED": "true",
-        **os.environ,
-        **quiet,
-        "PYTHONPATH": os.pathsep.join(paths),
-        **settings.environment(),
-    }
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **settings.environment()}
+
+
+def become_server(settings: Settings, *, host: str, port: int) -> NoReturn:
+    """Put a server in this process's place, which keeps its number, files and terminal."""
+    command = _command(host, port)
+    os.execve(command[0], command, environment(settings))  # noqa: S606 - our own module
+
+
+def _command(host: str, port: int) -> list[str]:
+    """Return the command line of a server."""
+    return [sys.executable, "-m", SERVER, host, str(port)]
 
 
 @contextlib.contextmanager
@@ -119,27 +117,20 @@ def running(
     log
         Where its output goes; None for this process's own.
     """
-    home = Path(tempfile.mkdtemp(prefix="forewarn-bentoml-"))
-    command = [sys.executable, "-m", "bentoml", "serve", SERVICE, "--host", host]
-    command += ["--port", str(port), "--working-dir", str(ROOT)]
+    process = subprocess.Popen(  # noqa: S603 - our own module, arguments checked by typer
+        _command(host, port),
+        env=environment(settings),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT if log is not None else None,
+        start_new_session=True,
+    )
+    server = Server(process=process, host=host, port=port)
     try:
-        process = subprocess.Popen(  # noqa: S603 - our own module, arguments checked by typer
-            command,
-            env=environment(settings, home),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT if log is not None else None,
-            start_new_session=True,
-        )
-        server = Server(process=process, host=host, port=port)
-        try:
-            yield server
-        finally:
-            with undisturbed():
-                server.stop()
+        yield server
     finally:
         with undisturbed():
-            shutil.rmtree(home, ignore_errors=True)
+            server.stop()
 
 
 @contextlib.contextmanager
@@ -150,7 +141,7 @@ def compiling(settings: Settings) -> Iterator[None]:
     """
     process = subprocess.Popen(
         [sys.executable, "-m", "serving.application.scoring"],
-        env=environment(settings, Path(tempfile.gettempdir())),
+        env=environment(settings),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 
 from prometheus_client import (
     REGISTRY,
@@ -175,6 +176,17 @@ def exposition() -> bytes:
     whole = CollectorRegistry()
     multiprocess.MultiProcessCollector(whole)  # type: ignore[no-untyped-call]
     return generate_latest(whole)
+
+
+def forget_ended() -> None:
+    """Leave out of the metrics what ended workers said of the moment; their counts stay."""
+    place = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    for file in Path(place).glob("gauge_live*_*.db") if place else ():
+        number = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(number, 0)
+        except ProcessLookupError:
+            multiprocess.mark_process_dead(number)  # type: ignore[no-untyped-call]
 
 
 def gauges(readings: Sequence[GaugeReading]) -> bytes:

@@ -12,22 +12,16 @@ from serving.http.admission import Admission, Keyring
 from serving.http.app import Api
 from serving.http.routing import routes
 from serving.routes import OPERATIONS
-from serving.settings import from_environment
-from serving.telemetry import log_to_stderr
+from serving.settings import Settings
+from serving.telemetry import forget_ended, log_to_stderr
 
 LOGGER = logging.getLogger("forewarn")
 
 
-def open_api() -> Api:
-    """Return the API, ready to answer.
-
-    Raises
-    ------
-    InvalidInput
-        Listing every faulty setting.
-    """
-    settings = from_environment()
+def open_api(settings: Settings) -> Api:
+    """Return the API, ready to answer."""
     log_to_stderr(settings.log_level)
+    forget_ended()
     desk = open_service(settings)
     for reason in desk.status()[1]["reasons"]:
         LOGGER.warning("degraded from the start: %s", reason)

@@ -6,7 +6,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -24,18 +24,28 @@ SERVER = "FOREWARN_TEST_POSTGRES"
 
 LONGEST = (
     "test_pages.py",
+    "test_lifecycle.py",
     "test_alert_crash.py",
     "test_story.py",
+    "test_conduct.py",
+    "test_faults.py",
+    "test_unseen_venue.py",
+    "test_train_evaluate.py",
+    "test_demo.py",
+    "test_mcp.py",
+    "test_schema.py",
+    "test_parity.py",
     "test_follow.py",
     "test_kill.py",
-    "test_parity.py",
-    "test_lifecycle.py",
-    "test_faults.py",
-    "test_train_evaluate.py",
-    "test_unseen_venue.py",
-    "test_demo.py",
+    "test_reserve_backtest.py",
+    "test_alert_delivery.py",
+    "test_setting_up.py",
+    "test_one_more.py",
+    "test_governance.py",
+    "test_partitions.py",
+    "test_servers.py",
+    "test_schedules.py",
     "test_margin_service.py",
-    "test_schema.py",
     "test_hyperliquid_positions.py",
     "test_readme.py",
     "test_service.py",
@@ -64,7 +74,18 @@ hypothesis.settings.load_profile("busy")
 def pytest_configure(config: pytest.Config) -> None:
     """Let threads that wait sleep, in every worker; sum up what they tell."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # The many processes that tests start load what the first one has compiled.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     config.pluginmanager.register(Tally())
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers(
+    config: pytest.Config,
+) -> Generator[None, int, int]:
+    """Return a worker for each core, and one more where tests wait for what they started."""
+    cores = yield
+    return cores if config.option.markexpr else cores + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,25 +4,17 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
 
-from features.files import Moments, write_moments
-from features.pipeline import fingerprint
 from models.errors import ForewarnError
-from models.forecast import bundle
-from training.evaluation import conduct as conduct_evaluation
-from training.evaluation import evaluate as evaluation
-from training.evaluation import walk_forward as walk
-from training.fitting import fit
-from training.lifecycle import commands, publish
+from training.lifecycle import commands
 from training.replay import alert_commands, risk_commands
-from training.reports import model_card, report
-from training.sources import History
-from training.sources.registry import SOURCES
-from training.sources.registry import history as history_of
+
+if TYPE_CHECKING:
+    from training.sources import History
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(commands.app)
@@ -32,8 +24,12 @@ conduct_app = typer.Typer(no_args_is_help=True, help="How owners behave when a l
 app.add_typer(conduct_app, name="conduct")
 DAY = "%Y-%m-%d"
 
-Source = Annotated[str, typer.Option(help=f"What the files are: {', '.join(SOURCES)}.")]
-Data = Annotated[Path, typer.Option(help="Directory of the source's files.")]
+Source = Annotated[
+    str, typer.Option(help="What the files are, such as events; a wrong one is answered with all.")
+]
+Data = Annotated[
+    Path | None, typer.Option(help="Directory of the source's files; `touch` needs none.")
+]
 Candles = Annotated[Path, typer.Option(help="Parquet file of hourly candles.")]
 From = Annotated[
     datetime | None, typer.Option("--from", formats=[DAY], help="First day, UTC, included.")
@@ -47,8 +43,9 @@ OwnersData = Annotated[Path | None, typer.Option(help="Directory of that source'
 
 @app.command()
 def train(
+    *,
     source: Source,
-    data: Data,
+    data: Data = None,
     candles: Candles,
     out: Annotated[Path, typer.Option(help="Directory of the bundle to write.")],
     owners: Owners = None,
@@ -70,6 +67,11 @@ def train(
     ] = None,
 ) -> None:
     """Train a bundle on a history; nothing after --to is seen."""
+    from models.forecast import bundle
+    from training.fitting import fit
+    from training.lifecycle import publish
+    from training.reports import model_card
+
     console = Console(stderr=True)
     history = _load(source, data, candles, console)
     log = _load_owners(owners, owners_data, candles, console)
@@ -87,7 +89,7 @@ def train(
                 recipe=recipe,
             )
         bundle.save(fitted, out)
-        (out / model_card.CARD).write_text(model_card.card(fitted))
+        model_card.write(out, fitted)
         console.print(f"wrote {out}: {fitted.provenance['rows']:,} rows")
         publish.publish(out, track=track, registry=registry, say=console.print)
     except ForewarnError as error:
@@ -96,8 +98,9 @@ def train(
 
 @app.command()
 def evaluate(
+    *,
     source: Source,
-    data: Data,
+    data: Data = None,
     candles: Candles,
     bundle_: Annotated[
         Path | None, typer.Option("--bundle", help="Bundle to judge; none with --walk-forward.")
@@ -110,9 +113,13 @@ def evaluate(
     html: Annotated[
         Path | None, typer.Option("--html", help="Where to write the report as one HTML page.")
     ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(help="Bundle to put report.json and a card with its figures into."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 7,
     walk_forward: Annotated[
-        walk.Accounts | None,
+        Literal["all", "disjoint"] | None,
         typer.Option(
             "--walk-forward",
             help="Refit before every half-year and judge it, on all accounts or on disjoint ones.",
@@ -122,9 +129,17 @@ def evaluate(
     owners_data: OwnersData = None,
 ) -> None:
     """Judge a bundle, or the way of training, beside every baseline, on the same rows."""
+    from features.pipeline import fingerprint
+    from models.forecast import bundle
+    from training.evaluation import evaluate as evaluation
+    from training.evaluation import walk_forward as walk
+    from training.reports import model_card, report
+
     console = Console(stderr=True)
     if (bundle_ is None) == (walk_forward is None):
         raise typer.BadParameter("one of --bundle and --walk-forward is needed, and only one")
+    if card is not None and bundle_ is None:
+        raise typer.BadParameter("a card tells of a bundle: --card goes with --bundle")
     results: dict[str, Any] = {}
     period = evaluation.Period(begin=_start(begin), end=_after(end), seed=seed, source=source)
     progress = _stamped(console)
@@ -137,14 +152,17 @@ def evaluate(
             )
         elif bundle_ is not None:
             judged = bundle.load(bundle_, fingerprint=fingerprint)
+            carded = None if card is None else bundle.load(card, fingerprint=fingerprint)
             history = _load(source, data, candles, console)
             results = evaluation.evaluate(history, judged, period, progress=progress)
+            if card is not None and carded is not None:
+                model_card.write(card, carded, results)
     except ForewarnError as error:
         _refuse(console, error)
     if json_ is not None:
         json_.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
     if html is not None:
-        from training.reports import html_report  # noqa: PLC0415 - draws with the extra `training`
+        from training.reports import html_report
 
         html.write_text(html_report.page(results), encoding="utf-8")
     report.show(results, Console(width=200))
@@ -152,12 +170,15 @@ def evaluate(
 
 @app.command()
 def moments(
+    *,
     source: Source,
-    data: Data,
+    data: Data = None,
     candles: Candles,
     out: Annotated[Path, typer.Option(help="Directory to write.")],
 ) -> None:
     """Write a history's account moments, events and legs, for `forewarn features`."""
+    from features.files import Moments, write_moments
+
     console = Console(stderr=True)
     history = _load(source, data, candles, console)
     account_moments = Moments(history.moments, history.tables.events, history.legs)
@@ -166,26 +187,28 @@ def moments(
 
 
 @conduct_app.command("report")
-def conduct_report(source: Source, data: Data, candles: Candles) -> None:
+def conduct_report(*, source: Source, data: Data = None, candles: Candles) -> None:
     """Print how well conduct ranks exposed accounts of a history, as JSON."""
+    from training.evaluation import conduct
+
     history = _load(source, data, candles, Console(stderr=True))
-    typer.echo(json.dumps(conduct_evaluation.judged(history), indent=1))
+    typer.echo(json.dumps(conduct.judged(history), indent=1))
 
 
-def _load(source: str, data: Path, candles: Path, console: Console) -> History:
+def _load(source: str, data: Path | None, candles: Path, console: Console) -> "History":
     """Read a source, or print every fault and leave."""
-    if source not in SOURCES:
-        raise typer.BadParameter(f"{source!r} is not one of {', '.join(SOURCES)}")
+    from training.sources.registry import history
+
     try:
-        with console.status(f"reading and rebuilding {data}"):
-            return history_of(source, data, candles)
+        with console.status(f"reading and rebuilding {data or candles}"):
+            return history(source, data, candles)
     except ForewarnError as error:
         _refuse(console, error)
 
 
 def _load_owners(
     owners: str | None, data: Path | None, candles: Path, console: Console
-) -> History | None:
+) -> "History | None":
     """Read the source of the owner part, None where it is the same."""
     if owners is not None and data is not None:
         return _load(owners, data, candles, console)

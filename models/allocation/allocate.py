@@ -21,7 +21,14 @@ from models.allocation.certificate import (
     reduced_costs,
 )
 from models.allocation.problem import ZERO, Problem
-from models.allocation.program import Flow, Limit, Program, program, shortfall
+from models.allocation.program import (
+    Flow,
+    Limit,
+    Program,
+    program,
+    shortfall,
+    unreachable,
+)
 from models.allocation.rounding import rounded
 from models.allocation.solver import Answer, Floats, Matrix, Solver, highs, matrix, relaxed
 from models.errors import ForewarnError, InvalidInput
@@ -123,13 +130,14 @@ def allocate(problem: Problem, *, solver: Solver = highs, time_limit: float = 20
         result = outcome(problem, flows)
         if not result.broken:
             checked = _Checked(flows, result, answer)
-            return _proved(problem, base, checked, solver, time_limit)
+            first = numbers if plan is base else matrix(base)
+            return _proved(problem, base, first, checked, solver, time_limit)
     if answer.claim == "time_limit" and answer.values is None:
         return Allocation(status="time_limit")
     if answer.values is not None and not all(r.is_lot for r in problem.resources.values()):
         # A solution that no rounding saves: amounts are then decided in steps from the start.
         return allocate(_in_lots(problem), solver=solver, time_limit=time_limit)
-    return _infeasible(base, answer, solver, time_limit)
+    return _infeasible(problem, base, answer, solver, time_limit)
 
 
 def _in_lots(problem: Problem) -> Problem:
@@ -175,7 +183,12 @@ class _Checked:
 
 
 def _proved(
-    problem: Problem, plan: Program, checked: _Checked, solver: Solver, time_limit: float
+    problem: Problem,
+    plan: Program,
+    numbers: Matrix,
+    checked: _Checked,
+    solver: Solver,
+    time_limit: float,
 ) -> Allocation:
     """Return an allocation that holds, with how far it may be from the least.
 
@@ -185,11 +198,10 @@ def _proved(
         When it undercuts what was called a bound.
     """
     answer, result = checked.answer, checked.result
-    numbers = matrix(plan)
     relaxation = answer if answer.prices is not None else solver(relaxed(numbers), time_limit)
     prices = relaxation.prices
     is_fitting = prices is not None and prices.shape == numbers.bound.shape
-    bound = lower_bound(plan, prices) if prices is not None and is_fitting else None
+    bound = lower_bound(plan, numbers, prices) if prices is not None and is_fitting else None
     if plan.is_whole and answer.bound is not None and np.isfinite(answer.bound):
         stated = Fraction(answer.bound) + plan.constant
         bound = stated if bound is None else max(bound, stated)
@@ -197,8 +209,8 @@ def _proved(
     gap = None if bound is None else (objective - bound) / max(abs(objective), Fraction(1))
     if gap is not None and gap < -GAP:
         raise SolverFault(f"a solution of {float(objective)} undercuts the solver's bound")
-    is_least = gap is not None and gap <= GAP + _outward_cost(problem) / max(
-        abs(objective), Fraction(1)
+    is_least = gap is not None and (
+        gap <= GAP or gap <= GAP + _outward_cost(problem) / max(abs(objective), Fraction(1))
     )
     status: Status = "optimal" if is_least else "feasible"
     if not is_least and answer.claim == "time_limit":
@@ -210,7 +222,7 @@ def _proved(
         objective=objective,
         bound=bound,
         gap=None if gap is None else max(gap, ZERO),
-        prices=_prices(plan, prices) if prices is not None and is_fitting else (),
+        prices=_prices(plan, numbers, prices) if prices is not None and is_fitting else (),
     )
 
 
@@ -227,7 +239,7 @@ def _outward_cost(problem: Problem) -> Fraction:
     return total
 
 
-def _prices(plan: Program, prices: Floats) -> tuple[DualPrice, ...]:
+def _prices(plan: Program, numbers: Matrix, prices: Floats) -> tuple[DualPrice, ...]:
     """Return what one more of each binding limit changes, largest first."""
     listed = [
         DualPrice(row.limit, -float(price) if row.limit.kind == "need" else float(price))
@@ -235,7 +247,7 @@ def _prices(plan: Program, prices: Floats) -> tuple[DualPrice, ...]:
         if row.limit.kind not in {"link", "pieces"}
     ]
     merged: dict[Limit, float] = {}
-    for j, slope in enumerate(reduced_costs(plan, prices)):
+    for j, slope in enumerate(reduced_costs(numbers, prices)):
         limit = plan.columns[j].limit
         if limit is not None and slope < -LEAST_PRICE:
             merged[limit] = merged.get(limit, 0.0) + slope / float(plan.scale[j])
@@ -244,7 +256,9 @@ def _prices(plan: Program, prices: Floats) -> tuple[DualPrice, ...]:
     return tuple(sorted(binding, key=lambda price: -abs(price.value)))
 
 
-def _infeasible(plan: Program, claimed: Answer, solver: Solver, time_limit: float) -> Allocation:
+def _infeasible(
+    problem: Problem, plan: Program, claimed: Answer, solver: Solver, time_limit: float
+) -> Allocation:
     """Return how little is missing, and which limits are in conflict.
 
     Parameters
@@ -284,8 +298,11 @@ def _infeasible(plan: Program, claimed: Answer, solver: Solver, time_limit: floa
     conflict: tuple[Limit, ...] = ()
     if prices is not None and prices.shape == numbers.bound.shape:
         conflict = tuple(
-            price.limit for price in _prices(elastic, prices) if price.limit.kind != "posted"
+            price.limit
+            for price in _prices(elastic, numbers, prices)
+            if price.limit.kind != "posted"
         )
     named = {limit.demand for limit in conflict if limit.kind == "need"}
     lacking = tuple(Limit("need", demand=n) for n in missing if n not in named)
-    return Allocation(status="infeasible", shortage=missing, conflict=(*lacking, *conflict))
+    apart = tuple(limit for name in missing for limit in unreachable(problem, plan.flows, name))
+    return Allocation(status="infeasible", shortage=missing, conflict=(*lacking, *conflict, *apart))

@@ -13,6 +13,9 @@ from models.allocation.solver import Floats, Matrix
 Amounts = Sequence[tuple[Flow, Fraction]]
 """Whole units per flow that is used."""
 
+FLOAT_ERROR = 2.0**-50
+"""More than a float's unit of rounding, for the errors of a product and of its factors too."""
+
 TOLERANCE = 1e-6
 """Share of a row's size by which a solver's floats may miss it before it is called a lie."""
 
@@ -62,15 +65,15 @@ def outcome(problem: Problem, amounts: Amounts) -> Outcome:
         if flow.destination.demand:
             holder = posted[flow.destination.demand]
             holder[flow.asset] = holder.get(flow.asset, ZERO) + quantity
-        price = problem.resources[flow.asset].price
-        cost += flow.way.rate * price * quantity + (flow.fixed if quantity else ZERO)
+        if flow.way.rate:
+            cost += flow.way.rate * problem.resources[flow.asset].price * quantity
+        if flow.fixed and quantity:
+            cost += flow.fixed
     for name, amounts_ in posted.items():
         eligible = problem.demands[name].eligible
         cost += sum((eligible[k].cost * q for k, q in amounts_.items()), ZERO)
-    surplus = {
-        name: problem.demands[name].credit(amounts_) - problem.demands[name].need
-        for name, amounts_ in posted.items()
-    }
+    credits_ = {name: problem.demands[name].credit(amounts_) for name, amounts_ in posted.items()}
+    surplus = {name: credit - problem.demands[name].need for name, credit in credits_.items()}
     curves = {n: d.curve for n, d in problem.demands.items() if d.curve is not None}
     chances = {name: curve.probability(surplus[name]) for name, curve in curves.items()}
     return Outcome(
@@ -79,7 +82,7 @@ def outcome(problem: Problem, amounts: Amounts) -> Outcome:
         cost=cost,
         probabilities=chances,
         expected_loss=sum((curves[n].loss * p for n, p in chances.items()), ZERO),
-        broken=dict(_broken(problem, amounts, posted, free)),
+        broken=dict(_broken(problem, amounts, posted, credits_, free)),
     )
 
 
@@ -87,39 +90,51 @@ def _broken(
     problem: Problem,
     amounts: Amounts,
     posted: Mapping[str, Mapping[str, Fraction]],
+    credits_: Mapping[str, Fraction],
     free: Mapping[tuple[str, str], Fraction],
 ) -> Iterator[tuple[Limit, Fraction]]:
     """Yield every limit that is broken, with by how much."""
     for (asset, place), left in free.items():
-        if left < 0:
+        if left.numerator < 0:
             yield Limit("stock", asset=asset, place=place), -left
     for flow, quantity in amounts:
-        if quantity < 0 or quantity % flow.step:
+        if quantity.numerator < 0 or quantity % flow.step:
             yield Limit("stock", asset=flow.asset, place=flow.origin.place), abs(quantity)
     for name, demand in problem.demands.items():
-        for limit, over in _account_limits(name, demand, posted[name]):
-            if over > 0:
+        for limit, over in _account_limits(name, demand, posted[name], credits_[name]):
+            if over.numerator > 0:
                 yield limit, over
+    yield from _unsellable(problem, posted)
+
+
+def _unsellable(
+    problem: Problem, posted: Mapping[str, Mapping[str, Fraction]]
+) -> Iterator[tuple[Limit, Fraction]]:
+    """Yield the assets of which more is posted than could be sold, and more than before."""
     for asset, resource in problem.resources.items():
+        if resource.sellable is None:
+            continue
         total = sum((amounts_.get(asset, ZERO) for amounts_ in posted.values()), ZERO)
         before = sum((d.posted.get(asset, ZERO) for d in problem.demands.values()), ZERO)
-        if resource.sellable is not None and total > max(resource.sellable, before):
+        if total > max(resource.sellable, before):
             yield Limit("sellable", asset=asset), total - resource.sellable
 
 
 def _account_limits(
-    name: str, demand: Demand, posted: Mapping[str, Fraction]
+    name: str, demand: Demand, posted: Mapping[str, Fraction], credit: Fraction
 ) -> Iterator[tuple[Limit, Fraction]]:
     """Yield an account's limits, each with by how much it is overstepped where positive.
 
     What was posted beyond a limit before may stay.
     """
-    yield Limit("need", demand=name), demand.target - demand.credit(posted)
+    yield Limit("need", demand=name), demand.target - credit
     for asset, quantity in posted.items():
         entry, present = demand.eligible[asset], demand.posted.get(asset, ZERO)
         yield Limit("posted", demand=name, asset=asset), -quantity
         if entry.cap is not None:
-            most = max(entry.cap * demand.target, present * entry.credit)
+            most = entry.cap * demand.target if demand.target.numerator > 0 else ZERO
+            if present:
+                most = max(most, present * entry.credit)
             yield Limit("cap", demand=name, asset=asset), quantity * entry.credit - most
         if entry.most is not None:
             yield Limit("most", demand=name, asset=asset), quantity - max(entry.most, present)
@@ -138,32 +153,46 @@ def is_kept_to(problem: Matrix, values: Floats) -> bool:
     return bool((problem.rows @ values - problem.bound <= TOLERANCE * size).all())
 
 
-def lower_bound(program: Program, prices: Floats) -> Fraction:
+def lower_bound(program: Program, numbers: Matrix, prices: Floats) -> Fraction:
     """Return what no solution can undercut, whatever the prices are.
 
     Weak duality: for prices y >= 0 of the rows `a x <= b` and columns within 0 and u, every
     solution costs at least `-y b + sum min(0, c + y a) u`. In exact numbers, so that neither a
-    rounding nor a lie of whoever gave the prices can raise it.
+    rounding nor a lie of whoever gave the prices can raise it. A column whose `c + y a` floats
+    find above 0 by far more than they can err adds nothing, and is left out.
+
+    Parameters
+    ----------
+    numbers
+        The program in floats.
     """
+    weights = [Fraction(max(-float(price), 0.0)) for price in prices]
     total = program.constant
-    reduced = [column.cost for column in program.columns]
-    for row, price in zip(program.rows, prices, strict=True):
-        weight = Fraction(max(-float(price), 0.0))
+    exact = {j: program.columns[j].cost for j in _doubtful(numbers, prices)}
+    for row, weight in zip(program.rows, weights, strict=True):
         if not weight:
             continue
         total -= weight * row.bound
-        for j, entry in row.entries.items():
-            reduced[j] += weight * entry
-    for column, slope in zip(program.columns, reduced, strict=True):
+        for j in row.entries.keys() & exact.keys():
+            exact[j] += weight * row.entries[j]
+    for j, slope in exact.items():
         if slope < 0:
-            total += slope * column.upper
+            total += slope * program.columns[j].upper
     return total
 
 
-def reduced_costs(program: Program, prices: Floats) -> list[float]:
+def _doubtful(numbers: Matrix, prices: Floats) -> list[int]:
+    """Return the columns whose reduced cost may be below 0, by floats and how far they may err."""
+    weights = np.maximum(-prices, 0.0)
+    slopes = numbers.cost + numbers.rows.T @ weights
+    sizes = np.abs(numbers.cost) + abs(numbers.rows).T @ weights
+    # A sum of n floats errs by less than n units of rounding of the sum of their sizes.
+    error = FLOAT_ERROR * (numbers.bound.size + 2)
+    doubtful: list[int] = np.flatnonzero(~(slopes > error * sizes)).tolist()
+    return doubtful
+
+
+def reduced_costs(numbers: Matrix, prices: Floats) -> list[float]:
     """Return what one more of each column would change, by the rows' prices, quote units."""
-    slopes = [float(column.cost) for column in program.columns]
-    for row, price in zip(program.rows, prices, strict=True):
-        for j, entry in row.entries.items():
-            slopes[j] -= float(price) * float(entry)
+    slopes: list[float] = (numbers.cost - numbers.rows.T @ prices).tolist()
     return slopes

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fractions import Fraction
+from functools import cache
 from typing import Literal
 
 from models.errors import Fault
@@ -136,11 +137,13 @@ class Demand:
     fixed: Fraction = ZERO
     curve: LossCurve | None = None
     guard: Fraction = ZERO
+    target: Fraction = field(init=False)
+    """Credit to be reached, quote units."""
 
-    @property
-    def target(self) -> Fraction:
-        """Credit to be reached, quote units."""
-        return self.need * (1 + self.buffer) if self.need > 0 else self.need
+    def __post_init__(self) -> None:
+        """Reckon the target once: it is asked for with every flow."""
+        target = self.need * (1 + self.buffer) if self.need > 0 else self.need
+        object.__setattr__(self, "target", target)
 
     def credit(self, amounts: Mapping[str, Fraction]) -> Fraction:
         """Return what amounts of assets count for, quote units."""
@@ -197,7 +200,7 @@ class Problem:
     def way(self, asset: str, origin: str, destination: str) -> Way | None:
         """Return how an asset gets from one place to another; None where it cannot in time."""
         if origin == destination:
-            return Way(origin=origin, destination=destination)
+            return _staying(origin)
         fitting = [
             way
             for way in self.ways
@@ -206,6 +209,12 @@ class Problem:
         named = [way for way in fitting if way.asset is not None] or fitting
         timely = [way for way in named if self.deadline is None or way.delay <= self.deadline]
         return timely[0] if timely else None
+
+
+@cache
+def _staying(place: str) -> Way:
+    """Return the way from a place to itself."""
+    return Way(origin=place, destination=place)
 
 
 def faults(problem: Problem) -> Iterator[Fault]:
@@ -245,7 +254,7 @@ def _demand_faults(where: str, demand: Demand, problem: Problem) -> Iterator[Fau
             yield Fault(f"{where}/eligible/{asset}", f"nothing is stated of {asset}")
         for name in ("credit", "cap", "most"):
             value = getattr(entry, name)
-            if value is not None and value < 0:
+            if value is not None and value.numerator < 0:
                 yield Fault(f"{where}/eligible/{asset}/{name}", f"{value} is negative")
     yield from _posted_faults(where, demand)
     if problem.objective == "probability":

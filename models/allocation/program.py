@@ -7,26 +7,31 @@ limit it stands for, so that a dual value can be put in words.
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from models.allocation.problem import ZERO, Demand, Problem, Way
 
-SIGNS = {1: Fraction(1), -1: Fraction(-1)}
+UNIT = Fraction(1)
+SIGNS = {1: UNIT, -1: Fraction(-1)}
 COVERED = Fraction(10_001, 10_000)
 """Weight of a quote unit missing at an account that is covered to begin with."""
 
-LimitKind = Literal["need", "stock", "posted", "cap", "most", "sellable", "link", "pieces"]
+LimitKind = Literal[
+    "need", "stock", "posted", "cap", "most", "sellable", "link", "pieces", "absent", "way"
+]
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(NamedTuple):
     """What a row or bound stands for.
 
     Parameters
     ----------
+    kind
+        `absent` and `way` stand for no row: an asset of which nothing can be moved to an account,
+        since there is none of it or no way from where it lies.
     demand, asset, place
         Whichever it concerns; empty otherwise.
     """
@@ -37,16 +42,14 @@ class Limit:
     place: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(NamedTuple):
     """Where an asset lies: in an account, or free at a place."""
 
     demand: str = ""
     place: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flow:
+class Flow(NamedTuple):
     """An amount of an asset that may move.
 
     Parameters
@@ -69,8 +72,7 @@ class Flow:
     is_lot: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class Column(NamedTuple):
     """A decision.
 
     Parameters
@@ -129,25 +131,23 @@ class Program:
 def program(problem: Problem) -> Program:
     """Return the program of a sound problem."""
     flows = tuple(_flows(problem))
-    scale = tuple(flow.step if flow.is_lot else Fraction(1) for flow in flows)
+    scale = tuple(flow.step if flow.is_lot else UNIT for flow in flows)
     rows: dict[Limit, Row] = {}
+    needs = {name: Limit("need", name) for name in problem.demands}
+    stocks = {key: Limit("stock", "", *key) for key in problem.stocks}
     for name, demand in problem.demands.items():
-        limit = Limit("need", demand=name)
-        rows[limit] = Row(limit, demand.credit(demand.posted) - demand.target - demand.guard)
+        credit = demand.credit(demand.posted) if demand.posted else ZERO
+        rows[needs[name]] = Row(needs[name], credit - demand.target - demand.guard)
     for j, flow in enumerate(flows):
-        lot = scale[j] if flow.is_lot else None
-        for limit, bound, entry in _entries(problem, flow):
+        for limit, bound, entry in _entries(problem, flow, needs, stocks):
             row = rows.get(limit)
             if row is None:
                 row = rows[limit] = Row(limit, bound)
-            row.entries[j] = entry if lot is None else entry * lot
+            row.entries[j] = entry * scale[j] if flow.is_lot else entry
     uppers, limits = _bounds(flows, rows)
     columns = [
         Column(
-            cost=flow.cost * scale[j] if flow.is_lot else flow.cost,
-            upper=uppers[j],
-            limit=limits[j],
-            is_whole=flow.is_lot,
+            flow.cost * scale[j] if flow.is_lot else flow.cost, uppers[j], limits[j], flow.is_lot
         )
         for j, flow in enumerate(flows)
     ]
@@ -205,40 +205,75 @@ def _flows(problem: Problem) -> Iterator[Flow]:
                 way = problem.way(asset, start, stop)
                 if way is None or origin == destination:
                     continue
+                cost = carried - saved if saved else carried
+                fixed = way.fixed + leaving + arriving if way.fixed or leaving else arriving
+                if way.rate:
+                    cost += way.rate * resource.price
                 yield Flow(
-                    asset=asset,
-                    origin=origin,
-                    destination=destination,
-                    way=way,
-                    cost=carried - saved + way.rate * resource.price,
-                    fixed=way.fixed + leaving + arriving,
-                    step=resource.step,
-                    is_lot=resource.is_lot,
+                    asset, origin, destination, way, cost, fixed, resource.step, resource.is_lot
                 )
 
 
-def _entries(problem: Problem, flow: Flow) -> Iterator[tuple[Limit, Fraction, Fraction]]:
+def unreachable(problem: Problem, flows: Sequence[Flow], name: str) -> Iterator[Limit]:
+    """Yield the assets that would count at an account and cannot get there, with why."""
+    demand = problem.demands[name]
+    reached = {flow.asset for flow in flows if flow.destination.demand == name}
+    for asset, entry in demand.eligible.items():
+        if asset in reached or not entry.credit:
+            continue
+        places = {
+            place
+            for (stocked, place), quantity in problem.stocks.items()
+            if stocked == asset and quantity > 0
+        } | {
+            other.place
+            for key, other in problem.demands.items()
+            if key != name and other.is_movable and other.posted.get(asset, ZERO) > 0
+        }
+        if not places:
+            yield Limit("absent", name, asset)
+        for place in sorted(places):
+            yield Limit("way", name, asset, place)
+
+
+def _entries(
+    problem: Problem,
+    flow: Flow,
+    needs: Mapping[str, Limit],
+    stocks: Mapping[tuple[str, str], Limit],
+) -> Iterator[tuple[Limit, Fraction, Fraction]]:
     """Yield the limits that a flow takes part in: limit, bound, use per whole unit.
 
     The bounds of needs are laid down before any flow.
+
+    Parameters
+    ----------
+    needs, stocks
+        Limits that many flows take part in.
     """
     asset, origin, destination = flow.asset, flow.origin, flow.destination
     if origin.demand:
         posted = problem.demands[origin.demand].posted[asset]
         yield Limit("posted", demand=origin.demand, asset=asset), posted, SIGNS[1]
     else:
-        stock = problem.stocks[asset, origin.place]
-        yield Limit("stock", asset=asset, place=origin.place), stock, SIGNS[1]
+        key = asset, origin.place
+        yield stocks[key], problem.stocks[key], UNIT
     for name, sign in ((origin.demand, -1), (destination.demand, 1)):
         if not name:
             continue
         demand = problem.demands[name]
         entry, posted = demand.eligible[asset], demand.posted.get(asset, ZERO)
-        yield Limit("need", demand=name), ZERO, -entry.credit if sign > 0 else entry.credit
+        yield needs[name], ZERO, -entry.credit if sign > 0 else entry.credit
         if entry.cap is not None and entry.credit:
-            most = entry.cap * demand.target / entry.credit
-            room = max(most - posted, ZERO)
-            yield Limit("cap", demand=name, asset=asset), room, SIGNS[sign]
+            # One fraction is reduced once, not twice.
+            cap, target, credit = entry.cap, demand.target, entry.credit
+            most = Fraction(
+                cap.numerator * target.numerator * credit.denominator,
+                cap.denominator * target.denominator * credit.numerator,
+            )
+            room = most - posted if posted else most
+            room = room if room.numerator > 0 else ZERO
+            yield Limit("cap", name, asset), room, SIGNS[sign]
         if entry.most is not None:
             yield (
                 Limit("most", demand=name, asset=asset),
@@ -262,19 +297,27 @@ def _bounds(
     uppers: list[Fraction | None] = [None] * len(flows)
     limits: list[Limit | None] = [None] * len(flows)
     for limit, row in list(rows.items()):
-        if limit.kind == "need" or any(entry < 0 for entry in row.entries.values()):
+        # Of a sign its identity tells, without arithmetic.
+        if limit.kind == "need" or any(
+            e is not UNIT and e.numerator < 0 for e in row.entries.values()
+        ):
             continue
         for j, entry in row.entries.items():
-            upper = row.bound if entry == 1 else row.bound / entry
+            upper = row.bound if entry is UNIT else row.bound / entry
             if flows[j].is_lot:
                 upper = Fraction(upper // 1)
             present = uppers[j]
-            if present is None or upper < present:
+            if present is None or _is_less(upper, present):
                 uppers[j] = upper
                 limits[j] = limit
         if len(row.entries) == 1:
             del rows[limit]
     return [ZERO if upper is None else upper for upper in uppers], limits
+
+
+def _is_less(a: Fraction, b: Fraction) -> bool:
+    """Return `a < b`, without what the general comparison costs."""
+    return a.numerator * b.denominator < b.numerator * a.denominator
 
 
 def _pieces(name: str, demand: Demand, columns: list[Column], rows: dict[Limit, Row]) -> Fraction:

@@ -1,12 +1,11 @@
 """A solver's floats as exact amounts: rounded outward to each asset's step, limits kept."""
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
 from models.allocation.problem import ZERO
-from models.allocation.program import Program, Row
+from models.allocation.program import UNIT, Program, Row
 from models.allocation.solver import Floats
 
 NEAR = Fraction(1, 10**11)
@@ -27,30 +26,35 @@ def rounded(program: Program, values: Floats) -> list[Fraction]:
     """
     values = values.copy()
     _cancel_returns(program, values)
-    columns = []
-    for j, step in enumerate(_steps(program)):
-        wished, upper = _outward(float(values[j]), step), program.columns[j].upper
+    columns: list[Fraction] = []
+    for j, (value, step) in enumerate(zip(values.tolist(), _steps(program), strict=False)):
+        if value < DUST:
+            columns.append(ZERO)
+            continue
+        wished, upper = _outward(value, step), program.columns[j].upper
         columns.append(wished if wished <= upper else upper // step * step)
     rows = [row for row in program.rows if row.limit.kind not in {"need", "link", "pieces"}]
     needs = [row for row in program.rows if row.limit.kind == "need"]
-    touching: dict[int, list[Row]] = defaultdict(list)
-    for row in rows:
-        for j in row.entries:
-            touching[j].append(row)
     for _ in range(PASSES):
         for row in rows:
             _lower(program, columns, row)
         for row in needs:
-            if _use(columns, row) > row.bound:
-                _raise(program, columns, row, touching)
+            short = _use(columns, row) - row.bound
+            if short.numerator > 0:
+                _raise(program, columns, row, rows, short)
         if all(_use(columns, row) <= row.bound for row in (*rows, *needs)):
             break
     _cancel_returns(program, columns)
-    return [value * program.scale[j] for j, value in enumerate(columns)]
+    return [
+        value if value is ZERO or scale is UNIT else value * scale
+        for value, scale in zip(columns, program.scale, strict=True)
+    ]
 
 
 def _cancel_returns(program: Program, amounts: Any) -> None:
     """Take out what goes one way and comes back the other; to leave it out never costs more."""
+    if not any(flow.origin.demand for flow in program.flows):
+        return
     places = {(f.asset, f.origin, f.destination): j for j, f in enumerate(program.flows)}
     for j, flow in enumerate(program.flows):
         back = places.get((flow.asset, flow.destination, flow.origin))
@@ -63,7 +67,7 @@ def _cancel_returns(program: Program, amounts: Any) -> None:
 def _steps(program: Program) -> Iterator[Fraction]:
     """Yield the step of each flow, in units of its column."""
     for flow in program.flows:
-        yield Fraction(1) if flow.is_lot else flow.step
+        yield UNIT if flow.is_lot else flow.step
 
 
 def _outward(value: float, step: Fraction) -> Fraction:
@@ -71,29 +75,35 @@ def _outward(value: float, step: Fraction) -> Fraction:
 
     A step finer than a float is told to is coarsened by tens, so that 99.99999999999999 is 100.
     """
-    if value < DUST:
-        return ZERO
-    exact = Fraction(value)
-    near = NEAR * max(exact, Fraction(1))
+    # In integers: value / step is `many` steps of `size` and `rest` more.
+    above, below = value.as_integer_ratio()
+    near = NEAR * (max(below, above)) / below
     grid = step
     while grid * 10 <= near:
         grid *= 10
-    beside = round(exact / grid) * grid
-    return beside if abs(beside - exact) <= near else -(-exact // step) * step
+    size = below * grid.numerator
+    many, rest = divmod(above * grid.denominator, size)
+    beside, away = (many + 1, size - rest) if 2 * rest > size else (many, rest)
+    if away * near.denominator <= near.numerator * below * grid.denominator:
+        return beside * grid
+    if grid is step:
+        return (many + 1) * step
+    return -(-Fraction(value) // step) * step
 
 
 def _use(columns: list[Fraction], row: Row) -> Fraction:
     """Return how much of a row's bound the flows use."""
-    used = ZERO
+    used, count = ZERO, len(columns)
     for j, entry in row.entries.items():
-        if j < len(columns) and columns[j]:
-            used += entry * columns[j]
+        # Most flows carry nothing: their amount is ZERO itself, which is told without arithmetic.
+        if j < count and columns[j] is not ZERO:
+            used += columns[j] if entry is UNIT else entry * columns[j]
     return used
 
 
 def _step(program: Program, j: int) -> Fraction:
     """Return the step of one flow, in units of its column."""
-    return Fraction(1) if program.flows[j].is_lot else program.flows[j].step
+    return UNIT if program.flows[j].is_lot else program.flows[j].step
 
 
 def _lower(program: Program, columns: list[Fraction], row: Row) -> None:
@@ -101,7 +111,7 @@ def _lower(program: Program, columns: list[Fraction], row: Row) -> None:
     over = _use(columns, row) - row.bound
     if over <= 0:
         return
-    users = [j for j, entry in row.entries.items() if entry > 0 and columns[j] > 0]
+    users = [j for j, entry in row.entries.items() if columns[j] is not ZERO and entry > 0]
     for j in sorted(users, key=lambda j: -columns[j]):
         step = _step(program, j)
         less = min(columns[j], -(-over // (row.entries[j] * step)) * step)
@@ -112,31 +122,44 @@ def _lower(program: Program, columns: list[Fraction], row: Row) -> None:
 
 
 def _raise(
-    program: Program, columns: list[Fraction], row: Row, touching: dict[int, list[Row]]
+    program: Program,
+    columns: list[Fraction],
+    row: Row,
+    others: Sequence[Row],
+    short: Fraction,
 ) -> None:
     """Add what a need lacks where it costs least, and takes from no other need."""
-    short = _use(columns, row) - row.bound
-    helpful = [j for j, entry in row.entries.items() if entry and j < len(columns)]
+    count = len(columns)
+    helpful = [j for j, entry in row.entries.items() if j < count and entry.numerator]
 
-    def price(j: int) -> tuple[bool, bool, Fraction]:
+    def price(j: int) -> tuple[bool, bool, float]:
         flow = program.flows[j]
-        is_new = not columns[j] and flow.fixed > 0
+        is_new = bool(flow.fixed) and not columns[j]
         is_between = bool(flow.origin.demand and flow.destination.demand)  # another need's, too
-        return is_between, is_new, program.columns[j].cost / -row.entries[j]
+        return is_between, is_new, float(program.columns[j].cost) / -float(row.entries[j])
 
     for j in sorted(helpful, key=price):
         step, entry = _step(program, j), row.entries[j]
         wished = -(-short // (abs(entry) * step)) * step
-        if entry < 0:
-            room = program.columns[j].upper - columns[j]
-            for other in touching[j]:
-                if other.entries[j] > 0:
-                    left = other.bound - _use(columns, other)
-                    room = min(room, left / other.entries[j])
-            change = min(wished, max(room, ZERO) // step * step)
+        if entry.numerator < 0:
+            room = _room(program, columns, j, others)
+            if room.numerator <= 0:
+                continue
+            change = min(wished, room // step * step)
         else:
             change = -min(wished, columns[j])
         columns[j] += change
         short += change * entry
-        if short <= 0:
+        if short.numerator <= 0:
             return
+
+
+def _room(program: Program, columns: list[Fraction], j: int, others: Sequence[Row]) -> Fraction:
+    """Return how much more a flow may carry by its bound and every limit that it takes part in."""
+    room = program.columns[j].upper - columns[j]
+    for other in others:
+        entry = other.entries.get(j)
+        if entry is not None and entry.numerator > 0 and room.numerator > 0:
+            left = other.bound - _use(columns, other)
+            room = min(room, left if entry is UNIT else left / entry)
+    return room

@@ -6,13 +6,13 @@ Huangfu and Hall (2018), "Parallelizing the dual revised simplex method", Mathem
 Programming Computation 10, as shipped in SciPy's `linprog` and `milp`.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import LinearConstraint, linprog, milp
 from scipy.sparse import csr_array, diags_array
 
 from models.allocation.program import Program
@@ -60,16 +60,20 @@ Solver = Callable[[Matrix, float], Answer]
 
 def matrix(program: Program) -> Matrix:
     """Return a program in floats."""
-    data = [float(entry) for row in program.rows for entry in row.entries.values()]
-    places = [j for row in program.rows for j in row.entries]
+    data = [
+        entry.numerator / entry.denominator
+        for row in program.rows
+        for entry in row.entries.values()
+    ]
+    places = list(itertools.chain.from_iterable(row.entries for row in program.rows))
     starts = np.cumsum([0, *(len(row.entries) for row in program.rows)])
     shape = (len(program.rows), len(program.columns))
     entries = (np.array(data), np.array(places, dtype=np.int64), starts)
     return Matrix(
-        cost=np.array([float(column.cost) for column in program.columns]),
+        cost=np.array([c.cost.numerator / c.cost.denominator for c in program.columns]),
         rows=csr_array(entries, shape=shape),
         bound=np.array([float(row.bound) for row in program.rows]),
-        upper=np.array([float(column.upper) for column in program.columns]),
+        upper=np.array([c.upper.numerator / c.upper.denominator for c in program.columns]),
         whole=np.array([column.is_whole for column in program.columns], dtype=bool),
     )
 
@@ -120,6 +124,8 @@ def _answer(problem: Matrix, time_limit: float) -> Answer:
     """Return what HiGHS says of a matrix with columns, as it stands."""
     if problem.whole.any():
         return _whole(problem, time_limit)
+    from scipy.optimize import linprog  # noqa: PLC0415 - 0.3 s and 26 MB that few workers need
+
     solved = linprog(
         problem.cost,
         A_ub=problem.rows if problem.bound.size else None,
@@ -137,6 +143,8 @@ def _answer(problem: Matrix, time_limit: float) -> Answer:
 
 def _whole(problem: Matrix, time_limit: float) -> Answer:
     """Return what HiGHS says of a matrix with columns in whole numbers."""
+    from scipy.optimize import LinearConstraint, milp  # noqa: PLC0415 - 0.3 s and 26 MB that few workers need
+
     limits = []
     if problem.bound.size:
         limit = LinearConstraint(problem.rows, ub=problem.bound)

@@ -20,6 +20,8 @@ def limit_text(limit: Limit) -> str:
         "cap": f"the cap of {limit.asset} at {limit.demand}",
         "most": f"the most that {limit.demand} takes of {limit.asset}",
         "sellable": f"what of {limit.asset} can be sold in time",
+        "absent": f"there is no {limit.asset} that could be posted at {limit.demand}",
+        "way": f"no way in time for {limit.asset}{where} to {limit.demand}",
     }.get(limit.kind, limit.kind)
 
 

@@ -11,7 +11,8 @@ The numbers may be fractions (exact) or floats; `models.book.kernel` is the same
 References
 ----------
 Shin and Cont-Schaanning's fire sales as published for Aave by Lido (aave-liquidation-model),
-with the cumulative amount sold counted once.
+with the cumulative amount sold counted once. Impact that lasts beside impact that wears off:
+Almgren and Chriss, Optimal execution of portfolio transactions (2001).
 """
 
 from collections import Counter
@@ -98,12 +99,18 @@ class Market:
     priced_in
         Assets whose market is another asset (stETH in ETH): their price follows that
         asset's, and what is received for them is sold on unless it repays the debt itself.
+    temporary
+        Share of what presses a market that wears off from round to round, in [0, 1].
+    decay
+        Share of that which is left after a round, in [0, 1].
     """
 
     prices: Mapping[str, Number]
     curves: Mapping[str, ImpactCurve] = field(default_factory=dict)
     oracle_share: Number = WHOLE
     priced_in: Mapping[str, str] = field(default_factory=dict)
+    temporary: Number = ZERO
+    decay: Number = WHOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +298,17 @@ class _Book:
     def __init__(self, market: Market, accounts: dict[str, _Account]) -> None:
         self.market = market
         self.accounts = accounts
-        self.pressure: dict[str, Number] = dict.fromkeys(market.prices, ZERO)
+        self.lasting: dict[str, Number] = dict.fromkeys(market.prices, ZERO)
+        self.passing: dict[str, Number] = dict.fromkeys(market.prices, ZERO)
+
+    def wear_off(self) -> None:
+        """Let a round pass over what presses markets for a time alone."""
+        self.passing = {name: units * self.market.decay for name, units in self.passing.items()}
+
+    def _press(self, asset: str, units: Number) -> None:
+        """Put units on a market."""
+        self.lasting[asset] += units * (1 - self.market.temporary)
+        self.passing[asset] += units * self.market.temporary
 
     def prices(self) -> dict[str, Number]:
         """Return quote per unit by asset, as accounts are judged."""
@@ -317,15 +334,15 @@ class _Book:
         self, asset: str, units: Number, owed: Mapping[str, Number], prices: Mapping[str, Number]
     ) -> None:
         """Put units on their market, and what they bring at prices on the markets behind it."""
-        self.pressure[asset] += units
+        self._press(asset, units)
         while (base := self.market.priced_in.get(asset)) is not None:
             units = units * prices[asset] / prices[base] * (1 - owed.get(base, ZERO))
-            self.pressure[base] += units
+            self._press(base, units)
             asset = base
 
     def _left(self, asset: str, share: Number) -> Number:
         curve = self.market.curves.get(asset)
-        lost = ZERO if curve is None else impact(curve, self.pressure[asset])
+        lost = ZERO if curve is None else impact(curve, self.lasting[asset] + self.passing[asset])
         base = self.market.priced_in.get(asset)
         return (1 - share * lost) * (WHOLE if base is None else self._left(base, share))
 
@@ -375,6 +392,7 @@ def _round(book: _Book, liquidators: Liquidators) -> Round | None:
         _seize(book.accounts[key], valued[key], repaid * capacity / total, prices)
         for key, repaid in due.items()
     ]
+    book.wear_off()
     for seizure in seizures:
         for asset, units in seizure.sold.items():
             book.sell(asset, units, seizure.owed, prices)

@@ -68,7 +68,7 @@ class MarketColumns:
         Points of all curves, shape (points,).
     priced_in
         Number of the asset that an asset's market is quoted in, or -1, shape (assets,).
-    oracle_share
+    oracle_share, temporary, decay
         As of `models.book.cascade.Market`.
     """
 
@@ -77,6 +77,8 @@ class MarketColumns:
     curve_impacts: Floats
     priced_in: Places
     oracle_share: float
+    temporary: float = 0.0
+    decay: float = 1.0
 
 
 def ordered_assets(market: Market) -> tuple[str, ...]:
@@ -152,6 +154,8 @@ def market_columns(market: Market) -> MarketColumns:
             [-1 if base is None else number[base] for base in bases], dtype=np.int64
         ),
         oracle_share=float(market.oracle_share),
+        temporary=float(market.temporary),
+        decay=float(market.decay),
     )
 
 

@@ -6,7 +6,7 @@ quantile of what is repaid, VaR of bad debt; each is told if nobody acts and as 
 expected to act.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +67,55 @@ class BookForecast:
     by_account: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What runs some of the scenarios of a book, wherever it is taken to.
+
+    Parameters
+    ----------
+    prices
+        Quote per unit now, shape (assets,).
+    moved
+        Over the same assets.
+    owners
+        Who may act first; None where nobody does.
+    """
+
+    book: BookColumns
+    market: MarketColumns
+    prices: Floats
+    moved: Moves
+    owners: Owners | None = None
+    liquidators: Liquidators = UNLIMITED
+
+    def __call__(self, part: slice) -> Losses:
+        """Return what scenarios from one to another bring; their numbers are those of the whole."""
+        sums = []
+        for side in (self.moved.lowest, self.moved.highest):
+            at = self.prices * np.exp(side[part])
+            sums.append(
+                run_all(
+                    self.book,
+                    self.market,
+                    at,
+                    self.liquidators,
+                    owners=self.owners,
+                    first=part.start,
+                    reference=self.prices,
+                )
+            )
+        low, high = sums
+        return Losses(
+            low.repaid + high.repaid,
+            low.bad_debt + high.bad_debt,
+            bool(low.converged.all() and high.converged.all()),
+        )
+
+
+Spread = Callable[[Part, Sequence[slice]], Iterable[Losses]]
+"""Runs parts anywhere and yields what they bring in the order of the parts."""
+
+
 def losses(
     book: BookColumns,
     market: MarketColumns,
@@ -76,6 +125,7 @@ def losses(
     owners: Owners | None = None,
     liquidators: Liquidators = UNLIMITED,
     report: Callable[[int], bool] = lambda _: True,
+    spread: Spread = map,
 ) -> Losses:
     """Run every scenario.
 
@@ -87,6 +137,8 @@ def losses(
         Over the same assets.
     report
         Takes the scenarios that are done and says whether to go on.
+    spread
+        Where they are run; here, unless told otherwise.
 
     Raises
     ------
@@ -94,20 +146,19 @@ def losses(
         When `report` said no.
     """
     count = moved.starts.size
-    repaid, bad = np.zeros(count), np.zeros(count)
-    converged = True
-    for first in range(0, count, CHUNK):
-        part = slice(first, min(first + CHUNK, count))
-        for side in (moved.lowest, moved.highest):
-            totals = run_all(
-                book, market, prices * np.exp(side[part]), liquidators, owners=owners, first=first
-            )
-            repaid[part] += totals.repaid
-            bad[part] += totals.bad_debt
-            converged &= bool(totals.converged.all())
+    parts = [slice(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
+    done = []
+    for part, loss in zip(
+        parts, spread(Part(book, market, prices, moved, owners, liquidators), parts), strict=True
+    ):
+        done.append(loss)
         if not report(part.stop):
             raise Stopped
-    return Losses(repaid, bad, converged)
+    return Losses(
+        np.concatenate([loss.repaid for loss in done]),
+        np.concatenate([loss.bad_debt for loss in done]),
+        all(loss.converged for loss in done),
+    )
 
 
 def forecast(
@@ -119,6 +170,7 @@ def forecast(
     owners: Owners | None = None,
     liquidators: Liquidators = UNLIMITED,
     report: Callable[[int], bool] = lambda _: True,
+    spread: Spread = map,
 ) -> BookForecast:
     """Return the quantiles of a book's losses, and whose they are.
 
@@ -128,7 +180,14 @@ def forecast(
         Who may act first; None for the forecast if nobody does.
     """
     result = losses(
-        book, market, prices, moved, owners=owners, liquidators=liquidators, report=report
+        book,
+        market,
+        prices,
+        moved,
+        owners=owners,
+        liquidators=liquidators,
+        report=report,
+        spread=spread,
     )
     return BookForecast(
         tuple(quantile(result.repaid, level) for level in LEVELS),

@@ -20,7 +20,6 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize
 
 from models.errors import Fault, InvalidInput
 
@@ -53,6 +52,21 @@ class ImpactCurve:
     impacts: tuple[Number, ...]
     measured_at: datetime | None = field(default=None)
     quote: str = USD
+
+    def lost(self, units: float) -> float:
+        """Return the share of the price lost after selling units, as `impact` in floats."""
+        return float(impact(self, units))
+
+    def sellable(self, most: float) -> float:
+        """Return the units that can be sold before the price has fallen by a share, in [0, 1)."""
+        amount = lost = 0.0
+        for point, given in zip(self.amounts, self.impacts, strict=True):
+            if float(given) > most:
+                share = (most - lost) / (float(given) - lost)
+                return amount + share * (float(point) - amount)
+            amount, lost = float(point), float(given)
+        reserve = amount * (1.0 - lost) / lost
+        return (1.0 - lost) * (amount + reserve) / (1.0 - most) - reserve
 
 
 def curve_faults(curve: ImpactCurve, *, where: str = "") -> list[Fault]:
@@ -140,6 +154,8 @@ def fitted(
         np.asarray(amounts, dtype=np.float64), return_inverse=True, return_counts=True
     )
     means = np.bincount(place, weights=np.asarray(impacts, dtype=np.float64)) / counts
+    from scipy import optimize  # noqa: PLC0415 - 0.3 s and 26 MB that few workers need
+
     fit = optimize.isotonic_regression(means, weights=counts.astype(np.float64))
     curve = ImpactCurve(tuple(points.tolist()), tuple(fit.x.tolist()), measured_at, quote)
     if faults := curve_faults(curve):

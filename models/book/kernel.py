@@ -149,6 +149,8 @@ class _Curves(NamedTuple):
     impacts: Floats
     base: Places
     share: float
+    temporary: float
+    decay: float
 
 
 class _Limits(NamedTuple):
@@ -157,6 +159,28 @@ class _Limits(NamedTuple):
     capacity: float
     rounds: int
     gas: float
+
+
+class _Reach(NamedTuple):
+    """Which accounts a scenario can touch: all, unless they are sorted by their health.
+
+    Parameters
+    ----------
+    health
+        At the reference, rising, shape (accounts,); empty for accounts in any order.
+    reference
+        Quote per unit, shape (assets,).
+    backs, owed
+        Whether anybody holds, and owes, the asset, shape (assets,).
+    debt_units
+        Units owed by all together, shape (assets,).
+    """
+
+    health: Floats
+    reference: Floats
+    backs: Flags
+    owed: Flags
+    debt_units: Floats
 
 
 class _Log(NamedTuple):
@@ -330,21 +354,48 @@ def _sell(
 
 
 @njit(cache=True, nogil=True)
+def _reached(reach: _Reach, price: Floats, count: int) -> int:
+    """Return how many accounts prices can bring to their line, the weakest first.
+
+    No collateral falls further than the worst of all, no debt rises higher than the highest:
+    who stands above that by the reference stands.
+    """
+    if reach.health.size == 0:
+        return count
+    least, most = np.inf, 0.0
+    for asset in range(price.size):
+        moved = price[asset] / reach.reference[asset]
+        if reach.backs[asset]:
+            least = min(least, moved)
+        if reach.owed[asset]:
+            most = max(most, moved)
+    return int(np.searchsorted(reach.health, most / least * (1.0 + SLACK), side="right"))
+
+
+@njit(cache=True, nogil=True)
 def _judge(
     legs: _Legs,
+    first: int,
+    last: int,
     price: Floats,
     received: Floats,
     limits: _Limits,
     state: _State,
     accounts: _Accounts,
     draws: _Draws,
-) -> tuple[float, float]:
-    """Write what every account owes and is due to repay; return the sums due and owed.
+) -> float:
+    """Write what accounts up to the last owe and are due to repay; return the sum due.
+
+    Those from the first on are looked at for the first time.
 
     An account whose owner acts leaves the book when it first stands below its line.
     """
-    total = book_debt = 0.0
-    for row in range(state.collateral_left.size):
+    total = 0.0
+    for row in range(first, last):
+        state.collateral_left[row] = state.owed[row] = 1.0
+        state.repaid[row] = 0.0
+        accounts.was_near[row] = accounts.was_liquidated[row] = False
+    for row in range(last):
         value, weighted, most, proceeds, debt = _value(legs, row, price, received)
         value, weighted = value * state.collateral_left[row], weighted * state.collateral_left[row]
         most, debt = most * state.collateral_left[row], debt * state.owed[row]
@@ -360,7 +411,6 @@ def _judge(
             accounts.debt[row], accounts.is_below[row] = 0.0, False
             continue
         state.bad[row] = max(debt - value, 0.0)
-        book_debt += debt
         if debt > 0.0 and abs(weighted - debt) <= NEAR * debt:
             accounts.was_near[row] = True
         if not accounts.is_below[row]:
@@ -371,12 +421,13 @@ def _judge(
             continue  # never where there is no gas to cover: nothing is below NaN
         accounts.due[row] = repaid
         total += repaid
-    return total, book_debt
+    return total
 
 
 @njit(cache=True, nogil=True)
 def _liquidate(
     legs: _Legs,
+    last: int,
     scale: float,
     price: Floats,
     base: Places,
@@ -390,7 +441,7 @@ def _liquidate(
     direct[:] = 0.0
     pressing[:] = 0.0
     liquidated = 0
-    for row in range(state.collateral_left.size):
+    for row in range(last):
         if accounts.due[row] <= 0.0:
             continue
         liquidated += 1
@@ -417,6 +468,7 @@ def _liquidate(
 @njit(cache=True, nogil=True)
 def _settle(
     legs: _Legs,
+    reach: _Reach,
     shocked: Floats,
     curves: _Curves,
     limits: _Limits,
@@ -428,26 +480,33 @@ def _settle(
     """Run one cascade to its end and write its state, its rounds and its totals."""
     assets, count = shocked.size, state.collateral_left.size
     pressure, price, received = np.zeros(assets), np.empty(assets), np.empty(assets)
+    lasting, passing = np.zeros(assets), np.zeros(assets)
     direct, pressing = np.empty(assets), np.empty(assets)
     accounts = _Accounts(
         np.empty(count),
         np.empty(count),
         np.empty(count),
         np.empty(count, dtype=np.bool_),
-        np.zeros(count, dtype=np.bool_),
-        np.zeros(count, dtype=np.bool_),
+        np.empty(count, dtype=np.bool_),
+        np.empty(count, dtype=np.bool_),
     )
-    taken, repaid = 0, 0.0
+    taken, repaid, reached = 0, 0.0, 0
     while True:
         _reprice(shocked, pressure, curves, price, received)
         if 0 < taken <= log.repaid.size:
             log.prices[taken - 1, :] = price
-        total, book_debt = _judge(legs, price, received, limits, state, accounts, draws)
+        last = max(_reached(reach, price, count), reached)
+        total = _judge(legs, reached, last, price, received, limits, state, accounts, draws)
+        reached, book_debt = last, (reach.debt_units * price).sum()
         scale = min(1.0, limits.capacity / total) if total > 0.0 else 0.0
         if taken >= limits.rounds or total * scale <= STILL * book_debt:
             break
-        liquidated = _liquidate(legs, scale, price, curves.base, state, accounts, direct, pressing)
-        pressure += pressing
+        liquidated = _liquidate(
+            legs, reached, scale, price, curves.base, state, accounts, direct, pressing
+        )
+        lasting += (1.0 - curves.temporary) * pressing
+        passing = passing * curves.decay + curves.temporary * pressing
+        pressure = lasting + passing
         if taken < log.repaid.size:
             log.repaid[taken] = total * scale
             log.liquidated[taken] = liquidated
@@ -455,17 +514,18 @@ def _settle(
         repaid += total * scale
         taken += 1
     totals[REPAID], totals[ROUNDS] = repaid, taken
-    totals[BAD] = state.bad.sum()
-    totals[INSOLVENT] = (state.bad > 0.0).sum()
-    totals[LIQUIDATED] = accounts.was_liquidated.sum()
-    totals[NEAR_LINE] = accounts.was_near.sum()
-    totals[BELOW] = accounts.is_below.sum()
-    totals[UNLIQUIDATED] = accounts.debt[accounts.is_below].sum()
+    totals[BAD] = state.bad[:reached].sum()
+    totals[INSOLVENT] = (state.bad[:reached] > 0.0).sum()
+    totals[LIQUIDATED] = accounts.was_liquidated[:reached].sum()
+    totals[NEAR_LINE] = accounts.was_near[:reached].sum()
+    totals[BELOW] = accounts.is_below[:reached].sum()
+    totals[UNLIQUIDATED] = accounts.debt[:reached][accounts.is_below[:reached]].sum()
 
 
 @njit(cache=True, nogil=True, parallel=True)
 def _settle_all(
     legs: _Legs,
+    reach: _Reach,
     shocked: Floats,
     curves: _Curves,
     limits: _Limits,
@@ -474,12 +534,14 @@ def _settle_all(
 ) -> None:
     accounts = legs.close_factor.size
     for scenario in prange(shocked.shape[0]):
-        state = _State(np.ones(accounts), np.ones(accounts), np.zeros(accounts), np.zeros(accounts))
+        state = _State(
+            np.empty(accounts), np.empty(accounts), np.empty(accounts), np.empty(accounts)
+        )
         log = _Log(np.empty(0), np.empty(0, dtype=np.int64), np.empty((0, 0)), np.empty((0, 0)))
         drawn = _Draws(
             draws.chance, draws.number, draws.common, draws.seed, draws.scenario + scenario
         )
-        _settle(legs, shocked[scenario], curves, limits, state, log, totals[scenario], drawn)
+        _settle(legs, reach, shocked[scenario], curves, limits, state, log, totals[scenario], drawn)
 
 
 def run(
@@ -523,6 +585,7 @@ def run(
     totals = np.empty((1, TOTALS))
     _settle(
         _legs(book),
+        _reach(book, np.empty(0), prices),
         prices,
         _curves(market),
         _limits(liquidators),
@@ -553,11 +616,13 @@ def run_all(
     *,
     owners: Owners | None = None,
     first: int = 0,
+    reference: Floats | None = None,
 ) -> Totals:
     """Run a cascade in every scenario and return their totals.
 
     Accounts that no scenario can bring below their line are left out first
-    (`touchable`), which changes no total.
+    (`touchable`), which changes no total. With a reference each scenario looks only at those
+    that its own prices can reach.
 
     Parameters
     ----------
@@ -567,13 +632,39 @@ def run_all(
         Who may act before the liquidators; None where nobody does.
     first
         Number of the first scenario, where these are a part of more.
+    reference
+        Quote per unit by which accounts are sorted, the weakest first: the prices of now, the
+        same for every part of the scenarios, shape (assets,).
     """
     rows = touchable(book, market, prices)
+    health = np.empty(0)
+    if reference is not None:
+        health = _health(book, reference)[rows]
+        order = np.argsort(health, kind="stable")
+        rows, health = rows[order], health[order]
     touched = selected(book, rows)
     totals = np.empty((prices.shape[0], TOTALS))
     draws = _draws(None if owners is None else _part(owners, rows), first)
-    _settle_all(_legs(touched), prices, _curves(market), _limits(liquidators), totals, draws)
+    reach = _reach(touched, health, prices[0] if reference is None else reference)
+    _settle_all(_legs(touched), reach, prices, _curves(market), _limits(liquidators), totals, draws)
     return _totals(totals)
+
+
+def _health(book: BookColumns, prices: Floats) -> Floats:
+    """Return the least of what counts and of what is held over what is owed, by account."""
+    worth = book.collateral_units * prices[book.collateral_asset]
+    weighted = _summed(book.collateral_offsets, worth * book.threshold)
+    debt = _summed(book.debt_offsets, book.debt_units * prices[book.debt_asset])
+    least = np.minimum(weighted, _summed(book.collateral_offsets, worth))
+    return np.divide(least, debt, out=np.full(debt.size, np.inf), where=debt > 0.0)
+
+
+def _reach(book: BookColumns, health: Floats, reference: Floats) -> _Reach:
+    size = len(book.assets)
+    owed = np.bincount(book.debt_asset, weights=book.debt_units, minlength=size)
+    backs = np.bincount(book.collateral_asset, minlength=size) > 0
+    is_owed = np.bincount(book.debt_asset, minlength=size) > 0
+    return _Reach(health, reference, backs, is_owed, owed.astype(np.float64))
 
 
 def _part(owners: Owners, rows: Places) -> Owners:
@@ -670,6 +761,8 @@ def _curves(market: MarketColumns) -> _Curves:
         market.curve_impacts,
         market.priced_in,
         market.oracle_share,
+        market.temporary,
+        market.decay,
     )
 
 

@@ -1,6 +1,6 @@
 """One perpetuals account in exact rationals: equity, tiers, trigger prices."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -8,8 +8,15 @@ from typing import Self
 
 from models.domain import Account, Leg, LegKind, Market
 from models.margin.result import Margin, Ratio, Side, Verdict
+from models.margin.variables import Variable
 
 Tiers = tuple["Tier", ...]
+MODES = (
+    Variable("cross", "0 or 1: margin is shared with what other positions need"),
+    Variable("multi_assets", "0 or 1: several assets are margin together"),
+    Variable("portfolio_margin", "0 or 1: margin is reckoned over scenarios"),
+)
+"""Modes of an account that not every rule is established for; left out, the account has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,11 +136,27 @@ def by_side(leg: Leg) -> Hashable:
 
 
 def cash_of(account: Account) -> Fraction:
-    """Return the margin deposited, before unrealised profit, quote units."""
+    """Return the balance before unrealised profit, quote units; below 0 where it is owed."""
+    signs = {LegKind.COLLATERAL: 1, LegKind.DEBT: -1}
     return sum(
-        (Fraction(leg.quantity) for leg in account.legs if leg.kind is LegKind.COLLATERAL),
+        (signs[leg.kind] * Fraction(leg.quantity) for leg in account.legs if leg.kind in signs),
         Fraction(0),
     )
+
+
+def mode_fault(account: Account, *, established: Collection[str] = ()) -> str | None:
+    """Return why an account cannot be judged in the mode that it states, or None.
+
+    Parameters
+    ----------
+    established
+        Modes that the rule is established for.
+    """
+    for mode in MODES:
+        if account.options.get(mode.name) and mode.name not in established:
+            stem = mode.name if mode.name.endswith("margin") else f"{mode.name}_margin"
+            return f"{stem}_not_established"
+    return None
 
 
 def unevaluable_reason(
@@ -160,7 +183,7 @@ def open_assets(account: Account) -> list[str]:
 def leg_fault(account: Account, *, quote: str, instruments: Iterable[str]) -> str | None:
     """Return why an account cannot be judged whatever prices are, or None."""
     for leg in account.legs:
-        if leg.kind is LegKind.DEBT:
+        if leg.kind is LegKind.DEBT and leg.asset != quote:
             return "debt_not_established"
         if leg.kind is LegKind.COLLATERAL and leg.asset != quote:
             return "multi_asset_margin_not_established"

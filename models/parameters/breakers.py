@@ -42,11 +42,10 @@ class Effect(StrEnum):
     FREEZE_PROMOTION = "freeze_promotion"
     HOLD_TERMS = "hold_terms"  # no activation but of lower limits
     PAUSE_RECOMMENDATIONS = "pause_recommendations"
+    WIDEN = "widen"  # intervals reach up to what twice the volatility would bring
+    TIGHTEN_REQUIREMENT = "tighten_requirement"  # the house asks twice its add-on
     PAGE = "page"  # the desk is told, as of an alarm
 
-
-UNAVAILABLE = frozenset({"widen", "tighten_requirement"})
-"""What breakers elsewhere do and none does here yet: asking for it is refused, not ignored."""
 
 FORBIDDEN = frozenset({"mute_alerts", "mute_critical", "cancel_verdict", "move_money"})
 """What no breaker may ever do, named so that asking for it is told why."""

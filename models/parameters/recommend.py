@@ -119,6 +119,8 @@ def search(
     axes: Sequence[Axis],
     cost: Callable[[Values], Floats],
     refusal: Callable[[Values], str | None],
+    *,
+    report: Callable[[int], None] = lambda _: None,
 ) -> Recommendation:
     """Return what to recommend: one parameter after the other, until none improves.
 
@@ -128,6 +130,8 @@ def search(
         Of values over the same scenarios every time, shape (scenarios,).
     refusal
         Why values may not be set; None where they may.
+    report
+        Takes how many candidates were judged so far.
     """
     start = tuple(axis.current for axis in axes)
     costs: dict[Values, Floats] = {start: cost(start)}
@@ -137,6 +141,7 @@ def search(
         if values in refused:
             return np.inf
         if values not in costs:
+            report(len(costs) + len(refused))
             reason = refusal(values)
             if reason is not None:
                 refused[values] = reason

@@ -7,6 +7,7 @@ deduction_k = deduction_{k-1} + floor_k (rate_k - rate_{k-1}).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -150,6 +151,13 @@ def largest_growth(before: Tiers, after: Tiers) -> Fraction:
     ]
     ends = [after[0].rate / before[0].rate, after[-1].rate / before[-1].rate]
     return max([*ratios, *ends])
+
+
+def brackets(tiers: Tiers) -> Iterator[dict[str, int | str]]:
+    """Yield the brackets of a table as `read_tiers` takes them."""
+    for tier in tiers:
+        stated = {part.name: getattr(tier, part.name) for part in fields(tier)}
+        yield {n: v if isinstance(v, int) else str(v) for n, v in stated.items() if v is not None}
 
 
 def scaled(tiers: Tiers, factor: Fraction) -> Tiers:

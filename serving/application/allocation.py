@@ -67,7 +67,13 @@ def allocated(
     desk: ScoringService, body: AllocateBody, faults: Sequence[Fault], request_id: str
 ) -> AllocationAnswer:
     """Answer a request; `faults` are those of single accounts. Raises as `allocation` does."""
-    solution = solved(desk, body, faults)
+    return answered(desk, body, solved(desk, body, faults), request_id)
+
+
+def answered(
+    desk: ScoringService, body: AllocateBody, solution: Solved, request_id: str
+) -> AllocationAnswer:
+    """Return a solution in words."""
     return answer(
         desk,
         body,
@@ -84,8 +90,19 @@ def solved(desk: ScoringService, body: AllocateBody, faults: Sequence[Fault]) ->
     """Return the solution of a request; raises as `allocation` does."""
     question = question_of(desk, body, faults)
     _refuse_large(question.problem)
+    return solution_of(question, body.time_limit)
+
+
+def solution_of(question: Question, time_limit: float) -> Solved:
+    """Return the solution of a question, however large.
+
+    Raises
+    ------
+    Refused
+        When the solver's answer did not hold.
+    """
     try:
-        problem, result = _solved(question, body.time_limit)
+        problem, result = _solved(question, time_limit)
     except SolverFault as error:
         raise Refused(problems.UNAVAILABLE, f"nothing is proposed: {error}") from None
     order, refusals = _carried_out(question, problem, result)
@@ -105,7 +122,8 @@ def _refuse_large(problem: Problem) -> None:
     if program(problem).is_whole and (size[0] > venues or size[1] > assets):
         detail = (
             f"lots, fixed costs and curves that are not convex are decided for at most {venues} "
-            f"accounts and {assets} assets, not for {size[0]} and {size[1]}"
+            f"accounts and {assets} assets, not for {size[0]} and {size[1]}: ask POST "
+            "/v1/allocations, which answers later"
         )
         raise InvalidInput([Fault("", detail)])
 

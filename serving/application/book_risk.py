@@ -14,12 +14,12 @@ import numpy as np
 
 from features.inputs import Candles
 from models.book.exceedance import christoffersen, kupiec, zone
-from models.book.forecast import Stopped
+from models.book.forecast import Spread, Stopped
 from models.book.impact import USD, ImpactCurve, fitted
 from models.book.scenarios import Method
 from models.errors import Fault, ForewarnError, InvalidInput
 from models.horizons import REFERENCE
-from models.pegs import moving
+from models.pegs import is_one, moving
 from serving.application.scoring import ScoringService
 from serving.application.stored_market import stored_snapshot
 from serving.evaluation import inputs
@@ -173,7 +173,8 @@ def curves_of(
     """
     curves: dict[str, ImpactCurve] = {}
     answer, stale = [], []
-    for item in sorted(quotes, key=lambda item: (item.asset, item.quote != USD, item.quote)):
+    ordered = sorted(quotes, key=lambda item: (item.asset, not _is_dollar(item.quote), item.quote))
+    for item in ordered:
         if item.asset in curves:
             continue
         curve = fit(item)
@@ -187,7 +188,13 @@ def curves_of(
 def fit(quotes: ImpactQuotes) -> ImpactCurve:
     """Return the curve of quotes; raises `InvalidInput` as `models.book.impact.fitted` does."""
     amounts, impacts = zip(*quotes.quotes, strict=True)
-    return fitted(amounts, impacts, measured_at=quotes.measured_at, quote=quotes.quote)
+    quote = USD if _is_dollar(quotes.quote) else quotes.quote
+    return fitted(amounts, impacts, measured_at=quotes.measured_at, quote=quote)
+
+
+def _is_dollar(quote: str) -> bool:
+    """Return whether what an asset is sold for is the dollar, or pegged to it."""
+    return is_one(quote, quote=USD)
 
 
 def curve_answer(quotes: ImpactQuotes, curve: ImpactCurve, *, at: datetime) -> CurveAnswer:
@@ -347,12 +354,20 @@ def run(
     request: ForecastBody,
     result: ReadBook,
     ready: Any,
+    *,
+    spread: Spread = map,
 ) -> None:
-    """Run a forecast to its end, or until it is stopped, and keep what came of it."""
+    """Run a forecast to its end, or until it is stopped, and keep what came of it.
+
+    Parameters
+    ----------
+    spread
+        Where scenarios are run.
+    """
     status = book_forecasts.FAILED
     body: dict[str, Any] | None = {"error": "ended by a defect: see the log"}
     try:
-        body = _run(desk, store, name, request, result, ready)
+        body = _run(desk, store, name, request, result, ready, spread)
         status = book_forecasts.DONE
     except Stopped:
         body, status = None, book_forecasts.STOPPED
@@ -373,6 +388,7 @@ def _run(
     request: ForecastBody,
     result: ReadBook,
     ready: Forecaster,
+    spread: Spread,
 ) -> dict[str, Any]:
     parts = len(request.horizons) * len(METHODS) * 2
     finished = 0
@@ -397,7 +413,9 @@ def _run(
             owners: dict[str, Any] = {}
             for side in ("unattended", "expected"):
                 acts = side == "expected"
-                done = ready.run(drawn, with_owners=acts, seed=request.seed, report=report)
+                done = ready.run(
+                    drawn, with_owners=acts, seed=request.seed, report=report, spread=spread
+                )
                 owners[side] = msgspec.to_builtins(forecast_answer(done, ready))
                 finished += 1
             methods[method.value] = owners

@@ -3,7 +3,7 @@
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from functools import partial
@@ -288,6 +288,8 @@ def requirements(
         When the envelope, the policy or every account is at fault.
     """
     policy = _policy(body.policy)
+    if desk.is_tightened:
+        policy = replace(policy, add_on=2 * policy.add_on)
     wrong = policy.faults()
     if wrong:
         raise InvalidInput(wrong)
@@ -303,6 +305,7 @@ def requirements(
         requirements=tuple(listed),
         present=exact_text(present, 0),
         personal=exact_text(wished, 0),
+        tightened=desk.is_tightened,
         simulated=around.simulated,
     )
 

@@ -32,6 +32,7 @@ from models.parameters.proposal import (
     count,
     expires_at,
 )
+from models.parameters.tiers import brackets
 from serving.application import breaker_board, governed_log, term_preview
 from serving.application.term_book import read_now
 from serving.application.term_preview import POLICY, TermPreview
@@ -343,19 +344,8 @@ def _value(change: Change, value: Any) -> dict[str, Any]:
         "market": change.market.market,
         "chain": change.market.chain or None,
         "path": change.path,
-        "value": _rows(value) if change.is_table else exact_text(Fraction(value, unit), 0),
+        "value": list(brackets(value)) if change.is_table else exact_text(Fraction(value, unit), 0),
     }
-
-
-def _rows(tiers: Iterable[Any]) -> list[dict[str, Any]]:
-    """Return a table as a change states it."""
-    rows = []
-    for tier in tiers:
-        stated = {field.name: getattr(tier, field.name) for field in dataclasses.fields(tier)}
-        rows.append(
-            {n: v if isinstance(v, int) else str(v) for n, v in stated.items() if v is not None}
-        )
-    return rows
 
 
 def simulate(transaction: Transaction, identity: str, who: Actor) -> ProposalRow:

@@ -75,6 +75,7 @@ class ScoringService:
     clock: Callable[[], datetime] = lambda: datetime.now(tz=UTC)
     log_keys: LogKeys | None = None
     order_key: Path | None = None
+    is_tightened: bool = False
 
     @property
     def keys(self) -> Loader | None:

@@ -1,7 +1,7 @@
 """The market that the store knows, as an evaluation takes it."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from features.inputs import Tables
 from models.domain import UNPLACED, MarketId
@@ -10,6 +10,10 @@ from serving.evaluation.inputs import MarketSnapshot
 from serving.store.connections import differing
 from serving.store.engine import Transaction
 from serving.store.market import REFERENCES, feature_tables, notes, quotes, state, terms
+from serving.store.venue_accounts import unread_since
+
+UNREAD_AFTER = timedelta(minutes=2)
+"""Age of what an exchange's account holds beyond which it is told as stale."""
 
 
 def stored_snapshot(
@@ -59,4 +63,5 @@ def stored_snapshot(
             )
             for check in differing(transaction)
         },
+        unread=unread_since(transaction, at - UNREAD_AFTER),
     )

@@ -3,18 +3,23 @@
 Nothing is ever applied by itself: what comes out can be proposed, and passes the same gate then.
 """
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from models.domain import MarketId
 from models.errors import Fault, InvalidInput
-from models.parameters.bounds import Measure, StepBound, bound_of
+from models.parameters.bounds import Measure, bound_of
 from models.parameters.breakers import Effect
-from models.parameters.catalogue import find
+from models.parameters.catalogue import Role, find
 from models.parameters.changes import Change, Request, path_of, value_at
 from models.parameters.recommend import Axis, Floats, Recommendation, Values, search
+from models.parameters.sizing import is_looser
+from models.parameters.tiers import brackets, largest_growth
 from serving.application import breaker_board, term_preview, term_risk
 from serving.application.term_book import TermBook
+from serving.application.term_sizing import SIZED, Sized, Sizer
 from serving.evaluation.book_risk import RiskBook
 from serving.evaluation.paired_risk import Scenarios
 from serving.schemas import problems
@@ -22,6 +27,7 @@ from serving.schemas.assessment import exact_text
 from serving.schemas.problems import Refused
 from serving.schemas.term_changes import (
     ChangeSet,
+    ConditionAnswer,
     GainAnswer,
     RecommendAnswer,
     RecommendBody,
@@ -34,8 +40,11 @@ STEPS = 5
 """Candidates on either side of what stands, within one step of the bounds."""
 
 MOST_CELLS = 2 * 10**8
+DEPTH = 0.05
+"""Share of the price up to which it is told how much can be sold."""
+
 REVOKED_BY = (
-    "the preview is older than valid_until",
+    "volatility, depth, price or LaR leave the band about what they were",
     "prices, positions or terms change so that the gate refuses",
     "a breaker that pauses recommendations opens",
 )
@@ -122,10 +131,35 @@ def _at(row: Change, value: int) -> Change:
     )
 
 
+def refuse_paused(transaction: Transaction) -> None:
+    """Refuse to recommend while a breaker pauses it.
+
+    Raises
+    ------
+    Refused
+        409.
+    """
+    if Effect.PAUSE_RECOMMENDATIONS in breaker_board.read(transaction).effects:
+        raise Refused(problems.NOT_ALLOWED, "a breaker pauses recommendations")
+
+
 def recommend(
-    transaction: Transaction, book: TermBook, body: RecommendBody, *, request_id: str
+    transaction: Transaction,
+    book: TermBook,
+    body: RecommendBody,
+    *,
+    request_id: str,
+    report: Callable[[int], None] = lambda _: None,
 ) -> RecommendAnswer:
     """Return what to change, or that nothing should be.
+
+    What changes verdicts is searched; what changes none follows from a rule. While the market
+    of an asset is stirred, or LaR above its limit, its parameters are only tightened.
+
+    Parameters
+    ----------
+    report
+        Takes how many candidates were judged so far.
 
     Raises
     ------
@@ -135,19 +169,25 @@ def recommend(
         409 while a breaker pauses recommendations, and as of `term_preview.make`; 413 where the
         search is too large.
     """
-    if Effect.PAUSE_RECOMMENDATIONS in breaker_board.read(transaction).effects:
-        raise Refused(problems.NOT_ALLOWED, "a breaker pauses recommendations")
+    refuse_paused(transaction)
     rows = _rows(book, body)
-    bounds = term_preview.in_force(transaction)[0]
-    choice = _Choice(transaction, book, body, rows)
-    axes = [_axis(row, bounds) for row in rows]
-    result = search(axes, choice.cost, choice.refusal)
+    limit = None if body.lar_limit is None else float(body.lar_limit)
+    sizer = Sizer(transaction, book, fees=float(body.fees), lar_limit=limit)
+    searched = [row for row in rows if row.parameter.role not in SIZED]
+    choice = _Choice(transaction, book, body, searched)
+    result = None
+    if searched:
+        axes = [_axis(row, sizer) for row in searched]
+        result = search(axes, choice.cost, choice.refusal, report=report)
+    chosen = {row.path: item for row, item in zip(rows, _sized(rows, sizer, body), strict=True)}
+    values = _values(rows, searched, result, chosen, sizer)
+    stated = _stated_all(rows, values, choice, result, body)
     preview = None
-    if result.best != tuple(row.before for row in rows):
-        page = TermsPreviewBody.model_validate(choice.stated(result.best))
+    if stated["changes"]:
+        page = TermsPreviewBody.model_validate(stated)
         made = term_preview.make(transaction, book, page)
         preview = term_preview.answer(made, page, request_id=request_id)
-    return _answer(result, rows, preview, book, request_id)
+    return _answer(result, rows, values, preview, book, sizer, request_id)
 
 
 def _rows(book: TermBook, body: RecommendBody) -> list[Change]:
@@ -156,7 +196,7 @@ def _rows(book: TermBook, body: RecommendBody) -> list[Change]:
     Raises
     ------
     InvalidInput
-        Listing those that are none, or are tables.
+        Listing those that are none.
     """
     rows: list[Change] = []
     faults: list[Fault] = []
@@ -167,7 +207,9 @@ def _rows(book: TermBook, body: RecommendBody) -> list[Change]:
         path = None if terms is None else path_of(request, terms)
         parameter = None if path is None else find(market.venue, path)
         before = None if path is None or parameter is None else value_at(terms, path)
-        if path is None or parameter is None or not isinstance(before, int) or not before:
+        is_number = isinstance(before, int) and bool(before)
+        is_table = parameter is not None and parameter.role is Role.TIERS
+        if path is None or parameter is None or not (is_number or is_table):
             faults.append(Fault(f"/parameters/{place}", "is no number that may be moved here"))
             continue
         rows.append(Change(market=market, parameter=parameter, path=path, before=before, to=before))
@@ -176,9 +218,9 @@ def _rows(book: TermBook, body: RecommendBody) -> list[Change]:
     return rows
 
 
-def _axis(row: Change, bounds: tuple[StepBound, ...]) -> Axis:
-    """Return where a parameter may go within one step of the bounds."""
-    bound = bound_of(row, bounds)
+def _axis(row: Change, sizer: Sizer) -> Axis:
+    """Return where a parameter may go within one step of the bounds, and of the conditions."""
+    bound = bound_of(row, sizer.bounds)
     unit, before = row.parameter.unit, int(row.before)
     base = before if bound is not None and bound.measure is Measure.RELATIVE else unit
     usual = unit // 200 if unit > 1 else before // 2
@@ -187,39 +229,180 @@ def _axis(row: Change, bounds: tuple[StepBound, ...]) -> Axis:
     if bound is not None and bound.is_restricted:
         sides = [0, 0]
     step = max(1, max(sides) // STEPS)
+    if sizer.only_tighter(row) is not None:
+        sides = [
+            0 if is_looser(row.parameter.role, Fraction(before), Fraction(before + sign)) else side
+            for sign, side in zip((-1, 1), sides, strict=True)
+        ]
     return Axis(current=before, step=step, least=max(1, before - sides[0]), most=before + sides[1])
 
 
+def _sized(rows: Sequence[Change], sizer: Sizer, body: RecommendBody) -> Iterator[Sized | None]:
+    """Yield what the rules say of each parameter; None of those that are searched."""
+    for row in rows:
+        yield _within(row, sizer, body) if row.parameter.role in SIZED else None
+
+
+def _within(row: Change, sizer: Sizer, body: RecommendBody) -> Sized:
+    """Return what a rule says, within one step, the conditions and the band of what stands."""
+    sized = sizer.sized(row)
+    if sized.value is None:
+        return replace(sized, value=row.before)
+    reason = sizer.only_tighter(row)
+    if row.is_table:
+        growth = largest_growth(row.before, sized.value)
+        if largest_growth(sized.value, row.before) <= 1 + body.band and growth <= 1 + body.band:
+            return replace(sized, value=row.before, why=f"within the band; {sized.why}")
+        if growth <= 1 and reason is not None:
+            return replace(sized, value=row.before, why=f"only tightened: {reason}")
+        return sized
+    if abs(sized.value - row.before) <= body.band * row.before:
+        return replace(sized, value=row.before, why=f"within the band; {sized.why}")
+    axis = _axis(row, sizer)
+    value = min(max(int(sized.value), axis.least), axis.most)
+    if value != sized.value:
+        is_barred = reason is not None and value == axis.current
+        bound = f"only tightened: {reason}" if is_barred else "the bound of one step"
+        sized = replace(sized, why=f"{bound}; {sized.why}")
+    return replace(sized, value=value)
+
+
+def _values(
+    rows: Sequence[Change],
+    searched: Sequence[Change],
+    result: Recommendation | None,
+    sized: Mapping[str, Sized | None],
+    sizer: Sizer,
+) -> list[RecommendedValue]:
+    """Return every parameter in exact text."""
+    places = {(row.market, row.path): place for place, row in enumerate(searched)}
+    values = []
+    for row in rows:
+        item = sized[row.path]
+        if item is not None:
+            values.append(_value(row, item.value, item.value, rule=item.rule, binding=item.why))
+        elif result is not None:
+            place = places[row.market, row.path]
+            binding = result.binding.get(place) or sizer.only_tighter(row)
+            best = result.best[place]
+            values.append(_value(row, result.values[place], best, rule="search", binding=binding))
+    return values
+
+
+def _value(
+    row: Change, value: Any, best: Any, *, rule: str, binding: str | None
+) -> RecommendedValue:
+    """Return one parameter in exact text; a table by its brackets."""
+    return RecommendedValue(
+        venue=row.market.venue,
+        market=row.market.market,
+        path=row.path,
+        before=None if row.is_table else exact_text(row.share_before, 0),
+        to=None if row.is_table else exact_text(Fraction(value, row.parameter.unit), 0),
+        best=None if row.is_table else exact_text(Fraction(best, row.parameter.unit), 0),
+        table=tuple(brackets(value)) if row.is_table and value != row.before else None,
+        rule=rule,
+        binding=binding,
+    )
+
+
+def _stated_all(
+    rows: Sequence[Change],
+    values: Sequence[RecommendedValue],
+    choice: _Choice,
+    result: Recommendation | None,
+    body: RecommendBody,
+) -> dict[str, Any]:
+    """Return the best of the search and what the rules say, as a request states them."""
+    stated = {"changes": []} if result is None else choice.stated(result.best)
+    for row, value in zip(rows, values, strict=True):
+        to = value.table if row.is_table else value.to
+        if value.rule == "search" or to is None or to == value.before:
+            continue
+        place = {"venue": row.market.venue, "market": row.market.market}
+        if row.market.chain:
+            place["chain"] = row.market.chain
+        named = (
+            {"asset": row.path.partition(".")[2], "parameter": Role.TIERS.value}
+            if row.is_table
+            else {"parameter": row.path}
+        )
+        stated["changes"].append({**place, **named, "to": list(to) if row.is_table else to})
+    return {**stated, "limits": body.limits.model_dump()}
+
+
 def _answer(
-    result: Recommendation, rows: list[Change], preview: Any, book: TermBook, request_id: str
+    result: Recommendation | None,
+    rows: Sequence[Change],
+    values: Sequence[RecommendedValue],
+    preview: Any,
+    book: TermBook,
+    sizer: Sizer,
+    request_id: str,
 ) -> RecommendAnswer:
     """Return a recommendation in exact text."""
+    is_kept = all(value.table is None and value.to == value.before for value in values)
+    gain = None if result is None else result.gain
+    assets = dict.fromkeys(sizer.asset(row) for row in rows)
     return RecommendAnswer(
         request_id=request_id,
         as_of=book.at,
-        keep=result.keep,
-        values=tuple(
-            RecommendedValue(
-                venue=row.market.venue,
-                market=row.market.market,
-                path=row.path,
-                before=exact_text(row.share_before, 0),
-                to=exact_text(Fraction(value, row.parameter.unit), 0),
-                best=exact_text(Fraction(best, row.parameter.unit), 0),
-                binding=result.binding.get(place),
-            )
-            for place, (row, value, best) in enumerate(
-                zip(rows, result.values, result.best, strict=True)
-            )
-        ),
-        gain=GainAnswer(mean=result.gain.mean, low=result.gain.low, high=result.gain.high),
-        tried=result.tried,
+        keep=is_kept,
+        values=tuple(values),
+        gain=None if gain is None else GainAnswer(mean=gain.mean, low=gain.low, high=gain.high),
+        tried=0 if result is None else result.tried,
         next_best=None
-        if result.next_best is None
+        if result is None or result.next_best is None
         else tuple(
             exact_text(Fraction(value, row.parameter.unit), 0)
-            for row, value in zip(rows, result.next_best, strict=True)
+            for row, value in zip(
+                [row for row in rows if row.parameter.role not in SIZED],
+                result.next_best,
+                strict=True,
+            )
         ),
+        conditions={asset: _condition(sizer, asset) for asset in assets},
+        lar99=sizer.lar,
         revoked_by=REVOKED_BY,
         preview=preview,
     )
+
+
+def _condition(sizer: Sizer, asset: str) -> ConditionAnswer | None:
+    """Return how the market of an asset stands; None where that is not known."""
+    now = sizer.conditions(asset)
+    if now is None:
+        return None
+    return ConditionAnswer(
+        volatility=now.volatility,
+        usual=now.usual,
+        stirred=now.is_stirred,
+        sellable=None if now.depth is None else now.depth.sellable(DEPTH),
+        price=now.price,
+    )
+
+
+def moved(then: RecommendAnswer, sizer: Sizer, *, band: float) -> tuple[str, ...]:
+    """Return what has left its band since a recommendation was made, which revokes it."""
+    reasons = []
+    for asset, before in then.conditions.items():
+        now = _condition(sizer, asset)
+        if (now is None) != (before is None):
+            reasons.append(f"{asset}: whether its market is known")
+        if now is None or before is None:
+            continue
+        for name in ("volatility", "sellable", "price"):
+            old, new = getattr(before, name), getattr(now, name)
+            if (old is None) != (new is None) or abs((new or 0.0) - (old or 0.0)) > band * (
+                old or 0.0
+            ):
+                reasons.append(f"{asset}: {name} was {_shown(old)}, is {_shown(new)}")
+    old, new = then.lar99, sizer.lar
+    if (old is None) != (new is None) or abs((new or 0.0) - (old or 0.0)) > band * (old or 0.0):
+        reasons.append(f"LaR 99 was {_shown(old)}, is {_shown(new)}")
+    return tuple(reasons)
+
+
+def _shown(value: float | None) -> str:
+    """Return a figure, or that there is none."""
+    return "not known" if value is None else f"{value:.4g}"

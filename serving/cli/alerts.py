@@ -18,28 +18,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from models.alerting.policy import Policy, default, load
 from models.errors import Fault, ForewarnError, InvalidInput
 from serving.imports import without
 from serving.notify.settings import AlertSettings, alert_settings
 from serving.process import stoppable
 from serving.settings import PREFIX
-from serving.store import (
-    Store,
-    Transaction,
-    accounts,
-    alerts,
-    consents,
-    leases,
-    open_store,
-    outbox,
-)
-from serving.store.alerts import DESK, OWNER, Receiver
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from models.alerting.policy import Policy
     from serving.notify.dispatcher import Dispatcher
+    from serving.store import Store, Transaction
 
 app = typer.Typer(no_args_is_help=True)
 group = typer.Typer(no_args_is_help=True, help="Alerts: replay, simulate, deliver, look after.")
@@ -79,10 +69,9 @@ def watch(
     log_level: LogLevel = "info",
 ) -> None:
     """Judge the book again and again and write alerts; one leads per store, others wait."""
-    # The model and its libraries take their time to load; `--help` must not wait for them.
     with without("sklearn"):
-        from serving.application.deployment import read_deployment  # noqa: PLC0415
-        from serving.watch import watcher as watching  # noqa: PLC0415
+        from serving.application.deployment import read_deployment
+        from serving.watch import watcher as watching
 
     settings = _settings()
     _log(log_level)
@@ -117,7 +106,7 @@ def watch(
 
 def _order_key(file: Path | None) -> "Ed25519PrivateKey | None":
     """Return the key that seals orders, or say why its file holds none."""
-    from serving.log.heads import read_key  # noqa: PLC0415
+    from serving.log.heads import read_key
 
     try:
         return None if file is None else read_key(file)
@@ -142,6 +131,8 @@ def dead_letters(
     ] = False,
 ) -> None:
     """List what could not be delivered, with the last error."""
+    from serving.store import outbox
+
     with _opened(store) as opened, opened.begin() as transaction:
         letters = outbox.dead_letters(transaction)
         for letter in letters:
@@ -157,7 +148,7 @@ def dead_letters(
 @group.command()
 def heartbeat(store: Url) -> None:
     """Say whether assessing, delivering, channels and prices are sound; exit code 1 if not."""
-    from serving.notify.liveness import alarm  # noqa: PLC0415
+    from serving.notify.liveness import alarm
 
     with _opened(store) as opened:
         alarms = alarm(opened, now=_now())
@@ -171,6 +162,8 @@ def heartbeat(store: Url) -> None:
 @group.command("status")
 def status(store: Url) -> None:
     """Count accounts by level and messages by status."""
+    from serving.store import alerts, leases, outbox
+
     with _opened(store) as opened, opened.read() as transaction:
         levels, counts = alerts.levels(transaction), outbox.counts(transaction)
         beats = leases.beats(transaction)
@@ -187,7 +180,8 @@ def status(store: Url) -> None:
 @group.command()
 def simulate(store: Url, policy: PolicyFile, begin: Day = None, end: Day = None) -> None:
     """Show what a policy would have sent over a past period, beside the one that ships."""
-    from serving.watch.backtest import backtest as simulated  # noqa: PLC0415
+    from models.alerting.policy import default
+    from serving.watch.backtest import backtest as simulated
 
     until = _now() if end is None else end.replace(tzinfo=UTC)
     since = until - timedelta(days=7) if begin is None else begin.replace(tzinfo=UTC)
@@ -223,6 +217,9 @@ def receiver(
     language: Annotated[str, typer.Option(help="Of its messages.")] = "en",
 ) -> None:
     """Add a receiver of alerts, or change one; it hears of what it owns and of --account."""
+    from serving.store import alerts
+    from serving.store.alerts import DESK, OWNER, Receiver
+
     audience = DESK if desk else OWNER
     new_receiver = Receiver(receiver=name, audience=audience, language=language)
     with _opened(store) as opened, opened.begin() as transaction:
@@ -238,7 +235,7 @@ def channel(
     rank: Annotated[int, typer.Option(min=0, help="0 first; the next on its failure.")] = 0,
 ) -> None:
     """Add a channel and send its one-time code there; a webhook's secret is printed this once."""
-    from serving.notify import subscriptions  # noqa: PLC0415
+    from serving.notify import subscriptions
 
     with _opened(store) as opened:
         added = subscriptions.add(
@@ -256,6 +253,8 @@ def channel(
 @group.command()
 def confirm(channel: str, code: str, store: Url) -> None:
     """Confirm a channel by the code that was sent there."""
+    from serving.store import consents
+
     with _opened(store) as opened, opened.begin() as transaction:
         done = consents.confirm(transaction, channel, code, actor=ACTOR, now=_now())
     typer.echo("verified" if done else "refused")
@@ -265,7 +264,7 @@ def confirm(channel: str, code: str, store: Url) -> None:
 @group.command()
 def resend(channel: str, store: Url) -> None:
     """Send a channel a fresh one-time code."""
-    from serving.notify import subscriptions  # noqa: PLC0415
+    from serving.notify import subscriptions
 
     with _opened(store) as opened:
         sent = subscriptions.resend(opened, channel, _settings(), actor=ACTOR, now=_now())
@@ -276,7 +275,7 @@ def resend(channel: str, store: Url) -> None:
 @group.command()
 def rotate(channel: str, store: Url) -> None:
     """Give a webhook a new signing secret, printed this once; the old one signs along."""
-    from serving.notify import subscriptions  # noqa: PLC0415
+    from serving.notify import subscriptions
 
     with _opened(store) as opened:
         typer.echo(f"secret {subscriptions.rotate(opened, channel, actor=ACTOR, now=_now())}")
@@ -287,7 +286,7 @@ def prune(
     store: Url, days: Annotated[int, typer.Option(min=1, help="What is younger stays.")] = 90
 ) -> None:
     """Remove old assessments, signals and delivered messages; what waits or is dead stays."""
-    from serving.watch import retention  # noqa: PLC0415
+    from serving.watch import retention
 
     with _opened(store) as opened:
         gone = retention.prune(opened, before=_now() - timedelta(days=days))
@@ -299,6 +298,8 @@ def prune(
 @group.command()
 def stop(channel: str, store: Url) -> None:
     """Stop a channel for good."""
+    from serving.store import consents
+
     with _opened(store) as opened, opened.begin() as transaction:
         done = consents.stop(transaction, channel, actor=ACTOR, now=_now())
     typer.echo("stopped" if done else "was stopped, or is not known")
@@ -307,6 +308,8 @@ def stop(channel: str, store: Url) -> None:
 @group.command()
 def acknowledge(account: str, store: Url) -> None:
     """Acknowledge the level an account is on: critical is not repeated."""
+    from serving.store import alerts
+
     with _opened(store) as opened, opened.begin() as transaction:
         _check_account(transaction, account)
         typer.echo(alerts.acknowledge(transaction, account).name.lower())
@@ -317,13 +320,15 @@ def mute(
     account: str, store: Url, hours: Annotated[int, typer.Option(min=0, help="0 ends it.")] = 24
 ) -> None:
     """Mute an account below critical for some hours."""
+    from serving.store import alerts
+
     until = _now() + timedelta(hours=hours) if hours else None
     with _opened(store) as opened, opened.begin() as transaction:
         _check_account(transaction, account)
         alerts.mute(transaction, account, until=until)
 
 
-def _check_account(transaction: Transaction, account: str) -> None:
+def _check_account(transaction: "Transaction", account: str) -> None:
     """Refuse an account that the store does not know.
 
     Raises
@@ -331,14 +336,16 @@ def _check_account(transaction: Transaction, account: str) -> None:
     InvalidInput
         When there is none of this name.
     """
+    from serving.store import accounts
+
     if account not in accounts.read(transaction, [account]):
         raise InvalidInput([Fault("account", f"the store knows no account {account[:80]!r}")])
 
 
-def _dispatcher(store: Store, settings: AlertSettings) -> "Dispatcher":
+def _dispatcher(store: "Store", settings: AlertSettings) -> "Dispatcher":
     """Return what sends under some settings."""
-    from serving.notify.channels import senders, unusable  # noqa: PLC0415
-    from serving.notify.dispatcher import Dispatcher  # noqa: PLC0415
+    from serving.notify.channels import senders, unusable
+    from serving.notify.dispatcher import Dispatcher
 
     return Dispatcher(
         store=store,
@@ -351,7 +358,7 @@ def _dispatcher(store: Store, settings: AlertSettings) -> "Dispatcher":
 
 def _deliver(dispatcher: "Dispatcher", over: threading.Event) -> None:
     """Deliver until it is over; what fails is tried again."""
-    from serving.notify.dispatcher import run  # noqa: PLC0415
+    from serving.notify.dispatcher import run
 
     run(dispatcher, clock=_now, is_over=over.is_set, pause=time.sleep)
 
@@ -380,16 +387,20 @@ def _settings() -> AlertSettings:
         return alert_settings(os.environ)
 
 
-def _policy(file: Path | None, settings: AlertSettings) -> Policy:
+def _policy(file: Path | None, settings: AlertSettings) -> "Policy":
     """Return the policy of a file, or list every fault."""
+    from models.alerting.policy import default, load
+
     chosen = file or settings.policy
     with _refusing():
         return default() if chosen is None else load(chosen)
 
 
 @contextlib.contextmanager
-def _opened(url: str) -> Iterator[Store]:
+def _opened(url: str) -> "Iterator[Store]":
     """Yield a store for as long as the context lasts."""
+    from serving.store import open_store
+
     with _refusing():
         store = open_store(url)
     try:

@@ -10,7 +10,6 @@ from rich.table import Table
 
 from models.errors import InvalidInput
 from serving.schemas.problems import Refused, encode
-from serving.schemas.strict_json import NotJson
 
 if TYPE_CHECKING:
     from serving.schemas.allocation import AllocationAnswer
@@ -52,13 +51,13 @@ def allocate(
 
 def _answered(file: str, bundle: Path | None, store: str | None) -> "AllocationAnswer":
     """Return the answer to a file; bad input is listed and ends the command."""
-    # SciPy and the store's driver take their time to load; `serve --help` must not wait for them.
-    from serving.application.allocation import allocated  # noqa: PLC0415
-    from serving.application.deployment import read_deployment  # noqa: PLC0415
-    from serving.application.scoring import ScoringService  # noqa: PLC0415
-    from serving.schemas import requests  # noqa: PLC0415
-    from serving.schemas.allocation import AllocateBody  # noqa: PLC0415
-    from serving.store import StoreRefused, open_store  # noqa: PLC0415
+    from serving.application.allocation import allocated
+    from serving.application.deployment import read_deployment
+    from serving.application.scoring import ScoringService
+    from serving.schemas import requests
+    from serving.schemas.allocation import AllocateBody
+    from serving.schemas.strict_json import NotJson
+    from serving.store import StoreRefused, open_store
 
     try:
         opened = None if store is None else open_store(store)

@@ -85,9 +85,9 @@ def _closes(path: Path, symbol: str) -> list[tuple[datetime, float]]:
         When the file cannot be read, holds nothing of the symbol, or rows are no closes: all
         of them, counted from 1 below the header.
     """
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd
 
-    from models.errors import Fault  # noqa: PLC0415
+    from models.errors import Fault
 
     try:
         read = pd.read_parquet if path.suffix == ".parquet" else pd.read_csv

@@ -3,22 +3,27 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
+import os
+import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
-from models.errors import ForewarnError, InvalidInput
+from models.errors import Fault, ForewarnError, InvalidInput
 from serving.process import SIGNALS
 from serving.settings import PREFIX
-from serving.store import Store, audit, connections, open_store
-from serving.store.audit import AuditEntry
 
 if TYPE_CHECKING:
     from serving.connect.body import ConnectionBody, Target
+    from serving.connect.exchanges.body import ExchangeBody
+    from serving.connect.exchanges.follow import ExchangeFollower, ExchangeStep
     from serving.connect.follow import Follower, Step
+    from serving.store import Store
+    from serving.store.connections import Connection
 
 app = typer.Typer(no_args_is_help=True)
 group = typer.Typer(no_args_is_help=True, help="Connections that a store holds.")
@@ -34,14 +39,20 @@ Poll = Annotated[
 
 @app.command()
 def connect(
-    venue: Annotated[str, typer.Argument(help="aave-v3, liquity-v1 or morpho-blue.")],
+    venue: Annotated[
+        str,
+        typer.Argument(
+            help="aave-v2, aave-v3, liquity-v1, morpho-blue; binance-usdm, bybit, okx, "
+            "hyperliquid, dydx or deribit."
+        ),
+    ],
     *,
     store: Url,
     rpc: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(help="JSON-RPC endpoint; of several, two must give every answer alike."),
-    ],
-    chain: Annotated[str, typer.Option(help="Chain by its name, such as ethereum.")],
+    ] = None,
+    chain: Annotated[str | None, typer.Option(help="Chain by its name, such as ethereum.")] = None,
     ws: Annotated[
         list[str] | None,
         typer.Option(help="WebSocket endpoint that tells of new heads; polled where it is silent."),
@@ -53,13 +64,24 @@ def connect(
         bool, typer.Option("--all-borrowers", help="Whoever borrows, and who borrowed before.")
     ] = False,
     market: Annotated[
-        str, typer.Option(help="Market of the venue; of Morpho Blue its id.")
-    ] = "core",
+        str | None,
+        typer.Option(help="Market of the venue, core if left out; of Morpho Blue its id."),
+    ] = None,
     contract: Annotated[
         str | None, typer.Option(help="The venue's contract, where the market is not known.")
     ] = None,
     chain_id: Annotated[
         int | None, typer.Option(min=1, help="EIP-155, where the chain's name is not known.")
+    ] = None,
+    credentials: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file with key, secret and, of OKX, passphrase of an exchange; - for "
+            "standard input. Left out: FOREWARN_EXCHANGE_KEY, _SECRET and _PASSPHRASE."
+        ),
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="Speaks for every host of the exchange, such as a sandbox.")
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="Of the connection; made up if left out.")
@@ -70,44 +92,169 @@ def connect(
     days: Annotated[
         int, typer.Option(min=0, help="How far back to read what happened; 0 for nothing.")
     ] = 30,
-    once: Annotated[bool, typer.Option("--once", help="Read the newest block and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Read once and end.")] = False,
     poll: Poll = 2.0,
 ) -> None:
-    """Read accounts of a venue on a chain into the store, and follow them until interrupted.
+    """Read accounts of a venue into the store, and follow them until interrupted.
 
-    An address is enough: nothing is signed and no key is asked for. Each account is compared with
-    what the venue itself says of it. Exit code 2 where something asked for is wrong, 1 where the
-    chain cannot be read.
+    On chains, Hyperliquid and dYdX an address is enough; of other exchanges a key that can only
+    read is needed, and one that can do more is refused. Each account is compared with what the
+    venue itself says of it. Exit code 2 where something asked for is wrong, 1 where the venue
+    cannot be read.
     """
-    # The libraries for chains take their time to load; `serve --help` must not wait for them.
-    from serving.connect.body import target  # noqa: PLC0415
+    from serving.connect.exchanges.body import VENUES
 
-    wish = {
-        "venue": venue,
+    on_chain = {
         "chain": chain,
         "chain_id": chain_id,
         "market": market,
         "contract": contract,
-        "rpc": rpc,
+        "rpc": rpc or [],
         "ws": ws or [],
-        "addresses": address or [],
         "all_borrowers": all_borrowers,
     }
     with _refusing():
-        body = _body(wish)
-        aim = target(body)
-        title = name or f"{venue}-{chain}-{market}"
-        with _opened(store) as opened:
-            _register(opened, title, body)
-            asyncio.run(
-                _follow(opened, title, aim, body, since=since, days=days, once=once, poll=poll)
-            )
+        if venue in VENUES:
+            _not_both([option for option, value in on_chain.items() if value], venue)
+            wish = {"venue": venue, "addresses": address or [], "base_url": base_url}
+            _connect_exchange(wish, credentials, store, name or venue, once=once)
+            return
+        off_chain = {"credentials": credentials, "base_url": base_url}
+        _not_both([option for option, value in off_chain.items() if value is not None], venue)
+        stated = {field: value for field, value in on_chain.items() if value is not None}
+        _connect_chain(
+            {"venue": venue, "addresses": address or [], **stated},
+            store,
+            name,
+            since=since,
+            days=days,
+            once=once,
+            poll=poll,
+        )
+
+
+def _not_both(options: list[str], venue: str) -> None:
+    """Refuse options that a venue has no use for.
+
+    Raises
+    ------
+    InvalidInput
+        Listing them.
+    """
+    if options:
+        faults = [Fault(f"/{option}", f"says nothing about {venue}") for option in options]
+        raise InvalidInput(faults)
+
+
+def _connect_chain(
+    wish: dict[str, Any],
+    store: str,
+    name: str | None,
+    *,
+    since: int,
+    days: int,
+    once: bool,
+    poll: float,
+) -> None:
+    """Register and follow accounts on a chain."""
+    from serving.connect.body import public, secret, target
+
+    body = _body(wish)
+    aim = target(body)
+    title = name or f"{body.venue}-{body.chain}-{body.market}"
+    with _opened(store) as opened:
+        _register(opened, title, public(body), secret(body))
+        asyncio.run(_follow(opened, title, aim, body, since=since, days=days, once=once, poll=poll))
+
+
+def _connect_exchange(
+    wish: dict[str, Any], file: Path | None, store: str, name: str, *, once: bool
+) -> None:
+    """Register and follow accounts of an exchange."""
+    from serving.connect.exchanges.body import (
+        credentials_in,
+        credentials_of,
+        exchange_target,
+        secrets_of,
+        stated,
+        text_of,
+    )
+
+    secrets = credentials_in(text_of(file, sys.stdin), os.environ, where="--credentials")
+    body = _exchange_body({**wish, **secrets})
+    aim = exchange_target(body)
+    with _opened(store) as opened:
+        from serving.connect.exchanges.follow import exchange_follower
+
+        follower = exchange_follower(name, aim, credentials_of(body), opened)
+
+        def register() -> None:
+            _register(opened, name, stated(body), secrets_of(body))
+
+        asyncio.run(_follow_exchange(follower, register, once=once))
+
+
+async def _follow_exchange(
+    follower: "ExchangeFollower", register: Callable[[], None], *, once: bool
+) -> None:
+    """Refuse a key that can do too much before anything is kept, read once, and go on."""
+    try:
+        await follower.verify()
+        register()
+        _tell_exchange(await follower.step())
+        if not once:
+            logging.basicConfig(level=logging.INFO, format="%(message)s")
+            await follower.run(_stop())
+    finally:
+        await follower.session.close()
+
+
+def _tell_exchange(step: "ExchangeStep") -> None:
+    """Print what was read, what the rules refuse, and what differs."""
+    refused = [each for each in step.accounts if each.refused is not None]
+    count = len(step.accounts)
+    agree = count - len(refused) - len(step.mismatches)
+    typer.echo(f"read at {step.snapshot.at.isoformat(timespec='seconds')}")
+    typer.echo(
+        f"{count} accounts, {agree} judged as their venue judges them, {len(refused)} shown with "
+        "the venue's own figures alone"
+    )
+    for each in step.accounts:
+        for figure in each.figures:
+            if figure.figure == "liquidation_price":
+                ours = figure.ours or "none"
+                typer.echo(
+                    f"{each.account.id} {figure.instrument} {figure.side}: liquidation price "
+                    f"{ours} by the rules, {figure.theirs or 'none'} by the venue"
+                )
+    for each in refused:
+        typer.echo(f"{each.account.id}: {each.refused}", err=True)
+    for each in step.mismatches:
+        for part in each.differences:
+            text = f"{part['figure']}: {part['ours']} by the rules, {part['theirs']} by the venue"
+            typer.echo(f"rule_mismatch {each.account.id}: {text}", err=True)
+
+
+def _exchange_body(wish: dict[str, Any]) -> "ExchangeBody":
+    """Return what is to be followed; raises `InvalidInput` listing every fault, and no secret."""
+    from serving.connect.exchanges.body import CREDENTIALS, ExchangeBody
+    from serving.schemas.requests import pointers
+
+    try:
+        return ExchangeBody.model_validate(wish)
+    except ValidationError as error:
+        hidden = {f"/{name}" for name in CREDENTIALS}
+        faults = [
+            Fault(f.where, f.message.partition(", not ")[0]) if f.where in hidden else f
+            for f in pointers(error)
+        ]
+        raise InvalidInput(faults) from None
 
 
 def _body(wish: dict[str, Any]) -> "ConnectionBody":
     """Return what is to be followed; raises `InvalidInput` listing every fault."""
-    from serving.connect.body import ConnectionBody  # noqa: PLC0415
-    from serving.schemas.requests import pointers  # noqa: PLC0415
+    from serving.connect.body import ConnectionBody
+    from serving.schemas.requests import pointers
 
     try:
         return ConnectionBody.model_validate(wish)
@@ -115,24 +262,25 @@ def _body(wish: dict[str, Any]) -> "ConnectionBody":
         raise InvalidInput(list(pointers(error))) from None
 
 
-def _register(store: Store, name: str, body: "ConnectionBody") -> None:
-    """Write a connection; its endpoints only where there is a key to seal them with."""
-    from serving.connect.body import public, secret  # noqa: PLC0415
-    from serving.connect.secrets import keys_of, seal  # noqa: PLC0415
+def _register(store: "Store", name: str, clear: dict[str, Any], secret: dict[str, Any]) -> None:
+    """Write a connection; what is secret only where there is a key to seal it with."""
+    from serving.connect.secrets import keys_of, seal
+    from serving.store import audit, connections
+    from serving.store.audit import AuditEntry
 
     keys = keys_of()
-    sealed = seal(secret(body), name=name, keys=keys) if keys else None
+    sealed = seal(secret, name=name, keys=keys) if keys else None
     now = datetime.now(tz=UTC)
     with store.begin() as transaction:
-        connections.write(transaction, name, public(body), sealed=sealed, now=now)
+        connections.write(transaction, name, clear, sealed=sealed, now=now)
         entry = AuditEntry(
-            at=now, actor=ACTOR, action="connect", subject=name, request_id="", detail=public(body)
+            at=now, actor=ACTOR, action="connect", subject=name, request_id="", detail=clear
         )
         audit.note(transaction, entry)
 
 
 async def _follow(
-    store: Store,
+    store: "Store",
     name: str,
     aim: "Target",
     body: "ConnectionBody",
@@ -143,8 +291,8 @@ async def _follow(
     poll: float,
 ) -> None:
     """Read once, tell what came of it, and go on unless that is all."""
-    from serving.connect import rpc, run  # noqa: PLC0415
-    from serving.connect.body import secret  # noqa: PLC0415
+    from serving.connect import rpc, run
+    from serving.connect.body import secret
 
     follower = run.follower_of(name, aim, secret(body), store)
     try:
@@ -188,7 +336,8 @@ def _tell(step: "Step", follower: "Follower") -> None:
 @group.command("list")
 def show(*, store: Url) -> None:
     """List every connection, how it stands and what differs."""
-    from serving.connect.run import status_line  # noqa: PLC0415
+    from serving.connect.run import status_line
+    from serving.store import connections
 
     with _refusing(), _opened(store) as opened, opened.read() as transaction:
         for each in connections.every(transaction):
@@ -200,35 +349,65 @@ def show(*, store: Url) -> None:
 
 @group.command()
 def follow(*, store: Url, poll: Poll = 2.0) -> None:
-    """Follow every connection of the store whose endpoints are sealed in it."""
-    from serving.connect import run  # noqa: PLC0415
-    from serving.connect.body import target  # noqa: PLC0415
-    from serving.connect.secrets import keys_of, unseal  # noqa: PLC0415
+    """Follow every connection of the store whose endpoints or keys are sealed in it."""
+    from serving.store import connections
 
     with _refusing(), _opened(store) as opened:
-        keys = keys_of()
         with opened.read() as transaction:
             stored = connections.every(transaction)
-        followers = []
-        for each in stored:
-            if each.sealed is None:
-                typer.echo(f"{each.name}: its endpoints are not in the store", err=True)
-                continue
-            endpoints = unseal(each.sealed, name=each.name, keys=keys)
-            aim = target(_body({**each.body, **endpoints}))
-            followers.append(run.follower_of(each.name, aim, endpoints, opened))
-        if not followers:
+        chains, exchanges = _followers(stored, opened)
+        if not chains and not exchanges:
             typer.echo("no connection to follow", err=True)
             raise typer.Exit(1)
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-        asyncio.run(_follow_all(followers, poll=poll))
+        asyncio.run(_follow_all(chains, exchanges, poll=poll))
 
 
-async def _follow_all(followers: "list[Follower]", *, poll: float) -> None:
+def _followers(
+    stored: "list[Connection]", opened: "Store"
+) -> "tuple[list[Follower], list[ExchangeFollower]]":
+    """Return who follows the connections whose secrets can be opened."""
+    from serving.connect import run
+    from serving.connect.body import target
+    from serving.connect.exchanges.body import (
+        VENUES,
+        credentials_of,
+        exchange_target,
+    )
+    from serving.connect.secrets import keys_of, unseal
+
+    keys = keys_of()
+    chains, exchanges = [], []
+    for each in stored:
+        if each.sealed is None:
+            typer.echo(f"{each.name}: its endpoints or keys are not in the store", err=True)
+            continue
+        secret = unseal(each.sealed, name=each.name, keys=keys)
+        if each.body["venue"] in VENUES:
+            from serving.connect.exchanges.follow import exchange_follower
+
+            body = _exchange_body({**each.body, **secret})
+            aim = exchange_target(body)
+            exchanges.append(exchange_follower(each.name, aim, credentials_of(body), opened))
+        else:
+            chain = target(_body({**each.body, **secret}))
+            chains.append(run.follower_of(each.name, chain, secret, opened))
+    return chains, exchanges
+
+
+async def _follow_all(
+    chains: "list[Follower]", exchanges: "list[ExchangeFollower]", *, poll: float
+) -> None:
     """Follow until interrupted."""
-    from serving.connect import run  # noqa: PLC0415
+    from serving.connect import run
 
-    await run.follow_all(followers, _stop(), poll=poll)
+    stop = _stop()
+    try:
+        await asyncio.gather(
+            run.follow_all(chains, stop, poll=poll), *(each.run(stop) for each in exchanges)
+        )
+    finally:
+        await asyncio.gather(*(each.session.close() for each in exchanges))
 
 
 def _stop() -> asyncio.Event:
@@ -243,6 +422,8 @@ def _stop() -> asyncio.Event:
 @group.command()
 def remove(name: str, *, store: Url) -> None:
     """End a connection. What it wrote of accounts stays."""
+    from serving.store import connections
+
     with _refusing(), _opened(store) as opened:
         with opened.begin() as transaction:
             is_gone = connections.remove(transaction, name)
@@ -254,7 +435,7 @@ def remove(name: str, *, store: Url) -> None:
 @group.command("new-key")
 def new_key() -> None:
     """Print a fresh key to seal secrets with, for FOREWARN_CONNECT_KEY or a file."""
-    from serving.connect.secrets import new_key as make  # noqa: PLC0415
+    from serving.connect.secrets import new_key as make
 
     typer.echo(make())
 
@@ -262,7 +443,8 @@ def new_key() -> None:
 @group.command()
 def rotate(*, store: Url) -> None:
     """Seal every secret anew with the first of the keys."""
-    from serving.connect.secrets import keys_of, resealed  # noqa: PLC0415
+    from serving.connect.secrets import keys_of, resealed
+    from serving.store import connections
 
     with _refusing(), _opened(store) as opened:
         keys = keys_of()
@@ -276,8 +458,10 @@ def rotate(*, store: Url) -> None:
 
 
 @contextlib.contextmanager
-def _opened(url: str) -> Iterator[Store]:
+def _opened(url: str) -> "Iterator[Store]":
     """Yield a store that is closed at the end."""
+    from serving.store import open_store
+
     store = open_store(url)
     try:
         yield store
@@ -309,6 +493,12 @@ OPTIONS = {
     "/contract": "--contract",
     "/market": "--market",
     "/venue": "VENUE",
+    "/all_borrowers": "--all-borrowers",
+    "/base_url": "--base-url",
+    "/credentials": "--credentials",
+    "/key": "key",
+    "/secret": "secret",
+    "/passphrase": "passphrase",
 }
 
 

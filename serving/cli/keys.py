@@ -4,15 +4,16 @@ import contextlib
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from models.errors import InvalidInput
-from serving.http.keys import Scope, issue, successor
 from serving.settings import PREFIX
-from serving.store import Store, StoreFailed, StoreRefused, Transaction, audit, keys, open_store
-from serving.store.keys import KeyRecord
+
+if TYPE_CHECKING:
+    from serving.store import Store, Transaction
+    from serving.store.keys import KeyRecord
 
 app = typer.Typer(no_args_is_help=True, help="Keys that callers of the API prove themselves with.")
 
@@ -28,11 +29,15 @@ def create(
     store: Url,
     label: Annotated[str, typer.Option(help="Whose key it is.")],
     scope: Annotated[
-        list[str], typer.Option(help=f"{', '.join(Scope)}; may be given several times.")
+        list[str],
+        typer.Option(help="What it may do, such as read; a wrong one is answered with all."),
     ],
     days: Annotated[int | None, typer.Option(min=1, help="Days after which it ends.")] = None,
 ) -> None:
     """Create a key and print its token, this once."""
+    from serving.http.keys import issue
+    from serving.store import keys
+
     now = datetime.now(tz=UTC)
     lifetime = None if days is None else timedelta(days=days)
     try:
@@ -50,6 +55,8 @@ def create(
 @app.command("list")
 def show(*, store: Url) -> None:
     """List every key; tokens are not kept and cannot be shown."""
+    from serving.store import keys
+
     now = datetime.now(tz=UTC)
     with opened(store) as base, base.read() as transaction:
         records = keys.list_all(transaction)
@@ -69,6 +76,9 @@ def rotate(
     ] = 24,
 ) -> None:
     """Replace a key by a new one of the same scopes and print its token, this once."""
+    from serving.http.keys import successor
+    from serving.store import keys
+
     now = datetime.now(tz=UTC)
     with _writing(store) as transaction:
         old = _live(transaction, key, now)
@@ -84,6 +94,8 @@ def revoke(
     key: Annotated[str, typer.Argument(help="Id of the key to end.")], *, store: Url
 ) -> None:
     """End a key at once; a running service notices within two seconds."""
+    from serving.store import keys
+
     now = datetime.now(tz=UTC)
     with _writing(store) as transaction:
         record = _live(transaction, key, now)
@@ -92,8 +104,10 @@ def revoke(
     typer.echo(f"{key} revoked")
 
 
-def _live(transaction: Transaction, key: str, now: datetime) -> KeyRecord:
+def _live(transaction: "Transaction", key: str, now: datetime) -> "KeyRecord":
     """Return a key that still opens something, or say that there is none."""
+    from serving.store import keys
+
     record = keys.find(transaction, key)
     if record is None or not record.is_valid(now):
         raise typer.BadParameter(f"no live key {key!r}", param_hint="KEY")
@@ -101,8 +115,10 @@ def _live(transaction: Transaction, key: str, now: datetime) -> KeyRecord:
 
 
 @contextlib.contextmanager
-def opened(url: str) -> Iterator[Store]:
+def opened(url: str) -> "Iterator[Store]":
     """Yield the store, or say why it is refused."""
+    from serving.store import StoreFailed, StoreRefused, open_store
+
     try:
         store = open_store(url)
     except StoreRefused as error:
@@ -117,14 +133,16 @@ def opened(url: str) -> Iterator[Store]:
 
 
 @contextlib.contextmanager
-def _writing(url: str) -> Iterator[Transaction]:
+def _writing(url: str) -> "Iterator[Transaction]":
     """Yield a writing transaction of the store."""
     with opened(url) as store, store.begin() as transaction:
         yield transaction
 
 
-def _note(transaction: Transaction, action: str, record: KeyRecord, now: datetime) -> None:
+def _note(transaction: "Transaction", action: str, record: "KeyRecord", now: datetime) -> None:
     """Write what was done into the audit log."""
+    from serving.store import audit
+
     actor = f"{ACTOR} ({os.environ.get('USER', 'unknown')})"[:200]
     entry = audit.AuditEntry(
         at=now, actor=actor, action=action, subject=record.id, request_id="", detail=record.label

@@ -31,10 +31,9 @@ def verify(
 
     Works offline, without the service and without the store.
     """
-    # What verifies takes its time to load; `serve --help` must not wait for it.
-    from serving.log.heads import public_key, read_heads  # noqa: PLC0415
-    from serving.log.verify import lines_of  # noqa: PLC0415
-    from serving.log.verify import verify as verified  # noqa: PLC0415
+    from serving.log.heads import public_key, read_heads
+    from serving.log.verify import lines_of
+    from serving.log.verify import verify as verified
 
     try:
         trusted = None if key is None else public_key(key)
@@ -65,8 +64,8 @@ def export_log(
     store: Url,
 ) -> None:
     """Write the whole log to TARGET."""
-    from serving.application.governed_log import export_lines  # noqa: PLC0415
-    from serving.cli.keys import opened  # noqa: PLC0415
+    from serving.application.governed_log import export_lines
+    from serving.cli.keys import opened
 
     count = 0
     with opened(store) as base, target.open("wb") as file:
@@ -89,9 +88,9 @@ def head(
     ] = None,
 ) -> None:
     """Sign the head of the log as it stands, print it and add it to a file."""
-    from serving.application.governed_log import LogKeys, export_head  # noqa: PLC0415
-    from serving.cli.keys import opened  # noqa: PLC0415
-    from serving.schemas.problems import encode  # noqa: PLC0415
+    from serving.application.governed_log import LogKeys, export_head
+    from serving.cli.keys import opened
+    from serving.schemas.problems import encode
 
     try:
         with opened(store) as base:
@@ -106,7 +105,7 @@ def make_key(
     target: Annotated[Path, typer.Argument(help="File to write; must not exist.")],
 ) -> None:
     """Make a key that signs heads, and print its public part; keep the file off the store."""
-    from serving.log.heads import new_key  # noqa: PLC0415
+    from serving.log.heads import new_key
 
     try:
         typer.echo(new_key(target))

@@ -25,8 +25,7 @@ def mcp(
     ] = None,
 ) -> None:
     """Serve an agent the tools over standard input and output; they read and never write."""
-    # The SDK takes a second to load; `serve --help` must not wait for it.
-    from serving.mcp.stdio import serve_local, serve_remote  # noqa: PLC0415
+    from serving.mcp.stdio import serve_local, serve_remote
 
     if url is not None and (bundle is not None or store is not None):
         raise typer.BadParameter(

@@ -31,9 +31,8 @@ def list_orders(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Orders at most.")] = 50,
 ) -> None:
     """List orders, the newest first."""
-    # The store's driver takes its time to load; `serve --help` must not wait for it.
-    from serving.cli.keys import opened  # noqa: PLC0415
-    from serving.store.orders import OrderFilter, read  # noqa: PLC0415
+    from serving.cli.keys import opened
+    from serving.store.orders import OrderFilter, read
 
     with opened(store) as base, base.read() as transaction:
         rows = read(transaction, OrderFilter(state=state, account=account), limit=limit)
@@ -48,9 +47,9 @@ def list_orders(
 @app.command()
 def show(order: Id, *, store: Url) -> None:
     """Print one order as JSON: as it was signed, who vouches for it, what became of it."""
-    from serving.cli.keys import opened  # noqa: PLC0415
-    from serving.orders.keeping import answer, standing  # noqa: PLC0415
-    from serving.schemas.problems import encode  # noqa: PLC0415
+    from serving.cli.keys import opened
+    from serving.orders.keeping import answer, standing
+    from serving.schemas.problems import encode
 
     try:
         with opened(store) as base, base.read() as transaction:
@@ -64,8 +63,8 @@ def withdraw(
     order: Id, *, store: Url, reason: Annotated[str, typer.Option(help="Why.")] = ""
 ) -> None:
     """Withdraw an order that nobody has accepted."""
-    from serving.cli.keys import opened  # noqa: PLC0415
-    from serving.orders import keeping  # noqa: PLC0415
+    from serving.cli.keys import opened
+    from serving.orders import keeping
 
     try:
         with opened(store) as base, base.begin() as transaction:
@@ -83,11 +82,11 @@ def mandate(
     store: Url,
 ) -> None:
     """Put a mandate in force, over one of the same id."""
-    from serving.cli.keys import opened  # noqa: PLC0415
-    from serving.orders import keeping  # noqa: PLC0415
-    from serving.routes.market import parsed  # noqa: PLC0415
-    from serving.schemas.orders import MandateBody  # noqa: PLC0415
-    from serving.schemas.strict_json import NotJson  # noqa: PLC0415
+    from serving.cli.keys import opened
+    from serving.orders import keeping
+    from serving.routes.market import parsed
+    from serving.schemas.orders import MandateBody
+    from serving.schemas.strict_json import NotJson
 
     try:
         body = parsed(file.read_bytes(), MandateBody)
@@ -106,8 +105,8 @@ def mandate(
 @app.command()
 def end(name: MandateId, *, store: Url) -> None:
     """End a mandate: nothing more is made or accepted by it."""
-    from serving.cli.keys import opened  # noqa: PLC0415
-    from serving.store import orders  # noqa: PLC0415
+    from serving.cli.keys import opened
+    from serving.store import orders
 
     with opened(store) as base, base.begin() as transaction:
         if orders.mandate(transaction, name) is None:
@@ -125,7 +124,7 @@ def key(
 
     It vouches for orders and can move no money: no contract and no exchange knows it.
     """
-    from serving.log.heads import new_key  # noqa: PLC0415
+    from serving.log.heads import new_key
 
     try:
         typer.echo(new_key(file))
@@ -143,7 +142,7 @@ def verify(
 
     Works offline, without the service and without the store.
     """
-    from serving.orders.seal import is_sound  # noqa: PLC0415
+    from serving.orders.seal import is_sound
 
     try:
         tree = json.loads(file.read_bytes())

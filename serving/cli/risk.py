@@ -15,6 +15,7 @@ from rich.table import Table
 from models.errors import Fault, ForewarnError, InvalidInput
 
 if TYPE_CHECKING:
+    from models.book.forecast import Spread
     from serving.application.scoring import ScoringService
     from serving.schemas.book_risk import StressShock
     from serving.store import Store
@@ -102,19 +103,28 @@ def risk_book(
     ] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same.")] = 1,
     no_impact: NoImpact = False,
+    workers: Annotated[
+        bool, typer.Option("--dask", help="Run on Dask workers; takes the extra `training`.")
+    ] = False,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler; else one is started here.")
+    ] = None,
     json_: Json = None,
 ) -> None:
     """Forecast what will be liquidated within a day and a week, and keep it in the store."""
-    from serving.application import book_risk  # noqa: PLC0415 - compiles the cascade
-    from serving.schemas.book_risk import ForecastBody  # noqa: PLC0415
-    from serving.store import book_forecasts  # noqa: PLC0415
+    from serving.application import book_risk
+    from serving.schemas.book_risk import ForecastBody
+    from serving.store import book_forecasts
 
     request = ForecastBody(scenarios=scenarios, seed=seed, impact="none" if no_impact else "stored")
     with _refusing(), _desk(store) as (desk, opened):
         with opened.begin() as transaction:
             name, result, ready = book_risk.begin(desk, transaction, request)
-        with Console(stderr=True).status("running scenarios"):
-            book_risk.run(desk, opened, name, request, result, ready)
+        with (
+            Console(stderr=True).status("running scenarios"),
+            _spread(workers or scheduler is not None, scheduler) as spread,
+        ):
+            book_risk.run(desk, opened, name, request, result, ready, spread=spread)
         with opened.read() as transaction:
             row = book_forecasts.read(transaction, name)
     body = {} if row is None or row.body is None else dict(row.body)
@@ -149,10 +159,10 @@ def _run(
     is_still: bool,
 ) -> "StressShock":
     """Return the book of a store or of a file after a shock, or print every fault and leave."""
-    from serving.application import book_risk  # noqa: PLC0415 - compiles the cascade
-    from serving.evaluation.book_risk import stressed  # noqa: PLC0415
-    from serving.ingest import book_file  # noqa: PLC0415
-    from serving.schemas.book_risk import StressBody  # noqa: PLC0415
+    from serving.application import book_risk
+    from serving.evaluation.book_risk import stressed
+    from serving.ingest import book_file
+    from serving.schemas.book_risk import StressBody
 
     if (store is None) == (accounts is None):
         raise typer.BadParameter("one of --store and --accounts is needed, and only one")
@@ -170,9 +180,9 @@ def _run(
 
 
 def _checked(kind: Callable[..., Any], answer: dict[str, Any]) -> Any:
-    from pydantic import ValidationError  # noqa: PLC0415
+    from pydantic import ValidationError
 
-    from serving.schemas.requests import pointers  # noqa: PLC0415
+    from serving.schemas.requests import pointers
 
     try:
         return kind(**answer)
@@ -198,9 +208,21 @@ def _moves(shocks: list[str]) -> dict[str, str]:
 
 
 def _share(move: str, *, is_percent: bool) -> str:
-    from decimal import Decimal  # noqa: PLC0415
+    from decimal import Decimal
 
     return str(Decimal(move) / 100) if is_percent else move
+
+
+@contextmanager
+def _spread(is_wished: bool, scheduler: str | None) -> "Iterator[Spread]":  # noqa: FBT001 - of an option
+    """Yield where scenarios are run: here, or on workers."""
+    if not is_wished:
+        yield map
+        return
+    from models.book.partitions import over_workers
+
+    with over_workers(scheduler) as spread:
+        yield spread
 
 
 @contextmanager
@@ -216,9 +238,9 @@ def _refusing() -> Iterator[None]:
 @contextmanager
 def _desk(url: str) -> "Iterator[tuple[ScoringService, Store]]":
     """Yield a service over a store, by the rules alone."""
-    from serving.application.deployment import read_deployment  # noqa: PLC0415
-    from serving.application.scoring import ScoringService  # noqa: PLC0415
-    from serving.store import open_store  # noqa: PLC0415
+    from serving.application.deployment import read_deployment
+    from serving.application.scoring import ScoringService
+    from serving.store import open_store
 
     opened = open_store(url)
     try:
@@ -233,6 +255,6 @@ def _desk(url: str) -> "Iterator[tuple[ScoringService, Store]]":
 
 def _write(answer: "StressShock", place: Path | None) -> None:
     if place is not None:
-        from serving.schemas.problems import encode  # noqa: PLC0415
+        from serving.schemas.problems import encode
 
         place.write_bytes(encode(answer) + b"\n")

@@ -20,13 +20,13 @@ from serving.cli import connect as connect_commands
 from serving.cli import keys as key_commands
 from serving.cli import log as log_commands
 from serving.cli import mcp as mcp_command
+from serving.cli import operate as operator_commands
 from serving.cli import orders as order_commands
 from serving.cli import risk as risk_commands
 from serving.cli import store as store_commands
 from serving.cli import terms as term_commands
-from serving.process import ServerFailed, absolute, is_free, running, stoppable
+from serving.process import ServerFailed, absolute, become_server, is_free
 from serving.schemas.problems import encode
-from serving.schemas.strict_json import NotJson
 from serving.settings import DEMO_SEED, FILE, PREFIX, Settings, from_environment
 
 app = typer.Typer(no_args_is_help=True, help="Serve assessments over HTTP.")
@@ -44,6 +44,7 @@ app.add_typer(risk_commands.group, name="risk")
 app.registered_commands += alert_commands.app.registered_commands
 app.registered_commands += allocate_command.app.registered_commands
 app.registered_commands += mcp_command.app.registered_commands
+app.registered_commands += operator_commands.app.registered_commands
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
 
@@ -78,12 +79,9 @@ def serve(
     _refuse_place(host, port, settings)
     if settings.mcp and find_spec("mcp") is None:
         raise ModuleNotFoundError("the SDK is not installed", name="mcp")
-    code = 0
-    with stoppable(), running(settings, host=host, port=port) as server:
-        typer.echo(f"desk: {server.url}/desk")
-        code = server.process.wait()
-        typer.echo(f"the server ended by itself with code {code}", err=True)
-    raise typer.Exit(1 if code else 0)
+    typer.echo(f"desk: http://{host}:{port}/desk")
+    sys.stdout.flush()
+    become_server(settings, host=host, port=port)
 
 
 def _settings(file: Path | None, wished: Mapping[str, Any]) -> Settings:
@@ -120,8 +118,7 @@ def _has_keys(settings: Settings) -> bool:
     """Return whether the store holds a key that has neither ended nor been revoked."""
     if settings.store is None:
         return False
-    # The database's driver takes its time to load; `serve --help` must not wait for it.
-    from serving.store import StoreRefused, keys, open_store  # noqa: PLC0415
+    from serving.store import StoreRefused, keys, open_store
 
     try:
         store = open_store(settings.store)
@@ -171,8 +168,7 @@ def demo(
     ] = False,
 ) -> None:
     """Show it all on a SIMULATED market and book; needs no data and no network."""
-    # The simulator compiles and loads the whole feature pipeline; `serve` must not wait for it.
-    from serving.demo.run import CRASH, run, store_files  # noqa: PLC0415
+    from serving.demo.run import CRASH, run, store_files
 
     if directory is not None and not replace and (files := store_files(directory)):
         size = sum(file.stat().st_size for file in files) / 1e6
@@ -201,8 +197,8 @@ def margin(
     ] = False,
 ) -> None:
     """Judge the accounts of FILE by their venues' rules; exit code 2 where one is at fault."""
-    # NumPy and pandas take their time to load; `serve --help` must not wait for them.
-    from serving.cli.margin_table import sheet, table, whole  # noqa: PLC0415
+    from serving.cli.margin_table import sheet, table, whole
+    from serving.schemas.strict_json import NotJson
 
     try:
         answers = sheet(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())

@@ -46,8 +46,7 @@ def import_table(
 
     Rows that the store holds already are counted, rows that contradict it are faults.
     """
-    # pandas and the databases take their time to load; `serve --help` must not wait for them.
-    from serving.ingest.tables import import_table as bring  # noqa: PLC0415
+    from serving.ingest.tables import import_table as bring
 
     try:
         imported = bring(
@@ -68,6 +67,54 @@ def import_table(
     typer.echo(f"{table}: {added.written} written, {added.repeated} held already{left_out}")
 
 
+@app.command("import-pool")
+def import_pool(
+    ticks: Annotated[Path, typer.Argument(help="CSV or Parquet of a pool's ticks: at, tick.")],
+    *,
+    store: Url,
+    asset: Annotated[str, typer.Option(help="Whose price it is.")],
+    venue: Annotated[str, typer.Option(help="Venue whose market judges by it.")],
+    market: Annotated[str, typer.Option(help="That market.")],
+    base_decimals: Annotated[int, typer.Option(min=0, max=38, help="Of the asset's token.")],
+    quote_decimals: Annotated[int, typer.Option(min=0, max=38, help="Of the token it is told in.")],
+    chain: Annotated[str, typer.Option(help="Where the market lives, if its name is silent.")] = "",
+    pool: Annotated[str, typer.Option(help="Source that the prices name.")] = "uniswap v3",
+    token: Annotated[
+        int, typer.Option(min=0, max=1, help="Which token of the pool the asset is.")
+    ] = 0,
+    window: Annotated[int, typer.Option(min=1, help="Seconds of the oracle's mean.")] = 1800,
+    every: Annotated[int, typer.Option(min=1, help="Seconds between two prices.")] = 300,
+) -> None:
+    """Write the mean price of a Uniswap v3 pool, exact, as that of a market's oracle.
+
+    The file is taken whole or not at all; exit code 2 where it has faults.
+    """
+    from models.domain import MarketId
+    from models.margin.uniswap_v3 import Pair
+    from serving.ingest import pool_prices
+
+    pair = Pair(
+        name=pool,
+        base_is_token0=token == 0,
+        base_decimals=base_decimals,
+        quote_decimals=quote_decimals,
+    )
+    try:
+        added = pool_prices.import_pool(
+            ticks,
+            store=store,
+            asset=asset,
+            of=MarketId(venue, market, chain),
+            pair=pair,
+            window=window,
+            every=every,
+            now=datetime.now(tz=UTC),
+        )
+    except ForewarnError as error:
+        raise _ended(error) from None
+    typer.echo(f"prices: {added.written} written, {added.repeated} held already")
+
+
 @app.command("export")
 def export_table(
     target: Annotated[Path, typer.Argument(help="File to write: .parquet, or CSV.")],
@@ -76,7 +123,7 @@ def export_table(
     table: Name,
 ) -> None:
     """Write a table of the store to TARGET, as `forewarn import` reads it."""
-    from serving.ingest.tables import export_table as take  # noqa: PLC0415
+    from serving.ingest.tables import export_table as take
 
     try:
         rows = take(target, store=store, table=table)
@@ -110,8 +157,8 @@ def fetch(
 ) -> None:
     """Fetch the closed candles and funding rates that the store lacks; exit code 1 at a fault."""
     # ccxt loads a hundred exchanges; no other command must wait for them.
-    from serving.cli.fetch import on_and_on, once, wish  # noqa: PLC0415
-    from serving.ingest.exchange import find  # noqa: PLC0415
+    from serving.cli.fetch import on_and_on, once, wish
+    from serving.ingest.exchange import find
 
     since = datetime.now(tz=UTC) - timedelta(days=days)
     act = on_and_on if following else once

@@ -47,8 +47,7 @@ def preview(
     as_json: Annotated[bool, typer.Option("--json", help="As POST /v1/terms/preview.")] = False,
 ) -> None:
     """Say who would become liquidatable; exit code 3 where the gate refuses."""
-    # The rules and the databases take their time to load; `serve --help` must not wait for them.
-    from serving.schemas.problems import Refused, encode  # noqa: PLC0415
+    from serving.schemas.problems import Refused, encode
 
     try:
         answer = _previewed(changes, store=store, accounts=limit_accounts, debt=limit_debt)
@@ -78,13 +77,13 @@ def _previewed(changes: list[str], *, store: str, accounts: int, debt: str) -> "
     Refused
         When nothing sound can be said of the book.
     """
-    from pydantic import ValidationError  # noqa: PLC0415
+    from pydantic import ValidationError
 
-    from models.terms import faults_of  # noqa: PLC0415
-    from serving.application import term_preview  # noqa: PLC0415
-    from serving.application.term_book import TermBook, term_book  # noqa: PLC0415
-    from serving.cli.keys import opened  # noqa: PLC0415
-    from serving.schemas.term_changes import TermsPreviewBody  # noqa: PLC0415
+    from models.terms import faults_of
+    from serving.application import term_preview
+    from serving.application.term_book import TermBook, term_book
+    from serving.cli.keys import opened
+    from serving.schemas.term_changes import TermsPreviewBody
 
     with opened(store) as base:
         book: TermBook = term_book(base, now=datetime.now(tz=UTC))
@@ -130,7 +129,7 @@ def _place(stated: dict[str, str], book: Any, place: int, text: str) -> dict[str
     InvalidInput
         When none has, or several have.
     """
-    from models.parameters.changes import Request, path_of  # noqa: PLC0415
+    from models.parameters.changes import Request, path_of
 
     able = [
         market
@@ -190,11 +189,11 @@ def recommend(
     seed: Annotated[int, typer.Option(min=0, help="Of the scenarios.")] = 0,
 ) -> None:
     """Say, as POST /v1/terms/recommend, what to change within one step, or to keep it."""
-    from serving.application.term_book import term_book  # noqa: PLC0415
-    from serving.application.term_recommend import recommend as search  # noqa: PLC0415
-    from serving.cli.keys import opened  # noqa: PLC0415
-    from serving.schemas.problems import Refused, encode  # noqa: PLC0415
-    from serving.schemas.term_changes import RecommendBody  # noqa: PLC0415
+    from serving.application.term_book import term_book
+    from serving.application.term_recommend import recommend as search
+    from serving.cli.keys import opened
+    from serving.schemas.problems import Refused, encode
+    from serving.schemas.term_changes import RecommendBody
 
     try:
         with opened(store) as base:

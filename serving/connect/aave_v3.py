@@ -123,6 +123,20 @@ class ReserveAddresses(NamedTuple):
         return self.collateral_token if kind is LegKind.COLLATERAL else self.debt_token
 
 
+class Standing(NamedTuple):
+    """What a pool keeps and says of one account.
+
+    Attributes
+    ----------
+    bitmap
+        Two bits a reserve: 1 borrows, 2 pledges.
+    """
+
+    bitmap: int
+    options: Mapping[str, int]
+    answer: Mapping[str, int] | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """What of a pool changes by a decision of its governance alone.
@@ -146,7 +160,7 @@ class Layout:
     categories: Mapping[str, Mapping[str, Any]]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class AaveV3Reader:
     """Reads one pool.
 
@@ -407,22 +421,12 @@ class AaveV3Reader:
         self, chain: Chain, block: Block, layout: Layout, addresses: Sequence[str]
     ) -> dict[str, AccountReading]:
         """Return what accounts hold and owe, with the pool's own answer."""
-        methods = (USER_CONFIGURATION, USER_EMODE, USER_ACCOUNT_DATA)
-        calls = [method.at(self.pool, each) for each in addresses for method in methods]
-        answers = await chain.call(calls, block)
-        rows: dict[str, tuple[int, int, Mapping[str, int] | None]] = {}
-        for place, address in enumerate(addresses):
-            bitmap, emode, data = answers[3 * place : 3 * place + 3]
-            rows[address] = (
-                USER_CONFIGURATION.read(sound(bitmap, self.pool, USER_CONFIGURATION)),
-                USER_EMODE.read(sound(emode, self.pool, USER_EMODE)),
-                answer_of(data),
-            )
+        rows = await self._standings(chain, block, addresses)
         places = [
             (address, reserve, kind)
-            for address, (bitmap, _, _) in rows.items()
+            for address, row in rows.items()
             for reserve in layout.reserves
-            for kind in self._sides(bitmap >> 2 * reserve.id & 3)
+            for kind in self._sides(row.bitmap >> 2 * reserve.id & 3)
         ]
         calls = [SCALED_BALANCE.at(each.token_of(kind), address) for address, each, kind in places]
         balances = await chain.call(calls, block)
@@ -433,16 +437,36 @@ class AaveV3Reader:
             data = bytes(WORD) if is_absent else sound(answer, each.asset, SCALED_BALANCE)
             quantity = SCALED_BALANCE.read(data)
             if quantity:
-                pledged = kind is LegKind.DEBT or bool(rows[address][0] >> 2 * each.id & 2)
+                pledged = kind is LegKind.DEBT or bool(rows[address].bitmap >> 2 * each.id & 2)
                 legs[address].append(
                     Leg(kind=kind, asset=each.name, quantity=quantity, pledged=pledged)
                 )
         return {
             address: AccountReading(
-                address=address, legs=tuple(legs[address]), options={"emode": emode}, answer=answer
+                address=address,
+                legs=tuple(legs[address]),
+                options=row.options,
+                answer=row.answer,
             )
-            for address, (_, emode, answer) in rows.items()
+            for address, row in rows.items()
         }
+
+    async def _standings(
+        self, chain: Chain, block: Block, addresses: Sequence[str]
+    ) -> dict[str, Standing]:
+        """Return what the pool itself keeps and says of accounts."""
+        methods = (USER_CONFIGURATION, USER_EMODE, USER_ACCOUNT_DATA)
+        calls = [method.at(self.pool, each) for each in addresses for method in methods]
+        answers = await chain.call(calls, block)
+        rows: dict[str, Standing] = {}
+        for place, address in enumerate(addresses):
+            bitmap, emode, data = answers[3 * place : 3 * place + 3]
+            rows[address] = Standing(
+                USER_CONFIGURATION.read(sound(bitmap, self.pool, USER_CONFIGURATION)),
+                {"emode": USER_EMODE.read(sound(emode, self.pool, USER_EMODE))},
+                answer_of(data),
+            )
+        return rows
 
     def _sides(self, flags: int) -> list[LegKind]:
         """Return which balances of a reserve are to be read.

@@ -12,7 +12,12 @@ ForewarnError
     ├── HistoryPruned       the state of a block is no longer there
     ├── BlockGone           a block is not, or no longer, part of the chain
     ├── RangeTooWide        more logs than an endpoint gives at once
-    └── Reverted            a contract refused a call
+    ├── Reverted            a contract refused a call
+    ├── KeyRefused          an exchange does not take the key: wrong, revoked, not allowed from here
+    ├── KeyTooStrong        the key can trade or withdraw, or nobody can say that it cannot
+    ├── ClockSkew           our clock and the exchange's differ
+    ├── UnknownInstrument   the exchange speaks of an instrument that it does not list
+    └── ChangedMeanwhile    what was read in parts changed between them
 """
 
 from datetime import timedelta
@@ -110,3 +115,33 @@ class Reverted(ConnectFailed):
     def __init__(self, message: str, data: bytes = b"") -> None:
         super().__init__(message)
         self.data = data
+
+
+class KeyRefused(ConnectFailed):
+    """An exchange does not take the key: it is wrong, revoked, or not allowed from here."""
+
+    code = "key_refused"
+
+
+class KeyTooStrong(ConnectFailed):
+    """The key can do more than read, or the exchange does not say that it cannot."""
+
+    code = "key_can_trade"
+
+
+class ClockSkew(ConnectFailed):
+    """Our clock and the exchange's differ by more than signatures and ages allow."""
+
+    code = "clock_skew"
+
+
+class UnknownInstrument(ConnectFailed):
+    """The exchange speaks of an instrument that it does not list."""
+
+    code = "unknown_instrument"
+
+
+class ChangedMeanwhile(ConnectFailed):
+    """What has to be read in several parts changed between them, each time it was tried."""
+
+    code = "changed_meanwhile"

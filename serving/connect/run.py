@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from serving.connect import liquity_v1, morpho_blue
+from serving.connect import aave_v2, liquity_v1, morpho_blue
+from serving.connect.aave_v2 import AaveV2Reader
 from serving.connect.aave_v3 import AaveV3Reader
 from serving.connect.body import Target
 from serving.connect.errors import HistoryPruned
@@ -27,6 +28,8 @@ def reader_of(target: Target) -> Reader:
     if target.market.venue == liquity_v1.VENUE:
         return LiquityV1Reader(market=target.market, manager=target.contract)
     idle = not target.takes_borrowers
+    if target.market.venue == aave_v2.VENUE:
+        return AaveV2Reader(market=target.market, pool=target.contract, reads_idle=idle)
     return AaveV3Reader(market=target.market, pool=target.contract, reads_idle=idle)
 
 

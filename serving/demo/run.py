@@ -302,7 +302,7 @@ def _moving(
     ]
     process = subprocess.Popen(  # noqa: S603 - our own module, arguments checked by typer
         command,
-        env=environment(settings, Path(tempfile.gettempdir())),
+        env=environment(settings),
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,

@@ -5,6 +5,7 @@ whatever the model says, and one that will be at the next price of a delayed ora
 unattended probability raised to 1; what the model said stays visible beside it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,9 +16,11 @@ import numpy as np
 from msgspec.structs import replace
 
 from features.inputs import Floats, Tables
+from features.margin import daily_sigmas
 from features.pipeline import BASELINE, FEATURES, NAMES, compute, fingerprint
 from models.domain import Account
 from models.forecast.bundle import Bundle, Mask
+from models.forecast.hazard import STARTS
 from models.horizons import HEADS, HORIZONS, LABELS
 from models.margin.result import Trigger, Verdict
 from models.margin.trigger import BREACHED
@@ -25,6 +28,7 @@ from serving.evaluation import feature_rows, rules
 from serving.evaluation.attribution import explanations, method_of
 from serving.evaluation.feature_rows import PositionRow, View
 from serving.evaluation.inputs import AccountInput
+from serving.evaluation.reason_text import distance_reason
 from serving.evaluation.rule_evaluation import RuleEvaluation
 from serving.schemas.assessment import (
     Assessment,
@@ -43,6 +47,7 @@ from serving.schemas.assessment import (
 FINGERPRINT = fingerprint()
 COLUMNS = (*NAMES, *BASELINE)
 _PLACES = {name: place for place, name in enumerate(COLUMNS)}
+_START = [BASELINE.index(name) for name in STARTS[:2]]
 HARMLESS = frozenset({"no_trigger", "no_debt"})
 EVENT_FEATURES = frozenset(feature.name for feature in FEATURES if "events" in feature.sources)
 _AGE = frozenset({"account_age"})
@@ -61,6 +66,7 @@ class Model:
     bundle: Bundle | None
     absence: str = "no bundle was named"
     refusals: tuple[str, ...] = ()
+    is_widened: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +106,15 @@ class ForecastOutcome:
     constant: tuple[str, ...] = ()
     late: int = 0
     words: "_Texts | None" = None
+
+    @property
+    def sigmas(self) -> float | None:
+        """Distance at the next price in daily volatilities; None where it is not known."""
+        if self.silent is not None or self.row is None:
+            return None
+        start = self.row[[_PLACES["start_distance"]]]
+        value = float(daily_sigmas(start, self.row[[_PLACES["start_sigma"]]])[0])
+        return value if math.isfinite(value) else None
 
 
 def assess(
@@ -287,6 +302,8 @@ class _Texts:
     forecast: tuple[ForecastAnswer, ...]
     reasons: tuple[ReasonAnswer, ...] = ()
     attribution: AttributionAnswer | None = None
+    distance: float = math.nan
+    sigma: float = math.nan
 
 
 def market_of(account: Account) -> str:
@@ -305,6 +322,8 @@ def _forecasts(
     baseline = np.ascontiguousarray(rows[:, len(NAMES) :])
     scores, observed = bundle.scores(matrix, baseline), bundle.knows(markets)
     forecasts = _worded(bundle, scores, observed)
+    if model.is_widened:
+        forecasts = [widened(forecast) for forecast in forecasts]
     if not wish.reasons:
         return [_Texts(forecast=forecast) for forecast in forecasts]
     method = method_of(bundle, wish.contributions)
@@ -312,8 +331,16 @@ def _forecasts(
         bundle, matrix, baseline, scores=scores, observed=observed, method=method
     )
     return [
-        _Texts(forecast=forecast, reasons=reasons, attribution=attribution)
-        for forecast, (reasons, attribution) in zip(forecasts, explained, strict=True)
+        _Texts(
+            forecast=forecast,
+            reasons=reasons,
+            attribution=attribution,
+            distance=distance,
+            sigma=sigma,
+        )
+        for forecast, (reasons, attribution), (distance, sigma) in zip(
+            forecasts, explained, baseline[:, _START].tolist(), strict=True
+        )
     ]
 
 
@@ -342,6 +369,29 @@ def _worded(
         )
         for row in zip(*parts, strict=True)
     ]
+
+
+def widened(forecast: tuple[ForecastAnswer, ...]) -> tuple[ForecastAnswer, ...]:
+    """Return a forecast whose intervals reach up to those of the next longer horizon.
+
+    Twice the volatility brings within a time what the usual one brings within four times as
+    long, about what lies between two horizons; beyond the longest everything may come.
+    """
+    later = [*forecast[1:], None]
+    return tuple(
+        replace(
+            entry,
+            unattended_interval=(
+                entry.unattended_interval[0],
+                1.0 if after is None else after.unattended_interval[1],
+            ),
+            expected_interval=(
+                entry.expected_interval[0],
+                1.0 if after is None else after.expected_interval[1],
+            ),
+        )
+        for entry, after in zip(forecast, later, strict=True)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -375,7 +425,7 @@ def _assessment(judged: RuleEvaluation, outcome: ForecastOutcome, frame: _Frame)
         oldest_price_age_seconds=None if oldest is None else (at - oldest).total_seconds(),
         rule=_rule(judged),
         forecast=raised(judged, outcome, at=at),
-        reasons=(*_rule_reasons(judged), *(words.reasons if words else ())),
+        reasons=(*_rule_reasons(judged), *_model_reasons(judged, words)),
         attribution=words.attribution if words else None,
         model_version=model.bundle.version if model.bundle and words else None,
         feature_fingerprint=FINGERPRINT,
@@ -399,7 +449,7 @@ def doubts(judged: RuleEvaluation, outcome: ForecastOutcome) -> tuple[Notice, ..
     notices = [] if outcome.silent is None or outcome.silent.code in HARMLESS else [outcome.silent]
     notices += [
         doubt
-        for doubt in (rules.mismatch(judged.case), *outcome.doubts)
+        for doubt in (rules.mismatch(judged.case), rules.unread(judged.case), *outcome.doubts)
         if doubt is not None and doubt not in notices
     ]
     notices += rules.unplaced(judged.case)
@@ -421,6 +471,9 @@ def _notices(judged: RuleEvaluation, outcome: ForecastOutcome, model: Model) -> 
         text = f"the newest candle is {outcome.late} h late: the market is looked at as of then"
         notices.append(Notice(code="candles_late", text=text))
     notices += [Notice(code="bundle_refused", text=text) for text in model.refusals]
+    if model.is_widened:
+        text = "a breaker is open: intervals reach up to those of the next longer horizon"
+        notices.append(Notice(code="intervals_widened", text=text))
     market = market_of(judged.case.account)
     if model.bundle is None or not model.bundle.knows([market]).all():
         text = f"the model has seen no owners on {market}: expected is as if nobody acted"
@@ -539,6 +592,15 @@ def shock_text(shock: Trigger | None) -> ShockTrigger | None:
     if shock is None or shock.value is None or shock.direction is None:
         return None
     return ShockTrigger(shock=exact_text(shock.value, 0), direction=shock.direction)
+
+
+def _model_reasons(judged: RuleEvaluation, words: _Texts | None) -> tuple[ReasonAnswer, ...]:
+    """Return what the forecast starts from, then what moved it from there."""
+    if words is None:
+        return ()
+    trigger = judged.trigger if judged.shock is None else judged.shock
+    first = distance_reason(trigger, distance=words.distance, sigma=words.sigma)
+    return words.reasons if first is None else (first, *words.reasons)
 
 
 def _rule_reasons(judged: RuleEvaluation) -> tuple[ReasonAnswer, ...]:

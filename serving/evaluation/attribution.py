@@ -1,23 +1,18 @@
 """Why a score is what it is: contributions of features, in words."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 
 from features.inputs import Floats
-from features.pipeline import FEATURES
 from models.forecast.bundle import Bundle, Head, Mask
 from models.horizons import LABELS, REFERENCE
+from serving.evaluation.reason_text import SIZES, feature_text
 from serving.schemas.assessment import AttributionAnswer, Method, ReasonAnswer
 
 MOST_REASONS = 6
 DAY = LABELS.index(REFERENCE)
-MEANINGS: Mapping[str, tuple[str, str]] = {
-    f.name: (f.meaning.rstrip("."), f.unit) for f in FEATURES
-}
-
 
 Explanation = tuple[tuple[ReasonAnswer, ...], AttributionAnswer]
 
@@ -109,7 +104,7 @@ def explain(
     method: Method,
     head: str = "expected",
 ) -> list[Explanation]:
-    """Return each row's largest contributions in words, and how they were found.
+    """Return each row's largest contributions in words, sizes last, and how they were found.
 
     Parameters
     ----------
@@ -117,6 +112,8 @@ def explain(
         What `drivers` found, shape (N, F + 1), and the features, shape (N, F).
     """
     order = np.argsort(-np.abs(drove[:, :-1]), axis=1, kind="stable")[:, :MOST_REASONS]
+    is_size = np.isin(order, [place for place, name in enumerate(names) if name in SIZES])
+    order = np.take_along_axis(order, np.argsort(is_size, axis=1, kind="stable"), axis=1)
     impacts = np.take_along_axis(drove, order, axis=1)
     values = np.take_along_axis(matrix, order, axis=1).tolist()
     others = (drove[:, :-1].sum(axis=1) - impacts.sum(axis=1)).tolist()
@@ -136,13 +133,11 @@ def explain(
 
 def _reason(name: str, value: float, impact: float) -> ReasonAnswer:
     """Return one contribution in words."""
-    meaning, unit = MEANINGS[name]
-    shown = "unknown" if math.isnan(value) else f"{value:.3g} {unit}"
     direction: Literal["raises", "lowers"] = "raises" if impact > 0.0 else "lowers"
     return ReasonAnswer(
         code=name,
         feature=name,
         direction=direction,
         impact=impact,
-        text=f"{meaning}: {shown}; {direction} the risk",
+        text=feature_text(name, value, direction=direction),
     )

@@ -20,8 +20,9 @@ from models.book.columns import (
     ordered_assets,
 )
 from models.book.columns import prices_of as price_row
+from models.book.congestion import Crowded, crowded, smallest_worth
 from models.book.curve import cascaded, price_curve
-from models.book.forecast import LEVELS, BookForecast, by_asset, forecast, grouped
+from models.book.forecast import LEVELS, BookForecast, Spread, by_asset, forecast, grouped
 from models.book.headroom import concentration, days_to_unwind, headroom
 from models.book.impact import USD, ImpactCurve
 from models.book.kernel import NEAR, Course, Owners, run, run_all
@@ -35,13 +36,16 @@ from models.margin.shock import shocked
 from models.margin.trigger import BREACHED
 from models.pegs import is_one, moving, quote_of
 from serving.evaluation.inputs import AccountInput
+from serving.evaluation.settling import settlements
 from serving.schemas.book_risk import (
+    CongestionAnswer,
     Contributor,
     ForecastBody,
     LinkedMove,
     LossQuantile,
     OwnersForecast,
     RoundAnswer,
+    SettlementAnswer,
     ShockBody,
     StressShock,
     UnjudgedAnswer,
@@ -313,15 +317,15 @@ def market_of(
     factors, links = _moves_of(book, shock, where=where)
     usable = book.usable(curves)
     following = priced_in(usable)
+    moved_all = set(moving(book.prices, None))
     for name, base in following.items():  # who is sold for an asset falls with it, unless named
-        if name not in factors:
+        if name not in factors and base in moved_all:
             factors[name], links[name] = Fraction(1), base
     circles = [name for name in links if _is_circle(name, links)]
     if circles:
         listed = ", ".join(circles)
         raise InvalidInput([Fault("/impact", f"{listed}: sold for each other, each follows all")])
     everything = factors.pop(ALL, Fraction(1))
-    moved_all = set(moving(book.prices, None))
 
     def factor(asset: str) -> Fraction:
         alone = factors.get(asset, everything if asset in moved_all else Fraction(1))
@@ -333,7 +337,9 @@ def market_of(
         asset: replace(curve, amounts=tuple(amount * float(depth) for amount in curve.amounts))
         for asset, curve in usable.items()
     }
-    return Market(result, deeper, shock.oracle_sees, {**links, **following})
+    decay = 0.5 ** (1.0 / shock.half_life_hours)  # a round is an hour
+    moved_links = {**links, **following}
+    return Market(result, deeper, shock.oracle_sees, moved_links, shock.temporary, decay)
 
 
 def _is_circle(name: str, links: Mapping[str, str]) -> bool:
@@ -346,21 +352,52 @@ def _is_circle(name: str, links: Mapping[str, str]) -> bool:
     return base == name
 
 
-def liquidators_of(shock: ShockBody) -> Liquidators:
+def liquidators_of(shock: ShockBody, crowd: Crowded | None = None) -> Liquidators:
     """Return the limits of those who liquidate: with a capacity a round is an hour.
 
     Without one all is liquidated at once, unless the delay is not over within the time.
     """
+    gas = None if shock.gas is None else float(shock.gas)
+    late = float(shock.delay_hours)
+    if crowd is not None:
+        gas, late = (gas or 0.0) + crowd.gas, late + crowd.delay
     if shock.capacity is None:
-        return Liquidators(
-            rounds=0 if shock.delay_hours >= shock.within_hours else None,
-            gas=None if shock.gas is None else float(shock.gas),
-        )
+        return Liquidators(rounds=0 if late >= shock.within_hours else None, gas=gas)
     match = _PER_HOUR.fullmatch(shock.capacity)
     per_hour = 0.0 if match is None else float(match.group(1))
-    hours = max(shock.within_hours - shock.delay_hours, 0)
-    return Liquidators(
-        capacity=per_hour, rounds=hours, gas=None if shock.gas is None else float(shock.gas)
+    hours = max(int(shock.within_hours - late), 0)
+    return Liquidators(capacity=per_hour, rounds=hours, gas=gas)
+
+
+def _crowd(shock: ShockBody, columns: BookColumns, prices: Floats) -> Crowded | None:
+    """Return how crowded blocks are after a shock; None where no curve says."""
+    if not shock.congestion:
+        return None
+    points = [Crowded(each.due, float(each.gas), each.delay_hours) for each in shock.congestion]
+    weighted, debt = _sides(columns, prices)
+    return crowded(points, int((weighted < debt).sum()))
+
+
+def _sides(columns: BookColumns, prices: Floats) -> tuple[Floats, Floats]:
+    """Return what counts for each account and what it owes at prices, USD."""
+    weighted = _by_account(
+        columns.collateral_offsets,
+        columns.collateral_units * columns.threshold * prices[columns.collateral_asset],
+    )
+    debt = _by_account(columns.debt_offsets, columns.debt_units * prices[columns.debt_asset])
+    return weighted, debt
+
+
+def _congestion(crowd: Crowded | None, columns: BookColumns) -> CongestionAnswer | None:
+    """Return congestion as it is answered."""
+    if crowd is None:
+        return None
+    bonus = float(np.median(columns.bonus)) if columns.bonus.size else 0.0
+    return CongestionAnswer(
+        due=crowd.due,
+        gas=crowd.gas,
+        delay_hours=crowd.delay,
+        smallest=smallest_worth(crowd.gas, bonus=bonus),
     )
 
 
@@ -371,11 +408,7 @@ def decided(book: RiskBook, market: Market) -> BookColumns:
     thresholds are moved by twice `NEAR` so that floats say the same.
     """
     columns, prices = book.columns(market), price_row(market)
-    weighted = _by_account(
-        columns.collateral_offsets,
-        columns.collateral_units * columns.threshold * prices[columns.collateral_asset],
-    )
-    debt = _by_account(columns.debt_offsets, columns.debt_units * prices[columns.debt_asset])
+    weighted, debt = _sides(columns, prices)
     near = np.flatnonzero((debt > 0.0) & (np.abs(weighted - debt) <= 2.0 * NEAR * debt))
     threshold = columns.threshold.copy()
     for row in near.tolist():
@@ -423,12 +456,14 @@ def stressed(
     market = market_of(book, shock, curves, where=where)
     columns, around = decided(book, market), market_columns(market)
     prices = price_row(market)
-    limits = liquidators_of(shock)
+    crowd = _crowd(shock, columns, prices)
+    limits = liquidators_of(shock, crowd)
     course = run(columns, around, prices, limits)
     without_impact = run(columns, replace(around, oracle_share=0.0), prices, limits)
     alone = float(without_impact.totals.repaid[0])
     repaid = float(course.totals.repaid[0])
-    is_still = bool(course.totals.converged[0]) or _is_limited(shock, int(course.totals.rounds[0]))
+    rounds = int(course.totals.rounds[0])
+    is_still = bool(course.totals.converged[0]) or _is_limited(shock, limits, rounds)
     expected = _owners_act(book, columns, around, prices, limits) if with_owners else None
     number = reproduction(columns, around, prices, np.ones(prices.size), np.zeros(1)).numbers[0]
     return StressShock(
@@ -445,14 +480,16 @@ def stressed(
         converged=bool(course.totals.converged[0]),
         residuals=_residuals(columns, course),
         contributors=tuple(_contributors(book, course)),
+        congestion=_congestion(crowd, columns),
+        settlements=_settlements(book, shock, columns, prices, course),
         expected=expected,
     )
 
 
-def _is_limited(shock: ShockBody, rounds: int) -> bool:
+def _is_limited(shock: ShockBody, limits: Liquidators, rounds: int) -> bool:
     """Return whether liquidators stopped by a limit that the shock states, which is a result."""
-    is_short = shock.capacity is not None or shock.delay_hours >= shock.within_hours
-    return is_short or (shock.gas is not None and rounds < MOST_ROUNDS)
+    is_short = shock.capacity is not None or limits.rounds == 0
+    return is_short or (limits.gas is not None and rounds < MOST_ROUNDS)
 
 
 def _owners_act(
@@ -466,6 +503,22 @@ def _owners_act(
         "repaid": float(totals.repaid.mean()),
         "bad_debt": float(totals.bad_debt.mean()),
     }
+
+
+def _settlements(
+    book: RiskBook, shock: ShockBody, columns: BookColumns, prices: Floats, course: Course
+) -> tuple[SettlementAnswer, ...]:
+    """Return who pays for bankrupt positions at the prices where a cascade ended, if asked."""
+    if shock.deleveraging is None:
+        return ()
+    end = course.prices[-1] if course.prices.size else prices
+    moved = {
+        asset: (book.prices[asset], Fraction(price))
+        for asset, price in zip(columns.assets, end.tolist(), strict=True)
+    }
+    order = np.argsort(-course.bad_debt, kind="stable")
+    bankrupt = [columns.keys[row] for row in order.tolist() if course.bad_debt[row] > 0.0]
+    return settlements(book.cases, shock, moved, bankrupt)
 
 
 def _rounds(
@@ -568,10 +621,20 @@ class Forecaster:
             method=method,
         )
 
-    def run(self, drawn: Moves, *, with_owners: bool, seed: int, report: Any) -> BookForecast:
+    def run(
+        self, drawn: Moves, *, with_owners: bool, seed: int, report: Any, spread: Spread = map
+    ) -> BookForecast:
         """Return a forecast over scenarios."""
         owners = self.book.owners(seed) if with_owners else None
-        return forecast(self.columns, self.around, self.prices, drawn, owners=owners, report=report)
+        return forecast(
+            self.columns,
+            self.around,
+            self.prices,
+            drawn,
+            owners=owners,
+            report=report,
+            spread=spread,
+        )
 
     @property
     def weights(self) -> Floats:

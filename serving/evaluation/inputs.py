@@ -59,6 +59,8 @@ class AccountInput:
         From a market to the same at the next prices of delayed oracles.
     mismatch
         How the account's venue was read to judge it otherwise than the rules; None where not.
+    unread_since
+        When all of the account was read last, where that is too long ago; None where it is not.
     """
 
     place: str
@@ -72,6 +74,7 @@ class AccountInput:
     unplaced: tuple[str, ...] = ()
     ahead: Callable[[Market], Market] = with_next_prices
     mismatch: str | None = None
+    unread_since: datetime | None = None
 
 
 Scale = tuple[int | None, bool]
@@ -107,6 +110,8 @@ class MarketSnapshot:
         Assets stated to keep their price when the whole market moves.
     mismatches
         By account how its venue was read to judge it otherwise than the rules.
+    unread
+        By account when it was read last, of those for which that is too long ago.
     """
 
     at: datetime
@@ -116,6 +121,7 @@ class MarketSnapshot:
     simulated: bool = False
     pegged: frozenset[str] = frozenset()
     mismatches: Mapping[str, str] = field(default_factory=dict)
+    unread: Mapping[str, datetime] = field(default_factory=dict)
     _parsed: dict[tuple[str, str, MarketId], Any] = field(default_factory=dict)
     _spot: dict[Scale, Scaled] = field(default_factory=dict, init=False)
     _markets: dict[tuple[MarketId | None, Scale], tuple[Market, frozenset[str]]] = field(
@@ -256,6 +262,7 @@ def snapshot(
         simulated=stored.simulated,
         pegged=stored.pegged | pegged,
         mismatches=stored.mismatches,
+        unread=stored.unread,
     )
 
 
@@ -423,6 +430,7 @@ def account_input(body: requests.AccountBody, place: str, around: MarketSnapshot
         unplaced=around.unplaced(market_of(body)),
         ahead=around.ahead,
         mismatch=around.mismatches.get(body.id),
+        unread_since=around.unread.get(body.id),
     )
 
 
@@ -448,6 +456,7 @@ def renewed(
         ahead=around.ahead,
         unplaced=around.unplaced(market_of(body)),
         mismatch=around.mismatches.get(body.id),
+        unread_since=around.unread.get(body.id),
     )
 
 

@@ -160,6 +160,14 @@ def mismatch(case: AccountInput) -> Notice | None:
     return Notice(code="rule_mismatch", text=f"the venue itself says otherwise: {case.mismatch}")
 
 
+def unread(case: AccountInput) -> Notice | None:
+    """Return that what the account holds was not read for long, or None."""
+    if case.unread_since is None:
+        return None
+    age = in_words(case.market.at - case.unread_since)
+    return Notice(code="account_stale", text=f"what it holds was read {age} ago and not since")
+
+
 def unplaced(case: AccountInput) -> list[Notice]:
     """Return that the store holds state which may be of the case's market or of another."""
     if not case.unplaced:

@@ -48,8 +48,13 @@ class BreakerLook:
         return replace(answer, headers={HEADER: ", ".join(open_), **answer.headers})
 
     def _under(self, desk: ScoringService) -> ScoringService:
-        """Return the desk without forecasts where a breaker withholds them."""
-        if Effect.RULES_ONLY not in self.board.effects:
+        """Return the desk as open breakers let it answer."""
+        effects = self.board.effects
+        if Effect.TIGHTEN_REQUIREMENT in effects:
+            desk = replace(desk, is_tightened=True)
+        if Effect.WIDEN in effects:
+            desk = replace(desk, model=replace(desk.model, is_widened=True))
+        if Effect.RULES_ONLY not in effects:
             return desk
         names = ", ".join(
             breaker.name

@@ -1,14 +1,19 @@
 """The tools: each asks one read operation of the API and gives back its answer as it is."""
 
+import uuid
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from mcp.server.mcpserver import MCPServer
-from mcp.types import ToolAnnotations
-from pydantic import Field
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
+from pydantic import Field, ValidationError
 
 from models.horizons import HorizonName
 from serving.mcp.asking import Api
+from serving.schemas import problems
+from serving.schemas.problems import Problem, encode
+from serving.schemas.requests import pointers
 
 READ = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)
 INSTRUCTIONS = """\
@@ -38,9 +43,46 @@ Shocks = Annotated[
 Request = Annotated[dict[str, Any], Field(description="the body, as the API takes it")]
 
 
+class Tools(MCPServer[Any]):
+    """The SDK's server, whose refusals of arguments are problem documents, as the API's are."""
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Any = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Call a tool.
+
+        Raises
+        ------
+        ToolError
+            With a problem document, every fault with its pointer, where arguments do not fit.
+        """
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if isinstance(error.__cause__, ValidationError):
+                raise ToolError(_misfit(name, error.__cause__)) from None
+            raise
+
+
+def _misfit(name: str, error: ValidationError) -> str:
+    """Return the problem document of arguments that do not fit a tool."""
+    faults, identity = list(pointers(error)), uuid.uuid4().hex
+    return encode(
+        Problem(
+            type=problems.INVALID.type,
+            title=problems.INVALID.title,
+            status=problems.INVALID.status,
+            detail=f"arguments of {name}: {len(faults)} at fault",
+            instance=f"urn:forewarn:request:{identity}",
+            request_id=identity,
+            errors=problems.listed(faults),
+        )
+    ).decode()
+
+
 def server(api: Api) -> MCPServer[Any]:
     """Return a server of the tools over an API."""
-    tools = MCPServer("forewarn", instructions=INSTRUCTIONS)
+    tools = Tools("forewarn", instructions=INSTRUCTIONS)
     _add_accounts(tools, api)
     _add_changes(tools, api)
     _add_book(tools, api)

@@ -28,6 +28,7 @@ PAGES = {
     "alerts": ("/desk/alerts", "Alerts"),
     "model": ("/desk/model", "Model"),
     "rules": ("/desk/rules", "Rules"),
+    "owners": ("/desk/owners", "Owners"),
     "parameters": ("/desk/parameters", "Parameters"),
     "governance": ("/desk/governance", "Governance"),
     "connect": ("/desk/connect", "Connect"),

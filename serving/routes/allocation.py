@@ -1,10 +1,64 @@
 """Allocation: which collateral to post where."""
 
-from serving.application import allocation
+import threading
+
+from serving.application import allocation, long_allocation
+from serving.application.scoring import ScoringService
+from serving.http.idempotency import IDEMPOTENCY, opened, written
 from serving.http.keys import Scope
-from serving.http.routing import Operation, of_body
-from serving.schemas.allocation import AllocateBody, AllocationAnswer
-from serving.schemas.problems import UNKNOWN_ACCOUNT
+from serving.http.routing import Answer, Call, Operation, Parameter, json_answer, of_body
+from serving.schemas import problems
+from serving.schemas.allocation import (
+    AllocateBody,
+    AllocationAnswer,
+    AllocationStatus,
+    LongAllocateBody,
+)
+from serving.schemas.problems import UNKNOWN_ACCOUNT, Refused
+from serving.store import Transaction, allocations
+
+OK, ACCEPTED = 200, 202
+ID = Parameter(
+    name="id",
+    place="path",
+    schema={"type": "string", "minLength": 1, "maxLength": 200},
+    meaning="of the allocation",
+)
+
+
+def begin(desk: ScoringService, call: Call) -> Answer:
+    """Answer `POST /v1/allocations`: write that it begins, and run it beside."""
+    store = opened(desk)
+    body, question = long_allocation.question(call.body, desk)
+    names: list[str] = []
+
+    def act(transaction: Transaction) -> AllocationStatus:
+        now = desk.clock()
+        row = long_allocation.begin(transaction, call.body, now=now)
+        names.append(row.id)
+        return long_allocation.status_of(row, call.request_id, now=now)
+
+    answer = written(desk, call, action="begin_allocation", subject="allocation", act=act)
+    for name in names:
+        arguments = (desk, store, name, body, question)
+        threading.Thread(
+            target=long_allocation.run, args=arguments, name=f"allocation {name}", daemon=True
+        ).start()
+    return Answer(
+        body=answer.body,
+        status=ACCEPTED if answer.status == OK else answer.status,
+        headers={"location": f"/v1/allocations/{names[0]}"} if names else {},
+    )
+
+
+def read(desk: ScoringService, call: Call) -> Answer:
+    """Answer `GET /v1/allocations/{id}`."""
+    with opened(desk).read() as transaction:
+        row = allocations.read(transaction, call.path["id"])
+    if row is None:
+        raise Refused(problems.UNKNOWN_THING, f"no allocation {call.path['id'][:80]!r}")
+    return json_answer(long_allocation.status_of(row, call.request_id, now=desk.clock()))
+
 
 OPERATIONS = (
     Operation(
@@ -21,5 +75,33 @@ OPERATIONS = (
         request_type=AllocateBody,
         answer_types=(AllocationAnswer,),
         refusals=(UNKNOWN_ACCOUNT,),
+    ),
+    Operation(
+        name="begin_allocation",
+        method="POST",
+        path="/v1/allocations",
+        scope=Scope.READ,
+        work=begin,
+        summary="Begin an allocation that takes long: whole numbers of any size",
+        details="Answered at once with its place, where what came of it is read later. It "
+        "proposes; it never executes.",
+        meaning="The allocation, running",
+        status=202,
+        request_type=LongAllocateBody,
+        answer_types=(AllocationStatus,),
+        parameters=(IDEMPOTENCY,),
+        refusals=(UNKNOWN_ACCOUNT, problems.CONFLICT, problems.UNAVAILABLE),
+    ),
+    Operation(
+        name="allocation_status",
+        method="GET",
+        path="/v1/allocations/{id}",
+        scope=Scope.READ,
+        work=read,
+        summary="An allocation that takes long, and what came of it",
+        meaning="The allocation",
+        answer_types=(AllocationStatus,),
+        parameters=(ID,),
+        refusals=(problems.UNKNOWN_THING, problems.UNAVAILABLE),
     ),
 )

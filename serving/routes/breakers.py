@@ -9,7 +9,6 @@ from models.errors import Fault, InvalidInput
 from models.horizons import HEADS
 from models.parameters.breakers import (
     FORBIDDEN,
-    UNAVAILABLE,
     Breaker,
     Effect,
     Opening,
@@ -158,8 +157,6 @@ def _names(body: BreakerBody) -> Iterator[Fault]:
         if effect in FORBIDDEN:
             why = "no breaker mutes an alert, cancels a verdict or moves money"
             yield Fault(f"/effects/{place}", f"{effect}: {why}")
-        elif effect in UNAVAILABLE:
-            yield Fault(f"/effects/{place}", f"{effect}: no breaker does this here")
         elif effect not in set(Effect):
             yield Fault(f"/effects/{place}", f"{effect[:80]!r} is none of {', '.join(Effect)}")
 

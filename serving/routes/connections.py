@@ -1,21 +1,32 @@
-"""Connections over HTTP: what is followed on chains, how it stands, and what differs."""
+"""Connections over HTTP: what is followed on chains and exchanges, and what differs."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, RootModel, ValidationError
 
 from models.errors import Fault, InvalidInput
 from serving.application.scoring import ScoringService
 from serving.connect.body import ConnectionBody, public, secret, target
+from serving.connect.exchanges.body import (
+    VENUES,
+    ExchangeBody,
+    exchange_target,
+    secrets_of,
+    stated,
+)
 from serving.connect.secrets import FILE, VARIABLE, keys_of, seal
 from serving.http.idempotency import IDEMPOTENCY, opened, written
 from serving.http.keys import Scope
 from serving.http.routing import Answer, Call, Method, Operation, Parameter, json_answer
-from serving.routes.market import parsed
 from serving.schemas import problems
 from serving.schemas.problems import Refused
-from serving.store import Transaction, connections, market
+from serving.schemas.requests import pointers
+from serving.schemas.strict_json import read
+from serving.store import Transaction, connections, market, venue_accounts
 from serving.store.connections import Connection, StoredCheck
+from serving.store.venue_accounts import VenueAccount
 
 LONGEST_NAME = 100
 MOST_MISMATCHES = 1_000
@@ -25,6 +36,12 @@ CONNECTION = Parameter(
     schema={"type": "string", "minLength": 1, "maxLength": LONGEST_NAME},
     meaning="name of the connection",
 )
+
+
+class ConnectionRequest(
+    RootModel[Annotated[ConnectionBody | ExchangeBody, Field(discriminator="venue")]]
+):
+    """Accounts of a market on a chain, or of an exchange, by the venue's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +83,57 @@ class DifferenceLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FigureLine:
+    """A figure of an exchange beside the rules' own, as exact text.
+
+    Parameters
+    ----------
+    figure
+        Such as `maintenance_margin` or `liquidation_price`.
+    instrument, side
+        What it is about; empty for the whole account.
+    ours
+        Of the rules; null where they give none.
+    theirs
+        Of the exchange, as it wrote it; null where it shows none.
+    is_equal
+        Null where the two are not compared.
+    """
+
+    figure: str
+    instrument: str
+    side: str
+    ours: str | None
+    theirs: str | None
+    is_equal: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueAccountLine:
+    """An account of an exchange with the exchange's own figures.
+
+    Parameters
+    ----------
+    refused
+        Why the rules do not judge it, so that the figures are the exchange's alone; null where
+        they do.
+    """
+
+    account: str
+    read_at: datetime
+    refused: str | None
+    figures: tuple[FigureLine, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MismatchLine:
-    """An account that its venue judges otherwise than the rules."""
+    """An account that its venue judges otherwise than the rules.
+
+    Parameters
+    ----------
+    block
+        Number of the block; of an exchange, the milliseconds since 1970 of the reading.
+    """
 
     account: str
     since: datetime
@@ -83,6 +149,10 @@ class ConnectionLine:
     ----------
     state
         `new` before it was read, `live`, `degraded`, or `failing`.
+    chain, market
+        Empty for an exchange.
+    read_at
+        When an exchange was read last; null for chains, whose `block` tells.
     noted_at
         When it was last told how it stands; a connection that nobody follows stays as it stood.
     accounts
@@ -100,6 +170,7 @@ class ConnectionLine:
     state: str
     reasons: tuple[ReasonLine, ...]
     block: BlockLine | None
+    read_at: datetime | None
     noted_at: datetime | None
     accounts: int
     mismatches: int
@@ -115,7 +186,7 @@ class ConnectionsAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionAnswer:
-    """One connection with its endpoints and whatever differs.
+    """One connection with its endpoints, what exchanges say of accounts, and whatever differs.
 
     Parameters
     ----------
@@ -134,6 +205,7 @@ class ConnectionAnswer:
     addresses: tuple[str, ...]
     endpoints: tuple[EndpointLine, ...]
     mismatches: tuple[MismatchLine, ...]
+    accounts: tuple[VenueAccountLine, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +231,7 @@ def show(desk: ScoringService, call: Call) -> Answer:
     with opened(desk).read() as transaction:
         stored = _stored(transaction, name)
         checks = connections.differing(transaction, name)
+        venue_rows = venue_accounts.of_connection(transaction, name)
     status = stored.status or {}
     return json_answer(
         ConnectionAnswer(
@@ -170,6 +243,7 @@ def show(desk: ScoringService, call: Call) -> Answer:
             addresses=tuple(stored.body["addresses"]),
             endpoints=tuple(EndpointLine(**each) for each in status.get("endpoints", ())),
             mismatches=tuple(_mismatch(check) for check in checks[:MOST_MISMATCHES]),
+            accounts=tuple(_venue_account(each) for each in venue_rows),
         )
     )
 
@@ -195,15 +269,18 @@ def _line(stored: Connection, checks: list[StoredCheck]) -> ConnectionLine:
     return ConnectionLine(
         name=stored.name,
         venue=body["venue"],
-        chain=body["chain"],
-        market=body["market"],
-        all_borrowers=body["all_borrowers"],
+        chain=body.get("chain", ""),
+        market=body.get("market", ""),
+        all_borrowers=body.get("all_borrowers", False),
         created_at=stored.created_at,
         state=status.get("state", "new"),
         reasons=tuple(ReasonLine(**each) for each in status.get("reasons", ())),
         block=None
         if block is None
         else BlockLine(**{**block, "at": datetime.fromisoformat(block["at"])}),
+        read_at=None
+        if (read_at := status.get("read_at")) is None
+        else datetime.fromisoformat(read_at),
         noted_at=stored.status_at,
         accounts=status.get("accounts", len(body["addresses"])),
         mismatches=sum(check.connection == stored.name for check in checks),
@@ -220,21 +297,65 @@ def _mismatch(check: StoredCheck) -> MismatchLine:
     )
 
 
+def _venue_account(venue_rows: VenueAccount) -> VenueAccountLine:
+    """Return what an exchange says of an account in words."""
+    return VenueAccountLine(
+        account=venue_rows.account,
+        read_at=venue_rows.read_at,
+        refused=venue_rows.refused,
+        figures=tuple(FigureLine(**each) for each in venue_rows.figures),
+    )
+
+
+def _wish(content: bytes) -> ConnectionBody | ExchangeBody:
+    """Return what is to be followed.
+
+    Raises
+    ------
+    NotJson
+        When it is not JSON.
+    InvalidInput
+        Listing every fault, never with what was found: it may be a secret.
+    """
+    tree, faults = read(content)
+    venue = tree.get("venue") if isinstance(tree, dict) else None
+    kind = ExchangeBody if venue in VENUES else ConnectionBody
+    validated: ConnectionBody | ExchangeBody | None = None
+    try:
+        validated = kind.model_validate(tree)
+    except ValidationError as error:
+        reported = {fault.where for fault in faults}
+        quiet = (Fault(f.where, f.message.partition(", not ")[0]) for f in pointers(error))
+        faults.extend(fault for fault in quiet if fault.where not in reported)
+    if faults or validated is None:
+        raise InvalidInput(faults)
+    return validated
+
+
+def _parts(body: ConnectionBody | ExchangeBody) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what of a body is kept in the clear, and what is sealed; raises `InvalidInput`."""
+    if isinstance(body, ExchangeBody):
+        exchange_target(body)
+        return stated(body), secrets_of(body)
+    target(body)
+    return public(body), secret(body)
+
+
 def put(desk: ScoringService, call: Call) -> Answer:
     """Answer `PUT /v1/connections/{connection}`."""
-    name, body = call.path["connection"], parsed(call.body, ConnectionBody)
+    name, body = call.path["connection"], _wish(call.body)
     if len(name) > LONGEST_NAME:
         raise InvalidInput([Fault("connection", f"is longer than {LONGEST_NAME} characters")])
-    target(body)
+    clear, hidden = _parts(body)
     keys = keys_of()
     if not keys:
-        detail = f"endpoints are kept sealed alone: set {VARIABLE} or {FILE} for the service"
+        detail = f"secrets are kept sealed alone: set {VARIABLE} or {FILE} for the service"
         raise Refused(problems.UNAVAILABLE, detail)
-    sealed = seal(secret(body), name=name, keys=keys)
+    sealed = seal(hidden, name=name, keys=keys)
 
     def act(transaction: Transaction) -> ConnectionWritten:
         now = market.clock(transaction, now=desk.clock())
-        connections.write(transaction, name, public(body), sealed=sealed, now=now)
+        connections.write(transaction, name, clear, sealed=sealed, now=now)
         return ConnectionWritten(request_id=call.request_id, connection=name)
 
     return written(desk, call, action="write connection", subject=name, act=act)
@@ -265,7 +386,7 @@ OPERATIONS = (
         "connections",
         "GET",
         listed,
-        "What is followed on chains, and how it stands",
+        "What is followed on chains and exchanges, and how it stands",
         meaning="Every connection",
         answer_types=(ConnectionsAnswer,),
     ),
@@ -273,7 +394,7 @@ OPERATIONS = (
         "connection",
         "GET",
         show,
-        "One connection: its endpoints, and what its venue judges otherwise",
+        "One connection: endpoints, accounts' figures, and what its venue judges otherwise",
         meaning="The connection",
         answer_types=(ConnectionAnswer,),
         parameters=(CONNECTION,),
@@ -283,11 +404,13 @@ OPERATIONS = (
         "put_connection",
         "PUT",
         put,
-        "Follow accounts of a venue on a chain, or change what is followed",
-        details="An address is enough; no key is ever asked for. `forewarn connections follow` "
-        "reads what is written here. Endpoints are kept sealed and never shown again.",
+        "Follow accounts of a venue on a chain or of an exchange, or change what is followed",
+        details="On chains, Hyperliquid and dYdX an address is enough; other exchanges need a key "
+        "that can only read, and one that can do more is refused when it is first used. "
+        "`forewarn connections follow` reads what is written here. Endpoints and keys are kept "
+        "sealed and never shown again.",
         meaning="It is written",
-        request_type=ConnectionBody,
+        request_type=ConnectionRequest,
         answer_types=(ConnectionWritten,),
         parameters=(CONNECTION, IDEMPOTENCY),
         refusals=(problems.CONFLICT,),

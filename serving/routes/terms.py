@@ -1,24 +1,30 @@
 """Changes of terms over HTTP: what they would do, and how far they may go."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from models.domain import MarketId
 from models.errors import Fault, InvalidInput
+from models.parameters import catalogue
 from models.parameters.bounds import Measure, StepBound
-from models.parameters.catalogue import Parameter, Role
+from models.parameters.catalogue import Role
 from models.parameters.changes import places, value_at
-from serving.application import governed_log, term_preview, term_recommend, term_risk
+from serving.application import governed_log, recommendations, term_preview, term_risk
 from serving.application.scoring import ScoringService
 from serving.application.term_book import term_book
 from serving.http.idempotency import IDEMPOTENCY, opened, written
 from serving.http.keys import Scope
-from serving.http.routing import Answer, Call, Operation, json_answer
+from serving.http.query import Query, parameters, read_query
+from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
 from serving.routes.market import parsed
 from serving.schemas import problems
 from serving.schemas.assessment import exact_text
+from serving.schemas.problems import Refused
 from serving.schemas.term_changes import (
     BoundAnswer,
     BoundBody,
@@ -26,12 +32,23 @@ from serving.schemas.term_changes import (
     BoundsBody,
     ParametersAnswer,
     ParameterValue,
-    RecommendAnswer,
+    RecommendationsAnswer,
+    RecommendationStatus,
     RecommendBody,
     TermsPreviewAnswer,
     TermsPreviewBody,
 )
 from serving.store import Transaction, market, proposals
+from serving.store import recommendations as stored
+
+NAME = {"type": "string", "minLength": 1, "maxLength": 200}
+ID = Parameter(name="id", place="path", schema=NAME, meaning="of the recommendation")
+
+
+class NewestQuery(Query):
+    """How many `GET /v1/terms/recommendations` tells."""
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 10
 
 
 def preview(desk: ScoringService, call: Call) -> Answer:
@@ -53,10 +70,46 @@ def recommend(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/terms/recommend`."""
     body = parsed(call.body, RecommendBody)
     store = opened(desk)
-    book = term_book(store, now=desk.clock())
+    begun: list[str] = []
+
+    def act(transaction: Transaction) -> RecommendationStatus:
+        row = recommendations.begin(desk, transaction, body)
+        begun.append(row.id)
+        return recommendations.status_of(desk, store, row, call.request_id)
+
+    answer = written(desk, call, action="recommend terms", subject="terms", act=act)
+    for name in begun:
+        arguments = (desk, store, name, body)
+        threading.Thread(
+            target=recommendations.run, args=arguments, name=f"recommend {name}", daemon=True
+        ).start()
+    return Answer(
+        body=answer.body,
+        status=202,
+        headers={"location": f"/v1/terms/recommendations/{begun[0]}"} if begun else {},
+    )
+
+
+def recommendation(desk: ScoringService, call: Call) -> Answer:
+    """Answer `GET /v1/terms/recommendations/{id}`."""
+    store = opened(desk)
     with store.read() as transaction:
-        answer = term_recommend.recommend(transaction, book, body, request_id=call.request_id)
-    return json_answer(answer)
+        row = stored.read(transaction, call.path["id"])
+    if row is None:
+        raise Refused(problems.UNKNOWN_THING, f"no recommendation {call.path['id'][:80]}")
+    return json_answer(recommendations.status_of(desk, store, row, call.request_id))
+
+
+def newest(desk: ScoringService, call: Call) -> Answer:
+    """Answer `GET /v1/terms/recommendations`."""
+    query = read_query(call.query, NewestQuery)
+    store = opened(desk)
+    with store.read() as transaction:
+        rows = stored.newest(transaction, limit=query.limit)
+    answers = (recommendations.status_of(desk, store, row, call.request_id) for row in rows)
+    return json_answer(
+        RecommendationsAnswer(request_id=call.request_id, recommendations=tuple(answers))
+    )
 
 
 def parameters_of(desk: ScoringService, call: Call) -> Answer:
@@ -72,7 +125,9 @@ def parameters_of(desk: ScoringService, call: Call) -> Answer:
     )
 
 
-def _value(market: MarketId, path: str, parameter: Parameter, value: Any) -> ParameterValue:
+def _value(
+    market: MarketId, path: str, parameter: catalogue.Parameter, value: Any
+) -> ParameterValue:
     """Return a parameter as it stands."""
     is_number = isinstance(value, int | Fraction)
     share = Fraction(value) / parameter.unit if is_number else None
@@ -185,20 +240,41 @@ OPERATIONS = (
         name="recommend_terms",
         method="POST",
         path="/v1/terms/recommend",
-        scope=Scope.READ,
+        scope=Scope.PROPOSE,
         work=recommend,
-        summary="Which change within one step lowers the expected losses, or that none does",
-        details="Every candidate is judged on the same scenarios and passes the gate. Nothing is "
-        "applied: what is recommended has to be proposed.",
-        meaning="What to change, its gain with an interval, what binds, and its preview",
+        summary="Begin to look which change within one step lowers the expected losses",
+        details="Every candidate is judged on the same scenarios and passes the gate; caps, "
+        "ceilings, bonuses, loan to value and tiers follow from rules. Nothing is applied: what "
+        "is recommended has to be proposed.",
+        meaning="The recommendation that has begun",
         request_type=RecommendBody,
-        answer_types=(RecommendAnswer,),
-        refusals=(
-            problems.STALE_BOOK,
-            problems.BOOK_INCOMPLETE,
-            problems.NOT_ALLOWED,
-            problems.TOO_LARGE,
-        ),
+        answer_types=(RecommendationStatus,),
+        status=202,
+        parameters=(IDEMPOTENCY,),
+        refusals=(problems.NOT_ALLOWED, problems.CONFLICT),
+    ),
+    Operation(
+        name="recommendation",
+        method="GET",
+        path="/v1/terms/recommendations/{id}",
+        scope=Scope.READ,
+        work=recommendation,
+        summary="A recommendation: how far it is, what came of it, and whether it still stands",
+        meaning="What to change, its gain with an interval, what binds, and its preview",
+        answer_types=(RecommendationStatus,),
+        parameters=(ID,),
+        refusals=(problems.UNKNOWN_THING,),
+    ),
+    Operation(
+        name="recommendations",
+        method="GET",
+        path="/v1/terms/recommendations",
+        scope=Scope.READ,
+        work=newest,
+        summary="The newest recommendations",
+        meaning="Recommendations, the newest first",
+        answer_types=(RecommendationsAnswer,),
+        parameters=parameters(NewestQuery),
     ),
     Operation(
         name="parameters",

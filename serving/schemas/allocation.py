@@ -21,6 +21,9 @@ MOST_WHOLE = (10, 20)
 MOST_TIME = 20.0
 """Seconds that the solver may take."""
 
+LONGEST = 600.0
+"""Seconds that the solver may take where nobody waits for it."""
+
 MOST_POINTS = 64
 ZERO = Fraction(0)
 
@@ -182,6 +185,14 @@ class AllocateBody(requests.Envelope):
         return self.account is not None or bool(self.accounts)
 
 
+class LongAllocateBody(AllocateBody):
+    """The body of `POST /v1/allocations`: whole numbers of any size, decided in minutes."""
+
+    time_limit: Annotated[float, Field(gt=0, le=LONGEST, allow_inf_nan=False)] = Field(
+        default=60.0, description="seconds that the solver may take"
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveAnswer:
     """One step, to be done in the order listed.
@@ -309,3 +320,26 @@ class AllocationAnswer:
     shortage: tuple[ShortageAnswer, ...]
     conflict: tuple[LimitAnswer, ...]
     simulated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllocationStatus:
+    """An allocation that takes long.
+
+    Parameters
+    ----------
+    status
+        `running`, `done` or `failed`.
+    error
+        Why it failed; null where it did not.
+    allocation
+        As `POST /v1/allocate` answers; null until it is done.
+    """
+
+    request_id: str
+    id: str
+    status: str
+    begun_at: datetime
+    updated_at: datetime
+    error: str | None
+    allocation: AllocationAnswer | None

@@ -49,6 +49,22 @@ SHALLOWEST = Fraction(1, 10**6)
 """Least share of what curves say that a shock may leave; its inverse is the most."""
 
 
+class CongestionBody(Body):
+    """One point: how many liquidations are due at once, and what one then costs and takes."""
+
+    due: Annotated[int, Field(ge=0, le=10**9, strict=True)]
+    gas: Exact = Field(description="USD that one liquidation costs")
+    delay_hours: Annotated[float, Field(ge=0, le=168, allow_inf_nan=False)] = 0.0
+
+    @field_validator("gas")
+    @classmethod
+    def _is_cost(cls, value: Fraction) -> Fraction:
+        """Refuse a negative cost."""
+        if value < 0:
+            raise ValueError(f"{value} is below 0")
+        return value
+
+
 class ShockBody(Body):
     """One shock of prices and liquidity."""
 
@@ -67,8 +83,26 @@ class ShockBody(Body):
     capacity: Annotated[str | None, Field(pattern=r"^[0-9]+(\.[0-9]+)?([eE][0-9]+)?/h$")] = Field(
         default=None, description="USD that liquidators can repay in an hour, as 5e6/h"
     )
+    temporary: Exact = Field(
+        default=Fraction(0), description="share of the impact that wears off, with capacity alone"
+    )
+    half_life_hours: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] = Field(
+        default=1.0, description="of the impact that wears off"
+    )
+    congestion: Annotated[list[CongestionBody], Field(max_length=100)] = Field(
+        default_factory=list,
+        description="what one liquidation costs and how late it comes by how many are due at "
+        "once, straight between points and level beyond the last; adds to gas and delay",
+    )
     delay_hours: Annotated[int, Field(ge=0, le=168)] = 0
     within_hours: Annotated[int, Field(ge=1, le=168)] = 24
+    funds: Annotated[dict[Name, Exact], Field(max_length=100)] = Field(
+        default_factory=dict, description="USD in the insurance fund of each venue of perpetuals"
+    )
+    deleveraging: Literal["queue", "pro_rata"] | None = Field(
+        default=None,
+        description="how winners close what a fund cannot pay; left out, nothing is settled",
+    )
     gas: Exact | None = Field(
         default=None, description="USD that one liquidation costs: nobody liquidates at a loss"
     )
@@ -81,12 +115,44 @@ class ShockBody(Body):
             raise ValueError(f"{float(value):g} is not in [{float(SHALLOWEST):g}, 1e+06]")
         return value
 
-    @field_validator("oracle_sees")
+    @model_validator(mode="after")
+    def _is_settled(self) -> "ShockBody":
+        """Refuse funds that nothing is asked of."""
+        if self.funds and self.deleveraging is None:
+            raise ValueError("funds pay where positions are settled: state deleveraging")
+        return self
+
+    @model_validator(mode="after")
+    def _takes_time(self) -> "ShockBody":
+        """Refuse impact that wears off in rounds that take no time."""
+        if self.temporary and self.capacity is None:
+            raise ValueError("impact wears off within hours: state the capacity of an hour")
+        return self
+
+    @field_validator("congestion")
+    @classmethod
+    def _is_rising(cls, value: list[CongestionBody]) -> list[CongestionBody]:
+        """Refuse points that do not rise: more at once is never cheaper or sooner."""
+        for low, high in pairwise(value):
+            if high.due <= low.due or high.gas < low.gas or high.delay_hours < low.delay_hours:
+                raise ValueError(f"the point of {high.due} does not rise above that of {low.due}")
+        return value
+
+    @field_validator("oracle_sees", "temporary")
     @classmethod
     def _is_share(cls, value: Fraction) -> Fraction:
         """Refuse what is no share."""
         if not 0 <= value <= 1:
             raise ValueError(f"{value} is not in [0, 1]")
+        return value
+
+    @field_validator("funds")
+    @classmethod
+    def _is_fund(cls, value: dict[str, Fraction]) -> dict[str, Fraction]:
+        """Refuse a fund that owes."""
+        for venue, fund in value.items():
+            if fund < 0:
+                raise ValueError(f"{fund} of {venue[:80]} is below 0")
         return value
 
     @field_validator("gas")
@@ -228,6 +294,65 @@ class Contributor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CongestionAnswer:
+    """How crowded blocks are after a shock.
+
+    Parameters
+    ----------
+    due
+        Accounts that are below their line at once.
+    gas
+        USD that one liquidation costs then.
+    delay_hours
+        By which liquidations come later.
+    smallest
+        USD of debt below which no liquidation pays, at the median bonus and without slippage;
+        null where no bonus is paid.
+    """
+
+    due: int
+    gas: float
+    delay_hours: float
+    smallest: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedAnswer:
+    """A profitable position that was closed against a bankrupt one, and what that cost it, USD."""
+
+    account: str
+    asset: str
+    units: float
+    cost: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettlementAnswer:
+    """Who pays for a venue's bankrupt positions, USD at the prices where the cascade ended.
+
+    Parameters
+    ----------
+    loss
+        What bankruptcy prices are worse than the mark: the sum of the three that follow.
+    fund, paid_by_fund
+        In the insurance fund before, and what it pays.
+    deleveraged, unsettled
+        What winners lose by closing at bankruptcy prices, and what nobody is left to close.
+    closed_count, closed
+        Positions that were closed, and those that lose most.
+    """
+
+    venue: str
+    loss: float
+    fund: float
+    paid_by_fund: float
+    deleveraged: float
+    unsettled: float
+    closed_count: int
+    closed: tuple[ClosedAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StressShock:
     """What a shock comes to, if nobody acts; `expected` as owners are expected to act.
 
@@ -260,6 +385,8 @@ class StressShock:
     converged: bool
     residuals: Mapping[str, float]
     contributors: tuple[Contributor, ...]
+    congestion: CongestionAnswer | None
+    settlements: tuple[SettlementAnswer, ...]
     expected: Mapping[str, float] | None
 
 

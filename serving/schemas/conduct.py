@@ -217,6 +217,8 @@ class PersonalBatch:
     ----------
     present, personal
         Sum of what is required now, and of what will be, quote units, exact.
+    tightened
+        Whether an open breaker has the house ask twice its add-on.
     """
 
     request_id: str
@@ -224,4 +226,5 @@ class PersonalBatch:
     requirements: tuple[PersonalAnswer | FaultyItem, ...]
     present: str
     personal: str
+    tightened: bool
     simulated: bool

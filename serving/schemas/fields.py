@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    PlainSerializer,
     WithJsonSchema,
 )
 
@@ -96,7 +97,23 @@ def _utc(value: datetime) -> datetime:
 
 _AMOUNT = {"type": "string", "pattern": r"^[+-]?[0-9]{1,80}(\.[0-9]{1,40})?$"}
 _WHOLE = {"type": "string", "pattern": r"^[0-9]{1,78}$"}
-Exact = Annotated[Fraction, BeforeValidator(exact), WithJsonSchema(_AMOUNT)]
+MOST_PLACES = 40
+"""Digits behind the point of an exact amount."""
+
+
+def _decimal(value: Fraction) -> str:
+    """Return an exact amount as it is taken: a decimal, in which every one of them ends."""
+    digits = f"{abs(value * 10**MOST_PLACES).numerator:0{MOST_PLACES + 1}}"
+    whole, rest = digits[:-MOST_PLACES], digits[-MOST_PLACES:].rstrip("0")
+    return f"{'-' if value < 0 else ''}{whole}{'.' if rest else ''}{rest}"
+
+
+Exact = Annotated[
+    Fraction,
+    BeforeValidator(exact),
+    PlainSerializer(_decimal, when_used="json"),
+    WithJsonSchema(_AMOUNT),
+]
 Positive = Annotated[
     Exact, AfterValidator(_positive), WithJsonSchema({**_AMOUNT, "description": "> 0"})
 ]

@@ -1,11 +1,12 @@
 """Changes of terms over HTTP: what is asked for, and what it would do."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from typing import Annotated, Any
 
-from pydantic import Field, Tag, model_validator
+from pydantic import Field, Tag, field_validator, model_validator
 
 from serving.schemas.fields import (
     LIST,
@@ -397,19 +398,77 @@ class RecommendBody(Body):
     weights: CostWeights = Field(default_factory=CostWeights)
     scenarios: Annotated[int, Field(ge=100, le=5_000, strict=True)] = 500
     seed: Annotated[int, Field(ge=0, le=2**31, strict=True)] = 0
+    fees: Exact = Field(
+        default=Fraction(1, 200), description="share of a sale that liquidators pay"
+    )
+    lar_limit: Positive | None = Field(
+        default=None, description="USD of LaR 99 from which limits are only tightened"
+    )
+    band: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
+        default=0.02, description="share of what stands within which a rule changes nothing"
+    )
+    revoked_beyond: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = Field(
+        default=0.25,
+        description="share by which volatility, depth, price or LaR may move before what is "
+        "recommended is revoked",
+    )
+
+    @field_validator("fees")
+    @classmethod
+    def _is_share(cls, value: Fraction) -> Fraction:
+        """Refuse what is no share of a sale."""
+        if not 0 <= value < 1:
+            raise ValueError(f"{value} is not in [0, 1)")
+        return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecommendedValue:
-    """One parameter: what stands, what is recommended, the best at the gate, what binds."""
+    """One parameter: what stands, what is recommended, the best at the gate, what binds.
+
+    Parameters
+    ----------
+    before, to, best
+        Exact; null of a table.
+    table
+        Brackets that are recommended; null where none are, or it is a number.
+    rule
+        What it follows from: `search`, `smart_ltv`, `sale`, `sellable`, `auto_line` or `moves`.
+    """
 
     venue: str
     market: str
     path: str
-    before: str
-    to: str
-    best: str
+    before: str | None
+    to: str | None
+    best: str | None
+    table: tuple[dict[str, Any], ...] | None
+    rule: str
     binding: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionAnswer:
+    """How the market of an asset stands.
+
+    Parameters
+    ----------
+    volatility, usual
+        Standard deviation of the log price over a day: the highest of the last week, at least
+        the usual one; and that.
+    stirred
+        Whether its parameters are only tightened.
+    sellable
+        Units that can be sold for 5 % of the price; null where nobody quoted it.
+    price
+        USD per unit.
+    """
+
+    volatility: float
+    usual: float
+    stirred: bool
+    sellable: float | None
+    price: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -422,13 +481,51 @@ class GainAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecommendationStatus:
+    """Where a recommendation stands.
+
+    Parameters
+    ----------
+    status
+        `running`, `done` or `failed`.
+    tried
+        Candidates that were judged so far.
+    result
+        As `RecommendAnswer` once it is done, `error` where it failed.
+    stands, revoked_because
+        Whether nothing that it rests on has left its band since, and what has.
+    """
+
+    request_id: str
+    id: str
+    as_of: datetime
+    status: str
+    tried: int
+    request: Mapping[str, object]
+    result: Mapping[str, object] | None
+    stands: bool
+    revoked_because: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecommendationsAnswer:
+    """The newest recommendations."""
+
+    request_id: str
+    recommendations: tuple[RecommendationStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecommendAnswer:
     """What to change, or that nothing should be.
 
     Parameters
     ----------
     keep
-        Whether the gain does not exceed its interval: nothing is recommended then.
+        Whether nothing is recommended: the gain does not exceed its interval, and rules say
+        nothing beyond their band.
+    gain
+        Of the search; null where nothing was searched.
     next_best
         Values that come second, in the order of the parameters.
     preview
@@ -439,8 +536,10 @@ class RecommendAnswer:
     as_of: datetime
     keep: bool
     values: tuple[RecommendedValue, ...]
-    gain: GainAnswer
+    gain: GainAnswer | None
     tried: int
     next_best: tuple[str, ...] | None
+    conditions: dict[str, ConditionAnswer | None]
+    lar99: float | None
     revoked_by: tuple[str, ...]
     preview: TermsPreviewAnswer | None

@@ -53,3 +53,16 @@ RULE_MISMATCHES = sa.Table(
     sa.Column("differences", Document, nullable=False),
 )
 """Every block at which they began to differ, or differed otherwise than before."""
+
+VENUE_ACCOUNTS = sa.Table(
+    "venue_accounts",
+    METADATA,
+    sa.Column("account", name(), sa.ForeignKey("accounts.account"), primary_key=True),
+    sa.Column("connection", name(100), nullable=False),
+    sa.Column("read_at", Time, nullable=False),  # when all of it was read last
+    sa.Column("refused", sa.String(200)),  # why the rules do not judge it; null where they do
+    sa.Column("figures", Document, nullable=False),
+    sa.Index("venue_accounts_by_connection", "connection"),
+    sa.Index("venue_accounts_by_time", "read_at"),
+)
+"""What exchanges say of their accounts: their own figures beside those of the rules."""

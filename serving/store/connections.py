@@ -15,6 +15,7 @@ from serving.store.connection_schema import (
     CONNECTIONS,
     RULE_CHECKS,
     RULE_MISMATCHES,
+    VENUE_ACCOUNTS,
 )
 from serving.store.engine import Transaction
 from serving.store.rows import chunks, put
@@ -118,7 +119,8 @@ def every(transaction: Transaction) -> list[Connection]:
 def remove(transaction: Transaction, name: str) -> bool:
     """End a connection; return whether there was one. What it wrote of accounts stays."""
     transaction.execute(sa.delete(CONNECTION_BLOCKS).where(CONNECTION_BLOCKS.c.connection == name))
-    transaction.execute(sa.delete(RULE_CHECKS).where(RULE_CHECKS.c.connection == name))
+    for table in (RULE_CHECKS, VENUE_ACCOUNTS):
+        transaction.execute(sa.delete(table).where(table.c.connection == name))
     ended = transaction.execute(sa.delete(CONNECTIONS).where(CONNECTIONS.c.name == name))
     return bool(ended.rowcount)
 

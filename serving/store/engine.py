@@ -8,13 +8,14 @@ outlives a power cut. A reading transaction sees one moment of the database on b
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from serving.store import changes
 from serving.store.errors import StoreFailed, StoreRefused
-from serving.store.migrate import upgrade
+from serving.store.migrate import revision, upgrade
 
 Transaction = sa.Connection
 """An open transaction; what the functions of this package write to and read from."""
@@ -127,6 +128,27 @@ def open_store(url: str) -> Store:
         engine.dispose()
         raise StoreRefused(f"{shown(url)}: {error}") from None
     return Store(engine, readers=_engine(url), probes=_engine(url))
+
+
+def revision_of(url: str) -> str | None:
+    """Return the revision of a store without bringing it up to date; None where there is none.
+
+    Raises
+    ------
+    StoreRefused
+        When it cannot be read, or holds what is not Forewarn's.
+    """
+    file = sa.make_url(url).database if url.startswith("sqlite") else None
+    if file is not None and not Path(file).exists():
+        return None
+    engine = _engine(url)
+    try:
+        with engine.connect() as connection:
+            return revision(connection)
+    except sa.exc.SQLAlchemyError as error:
+        raise StoreRefused(f"{shown(url)}: {reason(error)}") from None
+    finally:
+        engine.dispose()
 
 
 def shown(url: str) -> str:

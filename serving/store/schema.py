@@ -19,7 +19,7 @@ from models.horizons import PROBABILITIES
 from serving.store.columns import Document, Duration, Time, Whole, name, number
 
 METADATA = sa.MetaData()
-HEAD = "0017"
+HEAD = "0020"
 """The newest revision in `migrations/versions`."""
 
 
@@ -346,6 +346,20 @@ BOOK_FORECASTS = sa.Table(
     sa.Index("book_forecasts_by_time", "at"),
 )
 
+RECOMMENDATIONS = sa.Table(
+    "recommendations",
+    METADATA,
+    sa.Column("id", name(), primary_key=True),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("status", name(20), nullable=False),  # running, done, failed
+    sa.Column("tried", sa.Integer, nullable=False),  # candidates judged so far
+    sa.Column("updated_at", Time, nullable=False),
+    sa.Column("request", Document, nullable=False),
+    sa.Column("body", Document),
+    sa.Index("recommendations_by_time", "at"),
+)
+
+
 OPT_OUTS = sa.Table(
     "conduct_opt_outs",
     METADATA,
@@ -353,3 +367,16 @@ OPT_OUTS = sa.Table(
     sa.Column("at", Time, nullable=False),
 )
 """Owners who asked that their conduct be not scored."""
+
+ALLOCATIONS = sa.Table(
+    "allocations",
+    METADATA,
+    sa.Column("id", name(), primary_key=True),
+    sa.Column("status", name(20), nullable=False),  # running, done, failed
+    sa.Column("begun_at", Time, nullable=False),
+    sa.Column("updated_at", Time, nullable=False),
+    sa.Column("request", Document, nullable=False),
+    sa.Column("body", Document),
+    sa.Index("allocations_by_time", "begun_at"),
+)
+"""Allocations that take long, asked for and answered later."""

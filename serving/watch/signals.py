@@ -38,6 +38,7 @@ def signal(
         next_buffer=buffer(judged, at_next=True),
         next_verdict=None if judged.soon is None else judged.soon.verdict,
         flips_at=judged.flips_at,
+        sigmas=outcome.sigmas,
         expected={entry.horizon: entry.expected for entry in forecast},
         unattended={entry.horizon: entry.unattended for entry in forecast},
         has_forecast=not is_silent,
@@ -61,7 +62,7 @@ def of_book(figures: BookFigures | None, *, at: datetime) -> Signal:
 
 def _doubts(judged: RuleEvaluation, outcome: ForecastOutcome) -> tuple[str, ...]:
     """Return the codes of why prices, or the verdict, must not be taken as they stand."""
-    every = (rules.mismatch(judged.case), *outcome.doubts)
+    every = (rules.mismatch(judged.case), rules.unread(judged.case), *outcome.doubts)
     return tuple(sorted({doubt.code for doubt in every if doubt is not None}))
 
 

@@ -77,7 +77,7 @@ def main() -> None:
     moved = np.ones((scenarios, ASSETS + 1))
     moved[:, :ASSETS] = np.exp(-np.abs(random.normal(0.0, 0.06, (scenarios, ASSETS))))
     crash = prices * np.where(np.arange(ASSETS + 1) < ASSETS, 0.8, 1.0)
-    run_all(columns, market, moved[:2])
+    run_all(columns, market, moved[:2], reference=prices)
     run(columns, market, crash)
     passes = min(scenarios, MOST_PASSES)
     triggers, repaid = random.uniform(0.3, 0.99, accounts), columns.debt_units
@@ -88,8 +88,8 @@ def main() -> None:
         single = spent(lambda: cascaded(price_curve(triggers, repaid), falls, per_quote=share))
         print(f"one factor, {accounts:,} x {FACTORS:,}: {single * 1e3:.1f} ms")
         floor = spent(lambda: [health(columns, row) for row in moved[:passes]]) / passes
-        whole = spent(lambda: run_all(columns, market, moved))
-        totals = run_all(columns, market, moved)
+        whole = spent(lambda: run_all(columns, market, moved, reference=prices))
+        totals = run_all(columns, market, moved, reference=prices)
         alone = spent(lambda: run(columns, market, crash))
         rounds = int(totals.rounds.sum()) + scenarios
         print(

@@ -85,7 +85,9 @@ def main() -> None:
         lay(store, count)
         model = read_deployment(None).model
         desk = ScoringService(model=model, store=store, clock=lambda: governed_books.NOON)
-        api = Api(routes(OPERATIONS), desk, Admission(Settings(), Keyring(desk.keys)))
+        api = Api(
+            routes(OPERATIONS), desk, Admission(Settings(timeout_seconds=600.0), Keyring(desk.keys))
+        )
         caller = local.Caller(api)
         if caller.put("/v1/impact/ETH/USD", json=CURVE).status_code != 200:
             raise RuntimeError("the curve was not taken")

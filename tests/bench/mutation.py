@@ -70,9 +70,10 @@ ALSO = {
     **dict.fromkeys(AAVE_V4, ("aave_v4", "aave")),
     **dict.fromkeys(LENDING, ("lending",)),
     **dict.fromkeys(("dydx_v4", "gmx_v2", "hyperliquid", "tiered_perp"), ("perpetuals",)),
-    "checked": ("fixed_point",),
+    "uint": ("fixed_point",),
     "collateral": ("composed",),
     "fixed_point": ("maker",),
+    "shock": ("shocks",),
     "perpetual": ("tiered_perp", "flat_margin", "perpetuals"),
 }
 """The tests of a module are those named after it, and after these."""
@@ -97,8 +98,12 @@ class Mutant:
 def tests_of(module: str) -> list[Path]:
     """Return the test files of a module, in the order they are run in."""
     names = dict.fromkeys((module, *ALSO.get(module, ())))
-    files = [ROOT / "tests" / kind / f"test_{name}.py" for kind in KINDS for name in names]
-    return [file for file in files if file.exists()]
+    return [
+        file
+        for kind in KINDS
+        for name in names
+        for file in sorted((ROOT / "tests" / kind).rglob(f"test_{name}.py"))
+    ]
 
 
 def package_of(path: Path) -> str:

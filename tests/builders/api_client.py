@@ -57,7 +57,9 @@ def types_text(spec: Mapping[str, Any]) -> str:
         WRITTEN.format(text="What the API takes and answers, as JSON has it."),
         TYPE_IMPORTS,
     ]
-    for name, schema in sorted(spec["components"]["schemas"].items()):
+    schemas = spec["components"]["schemas"].items()
+    # Aliases last: they are evaluated where they stand, and name classes.
+    for name, schema in sorted(schemas, key=lambda item: ("properties" not in item[1], item[0])):
         parts.append(_declared(name, schema))
     return "\n\n".join(parts)
 

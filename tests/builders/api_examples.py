@@ -201,6 +201,10 @@ def scoring(ask: Any) -> None:
     ask("plan", {"account": VAULT, "target": {"buffer": "0.2"}})
     ask("personal_requirements", {"account": VAULT})
     ask("allocate", ALLOCATION)
+    later = ask("begin_allocation", ALLOCATION)["id"]
+    while ask("allocation_status", id=later, keep=False)["status"] == "running":
+        time.sleep(0.05)
+    ask("allocation_status", id=later)
     named = json.loads((CHAMPION / "bundle.json").read_text())["features"]
     row = {name: [0.5] for name in (*named, *BASELINE)}
     ask("score_features", {"columns": row})
@@ -230,6 +234,7 @@ def writing(ask: Any, at: datetime) -> None:
     ask("lines", {"accounts": ["treasury-1"], "begin": iso(at - timedelta(days=1))})
     ask("owner_conduct", owner="treasury")
     ask("owner_conduct_history", owner="treasury", query={"points": 2})
+    ask("conduct_consent", {"scored": True}, owner="treasury")
     reached = {"rpc": ["https://YOUR-NODE"], "addresses": ["0x" + "ab" * 20]}
     ask("put_connection", {"venue": "aave-v3", "chain": "ethereum", **reached}, connection="mine")
     ask("connections")
@@ -316,7 +321,13 @@ def governing(ask: Any) -> None:
     limits = {"accounts": 10, "debt": "1000000"}
     ask("preview_terms", {"changes": [change], "limits": limits, "scenarios": 200})
     named = {"venue": "maker", "market": "ETH-B", "parameter": "mat"}
-    ask("recommend_terms", {"parameters": [named], "scenarios": 200})
+    begun = ask("recommend_terms", {"parameters": [named], "scenarios": 200})
+    for _ in range(PATIENCE):
+        if ask("recommendation", id=begun["id"], keep=False)["status"] in ENDED:
+            break
+        time.sleep(0.5)
+    ask("recommendation", id=begun["id"])
+    ask("recommendations", query={"limit": 1})
     ask("parameters")
     ask("put_bounds", {"bounds": [ask("bounds")["bounds"][0]]})
     rules = {"approvals": 1, "delay_hours": 0, "window_hours": 24}

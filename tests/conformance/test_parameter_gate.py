@@ -17,6 +17,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from parameter_books import Holder, Loan, aave, morpho, perpetuals, reserve
@@ -209,23 +210,32 @@ def exact(value: float) -> Fraction:
     return Fraction(repr(float(value)))
 
 
+FIGURES = ("min_notional", "maintenance_margin_rate", "cum", "max_leverage")
+
+
 @cache
 def tables() -> dict[str, dict[str, Tiers]]:
     """Return the recorded tables by day, then by symbol."""
     frame = pd.read_parquet(TIERS).drop_duplicates(["snapshot_date", "symbol", "tier"])
     frame = frame.sort_values(["snapshot_date", "symbol", "tier"])
     frame = frame[frame["maintenance_margin_rate"].notna()]
+    whose = frame[["snapshot_date", "symbol"]].astype(str).to_numpy()
+    figures = frame[list(FIGURES)].to_numpy(dtype=float)
+    begins = np.flatnonzero((whose[1:] != whose[:-1]).any(axis=1)) + 1
     result: dict[str, dict[str, Tiers]] = {}
-    for (day, symbol), part in frame.groupby(["snapshot_date", "symbol"], sort=True):
-        result.setdefault(str(day), {})[str(symbol)] = tuple(
+    made: dict[bytes, Tiers] = {}
+    for day, symbol, part in zip(*whose[[0, *begins]].T, np.split(figures, begins), strict=True):
+        # Most tables are those of the day before.
+        tiers = made.setdefault(part.tobytes(), ()) or tuple(
             Tier(
-                floor=exact(row.min_notional),
-                rate=exact(row.maintenance_margin_rate),
-                deduction=exact(row.cum),
-                max_leverage=int(row.max_leverage),
+                floor=exact(floor),
+                rate=exact(rate),
+                deduction=exact(deduction),
+                max_leverage=int(leverage),
             )
-            for row in part.itertuples()
+            for floor, rate, deduction, leverage in part
         )
+        made[part.tobytes()] = result.setdefault(day, {})[symbol] = tiers
     return result
 
 

@@ -28,4 +28,4 @@ def forewarn(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def within(*arguments: str | Path) -> Result:
     """Run a command in this process, where starting another proves nothing more."""
     argv = [str(argument) for argument in arguments]
-    return CliRunner().invoke(root(argv[0]), argv, env={"COLUMNS": "200"})
+    return CliRunner().invoke(root(), argv, env={"COLUMNS": "200"})

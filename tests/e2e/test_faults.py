@@ -59,7 +59,7 @@ def workers() -> list[int]:
     for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             command = (place / "cmdline").read_bytes()
-            if b"_bentoml_impl.worker" in command and _is_ours(int(place.name)):
+            if b"spawn_main" in command and _is_ours(int(place.name)):
                 found.append(int(place.name))
     return found
 

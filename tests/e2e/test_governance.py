@@ -1,6 +1,7 @@
 """Terms under control over HTTP and on the command line: previews, three keys, the log."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -245,16 +246,16 @@ def _the_log_is_whole(desk: Desk) -> None:
     heads = str(desk.place / "heads.jsonl")
     run = CliRunner()
     command = ["log", "verify", str(export), "--heads", heads]
-    assert run.invoke(root("log"), command).exit_code == 0
+    assert run.invoke(root(), command).exit_code == 0
     lines = export.read_bytes().splitlines(keepends=True)
     export.write_bytes(b"".join(lines[:-1]))
-    cut = run.invoke(root("log"), command)
+    cut = run.invoke(root(), command)
     assert cut.exit_code == 3
     assert f"first bad entry {size - 1}" in cut.output
-    alone = run.invoke(root("log"), command[:3])
+    alone = run.invoke(root(), command[:3])
     assert (alone.exit_code, "cannot tell" in alone.output) == (0, True)
     export.write_bytes(b"".join([*lines[:2], lines[3], lines[2], *lines[4:]]))
-    assert "first bad entry 2" in run.invoke(root("log"), command).output
+    assert "first bad entry 2" in run.invoke(root(), command).output
 
 
 def test_scopes_are_apart(desk: Desk) -> None:
@@ -393,7 +394,7 @@ def test_the_command_ends_with_three_where_the_gate_refuses(desk: Desk) -> None:
         clock = mock.Mock(wraps=datetime)
         clock.now = lambda tz=None: NOON + timedelta(days=days)  # noqa: ARG005
         with mock.patch("serving.cli.terms.datetime", clock):
-            return run.invoke(root("terms"), ["terms", "preview", *words, "--store", url])
+            return run.invoke(root(), ["terms", "preview", *words, "--store", url])
 
     refused = ask("mat=1.34", "--limit-accounts", "0", "--limit-debt", "10000")
     assert refused.exit_code == 3
@@ -405,6 +406,26 @@ def test_the_command_ends_with_three_where_the_gate_refuses(desk: Desk) -> None:
     assert ask("mat=1.34", days=9).exit_code == 1
     machine = ask("mat=1.34", "--json")
     assert json.loads(machine.output.splitlines()[0])["newly_count"] == 1
+
+
+def test_a_recommendation_is_a_resource_that_says_why_it_failed(desk: Desk) -> None:
+    """Begun with 202 by who may propose; without candles nothing can be drawn, and it says so."""
+    query = {"parameters": [{"venue": "maker", "market": "ETH-B", "parameter": "mat"}]}
+    assert desk.ask("POST", "/v1/terms/recommend", "ben", query).status_code == 403
+    begun = desk.ask("POST", "/v1/terms/recommend", "ada", query)
+    assert begun.status_code == 202, begun.text
+    place = begun.headers["location"]
+    assert place == f"/v1/terms/recommendations/{begun.json()['id']}"
+    for _ in range(100):
+        told = desk.ask("GET", place, "ben").json()
+        if told["status"] != "running":
+            break
+        time.sleep(0.05)
+    assert (told["status"], told["stands"]) == ("failed", False)
+    assert "candles" in told["result"]["error"]
+    listed = desk.ask("GET", "/v1/terms/recommendations", "ben").json()["recommendations"]
+    assert [row["id"] for row in listed] == [told["id"]]
+    assert desk.ask("GET", "/v1/terms/recommendations/none", "ben").status_code == 404
 
 
 def test_waiting_times_pass_by_the_clock_of_the_book(desk: Desk) -> None:

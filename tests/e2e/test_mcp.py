@@ -140,6 +140,16 @@ async def session(client: Any) -> None:
     assert problem["type"] == "urn:forewarn:problem:unknown-account"
     wrong = await client.call_tool("what_if", {"account": name, "shocks": {"ETH": "much"}})
     assert problem_of(wrong)["errors"][0]["pointer"].startswith("/shocks")
+    misfit = await client.call_tool(
+        "plan", {"account": name, "probability": 2, "kinds": ["steal"], "balances": {"ETH": 1}}
+    )
+    refusal = problem_of(misfit)
+    assert (refusal["status"], refusal["type"]) == (422, "urn:forewarn:problem:invalid-request")
+    assert {fault["pointer"] for fault in refusal["errors"]} == {
+        "/probability",
+        "/kinds/0",
+        "/balances/ETH",
+    }
 
 
 def played(client: AbstractAsyncContextManager[Any]) -> None:

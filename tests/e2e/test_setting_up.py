@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -81,7 +82,6 @@ class Environment:
     """A virtual environment as `python -m venv` makes it, which knows of one index only."""
 
     def __init__(self, place: Path, address: str) -> None:
-        subprocess.run([sys.executable, "-m", "venv", place], check=True)
         self.python = place / "bin" / "python"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
         only = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": address, "PIP_NO_CACHE_DIR": "1"}
@@ -100,10 +100,20 @@ class Environment:
         return subprocess.run(shown, capture_output=True, text=True, check=True).stdout.strip()
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory of an environment with nothing but pip, which nobody changes."""
+    place = tmp_path_factory.mktemp("empty") / "environment"
+    subprocess.run([sys.executable, "-m", "venv", place], check=True)
+    return place
+
+
 @pytest.fixture
-def environment(tmp_path: Path, index: tuple[str, Path]) -> Environment:
-    """Return an environment with nothing but pip."""
-    return Environment(tmp_path / "environment", index[0])
+def environment(tmp_path: Path, empty: Path, index: tuple[str, Path]) -> Environment:
+    """Return an environment of one's own with nothing but pip."""
+    place = tmp_path / "environment"
+    shutil.copytree(empty, place, symlinks=True)
+    return Environment(place, index[0])
 
 
 def test_both_commands_set_up_from_a_lock() -> None:

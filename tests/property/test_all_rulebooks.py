@@ -19,6 +19,7 @@ from models.margin.rulebook import Liquidate, Rulebook, load_all, with_price
 from models.margin.trigger import BREACHED, bankruptcy_price, price_trigger, price_triggers
 from models.margin.variables import Variable, names_of, units
 from models.margin.venues import (
+    aave_v2,
     aave_v3_terms,
     aave_v4_positions,
     compound_v2,
@@ -97,6 +98,21 @@ class Setup:
 
 INDICES = {f"{asset}.{side}_index": RAY for asset in "AD" for side in ("liquidity", "borrow")}
 SETUPS = {
+    "aave-v2": Setup(
+        terms=aave_v2.Terms(
+            reserves={
+                asset: aave_v2.Reserve(decimals=places, ltv=7_500, threshold=8_250, bonus=10_500)
+                for asset, places in {"A": 18, "D": 6}.items()
+            }
+        ),
+        prices={"A": (2_000 * 10**8, 8), "D": (10**8, 8)},
+        collateral="A",
+        held=10**19,
+        exposed="D",
+        risk=10**10,
+        moving="A",
+        state=INDICES,
+    ),
     "aave-v3": Setup(
         terms=aave_v3_terms.Terms(
             reserves={
@@ -384,11 +400,15 @@ SETUPS = {
         owes=False,
     ),
 }
-BOOKS = [pytest.param(book, id="/".join(name)) for name, book in load_all().items()]
+REFUSING = {"deribit"}
+"""Venues whose rules are not established: `venues/test_unestablished.py` holds that they say so."""
+
+ESTABLISHED = {name: book for name, book in load_all().items() if book.venue not in REFUSING}
+BOOKS = [pytest.param(book, id="/".join(name)) for name, book in ESTABLISHED.items()]
 EVERY = pytest.mark.parametrize("book", BOOKS)
 LENDERS = [
     pytest.param(book, id="/".join(name))
-    for name, book in load_all().items()
+    for name, book in ESTABLISHED.items()
     if SETUPS[book.venue].owes
 ]
 
@@ -687,6 +707,7 @@ def tails(variables: tuple[Variable, ...]) -> set[str]:
 
 
 NEEDED = {
+    "aave-v2": {"liquidity_index", "borrow_index", "inactive", "paused"},
     "aave-v3": {"liquidity_index", "borrow_index", "liquidation_allowed", "emode"},
     "aave-v4": {"added_assets", "added_shares", "drawn_index", "premium_shares"},
     "compound-v2": {"exchange_rate", "seize_paused", "deprecated"},

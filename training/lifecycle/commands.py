@@ -5,7 +5,7 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -13,8 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from models.errors import ForewarnError
-from models.forecast import registry as registries
-from models.forecast.registry import Alias, Move
+
+if TYPE_CHECKING:
+    from models.forecast.registry import Alias, Move
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -73,6 +74,8 @@ def rollback(
     actor: Actor = None,
 ) -> None:
     """Put the champion before this one back in its place."""
+    from models.forecast import registry as registries
+
     console = Console(stderr=True)
     try:
         earlier = registries.before(registry, "champion")
@@ -88,6 +91,8 @@ def rollback(
 @app.command()
 def models(registry: Registry) -> None:
     """List the versions of a registry and every move of its pointers."""
+    from models.forecast import registry as registries
+
     console = Console()
     by_alias = {alias: _version(registry, alias) for alias in registries.ALIASES}
     table = Table("version", "is", title=f"{registry}: versions", title_justify="left")
@@ -104,8 +109,11 @@ def models(registry: Registry) -> None:
 
 @app.command()
 def search(
+    *,
     source: Annotated[str, typer.Option(help="What the files are.")],
-    data: Annotated[Path, typer.Option(help="Directory of the source's files.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Directory of the source's files; `touch` needs none.")
+    ] = None,
     candles: Annotated[Path, typer.Option(help="Parquet file of hourly candles.")],
     out: Annotated[Path, typer.Option(help="Where to write the best parameters as JSON.")],
     end: Annotated[
@@ -119,14 +127,13 @@ def search(
     seed: Annotated[int, typer.Option(help="Of proposals and training.")] = 7,
 ) -> None:
     """Search for parameters on purged folds of the training years; nothing later is seen."""
-    # Optuna and the whole training take seconds to load.
-    from training.dataset.dataset import thinned  # noqa: PLC0415
-    from training.fitting import search as searching  # noqa: PLC0415
-    from training.sources import registry  # noqa: PLC0415
+    from training.dataset.dataset import thinned
+    from training.fitting import search as searching
+    from training.sources import registry
 
     console = Console(stderr=True)
     until = end.replace(tzinfo=UTC) + timedelta(days=1)
-    name = f"{source}/{data.resolve().name}/{until:%Y-%m-%d}/{seed}"
+    name = f"{source}/{(data or candles).resolve().name}/{until:%Y-%m-%d}/{seed}"
     settings = searching.Search(storage=storage, name=name, trials=trials, seed=seed)
     try:
         history = registry.history(source, data, candles)
@@ -158,7 +165,7 @@ def retrain(
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 7,
 ) -> None:
     """Train a challenger on the last days of a growing history, again and again."""
-    from training.lifecycle import retrain as training  # noqa: PLC0415
+    from training.lifecycle import retrain as training
 
     console = Console(stderr=True)
     schedule = training.Schedule(
@@ -201,9 +208,9 @@ def drift(
     ] = False,
 ) -> None:
     """Tell whether features, scores and outcomes still are what they were."""
-    from training.lifecycle import drift as drifting  # noqa: PLC0415
-    from training.lifecycle import records  # noqa: PLC0415
-    from training.reports import drift_page  # noqa: PLC0415
+    from training.lifecycle import drift as drifting
+    from training.lifecycle import records
+    from training.reports import drift_page
 
     console = Console(stderr=True)
     try:
@@ -231,8 +238,8 @@ def _judged(
         return (), {}
     if champion == challenger:
         return (f"{challenger} is the champion already",), {}
-    from training.lifecycle import promote as gate  # noqa: PLC0415
-    from training.lifecycle import records  # noqa: PLC0415
+    from training.lifecycle import promote as gate
+    from training.lifecycle import records
 
     policy = gate.PromotionPolicy(least_days=least[0], least_episodes=least[1])
     verdict = gate.decide(records.read(store), champion, challenger, policy)
@@ -249,7 +256,8 @@ def _move(
     evidence: dict[str, Any],
 ) -> None:
     """Make a version the champion, lift the challenger, and write down who did it and why."""
-    from training.lifecycle import records  # noqa: PLC0415
+    from models.forecast import registry as registries
+    from training.lifecycle import records
 
     is_forced = evidence.get("forced") is not None
     line = {"actor": actor, "action": "model.promote", "subject": version}
@@ -269,18 +277,20 @@ def _move(
     if _version(registry, "challenger") == version:
         registries.point(registry, "challenger", None, at=at, actor=actor, reason="promoted")
     if track is not None:
-        from training.lifecycle import tracking  # noqa: PLC0415
+        from training.lifecycle import tracking
 
         tracking.promote(track, version)
 
 
-def _version(registry: Path, alias: Alias) -> str | None:
+def _version(registry: Path, alias: "Alias") -> str | None:
     """Return the version that a pointer names."""
+    from models.forecast import registry as registries
+
     move = registries.pointer(registry, alias)
     return None if move is None else move.version
 
 
-def _cells(move: Move) -> tuple[str, ...]:
+def _cells(move: "Move") -> tuple[str, ...]:
     """Return a move as a row."""
     forced = " (forced)" if move.is_forced else ""
     when = f"{move.at:%Y-%m-%d %H:%M:%S}"

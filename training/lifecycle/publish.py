@@ -11,8 +11,7 @@ from models.errors import Fault, InvalidInput
 from models.forecast import bundle
 from models.forecast import registry as registries
 from training.fitting.boosting import SHIPPED, Recipe
-
-REPORT = "report.json"
+from training.reports.model_card import REPORT
 
 
 @contextlib.contextmanager

@@ -4,16 +4,16 @@ import json
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import pandas as pd
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from models.errors import ForewarnError
-from training.evaluation import reserve_backtest, vault_backtest
-from training.sources import aave_hourly, maker_ethb
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 app = typer.Typer(no_args_is_help=True, help="The book at risk: forecast it, test forecasts.")
 DAY = "%Y-%m-%d"
@@ -55,18 +55,25 @@ def backtest(
         json_.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
 
 
-def _day(day: datetime) -> pd.Timestamp:
+def _day(day: datetime) -> "pd.Timestamp":
+    import pandas as pd
+
     return pd.Timestamp(day.replace(tzinfo=UTC))
 
 
 def _reserve(
     data: Path,
     candles: Path,
-    first: pd.Timestamp,
-    after: pd.Timestamp,
+    first: "pd.Timestamp",
+    after: "pd.Timestamp",
     seed: int,
     console: Console,
 ) -> dict[str, Any]:
+    import pandas as pd
+
+    from training.evaluation import reserve_backtest
+    from training.sources import aave_hourly
+
     until = after + pd.Timedelta(hours=24)  # what the last hour's 24 brought is read too
     record = aave_hourly.read(data, candles, until=until)
     result = reserve_backtest.backtest(record, first, after, seed=seed, progress=console.print)
@@ -77,11 +84,14 @@ def _reserve(
 def _vaults(
     data: Path,
     candles: Path,
-    first: pd.Timestamp,
-    after: pd.Timestamp,
+    first: "pd.Timestamp",
+    after: "pd.Timestamp",
     seed: int,
     console: Console,
 ) -> dict[str, Any]:
+    from training.evaluation import vault_backtest
+    from training.sources import maker_ethb
+
     history = maker_ethb.load(data, candles)
     result = vault_backtest.backtest(history, first, after, seed=seed, progress=console.print)
     _show_vaults(result, Console(width=160))

@@ -4,8 +4,9 @@ Everything is an exact rational of whole units: USDC and coins. A position leg h
 quantity and its entry price, longs and shorts of one coin net; margin is a collateral leg
 of USDC before unrealised profit. A cross account holds all its cross positions; an isolated
 position is an account with one position and the margin put behind it. `Account.options` may
-hold `{coin}.leverage`. `Market.state` may hold `partial_liquidation_cooldown` (1 while an
-account that was just liquidated in part is liquidated whole). Prices are marks.
+hold `{coin}.leverage` and the account's modes: a unified account (`multi_assets`) and one under
+portfolio margin are not established. `Market.state` may hold `partial_liquidation_cooldown` (1
+while an account that was just liquidated in part is liquidated whole). Prices are marks.
 
 The maintenance rate is half the initial rate at a tier's highest leverage; a deduction per
 tier keeps the requirement continuous. Not modelled: trading fees of a liquidation order,
@@ -25,6 +26,7 @@ from functools import cache
 
 from models.domain import Account, Leg, LegKind, Market
 from models.margin.perpetual import (
+    MODES,
     Position,
     TieredAccount,
     Tiers,
@@ -33,6 +35,7 @@ from models.margin.perpetual import (
     leg_fault,
     maintenance_margin,
     marks_of,
+    mode_fault,
     nearest,
     open_assets,
     positions_of,
@@ -50,6 +53,8 @@ from models.margin.variables import Variable
 BACKSTOP_SHARE = Fraction(2, 3)
 PARTIAL_ABOVE = 100_000
 PARTIAL_SHARE = Fraction(1, 5)
+ESTABLISHED = ("cross",)
+"""Modes of an account that the rules are established for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +104,9 @@ def listed_coins(terms: Terms) -> list[str]:
 
 def fault_of(account: Account, market: Market, terms: Terms) -> str | None:
     """Return why an account cannot be judged, or None."""
+    fault = mode_fault(account, established=ESTABLISHED)
+    if fault is not None:
+        return fault
     return unevaluable_reason(account, market, quote=terms.quote, instruments=listed_coins(terms))
 
 
@@ -117,7 +125,9 @@ def margin(account: Account, market: Market, terms: Terms) -> Margin:
 def at_prices(account: Account, market: Market, terms: Terms) -> MarginAt:  # noqa: ARG001 - no state is read
     """Judge one account in markets whose prices alone differ: its legs are added up once."""
     positions, priced = positions_of(account, by_asset), open_assets(account)
-    fault = leg_fault(account, quote=terms.quote, instruments=listed_coins(terms))
+    fault = mode_fault(account, established=ESTABLISHED) or leg_fault(
+        account, quote=terms.quote, instruments=listed_coins(terms)
+    )
     if fault is not None:
         return lambda _: refused(fault, positions)
     tiered = TieredAccount.of(
@@ -287,7 +297,7 @@ def _is_worse(after: Margin, before: Margin) -> bool:
 
 
 STATE = (Variable("partial_liquidation_cooldown", "0 or 1"),)
-OPTIONS = (Variable("{asset}.leverage", "whole number"),)
+OPTIONS = (Variable("{asset}.leverage", "whole number"), *MODES)
 
 RULEBOOKS = (
     Rulebook(

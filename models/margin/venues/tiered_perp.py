@@ -2,11 +2,13 @@
 
 Everything is an exact rational of whole units: prices and cash in the quote asset,
 quantities in the base asset, rates as fractions. A position leg has a signed quantity and
-its entry price; margin is a collateral leg of the quote asset, before unrealised profit.
+its entry price; margin is a collateral leg of the quote asset, before unrealised profit, and a
+balance below zero a debt leg of it.
 An isolated position is an account with one position; a cross account has several. In hedge
 mode a long and a short of one symbol are two positions, each with its own tier, that share
-one liquidation price. `Account.options` may hold `{symbol}.leverage`. `Market.state` is not
-read; prices are marks.
+one liquidation price. `Account.options` may hold `{symbol}.leverage` and the account's modes
+(`cross`, `multi_assets`, `portfolio_margin`; an account that states none is judged by what it
+holds). `Market.state` is not read; prices are marks.
 
 What is not established is refused: Binance's multi-assets mode, portfolio margin, order of
 liquidation; OKX beyond one flat rate and beyond one isolated position; Bybit's cross and
@@ -28,6 +30,7 @@ from typing import Literal
 
 from models.domain import Account, LegKind, Market
 from models.margin.perpetual import (
+    MODES,
     Position,
     Tier,
     TieredAccount,
@@ -36,6 +39,7 @@ from models.margin.perpetual import (
     cash_of,
     leg_fault,
     maintenance_margin,
+    mode_fault,
     nearest,
     open_assets,
     positions_of,
@@ -100,11 +104,18 @@ NO_TIERS = (Tier(floor=Fraction(0), rate=Fraction(0)),)
 def fault_of(account: Account, market: Market, terms: Terms, policy: Policy) -> str | None:
     """Return why the account cannot be judged under `policy`, or None."""
     reason = unevaluable_reason(account, market, quote=terms.quote, instruments=terms.symbols)
-    return policy_fault(positions_of(account, by_side), terms, policy) if reason is None else reason
+    if reason is not None:
+        return reason
+    return policy_fault(account, positions_of(account, by_side), terms, policy)
 
 
-def policy_fault(positions: Sequence[Position], terms: Terms, policy: Policy) -> str | None:
-    """Return why positions cannot be judged under `policy`, or None."""
+def policy_fault(
+    account: Account, positions: Sequence[Position], terms: Terms, policy: Policy
+) -> str | None:
+    """Return why an account with its positions cannot be judged under `policy`, or None."""
+    fault = mode_fault(account, established=("cross",) if policy.scope == "cross" else ())
+    if fault is not None:
+        return fault
     if policy.scope == "one_position" and len(positions) > 1:
         return "cross_margin_not_established"
     if policy.tiers == "flat" and any(
@@ -137,7 +148,7 @@ def at_prices(account: Account, market: Market, terms: Terms, *, policy: Policy)
     """Judge one account in markets whose prices alone differ: its legs are added up once."""
     positions, priced = positions_of(account, by_side), open_assets(account)
     first = leg_fault(account, quote=terms.quote, instruments=terms.symbols)
-    last = policy_fault(positions, terms, policy) if first is None else first
+    last = policy_fault(account, positions, terms, policy) if first is None else first
     if last is not None:
         return lambda moved: refused(first or price_fault(moved, priced) or last, positions)
     tiered = TieredAccount.of(
@@ -239,7 +250,9 @@ def liquidate(
     if policy.settlement == "unestablished":
         return Refusal("liquidation_procedure_not_established", "order and fees are not public")
     taken = {position.asset: position.quantity for position in positions_of(account, by_side)}
-    legs = tuple(replace(leg, quantity=0) for leg in account.legs if leg.kind is LegKind.COLLATERAL)
+    legs = tuple(
+        replace(leg, quantity=0) for leg in account.legs if leg.kind is not LegKind.POSITION
+    )
     return Liquidation(
         repaid={},
         seized={**taken, terms.quote: cash_of(account)},
@@ -247,7 +260,7 @@ def liquidate(
     )
 
 
-OPTIONS = (Variable("{asset}.leverage", "whole number"),)
+OPTIONS = (Variable("{asset}.leverage", "whole number"), *MODES)
 
 
 def _rulebook(venue: str, version: str, policy: Policy) -> Rulebook[Terms]:

@@ -86,6 +86,18 @@ class Operations(Transport):
         answer: types.AllocationAnswer = self._json("POST", "/v1/allocate", body=body)
         return answer
 
+    def begin_allocation(self, body: types.LongAllocateBody) -> types.AllocationStatus:
+        """Begin an allocation that takes long: whole numbers of any size."""
+        answer: types.AllocationStatus = self._json(
+            "POST", "/v1/allocations", body=body, writes=True
+        )
+        return answer
+
+    def allocation_status(self, id: str) -> types.AllocationStatus:
+        """An allocation that takes long, and what came of it."""
+        answer: types.AllocationStatus = self._json("GET", "/v1/allocations/{id}", at={"id": id})
+        return answer
+
     def upsert_accounts(self, body: types.AccountsBody) -> types.Upserted:
         """Write accounts and what they hold, all or none."""
         answer: types.Upserted = self._json("PUT", "/v1/accounts", body=body, writes=True)
@@ -354,21 +366,21 @@ class Operations(Transport):
         return answer
 
     def connections(self) -> types.ConnectionsAnswer:
-        """What is followed on chains, and how it stands."""
+        """What is followed on chains and exchanges, and how it stands."""
         answer: types.ConnectionsAnswer = self._json("GET", "/v1/connections")
         return answer
 
     def connection(self, connection: str) -> types.ConnectionAnswer:
-        """One connection: its endpoints, and what its venue judges otherwise."""
+        """One connection: endpoints, accounts' figures, and what its venue judges otherwise."""
         answer: types.ConnectionAnswer = self._json(
             "GET", "/v1/connections/{connection}", at={"connection": connection}
         )
         return answer
 
     def put_connection(
-        self, connection: str, body: types.ConnectionBody
+        self, connection: str, body: types.ConnectionRequest
     ) -> types.ConnectionWritten:
-        """Follow accounts of a venue on a chain, or change what is followed."""
+        """Follow accounts of a venue on a chain or of an exchange, or change what is followed."""
         answer: types.ConnectionWritten = self._json(
             "PUT",
             "/v1/connections/{connection}",
@@ -509,9 +521,25 @@ class Operations(Transport):
         answer: types.TermsPreviewAnswer = self._json("POST", "/v1/terms/preview", body=body)
         return answer
 
-    def recommend_terms(self, body: types.RecommendBody) -> types.RecommendAnswer:
-        """Which change within one step lowers the expected losses, or that none does."""
-        answer: types.RecommendAnswer = self._json("POST", "/v1/terms/recommend", body=body)
+    def recommend_terms(self, body: types.RecommendBody) -> types.RecommendationStatus:
+        """Begin to look which change within one step lowers the expected losses."""
+        answer: types.RecommendationStatus = self._json(
+            "POST", "/v1/terms/recommend", body=body, writes=True
+        )
+        return answer
+
+    def recommendation(self, id: str) -> types.RecommendationStatus:
+        """A recommendation: how far it is, what came of it, and whether it still stands."""
+        answer: types.RecommendationStatus = self._json(
+            "GET", "/v1/terms/recommendations/{id}", at={"id": id}
+        )
+        return answer
+
+    def recommendations(self, *, limit: int | None = None) -> types.RecommendationsAnswer:
+        """The newest recommendations."""
+        answer: types.RecommendationsAnswer = self._json(
+            "GET", "/v1/terms/recommendations", query={"limit": limit}
+        )
         return answer
 
     def parameters(self) -> types.ParametersAnswer:
@@ -971,6 +999,20 @@ class AsyncOperations(AsyncTransport):
         answer: types.AllocationAnswer = await self._json("POST", "/v1/allocate", body=body)
         return answer
 
+    async def begin_allocation(self, body: types.LongAllocateBody) -> types.AllocationStatus:
+        """Begin an allocation that takes long: whole numbers of any size."""
+        answer: types.AllocationStatus = await self._json(
+            "POST", "/v1/allocations", body=body, writes=True
+        )
+        return answer
+
+    async def allocation_status(self, id: str) -> types.AllocationStatus:
+        """An allocation that takes long, and what came of it."""
+        answer: types.AllocationStatus = await self._json(
+            "GET", "/v1/allocations/{id}", at={"id": id}
+        )
+        return answer
+
     async def upsert_accounts(self, body: types.AccountsBody) -> types.Upserted:
         """Write accounts and what they hold, all or none."""
         answer: types.Upserted = await self._json("PUT", "/v1/accounts", body=body, writes=True)
@@ -1239,21 +1281,21 @@ class AsyncOperations(AsyncTransport):
         return answer
 
     async def connections(self) -> types.ConnectionsAnswer:
-        """What is followed on chains, and how it stands."""
+        """What is followed on chains and exchanges, and how it stands."""
         answer: types.ConnectionsAnswer = await self._json("GET", "/v1/connections")
         return answer
 
     async def connection(self, connection: str) -> types.ConnectionAnswer:
-        """One connection: its endpoints, and what its venue judges otherwise."""
+        """One connection: endpoints, accounts' figures, and what its venue judges otherwise."""
         answer: types.ConnectionAnswer = await self._json(
             "GET", "/v1/connections/{connection}", at={"connection": connection}
         )
         return answer
 
     async def put_connection(
-        self, connection: str, body: types.ConnectionBody
+        self, connection: str, body: types.ConnectionRequest
     ) -> types.ConnectionWritten:
-        """Follow accounts of a venue on a chain, or change what is followed."""
+        """Follow accounts of a venue on a chain or of an exchange, or change what is followed."""
         answer: types.ConnectionWritten = await self._json(
             "PUT",
             "/v1/connections/{connection}",
@@ -1396,9 +1438,25 @@ class AsyncOperations(AsyncTransport):
         answer: types.TermsPreviewAnswer = await self._json("POST", "/v1/terms/preview", body=body)
         return answer
 
-    async def recommend_terms(self, body: types.RecommendBody) -> types.RecommendAnswer:
-        """Which change within one step lowers the expected losses, or that none does."""
-        answer: types.RecommendAnswer = await self._json("POST", "/v1/terms/recommend", body=body)
+    async def recommend_terms(self, body: types.RecommendBody) -> types.RecommendationStatus:
+        """Begin to look which change within one step lowers the expected losses."""
+        answer: types.RecommendationStatus = await self._json(
+            "POST", "/v1/terms/recommend", body=body, writes=True
+        )
+        return answer
+
+    async def recommendation(self, id: str) -> types.RecommendationStatus:
+        """A recommendation: how far it is, what came of it, and whether it still stands."""
+        answer: types.RecommendationStatus = await self._json(
+            "GET", "/v1/terms/recommendations/{id}", at={"id": id}
+        )
+        return answer
+
+    async def recommendations(self, *, limit: int | None = None) -> types.RecommendationsAnswer:
+        """The newest recommendations."""
+        answer: types.RecommendationsAnswer = await self._json(
+            "GET", "/v1/terms/recommendations", query={"limit": limit}
+        )
         return answer
 
     async def parameters(self) -> types.ParametersAnswer:

@@ -180,6 +180,18 @@ class AllocationAnswer(TypedDict):
     simulated: bool
 
 
+class AllocationStatus(TypedDict):
+    """An allocation that takes long."""
+
+    request_id: str
+    id: str
+    status: str
+    begun_at: str
+    updated_at: str
+    error: str | None
+    allocation: AllocationAnswer | None
+
+
 class ApprovalAnswer(TypedDict):
     """One approval."""
 
@@ -550,6 +562,15 @@ class CheckAnswer(TypedDict):
     caution: str | None
 
 
+class ClosedAnswer(TypedDict):
+    """A profitable position that was closed against a bankrupt one, and what that cost it, USD."""
+
+    account: str
+    asset: str
+    units: float
+    cost: float
+
+
 class CodeAnswer(TypedDict):
     """A channel whose one-time code was sent."""
 
@@ -617,8 +638,25 @@ class ConfirmBody(TypedDict):
     code: str
 
 
+class CongestionAnswer(TypedDict):
+    """How crowded blocks are after a shock."""
+
+    due: int
+    gas: float
+    delay_hours: float
+    smallest: float | None
+
+
+class CongestionBody(TypedDict):
+    """One point: how many liquidations are due at once, and what one then costs and takes."""
+
+    due: int
+    gas: str
+    delay_hours: NotRequired[float]
+
+
 class ConnectionAnswer(TypedDict):
-    """One connection with its endpoints and whatever differs."""
+    """One connection with its endpoints, what exchanges say of accounts, and whatever differs."""
 
     request_id: str
     connection: ConnectionLine
@@ -628,12 +666,13 @@ class ConnectionAnswer(TypedDict):
     addresses: list[str]
     endpoints: list[EndpointLine]
     mismatches: list[MismatchLine]
+    accounts: list[VenueAccountLine]
 
 
 class ConnectionBody(TypedDict):
     """A market on a chain, and the accounts in it that are followed."""
 
-    venue: Literal["aave-v3", "liquity-v1", "morpho-blue"]
+    venue: Literal["aave-v2", "aave-v3", "liquity-v1", "morpho-blue"]
     chain: str
     chain_id: NotRequired[int | None]
     market: NotRequired[str]
@@ -656,6 +695,7 @@ class ConnectionLine(TypedDict):
     state: str
     reasons: list[ReasonLine]
     block: BlockLine | None
+    read_at: str | None
     noted_at: str | None
     accounts: int
     mismatches: int
@@ -888,6 +928,17 @@ class ExactPrice(TypedDict):
     price: str
 
 
+class ExchangeBody(TypedDict):
+    """Accounts of an exchange: by a key that can only read, or by public addresses."""
+
+    venue: Literal["binance-usdm", "bybit", "okx", "hyperliquid", "dydx", "deribit"]
+    key: NotRequired[str | None]
+    secret: NotRequired[str | None]
+    passphrase: NotRequired[str | None]
+    addresses: NotRequired[list[str]]
+    base_url: NotRequired[str | None]
+
+
 class ExchangeRequest(TypedDict):
     """A call of the unified interface of exchanges (ccxt)."""
 
@@ -980,6 +1031,17 @@ class FeaturesBody(TypedDict):
     encoding: NotRequired[Literal["numbers", "base64"]]
 
 
+class FigureLine(TypedDict):
+    """A figure of an exchange beside the rules' own, as exact text."""
+
+    figure: str
+    instrument: str
+    side: str
+    ours: str | None
+    theirs: str | None
+    is_equal: bool | None
+
+
 class ForecastAnswer(TypedDict):
     """Probabilities of liquidation within a horizon."""
 
@@ -1023,14 +1085,6 @@ class FundingBody(TypedDict):
 
     at: list[str]
     rate: list[float]
-
-
-class GainAnswer(TypedDict):
-    """By how much the cost of the best lies below that of what stands, USD within a day."""
-
-    mean: float
-    low: float
-    high: float
 
 
 class GovernanceAnswer(TypedDict):
@@ -1293,6 +1347,25 @@ class LogLine(TypedDict):
     number: int
     entry: dict[str, Any]
     chain: str
+
+
+class LongAllocateBody(TypedDict):
+    """The body of `POST /v1/allocations`: whole numbers of any size, decided in minutes."""
+
+    as_of: NotRequired[str | None]
+    market: NotRequired[MarketBody]
+    account: NotRequired[AccountBody | str]
+    accounts: NotRequired[list[AccountBody | str]]
+    venues: NotRequired[list[VenueBody]]
+    settings: NotRequired[dict[str, SettingsBody]]
+    assets: dict[str, AssetBody]
+    inventory: list[StockBody]
+    transfers: NotRequired[list[TransferBody]]
+    objective: NotRequired[Literal["cost", "probability"]]
+    quote: NotRequired[str]
+    rates: NotRequired[dict[str, str]]
+    deadline: NotRequired[int | None]
+    time_limit: NotRequired[float]
 
 
 class LossBody(TypedDict):
@@ -1730,6 +1803,7 @@ class PersonalBatch(TypedDict):
     requirements: list[PersonalAnswer | FaultyItem]
     present: str
     personal: str
+    tightened: bool
     simulated: bool
 
 
@@ -2163,20 +2237,6 @@ class ReceiversAnswer(TypedDict):
     next: str | None
 
 
-class RecommendAnswer(TypedDict):
-    """What to change, or that nothing should be."""
-
-    request_id: str
-    as_of: str
-    keep: bool
-    values: list[RecommendedValue]
-    gain: GainAnswer
-    tried: int
-    next_best: list[str] | None
-    revoked_by: list[str]
-    preview: TermsPreviewAnswer | None
-
-
 class RecommendBody(TypedDict):
     """The body of `POST /v1/terms/recommend`."""
 
@@ -2185,18 +2245,31 @@ class RecommendBody(TypedDict):
     weights: NotRequired[CostWeights]
     scenarios: NotRequired[int]
     seed: NotRequired[int]
+    fees: NotRequired[str]
+    lar_limit: NotRequired[str | None]
+    band: NotRequired[float]
+    revoked_beyond: NotRequired[float]
 
 
-class RecommendedValue(TypedDict):
-    """One parameter: what stands, what is recommended, the best at the gate, what binds."""
+class RecommendationStatus(TypedDict):
+    """Where a recommendation stands."""
 
-    venue: str
-    market: str
-    path: str
-    before: str
-    to: str
-    best: str
-    binding: str | None
+    request_id: str
+    id: str
+    as_of: str
+    status: str
+    tried: int
+    request: dict[str, Any]
+    result: dict[str, Any] | None
+    stands: bool
+    revoked_because: list[str]
+
+
+class RecommendationsAnswer(TypedDict):
+    """The newest recommendations."""
+
+    request_id: str
+    recommendations: list[RecommendationStatus]
 
 
 class RecordShown(TypedDict):
@@ -2423,6 +2496,19 @@ class SettingsBody(TypedDict):
     eligible: NotRequired[dict[str, AccountTakesBody] | None]
 
 
+class SettlementAnswer(TypedDict):
+    """Who pays for a venue's bankrupt positions, USD at the prices where the cascade ended."""
+
+    venue: str
+    loss: float
+    fund: float
+    paid_by_fund: float
+    deleveraged: float
+    unsettled: float
+    closed_count: int
+    closed: list[ClosedAnswer]
+
+
 class ShockAnswer(TypedDict):
     """What is liquidatable when one asset's price moves, or the whole market."""
 
@@ -2444,8 +2530,13 @@ class ShockBody(TypedDict):
     depth: NotRequired[str]
     oracle_sees: NotRequired[str]
     capacity: NotRequired[str | None]
+    temporary: NotRequired[str]
+    half_life_hours: NotRequired[float]
+    congestion: NotRequired[list[CongestionBody]]
     delay_hours: NotRequired[int]
     within_hours: NotRequired[int]
+    funds: NotRequired[dict[str, str]]
+    deleveraging: NotRequired[Literal["queue", "pro_rata"] | None]
     gas: NotRequired[str | None]
 
 
@@ -2635,6 +2726,8 @@ class StressShock(TypedDict):
     converged: bool
     residuals: dict[str, float]
     contributors: list[Contributor]
+    congestion: CongestionAnswer | None
+    settlements: list[SettlementAnswer]
     expected: dict[str, float] | None
 
 
@@ -2654,6 +2747,7 @@ class TargetAnswer(TypedDict):
     probability: float | None
     horizon: str
     head: Literal["unattended", "expected"]
+    sigmas: NotRequired[float | None]
 
 
 class TargetBody(TypedDict):
@@ -2820,6 +2914,15 @@ class Upserted(TypedDict):
     written: int
 
 
+class VenueAccountLine(TypedDict):
+    """An account of an exchange with the exchange's own figures."""
+
+    account: str
+    read_at: str
+    refused: str | None
+    figures: list[FigureLine]
+
+
 class VenueBody(TypedDict):
     """A venue stated by its need and the weights at which it counts assets."""
 
@@ -2936,3 +3039,6 @@ class WroteAnswer(TypedDict):
 
     request_id: str
     receiver: str
+
+
+ConnectionRequest: TypeAlias = ConnectionBody | ExchangeBody

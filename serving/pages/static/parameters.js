@@ -6,6 +6,7 @@ import { settled, start, tell, trying } from "./frame.js";
 
 const FALLEN = 100;
 const SPAN = 0.25;
+const WAIT_MS = 300;
 
 /** Return the digits behind the point of a step that the slider moves by. */
 function places(step) {
@@ -23,6 +24,7 @@ function page() {
     title: "",
     reason: "",
     proposed: "",
+    advice: "",
 
     init() {
       this.preview = settled((signal) => trying(() => this.asked(signal)), 200);
@@ -47,6 +49,7 @@ function page() {
       this.value = this.current?.value ?? "";
       this.told = null;
       this.proposed = "";
+      this.advice = "";
       this.title = this.current ? `Change ${this.current.path}` : "";
     },
     get before() {
@@ -70,6 +73,31 @@ function page() {
       if (!this.current || Number(this.value) === Number(this.before)) return;
       this.told = await ask("/v1/terms/preview", { body: { ...this.changes, limit: FALLEN }, signal });
       tell(`${this.told.newly_count} accounts would become liquidatable`);
+    },
+    /** Ask for a recommendation of the parameter, wait for it and fill its value in. */
+    recommend() {
+      return trying(async () => {
+        const { venue, market, path } = this.current;
+        const limits = this.changes.limits;
+        this.advice = "Looking…";
+        let told = await ask("/v1/terms/recommend", { body: { parameters: [{ venue, market, parameter: path }], limits } });
+        while (told.status === "running") {
+          await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
+          told = await ask(`/v1/terms/recommendations/${told.id}`);
+          if (told.status === "running") this.advice = `${told.tried} candidates judged`;
+        }
+        if (told.status === "failed") {
+          this.advice = `Nothing can be recommended: ${told.result?.error ?? "it was lost"}`;
+          return;
+        }
+        const value = told.result.values[0];
+        const why = value.binding ? `; ${value.binding}` : "";
+        this.advice = value.to === value.before ? `Keep ${value.before}${why}` : `${value.before} → ${value.to} (${value.rule.replaceAll("_", " ")})${why}`;
+        if (value.to !== value.before) {
+          this.value = value.to;
+          await this.asked();
+        }
+      });
     },
     propose() {
       return trying(async () => {
@@ -121,6 +149,9 @@ function page() {
     get path() {
       const steps = this.told?.parameters[0]?.steps ?? [];
       return steps.length ? `${steps.length} steps, the last on ${when(steps.at(-1).at)}` : "–";
+    },
+    get notes() {
+      return this.told?.notes ?? [];
     },
     get reasons() {
       return this.told?.reasons ?? [];

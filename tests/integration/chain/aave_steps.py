@@ -4,7 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from aave_market import ASSETS, AaveMarket
 
@@ -41,6 +41,8 @@ class Life:
         Steps that the chain carried out.
     """
 
+    weights: ClassVar[dict[str, int]] = WEIGHTS
+
     market: AaveMarket
     users: list[str]
     chance: random.Random
@@ -53,7 +55,7 @@ class Life:
 
     def step(self) -> None:
         """Take one random step; most wait for the next block."""
-        (name,) = self.chance.choices(list(WEIGHTS), weights=list(WEIGHTS.values()))
+        (name,) = self.chance.choices(list(self.weights), weights=list(self.weights.values()))
         act: Callable[[], str | None] = getattr(self, f"_{name}")
         posted = act()
         if posted is not None:

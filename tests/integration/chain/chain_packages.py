@@ -24,6 +24,7 @@ PACKAGES = (
     "@openzeppelin/contracts@5.4.0",
     "@openzeppelin/contracts-upgradeable@5.4.0",
     "@bgd-labs/solidity-utils@1.1.2",
+    "@aave/protocol-v2@1.0.1",
     "@morpho-org/morpho-blue@1.0.0",
     "@sovryn-zero/contracts@0.4.0",
 )

@@ -44,6 +44,7 @@ const SETS = {
     places: [['', '@morpho-org/morpho-blue/src/']],
     settings: { optimizer: { enabled: true, runs: 200 } },
   },
+  aave_v2: { artefacts: path.join(modules, '@aave/protocol-v2/artifacts/contracts') },
   liquity: { artefacts: path.join(modules, '@sovryn-zero/contracts/artifacts/contracts') },
   fixtures: {
     solc: 'solc-0.8.19',

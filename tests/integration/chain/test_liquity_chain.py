@@ -4,6 +4,8 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import chain_node
 import chain_packages
@@ -17,9 +19,11 @@ from models.margin.result import Liquidation, Verdict
 from models.margin.rulebook import Liquidate, load
 from serving.connect import liquity_v1
 from serving.connect.errors import NotAContract
+from serving.connect.follow import Follower
 from serving.connect.liquity_v1 import COLLATERAL, DIALECTS, LiquityV1Reader
 from serving.connect.reading import Reading
 from serving.connect.rpc import Chain
+from serving.store import Store, accounts, connections, open_store
 
 LIQUIDATION = "Liquidation(uint256,uint256,uint256,uint256)"
 
@@ -177,3 +181,56 @@ def test_a_trove_that_was_given_more_is_read_with_it(liquity: LiquityMarket) -> 
         for each in (before, after)
     )
     assert owes > owed
+
+
+def test_a_system_is_followed(liquity: LiquityMarket, tmp_path: Path) -> None:
+    """What a redistribution adds, and a liquidation, stand in the store as they happened."""
+    node = liquity.node
+    small, large = addresses_of(node, 2, seed=9)
+    store = open_store(f"sqlite:///{tmp_path / 'book.sqlite3'}")
+    with store.begin() as transaction:
+        connections.write(transaction, "mine", {}, sealed=None, now=datetime.now(tz=UTC))
+    liquity.set_price(liquity_market.FIRST_PRICE)
+    data = liquity.pool.data("withdrawFromSP", 2**255)
+    node.post(liquity.admin, liquity.pool.address, data)
+    node.mine()
+
+    async def act(chain: Chain) -> tuple[int, int]:
+        follower = Follower("mine", store, chain, reader_of(liquity), {small, large})
+        await follower.step()
+        liquity.open(large, 900 * UNIT, 500_000 * UNIT)
+        liquity.open(small, 10 * UNIT, 17_500 * UNIT)
+        node.mine()
+        before = await follower.step()
+        assert before.mismatches == ()
+        owed = debt_of(store, large)
+        liquity.set_price(liquity_market.FIRST_PRICE * 9 // 10)
+        node.mine()
+        await follower.step()
+        call = liquity.manager.data("liquidate", small)
+        node.post(liquity.admin, liquity.manager.address, call)
+        node.mine()
+        after = await follower.step()
+        assert after.mismatches == ()
+        return owed, debt_of(store, large)
+
+    owed, owes = reading_chain(node, act)
+    assert owes > owed
+    with store.read() as transaction:
+        (gone,) = accounts.read(transaction, [key_of(small)]).values()
+    assert gone["legs"] == []
+    assert [event["kind"] for event in gone["events"]] == ["deposit", "borrow", "liquidate"]
+    assert gone["events"][-1]["collateral"] == str(10 * UNIT)
+    store.close()
+
+
+def key_of(owner: str) -> str:
+    """Return the name of a trove in the store."""
+    return f"liquity-v1:test:core:{owner}"
+
+
+def debt_of(store: Store, owner: str) -> int:
+    """Return what a trove owes by the store."""
+    with store.read() as transaction:
+        (body,) = accounts.read(transaction, [key_of(owner)]).values()
+    return sum(int(leg["quantity"]) for leg in body["legs"] if leg["kind"] == "debt")

@@ -1,5 +1,6 @@
 """Conduct, personal requirements and allocation over the whole API, on a store's own history."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 from local import Caller
 
+from models.parameters.breakers import Breaker, Effect, Signal
+from serving.application import breaker_board
 from serving.application.scoring import ScoringService
 from serving.evaluation.assess import Model
 from serving.http.admission import Admission, Keyring
@@ -168,6 +171,35 @@ def test_requirements_lie_between_the_venue_and_a_newcomer(caller: Caller) -> No
     assert Fraction(answer.json()["personal"]) == sum(amounts.values())
 
 
+def test_an_open_breaker_has_the_house_ask_twice_its_add_on(caller: Caller, book: Store) -> None:
+    """An account that nobody knows is asked 25 % more than the venue, then 50 %."""
+    body = {"market": market(), "account": "calm", "policy": {"sensitivity": "0"}}
+    before = caller.post("/v1/requirements/personal", json=body).json()
+    with book.begin() as transaction:
+        breaker = Breaker(
+            name="b",
+            signal=Signal.DRIFT,
+            trip=2.0,
+            clear=1.0,
+            hold=1,
+            shortest=timedelta(0),
+            longest=timedelta(days=1),
+            effects=(Effect.TIGHTEN_REQUIREMENT,),
+        )
+        breaker_board.put(transaction, breaker, actor="gov", at=NOW)
+        breaker_board.by_hand(transaction, "b", is_trip=True, reason="drill", actor="gov", at=NOW)
+    for _ in range(30):  # a worker looks once a second
+        after = caller.post("/v1/requirements/personal", json=body).json()
+        if after["tightened"]:
+            break
+        time.sleep(0.1)
+    assert (before["tightened"], after["tightened"]) == (False, True)
+    (first,), (second,) = before["requirements"], after["requirements"]
+    assert first["venue"] == second["venue"]
+    assert Fraction(first["personal"]) == Fraction(first["venue"]) * Fraction(5, 4)
+    assert Fraction(second["personal"]) == Fraction(first["venue"]) * Fraction(3, 2)
+
+
 def test_a_house_policy_below_the_venue_is_refused(caller: Caller) -> None:
     """A cap under one, and a step of nothing."""
     body = {"market": market(), "account": "good", "policy": {"cap": "0.5", "step": "0"}}
@@ -215,3 +247,37 @@ def test_who_opts_out_is_not_scored(caller: Caller) -> None:
     assert caller.get("/v1/owners/alice/conduct").json()["exposures"]["cured"] == 2
     assert caller.put(path, json={}).status_code == 422
     assert caller.put("/v1/owners/nobody/conduct/consent", json={"scored": True}).status_code == 404
+
+
+def many_lots() -> dict[str, Any]:
+    """Return twelve venues that need ten of cash each, in lots of three."""
+    return {
+        "assets": {"cash": {"price": "1", "cost": "0.05", "lot": "3"}},
+        "inventory": [{"asset": "cash", "quantity": "200"}],
+        "venues": [
+            {"id": f"v{n}", "need": "10", "eligible": {"cash": {"weight": "1"}}} for n in range(12)
+        ],
+    }
+
+
+def test_what_takes_long_is_answered_later(caller: Caller) -> None:
+    """Whole numbers beyond what a request is waited for: begun, and read at its place."""
+    refused = caller.post("/v1/allocate", json=many_lots())
+    assert refused.status_code == 422
+    assert "POST /v1/allocations" in refused.json()["errors"][0]["detail"]
+    begun = caller.post("/v1/allocations", json=many_lots())
+    assert begun.status_code == 202, begun.text
+    place = begun.headers["location"]
+    assert (begun.json()["status"], place[-32:]) == ("running", begun.json()["id"])
+    deadline = time.monotonic() + 60
+    while (answer := caller.get(place).json())["status"] == "running":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert (answer["status"], answer["error"]) == ("done", None)
+    # Four lots of three at twelve venues, 144 at .05.
+    assert answer["allocation"]["cost"] == "7.2"
+    assert answer["allocation"]["is_accepted"] is True
+    assert len(answer["allocation"]["moves"]) == 12
+    assert caller.get("/v1/allocations/none").status_code == 404
+    wrong = caller.post("/v1/allocations", json={**many_lots(), "time_limit": 601})
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/time_limit")

@@ -16,6 +16,15 @@ def test_a_wrapped_coin_is_the_coin_and_a_share_is_a_rate_of_it() -> None:
     assert "wstETH" not in names_of("ETH")
 
 
+def test_a_contract_is_followed_by_its_coin_where_that_is_on_record() -> None:
+    """As exchanges name contracts; a multiple of a coin, or one that nobody recorded, is none."""
+    for name in ("ETHUSDT", "ETHPERP", "ETH-USDC-SWAP", "ETH-USD", "ETH-PERPETUAL"):
+        assert proxy_of(name) == Proxy("ETH", is_share=False)
+    for name in ("1000PEPEUSDT", "WETHUSDT", "ETH-USDT-241227", "USDT"):
+        assert proxy_of(name) is None
+    assert unmapped(["BTCUSDT", "NEWUSDT"]) == ("NEWUSDT",)
+
+
 def test_what_keeps_its_price_needs_no_coin_and_the_rest_is_named() -> None:
     """Dollars are not missed; a token that may be anything is."""
     assert unmapped(["WETH", "USDC", "XYZ", "ABC", "sDAI"]) == ("ABC", "XYZ")

@@ -73,3 +73,19 @@ def test_a_file_that_is_not_there_is_named() -> None:
     done = CliRunner().invoke(app, ["allocate", "nowhere.json"])
     assert done.exit_code == 2
     assert "nowhere.json" in done.output
+
+
+def test_the_example_of_the_document_can_be_pasted(tmp_path: Path) -> None:
+    """It gives what the document says of it."""
+    document = Path(__file__).parents[3] / "models" / "allocation" / "ALLOCATION.md"
+    example = document.read_text("utf-8").split("```json\n")[1].split("```")[0]
+    done = ran(tmp_path, example)
+    assert done.exit_code == 0, done.output
+    answer = json.loads(ran(tmp_path, example, "--json").output)
+    assert {(m["asset"], m["destination"], m["quantity"]) for m in answer["moves"]} == {
+        ("A", "X", "100"),
+        ("cash", "X", "10"),
+        ("B", "Y", "100"),
+    }
+    assert answer["cost"] == "4.5"
+    assert "one more A saves 0.03" in done.output

@@ -11,7 +11,7 @@ def replay(path: Path, *rows: str) -> tuple[int, str]:
     """Return the exit code and the words over a file of ETH."""
     path.write_text("\n".join(["symbol,open_time,close", *(f"ETH,{row}" for row in rows)]))
     words = ["breakers", "replay", str(path), "--symbol", "ETH"]
-    result = CliRunner().invoke(root("breakers"), words)
+    result = CliRunner().invoke(root(), words)
     return result.exit_code, result.output
 
 

@@ -23,7 +23,7 @@ from models.allocation.problem import (
 )
 from models.allocation.program import Limit
 from models.allocation.solver import Answer, Matrix, highs
-from models.allocation.words import price_text
+from models.allocation.words import limit_text, price_text
 from models.errors import InvalidInput
 
 F = Fraction
@@ -96,6 +96,26 @@ def test_what_cannot_be_covered_says_what_is_missing() -> None:
         Limit("stock", asset="B"),
         Limit("stock", asset="cash"),
     }
+
+
+def test_an_account_that_nothing_can_reach_says_why() -> None:
+    """There is no B at all, and no way for A from the chain where it lies, in time."""
+    entries = {"A": counts("A", "0.8"), "B": counts("B", "0.5"), "cash": counts("cash", "0")}
+    asked = Problem(
+        demands={"X": Demand(need=F(10), eligible=entries)},
+        resources={"A": FINE, "B": FINE, "cash": FINE},
+        stocks={("A", "l2"): F(100), ("cash", ""): F(1)},
+        ways=[Way(origin="l2", destination="", delay=timedelta(days=7))],
+        deadline=timedelta(hours=1),
+    )
+    result = allocate(asked)
+    assert (result.status, result.shortage) == ("infeasible", {"X": F(10)})
+    assert [limit_text(limit) for limit in result.conflict] == [
+        "the need of X",
+        "no way in time for A at l2 to X",
+        "there is no B that could be posted at X",
+    ]
+    assert allocate(replace(asked, deadline=None)).status == "optimal"
 
 
 def lots(seed: int) -> Problem:

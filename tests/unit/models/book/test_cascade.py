@@ -8,7 +8,7 @@ import pytest
 from models.book.cascade import Borrower, Collateral, Debt, Liquidators, Market, Residuals, cascade
 from models.book.columns import book_columns, market_columns, ordered_assets, prices_of
 from models.book.impact import ImpactCurve
-from models.book.kernel import run, run_all, touchable
+from models.book.kernel import Owners, run, run_all, touchable
 from models.errors import InvalidInput
 
 F = Fraction
@@ -173,6 +173,30 @@ def test_what_repays_the_debt_itself_is_not_sold_on() -> None:
     assert done.prices["ETH"] == 1000
 
 
+@pytest.mark.parametrize(("temporary", "left"), [(F(0), F(1)), (F(1), F(1, 2)), (F(1, 2), F(3, 4))])
+def test_what_presses_a_market_for_a_time_wears_off_between_rounds(
+    temporary: Fraction, left: Fraction
+) -> None:
+    """Two rounds of 200 at a tenth of a per cent a unit; of 7/3 sold first so much is left."""
+    accounts = book((10, 800))
+    around = Market(
+        {"X": F(90), "USD": F(1)},
+        {"X": ImpactCurve((F(100),), (F(1, 10),))},
+        temporary=temporary,
+        decay=F(1, 2),
+    )
+    limits = Liquidators(capacity=F(200), rounds=2)
+    first, second = cascade(accounts, around, limits).rounds
+    sold = F(200) * F(105, 100) / 90
+    assert first.prices["X"] == 90 * (1 - sold / 1000)
+    later = F(200) * F(105, 100) / first.prices["X"]
+    assert second.prices["X"] == 90 * (1 - (sold * left + later) / 1000)
+    columns, compiled = book_columns(accounts, around), market_columns(around)
+    course = run(columns, compiled, prices_of(around), Liquidators(capacity=200.0, rounds=2))
+    place = columns.assets.index("X")
+    assert course.prices[1, place] == pytest.approx(float(second.prices["X"]), rel=1e-12)
+
+
 def test_a_capacity_shares_what_is_due_and_leaves_the_rest_said() -> None:
     """Two owe 800 and 870; 500 a round for one round leave 1,170 below the line."""
     limits = Liquidators(capacity=F(500), rounds=1)
@@ -225,3 +249,38 @@ def test_many_scenarios_are_the_single_ones_and_leave_out_only_who_stands_everyw
     assert touchable(columns, curves, scenarios).tolist() == [0, 1]
     assert together.repaid.tolist() == [totals.repaid[0] for totals in alone]
     assert together.liquidated.tolist() == [0, 2, 2]
+
+
+def test_looking_only_at_accounts_within_reach_changes_no_total() -> None:
+    """Thresholds above 1, two collaterals, owners who act, rounds that reach ever more."""
+    draw = np.random.default_rng(4)
+    accounts = [
+        Borrower(
+            str(place),
+            (
+                Collateral("X", float(held), float(draw.uniform(0.5, 1.3)), 0.05),
+                Collateral("Y", float(held / 2), 0.7, 0.1),
+            ),
+            (Debt("USD", float(held * draw.uniform(0.3, 1.1))), Debt("Y", float(held * 0.1))),
+            0.5,
+            0.95,
+        )
+        for place, held in enumerate(draw.lognormal(3, 1, 300))
+    ]
+    around = Market(
+        {"X": 1.0, "Y": 1.0, "USD": 1.0},
+        {"X": ImpactCurve((1e3, 1e4), (0.05, 0.5)), "Y": ImpactCurve((1e3, 1e4), (0.05, 0.5))},
+    )
+    columns, compiled = book_columns(accounts, around), market_columns(around)
+    prices = np.exp(draw.normal(0.0, 0.3, (60, 3)))
+    prices[:, columns.assets.index("USD")] = 1.0
+    owners = Owners(draw.uniform(0, 1, 300), np.arange(300), seed=3)
+    for acting in (None, owners):
+        whole = run_all(columns, compiled, prices, owners=acting)
+        near = run_all(columns, compiled, prices, owners=acting, reference=np.ones(3))
+        for name in ("insolvent", "liquidated", "converged", "rounds", "near"):
+            np.testing.assert_array_equal(getattr(near, name), getattr(whole, name))
+        for name in ("repaid", "bad_debt", "unliquidated"):
+            np.testing.assert_allclose(getattr(near, name), getattr(whole, name), rtol=1e-9)
+        assert whole.liquidated.max() > 50
+        assert whole.liquidated.min() < 300

@@ -56,6 +56,12 @@ def test_power(x: int, n: int, expected: int) -> None:
     assert rpow_half_up(x, n, 10) == expected
 
 
+@pytest.mark.parametrize(("x", "n", "unit", "expected"), [(2, 2, 3, 1), (4, 3, 5, 2)])
+def test_power_of_an_odd_unit(x: int, n: int, unit: int, expected: int) -> None:
+    """Half of an odd unit is rounded down: 4 over 3 is 1, and 12 over 5 is 2."""
+    assert rpow_half_up(x, n, unit) == expected
+
+
 def test_power_of_one() -> None:
     """One stays one."""
     assert rpow_half_up(RAY, 31_536_000, RAY) == RAY

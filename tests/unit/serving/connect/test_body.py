@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from models.domain import MarketId
 from models.errors import InvalidInput
-from serving.connect.body import ConnectionBody, public, target
+from serving.connect.body import ConnectionBody, public, secret, target
 
 OWNER = "0x" + "Ab" * 20
 
@@ -38,6 +38,26 @@ def test_a_market_of_morpho_is_its_id() -> None:
     assert aim.contract == "0xbbbbbbbbbb9cc5e90e3b3af64bdaf62c37eeffcb"
 
 
+def test_systems_of_liquity_are_known_by_their_managers() -> None:
+    """The one on Ethereum, and the fork on Rootstock under its own name."""
+    assert target(body(venue="liquity-v1")).contract == "0xa39739ef8b0231dbfa0dcda07d7e29faabcf4bb2"
+    aim = target(body(venue="liquity-v1", chain="rootstock", market="zero"))
+    assert (aim.chain_id, aim.contract) == (30, "0x82b09695ee4f214f3a0803683c4aaec332e4e0a3")
+
+
+def test_sockets_are_urls_of_websocket_and_kept_as_secret_as_endpoints() -> None:
+    """Neither is shown; an address of HTTP is no socket."""
+    whole = body(ws=["wss://eth.example/key"])
+    assert not {"rpc", "ws"} & public(whole).keys()
+    assert secret(whole) == {"rpc": ["https://eth.example/key"], "ws": ["wss://eth.example/key"]}
+    with pytest.raises(InvalidInput) as caught:
+        target(body(ws=["https://eth.example/key", "ws://a.example", "ws://a.example"]))
+    assert [(fault.where, fault.message) for fault in caught.value.faults] == [
+        ("/ws/0", "is no URL of ws or wss"),
+        ("/ws/2", "a.example stands twice"),
+    ]
+
+
 def test_what_is_not_known_must_be_stated() -> None:
     """Every fault is told at once, with what is known."""
     with pytest.raises(InvalidInput) as caught:
@@ -60,7 +80,7 @@ def test_what_contradicts_is_refused() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"venue": "aave-v2"},
+        {"venue": "aave-v1"},
         {"addresses": ["0x12"]},
         {"addresses": ["vitalik.eth"]},
         {"rpc": []},

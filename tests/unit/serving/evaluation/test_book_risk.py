@@ -1,20 +1,25 @@
 """A book under a shock: who stands at the line to the last unit, and books from files."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import venue_bodies
 from msgspec import json
+from parameter_books import Holder, perpetuals
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from models.book.cascade import Borrower, Collateral, Debt
 from models.book.impact import ImpactCurve
 from models.book.scenarios import Moves
 from models.errors import InvalidInput
+from models.margin.perpetual import Tier
 from serving.cli import risk
 from serving.evaluation import inputs
 from serving.evaluation.book_risk import (
@@ -30,7 +35,12 @@ from serving.evaluation.book_risk import (
 )
 from serving.ingest import book_file
 from serving.schemas import requests
-from serving.schemas.book_risk import ForecastBody, ShockBody
+from serving.schemas.book_risk import (
+    CongestionAnswer,
+    ForecastBody,
+    SettlementAnswer,
+    ShockBody,
+)
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 PRICE = 7459442749180869341372
@@ -218,6 +228,89 @@ def test_assets_sold_for_each_other_are_refused() -> None:
     }
     with pytest.raises(InvalidInput, match="A, B"):
         market_of(book, ShockBody(name="x", prices={"*": "-0.1"}), around, where="")
+
+
+CROWD = [{"due": 0, "gas": "0"}, {"due": 4, "gas": "2", "delay_hours": 8}]
+
+
+def test_crowded_blocks_cost_gas_and_time_and_leave_the_small() -> None:
+    """Two due make gas 1 USD and 4 hours: 8 of debt at a bonus of 5 % is not worth it."""
+    borrowers = tuple(
+        Borrower(
+            str(debt),
+            (Collateral("ETH", Fraction(debt), Fraction(4, 5), Fraction(1, 20)),),
+            (Debt("USD", Fraction(debt * 9, 10)),),
+        )
+        for debt in (8, 800)
+    )
+    book = RiskBook(borrowers, {}, {}, (), {"ETH": Fraction(1), "USD": Fraction(1)})
+    shock = ShockBody(name="crowd", prices={"ETH": "0"}, congestion=CROWD)
+    told = stressed(book, shock, {}, where="", with_owners=False)
+    assert told.congestion == CongestionAnswer(due=2, gas=1.0, delay_hours=4.0, smallest=20.0)
+    assert told.accounts == 1
+    assert told.repaid == pytest.approx(720)
+    assert told.unliquidated == pytest.approx(7.2)
+    late = shock.model_copy(update={"within_hours": 4})
+    nobody = stressed(book, late, {}, where="", with_owners=False)
+    assert (nobody.accounts, nobody.repaid) == (0, 0.0)
+    alone = stressed(replace(book, borrowers=borrowers[:1]), shock, {}, where="", with_owners=False)
+    assert alone.congestion == CongestionAnswer(due=1, gas=0.5, delay_hours=2.0, smallest=10.0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"temporary": "0.5"},
+        {"funds": {"binance-usdm": "1"}},
+        {"funds": {"binance-usdm": "-1"}, "deleveraging": "queue"},
+        {"temporary": "1.5", "capacity": "1/h"},
+        {"congestion": [CROWD[1], CROWD[0]]},
+        {"congestion": [{"due": 1, "gas": "-1"}]},
+    ],
+)
+def test_markets_and_blocks_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
+    """Impact that wears off in no time, more than all of it, curves that fall, negative gas."""
+    with pytest.raises(ValidationError):
+        ShockBody.model_validate({"name": "x", "prices": {}, **wrong})
+
+
+def perps(fund: str | None, rule: str) -> SettlementAnswer:
+    """Return how a long of 5 at 100 on 75 is settled against shorts of 6 on 60 and 4 on 200."""
+    holders = [
+        Holder(key="long", cash=Fraction(75), quantity={"ETHUSDT": Fraction(5)}),
+        Holder(key="first", cash=Fraction(60), quantity={"ETHUSDT": Fraction(-6)}),
+        Holder(key="second", cash=Fraction(200), quantity={"ETHUSDT": Fraction(-4)}),
+    ]
+    tiers = (Tier(floor=Fraction(0), rate=Fraction(1, 250)),)
+    cases: Any = perpetuals(holders, {"ETHUSDT": tiers}, {"ETHUSDT": Fraction(100)})
+    book = read_book(cases, {"ETHUSDT": Fraction(100)}, {})
+    funds = {} if fund is None else {"binance-usdm": fund}
+    shock = ShockBody.model_validate(
+        {"name": "x", "prices": {"ETHUSDT": "-0.2"}, "funds": funds, "deleveraging": rule}
+    )
+    (found,) = stressed(book, shock, {}, where="", with_owners=False).settlements
+    assert found.loss == pytest.approx(found.paid_by_fund + found.deleveraged + found.unsettled)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("fund", "rule", "paid", "costs"),
+    [
+        (None, "queue", 0.0, {"first": 25.0}),
+        (None, "pro_rata", 0.0, {"first": 15.0, "second": 10.0}),
+        ("10", "queue", 10.0, {"first": 15.0}),
+        ("1000", "queue", 25.0, {}),
+    ],
+)
+def test_a_fund_then_the_winners_pay_for_a_bankrupt_position(
+    fund: str | None, rule: str, paid: float, costs: dict[str, float]
+) -> None:
+    """At 80 it is 25 short and bankrupt at 85: worked out by hand."""
+    found = perps(fund, rule)
+    assert found.loss == pytest.approx(25.0)
+    assert found.paid_by_fund == pytest.approx(paid)
+    assert {each.account: each.cost for each in found.closed} == pytest.approx(costs)
+    assert found.unsettled == 0.0
 
 
 def ready() -> Forecaster:

@@ -48,3 +48,12 @@ def test_one_fault_at_its_place_for_what_was_meant(
     with pytest.raises(ValidationError) as refused:
         kind.model_validate(body)
     assert [fault.where for fault in pointers(refused.value)] == places
+
+
+@pytest.mark.parametrize("text", ["0", "-0.2", "0.005", "12345678901234567890.5", "7", "-3.25"])
+def test_an_exact_amount_is_written_as_it_is_read(text: str) -> None:
+    """A body that is kept can be read again."""
+    body = StressBody.model_validate(shocked(text))
+    kept = body.model_dump(mode="json")
+    assert kept["shocks"][0]["prices"]["ETH"] == text
+    assert StressBody.model_validate(kept) == body

@@ -112,6 +112,40 @@ def test_a_trove_is_not_liquidated_twice_as_something_else() -> None:
         assert found.detail == why
 
 
+def closed(account: Account, system: Market) -> liquity_v1.Closing:
+    """Return what closing a trove does."""
+    price = system.prices["ETH"].value
+    found = liquity_v1.trove_of(account)
+    icr = liquity_v1.ratio_of(found.collateral, found.debt, price)
+    return liquity_v1.closing(found, icr, price, liquity_v1.system_of(system, TERMS, price), TERMS)
+
+
+def test_a_trove_worth_what_it_owes_is_spread_in_recovery_mode_alone() -> None:
+    """Ten ether at 1,499 against 14,990: the pool pays nothing, and all of it outside the mode."""
+    spread = closed(trove(10, 14_990), market(1_499))
+    assert (spread.offset, spread.redistributed) == (0, 14_990 * WAD)
+    normal = closed(trove(10, 16_000), market(1_600))
+    assert (normal.offset, normal.redistributed) == (16_000 * WAD, 0)
+
+
+def test_the_pool_gets_its_part_rounded_down() -> None:
+    """Of 9.95 ether, 10,000 parts of 17,000; the rest goes to the other troves."""
+    found = closed(trove(10, 17_000), market(1_800, stability_deposits=10_000 * WAD))
+    assert found.compensation == 5 * 10**16
+    assert found.to_pool == 5_852_941_176_470_588_235
+    assert found.to_pool + found.to_troves == 995 * 10**16
+
+
+def test_a_bonus_is_what_exceeds_the_debt_rounded_up() -> None:
+    """20,001 at 1,999 are 10.0055027513756878439 ether and a bit."""
+    found = liquity_v1.liquidate(trove(10, 20_001), market(1_999), TERMS, Liquidate())
+    assert isinstance(found, Liquidation)
+    assert found.bonus == {"ETH": 0}
+    richer = liquity_v1.liquidate(trove(11, 20_001), market(1_999), TERMS, Liquidate())
+    assert isinstance(richer, Liquidation)
+    assert richer.bonus == {"ETH": 994_497_248_624_312_156}
+
+
 @pytest.mark.parametrize(
     ("collateral", "debt", "price", "refusal"),
     [

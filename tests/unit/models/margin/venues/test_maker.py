@@ -412,3 +412,12 @@ def test_missing_accumulator() -> None:
     assert (found.verdict, found.reason) == (Verdict.UNEVALUABLE, "rate_missing")
     refused = maker.liquidate(account(), bare, TERMS, Liquidate())
     assert refused == Refusal("rate_missing")
+
+
+def test_a_vault_may_be_left_at_dust_and_not_below() -> None:
+    """100 of normalised debt at a rate of one is the least that may be owed; nothing is, too."""
+    assert maker.permits(account(art=100 * WAD), market(), TERMS) is None
+    assert maker.permits(account(art=0), market(), TERMS) is None
+    refused = maker.permits(account(art=100 * WAD - 1), market(), TERMS)
+    assert isinstance(refused, Refusal)
+    assert refused.reason == "Vat/dust"

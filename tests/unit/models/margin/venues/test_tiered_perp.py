@@ -88,6 +88,14 @@ def test_equality_is_liquidatable_and_said_to_be_unestablished() -> None:
     assert judged(less, market(X=100)) == ("liquidatable", "below_maintenance_margin")
 
 
+def test_a_balance_below_zero_is_owed() -> None:
+    """What positions gained pays for it: 10 at 100 that stand at 107 bear 50 owed, not at 106."""
+    owed = Leg(kind=LegKind.DEBT, asset="USDT", quantity=50)
+    held = account(position(10, 100), owed, cash=0)
+    at = {mark: judged(held, market(X=mark))[0] for mark in (107, 106, 105)}
+    assert at == {107: "safe", 106: "liquidatable", 105: "liquidatable"}
+
+
 @pytest.mark.parametrize(
     ("held", "marks", "reason"),
     [
@@ -102,7 +110,7 @@ def test_equality_is_liquidatable_and_said_to_be_unestablished() -> None:
             "entry_missing",
         ),
         (
-            account(Leg(kind=LegKind.DEBT, asset="USDT", quantity=1)),
+            account(Leg(kind=LegKind.DEBT, asset="BTC", quantity=1)),
             market(),
             "debt_not_established",
         ),

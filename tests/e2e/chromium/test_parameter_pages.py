@@ -1,4 +1,4 @@
-"""One story in a browser with three keys: preview, propose, approve, activate, roll back."""
+"""One story in a browser with three keys: recommend, propose, approve, activate, roll back."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -7,6 +7,8 @@ from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from browser import Watched, launched, watching
 from governed_books import NOON, lay
@@ -25,7 +27,7 @@ from serving.http.routing import routes
 from serving.log.heads import new_key
 from serving.routes import OPERATIONS
 from serving.settings import Settings
-from serving.store import keys, open_store, proposals
+from serving.store import keys, market, open_store, proposals
 
 ROLES = {"ada": ["read", "propose"], "ben": ["read", "approve"], "cyd": ["read", "activate"]}
 
@@ -45,6 +47,8 @@ def service(tmp_path: Path) -> Iterator[Service]:
     settings = Settings(store=f"sqlite:///{tmp_path / 'book.sqlite3'}")
     store = open_store(str(settings.store))
     lay(store)
+    with store.begin() as transaction:
+        market.push_candles(transaction, candles())
     tokens = {}
     with store.begin() as transaction:
         for name, scopes in ROLES.items():
@@ -79,6 +83,19 @@ def role(service: Service) -> Iterator[dict[str, Watched]]:
         yield pages
 
 
+def candles() -> pd.DataFrame:
+    """Return 40 days of hours of ETH that end at 1,000 and move by a per cent or two."""
+    moves = np.random.default_rng(3).normal(0.0, 0.01, 40 * 24)
+    close = 1000.0 * np.exp(np.cumsum(moves) - moves.sum())
+    before = np.concatenate([close[:1], close[:-1]])
+    sides = {"high": np.maximum(before, close), "low": np.minimum(before, close)}
+    begun = NOON - timedelta(hours=close.size)
+    times = [begun + timedelta(hours=hour) for hour in range(close.size)]
+    return pd.DataFrame(
+        {"symbol": "ETH", "open_time": times, "open": before, "close": close, **sides}
+    )
+
+
 def press(page: Page, button: str, state: str) -> None:
     """Press a button of a proposal and wait for where that leads."""
     page.locator(f"#act-{button}").click()
@@ -101,6 +118,9 @@ def carry(role: dict[str, Watched], first: str) -> None:
 def test_one_story_with_three_keys(service: Service, role: dict[str, Watched]) -> None:
     """An account falls by a change and is freed by its rollback; the log tells of all of it."""
     page = role["ada"].open("/desk/parameters")
+    page.locator("#recommend").click()
+    expect(page.locator("#recommended")).to_contain_text("1.3 → 1.25 (search)")
+    expect(page.locator("#decision")).to_have_text("passes")
     page.locator("#to").fill("1.34")
     page.get_by_label("Accounts that may fall").fill("1")
     page.get_by_label("What they may owe").fill("1000")
@@ -131,7 +151,7 @@ def test_one_story_with_three_keys(service: Service, role: dict[str, Watched]) -
     export = service.place / "log.jsonl"
     download.value.save_as(export)
     heads = str(service.place / "heads.jsonl")
-    done = CliRunner().invoke(root("log"), ["log", "verify", str(export), "--heads", heads])
+    done = CliRunner().invoke(root(), ["log", "verify", str(export), "--heads", heads])
     assert done.exit_code == 0, done.output
     for watcher in role.values():
         assert watcher.errors == []

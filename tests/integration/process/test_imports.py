@@ -14,15 +14,28 @@ with without("sklearn"):
 """
 COMMAND = """
 from models.command import root
-root("serve")
+root()
 """
 
 
 @pytest.mark.parametrize(
     ("loading", "absent"),
     [
-        (WORKER, {"sklearn", "scipy.stats", "ccxt", "mlflow", "optuna", "dask", "arch"}),
-        (COMMAND, {"sklearn", "pandas", "scipy", "numba", "lightgbm", "ccxt", "mlflow", "bentoml"}),
+        (
+            WORKER,
+            {
+                "sklearn",
+                "scipy.optimize",
+                "scipy.stats",
+                "ccxt",
+                "mlflow",
+                "optuna",
+                "dask",
+                "eth_abi",
+            },
+        ),
+        (COMMAND, {"numpy", "sqlalchemy", "starlette", "uvicorn", "lightgbm", "mlflow", "bentoml"}),
+        ("import serving.server, models.errors", {"numpy", "sqlalchemy", "lightgbm", "bentoml"}),
     ],
 )
 def test_what_is_not_used_is_not_loaded(loading: str, absent: set[str]) -> None:

@@ -33,6 +33,7 @@ from serving.store.alerts import DESK, Receiver
 
 PAGES = (
     *("/desk", "/desk/accounts/{}", "/desk/alerts", "/desk/model", "/desk/rules", "/desk/connect"),
+    "/desk/owners",
 )
 STEPS = 12
 """Of twenty minutes: long enough for the fall of the second hour to be told of."""

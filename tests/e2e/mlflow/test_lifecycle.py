@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from commands import PERIOD, forewarn
+from commands import PERIOD, within
 from services import free_port, serving
 
 from features.simulate import simulate
@@ -117,9 +117,9 @@ def remembered(url: str, champion: str, challenger: str, names: list[str], clock
 
 def ran(*arguments: str | Path) -> str:
     """Run a command that must succeed and return what it printed."""
-    done = forewarn(*arguments)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    done = within(*arguments)
+    assert done.exit_code == 0, done.output
+    return done.output
 
 
 def named(shelf: Path, alias: registry.Alias) -> str:
@@ -171,8 +171,8 @@ def test_a_bundle_from_training_to_rollback(
         wait(lambda: recorded(store, "challenger", second) == scored)
         assert recorded(store, "champion", first) == scored
 
-        refused = forewarn("promote", *gate)
-        assert refused.returncode == 3
+        refused = within("promote", *gate)
+        assert refused.exit_code == 3
         assert "0 days of matured forecasts of both, at least 14 are wanted" in refused.stderr
         assert answered(client, names)[0] == {first}
 

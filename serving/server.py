@@ -1,0 +1,125 @@
+"""What a server runs, and the server that `forewarn serve` becomes: uvicorn with its workers.
+
+The supervising process imports this module only to mind its workers, so that what a worker needs
+to answer is imported by the worker.
+"""
+
+import asyncio
+import math
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import uvicorn
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from serving.imports import without
+from serving.settings import from_environment
+
+if TYPE_CHECKING:
+    from serving.http.app import Api
+    from serving.mcp.mount import Mount
+
+AGENTS = "/mcp"
+PROTOCOL = "serving.http.connection:Connection"
+"""What keeps connections within bounds, as uvicorn imports it."""
+
+METRICS = "PROMETHEUS_MULTIPROC_DIR"
+"""Names the directory in which workers count together; read where the library is imported."""
+
+HEALTH_SECONDS = 60
+"""After which a worker that does not say that it lives is replaced."""
+
+
+class Application:
+    """The API and the tools for agents, opened and closed with the server that runs them."""
+
+    def __init__(self) -> None:
+        self._api: Api | None = None
+        self._agents: Mount | None = None
+        self._router = Router(lifespan=lambda _: self.living())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, or the server's own start and end."""
+        app: ASGIApp | None = self._api
+        if scope["type"] == "lifespan":
+            app = self._router.lifespan
+        elif self._agents is not None and scope.get("path") == AGENTS:
+            app = self._agents
+        if app is not None:
+            await app(scope, receive, send)
+
+    @asynccontextmanager
+    async def living(self) -> AsyncIterator[None]:
+        """Answer for as long as the context lasts.
+
+        Raises
+        ------
+        InvalidInput
+            Listing every faulty setting.
+        """
+        settings = from_environment()
+        supervisor = multiprocessing.parent_process()
+        if supervisor is not None:
+            # Its end, however it came, is the end of its workers.
+            loop = asyncio.get_running_loop()
+            loop.add_reader(supervisor.sentinel, signal.raise_signal, signal.SIGTERM)
+        async with AsyncExitStack() as stack:
+            with without("sklearn"):
+                from serving.worker import open_api  # noqa: PLC0415 - see the module's docstring
+
+            self._api = open_api(settings)
+            stack.callback(self._api.close)
+            if settings.mcp:
+                from serving.mcp.mount import Mount  # noqa: PLC0415 - a second, and an extra
+
+                hosts, origins = settings.hosts, settings.origins
+                self._agents = Mount(self._api, hosts=hosts, origins=origins)
+                await stack.enter_async_context(self._agents.running())
+            yield
+
+
+class Supervisor(Multiprocess):
+    """Replaces a worker that ends, and ends where one could not even start."""
+
+    def terminate_all(self) -> None:
+        """Refuse new connections and let the workers answer what is under way."""
+        for listening in self.sockets:
+            listening.close()
+        super().terminate_all()
+
+
+def serve(host: str, port: int) -> int:
+    """Answer by the environment's settings until SIGINT or SIGTERM; return the exit code."""
+    settings = from_environment()
+    config = uvicorn.Config(
+        "serving.server:Application",
+        factory=True,
+        host=host,
+        port=port,
+        http=PROTOCOL,
+        lifespan="on",
+        workers=settings.workers,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=math.ceil(settings.timeout_seconds),
+        timeout_worker_healthcheck=HEALTH_SECONDS,
+    )
+    with tempfile.TemporaryDirectory(prefix="forewarn-metrics-") as place:
+        os.environ.setdefault(METRICS, place)
+        supervisor = Supervisor(config, [config.bind_socket()])
+        supervisor.run()
+    return int(any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes))
+
+
+if __name__ == "__main__":
+    sys.exit(serve(sys.argv[1], int(sys.argv[2])))
