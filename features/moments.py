@@ -70,7 +70,7 @@ def moment_columns(
     if faults:
         raise InvalidTable(faults[:MOST_FAULTS])
     opened = moments["opened_at"]
-    known = seconds(opened.fillna(moments["at"])).astype(np.float64)
+    opened_at = seconds(opened.fillna(moments["at"])).astype(np.float64)
     columns = MomentColumns(
         account=moments["account"].to_numpy(dtype=object),
         at=seconds(moments["at"]),
@@ -84,7 +84,7 @@ def moment_columns(
         debt=_numbers(moments, "debt"),
         debt_value=_numbers(moments, "debt_value"),
         cash=_numbers(moments, "cash"),
-        opened_at=np.where(opened.isna(), np.nan, known),
+        opened_at=np.where(opened.isna(), np.nan, opened_at),
         venue=_names(moments, "venue"),
         collateral_value=_numbers(moments, "collateral_value"),
         accrual_hours=_numbers(moments, "accrual_hours"),

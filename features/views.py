@@ -62,9 +62,9 @@ def _single_views(given: _Given, single: Ints) -> Iterator[tuple[Ints, View]]:
     ends = np.searchsorted(codes[order], np.arange(len(assets) + 1))
     for place, asset in enumerate(assets):
         candles = given.tables.candles.get(str(asset), _NO_CANDLES)
-        held = single[order[ends[place] : ends[place + 1]]]
+        of_asset = single[order[ends[place] : ends[place + 1]]]
         for sign in (1, -1):
-            rows = held[moments.side[held] == sign]
+            rows = of_asset[moments.side[of_asset] == sign]
             if len(rows):
                 path = single_path(candles, moments.at[rows], side=sign, lookback=given.lookback)
                 yield rows, _view(given, rows, path, is_basket=False)
@@ -88,7 +88,7 @@ def _basket_views(given: _Given, legs: LegColumns, rows: Ints) -> Iterator[tuple
 
 
 def _without_holdings(events: Events) -> Events:
-    """Return events whose holdings are unknown: one figure cannot tell what a basket held."""
+    """Return events whose holdings are unknown: one figure cannot tell what a basket of_asset."""
     unknown = np.full(len(events.at), np.nan)
     return replace(events, collateral_before=unknown, debt_before=unknown)
 
@@ -157,7 +157,7 @@ def _on_path(price: Floats, side: Floats) -> Floats:
 
 
 def _worth(moments: MomentColumns, rows: Ints, *, is_one_long: bool) -> Floats:
-    """Return the collateral's value; of one asset held long it is told by its price."""
+    """Return the collateral's value; of one asset of_asset long it is told by its price."""
     stated = moments.collateral_value[rows]
     if not is_one_long:
         return stated

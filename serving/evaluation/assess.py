@@ -180,7 +180,7 @@ def forecast_outcomes(
     names = NAMES if wish.features else read_by(model.bundle)
     matrix = _features([past[i] for i in rows], positions, market_tables, at=at, names=names)
     usable = np.asarray(np.isfinite(matrix[:, len(NAMES) :]).all(axis=1))
-    found = zip(matrix, usable.tolist(), _absent(matrix), strict=True)
+    computed = zip(matrix, usable.tolist(), _absent(matrix), strict=True)
     markets = [market_of(judged[rows[place]].case.account) for place in np.flatnonzero(usable)]
     words = iter(_forecasts(matrix[usable], model, wish, markets=markets))
     outcomes: list[ForecastOutcome] = []
@@ -188,7 +188,7 @@ def forecast_outcomes(
         if isinstance(candidate, Notice):
             outcomes.append(ForecastOutcome(silent=candidate, doubts=doubts_of))
             continue
-        row, is_usable, absent = next(found)
+        row, is_usable, absent = next(computed)
         outcomes.append(
             ForecastOutcome(
                 silent=None if is_usable else _SHORT,
@@ -219,16 +219,16 @@ _SHORT = Notice(code="candles_missing", text="candles up to as_of do not suffice
 def _price_doubts(judged: Sequence[RuleEvaluation], view: View) -> list[tuple[Notice, ...]]:
     """Return why prices that each verdict rests on must not be taken as they stand.
 
-    Accounts of one market whose verdicts rest on the same prices are told once.
+    Accounts of one market whose verdicts rest on the same prices share them.
     """
-    told: dict[tuple[int, tuple[str, ...]], tuple[Notice, ...]] = {}
+    notices: dict[tuple[int, tuple[str, ...]], tuple[Notice, ...]] = {}
     for evaluation in judged:
         key = id(evaluation.case.market), evaluation.now.prices
-        if key not in told:
+        if key not in notices:
             used = rules.used(evaluation.case, evaluation.now)
             doubts_of = rules.price_doubts(used, at=view.at)
-            told[key] = (*doubts_of, *feature_rows.off_candles(used, view))
-    return [told[id(evaluation.case.market), evaluation.now.prices] for evaluation in judged]
+            notices[key] = (*doubts_of, *feature_rows.off_candles(used, view))
+    return [notices[id(evaluation.case.market), evaluation.now.prices] for evaluation in judged]
 
 
 def _position(

@@ -176,8 +176,8 @@ class MarketSnapshot:
         if key not in self._books:
             accrue = None if book.accrue is None else IdentityMemo(book.accrue)
             bare = None if book.bare is None else IdentityMemo(book.bare)
-            kept = dataclasses.replace(book, accrue=accrue, bare=bare)
-            self._books[key] = kept if self.look is None else watched(kept, self.look)
+            memoized = dataclasses.replace(book, accrue=accrue, bare=bare)
+            self._books[key] = memoized if self.look is None else watched(memoized, self.look)
         return self._books[key]
 
     def input_of(self, body: requests.AccountBody) -> MarketInput | None:
@@ -187,12 +187,12 @@ class MarketSnapshot:
             return None
         return self._inputs.get((body.venue, body.version, body.market, body.chain, named))
 
-    def remember(self, body: requests.AccountBody, found: MarketInput) -> None:
+    def remember(self, body: requests.AccountBody, shared: MarketInput) -> None:
         """Keep what an account is judged by for others like it, where nothing of it is its own."""
-        _, rounded = self.market_of(market_of(body), found.rulebook)
+        _, rounded = self.market_of(market_of(body), shared.rulebook)
         if isinstance(body.terms, dict) or rounded:
             return
-        self._inputs[body.venue, body.version, body.market, body.chain, body.terms] = found
+        self._inputs[body.venue, body.version, body.market, body.chain, body.terms] = shared
 
     def market_of(
         self, whose: MarketId, book: Rulebook[Any] | None
@@ -441,28 +441,28 @@ def account_input(body: requests.AccountBody, place: str, around: MarketSnapshot
         that contradict the legs, and prices of an unusable scale.
     """
     faults: list[Fault] = []
-    found = around.input_of(body)
-    book = _collect(faults, _rulebook, body, place) if found is None else found.rulebook
+    shared = around.input_of(body)
+    book = _collect(faults, _rulebook, body, place) if shared is None else shared.rulebook
     account_legs = _collect(faults, legs, body.legs, place, book)
     if book is not None and body.options:
         faults += option_faults(book.venue, body.options, where=place)
     happened = (
         None if body.events is None else _collect(faults, owner_events, body, place, at=around.at)
     )
-    if found is None:
-        found = _found(body, place, around, book, faults)
-    if faults or found is None or account_legs is None:
+    if shared is None:
+        shared = _market_input(body, place, around, book, faults)
+    if faults or shared is None or account_legs is None:
         raise InvalidInput(faults)
     account = Account(
         id=body.id,
-        venue=found.rulebook.venue,
-        version=found.rulebook.version,
+        venue=shared.rulebook.venue,
+        version=shared.rulebook.version,
         market=body.market,
         chain=body.chain or "",
         legs=account_legs,
         options=body.options,
     )
-    return _placed_in(found, around, account, place, opened_at=body.opened_at, events=happened)
+    return _placed_in(shared, around, account, place, opened_at=body.opened_at, events=happened)
 
 
 def renewed(
@@ -475,15 +475,15 @@ def renewed(
     InvalidInput
         As `account_input` does, for terms and prices.
     """
-    found = around.input_of(body)
-    if found is None:
+    shared = around.input_of(body)
+    if shared is None:
         faults: list[Fault] = []
         book = rulebook(body.venue, body.version, before.place)
-        found = _found(body, before.place, around, book, faults)
-        if found is None:
+        shared = _market_input(body, before.place, around, book, faults)
+        if shared is None:
             raise InvalidInput(faults)
     return _placed_in(
-        found,
+        shared,
         around,
         before.account,
         before.place,
@@ -493,7 +493,7 @@ def renewed(
 
 
 def _placed_in(
-    found: MarketInput,
+    shared: MarketInput,
     around: MarketSnapshot,
     account: Account,
     place: str,
@@ -505,20 +505,20 @@ def _placed_in(
     return AccountInput(
         place=place,
         account=account,
-        rulebook=found.rulebook,
-        market=found.market,
-        terms=found.terms,
-        terms_valid_from=found.terms_valid_from,
+        rulebook=shared.rulebook,
+        market=shared.market,
+        terms=shared.terms,
+        terms_valid_from=shared.terms_valid_from,
         opened_at=opened_at,
         events=events,
-        unplaced=found.unplaced,
+        unplaced=shared.unplaced,
         ahead=around.ahead,
         mismatch=around.mismatches.get(account.id),
         unread_since=around.unread.get(account.id),
     )
 
 
-def _found(
+def _market_input(
     body: requests.AccountBody,
     place: str,
     around: MarketSnapshot,
@@ -530,15 +530,15 @@ def _found(
     agreed = None if book is None else _collect(faults, _terms, body, place, around, book)
     if book is None or market is None or agreed is None:
         return None
-    found = MarketInput(
+    shared = MarketInput(
         rulebook=around.remembering(book),
         market=market,
         terms=agreed[0],
         terms_valid_from=agreed[1],
         unplaced=around.unplaced(market_of(body)),
     )
-    around.remember(body, found)
-    return found
+    around.remember(body, shared)
+    return shared
 
 
 def _collect(

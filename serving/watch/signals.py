@@ -72,8 +72,8 @@ def of_book(figures: BookFigures | None, *, at: datetime) -> Signal:
 
 def _doubts(judged: RuleEvaluation, outcome: ForecastOutcome) -> tuple[str, ...]:
     """Return the codes of why prices, or the verdict, must not be taken as they stand."""
-    found = (rules.mismatch(judged.case), rules.unread(judged.case), *outcome.doubts)
-    return tuple(sorted({doubt.code for doubt in found if doubt is not None}))
+    notices = (rules.mismatch(judged.case), rules.unread(judged.case), *outcome.doubts)
+    return tuple(sorted({doubt.code for doubt in notices if doubt is not None}))
 
 
 def _requirement(judged: RuleEvaluation) -> float | None:
