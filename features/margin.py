@@ -32,6 +32,17 @@ def distance_next(view: View) -> Floats:
     return np.log(view.price_next / view.trigger)
 
 
+def daily_sigmas(start: Floats, sigma: Floats) -> Floats:
+    """Return a log distance in daily volatilities, NaN where nothing moved.
+
+    Parameters
+    ----------
+    start, sigma
+        As `start_columns` has them: log distance, and volatility per root hour; shape (N,).
+    """
+    return start / np.where(sigma > 0.0, sigma * np.sqrt(24.0), np.nan)
+
+
 def distance_sigmas(view: View) -> Floats:
     """Return the next distance in daily volatilities, half-life 72 h."""
     return distance_next(view) / (view.market(sigma_72h) * np.sqrt(24.0))

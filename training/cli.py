@@ -27,7 +27,9 @@ DAY = "%Y-%m-%d"
 Source = Annotated[
     str, typer.Option(help="What the files are, such as events; a wrong one is answered with all.")
 ]
-Data = Annotated[Path, typer.Option(help="Directory of the source's files.")]
+Data = Annotated[
+    Path | None, typer.Option(help="Directory of the source's files; `touch` needs none.")
+]
 Candles = Annotated[Path, typer.Option(help="Parquet file of hourly candles.")]
 From = Annotated[
     datetime | None, typer.Option("--from", formats=[DAY], help="First day, UTC, included.")
@@ -41,8 +43,9 @@ OwnersData = Annotated[Path | None, typer.Option(help="Directory of that source'
 
 @app.command()
 def train(
+    *,
     source: Source,
-    data: Data,
+    data: Data = None,
     candles: Candles,
     out: Annotated[Path, typer.Option(help="Directory of the bundle to write.")],
     owners: Owners = None,
@@ -95,8 +98,9 @@ def train(
 
 @app.command()
 def evaluate(
+    *,
     source: Source,
-    data: Data,
+    data: Data = None,
     candles: Candles,
     bundle_: Annotated[
         Path | None, typer.Option("--bundle", help="Bundle to judge; none with --walk-forward.")
@@ -166,8 +170,9 @@ def evaluate(
 
 @app.command()
 def moments(
+    *,
     source: Source,
-    data: Data,
+    data: Data = None,
     candles: Candles,
     out: Annotated[Path, typer.Option(help="Directory to write.")],
 ) -> None:
@@ -182,7 +187,7 @@ def moments(
 
 
 @conduct_app.command("report")
-def conduct_report(source: Source, data: Data, candles: Candles) -> None:
+def conduct_report(*, source: Source, data: Data = None, candles: Candles) -> None:
     """Print how well conduct ranks exposed accounts of a history, as JSON."""
     from training.evaluation import conduct
 
@@ -190,12 +195,12 @@ def conduct_report(source: Source, data: Data, candles: Candles) -> None:
     typer.echo(json.dumps(conduct.judged(history), indent=1))
 
 
-def _load(source: str, data: Path, candles: Path, console: Console) -> "History":
+def _load(source: str, data: Path | None, candles: Path, console: Console) -> "History":
     """Read a source, or print every fault and leave."""
     from training.sources.registry import history
 
     try:
-        with console.status(f"reading and rebuilding {data}"):
+        with console.status(f"reading and rebuilding {data or candles}"):
             return history(source, data, candles)
     except ForewarnError as error:
         _refuse(console, error)

@@ -16,6 +16,7 @@ from models.alerting.policy import (
     ForecastTrigger,
     LiquidationTrigger,
     RuleTrigger,
+    SigmaTrigger,
 )
 from models.horizons import REFERENCE
 from models.margin.result import Verdict
@@ -49,6 +50,8 @@ class Aim:
         Share by which the prices in force, and the next ones, may still move against it.
     blind_buffer
         The same of the prices in force, where a forecast is missing that belongs there.
+    sigmas
+        Daily volatilities that the distance at the next price must exceed.
     verdicts, next_verdicts
         That the rules may not give, now and at the next prices.
     accrual
@@ -62,6 +65,7 @@ class Aim:
     buffer: Fraction = Fraction(0)
     next_buffer: Fraction = Fraction(0)
     blind_buffer: Fraction = Fraction(0)
+    sigmas: float = 0.0
     verdicts: frozenset[Verdict] = frozenset()
     next_verdicts: frozenset[Verdict] = frozenset()
     accrual: timedelta = timedelta(0)
@@ -75,6 +79,7 @@ def both(aim: Aim, other: Aim) -> Aim:
         buffer=max(aim.buffer, other.buffer),
         next_buffer=max(aim.next_buffer, other.next_buffer),
         blind_buffer=max(aim.blind_buffer, other.blind_buffer),
+        sigmas=max(aim.sigmas, other.sigmas),
         verdicts=aim.verdicts | other.verdicts,
         next_verdicts=aim.next_verdicts | other.next_verdicts,
         accrual=max(aim.accrual, other.accrual),
@@ -98,6 +103,11 @@ def distant(trigger: BufferTrigger) -> Aim:
     """Return the least buffer that does not hold its level."""
     least = _beyond(trigger.clear)
     return Aim(buffer=least) if trigger.signal == "buffer" else Aim(next_buffer=least)
+
+
+def distant_in_sigmas(trigger: SigmaTrigger) -> Aim:
+    """Return the distance in volatilities that must be exceeded."""
+    return Aim(sigmas=trigger.clear)
 
 
 def distant_blind(trigger: BlindBuffer) -> Aim:

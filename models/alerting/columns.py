@@ -23,7 +23,7 @@ class Columns:
 
     Parameters
     ----------
-    buffer, next_buffer
+    buffer, next_buffer, sigmas
         As in `models.alerting.signals.Signal`; NaN where there is none.
     verdict, next_verdict
         Values of `models.margin.result.Verdict`; empty text where there is none.
@@ -48,6 +48,7 @@ class Columns:
     next_buffer: Numbers
     verdict: Texts
     next_verdict: Texts
+    sigmas: Numbers = math.nan
     expected: Mapping[str, Numbers] = field(default_factory=dict)
     unattended: Mapping[str, Numbers] = field(default_factory=dict)
     hours_to_flip: Numbers = math.nan
@@ -74,6 +75,7 @@ def scalar(signal: Signal, now: datetime) -> Columns:
         next_buffer=_number(signal.next_buffer),
         verdict=signal.verdict.value,
         next_verdict="" if signal.next_verdict is None else signal.next_verdict.value,
+        sigmas=_number(signal.sigmas),
         expected=signal.expected,
         unattended=signal.unattended,
         hours_to_flip=math.nan if flips_at is None else hours(flips_at - now),

@@ -12,6 +12,7 @@ from models.alerting.aim import (
     Aim,
     distant,
     distant_blind,
+    distant_in_sigmas,
     outlasted,
     ruled_out,
     together,
@@ -30,6 +31,7 @@ from models.alerting.policy import (
     Policy,
     ReproductionTrigger,
     RuleTrigger,
+    SigmaTrigger,
     Trigger,
     dust_limit,
     span_text,
@@ -119,8 +121,37 @@ def evidence(signal: Signal, now: datetime, policy: Policy) -> PolicyEvaluation:
     return PolicyEvaluation(raised, frozenset(sustained), frozenset(unknown), tuple(causes))
 
 
-def raised(columns: Columns, policy: Policy) -> Levels:
-    """Return the highest level that fires per account, as `evidence` finds it one by one.
+class LevelColumns(NamedTuple):
+    """What all triggers say together of many signals, arrays of shape (accounts,).
+
+    Parameters
+    ----------
+    raised
+        Highest level that fires.
+    sustained, unknown
+        Levels that an account keeps, and those of which nothing can be said: bit `level` is set.
+    """
+
+    raised: Levels
+    sustained: Levels
+    unknown: Levels
+
+    def of(self, place: int) -> PolicyEvaluation:
+        """Return what is said of one signal, without causes."""
+        sustained, unknown = int(self.sustained[place]), int(self.unknown[place])
+        return PolicyEvaluation(
+            Level(int(self.raised[place])), LEVELS_OF[sustained], LEVELS_OF[unknown], ()
+        )
+
+
+LEVELS_OF: tuple[frozenset[Level], ...] = tuple(
+    frozenset(level for level in Level if bits >> level & 1) for bits in range(1 << len(Level))
+)
+"""The levels whose bits are set."""
+
+
+def levels(columns: Columns, policy: Policy) -> LevelColumns:
+    """Return what a policy finds in many signals, as `evidence` finds it one by one.
 
     Parameters
     ----------
@@ -128,13 +159,17 @@ def raised(columns: Columns, policy: Policy) -> Levels:
         Signals of many accounts, shape (accounts,).
     """
     accounts = np.size(columns.buffer)
-    levels = np.zeros(accounts, dtype=np.int8)
+    result = LevelColumns(*(np.zeros(accounts, dtype=np.int8) for _ in LevelColumns._fields))
     is_dust = np.broadcast_to(columns.requirement < policy.least_requirement, accounts)
     for named, trigger in policy.triggers:
-        fires = np.broadcast_to(MEANINGS[type(trigger)].read(trigger, columns).fires, accounts)
-        highest = np.where(is_dust, min(named, dust_limit(trigger)), named).astype(np.int8)
-        levels[fires] = np.maximum(levels, highest)[fires]
-    return levels
+        reading = MEANINGS[type(trigger)].read(trigger, columns)
+        fires, holds, is_unknown = (np.broadcast_to(part, accounts) for part in reading)
+        level = np.where(is_dust, min(named, dust_limit(trigger)), named).astype(np.int8)
+        bit = np.left_shift(np.int8(1), level)
+        result.raised[fires] = np.maximum(result.raised, level)[fires]
+        result.sustained[holds] |= bit[holds]
+        result.unknown[is_unknown] |= bit[is_unknown]
+    return result
 
 
 def aim(policy: Policy, level: Level) -> Aim:
@@ -192,6 +227,15 @@ def _buffer(trigger: BufferTrigger, columns: Columns) -> Reading:
     return Reading(value <= trigger.raises, value <= trigger.clear, is_unknown)
 
 
+def _sigmas(trigger: SigmaTrigger, columns: Columns) -> Reading:
+    """Read a distance in volatilities; it is missing where a forecast is."""
+    value = columns.sigmas
+    is_missing = value != value  # noqa: PLR0124 - NaN is not itself
+    return Reading(
+        value <= trigger.raises, value <= trigger.clear, is_missing & columns.has_forecast
+    )
+
+
 def _blind_buffer(trigger: BlindBuffer, columns: Columns) -> Reading:
     """Read a distance that stands in for a forecast."""
     is_blind = columns.has_forecast
@@ -199,6 +243,11 @@ def _blind_buffer(trigger: BlindBuffer, columns: Columns) -> Reading:
         is_blind = is_blind & (value != value)  # noqa: PLR0124 - NaN is not itself
     value = columns.buffer
     return Reading(is_blind & (value <= trigger.raises), is_blind & (value <= trigger.clear))
+
+
+def _volatilities(trigger: SigmaTrigger, signal: Signal) -> tuple[object, object]:
+    """Return a distance in volatilities and its limit."""
+    return signal.sigmas, trigger.raises
 
 
 def _distance(trigger: BufferTrigger | BlindBuffer, signal: Signal) -> tuple[object, object]:
@@ -305,6 +354,7 @@ def _whole(value: float, trigger: LossTrigger | ReproductionTrigger, columns: Co
 MEANINGS: Mapping[type[Any], Meaning] = {
     ForecastTrigger: Meaning(_forecast, _probability, undercut),
     BufferTrigger: Meaning(_buffer, _distance, distant),
+    SigmaTrigger: Meaning(_sigmas, _volatilities, distant_in_sigmas),
     BlindBuffer: Meaning(_blind_buffer, _distance, distant_blind),
     Doubt: Meaning(_doubt, _reasons, untouched),
     RuleTrigger: Meaning(_ruling, _verdict, ruled_out),

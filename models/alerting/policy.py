@@ -86,6 +86,7 @@ Clock = Annotated[time, AfterValidator(_clock)]
 Span = Annotated[timedelta, BeforeValidator(_span), PlainSerializer(span_text)]
 Positive = Annotated[Span, Field(gt=timedelta(0))]
 Share = Annotated[float, Field(gt=0.0, lt=1.0, strict=True)]
+Sigmas = Annotated[float, Field(gt=0.0, le=100.0, strict=True)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Amount = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 if TYPE_CHECKING:
@@ -115,6 +116,19 @@ class BufferTrigger(PolicyPart):
     signal: Literal["buffer", "next_buffer"]
     raises: Annotated[Share, Field(alias="raise")]
     clear: Share
+
+
+class SigmaTrigger(PolicyPart):
+    """Fires while the distance at the next price is at most `raise` daily volatilities.
+
+    Holds until it is above `clear`. The distance is that of the log price that decides, or of
+    credit against requirement where several prices do; the volatility that of the last days
+    (`distance_sigmas_72h` of the features).
+    """
+
+    signal: Literal["sigmas"]
+    raises: Annotated[Sigmas, Field(alias="raise")]
+    clear: Sigmas
 
 
 class BlindBuffer(PolicyPart):
@@ -206,6 +220,7 @@ class LiquidationTrigger(PolicyPart):
 Trigger = Annotated[
     ForecastTrigger
     | BufferTrigger
+    | SigmaTrigger
     | BlindBuffer
     | Doubt
     | RuleTrigger
@@ -443,7 +458,10 @@ def _inverted(trigger: Trigger, place: str) -> Iterator[Fault]:
     rising = ForecastTrigger | LossTrigger | ReproductionTrigger
     if isinstance(trigger, rising) and trigger.clear > trigger.raises:
         yield Fault(f"{place}/clear", f"{trigger.clear} is above raise, {trigger.raises}")
-    if isinstance(trigger, BufferTrigger | BlindBuffer) and trigger.clear < trigger.raises:
+    if (
+        isinstance(trigger, BufferTrigger | SigmaTrigger | BlindBuffer)
+        and trigger.clear < trigger.raises
+    ):
         yield Fault(f"{place}/clear", f"{trigger.clear} is below raise, {trigger.raises}")
     if isinstance(trigger, AccrualTrigger) and trigger.clear < trigger.raises:
         yield Fault(f"{place}/clear", f"{trigger.clear} is below raise, {trigger.raises}")

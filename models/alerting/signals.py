@@ -75,6 +75,9 @@ class Signal:
         At the next price of a delayed oracle; None where none is known.
     flips_at
         When interest alone makes the account liquidatable; None where not within a week.
+    sigmas
+        Log distance to the line at the next price, in daily volatilities of the price that
+        decides; 0 or less where it is passed. None where no price reaches it or nothing tells.
     expected, unattended
         Probability of liquidation by horizon; empty where no forecast can be given.
     has_forecast
@@ -100,6 +103,7 @@ class Signal:
     next_buffer: float | None = None
     next_verdict: Verdict | None = None
     flips_at: datetime | None = None
+    sigmas: float | None = None
     expected: Mapping[str, float] = field(default_factory=dict)
     unattended: Mapping[str, float] = field(default_factory=dict)
     has_forecast: bool = True
@@ -119,7 +123,7 @@ class Cause:
     level
         Which it raises.
     signal
-        What it looks at: `expected`, `unattended`, `buffer`, `next_buffer`,
+        What it looks at: `expected`, `unattended`, `sigmas`, `buffer`, `next_buffer`,
         `buffer_without_forecast`, `doubt`, `verdict`, `next_verdict`, `accrual`, `liquidation`,
         or of the whole book `lar`, `bad_debt` or `reproduction`.
     horizon

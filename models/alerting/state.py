@@ -68,7 +68,12 @@ REST = AlertState()
 
 
 def step(
-    state: AlertState, signal: Signal, now: datetime, policy: Policy
+    state: AlertState,
+    signal: Signal,
+    now: datetime,
+    policy: Policy,
+    *,
+    precomputed: PolicyEvaluation | None = None,
 ) -> tuple[AlertState, tuple[Transition, ...]]:
     """Return the next state of an account and what changed.
 
@@ -79,6 +84,8 @@ def step(
     now
         Time by the watcher's clock, aware UTC. What the state remembers of later than that was
         noted by a clock that ran ahead, and is taken to be of now.
+    precomputed
+        What the policy finds in the signal, where that is known already.
 
     Returns
     -------
@@ -88,7 +95,7 @@ def step(
     state = _doubted(state, now)
     if state.signal_at is not None and signal.at < state.signal_at:
         return state, ()
-    evaluation = evidence(signal, now, policy)
+    evaluation = evidence(signal, now, policy) if precomputed is None else precomputed
     moved = replace(
         _moved(state, evaluation, now, policy),
         signal_at=signal.at,

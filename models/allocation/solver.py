@@ -13,7 +13,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import LinearConstraint, linprog, milp
 from scipy.sparse import csr_array, diags_array
 
 from models.allocation.program import Program
@@ -125,6 +124,8 @@ def _answer(problem: Matrix, time_limit: float) -> Answer:
     """Return what HiGHS says of a matrix with columns, as it stands."""
     if problem.whole.any():
         return _whole(problem, time_limit)
+    from scipy.optimize import linprog  # noqa: PLC0415 - 0.3 s and 26 MB that few workers need
+
     solved = linprog(
         problem.cost,
         A_ub=problem.rows if problem.bound.size else None,
@@ -142,6 +143,8 @@ def _answer(problem: Matrix, time_limit: float) -> Answer:
 
 def _whole(problem: Matrix, time_limit: float) -> Answer:
     """Return what HiGHS says of a matrix with columns in whole numbers."""
+    from scipy.optimize import LinearConstraint, milp  # noqa: PLC0415 - 0.3 s and 26 MB that few workers need
+
     limits = []
     if problem.bound.size:
         limit = LinearConstraint(problem.rows, ub=problem.bound)

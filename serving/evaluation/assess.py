@@ -16,6 +16,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from features.inputs import Floats, Tables
+from features.margin import daily_sigmas
 from features.pipeline import BASELINE, FEATURES, NAMES, compute, fingerprint
 from models.domain import Account
 from models.forecast.bundle import Bundle, Mask
@@ -105,6 +106,15 @@ class ForecastOutcome:
     constant: tuple[str, ...] = ()
     late: int = 0
     words: "_Texts | None" = None
+
+    @property
+    def sigmas(self) -> float | None:
+        """Distance at the next price in daily volatilities; None where it is not known."""
+        if self.silent is not None or self.row is None:
+            return None
+        start = self.row[[_PLACES["start_distance"]]]
+        value = float(daily_sigmas(start, self.row[[_PLACES["start_sigma"]]])[0])
+        return value if math.isfinite(value) else None
 
 
 def assess(

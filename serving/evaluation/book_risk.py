@@ -317,15 +317,15 @@ def market_of(
     factors, links = _moves_of(book, shock, where=where)
     usable = book.usable(curves)
     following = priced_in(usable)
+    moved_all = set(moving(book.prices, None))
     for name, base in following.items():  # who is sold for an asset falls with it, unless named
-        if name not in factors:
+        if name not in factors and base in moved_all:
             factors[name], links[name] = Fraction(1), base
     circles = [name for name in links if _is_circle(name, links)]
     if circles:
         listed = ", ".join(circles)
         raise InvalidInput([Fault("/impact", f"{listed}: sold for each other, each follows all")])
     everything = factors.pop(ALL, Fraction(1))
-    moved_all = set(moving(book.prices, None))
 
     def factor(asset: str) -> Fraction:
         alone = factors.get(asset, everything if asset in moved_all else Fraction(1))

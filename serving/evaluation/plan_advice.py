@@ -24,7 +24,11 @@ def advised(
     case, policy_aim = judged.case, aim(default(), Level.WARNING)
     goal = policy_goal(case, policy_aim, has_forecast=bool(assessment.forecast))
     # A plan asks the model a hundred times and more; most accounts need none.
-    if _is_calm(assessment, goal) and is_healthy(case, case.account, goal.target):
+    if (
+        not goal.sigmas
+        and _is_calm(assessment, goal)
+        and is_healthy(case, case.account, goal.target)
+    ):
         return structs.replace(assessment, plan_absence="already_there")
     try:
         plan = planned(

@@ -1,5 +1,6 @@
 """Pure: a plan of one account, applied, judged again and put in words."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -53,6 +54,8 @@ class Goal:
         Other markets in which the rules must find the account well.
     limits
         Of the forecast; the answer tells the first.
+    sigmas
+        Daily volatilities that the distance must exceed; 0 where none are asked for.
     horizon, head
         Which probability the answer tells of.
     """
@@ -61,6 +64,7 @@ class Goal:
     buffer: Fraction = Fraction(0)
     conditions: tuple[Condition, ...] = ()
     limits: tuple[Limit, ...] = ()
+    sigmas: float = 0.0
     horizon: str = REFERENCE
     head: Literal["unattended", "expected"] = "expected"
 
@@ -69,7 +73,7 @@ class Goal:
         """Return the target of a plan, its risk as a share of what the limits allow."""
         return Target(
             health=self.health,
-            probability=1.0 if self.limits else None,
+            probability=1.0 if self.limits or self.sigmas else None,
             conditions=self.conditions,
         )
 
@@ -104,6 +108,7 @@ def policy_goal(case: AccountInput, policy_aim: Aim, *, has_forecast: bool) -> G
         buffer=max(policy_aim.buffer, policy_aim.next_buffer),
         conditions=tuple(_conditions(case, policy_aim)),
         limits=policy_aim.limits if has_forecast else (),
+        sigmas=policy_aim.sigmas if has_forecast else 0.0,
         horizon=first.horizon,
         head=first.head,
     )
@@ -152,7 +157,7 @@ def planned(
 ) -> PlanAnswer:
     """Return the plan of one account, applied and judged again."""
     before = evaluate_rules(case)
-    risk = partial(burdens, before, goal.limits, model=model, around=around)
+    risk = partial(burdens, before, goal, model=model, around=around)
     action_plan = plan(case, goal.target, means, risk=risk)
     after = evaluate_rules(replace(case, account=action_plan.after))
     both = states(model, around, [before, after], history=[before, before])
@@ -190,6 +195,7 @@ def target_text(goal: Goal) -> TargetAnswer:
         probability=None if first is None else first.probability,
         horizon=goal.horizon,
         head=goal.head,
+        sigmas=goal.sigmas or None,
     )
 
 
@@ -205,13 +211,13 @@ def _limited(state: StateAnswer, limit: Limit) -> float:
 
 def burdens(
     before: RuleEvaluation,
-    limits: Sequence[Limit],
+    goal: Goal,
     accounts: Sequence[Account],
     *,
     model: Model,
     around: MarketSnapshot,
 ) -> Floats:
-    """Return the largest share of what a limit allows, per changed account.
+    """Return the largest share of what a goal's limits allow, per changed account.
 
     Parameters
     ----------
@@ -234,25 +240,31 @@ def burdens(
     )
     return np.array(
         [
-            _burden(evaluation, outlook, around.at, limits)
+            _burden(evaluation, outlook, around.at, goal)
             for evaluation, outlook in zip(changed, outcomes, strict=True)
         ]
     )
 
 
-def _burden(
-    judged: RuleEvaluation, outcome: ForecastOutcome, at: datetime, limits: Sequence[Limit]
-) -> float:
+def _burden(judged: RuleEvaluation, outcome: ForecastOutcome, at: datetime, goal: Goal) -> float:
     """Return the largest share of what a limit allows; 0 where no price reaches the account."""
     entries = raised(judged, outcome, at=at)
     if entries:
-        return max(
+        shares = [
             getattr(entries[LABELS.index(limit.horizon)], limit.head) / limit.probability
-            for limit in limits
-        )
+            for limit in goal.limits
+        ]
+        return max([*shares, *_nearness(outcome, goal.sigmas)], default=0.0)
     return (
         0.0 if outcome.silent is not None and outcome.silent.code == "no_trigger" else float("nan")
     )
+
+
+def _nearness(outcome: ForecastOutcome, sigmas: float) -> Iterator[float]:
+    """Yield the distance wanted over the one there is, where one is wanted."""
+    if sigmas:
+        there = outcome.sigmas
+        yield math.inf if there is None or there <= 0.0 else sigmas / there
 
 
 def states(

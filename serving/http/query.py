@@ -41,7 +41,10 @@ def read_query(stated: Mapping[str, str], kind: type[Q]) -> Q:
         return kind.model_validate(dict(stated))
     except ValidationError as error:
         faults = [
-            Fault(f"?{details['loc'][0] if details['loc'] else ''}", f"{details['msg']}")
+            Fault(
+                f"?{details['loc'][0] if details['loc'] else ''}",
+                details["msg"].removeprefix("Value error, "),
+            )
             for details in error.errors(include_url=False)
         ]
         raise InvalidInput(faults) from None

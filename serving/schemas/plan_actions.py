@@ -16,7 +16,10 @@ class TargetAnswer:
         Share by which each price alone, and the whole market, may move with the account still
         standing.
     probability
-        To be undercut; null where only the rules count.
+        To be undercut; null where no probability is asked for.
+    sigmas
+        Daily volatilities that the distance at the next price must exceed; null where none are
+        asked for.
     """
 
     health: str
@@ -24,6 +27,7 @@ class TargetAnswer:
     probability: float | None
     horizon: str
     head: Literal["unattended", "expected"]
+    sigmas: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

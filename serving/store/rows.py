@@ -206,5 +206,6 @@ def _agree(stored: Row, row: Row) -> bool:
 
 def _conflict(table: sa.Table, row: Row, place: int) -> Fault:
     """Return the fault of a row whose key is stored with another body."""
-    shown = ", ".join(str(part)[:80] for part in _key(table, row))
+    # A row of no market leaves the market's columns empty.
+    shown = ", ".join(str(part)[:80] for part in _key(table, row) if part != "")
     return Fault(f"/{place}", f"{table.name} holds ({shown}) with another body")

@@ -81,14 +81,22 @@ class Decided:
     made: tuple[tuple[OrderRow, str | None], ...] = ()
 
     def write(self, transaction: Transaction) -> list[OutboxMessage]:
-        """Write all of it and return the messages that tell of it.
+        """Write all of it and return the messages that tell of it; what fails is left out.
 
         Orders before mandates, as everybody takes them: nobody waits for who waits for them.
         """
-        keeping.write_changes(transaction, self.changed)
+        if not self.changed and not self.made:
+            return []
         messages: list[OutboxMessage] = []
-        for row, receiver in sorted(self.made, key=lambda pair: (pair[0].mandate, pair[0].id)):
-            messages += keeping.write_new(transaction, row, receiver=receiver)[1]
+        try:
+            with transaction.begin_nested():
+                keeping.write_changes(transaction, self.changed)
+                pairs = sorted(self.made, key=lambda pair: (pair[0].mandate, pair[0].id))
+                for row, receiver in pairs:
+                    messages += keeping.write_new(transaction, row, receiver=receiver)[1]
+        except Exception:  # the watching loop: alarms are written without orders
+            LOGGER.exception("orders could not be written")
+            return []
         return messages
 
 
@@ -122,13 +130,24 @@ def decided(
     *,
     timer: Callable[[], float] = time.monotonic,
 ) -> Decided:
-    """Return what a pass does to orders.
+    """Return what a pass does to orders; nothing where that fails: no alarm waits for it.
 
     Parameters
     ----------
     key
         That seals orders; without one none is made, and those that live are looked after.
     """
+    try:
+        return _decided(store, judged, key, timer)
+    except Exception:  # the watching loop: an alarm leaves without its order
+        LOGGER.exception("orders could not be decided on")
+        return Decided()
+
+
+def _decided(
+    store: Store, judged: Pass, key: Ed25519PrivateKey | None, timer: Callable[[], float]
+) -> Decided:
+    """Return what a pass does to orders."""
     with store.read() as transaction:
         live = orders.live(transaction)
         covered = orders.covering(transaction, sorted(judged.cases), at=judged.now)
@@ -236,13 +255,12 @@ def fired(body: MandateBody, signal: Signal) -> tuple[str, str] | None:
 
 def _attempt(making: _Making, account: str, row: MandateRow, *, left: float) -> None:
     """Make the order of an account where its trigger fires; one that fails is left out."""
-    judged = making.judged
-    body = MandateBody.model_validate(row.body)
-    fires = fired(body, judged.signals[account])
-    trigger = trigger_of(row.id, account)
-    if fires is None or trigger in making.taken or _is_resting(making, trigger, body):
-        return
+    judged, trigger = making.judged, trigger_of(row.id, account)
     try:
+        body = MandateBody.model_validate(row.body)
+        fires = fired(body, judged.signals[account])
+        if fires is None or trigger in making.taken or _is_resting(making, trigger, body):
+            return
         making.budget.start(min(EACH, left))
         making.budget.check()
         case = judged.cases[account]

@@ -38,6 +38,7 @@ def signal(
         next_buffer=buffer(judged, at_next=True),
         next_verdict=None if judged.soon is None else judged.soon.verdict,
         flips_at=judged.flips_at,
+        sigmas=outcome.sigmas,
         expected={entry.horizon: entry.expected for entry in forecast},
         unattended={entry.horizon: entry.unattended for entry in forecast},
         has_forecast=not is_silent,

@@ -7,7 +7,7 @@ from typing import Any
 
 from models.alerting.audience import AlertMessage, Inbox, allot
 from models.alerting.columns import stacked
-from models.alerting.evidence import raised
+from models.alerting.evidence import levels
 from models.alerting.policy import Audience, Policy
 from models.alerting.signals import BOOK, Signal, Transition
 from models.alerting.state import REST, AlertState, step
@@ -170,8 +170,8 @@ def _calm(
         and signal.account != BOOK
         and states.get(signal.account, REST).is_at_rest
     ]
-    levels = raised(stacked(resting, now), policy).tolist() if resting else []
-    return {signal.account for signal, level in zip(resting, levels, strict=True) if not level}
+    raised = levels(stacked(resting, now), policy).raised.tolist() if resting else []
+    return {signal.account for signal, level in zip(resting, raised, strict=True) if not level}
 
 
 def routed(

@@ -228,7 +228,11 @@ def test_a_price_that_contradicts_is_a_conflict_at_its_place(laid: local.Caller)
     ]
     answer = laid.post("/v1/prices", json={"prices": rows})
     assert answer.status_code == 409
-    assert answer.json()["errors"][0]["pointer"] == "/prices/1"
+    (fault,) = answer.json()["errors"]
+    assert fault["pointer"] == "/prices/1"
+    assert fault["detail"] == (
+        "prices holds (ETH, 2026-01-01 00:00:00+00:00, unstated) with another body"
+    )
     told = laid.get("/v1/prices").json()["prices"]
     assert [(one["asset"], one["price"], one["age_seconds"]) for one in told] == [
         ("ETH", "1000", 0.0)

@@ -1,6 +1,7 @@
 """Over any history: critical is never silent, nothing flaps, a restart forgets nothing."""
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from models.alerting.audience import AlertMessage, Inbox, allot
 from models.alerting.columns import Columns, stacked
-from models.alerting.evidence import evidence, raised
+from models.alerting.evidence import evidence, levels
 from models.alerting.policy import default
 from models.alerting.signals import Level, Route, Signal, Transition, TransitionKind
 from models.alerting.state import REST, AlertState, acknowledge, mute, step
@@ -43,6 +44,7 @@ def histories(draw: st.DrawFn) -> list[tuple[datetime, Signal, str]]:
             next_buffer=draw(BUFFERS),
             next_verdict=draw(st.sampled_from([None, Verdict.SAFE, Verdict.LIQUIDATABLE])),
             flips_at=draw(st.sampled_from([None, now + timedelta(hours=3)])),
+            sigmas=draw(st.sampled_from([None, -0.5, 0.0, 0.4, 1.2, 3.0, 9.0])),
             expected=draw(FORECASTS),
             unattended=draw(FORECASTS),
             has_forecast=draw(st.booleans()),
@@ -183,6 +185,7 @@ def test_columns_find_what_single_signals_find(
         next_buffer=np.array([s.next_buffer for s in signals], dtype=np.float64),
         verdict=np.array([s.verdict.value for s in signals]),
         next_verdict=np.array([s.next_verdict.value if s.next_verdict else "" for s in signals]),
+        sigmas=np.array([s.sigmas for s in signals], dtype=np.float64),
         expected=probabilities("expected"),
         unattended=probabilities("unattended"),
         hours_to_flip=hours([s.flips_at and s.flips_at - s.at for s in signals]),
@@ -191,8 +194,9 @@ def test_columns_find_what_single_signals_find(
         ),
         has_forecast=np.array([s.has_forecast for s in signals]),
     )
-    one_by_one = [evidence(s, s.at, POLICY).raised for s in signals]
-    assert raised(columns, POLICY).tolist() == [int(level) for level in one_by_one]
+    together = levels(columns, POLICY)
+    for place, one in enumerate(signals):
+        assert together.of(place) == replace(evidence(one, one.at, POLICY), causes=())
 
 
 @given(histories())
@@ -202,8 +206,8 @@ def test_an_account_at_rest_that_a_column_leaves_out_would_have_stayed_at_rest(
 ) -> None:
     """Columns of signals raise what single ones do, and whom they raise nowhere says nothing."""
     signals, now = [signal for _, signal, _ in history], history[-1][0]
-    levels = raised(stacked(signals, now), POLICY).tolist()
-    for signal, level in zip(signals, levels, strict=True):
+    raised = levels(stacked(signals, now), POLICY).raised.tolist()
+    for signal, level in zip(signals, raised, strict=True):
         assert level == int(evidence(signal, now, POLICY).raised)
         if not level:
             after, transitions = step(REST, signal, now, POLICY)

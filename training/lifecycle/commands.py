@@ -109,8 +109,11 @@ def models(registry: Registry) -> None:
 
 @app.command()
 def search(
+    *,
     source: Annotated[str, typer.Option(help="What the files are.")],
-    data: Annotated[Path, typer.Option(help="Directory of the source's files.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Directory of the source's files; `touch` needs none.")
+    ] = None,
     candles: Annotated[Path, typer.Option(help="Parquet file of hourly candles.")],
     out: Annotated[Path, typer.Option(help="Where to write the best parameters as JSON.")],
     end: Annotated[
@@ -130,7 +133,7 @@ def search(
 
     console = Console(stderr=True)
     until = end.replace(tzinfo=UTC) + timedelta(days=1)
-    name = f"{source}/{data.resolve().name}/{until:%Y-%m-%d}/{seed}"
+    name = f"{source}/{(data or candles).resolve().name}/{until:%Y-%m-%d}/{seed}"
     settings = searching.Search(storage=storage, name=name, trials=trials, seed=seed)
     try:
         history = registry.history(source, data, candles)

@@ -87,7 +87,7 @@ def _history(schedule: Schedule, place: Path) -> History:
         directory.mkdir()
         candles = records.past(schedule.store, market=schedule.market, directory=directory)
         return history("events", directory, candles)
-    if schedule.data is None or schedule.candles is None:
-        message = "either --data and --candles, or --store and --market, are needed"
-        raise InvalidInput([Fault("--data", message)])
+    if schedule.candles is None:
+        message = "either --candles and what the source needs, or --store and --market, are needed"
+        raise InvalidInput([Fault("--candles", message)])
     return history(schedule.source, schedule.data, schedule.candles)

@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 
 from features.inputs import HOUR, Candles, Floats, Ints, seconds
+from features.margin import daily_sigmas
 from features.pipeline import BASELINE, compute
 from models.alerting.audience import AlertMessage, Inbox, allot
 from models.alerting.columns import Columns
-from models.alerting.evidence import raised
+from models.alerting.evidence import LevelColumns, PolicyEvaluation, levels
 from models.alerting.policy import Policy
-from models.alerting.signals import Signal, TransitionKind
-from models.alerting.state import REST, step
+from models.alerting.signals import Level, Signal, TransitionKind
+from models.alerting.state import REST, AlertState, step
 from models.errors import Fault, InvalidInput
 from models.forecast.bundle import Bundle
 from models.horizons import LABELS
@@ -69,7 +70,12 @@ class Course:
 
 
 def forecasts(
-    history: History, bundles: Sequence[Bundle], *, end: datetime | None, progress: Progress
+    history: History,
+    bundles: Sequence[Bundle],
+    *,
+    begin: datetime | None = None,
+    end: datetime | None,
+    progress: Progress,
 ) -> pd.DataFrame:
     """Return the account-hours that a bundle trained earlier can judge, with its forecasts.
 
@@ -77,6 +83,8 @@ def forecasts(
     ----------
     bundles
         Each is used from the end of its training to the end of the next one's.
+    begin, end
+        Nothing before and from then on is judged.
 
     Returns
     -------
@@ -94,7 +102,8 @@ def forecasts(
     parts = []
     for bundle, limit in zip(ordered, limits, strict=True):
         at = history.moments["at"]
-        inside = np.flatnonzero((at >= bundle.trained_to()) & (at < limit))
+        since = bundle.trained_to() if begin is None else max(bundle.trained_to(), begin)
+        inside = np.flatnonzero((at >= since) & (at < min(limit, end or limit)))
         progress(f"judging {len(inside):,} account-hours by the bundle of {bundle.trained_to():%F}")
         parts += [
             _forecast(history, bundle, inside[begin : begin + PARTS])
@@ -119,6 +128,9 @@ def _forecast(history: History, bundle: Bundle, places: Ints) -> pd.DataFrame:
     for name, chances in bundle.probabilities(scores, observed=observed).items():
         probabilities.update({f"{name}_{label}": chances[:, k] for k, label in enumerate(LABELS)})
     return rows.assign(
+        sigmas=daily_sigmas(
+            *(features[name].to_numpy(np.float64) for name in ("start_distance", "start_sigma"))
+        ),
         buffer=buffers(rows, legs, history.tables.candles, name="price"),
         next_buffer=buffers(rows, legs, history.tables.candles, name="price_next"),
         **probabilities,
@@ -206,6 +218,7 @@ def tape(history: History, rows: pd.DataFrame) -> pd.DataFrame:
             "verdict": Verdict.SAFE.value,
             "buffer": rows["buffer"],
             "next_buffer": rows["next_buffer"],
+            "sigmas": rows["sigmas"],
             **{name: rows[name] for name in rows.columns if name.endswith(LABELS)},
         }
     )
@@ -268,51 +281,80 @@ def columns(timeline: pd.DataFrame) -> Columns:
         next_buffer=timeline["next_buffer"].to_numpy(dtype=np.float64),
         verdict=timeline["verdict"].to_numpy(dtype=str),
         next_verdict=timeline["next_verdict"].fillna("").to_numpy(dtype=str),
+        sigmas=timeline["sigmas"].to_numpy(dtype=np.float64),
         expected=chances("expected"),
         unattended=chances("unattended"),
         hours_since_liquidation=timeline["hours_since_liquidation"].to_numpy(dtype=np.float64),
+        # An hour in which the account is not solvent, or not there, has no forecast to miss.
+        has_forecast=timeline["buffer"].notna().to_numpy(),
     )
 
 
-def run(timeline: pd.DataFrame, policy: Policy) -> dict[str, Course]:
+def run(
+    timeline: pd.DataFrame, policy: Policy, *, signals: Columns | None = None
+) -> dict[str, Course]:
     """Run a policy over a tape; every account has an owner of its own.
+
+    Parameters
+    ----------
+    signals
+        `columns` of the tape, where several policies are run over it.
 
     Returns
     -------
     dict
         By account; accounts that nothing was said about are left out.
     """
-    levels = raised(columns(timeline), policy)
-    records = timeline.to_dict("list")
+    evaluated = levels(columns(timeline) if signals is None else signals, policy)
+    second = timeline["second"].to_numpy(dtype=np.int64)
+    since = timeline["hours_since_liquidation"].to_numpy(dtype=np.float64)
     courses = {}
     for account, places in timeline.groupby("account", sort=False).indices.items():
-        if levels[places].any():
-            courses[str(account)] = _course(str(account), places, levels, records, policy)
+        part = LevelColumns(*(column[places] for column in evaluated))
+        if part.raised.any():
+            name = str(account)
+            courses[name] = _course(name, second[places], since[places], part, policy)
     return courses
 
 
 def _course(
-    account: str, places: Any, levels: Any, records: dict[Any, list[Any]], policy: Policy
+    account: str, second: Ints, since: Floats, evaluated: LevelColumns, policy: Policy
 ) -> Course:
-    """Return what happens to one account."""
+    """Return what happens to one account, hour by hour."""
     state, inbox = REST, Inbox()
     messages: list[ReplayedMessage] = []
     spans: dict[int, tuple[int, int]] = {}
-    for place in places:
-        if state.is_at_rest and not inbox.waiting and not levels[place]:
-            continue
-        signal = _signal(account, records, place)
+    raised = np.append(np.flatnonzero(evaluated.raised), len(second))
+    changes = np.flatnonzero(np.any([np.diff(column) != 0 for column in evaluated], axis=0))
+    ends = np.append(changes, len(second) - 1)
+    place = int(raised[0])
+    while place < len(second):
+        signal = _signal(account, int(second[place]), float(since[place]))
         was_on = state.level != 0
-        state, transitions = step(state, signal, signal.at, policy)
+        state, transitions = step(state, signal, signal.at, policy, precomputed=evaluated.of(place))
         inbox, posts = allot(inbox, transitions, signal.at, policy.owner, receiver=account)
         messages.extend(_messages(posts))
-        second = int(records["second"][place])
         if state.level:
-            begin = spans.get(state.episode, (second, 0))[0]
-            spans[state.episode] = (begin, second + HOUR)
+            begin = spans.get(state.episode, (int(second[place]), 0))[0]
+            spans[state.episode] = (begin, int(second[place]) + HOUR)
         elif was_on:
-            spans[state.episode] = (spans[state.episode][0], second)
+            spans[state.episode] = (spans[state.episode][0], int(second[place]))
+        place += 1
+        if inbox.waiting or place == len(second):
+            continue
+        if state.is_at_rest:
+            place = int(raised[np.searchsorted(raised, place)])
+        elif _is_held(state, evaluated.of(place)):
+            # Until the evidence changes nothing is owed; only the time it was held last moves.
+            place = int(ends[np.searchsorted(ends, place)])
     return Course(tuple(messages), spans)
+
+
+def _is_held(state: AlertState, evaluated: PolicyEvaluation) -> bool:
+    """Return whether evidence keeps an account on a level below critical that it was told of."""
+    is_told = state.notified == state.level < Level.CRITICAL
+    is_lower = evaluated.raised < state.level and state.level in evaluated.sustained
+    return is_told and (evaluated.raised == state.level or is_lower)
 
 
 def _messages(posts: Sequence[AlertMessage]) -> Iterator[ReplayedMessage]:
@@ -329,28 +371,12 @@ def _messages(posts: Sequence[AlertMessage]) -> Iterator[ReplayedMessage]:
             )
 
 
-def _signal(account: str, records: dict[Any, list[Any]], place: int) -> Signal:
-    """Return one hour of the tape as the state machine sees it."""
-    at = datetime.fromtimestamp(records["second"][place], tz=UTC)
-    buffer, later = records["buffer"][place], records["next_buffer"][place]
-    has_buffer = buffer == buffer  # noqa: PLR0124 - NaN is not itself
-    verdict = records["next_verdict"][place]
-    since = records["hours_since_liquidation"][place]
+def _signal(account: str, second: int, since: float) -> Signal:
+    """Return one hour of the tape as the state machine sees it; what fired is found already."""
+    at = datetime.fromtimestamp(second, tz=UTC)
     return Signal(
         account=account,
         at=at,
-        verdict=Verdict(records["verdict"][place]),
-        buffer=buffer if has_buffer else None,
-        next_buffer=later if has_buffer else None,
-        next_verdict=Verdict(verdict) if has_buffer else None,
-        expected=_chances("expected", records, place) if has_buffer else {},
-        unattended=_chances("unattended", records, place) if has_buffer else {},
-        has_forecast=has_buffer,
+        verdict=Verdict.SAFE,
         liquidated_at=at - timedelta(hours=since) if since >= 0.0 else None,
     )
-
-
-def _chances(kind: str, records: dict[Any, list[Any]], place: int) -> dict[str, float]:
-    """Return the probabilities of one hour."""
-    by_label = {label: records[f"{kind}_{label}"][place] for label in LABELS}
-    return {label: value for label, value in by_label.items() if np.isfinite(value)}

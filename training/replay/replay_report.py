@@ -1,6 +1,6 @@
 """How good alerts were: episodes covered, lead, load and precision, and a reason per miss."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,14 @@ import numpy as np
 import pandas as pd
 
 from features.inputs import HOUR, seconds
-from models.alerting.policy import NAMES, BufferTrigger, ForecastTrigger, LevelPolicy, Policy
+from models.alerting.policy import (
+    NAMES,
+    BufferTrigger,
+    ForecastTrigger,
+    LevelPolicy,
+    Policy,
+    SigmaTrigger,
+)
 from models.alerting.signals import Level, TransitionKind
 from models.horizons import REFERENCE
 from training.replay.replay import DAY, Course, ReplayedMessage, run
@@ -59,7 +66,7 @@ def evaluate_alerts(
     episodes = list(_episodes(timeline, history, courses))
     leads = np.array([episode.lead or 0.0 for episode in episodes])
     messages = [message for course in courses.values() for message in course.messages]
-    days = len(set(zip(timeline["account"], timeline["second"] // DAY, strict=True)))
+    days = account_days(timeline)
     warned = [message for message in messages if message.kind is not TransitionKind.LOWERED]
     waits = [(message.at - message.changed_at) / 60.0 for message in warned]
     return {
@@ -80,9 +87,32 @@ def evaluate_alerts(
     }
 
 
+def account_days(timeline: pd.DataFrame) -> int:
+    """Return the number of account-days of a tape."""
+    days = timeline["second"].to_numpy(dtype=np.int64) // DAY
+    account = pd.factorize(timeline["account"])[0].astype(np.int64)
+    return len(np.unique(account * (int(days.max(initial=0)) + 1) + days))
+
+
+PLAIN = (
+    BufferTrigger.model_validate({"signal": "buffer", "raise": 0.01, "clear": 0.02}),
+    BufferTrigger.model_validate({"signal": "next_buffer", "raise": 0.015, "clear": 0.03}),
+)
+"""What a policy without a buffer of its own is given where it is to be a rule alone."""
+
+
 def rules_alone(policy: Policy) -> Policy:
-    """Return a policy without its forecasts."""
-    return _changed(policy, _without_forecasts)
+    """Return a policy without its forecasts, and without the volatilities that candles tell.
+
+    One that looks at no buffer below critical warns at the plain ones.
+    """
+    alone = _changed(policy, _without_forecasts)
+    warning = alone.of(Level.WARNING)
+    mild = (*alone.of(Level.WATCH).triggers, *warning.triggers)
+    if any(isinstance(trigger, BufferTrigger) for trigger in mild):
+        return alone
+    plain = warning.model_copy(update={"triggers": (*PLAIN, *warning.triggers)})
+    return _with(alone, {"warning": plain})
 
 
 def scaled(policy: Policy, factor: float) -> Policy:
@@ -94,7 +124,7 @@ def scaled(policy: Policy, factor: float) -> Policy:
     def change(part: LevelPolicy) -> LevelPolicy:
         triggers = tuple(
             _scaled(trigger, factor)
-            if isinstance(trigger, ForecastTrigger | BufferTrigger)
+            if isinstance(trigger, ForecastTrigger | BufferTrigger | SigmaTrigger)
             else trigger
             for trigger in part.triggers
         )
@@ -124,9 +154,12 @@ def at_budget(timeline: pd.DataFrame, policy: Policy, days: int, share: float) -
 
 
 def _scaled(
-    trigger: ForecastTrigger | BufferTrigger, factor: float
-) -> ForecastTrigger | BufferTrigger:
+    trigger: ForecastTrigger | BufferTrigger | SigmaTrigger, factor: float
+) -> ForecastTrigger | BufferTrigger | SigmaTrigger:
     """Return a trigger that fires more readily."""
+    if isinstance(trigger, SigmaTrigger):
+        limits = {"raises": trigger.raises * factor, "clear": trigger.clear * factor}
+        return trigger.model_copy(update=limits)
     times = 1.0 / factor if isinstance(trigger, ForecastTrigger) else factor
     limits = {"raises": trigger.raises * times, "clear": trigger.clear * times}
     return trigger.model_copy(update={k: min(max(v, 1e-9), 1 - 1e-9) for k, v in limits.items()})
@@ -135,7 +168,9 @@ def _scaled(
 def _without_forecasts(part: LevelPolicy) -> LevelPolicy:
     """Return a level that the rule alone raises."""
     triggers = tuple(
-        trigger for trigger in part.triggers if not isinstance(trigger, ForecastTrigger)
+        trigger
+        for trigger in part.triggers
+        if not isinstance(trigger, ForecastTrigger | SigmaTrigger)
     )
     return part.model_copy(update={"triggers": triggers})
 
@@ -167,26 +202,39 @@ def _on_days(courses: Mapping[str, Course]) -> int:
     )
 
 
-def _episodes(timeline: pd.DataFrame, history: History, courses: Mapping[str, Course]) -> Any:
+def _episodes(
+    timeline: pd.DataFrame, history: History, courses: Mapping[str, Course]
+) -> Iterator[EpisodeOutcome]:
     """Yield what became of every episode within the tape."""
+    for account, at in episodes_within(timeline, history):
+        yield _episode(timeline, courses.get(account), account, at)
+
+
+def episodes_within(timeline: pd.DataFrame, history: History) -> Iterator[tuple[str, int]]:
+    """Yield account and second of every liquidation episode within a tape, its first day out."""
     begin, end = int(timeline["second"].min()) + DAY, int(timeline["second"].max())
     starts = seconds(history.episodes["at"])
     for account, at in zip(history.episodes["account"].astype(str), starts, strict=True):
         if begin <= at <= end:
-            yield _episode(timeline, courses.get(account), account, int(at))
+            yield account, int(at)
 
 
 def _episode(
     timeline: pd.DataFrame, course: Course | None, account: str, at: int
 ) -> EpisodeOutcome:
     """Return what became of one episode."""
-    first = _first_message(course, at)
-    lead = None if first is None else (at - first.at) / HOUR
+    lead = lead_of(course, at)
     if lead is not None and lead >= ENOUGH:
         return EpisodeOutcome(account=account, at=at, lead=lead)
     return EpisodeOutcome(
         account=account, at=at, lead=lead, reason=_reason(timeline, account, at, lead)
     )
+
+
+def lead_of(course: Course | None, at: int) -> float | None:
+    """Return hours from the first message of the alert that was on; None without one."""
+    first = _first_message(course, at)
+    return None if first is None else (at - first.at) / HOUR
 
 
 def _first_message(course: Course | None, at: int) -> ReplayedMessage | None:
@@ -230,7 +278,12 @@ def _precision(history: History, courses: Mapping[str, Course]) -> float | None:
         for episode in {
             message.episode for message in course.messages if message.kind is TransitionKind.RAISED
         }:
-            begin, end = course.spans[episode]
             alerts += 1
-            hits += any(begin <= at <= end + HOUR for at in happened.get(account, ()))
+            hits += is_hit(course.spans[episode], happened.get(account, ()))
     return hits / alerts if alerts else None
+
+
+def is_hit(span: tuple[int, int], happened: Sequence[int]) -> bool:
+    """Return whether a liquidation ended an alert."""
+    begin, end = span
+    return any(begin <= at <= end + HOUR for at in happened)

@@ -10,10 +10,15 @@ hour: with funding and interest in their quantities, both are what the venue see
 
     account   name
     at        time from which it is held
-    kind      collateral, debt or position
+    kind      collateral, debt or position; or account_value, in place of collateral and debt
     asset     name by which the rulebook and the candles know it
     quantity  in the rulebook's units; signed for positions, else not below 0
-    entry     quote per unit at which a position was opened; 0 for other legs
+    entry     quote per unit at which a position was opened; 0 for other legs, and for a position
+              beside an account_value
+
+An account_value is what a venue of perpetuals shows: cash and unrealised profit together, of
+either sign, in the quote. The positions beside it are taken as opened at the last close before
+the statement, so that the cash is what is left of it (of a long more often than not below 0).
 
 `actions` (required): what owners did and what was done to them; the lots of one liquidation
 may be many rows.
@@ -22,6 +27,9 @@ may be many rows.
     at        time
     kind      deposit, withdraw, borrow, repay or liquidate; opening or adding to a perpetual
               is a borrow, reducing or closing one a repay
+
+What an account does in the second in which it is liquidated is the venue's own doing, the fills
+of the liquidation, and no act of its owner: such rows are left out and counted.
 
 `funding` (optional): `asset`, `at`, `rate` that longs paid shorts, a share of the notional.
 
@@ -91,20 +99,30 @@ from training.sources.statements import StatementTables, lines
 
 T = TypeVar("T")
 EPISODE_GAP = 6 * HOUR
-KINDS = ("collateral", "debt", "position")
+ACCOUNT_VALUE = "account_value"
+KINDS = ("collateral", "debt", "position", ACCOUNT_VALUE)
 MOST_FAULTS = 100
 
 
 def _holding_faults(frame: pd.DataFrame, file: str) -> Iterator[Fault]:
     """Yield signs and entries that a leg cannot have."""
     is_position = (frame["kind"] == "position").to_numpy()
+    is_value = (frame["kind"] == ACCOUNT_VALUE).to_numpy()
+    statement = frame.groupby(["account", "at"], sort=False).ngroup().to_numpy()
+    has_value = np.isin(statement, statement[is_value])
     quantity, entry = (frame[name].to_numpy() for name in ("quantity", "entry"))
     checks = (
-        ("quantity", ~is_position & (quantity < 0), "a holding is not below 0"),
+        ("quantity", ~is_position & ~is_value & (quantity < 0), "a holding is not below 0"),
         (
             "entry",
-            is_position & (quantity != 0) & (entry <= 0),
-            "a position has an entry price above 0",
+            is_position & ~has_value & (quantity != 0) & (entry <= 0),
+            "a position has an entry price above 0, or an account_value beside it",
+        ),
+        ("entry", has_value & (entry != 0), "what stands beside an account_value has no entry"),
+        (
+            "kind",
+            has_value & ~is_value & ~is_position,
+            "an account_value holds collateral and debt already",
         ),
     )
     for column, bad, message in checks:
@@ -329,7 +347,7 @@ def _history(book: StatementTables, read: _Read, dropped: Mapping[str, int]) -> 
     tables = read.tables
     covered = _covered(book, tables, read.venue)
     funding = _funding(tables)
-    log = _log(tables["actions"])
+    log, fills = _owner_actions(_log(tables["actions"]))
     drawn = lines(book)
     liquidated = log[log["kind"] == int(EventKind.LIQUIDATE)]
     rows = rows_of(book, drawn, liquidated=liquidated, until=int(covered.timestamp()))
@@ -341,7 +359,7 @@ def _history(book: StatementTables, read: _Read, dropped: Mapping[str, int]) -> 
         episodes=_episodes(liquidated),
         covered_until=covered,
         censored_at=rows.censored_at,
-        dropped={**dropped, **rows.dropped},
+        dropped={**dropped, **fills, **rows.dropped},
         checks=_checks(rows, liquidated),
         legs=rows.legs,
         touches=follow(rows, book.grids, funding),
@@ -372,6 +390,18 @@ def _log(actions: pd.DataFrame) -> pd.DataFrame:
     kinds = actions["kind"].map(lambda name: int(EVENT_KINDS[name])).astype("int64")
     log = actions.assign(kind=kinds, second=seconds(actions["at"]))
     return log.sort_values(["account", "second"], kind="stable", ignore_index=True)
+
+
+FILLS = "actions in the second of a liquidation: the venue's own fills"
+
+
+def _owner_actions(log: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Return the log without what the venue did in liquidating, and how much that was."""
+    is_hit = (log["kind"] == int(EventKind.LIQUIDATE)).to_numpy()
+    moments = pd.MultiIndex.from_frame(log[["account", "second"]])
+    is_fill = ~is_hit & moments.isin(moments[is_hit])
+    count = int(is_fill.sum())
+    return log[~is_fill].reset_index(drop=True), {FILLS: count} if count else {}
 
 
 def _events(log: pd.DataFrame, rows: Rows) -> Events:

@@ -1,12 +1,13 @@
 """From statements of what accounts held to lines in prices, by the venue's own rulebook."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from difflib import get_close_matches
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -141,7 +142,7 @@ def lines(book: StatementTables) -> Drawn:
     market = _Markets(book)
     for account, holdings in book.holdings.groupby("account", sort=True):
         name = str(account)
-        statements = _statements(holdings)
+        statements = _statements(holdings, market)
         opened_at[name] = statements[0][0]
         for place, (at, legs) in enumerate(statements):
             after = statements[place + 1][0] if place + 1 < len(statements) else FOREVER
@@ -157,22 +158,12 @@ def lines(book: StatementTables) -> Drawn:
     return Drawn(tuple(stretches), stale_at, opened_at, dict(dropped.counts), dict(dropped.first))
 
 
-def _statements(holdings: pd.DataFrame) -> list[tuple[int, tuple[Leg, ...]]]:
+def _statements(holdings: pd.DataFrame, market: "_Markets") -> list[tuple[int, tuple[Leg, ...]]]:
     """Return the second and the legs of each statement in order."""
+    columns = (holdings[name] for name in ("kind", "asset", "quantity", "entry"))
     legs = [
-        Leg(
-            kind=LegKind(kind),
-            asset=asset,
-            quantity=_exact(quantity),
-            entry=_exact(entry) if kind == LegKind.POSITION else None,
-        )
-        for kind, asset, quantity, entry in zip(
-            holdings["kind"],
-            holdings["asset"],
-            holdings["quantity"],
-            holdings["entry"],
-            strict=True,
-        )
+        _leg(*cells, mark=partial(market.mark, second=int(second)))
+        for *cells, second in zip(*columns, seconds(holdings["at"]), strict=True)
     ]
     by_second: dict[int, list[Leg]] = {}
     for second, leg in zip(seconds(holdings["at"]), legs, strict=True):
@@ -181,6 +172,26 @@ def _statements(holdings: pd.DataFrame) -> list[tuple[int, tuple[Leg, ...]]]:
         (second, tuple(leg for leg in by_second[second] if leg.quantity))
         for second in sorted(by_second)
     ]
+
+
+def _leg(
+    kind: str, asset: str, quantity: Decimal, entry: Decimal, *, mark: Callable[[str], Exact | None]
+) -> Leg:
+    """Return a leg; a position without an entry stands beside an account's value, at its mark.
+
+    Where nothing tells the mark it has no entry, and no rulebook judges it.
+    """
+    size = _exact(quantity)
+    if kind != LegKind.POSITION:
+        # What an account is worth is its cash where its positions are taken at their marks.
+        plain = LegKind(kind) if kind in set(LegKind) else LegKind.COLLATERAL
+        return Leg(kind=plain, asset=asset, quantity=size, entry=None)
+    return Leg(
+        kind=LegKind.POSITION,
+        asset=asset,
+        quantity=size,
+        entry=_exact(entry) if entry else mark(asset),
+    )
 
 
 def _exact(value: Decimal) -> Exact:
@@ -205,6 +216,11 @@ class _Markets:
         if hour not in self._by_hour:
             self._by_hour[hour] = self._market(hour)
         return self._by_hour[hour]
+
+    def mark(self, asset: str, *, second: int) -> Exact | None:
+        """Return the last close of an asset before a moment; None without one."""
+        price = self.at(second // HOUR).prices.get(asset)
+        return None if price is None else price.exact
 
     def _market(self, hour: int) -> Market:
         """Return the prices and the state in force."""

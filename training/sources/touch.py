@@ -1,7 +1,8 @@
 """Accounts laid over recorded prices: the `touch` source, for a market without accounts.
 
-`DIR` may hold `binance_funding.parquet` (`symbol`, `time`, `funding_rate`) beside the hourly
-spot candles. Nobody acts: the label is whether the account's path reaches its trigger.
+Hourly spot candles are all it needs. A directory beside them may hold
+`binance_funding.parquet` (`symbol`, `time`, `funding_rate`). Nobody acts: the label is whether
+the account's path reaches its trigger.
 
 The recipe, seeded by `SEED` and the asset's name so that another asset changes nothing:
 
@@ -71,8 +72,13 @@ FUNDING = Table(
 )
 
 
-def load(directory: Path, candles: Path) -> History:
+def load(directory: Path | None, candles: Path) -> History:
     """Read candles and funding, draw accounts and follow them.
+
+    Parameters
+    ----------
+    directory
+        Of the funding; None without any.
 
     Raises
     ------
@@ -80,15 +86,19 @@ def load(directory: Path, candles: Path) -> History:
         Listing every fault of every file.
     """
     frame, dropped = read_candles(candles, symbols=symbols(candles))
-    file = directory / FUNDING_FILE
-    funding = validate(read_parquet(file), FUNDING, file=file.name) if file.exists() else None
-    return draw(candles_on_grid(frame), _funding(funding), dropped)
+    paid = {} if directory is None else _funding_of(directory / FUNDING_FILE)
+    return draw(candles_on_grid(frame), paid, dropped)
 
 
-def _funding(table: pd.DataFrame | None) -> dict[str, PointInTimeSeries]:
-    """Return the payments of each asset."""
-    if table is None:
+def _funding_of(file: Path) -> dict[str, PointInTimeSeries]:
+    """Return the payments of each asset; none where there is no file."""
+    if not file.exists():
         return {}
+    return _funding(validate(read_parquet(file), FUNDING, file=file.name))
+
+
+def _funding(table: pd.DataFrame) -> dict[str, PointInTimeSeries]:
+    """Return the payments of each asset."""
     return {
         str(symbol): PointInTimeSeries(
             at=seconds(rows["time"]), value=rows["funding_rate"].to_numpy(dtype=np.float64)

@@ -2747,6 +2747,7 @@ class TargetAnswer(TypedDict):
     probability: float | None
     horizon: str
     head: Literal["unattended", "expected"]
+    sigmas: NotRequired[float | None]
 
 
 class TargetBody(TypedDict):

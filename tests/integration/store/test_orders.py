@@ -27,7 +27,7 @@ from models.errors import InvalidInput
 from models.orders.order import Ground, NotAllowed
 from serving.orders import keeping, seal
 from serving.orders.keeping import Keeper, NotTheirs
-from serving.store import Store, accounts, open_store, orders, outbox
+from serving.store import Store, accounts, alerts, open_store, orders, outbox
 from serving.store.orders import OrderFilter, OrderRow
 from serving.store.outbox import DeliveryFilter
 from serving.watch.orders import sweep
@@ -219,6 +219,31 @@ def test_a_mandate_that_ended_takes_its_orders_along(book: Store) -> None:
     clock.now += 60 * SECOND
     cycle(watching)
     assert len(every(book)) == 2
+
+
+@pytest.mark.parametrize("place", ["decided", "written"])
+def test_no_alarm_waits_for_an_order_that_fails(
+    book: Store, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """The levels of the pass are written all the same, and the order comes with a later one."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a defect")
+
+    name = "covering" if place == "decided" else "insert"
+    monkeypatch.setattr(orders, name, fail)
+    clock = Clock(NOON + SECOND)
+    reprice(book, 980, at=clock.now)
+    watching = watcher(book, clock)
+    cycle(watching)
+    with book.read() as transaction:
+        assert set(alerts.raised_accounts(transaction)) == {"thin", "middling"}
+    assert every(book) == []
+    monkeypatch.undo()
+    clock.now += timedelta(minutes=2)
+    reprice(book, 979, at=clock.now)
+    cycle(watching)
+    assert sorted(row.account for row in every(book)) == ["middling", "thin"]
 
 
 def draft(row: OrderRow, name: str, *, trigger: str | None = None) -> OrderRow:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from models.alerting.audience import Inbox, Shape, allot, is_quiet
 from models.alerting.columns import Columns
-from models.alerting.evidence import evidence, raised
+from models.alerting.evidence import evidence, levels
 from models.alerting.policy import Quiet, default, parse
 from models.alerting.signals import (
     BOOK,
@@ -31,7 +31,9 @@ HOUR = timedelta(hours=1)
 
 
 def signal(at: datetime, probability: float | None, **named: object) -> Signal:
-    """Return the signal of an account with one probability."""
+    """Return the signal of an account with one probability, near its line above one in fifty."""
+    near = None if probability is None else 1.0 if probability >= 0.02 else 9.0
+    named = {"sigmas": near, **named}
     expected = {} if probability is None else {"24h": probability, "4h": 0.0}
     verdict = named.pop("verdict", Verdict.SAFE)
     return Signal(account="a", at=at, verdict=verdict, expected=expected, **named)  # type: ignore[arg-type]
@@ -54,11 +56,13 @@ def after(*probabilities: float | None) -> tuple[AlertState, list[Transition]]:
             ('repeat_every = "30m"', 'repeat_every = "soon"'),
             "/repeat_every: 'soon' is not a duration",
         ),
-        (("clear = 0.01 }", "clear = 0.5 }"), "/watch/triggers/0/clear: 0.5 is above raise, 0.02"),
+        (("clear = 0.1 }", "clear = 0.7 }"), "/warning/triggers/0/clear: 0.7 is above raise, 0.5"),
+        (("clear = 4.8 }", "clear = 1.5 }"), "/watch/triggers/0/clear: 1.5 is below raise, 1.6"),
+        (("raise = 1.6", "raise = 0.0"), "/watch/triggers/0/raise"),
         (("digest = true", "digest = 1"), "/watch/digest: Input should be a valid boolean"),
         (
-            ('horizon = "24h", raise = 0.02', 'horizon = "2h", raise = 0.02'),
-            "/watch/triggers/0/horizon",
+            ('horizon = "24h", raise = 0.5', 'horizon = "2h", raise = 0.5'),
+            "/warning/triggers/0/horizon",
         ),
         (("[desk]", "[dsk]"), "/desk: Field required"),
         (
@@ -93,8 +97,8 @@ def test_every_fault_is_listed_at_once() -> None:
 
 
 def test_a_rise_is_told_and_its_fall_after_the_dwell() -> None:
-    """Watch goes to the digest, warning at once; below the clearing level a day they end."""
-    _, made = after(0.03, 0.35, 0.2, *[0.0] * 130)
+    """Watch goes to the digest, warning at once; below the clearing level two days they end."""
+    _, made = after(0.03, 0.55, 0.2, *[0.0] * 130)
     told = [(one.kind, one.was.name, one.level.name, one.route) for one in made]
     assert told == [
         (TransitionKind.RAISED, "NONE", "WATCH", Route.DIGEST),
@@ -105,7 +109,7 @@ def test_a_rise_is_told_and_its_fall_after_the_dwell() -> None:
 
 def test_a_missing_forecast_clears_nothing_at_once() -> None:
     """A level raised by a forecast that is gone is held for the policy's patience at least."""
-    state, _ = after(0.35, *[None] * 20)
+    state, _ = after(0.55, *[None] * 20)
     assert state.level is Level.WARNING
 
 
@@ -181,7 +185,11 @@ def test_a_policy_without_forecasts_hears_none() -> None:
     seen = signal(START, 0.9)
     assert evidence(seen, START, default()).raised is Level.WARNING
     assert evidence(seen, START, rules_alone(default())).raised is Level.NONE
-    assert evidence(signal(START, 0.015), START, scaled(default(), 2.0)).raised is Level.WATCH
+    assert evidence(signal(START, 0.3), START, default()).raised is Level.WATCH
+    assert evidence(signal(START, 0.3), START, scaled(default(), 2.0)).raised is Level.WARNING
+    further = signal(START, 0.01, sigmas=3.0)
+    assert evidence(further, START, default()).raised is Level.NONE
+    assert evidence(further, START, scaled(default(), 2.0)).raised is Level.WATCH
 
 
 @pytest.mark.parametrize("value", ["22:00Z", "22:00+01:00"])
@@ -235,7 +243,7 @@ def test_dust_is_listed_and_wakes_nobody(requirement: float | None, level: Level
     seen = signal(START, None, verdict=Verdict.LIQUIDATABLE, requirement=requirement)
     found = evidence(seen, START, default())
     assert (found.raised, max(found.sustained)) == (level, level)
-    told = raised(
+    told = levels(
         Columns(
             buffer=np.array([-0.1]),
             next_buffer=np.array([np.nan]),
@@ -245,7 +253,7 @@ def test_dust_is_listed_and_wakes_nobody(requirement: float | None, level: Level
         ),
         default(),
     )
-    assert told.tolist() == [int(level)]
+    assert told.raised.tolist() == [int(level)]
 
 
 @pytest.mark.parametrize("requirement", [0.0, 0.005, 500.0])
@@ -257,7 +265,7 @@ def test_a_liquidation_is_told_whatever_it_left(requirement: float) -> None:
     assert Level.LIQUIDATED in found.sustained
     _, (transition,) = step(REST, seen, START, default())
     assert (transition.level, transition.route) == (Level.LIQUIDATED, Route.NOW)
-    together = raised(
+    together = levels(
         Columns(
             buffer=np.array([np.nan, np.nan]),
             next_buffer=np.array([np.nan, np.nan]),
@@ -268,14 +276,14 @@ def test_a_liquidation_is_told_whatever_it_left(requirement: float) -> None:
         ),
         default(),
     )
-    assert together.tolist() == [int(Level.LIQUIDATED), int(Level.WATCH)]
+    assert together.raised.tolist() == [int(Level.LIQUIDATED), int(Level.WATCH)]
 
 
 def test_many_accounts_at_once_are_raised_as_one_by_one() -> None:
     """With and without a forecast, at every buffer around the limits."""
     near = [0.005, 0.02, 0.03, 0.031, 0.09, 0.091]
     expected = [0.001] * 6 + [float("nan")] * 6
-    together = raised(
+    together = levels(
         Columns(
             buffer=np.array(near * 2),
             next_buffer=np.full(12, np.nan),
@@ -285,7 +293,7 @@ def test_many_accounts_at_once_are_raised_as_one_by_one() -> None:
         ),
         default(),
     )
-    assert together.tolist() == [2, 0, 0, 0, 0, 0, 2, 2, 2, 1, 1, 0]
+    assert together.raised.tolist() == [0, 0, 0, 0, 0, 0, 2, 2, 2, 1, 1, 0]
 
 
 def test_what_was_found_is_told_in_plain_words() -> None:
@@ -338,9 +346,9 @@ def test_what_is_not_known_of_the_book_is_unknown_and_of_an_account_is_no_want()
 @pytest.mark.parametrize(
     ("wrong", "fault"),
     [
-        ("raise = 100.0, clear = 500.0", "/warning/triggers/5/clear: 500.0 is above raise, 100.0"),
-        ("raise = 0.0, clear = 0.0", "/warning/triggers/5/raise"),
-        ('horizon = "1h", raise = 1.0, clear = 1.0', "/warning/triggers/5/horizon"),
+        ("raise = 100.0, clear = 500.0", "/warning/triggers/3/clear: 500.0 is above raise, 100.0"),
+        ("raise = 0.0, clear = 0.0", "/warning/triggers/3/raise"),
+        ('horizon = "1h", raise = 1.0, clear = 1.0', "/warning/triggers/3/horizon"),
     ],
 )
 def test_limits_of_the_book_that_cannot_be_are_refused(wrong: str, fault: str) -> None:
@@ -349,3 +357,29 @@ def test_limits_of_the_book_that_cannot_be_are_refused(wrong: str, fault: str) -
     with pytest.raises(InvalidInput) as refused:
         parse(text)
     assert any(str(each).startswith(fault) for each in refused.value.faults)
+
+
+@pytest.mark.parametrize(
+    ("sigmas", "raised", "held"),
+    [
+        (-0.2, Level.WATCH, {Level.WATCH}),
+        (1.6, Level.WATCH, {Level.WATCH}),
+        (1.61, Level.NONE, {Level.WATCH}),
+        (4.8, Level.NONE, {Level.WATCH}),
+        (4.81, Level.NONE, set()),
+    ],
+)
+def test_a_distance_in_volatilities_is_watched(
+    sigmas: float, raised: Level, held: set[Level]
+) -> None:
+    """It fires at 1.6 and holds to three times that."""
+    found = evidence(signal(START, 0.001, sigmas=sigmas), START, default())
+    assert (found.raised, found.sustained) == (raised, held)
+    assert [one.signal for one in found.causes] == ["sigmas"] * (raised is Level.WATCH)
+
+
+def test_a_distance_that_is_not_known_holds_the_level() -> None:
+    """As a forecast that is missing: unknown where one belongs there, nothing where none does."""
+    assert Level.WATCH in evidence(signal(START, 0.001, sigmas=None), START, default()).unknown
+    bare = signal(START, None, has_forecast=False)
+    assert evidence(bare, START, default()).unknown == frozenset()

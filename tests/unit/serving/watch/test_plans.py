@@ -19,7 +19,11 @@ from models.alerting.policy import (
     Doubt,
     ForecastTrigger,
     LiquidationTrigger,
+    LossTrigger,
+    Policy,
+    ReproductionTrigger,
     RuleTrigger,
+    SigmaTrigger,
     Trigger,
     default,
     of_tree,
@@ -97,13 +101,19 @@ def around() -> MarketSnapshot:
     return MarketSnapshot(at=AT, prices={}, markets={}, market_tables=known, simulated=False)
 
 
-def planned(judged: RuleEvaluation, *, told: Transition | None = None, pace: float = 0.0) -> Plans:
+def planned(
+    judged: RuleEvaluation,
+    *,
+    told: Transition | None = None,
+    pace: float = 0.0,
+    policy: Policy | None = None,
+) -> Plans:
     """Return the plans of one vault by a clock that moves at each look."""
     ticks = count()
     return plans(
         [rise() if told is None else told],
         {"v": judged},
-        default(),
+        policy or default(),
         model=Model(bundle=None),
         around=around(),
         timer=lambda: pace * next(ticks),
@@ -126,10 +136,10 @@ def message(found: Plans, language: str, told: Transition | None = None) -> str:
 def test_the_aim_clears_the_levels_the_account_is_on() -> None:
     """Every signal just beyond what holds a level; critical is brought out of warning."""
     wanted = aim(default(), Level.WARNING)
-    assert (wanted.buffer, wanted.next_buffer) == (Fraction(201, 10000), Fraction(301, 10000))
+    assert (wanted.buffer, wanted.next_buffer, wanted.sigmas) == (0, 0, 0.0)
     assert wanted.limits == (
-        Limit(probability=0.15, horizon="24h", head="expected"),
-        Limit(probability=0.15, horizon="4h", head="expected"),
+        Limit(probability=0.1, horizon="24h", head="expected"),
+        Limit(probability=0.25, horizon="4h", head="expected"),
     )
     line = {Verdict.LIQUIDATABLE, Verdict.NOT_EXECUTABLE}
     assert wanted.verdicts == {Verdict.MARGIN_CALL, *line}
@@ -137,13 +147,14 @@ def test_the_aim_clears_the_levels_the_account_is_on() -> None:
     assert wanted.accrual == timedelta(hours=36)
     assert aim(default(), Level.CRITICAL) == aim(default(), Level.LIQUIDATED) == wanted
     watched = aim(default(), Level.WATCH)
-    assert watched.limits[0] == Limit(probability=0.01, horizon="24h", head="expected")
+    assert (watched.limits, watched.sigmas) == (wanted.limits, 4.8)
     assert watched.accrual == timedelta(days=7)
     assert (wanted.blind_buffer, watched.blind_buffer) == (
         Fraction(501, 10000),
         Fraction(1201, 10000),
     )
-    assert (wanted.beyond, watched.beyond) == ({"liquidation"}, {"doubt", "liquidation"})
+    beyond = {"liquidation", "reproduction"}
+    assert (wanted.beyond, watched.beyond) == (beyond, beyond | {"doubt"})
 
 
 AIMS = {
@@ -155,6 +166,7 @@ AIMS = {
         {"signal": "next_buffer", "raise": 0.1, "clear": 0.2},
         Aim(next_buffer=Fraction(2001, 10000)),
     ),
+    SigmaTrigger: ({"signal": "sigmas", "raise": 1.5, "clear": 4.5}, Aim(sigmas=4.5)),
     BlindBuffer: (
         {"signal": "buffer_without_forecast", "raise": 0.1, "clear": 0.3},
         Aim(blind_buffer=Fraction(3001, 10000)),
@@ -167,6 +179,21 @@ AIMS = {
     AccrualTrigger: (
         {"signal": "accrual", "raise": "1d", "clear": "2d"},
         Aim(accrual=timedelta(days=2)),
+    ),
+    LossTrigger: (
+        {
+            "signal": "lar",
+            "horizon": "7d",
+            "owners": "unattended",
+            "quantile": "0.95",
+            "raise": 100.0,
+            "clear": 50.0,
+        },
+        Aim(beyond=frozenset({"lar"})),
+    ),
+    ReproductionTrigger: (
+        {"signal": "reproduction", "within": 0.1, "raise": 1.0, "clear": 0.8},
+        Aim(beyond=frozenset({"reproduction"})),
     ),
     LiquidationTrigger: (
         {"signal": "liquidation", "within": "1d"},
@@ -236,7 +263,10 @@ def test_the_plan_reaches_its_aim_exactly() -> None:
 
 def test_a_plan_is_sized_at_the_price_that_is_known_to_come() -> None:
     """At a next price of 1,200 the vault may owe 7,759.2 DAI, whatever the price in force."""
-    found = planned(vault(price=2_000, next_price=1_200)).by_account["v"]
+    policy = tree_of(default())
+    policy["warning"]["triggers"] += [{"signal": "next_buffer", "raise": 0.015, "clear": 0.03}]
+    fallen = vault(price=2_000, next_price=1_200)
+    found = planned(fallen, policy=of_tree(policy)).by_account["v"]
     assert 10_000 * WAD - int(found.actions[0].quantity) == 7_759 * WAD + WAD // 5
 
 

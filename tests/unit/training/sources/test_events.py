@@ -8,6 +8,7 @@ import pytest
 from perpetual_files import TERMS, write_events
 
 from models.errors import InvalidInput
+from models.events import EVENT_KINDS
 from training.dataset import labels
 from training.sources import History, events
 
@@ -325,3 +326,73 @@ def test_a_simulated_venue_is_rebuilt_soundly(tmp_path: Path) -> None:
     assert (marked["touched_in"][soon] == 1.0).all()
     assert set(found.moments["side"]) == {1.0, -1.0}
     assert found.legs is not None
+
+
+def valued(account: str, hours: float, value: str, size: str = "1") -> list[tuple[object, ...]]:
+    """Return a statement of what an account is worth and one position, without its entry."""
+    return [
+        (account, at(hours), "account_value", "USDC", value, "0"),
+        (account, at(hours), "position", "ETH", size, "0"),
+    ]
+
+
+@pytest.mark.parametrize(("size", "margin", "value"), [("1", "100", "90"), ("-1", "100", "110")])
+def test_an_account_value_is_margin_and_profit_together(
+    tmp_path: Path, size: str, margin: str, value: str
+) -> None:
+    """At hour 11 the price is 1,990: a long of 2,000 has lost 10, a short has won them."""
+    told = load(tmp_path, long("a", 11, margin, size), venue=covered(50))
+    same = load(tmp_path, valued("a", 11, value, size), venue=covered(50))
+    columns = ["at", "price", "trigger", "side", "cash", "debt_value"]
+    pd.testing.assert_frame_equal(same.moments[columns], told.moments[columns])
+    assert told.touches is not None
+    assert same.touches is not None
+    pd.testing.assert_frame_equal(same.touches, told.touches)
+
+
+def test_a_value_below_nothing_is_liquidatable_already(tmp_path: Path) -> None:
+    """It is read and counted under its rule; the account beside it is judged."""
+    rows = [*valued("gone", 11, "-5"), *valued("here", 11, "90")]
+    found = load(tmp_path, rows, venue=covered(30))
+    assert set(found.moments["account"]) == {"here"}
+    assert found.dropped["account-hours already liquidatable"] == 20
+
+
+def test_a_value_that_no_price_goes_with_is_not_guessed(tmp_path: Path) -> None:
+    """Before the first close there is no mark, so the hours until the next statement are out."""
+    rows = [*valued("a", 0, "90"), *valued("a", 11, "90")]
+    found = load(tmp_path, rows, venue=covered(30))
+    assert found.moments["at"].min() == BEGIN + pd.Timedelta(hours=11)
+    assert sum(count for rule, count in found.dropped.items() if "cannot judge" in rule) == 11
+
+
+def test_what_does_not_go_with_an_account_value_is_refused(tmp_path: Path) -> None:
+    """An entry, and collateral that it holds already; a position alone needs its entry."""
+    rows = [
+        ("a", at(1), "account_value", "USDC", "90", "0"),
+        ("a", at(1), "position", "ETH", "1", "2000"),
+        ("b", at(1), "account_value", "USDC", "90", "0"),
+        ("b", at(1), "collateral", "USDC", "5", "0"),
+        ("c", at(1), "position", "ETH", "1", "0"),
+    ]
+    alone = "a position has an entry price above 0, or an account_value beside it"
+    with pytest.raises(InvalidInput) as refused:
+        load(tmp_path, rows)
+    assert [str(fault) for fault in refused.value.faults] == [
+        f"holdings.csv:entry:line 6: 0: {alone}",
+        "holdings.csv:entry:line 3: 2000: what stands beside an account_value has no entry",
+        "holdings.csv:kind:line 5: collateral: an account_value holds collateral and debt already",
+    ]
+
+
+def test_the_fills_of_a_liquidation_are_no_act_of_the_owner(tmp_path: Path) -> None:
+    """A reduction in the same second is the venue's; one an hour before is the owner's."""
+    rows = [*long("a", 1, "100"), *long("a", 21, "60", "0.5"), *long("a", 22, "50", "0.4")]
+    acts = f"account,at,kind\na,{at(21)},repay\na,{at(22)},repay\na,{at(22)},liquidate\n"
+    found = load(tmp_path, rows, venue=covered(50), actions=acts)
+    assert found.tables.events.kind.tolist() == [
+        int(EVENT_KINDS["repay"]),
+        int(EVENT_KINDS["liquidate"]),
+    ]
+    assert found.dropped[events.FILLS] == 1
+    assert found.episodes["at"].tolist() == [pd.Timestamp(at(22))]

@@ -1,11 +1,15 @@
 """The touch source: what is drawn, what is touched, what is censored."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from features.inputs import Candles, PointInTimeSeries
+from models.errors import InvalidInput
 from training.sources import touch
+from training.sources.registry import history
 
 HOURS = 2_000
 FIRST = 420_000
@@ -117,3 +121,17 @@ def test_nobody_is_said_to_have_been_liquidated(market: dict[str, Candles]) -> N
     history = touch.draw(market, {}, {})
     assert history.episodes.empty
     assert (history.moments["at"] >= pd.Timestamp(history.covered_until)).all()
+
+
+def test_candles_are_all_that_is_needed(tmp_path: Path) -> None:
+    """Without a directory it is as with one that holds no funding; other sources want theirs."""
+    opened = pd.date_range("2030-01-01", periods=400, freq="h", tz="UTC")
+    close = 100.0 * np.exp(np.cumsum(np.random.default_rng(4).normal(0.0, 0.01, 400)))
+    prices = dict.fromkeys(("open", "high", "low", "close"), close)
+    file = tmp_path / "candles.parquet"
+    pd.DataFrame({"symbol": "AAA", "open_time": opened, **prices, "volume": 1.0}).to_parquet(file)
+    alone, beside = history("touch", None, file), history("touch", tmp_path, file)
+    pd.testing.assert_frame_equal(alone.moments, beside.moments)
+    assert len(alone.moments) > 30
+    with pytest.raises(InvalidInput, match="--data: events needs the directory of its files"):
+        history("events", None, file)

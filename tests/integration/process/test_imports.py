@@ -21,7 +21,19 @@ root()
 @pytest.mark.parametrize(
     ("loading", "absent"),
     [
-        (WORKER, {"sklearn", "scipy.stats", "ccxt", "mlflow", "optuna", "dask", "arch"}),
+        (
+            WORKER,
+            {
+                "sklearn",
+                "scipy.optimize",
+                "scipy.stats",
+                "ccxt",
+                "mlflow",
+                "optuna",
+                "dask",
+                "eth_abi",
+            },
+        ),
         (COMMAND, {"numpy", "sqlalchemy", "starlette", "uvicorn", "lightgbm", "mlflow", "bentoml"}),
         ("import serving.server, models.errors", {"numpy", "sqlalchemy", "lightgbm", "bentoml"}),
     ],

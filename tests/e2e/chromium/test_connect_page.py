@@ -115,7 +115,7 @@ def test_an_administrator_connects_and_sees_how_it_stands(service: Service) -> N
     tab = service.tabs["admin"]
     page = tab.open("/desk/connect")
     expect(page.get_by_text("Nothing is followed yet.")).to_be_visible()
-    expect(page.locator("#venue option")).not_to_have_count(0)
+    expect(page.locator("#venue")).to_have_value("aave-v3")
     fill(page, addresses=f"{OWNER}\n", rpc="https://eth.example/v3/SECRET", name="mine")
     page.locator("#follow").click()
     expect(page.locator("#connections")).to_contain_text("mine")
@@ -144,11 +144,19 @@ def test_an_administrator_connects_and_sees_how_it_stands(service: Service) -> N
 def test_what_is_wrong_is_told_where_it_was_typed(service: Service) -> None:
     """An address that is none is refused with its place, and nothing is written."""
     page = service.tabs["admin"].open("/desk/connect")
+    expect(page.locator("#venue")).to_have_value("aave-v3")
     fill(page, addresses="0x12", rpc="https://eth.example", name="mine")
     page.locator("#follow").click()
     expect(page.locator("#refused")).to_contain_text("is no address")
     with service.store.read() as transaction:
         assert connections.every(transaction) == []
+    page.locator("#venue").select_option("aave-v2")
+    fill(page, addresses=OWNER, rpc="https://eth.example", name="mine")
+    page.locator("#follow").click()
+    expect(page.locator("#refused")).to_contain_text("/contract: state it")
+    fill(page, contract="0x" + "cd" * 20)
+    page.locator("#follow").click()
+    expect(page.locator("#connections")).to_contain_text("aave-v2")
 
 
 def test_a_key_that_may_not_sees_why(service: Service) -> None:
