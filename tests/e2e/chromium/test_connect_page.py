@@ -141,6 +141,33 @@ def test_an_administrator_connects_and_sees_how_it_stands(service: Service) -> N
     assert tab.errors == []
 
 
+def test_a_read_only_key_of_an_exchange_is_handed_over_and_forgotten(service: Service) -> None:
+    """The fields are those of the exchange; what was typed is sealed and nowhere on the page."""
+    tab = service.tabs["admin"]
+    page = tab.open("/desk/connect")
+    expect(page.locator("#venue")).to_have_value("aave-v3")
+    page.locator("#venue").select_option("okx")
+    expect(page.locator("#rpc")).to_be_hidden()
+    expect(page.locator("#addresses")).to_be_hidden()
+    fill(page, key="KEY-READ", secret="SECRET-READ", passphrase="PHRASE-READ", name="mine")  # noqa: S106
+    page.locator("#follow").click()
+    expect(page.locator("#connections")).to_contain_text("mine")
+    assert not any(part in page.content() for part in ("KEY-READ", "SECRET-READ", "PHRASE-READ"))
+    for field in ("key", "secret", "passphrase"):
+        expect(page.locator(f"#{field}")).to_have_value("")
+    with service.store.read() as transaction:
+        stored = connections.read(transaction, "mine")
+    assert stored is not None
+    assert stored.body["venue"] == "okx"
+    assert stored.sealed is not None
+    assert b"READ" not in stored.sealed
+    page.locator("#venue").select_option("hyperliquid")
+    expect(page.locator("#key")).to_be_hidden()
+    expect(page.locator("#addresses")).to_be_visible()
+    assert tab.grave() == []
+    assert tab.errors == []
+
+
 def test_what_is_wrong_is_told_where_it_was_typed(service: Service) -> None:
     """An address that is none is refused with its place, and nothing is written."""
     page = service.tabs["admin"].open("/desk/connect")
