@@ -206,7 +206,30 @@ function page() {
       return this.mismatches.length > 0;
     },
     get agrees() {
-      return Boolean(this.chosen?.noted_at) && !this.differs;
+      return Boolean(this.chosen?.noted_at) && !this.differs && !this.refusals.length;
+    },
+    get hasEndpoints() {
+      return this.endpoints.length > 0;
+    },
+    /** Accounts that the rules refuse: what is shown of them is their exchange's alone. */
+    get refusals() {
+      return (this.detail?.accounts ?? []).filter((row) => row.refused);
+    },
+    get figures() {
+      return (this.detail?.accounts ?? []).flatMap((row) =>
+        row.figures.map((part) => ({
+          key: `${row.account} ${part.figure} ${part.instrument} ${part.side}`,
+          account: row.account,
+          href: `/desk/accounts/${encodeURIComponent(row.account)}`,
+          figure: part.figure.replaceAll("_", " "),
+          about: [part.instrument, part.side].filter(Boolean).join(" "),
+          ours: part.ours ?? "–",
+          theirs: part.theirs ?? "–",
+        })),
+      );
+    },
+    get hasFigures() {
+      return this.figures.length > 0;
     },
   };
 }
