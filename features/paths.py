@@ -11,9 +11,9 @@ from typing import Any
 
 import numba
 import numpy as np
-import pandas as pd
 
-from features.inputs import COLUMNS, HOUR, Candles, Floats, Ints
+from features.inputs import COLUMNS, HOUR, Candles, Floats, Ints, Names
+from features.moments import LegColumns
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,34 +147,42 @@ class Baskets:
 
 
 def baskets(
-    moments: pd.DataFrame, legs: pd.DataFrame, *, at: Ints, by_asset: Mapping[str, Candles]
+    legs: LegColumns,
+    rows: Ints,
+    *,
+    at: Ints,
+    cash: Floats,
+    leading: Names,
+    by_asset: Mapping[str, Candles],
 ) -> Baskets:
-    """Return baskets in the order of `moments`.
+    """Return the baskets of some rows.
 
     Parameters
     ----------
-    moments
-        Rows of baskets, with the columns of `features.inputs.MOMENTS`.
     legs
-        Their legs, `row` counting places in `moments`.
-    at
-        Seconds since 1970 of each moment.
+        Of these and of other rows.
+    rows
+        Of the baskets, ascending.
+    at, cash, leading
+        Of each basket: seconds since 1970, what no price moves, and the asset with the largest
+        exposure.
     """
-    ordered = legs.sort_values("row", kind="stable")
-    rows = ordered["row"].to_numpy(dtype=np.int64)
-    named = ordered["asset"].astype(str)
-    leading = moments["asset"].astype(str)
-    assets = tuple(name for name in sorted({*named, *leading}) if name in by_asset)
+    chosen = np.flatnonzero(np.isin(legs.row, rows))
+    ordered = chosen[np.argsort(legs.row[chosen], kind="stable")]
+    places_of_legs = np.searchsorted(rows, legs.row[ordered])
+    named = legs.asset[ordered].tolist()
+    leaders = leading.tolist()
+    assets = tuple(name for name in sorted({*named, *leaders}) if name in by_asset)
     places = {name: place for place, name in enumerate(assets)}
-    count = np.arange(len(moments), dtype=np.int64)
+    count = np.arange(len(rows), dtype=np.int64)
     return Baskets(
         at=at,
-        cash=moments["cash"].to_numpy(dtype=np.float64),
-        leading=leading.map(lambda name: places.get(name, -1)).to_numpy(dtype=np.int64),
-        first=np.searchsorted(rows, count, side="left").astype(np.int64),
-        end=np.searchsorted(rows, count, side="right").astype(np.int64),
-        asset=named.map(lambda name: places.get(name, -1)).to_numpy(dtype=np.int64),
-        units=ordered["units"].to_numpy(dtype=np.float64),
+        cash=cash,
+        leading=np.array([places.get(name, -1) for name in leaders], dtype=np.int64),
+        first=np.searchsorted(places_of_legs, count, side="left").astype(np.int64),
+        end=np.searchsorted(places_of_legs, count, side="right").astype(np.int64),
+        asset=np.array([places.get(name, -1) for name in named], dtype=np.int64),
+        units=legs.units[ordered],
         assets=assets,
     )
 

@@ -21,6 +21,7 @@ from features import (
     volatility,
 )
 from features.inputs import Floats, Tables
+from features.moments import LegColumns, MomentColumns, moment_columns
 from features.spec import Feature
 from features.views import views
 from models.errors import UnknownFeature
@@ -112,14 +113,27 @@ def compute(
     InvalidTable
         Listing what is wrong with moments and legs.
     """
+    columns, leg_columns = moment_columns(moments, legs)
+    out = feature_matrix(tables, columns, legs=leg_columns, names=names)
+    return pd.DataFrame(out, columns=[*names, *BASELINE], index=moments.index)
+
+
+def feature_matrix(
+    tables: Tables,
+    moments: MomentColumns,
+    *,
+    legs: LegColumns | None = None,
+    names: Sequence[str] = NAMES,
+) -> Floats:
+    """Return what `compute` does, from columns and as an array, (moments, names and BASELINE)."""
     chosen = [BY_NAME[name] for name in names]
     lookback = max((feature.lookback for feature in (*chosen, *START)), default=timedelta(0))
-    out = np.full((len(moments), len(chosen) + len(BASELINE)), np.nan)
+    out = np.full((len(moments.at), len(chosen) + len(BASELINE)), np.nan)
     for rows, view in views(tables, moments, legs, lookback=lookback):
         for column, feature in enumerate(chosen):
             out[rows, column] = feature.function(view)
         out[rows, len(chosen) :] = margin.start_columns(view)
-    return pd.DataFrame(out, columns=[*names, *BASELINE], index=moments.index)
+    return out
 
 
 def compute_feature(
@@ -128,6 +142,6 @@ def compute_feature(
     """Return one feature, one value per account moment."""
     out = np.full(len(moments), np.nan)
     longest = max(other.lookback for other in (*FEATURES, feature))
-    for rows, view in views(tables, moments, legs, lookback=longest):
+    for rows, view in views(tables, *moment_columns(moments, legs), lookback=longest):
         out[rows] = feature.function(view)
     return out

@@ -8,61 +8,37 @@ import numpy as np
 import pandas as pd
 
 from features.cross_section import CrossSection
-from features.inputs import (
-    HOUR,
-    LEGS,
-    MOMENTS,
-    Candles,
-    Events,
-    Floats,
-    Ints,
-    Names,
-    Tables,
-    seconds,
-)
+from features.inputs import HOUR, Candles, Events, Floats, Ints, Tables
 from features.market import Sample
+from features.moments import LegColumns, MomentColumns
 from features.paths import Path, basket_path, baskets, single_path
 from features.spec import View
-from models.errors import Fault, InvalidTable
 
 MOST_BASKETS = 2048
 """Baskets laid out at once: what bounds the memory of their candles."""
 
-MOST_FAULTS = 100
-
 
 def views(
-    tables: Tables, moments: pd.DataFrame, legs: pd.DataFrame | None, *, lookback: timedelta
+    tables: Tables, moments: MomentColumns, legs: LegColumns | None, *, lookback: timedelta
 ) -> Iterator[tuple[Ints, View]]:
     """Yield the places and the view of moments that share a series of candles.
 
     Parameters
     ----------
-    moments, legs
-        Frames with the columns of `features.inputs.MOMENTS` and `LEGS`.
     lookback
         How much of the past may be read.
-
-    Raises
-    ------
-    InvalidTable
-        Listing what is wrong with moments and legs.
     """
-    faults = [*_moment_faults(moments), *([] if legs is None else _leg_faults(legs, moments))]
-    if faults:
-        raise InvalidTable(faults[:MOST_FAULTS])
-    at = seconds(moments["at"])
+    at, reach = moments.at, int(lookback.total_seconds())
     given = _Given(
         tables=tables,
         moments=moments,
-        at=at,
         slices=event_slices(tables.events, moments),
-        section=CrossSection.of(tables.candles, at, lookback=int(lookback.total_seconds())),
-        lookback=int(lookback.total_seconds()),
+        section=CrossSection.of(tables.candles, at, lookback=reach),
+        lookback=reach,
     )
-    is_basket = np.zeros(len(moments), dtype=bool)
+    is_basket = np.zeros(len(at), dtype=bool)
     if legs is not None:
-        is_basket[legs["row"].to_numpy(dtype=np.int64)] = True
+        is_basket[legs.row] = True
         yield from _basket_views(given, legs, np.flatnonzero(is_basket))
     yield from _single_views(given, np.flatnonzero(~is_basket))
 
@@ -72,8 +48,7 @@ class _Given:
     """What every view of one call is made from."""
 
     tables: Tables
-    moments: pd.DataFrame
-    at: Ints
+    moments: MomentColumns
     slices: tuple[Ints, Ints]
     section: CrossSection
     lookback: int
@@ -81,28 +56,32 @@ class _Given:
 
 def _single_views(given: _Given, single: Ints) -> Iterator[tuple[Ints, View]]:
     """Yield one view per asset and side."""
-    side = given.moments["side"].to_numpy(dtype=np.float64)[single]
-    by_asset = given.moments.iloc[single].groupby("asset", observed=True).indices
-    for asset, places in by_asset.items():
+    moments = given.moments
+    codes, assets = pd.factorize(moments.asset[single], sort=True)
+    order = np.argsort(codes, kind="stable")
+    ends = np.searchsorted(codes[order], np.arange(len(assets) + 1))
+    for place, asset in enumerate(assets):
         candles = given.tables.candles.get(str(asset), _NO_CANDLES)
+        of_asset = single[order[ends[place] : ends[place + 1]]]
         for sign in (1, -1):
-            asset_places = np.asarray(places, dtype=np.int64)
-            rows = single[asset_places[side[asset_places] == sign]]
+            rows = of_asset[moments.side[of_asset] == sign]
             if len(rows):
-                path = single_path(candles, given.at[rows], side=sign, lookback=given.lookback)
+                path = single_path(candles, moments.at[rows], side=sign, lookback=given.lookback)
                 yield rows, _view(given, rows, path, is_basket=False)
 
 
-def _basket_views(given: _Given, legs: pd.DataFrame, rows: Ints) -> Iterator[tuple[Ints, View]]:
+def _basket_views(given: _Given, legs: LegColumns, rows: Ints) -> Iterator[tuple[Ints, View]]:
     """Yield views of a bounded number of baskets each."""
+    moments = given.moments
     for begin in range(0, len(rows), MOST_BASKETS):
         part = rows[begin : begin + MOST_BASKETS]
-        part_legs = legs[legs["row"].isin(part)]
-        placed = part_legs.assign(
-            row=np.searchsorted(part, part_legs["row"].to_numpy(dtype=np.int64))
-        )
         batch = baskets(
-            given.moments.iloc[part], placed, at=given.at[part], by_asset=given.tables.candles
+            legs,
+            part,
+            at=moments.at[part],
+            cash=moments.cash[part],
+            leading=moments.asset[part],
+            by_asset=given.tables.candles,
         )
         path = basket_path(batch, given.tables.candles, lookback=given.lookback)
         yield part, _view(given, part, path, is_basket=True)
@@ -114,15 +93,17 @@ def _without_holdings(events: Events) -> Events:
     return replace(events, collateral_before=unknown, debt_before=unknown)
 
 
-def event_slices(events: Events, moments: pd.DataFrame) -> tuple[Ints, Ints]:
+def event_slices(events: Events, moments: MomentColumns) -> tuple[Ints, Ints]:
     """Return per moment the slice of its account's events strictly before it."""
-    at = seconds(moments["at"])
+    at = moments.at
+    if not len(events.at):
+        nothing = np.zeros(len(at), dtype=np.int64)
+        return nothing, nothing
     # The log lies account by account, each in the order of time.
-    codes, names = pd.factorize(events.account)
-    starts = np.searchsorted(codes, np.arange(len(names) + 1))
-    account_codes = pd.Index(names, dtype=object).get_indexer(
-        pd.Index(moments["account"], dtype=object)
-    )
+    is_first = np.append(True, events.account[1:] != events.account[:-1])
+    starts, codes = np.flatnonzero(is_first), np.cumsum(is_first) - 1
+    places = {name: place for place, name in enumerate(events.account[starts].tolist())}
+    account_codes = np.array([places.get(name, -1) for name in moments.account.tolist()])
     is_known = account_codes >= 0
     earliest = min(at.min(initial=0), events.at.min(initial=0))
     span = max(at.max(initial=0), events.at.max(initial=0)) - earliest + 1
@@ -135,13 +116,11 @@ def event_slices(events: Events, moments: pd.DataFrame) -> tuple[Ints, Ints]:
 
 def _view(given: _Given, rows: Ints, path: Path, *, is_basket: bool) -> View:
     """Return what is known of moments that share one series."""
-    moments, at = given.moments.iloc[rows], given.at[rows]
-    opened = moments["opened_at"]
-    age = np.where(opened.isna(), np.nan, (at - seconds(opened.fillna(moments["at"]))) / HOUR)
-    side = _numbers(moments, "side")
+    moments, at = given.moments, given.moments.at[rows]
+    side, debt_value = moments.side[rows], moments.debt_value[rows]
     first, end = given.slices
     is_short = bool(len(rows)) and bool(side[0] < 0.0)
-    worth = _worth(moments, is_one_long=not is_basket and not is_short)
+    worth = _worth(moments, rows, is_one_long=not is_basket and not is_short)
     return View(
         tables=given.tables,
         candles=path.candles,
@@ -152,81 +131,38 @@ def _view(given: _Given, rows: Ints, path: Path, *, is_basket: bool) -> View:
         events=_without_holdings(given.tables.events) if is_basket else given.tables.events,
         first_event=first[rows],
         end_event=end[rows],
-        asset=_names(moments, "asset"),
+        asset=moments.asset[rows],
         side=side,
-        price=_on_path(moments, "price", side),
-        price_next=_on_path(moments, "price_next", side),
-        delay=_numbers(moments, "delay"),
-        trigger=_on_path(moments, "trigger", side),
-        collateral=_numbers(moments, "collateral"),
-        debt=_numbers(moments, "debt"),
-        debt_value=_numbers(moments, "debt_value"),
-        cash=_numbers(moments, "cash"),
-        age=age,
-        venue=_names(moments, "venue"),
+        price=_on_path(moments.price[rows], side),
+        price_next=_on_path(moments.price_next[rows], side),
+        delay=moments.delay[rows],
+        trigger=_on_path(moments.trigger[rows], side),
+        collateral=moments.collateral[rows],
+        debt=moments.debt[rows],
+        debt_value=debt_value,
+        cash=moments.cash[rows],
+        age=(at - moments.opened_at[rows]) / HOUR,
+        venue=moments.venue[rows],
         collateral_value=worth,
-        exposure=_numbers(moments, "debt_value") if is_short else worth,
-        accrual_hours=_numbers(moments, "accrual_hours"),
+        exposure=debt_value if is_short else worth,
+        accrual_hours=moments.accrual_hours[rows],
         is_basket=is_basket,
         section=given.section,
     )
 
 
-def _numbers(moments: pd.DataFrame, name: str) -> Floats:
-    """Return a column, NaN where the frame has none."""
-    if name not in moments.columns:
-        return np.full(len(moments), np.nan)
-    return moments[name].to_numpy(dtype=np.float64)
-
-
-def _worth(moments: pd.DataFrame, *, is_one_long: bool) -> Floats:
-    """Return the collateral's value; of one asset held long it is told by its price."""
-    stated = _numbers(moments, "collateral_value")
-    if not is_one_long:
-        return stated
-    market_value = _numbers(moments, "collateral") * _numbers(moments, "price")
-    return np.where(np.isnan(stated), market_value, stated)
-
-
-def _on_path(moments: pd.DataFrame, name: str, side: Floats) -> Floats:
-    """Return a column of prices as the path sees them: inverse for shorts."""
-    price = _numbers(moments, name)
+def _on_path(price: Floats, side: Floats) -> Floats:
+    """Return prices as the path sees them: inverse for shorts."""
     return np.where(side > 0.0, price, 1.0 / price)
 
 
-def _names(moments: pd.DataFrame, name: str) -> Names:
-    """Return a column of names, empty where the frame has none."""
-    if name not in moments.columns:
-        return np.full(len(moments), "", dtype=object)
-    return moments[name].astype(str).to_numpy(dtype=object)
-
-
-def _moment_faults(moments: pd.DataFrame) -> Iterator[Fault]:
-    """Yield missing columns, and sides that are neither."""
-    missing = [name for name in MOMENTS if name not in moments.columns]
-    yield from (Fault(f"moments:{name}", f"column missing ({MOMENTS[name]})") for name in missing)
-    if "side" in moments.columns:
-        side = moments["side"].to_numpy(dtype=np.float64)
-        for row in np.flatnonzero(np.abs(side) != 1.0):
-            yield Fault(f"moments:side:{row + 1}", f"{side[row]} is not +1 or -1")
-
-
-def _leg_faults(legs: pd.DataFrame, moments: pd.DataFrame) -> Iterator[Fault]:
-    """Yield missing columns, and legs that belong to no row or hold nothing."""
-    missing = [name for name in LEGS if name not in legs.columns]
-    yield from (Fault(f"legs:{name}", f"column missing ({LEGS[name]})") for name in missing)
-    if missing or "side" not in moments.columns:
-        return
-    rows = legs["row"].to_numpy(dtype=np.int64)
-    units = legs["units"].to_numpy(dtype=np.float64)
-    side = moments["side"].to_numpy(dtype=np.float64)
-    for place in range(len(legs)):
-        if not 0 <= rows[place] < len(moments):
-            yield Fault(f"legs:row:{place + 1}", f"{rows[place]} is not in [0, {len(moments)})")
-        elif side[rows[place]] != 1.0:
-            yield Fault(f"legs:row:{place + 1}", f"row {rows[place]}: a basket has side +1")
-        if not np.isfinite(units[place]):
-            yield Fault(f"legs:units:{place + 1}", f"{units[place]} is not finite")
+def _worth(moments: MomentColumns, rows: Ints, *, is_one_long: bool) -> Floats:
+    """Return the collateral's value; of one asset held long it is told by its price."""
+    stated = moments.collateral_value[rows]
+    if not is_one_long:
+        return stated
+    market_value = moments.collateral[rows] * moments.price[rows]
+    return np.where(np.isnan(stated), market_value, stated)
 
 
 def _empty() -> Floats:

@@ -29,14 +29,21 @@ def moving(
     """
     quote = quote_of(terms)
     return tuple(
-        name for name in assets if name not in pegged and not _keeps_price(name, quote=quote)
+        [name for name in assets if name not in pegged and not _keeps_price(name, quote=quote)]
     )
 
 
 def quote_of(terms: Any) -> str:
     """Return the asset that terms value everything else in; empty where they name none."""
-    named = (getattr(terms, field, "") for field in QUOTE_FIELDS)
+    named = [getattr(terms, field, "") for field in _quote_fields(terms.__class__)]
     return next((str(name) for name in named if name), "")
+
+
+@cache
+def _quote_fields(kind: type) -> tuple[str, ...]:
+    """Return the fields of a kind of terms that may name its quote."""
+    stated = getattr(kind, "__dataclass_fields__", QUOTE_FIELDS)
+    return tuple(field for field in QUOTE_FIELDS if field in stated)
 
 
 def is_one(name: str, *, quote: str) -> bool:

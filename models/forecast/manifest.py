@@ -75,6 +75,7 @@ class StackedEntry(_Entry):
 
     upon: str
     trust: Share = 1.0
+    stages: Literal[1, 2] = 1
     conduct: OwnerBehaviourEntry
 
 

@@ -17,6 +17,7 @@ from models.margin.result import (
     Liquidation,
     Margin,
     Refusal,
+    Side,
     TokenAmount,
     WeightedCollateral,
 )
@@ -93,6 +94,10 @@ class Rulebook(Generic[T]):
     at_prices
         (account, market, terms) to the margin in markets that differ from this one in prices
         alone, with all that no price moves worked out once; None where `margin` alone tells.
+    side
+        (account, market, terms) to the maintenance side that `margin` gives, at less cost, where
+        an account is liquidatable exactly where that side is short; None in place of the
+        function where `margin` alone tells.
     state
         What is read of `Market.state`.
     options
@@ -114,6 +119,7 @@ class Rulebook(Generic[T]):
     weights: Callable[[Account, Market, T], tuple[WeightedCollateral, ...] | Refusal] | None = None
     tokens: Callable[[Account, Market, T], tuple[TokenAmount, ...] | Refusal] | None = None
     at_prices: Callable[[Account, Market, T], MarginAt] | None = None
+    side: Callable[[Account, Market, T], Side | None] | None = None
     state: tuple[Variable, ...] = ()
     options: tuple[Variable, ...] = ()
     is_exact: bool = False
@@ -123,6 +129,12 @@ class Rulebook(Generic[T]):
         if self.at_prices is not None:
             return self.at_prices(account, market, terms)
         return lambda moved: self.margin(account, moved, terms)
+
+    def maintenance(self, account: Account, market: Market, terms: T) -> Side | None:
+        """Return the side that liquidation is judged by; None where it cannot be told."""
+        if self.side is not None:
+            return self.side(account, market, terms)
+        return self.margin(account, market, terms).maintenance
 
 
 @cache
@@ -186,8 +198,17 @@ def watched(book: Rulebook[T], look: Callable[[Account, Market], None]) -> Ruleb
         look(account, market)
         return book.margin(account, market, terms)
 
+    watched_book = replace(book, margin=margin)
+    plain_side = book.side
+    if plain_side is not None:
+
+        def side(account: Account, market: Market, terms: T) -> Side | None:
+            look(account, market)
+            return plain_side(account, market, terms)
+
+        watched_book = replace(watched_book, side=side)
     if book.at_prices is None:
-        return replace(book, margin=margin)
+        return watched_book
 
     def at_prices(account: Account, market: Market, terms: T) -> MarginAt:
         judged = book.along_prices(account, market, terms)
@@ -198,7 +219,7 @@ def watched(book: Rulebook[T], look: Callable[[Account, Market], None]) -> Ruleb
 
         return at
 
-    return replace(book, margin=margin, at_prices=at_prices)
+    return replace(watched_book, at_prices=at_prices)
 
 
 def priced_assets(account: Account, market: Market, now: Margin) -> tuple[str, ...]:
@@ -207,8 +228,9 @@ def priced_assets(account: Account, market: Market, now: Margin) -> tuple[str, .
     A venue that adds collateral until the debt is covered reads no price after that, and its
     verdict rests on none; when prices fall, the rest counts all the same.
     """
-    named = dict.fromkeys((*now.prices, *(leg.asset for leg in account.legs)))
-    return tuple(asset for asset in named if asset in market.prices)
+    named = dict.fromkeys((*now.prices, *[leg.asset for leg in account.legs]))
+    prices = market.prices
+    return tuple([asset for asset in named if asset in prices])
 
 
 def with_price(market: Market, asset: str, value: int) -> Market:

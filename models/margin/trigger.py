@@ -274,6 +274,10 @@ def time_trigger(
     accrue = rulebook.accrue
     if accrue is None:
         return None
+    if rulebook.side is not None:
+        side = rulebook.side(account, accrue(market, terms, until), terms)
+        if side is None or side.credit >= side.requirement:
+            return None
 
     def is_breached(seconds: int) -> bool:
         later = accrue(market, terms, market.at + timedelta(seconds=seconds))

@@ -19,7 +19,7 @@ from models.book.impact import USD, ImpactCurve, fitted
 from models.book.scenarios import Method
 from models.errors import Fault, ForewarnError, InvalidInput
 from models.horizons import REFERENCE
-from models.pegs import moving
+from models.pegs import is_one, moving
 from serving.application.scoring import ScoringService
 from serving.application.stored_market import stored_snapshot
 from serving.evaluation import inputs
@@ -173,7 +173,8 @@ def curves_of(
     """
     curves: dict[str, ImpactCurve] = {}
     answer, stale = [], []
-    for item in sorted(quotes, key=lambda item: (item.asset, item.quote != USD, item.quote)):
+    ordered = sorted(quotes, key=lambda item: (item.asset, not _is_dollar(item.quote), item.quote))
+    for item in ordered:
         if item.asset in curves:
             continue
         curve = fit(item)
@@ -187,7 +188,13 @@ def curves_of(
 def fit(quotes: ImpactQuotes) -> ImpactCurve:
     """Return the curve of quotes; raises `InvalidInput` as `models.book.impact.fitted` does."""
     amounts, impacts = zip(*quotes.quotes, strict=True)
-    return fitted(amounts, impacts, measured_at=quotes.measured_at, quote=quotes.quote)
+    quote = USD if _is_dollar(quotes.quote) else quotes.quote
+    return fitted(amounts, impacts, measured_at=quotes.measured_at, quote=quote)
+
+
+def _is_dollar(quote: str) -> bool:
+    """Return whether what an asset is sold for is the dollar, or pegged to it."""
+    return is_one(quote, quote=USD)
 
 
 def curve_answer(quotes: ImpactQuotes, curve: ImpactCurve, *, at: datetime) -> CurveAnswer:

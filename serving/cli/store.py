@@ -115,6 +115,28 @@ def import_pool(
     typer.echo(f"prices: {added.written} written, {added.repeated} held already")
 
 
+@app.command("import-tiers")
+def import_tiers(
+    file: Annotated[Path, typer.Argument(help="Parquet of dated leverage tiers of Binance USD-M.")],
+    *,
+    store: Url,
+    symbol: Annotated[
+        list[str], typer.Option(help="Contract, such as BTC/USDT; may be given several times.")
+    ],
+) -> None:
+    """Write past maintenance brackets as terms, so that past questions are judged by them.
+
+    The file is taken whole or not at all; exit code 2 where it has faults.
+    """
+    from serving.ingest import tier_history
+
+    try:
+        added = tier_history.import_tiers(file, symbol, store=store)
+    except ForewarnError as error:
+        raise _ended(error) from None
+    typer.echo(f"terms: {added.written} written, {added.repeated} held already")
+
+
 @app.command("export")
 def export_table(
     target: Annotated[Path, typer.Argument(help="File to write: .parquet, or CSV.")],

@@ -13,11 +13,12 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 from msgspec.structs import replace
 
 from features.inputs import Floats, Tables
 from features.margin import daily_sigmas
-from features.pipeline import BASELINE, FEATURES, NAMES, compute, fingerprint
+from features.pipeline import BASELINE, FEATURES, NAMES, feature_matrix, fingerprint
 from models.domain import Account
 from models.forecast.bundle import Bundle, Mask
 from models.forecast.hazard import STARTS
@@ -78,8 +79,7 @@ class ScoreOptions:
     contributions: Method = "path"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForecastOutcome:
+class ForecastOutcome(Struct, frozen=True, kw_only=True):
     """What can be forecast of one account, or why nothing can.
 
     Parameters
@@ -170,65 +170,65 @@ def forecast_outcomes(
     """
     past = judged if history is None else history
     view = View(market_tables.candles, at)
-    doubtful = [_price_doubts(evaluation, view) for evaluation in judged]
+    doubtful = _price_doubts(judged, view)
     candidates = [
         _position(evaluation, doubts_of, view=view, model=model)
         for evaluation, doubts_of in zip(judged, doubtful, strict=True)
     ]
     rows = [i for i, candidate in enumerate(candidates) if isinstance(candidate, PositionRow)]
-    positions = {
-        i: candidate for i, candidate in enumerate(candidates) if isinstance(candidate, PositionRow)
-    }
+    positions = [candidate for candidate in candidates if isinstance(candidate, PositionRow)]
     names = NAMES if wish.features else read_by(model.bundle)
-    matrix = _features(
-        [past[i] for i in rows], list(positions.values()), market_tables, at=at, names=names
-    )
+    matrix = _features([past[i] for i in rows], positions, market_tables, at=at, names=names)
     usable = np.asarray(np.isfinite(matrix[:, len(NAMES) :]).all(axis=1))
-    usable_rows = np.flatnonzero(usable)
-    markets = [market_of(judged[rows[place]].case.account) for place in usable_rows]
-    forecasts = dict(
-        zip(
-            usable_rows.tolist(),
-            _forecasts(matrix[usable_rows], model, wish, markets=markets),
-            strict=True,
+    computed = zip(matrix, usable.tolist(), _absent(matrix), strict=True)
+    markets = [market_of(judged[rows[place]].case.account) for place in np.flatnonzero(usable)]
+    words = iter(_forecasts(matrix[usable], model, wish, markets=markets))
+    outcomes: list[ForecastOutcome] = []
+    for candidate, doubts_of in zip(candidates, doubtful, strict=True):
+        if isinstance(candidate, Notice):
+            outcomes.append(ForecastOutcome(silent=candidate, doubts=doubts_of))
+            continue
+        row, is_usable, absent = next(computed)
+        outcomes.append(
+            ForecastOutcome(
+                silent=None if is_usable else _SHORT,
+                row=row,
+                absent=absent,
+                constant=candidate.constant,
+                late=candidate.late,
+                words=next(words) if is_usable else None,
+            )
         )
-    )
-    places = {i: place for place, i in enumerate(rows)}
-    absent = _absent(matrix)
-    return [
-        ForecastOutcome(silent=candidate, doubts=doubtful[i])
-        if isinstance(candidate, Notice)
-        else ForecastOutcome(
-            silent=None if usable[places[i]] else _SHORT,
-            row=matrix[places[i]],
-            absent=absent[places[i]],
-            constant=candidate.constant,
-            late=candidate.late,
-            words=forecasts.get(places[i]),
-        )
-        for i, candidate in enumerate(candidates)
-    ]
+    return outcomes
 
 
 def _absent(matrix: Floats) -> list[frozenset[str]]:
     """Return the features that each row lacks; few rows lack others than the rest."""
     is_absent = np.isnan(matrix[:, : len(NAMES)])
-    packed = np.packbits(is_absent, axis=1)
-    kinds = {row.tobytes(): place for place, row in enumerate(packed)}
+    packed = [row.tobytes() for row in np.packbits(is_absent, axis=1)]
     named = {
         kind: frozenset(NAMES[column] for column in np.flatnonzero(is_absent[place]))
-        for kind, place in kinds.items()
+        for kind, place in {kind: place for place, kind in enumerate(packed)}.items()
     }
-    return [named[row.tobytes()] for row in packed]
+    return [named[kind] for kind in packed]
 
 
 _SHORT = Notice(code="candles_missing", text="candles up to as_of do not suffice for volatility")
 
 
-def _price_doubts(judged: RuleEvaluation, view: View) -> tuple[Notice, ...]:
-    """Return why prices that a verdict rests on must not be taken as they stand."""
-    used = rules.used(judged.case, judged.now)
-    return (*rules.price_doubts(used, at=view.at), *feature_rows.off_candles(used, view))
+def _price_doubts(judged: Sequence[RuleEvaluation], view: View) -> list[tuple[Notice, ...]]:
+    """Return why prices that each verdict rests on must not be taken as they stand.
+
+    Accounts of one market whose verdicts rest on the same prices share them.
+    """
+    notices: dict[tuple[int, tuple[str, ...]], tuple[Notice, ...]] = {}
+    for evaluation in judged:
+        key = id(evaluation.case.market), evaluation.now.prices
+        if key not in notices:
+            used = rules.used(evaluation.case, evaluation.now)
+            doubts_of = rules.price_doubts(used, at=view.at)
+            notices[key] = (*doubts_of, *feature_rows.off_candles(used, view))
+    return [notices[id(evaluation.case.market), evaluation.now.prices] for evaluation in judged]
 
 
 def _position(
@@ -272,16 +272,15 @@ def _features(
     matrix = np.full((len(judged), len(COLUMNS)), np.nan)
     if not judged:
         return matrix
+    columns = np.array([_PLACES[name] for name in (*names, *BASELINE)], dtype=np.intp)
     late = np.array([position.late for position in positions])
     for hours in np.unique(late).tolist():
         chosen = np.flatnonzero(late == hours)
         accounts = [f"{place:06d}" for place in range(len(chosen))]
-        rows, legs = feature_rows.frames([positions[i] for i in chosen.tolist()], accounts, at=at)
+        rows, legs = feature_rows.columns([positions[i] for i in chosen.tolist()], accounts, at=at)
         shifted = feature_rows.looked_at_before(market_tables, hours)
         tables = feature_rows.tables([judged[i] for i in chosen.tolist()], accounts, shifted)
-        computed = compute(tables, rows, legs=legs, names=names)
-        columns = np.array([_PLACES[name] for name in computed.columns], dtype=np.intp)
-        matrix[np.ix_(chosen, columns)] = computed.to_numpy()
+        matrix[np.ix_(chosen, columns)] = feature_matrix(tables, rows, legs=legs, names=names)
     return matrix
 
 
@@ -295,8 +294,7 @@ def read_by(bundle: Bundle | None) -> tuple[str, ...]:
     return tuple(name for name in NAMES if name in named)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Texts:
+class _Texts(Struct, frozen=True, kw_only=True):
     """The forecast of one account, with what drove it."""
 
     forecast: tuple[ForecastAnswer, ...]
@@ -356,16 +354,18 @@ def _worded(
         parts += [points[name].tolist(), low.tolist(), high.tolist()]
     return [
         tuple(
-            ForecastAnswer(
-                horizon=label,
-                unattended=alone,
-                expected=expected,
-                unattended_interval=(alone_low, alone_high),
-                expected_interval=(low, high),
-            )
-            for label, alone, alone_low, alone_high, expected, low, high in zip(
-                LABELS, *row, strict=True
-            )
+            [
+                ForecastAnswer(
+                    horizon=label,
+                    unattended=alone,
+                    expected=expected,
+                    unattended_interval=(alone_low, alone_high),
+                    expected_interval=(low, high),
+                )
+                for label, alone, alone_low, alone_high, expected, low, high in zip(
+                    LABELS, *row, strict=True
+                )
+            ]
         )
         for row in zip(*parts, strict=True)
     ]

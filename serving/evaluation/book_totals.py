@@ -10,7 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
+from operator import attrgetter
 from typing import Any
+
+from msgspec import Struct
 
 from models.domain import Exact
 from models.horizons import PROBABILITIES
@@ -37,8 +40,7 @@ FACTORS = tuple(float(1 + shock) for shock in SHOCKS)
 EVERY = tuple(range(len(SHOCKS)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountTotals:
+class AccountTotals(Struct, frozen=True, kw_only=True):
     """What one account adds to the book.
 
     Parameters
@@ -68,8 +70,8 @@ def account_totals(judged: RuleEvaluation, assessed: Assessed) -> AccountTotals 
     side = judged.now.maintenance
     if side is None:
         return None
-    values = tuple(getattr(assessed, name) for name in PROBABILITIES)
-    chances = None if None in values else tuple(int(chance * UNIT) for chance in values)
+    values = _probabilities(assessed)
+    chances = None if None in values else tuple([int(chance * UNIT) for chance in values])
     return AccountTotals(
         venue=judged.case.account.venue,
         decimals=judged.now.value_decimals,
@@ -80,6 +82,9 @@ def account_totals(judged: RuleEvaluation, assessed: Assessed) -> AccountTotals 
         chances=chances,
         band=band(assessed.expected_24h),
     )
+
+
+_probabilities = attrgetter(*PROBABILITIES)
 
 
 def _breached(judged: RuleEvaluation) -> Iterator[tuple[str, tuple[int, ...]]]:

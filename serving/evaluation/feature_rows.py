@@ -1,16 +1,16 @@
 """Pure: from a judged case to what the feature pipeline reads of it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from features.continuity import LEAP, is_broken
-from features.inputs import LEGS, Candles, Events, Ints, Tables
+from features.inputs import Candles, Events, Ints, Names, Tables
+from features.moments import LegColumns, MomentColumns
 from models import pegs
 from models.domain import LegKind, Price
 from models.forecast.exposure import Exposure, exposure
@@ -383,52 +383,69 @@ def _rest(judged: RuleEvaluation) -> dict[str, Any]:
     }
 
 
-def frames(
+def columns(
     positions: Sequence[PositionRow], names: Sequence[str], *, at: datetime
-) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """Return the frames of moments and legs that the pipeline reads.
+) -> tuple[MomentColumns, LegColumns | None]:
+    """Return moments and legs as the pipeline reads them.
 
     Parameters
     ----------
     names
         Of the accounts, unique.
     """
+    rows = [entry.columns for entry in positions]
     # A position leaves out a column that its kind does not have.
-    stated = dict.fromkeys(name for entry in positions for name in entry.columns)
-    columns: dict[str, Any] = {
-        name: _column(name, [entry.columns.get(name, np.nan) for entry in positions])
-        for name in stated
-        if name != "opened_at"
+    numbers = {
+        name: np.array([row.get(name, np.nan) for row in rows], dtype=np.float64)
+        for name in _NUMBERS
     }
-    opened = _times([entry.columns["opened_at"] for entry in positions])
-    now = _times([at]).repeat(len(names))
-    moment_columns = {"account": _column("account", names), **columns}
-    moments = pd.DataFrame({**moment_columns, "at": now, "opened_at": opened})
+    moments = MomentColumns(
+        account=_named(names),
+        at=np.full(len(names), seconds_since_1970(at), dtype=np.int64),
+        asset=_named([row["asset"] for row in rows]),
+        venue=_named([row["venue"] for row in rows]),
+        opened_at=np.array([_opened(row["opened_at"]) for row in rows]),
+        **numbers,
+    )
     legs = [
-        {"row": row, "asset": asset, "units": units}
+        (row, asset, units)
         for row, entry in enumerate(positions)
         for asset, units in entry.legs.items()
     ]
-    return moments, pd.DataFrame(legs, columns=list(LEGS)) if legs else None
-
-
-_NAMES = frozenset({"account", "asset", "venue"})
-"""Columns that are not numbers."""
-
-
-def _column(name: str, values: Sequence[Any]) -> Any:
-    """Return a column; names stay the objects that they are, which pandas would convert."""
-    if name in _NAMES:
-        return pd.Index(values, dtype=object)
-    return np.array(values, dtype=np.float64)
-
-
-def _times(moments: Sequence[datetime | None]) -> pd.DatetimeIndex:
-    """Return UTC times as the pipeline reads them; None is missing."""
-    plain = [None if moment is None else moment.replace(tzinfo=None) for moment in moments]
-    return pd.DatetimeIndex(
-        np.array(plain, dtype="datetime64[us]").astype("datetime64[ns]"), tz="UTC"
+    if not legs:
+        return moments, None
+    places, assets, units = zip(*legs, strict=True)
+    return moments, LegColumns(
+        row=_integers(places), asset=_named(assets), units=np.array(units, dtype=np.float64)
     )
+
+
+_NUMBERS = tuple(
+    field.name
+    for field in fields(MomentColumns)
+    if field.name not in {"account", "at", "asset", "venue", "opened_at"}
+)
+"""Columns of a position that are numbers."""
+
+
+def seconds_since_1970(at: datetime) -> int:
+    """Return an aware time as whole seconds since 1970, rounded down."""
+    return (at - _EPOCH) // _SECOND
+
+
+_EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
+
+
+def _opened(at: datetime | None) -> float:
+    """Return when an account was opened, seconds since 1970; NaN where that is unknown."""
+    return np.nan if at is None else float(seconds_since_1970(at))
+
+
+def _named(values: Sequence[str]) -> Names:
+    """Return a column of names."""
+    named = np.empty(len(values), dtype=object)
+    named[:] = values
+    return named
 
 
 def tables(judged: Sequence[RuleEvaluation], names: Sequence[str], market_tables: Tables) -> Tables:

@@ -6,12 +6,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from features.inputs import Candles, Tables, no_events
 from models.domain import UNPLACED, Account, Exact, Leg, LegKind, Market, MarketId, Price
 from models.errors import Fault, ForewarnError, InvalidInput, UnknownRulebook
-from models.margin.rulebook import Rulebook, load, load_all, state_names, with_next_prices
+from models.margin.rulebook import (
+    Rulebook,
+    load,
+    load_all,
+    state_names,
+    watched,
+    with_next_prices,
+)
 from models.terms import terms_in_force
 from serving.evaluation import market_history
 from serving.evaluation.facts import Facts
@@ -31,6 +38,7 @@ from serving.schemas.market import MarketBody, PriceBody
 from serving.schemas.market_names import option_faults, state_faults, venue_faults
 from serving.schemas.strict_json import escape
 
+P = ParamSpec("P")
 T = TypeVar("T")
 DIGITS = 13
 """Least digits of a price that rules read as an exact number."""
@@ -90,6 +98,23 @@ class Scaled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MarketInput:
+    """What all accounts are judged by that one rulebook, market and name of terms belong to.
+
+    Parameters
+    ----------
+    rulebook, market, terms, terms_valid_from, unplaced
+        As in `AccountInput`.
+    """
+
+    rulebook: Rulebook[Any]
+    market: Market
+    terms: Any
+    terms_valid_from: datetime | None
+    unplaced: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarketSnapshot:
     """What the accounts of a request share.
 
@@ -112,6 +137,9 @@ class MarketSnapshot:
         By account how its venue was read to judge it otherwise than the rules.
     unread
         By account when it was read last, of those for which that is too long ago.
+    look
+        Looks at what is to be judged before each evaluation of rules, and raises where it may
+        not be; None where nothing limits them.
     """
 
     at: datetime
@@ -122,12 +150,14 @@ class MarketSnapshot:
     pegged: frozenset[str] = frozenset()
     mismatches: Mapping[str, str] = field(default_factory=dict)
     unread: Mapping[str, datetime] = field(default_factory=dict)
+    look: Callable[[Account, Market], None] | None = None
     _parsed: dict[tuple[str, str, MarketId], Any] = field(default_factory=dict)
     _spot: dict[Scale, Scaled] = field(default_factory=dict, init=False)
     _markets: dict[tuple[MarketId | None, Scale], tuple[Market, frozenset[str]]] = field(
         default_factory=dict, init=False
     )
     _books: dict[tuple[str, str], Rulebook[Any]] = field(default_factory=dict, init=False)
+    _inputs: dict[tuple[str | None, ...], MarketInput] = field(default_factory=dict, init=False)
     _ahead: IdentityMemo[Market] = field(
         default_factory=lambda: IdentityMemo(with_next_prices), init=False
     )
@@ -146,8 +176,23 @@ class MarketSnapshot:
         if key not in self._books:
             accrue = None if book.accrue is None else IdentityMemo(book.accrue)
             bare = None if book.bare is None else IdentityMemo(book.bare)
-            self._books[key] = dataclasses.replace(book, accrue=accrue, bare=bare)
+            memoized = dataclasses.replace(book, accrue=accrue, bare=bare)
+            self._books[key] = memoized if self.look is None else watched(memoized, self.look)
         return self._books[key]
+
+    def input_of(self, body: requests.AccountBody) -> MarketInput | None:
+        """Return what accounts like this one were found to be judged by; None where none was."""
+        named = body.terms
+        if isinstance(named, dict):
+            return None
+        return self._inputs.get((body.venue, body.version, body.market, body.chain, named))
+
+    def remember(self, body: requests.AccountBody, shared: MarketInput) -> None:
+        """Keep what an account is judged by for others like it, where nothing of it is its own."""
+        _, rounded = self.market_of(market_of(body), shared.rulebook)
+        if isinstance(body.terms, dict) or rounded:
+            return
+        self._inputs[body.venue, body.version, body.market, body.chain, body.terms] = shared
 
     def market_of(
         self, whose: MarketId, book: Rulebook[Any] | None
@@ -396,42 +441,28 @@ def account_input(body: requests.AccountBody, place: str, around: MarketSnapshot
         that contradict the legs, and prices of an unusable scale.
     """
     faults: list[Fault] = []
-    book = _collect(faults, lambda: rulebook(body.venue, body.version, place))
-    account_legs = _collect(faults, lambda: legs(body.legs, place, book))
+    shared = around.input_of(body)
+    book = _collect(faults, _rulebook, body, place) if shared is None else shared.rulebook
+    account_legs = _collect(faults, legs, body.legs, place, book)
     if book is not None and body.options:
         faults += option_faults(book.venue, body.options, where=place)
-    happened = _collect(faults, lambda: owner_events(body, place, at=around.at))
-    market = _collect(faults, lambda: _market(around, body, place, book))
-    agreed: tuple[Any, datetime | None] | None = None
-    if book is not None:
-        chosen = book
-        agreed = _collect(faults, lambda: _terms(body, place, around, chosen))
-    if faults or book is None or account_legs is None or market is None or agreed is None:
+    happened = (
+        None if body.events is None else _collect(faults, owner_events, body, place, at=around.at)
+    )
+    if shared is None:
+        shared = _market_input(body, place, around, book, faults)
+    if faults or shared is None or account_legs is None:
         raise InvalidInput(faults)
-    book = around.remembering(book)
     account = Account(
         id=body.id,
-        venue=book.venue,
-        version=book.version,
+        venue=shared.rulebook.venue,
+        version=shared.rulebook.version,
         market=body.market,
         chain=body.chain or "",
         legs=account_legs,
         options=body.options,
     )
-    return AccountInput(
-        place=place,
-        account=account,
-        rulebook=book,
-        market=market,
-        terms=agreed[0],
-        terms_valid_from=agreed[1],
-        opened_at=body.opened_at,
-        events=happened,
-        unplaced=around.unplaced(market_of(body)),
-        ahead=around.ahead,
-        mismatch=around.mismatches.get(body.id),
-        unread_since=around.unread.get(body.id),
-    )
+    return _placed_in(shared, around, account, place, opened_at=body.opened_at, events=happened)
 
 
 def renewed(
@@ -444,29 +475,86 @@ def renewed(
     InvalidInput
         As `account_input` does, for terms and prices.
     """
-    book = around.remembering(rulebook(body.venue, body.version, before.place))
-    market = _market(around, body, before.place, book)
-    terms_now, since = _terms(body, before.place, around, book)
-    return dataclasses.replace(
-        before,
-        rulebook=book,
-        market=market,
-        terms=terms_now,
-        terms_valid_from=since,
-        ahead=around.ahead,
-        unplaced=around.unplaced(market_of(body)),
-        mismatch=around.mismatches.get(body.id),
-        unread_since=around.unread.get(body.id),
+    shared = around.input_of(body)
+    if shared is None:
+        faults: list[Fault] = []
+        book = rulebook(body.venue, body.version, before.place)
+        shared = _market_input(body, before.place, around, book, faults)
+        if shared is None:
+            raise InvalidInput(faults)
+    return _placed_in(
+        shared,
+        around,
+        before.account,
+        before.place,
+        opened_at=before.opened_at,
+        events=before.events,
     )
 
 
-def _collect(faults: list[Fault], step: Callable[[], T]) -> T | None:
+def _placed_in(
+    shared: MarketInput,
+    around: MarketSnapshot,
+    account: Account,
+    place: str,
+    *,
+    opened_at: datetime | None,
+    events: tuple[OwnerEvent, ...] | None,
+) -> AccountInput:
+    """Return a case of an account in its market."""
+    return AccountInput(
+        place=place,
+        account=account,
+        rulebook=shared.rulebook,
+        market=shared.market,
+        terms=shared.terms,
+        terms_valid_from=shared.terms_valid_from,
+        opened_at=opened_at,
+        events=events,
+        unplaced=shared.unplaced,
+        ahead=around.ahead,
+        mismatch=around.mismatches.get(account.id),
+        unread_since=around.unread.get(account.id),
+    )
+
+
+def _market_input(
+    body: requests.AccountBody,
+    place: str,
+    around: MarketSnapshot,
+    book: Rulebook[Any] | None,
+    faults: list[Fault],
+) -> MarketInput | None:
+    """Return what an account is judged by, or None after noting the faults."""
+    market = _collect(faults, _market, around, body, place, book)
+    agreed = None if book is None else _collect(faults, _terms, body, place, around, book)
+    if book is None or market is None or agreed is None:
+        return None
+    shared = MarketInput(
+        rulebook=around.remembering(book),
+        market=market,
+        terms=agreed[0],
+        terms_valid_from=agreed[1],
+        unplaced=around.unplaced(market_of(body)),
+    )
+    around.remember(body, shared)
+    return shared
+
+
+def _collect(
+    faults: list[Fault], step: Callable[P, T], *arguments: P.args, **named: P.kwargs
+) -> T | None:
     """Return a step's result, or None after noting its faults."""
     try:
-        return step()
+        return step(*arguments, **named)
     except InvalidInput as error:
         faults.extend(error.faults)
         return None
+
+
+def _rulebook(body: requests.AccountBody, place: str) -> Rulebook[Any]:
+    """Return the rulebook of an account; raises as `rulebook` does."""
+    return rulebook(body.venue, body.version, place)
 
 
 def rulebook(venue: str, version: str | None, place: str) -> Rulebook[Any]:

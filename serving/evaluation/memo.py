@@ -27,9 +27,10 @@ class IdentityMemo(Generic[T]):
 
     def __call__(self, *arguments: Any) -> T:
         """Return what the function returns."""
-        key = tuple(part if isinstance(part, datetime) else id(part) for part in arguments)
-        if key in self._entries:
-            return self._entries[key][1]
+        key = tuple([part if isinstance(part, datetime) else id(part) for part in arguments])
+        entry = self._entries.get(key)
+        if entry is not None:
+            return entry[1]
         answer = self.work(*arguments)
         if len(self._entries) < MOST_REMEMBERED:
             # What was asked about is kept too, so that its identity stays its own.

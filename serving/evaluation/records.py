@@ -1,5 +1,6 @@
 """An assessment as the store keeps it, to be searched, sorted and looked back on."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
@@ -7,21 +8,16 @@ from typing import Any
 import msgspec
 
 from models.domain import Exact
-from models.horizons import HEADS
+from models.horizons import HEADS, LABELS
 from models.margin.result import Verdict
 from serving.evaluation.assess import ForecastOutcome, doubts, raised
 from serving.evaluation.rule_evaluation import RuleEvaluation
-from serving.schemas.assessment import Assessment
+from serving.schemas.assessment import Assessment, ForecastAnswer
 from serving.schemas.stored import Assessed
 
 
 def record(assessment: Assessment) -> Assessed:
     """Return the stored row of an assessment, with the whole answer."""
-    chances = {
-        f"{head}_{entry.horizon}": getattr(entry, head)
-        for entry in assessment.forecast
-        for head in HEADS
-    }
     rule = assessment.rule
     body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(assessment))
     return Assessed(
@@ -35,7 +31,7 @@ def record(assessment: Assessment) -> Assessed:
         model_version=assessment.model_version,
         degraded=tuple(notice.code for notice in assessment.degraded_reasons),
         body=body,
-        **chances,
+        **_chances(assessment.forecast),
     )
 
 
@@ -46,15 +42,22 @@ def _ratio(assessment: Assessment) -> float | None:
 
 
 def record_of_rules(
-    judged: RuleEvaluation, outcome: ForecastOutcome, *, at: datetime, model_version: str | None
+    judged: RuleEvaluation,
+    outcome: ForecastOutcome,
+    *,
+    at: datetime,
+    model_version: str | None,
+    forecast: Sequence[ForecastAnswer] | None = None,
 ) -> Assessed:
-    """Return the stored row of a watched account: its numbers, without the whole answer."""
+    """Return the stored row of a watched account: its numbers, without the whole answer.
+
+    Parameters
+    ----------
+    forecast
+        With what the rule knows laid over it, where that is at hand already.
+    """
     now, side, ratio = judged.now, judged.now.maintenance, judged.now.ratio
-    chances = {
-        f"{head}_{entry.horizon}": getattr(entry, head)
-        for entry in raised(judged, outcome, at=at)
-        for head in HEADS
-    }
+    entries = raised(judged, outcome, at=at) if forecast is None else forecast
     return Assessed(
         account=judged.case.account.id,
         at=at,
@@ -64,9 +67,22 @@ def record_of_rules(
         credit=None if side is None else _scaled(side.credit, now.value_decimals),
         requirement=None if side is None else _scaled(side.requirement, now.value_decimals),
         model_version=model_version if outcome.words else None,
-        degraded=tuple(notice.code for notice in doubts(judged, outcome)),
-        **chances,
+        degraded=tuple([notice.code for notice in doubts(judged, outcome)]),
+        **_chances(entries),
     )
+
+
+def _chances(forecast: Sequence[ForecastAnswer]) -> dict[str, Any]:
+    """Return the probabilities of a forecast by their columns."""
+    return {
+        column: getattr(entry, head)
+        for entry in forecast
+        for head, column in _COLUMNS[entry.horizon]
+    }
+
+
+_COLUMNS = {label: [(head, f"{head}_{label}") for head in HEADS] for label in LABELS}
+"""By horizon: heads, with the columns that keep what they say."""
 
 
 def record_of_nothing(account: str, *, at: datetime, reason: str) -> Assessed:

@@ -1,10 +1,14 @@
 """Pure: what the rules say of one case, before it is put into words."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from models.domain import Account, Market
 from models.forecast.exposure import Exposure, exposure
@@ -21,8 +25,7 @@ MOST_ALONE = 1
 """Assets that move an account which its price trigger alone tells the whole of."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleEvaluation:
+class RuleEvaluation(Struct, frozen=True, kw_only=True):
     """What the rules say of a case, before it is put into words.
 
     Parameters
@@ -211,5 +214,11 @@ def _vault_trigger(case: AccountInput) -> Trigger | None:
 
 def _flips_at(standing: _Standing) -> datetime | None:
     """Return when interest alone makes the account liquidatable, within a week."""
-    flip = time_trigger(*standing.facts, until=standing.case.market.at + WEEK)
+    flip = time_trigger(*standing.facts, until=_in_a_week(standing.case.market.at))
     return None if flip is None else flip.at
+
+
+@lru_cache(maxsize=8)
+def _in_a_week(at: datetime) -> datetime:
+    """Return a week later: one value for all accounts, whose hash is worked out once."""
+    return at + WEEK

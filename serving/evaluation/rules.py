@@ -86,9 +86,13 @@ def moving(case: AccountInput, assets: Iterable[str]) -> tuple[str, ...]:
 
 def without_haircuts(case: AccountInput, account: Account) -> Margin:
     """Return the margin of an account with what is pledged counted in full, where that is set."""
+    return case.rulebook.margin(account, case.market, _bare(case))
+
+
+def _bare(case: AccountInput) -> Any:
+    """Return the terms of a case without haircuts; its terms where none are established."""
     bare = case.rulebook.bare
-    terms = case.terms if bare is None else bare(case.terms)
-    return case.rulebook.margin(account, case.market, terms)
+    return case.terms if bare is None else bare(case.terms)
 
 
 def worth(case: AccountInput) -> Side | None:
@@ -103,9 +107,9 @@ def worth(case: AccountInput) -> Side | None:
         included; margin that positions need is none. None where the rules cannot tell.
     """
     kinds = {leg.kind for leg in case.account.legs if leg.quantity}
-    if not kinds & {LegKind.DEBT, LegKind.POSITION}:
+    if LegKind.DEBT not in kinds and LegKind.POSITION not in kinds:
         return Side(0, 0)
-    full = without_haircuts(case, case.account).maintenance
+    full = case.rulebook.maintenance(case.account, case.market, _bare(case))
     if full is None or case.rulebook.bare is not None:
         return full
     return None if LegKind.DEBT in kinds else replace(full, requirement=0)

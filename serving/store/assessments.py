@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -53,6 +54,7 @@ class AccountFilter:
 
 
 _NAMES = tuple(field.name for field in fields(Assessed))
+_values = attrgetter(*_NAMES)
 _SAID = tuple(name for name in _NAMES if name not in {"account", "at"})
 
 RENEWED = timedelta(minutes=5)
@@ -90,8 +92,9 @@ def renew(transaction: Transaction, assessed: Sequence[Assessed], *, now: dateti
 
 def _row(assessment: Assessed) -> dict[str, Any]:
     """Return an assessment as a row."""
-    row = {name: getattr(assessment, name) for name in _NAMES}
-    return {**row, "degraded": list(assessment.degraded)}
+    row = dict(zip(_NAMES, _values(assessment), strict=True))
+    row["degraded"] = list(assessment.degraded)
+    return row
 
 
 def history(

@@ -7,13 +7,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
 
 from models.alerting.signals import Signal
 from models.errors import InvalidInput
-from models.margin.rulebook import Rulebook
 from serving.evaluation import inputs, rules
-from serving.evaluation.assess import ForecastOutcome, Model, ScoreOptions, forecast_outcomes
+from serving.evaluation.assess import (
+    ForecastOutcome,
+    Model,
+    ScoreOptions,
+    forecast_outcomes,
+    raised,
+)
 from serving.evaluation.book_totals import AccountTotals, account_totals
 from serving.evaluation.effort import Meter, of_book
 from serving.evaluation.inputs import AccountInput, MarketSnapshot
@@ -23,12 +27,15 @@ from serving.schemas import requests
 from serving.schemas.assessment import Notice
 from serving.schemas.stored import Assessed
 from serving.watch.selection import Slope
-from serving.watch.signals import liquidations, signal, unjudged
+from serving.watch.signals import liquidated_at, signal, unjudged
 from serving.watch.time_limit import TimeLimit, TimeLimitReached
 
 LOGGER = logging.getLogger("forewarn.watch")
 EACH = 2.0
-"""Seconds that the rules of one account may take."""
+"""Seconds that the rules of one account may take, and those that its forecast asks for."""
+
+SHARE = 0.01
+"""Seconds that each account adds to those of a batch that is forecast at once."""
 
 NOT_EVALUABLE = "not_evaluable"
 TOO_DEAR = "budget_spent"
@@ -104,7 +111,9 @@ def evaluate(
     timer
         Seconds that only grow.
     """
-    work = _Work(around=around, model=model, received=received, budget=TimeLimit(timer))
+    budget = TimeLimit(timer)
+    limited = replace(around, look=budget.look)
+    work = _Work(around=limited, model=model, received=received, budget=budget)
     for key in keys:
         with work.guarding(key):
             work.judge(key, bodies.get(key), before.get(key))
@@ -146,7 +155,6 @@ class _Work:
     signals: dict[str, Signal] = field(default_factory=dict)
     assessed: dict[str, Assessed] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
-    _books: dict[int, Rulebook[Any]] = field(default_factory=dict)
 
     def guarding(self, key: str) -> "_Guard":
         """Return what notes the failure of one account and lets the others go on."""
@@ -157,10 +165,7 @@ class _Work:
     ) -> None:
         """Apply the rules to one account."""
         case = case_of(key, body, before, self.around)
-        book = self._books.get(id(case.rulebook))
-        if book is None:
-            book = self._books[id(case.rulebook)] = self.budget.limited(case.rulebook)
-        judged = evaluate_rules(replace(case, rulebook=book), within=self.meter)
+        judged = evaluate_rules(case, within=self.meter)
         self.cases[key], self.judged[key] = case, judged
         account_slope = slope(judged)
         if account_slope is not None:
@@ -170,11 +175,17 @@ class _Work:
         """Put one judgement into the words of alerts, of the store and of the sums."""
         at, bundle = self.around.at, self.model.bundle
         version = None if bundle is None else bundle.version
-        assessed = record_of_rules(judged, outlook, at=at, model_version=version)
-        hit = liquidations([judged]).get(key)
+        forecast = raised(judged, outlook, at=at)
+        assessed = record_of_rules(judged, outlook, at=at, model_version=version, forecast=forecast)
+        hit = liquidated_at(judged)
         totals = account_totals(judged, assessed)
         self.signals[key] = signal(
-            judged, outlook, at=at, liquidated_at=hit, received_at=self.received.get(key)
+            judged,
+            outlook,
+            at=at,
+            liquidated_at=hit,
+            received_at=self.received.get(key),
+            forecast=forecast,
         )
         self.assessed[key] = assessed
         if totals is not None:
@@ -218,6 +229,7 @@ class _Guard:
 def _outlooks(work: _Work) -> list[ForecastOutcome]:
     """Return the outlook of every judged account; one whose forecast fails has none."""
     sound = list(work.judged.values())
+    work.budget.start(EACH + SHARE * len(sound))
     try:
         return _forecast(sound, work)
     except Exception:  # the watching loop: forecast one by one below
@@ -227,6 +239,7 @@ def _outlooks(work: _Work) -> list[ForecastOutcome]:
 
 def _forecast_alone(judged: RuleEvaluation, work: _Work) -> Iterator[ForecastOutcome]:
     """Yield the outlook of one account, or that its forecast failed."""
+    work.budget.start(EACH)
     try:
         yield from _forecast([judged], work)
     except Exception:  # the watching loop: the rules go on without a forecast

@@ -1,13 +1,17 @@
 """From what the rules and the forecast say of an account to what the alert policy looks at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from models.alerting.signals import BOOK, BookFigures, Signal
+from models.events import EventKind
 from models.margin.result import Trigger, Verdict
 from serving.evaluation import rules
 from serving.evaluation.assess import HARMLESS, ForecastOutcome, raised
 from serving.evaluation.rule_evaluation import RuleEvaluation
+from serving.schemas.assessment import ForecastAnswer
+
+LIQUIDATE = EventKind.LIQUIDATE
 
 
 def signal(
@@ -17,6 +21,7 @@ def signal(
     at: datetime,
     liquidated_at: datetime | None = None,
     received_at: datetime | None = None,
+    forecast: Sequence[ForecastAnswer] | None = None,
 ) -> Signal:
     """Return the signal of one judged account.
 
@@ -27,8 +32,13 @@ def signal(
     ----------
     liquidated_at, received_at
         When the account was last liquidated, and when that was reported.
+    forecast
+        With what the rule knows laid over it, where that is at hand already.
     """
-    forecast = raised(judged, outcome, at=at) if outcome.words else ()
+    if not outcome.words:
+        forecast = ()
+    elif forecast is None:
+        forecast = raised(judged, outcome, at=at)
     is_silent = outcome.silent is not None and outcome.silent.code in HARMLESS
     return Signal(
         account=judged.case.account.id,
@@ -62,8 +72,8 @@ def of_book(figures: BookFigures | None, *, at: datetime) -> Signal:
 
 def _doubts(judged: RuleEvaluation, outcome: ForecastOutcome) -> tuple[str, ...]:
     """Return the codes of why prices, or the verdict, must not be taken as they stand."""
-    every = (rules.mismatch(judged.case), rules.unread(judged.case), *outcome.doubts)
-    return tuple(sorted({doubt.code for doubt in every if doubt is not None}))
+    notices = (rules.mismatch(judged.case), rules.unread(judged.case), *outcome.doubts)
+    return tuple(sorted({doubt.code for doubt in notices if doubt is not None}))
 
 
 def _requirement(judged: RuleEvaluation) -> float | None:
@@ -124,12 +134,7 @@ def _alone(judged: RuleEvaluation, *, at_next: bool) -> float | None:
     return float((now - line if trigger.direction == "below" else line - now) / now)
 
 
-def liquidations(judged: Sequence[RuleEvaluation]) -> Mapping[str, datetime]:
-    """Return when each account was last liquidated, of those that were."""
-    by_account = {}
-    for evaluation in judged:
-        events = evaluation.case.events or ()
-        times = [event.at for event in events if event.kind.name == "LIQUIDATE"]
-        if times:
-            by_account[evaluation.case.account.id] = max(times)
-    return by_account
+def liquidated_at(judged: RuleEvaluation) -> datetime | None:
+    """Return when an account was last liquidated; None where it never was."""
+    events = judged.case.events or ()
+    return max((at for at, kind, _, _ in events if kind is LIQUIDATE), default=None)

@@ -26,6 +26,9 @@ T = TypeVar("T")
 CHUNK = 2000
 """Accounts judged in one step."""
 
+ALLOCATIONS = 50_000
+"""New objects until the collector looks at them: a step makes more, and drops nearly all itself."""
+
 CLOCK = timedelta(minutes=1)
 """Without any change of the market, the urgent are chosen anew and its series read anew."""
 
@@ -208,6 +211,7 @@ def _set_apart(memory: WatchState) -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(ALLOCATIONS)
     memory.fresh = 0
 
 

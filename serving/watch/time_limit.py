@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from models.domain import Account, Market
 from models.errors import ForewarnError
 from models.margin.rulebook import Rulebook, watched
 
@@ -30,6 +31,10 @@ class TimeLimit:
         """Give the work that follows so many seconds; without end where they are infinite."""
         self.end = self.timer() + seconds
 
+    def look(self, _account: Account, _market: Market) -> None:
+        """Refuse to judge an account once the time has passed; raises as `check` does."""
+        self.check()
+
     def check(self) -> None:
         """Refuse to go on.
 
@@ -43,4 +48,4 @@ class TimeLimit:
 
     def limited(self, book: Rulebook[Any]) -> Rulebook[Any]:
         """Return a rulebook that looks at the time whenever it is asked for a margin."""
-        return watched(book, lambda _account, _market: self.check())
+        return watched(book, self.look)

@@ -2,23 +2,27 @@
 
 The book is simulated vaults, judged by the exact rules and the shipped bundle (`rules`: by the
 rules alone), stepped and written to a SQLite store. One pass over all of it, then the accounts
-nearest to the line alone, then the book in sum as a request reads it.
+nearest to the line alone, then the book in sum as a request reads it, then a price that takes the
+nearest hundredth below the line: from its push until a desk's messages lie in the outbox.
 """
 
 import sys
 import tempfile
 import time
+from datetime import timedelta
 from pathlib import Path
 
 from features.simulate import simulate
 from models.alerting.policy import default
+from models.domain import Price
 from serving.application import sample_book
 from serving.application.deployment import read_deployment
 from serving.application.stored_market import stored_snapshot
 from serving.routes.book import summed
 from serving.schemas.problems import encode
-from serving.store import accounts, alerts, book_totals, open_store
-from serving.watch.selection import ranking
+from serving.store import accounts, alerts, book_totals, consents, market, open_store, outbox
+from serving.store.alerts import DESK, Receiver
+from serving.watch.selection import distance, ranking
 from serving.watch.watcher import Watcher, cycle
 
 ACCOUNTS = int(next((part for part in sys.argv[1:] if part.isdigit()), 100_000))
@@ -54,6 +58,53 @@ def judged(watcher: Watcher) -> int:
     return sum(iter(lambda: cycle(watcher), 0))
 
 
+def pushed(watcher: Watcher) -> tuple[int, float, float]:
+    """Push a price that the nearest hundredth of the book does not stand.
+
+    Returns
+    -------
+    tuple
+        How many accounts are on a level then; seconds from before the push until the first
+        message lies in the outbox, and until every account below the line was judged.
+    """
+    store, memory, at = watcher.store, watcher.memory, watcher.clock() + timedelta(seconds=1)
+    with store.begin() as transaction:
+        alerts.add_receiver(transaction, Receiver(receiver="desk", audience=DESK), (), now=at)
+        channel = consents.add(
+            transaction,
+            receiver="desk",
+            kind="file",
+            target="desk",
+            secrets_=(),
+            rank=0,
+            actor="bench",
+            now=at,
+        )
+        code = consents.challenge(transaction, channel, actor="bench", now=at)
+        consents.confirm(transaction, channel, code, actor="bench", now=at)
+        around = stored_snapshot(transaction, at=at, assets={"ETH"})
+    prices = {name: float(price.exact) for name, price in around.prices.items()}
+    rooms = (distance(slope, prices) for slope in memory.slopes.values())
+    share = sorted(room for room in rooms if room > 0)[len(memory.slopes) // 100]
+    before = around.prices["ETH"]
+    value = int(before.value * (1 - share))
+    fallen = Price(value=value, decimals=before.decimals, observed_at=at)
+    watcher.clock = lambda: at
+    began, first = time.perf_counter(), 0.0
+    with store.begin() as transaction:
+        market.push_prices(transaction, [("ETH", fallen)], now=at)
+        market.write_notes(transaction, {"clock": at.isoformat()})
+    while cycle(watcher):
+        with store.read() as transaction:
+            waiting = outbox.depth(transaction, now=at)[0]
+        first = first or (time.perf_counter() - began if waiting else 0.0)
+        if not memory.crossed:
+            break
+    last = time.perf_counter() - began
+    with store.read() as transaction:
+        return len(alerts.raised_accounts(transaction)), first, last
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as directory:
         watcher = lay(f"sqlite:///{directory}/book.db")
@@ -84,4 +135,9 @@ if __name__ == "__main__":
             kept = book_totals.read(transaction)
         told = encode(summed(kept[1], None)) if kept else b""
         print(f"the book in sum: {1e3 * (time.perf_counter() - wall):.1f} ms, {len(told):,} bytes")
+        raised, first, last = pushed(watcher)
+        print(
+            f"a price that raises {raised:,}: the first message in the outbox after {first:.2f} s, "
+            f"all below the line judged and told after {last:.2f} s"
+        )
         watcher.store.close()

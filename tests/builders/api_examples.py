@@ -321,7 +321,13 @@ def governing(ask: Any) -> None:
     limits = {"accounts": 10, "debt": "1000000"}
     ask("preview_terms", {"changes": [change], "limits": limits, "scenarios": 200})
     named = {"venue": "maker", "market": "ETH-B", "parameter": "mat"}
-    ask("recommend_terms", {"parameters": [named], "scenarios": 200})
+    begun = ask("recommend_terms", {"parameters": [named], "scenarios": 200})
+    for _ in range(PATIENCE):
+        if ask("recommendation", id=begun["id"], keep=False)["status"] in ENDED:
+            break
+        time.sleep(0.5)
+    ask("recommendation", id=begun["id"])
+    ask("recommendations", query={"limit": 1})
     ask("parameters")
     ask("put_bounds", {"bounds": [ask("bounds")["bounds"][0]]})
     rules = {"approvals": 1, "delay_hours": 0, "window_hours": 24}

@@ -334,6 +334,38 @@ def test_an_account_that_is_too_dear_is_unevaluable(store: Store) -> None:
     assert scene.levels() == {"dear": Level.WATCH}
 
 
+@pytest.mark.parametrize("most", [11, 1], ids=["at once", "one by one"])
+def test_a_forecast_has_time_of_its_own(
+    store: Store, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Judging an account and forecasting some take 1.9 s each: neither more than its 2 s."""
+    many_venues.lay(store)
+    clock = [0.0]
+    scene = Scene(store, model=read_deployment(CHAMPION).model, timer=lambda: clock[0])
+    scene.now = many_venues.AT
+    judge, forecast = rule_evaluation.evaluate_rules, evaluation.forecast_outcomes
+
+    def judged_slowly(case: Any, **rest: Any) -> Any:
+        found = judge(case, **rest)
+        clock[0] += 1.9
+        return found
+
+    def forecast_slowly(judged: Any, **rest: Any) -> Any:
+        if len(judged) > most:
+            raise RuntimeError("so many cannot be forecast at once")
+        clock[0] += 1.9
+        for case in (each.case for each in judged):
+            case.rulebook.margin(case.account, case.market, case.terms)
+        return forecast(judged, **rest)
+
+    monkeypatch.setattr(evaluation, "evaluate_rules", judged_slowly)
+    monkeypatch.setattr(evaluation, "forecast_outcomes", forecast_slowly)
+    cycle(scene.watcher)
+    silent = {name for name, one in scene.said().items() if one.expected_24h is None}
+    assert len(scene.said()) == 11
+    assert silent == {"hyper, no candles"}
+
+
 def test_the_past_holds_every_change_of_verdict(store: Store) -> None:
     """Safe, breached after a minute, safe again: three rows, and none of what said the same."""
     scene = Scene(store)

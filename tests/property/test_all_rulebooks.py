@@ -591,6 +591,22 @@ def test_an_account_along_prices_is_judged_as_at_each_of_them(
 
 
 @EVERY
+@FEW
+@given(held=st.integers(0, 10**24), value=st.integers(-1, 10**30))
+def test_the_side_alone_is_that_of_the_margin(book: Rulebook[Any], held: int, value: int) -> None:
+    """Where a rulebook tells it at less cost, it is short exactly where the verdict is breached."""
+    setup = SETUPS[book.venue]
+    account, market = setup.account(book, held, setup.risk), setup.market()
+    left = {name: one for name, one in market.prices.items() if name != setup.moving}
+    for there in (with_price(market, setup.moving, value), market, replace(market, prices=left)):
+        judged = book.margin(account, there, setup.terms)
+        side = book.maintenance(account, there, setup.terms)
+        assert side == judged.maintenance
+        if book.side is not None and side is not None:
+            assert (side.credit < side.requirement) == (judged.verdict in BREACHED)
+
+
+@EVERY
 def test_line_needs_a_judgement(book: Rulebook[Any]) -> None:
     """Where the rules cannot judge there is no line; without risk no price matters."""
     setup = SETUPS[book.venue]

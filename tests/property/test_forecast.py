@@ -59,11 +59,11 @@ def test_the_market_part_never_breaks_order(market: Head) -> None:
     assert violations(market, np.random.default_rng(2), PROBES) == (0, 0, 0)
 
 
-def test_the_owner_part_never_breaks_order(market: Head) -> None:
+@pytest.mark.parametrize("stages", [1, 2])
+def test_the_owner_part_never_breaks_order(market: Head, stages: int) -> None:
     """What starts from another head keeps what that head keeps."""
-    owner = Head(
-        StackedStart(market, LINES, HABITS), boosters(3), CALIBRATORS, (EVIDENCE,) * len(HORIZONS)
-    )
+    start = StackedStart(market, LINES, HABITS, stages=stages)
+    owner = Head(start, boosters(3), CALIBRATORS, (EVIDENCE,) * len(HORIZONS))
     assert violations(owner, np.random.default_rng(4), PROBES) == (0, 0, 0)
 
 
@@ -92,6 +92,20 @@ def test_the_owner_part_is_never_above_the_market_part(market: Head) -> None:
     lower = raw < points["unattended"]
     assert lower.any()
     assert (points["expected"][lower] == raw[lower]).all()
+
+
+def test_the_owner_part_is_a_touch_times_one_that_nobody_answers(market: Head) -> None:
+    """Recomputed as probabilities: rescue as frequent below exp(-6) as there."""
+    features, baseline = rows(np.random.default_rng(8), PROBES)
+    scores = market.scores(features, baseline)
+    touch = np.maximum(market.probabilities(scores), np.exp(-12.0))
+    shifts, slopes = np.array(LINES).T
+    near = np.log(np.maximum(touch, np.exp(-6.0)))
+    unanswered = 1.0 / (1.0 + np.exp(-(shifts + slopes * near + HABITS.added(features))))
+    begun = StackedStart(market, LINES, HABITS).over(scores, features)
+    np.testing.assert_allclose(
+        1.0 / (1.0 + np.exp(-begun)), touch * unanswered, rtol=1e-6, atol=1e-9
+    )
 
 
 def test_owners_count_by_the_touches_seen_and_not_at_all_where_none_was(market: Head) -> None:

@@ -1,10 +1,12 @@
 """Fit what the trees start from: first passage, or a power of it with the owner's past."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from features.inputs import Floats, Ints
 from models.forecast import calibration
-from models.forecast.bundle import FirstPassageStart, Head, StackedStart
+from models.forecast.bundle import FirstPassageStart, Head, StackedStart, second_stage
 from models.forecast.calibration import LOOSE
 from models.forecast.hazard import Line, first_passage_scores
 from models.forecast.volatility import VolatilityForecast
@@ -32,7 +34,7 @@ def from_passage(
 def from_head(
     rows: Dataset, head: Head, outcomes: WeightedOutcomes, touches: WeightedOutcomes
 ) -> StackedStart:
-    """Fit powers of what nobody's acting would bring, and what the owner's past adds.
+    """Fit how often a touch goes unanswered: on rows that were touched, and on them alone.
 
     Parameters
     ----------
@@ -41,12 +43,18 @@ def from_head(
     """
     matrix = rows.matrix()
     behaviour, lines = owner_behaviour.fit(
-        head.log_chances(head.scores(matrix, rows.baseline())),
+        second_stage(head.log_chances(head.scores(matrix, rows.baseline()))),
         matrix,
         rows.features[SIGMAS].to_numpy(),
-        [outcomes.hazard(k) for k in range(len(HORIZONS))],
+        [_touched(outcomes, touches, k) for k in range(len(HORIZONS))],
     )
     return StackedStart(head, lines, behaviour, trust(touches))
+
+
+def _touched(outcomes: WeightedOutcomes, touches: WeightedOutcomes, k: int) -> Outcomes:
+    """Return what became of the rows whose line was touched by horizon k."""
+    is_touched = touches.horizon(k).y == 1.0
+    return replace(outcomes, weights=outcomes.weights * is_touched).hazard(k)
 
 
 def trust(touches: WeightedOutcomes) -> float:

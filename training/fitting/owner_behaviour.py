@@ -1,4 +1,4 @@
-"""Fit what owners add to the market's answer: few numbers, each held near what is likely."""
+"""Fit what owners do about a touch: few numbers, each held near what is likely."""
 
 from collections.abc import Mapping, Sequence
 
@@ -28,9 +28,9 @@ only be that the log is young. Nor do debts tell that are far below what one ven
 NEAR = 3.0
 """Daily volatilities from the trigger within which an account shows how owners live there."""
 
-SHIFT = (-2.0, 10.0)
-POWER = (1.2, 1.0)
-"""Likely value and deviation of the line's shift and of its slope, the power of the touch."""
+SHIFT = (-1.0, 3.0)
+SLOPE = (0.3, 0.3)
+"""Likely value and deviation of the line's shift and slope in the log of the touch."""
 
 HABIT = 1.0
 """Deviation of a weight around 0 at the longest horizon."""
@@ -38,7 +38,7 @@ HABIT = 1.0
 ALIKE = 0.45
 """Deviation of a weight around that of the next longer horizon: it is the same owner."""
 
-LEAST_POWER = 0.2
+LEAST_SLOPE = 1e-3
 CONVERGED = 1e-9
 LONGEST_STEP = 2.0
 
@@ -51,13 +51,14 @@ def fit(
     Parameters
     ----------
     touches
-        log of the probability of a touch by each horizon, shape (N, K).
+        log of the probability of a touch by each horizon as the second stage reads it, shape
+        (N, K).
     features
         Shape (N, F), in the bundle's order.
     sigmas
         Daily volatilities to the trigger, shape (N,).
     outcomes
-        One per hazard.
+        One per hazard, of the rows that were touched.
     """
     columns = np.array([NAMES.index(name) for name in READS], dtype=np.int64)
     lows = np.array(list(READS.values()))
@@ -86,22 +87,22 @@ def _usual(inputs: Floats, near: Mask) -> tuple[Floats, Floats]:
 
 
 def _prior(likely: Floats, deviation: float) -> tuple[Floats, Floats]:
-    """Return likely values and deviations of shift, power and weights."""
+    """Return likely values and deviations of shift, slope and weights."""
     deviations = np.full(len(likely), deviation)
     return (
-        np.concatenate([[SHIFT[0], POWER[0]], likely]),
-        np.concatenate([[SHIFT[1], POWER[1]], deviations]),
+        np.concatenate([[SHIFT[0], SLOPE[0]], likely]),
+        np.concatenate([[SHIFT[1], SLOPE[1]], deviations]),
     )
 
 
 def _hazard(
     touch: Floats, habits: Floats, outcomes: Outcomes, prior: tuple[Floats, Floats]
 ) -> Floats:
-    """Return shift, power and weights of one hazard; the power is kept positive."""
+    """Return shift, slope and weights of one hazard; the slope is kept positive."""
     used = outcomes.used
     rows = np.column_stack([np.ones(int(used.sum())), touch[used], habits[used]])
     coefficients = logistic(rows, outcomes.y[used], outcomes.weights[used], prior=prior)
-    if coefficients[1] >= LEAST_POWER:
+    if coefficients[1] >= LEAST_SLOPE:
         return coefficients
     fixed = prior[1].copy()
     fixed[1] = 1e-6
@@ -109,7 +110,7 @@ def _hazard(
         rows,
         outcomes.y[used],
         outcomes.weights[used],
-        prior=(np.concatenate([[prior[0][0], LEAST_POWER], prior[0][2:]]), fixed),
+        prior=(np.concatenate([[prior[0][0], LEAST_SLOPE], prior[0][2:]]), fixed),
     )
 
 

@@ -263,13 +263,17 @@ def smallest_remainder(terms: Terms) -> int:
     return mul_div_down(terms.dust, terms.chop, WAD)
 
 
+COLLATERAL, DEBT = LegKind.COLLATERAL, LegKind.DEBT
+
+
 def holdings(account: Account) -> tuple[str, int, int]:
     """Return the collateral asset, ink and art of a vault."""
     asset, ink, art = "", 0, 0
     for leg in account.legs:
-        if leg.kind is LegKind.COLLATERAL:
+        kind = leg.kind
+        if kind is COLLATERAL:
             asset, ink = asset or leg.asset, ink + int(leg.quantity)
-        elif leg.kind is LegKind.DEBT:
+        elif kind is DEBT:
             art += int(leg.quantity)
     return asset or account.market.split("-")[0], ink, art
 
@@ -315,6 +319,18 @@ def margin(account: Account, market: Market, terms: Terms) -> Margin:
         ratio=Ratio("collateralization_ratio", ink * price.value * RAY // (art * rate), 18),
         prices=(asset,),
     )
+
+
+def side(account: Account, market: Market, terms: Terms) -> Side | None:
+    """Return what backs a vault and what it owes, rad, as `margin` judges them."""
+    asset, ink, art = holdings(account)
+    if art == 0:
+        return Side(0, 0)
+    price = market.prices.get(asset)
+    rate = market.state.get(f"{account.market}.rate")
+    if price is None or price.value <= 0 or rate is None:
+        return None
+    return Side(ink * spot_price(price.value, terms), art * rate)
 
 
 def bark_in(market: Market, account: Account, terms: Terms) -> Bark | Refusal:
@@ -407,6 +423,7 @@ RULEBOOKS = (
         state=STATE,
         price_decimals=ORACLE_DECIMALS,
         margin=margin,
+        side=side,
         bare=bare,
         liquidate=liquidate,
         accrue=accrue,

@@ -31,6 +31,8 @@ function page() {
     venue: "",
     chain: "ethereum",
     market: "core",
+    contract: "",
+    chainId: "",
     addresses: "",
     rpc: "",
     ws: "",
@@ -48,8 +50,8 @@ function page() {
         this.onChains = venuesOf(schema, "ConnectionBody");
         this.onExchanges = venuesOf(schema, "ExchangeBody");
         await this.$nextTick();
-        this.venue = this.onChains[0];
-        this.pick();
+        if (!this.venue) this.venue = this.onChains[0];
+        if (!this.name) this.pick();
       });
       addEventListener("news", () => this.load());
       setInterval(() => this.load(), 5000);
@@ -98,7 +100,10 @@ function page() {
       const { venue, key, secret, passphrase } = this;
       if (this.isChain) {
         const { chain, market, allBorrowers: all_borrowers } = this;
-        return { venue, chain, market, rpc: lines(this.rpc), ws: lines(this.ws), addresses: lines(this.addresses), all_borrowers };
+        const contract = this.contract.trim();
+        const number = this.chainId.trim();
+        const stated = { ...(contract ? { contract } : {}), ...(number ? { chain_id: Number(number) } : {}) };
+        return { venue, chain, market, ...stated, rpc: lines(this.rpc), ws: lines(this.ws), addresses: lines(this.addresses), all_borrowers };
       }
       if (!this.isKeyed) return { venue, addresses: lines(this.addresses) };
       return { venue, key, secret, ...(this.hasPassphrase ? { passphrase } : {}) };
@@ -201,7 +206,30 @@ function page() {
       return this.mismatches.length > 0;
     },
     get agrees() {
-      return Boolean(this.chosen?.noted_at) && !this.differs;
+      return Boolean(this.chosen?.noted_at) && !this.differs && !this.refusals.length;
+    },
+    get hasEndpoints() {
+      return this.endpoints.length > 0;
+    },
+    /** Accounts that the rules refuse: what is shown of them is their exchange's alone. */
+    get refusals() {
+      return (this.detail?.accounts ?? []).filter((row) => row.refused);
+    },
+    get figures() {
+      return (this.detail?.accounts ?? []).flatMap((row) =>
+        row.figures.map((part) => ({
+          key: `${row.account} ${part.figure} ${part.instrument} ${part.side}`,
+          account: row.account,
+          href: `/desk/accounts/${encodeURIComponent(row.account)}`,
+          figure: part.figure.replaceAll("_", " "),
+          about: [part.instrument, part.side].filter(Boolean).join(" "),
+          ours: part.ours ?? "–",
+          theirs: part.theirs ?? "–",
+        })),
+      );
+    },
+    get hasFigures() {
+      return this.figures.length > 0;
     },
   };
 }

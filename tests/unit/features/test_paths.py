@@ -6,6 +6,7 @@ import pytest
 
 from features.inputs import HOUR, Candles, Tables, no_events
 from features.margin import distance
+from features.moments import moment_columns
 from features.paths import inverted
 from features.views import views
 from models.errors import InvalidTable
@@ -55,7 +56,8 @@ KNOWN = Tables(
 
 def found(moments: pd.DataFrame, legs: pd.DataFrame | None = None) -> list[tuple]:
     """Return rows and views."""
-    return list(views(KNOWN, moments, legs, lookback=pd.Timedelta(hours=2)))
+    columns = moment_columns(moments, legs)
+    return list(views(KNOWN, *columns, lookback=pd.Timedelta(hours=2)))
 
 
 def test_a_short_is_a_long_of_the_inverse_price() -> None:

@@ -59,8 +59,8 @@ def test_no_habit_is_a_measure_of_the_distance() -> None:
     assert {BY_NAME[name].direction for name in owner_behaviour.READS} == {0}
 
 
-def test_fitting_finds_the_power_and_the_habits() -> None:
-    """From many outcomes of a known law, shift, power and the one weight that matters."""
+def test_fitting_finds_the_line_and_the_habits() -> None:
+    """From many outcomes of a known law, shift, slope and the one weight that matters."""
     generator = np.random.default_rng(3)
     touches = np.tile(-generator.exponential(2.0, (60_000, 1)), len(HORIZONS))
     rows = np.full((len(touches), len(NAMES)), np.nan)
@@ -70,30 +70,30 @@ def test_fitting_finds_the_power_and_the_habits() -> None:
     y = (generator.random(len(touches)) < chance).astype(np.float64)
     outcomes = [Outcomes(y, np.ones(len(y)))] * len(HORIZONS)
     found, lines = owner_behaviour.fit(touches, rows, np.ones(len(y)), outcomes)
-    for shift, power in lines:
-        assert (shift, power) == pytest.approx((-1.0, 1.5), abs=0.08)
+    for shift, slope in lines:
+        assert (shift, slope) == pytest.approx((-1.0, 1.5), abs=0.08)
     place = list(owner_behaviour.READS).index("debt_size")
     assert found.weights[:, place] == pytest.approx([-0.7] * 4, abs=0.06)
     assert np.delete(found.weights, place, axis=1) == pytest.approx(np.zeros((4, 4)), abs=1e-9)
 
 
-def test_without_outcomes_the_likely_power_is_kept() -> None:
+def test_without_outcomes_the_likely_slope_is_kept() -> None:
     """No evidence at all leaves every number where the prior puts it."""
     rows = np.full((3, len(NAMES)), np.nan)
     nothing = [Outcomes(np.zeros(3), np.zeros(3))] * len(HORIZONS)
     found, lines = owner_behaviour.fit(np.full((3, 4), -2.0), rows, np.ones(3), nothing)
-    assert lines == (((-2.0, 1.2)),) * 4
+    assert lines == (((-1.0, 0.3)),) * 4
     assert not found.weights.any()
 
 
-def test_a_power_stays_positive_where_outcomes_run_against_touches() -> None:
+def test_a_slope_stays_positive_where_outcomes_run_against_touches() -> None:
     """Order in the distance is kept even by a log in which the nearest were never liquidated."""
     touches = np.tile(np.linspace(-6.0, 0.0, 2_000)[:, np.newaxis], len(HORIZONS))
     y = (touches[:, 0] < -3.0).astype(np.float64)
     rows = np.full((len(y), len(NAMES)), np.nan)
     outcomes = [Outcomes(y, np.ones(len(y)))] * len(HORIZONS)
     _, lines = owner_behaviour.fit(touches, rows, np.ones(len(y)), outcomes)
-    assert all(power == pytest.approx(0.2, abs=1e-3) for _, power in lines)
+    assert all(slope == pytest.approx(0.001, abs=1e-5) for _, slope in lines)
 
 
 def test_hours_of_one_owner_share_their_outcome() -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import many_venues
 import pytest
 import venue_bodies
+from msgspec import structs
 
 from models.horizons import LABELS
 from serving.evaluation import inputs
@@ -128,7 +129,7 @@ def test_what_is_not_known_of_one_account_is_told_of_no_sum() -> None:
     (band,) = by_band([(one.case, one.now), (unknown, one.now)], chances)
     assert (band.credit, band.collateral_value, band.debt) == ("74376", None, None)
     sums = summed_up([one])
-    sums.put("other", account_totals(replace(one, case=unknown), told(one)))
+    sums.put("other", account_totals(structs.replace(one, case=unknown), told(one)))
     assert summed(sums.document(oldest=AT), None).bands == (band,)
     sums.remove("other")
     (left,) = summed(sums.document(oldest=AT), None).bands

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from features.inputs import Candles, Tables, no_events
-from features.pipeline import BASELINE, compute
+from features.pipeline import NAMES, feature_matrix
 from models.domain import Account, Leg, LegKind, Market, Price
 from models.horizons import HORIZONS
 from models.margin.fixed_point import RAY
 from models.margin.perpetual import tiers_from
 from models.margin.rulebook import load
 from models.margin.venues import aave_v3_terms, hyperliquid
-from serving.evaluation.feature_rows import PositionRow, View, frames, position, tables
+from serving.evaluation.feature_rows import PositionRow, View, columns, position, tables
 from serving.evaluation.inputs import AccountInput
 from serving.evaluation.rule_evaluation import evaluate_rules
 from serving.schemas.assessment import Notice
@@ -179,12 +179,13 @@ def test_every_kind_of_account_gets_baselines_together() -> None:
     ]
     judged = [evaluate_rules(one) for one in cases]
     names = [str(place) for place in range(len(cases))]
-    rows, legs = frames([seen(one) for one in cases], names, at=AT)
-    computed = compute(
+    rows, legs = columns([seen(one) for one in cases], names, at=AT)
+    computed = feature_matrix(
         tables(judged, names, Tables(candles=CANDLES, events=no_events())), rows, legs=legs
     )
-    likely = computed[list(BASELINE[: len(HORIZONS)])].to_numpy()
-    assert np.isfinite(computed[list(BASELINE)].to_numpy()).all()
+    beside = computed[:, len(NAMES) :]
+    likely = beside[:, : len(HORIZONS)]
+    assert np.isfinite(beside).all()
     assert (np.diff(likely, axis=1) >= 0.0).all()
     assert (likely[3] > likely[2]).all()
 
@@ -206,14 +207,14 @@ def test_what_closes_later_is_not_seen() -> None:
     assert early == late
     judged = evaluate_rules(account)
     told = [
-        compute(
+        feature_matrix(
             tables([judged], ["a"], Tables(candles=candles, events=no_events())),
-            *frames([early], ["a"], at=AT)[:1],
-            legs=frames([early], ["a"], at=AT)[1],
+            *columns([early], ["a"], at=AT)[:1],
+            legs=columns([early], ["a"], at=AT)[1],
         )
         for candles in (CANDLES, longer)
     ]
-    assert told[0].equals(told[1])
+    np.testing.assert_array_equal(told[0], told[1])
 
 
 def test_time_is_the_last_closed_hour() -> None:

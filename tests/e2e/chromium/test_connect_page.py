@@ -20,8 +20,9 @@ from serving.http.keys import issue
 from serving.http.routing import routes
 from serving.routes import OPERATIONS
 from serving.settings import Settings
-from serving.store import Store, accounts, connections, keys, open_store
+from serving.store import Store, accounts, connections, keys, open_store, venue_accounts
 from serving.store.connections import StoredBlock
+from serving.store.venue_accounts import VenueAccount
 
 OWNER = "0x" + "ab" * 20
 ACCOUNT = f"aave-v3:ethereum:core:{OWNER}"
@@ -114,7 +115,7 @@ def test_an_administrator_connects_and_sees_how_it_stands(service: Service) -> N
     tab = service.tabs["admin"]
     page = tab.open("/desk/connect")
     expect(page.get_by_text("Nothing is followed yet.")).to_be_visible()
-    expect(page.locator("#venue option")).not_to_have_count(0)
+    expect(page.locator("#venue")).to_have_value("aave-v3")
     fill(page, addresses=f"{OWNER}\n", rpc="https://eth.example/v3/SECRET", name="mine")
     page.locator("#follow").click()
     expect(page.locator("#connections")).to_contain_text("mine")
@@ -140,14 +141,49 @@ def test_an_administrator_connects_and_sees_how_it_stands(service: Service) -> N
     assert tab.errors == []
 
 
+def test_a_read_only_key_of_an_exchange_is_handed_over_and_forgotten(service: Service) -> None:
+    """The fields are those of the exchange; what was typed is sealed and nowhere on the page."""
+    tab = service.tabs["admin"]
+    page = tab.open("/desk/connect")
+    expect(page.locator("#venue")).to_have_value("aave-v3")
+    page.locator("#venue").select_option("okx")
+    expect(page.locator("#rpc")).to_be_hidden()
+    expect(page.locator("#addresses")).to_be_hidden()
+    fill(page, key="KEY-READ", secret="SECRET-READ", passphrase="PHRASE-READ", name="mine")  # noqa: S106
+    page.locator("#follow").click()
+    expect(page.locator("#connections")).to_contain_text("mine")
+    assert not any(part in page.content() for part in ("KEY-READ", "SECRET-READ", "PHRASE-READ"))
+    for field in ("key", "secret", "passphrase"):
+        expect(page.locator(f"#{field}")).to_have_value("")
+    with service.store.read() as transaction:
+        stored = connections.read(transaction, "mine")
+    assert stored is not None
+    assert stored.body["venue"] == "okx"
+    assert stored.sealed is not None
+    assert b"READ" not in stored.sealed
+    page.locator("#venue").select_option("hyperliquid")
+    expect(page.locator("#key")).to_be_hidden()
+    expect(page.locator("#addresses")).to_be_visible()
+    assert tab.grave() == []
+    assert tab.errors == []
+
+
 def test_what_is_wrong_is_told_where_it_was_typed(service: Service) -> None:
     """An address that is none is refused with its place, and nothing is written."""
     page = service.tabs["admin"].open("/desk/connect")
+    expect(page.locator("#venue")).to_have_value("aave-v3")
     fill(page, addresses="0x12", rpc="https://eth.example", name="mine")
     page.locator("#follow").click()
     expect(page.locator("#refused")).to_contain_text("is no address")
     with service.store.read() as transaction:
         assert connections.every(transaction) == []
+    page.locator("#venue").select_option("aave-v2")
+    fill(page, addresses=OWNER, rpc="https://eth.example", name="mine")
+    page.locator("#follow").click()
+    expect(page.locator("#refused")).to_contain_text("/contract: state it")
+    fill(page, contract="0x" + "cd" * 20)
+    page.locator("#follow").click()
+    expect(page.locator("#connections")).to_contain_text("aave-v2")
 
 
 def test_a_key_that_may_not_sees_why(service: Service) -> None:
@@ -161,5 +197,60 @@ def test_a_key_that_may_not_sees_why(service: Service) -> None:
             "title", "needs a key with the scope admin"
         )
     expect(page.locator("#connections tbody tr")).to_have_count(0)
+    assert tab.grave() == []
+    assert tab.errors == []
+
+
+def note_exchange(store: Store) -> None:
+    """Let the connection stand as an exchange that was read, one account of it not judged."""
+    now = datetime.now(tz=UTC)
+    account = "bybit-linear:sub:USDT:cross"
+    body = {
+        "id": account,
+        "venue": "bybit-linear",
+        "version": "isolated-2024-09",
+        "market": "USDT:sub",
+        "legs": [{"kind": "position", "asset": "ETHUSDT", "quantity": "1", "entry": "1200"}],
+    }
+    figure = {
+        "figure": "liquidation_price",
+        "instrument": "ETHUSDT",
+        "side": "long",
+        "ours": None,
+        "theirs": "919.10",
+        "is_equal": None,
+    }
+    row = VenueAccount(
+        account=account,
+        connection="sub",
+        read_at=now,
+        refused="cross_margin_not_established",
+        figures=[figure],
+    )
+    status = {"state": "live", "reasons": [], "read_at": now.isoformat(), "accounts": 1}
+    with store.begin() as transaction:
+        accounts.upsert(transaction, [body], at=now, now=now)
+        venue_accounts.write(transaction, [row])
+        connections.note_status(transaction, "sub", status, now=now)
+
+
+def test_an_exchange_is_connected_by_a_key_that_is_never_shown(service: Service) -> None:
+    """Its figures stand beside the rules', and who is not judged is not called equal."""
+    tab = service.tabs["admin"]
+    page = tab.open("/desk/connect")
+    expect(page.locator("#venue option")).not_to_have_count(0)
+    page.locator("#venue").select_option("bybit")
+    fill(page, key="KEY-123456", secret="SECRET-123456", name="sub")  # noqa: S106 - typed in
+    page.locator("#follow").click()
+    expect(page.locator("#connections")).to_contain_text("sub")
+    for field in ("key", "secret"):
+        expect(page.locator(f"#{field}")).to_have_value("")
+    assert "123456" not in page.content()
+    note_exchange(service.store)
+    expect(page.locator("#figures tbody tr")).to_contain_text("919.10")
+    expect(page.locator("#figures tbody tr")).to_contain_text("ETHUSDT long")
+    expect(page.locator("#refusals")).to_contain_text("cross_margin_not_established")
+    expect(page.get_by_text("Every account is judged as its venue judges it.")).to_be_hidden()
+    expect(page.locator("#endpoints")).to_be_hidden()
     assert tab.grave() == []
     assert tab.errors == []

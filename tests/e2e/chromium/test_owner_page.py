@@ -21,7 +21,7 @@ from serving.settings import Settings
 from serving.store import open_store
 from serving.watch.watcher import cycle
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "models" / "allocation" / "ALLOCATION.md"
+DOCUMENT = Path(__file__).resolve().parents[3] / "models" / "allocation" / "ALLOCATION.md"
 
 
 @pytest.fixture
