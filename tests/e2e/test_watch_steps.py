@@ -505,7 +505,7 @@ def test_a_watcher_says_who_leads_and_what_it_did(
         steps = iter([0, 0])
         watcher.run(waiting, is_over=is_over)
     said = [record.getMessage() for record in caplog.records]
-    counted = "watched seconds=100 accounts=2 judged=6 steps=3 failed_turns=0"
+    counted = "watched seconds=100 accounts=2 judged=6 steps=5 failed_turns=0"
     assert said == [
         "leads holder=one after=nobody",
         f"{counted} unevaluable=0 transitions=1 messages=0",
