@@ -14,6 +14,7 @@ PolicyFacet, SetterFacet, VToken, VAIController; read 2026-11.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain as chained
 from typing import Any
@@ -106,6 +107,9 @@ LIQUIDATED_VAI = Event(
     (),
 )
 EVENTS = (ENTERED, LIQUIDATED, LIQUIDATED_VAI)
+NOTHING = bytes(4 * WORD)
+"""What is held in a contract that was not there yet, in a block of the past."""
+
 FIGURES = ("liquidity", "shortfall", "borrowing_power", "borrowing_shortfall")
 
 
@@ -199,15 +203,16 @@ class VenusReader:
         await chain.require_code(self.comptroller, block, what="comptroller")
         methods = (ALL_MARKETS, ORACLE, VAI_CONTROLLER, LIQUIDATOR, BOUNDED_ORACLE)
         *answers, bounded = await chain.call([each.at(self.comptroller) for each in methods], block)
-        tokens, oracle, vai, liquidator = (
-            method.read(sound(answer, self.comptroller, method))
-            for method, answer in zip(methods[:-1], answers, strict=True)
-        )
+        sound(answers[0], self.comptroller, ALL_MARKETS)
         if isinstance(bounded, Reverted) or not bounded or BOUNDED_ORACLE.read(bounded) == NOBODY:
             raise UnknownRevision(
                 f"comptroller {self.comptroller} has no deviationBoundedOracle(): its code is not "
                 f"of release {VERSION}, the only one that rules are held to"
             )
+        tokens, oracle, vai, liquidator = (
+            method.read(sound(answer, self.comptroller, method))
+            for method, answer in zip(methods[:-1], answers, strict=True)
+        )
         every = tuple(each.lower() for each in tokens)
         if not every:
             raise NotAContract(f"comptroller {self.comptroller} has no markets")
@@ -489,7 +494,9 @@ class VenusReader:
             inside, pool = answers[2 * place : 2 * place + 2]
             tokens = ASSETS_IN.read(sound(inside, self.comptroller, ASSETS_IN))
             entered[address] = {each.lower() for each in tokens}
-            pools[address] = POOL_OF.read(sound(pool, self.comptroller, POOL_OF))
+            # Nobody was in a pool of e-mode in blocks of the past that had none.
+            is_there = not isinstance(pool, Reverted) and bool(pool)
+            pools[address] = POOL_OF.read(sound(pool, self.comptroller, POOL_OF)) if is_there else 0
         places = []
         for address in addresses:
             known = before.get(address)
@@ -508,10 +515,10 @@ class VenusReader:
         answers = await self._accrued(chain, block, calls)
         legs: dict[str, list[Leg]] = {each: [] for each in addresses}
         for (address, each, pledged), answer in zip(places, answers[: len(places)], strict=True):
-            row = SNAPSHOT.read(sound(answer, each.token, SNAPSHOT))
-            legs[address] += legs_of(each.name, row, pledged=pledged)
+            data = sound(answer or NOTHING, each.token, SNAPSHOT)
+            legs[address] += legs_of(each.name, SNAPSHOT.read(data), pledged=pledged)
         for address, answer in zip(owing, answers[len(places) :], strict=True):
-            owed = VAI_OWED.read(sound(answer, str(layout.vai), VAI_OWED))
+            owed = VAI_OWED.read(sound(answer or NOTHING, str(layout.vai), VAI_OWED))
             if owed:
                 legs[address].append(Leg(kind=LegKind.DEBT, asset=layout.minted, quantity=owed))
         return {
@@ -554,9 +561,10 @@ class VenusReader:
         figures: dict[str, dict[str, int]] = {}
         for place, address in enumerate(accounts):
             pair = answers[2 * place : 2 * place + 2]
-            figures[address] = {"is_liquidatable": 0} | dict(
-                zip(FIGURES, chained(*map(answer_of, pair)), strict=True)
-            )
+            figures[address] = {"is_liquidatable": 0}
+            for name, value in zip(FIGURES, chained(*map(answer_of, pair)), strict=True):
+                if value is not None:
+                    figures[address][name] = value
         forced: dict[str, dict[str, int]] = {each: {} for each in accounts}
         for place, (address, asset) in enumerate(debts):
             is_forced, allowed = answers[first + 2 * place : first + 2 * place + 2]
@@ -569,7 +577,7 @@ class VenusReader:
                 address=address,
                 legs=each.legs,
                 options={**each.options, **forced[address]},
-                answer={name: v for name, v in figures[address].items() if v is not None},
+                answer=figures[address],
             )
             for address, each in accounts.items()
         }
@@ -577,13 +585,22 @@ class VenusReader:
     def touched(self, logs: Sequence[Log], addresses: Collection[str]) -> frozenset[str]:
         """Return the accounts that a log names in a topic or in a word of its data."""
         by_topic = {topic_of(address): address for address in addresses}
-        words = {topic for log in logs for topic in log.topics[1:]}
-        words |= {
-            f"0x{log.data[place : place + WORD].hex()}"
-            for log in logs
-            for place in range(0, len(log.data), WORD)
-        }
+        words = {word for log in logs for word in words_of(log)}
         return frozenset(by_topic[word] for word in words & by_topic.keys())
+
+    def acted(self, logs: Sequence[Log], addresses: Collection[str]) -> dict[str, frozenset[str]]:
+        """Return by account the assets of the markets that a log with its name is of, or names."""
+        layout = self._laid()
+        names = {topic_of(each.token): each.name for each in layout.markets}
+        names |= {topic_of(layout.vai): layout.minted} if layout.vai is not None else {}
+        by_topic = {topic_of(address): address for address in addresses}
+        assets: dict[str, frozenset[str]] = {}
+        for log in logs:
+            words = words_of(log)
+            here = frozenset(names[each] for each in {*words, topic_of(log.address)} & names.keys())
+            for word in words & by_topic.keys():
+                assets[by_topic[word]] = assets.get(by_topic[word], frozenset()) | here
+        return assets
 
     def liquidations(
         self, logs: Sequence[Log], addresses: Collection[str]
@@ -623,6 +640,12 @@ class VenusReader:
         )
 
 
+def words_of(log: Log) -> frozenset[str]:
+    """Return the topics of a log but the first, and the words of its data."""
+    data = (log.data[place : place + WORD].hex() for place in range(0, len(log.data), WORD))
+    return frozenset((*log.topics[1:], *(f"0x{word}" for word in data)))
+
+
 def answer_of(answer: bytes | Reverted) -> tuple[int | None, int | None]:
     """Return liquidity and shortfall; None where the venue refuses to say them."""
     if isinstance(answer, Reverted):
@@ -635,19 +658,15 @@ def compared(reading: Reading, address: str) -> list[Difference]:
     """Return the figures of an account that differ."""
     account, terms, market = reading.account(address), reading.typed_terms(), reading.as_market()
     answer = reading.accounts[address].answer or {}
-    by_asset = holdings(account, market, terms)
     ours: dict[str, int] = {}
     is_liquidatable = "unevaluable"
-    if not isinstance(by_asset, Refusal):
-        try:
+    by_asset = holdings(account, market, terms)
+    with suppress(OverflowError):
+        if not isinstance(by_asset, Refusal):
             sides = sides_of(by_asset, account, market, terms)
-        except OverflowError:
-            sides = ()
-        surpluses = [int(side.surplus) for side in sides]
-        ours = dict(
-            zip(FIGURES, (v for s in surpluses for v in (max(s, 0), max(-s, 0))), strict=False)
-        )
-        if sides:
+            surpluses = [int(side.surplus) for side in sides]
+            values = [part for each in surpluses for part in (max(each, 0), max(-each, 0))]
+            ours = dict(zip(FIGURES, values, strict=True))
             debts = repayable(by_asset, sides[0], account, market)
             is_liquidatable = "yes" if unpaused(debts, market) else "no"
     theirs = "unevaluable"

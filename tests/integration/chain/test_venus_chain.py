@@ -4,22 +4,26 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import chain_node
 import chain_packages
 import pytest
 import venus_market
 from chain_reading import STEPS, STEPS_A_BLOCK, USERS, addresses_of, reading_chain
-from venus_market import VenusLife, VenusMarket
+from venus_market import WAD, VenusLife, VenusMarket
 
 from models.domain import LegKind, MarketId
 from models.margin.result import Liquidation, Refusal
 from models.margin.rulebook import Liquidate, load
 from serving.connect import venus
 from serving.connect.errors import NotAContract, UnknownRevision
+from serving.connect.follow import Follower
 from serving.connect.reading import Reading
 from serving.connect.rpc import Chain
 from serving.connect.venus import VenusReader
+from serving.store import accounts, connections, open_store
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +68,73 @@ def test_what_is_no_comptroller_and_an_older_one_are_refused(
     monkeypatch.setattr(venus, "BOUNDED_ORACLE", absent)
     with pytest.raises(UnknownRevision, match="is not of release 10"):
         reading_chain(core.node, act)
+
+
+def test_an_account_is_followed(core: VenusMarket, tmp_path: Path) -> None:
+    """What it did and what was taken of it stand in the store, and a new market is read, too."""
+    node, admin = core.node, core.admin
+    user, other = addresses_of(node, 2, seed=3)
+    store = open_store(f"sqlite:///{tmp_path / 'book.sqlite3'}")
+    with store.begin() as transaction:
+        connections.write(transaction, "mine", {}, sealed=None, now=datetime.now(tz=UTC))
+
+    async def act(chain: Chain) -> None:
+        reader = reader_of(core)
+        follower = Follower("mine", store, chain, reader, {user, other})
+        await follower.step()
+        for owner in (user, other):
+            node.send(admin, core.markets["BNB"], "mintBehalf", owner, 10 * WAD)
+            node.send(owner, core.comptroller, "enterMarkets", [core.markets["BNB"].address])
+        assert (await follower.step()).mismatches == ()
+        node.send(user, core.markets["USDC"], "borrow", 4_700 * 10**6)
+        assert (await follower.step()).mismatches == ()
+        venus_market.listed(core, "NEW", (18, 5, (50, 55, 110)))
+        node.send(user, core.vai_controller, "mintVAI", WAD)
+        assert (await follower.step()).mismatches == ()
+        assert reader.layout is not None
+        assert reader.layout.markets[-1].name == "NEW"
+        core.set_price("BNB", 500 * WAD)
+        node.mine()
+        first = node.ask("eth_blockNumber")
+        await follower.step()
+        place = core.markets["BNB"].address
+        node.send(admin, core.markets["USDC"], "liquidateBorrow", user, 10**9, place)
+        assert (await follower.step()).mismatches == ()
+        head = await chain.head()
+        logs = [
+            log
+            async for part in chain.logs(
+                reader.contracts, first=int(first, 16) + 1, last=head.number, topics=[]
+            )
+            for log in part.logs
+        ]
+        assert reader.touched(logs, {user, other}) == {user}
+        assert reader.liquidations(logs, {user, other}) == {user: (("BNB", "USDC"),)}
+        everything = [
+            log
+            async for part in chain.logs(
+                reader.contracts[:1], first=0, last=head.number, topics=[[*reader.borrow_topics]]
+            )
+            for log in part.logs
+        ]
+        assert reader.borrowers(everything) == {user, other}
+        core.set_price("BNB", 600 * WAD)
+        node.mine()
+
+    reading_chain(node, act)
+    with store.read() as transaction:
+        (body,) = accounts.read(transaction, [f"venus:test:core:{user}"]).values()
+    assert [event["kind"] for event in body["events"]] == [
+        "deposit",
+        "borrow",
+        "borrow",
+        "liquidate",
+    ]
+    owed = {event["debt_asset"]: int(event["debt"]) for event in body["events"][1:3]}
+    assert owed["VAI"] == WAD
+    assert 4_700 * 10**6 <= owed["USDC"] < 4_701 * 10**6
+    assert {leg["asset"] for leg in body["legs"]} == {"BNB", "USDC", "VAI"}
+    store.close()
 
 
 @dataclass
@@ -139,11 +210,16 @@ class Comparison:
             self.outcomes[f"refused: {expected.reason}"] += 1
             return
         assert happened == (expected.repaid[debt], expected.seized[collateral])
-        answer = (await self.settled()).accounts[user].answer
+        left = (await self.settled()).accounts[user]
         assert expected.after is not None
         assert expected.after.maintenance is not None
-        assert answer is not None
-        assert expected.after.maintenance.surplus == answer["liquidity"] - answer["shortfall"]
+        assert left.answer is not None
+        if any(leg.kind is LegKind.DEBT for leg in left.legs):
+            surplus = left.answer["liquidity"] - left.answer["shortfall"]
+            assert expected.after.maintenance.surplus == surplus
+        else:
+            assert expected.after.reason == "no_debt"
+        self.outcomes["seized nothing"] += not expected.seized[collateral]
         self.outcomes["as foretold"] += 1
 
 

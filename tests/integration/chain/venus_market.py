@@ -110,6 +110,38 @@ def minting(node: Node, artefacts: dict[str, Any], comptroller: Contract, acm: s
     return controller
 
 
+def listed(market: VenusMarket, name: str, about: tuple[int, int, tuple[int, int, int]]) -> None:
+    """List a market of a token of its own; parameters as `ASSETS` has them."""
+    node, admin, comptroller = market.node, market.admin, market.comptroller
+    artefacts = chain_packages.contracts("venus")
+    decimals, price, percents = about
+    acm = node.deploy(artefacts, "AccessControlManagerMock", admin)
+    curve = node.deploy(
+        artefacts, "JumpRateModel", WAD // 50, WAD // 5, WAD // 5, 8 * WAD // 10, 100_000
+    )
+    token = node.deploy(artefacts, "FaucetToken", 10**9 * 10**decimals, name, decimals, name)
+    fresh = node.deploy(
+        artefacts,
+        "VBep20Immutable",
+        *(token.address, comptroller.address, curve.address, 2 * 10 ** (8 + decimals)),
+        *(f"v{name}", f"v{name}", 8, admin),
+    )
+    market.tokens[name], market.markets[name] = token, fresh
+    node.send(admin, fresh, "setAccessControlManager", acm.address)
+    node.send(admin, fresh, "setReduceReservesBlockDelta", 10**9)
+    node.send(admin, fresh, "_setReserveFactor", WAD // 10)
+    scaled = price * WAD * 10 ** (18 - decimals)
+    node.send(admin, market.oracle, "set", fresh.address, scaled)
+    node.send(admin, comptroller, "_supportMarket", fresh.address)
+    factor, threshold, incentive = (each * WAD // 100 for each in percents)
+    node.send(admin, comptroller, "setCollateralFactor", fresh.address, factor, threshold)
+    node.send(admin, comptroller, "setLiquidationIncentive", fresh.address, incentive)
+    node.send(admin, comptroller, "setIsBorrowAllowed", 0, fresh.address, True)  # noqa: FBT003
+    node.send(admin, token, "approve", fresh.address, WHOLE)
+    for caps in ("_setMarketBorrowCaps", "_setMarketSupplyCaps"):
+        node.send(admin, comptroller, caps, [fresh.address], [WHOLE])
+
+
 def deployed(node: Node) -> VenusMarket:
     """Deploy the venue as its own set-up does, with liquidity of somebody else's."""
     artefacts, fixtures = chain_packages.contracts("venus"), chain_packages.contracts("fixtures")
@@ -129,32 +161,9 @@ def deployed(node: Node) -> VenusMarket:
     ):
         node.send(admin, comptroller, name, *arguments)
     controller = minting(node, artefacts, comptroller, acm.address)
-    curve = node.deploy(
-        artefacts, "JumpRateModel", WAD // 50, WAD // 5, WAD // 5, 8 * WAD // 10, 100_000
-    )
     market = VenusMarket(node, admin, comptroller, controller, oracle, {}, {})
-    for name, (decimals, price, percents) in ASSETS.items():
-        token = node.deploy(artefacts, "FaucetToken", 10**9 * 10**decimals, name, decimals, name)
-        listed = node.deploy(
-            artefacts,
-            "VBep20Immutable",
-            *(token.address, comptroller.address, curve.address, 2 * 10 ** (8 + decimals)),
-            *(f"v{name}", f"v{name}", 8, admin),
-        )
-        market.tokens[name], market.markets[name] = token, listed
-        node.send(admin, listed, "setAccessControlManager", acm.address)
-        node.send(admin, listed, "setReduceReservesBlockDelta", 10**9)
-        node.send(admin, listed, "_setReserveFactor", WAD // 10)
-        market.set_price(name, price * WAD)
-        node.send(admin, comptroller, "_supportMarket", listed.address)
-        factor, threshold, incentive = (each * WAD // 100 for each in percents)
-        node.send(admin, comptroller, "setCollateralFactor", listed.address, factor, threshold)
-        node.send(admin, comptroller, "setLiquidationIncentive", listed.address, incentive)
-        node.send(admin, comptroller, "setIsBorrowAllowed", 0, listed.address, True)  # noqa: FBT003
-        node.send(admin, token, "approve", listed.address, WHOLE)
-    addresses = [each.address for each in market.markets.values()]
-    for name in ("_setMarketBorrowCaps", "_setMarketSupplyCaps"):
-        node.send(admin, comptroller, name, addresses, [WHOLE] * len(addresses))
+    for name, about in ASSETS.items():
+        listed(market, name, about)
     node.send(admin, comptroller, "createPool", "BNB")
     for name, percents in POOLED.items():
         place = market.markets[name].address
@@ -164,8 +173,7 @@ def deployed(node: Node) -> VenusMarket:
         node.send(admin, comptroller, "setLiquidationIncentive", POOL, place, incentive)
         node.send(admin, comptroller, "setIsBorrowAllowed", POOL, place, True)  # noqa: FBT003
     for name, (decimals, _, _) in ASSETS.items():
-        listed = market.markets[name]
-        node.send(admin, listed, "mintBehalf", depositor, 10**6 * 10**decimals)
+        node.send(admin, market.markets[name], "mintBehalf", depositor, 10**6 * 10**decimals)
     return market
 
 
@@ -338,16 +346,23 @@ class VenusLife:
         market = self.market
         market.node.ask("anvil_reorg", self.chance.randint(1, 3), [])
         market.node.fund(self.users)
-        for asset, listed in market.markets.items():
-            scaled = market.node.read(market.oracle, "getUnderlyingPrice", listed.address)
+        for asset, each in market.markets.items():
+            scaled = market.node.read(market.oracle, "getUnderlyingPrice", each.address)
             self.prices[asset] = scaled // 10 ** (18 - ASSETS[asset][0])
         self.done["fork"] += 1
 
     def liquidation(
         self, user: str, collateral: str, debt: str, amount: int
     ) -> tuple[int, int] | None:
-        """Liquidate in a block of its own; return what is repaid and seized, None if refused."""
+        """Liquidate in a block of its own; return what is repaid and seized, None if refused.
+
+        Interest of every market is accrued first, as a liquidator may: the venue itself accrues
+        that of the two markets alone.
+        """
         market = self.market
+        for each in market.markets.values():
+            market.post(market.admin, each, "accrueInterest")
+        market.post(market.admin, market.vai_controller, "accrueVAIInterest")
         place = market.markets[collateral].address
         posted = market.post(
             market.admin, market.markets[debt], "liquidateBorrow", user, amount, place
