@@ -413,7 +413,7 @@ class Follower:
         return reading, checks, is_anew
 
     def _acted(self, logs: Sequence[Log]) -> dict[int, Acted] | None:
-        """Return by block who did something in which assets; None where all that changes is done."""
+        """Return by block who acted in which assets; None where nothing grows by itself."""
         if not isinstance(self.reader, InterestReader):
             return None
         return {

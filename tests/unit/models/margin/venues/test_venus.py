@@ -10,7 +10,7 @@ from models.domain import Account, Leg, LegKind, Market, Price
 from models.margin.fixed_point import MAX_UINT256, WAD
 from models.margin.result import Liquidation, Refusal, Verdict
 from models.margin.rulebook import Liquidate, load
-from models.margin.venues.venus import Pool, Terms, Weight
+from models.margin.venues.venus import Pool, Terms, Weight, prices_of
 
 AT = datetime(2026, 11, 30, tzinfo=UTC)
 BOOK = load("venus", "10")
@@ -259,3 +259,25 @@ def test_tokens_and_bare_terms() -> None:
         judged = BOOK.margin(whose, market(500), BOOK.bare(TERMS))  # type: ignore[misc]
         assert judged.maintenance is not None
         assert judged.maintenance.credit == 5_000 * WAD
+
+
+def test_prices_of_the_smallest_unit_are_rounded_down() -> None:
+    """The oracle has 30 decimals for a token of 6."""
+    bounds = {"USDC__lowest_price": 10**36 - 1, "USDC__highest_price": 10**36 + 10**6 + 1}
+    plain = market(500, **bounds)
+    plain = replace(plain, prices={"USDC": Price(value=10**36 + 1, decimals=36, observed_at=AT)})
+    assert prices_of("USDC", plain, TERMS) == (10**30, 10**30 - 1, 10**30 + 1)
+
+
+def test_health_is_rounded_down() -> None:
+    """A credit of 4,000 over a debt of 3,000 is four thirds."""
+    owing = account(("collateral", "BNB", TEN), ("debt", "USDC", 3_000 * 10**6))
+    judged = BOOK.margin(owing, market(500), TERMS)
+    assert judged.ratio is not None
+    assert judged.ratio.value == 1_333_333_333_333_333_333
+
+
+def test_a_pair_may_be_all_that_is_listed() -> None:
+    """Nothing else need be."""
+    two = replace(TERMS, weights={name: TERMS.weights[name] for name in ("BNB", "USDC")})
+    assert isinstance(BOOK.liquidate(OWING, market(400), two, Liquidate()), Liquidation)  # type: ignore[misc]
