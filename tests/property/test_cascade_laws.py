@@ -6,7 +6,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.book.cascade import Borrower, Collateral, Debt, Market, Residuals, cascade
@@ -141,14 +141,25 @@ def test_a_larger_book_in_a_deeper_market_is_the_same_book(
     assert large.totals.repaid == pytest.approx(small.totals.repaid * times, rel=1e-9)
 
 
+def in_dollars(accounts: list[Borrower]) -> list[Borrower]:
+    """Return accounts that owe dollars alone and may be closed whole."""
+    return [
+        replace(
+            account,
+            close_factor=F(1),
+            debt=tuple(replace(leg, asset="USD") for leg in account.debt),
+        )
+        for account in accounts
+    ]
+
+
 @settings(max_examples=60, deadline=None)
 @given(books(most=5), shares(0, 50), shares(51, 100))
 def test_more_of_the_impact_in_the_oracle_liquidates_no_fewer(
     accounts: list[Borrower], less: F, more: F
 ) -> None:
     """With all debts in dollars, accounts and bad debt rise with the oracle's share."""
-    assume(all(leg.asset == "USD" for account in accounts for leg in account.debt))
-    accounts = [replace(account, close_factor=F(1)) for account in accounts]
+    accounts = in_dollars(accounts)
     low, high = (in_columns(accounts, market(share)).totals for share in (less, more))
     assert high.liquidated[0] >= low.liquidated[0]
     assert high.bad_debt[0] >= low.bad_debt[0] - 1e-6
@@ -160,8 +171,7 @@ def test_a_deeper_shock_liquidates_no_fewer(
     accounts: list[Borrower], oracle_share: F, deep: F, mild: F
 ) -> None:
     """With all debts in dollars; what is repaid in dollars may well fall."""
-    assume(all(leg.asset == "USD" for account in accounts for leg in account.debt))
-    accounts = [replace(account, close_factor=F(1)) for account in accounts]
+    accounts = in_dollars(accounts)
     low, high = (
         in_columns(accounts, market(oracle_share, fall=fall)).totals for fall in (mild, deep)
     )
