@@ -88,7 +88,7 @@ def _basket_views(given: _Given, legs: LegColumns, rows: Ints) -> Iterator[tuple
 
 
 def _without_holdings(events: Events) -> Events:
-    """Return events whose holdings are unknown: one figure cannot tell what a basket of_asset."""
+    """Return events whose holdings are unknown: one figure cannot tell what a basket held."""
     unknown = np.full(len(events.at), np.nan)
     return replace(events, collateral_before=unknown, debt_before=unknown)
 
@@ -157,7 +157,7 @@ def _on_path(price: Floats, side: Floats) -> Floats:
 
 
 def _worth(moments: MomentColumns, rows: Ints, *, is_one_long: bool) -> Floats:
-    """Return the collateral's value; of one asset of_asset long it is told by its price."""
+    """Return the collateral's value; of one asset held long it is told by its price."""
     stated = moments.collateral_value[rows]
     if not is_one_long:
         return stated

@@ -95,6 +95,8 @@ class RiskBook:
         default_factory=dict, init=False, repr=False, compare=False
     )
     _worth: dict[str, float] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _observed: list[datetime] = field(default_factory=list, init=False, repr=False, compare=False)
+    _unknown: list[int] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def columns(self, market: Market) -> BookColumns:
         """Return the accounts as columns in a market's order of assets, laid out once."""
@@ -140,6 +142,22 @@ class RiskBook:
                 worth = float(leg.units * self.prices[leg.asset])
                 result[leg.asset] = result.get(leg.asset, 0.0) + worth
         return result
+
+    @property
+    def oldest_at(self) -> datetime | None:
+        """Return when the oldest price that the book rests on was observed, looked up once."""
+        if not self._observed:
+            markets = {id(case.market): case.market for case in self.cases.values()}
+            times = (p.observed_at for m in markets.values() for p in m.prices.values())
+            self._observed.extend(sorted(times)[:1])
+        return self._observed[0] if self._observed else None
+
+    @property
+    def unknown_owners(self) -> int:
+        """Return how many borrowers have owners of whom nothing is known, counted once."""
+        if not self._unknown:
+            self._unknown.append(sum(item.key not in self.chances for item in self.borrowers))
+        return self._unknown[0]
 
     def venue(self, key: str) -> str:
         """Return the venue of an account; `file` where no rulebook judges it."""
@@ -459,8 +477,8 @@ def stressed(
     crowd = _crowd(shock, columns, prices)
     limits = liquidators_of(shock, crowd)
     course = run(columns, around, prices, limits)
-    without_impact = run(columns, replace(around, oracle_share=0.0), prices, limits)
-    alone = float(without_impact.totals.repaid[0])
+    without_impact = replace(around, oracle_share=0.0)
+    alone = float(run_all(columns, without_impact, prices[np.newaxis, :], limits).repaid[0])
     repaid = float(course.totals.repaid[0])
     rounds = int(course.totals.rounds[0])
     is_still = bool(course.totals.converged[0]) or _is_limited(shock, limits, rounds)
@@ -834,10 +852,4 @@ def debts_of(book: RiskBook) -> dict[str, float]:
 
 def oldest(book: RiskBook, at: datetime) -> float | None:
     """Return the age in seconds of the oldest price that the book rests on."""
-    markets = {id(case.market): case.market for case in book.cases.values()}
-    ages = [
-        (at - price.observed_at).total_seconds()
-        for market in markets.values()
-        for price in market.prices.values()
-    ]
-    return max(ages, default=None)
+    return None if book.oldest_at is None else (at - book.oldest_at).total_seconds()

@@ -105,7 +105,7 @@ def planned(
     goal = stated_goal(case, body.target)
     before = evaluate_rules(case)
     means = replace(constraints_of(body.as_means()), assets=frozenset(body.assets))
-    risk = partial(burdens, before, goal.limits, model=maker.model, around=maker.around)
+    risk = partial(burdens, before, goal, model=maker.model, around=maker.around)
     action_plan = plan(case, goal.target, means, risk=risk)
     if action_plan.reason == "already_there" or (
         not action_plan.actions and action_plan.is_reached

@@ -92,7 +92,10 @@ def started(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
     port = free_port()
     with (tmp_path / "log").open("wb") as sink:
         process = subprocess.Popen(
-            command("serve", "--port", str(port), "--workers", "2"), stdout=sink, stderr=sink
+            command("serve", "--port", str(port), "--workers", "2"),
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+            stdout=sink,
+            stderr=sink,
         )
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60.0) as client:
         wait_ready(client, process, tmp_path / "log")

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from features.inputs import HOUR, Floats, Ints
-from training.evaluation.metrics import Estimate, Resampling, interval
+from training.evaluation.metrics import Estimate, Mask, Resampling, interval
 
 YEAR = 365.25 * 24 * HOUR
 DAY = 24 * HOUR
 A_YEAR = (1_000, 10_000)
-SHARE = 0.01
+SHARES = (0.0025, 0.005, 0.01, 0.02, 0.05)
 SHARE_NAME = "1 % of account-days"
 LEAST_LEAD = 0.5
 """Hours: what comes later than half an hour before the liquidation is not counted as warned."""
@@ -85,7 +85,10 @@ def budgets(rows: Watched) -> dict[str, int]:
     """Return the number of alerts each budget allows in the period of the rows."""
     days = int(rows.day.max(initial=-1)) + 1
     allowed = {f"{count:,} a year": int(np.ceil(count * rows.years)) for count in A_YEAR}
-    return {**allowed, SHARE_NAME: int(np.ceil(SHARE * days))}
+    shares = {
+        f"{100.0 * share:g} % of account-days": int(np.ceil(share * days)) for share in SHARES
+    }
+    return {**allowed, **shares}
 
 
 def spend(score: Floats, rows: Watched) -> dict[str, dict[str, Any]]:
@@ -95,9 +98,11 @@ def spend(score: Floats, rows: Watched) -> dict[str, dict[str, Any]]:
     -------
     dict
         Per budget: `alerts` allowed and `sent` (fewer where equal scores would overspend),
-        `episodes`, `warned`, `accounts`, `accounts_warned`, `precision` (alerts followed by
-        the event within the horizon), `lead_median` and `lead_p10` in hours, `leads`; the
-        count warned carries the interval over resampled accounts, the level held.
+        `alarms` (alerts on days in a row about one account are one alarm) and `alarm_precision`
+        (those of which an alert was followed by the event), `episodes`, `warned`, `accounts`,
+        `accounts_warned`, `precision` (alerts followed by the event within the horizon),
+        `lead_median` and `lead_p10` in hours, `leads`; the count warned carries the interval
+        over resampled accounts, the level held.
     """
     highest = rows.highest(score)
     return {
@@ -179,8 +184,11 @@ def _bought(score: Floats, rows: Watched, level: float) -> dict[str, Any]:
     per_account = np.bincount(account[warned], minlength=rows.accounts.times.shape[1])
     drawn = rows.accounts.times @ per_account
     leads = np.sort(lead[warned])
+    alarms = _alarms(sent, rows)
     return {
         "sent": len(sent),
+        "alarms": len(alarms),
+        "alarm_precision": float(alarms.mean()) if len(alarms) else None,
         "episodes": len(lead),
         "warned": interval(Estimate(float(warned.sum()), {"account": drawn})),
         "accounts": len(np.unique(account)),
@@ -190,3 +198,15 @@ def _bought(score: Floats, rows: Watched, level: float) -> dict[str, Any]:
         "lead_p10": float(np.quantile(leads, 0.1)) if len(leads) else None,
         "leads": [round(float(hours), 2) for hours in leads],
     }
+
+
+def _alarms(sent: Ints, rows: Watched) -> Mask:
+    """Return which alarms were followed by the event, days in a row about one account as one."""
+    account, day = rows.account[sent], rows.at[sent] // DAY
+    order = np.lexsort((day, account))
+    account, day = account[order], day[order]
+    begins = (np.diff(account, prepend=-1) != 0) | (np.diff(day, prepend=-2) > 1)
+    number = np.cumsum(begins) - 1
+    is_followed = np.zeros(int(begins.sum()), dtype=bool)
+    np.logical_or.at(is_followed, number, rows.ahead[sent[order]] <= rows.horizon)
+    return is_followed

@@ -11,9 +11,10 @@ from features.inputs import Floats, Ints, Names
 from models.horizons import HORIZONS
 from training.baselines.baselines import CALIBRATED, Scored
 from training.dataset import labels
-from training.evaluation import alert_budget, failure_cases, metrics, slices
+from training.evaluation import alert_budget, failure_cases, metrics, oracles, slices
 from training.evaluation.alert_budget import Watched
 from training.evaluation.metrics import Estimate, Mask, ScoredOutcomes
+from training.evaluation.oracles import Hindsight
 
 DRAWS = 200
 ZONE_SIGMAS = 3.0
@@ -42,6 +43,8 @@ class Pooled:
         Of `training.evaluation.slices.traits`.
     unseen
         Rows of accounts that training never saw.
+    hindsight
+        What came after every row.
     """
 
     at: Ints
@@ -53,6 +56,7 @@ class Pooled:
     sigmas: Floats
     traits: pd.DataFrame
     unseen: Mask
+    hindsight: Hindsight
 
 
 def compare(
@@ -65,7 +69,8 @@ def compare(
     dict
         `rows`, `unjudged`, `positives`, `accounts`, `episodes`; `rungs` with every metric and
         its intervals; `best`, the calibrated rung with the least log-loss; `differences` of
-        the model to each rung; `reliability`, `curves`, `alerts`, `slices`, `failure_cases`.
+        the model to each rung; `reliability`, `curves`, `alerts`, `oracles`, `slices`,
+        `failure_cases`.
     """
     hours = HORIZONS[k]
     outcome = labels.by_horizon(rows.happened[head], rows.censoring[head], hours)
@@ -90,9 +95,37 @@ def compare(
         **_events(judged, watched),
         **ladder,
         **_drawn(selected, best, judged, watched),
+        "oracles": _oracles(rows, usable, judged, head=head, k=k, scored=selected, best=best),
         "slices": parts,
         "worst": _worst(parts, selected[MODEL], watched, names=rows.names[usable]),
     }
+
+
+def _oracles(
+    rows: Pooled,
+    usable: Mask,
+    judged: ScoredOutcomes,
+    *,
+    head: str,
+    k: int,
+    scored: Mapping[str, Scored],
+    best: str,
+) -> dict[str, dict[str, Any]]:
+    """Return what forecasts would be worth that knew a part of what was to come."""
+    touched = None
+    if head == "expected":
+        touches = (rows.happened["unattended"], rows.censoring["unattended"])
+        touched = labels.by_horizon(*touches, HORIZONS[k])[usable]
+    return oracles.compare_oracles(
+        rows.hindsight.select(usable),
+        judged.outcome,
+        k=k,
+        model=scored[MODEL].probability,
+        best=scored[best].probability,
+        touched=touched,
+        at=rows.at[usable],
+        rows=judged,
+    )
 
 
 def _events(judged: ScoredOutcomes, watched: Watched) -> dict[str, int]:

@@ -17,6 +17,7 @@ from training.dataset.dataset import Dataset, dataset
 from training.evaluation import comparison, slices
 from training.evaluation.comparison import MODEL, Pooled
 from training.evaluation.metrics import Mask
+from training.evaluation.oracles import Hindsight, volatilities
 from training.fitting.fit import EVENTS
 from training.fitting.heads import Progress
 from training.sources import History, observed_by
@@ -120,7 +121,7 @@ def judge_all(
     folds: Sequence[Fold], history: History, period: Period, *, progress: Progress
 ) -> dict[str, Any]:
     """Return the report on the rows of all folds together."""
-    pooled = _pool(folds, period)
+    pooled = _pool(folds, history, period)
     report: dict[str, Any] = {
         "rows": len(pooled.at),
         "accounts": len(np.unique(pooled.account)),
@@ -142,7 +143,7 @@ def judge_all(
     return report
 
 
-def _pool(folds: Sequence[Fold], period: Period) -> Pooled:
+def _pool(folds: Sequence[Fold], history: History, period: Period) -> Pooled:
     """Lay the folds' rows one after the other."""
 
     def column(frame: str, name: str) -> Floats:
@@ -150,17 +151,38 @@ def _pool(folds: Sequence[Fold], period: Period) -> Pooled:
 
     names = np.concatenate([fold.rows.moments["account"].astype(str) for fold in folds])
     parts = [slices.traits(fold.rows.moments, source=period.source) for fold in folds]
+    columns = (column("features", name) for name in ("start_sigma", "distance_next"))
+    past, distance = columns
     return Pooled(
         at=np.concatenate([fold.rows.at for fold in folds]),
         account=pd.factorize(names)[0].astype(np.int64),
         names=names,
         happened={head: column("labels", f"{event}_in") for head, event in EVENTS.items()},
         censoring={head: column("labels", f"{event}_known") for head, event in EVENTS.items()},
-        distance=column("features", "distance_next"),
+        distance=distance,
+        hindsight=Hindsight(
+            window=_ahead(folds, history, windows=0),
+            later=_ahead(folds, history, windows=1),
+            past=past,
+            distance=distance,
+            delay=column("moments", "delay").astype(np.float64),
+        ),
         sigmas=column("features", "distance_sigmas_72h"),
         traits=pd.concat(parts, ignore_index=True),
         unseen=np.concatenate([fold.unseen for fold in folds]),
     )
+
+
+def _ahead(folds: Sequence[Fold], history: History, *, windows: int) -> Floats:
+    """Return the volatilities that came after each row; of baskets they are not known."""
+    parts = []
+    for fold in folds:
+        asset = fold.rows.moments["asset"].astype(str).to_numpy(dtype=object)
+        part = volatilities(history.tables.candles, asset, fold.rows.at, windows=windows)
+        if fold.rows.legs is not None:
+            part[fold.rows.legs["row"].to_numpy(dtype=np.int64)] = np.nan
+        parts.append(part)
+    return np.concatenate(parts)
 
 
 def _scored(folds: Sequence[Fold], head: str, k: int) -> dict[str, Scored]:

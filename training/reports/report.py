@@ -41,16 +41,27 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     _pairs(console, "Left out, by stated rule", report["dropped"])
     for key, title in TITLES.items():
         for horizon, part in report[key].items():
-            if not part["rungs"]:
-                console.print(f"{title} within {horizon}: no row can be judged.")
-                continue
-            console.print(_ladder(title, horizon, part))
-            if key == "horizons" and part["positives"]:
-                console.print(_alerts(horizon, part))
-            if part["positives"]:
-                console.print(_parts(title, horizon, part))
+            for table in _tables(key, title, horizon, part):
+                console.print(table)
+    for key, title in TITLES.items():
+        if any(part["rungs"] for part in report[key].values()):
+            console.print(_levels(title, report[key]))
     for line in verdicts(report):
         console.print(line)
+
+
+def _tables(key: str, title: str, horizon: str, part: Mapping[str, Any]) -> Iterator[Table | str]:
+    """Yield what is told of one horizon."""
+    if not part["rungs"]:
+        yield f"{title} within {horizon}: no row can be judged."
+        return
+    yield _ladder(title, horizon, part)
+    if part["oracles"]:
+        yield _oracles(title, horizon, part)
+    if key == "horizons" and part["positives"]:
+        yield _alerts(horizon, part)
+    if part["positives"]:
+        yield _parts(title, horizon, part)
 
 
 def headline(report: Mapping[str, Any]) -> Iterator[str]:
@@ -95,10 +106,38 @@ def _ladder(title: str, horizon: str, part: Mapping[str, Any]) -> Table:
     return table
 
 
+def _oracles(title: str, horizon: str, part: Mapping[str, Any]) -> Table:
+    """Return what is left to win: log-loss of oracles, intervals by blocks of days."""
+    table = Table(
+        title=f"{title} within {horizon}: knowing a part of what came; rung: {part['best']}",
+        title_justify="left",
+    )
+    for heading in ("known", "rows", "log-loss", "against the model", "against the rung"):
+        table.add_column(heading, justify="left" if heading == "known" else "right")
+    for name, figures in part["oracles"].items():
+        changes = (day_cell(figures[key], "+.1%") for key in ("change_to_model", "change_to_rung"))
+        loss = day_cell(figures["log_loss"], ".5f")
+        table.add_row(name, f"{figures['rows']:,}", loss, *changes)
+    return table
+
+
+def _levels(title: str, parts: Mapping[str, Any]) -> Table:
+    """Return expected over observed per horizon, with both intervals."""
+    table = Table(title=f"{title}: expected / observed", title_justify="left")
+    for heading in ("horizon", "positive", "by account", "by day"):
+        table.add_column(heading, justify="right")
+    for horizon, part in parts.items():
+        if part["rungs"]:
+            ratio = part["rungs"]["model"]["expected_observed"]
+            positives = f"{part['positives']:,}"
+            table.add_row(horizon, positives, cell(ratio, ".2f"), day_cell(ratio, ".2f"))
+    return table
+
+
 def _alerts(horizon: str, part: Mapping[str, Any]) -> Table:
     """Return what each budget of alerts buys, for the model and some rungs."""
     table = Table(title=f"alerts on {horizon}: what a budget buys", title_justify="left")
-    for heading in ("budget", "rung", "sent", "episodes warned", "accounts", "precision"):
+    for heading in ("budget", "rung", "sent", "alarms", "episodes warned", "accounts", "precision"):
         table.add_column(heading, justify="right")
     table.add_column("lead, median h", justify="right")
     table.add_column("lead, 10th pct h", justify="right")
@@ -108,9 +147,10 @@ def _alerts(horizon: str, part: Mapping[str, Any]) -> Table:
                 budget,
                 rung,
                 f"{spent['sent']:,} of {spent['alerts']:,}",
+                f"{spent['alarms']:,}",
                 f"{spent['warned']['value']:.0f} of {spent['episodes']}",
                 f"{spent['accounts_warned']} of {spent['accounts']}",
-                _plain(spent["precision"], ".3f"),
+                f"{_plain(spent['precision'], '.3f')} / {_plain(spent['alarm_precision'], '.3f')}",
                 _plain(spent["lead_median"], ".1f"),
                 _plain(spent["lead_p10"], ".1f"),
             )

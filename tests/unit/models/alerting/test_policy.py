@@ -56,12 +56,15 @@ def after(*probabilities: float | None) -> tuple[AlertState, list[Transition]]:
             ('repeat_every = "30m"', 'repeat_every = "soon"'),
             "/repeat_every: 'soon' is not a duration",
         ),
-        (("clear = 0.1 }", "clear = 0.7 }"), "/warning/triggers/0/clear: 0.7 is above raise, 0.5"),
+        (
+            ("clear = 0.2 }", "clear = 0.95 }"),
+            "/warning/triggers/0/clear: 0.95 is above raise, 0.9",
+        ),
         (("clear = 4.8 }", "clear = 1.5 }"), "/watch/triggers/0/clear: 1.5 is below raise, 1.6"),
         (("raise = 1.6", "raise = 0.0"), "/watch/triggers/0/raise"),
         (("digest = true", "digest = 1"), "/watch/digest: Input should be a valid boolean"),
         (
-            ('horizon = "24h", raise = 0.5', 'horizon = "2h", raise = 0.5'),
+            ('horizon = "24h", raise = 0.9', 'horizon = "2h", raise = 0.9'),
             "/warning/triggers/0/horizon",
         ),
         (("[desk]", "[dsk]"), "/desk: Field required"),
@@ -98,7 +101,7 @@ def test_every_fault_is_listed_at_once() -> None:
 
 def test_a_rise_is_told_and_its_fall_after_the_dwell() -> None:
     """Watch goes to the digest, warning at once; below the clearing level two days they end."""
-    _, made = after(0.03, 0.55, 0.2, *[0.0] * 130)
+    _, made = after(0.03, 0.95, 0.3, *[0.0] * 130)
     told = [(one.kind, one.was.name, one.level.name, one.route) for one in made]
     assert told == [
         (TransitionKind.RAISED, "NONE", "WATCH", Route.DIGEST),
@@ -109,7 +112,7 @@ def test_a_rise_is_told_and_its_fall_after_the_dwell() -> None:
 
 def test_a_missing_forecast_clears_nothing_at_once() -> None:
     """A level raised by a forecast that is gone is held for the policy's patience at least."""
-    state, _ = after(0.55, *[None] * 20)
+    state, _ = after(0.95, *[None] * 20)
     assert state.level is Level.WARNING
 
 
@@ -185,8 +188,8 @@ def test_a_policy_without_forecasts_hears_none() -> None:
     seen = signal(START, 0.9)
     assert evidence(seen, START, default()).raised is Level.WARNING
     assert evidence(seen, START, rules_alone(default())).raised is Level.NONE
-    assert evidence(signal(START, 0.3), START, default()).raised is Level.WATCH
-    assert evidence(signal(START, 0.3), START, scaled(default(), 2.0)).raised is Level.WARNING
+    assert evidence(signal(START, 0.5), START, default()).raised is Level.WATCH
+    assert evidence(signal(START, 0.5), START, scaled(default(), 2.0)).raised is Level.WARNING
     further = signal(START, 0.01, sigmas=3.0)
     assert evidence(further, START, default()).raised is Level.NONE
     assert evidence(further, START, scaled(default(), 2.0)).raised is Level.WATCH

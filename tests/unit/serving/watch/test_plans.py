@@ -138,8 +138,8 @@ def test_the_aim_clears_the_levels_the_account_is_on() -> None:
     wanted = aim(default(), Level.WARNING)
     assert (wanted.buffer, wanted.next_buffer, wanted.sigmas) == (0, 0, 0.0)
     assert wanted.limits == (
-        Limit(probability=0.1, horizon="24h", head="expected"),
-        Limit(probability=0.25, horizon="4h", head="expected"),
+        Limit(probability=0.2, horizon="24h", head="expected"),
+        Limit(probability=0.4, horizon="4h", head="expected"),
     )
     line = {Verdict.LIQUIDATABLE, Verdict.NOT_EXECUTABLE}
     assert wanted.verdicts == {Verdict.MARGIN_CALL, *line}

@@ -100,3 +100,17 @@ def test_the_curve_rises_to_every_episode() -> None:
     assert shares == sorted(shares)
     assert points[-1][1] == 1.0
     assert points[-1][0] == pytest.approx(9 / 3 * 365.25)
+
+
+def test_days_in_a_row_about_one_account_are_one_alarm() -> None:
+    """Two accounts, the first on three days in a row and followed: three alerts, two alarms."""
+    rows = watched(np.stack([until(70.0), *[NEVER] * 20]))
+    score = np.zeros(21 * 3 * DAY)
+    score[[10, 30, 50]] = 1.0
+    score[3 * DAY + 20] = 1.0
+    bought = alert_budget.spend(score, rows)["1,000 a year"]
+    assert (bought["sent"], bought["alarms"]) == (4, 2)
+    assert (bought["precision"], bought["alarm_precision"]) == (0.25, 0.5)
+    assert list(alert_budget.budgets(rows))[2:] == [
+        f"{share} % of account-days" for share in ("0.25", "0.5", "1", "2", "5")
+    ]
