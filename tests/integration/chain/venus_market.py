@@ -346,8 +346,9 @@ class VenusLife:
         market = self.market
         market.node.ask("anvil_reorg", self.chance.randint(1, 3), [])
         market.node.fund(self.users)
-        for asset, each in market.markets.items():
-            scaled = market.node.read(market.oracle, "getUnderlyingPrice", each.address)
+        for asset in ASSETS:
+            place = market.markets[asset].address
+            scaled = market.node.read(market.oracle, "getUnderlyingPrice", place)
             self.prices[asset] = scaled // 10 ** (18 - ASSETS[asset][0])
         self.done["fork"] += 1
 
