@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
-from models.allocation.problem import ZERO
+from models.allocation.problem import ZERO, dot
 from models.allocation.program import UNIT, Program, Row
 from models.allocation.solver import Floats
 
@@ -93,12 +93,13 @@ def _outward(value: float, step: Fraction) -> Fraction:
 
 def _use(columns: list[Fraction], row: Row) -> Fraction:
     """Return how much of a row's bound the flows use."""
-    used, count = ZERO, len(columns)
-    for j, entry in row.entries.items():
-        # Most flows carry nothing: their amount is ZERO itself, which is told without arithmetic.
-        if j < count and columns[j] is not ZERO:
-            used += columns[j] if entry is UNIT else entry * columns[j]
-    return used
+    count = len(columns)
+    # Most flows carry nothing: their amount is ZERO itself, which is told without arithmetic.
+    return dot(
+        (entry, columns[j])
+        for j, entry in row.entries.items()
+        if j < count and columns[j] is not ZERO
+    )
 
 
 def _step(program: Program, j: int) -> Fraction:
@@ -136,7 +137,9 @@ def _raise(
         flow = program.flows[j]
         is_new = bool(flow.fixed) and not columns[j]
         is_between = bool(flow.origin.demand and flow.destination.demand)  # another need's, too
-        return is_between, is_new, float(program.columns[j].cost) / -float(row.entries[j])
+        cost, entry = program.columns[j].cost, row.entries[j]
+        ratio = cost.numerator * entry.denominator / -(cost.denominator * entry.numerator)
+        return is_between, is_new, ratio
 
     for j in sorted(helpful, key=price):
         step, entry = _step(program, j), row.entries[j]
