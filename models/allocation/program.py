@@ -163,7 +163,7 @@ def program(problem: Problem) -> Program:
     ]
     constant = _carry(problem)
     for j, flow in enumerate(flows):
-        if flow.fixed:
+        if flow.fixed is not ZERO and flow.fixed:
             limit = Limit("link", demand=flow.destination.demand, asset=flow.asset, place=str(j))
             rows[limit] = Row(limit, ZERO, {j: Fraction(1), len(columns): -uppers[j]})
             columns.append(Column(cost=flow.fixed, upper=Fraction(1), is_whole=True))
@@ -224,9 +224,12 @@ def _flows(problem: Problem, origins: Mapping[str, Sequence[Stop]]) -> Iterator[
                 way = problem.way(asset, start, stop)
                 if way is None or origin == destination:
                     continue
-                cost = carried - saved if saved else carried
-                fixed = way.fixed + leaving + arriving if way.fixed or leaving else arriving
-                if way.rate:
+                # What is not stated is ZERO itself: nothing is reckoned with it.
+                cost = carried if saved is ZERO else carried - saved
+                fixed = arriving
+                if way.fixed is not ZERO or leaving is not ZERO:
+                    fixed = way.fixed + leaving + arriving
+                if way.rate is not ZERO:
                     cost += way.rate * resource.price
                 yield Flow(
                     asset, origin, destination, way, cost, fixed, resource.step, resource.is_lot
@@ -283,14 +286,14 @@ def _entries(
         demand = problem.demands[name]
         entry, posted = demand.eligible[asset], demand.posted.get(asset, ZERO)
         yield needs[name], ZERO, -entry.credit if sign > 0 else entry.credit
-        if entry.cap is not None and entry.credit:
+        if entry.cap is not None and entry.credit.numerator:
             # One fraction is reduced once, not twice.
             cap, target, credit = entry.cap, demand.target, entry.credit
             most = Fraction(
                 cap.numerator * target.numerator * credit.denominator,
                 cap.denominator * target.denominator * credit.numerator,
             )
-            room = most - posted if posted else most
+            room = most if posted is ZERO else most - posted
             room = room if room.numerator > 0 else ZERO
             yield Limit("cap", name, asset), room, SIGNS[sign]
         if entry.most is not None:
