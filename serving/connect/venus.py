@@ -261,9 +261,9 @@ class VenusReader:
         said = await chain.call(calls, block)
         about = dict(zip(coins, zip(said[::2], said[1::2], strict=True), strict=True))
         markets: list[ListedMarket] = []
-        for token, _, own in rows:
+        for token, _, symbol_of_token in rows:
             # What lends the chain's own coin has no underlying token, and is named after it.
-            name, decimals = own.removeprefix("v") or token, NATIVE_DIGITS
+            name, decimals = symbol_of_token.removeprefix("v") or token, NATIVE_DIGITS
             if token in coins:
                 symbol, digits = about[token]
                 name = symbol_of(symbol) or coins[token]
@@ -499,14 +499,14 @@ class VenusReader:
             pools[address] = POOL_OF.read(sound(pool, self.comptroller, POOL_OF)) if is_there else 0
         places = []
         for address in addresses:
-            known = before.get(address)
-            assets = None if known is None else {leg.asset for leg in known.legs}
+            last = before.get(address)
+            assets = None if last is None else {leg.asset for leg in last.legs}
             for each in layout.markets:
                 if assets is None or each.name in assets:
                     pledged = (
                         each.token in entered[address]
-                        if known is None
-                        else any(leg.pledged for leg in known.legs if leg.asset == each.name)
+                        if last is None
+                        else any(leg.pledged for leg in last.legs if leg.asset == each.name)
                     )
                     places.append((address, each, pledged))
         calls = [SNAPSHOT.at(each.token, address) for address, each, _ in places]

@@ -299,10 +299,10 @@ def verdict_of(
         return Verdict.SAFE, "no_shortfall"
     if market.state.get("paused", 0):
         return Verdict.NOT_EXECUTABLE, "protocol is paused"
-    held = [asset for asset, each in by_asset.items() if each.tokens]
-    if not held:
+    pledged = [asset for asset, each in by_asset.items() if each.tokens]
+    if not pledged:
         return Verdict.NOT_EXECUTABLE, "MARKET_NOT_COLLATERAL"
-    seizable = [asset for asset in held if not market.state.get(f"{asset}.seize_paused", 0)]
+    seizable = [asset for asset in pledged if not market.state.get(f"{asset}.seize_paused", 0)]
     if not seizable or not unpaused(debts, market):
         return Verdict.NOT_EXECUTABLE, "action is paused"
     return Verdict.LIQUIDATABLE, "shortfall" if side.surplus < 0 else "forced_liquidation"
