@@ -107,6 +107,9 @@ LIQUIDATED_VAI = Event(
     (),
 )
 EVENTS = (ENTERED, LIQUIDATED, LIQUIDATED_VAI)
+VALUED_AT_ONCE = 40
+"""Calls made at once that each value a whole account, every price through several oracles."""
+
 NOTHING = bytes(4 * WORD)
 """What is held in a contract that was not there yet, in a block of the past."""
 
@@ -280,11 +283,16 @@ class VenusReader:
         return self.layout
 
     async def _accrued(
-        self, chain: Chain, block: Block, calls: Sequence[ContractCall]
+        self, chain: Chain, block: Block, calls: Sequence[ContractCall], *, chunk: int = CHUNK
     ) -> list[bytes | Reverted]:
         """Return what calls answer once interest of everything is accrued.
 
         Where the chain cannot make several calls at once, what is stored is answered.
+
+        Parameters
+        ----------
+        chunk
+            Calls made at once, after the accruals.
         """
         layout = self._laid()
         first = [ACCRUE.at(each.token) for each in layout.markets]
@@ -293,8 +301,8 @@ class VenusReader:
         if not chain.is_batching:
             first = []
         answers: list[bytes | Reverted] = []
-        for place in range(0, len(calls), CHUNK):
-            part = [*first, *calls[place : place + CHUNK]]
+        for place in range(0, len(calls), chunk):
+            part = [*first, *calls[place : place + chunk]]
             answers += (await chain.call(part, block, chunk=len(part)))[len(first) :]
         return answers
 
@@ -556,7 +564,7 @@ class VenusReader:
                     self.comptroller, token, any_market, layout.liquidator, address, 0
                 ),
             ]
-        answers = await self._accrued(chain, block, calls)
+        answers = await self._accrued(chain, block, calls, chunk=VALUED_AT_ONCE)
         first = 2 * len(accounts)
         figures: dict[str, dict[str, int]] = {}
         for place, address in enumerate(accounts):
