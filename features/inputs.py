@@ -21,9 +21,8 @@ COLUMNS = ("open", "high", "low", "close", "volume")
 class Candles:
     """Candles of one asset on a gapless grid of time.
 
-    A candle of no volume whose price stands still is none, and so is one whose volume is not known
-    that repeats the close before it: feeds fill in such ones where nothing traded, and a halted
-    market would pass for a calm one.
+    A candle of no volume whose price stands still is none: feeds fill in such ones where
+    nothing traded, and a halted market would pass for a calm one.
 
     Parameters
     ----------
@@ -49,9 +48,7 @@ class Candles:
 
     def __post_init__(self) -> None:
         """Leave out the candles in which nothing traded."""
-        is_still = (self.high == self.low) & (self.open == self.close)
-        is_repeat = np.isnan(self.volume) & (self.close == np.append(np.nan, self.close[:-1]))
-        is_idle = is_still & ((self.volume == 0.0) | is_repeat)
+        is_idle = (self.volume == 0.0) & (self.high == self.low) & (self.open == self.close)
         if is_idle.any():
             for name in COLUMNS:
                 object.__setattr__(self, name, np.where(is_idle, np.nan, getattr(self, name)))

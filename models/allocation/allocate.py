@@ -20,7 +20,7 @@ from models.allocation.certificate import (
     outcome,
     reduced_costs,
 )
-from models.allocation.problem import ZERO, Problem
+from models.allocation.problem import ZERO, Eligibility, Problem
 from models.allocation.program import (
     Flow,
     Limit,
@@ -228,15 +228,22 @@ def _proved(
 
 def _outward_cost(problem: Problem) -> Fraction:
     """Return what rounding outward may cost at most: one step of an asset per account."""
-    total = ZERO
-    for demand in problem.demands.values():
-        steps = [
-            abs(entry.cost) * problem.resources[asset].step
-            for asset, entry in demand.eligible.items()
-            if not problem.resources[asset].is_lot
-        ]
-        total += max(steps, default=ZERO)
-    return total
+    return sum(
+        (_dearest_step(problem, demand.eligible) for demand in problem.demands.values()), ZERO
+    )
+
+
+def _dearest_step(problem: Problem, eligible: Mapping[str, Eligibility]) -> Fraction:
+    """Return the most that a step of any asset costs, quote units; 0 where all are lots."""
+    above, below = 0, 1  # in whole numbers: nothing but the largest is reduced
+    for asset, entry in eligible.items():
+        resource = problem.resources[asset]
+        if not resource.is_lot:
+            n = abs(entry.cost.numerator) * resource.step.numerator
+            d = entry.cost.denominator * resource.step.denominator
+            if n * below > above * d:
+                above, below = n, d
+    return Fraction(above, below)
 
 
 def _prices(plan: Program, numbers: Matrix, prices: Floats) -> tuple[DualPrice, ...]:

@@ -6,8 +6,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from models.allocation.problem import ZERO, Demand, Problem
-from models.allocation.program import Flow, Limit, Program
+from models.allocation.problem import ZERO, Demand, Problem, dot
+from models.allocation.program import UNIT, Flow, Limit, Program
 from models.allocation.solver import Floats, Matrix
 
 Amounts = Sequence[tuple[Flow, Fraction]]
@@ -71,7 +71,7 @@ def outcome(problem: Problem, amounts: Amounts) -> Outcome:
             cost += flow.fixed
     for name, amounts_ in posted.items():
         eligible = problem.demands[name].eligible
-        cost += sum((eligible[k].cost * q for k, q in amounts_.items()), ZERO)
+        cost += dot((eligible[k].cost, q) for k, q in amounts_.items())
     credits_ = {name: problem.demands[name].credit(amounts_) for name, amounts_ in posted.items()}
     surplus = {name: credit - problem.demands[name].need for name, credit in credits_.items()}
     curves = {n: d.curve for n, d in problem.demands.items() if d.curve is not None}
@@ -167,18 +167,14 @@ def lower_bound(program: Program, numbers: Matrix, prices: Floats) -> Fraction:
         The program in floats.
     """
     weights = [Fraction(max(-float(price), 0.0)) for price in prices]
-    total = program.constant
-    exact = {j: program.columns[j].cost for j in _doubtful(numbers, prices)}
-    for row, weight in zip(program.rows, weights, strict=True):
-        if not weight:
-            continue
-        total -= weight * row.bound
-        for j in row.entries.keys() & exact.keys():
-            exact[j] += weight * row.entries[j]
-    for j, slope in exact.items():
-        if slope < 0:
-            total += slope * program.columns[j].upper
-    return total
+    weighed = [(row, w) for row, w in zip(program.rows, weights, strict=True) if w]
+    terms = {j: [(UNIT, program.columns[j].cost)] for j in _doubtful(numbers, prices)}
+    for row, weight in weighed:
+        for j in row.entries.keys() & terms.keys():
+            terms[j].append((weight, row.entries[j]))
+    slopes = {j: dot(pairs) for j, pairs in terms.items()}
+    gains = ((s, program.columns[j].upper) for j, s in slopes.items() if s.numerator < 0)
+    return program.constant - dot((w, row.bound) for row, w in weighed) + dot(gains)
 
 
 def _doubtful(numbers: Matrix, prices: Floats) -> list[int]:

@@ -2,17 +2,36 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fractions import Fraction
 from functools import cache
+from math import gcd
 from typing import Literal
 
 from models.errors import Fault
 
 ZERO = Fraction(0)
 Objective = Literal["cost", "probability"]
+
+
+def dot(pairs: Iterable[tuple[Fraction, Fraction]]) -> Fraction:
+    """Return the sum of products, in whole numbers over one denominator and reduced once.
+
+    >>> dot([(Fraction(1, 2), Fraction(1, 3)), (Fraction(3), Fraction(1, 9))])
+    Fraction(1, 2)
+    """
+    above, below = 0, 1
+    for a, b in pairs:
+        over = a.denominator * b.denominator
+        if over == below:
+            above += a.numerator * b.numerator
+        else:
+            common = gcd(below, over)
+            above = above * (over // common) + a.numerator * b.numerator * (below // common)
+            below = below // common * over
+    return Fraction(above, below)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +166,7 @@ class Demand:
 
     def credit(self, amounts: Mapping[str, Fraction]) -> Fraction:
         """Return what amounts of assets count for, quote units."""
-        return sum((self.eligible[k].credit * q for k, q in amounts.items()), ZERO)
+        return dot((self.eligible[k].credit, q) for k, q in amounts.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

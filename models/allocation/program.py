@@ -24,6 +24,10 @@ LimitKind = Literal[
 ]
 
 
+ON_ARRIVAL = frozenset({"cap", "most"})
+"""Limits of one asset at one account: where it has one origin, bounds of a single flow."""
+
+
 class Limit(NamedTuple):
     """What a row or bound stands for.
 
@@ -130,7 +134,8 @@ class Program:
 
 def program(problem: Problem) -> Program:
     """Return the program of a sound problem."""
-    flows = tuple(_flows(problem))
+    origins = _origins(problem)
+    flows = tuple(_flows(problem, origins))
     scale = tuple(flow.step if flow.is_lot else UNIT for flow in flows)
     rows: dict[Limit, Row] = {}
     needs = {name: Limit("need", name) for name in problem.demands}
@@ -138,13 +143,18 @@ def program(problem: Problem) -> Program:
     for name, demand in problem.demands.items():
         credit = demand.credit(demand.posted) if demand.posted else ZERO
         rows[needs[name]] = Row(needs[name], credit - demand.target - demand.guard)
+    alone: list[tuple[int, Limit, Fraction]] = []
     for j, flow in enumerate(flows):
+        is_sole = len(origins[flow.asset]) == 1
         for limit, bound, entry in _entries(problem, flow, needs, stocks):
+            if is_sole and entry is UNIT and limit.kind in ON_ARRIVAL:
+                alone.append((j, limit, bound / scale[j] if flow.is_lot else bound))
+                continue
             row = rows.get(limit)
             if row is None:
                 row = rows[limit] = Row(limit, bound)
             row.entries[j] = entry * scale[j] if flow.is_lot else entry
-    uppers, limits = _bounds(flows, rows)
+    uppers, limits = _bounds(flows, rows, alone)
     columns = [
         Column(
             flow.cost * scale[j] if flow.is_lot else flow.cost, uppers[j], limits[j], flow.is_lot
@@ -153,7 +163,7 @@ def program(problem: Problem) -> Program:
     ]
     constant = _carry(problem)
     for j, flow in enumerate(flows):
-        if flow.fixed:
+        if flow.fixed is not ZERO and flow.fixed:
             limit = Limit("link", demand=flow.destination.demand, asset=flow.asset, place=str(j))
             rows[limit] = Row(limit, ZERO, {j: Fraction(1), len(columns): -uppers[j]})
             columns.append(Column(cost=flow.fixed, upper=Fraction(1), is_whole=True))
@@ -181,33 +191,45 @@ def _carry(problem: Problem) -> Fraction:
     )
 
 
-def _flows(problem: Problem) -> Iterator[Flow]:
+Stop = tuple[End, str, Fraction, Fraction]
+"""Where a flow ends, on which place, carry per unit and fixed cost there, quote units."""
+
+
+def _origins(problem: Problem) -> dict[str, list[Stop]]:
+    """Return where each asset can be moved from."""
+    origins: dict[str, list[Stop]] = {asset: [] for asset in problem.resources}
+    for (asset, place), quantity in problem.stocks.items():
+        if quantity.numerator > 0:
+            origins[asset].append((End(place=place), place, ZERO, ZERO))
+    for name, demand in problem.demands.items():
+        for asset, quantity in demand.posted.items() if demand.is_movable else ():
+            if quantity.numerator > 0:
+                origins[asset].append(_at(End(demand=name), demand, asset))
+    return origins
+
+
+def _at(end: End, demand: Demand, asset: str) -> Stop:
+    """Return an account as the end of a flow of an asset."""
+    return end, demand.place, demand.eligible[asset].cost, demand.fixed
+
+
+def _flows(problem: Problem, origins: Mapping[str, Sequence[Stop]]) -> Iterator[Flow]:
     """Yield every move that is open."""
+    accounts = [(End(demand=name), demand) for name, demand in problem.demands.items()]
     for asset, resource in problem.resources.items():
-        origins = [
-            (End(place=place), place, ZERO, ZERO)
-            for (stocked, place), quantity in problem.stocks.items()
-            if stocked == asset and quantity > 0
-        ]
-        origins += [
-            (End(demand=name), demand.place, demand.eligible[asset].cost, demand.fixed)
-            for name, demand in problem.demands.items()
-            if demand.is_movable and demand.posted.get(asset, ZERO) > 0
-        ]
-        ends = [
-            (End(demand=name), demand.place, demand.eligible[asset].cost, demand.fixed)
-            for name, demand in problem.demands.items()
-            if asset in demand.eligible
-        ]
-        for origin, start, saved, leaving in origins:
+        ends = [_at(end, demand, asset) for end, demand in accounts if asset in demand.eligible]
+        for origin, start, saved, leaving in origins[asset]:
             free = [(End(place=start), start, ZERO, ZERO)] if origin.demand and saved > 0 else []
             for destination, stop, carried, arriving in ends + free:
                 way = problem.way(asset, start, stop)
                 if way is None or origin == destination:
                     continue
-                cost = carried - saved if saved else carried
-                fixed = way.fixed + leaving + arriving if way.fixed or leaving else arriving
-                if way.rate:
+                # What is not stated is ZERO itself: nothing is reckoned with it.
+                cost = carried if saved is ZERO else carried - saved
+                fixed = arriving
+                if way.fixed is not ZERO or leaving is not ZERO:
+                    fixed = way.fixed + leaving + arriving
+                if way.rate is not ZERO:
                     cost += way.rate * resource.price
                 yield Flow(
                     asset, origin, destination, way, cost, fixed, resource.step, resource.is_lot
@@ -264,14 +286,14 @@ def _entries(
         demand = problem.demands[name]
         entry, posted = demand.eligible[asset], demand.posted.get(asset, ZERO)
         yield needs[name], ZERO, -entry.credit if sign > 0 else entry.credit
-        if entry.cap is not None and entry.credit:
+        if entry.cap is not None and entry.credit.numerator:
             # One fraction is reduced once, not twice.
             cap, target, credit = entry.cap, demand.target, entry.credit
             most = Fraction(
                 cap.numerator * target.numerator * credit.denominator,
                 cap.denominator * target.denominator * credit.numerator,
             )
-            room = most - posted if posted else most
+            room = most if posted is ZERO else most - posted
             room = room if room.numerator > 0 else ZERO
             yield Limit("cap", name, asset), room, SIGNS[sign]
         if entry.most is not None:
@@ -288,14 +310,30 @@ def _entries(
 
 
 def _bounds(
-    flows: tuple[Flow, ...], rows: dict[Limit, Row]
+    flows: tuple[Flow, ...],
+    rows: dict[Limit, Row],
+    alone: Sequence[tuple[int, Limit, Fraction]],
 ) -> tuple[list[Fraction], list[Limit | None]]:
     """Return the bound of each flow and its limit, and drop the rows of a single flow.
 
     A row of one flow is a bound, which a solver handles without a row.
+
+    Parameters
+    ----------
+    alone
+        Flow, limit and bound of what is known to be about one flow.
     """
     uppers: list[Fraction | None] = [None] * len(flows)
     limits: list[Limit | None] = [None] * len(flows)
+
+    def lower(j: int, limit: Limit, upper: Fraction) -> None:
+        if flows[j].is_lot:
+            upper = Fraction(upper // 1)
+        present = uppers[j]
+        if present is None or _is_less(upper, present):
+            uppers[j] = upper
+            limits[j] = limit
+
     for limit, row in list(rows.items()):
         # Of a sign its identity tells, without arithmetic.
         if limit.kind == "need" or any(
@@ -303,15 +341,11 @@ def _bounds(
         ):
             continue
         for j, entry in row.entries.items():
-            upper = row.bound if entry is UNIT else row.bound / entry
-            if flows[j].is_lot:
-                upper = Fraction(upper // 1)
-            present = uppers[j]
-            if present is None or _is_less(upper, present):
-                uppers[j] = upper
-                limits[j] = limit
+            lower(j, limit, row.bound if entry is UNIT else row.bound / entry)
         if len(row.entries) == 1:
             del rows[limit]
+    for bounded in alone:
+        lower(*bounded)
     return [ZERO if upper is None else upper for upper in uppers], limits
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
-from models.allocation.problem import ZERO
+from models.allocation.problem import ZERO, dot
 from models.allocation.program import UNIT, Program, Row
 from models.allocation.solver import Floats
 
-NEAR = Fraction(1, 10**11)
-"""Share of an amount within which a float is taken for the step beside it."""
+NEAR = 10**11
+"""Part of an amount, or of 1 if that is more, within which a float is taken for the step beside."""
 
 DUST = 1e-12
 """Whole units below which a float is nothing."""
@@ -77,14 +77,14 @@ def _outward(value: float, step: Fraction) -> Fraction:
     """
     # In integers: value / step is `many` steps of `size` and `rest` more.
     above, below = value.as_integer_ratio()
-    near = NEAR * (max(below, above)) / below
+    larger = max(below, above)  # what is near is larger / (NEAR * below)
     grid = step
-    while grid * 10 <= near:
+    while 10 * grid.numerator * below * NEAR <= larger * grid.denominator:
         grid *= 10
     size = below * grid.numerator
     many, rest = divmod(above * grid.denominator, size)
     beside, away = (many + 1, size - rest) if 2 * rest > size else (many, rest)
-    if away * near.denominator <= near.numerator * below * grid.denominator:
+    if away * NEAR <= larger * grid.denominator:
         return beside * grid
     if grid is step:
         return (many + 1) * step
@@ -93,12 +93,13 @@ def _outward(value: float, step: Fraction) -> Fraction:
 
 def _use(columns: list[Fraction], row: Row) -> Fraction:
     """Return how much of a row's bound the flows use."""
-    used, count = ZERO, len(columns)
-    for j, entry in row.entries.items():
-        # Most flows carry nothing: their amount is ZERO itself, which is told without arithmetic.
-        if j < count and columns[j] is not ZERO:
-            used += columns[j] if entry is UNIT else entry * columns[j]
-    return used
+    count = len(columns)
+    # Most flows carry nothing: their amount is ZERO itself, which is told without arithmetic.
+    return dot(
+        (entry, columns[j])
+        for j, entry in row.entries.items()
+        if j < count and columns[j] is not ZERO
+    )
 
 
 def _step(program: Program, j: int) -> Fraction:
@@ -136,18 +137,17 @@ def _raise(
         flow = program.flows[j]
         is_new = bool(flow.fixed) and not columns[j]
         is_between = bool(flow.origin.demand and flow.destination.demand)  # another need's, too
-        return is_between, is_new, float(program.columns[j].cost) / -float(row.entries[j])
+        cost, entry = program.columns[j].cost, row.entries[j]
+        ratio = cost.numerator * entry.denominator / -(cost.denominator * entry.numerator)
+        return is_between, is_new, ratio
 
     for j in sorted(helpful, key=price):
         step, entry = _step(program, j), row.entries[j]
+        room = _room(program, columns, j, others) if entry.numerator < 0 else columns[j]
+        if room.numerator <= 0:
+            continue
         wished = -(-short // (abs(entry) * step)) * step
-        if entry.numerator < 0:
-            room = _room(program, columns, j, others)
-            if room.numerator <= 0:
-                continue
-            change = min(wished, room // step * step)
-        else:
-            change = -min(wished, columns[j])
+        change = min(wished, room // step * step) if entry.numerator < 0 else -min(wished, room)
         columns[j] += change
         short += change * entry
         if short.numerator <= 0:
@@ -157,9 +157,11 @@ def _raise(
 def _room(program: Program, columns: list[Fraction], j: int, others: Sequence[Row]) -> Fraction:
     """Return how much more a flow may carry by its bound and every limit that it takes part in."""
     room = program.columns[j].upper - columns[j]
-    for other in others:
+    for other in others if room.numerator > 0 else ():
         entry = other.entries.get(j)
-        if entry is not None and entry.numerator > 0 and room.numerator > 0:
+        if entry is not None and entry.numerator > 0:
             left = other.bound - _use(columns, other)
             room = min(room, left if entry is UNIT else left / entry)
+            if room.numerator <= 0:
+                break
     return room

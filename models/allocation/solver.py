@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array, diags_array
 
-from models.allocation.program import Program
+from models.allocation.program import UNIT, Program
 from models.allocation.scaling import is_plain, scales
 
 Floats = npt.NDArray[np.float64]
@@ -61,7 +61,7 @@ Solver = Callable[[Matrix, float], Answer]
 def matrix(program: Program) -> Matrix:
     """Return a program in floats."""
     data = [
-        entry.numerator / entry.denominator
+        1.0 if entry is UNIT else entry.numerator / entry.denominator
         for row in program.rows
         for entry in row.entries.values()
     ]

@@ -555,6 +555,8 @@ def run(
 ) -> Course:
     """Run one cascade and tell every round.
 
+    Accounts that it cannot bring to their line (`touchable`) are left out and stay as they are.
+
     Parameters
     ----------
     book, market
@@ -574,7 +576,8 @@ def run(
         Rounds, what is left of every account, and the totals of this one scenario.
     """
     accounts, assets = len(book.keys), len(book.assets)
-    state = _State(np.ones(accounts), np.ones(accounts), np.zeros(accounts), np.zeros(accounts))
+    rows = touchable(book, market, prices[np.newaxis, :])
+    state = _State(*(np.empty(rows.size) for _ in range(4)))
     room = LOGGED_ROUNDS
     log = _Log(
         np.zeros(room),
@@ -584,7 +587,7 @@ def run(
     )
     totals = np.empty((1, TOTALS))
     _settle(
-        _legs(book),
+        _legs(selected(book, rows)),
         _reach(book, np.empty(0), prices),
         prices,
         _curves(market),
@@ -592,7 +595,7 @@ def run(
         state,
         log,
         totals[0],
-        _draws(owners, scenario),
+        _draws(None if owners is None else _part(owners, rows), scenario),
     )
     taken = min(int(totals[0, ROUNDS]), room)
     return Course(
@@ -601,11 +604,18 @@ def run(
         log.liquidated[:taken],
         log.sold[:taken],
         log.prices[:taken],
-        state.collateral_left,
-        state.owed,
-        state.bad,
-        state.repaid,
+        _spread(state.collateral_left, rows, accounts, others=1.0),
+        _spread(state.owed, rows, accounts, others=1.0),
+        _spread(state.bad, rows, accounts, others=0.0),
+        _spread(state.repaid, rows, accounts, others=0.0),
     )
+
+
+def _spread(values: Floats, rows: Places, accounts: int, *, others: float) -> Floats:
+    """Return values at their rows among all accounts, shape (accounts,)."""
+    result = np.full(accounts, others)
+    result[rows] = values
+    return result
 
 
 def run_all(
@@ -700,7 +710,7 @@ def selected(book: BookColumns, rows: Places) -> BookColumns:
     c_legs, c_offsets = _picked(book.collateral_offsets, rows)
     d_legs, d_offsets = _picked(book.debt_offsets, rows)
     return BookColumns(
-        keys=tuple(book.keys[row] for row in rows.tolist()),
+        keys=tuple(map(book.keys.__getitem__, rows.tolist())),
         assets=book.assets,
         collateral_offsets=c_offsets,
         collateral_asset=book.collateral_asset[c_legs],

@@ -10,13 +10,13 @@ modulus: one asset's sales move another through the accounts that hold both and 
 markets quoted in it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from models.book.cascade import Liquidators
 from models.book.columns import BookColumns, Floats, MarketColumns, Places
-from models.book.kernel import Flags, run
+from models.book.kernel import Flags, run, selected, touchable
 
 SINGLE_ROUND = Liquidators(rounds=1)
 
@@ -100,7 +100,9 @@ def _radius(
 
 def _fall(book: BookColumns, market: MarketColumns, prices: Floats) -> Floats:
     """Return the log move of every asset against what it is priced in, by one round's sales."""
-    course = run(book, market, prices, SINGLE_ROUND)
+    unmoved = replace(market, oracle_share=0.0)  # who is liquidated first sees no impact yet
+    reached = selected(book, touchable(book, unmoved, prices[np.newaxis, :]))
+    course = run(reached, market, prices, SINGLE_ROUND)
     if not course.prices.size:
         return np.zeros(prices.size)
     moved = np.log(course.prices[0] / prices)

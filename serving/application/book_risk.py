@@ -272,9 +272,8 @@ def _doubts(result: ReadBook, book: RiskBook, *, impact: str) -> tuple[str, ...]
     if book.unpriced:
         listed = ", ".join(sorted(book.unpriced))
         doubts.append(f"unpriced: {listed} without a price in USD, moved by shares of now alone")
-    unknown = sum(item.key not in book.chances for item in book.borrowers)
-    if unknown:
-        doubts.append(f"owners_unknown: {unknown} accounts count as if nobody acts")
+    if book.unknown_owners:
+        doubts.append(f"owners_unknown: {book.unknown_owners} accounts count as if nobody acts")
     return tuple(doubts)
 
 

@@ -96,6 +96,7 @@ class RiskBook:
     )
     _worth: dict[str, float] = field(default_factory=dict, init=False, repr=False, compare=False)
     _observed: list[datetime] = field(default_factory=list, init=False, repr=False, compare=False)
+    _unknown: list[int] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def columns(self, market: Market) -> BookColumns:
         """Return the accounts as columns in a market's order of assets, laid out once."""
@@ -150,6 +151,13 @@ class RiskBook:
             times = (p.observed_at for m in markets.values() for p in m.prices.values())
             self._observed.extend(sorted(times)[:1])
         return self._observed[0] if self._observed else None
+
+    @property
+    def unknown_owners(self) -> int:
+        """Return how many borrowers have owners of whom nothing is known, counted once."""
+        if not self._unknown:
+            self._unknown.append(sum(item.key not in self.chances for item in self.borrowers))
+        return self._unknown[0]
 
     def venue(self, key: str) -> str:
         """Return the venue of an account; `file` where no rulebook judges it."""

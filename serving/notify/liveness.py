@@ -128,9 +128,15 @@ class Watchdog:
 
 
 def alarm(store: Store, *, now: datetime) -> list[Alarm]:
-    """Tell every desk what is wrong, once per beginning of it, and return it."""
+    """Tell every desk what is wrong, once per beginning of it, and return it.
+
+    That nothing is wrong is noted when it is new, and when half of what it holds for is over.
+    """
     with store.read() as transaction:
         active = alarms(transaction, now=now)
+        at, texts = leases.beats(transaction).get(ALARMS, (None, None))
+    if not active and texts == [] and at and timedelta(0) <= now - at < LIMITS["assessing"] / 2:
+        return active
     with store.begin() as transaction:
         leases.beat(transaction, ALARMS, now=now, detail=[entry.text for entry in active])
         desks = alerts.receivers(transaction, []) if active else {}

@@ -76,6 +76,12 @@ def beat(transaction: Transaction, name: str, *, now: datetime, detail: Any = No
     put(transaction, HEARTBEATS, [{"name": name, "at": now, "detail": detail}])
 
 
+def stands(transaction: Transaction, name: str, *, now: datetime) -> None:
+    """Note that nothing was to be done now beyond what was done last; nothing if it never was."""
+    moved = sa.update(HEARTBEATS).where(HEARTBEATS.c.name == name)
+    transaction.execute(moved.values(at=now))
+
+
 def beats(transaction: Transaction) -> dict[str, tuple[datetime, Any]]:
     """Return the newest heartbeat of each activity: its time and its detail."""
     rows = transaction.execute(sa.select(HEARTBEATS))

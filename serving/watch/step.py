@@ -84,6 +84,8 @@ def commit_step(
 ) -> StepResult:
     """Step the accounts of some signals and write what follows, all of it or nothing.
 
+    A pass that changes nothing opens no writing transaction.
+
     Parameters
     ----------
     recorded
@@ -113,6 +115,9 @@ def commit_step(
         heard = alerts.concerned(transaction, [transition.account for transition in made])
         receivers = alerts.receivers(transaction, sorted(heard))
     inboxes, posts = routed(made, heard, receivers, policy, now=now)
+    is_told = sums is not None or failing is not None or also is not None
+    if not (is_told or changed or made or inboxes or posts or recorded or assessed):
+        return StepResult(transitions=(), posts=0, rows=0)
     by_account = {
         transition.account: transition for post in posts for transition in post.transitions
     }

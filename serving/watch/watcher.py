@@ -28,7 +28,7 @@ from serving.evaluation.assess import Model
 from serving.evaluation.inputs import MarketSnapshot
 from serving.notify.liveness import Watchdog
 from serving.store import Store, StoreFailed, assessments, changes, leases, market
-from serving.store.leases import POLICY, WATCHING
+from serving.store.leases import POLICY, TURN, WATCHING
 from serving.watch import orders
 from serving.watch import state as book
 from serving.watch.evaluation import NOT_EVALUABLE, Evaluation, Failure, case_of, evaluate
@@ -236,6 +236,8 @@ def cycle(watcher: Watcher) -> int:
 def _is_idle(watcher: Watcher, now: datetime, seconds: float) -> bool:
     """Return whether there is nothing to do; the lease is renewed when half of it is left.
 
+    Renewed where there is nothing to do, it says that all is judged: no other pass would.
+
     Raises
     ------
     LeadLost
@@ -247,15 +249,17 @@ def _is_idle(watcher: Watcher, now: datetime, seconds: float) -> bool:
     if lease is not None and lease.is_anothers(watcher.holder, now=now, lease=LEASE):
         watcher.memory = WatchState()
         raise LeadLost(f"{lease.holder} leads this store")
-    if lease is None or not lease.is_fresh(watcher.holder, now=now, lease=LEASE):
-        _lead(watcher, now)
     if watcher.memory.number is not None and last < watcher.memory.number:
         # The store was restored from before: what is remembered never happened.
         watcher.memory = WatchState()
-    return book.is_idle(watcher.memory, last, seconds=seconds, whole=watcher.whole)
+    is_idle = book.is_idle(watcher.memory, last, seconds=seconds, whole=watcher.whole)
+    if lease is None or not lease.is_fresh(watcher.holder, now=now, lease=LEASE):
+        _lead(watcher, now, is_idle=is_idle)
+        is_idle = is_idle and watcher.memory.number is not None
+    return is_idle
 
 
-def _lead(watcher: Watcher, now: datetime) -> None:
+def _lead(watcher: Watcher, now: datetime, *, is_idle: bool) -> None:
     """Take or renew the lease.
 
     Raises
@@ -271,6 +275,8 @@ def _lead(watcher: Watcher, now: datetime) -> None:
             raise LeadLost("another watcher leads this store")
         if is_new:
             leases.beat(transaction, POLICY, now=now, detail=tree_of(watcher.policy))
+        if is_idle and before is not None and before.holder == watcher.holder:
+            leases.stands(transaction, TURN, now=now)
     watcher.journal.leads = True
     if before is None or before.holder != watcher.holder:
         watcher.memory = WatchState()

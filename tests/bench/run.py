@@ -53,7 +53,6 @@ PARTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     ("The watch", ("tests/bench/watch.py", "100000"), FEWER),
     ("Exact rules", ("tests/bench/exact.py",), ()),
-    ("The screen", ("tests/bench/screen.py",), ()),
 )
 """Title, command, and what is added to it for a quick run."""
 

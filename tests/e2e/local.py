@@ -34,13 +34,20 @@ def book() -> SimulatedBook:
 
 
 @contextmanager
-def api(place: Path, bundle: Path, *, simulated: SimulatedBook | None = None) -> Iterator[Api]:
+def api(
+    place: Path,
+    bundle: Path,
+    *,
+    simulated: SimulatedBook | None = None,
+    order_key: Path | None = None,
+) -> Iterator[Api]:
     """Yield the API over a store in a directory, with a book laid into it where one is given."""
     settings = Settings(bundle=bundle, store=f"sqlite:///{place / 'book.sqlite3'}")
     store = open_store(str(settings.store))
     if simulated is not None:
         lay(simulated, store)
-    desk = ScoringService(model=read_deployment(bundle).model, store=store, bundle_dir=bundle)
+    model = read_deployment(bundle).model
+    desk = ScoringService(model=model, store=store, bundle_dir=bundle, order_key=order_key)
     yield Api(routes(OPERATIONS), desk=desk, gate=Admission(settings, Keyring(desk.keys)))
     store.close()
 

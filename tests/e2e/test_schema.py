@@ -6,6 +6,7 @@ import local
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from order_books import key_file
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -13,6 +14,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from serving.connect.secrets import VARIABLE, new_key
 from serving.http.routing import Operation
 from serving.routes import OPERATIONS
 
@@ -30,10 +32,13 @@ def served(
     trained: local.Trained, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[schemathesis.BaseSchema]:
     """Return the document of a service with a model, a store and a book."""
+    place = tmp_path_factory.mktemp("schema")
     with (
-        local.api(tmp_path_factory.mktemp("schema"), trained[0], simulated=local.book()) as app,
+        pytest.MonkeyPatch.context() as patch,
+        local.api(place, trained[0], simulated=local.book(), order_key=key_file(place)) as app,
         local.listening(app) as url,
     ):
+        patch.setenv(VARIABLE, new_key())
         yield schemathesis.openapi.from_url(f"{url}/openapi.json")
 
 

@@ -1,5 +1,6 @@
 """The watcher's steps: nothing new is lost, nothing old is in the way, a clock may step."""
 
+import itertools
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -427,6 +428,43 @@ def test_an_idle_watcher_writes_nothing_but_its_lease(store: Store) -> None:
         cycle(scene.watcher)
     assert set(written) == {"leases", "SET"} or set(written) <= {"leases", "SET", "INTO"}
     assert len(written) <= 4
+
+
+def test_whole_idle_turns_commit_nothing_but_signs_of_life(store: Store) -> None:
+    """Ten minutes of turns at 5 Hz: the lease every 15 s, that all is well every third minute.
+
+    The account has no line, so that nothing is judged; the whole book is looked at each minute.
+    """
+    scene = Scene(store, whole=30 * MINUTE)
+    scene.price(100)
+    cash = perpetual("a", 10)
+    scene.put({**cash, "legs": cash["legs"][:1]})
+    lookout = liveness.Watchdog(store)
+    lookout.look(scene.now)
+    while watcher._attempt(scene.watcher):  # noqa: SLF001
+        pass
+    commits: list[tuple[datetime, frozenset[str]]] = []
+    tables: set[str] = set()
+
+    def listen(*asked: Any) -> None:
+        words = asked[2].split()
+        if words[0] in {"INSERT", "UPDATE", "DELETE"}:
+            tables.add(words[1] if words[0] == "UPDATE" else words[2])
+
+    def commit(_: object) -> None:
+        commits.append((scene.now, frozenset(tables)))
+        tables.clear()
+
+    sa.event.listen(store.engine, "before_cursor_execute", listen)
+    sa.event.listen(store.engine, "commit", commit)
+    for _ in range(3_000):
+        scene.now += SECOND / 5
+        lookout.look(scene.now)
+        assert watcher._attempt(scene.watcher) == 0  # noqa: SLF001
+    renewals = [at for at, names in commits if names == {"leases", "heartbeats"}]
+    assert all(b - a > LEASE / 2 for a, b in itertools.pairwise(renewals))
+    assert [names for at, names in commits if at not in renewals] == [{"heartbeats"}] * 3
+    assert liveness.alarm(store, now=scene.now) == []
 
 
 def test_a_clock_that_is_set_back_stops_nothing(store: Store) -> None:

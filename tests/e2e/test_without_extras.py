@@ -37,6 +37,7 @@ for root in ("models", "features", "serving", "training"):
 """
 NEED_AN_EXTRA = {
     "features.partitions": "training",
+    "models.book.partitions": "training",
     "serving.mcp.asking": "mcp",
     "serving.mcp.mount": "mcp",
     "serving.mcp.stdio": "mcp",

@@ -1,5 +1,6 @@
 """What holds of every cascade: amounts are conserved, order and splitting change nothing."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from random import Random
@@ -26,7 +27,7 @@ def shares(low: int, high: int) -> st.SearchStrategy[F]:
 
 
 @st.composite
-def borrowers(draw: st.DrawFn) -> Borrower:
+def borrowers(draw: st.DrawFn, owed_in: Sequence[str]) -> Borrower:
     """Return the legs of an account near its line: value, weights and what is owed."""
     assets = draw(st.lists(st.sampled_from(["ETH", "stETH", "BTC"]), min_size=1, unique=True))
     collateral = tuple(
@@ -37,7 +38,7 @@ def borrowers(draw: st.DrawFn) -> Borrower:
         for bonus in [draw(shares(0, 15))]
     )
     line = sum(leg.units * PRICES[leg.asset] * leg.threshold for leg in collateral)
-    asset = draw(st.sampled_from(["USD", "ETH"]))
+    asset = draw(st.sampled_from(owed_in))
     owed = line * draw(shares(70, 130)) / PRICES[asset]
     full_below = draw(st.sampled_from([F(0), F(95, 100)]))
     close_factor = draw(st.sampled_from([F(1), F(1, 2)]))
@@ -45,9 +46,11 @@ def borrowers(draw: st.DrawFn) -> Borrower:
 
 
 @st.composite
-def books(draw: st.DrawFn, most: int = 3) -> list[Borrower]:
+def books(
+    draw: st.DrawFn, most: int = 3, owed_in: Sequence[str] = ("USD", "ETH")
+) -> list[Borrower]:
     """Return a small book of accounts with keys."""
-    found = draw(st.lists(borrowers(), min_size=1, max_size=most))
+    found = draw(st.lists(borrowers(owed_in), min_size=1, max_size=most))
     return [replace(account, key=str(place)) for place, account in enumerate(found)]
 
 
@@ -127,7 +130,7 @@ def test_two_halves_are_one_account(accounts: list[Borrower], oracle_share: F) -
 def test_a_larger_book_in_a_deeper_market_is_the_same_book(
     accounts: list[Borrower], oracle_share: F, times: int
 ) -> None:
-    """Amounts and depth times a, quote times a."""
+    """Amounts and depth times a, quote times a; floats do not decide who stands on the line."""
     larger = [
         replace(
             account,
@@ -138,16 +141,16 @@ def test_a_larger_book_in_a_deeper_market_is_the_same_book(
     ]
     small = in_columns(accounts, market(oracle_share))
     large = in_columns(larger, market(oracle_share, depth=F(times)))
+    assume(not small.totals.near[0] and not large.totals.near[0])
     assert large.totals.repaid == pytest.approx(small.totals.repaid * times, rel=1e-9)
 
 
 @settings(max_examples=60, deadline=None)
-@given(books(most=5), shares(0, 50), shares(51, 100))
+@given(books(most=5, owed_in=("USD",)), shares(0, 50), shares(51, 100))
 def test_more_of_the_impact_in_the_oracle_liquidates_no_fewer(
     accounts: list[Borrower], less: F, more: F
 ) -> None:
     """With all debts in dollars, accounts and bad debt rise with the oracle's share."""
-    assume(all(leg.asset == "USD" for account in accounts for leg in account.debt))
     accounts = [replace(account, close_factor=F(1)) for account in accounts]
     low, high = (in_columns(accounts, market(share)).totals for share in (less, more))
     assert high.liquidated[0] >= low.liquidated[0]
@@ -155,12 +158,11 @@ def test_more_of_the_impact_in_the_oracle_liquidates_no_fewer(
 
 
 @settings(max_examples=60, deadline=None)
-@given(books(most=5), shares(0, 100), shares(60, 79), shares(80, 100))
+@given(books(most=5, owed_in=("USD",)), shares(0, 100), shares(60, 79), shares(80, 100))
 def test_a_deeper_shock_liquidates_no_fewer(
     accounts: list[Borrower], oracle_share: F, deep: F, mild: F
 ) -> None:
     """With all debts in dollars; what is repaid in dollars may well fall."""
-    assume(all(leg.asset == "USD" for account in accounts for leg in account.debt))
     accounts = [replace(account, close_factor=F(1)) for account in accounts]
     low, high = (
         in_columns(accounts, market(oracle_share, fall=fall)).totals for fall in (mild, deep)

@@ -126,7 +126,7 @@ def test_the_command_ends_as_it_found(tmp_path: Path, monkeypatch: pytest.Monkey
     for name in [name for name in os.environ if name.startswith("FOREWARN_")]:
         monkeypatch.delenv(name)
     url = f"sqlite:///{tmp_path / 'nowhere.sqlite3'}"
-    done = CliRunner().invoke(root("doctor"), ["doctor", "--store", url, "--json"])
+    done = CliRunner().invoke(root(), ["doctor", "--store", url, "--json"])
     findings = {one["check"]: one["status"] for one in json.loads(done.stdout)}
     assert (done.exit_code, findings["store"], findings["versions"]) == (1, "fault", "ok")
-    assert CliRunner().invoke(root("doctor"), ["doctor"]).exit_code == 0
+    assert CliRunner().invoke(root(), ["doctor"]).exit_code == 0

@@ -1,4 +1,4 @@
-"""Curves of impact, tails, tests of exceedance, deleveraging and contagion, by literals."""
+"""Curves of impact, tails, tests of exceedance and deleveraging, by literals."""
 
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -6,7 +6,6 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from models.book.contagion import spillover
 from models.book.deleveraging import Position, Rule, by_queue, pro_rata, score, settle
 from models.book.exceedance import Zone, christoffersen, independence, kupiec, zone
 from models.book.impact import ImpactCurve, curve_faults, fitted, impact
@@ -147,19 +146,3 @@ def test_a_position_with_equity_is_not_deleveraged() -> None:
     with pytest.raises(InvalidInput) as refused:
         settle(BANKRUPT, WINNERS, mark=F(90), fund=F(-1))
     assert [fault.where for fault in refused.value.faults] == ["/long", "/fund"]
-
-
-def test_fire_sales_spread_as_worked_out() -> None:
-    """Two institutions, two assets: sold 22.5 of each, losses .3375 and .45 of 30."""
-    spread = spillover(
-        assets=np.array([100.0, 100.0]),
-        weights=np.array([[0.5, 0.5], [0.0, 1.0]]),
-        leverage=np.array([9.0, 4.0]),
-        illiquidity=np.array([1e-4, 2e-4]),
-        shock=np.array([-0.1, 0.0]),
-        equity=np.array([10.0, 20.0]),
-    )
-    assert spread.sold == pytest.approx([-22.5, -22.5])
-    assert spread.impact == pytest.approx([-0.00225, -0.0045])
-    assert spread.loss == pytest.approx([-0.3375, -0.45])
-    assert spread.vulnerability == pytest.approx(0.02625)
