@@ -1,17 +1,19 @@
 """The demonstration's market moves on from the book that stands still, and its alerts are told."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import local
 import pytest
 
 from features.simulate import SimulatedBook, simulate, simulate_onward
-from models.alerting.signals import Level
+from models.alerting.signals import Level, Route, TransitionKind
 from serving.application.sample_book import lay
 from serving.application.scoring import ScoringService
 from serving.demo.market import STRIDE, run, steps, subscribe
-from serving.demo.venues import nowhere
+from serving.demo.run import ACCOUNTS, CHAMPION, DAYS, falls, lay_all
+from serving.demo.venues import draw, nowhere
 from serving.evaluation.assess import Model
 from serving.http.admission import Admission, Keyring
 from serving.http.app import Api
@@ -87,6 +89,35 @@ def test_a_book_that_lives_on_ends_as_it_was_drawn(
     assert len(happened) >= 3
     assert set(counts) == {"sent", "dead"}
     assert dead <= {"owner-4"}
+
+
+def test_the_demonstration_is_quiet_until_its_crash_and_not_then(tmp_path: Path) -> None:
+    """Before it a watch on one account in twenty at most; after it every level, near ones at once.
+
+    By the policy and the bundle that ship.
+    """
+    crash = 2
+    laid = falls(crash)
+    before, after = simulate_onward(seed=7, days=DAYS, accounts=ACCOUNTS, hours=6, falls=laid)
+    store = open_store(f"sqlite:///{tmp_path / 'book.db'}")
+    lay_all(before, store, seed=7)
+    drawn_elsewhere = draw(after, seed=7, at=len(before.candles), falls=laid)
+    run(store, before, after, venues=drawn_elsewhere, bundle=CHAMPION, rest=lambda _: None)
+    with store.read() as transaction:
+        book_size = len(accounts.keys(transaction))
+        raised = [
+            one for one in alerts.transitions(transaction) if one.kind is TransitionKind.RAISED
+        ]
+    store.close()
+    calm = [one for one in raised if one.at < before.at + crash * timedelta(hours=1)]
+    assert {one.level for one in calm} == {Level.WATCH}
+    assert 0 < len(calm) <= book_size / 20
+    assert {one.level for one in raised} == set(Level) - {Level.NONE}
+    assert len({one.account for one in raised}) < book_size / 2
+    warned = [one for one in raised if one.level is Level.WARNING]
+    assert {one.route for one in warned} == {Route.NOW}
+    reasons = {(cause.level, cause.signal) for one in warned for cause in one.causes}
+    assert (Level.WARNING, "sigmas") in reasons
 
 
 def test_a_market_that_stands_still_is_judged_once(
