@@ -18,8 +18,15 @@ from models.symbols import unmapped
 from serving.connect.abi import topic_of
 from serving.connect.errors import BlockGone, ConnectFailed, HistoryPruned, NotAContract
 from serving.connect.heads import Heads
-from serving.connect.reading import AccountReading, Check, Reader, Reading, account_id
-from serving.connect.record import Draft, Fork, Liquidations, write
+from serving.connect.reading import (
+    AccountReading,
+    Check,
+    InterestReader,
+    Reader,
+    Reading,
+    account_id,
+)
+from serving.connect.record import Acted, Draft, Fork, Liquidations, write
 from serving.connect.rpc import Block, Chain, Log
 from serving.store import Store, StoreFailed, connections
 from serving.store.connections import REMEMBERED
@@ -110,6 +117,7 @@ class Follower:
     _gap: dict[str, int] | None = field(default=None, init=False)
     _history: tuple[Reading, ...] = field(default=(), init=False)
     _history_liquidations: dict[int, Liquidations] = field(default_factory=dict, init=False)
+    _history_acted: dict[int, Acted] = field(default_factory=dict, init=False)
 
     async def run(self, stop: asyncio.Event, *, poll: float = POLL_SECONDS) -> None:
         """Look at the chain until told to stop; what fails is told and tried again later."""
@@ -228,6 +236,7 @@ class Follower:
             readings.append(await self._past(block, named))
         self._history = tuple(readings)
         self._history_liquidations = self._liquidations(logs)
+        self._history_acted = self._acted(logs) or {}
         return len(readings)
 
     async def _past_logs(self, addresses: Sequence[str], start: Block, head: Block) -> list[Log]:
@@ -332,9 +341,11 @@ class Follower:
         self._assets = frozenset(
             leg.asset for each in reading.accounts.values() for leg in each.legs
         )
+        acted = self._acted(logs)
         draft = Draft(
             reading=reading,
             moved=self.addresses if is_anew else moved,
+            acted=None if acted is None else {**self._history_acted, **acted},
             before=(*self._history, *before),
             liquidations={**self._history_liquidations, **self._liquidations(logs)},
             checks=self._news(checks, unequal, is_whole=is_whole),
@@ -343,7 +354,7 @@ class Follower:
             status=self._status(head, unequal=unequal, undone=fork.depth if fork else 0),
         )
         write(self.store, self.name, draft, now=self.clock())
-        self._history, self._history_liquidations = (), {}
+        self._history, self._history_liquidations, self._history_acted = (), {}, {}
         self._accounts = dict(reading.accounts)
         self._unequal = unequal
         if is_whole:
@@ -400,6 +411,15 @@ class Follower:
             reading = await self.reader.read(self.chain, head, addresses)
             checks = self.reader.checks(reading)
         return reading, checks, is_anew
+
+    def _acted(self, logs: Sequence[Log]) -> dict[int, Acted] | None:
+        """Return by block who acted in which assets; None where nothing grows by itself."""
+        if not isinstance(self.reader, InterestReader):
+            return None
+        return {
+            number: self.reader.acted([log for log in logs if log.block == number], self.addresses)
+            for number in {log.block for log in logs}
+        }
 
     def _liquidations(self, logs: Sequence[Log]) -> dict[int, Liquidations]:
         """Return by block what was liquidated."""

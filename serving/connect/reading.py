@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from models.domain import Account, Leg, Market, MarketId, Price
 from models.margin.rulebook import load
@@ -194,6 +194,16 @@ class Reader(Protocol):
 
     def borrowers(self, logs: Sequence[Log]) -> frozenset[str]:
         """Return who borrowed, by logs."""
+
+
+@runtime_checkable
+class InterestReader(Reader, Protocol):
+    """A reader whose debts are with interest: they grow though nobody does anything."""
+
+    def acted(
+        self, logs: Sequence[Log], addresses: Collection[str]
+    ) -> Mapping[str, frozenset[str]]:
+        """Return by account the assets in which it did something, by logs."""
 
 
 def account_id(market: MarketId, address: str) -> str:

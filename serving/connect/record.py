@@ -14,6 +14,9 @@ from serving.store.connections import StoredBlock
 Liquidations = Mapping[str, tuple[tuple[str, str], ...]]
 """By account the collateral and debt asset of each of its liquidations."""
 
+Acted = Mapping[str, frozenset[str]]
+"""By account the assets in which it did something."""
+
 KINDS = {
     ("collateral", True): "deposit",
     ("collateral", False): "withdraw",
@@ -62,6 +65,9 @@ class Draft:
     ----------
     moved
         Addresses whose balances were read anew.
+    acted
+        By number of block: accounts with the assets in which they did something; None where
+        whatever changed was done.
     before
         Readings of blocks on the way to the head, of accounts that were touched there.
     liquidations
@@ -76,6 +82,7 @@ class Draft:
 
     reading: Reading
     moved: Collection[str]
+    acted: Mapping[int, Acted] | None
     before: Sequence[Reading]
     liquidations: Mapping[int, Liquidations]
     checks: Sequence[Check]
@@ -103,8 +110,8 @@ def write(store: Store, name: str, draft: Draft, *, now: datetime) -> None:
             )
         _write_market(transaction, reading, now=now)
         for each in draft.before:
-            _write_accounts(transaction, each, each.accounts, draft.liquidations, now=now)
-        _write_accounts(transaction, reading, draft.moved, draft.liquidations, now=now)
+            _write_accounts(transaction, each, each.accounts, draft, now=now)
+        _write_accounts(transaction, reading, draft.moved, draft, now=now)
         checks = {
             check.account: [
                 {"figure": each.figure, "ours": _text(each.ours), "theirs": _text(each.theirs)}
@@ -161,7 +168,7 @@ def _write_accounts(
     transaction: Transaction,
     reading: Reading,
     addresses: Collection[str],
-    liquidations: Mapping[int, Liquidations],
+    draft: Draft,
     *,
     now: datetime,
 ) -> None:
@@ -176,13 +183,26 @@ def _write_accounts(
             continue
         bodies.append(body)
         if last is not None:
-            pairs = liquidations.get(block.number, {}).get(address, ())
-            for place, event in enumerate(events_between(last[0], body["legs"], pairs)):
+            pairs = draft.liquidations.get(block.number, {}).get(address, ())
+            happened = [
+                event
+                for event in events_between(last[0], body["legs"], pairs)
+                if _is_done(event, draft, block.number, address)
+            ]
+            for place, event in enumerate(happened):
                 key = f"{block.hash}:{place}"
                 events.append({"account": body["id"], "key": key, "at": block.at, **event})
     accounts.upsert(transaction, bodies, at=block.at, now=now)
     if events:
         accounts.push_events(transaction, events, now=now)
+
+
+def _is_done(event: Mapping[str, Any], draft: Draft, number: int, address: str) -> bool:
+    """Return whether somebody did what changed an account, rather than interest."""
+    if draft.acted is None:
+        return True
+    assets = draft.acted.get(number, {}).get(address, frozenset())
+    return not assets.isdisjoint((event["collateral_asset"], event["debt_asset"]))
 
 
 def events_between(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from serving.connect import aave_v2, liquity_v1, morpho_blue
+from serving.connect import aave_v2, liquity_v1, morpho_blue, venus
 from serving.connect.aave_v2 import AaveV2Reader
 from serving.connect.aave_v3 import AaveV3Reader
 from serving.connect.body import Target
@@ -16,6 +16,7 @@ from serving.connect.liquity_v1 import LiquityV1Reader
 from serving.connect.morpho_blue import MorphoBlueReader
 from serving.connect.reading import Reader
 from serving.connect.rpc import Chain, chain_of, close
+from serving.connect.venus import VenusReader
 from serving.store import Store
 
 LOGGER = logging.getLogger("forewarn.connect")
@@ -27,6 +28,8 @@ def reader_of(target: Target) -> Reader:
         return MorphoBlueReader(market=target.market, morpho=target.contract)
     if target.market.venue == liquity_v1.VENUE:
         return LiquityV1Reader(market=target.market, manager=target.contract)
+    if target.market.venue == venus.VENUE:
+        return VenusReader(market=target.market, comptroller=target.contract)
     idle = not target.takes_borrowers
     if target.market.venue == aave_v2.VENUE:
         return AaveV2Reader(market=target.market, pool=target.contract, reads_idle=idle)

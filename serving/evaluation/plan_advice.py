@@ -9,8 +9,7 @@ from models.errors import InvalidInput
 from serving.evaluation.actions import Constraints
 from serving.evaluation.assess import Model
 from serving.evaluation.inputs import MarketSnapshot
-from serving.evaluation.plan import is_healthy
-from serving.evaluation.plan_result import Goal, planned, policy_goal
+from serving.evaluation.plan_result import planned, policy_goal
 from serving.evaluation.rule_evaluation import RuleEvaluation
 from serving.schemas.assessment import Assessment
 from serving.schemas.changes import PlanAnswer
@@ -23,13 +22,6 @@ def advised(
     """Return an assessment with the cheapest plan out of warning, or why it has none."""
     case, policy_aim = judged.case, aim(default(), Level.WARNING)
     goal = policy_goal(case, policy_aim, has_forecast=bool(assessment.forecast))
-    # A plan asks the model a hundred times and more; most accounts need none.
-    if (
-        not goal.sigmas
-        and _is_calm(assessment, goal)
-        and is_healthy(case, case.account, goal.target)
-    ):
-        return structs.replace(assessment, plan_absence="already_there")
     try:
         plan = planned(
             case, goal, Constraints(), model=model, around=around, request_id=assessment.request_id
@@ -39,14 +31,6 @@ def advised(
     if not plan.actions:
         return structs.replace(assessment, plan_absence=plan.reason)
     return structs.replace(assessment, plan=advice(plan))
-
-
-def _is_calm(assessment: Assessment, goal: Goal) -> bool:
-    """Whether the forecast is within every limit already."""
-    by_horizon = {entry.horizon: entry for entry in assessment.forecast}
-    return all(
-        getattr(by_horizon[limit.horizon], limit.head) < limit.probability for limit in goal.limits
-    )
 
 
 def advice(plan: PlanAnswer) -> AdviceAnswer:

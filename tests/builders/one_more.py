@@ -56,7 +56,7 @@ def horizon() -> dict[str, Any]:
     )
     tree = tree_of(default())
     tree["critical"]["triggers"][2]["horizon"] = "12h"
-    signal = Signal(account="a", at=AT, verdict=Verdict.SAFE, expected={"12h": 0.3})
+    signal = Signal(account="a", at=AT, verdict=Verdict.SAFE, expected={"12h": 0.8})
     refusal = ""
     try:
         bundle.load(Path("models/champion"), fingerprint=fingerprint)

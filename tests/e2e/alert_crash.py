@@ -32,9 +32,9 @@ PACE = timedelta(minutes=40)
 KILLED = 9
 SENT = "FROM alert_outbox WHERE status = 'sent'"
 COURSES: Mapping[str, tuple[float, ...]] = {
-    # The 24 h probability of each account, pass by pass; above 1 the rule says liquidatable.
-    "a": (0.05, 0.2, 2.0, 2.0, 0.0, 0.0, 2.0, 0.0, 0.0),
-    "b": (0.0, 2.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.3, 2.0),
+    # Distance of each account to the line in daily moves, pass by pass; at 0 it is liquidatable.
+    "a": (1.5, 1.0, 0.0, 0.0, 9.0, 9.0, 0.0, 9.0, 9.0),
+    "b": (9.0, 0.0, 0.0, 9.0, 9.0, 9.0, 9.0, 0.2, 0.0),
 }
 PASSES = len(COURSES["a"])
 
@@ -73,8 +73,9 @@ def signals(number: int) -> list[Signal]:
         Signal(
             account=account,
             at=START + PACE * number,
-            verdict=Verdict.LIQUIDATABLE if course[number] > 1.0 else Verdict.SAFE,
-            expected={"24h": min(course[number], 1.0), "4h": 0.0},
+            verdict=Verdict.SAFE if course[number] else Verdict.LIQUIDATABLE,
+            sigmas=course[number],
+            expected={"24h": 0.0, "4h": 0.0},
         )
         for account, course in COURSES.items()
     ]

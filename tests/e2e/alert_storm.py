@@ -70,13 +70,14 @@ def channel(receiver: str) -> dict[str, Any]:
 
 
 def signals(accounts: int, *, at: datetime) -> Sequence[Signal]:
-    """Return a fallen book: one in ten liquidatable, the rest at warning."""
+    """Return a fallen book: one in ten liquidatable, the rest a tenth of a daily move away."""
     return [
         Signal(
             account=f"a{k:06d}",
             at=at,
             verdict=Verdict.SAFE if k % CRITICAL_SHARE else Verdict.LIQUIDATABLE,
             buffer=0.005 * (k % CRITICAL_SHARE) / CRITICAL_SHARE,
+            sigmas=0.1 if k % CRITICAL_SHARE else 0.0,
             expected={"24h": 0.4, "4h": 0.1},
         )
         for k in range(accounts)

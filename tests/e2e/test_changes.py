@@ -59,17 +59,41 @@ def test_plan_reaches_the_probability_it_promises(
 def test_an_assessment_s_plan_is_within_its_target(
     desk: ScoringService, request_body: dict[str, Any]
 ) -> None:
-    """By the trained model: the probability and the health that it leads to, with other legs."""
-    body = msgspec.json.encode({**request_body, "plan": True})
-    answer = msgspec.json.decode(desk.score(body, "test"))
+    """Every second account 4 % from its line has one, with other legs; those far off have none."""
+    answer = told(ScoringService.score, desk, request_body)
     items = zip(request_body["accounts"], answer["assessments"], strict=True)
-    advised = [(account, told["plan"]) for account, told in items if told["plan"] is not None]
-    assert advised
-    for account, plan in advised:
+    body = [
+        account if place % 2 else drawn_down(account, before)
+        for place, (account, before) in enumerate(items)
+    ]
+    answer = told(ScoringService.score, desk, {**request_body, "accounts": body, "plan": True})
+    plans_told = [one["plan"] for one in answer["assessments"]]
+    assert plans_told[1::2] == [None] * (len(body) // 2)
+    assert {one["plan_absence"] for one in answer["assessments"][1::2]} == {"already_there"}
+    for account, plan in zip(body[::2], plans_told[::2], strict=True):
         assert plan["is_reached"]
         assert plan["probability"] <= plan["target"]["probability"]
         assert plan["health"] >= float(plan["target"]["health"])
+        assert plan["target"]["sigmas"] > 0.0
         assert plan["legs_after"] != account["legs"]
+
+
+def drawn_down(account: dict[str, Any], assessment: dict[str, Any]) -> dict[str, Any]:
+    """Return an account after a withdrawal down to a ratio of 1.35, of 1.3 required."""
+    collateral, debt = account["legs"]
+    there = int(collateral["quantity"])
+    left = int(there * 1.35 / float(assessment["rule"]["ratio"]["value"]))
+    taken = {
+        "at": assessment["as_of"],
+        "kind": "withdraw",
+        "collateral": str(there - left),
+        "debt": "0",
+    }
+    return {
+        **account,
+        "legs": [{**collateral, "quantity": str(left)}, debt],
+        "events": [*account["events"], taken],
+    }
 
 
 def test_a_fall_raises_what_is_forecast(desk: ScoringService, request_body: dict[str, Any]) -> None:

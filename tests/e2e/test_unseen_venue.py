@@ -54,7 +54,8 @@ def test_the_alerts_of_an_unseen_venue_are_counted(
     day = judged[0]["horizons"]["24h"]
     assert day["episodes"] > 5
     for bought in day["alerts"].values():
-        assert set(bought) == {"1,000 a year", "10,000 a year", "1 % of account-days"}
+        shares = {f"{share} % of account-days" for share in ("0.25", "0.5", "1", "2", "5")}
+        assert set(bought) == {"1,000 a year", "10,000 a year"} | shares
         for found in bought.values():
             assert found["sent"] <= found["alerts"]
             assert found["warned"]["value"] <= found["episodes"] == day["episodes"]

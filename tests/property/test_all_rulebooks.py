@@ -36,6 +36,7 @@ from models.margin.venues import (
     portfolio,
     reg_t,
     tiered_perp,
+    venus,
 )
 from models.margin.venues.aave_v4_liquidation import Curve
 
@@ -399,6 +400,28 @@ SETUPS = {
         moving="X",
         owes=False,
     ),
+    "venus": Setup(
+        terms=venus.Terms(
+            close_factor=WAD // 2,
+            decimals={"A": 18, "D": 6},
+            weights=dict.fromkeys(
+                ("A", "D"),
+                venus.Weight(
+                    collateral_factor=75 * WAD // 100,
+                    liquidation_threshold=80 * WAD // 100,
+                    liquidation_incentive=110 * WAD // 100,
+                ),
+            ),
+            minted="VAI",
+        ),
+        prices={"A": (2_000 * 10**36, 36), "D": (10**36, 36)},
+        collateral="A",
+        held=50 * 10**9,
+        exposed="D",
+        risk=10**10,
+        moving="A",
+        state={"A.exchange_rate": 2 * 10**26, "D.exchange_rate": 2 * 10**14},
+    ),
 }
 REFUSING = {"deribit"}
 """Venues whose rules are not established: `venues/test_unestablished.py` holds that they say so."""
@@ -735,6 +758,7 @@ NEEDED = {
     "liquity-v1": {"system_collateral", "system_debt", "stability_deposits", "troves"},
     "maker": {"rate", "stopped", "dirt"},
     "morpho-blue": {"total_borrow_assets", "total_borrow_shares", "borrow_rate_per_second"},
+    "venus": {"exchange_rate", "lowest_price", "highest_price", "forced", "pool", "seize_paused"},
 }
 """Names that a venue is known to read, by hand from its contracts."""
 

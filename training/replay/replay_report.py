@@ -104,12 +104,11 @@ PLAIN = (
 def rules_alone(policy: Policy) -> Policy:
     """Return a policy without its forecasts, and without the volatilities that candles tell.
 
-    One that looks at no buffer below critical warns at the plain ones.
+    One whose warning looks at no buffer warns at the plain ones.
     """
     alone = _changed(policy, _without_forecasts)
     warning = alone.of(Level.WARNING)
-    mild = (*alone.of(Level.WATCH).triggers, *warning.triggers)
-    if any(isinstance(trigger, BufferTrigger) for trigger in mild):
+    if any(isinstance(trigger, BufferTrigger) for trigger in warning.triggers):
         return alone
     plain = warning.model_copy(update={"triggers": (*PLAIN, *warning.triggers)})
     return _with(alone, {"warning": plain})

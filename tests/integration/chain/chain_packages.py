@@ -28,6 +28,8 @@ PACKAGES = (
     "@morpho-org/morpho-blue@1.0.0",
     "@sovryn-zero/contracts@0.4.0",
 )
+APART = {"venus": ("@venusprotocol/venus-protocol@10.3.0", "artifacts/contracts")}
+"""By set: a package of which one directory alone is fetched, and that directory."""
 
 
 def installed() -> Path:
@@ -44,6 +46,8 @@ def contracts(name: str) -> dict[str, Any]:
         A set of `compile.cjs`, such as `aave`.
     """
     place = installed()
+    if name in APART:
+        npm_packages.unpacked(*APART[name], place / "node_modules")
     sources = COMPILER.read_bytes() + FIXTURES.read_bytes()
     made = place / f"{name}-{hashlib.sha256(sources).hexdigest()[:12]}.json"
     with (place / f"{name}.lock").open("w") as lock:

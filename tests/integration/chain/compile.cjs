@@ -46,6 +46,7 @@ const SETS = {
   },
   aave_v2: { artefacts: path.join(modules, '@aave/protocol-v2/artifacts/contracts') },
   liquity: { artefacts: path.join(modules, '@sovryn-zero/contracts/artifacts/contracts') },
+  venus: { artefacts: path.join(modules, '@venusprotocol/venus-protocol/artifacts/contracts') },
   fixtures: {
     solc: 'solc-0.8.19',
     roots: [['fixtures.sol', path.join(__dirname, 'fixtures.sol')]],

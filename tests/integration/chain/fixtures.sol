@@ -67,6 +67,42 @@ contract PlainFeed {
   }
 }
 
+/// Prices of Venus markets, 36 less the token's digits, with bounds that hold where they are set.
+contract BoundedPrices {
+  bool public constant isPriceOracle = true;
+  mapping(address => uint256) public getUnderlyingPrice;
+  mapping(address => uint256) public lowest;
+  mapping(address => uint256) public highest;
+
+  function set(address market, uint256 price) external {
+    getUnderlyingPrice[market] = price;
+  }
+
+  function bound(address market, uint256 low, uint256 high) external {
+    (lowest[market], highest[market]) = (low, high);
+  }
+
+  function getBoundedPricesView(address market) public view returns (uint256 low, uint256 high) {
+    low = high = getUnderlyingPrice[market];
+    if (lowest[market] != 0 && lowest[market] < low) low = lowest[market];
+    if (highest[market] > high) high = highest[market];
+  }
+
+  function getBoundedCollateralPriceView(address market) external view returns (uint256 low) {
+    (low, ) = getBoundedPricesView(market);
+  }
+
+  function getBoundedDebtPriceView(address market) external view returns (uint256 high) {
+    (, high) = getBoundedPricesView(market);
+  }
+
+  function updateProtectionState(address) external {}
+
+  function updatePrice(address) external {}
+
+  function updateAssetPrice(address) external {}
+}
+
 contract Nothing {
   receive() external payable {}
 

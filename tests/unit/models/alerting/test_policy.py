@@ -296,7 +296,7 @@ def test_many_accounts_at_once_are_raised_as_one_by_one() -> None:
         ),
         default(),
     )
-    assert together.raised.tolist() == [0, 0, 0, 0, 0, 0, 2, 2, 2, 1, 1, 0]
+    assert together.raised.tolist() == [1, 0, 0, 0, 0, 0, 2, 2, 2, 1, 1, 0]
 
 
 def test_what_was_found_is_told_in_plain_words() -> None:
@@ -349,9 +349,9 @@ def test_what_is_not_known_of_the_book_is_unknown_and_of_an_account_is_no_want()
 @pytest.mark.parametrize(
     ("wrong", "fault"),
     [
-        ("raise = 100.0, clear = 500.0", "/warning/triggers/3/clear: 500.0 is above raise, 100.0"),
-        ("raise = 0.0, clear = 0.0", "/warning/triggers/3/raise"),
-        ('horizon = "1h", raise = 1.0, clear = 1.0', "/warning/triggers/3/horizon"),
+        ("raise = 100.0, clear = 500.0", "/warning/triggers/4/clear: 500.0 is above raise, 100.0"),
+        ("raise = 0.0, clear = 0.0", "/warning/triggers/4/raise"),
+        ('horizon = "1h", raise = 1.0, clear = 1.0', "/warning/triggers/4/horizon"),
     ],
 )
 def test_limits_of_the_book_that_cannot_be_are_refused(wrong: str, fault: str) -> None:
@@ -365,8 +365,10 @@ def test_limits_of_the_book_that_cannot_be_are_refused(wrong: str, fault: str) -
 @pytest.mark.parametrize(
     ("sigmas", "raised", "held"),
     [
-        (-0.2, Level.WATCH, {Level.WATCH}),
-        (1.6, Level.WATCH, {Level.WATCH}),
+        (-0.2, Level.WARNING, {Level.WATCH, Level.WARNING}),
+        (0.25, Level.WARNING, {Level.WATCH, Level.WARNING}),
+        (0.26, Level.WATCH, {Level.WATCH, Level.WARNING}),
+        (1.6, Level.WATCH, {Level.WATCH, Level.WARNING}),
         (1.61, Level.NONE, {Level.WATCH}),
         (4.8, Level.NONE, {Level.WATCH}),
         (4.81, Level.NONE, set()),
@@ -375,10 +377,26 @@ def test_limits_of_the_book_that_cannot_be_are_refused(wrong: str, fault: str) -
 def test_a_distance_in_volatilities_is_watched(
     sigmas: float, raised: Level, held: set[Level]
 ) -> None:
-    """It fires at 1.6 and holds to three times that."""
+    """It is watched from 1.6, held to three times that, and warned of at a quarter of a move."""
     found = evidence(signal(START, 0.001, sigmas=sigmas), START, default())
     assert (found.raised, found.sustained) == (raised, held)
-    assert [one.signal for one in found.causes] == ["sigmas"] * (raised is Level.WATCH)
+    assert [one.signal for one in found.causes] == ["sigmas"] * int(raised)
+
+
+@pytest.mark.parametrize(("buffer", "raised"), [(0.01, Level.WATCH), (0.011, Level.NONE)])
+def test_a_hundredth_of_the_price_is_watched_however_quiet_it_is(
+    buffer: float, raised: Level
+) -> None:
+    """Three daily moves of a price that moves by a third of a percent a day."""
+    quiet = Signal(
+        account="a",
+        at=START,
+        verdict=Verdict.SAFE,
+        buffer=buffer,
+        sigmas=3.0,
+        expected={"4h": 0.0, "24h": 0.001},
+    )
+    assert evidence(quiet, START, default()).raised is raised
 
 
 def test_a_distance_that_is_not_known_holds_the_level() -> None:

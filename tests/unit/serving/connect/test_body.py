@@ -38,6 +38,12 @@ def test_a_market_of_morpho_is_its_id() -> None:
     assert aim.contract == "0xbbbbbbbbbb9cc5e90e3b3af64bdaf62c37eeffcb"
 
 
+def test_the_core_pool_of_venus_is_known_by_its_comptroller() -> None:
+    """On its home chain."""
+    aim = target(body(venue="venus", chain="bnb"))
+    assert (aim.chain_id, aim.contract) == (56, "0xfd36e2c2a6789db23113685031d7f16329158384")
+
+
 def test_systems_of_liquity_are_known_by_their_managers() -> None:
     """The one on Ethereum, and the fork on Rootstock under its own name."""
     assert target(body(venue="liquity-v1")).contract == "0xa39739ef8b0231dbfa0dcda07d7e29faabcf4bb2"

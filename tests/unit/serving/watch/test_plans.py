@@ -136,7 +136,7 @@ def message(found: Plans, language: str, told: Transition | None = None) -> str:
 def test_the_aim_clears_the_levels_the_account_is_on() -> None:
     """Every signal just beyond what holds a level; critical is brought out of warning."""
     wanted = aim(default(), Level.WARNING)
-    assert (wanted.buffer, wanted.next_buffer, wanted.sigmas) == (0, 0, 0.0)
+    assert (wanted.buffer, wanted.next_buffer, wanted.sigmas) == (0, 0, 1.6)
     assert wanted.limits == (
         Limit(probability=0.2, horizon="24h", head="expected"),
         Limit(probability=0.4, horizon="4h", head="expected"),
@@ -148,6 +148,7 @@ def test_the_aim_clears_the_levels_the_account_is_on() -> None:
     assert aim(default(), Level.CRITICAL) == aim(default(), Level.LIQUIDATED) == wanted
     watched = aim(default(), Level.WATCH)
     assert (watched.limits, watched.sigmas) == (wanted.limits, 4.8)
+    assert watched.buffer == Fraction(201, 10000)
     assert watched.accrual == timedelta(days=7)
     assert (wanted.blind_buffer, watched.blind_buffer) == (
         Fraction(501, 10000),
