@@ -118,26 +118,30 @@ def allocate(problem: Problem, *, solver: Solver = highs, time_limit: float = 20
     if faults:
         raise InvalidInput(faults)
     base = program(problem)
+    answers: list[Answer] = []
     for steps in TIGHTER:
         plan = program(_stricter(problem, steps)) if steps else base
         numbers = matrix(plan)
         answer = solver(numbers, time_limit)
         _check(numbers, answer)
+        answers.append(answer)
         if answer.values is None:
             break
         amounts = rounded(plan, answer.values)
         flows = tuple((f, q) for f, q in zip(plan.flows, amounts, strict=True) if q)
         result = outcome(problem, flows)
         if not result.broken:
-            checked = _Checked(flows, result, answer)
-            first = numbers if plan is base else matrix(base)
-            return _proved(problem, base, first, checked, solver, time_limit)
-    if answer.claim == "time_limit" and answer.values is None:
+            # A bound of raised needs is none of the problem's own.
+            checked = _Checked(flows, result, replace(answer, bound=answers[0].bound))
+            figures = numbers if plan is base else matrix(base)
+            return _proved(problem, base, figures, checked, solver, time_limit)
+    first = answers[0]  # of the problem as it is: what raised needs lack, it may have
+    if first.claim == "time_limit" and first.values is None:
         return Allocation(status="time_limit")
-    if answer.values is not None and not all(r.is_lot for r in problem.resources.values()):
+    if first.values is not None and not all(r.is_lot for r in problem.resources.values()):
         # A solution that no rounding saves: amounts are then decided in steps from the start.
         return allocate(_in_lots(problem), solver=solver, time_limit=time_limit)
-    return _infeasible(problem, base, answer, solver, time_limit)
+    return _infeasible(problem, base, first, solver, time_limit)
 
 
 def _in_lots(problem: Problem) -> Problem:

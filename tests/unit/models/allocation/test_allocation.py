@@ -448,6 +448,35 @@ def lying(values: list[float]) -> object:
     return solver
 
 
+def test_what_raised_needs_lack_the_problem_itself_may_have() -> None:
+    """No solution with needs raised for rounding is no word about the needs as they are.
+
+    V lacks 0.8 and w 1.75 of credit. W takes no lot of A (4.5 of at most 5), so it takes all ten
+    of B (8.75 in steps of 2) at 1 each, and v two lots of A at 2 each: 14 on a carry of 28.9.
+    """
+    v = {
+        "A": Eligibility(credit=F("0.5"), cost=F(2)),
+        "B": Eligibility(credit=F(1), cost=F(1)),
+    }
+    w = {
+        "A": Eligibility(credit=F("0.5"), cost=F(4), cap=F("0.9"), most=F(5)),
+        "B": Eligibility(credit=F("0.2"), cost=F(1), cap=F("0.9")),
+    }
+    result = allocate(
+        Problem(
+            demands={
+                "v": Demand(need=F(6), eligible=v, posted={"A": F("3.8"), "B": F("3.3")}),
+                "w": Demand(need=F(4), eligible=w, posted={"A": F("4.5")}, is_movable=True),
+            },
+            resources={"A": Resource(step=F(1), is_lot=True), "B": Resource(step=F(2))},
+            stocks={("A", ""): F(9), ("B", ""): F(10)},
+        )
+    )
+    assert result.status == "optimal"
+    assert posted(result) == {("v", "A"): 2, ("w", "B"): 10}
+    assert result.objective == F("42.9")
+
+
 @pytest.mark.parametrize("values", [[0.0], [1e6], [-5.0], [float("nan")]])
 def test_a_solver_that_lies_is_caught(values: list[float]) -> None:
     """Nothing posted, too much, less than nothing or no number at all is no solution."""
