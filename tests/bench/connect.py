@@ -18,7 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests/integration/chain"), str(ROOT / "tests/e2e")]
+sys.path[:0] = [
+    str(ROOT),
+    *(str(ROOT / "tests" / name) for name in ("integration/chain", "builders", "e2e")),
+]
 
 import aave_market  # noqa: E402
 import chain_node  # noqa: E402
