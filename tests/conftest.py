@@ -83,9 +83,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_xdist_auto_num_workers(
     config: pytest.Config,
 ) -> Generator[None, int, int]:
-    """Return a worker for each core, and one more where tests wait for what they started."""
+    """Return a worker for each core, and two more where tests wait for what they started."""
     cores = yield
-    return cores if config.option.markexpr else cores + 1
+    return cores if config.option.markexpr else cores + 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
