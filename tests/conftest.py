@@ -23,12 +23,15 @@ SERVER = "FOREWARN_TEST_POSTGRES"
 """URL of a database on a running server whose user may create databases."""
 
 LONGEST = (
+    "test_faults.py",
     "test_pages.py",
+    "test_story.py",
     "test_lifecycle.py",
     "test_alert_crash.py",
-    "test_story.py",
+    "test_venus_chain.py",
     "test_conduct.py",
-    "test_faults.py",
+    "test_connect_exchange.py",
+    "test_exchanges.py",
     "test_unseen_venue.py",
     "test_train_evaluate.py",
     "test_demo.py",
@@ -38,6 +41,8 @@ LONGEST = (
     "test_follow.py",
     "test_kill.py",
     "test_reserve_backtest.py",
+    "test_orders.py",
+    "test_docs.py",
     "test_alert_delivery.py",
     "test_setting_up.py",
     "test_one_more.py",
@@ -83,9 +88,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_xdist_auto_num_workers(
     config: pytest.Config,
 ) -> Generator[None, int, int]:
-    """Return a worker for each core, and two more where tests wait for what they started."""
+    """Return a worker for each core, and one more where tests wait for what they started."""
     cores = yield
-    return cores if config.option.markexpr else cores + 2
+    return cores if config.option.markexpr else cores + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -19,6 +19,8 @@ from serving.http.routing import Operation
 from serving.routes import OPERATIONS
 
 EXAMPLES = 10
+PATIENCE = 60.0
+"""Seconds for one answer: the first of a fresh installation compiles its kernels."""
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -56,6 +58,6 @@ def test_every_answer_is_documented(served: schemathesis.BaseSchema, operation: 
         suppress_health_check=list(HealthCheck),
     )
     def asked(case: schemathesis.Case) -> None:
-        case.call_and_validate(checks=CHECKS)
+        case.call_and_validate(checks=CHECKS, timeout=PATIENCE)
 
     asked()
