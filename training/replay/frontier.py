@@ -15,14 +15,7 @@ import numpy as np
 import pandas as pd
 
 from features.inputs import seconds
-from models.alerting.policy import (
-    BufferTrigger,
-    ForecastTrigger,
-    Policy,
-    SigmaTrigger,
-    of_tree,
-    tree_of,
-)
+from models.alerting.policy import Policy, of_tree, tree_of
 from models.alerting.signals import Level, TransitionKind
 from models.errors import Fault, InvalidInput
 from training.fitting.heads import Progress
@@ -35,6 +28,7 @@ from training.replay.replay_report import (
     lead_of,
     rules_alone,
     scaled,
+    without_buffers,
 )
 from training.sources import History
 
@@ -382,7 +376,7 @@ def last_word(policy: Policy) -> Policy:
 
     What is critical by the rule is critical in every policy that is looked at.
     """
-    return _replaced(rules_alone(policy), {Level.WATCH: (), Level.WARNING: ()})
+    return without_buffers(rules_alone(policy))
 
 
 def widened(policy: Policy) -> dict[str, tuple[Policy, bool]]:
@@ -444,17 +438,3 @@ def _triggers(signal: str, limit: float, times: float) -> list[dict[str, Any]]:
     head, horizon = signal.split()
     clear = round(limit / times, 6)
     return [{"signal": head, "horizon": horizon, "raise": limit, "clear": clear}]
-
-
-def _replaced(policy: Policy, parts: Mapping[Level, Sequence[Any]]) -> Policy:
-    """Return a policy whose levels have other distances and probabilities."""
-    moved = {}
-    for level, triggers in parts.items():
-        part = policy.of(level)
-        rest = tuple(
-            trigger
-            for trigger in part.triggers
-            if not isinstance(trigger, BufferTrigger | ForecastTrigger | SigmaTrigger)
-        )
-        moved[level.name.lower()] = part.model_copy(update={"triggers": (*triggers, *rest)})
-    return Policy.model_construct(**{**dict(policy), **moved})

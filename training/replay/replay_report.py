@@ -1,6 +1,6 @@
 """How good alerts were: episodes covered, lead, load and precision, and a reason per miss."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,7 +106,7 @@ def rules_alone(policy: Policy) -> Policy:
 
     One whose warning looks at no buffer warns at the plain ones.
     """
-    alone = _changed(policy, _without_forecasts)
+    alone = _changed(policy, lambda part: _without(part, ForecastTrigger | SigmaTrigger))
     warning = alone.of(Level.WARNING)
     if any(isinstance(trigger, BufferTrigger) for trigger in warning.triggers):
         return alone
@@ -129,8 +129,12 @@ def scaled(policy: Policy, factor: float) -> Policy:
         )
         return part.model_copy(update={"triggers": triggers})
 
-    mild = {name: level for name, level in NAMES.items() if level < Level.CRITICAL}
-    return _with(policy, {name: change(policy.of(level)) for name, level in mild.items()})
+    return _changed(policy, change, below=Level.CRITICAL)
+
+
+def without_buffers(policy: Policy) -> Policy:
+    """Return a policy whose levels below critical look at no buffer."""
+    return _changed(policy, lambda part: _without(part, BufferTrigger), below=Level.CRITICAL)
 
 
 def at_budget(timeline: pd.DataFrame, policy: Policy, days: int, share: float) -> Policy:
@@ -164,19 +168,18 @@ def _scaled(
     return trigger.model_copy(update={k: min(max(v, 1e-9), 1 - 1e-9) for k, v in limits.items()})
 
 
-def _without_forecasts(part: LevelPolicy) -> LevelPolicy:
-    """Return a level that the rule alone raises."""
-    triggers = tuple(
-        trigger
-        for trigger in part.triggers
-        if not isinstance(trigger, ForecastTrigger | SigmaTrigger)
-    )
+def _without(part: LevelPolicy, kinds: Any) -> LevelPolicy:
+    """Return a level without triggers of some kinds."""
+    triggers = tuple(trigger for trigger in part.triggers if not isinstance(trigger, kinds))
     return part.model_copy(update={"triggers": triggers})
 
 
-def _changed(policy: Policy, change: Any) -> Policy:
-    """Return a policy with every level changed."""
-    return _with(policy, {name: change(policy.of(level)) for name, level in NAMES.items()})
+def _changed(
+    policy: Policy, change: Callable[[LevelPolicy], LevelPolicy], *, below: Level | None = None
+) -> Policy:
+    """Return a policy with every level changed, or every one below another."""
+    changed = (name for name, level in NAMES.items() if below is None or level < below)
+    return _with(policy, {name: change(policy.of(NAMES[name])) for name in changed})
 
 
 def _with(policy: Policy, parts: Mapping[str, LevelPolicy]) -> Policy:
