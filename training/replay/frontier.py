@@ -18,6 +18,7 @@ from features.inputs import seconds
 from models.alerting.policy import Policy, of_tree, tree_of
 from models.alerting.signals import Level, TransitionKind
 from models.errors import Fault, InvalidInput
+from training.evaluation.alert_budget import SHARES
 from training.fitting.heads import Progress
 from training.replay.replay import DAY, Course, columns, run
 from training.replay.replay_report import (
@@ -31,9 +32,6 @@ from training.replay.replay_report import (
     without_buffers,
 )
 from training.sources import History
-
-BUDGETS = (0.0025, 0.005, 0.01, 0.02, 0.05)
-"""Shares of account-days with an early message."""
 
 ON_PER_MESSAGE = 10.0
 """Account-days on a level that one early message may bring."""
@@ -349,7 +347,7 @@ def _along(
             "policy": _judged(others, judged, partial(choose, budget), costs),
             "rule": _judged(rules, judged, partial(choose, budget), costs),
         }
-        for budget in BUDGETS
+        for budget in SHARES
     ]
 
 
