@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from features.inputs import seconds
 from models.alerting.policy import Policy, of_tree, tree_of
 from models.alerting.signals import Level, TransitionKind
 from models.errors import Fault, InvalidInput
@@ -27,6 +26,7 @@ from training.replay.replay_report import (
     episodes_within,
     is_hit,
     lead_of,
+    liquidated_at,
     rules_alone,
     scaled,
     without_buffers,
@@ -213,12 +213,8 @@ class _Counter:
             account_days(tape.timeline[_inside(tape.timeline["second"].to_numpy(), *span)])
             for span in zip(tape.edges, tape.edges[1:], strict=False)
         ]
-        happened: dict[str, list[int]] = {}
-        starts = seconds(tape.history.episodes["at"])
-        for account, at in zip(tape.history.episodes["account"].astype(str), starts, strict=True):
-            happened.setdefault(account, []).append(int(at))
         episodes = tuple(episodes_within(tape.timeline, tape.history))
-        return cls(tape.edges, tuple(lasting), episodes, happened)
+        return cls(tape.edges, tuple(lasting), episodes, liquidated_at(tape.history))
 
     def tallies(self, courses: Mapping[str, Course]) -> tuple[Tally, ...]:
         """Return one tally per fold; an alert belongs to the fold that it begins in."""

@@ -215,10 +215,16 @@ def _episodes(
 def episodes_within(timeline: pd.DataFrame, history: History) -> Iterator[tuple[str, int]]:
     """Yield account and second of every liquidation episode within a tape, its first day out."""
     begin, end = int(timeline["second"].min()) + DAY, int(timeline["second"].max())
+    for account, at in _starts(history):
+        if begin <= at <= end:
+            yield account, at
+
+
+def _starts(history: History) -> Iterator[tuple[str, int]]:
+    """Yield account and second of every liquidation episode."""
     starts = seconds(history.episodes["at"])
     for account, at in zip(history.episodes["account"].astype(str), starts, strict=True):
-        if begin <= at <= end:
-            yield account, int(at)
+        yield account, int(at)
 
 
 def _episode(
@@ -271,10 +277,7 @@ def _reason(timeline: pd.DataFrame, account: str, at: int, lead: float | None) -
 
 def _precision(history: History, courses: Mapping[str, Course]) -> float | None:
     """Return the share of alerts told that a liquidation ended."""
-    happened: dict[str, list[int]] = {}
-    starts = seconds(history.episodes["at"])
-    for account, at in zip(history.episodes["account"].astype(str), starts, strict=True):
-        happened.setdefault(account, []).append(int(at))
+    happened = liquidated_at(history)
     hits, alerts = 0, 0
     for account, course in courses.items():
         for episode in {
@@ -283,6 +286,14 @@ def _precision(history: History, courses: Mapping[str, Course]) -> float | None:
             alerts += 1
             hits += is_hit(course.spans[episode], happened.get(account, ()))
     return hits / alerts if alerts else None
+
+
+def liquidated_at(history: History) -> dict[str, list[int]]:
+    """Return the seconds at which liquidation episodes began, by account."""
+    happened: dict[str, list[int]] = {}
+    for account, at in _starts(history):
+        happened.setdefault(account, []).append(at)
+    return happened
 
 
 def is_hit(span: tuple[int, int], happened: Sequence[int]) -> bool:
