@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ from training.options import Candles, Data, From, Source, To, after, refuse, sta
 from training.replay import alert_commands, risk_commands
 
 if TYPE_CHECKING:
+    from training.evaluation.evaluate import Period
     from training.sources import History
 
 app = typer.Typer(no_args_is_help=True)
@@ -115,11 +117,8 @@ def evaluate(
     owners_data: OwnersData = None,
 ) -> None:
     """Judge a bundle, or the way of training, beside every baseline, on the same rows."""
-    from features.pipeline import fingerprint
-    from models.forecast import bundle
-    from training.evaluation import evaluate as evaluation
     from training.evaluation import walk_forward as walk
-    from training.reports import model_card, report
+    from training.evaluation.evaluate import Period
 
     console = Console(stderr=True)
     if (bundle_ is None) == (walk_forward is None):
@@ -127,24 +126,50 @@ def evaluate(
     if card is not None and bundle_ is None:
         raise typer.BadParameter("a card tells of a bundle: --card goes with --bundle")
     results: dict[str, Any] = {}
-    period = evaluation.Period(begin=start(begin), end=after(end), seed=seed, source=source)
-    progress = _stamped(console)
+    period = Period(begin=start(begin), end=after(end), seed=seed, source=source)
+    load = partial(_load, source, data, candles, console)
     try:
         if walk_forward is not None:
-            history = _load(source, data, candles, console)
-            log = _load_owners(owners, owners_data, candles, console)
+            history, log = load(), _load_owners(owners, owners_data, candles, console)
             results = walk.walk_forward(
-                history, period, accounts=walk_forward, progress=progress, owners=log
+                history, period, accounts=walk_forward, progress=_stamped(console), owners=log
             )
         elif bundle_ is not None:
-            judged = bundle.load(bundle_, fingerprint=fingerprint)
-            carded = None if card is None else bundle.load(card, fingerprint=fingerprint)
-            history = _load(source, data, candles, console)
-            results = evaluation.evaluate(history, judged, period, progress=progress)
-            if card is not None and carded is not None:
-                model_card.write(card, carded, results)
+            results = _judged(bundle_, load, period, card=card, progress=_stamped(console))
     except ForewarnError as error:
         refuse(console, error)
+    _tell(results, json_=json_, html=html)
+
+
+def _judged(
+    directory: Path,
+    load: "Callable[[], History]",
+    period: "Period",
+    *,
+    card: Path | None,
+    progress: Callable[[str], None],
+) -> dict[str, Any]:
+    """Return the report on a bundle, put into another one where a card is wanted.
+
+    Both bundles are read before the history, which takes longest.
+    """
+    from features.pipeline import fingerprint
+    from models.forecast import bundle
+    from training.evaluation.evaluate import evaluate as judge
+    from training.reports import model_card
+
+    judged = bundle.load(directory, fingerprint=fingerprint)
+    carded = None if card is None else bundle.load(card, fingerprint=fingerprint)
+    results = judge(load(), judged, period, progress=progress)
+    if card is not None and carded is not None:
+        model_card.write(card, carded, results)
+    return results
+
+
+def _tell(results: dict[str, Any], *, json_: Path | None, html: Path | None) -> None:
+    """Write a report where it is wanted, and print it."""
+    from training.reports import report
+
     if json_ is not None:
         json_.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
     if html is not None:
