@@ -265,9 +265,13 @@ def test_what_takes_long_is_answered_later(caller: Caller) -> None:
     refused = caller.post("/v1/allocate", json=many_lots())
     assert refused.status_code == 422
     assert "POST /v1/allocations" in refused.json()["errors"][0]["detail"]
-    begun = caller.post("/v1/allocations", json=many_lots())
+    once = {"Idempotency-Key": "once"}
+    begun = caller.post("/v1/allocations", json=many_lots(), headers=once)
     assert begun.status_code == 202, begun.text
     place = begun.headers["location"]
+    again = caller.post("/v1/allocations", json=many_lots(), headers=once)
+    assert (again.status_code, again.headers["location"]) == (202, place), "nothing begins twice"
+    assert again.json() == begun.json()
     assert (begun.json()["status"], place[-32:]) == ("running", begun.json()["id"])
     deadline = time.monotonic() + 60
     while (answer := caller.get(place).json())["status"] == "running":
