@@ -322,28 +322,39 @@ def order_row(
         simulated=maker.around.simulated,
     )
     tree = tree_of(body)
-    return OrderRow(
+    ready = OrderRow(
         id=order,
         mandate=row.id,
         account=draft.account,
         trigger=draft.trigger,
-        live=None if broken else draft.trigger,
-        state=State.REFUSED if broken else State.READY,
+        live=draft.trigger,
+        state=State.READY,
         version=1,
         made_at=maker.now,
         moved_at=maker.now,
         expires_at=body.expires_at,
         value=body.value,
-        counts=not broken,
+        counts=True,
         body=tree,
-        seal=None if broken else msgspec.to_builtins(sealed(tree, maker.key)),
-        course=msgspec.to_builtins(course_of_refusal(broken)),
+        seal=None,
+        course=msgspec.to_builtins(Course()),
     )
+    if broken:
+        return refused(ready, broken)
+    return replace(ready, seal=msgspec.to_builtins(sealed(tree, maker.key)))
 
 
-def course_of_refusal(broken: Sequence[Breach]) -> Course:
-    """Return the course of an order that begins with the limits it broke, if any."""
-    return Course(broken=tuple(LimitBroken(limit=b.limit, text=b.text) for b in broken))
+def refused(row: OrderRow, broken: Sequence[Breach]) -> OrderRow:
+    """Return an order that nobody is told to act on, with the limits it broke; unsigned."""
+    course = Course(broken=tuple(LimitBroken(limit=b.limit, text=b.text) for b in broken))
+    return replace(
+        row,
+        live=None,
+        state=State.REFUSED,
+        counts=False,
+        seal=None,
+        course=msgspec.to_builtins(course),
+    )
 
 
 def proposal_of(draft: Draft) -> Proposal:
