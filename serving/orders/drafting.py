@@ -39,8 +39,10 @@ from serving.schemas.orders import (
 )
 from serving.store.orders import MandateRow, OrderRow
 
-DOUBTS = frozenset({"price_stale", "price_disputed", "price_off_candles", "rule_mismatch"})
-"""Codes of why prices, or the verdict, must not be acted on."""
+DOUBTS = frozenset(
+    {"price_stale", "price_disputed", "price_off_candles", "rule_mismatch", "account_stale"}
+)
+"""Codes of why prices, what is held, or the verdict must not be acted on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
