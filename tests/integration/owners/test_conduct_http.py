@@ -112,6 +112,19 @@ def test_an_owner_is_scored_over_all_their_accounts(caller: Caller) -> None:
     assert worse["score"] < answer["score"]
 
 
+def test_what_happened_at_another_venue_counts(caller: Caller, book: Store) -> None:
+    """A liquidation at Liquity stands beside two cures at Maker, in one score."""
+    before = caller.get("/v1/owners/alice/conduct").json()
+    trove = {**vault("far", "alice"), "venue": "liquity-v1", "version": "", "market": "LUSD"}
+    with book.begin() as transaction:
+        accounts.upsert(transaction, [trove], at=START, now=START)
+    near(book, "far", 30, ends="liquidate")
+    answer = caller.get("/v1/owners/alice/conduct").json()
+    assert answer["accounts"] == 3
+    assert (answer["exposures"]["cured"], answer["exposures"]["liquidated"]) == (2, 1)
+    assert answer["score"] < before["score"]
+
+
 def test_an_owner_without_exposures_has_no_score(caller: Caller) -> None:
     """`no_history` with the population's interval."""
     answer = caller.get("/v1/owners/carol/conduct").json()
