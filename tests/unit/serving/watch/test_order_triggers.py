@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from order_books import NOON, mandate
+from governed_books import NOON
+from order_books import mandate
 
 from models.alerting.signals import Signal
 from models.margin.result import Verdict
