@@ -375,15 +375,15 @@ def moved(then: RecommendAnswer, sizer: Sizer, *, band: float) -> tuple[str, ...
         if now is None or before is None:
             continue
         for name in ("volatility", "sellable", "price"):
-            old, new = getattr(before, name), getattr(now, name)
-            if (old is None) != (new is None) or abs((new or 0.0) - (old or 0.0)) > band * (
-                old or 0.0
-            ):
-                reasons.append(f"{asset}: {name} was {_shown(old)}, is {_shown(new)}")
-    old, new = then.lar99, sizer.lar
-    if (old is None) != (new is None) or abs((new or 0.0) - (old or 0.0)) > band * (old or 0.0):
-        reasons.append(f"LaR 99 was {_shown(old)}, is {_shown(new)}")
-    return tuple(reasons)
+            reasons += _left(f"{asset}: {name}", getattr(before, name), getattr(now, name), band)
+    return (*reasons, *_left("LaR 99", then.lar99, sizer.lar, band))
+
+
+def _left(what: str, old: float | None, new: float | None, band: float) -> Iterator[str]:
+    """Yield that a figure has left the band about what it was, or is known no more or anew."""
+    is_same = old is new if old is None or new is None else abs(new - old) <= band * old
+    if not is_same:
+        yield f"{what} was {_shown(old)}, is {_shown(new)}"
 
 
 def _shown(value: float | None) -> str:
