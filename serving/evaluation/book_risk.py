@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ CURVE_SHOCKS = np.linspace(-0.7, 0.0, 36)
 _PER_HOUR = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:[eE][0-9]+)?)/h")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RiskBook:
     """A book that can be shocked.
 
@@ -94,9 +95,6 @@ class RiskBook:
     _columns: dict[tuple[str, ...], BookColumns] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    _worth: dict[str, float] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _observed: list[datetime] = field(default_factory=list, init=False, repr=False, compare=False)
-    _unknown: list[int] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def columns(self, market: Market) -> BookColumns:
         """Return the accounts as columns in a market's order of assets, laid out once."""
@@ -105,12 +103,15 @@ class RiskBook:
             self._columns[order] = book_columns(self.borrowers, market)
         return self._columns[order]
 
-    @property
+    @cached_property
     def collateral(self) -> Mapping[str, float]:
-        """Return USD of collateral by asset, added up once."""
-        if not self._worth:
-            self._worth.update(self._added())
-        return self._worth
+        """USD of collateral by asset."""
+        result: dict[str, float] = {}
+        for account in self.borrowers:
+            for leg in account.collateral:
+                worth = float(leg.units * self.prices[leg.asset])
+                result[leg.asset] = result.get(leg.asset, 0.0) + worth
+        return result
 
     @property
     def usd_prices(self) -> dict[str, float]:
@@ -135,29 +136,17 @@ class RiskBook:
         usable = self.usable(curves)
         return Market(dict(self.prices), usable, oracle_share, priced_in(usable))
 
-    def _added(self) -> dict[str, float]:
-        result: dict[str, float] = {}
-        for account in self.borrowers:
-            for leg in account.collateral:
-                worth = float(leg.units * self.prices[leg.asset])
-                result[leg.asset] = result.get(leg.asset, 0.0) + worth
-        return result
-
-    @property
+    @cached_property
     def oldest_at(self) -> datetime | None:
-        """Return when the oldest price that the book rests on was observed, looked up once."""
-        if not self._observed:
-            markets = {id(case.market): case.market for case in self.cases.values()}
-            times = (p.observed_at for m in markets.values() for p in m.prices.values())
-            self._observed.extend(sorted(times)[:1])
-        return self._observed[0] if self._observed else None
+        """When the oldest price that the book rests on was observed; None without any."""
+        markets = {id(case.market): case.market for case in self.cases.values()}
+        times = (p.observed_at for m in markets.values() for p in m.prices.values())
+        return min(times, default=None)
 
-    @property
+    @cached_property
     def unknown_owners(self) -> int:
-        """Return how many borrowers have owners of whom nothing is known, counted once."""
-        if not self._unknown:
-            self._unknown.append(sum(item.key not in self.chances for item in self.borrowers))
-        return self._unknown[0]
+        """How many borrowers have owners of whom nothing is known."""
+        return sum(item.key not in self.chances for item in self.borrowers)
 
     def venue(self, key: str) -> str:
         """Return the venue of an account; `file` where no rulebook judges it."""
