@@ -170,3 +170,9 @@ def _offsets(lengths: Sequence[int]) -> Places:
 
 def _floats(values: Iterable[Number]) -> Floats:
     return np.array([float(value) for value in values], dtype=np.float64)
+
+
+def by_account(offsets: Places, values: Floats) -> Floats:
+    """Return the sums of values of legs, shape (accounts,)."""
+    owner = np.repeat(np.arange(offsets.size - 1), np.diff(offsets))
+    return np.asarray(np.bincount(owner, weights=values, minlength=offsets.size - 1))

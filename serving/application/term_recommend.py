@@ -20,8 +20,8 @@ from models.parameters.tiers import brackets, largest_growth
 from serving.application import breaker_board, term_preview, term_risk
 from serving.application.term_book import TermBook
 from serving.application.term_sizing import SIZED, Sized, Sizer
-from serving.evaluation.book_risk import RiskBook
 from serving.evaluation.paired_risk import Scenarios
+from serving.evaluation.risk_book import RiskBook
 from serving.schemas import problems
 from serving.schemas.assessment import exact_text
 from serving.schemas.problems import Refused
