@@ -471,7 +471,7 @@ def points(transaction: Transaction, *, limit: int, now: datetime) -> list[RiskP
     result = []
     for row in book_forecasts.newest(transaction, limit=limit):
         answer = (row.body or {}).get("horizons", {}).get(REFERENCE)
-        if answer is None or any(dict(row.request).get("selection", {}).values()):
+        if answer is None:
             continue
         ends = row.at + timedelta(hours=HOURS[REFERENCE])
         realised = None
