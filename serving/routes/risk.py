@@ -1,8 +1,8 @@
 """The book at risk: shocks, forecasts, their history, and curves of impact."""
 
-import threading
 from datetime import datetime
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from typing import Annotated
 
@@ -15,6 +15,7 @@ from serving.application import book_risk
 from serving.application.scoring import ScoringService
 from serving.http.idempotency import IDEMPOTENCY, opened, written
 from serving.http.keys import Scope
+from serving.http.later import ACCEPTED, Begun, begun
 from serving.http.query import Query, parameters, read_query
 from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
 from serving.routes.market import parsed
@@ -59,27 +60,17 @@ def begin(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/book/forecasts`: write that it begins, and run it beside."""
     request = parsed(call.body, ForecastBody)
     store = opened(desk)
-    ready: list[tuple[str, book_risk.ReadBook, object]] = []
 
-    def act(transaction: Transaction) -> ForecastStatus:
-        name, result, prepared = book_risk.begin(desk, transaction, request)
-        ready.append((name, result, prepared))
+    def act(transaction: Transaction) -> Begun:
+        name, result, ready = book_risk.begin(desk, transaction, request)
         row = book_forecasts.read(transaction, name)
         if row is None:
             raise LookupError(name)
-        return book_risk.status_of(row, call.request_id, now=desk.clock())
+        work = partial(book_risk.run, desk, store, name, request, result, ready)
+        return book_risk.status_of(row, call.request_id, now=desk.clock()), work
 
-    answer = written(desk, call, action="forecast book", subject="book", act=act)
-    for name, result, prepared in ready:
-        arguments = (desk, store, name, request, result, prepared)
-        threading.Thread(
-            target=book_risk.run, args=arguments, name=f"forecast {name}", daemon=True
-        ).start()
-    place = "" if not ready else f"/v1/book/forecasts/{ready[0][0]}"
-    return Answer(
-        body=answer.body,
-        status=202 if answer.status == 200 else answer.status,  # noqa: PLR2004 - OK
-        headers={"location": place} if place else {},
+    return begun(
+        desk, call, action="forecast book", subject="book", place="/v1/book/forecasts", act=act
     )
 
 
@@ -265,7 +256,7 @@ OPERATIONS = (
         meaning="The forecast that has begun",
         request_type=ForecastBody,
         answer_types=(ForecastStatus,),
-        status=202,
+        status=ACCEPTED,
         parameters=(IDEMPOTENCY,),
         refusals=(problems.INVALID, problems.TOO_LARGE, problems.CONFLICT, *STORED),
     ),
