@@ -113,8 +113,8 @@ def newest(
         done = done.where(columns.at >= since)
     if until is not None:
         done = done.where(columns.at <= until)
-    asked = transaction.execute(done)
-    whole = (row.id for row in asked if not any(dict(row.request).get("selection", {}).values()))
+    finished = transaction.execute(done)
+    whole = (row.id for row in finished if not any(dict(row.request).get("selection", {}).values()))
     chosen = columns.id.in_(tuple(islice(whole, limit)))
     rows = transaction.execute(sa.select(BOOK_FORECASTS).where(chosen).order_by(*order)).all()
     return tuple(_read(row) for row in rows)
