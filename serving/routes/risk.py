@@ -143,18 +143,40 @@ def put_impact(desk: ScoringService, call: Call) -> Answer:
 
 
 def _quotes(call: Call, request: ImpactBody, now: datetime) -> ImpactQuotes:
-    """Return sound quotes.
+    """Return sound quotes, as they were pushed or of a pool.
 
     Raises
     ------
     InvalidInput
-        Impacts out of range or falling, too few amounts, a time to come: all of them.
+        A time to come, and as of `_pushed` or `_of_pool`: all of them.
     """
-    faults = []
-    if request.pool is not None:
-        return _of_pool(call, request, request.pool, now)
+    faults: list[Fault] = []
     if request.measured_at > now:
         faults.append(Fault("/measured_at", f"{request.measured_at:%FT%TZ} is still to come"))
+    points: tuple[tuple[float, float], ...] = ()
+    try:
+        points = _pushed(request) if request.pool is None else _of_pool(request.pool)
+    except InvalidInput as error:
+        faults += error.faults
+    if faults:
+        raise InvalidInput(faults)
+    return ImpactQuotes(
+        asset=call.path["asset"],
+        quote=call.path["quote"],
+        measured_at=request.measured_at,
+        quotes=points,
+    )
+
+
+def _pushed(request: ImpactBody) -> tuple[tuple[float, float], ...]:
+    """Return amounts and impacts as they were pushed.
+
+    Raises
+    ------
+    InvalidInput
+        Impacts out of range or falling, too few amounts: all of them.
+    """
+    faults = []
     for place, item in enumerate(request.quotes):
         if not 0 <= float(item.impact) < 1:
             where = f"/quotes/{place}/impact"
@@ -176,42 +198,25 @@ def _quotes(call: Call, request: ImpactBody, now: datetime) -> ImpactQuotes:
             faults.append(Fault(f"/quotes/{place}/impact", detail))
     if faults:
         raise InvalidInput(faults)
-    return ImpactQuotes(
-        asset=call.path["asset"],
-        quote=call.path["quote"],
-        measured_at=request.measured_at,
-        quotes=tuple((float(item.amount), float(item.impact)) for item in request.quotes),
-    )
+    return tuple((float(item.amount), float(item.impact)) for item in request.quotes)
 
 
-def _of_pool(call: Call, request: ImpactBody, body: PoolBody, now: datetime) -> ImpactQuotes:
-    """Return the quotes of a pool, exact at every amount.
+def _of_pool(body: PoolBody) -> tuple[tuple[float, float], ...]:
+    """Return amounts and impacts of a pool, exact at every amount.
 
     Raises
     ------
     InvalidInput
-        A time to come, and balances that are none.
+        Balances that are none.
     """
-    faults = []
-    if request.measured_at > now:
-        faults.append(Fault("/measured_at", f"{request.measured_at:%FT%TZ} is still to come"))
     try:
         pool = Pool(body.base, body.quoted, body.amplification, body.fee)
     except InvalidInput as error:
         raise InvalidInput(
-            [*faults, *(Fault(f"/pool{fault.where}", fault.message) for fault in error.faults)]
+            [Fault(f"/pool{fault.where}", fault.message) for fault in error.faults]
         ) from None
-    if faults:
-        raise InvalidInput(faults)
     curve = impact_curve(pool, body.amounts)
-    return ImpactQuotes(
-        asset=call.path["asset"],
-        quote=call.path["quote"],
-        measured_at=request.measured_at,
-        quotes=tuple(
-            (float(a), float(i)) for a, i in zip(curve.amounts, curve.impacts, strict=True)
-        ),
-    )
+    return tuple((float(a), float(i)) for a, i in zip(curve.amounts, curve.impacts, strict=True))
 
 
 def get_impact(desk: ScoringService, call: Call) -> Answer:
