@@ -2,18 +2,21 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
 from models.errors import ForewarnError
 from training.lifecycle import commands
+from training.options import Candles, Data, From, Source, To, after, refuse, start
 from training.replay import alert_commands, risk_commands
 
 if TYPE_CHECKING:
+    from training.evaluation.evaluate import Period
     from training.sources import History
 
 app = typer.Typer(no_args_is_help=True)
@@ -22,21 +25,6 @@ app.add_typer(alert_commands.app, name="alerts")
 app.add_typer(risk_commands.app, name="risk")
 conduct_app = typer.Typer(no_args_is_help=True, help="How owners behave when a line comes near.")
 app.add_typer(conduct_app, name="conduct")
-DAY = "%Y-%m-%d"
-
-Source = Annotated[
-    str, typer.Option(help="What the files are, such as events; a wrong one is answered with all.")
-]
-Data = Annotated[
-    Path | None, typer.Option(help="Directory of the source's files; `touch` needs none.")
-]
-Candles = Annotated[Path, typer.Option(help="Parquet file of hourly candles.")]
-From = Annotated[
-    datetime | None, typer.Option("--from", formats=[DAY], help="First day, UTC, included.")
-]
-To = Annotated[
-    datetime | None, typer.Option("--to", formats=[DAY], help="Last day, UTC, included.")
-]
 Owners = Annotated[str | None, typer.Option(help="Source of the owner part, where it is another.")]
 OwnersData = Annotated[Path | None, typer.Option(help="Directory of that source's files.")]
 
@@ -80,8 +68,8 @@ def train(
             fitted = fit.fit(
                 history,
                 source=source,
-                begin=_start(begin),
-                end=_after(end),
+                begin=start(begin),
+                end=after(end),
                 seed=seed,
                 progress=_stamped(console),
                 owners=log,
@@ -93,7 +81,7 @@ def train(
         console.print(f"wrote {out}: {fitted.provenance['rows']:,} rows")
         publish.publish(out, track=track, registry=registry, say=console.print)
     except ForewarnError as error:
-        _refuse(console, error)
+        refuse(console, error)
 
 
 @app.command()
@@ -129,11 +117,8 @@ def evaluate(
     owners_data: OwnersData = None,
 ) -> None:
     """Judge a bundle, or the way of training, beside every baseline, on the same rows."""
-    from features.pipeline import fingerprint
-    from models.forecast import bundle
-    from training.evaluation import evaluate as evaluation
     from training.evaluation import walk_forward as walk
-    from training.reports import model_card, report
+    from training.evaluation.evaluate import Period
 
     console = Console(stderr=True)
     if (bundle_ is None) == (walk_forward is None):
@@ -141,24 +126,50 @@ def evaluate(
     if card is not None and bundle_ is None:
         raise typer.BadParameter("a card tells of a bundle: --card goes with --bundle")
     results: dict[str, Any] = {}
-    period = evaluation.Period(begin=_start(begin), end=_after(end), seed=seed, source=source)
-    progress = _stamped(console)
+    period = Period(begin=start(begin), end=after(end), seed=seed, source=source)
+    load = partial(_load, source, data, candles, console)
     try:
         if walk_forward is not None:
-            history = _load(source, data, candles, console)
-            log = _load_owners(owners, owners_data, candles, console)
+            history, log = load(), _load_owners(owners, owners_data, candles, console)
             results = walk.walk_forward(
-                history, period, accounts=walk_forward, progress=progress, owners=log
+                history, period, accounts=walk_forward, progress=_stamped(console), owners=log
             )
         elif bundle_ is not None:
-            judged = bundle.load(bundle_, fingerprint=fingerprint)
-            carded = None if card is None else bundle.load(card, fingerprint=fingerprint)
-            history = _load(source, data, candles, console)
-            results = evaluation.evaluate(history, judged, period, progress=progress)
-            if card is not None and carded is not None:
-                model_card.write(card, carded, results)
+            results = _judged(bundle_, load, period, card=card, progress=_stamped(console))
     except ForewarnError as error:
-        _refuse(console, error)
+        refuse(console, error)
+    _tell(results, json_=json_, html=html)
+
+
+def _judged(
+    directory: Path,
+    load: "Callable[[], History]",
+    period: "Period",
+    *,
+    card: Path | None,
+    progress: Callable[[str], None],
+) -> dict[str, Any]:
+    """Return the report on a bundle, put into another one where a card is wanted.
+
+    Both bundles are read before the history, which takes longest.
+    """
+    from features.pipeline import fingerprint
+    from models.forecast import bundle
+    from training.evaluation.evaluate import evaluate as judge
+    from training.reports import model_card
+
+    judged = bundle.load(directory, fingerprint=fingerprint)
+    carded = None if card is None else bundle.load(card, fingerprint=fingerprint)
+    results = judge(load(), judged, period, progress=progress)
+    if card is not None and carded is not None:
+        model_card.write(card, carded, results)
+    return results
+
+
+def _tell(results: dict[str, Any], *, json_: Path | None, html: Path | None) -> None:
+    """Write a report where it is wanted, and print it."""
+    from training.reports import report
+
     if json_ is not None:
         json_.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
     if html is not None:
@@ -203,7 +214,7 @@ def _load(source: str, data: Path | None, candles: Path, console: Console) -> "H
         with console.status(f"reading and rebuilding {data or candles}"):
             return history(source, data, candles)
     except ForewarnError as error:
-        _refuse(console, error)
+        refuse(console, error)
 
 
 def _load_owners(
@@ -217,12 +228,6 @@ def _load_owners(
     return None
 
 
-def _refuse(console: Console, error: ForewarnError) -> NoReturn:
-    """Print an error in full and leave with status 2."""
-    console.print(str(error), style="red", markup=False, highlight=False)
-    raise typer.Exit(2)
-
-
 def _stamped(console: Console) -> Callable[[str], None]:
     """Return a printer of progress lines with the seconds gone."""
     begun = datetime.now(UTC)
@@ -231,13 +236,3 @@ def _stamped(console: Console) -> Callable[[str], None]:
         console.print(f"{(datetime.now(UTC) - begun).total_seconds():6.1f} s  {text}")
 
     return line
-
-
-def _start(day: datetime | None) -> datetime | None:
-    """Return midnight UTC of a day."""
-    return None if day is None else day.replace(tzinfo=UTC)
-
-
-def _after(day: datetime | None) -> datetime | None:
-    """Return midnight UTC after a day: the end of the period, excluded."""
-    return None if day is None else day.replace(tzinfo=UTC) + timedelta(days=1)

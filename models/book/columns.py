@@ -170,3 +170,36 @@ def _offsets(lengths: Sequence[int]) -> Places:
 
 def _floats(values: Iterable[Number]) -> Floats:
     return np.array([float(value) for value in values], dtype=np.float64)
+
+
+def selected(book: BookColumns, rows: Places) -> BookColumns:
+    """Return the accounts at rows, in their order."""
+    c_legs, c_offsets = _picked(book.collateral_offsets, rows)
+    d_legs, d_offsets = _picked(book.debt_offsets, rows)
+    return BookColumns(
+        keys=tuple(map(book.keys.__getitem__, rows.tolist())),
+        assets=book.assets,
+        collateral_offsets=c_offsets,
+        collateral_asset=book.collateral_asset[c_legs],
+        collateral_units=book.collateral_units[c_legs],
+        threshold=book.threshold[c_legs],
+        bonus=book.bonus[c_legs],
+        debt_offsets=d_offsets,
+        debt_asset=book.debt_asset[d_legs],
+        debt_units=book.debt_units[d_legs],
+        close_factor=book.close_factor[rows],
+        full_below=book.full_below[rows],
+    )
+
+
+def _picked(offsets: Places, rows: Places) -> tuple[Places, Places]:
+    lengths = offsets[rows + 1] - offsets[rows]
+    ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    within = np.arange(ends[-1]) - np.repeat(ends[:-1], lengths)
+    return np.repeat(offsets[rows], lengths) + within, ends
+
+
+def by_account(offsets: Places, values: Floats) -> Floats:
+    """Return the sums of values of legs, shape (accounts,)."""
+    owner = np.repeat(np.arange(offsets.size - 1), np.diff(offsets))
+    return np.asarray(np.bincount(owner, weights=values, minlength=offsets.size - 1))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from numba import njit, prange
 
 from models.book.cascade import MOST_ROUNDS, UNLIMITED, Liquidators
-from models.book.columns import BookColumns, Floats, MarketColumns, Places
+from models.book.columns import BookColumns, Floats, MarketColumns, Places, selected
 
 Flags = npt.NDArray[np.bool_]
 
@@ -705,26 +705,6 @@ def touchable(book: BookColumns, market: MarketColumns, prices: Floats) -> Place
     return np.flatnonzero((debt > 0.0) & ~(weighted > debt * (1.0 + SLACK)))
 
 
-def selected(book: BookColumns, rows: Places) -> BookColumns:
-    """Return the accounts at rows, in their order."""
-    c_legs, c_offsets = _picked(book.collateral_offsets, rows)
-    d_legs, d_offsets = _picked(book.debt_offsets, rows)
-    return BookColumns(
-        keys=tuple(map(book.keys.__getitem__, rows.tolist())),
-        assets=book.assets,
-        collateral_offsets=c_offsets,
-        collateral_asset=book.collateral_asset[c_legs],
-        collateral_units=book.collateral_units[c_legs],
-        threshold=book.threshold[c_legs],
-        bonus=book.bonus[c_legs],
-        debt_offsets=d_offsets,
-        debt_asset=book.debt_asset[d_legs],
-        debt_units=book.debt_units[d_legs],
-        close_factor=book.close_factor[rows],
-        full_below=book.full_below[rows],
-    )
-
-
 def _everything(book: BookColumns, market: MarketColumns, prices: Floats) -> Floats:
     """Return the most units of each asset that the book could sell in any scenario."""
     pressing = np.bincount(
@@ -735,13 +715,6 @@ def _everything(book: BookColumns, market: MarketColumns, prices: Floats) -> Flo
         if base >= 0:
             pressing[base] += pressing[asset] * float((prices[:, asset] / prices[:, base]).max())
     return pressing
-
-
-def _picked(offsets: Places, rows: Places) -> tuple[Places, Places]:
-    lengths = offsets[rows + 1] - offsets[rows]
-    ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    within = np.arange(ends[-1]) - np.repeat(ends[:-1], lengths)
-    return np.repeat(offsets[rows], lengths) + within, ends
 
 
 def _summed(offsets: Places, values: Floats) -> Floats:

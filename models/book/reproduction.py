@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.book.cascade import Liquidators
-from models.book.columns import BookColumns, Floats, MarketColumns, Places
-from models.book.kernel import Flags, run, selected, touchable
+from models.book.columns import BookColumns, Floats, MarketColumns, Places, selected
+from models.book.kernel import Flags, run, touchable
 
 SINGLE_ROUND = Liquidators(rounds=1)
 

@@ -167,16 +167,19 @@ def _breaches(
             limit="per_order",
             text=f"{_short(proposal.value)} is more than {_short(limits.per_order)} an order",
         )
-    if spent + proposal.value > limits.per_day:
-        yield Breach(
-            limit="per_day",
-            text=f"{_short(proposal.value)} beside {_short(spent)} spent is more than "
-            f"{_short(limits.per_day)} within 24 hours",
-        )
+    yield from over_budget(limits, proposal.value, spent=spent)
     for asset, bounds in limits.prices.items():
         price = proposal.prices.get(asset)
         if price is not None and not bounds.hold(price):
             yield Breach(limit="prices", text=f"{asset} at {_short(price)} is {_outside(bounds)}")
+
+
+def over_budget(limits: Limits, value: Fraction, *, spent: Fraction) -> tuple[Breach, ...]:
+    """Return how an order of some quote units is beyond what may be moved within 24 hours."""
+    if spent + value <= limits.per_day:
+        return ()
+    text = f"{_short(value)} beside {_short(spent)} spent is more than {_short(limits.per_day)}"
+    return (Breach(limit="per_day", text=f"{text} within 24 hours"),)
 
 
 def acting_prices(limits: Limits, prices: Mapping[str, Fraction]) -> dict[str, Bounds]:

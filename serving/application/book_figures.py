@@ -7,6 +7,7 @@ from typing import Any
 from models.alerting.signals import BookFigures
 from models.book.scenarios import Method
 from serving.store import Transaction, book_forecasts
+from serving.store.book_forecasts import BookForecastRow
 
 FRESH = timedelta(hours=26)
 """Age beyond which a forecast says nothing of now: one a day, and time to run it."""
@@ -14,7 +15,7 @@ FRESH = timedelta(hours=26)
 
 def book_figures(transaction: Transaction, *, at: datetime) -> BookFigures | None:
     """Return what is forecast of the whole book; None where no forecast is fresh."""
-    row = book_forecasts.newest_whole(transaction, since=at - FRESH, until=at)
+    row = _newest(transaction, at=at)
     if row is None or row.body is None:
         return None
     return BookFigures(
@@ -25,11 +26,16 @@ def book_figures(transaction: Transaction, *, at: datetime) -> BookFigures | Non
 
 def liquidated_since(transaction: Transaction, *, at: datetime) -> float:
     """Return USD that accounts liquidated since the newest forecast owed at it; 0 without one."""
-    row = book_forecasts.newest_whole(transaction, since=at - FRESH, until=at)
+    row = _newest(transaction, at=at)
     if row is None or row.body is None:
         return 0.0
     fell = book_forecasts.liquidated(transaction, after=row.at, until=at)
     return sum(row.body["debts"].get(account, 0.0) for account in fell)
+
+
+def _newest(transaction: Transaction, *, at: datetime) -> BookForecastRow | None:
+    rows = book_forecasts.newest(transaction, limit=1, since=at - FRESH, until=at)
+    return rows[0] if rows else None
 
 
 def _losses(

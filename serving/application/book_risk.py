@@ -23,22 +23,23 @@ from models.pegs import is_one, moving
 from serving.application.scoring import ScoringService
 from serving.application.stored_market import stored_snapshot
 from serving.evaluation import inputs
-from serving.evaluation.book_risk import (
+from serving.evaluation.book_forecast import (
     Forecaster,
-    RiskBook,
-    concentrations,
-    curve_of,
-    debts_of,
     forecast_answer,
     forecaster,
     headrooms,
+    single_factor,
+    unwinding,
+)
+from serving.evaluation.book_stress import curve_of, stressed
+from serving.evaluation.risk_book import (
+    RiskBook,
+    concentrations,
+    debts_of,
     missing_curves,
     oldest,
     priced_in,
     read_book,
-    single_factor,
-    stressed,
-    unwinding,
 )
 from serving.schemas import problems, requests
 from serving.schemas.book_risk import (
@@ -470,7 +471,7 @@ def points(transaction: Transaction, *, limit: int, now: datetime) -> list[RiskP
     result = []
     for row in book_forecasts.newest(transaction, limit=limit):
         answer = (row.body or {}).get("horizons", {}).get(REFERENCE)
-        if answer is None or any(dict(row.request).get("selection", {}).values()):
+        if answer is None:
             continue
         ends = row.at + timedelta(hours=HOURS[REFERENCE])
         realised = None

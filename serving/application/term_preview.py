@@ -323,6 +323,8 @@ def answer(made: TermPreview, page: TermsPreviewBody, *, request_id: str) -> Ter
     rest = [item for item in fallen if page.after is None or item.key > page.after]
     shown = rest[: page.limit]
     oldest = book.oldest_price
+    standing = [used(book.judged, change) for change in made.changes]
+    notes = map(below, made.changes, standing)
     return TermsPreviewAnswer(
         request_id=request_id,
         preview_id=made.preview_id,
@@ -347,20 +349,14 @@ def answer(made: TermPreview, page: TermsPreviewBody, *, request_id: str) -> Ter
             )
             for market, (count, debt) in sorted(by_market(effect.newly).items())
         ),
-        parameters=tuple(_parameter(made, place) for place in range(len(made.changes))),
+        parameters=tuple(_parameter(made, place, amount) for place, amount in enumerate(standing)),
         unjudged_count=len(book.unjudged),
         unjudged=book.unjudged[:100],
         unaffected=sum(market is None for market in book.judged.whose),
         passes=made.decision.passes,
         reasons=made.decision.reasons,
-        notes=_notes(made),
+        notes=tuple(note for note in notes if note is not None),
     )
-
-
-def _notes(made: TermPreview) -> tuple[str, ...]:
-    """Return what speaks neither for nor against changes but has to be known."""
-    notes = (below(change, used(made.book.judged, change)) for change in made.changes)
-    return tuple(note for note in notes if note is not None)
 
 
 def _fallen(item: Any) -> FallenAnswer:
@@ -379,10 +375,9 @@ def _text(amount: Fraction | None) -> str | None:
     return None if amount is None else exact_text(amount, 0)
 
 
-def _parameter(made: TermPreview, place: int) -> ParameterAnswer:
-    """Return one parameter with its cliff and its path."""
+def _parameter(made: TermPreview, place: int, standing: Fraction | None) -> ParameterAnswer:
+    """Return one parameter with its cliff, its path and what stands against it."""
     change = made.changes[place]
-    standing = used(made.book.judged, change)
     edge = made.cliffs[place] if made.cliffs else None
     unit = 1 if change.is_table else change.parameter.unit
     try:

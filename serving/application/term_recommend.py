@@ -3,7 +3,7 @@
 Nothing is ever applied by itself: what comes out can be proposed, and passes the same gate then.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -20,8 +20,8 @@ from models.parameters.tiers import brackets, largest_growth
 from serving.application import breaker_board, term_preview, term_risk
 from serving.application.term_book import TermBook
 from serving.application.term_sizing import SIZED, Sized, Sizer
-from serving.evaluation.book_risk import RiskBook
 from serving.evaluation.paired_risk import Scenarios
+from serving.evaluation.risk_book import RiskBook
 from serving.schemas import problems
 from serving.schemas.assessment import exact_text
 from serving.schemas.problems import Refused
@@ -71,13 +71,7 @@ class _Choice:
     def stated(self, values: Values) -> dict[str, Any]:
         """Return the same as a request states them."""
         rows = [
-            {
-                "venue": change.market.venue,
-                "market": change.market.market,
-                **({"chain": change.market.chain} if change.market.chain else {}),
-                "parameter": change.path,
-                "to": exact_text(change.share_to, 0),
-            }
+            {**_named(change), "to": exact_text(change.share_to, 0)}
             for change in self.changes(values)
         ]
         return {"changes": rows, "limits": self._body.limits.model_dump()}
@@ -122,6 +116,16 @@ def _power(book: RiskBook) -> float:
             Fraction(0),
         )
     )
+
+
+def _named(row: Change) -> dict[str, str]:
+    """Return which parameter of which market a change is of, as a request names it."""
+    place = {"venue": row.market.venue, "market": row.market.market}
+    if row.market.chain:
+        place["chain"] = row.market.chain
+    if row.is_table:
+        return {**place, "asset": row.path.partition(".")[2], "parameter": Role.TIERS.value}
+    return {**place, "parameter": row.path}
 
 
 def _at(row: Change, value: int) -> Change:
@@ -179,8 +183,7 @@ def recommend(
     if searched:
         axes = [_axis(row, sizer) for row in searched]
         result = search(axes, choice.cost, choice.refusal, report=report)
-    chosen = {row.path: item for row, item in zip(rows, _sized(rows, sizer, body), strict=True)}
-    values = _values(rows, searched, result, chosen, sizer)
+    values = list(_values(rows, result, sizer, body))
     stated = _stated_all(rows, values, choice, result, body)
     preview = None
     if stated["changes"]:
@@ -237,12 +240,6 @@ def _axis(row: Change, sizer: Sizer) -> Axis:
     return Axis(current=before, step=step, least=max(1, before - sides[0]), most=before + sides[1])
 
 
-def _sized(rows: Sequence[Change], sizer: Sizer, body: RecommendBody) -> Iterator[Sized | None]:
-    """Yield what the rules say of each parameter; None of those that are searched."""
-    for row in rows:
-        yield _within(row, sizer, body) if row.parameter.role in SIZED else None
-
-
 def _within(row: Change, sizer: Sizer, body: RecommendBody) -> Sized:
     """Return what a rule says, within one step, the conditions and the band of what stands."""
     sized = sizer.sized(row)
@@ -268,25 +265,19 @@ def _within(row: Change, sizer: Sizer, body: RecommendBody) -> Sized:
 
 
 def _values(
-    rows: Sequence[Change],
-    searched: Sequence[Change],
-    result: Recommendation | None,
-    sized: Mapping[str, Sized | None],
-    sizer: Sizer,
-) -> list[RecommendedValue]:
-    """Return every parameter in exact text."""
-    places = {(row.market, row.path): place for place, row in enumerate(searched)}
-    values = []
+    rows: Sequence[Change], result: Recommendation | None, sizer: Sizer, body: RecommendBody
+) -> Iterator[RecommendedValue]:
+    """Yield every parameter in exact text: as its rule says, or as the search found."""
+    place = 0
     for row in rows:
-        item = sized[row.path]
-        if item is not None:
-            values.append(_value(row, item.value, item.value, rule=item.rule, binding=item.why))
+        if row.parameter.role in SIZED:
+            item = _within(row, sizer, body)
+            yield _value(row, item.value, item.value, rule=item.rule, binding=item.why)
         elif result is not None:
-            place = places[row.market, row.path]
             binding = result.binding.get(place) or sizer.only_tighter(row)
             best = result.best[place]
-            values.append(_value(row, result.values[place], best, rule="search", binding=binding))
-    return values
+            yield _value(row, result.values[place], best, rule="search", binding=binding)
+            place += 1
 
 
 def _value(
@@ -319,15 +310,7 @@ def _stated_all(
         to = value.table if row.is_table else value.to
         if value.rule == "search" or to is None or to == value.before:
             continue
-        place = {"venue": row.market.venue, "market": row.market.market}
-        if row.market.chain:
-            place["chain"] = row.market.chain
-        named = (
-            {"asset": row.path.partition(".")[2], "parameter": Role.TIERS.value}
-            if row.is_table
-            else {"parameter": row.path}
-        )
-        stated["changes"].append({**place, **named, "to": list(to) if row.is_table else to})
+        stated["changes"].append({**_named(row), "to": list(to) if row.is_table else to})
     return {**stated, "limits": body.limits.model_dump()}
 
 
@@ -392,15 +375,15 @@ def moved(then: RecommendAnswer, sizer: Sizer, *, band: float) -> tuple[str, ...
         if now is None or before is None:
             continue
         for name in ("volatility", "sellable", "price"):
-            old, new = getattr(before, name), getattr(now, name)
-            if (old is None) != (new is None) or abs((new or 0.0) - (old or 0.0)) > band * (
-                old or 0.0
-            ):
-                reasons.append(f"{asset}: {name} was {_shown(old)}, is {_shown(new)}")
-    old, new = then.lar99, sizer.lar
-    if (old is None) != (new is None) or abs((new or 0.0) - (old or 0.0)) > band * (old or 0.0):
-        reasons.append(f"LaR 99 was {_shown(old)}, is {_shown(new)}")
-    return tuple(reasons)
+            reasons += _left(f"{asset}: {name}", getattr(before, name), getattr(now, name), band)
+    return (*reasons, *_left("LaR 99", then.lar99, sizer.lar, band))
+
+
+def _left(what: str, old: float | None, new: float | None, band: float) -> Iterator[str]:
+    """Yield that a figure has left the band about what it was, or is known no more or anew."""
+    is_same = old is new if old is None or new is None else abs(new - old) <= band * old
+    if not is_same:
+        yield f"{what} was {_shown(old)}, is {_shown(new)}"
 
 
 def _shown(value: float | None) -> str:

@@ -9,9 +9,9 @@ from models.errors import Fault, InvalidInput
 from models.parameters.changes import Change, applied
 from serving.application.book_risk import PAST, curves_of, on_one_grid
 from serving.application.term_book import TermBook
-from serving.evaluation.book_risk import RiskBook, read_book
 from serving.evaluation.inputs import AccountInput
 from serving.evaluation.paired_risk import Scenarios, compared, scenarios
+from serving.evaluation.risk_book import RiskBook, read_book
 from serving.schemas.term_changes import RiskChange
 from serving.store import Transaction, market
 from serving.store.impact import newest

@@ -415,10 +415,6 @@ def _refusing() -> Iterator[None]:
     """Print a refusal in full and leave with status 2."""
     try:
         yield
-    except InvalidInput as error:
-        for fault in error.faults:
-            typer.echo(str(fault), err=True)
-        raise typer.Exit(2) from None
     except ForewarnError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None

@@ -73,8 +73,7 @@ def _answered(file: str, bundle: Path | None, store: str | None) -> "AllocationA
         typer.echo(f"{file} is not JSON: {error}", err=True)
         raise typer.Exit(FAULTY) from None
     except InvalidInput as error:
-        for fault in error.faults:
-            typer.echo(str(fault), err=True)
+        typer.echo(str(error), err=True)
         raise typer.Exit(FAULTY) from None
     except Refused as error:
         typer.echo(error.detail, err=True)

@@ -43,8 +43,7 @@ def create(
     try:
         record, token = issue(label, scopes=scope, now=now, lifetime=lifetime)
     except InvalidInput as error:
-        for fault in error.faults:
-            typer.echo(str(fault), err=True)
+        typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     with _writing(store) as transaction:
         keys.insert(transaction, record)

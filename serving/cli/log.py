@@ -121,6 +121,5 @@ def _refuse(error: InvalidInput) -> NoReturn:
     Exit
         Always.
     """
-    for fault in error.faults:
-        typer.echo(str(fault), err=True)
+    typer.echo(str(error), err=True)
     raise typer.Exit(UNREAD) from None

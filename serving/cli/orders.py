@@ -162,7 +162,5 @@ def _now() -> datetime:
 
 def _refuse(error: Exception) -> NoReturn:
     """Say what is wrong, fault by fault, and end."""
-    lines = error.faults if isinstance(error, InvalidInput) else (error,)
-    for line in lines:
-        typer.echo(str(line), err=True)
+    typer.echo(str(error), err=True)
     raise typer.Exit(REFUSED)

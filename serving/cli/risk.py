@@ -160,7 +160,7 @@ def _run(
 ) -> "StressShock":
     """Return the book of a store or of a file after a shock, or print every fault and leave."""
     from serving.application import book_risk
-    from serving.evaluation.book_risk import stressed
+    from serving.evaluation.book_stress import stressed
     from serving.ingest import book_file
     from serving.schemas.book_risk import StressBody
 

@@ -208,8 +208,7 @@ def margin(
         typer.echo(f"{file} is not JSON: {error}", err=True)
         raise typer.Exit(2) from None
     except InvalidInput as error:
-        for fault in error.faults:
-            typer.echo(str(fault), err=True)
+        typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     if as_json:
         typer.echo(encode(answers))

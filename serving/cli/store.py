@@ -196,6 +196,5 @@ def fetch(
 
 def _ended(error: ForewarnError) -> typer.Exit:
     """Tell every fault and return the exit."""
-    for fault in error.faults if isinstance(error, InvalidInput) else (error,):
-        typer.echo(str(fault), err=True)
+    typer.echo(str(error), err=True)
     return typer.Exit(2 if isinstance(error, InvalidInput) else 1)

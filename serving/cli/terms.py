@@ -52,8 +52,7 @@ def preview(
     try:
         answer = _previewed(changes, store=store, accounts=limit_accounts, debt=limit_debt)
     except InvalidInput as error:
-        for fault in error.faults:
-            typer.echo(str(fault), err=True)
+        typer.echo(str(error), err=True)
         raise typer.Exit(UNREAD) from None
     except Refused as error:
         typer.echo(f"{error.kind.title}: {error.detail}", err=True)
@@ -213,8 +212,7 @@ def recommend(
             with base.read() as transaction:
                 answer = search(transaction, book, body, request_id="command line")
     except InvalidInput as error:
-        for fault in error.faults:
-            typer.echo(str(fault), err=True)
+        typer.echo(str(error), err=True)
         raise typer.Exit(UNREAD) from None
     except Refused as error:
         typer.echo(f"{error.kind.title}: {error.detail}", err=True)

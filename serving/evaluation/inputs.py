@@ -442,7 +442,11 @@ def account_input(body: requests.AccountBody, place: str, around: MarketSnapshot
     """
     faults: list[Fault] = []
     shared = around.input_of(body)
-    book = _collect(faults, _rulebook, body, place) if shared is None else shared.rulebook
+    book = (
+        _collect(faults, rulebook, body.venue, body.version, place)
+        if shared is None
+        else shared.rulebook
+    )
     account_legs = _collect(faults, legs, body.legs, place, book)
     if book is not None and body.options:
         faults += option_faults(book.venue, body.options, where=place)
@@ -550,11 +554,6 @@ def _collect(
     except InvalidInput as error:
         faults.extend(error.faults)
         return None
-
-
-def _rulebook(body: requests.AccountBody, place: str) -> Rulebook[Any]:
-    """Return the rulebook of an account; raises as `rulebook` does."""
-    return rulebook(body.venue, body.version, place)
 
 
 def rulebook(venue: str, version: str | None, place: str) -> Rulebook[Any]:

@@ -13,7 +13,8 @@ from models.book.forecast import Losses, losses
 from models.book.impact import ImpactCurve
 from models.book.scenarios import Method, Moves, moves
 from models.errors import Fault, InvalidInput
-from serving.evaluation.book_risk import Forecaster, RiskBook, forecaster
+from serving.evaluation.book_forecast import Forecaster, forecaster
+from serving.evaluation.risk_book import RiskBook
 from serving.schemas.term_changes import PairedAnswer, RiskChange
 
 HOURS = 24
@@ -32,7 +33,7 @@ class Scenarios:
     curves
         What selling moves, by asset.
     candles
-        As of `serving.evaluation.book_risk.forecaster`.
+        As of `serving.evaluation.book_forecast.forecaster`.
     """
 
     keys: frozenset[str]

@@ -13,7 +13,7 @@ import pandas as pd
 
 from models.book.cascade import Borrower, Collateral, Debt
 from models.errors import Fault, InvalidInput, InvalidTable
-from serving.evaluation.book_risk import RiskBook
+from serving.evaluation.risk_book import RiskBook
 
 COLUMNS = ("account", "side", "asset", "units", "price")
 SIDES = ("collateral", "debt")

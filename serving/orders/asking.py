@@ -16,7 +16,6 @@ from serving.application.scoring import ScoringService
 from serving.evaluation.actions import Action, ActionCost, ActionOption
 from serving.evaluation.cover import Cover
 from serving.evaluation.inputs import AccountInput, MarketSnapshot
-from serving.evaluation.plan_result import states
 from serving.evaluation.rule_evaluation import evaluate_rules
 from serving.orders.calls import WITHDRAWALS, NoCall, calls_of
 from serving.orders.drafting import (
@@ -29,6 +28,8 @@ from serving.orders.drafting import (
     order_row,
     planned,
     prices_of,
+    relied_on,
+    simulated,
     trigger_of,
 )
 from serving.orders.requests import FROM, TO, is_exchange
@@ -39,7 +40,6 @@ from serving.schemas.orders import (
     ExchangeRequest,
     MandateBody,
     OrderedAction,
-    SimulatedAccount,
 )
 from serving.schemas.requests import ScoreBody
 from serving.store import orders
@@ -74,13 +74,7 @@ def view_of(desk: ScoringService, row: OrderRow) -> View:
     around, cases = cases_of(desk, tuple(each["account"] for each in row.body["accounts"]))
     prices: dict[str, Fraction] = {}
     for case in cases.values():
-        prices |= {
-            asset: price.exact
-            for asset, price in case.market.prices.items()
-            if asset in row.body["prices"]
-            and not price.is_stale(around.at)
-            and price.disputed is None
-        }
+        prices |= relied_on(case.market, row.body["prices"], around.at)
     return View(
         at=max(desk.clock(), row.moved_at),
         prices=prices,
@@ -108,7 +102,7 @@ def requested(
     if allocation is not None:
         solution = solved(desk, allocation, [])
         maker = Maker(model=desk.model, around=solution.question.around, key=key, now=now)
-        draft = _allocated(desk, solution, mandate, maker)
+        draft = _allocated(solution, mandate, maker)
     else:
         around, cases = cases_of(desk, (account or "",))
         maker = Maker(model=desk.model, around=around, key=key, now=now)
@@ -139,9 +133,14 @@ class _Steps:
     posted: dict[str, dict[str, Fraction]]
     now: dict[str, Account]
 
+    @staticmethod
+    def account_of(step: Step) -> str:
+        """Return the account that a step changes; empty where it is between places."""
+        return {"deposit": step.destination, "withdraw": step.origin}.get(step.kind, "")
+
     def action_of(self, step: Step) -> OrderedAction:
         """Return a step as an action."""
-        name = {"deposit": step.destination, "withdraw": step.origin}.get(step.kind, "")
+        name = self.account_of(step)
         kind = {"deposit": "add", "withdraw": "withdraw"}.get(step.kind, "transfer")
         resource = self.solution.problem.resources[step.asset]
         return OrderedAction(
@@ -153,24 +152,24 @@ class _Steps:
             cost="0",
         )
 
-    def after(self, step: Step, name: str) -> Account:
-        """Return an account after a step."""
+    def posted_after(self, step: Step, name: str) -> dict[str, Fraction]:
+        """Return what is posted at an account after a step."""
         sign = 1 if step.kind == "deposit" else -1
-        posted = dict(self.posted[name])
-        posted[step.asset] = posted.get(step.asset, Fraction(0)) + sign * step.quantity
-        return self.covers[name].account(posted)
+        posted = self.posted[name]
+        return posted | {step.asset: posted.get(step.asset, Fraction(0)) + sign * step.quantity}
 
     def moved(self, step: Step, name: str) -> Fraction:
         """Return the units of the leg that a step moves."""
         if name not in self.covers:
             return step.quantity
-        place = self.covers[name].legs[step.asset]
-        before, after = (a.legs[place].quantity for a in (self.now[name], self.after(step, name)))
+        cover = self.covers[name]
+        place, left = cover.legs[step.asset], cover.account(self.posted_after(step, name))
+        before, after = (account.legs[place].quantity for account in (self.now[name], left))
         return abs(Fraction(after) - Fraction(before))
 
     def instructions(self, step: Step) -> tuple[list[Call], list[ExchangeRequest]]:
         """Return how a step is done; raises `NoCall` where nothing is made out for it."""
-        name = {"deposit": step.destination, "withdraw": step.origin}.get(step.kind, "")
+        name = self.account_of(step)
         if not name:
             return [], []
         if name not in self.covers:
@@ -193,14 +192,11 @@ class _Steps:
 
     def take(self, step: Step) -> None:
         """Go on to the next step."""
-        name = {"deposit": step.destination, "withdraw": step.origin}.get(step.kind, "")
+        name = self.account_of(step)
         if name not in self.covers:
             return
-        account = self.after(step, name)
-        sign = 1 if step.kind == "deposit" else -1
-        before = self.posted[name].get(step.asset, Fraction(0))
-        self.posted[name][step.asset] = before + sign * step.quantity
-        self.now[name] = account
+        self.posted[name] = self.posted_after(step, name)
+        self.now[name] = self.covers[name].account(self.posted[name])
 
 
 def _deposit(place: int, quantity: int) -> Action:
@@ -216,9 +212,7 @@ def _deposit(place: int, quantity: int) -> Action:
     return Action(tool=tool, quantity=quantity)
 
 
-def _allocated(
-    desk: ScoringService, solution: Solved, mandate: MandateRow, maker: Maker
-) -> Draft | None:
+def _allocated(solution: Solved, mandate: MandateRow, maker: Maker) -> Draft | None:
     """Return an order that carries out an allocation; None where nothing is to be moved."""
     steps = solution.order.steps if solution.order is not None and solution.is_accepted else ()
     shortfalls = list(_shortfalls(solution))
@@ -256,7 +250,11 @@ def _allocated(
         actions=tuple(actions),
         value=sum(values, Fraction(0)),
         cost=Fraction(0) if solution.result.result is None else solution.result.result.cost,
-        accounts=tuple(_simulated(desk, solution, walk.now)),
+        accounts=tuple(
+            simulated(evaluate_rules(cover.case), walk.now[name], maker)
+            for name, cover in covers.items()
+            if walk.now[name] != cover.case.account
+        ),
         prices={
             asset: price
             for cover in covers.values()
@@ -276,28 +274,3 @@ def _shortfalls(solution: Solved) -> Iterator[Breach]:
         yield Breach(limit="target", text=f"the allocation is {solution.result.status}")
     for notice in solution.refusals:
         yield Breach(limit=notice.code, text=notice.text)
-
-
-def _simulated(
-    desk: ScoringService, solution: Solved, now: Mapping[str, Account]
-) -> Iterator[SimulatedAccount]:
-    """Yield the accounts that change, as they are and as the steps leave them."""
-    for name, cover in solution.question.covers.items():
-        case = cover.case
-        if now[name] == case.account:
-            continue
-        before = evaluate_rules(case)
-        after = evaluate_rules(replace(case, account=now[name]))
-        both = states(
-            desk.model, solution.question.around, [before, after], history=[before, before]
-        )
-        yield SimulatedAccount(
-            account=name,
-            venue=case.account.venue,
-            market=case.account.market,
-            chain=case.account.chain,
-            before=both[0],
-            after=both[1],
-            legs_before=holdings(case.account),
-            legs_after=holdings(now[name]),
-        )

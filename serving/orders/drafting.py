@@ -1,7 +1,7 @@
 """Pure: an order as it is made: planned, simulated by the exact rules, held to limits, sealed."""
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
@@ -10,7 +10,7 @@ from functools import partial
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from models.domain import Account, Leg, LegKind
+from models.domain import Account, Leg, LegKind, Market
 from models.orders.mandate import Breach, Proposal, acting_prices, breaches
 from models.orders.order import State
 from serving.application.what_if import constraints_of
@@ -19,7 +19,7 @@ from serving.evaluation.assess import Model
 from serving.evaluation.inputs import AccountInput, MarketSnapshot
 from serving.evaluation.plan import ActionPlan, plan
 from serving.evaluation.plan_result import action_texts, burdens, stated_goal, states
-from serving.evaluation.rule_evaluation import evaluate_rules
+from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules
 from serving.orders.calls import VENUES, Made, NoCall, calls_of, holder_of
 from serving.orders.requests import is_exchange, request_of
 from serving.orders.seal import sealed, tree_of
@@ -39,8 +39,10 @@ from serving.schemas.orders import (
 )
 from serving.store.orders import MandateRow, OrderRow
 
-DOUBTS = frozenset({"price_stale", "price_disputed", "price_off_candles", "rule_mismatch"})
-"""Codes of why prices, or the verdict, must not be acted on."""
+DOUBTS = frozenset(
+    {"price_stale", "price_disputed", "price_off_candles", "rule_mismatch", "account_stale"}
+)
+"""Codes of why prices, what is held, or the verdict must not be acted on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +113,8 @@ def planned(
         not action_plan.actions and action_plan.is_reached
     ):
         return None
-    after = evaluate_rules(replace(case, account=action_plan.after))
-    both = states(maker.model, maker.around, [before, after], history=[before, before])
-    doubts = sorted({notice.code for notice in both[0].degraded_reasons} & DOUBTS)
+    simulation = simulated(before, action_plan.after, maker)
+    doubts = sorted({notice.code for notice in simulation.before.degraded_reasons} & DOUBTS)
     shortfalls = [Breach(limit="prices_in_doubt", text=", ".join(doubts))] if doubts else []
     if not action_plan.is_reached:
         text = f"nothing that the mandate allows leads to its target: {action_plan.reason}"
@@ -137,23 +138,29 @@ def planned(
         ),
         value=action_plan.value,
         cost=action_plan.cost,
-        accounts=(
-            SimulatedAccount(
-                account=case.account.id,
-                venue=case.account.venue,
-                market=case.account.market,
-                chain=case.account.chain,
-                before=both[0],
-                after=both[1],
-                legs_before=holdings(case.account),
-                legs_after=holdings(action_plan.after),
-            ),
-        ),
+        accounts=(simulation,),
         prices=prices_of(case),
         calls=calls,
         requests=requests,
         notes=notes,
         shortfalls=tuple(shortfalls),
+    )
+
+
+def simulated(before: RuleEvaluation, account: Account, maker: Maker) -> SimulatedAccount:
+    """Return an account as it is judged, and as an order leaves it."""
+    case = before.case
+    after = evaluate_rules(replace(case, account=account))
+    both = states(maker.model, maker.around, [before, after], history=[before, before])
+    return SimulatedAccount(
+        account=case.account.id,
+        venue=case.account.venue,
+        market=case.account.market,
+        chain=case.account.chain,
+        before=both[0],
+        after=both[1],
+        legs_before=holdings(case.account),
+        legs_after=holdings(account),
     )
 
 
@@ -163,6 +170,15 @@ def prices_of(case: AccountInput) -> dict[str, Fraction]:
         leg.asset: case.market.prices[leg.asset].exact
         for leg in case.account.legs
         if leg.asset in case.market.prices
+    }
+
+
+def relied_on(market: Market, assets: Container[str], at: datetime) -> dict[str, Fraction]:
+    """Return those prices of some assets that an order may be acted on by, quote units."""
+    return {
+        asset: price.exact
+        for asset, price in market.prices.items()
+        if asset in assets and not price.is_stale(at) and price.disputed is None
     }
 
 
@@ -308,28 +324,39 @@ def order_row(
         simulated=maker.around.simulated,
     )
     tree = tree_of(body)
-    return OrderRow(
+    ready = OrderRow(
         id=order,
         mandate=row.id,
         account=draft.account,
         trigger=draft.trigger,
-        live=None if broken else draft.trigger,
-        state=State.REFUSED if broken else State.READY,
+        live=draft.trigger,
+        state=State.READY,
         version=1,
         made_at=maker.now,
         moved_at=maker.now,
         expires_at=body.expires_at,
         value=body.value,
-        counts=not broken,
+        counts=True,
         body=tree,
-        seal=None if broken else msgspec.to_builtins(sealed(tree, maker.key)),
-        course=msgspec.to_builtins(course_of_refusal(broken)),
+        seal=None,
+        course=msgspec.to_builtins(Course()),
     )
+    if broken:
+        return refused(ready, broken)
+    return replace(ready, seal=msgspec.to_builtins(sealed(tree, maker.key)))
 
 
-def course_of_refusal(broken: Sequence[Breach]) -> Course:
-    """Return the course of an order that begins with the limits it broke, if any."""
-    return Course(broken=tuple(LimitBroken(limit=b.limit, text=b.text) for b in broken))
+def refused(row: OrderRow, broken: Sequence[Breach]) -> OrderRow:
+    """Return an order that nobody is told to act on, with the limits it broke; unsigned."""
+    course = Course(broken=tuple(LimitBroken(limit=b.limit, text=b.text) for b in broken))
+    return replace(
+        row,
+        live=None,
+        state=State.REFUSED,
+        counts=False,
+        seal=None,
+        course=msgspec.to_builtins(course),
+    )
 
 
 def proposal_of(draft: Draft) -> Proposal:

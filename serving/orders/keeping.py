@@ -16,14 +16,13 @@ from pydantic import BaseModel
 
 from models.errors import Fault, ForewarnError, InvalidInput
 from models.orders import order as machine
-from models.orders.mandate import DAY, Bounds
+from models.orders.mandate import DAY, Bounds, over_budget
 from models.orders.order import Action, Ground, NotAllowed, Order, State, View, ground_to_withdraw
-from serving.orders.drafting import legs_text
+from serving.orders.drafting import legs_text, refused
 from serving.schemas.assessment import exact_text
 from serving.schemas.orders import (
     Course,
     LegHolding,
-    LimitBroken,
     MandateAnswer,
     MandateBody,
     OrderAnswer,
@@ -37,8 +36,6 @@ from serving.store.outbox import OutboxMessage
 
 SHAPE = "order"
 """Of messages that carry an order; the webhook's type is `plan.ready`."""
-
-PER_DAY = "per_day"
 
 
 class UnknownOrder(ForewarnError):  # noqa: N818 - named for what happened
@@ -132,18 +129,8 @@ def _within_budget(transaction: Transaction, row: OrderRow, mandate: MandateRow)
     """Return an order, refused where the budget has been spent meanwhile."""
     limits = MandateBody.model_validate(mandate.body).as_limits()
     spent = orders.spent(transaction, mandate.id, since=row.made_at - DAY)
-    if spent + Fraction(row.value) <= limits.per_day:
-        return row
-    text = f"{row.value} beside {exact_text(spent, 0)} spent is more than "
-    broken = LimitBroken(limit=PER_DAY, text=f"{text}{exact_text(limits.per_day, 0)} in 24 hours")
-    return replace(
-        row,
-        live=None,
-        state=State.REFUSED,
-        counts=False,
-        seal=None,
-        course=msgspec.to_builtins(Course(broken=(broken,))),
-    )
+    broken = over_budget(limits, Fraction(row.value), spent=spent)
+    return refused(row, broken) if broken else row
 
 
 def message(row: OrderRow, receiver: str) -> OutboxMessage:
@@ -311,12 +298,11 @@ def write_changes(
     transaction: Transaction, changed: Iterable[tuple[OrderRow, OrderRow]]
 ) -> list[OrderRow]:
     """Write orders over the versions they were read at; one that moved meanwhile stays."""
-    return [after for before, after in changed if _stood(transaction, before, after)]
-
-
-def _stood(transaction: Transaction, before: OrderRow, after: OrderRow) -> bool:
-    """Write one; return whether it still stood as it was read."""
-    return orders.replace(transaction, after, version=before.version)
+    return [
+        after
+        for before, after in changed
+        if orders.replace(transaction, after, version=before.version)
+    ]
 
 
 def answer(row: OrderRow) -> OrderAnswer:

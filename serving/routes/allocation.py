@@ -1,11 +1,12 @@
 """Allocation: which collateral to post where."""
 
-import threading
+from functools import partial
 
 from serving.application import allocation, long_allocation
 from serving.application.scoring import ScoringService
-from serving.http.idempotency import IDEMPOTENCY, opened, written
+from serving.http.idempotency import IDEMPOTENCY, opened
 from serving.http.keys import Scope
+from serving.http.later import ACCEPTED, Begun, begun
 from serving.http.routing import Answer, Call, Operation, Parameter, json_answer, of_body
 from serving.schemas import problems
 from serving.schemas.allocation import (
@@ -17,7 +18,6 @@ from serving.schemas.allocation import (
 from serving.schemas.problems import UNKNOWN_ACCOUNT, Refused
 from serving.store import Transaction, allocations
 
-OK, ACCEPTED = 200, 202
 ID = Parameter(
     name="id",
     place="path",
@@ -30,24 +30,20 @@ def begin(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/allocations`: write that it begins, and run it beside."""
     store = opened(desk)
     body, question = long_allocation.question(call.body, desk)
-    names: list[str] = []
 
-    def act(transaction: Transaction) -> AllocationStatus:
+    def act(transaction: Transaction) -> Begun:
         now = desk.clock()
         row = long_allocation.begin(transaction, call.body, now=now)
-        names.append(row.id)
-        return long_allocation.status_of(row, call.request_id, now=now)
+        work = partial(long_allocation.run, desk, store, row.id, body, question)
+        return long_allocation.status_of(row, call.request_id, now=now), work
 
-    answer = written(desk, call, action="begin_allocation", subject="allocation", act=act)
-    for name in names:
-        arguments = (desk, store, name, body, question)
-        threading.Thread(
-            target=long_allocation.run, args=arguments, name=f"allocation {name}", daemon=True
-        ).start()
-    return Answer(
-        body=answer.body,
-        status=ACCEPTED if answer.status == OK else answer.status,
-        headers={"location": f"/v1/allocations/{names[0]}"} if names else {},
+    return begun(
+        desk,
+        call,
+        action="begin_allocation",
+        subject="allocation",
+        place="/v1/allocations",
+        act=act,
     )
 
 
@@ -86,7 +82,7 @@ OPERATIONS = (
         details="Answered at once with its place, where what came of it is read later. It "
         "proposes; it never executes.",
         meaning="The allocation, running",
-        status=202,
+        status=ACCEPTED,
         request_type=LongAllocateBody,
         answer_types=(AllocationStatus,),
         parameters=(IDEMPOTENCY,),

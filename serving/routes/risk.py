@@ -1,8 +1,8 @@
 """The book at risk: shocks, forecasts, their history, and curves of impact."""
 
-import threading
 from datetime import datetime
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from typing import Annotated
 
@@ -15,6 +15,7 @@ from serving.application import book_risk
 from serving.application.scoring import ScoringService
 from serving.http.idempotency import IDEMPOTENCY, opened, written
 from serving.http.keys import Scope
+from serving.http.later import ACCEPTED, Begun, begun
 from serving.http.query import Query, parameters, read_query
 from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
 from serving.routes.market import parsed
@@ -59,27 +60,17 @@ def begin(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/book/forecasts`: write that it begins, and run it beside."""
     request = parsed(call.body, ForecastBody)
     store = opened(desk)
-    ready: list[tuple[str, book_risk.ReadBook, object]] = []
 
-    def act(transaction: Transaction) -> ForecastStatus:
-        name, result, prepared = book_risk.begin(desk, transaction, request)
-        ready.append((name, result, prepared))
+    def act(transaction: Transaction) -> Begun:
+        name, result, ready = book_risk.begin(desk, transaction, request)
         row = book_forecasts.read(transaction, name)
         if row is None:
             raise LookupError(name)
-        return book_risk.status_of(row, call.request_id, now=desk.clock())
+        work = partial(book_risk.run, desk, store, name, request, result, ready)
+        return book_risk.status_of(row, call.request_id, now=desk.clock()), work
 
-    answer = written(desk, call, action="forecast book", subject="book", act=act)
-    for name, result, prepared in ready:
-        arguments = (desk, store, name, request, result, prepared)
-        threading.Thread(
-            target=book_risk.run, args=arguments, name=f"forecast {name}", daemon=True
-        ).start()
-    place = "" if not ready else f"/v1/book/forecasts/{ready[0][0]}"
-    return Answer(
-        body=answer.body,
-        status=202 if answer.status == 200 else answer.status,  # noqa: PLR2004 - OK
-        headers={"location": place} if place else {},
+    return begun(
+        desk, call, action="forecast book", subject="book", place="/v1/book/forecasts", act=act
     )
 
 
@@ -152,18 +143,40 @@ def put_impact(desk: ScoringService, call: Call) -> Answer:
 
 
 def _quotes(call: Call, request: ImpactBody, now: datetime) -> ImpactQuotes:
-    """Return sound quotes.
+    """Return sound quotes, as they were pushed or of a pool.
 
     Raises
     ------
     InvalidInput
-        Impacts out of range or falling, too few amounts, a time to come: all of them.
+        A time to come, and as of `_pushed` or `_of_pool`: all of them.
     """
-    faults = []
-    if request.pool is not None:
-        return _of_pool(call, request, request.pool, now)
+    faults: list[Fault] = []
     if request.measured_at > now:
         faults.append(Fault("/measured_at", f"{request.measured_at:%FT%TZ} is still to come"))
+    points: tuple[tuple[float, float], ...] = ()
+    try:
+        points = _pushed(request) if request.pool is None else _of_pool(request.pool)
+    except InvalidInput as error:
+        faults += error.faults
+    if faults:
+        raise InvalidInput(faults)
+    return ImpactQuotes(
+        asset=call.path["asset"],
+        quote=call.path["quote"],
+        measured_at=request.measured_at,
+        quotes=points,
+    )
+
+
+def _pushed(request: ImpactBody) -> tuple[tuple[float, float], ...]:
+    """Return amounts and impacts as they were pushed.
+
+    Raises
+    ------
+    InvalidInput
+        Impacts out of range or falling, too few amounts: all of them.
+    """
+    faults = []
     for place, item in enumerate(request.quotes):
         if not 0 <= float(item.impact) < 1:
             where = f"/quotes/{place}/impact"
@@ -185,42 +198,25 @@ def _quotes(call: Call, request: ImpactBody, now: datetime) -> ImpactQuotes:
             faults.append(Fault(f"/quotes/{place}/impact", detail))
     if faults:
         raise InvalidInput(faults)
-    return ImpactQuotes(
-        asset=call.path["asset"],
-        quote=call.path["quote"],
-        measured_at=request.measured_at,
-        quotes=tuple((float(item.amount), float(item.impact)) for item in request.quotes),
-    )
+    return tuple((float(item.amount), float(item.impact)) for item in request.quotes)
 
 
-def _of_pool(call: Call, request: ImpactBody, body: PoolBody, now: datetime) -> ImpactQuotes:
-    """Return the quotes of a pool, exact at every amount.
+def _of_pool(body: PoolBody) -> tuple[tuple[float, float], ...]:
+    """Return amounts and impacts of a pool, exact at every amount.
 
     Raises
     ------
     InvalidInput
-        A time to come, and balances that are none.
+        Balances that are none.
     """
-    faults = []
-    if request.measured_at > now:
-        faults.append(Fault("/measured_at", f"{request.measured_at:%FT%TZ} is still to come"))
     try:
         pool = Pool(body.base, body.quoted, body.amplification, body.fee)
     except InvalidInput as error:
         raise InvalidInput(
-            [*faults, *(Fault(f"/pool{fault.where}", fault.message) for fault in error.faults)]
+            [Fault(f"/pool{fault.where}", fault.message) for fault in error.faults]
         ) from None
-    if faults:
-        raise InvalidInput(faults)
     curve = impact_curve(pool, body.amounts)
-    return ImpactQuotes(
-        asset=call.path["asset"],
-        quote=call.path["quote"],
-        measured_at=request.measured_at,
-        quotes=tuple(
-            (float(a), float(i)) for a, i in zip(curve.amounts, curve.impacts, strict=True)
-        ),
-    )
+    return tuple((float(a), float(i)) for a, i in zip(curve.amounts, curve.impacts, strict=True))
 
 
 def get_impact(desk: ScoringService, call: Call) -> Answer:
@@ -260,7 +256,7 @@ OPERATIONS = (
         meaning="The forecast that has begun",
         request_type=ForecastBody,
         answer_types=(ForecastStatus,),
-        status=202,
+        status=ACCEPTED,
         parameters=(IDEMPOTENCY,),
         refusals=(problems.INVALID, problems.TOO_LARGE, problems.CONFLICT, *STORED),
     ),

@@ -1,9 +1,9 @@
 """Changes of terms over HTTP: what they would do, and how far they may go."""
 
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -19,6 +19,7 @@ from serving.application.scoring import ScoringService
 from serving.application.term_book import term_book
 from serving.http.idempotency import IDEMPOTENCY, opened, written
 from serving.http.keys import Scope
+from serving.http.later import ACCEPTED, Begun, begun
 from serving.http.query import Query, parameters, read_query
 from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
 from serving.routes.market import parsed
@@ -70,23 +71,19 @@ def recommend(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/terms/recommend`."""
     body = parsed(call.body, RecommendBody)
     store = opened(desk)
-    begun: list[str] = []
 
-    def act(transaction: Transaction) -> RecommendationStatus:
+    def act(transaction: Transaction) -> Begun:
         row = recommendations.begin(desk, transaction, body)
-        begun.append(row.id)
-        return recommendations.status_of(desk, store, row, call.request_id)
+        work = partial(recommendations.run, desk, store, row.id, body)
+        return recommendations.status_of(desk, store, row, call.request_id), work
 
-    answer = written(desk, call, action="recommend terms", subject="terms", act=act)
-    for name in begun:
-        arguments = (desk, store, name, body)
-        threading.Thread(
-            target=recommendations.run, args=arguments, name=f"recommend {name}", daemon=True
-        ).start()
-    return Answer(
-        body=answer.body,
-        status=202,
-        headers={"location": f"/v1/terms/recommendations/{begun[0]}"} if begun else {},
+    return begun(
+        desk,
+        call,
+        action="recommend terms",
+        subject="terms",
+        place="/v1/terms/recommendations",
+        act=act,
     )
 
 
@@ -249,7 +246,7 @@ OPERATIONS = (
         meaning="The recommendation that has begun",
         request_type=RecommendBody,
         answer_types=(RecommendationStatus,),
-        status=202,
+        status=ACCEPTED,
         parameters=(IDEMPOTENCY,),
         refusals=(problems.NOT_ALLOWED, problems.CONFLICT),
     ),

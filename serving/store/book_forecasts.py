@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -89,30 +90,34 @@ def read(transaction: Transaction, name: str) -> BookForecastRow | None:
     return None if row is None else _read(row)
 
 
-def newest(transaction: Transaction, *, limit: int) -> tuple[BookForecastRow, ...]:
-    """Return the forecasts that are done, the newest first."""
-    rows = transaction.execute(
-        sa.select(BOOK_FORECASTS)
-        .where(BOOK_FORECASTS.c.status == DONE)
-        .order_by(BOOK_FORECASTS.c.at.desc(), BOOK_FORECASTS.c.id.desc())
-        .limit(limit)
-    ).all()
-    return tuple(_read(row) for row in rows)
+def newest(
+    transaction: Transaction,
+    *,
+    limit: int,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> tuple[BookForecastRow, ...]:
+    """Return the forecasts of all accounts that are done, the newest first.
 
+    One of a part of the book says nothing of the whole.
 
-def newest_whole(
-    transaction: Transaction, *, since: datetime, until: datetime
-) -> BookForecastRow | None:
-    """Return the newest forecast of all accounts that is done, of a book of [since, until]."""
+    Parameters
+    ----------
+    since, until
+        Moments of the first and the last book, both included; None for no bound.
+    """
     columns = BOOK_FORECASTS.c
-    rows = transaction.execute(
-        sa.select(columns.id, columns.request)
-        .where(columns.status == DONE, columns.at.between(since, until))
-        .order_by(columns.at.desc(), columns.id.desc())
-    )
-    whole = (row.id for row in rows if not any(dict(row.request).get("selection", {}).values()))
-    name = next(whole, None)
-    return None if name is None else read(transaction, name)
+    order = columns.at.desc(), columns.id.desc()
+    done = sa.select(columns.id, columns.request).where(columns.status == DONE).order_by(*order)
+    if since is not None:
+        done = done.where(columns.at >= since)
+    if until is not None:
+        done = done.where(columns.at <= until)
+    finished = transaction.execute(done)
+    whole = (row.id for row in finished if not any(dict(row.request).get("selection", {}).values()))
+    chosen = columns.id.in_(tuple(islice(whole, limit)))
+    rows = transaction.execute(sa.select(BOOK_FORECASTS).where(chosen).order_by(*order)).all()
+    return tuple(_read(row) for row in rows)
 
 
 def _read(row: "sa.Row[Any]") -> BookForecastRow:

@@ -31,6 +31,7 @@ from serving.orders.drafting import (
     legs_text,
     order_row,
     planned,
+    relied_on,
     trigger_of,
 )
 from serving.orders.judging import outcome_of, unseen
@@ -218,13 +219,7 @@ def view_of(row: OrderRow, mandate: MandateRow | None, judged: Pass) -> View:
     for each in row.body["accounts"]:
         whose = MarketId(each["venue"], each["market"], each["chain"])
         market, _ = judged.around.market_of(whose, None)
-        prices |= {
-            asset: market.prices[asset].exact
-            for asset in row.body["prices"]
-            if asset in market.prices
-            and not market.prices[asset].is_stale(judged.now)
-            and market.prices[asset].disputed is None
-        }
+        prices |= relied_on(market, row.body["prices"], judged.now)
     signal = judged.signals.get(row.account)
     is_needed = None
     if mandate is not None and signal is not None and row.body["trigger"] != "request":

@@ -19,6 +19,8 @@ YEAR = 365.25 * 24 * HOUR
 DAY = 24 * HOUR
 A_YEAR = (1_000, 10_000)
 SHARES = (0.0025, 0.005, 0.01, 0.02, 0.05)
+"""Budgets as shares of account-days."""
+
 SHARE_NAME = "1 % of account-days"
 LEAST_LEAD = 0.5
 """Hours: what comes later than half an hour before the liquidation is not counted as warned."""

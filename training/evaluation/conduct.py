@@ -175,47 +175,41 @@ def judged(history: History, *, seed: int = 7) -> dict[str, Any]:
     draws = {"account": resample(blocks, draws=DRAWS, seed=seed)}
     rows = ScoredOutcomes(outcome, np.ones(len(days), dtype=bool), draws)
     chance = np.array(moving)
+    by_name = {"auc": np.array(fixed), "auc_by_days_90": -np.array(counts, dtype=np.float64)}
     months = np.array([day.at // (30 * DAY) for day in days])
     return {
         "exposed_days": len(days),
         "accounts": len(set(blocks)),
         "liquidated": int(outcome.sum()),
         "without_history": int(len(days) - sum(has_history)),
-        "auc": interval(rank(np.array(fixed), rows)["auc"]),
+        "auc": interval(rank(by_name["auc"], rows)["auc"]),
         "auc_with_moving_population": interval(rank(chance, rows)["auc"]),
-        "auc_by_days_90": interval(rank(-np.array(counts, dtype=np.float64), rows)["auc"]),
-        "within_month": {
-            "pairs": _pairs(outcome, months),
-            "auc": _within(np.array(fixed), outcome, months),
-            "auc_by_days_90": _within(-np.array(counts, dtype=np.float64), outcome, months),
-        },
+        "auc_by_days_90": interval(rank(by_name["auc_by_days_90"], rows)["auc"]),
+        "within_month": ranked_within(by_name, outcome, months),
         "brier_skill": interval(calibration(chance, rows)["brier_skill"]),
         "bands": _bands(chance, outcome),
     }
 
 
-def _within(
-    score: np.ndarray[Any, Any], outcome: np.ndarray[Any, Any], strata: np.ndarray[Any, Any]
-) -> float:
-    """Return the share of pairs of one stratum, one liquidated and one not, ranked the right way.
+def ranked_within(
+    scores: Mapping[str, np.ndarray[Any, Any]],
+    outcome: np.ndarray[Any, Any],
+    strata: np.ndarray[Any, Any],
+) -> dict[str, float | None]:
+    """Return the pairs of one stratum, one liquidated and one not, and the shares ranked rightly.
 
-    A tie counts a half.
+    A tie counts a half; without a pair there is no share.
     """
-    right = 0.0
+    pairs, right = 0, dict.fromkeys(scores, 0.0)
     for stratum in np.unique(strata):
-        inside = strata == stratum
-        bad, good = score[inside & (outcome == 1)], score[inside & (outcome == 0)]
-        difference = bad[:, None] - good[None, :]
-        right += float((difference > 0).sum() + 0.5 * (difference == 0).sum())
-    return right / _pairs(outcome, strata)
-
-
-def _pairs(outcome: np.ndarray[Any, Any], strata: np.ndarray[Any, Any]) -> int:
-    """Return how many pairs of one liquidated and one not the strata hold."""
-    names = np.unique(strata)
-    bad = [int(outcome[strata == name].sum()) for name in names]
-    every = [int((strata == name).sum()) for name in names]
-    return sum(b * (n - b) for b, n in zip(bad, every, strict=True))
+        bad, good = ((strata == stratum) & (outcome == kind) for kind in (1, 0))
+        pairs += int(bad.sum()) * int(good.sum())
+        for name, score in scores.items():
+            difference = score[bad][:, None] - score[good][None, :]
+            right[name] += float((difference > 0).sum() + 0.5 * (difference == 0).sum())
+    return {"pairs": pairs} | {
+        name: ranked / pairs if pairs else None for name, ranked in right.items()
+    }
 
 
 def _population(moments: Mapping[str, Sequence[Moment]], at: datetime) -> Prior:

@@ -151,8 +151,7 @@ def _pool(folds: Sequence[Fold], history: History, period: Period) -> Pooled:
 
     names = np.concatenate([fold.rows.moments["account"].astype(str) for fold in folds])
     parts = [slices.traits(fold.rows.moments, source=period.source) for fold in folds]
-    columns = (column("features", name) for name in ("start_sigma", "distance_next"))
-    past, distance = columns
+    distance = column("features", "distance_next")
     return Pooled(
         at=np.concatenate([fold.rows.at for fold in folds]),
         account=pd.factorize(names)[0].astype(np.int64),
@@ -163,7 +162,7 @@ def _pool(folds: Sequence[Fold], history: History, period: Period) -> Pooled:
         hindsight=Hindsight(
             window=_ahead(folds, history, windows=0),
             later=_ahead(folds, history, windows=1),
-            past=past,
+            past=column("features", "start_sigma"),
             distance=distance,
             delay=column("moments", "delay").astype(np.float64),
         ),

@@ -5,7 +5,7 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from models.errors import ForewarnError
+from training.options import DAY, Candles, Data, Source, refuse
 
 if TYPE_CHECKING:
     from models.forecast.registry import Alias, Move
@@ -51,7 +52,7 @@ def promote(
         challenger = _version(registry, "challenger")
         champion = _version(registry, "champion")
         if challenger is None:
-            _refuse(console, "there is no challenger")
+            refuse(console, "there is no challenger")
         reasons, evidence = _judged(store, champion, challenger, least=(least_days, least_episodes))
         for reason in reasons:
             console.print(f"refused: {reason}", markup=False, highlight=False)
@@ -61,7 +62,7 @@ def promote(
         record = {"evidence": evidence, "reasons": list(reasons), "forced": force}
         _move(registry, store, track, challenger, actor or getpass.getuser(), reason, record)
     except ForewarnError as error:
-        _refuse(console, str(error))
+        refuse(console, error)
     console.print(f"{challenger} is the champion; it was {champion or 'nobody'}")
 
 
@@ -80,11 +81,11 @@ def rollback(
     try:
         earlier = registries.before(registry, "champion")
         if earlier is None or earlier.version is None:
-            _refuse(console, "there was no champion before this one")
+            refuse(console, "there was no champion before this one")
         record = {"rolled_back_from": _version(registry, "champion")}
         _move(registry, store, track, earlier.version, actor or getpass.getuser(), reason, record)
     except ForewarnError as error:
-        _refuse(console, str(error))
+        refuse(console, error)
     console.print(f"{earlier.version} is the champion again")
 
 
@@ -110,15 +111,13 @@ def models(registry: Registry) -> None:
 @app.command()
 def search(
     *,
-    source: Annotated[str, typer.Option(help="What the files are.")],
-    data: Annotated[
-        Path | None, typer.Option(help="Directory of the source's files; `touch` needs none.")
-    ] = None,
-    candles: Annotated[Path, typer.Option(help="Parquet file of hourly candles.")],
+    source: Source,
+    data: Data = None,
+    candles: Candles,
     out: Annotated[Path, typer.Option(help="Where to write the best parameters as JSON.")],
     end: Annotated[
         datetime,
-        typer.Option("--to", formats=["%Y-%m-%d"], help="Last day of the training years."),
+        typer.Option("--to", formats=[DAY], help="Last day of the training years."),
     ],
     storage: Annotated[
         str, typer.Option(help="Database URL of the trials; the same one goes on.")
@@ -142,7 +141,7 @@ def search(
         with _bar(console, trials) as tell:
             best = searching.search(past, settings, tell=tell)
     except ForewarnError as error:
-        _refuse(console, str(error))
+        refuse(console, error)
     result = {"parameters": dict(best.changes), "loss": best.loss, "trials": best.trials}
     out.write_text(json.dumps(result, indent=1) + "\n")
     console.print(f"wrote {out}: log-loss {best.loss:.6f} after {best.trials} trials")
@@ -185,7 +184,7 @@ def retrain(
             training.run(schedule, say=console.print)
         except ForewarnError as error:
             if once:
-                _refuse(console, str(error))
+                refuse(console, error)
             # What is faulty now may be whole at the next pass.
             console.print(f"no challenger: {error}", markup=False, highlight=False)
         if once:
@@ -216,7 +215,7 @@ def drift(
     try:
         read = records.read(store)
     except ForewarnError as error:
-        _refuse(console, str(error))
+        refuse(console, error)
     periods = drifting.windows(read.clock, days=days, reference_days=reference_days)
     report = drifting.drift(read, version, periods, delay=timedelta(hours=delay))
     if note:
@@ -296,12 +295,6 @@ def _cells(move: "Move") -> tuple[str, ...]:
     when = f"{move.at:%Y-%m-%d %H:%M:%S}"
     version = move.version or "-"
     return str(move.number), when, move.alias, version, move.actor, f"{move.reason}{forced}"
-
-
-def _refuse(console: Console, why: str) -> NoReturn:
-    """Say why not and leave with status 2."""
-    console.print(why, style="red", markup=False, highlight=False)
-    raise typer.Exit(2)
 
 
 class _bar:  # noqa: N801 - used like a function

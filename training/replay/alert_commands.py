@@ -2,29 +2,22 @@
 
 import json
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from models.errors import ForewarnError
+from training.options import Candles, From, Source, To, after, refuse, start
 
 app = typer.Typer(no_args_is_help=True, help="Alerts: replay, simulate, deliver, look after.")
-DAY_FORMAT = "%Y-%m-%d"
 
-Source = Annotated[str, typer.Option(help="What the files are.")]
 Data = Annotated[Path, typer.Option(help="Directory of the source's files.")]
-Candles = Annotated[Path, typer.Option(help="Parquet file of hourly candles.")]
 Bundles = Annotated[
     list[Path], typer.Option("--bundle", help="Used after its training; may be repeated.")
 ]
 PolicyFile = Annotated[Path | None, typer.Option(help="TOML file of the policy.")]
-From = Annotated[
-    datetime | None, typer.Option("--from", formats=[DAY_FORMAT], help="First day, UTC.")
-]
-To = Annotated[datetime | None, typer.Option("--to", formats=[DAY_FORMAT], help="Last day, UTC.")]
 
 
 @app.command()
@@ -49,9 +42,11 @@ def replay(
 
     console = Console(stderr=True)
     try:
-        inputs = read_inputs(source, data, candles, bundles, policy, begin, end, console)
+        inputs = read_inputs(
+            source, data, candles, bundles, policy, start(begin), after(end), console
+        )
     except ForewarnError as error:
-        _refuse(console, error)
+        refuse(console, error)
     by_policy = compare(inputs.history, inputs.timeline, inputs.policy)
     whole = folds_of(inputs.timeline, inputs.history, 1)
     variants = {"": (last_word(inputs.policy), True), **widened(inputs.policy)}
@@ -101,7 +96,9 @@ def tune(
     console = Console(stderr=True)
     costs = Costs(needless=needless, missed=missed, late=late, early=early)
     try:
-        inputs = read_inputs(source, data, candles, bundles, policy, begin, end, console)
+        inputs = read_inputs(
+            source, data, candles, bundles, policy, start(begin), after(end), console
+        )
         tuned = tuning.tune(
             inputs.timeline,
             inputs.history,
@@ -112,16 +109,10 @@ def tune(
             progress=console.print,
         )
     except ForewarnError as error:
-        _refuse(console, error)
+        refuse(console, error)
     tuned = tuning.with_provenance(tuned, source, [data, candles], inputs.bundles)
     beside = tuning.write(tuned, out)
     printed = Console(width=160)
     printed.print("each fold by what was chosen on the others")
     show_frontier(tuned.evidence["frontier"]["held back"], printed)
     printed.print(f"chosen on all: {tuned.evidence['chosen']}; wrote {out} and {beside}")
-
-
-def _refuse(console: Console, error: ForewarnError) -> NoReturn:
-    """Print an error in full and leave with status 2."""
-    console.print(str(error), style="red", markup=False, highlight=False)
-    raise typer.Exit(2) from None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -129,12 +129,10 @@ def read_inputs(
     ForewarnError
         When a file cannot be used, or no account-hour is left.
     """
-    first = None if begin is None else begin.replace(tzinfo=UTC)
-    limit = None if end is None else end.replace(tzinfo=UTC) + timedelta(days=1)
     chosen = default() if policy is None else load(policy)
     loaded = [bundle.load(directory, fingerprint=fingerprint) for directory in bundles]
     history = history_of(source, data, candles)
-    rows = forecasts(history, loaded, begin=first, end=limit, progress=console.print)
+    rows = forecasts(history, loaded, begin=begin, end=end, progress=console.print)
     return ReplayInputs(
         policy=chosen, bundles=loaded, history=history, timeline=tape(history, rows)
     )

@@ -14,17 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from features.inputs import seconds
-from models.alerting.policy import (
-    BufferTrigger,
-    ForecastTrigger,
-    Policy,
-    SigmaTrigger,
-    of_tree,
-    tree_of,
-)
+from models.alerting.policy import Policy, of_tree, tree_of
 from models.alerting.signals import Level, TransitionKind
 from models.errors import Fault, InvalidInput
+from training.evaluation.alert_budget import SHARES
 from training.fitting.heads import Progress
 from training.replay.replay import DAY, Course, columns, run
 from training.replay.replay_report import (
@@ -33,13 +26,12 @@ from training.replay.replay_report import (
     episodes_within,
     is_hit,
     lead_of,
+    liquidated_at,
     rules_alone,
     scaled,
+    without_buffers,
 )
 from training.sources import History
-
-BUDGETS = (0.0025, 0.005, 0.01, 0.02, 0.05)
-"""Shares of account-days with an early message."""
 
 ON_PER_MESSAGE = 10.0
 """Account-days on a level that one early message may bring."""
@@ -221,12 +213,8 @@ class _Counter:
             account_days(tape.timeline[_inside(tape.timeline["second"].to_numpy(), *span)])
             for span in zip(tape.edges, tape.edges[1:], strict=False)
         ]
-        happened: dict[str, list[int]] = {}
-        starts = seconds(tape.history.episodes["at"])
-        for account, at in zip(tape.history.episodes["account"].astype(str), starts, strict=True):
-            happened.setdefault(account, []).append(int(at))
         episodes = tuple(episodes_within(tape.timeline, tape.history))
-        return cls(tape.edges, tuple(lasting), episodes, happened)
+        return cls(tape.edges, tuple(lasting), episodes, liquidated_at(tape.history))
 
     def tallies(self, courses: Mapping[str, Course]) -> tuple[Tally, ...]:
         """Return one tally per fold; an alert belongs to the fold that it begins in."""
@@ -355,7 +343,7 @@ def _along(
             "policy": _judged(others, judged, partial(choose, budget), costs),
             "rule": _judged(rules, judged, partial(choose, budget), costs),
         }
-        for budget in BUDGETS
+        for budget in SHARES
     ]
 
 
@@ -382,7 +370,7 @@ def last_word(policy: Policy) -> Policy:
 
     What is critical by the rule is critical in every policy that is looked at.
     """
-    return _replaced(rules_alone(policy), {Level.WATCH: (), Level.WARNING: ()})
+    return without_buffers(rules_alone(policy))
 
 
 def widened(policy: Policy) -> dict[str, tuple[Policy, bool]]:
@@ -444,17 +432,3 @@ def _triggers(signal: str, limit: float, times: float) -> list[dict[str, Any]]:
     head, horizon = signal.split()
     clear = round(limit / times, 6)
     return [{"signal": head, "horizon": horizon, "raise": limit, "clear": clear}]
-
-
-def _replaced(policy: Policy, parts: Mapping[Level, Sequence[Any]]) -> Policy:
-    """Return a policy whose levels have other distances and probabilities."""
-    moved = {}
-    for level, triggers in parts.items():
-        part = policy.of(level)
-        rest = tuple(
-            trigger
-            for trigger in part.triggers
-            if not isinstance(trigger, BufferTrigger | ForecastTrigger | SigmaTrigger)
-        )
-        moved[level.name.lower()] = part.model_copy(update={"triggers": (*triggers, *rest)})
-    return Policy.model_construct(**{**dict(policy), **moved})

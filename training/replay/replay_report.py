@@ -1,6 +1,6 @@
 """How good alerts were: episodes covered, lead, load and precision, and a reason per miss."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,7 +106,7 @@ def rules_alone(policy: Policy) -> Policy:
 
     One whose warning looks at no buffer warns at the plain ones.
     """
-    alone = _changed(policy, _without_forecasts)
+    alone = _changed(policy, lambda part: _without(part, ForecastTrigger | SigmaTrigger))
     warning = alone.of(Level.WARNING)
     if any(isinstance(trigger, BufferTrigger) for trigger in warning.triggers):
         return alone
@@ -129,8 +129,12 @@ def scaled(policy: Policy, factor: float) -> Policy:
         )
         return part.model_copy(update={"triggers": triggers})
 
-    mild = {name: level for name, level in NAMES.items() if level < Level.CRITICAL}
-    return _with(policy, {name: change(policy.of(level)) for name, level in mild.items()})
+    return _changed(policy, change, below=Level.CRITICAL)
+
+
+def without_buffers(policy: Policy) -> Policy:
+    """Return a policy whose levels below critical look at no buffer."""
+    return _changed(policy, lambda part: _without(part, BufferTrigger), below=Level.CRITICAL)
 
 
 def at_budget(timeline: pd.DataFrame, policy: Policy, days: int, share: float) -> Policy:
@@ -164,19 +168,18 @@ def _scaled(
     return trigger.model_copy(update={k: min(max(v, 1e-9), 1 - 1e-9) for k, v in limits.items()})
 
 
-def _without_forecasts(part: LevelPolicy) -> LevelPolicy:
-    """Return a level that the rule alone raises."""
-    triggers = tuple(
-        trigger
-        for trigger in part.triggers
-        if not isinstance(trigger, ForecastTrigger | SigmaTrigger)
-    )
+def _without(part: LevelPolicy, kinds: Any) -> LevelPolicy:
+    """Return a level without triggers of some kinds."""
+    triggers = tuple(trigger for trigger in part.triggers if not isinstance(trigger, kinds))
     return part.model_copy(update={"triggers": triggers})
 
 
-def _changed(policy: Policy, change: Any) -> Policy:
-    """Return a policy with every level changed."""
-    return _with(policy, {name: change(policy.of(level)) for name, level in NAMES.items()})
+def _changed(
+    policy: Policy, change: Callable[[LevelPolicy], LevelPolicy], *, below: Level | None = None
+) -> Policy:
+    """Return a policy with every level changed, or every one below another."""
+    changed = (name for name, level in NAMES.items() if below is None or level < below)
+    return _with(policy, {name: change(policy.of(NAMES[name])) for name in changed})
 
 
 def _with(policy: Policy, parts: Mapping[str, LevelPolicy]) -> Policy:
@@ -212,10 +215,16 @@ def _episodes(
 def episodes_within(timeline: pd.DataFrame, history: History) -> Iterator[tuple[str, int]]:
     """Yield account and second of every liquidation episode within a tape, its first day out."""
     begin, end = int(timeline["second"].min()) + DAY, int(timeline["second"].max())
+    for account, at in _starts(history):
+        if begin <= at <= end:
+            yield account, at
+
+
+def _starts(history: History) -> Iterator[tuple[str, int]]:
+    """Yield account and second of every liquidation episode."""
     starts = seconds(history.episodes["at"])
     for account, at in zip(history.episodes["account"].astype(str), starts, strict=True):
-        if begin <= at <= end:
-            yield account, int(at)
+        yield account, int(at)
 
 
 def _episode(
@@ -268,10 +277,7 @@ def _reason(timeline: pd.DataFrame, account: str, at: int, lead: float | None) -
 
 def _precision(history: History, courses: Mapping[str, Course]) -> float | None:
     """Return the share of alerts told that a liquidation ended."""
-    happened: dict[str, list[int]] = {}
-    starts = seconds(history.episodes["at"])
-    for account, at in zip(history.episodes["account"].astype(str), starts, strict=True):
-        happened.setdefault(account, []).append(int(at))
+    happened = liquidated_at(history)
     hits, alerts = 0, 0
     for account, course in courses.items():
         for episode in {
@@ -280,6 +286,14 @@ def _precision(history: History, courses: Mapping[str, Course]) -> float | None:
             alerts += 1
             hits += is_hit(course.spans[episode], happened.get(account, ()))
     return hits / alerts if alerts else None
+
+
+def liquidated_at(history: History) -> dict[str, list[int]]:
+    """Return the seconds at which liquidation episodes began, by account."""
+    happened: dict[str, list[int]] = {}
+    for account, at in _starts(history):
+        happened.setdefault(account, []).append(at)
+    return happened
 
 
 def is_hit(span: tuple[int, int], happened: Sequence[int]) -> bool:

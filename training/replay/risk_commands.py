@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from models.errors import ForewarnError
+from training.options import DAY, Candles, refuse
 
 if TYPE_CHECKING:
     import pandas as pd
 
 app = typer.Typer(no_args_is_help=True, help="The book at risk: forecast it, test forecasts.")
-DAY = "%Y-%m-%d"
 
 
 class RiskSource(StrEnum):
@@ -30,7 +30,7 @@ class RiskSource(StrEnum):
 def backtest(
     source: Annotated[RiskSource, typer.Option(help="What the data are.")],
     data: Annotated[Path, typer.Option(help="File of a reserve's hours, or directory of a log.")],
-    candles: Annotated[Path, typer.Option(help="Parquet file of hourly candles.")],
+    candles: Candles,
     begin: Annotated[
         datetime, typer.Option("--from", formats=[DAY], help="First day, UTC, included.")
     ],
@@ -49,8 +49,7 @@ def backtest(
     try:
         result = run(data, candles, first, after, seed, console)
     except ForewarnError as error:
-        console.print(str(error), style="red", markup=False, highlight=False)
-        raise typer.Exit(2) from None
+        refuse(console, error)
     if json_ is not None:
         json_.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
 

@@ -31,7 +31,6 @@ from training.replay.frontier import (
 from training.sources import History
 
 LEAST = "last word"
-READ_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

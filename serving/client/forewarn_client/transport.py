@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -16,7 +16,8 @@ ATTEMPTS = 4
 BUSY = frozenset({429, 503})
 FAILED = 400
 LONGEST_SECONDS = 86_400.0
-Query = Mapping[str, Any]
+Outcome = httpx.Response | httpx.TransportError
+"""What comes of one attempt."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -70,7 +71,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One request, ready to be sent as often as needed."""
 
     method: str
-    path: str
+    url: str
     params: dict[str, Any]
     content: bytes | None
     headers: dict[str, str]
@@ -80,14 +81,24 @@ def request(
     method: str,
     path: str,
     *,
-    at: Mapping[str, str],
-    query: Query,
-    body: Any,
-    writes: bool,
-    headers: Mapping[str, str],
+    at: Mapping[str, str] | None = None,
+    query: Mapping[str, Any] | None = None,
+    body: Any = None,
+    writes: bool = False,
+    headers: Mapping[str, str] | None = None,
 ) -> Request:
-    """Return a request; a write gets an idempotency key of its own, unless one is given."""
-    named = dict(headers)
+    """Return a request; a write gets an idempotency key of its own, unless one is given.
+
+    Parameters
+    ----------
+    path
+        With the names of its parameters in braces.
+    at, query
+        Parameters of the path and of the query; those of the query that are None are left out.
+    body
+        Sent as JSON; bytes are sent as they are.
+    """
+    named = dict(headers or {})
     content: bytes | None = None
     if isinstance(body, bytes):
         content = body
@@ -96,11 +107,11 @@ def request(
         named.setdefault("Content-Type", "application/json")
     if writes:
         named.setdefault("Idempotency-Key", uuid.uuid4().hex)
-    parts = {name: quote(value, safe="") for name, value in at.items()}
-    params = {name: value for name, value in query.items() if value is not None}
+    parts = {name: quote(value, safe="") for name, value in (at or {}).items()}
+    params = {name: value for name, value in (query or {}).items() if value is not None}
     return Request(
         method=method,
-        path=path.format_map(parts),
+        url=path.format_map(parts),
         params=params,
         content=content,
         headers=named,
@@ -120,25 +131,32 @@ def wait_seconds(answer: httpx.Response) -> float:
     return min(max(seconds, 0.0), LONGEST_SECONDS) if seconds == seconds else 1.0  # noqa: PLR0124 - NaN
 
 
-def checked(answer: httpx.Response) -> bytes:
+def wait_before(attempt: int, outcome: Outcome) -> float | None:
+    """Return the seconds to wait before asking again; None where an outcome stands."""
+    if attempt == ATTEMPTS:
+        return None
+    if isinstance(outcome, httpx.TransportError):
+        return 0.1 * 2**attempt
+    return wait_seconds(outcome) if outcome.status_code in BUSY else None
+
+
+def checked(outcome: Outcome) -> bytes:
     """Return the body of a sound answer.
 
     Raises
     ------
     ServiceRefused
         When it is a refusal.
+    httpx.TransportError
+        When there is no answer.
     """
-    if answer.status_code < FAILED:
-        return answer.content
-    is_problem = answer.headers.get("Content-Type", "").startswith("application/problem+json")
-    problem = msgspec.json.decode(answer.content, type=Problem) if is_problem else None
-    raise ServiceRefused(answer.status_code, problem)
-
-
-def attempts() -> Iterator[tuple[bool, float]]:
-    """Yield for each attempt whether it is the last, and the seconds to wait after a broken one."""
-    for attempt in range(1, ATTEMPTS + 1):
-        yield attempt == ATTEMPTS, 0.1 * 2**attempt
+    if isinstance(outcome, httpx.TransportError):
+        raise outcome
+    if outcome.status_code < FAILED:
+        return outcome.content
+    is_problem = outcome.headers.get("Content-Type", "").startswith("application/problem+json")
+    problem = msgspec.json.decode(outcome.content, type=Problem) if is_problem else None
+    raise ServiceRefused(outcome.status_code, problem)
 
 
 class Transport:
@@ -176,18 +194,13 @@ class Transport:
         """Close the connections."""
         self._http.close()
 
-    def ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        at: Mapping[str, str] | None = None,
-        query: Query | None = None,
-        body: Any = None,
-        writes: bool = False,
-        headers: Mapping[str, str] | None = None,
-    ) -> bytes:
+    def ask(self, method: str, path: str, **options: Any) -> bytes:
         """Return the body of a sound answer; busy services and broken connections are asked again.
+
+        Parameters
+        ----------
+        options
+            As `request` takes them.
 
         Raises
         ------
@@ -196,34 +209,18 @@ class Transport:
         httpx.TransportError
             When no attempt got an answer.
         """
-        made = request(
-            method,
-            path,
-            at=at or {},
-            query=query or {},
-            body=body,
-            writes=writes,
-            headers=headers or {},
-        )
-        for is_last, pause in attempts():
-            try:
-                answer = self._http.request(
-                    made.method,
-                    made.path,
-                    params=made.params,
-                    content=made.content,
-                    headers=made.headers,
-                )
-            except httpx.TransportError:
-                if is_last:
-                    raise
-                self._sleep(pause)
-                continue
-            if answer.status_code in BUSY and not is_last:
-                self._sleep(wait_seconds(answer))
-                continue
-            return checked(answer)
-        raise AssertionError  # the last attempt returns or raises
+        made, attempt = request(method, path, **options), 1
+        while (wait := wait_before(attempt, outcome := self._send(made))) is not None:
+            self._sleep(wait)
+            attempt += 1
+        return checked(outcome)
+
+    def _send(self, made: Request) -> Outcome:
+        """Return what comes of one attempt."""
+        try:
+            return self._http.request(**msgspec.structs.asdict(made))
+        except httpx.TransportError as error:
+            return error
 
     def _json(self, method: str, path: str, **options: Any) -> Any:
         """Return an answer, decoded."""
@@ -257,46 +254,20 @@ class AsyncTransport:
         """Close the connections."""
         await self._http.aclose()
 
-    async def ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        at: Mapping[str, str] | None = None,
-        query: Query | None = None,
-        body: Any = None,
-        writes: bool = False,
-        headers: Mapping[str, str] | None = None,
-    ) -> bytes:
+    async def ask(self, method: str, path: str, **options: Any) -> bytes:
         """Return the body of a sound answer, as `Transport.ask` does."""
-        made = request(
-            method,
-            path,
-            at=at or {},
-            query=query or {},
-            body=body,
-            writes=writes,
-            headers=headers or {},
-        )
-        for is_last, pause in attempts():
-            try:
-                answer = await self._http.request(
-                    made.method,
-                    made.path,
-                    params=made.params,
-                    content=made.content,
-                    headers=made.headers,
-                )
-            except httpx.TransportError:
-                if is_last:
-                    raise
-                await self._sleep(pause)
-                continue
-            if answer.status_code in BUSY and not is_last:
-                await self._sleep(wait_seconds(answer))
-                continue
-            return checked(answer)
-        raise AssertionError  # the last attempt returns or raises
+        made, attempt = request(method, path, **options), 1
+        while (wait := wait_before(attempt, outcome := await self._send(made))) is not None:
+            await self._sleep(wait)
+            attempt += 1
+        return checked(outcome)
+
+    async def _send(self, made: Request) -> Outcome:
+        """Return what comes of one attempt."""
+        try:
+            return await self._http.request(**msgspec.structs.asdict(made))
+        except httpx.TransportError as error:
+            return error
 
     async def _json(self, method: str, path: str, **options: Any) -> Any:
         """Return an answer, decoded."""

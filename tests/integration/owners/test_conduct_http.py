@@ -112,6 +112,19 @@ def test_an_owner_is_scored_over_all_their_accounts(caller: Caller) -> None:
     assert worse["score"] < answer["score"]
 
 
+def test_what_happened_at_another_venue_counts(caller: Caller, book: Store) -> None:
+    """A liquidation at Liquity stands beside two cures at Maker, in one score."""
+    before = caller.get("/v1/owners/alice/conduct").json()
+    trove = {**vault("far", "alice"), "venue": "liquity-v1", "version": "", "market": "LUSD"}
+    with book.begin() as transaction:
+        accounts.upsert(transaction, [trove], at=START, now=START)
+    near(book, "far", 30, ends="liquidate")
+    answer = caller.get("/v1/owners/alice/conduct").json()
+    assert answer["accounts"] == 3
+    assert (answer["exposures"]["cured"], answer["exposures"]["liquidated"]) == (2, 1)
+    assert answer["score"] < before["score"]
+
+
 def test_an_owner_without_exposures_has_no_score(caller: Caller) -> None:
     """`no_history` with the population's interval."""
     answer = caller.get("/v1/owners/carol/conduct").json()
@@ -265,9 +278,13 @@ def test_what_takes_long_is_answered_later(caller: Caller) -> None:
     refused = caller.post("/v1/allocate", json=many_lots())
     assert refused.status_code == 422
     assert "POST /v1/allocations" in refused.json()["errors"][0]["detail"]
-    begun = caller.post("/v1/allocations", json=many_lots())
+    once = {"Idempotency-Key": "once"}
+    begun = caller.post("/v1/allocations", json=many_lots(), headers=once)
     assert begun.status_code == 202, begun.text
     place = begun.headers["location"]
+    again = caller.post("/v1/allocations", json=many_lots(), headers=once)
+    assert (again.status_code, again.headers["location"]) == (202, place), "nothing begins twice"
+    assert again.json() == begun.json()
     assert (begun.json()["status"], place[-32:]) == ("running", begun.json()["id"])
     deadline = time.monotonic() + 60
     while (answer := caller.get(place).json())["status"] == "running":

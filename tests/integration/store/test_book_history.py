@@ -7,8 +7,9 @@ import pytest
 import sqlalchemy as sa
 
 from serving.application import book_risk
-from serving.store import accounts, book_forecasts, open_store
+from serving.store import accounts, book_forecasts, market, open_store
 from serving.store.schema import EVENTS
+from serving.watch.gauges import gauges
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -65,4 +66,32 @@ def test_what_came_is_the_debt_of_who_was_liquidated_within_the_day(tmp_path: Pa
     assert tests["unattended"]["0.95"]["exceedances"] == 0
     assert tests["expected"]["0.95"]["kupiec_p"] == pytest.approx(0.06838, abs=1e-5)
     assert book_risk.tests_of(found[:2]) == {}
+    store.close()
+
+
+def test_a_forecast_of_a_part_is_not_told_as_of_the_book(tmp_path: Path) -> None:
+    """The newest is of one venue: the metrics, the history and its limit go by the one before."""
+    store = open_store(f"sqlite:///{tmp_path / 'book.sqlite3'}")
+    with store.begin() as transaction:
+        market.write_notes(transaction, {"clock": (AT + DAY).isoformat()})
+        for place, chosen in enumerate(({"venue": None}, {"venue": "maker"})):
+            at, name = AT + place * timedelta(hours=1), f"forecast-{place}"
+            book_forecasts.begin(transaction, name, {"selection": chosen}, at=at, now=at)
+            loss = {**quantiles(100.0 / (1 + place), 200.0), "mean_bad_debt": 0.0}
+            horizons = {"24h": {"stressed": {"unattended": loss, "expected": loss}}}
+            book_forecasts.update(
+                transaction,
+                name,
+                done=1.0,
+                now=at,
+                status=book_forecasts.DONE,
+                body={"horizons": horizons, "debts": {}},
+            )
+    with store.read() as transaction:
+        found = book_risk.points(transaction, limit=1, now=AT + DAY)
+    assert [one.id for one in found] == ["forecast-0"]
+    told = {reading.name: reading.values for reading in gauges(store, now=AT + DAY)}
+    losses = {labels["quantile"]: value for value, labels in told["forewarn_book_lar_usd"]}
+    assert losses == {"0.95": 100.0, "0.99": 200.0}
+    assert told["forewarn_book_forecast_age_seconds"] == ((24 * 3600.0, {}),)
     store.close()

@@ -27,9 +27,19 @@ from models.errors import InvalidInput
 from models.orders.order import Ground, NotAllowed
 from serving.orders import keeping, seal
 from serving.orders.keeping import Keeper, NotTheirs
-from serving.store import Store, accounts, alerts, open_store, orders, outbox
+from serving.store import (
+    Store,
+    accounts,
+    alerts,
+    connections,
+    open_store,
+    orders,
+    outbox,
+    venue_accounts,
+)
 from serving.store.orders import OrderFilter, OrderRow
 from serving.store.outbox import DeliveryFilter
+from serving.store.venue_accounts import VenueAccount
 from serving.watch.orders import sweep
 from serving.watch.watcher import cycle
 
@@ -102,6 +112,8 @@ def test_a_trigger_makes_one_order_with_the_pass_that_saw_it(book: Store) -> Non
     public = KEY.public_key().public_bytes_raw().hex()
     assert seal.is_sound(body, sealed, trusted=public)
     assert not seal.is_sound({**body, "value": "1"}, sealed, trusted=public)
+    typed = {**sealed["typed_data"], "primaryType": "Call"}
+    assert not seal.is_sound(body, {**sealed, "typed_data": typed}, trusted=public)
     clock.now += 30 * SECOND
     cycle(watcher(book, clock, holder="one"))
     assert len(every(book)) == 2
@@ -183,6 +195,22 @@ def test_only_a_plan_of_what_is_allowed_is_made(book: Store) -> None:
     row = by_account(book)["thin"]
     assert row.state == "refused"
     assert [broken["limit"] for broken in row.course["broken"]] == ["target"]
+
+
+def test_no_order_is_signed_of_an_account_that_was_not_read(book: Store) -> None:
+    """What it holds is not known to be so still: refused, and no keeper is told."""
+    read = VenueAccount(
+        account="thin", connection="c", read_at=NOON - 600 * SECOND, refused=None, figures=[]
+    )
+    with book.begin() as transaction:
+        connections.write(transaction, "c", {}, sealed=None, now=NOON)
+        venue_accounts.write(transaction, [read])
+    cycle(watcher(book, Clock()))
+    found = by_account(book)
+    assert (found["thin"].state, found["thin"].seal) == ("refused", None)
+    (broken,) = found["thin"].course["broken"]
+    assert broken == {"limit": "prices_in_doubt", "text": "account_stale"}
+    assert told(book) == [f"order/{found['middling'].id}"]
 
 
 def test_a_mandate_is_held_to_the_store(book: Store) -> None:

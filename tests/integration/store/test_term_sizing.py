@@ -254,3 +254,31 @@ def test_what_is_recommended_is_revoked_beyond_its_band_alone(store: Store) -> N
 
     assert reasons(0.9) == ()
     assert [why.partition(" was")[0] for why in reasons(0.5)] == ["A: sellable"]
+
+
+def test_the_same_cap_of_two_markets_is_sized_by_each_one_s_own_bonus(store: Store) -> None:
+    """5 % of bonus less fees sell 415 units, 2.5 % sell 200: neither stands for the other."""
+    lay(store, steady())
+    other = replace(TERMS, reserves={**TERMS.reserves, "A": replace(RESERVE, bonus=10_250)})
+    loan = Loan(key="c", collateral={"A": 200 * UNIT}, debt={"D": 50 * UNIT})
+    cases = [
+        case
+        for terms, name in ((TERMS, "main"), (other, "other"))
+        for case in aave([replace(loan, key=name)], terms, {"A": UNIT, "D": UNIT}, market=name)
+    ]
+    query = {
+        "parameters": [
+            {**MAIN, "market": name, "parameter": "supply_cap"} for name in ("main", "other")
+        ]
+    }
+    with store.read() as transaction:
+        found = term_recommend.recommend(
+            transaction,
+            book(cases, {"A": 1, "D": 1}),
+            RecommendBody.model_validate(query),
+            request_id="r",
+        )
+    assert [(value.market, value.to) for value in rows(found)] == [
+        ("main", "415"),
+        ("other", "200"),
+    ]

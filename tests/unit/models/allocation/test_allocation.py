@@ -388,6 +388,22 @@ def test_a_way_that_takes_too_long_is_not_used() -> None:
     assert steps.ends == timedelta(days=1)
 
 
+@pytest.mark.parametrize(("present", "cheap"), [(0, 4), (3, 1)])
+def test_no_more_is_posted_than_could_be_sold(present: int, cheap: int) -> None:
+    """Four A can be sold, what stands elsewhere included: the rest of ten is the dearer B."""
+    eligible = {asset: Eligibility(credit=F(1), cost=COSTS[asset]) for asset in "AB"}
+    elsewhere = Demand(need=F(present), eligible=eligible, posted={"A": F(present)})
+    result = allocate(
+        Problem(
+            demands={"X": Demand(need=F(10), eligible=eligible), "Y": elsewhere},
+            resources={"A": replace(FINE, sellable=F(4)), "B": FINE},
+            stocks={("A", ""): F(20), ("B", ""): F(20)},
+        )
+    )
+    assert posted(result) == {("X", "A"): cheap, ("X", "B"): 10 - cheap}
+    assert result.status == "optimal"
+
+
 def test_a_fixed_cost_is_paid_where_it_is_worth_it() -> None:
     """Two cheap sources with a fixed cost each: one dearer asset for both is better."""
     cost = {"A": F("0.01"), "B": F("0.01"), "C": F("0.04")}

@@ -22,17 +22,9 @@ from models.errors import InvalidInput
 from models.margin.perpetual import Tier
 from serving.cli import risk
 from serving.evaluation import inputs
-from serving.evaluation.book_risk import (
-    Forecaster,
-    RiskBook,
-    forecaster,
-    market_of,
-    missing_curves,
-    read_book,
-    single_factor,
-    stressed,
-    unwinding,
-)
+from serving.evaluation.book_forecast import Forecaster, forecaster, single_factor, unwinding
+from serving.evaluation.book_stress import market_of, stressed
+from serving.evaluation.risk_book import RiskBook, missing_curves, read_book
 from serving.ingest import book_file
 from serving.schemas import requests
 from serving.schemas.book_risk import (

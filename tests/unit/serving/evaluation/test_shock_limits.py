@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from models.errors import InvalidInput
-from serving.evaluation.book_risk import RiskBook, stressed
+from serving.evaluation.book_stress import stressed
+from serving.evaluation.risk_book import RiskBook
 from serving.ingest import book_file
 from serving.schemas.book_risk import ShockBody, StressShock
 

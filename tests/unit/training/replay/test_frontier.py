@@ -24,6 +24,7 @@ from training.replay.frontier import (
     last_word,
     play,
 )
+from training.replay.replay import run
 from training.replay.replay_report import PLAIN, evaluate_alerts, rules_alone
 from training.sources import History
 
@@ -92,16 +93,16 @@ def test_a_tally_counts_what_is_told_by_hand() -> None:
     near = timeline({"hit": falling(200), "spared": falling(300), "far": [9.0] * HOURS})
     told = history({"hit": [200]})
     tape = folds_of(near, told, 1)
-    (one,) = play(tape, {"w": (watching(2.0, clear=4.0), False)}, progress=lambda _: None)
+    policy = watching(2.0, clear=4.0)
+    (one,) = play(tape, {"w": (policy, False)}, progress=lambda _: None)
     tally = one.within([0])
     # Raised 30 h before; of 60 account-days two hold the message. From hour 170 the level stands
     # 30 h and 6 h more: hours 170 to 205, 270 to 305, which days 7, 8 and 11, 12 touch.
     assert tally.leads == (30.0,)
     assert (tally.early_days, tally.alerts, tally.hits, tally.needless) == (2, 2, 1, 1)
     assert (tally.on_days, tally.days) == (4, 60)
-    figures = evaluate_alerts(near, told, {})
-    assert figures["episodes"] == 1
-    assert tally.figures() == {
+    figures = tally.figures()
+    assert figures == {
         "episodes": 1,
         "warned": 1.0,
         "lead_median": 30.0,
@@ -110,6 +111,8 @@ def test_a_tally_counts_what_is_told_by_hand() -> None:
         "on_days": 4 / 60,
         "precision": 0.5,
     }
+    whole = evaluate_alerts(near, told, run(near, policy))
+    assert {name: whole[name] for name in figures} == figures
 
 
 def test_costs_fall_with_the_lead() -> None:
