@@ -202,8 +202,13 @@ def conduct_report(*, source: Source, data: Data = None, candles: Candles) -> No
     """Print how well conduct ranks exposed accounts of a history, as JSON."""
     from training.evaluation import conduct
 
-    history = _load(source, data, candles, Console(stderr=True))
-    typer.echo(json.dumps(conduct.judged(history), indent=1))
+    console = Console(stderr=True)
+    history = _load(source, data, candles, console)
+    try:
+        figures = conduct.judged(history)
+    except ForewarnError as error:
+        refuse(console, error)
+    typer.echo(json.dumps(figures, indent=1))
 
 
 def _load(source: str, data: Path | None, candles: Path, console: Console) -> "History":

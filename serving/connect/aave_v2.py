@@ -11,7 +11,7 @@ npm `@aave/protocol-v2` 1.0.1, whose `LENDINGPOOL_REVISION` is 2. Read 2026-11.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from models.domain import Price
 from models.margin.result import Refusal
@@ -33,7 +33,6 @@ from serving.connect.aave_v3 import (
     USER_CONFIGURATION,
     AaveV3Reader,
     Layout,
-    ReserveAddresses,
     Standing,
     answer_of,
     compared,
@@ -43,7 +42,7 @@ from serving.connect.abi import ContractCall, Event, Method
 from serving.connect.errors import NotAContract, Reverted, UnknownRevision
 from serving.connect.reading import Check, Reading, difference
 from serving.connect.rpc import Block, Chain, Log
-from serving.connect.tokens import SYMBOL, sound, symbol_of
+from serving.connect.tokens import sound
 
 VENUE = "aave-v2"
 REVISIONS = frozenset({2})
@@ -86,6 +85,9 @@ METHODS = (POOL_REVISION, ADDRESSES_PROVIDER, POOL_OF, CONFIGURATOR, PAUSED, RES
 @dataclass(kw_only=True)
 class AaveV2Reader(AaveV3Reader):
     """Reads one pool; parameters as `AaveV3Reader` has them."""
+
+    reserve_data: ClassVar[Method] = RESERVE_DATA
+    reserve_columns: ClassVar[tuple[int, int, int]] = (11, 7, 9)
 
     @property
     def borrow_topics(self) -> tuple[str, ...]:
@@ -131,32 +133,6 @@ class AaveV2Reader(AaveV3Reader):
         if value not in UNITS:
             raise UnknownRevision(f"oracle {oracle} prices in units of {value}")
         return UNITS[value]
-
-    async def _reserves(
-        self, chain: Chain, block: Block, assets: Sequence[str]
-    ) -> tuple[ReserveAddresses, ...]:
-        """Return the reserves with their contracts, each under a name of its own."""
-        calls = [
-            call for each in assets for call in (RESERVE_DATA.at(self.pool, each), SYMBOL.at(each))
-        ]
-        answers = await chain.call(calls, block)
-        reserves: list[ReserveAddresses] = []
-        for place, asset in enumerate(assets):
-            data, symbol = answers[2 * place : 2 * place + 2]
-            row = RESERVE_DATA.read(sound(data, self.pool, RESERVE_DATA))
-            name = symbol_of(symbol) or asset
-            if name in {each.name for each in reserves}:
-                name = f"{name}-{asset[2:8]}"
-            reserves.append(
-                ReserveAddresses(
-                    name=name,
-                    id=row[11],
-                    asset=asset,
-                    collateral_token=row[7].lower(),
-                    debt_token=row[9].lower(),
-                )
-            )
-        return tuple(reserves)
 
     async def _market(
         self, chain: Chain, block: Block, layout: Layout

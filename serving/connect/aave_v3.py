@@ -14,7 +14,7 @@ at npm `@aave-dao/aave-v3-origin` 3.6.0. `POOL_REVISION`: 11 is 3.7 (docs/3.7 ch
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from models.domain import Leg, LegKind, MarketId, Price
 from models.margin.result import Refusal, Verdict
@@ -179,6 +179,9 @@ class AaveV3Reader:
     pool: str
     reads_idle: bool = True
     layout: Layout | None = field(default=None, init=False)
+    reserve_data: ClassVar[Method] = RESERVE_DATA
+    reserve_columns: ClassVar[tuple[int, int, int]] = (7, 8, 10)
+    """Places of the id, the aToken and the variable debt token in `reserve_data`."""
 
     @property
     def version(self) -> str:
@@ -219,10 +222,9 @@ class AaveV3Reader:
             When no rulebook is held to the pool's code.
         """
         await chain.require_code(self.pool, block, what="pool")
-        calls = [each.at(self.pool) for each in (POOL_REVISION, ADDRESSES_PROVIDER, RESERVES_LIST)]
-        revision, provider, assets = await self._values(
-            chain, block, calls, (POOL_REVISION, ADDRESSES_PROVIDER, RESERVES_LIST)
-        )
+        methods: tuple[Method, ...] = (POOL_REVISION, ADDRESSES_PROVIDER, RESERVES_LIST)
+        calls = [each.at(self.pool) for each in methods]
+        revision, provider, assets = await self._values(chain, block, calls, methods)
         version = REVISIONS.get(revision)
         if version is None:
             stated = ", ".join(f"{number} ({name})" for number, name in REVISIONS.items())
@@ -262,7 +264,7 @@ class AaveV3Reader:
         for call, method, answer in zip(calls, methods, answers, strict=True):
             if isinstance(answer, Reverted) or not answer:
                 detail = f"{call.target} does not answer {method.signature}"
-                raise NotAContract(f"{detail}: no pool of Aave v3 on {chain.name}")
+                raise NotAContract(f"{detail}: no pool of {self.market.venue} on {chain.name}")
             values.append(method.read(answer))
         return values
 
@@ -270,26 +272,24 @@ class AaveV3Reader:
         self, chain: Chain, block: Block, assets: Sequence[str]
     ) -> tuple[ReserveAddresses, ...]:
         """Return the reserves with their contracts, each under a name of its own."""
-        calls = [
-            call for each in assets for call in (RESERVE_DATA.at(self.pool, each), SYMBOL.at(each))
-        ]
+        method = self.reserve_data
+        number, collateral, debt = self.reserve_columns
+        calls = [call for each in assets for call in (method.at(self.pool, each), SYMBOL.at(each))]
         answers = await chain.call(calls, block)
         reserves: list[ReserveAddresses] = []
         for place, asset in enumerate(assets):
             data, symbol = answers[2 * place : 2 * place + 2]
-            if isinstance(data, Reverted):
-                raise NotAContract(f"{self.pool} does not answer {RESERVE_DATA.signature}")
-            row = RESERVE_DATA.read(data)
+            row = method.read(sound(data, self.pool, method))
             name = symbol_of(symbol) or asset
             if name in {each.name for each in reserves}:
                 name = f"{name}-{asset[2:8]}"
             reserves.append(
                 ReserveAddresses(
                     name=name,
-                    id=row[7],
+                    id=row[number],
                     asset=asset,
-                    collateral_token=row[8].lower(),
-                    debt_token=row[10].lower(),
+                    collateral_token=row[collateral].lower(),
+                    debt_token=row[debt].lower(),
                 )
             )
         return tuple(reserves)

@@ -151,6 +151,12 @@ class Layout:
     minted: str
     liquidator: str
 
+    @property
+    def lenders(self) -> Mapping[str, str]:
+        """Return by asset the contract that lends it: vTokens, and what mints VAI."""
+        tokens = {each.name: each.token for each in self.markets}
+        return tokens if self.vai is None else tokens | {self.minted: self.vai}
+
 
 @dataclass(slots=True, kw_only=True)
 class VenusReader:
@@ -415,9 +421,7 @@ class VenusReader:
     ) -> tuple[dict[str, int], dict[str, Price]]:
         """Return exchange rates, switches and prices."""
         pauses = {"seize_paused": SEIZE, "liquidate_paused": LIQUIDATE}
-        tokens = {each.name: each.token for each in layout.markets}
-        if layout.vai is not None:
-            tokens[layout.minted] = layout.vai
+        tokens = layout.lenders
         calls = [PAUSED.at(self.comptroller)]
         for token in tokens.values():
             calls += [ACTION_PAUSED.at(self.comptroller, token, each) for each in pauses.values()]
@@ -544,8 +548,7 @@ class VenusReader:
         accounts: Mapping[str, AccountReading],
     ) -> dict[str, AccountReading]:
         """Return accounts with what the venue says of them, and which debts it forces."""
-        tokens = {each.name: each.token for each in layout.markets}
-        tokens |= {layout.minted: layout.vai} if layout.vai is not None else {}
+        tokens = layout.lenders
         any_market = layout.tokens[0]
         calls = [
             m.at(self.comptroller, each) for each in accounts for m in (LIQUIDITY, BORROWING_POWER)
@@ -598,9 +601,7 @@ class VenusReader:
 
     def acted(self, logs: Sequence[Log], addresses: Collection[str]) -> dict[str, frozenset[str]]:
         """Return by account the assets of the markets that a log with its name is of, or names."""
-        layout = self._laid()
-        names = {topic_of(each.token): each.name for each in layout.markets}
-        names |= {topic_of(layout.vai): layout.minted} if layout.vai is not None else {}
+        names = {topic_of(token): name for name, token in self._laid().lenders.items()}
         by_topic = {topic_of(address): address for address in addresses}
         assets: dict[str, frozenset[str]] = {}
         for log in logs:
@@ -614,9 +615,7 @@ class VenusReader:
         self, logs: Sequence[Log], addresses: Collection[str]
     ) -> dict[str, tuple[tuple[str, str], ...]]:
         """Return by account the collateral and debt assets of its liquidations."""
-        layout = self._laid()
-        names = {each.token: each.name for each in layout.markets}
-        names |= {layout.vai: layout.minted} if layout.vai is not None else {}
+        names = {token: name for name, token in self._laid().lenders.items()}
         pairs: dict[str, tuple[tuple[str, str], ...]] = {}
         for log in logs:
             for event in (LIQUIDATED, LIQUIDATED_VAI):

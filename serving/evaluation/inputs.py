@@ -114,6 +114,16 @@ class MarketInput:
     unplaced: tuple[str, ...]
 
 
+_Kind = tuple[str | None, ...]
+
+
+def _kind(body: requests.AccountBody) -> _Kind | None:
+    """Return what accounts of one market input have alike; None where the terms are its own."""
+    if isinstance(body.terms, dict):
+        return None
+    return body.venue, body.version, body.market, body.chain, body.terms
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketSnapshot:
     """What the accounts of a request share.
@@ -157,7 +167,7 @@ class MarketSnapshot:
         default_factory=dict, init=False
     )
     _books: dict[tuple[str, str], Rulebook[Any]] = field(default_factory=dict, init=False)
-    _inputs: dict[tuple[str | None, ...], MarketInput] = field(default_factory=dict, init=False)
+    _inputs: dict[_Kind, MarketInput] = field(default_factory=dict, init=False)
     _ahead: IdentityMemo[Market] = field(
         default_factory=lambda: IdentityMemo(with_next_prices), init=False
     )
@@ -182,17 +192,15 @@ class MarketSnapshot:
 
     def input_of(self, body: requests.AccountBody) -> MarketInput | None:
         """Return what accounts like this one were found to be judged by; None where none was."""
-        named = body.terms
-        if isinstance(named, dict):
-            return None
-        return self._inputs.get((body.venue, body.version, body.market, body.chain, named))
+        key = _kind(body)
+        return None if key is None else self._inputs.get(key)
 
     def remember(self, body: requests.AccountBody, shared: MarketInput) -> None:
         """Keep what an account is judged by for others like it, where nothing of it is its own."""
+        key = _kind(body)
         _, rounded = self.market_of(market_of(body), shared.rulebook)
-        if isinstance(body.terms, dict) or rounded:
-            return
-        self._inputs[body.venue, body.version, body.market, body.chain, body.terms] = shared
+        if key is not None and not rounded:
+            self._inputs[key] = shared
 
     def market_of(
         self, whose: MarketId, book: Rulebook[Any] | None

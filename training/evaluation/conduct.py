@@ -27,6 +27,7 @@ from models.conduct.score import (
     fitted,
     points,
 )
+from models.errors import Fault, InvalidInput
 from models.events import EventKind
 from training.evaluation.metrics import ScoredOutcomes, calibration, interval, rank, resample
 from training.sources import History
@@ -60,7 +61,16 @@ class ExposedDay:
 
 
 def exposed_days(history: History) -> list[ExposedDay]:
-    """Return every exposed day of a history, oldest first."""
+    """Return every exposed day of a history, oldest first.
+
+    Raises
+    ------
+    InvalidInput
+        When the history tells no hourly price that its venue judges by.
+    """
+    if history.path.empty:
+        message = "conduct needs the hourly price that the venue judges by, as maker-ethb has it"
+        raise InvalidInput([Fault("--source", message)])
     path = history.path["price"]
     first = int(path.index[0].timestamp()) // HOUR
     prices = path.to_numpy(dtype=np.float64)

@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field
@@ -14,9 +14,7 @@ from models.errors import Fault, InvalidInput
 from serving.schemas.fields import Body
 
 ExchangeVenue = Literal["binance-usdm", "bybit", "okx", "hyperliquid", "dydx", "deribit"]
-VENUES: tuple[ExchangeVenue, ...] = (
-    *("binance-usdm", "bybit", "okx", "hyperliquid", "dydx", "deribit"),
-)
+VENUES: tuple[ExchangeVenue, ...] = get_args(ExchangeVenue)
 PUBLIC: Mapping[str, re.Pattern[str]] = {
     "hyperliquid": re.compile(r"0x[0-9a-fA-F]{40}"),
     "dydx": re.compile(r"dydx1[02-9ac-hj-np-z]{38}(/[0-9]{1,6})?"),

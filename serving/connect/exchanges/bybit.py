@@ -24,10 +24,12 @@ from serving.connect.exchanges.reading import (
     Watch,
     cash_leg,
     figure,
+    figures_of,
     number,
     object_of,
     rows,
     text,
+    whole_leverage,
 )
 
 SETTLED_IN = ("USDT", "USDC")
@@ -172,14 +174,7 @@ def _figures(row: Row, leg: int) -> tuple[VenueFigure, ...]:
         "initial_margin": "positionIM",
         "bankruptcy_price": "bustPrice",
     }
-    return tuple(VenueFigure(name=n, theirs=figure(row, f), leg=leg) for n, f in named.items())
-
-
-def _leverage(row: Row) -> dict[str, int]:
-    """Return a position's leverage where it is whole."""
-    chosen = figure(row, "leverage")
-    whole = chosen is not None and Fraction(chosen).denominator == 1
-    return {f"{row['symbol']}.leverage": int(Fraction(chosen))} if whole and chosen else {}
+    return figures_of(row, named, leg)
 
 
 def _isolated(row: Row, quote: str) -> ExchangeAccount:
@@ -190,12 +185,9 @@ def _isolated(row: Row, quote: str) -> ExchangeAccount:
         name=f"{quote}:{symbol}:{row.get('positionIdx', '0')}",
         quote=quote,
         legs=(cash_leg(quote, margin), _position(row)),
-        options=_leverage(row),
+        options=whole_leverage(row, "leverage", symbol),
         marks={symbol: number(row, "markPrice", symbol)},
-        figures=(
-            VenueFigure(name="wallet", theirs=figure(row, "positionBalance")),
-            *_figures(row, 1),
-        ),
+        figures=(*figures_of(row, {"wallet": "positionBalance"}), *_figures(row, 1)),
     )
 
 
@@ -212,12 +204,15 @@ def _shared(positions: Sequence[Row], quote: str, wallet: Row, *, mode: str) -> 
         "available": "totalAvailableBalance",
         "maintenance_rate": "accountMMRate",
     }
-    figures = [VenueFigure(name=n, theirs=figure(wallet, f)) for n, f in named.items()]
-    figures.append(VenueFigure(name="open_orders_margin", theirs=figure(coin, "totalOrderIM")))
+    figures = [
+        *figures_of(wallet, named),
+        *figures_of(coin, {"open_orders_margin": "totalOrderIM"}),
+    ]
+    leverages: dict[str, int] = {}
     for place, row in enumerate(positions, start=1):
         figures += _figures(row, place)
+        leverages |= whole_leverage(row, "leverage", row["symbol"])
     modes = {"cross": 1, **({"portfolio_margin": 1} if mode == PORTFOLIO else {})}
-    leverages = {name: value for row in positions for name, value in _leverage(row).items()}
     return ExchangeAccount(
         name=f"{quote}:cross",
         quote=quote,

@@ -20,10 +20,9 @@ from serving.connect.exchanges.reading import (
     Marks,
     Row,
     Snapshot,
-    VenueFigure,
     Watch,
     cash_leg,
-    figure,
+    figures_of,
     number,
     object_of,
     rows,
@@ -108,7 +107,7 @@ def _account(summary: Row, open_positions: Sequence[Row], currency: str) -> Exch
         "available": "available_funds",
         "margin_model": "margin_model",
     }
-    figures = [VenueFigure(name=n, theirs=figure(summary, f)) for n, f in named.items()]
+    figures = list(figures_of(summary, named))
     per_leg = {
         "maintenance_margin": "maintenance_margin",
         "liquidation_price": "estimated_liquidation_price",
@@ -116,9 +115,7 @@ def _account(summary: Row, open_positions: Sequence[Row], currency: str) -> Exch
         "open_orders_margin": "open_orders_margin",
     }
     for place, row in enumerate(open_positions, start=1):
-        figures += [
-            VenueFigure(name=n, theirs=figure(row, f), leg=place) for n, f in per_leg.items()
-        ]
+        figures += figures_of(row, per_leg, place)
     balance = number(summary, "balance", currency)
     return ExchangeAccount(
         name=currency,

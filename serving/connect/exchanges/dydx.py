@@ -21,10 +21,9 @@ from serving.connect.exchanges.reading import (
     ExchangeAccount,
     Row,
     Snapshot,
-    VenueFigure,
     Watch,
     cash_leg,
-    figure,
+    figures_of,
     number,
     object_of,
     text,
@@ -156,10 +155,7 @@ def _account(place: str, row: Row, markets: dict[str, dict[str, Any]]) -> Exchan
         legs=tuple(legs),
         options={},
         marks=marks,
-        figures=(
-            VenueFigure(name="equity", theirs=figure(row, "equity")),
-            VenueFigure(name="available", theirs=figure(row, "freeCollateral")),
-        ),
+        figures=figures_of(row, {"equity": "equity", "available": "freeCollateral"}),
         decimals=QUOTE_DECIMALS,
         owner=address,
     )

@@ -23,11 +23,12 @@ from serving.connect.exchanges.reading import (
     VenueFigure,
     Watch,
     cash_leg,
-    figure,
+    figures_of,
     number,
     object_of,
     rows,
     text,
+    whole_leverage,
 )
 
 PORTFOLIO_LEVEL = "4"
@@ -169,14 +170,7 @@ def _figures(row: Row, leg: int) -> tuple[VenueFigure, ...]:
         "initial_margin": "imr",
         "margin_ratio": "mgnRatio",
     }
-    return tuple(VenueFigure(name=n, theirs=figure(row, f), leg=leg) for n, f in named.items())
-
-
-def _leverage(row: Row) -> dict[str, int]:
-    """Return a position's leverage where it is whole."""
-    chosen = figure(row, "lever")
-    whole = chosen is not None and Fraction(chosen).denominator == 1
-    return {f"{row['instId']}.leverage": int(Fraction(chosen))} if whole and chosen else {}
+    return figures_of(row, named, leg)
 
 
 def _isolated(row: Row, listed: Row) -> ExchangeAccount:
@@ -187,9 +181,9 @@ def _isolated(row: Row, listed: Row) -> ExchangeAccount:
         name=f"{quote}:{name}:{text(row, 'posSide', name)}",
         quote=quote,
         legs=(cash_leg(quote, margin), _position(row, listed)),
-        options=_leverage(row),
+        options=whole_leverage(row, "lever", name),
         marks={name: number(row, "markPx", name)},
-        figures=(VenueFigure(name="wallet", theirs=figure(row, "margin")), *_figures(row, 1)),
+        figures=(*figures_of(row, {"wallet": "margin"}), *_figures(row, 1)),
     )
 
 
@@ -213,10 +207,11 @@ def _cross(
         "available": "availEq",
         "open_orders_margin": "frozenBal",
     }
-    figures = [VenueFigure(name=n, theirs=figure(details[quote], f)) for n, f in named.items()]
+    figures = list(figures_of(details[quote], named))
+    leverages: dict[str, int] = {}
     for place, row in enumerate(open_positions, start=1):
         figures += _figures(row, place)
-    leverages = {name: value for row in open_positions for name, value in _leverage(row).items()}
+        leverages |= whole_leverage(row, "lever", row["instId"])
     legs = [_position(row, listed[row["instId"]]) for row in open_positions]
     return ExchangeAccount(
         name=f"{quote}:cross",

@@ -144,6 +144,32 @@ def figure(row: Row, name: str) -> str | None:
     return str(value)
 
 
+def figures_of(
+    row: Row, fields: Mapping[str, str], leg: int | None = None
+) -> tuple[VenueFigure, ...]:
+    """Return figures of an answer.
+
+    Parameters
+    ----------
+    fields
+        Our name of a figure to the exchange's field.
+    leg
+        As `VenueFigure` has it.
+    """
+    return tuple(
+        VenueFigure(name=name, theirs=figure(row, each), leg=leg) for name, each in fields.items()
+    )
+
+
+def whole_leverage(row: Row, name: str, instrument: str) -> dict[str, int]:
+    """Return a position's leverage as an option of its account, where it is whole."""
+    stated = figure(row, name)
+    chosen = None if stated is None else Fraction(stated)
+    if chosen is None or chosen.denominator != 1:
+        return {}
+    return {f"{instrument}.leverage": int(chosen)}
+
+
 def text(row: Row, name: str, where: str) -> str:
     """Return a text of an answer; raises `AnswerInvalid`."""
     value = row.get(name)

@@ -3,7 +3,7 @@
 import queue
 import shutil
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,10 @@ import pytest
 from features.pipeline import fingerprint
 from models.errors import BundleRefused
 from models.forecast import bundle, registry
+from models.parameters.breakers import Breaker, Effect, Signal
+from serving.application import breaker_board
 from serving.application.deployment import Deployment, Follower, read_deployment, refreshed
+from serving.store import open_store
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -176,6 +179,52 @@ def test_a_follower_hands_on_what_moved(two: tuple[Path, str, str]) -> None:
     assert found.model.bundle is not None
     assert found.model.bundle.version == first
     assert told.empty()
+
+
+def test_a_breaker_that_freezes_promotion_keeps_what_is_in_use(
+    two: tuple[Path, str, str], tmp_path: Path
+) -> None:
+    """A pointer that moves while it is open is handed on once a hand has reset it."""
+    place, first, second = two
+    point(place, "champion", first)
+    store = open_store(f"sqlite:///{tmp_path / 'book.sqlite3'}")
+    breaker = Breaker(
+        name="freeze",
+        signal=Signal.DRIFT,
+        trip=2.0,
+        clear=1.0,
+        hold=1,
+        shortest=timedelta(0),
+        longest=timedelta(days=1),
+        effects=(Effect.FREEZE_PROMOTION,),
+    )
+    hand: dict[str, Any] = {"reason": "drill", "actor": "gov", "at": AT}
+    with store.begin() as transaction:
+        breaker_board.put(transaction, breaker, actor="gov", at=AT)
+        breaker_board.by_hand(transaction, "freeze", is_trip=True, **hand)
+    looks: queue.Queue[bool] = queue.Queue()
+    told: queue.Queue[Deployment] = queue.Queue()
+
+    def is_frozen() -> bool:
+        result = breaker_board.is_frozen(store)
+        looks.put(result)
+        return result
+
+    follower = Follower(place, read_deployment(place), told.put, is_frozen=is_frozen)
+    try:
+        point(place, "champion", second)
+        assert looks.get(timeout=30)
+        assert looks.get(timeout=30)
+        assert told.empty()
+        with store.begin() as transaction:
+            later = {**hand, "at": AT + timedelta(minutes=1)}
+            breaker_board.by_hand(transaction, "freeze", is_trip=False, **later)
+        found = told.get(timeout=30)
+    finally:
+        follower.stop()
+        store.close()
+    assert found.model.bundle is not None
+    assert found.model.bundle.version == second
 
 
 def test_a_follower_outlives_what_nobody_foresaw(

@@ -74,6 +74,15 @@ def test_ratio_is_rounded_down() -> None:
     assert found.ratio.value == 333_333_333_333_333_333
 
 
+def test_side_without_a_margin_is_none() -> None:
+    """It is the margin's maintenance side, and none where price or rate tell nothing."""
+    sound = market()
+    assert maker.side(account(), sound, TERMS) == Side(1_000 * RAD, 1_000 * RAD)
+    for unsound in (market(price=0), replace(sound, prices={}), replace(sound, state={})):
+        assert maker.margin(account(), unsound, TERMS).maintenance is None
+        assert maker.side(account(), unsound, TERMS) is None
+
+
 def test_delayed_oracle_shows_what_comes() -> None:
     """Safe now, liquidatable by the price already queued, and no answer without one."""
     book = load("maker", "dss")
