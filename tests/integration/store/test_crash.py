@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from strides import stride
 
 from models.domain import Price
 from serving.schemas.stored import Assessed
@@ -100,19 +101,18 @@ def write_until_killed(url: str, name: str, last: int) -> None:
 def test_a_writer_killed_at_any_statement_loses_and_doubles_nothing(store_url: str) -> None:
     """Whoever repeats his requests after the crash finds each of them done once."""
     fork = multiprocessing.get_context("fork")
-    # To PostgreSQL every death of a client is the same: fewer of them are enough.
-    stride = 1 if store_url.startswith("sqlite") else 5
+    step = stride(store_url, 5)
     names: list[str] = []
     exits: list[int | None] = []
     while 0 not in exits:
         names.append(f"n{len(names):03d}")
-        last = 1 + stride * (len(names) - 1)
+        last = 1 + step * (len(names) - 1)
         child = fork.Process(target=write_until_killed, args=(store_url, names[-1], last))
         child.start()
         child.join()
         exits.append(child.exitcode)
     assert set(exits) == {KILLED, 0}
-    assert len(exits) > 40 // stride
+    assert len(exits) > 40 // step
     store = open_store(store_url)
     for name in names:
         write(store, name)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from governed_books import ETH_B, NOON, RAY, body, lay, reprice, who
+from strides import stride
 
 from models.domain import Price
 from models.parameters.breakers import Breaker, Effect, Signal
@@ -347,7 +348,7 @@ def activate_until_killed(url: str, identity: str, last: int) -> None:
 def test_killed_at_any_statement_either_all_of_it_stands_or_nothing(store_url: str) -> None:
     """Terms, state and log agree after every death."""
     fork = multiprocessing.get_context("fork")
-    stride = 1 if store_url.startswith("sqlite") else 6
+    step = stride(store_url, 6)
     store = open_store(store_url)
     lay(store)
     identity = scheduled(store)
@@ -355,7 +356,7 @@ def test_killed_at_any_statement_either_all_of_it_stands_or_nothing(store_url: s
     store.close()
     exits: list[int | None] = []
     while 0 not in exits:
-        last = 1 + stride * len(exits)
+        last = 1 + step * len(exits)
         child = fork.Process(target=activate_until_killed, args=(store_url, identity, last))
         child.start()
         child.join()
@@ -370,7 +371,7 @@ def test_killed_at_any_statement_either_all_of_it_stands_or_nothing(store_url: s
         if is_active:
             break
     assert set(exits) <= {KILLED, 0}
-    assert len(exits) > 20 // stride
+    assert len(exits) > 20 // step
 
 
 def activate_at(url: str, identity: str, begin: Any, results: Any) -> None:

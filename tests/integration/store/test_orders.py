@@ -22,6 +22,7 @@ from order_books import (
     vault,
     watcher,
 )
+from strides import stride
 
 from models.errors import InvalidInput
 from models.orders.order import Ground, NotAllowed
@@ -394,15 +395,14 @@ def reset(store: Store) -> None:
 def test_killed_at_any_statement_no_order_is_lost_or_made_twice(store_url: str) -> None:
     """Whoever takes over finds each order with its message, or neither; and makes no second one."""
     fork = multiprocessing.get_context("fork")
-    # To PostgreSQL every death of a client is the same: fewer of them are enough.
-    stride = 1 if store_url.startswith("sqlite") else 7
+    step = stride(store_url, 7)
     store = open_store(store_url)
     lay_owned(store)
     give(store)
     exits: list[int | None] = []
     while 0 not in exits:
         reset(store)
-        last = 1 + stride * len(exits)
+        last = 1 + step * len(exits)
         child = fork.Process(target=live_until_killed, args=(store_url, last))
         child.start()
         child.join()
@@ -416,7 +416,7 @@ def test_killed_at_any_statement_no_order_is_lost_or_made_twice(store_url: str) 
         assert (thin.state, thin.course["outcome"]["said"]) == ("judged", "as_planned"), last
     store.close()
     assert set(exits) == {KILLED, 0}
-    assert len(exits) > 40 // stride
+    assert len(exits) > 40 // step
 
 
 def hold(store: Store) -> None:
