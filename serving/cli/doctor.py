@@ -28,8 +28,9 @@ from serving.store.schema import HEAD
 SOON = timedelta(days=14)
 """Before a key ends, within which it is named."""
 
-LEAST_FREE = 0.05
-LEAST_FREE_BYTES = 2**30
+LEAST_FREE = 2**30
+"""Bytes that must be left, beside a copy of the store."""
+
 OTHERS_MAY_READ = 0o077
 
 
@@ -244,7 +245,7 @@ def _disk(url: str) -> Iterator[Finding]:
     usage = shutil.disk_usage(file.resolve().parent)
     size = sum(part.stat().st_size for part in file.parent.glob(f"{file.name}*"))
     text = f"{size / 2**20:,.0f} MB used by {file}, {usage.free / 2**30:,.1f} GB left"
-    is_short = usage.free < max(LEAST_FREE_BYTES, LEAST_FREE * usage.total)
+    is_short = usage.free < LEAST_FREE + size
     yield (_fault if is_short else _ok)("disk", text)
     if not os.access(file.resolve().parent, os.W_OK):
         yield _fault("disk", f"{file.resolve().parent} cannot be written")

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,6 @@ from typing import Any
 
 import chain_packages
 import httpx
-import npm_packages
 from eth_abi.abi import decode, encode
 from services import free_port
 
@@ -206,16 +206,18 @@ def running(*options: str) -> Iterator[Node]:
         *("--gas-limit", "2000000000", "--code-size-limit", "50000", "--auto-impersonate"),
         *options,
     ]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(npm_packages.cache())}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    try:
-        with httpx.Client(timeout=120) as client:
-            node = Node(f"http://127.0.0.1:{port}", client)
-            _await(node, process)
-            yield node
-    finally:
-        process.terminate()
-        process.wait(10)
+    # What the chain writes of its old states, gigabytes in a long run, goes with it.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        environment = {"PATH": os.environ["PATH"], "HOME": home}
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+        try:
+            with httpx.Client(timeout=120) as client:
+                node = Node(f"http://127.0.0.1:{port}", client)
+                _await(node, process)
+                yield node
+        finally:
+            process.terminate()
+            process.wait(10)
 
 
 def _await(node: Node, process: subprocess.Popen[bytes]) -> None:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -39,6 +41,28 @@ def store(tmp_path: Path) -> Any:
         market.push_prices(transaction, [("ETH", price)], now=NOW)
     yield opened
     opened.close()
+
+
+@pytest.fixture(autouse=True)
+def disk(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Return what is left on every disk, in bytes; room enough unless a test says otherwise."""
+    left = {"free": 20 * 2**30}
+
+    def usage(path: Path) -> SimpleNamespace:
+        return SimpleNamespace(total=2**40, used=2**40 - left["free"], free=left["free"])
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    return left
+
+
+def test_a_disk_without_room_for_a_copy_of_the_store_is_a_fault(
+    tmp_path: Path, disk: dict[str, int]
+) -> None:
+    """A gigabyte beside a copy must be left, however large the disk is."""
+    disk["free"] = 2**30 + 64 * 2**20
+    assert ("disk", Status.OK) in look(tmp_path)
+    disk["free"] = 2**30
+    assert ("disk", Status.FAULT) in look(tmp_path)
 
 
 def test_a_sound_installation_has_no_fault(tmp_path: Path) -> None:
