@@ -1,14 +1,15 @@
 """What an operator watches of alerting: lag, outbox, dead letters, accounts by level."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from models.alerting.signals import Level
 from serving.application import breaker_board
 from serving.notify.liveness import standing
 from serving.store import Store, alerts, book_forecasts, changes, leases, market, outbox
 from serving.store.book_forecasts import BookForecastRow
-from serving.store.leases import DELIVERING, TURN
+from serving.store.leases import CONSUMING, DELIVERING, TURN
 from serving.telemetry import GaugeReading
 
 
@@ -20,13 +21,14 @@ def gauges(store: Store, *, now: datetime) -> tuple[GaugeReading, ...]:
     """
     with store.read() as transaction:
         at = market.clock(transaction, now=now)
-        beats = {name: moment for name, (moment, _) in leases.beats(transaction).items()}
+        noted = leases.beats(transaction)
         levels, counts = alerts.levels(transaction), outbox.counts(transaction)
         _, waited = outbox.depth(transaction, now=at)
         wrong = standing(transaction, now=at)
         board = breaker_board.read(transaction)
         newest = changes.newest(transaction, changes.PRICES)
         forecasts = book_forecasts.newest(transaction, limit=1)
+    beats = {name: moment for name, (moment, _) in noted.items()}
     judged, priced = beats.get(TURN), None if newest is None else newest.at
     lag = (
         (at - priced).total_seconds()
@@ -40,6 +42,7 @@ def gauges(store: Store, *, now: datetime) -> tuple[GaugeReading, ...]:
     )
     return (
         *_risk(forecasts, at),
+        *_streams(noted, now),
         GaugeReading(
             name="forewarn_alert_lag_seconds",
             meaning="How long the newest price has waited to be judged",
@@ -113,3 +116,39 @@ def _risk(forecasts: Sequence[BookForecastRow], at: datetime) -> Iterator[GaugeR
             meaning="Since the book of the newest forecast",
             values=(((at - row.at).total_seconds(), {}),),
         )
+
+
+def _streams(noted: Mapping[str, tuple[datetime, Any]], now: datetime) -> Iterator[GaugeReading]:
+    """Yield what is told of every group that reads a stream."""
+    groups = {
+        name.removeprefix(CONSUMING): beat
+        for name, beat in noted.items()
+        if name.startswith(CONSUMING)
+    }
+    if not groups:
+        return
+    yield GaugeReading(
+        name="forewarn_stream_lag_messages",
+        meaning="Messages that wait at the broker for a group; none where the broker is not heard",
+        values=tuple(
+            (float(sum(detail["lag"].values())), {"group": group})
+            for group, (_, detail) in groups.items()
+            if detail["lag"] is not None
+        ),
+    )
+    yield GaugeReading(
+        name="forewarn_stream_messages",
+        meaning="Messages of a group so far, taken, or refused and put aside",
+        values=tuple(
+            (float(count), {"group": group, "outcome": outcome})
+            for group, (_, detail) in groups.items()
+            for outcome, count in detail["counts"].items()
+        ),
+    )
+    yield GaugeReading(
+        name="forewarn_stream_beat_age_seconds",
+        meaning="Since a consumer of a group was last heard of",
+        values=tuple(
+            ((now - at).total_seconds(), {"group": group}) for group, (at, _) in groups.items()
+        ),
+    )
