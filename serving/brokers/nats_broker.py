@@ -62,7 +62,7 @@ class _Connection:
             url,
             error_cb=ignore,
             max_reconnect_attempts=-1,
-            reconnect_time_wait=0.2,
+            reconnect_time_wait=1,
             connect_timeout=2,
             allow_reconnect=True,
         )

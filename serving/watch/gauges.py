@@ -7,8 +7,18 @@ from typing import Any
 from models.alerting.signals import Level
 from serving.application import breaker_board
 from serving.notify.liveness import standing
-from serving.store import Store, alerts, book_forecasts, changes, leases, market, outbox
+from serving.store import (
+    Store,
+    alerts,
+    book_forecasts,
+    changes,
+    connections,
+    leases,
+    market,
+    outbox,
+)
 from serving.store.book_forecasts import BookForecastRow
+from serving.store.connections import Connection
 from serving.store.leases import CONSUMING, DELIVERING, TURN
 from serving.telemetry import GaugeReading
 
@@ -22,6 +32,7 @@ def gauges(store: Store, *, now: datetime) -> tuple[GaugeReading, ...]:
     with store.read() as transaction:
         at = market.clock(transaction, now=now)
         noted = leases.beats(transaction)
+        followed = connections.every(transaction)
         levels, counts = alerts.levels(transaction), outbox.counts(transaction)
         _, waited = outbox.depth(transaction, now=at)
         wrong = standing(transaction, now=at)
@@ -43,6 +54,7 @@ def gauges(store: Store, *, now: datetime) -> tuple[GaugeReading, ...]:
     return (
         *_risk(forecasts, at),
         *_streams(noted, now),
+        *_connections(followed, now),
         GaugeReading(
             name="forewarn_alert_lag_seconds",
             meaning="How long the newest price has waited to be judged",
@@ -152,3 +164,31 @@ def _streams(noted: Mapping[str, tuple[datetime, Any]], now: datetime) -> Iterat
             ((now - at).total_seconds(), {"group": group}) for group, (at, _) in groups.items()
         ),
     )
+
+
+def _connections(followed: Sequence[Connection], now: datetime) -> Iterator[GaugeReading]:
+    """Yield how long ago each connection was heard of, and since when it cannot be read."""
+    heard = [(each, each.status, each.status_at) for each in followed]
+    begun = [(each, status, at) for each, status, at in heard if status is not None and at]
+    if not begun:
+        return
+    yield GaugeReading(
+        name="forewarn_connection_beat_age_seconds",
+        meaning="Since whoever follows a connection was last heard of",
+        values=tuple(
+            ((now - at).total_seconds(), {"connection": each.name}) for each, _, at in begun
+        ),
+    )
+    yield GaugeReading(
+        name="forewarn_connection_failing_seconds",
+        meaning="How long a connection could not be read; 0 while it is",
+        values=tuple(
+            (_failing(status, now), {"connection": each.name}) for each, status, _ in begun
+        ),
+    )
+
+
+def _failing(status: Mapping[str, Any], now: datetime) -> float:
+    """Return since how many seconds a connection cannot be read."""
+    since = status.get("failing_since")
+    return (now - datetime.fromisoformat(since)).total_seconds() if since else 0.0
