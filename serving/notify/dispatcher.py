@@ -181,11 +181,11 @@ def _claim(sending: Sending) -> int:
             limit=limit,
             choose=partial(_choose, sending),
         )
-        languages = alerts.languages(transaction, [parcel.receiver for parcel in parcels])
+        readers = alerts.readers(transaction, [parcel.receiver for parcel in parcels])
     for parcel in parcels:
-        language = languages.get(parcel.receiver, "")
+        reader = readers.get(parcel.receiver, alerts.Reader())
         attempt = sending.pool.submit(
-            _attempt, dispatcher, parcel, language=language, key=key, clock=sending.clock
+            _attempt, dispatcher, parcel, reader=reader, key=key, clock=sending.clock
         )
         sending.under_way[attempt] = parcel
     return len(parcels)
@@ -215,7 +215,7 @@ def _attempt(
     dispatcher: Dispatcher,
     parcel: ClaimedMessage,
     *,
-    language: str,
+    reader: alerts.Reader,
     key: bytes,
     clock: Callable[[], datetime],
 ) -> Answer:
@@ -235,7 +235,7 @@ def _attempt(
     )
     is_composed = False
     try:
-        message = compose(parcel.body, language, offered)
+        message = compose(parcel.body, reader.language, offered, zone=reader.zone)
         to = Destination(key=parcel.key, target=parcel.target, secrets=parcel.secrets)
         is_composed = True
         with dispatcher.store.read() as transaction:

@@ -78,6 +78,8 @@ class ActionAnswer(TypedDict):
     value: str
     cost: str
     repays: Repaid | None
+    tokens: NotRequired[str | None]
+    text: NotRequired[str]
 
 
 class AdviceAnswer(TypedDict):
@@ -1195,6 +1197,7 @@ class LegAnswer(TypedDict):
     kind: str
     asset: str
     quantity: str
+    tokens: NotRequired[str | None]
 
 
 class LegBody(TypedDict):
@@ -2154,6 +2157,7 @@ class RatioAnswer(TypedDict):
 
     name: str
     value: str | None
+    text: NotRequired[str | None]
 
 
 class RatioCapBody(TypedDict):
@@ -2186,6 +2190,7 @@ class ReasonAnswer(TypedDict):
     direction: Literal["raises", "lowers"]
     impact: float | None
     text: str
+    values: dict[str, float | str | None]
 
 
 class ReasonBody(TypedDict):
@@ -2290,10 +2295,11 @@ class RefusalAnswer(TypedDict):
 
 
 class Repaid(TypedDict):
-    """What a swap repays: at least so much, in the units of the debt leg."""
+    """What a swap repays: at least so much."""
 
     asset: str
     quantity: str
+    tokens: NotRequired[str | None]
 
 
 class ReplayAnswer(TypedDict):
