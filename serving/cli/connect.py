@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +14,7 @@ import typer
 from pydantic import ValidationError
 
 from models.errors import Fault, ForewarnError, InvalidInput
+from serving.cli.starting import LogLevel, starting
 from serving.process import SIGNALS
 from serving.settings import PREFIX
 
@@ -94,6 +95,7 @@ def connect(
     ] = 30,
     once: Annotated[bool, typer.Option("--once", help="Read once and end.")] = False,
     poll: Poll = 2.0,
+    log_level: LogLevel = "info",
 ) -> None:
     """Read accounts of a venue into the store, and follow them until interrupted.
 
@@ -104,6 +106,7 @@ def connect(
     """
     from serving.connect.exchanges.body import VENUES
 
+    _log(log_level)
     on_chain = {
         "chain": chain,
         "chain_id": chain_id,
@@ -158,11 +161,17 @@ def _connect_chain(
 ) -> None:
     """Register and follow accounts on a chain."""
     from serving.connect.body import public, secret, target
+    from serving.connect.secrets import keys_of
 
-    body = _body(wish)
-    aim = target(body)
+    with starting(_option) as start:
+        start.settings()
+        start.attempt("", keys_of)
+        body = start.attempt("", partial(_body, wish))
+        aim = None if body is None else start.attempt("", partial(target, body))
+        opened = start.store(store)
+    assert body and aim and opened  # noqa: PT018, S101 - it began without a fault
     title = name or f"{body.venue}-{body.chain}-{body.market}"
-    with _opened(store) as opened:
+    with contextlib.closing(opened):
         _register(opened, title, public(body), secret(body))
         asyncio.run(_follow(opened, title, aim, body, since=since, days=days, once=once, poll=poll))
 
@@ -179,11 +188,20 @@ def _connect_exchange(
         stated,
         text_of,
     )
+    from serving.connect.secrets import keys_of
 
-    secrets = credentials_in(text_of(file, sys.stdin), os.environ, where="--credentials")
-    body = _exchange_body({**wish, **secrets})
-    aim = exchange_target(body)
-    with _opened(store) as opened:
+    def stated_body() -> "ExchangeBody":
+        secrets = credentials_in(text_of(file, sys.stdin), os.environ, where="--credentials")
+        return _exchange_body({**wish, **secrets})
+
+    with starting(_option) as start:
+        start.settings()
+        start.attempt("", keys_of)
+        body = start.attempt("--credentials", stated_body)
+        aim = None if body is None else start.attempt("", partial(exchange_target, body))
+        opened = start.store(store)
+    assert body and aim and opened  # noqa: PT018, S101 - it began without a fault
+    with contextlib.closing(opened):
         from serving.connect.exchanges.follow import exchange_follower
 
         follower = exchange_follower(name, aim, credentials_of(body), opened)
@@ -203,7 +221,6 @@ async def _follow_exchange(
         register()
         _tell_exchange(await follower.step())
         if not once:
-            logging.basicConfig(level=logging.INFO, format="%(message)s")
             await follower.run(_stop())
     finally:
         await follower.session.close()
@@ -303,7 +320,6 @@ async def _follow(
         )
         _tell(step, follower)
         if not once:
-            logging.basicConfig(level=logging.INFO, format="%(message)s")
             await follower.run(_stop(), poll=poll)
     finally:
         await rpc.close(follower.chain)
@@ -348,18 +364,24 @@ def show(*, store: Url) -> None:
 
 
 @group.command()
-def follow(*, store: Url, poll: Poll = 2.0) -> None:
+def follow(*, store: Url, poll: Poll = 2.0, log_level: LogLevel = "info") -> None:
     """Follow every connection of the store whose endpoints or keys are sealed in it."""
+    from serving.connect.secrets import keys_of
     from serving.store import connections
 
-    with _refusing(), _opened(store) as opened:
+    _log(log_level)
+    with starting(_option) as start:
+        start.settings()
+        start.attempt("", keys_of)
+        opened = start.store(store)
+    assert opened  # noqa: S101 - it began without a fault
+    with _refusing(), contextlib.closing(opened):
         with opened.read() as transaction:
             stored = connections.every(transaction)
         chains, exchanges = _followers(stored, opened)
         if not chains and not exchanges:
             typer.echo("no connection to follow", err=True)
             raise typer.Exit(1)
-        logging.basicConfig(level=logging.INFO, format="%(message)s")
         asyncio.run(_follow_all(chains, exchanges, poll=poll))
 
 
@@ -455,6 +477,13 @@ def rotate(*, store: Url) -> None:
                 now = datetime.now(tz=UTC)
                 connections.write(transaction, each.name, each.body, sealed=sealed, now=now)
         typer.echo(f"{len(stored)} sealed anew")
+
+
+def _log(level: str) -> None:
+    """Write JSON lines to standard error."""
+    from serving.telemetry import log_to_stderr
+
+    log_to_stderr(level)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 from models.errors import Fault, InvalidInput
 from serving.notify.channels import KINDS, Destination, SendResult, new_secret, senders
 from serving.notify.message import compose
-from serving.notify.settings import AlertSettings
+from serving.settings import AlertSettings
 from serving.store import Store, Transaction, alerts, consents
 from serving.store.consents import Channel
 

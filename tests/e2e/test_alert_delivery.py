@@ -14,7 +14,7 @@ from serving.notify.channels import Destination, SendResult, unusable
 from serving.notify.dispatcher import Dispatcher, backoff, deliver, run
 from serving.notify.liveness import Watchdog, alarm, alarms, standing
 from serving.notify.message import Message
-from serving.notify.settings import AlertSettings
+from serving.settings import AlertSettings
 from serving.store import Store, alerts, consents, leases, outbox
 from serving.store.alert_schema import OUTBOX
 from serving.store.alerts import DESK, OWNER, Receiver
