@@ -21,7 +21,8 @@ HEAD = """\
 Every setting of every command. They come from one TOML file (`forewarn --settings FILE COMMAND`, \
 or the variable `FOREWARN_SETTINGS`), then from the variables named here, then from options: each \
 wins over the one before. `serve`, `watch`, `deliver` and `connect` list every fault of all \
-sections and do not start. An option of any other command that has a setting's name defaults to it, too.
+sections and do not start. An option of any other command that has a setting's name defaults to \
+it, too.
 
 ```toml
 store = "postgresql://forewarn@db/book"
