@@ -87,7 +87,13 @@ def train(
         bundle.save(fitted, out)
         model_card.write(out, fitted)
         console.print(f"wrote {out}: {fitted.provenance['rows']:,} rows")
-        publish.publish(out, track=track, registry=registry, say=console.print)
+        publish.publish(
+            out,
+            track=track,
+            registry=registry,
+            say=console.print,
+            data=[*(data or []), *candles],
+        )
     except ForewarnError as error:
         refuse(console, error)
 
@@ -123,6 +129,9 @@ def evaluate(
     ] = None,
     owners: Owners = None,
     owners_data: OwnersData = None,
+    track: Annotated[
+        str | None, typer.Option(help="MLflow to add the report to; goes with --bundle.")
+    ] = None,
 ) -> None:
     """Judge a bundle, or the way of training, beside every baseline, on the same rows."""
     from training.evaluation import walk_forward as walk
@@ -133,6 +142,8 @@ def evaluate(
         raise typer.BadParameter("one of --bundle and --walk-forward is needed, and only one")
     if card is not None and bundle_ is None:
         raise typer.BadParameter("a card tells of a bundle: --card goes with --bundle")
+    if track is not None and bundle_ is None:
+        raise typer.BadParameter("a run tells of a bundle: --track goes with --bundle")
     results: dict[str, Any] = {}
     period = Period(begin=start(begin), end=after(end), seed=seed, source=source)
     load = partial(_load, source, data, candles, console)
@@ -147,6 +158,22 @@ def evaluate(
     except ForewarnError as error:
         refuse(console, error)
     _tell(results, json_=json_, html=html)
+    if track is not None:
+        try:
+            _track(track, results, [*filter(None, [data]), candles], say=console.print)
+        except ForewarnError as error:
+            refuse(console, error)
+
+
+def _track(
+    uri: str, results: dict[str, Any], data: list[Path], *, say: Callable[[str], None]
+) -> None:
+    """Add a report to MLflow."""
+    from training.lifecycle import publish
+    from training.reports import html_report
+
+    page = html_report.page(results)
+    publish.judged(uri, results["bundle"], results, page=page, data=data, say=say)
 
 
 def _judged(
