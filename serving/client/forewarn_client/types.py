@@ -1965,6 +1965,7 @@ class PriceInForce(TypedDict):
     next_price: str | None
     next_at: str | None
     doubt: Notice | None
+    sources: list[PriceSource]
 
 
 class PriceLimits(TypedDict):
@@ -1972,6 +1973,15 @@ class PriceLimits(TypedDict):
 
     least: str | None
     most: str | None
+
+
+class PriceSource(TypedDict):
+    """What one source said of a price; its faults, where several are compared, say what of it."""
+
+    source: str
+    price: str
+    observed_at: str
+    faults: list[str]
 
 
 class PriceTrigger(TypedDict):
