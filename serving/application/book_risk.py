@@ -293,8 +293,8 @@ def stress(
     """
     with store.read() as transaction:
         result = READER.read(transaction, request.selection, now=desk.clock())
-        asked = {shock.block_space for shock in request.shocks}
-        rows = [row for row in block_space.newest(transaction, at=result.at) if row.chain in asked]
+        chains = {shock.block_space for shock in request.shocks}
+        rows = [row for row in block_space.newest(transaction, at=result.at) if row.chain in chains]
     curves = {} if request.impact == "none" else result.curves
     blocks = {row.chain: blocks_of(row, result.prices) for row in rows}
     spaces = {chain: space for chain, space in blocks.items() if space is not None}
