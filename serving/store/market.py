@@ -155,7 +155,7 @@ def compared_quotes(
         by_asset = reports.setdefault(_market(row), {})
         by_asset.setdefault(str(row["asset"]), []).append(price)
     return {
-        whose: {asset: compared(told) for asset, told in by_asset.items()}
+        whose: {asset: compared(heard) for asset, heard in by_asset.items()}
         for whose, by_asset in reports.items()
     }
 
