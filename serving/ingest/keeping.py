@@ -9,12 +9,12 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from models.errors import ForewarnError
 from serving.ingest.connected import ConnectedSeries, connected_series
-from serving.ingest.exchange import Exchange, ExchangeFailed, ExchangeSeries, find
+from serving.ingest.exchange import ExchangeFailed, ExchangeSeries, find
 from serving.ingest.fetcher import EPOCH, SETTLE, Fetched, Fetcher, FetchRequest
 from serving.store import Store
 
@@ -61,7 +61,7 @@ class CandleKeeper:
     async def run(self, stop: asyncio.Event) -> None:
         """Fetch at every close of a candle, and as soon as something new is held, until told."""
         ending = asyncio.create_task(self._end_with(stop))
-        known: frozenset[ExchangeSeries] = frozenset()
+        fetched: frozenset[ExchangeSeries] = frozenset()
         due = self.clock()
         try:
             while not stop.is_set():
@@ -69,8 +69,8 @@ class CandleKeeper:
                     wished = await asyncio.to_thread(self._wished)
                     lines = frozenset(wished.lines)
                     self._name(wished.unmapped)
-                    if lines and (lines - known or self.clock() >= due):
-                        known, due = lines, self._next(is_whole=False)
+                    if lines and (lines - fetched or self.clock() >= due):
+                        fetched, due = lines, self._next(is_whole=False)
                         is_whole = await asyncio.to_thread(self._pass, wished)
                         due = self._next(is_whole=is_whole)
                 except Exception as error:  # accounts are followed on, whatever it is
@@ -102,8 +102,7 @@ class CandleKeeper:
         """Fetch what is missing of some series, and return whether nothing failed."""
         if self.fetcher is None:
             self.since = self.clock() - timedelta(days=DAYS)
-            found = find(self.exchange, api=self.api)
-            exchange = Exchange(client=found.client, sleep=self._sleep)
+            exchange = replace(find(self.exchange, api=self.api), sleep=self._sleep)
             self.fetcher = Fetcher(store=self.store, exchange=exchange)
         request = FetchRequest(lines=wished.lines, since=self.since, step=STEP)
         is_whole = True
