@@ -2,11 +2,7 @@
 
 import asyncio
 import contextlib
-<<<<<<< HEAD
-=======
 import importlib
-import logging
->>>>>>> main
 import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator
@@ -140,13 +136,10 @@ def connect(
     ] = 30,
     once: Annotated[bool, typer.Option("--once", help="Read once and end.")] = False,
     poll: Poll = 2.0,
-<<<<<<< HEAD
-    log_level: LogLevel = "info",
-=======
     candles: Candles = True,
     candles_from: CandlesFrom = CANDLES_FROM,
     candles_api: CandlesApi = None,
->>>>>>> main
+    log_level: LogLevel = "info",
 ) -> None:
     """Read accounts of a venue into the store, and follow them until interrupted.
 
@@ -297,13 +290,8 @@ async def _follow_exchange(
         register()
         _tell_exchange(await follower.step())
         if not once:
-<<<<<<< HEAD
-            await follower.run(_stop())
-=======
-            logging.basicConfig(level=logging.INFO, format="%(message)s")
             stop = _stop()
             await _beside(candles, follower.store, stop, follower.run(stop))
->>>>>>> main
     finally:
         await follower.session.close()
 
@@ -403,13 +391,8 @@ async def _follow(
         )
         _tell(step, follower)
         if not once:
-<<<<<<< HEAD
-            await follower.run(_stop(), poll=poll)
-=======
-            logging.basicConfig(level=logging.INFO, format="%(message)s")
             stop = _stop()
             await _beside(candles, store, stop, follower.run(stop, poll=poll))
->>>>>>> main
     finally:
         await rpc.close(follower.chain)
 
@@ -453,9 +436,6 @@ def show(*, store: Url) -> None:
 
 
 @group.command()
-<<<<<<< HEAD
-def follow(*, store: Url, poll: Poll = 2.0, log_level: LogLevel = "info") -> None:
-=======
 def follow(
     *,
     store: Url,
@@ -463,13 +443,12 @@ def follow(
     candles: Candles = True,
     candles_from: CandlesFrom = CANDLES_FROM,
     candles_api: CandlesApi = None,
+    log_level: LogLevel = "info",
 ) -> None:
->>>>>>> main
     """Follow every connection of the store whose endpoints or keys are sealed in it."""
     from serving.connect.secrets import keys_of
     from serving.store import connections
 
-<<<<<<< HEAD
     _log(log_level)
     with starting(_option) as start:
         start.settings()
@@ -477,22 +456,14 @@ def follow(
         opened = start.store(store)
     assert opened  # noqa: S101 - it began without a fault
     with _refusing(), contextlib.closing(opened):
-=======
-    with _refusing(), _opened(store) as opened:
         beside = _candles(candles_from, candles_api) if candles else None
->>>>>>> main
         with opened.read() as transaction:
             stored = connections.every(transaction)
         chains, exchanges = _followers(stored, opened)
         if not chains and not exchanges:
             typer.echo("no connection to follow", err=True)
             raise typer.Exit(1)
-<<<<<<< HEAD
-        asyncio.run(_follow_all(chains, exchanges, poll=poll))
-=======
-        logging.basicConfig(level=logging.INFO, format="%(message)s")
         asyncio.run(_follow_all(opened, chains, exchanges, poll=poll, candles=beside))
->>>>>>> main
 
 
 def _followers(
