@@ -177,7 +177,10 @@ def planned(
         probability=None if first is None or burden is None else _limited(both[1], first),
         before=both[0],
         after=both[1],
-        legs_after=_legs(replace(case, account=action_plan.after)),
+        legs_after=tuple(
+            LegAnswer(kind=leg.kind.value, asset=leg.asset, quantity=exact_text(leg.quantity, 0))
+            for leg in action_plan.after.legs
+        ),
         model_version=version_of(model, both[0]),
         rulebook=rulebook_of(case),
         simulated=around.simulated,
@@ -305,21 +308,6 @@ def _state(judged: RuleEvaluation, outcome: ForecastOutcome, at: datetime) -> St
         shock_trigger=shock_text(judged.shock),
         forecast=forecast,
         degraded_reasons=doubts(judged, outcome),
-    )
-
-
-def _legs(case: AccountInput) -> tuple[LegAnswer, ...]:
-    """Return the legs of an account, in whole tokens too."""
-    legs = case.account.legs
-    amounts = rules.token_amounts(case) or [None] * len(legs)
-    return tuple(
-        LegAnswer(
-            kind=leg.kind.value,
-            asset=leg.asset,
-            quantity=exact_text(leg.quantity, 0),
-            tokens=None if amount is None else exact_text(amount.amount, 0),
-        )
-        for leg, amount in zip(legs, amounts, strict=True)
     )
 
 

@@ -77,20 +77,11 @@ class ActionAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegAnswer:
-    """One leg of the account once everything is done.
-
-    Parameters
-    ----------
-    quantity
-        Exact, in the units of the account's leg.
-    tokens
-        Whole tokens, exact; null where the terms do not tell how they are divided.
-    """
+    """One leg of the account once everything is done, as a request may state it."""
 
     kind: str
     asset: str
     quantity: str
-    tokens: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1229,12 +1229,11 @@ class ImpactBody(TypedDict):
 
 
 class LegAnswer(TypedDict):
-    """One leg of the account once everything is done."""
+    """One leg of the account once everything is done, as a request may state it."""
 
     kind: str
     asset: str
     quantity: str
-    tokens: NotRequired[str | None]
 
 
 class LegBody(TypedDict):
