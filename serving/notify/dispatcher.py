@@ -137,8 +137,8 @@ def run(
     with _sending(dispatcher, clock) as sending:
         while not is_over():
             claimed = 0
-            _report(sending)
             try:
+                _report(sending)
                 lookout.look(clock())
                 _settle_answered(sending)
                 _renew(sending)

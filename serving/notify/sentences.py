@@ -39,6 +39,15 @@ class Section:
     plan: tuple[str, ...]
 
 
+def _is_number(text: str) -> bool:
+    """Return whether text is a number: what another version wrote may be none."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Speaker:
     """Says things in one language, by one clock.
@@ -89,7 +98,10 @@ class Speaker:
         """Return why a level is raised."""
         signal, value, limit = cause["signal"], cause["found"], cause["limit"]
         words, key = self.words, f"cause.{signal}"
-        if signal in SHARES:
+        is_figure = _is_number(value) and _is_number(limit)
+        if signal in SHARES | BUFFERS | {"sigmas"} and not is_figure:
+            key = "cause.other"
+        elif signal in SHARES:
             value, limit = words.percent(float(value)), words.percent(float(limit))
         elif signal in BUFFERS:
             key += "_past" if float(value) < 0.0 else ""

@@ -188,12 +188,17 @@ class Words:
     def time(self, at: datetime | str | None, zone: str = "UTC") -> str:
         """Return a moment by a clock, with UTC beside one that is not UTC.
 
+        Text that is no moment is returned as it is.
+
         >>> english().time("2030-03-17T12:05:31+00:00", "Europe/Berlin")
         '17 March 2030, 13:05 CET (12:05 UTC)'
         """
         if at is None:
             return UNKNOWN
-        moment = datetime.fromisoformat(at) if isinstance(at, str) else at
+        try:
+            moment = datetime.fromisoformat(at) if isinstance(at, str) else at
+        except ValueError:
+            return str(at)
         utc = moment.astimezone(UTC)
         local = moment.astimezone(ZoneInfo(zone))
         clock = f"{self._day(local)}, {local:%H:%M}"

@@ -154,6 +154,7 @@ def test_local_time_has_utc_beside_it() -> None:
     )
     assert english().time(at) == "1 July 2030, 23:30 UTC"
     assert english().time(None) == "–"
+    assert english().time("soon") == "soon"
 
 
 def test_an_amount_without_decimals_is_named_as_what_it_is() -> None:
@@ -204,6 +205,10 @@ def test_reasons_are_told_in_german_too() -> None:
         (
             {"signal": "doubt", "horizon": "", "found": "price_stale, rule_mismatch", "limit": ""},
             "what it is judged on is stale, not what the venue itself says",
+        ),
+        (
+            {"signal": "expected", "horizon": "24h", "found": "much", "limit": "0.1"},
+            "expected is much (limit 0.1)",
         ),
         (
             {"signal": "pressure", "horizon": "", "found": "3", "limit": "2"},
