@@ -223,8 +223,7 @@ def _schema_faults(schema: pa.Schema, name: str) -> Iterator[Fault]:
                 detail = f"is {kind}: a time is a timestamp with its zone, or ISO 8601 text"
                 yield Fault(f"{name}:{column}", detail)
         elif not _is_text(kind) and (column not in NESTED or not pa.types.is_nested(kind)):
-            if not pa.types.is_null(kind) or column in NEEDED:
-                yield Fault(f"{name}:{column}", f"is {kind}, not text")
+            yield Fault(f"{name}:{column}", f"is {kind}, not text")
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from features.table_schemas import TABLES
 from features.tables import read_file
@@ -109,18 +108,14 @@ def _feed(told: Any, value: Any) -> None:
     if isinstance(value, np.ndarray):
         told.update(f"{value.dtype}{value.shape}".encode())
         told.update(np.ascontiguousarray(value).tobytes())
-    elif isinstance(value, pd.DataFrame):
-        _feed(told, {name: value[name].to_numpy() for name in value})
     elif isinstance(value, Mapping):
         told.update(f"{{{len(value)}".encode())
         for key in sorted(value, key=repr):
             _feed(told, key)
             _feed(told, value[key])
-    elif isinstance(value, frozenset | set):
-        _feed(told, sorted(value, key=repr))
-    elif isinstance(value, tuple | list):
+    elif isinstance(value, frozenset | tuple | list):
         told.update(f"[{len(value)}".encode())
-        for part in value:
+        for part in sorted(value, key=repr) if isinstance(value, frozenset) else value:
             _feed(told, part)
     elif dataclasses.is_dataclass(value):
         told.update(type(value).__name__.encode())

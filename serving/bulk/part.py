@@ -10,8 +10,8 @@ from multiprocessing import connection, parent_process
 from pathlib import Path
 
 from models.errors import BundleRefused, InvalidInput
-from serving.application.scoring import ALLOCATIONS, judge, outcome
 from serving.application.deployment import read_deployment
+from serving.application.scoring import ALLOCATIONS, judge, outcome
 from serving.bulk import accounts, results
 from serving.bulk.accounts import Part, Row, Source, located
 from serving.bulk.results import RowErrors

@@ -233,6 +233,8 @@ def _finish(ready: Ready) -> dict[str, Any]:
                 }
             )
     draft.replace(job.out / FAULTS)
+    for broken_off in job.out.glob(".part-*"):
+        broken_off.unlink(missing_ok=True)
     manifest = {
         "plan": job.digest,
         **ready.plan,
