@@ -155,15 +155,15 @@ def past_terms(
         raise unreadable(file, error) from None
     history = [each for each in observed if each.market == of]
     if not history:
-        known = ", ".join(sorted({each.market for each in observed}))
-        raise InvalidInput([Fault(file.name, f"knows nothing of {of}; it knows {known}")])
+        markets = ", ".join(sorted({each.market for each in observed}))
+        raise InvalidInput([Fault(file.name, f"knows nothing of {of}; it knows {markets}")])
     if faults := list(_contradictions(history, file)):
         raise InvalidInput(faults)
     assets = list(dict.fromkeys(each.asset for each in history))
 
     def terms_at(at: datetime) -> Terms:
-        found = {a: in_force(history, market=of, asset=a, at=at) for a in assets}
-        return source.terms({a: values for a, values in found.items() if values}, stated)
+        by_asset = {a: in_force(history, market=of, asset=a, at=at) for a in assets}
+        return source.terms({a: values for a, values in by_asset.items() if values}, stated)
 
     yield from dated(history, terms_at)
 
