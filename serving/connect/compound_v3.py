@@ -126,7 +126,7 @@ WORDS_OF_FLAGS = 16
 """Bits of `assetsIn`; the flags of further assets follow in `_reserved`."""
 
 INDICES = ("base_supply_index", "base_borrow_index")
-ASKED_AT_ONCE = 60
+ACCOUNTS_AT_ONCE = 60
 """Accounts that the venue is asked about in one call: each may read every price."""
 
 
@@ -311,7 +311,7 @@ class CompoundV3Reader:
         """Return indices, totals and whether absorptions are paused, as they are stored."""
         calls: list[ContractCall] = [TOTALS.at(self.comet), ABSORB_PAUSED.at(self.comet)]
         calls += [TOTAL_COLLATERAL.at(self.comet, each.token) for each in layout.collaterals]
-        totals, paused, *held = await chain.call(calls, block)
+        totals, paused, *balances = await chain.call(calls, block)
         row = TOTALS.read(sound(totals, self.comet, TOTALS))
         state = {
             "base_supply_index": row[0],
@@ -321,7 +321,7 @@ class CompoundV3Reader:
             "updated_at": row[6],
             "absorb_paused": int(ABSORB_PAUSED.read(sound(paused, self.comet, ABSORB_PAUSED))),
         }
-        for each, answer in zip(layout.collaterals, held, strict=True):
+        for each, answer in zip(layout.collaterals, balances, strict=True):
             total, _ = TOTAL_COLLATERAL.read(sound(answer, self.comet, TOTAL_COLLATERAL))
             state[f"{each.name}.total_supply_asset"] = total
         return state
@@ -352,17 +352,17 @@ class CompoundV3Reader:
         layout = self._laid()
         answers = await chain.call([BASIC.at(self.comet, each) for each in addresses], block)
         basics = [BASIC.read(sound(answer, self.comet, BASIC)) for answer in answers]
-        wanted = [
+        holdings = [
             (address, each)
             for address, (_, _, _, flags, further) in zip(addresses, basics, strict=True)
             for place, each in enumerate(layout.collaterals)
             if (flags | further << WORDS_OF_FLAGS) >> place & 1
         ]
-        held = await chain.call(
-            [COLLATERAL.at(self.comet, address, each.token) for address, each in wanted], block
+        balances = await chain.call(
+            [COLLATERAL.at(self.comet, address, each.token) for address, each in holdings], block
         )
         legs: dict[str, list[Leg]] = {address: [] for address in addresses}
-        for (address, each), answer in zip(wanted, held, strict=True):
+        for (address, each), answer in zip(holdings, balances, strict=True):
             balance, _ = COLLATERAL.read(sound(answer, self.comet, COLLATERAL))
             if balance:
                 legs[address].append(
@@ -391,7 +391,7 @@ class CompoundV3Reader:
         methods = (IS_LIQUIDATABLE, IS_COLLATERALISED, BORROW_BALANCE)
         owing = [a for a, each in legs.items() if any(leg.kind is LegKind.DEBT for leg in each)]
         answers: dict[str, Mapping[str, int]] = {}
-        size = min(ASKED_AT_ONCE, CHUNK // len(methods))
+        size = min(ACCOUNTS_AT_ONCE, CHUNK // len(methods))
         for place in range(0, len(owing), size):
             part = owing[place : place + size]
             calls = [
@@ -399,11 +399,11 @@ class CompoundV3Reader:
                 TOTALS.at(self.comet),
                 *(method.at(self.comet, each) for each in part for method in methods),
             ]
-            totals, *told = (await chain.call(calls, block, chunk=len(calls)))[len(first) :]
+            totals, *rest = (await chain.call(calls, block, chunk=len(calls)))[len(first) :]
             row = TOTALS.read(sound(totals, self.comet, TOTALS))
             common = {**dict(zip(INDICES, row[:2], strict=True)), "updated_at": row[6]}
             for number, address in enumerate(part):
-                figures = told[len(methods) * number : len(methods) * (number + 1)]
+                figures = rest[len(methods) * number : len(methods) * (number + 1)]
                 answers[address] = {**common, **figures_of(methods, figures)}
         return {
             address: AccountReading(address=address, legs=each, answer=answers.get(address))
@@ -425,8 +425,8 @@ class CompoundV3Reader:
         pairs: dict[str, tuple[tuple[str, str], ...]] = {}
         for log in logs:
             if log.topics[0] == ABSORBED.topic:
-                told = ABSORBED.read(log.topics, log.data)
-                borrower, token = told["borrower"].lower(), told["asset"].lower()
+                parts = ABSORBED.read(log.topics, log.data)
+                borrower, token = parts["borrower"].lower(), parts["asset"].lower()
                 if borrower in addresses and token in names:
                     pair = (names[token], layout.base.name)
                     pairs[borrower] = (*pairs.get(borrower, ()), pair)
@@ -460,14 +460,14 @@ class CompoundV3Reader:
         """Return what differs, all as of the indices that the market answered by."""
         book, terms = load(VENUE, reading.version), reading.typed_terms()
         account, market = reading.account(address), reading.as_market()
-        asked = replace(market, at=datetime.fromtimestamp(answer["updated_at"], tz=UTC))
-        carried = accrue(asked, terms, asked.at)
+        then = replace(market, at=datetime.fromtimestamp(answer["updated_at"], tz=UTC))
+        carried = accrue(then, terms, then.at)
         now = accrue(market, terms, market.at)
         position = position_of(account, terms)
         differences = [
             part for name in INDICES for part in difference(name, carried.state[name], answer[name])
         ]
-        verdict = book.margin(account, asked, terms).verdict
+        verdict = book.margin(account, then, terms).verdict
         ours = {Verdict.UNEVALUABLE: None, Verdict.SAFE: 0}.get(verdict, 1)
         differences += difference("is_liquidatable", ours, answer.get("is_liquidatable"))
         indices = {name.removeprefix("base_"): now.state[name] for name in INDICES}
