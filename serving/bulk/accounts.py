@@ -273,12 +273,12 @@ def read(source: Source, part: Part, *, at: datetime) -> Iterator[list[Row]]:
 def _overlapping(groups: Sequence[int], part: Part) -> tuple[int, list[int]]:
     """Return the row groups that hold a part, and the first row of the first of them."""
     ends = list(accumulate(groups))
-    held = [
+    overlapping = [
         number
         for number, (end, size) in enumerate(zip(ends, groups, strict=True))
         if end - size < part.stop and end > part.start
     ]
-    return ends[held[0]] - groups[held[0]], held
+    return ends[overlapping[0]] - groups[overlapping[0]], overlapping
 
 
 def _rows(batch: pa.RecordBatch, first: int, *, at: datetime) -> list[Row]:
@@ -333,13 +333,15 @@ def _cells(name: str, column: pa.Array, first: int, faults: list[list[Fault]]) -
         return cells
     if pa.types.is_nested(kind):
         return [_plain(cell, is_map=pa.types.is_map(kind)) for cell in cells]
-    held = [number for number, cell in enumerate(cells) if cell is not None]
-    told = read_each([cells[number].encode() for number in held])
-    for number, (tree, found) in zip(held, told, strict=True):
+    filled = [number for number, cell in enumerate(cells) if cell is not None]
+    parsed = read_each([cells[number].encode() for number in filled])
+    for number, (tree, cell_faults) in zip(filled, parsed, strict=True):
         cells[number] = tree
-        if found:
+        if cell_faults:
             where = f"{place_of(first + number)}/{escape(name)}"
-            faults[number].extend(Fault(f"{where}{fault.where}", fault.message) for fault in found)
+            faults[number].extend(
+                Fault(f"{where}{fault.where}", fault.message) for fault in cell_faults
+            )
     return cells
 
 
@@ -360,10 +362,10 @@ def located(fault: Fault, file: str, number: int) -> Fault:
     >>> located(Fault("/accounts/6/legs/0/quantity", "is negative"), "a.parquet", 6).where
     'a.parquet:legs/0/quantity:row 7'
     """
-    own = f"{place_of(number)}/"
-    if not f"{fault.where}/".startswith(own):
+    prefix = f"{place_of(number)}/"
+    if not f"{fault.where}/".startswith(prefix):
         return Fault(place(file, f"market {fault.where}", number), fault.message)
-    column = fault.where.removeprefix(own[:-1]).removeprefix("/")
+    column = fault.where.removeprefix(prefix[:-1]).removeprefix("/")
     first, _, rest = column.partition("/")
     column = "account" if first == "id" else first
     return Fault(place(file, f"{column}/{rest}" if rest else column, number), fault.message)

@@ -67,8 +67,8 @@ def _fill(store: Store, directory: Path, *, now: datetime) -> datetime | None:
         if (path := directory / f"{name}{suffix}").is_file()
     ]
     if not files:
-        wanted = ", ".join(READ)
-        raise InvalidTable([Fault(str(directory), f"holds none of {wanted}: .parquet or .csv")])
+        names = ", ".join(READ)
+        raise InvalidTable([Fault(str(directory), f"holds none of {names}: .parquet or .csv")])
     faults: list[Fault] = []
     newest: datetime | None = None
     with store.begin() as transaction:
@@ -96,31 +96,31 @@ def _snapshot(store: Store, *, at: datetime | None, now: datetime) -> MarketSnap
 
 def digest(around: MarketSnapshot) -> str:
     """Return a hash of everything that a market says, the same in every process."""
-    told = hashlib.sha256()
+    hasher = hashlib.sha256()
     names = ("at", "prices", "markets", "market_tables", "simulated", "pegged", "mismatches")
     for name in (*names, "unread"):
-        _feed(told, getattr(around, name))
-    return told.hexdigest()
+        _feed(hasher, getattr(around, name))
+    return hasher.hexdigest()
 
 
-def _feed(told: Any, value: Any) -> None:
+def _feed(hasher: Any, value: Any) -> None:
     """Add a value to a hash, with its kind and its length, so that no two values run together."""
     if isinstance(value, np.ndarray):
-        told.update(f"{value.dtype}{value.shape}".encode())
-        told.update(np.ascontiguousarray(value).tobytes())
+        hasher.update(f"{value.dtype}{value.shape}".encode())
+        hasher.update(np.ascontiguousarray(value).tobytes())
     elif isinstance(value, Mapping):
-        told.update(f"{{{len(value)}".encode())
+        hasher.update(f"{{{len(value)}".encode())
         for key in sorted(value, key=repr):
-            _feed(told, key)
-            _feed(told, value[key])
+            _feed(hasher, key)
+            _feed(hasher, value[key])
     elif isinstance(value, frozenset | tuple | list):
-        told.update(f"[{len(value)}".encode())
+        hasher.update(f"[{len(value)}".encode())
         for part in sorted(value, key=repr) if isinstance(value, frozenset) else value:
-            _feed(told, part)
+            _feed(hasher, part)
     elif dataclasses.is_dataclass(value):
-        told.update(type(value).__name__.encode())
+        hasher.update(type(value).__name__.encode())
         for field in dataclasses.fields(value):
             if field.compare:  # what is worked out once and kept says nothing more
-                _feed(told, getattr(value, field.name))
+                _feed(hasher, getattr(value, field.name))
     else:
-        told.update(f"{value!r};".encode())
+        hasher.update(f"{value!r};".encode())

@@ -72,9 +72,9 @@ def score(job: Job, part: Part) -> Done:
         Where the worker finds another bundle than was named.
     """
     model = _model(job.bundle)
-    found = None if model.bundle is None else model.bundle.version
-    if found != job.version:
-        raise BundleRefused(f"{job.bundle} holds {found or model.absence}, not {job.version}")
+    version = None if model.bundle is None else model.bundle.version
+    if version != job.version:
+        raise BundleRefused(f"{job.bundle} holds {version or model.absence}, not {job.version}")
     file, refused = job.source.files[part.file].name, 0
     tables = []
     for rows in accounts.read(job.source, part, at=job.around.at):

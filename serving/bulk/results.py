@@ -77,8 +77,8 @@ class RowErrors(AnswerStruct, frozen=True, kw_only=True):
 
 def refused(account: str | None, faults: Sequence[Fault]) -> RowErrors:
     """Return what is told of a row that could not be judged."""
-    told = tuple(RowFault(where=fault.where, message=fault.message) for fault in faults)
-    return RowErrors(account=account, errors=told)
+    errors = tuple(RowFault(where=fault.where, message=fault.message) for fault in faults)
+    return RowErrors(account=account, errors=errors)
 
 
 def table(said: Sequence[Assessment | RowErrors], *, file: str, first: int) -> pa.Table:
@@ -124,10 +124,10 @@ def write(tables: Sequence[pa.Table], target: Path, *, digest: str) -> None:
 def is_written(target: Path, *, digest: str, rows: int) -> bool:
     """Return whether a file holds the whole of a part's results, by this plan."""
     try:
-        found = pq.read_metadata(target)
+        metadata = pq.read_metadata(target)
     except (OSError, pa.ArrowException):
         return False
-    return found.num_rows == rows and (found.metadata or {}).get(DIGEST) == digest.encode()
+    return metadata.num_rows == rows and (metadata.metadata or {}).get(DIGEST) == digest.encode()
 
 
 def faults(target: Path) -> Iterator[list[Fault]]:

@@ -61,20 +61,20 @@ class Ready:
 
     Parameters
     ----------
-    kept
+    finished
         Parts that an earlier run of the same plan has written.
     """
 
     job: Job
     plan: dict[str, Any]
     parts: tuple[Part, ...]
-    kept: tuple[Part, ...]
+    finished: tuple[Part, ...]
 
     @property
     def left(self) -> list[Part]:
         """Parts that are still to be scored."""
-        kept = {part.number for part in self.kept}
-        return [part for part in self.parts if part.number not in kept]
+        done = {part.number for part in self.finished}
+        return [part for part in self.parts if part.number not in done]
 
 
 def prepare(wish: Wish, *, now: datetime) -> Ready:
@@ -112,12 +112,12 @@ def prepare(wish: Wish, *, now: datetime) -> Ready:
         reasons=wish.reasons,
     )
     parts = accounts.parts(source, wish.rows_a_part)
-    kept = [
+    finished = [
         part
         for part in parts
         if results.is_written(job.out / part.name, digest=job.digest, rows=part.rows)
     ]
-    return Ready(job=job, plan=plan, parts=tuple(parts), kept=tuple(kept))
+    return Ready(job=job, plan=plan, parts=tuple(parts), finished=tuple(finished))
 
 
 def _stood(out: Path) -> dict[str, Any] | None:
@@ -192,19 +192,19 @@ def in_process(job: Job, parts: list[Part]) -> Iterator[Done]:
     return (score(job, part) for part in parts)
 
 
-def run(ready: Ready, spread: Spread, *, told: Callable[[Done], None]) -> dict[str, Any]:
+def run(ready: Ready, spread: Spread, *, on_done: Callable[[Done], None]) -> dict[str, Any]:
     """Score what is left of a book and return its manifest, which stands in the directory then.
 
     Parameters
     ----------
-    told
+    on_done
         Hears of each part as it is done, of the kept ones first.
     """
     job = ready.job
-    for part in ready.kept:
-        told(Done(part=part, refused=0, is_kept=True))
+    for part in ready.finished:
+        on_done(Done(part=part, refused=0, is_kept=True))
     for done in spread(job, ready.left):
-        told(done)
+        on_done(done)
     return _finish(ready)
 
 

@@ -78,7 +78,7 @@ def score(
     Exit code 2 where a row was refused: its place holds its errors, and faults.csv lists them.
     """
     from serving.bulk import run as book
-    from serving.bulk.kept import keep
+    from serving.bulk.storing import keep
 
     began, count = time.monotonic(), workers or os.cpu_count() or 1
     console = Console(stderr=True)
@@ -96,7 +96,7 @@ def score(
         with _spread(engine, scheduler, count) as spread, _progress(console) as progress:
             task = progress.add_task("scoring", total=ready.job.source.rows)
             manifest = book.run(
-                ready, spread, told=lambda done: progress.advance(task, done.part.rows)
+                ready, spread, on_done=lambda done: progress.advance(task, done.part.rows)
             )
         if store is not None:
             keep(ready, store, now=datetime.now(tz=UTC))
@@ -106,7 +106,7 @@ def score(
     seconds = time.monotonic() - began
     typer.echo(
         f"{manifest['rows']:,} accounts, {manifest['refused']:,} of them refused, in "
-        f"{len(ready.parts)} parts ({len(ready.kept)} kept) of {out}: {seconds:.1f} s"
+        f"{len(ready.parts)} parts ({len(ready.finished)} kept) of {out}: {seconds:.1f} s"
     )
     if manifest["refused"]:
         _show(out / book.FAULTS)

@@ -39,7 +39,7 @@ def test_workers_of_a_cluster_write_the_bytes_of_one_process(tmp_path: Path) -> 
 
     one, two = prepared(tmp_path / "one"), prepared(tmp_path / "two")
     assert len(one.parts) > 4
-    expected = run.run(one, run.in_process, told=lambda _: None)
+    expected = run.run(one, run.in_process, on_done=lambda _: None)
     with (
         LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
@@ -48,7 +48,7 @@ def test_workers_of_a_cluster_write_the_bytes_of_one_process(tmp_path: Path) -> 
         over_workers(client.scheduler.address, workers=1) as spread,
     ):
         done = []
-        assert run.run(two, spread, told=done.append) == expected
+        assert run.run(two, spread, on_done=done.append) == expected
     assert sorted(each.part.number for each in done) == list(range(len(one.parts)))
     for part in one.parts:
         there, here = tmp_path / "two" / part.name, tmp_path / "one" / part.name

@@ -98,7 +98,7 @@ def wish(book: Path, url: str, out: Path, **more: Any) -> run.Wish:
 def scored(asked: run.Wish, spread: run.Spread = run.in_process) -> dict[str, Any]:
     """Score a book and return its manifest."""
     ready = run.prepare(asked, now=many_venues.AT)
-    return run.run(ready, spread, told=lambda _: None)
+    return run.run(ready, spread, on_done=lambda _: None)
 
 
 def parts(out: Path) -> dict[str, bytes]:
@@ -196,7 +196,7 @@ if __name__ == "__main__":
     asked = run.Wish(accounts=accounts, market=market, bundle=Path(bundle), out=Path(out),
                      rows_a_part=10)
     ready = run.prepare(asked, now=datetime.now(tz=UTC))
-    run.run(ready, run.over_processes(2), told=lambda done: None)
+    run.run(ready, run.over_processes(2), on_done=lambda done: None)
 """
 
 
@@ -240,9 +240,9 @@ def test_a_run_that_is_killed_is_gone_on_with(held: list[Body], url: str, tmp_pa
     before = {path.name: path.stat().st_mtime_ns for path in out.glob("part-*.parquet")}
     asked = wish(book, url, out, reasons=False)
     ready = run.prepare(asked, now=many_venues.AT)
-    assert {part.name for part in ready.kept} == before.keys()
+    assert {part.name for part in ready.finished} == before.keys()
     assert 2 <= len(before) < len(ready.parts)
-    gone_on = run.run(ready, run.in_process, told=lambda _: None)
+    gone_on = run.run(ready, run.in_process, on_done=lambda _: None)
     assert {name: (out / name).stat().st_mtime_ns for name in before} == before
     whole = scored(wish(book, url, tmp_path / "whole", reasons=False))
     assert gone_on == whole
@@ -258,7 +258,7 @@ def test_a_torn_part_is_scored_again(held: list[Body], url: str, tmp_path: Path)
     part.write_bytes(part.read_bytes()[:-100])
     ready = run.prepare(wish(book, url, tmp_path / "out"), now=many_venues.AT)
     assert [each.number for each in ready.left] == [1]
-    assert run.run(ready, run.in_process, told=lambda _: None) == whole
+    assert run.run(ready, run.in_process, on_done=lambda _: None) == whole
 
 
 BROKEN: tuple[tuple[str, Body, str, str], ...] = (

@@ -51,14 +51,14 @@ def _refuse_unknown(transaction: Transaction, rows: list[dict[str, Any]]) -> Non
     InvalidTable
         Listing every one.
     """
-    known = accounts.owners(transaction, [row["account"] for row in rows if row["account"]])
+    stored = accounts.owners(transaction, [row["account"] for row in rows if row["account"]])
     faults = [
         Fault(
             place(row["file"], "account", row["row"] - 1),
             f"the store knows no account {row['account']!r:.80}",
         )
         for row in rows
-        if row["account"] not in known
+        if row["account"] not in stored
     ]
     if faults:
         raise InvalidTable(faults)
