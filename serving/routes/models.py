@@ -1,7 +1,9 @@
 """The model in use: its version, what it reads, its card and its report."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -12,11 +14,13 @@ from models.forecast.registry import Move
 from models.horizons import LABELS
 from serving.application.scoring import ScoringService
 from serving.evaluation.assess import read_by
+from serving.http.idempotency import opened
 from serving.http.keys import Scope
 from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
 from serving.schemas import problems
 from serving.schemas.models import FeatureShown, ModelsAnswer, ModelShown
 from serving.schemas.problems import Refused
+from serving.store import drift_reports
 
 MARKDOWN = "text/markdown; charset=utf-8"
 CARD, REPORT = "card.md", "report.json"
@@ -94,6 +98,48 @@ def _papers(shelf: Path | None) -> tuple[str, ...]:
     return tuple(n for n, file in named.items() if shelf is not None and (shelf / file).is_file())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftAnswer:
+    """Whether what the model in use is asked about, and says, still is what it was.
+
+    Parameters
+    ----------
+    absence
+        Why nothing is known; null where a report is kept.
+    at
+        When it was made.
+    report
+        `windows` compared, `rows` in them, `shifts` of features and scores with the largest first
+        (`distance` 0 to 1, `is_drift` where large and not chance), `performance` by horizon.
+    """
+
+    request_id: str
+    version: str | None
+    absence: str | None
+    at: datetime | None
+    report: dict[str, Any] | None
+
+
+def drift(desk: ScoringService, call: Call) -> Answer:
+    """Answer `GET /v1/models/drift`."""
+    bundle = desk.model.bundle
+    absence = "no model is in use" if bundle is None else "no report is kept of this model"
+    kept = None
+    if bundle is not None:
+        with opened(desk).read() as transaction:
+            kept = drift_reports.read(transaction, bundle.version)
+    at, body = kept or (None, None)
+    return json_answer(
+        DriftAnswer(
+            request_id=call.request_id,
+            version=None if bundle is None else bundle.version,
+            absence=absence if kept is None else None,
+            at=at,
+            report=body,
+        )
+    )
+
+
 def card(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/models/{version}/card`."""
     return Answer(body=_file(desk, call, CARD), media_type=MARKDOWN)
@@ -151,6 +197,17 @@ OPERATIONS = (
         summary="Promotions and rollbacks: what answered when, by whose word",
         meaning="Every move of the registry's pointers",
         answer_types=(MovesAnswer,),
+    ),
+    Operation(
+        name="model_drift",
+        method="GET",
+        path="/v1/models/drift",
+        scope=Scope.READ,
+        work=drift,
+        summary="Whether the model in use is still asked about what it was trained for",
+        details="As `forewarn drift --note` last kept it.",
+        meaning="The report, or why there is none",
+        answer_types=(DriftAnswer,),
     ),
     Operation(
         name="model_card",

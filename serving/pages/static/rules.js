@@ -1,6 +1,7 @@
 /** The rulebooks, the terms in force, and a calculator for any of them. */
 
 import { ask, withQuery } from "./ask.js";
+import { formOf, withField, withLeg, withoutLeg } from "./calculator.js";
 import { move, tone, when, words } from "./format.js";
 import { start, trying } from "./frame.js";
 import { flat } from "./terms.js";
@@ -13,6 +14,8 @@ function page() {
     examples: {},
     body: "",
     chosen: "",
+    legKind: "collateral",
+    legAsset: "",
     told: null,
     flipping: null,
     problem: "",
@@ -65,13 +68,45 @@ function page() {
     },
     choose(event) {
       this.use(event.target.dataset.book);
-      document.getElementById("body").focus();
+      document.getElementById("calculator-form").scrollIntoView({ block: "nearest" });
     },
     use(key) {
       this.chosen = key;
       this.body = JSON.stringify(this.examples[key] ?? { account: {} }, null, 1);
       this.told = null;
       this.problem = "";
+    },
+    /** The request as it stands in the text; null while the text is no JSON. */
+    get stated() {
+      try {
+        return JSON.parse(this.body);
+      } catch {
+        return null;
+      }
+    },
+    get form() {
+      const book = this.rulebooks.find((one) => `${one.venue} ${one.version}` === this.chosen);
+      return this.stated?.account?.venue ? formOf(this.stated, book) : [];
+    },
+    get priced() {
+      return Object.keys(this.stated?.market?.prices ?? {});
+    },
+    write(body) {
+      this.body = JSON.stringify(body, null, 1);
+    },
+    fill(event) {
+      this.problem = "";
+      try {
+        this.write(withField(this.stated, event.target.dataset.place, event.target.value));
+      } catch (error) {
+        this.problem = error.message;
+      }
+    },
+    addLeg() {
+      this.write(withLeg(this.stated, this.legKind, this.legAsset || this.priced[0]));
+    },
+    dropLeg() {
+      this.write(withoutLeg(this.stated));
     },
     get bodyLabel() {
       return `Request for ${this.chosen}`;

@@ -15,11 +15,11 @@ from serving.application.scoring import ScoringService
 from serving.evaluation import inputs
 from serving.evaluation.assess import ForecastOutcome, Model
 from serving.evaluation.book_totals import account_totals
+from serving.evaluation.buffers import buffer
 from serving.evaluation.records import record_of_rules
 from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules
 from serving.evaluation.stress import ALL, by_shock
 from serving.schemas import requests as wire
-from serving.watch.signals import buffer
 
 DESK = ScoringService(model=Model(bundle=None), clock=lambda: many_venues.AT)
 BOOK = {one["id"]: one for one in many_venues.book()}
