@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,6 +37,45 @@ Url = Annotated[
 Poll = Annotated[
     float, typer.Option(min=0.1, max=600.0, help="Seconds between two looks at the chain.")
 ]
+CANDLES_FROM = "binance"
+Candles = Annotated[
+    bool,
+    typer.Option(
+        "--candles/--no-candles",
+        help="Fetch the candles that forecasts need for whatever connected accounts hold, for as "
+        "long as they are followed.",
+    ),
+]
+CandlesFrom = Annotated[str, typer.Option(help="Exchange of the candles, by ccxt's name.")]
+CandlesApi = Annotated[
+    str | None, typer.Option(help="Proxy that speaks for the hosts of that exchange.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candles:
+    """From where candles are fetched: an exchange by ccxt's name, and its proxy if any."""
+
+    exchange: str
+    api: str | None
+
+
+def _candles(exchange: str, api: str | None) -> _Candles:
+    """Return from where candles are fetched.
+
+    Raises
+    ------
+    InvalidInput
+        When ccxt knows no such exchange.
+    """
+    if exchange != CANDLES_FROM:
+        from serving.ingest.exchange import ExchangeFailed, find
+
+        try:
+            find(exchange)
+        except ExchangeFailed as error:
+            raise InvalidInput([Fault("/candles_from", str(error))]) from None
+    return _Candles(exchange, api)
 
 
 @app.command()
@@ -94,6 +135,9 @@ def connect(
     ] = 30,
     once: Annotated[bool, typer.Option("--once", help="Read once and end.")] = False,
     poll: Poll = 2.0,
+    candles: Candles = True,
+    candles_from: CandlesFrom = CANDLES_FROM,
+    candles_api: CandlesApi = None,
 ) -> None:
     """Read accounts of a venue into the store, and follow them until interrupted.
 
@@ -114,10 +158,11 @@ def connect(
         "all_borrowers": all_borrowers,
     }
     with _refusing():
+        beside = _candles(candles_from, candles_api) if candles else None
         if venue in VENUES:
             _not_both([option for option, value in on_chain.items() if value], venue)
             wish = {"venue": venue, "addresses": address or [], "base_url": base_url}
-            _connect_exchange(wish, credentials, store, name or venue, once=once)
+            _connect_exchange(wish, credentials, store, name or venue, once=once, candles=beside)
             return
         off_chain = {"credentials": credentials, "base_url": base_url}
         _not_both([option for option, value in off_chain.items() if value is not None], venue)
@@ -130,6 +175,7 @@ def connect(
             days=days,
             once=once,
             poll=poll,
+            candles=beside,
         )
 
 
@@ -155,6 +201,7 @@ def _connect_chain(
     days: int,
     once: bool,
     poll: float,
+    candles: _Candles | None,
 ) -> None:
     """Register and follow accounts on a chain."""
     from serving.connect.body import public, secret, target
@@ -164,11 +211,29 @@ def _connect_chain(
     title = name or f"{body.venue}-{body.chain}-{body.market}"
     with _opened(store) as opened:
         _register(opened, title, public(body), secret(body))
-        asyncio.run(_follow(opened, title, aim, body, since=since, days=days, once=once, poll=poll))
+        asyncio.run(
+            _follow(
+                opened,
+                title,
+                aim,
+                body,
+                since=since,
+                days=days,
+                once=once,
+                poll=poll,
+                candles=candles,
+            )
+        )
 
 
 def _connect_exchange(
-    wish: dict[str, Any], file: Path | None, store: str, name: str, *, once: bool
+    wish: dict[str, Any],
+    file: Path | None,
+    store: str,
+    name: str,
+    *,
+    once: bool,
+    candles: _Candles | None,
 ) -> None:
     """Register and follow accounts of an exchange."""
     from serving.connect.exchanges.body import (
@@ -191,11 +256,15 @@ def _connect_exchange(
         def register() -> None:
             _register(opened, name, stated(body), secrets_of(body))
 
-        asyncio.run(_follow_exchange(follower, register, once=once))
+        asyncio.run(_follow_exchange(follower, register, once=once, candles=candles))
 
 
 async def _follow_exchange(
-    follower: "ExchangeFollower", register: Callable[[], None], *, once: bool
+    follower: "ExchangeFollower",
+    register: Callable[[], None],
+    *,
+    once: bool,
+    candles: _Candles | None,
 ) -> None:
     """Refuse a key that can do too much before anything is kept, read once, and go on."""
     try:
@@ -204,7 +273,8 @@ async def _follow_exchange(
         _tell_exchange(await follower.step())
         if not once:
             logging.basicConfig(level=logging.INFO, format="%(message)s")
-            await follower.run(_stop())
+            stop = _stop()
+            await _beside(candles, follower.store, stop, follower.run(stop))
     finally:
         await follower.session.close()
 
@@ -289,6 +359,7 @@ async def _follow(
     days: int,
     once: bool,
     poll: float,
+    candles: _Candles | None,
 ) -> None:
     """Read once, tell what came of it, and go on unless that is all."""
     from serving.connect import rpc, run
@@ -304,7 +375,8 @@ async def _follow(
         _tell(step, follower)
         if not once:
             logging.basicConfig(level=logging.INFO, format="%(message)s")
-            await follower.run(_stop(), poll=poll)
+            stop = _stop()
+            await _beside(candles, store, stop, follower.run(stop, poll=poll))
     finally:
         await rpc.close(follower.chain)
 
@@ -348,11 +420,19 @@ def show(*, store: Url) -> None:
 
 
 @group.command()
-def follow(*, store: Url, poll: Poll = 2.0) -> None:
+def follow(
+    *,
+    store: Url,
+    poll: Poll = 2.0,
+    candles: Candles = True,
+    candles_from: CandlesFrom = CANDLES_FROM,
+    candles_api: CandlesApi = None,
+) -> None:
     """Follow every connection of the store whose endpoints or keys are sealed in it."""
     from serving.store import connections
 
     with _refusing(), _opened(store) as opened:
+        beside = _candles(candles_from, candles_api) if candles else None
         with opened.read() as transaction:
             stored = connections.every(transaction)
         chains, exchanges = _followers(stored, opened)
@@ -360,7 +440,7 @@ def follow(*, store: Url, poll: Poll = 2.0) -> None:
             typer.echo("no connection to follow", err=True)
             raise typer.Exit(1)
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-        asyncio.run(_follow_all(chains, exchanges, poll=poll))
+        asyncio.run(_follow_all(opened, chains, exchanges, poll=poll, candles=beside))
 
 
 def _followers(
@@ -396,18 +476,46 @@ def _followers(
 
 
 async def _follow_all(
-    chains: "list[Follower]", exchanges: "list[ExchangeFollower]", *, poll: float
+    store: "Store",
+    chains: "list[Follower]",
+    exchanges: "list[ExchangeFollower]",
+    *,
+    poll: float,
+    candles: _Candles | None,
 ) -> None:
     """Follow until interrupted."""
     from serving.connect import run
 
     stop = _stop()
     try:
-        await asyncio.gather(
-            run.follow_all(chains, stop, poll=poll), *(each.run(stop) for each in exchanges)
+        await _beside(
+            candles,
+            store,
+            stop,
+            run.follow_all(chains, stop, poll=poll),
+            *(each.run(stop) for each in exchanges),
         )
     finally:
         await asyncio.gather(*(each.session.close() for each in exchanges))
+
+
+async def _beside(
+    candles: _Candles | None,
+    store: "Store",
+    stop: asyncio.Event,
+    *following: Coroutine[Any, Any, None],
+) -> None:
+    """Follow until told to stop, and keep the candles up meanwhile where they are wished for."""
+    keeping = [_keep(candles, store, stop)] if candles is not None else []
+    await asyncio.gather(*following, *keeping)
+
+
+async def _keep(candles: _Candles, store: "Store", stop: asyncio.Event) -> None:
+    """Keep candles up until told to stop."""
+    # ccxt loads a hundred exchanges: whoever follows does not wait for them.
+    keeping = await asyncio.to_thread(importlib.import_module, "serving.ingest.keeping")
+    keeper = keeping.CandleKeeper(store=store, exchange=candles.exchange, api=candles.api)
+    await keeper.run(stop)
 
 
 def _stop() -> asyncio.Event:
@@ -495,6 +603,7 @@ OPTIONS = {
     "/venue": "VENUE",
     "/all_borrowers": "--all-borrowers",
     "/base_url": "--base-url",
+    "/candles_from": "--candles-from",
     "/credentials": "--credentials",
     "/key": "key",
     "/secret": "secret",

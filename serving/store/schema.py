@@ -19,7 +19,7 @@ from models.horizons import PROBABILITIES
 from serving.store.columns import Document, Duration, Time, Whole, name, number
 
 METADATA = sa.MetaData()
-HEAD = "0021"
+HEAD = "0022"
 """The newest revision in `migrations/versions`."""
 
 
@@ -355,6 +355,16 @@ IMPACT_QUOTES = sa.Table(
     sa.Column("measured_at", Time, primary_key=True),
     sa.Column("received_at", Time, nullable=False),
     sa.Column("quotes", Document, nullable=False),  # [amount, impact] each, in text
+    sqlite_with_rowid=False,
+)
+
+BLOCK_SPACE = sa.Table(
+    "block_space",
+    METADATA,
+    sa.Column("chain", name(40), primary_key=True),
+    sa.Column("measured_at", Time, primary_key=True),
+    sa.Column("received_at", Time, nullable=False),
+    sa.Column("body", Document, nullable=False),  # as it was pushed
     sqlite_with_rowid=False,
 )
 

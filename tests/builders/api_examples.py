@@ -249,6 +249,12 @@ def book(ask: Any, at: datetime) -> None:
     quotes = [{"amount": amount, "impact": impact} for amount, impact in amounts.items()]
     ask("put_impact", {"measured_at": iso(at), "quotes": quotes}, asset="ETH", quote="USDC")
     ask("get_impact", asset="ETH", quote="USDC")
+    blocks = {"asset": "ETH", "gas_price_gwei": "30", "block_seconds": 12}
+    blocks |= {"free_gas": 15_000_000, "gas_each": 500_000}
+    surge = [{"blocks": 5, "times": "3"}, {"blocks": 50, "times": "20"}]
+    measured = {"measured_at": iso(at), **blocks, "surge": surge}
+    ask("put_block_space", measured, chain="ethereum")
+    ask("block_spaces")
     ask("stress_book", {"shocks": [{"name": "fall", "prices": {"ETH": "-0.3", "BTC": "-0.25"}}]})
     begun = ask("begin_book_forecast", {"horizons": ["24h"], "scenarios": 1000, "seed": 1})
     for _ in range(PATIENCE):

@@ -573,6 +573,18 @@ class Operations(Transport):
         )
         return answer
 
+    def put_block_space(self, chain: str, body: types.BlockSpaceBody) -> types.BlockSpaceAnswer:
+        """State gas price and block space of a chain."""
+        answer: types.BlockSpaceAnswer = self._json(
+            "PUT", "/v1/block-space/{chain}", at={"chain": chain}, body=body, writes=True
+        )
+        return answer
+
+    def block_spaces(self) -> types.BlockSpacesAnswer:
+        """The blocks of every chain, and what liquidations cost and take in them."""
+        answer: types.BlockSpacesAnswer = self._json("GET", "/v1/block-space")
+        return answer
+
     def lines(self, body: types.LinesBody) -> types.LinesShown:
         """The past probabilities of many accounts, to be drawn."""
         answer: types.LinesShown = self._json("POST", "/v1/lines", body=body)
@@ -1560,6 +1572,20 @@ class AsyncOperations(AsyncTransport):
         answer: types.CurveAnswer = await self._json(
             "GET", "/v1/impact/{asset}/{quote}", at={"asset": asset, "quote": quote}
         )
+        return answer
+
+    async def put_block_space(
+        self, chain: str, body: types.BlockSpaceBody
+    ) -> types.BlockSpaceAnswer:
+        """State gas price and block space of a chain."""
+        answer: types.BlockSpaceAnswer = await self._json(
+            "PUT", "/v1/block-space/{chain}", at={"chain": chain}, body=body, writes=True
+        )
+        return answer
+
+    async def block_spaces(self) -> types.BlockSpacesAnswer:
+        """The blocks of every chain, and what liquidations cost and take in them."""
+        answer: types.BlockSpacesAnswer = await self._json("GET", "/v1/block-space")
         return answer
 
     async def lines(self, body: types.LinesBody) -> types.LinesShown:

@@ -363,6 +363,35 @@ class BlockLine(TypedDict):
     at: str
 
 
+class BlockSpaceAnswer(TypedDict):
+    """The blocks of a chain."""
+
+    chain: str
+    state: dict[str, Any]
+    age_seconds: float
+    asset_price: float | None
+    curve: list[CrowdedAnswer]
+
+
+class BlockSpaceBody(TypedDict):
+    """The blocks of a chain as they were measured, and how gas answers to demand."""
+
+    measured_at: str
+    asset: str
+    gas_price_gwei: str
+    free_gas: int
+    gas_each: int
+    block_seconds: float
+    surge: list[SurgeBody]
+
+
+class BlockSpacesAnswer(TypedDict):
+    """The newest blocks of every chain, by name."""
+
+    request_id: str
+    chains: list[BlockSpaceAnswer]
+
+
 class BookAnswer(TypedDict):
     """The book in sum."""
 
@@ -842,6 +871,14 @@ class CoverAnswer(TypedDict):
     probability: float | None
     before: StateAnswer | None
     after: StateAnswer | None
+
+
+class CrowdedAnswer(TypedDict):
+    """What one liquidation costs, USD, and how late it comes with so many due at once."""
+
+    due: int
+    gas: float
+    delay_hours: float
 
 
 class CurveAnswer(TypedDict):
@@ -2031,6 +2068,7 @@ class PriceInForce(TypedDict):
     next_price: str | None
     next_at: str | None
     doubt: Notice | None
+    sources: list[PriceSource]
 
 
 class PriceLimits(TypedDict):
@@ -2038,6 +2076,15 @@ class PriceLimits(TypedDict):
 
     least: str | None
     most: str | None
+
+
+class PriceSource(TypedDict):
+    """What one source said of a price; its faults, where several are compared, say what of it."""
+
+    source: str
+    price: str
+    observed_at: str
+    faults: list[str]
 
 
 class PriceTrigger(TypedDict):
@@ -2599,6 +2646,7 @@ class ShockBody(TypedDict):
     temporary: NotRequired[str]
     half_life_hours: NotRequired[float]
     congestion: NotRequired[list[CongestionBody]]
+    block_space: NotRequired[str | None]
     delay_hours: NotRequired[int]
     within_hours: NotRequired[int]
     funds: NotRequired[dict[str, str]]
@@ -2795,6 +2843,13 @@ class StressShock(TypedDict):
     congestion: CongestionAnswer | None
     settlements: list[SettlementAnswer]
     expected: dict[str, float] | None
+
+
+class SurgeBody(TypedDict):
+    """A point of how a gas price answers to demand."""
+
+    blocks: int
+    times: str
 
 
 class SurplusSide(TypedDict):

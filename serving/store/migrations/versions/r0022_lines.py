@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0021"
-down_revision = "0020"
+revision = "0022"
+down_revision = "0021"
 
 TABLES = ("assessments", "latest_assessments")
 FIGURES = ("collateral_value", "distance", "trigger_price")
