@@ -32,10 +32,11 @@ function leaves(tree, place, prefix = "") {
 }
 
 /** Return fields of what is stated, and of what a rulebook would read beside it, left empty. */
-function described(stated, units, place, assets) {
-  const named = Object.entries(units).flatMap(([name, unit]) =>
-    name.includes("{asset}") ? assets.map((asset) => [name.replace("{asset}", asset), unit]) : [[name, unit]],
-  );
+function described(stated, units, place, { assets, market }) {
+  const named = Object.entries(units).flatMap(([pattern, unit]) => {
+    const name = pattern.replace("{market}", market);
+    return name.includes("{asset}") ? assets.map((asset) => [name.replace("{asset}", asset), unit]) : [[name, unit]];
+  }).filter(([name]) => !name.includes("{"));
   const known = new Map(named);
   for (const name of Object.keys(stated ?? {})) if (!known.has(name)) known.set(name, "");
   return [...known].map(([name, unit]) => field([...place, name], name, stated?.[name], { unit }));
@@ -44,15 +45,18 @@ function described(stated, units, place, assets) {
 /** Return the form of a request in groups of fields; empty groups are left out. */
 export function formOf(body, book) {
   const { account, market = {} } = body;
-  const assets = [...new Set((account.legs ?? []).map((leg) => leg.asset))];
+  const about = {
+    assets: [...new Set((account.legs ?? []).map((leg) => leg.asset))],
+    market: account.market,
+  };
   const groups = [
     ["Prices, quote units", Object.entries(market.prices ?? {}).map(([asset, price]) =>
       field(["market", "prices", asset, "value"], asset, pointed(price.value, price.decimals), { isPrice: true }))],
     ["What the account holds, smallest units or contracts", (account.legs ?? []).flatMap((leg, at) =>
       Object.entries(leg).filter(([name]) => name !== "kind" && name !== "asset").map(([name, value]) =>
         field(["account", "legs", at, name], `${leg.asset}, ${leg.kind}: ${name}`, value)))],
-    ["State of the market", described(market.state, book?.state ?? {}, ["market", "state"], assets)],
-    ["Options of the account", described(account.options, book?.options ?? {}, ["account", "options"], assets)],
+    ["State of the market", described(market.state, book?.state ?? {}, ["market", "state"], about)],
+    ["Options of the account", described(account.options, book?.options ?? {}, ["account", "options"], about)],
     ["Terms stated with the account", typeof account.terms === "object" ? leaves(account.terms, ["account", "terms"]) : []],
   ];
   return groups.filter(([, fields]) => fields.length).map(([title, fields]) => ({ title, fields }));

@@ -52,8 +52,8 @@ function page() {
 
     load() {
       return trying(async () => {
-        const asked = ["/v1/models", "/v1/models/moves", "/v1/models/drift"].map((path) => ask(path));
-        const [told, registry, drifted] = await Promise.all(asked);
+        const paths = ["/v1/models", "/v1/models/moves", "/v1/models/drift"];
+        const [told, registry, drifted] = await Promise.all(paths.map((path) => ask(path)));
         Object.assign(this, { told, registry, drifted });
         const used = told.models.find((one) => one.version === told.in_use);
         const path = `/v1/models/${encodeURIComponent(told.in_use)}`;
@@ -90,7 +90,8 @@ function page() {
       const ratio = own.expected_observed?.value;
       if (ratio != null) told.push(`For every one that came it had expected ${few(ratio)}.`);
       const lead = this.leads.find((one) => one.isModel);
-      if (lead) told.push(`At ${lead.budget} alerts it warned of ${lead.warned}, by ${lead.lead} (median).`);
+      if (lead) told.push(`With a budget of ${lead.budget} it warned of ${lead.warned}, ${lead.lead} before (median).`);
+      if (this.report.bundle !== this.told.in_use) told.push("All this is of the model that was judged, not of the one in use: see below.");
       return told;
     },
     get models() {

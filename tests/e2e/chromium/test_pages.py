@@ -267,6 +267,21 @@ def test_filters_and_search_narrow_the_list(watched: Watched, moved: Served) -> 
     expect(page.locator("#none")).to_be_visible()
 
 
+def test_the_page_says_what_comes_until_it_has(watched: Watched, moved: Served) -> None:
+    """A simulated market's announcement stands in the banner, and goes when its time is there."""
+    store, now = moved.desk.store, datetime.fromisoformat(moved.ask("/v1/pulse")["as_of"])
+    assert store is not None
+    said = {market.ANNOUNCED: "A crash by 13 % begins", market.ANNOUNCED_UNTIL: ""}
+    later, before = (now + timedelta(hours=1)).isoformat(), now.isoformat()
+    with store.begin() as transaction:
+        market.write_notes(transaction, {**said, market.ANNOUNCED_UNTIL: later})
+    page = watched.open("/desk")
+    expect(page.locator("#announced")).to_have_text("A crash by 13 % begins.")
+    with store.begin() as transaction:
+        market.write_notes(transaction, {market.ANNOUNCED_UNTIL: before})
+    expect(page.locator("#announced")).to_be_hidden()
+
+
 def test_the_list_is_exported_as_it_is_filtered(watched: Watched, moved: Served) -> None:
     """The file is the API's own."""
     page = watched.open("/desk")
