@@ -1,7 +1,7 @@
 """The model in use: its version, what it reads, its card and its report."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
 from serving.schemas import problems
 from serving.schemas.models import FeatureShown, ModelsAnswer, ModelShown
 from serving.schemas.problems import Refused
-from serving.store import drift_reports
+from serving.store import drift_reports, forecasts, market
 
 MARKDOWN = "text/markdown; charset=utf-8"
 CARD, REPORT = "card.md", "report.json"
+WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +141,54 @@ def drift(desk: ScoringService, call: Call) -> Answer:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BesideAnswer:
+    """What the challenger says beside the champion, of the same accounts and moments.
+
+    Parameters
+    ----------
+    absence
+        Why there is nothing to set side by side; null otherwise.
+    pairs
+        Accounts and moments since `begin` of which both said something.
+    champion, challenger
+        Liquidations that each expects in sum, by head and horizon (`expected_24h`).
+    apart
+        Mean absolute difference of their probabilities, likewise.
+    """
+
+    request_id: str
+    absence: str | None
+    begin: datetime | None = None
+    pairs: int = 0
+    champion: dict[str, float] | None = None
+    challenger: dict[str, float] | None = None
+    apart: dict[str, float] | None = None
+
+
+def beside(desk: ScoringService, call: Call) -> Answer:
+    """Answer `GET /v1/models/beside`."""
+    bundle, deployed = desk.model.bundle, desk.deployed
+    challenger = None if deployed is None else deployed.challenger
+    if bundle is None or challenger is None:
+        absence = "no challenger is being scored"
+        return json_answer(BesideAnswer(request_id=call.request_id, absence=absence))
+    with opened(desk).read() as transaction:
+        begin = market.clock(transaction, now=desk.clock()) - WEEK
+        pair = forecasts.beside(transaction, bundle.version, challenger.version, begin=begin)
+    return json_answer(
+        BesideAnswer(
+            request_id=call.request_id,
+            absence=None if pair.pairs else "both have not yet said something of one account",
+            begin=begin,
+            pairs=pair.pairs,
+            champion=dict(pair.champion),
+            challenger=dict(pair.challenger),
+            apart=dict(pair.apart),
+        )
+    )
+
+
 def card(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/models/{version}/card`."""
     return Answer(body=_file(desk, call, CARD), media_type=MARKDOWN)
@@ -208,6 +257,17 @@ OPERATIONS = (
         details="As `forewarn drift --note` last kept it.",
         meaning="The report, or why there is none",
         answer_types=(DriftAnswer,),
+    ),
+    Operation(
+        name="models_beside",
+        method="GET",
+        path="/v1/models/beside",
+        scope=Scope.READ,
+        work=beside,
+        summary="What the challenger says beside the champion",
+        details="Over the last week, of accounts and moments of which both were asked.",
+        meaning="Sums and differences, or why there are none",
+        answer_types=(BesideAnswer,),
     ),
     Operation(
         name="model_card",

@@ -7,11 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from models.events import EventKind
 from models.horizons import PROBABILITIES
 from serving.store.engine import Transaction
+from serving.store.forecasts import LIQUIDATED
 from serving.store.rows import put
-from serving.store.schema import ACCOUNTS, BOOK_COURSE, EVENTS
+from serving.store.schema import ACCOUNTS, BOOK_COURSE, EVENTS, LIQUIDATIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,15 +73,21 @@ def read(
 def liquidated(
     transaction: Transaction, *, begin: datetime, end: datetime, venue: str | None = None
 ) -> list[tuple[datetime, str]]:
-    """Return when which account was liquidated within (begin, end], oldest first."""
-    chosen = (
-        sa.select(EVENTS.c.at, EVENTS.c.account)
-        .select_from(EVENTS.join(ACCOUNTS, ACCOUNTS.c.account == EVENTS.c.account))
-        .where(EVENTS.c.kind == EventKind.LIQUIDATE.value, EVENTS.c.at > begin, EVENTS.c.at <= end)
-    )
+    """Return when which account of the book was liquidated within (begin, end], oldest first.
+
+    Told as events, or by a venue's log.
+    """
+    own = sa.select(EVENTS.c.at, EVENTS.c.account).where(EVENTS.c.kind == LIQUIDATED)
+    own = own.where(EVENTS.c.at > begin, EVENTS.c.at <= end)
+    logged = sa.select(LIQUIDATIONS.c.at, LIQUIDATIONS.c.account)
+    logged = logged.where(LIQUIDATIONS.c.at > begin, LIQUIDATIONS.c.at <= end)
     if venue is not None:
-        chosen = chosen.where(ACCOUNTS.c.venue == venue)
-    rows = transaction.execute(chosen.order_by(EVENTS.c.at, EVENTS.c.account))
+        joined = EVENTS.join(ACCOUNTS, ACCOUNTS.c.account == EVENTS.c.account)
+        own = own.select_from(joined).where(ACCOUNTS.c.venue == venue)
+        logged = logged.where(LIQUIDATIONS.c.venue == venue)
+    kept = sa.select(ACCOUNTS.c.account)
+    logged = logged.where(LIQUIDATIONS.c.account.in_(kept))
+    rows = transaction.execute(sa.union(own, logged).order_by("at", "account"))
     return [(row.at, str(row.account)) for row in rows]
 
 

@@ -192,6 +192,7 @@ def play(ask: Any, *, at: datetime) -> None:
         "models",
         "model_moves",
         "model_drift",
+        "models_beside",
         "rulebooks",
         "audit",
         "pulse",

@@ -38,6 +38,7 @@ function page() {
   return {
     told: null,
     drifted: null,
+    beside: null,
     card: "",
     report: null,
     reportAbsence: "Loading…",
@@ -52,8 +53,9 @@ function page() {
 
     load() {
       return trying(async () => {
-        const paths = ["/v1/models", "/v1/models/moves", "/v1/models/drift"];
-        const [told, registry, drifted] = await Promise.all(paths.map((path) => ask(path)));
+        const parts = ["", "/moves", "/drift", "/beside"];
+        const [told, registry, drifted, beside] = await Promise.all(parts.map((part) => ask(`/v1/models${part}`)));
+        this.beside = beside;
         Object.assign(this, { told, registry, drifted });
         const used = told.models.find((one) => one.version === told.in_use);
         const path = `/v1/models/${encodeURIComponent(told.in_use)}`;
@@ -183,6 +185,25 @@ function page() {
           precision: percent(found.precision),
         })),
       );
+    },
+    /** What the challenger says beside the champion; empty where there is none. */
+    get pairs() {
+      const { absence, champion, challenger, apart } = this.beside ?? { absence: "" };
+      if (absence !== null) return [];
+      return Object.keys(champion).map((name) => ({
+        name: name.replace("_", " within "),
+        champion: amount(champion[name].toPrecision(3)),
+        challenger: amount(challenger[name].toPrecision(3)),
+        apart: percent(apart[name]),
+      }));
+    },
+    get pairsNote() {
+      const found = this.beside;
+      if (!found || found.absence !== null) return "";
+      return `Liquidations that each expects of ${amount(found.pairs)} accounts and moments since ${when(found.begin)}, and how far apart their probabilities are (mean).`;
+    },
+    get besideAbsence() {
+      return this.beside?.absence ? `Side by side: ${this.beside.absence}.` : "";
     },
     get driftAbsence() {
       return this.drifted?.absence ?? "";

@@ -1,15 +1,30 @@
 """Where accounts stand: the columns of the store, the map over them and the book's course."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from models.alerting.signals import Level
 from models.alerting.state import AlertState
 from models.horizons import PROBABILITIES
+from serving.ingest import forecast_records
 from serving.routes.book_map import _cells, _count, _grouped, _largest
 from serving.schemas.stored import Assessed
-from serving.store import Store, accounts, alerts, assessments, book_course, overview
+from serving.store import (
+    Store,
+    accounts,
+    alerts,
+    assessments,
+    book_course,
+    drift_reports,
+    forecasts,
+    open_store,
+    overview,
+    schema,
+)
 from serving.store.assessments import AccountFilter
+from serving.store.columns import EPOCH
+from serving.store.forecasts import ServedForecast
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -138,3 +153,69 @@ def test_an_account_liquidated_twice_came_once() -> None:
     happened = [(NOON, "a"), (NOON + HOUR, "b"), (NOON + 2 * HOUR, "b"), (NOON + 3 * HOUR, "c")]
     assert _count(happened, NOON, NOON + 2 * HOUR) == 1
     assert _count(happened, NOON, NOON + 3 * HOUR) == 2
+
+
+def test_who_was_liquidated_is_read_from_the_events(store: Store) -> None:
+    """Of the venue asked about, within (begin, end]; what an owner did is none."""
+    lay(store)
+    with store.begin() as transaction:
+        events = [
+            {"account": name, "key": f"{name}{place}", "at": at, "kind": kind, "debt": 0}
+            | {"collateral": 1, "collateral_asset": None, "debt_asset": None}
+            for place, (name, at, kind) in enumerate(
+                (
+                    ("a", NOON - HOUR, "deposit"),
+                    ("b", NOON - HOUR, "liquidate"),
+                    ("c", NOON, "liquidate"),
+                )
+            )
+        ]
+        transaction.execute(
+            schema.EVENTS.insert(), [{**event, "received_at": NOON} for event in events]
+        )
+        whole = book_course.liquidated(transaction, begin=NOON - 2 * HOUR, end=NOON)
+        assert whole == [(NOON - HOUR, "b"), (NOON, "c")]
+        late = book_course.liquidated(transaction, begin=NOON - HOUR, end=NOON, venue="maker")
+        assert late == [(NOON, "c")]
+        assert not book_course.liquidated(transaction, begin=EPOCH, end=NOON, venue="x")
+
+
+def test_two_bundles_are_set_side_by_side_where_both_spoke(store: Store) -> None:
+    """Sums and the mean difference over the same accounts and moments alone."""
+    lay(store)
+
+    def said(account: str, version: str, chance: float) -> ServedForecast:
+        role = "champion" if version == "one" else "challenger"
+        return ServedForecast(
+            account=account,
+            at=NOON,
+            model_version=version,
+            role=role,
+            probabilities=dict.fromkeys(PROBABILITIES, chance),
+        )
+
+    with store.begin() as transaction:
+        told = [said("a", "one", 0.25), said("a", "two", 0.5), said("b", "one", 0.5)]
+        forecasts.write(transaction, [*told, said("b", "two", 0.125), said("c", "one", 1.0)])
+        pair = forecasts.beside(transaction, "one", "two", begin=NOON)
+        none = forecasts.beside(transaction, "one", "two", begin=NOON + HOUR)
+    assert (pair.pairs, none.pairs) == (2, 0)
+    assert pair.champion["expected_24h"] == 0.75
+    assert pair.challenger["expected_24h"] == 0.625
+    assert pair.apart["expected_24h"] == (0.25 + 0.375) / 2
+
+
+def test_a_report_of_drift_stands_until_the_next(tmp_path: Path) -> None:
+    """By model, with the line of the audit that breakers read."""
+    url = f"sqlite:///{tmp_path / 'book.sqlite3'}"
+    line = {"actor": "test", "action": "measured drift", "subject": "one", "detail": "0.2500"}
+    open_store(url).close()
+    for rows in ([0, 0], [1, 2]):
+        forecast_records.store(url, begin=NOON, note={**line, "report": {"rows": rows}})
+    store = open_store(url)
+    with store.read() as transaction:
+        kept = drift_reports.read(transaction, "one")
+        assert kept is not None
+        assert kept[1] == {"rows": [1, 2]}
+        assert drift_reports.read(transaction, "two") is None
+    store.close()
