@@ -25,7 +25,6 @@ Order = Literal[
     "distance",
     "collateral_value",
     "requirement",
-    "trigger_price",
 ]
 DESCENDING = frozenset({"expected_24h", "collateral_value", "requirement"})
 """Orders whose largest value comes first."""

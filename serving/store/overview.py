@@ -1,7 +1,7 @@
 """Where accounts stand, without what else was said of them: for pictures of whole books."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -42,7 +42,7 @@ def placed(
         )
         is_same = sa.and_(is_same, said.c.at == newest.scalar_subquery())
     joined = ACCOUNTS.join(said, is_same)
-    level: sa.ColumnElement[int | None] = sa.null()
+    level: sa.ColumnElement[Any] = sa.literal(None, sa.Integer)
     if at is None:
         joined = joined.outerjoin(ALERT_STATES, ALERT_STATES.c.account == ACCOUNTS.c.account)
         level = ALERT_STATES.c.level
@@ -55,7 +55,17 @@ def placed(
         chosen.where(*conditions(criteria, said)).order_by(ACCOUNTS.c.account)
     )
     names = {int(level): level.name.lower() for level in Level}
-    return [Placed(*row[:3], None if row[3] is None else names[row[3]], *row[4:]) for row in rows]
+    return [
+        Placed(
+            account=row.account,
+            venue=row.venue,
+            owner=row.owner,
+            level=None if row.level is None else names[row.level],
+            collateral_value=row.collateral_value,
+            distance=row.distance,
+        )
+        for row in rows
+    ]
 
 
 def held(transaction: Transaction, criteria: AccountFilter) -> list[tuple[str, str]]:

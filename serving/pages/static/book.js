@@ -189,7 +189,8 @@ function page() {
 
     /** What the list is asked for. */
     get asked() {
-      return { ...this.filters, ...this.area, order: this.order, as_of: this.asOf };
+      const told = { ...this.filters, ...this.area, order: this.order, as_of: this.asOf };
+      return this.isPast ? { ...told, least_level: "" } : told; // the history holds no levels
     },
     /** The moment that is looked back on; empty for now. */
     get asOf() {

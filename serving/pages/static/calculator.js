@@ -2,6 +2,9 @@
 
 const KINDS = ["collateral", "debt", "position"];
 
+/** Return a request of its own; what Alpine watches cannot be cloned otherwise. */
+const copied = (body) => JSON.parse(JSON.stringify(body));
+
 /** Return whole units of an amount with decimals: exact text, its point set. */
 function pointed(text, decimals) {
   const digits = String(text).padStart(decimals + 1, "0");
@@ -64,7 +67,7 @@ export function formOf(body, book) {
 
 /** Return a request with one field as it was typed; an empty one is left out. */
 export function withField(body, place, typed) {
-  const changed = structuredClone(body);
+  const changed = copied(body);
   const path = JSON.parse(place);
   const [last, way] = [path.at(-1), path.slice(0, -1)];
   const owner = way.reduce((found, name) => (found[name] ??= {}), changed);
@@ -80,7 +83,7 @@ export function withField(body, place, typed) {
 /** Return a request with one more leg of a kind, in an asset that is priced. */
 export function withLeg(body, kind, asset) {
   if (!KINDS.includes(kind) || !asset) return body;
-  const changed = structuredClone(body);
+  const changed = copied(body);
   const like = changed.account.legs.find((leg) => leg.kind === kind) ?? {};
   changed.account.legs.push({ ...like, kind, asset, quantity: "0" });
   return changed;
@@ -88,7 +91,7 @@ export function withLeg(body, kind, asset) {
 
 /** Return a request without its last leg. */
 export function withoutLeg(body) {
-  const changed = structuredClone(body);
+  const changed = copied(body);
   changed.account.legs.pop();
   return changed;
 }

@@ -70,15 +70,15 @@ export function until(level, policy) {
   return `until nothing has held it for ${spanInWords(dwell)}`;
 }
 
-/** Return changes as episodes, those that changed last first. */
+/** Return changes, the newest first, as episodes, those that changed last first. */
 export function episodesOf(changes) {
   const found = new Map();
   for (const one of changes) {
     const key = `${one.account} ${one.episode}`;
     found.set(key, [...(found.get(key) ?? []), one]);
   }
-  const ordered = [...found.entries()].map(([key, own]) => [key, own.sort((a, b) => (a.at < b.at ? -1 : 1))]);
-  return ordered.sort(([, a], [, b]) => (a.at(-1).at < b.at(-1).at ? 1 : -1)).map(([key, own]) => episode(key, own));
+  // The newest change comes first, so that the episodes stand in their order already.
+  return [...found.entries()].map(([key, own]) => episode(key, own.reverse()));
 }
 
 function episode(key, own) {

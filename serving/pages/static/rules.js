@@ -14,6 +14,7 @@ function page() {
     examples: {},
     body: "",
     chosen: "",
+    unfit: {},
     legKind: "collateral",
     legAsset: "",
     told: null,
@@ -74,6 +75,7 @@ function page() {
       this.chosen = key;
       this.body = JSON.stringify(this.examples[key] ?? { account: {} }, null, 1);
       this.told = null;
+      this.unfit = {};
       this.problem = "";
     },
     /** The request as it stands in the text; null while the text is no JSON. */
@@ -94,13 +96,16 @@ function page() {
     write(body) {
       this.body = JSON.stringify(body, null, 1);
     },
+    /** Take over a typed field; what cannot be taken is told until it is mended. */
     fill(event) {
-      this.problem = "";
+      const { place } = event.target.dataset;
       try {
-        this.write(withField(this.stated, event.target.dataset.place, event.target.value));
+        this.write(withField(this.stated, place, event.target.value));
+        delete this.unfit[place];
       } catch (error) {
-        this.problem = error.message;
+        this.unfit[place] = error.message;
       }
+      this.problem = Object.values(this.unfit)[0] ?? "";
     },
     addLeg() {
       this.write(withLeg(this.stated, this.legKind, this.legAsset || this.priced[0]));
@@ -113,6 +118,7 @@ function page() {
     },
 
     async calculate() {
+      if (Object.keys(this.unfit).length > 0) return;
       this.problem = "";
       this.told = null;
       try {
