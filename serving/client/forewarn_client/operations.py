@@ -128,7 +128,6 @@ class Operations(Transport):
             "distance",
             "collateral_value",
             "requirement",
-            "trigger_price",
         ]
         | None = None,
         as_of: str | None = None,
@@ -851,6 +850,11 @@ class Operations(Transport):
         answer: types.DriftAnswer = self._json("GET", "/v1/models/drift")
         return answer
 
+    def models_beside(self) -> types.BesideAnswer:
+        """What the challenger says beside the champion."""
+        answer: types.BesideAnswer = self._json("GET", "/v1/models/beside")
+        return answer
+
     def model_card(self, version: str) -> bytes:
         """A model's card."""
         answer: bytes = self._bytes("GET", "/v1/models/{version}/card", at={"version": version})
@@ -1127,7 +1131,6 @@ class AsyncOperations(AsyncTransport):
             "distance",
             "collateral_value",
             "requirement",
-            "trigger_price",
         ]
         | None = None,
         as_of: str | None = None,
@@ -1856,6 +1859,11 @@ class AsyncOperations(AsyncTransport):
     async def model_drift(self) -> types.DriftAnswer:
         """Whether the model in use is still asked about what it was trained for."""
         answer: types.DriftAnswer = await self._json("GET", "/v1/models/drift")
+        return answer
+
+    async def models_beside(self) -> types.BesideAnswer:
+        """What the challenger says beside the champion."""
+        answer: types.BesideAnswer = await self._json("GET", "/v1/models/beside")
         return answer
 
     async def model_card(self, version: str) -> bytes:

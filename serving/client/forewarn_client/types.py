@@ -355,6 +355,18 @@ class Batch(TypedDict):
     assessments: list[Assessment | FaultyItem]
 
 
+class BesideAnswer(TypedDict):
+    """What the challenger says beside the champion, of the same accounts and moments."""
+
+    request_id: str
+    absence: str | None
+    begin: NotRequired[str | None]
+    pairs: NotRequired[int]
+    champion: NotRequired[dict[str, float] | None]
+    challenger: NotRequired[dict[str, float] | None]
+    apart: NotRequired[dict[str, float] | None]
+
+
 class BlockLine(TypedDict):
     """The block as of which the store stands."""
 
@@ -2208,6 +2220,7 @@ class Pulse(TypedDict):
     request_id: str
     as_of: str
     simulated: bool
+    announced: str | None
     status: str
     reasons: list[str]
     model_version: str | None
