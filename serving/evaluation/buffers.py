@@ -31,8 +31,8 @@ def buffer(judged: RuleEvaluation, *, at_next: bool = False) -> float | None:
     float or None
         0 or less where the line is reached; None where no price reaches it.
     """
-    found = nearest(judged, at_next=at_next)
-    return None if found is None else found.share
+    closest = nearest(judged, at_next=at_next)
+    return None if closest is None else closest.share
 
 
 def nearest(judged: RuleEvaluation, *, at_next: bool = False) -> Nearest | None:
@@ -53,8 +53,8 @@ def nearest(judged: RuleEvaluation, *, at_next: bool = False) -> Nearest | None:
         (_alone(judged, at_next=at_next), judged.trigger),
         (_together(shock), shock),
     )
-    found = [Nearest(share=share, trigger=line) for share, line in sides if share is not None]
-    return min(found, key=lambda line: line.share, default=None)
+    lines = [Nearest(share=share, trigger=line) for share, line in sides if share is not None]
+    return min(lines, key=lambda line: line.share, default=None)
 
 
 def _together(shock: Trigger | None) -> float | None:

@@ -78,20 +78,20 @@ def record_of_rules(
 
 def _line(judged: RuleEvaluation) -> dict[str, Any]:
     """Return how far an account is from its line, and by which price, as the store keeps it."""
-    found = nearest(judged, at_next=True)
+    closest = nearest(judged, at_next=True)
     if judged.now.verdict in BREACHED or (judged.soon and judged.soon.verdict in BREACHED):
-        found = Nearest(share=0.0, trigger=None if found is None else found.trigger)
-    if found is None:
+        closest = Nearest(share=0.0, trigger=None if closest is None else closest.trigger)
+    if closest is None:
         return {}
-    trigger = found.trigger
-    kept: dict[str, Any] = {"distance": max(0.0, found.share)}
+    trigger = closest.trigger
+    columns: dict[str, Any] = {"distance": max(0.0, closest.share)}
     if trigger is None:
-        return kept
-    kept["trigger_side"] = trigger.direction
+        return columns
+    columns["trigger_side"] = trigger.direction
     if trigger.asset is not None:
-        kept["trigger_asset"] = trigger.asset
-        kept["trigger_price"] = _scaled(trigger.value, trigger.decimals)
-    return kept
+        columns["trigger_asset"] = trigger.asset
+        columns["trigger_price"] = _scaled(trigger.value, trigger.decimals)
+    return columns
 
 
 def _chances(forecast: Sequence[ForecastAnswer]) -> dict[str, Any]:

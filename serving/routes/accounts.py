@@ -225,16 +225,16 @@ def _past(
     """
     if query.least_level is not None:
         raise InvalidInput([Fault("?least_level", "no level is known of the past: leave it out")])
-    found = assessments.past(transaction, query.criteria(), at=at)
+    summaries = assessments.past(transaction, query.criteria(), at=at)
 
-    def place(one: AccountSummary) -> tuple[float, str]:
-        return _sorted(_ended(one, query.order)[0], query.order), one.account
+    def place(summary: AccountSummary) -> tuple[float, str]:
+        return _sorted(_ended(summary, query.order)[0], query.order), summary.account
 
-    found.sort(key=place)
+    summaries.sort(key=place)
     if after is not None:
         reached = _sorted(after[0], query.order), after[1]
-        found = [one for one in found if place(one) > reached]
-    return found[: query.limit + 1]
+        summaries = [summary for summary in summaries if place(summary) > reached]
+    return summaries[: query.limit + 1]
 
 
 def _sorted(value: float | None, order: Order) -> float:

@@ -64,30 +64,30 @@ class _Cell:
     value: float = 0.0
     account: str | None = None
 
-    def add(self, one: Placed, distance: float, value: float) -> None:
+    def add(self, row: Placed, distance: float, value: float) -> None:
         """Count an account in."""
-        self.account = one.account if self.accounts == 0 else None
+        self.account = row.account if self.accounts == 0 else None
         self.accounts += 1
         self.distance += distance
         self.value += value
 
 
 @dataclass(slots=True)
-class _Held:
+class _Group:
     """What some accounts hold together."""
 
     accounts: int = 0
     near: int = 0
     value: float = 0.0
 
-    def add(self, one: Placed) -> None:
+    def add(self, row: Placed) -> None:
         """Count an account in."""
         self.accounts += 1
-        self.near += one.distance is not None and one.distance <= NEAR
-        self.value += one.collateral_value or 0.0
+        self.near += row.distance is not None and row.distance <= NEAR
+        self.value += row.collateral_value or 0.0
 
 
-Groups = dict[tuple[str, str | None], _Held]
+Groups = dict[tuple[str, str | None], _Group]
 
 
 def place(desk: ScoringService, call: Call) -> Answer:
@@ -97,12 +97,12 @@ def place(desk: ScoringService, call: Call) -> Answer:
     with opened(desk).read() as transaction:
         now = market.clock(transaction, now=desk.clock())
         rows = overview.placed(transaction, criteria, at=query.as_of)
-        assets = overview.held(transaction, criteria)
+        assets = overview.asset_accounts(transaction, criteria)
         is_simulated = market.notes(transaction).get("simulated") == "yes"
-    venues = tuple(sorted({one.venue for one in rows}))
+    venues = tuple(sorted({row.venue for row in rows}))
     cells, unplaced = _cells(rows, {venue: number for number, venue in enumerate(venues)})
-    by_name = {one.account: one for one in rows}
-    totals = _grouped((one.venue, one) for one in rows)
+    by_name = {row.account: row for row in rows}
+    totals = _grouped((row.venue, row) for row in rows)
     return json_answer(
         BookMap(
             request_id=call.request_id,
@@ -112,7 +112,7 @@ def place(desk: ScoringService, call: Call) -> Answer:
             unplaced=unplaced,
             venues=venues,
             cells=cells,
-            owners=_largest(_grouped((one.owner, one) for one in rows), totals),
+            owners=_largest(_grouped((row.owner, row) for row in rows), totals),
             assets=_largest(
                 _grouped((asset, by_name[name]) for asset, name in assets if name in by_name),
                 totals,
@@ -126,23 +126,23 @@ def _cells(rows: Iterable[Placed], venues: Mapping[str, int]) -> tuple[MapCells,
     """Return accounts gathered in cells, and how many have no place."""
     cells: dict[tuple[int, str | None, int, int], _Cell] = defaultdict(_Cell)
     unplaced = 0
-    for one in rows:
-        distance, value = one.distance, one.collateral_value
+    for row in rows:
+        distance, value = row.distance, row.collateral_value
         if distance is None or value is None or value <= 0.0:
             unplaced += 1
             continue
-        row = math.floor(DECADE_STEPS * math.log10(max(value, LEAST_VALUE)))
+        decade = math.floor(DECADE_STEPS * math.log10(max(value, LEAST_VALUE)))
         column = math.ceil(distance / DISTANCE_STEP)
-        cells[venues[one.venue], one.level, column, row].add(one, distance, value)
-    found = sorted(cells.items(), key=lambda item: (item[0][0], item[0][2:], item[0][1] or ""))
+        cells[venues[row.venue], row.level, column, decade].add(row, distance, value)
+    ordered = sorted(cells.items(), key=lambda item: (item[0][0], item[0][2:], item[0][1] or ""))
     return (
         MapCells(
-            venue=tuple(key[0] for key, _ in found),
-            level=tuple(key[1] for key, _ in found),
-            distance=tuple(cell.distance / cell.accounts for _, cell in found),
-            value=tuple(cell.value / cell.accounts for _, cell in found),
-            accounts=tuple(cell.accounts for _, cell in found),
-            account=tuple(cell.account for _, cell in found),
+            venue=tuple(key[0] for key, _ in ordered),
+            level=tuple(key[1] for key, _ in ordered),
+            distance=tuple(cell.distance / cell.accounts for _, cell in ordered),
+            value=tuple(cell.value / cell.accounts for _, cell in ordered),
+            accounts=tuple(cell.accounts for _, cell in ordered),
+            account=tuple(cell.account for _, cell in ordered),
         ),
         unplaced,
     )
@@ -150,9 +150,9 @@ def _cells(rows: Iterable[Placed], venues: Mapping[str, int]) -> tuple[MapCells,
 
 def _grouped(named: Iterable[tuple[str | None, Placed]]) -> Groups:
     """Return what accounts hold together by venue and name."""
-    groups: Groups = defaultdict(_Held)
-    for name, one in named:
-        groups[one.venue, name].add(one)
+    groups: Groups = defaultdict(_Group)
+    for name, row in named:
+        groups[row.venue, name].add(row)
     return groups
 
 
@@ -163,13 +163,13 @@ def _largest(groups: Groups, totals: Groups) -> tuple[Holding, ...]:
         Holding(
             name=name,
             venue=venue,
-            accounts=held.accounts,
-            near=held.near,
-            collateral_value=held.value,
-            share=held.value / whole if (whole := totals[venue, venue].value) else None,
+            accounts=group.accounts,
+            near=group.near,
+            collateral_value=group.value,
+            share=group.value / whole if (whole := totals[venue, venue].value) else None,
         )
-        for _, group in groupby(ordered, key=lambda item: item[0][0])
-        for (venue, name), held in list(group)[:MOST_HOLDINGS]
+        for _, part in groupby(ordered, key=lambda item: item[0][0])
+        for (venue, name), group in list(part)[:MOST_HOLDINGS]
     )
 
 
@@ -183,7 +183,7 @@ def course(desk: ScoringService, call: Call) -> Answer:
         said = book_course.read(transaction, begin=begin, end=end, venue=query.venue)
         happened = book_course.liquidated(transaction, begin=begin, end=now, venue=query.venue)
         is_simulated = market.notes(transaction).get("simulated") == "yes"
-    hours = [list(group) for _, group in groupby(said, key=lambda one: one.at)]
+    hours = [list(group) for _, group in groupby(said, key=lambda row: row.at)]
     span = timedelta(hours=HORIZONS[LABELS.index(query.horizon)])
     at = tuple(group[0].at for group in hours)
     return json_answer(
@@ -192,7 +192,7 @@ def course(desk: ScoringService, call: Call) -> Answer:
             simulated=is_simulated,
             horizon=query.horizon,
             at=at,
-            accounts=tuple(sum(one.accounts for one in group) for group in hours),
+            accounts=tuple(sum(row.accounts for row in group) for group in hours),
             unattended=tuple(_summed(group, f"unattended_{query.horizon}") for group in hours),
             expected=tuple(_summed(group, f"expected_{query.horizon}") for group in hours),
             liquidated=tuple(
@@ -205,7 +205,7 @@ def course(desk: ScoringService, call: Call) -> Answer:
 
 def _summed(said: Sequence[Expected], chance: str) -> float:
     """Return a sum over the venues."""
-    return sum(one.chances[chance] for one in said)
+    return sum(row.chances[chance] for row in said)
 
 
 def _count(happened: Sequence[tuple[datetime, str]], begin: datetime, end: datetime) -> int:

@@ -125,16 +125,16 @@ def drift(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/models/drift`."""
     bundle = desk.model.bundle
     absence = "no model is in use" if bundle is None else "no report is kept of this model"
-    kept = None
+    stored = None
     if bundle is not None:
         with opened(desk).read() as transaction:
-            kept = drift_reports.read(transaction, bundle.version)
-    at, body = kept or (None, None)
+            stored = drift_reports.read(transaction, bundle.version)
+    at, body = stored or (None, None)
     return json_answer(
         DriftAnswer(
             request_id=call.request_id,
             version=None if bundle is None else bundle.version,
-            absence=absence if kept is None else None,
+            absence=absence if stored is None else None,
             at=at,
             report=body,
         )

@@ -35,8 +35,8 @@ class Expected:
 def keep(transaction: Transaction, sums: Mapping[str, Any], *, at: datetime) -> None:
     """Keep what the book's sums expect; what was said first within an hour stands for it."""
     hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    kept = sa.select(BOOK_COURSE.c.venue).where(BOOK_COURSE.c.hour == hour)
-    standing = set(transaction.execute(kept).scalars())
+    present = sa.select(BOOK_COURSE.c.venue).where(BOOK_COURSE.c.hour == hour)
+    standing = set(transaction.execute(present).scalars())
     rows = [
         {
             "hour": hour,
@@ -77,17 +77,16 @@ def liquidated(
 
     Told as events, or by a venue's log.
     """
-    own = sa.select(EVENTS.c.at, EVENTS.c.account).where(EVENTS.c.kind == LIQUIDATED)
-    own = own.where(EVENTS.c.at > begin, EVENTS.c.at <= end)
+    events = sa.select(EVENTS.c.at, EVENTS.c.account).where(EVENTS.c.kind == LIQUIDATED)
+    events = events.where(EVENTS.c.at > begin, EVENTS.c.at <= end)
     logged = sa.select(LIQUIDATIONS.c.at, LIQUIDATIONS.c.account)
     logged = logged.where(LIQUIDATIONS.c.at > begin, LIQUIDATIONS.c.at <= end)
     if venue is not None:
         joined = EVENTS.join(ACCOUNTS, ACCOUNTS.c.account == EVENTS.c.account)
-        own = own.select_from(joined).where(ACCOUNTS.c.venue == venue)
+        events = events.select_from(joined).where(ACCOUNTS.c.venue == venue)
         logged = logged.where(LIQUIDATIONS.c.venue == venue)
-    kept = sa.select(ACCOUNTS.c.account)
-    logged = logged.where(LIQUIDATIONS.c.account.in_(kept))
-    rows = transaction.execute(sa.union(own, logged).order_by("at", "account"))
+    logged = logged.where(LIQUIDATIONS.c.account.in_(sa.select(ACCOUNTS.c.account)))
+    rows = transaction.execute(sa.union(events, logged).order_by("at", "account"))
     return [(row.at, str(row.account)) for row in rows]
 
 

@@ -95,11 +95,11 @@ def beside(transaction: Transaction, champion: str, challenger: str, *, begin: d
     same = sa.and_(first.c.account == second.c.account, first.c.at == second.c.at)
     columns = [sa.func.count().label("pairs")]
     for name in PROBABILITIES:
-        one, other = first.c[name], second.c[name]
+        left, right = first.c[name], second.c[name]
         columns += [
-            sa.func.sum(one).label(f"champion {name}"),
-            sa.func.sum(other).label(f"challenger {name}"),
-            sa.func.avg(sa.func.abs(one - other)).label(f"apart {name}"),
+            sa.func.sum(left).label(f"champion {name}"),
+            sa.func.sum(right).label(f"challenger {name}"),
+            sa.func.avg(sa.func.abs(left - right)).label(f"apart {name}"),
         ]
     chosen = sa.select(*columns).select_from(first.join(second, same))
     chosen = chosen.where(

@@ -68,7 +68,7 @@ def placed(
     ]
 
 
-def held(transaction: Transaction, criteria: AccountFilter) -> list[tuple[str, str]]:
+def asset_accounts(transaction: Transaction, criteria: AccountFilter) -> list[tuple[str, str]]:
     """Return which asset which account has as collateral or position, in its newest position."""
     chosen = (
         sa.select(HOLDINGS.c.asset, HOLDINGS.c.account)

@@ -119,7 +119,7 @@ def test_holdings_add_up_to_the_venue(store: Store) -> None:
     lay(store)
     with store.read() as transaction:
         rows = overview.placed(transaction, AccountFilter())
-        held = overview.held(transaction, AccountFilter())
+        held = overview.asset_accounts(transaction, AccountFilter())
     totals = _grouped((one.venue, one) for one in rows)
     owners = _largest(_grouped((one.owner, one) for one in rows), totals)
     whole = 900.0 + 1000.0 + 1010.0 + 2e6
