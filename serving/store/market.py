@@ -28,6 +28,9 @@ from serving.store.series import series
 
 SPOT, PERPETUAL, MARK = "spot", "perp", "mark"
 COLUMNS = ("open", "high", "low", "close", "volume")
+ANNOUNCED, ANNOUNCED_UNTIL = "announced", "announced_until"
+"""Notes of a simulated market: what is to come, and until when that is to be said."""
+
 REFERENCES = ("BTC", "ETH")
 """Assets whose candles say how the whole market moves."""
 
