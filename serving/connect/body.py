@@ -37,7 +37,7 @@ def _address(value: str) -> str:
 
 
 Address = Annotated[str, Field(max_length=100, strict=True), AfterValidator(_address)]
-ChainVenue = Literal["aave-v3", "aave-v2", "liquity-v1", "morpho-blue", "venus"]
+ChainVenue = Literal["aave-v3", "aave-v2", "compound-v3", "liquity-v1", "morpho-blue", "venus"]
 
 
 class ConnectionBody(Body):

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from serving.connect import aave_v2, liquity_v1, morpho_blue, venus
+from serving.connect import aave_v2, compound_v3, liquity_v1, morpho_blue, venus
 from serving.connect.aave_v2 import AaveV2Reader
 from serving.connect.aave_v3 import AaveV3Reader
 from serving.connect.body import Target
+from serving.connect.compound_v3 import CompoundV3Reader
 from serving.connect.errors import HistoryPruned
 from serving.connect.follow import POLL_SECONDS, Follower, Step
 from serving.connect.liquity_v1 import LiquityV1Reader
@@ -28,6 +29,8 @@ def reader_of(target: Target) -> Reader:
         return MorphoBlueReader(market=target.market, morpho=target.contract)
     if target.market.venue == liquity_v1.VENUE:
         return LiquityV1Reader(market=target.market, manager=target.contract)
+    if target.market.venue == compound_v3.VENUE:
+        return CompoundV3Reader(market=target.market, comet=target.contract)
     if target.market.venue == venus.VENUE:
         return VenusReader(market=target.market, comptroller=target.contract)
     idle = not target.takes_borrowers

@@ -410,9 +410,7 @@ def test_the_dispatcher_outlives_any_error(store: Store) -> None:
     with store.read() as transaction:
         assert "the clock failed" in leases.beats(transaction)["deliver_failure"][1]["error"]
         found = outbox.deliveries(transaction, outbox.DeliveryFilter(status="waiting"))
-    assert [(one.key, (one.error or "").split(":")[0]) for one in found] == [
-        ("bad", "UndefinedError")
-    ]
+    assert [(one.key, (one.error or "").split(":")[0]) for one in found] == [("bad", "KeyError")]
 
 
 def broken(sound: OutboxMessage) -> OutboxMessage:
