@@ -111,6 +111,7 @@ class AlertLine(TypedDict):
 
     key: str
     account: str
+    episode: int
     at: str
     kind: str
     was: str
@@ -230,6 +231,11 @@ class Assessed(TypedDict):
     ratio: NotRequired[float | None]
     credit: NotRequired[float | None]
     requirement: NotRequired[float | None]
+    collateral_value: NotRequired[float | None]
+    distance: NotRequired[float | None]
+    trigger_asset: NotRequired[str | None]
+    trigger_side: NotRequired[str | None]
+    trigger_price: NotRequired[float | None]
     unattended_1h: NotRequired[float | None]
     unattended_4h: NotRequired[float | None]
     unattended_24h: NotRequired[float | None]
@@ -349,6 +355,18 @@ class Batch(TypedDict):
     assessments: list[Assessment | FaultyItem]
 
 
+class BesideAnswer(TypedDict):
+    """What the challenger says beside the champion, of the same accounts and moments."""
+
+    request_id: str
+    absence: str | None
+    begin: NotRequired[str | None]
+    pairs: NotRequired[int]
+    champion: NotRequired[dict[str, float] | None]
+    challenger: NotRequired[dict[str, float] | None]
+    apart: NotRequired[dict[str, float] | None]
+
+
 class BlockLine(TypedDict):
     """The block as of which the store stands."""
 
@@ -400,6 +418,34 @@ class BookAnswer(TypedDict):
     expected: list[ExpectedAnswer]
     without_forecast: int
     oldest_forecast_at: str | None
+
+
+class BookCourse(TypedDict):
+    """What was expected of the book over time, in columns, oldest first, and what came true."""
+
+    request_id: str
+    simulated: bool
+    horizon: str
+    at: list[str]
+    accounts: list[int]
+    unattended: list[float]
+    expected: list[float]
+    liquidated: list[int | None]
+
+
+class BookMap(TypedDict):
+    """Where accounts stand by value and distance to the line."""
+
+    request_id: str
+    as_of: str
+    simulated: bool
+    accounts: int
+    unplaced: int
+    venues: list[str]
+    cells: MapCells
+    owners: list[Holding]
+    assets: list[Holding]
+    by_venue: list[Holding]
 
 
 class BoundAnswer(TypedDict):
@@ -926,6 +972,16 @@ class DoneBody(TypedDict):
     receipt: str
 
 
+class DriftAnswer(TypedDict):
+    """Whether what the model in use is asked about, and says, still is what it was."""
+
+    request_id: str
+    version: str | None
+    absence: str | None
+    at: str | None
+    report: dict[str, Any] | None
+
+
 class DualAnswer(TypedDict):
     """What one more of a limit changes."""
 
@@ -1209,6 +1265,17 @@ class HistoryAnswer(TypedDict):
     tests: dict[str, dict[str, dict[str, Any]]]
 
 
+class Holding(TypedDict):
+    """Accounts of one venue that share an owner, hold one asset, or are all there are."""
+
+    name: str | None
+    venue: str
+    accounts: int
+    near: int
+    collateral_value: float
+    share: float | None
+
+
 class HousePolicyBody(TypedDict):
     """What a house asks beyond the venue."""
 
@@ -1455,6 +1522,17 @@ class MandatesAnswer(TypedDict):
     request_id: str
     mandates: list[MandateAnswer]
     next: str | None
+
+
+class MapCells(TypedDict):
+    """Accounts of like distance and value in columns, one entry per cell."""
+
+    venue: list[int]
+    level: list[str | None]
+    distance: list[float]
+    value: list[float]
+    accounts: list[int]
+    account: list[str | None]
 
 
 class MarginAnswer(TypedDict):
@@ -2144,6 +2222,7 @@ class Pulse(TypedDict):
     request_id: str
     as_of: str
     simulated: bool
+    announced: str | None
     status: str
     reasons: list[str]
     model_version: str | None
