@@ -19,7 +19,7 @@ MOST_ADDRESSES = 10_000
 MOST_ENDPOINTS = 8
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 SECRET = {"rpc", "ws"}
-ONE_CONTRACT = {"maker", "morpho-blue"}
+SINGLETONS = {"maker", "morpho-blue"}
 """Venues of which one contract on a chain leads to every market."""
 
 WHOLE_MARKET = "core"
@@ -128,7 +128,7 @@ def target(body: ConnectionBody) -> Target:
     elif chains.get(body.chain, chain_id) != chain_id:
         faults.append(Fault("/chain_id", f"{body.chain} is chain {chains[body.chain]}"))
     whose = MarketId(body.venue, body.market, body.chain)
-    place = whose._replace(market="") if body.venue in ONE_CONTRACT else whose
+    place = whose._replace(market="") if body.venue in SINGLETONS else whose
     contract = body.contract or contracts.get(place)
     if contract is None:
         names = ", ".join(
