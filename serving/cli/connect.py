@@ -84,8 +84,8 @@ def connect(
     venue: Annotated[
         str,
         typer.Argument(
-            help="aave-v2, aave-v3, compound-v3, liquity-v1, morpho-blue, venus; binance-usdm, "
-            "bybit, okx, hyperliquid, dydx or deribit."
+            help="aave-v2, aave-v3, compound-v3, liquity-v1, maker, morpho-blue, venus; "
+            "binance-usdm, bybit, okx, hyperliquid, dydx or deribit."
         ),
     ],
     *,
@@ -107,7 +107,10 @@ def connect(
     ] = False,
     market: Annotated[
         str | None,
-        typer.Option(help="Market of the venue, core if left out; of Morpho Blue its id."),
+        typer.Option(
+            help="Market of the venue, core if left out; of Morpho Blue its id, of Maker a "
+            "collateral type."
+        ),
     ] = None,
     contract: Annotated[
         str | None, typer.Option(help="The venue's contract, where the market is not known.")

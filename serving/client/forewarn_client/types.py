@@ -749,7 +749,9 @@ class ConnectionAnswer(TypedDict):
 class ConnectionBody(TypedDict):
     """A market on a chain, and the accounts in it that are followed."""
 
-    venue: Literal["aave-v3", "aave-v2", "compound-v3", "liquity-v1", "morpho-blue", "venus"]
+    venue: Literal[
+        "aave-v3", "aave-v2", "compound-v3", "liquity-v1", "maker", "morpho-blue", "venus"
+    ]
     chain: str
     chain_id: NotRequired[int | None]
     market: NotRequired[str]

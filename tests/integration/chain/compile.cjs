@@ -53,6 +53,12 @@ const SETS = {
     places: [],
     settings: { optimizer: { enabled: true, runs: 200 } },
   },
+  vaults: {
+    solc: 'solc-0.8.19',
+    roots: [['vaults.sol', path.join(__dirname, 'vaults.sol')]],
+    places: [],
+    settings: { optimizer: { enabled: true, runs: 200 } },
+  },
   fixtures: {
     solc: 'solc-0.8.19',
     roots: [['fixtures.sol', path.join(__dirname, 'fixtures.sol')]],
