@@ -1,7 +1,6 @@
 """The command `forewarn consume`: a broker's messages into the store."""
 
 import contextlib
-import logging
 import re
 import signal
 import threading
@@ -63,6 +62,7 @@ def consume(
     from serving.store import open_store
     from serving.streams.consumer import Consumer
     from serving.streams.ingestion import KINDS
+    from serving.telemetry import log_to_stderr
 
     start = _start(begin)
     for option, text, pattern in (("--group", group, GROUP), ("--prefix", prefix, PREFIXES)):
@@ -72,7 +72,7 @@ def consume(
     if unknown := sorted(set(kind or ()) - KINDS.keys()):
         detail = f"{unknown[0][:80]!r} is not one of {', '.join(KINDS)}"
         raise typer.BadParameter(detail, param_hint="--kind")
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    log_to_stderr("info")
     over = threading.Event()
     for number in SIGNALS:  # the message under way is written and acknowledged before the end
         signal.signal(number, lambda *_: over.set())
