@@ -84,7 +84,7 @@ class _Connection:
             raise MessageRefused(f"NATS: {error}") from None
         except (Error, OSError, TimeoutError) as error:
             future.cancel()
-            raise BrokerFailed(f"NATS: {error or type(error).__name__}") from error
+            raise BrokerFailed(f"NATS: {str(error) or 'no answer'}") from error
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> "Callable[[], bool]":
         """Begin what runs beside, and return what ends it."""
@@ -97,10 +97,19 @@ class _Connection:
         self._end()
 
     def _end(self) -> None:
-        """End the thread of the loop."""
+        """End what runs on the loop, and its thread."""
+        asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result(SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+async def _cancel_all() -> None:
+    """End every other task of the loop."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 class NatsSink:

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -375,7 +375,9 @@ def test_killed_readers_and_a_killed_server_lose_nothing(
         wait_for(lambda: events() >= min(before + 5, 80), log)
         process.kill()
         process.wait()
+        began = datetime.now(tz=UTC)
         process = begin(server, url, log)
+        wait_for(lambda: heard_at(url) > began, log)
         wait_for(lambda: events() == 80, log)
         wait_for(lambda: len(rows(url)["candles"]) == 8, log)
         process.send_signal(signal.SIGTERM)
@@ -389,6 +391,12 @@ def test_killed_readers_and_a_killed_server_lose_nothing(
     expected, streamed = rows(pushed), rows(url)
     for name in ("prices", "state", "terms", "candles", "accounts", "positions", "events"):
         assert timeless(streamed[name]) == timeless(expected[name]), name
+
+
+def heard_at(url: str) -> datetime:
+    """Return when a consumer last said that it is there."""
+    with contextlib.closing(open_store(url)) as store, store.read() as transaction:
+        return leases.beats(transaction)["consuming book"][0]
 
 
 def timeless(some: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
