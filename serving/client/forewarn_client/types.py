@@ -2623,7 +2623,7 @@ class SimulatedAccount(TypedDict):
 
 
 class SimulationAnswer(TypedDict):
-    """What the preview said that approvals bind to."""
+    """What the preview said that approvals bind to; `before` is what stood, change by change."""
 
     preview_id: str
     as_of: str
@@ -2632,6 +2632,7 @@ class SimulationAnswer(TypedDict):
     newly_count: int
     newly_debt: str
     newly: list[str]
+    before: list[dict[str, Any]]
     passes: bool
     reasons: list[str]
 
@@ -2686,10 +2687,11 @@ class StateBody(TypedDict):
 
 
 class StepAnswer(TypedDict):
-    """One step of a path within the bounds."""
+    """One step of a path within the bounds: to a number, or to a table of brackets."""
 
     at: str
-    to: str
+    to: NotRequired[str | None]
+    table: NotRequired[list[dict[str, Any]] | None]
 
 
 class StockBody(TypedDict):
