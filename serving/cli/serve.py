@@ -23,6 +23,7 @@ from serving.cli import mcp as mcp_command
 from serving.cli import operate as operator_commands
 from serving.cli import orders as order_commands
 from serving.cli import risk as risk_commands
+from serving.cli import score as score_command
 from serving.cli import store as store_commands
 from serving.cli import terms as term_commands
 from serving.process import ServerFailed, absolute, become_server, is_free
@@ -45,6 +46,7 @@ app.registered_commands += alert_commands.app.registered_commands
 app.registered_commands += allocate_command.app.registered_commands
 app.registered_commands += mcp_command.app.registered_commands
 app.registered_commands += operator_commands.app.registered_commands
+app.registered_commands += score_command.app.registered_commands
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
 
@@ -59,8 +61,12 @@ def serve(
     store: Annotated[
         str | None, typer.Option(help="Database URL, such as sqlite:///book.sqlite3.")
     ] = None,
-    host: Annotated[str, typer.Option(help="IP address to listen on.")] = "127.0.0.1",
-    port: Port = 3000,
+    host: Annotated[
+        str, typer.Option(envvar=f"{PREFIX}SERVE_HOST", help="IP address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, envvar=f"{PREFIX}SERVE_PORT", help="Port.")
+    ] = 3000,
     workers: Annotated[
         int | None, typer.Option(min=1, max=64, help="Processes that answer.")
     ] = None,

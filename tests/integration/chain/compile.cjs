@@ -47,6 +47,18 @@ const SETS = {
   aave_v2: { artefacts: path.join(modules, '@aave/protocol-v2/artifacts/contracts') },
   liquity: { artefacts: path.join(modules, '@sovryn-zero/contracts/artifacts/contracts') },
   venus: { artefacts: path.join(modules, '@venusprotocol/venus-protocol/artifacts/contracts') },
+  comet: {
+    solc: 'solc-0.8.19',
+    roots: [['comet.sol', path.join(__dirname, 'comet.sol')]],
+    places: [],
+    settings: { optimizer: { enabled: true, runs: 200 } },
+  },
+  vaults: {
+    solc: 'solc-0.8.19',
+    roots: [['vaults.sol', path.join(__dirname, 'vaults.sol')]],
+    places: [],
+    settings: { optimizer: { enabled: true, runs: 200 } },
+  },
   fixtures: {
     solc: 'solc-0.8.19',
     roots: [['fixtures.sol', path.join(__dirname, 'fixtures.sol')]],
