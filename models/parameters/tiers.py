@@ -167,7 +167,7 @@ def between(before: Tiers, after: Tiers, share: Fraction) -> Tiers:
     result = []
     for floor in sorted({tier.floor for tier in (*before, *after)}):
         old, new = tier_at(before, floor), tier_at(after, floor)
-        leverages = [one.max_leverage for one in (old, new) if one.max_leverage is not None]
+        leverages = [tier.max_leverage for tier in (old, new) if tier.max_leverage is not None]
         result.append(
             Tier(
                 floor=floor,
