@@ -61,8 +61,12 @@ def serve(
     store: Annotated[
         str | None, typer.Option(help="Database URL, such as sqlite:///book.sqlite3.")
     ] = None,
-    host: Annotated[str, typer.Option(help="IP address to listen on.")] = "127.0.0.1",
-    port: Port = 3000,
+    host: Annotated[
+        str, typer.Option(envvar=f"{PREFIX}SERVE_HOST", help="IP address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, envvar=f"{PREFIX}SERVE_PORT", help="Port.")
+    ] = 3000,
     workers: Annotated[
         int | None, typer.Option(min=1, max=64, help="Processes that answer.")
     ] = None,
