@@ -1,6 +1,6 @@
 """One pass over some accounts: signals in, states and messages out, in one transaction."""
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from models.alerting.policy import Audience, Policy
 from models.alerting.signals import BOOK, Signal, Transition
 from models.alerting.state import REST, AlertState, step
 from models.errors import ForewarnError
-from serving.notify.message import Plans, facts
+from serving.notify.message import ASSESSMENTS, Plans, assessments_body, facts
 from serving.schemas.assessment import Assessment
 from serving.schemas.stored import Assessed
 from serving.store import (
@@ -30,6 +30,8 @@ from serving.store.leases import FAILING, TURN, WATCHING
 from serving.store.outbox import OutboxMessage
 
 LEASE = timedelta(seconds=30)
+ASSESSMENTS_A_MESSAGE = 200
+"""A message of so many stays well below the megabyte that brokers take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,14 +139,22 @@ def commit_step(
         alerts.write_transitions(transaction, made)
         alerts.write_inboxes(transaction, inboxes)
         alerts.keep_signals(transaction, recorded)
-        _keep(transaction, assessed, {signal.account for signal in recorded}, now=now)
+        history = {signal.account for signal in recorded}
+        _keep(transaction, assessed, history, now=now)
         if sums is not None:
             book_totals.write(transaction, sums, at=now)
             book_course.keep(transaction, sums, at=now)
         if failing is not None:
             _note_failing(transaction, failing, now=now)
         notices = [] if also is None else also(transaction)
-        rows = outbox.post(transaction, [*messages(posts, explained), *notices], now=now)
+        shares = assessment_messages(
+            [each for each in assessed if each.account in history],
+            alerts.subscribers(transaction),
+            number=start.number + 1,
+            now=now,
+        )
+        drafts = [*messages(posts, explained), *notices, *shares]
+        rows = outbox.post(transaction, drafts, now=now)
     return StepResult(transitions=tuple(made), posts=len(posts), rows=rows)
 
 
@@ -235,6 +245,29 @@ def messages(posts: Iterable[AlertMessage], explained: Explanations) -> list[Out
         for post in posts
     ]
     return sorted(drafts, key=lambda draft: draft.urgency)
+
+
+def assessment_messages(
+    assessed: Sequence[Assessed], subscribers: Sequence[str], *, number: int, now: datetime
+) -> Iterator[OutboxMessage]:
+    """Yield what a pass adds to the history of accounts, in messages of `ASSESSMENTS_A_MESSAGE`.
+
+    Parameters
+    ----------
+    number
+        Of the pass; with it a message of it has the same key on every attempt.
+    """
+    for name in subscribers:
+        for place in range(0, len(assessed), ASSESSMENTS_A_MESSAGE):
+            key = f"{name}/{ASSESSMENTS}/{number}/{place}"
+            share = assessed[place : place + ASSESSMENTS_A_MESSAGE]
+            yield OutboxMessage(
+                key=key,
+                receiver=name,
+                stream="",
+                urgency=2,
+                body=assessments_body(key, share, at=now),
+            )
 
 
 def _keep(

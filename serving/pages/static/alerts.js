@@ -268,7 +268,7 @@ function page() {
         this.receivers = told.receivers.map((one) => ({
           ...one,
           openTitle: `Channels of ${one.receiver}`,
-          hears: one.audience === "desk" ? "every account" : "the accounts it owns or covers",
+          hears: HEARS[one.audience] ?? HEARS.owner,
         }));
       });
     },
