@@ -80,10 +80,9 @@ def test_an_image_installs_the_lock_without_resolving(bento: Bento) -> None:
 
 def test_an_image_carries_no_compiler(bento: Bento) -> None:
     """Of the system's packages it installs certificates and what a wheel is linked to."""
-    (packages,) = re.findall(
-        r"apt-get install (?:-\S+ )*(.*)", bento.dockerfile.replace("\\\n", "")
-    )
-    assert set(packages.split()) - {"&&"} == {"ca-certificates", "libgomp1"}
+    (arguments,) = re.findall(r"apt-get install (.*)", bento.dockerfile.replace("\\\n", ""))
+    named = [part for part in arguments.split() if re.fullmatch(r"[a-z][\w.+-]*", part)]
+    assert named == ["ca-certificates", "libgomp1"]
     assert not re.search(r"build-essential|\bgcc\b|g\+\+|\bgit\b", bento.dockerfile)
 
 
