@@ -199,6 +199,28 @@ def test_curves_are_known_by_what_they_can_be_asked(
         assert on_chain(vaults, act) == said
 
 
+def test_auctions_may_move_to_another_contract(vaults: VaultMarket) -> None:
+    """Parameters of auctions are those of the contract that the dog names now."""
+    artefacts = chain_packages.contracts("vaults")
+    old, market = vaults.contracts["Clip"].address, vault_market
+    curve = vaults.node.deploy(artefacts, "Slope").address
+    other = vaults.node.deploy(artefacts, "Clip", curve).address
+    hole = 10**6 * market.RAD
+
+    async def act(chain: Chain) -> list[object]:
+        reader = reader_of(vaults)
+        await reader.prepare(chain, await chain.head())
+        curves = []
+        for clip in (other, old):
+            vaults.post("Dog", "set", market.KEY, clip, market.CHOP, hole, hole)
+            vaults.node.mine()
+            reading = await reader.read(chain, await chain.head(), [])
+            curves.append(reading.terms["curve"]["kind"])
+        return curves
+
+    assert on_chain(vaults, act) == ["linear", "stairstep"]
+
+
 def test_vaults_are_followed(vaults: VaultMarket, tmp_path: Path) -> None:
     """Whoever takes on debt is found by the vat's notes; what happened stands in the store."""
     (vault,) = addresses_of(vaults.node, 1, seed=6)
