@@ -12,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 
+import httpx  # noqa: E402 - as below
 from browser import launched, watching  # noqa: E402 - the browser of the other tests lies there
 from local import api, listening  # noqa: E402
 from playwright.sync_api import Browser  # noqa: E402
@@ -27,10 +28,11 @@ CRASH = 20
 """Hours until the crash; the pictures are of the hours after it."""
 
 STEPS = 100
-VAULT, LOAN, PERPETUAL = "sim-0121", "compound-v3-0005", "binance-usdm-0005"
+CLOSED, LOAN, PERPETUAL = "sim-0121", "compound-v3-0005", "binance-usdm-0005"
+RISKIEST = "riskiest"
 PAGES = {
     "book": "/desk",
-    "vault": f"/desk/accounts/{VAULT}",
+    "closed": f"/desk/accounts/{CLOSED}",
     "loan": f"/desk/accounts/{LOAN}",
     "perpetual": f"/desk/accounts/{PERPETUAL}",
     "risk": "/desk/risk",
@@ -67,13 +69,20 @@ def lay(place: Path) -> None:
     store.close()
 
 
+def riskiest(origin: str) -> str:
+    """Return the page of the account that leads the list."""
+    told = httpx.get(f"{origin}/v1/accounts?order=rank&limit=1", timeout=60.0).json()
+    return f"/desk/accounts/{told['accounts'][0]['account']}"
+
+
 def draw(browser: Browser, origin: str, place: Path, page: str) -> list[str]:
     """Write the pictures of one page and return what it complained about."""
+    path = riskiest(origin) if page == RISKIEST else PAGES[page]
     errors: list[str] = []
     for (size, (width, height)), theme in product(SIZES.items(), THEMES):
         options = {"viewport": {"width": width, "height": height}, "color_scheme": theme}
         with watching(browser, origin, **options) as found:
-            found.open(PAGES[page])
+            found.open(path)
             found.page.screenshot(path=place / f"{page}-{size}-{theme}.png", full_page=True)
         errors += [f"{page}, {size}, {theme}: {error}" for error in found.errors]
     return errors
@@ -89,7 +98,7 @@ def main(place: Path, pages: list[str]) -> None:
         listening(app) as origin,
         launched() as browser,
     ):
-        for page in pages or PAGES:
+        for page in pages or (*PAGES, RISKIEST):
             for error in draw(browser, origin, place, page):
                 sys.stderr.write(f"{error}\n")
 

@@ -170,7 +170,8 @@ function page() {
 
     /** What matters most, in one sentence: where the line is, and how likely it is reached. */
     get sentence() {
-      if (!this.rule || this.isClosed) return "";
+      if (this.isClosed) return `Liquidated${this.liquidatedAt}: nothing is owed any more.`;
+      if (!this.rule) return "";
       const far = this.told?.reasons.find((one) => one.code === "distance")?.text ?? this.shockSentence;
       const day = this.told?.forecast.find((one) => one.horizon === "24h");
       const chance = day
@@ -178,6 +179,10 @@ function page() {
         : "";
       const now = isBreached(this.rule.verdict) ? "It may be liquidated now" : "";
       return [now, far, chance].filter(Boolean).map((text) => `${text}.`).join(" ");
+    },
+    get liquidatedAt() {
+      const last = this.happened.find((one) => one.what === "liquidate");
+      return last ? ` ${last.shownAt}` : "";
     },
     get shockSentence() {
       const first = this.triggers.find((one) => one.isVolatile);
@@ -296,6 +301,9 @@ function page() {
       const isPast = own.side === "below" ? this.lastClose < line : this.lastClose > line;
       const where = isPast ? "past the line" : `${move(line / this.lastClose - 1)} from the line`;
       return `The market's last close, ${amount(String(this.lastClose))}, is ${where} at ${own.price}.`;
+    },
+    get hasAssets() {
+      return this.assets.length > 0;
     },
     get chartTitle() {
       const own = this.triggers.filter((one) => one.asset === this.asset);

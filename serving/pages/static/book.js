@@ -387,7 +387,8 @@ function page() {
       const several = unique((this.book?.bands ?? []).map((one) => one.venue)).length > 1;
       return (this.book?.bands ?? []).map((one) => ({
         key: `${one.venue} ${one.least}`,
-        band: `${several ? `${one.venue}, ` : ""}${bandOf(one)}`,
+        band: bandOf(one),
+        venue: several ? one.venue : "",
         accounts: one.accounts,
         collateral: short(one.collateral_value),
         debt: short(one.debt),
