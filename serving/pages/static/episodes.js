@@ -64,8 +64,10 @@ export function spanInWords(text) {
 
 /** Return until when a level stays at least, once nothing holds it any more. */
 export function until(level, policy) {
-  const dwell = policy?.[level]?.dwell;
+  const { dwell, triggers = [] } = policy?.[level] ?? {};
   if (!dwell) return "";
+  const within = triggers.find((one) => one.signal === "liquidation")?.within;
+  if (within) return `for ${spanInWords(within)} after it`;
   if (/^0/.test(dwell)) return "until nothing holds it";
   return `until nothing has held it for ${spanInWords(dwell)}`;
 }
