@@ -99,7 +99,7 @@ function page() {
       return this.standing !== null && this.raised.length === 0;
     },
     get episodes() {
-      return episodesOf(this.changes);
+      return episodesOf(this.changes, Object.keys(this.letters?.counts ?? {}).length > 0);
     },
     get episodesNote() {
       return `${this.episodes.length} episodes of the newest ${this.changes.length} changes, those that changed last first: their levels over time, why, and who was told.`;
