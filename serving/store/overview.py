@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from serving.store.alert_schema import ALERT_STATES
-from serving.store.assessments import AccountFilter, conditions
+from serving.store.assessments import AccountFilter, conditions, standing
 from serving.store.engine import Transaction
-from serving.store.schema import ACCOUNTS, ASSESSMENTS, HOLDINGS, LATEST_ASSESSMENTS
+from serving.store.schema import ACCOUNTS, HOLDINGS
 
 
 class Placed(NamedTuple):
@@ -32,7 +32,7 @@ def placed(
     at
         As they were last judged by this moment, without levels; None for now.
     """
-    said, joined = _joined(at)
+    said, joined = standing(at)
     level: sa.ColumnElement[Any] = sa.literal(None, sa.Integer)
     if at is None:
         joined = joined.outerjoin(ALERT_STATES, ALERT_STATES.c.account == ACCOUNTS.c.account)
@@ -74,7 +74,7 @@ def assets(
     near
         Share by which the price may move to the line.
     """
-    said, joined = _joined(at)
+    said, joined = standing(at)
     pairs = sa.select(HOLDINGS.c.asset, HOLDINGS.c.account).where(HOLDINGS.c.kind != "debt")
     pledged = pairs.distinct().subquery()
     is_near = sa.case((said.c.distance <= near, 1), else_=0)
@@ -92,16 +92,3 @@ def assets(
         .order_by(ACCOUNTS.c.venue, pledged.c.asset)
     )
     return [AssetTotal._make(row) for row in transaction.execute(chosen)]
-
-
-def _joined(at: datetime | None) -> tuple[sa.Table, sa.Join]:
-    """Return the table that tells what was said at a moment, and accounts beside it."""
-    said = LATEST_ASSESSMENTS if at is None else ASSESSMENTS
-    is_same = said.c.account == ACCOUNTS.c.account
-    if at is not None:
-        other = ASSESSMENTS.alias("other")
-        newest = sa.select(sa.func.max(other.c.at)).where(
-            other.c.account == ACCOUNTS.c.account, other.c.at <= at
-        )
-        is_same = sa.and_(is_same, said.c.at == newest.scalar_subquery())
-    return said, ACCOUNTS.join(said, is_same)
