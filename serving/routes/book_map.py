@@ -93,7 +93,7 @@ def place(desk: ScoringService, call: Call) -> Answer:
     venues = tuple(sorted({row.venue for row in rows}))
     cells, unplaced = _cells(rows, {venue: number for number, venue in enumerate(venues)})
     totals = _grouped((row.venue, row) for row in rows)
-    by_asset = {
+    by_asset: Groups = {
         (total.venue, total.asset): _Group(total.accounts, total.near, total.collateral_value)
         for total in assets
     }

@@ -81,6 +81,8 @@ def test_like_accounts_are_one_cell(store: Store) -> None:
     assert together.account == ("a", None, "d")
     assert abs(together.distance[1] - 0.022) < 1e-12
     assert together.value[1] == 1005.0
+    none, left = _cells([], {})
+    assert (none.accounts, left) == ((), 0)
     apart, _ = _cells(rows, {"maker": 0})
     assert sorted(apart.level, key=str) == [None, None, None, "warning"]
 
