@@ -23,6 +23,7 @@ from serving.store.columns import microseconds
 from serving.store.engine import Transaction
 from serving.store.rows import Added, add, latest, put
 from serving.store.schema import CANDLES, FUNDING, NOTES, PRICES, STATE, TERMS
+from serving.store.series import assets as series_assets
 from serving.store.series import series
 
 SPOT, PERPETUAL, MARK = "spot", "perp", "mark"
@@ -326,6 +327,11 @@ def clock(transaction: Transaction, *, now: datetime) -> datetime:
     """
     stopped = notes(transaction).get("clock")
     return now if stopped is None else datetime.fromisoformat(stopped)
+
+
+def assets(transaction: Transaction) -> set[str]:
+    """Return every asset of which features may read anything."""
+    return {*_assets(transaction), *series_assets(transaction)}
 
 
 def feature_tables(transaction: Transaction, assets: Collection[str], *, at: datetime) -> Tables:
