@@ -750,7 +750,14 @@ class ConnectionBody(TypedDict):
     """A market on a chain, and the accounts in it that are followed."""
 
     venue: Literal[
-        "aave-v3", "aave-v2", "compound-v3", "liquity-v1", "maker", "morpho-blue", "venus"
+        "aave-v3",
+        "aave-v2",
+        "compound-v3",
+        "euler-v2",
+        "liquity-v1",
+        "maker",
+        "morpho-blue",
+        "venus",
     ]
     chain: str
     chain_id: NotRequired[int | None]
