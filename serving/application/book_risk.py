@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from features.inputs import Candles
+from models.book.congestion import BlockSpace
 from models.book.exceedance import christoffersen, kupiec, zone
 from models.book.forecast import Spread, Stopped
 from models.book.impact import USD, ImpactCurve, fitted
@@ -46,6 +47,9 @@ from serving.schemas.book_risk import (
     HOURS,
     MOST_CELLS,
     MOST_SIZED,
+    BlockSpaceAnswer,
+    BlockSpaceBody,
+    CrowdedAnswer,
     CurveAnswer,
     ForecastBody,
     ForecastStatus,
@@ -56,8 +60,18 @@ from serving.schemas.book_risk import (
     UnjudgedAnswer,
 )
 from serving.schemas.problems import Refused
-from serving.store import Store, Transaction, accounts, assessments, book_forecasts, changes, market
+from serving.store import (
+    Store,
+    Transaction,
+    accounts,
+    assessments,
+    block_space,
+    book_forecasts,
+    changes,
+    market,
+)
 from serving.store.assessments import AccountFilter
+from serving.store.block_space import BlockSpaceRow
 from serving.store.book_forecasts import BookForecastRow
 from serving.store.impact import ImpactQuotes, newest
 
@@ -66,6 +80,13 @@ MOST_ACCOUNTS = 200_000
 MOST_LISTED = 100
 STALE = timedelta(days=7)
 """Age from which quotes of impact are told to be old."""
+
+STALE_BLOCKS = timedelta(hours=1)
+"""Age from which blocks are told to be old."""
+
+GWEI = Fraction(1, 10**9)
+POWERS = (1, 10, 100, 1_000, 10_000)
+"""Liquidations due at which a curve of congestion is told."""
 
 LOST = timedelta(minutes=15)
 """Without a word from a forecast for so long, who ran it is gone."""
@@ -77,11 +98,18 @@ LEVELS = ("0.95", "0.99")
 
 @dataclass(frozen=True, slots=True)
 class ReadBook:
-    """A book as it stood, with the curves of its assets."""
+    """A book as it stood, with the curves of its assets.
+
+    Parameters
+    ----------
+    prices
+        USD per unit of every asset that the store prices, held or not.
+    """
 
     at: datetime
     is_simulated: bool
     book: RiskBook
+    prices: Mapping[str, Fraction]
     curves: Mapping[str, ImpactCurve]
     answer: tuple[CurveAnswer, ...]
     stale: tuple[str, ...]
@@ -140,6 +168,7 @@ def _read(
         at,
         around.simulated,
         replace(book, unjudged=(*book.unjudged, *left)),
+        prices,
         curves,
         curve_answers,
         stale,
@@ -213,6 +242,44 @@ def curve_answer(quotes: ImpactQuotes, curve: ImpactCurve, *, at: datetime) -> C
     )
 
 
+def blocks_of(row: BlockSpaceRow, prices: Mapping[str, Fraction]) -> BlockSpace | None:
+    """Return a chain's blocks in USD; None where what gas is paid in has no price."""
+    body = BlockSpaceBody.model_validate(dict(row.body))
+    price = prices.get(body.asset)
+    if price is None:
+        return None
+    return BlockSpace(
+        gas_price=float(body.gas_price_gwei * GWEI * price),
+        free_gas=body.free_gas,
+        gas_each=body.gas_each,
+        block_seconds=body.block_seconds,
+        surge=tuple((float(point.blocks), float(point.times)) for point in body.surge),
+    )
+
+
+def block_answer(
+    row: BlockSpaceRow, prices: Mapping[str, Fraction], *, at: datetime
+) -> BlockSpaceAnswer:
+    """Return a chain's blocks and the congestion that follows, as they are answered."""
+    space, price = blocks_of(row, prices), prices.get(str(row.body["asset"]))
+    curve = () if space is None else tuple(space.crowded(due) for due in POWERS)
+    return BlockSpaceAnswer(
+        chain=row.chain,
+        state=row.body,
+        age_seconds=(at - row.measured_at).total_seconds(),
+        asset_price=None if price is None else float(price),
+        curve=tuple(
+            CrowdedAnswer(due=each.due, gas=each.gas, delay_hours=each.delay) for each in curve
+        ),
+    )
+
+
+def priced(transaction: Transaction, *, at: datetime) -> dict[str, Fraction]:
+    """Return USD per unit of every asset that the store prices."""
+    around = stored_snapshot(transaction, at=at, assets=())
+    return {asset: price.exact for asset, price in around.prices.items()}
+
+
 def stress(
     desk: ScoringService, store: Store, request: StressBody, request_id: str
 ) -> StressAnswer:
@@ -226,7 +293,11 @@ def stress(
     """
     with store.read() as transaction:
         result = READER.read(transaction, request.selection, now=desk.clock())
+        chains = {shock.block_space for shock in request.shocks}
+        rows = [row for row in block_space.newest(transaction, at=result.at) if row.chain in chains]
     curves = {} if request.impact == "none" else result.curves
+    blocks = {row.chain: blocks_of(row, result.prices) for row in rows}
+    spaces = {chain: space for chain, space in blocks.items() if space is not None}
     faults = [] if request.impact == "none" else missing_curves(result.book, curves)
     names = [shock.name for shock in request.shocks]
     faults += [
@@ -239,7 +310,12 @@ def stress(
         where = f"/shocks/{place}"
         try:
             answer = stressed(
-                result.book, shock, curves, where=where, with_owners=request.owners == "expected"
+                result.book,
+                shock,
+                curves,
+                where=where,
+                with_owners=request.owners == "expected",
+                spaces=spaces,
             )
         except InvalidInput as error:
             faults.extend(error.faults)
@@ -262,7 +338,14 @@ def stress(
         unpriced=tuple(sorted(result.book.unpriced)),
         moving=moving(result.book.prices, None),
         curves=tuple(item for item in result.answer if item.asset in result.book.usd_prices),
-        degraded_reasons=_doubts(result, result.book, impact=request.impact),
+        degraded_reasons=(
+            *_doubts(result, result.book, impact=request.impact),
+            *(
+                f"stale_block_space: {row.chain} was measured {row.measured_at:%FT%TZ}"
+                for row in rows
+                if result.at - row.measured_at > STALE_BLOCKS
+            ),
+        ),
         shocks=tuple(shocks),
     )
 

@@ -35,6 +35,12 @@ Depth = Annotated[str, typer.Option(help="Of what curves say; 0.5 for half as de
 Sees = Annotated[
     str, typer.Option(help="Share of the impact that judging prices show, from 0 to 1.")
 ]
+BlockSpace = Annotated[
+    str | None,
+    typer.Option(
+        help="Chain whose pushed blocks say what liquidations cost and how late they are."
+    ),
+]
 NoImpact = Annotated[bool, typer.Option("--no-impact", help="Selling moves no price.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Where to write every figure.")]
 _MOVE = re.compile(r"(?P<asset>[^=]+)=(?P<move>[+-]?[0-9]+(?:\.[0-9]+)?)(?P<percent>%?)")
@@ -48,11 +54,12 @@ def stress(
     accounts: Accounts = None,
     depth: Depth = "1",
     oracle_sees: Sees = "1",
+    block_space: BlockSpace = None,
     no_impact: NoImpact = False,
     json_: Json = None,
 ) -> None:
     """Tell what a move of prices would liquidate over the whole book."""
-    answer = _run(store, accounts, shock, depth, oracle_sees, is_still=no_impact)
+    answer = _run(store, accounts, shock, depth, oracle_sees, block_space, is_still=no_impact)
     console = Console(width=120)
     table = Table("", "USD", title="after the shock")
     for name in ("repaid", "collateral_at_risk", "bad_debt", "unliquidated"):
@@ -66,6 +73,12 @@ def stress(
         f"{answer.accounts} accounts in {len(answer.rounds)} rounds, {answer.insolvent_accounts} "
         f"insolvent; {amplified}reproduction number {answer.reproduction:.2f}"
     )
+    if (crowd := answer.congestion) is not None:
+        least = "" if crowd.smallest is None else f", not worth it below {crowd.smallest:,.0f} owed"
+        console.print(
+            f"{crowd.due} due at once: {crowd.gas:,.2f} USD each, "
+            f"{crowd.delay_hours:,.2f} hours late{least}"
+        )
     for item in answer.contributors[:10]:
         console.print(f"  {item.account} ({item.venue}): {item.repaid:,.0f}", highlight=False)
     _write(answer, json_)
@@ -79,10 +92,11 @@ def cascade(
     accounts: Accounts = None,
     depth: Depth = "1",
     oracle_sees: Sees = "1",
+    block_space: BlockSpace = None,
     json_: Json = None,
 ) -> None:
     """Play a cascade round by round: who falls, what is sold, where prices go."""
-    answer = _run(store, accounts, shock, depth, oracle_sees, is_still=False)
+    answer = _run(store, accounts, shock, depth, oracle_sees, block_space, is_still=False)
     table = Table("round", "accounts", "repaid USD", "sold", "prices of what was sold")
     for place, item in enumerate(answer.rounds, start=1):
         sold = ", ".join(f"{units:,.4g} {asset}" for asset, units in item.sold.items())
@@ -155,6 +169,7 @@ def _run(
     shocks: list[str],
     depth: str,
     oracle_sees: str,
+    block_space: str | None,
     *,
     is_still: bool,
 ) -> "StressShock":
@@ -169,6 +184,7 @@ def _run(
     with _refusing():
         moves = _moves(shocks)
         body = {"name": "shock", "prices": moves, "depth": depth, "oracle_sees": oracle_sees}
+        body |= {} if block_space is None else {"block_space": block_space}
         request = _checked(
             StressBody, {"shocks": [body], "impact": "none" if is_still else "stored"}
         )

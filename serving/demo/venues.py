@@ -16,8 +16,9 @@ import pandas as pd
 
 from features.simulate import ASSET, SimulatedBook, market
 from models.domain import MarketId, Price
-from serving.store import Transaction, accounts, impact
+from serving.store import Transaction, accounts, block_space, impact
 from serving.store import market as stored
+from serving.store.block_space import BlockSpaceRow
 from serving.store.impact import ImpactQuotes
 
 HOUR = timedelta(hours=1)
@@ -77,6 +78,17 @@ CALM, SHAKEN = 0.004, 0.12
 
 QUOTED = ((50_000.0, 0.001), (200_000.0, 0.006), (1_000_000.0, 0.04), (4_000_000.0, 0.16))
 """Quote units sold of any asset, and the share of its price that this costs."""
+
+CHAIN = "simulated"
+BLOCKS: Mapping[str, Any] = {
+    "asset": ASSET,
+    "gas_price_gwei": "20",
+    "free_gas": 2_000_000,
+    "gas_each": 500_000,
+    "block_seconds": 60.0,
+    "surge": [{"blocks": 5, "times": "3"}, {"blocks": 20, "times": "12"}],
+}
+"""Every hour's blocks: four liquidations fit into one."""
 
 VAULTS_LIKE = "WETH"
 """Whose quotes the vaults' own asset has."""
@@ -244,6 +256,7 @@ def lay(transaction: Transaction, venues: Venues, *, at: datetime) -> None:
     stored.push_state(transaction, LOANS, INDICES, at=at)
     _push_prices(transaction, venues, at=at)
     _push_quotes(transaction, venues, at=at)
+    _push_blocks(transaction, at=at)
     accounts.upsert(transaction, list(venues.accounts.values()), at=at, now=at)
 
 
@@ -254,6 +267,7 @@ def play(transaction: Transaction, venues: Venues, *, at: datetime) -> None:
     opened = venues.candles["open_time"] == pd.Timestamp(at - HOUR)
     stored.push_candles(transaction, venues.candles[opened])
     _push_prices(transaction, venues, at=at)
+    _push_blocks(transaction, at=at)
     hour = (at - venues.started_at) // HOUR
     changed = {body["id"]: body for body in _closed(venues, venues.closes(hour))}
     venues.accounts.update(changed)
@@ -292,6 +306,13 @@ def _push_quotes(transaction: Transaction, venues: Venues, *, at: datetime) -> N
     quotes = tuple((worth / vaults, lost) for worth, lost in QUOTED)
     row = ImpactQuotes(asset=ASSET, quote="USD", measured_at=at, quotes=quotes)
     impact.write(transaction, row, now=at)
+
+
+def _push_blocks(transaction: Transaction, *, at: datetime) -> None:
+    """Write what the blocks of the hour are like."""
+    body = {"measured_at": f"{at:%FT%TZ}", **BLOCKS}
+    row = BlockSpaceRow(chain=CHAIN, measured_at=at, body=body)
+    block_space.write(transaction, row, now=at)
 
 
 def _closed(venues: Venues, closes: Mapping[str, float]) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from models.book.cascade import MOST_ROUNDS, Liquidators, Market
 from models.book.columns import BookColumns, Floats, MarketColumns, by_account, market_columns
 from models.book.columns import prices_of as price_row
-from models.book.congestion import Crowded, crowded, smallest_worth
+from models.book.congestion import BlockSpace, Crowded, crowded, smallest_worth
 from models.book.impact import USD, ImpactCurve
 from models.book.kernel import NEAR, Course, run, run_all
 from models.book.reproduction import reproduction
@@ -143,13 +144,18 @@ def liquidators_of(shock: ShockBody, crowd: Crowded | None = None) -> Liquidator
     return Liquidators(capacity=per_hour, rounds=hours, gas=gas)
 
 
-def _crowd(shock: ShockBody, columns: BookColumns, prices: Floats) -> Crowded | None:
-    """Return how crowded blocks are after a shock; None where no curve says."""
-    if not shock.congestion:
+def _crowd(
+    shock: ShockBody, spaces: Mapping[str, BlockSpace], columns: BookColumns, prices: Floats
+) -> Crowded | None:
+    """Return how crowded blocks are after a shock; None where nothing says."""
+    if not shock.congestion and shock.block_space is None:
         return None
-    points = [Crowded(each.due, float(each.gas), each.delay_hours) for each in shock.congestion]
     weighted, debt = _sides(columns, prices)
-    return crowded(points, int((weighted < debt).sum()))
+    due = int((weighted < debt).sum())
+    if shock.block_space is not None:
+        return spaces[shock.block_space].crowded(due)
+    points = [Crowded(each.due, float(each.gas), each.delay_hours) for each in shock.congestion]
+    return crowded(points, due)
 
 
 def _sides(columns: BookColumns, prices: Floats) -> tuple[Floats, Floats]:
@@ -214,18 +220,27 @@ def stressed(
     *,
     where: str,
     with_owners: bool,
+    spaces: Mapping[str, BlockSpace] = MappingProxyType({}),
 ) -> StressShock:
     """Run one shock to its end.
+
+    Parameters
+    ----------
+    spaces
+        Blocks of the chain that the shock names, if it names one.
 
     Raises
     ------
     InvalidInput
-        As `market_of` does.
+        As `market_of` does, and where the chain's blocks are not known.
     """
+    if shock.block_space is not None and shock.block_space not in spaces:
+        detail = f"no blocks of {shock.block_space} are known with a price of what gas is paid in"
+        raise InvalidInput([Fault(f"{where}/block_space", detail)])
     market = market_of(book, shock, curves, where=where)
     columns, around = decided(book, market), market_columns(market)
     prices = price_row(market)
-    crowd = _crowd(shock, columns, prices)
+    crowd = _crowd(shock, spaces, columns, prices)
     limits = liquidators_of(shock, crowd)
     course = run(columns, around, prices, limits)
     without_impact = replace(around, oracle_share=0.0)

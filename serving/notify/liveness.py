@@ -118,13 +118,20 @@ class Watchdog:
         self.looked_at = now
         with contextlib.suppress(StoreFailed):
             if self.fault is not None:
-                with self.store.begin() as transaction:
-                    health.note_faults(transaction, self.fault, now=now)
+                self._note_faults(self.fault, now)
             active = alarm(self.store, now=now)
             texts = frozenset(entry.text for entry in active)
             for text in sorted(texts - self.reported):
                 LOGGER.warning("%s", text)
             self.reported = texts
+
+    def _note_faults(self, fault: Callable[[str, str], str | None], now: datetime) -> None:
+        """Write down which channels cannot be used; nothing is written where none changed."""
+        with self.store.read() as transaction:
+            changed = health.changed_faults(transaction, fault)
+        if changed:
+            with self.store.begin() as transaction:
+                health.note_faults(transaction, changed, now=now)
 
 
 def alarm(store: Store, *, now: datetime) -> list[Alarm]:

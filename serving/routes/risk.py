@@ -21,6 +21,9 @@ from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
 from serving.routes.market import parsed
 from serving.schemas import problems
 from serving.schemas.book_risk import (
+    BlockSpaceAnswer,
+    BlockSpaceBody,
+    BlockSpacesAnswer,
     CurveAnswer,
     ForecastBody,
     ForecastStatus,
@@ -31,8 +34,10 @@ from serving.schemas.book_risk import (
     StressAnswer,
     StressBody,
 )
+from serving.schemas.market_names import MOST_CHAIN
 from serving.schemas.problems import Refused
-from serving.store import Transaction, book_forecasts, impact, market
+from serving.store import Transaction, block_space, book_forecasts, impact, market
+from serving.store.block_space import BlockSpaceRow
 from serving.store.impact import ImpactQuotes
 
 LEAST_AMOUNT = Fraction(1, 10**18)
@@ -41,6 +46,9 @@ LEAST_AMOUNT = Fraction(1, 10**18)
 NAME = {"type": "string", "minLength": 1, "maxLength": 200}
 ASSET = Parameter(name="asset", place="path", schema=NAME, meaning="asset that is sold")
 QUOTE = Parameter(name="quote", place="path", schema=NAME, meaning="what it is sold for, as USD")
+CHAIN = Parameter(
+    name="chain", place="path", schema={**NAME, "maxLength": MOST_CHAIN}, meaning="as ethereum"
+)
 ID = Parameter(name="id", place="path", schema=NAME, meaning="of the forecast")
 
 
@@ -231,6 +239,34 @@ def get_impact(desk: ScoringService, call: Call) -> Answer:
     return json_answer(book_risk.curve_answer(stored[0], book_risk.fit(stored[0]), at=at))
 
 
+def put_block_space(desk: ScoringService, call: Call) -> Answer:
+    """Answer `PUT /v1/block-space/{chain}`."""
+    request = parsed(call.body, BlockSpaceBody)
+    now = desk.clock()
+
+    def act(transaction: Transaction) -> BlockSpaceAnswer:
+        at = max(market.clock(transaction, now=now), now)
+        if request.measured_at > at:
+            detail = f"{request.measured_at:%FT%TZ} is still to come"
+            raise InvalidInput([Fault("/measured_at", detail)])
+        body = request.model_dump(mode="json")
+        row = BlockSpaceRow(chain=call.path["chain"], measured_at=request.measured_at, body=body)
+        block_space.write(transaction, row, now=now)
+        return book_risk.block_answer(row, book_risk.priced(transaction, at=at), at=at)
+
+    return written(desk, call, action="push block space", subject=call.path["chain"], act=act)
+
+
+def block_spaces(desk: ScoringService, call: Call) -> Answer:
+    """Answer `GET /v1/block-space`."""
+    with opened(desk).read() as transaction:
+        at = market.clock(transaction, now=desk.clock())
+        rows = block_space.newest(transaction, at=max(at, desk.clock()))
+        prices = book_risk.priced(transaction, at=at) if rows else {}
+    chains = tuple(book_risk.block_answer(row, prices, at=at) for row in rows)
+    return json_answer(BlockSpacesAnswer(request_id=call.request_id, chains=chains))
+
+
 STORED = (problems.UNAVAILABLE,)
 
 OPERATIONS = (
@@ -331,5 +367,29 @@ OPERATIONS = (
         answer_types=(CurveAnswer,),
         parameters=(ASSET, QUOTE),
         refusals=(problems.UNKNOWN_THING, *STORED),
+    ),
+    Operation(
+        name="put_block_space",
+        method="PUT",
+        path="/v1/block-space/{chain}",
+        scope=Scope.WRITE,
+        work=put_block_space,
+        summary="State gas price and block space of a chain",
+        meaning="The blocks, and the congestion that follows from them",
+        request_type=BlockSpaceBody,
+        answer_types=(BlockSpaceAnswer,),
+        parameters=(CHAIN, IDEMPOTENCY),
+        refusals=(problems.INVALID, problems.CONFLICT, *STORED),
+    ),
+    Operation(
+        name="block_spaces",
+        method="GET",
+        path="/v1/block-space",
+        scope=Scope.READ,
+        work=block_spaces,
+        summary="The blocks of every chain, and what liquidations cost and take in them",
+        meaning="The newest blocks by chain",
+        answer_types=(BlockSpacesAnswer,),
+        refusals=STORED,
     ),
 )

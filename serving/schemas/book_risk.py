@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from pydantic import Field, Tag, field_validator, model_validator
 
 from models.horizons import HORIZONS, label
-from serving.schemas.fields import OBJECT, TEXT, Body, Exact, Name, Positive, Time, Whole, text_or
+from serving.schemas.fields import (
+    OBJECT,
+    TEXT,
+    Body,
+    Chain,
+    Exact,
+    Name,
+    Positive,
+    Time,
+    Whole,
+    text_or,
+)
 
 MOST_SHOCKS = 200
 LEAST_HOURS = 24
@@ -94,6 +105,11 @@ class ShockBody(Body):
         description="what one liquidation costs and how late it comes by how many are due at "
         "once, straight between points and level beyond the last; adds to gas and delay",
     )
+    block_space: Chain | None = Field(
+        default=None,
+        description="chain whose pushed blocks say, in place of `congestion`, what one "
+        "liquidation costs and how late it comes",
+    )
     delay_hours: Annotated[int, Field(ge=0, le=168)] = 0
     within_hours: Annotated[int, Field(ge=1, le=168)] = 24
     funds: Annotated[dict[Name, Exact], Field(max_length=100)] = Field(
@@ -120,6 +136,13 @@ class ShockBody(Body):
         """Refuse funds that nothing is asked of."""
         if self.funds and self.deleveraging is None:
             raise ValueError("funds pay where positions are settled: state deleveraging")
+        return self
+
+    @model_validator(mode="after")
+    def _is_congested_once(self) -> "ShockBody":
+        """Refuse a stated curve of congestion beside a measured one."""
+        if self.congestion and self.block_space is not None:
+            raise ValueError("give at most one of congestion and block_space")
         return self
 
     @model_validator(mode="after")
@@ -214,6 +237,53 @@ class ForecastBody(Body):
         if not 0 < value <= 1:
             raise ValueError(f"{value} is not in (0, 1]")
         return value
+
+
+class SurgeBody(Body):
+    """A point of how a gas price answers to demand."""
+
+    blocks: Annotated[int, Field(ge=1, le=10**6, strict=True)] = Field(
+        description="full blocks wanted at once"
+    )
+    times: Exact = Field(description="by what the gas price is multiplied then")
+
+
+class BlockSpaceBody(Body):
+    """The blocks of a chain as they were measured, and how gas answers to demand."""
+
+    measured_at: Time
+    asset: Name = Field(description="in which gas is paid, as ETH")
+    gas_price_gwei: Positive = Field(description="1e-9 of the asset, while blocks have room")
+    free_gas: Annotated[int, Field(ge=1, le=10**15, strict=True)] = Field(
+        description="gas of a block that liquidations can have"
+    )
+    gas_each: Annotated[int, Field(ge=1, le=10**15, strict=True)] = Field(
+        description="gas that one liquidation takes"
+    )
+    block_seconds: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+    surge: Annotated[list[SurgeBody], Field(min_length=1, max_length=100)] = Field(
+        description="the gas price by demand, straight between points from 1 at none, and beyond "
+        "the last rising on as before it"
+    )
+
+    @field_validator("surge")
+    @classmethod
+    def _is_rising(cls, value: list[SurgeBody]) -> list[SurgeBody]:
+        """Refuse points that do not rise: more demand is never cheaper."""
+        before, lowest = 0, Fraction(1)
+        for point in value:
+            if point.blocks <= before or point.times < lowest:
+                detail = f"{float(point.times):g} times at {point.blocks} blocks does not rise"
+                raise ValueError(f"{detail} above {float(lowest):g} times at {before}")
+            before, lowest = point.blocks, point.times
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> "BlockSpaceBody":
+        """Refuse blocks that have no room for a single liquidation."""
+        if self.free_gas < self.gas_each:
+            raise ValueError(f"{self.gas_each} gas do not fit into the {self.free_gas} of a block")
+        return self
 
 
 class QuoteBody(Body):
@@ -314,6 +384,45 @@ class CongestionAnswer:
     gas: float
     delay_hours: float
     smallest: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrowdedAnswer:
+    """What one liquidation costs, USD, and how late it comes with so many due at once."""
+
+    due: int
+    gas: float
+    delay_hours: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockSpaceAnswer:
+    """The blocks of a chain.
+
+    Parameters
+    ----------
+    state
+        As it was pushed.
+    asset_price
+        USD of the asset in which gas is paid, by the store; null where it has none, and then no
+        shock can ask for this chain.
+    curve
+        Congestion that follows, at powers of ten of liquidations due; empty without a price.
+    """
+
+    chain: str
+    state: Mapping[str, object]
+    age_seconds: float
+    asset_price: float | None
+    curve: tuple[CrowdedAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockSpacesAnswer:
+    """The newest blocks of every chain, by name."""
+
+    request_id: str
+    chains: tuple[BlockSpaceAnswer, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -141,6 +141,7 @@ def latest(
     time: str,
     at: datetime,
     among: Collection[tuple[str, ...]] | None = None,
+    variants: tuple[str, timedelta] | None = None,
 ) -> sa.Select[Any]:
     """Return a selection of the newest rows, at or before a time, of every name.
 
@@ -153,6 +154,9 @@ def latest(
         Columns: the first of the primary key, in its order.
     among
         First parts of the names that are wanted, of one length; None for all.
+    variants
+        A further column, and how long before the newest row of a name the newest of every
+        other value of that column is wanted, too.
     """
     prefixes: sa.CTE | None = None
     for depth, name in enumerate(names):
@@ -166,9 +170,23 @@ def latest(
         .scalar_subquery()
     )
     same = [table.c[name] == prefixes.c[name] for name in names]
-    return sa.select(table).select_from(
-        prefixes.join(table, sa.and_(*same, table.c[time] == newest))
+    if variants is None:
+        joined = prefixes.join(table, sa.and_(*same, table.c[time] == newest))
+        return sa.select(table).select_from(joined)
+    variant, span = variants
+    first = sa.type_coerce(newest, sa.BigInteger) - span // timedelta(microseconds=1)
+    within = [sa.type_coerce(table.c[time], sa.BigInteger) >= first, table.c[time] <= at]
+    place = sa.func.row_number().over(
+        partition_by=[*(table.c[name] for name in names), table.c[variant]],
+        order_by=table.c[time].desc(),
     )
+    ranked = (
+        sa.select(table, place.label("place"))
+        .select_from(prefixes.join(table, sa.and_(*same, *within)))
+        .subquery()
+    )
+    columns = [ranked.c[column.name] for column in table.columns]
+    return sa.select(*columns).where(ranked.c.place == 1)
 
 
 def _steps(

@@ -15,7 +15,16 @@ from models.errors import ForewarnError
 from serving.notify.message import Plans, facts
 from serving.schemas.assessment import Assessment
 from serving.schemas.stored import Assessed
-from serving.store import Store, Transaction, alerts, assessments, book_totals, leases, outbox
+from serving.store import (
+    Store,
+    Transaction,
+    alerts,
+    assessments,
+    book_course,
+    book_totals,
+    leases,
+    outbox,
+)
 from serving.store.alerts import DESK, Receiver
 from serving.store.leases import FAILING, TURN, WATCHING
 from serving.store.outbox import OutboxMessage
@@ -131,6 +140,7 @@ def commit_step(
         _keep(transaction, assessed, {signal.account for signal in recorded}, now=now)
         if sums is not None:
             book_totals.write(transaction, sums, at=now)
+            book_course.keep(transaction, sums, at=now)
         if failing is not None:
             _note_failing(transaction, failing, now=now)
         notices = [] if also is None else also(transaction)

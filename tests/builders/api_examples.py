@@ -186,7 +186,17 @@ def play(ask: Any, *, at: datetime) -> None:
     alerting(ask)
     ordering(ask, at)
     governing(ask)
-    for name in ("livez", "readyz", "models", "model_moves", "rulebooks", "audit", "pulse"):
+    for name in (
+        "livez",
+        "readyz",
+        "models",
+        "model_moves",
+        "model_drift",
+        "models_beside",
+        "rulebooks",
+        "audit",
+        "pulse",
+    ):
         ask(name)
     ask("terms", venue="maker", version="dss", market="ETH-B")
 
@@ -245,10 +255,18 @@ def writing(ask: Any, at: datetime) -> None:
 def book(ask: Any, at: datetime) -> None:
     """Ask about the book as a whole."""
     ask("book", query={"venue": "compound-v3"})
+    ask("book_map", query={"venue": "compound-v3"})
+    ask("book_course", query={"horizon": "24h"})
     amounts = {"100000": "0.002", "1000000": "0.014", "5000000": "0.06"}
     quotes = [{"amount": amount, "impact": impact} for amount, impact in amounts.items()]
     ask("put_impact", {"measured_at": iso(at), "quotes": quotes}, asset="ETH", quote="USDC")
     ask("get_impact", asset="ETH", quote="USDC")
+    blocks = {"asset": "ETH", "gas_price_gwei": "30", "block_seconds": 12}
+    blocks |= {"free_gas": 15_000_000, "gas_each": 500_000}
+    surge = [{"blocks": 5, "times": "3"}, {"blocks": 50, "times": "20"}]
+    measured = {"measured_at": iso(at), **blocks, "surge": surge}
+    ask("put_block_space", measured, chain="ethereum")
+    ask("block_spaces")
     ask("stress_book", {"shocks": [{"name": "fall", "prices": {"ETH": "-0.3", "BTC": "-0.25"}}]})
     begun = ask("begin_book_forecast", {"horizons": ["24h"], "scenarios": 1000, "seed": 1})
     for _ in range(PATIENCE):

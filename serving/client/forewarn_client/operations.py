@@ -115,8 +115,22 @@ class Operations(Transport):
         least_expected_24h: float | None = None,
         least_requirement: float | None = None,
         least_level: Literal["watch", "warning", "critical", "liquidated"] | None = None,
+        least_distance: float | None = None,
+        most_distance: float | None = None,
+        least_value: float | None = None,
+        most_value: float | None = None,
         search: str | None = None,
-        order: Literal["account", "ratio", "expected_24h", "rank"] | None = None,
+        order: Literal[
+            "account",
+            "ratio",
+            "expected_24h",
+            "rank",
+            "distance",
+            "collateral_value",
+            "requirement",
+        ]
+        | None = None,
+        as_of: str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
     ) -> types.AccountsPage:
@@ -134,8 +148,13 @@ class Operations(Transport):
                 "least_expected_24h": least_expected_24h,
                 "least_requirement": least_requirement,
                 "least_level": least_level,
+                "least_distance": least_distance,
+                "most_distance": most_distance,
+                "least_value": least_value,
+                "most_value": most_value,
                 "search": search,
                 "order": order,
+                "as_of": as_of,
                 "cursor": cursor,
                 "limit": limit,
             },
@@ -178,6 +197,10 @@ class Operations(Transport):
         least_expected_24h: float | None = None,
         least_requirement: float | None = None,
         least_level: Literal["watch", "warning", "critical", "liquidated"] | None = None,
+        least_distance: float | None = None,
+        most_distance: float | None = None,
+        least_value: float | None = None,
+        most_value: float | None = None,
         search: str | None = None,
         format: Literal["csv", "parquet", "arrow"] | None = None,
     ) -> bytes:
@@ -195,6 +218,10 @@ class Operations(Transport):
                 "least_expected_24h": least_expected_24h,
                 "least_requirement": least_requirement,
                 "least_level": least_level,
+                "least_distance": least_distance,
+                "most_distance": most_distance,
+                "least_value": least_value,
+                "most_value": most_value,
                 "search": search,
                 "format": format,
             },
@@ -452,6 +479,45 @@ class Operations(Transport):
         )
         return answer
 
+    def book_map(
+        self,
+        *,
+        venue: str | None = None,
+        market: str | None = None,
+        owner: str | None = None,
+        asset: str | None = None,
+        as_of: str | None = None,
+    ) -> types.BookMap:
+        """Where accounts stand by value and distance to the line, in columns."""
+        answer: types.BookMap = self._json(
+            "GET",
+            "/v1/book/map",
+            query={
+                "venue": venue,
+                "market": market,
+                "owner": owner,
+                "asset": asset,
+                "as_of": as_of,
+            },
+        )
+        return answer
+
+    def book_course(
+        self,
+        *,
+        venue: str | None = None,
+        horizon: str | None = None,
+        begin: str | None = None,
+        end: str | None = None,
+    ) -> types.BookCourse:
+        """Liquidations expected over time, and how many came."""
+        answer: types.BookCourse = self._json(
+            "GET",
+            "/v1/book/course",
+            query={"venue": venue, "horizon": horizon, "begin": begin, "end": end},
+        )
+        return answer
+
     def stress_book(self, body: types.StressBody) -> types.StressAnswer:
         """What price moves would liquidate, round by round."""
         answer: types.StressAnswer = self._json("POST", "/v1/book/stress", body=body)
@@ -504,6 +570,18 @@ class Operations(Transport):
         answer: types.CurveAnswer = self._json(
             "GET", "/v1/impact/{asset}/{quote}", at={"asset": asset, "quote": quote}
         )
+        return answer
+
+    def put_block_space(self, chain: str, body: types.BlockSpaceBody) -> types.BlockSpaceAnswer:
+        """State gas price and block space of a chain."""
+        answer: types.BlockSpaceAnswer = self._json(
+            "PUT", "/v1/block-space/{chain}", at={"chain": chain}, body=body, writes=True
+        )
+        return answer
+
+    def block_spaces(self) -> types.BlockSpacesAnswer:
+        """The blocks of every chain, and what liquidations cost and take in them."""
+        answer: types.BlockSpacesAnswer = self._json("GET", "/v1/block-space")
         return answer
 
     def lines(self, body: types.LinesBody) -> types.LinesShown:
@@ -765,6 +843,16 @@ class Operations(Transport):
     def model_moves(self) -> types.MovesAnswer:
         """Promotions and rollbacks: what answered when, by whose word."""
         answer: types.MovesAnswer = self._json("GET", "/v1/models/moves")
+        return answer
+
+    def model_drift(self) -> types.DriftAnswer:
+        """Whether the model in use is still asked about what it was trained for."""
+        answer: types.DriftAnswer = self._json("GET", "/v1/models/drift")
+        return answer
+
+    def models_beside(self) -> types.BesideAnswer:
+        """What the challenger says beside the champion."""
+        answer: types.BesideAnswer = self._json("GET", "/v1/models/beside")
         return answer
 
     def model_card(self, version: str) -> bytes:
@@ -1030,8 +1118,22 @@ class AsyncOperations(AsyncTransport):
         least_expected_24h: float | None = None,
         least_requirement: float | None = None,
         least_level: Literal["watch", "warning", "critical", "liquidated"] | None = None,
+        least_distance: float | None = None,
+        most_distance: float | None = None,
+        least_value: float | None = None,
+        most_value: float | None = None,
         search: str | None = None,
-        order: Literal["account", "ratio", "expected_24h", "rank"] | None = None,
+        order: Literal[
+            "account",
+            "ratio",
+            "expected_24h",
+            "rank",
+            "distance",
+            "collateral_value",
+            "requirement",
+        ]
+        | None = None,
+        as_of: str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
     ) -> types.AccountsPage:
@@ -1049,8 +1151,13 @@ class AsyncOperations(AsyncTransport):
                 "least_expected_24h": least_expected_24h,
                 "least_requirement": least_requirement,
                 "least_level": least_level,
+                "least_distance": least_distance,
+                "most_distance": most_distance,
+                "least_value": least_value,
+                "most_value": most_value,
                 "search": search,
                 "order": order,
+                "as_of": as_of,
                 "cursor": cursor,
                 "limit": limit,
             },
@@ -1093,6 +1200,10 @@ class AsyncOperations(AsyncTransport):
         least_expected_24h: float | None = None,
         least_requirement: float | None = None,
         least_level: Literal["watch", "warning", "critical", "liquidated"] | None = None,
+        least_distance: float | None = None,
+        most_distance: float | None = None,
+        least_value: float | None = None,
+        most_value: float | None = None,
         search: str | None = None,
         format: Literal["csv", "parquet", "arrow"] | None = None,
     ) -> bytes:
@@ -1110,6 +1221,10 @@ class AsyncOperations(AsyncTransport):
                 "least_expected_24h": least_expected_24h,
                 "least_requirement": least_requirement,
                 "least_level": least_level,
+                "least_distance": least_distance,
+                "most_distance": most_distance,
+                "least_value": least_value,
+                "most_value": most_value,
                 "search": search,
                 "format": format,
             },
@@ -1367,6 +1482,45 @@ class AsyncOperations(AsyncTransport):
         )
         return answer
 
+    async def book_map(
+        self,
+        *,
+        venue: str | None = None,
+        market: str | None = None,
+        owner: str | None = None,
+        asset: str | None = None,
+        as_of: str | None = None,
+    ) -> types.BookMap:
+        """Where accounts stand by value and distance to the line, in columns."""
+        answer: types.BookMap = await self._json(
+            "GET",
+            "/v1/book/map",
+            query={
+                "venue": venue,
+                "market": market,
+                "owner": owner,
+                "asset": asset,
+                "as_of": as_of,
+            },
+        )
+        return answer
+
+    async def book_course(
+        self,
+        *,
+        venue: str | None = None,
+        horizon: str | None = None,
+        begin: str | None = None,
+        end: str | None = None,
+    ) -> types.BookCourse:
+        """Liquidations expected over time, and how many came."""
+        answer: types.BookCourse = await self._json(
+            "GET",
+            "/v1/book/course",
+            query={"venue": venue, "horizon": horizon, "begin": begin, "end": end},
+        )
+        return answer
+
     async def stress_book(self, body: types.StressBody) -> types.StressAnswer:
         """What price moves would liquidate, round by round."""
         answer: types.StressAnswer = await self._json("POST", "/v1/book/stress", body=body)
@@ -1421,6 +1575,20 @@ class AsyncOperations(AsyncTransport):
         answer: types.CurveAnswer = await self._json(
             "GET", "/v1/impact/{asset}/{quote}", at={"asset": asset, "quote": quote}
         )
+        return answer
+
+    async def put_block_space(
+        self, chain: str, body: types.BlockSpaceBody
+    ) -> types.BlockSpaceAnswer:
+        """State gas price and block space of a chain."""
+        answer: types.BlockSpaceAnswer = await self._json(
+            "PUT", "/v1/block-space/{chain}", at={"chain": chain}, body=body, writes=True
+        )
+        return answer
+
+    async def block_spaces(self) -> types.BlockSpacesAnswer:
+        """The blocks of every chain, and what liquidations cost and take in them."""
+        answer: types.BlockSpacesAnswer = await self._json("GET", "/v1/block-space")
         return answer
 
     async def lines(self, body: types.LinesBody) -> types.LinesShown:
@@ -1686,6 +1854,16 @@ class AsyncOperations(AsyncTransport):
     async def model_moves(self) -> types.MovesAnswer:
         """Promotions and rollbacks: what answered when, by whose word."""
         answer: types.MovesAnswer = await self._json("GET", "/v1/models/moves")
+        return answer
+
+    async def model_drift(self) -> types.DriftAnswer:
+        """Whether the model in use is still asked about what it was trained for."""
+        answer: types.DriftAnswer = await self._json("GET", "/v1/models/drift")
+        return answer
+
+    async def models_beside(self) -> types.BesideAnswer:
+        """What the challenger says beside the champion."""
+        answer: types.BesideAnswer = await self._json("GET", "/v1/models/beside")
         return answer
 
     async def model_card(self, version: str) -> bytes:

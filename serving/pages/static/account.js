@@ -3,15 +3,19 @@
 import { ask, withQuery } from "./ask.js";
 import { hang } from "./chart.js";
 import { band, ceiling, line } from "./draw.js";
-import { age, amount, isClosed, move, number, percent, tone, when, words } from "./format.js";
+import {
+  age, amount, isBreached, isClosed, move, number, percent, short, tone, when, words,
+} from "./format.js";
 import { settled, start, tell, trying } from "./frame.js";
 import { effectOf, headOf, stepsOf, textOf } from "./plan.js";
-import { flat } from "./terms.js";
+import { flat, ofAssets } from "./terms.js";
 import { compare, leversOf, question } from "./whatif.js";
 
 const BOX = { width: 300, height: 100 };
 const DAY_MS = 86_400_000;
-const PAST = 12;
+const PAST = 500;
+/** Assessments between changes of the verdict of which one is shown. */
+const THIN = 24;
 const MOST_HAPPENED = 40;
 
 const keyOfPath = () => decodeURIComponent(location.pathname.replace(/^\/desk\/accounts\//, ""));
@@ -36,6 +40,11 @@ function reasonRows(reasons) {
   });
 }
 
+/** Return what an order asks for: calls of a chain, or requests to an exchange. */
+function callsOf(order) {
+  return [...(order.calls ?? []), ...(order.requests ?? [])];
+}
+
 function page() {
   return {
     account: keyOfPath(),
@@ -54,6 +63,9 @@ function page() {
     days: 7,
     hasCandles: true,
     raised: null,
+    orderRows: [],
+    isWholePast: false,
+    areAllTerms: false,
     note: "Loading…",
     whatIfNote: "",
 
@@ -98,8 +110,10 @@ function page() {
         ask(withQuery("/v1/alerts", { account: this.account, order: "newest", limit: 100 })),
         ask(withQuery(path, { limit: PAST })),
         ask(withQuery("/v1/alerts/raised", { account: this.account })),
+        ask(withQuery("/v1/orders", { account: this.account, limit: 20 })),
       ];
-      const [alerts, past, raised] = await Promise.all(asked);
+      const [alerts, past, raised, ordered] = await Promise.all(asked);
+      this.orderRows = ordered.orders;
       this.alerts = alerts.alerts;
       this.history = past.assessments;
       this.raised = raised.accounts[0] ?? null;
@@ -150,6 +164,23 @@ function page() {
     },
     get acknowledgeLabel() {
       return this.isAcknowledged ? "Acknowledged" : "Acknowledge";
+    },
+
+    /** What matters most, in one sentence: where the line is, and how likely it is reached. */
+    get sentence() {
+      if (!this.rule || this.isClosed) return "";
+      const far = this.told?.reasons.find((one) => one.code === "distance")?.text ?? this.shockSentence;
+      const day = this.told?.forecast.find((one) => one.horizon === "24h");
+      const chance = day
+        ? `Liquidated within a day: ${percent(day.unattended)} if nobody acts, ${percent(day.expected)} as owners act`
+        : "";
+      const now = isBreached(this.rule.verdict) ? "It may be liquidated now" : "";
+      return [now, far, chance].filter(Boolean).map((text) => `${text}.`).join(" ");
+    },
+    get shockSentence() {
+      const first = this.triggers.find((one) => one.isVolatile);
+      if (this.shockText) return `It becomes liquidatable by ${this.shockText}`;
+      return first ? `${first.asset} ${first.side} ${first.price} makes it liquidatable (${first.move})` : "";
     },
 
     /** What the rules say, by the margin where there is no score. */
@@ -312,8 +343,7 @@ function page() {
     },
 
     resetWhatIf() {
-      const priced = (this.margin?.prices ?? []).map((one) => one.asset);
-      this.levers = leversOf(this.held?.legs ?? [], priced);
+      this.levers = leversOf(this.held?.legs ?? [], this.margin?.prices ?? []);
       return this.ask();
     },
     drag() {},
@@ -352,9 +382,31 @@ function page() {
       this.note = "The plan was copied.";
     },
 
+    /** Every change of the verdict, the newest assessment, and one a day between them. */
+    get keptPast() {
+      if (this.isWholePast) return this.history;
+      let since = 0;
+      return this.history.filter((one, place) => {
+        const before = this.history[place + 1];
+        const isChange = before && (before.verdict !== one.verdict || before.next_verdict !== one.next_verdict);
+        const isKept = place === 0 || isChange || ++since >= THIN;
+        if (isKept) since = 0;
+        return isKept;
+      });
+    },
+    get isThinned() {
+      return this.keptPast.length < this.history.length;
+    },
+    showAllPast() {
+      this.isWholePast = true;
+    },
+    get pastNote() {
+      const rest = this.isThinned ? `every change of the verdict, and one of ${THIN} between` : "every assessment";
+      return `What was said before, newest first: ${rest}.`;
+    },
     get past() {
-      return this.history.map((one) => ({
-        at: when(one.at), verdict: words(one.verdict), tone: tone(one.verdict),
+      return this.keptPast.map((one) => ({
+        key: one.at, at: when(one.at), verdict: words(one.verdict), tone: tone(one.verdict),
         ratio: amount(one.ratio), day: percent(one.expected_24h), unattended: percent(one.unattended_24h),
       }));
     },
@@ -374,15 +426,85 @@ function page() {
       return this.happened.length === 0;
     },
 
+    /** What is held and owed; positions stand in a table of their own. */
     get legs() {
       const told = this.margin?.tokens ?? [];
-      return (this.held?.legs ?? []).map((leg) => {
+      const held = (this.held?.legs ?? []).filter((leg) => leg.kind !== "position");
+      return held.map((leg) => {
         const own = told.find((one) => one.asset === leg.asset && one.kind === leg.kind);
         return { ...leg, amount: own ? amount(own.amount) : "–", exact: own?.amount ?? "" };
       });
     },
     get terms() {
-      return flat(this.inForce?.terms);
+      return this.areAllTerms ? flat(this.inForce?.terms) : ofAssets(this.inForce?.terms, this.heldAssets);
+    },
+    get heldAssets() {
+      return (this.held?.legs ?? []).map((leg) => leg.asset);
+    },
+    get hiddenTerms() {
+      return flat(this.inForce?.terms).length - this.terms.length;
+    },
+    get hiddenTermsNote() {
+      return `${this.hiddenTerms} terms of what it does not hold are left out.`;
+    },
+    showAllTerms() {
+      this.areAllTerms = true;
+    },
+
+    get hasPositions() {
+      return this.positions.length > 0;
+    },
+    get hasLegs() {
+      return this.legs.length > 0;
+    },
+    /** Positions with entry, mark and profit; those whose price is not known say so. */
+    get positions() {
+      const marks = Object.fromEntries((this.margin?.prices ?? []).map((one) => [one.asset, one.price]));
+      const held = (this.held?.legs ?? []).filter((leg) => leg.kind === "position");
+      return held.map((leg) => {
+        const [size, entry, mark] = [leg.quantity, leg.entry, marks[leg.asset]].map(number);
+        const known = entry !== null && mark !== null;
+        return {
+          key: leg.key ?? leg.asset,
+          asset: leg.asset,
+          side: size < 0 ? "short" : "long",
+          size: amount(String(Math.abs(size))),
+          exact: leg.quantity,
+          entry: amount(leg.entry),
+          mark: amount(marks[leg.asset]),
+          gross: mark === null ? null : Math.abs(size * mark),
+          notional: mark === null ? amount(null) : short(Math.abs(size * mark)),
+          profit: known ? short(size * (mark - entry)) : amount(null),
+        };
+      });
+    },
+    get positionsNote() {
+      const gross = this.positions.reduce((sum, one) => sum + (one.gross ?? 0), 0);
+      const balance = number(this.margin?.collateral_value);
+      const leverage = balance > 0 ? `; leverage ${(gross / balance).toPrecision(3)}` : "";
+      return `Positions at the mark${leverage}.`;
+    },
+
+    /** Orders that keepers may act on, with what they would call. */
+    get orders() {
+      return this.orderRows.map((row) => ({
+        id: row.id,
+        state: row.state,
+        href: "/desk/owners",
+        acts: row.order.actions.map((one) => `${words(one.kind)} ${amount(one.quantity)} ${one.asset}`).join(", "),
+        until: `until ${when(row.order.expires_at)}`,
+        hasCalls: callsOf(row.order).length > 0,
+        callsLabel: "Copy the calls",
+      }));
+    },
+    get hasNoOrders() {
+      return this.orderRows.length === 0;
+    },
+    async copyCalls(event) {
+      const row = this.orderRows.find((one) => one.id === event.target.dataset.order);
+      await navigator.clipboard.writeText(JSON.stringify(callsOf(row.order), null, 1));
+      tell("The calls were copied, unsigned.");
+      this.note = "The calls were copied, unsigned.";
     },
     get termsNote() {
       const terms = this.inForce;

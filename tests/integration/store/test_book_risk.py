@@ -163,6 +163,86 @@ def test_liquidators_who_do_not_come_leave_the_rest(covered: local.Caller) -> No
         assert not told["converged"]
 
 
+BLOCKS = {
+    "asset": "ETH",
+    "gas_price_gwei": "40",
+    "free_gas": 1_000_000,
+    "gas_each": 500_000,
+    "block_seconds": 1800,
+    "surge": [{"blocks": 10, "times": "6"}],
+}
+
+
+def test_blocks_that_are_pushed_make_liquidations_late_and_small_ones_worthless(
+    covered: local.Caller,
+) -> None:
+    """Two fit into half an hour: gas, delay and least size follow from how many are due."""
+    at = covered.post("/v1/book/stress", json={"shocks": [CRASH]}).json()["as_of"]
+    pushed = covered.put("/v1/block-space/testnet", json={**BLOCKS, "measured_at": at})
+    assert pushed.status_code == 200, pushed.text
+    (chain,) = covered.get("/v1/block-space").json()["chains"]
+    assert chain["curve"] == pushed.json()["curve"]
+    worth = 40e-9 * 500_000 * chain["asset_price"]
+    assert chain["curve"][0] == {"due": 1, "gas": pytest.approx(1.5 * worth), "delay_hours": 0.5}
+    assert chain["curve"][2]["delay_hours"] == 25.0
+    shock = {**CRASH, "block_space": "testnet", "within_hours": 168}
+    shocks = [CRASH, shock, {**shock, "name": "hurried", "within_hours": 1}]
+    shocks[1]["name"] = "slow"
+    answer = covered.post("/v1/book/stress", json={"shocks": shocks})
+    assert answer.status_code == 200, answer.text
+    assert not any("block_space" in why for why in answer.json()["degraded_reasons"])
+    free, slow, hurried = answer.json()["shocks"]
+    crowd = slow["congestion"]
+    blocks = (crowd["due"] + 1) // 2
+    assert crowd["delay_hours"] == blocks / 2 > 1
+    assert crowd["gas"] == pytest.approx(worth * (1 + blocks / 2))
+    assert crowd["smallest"] > crowd["gas"]
+    assert 0 < slow["repaid"] <= free["repaid"]
+    assert (free["congestion"], hurried["repaid"]) == (None, 0.0)
+
+
+def test_blocks_that_cannot_be_and_chains_unknown_are_refused(covered: local.Caller) -> None:
+    """A time to come, prices that fall with demand, no room for one, a chain nobody pushed."""
+    at = "2029-01-01T00:00:00Z"
+    falling = [{"blocks": 5, "times": "3"}, {"blocks": 9, "times": "2"}]
+    for wrong, place in (
+        ({"measured_at": "2199-01-01T00:00:00Z"}, "/measured_at"),
+        ({"surge": falling}, "/surge"),
+        ({"surge": [{"blocks": 5, "times": "0.5"}]}, "/surge"),
+        ({"surge": []}, "/surge"),
+        ({"gas_each": 2_000_000}, ""),
+        ({"gas_price_gwei": "0"}, "/gas_price_gwei"),
+        ({"block_seconds": "NaN"}, "/block_seconds"),
+    ):
+        body = {**BLOCKS, "measured_at": at, **wrong}
+        refused = covered.put("/v1/block-space/testnet", json=body)
+        assert refused.status_code == 422, refused.text
+        assert [fault["pointer"] for fault in refused.json()["errors"]] == [place]
+    assert (
+        covered.put(
+            "/v1/block-space/coinless", json={**BLOCKS, "measured_at": at, "asset": "NOCOIN"}
+        ).json()["curve"]
+        == []
+    )
+    for chain in ("nowhere", "coinless"):
+        body = {"shocks": [{**CRASH, "block_space": chain}]}
+        refused = covered.post("/v1/book/stress", json=body)
+        assert [fault["pointer"] for fault in refused.json()["errors"]] == ["/shocks/0/block_space"]
+    both = {**CRASH, "block_space": "testnet", "congestion": [{"due": 1, "gas": "1"}]}
+    refused = covered.post("/v1/book/stress", json={"shocks": [both]})
+    assert [fault["pointer"] for fault in refused.json()["errors"]] == ["/shocks/0"]
+
+
+def test_blocks_that_were_measured_long_ago_are_told_to_be_old(covered: local.Caller) -> None:
+    """A state of another year is used and said to be old."""
+    body = {**BLOCKS, "measured_at": "2029-01-01T00:00:00Z"}
+    assert covered.put("/v1/block-space/oldnet", json=body).status_code == 200
+    told = covered.post(
+        "/v1/book/stress", json={"shocks": [{**CRASH, "block_space": "oldnet"}]}
+    ).json()
+    assert "stale_block_space: oldnet was measured 2029-01-01T00:00:00Z" in told["degraded_reasons"]
+
+
 def test_faults_of_shocks_are_all_told(covered: local.Caller) -> None:
     """Unknown assets, moves that leave no price, a name twice and amounts beyond the quotes."""
     shocks = [

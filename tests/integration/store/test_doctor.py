@@ -48,7 +48,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Return what is left on every disk, in bytes; room enough unless a test says otherwise."""
     left = {"free": 20 * 2**30}
 
-    def usage(path: Path) -> SimpleNamespace:
+    def usage(_path: Path) -> SimpleNamespace:
         return SimpleNamespace(total=2**40, used=2**40 - left["free"], free=left["free"])
 
     monkeypatch.setattr(shutil, "disk_usage", usage)

@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from models.book.congestion import BlockSpace, Crowded
 from models.book.deleveraging import Position, Rule, by_queue, pro_rata, score, settle
 from models.book.exceedance import Zone, christoffersen, independence, kupiec, zone
 from models.book.impact import ImpactCurve, curve_faults, fitted, impact
@@ -146,3 +147,23 @@ def test_a_position_with_equity_is_not_deleveraged() -> None:
     with pytest.raises(InvalidInput) as refused:
         settle(BANKRUPT, WINNERS, mark=F(90), fund=F(-1))
     assert [fault.where for fault in refused.value.faults] == ["/long", "/fund"]
+
+
+BLOCKS = BlockSpace(
+    gas_price=1e-4, free_gas=1_000_000, gas_each=250_000, block_seconds=12.0, surge=((10.0, 3.0),)
+)
+
+
+@pytest.mark.parametrize(
+    ("due", "gas", "hours"),
+    [
+        (0, 25.0, 0.0),
+        (4, 30.0, 12 / 3600),
+        (5, 35.0, 24 / 3600),
+        (40, 75.0, 120 / 3600),
+        (400, 525.0, 1200 / 3600),
+    ],
+)
+def test_gas_and_delay_follow_from_block_space(due: int, gas: float, hours: float) -> None:
+    """Four fit into a block; every block wanted adds .2 of 25 quote, the hundredth as the tenth."""
+    assert BLOCKS.crowded(due) == Crowded(due, pytest.approx(gas), pytest.approx(hours))

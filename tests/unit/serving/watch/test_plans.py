@@ -276,9 +276,9 @@ def test_amounts_and_effect_stand_in_the_text_of_both_languages() -> None:
     found = planned(vault())
     text = message(found, "en")
     assert "so that prices may move by 5.01 % without liquidation" in text
-    assert "repay 501000000000000000000 DAI" in text
+    assert "repay 501.00 DAI (worth 501.00)" in text
     assert "then safe, health 1.0527" in text
-    assert "Rückzahlung von 501000000000000000000 DAI" in message(found, "de")
+    assert "Rückzahlung von 501,00 DAI (Wert 501,00)" in message(found, "de")
 
 
 def test_an_aim_that_cannot_be_reached_names_the_best() -> None:
@@ -286,7 +286,7 @@ def test_an_aim_that_cannot_be_reached_names_the_best() -> None:
     whole = planned(vault())
     short = replace(whole.by_account["v"], is_reached=False, reason="means_do_not_suffice")
     text = message(Plans(by_account={"v": short}), "en")
-    assert "That cannot be reached (the means do not suffice); the best is: repay" in text
+    assert "that cannot be reached (the means do not suffice); the best is: repay" in text
     empty = replace(short, actions=(), reason="no_action_open")
     assert "No plan: no action is open." in message(Plans(by_account={"v": empty}), "en")
 
