@@ -1,13 +1,25 @@
 """What an operator watches of alerting: lag, outbox, dead letters, accounts by level."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from models.alerting.signals import Level
 from serving.application import breaker_board
 from serving.notify.liveness import standing
-from serving.store import Store, alerts, book_forecasts, changes, leases, market, outbox
+from serving.store import (
+    Store,
+    alerts,
+    book_forecasts,
+    changes,
+    connections,
+    health,
+    leases,
+    market,
+    outbox,
+)
 from serving.store.book_forecasts import BookForecastRow
+from serving.store.connections import Connection
 from serving.store.leases import DELIVERING, TURN
 from serving.telemetry import GaugeReading
 
@@ -27,6 +39,9 @@ def gauges(store: Store, *, now: datetime) -> tuple[GaugeReading, ...]:
         board = breaker_board.read(transaction)
         newest = changes.newest(transaction, changes.PRICES)
         forecasts = book_forecasts.newest(transaction, limit=1)
+        followed = connections.every(transaction)
+        differing = Counter(check.connection for check in connections.differing(transaction))
+        size = health.size(transaction)
     judged, priced = beats.get(TURN), None if newest is None else newest.at
     lag = (
         (at - priced).total_seconds()
@@ -40,6 +55,12 @@ def gauges(store: Store, *, now: datetime) -> tuple[GaugeReading, ...]:
     )
     return (
         *_risk(forecasts, at),
+        *_connections(followed, differing, now),
+        GaugeReading(
+            name="forewarn_store_bytes",
+            meaning="What the store takes on disk, indices included",
+            values=((float(size), {}),),
+        ),
         GaugeReading(
             name="forewarn_alert_lag_seconds",
             meaning="How long the newest price has waited to be judged",
@@ -85,6 +106,34 @@ def gauges(store: Store, *, now: datetime) -> tuple[GaugeReading, ...]:
             ),
         ),
     )
+
+
+def _connections(
+    followed: Sequence[Connection], differing: Mapping[str, int], now: datetime
+) -> Iterator[GaugeReading]:
+    """Yield how old what connections read is, and where venues judge otherwise."""
+    yield GaugeReading(
+        name="forewarn_connection_age_seconds",
+        meaning="Since a connection was last read without a fault, or began",
+        values=tuple(
+            ((now - _read_at(each)).total_seconds(), {"connection": each.name}) for each in followed
+        ),
+    )
+    yield GaugeReading(
+        name="forewarn_connection_mismatches",
+        meaning="Accounts that a connection's venue judges otherwise than the rules",
+        values=tuple(
+            (float(differing.get(each.name, 0)), {"connection": each.name}) for each in followed
+        ),
+    )
+
+
+def _read_at(connection: Connection) -> datetime:
+    """Return when a connection was last sound."""
+    failing = (connection.status or {}).get("failing_since")
+    if failing is not None:
+        return datetime.fromisoformat(failing)
+    return connection.status_at or connection.created_at
 
 
 def _risk(forecasts: Sequence[BookForecastRow], at: datetime) -> Iterator[GaugeReading]:
