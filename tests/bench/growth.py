@@ -1,0 +1,82 @@
+"""Print how a store grows: python tests/bench/growth.py [URL] [ACCOUNTS] [DAYS].
+
+A simulated book is watched hour by hour by the shipped bundle and policy, its market in motion and
+its owners acting, in a store of its own (SQLite in a temporary directory, or an empty PostgreSQL
+database that URL names). What it takes on disk is read after the first day and after the last: the
+growth between them per account-day, and what 10,000 accounts would add in 90 days at that rate. The
+days after the first are told one by one: growth is linear where they are alike.
+"""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from features.simulate import simulate_onward
+from models.alerting.policy import default
+from serving.application import sample_book
+from serving.application.deployment import read_deployment
+from serving.demo import market
+from serving.demo.venues import nowhere
+from serving.store import Store, health, open_store
+from serving.watch.watcher import Watcher, cycle
+
+WORDS = sys.argv[1:]
+URL = next((word for word in WORDS if "://" in word), None)
+NUMBERS = [int(word) for word in WORDS if word.isdigit()]
+ACCOUNTS, DAYS = (*NUMBERS, *(200, 3)[len(NUMBERS) :])
+HISTORY = 40
+BOOK, KEPT = 10_000, 90
+
+
+def sizes(store: Store) -> Iterator[int]:
+    """Yield what the store takes after each day, bytes."""
+    before, after = simulate_onward(
+        seed=5, days=HISTORY, accounts=ACCOUNTS, hours=24 * DAYS, falls={}
+    )
+    sample_book.lay(before, store)
+    at = [before.at]
+    watcher = Watcher(
+        store=store,
+        model=read_deployment(Path("models/champion")).model,
+        policy=default(),
+        holder="bench",
+        clock=lambda: at[0],
+    )
+    due = before.at + timedelta(days=1)
+    for step in market.steps(before, after):
+        market.play(store, after, nowhere(after), step)
+        at[0] = step.at
+        if step.hour is not None:
+            while cycle(watcher):
+                pass
+        if step.at >= due:
+            due += timedelta(days=1)
+            yield taken(store)
+
+
+def taken(store: Store) -> int:
+    """Return what a store takes on disk, bytes."""
+    with store.read() as transaction:
+        return health.size(transaction)
+
+
+def main() -> None:
+    """Watch, measure and print."""
+    with tempfile.TemporaryDirectory() as place:
+        store = open_store(URL or f"sqlite:///{place}/book.sqlite3")
+        measured = list(sizes(store))
+        with store.read() as transaction:
+            kind = transaction.dialect.name
+        store.close()
+    days = [after - before for before, after in pairwise(measured)]
+    each = sum(days) / len(days) / ACCOUNTS
+    print(f"{kind}: {ACCOUNTS} vaults, {DAYS} days, {measured[-1] / 1e6:.1f} MB at the end")
+    print("bytes an account-day, day by day:", ", ".join(f"{day / ACCOUNTS:.0f}" for day in days))
+    whole = each * BOOK * KEPT / 1e9
+    print(f"{each:.0f} bytes an account-day: {whole:.2f} GB for {BOOK:,} accounts in {KEPT} days")
+
+
+if __name__ == "__main__":
+    main()
