@@ -4,14 +4,19 @@ A simulated book is watched hour by hour by the shipped bundle and policy, its m
 its owners acting, in a store of its own (SQLite in a temporary directory, or an empty PostgreSQL
 database that URL names). What it takes on disk is read after the first day and after the last: the
 growth between them per account-day, and what 10,000 accounts would add in 90 days at that rate. The
-days after the first are told one by one: growth is linear where they are alike.
+days after the first are told one by one: growth is linear where they are alike. On PostgreSQL the
+growth is told table by table, too: what belongs to the market is shared by all accounts.
 """
 
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
+
+import sqlalchemy as sa
 
 from features.simulate import simulate_onward
 from models.alerting.policy import default
@@ -30,8 +35,14 @@ HISTORY = 40
 BOOK, KEPT = 10_000, 90
 
 
-def sizes(store: Store) -> Iterator[int]:
-    """Yield what the store takes after each day, bytes."""
+TABLES = """
+SELECT relname, pg_total_relation_size(oid) FROM pg_class
+WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+"""
+
+
+def sizes(store: Store) -> Iterator[Counter[str]]:
+    """Yield what the store takes after each day, bytes by table; on SQLite in one sum."""
     before, after = simulate_onward(
         seed=5, days=HISTORY, accounts=ACCOUNTS, hours=24 * DAYS, falls={}
     )
@@ -56,10 +67,13 @@ def sizes(store: Store) -> Iterator[int]:
             yield taken(store)
 
 
-def taken(store: Store) -> int:
-    """Return what a store takes on disk, bytes."""
+def taken(store: Store) -> Counter[str]:
+    """Return what a store takes on disk, bytes by table."""
     with store.read() as transaction:
-        return health.size(transaction)
+        if transaction.dialect.name == "postgresql":
+            rows = transaction.execute(sa.text(TABLES))
+            return Counter({str(name): int(size) for name, size in rows})
+        return Counter({"all": health.size(transaction)})
 
 
 def main() -> None:
@@ -70,9 +84,12 @@ def main() -> None:
         with store.read() as transaction:
             kind = transaction.dialect.name
         store.close()
-    days = [after - before for before, after in pairwise(measured)]
+    days = [after.total() - before.total() for before, after in pairwise(measured)]
     each = sum(days) / len(days) / ACCOUNTS
-    print(f"{kind}: {ACCOUNTS} vaults, {DAYS} days, {measured[-1] / 1e6:.1f} MB at the end")
+    size = measured[-1].total()
+    print(f"{kind}: {ACCOUNTS} vaults, {DAYS} days, {size / 1e6:.1f} MB at the end")
+    for name, grown in (measured[-1] - measured[0]).most_common(8):
+        print(f"  {name}: {grown / len(days) / ACCOUNTS:.0f} bytes an account-day")
     print("bytes an account-day, day by day:", ", ".join(f"{day / ACCOUNTS:.0f}" for day in days))
     whole = each * BOOK * KEPT / 1e9
     print(f"{each:.0f} bytes an account-day: {whole:.2f} GB for {BOOK:,} accounts in {KEPT} days")
