@@ -84,8 +84,8 @@ def connect(
     venue: Annotated[
         str,
         typer.Argument(
-            help="aave-v2, aave-v3, compound-v3, liquity-v1, maker, morpho-blue, venus; "
-            "binance-usdm, bybit, okx, hyperliquid, dydx or deribit."
+            help="aave-v2, aave-v3, compound-v3, euler-v2, liquity-v1, maker, morpho-blue, "
+            "venus; binance-usdm, bybit, okx, hyperliquid, dydx or deribit."
         ),
     ],
     *,

@@ -41,7 +41,7 @@ def _address(value: str) -> str:
 
 Address = Annotated[str, Field(max_length=100, strict=True), AfterValidator(_address)]
 ChainVenue = Literal[
-    "aave-v3", "aave-v2", "compound-v3", "liquity-v1", "maker", "morpho-blue", "venus"
+    "aave-v3", "aave-v2", "compound-v3", "euler-v2", "liquity-v1", "maker", "morpho-blue", "venus"
 ]
 
 

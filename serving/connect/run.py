@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from models.domain import MarketId
-from serving.connect import aave_v2, compound_v3, liquity_v1, maker, morpho_blue, venus
+from serving.connect import aave_v2, compound_v3, euler_v2, liquity_v1, maker, morpho_blue, venus
 from serving.connect.aave_v2 import AaveV2Reader
 from serving.connect.aave_v3 import AaveV3Reader
 from serving.connect.body import Target
 from serving.connect.compound_v3 import CompoundV3Reader
 from serving.connect.errors import HistoryPruned
+from serving.connect.euler_v2 import EulerV2Reader
 from serving.connect.follow import POLL_SECONDS, Follower, Step
 from serving.connect.liquity_v1 import LiquityV1Reader
 from serving.connect.maker import MakerReader
@@ -27,6 +28,7 @@ LOGGER = logging.getLogger("forewarn.connect")
 
 READERS: Mapping[str, Callable[[MarketId, str], Reader]] = {
     compound_v3.VENUE: lambda whose, at: CompoundV3Reader(market=whose, comet=at),
+    euler_v2.VENUE: lambda whose, at: EulerV2Reader(market=whose, vault=at),
     liquity_v1.VENUE: lambda whose, at: LiquityV1Reader(market=whose, manager=at),
     maker.VENUE: lambda whose, at: MakerReader(market=whose, chainlog=at),
     morpho_blue.VENUE: lambda whose, at: MorphoBlueReader(market=whose, morpho=at),

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from models.alerting.signals import Level
 from serving.application import breaker_board
@@ -20,7 +21,7 @@ from serving.store import (
 )
 from serving.store.book_forecasts import BookForecastRow
 from serving.store.connections import Connection
-from serving.store.leases import DELIVERING, TURN
+from serving.store.leases import CONSUMING, DELIVERING, TURN
 from serving.telemetry import GaugeReading
 
 
@@ -32,16 +33,17 @@ def gauges(store: Store, *, now: datetime) -> tuple[GaugeReading, ...]:
     """
     with store.read() as transaction:
         at = market.clock(transaction, now=now)
-        beats = {name: moment for name, (moment, _) in leases.beats(transaction).items()}
+        noted = leases.beats(transaction)
+        followed = connections.every(transaction)
         levels, counts = alerts.levels(transaction), outbox.counts(transaction)
         _, waited = outbox.depth(transaction, now=at)
         wrong = standing(transaction, now=at)
         board = breaker_board.read(transaction)
         newest = changes.newest(transaction, changes.PRICES)
         forecasts = book_forecasts.newest(transaction, limit=1)
-        followed = connections.every(transaction)
         differing = Counter(check.connection for check in connections.differing(transaction))
         size = health.size(transaction)
+    beats = {name: moment for name, (moment, _) in noted.items()}
     judged, priced = beats.get(TURN), None if newest is None else newest.at
     lag = (
         (at - priced).total_seconds()
@@ -55,7 +57,15 @@ def gauges(store: Store, *, now: datetime) -> tuple[GaugeReading, ...]:
     )
     return (
         *_risk(forecasts, at),
-        *_connections(followed, differing, now),
+        *_streams(noted, now),
+        *_connections(followed, now),
+        GaugeReading(
+            name="forewarn_connection_mismatches",
+            meaning="Accounts that a connection's venue judges otherwise than the rules",
+            values=tuple(
+                (float(differing[each.name]), {"connection": each.name}) for each in followed
+            ),
+        ),
         GaugeReading(
             name="forewarn_store_bytes",
             meaning="What the store takes on disk, indices included",
@@ -108,34 +118,6 @@ def gauges(store: Store, *, now: datetime) -> tuple[GaugeReading, ...]:
     )
 
 
-def _connections(
-    followed: Sequence[Connection], differing: Mapping[str, int], now: datetime
-) -> Iterator[GaugeReading]:
-    """Yield how old what connections read is, and where venues judge otherwise."""
-    yield GaugeReading(
-        name="forewarn_connection_age_seconds",
-        meaning="Since a connection was last read without a fault, or began",
-        values=tuple(
-            ((now - _read_at(each)).total_seconds(), {"connection": each.name}) for each in followed
-        ),
-    )
-    yield GaugeReading(
-        name="forewarn_connection_mismatches",
-        meaning="Accounts that a connection's venue judges otherwise than the rules",
-        values=tuple(
-            (float(differing.get(each.name, 0)), {"connection": each.name}) for each in followed
-        ),
-    )
-
-
-def _read_at(connection: Connection) -> datetime:
-    """Return when a connection was last sound."""
-    failing = (connection.status or {}).get("failing_since")
-    if failing is not None:
-        return datetime.fromisoformat(failing)
-    return connection.status_at or connection.created_at
-
-
 def _risk(forecasts: Sequence[BookForecastRow], at: datetime) -> Iterator[GaugeReading]:
     """Yield what the newest forecast of the book says, and how old it is."""
     for row in forecasts:
@@ -162,3 +144,67 @@ def _risk(forecasts: Sequence[BookForecastRow], at: datetime) -> Iterator[GaugeR
             meaning="Since the book of the newest forecast",
             values=(((at - row.at).total_seconds(), {}),),
         )
+
+
+def _streams(noted: Mapping[str, tuple[datetime, Any]], now: datetime) -> Iterator[GaugeReading]:
+    """Yield what is told of every group that reads a stream."""
+    groups = {
+        name.removeprefix(CONSUMING): beat
+        for name, beat in noted.items()
+        if name.startswith(CONSUMING)
+    }
+    if not groups:
+        return
+    yield GaugeReading(
+        name="forewarn_stream_lag_messages",
+        meaning="Messages that wait at the broker for a group; none where the broker is not heard",
+        values=tuple(
+            (float(sum(detail["lag"].values())), {"group": group})
+            for group, (_, detail) in groups.items()
+            if detail["lag"] is not None
+        ),
+    )
+    yield GaugeReading(
+        name="forewarn_stream_messages",
+        meaning="Messages of a group so far, taken, or refused and put aside",
+        values=tuple(
+            (float(count), {"group": group, "outcome": outcome})
+            for group, (_, detail) in groups.items()
+            for outcome, count in detail["counts"].items()
+        ),
+    )
+    yield GaugeReading(
+        name="forewarn_stream_beat_age_seconds",
+        meaning="Since a consumer of a group was last heard of",
+        values=tuple(
+            ((now - at).total_seconds(), {"group": group}) for group, (at, _) in groups.items()
+        ),
+    )
+
+
+def _connections(followed: Sequence[Connection], now: datetime) -> Iterator[GaugeReading]:
+    """Yield how long ago each connection was heard of, and since when it cannot be read."""
+    heard = [(each, each.status, each.status_at) for each in followed]
+    begun = [(each, status, at) for each, status, at in heard if status is not None and at]
+    if not begun:
+        return
+    yield GaugeReading(
+        name="forewarn_connection_beat_age_seconds",
+        meaning="Since whoever follows a connection was last heard of",
+        values=tuple(
+            ((now - at).total_seconds(), {"connection": each.name}) for each, _, at in begun
+        ),
+    )
+    yield GaugeReading(
+        name="forewarn_connection_failing_seconds",
+        meaning="How long a connection could not be read; 0 while it is",
+        values=tuple(
+            (_failing(status, now), {"connection": each.name}) for each, status, _ in begun
+        ),
+    )
+
+
+def _failing(status: Mapping[str, Any], now: datetime) -> float:
+    """Return since how many seconds a connection cannot be read."""
+    since = status.get("failing_since")
+    return (now - datetime.fromisoformat(since)).total_seconds() if since else 0.0

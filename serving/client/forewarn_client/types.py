@@ -750,7 +750,14 @@ class ConnectionBody(TypedDict):
     """A market on a chain, and the accounts in it that are followed."""
 
     venue: Literal[
-        "aave-v3", "aave-v2", "compound-v3", "liquity-v1", "maker", "morpho-blue", "venus"
+        "aave-v3",
+        "aave-v2",
+        "compound-v3",
+        "euler-v2",
+        "liquity-v1",
+        "maker",
+        "morpho-blue",
+        "venus",
     ]
     chain: str
     chain_id: NotRequired[int | None]
@@ -2711,7 +2718,7 @@ class SimulatedAccount(TypedDict):
 
 
 class SimulationAnswer(TypedDict):
-    """What the preview said that approvals bind to."""
+    """What the preview said that approvals bind to; `before` is what stood, change by change."""
 
     preview_id: str
     as_of: str
@@ -2720,6 +2727,7 @@ class SimulationAnswer(TypedDict):
     newly_count: int
     newly_debt: str
     newly: list[str]
+    before: list[dict[str, Any]]
     passes: bool
     reasons: list[str]
 
@@ -2774,10 +2782,11 @@ class StateBody(TypedDict):
 
 
 class StepAnswer(TypedDict):
-    """One step of a path within the bounds."""
+    """One step of a path within the bounds: to a number, or to a table of brackets."""
 
     at: str
-    to: str
+    to: NotRequired[str | None]
+    table: NotRequired[list[dict[str, Any]] | None]
 
 
 class StockBody(TypedDict):

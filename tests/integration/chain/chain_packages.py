@@ -14,7 +14,7 @@ from typing import Any
 import npm_packages
 
 COMPILER = Path(__file__).with_name("compile.cjs")
-OWN = ("fixtures.sol", "comet.sol", "vaults.sol")
+OWN = ("fixtures.sol", "comet.sol", "vaults.sol", "vault_kit.sol")
 SOURCES = tuple(Path(__file__).with_name(name) for name in OWN)
 PACKAGES = (
     "@foundry-rs/anvil-linux-amd64@1.7.1",

@@ -74,6 +74,8 @@ def test_one_judges_one_sends_one_answers() -> None:
     assert job["static_configs"] == [{"targets": [f"service:{port}"]}]
     secret = job["authorization"]["credentials_file"].removeprefix("/run/secrets/")
     assert secret in SERVICES["prometheus"]["secrets"]
+    mounted = {mount.split(":")[1] for mount in SERVICES["prometheus"]["volumes"]}
+    assert set(scraped["rule_files"]) <= mounted
 
 
 def test_what_is_named_is_declared() -> None:
