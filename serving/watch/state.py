@@ -39,9 +39,10 @@ HISTORY_INTERVAL = timedelta(hours=1)
 QUIET_INTERVAL = timedelta(hours=12)
 """Between two rows of the past of any other account."""
 
-STIRRED_CHANCE = 0.001
+STIRRED_CHANCE = 0.01
 STIRRED_DISTANCE = 0.1
-"""Probability of a touch within a day, and share to the line, from which a past is kept hourly."""
+"""Probability of a touch within a day, or without a forecast the share to the line, from which a
+past is kept hourly."""
 
 
 class Said(NamedTuple):
@@ -62,7 +63,7 @@ def said_of(assessment: Assessed) -> Said:
         next_verdict=assessment.next_verdict,
         is_stirred=assessment.verdict != Verdict.SAFE.value
         or (chance is not None and chance >= STIRRED_CHANCE)
-        or (distance is not None and distance <= STIRRED_DISTANCE),
+        or (chance is None and distance is not None and distance <= STIRRED_DISTANCE),
     )
 
 

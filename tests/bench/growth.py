@@ -5,8 +5,8 @@ its owners acting, in a store of its own (SQLite in a temporary directory, or an
 database that URL names). What it takes on disk is read after the first day and after the last: the
 growth between them per account-day, and what 10,000 accounts would add in 90 days at that rate. The
 days after the first are told one by one: growth is linear where they are alike. On PostgreSQL the
-growth is told table by table, too, and every day ends with the vacuum that the server runs by itself
-in days of 24 hours: what belongs to the market is shared by all accounts.
+growth is told table by table, too, and every day ends with the vacuum that a server runs by itself
+in days of 24 hours.
 """
 
 import sys
