@@ -520,7 +520,7 @@ function page() {
         id: row.id,
         state: row.state,
         href: "/desk/owners",
-        acts: row.order.actions.map((one) => `${words(one.kind)} ${amount(one.quantity)} ${one.asset}`).join(", "),
+        acts: row.order.actions.map((one) => one.text).join(", "),
         until: `until ${when(row.order.expires_at)}`,
         hasCalls: callsOf(row.order).length > 0,
         callsLabel: "Copy the calls",
