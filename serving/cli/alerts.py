@@ -56,6 +56,12 @@ def watch(
     ] = None,
     policy: PolicyFile = None,
     whole: Annotated[int, typer.Option(help="Seconds within which all is judged.")] = 60,
+    parts: Annotated[
+        int,
+        typer.Option(
+            min=1, max=64, help="Parts of the book; processes told the same number share them."
+        ),
+    ] = 1,
     keep_days: Annotated[
         int, typer.Option(min=1, help="Days that histories and delivered messages are kept.")
     ] = 90,
@@ -68,33 +74,39 @@ def watch(
     ] = None,
     log_level: LogLevel = "info",
 ) -> None:
-    """Judge the book again and again and write alerts; one leads per store, others wait."""
+    """Judge the book again and again and write alerts; one leads per part, others wait."""
     with without("sklearn"):
         from serving.application.deployment import read_deployment
+        from serving.store.leases import Part
         from serving.watch import watcher as watching
 
     settings = _settings()
     _log(log_level)
     with _opened(store) as opened, stoppable():
         first = read_deployment(bundle)
-        watcher = watching.Watcher(
-            store=opened,
-            model=first.model,
-            policy=_policy(policy, settings),
-            holder=_holder(),
-            clock=_now,
-            whole=timedelta(seconds=whole),
-            keep=timedelta(days=keep_days),
-            order_key=_order_key(order_key),
-        )
-        follower = watching.follow(watcher, bundle, first)
+        holder, agreed, key = _holder(), _policy(policy, settings), _order_key(order_key)
+        watchers = [
+            watching.Watcher(
+                store=opened,
+                model=first.model,
+                policy=agreed,
+                holder=holder,
+                clock=_now,
+                whole=timedelta(seconds=whole),
+                keep=timedelta(days=keep_days),
+                order_key=key,
+                part=Part(index, parts),
+            )
+            for index in range(parts)
+        ]
+        follower = watching.follow(watchers, bundle, first)
         over = threading.Event()
         dispatcher = _dispatcher(opened, settings)
         sender = threading.Thread(target=_deliver, args=(dispatcher, over), daemon=True)
         if deliver_too:
             sender.start()
         try:
-            watching.run(watcher, is_over=over.is_set)
+            watching.run(*watchers, is_over=over.is_set)
         finally:
             over.set()
             if deliver_too:

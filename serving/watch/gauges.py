@@ -20,23 +20,23 @@ def gauges(store: Store, *, now: datetime) -> tuple[GaugeReading, ...]:
     """
     with store.read() as transaction:
         at = market.clock(transaction, now=now)
-        beats = {name: moment for name, (moment, _) in leases.beats(transaction).items()}
+        beats = leases.beats(transaction)
         levels, counts = alerts.levels(transaction), outbox.counts(transaction)
         _, waited = outbox.depth(transaction, now=at)
         wrong = standing(transaction, now=at)
         board = breaker_board.read(transaction)
         newest = changes.newest(transaction, changes.PRICES)
         forecasts = book_forecasts.newest(transaction, limit=1)
-    judged, priced = beats.get(TURN), None if newest is None else newest.at
+    judged, priced = leases.oldest(beats, TURN), None if newest is None else newest.at
     lag = (
         (at - priced).total_seconds()
         if priced is not None and judged is not None and priced > judged
         else 0.0
     )
     ages = tuple(
-        ((at - beats[name]).total_seconds(), {"what": what})
+        ((at - beat).total_seconds(), {"what": what})
         for name, what in ((TURN, "assessing"), (DELIVERING, "delivering"))
-        if name in beats
+        if (beat := leases.oldest(beats, name)) is not None
     )
     return (
         *_risk(forecasts, at),
