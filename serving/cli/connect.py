@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import importlib
-import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +16,7 @@ import typer
 from pydantic import ValidationError
 
 from models.errors import Fault, ForewarnError, InvalidInput
+from serving.cli.starting import LogLevel, starting
 from serving.process import SIGNALS
 from serving.settings import PREFIX
 
@@ -83,8 +84,8 @@ def connect(
     venue: Annotated[
         str,
         typer.Argument(
-            help="aave-v2, aave-v3, compound-v3, liquity-v1, morpho-blue, venus; binance-usdm, "
-            "bybit, okx, hyperliquid, dydx or deribit."
+            help="aave-v2, aave-v3, compound-v3, euler-v2, liquity-v1, maker, morpho-blue, "
+            "venus; binance-usdm, bybit, okx, hyperliquid, dydx or deribit."
         ),
     ],
     *,
@@ -106,7 +107,10 @@ def connect(
     ] = False,
     market: Annotated[
         str | None,
-        typer.Option(help="Market of the venue, core if left out; of Morpho Blue its id."),
+        typer.Option(
+            help="Market of the venue, core if left out; of Morpho Blue its id, of Maker a "
+            "collateral type."
+        ),
     ] = None,
     contract: Annotated[
         str | None, typer.Option(help="The venue's contract, where the market is not known.")
@@ -138,6 +142,7 @@ def connect(
     candles: Candles = True,
     candles_from: CandlesFrom = CANDLES_FROM,
     candles_api: CandlesApi = None,
+    log_level: LogLevel = "info",
 ) -> None:
     """Read accounts of a venue into the store, and follow them until interrupted.
 
@@ -148,6 +153,7 @@ def connect(
     """
     from serving.connect.exchanges.body import VENUES
 
+    _log(log_level)
     on_chain = {
         "chain": chain,
         "chain_id": chain_id,
@@ -205,11 +211,17 @@ def _connect_chain(
 ) -> None:
     """Register and follow accounts on a chain."""
     from serving.connect.body import public, secret, target
+    from serving.connect.secrets import keys_of
 
-    body = _body(wish)
-    aim = target(body)
+    with starting(_option) as start:
+        start.settings()
+        start.attempt("", keys_of)
+        body = start.attempt("", partial(_body, wish))
+        aim = None if body is None else start.attempt("", partial(target, body))
+        opened = start.store(store)
+    assert body and aim and opened  # noqa: PT018, S101 - it began without a fault
     title = name or f"{body.venue}-{body.chain}-{body.market}"
-    with _opened(store) as opened:
+    with contextlib.closing(opened):
         _register(opened, title, public(body), secret(body))
         asyncio.run(
             _follow(
@@ -244,11 +256,20 @@ def _connect_exchange(
         stated,
         text_of,
     )
+    from serving.connect.secrets import keys_of
 
-    secrets = credentials_in(text_of(file, sys.stdin), os.environ, where="--credentials")
-    body = _exchange_body({**wish, **secrets})
-    aim = exchange_target(body)
-    with _opened(store) as opened:
+    def stated_body() -> "ExchangeBody":
+        secrets = credentials_in(text_of(file, sys.stdin), os.environ, where="--credentials")
+        return _exchange_body({**wish, **secrets})
+
+    with starting(_option) as start:
+        start.settings()
+        start.attempt("", keys_of)
+        body = start.attempt("--credentials", stated_body)
+        aim = None if body is None else start.attempt("", partial(exchange_target, body))
+        opened = start.store(store)
+    assert body and aim and opened  # noqa: PT018, S101 - it began without a fault
+    with contextlib.closing(opened):
         from serving.connect.exchanges.follow import exchange_follower
 
         follower = exchange_follower(name, aim, credentials_of(body), opened)
@@ -272,7 +293,6 @@ async def _follow_exchange(
         register()
         _tell_exchange(await follower.step())
         if not once:
-            logging.basicConfig(level=logging.INFO, format="%(message)s")
             stop = _stop()
             await _beside(candles, follower.store, stop, follower.run(stop))
     finally:
@@ -374,7 +394,6 @@ async def _follow(
         )
         _tell(step, follower)
         if not once:
-            logging.basicConfig(level=logging.INFO, format="%(message)s")
             stop = _stop()
             await _beside(candles, store, stop, follower.run(stop, poll=poll))
     finally:
@@ -427,11 +446,19 @@ def follow(
     candles: Candles = True,
     candles_from: CandlesFrom = CANDLES_FROM,
     candles_api: CandlesApi = None,
+    log_level: LogLevel = "info",
 ) -> None:
     """Follow every connection of the store whose endpoints or keys are sealed in it."""
+    from serving.connect.secrets import keys_of
     from serving.store import connections
 
-    with _refusing(), _opened(store) as opened:
+    _log(log_level)
+    with starting(_option) as start:
+        start.settings()
+        start.attempt("", keys_of)
+        opened = start.store(store)
+    assert opened  # noqa: S101 - it began without a fault
+    with _refusing(), contextlib.closing(opened):
         beside = _candles(candles_from, candles_api) if candles else None
         with opened.read() as transaction:
             stored = connections.every(transaction)
@@ -439,7 +466,6 @@ def follow(
         if not chains and not exchanges:
             typer.echo("no connection to follow", err=True)
             raise typer.Exit(1)
-        logging.basicConfig(level=logging.INFO, format="%(message)s")
         asyncio.run(_follow_all(opened, chains, exchanges, poll=poll, candles=beside))
 
 
@@ -563,6 +589,13 @@ def rotate(*, store: Url) -> None:
                 now = datetime.now(tz=UTC)
                 connections.write(transaction, each.name, each.body, sealed=sealed, now=now)
         typer.echo(f"{len(stored)} sealed anew")
+
+
+def _log(level: str) -> None:
+    """Write JSON lines to standard error."""
+    from serving.telemetry import log_to_stderr
+
+    log_to_stderr(level)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from serving.cli import alerts as alert_commands
 from serving.cli import allocate as allocate_command
 from serving.cli import breakers as breaker_commands
 from serving.cli import connect as connect_commands
+from serving.cli import consume as consume_command
 from serving.cli import keys as key_commands
 from serving.cli import log as log_commands
 from serving.cli import mcp as mcp_command
@@ -40,6 +41,7 @@ app.add_typer(store_commands.app)
 app.add_typer(alert_commands.group, name="alerts")
 app.add_typer(connect_commands.group, name="connections")
 app.registered_commands += connect_commands.app.registered_commands
+app.registered_commands += consume_command.app.registered_commands
 app.add_typer(risk_commands.app)
 app.add_typer(risk_commands.group, name="risk")
 app.registered_commands += alert_commands.app.registered_commands
@@ -61,8 +63,12 @@ def serve(
     store: Annotated[
         str | None, typer.Option(help="Database URL, such as sqlite:///book.sqlite3.")
     ] = None,
-    host: Annotated[str, typer.Option(help="IP address to listen on.")] = "127.0.0.1",
-    port: Port = 3000,
+    host: Annotated[
+        str, typer.Option(envvar=f"{PREFIX}SERVE_HOST", help="IP address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, envvar=f"{PREFIX}SERVE_PORT", help="Port.")
+    ] = 3000,
     workers: Annotated[
         int | None, typer.Option(min=1, max=64, help="Processes that answer.")
     ] = None,

@@ -138,12 +138,20 @@ class Follower:
             news.clear()
             try:
                 step = await self.step()
+                if failures:
+                    LOGGER.info("reads again connection=%s failures=%d", self.name, failures)
                 failures = 0
+                LOGGER.debug("read connection=%s block=%d", self.name, step.head.number)
                 for check in step.mismatches:
-                    LOGGER.warning("rule_mismatch %s at block %d", check.account, step.head.number)
+                    LOGGER.warning(
+                        "rule_mismatch connection=%s account=%s block=%d",
+                        self.name,
+                        check.account,
+                        step.head.number,
+                    )
             except (ConnectFailed, StoreFailed) as error:
                 failures += 1
-                LOGGER.warning("%s: %s", self.name, error)
+                LOGGER.warning("cannot be read connection=%s error=%s", self.name, error)
                 self._note_failure(error)
             if failures:
                 await _any((stop,), min(poll * 2**failures, LONGEST_PAUSE))

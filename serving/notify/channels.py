@@ -26,8 +26,8 @@ import msgspec
 from standardwebhooks import Webhook
 
 from serving.notify.message import Message
-from serving.notify.settings import PREFIX, AlertSettings, Network
 from serving.notify.url_guard import TargetRefused, literal_fault, parts, resolve
+from serving.settings import AlertSettings, Network, prefix_of
 from serving.waits import retry_after
 
 WEBHOOK, MAIL, APPRISE = "webhook", "mail", "apprise"
@@ -51,7 +51,7 @@ SECONDS = 20.0
 GONE, TOO_MANY, UNAVAILABLE = 410, 429, 503
 MOST_WAIT = timedelta(hours=1)
 SECRET_BYTES = 24
-MAIL_VARIABLE = f"{PREFIX}MAIL_URL"
+MAIL_VARIABLE = f"{prefix_of('alerts')}MAIL_URL"
 MAIL_REFUSED = 500
 
 
@@ -370,7 +370,7 @@ def _no_mail(settings: AlertSettings) -> str | None:
 def _no_network(target: str, settings: AlertSettings) -> str | None:
     """Return why a webhook may not be reached under some settings, as far as its text tells."""
     fault = literal_fault(target, allowed=settings.allowed_networks)
-    return None if fault is None else f"{fault}; see {PREFIX}ALLOWED_NETWORKS"
+    return None if fault is None else f"{fault}; see {prefix_of('alerts')}ALLOWED_NETWORKS"
 
 
 def _scheme(target: str) -> str:

@@ -21,6 +21,7 @@ from serving.orders.calls import WITHDRAWALS, NoCall, calls_of
 from serving.orders.drafting import (
     Draft,
     Maker,
+    doubts_of,
     holdings,
     identity,
     legs_text,
@@ -79,6 +80,7 @@ def view_of(desk: ScoringService, row: OrderRow) -> View:
         at=max(desk.clock(), row.moved_at),
         prices=prices,
         legs={name: legs_text(holdings(case.account)) for name, case in cases.items()},
+        doubts=doubts_of(cases.values()),
     )
 
 

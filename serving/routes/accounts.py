@@ -135,8 +135,27 @@ class HistoryQuery(Query):
 def upsert(desk: ScoringService, call: Call) -> Answer:
     """Answer `PUT /v1/accounts`."""
     body = parsed(call.body, AccountsBody)
+    return _upserted(desk, call, body, at=body.as_of or desk.clock())
+
+
+def upsert_dated(desk: ScoringService, call: Call) -> Answer:
+    """Write accounts that say since when they stand so: they may be read again, and later.
+
+    Raises
+    ------
+    InvalidInput
+        When they do not say it, and whenever `upsert` does.
+    """
+    body = parsed(call.body, AccountsBody)
+    if body.as_of is None:
+        detail = "is needed where messages may be read again: since when the accounts stand so"
+        raise InvalidInput([Fault("/as_of", detail)])
+    return _upserted(desk, call, body, at=body.as_of)
+
+
+def _upserted(desk: ScoringService, call: Call, body: AccountsBody, *, at: datetime) -> Answer:
+    """Write accounts and say how many."""
     now = desk.clock()
-    at = body.as_of or now
     refuse_future({"/as_of": at}, now)
     bodies = _bodies(body)
 

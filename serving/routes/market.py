@@ -1,6 +1,6 @@
 """What is pushed about markets and accounts' events: prices, candles, state, terms."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -32,6 +32,20 @@ from serving.store import Transaction, accounts, market
 from serving.store.rows import Added
 
 MOST_PUSHED = 10_000
+
+
+class NotYet(InvalidInput):
+    """What was sent claims to be known later than now.
+
+    Parameters
+    ----------
+    until
+        When all of it will be past.
+    """
+
+    def __init__(self, faults: Sequence[Fault], *, until: datetime) -> None:
+        super().__init__(faults)
+        self.until = until
 
 
 class MarketName(Body):
@@ -349,7 +363,7 @@ def refuse_future(times: Mapping[str, datetime], now: datetime) -> None:
 
     Raises
     ------
-    InvalidInput
+    NotYet
         Listing each by its place.
     """
     faults = [
@@ -358,7 +372,7 @@ def refuse_future(times: Mapping[str, datetime], now: datetime) -> None:
         if at > now
     ]
     if faults:
-        raise InvalidInput(faults)
+        raise NotYet(faults, until=max(times.values()))
 
 
 def _pushed(call: Call, table: str, added: Added) -> Pushed:

@@ -62,6 +62,14 @@ class Receiver:
     inbox: Inbox = field(default_factory=Inbox)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """How a receiver reads: its language, and the clock of its quiet hours."""
+
+    language: str = ""
+    zone: str = "UTC"
+
+
 def states(transaction: Transaction, accounts: Sequence[str]) -> dict[str, AlertState]:
     """Return the alert states of accounts, with acknowledgements and mutes laid over them."""
     by_account: dict[str, AlertState] = {}
@@ -369,14 +377,19 @@ def write_inboxes(transaction: Transaction, inboxes: Mapping[str, Inbox]) -> Non
         transaction.execute(chosen.values(fresh), rows)
 
 
-def languages(transaction: Transaction, names: Sequence[str]) -> dict[str, str]:
-    """Return the languages of receivers."""
-    chosen = sa.select(RECEIVERS.c.receiver, RECEIVERS.c.language)
-    by_receiver: dict[str, str] = {}
+def readers(transaction: Transaction, names: Sequence[str]) -> dict[str, Reader]:
+    """Return how receivers read."""
+    by_receiver: dict[str, Reader] = {}
     for some in chunks(sorted(set(names))):
-        rows = transaction.execute(chosen.where(RECEIVERS.c.receiver.in_(some)))
-        by_receiver.update({str(name): str(language) for name, language in rows})
+        rows = transaction.execute(sa.select(RECEIVERS).where(RECEIVERS.c.receiver.in_(some)))
+        by_receiver.update({str(row.receiver): reader_of(_read_receiver(row)) for row in rows})
     return by_receiver
+
+
+def reader_of(receiver: Receiver) -> Reader:
+    """Return how one receiver reads."""
+    zone = Reader().zone if receiver.quiet is None else receiver.quiet.zone
+    return Reader(language=receiver.language, zone=zone)
 
 
 def keep_signals(transaction: Transaction, signals: Sequence[Signal]) -> None:

@@ -28,6 +28,9 @@ POSTING = "alert_posting"
 PRESENT = "watcher"
 """Begins the lease by which a process that shares a book says that it lives."""
 
+CONSUMING = "consuming "
+"""Begins the name of a group that reads a stream."""
+
 
 DOUBTFUL = 2
 """Lengths of a lease ahead of now beyond which no clock that runs right has set its end."""
@@ -153,6 +156,27 @@ def resign(transaction: Transaction, name: str, *, holder: str) -> None:
 def beat(transaction: Transaction, name: str, *, now: datetime, detail: Any = None) -> None:
     """Note that something was done now."""
     put(transaction, HEARTBEATS, [{"name": name, "at": now, "detail": detail}])
+
+
+def tally(
+    transaction: Transaction, name: str, counts: Mapping[str, int], *, now: datetime, **more: Any
+) -> None:
+    """Note that something was done now, and add counts to those of all who do it under a name.
+
+    Parameters
+    ----------
+    more
+        Stands beside the counts, as it is now.
+    """
+    start = {"name": name, "at": now, "detail": {"counts": {}}}
+    if not insert_new(transaction, HEARTBEATS, [start]):
+        # Held until the commit, so that of two that count neither is lost.
+        mine = sa.update(HEARTBEATS).where(HEARTBEATS.c.name == name)
+        transaction.execute(mine.values(at=now))
+    chosen = sa.select(HEARTBEATS.c.detail).where(HEARTBEATS.c.name == name)
+    before = (transaction.execute(chosen).scalar_one() or {}).get("counts", {})
+    added = {key: before.get(key, 0) + count for key, count in counts.items()}
+    beat(transaction, name, now=now, detail={**more, "counts": {**before, **added}})
 
 
 def stands(transaction: Transaction, name: str, *, now: datetime) -> None:

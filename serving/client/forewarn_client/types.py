@@ -78,6 +78,8 @@ class ActionAnswer(TypedDict):
     value: str
     cost: str
     repays: Repaid | None
+    tokens: NotRequired[str | None]
+    text: NotRequired[str]
 
 
 class AdviceAnswer(TypedDict):
@@ -747,7 +749,16 @@ class ConnectionAnswer(TypedDict):
 class ConnectionBody(TypedDict):
     """A market on a chain, and the accounts in it that are followed."""
 
-    venue: Literal["aave-v3", "aave-v2", "compound-v3", "liquity-v1", "morpho-blue", "venus"]
+    venue: Literal[
+        "aave-v3",
+        "aave-v2",
+        "compound-v3",
+        "euler-v2",
+        "liquity-v1",
+        "maker",
+        "morpho-blue",
+        "venus",
+    ]
     chain: str
     chain_id: NotRequired[int | None]
     market: NotRequired[str]
@@ -1294,7 +1305,7 @@ class ImpactBody(TypedDict):
 
 
 class LegAnswer(TypedDict):
-    """One leg of the account once everything is done."""
+    """One leg of the account once everything is done, as a request may state it."""
 
     kind: str
     asset: str
@@ -2280,6 +2291,7 @@ class RatioAnswer(TypedDict):
 
     name: str
     value: str | None
+    text: NotRequired[str | None]
 
 
 class RatioCapBody(TypedDict):
@@ -2312,6 +2324,7 @@ class ReasonAnswer(TypedDict):
     direction: Literal["raises", "lowers"]
     impact: float | None
     text: str
+    values: dict[str, float | str | None]
 
 
 class ReasonBody(TypedDict):
@@ -2416,10 +2429,11 @@ class RefusalAnswer(TypedDict):
 
 
 class Repaid(TypedDict):
-    """What a swap repays: at least so much, in the units of the debt leg."""
+    """What a swap repays: at least so much."""
 
     asset: str
     quantity: str
+    tokens: NotRequired[str | None]
 
 
 class ReplayAnswer(TypedDict):
@@ -2702,7 +2716,7 @@ class SimulatedAccount(TypedDict):
 
 
 class SimulationAnswer(TypedDict):
-    """What the preview said that approvals bind to."""
+    """What the preview said that approvals bind to; `before` is what stood, change by change."""
 
     preview_id: str
     as_of: str
@@ -2711,6 +2725,7 @@ class SimulationAnswer(TypedDict):
     newly_count: int
     newly_debt: str
     newly: list[str]
+    before: list[dict[str, Any]]
     passes: bool
     reasons: list[str]
 
@@ -2765,10 +2780,11 @@ class StateBody(TypedDict):
 
 
 class StepAnswer(TypedDict):
-    """One step of a path within the bounds."""
+    """One step of a path within the bounds: to a number, or to a table of brackets."""
 
     at: str
-    to: str
+    to: NotRequired[str | None]
+    table: NotRequired[list[dict[str, Any]] | None]
 
 
 class StockBody(TypedDict):

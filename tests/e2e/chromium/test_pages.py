@@ -219,6 +219,15 @@ def test_the_book_is_looked_back_on(watched: Watched, moved: Served) -> None:
     assert rows(page, "accounts") == [one["account"] for one in listed]
     judged = [max(one["assessed"]["at"] for one in part) for part in (listed, today)]
     assert judged[0] < judged[1]
+    paged, cursor = [], ""
+    while cursor is not None:
+        part = moved.ask(f"/v1/accounts?order=rank&limit=7&as_of={then}{cursor}")
+        paged += part["accounts"]
+        cursor = part["next"] and f"&cursor={quote(part['next'])}"
+    assert paged[:50] == listed
+    assert len({one["account"] for one in paged}) == len(paged)
+    refused = httpx.get(f"{moved.origin}/v1/accounts?least_level=watch&as_of={then}")
+    assert refused.json()["errors"][0]["pointer"] == "?least_level"
     page.locator("#to-now").click()
     expect(page.locator("#as-of-text")).to_have_text("now")
 
@@ -512,6 +521,7 @@ def test_a_receiver_and_its_channel_are_written_and_verified(
         row.get_by_role("button", name="Verify").click()
         expect(page.locator("#note")).to_have_text("The channel is verified.")
         expect(row.locator(".tag")).to_have_text("verified")
+        assert found.grave() == []
         assert moved.ask("/v1/receivers/treasury%20desk")["channels"][0]["status"] == "verified"
     assert found.errors == []
 
@@ -544,6 +554,9 @@ def test_an_account_begins_with_one_sentence(watched: Watched, moved: Served) ->
     distance = next(part["text"] for part in told["reasons"] if part["code"] == "distance")
     expect(page.locator("#sentence")).to_contain_text(f"{distance}.")
     expect(page.locator("#sentence")).to_contain_text("if nobody acts")
+    begin = quote((datetime.fromisoformat(told["as_of"]) - timedelta(days=7)).isoformat())
+    close = moved.ask(f"/v1/candles?asset=ETH&begin={begin}")["close"][-1]
+    expect(page.locator("#close-note")).to_contain_text(f"last close, {close:,.6g}")
 
 
 def test_a_typed_price_asks_what_if(watched: Watched, moved: Served) -> None:

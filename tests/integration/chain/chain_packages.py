@@ -14,7 +14,8 @@ from typing import Any
 import npm_packages
 
 COMPILER = Path(__file__).with_name("compile.cjs")
-SOURCES = tuple(Path(__file__).with_name(name) for name in ("fixtures.sol", "comet.sol"))
+OWN = ("fixtures.sol", "comet.sol", "vaults.sol", "vault_kit.sol")
+SOURCES = tuple(Path(__file__).with_name(name) for name in OWN)
 PACKAGES = (
     "@foundry-rs/anvil-linux-amd64@1.7.1",
     "solc-0.8.27@npm:solc@0.8.27",

@@ -53,6 +53,18 @@ const SETS = {
     places: [],
     settings: { optimizer: { enabled: true, runs: 200 } },
   },
+  vaults: {
+    solc: 'solc-0.8.19',
+    roots: [['vaults.sol', path.join(__dirname, 'vaults.sol')]],
+    places: [],
+    settings: { optimizer: { enabled: true, runs: 200 } },
+  },
+  vault_kit: {
+    solc: 'solc-0.8.19',
+    roots: [['vault_kit.sol', path.join(__dirname, 'vault_kit.sol')]],
+    places: [],
+    settings: { optimizer: { enabled: true, runs: 200 } },
+  },
   fixtures: {
     solc: 'solc-0.8.19',
     roots: [['fixtures.sol', path.join(__dirname, 'fixtures.sol')]],

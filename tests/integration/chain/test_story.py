@@ -27,8 +27,8 @@ from services import command, serving
 from standardwebhooks import Webhook
 
 from models.alerting.state import REST
-from serving.notify.settings import alert_settings
 from serving.notify.subscriptions import ChannelRequest, add
+from serving.settings import alert_settings
 from serving.store import Store, accounts, alerts, connections, consents, open_store
 from serving.store.alerts import OWNER, Receiver
 

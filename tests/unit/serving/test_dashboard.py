@@ -9,7 +9,7 @@ from prometheus_client import Metric
 import serving
 from serving.telemetry import Instruments, instruments
 
-DASHBOARD = json.loads((Path(serving.__file__).parent / "grafana.json").read_text())
+DASHBOARD = json.loads((Path(serving.__file__).parent / "monitoring/grafana.json").read_text())
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
 
 

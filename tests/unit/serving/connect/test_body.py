@@ -70,6 +70,8 @@ def test_every_deployment_on_record_is_sound() -> None:
     ("venue", "chain", "market", "chain_id", "contract"),
     [
         ("aave-v3", "ethereum", "spark", 1, "0xc13e21b648a5ee794902342038ff3adab66be987"),
+        ("maker", "ethereum", "ETH-A", 1, "0xda0ab1e0017debcd72be8599041a2aa3ba7e740f"),
+        ("compound-v3", "base", "weth", 8453, "0x46e6b214b524310239732d51387075e0e70970bf"),
         ("aave-v2", "polygon", "core", 137, "0x8dff5e27ea6b7ac08ebfdf9eb090f32ee9a30fcf"),
         (
             "morpho-blue",
