@@ -252,7 +252,8 @@ def section_of(kind: type[S], environment: Mapping[str, str]) -> S:
     """Return one section of the settings; raises as `from_environment`."""
     file = environment.get(FILE)
     stated = _of_file(Path(file)) if file else {}
-    chosen, faults = None, []
+    chosen: S | None = None
+    faults: list[Fault] = []
     for section, model in SECTIONS.items():
         try:
             read = _section(section, model, stated, environment)

@@ -251,7 +251,9 @@ class MakerReader:
         }
         clip, chop, hole, dirt = values["dog"]
         if clip.lower() != layout.clip:
-            raise UnknownRevision(f"{layout.clip} was replaced by {clip.lower()}: read it anew")
+            # Auctions go on in another contract: what it says was asked of the old one.
+            await self.prepare(chain, block)
+            return await self.read(chain, block, addresses, unchanged=unchanged)
         _, rate, spot, _, dust = values["vat"]
         terms = {
             "mat": str(values["spot"][1]),

@@ -6,7 +6,8 @@ it is does not have to, but where the venue takes a call from its holder alone.
 
 References
 ----------
-Aave v3 IPool.sol and TokenMath.sol at npm `@aave-dao/aave-v3-origin` 3.6.0; Morpho Blue
+Aave v3 IPool.sol and TokenMath.sol at npm `@aave-dao/aave-v3-origin` 3.6.0; Aave v2
+ILendingPool.sol, AToken.sol and VariableDebtToken.sol at npm `@aave/protocol-v2` 1.0.1; Morpho Blue
 IMorpho.sol at npm `@morpho-org/morpho-blue` 1.0.0; ERC-20. Read 2026-11.
 """
 
@@ -20,6 +21,7 @@ from models.domain import Market
 from models.errors import ForewarnError
 from models.margin.fixed_point import RAY, mul_div_down, mul_div_half_up, mul_div_up
 from models.margin.result import Refusal
+from models.margin.venues import aave_v2
 from models.margin.venues.aave_v3_positions import index_now
 from models.margin.venues.aave_v3_terms import POLICIES, Policy
 from models.margin.venues.morpho_blue import Totals, accrue, assets_up
@@ -28,7 +30,7 @@ from serving.evaluation.inputs import AccountInput
 from serving.schemas.orders import Call, ContractsBody
 
 VARIABLE = 2
-"""Aave's name of the only rate that there is."""
+"""Aave's name of the rate that is judged: v3 has no other, v2's stable one is read of nobody."""
 
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 _MARKET = "(address,address,address,address,uint256)"
@@ -37,15 +39,25 @@ SELECTORS: Mapping[str, str] = {
     "repay(address,uint256,uint256,address)": "573ade81",
     "supply(address,uint256,address,uint16)": "617ba037",
     "withdraw(address,uint256,address)": "69328dec",
+    "deposit(address,uint256,address,uint16)": "e8eda9df",
     f"repay({_MARKET},uint256,uint256,address,bytes)": "20b76e81",
     f"supplyCollateral({_MARKET},uint256,address,bytes)": "238d6579",
     f"withdrawCollateral({_MARKET},uint256,address,address)": "8720316d",
 }
 """First four bytes of each signature's hash; the tests hold them to what the compiler says."""
 
-APPROVE, AAVE_REPAY, AAVE_SUPPLY, AAVE_WITHDRAW, MORPHO_REPAY, MORPHO_SUPPLY, MORPHO_WITHDRAW = (
-    SELECTORS
-)
+(
+    APPROVE,
+    AAVE_REPAY,
+    AAVE_SUPPLY,
+    AAVE_WITHDRAW,
+    AAVE_V2_SUPPLY,
+    MORPHO_REPAY,
+    MORPHO_SUPPLY,
+    MORPHO_WITHDRAW,
+) = SELECTORS
+AAVE_V2 = "aave-v2"
+SUPPLIES = {AAVE_V2: AAVE_V2_SUPPLY, "aave-v3": AAVE_SUPPLY}
 
 
 class NoCall(ForewarnError):  # noqa: N818 - named for what happened
@@ -143,7 +155,7 @@ def calls_of(made: Made, action: Action) -> list[Call]:
 
 
 def _aave(made: Made, action: Action) -> Iterator[Call]:
-    """Yield calls of Aave v3's pool."""
+    """Yield calls of a pool of Aave."""
     case, tool = made.case, action.tool
     asset, quantity = case.account.legs[tool.leg].asset, int(action.quantity)
     if tool.kind == "repay":
@@ -152,7 +164,8 @@ def _aave(made: Made, action: Action) -> Iterator[Call]:
         amount = aave_amount(case, asset, quantity, side="liquidity", is_up=True)
         yield made.approval(asset, amount)
         arguments = (made.token(asset), amount, made.holder, 0)
-        yield made.call(AAVE_SUPPLY, arguments, asset=asset, amount=amount)
+        supply = SUPPLIES[case.account.venue]
+        yield made.call(supply, arguments, asset=asset, amount=amount)
     elif tool.kind == "swap" and tool.into is not None:
         # The keeper repays first and the holder takes out what was sold after: no step between
         # the two leaves the account worse than it is.
@@ -160,7 +173,7 @@ def _aave(made: Made, action: Action) -> Iterator[Call]:
         yield from _aave_repay(made, debt.asset, swapped_debt(made, action))
         yield aave_withdrawal(made, asset, quantity)
     else:
-        raise NoCall(f"aave-v3 has no call to {tool.kind}")
+        raise NoCall(f"{case.account.venue} has no call to {tool.kind}")
 
 
 def _aave_repay(made: Made, asset: str, quantity: int) -> Iterator[Call]:
@@ -196,18 +209,22 @@ def aave_amount(case: AccountInput, asset: str, quantity: int, *, side: str, is_
         `liquidity` or `borrow`: whose index.
     is_up
         Whether the amount is paid in: the pool rounds the units of what is paid in down, and of
-        what is taken out up; before 3.5 both to the nearest.
+        what is taken out up; before 3.5, and in v2, both to the nearest.
 
     Raises
     ------
     NoCall
         When the index is not known, or no amount moves exactly so many.
     """
-    policy = _policy(case.account.version)
-    index = index_now(case.market, asset, side, policy)
+    if case.account.venue == AAVE_V2:
+        index = aave_v2.index_now(case.market, asset, side)
+        paid = units = mul_div_half_up
+    else:
+        policy = _policy(case.account.version)
+        index = index_now(case.market, asset, side, policy)
+        paid, units = _roundings(policy, is_up=is_up)
     if isinstance(index, Refusal):
         raise NoCall(f"{asset}: {index.reason}, {index.detail}")
-    paid, units = _roundings(policy, is_up=is_up)
     amount = paid(quantity, index, RAY)
     if units(amount, RAY, index) != quantity:
         raise NoCall(f"no amount of {asset} moves exactly {quantity} units at index {index}")
@@ -299,12 +316,14 @@ def _market_of(made: Made) -> tuple[str, str, str, str, int]:
 
 
 VENUES: Mapping[str, Callable[[Made, Action], Iterator[Call]]] = {
+    AAVE_V2: _aave,
     "aave-v3": _aave,
     "morpho-blue": _morpho,
 }
 """Venues whose calls are made out."""
 
 WITHDRAWALS: Mapping[str, Callable[[Made, str, int], Call]] = {
+    AAVE_V2: aave_withdrawal,
     "aave-v3": aave_withdrawal,
     "morpho-blue": morpho_withdrawal,
 }

@@ -309,6 +309,10 @@ class OrderedAction:
         Quote units, exact.
     repays
         What a swap repays; null for other actions.
+    tokens
+        Whole tokens, exact; null where the terms do not tell how they are divided.
+    text
+        In English, in whole tokens rounded up, with what it is worth in the quote.
     """
 
     account: str
@@ -318,6 +322,8 @@ class OrderedAction:
     value: str
     cost: str
     repays: Repaid | None = None
+    tokens: str | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1829,6 +1829,8 @@ class OrderedAction(TypedDict):
     value: str
     cost: str
     repays: NotRequired[Repaid | None]
+    tokens: NotRequired[str | None]
+    text: NotRequired[str]
 
 
 class OrdersAnswer(TypedDict):

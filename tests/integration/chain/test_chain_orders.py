@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import aave_market
+import aave_v2_market
 import chain_node
 import chain_packages
 import httpx
@@ -26,6 +27,7 @@ from reference_keepers import Failed, Keeper
 from models.domain import MarketId
 from serving.application.scoring import ScoringService
 from serving.connect import rpc
+from serving.connect.aave_v2 import AaveV2Reader
 from serving.connect.follow import Follower
 from serving.connect.morpho_blue import MorphoBlueReader
 from serving.connect.reading import Reader
@@ -159,10 +161,25 @@ def on_aave(aave: AaveMarket, tmp_path: Path) -> Iterator[Scene]:
     yield from scene_of(aave.node, reader_of(aave), tmp_path, sender)
 
 
-def contracts(aave: AaveMarket) -> dict[str, Any]:
+@pytest.fixture
+def on_aave_2(tmp_path: Path) -> Iterator[tuple[AaveMarket, Scene]]:
+    """Yield a pool of Aave v2 with a scene on it."""
+    with chain_node.running() as node:
+        aave = aave_v2_market.deployed(node)
+        aave.set_price("WETH", 2_000 * 10**8)
+        sender = node.accounts[5]
+        for name, token in aave.tokens.items():
+            node.send(sender, token, "mint", 10**6 * 10 ** aave_market.ASSETS[name][0])
+        whose = MarketId("aave-v2", "core", "test")
+        reader = AaveV2Reader(market=whose, pool=aave.pool.address.lower())
+        for scene in scene_of(node, reader, tmp_path, sender):
+            yield aave, scene
+
+
+def contracts(aave: AaveMarket, venue: str = "aave-v3") -> dict[str, Any]:
     """Return the contracts that a mandate names."""
     return {
-        "venue": "aave-v3",
+        "venue": venue,
         "market": "core",
         "chain": "test",
         "chain_id": CHAIN_ID,
@@ -200,23 +217,53 @@ def test_selectors_are_those_of_the_compiler() -> None:
     """Every call has the selector that its signature hashes to."""
     compiled = {
         signature: selector
-        for name in ("aave", "morpho")
+        for name in ("aave", "aave_v2", "morpho")
         for artefact in chain_packages.contracts(name).values()
         for signature, selector in artefact["selectors"].items()
     }
-    assert len(SELECTORS) == 7
+    assert len(SELECTORS) == 8
     for signature, selector in SELECTORS.items():
         assert compiled[signature] == selector
 
 
-@pytest.mark.parametrize(
-    ("kind", "assets", "calls"),
-    [
-        ("repay", ["USDC"], ["approve", "repay"]),
-        ("add", ["WETH"], ["approve", "supply"]),
-        ("swap", ["WETH", "USDC"], ["approve", "repay", "withdraw"]),
-    ],
-)
+KINDS = [
+    ("repay", ["USDC"], ["approve", "repay"]),
+    ("add", ["WETH"], ["approve", "supply"]),
+    ("swap", ["WETH", "USDC"], ["approve", "repay", "withdraw"]),
+]
+
+
+@pytest.mark.parametrize(("kind", "assets", "calls"), KINDS)
+def test_what_a_keeper_does_on_aave_v2_is_what_was_planned(
+    on_aave_2: tuple[AaveMarket, Scene], kind: str, assets: list[str], calls: list[str]
+) -> None:
+    """The health factor that the pool then says is the plan's, to the last unit."""
+    aave, scene = on_aave_2
+    (user,) = scene.users = borrowers(aave, 1, seed=len(kind))
+    aave.set_price("WETH", 1_720 * 10**8)
+    aave.node.mine()
+    scene.look()
+    more = {"kinds": [kind], "assets": assets, "contracts": [contracts(aave, "aave-v2")]}
+    # Values are in the pool's own unit, ether or dollars.
+    scene.give("m", user, **more)
+    before = health(aave, user)
+    watching = watcher(scene.store, scene.clock)
+    cycle(watching)
+    (answer,) = scene.orders("ready")
+    assert answer["order"]["notes"] == []
+    named = [call["call"].partition("(")[0] for call in answer["order"]["calls"]]
+    assert named == ["deposit" if name == "supply" else name for name in calls]
+    (done,) = scene.keeper().turn()
+    assert done["state"] == "done", done
+    assert health(aave, user) == planned_health(answer)
+    assert health(aave, user) > before
+    scene.look()
+    cycle(watching)
+    (judged,) = scene.orders("judged")
+    assert judged["course"]["outcome"]["said"] == "as_planned"
+
+
+@pytest.mark.parametrize(("kind", "assets", "calls"), KINDS)
 def test_what_a_keeper_does_on_aave_is_what_was_planned(
     aave: AaveMarket, on_aave: Scene, kind: str, assets: list[str], calls: list[str]
 ) -> None:
