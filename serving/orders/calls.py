@@ -7,8 +7,9 @@ it is does not have to, but where the venue takes a call from its holder alone.
 References
 ----------
 Aave v3 IPool.sol and TokenMath.sol at npm `@aave-dao/aave-v3-origin` 3.6.0; Aave v2
-ILendingPool.sol, AToken.sol and VariableDebtToken.sol at npm `@aave/protocol-v2` 1.0.1; Morpho Blue
-IMorpho.sol at npm `@morpho-org/morpho-blue` 1.0.0; ERC-20. Read 2026-11.
+ILendingPool.sol, AToken.sol and VariableDebtToken.sol at npm `@aave/protocol-v2` 1.0.1; Liquity
+v1 BorrowerOperations.sol at liquity/dev 9f4cf0a0 and npm `@sovryn-zero/contracts` 0.4.0; Morpho
+Blue IMorpho.sol at npm `@morpho-org/morpho-blue` 1.0.0; ERC-20. Read 2026-11.
 """
 
 import re
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from models.domain import Market
+from models.domain import LegKind, Market
 from models.errors import ForewarnError
 from models.margin.fixed_point import RAY, mul_div_down, mul_div_half_up, mul_div_up
 from models.margin.result import Refusal
@@ -43,6 +44,9 @@ SELECTORS: Mapping[str, str] = {
     f"repay({_MARKET},uint256,uint256,address,bytes)": "20b76e81",
     f"supplyCollateral({_MARKET},uint256,address,bytes)": "238d6579",
     f"withdrawCollateral({_MARKET},uint256,address,address)": "8720316d",
+    "repayLUSD(uint256,address,address)": "04491fa7",
+    "repayZUSD(uint256,address,address)": "afbc74b5",
+    "withdrawColl(uint256,address,address)": "5530273c",
 }
 """First four bytes of each signature's hash; the tests hold them to what the compiler says."""
 
@@ -55,8 +59,15 @@ SELECTORS: Mapping[str, str] = {
     MORPHO_REPAY,
     MORPHO_SUPPLY,
     MORPHO_WITHDRAW,
+    LUSD_REPAY,
+    ZUSD_REPAY,
+    LIQUITY_WITHDRAW,
 ) = SELECTORS
 AAVE_V2 = "aave-v2"
+LIQUITY_REPAYS = {"LUSD": LUSD_REPAY, "ZUSD": ZUSD_REPAY}
+ANYWHERE = ("0x" + "00" * 20,) * 2
+"""No hint of where among the troves one comes to stand: the system finds its place itself."""
+
 SUPPLIES = {AAVE_V2: AAVE_V2_SUPPLY, "aave-v3": AAVE_SUPPLY}
 
 
@@ -315,9 +326,45 @@ def _market_of(made: Made) -> tuple[str, str, str, str, int]:
     )
 
 
+def _liquity(made: Made, action: Action) -> Iterator[Call]:
+    """Yield calls of a Liquity system, which takes them from the trove's owner alone."""
+    tool = action.tool
+    asset, quantity = made.case.account.legs[tool.leg].asset, int(action.quantity)
+    if tool.kind == "repay":
+        yield _liquity_repay(made, quantity)
+    elif tool.kind == "swap" and tool.into is not None:
+        yield _liquity_repay(made, swapped_debt(made, action))
+        yield liquity_withdrawal(made, asset, quantity)
+    else:
+        # What is added comes with the call as the chain's own coin, which no call here carries.
+        raise NoCall(f"liquity-v1 has no call to {tool.kind}")
+
+
+def _liquity_repay(made: Made, quantity: int) -> Call:
+    """Return the repayment of coins; a trove keeps its least debt, or has to be closed."""
+    terms = made.case.terms
+    signature = LIQUITY_REPAYS.get(terms.debt_asset)
+    if signature is None:
+        raise NoCall(f"no call repays {terms.debt_asset}")
+    legs = made.case.account.legs
+    owed = sum(int(leg.quantity) for leg in legs if leg.kind is LegKind.DEBT)
+    least = terms.gas_compensation + terms.min_net_debt
+    if owed - quantity < least:
+        raise NoCall(f"a trove owes {least} at least; closing it is not made out")
+    arguments = (quantity, *ANYWHERE)
+    return made.call(signature, arguments, asset=terms.debt_asset, amount=quantity, by_owner=True)
+
+
+def liquity_withdrawal(made: Made, asset: str, quantity: int) -> Call:
+    """Return the withdrawal of collateral to the trove's owner."""
+    arguments = (quantity, *ANYWHERE)
+    return made.call(LIQUITY_WITHDRAW, arguments, asset=asset, amount=quantity, by_owner=True)
+
+
 VENUES: Mapping[str, Callable[[Made, Action], Iterator[Call]]] = {
     AAVE_V2: _aave,
     "aave-v3": _aave,
+    "liquity-v1": _liquity,
     "morpho-blue": _morpho,
 }
 """Venues whose calls are made out."""
@@ -325,6 +372,7 @@ VENUES: Mapping[str, Callable[[Made, Action], Iterator[Call]]] = {
 WITHDRAWALS: Mapping[str, Callable[[Made, str, int], Call]] = {
     AAVE_V2: aave_withdrawal,
     "aave-v3": aave_withdrawal,
+    "liquity-v1": liquity_withdrawal,
     "morpho-blue": morpho_withdrawal,
 }
 

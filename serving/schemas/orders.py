@@ -72,7 +72,9 @@ class ContractsBody(Body):
     market: Name
     chain: str = Field(default="", max_length=MOST_CHAIN)
     chain_id: Annotated[int, Field(ge=1, le=2**53, strict=True)]
-    contract: Address = Field(description="Aave's pool, or Morpho's singleton")
+    contract: Address = Field(
+        description="Aave's pool, Morpho's singleton, or the borrowers' contract of Liquity"
+    )
     tokens: Annotated[dict[Name, Address], Field(min_length=1, max_length=200)] = Field(
         description="by asset"
     )

@@ -15,10 +15,12 @@ import aave_v2_market
 import chain_node
 import chain_packages
 import httpx
+import liquity_market
 import morpho_market
 import pytest
 from aave_market import AaveMarket
-from chain_reading import CHAIN_ID, funded, reader_of
+from chain_reading import CHAIN_ID, addresses_of, funded, reader_of
+from liquity_market import LiquityMarket
 from local import Caller
 from morpho_market import MorphoMarket
 from order_books import KEY, RULES, Clock, key_file, watcher
@@ -29,6 +31,7 @@ from serving.application.scoring import ScoringService
 from serving.connect import rpc
 from serving.connect.aave_v2 import AaveV2Reader
 from serving.connect.follow import Follower
+from serving.connect.liquity_v1 import LiquityV1Reader
 from serving.connect.morpho_blue import MorphoBlueReader
 from serving.connect.reading import Reader
 from serving.http.admission import Admission, Keyring
@@ -213,17 +216,21 @@ def planned_health(order: Mapping[str, Any]) -> int:
     return int(exact)
 
 
-def test_selectors_are_those_of_the_compiler() -> None:
+def test_selectors_are_those_of_the_compiler(aave: AaveMarket) -> None:
     """Every call has the selector that its signature hashes to."""
     compiled = {
         signature: selector
-        for name in ("aave", "aave_v2", "morpho")
+        for name in ("aave", "aave_v2", "morpho", "liquity")
         for artefact in chain_packages.contracts(name).values()
         for signature, selector in artefact["selectors"].items()
     }
-    assert len(SELECTORS) == 8
-    for signature, selector in SELECTORS.items():
-        assert compiled[signature] == selector
+    assert len(SELECTORS) == 11
+    # The fork's code is at hand, and the original's call differs from it by the coin's name.
+    (original,) = SELECTORS.keys() - compiled.keys()
+    assert original.replace("LUSD", "ZUSD") in compiled
+    assert aave.node.ask("web3_sha3", f"0x{original.encode().hex()}")[2:10] == SELECTORS[original]
+    for signature in SELECTORS.keys() & compiled.keys():
+        assert compiled[signature] == SELECTORS[signature]
 
 
 KINDS = [
@@ -461,3 +468,64 @@ def scene_assets(scene: Scene) -> tuple[str, str]:
     legs = scene.ask("GET", f"/v1/accounts/{name}").json()["account"]["legs"]
     by_kind = {leg["kind"]: leg["asset"] for leg in legs}
     return by_kind["debt"], by_kind["collateral"]
+
+
+@pytest.fixture
+def on_liquity(tmp_path: Path) -> Iterator[tuple[LiquityMarket, Scene]]:
+    """Yield a Liquity system with a scene on it."""
+    with chain_node.running() as node:
+        liquity = liquity_market.deployed(node)
+        whose = MarketId("liquity-v1", "core", "test")
+        reader = LiquityV1Reader(market=whose, manager=liquity.manager.address.lower())
+        for scene in scene_of(node, reader, tmp_path, node.accounts[5]):
+            yield liquity, scene
+
+
+@pytest.mark.parametrize(
+    ("kind", "calls"), [("repay", ["repayZUSD"]), ("swap", ["repayZUSD", "withdrawColl"])]
+)
+def test_what_an_owner_sends_to_liquity_is_what_was_planned(
+    on_liquity: tuple[LiquityMarket, Scene], kind: str, calls: list[str]
+) -> None:
+    """The trove then holds and owes what was planned, to the unit; its owner sends the calls."""
+    liquity, scene = on_liquity
+    node = scene.node
+    (user,) = scene.users = addresses_of(node, 1, seed=5)
+    liquity.open(user, 10 * WAD + 7, 16_000 * WAD + 13)
+    node.mine()
+    liquity.set_price(liquity_market.USUAL_PRICE)
+    node.mine()
+    scene.look()
+    coin, collateral = scene_assets(scene)
+    more = {
+        "kinds": [kind],
+        "assets": [coin, collateral],
+        "contracts": [
+            {
+                "venue": "liquity-v1",
+                "market": "core",
+                "chain": "test",
+                "chain_id": CHAIN_ID,
+                "contract": liquity.operations.address,
+                "tokens": {coin: liquity.token.address},
+            }
+        ],
+    }
+    scene.give("m", user, per_order="9" * 40, per_day="9" * 40, **more)
+    watching = watcher(scene.store, scene.clock)
+    cycle(watching)
+    (answer,) = scene.orders("ready")
+    assert answer["order"]["notes"] == []
+    made = answer["order"]["calls"]
+    assert [call["call"].partition("(")[0] for call in made] == calls
+    assert {call["sender"] for call in made} == {"owner"}
+    (done,) = scene.keeper().turn()
+    assert done["state"] == "done", done
+    (stated,) = answer["order"]["accounts"]
+    planned = {leg["kind"]: int(leg["quantity"]) for leg in stated["legs_after"]}
+    debt, held, *_ = node.read(liquity.manager, "getEntireDebtAndColl", user)
+    assert (debt, held) == (planned["debt"], planned["collateral"])
+    scene.look()
+    cycle(watching)
+    (judged,) = scene.orders("judged")
+    assert judged["course"]["outcome"]["said"] == "as_planned"
