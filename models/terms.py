@@ -141,9 +141,9 @@ def _meant(place: Sequence[str | int], given: Any) -> str:
     return f"; is {near[0][:40]!r} it?" if near else ""
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def _nearest(name: str, names: Iterable[str]) -> str:
     """Return a hint at the field that a misspelt one is most like."""
-    near = get_close_matches(name[:80], list(known), n=1)
+    near = get_close_matches(name[:80], list(names), n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 

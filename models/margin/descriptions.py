@@ -33,7 +33,7 @@ def _meanings(kind: type, prefix: str) -> Iterator[tuple[str, str]]:
     """Yield name and meaning of every field, and of the fields of what it holds."""
     stated, hints = _parameters(kind.__doc__ or ""), get_type_hints(kind)
     for field in fields(kind):
-        inner = list(_held(hints[field.name]))
+        inner = list(_inner_types(hints[field.name]))
         if field.name in stated or not inner:
             yield f"{prefix}{field.name}", stated.get(field.name, "")
         for part in inner:
@@ -53,12 +53,12 @@ def _parameters(doc: str) -> dict[str, str]:
     }
 
 
-def _held(hint: Any) -> Iterator[type]:
+def _inner_types(hint: Any) -> Iterator[type]:
     """Yield the dataclasses that a field holds, alone, by name or in a row."""
     if isinstance(hint, type) and is_dataclass(hint):
         yield hint
     for part in get_args(hint):
-        yield from _held(part)
+        yield from _inner_types(part)
 
 
 @cache
