@@ -2561,6 +2561,8 @@ class RulebookShown(TypedDict):
     version: str
     price_decimals: int | None
     terms: list[str]
+    parameters: dict[str, str]
+    source: str
     state: dict[str, str]
     options: dict[str, str]
     answers: list[str]
