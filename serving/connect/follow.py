@@ -199,10 +199,9 @@ class Follower:
         """Read what seldom changes, and which accounts are of the owners that were named."""
         await self.reader.prepare(self.chain, head)
         if isinstance(self.reader, OwnerReader) and self._named:
-            owned = await self.reader.held_by(self.chain, head, sorted(self._named))
-            owners = {owner for owner, held in owned.items() if held}
-            self.addresses -= owners
-            self.addresses |= {each for held in owned.values() for each in held}
+            owned = await self.reader.accounts_of(self.chain, head, sorted(self._named))
+            self.addresses -= {owner for owner, some in owned.items() if some}
+            self.addresses |= {each for some in owned.values() for each in some}
 
     async def discover(self, first: int) -> int:
         """Follow whoever borrowed since a block; return how many that are.

@@ -333,7 +333,7 @@ class MakerReader:
             )
         return accounts
 
-    async def held_by(
+    async def accounts_of(
         self, chain: Chain, block: Block, owners: Sequence[str]
     ) -> dict[str, frozenset[str]]:
         """Return by owner the vaults of the type, those of the owner's proxy among them.

@@ -210,7 +210,7 @@ class InterestReader(Reader, Protocol):
 class OwnerReader(Reader, Protocol):
     """A reader of a venue whose accounts have addresses of their own, apart from their owners'."""
 
-    async def held_by(
+    async def accounts_of(
         self, chain: Chain, block: Block, owners: Sequence[str]
     ) -> Mapping[str, frozenset[str]]:
         """Return by owner the accounts that are theirs, as of a block; raises `ConnectFailed`."""
