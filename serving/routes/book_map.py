@@ -1,6 +1,5 @@
 """Where the accounts of a book stand, now and in the past, and what was expected of them."""
 
-import math
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,14 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
+import numpy as np
 from pydantic import Field
 
+from models.alerting.signals import Level
 from models.horizons import HORIZONS, LABELS, REFERENCE
 from serving.application.scoring import ScoringService
 from serving.http.idempotency import opened
 from serving.http.keys import Scope
 from serving.http.query import Query, parameters, read_query
-from serving.http.routing import Answer, Call, Operation, json_answer
+from serving.http.routing import Answer, Call, Operation, compressed, json_answer
 from serving.routes.book import BookQuery
 from serving.schemas import problems
 from serving.schemas.book_map import BookCourse, BookMap, Holding, MapCells
@@ -30,7 +31,14 @@ DISTANCE_STEP = 0.005
 DECADE_STEPS = 20
 """Cells of the map: by so much of the price, and by so many of them per power of ten of value."""
 
-LEAST_VALUE = 1e-9
+VALUES = (1e-9, 1e30)
+"""Beyond which values stand in the outermost cells."""
+
+ROWS = DECADE_STEPS * 40
+WIDEST = 2000
+"""Cells along the distance: ten times the price, beyond which all stand in the last one."""
+
+LEVELS = 1 + 1 + max(map(int, Level))
 NEAR = 0.1
 MOST_HOLDINGS = 10
 WEEK = timedelta(days=7)
@@ -56,23 +64,6 @@ class CourseQuery(Query):
 
 
 @dataclass(slots=True)
-class _Cell:
-    """Accounts of like distance and value."""
-
-    accounts: int = 0
-    distance: float = 0.0
-    value: float = 0.0
-    account: str | None = None
-
-    def add(self, row: Placed, distance: float, value: float) -> None:
-        """Count an account in."""
-        self.account = row.account if self.accounts == 0 else None
-        self.accounts += 1
-        self.distance += distance
-        self.value += value
-
-
-@dataclass(slots=True)
 class _Group:
     """What some accounts hold together."""
 
@@ -87,7 +78,7 @@ class _Group:
         self.value += row.collateral_value or 0.0
 
 
-Groups = dict[tuple[str, str | None], _Group]
+Groups = Mapping[tuple[str, str | None], _Group]
 
 
 def place(desk: ScoringService, call: Call) -> Answer:
@@ -97,13 +88,16 @@ def place(desk: ScoringService, call: Call) -> Answer:
     with opened(desk).read() as transaction:
         now = market.clock(transaction, now=desk.clock())
         rows = overview.placed(transaction, criteria, at=query.as_of)
-        assets = overview.asset_accounts(transaction, criteria)
+        assets = overview.assets(transaction, criteria, near=NEAR, at=query.as_of)
         is_simulated = market.notes(transaction).get("simulated") == "yes"
     venues = tuple(sorted({row.venue for row in rows}))
     cells, unplaced = _cells(rows, {venue: number for number, venue in enumerate(venues)})
-    by_name = {row.account: row for row in rows}
     totals = _grouped((row.venue, row) for row in rows)
-    return json_answer(
+    by_asset: Groups = {
+        (total.venue, total.asset): _Group(total.accounts, total.near, total.collateral_value)
+        for total in assets
+    }
+    answer = json_answer(
         BookMap(
             request_id=call.request_id,
             as_of=query.as_of or now,
@@ -113,44 +107,46 @@ def place(desk: ScoringService, call: Call) -> Answer:
             venues=venues,
             cells=cells,
             owners=_largest(_grouped((row.owner, row) for row in rows), totals),
-            assets=_largest(
-                _grouped((asset, by_name[name]) for asset, name in assets if name in by_name),
-                totals,
-            ),
+            assets=_largest(by_asset, totals),
             by_venue=_largest(totals, totals),
         )
     )
+    return compressed(answer, call)
 
 
-def _cells(rows: Iterable[Placed], venues: Mapping[str, int]) -> tuple[MapCells, int]:
+def _cells(rows: Sequence[Placed], venues: Mapping[str, int]) -> tuple[MapCells, int]:
     """Return accounts gathered in cells, and how many have no place."""
-    cells: dict[tuple[int, str | None, int, int], _Cell] = defaultdict(_Cell)
-    unplaced = 0
-    for row in rows:
-        distance, value = row.distance, row.collateral_value
-        if distance is None or value is None or value <= 0.0:
-            unplaced += 1
-            continue
-        decade = math.floor(DECADE_STEPS * math.log10(max(value, LEAST_VALUE)))
-        column = math.ceil(distance / DISTANCE_STEP)
-        cells[venues[row.venue], row.level, column, decade].add(row, distance, value)
-    ordered = sorted(cells.items(), key=lambda item: (item[0][0], item[0][2:], item[0][1] or ""))
-    return (
-        MapCells(
-            venue=tuple(key[0] for key, _ in ordered),
-            level=tuple(key[1] for key, _ in ordered),
-            distance=tuple(cell.distance / cell.accounts for _, cell in ordered),
-            value=tuple(cell.value / cell.accounts for _, cell in ordered),
-            accounts=tuple(cell.accounts for _, cell in ordered),
-            account=tuple(cell.account for _, cell in ordered),
-        ),
-        unplaced,
+    located = [row for row in rows if row.distance is not None and (row.collateral_value or 0) > 0]
+    distance = np.array([row.distance for row in located], dtype=float)
+    value = np.array([row.collateral_value for row in located], dtype=float)
+    venue = np.array([venues[row.venue] for row in located], dtype=np.int64)
+    level = np.array([-1 if row.level is None else row.level for row in located], dtype=np.int64)
+    across = np.ceil(distance / DISTANCE_STEP).clip(0, WIDEST)
+    up = np.floor(DECADE_STEPS * np.log10(value.clip(*VALUES))) - np.log10(VALUES[0]) * DECADE_STEPS
+    key = venue
+    for part, size in ((across, WIDEST + 1), (up, ROWS), (level + 1, LEVELS)):
+        key = key * size + part.astype(np.int64)
+    _, first, cell, accounts = np.unique(
+        key, return_index=True, return_inverse=True, return_counts=True
     )
+    names = {int(level): level.name.lower() for level in Level}
+    cells = MapCells(
+        venue=tuple(venue[first].tolist()),
+        level=tuple(names.get(part) for part in level[first].tolist()),
+        distance=tuple(np.round(np.bincount(cell, distance) / accounts, 5).tolist()),
+        value=tuple(float(f"{mean:.6g}") for mean in np.bincount(cell, value) / accounts),
+        accounts=tuple(accounts.tolist()),
+        account=tuple(
+            located[place].account if count == 1 else None
+            for place, count in zip(first.tolist(), accounts.tolist(), strict=True)
+        ),
+    )
+    return cells, len(rows) - len(located)
 
 
 def _grouped(named: Iterable[tuple[str | None, Placed]]) -> Groups:
     """Return what accounts hold together by venue and name."""
-    groups: Groups = defaultdict(_Group)
+    groups: dict[tuple[str, str | None], _Group] = defaultdict(_Group)
     for name, row in named:
         groups[row.venue, name].add(row)
     return groups

@@ -15,9 +15,10 @@ class MapCells:
     level
         Of the alert that they are on; null where nothing watches them, and in the past.
     distance
-        Share by which the price must move to the line, 0 where it is crossed: their mean.
+        Share by which the price must move to the line, 0 where it is crossed: their mean, to
+        five digits after the point.
     value
-        Collateral at market value, quote units of the venue: their mean.
+        Collateral at market value, quote units of the venue: their mean, to six digits.
     accounts
         How many they are.
     account

@@ -308,23 +308,35 @@ def past(
     An account that was not judged by then is left out, and no level is told: what a search of
     the past says rests on the history of assessments alone.
     """
-    other = ASSESSMENTS.alias("other")
-    newest_by_then = sa.select(sa.func.max(other.c.at)).where(
-        other.c.account == ACCOUNTS.c.account, other.c.at <= at
-    )
-    same = sa.and_(
-        ASSESSMENTS.c.account == ACCOUNTS.c.account,
-        ASSESSMENTS.c.at == newest_by_then.scalar_subquery(),
-    )
+    said, joined = standing(at)
     chosen = sa.select(
         ACCOUNTS.c.account.label("name"),
         *(ACCOUNTS.c[n] for n in ("venue", "version", "market", "owner")),
         sa.null().label("level"),
-        *(ASSESSMENTS.c[n] for n in _NAMES if n != "body"),
+        *(said.c[n] for n in _NAMES if n != "body"),
         sa.null().label("body"),
-    ).select_from(ACCOUNTS.join(ASSESSMENTS, same))
-    rows = transaction.execute(chosen.where(*conditions(criteria, ASSESSMENTS))).mappings()
+    ).select_from(joined)
+    rows = transaction.execute(chosen.where(*conditions(criteria, said))).mappings()
     return [_summary(row) for row in rows]
+
+
+def standing(at: datetime | None) -> tuple[sa.Table, sa.Join]:
+    """Return the table that tells what was said last by a moment, and accounts beside it.
+
+    Parameters
+    ----------
+    at
+        None for now.
+    """
+    said = LATEST_ASSESSMENTS if at is None else ASSESSMENTS
+    is_same = said.c.account == ACCOUNTS.c.account
+    if at is not None:
+        other = ASSESSMENTS.alias("other")
+        newest = sa.select(sa.func.max(other.c.at)).where(
+            other.c.account == ACCOUNTS.c.account, other.c.at <= at
+        )
+        is_same = sa.and_(is_same, said.c.at == newest.scalar_subquery())
+    return said, ACCOUNTS.join(said, is_same)
 
 
 def conditions(

@@ -5,11 +5,10 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from models.alerting.signals import Level
 from serving.store.alert_schema import ALERT_STATES
-from serving.store.assessments import AccountFilter, conditions
+from serving.store.assessments import AccountFilter, conditions, standing
 from serving.store.engine import Transaction
-from serving.store.schema import ACCOUNTS, ASSESSMENTS, HOLDINGS, LATEST_ASSESSMENTS
+from serving.store.schema import ACCOUNTS, HOLDINGS
 
 
 class Placed(NamedTuple):
@@ -18,7 +17,7 @@ class Placed(NamedTuple):
     account: str
     venue: str
     owner: str | None
-    level: str | None
+    level: int | None
     collateral_value: float | None
     distance: float | None
 
@@ -33,15 +32,7 @@ def placed(
     at
         As they were last judged by this moment, without levels; None for now.
     """
-    said = LATEST_ASSESSMENTS if at is None else ASSESSMENTS
-    is_same = said.c.account == ACCOUNTS.c.account
-    if at is not None:
-        other = ASSESSMENTS.alias("other")
-        newest = sa.select(sa.func.max(other.c.at)).where(
-            other.c.account == ACCOUNTS.c.account, other.c.at <= at
-        )
-        is_same = sa.and_(is_same, said.c.at == newest.scalar_subquery())
-    joined = ACCOUNTS.join(said, is_same)
+    said, joined = standing(at)
     level: sa.ColumnElement[Any] = sa.literal(None, sa.Integer)
     if at is None:
         joined = joined.outerjoin(ALERT_STATES, ALERT_STATES.c.account == ACCOUNTS.c.account)
@@ -54,28 +45,50 @@ def placed(
     rows = transaction.execute(
         chosen.where(*conditions(criteria, said)).order_by(ACCOUNTS.c.account)
     )
-    names = {int(level): level.name.lower() for level in Level}
-    return [
-        Placed(
-            account=row.account,
-            venue=row.venue,
-            owner=row.owner,
-            level=None if row.level is None else names[row.level],
-            collateral_value=row.collateral_value,
-            distance=row.distance,
-        )
-        for row in rows
-    ]
+    return [Placed._make(row) for row in rows]
 
 
-def asset_accounts(transaction: Transaction, criteria: AccountFilter) -> list[tuple[str, str]]:
-    """Return which asset which account has as collateral or position, in its newest position."""
+class AssetTotal(NamedTuple):
+    """What accounts of one venue that hold an asset, as collateral or position, have together.
+
+    Parameters
+    ----------
+    near
+        Accounts whose line is within the share asked about.
+    """
+
+    venue: str
+    asset: str
+    accounts: int
+    near: int
+    collateral_value: float
+
+
+def assets(
+    transaction: Transaction, criteria: AccountFilter, *, near: float, at: datetime | None = None
+) -> list[AssetTotal]:
+    """Return totals by venue and asset of the newest positions, of accounts as `placed` has them.
+
+    Parameters
+    ----------
+    near
+        Share by which the price may move to the line.
+    """
+    said, joined = standing(at)
+    pairs = sa.select(HOLDINGS.c.asset, HOLDINGS.c.account).where(HOLDINGS.c.kind != "debt")
+    pledged = pairs.distinct().subquery()
+    is_near = sa.case((said.c.distance <= near, 1), else_=0)
     chosen = (
-        sa.select(HOLDINGS.c.asset, HOLDINGS.c.account)
-        .select_from(HOLDINGS.join(ACCOUNTS, ACCOUNTS.c.account == HOLDINGS.c.account))
-        .where(HOLDINGS.c.kind != "debt")
+        sa.select(
+            ACCOUNTS.c.venue,
+            pledged.c.asset,
+            sa.func.count(),
+            sa.func.sum(is_near),
+            sa.func.coalesce(sa.func.sum(said.c.collateral_value), 0.0),
+        )
+        .select_from(joined.join(pledged, pledged.c.account == ACCOUNTS.c.account))
+        .where(*conditions(criteria, said))
+        .group_by(ACCOUNTS.c.venue, pledged.c.asset)
+        .order_by(ACCOUNTS.c.venue, pledged.c.asset)
     )
-    if criteria.venue is not None:
-        chosen = chosen.where(ACCOUNTS.c.venue == criteria.venue)
-    rows = transaction.execute(chosen.order_by(HOLDINGS.c.asset, HOLDINGS.c.account)).all()
-    return list(dict.fromkeys((str(row.asset), str(row.account)) for row in rows))
+    return [AssetTotal._make(row) for row in transaction.execute(chosen)]

@@ -8,10 +8,12 @@ lays the demonstration's book, lets it live through its crash, and writes
 import sys
 from itertools import product
 from pathlib import Path
+from urllib.parse import quote
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 
+import httpx  # noqa: E402 - as below
 from browser import launched, watching  # noqa: E402 - the browser of the other tests lies there
 from local import api, listening  # noqa: E402
 from playwright.sync_api import Browser  # noqa: E402
@@ -27,12 +29,12 @@ CRASH = 20
 """Hours until the crash; the pictures are of the hours after it."""
 
 STEPS = 100
-VAULT, LOAN, PERPETUAL = "sim-0121", "compound-v3-0005", "binance-usdm-0005"
+LEADING = {"vault": "maker", "loan": "compound-v3", "perpetual": "hyperliquid"}
+"""Pages of the riskiest account of a venue."""
+
 PAGES = {
     "book": "/desk",
-    "vault": f"/desk/accounts/{VAULT}",
-    "loan": f"/desk/accounts/{LOAN}",
-    "perpetual": f"/desk/accounts/{PERPETUAL}",
+    "closed": "/desk/accounts/sim-0121",
     "risk": "/desk/risk",
     "alerts": "/desk/alerts",
     "model": "/desk/model",
@@ -67,13 +69,21 @@ def lay(place: Path) -> None:
     store.close()
 
 
+def riskiest(origin: str, venue: str) -> str:
+    """Return the page of the riskiest account of a venue."""
+    path = f"/v1/accounts?order=rank&limit=1&venue={venue}"
+    told = httpx.get(f"{origin}{path}", timeout=60.0).json()
+    return f"/desk/accounts/{quote(told['accounts'][0]['account'], safe='')}"
+
+
 def draw(browser: Browser, origin: str, place: Path, page: str) -> list[str]:
     """Write the pictures of one page and return what it complained about."""
+    path = riskiest(origin, LEADING[page]) if page in LEADING else PAGES[page]
     errors: list[str] = []
     for (size, (width, height)), theme in product(SIZES.items(), THEMES):
         options = {"viewport": {"width": width, "height": height}, "color_scheme": theme}
         with watching(browser, origin, **options) as found:
-            found.open(PAGES[page])
+            found.open(path)
             found.page.screenshot(path=place / f"{page}-{size}-{theme}.png", full_page=True)
         errors += [f"{page}, {size}, {theme}: {error}" for error in found.errors]
     return errors
@@ -89,7 +99,7 @@ def main(place: Path, pages: list[str]) -> None:
         listening(app) as origin,
         launched() as browser,
     ):
-        for page in pages or PAGES:
+        for page in pages or (*PAGES, *LEADING):
             for error in draw(browser, origin, place, page):
                 sys.stderr.write(f"{error}\n")
 

@@ -112,7 +112,11 @@ def test_an_account_is_written_read_judged_and_looked_back_on(laid: local.Caller
     told = laid.post("/v1/assessments", json={"accounts": ["vault/1", "nobody"]}).json()
     first, second = told["assessments"]
     assert first["rule"]["verdict"] == "safe"
-    assert first["rule"]["ratio"] == {"name": "collateralization_ratio", "value": "2"}
+    assert first["rule"]["ratio"] == {
+        "name": "collateralization_ratio",
+        "value": "2",
+        "text": "200 %",
+    }
     assert first["rule"]["trigger"]["price"] == FLIPS
     assert first["degraded"] is True
     assert first["degraded_reasons"][0]["code"] == "candles_missing"

@@ -62,6 +62,7 @@ function page() {
     asset: "",
     days: 7,
     hasCandles: true,
+    lastClose: null,
     raised: null,
     orderRows: [],
     isWholePast: false,
@@ -139,6 +140,7 @@ function page() {
         const begin = new Date(end.getTime() - this.days * DAY_MS).toISOString();
         const candles = await ask(withQuery("/v1/candles", { asset: this.asset, begin }));
         const own = this.flipping.price_triggers.filter((one) => one.asset === this.asset);
+        this.lastClose = candles.close.at(-1) ?? null;
         this.hasCandles = this.draw(candles, own.map((one) => number(one.price)), this.happened);
       });
     },
@@ -168,7 +170,8 @@ function page() {
 
     /** What matters most, in one sentence: where the line is, and how likely it is reached. */
     get sentence() {
-      if (!this.rule || this.isClosed) return "";
+      if (this.isClosed) return `Liquidated${this.liquidatedAt}: nothing is owed any more.`;
+      if (!this.rule) return "";
       const far = this.told?.reasons.find((one) => one.code === "distance")?.text ?? this.shockSentence;
       const day = this.told?.forecast.find((one) => one.horizon === "24h");
       const chance = day
@@ -176,6 +179,10 @@ function page() {
         : "";
       const now = isBreached(this.rule.verdict) ? "It may be liquidated now" : "";
       return [now, far, chance].filter(Boolean).map((text) => `${text}.`).join(" ");
+    },
+    get liquidatedAt() {
+      const last = this.happened.find((one) => one.what === "liquidate");
+      return last ? ` ${last.shownAt}` : "";
     },
     get shockSentence() {
       const first = this.triggers.find((one) => one.isVolatile);
@@ -285,6 +292,18 @@ function page() {
       const priced = (this.margin?.prices ?? []).map((one) => one.asset);
       const flipping = (this.flipping?.price_triggers ?? []).map((one) => one.asset);
       return [...new Set([...priced, ...flipping])];
+    },
+    /** How far the market itself is from the line, which a delayed price does not show. */
+    get closeNote() {
+      const own = this.triggers.find((one) => one.asset === this.asset);
+      if (!own || this.lastClose === null) return "";
+      const line = number(own.exact);
+      const isPast = own.side === "below" ? this.lastClose < line : this.lastClose > line;
+      const where = isPast ? "is past" : `must move ${move(line / this.lastClose - 1)} to`;
+      return `The market's last close, ${amount(String(this.lastClose))}, ${where} the line at ${own.price}.`;
+    },
+    get hasAssets() {
+      return this.assets.length > 0;
     },
     get chartTitle() {
       const own = this.triggers.filter((one) => one.asset === this.asset);
@@ -417,10 +436,20 @@ function page() {
       }));
       const acts = (this.held?.events ?? []).map((one) => ({
         at: one.at, isAlert: false, tone: one.kind === "liquidate" ? "bad" : "ok", what: words(one.kind),
-        text: [one.collateral, one.debt].filter((moved) => moved !== "0").map(amount).join(", "),
+        text: ["collateral", "debt"].filter((kind) => one[kind] !== "0").map((kind) => this.moved(one, kind)).join(", "),
       }));
       const all = [...alerts, ...acts].sort((a, b) => (a.at < b.at ? 1 : -1));
       return all.slice(0, MOST_HAPPENED).map((one) => ({ ...one, shownAt: when(one.at) }));
+    },
+    /** Return what an event moved: in tokens, where the account holds a leg that tells their size. */
+    moved(event, kind) {
+      const asset = event[`${kind}_asset`];
+      const leg = (this.held?.legs ?? []).find((one) => one.kind === kind && (!asset || one.asset === asset));
+      const token = (this.margin?.tokens ?? []).find((one) => one.kind === kind && one.asset === leg?.asset);
+      const [units, tokens] = [number(leg?.quantity), number(token?.amount)];
+      if (!units || !tokens) return `${amount(event[kind])} of the smallest units`;
+      const scale = 10 ** Math.round(Math.log10(units / tokens));
+      return `${amount(String(number(event[kind]) / scale))} ${leg.asset}`;
     },
     get isUneventful() {
       return this.happened.length === 0;
@@ -491,7 +520,7 @@ function page() {
         id: row.id,
         state: row.state,
         href: "/desk/owners",
-        acts: row.order.actions.map((one) => `${words(one.kind)} ${amount(one.quantity)} ${one.asset}`).join(", "),
+        acts: row.order.actions.map((one) => one.text).join(", "),
         until: `until ${when(row.order.expires_at)}`,
         hasCalls: callsOf(row.order).length > 0,
         callsLabel: "Copy the calls",

@@ -2,7 +2,7 @@
 
 import { ask, withQuery } from "./ask.js";
 import { episodesOf, spanInWords, until } from "./episodes.js";
-import { LEVELS, percent, tone, when, words } from "./format.js";
+import { LEVELS, brief, percent, tone, when, words } from "./format.js";
 import { start, trying } from "./frame.js";
 
 const PAGE = 50;
@@ -86,11 +86,11 @@ function page() {
         href: hrefOf(one.account),
         level: one.level,
         tone: tone(one.level),
-        since: when(one.entered_at),
+        since: brief(one.entered_at),
         until: until(one.level, this.told?.policy),
         isChosen: this.chosen.includes(one.account),
         chooseTitle: `Choose ${one.account}`,
-        muted: one.muted_until ? when(one.muted_until) : "",
+        muted: one.muted_until ? `, muted until ${brief(one.muted_until)}` : "",
         isAcknowledged: one.is_acknowledged,
         isAcknowledgeOff: one.is_acknowledged || this.mayNotWrite,
         acknowledgeLabel: one.is_acknowledged ? "Acknowledged" : "Acknowledge",
@@ -102,7 +102,7 @@ function page() {
       return this.standing !== null && this.raised.length === 0;
     },
     get episodes() {
-      return episodesOf(this.changes);
+      return episodesOf(this.changes, Object.keys(this.letters?.counts ?? {}).length > 0);
     },
     get episodesNote() {
       return `${this.episodes.length} episodes of the newest ${this.changes.length} changes, those that changed last first: their levels over time, why, and who was told.`;
@@ -205,7 +205,8 @@ function page() {
       );
     },
     get dwells() {
-      return LEVELS.filter((level) => this.told?.policy[level]?.dwell !== undefined)
+      const dwell = (level) => this.told?.policy[level]?.dwell ?? "0";
+      return LEVELS.filter((level) => !dwell(level).startsWith("0"))
         .map((level) => `${level} ${spanInWords(this.told.policy[level].dwell)}`).join(", ");
     },
     setRule(event) {

@@ -111,6 +111,7 @@ function page() {
     pictures: {},
     next: null,
     isLoaded: false,
+    turn: 0,
     book: null,
     venues: [],
     assets: [],
@@ -121,8 +122,7 @@ function page() {
       this.search = settled((signal) => this.load(PAGE, signal), 200);
       this.moveTime = settled(() => this.apply(), 200);
       addEventListener("news", () => this.refresh());
-      await this.load(PAGE);
-      await Promise.all([this.place(), this.trackCourse(), this.add()]);
+      await this.apply();
     },
 
     get isEmpty() {
@@ -140,8 +140,10 @@ function page() {
 
     /** Ask for the first accounts again; what is asked meanwhile replaces it. */
     load(limit, signal) {
+      const turn = ++this.turn;
       return trying(async () => {
         const told = await ask(withQuery("/v1/accounts", { ...this.asked, limit }), { signal });
+        if (turn !== this.turn) return; // another answer is on its way, or there
         this.found = told.accounts;
         this.next = told.next;
         this.draw();
@@ -232,7 +234,10 @@ function page() {
     place() {
       return trying(async () => {
         const { venue, asset, owner } = this.filters;
-        this.map = await ask(withQuery("/v1/book/map", { venue, asset, owner, as_of: this.asOf }));
+        const asOf = this.asOf;
+        const map = await ask(withQuery("/v1/book/map", { venue, asset, owner, as_of: asOf }));
+        if (asOf !== this.asOf) return;
+        this.map = map;
         if (!this.isPast) this.newest = this.map.as_of;
         this.mapAt = Date.now();
         this.canvas ??= hangMap(this.$refs.map);
@@ -347,8 +352,8 @@ function page() {
     },
 
     async apply() {
-      await this.load(PAGE);
-      await Promise.all([this.place(), this.trackCourse(), this.add()]);
+      await Promise.all([this.load(PAGE), this.place()]);
+      await Promise.all([this.trackCourse(), this.add()]);
     },
     type() {
       this.search();
@@ -387,7 +392,8 @@ function page() {
       const several = unique((this.book?.bands ?? []).map((one) => one.venue)).length > 1;
       return (this.book?.bands ?? []).map((one) => ({
         key: `${one.venue} ${one.least}`,
-        band: `${several ? `${one.venue}, ` : ""}${bandOf(one)}`,
+        band: bandOf(one),
+        venue: several ? one.venue : "",
         accounts: one.accounts,
         collateral: short(one.collateral_value),
         debt: short(one.debt),

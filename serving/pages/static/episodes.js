@@ -1,6 +1,6 @@
 /** Alerts as people read them: one row per episode, with its course, why it is on and until when. */
 
-import { LEVELS, percent, tone, when, words } from "./format.js";
+import { LEVELS, brief, percent, tone, when, words } from "./format.js";
 
 const HEIGHT = 20;
 const WIDTH = 96;
@@ -64,24 +64,29 @@ export function spanInWords(text) {
 
 /** Return until when a level stays at least, once nothing holds it any more. */
 export function until(level, policy) {
-  const dwell = policy?.[level]?.dwell;
+  const { dwell, triggers = [] } = policy?.[level] ?? {};
   if (!dwell) return "";
+  const within = triggers.find((one) => one.signal === "liquidation")?.within;
+  if (within) return `for ${spanInWords(within)} after it`;
   if (/^0/.test(dwell)) return "until nothing holds it";
   return `until nothing has held it for ${spanInWords(dwell)}`;
 }
 
-/** Return changes, the newest first, as episodes, those that changed last first. */
-export function episodesOf(changes) {
+/**
+ * Return changes, the newest first, as episodes, those that changed last first.
+ * Where no message was ever made, nobody is told, whatever the route.
+ */
+export function episodesOf(changes, isAnyoneTold) {
   const found = new Map();
   for (const one of changes) {
     const key = `${one.account} ${one.episode}`;
     found.set(key, [...(found.get(key) ?? []), one]);
   }
   // The newest change comes first, so that the episodes stand in their order already.
-  return [...found.entries()].map(([key, own]) => episode(key, own.reverse()));
+  return [...found.entries()].map(([key, own]) => episode(key, own.reverse(), isAnyoneTold));
 }
 
-function episode(key, own) {
+function episode(key, own, isAnyoneTold) {
   const [first, last] = [own[0], own.at(-1)];
   const peak = own.reduce((most, one) => (LEVELS.indexOf(one.level) > LEVELS.indexOf(most) ? one.level : most), first.level);
   const told = own.flatMap((one) => one.told);
@@ -91,16 +96,15 @@ function episode(key, own) {
     key,
     account: first.account,
     href: `/desk/accounts/${encodeURIComponent(first.account)}`,
-    begun: when(first.at),
-    changed: when(last.at),
+    changed: brief(last.at),
     level: last.level === "none" ? "over" : words(last.level),
     tone: last.level === "none" ? "" : tone(last.level),
     peak: words(peak),
     peakTone: tone(peak),
     why: raising ? why(raising.causes) : "",
     chance: percent(last.probability),
-    words: own.filter((one) => one.kind !== "repeated").map((one) => `${when(one.at)} ${words(one.level)}`).join(" → "),
-    told: counts.map(([status, some]) => `${some.length} ${status}`).join(", ") || untold(last.route),
+    words: own.filter((one) => one.kind !== "repeated").map((one) => `${brief(one.at)} ${words(one.level)}`).join(" → "),
+    told: counts.map(([status, some]) => `${some.length} ${status}`).join(", ") || (isAnyoneTold ? untold(last.route) : "nobody: no message was ever made"),
     line: course(own),
     changes: own.length,
   };

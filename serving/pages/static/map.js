@@ -6,6 +6,8 @@ const EDGE = { left: 8, right: 8, top: 8, bottom: 18 };
 const REACH = 12;
 const STEP = 0.005;
 const DECADE_STEPS = 20;
+/** The map's figures are rounded by less than that. */
+const ROUNDED = 1e-5;
 /** Shares of the price at which the axis is marked; the axis is of square roots. */
 const MARKS = [0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1];
 
@@ -25,10 +27,10 @@ export function around(dot) {
   const column = Math.ceil(dot.distance / STEP - 1e-9);
   const row = Math.floor(DECADE_STEPS * Math.log10(dot.value) + 1e-9);
   return {
-    least_distance: column === 0 ? 0 : (column - 1) * STEP,
-    most_distance: column * STEP + 1e-9,
-    least_value: 10 ** (row / DECADE_STEPS) * (1 - 1e-9),
-    most_value: 10 ** ((row + 1) / DECADE_STEPS) * (1 + 1e-9),
+    least_distance: Math.max(0, (column - 1) * STEP - ROUNDED),
+    most_distance: column * STEP + ROUNDED,
+    least_value: 10 ** (row / DECADE_STEPS) * (1 - ROUNDED),
+    most_value: 10 ** ((row + 1) / DECADE_STEPS) * (1 + ROUNDED),
   };
 }
 

@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, Page, expect
 from features.simulate import simulate_onward
 from models.alerting.signals import Level
 from models.alerting.state import AlertState
+from models.domain import Price
 from models.margin.rulebook import load_all
 from serving.application.deployment import read_deployment
 from serving.application.scoring import ScoringService
@@ -219,6 +220,15 @@ def test_the_book_is_looked_back_on(watched: Watched, moved: Served) -> None:
     assert rows(page, "accounts") == [one["account"] for one in listed]
     judged = [max(one["assessed"]["at"] for one in part) for part in (listed, today)]
     assert judged[0] < judged[1]
+    paged, cursor = [], ""
+    while cursor is not None:
+        part = moved.ask(f"/v1/accounts?order=rank&limit=7&as_of={then}{cursor}")
+        paged += part["accounts"]
+        cursor = part["next"] and f"&cursor={quote(part['next'])}"
+    assert paged[:50] == listed
+    assert len({one["account"] for one in paged}) == len(paged)
+    refused = httpx.get(f"{moved.origin}/v1/accounts?least_level=watch&as_of={then}")
+    assert refused.json()["errors"][0]["pointer"] == "?least_level"
     page.locator("#to-now").click()
     expect(page.locator("#as-of-text")).to_have_text("now")
 
@@ -512,6 +522,7 @@ def test_a_receiver_and_its_channel_are_written_and_verified(
         row.get_by_role("button", name="Verify").click()
         expect(page.locator("#note")).to_have_text("The channel is verified.")
         expect(row.locator(".tag")).to_have_text("verified")
+        assert found.grave() == []
         assert moved.ask("/v1/receivers/treasury%20desk")["channels"][0]["status"] == "verified"
     assert found.errors == []
 
@@ -544,6 +555,9 @@ def test_an_account_begins_with_one_sentence(watched: Watched, moved: Served) ->
     distance = next(part["text"] for part in told["reasons"] if part["code"] == "distance")
     expect(page.locator("#sentence")).to_contain_text(f"{distance}.")
     expect(page.locator("#sentence")).to_contain_text("if nobody acts")
+    begin = quote((datetime.fromisoformat(told["as_of"]) - timedelta(days=7)).isoformat())
+    close = moved.ask(f"/v1/candles?asset=ETH&begin={begin}")["close"][-1]
+    expect(page.locator("#close-note")).to_contain_text(f"last close, {close:,.6g}")
 
 
 def test_a_typed_price_asks_what_if(watched: Watched, moved: Served) -> None:
@@ -784,3 +798,28 @@ def test_real_vaults_are_shown_as_they_stood(
             expect(page.locator('[data-then="verdict"]')).to_have_text("liquidatable")
             expect(page.locator("#terms")).to_contain_text("mat")
     assert found.errors == []
+
+
+def test_a_perpetual_account_shows_entry_mark_and_profit(watched: Watched, moved: Served) -> None:
+    """Short 0.4 of 60,000 at 54,000: 2,400 won, 21,600 of notional on 12,400 of balance."""
+    store, now = moved.desk.store, datetime.fromisoformat(moved.ask("/v1/pulse")["as_of"])
+    assert store is not None
+    price = Price(value=5_400_000, decimals=2, observed_at=now, source="test")
+    legs = [
+        {"kind": "collateral", "asset": "USDT", "quantity": "10000"},
+        {"kind": "position", "asset": "BTC/USDT:USDT", "quantity": "-0.4", "entry": "60000"},
+    ]
+    body = {"id": "short", "venue": "binance-usdm", "version": "2026-09", "market": "USDT"}
+    with store.begin() as transaction:
+        market.push_prices(transaction, [("BTC/USDT:USDT", price)], now=now)
+        accounts.upsert(transaction, [{**body, "legs": legs}], at=now, now=now)
+    page = watched.open("/desk/accounts/short")
+    row = page.locator("#positions tbody tr")
+    expect(row.locator("th")).to_have_text("BTC/USDT:USDT short")
+    figures = ["0.4", "60,000", "54,000", "21.6K", "2.4K"]
+    assert row.locator("td").all_inner_texts() == figures
+    expect(page.locator("#positions caption")).to_contain_text("leverage 1.74")
+    expect(page.locator("#terms")).to_contain_text("BTC/USDT:USDT")
+    expect(page.locator("#terms")).not_to_contain_text("SOL/USDT:USDT")
+    page.locator("#all-terms").click()
+    expect(page.locator("#terms")).to_contain_text("SOL/USDT:USDT")

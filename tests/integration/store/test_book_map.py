@@ -81,6 +81,8 @@ def test_like_accounts_are_one_cell(store: Store) -> None:
     assert together.account == ("a", None, "d")
     assert abs(together.distance[1] - 0.022) < 1e-12
     assert together.value[1] == 1005.0
+    none, left = _cells([], {})
+    assert (none.accounts, left) == ((), 0)
     apart, _ = _cells(rows, {"maker": 0})
     assert sorted(apart.level, key=str) == [None, None, None, "warning"]
 
@@ -119,7 +121,8 @@ def test_holdings_add_up_to_the_venue(store: Store) -> None:
     lay(store)
     with store.read() as transaction:
         rows = overview.placed(transaction, AccountFilter())
-        held = overview.asset_accounts(transaction, AccountFilter())
+        held = overview.assets(transaction, AccountFilter(), near=0.1)
+        before = overview.assets(transaction, AccountFilter(), near=0.1, at=NOON - HOUR)
     totals = _grouped((one.venue, one) for one in rows)
     owners = _largest(_grouped((one.owner, one) for one in rows), totals)
     whole = 900.0 + 1000.0 + 1010.0 + 2e6
@@ -129,7 +132,8 @@ def test_holdings_add_up_to_the_venue(store: Store) -> None:
         (None, 1, 1),
     ]
     assert owners[0].share == 2e6 / whole
-    assert held == [("ETH", name) for name in "abcde"]
+    assert held == [("maker", "ETH", 5, 3, whole)]
+    assert [(total.accounts, total.near) for total in before] == [(5, 1)]
 
 
 def test_the_course_keeps_the_first_word_of_an_hour(store: Store) -> None:

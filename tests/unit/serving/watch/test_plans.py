@@ -136,7 +136,7 @@ def message(found: Plans, language: str, told: Transition | None = None) -> str:
 def test_the_aim_clears_the_levels_the_account_is_on() -> None:
     """Every signal just beyond what holds a level; critical is brought out of warning."""
     wanted = aim(default(), Level.WARNING)
-    assert (wanted.buffer, wanted.next_buffer, wanted.sigmas) == (0, 0, 1.6)
+    assert (wanted.buffer, wanted.next_buffer, wanted.sigmas) == (0, 0, 0.0)
     assert wanted.limits == (
         Limit(probability=0.2, horizon="24h", head="expected"),
         Limit(probability=0.4, horizon="4h", head="expected"),
