@@ -179,12 +179,15 @@ class WatchSettings(BaseModel):
         Seconds within which all is judged.
     keep_days
         Days that histories and delivered messages are kept.
+    parts
+        Of the book; processes that are given the same number share them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     whole: Annotated[int, Field(ge=1, le=86_400)] = 60
     keep_days: Annotated[int, Field(ge=1, le=36_500)] = 90
+    parts: Annotated[int, Field(ge=1, le=64)] = 1
 
 
 class ConnectSettings(BaseModel):

@@ -43,17 +43,16 @@ def gauges(store: Store, *, now: datetime) -> tuple[GaugeReading, ...]:
         forecasts = book_forecasts.newest(transaction, limit=1)
         differing = Counter(check.connection for check in connections.differing(transaction))
         size = health.size(transaction)
-    beats = {name: moment for name, (moment, _) in noted.items()}
-    judged, priced = beats.get(TURN), None if newest is None else newest.at
+    judged, priced = leases.oldest(noted, TURN), None if newest is None else newest.at
     lag = (
         (at - priced).total_seconds()
         if priced is not None and judged is not None and priced > judged
         else 0.0
     )
     ages = tuple(
-        ((at - beats[name]).total_seconds(), {"what": what})
+        ((at - beat).total_seconds(), {"what": what})
         for name, what in ((TURN, "assessing"), (DELIVERING, "delivering"))
-        if name in beats
+        if (beat := leases.oldest(noted, name)) is not None
     )
     return (
         *_risk(forecasts, at),

@@ -20,6 +20,7 @@ from serving.schemas import requests
 from serving.schemas.stored import Assessed
 from serving.store import Transaction, accounts, alerts, assessments, changes
 from serving.store.changes import Change
+from serving.store.leases import WHOLE_BOOK, Part
 from serving.watch.evaluation import Evaluation
 from serving.watch.selection import Slope, batch, late, ranking
 
@@ -163,11 +164,21 @@ def is_idle(memory: WatchState, last: int, *, seconds: float, whole: timedelta) 
 
 
 def read(
-    transaction: Transaction, memory: WatchState, *, at: datetime, seconds: float
+    transaction: Transaction,
+    memory: WatchState,
+    *,
+    at: datetime,
+    seconds: float,
+    part: Part = WHOLE_BOOK,
 ) -> MarketSnapshot:
     """Read the changes and the market, rank what is urgent by it, and return the market.
 
     The accounts are read before the market, so that the candles of what they hold are there.
+
+    Parameters
+    ----------
+    part
+        Of the book; the accounts of others are left unread.
     """
     if memory.fresh >= CHUNK:
         _set_apart(memory)
@@ -175,11 +186,11 @@ def read(
     new_changes = changes.since(transaction, memory.number or 0)
     moved = any(change.topic in changes.MARKET for change in new_changes)
     if memory.number is None:
-        _read_accounts(transaction, memory, accounts.keys(transaction))
+        _read_accounts(transaction, memory, list(filter(part.holds, accounts.keys(transaction))))
         _set_apart(memory)
     else:
         named = [change.subject for change in new_changes if change.topic == changes.ACCOUNTS]
-        _read_accounts(transaction, memory, named)
+        _read_accounts(transaction, memory, list(filter(part.holds, named)))
         wished = (change.subject for change in new_changes if change.topic == changes.WISHES)
         memory.changed.update(dict.fromkeys(key for key in wished if key in memory.bodies))
     around = _market(transaction, memory, new_changes, at=at)
