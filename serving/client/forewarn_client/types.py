@@ -833,6 +833,7 @@ class ContractsBody(TypedDict):
     chain_id: int
     contract: str
     tokens: dict[str, str]
+    markets: NotRequired[dict[str, str]]
     oracle: NotRequired[str | None]
     irm: NotRequired[str | None]
 
