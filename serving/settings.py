@@ -179,12 +179,15 @@ class WatchSettings(BaseModel):
         Seconds within which all is judged.
     keep_days
         Days that histories and delivered messages are kept.
+    parts
+        Of the book; processes that are given the same number share them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     whole: Annotated[int, Field(ge=1, le=86_400)] = 60
     keep_days: Annotated[int, Field(ge=1, le=36_500)] = 90
+    parts: Annotated[int, Field(ge=1, le=64)] = 1
 
 
 class ConnectSettings(BaseModel):
@@ -249,7 +252,8 @@ def section_of(kind: type[S], environment: Mapping[str, str]) -> S:
     """Return one section of the settings; raises as `from_environment`."""
     file = environment.get(FILE)
     stated = _of_file(Path(file)) if file else {}
-    chosen, faults = None, []
+    chosen: S | None = None
+    faults: list[Fault] = []
     for section, model in SECTIONS.items():
         try:
             read = _section(section, model, stated, environment)

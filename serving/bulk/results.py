@@ -19,8 +19,8 @@ from pyarrow import parquet as pq
 from models.errors import Fault
 from serving.schemas.assessment import AnswerStruct, Assessment
 
-UNASKED = frozenset({"features", "plan", "plan_absence", "request_id"})
-"""What a request may be answered with and a book is not asked for."""
+UNASKED = frozenset({"features", "plan", "plan_absence", "request_id", "values"})
+"""What a book is not asked for; and a reason's values, whose names differ: its text tells them."""
 
 PLAIN = {
     str: pa.string(),

@@ -18,7 +18,8 @@ from serving.store import Store, Transaction, accounts, assessments, open_store
 REFUSED = "not_evaluable"
 """Why nothing is known of a row that could not be judged, as the watch says it too."""
 
-UNASKED = {"features": None, "request_id": ""}
+UNKEPT = {"features": None, "request_id": "", "reasons": ()}
+"""What the numbers of an assessment do not rest on."""
 
 
 def keep(ready: Ready, url: str, *, now: datetime) -> None:
@@ -69,5 +70,5 @@ def _assessed(row: dict[str, Any], at: datetime) -> Assessed:
     if row["errors"] is not None:
         return record_of_nothing(row["account"], at=at, reason=REFUSED)
     names = Assessment.__struct_fields__
-    said = {name: row[name] for name in names if name in row} | UNASKED
+    said = {name: row[name] for name in names if name in row} | UNKEPT
     return replace(record(msgspec.convert(said, Assessment)), body=None)

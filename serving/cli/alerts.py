@@ -58,6 +58,15 @@ def watch(
             min=1, envvar=f"{PREFIX}WATCH_WHOLE", help="Seconds within which all is judged."
         ),
     ] = 60,
+    parts: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=64,
+            envvar=f"{PREFIX}WATCH_PARTS",
+            help="Parts of the book; processes told the same number share them.",
+        ),
+    ] = 1,
     keep_days: Annotated[
         int,
         typer.Option(
@@ -75,11 +84,12 @@ def watch(
     ] = None,
     log_level: LogLevel = "info",
 ) -> None:
-    """Judge the book again and again and write alerts; one leads per store, others wait."""
+    """Judge the book again and again and write alerts; one leads per part, others wait."""
     from serving.telemetry import log_to_stderr
 
     with without("sklearn"):
         from serving.application.deployment import read_deployment
+        from serving.store.leases import Part
         from serving.watch import watcher as watching
 
     with starting() as start:
@@ -94,24 +104,29 @@ def watch(
         first = read_deployment(bundle)
         for reason in first.doubts if first.model.bundle else (first.model.absence,):
             LOGGER.warning("degraded from the start reason=%s", reason)
-        watcher = watching.Watcher(
-            store=opened,
-            model=first.model,
-            policy=chosen,
-            holder=_holder(),
-            clock=_now,
-            whole=timedelta(seconds=whole),
-            keep=timedelta(days=keep_days),
-            order_key=seal,
-        )
-        follower = watching.follow(watcher, bundle, first)
+        holder = _holder()
+        watchers = [
+            watching.Watcher(
+                store=opened,
+                model=first.model,
+                policy=chosen,
+                holder=holder,
+                clock=_now,
+                whole=timedelta(seconds=whole),
+                keep=timedelta(days=keep_days),
+                order_key=seal,
+                part=Part(index, parts),
+            )
+            for index in range(parts)
+        ]
+        follower = watching.follow(watchers, bundle, first)
         over = threading.Event()
         dispatcher = _dispatcher(opened, settings)
         sender = threading.Thread(target=_deliver, args=(dispatcher, over), daemon=True)
         if deliver_too:
             sender.start()
         try:
-            watching.run(watcher, is_over=over.is_set)
+            watching.run(*watchers, is_over=over.is_set)
         finally:
             over.set()
             if deliver_too:

@@ -138,13 +138,12 @@ class Listed:
     ----------
     name
         Its symbol, made unique in the market.
-    token, feed
-        Addresses, lower case.
+    token
+        Address, lower case.
     """
 
     name: str
     token: str
-    feed: str
     decimals: int
 
 
@@ -206,9 +205,7 @@ class CompoundV3Reader:
             When it is of another major version.
         """
         await chain.require_code(self.comet, block, what="Comet")
-        release, base, feed, scale = await self._values(
-            chain, block, [RELEASE, BASE_TOKEN, BASE_FEED, BASE_SCALE]
-        )
+        release, base, scale = await self._values(chain, block, [RELEASE, BASE_TOKEN, BASE_SCALE])
         if release != MAJOR:
             raise UnknownRevision(
                 f"{self.comet} is of version {release}; rules are held to {MAJOR}"
@@ -221,9 +218,9 @@ class CompoundV3Reader:
             name = symbol_of(symbol) or token
             names.append(f"{name}-{token[2:8]}" if name in names else name)
         self.layout = Layout(
-            base=Listed(name=names[0], token=tokens[0], feed=feed.lower(), decimals=digits(scale)),
+            base=Listed(name=names[0], token=tokens[0], decimals=digits(scale)),
             collaterals=tuple(
-                Listed(name=name, token=token, feed=row[2].lower(), decimals=digits(row[3]))
+                Listed(name=name, token=token, decimals=digits(row[3]))
                 for name, token, row in zip(names[1:], tokens[1:], rows, strict=True)
             ),
         )

@@ -185,7 +185,7 @@ def _silent(transaction: Transaction, now: datetime) -> Iterator[Alarm]:
     priced = changes.newest(transaction, changes.PRICES)
     _, waited = outbox.depth(transaction, now=now)
     heard = {
-        "assessing": beats.get(TURN, (None,))[0],
+        "assessing": leases.oldest(beats, TURN),
         "delivering": beats.get(DELIVERING, (None,))[0],
         "prices": None if priced is None else priced.at,
         "outbox": now - waited,
@@ -208,10 +208,10 @@ def _ahead(transaction: Transaction, now: datetime) -> Iterator[Alarm]:
 
 def _unevaluable(transaction: Transaction) -> Iterator[Alarm]:
     """Yield since when accounts cannot be evaluated though they should be."""
-    detail = leases.beats(transaction).get(FAILING, (None, None))[1]
-    if detail and detail["accounts"]:
-        since = datetime.fromisoformat(detail["since"])
-        yield Alarm(what="evaluation", since=since)
+    details = [detail for _, detail in leases.of_parts(leases.beats(transaction), FAILING)]
+    begun = [datetime.fromisoformat(each["since"]) for each in details if each and each["accounts"]]
+    if begun:
+        yield Alarm(what="evaluation", since=min(begun))
 
 
 def _unreachable(transaction: Transaction, now: datetime) -> Iterator[Alarm]:

@@ -133,6 +133,8 @@ def planned(
                 value=action.value,
                 cost=action.cost,
                 repays=action.repays,
+                tokens=action.tokens,
+                text=action.text,
             )
             for action in action_texts(case, action_plan)
         ),

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,6 +15,7 @@ from models.alerting.policy import Quiet
 from models.alerting.signals import Level, Signal, Transition
 from models.alerting.state import REST, AlertState
 from models.alerting.state import acknowledge as acknowledge_state
+from models.margin.result import Verdict
 from serving.store.alert_schema import (
     ALERT_SIGNALS,
     ALERT_STATES,
@@ -394,18 +395,40 @@ def reader_of(receiver: Receiver) -> Reader:
 
 def keep_signals(transaction: Transaction, signals: Sequence[Signal]) -> None:
     """Store signals, so that another policy can be backtested on them."""
-    rows = [{"account": s.account, "at": s.at, "body": msgspec.to_builtins(s)} for s in signals]
+    rows = [{"account": s.account, "at": s.at, "body": _signal_body(s)} for s in signals]
     put(transaction, ALERT_SIGNALS, rows)
+
+
+def _signal_body(signal: Signal) -> dict[str, Any]:
+    """Return what a signal says beyond its account and moment, without what is as always."""
+    tree: dict[str, Any] = msgspec.to_builtins(signal)
+    return {
+        name: value
+        for name, value in tree.items()
+        if name not in KEYS and (name not in _USUAL or value != _USUAL[name])
+    }
+
+
+KEYS = ("account", "at")
+_USUAL: Mapping[str, Any] = {
+    name: value
+    for name, value in msgspec.to_builtins(
+        Signal(account="", at=datetime.min.replace(tzinfo=UTC), verdict=Verdict.SAFE)
+    ).items()
+    if name not in {*KEYS, "verdict"}
+}
+"""What is left out of a stored signal."""
 
 
 def signals(transaction: Transaction, *, begin: datetime, end: datetime) -> Iterator[Signal]:
     """Yield what was seen in [begin, end), oldest first, a page in memory at a time."""
     table = ALERT_SIGNALS.c
-    chosen = sa.select(table.body).where(table.at >= begin, table.at < end)
+    chosen = sa.select(table.account, table.at, table.body)
+    chosen = chosen.where(table.at >= begin, table.at < end)
     ordered = chosen.order_by(table.at, table.account)
     paged = ordered.execution_options(stream_results=True, yield_per=SIGNALS_AT_ONCE)
-    for (body,) in transaction.execute(paged):
-        yield msgspec.convert(body, Signal)
+    for account, at, body in transaction.execute(paged):
+        yield msgspec.convert({**body, "account": account, "at": at}, Signal)
 
 
 def signal_count(transaction: Transaction, *, begin: datetime, end: datetime, most: int) -> int:

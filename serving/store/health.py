@@ -114,3 +114,15 @@ def stale_price_holders(transaction: Transaction) -> dict[str, int]:
         .order_by(HOLDINGS.c.asset)
     )
     return {str(asset): int(count) for asset, count in transaction.execute(chosen)}
+
+
+def size(transaction: Transaction) -> int:
+    """Return what the store takes on disk, indices included, bytes."""
+    if transaction.dialect.name == "postgresql":
+        query = sa.select(sa.func.pg_database_size(sa.func.current_database()))
+        return int(transaction.execute(query).scalar_one())
+    pages, page = (
+        int(transaction.execute(sa.text(f"PRAGMA {name}")).scalar_one())
+        for name in ("page_count", "page_size")
+    )
+    return pages * page

@@ -1,5 +1,6 @@
 """What an operator watches of alerting: lag, outbox, dead letters, accounts by level."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,7 @@ from serving.store import (
     book_forecasts,
     changes,
     connections,
+    health,
     leases,
     market,
     outbox,
@@ -39,22 +41,35 @@ def gauges(store: Store, *, now: datetime) -> tuple[GaugeReading, ...]:
         board = breaker_board.read(transaction)
         newest = changes.newest(transaction, changes.PRICES)
         forecasts = book_forecasts.newest(transaction, limit=1)
-    beats = {name: moment for name, (moment, _) in noted.items()}
-    judged, priced = beats.get(TURN), None if newest is None else newest.at
+        differing = Counter(check.connection for check in connections.differing(transaction))
+        size = health.size(transaction)
+    judged, priced = leases.oldest(noted, TURN), None if newest is None else newest.at
     lag = (
         (at - priced).total_seconds()
         if priced is not None and judged is not None and priced > judged
         else 0.0
     )
     ages = tuple(
-        ((at - beats[name]).total_seconds(), {"what": what})
+        ((at - beat).total_seconds(), {"what": what})
         for name, what in ((TURN, "assessing"), (DELIVERING, "delivering"))
-        if name in beats
+        if (beat := leases.oldest(noted, name)) is not None
     )
     return (
         *_risk(forecasts, at),
         *_streams(noted, now),
         *_connections(followed, now),
+        GaugeReading(
+            name="forewarn_connection_mismatches",
+            meaning="Accounts that a connection's venue judges otherwise than the rules",
+            values=tuple(
+                (float(differing[each.name]), {"connection": each.name}) for each in followed
+            ),
+        ),
+        GaugeReading(
+            name="forewarn_store_bytes",
+            meaning="What the store takes on disk, indices included",
+            values=((float(size), {}),),
+        ),
         GaugeReading(
             name="forewarn_alert_lag_seconds",
             meaning="How long the newest price has waited to be judged",

@@ -52,6 +52,11 @@ PARTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("--repeats", "3"),
     ),
     ("The watch", ("tests/bench/watch.py", "100000"), FEWER),
+    (
+        "Books of files",
+        ("tests/bench/scores.py", "100000", "1000000"),
+        (*FEWER, "60000"),
+    ),
     ("Exact rules", ("tests/bench/exact.py",), ()),
 )
 """Title, command, and what is added to it for a quick run."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -129,7 +129,7 @@ def _tables(histories: Mapping[str, History]) -> Tables:
     if faults:
         raise InvalidInput(faults)
     tables = next(iter(histories.values())).tables
-    return replace(tables, **whole)
+    return replace(tables, **cast("dict[str, Any]", whole))
 
 
 def _same(first: Any, second: Any) -> bool:

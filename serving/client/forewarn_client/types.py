@@ -833,6 +833,7 @@ class ContractsBody(TypedDict):
     chain_id: int
     contract: str
     tokens: dict[str, str]
+    markets: NotRequired[dict[str, str]]
     oracle: NotRequired[str | None]
     irm: NotRequired[str | None]
 
@@ -1829,6 +1830,8 @@ class OrderedAction(TypedDict):
     value: str
     cost: str
     repays: NotRequired[Repaid | None]
+    tokens: NotRequired[str | None]
+    text: NotRequired[str]
 
 
 class OrdersAnswer(TypedDict):
@@ -2558,6 +2561,8 @@ class RulebookShown(TypedDict):
     version: str
     price_decimals: int | None
     terms: list[str]
+    parameters: dict[str, str]
+    source: str
     state: dict[str, str]
     options: dict[str, str]
     answers: list[str]

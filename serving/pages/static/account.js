@@ -299,8 +299,8 @@ function page() {
       if (!own || this.lastClose === null) return "";
       const line = number(own.exact);
       const isPast = own.side === "below" ? this.lastClose < line : this.lastClose > line;
-      const where = isPast ? "past the line" : `${move(line / this.lastClose - 1)} from the line`;
-      return `The market's last close, ${amount(String(this.lastClose))}, is ${where} at ${own.price}.`;
+      const where = isPast ? "is past" : `must move ${move(line / this.lastClose - 1)} to`;
+      return `The market's last close, ${amount(String(this.lastClose))}, ${where} the line at ${own.price}.`;
     },
     get hasAssets() {
       return this.assets.length > 0;
@@ -436,10 +436,20 @@ function page() {
       }));
       const acts = (this.held?.events ?? []).map((one) => ({
         at: one.at, isAlert: false, tone: one.kind === "liquidate" ? "bad" : "ok", what: words(one.kind),
-        text: [one.collateral, one.debt].filter((moved) => moved !== "0").map(amount).join(", "),
+        text: ["collateral", "debt"].filter((kind) => one[kind] !== "0").map((kind) => this.moved(one, kind)).join(", "),
       }));
       const all = [...alerts, ...acts].sort((a, b) => (a.at < b.at ? 1 : -1));
       return all.slice(0, MOST_HAPPENED).map((one) => ({ ...one, shownAt: when(one.at) }));
+    },
+    /** Return what an event moved: in tokens, where the account holds a leg that tells their size. */
+    moved(event, kind) {
+      const asset = event[`${kind}_asset`];
+      const leg = (this.held?.legs ?? []).find((one) => one.kind === kind && (!asset || one.asset === asset));
+      const token = (this.margin?.tokens ?? []).find((one) => one.kind === kind && one.asset === leg?.asset);
+      const [units, tokens] = [number(leg?.quantity), number(token?.amount)];
+      if (!units || !tokens) return `${amount(event[kind])} of the smallest units`;
+      const scale = 10 ** Math.round(Math.log10(units / tokens));
+      return `${amount(String(number(event[kind]) / scale))} ${leg.asset}`;
     },
     get isUneventful() {
       return this.happened.length === 0;
@@ -510,7 +520,7 @@ function page() {
         id: row.id,
         state: row.state,
         href: "/desk/owners",
-        acts: row.order.actions.map((one) => `${words(one.kind)} ${amount(one.quantity)} ${one.asset}`).join(", "),
+        acts: row.order.actions.map((one) => one.text).join(", "),
         until: `until ${when(row.order.expires_at)}`,
         hasCalls: callsOf(row.order).length > 0,
         callsLabel: "Copy the calls",

@@ -122,8 +122,7 @@ function page() {
       this.search = settled((signal) => this.load(PAGE, signal), 200);
       this.moveTime = settled(() => this.apply(), 200);
       addEventListener("news", () => this.refresh());
-      await this.load(PAGE);
-      await Promise.all([this.place(), this.trackCourse(), this.add()]);
+      await this.apply();
     },
 
     get isEmpty() {
@@ -353,8 +352,8 @@ function page() {
     },
 
     async apply() {
-      await this.load(PAGE);
-      await Promise.all([this.place(), this.trackCourse(), this.add()]);
+      await Promise.all([this.load(PAGE), this.place()]);
+      await Promise.all([this.trackCourse(), this.add()]);
     },
     type() {
       this.search();

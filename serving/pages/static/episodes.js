@@ -1,6 +1,6 @@
 /** Alerts as people read them: one row per episode, with its course, why it is on and until when. */
 
-import { LEVELS, percent, tone, when, words } from "./format.js";
+import { LEVELS, brief, percent, tone, when, words } from "./format.js";
 
 const HEIGHT = 20;
 const WIDTH = 96;
@@ -96,15 +96,14 @@ function episode(key, own, isAnyoneTold) {
     key,
     account: first.account,
     href: `/desk/accounts/${encodeURIComponent(first.account)}`,
-    begun: when(first.at),
-    changed: when(last.at),
+    changed: brief(last.at),
     level: last.level === "none" ? "over" : words(last.level),
     tone: last.level === "none" ? "" : tone(last.level),
     peak: words(peak),
     peakTone: tone(peak),
     why: raising ? why(raising.causes) : "",
     chance: percent(last.probability),
-    words: own.filter((one) => one.kind !== "repeated").map((one) => `${when(one.at)} ${words(one.level)}`).join(" → "),
+    words: own.filter((one) => one.kind !== "repeated").map((one) => `${brief(one.at)} ${words(one.level)}`).join(" → "),
     told: counts.map(([status, some]) => `${some.length} ${status}`).join(", ") || (isAnyoneTold ? untold(last.route) : "nobody: no message was ever made"),
     line: course(own),
     changes: own.length,

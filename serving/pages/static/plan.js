@@ -29,6 +29,6 @@ export function effectOf({ before, after, target }) {
 
 /** Return the whole as text to be sent to someone. */
 export function textOf(plan) {
-  const steps = plan.actions.map((one) => one.text);
+  const steps = stepsOf(plan).map((one) => `${one.text}: ${one.quantity} ${one.worth}`);
   return [...steps, effectOf(plan)].join("\n");
 }

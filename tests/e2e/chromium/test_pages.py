@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, Page, expect
 from features.simulate import simulate_onward
 from models.alerting.signals import Level
 from models.alerting.state import AlertState
+from models.domain import Price
 from models.margin.rulebook import load_all
 from serving.application.deployment import read_deployment
 from serving.application.scoring import ScoringService
@@ -786,6 +787,10 @@ def test_real_vaults_are_shown_as_they_stood(
             served.ask("/v1/assessments", {"accounts": [one["account"] for one in listed]})
             page = found.open("/desk")
             assert len(listed) > 10
+            told = served.ask("/v1/book/map")
+            assert told["accounts"] > 10
+            assert min(told["cells"]["distance"]) >= 0.0
+            expect(page.locator("#map-note")).to_contain_text(f"{told['accounts']} accounts")
             expect(page.locator("#accounts tbody tr")).to_have_count(min(len(listed), 50))
             expect(page.get_by_text("Simulated.", exact=True)).to_be_hidden()
             one = served.riskiest()
@@ -797,3 +802,28 @@ def test_real_vaults_are_shown_as_they_stood(
             expect(page.locator('[data-then="verdict"]')).to_have_text("liquidatable")
             expect(page.locator("#terms")).to_contain_text("mat")
     assert found.errors == []
+
+
+def test_a_perpetual_account_shows_entry_mark_and_profit(watched: Watched, moved: Served) -> None:
+    """Short 0.4 of 60,000 at 54,000: 2,400 won, 21,600 of notional on 12,400 of balance."""
+    store, now = moved.desk.store, datetime.fromisoformat(moved.ask("/v1/pulse")["as_of"])
+    assert store is not None
+    price = Price(value=5_400_000, decimals=2, observed_at=now, source="test")
+    legs = [
+        {"kind": "collateral", "asset": "USDT", "quantity": "10000"},
+        {"kind": "position", "asset": "BTC/USDT:USDT", "quantity": "-0.4", "entry": "60000"},
+    ]
+    body = {"id": "short", "venue": "binance-usdm", "version": "2026-09", "market": "USDT"}
+    with store.begin() as transaction:
+        market.push_prices(transaction, [("BTC/USDT:USDT", price)], now=now)
+        accounts.upsert(transaction, [{**body, "legs": legs}], at=now, now=now)
+    page = watched.open("/desk/accounts/short")
+    row = page.locator("#positions tbody tr")
+    expect(row.locator("th")).to_have_text("BTC/USDT:USDT short")
+    figures = ["0.4", "60,000", "54,000", "21.6K", "2.4K"]
+    assert row.locator("td").all_inner_texts() == figures
+    expect(page.locator("#positions caption")).to_contain_text("leverage 1.74")
+    expect(page.locator("#terms")).to_contain_text("BTC/USDT:USDT")
+    expect(page.locator("#terms")).not_to_contain_text("SOL/USDT:USDT")
+    page.locator("#all-terms").click()
+    expect(page.locator("#terms")).to_contain_text("SOL/USDT:USDT")

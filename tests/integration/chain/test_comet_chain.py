@@ -18,8 +18,9 @@ import chain_node
 import chain_packages
 import comet_market
 import pytest
-from chain_reading import STEPS, STEPS_A_BLOCK, USERS, addresses_of, reading_chain
+from chain_reading import CHAIN_ID, STEPS, STEPS_A_BLOCK, USERS, addresses_of, reading_chain
 from comet_market import CometLife, CometMarket
+from commands import within
 
 from models.domain import LegKind, MarketId
 from models.margin.result import Liquidation
@@ -279,3 +280,21 @@ def test_a_market_is_followed(comet: CometMarket, tmp_path: Path) -> None:
     assert (leg["kind"], leg["asset"]) == ("collateral", "USDC")
     assert leg["quantity"] == str(principal())
     assert principal() > 40 * 10**6
+
+
+def test_the_command_line_reads_it(comet: CometMarket, tmp_path: Path) -> None:
+    """One command, an address, and what the venue says beside what the rules say."""
+    (user,) = addresses_of(comet.node, 1, seed=9)
+    restore(comet)
+    comet.post(comet.admin, "supplyTo", user, comet.tokens[0].address, 10**18)
+    comet.node.mine()
+    comet.post(user, "withdraw", comet.base.address, 1_000 * 10**6)
+    comet.node.mine()
+    done = within(
+        *("connect", "compound-v3", "--rpc", comet.node.url, "--chain", "test", "--chain-id"),
+        *(str(CHAIN_ID), "--market", "usdc", "--contract", comet.comet.address),
+        *("--address", user, "--days", "0", "--once"),
+        *("--store", f"sqlite:///{tmp_path / 'book.sqlite3'}"),
+    )
+    assert done.exit_code == 0, done.output
+    assert "1 accounts, 1 judged as their venue judges them, 0 without positions" in done.output

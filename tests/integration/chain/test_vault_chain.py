@@ -17,7 +17,8 @@ import chain_node
 import chain_packages
 import pytest
 import vault_market
-from chain_reading import STEPS, STEPS_A_BLOCK, USERS, addresses_of, reading_chain
+from chain_reading import CHAIN_ID, STEPS, STEPS_A_BLOCK, USERS, addresses_of, reading_chain
+from commands import within
 from vault_market import ILK, RAY, WAD, VaultLife, VaultMarket
 
 from models.domain import LegKind, MarketId
@@ -198,6 +199,28 @@ def test_curves_are_known_by_what_they_can_be_asked(
         assert on_chain(vaults, act) == said
 
 
+def test_auctions_may_move_to_another_contract(vaults: VaultMarket) -> None:
+    """Parameters of auctions are those of the contract that the dog names now."""
+    artefacts = chain_packages.contracts("vaults")
+    old, market = vaults.contracts["Clip"].address, vault_market
+    curve = vaults.node.deploy(artefacts, "Slope").address
+    other = vaults.node.deploy(artefacts, "Clip", curve).address
+    hole = 10**6 * market.RAD
+
+    async def act(chain: Chain) -> list[object]:
+        reader = reader_of(vaults)
+        await reader.prepare(chain, await chain.head())
+        curves = []
+        for clip in (other, old):
+            vaults.post("Dog", "set", market.KEY, clip, market.CHOP, hole, hole)
+            vaults.node.mine()
+            reading = await reader.read(chain, await chain.head(), [])
+            curves.append(reading.terms["curve"]["kind"])
+        return curves
+
+    assert on_chain(vaults, act) == ["linear", "stairstep"]
+
+
 def test_vaults_are_followed(vaults: VaultMarket, tmp_path: Path) -> None:
     """Whoever takes on debt is found by the vat's notes; what happened stands in the store."""
     (vault,) = addresses_of(vaults.node, 1, seed=6)
@@ -245,3 +268,61 @@ def test_vaults_are_followed(vaults: VaultMarket, tmp_path: Path) -> None:
     assert body["events"][1]["collateral"] == str(10**18)
     assert body["events"][1]["debt"] == str(900 * WAD)
     assert body["legs"] == []
+
+
+def test_an_owner_is_enough(vaults: VaultMarket, tmp_path: Path) -> None:
+    """Vaults of an owner and of the owner's proxy are found, those of other types are not."""
+    owner, proxy, first, second, other = addresses_of(vaults.node, 5, seed=10)
+    nobody = "0x" + "ab" * 20
+    node, admin, artefacts = vaults.node, vaults.admin, chain_packages.contracts("vaults")
+    manager = vaults.contracts["Vat"].address
+    lister = node.deploy(artefacts, "GetCdps", manager)
+    registry = node.deploy(artefacts, "Proxies")
+    for name, place in (
+        ("CDP_MANAGER", manager),
+        ("GET_CDPS", lister.address),
+        ("PROXY_REGISTRY", registry.address),
+    ):
+        node.send(admin, vaults.chainlog, "set", vault_market.key(name), place)
+    node.send(admin, registry, "set", owner, proxy)
+    node.send(admin, lister, "add", owner, 1, first, vault_market.KEY)
+    node.send(admin, lister, "add", owner, 2, other, vault_market.key("WBTC-A"))
+    node.send(admin, lister, "add", proxy, 3, second, vault_market.KEY)
+    vaults.set_price(2_000 * WAD)
+    vaults.post("Spotter", "poke", vault_market.KEY)
+    for vault in (first, second):
+        vaults.frob(vault, 10**18, 1_000 * WAD)
+    node.mine()
+    store = open_store(f"sqlite:///{tmp_path / 'book.sqlite3'}")
+    with store.begin() as transaction:
+        connections.write(transaction, "mine", {}, sealed=None, now=datetime.now(tz=UTC))
+
+    async def act(chain: Chain) -> None:
+        follower = Follower("mine", store, chain, reader_of(vaults), {owner, nobody})
+        step = await follower.step()
+        assert follower.addresses == {first, second, nobody}
+        assert follower.empty() == [nobody]
+        assert {check.account for check in step.checks} == {
+            f"maker:test:{ILK}:{vault}" for vault in (first, second)
+        }
+        assert step.mismatches == ()
+
+    on_chain(vaults, act)
+    store.close()
+
+
+def test_the_command_line_reads_it(vaults: VaultMarket, tmp_path: Path) -> None:
+    """One command, an address, and what the venue says beside what the rules say."""
+    (user,) = addresses_of(vaults.node, 1, seed=9)
+    vaults.set_price(2_000 * WAD)
+    vaults.post("Spotter", "poke", vault_market.KEY)
+    vaults.frob(user, 10**18, 1_000 * WAD)
+    vaults.node.mine()
+    done = within(
+        *("connect", "maker", "--rpc", vaults.node.url, "--chain", "test", "--chain-id"),
+        *(str(CHAIN_ID), "--market", "ETH-A", "--contract", vaults.chainlog.address),
+        *("--address", user, "--days", "0", "--once"),
+        *("--store", f"sqlite:///{tmp_path / 'book.sqlite3'}"),
+    )
+    assert done.exit_code == 0, done.output
+    assert "1 accounts, 1 judged as their venue judges them, 0 without positions" in done.output

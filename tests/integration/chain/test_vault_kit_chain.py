@@ -17,7 +17,8 @@ import chain_node
 import chain_packages
 import pytest
 import vault_kit_market
-from chain_reading import STEPS, STEPS_A_BLOCK, USERS, addresses_of, reading_chain
+from chain_reading import CHAIN_ID, STEPS, STEPS_A_BLOCK, USERS, addresses_of, reading_chain
+from commands import within
 from vault_kit_market import WAD, KitLife, KitMarket
 
 from models.domain import LegKind, MarketId
@@ -274,3 +275,24 @@ def test_a_vault_is_followed(kit: KitMarket, tmp_path: Path) -> None:
     assert (price.bid, price.value, price.ask) == tuple(
         1_500 * WAD * part // 1_000 for part in (999, 1_000, 1_001)
     )
+
+
+def test_the_command_line_reads_it(kit: KitMarket, tmp_path: Path) -> None:
+    """One command, an address, and what the venue says beside what the rules say."""
+    (user,) = addresses_of(kit.node, 1, seed=9)
+    kit.set_price(0, 2_000 * WAD)
+    kit.set_price(-1, WAD)
+    kit.post(kit.vault, "setLimit", kit.collaterals[0].address, 8_000, 8_500, 0)
+    kit.enable(user, 0)
+    kit.deposit(user, 0, 10**18)
+    kit.node.mine()
+    kit.post(kit.vault, "borrow", user, 1_000 * 10**6)
+    kit.node.mine()
+    done = within(
+        *("connect", "euler-v2", "--rpc", kit.node.url, "--chain", "test", "--chain-id"),
+        *(str(CHAIN_ID), "--market", "usdt", "--contract", kit.vault.address),
+        *("--address", user, "--days", "0", "--once"),
+        *("--store", f"sqlite:///{tmp_path / 'book.sqlite3'}"),
+    )
+    assert done.exit_code == 0, done.output
+    assert "1 accounts, 1 judged as their venue judges them, 0 without positions" in done.output

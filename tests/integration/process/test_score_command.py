@@ -128,6 +128,9 @@ def answered(url: str, item: Body) -> list[Body]:
     answer = json.loads(desk.score(json.dumps(item).encode(), "asked"))
     store.close()
     told = answer["assessments"] if "accounts" in item else [answer]
+    for each in told:
+        for reason in each["reasons"]:
+            assert reason.pop("values") is not None
     return [{n: part for n, part in each.items() if n not in UNASKED} for each in told]
 
 

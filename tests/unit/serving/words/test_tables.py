@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from features.pipeline import FEATURES
+from serving.evaluation.actions import Kind
 from serving.notify.message import compose
 from serving.notify.sentences import Speaker
+from serving.schemas.orders import OrderKind
 from serving.words import tables
 from serving.words.actions import action_text
 from serving.words.reasons import reason_text
@@ -155,6 +157,13 @@ def test_local_time_has_utc_beside_it() -> None:
     assert english().time(at) == "1 July 2030, 23:30 UTC"
     assert english().time(None) == "–"
     assert english().time("soon") == "soon"
+
+
+@pytest.mark.parametrize("kind", [*get_args(Kind), *get_args(OrderKind)])
+def test_everything_that_may_be_done_has_words(kind: str) -> None:
+    """Of plans and of orders, in every language that ships."""
+    for language in TABLES:
+        assert "2" in action_text(words(language), REPAY | {"kind": kind, "tokens": "2"})
 
 
 def test_an_amount_without_decimals_is_named_as_what_it_is() -> None:
