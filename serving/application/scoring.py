@@ -111,6 +111,12 @@ class ScoringService:
         self, request: requests.ScoreBody, faults: Sequence[Fault], request_id: str
     ) -> Assessment | Batch:
         """Answer an envelope; `faults` holds the faults of single accounts."""
+        return self.with_judged(request, faults, request_id)[0]
+
+    def with_judged(
+        self, request: requests.ScoreBody, faults: Sequence[Fault], request_id: str
+    ) -> tuple[Assessment | Batch, dict[str, RuleEvaluation]]:
+        """Answer an envelope as `assessed` does, and tell by account what the rules said."""
         request.refuse_many()
         around, outcomes = self.outcomes(request, faults, judge)
         judged = [outcome for outcome in outcomes if isinstance(outcome, RuleEvaluation)]
@@ -131,14 +137,16 @@ class ScoringService:
         if request.plan:
             pairs = zip(assessments, judged, strict=True)
             assessments = [advised(*pair, model=self.model, around=around) for pair in pairs]
+        by_account = {evaluation.case.account.id: evaluation for evaluation in judged}
         if request.accounts is None:
-            return assessments[0]
-        return Batch(
+            return assessments[0], by_account
+        batch = Batch(
             request_id=request_id,
             as_of=around.at,
             simulated=around.simulated,
             assessments=tuple(in_order(request, outcomes, assessments)),
         )
+        return batch, by_account
 
     def _record(
         self,

@@ -53,10 +53,14 @@ CUT = Method("cut()", "e6fd604c", ("uint256",))
 GEM = Method("gem()", "7bd2bea7", ("address",))
 DRIP = Method("drip(bytes32)", "44e2a5a8", ("uint256",))
 POKE = Method("poke(bytes32)", "1504460f", ())
+PROXY_OF = Method("proxies(address)", "c4552791", ("address",))
+VAULTS_OF = Method(
+    "getCdpsAsc(address,address)", "1ce03f38", ("uint256[]", "address[]", "bytes32[]")
+)
 BARK = Method("bark(bytes32,address,address)", "ed998908", ("uint256",))
 METHODS = (
     *(ADDRESS_OF, VAT_TYPE, VAULT, LIVE, PAR, BASE, HOLE, DIRT, BUF, TAIL, CUSP, STOPPED, CALC),
-    *(TAU, STEP, CUT, GEM, DRIP, POKE, BARK),
+    *(TAU, STEP, CUT, GEM, DRIP, POKE, BARK, PROXY_OF, VAULTS_OF),
 )
 
 ERROR = bytes.fromhex("08c379a0")
@@ -328,6 +332,43 @@ class MakerReader:
                 address=address, legs=tuple(leg for leg in legs if leg.quantity)
             )
         return accounts
+
+    async def accounts_of(
+        self, chain: Chain, block: Block, owners: Sequence[str]
+    ) -> dict[str, frozenset[str]]:
+        """Return by owner the vaults of the type, those of the owner's proxy among them.
+
+        Where the venue lists neither manager nor proxies, nobody has any.
+        """
+        names = ("CDP_MANAGER", "GET_CDPS", "PROXY_REGISTRY")
+        answers = await chain.call(
+            [ADDRESS_OF.at(self.chainlog, name.encode().ljust(WORD, b"\0")) for name in names],
+            block,
+        )
+        places = [
+            None if isinstance(answer, Reverted) or not answer else ADDRESS_OF.read(answer)
+            for answer in answers
+        ]
+        manager, lister, registry = places
+        if manager is None or lister is None:
+            return {}
+        keepers = {owner: [owner] for owner in owners}
+        if registry is not None:
+            proxies = await chain.call([PROXY_OF.at(registry, owner) for owner in owners], block)
+            for owner, answer in zip(owners, proxies, strict=True):
+                if not isinstance(answer, Reverted) and answer:
+                    keepers[owner].append(PROXY_OF.read(answer))
+        pairs = [(owner, keeper) for owner in owners for keeper in keepers[owner]]
+        answers = await chain.call(
+            [VAULTS_OF.at(lister, manager, keeper) for _, keeper in pairs], block
+        )
+        vaults: dict[str, set[str]] = {owner: set() for owner in owners}
+        for (owner, _), answer in zip(pairs, answers, strict=True):
+            _, places, types = VAULTS_OF.read(sound(answer, lister, VAULTS_OF))
+            vaults[owner] |= {
+                place.lower() for place, ilk in zip(places, types, strict=True) if ilk == self.ilk
+            }
+        return {owner: frozenset(each) for owner, each in vaults.items()}
 
     async def _answered(
         self, chain: Chain, block: Block, legs: Mapping[str, tuple[Leg, ...]], *, spot: int

@@ -12,6 +12,7 @@ from models.domain import Exact
 from models.horizons import HEADS, LABELS
 from models.margin.result import Side, Verdict
 from models.margin.trigger import BREACHED
+from serving.evaluation import rules
 from serving.evaluation.assess import ForecastOutcome, doubts, raised
 from serving.evaluation.buffers import Nearest, nearest
 from serving.evaluation.rule_evaluation import RuleEvaluation
@@ -19,11 +20,18 @@ from serving.schemas.assessment import Assessment, ForecastAnswer
 from serving.schemas.stored import Assessed
 
 
-def record(assessment: Assessment) -> Assessed:
-    """Return the stored row of an assessment, with the whole answer."""
+def record(assessment: Assessment, judged: RuleEvaluation | None = None) -> Assessed:
+    """Return the stored row of an assessment, with the whole answer.
+
+    Parameters
+    ----------
+    judged
+        What the rules said of the account; None where that is not at hand: then neither its line
+        nor what its collateral is worth is known.
+    """
     rule = assessment.rule
     body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(assessment))
-    return Assessed(
+    row = Assessed(
         account=assessment.account,
         at=assessment.as_of,
         verdict=rule.verdict,
@@ -36,6 +44,11 @@ def record(assessment: Assessment) -> Assessed:
         body=body,
         **_chances(assessment.forecast),
     )
+    if judged is None:
+        return row
+    now = judged.now
+    worth = None if now.maintenance is None else rules.worth(judged.case)
+    return with_worth(replace(row, **_line(judged)), worth, decimals=now.value_decimals)
 
 
 def _ratio(assessment: Assessment) -> float | None:

@@ -1,15 +1,18 @@
 """Actions as transactions of a chain that nobody has signed: calldata by the venue's ABI.
 
 Amounts are the least of the token that move exactly the units of the leg that were planned, by the
-venue's own roundings at the moment of the simulation. Whoever sends them pays; whose position
-it is does not have to, but where the venue takes a call from its holder alone.
+venue's own roundings at the moment of the simulation; at Venus, whose interest accrues by the
+block, a call can come one block later at the soonest, and moves by so much less. Whoever sends
+them pays; whose position it is does not have to, but where the venue takes a call from its holder
+alone.
 
 References
 ----------
 Aave v3 IPool.sol and TokenMath.sol at npm `@aave-dao/aave-v3-origin` 3.6.0; Aave v2
 ILendingPool.sol, AToken.sol and VariableDebtToken.sol at npm `@aave/protocol-v2` 1.0.1; Liquity
-v1 BorrowerOperations.sol at liquity/dev 9f4cf0a0 and npm `@sovryn-zero/contracts` 0.4.0; Morpho
-Blue IMorpho.sol at npm `@morpho-org/morpho-blue` 1.0.0; ERC-20. Read 2026-11.
+v1 BorrowerOperations.sol at liquity/dev 9f4cf0a0 and npm `@sovryn-zero/contracts` 0.4.0; Venus
+VBep20.sol at npm `@venusprotocol/venus-protocol` 10.3.0; Morpho Blue
+IMorpho.sol at npm `@morpho-org/morpho-blue` 1.0.0; ERC-20. Read 2026-11.
 """
 
 import re
@@ -20,7 +23,7 @@ from typing import Any
 
 from models.domain import LegKind, Market
 from models.errors import ForewarnError
-from models.margin.fixed_point import RAY, mul_div_down, mul_div_half_up, mul_div_up
+from models.margin.fixed_point import RAY, WAD, mul_div_down, mul_div_half_up, mul_div_up
 from models.margin.result import Refusal
 from models.margin.venues import aave_v2
 from models.margin.venues.aave_v3_positions import index_now
@@ -47,6 +50,9 @@ SELECTORS: Mapping[str, str] = {
     "repayLUSD(uint256,address,address)": "04491fa7",
     "repayZUSD(uint256,address,address)": "afbc74b5",
     "withdrawColl(uint256,address,address)": "5530273c",
+    "repayBorrowBehalf(address,uint256)": "2608f818",
+    "mintBehalf(address,uint256)": "23323e03",
+    "redeem(uint256)": "db006a75",
 }
 """First four bytes of each signature's hash; the tests hold them to what the compiler says."""
 
@@ -62,6 +68,9 @@ SELECTORS: Mapping[str, str] = {
     LUSD_REPAY,
     ZUSD_REPAY,
     LIQUITY_WITHDRAW,
+    VENUS_REPAY,
+    VENUS_SUPPLY,
+    VENUS_WITHDRAW,
 ) = SELECTORS
 AAVE_V2 = "aave-v2"
 LIQUITY_REPAYS = {"LUSD": LUSD_REPAY, "ZUSD": ZUSD_REPAY}
@@ -109,6 +118,13 @@ class Made:
             raise NoCall(f"the mandate names no token of {asset}")
         return token
 
+    def market(self, asset: str) -> str:
+        """Return the contract that an asset is lent by, where each has its own; raises `NoCall`."""
+        market = self.contracts.markets.get(asset)
+        if market is None:
+            raise NoCall(f"the mandate names no market of {asset}")
+        return market
+
     def call(
         self,
         signature: str,
@@ -134,9 +150,9 @@ class Made:
             amount=str(amount),
         )
 
-    def approval(self, asset: str, amount: int) -> Call:
-        """Return the call that lets the venue take a token of the keeper's."""
-        arguments = (self.contracts.contract, amount)
+    def approval(self, asset: str, amount: int, *, to: str | None = None) -> Call:
+        """Return the call that lets the venue, or one of its markets, take a keeper's token."""
+        arguments = (to or self.contracts.contract, amount)
         return self.call(APPROVE, arguments, asset=asset, amount=amount, to=self.token(asset))
 
 
@@ -227,9 +243,10 @@ def aave_amount(case: AccountInput, asset: str, quantity: int, *, side: str, is_
     NoCall
         When the index is not known, or no amount moves exactly so many.
     """
+    paid: Rounded = mul_div_half_up
+    units: Rounded = mul_div_half_up
     if case.account.venue == AAVE_V2:
         index = aave_v2.index_now(case.market, asset, side)
-        paid = units = mul_div_half_up
     else:
         policy = _policy(case.account.version)
         index = index_now(case.market, asset, side, policy)
@@ -361,11 +378,50 @@ def liquity_withdrawal(made: Made, asset: str, quantity: int) -> Call:
     return made.call(LIQUITY_WITHDRAW, arguments, asset=asset, amount=quantity, by_owner=True)
 
 
+def _venus(made: Made, action: Action) -> Iterator[Call]:
+    """Yield calls of the markets of Venus, each of its own contract."""
+    tool = action.tool
+    asset, quantity = made.case.account.legs[tool.leg].asset, int(action.quantity)
+    if tool.kind == "repay":
+        yield from _venus_repay(made, asset, quantity)
+    elif tool.kind == "add":
+        rate = made.case.market.state.get(f"{asset}.exchange_rate", 0)
+        if rate <= 0:
+            raise NoCall(f"{asset}.exchange_rate is {rate}")
+        amount = mul_div_up(quantity, rate, WAD)
+        yield made.approval(asset, amount, to=made.market(asset))
+        arguments = (made.holder, amount)
+        yield made.call(VENUS_SUPPLY, arguments, asset=asset, amount=amount, to=made.market(asset))
+    elif tool.kind == "swap" and tool.into is not None:
+        debt = made.case.account.legs[tool.into].asset
+        yield from _venus_repay(made, debt, swapped_debt(made, action))
+        yield venus_withdrawal(made, asset, quantity)
+    else:
+        raise NoCall(f"venus has no call to {tool.kind}")
+
+
+def _venus_repay(made: Made, asset: str, amount: int) -> Iterator[Call]:
+    """Yield the repayment of a debt, which is in the token's own units."""
+    market = made.market(asset)
+    yield made.approval(asset, amount, to=market)
+    arguments = (made.holder, amount)
+    yield made.call(VENUS_REPAY, arguments, asset=asset, amount=amount, to=market)
+
+
+def venus_withdrawal(made: Made, asset: str, quantity: int) -> Call:
+    """Return the withdrawal of so many of a market's own tokens to their holder."""
+    to = made.market(asset)
+    return made.call(
+        VENUS_WITHDRAW, (quantity,), asset=asset, amount=quantity, to=to, by_owner=True
+    )
+
+
 VENUES: Mapping[str, Callable[[Made, Action], Iterator[Call]]] = {
     AAVE_V2: _aave,
     "aave-v3": _aave,
     "liquity-v1": _liquity,
     "morpho-blue": _morpho,
+    "venus": _venus,
 }
 """Venues whose calls are made out."""
 
@@ -374,6 +430,7 @@ WITHDRAWALS: Mapping[str, Callable[[Made, str, int], Call]] = {
     "aave-v3": aave_withdrawal,
     "liquity-v1": liquity_withdrawal,
     "morpho-blue": morpho_withdrawal,
+    "venus": venus_withdrawal,
 }
 
 

@@ -350,14 +350,16 @@ def assess_and_keep(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/assessments`: as `/v1/score` does, and keep what was said."""
     body = parsed(call.body, AssessBody)
     opened(desk)
-    answer = desk.answer(encode({"accounts": body.accounts}), call.request_id)
+    request, faults = requests.parse(encode({"accounts": body.accounts}), requests.ScoreBody)
+    answer, judged = desk.with_judged(request, faults, call.request_id)
     batch = answer if isinstance(answer, Batch) else _as_batch(answer)
     sound = [assessment for assessment in batch.assessments if isinstance(assessment, Assessment)]
     telemetry.record(sound)
 
     def act(transaction: Transaction) -> Batch:
         now = market.clock(transaction, now=desk.clock())
-        assessments.write(transaction, [record(assessment) for assessment in sound], now=now)
+        rows = [record(assessment, judged[assessment.account]) for assessment in sound]
+        assessments.write(transaction, rows, now=now)
         return shown(batch, call.principal)
 
     subject = f"{len(sound)} of {len(body.accounts)} accounts"

@@ -73,10 +73,14 @@ class ContractsBody(Body):
     chain: str = Field(default="", max_length=MOST_CHAIN)
     chain_id: Annotated[int, Field(ge=1, le=2**53, strict=True)]
     contract: Address = Field(
-        description="Aave's pool, Morpho's singleton, or the borrowers' contract of Liquity"
+        description="Aave's pool, Morpho's singleton, the borrowers' contract of Liquity, "
+        "or Venus' comptroller"
     )
     tokens: Annotated[dict[Name, Address], Field(min_length=1, max_length=200)] = Field(
         description="by asset"
+    )
+    markets: Annotated[dict[Name, Address], Field(max_length=200)] = Field(
+        default_factory=dict, description="by asset, where each has a contract of its own (Venus)"
     )
     oracle: Address | None = Field(default=None, description="of a market of Morpho")
     irm: Address | None = Field(default=None, description="of a market of Morpho")

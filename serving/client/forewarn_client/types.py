@@ -609,7 +609,7 @@ class ChangeBody(TypedDict):
 class ChannelBody(TypedDict):
     """The body of `POST /v1/receivers/{receiver}/channels`."""
 
-    kind: Literal["webhook", "mail", "apprise"]
+    kind: Literal["webhook", "mail", "apprise", "stream"]
     target: str
     rank: NotRequired[int]
 
@@ -833,6 +833,7 @@ class ContractsBody(TypedDict):
     chain_id: int
     contract: str
     tokens: dict[str, str]
+    markets: NotRequired[dict[str, str]]
     oracle: NotRequired[str | None]
     irm: NotRequired[str | None]
 
@@ -2355,7 +2356,7 @@ class ReceiverAnswer(TypedDict):
 class ReceiverBody(TypedDict):
     """The body of `PUT /v1/receivers/{receiver}`."""
 
-    audience: NotRequired[Literal["owner", "desk"]]
+    audience: NotRequired[Literal["owner", "desk", "assessments"]]
     language: NotRequired[str]
     accounts: NotRequired[list[str]]
     quiet: NotRequired[Quiet | None]
@@ -2560,6 +2561,8 @@ class RulebookShown(TypedDict):
     version: str
     price_decimals: int | None
     terms: list[str]
+    parameters: dict[str, str]
+    source: str
     state: dict[str, str]
     options: dict[str, str]
     answers: list[str]

@@ -787,6 +787,10 @@ def test_real_vaults_are_shown_as_they_stood(
             served.ask("/v1/assessments", {"accounts": [one["account"] for one in listed]})
             page = found.open("/desk")
             assert len(listed) > 10
+            told = served.ask("/v1/book/map")
+            assert told["accounts"] > 10
+            assert min(told["cells"]["distance"]) >= 0.0
+            expect(page.locator("#map-note")).to_contain_text(f"{told['accounts']} accounts")
             expect(page.locator("#accounts tbody tr")).to_have_count(min(len(listed), 50))
             expect(page.get_by_text("Simulated.", exact=True)).to_be_hidden()
             one = served.riskiest()

@@ -18,6 +18,7 @@ import httpx
 import liquity_market
 import morpho_market
 import pytest
+import venus_market
 from aave_market import AaveMarket
 from chain_reading import CHAIN_ID, addresses_of, funded, reader_of
 from liquity_market import LiquityMarket
@@ -25,6 +26,7 @@ from local import Caller
 from morpho_market import MorphoMarket
 from order_books import KEY, RULES, Clock, key_file, watcher
 from reference_keepers import Failed, Keeper
+from venus_market import VenusMarket
 
 from models.domain import MarketId
 from serving.application.scoring import ScoringService
@@ -34,6 +36,7 @@ from serving.connect.follow import Follower
 from serving.connect.liquity_v1 import LiquityV1Reader
 from serving.connect.morpho_blue import MorphoBlueReader
 from serving.connect.reading import Reader
+from serving.connect.venus import VenusReader
 from serving.http.admission import Admission, Keyring
 from serving.http.app import Api
 from serving.http.routing import routes
@@ -220,11 +223,11 @@ def test_selectors_are_those_of_the_compiler(aave: AaveMarket) -> None:
     """Every call has the selector that its signature hashes to."""
     compiled = {
         signature: selector
-        for name in ("aave", "aave_v2", "morpho", "liquity")
+        for name in ("aave", "aave_v2", "morpho", "liquity", "venus")
         for artefact in chain_packages.contracts(name).values()
         for signature, selector in artefact["selectors"].items()
     }
-    assert len(SELECTORS) == 11
+    assert len(SELECTORS) == 14
     # The fork's code is at hand, and the original's call differs from it by the coin's name.
     (original,) = SELECTORS.keys() - compiled.keys()
     assert original.replace("LUSD", "ZUSD") in compiled
@@ -529,3 +532,101 @@ def test_what_an_owner_sends_to_liquity_is_what_was_planned(
     cycle(watching)
     (judged,) = scene.orders("judged")
     assert judged["course"]["outcome"]["said"] == "as_planned"
+
+
+@pytest.fixture
+def on_venus(tmp_path: Path) -> Iterator[tuple[VenusMarket, Scene]]:
+    """Yield Venus' core pool with a scene on it; the keeper holds every token."""
+    with chain_node.running() as node:
+        core = venus_market.deployed(node)
+        sender = node.accounts[5]
+        for token in core.tokens.values():
+            node.send(
+                core.admin,
+                token,
+                "transfer",
+                sender,
+                node.read(token, "balanceOf", core.admin) // 2,
+            )
+        whose = MarketId("venus", "core", "test")
+        reader = VenusReader(market=whose, comptroller=core.comptroller.address.lower())
+        for scene in scene_of(node, reader, tmp_path, sender):
+            yield core, scene
+
+
+def standing_of(core: VenusMarket, user: str) -> tuple[int, int]:
+    """Return vTokens of BNB and what is owed of USDC, interest to the last block included."""
+    node = core.node
+    held = node.read(core.markets["BNB"], "balanceOf", user)
+    return held, node.read(core.markets["USDC"], "borrowBalanceCurrent", user)
+
+
+@pytest.mark.parametrize(
+    ("kind", "calls"),
+    [
+        ("repay", ["approve", "repayBorrowBehalf"]),
+        ("add", ["approve", "mintBehalf"]),
+        ("swap", ["approve", "repayBorrowBehalf", "redeem"]),
+    ],
+)
+def test_what_a_keeper_does_on_venus_is_what_was_planned_but_for_a_block_s_interest(
+    on_venus: tuple[VenusMarket, Scene], kind: str, calls: list[str]
+) -> None:
+    """Beside the same chain on which nobody acted, it differs by the amounts of the calls."""
+    core, scene = on_venus
+    node = scene.node
+    (user,) = scene.users = addresses_of(node, 1, seed=len(kind))
+    bnb, usdc = core.markets["BNB"], core.markets["USDC"]
+    core.post(core.admin, bnb, "mintBehalf", user, 10 * WAD + 7)
+    core.post(user, core.comptroller, "enterMarkets", [bnb.address, usdc.address])
+    node.mine()
+    core.post(user, usdc, "borrow", 4_650 * 10**6 + 13)
+    node.mine()
+    scene.look()
+    more = {
+        "kinds": [kind],
+        "assets": ["BNB", "USDC"],
+        "contracts": [
+            {
+                "venue": "venus",
+                "market": "core",
+                "chain": "test",
+                "chain_id": CHAIN_ID,
+                "contract": core.comptroller.address,
+                "tokens": {name: each.address for name, each in core.tokens.items()},
+                "markets": {name: each.address for name, each in core.markets.items()},
+            }
+        ],
+    }
+    scene.give("m", user, per_order="9" * 40, per_day="9" * 40, **more)
+    watching = watcher(scene.store, scene.clock)
+    cycle(watching)
+    (answer,) = scene.orders("ready")
+    assert answer["order"]["notes"] == []
+    made = answer["order"]["calls"]
+    assert [call["call"].partition("(")[0] for call in made] == calls
+    before = standing_of(core, user)
+    saved = node.ask("evm_snapshot")
+    node.mine()
+    idle = standing_of(core, user)
+    assert idle[0] == before[0]
+    assert idle[1] > before[1], "interest accrues by the block"
+    assert node.ask("evm_revert", saved)
+    (done,) = scene.keeper().turn()
+    assert done["state"] == "done", done
+    amounts = {call["call"].partition("(")[0]: int(call["amount"]) for call in made}
+    held, owed = standing_of(core, user)
+    assert owed == idle[1] - amounts.get("repayBorrowBehalf", 0)
+    (stated,) = answer["order"]["accounts"]
+    planned = {leg["kind"]: int(leg["quantity"]) for leg in stated["legs_after"]}
+    if kind == "add":
+        # The rate of exchange rose by a block's interest: a few millionths fewer tokens.
+        assert planned["collateral"] - before[0] >= held - before[0]
+        assert held - before[0] == pytest.approx(planned["collateral"] - before[0], rel=1e-5)
+    else:
+        assert held == planned["collateral"]
+        assert owed - planned["debt"] == idle[1] - before[1]
+    scene.look()
+    cycle(watching)
+    (judged,) = scene.orders("judged")
+    assert judged["course"]["outcome"]["said"] == "helped"

@@ -270,6 +270,47 @@ def test_vaults_are_followed(vaults: VaultMarket, tmp_path: Path) -> None:
     assert body["legs"] == []
 
 
+def test_an_owner_is_enough(vaults: VaultMarket, tmp_path: Path) -> None:
+    """Vaults of an owner and of the owner's proxy are found, those of other types are not."""
+    owner, proxy, first, second, other = addresses_of(vaults.node, 5, seed=10)
+    nobody = "0x" + "ab" * 20
+    node, admin, artefacts = vaults.node, vaults.admin, chain_packages.contracts("vaults")
+    manager = vaults.contracts["Vat"].address
+    lister = node.deploy(artefacts, "GetCdps", manager)
+    registry = node.deploy(artefacts, "Proxies")
+    for name, place in (
+        ("CDP_MANAGER", manager),
+        ("GET_CDPS", lister.address),
+        ("PROXY_REGISTRY", registry.address),
+    ):
+        node.send(admin, vaults.chainlog, "set", vault_market.key(name), place)
+    node.send(admin, registry, "set", owner, proxy)
+    node.send(admin, lister, "add", owner, 1, first, vault_market.KEY)
+    node.send(admin, lister, "add", owner, 2, other, vault_market.key("WBTC-A"))
+    node.send(admin, lister, "add", proxy, 3, second, vault_market.KEY)
+    vaults.set_price(2_000 * WAD)
+    vaults.post("Spotter", "poke", vault_market.KEY)
+    for vault in (first, second):
+        vaults.frob(vault, 10**18, 1_000 * WAD)
+    node.mine()
+    store = open_store(f"sqlite:///{tmp_path / 'book.sqlite3'}")
+    with store.begin() as transaction:
+        connections.write(transaction, "mine", {}, sealed=None, now=datetime.now(tz=UTC))
+
+    async def act(chain: Chain) -> None:
+        follower = Follower("mine", store, chain, reader_of(vaults), {owner, nobody})
+        step = await follower.step()
+        assert follower.addresses == {first, second, nobody}
+        assert follower.empty() == [nobody]
+        assert {check.account for check in step.checks} == {
+            f"maker:test:{ILK}:{vault}" for vault in (first, second)
+        }
+        assert step.mismatches == ()
+
+    on_chain(vaults, act)
+    store.close()
+
+
 def test_the_command_line_reads_it(vaults: VaultMarket, tmp_path: Path) -> None:
     """One command, an address, and what the venue says beside what the rules say."""
     (user,) = addresses_of(vaults.node, 1, seed=9)

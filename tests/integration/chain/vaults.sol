@@ -37,6 +37,40 @@ contract Chainlog {
   }
 }
 
+contract Proxies {
+  mapping(address => address) public proxies;
+
+  function set(address owner, address proxy) external {
+    proxies[owner] = proxy;
+  }
+}
+
+contract GetCdps {
+  address public immutable manager;
+  mapping(address => uint256[]) private ids;
+  mapping(address => address[]) private urns;
+  mapping(address => bytes32[]) private ilks;
+
+  constructor(address manager_) {
+    manager = manager_;
+  }
+
+  function add(address owner, uint256 id, address urn, bytes32 ilk) external {
+    ids[owner].push(id);
+    urns[owner].push(urn);
+    ilks[owner].push(ilk);
+  }
+
+  function getCdpsAsc(address manager_, address owner)
+    external
+    view
+    returns (uint256[] memory, address[] memory, bytes32[] memory)
+  {
+    require(manager_ == manager, 'another manager');
+    return (ids[owner], urns[owner], ilks[owner]);
+  }
+}
+
 contract Vat {
   struct Kind {
     uint256 Art;
