@@ -141,6 +141,9 @@ class AlertSettings(BaseModel):
         channel can be added.
     allowed_networks
         Networks that a webhook may reach though they are private; none by default.
+    broker
+        Broker that channels of kind `stream` write to (`nats://`, `tls://` or `kafka://`; it may
+        hold a password); without it none can be added. Takes the extra `streams`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -151,6 +154,9 @@ class AlertSettings(BaseModel):
     ) = None
     mail_url: Annotated[str, Field(pattern=r"^mailtos?://[^\s]+$")] | None = None
     allowed_networks: Annotated[tuple[Network, ...], BeforeValidator(_networks)] = ()
+    broker: (
+        Annotated[str, Field(pattern=r"^(nats|tls|kafka)://[^\s]+$", max_length=2000)] | None
+    ) = None
 
 
 class ServeSettings(BaseModel):

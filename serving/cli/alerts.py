@@ -249,13 +249,16 @@ def receiver(
     store: Url,
     account: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
     desk: Annotated[bool, typer.Option("--desk", help="Hears of every account.")] = False,
+    assessments: Annotated[
+        bool, typer.Option("--assessments", help="Gets what the watch says, and no alerts.")
+    ] = False,
     language: Annotated[str, typer.Option(help="Of its messages.")] = "en",
 ) -> None:
     """Add a receiver of alerts, or change one; it hears of what it owns and of --account."""
     from serving.store import alerts
-    from serving.store.alerts import DESK, OWNER, Receiver
+    from serving.store.alerts import ASSESSMENTS, DESK, OWNER, Receiver
 
-    audience = DESK if desk else OWNER
+    audience = ASSESSMENTS if assessments else DESK if desk else OWNER
     new_receiver = Receiver(receiver=name, audience=audience, language=language)
     with _opened(store) as opened, opened.begin() as transaction:
         alerts.add_receiver(transaction, new_receiver, account or [], now=_now())

@@ -47,12 +47,13 @@ LIQUIDITY = Method("accountLiquidity(address,bool)", "a824bf67", ("uint256", "ui
 BALANCE = Method("balanceOf(address)", "70a08231", ("uint256",))
 ENABLED = Method("getCollaterals(address)", "a4d25d1e", ("address[]",))
 LAST_CHECK = Method("getLastAccountStatusCheckTimestamp(address)", "df7c1384", ("uint256",))
+OWNER_OF = Method("getAccountOwner(address)", "442b172c", ("address",))
 QUOTE = Method("getQuote(uint256,address,address)", "ae68676c", ("uint256",))
 QUOTES = Method("getQuotes(uint256,address,address)", "0579e61f", ("uint256", "uint256"))
 SETTINGS = (COLLATERALS, DISCOUNT, COOL_OFF, FLAGS, HOOKS, ACCUMULATOR, RATE)
 METHODS = (
     *(ASSET, UNIT, ORACLE, CONNECTOR, LIMITS, OWED, LIQUIDITY, BALANCE, ENABLED, LAST_CHECK),
-    *(QUOTE, QUOTES, *SETTINGS),
+    *(OWNER_OF, QUOTE, QUOTES, *SETTINGS),
 )
 
 BORROW = Event(
@@ -97,6 +98,11 @@ DOLLAR = f"0x{840:040x}"
 """Address that stands for the currency of ISO 4217 number 840."""
 
 CALLS = 500
+SUB_NUMBERS = range(256)
+"""Of an owner's accounts: the address with its last byte changed by them, by exclusive or."""
+
+MOST_OWNERS = 20
+"""Named addresses up to which the sub-accounts of each are looked through."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,6 +346,30 @@ class EulerV2Reader:
                 address=address, legs=tuple(legs[address]), options=options
             )
         return accounts
+
+    async def accounts_of(
+        self, chain: Chain, block: Block, owners: Sequence[str]
+    ) -> dict[str, frozenset[str]]:
+        """Return by owner the sub-accounts that owe the vault; of many owners none is looked for.
+
+        An address that the connector knows as somebody's sub-account stands for itself alone.
+        """
+        if len(owners) > MOST_OWNERS:
+            return {}
+        connector = self._laid().connector
+        answers = await chain.call([OWNER_OF.at(connector, each) for each in owners], block)
+        mains = [
+            each
+            for each, answer in zip(owners, answers, strict=True)
+            if OWNER_OF.read(sound(answer, connector, OWNER_OF)).lower() == each
+        ]
+        accounts = [(main, f"0x{int(main, 16) ^ n:040x}") for main in mains for n in SUB_NUMBERS]
+        debts = await chain.call([OWED.at(self.vault, each) for _, each in accounts], block)
+        owing: dict[str, set[str]] = {main: set() for main in mains}
+        for (main, each), answer in zip(accounts, debts, strict=True):
+            if OWED.read(sound(answer, self.vault, OWED)):
+                owing[main].add(each)
+        return {main: frozenset(each) for main, each in owing.items()}
 
     async def _answered(
         self, chain: Chain, block: Block, accounts: Mapping[str, AccountReading]

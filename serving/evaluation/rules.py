@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any, TypeVar
 
 from models import pegs
-from models.domain import Account, LegKind, Market, Price
+from models.domain import Account, Exact, LegKind, Market, Price
 from models.errors import Fault, InvalidInput
 from models.margin.result import Margin, Ratio, Refusal, Side, TokenAmount
 from models.margin.rulebook import Rulebook
@@ -203,9 +203,27 @@ def ratio_text(ratio: Ratio | None) -> RatioAnswer | None:
         return None
     if ratio.value is None:
         return RatioAnswer(name=ratio.name, value=None)
-    exact = Fraction(ratio.value) / 10**ratio.decimals
-    value = exact_text(round(exact * 10**RATIO_DECIMALS), RATIO_DECIMALS)
-    return RatioAnswer(name=ratio.name, value=value, text=english().ratio(ratio.name, exact))
+    digits = rounded(ratio.value, ratio.decimals - RATIO_DECIMALS)
+    return RatioAnswer(
+        name=ratio.name,
+        value=exact_text(digits, RATIO_DECIMALS),
+        text=english().ratio(ratio.name, float(ratio.value / 10**ratio.decimals)),
+    )
+
+
+def rounded(value: Exact, places: int) -> int:
+    """Return value / 10^places as a whole number, half to even; without a fraction where it can.
+
+    >>> rounded(25, 1), rounded(35, 1), rounded(-25, 1), rounded(3, -2)
+    (2, 4, -2, 300)
+    """
+    if not isinstance(value, int):
+        return round(Fraction(value) / Fraction(10) ** places)
+    if places <= 0:
+        return value * 10**-places
+    step = 10**places
+    whole, rest = divmod(value, step)
+    return whole + (2 * rest > step or (2 * rest == step and whole % 2))
 
 
 def token_amounts(case: AccountInput) -> tuple[TokenAmount, ...] | None:

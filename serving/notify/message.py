@@ -2,7 +2,8 @@
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from models.alerting.signals import Level, Transition
 from serving.notify.sentences import Speaker
 from serving.schemas.assessment import Assessment
 from serving.schemas.changes import PlanAnswer
+from serving.schemas.stored import Assessed
 from serving.words.tables import words
 
 
@@ -37,6 +39,9 @@ class Plans:
 TEMPLATES = Path(__file__).with_name("templates")
 LONGEST = 300
 MOST_REASONS = 5
+ASSESSMENTS = "assessments"
+"""Shape and type of messages that carry what was said of accounts, and no alert."""
+
 ORDER, PLAN_READY = "order", "plan.ready"
 """Shape of messages that carry an order, and the type of their webhook."""
 
@@ -87,6 +92,12 @@ def facts(post: AlertMessage, assessed: Mapping[str, Assessment], plans: Plans) 
     }
 
 
+def assessments_body(key: str, assessed: Sequence[Assessed], *, at: datetime) -> dict[str, Any]:
+    """Return a message of assessments, as the outbox keeps it: each without its whole answer."""
+    shown = [msgspec.to_builtins(replace(each, body=None)) for each in assessed]
+    return {"key": key, "shape": ASSESSMENTS, "at": at.isoformat(), "assessments": shown}
+
+
 def compose(
     body: Mapping[str, Any], language: str, links: Mapping[str, str], *, zone: str = "UTC"
 ) -> Message:
@@ -103,6 +114,8 @@ def compose(
     zone
         By whose clock times are told, with UTC beside it.
     """
+    if body["shape"] == ASSESSMENTS:
+        return _plainly(body)
     speaker = Speaker(words(language), zone)
     cleaned = clean(body)
     items = [{**NO_PLAN, **item} for item in cleaned["items"]]
@@ -137,6 +150,15 @@ def lead(facts: Mapping[str, Any], speaker: Speaker) -> Sequence[str]:
         until = speaker.time(facts["until"])
         return [say("message.verify", code=facts["code"], receiver=facts["receiver"], until=until)]
     return [] if shape == "single" else [speaker.counts(facts["counts"])]
+
+
+def _plainly(body: Mapping[str, Any]) -> Message:
+    """Return a message of assessments: for machines, and to people no more than how many."""
+    shown = body["assessments"]
+    text = f"{len(shown)} assessments of {body['at']}"
+    data = {"key": body["key"], "assessments": shown}
+    payload = {"type": ASSESSMENTS, "timestamp": body["at"], "data": data}
+    return Message(subject=text, text=f"{text}\n", html=f"<p>{text}</p>\n", payload=payload)
 
 
 def _payload(body: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,8 @@ LOGGER = logging.getLogger("forewarn.alerts")
 T = TypeVar("T")
 DESK = "desk"
 OWNER = "owner"
+ASSESSMENTS = "assessments"
+"""Audience that hears of no alert, but of every assessment that the watch keeps."""
 SIGNALS_AT_ONCE = 5000
 STORED_NAMES = {
     "notified": "told",
@@ -339,6 +341,12 @@ def receivers(transaction: Transaction, names: Sequence[str]) -> dict[str, Recei
         rows = transaction.execute(sa.select(RECEIVERS).where(table.receiver.in_(some)))
         by_name.update({str(row.receiver): _read_receiver(row) for row in rows})
     return by_name
+
+
+def subscribers(transaction: Transaction) -> list[str]:
+    """Return the receivers of assessments."""
+    mine = sa.select(RECEIVERS.c.receiver).where(RECEIVERS.c.audience == ASSESSMENTS)
+    return [str(name) for (name,) in transaction.execute(mine.order_by(RECEIVERS.c.receiver))]
 
 
 def _read_receiver(row: "sa.Row[tuple[object, ...]]") -> Receiver:

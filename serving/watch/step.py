@@ -1,6 +1,6 @@
 """One pass over some accounts: signals in, states and messages out, in one transaction."""
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from models.alerting.policy import Audience, Policy
 from models.alerting.signals import BOOK, Signal, Transition
 from models.alerting.state import REST, AlertState, step
 from models.errors import ForewarnError
-from serving.notify.message import Plans, facts
+from serving.notify.message import ASSESSMENTS, Plans, assessments_body, facts
 from serving.schemas.assessment import Assessment
 from serving.schemas.stored import Assessed
 from serving.store import (
@@ -30,6 +30,8 @@ from serving.store.leases import FAILING, POSTING, TURN, WATCHING, WHOLE_BOOK, P
 from serving.store.outbox import OutboxMessage
 
 LEASE = timedelta(seconds=30)
+ASSESSMENTS_A_MESSAGE = 200
+"""A message of so many stays well below the megabyte that brokers take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +135,8 @@ def commit_step(
         alerts.write_states(transaction, changed)
         alerts.write_transitions(transaction, made)
         alerts.keep_signals(transaction, recorded)
-        _keep(transaction, assessed, {signal.account for signal in recorded}, now=now)
+        history = {signal.account for signal in recorded}
+        _keep(transaction, assessed, history, now=now)
         if sums is not None:
             book_totals.write(transaction, sums, at=now, part=part)
             whole = book_totals.read(transaction)
@@ -142,7 +145,13 @@ def commit_step(
         if failing is not None:
             _note_failing(transaction, failing, part.of(FAILING), now=now)
         notices = [] if also is None else also(transaction)
-        return outbox.post(transaction, [*letters, *notices], now=now)
+        shares = assessment_messages(
+            [each for each in assessed if each.account in history],
+            alerts.subscribers(transaction),
+            turn=f"{part.of(TURN)}/{start.number + 1}",
+            now=now,
+        )
+        return outbox.post(transaction, [*letters, *notices, *shares], now=now)
 
     is_told = sums is not None or failing is not None or also is not None
     is_new = bool(is_told or changed or made or recorded or assessed)
@@ -298,6 +307,29 @@ def messages(posts: Iterable[AlertMessage], explained: Explanations) -> list[Out
         for post in posts
     ]
     return sorted(drafts, key=lambda draft: draft.urgency)
+
+
+def assessment_messages(
+    assessed: Sequence[Assessed], subscribers: Sequence[str], *, turn: str, now: datetime
+) -> Iterator[OutboxMessage]:
+    """Yield what a pass adds to the history of accounts, in messages of `ASSESSMENTS_A_MESSAGE`.
+
+    Parameters
+    ----------
+    turn
+        Of the pass, of which there is one; with it a message has the same key on every attempt.
+    """
+    for name in subscribers:
+        for place in range(0, len(assessed), ASSESSMENTS_A_MESSAGE):
+            key = f"{name}/{ASSESSMENTS}/{turn}/{place}"
+            share = assessed[place : place + ASSESSMENTS_A_MESSAGE]
+            yield OutboxMessage(
+                key=key,
+                receiver=name,
+                stream="",
+                urgency=2,
+                body=assessments_body(key, share, at=now),
+            )
 
 
 def _keep(

@@ -49,6 +49,8 @@ PERCENT_RATIOS = frozenset(
 """Ratios of venues that people say in per cent."""
 
 Exact = int | str | Fraction
+THOUSAND = 3
+"""Characters of a whole number in which no mark parts thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +100,13 @@ class Words:
         """Return whether a sentence can be said, in English if need be."""
         return name in self.fallback.get(group, {})
 
-    def ratio(self, name: str, value: Exact) -> str:
+    def ratio(self, name: str, value: Exact | float) -> str:
         """Return a venue's ratio, as a percentage where people say it so.
 
         >>> english().ratio("Margin Ratio", "37429/955250"), english().ratio("health", "1.2011")
         ('3.9182 %', '1.2011')
         """
-        exact = float(Fraction(value))
+        exact = value if isinstance(value, float) else float(Fraction(value))
         if name in PERCENT_RATIOS:
             return f"{self.number(100.0 * exact)} %"
         return self.number(exact)
@@ -134,7 +136,9 @@ class Words:
         text = value if isinstance(value, str) and _SHORT.match(value) else _five(value)
         if "e" in text:
             return text
-        whole, _, rest = f"{Decimal(text):,f}".partition(".")
+        whole, _, rest = text.partition(".")
+        if isinstance(value, str) or len(whole) > THOUSAND:
+            whole, _, rest = f"{Decimal(text):,f}".partition(".")
         return self._written(whole, rest)
 
     def whole(self, value: float) -> str:
@@ -219,13 +223,14 @@ class Words:
 
     def _written(self, whole: str, rest: str) -> str:
         """Return a number with the marks of this language."""
-        whole = whole.replace(",", self.say("format.thousands"))
+        if "," in whole:
+            whole = whole.replace(",", self.say("format.thousands"))
         return f"{whole}{self.say('format.decimal')}{rest}" if rest else whole
 
 
 def _five(value: float | str) -> str:
     """Return a number with five significant digits."""
-    return f"{float(Fraction(value)):.5g}"
+    return f"{value if isinstance(value, float) else float(Fraction(value)):.5g}"
 
 
 def languages() -> tuple[str, ...]:
@@ -241,6 +246,7 @@ def words(language: str) -> Words:
     return english()
 
 
+@cache
 def english() -> Words:
     """Return how English says things: what programs print and the API answers."""
     return _read(HERE / f"{FALLBACK}.toml")

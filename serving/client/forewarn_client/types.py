@@ -609,7 +609,7 @@ class ChangeBody(TypedDict):
 class ChannelBody(TypedDict):
     """The body of `POST /v1/receivers/{receiver}/channels`."""
 
-    kind: Literal["webhook", "mail", "apprise"]
+    kind: Literal["webhook", "mail", "apprise", "stream"]
     target: str
     rank: NotRequired[int]
 
@@ -2356,7 +2356,7 @@ class ReceiverAnswer(TypedDict):
 class ReceiverBody(TypedDict):
     """The body of `PUT /v1/receivers/{receiver}`."""
 
-    audience: NotRequired[Literal["owner", "desk"]]
+    audience: NotRequired[Literal["owner", "desk", "assessments"]]
     language: NotRequired[str]
     accounts: NotRequired[list[str]]
     quiet: NotRequired[Quiet | None]

@@ -15,6 +15,9 @@ const SIGNALS = {
   buffer_without_forecast: "share to the line, without a forecast", accrual: "interest reaches the line within",
   reproduction: "reproduction number of the book", lar: "LaR of the book", bad_debt: "bad debt of the book",
 };
+const HEARS = {
+  owner: "the accounts it owns or covers", desk: "every account", assessments: "every assessment, and no alerts",
+};
 const grave = (level) => LEVELS.indexOf(level);
 const hrefOf = (account) => `/desk/accounts/${encodeURIComponent(account)}`;
 
@@ -269,7 +272,7 @@ function page() {
         this.receivers = told.receivers.map((one) => ({
           ...one,
           openTitle: `Channels of ${one.receiver}`,
-          hears: one.audience === "desk" ? "every account" : "the accounts it owns or covers",
+          hears: HEARS[one.audience],
         }));
       });
     },

@@ -277,6 +277,38 @@ def test_a_vault_is_followed(kit: KitMarket, tmp_path: Path) -> None:
     )
 
 
+def test_an_owner_is_enough(kit: KitMarket, tmp_path: Path) -> None:
+    """Sub-accounts that owe are found by their owner; one of them stands for itself alone."""
+    (owner,) = addresses_of(kit.node, 1, seed=11)
+    subs = [f"0x{int(owner, 16) ^ number:040x}" for number in (1, 77, 255)]
+    kit.set_price(0, 2_000 * WAD)
+    kit.set_price(-1, WAD)
+    kit.post(kit.vault, "setLimit", kit.collaterals[0].address, 8_000, 8_500, 0)
+    for account in (owner, *subs):
+        kit.post(kit.connector, "register", account, owner)
+        kit.enable(account, 0)
+        kit.deposit(account, 0, 10**18)
+    kit.node.mine()
+    for account in subs[1:]:
+        kit.post(kit.vault, "borrow", account, 1_000 * 10**6)
+    kit.node.mine()
+    store = open_store(f"sqlite:///{tmp_path / 'book.sqlite3'}")
+    with store.begin() as transaction:
+        connections.write(transaction, "mine", {}, sealed=None, now=datetime.now(tz=UTC))
+
+    async def act(chain: Chain) -> None:
+        for named, expected in (({owner}, set(subs[1:])), ({subs[1]}, {subs[1]})):
+            kit.node.mine()
+            follower = Follower("mine", store, chain, reader_of(kit), set(named))
+            step = await follower.step()
+            assert step.is_new
+            assert follower.addresses == expected
+            assert step.mismatches == ()
+
+    on_chain(kit, act)
+    store.close()
+
+
 def test_the_command_line_reads_it(kit: KitMarket, tmp_path: Path) -> None:
     """One command, an address, and what the venue says beside what the rules say."""
     (user,) = addresses_of(kit.node, 1, seed=9)

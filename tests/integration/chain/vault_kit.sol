@@ -49,6 +49,7 @@ contract KitOracle {
 contract KitConnector {
   mapping(address => address[]) private enabled;
   mapping(address => uint256) public getLastAccountStatusCheckTimestamp;
+  mapping(address => address) public getAccountOwner;
 
   event CollateralStatus(address indexed account, address indexed collateral, bool enabled);
 
@@ -66,6 +67,10 @@ contract KitConnector {
       own.pop();
     }
     emit CollateralStatus(account, vault, on);
+  }
+
+  function register(address account, address owner) external {
+    getAccountOwner[account] = owner;
   }
 
   function check(address account) external {

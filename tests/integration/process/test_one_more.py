@@ -61,7 +61,7 @@ def test_a_fourth_channel_is_added_confirmed_and_sent_through() -> None:
     """Its target is judged by its own rule, and what is no kind names it among the kinds."""
     assert follows("channel") == {
         "wrong": "'x' is no number",
-        "other": "Input should be 'webhook', 'mail', 'pager' or 'apprise', not 'fax'",
+        "other": "Input should be 'webhook', 'mail', 'pager', 'apprise' or 'stream', not 'fax'",
         "added": [200, "delivered"],
         "documented": True,
         "sent": "delivered",
