@@ -16,7 +16,6 @@ _ENTRY = re.compile(r"^(\S.*)\n((?:[ ]{4}.*\n?|\n(?=[ ]{4}))+)", re.MULTILINE)
 SECTION = re.compile(r"\n\n\w+\n-{3,}\n")
 
 
-@cache
 def meanings(kind: type) -> Mapping[str, str]:
     """Return what each field of a dataclass of parameters means, with its unit.
 
