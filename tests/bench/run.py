@@ -71,6 +71,11 @@ PARTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("tests/bench/scores.py", "100000", "1000000"),
         (*FEWER, "60000"),
     ),
+    (
+        "Books of files, on Dask workers",
+        ("tests/bench/scores.py", "--dask", "100000", "1000000"),
+        (*FEWER, "60000", "--dask"),
+    ),
     ("Exact rules", ("tests/bench/exact.py",), ()),
 )
 """Title, command, and what is added to it for a quick run."""
