@@ -19,6 +19,9 @@ CHUNK = 500
 MANY = 100
 """Rows from which on a statement is worth laying out by columns."""
 
+BULK = 1000
+"""Rows from which on PostgreSQL is sent them by COPY."""
+
 UNCOMPARED = frozenset({"received_at"})
 """Columns that may differ between two tellings of one fact."""
 
@@ -105,6 +108,8 @@ def put(
     )
     if len(ordered) < MANY:
         transaction.execute(chosen, ordered)
+    elif len(ordered) >= BULK and transaction.dialect.name == "postgresql":
+        _copy(transaction, table, chosen, ordered)
     else:
         _execute_many(transaction, chosen, ordered)
     note(transaction, table, ordered)
@@ -132,6 +137,42 @@ def _execute_many(
     else:
         laid = [*zip(*[columns[name] for name in names], strict=True)]
     transaction.exec_driver_sql(compiled.string, laid)
+
+
+def _copy(
+    transaction: Transaction,
+    table: sa.Table,
+    statement: sa.Insert,
+    rows: Sequence[Mapping[str, Any]],
+) -> None:
+    """Run a statement for many rows of the same columns, which are sent to PostgreSQL by COPY.
+
+    COPY knows no conflicts: the rows go into a temporary table, and from there by the statement.
+
+    References
+    ----------
+    https://www.postgresql.org/docs/current/populate.html, read 2026-11: COPY costs less than
+    any series of INSERTs.
+    """
+    names, dialect = list(rows[0]), transaction.dialect
+    staged = sa.table(f"staged_{table.name}", *(sa.column(n, table.c[n].type) for n in names))
+    quote = dialect.identifier_preparer.quote
+    listed, place = ", ".join(map(quote, names)), quote(staged.name)
+    transaction.exec_driver_sql(
+        f"CREATE TEMPORARY TABLE {place} ON COMMIT DROP AS "  # noqa: S608 - names of the schema
+        f"SELECT {listed} FROM {quote(table.name)} WITH NO DATA"
+    )
+    columns = []
+    for name in names:
+        process = table.c[name].type.dialect_impl(dialect).bind_processor(dialect)
+        cells = [row[name] for row in rows]
+        columns.append(cells if process is None else [*map(process, cells)])
+    driver: Any = transaction.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(f"COPY {place} ({listed}) FROM STDIN") as copy:
+        for laid in zip(*columns, strict=True):
+            copy.write_row(laid)
+    transaction.execute(statement.from_select(names, sa.select(staged)))
+    transaction.exec_driver_sql(f"DROP TABLE {place}")
 
 
 def latest(
