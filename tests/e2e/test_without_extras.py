@@ -40,6 +40,7 @@ NEED_AN_EXTRA = {
     "models.book.partitions": "training",
     "serving.brokers.kafka_broker": "streams",
     "serving.brokers.nats_broker": "streams",
+    "serving.bulk.cluster": "training",
     "serving.mcp.asking": "mcp",
     "serving.mcp.mount": "mcp",
     "serving.mcp.stdio": "mcp",
