@@ -147,7 +147,7 @@ def risk_book(
     """Forecast what will be liquidated within a day and a week; a store keeps it."""
     from serving.schemas.book_risk import ForecastBody
 
-    body = {"scenarios": scenarios, "seed": seed, "impact": "none" if no_impact else "stored"}
+    asked: dict[str, Any] = {"scenarios": scenarios, "seed": seed, "impact": "none" if no_impact else "stored"}
     body |= {} if bearable is None else {"bearable": bearable}
     with _refusing():
         book = _Book(store, accounts, impact)
