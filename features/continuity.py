@@ -1,4 +1,4 @@
-"""Whether a series of candles is of one unit throughout."""
+"""Whether a series of candles is of one unit throughout, and whether it still moves."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +8,9 @@ from features.inputs import Candles, Floats
 Mask = npt.NDArray[np.bool_]
 LEAP = 2.0
 """Factor that a price does not move by between two candles."""
+
+STILL = 6
+"""Candles of unknown volume at one price in a row by which a feed is taken to have stopped."""
 
 
 def is_leap(candles: Candles) -> Mask:
@@ -22,6 +25,21 @@ def is_leap(candles: Candles) -> Mask:
 def is_broken(candles: Candles, *, end: int) -> bool:
     """Return whether there is a leap among the first `end` candles."""
     return bool(candles.once(_first_leap)[0] < end)
+
+
+def is_stopped(candles: Candles, *, end: int) -> bool:
+    """Return whether the last `STILL` of the first `end` candles say one price and no volume.
+
+    Where nothing trades, feeds repeat the last price. With a volume of 0 such candles are none
+    (`Candles`); where the volume is not known one or two of them may be true, many are not.
+    """
+    begin = end - STILL
+    if begin < 0 or end > len(candles.close):
+        return False
+    prices = (candles.open, candles.high, candles.low, candles.close)
+    last = np.stack([values[begin:end] for values in prices])
+    is_one = bool((last == candles.close[end - 1]).all())
+    return is_one and bool(np.isnan(candles.volume[begin:end]).all())
 
 
 def _first_leap(candles: Candles) -> Floats:

@@ -1,14 +1,21 @@
 """The one command, `forewarn`: each installed package contributes its own sub-commands."""
 
+import os
 import sys
+import tomllib
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points, metadata, version
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from packaging.requirements import Requirement
 from typer.models import TyperInfo
 
 GROUP = "forewarn.commands"
+SETTINGS = "FOREWARN_SETTINGS"
+"""Names the TOML file of settings."""
+
 SHARED = frozenset({"alerts", "risk"})
 """Groups that several packages add commands to."""
 
@@ -65,6 +72,41 @@ def root() -> typer.Typer:
     return app
 
 
+def _lay_out(context: typer.Context, file: Path | None) -> None:
+    """Let the options of every command default to what a file of settings states."""
+    if file is None:
+        return
+    try:
+        stated = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise typer.BadParameter(f"{file}: {error}", param_hint="--settings") from None
+    os.environ[SETTINGS] = str(file.resolve())
+    context.default_map = defaults_of(context.command, stated)
+
+
+def defaults_of(command: object, stated: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults of a command's options, and of the commands below it.
+
+    Parameters
+    ----------
+    stated
+        What stands in the file; a table named like a command adds to what that command is told.
+    """
+    inner: Mapping[str, object] | None = getattr(command, "commands", None)
+    if inner is not None:
+        return {
+            name: defaults_of(below, {**stated, **_table(stated, name)})
+            for name, below in inner.items()
+        }
+    return {name: value for name, value in stated.items() if not isinstance(value, dict)}
+
+
+def _table(stated: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a table of a file; none where there is none of this name."""
+    table = stated.get(name)
+    return table if isinstance(table, dict) else {}
+
+
 def _show_version(is_asked: bool) -> None:  # noqa: FBT001 - typer passes what was given
     """Print the version and end, where it is asked for."""
     if is_asked:
@@ -73,7 +115,12 @@ def _show_version(is_asked: bool) -> None:  # noqa: FBT001 - typer passes what w
 
 
 def _root(
+    context: typer.Context,
     *,
+    file: Annotated[
+        Path | None,
+        typer.Option("--settings", envvar=SETTINGS, help="TOML file of settings of all commands."),
+    ] = None,
     _version: Annotated[
         bool,
         typer.Option(
@@ -81,7 +128,8 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    """Take the options of no sub-command, and keep a lone sub-command one."""
+    """Read the settings of all commands, and keep a lone sub-command one."""
+    _lay_out(context, file)
 
 
 def _join(app: typer.Typer, group: TyperInfo) -> None:

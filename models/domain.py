@@ -14,22 +14,6 @@ Exact = int | Fraction
 """An exact amount: an integer in smallest units, or a rational for exchanges."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asset:
-    """Something that can be owned or owed.
-
-    Parameters
-    ----------
-    id
-        Name within the venue, such as `ETH`.
-    decimals
-        Digits between one whole unit and the smallest unit.
-    """
-
-    id: str
-    decimals: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
     """A price as its source reported it.

@@ -6,9 +6,10 @@ with `valid_from`, `source`, `retrieved` and `[terms.values]`, the fields of the
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from itertools import pairwise
@@ -22,6 +23,8 @@ from models.margin.rulebook import load
 T = TypeVar("T")
 
 FOLDER = "terms"
+ALIKE = 0.8
+"""Likeness from which a name is taken for another one misspelt."""
 
 
 class Entry(BaseModel):
@@ -101,19 +104,47 @@ def decode(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
     try:
         terms = adapter.validate_python(values)
     except ValidationError as error:
-        raise InvalidInput(faults_of(error, where=where)) from None
+        raise InvalidInput(faults_of(error, where=where, given=values)) from None
     unknown = unknown_fields(values, adapter.dump_python(terms), where=where)
     if unknown:
         raise InvalidInput(unknown)
     return terms
 
 
-def faults_of(error: ValidationError, *, where: str) -> list[Fault]:
-    """Return what pydantic found, as places with messages."""
+def faults_of(error: ValidationError, *, where: str, given: Any = None) -> list[Fault]:
+    """Return what pydantic found, as places with messages.
+
+    Parameters
+    ----------
+    given
+        What was read; where a field is missing, the name in it that may be meant is told.
+    """
     return [
-        Fault(where + "".join(f"/{step}" for step in detail["loc"]), detail["msg"])
+        Fault(
+            where + "".join(f"/{step}" for step in detail["loc"]),
+            detail["msg"] + (_meant(detail["loc"], given) if detail["type"] == "missing" else ""),
+        )
         for detail in error.errors(include_url=False, include_context=False)
     ]
+
+
+def _meant(place: Sequence[str | int], given: Any) -> str:
+    """Return a hint at the name that stands where a missing field should."""
+    *way, name = place
+    for step in way:
+        try:
+            given = given[step]
+        except (KeyError, IndexError, TypeError):
+            return ""
+    names = [str(key) for key in given] if isinstance(given, Mapping) else []
+    near = get_close_matches(str(name), names, n=1, cutoff=ALIKE)
+    return f"; is {near[0][:40]!r} it?" if near else ""
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    """Return a hint at the field that a misspelt one is most like."""
+    near = get_close_matches(name[:80], list(names), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def unknown_fields(given: Any, parsed: Any, *, where: str) -> list[Fault]:
@@ -122,7 +153,9 @@ def unknown_fields(given: Any, parsed: Any, *, where: str) -> list[Fault]:
         # A file's keys are text; decoded ones may be numbers.
         decoded_by = {str(key): value for key, value in parsed.items()}
         lost = [
-            Fault(f"{where}/{key}", "unknown field") for key in given if str(key) not in decoded_by
+            Fault(f"{where}/{key}", f"unknown field{_nearest(str(key), decoded_by)}")
+            for key in given
+            if str(key) not in decoded_by
         ]
         pairs = [(k, v, decoded_by[str(k)]) for k, v in given.items() if str(k) in decoded_by]
     elif isinstance(given, list | tuple) and isinstance(parsed, list | tuple):

@@ -25,7 +25,6 @@ from serving.imports import without
 from serving.settings import from_environment
 
 if TYPE_CHECKING:
-    from serving.http.app import Api
     from serving.mcp.mount import Mount
 
 AGENTS = "/mcp"
@@ -43,7 +42,7 @@ class Application:
     """The API and the tools for agents, opened and closed with the server that runs them."""
 
     def __init__(self) -> None:
-        self._api: Api | None = None
+        self._api: ASGIApp | None = None
         self._agents: Mount | None = None
         self._router = Router(lifespan=lambda _: self.living())
 
@@ -74,15 +73,18 @@ class Application:
             loop.add_reader(supervisor.sentinel, signal.raise_signal, signal.SIGTERM)
         async with AsyncExitStack() as stack:
             with without("sklearn"):
-                from serving.worker import open_api  # noqa: PLC0415 - see the module's docstring
+                from serving.http.tracing import traced  # noqa: PLC0415 - see the docstring
+                from serving.worker import open_api  # noqa: PLC0415 - of the module
 
-            self._api = open_api(settings)
-            stack.callback(self._api.close)
+            api = open_api(settings)
+            stack.callback(api.close)
+            self._api, end = traced(api)
+            stack.callback(end)
             if settings.mcp:
                 from serving.mcp.mount import Mount  # noqa: PLC0415 - a second, and an extra
 
                 hosts, origins = settings.hosts, settings.origins
-                self._agents = Mount(self._api, hosts=hosts, origins=origins)
+                self._agents = Mount(api, hosts=hosts, origins=origins)
                 await stack.enter_async_context(self._agents.running())
             yield
 

@@ -4,6 +4,7 @@ import collections
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -206,11 +207,30 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **_named(record),
             **getattr(record, "fields", {}),
         }
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
         return json.dumps(line)
+
+
+_PLACE = re.compile(r"(?:(\w+)=)?%(?:\.\d+)?[sdrf]")
+
+
+def _named(record: logging.LogRecord) -> dict[str, object]:
+    """Return the values that a message names: `accounts=%d` becomes a field of its own."""
+    arguments = record.args
+    if not isinstance(arguments, tuple):
+        return {}
+    names = [place.group(1) for place in _PLACE.finditer(str(record.msg))]
+    if len(names) != len(arguments):
+        return {}
+    return {
+        name: value if isinstance(value, int | float | str) else str(value)
+        for name, value in zip(names, arguments, strict=True)
+        if name
+    }
 
 
 def log_to_stderr(level: str) -> None:

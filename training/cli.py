@@ -32,9 +32,17 @@ OwnersData = Annotated[Path | None, typer.Option(help="Directory of that source'
 @app.command()
 def train(
     *,
-    source: Source,
-    data: Data = None,
-    candles: Candles,
+    source: Annotated[
+        list[str],
+        typer.Option(help="What the files are, such as events; several train one bundle."),
+    ],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="Directory of a source's files, in the order of the sources."),
+    ] = None,
+    candles: Annotated[
+        list[Path], typer.Option(help="Parquet file of hourly candles; one for all, or one each.")
+    ],
     out: Annotated[Path, typer.Option(help="Directory of the bundle to write.")],
     owners: Owners = None,
     owners_data: OwnersData = None,
@@ -61,13 +69,13 @@ def train(
     from training.reports import model_card
 
     console = Console(stderr=True)
-    history = _load(source, data, candles, console)
-    log = _load_owners(owners, owners_data, candles, console)
+    history = _load_all(source, data or [], candles, console)
+    log = _load_owners(owners, owners_data, candles[0], console)
     try:
         with publish.recipe(params, workers=workers) as recipe:
             fitted = fit.fit(
                 history,
-                source=source,
+                source=" + ".join(source),
                 begin=start(begin),
                 end=after(end),
                 seed=seed,
@@ -79,7 +87,13 @@ def train(
         bundle.save(fitted, out)
         model_card.write(out, fitted)
         console.print(f"wrote {out}: {fitted.provenance['rows']:,} rows")
-        publish.publish(out, track=track, registry=registry, say=console.print)
+        publish.publish(
+            out,
+            track=track,
+            registry=registry,
+            say=console.print,
+            data=[*(data or []), *candles],
+        )
     except ForewarnError as error:
         refuse(console, error)
 
@@ -115,6 +129,9 @@ def evaluate(
     ] = None,
     owners: Owners = None,
     owners_data: OwnersData = None,
+    track: Annotated[
+        str | None, typer.Option(help="MLflow to add the report to; goes with --bundle.")
+    ] = None,
 ) -> None:
     """Judge a bundle, or the way of training, beside every baseline, on the same rows."""
     from training.evaluation import walk_forward as walk
@@ -125,6 +142,8 @@ def evaluate(
         raise typer.BadParameter("one of --bundle and --walk-forward is needed, and only one")
     if card is not None and bundle_ is None:
         raise typer.BadParameter("a card tells of a bundle: --card goes with --bundle")
+    if track is not None and bundle_ is None:
+        raise typer.BadParameter("a run tells of a bundle: --track goes with --bundle")
     results: dict[str, Any] = {}
     period = Period(begin=start(begin), end=after(end), seed=seed, source=source)
     load = partial(_load, source, data, candles, console)
@@ -139,6 +158,22 @@ def evaluate(
     except ForewarnError as error:
         refuse(console, error)
     _tell(results, json_=json_, html=html)
+    if track is not None:
+        try:
+            _track(track, results, [*filter(None, [data]), candles], say=console.print)
+        except ForewarnError as error:
+            refuse(console, error)
+
+
+def _track(
+    uri: str, results: dict[str, Any], data: list[Path], *, say: Callable[[str], None]
+) -> None:
+    """Add a report to MLflow."""
+    from training.lifecycle import publish
+    from training.reports import html_report
+
+    page = html_report.page(results)
+    publish.judged(uri, results["bundle"], results, page=page, data=data, say=say)
 
 
 def _judged(
@@ -211,13 +246,56 @@ def conduct_report(*, source: Source, data: Data = None, candles: Candles) -> No
     typer.echo(json.dumps(figures, indent=1))
 
 
-def _load(source: str, data: Path | None, candles: Path, console: Console) -> "History":
-    """Read a source, or print every fault and leave."""
+def _load_all(
+    sources: list[str], data: list[Path], candles: list[Path], console: Console
+) -> "History":
+    """Read several sources as one history, or print every fault of all of them and leave."""
+    from training.dataset.join import joined
+    from training.sources.registry import OF_CANDLES
+
+    if len(candles) not in {1, len(sources)}:
+        refuse(console, f"--candles: {len(candles)} for {len(sources)} sources; one, or one each")
+    spare = len(sources) - len(data)
+    directories: list[Path | None] = []
+    rest = iter(data)
+    for source in sources:
+        is_bare = spare > 0 and source in OF_CANDLES
+        spare -= is_bare
+        directories.append(None if is_bare else next(rest, None))
+    if left := [str(path) for path in rest]:
+        refuse(console, f"--data: {', '.join(left)} belongs to no --source")
+    grids = candles * len(sources) if len(candles) == 1 else candles
+    histories, faults = {}, []
+    for place, parts in enumerate(zip(sources, directories, grids, strict=True)):
+        name = parts[0] if sources.count(parts[0]) == 1 else f"{parts[0]}-{place + 1}"
+        try:
+            histories[name] = _read(*parts, console)
+        except ForewarnError as error:
+            faults.append(str(error) if len(sources) == 1 else f"{name}:\n{error}")
+    if faults:
+        refuse(console, "\n".join(faults))
+    try:
+        return joined(histories)
+    except ForewarnError as error:
+        refuse(console, error)
+
+
+def _read(source: str, data: Path | None, candles: Path, console: Console) -> "History":
+    """Read a source, saying at once what is read and then what it holds."""
+    say = _stamped(console)
+    say(f"reading and rebuilding {data or candles}")
     from training.sources.registry import history
 
+    past = history(source, data, candles)
+    accounts = past.moments["account"].nunique()
+    say(f"{source}: {len(past.moments):,} account-hours of {accounts:,} accounts")
+    return past
+
+
+def _load(source: str, data: Path | None, candles: Path, console: Console) -> "History":
+    """Read a source, or print every fault and leave."""
     try:
-        with console.status(f"reading and rebuilding {data or candles}"):
-            return history(source, data, candles)
+        return _read(source, data, candles, console)
     except ForewarnError as error:
         refuse(console, error)
 

@@ -144,7 +144,7 @@ def _weight(at: datetime | None, as_of: datetime) -> float:
     return float(0.5 ** ((as_of - at) / HALF_LIFE))
 
 
-def fitted(population: Sequence[Evidence]) -> Prior:
+def fitted(population: Sequence[Evidence], *, weight: float = STARTING_WEIGHT) -> Prior:
     """Return the prior of a population: `STARTING`, its rate moved by what its members came to.
 
     How far a record carries stays as it is: members are seldom exposed twice, so that their rates
@@ -154,10 +154,12 @@ def fitted(population: Sequence[Evidence]) -> Prior:
     ----------
     population
         Evidence of members, of which those without exposures do not count.
+    weight
+        Exposures that the rate of `STARTING` counts for beside theirs.
     """
     bad = sum(member.liquidated for member in population)
     total = bad + sum(member.cured + member.partial for member in population)
-    rate = (STARTING.mean * STARTING_WEIGHT + bad) / (STARTING_WEIGHT + total)
+    rate = (STARTING.mean * weight + bad) / (weight + total)
     strength = STARTING.liquidated + STARTING.survived
     return Prior(rate * strength, (1 - rate) * strength)
 

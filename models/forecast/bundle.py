@@ -79,9 +79,9 @@ class FirstPassageStart:
 class StackedStart:
     """Starts hazards from another head's probability, and from what owners do: the owner part.
 
-    Whoever is liquidated was first within reach of it. In two stages the hazard is the
-    probability of a touch by the horizon times that of a touch that nobody answers in time,
-    a logistic in the log of the former (what was near left no time) and in the owner's past.
+    Whoever is liquidated was first within reach of it. The hazard has two stages: the
+    probability of a touch by the horizon, times that of a touch that nobody answers in time, a
+    logistic in the log of the former (what was near left no time) and in the owner's past.
 
     Parameters
     ----------
@@ -89,20 +89,16 @@ class StackedStart:
         What nobody's acting would bring.
     lines
         Shift and slope of the second stage, one per hazard; slopes > 0, so that order is kept.
-        Of one stage: log-odds of the hazard per log of the touch.
     conduct
         What the owner's past adds.
     trust
         Weight of what owners were seen to do, against nobody's acting: 0 to 1.
-    stages
-        2, or 1 in bundles trained before there was a second one.
     """
 
     head: "Head"
     lines: tuple[Line, ...]
     conduct: OwnerBehaviour
     trust: float = 1.0
-    stages: int = 2
 
     def scores(self, features: Floats, baseline: Floats) -> Floats:
         """Return log-odds per hazard, shape (N, K)."""
@@ -111,8 +107,6 @@ class StackedStart:
     def over(self, scores: Floats, features: Floats) -> Floats:
         """Return log-odds per hazard, given the other head's scores, shape (N, K)."""
         touch, habits = self.head.log_chances(scores), self.conduct.added(features)
-        if self.stages == 1:
-            return linear_in_log_odds(touch, self.lines) + habits
         unanswered = linear_in_log_odds(second_stage(touch), self.lines) + habits
         joint = touch + special.log_expit(unanswered)
         return np.asarray(joint - np.log(-np.expm1(np.minimum(joint, MOST_LOG))))
@@ -120,7 +114,7 @@ class StackedStart:
     @property
     def powers(self) -> Floats:
         """Log-odds per log-odds of the other head, where its event is unlikely, shape (K,)."""
-        return np.array(self.lines)[:, 1] + (self.stages - 1.0)
+        return np.array(self.lines)[:, 1] + 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,7 +429,6 @@ def _written_start(start: FirstPassageStart | StackedStart, bundle: Bundle) -> d
     return {
         "upon": _stacked(bundle, start),
         "trust": start.trust,
-        "stages": start.stages,
         "conduct": conducts.written(start.conduct, bundle.features),
     }
 
@@ -545,8 +538,7 @@ def _head(
     start: FirstPassageStart | StackedStart
     if isinstance(entry.start, manifests.StackedEntry):
         conduct = conducts.read(entry.start.conduct.model_dump(), manifest.features)
-        upon = heads[entry.start.upon]
-        start = StackedStart(upon, lines, conduct, entry.start.trust, entry.start.stages)
+        start = StackedStart(heads[entry.start.upon], lines, conduct, entry.start.trust)
     else:
         start = FirstPassageStart(
             scales.read(entry.start.scale.model_dump(), manifest.features), lines

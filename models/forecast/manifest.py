@@ -19,7 +19,7 @@ from models.errors import Fault
 from models.horizons import HEADS, HORIZONS
 from models.terms import faults_of
 
-FORMAT = 3
+FORMAT = 4
 WIDTH = len(HORIZONS)
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -74,8 +74,7 @@ class StackedEntry(_Entry):
     """A head that starts from another one."""
 
     upon: str
-    trust: Share = 1.0
-    stages: Literal[1, 2] = 1
+    trust: Share
     conduct: OwnerBehaviourEntry
 
 
@@ -115,7 +114,7 @@ class Provenance(_Entry):
 class Manifest(_Entry):
     """A bundle as plain numbers, its boosters by file."""
 
-    format: Literal[3]
+    format: Literal[4]
     horizons_hours: Annotated[list[int], AfterValidator(_ours)]
     features: Annotated[list[str], Field(min_length=1)]
     fingerprint: str

@@ -1,47 +1,31 @@
-"""Prices made of prices: medians, delays, caps, and what makes one doubtful.
+"""What several sources say of one price, and the cap of a derivative token's ratio.
 
 Every price that comes out says who reported it and from when it was known. Nothing here
-replaces a venue's own price: a circuit breaker marks it, the rules still use it.
+replaces the price in force: one that other sources contradict is marked, the rules still use
+it.
 
 References
 ----------
-Chainlink data feeds (deviation or heartbeat); makerdao/median at 0316acd5, osm at
-e36c874b, clipper-mom; bgd-labs/aave-capo at 2c280ef9.
+bgd-labs/aave-capo at 2c280ef9.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
 
 from models.domain import Price
-from models.margin.fixed_point import BPS, RAY, mul_div_down, mul_div_toward_zero
+from models.margin.fixed_point import BPS, mul_div_down, mul_div_toward_zero
 from models.margin.result import Refusal
 
 YEAR = 31_536_000
 CAPO_SCALE = 10**6
 
+TOGETHER = timedelta(minutes=5)
+"""Sources of which one spoke so long before another speak of the same market."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Feed:
-    """What a source promises about its updates.
-
-    Parameters
-    ----------
-    source
-        Name, as in `Price.source`.
-    heartbeat
-        Longest time between updates.
-    deviation
-        Relative move at which it updates sooner; None when it makes no such promise.
-    grace
-        Delay after the heartbeat that is normal.
-    """
-
-    source: str
-    heartbeat: timedelta
-    deviation: Fraction | None = None
-    grace: timedelta = timedelta(0)
+OUTLIER = Fraction(1, 20)
+"""Distance from the median of all, as a share of it, beyond which a source disagrees."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +37,14 @@ class Health:
     source
         Which source.
     age
-        Time since its price was known; None when it reported nothing.
+        Time since its price was known.
     faults
-        Codes: `missing`, `not_positive`, `from_the_future`, `stale`, `heartbeat_missed`,
-        `deviation_missed`, `outlier`. Empty when healthy.
+        Codes: `not_positive`, `from_the_future`, `stale`, `disputed`, `outlier`. Empty when
+        healthy.
     """
 
     source: str
-    age: timedelta | None
+    age: timedelta
     faults: tuple[str, ...] = ()
 
     @property
@@ -102,43 +86,9 @@ def price_faults(price: Price, *, at: datetime) -> tuple[str, ...]:
         "not_positive": price.value <= 0,
         "from_the_future": price.observed_at > at,
         "stale": price.is_stale(at),
+        "disputed": price.disputed is not None,
     }
     return tuple(code for code, is_wrong in checks.items() if is_wrong)
-
-
-def source_health(
-    price: Price | None, feed: Feed, *, at: datetime, reference: Price | None = None
-) -> Health:
-    """Judge a source by its own promises.
-
-    Parameters
-    ----------
-    price
-        Its latest price; None when it reported nothing.
-    feed
-        What it promises.
-    at
-        Time of judgement.
-    reference
-        A newer price of the same asset; a move beyond the feed's deviation that the feed
-        has not followed is `deviation_missed`.
-    """
-    if price is None:
-        return Health(source=feed.source, age=None, faults=("missing",))
-    faults = price_faults(price, at=at)
-    if price.age(at) > feed.heartbeat + feed.grace:
-        faults += ("heartbeat_missed",)
-    if _is_left_behind(price, feed, reference):
-        faults += ("deviation_missed",)
-    return Health(source=feed.source, age=price.age(at), faults=faults)
-
-
-def _is_left_behind(price: Price, feed: Feed, reference: Price | None) -> bool:
-    """Return whether a newer price lies beyond what the feed promises to follow."""
-    if feed.deviation is None or reference is None or price.value <= 0:
-        return False
-    is_newer = reference.observed_at > price.observed_at
-    return is_newer and relative_gap(reference.exact, price.exact) > feed.deviation
 
 
 def middle(values: Sequence[Fraction]) -> Fraction:
@@ -153,7 +103,7 @@ def consensus(
 ) -> Consensus:
     """Return the median of the sources that are sound and agree.
 
-    Sources that are stale, not positive or from the future are left out; then those
+    Sources that are stale, disputed, not positive or from the future are left out; then those
     farther than `outlier` from the median of the rest, once; then the median is taken
     again, rounded down to `decimals`. A source counts once, with its newest price.
 
@@ -213,150 +163,76 @@ def _quorum_lost(sources: Sequence[Health], quorum: int) -> Refusal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignedValue:
-    """One oracle's signed message to Maker's median.
+class Compared:
+    """The price in force beside what other sources said within `TOGETHER` of it.
 
     Parameters
     ----------
-    signer
-        Who signed it.
-    value
-        Price, wad.
-    age
-        Seconds since the epoch, as signed.
+    price
+        What was reported last, value and source as reported; `disputed` where the sources
+        contradict it, or are too few of one mind.
+    sources
+        Every source with its newest price, in order of time.
+    consensus
+        What they say together, at the time of the price in force; None of a single source,
+        which nothing can be compared with.
     """
 
-    signer: str
-    value: int
-    age: int
+    price: Price
+    sources: tuple[Price, ...]
+    consensus: Consensus | None = None
+
+    @property
+    def faults(self) -> Mapping[str, tuple[str, ...]]:
+        """What is wrong with each source, as of `Health`; nothing of a single one."""
+        if self.consensus is None:
+            return {}
+        return {health.source: health.faults for health in self.consensus.sources}
 
 
-def maker_median(
-    values: Sequence[SignedValue],
-    *,
-    bar: int,
-    last_age: int,
-    at: datetime,
-    oracles: frozenset[str] | None = None,
-) -> Price | Refusal:
-    """Return Maker's median of signed values, or the reason why it is not updated.
+def compared(reports: Sequence[Price]) -> Compared:
+    """Return the price in force of an asset, compared with what other sources said of it.
+
+    The newest report is in force. More than half of the sources have to be sound and within
+    `OUTLIER` of the median of the sound ones, and the source in force among them.
 
     Parameters
     ----------
-    values
-        Exactly `bar` messages, by value ascending.
-    bar
-        Number of messages that make a median.
-    last_age
-        Seconds since the epoch of the median in force; each message must be newer.
-    at
-        Time of the update, which becomes the price's own.
-    oracles
-        Who may sign; None to take the signers as given.
+    reports
+        At least one, in order of time: what was reported up to now within `TOGETHER` before
+        the last.
     """
-    if len(values) != bar:
-        return Refusal("Median/bar-too-low", f"{len(values)} messages, not {bar}")
-    signers: set[str] = set()
-    floor = 0
-    for message in values:
-        reason = _unfit(message, signers, floor=floor, last_age=last_age, oracles=oracles)
-        if reason is not None:
-            return Refusal(reason, f"message of {message.signer}")
-        floor = message.value
-        signers.add(message.signer)
-    value = values[len(values) // 2].value
-    return Price(value=value, decimals=18, observed_at=at, source="maker-median")
-
-
-def _unfit(
-    message: SignedValue,
-    signers: set[str],
-    *,
-    floor: int,
-    last_age: int,
-    oracles: frozenset[str] | None,
-) -> str | None:
-    """Return why a message is refused, checked in the venue's order."""
-    if oracles is not None and message.signer not in oracles:
-        return "Median/invalid-oracle"
-    if message.age <= last_age:
-        return "Median/stale-message"
-    if message.value < floor:
-        return "Median/messages-not-in-order"
-    return "Median/oracle-already-signed" if message.signer in signers else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delayed:
-    """Maker's delayed oracle: a current price, and the next, known one hop ahead.
-
-    Parameters
-    ----------
-    current, upcoming
-        None until the source has been read.
-    updated_at
-        Start of the hop in which it was last updated.
-    hop
-        Time between updates.
-    is_stopped
-        Whether updates are switched off.
-    """
-
-    current: Price | None
-    upcoming: Price | None
-    updated_at: datetime
-    hop: timedelta = timedelta(hours=1)
-    is_stopped: bool = False
-
-
-def hop_start(at: datetime, hop: timedelta) -> datetime:
-    """Return the start of the hop that holds `at`, counted from the epoch."""
-    seconds = int(at.timestamp())
-    return datetime.fromtimestamp(seconds - seconds % int(hop.total_seconds()), UTC)
-
-
-def poke(osm: Delayed, source: Price | None, *, at: datetime) -> Delayed | Refusal:
-    """Move a delayed oracle on by one price.
-
-    Parameters
-    ----------
-    osm
-        State before.
-    source
-        What its source reports; None when invalid, which leaves everything as it was.
-    at
-        Time of the update.
-    """
-    if osm.is_stopped:
-        return Refusal("OSM/is-stopped", "updates are switched off")
-    if at < osm.updated_at + osm.hop:
-        return Refusal("OSM/not-passed", f"next update from {osm.updated_at + osm.hop}")
-    if source is None:
-        return osm
-    updated_at = hop_start(at, osm.hop)
-    return replace(osm, current=osm.upcoming, upcoming=source, updated_at=updated_at)
-
-
-def peek(osm: Delayed) -> Price | None:
-    """Return the price in force, with the one known to follow it."""
-    if osm.current is None or osm.upcoming is None or osm.is_stopped:
-        return osm.current
-    return replace(
-        osm.current,
-        next_value=_at_scale(osm.upcoming, osm.current.decimals),
-        next_at=osm.updated_at + osm.hop,
+    newest = {report.source: report for report in reports}
+    last = reports[-1]
+    sources = tuple(report for report in reports if newest[report.source] is report)
+    if len(sources) == 1:
+        return Compared(price=last, sources=sources)
+    agreed = consensus(
+        sources,
+        at=last.observed_at,
+        quorum=len(sources) // 2 + 1,
+        outlier=OUTLIER,
+        decimals=last.decimals,
     )
+    doubts = (last.disputed, _quorum_doubt(agreed), _outlier_doubt(last, agreed))
+    reasons = [doubt for doubt in doubts if doubt is not None]
+    marked = replace(last, disputed="; ".join(reasons) or None)
+    return Compared(price=marked, sources=sources, consensus=agreed)
 
 
-def peep(osm: Delayed) -> Price | None:
-    """Return the price that comes into force at the next update."""
-    return osm.upcoming
+def _quorum_doubt(agreed: Consensus) -> str | None:
+    """Return the reason when the sources do not make a quorum."""
+    if agreed.refusal is None:
+        return None
+    return f"{agreed.refusal.reason}: {agreed.refusal.detail}"
 
 
-def _at_scale(price: Price, decimals: int) -> int:
-    """Return a price's value at another scale, rounded down."""
-    scaled: Fraction = price.exact * 10**decimals
-    return scaled.numerator // scaled.denominator
+def _outlier_doubt(price: Price, agreed: Consensus) -> str | None:
+    """Return the reason when the others agree on another price."""
+    if agreed.price is None or price.source in agreed.used:
+        return None
+    gap = relative_gap(price.exact, agreed.price.exact)
+    return f"{price.source} is {_percent(gap)} off the {agreed.price.source}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -407,104 +283,6 @@ def capped_by_ratio(base: Price, ratio: int, cap: RatioCap, *, at: datetime) -> 
     return replace(
         base, value=value, bid=None, ask=None, next_value=None, next_at=None, source=source
     )
-
-
-def capped(price: Price, cap: int) -> Price:
-    """Return a stable asset's price with its excess over `cap` (same scale) cut off."""
-    if price.value <= cap:
-        return price
-    return replace(price, value=cap, source=f"{price.source} capped")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Breaker:
-    """When a price is no longer to be believed; None switches a test off.
-
-    Parameters
-    ----------
-    jump
-        Largest move from the previous price, as a fraction of it.
-    gap
-        Largest distance between the time-weighted and the spot price, as a fraction of
-        the time-weighted one.
-    tolerance
-        Least next price of a delayed oracle, as a share of the current one, ray
-        (ClipperMom; 0 never trips).
-    """
-
-    jump: Fraction | None = None
-    gap: Fraction | None = None
-    tolerance: int | None = None
-
-
-def judge(
-    price: Price,
-    breaker: Breaker,
-    *,
-    previous: Price | None = None,
-    twap: Price | None = None,
-    agreed: Consensus | None = None,
-) -> Price:
-    """Return the venue's own price, marked `disputed` where a test fails.
-
-    Value, age and source stay as the venue sees them.
-
-    Parameters
-    ----------
-    price
-        What the venue judges by.
-    breaker
-        The tests.
-    previous
-        The price before this one.
-    twap
-        Time-weighted price of the same asset.
-    agreed
-        What other sources say; a lost quorum is a dispute.
-    """
-    doubts = (
-        price.disputed,
-        jump_doubt(price, previous, breaker),
-        quorum_doubt(agreed),
-        gap_doubt(price, twap, breaker),
-        fall_doubt(price, breaker),
-    )
-    reasons = [doubt for doubt in doubts if doubt is not None]
-    return replace(price, disputed="; ".join(reasons) or None)
-
-
-def jump_doubt(price: Price, previous: Price | None, breaker: Breaker) -> str | None:
-    """Return the reason when the price moved too far since the previous one."""
-    if breaker.jump is None or previous is None or previous.value <= 0:
-        return None
-    moved = relative_gap(price.exact, previous.exact)
-    return f"jump: {_percent(moved)}" if moved > breaker.jump else None
-
-
-def quorum_doubt(agreed: Consensus | None) -> str | None:
-    """Return the reason when other sources do not make a quorum."""
-    if agreed is None or agreed.refusal is None:
-        return None
-    return f"{agreed.refusal.reason}: {agreed.refusal.detail}"
-
-
-def gap_doubt(price: Price, twap: Price | None, breaker: Breaker) -> str | None:
-    """Return the reason when spot and time-weighted price lie too far apart."""
-    if breaker.gap is None or twap is None or twap.value <= 0:
-        return None
-    gap = relative_gap(price.exact, twap.exact)
-    return f"twap_gap: {_percent(gap)}" if gap > breaker.gap else None
-
-
-def fall_doubt(price: Price, breaker: Breaker) -> str | None:
-    """Return the reason when the next price falls below the tolerated share."""
-    if breaker.tolerance is None or price.next_value is None:
-        return None
-    # The venue compares in ray, where the product keeps nine more digits.
-    to_ray: int = 10 ** (27 - price.decimals)
-    least = mul_div_down(price.value * to_ray, breaker.tolerance, RAY)
-    is_tripped = price.next_value * to_ray < least
-    return f"next_below_tolerance: {price.next_value}" if is_tripped else None
 
 
 def _percent(share: Fraction) -> str:

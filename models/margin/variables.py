@@ -62,7 +62,8 @@ class Names:
     def nearest(self, name: str) -> str | None:
         """Return the name that is read and that a misspelt one is most like."""
         candidates = {*self.whole}
-        for prefix, _ in _splits(name):
+        parts = name.split(".")
+        for prefix in (".".join(parts[:place]) for place in range(1, len(parts))):
             candidates.update(f"{prefix}.{tail}" for tail in (*self.of_assets, *self.of_markets))
         return next(iter(get_close_matches(name, sorted(candidates), n=1)), None)
 

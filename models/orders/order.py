@@ -49,6 +49,8 @@ class Ground(StrEnum):
     OVER_BUDGET = "over_budget"
     MANDATE_ENDED = "mandate_ended"
     POSITION_CHANGED = "position_changed"
+    ACCOUNT_STALE = "account_stale"
+    RULE_MISMATCH = "rule_mismatch"
     NOT_NEEDED = "not_needed"
     BY_HAND = "by_hand"
     NO_REPORT = "no_report"
@@ -116,6 +118,8 @@ class View:
         By asset, quote units; an asset that is absent has no price that can be relied on.
     legs
         What its accounts hold, as text by account; an account that is absent was not looked at.
+    doubts
+        Why what is known of its accounts is not to be acted on, by account.
     is_in_force
         Whether its mandate is.
     is_needed
@@ -125,6 +129,7 @@ class View:
     at: datetime
     prices: Mapping[str, Fraction] | None = None
     legs: Mapping[str, str] = field(default_factory=dict)
+    doubts: Mapping[str, Ground] = field(default_factory=dict)
     is_in_force: bool = True
     is_needed: bool | None = None
 
@@ -142,6 +147,7 @@ def _grounds(order: Order, view: View) -> Iterator[Ground]:
         yield Ground.EXPIRED
     if any(view.legs.get(name, legs) != legs for name, legs in order.legs.items()):
         yield Ground.POSITION_CHANGED
+    yield from (view.doubts[name] for name in order.legs if name in view.doubts)
     prices = view.prices
     for asset, bounds in () if prices is None else order.prices.items():
         price = None if prices is None else prices.get(asset)

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
+from typing import Any
 
+from models.margin.perpetual import Tiers
 from models.parameters.catalogue import Role
 from models.parameters.changes import Change
+from models.parameters.tiers import between, rates_by_size
 
 
 class Measure(StrEnum):
@@ -28,7 +31,8 @@ class StepBound:
     role
         What the parameter is for; None for any.
     measure
-        Of `up` and `down`.
+        Of `up` and `down`; of a table they are held to what it requires per unit of notional, at
+        every size.
     up, down
         Most that it rises and falls at once; None without a limit.
     every
@@ -78,10 +82,10 @@ liquidated, a doubling for caps (Aave risk stewards, `aave-dao/aave-v3-risk-stew
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One move on a path: the value from a moment on, in the rulebook's numbers."""
+    """One move on a path: the value from a moment on, in the rulebook's numbers, or a table."""
 
     at: datetime
-    value: int
+    value: Any
 
 
 def bound_of(change: Change, bounds: Sequence[StepBound]) -> StepBound | None:
@@ -105,7 +109,10 @@ def bound_faults(
     if bound.is_restricted:
         yield f"{change.path} is restricted: it may not be changed"
         return
-    if not change.is_table:
+    if change.is_table:
+        if _share(change.before, change.to, change.before, bound) < 1:
+            yield f"{change.path} requires more or less at some size than it may change by at once"
+    else:
         limit = _room(change, bound)
         if limit is not None and abs(change.to - change.before) > limit:
             yield (
@@ -120,7 +127,8 @@ def bound_faults(
 def steps(change: Change, bounds: Sequence[StepBound], *, begin: datetime) -> tuple[Step, ...]:
     """Return the path of steps that leads to a value within the bounds.
 
-    A table is one step. A relative bound is taken of the value that stands at each step.
+    A relative bound is taken of the value that stands at each step. The tables on the way to
+    another one lie between the two at every size (`tiers.between`).
 
     Raises
     ------
@@ -130,8 +138,10 @@ def steps(change: Change, bounds: Sequence[StepBound], *, begin: datetime) -> tu
     bound = bound_of(change, bounds)
     if bound is not None and bound.is_restricted:
         raise ValueError(f"{change.path} is restricted")
-    if bound is None or change.is_table:
+    if bound is None:
         return (Step(at=begin, value=change.to),)
+    if change.is_table:
+        return tuple(_table_steps(change, bound, begin=begin))
     result: list[Step] = []
     value, at = change.before, begin
     while value != change.to:
@@ -151,6 +161,40 @@ def steps(change: Change, bounds: Sequence[StepBound], *, begin: datetime) -> tu
         result.append(Step(at=at, value=value))
         at += bound.every
     return tuple(result)
+
+
+FINEST = 10_000
+"""Parts of the way to another table that a step is a whole number of."""
+
+
+def _table_steps(change: Change, bound: StepBound, *, begin: datetime) -> Iterator[Step]:
+    """Yield the tables on the way to another one; raises as `steps`."""
+    at, gone, table = begin, Fraction(0), change.before
+    while gone < 1:
+        move = int(_share(change.before, change.to, table, bound) * FINEST)
+        if not move:
+            raise ValueError(f"{change.path} cannot move within its bound")
+        gone = min(gone + Fraction(move, FINEST), Fraction(1))
+        table = change.to if gone == 1 else between(change.before, change.to, gone)
+        yield Step(at=at, value=table)
+        at += bound.every
+
+
+def _share(before: Tiers, to: Tiers, standing: Tiers, bound: StepBound) -> Fraction:
+    """Return the share of the way between two tables that one step may go, at most 1.
+
+    Requirements are straight lines between floors, so that what is required per unit of notional
+    changes most, in any measure of a bound, at a floor or at either end.
+    """
+    tables = (before, to, standing)
+    sizes = sorted({tier.floor for tiers in tables for tier in tiers if tier.floor > 0})
+    share = Fraction(1)
+    for old, new, now in zip(*(rates_by_size(tiers, sizes) for tiers in tables), strict=True):
+        limit = bound.up if new > old else bound.down
+        if limit is not None and new != old:
+            room = limit if bound.measure is Measure.ABSOLUTE else limit * now
+            share = min(share, room / abs(new - old))
+    return share
 
 
 def _room(change: Change, bound: StepBound) -> int | None:

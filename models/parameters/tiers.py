@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from models.errors import Fault, InvalidInput
-from models.margin.perpetual import Tier, Tiers, maintenance_margin
+from models.margin.perpetual import Tier, Tiers, maintenance_margin, tier_at
 
 FIELDS = frozenset({"floor", "cap", "rate", "deduction", "max_leverage"})
 
@@ -151,6 +151,38 @@ def largest_growth(before: Tiers, after: Tiers) -> Fraction:
     ]
     ends = [after[0].rate / before[0].rate, after[-1].rate / before[-1].rate]
     return max([*ratios, *ends])
+
+
+def between(before: Tiers, after: Tiers, share: Fraction) -> Tiers:
+    """Return the table whose requirement lies between those of two tables, at every size.
+
+    It is the requirement of `before` plus a share of what it changes by; a position may have the
+    lower leverage of the two. Being a mean of lawful tables it breaks no law.
+
+    Parameters
+    ----------
+    share
+        0 for the requirement of `before`, 1 for that of `after`.
+    """
+    result = []
+    for floor in sorted({tier.floor for tier in (*before, *after)}):
+        old, new = tier_at(before, floor), tier_at(after, floor)
+        leverages = [tier.max_leverage for tier in (old, new) if tier.max_leverage is not None]
+        result.append(
+            Tier(
+                floor=floor,
+                rate=old.rate + share * (new.rate - old.rate),
+                deduction=old.deduction + share * (new.deduction - old.deduction),
+                max_leverage=min(leverages, default=None),
+            )
+        )
+    return tuple(result)
+
+
+def rates_by_size(tiers: Tiers, sizes: Sequence[Fraction]) -> list[Fraction]:
+    """Return what a table requires per unit of notional: of the least size, each, the largest."""
+    inner = [maintenance_margin(tiers, size) / size for size in sizes]
+    return [tiers[0].rate, *inner, tiers[-1].rate]
 
 
 def brackets(tiers: Tiers) -> Iterator[dict[str, int | str]]:

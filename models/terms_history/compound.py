@@ -7,7 +7,7 @@ from models.terms_history.observed import Observed, end_of_day, rows, scaled
 
 
 def parameters(path: Path) -> tuple[Observed, ...]:
-    """Read Compound III factors: wad; caps and minima in smallest units; scale 10^decimals.
+    """Read Compound III factors: wad; caps and minima in smallest units.
 
     The market is `{network}/{market}`. A configuration counts from the end of the day of its
     commit; governance has changed deployments since without one.
@@ -24,7 +24,7 @@ def parameters(path: Path) -> tuple[Observed, ...]:
                 "store_front_price_factor": scaled(row["storeFrontPriceFactor"], WAD),
                 "supply_cap": scaled(row["supplyCap_raw"], 1),
                 "base_borrow_min": scaled(row["borrowMin_raw"], 1),
-                "scale": 10 ** scaled(row["decimals"], 1),
+                "decimals": scaled(row["decimals"], 1),
             },
             source=f"commit {row['commit']}",
         )

@@ -61,19 +61,28 @@ def _brackets(lines: Sequence[Mapping[str, str]], *, deduction: str) -> tuple[Br
     return tuple(tier(line, deduction=deduction) for line in ordered)
 
 
-def bybit_tiers(path: Path) -> tuple[Observed, ...]:
-    """Read Bybit's risk limits; the file's name ends in its day."""
-    day = path.stem.rsplit("_", 1)[-1]
-    rows_by_asset: dict[str, list[dict[str, str]]] = {}
-    for row in rows(path):
-        rows_by_asset.setdefault(row["symbol"].split("(")[0], []).append(row)
-    return tuple(
+def bybit_tiers(path: Path, *, symbol: str) -> tuple[Observed, ...]:
+    """Read Bybit's risk limits of one contract, such as `BTC/USDC`.
+
+    The file's name ends in its day, as in `tiers_2025-12-29.csv`.
+
+    Raises
+    ------
+    ValueError
+        When it does not.
+    """
+    day = end_of_day(path.stem.rsplit("_", 1)[-1])
+    named = f"({symbol}:{symbol.rpartition('/')[2]})"
+    lines = [row for row in rows(path) if row["symbol"].endswith(named)]
+    if not lines:
+        return ()
+    brackets = _brackets(lines, deduction="mm_deduction")
+    return (
         Observed(
             market="linear",
-            asset=asset,
-            observed_at=end_of_day(day),
-            values={"brackets": _brackets(lines, deduction="mm_deduction")},
+            asset=symbol,
+            observed_at=day,
+            values={"brackets": brackets},
             source=path.name,
-        )
-        for asset, lines in rows_by_asset.items()
+        ),
     )

@@ -24,28 +24,6 @@ FIELDS: Mapping[str, tuple[str, int, int]] = {
 """Recorded name to field, scale and what is added: a penalty of 0.13 is a factor of 1.13."""
 
 
-def ray_per_second(annual_fee: Fraction) -> int:
-    """Return the ray factor per second that compounds to 1 + `annual_fee` in a year.
-
-    It is the 31,536,000th root, rounded to the nearest ray: exp(ln(1 + fee) / year), both
-    functions correctly rounded to 90 digits, 63 more than are kept.
-
-    Raises
-    ------
-    ValueError
-        When those digits cannot tell which way to round.
-    """
-    with localcontext() as context:
-        context.prec = 90
-        growth = Decimal((1 + annual_fee).numerator) / Decimal((1 + annual_fee).denominator)
-        root = (growth.ln() / YEAR).exp() * RAY
-        nearest = root.to_integral_value()
-        doubt = abs(abs(root - nearest) - Decimal("0.5"))
-        if doubt < Decimal("1e-40"):
-            raise ValueError(f"annual fee {annual_fee} lies on a rounding tie")
-        return int(nearest)
-
-
 def governance_ray_per_second(annual_fee: Fraction) -> int:
     """Return the ray factor per second as Maker's governance computes and sets it.
 

@@ -42,28 +42,6 @@ class Observed:
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """What a governance proposal would change; when it came into force is not recorded.
-
-    Parameters
-    ----------
-    market, asset, parameter
-        The venue's own names.
-    proposed_at
-        Aware UTC time from which the proposal was known; None when undated.
-    before, after
-        In the venue's scale; None where there is none or the source does not say.
-    """
-
-    market: str
-    asset: str
-    parameter: str
-    proposed_at: datetime | None
-    before: Exact | None
-    after: Exact | None
-
-
 def in_force(history: Iterable[Observed], *, market: str, asset: str, at: datetime) -> Values:
     """Return the values known at `at`, later observations over earlier ones.
 
@@ -78,12 +56,6 @@ def in_force(history: Iterable[Observed], *, market: str, asset: str, at: dateti
     for entry in sorted(earlier, key=lambda entry: entry.observed_at):
         merged |= entry.values
     return merged
-
-
-def preview(values: Values, changes: Iterable[Change]) -> Values:
-    """Return the values as they would be after the changes."""
-    proposed = {c.parameter: c.after for c in changes if c.after is not None}
-    return {**values, **proposed}
 
 
 def end_of_day(day: str | date) -> datetime:

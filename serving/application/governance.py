@@ -655,6 +655,7 @@ def _simulation(visited: Mapping[str, Any]) -> SimulationAnswer:
         newly_count=visited["newly_count"],
         newly_debt=visited["newly_debt"],
         newly=tuple(visited["newly"]),
+        before=tuple(visited["before"]),
         passes=visited["passes"],
         reasons=tuple(visited["reasons"]),
     )

@@ -111,8 +111,14 @@ class ScoringService:
         self, request: requests.ScoreBody, faults: Sequence[Fault], request_id: str
     ) -> Assessment | Batch:
         """Answer an envelope; `faults` holds the faults of single accounts."""
+        return self.with_judged(request, faults, request_id)[0]
+
+    def with_judged(
+        self, request: requests.ScoreBody, faults: Sequence[Fault], request_id: str
+    ) -> tuple[Assessment | Batch, dict[str, RuleEvaluation]]:
+        """Answer an envelope as `assessed` does, and tell by account what the rules said."""
         request.refuse_many()
-        around, outcomes = self.outcomes(request, faults, _score)
+        around, outcomes = self.outcomes(request, faults, judge)
         judged = [outcome for outcome in outcomes if isinstance(outcome, RuleEvaluation)]
         assessments = assess(
             judged,
@@ -131,14 +137,16 @@ class ScoringService:
         if request.plan:
             pairs = zip(assessments, judged, strict=True)
             assessments = [advised(*pair, model=self.model, around=around) for pair in pairs]
+        by_account = {evaluation.case.account.id: evaluation for evaluation in judged}
         if request.accounts is None:
-            return assessments[0]
-        return Batch(
+            return assessments[0], by_account
+        batch = Batch(
             request_id=request_id,
             as_of=around.at,
             simulated=around.simulated,
             assessments=tuple(in_order(request, outcomes, assessments)),
         )
+        return batch, by_account
 
     def _record(
         self,
@@ -193,7 +201,9 @@ class ScoringService:
         answered = [
             body
             if isinstance(body, InvalidInput)
-            else _outcome(body, item, place, around=around, meter=meter, ask=ask)
+            else outcome(
+                body, place, around=around, meter=meter, ask=ask, is_stored=isinstance(item, str)
+            )
             for body, (place, item) in zip(bodies, request.items, strict=True)
         ]
         if all(isinstance(outcome, InvalidInput) for outcome in answered):
@@ -247,13 +257,9 @@ class ScoringService:
         try:
             if isinstance(item, str) and not item_faults:
                 return self._look_up(item, place, by_key)
-            body = requests.account(item, place, kind)
-        except UnknownAccounts as error:
-            return error
         except InvalidInput as error:
-            said = {fault.where for fault in item_faults}
-            return InvalidInput([*item_faults, *(f for f in error.faults if f.where not in said)])
-        return InvalidInput(item_faults) if item_faults else body
+            return error
+        return requests.sound(item, place, item_faults, kind)
 
     def _look_up(
         self, key: str, place: str, by_key: Mapping[str, dict[str, Any]]
@@ -273,19 +279,30 @@ class ScoringService:
         raise InvalidInput(list(dict.fromkeys(faults)))
 
 
-def _outcome(
+def outcome(
     body: requests.AccountBody,
-    item: Any,
     place: str,
     *,
     around: MarketSnapshot,
     meter: Meter,
     ask: Callable[["Item"], T],
+    is_stored: bool,
 ) -> T | InvalidInput:
-    """Return the answer for one account, or what is wrong with it."""
+    """Return the answer for one account, or what is wrong with it.
+
+    Parameters
+    ----------
+    place
+        JSON pointer of the account, for faults.
+    meter
+        Counts what all accounts that are asked about together may cost.
+    ask
+        Answers for one account; raises InvalidInput where it cannot.
+    is_stored
+        Whether its market is what is known, rather than what the caller stated for it.
+    """
     try:
         case = inputs.account_input(body, place, around)
-        is_stored = isinstance(item, str)
         return ask(Item(body=body, case=case, around=around, is_stored=is_stored, meter=meter))
     except InvalidInput as error:
         return error
@@ -357,7 +374,7 @@ def warm(model: Model) -> None:
     ScoringService(model=model).answer(encode(body), "warm")
 
 
-def _score(item: Item) -> RuleEvaluation:
+def judge(item: Item) -> RuleEvaluation:
     """Judge one account."""
     judged = evaluate_rules(item.case, within=item.meter)
     return judged if item.is_stored else _evaluable(judged)

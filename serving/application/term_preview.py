@@ -9,12 +9,13 @@ from typing import Any
 from models.domain import MarketId
 from models.errors import Fault, InvalidInput
 from models.margin.oracles import RatioCap, capped_by_ratio, growth_per_second
-from models.parameters.bounds import USUAL, Measure, StepBound, bound_faults, steps
+from models.parameters.bounds import USUAL, Measure, Step, StepBound, bound_faults, steps
 from models.parameters.catalogue import Role
 from models.parameters.changes import Change, Request, applied, resolve
 from models.parameters.coupling import RatioPoint, cap_faults, coupled_faults
 from models.parameters.gate import Decision, Limits, decide
 from models.parameters.preview import Cliff, OraclePrice, Preview, by_market, cliff, preview
+from models.parameters.tiers import brackets
 from models.parameters.usage import below, used
 from serving.application.term_book import TermBook
 from serving.log.entries import digest
@@ -375,6 +376,13 @@ def _text(amount: Fraction | None) -> str | None:
     return None if amount is None else exact_text(amount, 0)
 
 
+def _step(change: Change, step: Step) -> StepAnswer:
+    """Return one move of a path: a number in exact text, a table by its brackets."""
+    if change.is_table:
+        return StepAnswer(at=step.at, table=tuple(brackets(step.value)))
+    return StepAnswer(at=step.at, to=exact_text(Fraction(step.value, change.parameter.unit), 0))
+
+
 def _parameter(made: TermPreview, place: int, standing: Fraction | None) -> ParameterAnswer:
     """Return one parameter with its cliff, its path and what stands against it."""
     change = made.changes[place]
@@ -392,11 +400,7 @@ def _parameter(made: TermPreview, place: int, standing: Fraction | None) -> Para
         to=None if change.is_table else exact_text(change.share_to, 0),
         cliff=None if edge is None or edge.last is None else exact_text(edge.last / unit, 0),
         beyond=None if edge is None or edge.first is None else exact_text(edge.first / unit, 0),
-        steps=()
-        if change.is_table
-        else tuple(
-            StepAnswer(at=step.at, to=exact_text(Fraction(step.value, unit), 0)) for step in path
-        ),
+        steps=tuple(_step(change, step) for step in path),
         used=None if standing is None else exact_text(standing / unit, 0),
         last_changed_at=made.last.get(subject_of(change)),
     )

@@ -12,17 +12,17 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from models.errors import Fault, ForewarnError, InvalidInput
+from serving.cli.starting import LogLevel, starting
 from serving.imports import without
-from serving.notify.settings import AlertSettings, alert_settings
 from serving.process import stoppable
-from serving.settings import PREFIX
+from serving.settings import PREFIX, AlertSettings, alert_settings
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -36,14 +36,11 @@ group = typer.Typer(no_args_is_help=True, help="Alerts: replay, simulate, delive
 app.add_typer(group, name="alerts")
 
 ACTOR = "command line"
+LOGGER = logging.getLogger("forewarn.watch")
 Url = Annotated[
     str, typer.Option("--store", envvar=f"{PREFIX}STORE", help="Database URL of the store.")
 ]
 PolicyFile = Annotated[Path | None, typer.Option("--policy", help="TOML file of the policy.")]
-LogLevel = Annotated[
-    Literal["debug", "info", "warning", "error"],
-    typer.Option("--log-level", help="Of the lines on standard error."),
-]
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d"], help="UTC.")]
 
 
@@ -55,9 +52,28 @@ def watch(
         Path | None, typer.Option(envvar=f"{PREFIX}BUNDLE", help="Left out: the rules alone.")
     ] = None,
     policy: PolicyFile = None,
-    whole: Annotated[int, typer.Option(help="Seconds within which all is judged.")] = 60,
+    whole: Annotated[
+        int,
+        typer.Option(
+            min=1, envvar=f"{PREFIX}WATCH_WHOLE", help="Seconds within which all is judged."
+        ),
+    ] = 60,
+    parts: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=64,
+            envvar=f"{PREFIX}WATCH_PARTS",
+            help="Parts of the book; processes told the same number share them.",
+        ),
+    ] = 1,
     keep_days: Annotated[
-        int, typer.Option(min=1, help="Days that histories and delivered messages are kept.")
+        int,
+        typer.Option(
+            min=1,
+            envvar=f"{PREFIX}WATCH_KEEP_DAYS",
+            help="Days that histories and delivered messages are kept.",
+        ),
     ] = 90,
     deliver_too: Annotated[
         bool, typer.Option("--deliver/--no-deliver", help="Send from this process as well.")
@@ -68,33 +84,49 @@ def watch(
     ] = None,
     log_level: LogLevel = "info",
 ) -> None:
-    """Judge the book again and again and write alerts; one leads per store, others wait."""
+    """Judge the book again and again and write alerts; one leads per part, others wait."""
+    from serving.telemetry import log_to_stderr
+
     with without("sklearn"):
         from serving.application.deployment import read_deployment
+        from serving.store.leases import Part
         from serving.watch import watcher as watching
 
-    settings = _settings()
-    _log(log_level)
-    with _opened(store) as opened, stoppable():
+    with starting() as start:
+        settings = start.settings()
+        start.bundle(bundle)
+        chosen = start.attempt("--policy", partial(_policy_of, policy, settings))
+        seal = start.attempt("--order-key", partial(_order_key, order_key))
+        opened = start.store(store)
+    log_to_stderr(log_level)
+    assert opened and chosen  # noqa: PT018, S101 - it began without a fault
+    with contextlib.closing(opened), _refusing(), stoppable():
         first = read_deployment(bundle)
-        watcher = watching.Watcher(
-            store=opened,
-            model=first.model,
-            policy=_policy(policy, settings),
-            holder=_holder(),
-            clock=_now,
-            whole=timedelta(seconds=whole),
-            keep=timedelta(days=keep_days),
-            order_key=_order_key(order_key),
-        )
-        follower = watching.follow(watcher, bundle, first)
+        for reason in first.doubts if first.model.bundle else (first.model.absence,):
+            LOGGER.warning("degraded from the start reason=%s", reason)
+        holder = _holder()
+        watchers = [
+            watching.Watcher(
+                store=opened,
+                model=first.model,
+                policy=chosen,
+                holder=holder,
+                clock=_now,
+                whole=timedelta(seconds=whole),
+                keep=timedelta(days=keep_days),
+                order_key=seal,
+                part=Part(index, parts),
+            )
+            for index in range(parts)
+        ]
+        follower = watching.follow(watchers, bundle, first)
         over = threading.Event()
         dispatcher = _dispatcher(opened, settings)
         sender = threading.Thread(target=_deliver, args=(dispatcher, over), daemon=True)
         if deliver_too:
             sender.start()
         try:
-            watching.run(watcher, is_over=over.is_set)
+            watching.run(*watchers, is_over=over.is_set)
         finally:
             over.set()
             if deliver_too:
@@ -105,21 +137,24 @@ def watch(
 
 
 def _order_key(file: Path | None) -> "Ed25519PrivateKey | None":
-    """Return the key that seals orders, or say why its file holds none."""
+    """Return the key that seals orders; raises `InvalidInput` where its file holds none."""
     from serving.log.heads import read_key
 
-    try:
-        return None if file is None else read_key(file)
-    except InvalidInput as error:
-        raise typer.BadParameter(str(error), param_hint="--order-key") from None
+    return None if file is None else read_key(file)
 
 
 @app.command("deliver")
 def deliver_command(store: Url, log_level: LogLevel = "info") -> None:
     """Send what waits in the outbox; several may run on one PostgreSQL store."""
-    _log(log_level)
-    with _opened(store) as opened, stoppable():
-        _deliver(_dispatcher(opened, _settings()), threading.Event())
+    from serving.telemetry import log_to_stderr
+
+    with starting() as start:
+        settings = start.settings()
+        opened = start.store(store)
+    log_to_stderr(log_level)
+    assert opened  # noqa: S101 - it began without a fault
+    with contextlib.closing(opened), _refusing(), stoppable():
+        _deliver(_dispatcher(opened, settings), threading.Event())
 
 
 @group.command("dead-letters")
@@ -214,13 +249,16 @@ def receiver(
     store: Url,
     account: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
     desk: Annotated[bool, typer.Option("--desk", help="Hears of every account.")] = False,
+    assessments: Annotated[
+        bool, typer.Option("--assessments", help="Gets what the watch says, and no alerts.")
+    ] = False,
     language: Annotated[str, typer.Option(help="Of its messages.")] = "en",
 ) -> None:
     """Add a receiver of alerts, or change one; it hears of what it owns and of --account."""
     from serving.store import alerts
-    from serving.store.alerts import DESK, OWNER, Receiver
+    from serving.store.alerts import ASSESSMENTS, DESK, OWNER, Receiver
 
-    audience = DESK if desk else OWNER
+    audience = ASSESSMENTS if assessments else DESK if desk else OWNER
     new_receiver = Receiver(receiver=name, audience=audience, language=language)
     with _opened(store) as opened, opened.begin() as transaction:
         alerts.add_receiver(transaction, new_receiver, account or [], now=_now())
@@ -363,14 +401,6 @@ def _deliver(dispatcher: "Dispatcher", over: threading.Event) -> None:
     run(dispatcher, clock=_now, is_over=over.is_set, pause=time.sleep)
 
 
-def _log(level: str) -> None:
-    """Write log lines to standard error: time, level, logger, what happened, name=value."""
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    logging.getLogger("forewarn").setLevel(level.upper())
-
-
 def _now() -> datetime:
     """Return the time: the one place where the clock is read."""
     return datetime.now(tz=UTC)
@@ -389,11 +419,16 @@ def _settings() -> AlertSettings:
 
 def _policy(file: Path | None, settings: AlertSettings) -> "Policy":
     """Return the policy of a file, or list every fault."""
+    with _refusing():
+        return _policy_of(file, settings)
+
+
+def _policy_of(file: Path | None, settings: AlertSettings) -> "Policy":
+    """Return the policy of a file; raises `InvalidInput` listing every fault."""
     from models.alerting.policy import default, load
 
     chosen = file or settings.policy
-    with _refusing():
-        return default() if chosen is None else load(chosen)
+    return default() if chosen is None else load(chosen)
 
 
 @contextlib.contextmanager

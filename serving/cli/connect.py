@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
-import logging
+import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +16,7 @@ import typer
 from pydantic import ValidationError
 
 from models.errors import Fault, ForewarnError, InvalidInput
+from serving.cli.starting import LogLevel, starting
 from serving.process import SIGNALS
 from serving.settings import PREFIX
 
@@ -35,6 +38,45 @@ Url = Annotated[
 Poll = Annotated[
     float, typer.Option(min=0.1, max=600.0, help="Seconds between two looks at the chain.")
 ]
+CANDLES_FROM = "binance"
+Candles = Annotated[
+    bool,
+    typer.Option(
+        "--candles/--no-candles",
+        help="Fetch the candles that forecasts need for whatever connected accounts hold, for as "
+        "long as they are followed.",
+    ),
+]
+CandlesFrom = Annotated[str, typer.Option(help="Exchange of the candles, by ccxt's name.")]
+CandlesApi = Annotated[
+    str | None, typer.Option(help="Proxy that speaks for the hosts of that exchange.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candles:
+    """From where candles are fetched: an exchange by ccxt's name, and its proxy if any."""
+
+    exchange: str
+    api: str | None
+
+
+def _candles(exchange: str, api: str | None) -> _Candles:
+    """Return from where candles are fetched.
+
+    Raises
+    ------
+    InvalidInput
+        When ccxt knows no such exchange.
+    """
+    if exchange != CANDLES_FROM:
+        from serving.ingest.exchange import ExchangeFailed, find
+
+        try:
+            find(exchange)
+        except ExchangeFailed as error:
+            raise InvalidInput([Fault("/candles_from", str(error))]) from None
+    return _Candles(exchange, api)
 
 
 @app.command()
@@ -42,8 +84,8 @@ def connect(
     venue: Annotated[
         str,
         typer.Argument(
-            help="aave-v2, aave-v3, liquity-v1, morpho-blue, venus; binance-usdm, bybit, "
-            "okx, hyperliquid, dydx or deribit."
+            help="aave-v2, aave-v3, compound-v3, euler-v2, liquity-v1, maker, morpho-blue, "
+            "venus; binance-usdm, bybit, okx, hyperliquid, dydx or deribit."
         ),
     ],
     *,
@@ -65,7 +107,10 @@ def connect(
     ] = False,
     market: Annotated[
         str | None,
-        typer.Option(help="Market of the venue, core if left out; of Morpho Blue its id."),
+        typer.Option(
+            help="Market of the venue, core if left out; of Morpho Blue its id, of Maker a "
+            "collateral type."
+        ),
     ] = None,
     contract: Annotated[
         str | None, typer.Option(help="The venue's contract, where the market is not known.")
@@ -94,6 +139,10 @@ def connect(
     ] = 30,
     once: Annotated[bool, typer.Option("--once", help="Read once and end.")] = False,
     poll: Poll = 2.0,
+    candles: Candles = True,
+    candles_from: CandlesFrom = CANDLES_FROM,
+    candles_api: CandlesApi = None,
+    log_level: LogLevel = "info",
 ) -> None:
     """Read accounts of a venue into the store, and follow them until interrupted.
 
@@ -104,6 +153,7 @@ def connect(
     """
     from serving.connect.exchanges.body import VENUES
 
+    _log(log_level)
     on_chain = {
         "chain": chain,
         "chain_id": chain_id,
@@ -114,10 +164,11 @@ def connect(
         "all_borrowers": all_borrowers,
     }
     with _refusing():
+        beside = _candles(candles_from, candles_api) if candles else None
         if venue in VENUES:
             _not_both([option for option, value in on_chain.items() if value], venue)
             wish = {"venue": venue, "addresses": address or [], "base_url": base_url}
-            _connect_exchange(wish, credentials, store, name or venue, once=once)
+            _connect_exchange(wish, credentials, store, name or venue, once=once, candles=beside)
             return
         off_chain = {"credentials": credentials, "base_url": base_url}
         _not_both([option for option, value in off_chain.items() if value is not None], venue)
@@ -130,6 +181,7 @@ def connect(
             days=days,
             once=once,
             poll=poll,
+            candles=beside,
         )
 
 
@@ -155,20 +207,45 @@ def _connect_chain(
     days: int,
     once: bool,
     poll: float,
+    candles: _Candles | None,
 ) -> None:
     """Register and follow accounts on a chain."""
     from serving.connect.body import public, secret, target
+    from serving.connect.secrets import keys_of
 
-    body = _body(wish)
-    aim = target(body)
+    with starting(_option) as start:
+        start.settings()
+        start.attempt("", keys_of)
+        body = start.attempt("", partial(_body, wish))
+        aim = None if body is None else start.attempt("", partial(target, body))
+        opened = start.store(store)
+    assert body and aim and opened  # noqa: PT018, S101 - it began without a fault
     title = name or f"{body.venue}-{body.chain}-{body.market}"
-    with _opened(store) as opened:
+    with contextlib.closing(opened):
         _register(opened, title, public(body), secret(body))
-        asyncio.run(_follow(opened, title, aim, body, since=since, days=days, once=once, poll=poll))
+        asyncio.run(
+            _follow(
+                opened,
+                title,
+                aim,
+                body,
+                since=since,
+                days=days,
+                once=once,
+                poll=poll,
+                candles=candles,
+            )
+        )
 
 
 def _connect_exchange(
-    wish: dict[str, Any], file: Path | None, store: str, name: str, *, once: bool
+    wish: dict[str, Any],
+    file: Path | None,
+    store: str,
+    name: str,
+    *,
+    once: bool,
+    candles: _Candles | None,
 ) -> None:
     """Register and follow accounts of an exchange."""
     from serving.connect.exchanges.body import (
@@ -179,11 +256,20 @@ def _connect_exchange(
         stated,
         text_of,
     )
+    from serving.connect.secrets import keys_of
 
-    secrets = credentials_in(text_of(file, sys.stdin), os.environ, where="--credentials")
-    body = _exchange_body({**wish, **secrets})
-    aim = exchange_target(body)
-    with _opened(store) as opened:
+    def stated_body() -> "ExchangeBody":
+        secrets = credentials_in(text_of(file, sys.stdin), os.environ, where="--credentials")
+        return _exchange_body({**wish, **secrets})
+
+    with starting(_option) as start:
+        start.settings()
+        start.attempt("", keys_of)
+        body = start.attempt("--credentials", stated_body)
+        aim = None if body is None else start.attempt("", partial(exchange_target, body))
+        opened = start.store(store)
+    assert body and aim and opened  # noqa: PT018, S101 - it began without a fault
+    with contextlib.closing(opened):
         from serving.connect.exchanges.follow import exchange_follower
 
         follower = exchange_follower(name, aim, credentials_of(body), opened)
@@ -191,11 +277,15 @@ def _connect_exchange(
         def register() -> None:
             _register(opened, name, stated(body), secrets_of(body))
 
-        asyncio.run(_follow_exchange(follower, register, once=once))
+        asyncio.run(_follow_exchange(follower, register, once=once, candles=candles))
 
 
 async def _follow_exchange(
-    follower: "ExchangeFollower", register: Callable[[], None], *, once: bool
+    follower: "ExchangeFollower",
+    register: Callable[[], None],
+    *,
+    once: bool,
+    candles: _Candles | None,
 ) -> None:
     """Refuse a key that can do too much before anything is kept, read once, and go on."""
     try:
@@ -203,8 +293,8 @@ async def _follow_exchange(
         register()
         _tell_exchange(await follower.step())
         if not once:
-            logging.basicConfig(level=logging.INFO, format="%(message)s")
-            await follower.run(_stop())
+            stop = _stop()
+            await _beside(candles, follower.store, stop, follower.run(stop))
     finally:
         await follower.session.close()
 
@@ -289,6 +379,7 @@ async def _follow(
     days: int,
     once: bool,
     poll: float,
+    candles: _Candles | None,
 ) -> None:
     """Read once, tell what came of it, and go on unless that is all."""
     from serving.connect import rpc, run
@@ -303,8 +394,8 @@ async def _follow(
         )
         _tell(step, follower)
         if not once:
-            logging.basicConfig(level=logging.INFO, format="%(message)s")
-            await follower.run(_stop(), poll=poll)
+            stop = _stop()
+            await _beside(candles, store, stop, follower.run(stop, poll=poll))
     finally:
         await rpc.close(follower.chain)
 
@@ -348,19 +439,34 @@ def show(*, store: Url) -> None:
 
 
 @group.command()
-def follow(*, store: Url, poll: Poll = 2.0) -> None:
+def follow(
+    *,
+    store: Url,
+    poll: Poll = 2.0,
+    candles: Candles = True,
+    candles_from: CandlesFrom = CANDLES_FROM,
+    candles_api: CandlesApi = None,
+    log_level: LogLevel = "info",
+) -> None:
     """Follow every connection of the store whose endpoints or keys are sealed in it."""
+    from serving.connect.secrets import keys_of
     from serving.store import connections
 
-    with _refusing(), _opened(store) as opened:
+    _log(log_level)
+    with starting(_option) as start:
+        start.settings()
+        start.attempt("", keys_of)
+        opened = start.store(store)
+    assert opened  # noqa: S101 - it began without a fault
+    with _refusing(), contextlib.closing(opened):
+        beside = _candles(candles_from, candles_api) if candles else None
         with opened.read() as transaction:
             stored = connections.every(transaction)
         chains, exchanges = _followers(stored, opened)
         if not chains and not exchanges:
             typer.echo("no connection to follow", err=True)
             raise typer.Exit(1)
-        logging.basicConfig(level=logging.INFO, format="%(message)s")
-        asyncio.run(_follow_all(chains, exchanges, poll=poll))
+        asyncio.run(_follow_all(opened, chains, exchanges, poll=poll, candles=beside))
 
 
 def _followers(
@@ -396,18 +502,46 @@ def _followers(
 
 
 async def _follow_all(
-    chains: "list[Follower]", exchanges: "list[ExchangeFollower]", *, poll: float
+    store: "Store",
+    chains: "list[Follower]",
+    exchanges: "list[ExchangeFollower]",
+    *,
+    poll: float,
+    candles: _Candles | None,
 ) -> None:
     """Follow until interrupted."""
     from serving.connect import run
 
     stop = _stop()
     try:
-        await asyncio.gather(
-            run.follow_all(chains, stop, poll=poll), *(each.run(stop) for each in exchanges)
+        await _beside(
+            candles,
+            store,
+            stop,
+            run.follow_all(chains, stop, poll=poll),
+            *(each.run(stop) for each in exchanges),
         )
     finally:
         await asyncio.gather(*(each.session.close() for each in exchanges))
+
+
+async def _beside(
+    candles: _Candles | None,
+    store: "Store",
+    stop: asyncio.Event,
+    *following: Coroutine[Any, Any, None],
+) -> None:
+    """Follow until told to stop, and keep the candles up meanwhile where they are wished for."""
+    keeping = [_keep(candles, store, stop)] if candles is not None else []
+    await asyncio.gather(*following, *keeping)
+
+
+async def _keep(candles: _Candles, store: "Store", stop: asyncio.Event) -> None:
+    """Keep candles up until told to stop."""
+    # ccxt loads a hundred exchanges: whoever follows does not wait for them.
+    keeping = await asyncio.to_thread(importlib.import_module, "serving.ingest.keeping")
+    keeper = keeping.CandleKeeper(store=store, exchange=candles.exchange, api=candles.api)
+    await keeper.run(stop)
 
 
 def _stop() -> asyncio.Event:
@@ -457,6 +591,13 @@ def rotate(*, store: Url) -> None:
         typer.echo(f"{len(stored)} sealed anew")
 
 
+def _log(level: str) -> None:
+    """Write JSON lines to standard error."""
+    from serving.telemetry import log_to_stderr
+
+    log_to_stderr(level)
+
+
 @contextlib.contextmanager
 def _opened(url: str) -> "Iterator[Store]":
     """Yield a store that is closed at the end."""
@@ -495,6 +636,7 @@ OPTIONS = {
     "/venue": "VENUE",
     "/all_borrowers": "--all-borrowers",
     "/base_url": "--base-url",
+    "/candles_from": "--candles-from",
     "/credentials": "--credentials",
     "/key": "key",
     "/secret": "secret",

@@ -17,8 +17,7 @@ from serving.application.deployment import read_deployment
 from serving.connect import secrets
 from serving.log.heads import read_key
 from serving.notify import liveness
-from serving.notify.settings import AlertSettings, alert_settings
-from serving.settings import Settings, from_environment
+from serving.settings import AlertSettings, Settings, alert_settings, from_environment
 from serving.store import Store, accounts, alerts, changes, connections, consents, keys
 from serving.store.backup import file_of
 from serving.store.engine import revision_of, shown

@@ -21,6 +21,7 @@ from serving.schemas import requests
 from serving.schemas.assessment import FaultyItem, RatioAnswer
 from serving.schemas.margin import AggregateAnswer, MarginAnswer, Standing, TriggersAnswer
 from serving.schemas.margin_requests import SheetBody
+from serving.words.tables import english
 
 REQUEST_ID = "command-line"
 SHOWN_DIGITS = 18
@@ -122,7 +123,7 @@ def _cells(row: SheetRow) -> list[tuple[str, str]]:
 
 def _ratio(ratio: RatioAnswer | None) -> str:
     """Return the venue's ratio under its name."""
-    return "" if ratio is None else f"{ratio.name}\n{_short(ratio.value or 'none')}"
+    return "" if ratio is None else f"{ratio.name}\n{ratio.text or 'none'}"
 
 
 def _surplus(standing: Standing) -> str:
@@ -133,17 +134,18 @@ def _surplus(standing: Standing) -> str:
 def _triggers(row: SheetRow) -> list[str]:
     """Return a line per trigger."""
     triggers = row.trigger
-    lines = [
+    lines = []
+    if triggers.shock_trigger is not None:
+        lines.append(f"common shock {float(triggers.shock_trigger.shock):+.2%}")
+    lines += [
         f"{each.asset} {each.direction} {each.price} ({each.move:+.1%})"
         for each in triggers.price_triggers
     ]
-    if triggers.shock_trigger is not None:
-        lines.append(f"common shock {float(triggers.shock_trigger.shock):+.2%}")
     lines += [
         f"{each.asset} worth nothing at {_short(each.price)}" for each in triggers.bankruptcy_prices
     ]
     if triggers.flips_at is not None:
-        lines.append(f"by accrual at {triggers.flips_at.isoformat()}")
+        lines.append(f"by accrual on {english().time(triggers.flips_at)}")
     if row.margin.next_verdict is not None:
         lines.append(f"at the next oracle price: {row.margin.next_verdict.verdict}")
     return lines

@@ -12,6 +12,8 @@ from rich.table import Column, Table
 from models.errors import ForewarnError, InvalidInput
 from models.orders.order import State
 from serving.settings import PREFIX
+from serving.words.actions import action_text
+from serving.words.tables import english
 
 app = typer.Typer(no_args_is_help=True, help="Orders that keepers carry out, and mandates.")
 Url = Annotated[
@@ -34,12 +36,13 @@ def list_orders(
     from serving.cli.keys import opened
     from serving.store.orders import OrderFilter, read
 
+    words = english()
     with opened(store) as base, base.read() as transaction:
         rows = read(transaction, OrderFilter(state=state, account=account), limit=limit)
     table = Table(Column("id", no_wrap=True), "state", "account", "what", "value", "until")
     for row in rows:
-        acts = (f"{act['kind']} {act['quantity']} {act['asset']}" for act in row.body["actions"])
-        until = row.expires_at.isoformat(timespec="seconds")
+        acts = (action_text(words, act) for act in row.body["actions"])
+        until = words.time(row.expires_at)
         table.add_row(row.id, row.state, row.account, "\n".join(acts), row.value, until)
     Console(highlight=False).print(table)
 

@@ -17,12 +17,14 @@ from serving.cli import alerts as alert_commands
 from serving.cli import allocate as allocate_command
 from serving.cli import breakers as breaker_commands
 from serving.cli import connect as connect_commands
+from serving.cli import consume as consume_command
 from serving.cli import keys as key_commands
 from serving.cli import log as log_commands
 from serving.cli import mcp as mcp_command
 from serving.cli import operate as operator_commands
 from serving.cli import orders as order_commands
 from serving.cli import risk as risk_commands
+from serving.cli import score as score_command
 from serving.cli import store as store_commands
 from serving.cli import terms as term_commands
 from serving.process import ServerFailed, absolute, become_server, is_free
@@ -39,12 +41,14 @@ app.add_typer(store_commands.app)
 app.add_typer(alert_commands.group, name="alerts")
 app.add_typer(connect_commands.group, name="connections")
 app.registered_commands += connect_commands.app.registered_commands
+app.registered_commands += consume_command.app.registered_commands
 app.add_typer(risk_commands.app)
 app.add_typer(risk_commands.group, name="risk")
 app.registered_commands += alert_commands.app.registered_commands
 app.registered_commands += allocate_command.app.registered_commands
 app.registered_commands += mcp_command.app.registered_commands
 app.registered_commands += operator_commands.app.registered_commands
+app.registered_commands += score_command.app.registered_commands
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
 
@@ -59,8 +63,12 @@ def serve(
     store: Annotated[
         str | None, typer.Option(help="Database URL, such as sqlite:///book.sqlite3.")
     ] = None,
-    host: Annotated[str, typer.Option(help="IP address to listen on.")] = "127.0.0.1",
-    port: Port = 3000,
+    host: Annotated[
+        str, typer.Option(envvar=f"{PREFIX}SERVE_HOST", help="IP address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, envvar=f"{PREFIX}SERVE_PORT", help="Port.")
+    ] = 3000,
     workers: Annotated[
         int | None, typer.Option(min=1, max=64, help="Processes that answer.")
     ] = None,

@@ -117,9 +117,13 @@ def import_pool(
 
 @app.command("import-tiers")
 def import_tiers(
-    file: Annotated[Path, typer.Argument(help="Parquet of dated leverage tiers of Binance USD-M.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="Parquet of dated tiers of Binance USD-M, or CSV of Bybit of one day."),
+    ],
     *,
     store: Url,
+    venue: Annotated[str, typer.Option(help="binance-usdm or bybit-linear.")] = "binance-usdm",
     symbol: Annotated[
         list[str], typer.Option(help="Contract, such as BTC/USDT; may be given several times.")
     ],
@@ -131,7 +135,47 @@ def import_tiers(
     from serving.ingest import tier_history
 
     try:
-        added = tier_history.import_tiers(file, symbol, store=store)
+        added = tier_history.import_tiers(file, symbol, store=store, venue=venue)
+    except ForewarnError as error:
+        raise _ended(error) from None
+    typer.echo(f"terms: {added.written} written, {added.repeated} held already")
+
+
+@app.command("import-terms")
+def import_terms(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Dated CSV: Aave's reserve snapshots, Comet's configurations, Maker's changes."
+        ),
+    ],
+    *,
+    store: Url,
+    venue: Annotated[str, typer.Option(help="aave-v2, aave-v3, compound-v3 or maker.")],
+    market: Annotated[str, typer.Option(help="Market whose terms they are.")],
+    of: Annotated[
+        str | None,
+        typer.Option(help="The market by the file's name, such as aave-v3@137; as --market else."),
+    ] = None,
+    chain: Annotated[str, typer.Option(help="Where the market lives, if its name is silent.")] = "",
+    version: Annotated[str | None, typer.Option(help="Of the venue's rules.")] = None,
+    rest: Annotated[
+        Path | None, typer.Option(help="JSON of terms that states what the file does not.")
+    ] = None,
+) -> None:
+    """Write past risk parameters as terms, so that past questions are judged by them.
+
+    The file is taken whole or not at all; exit code 2 where it has faults.
+    """
+    from models.domain import MarketId
+    from serving.ingest import past_terms
+
+    try:
+        changes = past_terms.past_terms(
+            file, venue=venue, of=of or market, stated=past_terms.stated_terms(rest)
+        )
+        whose = MarketId(venue, market, chain)
+        added = past_terms.write(changes, whose, version=version, url=store)
     except ForewarnError as error:
         raise _ended(error) from None
     typer.echo(f"terms: {added.written} written, {added.repeated} held already")

@@ -19,6 +19,9 @@ MOST_ADDRESSES = 10_000
 MOST_ENDPOINTS = 8
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 SECRET = {"rpc", "ws"}
+SINGLETONS = {"maker", "morpho-blue"}
+"""Venues of which one contract on a chain leads to every market."""
+
 WHOLE_MARKET = "core"
 """Name of a venue's main market on a chain."""
 
@@ -37,7 +40,9 @@ def _address(value: str) -> str:
 
 
 Address = Annotated[str, Field(max_length=100, strict=True), AfterValidator(_address)]
-ChainVenue = Literal["aave-v3", "aave-v2", "liquity-v1", "morpho-blue", "venus"]
+ChainVenue = Literal[
+    "aave-v3", "aave-v2", "compound-v3", "euler-v2", "liquity-v1", "maker", "morpho-blue", "venus"
+]
 
 
 class ConnectionBody(Body):
@@ -52,7 +57,8 @@ class ConnectionBody(Body):
         default=None, description="EIP-155; left out where the chain's name is known"
     )
     market: Name = Field(
-        default=WHOLE_MARKET, description="name of the market; for Morpho Blue its id"
+        default=WHOLE_MARKET,
+        description="name of the market; for Morpho Blue its id, for Maker the collateral type",
     )
     contract: Address | None = Field(
         default=None, description="the venue's contract; left out where the market is known"
@@ -122,7 +128,7 @@ def target(body: ConnectionBody) -> Target:
     elif chains.get(body.chain, chain_id) != chain_id:
         faults.append(Fault("/chain_id", f"{body.chain} is chain {chains[body.chain]}"))
     whose = MarketId(body.venue, body.market, body.chain)
-    place = whose._replace(market="") if body.venue == "morpho-blue" else whose
+    place = whose._replace(market="") if body.venue in SINGLETONS else whose
     contract = body.contract or contracts.get(place)
     if contract is None:
         names = ", ".join(

@@ -22,6 +22,7 @@ from serving.connect.reading import (
     AccountReading,
     Check,
     InterestReader,
+    OwnerReader,
     Reader,
     Reading,
     account_id,
@@ -109,6 +110,7 @@ class Follower:
     sockets: tuple[str, ...] = ()
     clock: Callable[[], datetime] = lambda: datetime.now(tz=UTC)
     heads: tuple[Heads, ...] = field(default=(), init=False)
+    _named: frozenset[str] = field(default=frozenset(), init=False)
     _accounts: dict[str, AccountReading] = field(default_factory=dict, init=False)
     _is_prepared: bool = field(default=False, init=False)
     _reconciled_at: datetime | None = field(default=None, init=False)
@@ -118,6 +120,10 @@ class Follower:
     _history: tuple[Reading, ...] = field(default=(), init=False)
     _history_liquidations: dict[int, Liquidations] = field(default_factory=dict, init=False)
     _history_acted: dict[int, Acted] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        """Note who was named: owners among them may open accounts later."""
+        self._named = frozenset(self.addresses)
 
     async def run(self, stop: asyncio.Event, *, poll: float = POLL_SECONDS) -> None:
         """Look at the chain until told to stop; what fails is told and tried again later."""
@@ -138,12 +144,20 @@ class Follower:
             news.clear()
             try:
                 step = await self.step()
+                if failures:
+                    LOGGER.info("reads again connection=%s failures=%d", self.name, failures)
                 failures = 0
+                LOGGER.debug("read connection=%s block=%d", self.name, step.head.number)
                 for check in step.mismatches:
-                    LOGGER.warning("rule_mismatch %s at block %d", check.account, step.head.number)
+                    LOGGER.warning(
+                        "rule_mismatch connection=%s account=%s block=%d",
+                        self.name,
+                        check.account,
+                        step.head.number,
+                    )
             except (ConnectFailed, StoreFailed) as error:
                 failures += 1
-                LOGGER.warning("%s: %s", self.name, error)
+                LOGGER.warning("cannot be read connection=%s error=%s", self.name, error)
                 self._note_failure(error)
             if failures:
                 await _any((stop,), min(poll * 2**failures, LONGEST_PAUSE))
@@ -181,6 +195,14 @@ class Follower:
         """Return the addresses that held and owed nothing when they were read last."""
         return sorted(address for address, each in self._accounts.items() if not each.legs)
 
+    async def _prepare(self, head: Block) -> None:
+        """Read what seldom changes, and which accounts are of the owners that were named."""
+        await self.reader.prepare(self.chain, head)
+        if isinstance(self.reader, OwnerReader) and self._named:
+            owned = await self.reader.accounts_of(self.chain, head, sorted(self._named))
+            self.addresses -= {owner for owner, some in owned.items() if some}
+            self.addresses |= {each for some in owned.values() for each in some}
+
     async def discover(self, first: int) -> int:
         """Follow whoever borrowed since a block; return how many that are.
 
@@ -190,7 +212,7 @@ class Follower:
             When the chain cannot be read.
         """
         head = await self.chain.head()
-        await self.reader.prepare(self.chain, head)
+        await self._prepare(head)
         before = len(self.addresses)
         contracts = self.reader.contracts[:1]
         topics = [list(self.reader.borrow_topics), *self.reader.log_topics[1:]]
@@ -219,7 +241,7 @@ class Follower:
             if connections.blocks(transaction, self.name):
                 return 0
         head = await self.chain.head()
-        await self.reader.prepare(self.chain, head)
+        await self._prepare(head)
         start = await self.chain.first_since(since, head)
         addresses = sorted(self.addresses)
         logs = await self._past_logs(addresses, start, head)
@@ -323,7 +345,7 @@ class Follower:
         """Read what is new up to the head, and write it."""
         is_whole = not self._is_prepared or fork is not None or self._is_reconciliation_due()
         if is_whole:
-            await self.reader.prepare(self.chain, head)
+            await self._prepare(head)
             self._accounts.clear()
             self._is_prepared = True
         logs = await self._logs(way) if has_past else ()

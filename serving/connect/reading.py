@@ -206,6 +206,16 @@ class InterestReader(Reader, Protocol):
         """Return by account the assets in which it did something, by logs."""
 
 
+@runtime_checkable
+class OwnerReader(Reader, Protocol):
+    """A reader of a venue whose accounts have addresses of their own, apart from their owners'."""
+
+    async def accounts_of(
+        self, chain: Chain, block: Block, owners: Sequence[str]
+    ) -> Mapping[str, frozenset[str]]:
+        """Return by owner the accounts that are theirs, as of a block; raises `ConnectFailed`."""
+
+
 def account_id(market: MarketId, address: str) -> str:
     """Return the name of an account in the store.
 

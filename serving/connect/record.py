@@ -1,7 +1,7 @@
 """From readings of blocks to the store: one transaction a block, nothing written twice."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -148,20 +148,19 @@ def _write_market(transaction: Transaction, reading: Reading, *, now: datetime) 
 
 def stamped(price: Price, reading: Reading) -> Price:
     """Return a price as it is written: stale once its connection has been silent for long."""
-    return Price(
-        value=price.value,
-        decimals=price.decimals,
-        observed_at=reading.block.at,
-        source=price.source,
-        stale_after=STALE_AFTER,
-    )
+    return replace(price, observed_at=reading.block.at, stale_after=STALE_AFTER)
 
 
 def is_due(before: Price | None, price: Price, at: datetime) -> bool:
     """Return whether a price is to be written: it moved, or was read long ago."""
-    if before is None or before.value != price.value or before.decimals != price.decimals:
+    if before is None or _figures(before) != _figures(price):
         return True
     return at - before.observed_at >= RENEWED_EVERY
+
+
+def _figures(price: Price) -> tuple[int | None, ...]:
+    """Return what a price says, whenever it was read."""
+    return price.value, price.decimals, price.bid, price.ask
 
 
 def _write_accounts(

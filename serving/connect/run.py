@@ -6,13 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from serving.connect import aave_v2, liquity_v1, morpho_blue, venus
+from models.domain import MarketId
+from serving.connect import aave_v2, compound_v3, euler_v2, liquity_v1, maker, morpho_blue, venus
 from serving.connect.aave_v2 import AaveV2Reader
 from serving.connect.aave_v3 import AaveV3Reader
 from serving.connect.body import Target
+from serving.connect.compound_v3 import CompoundV3Reader
 from serving.connect.errors import HistoryPruned
+from serving.connect.euler_v2 import EulerV2Reader
 from serving.connect.follow import POLL_SECONDS, Follower, Step
 from serving.connect.liquity_v1 import LiquityV1Reader
+from serving.connect.maker import MakerReader
 from serving.connect.morpho_blue import MorphoBlueReader
 from serving.connect.reading import Reader
 from serving.connect.rpc import Chain, chain_of, close
@@ -22,16 +26,24 @@ from serving.store import Store
 LOGGER = logging.getLogger("forewarn.connect")
 
 
+READERS: Mapping[str, Callable[[MarketId, str], Reader]] = {
+    compound_v3.VENUE: lambda whose, at: CompoundV3Reader(market=whose, comet=at),
+    euler_v2.VENUE: lambda whose, at: EulerV2Reader(market=whose, vault=at),
+    liquity_v1.VENUE: lambda whose, at: LiquityV1Reader(market=whose, manager=at),
+    maker.VENUE: lambda whose, at: MakerReader(market=whose, chainlog=at),
+    morpho_blue.VENUE: lambda whose, at: MorphoBlueReader(market=whose, morpho=at),
+    venus.VENUE: lambda whose, at: VenusReader(market=whose, comptroller=at),
+}
+"""By venue what reads a market, found from an address."""
+
+
 def reader_of(target: Target) -> Reader:
     """Return what reads a target's market."""
-    if target.market.venue == morpho_blue.VENUE:
-        return MorphoBlueReader(market=target.market, morpho=target.contract)
-    if target.market.venue == liquity_v1.VENUE:
-        return LiquityV1Reader(market=target.market, manager=target.contract)
-    if target.market.venue == venus.VENUE:
-        return VenusReader(market=target.market, comptroller=target.contract)
+    venue = target.market.venue
+    if venue in READERS:
+        return READERS[venue](target.market, target.contract)
     idle = not target.takes_borrowers
-    if target.market.venue == aave_v2.VENUE:
+    if venue == aave_v2.VENUE:
         return AaveV2Reader(market=target.market, pool=target.contract, reads_idle=idle)
     return AaveV3Reader(market=target.market, pool=target.contract, reads_idle=idle)
 

@@ -16,13 +16,13 @@ import json
 import os
 import secrets
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from models.errors import Fault, ForewarnError, InvalidInput
+from serving.settings import ConnectSettings, section_of
 
 VARIABLE = "FOREWARN_CONNECT_KEY"
 FILE = "FOREWARN_CONNECT_KEY_FILE"
@@ -48,17 +48,18 @@ def keys_of(environment: Mapping[str, str] = os.environ) -> tuple[bytes, ...]:
     InvalidInput
         When a file cannot be read, or a key is none; never with the key in the message.
     """
-    text, where = environment.get(VARIABLE), f"${VARIABLE}"
-    if text is None and FILE in environment:
+    stated = section_of(ConnectSettings, environment)
+    text, where = stated.key, f"${VARIABLE}"
+    if text is None and stated.key_file is not None:
         where = f"${FILE}"
         try:
-            text = Path(environment[FILE]).read_text(encoding="utf-8")
+            text = stated.key_file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             detail = getattr(error, "strerror", None) or "is no text"
             raise InvalidInput([Fault(where, detail)]) from None
-    stated = [part.strip() for part in (text or "").split(",") if part.strip()]
+    parts = [part.strip() for part in (text or "").split(",") if part.strip()]
     keys, faults = [], []
-    for place, part in enumerate(stated):
+    for place, part in enumerate(parts):
         try:
             key = base64.b64decode(part, validate=True)
         except (binascii.Error, ValueError):

@@ -21,7 +21,15 @@ from models.alerting.policy import default
 from serving.application.deployment import read_deployment
 from serving.application.sample_book import VAULTS, logged, price_at
 from serving.demo import venues as elsewhere
-from serving.demo.run import ACCOUNTS, CHAMPION, DAYS, HOURS, falls
+from serving.demo.run import (
+    ACCOUNTS,
+    CHAMPION,
+    DAYS,
+    HOURS,
+    announcement,
+    crash_at,
+    falls,
+)
 from serving.demo.venues import Venues
 from serving.notify.channels import Destination, SendResult
 from serving.notify.dispatcher import Dispatcher, deliver
@@ -106,6 +114,16 @@ def subscribe(store: Store, *, now: datetime) -> None:
             alerts.add_receiver(transaction, owner, names[number::OWNERS], now=now)
             _channel(transaction, owner.receiver, SINK, now=now, rank=1)
         _channel(transaction, f"owner-{OWNERS}", CLOSED, now=now)
+
+
+def announce(store: Store, crash: int) -> None:
+    """Let the pages say what comes, until it begins."""
+    notes = {
+        market.ANNOUNCED: announcement(crash),
+        market.ANNOUNCED_UNTIL: crash_at(crash).isoformat(),
+    }
+    with store.begin() as transaction:
+        market.write_notes(transaction, notes)
 
 
 def _channel(
@@ -198,6 +216,8 @@ def main(url: str, seed: int, pace: float, crash: int) -> None:
     store = open_store(url)
     with stoppable():
         subscribe(store, now=before.at)
+        if pace:
+            announce(store, crash)
         run(
             store,
             before,

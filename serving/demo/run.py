@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any
@@ -157,14 +157,21 @@ def lay_all(book: SimulatedBook, store: Store, *, seed: int) -> None:
         venues.lay(transaction, drawn, at=book.at)
 
 
+def announcement(crash: int) -> str:
+    """Return what comes, and when by the simulated clock."""
+    fall = 1.0 - (1.0 + falls(crash)[crash]) * (1.0 + falls(crash)[crash + 1])
+    at = crash_at(crash)
+    return f"A crash by {fall:.0%} within two hours begins at {at:%Y-%m-%d %H:%M} simulated time"
+
+
+def crash_at(crash: int) -> datetime:
+    """Return when the crash begins by the simulated clock."""
+    return START + timedelta(days=DAYS) + crash * HOUR
+
+
 def _announced(*, crash: int, pace: float) -> str:
     """Return when the crash comes."""
-    at = START + timedelta(days=DAYS) + crash * HOUR
-    fall = 1.0 - (1.0 + falls(crash)[crash]) * (1.0 + falls(crash)[crash + 1])
-    return (
-        f"A crash by {fall:.0%} within two hours begins at {at:%Y-%m-%d %H:%M} simulated time, "
-        f"in about {crash * pace:.0f} s"
-    )
+    return f"{announcement(crash)}, in about {crash * pace:.0f} s"
 
 
 def _present(console: Console, server: Server, settings: Settings, *, seed: int) -> None:

@@ -29,7 +29,7 @@ from serving.evaluation import feature_rows, rules
 from serving.evaluation.attribution import explanations, method_of
 from serving.evaluation.feature_rows import PositionRow, View
 from serving.evaluation.inputs import AccountInput
-from serving.evaluation.reason_text import distance_reason
+from serving.evaluation.reason_text import distance_reason, reason_answer
 from serving.evaluation.rule_evaluation import RuleEvaluation
 from serving.schemas.assessment import (
     Assessment,
@@ -38,6 +38,7 @@ from serving.schemas.assessment import (
     Method,
     Notice,
     ReasonAnswer,
+    ReasonValue,
     RuleAnswer,
     RulebookAnswer,
     ShockTrigger,
@@ -605,17 +606,12 @@ def _model_reasons(judged: RuleEvaluation, words: _Texts | None) -> tuple[Reason
 
 def _rule_reasons(judged: RuleEvaluation) -> tuple[ReasonAnswer, ...]:
     """Return the rule's own reasons, which stand before the model's."""
-    reasons = []
+    reasons: list[tuple[str, dict[str, ReasonValue]]] = []
     if judged.now.verdict not in {Verdict.SAFE, Verdict.UNEVALUABLE}:
-        text = f"the venue's rule says {judged.now.verdict.value}: {judged.now.reason}"
-        reasons.append((judged.now.reason, text))
+        verdict, reason = judged.now.verdict.value, judged.now.reason
+        reasons.append((reason, {"verdict": verdict, "reason": reason}))
     elif judged.soon is not None and judged.soon.verdict in BREACHED:
-        text = f"{judged.soon.verdict.value} at the oracle's next price, which is already known"
-        reasons.append(("next_price_below_trigger", text))
+        reasons.append(("next_price_below_trigger", {"verdict": judged.soon.verdict.value}))
     if judged.flips_at is not None:
-        text = f"interest alone makes it liquidatable at {judged.flips_at.isoformat()}"
-        reasons.append(("interest_reaches_the_line", text))
-    return tuple(
-        ReasonAnswer(code=code, feature=None, direction="raises", impact=None, text=text)
-        for code, text in reasons
-    )
+        reasons.append(("interest_reaches_the_line", {"at": judged.flips_at.isoformat()}))
+    return tuple(reason_answer(code, values) for code, values in reasons)

@@ -1,5 +1,6 @@
 """Why a score is what it is: contributions of features, in words."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -8,7 +9,7 @@ import numpy as np
 from features.inputs import Floats
 from models.forecast.bundle import Bundle, Head, Mask
 from models.horizons import LABELS, REFERENCE
-from serving.evaluation.reason_text import SIZES, feature_text
+from serving.evaluation.reason_text import SIZES, reason_answer
 from serving.schemas.assessment import AttributionAnswer, Method, ReasonAnswer
 
 MOST_REASONS = 6
@@ -134,10 +135,5 @@ def explain(
 def _reason(name: str, value: float, impact: float) -> ReasonAnswer:
     """Return one contribution in words."""
     direction: Literal["raises", "lowers"] = "raises" if impact > 0.0 else "lowers"
-    return ReasonAnswer(
-        code=name,
-        feature=name,
-        direction=direction,
-        impact=impact,
-        text=feature_text(name, value, direction=direction),
-    )
+    shown = None if math.isnan(value) else value
+    return reason_answer(name, {"value": shown}, feature=name, direction=direction, impact=impact)

@@ -9,7 +9,7 @@ import dataclasses
 import sys
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, NoReturn
 
 from anyio import from_thread
 
@@ -66,19 +66,29 @@ class Effort:
             Where the caller has been told that the request took too long.
         """
         if self.taken >= self.look_at:
-            stop_if_given_up()
-            self.look_at = self.taken + LOOK_EACH
-        self.spend(steps, place)
-
-    def spend(self, steps: int, place: str) -> None:
-        """Take steps without a look at the caller; raises InvalidInput as `take` does."""
+            self.look()
         self.taken += steps
         if self.taken > self.most:
-            detail = (
-                f"judging {self.whose} takes more than {self.most} steps (legs times the scenarios "
-                "or tiers of the terms, for every price tried)"
-            )
-            raise InvalidInput([Fault(place, detail)])
+            self.refuse(place)
+
+    def look(self) -> None:
+        """Look whether the caller still waits; raises CancelledError as `take` does."""
+        stop_if_given_up()
+        self.look_at = self.taken + LOOK_EACH
+
+    def refuse(self, place: str) -> NoReturn:
+        """Refuse to take more.
+
+        Raises
+        ------
+        InvalidInput
+            Always.
+        """
+        detail = (
+            f"judging {self.whose} takes more than {self.most} steps (legs times the scenarios "
+            "or tiers of the terms, for every price tried)"
+        )
+        raise InvalidInput([Fault(place, detail)])
 
 
 def of_account() -> Effort:
@@ -128,8 +138,12 @@ class Meter:
     def _take(self, account: Account, market: Market) -> None:
         """Take the steps of one evaluation."""
         steps = _steps(account, market, rows=self._rows)
-        self._account.spend(steps, self._place)
-        self.request.take(steps, self._place)
+        for effort in (self._account, self.request):
+            effort.taken += steps
+            if effort.taken > effort.most:
+                effort.refuse(self._place)
+        if self.request.taken >= self.request.look_at:
+            self.request.look()
 
 
 def metered(case: AccountInput, effort: Effort) -> AccountInput:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from features.continuity import LEAP, is_broken
+from features.continuity import LEAP, STILL, is_broken, is_stopped
 from features.inputs import Candles, Events, Ints, Names, Tables
 from features.moments import LegColumns, MomentColumns
 from models import pegs
@@ -58,6 +58,8 @@ class Series:
     ----------
     is_broken
         Whether they changed their unit before it.
+    is_stopped
+        Whether the last of them repeat one price without a volume.
     late
         Hours by which the newest is late, 0 beyond `MOST_LATE`: the features tell whether what
         is there suffices.
@@ -68,6 +70,7 @@ class Series:
     """
 
     is_broken: bool
+    is_stopped: bool
     late: int
     close: float
     newest: float | None
@@ -81,6 +84,7 @@ class Series:
         finite = np.flatnonzero(np.isfinite(candles.close[: max(end, 0)]))
         return cls(
             is_broken=is_broken(candles, end=end),
+            is_stopped=is_stopped(candles, end=end - late),
             late=late,
             close=_last_close(candles, at - late * HOUR),
             newest=float(candles.close[finite[-1]]) if len(finite) else None,
@@ -152,7 +156,7 @@ def position(judged: RuleEvaluation, view: View) -> PositionRow | Notice:
 
 
 def _unfit(names: Sequence[str], view: View) -> Notice | None:
-    """Return why candles tell nothing of assets: there are none, or they changed their unit.
+    """Return why candles tell nothing of assets: none there, unit changed, price stopped.
 
     What came before a change of unit is of no use.
     """
@@ -163,6 +167,9 @@ def _unfit(names: Sequence[str], view: View) -> Notice | None:
         if view.series(name).is_broken:
             text = f"the candles of {name} are not of one unit throughout"
             return Notice(code="candles_discontinuous", text=text)
+        if view.series(name).is_stopped:
+            text = f"the last {STILL} candles of {name} repeat one price, volume unknown"
+            return Notice(code="candles_stopped", text=text)
     return None
 
 

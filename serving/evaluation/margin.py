@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from models.margin.result import Headroom, Margin, Refusal, Verdict
+from models.margin.result import Headroom, Margin, Verdict
 from serving.evaluation import rules
 from serving.evaluation.inputs import AccountInput
 from serving.evaluation.item import Item
@@ -81,9 +81,8 @@ def margin_evaluation(
 
 def _tokens(case: AccountInput) -> tuple[TokenAnswer, ...] | None:
     """Return what each leg holds or owes in whole tokens, where that can be told."""
-    ask = case.rulebook.tokens
-    amounts = None if ask is None else ask(case.account, case.market, case.terms)
-    if amounts is None or isinstance(amounts, Refusal):
+    amounts = rules.token_amounts(case)
+    if amounts is None:
         return None
     return tuple(
         TokenAnswer(kind=each.kind.value, asset=each.asset, amount=exact_text(each.amount, 0))

@@ -92,16 +92,20 @@ def readers(bodies: Iterable[requests.AccountBody]) -> Readers:
     """Return the markets of accounts; one of an unknown venue reads nothing."""
     assets: dict[MarketId, set[str]] = {}
     named: dict[str, set[MarketId]] = {}
+    alike: dict[tuple[str | None, ...], set[str]] = {}
     venues = set(venue_names())
     for body in bodies:
-        if body.venue not in venues:
-            continue
-        market_assets = assets.setdefault(market_of(body), set())
-        for leg in body.legs:
-            market_assets.add(leg.asset)
-        if not isinstance(body.terms, dict):
-            lookup = terms_market(body)
-            named.setdefault(lookup.market, set()).add(lookup)
+        terms = "" if isinstance(body.terms, dict) else body.terms
+        kind = body.venue, body.market, body.chain, terms
+        market_assets = alike.get(kind)
+        if market_assets is None:
+            if body.venue not in venues:
+                continue
+            market_assets = alike[kind] = assets.setdefault(market_of(body), set())
+            if not isinstance(body.terms, dict):
+                lookup = terms_market(body)
+                named.setdefault(lookup.market, set()).add(lookup)
+        market_assets.update([leg.asset for leg in body.legs])
     return Readers(assets, named)
 
 

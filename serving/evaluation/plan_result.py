@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from functools import partial
@@ -36,6 +36,8 @@ from serving.schemas.assessment import ForecastAnswer, RulebookAnswer, exact_tex
 from serving.schemas.change_requests import TargetBody
 from serving.schemas.changes import PlanAnswer, StateAnswer
 from serving.schemas.plan_actions import ActionAnswer, LegAnswer, Repaid, TargetAnswer
+from serving.words.actions import action_text
+from serving.words.tables import english
 
 QUIET = ScoreOptions(reasons=False)
 
@@ -311,29 +313,43 @@ def _state(judged: RuleEvaluation, outcome: ForecastOutcome, at: datetime) -> St
 
 def action_texts(case: AccountInput, action_plan: ActionPlan) -> list[ActionAnswer]:
     """Return the actions of a plan in words, in the order in which they are done."""
-    account, texts = case.account, []
+    texts = []
     for action in action_plan.actions:
-        after = apply(account, (action,))
-        texts.append(_action(account, after, action))
-        account = after
+        after = replace(case, account=apply(case.account, (action,)))
+        texts.append(_action(case, after, action))
+        case = after
     return texts
 
 
-def _action(before: Account, after: Account, action: Action) -> ActionAnswer:
+def _action(case: AccountInput, after: AccountInput, action: Action) -> ActionAnswer:
     """Return one action in words."""
-    tool = action.tool
+    tool, legs = action.tool, case.account.legs
     repays = None
     if tool.kind == "swap" and tool.into is not None:
-        paid = before.legs[tool.into].quantity - after.legs[tool.into].quantity
-        repays = Repaid(asset=before.legs[tool.into].asset, quantity=exact_text(paid, 0))
-    return ActionAnswer(
+        paid = legs[tool.into].quantity - after.account.legs[tool.into].quantity
+        repays = Repaid(
+            asset=legs[tool.into].asset,
+            quantity=exact_text(paid, 0),
+            tokens=_moved_tokens(case, after, tool.into),
+        )
+    answer = ActionAnswer(
         kind=tool.kind,
-        asset=before.legs[tool.leg].asset,
+        asset=legs[tool.leg].asset,
         quantity=exact_text(action.quantity, 0),
         value=exact_text(tool.value(action.quantity), 0),
         cost=exact_text(tool.cost(action.quantity), 0),
         repays=repays,
+        tokens=_moved_tokens(case, after, tool.leg),
     )
+    return replace(answer, text=action_text(english(), asdict(answer)))
+
+
+def _moved_tokens(case: AccountInput, after: AccountInput, place: int) -> str | None:
+    """Return by how much a leg changes, whole tokens; None where it is not known."""
+    before, left = rules.token_amounts(case), rules.token_amounts(after)
+    if before is None or left is None:
+        return None
+    return exact_text(abs(before[place].amount - left[place].amount), 0)
 
 
 def version_of(model: Model, state: StateAnswer) -> str | None:

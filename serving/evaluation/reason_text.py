@@ -1,11 +1,13 @@
-"""A reason in a borrower's words: the value of a feature in units that people use."""
+"""Reasons with their codes, values and text: what the forecast starts from, and features."""
 
 import math
-from collections.abc import Callable, Mapping
+from typing import Literal
 
 from features.pipeline import FEATURES
 from models.margin.result import Trigger
-from serving.schemas.assessment import ReasonAnswer
+from serving.schemas.assessment import ReasonAnswer, ReasonValue
+from serving.words.reasons import reason_text
+from serving.words.tables import english
 
 HOURS = 24.0
 NEAR_MOVES = 3.0
@@ -14,47 +16,25 @@ NEAR_MOVES = 3.0
 SIZES = frozenset(f.name for f in FEATURES if f.unit == "log10 quote units")
 """Features that tell how much is owed: they are named last, however much they weigh."""
 
-MEANINGS: Mapping[str, tuple[str, str]] = {
-    f.name: (f.meaning.rstrip("."), f.unit) for f in FEATURES
-}
 
-
-def _span(hours: float) -> str:
-    """Return a time in words."""
-    return f"{hours:.0f} hours" if hours < 2 * HOURS else f"{hours / HOURS:.0f} days"
-
-
-WORDS: Mapping[str, Callable[[float], str]] = {
-    "log price": lambda v: f"{100.0 * -math.expm1(-v):.1f} %",
-    "daily sigmas": lambda v: f"{v:.1f} usual daily moves",
-    "hourly sigmas": lambda v: f"{v:.2f} usual hourly moves",
-    "sigmas": lambda v: f"{v:.1f} usual moves",
-    "log-odds": lambda v: f"{100.0 / (1.0 + math.exp(-v)):.2g} %",
-    "1": lambda v: f"{v:.2f}",
-    "log ratio": lambda v: f"{math.exp(v):.2f} to 1",
-    "share": lambda v: f"{100.0 * v:.0f} %",
-    "log hours": lambda v: _span(math.expm1(v)),
-    "log days": lambda v: f"{math.expm1(v):.2g} days",
-    "events": lambda v: f"{v:.0f}",
-    "times": lambda v: f"{v:.0f}",
-    "log10 quote units": lambda v: f"{10.0**v:,.0f} in the quote",
-}
-"""By a feature's unit, its value in people's units."""
-
-
-def feature_text(name: str, value: float, *, direction: str) -> str:
-    """Return one contribution in words.
-
-    Parameters
-    ----------
-    value
-        Of the feature, in its unit; NaN where it is not known.
-    direction
-        `raises` or `lowers`.
-    """
-    meaning, unit = MEANINGS[name]
-    shown = "unknown" if math.isnan(value) else WORDS[unit](value)
-    return f"{meaning}: {shown}; {direction} the risk"
+def reason_answer(
+    code: str,
+    values: dict[str, ReasonValue],
+    *,
+    feature: str | None = None,
+    direction: Literal["raises", "lowers"] = "raises",
+    impact: float | None = None,
+) -> ReasonAnswer:
+    """Return a reason with its text."""
+    stated = {"code": code, "feature": feature, "direction": direction, "values": values}
+    return ReasonAnswer(
+        code=code,
+        feature=feature,
+        direction=direction,
+        impact=impact,
+        text=reason_text(english(), stated),
+        values=values,
+    )
 
 
 def distance_reason(
@@ -78,21 +58,11 @@ def distance_reason(
         return None
     day = sigma * math.sqrt(HOURS)
     moves = distance / day
-    whose = (trigger and trigger.asset) or "The market"
-    if distance <= 0.0:
-        text = f"{whose} is past the liquidation price"
-    else:
+    asset = None if trigger is None else trigger.asset
+    values: dict[str, ReasonValue] = {"asset": asset, "share": None}
+    if distance > 0.0:
         rises = trigger is not None and trigger.direction == "above"
         share = math.expm1(distance) if rises else -math.expm1(-distance)
         goes = "rise" if rises else "fall"
-        text = (
-            f"{whose} must {goes} {100.0 * share:.1f} % to the liquidation price: "
-            f"{moves:.1f} of its usual daily moves of {100.0 * math.expm1(day):.1f} %"
-        )
-    return ReasonAnswer(
-        code="distance",
-        feature=None,
-        direction="raises" if moves < NEAR_MOVES else "lowers",
-        impact=None,
-        text=text,
-    )
+        values |= {"share": share, "goes": goes, "moves": moves, "day": math.expm1(day)}
+    return reason_answer("distance", values, direction="raises" if moves < NEAR_MOVES else "lowers")

@@ -1,6 +1,7 @@
 """An assessment as the store keeps it, to be searched, sorted and looked back on."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
@@ -9,18 +10,28 @@ import msgspec
 
 from models.domain import Exact
 from models.horizons import HEADS, LABELS
-from models.margin.result import Verdict
+from models.margin.result import Side, Verdict
+from models.margin.trigger import BREACHED
+from serving.evaluation import rules
 from serving.evaluation.assess import ForecastOutcome, doubts, raised
+from serving.evaluation.buffers import Nearest, nearest
 from serving.evaluation.rule_evaluation import RuleEvaluation
 from serving.schemas.assessment import Assessment, ForecastAnswer
 from serving.schemas.stored import Assessed
 
 
-def record(assessment: Assessment) -> Assessed:
-    """Return the stored row of an assessment, with the whole answer."""
+def record(assessment: Assessment, judged: RuleEvaluation | None = None) -> Assessed:
+    """Return the stored row of an assessment, with the whole answer.
+
+    Parameters
+    ----------
+    judged
+        What the rules said of the account; None where that is not at hand: then neither its line
+        nor what its collateral is worth is known.
+    """
     rule = assessment.rule
     body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(assessment))
-    return Assessed(
+    row = Assessed(
         account=assessment.account,
         at=assessment.as_of,
         verdict=rule.verdict,
@@ -33,6 +44,11 @@ def record(assessment: Assessment) -> Assessed:
         body=body,
         **_chances(assessment.forecast),
     )
+    if judged is None:
+        return row
+    now = judged.now
+    worth = None if now.maintenance is None else rules.worth(judged.case)
+    return with_worth(replace(row, **_line(judged)), worth, decimals=now.value_decimals)
 
 
 def _ratio(assessment: Assessment) -> float | None:
@@ -68,8 +84,27 @@ def record_of_rules(
         requirement=None if side is None else _scaled(side.requirement, now.value_decimals),
         model_version=model_version if outcome.words else None,
         degraded=tuple([notice.code for notice in doubts(judged, outcome)]),
+        **_line(judged),
         **_chances(entries),
     )
+
+
+def _line(judged: RuleEvaluation) -> dict[str, Any]:
+    """Return how far an account is from its line, and by which price, as the store keeps it."""
+    closest = nearest(judged, at_next=True)
+    if judged.now.verdict in BREACHED or (judged.soon and judged.soon.verdict in BREACHED):
+        closest = Nearest(share=0.0, trigger=None if closest is None else closest.trigger)
+    if closest is None:
+        return {}
+    trigger = closest.trigger
+    columns: dict[str, Any] = {"distance": max(0.0, closest.share)}
+    if trigger is None:
+        return columns
+    columns["trigger_side"] = trigger.direction
+    if trigger.asset is not None:
+        columns["trigger_asset"] = trigger.asset
+        columns["trigger_price"] = _scaled(trigger.value, trigger.decimals)
+    return columns
 
 
 def _chances(forecast: Sequence[ForecastAnswer]) -> dict[str, Any]:
@@ -83,6 +118,18 @@ def _chances(forecast: Sequence[ForecastAnswer]) -> dict[str, Any]:
 
 _COLUMNS = {label: [(head, f"{head}_{label}") for head in HEADS] for label in LABELS}
 """By horizon: heads, with the columns that keep what they say."""
+
+
+def with_worth(assessed: Assessed, worth: Side | None, *, decimals: int) -> Assessed:
+    """Return a stored row with the market value of the collateral.
+
+    Parameters
+    ----------
+    worth
+        Collateral and debt, 10^-decimals quote units; None where they are not known.
+    """
+    value = None if worth is None else _scaled(worth.credit, decimals)
+    return replace(assessed, collateral_value=value)
 
 
 def record_of_nothing(account: str, *, at: datetime, reason: str) -> Assessed:

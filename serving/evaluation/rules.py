@@ -3,18 +3,23 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any, TypeVar
 
 from models import pegs
-from models.domain import Account, LegKind, Market, Price
+from models.domain import Account, Exact, LegKind, Market, Price
 from models.errors import Fault, InvalidInput
-from models.margin.result import Margin, Ratio, Refusal, Side
+from models.margin.result import Margin, Ratio, Refusal, Side, TokenAmount
 from models.margin.rulebook import Rulebook
 from serving.evaluation.inputs import AccountInput
 from serving.schemas.assessment import NextAnswer, Notice, RatioAnswer, SideAnswer, exact_text
 from serving.schemas.margin import RefusalAnswer
+from serving.words.tables import english
 
 T = TypeVar("T")
+
+RATIO_DECIMALS = 18
+"""Of a ratio that does not end."""
 
 
 def evaluated(case: AccountInput, rule: Callable[[AccountInput], T]) -> T:
@@ -196,8 +201,43 @@ def ratio_text(ratio: Ratio | None) -> RatioAnswer | None:
     """Return the venue's ratio in exact text."""
     if ratio is None:
         return None
-    value = None if ratio.value is None else exact_text(ratio.value, ratio.decimals)
-    return RatioAnswer(name=ratio.name, value=value)
+    if ratio.value is None:
+        return RatioAnswer(name=ratio.name, value=None)
+    digits = rounded(ratio.value, ratio.decimals - RATIO_DECIMALS)
+    return RatioAnswer(
+        name=ratio.name,
+        value=exact_text(digits, RATIO_DECIMALS),
+        text=english().ratio(ratio.name, float(ratio.value / 10**ratio.decimals)),
+    )
+
+
+def rounded(value: Exact, places: int) -> int:
+    """Return value / 10^places as a whole number, half to even; without a fraction where it can.
+
+    >>> rounded(25, 1), rounded(35, 1), rounded(-25, 1), rounded(3, -2)
+    (2, 4, -2, 300)
+    """
+    if not isinstance(value, int):
+        return round(Fraction(value) / Fraction(10) ** places)
+    if places <= 0:
+        return value * 10**-places
+    step = 10**places
+    whole, rest = divmod(value, step)
+    return whole + (2 * rest > step or (2 * rest == step and whole % 2))
+
+
+def token_amounts(case: AccountInput) -> tuple[TokenAmount, ...] | None:
+    """Return what each leg holds or owes in whole tokens, leg by leg; None where not known."""
+    book, account = case.rulebook, case.account
+    if book.is_exact:
+        return tuple(
+            TokenAmount(kind=leg.kind, asset=leg.asset, amount=Fraction(leg.quantity))
+            for leg in account.legs
+        )
+    if book.tokens is None:
+        return None
+    amounts = book.tokens(account, case.market, case.terms)
+    return None if isinstance(amounts, Refusal) else amounts
 
 
 def refusal_text(refusal: Refusal | None) -> RefusalAnswer | None:

@@ -20,17 +20,16 @@ from starlette.types import Receive, Scope, Send
 
 from models.errors import Fault, InvalidInput
 from serving.application.deployment import Follower
-from serving.application.scoring import ScoringService, UnknownAccounts
+from serving.application.scoring import ScoringService
 from serving.application.warm import Warmer
 from serving.http.admission import Admission, is_local
 from serving.http.breakers import BreakerLook
 from serving.http.keys import LOOPBACK, Principal
+from serving.http.refusals import refusal
 from serving.http.responses import respond
 from serving.http.routing import NUL, Answer, Call, Operation, RouteMatch, Routes
 from serving.schemas import problems, requests
 from serving.schemas.problems import Refused
-from serving.schemas.strict_json import NotJson
-from serving.store import StoreConflict, StoreFailed
 from serving.telemetry import Visit, instruments, visited
 
 LOGGER = logging.getLogger("forewarn")
@@ -105,7 +104,7 @@ class Api:
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001 - the one outermost guard
-            response = _problem(_refusal(error, visit.request_id), visit)
+            response = _problem(refusal(error, visit.request_id), visit)
         visit.status, visit.seconds = response.status_code, time.perf_counter() - began
         for name, value in {HEADER: visit.request_id, **SECURE, **self._cors(request)}.items():
             response.headers.setdefault(name, value)
@@ -365,34 +364,6 @@ async def _whole(request: Request) -> bytes:
     if size > requests.MOST_BYTES:
         raise Refused(problems.TOO_LARGE, f"a body has at most {requests.MOST_BYTES} bytes")
     return b"".join(parts)
-
-
-def _refusal(error: Exception, request_id: str) -> Refused:
-    """Return the problem that an error is told as."""
-    if isinstance(error, Refused):
-        return error
-    if isinstance(error, NotJson):
-        return Refused(problems.NOT_JSON, str(error))
-    if isinstance(error, StoreFailed):
-        LOGGER.warning("request %s: the store failed: %s", request_id, error)
-        detail = "the store failed and nothing was written; ask again"
-        return Refused(problems.UNAVAILABLE, detail, headers={"Retry-After": "2"})
-    if isinstance(error, InvalidInput):
-        return _faulty(error)
-    LOGGER.error("request %s failed", request_id, exc_info=error)
-    return Refused(problems.INTERNAL, "see the service's log")
-
-
-def _faulty(error: InvalidInput) -> Refused:
-    """Return the problem of an input with faults."""
-    kind = problems.INVALID
-    if isinstance(error, UnknownAccounts):
-        kind = problems.UNKNOWN_ACCOUNT
-    elif isinstance(error, StoreConflict):
-        kind = problems.CONFLICT
-    count = len(error.faults)
-    detail = f"{count} fault{'s' if count != 1 else ''} found"
-    return Refused(kind, detail, faults=error.faults)
 
 
 def _problem(refused: Refused, visit: Visit) -> Response:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from serving.store import Transaction, audit, forecasts, market, open_store
+from serving.store import Transaction, audit, drift_reports, forecasts, market, open_store
 from serving.store.audit import AuditEntry
 
 
@@ -22,7 +22,8 @@ def store(url: str, *, begin: datetime, note: Mapping[str, Any] | None = None) -
     begin
         Forecasts before it are left out.
     note
-        `actor`, `action`, `subject` and `detail` of a line for the audit log; None for none.
+        `actor`, `action`, `subject` and `detail` of a line for the audit log, and the `report` of
+        the model `subject` to be kept where there is one; None for none.
 
     Returns
     -------
@@ -56,3 +57,5 @@ def _note(transaction: Transaction, note: Mapping[str, Any]) -> None:
         detail=note["detail"],
     )
     audit.note(transaction, entry)
+    if "report" in note:
+        drift_reports.write(transaction, note["subject"], note["report"], at=entry.at)

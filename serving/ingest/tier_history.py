@@ -1,58 +1,69 @@
-"""Past maintenance brackets of Binance as terms of a store, in force from when they were known."""
+"""Past maintenance brackets of exchanges as terms of a store, from when they were known."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from models.domain import MarketId
 from models.errors import Fault, InvalidInput
-from models.terms_history.exchanges import binance_tiers
-from models.terms_history.observed import Bracket, in_force
-from serving.evaluation import inputs
-from serving.evaluation.stated_terms import terms_of
-from serving.store import market, open_store
+from models.terms_history.exchanges import binance_tiers, bybit_tiers
+from models.terms_history.observed import Bracket, Observed, in_force
+from serving.ingest.past_terms import dated, unreadable, write
 from serving.store.rows import Added
 
-VENUE, OBSERVED = "binance-usdm", "USD-M"
+READERS: Mapping[str, tuple[Callable[..., tuple[Observed, ...]], str]] = {
+    "binance-usdm": (binance_tiers, "USD-M"),
+    "bybit-linear": (bybit_tiers, "linear"),
+}
+"""By venue: what reads its files, and the market that they are of."""
 
 
-def terms(file: Path, symbols: Sequence[str]) -> Iterator[tuple[datetime, Mapping[str, Any]]]:
+def terms(
+    file: Path, symbols: Sequence[str], *, venue: str
+) -> Iterator[tuple[datetime, Mapping[str, Any]]]:
     """Yield from when terms held, and the terms, as often as they changed.
 
     Parameters
     ----------
     file
-        Parquet of snapshots, as `models.terms_history.exchanges.binance_tiers` reads it.
+        Snapshots, as the venue's reader in `models.terms_history.exchanges` takes them.
     symbols
         Contracts of one quote, such as `BTC/USDT`.
+    venue
+        One of `READERS`.
 
     Raises
     ------
     InvalidInput
-        When the file cannot be read or knows nothing of a symbol, or quotes differ.
+        When there is no reader, the file cannot be read or knows nothing of a symbol, or quotes
+        differ.
     """
+    if venue not in READERS:
+        raise InvalidInput([Fault("venue", f"{venue} is not one of {', '.join(READERS)}")])
+    read, observed_market = READERS[venue]
     quotes = sorted({symbol.rpartition("/")[2] for symbol in symbols})
     if len(quotes) != 1:
         raise InvalidInput([Fault("symbol", f"one quote is needed, not {', '.join(quotes)}")])
     try:
-        by_symbol = {symbol: binance_tiers(file, symbol=symbol) for symbol in symbols}
+        by_symbol = {symbol: read(file, symbol=symbol) for symbol in symbols}
     except (OSError, ValueError, KeyError) as error:
-        raise InvalidInput([Fault(file.name, str(error))]) from None
+        raise unreadable(file, error) from None
     absent = [symbol for symbol, observed in by_symbol.items() if not observed]
     if absent:
         raise InvalidInput([Fault(file.name, f"knows nothing of {', '.join(absent)}")])
     history = [each for observed in by_symbol.values() for each in observed]
-    before: Mapping[str, Any] = {}
-    for at in sorted({each.observed_at for each in history}):
+
+    def terms_at(at: datetime) -> Mapping[str, Any]:
         stated = {}
         for symbol in symbols:
-            brackets = in_force(history, market=OBSERVED, asset=symbol, at=at).get("brackets")
+            values = in_force(history, market=observed_market, asset=symbol, at=at)
+            brackets = values.get("brackets")
             if isinstance(brackets, tuple):
                 stated[f"{symbol}:{quotes[0]}"] = [_stated(each) for each in brackets]
-        if stated != before:
-            yield at, {"quote": quotes[0], "symbols": stated}
-        before = stated
+        return {"quote": quotes[0], "symbols": stated}
+
+    yield from dated(history, terms_at)
 
 
 def _stated(bracket: Bracket) -> dict[str, Any]:
@@ -65,7 +76,7 @@ def _stated(bracket: Bracket) -> dict[str, Any]:
     }
 
 
-def import_tiers(file: Path, symbols: Sequence[str], *, store: str) -> Added:
+def import_tiers(file: Path, symbols: Sequence[str], *, store: str, venue: str) -> Added:
     """Write the terms of every change: all of them or none.
 
     Raises
@@ -76,19 +87,5 @@ def import_tiers(file: Path, symbols: Sequence[str], *, store: str) -> Added:
     StoreRefused, StoreFailed
         When the store cannot be opened, or fails.
     """
-    changes = list(terms(file, symbols))
-    book = inputs.rulebook(VENUE, None, "")
-    for at, body in changes:
-        terms_of(body, book, f"{file.name}:{at:%Y-%m-%d}")
-    whose = MarketId(VENUE, symbols[0].rpartition("/")[2])
-    opened = open_store(store)
-    try:
-        with opened.begin() as transaction:
-            added = [
-                market.push_terms(transaction, whose, body, valid_from=at) for at, body in changes
-            ]
-    finally:
-        opened.close()
-    return Added(
-        written=sum(each.written for each in added), repeated=sum(each.repeated for each in added)
-    )
+    whose = MarketId(venue, symbols[0].rpartition("/")[2])
+    return write(terms(file, symbols, venue=venue), whose, version=None, url=store)

@@ -11,12 +11,14 @@ import os
 import re
 import smtplib
 import ssl
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import parseaddr
+from functools import cache
 from typing import Any, Literal, Protocol
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
@@ -25,12 +27,14 @@ import httpx
 import msgspec
 from standardwebhooks import Webhook
 
+from serving.brokers.broker import sink as open_sink
+from serving.brokers.messages import BrokerFailed, MessageRefused, Sink
 from serving.notify.message import Message
-from serving.notify.settings import PREFIX, AlertSettings, Network
 from serving.notify.url_guard import TargetRefused, literal_fault, parts, resolve
+from serving.settings import AlertSettings, Network, prefix_of
 from serving.waits import retry_after
 
-WEBHOOK, MAIL, APPRISE = "webhook", "mail", "apprise"
+WEBHOOK, MAIL, APPRISE, STREAM = "webhook", "mail", "apprise", "stream"
 HOSTED: Mapping[str, frozenset[str]] = {
     "tgram": frozenset({"silent", "preview", "topic", "thread"}),
     "slack": frozenset(),
@@ -47,11 +51,13 @@ Other services could be aimed inside, and other parameters read files or address
 """
 
 _HOSTED_TEXT = re.compile(r"[A-Za-z0-9_\-.~:/@+%=&?#*]*")
+_SUBJECT = re.compile(r"alerts(\.[A-Za-z0-9_-]{1,60}){1,4}")
 SECONDS = 20.0
 GONE, TOO_MANY, UNAVAILABLE = 410, 429, 503
 MOST_WAIT = timedelta(hours=1)
 SECRET_BYTES = 24
-MAIL_VARIABLE = f"{PREFIX}MAIL_URL"
+MAIL_VARIABLE = f"{prefix_of('alerts')}MAIL_URL"
+BROKER_VARIABLE = f"{prefix_of('alerts')}BROKER"
 MAIL_REFUSED = 500
 
 
@@ -324,6 +330,60 @@ def hosted_fault(target: str) -> str | None:
     return None
 
 
+@dataclass(slots=True, kw_only=True)
+class StreamSender:
+    """The webhook's payload as a message of the operator's broker, confirmed before it counts.
+
+    Parameters
+    ----------
+    broker
+        URL of the broker; opened by the first message, and again after one that failed.
+    """
+
+    broker: str
+    sink: Sink | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, message: Message, to: Destination) -> SendResult:
+        """Return what became of one attempt; the id is the same on every one.
+
+        NATS drops what comes again with one id within its window (`Nats-Msg-Id`); beyond it, and
+        on Kafka (`idempotency-key`), readers know a repeat by it.
+        """
+        body = msgspec.json.encode(message.payload)
+        headers = {"content-type": "application/json", "forewarn-type": message.payload["type"]}
+        with self.lock:  # a client of a broker is made once, however many wait for it
+            try:
+                if self.sink is None:
+                    self.sink = open_sink(self.broker)
+                self.sink.publish(
+                    to.target, body, key=message_id(to.key), headers=headers, order=to.target
+                )
+            except ModuleNotFoundError as error:
+                return SendResult("later", f"{error.name} is not installed: see the extra streams")
+            except MessageRefused as error:
+                return SendResult("never", str(error))
+            except BrokerFailed as error:
+                failed, self.sink = self.sink, None
+                if failed is not None:
+                    failed.close()
+                return SendResult("later", str(error))
+        return SendResult("delivered")
+
+
+@cache
+def stream_sender(broker: str) -> StreamSender:
+    """Return what writes to a broker: one connection of a process, whoever sends."""
+    return StreamSender(broker=broker)
+
+
+def subject_fault(target: str) -> str | None:
+    """Return why a text is not a subject that a channel may write to, or None."""
+    if _SUBJECT.fullmatch(target):
+        return None
+    return f"{target[:80]!r} is not a subject alerts.NAME of letters, digits, - and _"
+
+
 def url_fault(target: str) -> str | None:
     """Return why a URL cannot be a webhook's, as far as its text tells; None where it can."""
     try:
@@ -367,10 +427,15 @@ def _no_mail(settings: AlertSettings) -> str | None:
     return None if settings.mail_url else f"no mail server is named: set {MAIL_VARIABLE}"
 
 
+def _no_broker(settings: AlertSettings) -> str | None:
+    """Return why nothing can be written to a broker under some settings."""
+    return None if settings.broker else f"no broker is named: set {BROKER_VARIABLE}"
+
+
 def _no_network(target: str, settings: AlertSettings) -> str | None:
     """Return why a webhook may not be reached under some settings, as far as its text tells."""
     fault = literal_fault(target, allowed=settings.allowed_networks)
-    return None if fault is None else f"{fault}; see {PREFIX}ALLOWED_NETWORKS"
+    return None if fault is None else f"{fault}; see {prefix_of('alerts')}ALLOWED_NETWORKS"
 
 
 def _scheme(target: str) -> str:
@@ -399,6 +464,13 @@ KINDS: Mapping[str, ChannelKind] = {
         fault=hosted_fault,
         shown=lambda target: f"{_scheme(target)}://…",
         host=_scheme,
+    ),
+    STREAM: ChannelKind(
+        sender=lambda settings: stream_sender(settings.broker or ""),
+        fault=subject_fault,
+        shown=lambda target: target,
+        host=lambda _target: STREAM,
+        missing=_no_broker,
     ),
 }
 

@@ -26,6 +26,7 @@ from serving.store.leases import DELIVERING
 from serving.store.outbox import Candidate, ClaimedMessage
 
 LOGGER = logging.getLogger("forewarn.deliver")
+REPORT_EVERY = timedelta(minutes=1)
 IDLE = 0.2
 BEAT_EVERY = timedelta(seconds=10)
 LEASE = timedelta(seconds=60)
@@ -107,6 +108,8 @@ class Sending:
     under_way: dict[Future[Answer], ClaimedMessage] = field(default_factory=dict)
     renewed_at: datetime | None = None
     beaten_at: datetime | None = None
+    reported_at: datetime | None = None
+    outcomes: Counter[str] = field(default_factory=Counter)
 
 
 def deliver(dispatcher: Dispatcher, *, now: datetime) -> int:
@@ -130,10 +133,12 @@ def run(
 ) -> None:
     """Deliver until it is over; a failed round is noted and tried again."""
     lookout = Watchdog(dispatcher.store, fault=dispatcher.fault)
+    LOGGER.info("delivers holder=%s kinds=%s", dispatcher.holder, ",".join(dispatcher.senders))
     with _sending(dispatcher, clock) as sending:
         while not is_over():
             claimed = 0
             try:
+                _report(sending)
                 lookout.look(clock())
                 _settle_answered(sending)
                 _renew(sending)
@@ -148,6 +153,25 @@ def run(
                 wait(sending.under_way, timeout=IDLE, return_when=FIRST_COMPLETED)
             else:
                 pause(IDLE)
+    LOGGER.info("stopped holder=%s", dispatcher.holder)
+
+
+def _report(sending: Sending) -> None:
+    """Log once a minute what was sent and what was not, where something was tried."""
+    now = sending.clock()
+    if sending.reported_at is None:
+        sending.reported_at = now
+    if now - sending.reported_at < REPORT_EVERY or not sending.outcomes:
+        return
+    LOGGER.info(
+        "delivered seconds=%.0f delivered=%d later=%d given_up=%d",
+        (now - sending.reported_at).total_seconds(),
+        sending.outcomes["delivered"],
+        sending.outcomes["later"],
+        sending.outcomes["never"] + sending.outcomes["gone"],
+    )
+    sending.reported_at = now
+    sending.outcomes.clear()
 
 
 @contextlib.contextmanager
@@ -181,11 +205,11 @@ def _claim(sending: Sending) -> int:
             limit=limit,
             choose=partial(_choose, sending),
         )
-        languages = alerts.languages(transaction, [parcel.receiver for parcel in parcels])
+        readers = alerts.readers(transaction, [parcel.receiver for parcel in parcels])
     for parcel in parcels:
-        language = languages.get(parcel.receiver, "")
+        reader = readers.get(parcel.receiver, alerts.Reader())
         attempt = sending.pool.submit(
-            _attempt, dispatcher, parcel, language=language, key=key, clock=sending.clock
+            _attempt, dispatcher, parcel, reader=reader, key=key, clock=sending.clock
         )
         sending.under_way[attempt] = parcel
     return len(parcels)
@@ -215,7 +239,7 @@ def _attempt(
     dispatcher: Dispatcher,
     parcel: ClaimedMessage,
     *,
-    language: str,
+    reader: alerts.Reader,
     key: bytes,
     clock: Callable[[], datetime],
 ) -> Answer:
@@ -235,7 +259,7 @@ def _attempt(
     )
     is_composed = False
     try:
-        message = compose(parcel.body, language, offered)
+        message = compose(parcel.body, reader.language, offered, zone=reader.zone)
         to = Destination(key=parcel.key, target=parcel.target, secrets=parcel.secrets)
         is_composed = True
         with dispatcher.store.read() as transaction:
@@ -254,6 +278,7 @@ def _settle_answered(sending: Sending) -> None:
     for attempt in [future for future in sending.under_way if future.done()]:
         answer = attempt.result()
         if answer.sent is not None:
+            sending.outcomes[answer.sent.outcome] += 1
             _settle(sending.dispatcher, sending.under_way[attempt], answer, answer.sent)
         del sending.under_way[attempt]
 
@@ -275,7 +300,13 @@ def _settle(
         if sent.outcome == "delivered":
             outbox.mark_sent(transaction, parcel, holder=holder, now=now)
             return
-        LOGGER.warning("message %s by %s: %s", parcel.number, parcel.kind, sent.error)
+        LOGGER.warning(
+            "not delivered message=%s kind=%s outcome=%s error=%s",
+            parcel.number,
+            parcel.kind,
+            sent.outcome,
+            sent.error,
+        )
         if sent.outcome == "gone":
             outbox.mark_dead(transaction, parcel, holder=holder, **failed)
             consents.stop(transaction, parcel.channel, actor="the receiver's server", now=now)

@@ -118,13 +118,20 @@ class Watchdog:
         self.looked_at = now
         with contextlib.suppress(StoreFailed):
             if self.fault is not None:
-                with self.store.begin() as transaction:
-                    health.note_faults(transaction, self.fault, now=now)
+                self._note_faults(self.fault, now)
             active = alarm(self.store, now=now)
             texts = frozenset(entry.text for entry in active)
             for text in sorted(texts - self.reported):
                 LOGGER.warning("%s", text)
             self.reported = texts
+
+    def _note_faults(self, fault: Callable[[str, str], str | None], now: datetime) -> None:
+        """Write down which channels cannot be used; nothing is written where none changed."""
+        with self.store.read() as transaction:
+            changed = health.changed_faults(transaction, fault)
+        if changed:
+            with self.store.begin() as transaction:
+                health.note_faults(transaction, changed, now=now)
 
 
 def alarm(store: Store, *, now: datetime) -> list[Alarm]:
@@ -178,7 +185,7 @@ def _silent(transaction: Transaction, now: datetime) -> Iterator[Alarm]:
     priced = changes.newest(transaction, changes.PRICES)
     _, waited = outbox.depth(transaction, now=now)
     heard = {
-        "assessing": beats.get(TURN, (None,))[0],
+        "assessing": leases.oldest(beats, TURN),
         "delivering": beats.get(DELIVERING, (None,))[0],
         "prices": None if priced is None else priced.at,
         "outbox": now - waited,
@@ -201,10 +208,10 @@ def _ahead(transaction: Transaction, now: datetime) -> Iterator[Alarm]:
 
 def _unevaluable(transaction: Transaction) -> Iterator[Alarm]:
     """Yield since when accounts cannot be evaluated though they should be."""
-    detail = leases.beats(transaction).get(FAILING, (None, None))[1]
-    if detail and detail["accounts"]:
-        since = datetime.fromisoformat(detail["since"])
-        yield Alarm(what="evaluation", since=since)
+    details = [detail for _, detail in leases.of_parts(leases.beats(transaction), FAILING)]
+    begun = [datetime.fromisoformat(each["since"]) for each in details if each and each["accounts"]]
+    if begun:
+        yield Alarm(what="evaluation", since=min(begun))
 
 
 def _unreachable(transaction: Transaction, now: datetime) -> Iterator[Alarm]:

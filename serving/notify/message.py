@@ -1,9 +1,9 @@
 """What a receiver reads: text, HTML and JSON of one set of facts, in the receiver's language."""
 
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from fractions import Fraction
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from models.alerting.audience import AlertMessage
 from models.alerting.signals import Level, Transition
+from serving.notify.sentences import Speaker
 from serving.schemas.assessment import Assessment
 from serving.schemas.changes import PlanAnswer
+from serving.schemas.stored import Assessed
+from serving.words.tables import words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,17 +37,18 @@ class Plans:
 
 
 TEMPLATES = Path(__file__).with_name("templates")
-FALLBACK = "en"
 LONGEST = 300
 MOST_REASONS = 5
-ALMOST = 0.9995
-CERTAINLY = 0.995
+ASSESSMENTS = "assessments"
+"""Shape and type of messages that carry what was said of accounts, and no alert."""
+
 ORDER, PLAN_READY = "order", "plan.ready"
 """Shape of messages that carry an order, and the type of their webhook."""
 
 NO_PLAN = {"plan": None, "plan_absent": None}
 NO_ALARM = {"name": "", "owner": "", "error": "", "accounts": 0}
-NO_LINKS: Mapping[str, str | None] = {"acknowledge": None, "mute": None, "stop": None}
+ACTS = ("acknowledge", "mute", "stop")
+NO_LINKS: Mapping[str, str | None] = dict.fromkeys(ACTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +66,6 @@ class Message:
     html: str
     payload: Mapping[str, Any]
     unsubscribe: str | None = None
-
-
-def languages() -> tuple[str, ...]:
-    """Return the languages there are templates for."""
-    return tuple(sorted(path.name for path in TEMPLATES.iterdir() if path.is_dir()))
 
 
 def facts(post: AlertMessage, assessed: Mapping[str, Assessment], plans: Plans) -> dict[str, Any]:
@@ -93,7 +92,15 @@ def facts(post: AlertMessage, assessed: Mapping[str, Assessment], plans: Plans) 
     }
 
 
-def compose(body: Mapping[str, Any], language: str, links: Mapping[str, str]) -> Message:
+def assessments_body(key: str, assessed: Sequence[Assessed], *, at: datetime) -> dict[str, Any]:
+    """Return a message of assessments, as the outbox keeps it: each without its whole answer."""
+    shown = [msgspec.to_builtins(replace(each, body=None)) for each in assessed]
+    return {"key": key, "shape": ASSESSMENTS, "at": at.isoformat(), "assessments": shown}
+
+
+def compose(
+    body: Mapping[str, Any], language: str, links: Mapping[str, str], *, zone: str = "UTC"
+) -> Message:
     """Return the message of some facts.
 
     Parameters
@@ -101,22 +108,57 @@ def compose(body: Mapping[str, Any], language: str, links: Mapping[str, str]) ->
     body
         As `facts` gives it, or as an earlier version gave it, with less.
     language
-        English where there are no templates for it.
+        English where there are no words for it.
     links
         Address by act.
+    zone
+        By whose clock times are told, with UTC beside it.
     """
-    chosen = language if language in languages() else FALLBACK
+    if body["shape"] == ASSESSMENTS:
+        return _plainly(body)
+    speaker = Speaker(words(language), zone)
     cleaned = clean(body)
     items = [{**NO_PLAN, **item} for item in cleaned["items"]]
-    context = {**NO_ALARM, **cleaned, "items": items, "links": {**NO_LINKS, **links}}
-    subject = _plain().get_template(f"{chosen}/subject.txt").render(context)
+    stated = {**NO_ALARM, **cleaned, "items": items}
+    context = {
+        **stated,
+        "language": speaker.words.language,
+        "say": speaker.words.say,
+        "lead": lead(stated, speaker),
+        "sections": [speaker.section(item) for item in items],
+        "links": [
+            (speaker.words.say(f"message.{act}"), links[act]) for act in ACTS if links.get(act)
+        ],
+    }
     return Message(
-        subject=" ".join(subject.split())[:LONGEST],
-        text=_plain().get_template(f"{chosen}/alert.txt").render(context).strip() + "\n",
-        html=_escaped().get_template(f"{chosen}/alert.html").render(context).strip() + "\n",
-        payload=_payload(body, context),
+        subject=" ".join(speaker.subject(stated).split())[:LONGEST],
+        text=_plain().get_template("alert.txt").render(context).strip() + "\n",
+        html=_escaped().get_template("alert.html").render(context).strip() + "\n",
+        payload=_payload(body, {**stated, "links": {**NO_LINKS, **links}}),
         unsubscribe=links.get("stop"),
     )
+
+
+def lead(facts: Mapping[str, Any], speaker: Speaker) -> Sequence[str]:
+    """Return what stands above the accounts of a message, or in their place."""
+    shape, say = facts["shape"], speaker.words.say
+    if shape == "heartbeat":
+        return [speaker.alarm(facts)]
+    if shape == ORDER:
+        return speaker.order(facts)
+    if shape == "verify":
+        until = speaker.time(facts["until"])
+        return [say("message.verify", code=facts["code"], receiver=facts["receiver"], until=until)]
+    return [] if shape == "single" else [speaker.counts(facts["counts"])]
+
+
+def _plainly(body: Mapping[str, Any]) -> Message:
+    """Return a message of assessments: for machines, and to people no more than how many."""
+    shown = body["assessments"]
+    text = f"{len(shown)} assessments of {body['at']}"
+    data = {"key": body["key"], "assessments": shown}
+    payload = {"type": ASSESSMENTS, "timestamp": body["at"], "data": data}
+    return Message(subject=text, text=f"{text}\n", html=f"<p>{text}</p>\n", payload=payload)
 
 
 def _payload(body: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,33 +225,10 @@ def _escaped() -> Environment:
 
 def _environment(*, autoescape: bool) -> Environment:
     """Return an environment of the templates that ship."""
-    environment = Environment(
+    return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=autoescape,  # noqa: S701 - off for plain text alone
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = _percent
-    environment.filters["short"] = _short
-    environment.filters["share"] = _share
-    return environment
-
-
-def _percent(value: float | None) -> str:
-    """Return a share as a percentage with two significant figures."""
-    if value is None:
-        return "–"
-    if ALMOST <= value < 1.0:
-        return f"≥ {ALMOST:.2%}"
-    return f"{100.0 * value:.2g} %" if value < CERTAINLY else "100 %"
-
-
-def _share(exact: str) -> str:
-    """Return an exact share as a percentage with three significant figures, its sign left out."""
-    return f"{abs(float(100 * Fraction(exact))):.3g} %"
-
-
-def _short(value: float | str) -> str:
-    """Return a number, exact text included, with five significant figures."""
-    return f"{float(Fraction(value)):.5g}"

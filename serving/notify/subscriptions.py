@@ -7,7 +7,7 @@ from typing import Any
 from models.errors import Fault, InvalidInput
 from serving.notify.channels import KINDS, Destination, SendResult, new_secret, senders
 from serving.notify.message import compose
-from serving.notify.settings import AlertSettings
+from serving.settings import AlertSettings
 from serving.store import Store, Transaction, alerts, consents
 from serving.store.consents import Channel
 
@@ -70,7 +70,9 @@ def add(
         )
         code = consents.challenge(transaction, channel, actor=actor, now=now)
         opened = _open_channel(transaction, channel)
-    sent = _send(opened, (secret,) if secret else (), receiver.language, code, settings, now)
+    sent = _send(
+        opened, (secret,) if secret else (), alerts.reader_of(receiver), code, settings, now
+    )
     return AddedChannel(channel=channel, secret=secret, sent=sent)
 
 
@@ -87,9 +89,11 @@ def resend(
     with store.begin() as transaction:
         opened = _open_channel(transaction, channel)
         secrets = consents.signing_secrets(transaction, channel)
-        language = alerts.languages(transaction, [opened.receiver]).get(opened.receiver, "")
+        readers = alerts.readers(transaction, [opened.receiver])
         code = consents.challenge(transaction, channel, actor=actor, now=now)
-    return _send(opened, secrets, language, code, settings, now)
+    return _send(
+        opened, secrets, readers.get(opened.receiver, alerts.Reader()), code, settings, now
+    )
 
 
 def rotate(store: Store, channel: str, *, actor: str, now: datetime) -> str:
@@ -126,7 +130,7 @@ def _open_channel(transaction: Transaction, channel: str) -> Channel:
 def _send(
     opened: Channel,
     secrets: tuple[str, ...],
-    language: str,
+    reader: alerts.Reader,
     code: str,
     settings: AlertSettings,
     now: datetime,
@@ -138,7 +142,7 @@ def _send(
     send = senders(settings)[opened.kind]
     body = _challenge(opened.receiver, opened.id, code, now)
     to = Destination(key=body["key"], target=opened.target, secrets=secrets)
-    return send(compose(body, language, {}), to)
+    return send(compose(body, reader.language, {}, zone=reader.zone), to)
 
 
 def target_faults(request: ChannelRequest, settings: AlertSettings) -> list[Fault]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from models.errors import ForewarnError
-from serving.notify.settings import Network
+from serving.settings import Network
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 EMBEDDING: tuple[ipaddress.IPv6Network, ...] = (

@@ -1,7 +1,7 @@
 """Orders that somebody asks for: of one account by its plan, or of an allocation."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,6 +21,7 @@ from serving.orders.calls import WITHDRAWALS, NoCall, calls_of
 from serving.orders.drafting import (
     Draft,
     Maker,
+    doubts_of,
     holdings,
     identity,
     legs_text,
@@ -44,6 +45,8 @@ from serving.schemas.orders import (
 from serving.schemas.requests import ScoreBody
 from serving.store import orders
 from serving.store.orders import MandateRow, OrderRow
+from serving.words.actions import action_text
+from serving.words.tables import english
 
 REQUEST = ("request", "by hand")
 ALLOCATION = "allocation"
@@ -79,6 +82,7 @@ def view_of(desk: ScoringService, row: OrderRow) -> View:
         at=max(desk.clock(), row.moved_at),
         prices=prices,
         legs={name: legs_text(holdings(case.account)) for name, case in cases.items()},
+        doubts=doubts_of(cases.values()),
     )
 
 
@@ -143,14 +147,16 @@ class _Steps:
         name = self.account_of(step)
         kind = {"deposit": "add", "withdraw": "withdraw"}.get(step.kind, "transfer")
         resource = self.solution.problem.resources[step.asset]
-        return OrderedAction(
+        action = OrderedAction(
             account=name,
             kind=kind,  # type: ignore[arg-type]
             asset=step.asset,
             quantity=exact_text(step.quantity if not name else self.moved(step, name), 0),
             value=exact_text(resource.price * step.quantity, 0),
             cost="0",
+            tokens=exact_text(step.quantity, 0),
         )
+        return replace(action, text=action_text(english(), asdict(action)))
 
     def posted_after(self, step: Step, name: str) -> dict[str, Fraction]:
         """Return what is posted at an account after a step."""

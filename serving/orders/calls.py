@@ -1,12 +1,17 @@
 """Actions as transactions of a chain that nobody has signed: calldata by the venue's ABI.
 
 Amounts are the least of the token that move exactly the units of the leg that were planned, by the
-venue's own roundings at the moment of the simulation. Whoever sends them pays; whose position
-it is does not have to, but where the venue takes a call from its holder alone.
+venue's own roundings at the moment of the simulation; at Venus, whose interest accrues by the
+block, a call can come one block later at the soonest, and moves by so much less. Whoever sends
+them pays; whose position it is does not have to, but where the venue takes a call from its holder
+alone.
 
 References
 ----------
-Aave v3 IPool.sol and TokenMath.sol at npm `@aave-dao/aave-v3-origin` 3.6.0; Morpho Blue
+Aave v3 IPool.sol and TokenMath.sol at npm `@aave-dao/aave-v3-origin` 3.6.0; Aave v2
+ILendingPool.sol, AToken.sol and VariableDebtToken.sol at npm `@aave/protocol-v2` 1.0.1; Liquity
+v1 BorrowerOperations.sol at liquity/dev 9f4cf0a0 and npm `@sovryn-zero/contracts` 0.4.0; Venus
+VBep20.sol at npm `@venusprotocol/venus-protocol` 10.3.0; Morpho Blue
 IMorpho.sol at npm `@morpho-org/morpho-blue` 1.0.0; ERC-20. Read 2026-11.
 """
 
@@ -16,10 +21,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from models.domain import Market
+from models.domain import LegKind, Market
 from models.errors import ForewarnError
-from models.margin.fixed_point import RAY, mul_div_down, mul_div_half_up, mul_div_up
+from models.margin.fixed_point import RAY, WAD, mul_div_down, mul_div_half_up, mul_div_up
 from models.margin.result import Refusal
+from models.margin.venues import aave_v2
 from models.margin.venues.aave_v3_positions import index_now
 from models.margin.venues.aave_v3_terms import POLICIES, Policy
 from models.margin.venues.morpho_blue import Totals, accrue, assets_up
@@ -28,7 +34,7 @@ from serving.evaluation.inputs import AccountInput
 from serving.schemas.orders import Call, ContractsBody
 
 VARIABLE = 2
-"""Aave's name of the only rate that there is."""
+"""Aave's name of the rate that is judged: v3 has no other, v2's stable one is read of nobody."""
 
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 _MARKET = "(address,address,address,address,uint256)"
@@ -37,15 +43,41 @@ SELECTORS: Mapping[str, str] = {
     "repay(address,uint256,uint256,address)": "573ade81",
     "supply(address,uint256,address,uint16)": "617ba037",
     "withdraw(address,uint256,address)": "69328dec",
+    "deposit(address,uint256,address,uint16)": "e8eda9df",
     f"repay({_MARKET},uint256,uint256,address,bytes)": "20b76e81",
     f"supplyCollateral({_MARKET},uint256,address,bytes)": "238d6579",
     f"withdrawCollateral({_MARKET},uint256,address,address)": "8720316d",
+    "repayLUSD(uint256,address,address)": "04491fa7",
+    "repayZUSD(uint256,address,address)": "afbc74b5",
+    "withdrawColl(uint256,address,address)": "5530273c",
+    "repayBorrowBehalf(address,uint256)": "2608f818",
+    "mintBehalf(address,uint256)": "23323e03",
+    "redeem(uint256)": "db006a75",
 }
 """First four bytes of each signature's hash; the tests hold them to what the compiler says."""
 
-APPROVE, AAVE_REPAY, AAVE_SUPPLY, AAVE_WITHDRAW, MORPHO_REPAY, MORPHO_SUPPLY, MORPHO_WITHDRAW = (
-    SELECTORS
-)
+(
+    APPROVE,
+    AAVE_REPAY,
+    AAVE_SUPPLY,
+    AAVE_WITHDRAW,
+    AAVE_V2_SUPPLY,
+    MORPHO_REPAY,
+    MORPHO_SUPPLY,
+    MORPHO_WITHDRAW,
+    LUSD_REPAY,
+    ZUSD_REPAY,
+    LIQUITY_WITHDRAW,
+    VENUS_REPAY,
+    VENUS_SUPPLY,
+    VENUS_WITHDRAW,
+) = SELECTORS
+AAVE_V2 = "aave-v2"
+LIQUITY_REPAYS = {"LUSD": LUSD_REPAY, "ZUSD": ZUSD_REPAY}
+ANYWHERE = ("0x" + "00" * 20,) * 2
+"""No hint of where among the troves one comes to stand: the system finds its place itself."""
+
+SUPPLIES = {AAVE_V2: AAVE_V2_SUPPLY, "aave-v3": AAVE_SUPPLY}
 
 
 class NoCall(ForewarnError):  # noqa: N818 - named for what happened
@@ -86,6 +118,13 @@ class Made:
             raise NoCall(f"the mandate names no token of {asset}")
         return token
 
+    def market(self, asset: str) -> str:
+        """Return the contract that an asset is lent by, where each has its own; raises `NoCall`."""
+        market = self.contracts.markets.get(asset)
+        if market is None:
+            raise NoCall(f"the mandate names no market of {asset}")
+        return market
+
     def call(
         self,
         signature: str,
@@ -111,9 +150,9 @@ class Made:
             amount=str(amount),
         )
 
-    def approval(self, asset: str, amount: int) -> Call:
-        """Return the call that lets the venue take a token of the keeper's."""
-        arguments = (self.contracts.contract, amount)
+    def approval(self, asset: str, amount: int, *, to: str | None = None) -> Call:
+        """Return the call that lets the venue, or one of its markets, take a keeper's token."""
+        arguments = (to or self.contracts.contract, amount)
         return self.call(APPROVE, arguments, asset=asset, amount=amount, to=self.token(asset))
 
 
@@ -143,7 +182,7 @@ def calls_of(made: Made, action: Action) -> list[Call]:
 
 
 def _aave(made: Made, action: Action) -> Iterator[Call]:
-    """Yield calls of Aave v3's pool."""
+    """Yield calls of a pool of Aave."""
     case, tool = made.case, action.tool
     asset, quantity = case.account.legs[tool.leg].asset, int(action.quantity)
     if tool.kind == "repay":
@@ -152,7 +191,8 @@ def _aave(made: Made, action: Action) -> Iterator[Call]:
         amount = aave_amount(case, asset, quantity, side="liquidity", is_up=True)
         yield made.approval(asset, amount)
         arguments = (made.token(asset), amount, made.holder, 0)
-        yield made.call(AAVE_SUPPLY, arguments, asset=asset, amount=amount)
+        supply = SUPPLIES[case.account.venue]
+        yield made.call(supply, arguments, asset=asset, amount=amount)
     elif tool.kind == "swap" and tool.into is not None:
         # The keeper repays first and the holder takes out what was sold after: no step between
         # the two leaves the account worse than it is.
@@ -160,7 +200,7 @@ def _aave(made: Made, action: Action) -> Iterator[Call]:
         yield from _aave_repay(made, debt.asset, swapped_debt(made, action))
         yield aave_withdrawal(made, asset, quantity)
     else:
-        raise NoCall(f"aave-v3 has no call to {tool.kind}")
+        raise NoCall(f"{case.account.venue} has no call to {tool.kind}")
 
 
 def _aave_repay(made: Made, asset: str, quantity: int) -> Iterator[Call]:
@@ -196,18 +236,23 @@ def aave_amount(case: AccountInput, asset: str, quantity: int, *, side: str, is_
         `liquidity` or `borrow`: whose index.
     is_up
         Whether the amount is paid in: the pool rounds the units of what is paid in down, and of
-        what is taken out up; before 3.5 both to the nearest.
+        what is taken out up; before 3.5, and in v2, both to the nearest.
 
     Raises
     ------
     NoCall
         When the index is not known, or no amount moves exactly so many.
     """
-    policy = _policy(case.account.version)
-    index = index_now(case.market, asset, side, policy)
+    paid: Rounded = mul_div_half_up
+    units: Rounded = mul_div_half_up
+    if case.account.venue == AAVE_V2:
+        index = aave_v2.index_now(case.market, asset, side)
+    else:
+        policy = _policy(case.account.version)
+        index = index_now(case.market, asset, side, policy)
+        paid, units = _roundings(policy, is_up=is_up)
     if isinstance(index, Refusal):
         raise NoCall(f"{asset}: {index.reason}, {index.detail}")
-    paid, units = _roundings(policy, is_up=is_up)
     amount = paid(quantity, index, RAY)
     if units(amount, RAY, index) != quantity:
         raise NoCall(f"no amount of {asset} moves exactly {quantity} units at index {index}")
@@ -298,15 +343,94 @@ def _market_of(made: Made) -> tuple[str, str, str, str, int]:
     )
 
 
+def _liquity(made: Made, action: Action) -> Iterator[Call]:
+    """Yield calls of a Liquity system, which takes them from the trove's owner alone."""
+    tool = action.tool
+    asset, quantity = made.case.account.legs[tool.leg].asset, int(action.quantity)
+    if tool.kind == "repay":
+        yield _liquity_repay(made, quantity)
+    elif tool.kind == "swap" and tool.into is not None:
+        yield _liquity_repay(made, swapped_debt(made, action))
+        yield liquity_withdrawal(made, asset, quantity)
+    else:
+        # What is added comes with the call as the chain's own coin, which no call here carries.
+        raise NoCall(f"liquity-v1 has no call to {tool.kind}")
+
+
+def _liquity_repay(made: Made, quantity: int) -> Call:
+    """Return the repayment of coins; a trove keeps its least debt, or has to be closed."""
+    terms = made.case.terms
+    signature = LIQUITY_REPAYS.get(terms.debt_asset)
+    if signature is None:
+        raise NoCall(f"no call repays {terms.debt_asset}")
+    legs = made.case.account.legs
+    owed = sum(int(leg.quantity) for leg in legs if leg.kind is LegKind.DEBT)
+    least = terms.gas_compensation + terms.min_net_debt
+    if owed - quantity < least:
+        raise NoCall(f"a trove owes {least} at least; closing it is not made out")
+    arguments = (quantity, *ANYWHERE)
+    return made.call(signature, arguments, asset=terms.debt_asset, amount=quantity, by_owner=True)
+
+
+def liquity_withdrawal(made: Made, asset: str, quantity: int) -> Call:
+    """Return the withdrawal of collateral to the trove's owner."""
+    arguments = (quantity, *ANYWHERE)
+    return made.call(LIQUITY_WITHDRAW, arguments, asset=asset, amount=quantity, by_owner=True)
+
+
+def _venus(made: Made, action: Action) -> Iterator[Call]:
+    """Yield calls of the markets of Venus, each of its own contract."""
+    tool = action.tool
+    asset, quantity = made.case.account.legs[tool.leg].asset, int(action.quantity)
+    if tool.kind == "repay":
+        yield from _venus_repay(made, asset, quantity)
+    elif tool.kind == "add":
+        rate = made.case.market.state.get(f"{asset}.exchange_rate", 0)
+        if rate <= 0:
+            raise NoCall(f"{asset}.exchange_rate is {rate}")
+        amount = mul_div_up(quantity, rate, WAD)
+        yield made.approval(asset, amount, to=made.market(asset))
+        arguments = (made.holder, amount)
+        yield made.call(VENUS_SUPPLY, arguments, asset=asset, amount=amount, to=made.market(asset))
+    elif tool.kind == "swap" and tool.into is not None:
+        debt = made.case.account.legs[tool.into].asset
+        yield from _venus_repay(made, debt, swapped_debt(made, action))
+        yield venus_withdrawal(made, asset, quantity)
+    else:
+        raise NoCall(f"venus has no call to {tool.kind}")
+
+
+def _venus_repay(made: Made, asset: str, amount: int) -> Iterator[Call]:
+    """Yield the repayment of a debt, which is in the token's own units."""
+    market = made.market(asset)
+    yield made.approval(asset, amount, to=market)
+    arguments = (made.holder, amount)
+    yield made.call(VENUS_REPAY, arguments, asset=asset, amount=amount, to=market)
+
+
+def venus_withdrawal(made: Made, asset: str, quantity: int) -> Call:
+    """Return the withdrawal of so many of a market's own tokens to their holder."""
+    to = made.market(asset)
+    return made.call(
+        VENUS_WITHDRAW, (quantity,), asset=asset, amount=quantity, to=to, by_owner=True
+    )
+
+
 VENUES: Mapping[str, Callable[[Made, Action], Iterator[Call]]] = {
+    AAVE_V2: _aave,
     "aave-v3": _aave,
+    "liquity-v1": _liquity,
     "morpho-blue": _morpho,
+    "venus": _venus,
 }
 """Venues whose calls are made out."""
 
 WITHDRAWALS: Mapping[str, Callable[[Made, str, int], Call]] = {
+    AAVE_V2: aave_withdrawal,
     "aave-v3": aave_withdrawal,
+    "liquity-v1": liquity_withdrawal,
     "morpho-blue": morpho_withdrawal,
+    "venus": venus_withdrawal,
 }
 
 

@@ -1,7 +1,7 @@
 """Pure: an order as it is made: planned, simulated by the exact rules, held to limits, sealed."""
 
 import secrets
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from models.domain import Account, Leg, LegKind, Market
 from models.orders.mandate import Breach, Proposal, acting_prices, breaches
-from models.orders.order import State
+from models.orders.order import Ground, State
 from serving.application.what_if import constraints_of
 from serving.evaluation.actions import Action, apply
 from serving.evaluation.assess import Model
@@ -133,6 +133,8 @@ def planned(
                 value=action.value,
                 cost=action.cost,
                 repays=action.repays,
+                tokens=action.tokens,
+                text=action.text,
             )
             for action in action_texts(case, action_plan)
         ),
@@ -179,6 +181,15 @@ def relied_on(market: Market, assets: Container[str], at: datetime) -> dict[str,
         asset: price.exact
         for asset, price in market.prices.items()
         if asset in assets and not price.is_stale(at) and price.disputed is None
+    }
+
+
+def doubts_of(cases: Iterable[AccountInput]) -> dict[str, Ground]:
+    """Return which accounts were not read for too long, or are judged otherwise by their venue."""
+    return {
+        case.account.id: Ground.ACCOUNT_STALE if case.unread_since else Ground.RULE_MISMATCH
+        for case in cases
+        if case.unread_since is not None or case.mismatch is not None
     }
 
 

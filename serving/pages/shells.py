@@ -9,6 +9,7 @@ from models.alerting.signals import Level
 from models.horizons import LABELS
 from serving.application.scoring import ScoringService
 from serving.http.routing import Answer, Call, Operation, Parameter
+from serving.notify.channels import KINDS
 from serving.pages.files import HERE, static
 from serving.schemas import problems
 from serving.schemas.problems import Refused
@@ -50,6 +51,7 @@ def shell(name: str) -> bytes:
     template = environment.get_template(f"{name}.html")
     whole = template.render(
         levels=list(NAMES),
+        kinds=list(KINDS),
         tones=" ".join(map(_tone, Level)),
         horizons=LABELS,
         name=name,

@@ -1,8 +1,9 @@
 """Accounts of the store: written, searched, looked back on and assessed."""
 
+import math
 from dataclasses import fields, replace
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from pydantic import Field, TypeAdapter
@@ -28,7 +29,7 @@ from serving.schemas.market_names import option_faults
 from serving.schemas.problems import encode
 from serving.schemas.stored import AccountSummary
 from serving.store import Transaction, accounts, assessments, market
-from serving.store.assessments import AccountFilter
+from serving.store.assessments import AccountFilter, Order
 
 DOUBLE = 2**53
 """Whole numbers up to here are held by a float64 exactly."""
@@ -63,6 +64,10 @@ class AssessBody(Body):
     accounts: Annotated[list[Name], Field(min_length=1, max_length=requests.MOST_ACCOUNTS)]
 
 
+Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Amount = Annotated[float, Field(allow_inf_nan=False)]
+
+
 class AccountsQuery(Query):
     """Filters of `GET /v1/accounts`; what is left out does not restrict."""
 
@@ -83,6 +88,14 @@ class AccountsQuery(Query):
     least_level: LevelName | None = Field(
         default=None, description="lowest level of the alert that the account is on"
     )
+    least_distance: Share | None = Field(
+        default=None, description="least share by which the price may move to the line"
+    )
+    most_distance: Share | None = Field(default=None, description="end of that share, excluded")
+    least_value: Amount | None = Field(
+        default=None, description="lowest collateral at market value, quote units of the venue"
+    )
+    most_value: Amount | None = Field(default=None, description="end of that value, excluded")
     search: Name | None = Field(
         default=None, description="part of the account's or its owner's name, in any case"
     )
@@ -97,10 +110,16 @@ class AccountsQuery(Query):
 class PageQuery(AccountsQuery):
     """Filters, order and page of `GET /v1/accounts`."""
 
-    order: Literal["account", "ratio", "expected_24h", "rank"] = Field(
+    order: Order = Field(
         default="account",
-        description="ratio ascending, expected_24h descending, rank the riskiest first: what the "
-        "rule breaches or cannot judge, then the likeliest within a day",
+        description="rank the riskiest first: what the rule breaches or cannot judge, then the "
+        "likeliest within a day; expected_24h, collateral_value and requirement largest first, "
+        "the others ascending",
+    )
+    as_of: Time | None = Field(
+        default=None,
+        description="as the accounts were last judged by this moment, from the history; levels "
+        "of alerts are not told then; now if left out",
     )
     cursor: Cursor | None = Field(default=None, description="`next` of the page before")
     limit: Limit = 100
@@ -116,8 +135,27 @@ class HistoryQuery(Query):
 def upsert(desk: ScoringService, call: Call) -> Answer:
     """Answer `PUT /v1/accounts`."""
     body = parsed(call.body, AccountsBody)
+    return _upserted(desk, call, body, at=body.as_of or desk.clock())
+
+
+def upsert_dated(desk: ScoringService, call: Call) -> Answer:
+    """Write accounts that say since when they stand so: they may be read again, and later.
+
+    Raises
+    ------
+    InvalidInput
+        When they do not say it, and whenever `upsert` does.
+    """
+    body = parsed(call.body, AccountsBody)
+    if body.as_of is None:
+        detail = "is needed where messages may be read again: since when the accounts stand so"
+        raise InvalidInput([Fault("/as_of", detail)])
+    return _upserted(desk, call, body, at=body.as_of)
+
+
+def _upserted(desk: ScoringService, call: Call, body: AccountsBody, *, at: datetime) -> Answer:
+    """Write accounts and say how many."""
     now = desk.clock()
-    at = body.as_of or now
     refuse_future({"/as_of": at}, now)
     bodies = _bodies(body)
 
@@ -178,13 +216,51 @@ def page(desk: ScoringService, call: Call) -> Answer:
     query = read_query(call.query, PageQuery)
     after = None if query.cursor is None else _place(of_cursor(query.cursor))
     with opened(desk).read() as transaction:
-        summaries = assessments.explore(
-            transaction, query.criteria(), order=query.order, after=after, limit=query.limit + 1
+        summaries = (
+            assessments.explore(
+                transaction, query.criteria(), order=query.order, after=after, limit=query.limit + 1
+            )
+            if query.as_of is None
+            else _past(transaction, query, query.as_of, after)
         )
     listed = tuple(_short(summary) for summary in summaries[: query.limit])
     more = len(summaries) > query.limit
     ended = to_cursor(_ended(listed[-1], query.order)) if more else None
     return json_answer(AccountsPage(request_id=call.request_id, accounts=listed, next=ended))
+
+
+def _past(
+    transaction: Transaction,
+    query: PageQuery,
+    at: datetime,
+    after: tuple[float | None, str] | None,
+) -> list[AccountSummary]:
+    """Return one page of accounts as they were at a moment, with one more where there are more.
+
+    Raises
+    ------
+    InvalidInput
+        Where levels of alerts are asked about, which the history does not tell.
+    """
+    if query.least_level is not None:
+        raise InvalidInput([Fault("?least_level", "no level is known of the past: leave it out")])
+    summaries = assessments.past(transaction, query.criteria(), at=at)
+
+    def place(summary: AccountSummary) -> tuple[float, str]:
+        return _sorted(_ended(summary, query.order)[0], query.order), summary.account
+
+    summaries.sort(key=place)
+    if after is not None:
+        reached = _sorted(after[0], query.order), after[1]
+        summaries = [summary for summary in summaries if place(summary) > reached]
+    return summaries[: query.limit + 1]
+
+
+def _sorted(value: float | None, order: Order) -> float:
+    """Return what a page is sorted by, ascending; an account without a value comes last."""
+    if value is None:
+        return 0.0 if order == "account" else math.inf
+    return -value if order in assessments.DESCENDING else value
 
 
 def _place(cursor: Any) -> tuple[float | None, str]:
@@ -274,14 +350,16 @@ def assess_and_keep(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/assessments`: as `/v1/score` does, and keep what was said."""
     body = parsed(call.body, AssessBody)
     opened(desk)
-    answer = desk.answer(encode({"accounts": body.accounts}), call.request_id)
+    request, faults = requests.parse(encode({"accounts": body.accounts}), requests.ScoreBody)
+    answer, judged = desk.with_judged(request, faults, call.request_id)
     batch = answer if isinstance(answer, Batch) else _as_batch(answer)
     sound = [assessment for assessment in batch.assessments if isinstance(assessment, Assessment)]
     telemetry.record(sound)
 
     def act(transaction: Transaction) -> Batch:
         now = market.clock(transaction, now=desk.clock())
-        assessments.write(transaction, [record(assessment) for assessment in sound], now=now)
+        rows = [record(assessment, judged[assessment.account]) for assessment in sound]
+        assessments.write(transaction, rows, now=now)
         return shown(batch, call.principal)
 
     subject = f"{len(sound)} of {len(body.accounts)} accounts"

@@ -100,6 +100,8 @@ class AlertLine:
 
     Parameters
     ----------
+    episode
+        Numbers, for each account, the spans between two rests; its changes share it.
     route
         `now`, `digest` or `silent`: how it was told.
     told
@@ -108,6 +110,7 @@ class AlertLine:
 
     key: str
     account: str
+    episode: int
     at: datetime
     kind: str
     was: str
@@ -259,6 +262,7 @@ def _line(transition: Transition, deliveries: Sequence[outbox.Delivery]) -> Aler
     return AlertLine(
         key=transition.key,
         account=transition.account,
+        episode=transition.episode,
         at=transition.at,
         kind=transition.kind.value,
         was=transition.was.name.lower(),

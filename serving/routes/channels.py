@@ -13,12 +13,12 @@ from serving.http.keys import Scope
 from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
 from serving.notify import subscriptions
 from serving.notify.channels import KINDS
-from serving.notify.settings import AlertSettings, alert_settings
 from serving.routes.market import parsed
 from serving.routes.receivers import RECEIVER, stored_receiver
 from serving.schemas import problems
 from serving.schemas.fields import Body
 from serving.schemas.problems import Refused
+from serving.settings import AlertSettings, alert_settings
 from serving.store import consents
 
 CHANNEL = Parameter(

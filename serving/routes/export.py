@@ -58,6 +58,7 @@ def _every(transaction: Transaction, criteria: AccountFilter) -> Iterator[Accoun
 
 
 _IDENTITY = ("account", "venue", "version", "market", "owner")
+_SIZES = ("requirement", "collateral_value", "distance", "trigger_price")
 _SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in _IDENTITY),
@@ -65,6 +66,9 @@ _SCHEMA = pa.schema(
         ("verdict", pa.string()),
         ("next_verdict", pa.string()),
         ("ratio", pa.float64()),
+        *((name, pa.float64()) for name in _SIZES),
+        ("trigger_asset", pa.string()),
+        ("trigger_side", pa.string()),
         *((name, pa.float64()) for name in PROBABILITIES),
         ("model_version", pa.string()),
         ("degraded", pa.string()),
@@ -78,7 +82,10 @@ def _flat(summary: AccountSummary) -> dict[str, Any]:
     assessed = summary.assessed
     if assessed is None:
         return row
-    names = ("at", "verdict", "next_verdict", "ratio", "model_version", *PROBABILITIES)
+    names = (
+        *("at", "verdict", "next_verdict", "ratio", "model_version"),
+        *("trigger_asset", "trigger_side", *_SIZES, *PROBABILITIES),
+    )
     row.update({name: getattr(assessed, name) for name in names})
     return {**row, "degraded": " ".join(assessed.degraded)}
 

@@ -11,6 +11,7 @@ from serving.notify.links import Link, LinkRefused
 from serving.schemas import problems
 from serving.schemas.problems import Refused
 from serving.store import alerts, consents, market
+from serving.words.tables import Words, words
 
 HTML = "text/html; charset=utf-8"
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -27,11 +28,6 @@ TOKEN = Parameter(
     schema={"type": "string", "minLength": 1, "maxLength": 1000},
     meaning="the end of a message's link",
 )
-WORDS = {
-    "acknowledge": "Acknowledge the alert about {}",
-    "mute": "Mute {} for a day; critical still comes through",
-    "stop": "Stop the channel {}",
-}
 
 
 def ask(desk: ScoringService, call: Call) -> Answer:
@@ -39,14 +35,15 @@ def ask(desk: ScoringService, call: Call) -> Answer:
 
     Looking changes nothing: mail programs open links by themselves.
     """
-    link = _link(desk, call)
-    words = escape(WORDS[link.act].format(link.subject))
-    return _page(f'<form method="post"><p>{words}?</p><button>{words}</button></form>')
+    link, language = _link(desk, call)
+    text = escape(language.say(f"page.{link.act}", subject=link.subject))
+    form = f'<form method="post"><p>{text}?</p><button>{text}</button></form>'
+    return _page(form, language)
 
 
 def act(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/alerts/links/{token}`: do what the link says."""
-    link = _link(desk, call)
+    link, language = _link(desk, call)
     with opened(desk).begin() as transaction:
         now = market.clock(transaction, now=desk.clock())
         if link.act == "acknowledge":
@@ -55,11 +52,12 @@ def act(desk: ScoringService, call: Call) -> Answer:
             alerts.mute(transaction, link.subject, until=now + MUTE)
         else:
             consents.stop(transaction, link.subject, actor=f"link of {link.receiver}", now=now)
-    return _page(f"<p>Done: {escape(WORDS[link.act].format(link.subject))}.</p>")
+    act_text = language.say(f"page.{link.act}", subject=link.subject)
+    return _page(f"<p>{escape(language.say('page.done', act=act_text))}</p>", language)
 
 
-def _link(desk: ScoringService, call: Call) -> Link:
-    """Return what the link of a request does.
+def _link(desk: ScoringService, call: Call) -> tuple[Link, Words]:
+    """Return what the link of a request does, and the words of whom it was sent to.
 
     Raises
     ------
@@ -69,14 +67,18 @@ def _link(desk: ScoringService, call: Call) -> Link:
     with opened(desk).begin() as transaction:
         key = consents.link_key(transaction)
     try:
-        return links.verify(call.path["token"], key, now=desk.clock())
+        link = links.verify(call.path["token"], key, now=desk.clock())
     except LinkRefused as error:
         raise Refused(problems.UNKNOWN_THING, str(error)) from None
+    with opened(desk).read() as transaction:
+        readers = alerts.readers(transaction, [link.receiver])
+    return link, words(readers.get(link.receiver, alerts.Reader()).language)
 
 
-def _page(body: str) -> Answer:
+def _page(body: str, language: Words) -> Answer:
     """Return a page whose form may be sent."""
-    whole = f'<!doctype html><html lang="en"><title>Forewarn</title><body>{body}</body></html>'
+    head = f'<!doctype html><html lang="{language.language}">'
+    whole = f"{head}<title>Forewarn</title><body>{body}</body></html>"
     headers = {"Content-Security-Policy": POLICY}
     return Answer(body=whole.encode(), media_type=HTML, headers=headers)
 

@@ -1,6 +1,6 @@
 """What is pushed about markets and accounts' events: prices, candles, state, terms."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from features.inputs import HOUR
 from models.domain import MarketId
 from models.errors import Fault, InvalidInput
+from models.margin.oracles import Compared
 from models.terms import library
 from serving import telemetry
 from serving.application.scoring import ScoringService
@@ -25,12 +26,26 @@ from serving.schemas.assessment import exact_text
 from serving.schemas.fields import Body, Chain, Name, Time, Whole
 from serving.schemas.market import CandlesBody, PriceBody
 from serving.schemas.market_names import carried, state_faults, symbol_faults, venue_faults, words
-from serving.schemas.pushed import PriceInForce, PricesInForce, Pushed
+from serving.schemas.pushed import PriceInForce, PricesInForce, PriceSource, Pushed
 from serving.schemas.strict_json import read
 from serving.store import Transaction, accounts, market
 from serving.store.rows import Added
 
 MOST_PUSHED = 10_000
+
+
+class NotYet(InvalidInput):
+    """What was sent claims to be known later than now.
+
+    Parameters
+    ----------
+    until
+        When all of it will be past.
+    """
+
+    def __init__(self, faults: Sequence[Fault], *, until: datetime) -> None:
+        super().__init__(faults)
+        self.until = until
 
 
 class MarketName(Body):
@@ -348,7 +363,7 @@ def refuse_future(times: Mapping[str, datetime], now: datetime) -> None:
 
     Raises
     ------
-    InvalidInput
+    NotYet
         Listing each by its place.
     """
     faults = [
@@ -357,7 +372,7 @@ def refuse_future(times: Mapping[str, datetime], now: datetime) -> None:
         if at > now
     ]
     if faults:
-        raise InvalidInput(faults)
+        raise NotYet(faults, until=max(times.values()))
 
 
 def _pushed(call: Call, table: str, added: Added) -> Pushed:
@@ -377,29 +392,43 @@ def prices(desk: ScoringService, call: Call) -> Answer:
     query = read_query(call.query, PricesQuery)
     with opened(desk).read() as transaction:
         at = query.as_of or market.clock(transaction, now=desk.clock())
-        quotes = market.quotes(transaction, at=at)
+        quotes = market.compared_quotes(transaction, at=at)
         simulated = market.notes(transaction).get("simulated") == "yes"
     in_force = tuple(
-        PriceInForce(
-            asset=asset,
-            venue=whose.venue or None,
-            market=whose.market or None,
-            chain=whose.chain or None,
-            price=exact_text(price.value, price.decimals),
-            observed_at=price.observed_at,
-            age_seconds=(at - price.observed_at).total_seconds(),
-            source=price.source,
-            next_price=None
-            if price.next_value is None
-            else exact_text(price.next_value, price.decimals),
-            next_at=price.next_at,
-            doubt=rules.doubt(price, at=at, asset=asset),
-        )
-        for whose, prices in sorted(quotes.items())
-        for asset, price in sorted(prices.items())
+        _in_force(whose, asset, compared, at=at)
+        for whose, by_asset in sorted(quotes.items())
+        for asset, compared in sorted(by_asset.items())
     )
     return json_answer(
         PricesInForce(request_id=call.request_id, as_of=at, simulated=simulated, prices=in_force)
+    )
+
+
+def _in_force(whose: MarketId, asset: str, compared: Compared, *, at: datetime) -> PriceInForce:
+    """Return a price with what makes it doubtful, and who else spoke of it."""
+    price = compared.price
+    following = None if price.next_value is None else exact_text(price.next_value, price.decimals)
+    return PriceInForce(
+        asset=asset,
+        venue=whose.venue or None,
+        market=whose.market or None,
+        chain=whose.chain or None,
+        price=exact_text(price.value, price.decimals),
+        observed_at=price.observed_at,
+        age_seconds=price.age(at).total_seconds(),
+        source=price.source,
+        next_price=following,
+        next_at=price.next_at,
+        doubt=rules.doubt(price, at=at, asset=asset),
+        sources=tuple(
+            PriceSource(
+                source=each.source,
+                price=exact_text(each.value, each.decimals),
+                observed_at=each.observed_at,
+                faults=compared.faults.get(each.source, ()),
+            )
+            for each in compared.sources
+        ),
     )
 
 

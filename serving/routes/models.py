@@ -1,7 +1,9 @@
 """The model in use: its version, what it reads, its card and its report."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -12,14 +14,17 @@ from models.forecast.registry import Move
 from models.horizons import LABELS
 from serving.application.scoring import ScoringService
 from serving.evaluation.assess import read_by
+from serving.http.idempotency import opened
 from serving.http.keys import Scope
 from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
 from serving.schemas import problems
 from serving.schemas.models import FeatureShown, ModelsAnswer, ModelShown
 from serving.schemas.problems import Refused
+from serving.store import drift_reports, forecasts, market
 
 MARKDOWN = "text/markdown; charset=utf-8"
 CARD, REPORT = "card.md", "report.json"
+WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +99,96 @@ def _papers(shelf: Path | None) -> tuple[str, ...]:
     return tuple(n for n, file in named.items() if shelf is not None and (shelf / file).is_file())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftAnswer:
+    """Whether what the model in use is asked about, and says, still is what it was.
+
+    Parameters
+    ----------
+    absence
+        Why nothing is known; null where a report is kept.
+    at
+        When it was made.
+    report
+        `windows` compared, `rows` in them, `shifts` of features and scores with the largest first
+        (`distance` 0 to 1, `is_drift` where large and not chance), `performance` by horizon.
+    """
+
+    request_id: str
+    version: str | None
+    absence: str | None
+    at: datetime | None
+    report: dict[str, Any] | None
+
+
+def drift(desk: ScoringService, call: Call) -> Answer:
+    """Answer `GET /v1/models/drift`."""
+    bundle = desk.model.bundle
+    absence = "no model is in use" if bundle is None else "no report is kept of this model"
+    stored = None
+    if bundle is not None:
+        with opened(desk).read() as transaction:
+            stored = drift_reports.read(transaction, bundle.version)
+    at, body = stored or (None, None)
+    return json_answer(
+        DriftAnswer(
+            request_id=call.request_id,
+            version=None if bundle is None else bundle.version,
+            absence=absence if stored is None else None,
+            at=at,
+            report=body,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BesideAnswer:
+    """What the challenger says beside the champion, of the same accounts and moments.
+
+    Parameters
+    ----------
+    absence
+        Why there is nothing to set side by side; null otherwise.
+    pairs
+        Accounts and moments since `begin` of which both said something.
+    champion, challenger
+        Liquidations that each expects in sum, by head and horizon (`expected_24h`).
+    apart
+        Mean absolute difference of their probabilities, likewise.
+    """
+
+    request_id: str
+    absence: str | None
+    begin: datetime | None = None
+    pairs: int = 0
+    champion: dict[str, float] | None = None
+    challenger: dict[str, float] | None = None
+    apart: dict[str, float] | None = None
+
+
+def beside(desk: ScoringService, call: Call) -> Answer:
+    """Answer `GET /v1/models/beside`."""
+    bundle, deployed = desk.model.bundle, desk.deployed
+    challenger = None if deployed is None else deployed.challenger
+    if bundle is None or challenger is None:
+        absence = "no challenger is being scored"
+        return json_answer(BesideAnswer(request_id=call.request_id, absence=absence))
+    with opened(desk).read() as transaction:
+        begin = market.clock(transaction, now=desk.clock()) - WEEK
+        pair = forecasts.beside(transaction, bundle.version, challenger.version, begin=begin)
+    return json_answer(
+        BesideAnswer(
+            request_id=call.request_id,
+            absence=None if pair.pairs else "both have not yet said something of one account",
+            begin=begin,
+            pairs=pair.pairs,
+            champion=dict(pair.champion),
+            challenger=dict(pair.challenger),
+            apart=dict(pair.apart),
+        )
+    )
+
+
 def card(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/models/{version}/card`."""
     return Answer(body=_file(desk, call, CARD), media_type=MARKDOWN)
@@ -151,6 +246,28 @@ OPERATIONS = (
         summary="Promotions and rollbacks: what answered when, by whose word",
         meaning="Every move of the registry's pointers",
         answer_types=(MovesAnswer,),
+    ),
+    Operation(
+        name="model_drift",
+        method="GET",
+        path="/v1/models/drift",
+        scope=Scope.READ,
+        work=drift,
+        summary="Whether the model in use is still asked about what it was trained for",
+        details="As `forewarn drift --note` last kept it.",
+        meaning="The report, or why there is none",
+        answer_types=(DriftAnswer,),
+    ),
+    Operation(
+        name="models_beside",
+        method="GET",
+        path="/v1/models/beside",
+        scope=Scope.READ,
+        work=beside,
+        summary="What the challenger says beside the champion",
+        details="Over the last week, of accounts and moments of which both were asked.",
+        meaning="Sums and differences, or why there are none",
+        answer_types=(BesideAnswer,),
     ),
     Operation(
         name="model_card",

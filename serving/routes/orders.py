@@ -381,7 +381,8 @@ OPERATIONS = (
         work=accept,
         summary="Say that you act on an order: nobody else may from then on",
         details="An order that is stale, moved past its price limit, beyond its budget, or of a "
-        "position that has changed is withdrawn instead.",
+        "position that has changed, was not read for two minutes or is judged otherwise by its "
+        "venue is withdrawn instead.",
         meaning="The order, accepted",
         request_type=AcceptBody,
         answer_types=(OrderAnswer,),

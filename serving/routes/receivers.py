@@ -40,8 +40,10 @@ class ReceiversQuery(Query):
 class ReceiverBody(Body):
     """The body of `PUT /v1/receivers/{receiver}`."""
 
-    audience: Literal["owner", "desk"] = Field(
-        default="owner", description="a desk hears of every account"
+    audience: Literal["owner", "desk", "assessments"] = Field(
+        default="owner",
+        description="a desk hears of every account; assessments are for a channel that machines "
+        "read: what the watch adds to the history of every account, and no alerts",
     )
     language: Annotated[str, Field(pattern=r"^[a-z]{2}$")] = "en"
     accounts: Annotated[list[Name], Field(max_length=10_000)] = Field(

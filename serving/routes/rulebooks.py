@@ -10,6 +10,7 @@ from pydantic import Field
 
 from models.domain import MarketId
 from models.errors import Fault, ForewarnError
+from models.margin.descriptions import meanings, source
 from models.margin.rulebook import Rulebook, load_all
 from models.margin.variables import units
 from models.terms import library, terms_in_force
@@ -56,6 +57,11 @@ class RulebookShown:
     ----------
     terms
         Names of the risk parameters it reads.
+    parameters
+        What each of them means and in which unit; of what stands by name or in a row, fields
+        stand behind a dot (`reserves.threshold`).
+    source
+        Where the rules were read.
     state
         Unit of each number it reads of a market's state; in a name `{asset}` stands for an asset,
         `{market}` for the market and `{side}` for `long` or `short`.
@@ -71,6 +77,8 @@ class RulebookShown:
     version: str
     price_decimals: int | None
     terms: tuple[str, ...]
+    parameters: dict[str, str]
+    source: str
     state: dict[str, str]
     options: dict[str, str]
     answers: tuple[str, ...]
@@ -129,6 +137,8 @@ def _shown(book: Rulebook[Any]) -> RulebookShown:
         version=book.version,
         price_decimals=book.price_decimals,
         terms=tuple(field.name for field in dataclasses.fields(book.terms)),
+        parameters=dict(meanings(book.terms)),
+        source=source(book),
         state=units(book.state),
         options=units(book.options),
         answers=tuple(name for name in OPTIONAL if getattr(book, name) is not None),

@@ -88,6 +88,8 @@ class Pulse:
         Why prices in force are stale or disputed, by asset.
     status, reasons
         As `/readyz` tells them.
+    announced
+        What a simulated market says is to come; null otherwise, and once it has come.
     scopes
         What the caller may do.
     """
@@ -95,6 +97,7 @@ class Pulse:
     request_id: str
     as_of: datetime
     simulated: bool
+    announced: str | None
     status: str
     reasons: tuple[str, ...]
     model_version: str | None
@@ -175,12 +178,14 @@ def _pulse(desk: ScoringService, call: Call) -> Pulse:
         priced = changes.newest(transaction, changes.PRICES)
         changed = changes.newest(transaction, changes.ACCOUNTS)
         at = market.clock(transaction, now=desk.clock())
+        notes = market.notes(transaction)
         prices = market.prices(transaction, at=at)
         doubts = {name: rules.doubt(price, at=at, asset=name) for name, price in prices.items()}
         return Pulse(
             request_id=call.request_id,
             as_of=at,
-            simulated=market.notes(transaction).get("simulated") == "yes",
+            simulated=notes.get("simulated") == "yes",
+            announced=_announced(notes, at=at),
             status=state["status"],
             reasons=tuple(state["reasons"]),
             model_version=state["model_version"],
@@ -193,9 +198,16 @@ def _pulse(desk: ScoringService, call: Call) -> Pulse:
         )
 
 
+def _announced(notes: Mapping[str, str], *, at: datetime) -> str | None:
+    """Return what a simulated market says is to come, until it has come."""
+    until = notes.get(market.ANNOUNCED_UNTIL)
+    is_to_come = until is not None and at < datetime.fromisoformat(until)
+    return notes.get(market.ANNOUNCED) if is_to_come else None
+
+
 def _tag(answer: Pulse) -> str:
     """Return the entity tag of a pulse: the time that passes is no news."""
-    names = ("status", "reasons", "model_version", "simulated", "scopes")
+    names = ("status", "reasons", "model_version", "simulated", "announced", "scopes")
     times = ("prices_at", "accounts_at", "assessed_at", "alerted_at")
     doubtful = {name: doubt.code for name, doubt in sorted(answer.doubts.items())}
     news = encode([doubtful, *(getattr(answer, name) for name in (*names, *times))])

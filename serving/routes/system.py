@@ -11,6 +11,7 @@ from serving.notify.liveness import standing
 from serving.schemas import problems
 from serving.schemas.problems import Refused
 from serving.store import StoreFailed, market
+from serving.telemetry import GaugeReading
 from serving.watch.gauges import gauges
 
 
@@ -65,9 +66,18 @@ def readyz(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - nothin
 def metrics(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
     """Return what Prometheus scrapes, with what the store says of alerts."""
     text = telemetry.exposition()
+    if desk.store is None and not desk.store_absence:
+        return Answer(body=text, media_type=telemetry.TEXT)
+    read: tuple[GaugeReading, ...] = ()
     if desk.store is not None:
         with contextlib.suppress(StoreFailed):
-            text += telemetry.gauges(gauges(desk.store, now=desk.clock()))
+            read = gauges(desk.store, now=desk.clock())
+    is_up = GaugeReading(
+        name="forewarn_store_up",
+        meaning="1 while the store answers, 0 while it does not",
+        values=((float(bool(read)), {}),),
+    )
+    text += telemetry.gauges((is_up, *read))
     return Answer(body=text, media_type=telemetry.TEXT)
 
 

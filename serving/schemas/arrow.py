@@ -73,7 +73,12 @@ def _said(error: Exception) -> str:
 
 def _refuse_bombs(table: pa.Table, body: bytes) -> None:
     """Refuse a table that would be far larger than its stream once it is laid out."""
-    nested = sum(_nested(chunk) for column in table.columns for chunk in column.chunks)
+    nested = sum(
+        _nested(chunk)
+        for column in table.columns
+        if types.is_nested(column.type)
+        for chunk in column.chunks
+    )
     if nested > MOST_NESTED:
         detail = f"{nested} values in lists, structs and maps, at most {MOST_NESTED}"
         raise Refused(problems.TOO_LARGE, detail)
@@ -161,8 +166,9 @@ def _refuse_types(schema: pa.Schema) -> None:
         raise Refused(problems.NOT_ARROW, f"{len(schema.names)} columns, at most {MOST_COLUMNS}")
     if len(set(schema.names)) != len(schema.names):
         raise Refused(problems.NOT_ARROW, "a column stands twice")
-    for field in schema:
-        if not _is_read(field.type):
+    unread = {kind for kind in set(schema.types) if not _is_read(kind)}
+    for field in schema if unread else ():
+        if field.type in unread:
             detail = f"column {field.name[:80]!r} is {field.type!s:.80}, which is not read"
             raise Refused(problems.NOT_ARROW, detail)
 

@@ -47,10 +47,19 @@ def _model_of(kind: type[AnswerStruct]) -> type[BaseModel]:
 
 
 class RatioAnswer(AnswerStruct, frozen=True, kw_only=True):
-    """The venue's own measure of health, under the venue's own name; null without debt."""
+    """The venue's own measure of health, under the venue's own name; null without debt.
+
+    Parameters
+    ----------
+    value
+        Decimal, to 18 places where it does not end.
+    text
+        As people say it: a percentage where the venue's ratio is told as one.
+    """
 
     name: str
     value: str | None
+    text: str | None = None
 
 
 class SideAnswer(AnswerStruct, frozen=True, kw_only=True):
@@ -143,6 +152,9 @@ class ForecastAnswer(AnswerStruct, frozen=True, kw_only=True):
     model_expected: float | None = None
 
 
+ReasonValue = float | str | None
+
+
 class ReasonAnswer(AnswerStruct, frozen=True, kw_only=True):
     """One thing that drove the score.
 
@@ -151,6 +163,12 @@ class ReasonAnswer(AnswerStruct, frozen=True, kw_only=True):
     impact
         Log-odds added to the 24 h expected probability; null for a reason of the rule, and where
         the key does not carry the scope `weights`.
+    text
+        In English.
+    values
+        What the text tells, by name: of a feature its `value` in its unit, null where it is not
+        known; of `distance` the `asset`, the `share` that its price must move, how many of its
+        usual daily `moves` that is, and how much one is (`day`).
     """
 
     code: str
@@ -158,6 +176,7 @@ class ReasonAnswer(AnswerStruct, frozen=True, kw_only=True):
     direction: Literal["raises", "lowers"]
     impact: float | None
     text: str
+    values: dict[str, ReasonValue]
 
 
 class AttributionAnswer(AnswerStruct, frozen=True, kw_only=True):

@@ -140,7 +140,10 @@ def _check(schema: type[BaseModel], hints: dict[str, Any]) -> Callable[[Any], No
                 raise ValueError("a price is not above 0")
         for name in times:
             moment = getattr(self, name)
-            if moment is not None and not _is_plain(moment):
+            if moment is None:
+                continue
+            # In UTC, in whole seconds, within sane years.
+            if moment.tzinfo is not UTC or moment.microsecond or not FIRST <= moment < LAST:
                 raise ValueError("a time is not plain")
         for rule in rules:
             rule(self)
@@ -159,8 +162,3 @@ def _exact(kind: type, value: Any) -> Fraction:  # noqa: ARG001 - there is one s
     if is_short and value.isascii() and value.isdecimal():
         return Fraction(int(value))
     return exact(value)
-
-
-def _is_plain(moment: datetime) -> bool:
-    """Return whether a moment is told in UTC, in whole seconds, within sane years."""
-    return moment.tzinfo is UTC and not moment.microsecond and FIRST <= moment < LAST

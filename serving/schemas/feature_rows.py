@@ -62,14 +62,23 @@ class _Fast(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """The same body, as msgspec reads it."""
 
     columns: dict[str, list[float | None] | str]
-    feature_fingerprint: Annotated[str, msgspec.Meta(pattern=FINGERPRINT)] | None = None
-    market: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
-    intervals: bool = False
-    encoding: Literal["numbers", "base64"] = "numbers"
+    feature_fingerprint: (
+        Annotated[str, msgspec.Meta(pattern=FINGERPRINT)] | msgspec.UnsetType | None
+    ) = msgspec.UNSET
+    market: (
+        Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | msgspec.UnsetType | None
+    ) = msgspec.UNSET
+    intervals: bool | msgspec.UnsetType = msgspec.UNSET
+    encoding: Literal["numbers", "base64"] | msgspec.UnsetType = msgspec.UNSET
+
+    def given(self) -> dict[str, Any]:
+        """Return the fields beside the columns that the body states."""
+        fields = ((name, getattr(self, name)) for name in _OPTIONS)
+        return {name: value for name, value in fields if value is not msgspec.UNSET}
 
 
 _FAST = msgspec.json.Decoder(_Fast)
-_FIELDS = frozenset(_Fast.__struct_fields__)
+_OPTIONS = tuple(name for name in _Fast.__struct_fields__ if name != "columns")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,14 +115,7 @@ def of_json(body: bytes) -> Features:
     columns = None if decoded is None else _columns(decoded.columns)
     if decoded is None or columns is None:
         return _slow(body)
-    return Features(
-        columns=columns,
-        rows=_rows(columns),
-        feature_fingerprint=decoded.feature_fingerprint,
-        market=decoded.market,
-        intervals=decoded.intervals,
-        encoding=decoded.encoding,
-    )
+    return Features(columns=columns, rows=_rows(columns), **decoded.given())
 
 
 def of_arrow(body: bytes) -> Features:
@@ -135,8 +137,8 @@ def of_arrow(body: bytes) -> Features:
     if faults:
         raise InvalidInput(faults)
     columns = {
-        name: table[name].cast(pa.float64()).to_numpy().astype(np.float64, copy=False)
-        for name in table.column_names
+        name: _floats(column)
+        for name, column in zip(table.column_names, table.columns, strict=True)
     }
     market = (table.schema.metadata or {}).get(b"market")
     return Features(
@@ -145,6 +147,13 @@ def of_arrow(body: bytes) -> Features:
         market=None if market is None else market.decode("utf-8", "replace"),
         encoding="arrow",
     )
+
+
+def _floats(column: pa.ChunkedArray) -> Floats:
+    """Return a column of numbers as float64, NaN where it holds none."""
+    if column.type != pa.float64():
+        column = column.cast(pa.float64())
+    return column.to_numpy().astype(np.float64, copy=False)
 
 
 def matrix(given: Features, names: Sequence[str], *, needed: Collection[str]) -> Floats:
@@ -183,19 +192,15 @@ def _fast(body: bytes) -> _Fast | None:
     """Return the body as msgspec reads it; None where it may hold a fault.
 
     A colon stands once per key and nowhere else in a sound body: more colons than keys mean
-    that a key stands twice, of which msgspec would keep the last.
+    that a key stands twice, of which msgspec keeps the last, or that a text holds one.
     """
     try:
         decoded = _FAST.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    stated = body.count(b":")
-    top = sum(body.count(b'"' + name.encode() + b'"') for name in _FIELDS)
-    return (
-        decoded
-        if stated == top + len(decoded.columns) and len(decoded.columns) <= MOST_COLUMNS
-        else None
-    )
+    keys = 1 + len(decoded.given()) + len(decoded.columns)
+    is_sound = body.count(b":") == keys and len(decoded.columns) <= MOST_COLUMNS
+    return decoded if is_sound else None
 
 
 def _columns(stated: Mapping[str, list[float | None] | str]) -> dict[str, Floats] | None:

@@ -153,7 +153,7 @@ class TokenAnswer:
     Parameters
     ----------
     kind
-        `collateral` or `debt`.
+        `collateral`, `debt` or `position`, shorts below zero.
     amount
         Whole tokens, exact.
     """

@@ -72,9 +72,15 @@ class ContractsBody(Body):
     market: Name
     chain: str = Field(default="", max_length=MOST_CHAIN)
     chain_id: Annotated[int, Field(ge=1, le=2**53, strict=True)]
-    contract: Address = Field(description="Aave's pool, or Morpho's singleton")
+    contract: Address = Field(
+        description="Aave's pool, Morpho's singleton, the borrowers' contract of Liquity, "
+        "or Venus' comptroller"
+    )
     tokens: Annotated[dict[Name, Address], Field(min_length=1, max_length=200)] = Field(
         description="by asset"
+    )
+    markets: Annotated[dict[Name, Address], Field(max_length=200)] = Field(
+        default_factory=dict, description="by asset, where each has a contract of its own (Venus)"
     )
     oracle: Address | None = Field(default=None, description="of a market of Morpho")
     irm: Address | None = Field(default=None, description="of a market of Morpho")
@@ -309,6 +315,10 @@ class OrderedAction:
         Quote units, exact.
     repays
         What a swap repays; null for other actions.
+    tokens
+        Whole tokens, exact; null where the terms do not tell how they are divided.
+    text
+        In English, in whole tokens rounded up, with what it is worth in the quote.
     """
 
     account: str
@@ -318,6 +328,8 @@ class OrderedAction:
     value: str
     cost: str
     repays: Repaid | None = None
+    tokens: str | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,10 +32,19 @@ class TargetAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repaid:
-    """What a swap repays: at least so much, in the units of the debt leg."""
+    """What a swap repays: at least so much.
+
+    Parameters
+    ----------
+    quantity
+        Exact, in the units of the debt leg.
+    tokens
+        The same in whole tokens; null where the terms do not tell how they are divided.
+    """
 
     asset: str
     quantity: str
+    tokens: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +53,10 @@ class ActionAnswer:
 
     Parameters
     ----------
+    text
+        In English, in whole tokens rounded up, with what it is worth in the quote.
+    tokens
+        Whole tokens, exact; null where the terms do not tell how they are divided.
     quantity
         Exact, in the units of the account's leg.
     value, cost
@@ -58,11 +71,13 @@ class ActionAnswer:
     value: str
     cost: str
     repays: Repaid | None
+    tokens: str | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegAnswer:
-    """One leg of the account once everything is done."""
+    """One leg of the account once everything is done, as a request may state it."""
 
     kind: str
     asset: str

@@ -78,7 +78,7 @@ class ApprovalAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationAnswer:
-    """What the preview said that approvals bind to."""
+    """What the preview said that approvals bind to; `before` is what stood, change by change."""
 
     preview_id: str
     as_of: datetime
@@ -87,6 +87,7 @@ class SimulationAnswer:
     newly_count: int
     newly_debt: str
     newly: tuple[str, ...]
+    before: tuple[dict[str, Any], ...]
     passes: bool
     reasons: tuple[str, ...]
 

@@ -24,8 +24,25 @@ class Pushed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PriceSource:
+    """What one source said of a price; its faults, where several are compared, say what of it.
+
+    Faults are `stale`, `disputed`, `not_positive` and `outlier`: farther than a twentieth from
+    the median of the sources.
+    """
+
+    source: str
+    price: str
+    observed_at: datetime
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PriceInForce:
-    """The price of an asset that was observed last: spot, or of a market where it says which."""
+    """The price of an asset that was observed last: spot, or of a market where it says which.
+
+    `sources` are those that spoke within five minutes before it, itself the last.
+    """
 
     asset: str
     venue: str | None
@@ -38,6 +55,7 @@ class PriceInForce:
     next_price: str | None
     next_at: datetime | None
     doubt: Notice | None
+    sources: tuple[PriceSource, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ Exact amounts are integers in smallest units, or decimal strings where a venue r
 rationals; a JSON float is refused, because it has been rounded already.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -255,6 +255,18 @@ def account(item: Any, place: str, kind: type[AccountBody] = AccountBody) -> Acc
         return kind.model_validate(item)
     except ValidationError as error:
         raise InvalidInput(list(pointers(error, place))) from None
+
+
+def sound(
+    item: Any, place: str, noted: Sequence[Fault], kind: type[AccountBody] = AccountBody
+) -> AccountBody | InvalidInput:
+    """Return one account, or every fault of it: those noted in reading it, and its own."""
+    try:
+        body = account(item, place, kind)
+    except InvalidInput as error:
+        said = {fault.where for fault in noted}
+        return InvalidInput([*noted, *(f for f in error.faults if f.where not in said)])
+    return InvalidInput(noted) if noted else body
 
 
 def pointers(error: ValidationError, place: str = "") -> Iterable[Fault]:

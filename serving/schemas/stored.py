@@ -20,6 +20,11 @@ class _Verdict:
     ratio: float | None = None
     credit: float | None = None
     requirement: float | None = None
+    collateral_value: float | None = None
+    distance: float | None = None
+    trigger_asset: str | None = None
+    trigger_side: str | None = None
+    trigger_price: float | None = None
 
 
 if TYPE_CHECKING:
@@ -52,6 +57,14 @@ class Assessed(_Forecast):
         The venue's own ratio; None where it has none.
     credit, requirement
         What counts and what is required, quote units of the venue; to sort and add up by.
+    collateral_value
+        Collateral, or the balance behind positions, at market value; quote units of the venue.
+    distance
+        Share by which the price that judges next must move to the line, at least 0; 0 where the
+        account may be liquidated. None where no move of prices reaches it.
+    trigger_asset, trigger_side, trigger_price
+        Asset whose price that is, the side of the line that is liquidatable, and the price, quote
+        units. Asset and price are None where the whole market moves.
     unattended_1h, …
         Probability by horizon that the account is liquidated when nobody acts; None without a
         forecast.

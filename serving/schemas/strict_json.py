@@ -8,7 +8,7 @@ which none of them can be is read by msgspec, which is an order of magnitude fas
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -78,6 +78,22 @@ def read(body: bytes) -> tuple[Any, list[Fault]]:
         raise NotJson(f"nested deeper than {DEPTH}") from None
     faults: list[Fault] = []
     return _clean(tree, "", 0, faults), faults
+
+
+def read_each(bodies: Sequence[bytes]) -> list[tuple[Any, list[Fault]]]:
+    """Return what `read` does of many short bodies; one that is no JSON is a fault at its root."""
+    trees = [_decoded(body) for body in bodies]
+    if None not in trees and _is_sound(b"[" + b",".join(bodies) + b"]", trees):
+        return [(tree, []) for tree in trees]
+    return [_read_or_fault(body) for body in bodies]
+
+
+def _read_or_fault(body: bytes) -> tuple[Any, list[Fault]]:
+    """Return the tree of a body with its faults, also where it is no JSON."""
+    try:
+        return read(body)
+    except NotJson as error:
+        return None, [Fault("", f"is no JSON: {error}")]
 
 
 def _decoded(body: bytes) -> Any:

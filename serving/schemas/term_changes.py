@@ -156,10 +156,11 @@ class GroupAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepAnswer:
-    """One step of a path within the bounds."""
+    """One step of a path within the bounds: to a number, or to a table of brackets."""
 
     at: datetime
-    to: str
+    to: str | None = None
+    table: tuple[dict[str, Any], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,6 +15,7 @@ from models.alerting.policy import Quiet
 from models.alerting.signals import Level, Signal, Transition
 from models.alerting.state import REST, AlertState
 from models.alerting.state import acknowledge as acknowledge_state
+from models.margin.result import Verdict
 from serving.store.alert_schema import (
     ALERT_SIGNALS,
     ALERT_STATES,
@@ -32,6 +33,8 @@ LOGGER = logging.getLogger("forewarn.alerts")
 T = TypeVar("T")
 DESK = "desk"
 OWNER = "owner"
+ASSESSMENTS = "assessments"
+"""Audience that hears of no alert, but of every assessment that the watch keeps."""
 SIGNALS_AT_ONCE = 5000
 STORED_NAMES = {
     "notified": "told",
@@ -60,6 +63,14 @@ class Receiver:
     language: str = "en"
     quiet: Quiet | None = None
     inbox: Inbox = field(default_factory=Inbox)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """How a receiver reads: its language, and the clock of its quiet hours."""
+
+    language: str = ""
+    zone: str = "UTC"
 
 
 def states(transaction: Transaction, accounts: Sequence[str]) -> dict[str, AlertState]:
@@ -332,6 +343,12 @@ def receivers(transaction: Transaction, names: Sequence[str]) -> dict[str, Recei
     return by_name
 
 
+def subscribers(transaction: Transaction) -> list[str]:
+    """Return the receivers of assessments."""
+    mine = sa.select(RECEIVERS.c.receiver).where(RECEIVERS.c.audience == ASSESSMENTS)
+    return [str(name) for (name,) in transaction.execute(mine.order_by(RECEIVERS.c.receiver))]
+
+
 def _read_receiver(row: "sa.Row[tuple[object, ...]]") -> Receiver:
     """Return a receiver of its row."""
     return Receiver(
@@ -369,30 +386,57 @@ def write_inboxes(transaction: Transaction, inboxes: Mapping[str, Inbox]) -> Non
         transaction.execute(chosen.values(fresh), rows)
 
 
-def languages(transaction: Transaction, names: Sequence[str]) -> dict[str, str]:
-    """Return the languages of receivers."""
-    chosen = sa.select(RECEIVERS.c.receiver, RECEIVERS.c.language)
-    by_receiver: dict[str, str] = {}
+def readers(transaction: Transaction, names: Sequence[str]) -> dict[str, Reader]:
+    """Return how receivers read."""
+    by_receiver: dict[str, Reader] = {}
     for some in chunks(sorted(set(names))):
-        rows = transaction.execute(chosen.where(RECEIVERS.c.receiver.in_(some)))
-        by_receiver.update({str(name): str(language) for name, language in rows})
+        rows = transaction.execute(sa.select(RECEIVERS).where(RECEIVERS.c.receiver.in_(some)))
+        by_receiver.update({str(row.receiver): reader_of(_read_receiver(row)) for row in rows})
     return by_receiver
+
+
+def reader_of(receiver: Receiver) -> Reader:
+    """Return how one receiver reads."""
+    zone = Reader().zone if receiver.quiet is None else receiver.quiet.zone
+    return Reader(language=receiver.language, zone=zone)
 
 
 def keep_signals(transaction: Transaction, signals: Sequence[Signal]) -> None:
     """Store signals, so that another policy can be backtested on them."""
-    rows = [{"account": s.account, "at": s.at, "body": msgspec.to_builtins(s)} for s in signals]
+    rows = [{"account": s.account, "at": s.at, "body": _signal_body(s)} for s in signals]
     put(transaction, ALERT_SIGNALS, rows)
+
+
+def _signal_body(signal: Signal) -> dict[str, Any]:
+    """Return what a signal says beyond its account and moment, without what is as always."""
+    tree: dict[str, Any] = msgspec.to_builtins(signal)
+    return {
+        name: value
+        for name, value in tree.items()
+        if name not in KEYS and (name not in _USUAL or value != _USUAL[name])
+    }
+
+
+KEYS = ("account", "at")
+_USUAL: Mapping[str, Any] = {
+    name: value
+    for name, value in msgspec.to_builtins(
+        Signal(account="", at=datetime.min.replace(tzinfo=UTC), verdict=Verdict.SAFE)
+    ).items()
+    if name not in {*KEYS, "verdict"}
+}
+"""What is left out of a stored signal."""
 
 
 def signals(transaction: Transaction, *, begin: datetime, end: datetime) -> Iterator[Signal]:
     """Yield what was seen in [begin, end), oldest first, a page in memory at a time."""
     table = ALERT_SIGNALS.c
-    chosen = sa.select(table.body).where(table.at >= begin, table.at < end)
+    chosen = sa.select(table.account, table.at, table.body)
+    chosen = chosen.where(table.at >= begin, table.at < end)
     ordered = chosen.order_by(table.at, table.account)
     paged = ordered.execution_options(stream_results=True, yield_per=SIGNALS_AT_ONCE)
-    for (body,) in transaction.execute(paged):
-        yield msgspec.convert(body, Signal)
+    for account, at, body in transaction.execute(paged):
+        yield msgspec.convert({**body, "account": account, "at": at}, Signal)
 
 
 def signal_count(transaction: Transaction, *, begin: datetime, end: datetime, most: int) -> int:

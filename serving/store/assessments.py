@@ -1,5 +1,6 @@
 """Past assessments of every account, and the newest of each to be searched and sorted."""
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
@@ -16,7 +17,18 @@ from serving.store.engine import Transaction
 from serving.store.rows import chunks, put
 from serving.store.schema import ACCOUNTS, ASSESSMENTS, HOLDINGS, LATEST_ASSESSMENTS
 
-Order = Literal["account", "ratio", "expected_24h", "rank"]
+Order = Literal[
+    "account",
+    "ratio",
+    "expected_24h",
+    "rank",
+    "distance",
+    "collateral_value",
+    "requirement",
+]
+DESCENDING = frozenset({"expected_24h", "collateral_value", "requirement"})
+"""Orders whose largest value comes first."""
+
 Cursor = tuple[float | None, str]
 """Value of the sorted column, and account, of the last item of a page."""
 
@@ -37,6 +49,10 @@ class AccountFilter:
         Lowest requirement, quote units of the venue.
     least_level
         Lowest level of the alert that the account is on.
+    least_distance, most_distance
+        Ends of the share by which the price may move to the line, the upper one excluded.
+    least_value, most_value
+        Ends of the collateral at market value, quote units of the venue, the upper one excluded.
     search
         Part of the account's or its owner's name, in any case.
     """
@@ -50,6 +66,10 @@ class AccountFilter:
     least_expected_24h: float | None = None
     least_requirement: float | None = None
     least_level: str | None = None
+    least_distance: float | None = None
+    most_distance: float | None = None
+    least_value: float | None = None
+    most_value: float | None = None
     search: str | None = None
 
 
@@ -134,7 +154,7 @@ def explore(
     Parameters
     ----------
     order
-        `ratio` ascending, `expected_24h` descending, `rank` the riskiest first; accounts
+        `rank` the riskiest first; `DESCENDING` largest first, the others ascending. Accounts
         without a value come last.
     after
         Where the page before ended.
@@ -151,6 +171,7 @@ def explore(
     return page + _page(transaction, criteria, "account", reached, left, (_NEVER, *named))
 
 
+_OF_ACCOUNTS = frozenset({"venue", "market", "owner", "asset", "least_level", "search"})
 _NEVER = LATEST_ASSESSMENTS.c.account.is_(None)
 FEW = 500
 
@@ -169,7 +190,7 @@ def _named(transaction: Transaction, text: str | None) -> "tuple[sa.ColumnElemen
 
 def _asks_what_was_said(criteria: AccountFilter) -> bool:
     """Return whether an account that was never assessed is out of the question."""
-    names = ("verdict", "most_ratio", "least_expected_24h", "least_requirement")
+    names = {field.name for field in fields(AccountFilter)} - _OF_ACCOUNTS
     return any(getattr(criteria, name) is not None for name in names)
 
 
@@ -190,7 +211,7 @@ def _page(
         ALERT_STATES.c.level.label("level"),
         *assessment_columns,
     ).select_from(_joined(is_assessed=order == "rank"))
-    chosen = chosen.where(*_conditions(criteria), *_beyond(order, after), *more)
+    chosen = chosen.where(*conditions(criteria), *_beyond(order, after), *more)
     rows = transaction.execute(chosen.order_by(*_ordering(order)).limit(limit)).mappings()
     return [_summary(row) for row in rows]
 
@@ -279,9 +300,56 @@ def forget(transaction: Transaction, *, before: datetime) -> int:
     return int(gone.rowcount)
 
 
-def _conditions(criteria: AccountFilter) -> list["sa.ColumnElement[bool]"]:
-    """Return what restricts a search."""
-    latest_columns = LATEST_ASSESSMENTS.c
+def past(
+    transaction: Transaction, criteria: AccountFilter, *, at: datetime
+) -> list[AccountSummary]:
+    """Return accounts as they were last said to be at a moment, in no order.
+
+    An account that was not judged by then is left out, and no level is told: what a search of
+    the past says rests on the history of assessments alone.
+    """
+    said, joined = standing(at)
+    chosen = sa.select(
+        ACCOUNTS.c.account.label("name"),
+        *(ACCOUNTS.c[n] for n in ("venue", "version", "market", "owner")),
+        sa.null().label("level"),
+        *(said.c[n] for n in _NAMES if n != "body"),
+        sa.null().label("body"),
+    ).select_from(joined)
+    rows = transaction.execute(chosen.where(*conditions(criteria, said))).mappings()
+    return [_summary(row) for row in rows]
+
+
+def standing(at: datetime | None) -> tuple[sa.Table, sa.Join]:
+    """Return the table that tells what was said last by a moment, and accounts beside it.
+
+    Parameters
+    ----------
+    at
+        None for now.
+    """
+    said = LATEST_ASSESSMENTS if at is None else ASSESSMENTS
+    is_same = said.c.account == ACCOUNTS.c.account
+    if at is not None:
+        other = ASSESSMENTS.alias("other")
+        newest = sa.select(sa.func.max(other.c.at)).where(
+            other.c.account == ACCOUNTS.c.account, other.c.at <= at
+        )
+        is_same = sa.and_(is_same, said.c.at == newest.scalar_subquery())
+    return said, ACCOUNTS.join(said, is_same)
+
+
+def conditions(
+    criteria: AccountFilter, said: sa.Table = LATEST_ASSESSMENTS
+) -> list["sa.ColumnElement[bool]"]:
+    """Return what restricts a search.
+
+    Parameters
+    ----------
+    said
+        Table that tells what was said of an account.
+    """
+    latest_columns = said.c
     holds = sa.exists().where(
         HOLDINGS.c.account == ACCOUNTS.c.account, HOLDINGS.c.asset == criteria.asset
     )
@@ -294,12 +362,16 @@ def _conditions(criteria: AccountFilter) -> list["sa.ColumnElement[bool]"]:
     conditions = [column == value for value, column in equal if value is not None]
     if criteria.asset is not None:
         conditions.append(holds)
-    if criteria.most_ratio is not None:
-        conditions.append(latest_columns.ratio <= criteria.most_ratio)
-    if criteria.least_expected_24h is not None:
-        conditions.append(latest_columns.expected_24h >= criteria.least_expected_24h)
-    if criteria.least_requirement is not None:
-        conditions.append(latest_columns.requirement >= criteria.least_requirement)
+    ends = (
+        (latest_columns.ratio, operator.le, criteria.most_ratio),
+        (latest_columns.expected_24h, operator.ge, criteria.least_expected_24h),
+        (latest_columns.requirement, operator.ge, criteria.least_requirement),
+        (latest_columns.distance, operator.ge, criteria.least_distance),
+        (latest_columns.distance, operator.lt, criteria.most_distance),
+        (latest_columns.collateral_value, operator.ge, criteria.least_value),
+        (latest_columns.collateral_value, operator.lt, criteria.most_value),
+    )
+    conditions += [compare(column, end) for column, compare, end in ends if end is not None]
     if criteria.least_level is not None:
         conditions.append(ALERT_STATES.c.level >= int(Level[criteria.least_level.upper()]))
     return [*conditions, *_searched(criteria.search)]
@@ -315,9 +387,8 @@ def _searched(text: str | None) -> list["sa.ColumnElement[bool]"]:
 
 def _sorted_value(order: Order) -> "sa.ColumnElement[Any]":
     """Return what a page is sorted by, ascending."""
-    if order == "expected_24h":
-        return -LATEST_ASSESSMENTS.c.expected_24h
-    return LATEST_ASSESSMENTS.c.ratio
+    column = LATEST_ASSESSMENTS.c[order]
+    return -column if order in DESCENDING else column
 
 
 def _ordering(order: Order) -> list["sa.ColumnElement[Any]"]:
@@ -344,7 +415,7 @@ def _beyond(order: Order, after: Cursor | None) -> list["sa.ColumnElement[bool]"
     value = _sorted_value(order)
     if reached is None:
         return [sa.and_(value.is_(None), later)]
-    signed = -reached if order == "expected_24h" else reached
+    signed = -reached if order in DESCENDING else reached
     return [sa.or_(value > signed, value.is_(None), sa.and_(value == signed, later))]
 
 

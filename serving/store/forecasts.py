@@ -9,6 +9,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from models.events import EventKind
+from models.horizons import PROBABILITIES
 from serving.store.columns import EPOCH
 from serving.store.engine import Transaction
 from serving.store.rows import put
@@ -66,6 +67,57 @@ def read(
         chosen = chosen.where(FORECASTS.c.at < end)
     ordered = chosen.order_by(FORECASTS.c.at, FORECASTS.c.account, FORECASTS.c.model_version)
     return _frame(transaction, ordered)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """What champion and challenger said of the same accounts at the same moments.
+
+    Parameters
+    ----------
+    pairs
+        Accounts and moments of which both said something.
+    champion, challenger
+        Sums of their probabilities, by name of `models.horizons.PROBABILITIES`.
+    apart
+        Mean absolute difference between both, likewise.
+    """
+
+    pairs: int
+    champion: Mapping[str, float]
+    challenger: Mapping[str, float]
+    apart: Mapping[str, float]
+
+
+def beside(transaction: Transaction, champion: str, challenger: str, *, begin: datetime) -> Pair:
+    """Return what two bundles said from a moment on where both were asked."""
+    first, second = FORECASTS.alias("first"), FORECASTS.alias("second")
+    same = sa.and_(first.c.account == second.c.account, first.c.at == second.c.at)
+    columns = [sa.func.count().label("pairs")]
+    for name in PROBABILITIES:
+        left, right = first.c[name], second.c[name]
+        columns += [
+            sa.func.sum(left).label(f"champion {name}"),
+            sa.func.sum(right).label(f"challenger {name}"),
+            sa.func.avg(sa.func.abs(left - right)).label(f"apart {name}"),
+        ]
+    chosen = sa.select(*columns).select_from(first.join(second, same))
+    chosen = chosen.where(
+        first.c.model_version == champion,
+        second.c.model_version == challenger,
+        first.c.at >= begin,
+    )
+    row = transaction.execute(chosen).mappings().one()
+
+    def part(what: str) -> dict[str, float]:
+        return {name: row[f"{what} {name}"] or 0.0 for name in PROBABILITIES}
+
+    return Pair(
+        pairs=row["pairs"],
+        champion=part("champion"),
+        challenger=part("challenger"),
+        apart=part("apart"),
+    )
 
 
 def liquidations(transaction: Transaction) -> pd.DataFrame:

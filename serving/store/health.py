@@ -1,6 +1,6 @@
 """What keeps alerts from being made or from arriving: channels that fail, prices that are old."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +12,7 @@ from serving.store.engine import Transaction
 from serving.store.outbox import DEAD, LONGEST_ERROR, VERIFIED
 from serving.store.schema import HOLDINGS, LATEST_ASSESSMENTS
 
+_IS_VERIFIED = CHANNELS.c.status == VERIFIED
 STALE = "price_stale"
 """What an assessment says of a price that is too old."""
 
@@ -40,27 +41,41 @@ class Failing:
     has_lost: bool
 
 
-def note_faults(
-    transaction: Transaction, fault: Callable[[str, str], str | None], *, now: datetime
-) -> None:
-    """Write down which verified channels cannot be used at all, and which can again.
+def changed_faults(
+    transaction: Transaction, fault: Callable[[str, str], str | None]
+) -> dict[str, str | None]:
+    """Return the verified channels that cannot be used for another reason than is written down.
 
     Parameters
     ----------
     fault
         Why a channel of a kind and target cannot be used; None where it can.
+
+    Returns
+    -------
+    dict
+        By channel why it cannot be used now; None where it can again.
     """
     chosen = sa.select(CHANNELS.c.id, CHANNELS.c.kind, CHANNELS.c.target, CHANNELS.c.fault)
-    rows = transaction.execute(chosen.where(CHANNELS.c.status == VERIFIED)).all()
-    for name, kind, target, before in rows:
+    changed: dict[str, str | None] = {}
+    for name, kind, target, before in transaction.execute(chosen.where(_IS_VERIFIED)):
         reason = fault(kind, target)
         message = None if reason is None else reason[:LONGEST_ERROR]
-        if message == before:
-            continue
-        begun = sa.func.coalesce(CHANNELS.c.failing_since, sa.literal(now, Time))
-        mended = sa.case((CHANNELS.c.failures > 0, CHANNELS.c.failing_since), else_=None)
+        if message != before:
+            changed[name] = message
+    return changed
+
+
+def note_faults(
+    transaction: Transaction, faults: Mapping[str, str | None], *, now: datetime
+) -> None:
+    """Write down what `changed_faults` found, of channels that are verified still."""
+    begun = sa.func.coalesce(CHANNELS.c.failing_since, sa.literal(now, Time))
+    mended = sa.case((CHANNELS.c.failures > 0, CHANNELS.c.failing_since), else_=None)
+    for name, message in faults.items():
         row = {"fault": message, "failing_since": mended if message is None else begun}
-        transaction.execute(sa.update(CHANNELS).where(CHANNELS.c.id == name).values(row))
+        of_it = sa.and_(CHANNELS.c.id == name, _IS_VERIFIED)
+        transaction.execute(sa.update(CHANNELS).where(of_it).values(row))
 
 
 def failing(transaction: Transaction) -> list[Failing]:
@@ -99,3 +114,15 @@ def stale_price_holders(transaction: Transaction) -> dict[str, int]:
         .order_by(HOLDINGS.c.asset)
     )
     return {str(asset): int(count) for asset, count in transaction.execute(chosen)}
+
+
+def size(transaction: Transaction) -> int:
+    """Return what the store takes on disk, indices included, bytes."""
+    if transaction.dialect.name == "postgresql":
+        query = sa.select(sa.func.pg_database_size(sa.func.current_database()))
+        return int(transaction.execute(query).scalar_one())
+    pages, page = (
+        int(transaction.execute(sa.text(f"PRAGMA {name}")).scalar_one())
+        for name in ("page_count", "page_size")
+    )
+    return pages * page

@@ -18,14 +18,19 @@ import sqlalchemy as sa
 from features.inputs import HOUR, Candles, Tables
 from features.pipeline import LOOKBACK
 from models.domain import UNPLACED, MarketId, Price
+from models.margin.oracles import TOGETHER, Compared, compared
 from serving.store.columns import microseconds
 from serving.store.engine import Transaction
 from serving.store.rows import Added, add, latest, put
 from serving.store.schema import CANDLES, FUNDING, NOTES, PRICES, STATE, TERMS
+from serving.store.series import assets as series_assets
 from serving.store.series import series
 
 SPOT, PERPETUAL, MARK = "spot", "perp", "mark"
 COLUMNS = ("open", "high", "low", "close", "volume")
+ANNOUNCED, ANNOUNCED_UNTIL = "announced", "announced_until"
+"""Notes of a simulated market: what is to come, and until when that is to be said."""
+
 REFERENCES = ("BTC", "ETH")
 """Assets whose candles say how the whole market moves."""
 
@@ -124,17 +129,39 @@ def quotes(
 ) -> dict[MarketId, dict[str, Price]]:
     """Return the price observed last, at or before a moment, of every market and asset.
 
-    Spot prices stand under `UNPLACED`.
+    Spot prices stand under `UNPLACED`. One that other sources contradict is disputed.
     """
+    return {
+        whose: {asset: each.price for asset, each in by_asset.items()}
+        for whose, by_asset in compared_quotes(transaction, at=at, markets=markets).items()
+    }
+
+
+def compared_quotes(
+    transaction: Transaction, *, at: datetime, markets: Collection[MarketId] | None = None
+) -> dict[MarketId, dict[str, Compared]]:
+    """Return prices as `quotes` does, each with what other sources said at that time."""
     among = None if markets is None else {*markets, UNPLACED}
-    chosen = _newest(PRICES, name=("asset",), time="observed_at", at=at, among=among)
+    chosen = _newest(
+        PRICES,
+        name=("asset",),
+        time="observed_at",
+        at=at,
+        among=among,
+        variants=("source", TOGETHER),
+    )
     names = [field.name for field in fields(Price)]
-    by_market: dict[MarketId, dict[str, Price]] = {}
-    ordered = chosen.order_by(PRICES.c.received_at, PRICES.c.source)
+    reports: dict[MarketId, dict[str, list[Price]]] = {}
+    columns = chosen.selected_columns
+    ordered = chosen.order_by(columns.observed_at, columns.received_at, columns.source)
     for row in transaction.execute(ordered).mappings():
         price = Price(**{name: row[name] for name in names})
-        by_market.setdefault(_market(row), {})[str(row["asset"])] = price
-    return by_market
+        by_asset = reports.setdefault(_market(row), {})
+        by_asset.setdefault(str(row["asset"]), []).append(price)
+    return {
+        whose: {asset: compared(heard) for asset, heard in by_asset.items()}
+        for whose, by_asset in reports.items()
+    }
 
 
 def prices(transaction: Transaction, *, at: datetime) -> dict[str, Price]:
@@ -188,10 +215,12 @@ def _newest(
     time: str,
     at: datetime,
     among: Collection[MarketId] | None,
+    variants: tuple[str, timedelta] | None = None,
 ) -> sa.Select[Any]:
-    """Return a selection of the newest rows of markets."""
+    """Return a selection of the newest rows of markets; `variants` as of `latest`."""
     few = None if among is None or len(among) > MOST_CHOSEN else among
-    return latest(table, names=(*MarketId._fields, *name), time=time, at=at, among=few)
+    names = (*MarketId._fields, *name)
+    return latest(table, names=names, time=time, at=at, among=few, variants=variants)
 
 
 def _market(row: Mapping[Any, Any]) -> MarketId:
@@ -298,6 +327,11 @@ def clock(transaction: Transaction, *, now: datetime) -> datetime:
     """
     stopped = notes(transaction).get("clock")
     return now if stopped is None else datetime.fromisoformat(stopped)
+
+
+def assets(transaction: Transaction) -> set[str]:
+    """Return every asset of which features may read anything."""
+    return {*_assets(transaction), *series_assets(transaction)}
 
 
 def feature_tables(transaction: Transaction, assets: Collection[str], *, at: datetime) -> Tables:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +18,9 @@ Key = tuple[Any, ...]
 CHUNK = 500
 MANY = 100
 """Rows from which on a statement is worth laying out by columns."""
+
+BULK = 1000
+"""Rows from which on PostgreSQL is sent them by COPY."""
 
 UNCOMPARED = frozenset({"received_at"})
 """Columns that may differ between two tellings of one fact."""
@@ -105,6 +108,8 @@ def put(
     )
     if len(ordered) < MANY:
         transaction.execute(chosen, ordered)
+    elif len(ordered) >= BULK and transaction.dialect.name == "postgresql":
+        _copy(transaction, table, chosen, ordered)
     else:
         _execute_many(transaction, chosen, ordered)
     note(transaction, table, ordered)
@@ -134,6 +139,42 @@ def _execute_many(
     transaction.exec_driver_sql(compiled.string, laid)
 
 
+def _copy(
+    transaction: Transaction,
+    table: sa.Table,
+    statement: sa.Insert,
+    rows: Sequence[Mapping[str, Any]],
+) -> None:
+    """Run a statement for many rows of the same columns, which are sent to PostgreSQL by COPY.
+
+    COPY knows no conflicts: the rows go into a temporary table, and from there by the statement.
+
+    References
+    ----------
+    https://www.postgresql.org/docs/current/populate.html, read 2026-11: COPY costs less than
+    any series of INSERTs.
+    """
+    names, dialect = list(rows[0]), transaction.dialect
+    staged = sa.table(f"staged_{table.name}", *(sa.column(n, table.c[n].type) for n in names))
+    quote = dialect.identifier_preparer.quote
+    listed, place = ", ".join(map(quote, names)), quote(staged.name)
+    transaction.exec_driver_sql(
+        f"CREATE TEMPORARY TABLE {place} ON COMMIT DROP AS "  # noqa: S608 - names of the schema
+        f"SELECT {listed} FROM {quote(table.name)} WITH NO DATA"
+    )
+    columns = []
+    for name in names:
+        process = table.c[name].type.dialect_impl(dialect).bind_processor(dialect)
+        cells = [row[name] for row in rows]
+        columns.append(cells if process is None else [*map(process, cells)])
+    driver: Any = transaction.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(f"COPY {place} ({listed}) FROM STDIN") as copy:
+        for laid in zip(*columns, strict=True):
+            copy.write_row(laid)
+    transaction.execute(statement.from_select(names, sa.select(staged)))
+    transaction.exec_driver_sql(f"DROP TABLE {place}")
+
+
 def latest(
     table: sa.Table,
     *,
@@ -141,6 +182,7 @@ def latest(
     time: str,
     at: datetime,
     among: Collection[tuple[str, ...]] | None = None,
+    variants: tuple[str, timedelta] | None = None,
 ) -> sa.Select[Any]:
     """Return a selection of the newest rows, at or before a time, of every name.
 
@@ -153,6 +195,9 @@ def latest(
         Columns: the first of the primary key, in its order.
     among
         First parts of the names that are wanted, of one length; None for all.
+    variants
+        A further column, and how long before the newest row of a name the newest of every
+        other value of that column is wanted, too.
     """
     prefixes: sa.CTE | None = None
     for depth, name in enumerate(names):
@@ -166,9 +211,23 @@ def latest(
         .scalar_subquery()
     )
     same = [table.c[name] == prefixes.c[name] for name in names]
-    return sa.select(table).select_from(
-        prefixes.join(table, sa.and_(*same, table.c[time] == newest))
+    if variants is None:
+        joined = prefixes.join(table, sa.and_(*same, table.c[time] == newest))
+        return sa.select(table).select_from(joined)
+    variant, span = variants
+    first = sa.type_coerce(newest, sa.BigInteger) - span // timedelta(microseconds=1)
+    within = [sa.type_coerce(table.c[time], sa.BigInteger) >= first, table.c[time] <= at]
+    place = sa.func.row_number().over(
+        partition_by=[*(table.c[name] for name in names), table.c[variant]],
+        order_by=table.c[time].desc(),
     )
+    ranked = (
+        sa.select(table, place.label("place"))
+        .select_from(prefixes.join(table, sa.and_(*same, *within)))
+        .subquery()
+    )
+    columns = [ranked.c[column.name] for column in table.columns]
+    return sa.select(*columns).where(ranked.c.place == 1)
 
 
 def _steps(

@@ -19,7 +19,7 @@ from models.horizons import PROBABILITIES
 from serving.store.columns import Document, Duration, Time, Whole, name, number
 
 METADATA = sa.MetaData()
-HEAD = "0021"
+HEAD = "0022"
 """The newest revision in `migrations/versions`."""
 
 
@@ -214,6 +214,11 @@ def _judged() -> list["sa.Column[object]"]:
         sa.Column("ratio", sa.Double),
         sa.Column("credit", sa.Double),  # quote units, as the next
         sa.Column("requirement", sa.Double),
+        sa.Column("collateral_value", sa.Double),
+        sa.Column("distance", sa.Double),  # share that the price must move to the line
+        sa.Column("trigger_asset", name()),  # null where the whole market moves
+        sa.Column("trigger_side", name(8)),  # below or above
+        sa.Column("trigger_price", sa.Double),
         *(sa.Column(chance, sa.Double) for chance in PROBABILITIES),
         sa.Column("model_version", name()),
         sa.Column("degraded", Document, nullable=False),  # list of codes
@@ -251,6 +256,26 @@ BOOK_SUMS = sa.Table(
     sa.Column("body", Document, nullable=False),
 )
 """The whole book in sum, as whoever watches it wrote it last."""
+
+BOOK_COURSE = sa.Table(
+    "book_course",
+    METADATA,
+    sa.Column("hour", Time, primary_key=True),
+    sa.Column("venue", name(), primary_key=True),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("accounts", sa.Integer, nullable=False),  # that have a forecast
+    *(sa.Column(chance, sa.Double, nullable=False) for chance in PROBABILITIES),
+)
+"""How many liquidations were expected of each venue, as first said within every hour."""
+
+DRIFT_REPORTS = sa.Table(
+    "drift_reports",
+    METADATA,
+    sa.Column("model_version", name(), primary_key=True),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("body", Document, nullable=False),
+)
+"""What was last found of each model's drift."""
 
 FORECASTS = sa.Table(
     "forecasts",

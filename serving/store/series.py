@@ -47,6 +47,18 @@ def series(
     )
 
 
+def assets(transaction: Transaction) -> set[str]:
+    """Return every asset that anything read beside the candles speaks of."""
+    columns = (FUNDING.c.asset, OPEN_INTEREST.c.asset, RESERVES.c.asset)
+    named = {
+        str(asset)
+        for column in columns
+        for asset in transaction.execute(sa.select(column).distinct()).scalars()
+    }
+    feeds = transaction.execute(sa.select(ORACLE_ROUNDS.c.feed).distinct()).scalars()
+    return named | {str(feed).removesuffix(point_in_time.feed("")) for feed in feeds}
+
+
 def _rows(
     transaction: Transaction,
     named: "sa.Column[Any]",

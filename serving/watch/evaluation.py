@@ -21,7 +21,7 @@ from serving.evaluation.assess import (
 from serving.evaluation.book_totals import AccountTotals, account_totals
 from serving.evaluation.effort import Meter, of_book
 from serving.evaluation.inputs import AccountInput, MarketSnapshot
-from serving.evaluation.records import record_of_nothing, record_of_rules
+from serving.evaluation.records import record_of_nothing, record_of_rules, with_worth
 from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules
 from serving.schemas import requests
 from serving.schemas.assessment import Notice
@@ -179,6 +179,8 @@ class _Work:
         assessed = record_of_rules(judged, outlook, at=at, model_version=version, forecast=forecast)
         hit = liquidated_at(judged)
         totals = account_totals(judged, assessed)
+        if totals is not None:
+            assessed = with_worth(assessed, totals.worth, decimals=totals.decimals)
         self.signals[key] = signal(
             judged,
             outlook,

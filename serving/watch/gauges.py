@@ -1,14 +1,27 @@
 """What an operator watches of alerting: lag, outbox, dead letters, accounts by level."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from models.alerting.signals import Level
 from serving.application import breaker_board
 from serving.notify.liveness import standing
-from serving.store import Store, alerts, book_forecasts, changes, leases, market, outbox
+from serving.store import (
+    Store,
+    alerts,
+    book_forecasts,
+    changes,
+    connections,
+    health,
+    leases,
+    market,
+    outbox,
+)
 from serving.store.book_forecasts import BookForecastRow
-from serving.store.leases import DELIVERING, TURN
+from serving.store.connections import Connection
+from serving.store.leases import CONSUMING, DELIVERING, TURN
 from serving.telemetry import GaugeReading
 
 
@@ -20,26 +33,43 @@ def gauges(store: Store, *, now: datetime) -> tuple[GaugeReading, ...]:
     """
     with store.read() as transaction:
         at = market.clock(transaction, now=now)
-        beats = {name: moment for name, (moment, _) in leases.beats(transaction).items()}
+        noted = leases.beats(transaction)
+        followed = connections.every(transaction)
         levels, counts = alerts.levels(transaction), outbox.counts(transaction)
         _, waited = outbox.depth(transaction, now=at)
         wrong = standing(transaction, now=at)
         board = breaker_board.read(transaction)
         newest = changes.newest(transaction, changes.PRICES)
         forecasts = book_forecasts.newest(transaction, limit=1)
-    judged, priced = beats.get(TURN), None if newest is None else newest.at
+        differing = Counter(check.connection for check in connections.differing(transaction))
+        size = health.size(transaction)
+    judged, priced = leases.oldest(noted, TURN), None if newest is None else newest.at
     lag = (
         (at - priced).total_seconds()
         if priced is not None and judged is not None and priced > judged
         else 0.0
     )
     ages = tuple(
-        ((at - beats[name]).total_seconds(), {"what": what})
+        ((at - beat).total_seconds(), {"what": what})
         for name, what in ((TURN, "assessing"), (DELIVERING, "delivering"))
-        if name in beats
+        if (beat := leases.oldest(noted, name)) is not None
     )
     return (
         *_risk(forecasts, at),
+        *_streams(noted, now),
+        *_connections(followed, now),
+        GaugeReading(
+            name="forewarn_connection_mismatches",
+            meaning="Accounts that a connection's venue judges otherwise than the rules",
+            values=tuple(
+                (float(differing[each.name]), {"connection": each.name}) for each in followed
+            ),
+        ),
+        GaugeReading(
+            name="forewarn_store_bytes",
+            meaning="What the store takes on disk, indices included",
+            values=((float(size), {}),),
+        ),
         GaugeReading(
             name="forewarn_alert_lag_seconds",
             meaning="How long the newest price has waited to be judged",
@@ -113,3 +143,67 @@ def _risk(forecasts: Sequence[BookForecastRow], at: datetime) -> Iterator[GaugeR
             meaning="Since the book of the newest forecast",
             values=(((at - row.at).total_seconds(), {}),),
         )
+
+
+def _streams(noted: Mapping[str, tuple[datetime, Any]], now: datetime) -> Iterator[GaugeReading]:
+    """Yield what is told of every group that reads a stream."""
+    groups = {
+        name.removeprefix(CONSUMING): beat
+        for name, beat in noted.items()
+        if name.startswith(CONSUMING)
+    }
+    if not groups:
+        return
+    yield GaugeReading(
+        name="forewarn_stream_lag_messages",
+        meaning="Messages that wait at the broker for a group; none where the broker is not heard",
+        values=tuple(
+            (float(sum(detail["lag"].values())), {"group": group})
+            for group, (_, detail) in groups.items()
+            if detail["lag"] is not None
+        ),
+    )
+    yield GaugeReading(
+        name="forewarn_stream_messages",
+        meaning="Messages of a group so far, taken, or refused and put aside",
+        values=tuple(
+            (float(count), {"group": group, "outcome": outcome})
+            for group, (_, detail) in groups.items()
+            for outcome, count in detail["counts"].items()
+        ),
+    )
+    yield GaugeReading(
+        name="forewarn_stream_beat_age_seconds",
+        meaning="Since a consumer of a group was last heard of",
+        values=tuple(
+            ((now - at).total_seconds(), {"group": group}) for group, (at, _) in groups.items()
+        ),
+    )
+
+
+def _connections(followed: Sequence[Connection], now: datetime) -> Iterator[GaugeReading]:
+    """Yield how long ago each connection was heard of, and since when it cannot be read."""
+    heard = [(each, each.status, each.status_at) for each in followed]
+    begun = [(each, status, at) for each, status, at in heard if status is not None and at]
+    if not begun:
+        return
+    yield GaugeReading(
+        name="forewarn_connection_beat_age_seconds",
+        meaning="Since whoever follows a connection was last heard of",
+        values=tuple(
+            ((now - at).total_seconds(), {"connection": each.name}) for each, _, at in begun
+        ),
+    )
+    yield GaugeReading(
+        name="forewarn_connection_failing_seconds",
+        meaning="How long a connection could not be read; 0 while it is",
+        values=tuple(
+            (_failing(status, now), {"connection": each.name}) for each, status, _ in begun
+        ),
+    )
+
+
+def _failing(status: Mapping[str, Any], now: datetime) -> float:
+    """Return since how many seconds a connection cannot be read."""
+    since = status.get("failing_since")
+    return (now - datetime.fromisoformat(since)).total_seconds() if since else 0.0

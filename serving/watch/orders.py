@@ -26,6 +26,7 @@ from serving.evaluation.inputs import AccountInput, MarketSnapshot
 from serving.orders import keeping
 from serving.orders.drafting import (
     Maker,
+    doubts_of,
     holdings,
     identity,
     legs_text,
@@ -232,6 +233,7 @@ def view_of(row: OrderRow, mandate: MandateRow | None, judged: Pass) -> View:
             for name in names
             if name in judged.cases
         },
+        doubts=doubts_of(judged.cases[name] for name in names if name in judged.cases),
         is_in_force=mandate is not None and mandate.is_in_force(judged.now),
         is_needed=is_needed,
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from serving.store import Store, alerts, assessments, outbox
+from serving.store import Store, alerts, assessments, book_course, outbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,7 @@ def prune(store: Store, *, before: datetime) -> Pruned:
     """
     with store.begin() as transaction:
         assessment_count = assessments.forget(transaction, before=before)
+        book_course.forget(transaction, before=before)
     with store.begin() as transaction:
         signal_count = alerts.forget_signals(transaction, before=before)
     with store.begin() as transaction:

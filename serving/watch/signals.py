@@ -5,9 +5,10 @@ from datetime import datetime
 
 from models.alerting.signals import BOOK, BookFigures, Signal
 from models.events import EventKind
-from models.margin.result import Trigger, Verdict
+from models.margin.result import Verdict
 from serving.evaluation import rules
 from serving.evaluation.assess import HARMLESS, ForecastOutcome, raised
+from serving.evaluation.buffers import buffer
 from serving.evaluation.rule_evaluation import RuleEvaluation
 from serving.schemas.assessment import ForecastAnswer
 
@@ -88,50 +89,6 @@ def _requirement(judged: RuleEvaluation) -> float | None:
 def unjudged(account: str, *, at: datetime) -> Signal:
     """Return the signal of an account that cannot be judged at all: never taken for a safe one."""
     return Signal(account=account, at=at, verdict=Verdict.UNEVALUABLE)
-
-
-def buffer(judged: RuleEvaluation, *, at_next: bool = False) -> float | None:
-    """Return the share by which prices may still move against the account.
-
-    That is the lesser of what the price that matters most may move alone, and what the whole
-    market may move.
-
-    Parameters
-    ----------
-    at_next
-        From the price already known to come next, rather than from the one in force.
-
-    Returns
-    -------
-    float or None
-        0 or less where the line is reached; None where no price reaches it.
-    """
-    shock = judged.soon_shock if at_next and judged.soon is not None else judged.shock
-    shares = (_alone(judged, at_next=at_next), _together(shock))
-    return min((share for share in shares if share is not None), default=None)
-
-
-def _together(shock: Trigger | None) -> float | None:
-    """Return the share by which the whole market may move against the account."""
-    if shock is None or shock.value is None:
-        return None
-    return float(-shock.value if shock.direction == "below" else shock.value)
-
-
-def _alone(judged: RuleEvaluation, *, at_next: bool) -> float | None:
-    """Return the share by which the price that matters most may move against the account."""
-    trigger = judged.trigger
-    if trigger is None or trigger.asset is None or trigger.value is None:
-        return None
-    price = judged.case.market.prices.get(trigger.asset)
-    if price is None:
-        return None
-    value = price.value
-    if at_next and price.next_value is not None:
-        value = price.next_value
-    # Whole numbers over whole numbers are rounded once, as a fraction would be.
-    now, line = value * 10**trigger.decimals, trigger.value * 10**price.decimals
-    return float((now - line if trigger.direction == "below" else line - now) / now)
 
 
 def liquidated_at(judged: RuleEvaluation) -> datetime | None:

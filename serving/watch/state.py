@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from features.inputs import Tables
 from models.alerting.signals import Level
 from models.domain import Price
 from models.errors import InvalidInput
+from models.margin.result import Verdict
 from serving.application.stored_market import stored_snapshot
 from serving.evaluation.book_totals import BookTotals
 from serving.evaluation.inputs import AccountInput, MarketSnapshot
@@ -19,6 +20,7 @@ from serving.schemas import requests
 from serving.schemas.stored import Assessed
 from serving.store import Transaction, accounts, alerts, assessments, changes
 from serving.store.changes import Change
+from serving.store.leases import WHOLE_BOOK, Part
 from serving.watch.evaluation import Evaluation
 from serving.watch.selection import Slope, batch, late, ranking
 
@@ -33,10 +35,37 @@ CLOCK = timedelta(minutes=1)
 """Without any change of the market, the urgent are chosen anew and its series read anew."""
 
 HISTORY_INTERVAL = timedelta(hours=1)
-"""Between two rows of an account's past that say the same."""
+"""Between two rows of the past of an account that a day may bring to its line."""
 
-Said = tuple[datetime, str, str | None]
-"""When, verdict and next verdict."""
+QUIET_INTERVAL = timedelta(hours=12)
+"""Between two rows of the past of any other account."""
+
+STIRRED_CHANCE = 0.01
+STIRRED_DISTANCE = 0.1
+"""Probability of a touch within a day, or without a forecast the share to the line, from which a
+past is kept hourly."""
+
+
+class Said(NamedTuple):
+    """What stands last in an account's past: when, both verdicts, and whether it was stirred."""
+
+    at: datetime
+    verdict: str
+    next_verdict: str | None
+    is_stirred: bool
+
+
+def said_of(assessment: Assessed) -> Said:
+    """Return what of an assessment decides when the next one goes into an account's past."""
+    chance, distance = assessment.unattended_24h, assessment.distance
+    return Said(
+        at=assessment.at,
+        verdict=assessment.verdict,
+        next_verdict=assessment.next_verdict,
+        is_stirred=assessment.verdict != Verdict.SAFE.value
+        or (chance is not None and chance >= STIRRED_CHANCE)
+        or (chance is None and distance is not None and distance <= STIRRED_DISTANCE),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +164,21 @@ def is_idle(memory: WatchState, last: int, *, seconds: float, whole: timedelta) 
 
 
 def read(
-    transaction: Transaction, memory: WatchState, *, at: datetime, seconds: float
+    transaction: Transaction,
+    memory: WatchState,
+    *,
+    at: datetime,
+    seconds: float,
+    part: Part = WHOLE_BOOK,
 ) -> MarketSnapshot:
     """Read the changes and the market, rank what is urgent by it, and return the market.
 
     The accounts are read before the market, so that the candles of what they hold are there.
+
+    Parameters
+    ----------
+    part
+        Of the book; the accounts of others are left unread.
     """
     if memory.fresh >= CHUNK:
         _set_apart(memory)
@@ -147,11 +186,11 @@ def read(
     new_changes = changes.since(transaction, memory.number or 0)
     moved = any(change.topic in changes.MARKET for change in new_changes)
     if memory.number is None:
-        _read_accounts(transaction, memory, accounts.keys(transaction))
+        _read_accounts(transaction, memory, list(filter(part.holds, accounts.keys(transaction))))
         _set_apart(memory)
     else:
         named = [change.subject for change in new_changes if change.topic == changes.ACCOUNTS]
-        _read_accounts(transaction, memory, named)
+        _read_accounts(transaction, memory, list(filter(part.holds, named)))
         wished = (change.subject for change in new_changes if change.topic == changes.WISHES)
         memory.changed.update(dict.fromkeys(key for key in wished if key in memory.bodies))
     around = _market(transaction, memory, new_changes, at=at)
@@ -168,13 +207,18 @@ def due(memory: WatchState, *, seconds: float, whole: timedelta) -> list[str]:
 
 
 def worth_keeping(memory: WatchState, assessed: Sequence[Assessed]) -> Iterator[str]:
-    """Yield the accounts of which something new is to go into their past: at least hourly."""
+    """Yield the accounts of which something new is to go into their past.
+
+    Changes are kept densely, quiet hours thinly: at once where a verdict changes or an account
+    comes near its line or leaves it, hourly while it is near, every `QUIET_INTERVAL` otherwise.
+    """
     for assessment in assessed:
-        before = memory.said.get(assessment.account)
+        before, now = memory.said.get(assessment.account), said_of(assessment)
+        interval = HISTORY_INTERVAL if now.is_stirred else QUIET_INTERVAL
         if (
             before is None
-            or before[1:] != (assessment.verdict, assessment.next_verdict)
-            or not timedelta(0) <= assessment.at - before[0] < HISTORY_INTERVAL
+            or before[1:] != now[1:]
+            or not timedelta(0) <= now.at - before.at < interval
         ):
             yield assessment.account
 
@@ -190,7 +234,7 @@ def take(
         memory.judged_at.pop(key, None)  # to the end: the times ascend
         memory.judged_at[key] = seconds
         if key in recorded:
-            memory.said[key] = (assessment.at, assessment.verdict, assessment.next_verdict)
+            memory.said[key] = said_of(assessment)
         if key in evaluation.failures:
             memory.failing[key] = evaluation.failures[key].code
             memory.cases.pop(key, None)
@@ -267,10 +311,7 @@ def _read_accounts(transaction: Transaction, memory: WatchState, keys: Sequence[
     said = assessments.newest_in_history(
         transaction, [key for key in keys if key not in memory.said]
     )
-    memory.said |= {
-        key: (assessment.at, assessment.verdict, assessment.next_verdict)
-        for key, assessment in said.items()
-    }
+    memory.said |= {key: said_of(assessment) for key, assessment in said.items()}
     for begin in range(0, len(keys), CHUNK):
         some = keys[begin : begin + CHUNK]
         stored = accounts.read(transaction, some)

@@ -1,6 +1,6 @@
 """One pass over some accounts: signals in, states and messages out, in one transaction."""
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,15 +12,26 @@ from models.alerting.policy import Audience, Policy
 from models.alerting.signals import BOOK, Signal, Transition
 from models.alerting.state import REST, AlertState, step
 from models.errors import ForewarnError
-from serving.notify.message import Plans, facts
+from serving.notify.message import ASSESSMENTS, Plans, assessments_body, facts
 from serving.schemas.assessment import Assessment
 from serving.schemas.stored import Assessed
-from serving.store import Store, Transaction, alerts, assessments, book_totals, leases, outbox
+from serving.store import (
+    Store,
+    Transaction,
+    alerts,
+    assessments,
+    book_course,
+    book_totals,
+    leases,
+    outbox,
+)
 from serving.store.alerts import DESK, Receiver
-from serving.store.leases import FAILING, TURN, WATCHING
+from serving.store.leases import FAILING, POSTING, TURN, WATCHING, WHOLE_BOOK, Part
 from serving.store.outbox import OutboxMessage
 
 LEASE = timedelta(seconds=30)
+ASSESSMENTS_A_MESSAGE = 200
+"""A message of so many stays well below the megabyte that brokers take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +50,10 @@ class Explanations:
 
 Explain = Callable[[Sequence[Transition]], Explanations]
 """Explains the accounts that messages are about, worst first, and no others."""
+
+
+class _Overtaken(Exception):  # noqa: N818 - named for what happened
+    """Another part of the book wrote messages since the inboxes were read."""
 
 
 class LeadLost(ForewarnError):  # noqa: N818 - named for what happened
@@ -81,6 +96,7 @@ def commit_step(
     sums: Mapping[str, Any] | None = None,
     failing: int | None = None,
     also: Callable[[Transaction], Sequence[OutboxMessage]] | None = None,
+    part: Part = WHOLE_BOOK,
 ) -> StepResult:
     """Step the accounts of some signals and write what follows, all of it or nothing.
 
@@ -99,6 +115,8 @@ def commit_step(
         Accounts whose evaluation failed or took too long, as the heartbeat tells; None leaves it.
     also
         Writes what else belongs to the pass, and returns the messages that tell of it.
+    part
+        Of the book, to which the accounts belong; other parts may be stepped meanwhile.
 
     Raises
     ------
@@ -107,35 +125,99 @@ def commit_step(
     """
     with store.read() as transaction:
         start = StepStart(
-            number=_number(transaction),
+            number=_number(transaction, part.of(TURN)),
             states=alerts.states(transaction, [signal.account for signal in signals]),
         )
     changed, made = stepped(signals, start.states, policy, now=now)
+
+    def write(transaction: Transaction, letters: Sequence[OutboxMessage]) -> int:
+        """Write everything but the inboxes, and return how many messages went out."""
+        alerts.write_states(transaction, changed)
+        alerts.write_transitions(transaction, made)
+        alerts.keep_signals(transaction, recorded)
+        history = {signal.account for signal in recorded}
+        _keep(transaction, assessed, history, now=now)
+        if sums is not None:
+            book_totals.write(transaction, sums, at=now, part=part)
+            whole = book_totals.read(transaction)
+            if whole is not None:
+                book_course.keep(transaction, whole[1], at=now)
+        if failing is not None:
+            _note_failing(transaction, failing, part.of(FAILING), now=now)
+        notices = [] if also is None else also(transaction)
+        shares = assessment_messages(
+            [each for each in assessed if each.account in history],
+            alerts.subscribers(transaction),
+            turn=f"{part.of(TURN)}/{start.number + 1}",
+            now=now,
+        )
+        return outbox.post(transaction, [*letters, *notices, *shares], now=now)
+
+    is_told = sums is not None or failing is not None or also is not None
+    is_new = bool(is_told or changed or made or recorded or assessed)
+    while True:
+        posting = _posting(store, made, policy, now=now)
+        if not (is_new or posting.inboxes or posting.posts):
+            return StepResult(transitions=(), posts=0, rows=0)
+        letters = messages(posting.posts, explain(posting.transitions))
+        try:
+            with store.begin() as transaction:
+                _take(transaction, start.number, part, holder=holder, now=now)
+                _post(transaction, posting, now=now)
+                rows = write(transaction, letters)
+        except _Overtaken:
+            continue
+        return StepResult(transitions=tuple(made), posts=len(posting.posts), rows=rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Posting:
+    """What a pass says to receivers.
+
+    Parameters
+    ----------
+    number
+        Of the last posting when the inboxes were read.
+    """
+
+    number: int
+    inboxes: Mapping[str, Inbox]
+    posts: Sequence[AlertMessage]
+
+    @property
+    def transitions(self) -> list[Transition]:
+        """What messages are about, worst first, none twice."""
+        by_account = {each.account: each for post in self.posts for each in post.transitions}
+        return sorted(by_account.values(), key=lambda transition: transition.rank)
+
+
+def _posting(
+    store: Store, made: Sequence[Transition], policy: Policy, *, now: datetime
+) -> _Posting:
+    """Return what receivers are told of transitions, by their inboxes as they stand."""
     with store.read() as transaction:
+        number = _number(transaction, POSTING)
         heard = alerts.concerned(transaction, [transition.account for transition in made])
         receivers = alerts.receivers(transaction, sorted(heard))
     inboxes, posts = routed(made, heard, receivers, policy, now=now)
-    is_told = sums is not None or failing is not None or also is not None
-    if not (is_told or changed or made or inboxes or posts or recorded or assessed):
-        return StepResult(transitions=(), posts=0, rows=0)
-    by_account = {
-        transition.account: transition for post in posts for transition in post.transitions
-    }
-    explained = explain(sorted(by_account.values(), key=lambda transition: transition.rank))
-    with store.begin() as transaction:
-        _take(transaction, start.number, holder=holder, now=now)
-        alerts.write_states(transaction, changed)
-        alerts.write_transitions(transaction, made)
-        alerts.write_inboxes(transaction, inboxes)
-        alerts.keep_signals(transaction, recorded)
-        _keep(transaction, assessed, {signal.account for signal in recorded}, now=now)
-        if sums is not None:
-            book_totals.write(transaction, sums, at=now)
-        if failing is not None:
-            _note_failing(transaction, failing, now=now)
-        notices = [] if also is None else also(transaction)
-        rows = outbox.post(transaction, [*messages(posts, explained), *notices], now=now)
-    return StepResult(transitions=tuple(made), posts=len(posts), rows=rows)
+    return _Posting(number=number, inboxes=inboxes, posts=posts)
+
+
+def _post(transaction: Transaction, posting: _Posting, *, now: datetime) -> None:
+    """Write the inboxes, unless another part of the book wrote them since they were read.
+
+    Raises
+    ------
+    _Overtaken
+        Where it did: they are to be read again.
+    """
+    if not (posting.inboxes or posting.posts):
+        return
+    leases.lock(transaction, POSTING, now=now)
+    if _number(transaction, POSTING) != posting.number:
+        raise _Overtaken
+    leases.beat(transaction, POSTING, now=now, detail=posting.number + 1)
+    alerts.write_inboxes(transaction, posting.inboxes)
 
 
 def stepped(
@@ -227,6 +309,29 @@ def messages(posts: Iterable[AlertMessage], explained: Explanations) -> list[Out
     return sorted(drafts, key=lambda draft: draft.urgency)
 
 
+def assessment_messages(
+    assessed: Sequence[Assessed], subscribers: Sequence[str], *, turn: str, now: datetime
+) -> Iterator[OutboxMessage]:
+    """Yield what a pass adds to the history of accounts, in messages of `ASSESSMENTS_A_MESSAGE`.
+
+    Parameters
+    ----------
+    turn
+        Of the pass, of which there is one; with it a message has the same key on every attempt.
+    """
+    for name in subscribers:
+        for place in range(0, len(assessed), ASSESSMENTS_A_MESSAGE):
+            key = f"{name}/{ASSESSMENTS}/{turn}/{place}"
+            share = assessed[place : place + ASSESSMENTS_A_MESSAGE]
+            yield OutboxMessage(
+                key=key,
+                receiver=name,
+                stream="",
+                urgency=2,
+                body=assessments_body(key, share, at=now),
+            )
+
+
 def _keep(
     transaction: Transaction,
     assessed: Sequence[Assessed],
@@ -244,14 +349,14 @@ def _keep(
     assessments.renew(transaction, others, now=now)
 
 
-def _note_failing(transaction: Transaction, failing: int, *, now: datetime) -> None:
+def _note_failing(transaction: Transaction, failing: int, name: str, *, now: datetime) -> None:
     """Note since when and how many accounts cannot be evaluated though they should be."""
-    detail = leases.beats(transaction).get(FAILING, (None, None))[1]
+    detail = leases.beats(transaction).get(name, (None, None))[1]
     before = detail or {"accounts": 0, "since": None}
     if failing == before["accounts"]:
         return
     since = (before["since"] or now.isoformat()) if failing else None
-    leases.beat(transaction, FAILING, now=now, detail={"accounts": failing, "since": since})
+    leases.beat(transaction, name, now=now, detail={"accounts": failing, "since": since})
 
 
 def _audience(receiver: Receiver, policy: Policy) -> Audience:
@@ -260,13 +365,13 @@ def _audience(receiver: Receiver, policy: Policy) -> Audience:
     return part if receiver.quiet is None else part.model_copy(update={"quiet": receiver.quiet})
 
 
-def _number(transaction: Transaction) -> int:
-    """Return the number of the last pass written."""
-    detail = leases.beats(transaction).get(TURN, (None, None))[1]
+def _number(transaction: Transaction, name: str) -> int:
+    """Return the number of the last pass that was noted under a name."""
+    detail = leases.beats(transaction).get(name, (None, None))[1]
     return 0 if detail is None else int(detail)
 
 
-def _take(transaction: Transaction, number: int, *, holder: str, now: datetime) -> None:
+def _take(transaction: Transaction, number: int, part: Part, *, holder: str, now: datetime) -> None:
     """Hold the lease and the turn, or write nothing.
 
     Raises
@@ -274,8 +379,8 @@ def _take(transaction: Transaction, number: int, *, holder: str, now: datetime) 
     LeadLost
         When either is another's.
     """
-    if not leases.lead(transaction, WATCHING, holder=holder, now=now, lease=LEASE):
+    if not leases.lead(transaction, part.of(WATCHING), holder=holder, now=now, lease=LEASE):
         raise LeadLost("another watcher leads this store")
-    if _number(transaction) != number:
+    if _number(transaction, part.of(TURN)) != number:
         raise LeadLost("another watcher wrote since this pass began")
-    leases.beat(transaction, TURN, now=now, detail=number + 1)
+    leases.beat(transaction, part.of(TURN), now=now, detail=number + 1)

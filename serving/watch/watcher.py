@@ -11,7 +11,7 @@ takes up the states it finds: what was told is not told again.
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -27,8 +27,8 @@ from serving.application.deployment import Deployment, Follower
 from serving.evaluation.assess import Model
 from serving.evaluation.inputs import MarketSnapshot
 from serving.notify.liveness import Watchdog
-from serving.store import Store, StoreFailed, assessments, changes, leases, market
-from serving.store.leases import POLICY, TURN, WATCHING
+from serving.store import Store, StoreFailed, assessments, book_totals, changes, leases, market
+from serving.store.leases import FAILING, POLICY, PRESENT, TURN, WATCHING, WHOLE_BOOK, Part
 from serving.watch import orders
 from serving.watch import state as book
 from serving.watch.evaluation import NOT_EVALUABLE, Evaluation, Failure, case_of, evaluate
@@ -48,6 +48,8 @@ BOOK_EVERY = timedelta(minutes=1)
 BREAKERS_EVERY = timedelta(minutes=1)
 REPORT_EVERY = timedelta(minutes=1)
 PAUSE = 0.2
+MOST_NAME = 100
+"""Characters of a lease's name."""
 
 
 @dataclass(slots=True)
@@ -76,10 +78,13 @@ class Journal:
 
 @dataclass(slots=True, kw_only=True)
 class Watcher:
-    """One that watches a store; of several on one store, one leads and the others wait.
+    """One that watches a part of a store's book; of several, one leads and the others wait.
 
     Parameters
     ----------
+    part
+        The whole book where nothing else is said. What belongs to no account, the book as a
+        whole, breakers and orders that end, is looked after with the first part.
     holder
         Its name in the lease, unlike any other's.
     clock
@@ -103,6 +108,7 @@ class Watcher:
     keep: timedelta | None = None
     order_key: Ed25519PrivateKey | None = None
     timer: Callable[[], float] = time.monotonic
+    part: Part = WHOLE_BOOK
     memory: WatchState = field(default_factory=WatchState)
     steady: SteadyClock = field(init=False)
     journal: Journal = field(default_factory=Journal)
@@ -112,18 +118,94 @@ class Watcher:
         self.steady = SteadyClock(step=max(self.whole, SteadyClock().step))
 
 
-def run(watcher: Watcher, *, is_over: Callable[[], bool]) -> None:
-    """Watch until it is over; a failed turn is noted and tried again."""
-    lookout = Watchdog(watcher.store)
+def run(*watchers: Watcher, is_over: Callable[[], bool]) -> None:
+    """Watch until it is over; a failed turn is noted and tried again.
+
+    Parameters
+    ----------
+    watchers
+        One per part of the book, of one process; of several processes each leads its share.
+    """
+    first, share = watchers[0], Share(watchers)
+    lookout = Watchdog(first.store)
     while not is_over():
-        lookout.look(watcher.clock())
-        judged = _attempt(watcher)
-        _report(watcher)
+        lookout.look(first.clock())
+        judged = 0
+        for watcher in share.led():
+            judged += _attempt(watcher)
+            _report(watcher)
         if not judged:
             time.sleep(PAUSE)
-    with contextlib.suppress(StoreFailed), watcher.store.begin() as transaction:
-        leases.resign(transaction, WATCHING, holder=watcher.holder)
-    LOGGER.info("stopped holder=%s", watcher.holder)
+    share.end()
+    LOGGER.info("stopped holder=%s", first.holder)
+
+
+@dataclass(slots=True)
+class Share:
+    """The parts of a book that one process leads: as many as fall to it among those that live.
+
+    A process that shares a book says twice in a lease that it lives; one that is killed is
+    missed when its leases end, and the others take its parts over.
+    """
+
+    watchers: Sequence[Watcher]
+    most: int = 0
+    counted_at: datetime | None = None
+
+    def led(self) -> Iterator[Watcher]:
+        """Yield who has a turn: those that lead, and others as far as parts fall to the process."""
+        self._count()
+        leading = [watcher for watcher in self.watchers if watcher.journal.leads]
+        for watcher in leading[self.most :]:
+            self._give_up(watcher)
+        yield from leading[: self.most]
+        for watcher in [each for each in self.watchers if not each.journal.leads]:
+            # Counted anew each time: the turn of the one before may have won a part.
+            if sum(bool(each.journal.leads) for each in self.watchers) >= self.most:
+                return
+            if watcher not in leading:
+                yield watcher
+
+    def end(self) -> None:
+        """Give everything back, so that others need not wait for the end of a lease."""
+        first = self.watchers[0]
+        with contextlib.suppress(StoreFailed), first.store.begin() as transaction:
+            for watcher in self.watchers:
+                name = watcher.part.of(WATCHING)
+                leases.resign(transaction, name, holder=watcher.holder)
+            leases.resign(transaction, self._name, holder=first.holder)
+
+    @property
+    def _name(self) -> str:
+        """The lease by which the process says that it lives."""
+        return f"{PRESENT}/{self.watchers[0].holder}"[:MOST_NAME]
+
+    def _count(self) -> None:
+        """Say that the process lives, and count those that do; a book of one part has no need."""
+        first, parts = self.watchers[0], len(self.watchers)
+        if parts == 1:
+            self.most = 1
+            return
+        now = first.clock()
+        if self.counted_at is not None and timedelta(0) <= now - self.counted_at < LEASE / 2:
+            return
+        try:
+            with first.store.begin() as transaction:
+                holder = first.holder
+                leases.lead(transaction, self._name, holder=holder, now=now, lease=LEASE)
+                living = leases.living(transaction, PRESENT, now=now, lease=LEASE)
+        except StoreFailed:
+            LOGGER.exception("who watches could not be counted holder=%s", first.holder)
+            return
+        self.most, self.counted_at = -(-parts // max(living, 1)), now
+
+    @staticmethod
+    def _give_up(watcher: Watcher) -> None:
+        """Leave a part to another process."""
+        with contextlib.suppress(StoreFailed), watcher.store.begin() as transaction:
+            leases.resign(transaction, watcher.part.of(WATCHING), holder=watcher.holder)
+        watcher.memory, watcher.journal.leads = WatchState(), False
+        LOGGER.info("gives up part=%s holder=%s", watcher.part.of(WATCHING), watcher.holder)
 
 
 def _attempt(watcher: Watcher) -> int:
@@ -134,7 +216,7 @@ def _attempt(watcher: Watcher) -> int:
         step_book(watcher)
         _look_at_breakers(watcher)
         if not judged and watcher.journal.leads:
-            orders.sweep(watcher.store, now=watcher.clock())
+            _sweep(watcher)
     except LeadLost as error:
         if watcher.journal.leads is not False:
             LOGGER.info("waits holder=%s reason=%s", watcher.holder, error)
@@ -148,6 +230,12 @@ def _attempt(watcher: Watcher) -> int:
     return judged
 
 
+def _sweep(watcher: Watcher) -> None:
+    """End what orders have outlived."""
+    if watcher.part.index == 0:
+        orders.sweep(watcher.store, now=watcher.clock())
+
+
 def step_book(watcher: Watcher) -> None:
     """Step the whole book by its newest forecast once a minute; only who leads does.
 
@@ -158,7 +246,8 @@ def step_book(watcher: Watcher) -> None:
     """
     journal, now = watcher.journal, watcher.clock()
     seconds = watcher.steady.look(now)
-    if not journal.leads or seconds - journal.stepped_at < BOOK_EVERY.total_seconds():
+    is_early = seconds - journal.stepped_at < BOOK_EVERY.total_seconds()
+    if watcher.part.index or not journal.leads or is_early:
         return
     journal.stepped_at = seconds
     with watcher.store.read() as transaction:
@@ -171,6 +260,7 @@ def step_book(watcher: Watcher) -> None:
         holder=watcher.holder,
         now=now,
         explain=lambda _: Explanations(),
+        part=watcher.part,
     )
     _count(watcher, 0, done)
 
@@ -179,22 +269,26 @@ def _look_at_breakers(watcher: Watcher) -> None:
     """Show the breakers their signals once a minute; only who leads does."""
     journal, now = watcher.journal, watcher.clock()
     seconds = watcher.steady.look(now)
-    if not journal.leads or seconds - journal.looked_at < BREAKERS_EVERY.total_seconds():
+    is_early = seconds - journal.looked_at < BREAKERS_EVERY.total_seconds()
+    if watcher.part.index or not journal.leads or is_early:
         return
     journal.looked_at = seconds
     for name in breaker_board.look(watcher.store, now=now):
         LOGGER.warning("a breaker changed name=%s", name)
 
 
-def follow(watcher: Watcher, directory: Path | None, deployment: Deployment) -> Follower | None:
-    """Return what gives the watcher another bundle as a registry's pointers move; None without."""
+def follow(
+    watchers: Sequence[Watcher], directory: Path | None, deployment: Deployment
+) -> Follower | None:
+    """Return what gives watchers another bundle as a registry's pointers move; None without."""
     if directory is None or not deployment.marks:
         return None
 
     def swap(later: Deployment) -> None:
-        watcher.model = later.model
+        for watcher in watchers:
+            watcher.model = later.model
 
-    frozen = partial(breaker_board.is_frozen, watcher.store)
+    frozen = partial(breaker_board.is_frozen, watchers[0].store)
     return Follower(directory, deployment, swap, is_frozen=frozen)
 
 
@@ -212,7 +306,7 @@ def cycle(watcher: Watcher) -> int:
         return 0
     with watcher.store.read() as transaction:
         at = market.clock(transaction, now=now)
-        around = book.read(transaction, watcher.memory, at=at, seconds=seconds)
+        around = book.read(transaction, watcher.memory, at=at, seconds=seconds, part=watcher.part)
     keys = book.due(watcher.memory, seconds=seconds, whole=watcher.whole)
     if not keys:
         return 0
@@ -244,7 +338,7 @@ def _is_idle(watcher: Watcher, now: datetime, seconds: float) -> bool:
         When another watcher leads; what is remembered of the book is forgotten then.
     """
     with watcher.store.read() as transaction:
-        lease = leases.leader(transaction, WATCHING)
+        lease = leases.leader(transaction, watcher.part.of(WATCHING))
         last = changes.last(transaction)
     if lease is not None and lease.is_anothers(watcher.holder, now=now, lease=LEASE):
         watcher.memory = WatchState()
@@ -269,14 +363,19 @@ def _lead(watcher: Watcher, now: datetime, *, is_idle: bool) -> None:
     """
     is_new = not watcher.journal.leads
     with watcher.store.begin() as transaction:
-        before = leases.leader(transaction, WATCHING)
-        if not leases.lead(transaction, WATCHING, holder=watcher.holder, now=now, lease=LEASE):
+        name, part = watcher.part.of(WATCHING), watcher.part
+        before = leases.leader(transaction, name)
+        if is_new and leases.is_divided_otherwise(transaction, part, now=now, lease=LEASE):
+            raise LeadLost(f"this store is watched in another number of parts than {part.count}")
+        if not leases.lead(transaction, name, holder=watcher.holder, now=now, lease=LEASE):
             watcher.memory = WatchState()
             raise LeadLost("another watcher leads this store")
         if is_new:
+            leases.forget_other_parts(transaction, (TURN, FAILING), part)
+            book_totals.forget_other_parts(transaction, part)
             leases.beat(transaction, POLICY, now=now, detail=tree_of(watcher.policy))
         if is_idle and before is not None and before.holder == watcher.holder:
-            leases.stands(transaction, TURN, now=now)
+            leases.stands(transaction, part.of(TURN), now=now)
     watcher.journal.leads = True
     if before is None or before.holder != watcher.holder:
         watcher.memory = WatchState()
@@ -343,6 +442,7 @@ def commit(
         sums=memory.sums.document(oldest=oldest) if memory.is_whole_with(keys) else None,
         failing=still_failing(memory.failing, evaluation),
         also=ordered.write,
+        part=watcher.part,
     )
 
 
@@ -410,7 +510,7 @@ def _prune(watcher: Watcher) -> None:
     now = watcher.clock()
     journal, seconds = watcher.journal, watcher.steady.look(now)
     is_early = journal.pruned_at is not None and seconds - journal.pruned_at < DAY
-    if watcher.keep is None or is_early:
+    if watcher.keep is None or watcher.part.index or is_early:
         return
     with watcher.store.read() as transaction:
         newest = assessments.newest(transaction)

@@ -1,7 +1,8 @@
 """How long it takes to read, judge and follow many accounts of an Aave pool on a local chain.
 
 `python tests/bench/connect.py [--accounts 1000]`, with Node installed: prints seconds by the clock
-and by the processor, of the reader alone.
+and by the processor, of the reader alone. `--interfaces` reads and judges as many
+accounts of the venues that are read by their interfaces instead, on contracts of our own.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,11 +27,19 @@ sys.path[:0] = [
 
 import aave_market  # noqa: E402
 import chain_node  # noqa: E402
-from chain_reading import CHAIN_ID, MARKET, funded  # noqa: E402
+import comet_market  # noqa: E402
+import vault_kit_market  # noqa: E402
+import vault_market  # noqa: E402
+from chain_reading import CHAIN_ID, MARKET, addresses_of, funded, reading_chain  # noqa: E402
 
+from models.domain import MarketId  # noqa: E402
 from serving.connect import rpc  # noqa: E402
 from serving.connect.aave_v3 import AaveV3Reader  # noqa: E402
+from serving.connect.compound_v3 import CompoundV3Reader  # noqa: E402
+from serving.connect.euler_v2 import EulerV2Reader  # noqa: E402
 from serving.connect.follow import Follower  # noqa: E402
+from serving.connect.maker import MakerReader  # noqa: E402
+from serving.connect.reading import Reader  # noqa: E402
 from serving.store import connections, open_store  # noqa: E402
 
 BLOCKS = 20
@@ -129,11 +139,82 @@ async def keep_up(market: aave_market.AaveMarket, follower: Follower) -> None:
     )
 
 
+AT_ONCE = 200
+"""Accounts that act in one block."""
+
+
+def comet(node: chain_node.Node, users: list[str]) -> Reader:
+    """Return a reader of a Compound III market in which accounts hold two assets and owe."""
+    market = comet_market.deployed(node)
+    for place in range(0, len(users), AT_ONCE):
+        for user in users[place : place + AT_ONCE]:
+            for token, amount in zip(market.tokens[:2], (10**18, 10**7), strict=True):
+                market.post(market.admin, "supplyTo", user, token.address, amount)
+        node.mine()
+        for user in users[place : place + AT_ONCE]:
+            market.post(user, "withdraw", market.base.address, 500 * 10**6)
+        node.mine()
+    whose = MarketId("compound-v3", "usdc", "test")
+    return CompoundV3Reader(market=whose, comet=market.comet.address.lower())
+
+
+def vaults(node: chain_node.Node, users: list[str]) -> Reader:
+    """Return a reader of Maker's vaults that owe."""
+    market = vault_market.deployed(node)
+    for place in range(0, len(users), AT_ONCE):
+        for user in users[place : place + AT_ONCE]:
+            market.frob(user, 10**18, 700 * 10**18)
+        node.mine()
+    whose = MarketId("maker", vault_market.ILK, "test")
+    return MakerReader(market=whose, chainlog=market.chainlog.address.lower())
+
+
+def kit(node: chain_node.Node, users: list[str]) -> Reader:
+    """Return a reader of an Euler v2 vault from which accounts borrow against two others."""
+    market = vault_kit_market.deployed(node)
+    for place in range(0, len(users), AT_ONCE):
+        for user in users[place : place + AT_ONCE]:
+            for number, shares in enumerate((10**18, 10**6)):
+                market.enable(user, number)
+                market.deposit(user, number, shares)
+        node.mine()
+        for user in users[place : place + AT_ONCE]:
+            market.post(market.vault, "borrow", user, 700 * 10**6)
+        node.mine()
+    whose = MarketId("euler-v2", "usdt", "test")
+    return EulerV2Reader(market=whose, vault=market.vault.address.lower())
+
+
+async def compare(name: str, chain: rpc.Chain, reader: Reader, users: list[str]) -> None:
+    """Read, judge and compare accounts."""
+    head = await chain.head()
+    await reader.prepare(chain, head)
+    for _ in range(3):
+        with timed(f"{name}: {len(users)} accounts read, judged and compared"):
+            checks = reader.checks(await reader.read(chain, head, users))
+        assert len(checks) == len(users)
+        assert all(check.is_equal for check in checks)
+
+
+def by_interface(count: int) -> None:
+    """Read and judge accounts of each venue that is read by its interface."""
+    for name, lay in (("Compound III", comet), ("Maker", vaults), ("Euler v2", kit)):
+        with chain_node.running() as node:
+            users = addresses_of(node, count, seed=7)
+            act = partial(compare, name, reader=lay(node, users), users=users)
+            reading_chain(node, act)
+
+
 def main() -> None:
     """Lay a pool and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--accounts", type=int, default=1000)
-    count = parser.parse_args().accounts
+    parser.add_argument("--interfaces", action="store_true")
+    options = parser.parse_args()
+    count = options.accounts
+    if options.interfaces:
+        by_interface(count)
+        return
     with chain_node.running() as node:
         market = aave_market.deployed(node)
         asyncio.run(measure(market, laid(market, count)))

@@ -3,7 +3,8 @@
 Writes `tests/bench/RESULTS.md`, to which documents link in place of quoting figures. Every table
 is of one interleaved run on this machine, peers beside the service in the same run; a figure that
 matters is a ratio. `--against DIR` measures this tree beside another one, which has a `.venv` of
-its own: both services answer the same requests in turn.
+its own: both services answer the same requests in turn. `--part TITLE` measures one part anew and
+leaves the others as they stand; every part says when and how busy it was measured.
 """
 
 import argparse
@@ -34,6 +35,12 @@ from service_servers import Served  # noqa: E402
 from serving.process import free_port  # noqa: E402
 
 RESULTS = HERE / "RESULTS.md"
+HEAD = """\
+# Results
+
+Written by `python tests/bench/run.py`; not edited by hand. Every part says when it was measured and
+how busy the machine was: where others use it too, trust ratios and processor time alone."""
+BESIDE = "Beside revision"
 LEAST_SECONDS = 0.5
 """Processor time that is measured at once: its clock ticks in 10 ms."""
 
@@ -41,6 +48,13 @@ MOST_REQUESTS = 60
 
 FEWER = ("20000",)
 """Accounts of the watch's book in a quick run."""
+
+WANTED = {
+    "until the first answer": "4000",
+    "positions: 1000": "80",
+    "one position: 1": "6",
+}
+"""Milliseconds that are aimed at, at most; accounts of other venues: a third of what was."""
 
 FEWER_ROWS = 300
 """Positions on other venues than vaults in a request of a quick run."""
@@ -52,6 +66,16 @@ PARTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("--repeats", "3"),
     ),
     ("The watch", ("tests/bench/watch.py", "100000"), FEWER),
+    (
+        "Books of files",
+        ("tests/bench/scores.py", "100000", "1000000"),
+        (*FEWER, "60000"),
+    ),
+    (
+        "Books of files, on Dask workers",
+        ("tests/bench/scores.py", "--dask", "100000", "1000000"),
+        (*FEWER, "60000", "--dask"),
+    ),
     ("Exact rules", ("tests/bench/exact.py",), ()),
 )
 """Title, command, and what is added to it for a quick run."""
@@ -72,7 +96,7 @@ def machine() -> str:
     at = datetime.now(tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
     return (
         f"{at}, {cores} cores of {model}, Python {platform.python_version()}, load average {busy} "
-        "at the start: where others use the machine too, trust ratios and processor time alone."
+        "at the start"
     )
 
 
@@ -157,15 +181,17 @@ def beside(other: Path, *, rounds: int, rows: int) -> Iterator[str]:
     """
     requests = [*loads.positions(), *venue_loads.venues(rows)]
     with tree(other) as (before, cold), tree(ROOT) as (after, warm):
-        yield "| processor time | before, ms | after, ms | after / before |"
-        yield "|---|---|---|---|"
+        yield "| processor time | before, ms | after, ms | after / before | wanted, ms |"
+        yield "|---|---|---|---|---|"
         starts = f"{1000 * cold:.0f} | {1000 * warm:.0f} | {warm / cold:.2f}"
-        yield f"| until the first answer | {starts} |"
+        yield f"| until the first answer | {starts} | {WANTED['until the first answer']} |"
         for load in requests:
             pairs = [(spent(before, load), spent(after, load)) for _ in range(rounds + 1)][1:]
             first, last = (statistics.median(side) for side in zip(*pairs, strict=True))
             ratio = statistics.median(late / early for early, late in pairs)
-            yield f"| {load.name}: {load.rows} | {first:.1f} | {last:.1f} | {ratio:.2f} |"
+            name = f"{load.name}: {load.rows}"
+            figures = f"{first:.1f} | {last:.1f} | {ratio:.2f} | {WANTED.get(name, '')}"
+            yield f"| {name} | {figures} |"
         yield ""
         sizes = [served.memory()[0] for served in (before, after)]
         yield (
@@ -175,18 +201,27 @@ def beside(other: Path, *, rounds: int, rows: int) -> Iterator[str]:
         )
 
 
-def sections(wish: argparse.Namespace) -> Iterator[str]:
-    """Yield the document part by part, each once it is measured."""
-    yield "# Results\n\nWritten by `python tests/bench/run.py`; not edited by hand."
-    yield machine()
+def sections(wish: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """Yield title and text of the parts that are wished for, each once it is measured."""
     rows = FEWER_ROWS if wish.quick else loads.ROWS
     if wish.against is not None:
+        begun = machine()
         table = "\n".join(beside(wish.against.resolve(), rounds=wish.rounds, rows=rows))
-        yield f"## Beside revision {revision(wish.against)}\n\n{table}"
+        yield f"{BESIDE} {revision(wish.against)}", f"{begun}\n\n{table}"
     for title, command, quick in [*PARTS, *([SERVERS] if wish.peers else [])]:
+        if wish.part and title not in wish.part:
+            continue
         shortened = (*command[:1], *quick) if quick[:1] == FEWER else (*command, *quick)
         chosen = shortened if wish.quick else command
-        yield f"## {title}\n\n`python {' '.join(chosen)}`\n\n{printed(chosen)}"
+        begun = machine()
+        called = f"`python {' '.join(chosen)}`{', a quick run' if wish.quick else ''}"
+        yield title, f"{called}; {begun}\n\n{printed(chosen)}"
+
+
+def standing() -> dict[str, str]:
+    """Return the parts of the results as they stand, by title."""
+    texts = RESULTS.read_text().split("\n## ")[1:] if RESULTS.is_file() else []
+    return {title: text.strip() for title, _, text in (each.partition("\n") for each in texts)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -196,11 +231,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     reader.add_argument("--peers", action="store_true", help="the servers and their peers as well")
     reader.add_argument("--against", type=Path, help="another tree with a .venv of its own")
     reader.add_argument("--rounds", type=int, default=7)
-    parts: list[str] = []
-    for part in sections(reader.parse_args(arguments)):
-        parts.append(part)
-        print(part, flush=True)
-        RESULTS.write_text("\n\n".join(parts) + "\n")
+    titles = [title for title, *_ in PARTS]
+    reader.add_argument("--part", action="append", choices=titles, help="only this one, anew")
+    wish = reader.parse_args(arguments)
+    parts = standing() if wish.part else {}
+    for title, text in sections(wish):
+        if title.startswith(BESIDE):
+            parts = {name: part for name, part in parts.items() if not name.startswith(BESIDE)}
+        parts[title] = text
+        print(f"## {title}\n\n{text}", flush=True)
+        whole = [HEAD, *(f"## {name}\n\n{part}" for name, part in parts.items())]
+        RESULTS.write_text("\n\n".join(whole) + "\n")
 
 
 if __name__ == "__main__":

@@ -168,7 +168,8 @@ def main(told: Sequence[str] | None = None) -> None:
         if wish.soak:
             print(soaked(directory, wish.soak))
             return
-        print("| inside one process | ms of processor time | to bare predict |\n|---|---|---|")
+        print("| inside one process | ms of processor time | to bare predict | wanted |")
+        print("|---|---|---|---|")
         print("\n".join(inside.table(directory, repeats=wish.repeats)))
         if wish.inside:
             return

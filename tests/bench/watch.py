@@ -3,13 +3,16 @@
 The book is simulated vaults, judged by the exact rules and the shipped bundle (`rules`: by the
 rules alone), stepped and written to a SQLite store. One pass over all of it, then the accounts
 nearest to the line alone, then the book in sum as a request reads it, then a price that takes the
-nearest hundredth below the line: from its push until a desk's messages lie in the outbox.
+nearest hundredth below the line: from its push until a desk's messages lie in the outbox; then a
+pass by two processes at once, each of its part of the book.
 """
 
 import sys
 import tempfile
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from features.simulate import simulate
@@ -20,8 +23,19 @@ from serving.application.deployment import read_deployment
 from serving.application.stored_market import stored_snapshot
 from serving.routes.book import summed
 from serving.schemas.problems import encode
-from serving.store import accounts, alerts, book_totals, consents, market, open_store, outbox
+from serving.store import (
+    Store,
+    accounts,
+    alerts,
+    book_totals,
+    consents,
+    leases,
+    market,
+    open_store,
+    outbox,
+)
 from serving.store.alerts import DESK, Receiver
+from serving.store.leases import WATCHING, Part
 from serving.watch.selection import distance, ranking
 from serving.watch.watcher import Watcher, cycle
 
@@ -44,13 +58,50 @@ def lay(url: str) -> Watcher:
     bodies = [{**one, "opened_at": None} for one in copies]
     with store.begin() as transaction:
         accounts.upsert(transaction, bodies, at=drawn.at, now=drawn.at)
+    return watching(store, drawn.at, Part())
+
+
+def watching(store: Store, at: datetime, part: Part) -> Watcher:
+    """Return a watcher of a part of a book, whose clock stands."""
     return Watcher(
         store=store,
         model=read_deployment(BUNDLE).model,
         policy=default(),
-        holder="bench",
-        clock=lambda: drawn.at,
+        holder=part.of("bench"),
+        clock=lambda: at,
+        part=part,
     )
+
+
+def shared(url: str, at: datetime) -> list[tuple[int, float, float]]:
+    """Return accounts, seconds by the clock and of CPU of a pass by two processes at once."""
+    context = get_context("spawn")
+    gate = context.Barrier(2)
+    with context.Pool(2, initializer=_take_gate, initargs=(gate,)) as pool:
+        return pool.starmap(_pass, [(url, at, Part(index, 2)) for index in range(2)], chunksize=1)
+
+
+class _Gate:
+    """Where both processes wait for each other."""
+
+    barrier: Barrier
+
+
+def _take_gate(barrier: Barrier) -> None:
+    """Keep what both processes wait at."""
+    _Gate.barrier = barrier
+
+
+def _pass(url: str, at: datetime, part: Part) -> tuple[int, float, float]:
+    """Read a part, wait for the other one, and judge all of it again."""
+    watcher = watching(open_store(url), at, part)
+    judged(watcher)
+    memory = watcher.memory
+    memory.changed, memory.judged_at = dict.fromkeys(memory.bodies), {}
+    _Gate.barrier.wait()
+    wall, cpu = time.perf_counter(), time.process_time()
+    count = judged(watcher)
+    return count, time.perf_counter() - wall, time.process_time() - cpu
 
 
 def judged(watcher: Watcher) -> int:
@@ -117,6 +168,7 @@ if __name__ == "__main__":
         wall, cpu = time.perf_counter(), time.process_time()
         whole = judged(watcher)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        cpu_whole = cpu
         print(f"a whole pass over {whole:,}: {wall:.1f} s, {cpu:.1f} s of CPU")
         print(f"accounts per second of CPU: {whole / cpu:,.0f}")
         with watcher.store.read() as transaction:
@@ -140,4 +192,12 @@ if __name__ == "__main__":
             f"a price that raises {raised:,}: the first message in the outbox after {first:.2f} s, "
             f"all below the line judged and told after {last:.2f} s"
         )
+        with watcher.store.begin() as transaction:
+            leases.resign(transaction, WATCHING, holder=watcher.holder)
+        halves = shared(f"sqlite:///{directory}/book.db", watcher.clock())
+        for count, clock, spent in halves:
+            print(
+                f"by two processes at once: {count:,} accounts, {clock:.1f} s, {spent:.1f} s of CPU"
+            )
+        print(f"the longer half to a whole pass, CPU: {max(s for *_, s in halves) / cpu_whole:.2f}")
         watcher.store.close()

@@ -186,7 +186,17 @@ def play(ask: Any, *, at: datetime) -> None:
     alerting(ask)
     ordering(ask, at)
     governing(ask)
-    for name in ("livez", "readyz", "models", "model_moves", "rulebooks", "audit", "pulse"):
+    for name in (
+        "livez",
+        "readyz",
+        "models",
+        "model_moves",
+        "model_drift",
+        "models_beside",
+        "rulebooks",
+        "audit",
+        "pulse",
+    ):
         ask(name)
     ask("terms", venue="maker", version="dss", market="ETH-B")
 
@@ -245,6 +255,8 @@ def writing(ask: Any, at: datetime) -> None:
 def book(ask: Any, at: datetime) -> None:
     """Ask about the book as a whole."""
     ask("book", query={"venue": "compound-v3"})
+    ask("book_map", query={"venue": "compound-v3"})
+    ask("book_course", query={"horizon": "24h"})
     amounts = {"100000": "0.002", "1000000": "0.014", "5000000": "0.06"}
     quotes = [{"amount": amount, "impact": impact} for amount, impact in amounts.items()]
     ask("put_impact", {"measured_at": iso(at), "quotes": quotes}, asset="ETH", quote="USDC")

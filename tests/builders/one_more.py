@@ -157,7 +157,7 @@ def channel() -> dict[str, Any]:
 
     from serving.notify.channels import Destination, lane, senders, shown, unusable
     from serving.notify.message import Message
-    from serving.notify.settings import AlertSettings
+    from serving.settings import AlertSettings
 
     settings = AlertSettings()
     message = Message(subject="s", text="t", html="h", payload={}, unsubscribe=None)

@@ -8,7 +8,7 @@ that the contract answered.
 *Binance USD-M tiers* (2022-02 to 2026-05, `freqtrade/freqtrade`). Between every two recorded
 snapshots all symbols change at once; accounts of several sizes stand just above the old
 requirement. The gate's answer is held to requirements that are worked out here. The 162 tables
-of the first snapshot state no rates and are compared with nothing.
+of the first snapshot state no rates: a test names them and has each refused.
 """
 
 from collections.abc import Iterator
@@ -24,6 +24,7 @@ from parameter_books import Holder, Loan, aave, morpho, perpetuals, reserve
 from vectors import SHARED
 
 from models.domain import MarketId
+from models.errors import InvalidInput
 from models.margin.perpetual import Tier, Tiers
 from models.margin.venues import aave_v3_terms
 from models.parameters.catalogue import find
@@ -31,6 +32,7 @@ from models.parameters.changes import Change, Request, resolve
 from models.parameters.gate import Limits, decide
 from models.parameters.judged_book import JudgedBook, judge_book
 from models.parameters.preview import OraclePrice, Preview, cliff, preview
+from models.parameters.tiers import between, read_tiers, tier_faults
 
 DATA = SHARED.parent / "data"
 POSITIONS = DATA / "lending" / "aave_steth_positions"
@@ -213,11 +215,16 @@ def exact(value: float) -> Fraction:
 FIGURES = ("min_notional", "maintenance_margin_rate", "cum", "max_leverage")
 
 
+def recorded() -> pd.DataFrame:
+    """Return the recorded brackets in order, each once."""
+    frame = pd.read_parquet(TIERS).drop_duplicates(["snapshot_date", "symbol", "tier"])
+    return frame.sort_values(["snapshot_date", "symbol", "tier"])
+
+
 @cache
 def tables() -> dict[str, dict[str, Tiers]]:
     """Return the recorded tables by day, then by symbol."""
-    frame = pd.read_parquet(TIERS).drop_duplicates(["snapshot_date", "symbol", "tier"])
-    frame = frame.sort_values(["snapshot_date", "symbol", "tier"])
+    frame = recorded()
     frame = frame[frame["maintenance_margin_rate"].notna()]
     whose = frame[["snapshot_date", "symbol"]].astype(str).to_numpy()
     figures = frame[list(FIGURES)].to_numpy(dtype=float)
@@ -347,3 +354,41 @@ def test_every_recorded_table(remark: Any) -> None:
     remark(f"tiers: {count} tables, {compared} compared with the one before, {fallen} fall")
     assert count == 59_872 - 162
     assert find("binance-usdm", "symbols.ACT") is not None
+
+
+@needs_tiers
+def test_a_table_without_rates_is_refused_and_they_are_all_of_one_day(remark: Any) -> None:
+    """Every bracket of the first snapshot is named: a requirement that is not stated is not 0."""
+    frame = recorded()
+    bare = frame[frame["maintenance_margin_rate"].isna()]
+    assert set(bare["snapshot_date"].astype(str)) == {"2022-02-12"}
+    whole = frame[frame["snapshot_date"].astype(str) == "2022-02-12"]
+    assert len(whole) == len(bare)
+    refused = 0
+    for _, rows in bare.groupby("symbol"):
+        table = [{"floor": str(exact(floor)), "rate": None} for floor in rows["min_notional"]]
+        with pytest.raises(InvalidInput) as caught:
+            read_tiers(table)
+        assert [(fault.where, fault.message) for fault in caught.value.faults] == [
+            (f"/{place}/rate", "is needed") for place in range(len(table))
+        ]
+        refused += 1
+    remark(f"tiers without rates: {refused} tables of {len(bare)} brackets, each refused")
+    assert refused == 162
+
+
+@needs_tiers
+def test_half_way_between_two_recorded_tables_lies_the_mean_requirement() -> None:
+    """At every size, worked out here slice by slice; and no law of a table is broken."""
+    met = 0
+    for before, after in consecutive():
+        for name, old in before.items():
+            new = after[name]
+            if new == old:
+                continue
+            middle = between(old, new, Fraction(1, 2))
+            assert list(tier_faults(middle)) == []
+            for size in SIZES:
+                assert needed(middle, size) == (needed(old, size) + needed(new, size)) / 2
+            met += 1
+    assert met > 1000

@@ -14,7 +14,7 @@ from serving.notify.channels import Destination, SendResult, unusable
 from serving.notify.dispatcher import Dispatcher, backoff, deliver, run
 from serving.notify.liveness import Watchdog, alarm, alarms, standing
 from serving.notify.message import Message
-from serving.notify.settings import AlertSettings
+from serving.settings import AlertSettings
 from serving.store import Store, alerts, consents, leases, outbox
 from serving.store.alert_schema import OUTBOX
 from serving.store.alerts import DESK, OWNER, Receiver
@@ -410,9 +410,7 @@ def test_the_dispatcher_outlives_any_error(store: Store) -> None:
     with store.read() as transaction:
         assert "the clock failed" in leases.beats(transaction)["deliver_failure"][1]["error"]
         found = outbox.deliveries(transaction, outbox.DeliveryFilter(status="waiting"))
-    assert [(one.key, (one.error or "").split(":")[0]) for one in found] == [
-        ("bad", "UndefinedError")
-    ]
+    assert [(one.key, (one.error or "").split(":")[0]) for one in found] == [("bad", "KeyError")]
 
 
 def broken(sound: OutboxMessage) -> OutboxMessage:

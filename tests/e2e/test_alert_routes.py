@@ -127,7 +127,7 @@ def test_the_policy_in_force_can_be_changed_and_tried(asked: local.Caller) -> No
     """What is told can be sent back; a policy that raises nothing early says less."""
     told = asked.get("/v1/policy").json()
     assert of_tree(told["policy"]) == default()
-    assert told["policy"]["watch"]["dwell"] == "1d"
+    assert told["policy"]["watch"]["dwell"] == "2d"
     assert datetime.fromisoformat(told["since"]).year == 2030
     lazy = tree_of(default())
     lazy["warning"]["triggers"] = [{"signal": "buffer", "raise": 0.0001, "clear": 0.0002}]

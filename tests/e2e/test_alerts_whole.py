@@ -16,8 +16,8 @@ from standardwebhooks import Webhook
 
 from features.simulate import SimulatedBook, simulate
 from serving.application import sample_book
-from serving.notify.settings import alert_settings
 from serving.notify.subscriptions import AddedChannel, ChannelRequest, add
+from serving.settings import alert_settings
 from serving.store import Store, accounts, alerts, consents, leases, market, open_store
 from serving.store.alerts import DESK, Receiver
 from serving.store.leases import TURN

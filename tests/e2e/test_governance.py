@@ -1,6 +1,7 @@
 """Terms under control over HTTP and on the command line: previews, three keys, the log."""
 
 import json
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -406,6 +407,65 @@ def test_the_command_ends_with_three_where_the_gate_refuses(desk: Desk) -> None:
     assert ask("mat=1.34", days=9).exit_code == 1
     machine = ask("mat=1.34", "--json")
     assert json.loads(machine.output.splitlines()[0])["newly_count"] == 1
+
+
+def lend(desk: Desk, owed: dict[str, int]) -> None:
+    """Lay loans on Aave v3: 10 wstETH at 1,000 with a threshold of 93 % behind each."""
+    whose = {"venue": "aave-v3", "market": "core"}
+    legs = {
+        name: [
+            {"kind": "collateral", "asset": "wstETH", "quantity": str(10 * 10**18)},
+            {"kind": "debt", "asset": "USDC", "quantity": str(debt * 10**6)},
+        ]
+        for name, debt in owed.items()
+    }
+    reserve = {"decimals": 18, "ltv": 7850, "threshold": 9300, "bonus": 10_100}
+    other = {"decimals": 6, "ltv": 7500, "threshold": 7800, "bonus": 10_450}
+    ray = str(10**27)
+    state = {
+        f"{a}.{kind}_index": ray for a in ("wstETH", "USDC") for kind in ("liquidity", "borrow")
+    }
+    at = NOON.isoformat()
+    prices = [
+        {"asset": "wstETH", "value": str(1_000 * 10**8), "decimals": 8, "observed_at": at},
+        {"asset": "USDC", "value": str(10**8), "decimals": 8, "observed_at": at},
+    ]
+    book = [{"id": n, **whose, "version": "3.3", "legs": part} for n, part in legs.items()]
+    terms = {"reserves": {"wstETH": {"id": 0, **reserve}, "USDC": {"id": 1, **other}}}
+    since = {"version": "3.3", "valid_from": (NOON - timedelta(days=9)).isoformat()}
+    record, token = issue("writer", scopes=["write"], now=NOON - timedelta(days=1))
+    with desk.store.begin() as transaction:
+        keys.insert(transaction, record)
+    desk.tokens["writer"] = token
+    for method, path, content in (
+        ("PUT", "/v1/accounts", {"as_of": at, "accounts": book}),
+        ("POST", "/v1/prices", {"prices": prices}),
+        ("POST", "/v1/state", {**whose, "at": at, "state": state}),
+        ("POST", "/v1/terms", {**whose, **since, "terms": terms}),
+    ):
+        answer = desk.ask(method, path, "writer", content)
+        assert answer.status_code == 200, answer.text
+
+
+def test_the_documented_example_is_refused_with_who_falls_and_what_they_owe(desk: Desk) -> None:
+    """`forewarn terms preview wsteth.threshold=0.90 --limit-accounts 0 --limit-debt 10000`.
+
+    10 · 1,000 · 0.93 = 9,300 carry 9,100 and 8,900; 9,000 carry 8,900 alone.
+    """
+    lend(desk, {"near": 9_100, "far": 8_900})
+    clock = mock.Mock(wraps=datetime)
+    clock.now = lambda tz=None: NOON  # noqa: ARG005
+    words = shlex.split("terms preview wsteth.threshold=0.90 --limit-accounts 0 --limit-debt 10000")
+    with mock.patch("serving.cli.terms.datetime", clock):
+        done = CliRunner().invoke(root(), [*words, "--store", str(desk.store.engine.url)])
+    assert done.exit_code == 3, done.output
+    refused = [line for line in done.output.splitlines() if line.startswith("refused: ")]
+    assert refused == [
+        "refused: reserves.wstETH.threshold moves by 0.03, more than 0.005 at once",
+        "refused: 1 accounts would become liquidatable, more than 0",
+    ]
+    assert "falls: near" in done.output
+    assert "falls: far" not in done.output
 
 
 def test_a_recommendation_is_a_resource_that_says_why_it_failed(desk: Desk) -> None:

@@ -28,10 +28,14 @@ class Bento:
         """The code."""
         return self.place / "src"
 
+    @property
+    def dockerfile(self) -> str:
+        """The definition of the image."""
+        return (self.place / "env" / "docker" / "Dockerfile").read_text()
+
     def installing(self) -> list[list[str]]:
         """Return the arguments of each `pip install` that makes the image."""
-        told = (self.place / "env" / "docker" / "Dockerfile").read_text()
-        return [found.split() for found in INSTALLING.findall(told)]
+        return [found.split() for found in INSTALLING.findall(self.dockerfile)]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +67,8 @@ def test_a_bento_starts_without_training(bento: Bento) -> None:
 def test_an_image_installs_the_lock_without_resolving(bento: Bento) -> None:
     """Every line of the lock with its hashes, and then the source, which fetches nothing."""
     locked, own = bento.installing()
-    assert locked == ["--no-cache-dir", "--no-deps", "-r", "./src/requirements.lock"]
+    hashed = ["--require-hashes", "--only-binary", ":all:", "-r", "./src/requirements.lock"]
+    assert locked == ["--no-cache-dir", "--no-deps", *hashed]
     assert own == ["--no-cache-dir", "--no-deps", "--no-build-isolation", "-e", "./src"]
     lock = (ROOT / "requirements.lock").read_text()
     assert (bento.source / "requirements.lock").read_text() == lock
@@ -71,6 +76,37 @@ def test_an_image_installs_the_lock_without_resolving(bento: Bento) -> None:
     pinned = PINNED.findall(lock)
     assert stated[:-1] == pinned
     assert stated[-1] in pinned  # BentoML states itself once more
+
+
+def test_an_image_carries_no_compiler(bento: Bento) -> None:
+    """Of the system's packages it installs certificates and what a wheel is linked to."""
+    (arguments,) = re.findall(r"apt-get install (.*)", bento.dockerfile.replace("\\\n", ""))
+    named = [part for part in arguments.split() if re.fullmatch(r"[a-z][\w.+-]*", part)]
+    assert named == ["ca-certificates", "libgomp1"]
+    assert not re.search(r"build-essential|\bgcc\b|g\+\+|\bgit\b", bento.dockerfile)
+
+
+def test_an_image_starts_as_a_user_without_rights(bento: Bento) -> None:
+    """The last user before the entry point is no root, and owns its home alone."""
+    steps = [line for line in bento.dockerfile.splitlines() if re.match(r"[A-Z]+ ", line)]
+    assert steps[-1].startswith("ENTRYPOINT")
+    assert [step for step in steps if step.startswith("USER")] == ["USER root", "USER bentoml"]
+    assert steps[-2] == "USER bentoml"
+    (number,) = re.findall(r"ARG BENTO_USER_UID=(\d+)", bento.dockerfile)
+    assert int(number) > 0
+
+
+def test_the_nightly_build_says_what_it_lacks(tmp_path: Path) -> None:
+    """Where no buildah is at hand nothing is built, and nothing fails."""
+    (tmp_path / "dirname").symlink_to("/usr/bin/dirname")
+    done = subprocess.run(
+        ["/bin/bash", ROOT / ".ci" / "image"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "no buildah: the image is not built\n")
 
 
 def test_an_image_has_the_command(bento: Bento, tmp_path: Path) -> None:

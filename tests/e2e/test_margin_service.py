@@ -247,7 +247,7 @@ def test_the_command_prints_a_table(tmp_path: Path) -> None:
     file.write_text(json.dumps(venue_bodies.hyperliquid()))
     run = forewarn("margin", file)
     assert (run.returncode, run.stderr) == (0, "")
-    for word in ("long", "safe", "above_maintenance_margin", "0.5", "50", "X below 94.73", "90"):
+    for word in ("long", "safe", "above_maintenance_margin", "50 %", "50", "X below 94.73", "90"):
         assert word in run.stdout
 
 
@@ -258,7 +258,11 @@ def test_the_command_prints_json(tmp_path: Path) -> None:
     run = within("margin", "--json", file)
     assert (run.exit_code, run.stderr) == (0, "")
     told = json.loads(run.stdout)["accounts"]
-    assert told[0]["margin"]["standing"]["ratio"] == {"name": "health_factor", "value": "0.95"}
+    assert told[0]["margin"]["standing"]["ratio"] == {
+        "name": "health_factor",
+        "value": "0.95",
+        "text": "0.95",
+    }
     assert told[0]["trigger"]["price_triggers"][1]["price"] == "0.95000001"
 
 

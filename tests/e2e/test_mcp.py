@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import anyio
 import httpx
@@ -177,6 +178,82 @@ def test_an_agent_over_pipes_on_a_store(service: str, database: str) -> None:
     """`forewarn mcp --store --bundle`: no service is asked; the assessments are the store's."""
     assert service
     played(over_pipes("--store", database, "--bundle", CHAMPION, mode="auto"))
+
+
+Asked = tuple[str, dict[str, Any], tuple[str, str, dict[str, Any] | None]]
+"""A tool, its arguments, and the request of the API that asks the same."""
+
+
+def asked(url: str) -> list[Asked]:
+    """Return every tool beside the request that its description stands for."""
+    with httpx.Client(base_url=url) as client:
+        listed = client.get("/v1/accounts", params={"order": "rank"}).json()["accounts"]
+        parameters = client.get("/v1/terms/parameters").json()["parameters"]
+        stored = client.get(f"/v1/accounts/{listed[0]['account']}").json()["account"]
+        owned = {k: v for k, v in stored.items() if v is not None and k != "events"}
+        owned |= {"id": "owned", "owner": "a/b c"}
+        written = client.put("/v1/accounts", json={"accounts": [owned]})
+        assert written.status_code == 200, written.text
+    name = listed[0]["account"]
+    owner = "a/b c"
+    row = next(each for each in parameters if each["path"] == "mat")
+    change = {"venue": row["venue"], "market": row["market"], "parameter": "mat", "to": "1.31"}
+    preview = {"changes": [change], "limits": {"accounts": 9, "debt": "1000000000"}}
+    allocation = {
+        "accounts": [name],
+        "assets": {"ETH": {"cost": "1"}},
+        "inventory": [{"asset": "ETH", "quantity": "100000"}],
+        "settings": {name: {"health": "1.5"}},
+    }
+    stress = {"shocks": [{"name": "down", "prices": {"ETH": "-0.2"}}], "impact": "none"}
+    explained = {"account": name, "reasons": True, "contributions": "shap", "plan": True}
+    moved = {"account": name, "shocks": {"ETH": "-0.1"}}
+    planned = {"account": name, "target": {"health": "1.5"}, "means": {"kinds": ["add"]}}
+    return [
+        ("riskiest", {"limit": 3}, ("GET", "/v1/accounts?order=rank&limit=3", None)),
+        ("score", {"account": name}, ("POST", "/v1/score", {"account": name})),
+        ("explain", {"account": name}, ("POST", "/v1/score", explained)),
+        ("conduct", {"owner": owner}, ("GET", f"/v1/owners/{quote(owner, safe='')}/conduct", None)),
+        ("what_if", moved, ("POST", "/v1/what-if", moved)),
+        (
+            "plan",
+            {"account": name, "health": "1.5", "kinds": ["add"]},
+            ("POST", "/v1/plan", planned),
+        ),
+        ("allocate", {"request": allocation}, ("POST", "/v1/allocate", allocation)),
+        ("stress", {"request": stress}, ("POST", "/v1/book/stress", stress)),
+        ("preview_terms", {"request": preview}, ("POST", "/v1/terms/preview", preview)),
+    ]
+
+
+OF_THE_REQUEST = {"request_id", "instance"}
+"""What names one request, and so differs between two that ask the same."""
+
+
+def without_names(answer: Any) -> Any:
+    """Return an answer without what names its request, at any depth."""
+    if isinstance(answer, dict):
+        return {k: without_names(v) for k, v in answer.items() if k not in OF_THE_REQUEST}
+    return [without_names(each) for each in answer] if isinstance(answer, list) else answer
+
+
+def test_every_tool_answers_as_the_api_does(service: str) -> None:
+    """To the last digit, in the same structures; nothing is added, left out or reworded."""
+    pairs = asked(service)
+    assert {tool for tool, *_ in pairs} == TOOLS
+
+    async def compare() -> None:
+        async with over_http(service, "auto") as client:
+            for tool, arguments, _ in pairs:
+                told[tool] = await called(client, tool, **arguments)
+
+    told: dict[str, Any] = {}
+    anyio.run(compare)
+    with httpx.Client(base_url=service, timeout=60) as client:
+        for tool, _, (method, path, body) in pairs:
+            answer = client.request(method, path, **({} if body is None else {"json": body}))
+            assert answer.status_code == 200, f"{tool}: {answer.text}"
+            assert without_names(told[tool]) == without_names(answer.json()), tool
 
 
 def test_a_foreign_host_is_turned_away(service: str) -> None:

@@ -117,7 +117,7 @@ def test_the_demonstration_is_quiet_until_its_crash_and_not_then(tmp_path: Path)
     warned = [one for one in raised if one.level is Level.WARNING]
     assert {one.route for one in warned} == {Route.NOW}
     reasons = {(cause.level, cause.signal) for one in warned for cause in one.causes}
-    assert (Level.WARNING, "sigmas") in reasons
+    assert (Level.WARNING, "expected") in reasons
 
 
 def test_a_market_that_stands_still_is_judged_once(

@@ -26,7 +26,7 @@ from serving.notify.dispatcher import Dispatcher, deliver
 from serving.notify.message import Message
 from serving.routes import OPERATIONS
 from serving.settings import Settings
-from serving.store import Store, keys, open_store
+from serving.store import Store, connections, keys, open_store, venue_accounts
 from serving.watch.watcher import cycle
 
 TRUSTED = KEY.public_key().public_bytes_raw().hex()
@@ -143,7 +143,17 @@ def test_what_is_outside_the_limits_is_refused_with_each_named(scene: Scene) -> 
     assert scene.ask("keeper", "POST", f"/v1/orders/{order['id']}/accept", {}).status_code == 409
 
 
-@pytest.mark.parametrize("ground", ["price_moved", "expired", "position_changed", "over_budget"])
+GROUNDS = (
+    "price_moved",
+    "expired",
+    "position_changed",
+    "over_budget",
+    "account_stale",
+    "rule_mismatch",
+)
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
 def test_a_keeper_that_comes_too_late_is_told_why(scene: Scene, ground: str) -> None:
     """The order is withdrawn there and then, and no other keeper gets it either."""
     given(scene)
@@ -158,12 +168,34 @@ def test_a_keeper_that_comes_too_late_is_told_why(scene: Scene, ground: str) -> 
         assert scene.ask("writer", "PUT", "/v1/accounts", body).status_code == 200
     if ground == "over_budget":
         given(scene, per_order="1")
+    if ground in {"account_stale", "rule_mismatch"}:
+        doubt(scene, ground)
     refused = scene.ask("keeper", "POST", f"/v1/orders/{order['id']}/accept", {})
     assert refused.status_code == 409
     assert refused.json()["detail"] == f"{order['id']} is withdrawn: {ground}"
     answer = scene.ask("reader", "GET", f"/v1/orders/{order['id']}").json()
     assert (answer["state"], answer["course"]["ground"]) == ("withdrawn", ground)
     assert scene.ask("other", "POST", f"/v1/orders/{order['id']}/accept", {}).status_code == 409
+
+
+def doubt(scene: Scene, ground: str) -> None:
+    """Have the venue's account be read too long ago, or its venue judge otherwise."""
+    connection = venue_accounts.VenueAccount(
+        account="thin",
+        connection="c",
+        read_at=scene.clock.now - timedelta(seconds=121),
+        refused=None,
+        figures=[],
+    )
+    differences = [{"figure": "ratio", "theirs": "1", "ours": "2"}]
+    block = connections.StoredBlock(number=1, hash="0x1", parent="0x0", at=scene.clock.now)
+    with scene.store.begin() as transaction:
+        connections.write(transaction, "c", {}, sealed=None, now=NOON)
+        if ground == "account_stale":
+            venue_accounts.write(transaction, [connection])
+        else:
+            checks = {"thin": differences}
+            connections.write_checks(transaction, "c", checks, block=block)
 
 
 def thin() -> dict[str, Any]:

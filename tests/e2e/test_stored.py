@@ -112,7 +112,11 @@ def test_an_account_is_written_read_judged_and_looked_back_on(laid: local.Caller
     told = laid.post("/v1/assessments", json={"accounts": ["vault/1", "nobody"]}).json()
     first, second = told["assessments"]
     assert first["rule"]["verdict"] == "safe"
-    assert first["rule"]["ratio"] == {"name": "collateralization_ratio", "value": "2"}
+    assert first["rule"]["ratio"] == {
+        "name": "collateralization_ratio",
+        "value": "2",
+        "text": "200 %",
+    }
     assert first["rule"]["trigger"]["price"] == FLIPS
     assert first["degraded"] is True
     assert first["degraded_reasons"][0]["code"] == "candles_missing"
@@ -121,6 +125,10 @@ def test_an_account_is_written_read_judged_and_looked_back_on(laid: local.Caller
     assert 'forewarn_position_age_seconds_bucket{le="60.0"}' in laid.get("/metrics").text
     past = laid.get("/v1/accounts/vault%2F1/assessments").json()
     assert past["next"] is None
+    standing = laid.get("/v1/accounts?order=distance").json()["accounts"][0]["assessed"]
+    assert standing["distance"] == pytest.approx(1.0 - 1.3 / 2.0, abs=1e-9)
+    assert (standing["trigger_asset"], standing["trigger_side"]) == ("ETH", "below")
+    assert standing["trigger_price"] == pytest.approx(650.0, abs=1e-9)
     assert past["assessments"][0]["body"]["rule"]["trigger"]["price"] == FLIPS
 
 

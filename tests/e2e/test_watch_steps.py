@@ -439,7 +439,7 @@ def test_whole_idle_turns_commit_nothing_but_signs_of_life(store: Store) -> None
     scene.price(100)
     cash = perpetual("a", 10)
     scene.put({**cash, "legs": cash["legs"][:1]})
-    lookout = liveness.Watchdog(store)
+    lookout = liveness.Watchdog(store, fault=lambda _kind, _target: None)
     lookout.look(scene.now)
     while watcher._attempt(scene.watcher):  # noqa: SLF001
         pass

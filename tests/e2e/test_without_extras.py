@@ -38,6 +38,8 @@ for root in ("models", "features", "serving", "training"):
 NEED_AN_EXTRA = {
     "features.partitions": "training",
     "models.book.partitions": "training",
+    "serving.brokers.kafka_broker": "streams",
+    "serving.brokers.nats_broker": "streams",
     "serving.mcp.asking": "mcp",
     "serving.mcp.mount": "mcp",
     "serving.mcp.stdio": "mcp",
@@ -73,7 +75,9 @@ def without(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "COLUMNS": "200"}
 
 
-def test_only_training_and_the_tools_for_agents_need_an_extra(without: dict[str, str]) -> None:
+def test_only_training_brokers_and_the_tools_for_agents_need_an_extra(
+    without: dict[str, str],
+) -> None:
     """Every other module loads; these are loaded when they are used."""
     told = subprocess.run(
         [sys.executable, "-c", LOADING_ALL], env=without, capture_output=True, text=True, check=True
@@ -102,13 +106,15 @@ def test_every_command_is_listed(without: dict[str, str]) -> None:
         ("features --data . --engine dask", "distributed", "training"),
         ("mcp --url http://127.0.0.1:9", "mcp", "mcp"),
         ("serve --mcp --port 39999", "mcp", "mcp"),
+        ("consume --broker nats://127.0.0.1:9 --store {store}", "nats", "streams"),
+        ("consume --broker kafka://127.0.0.1:9 --store {store}", "confluent_kafka", "streams"),
     ],
 )
 def test_what_is_missing_is_named_with_its_extra(
-    without: dict[str, str], arguments: str, module: str, extra: str
+    without: dict[str, str], arguments: str, module: str, extra: str, tmp_path: Path
 ) -> None:
     """One sentence, no traceback."""
-    words = arguments.split()
+    words = arguments.format(store=f"sqlite:///{tmp_path / 'store.sqlite3'}").split()
     told = subprocess.run(command(*words), env=without, capture_output=True, text=True, check=False)
     assert told.returncode == 2
     assert told.stderr == (

@@ -19,7 +19,7 @@ from models.margin.result import Verdict
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 POLICY = default()
-COOL_DOWN = {Level.WATCH: timedelta(days=1), Level.WARNING: timedelta(days=4)}
+COOL_DOWN = {Level.WATCH: timedelta(days=2), Level.WARNING: timedelta(days=4)}
 PROBABILITIES = st.sampled_from([0.0, 0.004, 0.008, 0.015, 0.03, 0.06, 0.2, 0.5, 1.0])
 BUFFERS = st.one_of(st.none(), st.sampled_from([-0.1, 0.0, 0.01, 0.04, 0.08, 0.12, 0.5]))
 FORECASTS = st.one_of(

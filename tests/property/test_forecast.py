@@ -59,10 +59,9 @@ def test_the_market_part_never_breaks_order(market: Head) -> None:
     assert violations(market, np.random.default_rng(2), PROBES) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("stages", [1, 2])
-def test_the_owner_part_never_breaks_order(market: Head, stages: int) -> None:
+def test_the_owner_part_never_breaks_order(market: Head) -> None:
     """What starts from another head keeps what that head keeps."""
-    start = StackedStart(market, LINES, HABITS, stages=stages)
+    start = StackedStart(market, LINES, HABITS)
     owner = Head(start, boosters(3), CALIBRATORS, (EVIDENCE,) * len(HORIZONS))
     assert violations(owner, np.random.default_rng(4), PROBES) == (0, 0, 0)
 

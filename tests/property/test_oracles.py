@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from models.domain import Price
 from models.margin import oracles, uniswap_v3
-from models.margin.oracles import Breaker, Consensus, RatioCap
+from models.margin.oracles import Consensus, RatioCap
 from models.margin.uniswap_v3 import TickChange
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -57,14 +57,14 @@ def test_every_source_is_either_used_or_named_with_a_fault(
 
 
 @settings(deadline=None)
-@given(price=PRICES, previous=PRICES, twap=PRICES, others=st.lists(PRICES, max_size=3))
-def test_a_breaker_changes_nothing_but_the_mark(
-    price: Price, previous: Price, twap: Price, others: list[Price]
-) -> None:
-    """Value, age and source stay the venue's own."""
-    breaker = Breaker(jump=Fraction(1, 10), gap=Fraction(1, 10), tolerance=10**27 // 2)
-    found = oracles.judge(price, breaker, previous=previous, twap=twap, agreed=agreed(others))
-    assert replace(found, disputed=None) == price
+@given(prices=st.lists(PRICES, min_size=1, max_size=8))
+def test_comparing_changes_nothing_but_the_mark(prices: list[Price]) -> None:
+    """Value, age and source stay the newest one's own, and every source is shown once."""
+    reports = sorted(prices, key=lambda price: price.observed_at)
+    found = oracles.compared(reports)
+    assert replace(found.price, disputed=None) == replace(reports[-1], disputed=None)
+    assert sorted(each.source for each in found.sources) == sorted({p.source for p in prices})
+    assert len(found.sources) > 1 or found.price == reports[-1]
 
 
 @settings(deadline=None)

@@ -13,7 +13,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = {"requirements.lock": (), "requirements-dev.lock": ("mcp", "test", "training")}
+EXTRAS = {
+    "requirements.lock": (),
+    "requirements-dev.lock": ("mcp", "streams", "test", "tracing", "training"),
+}
 """What each lock is for: the extras beside the dependencies."""
 
 LOCKS = (*EXTRAS, ".ci/audit.lock")

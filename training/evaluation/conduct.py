@@ -20,6 +20,8 @@ from models.conduct.exposures import Kind, Moment, Record, record
 from models.conduct.score import (
     LEAST_POPULATION,
     STARTING,
+    STARTING_WEIGHT,
+    Evidence,
     Prior,
     band,
     estimate,
@@ -34,7 +36,16 @@ from training.sources import History
 
 DAY = 24 * HOUR
 REFIT = 7 * DAY
+Population = list[Evidence] | None
+"""What members of a population came to; None where too few were exposed to fit one."""
+
 DRAWS = 1000
+OTHER_STARTS = tuple((rate, weight) for rate in (0.01, 0.1, 0.3) for weight in (1.0, 5.0, 200.0))
+"""Rates and weights that owners might start from instead."""
+
+OTHER_WEIGHTS = (20.0, 50.0, STARTING_WEIGHT)
+"""Weights that the starting rate of a population might have instead."""
+
 KINDS: Mapping[EventKind, Kind] = {
     EventKind.DEPOSIT: Kind.DEPOSIT,
     EventKind.WITHDRAW: Kind.WITHDRAW,
@@ -164,41 +175,83 @@ def judged(history: History, *, seed: int = 7) -> dict[str, Any]:
         `auc_by_days_90`, the count of protective days in the 90 days before. `within_month` are
         the first and the last of these between days of the same 30 days alone, where neither level
         nor the length of records tells days apart. `brier_skill` against the days' own rate, and
-        `bands` with their rates, are of the moving population.
+        `bands` with their rates, are of the moving population. `other_constants` tells the first
+        two areas under constants that were not chosen.
     """
     days = exposed_days(history)
     moments = moments_of(history, days)
-    fixed, moving, counts, has_history = [], [], [], []
-    prior, fitted_at = STARTING, -REFIT
+    evidences, members, counts = [], [], []
+    fitted_at, population = -REFIT, None
     for day in days:
         moment = _time(day.at)
         if day.at - fitted_at >= REFIT:
-            prior, fitted_at = _population(moments, moment), day.at
+            population, fitted_at = _population(moments, moment), day.at
         past = record(moments[day.account], as_of=moment)
-        counted = evidence(past)
-        fixed.append(estimate(counted, STARTING).probability)
-        moving.append(estimate(counted, prior).probability)
+        evidences.append(evidence(past))
+        members.append(population)
         counts.append(_days_90(past))
-        has_history.append(counted.exposures > 0)
     outcome = np.array([float(day.liquidated_at is not None) for day in days])
     blocks = pd.factorize(pd.Series([day.account for day in days]))[0].astype(np.int64)
     draws = {"account": resample(blocks, draws=DRAWS, seed=seed)}
     rows = ScoredOutcomes(outcome, np.ones(len(days), dtype=bool), draws)
-    chance = np.array(moving)
-    by_name = {"auc": np.array(fixed), "auc_by_days_90": -np.array(counts, dtype=np.float64)}
+    chance = _moving(evidences, members, weight=STARTING_WEIGHT)
+    fixed = _fixed(evidences, STARTING)
+    by_name = {"auc": fixed, "auc_by_days_90": -np.array(counts, dtype=np.float64)}
     months = np.array([day.at // (30 * DAY) for day in days])
     return {
         "exposed_days": len(days),
         "accounts": len(set(blocks)),
         "liquidated": int(outcome.sum()),
-        "without_history": int(len(days) - sum(has_history)),
+        "without_history": sum(each.exposures <= 0 for each in evidences),
         "auc": interval(rank(by_name["auc"], rows)["auc"]),
         "auc_with_moving_population": interval(rank(chance, rows)["auc"]),
         "auc_by_days_90": interval(rank(by_name["auc_by_days_90"], rows)["auc"]),
         "within_month": ranked_within(by_name, outcome, months),
         "brier_skill": interval(calibration(chance, rows)["brier_skill"]),
         "bands": _bands(chance, outcome),
+        "other_constants": {
+            "auc": {
+                f"{rate:g} at the weight of {weight:g}": interval(
+                    rank(_fixed(evidences, _start(rate, weight)), rows)["auc"]
+                )
+                for rate, weight in OTHER_STARTS
+            },
+            "auc_with_moving_population": {
+                f"weight of {weight:g}": interval(
+                    rank(_moving(evidences, members, weight=weight), rows)["auc"]
+                )
+                for weight in OTHER_WEIGHTS
+            },
+        },
     }
+
+
+def _start(rate: float, weight: float) -> Prior:
+    """Return a population of a rate at the weight of so many exposures."""
+    return Prior(rate * weight, (1 - rate) * weight)
+
+
+def _fixed(evidences: Sequence[Evidence], prior: Prior) -> np.ndarray[Any, Any]:
+    """Return the probability of each day's owner, started from one population."""
+    return np.array([estimate(each, prior).probability for each in evidences])
+
+
+def _moving(
+    evidences: Sequence[Evidence], members: Sequence[Population], *, weight: float
+) -> np.ndarray[Any, Any]:
+    """Return the probability of each day's owner, started from the population of its week.
+
+    Parameters
+    ----------
+    members
+        Of the population as it was known on each day; None where too few were exposed.
+    """
+    return np.array(
+        [
+            estimate(each, STARTING if of is None else fitted(of, weight=weight)).probability
+            for each, of in zip(evidences, members, strict=True)
+        ]
+    )
 
 
 def ranked_within(
@@ -222,12 +275,11 @@ def ranked_within(
     }
 
 
-def _population(moments: Mapping[str, Sequence[Moment]], at: datetime) -> Prior:
-    """Return the population as it was known at a moment."""
+def _population(moments: Mapping[str, Sequence[Moment]], at: datetime) -> Population:
+    """Return the members of the population as it was known at a moment; None of too few."""
     members = [evidence(_ended(rows, at)) for rows in moments.values()]
-    if sum(member.exposures > 0 for member in members) < LEAST_POPULATION:
-        return STARTING
-    return fitted(members)
+    is_too_few = sum(member.exposures > 0 for member in members) < LEAST_POPULATION
+    return None if is_too_few else members
 
 
 def _ended(rows: Sequence[Moment], at: datetime) -> Record:

@@ -203,8 +203,12 @@ def drift(
     json_: Annotated[Path | None, typer.Option("--json", help="Where to write it all.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Where to write a page.")] = None,
     note: Annotated[
-        bool, typer.Option("--note", help="Leave the largest drift in the store, for breakers.")
+        bool, typer.Option("--note", help="Keep it in the store, for breakers and the desk.")
     ] = False,
+    every: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Hours after which it is told anew; once if left out."),
+    ] = None,
 ) -> None:
     """Tell whether features, scores and outcomes still are what they were."""
     from training.lifecycle import drift as drifting
@@ -212,21 +216,25 @@ def drift(
     from training.reports import drift_page
 
     console = Console(stderr=True)
-    try:
-        read = records.read(store)
-    except ForewarnError as error:
-        refuse(console, error)
-    periods = drifting.windows(read.clock, days=days, reference_days=reference_days)
-    report = drifting.drift(read, version, periods, delay=timedelta(hours=delay))
-    if note:
-        largest = f"{drifting.largest(report):.4f}"
-        line = {"actor": getpass.getuser(), "action": "measured drift", "subject": version}
-        records.note(store, {**line, "detail": largest})
-    if json_ is not None:
-        json_.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
-    if html is not None:
-        html.write_text(drift_page.page(report), encoding="utf-8")
-    drift_page.show(report, Console(width=160))
+    while True:
+        try:
+            read = records.read(store)
+        except ForewarnError as error:
+            refuse(console, error)
+        periods = drifting.windows(read.clock, days=days, reference_days=reference_days)
+        report = drifting.drift(read, version, periods, delay=timedelta(hours=delay))
+        if note:
+            largest = f"{drifting.largest(report):.4f}"
+            line = {"actor": getpass.getuser(), "action": "measured drift", "subject": version}
+            records.note(store, {**line, "detail": largest, "report": report})
+        if json_ is not None:
+            json_.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+        if html is not None:
+            html.write_text(drift_page.page(report), encoding="utf-8")
+        drift_page.show(report, Console(width=160))
+        if every is None:
+            return
+        time.sleep(every * 3600.0)
 
 
 def _judged(

@@ -1,10 +1,13 @@
 """From a trained bundle to a challenger: registered, tracked, ready to be shadowed."""
 
 import contextlib
+import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from features.pipeline import fingerprint
 from models.errors import Fault, InvalidInput
@@ -36,9 +39,19 @@ def recipe(params: Path | None, *, workers: int) -> Iterator[Recipe]:
 
 
 def publish(
-    directory: Path, *, track: str | None, registry: Path | None, say: Callable[[str], None]
+    directory: Path,
+    *,
+    track: str | None,
+    registry: Path | None,
+    say: Callable[[str], None],
+    data: Sequence[Path] = (),
 ) -> None:
     """Add a saved bundle to a registry and to MLflow, as challenger in both.
+
+    Parameters
+    ----------
+    data
+        Files and directories that it was trained on.
 
     Raises
     ------
@@ -59,8 +72,48 @@ def publish(
 
         file = directory / REPORT
         report = json.loads(file.read_text()) if file.is_file() else {}
-        tracked = tracking.track(track, directory, trained, report=report)
+        digest = data_hash(data) if data else None
+        tracked = tracking.track(track, directory, trained, report=report, data=digest)
         say(f"{track}: run {tracked.run}, version {tracked.number} is the challenger")
+
+
+def judged(
+    uri: str,
+    version: str,
+    report: Mapping[str, Any],
+    *,
+    page: str,
+    data: Sequence[Path],
+    say: Callable[[str], None],
+) -> None:
+    """Add a report to MLflow, as JSON and as a page, with the hash of the data.
+
+    Raises
+    ------
+    ForewarnError
+        When MLflow fails.
+    """
+    from training.lifecycle import tracking  # noqa: PLC0415
+
+    with TemporaryDirectory() as place:
+        files = [Path(place) / REPORT, Path(place) / "report.html"]
+        files[0].write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+        files[1].write_text(page, encoding="utf-8")
+        run = tracking.judge(uri, version, files, report=report, data=data_hash(data))
+    say(f"{uri}: run {run} holds the report")
+
+
+def data_hash(paths: Sequence[Path]) -> str:
+    """Return the SHA-256 of files and of all files in directories, by their names and contents."""
+    whole = hashlib.sha256()
+    for path in paths:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                name = file.relative_to(path).as_posix() if path.is_dir() else file.name
+                with file.open("rb") as stream:
+                    content = hashlib.file_digest(stream, "sha256").hexdigest()
+                whole.update(f"{name}\0{content}\n".encode())
+    return whole.hexdigest()
 
 
 def challenge(registry: Path, version: str) -> None:

@@ -5,12 +5,13 @@ registered version points to them, and the aliases `champion` and `challenger` t
 """
 
 import os
+import time
 
 # Set before MLflow is loaded: it would report its use.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from models.forecast.bundle import Bundle
 from models.forecast.registry import Alias
 
 MODEL = "forewarn"
-BUNDLE = "bundle"
+BUNDLE, EVALUATION = "bundle", "evaluation"
 ABSENT = "RESOURCE_DOES_NOT_EXIST"
 MOST_METRICS = 900
 SQLITE = "sqlite:///"
@@ -44,7 +45,14 @@ class Tracked:
     bundle: str
 
 
-def track(uri: str, directory: Path, trained: Bundle, *, report: Mapping[str, Any]) -> Tracked:
+def track(
+    uri: str,
+    directory: Path,
+    trained: Bundle,
+    *,
+    report: Mapping[str, Any],
+    data: str | None = None,
+) -> Tracked:
     """Log a run with its bundle and register the version as challenger.
 
     Parameters
@@ -55,6 +63,8 @@ def track(uri: str, directory: Path, trained: Bundle, *, report: Mapping[str, An
         Of the saved bundle, with its card, and `report.json` where there is one.
     report
         As of `forewarn evaluate`; empty where nothing was judged.
+    data
+        Hash of the data it was trained on; None where it is not known.
 
     Raises
     ------
@@ -63,8 +73,8 @@ def track(uri: str, directory: Path, trained: Bundle, *, report: Mapping[str, An
     """
     try:
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        run = client.create_run(_experiment(client, uri))
-        client.log_batch(run.info.run_id, params=list(_params(trained)))
+        run = client.create_run(_experiment(client, uri), run_name=f"train {trained.version}")
+        client.log_batch(run.info.run_id, params=list(_params(trained, data)))
         metrics = [Metric(n, v, run.info.start_time, 0) for n, v in _metrics(report)]
         client.log_batch(run.info.run_id, metrics=metrics[:MOST_METRICS])
         client.log_artifacts(run.info.run_id, str(directory), BUNDLE)
@@ -74,6 +84,49 @@ def track(uri: str, directory: Path, trained: Bundle, *, report: Mapping[str, An
     except MlflowException as error:
         raise TrackingFailed(f"{uri}: {error.message}") from None
     return Tracked(run=run.info.run_id, number=number, bundle=trained.version)
+
+
+def judge(
+    uri: str, version: str, files: Sequence[Path], *, report: Mapping[str, Any], data: str
+) -> str:
+    """Log a report into the run that trained a bundle, or into one of its own; return the run.
+
+    Parameters
+    ----------
+    version
+        Of the bundle.
+    files
+        The report as files, kept beside the bundle.
+    report
+        As of `forewarn evaluate`.
+    data
+        Hash of the data that it was judged on.
+
+    Raises
+    ------
+    TrackingFailed
+        When MLflow cannot be reached or refuses.
+    """
+    try:
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        versions = client.search_model_versions(f"name = '{MODEL}' and tags.bundle = '{version}'")
+        if versions:
+            run = client.get_run(str(versions[0].run_id))
+        else:
+            run = client.create_run(_experiment(client, uri), run_name=f"evaluate {version}")
+            client.log_batch(run.info.run_id, params=[Param("bundle", version)])
+        name = run.info.run_id
+        now = int(time.time() * 1000)
+        metrics = [Metric(metric, value, now, 0) for metric, value in _metrics(report)]
+        client.log_batch(name, metrics=metrics[:MOST_METRICS])
+        client.set_tag(name, "evaluated_data_sha256", data)
+        for file in files:
+            client.log_artifact(name, str(file), EVALUATION)
+        if not versions:
+            client.set_terminated(name)
+    except MlflowException as error:
+        raise TrackingFailed(f"{uri}: {error.message}") from None
+    return str(name)
 
 
 def promote(uri: str, version: str) -> None:
@@ -146,8 +199,10 @@ def _register(client: MlflowClient, info: Any, version: str) -> str:
     return str(made.version)
 
 
-def _params(trained: Bundle) -> Iterator[Param]:
+def _params(trained: Bundle, data: str | None) -> Iterator[Param]:
     """Yield what the bundle was trained from."""
+    if data is not None:
+        yield Param("data_sha256", data)
     yield Param("bundle", trained.version)
     yield Param("fingerprint", trained.fingerprint[:12])
     for name, value in trained.provenance.items():

@@ -290,6 +290,8 @@ def frontier(
 ) -> list[dict[str, Any]]:
     """Return per budget what the cheapest policy and the cheapest of the rule alone do.
 
+    The rule alone is a policy too: where nothing is cheaper, it is what is chosen.
+
     Parameters
     ----------
     is_held_back
@@ -308,7 +310,8 @@ def frontier(
 
     every = list(range(len(least.folds)))
     judged = [[fold] for fold in every] if is_held_back else [every]
-    return _along(played, judged, choose=choose, costs=costs)
+    rules = [entry for entry in played if entry.is_rule]
+    return _along(played, rules, judged, choose=choose, costs=costs)
 
 
 def frontier_of(played: Sequence[Played], *, least: Played, costs: Costs) -> list[dict[str, Any]]:
@@ -325,22 +328,27 @@ def frontier_of(played: Sequence[Played], *, least: Played, costs: Costs) -> lis
         allowed = [entry for entry in some if allows(budget, entry.within(folds), floor)]
         return allowed[-1] if allowed else None
 
-    return _along(played, [list(range(len(least.folds)))], choose=choose, costs=costs)
+    rules = [entry for entry in played if entry.is_rule]
+    others = [entry for entry in played if not entry.is_rule]
+    return _along(others, rules, [list(range(len(least.folds)))], choose=choose, costs=costs)
 
 
 Choice = Callable[[float, Sequence[Played], Sequence[int]], Played | None]
 
 
 def _along(
-    played: Sequence[Played], judged: Sequence[Sequence[int]], *, choose: Choice, costs: Costs
+    policies: Sequence[Played],
+    rules: Sequence[Played],
+    judged: Sequence[Sequence[int]],
+    *,
+    choose: Choice,
+    costs: Costs,
 ) -> list[dict[str, Any]]:
-    """Return what is chosen at every budget, of all policies and of the rule alone."""
-    rules = [entry for entry in played if entry.is_rule]
-    others = [entry for entry in played if not entry.is_rule]
+    """Return what is chosen at every budget, of some policies and of the rule alone."""
     return [
         {
             "budget": budget,
-            "policy": _judged(others, judged, partial(choose, budget), costs),
+            "policy": _judged(policies, judged, partial(choose, budget), costs),
             "rule": _judged(rules, judged, partial(choose, budget), costs),
         }
         for budget in SHARES
@@ -383,7 +391,7 @@ def widened(policy: Policy) -> dict[str, tuple[Policy, bool]]:
 
 EARLY: Mapping[str, tuple[float, ...]] = {
     "buffer": (0.01, 0.02, 0.03, 0.05, 0.08, 0.11, 0.15, 0.2),
-    "sigmas": (0.5, 0.75, 1.0, 1.3, 1.6, 2.0, 2.5),
+    "sigmas": (0.35, 0.5, 0.75, 1.0, 1.3, 1.6, 2.0, 2.5),
     "unattended 24h": (0.5, 0.35, 0.2, 0.1, 0.05, 0.02),
     "unattended 7d": (0.65, 0.5, 0.35, 0.2),
     "expected 24h": (0.3, 0.15, 0.07, 0.03, 0.015),
@@ -394,7 +402,10 @@ EARLY: Mapping[str, tuple[float, ...]] = {
 HOLDS = (2.0, 3.0, 4.0)
 """How many times further off what raised a level holds it."""
 
-DWELLS = ("6h", "1d")
+QUIET: Mapping[str, Any] = {"signal": "buffer", "raise": 0.01, "clear": 0.02}
+"""Beside a distance in volatilities: prices so quiet that one in a hundred is further than that."""
+
+DWELLS = ("6h", "1d", "2d")
 """How long nothing may hold the early level before it is left, and its cool-down."""
 
 
@@ -423,12 +434,15 @@ def _early(policy: Policy, signal: str, *, limit: float, times: float, dwell: st
     return of_tree(tree)
 
 
-def _triggers(signal: str, limit: float, times: float) -> list[dict[str, Any]]:
+def _triggers(signal: str, limit: float, times: float) -> list[Mapping[str, Any]]:
     """Return the triggers of one signal at a limit, as a policy's tree has them."""
-    if signal in {"buffer", "sigmas"}:
-        names = ("buffer", "next_buffer") if signal == "buffer" else (signal,)
-        far = round(limit * times, 6)
-        return [{"signal": name, "raise": limit, "clear": far} for name in names]
+    far = round(limit * times, 6)
+    if signal == "buffer":
+        return [
+            {"signal": name, "raise": limit, "clear": far} for name in ("buffer", "next_buffer")
+        ]
+    if signal == "sigmas":
+        return [{"signal": signal, "raise": limit, "clear": far}, QUIET]
     head, horizon = signal.split()
     clear = round(limit / times, 6)
     return [{"signal": head, "horizon": horizon, "raise": limit, "clear": clear}]

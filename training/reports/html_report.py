@@ -1,6 +1,6 @@
 """The report as one self-contained HTML page: no script, no address outside."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -14,6 +14,7 @@ from training.reports import charts
 from training.reports.report import COLUMNS, PARTS, TITLES, cell, day_cell, headline, stress_windows
 
 TEMPLATE = "page.html.j2"
+TOP_FIGURES = 3
 KINDS: Mapping[str, str] = {
     "stress": "Stress windows",
     "half_year": "Half-years",
@@ -43,6 +44,8 @@ def page(report: Mapping[str, Any]) -> str:
     return environment.from_string(text).render(
         report=report,
         headline=list(headline(report)),
+        summary=list(_summary(sections)),
+        pictures=_pictures(sections),
         sections=sections,
         rungs=BASELINES,
         calibrated=CALIBRATED,
@@ -71,6 +74,41 @@ def _sections(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 "kinds": _by_kind(part) if part["rungs"] else {},
                 "is_observed": key == "horizons",
             }
+
+
+def _summary(sections: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield a row per section that can be judged: the model beside the best baseline, in words."""
+    for section in sections:
+        part = section["part"]
+        if not part["rungs"] or not part["positives"]:
+            continue
+        change = part["differences"][part["best"]]["log_loss_change"]
+        yield {
+            "key": section["key"],
+            "title": section["title"],
+            "events": part["positives"],
+            "model": part["rungs"]["model"],
+            "change": change,
+            "verdict": _verdict(change),
+            "best": BASELINES[part["best"]],
+        }
+
+
+def _verdict(change: Mapping[str, float | None]) -> str:
+    """Return what a change of log-loss shows, by its interval over blocks of days."""
+    low, high = change["day_low"], change["day_high"]
+    if low is None or high is None:
+        return "not known"
+    if high < 0.0:
+        return "better"
+    return "worse" if low > 0.0 else "not told apart"
+
+
+def _pictures(sections: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the figures that stand at the top: those of a day, as observed, where it has any."""
+    drawn = [section for section in sections if section["figures"]]
+    chosen = [section for section in drawn if section["key"] == f"horizons-{REFERENCE}"] or drawn
+    return list(chosen[0]["figures"][:TOP_FIGURES]) if chosen else []
 
 
 def _figures(part: Mapping[str, Any]) -> Iterator[str]:

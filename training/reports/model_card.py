@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from models.forecast.bundle import Bundle, StackedStart
+from models.forecast.bundle import Bundle
 from models.horizons import LABELS
 from training.reports.report import TITLES
 
@@ -144,26 +144,16 @@ def _spelled() -> str:
     return f"{', '.join(others)} and {last}"
 
 
-START: Mapping[int, str] = {
-    1: "a power of the market part's probability (x is its logarithm) and the owner's past",
-    2: (
-        "the market part's probability of a touch times that of one that its owner does not "
-        "answer, whose log-odds are the line (x is the logarithm of the former) and the owner's "
-        "past, fitted on touched rows alone"
-    ),
-}
-"""What an owner part of so many stages starts from."""
-
-
 def _owners(bundle: Bundle) -> list[str]:
     """Return what the owner part was trained on."""
-    run, start = bundle.provenance["owners"], bundle.heads["expected"].start
-    stages = start.stages if isinstance(start, StackedStart) else 1
+    run = bundle.provenance["owners"]
     return [
         (
             f"- Owner part: {run['rows']:,} account-hours of {run['accounts']:,} accounts, "
             f"{run['episodes']} liquidation episodes, {run['from']} to {run['to']}, "
             f"calibrated on what came after {run['calibrated_from']}; it starts from "
-            f"{START[stages]}."
+            "the market part's probability of a touch times that of one that its owner does not "
+            "answer, whose log-odds are the line (x is the logarithm of the former) and the "
+            "owner's past, fitted on touched rows alone."
         )
     ]

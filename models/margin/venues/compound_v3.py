@@ -35,6 +35,7 @@ from models.margin.result import (
     Ratio,
     Refusal,
     Side,
+    TokenAmount,
     Verdict,
     WeightedCollateral,
 )
@@ -577,6 +578,31 @@ def weights(
     )
 
 
+def tokens(account: Account, market: Market, terms: Terms) -> tuple[TokenAmount, ...] | Refusal:
+    """Return balances, and the base asset behind principals, in whole tokens."""
+    fault = fault_of(position_of(account, terms), market, terms)
+    if fault is not None:
+        return Refusal(fault, "the market's state or terms do not tell balances")
+    state = accrue(market, terms, market.at).state
+    digits = {each.asset: each.decimals for each in terms.collaterals}
+    amounts = []
+    for leg in account.legs:
+        quantity, is_debt = int(leg.quantity), leg.kind is LegKind.DEBT
+        if leg.kind is LegKind.POSITION or is_debt > (leg.asset == terms.base_asset):
+            return Refusal("asset_not_listed", leg.asset)
+        if leg.asset == terms.base_asset:
+            balance = present_value(
+                -quantity if is_debt else quantity,
+                supply_index=state["base_supply_index"],
+                borrow_index=state["base_borrow_index"],
+            )
+            amount = Fraction(abs(balance), terms.base_scale)
+        else:
+            amount = Fraction(quantity, 10 ** digits[leg.asset])
+        amounts.append(TokenAmount(kind=leg.kind, asset=leg.asset, amount=amount))
+    return tuple(amounts)
+
+
 def bare(terms: Terms) -> Terms:
     """Return the terms with collateral counted in full."""
     collaterals = tuple(
@@ -608,5 +634,6 @@ RULEBOOKS = (
         accrue=accrue,
         headroom=headroom,
         weights=weights,
+        tokens=tokens,
     ),
 )

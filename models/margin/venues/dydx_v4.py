@@ -24,7 +24,7 @@ from fractions import Fraction
 
 from models.domain import Account, Exact, Leg, LegKind, Market
 from models.margin.fixed_point import mul_div_down, mul_div_toward_zero, mul_div_up
-from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
+from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, TokenAmount, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.toxicity import is_toxic
 from models.margin.variables import Variable
@@ -484,6 +484,24 @@ def liquidate(
     )
 
 
+def tokens(account: Account, market: Market, terms: Terms) -> tuple[TokenAmount, ...] | Refusal:  # noqa: ARG001 - as every rulebook
+    """Return the quote balance and each position in whole coins, shorts below zero."""
+    amounts = []
+    for leg in account.legs:
+        if leg.kind is LegKind.POSITION:
+            perpetual = terms.perpetuals.get(leg.asset)
+            if perpetual is None:
+                return Refusal("terms_missing", leg.asset)
+            unit = Fraction(10) ** perpetual.atomic_resolution
+        elif leg.asset == terms.quote:
+            unit = Fraction(1, 10**QUOTE_DECIMALS)
+        else:
+            return Refusal("collateral_not_established", leg.asset)
+        amount = int(leg.quantity) * unit
+        amounts.append(TokenAmount(kind=leg.kind, asset=leg.asset, amount=amount))
+    return tuple(amounts)
+
+
 def _floor(value: Fraction) -> int:
     """Round toward minus infinity."""
     return value.numerator // value.denominator
@@ -508,5 +526,6 @@ RULEBOOKS = (
         price_decimals=None,
         margin=margin,
         liquidate=liquidate,
+        tokens=tokens,
     ),
 )

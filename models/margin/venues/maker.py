@@ -10,11 +10,12 @@ makerdao/dss at fa4f6630 (vat, spot, dog, clip, abaci); makerdao/osm at e36c874b
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from fractions import Fraction
 from typing import Literal
 
 from models.domain import Account, LegKind, Market
 from models.margin.fixed_point import RAY, WAD, mul_div_down, mul_div_up, rpow_half_up
-from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
+from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, TokenAmount, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.toxicity import is_toxic
 from models.margin.uint import uint
@@ -403,6 +404,22 @@ def accrue(market: Market, terms: Terms, at: datetime) -> Market:
     return replace(market, at=at, state=dripped)
 
 
+def tokens(account: Account, market: Market, terms: Terms) -> tuple[TokenAmount, ...] | Refusal:  # noqa: ARG001 - as every rulebook
+    """Return the collateral, and the stablecoin behind the normalised debt, in whole tokens."""
+    amounts = []
+    for leg in account.legs:
+        amount = Fraction(int(leg.quantity), WAD)
+        if leg.kind is LegKind.POSITION:
+            return Refusal("position_not_established", leg.asset)
+        if leg.kind is LegKind.DEBT:
+            rate = market.state.get(f"{account.market}.rate")
+            if rate is None:
+                return Refusal("rate_missing", f"{account.market}.rate")
+            amount *= Fraction(rate, RAY)
+        amounts.append(TokenAmount(kind=leg.kind, asset=leg.asset, amount=amount))
+    return tuple(amounts)
+
+
 def bare(terms: Terms) -> Terms:
     """Return the terms with collateral counted in full."""
     return replace(terms, mat=RAY)
@@ -428,5 +445,6 @@ RULEBOOKS = (
         liquidate=liquidate,
         accrue=accrue,
         permits=permits,
+        tokens=tokens,
     ),
 )

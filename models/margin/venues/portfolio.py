@@ -85,7 +85,15 @@ class Instrument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tier:
-    """A multiplier on the part of the minimum charge above `floor`."""
+    """A multiplier on a part of the minimum charge.
+
+    Parameters
+    ----------
+    floor
+        Least charge of the part, quote units.
+    multiplier
+        Of the part above it.
+    """
 
     floor: Fraction
     multiplier: Fraction

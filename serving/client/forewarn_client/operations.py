@@ -115,8 +115,22 @@ class Operations(Transport):
         least_expected_24h: float | None = None,
         least_requirement: float | None = None,
         least_level: Literal["watch", "warning", "critical", "liquidated"] | None = None,
+        least_distance: float | None = None,
+        most_distance: float | None = None,
+        least_value: float | None = None,
+        most_value: float | None = None,
         search: str | None = None,
-        order: Literal["account", "ratio", "expected_24h", "rank"] | None = None,
+        order: Literal[
+            "account",
+            "ratio",
+            "expected_24h",
+            "rank",
+            "distance",
+            "collateral_value",
+            "requirement",
+        ]
+        | None = None,
+        as_of: str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
     ) -> types.AccountsPage:
@@ -134,8 +148,13 @@ class Operations(Transport):
                 "least_expected_24h": least_expected_24h,
                 "least_requirement": least_requirement,
                 "least_level": least_level,
+                "least_distance": least_distance,
+                "most_distance": most_distance,
+                "least_value": least_value,
+                "most_value": most_value,
                 "search": search,
                 "order": order,
+                "as_of": as_of,
                 "cursor": cursor,
                 "limit": limit,
             },
@@ -178,6 +197,10 @@ class Operations(Transport):
         least_expected_24h: float | None = None,
         least_requirement: float | None = None,
         least_level: Literal["watch", "warning", "critical", "liquidated"] | None = None,
+        least_distance: float | None = None,
+        most_distance: float | None = None,
+        least_value: float | None = None,
+        most_value: float | None = None,
         search: str | None = None,
         format: Literal["csv", "parquet", "arrow"] | None = None,
     ) -> bytes:
@@ -195,6 +218,10 @@ class Operations(Transport):
                 "least_expected_24h": least_expected_24h,
                 "least_requirement": least_requirement,
                 "least_level": least_level,
+                "least_distance": least_distance,
+                "most_distance": most_distance,
+                "least_value": least_value,
+                "most_value": most_value,
                 "search": search,
                 "format": format,
             },
@@ -449,6 +476,45 @@ class Operations(Transport):
             "GET",
             "/v1/book",
             query={"venue": venue, "market": market, "owner": owner, "asset": asset},
+        )
+        return answer
+
+    def book_map(
+        self,
+        *,
+        venue: str | None = None,
+        market: str | None = None,
+        owner: str | None = None,
+        asset: str | None = None,
+        as_of: str | None = None,
+    ) -> types.BookMap:
+        """Where accounts stand by value and distance to the line, in columns."""
+        answer: types.BookMap = self._json(
+            "GET",
+            "/v1/book/map",
+            query={
+                "venue": venue,
+                "market": market,
+                "owner": owner,
+                "asset": asset,
+                "as_of": as_of,
+            },
+        )
+        return answer
+
+    def book_course(
+        self,
+        *,
+        venue: str | None = None,
+        horizon: str | None = None,
+        begin: str | None = None,
+        end: str | None = None,
+    ) -> types.BookCourse:
+        """Liquidations expected over time, and how many came."""
+        answer: types.BookCourse = self._json(
+            "GET",
+            "/v1/book/course",
+            query={"venue": venue, "horizon": horizon, "begin": begin, "end": end},
         )
         return answer
 
@@ -779,6 +845,16 @@ class Operations(Transport):
         answer: types.MovesAnswer = self._json("GET", "/v1/models/moves")
         return answer
 
+    def model_drift(self) -> types.DriftAnswer:
+        """Whether the model in use is still asked about what it was trained for."""
+        answer: types.DriftAnswer = self._json("GET", "/v1/models/drift")
+        return answer
+
+    def models_beside(self) -> types.BesideAnswer:
+        """What the challenger says beside the champion."""
+        answer: types.BesideAnswer = self._json("GET", "/v1/models/beside")
+        return answer
+
     def model_card(self, version: str) -> bytes:
         """A model's card."""
         answer: bytes = self._bytes("GET", "/v1/models/{version}/card", at={"version": version})
@@ -1042,8 +1118,22 @@ class AsyncOperations(AsyncTransport):
         least_expected_24h: float | None = None,
         least_requirement: float | None = None,
         least_level: Literal["watch", "warning", "critical", "liquidated"] | None = None,
+        least_distance: float | None = None,
+        most_distance: float | None = None,
+        least_value: float | None = None,
+        most_value: float | None = None,
         search: str | None = None,
-        order: Literal["account", "ratio", "expected_24h", "rank"] | None = None,
+        order: Literal[
+            "account",
+            "ratio",
+            "expected_24h",
+            "rank",
+            "distance",
+            "collateral_value",
+            "requirement",
+        ]
+        | None = None,
+        as_of: str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
     ) -> types.AccountsPage:
@@ -1061,8 +1151,13 @@ class AsyncOperations(AsyncTransport):
                 "least_expected_24h": least_expected_24h,
                 "least_requirement": least_requirement,
                 "least_level": least_level,
+                "least_distance": least_distance,
+                "most_distance": most_distance,
+                "least_value": least_value,
+                "most_value": most_value,
                 "search": search,
                 "order": order,
+                "as_of": as_of,
                 "cursor": cursor,
                 "limit": limit,
             },
@@ -1105,6 +1200,10 @@ class AsyncOperations(AsyncTransport):
         least_expected_24h: float | None = None,
         least_requirement: float | None = None,
         least_level: Literal["watch", "warning", "critical", "liquidated"] | None = None,
+        least_distance: float | None = None,
+        most_distance: float | None = None,
+        least_value: float | None = None,
+        most_value: float | None = None,
         search: str | None = None,
         format: Literal["csv", "parquet", "arrow"] | None = None,
     ) -> bytes:
@@ -1122,6 +1221,10 @@ class AsyncOperations(AsyncTransport):
                 "least_expected_24h": least_expected_24h,
                 "least_requirement": least_requirement,
                 "least_level": least_level,
+                "least_distance": least_distance,
+                "most_distance": most_distance,
+                "least_value": least_value,
+                "most_value": most_value,
                 "search": search,
                 "format": format,
             },
@@ -1376,6 +1479,45 @@ class AsyncOperations(AsyncTransport):
             "GET",
             "/v1/book",
             query={"venue": venue, "market": market, "owner": owner, "asset": asset},
+        )
+        return answer
+
+    async def book_map(
+        self,
+        *,
+        venue: str | None = None,
+        market: str | None = None,
+        owner: str | None = None,
+        asset: str | None = None,
+        as_of: str | None = None,
+    ) -> types.BookMap:
+        """Where accounts stand by value and distance to the line, in columns."""
+        answer: types.BookMap = await self._json(
+            "GET",
+            "/v1/book/map",
+            query={
+                "venue": venue,
+                "market": market,
+                "owner": owner,
+                "asset": asset,
+                "as_of": as_of,
+            },
+        )
+        return answer
+
+    async def book_course(
+        self,
+        *,
+        venue: str | None = None,
+        horizon: str | None = None,
+        begin: str | None = None,
+        end: str | None = None,
+    ) -> types.BookCourse:
+        """Liquidations expected over time, and how many came."""
+        answer: types.BookCourse = await self._json(
+            "GET",
+            "/v1/book/course",
+            query={"venue": venue, "horizon": horizon, "begin": begin, "end": end},
         )
         return answer
 
@@ -1712,6 +1854,16 @@ class AsyncOperations(AsyncTransport):
     async def model_moves(self) -> types.MovesAnswer:
         """Promotions and rollbacks: what answered when, by whose word."""
         answer: types.MovesAnswer = await self._json("GET", "/v1/models/moves")
+        return answer
+
+    async def model_drift(self) -> types.DriftAnswer:
+        """Whether the model in use is still asked about what it was trained for."""
+        answer: types.DriftAnswer = await self._json("GET", "/v1/models/drift")
+        return answer
+
+    async def models_beside(self) -> types.BesideAnswer:
+        """What the challenger says beside the champion."""
+        answer: types.BesideAnswer = await self._json("GET", "/v1/models/beside")
         return answer
 
     async def model_card(self, version: str) -> bytes:

@@ -78,6 +78,8 @@ class ActionAnswer(TypedDict):
     value: str
     cost: str
     repays: Repaid | None
+    tokens: NotRequired[str | None]
+    text: NotRequired[str]
 
 
 class AdviceAnswer(TypedDict):
@@ -111,6 +113,7 @@ class AlertLine(TypedDict):
 
     key: str
     account: str
+    episode: int
     at: str
     kind: str
     was: str
@@ -230,6 +233,11 @@ class Assessed(TypedDict):
     ratio: NotRequired[float | None]
     credit: NotRequired[float | None]
     requirement: NotRequired[float | None]
+    collateral_value: NotRequired[float | None]
+    distance: NotRequired[float | None]
+    trigger_asset: NotRequired[str | None]
+    trigger_side: NotRequired[str | None]
+    trigger_price: NotRequired[float | None]
     unattended_1h: NotRequired[float | None]
     unattended_4h: NotRequired[float | None]
     unattended_24h: NotRequired[float | None]
@@ -349,6 +357,18 @@ class Batch(TypedDict):
     assessments: list[Assessment | FaultyItem]
 
 
+class BesideAnswer(TypedDict):
+    """What the challenger says beside the champion, of the same accounts and moments."""
+
+    request_id: str
+    absence: str | None
+    begin: NotRequired[str | None]
+    pairs: NotRequired[int]
+    champion: NotRequired[dict[str, float] | None]
+    challenger: NotRequired[dict[str, float] | None]
+    apart: NotRequired[dict[str, float] | None]
+
+
 class BlockLine(TypedDict):
     """The block as of which the store stands."""
 
@@ -400,6 +420,34 @@ class BookAnswer(TypedDict):
     expected: list[ExpectedAnswer]
     without_forecast: int
     oldest_forecast_at: str | None
+
+
+class BookCourse(TypedDict):
+    """What was expected of the book over time, in columns, oldest first, and what came true."""
+
+    request_id: str
+    simulated: bool
+    horizon: str
+    at: list[str]
+    accounts: list[int]
+    unattended: list[float]
+    expected: list[float]
+    liquidated: list[int | None]
+
+
+class BookMap(TypedDict):
+    """Where accounts stand by value and distance to the line."""
+
+    request_id: str
+    as_of: str
+    simulated: bool
+    accounts: int
+    unplaced: int
+    venues: list[str]
+    cells: MapCells
+    owners: list[Holding]
+    assets: list[Holding]
+    by_venue: list[Holding]
 
 
 class BoundAnswer(TypedDict):
@@ -561,7 +609,7 @@ class ChangeBody(TypedDict):
 class ChannelBody(TypedDict):
     """The body of `POST /v1/receivers/{receiver}/channels`."""
 
-    kind: Literal["webhook", "mail", "apprise"]
+    kind: Literal["webhook", "mail", "apprise", "stream"]
     target: str
     rank: NotRequired[int]
 
@@ -701,7 +749,16 @@ class ConnectionAnswer(TypedDict):
 class ConnectionBody(TypedDict):
     """A market on a chain, and the accounts in it that are followed."""
 
-    venue: Literal["aave-v3", "aave-v2", "liquity-v1", "morpho-blue", "venus"]
+    venue: Literal[
+        "aave-v3",
+        "aave-v2",
+        "compound-v3",
+        "euler-v2",
+        "liquity-v1",
+        "maker",
+        "morpho-blue",
+        "venus",
+    ]
     chain: str
     chain_id: NotRequired[int | None]
     market: NotRequired[str]
@@ -776,6 +833,7 @@ class ContractsBody(TypedDict):
     chain_id: int
     contract: str
     tokens: dict[str, str]
+    markets: NotRequired[dict[str, str]]
     oracle: NotRequired[str | None]
     irm: NotRequired[str | None]
 
@@ -922,6 +980,16 @@ class DoneBody(TypedDict):
     """A keeper's report that everything was done."""
 
     receipt: str
+
+
+class DriftAnswer(TypedDict):
+    """Whether what the model in use is asked about, and says, still is what it was."""
+
+    request_id: str
+    version: str | None
+    absence: str | None
+    at: str | None
+    report: dict[str, Any] | None
 
 
 class DualAnswer(TypedDict):
@@ -1207,6 +1275,17 @@ class HistoryAnswer(TypedDict):
     tests: dict[str, dict[str, dict[str, Any]]]
 
 
+class Holding(TypedDict):
+    """Accounts of one venue that share an owner, hold one asset, or are all there are."""
+
+    name: str | None
+    venue: str
+    accounts: int
+    near: int
+    collateral_value: float
+    share: float | None
+
+
 class HousePolicyBody(TypedDict):
     """What a house asks beyond the venue."""
 
@@ -1227,7 +1306,7 @@ class ImpactBody(TypedDict):
 
 
 class LegAnswer(TypedDict):
-    """One leg of the account once everything is done."""
+    """One leg of the account once everything is done, as a request may state it."""
 
     kind: str
     asset: str
@@ -1453,6 +1532,17 @@ class MandatesAnswer(TypedDict):
     request_id: str
     mandates: list[MandateAnswer]
     next: str | None
+
+
+class MapCells(TypedDict):
+    """Accounts of like distance and value in columns, one entry per cell."""
+
+    venue: list[int]
+    level: list[str | None]
+    distance: list[float]
+    value: list[float]
+    accounts: list[int]
+    account: list[str | None]
 
 
 class MarginAnswer(TypedDict):
@@ -1740,6 +1830,8 @@ class OrderedAction(TypedDict):
     value: str
     cost: str
     repays: NotRequired[Repaid | None]
+    tokens: NotRequired[str | None]
+    text: NotRequired[str]
 
 
 class OrdersAnswer(TypedDict):
@@ -2002,6 +2094,7 @@ class PriceInForce(TypedDict):
     next_price: str | None
     next_at: str | None
     doubt: Notice | None
+    sources: list[PriceSource]
 
 
 class PriceLimits(TypedDict):
@@ -2009,6 +2102,15 @@ class PriceLimits(TypedDict):
 
     least: str | None
     most: str | None
+
+
+class PriceSource(TypedDict):
+    """What one source said of a price; its faults, where several are compared, say what of it."""
+
+    source: str
+    price: str
+    observed_at: str
+    faults: list[str]
 
 
 class PriceTrigger(TypedDict):
@@ -2132,6 +2234,7 @@ class Pulse(TypedDict):
     request_id: str
     as_of: str
     simulated: bool
+    announced: str | None
     status: str
     reasons: list[str]
     model_version: str | None
@@ -2191,6 +2294,7 @@ class RatioAnswer(TypedDict):
 
     name: str
     value: str | None
+    text: NotRequired[str | None]
 
 
 class RatioCapBody(TypedDict):
@@ -2223,6 +2327,7 @@ class ReasonAnswer(TypedDict):
     direction: Literal["raises", "lowers"]
     impact: float | None
     text: str
+    values: dict[str, float | str | None]
 
 
 class ReasonBody(TypedDict):
@@ -2251,7 +2356,7 @@ class ReceiverAnswer(TypedDict):
 class ReceiverBody(TypedDict):
     """The body of `PUT /v1/receivers/{receiver}`."""
 
-    audience: NotRequired[Literal["owner", "desk"]]
+    audience: NotRequired[Literal["owner", "desk", "assessments"]]
     language: NotRequired[str]
     accounts: NotRequired[list[str]]
     quiet: NotRequired[Quiet | None]
@@ -2327,10 +2432,11 @@ class RefusalAnswer(TypedDict):
 
 
 class Repaid(TypedDict):
-    """What a swap repays: at least so much, in the units of the debt leg."""
+    """What a swap repays: at least so much."""
 
     asset: str
     quantity: str
+    tokens: NotRequired[str | None]
 
 
 class ReplayAnswer(TypedDict):
@@ -2455,6 +2561,8 @@ class RulebookShown(TypedDict):
     version: str
     price_decimals: int | None
     terms: list[str]
+    parameters: dict[str, str]
+    source: str
     state: dict[str, str]
     options: dict[str, str]
     answers: list[str]
@@ -2613,7 +2721,7 @@ class SimulatedAccount(TypedDict):
 
 
 class SimulationAnswer(TypedDict):
-    """What the preview said that approvals bind to."""
+    """What the preview said that approvals bind to; `before` is what stood, change by change."""
 
     preview_id: str
     as_of: str
@@ -2622,6 +2730,7 @@ class SimulationAnswer(TypedDict):
     newly_count: int
     newly_debt: str
     newly: list[str]
+    before: list[dict[str, Any]]
     passes: bool
     reasons: list[str]
 
@@ -2676,10 +2785,11 @@ class StateBody(TypedDict):
 
 
 class StepAnswer(TypedDict):
-    """One step of a path within the bounds."""
+    """One step of a path within the bounds: to a number, or to a table of brackets."""
 
     at: str
-    to: str
+    to: NotRequired[str | None]
+    table: NotRequired[list[dict[str, Any]] | None]
 
 
 class StockBody(TypedDict):

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
@@ -101,7 +100,14 @@ def judged(snapshot: Snapshot, connection: str, rulebook: tuple[str, str]) -> tu
             account_of(each, connection, rulebook),
             book,
             decode(book.terms, snapshot.terms[each.quote], where=f"/terms/{each.quote}"),
-            at=snapshot.at,
+            Market(
+                at=snapshot.at,
+                prices={
+                    name: price(mark, at=snapshot.at, source=book.venue)
+                    for name, mark in each.marks.items()
+                },
+                state=snapshot.state.get(each.quote, {}),
+            ),
         )
         for each in snapshot.accounts
     )
@@ -123,11 +129,9 @@ def account_of(read: ExchangeAccount, connection: str, rulebook: tuple[str, str]
 
 
 def _judged(
-    read: ExchangeAccount, account: Account, book: Rulebook[Any], terms: Any, *, at: datetime
+    read: ExchangeAccount, account: Account, book: Rulebook[Any], terms: Any, market: Market
 ) -> Judged:
     """Return one account with both sides' figures, at the marks that the exchange's hold at."""
-    prices = {n: price(mark, at=at, source=book.venue) for n, mark in read.marks.items()}
-    market = Market(at=at, prices=prices)
     now = book.margin(account, market, terms)
     refused = now.reason if now.verdict is Verdict.UNEVALUABLE else None
     figures = tuple(

@@ -62,7 +62,11 @@ class Dydx:
                 accounts = tuple(_account(place, row, after) for place, row in subaccounts)
                 perpetuals = {name: _terms(after[name], name) for name in sorted(open_markets)}
                 terms = {QUOTE: {"quote": QUOTE, "perpetuals": perpetuals}}
-                return Snapshot(at=at, accounts=accounts, terms=terms)
+                state = {
+                    f"{name}.open_interest": _open_interest(after[name], name)
+                    for name in sorted(open_markets)
+                }
+                return Snapshot(at=at, accounts=accounts, terms=terms, state={QUOTE: state})
         raise ChangedMeanwhile("oracle prices moved each time the subaccounts were read")
 
     async def _markets(self, session: Session) -> dict[str, dict[str, Any]]:
@@ -113,7 +117,29 @@ def _terms(market: Row, name: str) -> dict[str, Any]:
         "atomic_resolution": _resolution(market, name),
         "initial_margin_ppm": int(initial),
         "maintenance_fraction_ppm": int(share),
+        **{
+            name: _quantums(number(market, key, name), QUOTE_DECIMALS)
+            for name, key in (
+                ("open_interest_lower_cap", "openInterestLowerCap"),
+                ("open_interest_upper_cap", "openInterestUpperCap"),
+            )
+        },
     }
+
+
+def _quantums(amount: Fraction, digits: int) -> int:
+    """Return an amount in quantums, rounded down."""
+    return (amount * Fraction(10) ** digits).__floor__()
+
+
+def _open_interest(market: Row, name: str) -> int:
+    """Return the open interest of a market in base quantums.
+
+    The indexer tells two, and not which of them the chain goes by; the larger asks for no less
+    initial margin than the chain does. Maintenance margin does not depend on it.
+    """
+    larger = max(number(market, key, name) for key in ("openInterest", "baseOpenInterest"))
+    return _quantums(larger, -_resolution(market, name))
 
 
 def _sign(row: Row, where: str) -> int:

@@ -157,9 +157,13 @@ class ExchangeFollower:
                 pause = self._pause()
                 try:
                     step = await self.step()
+                    if failures:
+                        LOGGER.info("reads again connection=%s failures=%d", self.name, failures)
                     failures = 0
                     for each in step.mismatches:
-                        LOGGER.warning("rule_mismatch %s", each.account.id)
+                        LOGGER.warning(
+                            "rule_mismatch connection=%s account=%s", self.name, each.account.id
+                        )
                     if step.snapshot.instruments() != watched:
                         await _ended(streams)
                         watched = step.snapshot.instruments()
@@ -170,7 +174,7 @@ class ExchangeFollower:
                         ]
                 except (ConnectFailed, StoreFailed) as error:
                     failures += 1
-                    LOGGER.warning("%s: %s", self.name, error)
+                    LOGGER.warning("cannot be read connection=%s error=%s", self.name, error)
                     self._note_failure(error)
                     pause = min(PACE_SECONDS * 2**failures, LONGEST_PAUSE)
                     if isinstance(error, RateLimited) and error.wait is not None:

@@ -81,11 +81,14 @@ class Snapshot:
         Our clock before the first question.
     terms
         Body of the rulebook's terms by quote, exact numbers as text.
+    state
+        Of the market by quote, by the rulebook's names.
     """
 
     at: datetime
     accounts: tuple[ExchangeAccount, ...]
     terms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    state: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def instruments(self) -> tuple[str, ...]:
         """Return what is held, in order."""

@@ -17,6 +17,9 @@ STALE_AFTER = timedelta(seconds=STALE_SECONDS)
 RENEWED_EVERY = timedelta(seconds=60)
 """After which a mark that did not move is written again, as one that was read again."""
 
+LEAST_MOVE = Fraction(1, 1000)
+"""Share by which a figure of a market's state moves before it is written again."""
+
 Quotes = dict[tuple[MarketId, str], Price]
 Marked = dict[tuple[str, str], tuple[Fraction, datetime]]
 """Marks by quote and instrument, each with the time at which it was told."""
@@ -39,6 +42,8 @@ def write(
     with store.begin() as transaction:
         for quote, body in snapshot.terms.items():
             _write_terms(transaction, market_of(name, quote, venue), body, at=snapshot.at)
+        for quote, values in snapshot.state.items():
+            _write_state(transaction, market_of(name, quote, venue), values, at=snapshot.at)
         before = {each.account for each in venue_accounts.of_connection(transaction, name)}
         present = {each.account.id for each in judged}
         _write_accounts(transaction, judged, sorted(before - present), at=snapshot.at, now=now)
@@ -82,6 +87,19 @@ def _write_terms(
     }
     if before != laid:
         market.push_terms(transaction, whose, laid, valid_from=at)
+
+
+def _write_state(
+    transaction: Transaction, whose: MarketId, values: Mapping[str, int], *, at: datetime
+) -> None:
+    """Write of a market's state what moved by more than it may."""
+    before = market.state(transaction, at=at, markets=[whose]).get(whose, {})
+    moved = {
+        name: value
+        for name, value in values.items()
+        if name not in before or abs(value - before[name]) > before[name] * LEAST_MOVE
+    }
+    market.push_state(transaction, whose, moved, at=at)
 
 
 def _write_accounts(

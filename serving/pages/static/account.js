@@ -3,15 +3,19 @@
 import { ask, withQuery } from "./ask.js";
 import { hang } from "./chart.js";
 import { band, ceiling, line } from "./draw.js";
-import { age, amount, isClosed, move, number, percent, tone, when, words } from "./format.js";
+import {
+  age, amount, isBreached, isClosed, move, number, percent, short, tone, when, words,
+} from "./format.js";
 import { settled, start, tell, trying } from "./frame.js";
 import { effectOf, headOf, stepsOf, textOf } from "./plan.js";
-import { flat } from "./terms.js";
+import { flat, ofAssets } from "./terms.js";
 import { compare, leversOf, question } from "./whatif.js";
 
 const BOX = { width: 300, height: 100 };
 const DAY_MS = 86_400_000;
-const PAST = 12;
+const PAST = 500;
+/** Assessments between changes of the verdict of which one is shown. */
+const THIN = 24;
 const MOST_HAPPENED = 40;
 
 const keyOfPath = () => decodeURIComponent(location.pathname.replace(/^\/desk\/accounts\//, ""));
@@ -36,6 +40,11 @@ function reasonRows(reasons) {
   });
 }
 
+/** Return what an order asks for: calls of a chain, or requests to an exchange. */
+function callsOf(order) {
+  return [...(order.calls ?? []), ...(order.requests ?? [])];
+}
+
 function page() {
   return {
     account: keyOfPath(),
@@ -53,7 +62,11 @@ function page() {
     asset: "",
     days: 7,
     hasCandles: true,
+    lastClose: null,
     raised: null,
+    orderRows: [],
+    isWholePast: false,
+    areAllTerms: false,
     note: "Loading…",
     whatIfNote: "",
 
@@ -98,8 +111,10 @@ function page() {
         ask(withQuery("/v1/alerts", { account: this.account, order: "newest", limit: 100 })),
         ask(withQuery(path, { limit: PAST })),
         ask(withQuery("/v1/alerts/raised", { account: this.account })),
+        ask(withQuery("/v1/orders", { account: this.account, limit: 20 })),
       ];
-      const [alerts, past, raised] = await Promise.all(asked);
+      const [alerts, past, raised, ordered] = await Promise.all(asked);
+      this.orderRows = ordered.orders;
       this.alerts = alerts.alerts;
       this.history = past.assessments;
       this.raised = raised.accounts[0] ?? null;
@@ -125,6 +140,7 @@ function page() {
         const begin = new Date(end.getTime() - this.days * DAY_MS).toISOString();
         const candles = await ask(withQuery("/v1/candles", { asset: this.asset, begin }));
         const own = this.flipping.price_triggers.filter((one) => one.asset === this.asset);
+        this.lastClose = candles.close.at(-1) ?? null;
         this.hasCandles = this.draw(candles, own.map((one) => number(one.price)), this.happened);
       });
     },
@@ -150,6 +166,28 @@ function page() {
     },
     get acknowledgeLabel() {
       return this.isAcknowledged ? "Acknowledged" : "Acknowledge";
+    },
+
+    /** What matters most, in one sentence: where the line is, and how likely it is reached. */
+    get sentence() {
+      if (this.isClosed) return `Liquidated${this.liquidatedAt}: nothing is owed any more.`;
+      if (!this.rule) return "";
+      const far = this.told?.reasons.find((one) => one.code === "distance")?.text ?? this.shockSentence;
+      const day = this.told?.forecast.find((one) => one.horizon === "24h");
+      const chance = day
+        ? `Liquidated within a day: ${percent(day.unattended)} if nobody acts, ${percent(day.expected)} as owners act`
+        : "";
+      const now = isBreached(this.rule.verdict) ? "It may be liquidated now" : "";
+      return [now, far, chance].filter(Boolean).map((text) => `${text}.`).join(" ");
+    },
+    get liquidatedAt() {
+      const last = this.happened.find((one) => one.what === "liquidate");
+      return last ? ` ${last.shownAt}` : "";
+    },
+    get shockSentence() {
+      const first = this.triggers.find((one) => one.isVolatile);
+      if (this.shockText) return `It becomes liquidatable by ${this.shockText}`;
+      return first ? `${first.asset} ${first.side} ${first.price} makes it liquidatable (${first.move})` : "";
     },
 
     /** What the rules say, by the margin where there is no score. */
@@ -255,6 +293,18 @@ function page() {
       const flipping = (this.flipping?.price_triggers ?? []).map((one) => one.asset);
       return [...new Set([...priced, ...flipping])];
     },
+    /** How far the market itself is from the line, which a delayed price does not show. */
+    get closeNote() {
+      const own = this.triggers.find((one) => one.asset === this.asset);
+      if (!own || this.lastClose === null) return "";
+      const line = number(own.exact);
+      const isPast = own.side === "below" ? this.lastClose < line : this.lastClose > line;
+      const where = isPast ? "is past" : `must move ${move(line / this.lastClose - 1)} to`;
+      return `The market's last close, ${amount(String(this.lastClose))}, ${where} the line at ${own.price}.`;
+    },
+    get hasAssets() {
+      return this.assets.length > 0;
+    },
     get chartTitle() {
       const own = this.triggers.filter((one) => one.asset === this.asset);
       const lines = own.map((one) => `trigger ${one.side} ${one.price}`).join(", ");
@@ -312,8 +362,7 @@ function page() {
     },
 
     resetWhatIf() {
-      const priced = (this.margin?.prices ?? []).map((one) => one.asset);
-      this.levers = leversOf(this.held?.legs ?? [], priced);
+      this.levers = leversOf(this.held?.legs ?? [], this.margin?.prices ?? []);
       return this.ask();
     },
     drag() {},
@@ -352,9 +401,31 @@ function page() {
       this.note = "The plan was copied.";
     },
 
+    /** Every change of the verdict, the newest assessment, and one a day between them. */
+    get keptPast() {
+      if (this.isWholePast) return this.history;
+      let since = 0;
+      return this.history.filter((one, place) => {
+        const before = this.history[place + 1];
+        const isChange = before && (before.verdict !== one.verdict || before.next_verdict !== one.next_verdict);
+        const isKept = place === 0 || isChange || ++since >= THIN;
+        if (isKept) since = 0;
+        return isKept;
+      });
+    },
+    get isThinned() {
+      return this.keptPast.length < this.history.length;
+    },
+    showAllPast() {
+      this.isWholePast = true;
+    },
+    get pastNote() {
+      const rest = this.isThinned ? `every change of the verdict, and one of ${THIN} between` : "every assessment";
+      return `What was said before, newest first: ${rest}.`;
+    },
     get past() {
-      return this.history.map((one) => ({
-        at: when(one.at), verdict: words(one.verdict), tone: tone(one.verdict),
+      return this.keptPast.map((one) => ({
+        key: one.at, at: when(one.at), verdict: words(one.verdict), tone: tone(one.verdict),
         ratio: amount(one.ratio), day: percent(one.expected_24h), unattended: percent(one.unattended_24h),
       }));
     },
@@ -365,24 +436,104 @@ function page() {
       }));
       const acts = (this.held?.events ?? []).map((one) => ({
         at: one.at, isAlert: false, tone: one.kind === "liquidate" ? "bad" : "ok", what: words(one.kind),
-        text: [one.collateral, one.debt].filter((moved) => moved !== "0").map(amount).join(", "),
+        text: ["collateral", "debt"].filter((kind) => one[kind] !== "0").map((kind) => this.moved(one, kind)).join(", "),
       }));
       const all = [...alerts, ...acts].sort((a, b) => (a.at < b.at ? 1 : -1));
       return all.slice(0, MOST_HAPPENED).map((one) => ({ ...one, shownAt: when(one.at) }));
+    },
+    /** Return what an event moved: in tokens, where the account holds a leg that tells their size. */
+    moved(event, kind) {
+      const asset = event[`${kind}_asset`];
+      const leg = (this.held?.legs ?? []).find((one) => one.kind === kind && (!asset || one.asset === asset));
+      const token = (this.margin?.tokens ?? []).find((one) => one.kind === kind && one.asset === leg?.asset);
+      const [units, tokens] = [number(leg?.quantity), number(token?.amount)];
+      if (!units || !tokens) return `${amount(event[kind])} of the smallest units`;
+      const scale = 10 ** Math.round(Math.log10(units / tokens));
+      return `${amount(String(number(event[kind]) / scale))} ${leg.asset}`;
     },
     get isUneventful() {
       return this.happened.length === 0;
     },
 
+    /** What is held and owed; positions stand in a table of their own. */
     get legs() {
       const told = this.margin?.tokens ?? [];
-      return (this.held?.legs ?? []).map((leg) => {
+      const held = (this.held?.legs ?? []).filter((leg) => leg.kind !== "position");
+      return held.map((leg) => {
         const own = told.find((one) => one.asset === leg.asset && one.kind === leg.kind);
         return { ...leg, amount: own ? amount(own.amount) : "–", exact: own?.amount ?? "" };
       });
     },
     get terms() {
-      return flat(this.inForce?.terms);
+      return this.areAllTerms ? flat(this.inForce?.terms) : ofAssets(this.inForce?.terms, this.heldAssets);
+    },
+    get heldAssets() {
+      return (this.held?.legs ?? []).map((leg) => leg.asset);
+    },
+    get hiddenTerms() {
+      return flat(this.inForce?.terms).length - this.terms.length;
+    },
+    get hiddenTermsNote() {
+      return `${this.hiddenTerms} terms of what it does not hold are left out.`;
+    },
+    showAllTerms() {
+      this.areAllTerms = true;
+    },
+
+    get hasPositions() {
+      return this.positions.length > 0;
+    },
+    get hasLegs() {
+      return this.legs.length > 0;
+    },
+    /** Positions with entry, mark and profit; those whose price is not known say so. */
+    get positions() {
+      const marks = Object.fromEntries((this.margin?.prices ?? []).map((one) => [one.asset, one.price]));
+      const held = (this.held?.legs ?? []).filter((leg) => leg.kind === "position");
+      return held.map((leg) => {
+        const [size, entry, mark] = [leg.quantity, leg.entry, marks[leg.asset]].map(number);
+        const known = entry !== null && mark !== null;
+        return {
+          key: leg.key ?? leg.asset,
+          asset: leg.asset,
+          side: size < 0 ? "short" : "long",
+          size: amount(String(Math.abs(size))),
+          exact: leg.quantity,
+          entry: amount(leg.entry),
+          mark: amount(marks[leg.asset]),
+          gross: mark === null ? null : Math.abs(size * mark),
+          notional: mark === null ? amount(null) : short(Math.abs(size * mark)),
+          profit: known ? short(size * (mark - entry)) : amount(null),
+        };
+      });
+    },
+    get positionsNote() {
+      const gross = this.positions.reduce((sum, one) => sum + (one.gross ?? 0), 0);
+      const balance = number(this.margin?.collateral_value);
+      const leverage = balance > 0 ? `; leverage ${(gross / balance).toPrecision(3)}` : "";
+      return `Positions at the mark${leverage}.`;
+    },
+
+    /** Orders that keepers may act on, with what they would call. */
+    get orders() {
+      return this.orderRows.map((row) => ({
+        id: row.id,
+        state: row.state,
+        href: "/desk/owners",
+        acts: row.order.actions.map((one) => one.text).join(", "),
+        until: `until ${when(row.order.expires_at)}`,
+        hasCalls: callsOf(row.order).length > 0,
+        callsLabel: "Copy the calls",
+      }));
+    },
+    get hasNoOrders() {
+      return this.orderRows.length === 0;
+    },
+    async copyCalls(event) {
+      const row = this.orderRows.find((one) => one.id === event.target.dataset.order);
+      await navigator.clipboard.writeText(JSON.stringify(callsOf(row.order), null, 1));
+      tell("The calls were copied, unsigned.");
+      this.note = "The calls were copied, unsigned.";
     },
     get termsNote() {
       const terms = this.inForce;

@@ -2,16 +2,47 @@
 
 import { ask, save, withQuery } from "./ask.js";
 import { line } from "./draw.js";
-import { amount, brief, isBreached, isClosed, move, number, percent, short, tone, when, words } from "./format.js";
+import {
+  age, amount, brief, isBreached, isClosed, move, number, percent, short, tone, when, words,
+} from "./format.js";
 import { settled, start, trying } from "./frame.js";
+import { around, hangMap } from "./map.js";
 
 const PAGE = 50;
 /** Stands in the API's shocks for all assets at once. */
 const EVERY = "*";
 const NO_FILTERS = {
-  search: "", venue: "", asset: "", least_level: "", verdict: "", least_requirement: "",
+  search: "", venue: "", asset: "", owner: "", least_level: "", verdict: "", least_requirement: "",
 };
+const NO_AREA = { least_distance: "", most_distance: "", least_value: "", most_value: "" };
 const BOX = { width: 96, height: 20 };
+const WIDE = { width: 300, height: 96 };
+const HOUR = 3_600_000;
+const WEEK_HOURS = 168;
+/** Of a large book the map is not asked for more often than that. */
+const MAP_MS = 20_000;
+const DESCENDING = ["collateral_value", "requirement", "expected_24h"];
+const GRAVITY = ["ok", "watch", "warn", "bad"];
+
+/** Return where the line is, and on which side of it the account may be liquidated. */
+function lineOf({ trigger_asset: asset, trigger_side: side, trigger_price: price }) {
+  if (!side) return "";
+  return asset ? `${asset} ${side} ${amount(price)}` : "the whole market";
+}
+
+/** Return the cells of the map as dots, the gravest last. */
+function dotsOf({ venues, cells }) {
+  const dots = cells.accounts.map((accounts, place) => ({
+    accounts,
+    account: cells.account[place],
+    venue: venues[cells.venue[place]],
+    level: cells.level[place],
+    distance: cells.distance[place],
+    value: cells.value[place],
+    tone: cells.distance[place] === 0 ? "bad" : tone(cells.level[place] ?? "none"),
+  }));
+  return dots.sort((a, b) => GRAVITY.indexOf(a.tone) - GRAVITY.indexOf(b.tone));
+}
 
 /** Return what the rule says, and what it is known to say next where that is worse. */
 function ruled({ verdict, next_verdict: next, requirement }, level) {
@@ -30,12 +61,15 @@ function shown(found, drawn) {
     account: found.account,
     href: `/desk/accounts/${encodeURIComponent(found.account)}`,
     venue: `${found.venue} ${found.market}`,
+    owner: found.owner ?? "",
+    collateral: short(told.collateral_value),
+    distance: percent(told.distance),
+    trigger: lineOf(told),
     ...ruled(told, found.level),
     level: found.level === "none" ? "" : (found.level ?? ""),
     levelTone: tone(found.level),
     ratio: amount(told.ratio),
     required: short(told.requirement),
-    hour: percent(told.expected_1h),
     day: percent(told.expected_24h),
     unattended: percent(told.unattended_24h),
     week: percent(told.expected_7d),
@@ -63,11 +97,21 @@ function unique(values) {
 function page() {
   return {
     filters: { ...NO_FILTERS },
+    area: { ...NO_AREA },
+    order: "rank",
+    hoursAgo: 0,
+    map: null,
+    mapAt: 0,
+    pointed: null,
+    course: null,
+    courseHorizon: "24h",
+    holders: "owners",
     rows: [],
     found: [],
     pictures: {},
     next: null,
     isLoaded: false,
+    turn: 0,
     book: null,
     venues: [],
     assets: [],
@@ -76,9 +120,9 @@ function page() {
 
     async init() {
       this.search = settled((signal) => this.load(PAGE, signal), 200);
+      this.moveTime = settled(() => this.apply(), 200);
       addEventListener("news", () => this.refresh());
-      await this.load(PAGE);
-      await this.add();
+      await this.apply();
     },
 
     get isEmpty() {
@@ -96,9 +140,10 @@ function page() {
 
     /** Ask for the first accounts again; what is asked meanwhile replaces it. */
     load(limit, signal) {
+      const turn = ++this.turn;
       return trying(async () => {
-        const query = { ...this.filters, order: "rank", limit };
-        const told = await ask(withQuery("/v1/accounts", query), { signal });
+        const told = await ask(withQuery("/v1/accounts", { ...this.asked, limit }), { signal });
+        if (turn !== this.turn) return; // another answer is on its way, or there
         this.found = told.accounts;
         this.next = told.next;
         this.draw();
@@ -122,7 +167,7 @@ function page() {
 
     more() {
       return trying(async () => {
-        const query = { ...this.filters, order: "rank", limit: PAGE, cursor: this.next };
+        const query = { ...this.asked, limit: PAGE, cursor: this.next };
         const told = await ask(withQuery("/v1/accounts", query));
         this.found = [...this.found, ...told.accounts];
         this.next = told.next;
@@ -144,20 +189,179 @@ function page() {
       });
     },
 
+    /** What the list is asked for. */
+    get asked() {
+      const told = { ...this.filters, ...this.area, order: this.order, as_of: this.asOf };
+      return this.isPast ? { ...told, least_level: "" } : told; // the history holds no levels
+    },
+    /** The moment that is looked back on; empty for now. */
+    get asOf() {
+      if (!this.hoursAgo || !this.newest) return "";
+      return new Date(new Date(this.newest).getTime() - this.hoursAgo * HOUR).toISOString();
+    },
+    get isPast() {
+      return this.hoursAgo > 0;
+    },
+    get asOfText() {
+      return this.isPast ? `${when(this.asOf)}, ${age(this.hoursAgo * 3600)} before` : "now";
+    },
+    get timePlace() {
+      return WEEK_HOURS - this.hoursAgo;
+    },
+    set timePlace(place) {
+      this.hoursAgo = WEEK_HOURS - place;
+    },
+    moveTime() {},
+    toNow() {
+      this.hoursAgo = 0;
+      return this.apply();
+    },
+    /** Order the list by the column whose head was pressed; once more for the riskiest first. */
+    sort(event) {
+      const { order } = event.target.dataset;
+      this.order = this.order === order ? "rank" : order;
+      return this.load(PAGE);
+    },
+    get sorted() {
+      return { [this.order]: DESCENDING.includes(this.order) ? "descending" : "ascending" };
+    },
+    get listTitle() {
+      const first = this.order === "rank" ? "riskiest first" : `by ${words(this.order)}`;
+      return `Accounts, ${first}${this.isPast ? `, as of ${when(this.asOf)}` : ""}`;
+    },
+
+    /** Ask where the accounts stand, and draw them. */
+    place() {
+      return trying(async () => {
+        const { venue, asset, owner } = this.filters;
+        const asOf = this.asOf;
+        const map = await ask(withQuery("/v1/book/map", { venue, asset, owner, as_of: asOf }));
+        if (asOf !== this.asOf) return;
+        this.map = map;
+        if (!this.isPast) this.newest = this.map.as_of;
+        this.mapAt = Date.now();
+        this.canvas ??= hangMap(this.$refs.map);
+        this.canvas.show(dotsOf(this.map));
+      });
+    },
+    point(event) {
+      this.pointed = this.canvas?.under(event) ?? null;
+    },
+    leave() {
+      this.pointed = null;
+    },
+    /** List the accounts of the place that was pressed. */
+    pick(event) {
+      const dot = this.canvas?.under(event);
+      if (!dot) return undefined;
+      this.area = around(dot);
+      this.filters.venue = dot.venue;
+      return this.load(PAGE);
+    },
+    get isPicked() {
+      return this.area.most_distance !== "";
+    },
+    unpick() {
+      this.area = { ...NO_AREA };
+      this.filters.venue = "";
+      return this.load(PAGE);
+    },
+    get mapNote() {
+      const dot = this.pointed;
+      if (dot) {
+        const whom = dot.account ?? `${dot.accounts} accounts`;
+        const each = dot.accounts > 1 ? " each" : "";
+        const level = dot.level && dot.level !== "none" ? `, ${dot.level}` : "";
+        return `${whom}, ${dot.venue}: ${percent(dot.distance)} to the line, ${short(dot.value)} of collateral${each}${level}`;
+      }
+      if (!this.map) return "Looking…";
+      const rest = this.map.unplaced ? `; ${this.map.unplaced} without a line or collateral are not drawn` : "";
+      return `${this.map.accounts} accounts${rest}. Point at a dot to read it, press it to list it.`;
+    },
+    get mapTitle() {
+      const near = (this.map?.by_venue ?? []).map((one) => `${one.near} of ${one.accounts} at ${one.venue}`);
+      return `Accounts by distance to the line and collateral; within a tenth of the price: ${near.join(", ")}`;
+    },
+    get held() {
+      return (this.map?.[this.holders] ?? []).map((one) => ({
+        key: `${one.venue} ${one.name}`,
+        name: one.name ?? "no owner known",
+        venue: this.holders === "by_venue" ? "" : one.venue,
+        accounts: one.accounts,
+        nearText: one.near ? `, ${one.near} near` : "",
+        value: short(one.collateral_value),
+        share: percent(one.share),
+      }));
+    },
+
+    /** Ask what was expected over the past week, and what came true. */
+    trackCourse() {
+      return trying(async () => {
+        const { venue } = this.filters;
+        this.course = await ask(withQuery("/v1/book/course", { venue, horizon: this.courseHorizon }));
+      });
+    },
+    get hasCourse() {
+      return (this.course?.at.length ?? 0) > 1;
+    },
+    get courseTop() {
+      const { expected, unattended, liquidated } = this.course ?? { expected: [], unattended: [], liquidated: [] };
+      return Math.max(1, ...expected, ...unattended, ...liquidated.map((count) => count ?? 0));
+    },
+    courseLine(name) {
+      return line(this.course?.[name] ?? [], { ...WIDE, top: this.courseTop });
+    },
+    get expectedLine() {
+      return this.courseLine("expected");
+    },
+    get unattendedLine() {
+      return this.courseLine("unattended");
+    },
+    get liquidatedLine() {
+      return this.courseLine("liquidated");
+    },
+    get courseFrom() {
+      return this.hasCourse ? when(this.course.at[0]) : "";
+    },
+    get courseTo() {
+      return this.hasCourse ? when(this.course.at.at(-1)) : "";
+    },
+    get courseMost() {
+      return amount(this.courseTop.toPrecision(3));
+    },
+    /** The newest moment whose horizon has passed, and the newest of all. */
+    get courseNote() {
+      if (!this.hasCourse) return "The watch has not yet said it twice.";
+      const { at, expected, liquidated } = this.course;
+      const few = (value) => amount(value.toPrecision(3));
+      const told = liquidated.findLastIndex((count) => count !== null);
+      const now = `Now ${few(expected.at(-1))} are expected within ${this.courseHorizon}.`;
+      if (told < 0) return `${now} No horizon has passed yet.`;
+      return `${now} Of ${few(expected[told])} expected at ${when(at[told])}, ${liquidated[told]} came.`;
+    },
+    get courseTitle() {
+      return `Liquidations within ${this.courseHorizon}, expected and come, from ${this.courseFrom} to ${this.courseTo}. ${this.courseNote}`;
+    },
+
     async refresh() {
+      if (this.isPast) return;
       await this.load(Math.min(Math.max(this.rows.length, PAGE), 1000));
+      const isSmall = (this.map?.accounts ?? 0) < 5000;
+      if (isSmall || Date.now() - this.mapAt > MAP_MS) await Promise.all([this.place(), this.trackCourse()]);
       await this.add();
     },
 
     async apply() {
-      await this.load(PAGE);
-      await this.add();
+      await Promise.all([this.load(PAGE), this.place()]);
+      await Promise.all([this.trackCourse(), this.add()]);
     },
     type() {
       this.search();
     },
     clear() {
       this.filters = { ...NO_FILTERS };
+      this.area = { ...NO_AREA };
+      this.order = "rank";
       return this.apply();
     },
     saveCsv() {
@@ -167,7 +371,7 @@ function page() {
       return trying(() => save(this.exported("parquet"), "accounts.parquet"));
     },
     exported(format) {
-      return withQuery("/v1/export/accounts", { ...this.filters, format });
+      return withQuery("/v1/export/accounts", { ...this.filters, ...this.area, format });
     },
 
     get expected() {
@@ -188,7 +392,8 @@ function page() {
       const several = unique((this.book?.bands ?? []).map((one) => one.venue)).length > 1;
       return (this.book?.bands ?? []).map((one) => ({
         key: `${one.venue} ${one.least}`,
-        band: `${several ? `${one.venue}, ` : ""}${bandOf(one)}`,
+        band: bandOf(one),
+        venue: several ? one.venue : "",
         accounts: one.accounts,
         collateral: short(one.collateral_value),
         debt: short(one.debt),

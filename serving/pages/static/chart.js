@@ -2,6 +2,7 @@
 
 import { colour } from "./frame.js";
 
+const GRAVITY = ["ok", "watch", "warn", "bad"];
 const TONES = { bad: "bad", warn: "warn", watch: "watch", ok: "ok" };
 const SECOND = 1000;
 
@@ -23,25 +24,36 @@ function bars() {
   return { upColor: up, downColor: down, wickUpColor: up, wickDownColor: down, borderVisible: false };
 }
 
-/** Return a marker as the library wants it, on the candle in which it happened. */
-function marker(one, times) {
-  const at = seconds(one.at);
-  const time = times.findLast((opens) => opens <= at);
-  if (time === undefined) return null;
-  return {
-    time,
-    position: one.isAlert ? "aboveBar" : "belowBar",
-    shape: one.isAlert ? "arrowDown" : "circle",
-    color: colour(TONES[one.tone] ?? "soft"),
-    text: one.what,
-  };
+/** Candles between marks that stand so near to each other that they would overlap, of so many. */
+const APART = 24;
+
+/** Return marks as the library wants them: what happened within a few candles is one mark. */
+function markers(happened, times) {
+  const groups = new Map();
+  const step = Math.max(1, Math.round(times.length / APART));
+  for (const one of happened) {
+    const place = times.findLastIndex((opens) => opens <= seconds(one.at));
+    if (place < 0) continue;
+    const key = `${Math.floor(place / step)} ${one.isAlert}`;
+    groups.set(key, [...(groups.get(key) ?? []), { ...one, place }]);
+  }
+  return [...groups.values()].map((group) => {
+    const gravest = group.reduce((most, one) => (GRAVITY.indexOf(one.tone) > GRAVITY.indexOf(most.tone) ? one : most));
+    return {
+      time: times[gravest.place],
+      position: gravest.isAlert ? "aboveBar" : "belowBar",
+      shape: gravest.isAlert ? "arrowDown" : "circle",
+      color: colour(TONES[gravest.tone] ?? "soft"),
+      text: group.length > 1 ? `${gravest.what} +${group.length - 1}` : gravest.what,
+    };
+  });
 }
 
 /** Hang a chart into an element, and return what draws on it. */
 export function hang(element) {
   const chart = LightweightCharts.createChart(element, { autoSize: true, ...looks() });
   const series = chart.addSeries(LightweightCharts.CandlestickSeries, bars());
-  const markers = LightweightCharts.createSeriesMarkers(series);
+  const marks = LightweightCharts.createSeriesMarkers(series);
   let lines = [];
   addEventListener("theme", () => {
     chart.applyOptions(looks());
@@ -59,8 +71,7 @@ export function hang(element) {
     lines = triggers.map((price) =>
       series.createPriceLine({ price, color: colour("bad"), lineWidth: 2, lineStyle: 2, title: "trigger" }),
     );
-    const marked = happened.map((one) => marker(one, times)).filter(Boolean);
-    markers.setMarkers(marked.sort((a, b) => a.time - b.time));
+    marks.setMarkers(markers(happened, times).sort((a, b) => a.time - b.time));
     chart.timeScale().fitContent();
     return times.length > 0;
   };

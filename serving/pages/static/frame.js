@@ -35,6 +35,7 @@ function evaluator(element, expression) {
 function frame() {
   return {
     simulated: false,
+    announced: "",
     reasons: [],
     doubts: [],
     breakers: "",
@@ -106,6 +107,7 @@ function frame() {
 
     show(pulse) {
       this.simulated = pulse.simulated;
+      this.announced = pulse.announced ? `${pulse.announced}.` : "";
       this.scopes = pulse.scopes;
       this.clock = when(pulse.as_of);
       this.doubts = Object.values(pulse.doubts).map((doubt) => doubt.text);

@@ -70,7 +70,7 @@ function page() {
       return this.chosen?.reason ?? "";
     },
     get changes() {
-      const done = this.chosen?.activation?.values ?? [];
+      const done = this.chosen?.activation?.values ?? this.chosen?.simulation?.before ?? [];
       return (this.chosen?.changes ?? []).map((row, place) => ({
         name: [row.venue, row.market, row.asset, row.parameter].filter(Boolean).join(" "),
         before: typeof done[place]?.value === "string" ? done[place].value : "–",

@@ -15,9 +15,30 @@ function measured(found) {
   return `${digits(found.value)} [${digits(found.low)}, ${digits(found.high)}]`;
 }
 
+/** What stands on each rung of the ladder, by the names of the report. */
+const NAMES = {
+  B0: "base rate of the training years",
+  B1: "buffer to the trigger",
+  B2: "buffer over recent volatility",
+  B3: "first passage, calibrated",
+  B3_raw: "first passage, as computed",
+  B4_garch: "GARCH simulation, calibrated",
+  B4_garch_raw: "GARCH simulation, as simulated",
+  B4_har: "HAR volatility, calibrated",
+  B4_har_raw: "HAR volatility, as computed",
+  B5: "buffer over volatility and the owner's last action",
+  B6: "logistic hazard, calibrated",
+  B6_raw: "logistic hazard, as fitted",
+  model: "the model",
+};
+const nameOf = (rung) => NAMES[rung] ?? rung;
+const THE_MODEL = "model";
+
 function page() {
   return {
     told: null,
+    drifted: null,
+    beside: null,
     card: "",
     report: null,
     reportAbsence: "Loading…",
@@ -32,8 +53,10 @@ function page() {
 
     load() {
       return trying(async () => {
-        const [told, registry] = await Promise.all([ask("/v1/models"), ask("/v1/models/moves")]);
-        Object.assign(this, { told, registry });
+        const parts = ["", "/moves", "/drift", "/beside"];
+        const [told, registry, drifted, beside] = await Promise.all(parts.map((part) => ask(`/v1/models${part}`)));
+        this.beside = beside;
+        Object.assign(this, { told, registry, drifted });
         const used = told.models.find((one) => one.version === told.in_use);
         const path = `/v1/models/${encodeURIComponent(told.in_use)}`;
         const has = (paper) => used?.papers.includes(paper);
@@ -51,6 +74,27 @@ function page() {
     },
     get absence() {
       return this.told?.absence ?? "";
+    },
+    /** What a reader needs, in a few sentences: on what it was judged, against what, and how it did. */
+    get sentences() {
+      const part = this.part;
+      const [own, best] = [part?.rungs[THE_MODEL], part?.rungs[part.best]];
+      if (!own || !best) return [];
+      const few = (value) => Number(value.toPrecision(3));
+      const [loss, other] = [own.log_loss?.value, best.log_loss?.value];
+      const event = this.event === "touch" ? "the price touches the trigger" : "an account is liquidated, with owners as observed";
+      const told = [`Judged on ${amount(part.rows)} account-hours that it had not seen, ${part.episodes} episodes, on whether ${event} within ${this.horizon}.`];
+      if (loss != null && other != null) {
+        const better = 1 - loss / other;
+        const side = better >= 0 ? `${percent(better)} below` : `${percent(-better)} above`;
+        told.push(`Its log-loss, ${few(loss)}, is ${side} that of the best baseline (${nameOf(part.best)}, ${few(other)}).`);
+      }
+      const ratio = own.expected_observed?.value;
+      if (ratio != null) told.push(`For every one that came it had expected ${few(ratio)}.`);
+      const lead = this.leads.find((one) => one.isModel);
+      if (lead) told.push(`With a budget of ${lead.budget} it warned of ${lead.warned}, ${lead.lead} before (median).`);
+      if (this.report.bundle !== this.told.in_use) told.push("All this is of the model that was judged, not of the one in use: see below.");
+      return told;
     },
     get models() {
       return (this.told?.models ?? []).map((one) => ({
@@ -91,7 +135,7 @@ function page() {
     },
     get ladder() {
       return Object.entries(this.part?.rungs ?? {}).map(([rung, found]) => ({
-        rung,
+        rung: nameOf(rung),
         ...Object.fromEntries(RUNGS.map((name) => [name, measured(found[name])])),
       }));
     },
@@ -133,13 +177,53 @@ function page() {
       return Object.entries(this.part?.alerts ?? {}).flatMap(([rung, budgets]) =>
         Object.entries(budgets).map(([budget, found]) => ({
           key: `${rung} ${budget}`,
-          rung,
+          rung: nameOf(rung),
+          isModel: rung === THE_MODEL,
           budget,
           warned: `${found.warned.value} of ${found.episodes}`,
           lead: found.lead_median === null ? "–" : `${found.lead_median.toFixed(1)} h`,
           precision: percent(found.precision),
         })),
       );
+    },
+    /** What the challenger says beside the champion; empty where there is none. */
+    get pairs() {
+      const { absence, champion, challenger, apart } = this.beside ?? { absence: "" };
+      if (absence !== null) return [];
+      return Object.keys(champion).map((name) => ({
+        name: name.replace("_", " within "),
+        champion: amount(champion[name].toPrecision(3)),
+        challenger: amount(challenger[name].toPrecision(3)),
+        apart: percent(apart[name]),
+      }));
+    },
+    get pairsNote() {
+      const found = this.beside;
+      if (!found || found.absence !== null) return "";
+      return `Liquidations that each expects of ${amount(found.pairs)} accounts and moments since ${when(found.begin)}, and how far apart their probabilities are (mean).`;
+    },
+    get besideAbsence() {
+      return this.beside?.absence ? `Side by side: ${this.beside.absence}.` : "";
+    },
+    get driftAbsence() {
+      return this.drifted?.absence ?? "";
+    },
+    get driftNote() {
+      const report = this.drifted?.report;
+      if (!report) return "";
+      const [before, now] = ["reference", "current"].map((name) => report.windows[name].map((at) => when(at)).join(" to "));
+      return `As of ${when(this.drifted.at)}: ${amount(report.rows[1])} forecasts of ${now} against ${amount(report.rows[0])} of ${before}. ${this.driftCount} of ${report.shifts.length} are told to drift: a large shift, and not by chance.`;
+    },
+    get driftCount() {
+      return (this.drifted?.report?.shifts ?? []).filter((one) => one.is_drift).length;
+    },
+    get shifts() {
+      return (this.drifted?.report?.shifts ?? []).slice(0, 20).map((one) => ({
+        name: one.name,
+        distance: one.distance === null ? "–" : one.distance.toFixed(3),
+        missing: one.missing.map((share) => percent(share)).join(" → "),
+        said: one.is_drift ? "drifts" : "",
+      }));
     },
     get hasLeads() {
       return this.leads.length > 0;

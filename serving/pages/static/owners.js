@@ -44,7 +44,7 @@ function page() {
       return this.listed.map((row) => ({
         id: row.id,
         account: row.order.accounts.map((one) => one.account).join(", "),
-        acts: row.order.actions.map((one) => `${one.kind} ${short(one.quantity)} ${one.asset}`).join(", "),
+        acts: row.order.actions.map((one) => one.text).join(", "),
         value: short(row.order.value),
         trigger: `${row.order.trigger} ${row.order.reading}`,
         until: when(row.order.expires_at),

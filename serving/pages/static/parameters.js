@@ -7,6 +7,7 @@ import { settled, start, tell, trying } from "./frame.js";
 const FALLEN = 100;
 const SPAN = 0.25;
 const WAIT_MS = 300;
+const MOST_REASON = 4000;
 
 /** Return the digits behind the point of a step that the slider moves by. */
 function places(step) {
@@ -51,6 +52,7 @@ function page() {
       this.proposed = "";
       this.advice = "";
       this.title = this.current ? `Change ${this.current.path}` : "";
+      this.reason = "";
     },
     get before() {
       return this.current?.value ?? "";
@@ -74,7 +76,7 @@ function page() {
       this.told = await ask("/v1/terms/preview", { body: { ...this.changes, limit: FALLEN }, signal });
       tell(`${this.told.newly_count} accounts would become liquidatable`);
     },
-    /** Ask for a recommendation of the parameter, wait for it and fill its value in. */
+    /** Ask for a recommendation of the parameter, wait for it and fill a proposal in with it. */
     recommend() {
       return trying(async () => {
         const { venue, market, path } = this.current;
@@ -95,6 +97,8 @@ function page() {
         this.advice = value.to === value.before ? `Keep ${value.before}${why}` : `${value.before} → ${value.to} (${value.rule.replaceAll("_", " ")})${why}`;
         if (value.to !== value.before) {
           this.value = value.to;
+          this.title = `Change ${path} from ${value.before} to ${value.to}`;
+          this.reason = `Recommended (${told.id}): ${this.advice}`.slice(0, MOST_REASON);
           await this.asked();
         }
       });

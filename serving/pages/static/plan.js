@@ -12,9 +12,9 @@ export function headOf(plan) {
 /** Return what is to be done, in order. */
 export function stepsOf(plan) {
   return plan.actions.map((one) => ({
-    text: `${words(one.kind)} ${one.asset}${one.repays ? ` to repay ${one.repays.asset}` : ""}`,
+    text: one.text,
     quantity: one.quantity,
-    worth: `worth ${amount(one.value)}`,
+    worth: "exactly, in the units of the account",
   }));
 }
 
@@ -29,6 +29,6 @@ export function effectOf({ before, after, target }) {
 
 /** Return the whole as text to be sent to someone. */
 export function textOf(plan) {
-  const steps = stepsOf(plan).map((one) => `${one.text} ${one.quantity} (${one.worth})`);
+  const steps = stepsOf(plan).map((one) => `${one.text}: ${one.quantity} ${one.worth}`);
   return [...steps, effectOf(plan)].join("\n");
 }

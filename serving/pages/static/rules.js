@@ -1,6 +1,7 @@
 /** The rulebooks, the terms in force, and a calculator for any of them. */
 
 import { ask, withQuery } from "./ask.js";
+import { formOf, withField, withLeg, withoutLeg } from "./calculator.js";
 import { move, tone, when, words } from "./format.js";
 import { start, trying } from "./frame.js";
 import { flat } from "./terms.js";
@@ -13,6 +14,9 @@ function page() {
     examples: {},
     body: "",
     chosen: "",
+    unfit: {},
+    legKind: "collateral",
+    legAsset: "",
     told: null,
     flipping: null,
     problem: "",
@@ -65,19 +69,56 @@ function page() {
     },
     choose(event) {
       this.use(event.target.dataset.book);
-      document.getElementById("body").focus();
+      document.getElementById("calculator-form").scrollIntoView({ block: "nearest" });
     },
     use(key) {
       this.chosen = key;
       this.body = JSON.stringify(this.examples[key] ?? { account: {} }, null, 1);
       this.told = null;
+      this.unfit = {};
       this.problem = "";
+    },
+    /** The request as it stands in the text; null while the text is no JSON. */
+    get stated() {
+      try {
+        return JSON.parse(this.body);
+      } catch {
+        return null;
+      }
+    },
+    get form() {
+      const book = this.rulebooks.find((one) => `${one.venue} ${one.version}` === this.chosen);
+      return this.stated?.account?.venue ? formOf(this.stated, book) : [];
+    },
+    get priced() {
+      return Object.keys(this.stated?.market?.prices ?? {});
+    },
+    write(body) {
+      this.body = JSON.stringify(body, null, 1);
+    },
+    /** Take over a typed field; what cannot be taken is told until it is mended. */
+    fill(event) {
+      const { place } = event.target.dataset;
+      try {
+        this.write(withField(this.stated, place, event.target.value));
+        delete this.unfit[place];
+      } catch (error) {
+        this.unfit[place] = error.message;
+      }
+      this.problem = Object.values(this.unfit)[0] ?? "";
+    },
+    addLeg() {
+      this.write(withLeg(this.stated, this.legKind, this.legAsset || this.priced[0]));
+    },
+    dropLeg() {
+      this.write(withoutLeg(this.stated));
     },
     get bodyLabel() {
       return `Request for ${this.chosen}`;
     },
 
     async calculate() {
+      if (Object.keys(this.unfit).length > 0) return;
       this.problem = "";
       this.told = null;
       try {

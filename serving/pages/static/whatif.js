@@ -1,31 +1,49 @@
 /** What-if: levers on prices and legs, and the question that they make. */
 
-import { amount, move, percent, words } from "./format.js";
+import { amount, move, number, percent, words } from "./format.js";
 
 const KINDS = { collateral: "Add", debt: "Repay", position: "Reduce" };
-const MILLE = 1000n;
+const MILLION = 1_000_000;
 
-/** Return exact decimal text times a share in mille, cut to the digits that it has. */
-function times(text, mille) {
+/** Return exact decimal text times a share in millionths, cut to the digits that it has. */
+function times(text, millionths) {
   const [, sign, whole, rest = ""] = /^(-?)(\d+)(?:\.(\d+))?$/.exec(text);
-  const digits = String((BigInt(whole + rest) * BigInt(mille)) / MILLE).padStart(rest.length + 1, "0");
+  const digits = String((BigInt(whole + rest) * BigInt(millionths)) / BigInt(MILLION)).padStart(rest.length + 1, "0");
   const cut = digits.length - rest.length;
   return `${sign}${digits.slice(0, cut)}${rest ? `.${digits.slice(cut)}` : ""}`;
 }
 
-/** Return the levers of an account: one per price, one per leg. */
-export function leversOf(legs, assets) {
-  const prices = assets.map((asset) => ({
-    key: `price ${asset}`, name: `Price of ${asset}`, asset, least: -60, most: 60, value: 0,
+/** Return a percentage as a share in exact text. */
+const share = (percentage) => String(Number((percentage / 100).toFixed(9)));
+
+/**
+ * Return the levers of an account: one per price, one per leg.
+ * A value is a percentage; `free` is what may be typed: a price, or a percentage of a leg.
+ */
+export function leversOf(legs, prices) {
+  const priced = prices.map(({ asset, price }) => ({
+    key: `price ${asset}`, name: `Price of ${asset}`, freeTitle: `Price of ${asset}, typed`,
+    asset, price: number(price), least: -60, most: 60, value: 0,
   }));
   const held = legs.map((leg, place) => ({
-    key: `leg ${place}`, name: `${KINDS[leg.kind]} ${leg.asset}`, place, kind: leg.kind,
-    least: 0, most: 100, value: 0,
+    key: `leg ${place}`, name: `${KINDS[leg.kind]} ${leg.asset}`,
+    freeTitle: `${KINDS[leg.kind]} ${leg.asset}, per cent of it, typed`,
+    place, kind: leg.kind, least: 0, most: 100, value: 0,
   }));
-  return [...prices, ...held].map((lever) => ({
+  return [...priced, ...held].map((lever) => ({
     ...lever,
     get shown() {
-      return this.asset === undefined ? `${this.value} % of it` : move(this.value / 100);
+      return this.asset === undefined ? `${percent(this.value / 100)} of it` : move(this.value / 100);
+    },
+    get free() {
+      if (this.asset === undefined) return String(this.value);
+      return String(Number((this.price * (1 + this.value / 100)).toPrecision(8)));
+    },
+    set free(typed) {
+      const value = Number(String(typed).replaceAll(",", ""));
+      const isUsable = typed !== "" && Number.isFinite(value) && value >= 0;
+      if (!isUsable || (this.asset === undefined && this.kind !== "collateral" && value > 100)) return;
+      this.value = this.asset === undefined ? value : 100 * (value / this.price - 1);
     },
   }));
 }
@@ -37,14 +55,15 @@ export function question(account, legs, levers) {
   const changes = new Map(moved.filter((one) => one.asset === undefined).map((one) => [one.place, one]));
   const body = {
     account,
-    shocks: Object.fromEntries(shocks.map((one) => [one.asset, String(one.value / 100)])),
+    shocks: Object.fromEntries(shocks.map((one) => [one.asset, share(one.value)])),
   };
   if (changes.size === 0) return body;
   const changed = legs.map((leg, place) => {
     const lever = changes.get(place);
     if (!lever) return leg;
-    const mille = 10 * lever.value;
-    return { ...leg, quantity: times(leg.quantity, lever.kind === "collateral" ? 1000 + mille : 1000 - mille) };
+    const part = Math.round((MILLION / 100) * lever.value);
+    const left = lever.kind === "collateral" ? MILLION + part : MILLION - part;
+    return { ...leg, quantity: times(leg.quantity, left) };
   });
   return { ...body, changed_legs: { [account]: changed } };
 }

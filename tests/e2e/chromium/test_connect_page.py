@@ -178,7 +178,7 @@ def test_what_is_wrong_is_told_where_it_was_typed(service: Service) -> None:
     with service.store.read() as transaction:
         assert connections.every(transaction) == []
     page.locator("#venue").select_option("aave-v2")
-    fill(page, addresses=OWNER, rpc="https://eth.example", name="mine")
+    fill(page, market="fork", addresses=OWNER, rpc="https://eth.example", name="mine")
     page.locator("#follow").click()
     expect(page.locator("#refused")).to_contain_text("/contract: state it")
     fill(page, contract="0x" + "cd" * 20)

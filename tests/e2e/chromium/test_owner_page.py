@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+import httpx
 import pytest
 from browser import Watched, launched, watching
 from governed_books import NOON
@@ -81,3 +82,15 @@ def test_orders_conduct_and_allocation_are_shown(desk: Watched) -> None:
     page.locator("#request").fill("{")
     page.locator("#allocate").click()
     expect(page.locator("#fault")).to_contain_text("no JSON")
+
+
+def test_the_order_of_an_account_stands_beside_its_plan(desk: Watched) -> None:
+    """With what it does and until when it may be accepted; the same order as the API lists."""
+    listed = httpx.get(f"{desk.origin}/v1/orders?limit=1").json()["orders"][0]
+    account = listed["order"]["accounts"][0]["account"]
+    page = desk.open(f"/desk/accounts/{account}")
+    row = page.locator("#account-orders li")
+    expect(row).to_have_count(1)
+    expect(row).to_contain_text(listed["id"])
+    expect(row).to_contain_text(listed["order"]["actions"][0]["asset"])
+    expect(row.locator(".tag")).to_have_text(listed["state"])

@@ -1,6 +1,7 @@
 """The pages in a real browser: on a moving simulated book, on real vaults, and under attack."""
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from playwright.sync_api import Browser, Page, expect
 from features.simulate import simulate_onward
 from models.alerting.signals import Level
 from models.alerting.state import AlertState
+from models.domain import Price
 from models.margin.rulebook import load_all
 from serving.application.deployment import read_deployment
 from serving.application.scoring import ScoringService
@@ -156,6 +158,107 @@ def test_the_price_slider_shows_what_the_book_says(watched: Watched, moved: Serv
     expect(page.locator("#shock-accounts")).to_have_text(str(shocks["ETH", "0.5"]))
 
 
+def columns_of(cells: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    """Return columns as rows."""
+    names = list(cells)
+    return [dict(zip(names, row, strict=True)) for row in zip(*cells.values(), strict=True)]
+
+
+def test_the_map_shows_where_the_accounts_stand(watched: Watched, moved: Served) -> None:
+    """A dot tells what the API says of its place; pressed, the list holds those accounts alone."""
+    page = watched.open("/desk")
+    told = moved.ask("/v1/book/map")
+    expect(page.locator("#map-note")).to_contain_text(f"{told['accounts']} accounts")
+    listed = moved.ask("/v1/accounts?limit=1000")["accounts"]
+    assert told["accounts"] + told["unplaced"] == len(listed)
+    canvas = page.locator("#map")
+    box = canvas.bounding_box()
+    assert box is not None
+    cell = max(columns_of(told["cells"]), key=lambda one: one["distance"])
+    logs = [math.log10(value) for value in told["cells"]["value"]]
+    low, high = math.floor(min(logs)), math.ceil(max(logs))
+    across = 8 + math.sqrt(cell["distance"]) * (box["width"] - 16)
+    up = (math.log10(cell["value"]) - low) / (high - low)
+    spot = {"x": across, "y": 8 + (1 - up) * (box["height"] - 26)}
+    canvas.hover(position=spot)
+    expect(page.locator("#map-note")).to_contain_text(cell["account"])
+    expect(page.locator("#map-note")).to_contain_text(f"{100 * cell['distance']:.3g} %")
+    canvas.click(position=spot)
+    expect(page.locator("#accounts tbody tr")).to_have_count(1)
+    assert rows(page, "accounts") == [cell["account"]]
+    page.locator("#unpick").click()
+    expect(page.locator("#accounts tbody tr")).to_have_count(min(50, len(listed)))
+
+
+def test_the_list_is_ordered_by_its_columns(watched: Watched, moved: Served) -> None:
+    """Each head orders as the API does, and figures are those of the API."""
+    page = watched.open("/desk")
+    for order in ("distance", "collateral_value", "ratio"):
+        with page.expect_response(lambda told, asked=f"order={order}&": asked in told.url):
+            page.locator(f'button[data-order="{order}"]').click()
+        expect(page.locator(f'th[aria-sort] button[data-order="{order}"]')).to_be_visible()
+        page.wait_for_load_state("networkidle")
+        listed = moved.ask(f"/v1/accounts?order={order}&limit=50")["accounts"]
+        assert rows(page, "accounts") == [one["account"] for one in listed]
+    values = [one["assessed"]["collateral_value"] for one in listed]
+    shown = page.locator("#accounts tbody tr td:nth-child(7)").all_inner_texts()
+    assert [text == "–" for text in shown] == [value is None for value in values]
+
+
+def test_the_book_is_looked_back_on(watched: Watched, moved: Served) -> None:
+    """An hour ago the list is what the history says of that moment; the way back is a button."""
+    page = watched.open("/desk")
+    now = datetime.fromisoformat(moved.ask("/v1/book/map")["as_of"])
+    then = quote((now - timedelta(hours=2)).isoformat())
+    with page.expect_response(lambda told: "/v1/book/map" in told.url and "as_of=" in told.url):
+        page.locator("#as-of").fill(str(168 - 2))
+    expect(page.locator("#as-of-text")).to_contain_text("before")
+    expect(page.locator("#list-title")).to_contain_text("as of")
+    page.wait_for_load_state("networkidle")
+    listed = moved.ask(f"/v1/accounts?order=rank&limit=50&as_of={then}")["accounts"]
+    today = moved.ask("/v1/accounts?order=rank&limit=50")["accounts"]
+    assert rows(page, "accounts") == [one["account"] for one in listed]
+    judged = [max(one["assessed"]["at"] for one in part) for part in (listed, today)]
+    assert judged[0] < judged[1]
+    paged, cursor = [], ""
+    while cursor is not None:
+        part = moved.ask(f"/v1/accounts?order=rank&limit=7&as_of={then}{cursor}")
+        paged += part["accounts"]
+        cursor = part["next"] and f"&cursor={quote(part['next'])}"
+    assert paged[:50] == listed
+    assert len({one["account"] for one in paged}) == len(paged)
+    refused = httpx.get(f"{moved.origin}/v1/accounts?least_level=watch&as_of={then}")
+    assert refused.json()["errors"][0]["pointer"] == "?least_level"
+    page.locator("#to-now").click()
+    expect(page.locator("#as-of-text")).to_have_text("now")
+
+
+def test_what_was_expected_stands_beside_what_came(watched: Watched, moved: Served) -> None:
+    """The sentence tells the newest sums, and the newest moment whose horizon has passed."""
+    page = watched.open("/desk")
+    page.locator("#course-horizon").select_option("1h")
+    page.wait_for_load_state("networkidle")
+    told = moved.ask("/v1/book/course?horizon=1h")
+    passed = [place for place, count in enumerate(told["liquidated"]) if count is not None]
+    assert passed
+    assert told["liquidated"][-1] is None
+    expect(page.locator("#course-note")).to_contain_text(f"{told['liquidated'][passed[-1]]} came")
+    expect(page.locator("#course-note")).to_contain_text(f"Now {float(told['expected'][-1]):.3g}")
+
+
+def test_concentration_is_told_by_owner_asset_and_venue(watched: Watched, moved: Served) -> None:
+    """The largest stand first, as the API tells them."""
+    page = watched.open("/desk")
+    told = moved.ask("/v1/book/map")
+    for choice in ("assets", "by_venue", "owners"):
+        page.locator("#held-by").select_option(choice)
+        expect(page.locator("#held tbody tr")).to_have_count(len(told[choice]))
+        first = told[choice][0]
+        expect(page.locator("#held tbody tr").first).to_contain_text(
+            first["name"] or "no owner known"
+        )
+
+
 def test_filters_and_search_narrow_the_list(watched: Watched, moved: Served) -> None:
     """What is left matches; clearing brings the rest back; what matches nothing says so."""
     page = watched.open("/desk")
@@ -172,6 +275,21 @@ def test_filters_and_search_narrow_the_list(watched: Watched, moved: Served) -> 
     assert set(levels) <= {"critical", "liquidated"}
     page.get_by_label("Search").fill("nobody of this name")
     expect(page.locator("#none")).to_be_visible()
+
+
+def test_the_page_says_what_comes_until_it_has(watched: Watched, moved: Served) -> None:
+    """A simulated market's announcement stands in the banner, and goes when its time is there."""
+    store, now = moved.desk.store, datetime.fromisoformat(moved.ask("/v1/pulse")["as_of"])
+    assert store is not None
+    said = {market.ANNOUNCED: "A crash by 13 % begins", market.ANNOUNCED_UNTIL: ""}
+    later, before = (now + timedelta(hours=1)).isoformat(), now.isoformat()
+    with store.begin() as transaction:
+        market.write_notes(transaction, {**said, market.ANNOUNCED_UNTIL: later})
+    page = watched.open("/desk")
+    expect(page.locator("#announced")).to_have_text("A crash by 13 % begins.")
+    with store.begin() as transaction:
+        market.write_notes(transaction, {market.ANNOUNCED_UNTIL: before})
+    expect(page.locator("#announced")).to_be_hidden()
 
 
 def test_the_list_is_exported_as_it_is_filtered(watched: Watched, moved: Served) -> None:
@@ -273,9 +391,13 @@ def test_an_alert_is_acknowledged_and_muted(watched: Watched, moved: Served) -> 
 def test_alerts_tell_what_fired_and_whether_it_arrived(watched: Watched, moved: Served) -> None:
     """Changes, newest first, with their deliveries; a dead letter is put back."""
     page = watched.open("/desk/alerts")
-    fired = moved.ask("/v1/alerts?order=newest&limit=50")["alerts"]
-    assert len(rows(page, "fired")) == len(fired) > 0
+    fired = moved.ask("/v1/alerts?order=newest&limit=500")["alerts"]
+    episodes = {(one["account"], one["episode"]) for one in fired}
+    assert len(rows(page, "fired")) == len(episodes) > 0
     expect(page.locator("#fired tbody tr").first).to_contain_text(fired[0]["account"])
+    told = next(one for one in fired if one["account"] == rows(page, "fired")[0])
+    level = "over" if told["level"] == "none" else told["level"]
+    expect(page.locator("#fired tbody tr").first.locator("td").first).to_have_text(level)
     counts = moved.ask("/v1/alerts/raised")["counts"]
     expect(page.locator("#summary")).to_contain_text(f"{counts['critical']} critical")
     dead = moved.ask("/v1/deliveries?status=dead")["deliveries"]
@@ -313,6 +435,7 @@ def test_the_calculator_judges_by_any_rulebook(watched: Watched, moved: Served) 
         page.locator(f'[data-book="{book}"]').click()
         page.locator("#calculate").click()
         expect(page.locator("#calculated")).to_have_text("safe")
+    page.locator("#as-json summary").click()
     page.locator("#body").fill('{"account": {"id": 1}}')
     page.locator("#calculate").click()
     expect(page.locator("#body-fault")).to_contain_text("/account/venue")
@@ -321,6 +444,138 @@ def test_the_calculator_judges_by_any_rulebook(watched: Watched, moved: Served) 
     page.wait_for_load_state("networkidle")
     assert [error for error in watched.errors if "422" not in error] == []
     watched.errors.clear()  # the browser writes down every refusal, here wanted ones
+
+
+def test_the_calculator_has_a_form_for_every_venue(watched: Watched) -> None:
+    """A typed price and quantity are judged as the API judges them; options are described."""
+    page = watched.open("/desk/rules")
+    page.locator('[data-book="binance-usdm 2026-09"]').click()
+    form = page.locator("#calculator-form")
+    expect(form).to_contain_text("0 or 1: several assets are margin together")
+    form.get_by_label("BTC/USDT:USDT", exact=True).fill("41250.5")
+    form.get_by_label("USDT, collateral: quantity").fill("6000")
+    form.get_by_label("USDT, collateral: quantity").blur()
+    expect(page.locator("#body-fault")).to_contain_text("at most 0 digits")
+    form.get_by_label("BTC/USDT:USDT", exact=True).fill("41250")
+    form.get_by_label("BTC/USDT:USDT", exact=True).blur()
+    page.locator("#calculate").click()
+    # 6,000 of margin and a loss of 3,750 on one bitcoin bought at 45,000.
+    expect(page.get_by_text("2250", exact=True).first).to_be_visible()
+    page.locator('[data-book="maker dss"]').click()
+    for leg in ("debt", "collateral"):
+        expect(form).to_contain_text(f"{leg}: quantity")
+    page.locator("#add-leg").click()
+    body = json.loads(page.locator("#body").input_value())
+    assert len(body["account"]["legs"]) == 3
+
+
+def test_every_rulebook_has_a_form(watched: Watched, moved: Served) -> None:
+    """Each has prices and holdings to type, and its example is judged from the form alone."""
+    page = watched.open("/desk/rules")
+    for book in moved.ask("/v1/rulebooks")["rulebooks"]:
+        page.locator(f'[data-book="{book["venue"]} {book["version"]}"]').click()
+        groups = page.locator("#calculator-form legend").all_inner_texts()
+        assert "What the account holds, smallest units or contracts" in groups, book["venue"]
+
+
+def test_many_alerts_are_acknowledged_at_once(watched: Watched, moved: Served) -> None:
+    """Those chosen and no others; the store holds it."""
+    page = watched.open("/desk/alerts")
+    page.locator("select").first.select_option("watch")
+    page.wait_for_load_state("networkidle")
+    open_rows = page.locator("#raised input[type=checkbox]:not(:disabled)")
+    names = [row.get_attribute("data-account") for row in open_rows.all()][:2]
+    assert len(names) == 2
+    for name in names:
+        page.locator(f'#raised input[data-account="{name}"]').check()
+    page.locator("#acknowledge-chosen").click()
+    expect(page.locator("#note")).to_have_text("2 accounts: acknowledged.")
+    standing = moved.ask("/v1/alerts/raised?least_level=watch&limit=1000")["accounts"]
+    assert {one["account"] for one in standing if one["is_acknowledged"]} >= set(names)
+
+
+def test_a_receiver_and_its_channel_are_written_and_verified(
+    chromium: Browser, moved: Served
+) -> None:
+    """By form: the secret is shown once, a wrong code verifies nothing, the right one does."""
+    with browser.watching(chromium, moved.origin) as found:
+        page = found.open("/desk/alerts")
+        page.locator("#read-receivers").click()
+        page.locator("#receiver-name").fill("treasury desk")
+        page.locator("#receiver-audience").select_option("desk")
+        page.locator("#add-receiver").click()
+        expect(page.locator("#opened-receiver")).to_have_text("Channels of treasury desk")
+        page.locator("#channel-target").fill("https://127.0.0.1/alerts")
+        page.locator("#add-channel").click()
+        expect(page.locator("#channel-secret")).to_contain_text("whsec_")
+        store = moved.desk.store
+        assert store is not None
+        row = page.locator("#channels tbody tr")
+        row.get_by_role("textbox").fill("00000000")
+        row.get_by_role("button", name="Verify").click()
+        expect(page.locator("#note")).to_contain_text("not right")
+        told = moved.ask("/v1/receivers/treasury%20desk")
+        channel = told["channels"][0]["channel"]
+        with store.begin() as transaction:
+            code = consents.challenge(transaction, channel, actor="test", now=moved.desk.clock())
+        row.get_by_role("textbox").fill(code)
+        row.get_by_role("button", name="Verify").click()
+        expect(page.locator("#note")).to_have_text("The channel is verified.")
+        expect(row.locator(".tag")).to_have_text("verified")
+        assert found.grave() == []
+        assert moved.ask("/v1/receivers/treasury%20desk")["channels"][0]["status"] == "verified"
+    assert found.errors == []
+
+
+def test_a_number_of_the_policy_is_changed_in_its_form(watched: Watched, moved: Served) -> None:
+    """The text follows the form, and the preview takes it."""
+    page = watched.open("/desk/alerts")
+    policy = moved.ask("/v1/policy")["policy"]
+    first = next(one for one in policy["watch"]["triggers"] if one["signal"] == "sigmas")
+    field = page.get_by_label("watch, sigmas: raise")
+    expect(field).to_have_value(f"{first['raise']:g}")
+    field.fill("3")
+    field.blur()
+    changed = json.loads(page.locator("#policy").input_value())
+    place = policy["watch"]["triggers"].index(first)
+    assert changed["watch"]["triggers"][place]["raise"] == 3
+    page.locator("#preview").click()
+    told = moved.ask("/v1/policy/preview", {"policy": changed})
+    cells = page.locator("#previewed tbody tr").first.locator("td")
+    counted = [str(told[load]["accounts"]) for load in ("in_force", "proposed")]
+    expect(cells.first).to_have_text(counted[0])
+    assert cells.all_inner_texts() == counted
+
+
+def test_an_account_begins_with_one_sentence(watched: Watched, moved: Served) -> None:
+    """How far the line is, in the words of the API, and the day's probabilities."""
+    one = moved.riskiest()
+    told = moved.ask("/v1/score", {"account": one})
+    page = watched.open(f"/desk/accounts/{one}")
+    distance = next(part["text"] for part in told["reasons"] if part["code"] == "distance")
+    expect(page.locator("#sentence")).to_contain_text(f"{distance}.")
+    expect(page.locator("#sentence")).to_contain_text("if nobody acts")
+    begin = quote((datetime.fromisoformat(told["as_of"]) - timedelta(days=7)).isoformat())
+    close = moved.ask(f"/v1/candles?asset=ETH&begin={begin}")["close"][-1]
+    expect(page.locator("#close-note")).to_contain_text(f"last close, {close:,.6g}")
+
+
+def test_a_typed_price_asks_what_if(watched: Watched, moved: Served) -> None:
+    """Any price may be typed; figures are those of the same question, and the slider follows."""
+    one = moved.riskiest()
+    page = watched.open(f"/desk/accounts/{one}")
+    price = float(moved.ask("/v1/margin", {"account": one})["prices"][0]["price"])
+    field = page.locator('[data-free="price ETH"]')
+    with page.expect_response(lambda told: "/v1/what-if" in told.url) as asked:
+        field.fill(f"{1.5 * price:.8g}")
+        field.blur()
+    shock = asked.value.request.post_data_json["shocks"]["ETH"]
+    assert abs(float(shock) - 0.5) < 1e-6
+    after = moved.ask("/v1/what-if", {"account": one, "shocks": {"ETH": shock}})["after"]
+    expect(page.locator('[data-then="ratio"]')).to_have_text(
+        f"{float(after['ratio']['value']):.6g}"
+    )
+    assert page.locator('[data-lever="price ETH"]').input_value() == "50"
 
 
 def test_the_model_says_what_it_is_and_what_is_absent(watched: Watched, moved: Served) -> None:
@@ -532,6 +787,10 @@ def test_real_vaults_are_shown_as_they_stood(
             served.ask("/v1/assessments", {"accounts": [one["account"] for one in listed]})
             page = found.open("/desk")
             assert len(listed) > 10
+            told = served.ask("/v1/book/map")
+            assert told["accounts"] > 10
+            assert min(told["cells"]["distance"]) >= 0.0
+            expect(page.locator("#map-note")).to_contain_text(f"{told['accounts']} accounts")
             expect(page.locator("#accounts tbody tr")).to_have_count(min(len(listed), 50))
             expect(page.get_by_text("Simulated.", exact=True)).to_be_hidden()
             one = served.riskiest()
@@ -543,3 +802,28 @@ def test_real_vaults_are_shown_as_they_stood(
             expect(page.locator('[data-then="verdict"]')).to_have_text("liquidatable")
             expect(page.locator("#terms")).to_contain_text("mat")
     assert found.errors == []
+
+
+def test_a_perpetual_account_shows_entry_mark_and_profit(watched: Watched, moved: Served) -> None:
+    """Short 0.4 of 60,000 at 54,000: 2,400 won, 21,600 of notional on 12,400 of balance."""
+    store, now = moved.desk.store, datetime.fromisoformat(moved.ask("/v1/pulse")["as_of"])
+    assert store is not None
+    price = Price(value=5_400_000, decimals=2, observed_at=now, source="test")
+    legs = [
+        {"kind": "collateral", "asset": "USDT", "quantity": "10000"},
+        {"kind": "position", "asset": "BTC/USDT:USDT", "quantity": "-0.4", "entry": "60000"},
+    ]
+    body = {"id": "short", "venue": "binance-usdm", "version": "2026-09", "market": "USDT"}
+    with store.begin() as transaction:
+        market.push_prices(transaction, [("BTC/USDT:USDT", price)], now=now)
+        accounts.upsert(transaction, [{**body, "legs": legs}], at=now, now=now)
+    page = watched.open("/desk/accounts/short")
+    row = page.locator("#positions tbody tr")
+    expect(row.locator("th")).to_have_text("BTC/USDT:USDT short")
+    figures = ["0.4", "60,000", "54,000", "21.6K", "2.4K"]
+    assert row.locator("td").all_inner_texts() == figures
+    expect(page.locator("#positions caption")).to_contain_text("leverage 1.74")
+    expect(page.locator("#terms")).to_contain_text("BTC/USDT:USDT")
+    expect(page.locator("#terms")).not_to_contain_text("SOL/USDT:USDT")
+    page.locator("#all-terms").click()
+    expect(page.locator("#terms")).to_contain_text("SOL/USDT:USDT")

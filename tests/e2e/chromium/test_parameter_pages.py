@@ -1,5 +1,6 @@
 """One story in a browser with three keys: recommend, propose, approve, activate, roll back."""
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -29,6 +30,16 @@ from serving.routes import OPERATIONS
 from serving.settings import Settings
 from serving.store import keys, market, open_store, proposals
 
+CARRIED = ["ada simulated", "ben approval", "cyd scheduled", "cyd terms changed", "cyd active"]
+LINES = [
+    "ada proposed",
+    "ada simulated",
+    "ada proposed",
+    *CARRIED,
+    "ada proposed",
+    *CARRIED,
+    "cyd rolled_back",
+]
 ROLES = {"ada": ["read", "propose"], "ben": ["read", "approve"], "cyd": ["read", "activate"]}
 
 
@@ -102,6 +113,26 @@ def press(page: Page, button: str, state: str) -> None:
     expect(page.locator("#state")).to_have_text(state)
 
 
+def cells(page: Page, table: str) -> list[list[str]]:
+    """Return what a table shows."""
+    rows = page.locator(f"#{table} tbody tr")
+    expect(rows).not_to_have_count(0)
+    shown = rows.evaluate_all("rows => rows.map(row => [...row.cells].map(cell => cell.innerText))")
+    return [[str(cell) for cell in row] for row in shown]
+
+
+def changed(page: Page) -> list[list[str]]:
+    """Return the parameters of the chosen proposal with what stood and what is to stand."""
+    return cells(page, "changes")
+
+
+def timeline(page: Page) -> list[tuple[str, str]]:
+    """Return who did what, the newest first; numbers fall and times do not rise."""
+    rows = cells(page, "log")
+    assert [int(row[0]) for row in rows] == sorted((int(row[0]) for row in rows), reverse=True)
+    return [(row[2], row[3]) for row in rows]
+
+
 def carry(role: dict[str, Watched], first: str) -> None:
     """Carry the newest proposal from its preview to its activation, each step by its role."""
     page = role["ada"].open("/desk/governance")
@@ -115,12 +146,32 @@ def carry(role: dict[str, Watched], first: str) -> None:
     press(page, "activate", "active")
 
 
-def test_one_story_with_three_keys(service: Service, role: dict[str, Watched]) -> None:
-    """An account falls by a change and is freed by its rollback; the log tells of all of it."""
-    page = role["ada"].open("/desk/parameters")
+def propose_recommended(watched: Watched) -> None:
+    """Propose what is recommended, as it was filled in, and see what it changes."""
+    page = watched.open("/desk/parameters")
     page.locator("#recommend").click()
     expect(page.locator("#recommended")).to_contain_text("1.3 → 1.25 (search)")
     expect(page.locator("#decision")).to_have_text("passes")
+    expect(page.locator("#to")).to_have_value("1.25")
+    expect(page.get_by_label("Title")).to_have_value("Change mat from 1.3 to 1.25")
+    expect(page.get_by_label("Reason")).to_have_value(
+        re.compile(r"^Recommended \(\w+\): 1.3 → 1.25")
+    )
+    page.locator("#propose").click()
+    expect(page.get_by_text("is proposed")).to_be_visible()
+    page = watched.open("/desk/governance")
+    press(page, "simulate", "simulated")
+    assert changed(page) == [["maker ETH-B mat", "1.3", "1.25"]]
+    expect(page.locator("#previews tbody tr")).to_have_count(1)
+    page.locator("#now").click()
+    expect(page.locator("#previews tbody tr")).to_have_count(2)
+    assert {tuple(row[1:]) for row in cells(page, "previews")} == {("0", "0", "passes")}
+
+
+def test_one_story_with_three_keys(service: Service, role: dict[str, Watched]) -> None:
+    """An account falls by a change and is freed by its rollback; the log tells of all of it."""
+    propose_recommended(role["ada"])
+    page = role["ada"].open("/desk/parameters")
     page.locator("#to").fill("1.34")
     page.get_by_label("Accounts that may fall").fill("1")
     page.get_by_label("What they may owe").fill("1000")
@@ -134,6 +185,8 @@ def test_one_story_with_three_keys(service: Service, role: dict[str, Watched]) -
     page.locator("#propose").click()
     expect(page.get_by_text("is proposed")).to_be_visible()
     carry(role, "proposed")
+    page = role["ada"].open("/desk/governance")
+    assert changed(page) == [["maker ETH-B mat", "1.3", "1.34"]]
     page = role["ada"].open("/desk/parameters")
     expect(page.locator("form .figure").first).to_have_text("1.34")
     page = role["ada"].open("/desk/governance")
@@ -143,6 +196,10 @@ def test_one_story_with_three_keys(service: Service, role: dict[str, Watched]) -
     carry(role, "proposed")
     page = role["ada"].open("/desk/governance")
     expect(page.locator("#proposals")).to_contain_text("rolled_back")
+    assert changed(page) == [["maker ETH-B mat", "1.34", "1.3"]]
+    names = {token.split("_")[1]: name for name, token in service.tokens.items()}
+    lines = [f"{names[actor]} {action}" for actor, action in reversed(timeline(page))]
+    assert lines == LINES, lines
     page.locator("#verify").click()
     expect(page.locator("#verified")).to_contain_text("heads vouch for all of them")
     assert role["ada"].grave() == []

@@ -14,7 +14,8 @@ from typing import Any
 import npm_packages
 
 COMPILER = Path(__file__).with_name("compile.cjs")
-FIXTURES = Path(__file__).with_name("fixtures.sol")
+OWN = ("fixtures.sol", "comet.sol", "vaults.sol", "vault_kit.sol")
+SOURCES = tuple(Path(__file__).with_name(name) for name in OWN)
 PACKAGES = (
     "@foundry-rs/anvil-linux-amd64@1.7.1",
     "solc-0.8.27@npm:solc@0.8.27",
@@ -48,7 +49,7 @@ def contracts(name: str) -> dict[str, Any]:
     place = installed()
     if name in APART:
         npm_packages.unpacked(*APART[name], place / "node_modules")
-    sources = COMPILER.read_bytes() + FIXTURES.read_bytes()
+    sources = b"".join(each.read_bytes() for each in (COMPILER, *SOURCES))
     made = place / f"{name}-{hashlib.sha256(sources).hexdigest()[:12]}.json"
     with (place / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

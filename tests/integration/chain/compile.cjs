@@ -47,6 +47,24 @@ const SETS = {
   aave_v2: { artefacts: path.join(modules, '@aave/protocol-v2/artifacts/contracts') },
   liquity: { artefacts: path.join(modules, '@sovryn-zero/contracts/artifacts/contracts') },
   venus: { artefacts: path.join(modules, '@venusprotocol/venus-protocol/artifacts/contracts') },
+  comet: {
+    solc: 'solc-0.8.19',
+    roots: [['comet.sol', path.join(__dirname, 'comet.sol')]],
+    places: [],
+    settings: { optimizer: { enabled: true, runs: 200 } },
+  },
+  vaults: {
+    solc: 'solc-0.8.19',
+    roots: [['vaults.sol', path.join(__dirname, 'vaults.sol')]],
+    places: [],
+    settings: { optimizer: { enabled: true, runs: 200 } },
+  },
+  vault_kit: {
+    solc: 'solc-0.8.19',
+    roots: [['vault_kit.sol', path.join(__dirname, 'vault_kit.sol')]],
+    places: [],
+    settings: { optimizer: { enabled: true, runs: 200 } },
+  },
   fixtures: {
     solc: 'solc-0.8.19',
     roots: [['fixtures.sol', path.join(__dirname, 'fixtures.sol')]],

@@ -11,24 +11,32 @@ from pathlib import Path
 from typing import Any
 
 import aave_market
+import aave_v2_market
 import chain_node
 import chain_packages
 import httpx
+import liquity_market
 import morpho_market
 import pytest
+import venus_market
 from aave_market import AaveMarket
-from chain_reading import CHAIN_ID, funded, reader_of
+from chain_reading import CHAIN_ID, addresses_of, funded, reader_of
+from liquity_market import LiquityMarket
 from local import Caller
 from morpho_market import MorphoMarket
 from order_books import KEY, RULES, Clock, key_file, watcher
 from reference_keepers import Failed, Keeper
+from venus_market import VenusMarket
 
 from models.domain import MarketId
 from serving.application.scoring import ScoringService
 from serving.connect import rpc
+from serving.connect.aave_v2 import AaveV2Reader
 from serving.connect.follow import Follower
+from serving.connect.liquity_v1 import LiquityV1Reader
 from serving.connect.morpho_blue import MorphoBlueReader
 from serving.connect.reading import Reader
+from serving.connect.venus import VenusReader
 from serving.http.admission import Admission, Keyring
 from serving.http.app import Api
 from serving.http.routing import routes
@@ -159,10 +167,25 @@ def on_aave(aave: AaveMarket, tmp_path: Path) -> Iterator[Scene]:
     yield from scene_of(aave.node, reader_of(aave), tmp_path, sender)
 
 
-def contracts(aave: AaveMarket) -> dict[str, Any]:
+@pytest.fixture
+def on_aave_2(tmp_path: Path) -> Iterator[tuple[AaveMarket, Scene]]:
+    """Yield a pool of Aave v2 with a scene on it."""
+    with chain_node.running() as node:
+        aave = aave_v2_market.deployed(node)
+        aave.set_price("WETH", 2_000 * 10**8)
+        sender = node.accounts[5]
+        for name, token in aave.tokens.items():
+            node.send(sender, token, "mint", 10**6 * 10 ** aave_market.ASSETS[name][0])
+        whose = MarketId("aave-v2", "core", "test")
+        reader = AaveV2Reader(market=whose, pool=aave.pool.address.lower())
+        for scene in scene_of(node, reader, tmp_path, sender):
+            yield aave, scene
+
+
+def contracts(aave: AaveMarket, venue: str = "aave-v3") -> dict[str, Any]:
     """Return the contracts that a mandate names."""
     return {
-        "venue": "aave-v3",
+        "venue": venue,
         "market": "core",
         "chain": "test",
         "chain_id": CHAIN_ID,
@@ -196,27 +219,61 @@ def planned_health(order: Mapping[str, Any]) -> int:
     return int(exact)
 
 
-def test_selectors_are_those_of_the_compiler() -> None:
+def test_selectors_are_those_of_the_compiler(aave: AaveMarket) -> None:
     """Every call has the selector that its signature hashes to."""
     compiled = {
         signature: selector
-        for name in ("aave", "morpho")
+        for name in ("aave", "aave_v2", "morpho", "liquity", "venus")
         for artefact in chain_packages.contracts(name).values()
         for signature, selector in artefact["selectors"].items()
     }
-    assert len(SELECTORS) == 7
-    for signature, selector in SELECTORS.items():
-        assert compiled[signature] == selector
+    assert len(SELECTORS) == 14
+    # The fork's code is at hand, and the original's call differs from it by the coin's name.
+    (original,) = SELECTORS.keys() - compiled.keys()
+    assert original.replace("LUSD", "ZUSD") in compiled
+    assert aave.node.ask("web3_sha3", f"0x{original.encode().hex()}")[2:10] == SELECTORS[original]
+    for signature in SELECTORS.keys() & compiled.keys():
+        assert compiled[signature] == SELECTORS[signature]
 
 
-@pytest.mark.parametrize(
-    ("kind", "assets", "calls"),
-    [
-        ("repay", ["USDC"], ["approve", "repay"]),
-        ("add", ["WETH"], ["approve", "supply"]),
-        ("swap", ["WETH", "USDC"], ["approve", "repay", "withdraw"]),
-    ],
-)
+KINDS = [
+    ("repay", ["USDC"], ["approve", "repay"]),
+    ("add", ["WETH"], ["approve", "supply"]),
+    ("swap", ["WETH", "USDC"], ["approve", "repay", "withdraw"]),
+]
+
+
+@pytest.mark.parametrize(("kind", "assets", "calls"), KINDS)
+def test_what_a_keeper_does_on_aave_v2_is_what_was_planned(
+    on_aave_2: tuple[AaveMarket, Scene], kind: str, assets: list[str], calls: list[str]
+) -> None:
+    """The health factor that the pool then says is the plan's, to the last unit."""
+    aave, scene = on_aave_2
+    (user,) = scene.users = borrowers(aave, 1, seed=len(kind))
+    aave.set_price("WETH", 1_720 * 10**8)
+    aave.node.mine()
+    scene.look()
+    more = {"kinds": [kind], "assets": assets, "contracts": [contracts(aave, "aave-v2")]}
+    # Values are in the pool's own unit, ether or dollars.
+    scene.give("m", user, **more)
+    before = health(aave, user)
+    watching = watcher(scene.store, scene.clock)
+    cycle(watching)
+    (answer,) = scene.orders("ready")
+    assert answer["order"]["notes"] == []
+    named = [call["call"].partition("(")[0] for call in answer["order"]["calls"]]
+    assert named == ["deposit" if name == "supply" else name for name in calls]
+    (done,) = scene.keeper().turn()
+    assert done["state"] == "done", done
+    assert health(aave, user) == planned_health(answer)
+    assert health(aave, user) > before
+    scene.look()
+    cycle(watching)
+    (judged,) = scene.orders("judged")
+    assert judged["course"]["outcome"]["said"] == "as_planned"
+
+
+@pytest.mark.parametrize(("kind", "assets", "calls"), KINDS)
 def test_what_a_keeper_does_on_aave_is_what_was_planned(
     aave: AaveMarket, on_aave: Scene, kind: str, assets: list[str], calls: list[str]
 ) -> None:
@@ -414,3 +471,162 @@ def scene_assets(scene: Scene) -> tuple[str, str]:
     legs = scene.ask("GET", f"/v1/accounts/{name}").json()["account"]["legs"]
     by_kind = {leg["kind"]: leg["asset"] for leg in legs}
     return by_kind["debt"], by_kind["collateral"]
+
+
+@pytest.fixture
+def on_liquity(tmp_path: Path) -> Iterator[tuple[LiquityMarket, Scene]]:
+    """Yield a Liquity system with a scene on it."""
+    with chain_node.running() as node:
+        liquity = liquity_market.deployed(node)
+        whose = MarketId("liquity-v1", "core", "test")
+        reader = LiquityV1Reader(market=whose, manager=liquity.manager.address.lower())
+        for scene in scene_of(node, reader, tmp_path, node.accounts[5]):
+            yield liquity, scene
+
+
+@pytest.mark.parametrize(
+    ("kind", "calls"), [("repay", ["repayZUSD"]), ("swap", ["repayZUSD", "withdrawColl"])]
+)
+def test_what_an_owner_sends_to_liquity_is_what_was_planned(
+    on_liquity: tuple[LiquityMarket, Scene], kind: str, calls: list[str]
+) -> None:
+    """The trove then holds and owes what was planned, to the unit; its owner sends the calls."""
+    liquity, scene = on_liquity
+    node = scene.node
+    (user,) = scene.users = addresses_of(node, 1, seed=5)
+    liquity.open(user, 10 * WAD + 7, 16_000 * WAD + 13)
+    node.mine()
+    liquity.set_price(liquity_market.USUAL_PRICE)
+    node.mine()
+    scene.look()
+    coin, collateral = scene_assets(scene)
+    more = {
+        "kinds": [kind],
+        "assets": [coin, collateral],
+        "contracts": [
+            {
+                "venue": "liquity-v1",
+                "market": "core",
+                "chain": "test",
+                "chain_id": CHAIN_ID,
+                "contract": liquity.operations.address,
+                "tokens": {coin: liquity.token.address},
+            }
+        ],
+    }
+    scene.give("m", user, per_order="9" * 40, per_day="9" * 40, **more)
+    watching = watcher(scene.store, scene.clock)
+    cycle(watching)
+    (answer,) = scene.orders("ready")
+    assert answer["order"]["notes"] == []
+    made = answer["order"]["calls"]
+    assert [call["call"].partition("(")[0] for call in made] == calls
+    assert {call["sender"] for call in made} == {"owner"}
+    (done,) = scene.keeper().turn()
+    assert done["state"] == "done", done
+    (stated,) = answer["order"]["accounts"]
+    planned = {leg["kind"]: int(leg["quantity"]) for leg in stated["legs_after"]}
+    debt, held, *_ = node.read(liquity.manager, "getEntireDebtAndColl", user)
+    assert (debt, held) == (planned["debt"], planned["collateral"])
+    scene.look()
+    cycle(watching)
+    (judged,) = scene.orders("judged")
+    assert judged["course"]["outcome"]["said"] == "as_planned"
+
+
+@pytest.fixture
+def on_venus(tmp_path: Path) -> Iterator[tuple[VenusMarket, Scene]]:
+    """Yield Venus' core pool with a scene on it; the keeper holds every token."""
+    with chain_node.running() as node:
+        core = venus_market.deployed(node)
+        sender = node.accounts[5]
+        for token in core.tokens.values():
+            node.send(
+                core.admin,
+                token,
+                "transfer",
+                sender,
+                node.read(token, "balanceOf", core.admin) // 2,
+            )
+        whose = MarketId("venus", "core", "test")
+        reader = VenusReader(market=whose, comptroller=core.comptroller.address.lower())
+        for scene in scene_of(node, reader, tmp_path, sender):
+            yield core, scene
+
+
+def standing_of(core: VenusMarket, user: str) -> tuple[int, int]:
+    """Return vTokens of BNB and what is owed of USDC, interest to the last block included."""
+    node = core.node
+    held = node.read(core.markets["BNB"], "balanceOf", user)
+    return held, node.read(core.markets["USDC"], "borrowBalanceCurrent", user)
+
+
+@pytest.mark.parametrize(
+    ("kind", "calls"),
+    [
+        ("repay", ["approve", "repayBorrowBehalf"]),
+        ("add", ["approve", "mintBehalf"]),
+        ("swap", ["approve", "repayBorrowBehalf", "redeem"]),
+    ],
+)
+def test_what_a_keeper_does_on_venus_is_what_was_planned_but_for_a_block_s_interest(
+    on_venus: tuple[VenusMarket, Scene], kind: str, calls: list[str]
+) -> None:
+    """Beside the same chain on which nobody acted, it differs by the amounts of the calls."""
+    core, scene = on_venus
+    node = scene.node
+    (user,) = scene.users = addresses_of(node, 1, seed=len(kind))
+    bnb, usdc = core.markets["BNB"], core.markets["USDC"]
+    core.post(core.admin, bnb, "mintBehalf", user, 10 * WAD + 7)
+    core.post(user, core.comptroller, "enterMarkets", [bnb.address, usdc.address])
+    node.mine()
+    core.post(user, usdc, "borrow", 4_650 * 10**6 + 13)
+    node.mine()
+    scene.look()
+    more = {
+        "kinds": [kind],
+        "assets": ["BNB", "USDC"],
+        "contracts": [
+            {
+                "venue": "venus",
+                "market": "core",
+                "chain": "test",
+                "chain_id": CHAIN_ID,
+                "contract": core.comptroller.address,
+                "tokens": {name: each.address for name, each in core.tokens.items()},
+                "markets": {name: each.address for name, each in core.markets.items()},
+            }
+        ],
+    }
+    scene.give("m", user, per_order="9" * 40, per_day="9" * 40, **more)
+    watching = watcher(scene.store, scene.clock)
+    cycle(watching)
+    (answer,) = scene.orders("ready")
+    assert answer["order"]["notes"] == []
+    made = answer["order"]["calls"]
+    assert [call["call"].partition("(")[0] for call in made] == calls
+    before = standing_of(core, user)
+    saved = node.ask("evm_snapshot")
+    node.mine()
+    idle = standing_of(core, user)
+    assert idle[0] == before[0]
+    assert idle[1] > before[1], "interest accrues by the block"
+    assert node.ask("evm_revert", saved)
+    (done,) = scene.keeper().turn()
+    assert done["state"] == "done", done
+    amounts = {call["call"].partition("(")[0]: int(call["amount"]) for call in made}
+    held, owed = standing_of(core, user)
+    assert owed == idle[1] - amounts.get("repayBorrowBehalf", 0)
+    (stated,) = answer["order"]["accounts"]
+    planned = {leg["kind"]: int(leg["quantity"]) for leg in stated["legs_after"]}
+    if kind == "add":
+        # The rate of exchange rose by a block's interest: a few millionths fewer tokens.
+        assert planned["collateral"] - before[0] >= held - before[0]
+        assert held - before[0] == pytest.approx(planned["collateral"] - before[0], rel=1e-5)
+    else:
+        assert held == planned["collateral"]
+        assert owed - planned["debt"] == idle[1] - before[1]
+    scene.look()
+    cycle(watching)
+    (judged,) = scene.orders("judged")
+    assert judged["course"]["outcome"]["said"] == "helped"

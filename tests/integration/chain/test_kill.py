@@ -45,6 +45,7 @@ def killed(aave: AaveMarket, place: Path) -> None:
     arguments = [
         *("connect", "aave-v3", "--rpc", aave.node.url, "--chain", "test", "--store", url),
         *("--chain-id", str(CHAIN_ID), "--contract", aave.pool.address, "--poll", "0.1"),
+        "--no-candles",
         *(part for user in users for part in ("--address", user)),
     ]
     for _ in range(KILLS):

@@ -27,8 +27,8 @@ from services import command, serving
 from standardwebhooks import Webhook
 
 from models.alerting.state import REST
-from serving.notify.settings import alert_settings
 from serving.notify.subscriptions import ChannelRequest, add
+from serving.settings import alert_settings
 from serving.store import Store, accounts, alerts, connections, consents, open_store
 from serving.store.alerts import OWNER, Receiver
 
@@ -107,7 +107,15 @@ def story(aave: AaveMarket, place: Path) -> None:
         connecting = (
             *("connect", "aave-v3", "--rpc", node.url, "--chain", "test"),
             *("--chain-id", str(CHAIN_ID), "--contract", aave.pool.address),
-            *("--address", user, "--poll", "0.2", "--ws", node.url.replace("http", "ws")),
+            *(
+                "--address",
+                user,
+                "--poll",
+                "0.2",
+                "--no-candles",
+                "--ws",
+                node.url.replace("http", "ws"),
+            ),
         )
         watching = ("watch", "--policy", str(quick_policy(place / "policy.toml")))
         with (

@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 import venue_server
+from candle_server import HOUR_MS, binance_candles
 from services import command, serving
 from venue_server import KEY, MAKERS, PASSPHRASE, SECRET, Venue
 
 from serving.connect.exchanges import record
 from serving.connect.secrets import VARIABLE, keys_of, new_key, unseal
-from serving.store import connections, open_store
+from serving.store import connections, market, open_store
 
 LONGEST = 90.0
 ACCOUNT = "binance-usdm:binance-usdm:USDT:cross"
@@ -100,7 +101,7 @@ def test_a_key_is_enough_to_be_judged_and_judged_again(
     assert "2 accounts, 2 judged as their venue judges them" in first.stdout
     assert f"{ACCOUNT} BTCUSDT long: liquidation price 46854.08299" in first.stdout
     with (
-        following(*connecting, environment=environment, log=logs[0]),
+        following(*connecting, "--no-candles", environment=environment, log=logs[0]),
         serving(logs[1], "--store", url) as client,
     ):
 
@@ -178,11 +179,43 @@ def test_what_was_written_over_http_is_followed_and_rotated(binance: Venue, tmp_
     )
     assert rotated.returncode == 0, rotated.stderr
     log = tmp_path / "follow.log"
-    with following("connections", "follow", "--store", url, environment={VARIABLE: new}, log=log):
+    follow = ("connections", "follow", "--no-candles", "--store", url)
+    with following(*follow, environment={VARIABLE: new}, log=log):
         until(lambda: "desk-one: live" in listed(url), log)
     refused_now = forewarn("connections", "follow", "--store", url, environment={VARIABLE: old})
     assert refused_now.returncode == 1
     assert "open with none of 1 keys" in refused_now.stderr
+
+
+def test_candles_come_by_themselves(binance: Venue, tmp_path: Path, credentials: Path) -> None:
+    """Whoever follows has candles of what is held; what the exchange does not list is told."""
+    url, log = f"sqlite:///{tmp_path / 'book.db'}", tmp_path / "connect.log"
+    with binance_candles() as candles:
+        now = datetime.now(tz=UTC)
+        candles.time = int(now.timestamp() * 1000)
+        hours = candles.time // HOUR_MS
+        row = ["1.0", "9.0", "0.5", "4.0", "3.25"]
+        candles.candles["/api/v3/klines"] = {hours - place: row for place in range(30)}
+        connecting = (
+            *("connect", "binance-usdm", "--base-url", binance.url, "--candles-api", candles.url),
+            *("--credentials", credentials, "--store", url),
+        )
+
+        def fetched() -> set[float]:
+            store = open_store(url)
+            with store.read() as transaction:
+                found = market.candles(
+                    transaction, ["ETHUSDT"], at=now, lookback=timedelta(hours=6), kind="spot"
+                )
+            store.close()
+            series = found.get("ETHUSDT")
+            return set() if series is None else {each for each in series.close.tolist() if each > 0}
+
+        environment = {VARIABLE: new_key()}
+        with following(*connecting, environment=environment, log=log):
+            until(lambda: fetched() == {4.0}, log)
+            until(lambda: "BTCUSDT = BTC/USDT spot: binance: " in log.read_text(), log)
+    assert "ETHUSDT = ETH/USDT spot: 29 candles" in log.read_text()
 
 
 def listed(url: str) -> str:
@@ -224,6 +257,11 @@ def test_a_key_that_can_trade_leaves_nothing(
             "--base-url: is no URL of http or https",
         ),
         (("kraken", "--chain", "x"), {}, "VENUE"),
+        (
+            ("hyperliquid", "--candles-from", "nowhere"),
+            {},
+            "--candles-from: 'nowhere' is not an exchange that ccxt knows",
+        ),
     ],
 )
 def test_what_is_asked_for_wrongly_is_said(

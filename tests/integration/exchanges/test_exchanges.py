@@ -28,7 +28,10 @@ from venue_server import (
     Venue,
 )
 
+from models.domain import Market, Price
 from models.errors import InvalidInput
+from models.margin.rulebook import load
+from models.terms import decode
 from serving.application.scoring import ScoringService
 from serving.connect.errors import (
     AnswerInvalid,
@@ -47,6 +50,7 @@ from serving.connect.exchanges.body import (
     exchange_target,
 )
 from serving.connect.exchanges.follow import ExchangeFollower, exchange_follower
+from serving.connect.exchanges.reading import market_of
 from serving.evaluation.assess import Model
 from serving.ingest.connected import connected_series
 from serving.schemas.assessment import Assessment
@@ -399,6 +403,43 @@ def test_streams_drop_and_resume(name: str, venue: Venue, book: Store) -> None:
             await until(lambda: held(book, name) != before)
 
     following(name, venue, book, act)
+
+
+@pytest.mark.parametrize("name", ["dydx"])
+def test_initial_margin_rises_with_open_interest(name: str, venue: Venue, book: Store) -> None:
+    """Between its caps the fraction goes from its own to all, by the larger interest told."""
+    steps = []
+
+    async def act(follower: ExchangeFollower) -> None:
+        steps.append(await follower.step())
+
+    following(name, venue, book, act)
+    (step,) = steps
+    (judged,) = step.accounts
+    whose = market_of(NAME, "USDC", "dydx-v4")
+    at = step.snapshot.at
+    with book.read() as transaction:
+        state = market.state(transaction, at=at, markets=[whose])[whose]
+        body = market.terms(transaction, at=at)[whose][0]
+    assert state == {"BTC-USD.open_interest": 605 * 10**9}
+    rules = load("dydx-v4", "84d4664b")
+    terms = decode(rules.terms, body, where="/terms")
+    price = Price(value=1187005426, decimals=4, observed_at=at, source="test")
+    told = rules.margin(
+        judged.account, Market(at=at, prices={"BTC-USD": price}, state=state), terms
+    )
+    assert told.initial is not None
+    mark = Fraction("118700.5426")
+    assert Fraction(str(venue.marks["BTC-USD"])) == mark
+    # 60.5 BTC lie between caps of 2 and 8 million: 2 % and as much of the other 98 %.
+    share = Fraction(2, 100) + Fraction(98, 100) * (Fraction("60.5") * mark - 2 * 10**6) / (
+        6 * 10**6
+    )
+    assert abs(told.initial.requirement - share * Fraction("0.4") * mark * 10**6) < 10**5
+    assert told.maintenance is not None
+    assert (
+        abs(told.maintenance.requirement - Fraction("0.012") * Fraction("0.4") * mark * 10**6) < 1
+    )
 
 
 @pytest.mark.parametrize("name", ["dydx"])

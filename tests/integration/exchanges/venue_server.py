@@ -836,6 +836,9 @@ class Dydx(Venue):
                 "initialMarginFraction": "0.02",
                 "maintenanceMarginFraction": "0.012",
                 "openInterest": "59.0763",
+                "baseOpenInterest": "60.5",
+                "openInterestLowerCap": "2000000",
+                "openInterestUpperCap": "8000000",
                 "atomicResolution": -10,
                 "marketType": "CROSS",
             }

@@ -20,7 +20,7 @@ from serving.routes import links as route
 from serving.schemas.problems import Refused
 from serving.store import Store, alerts, consents, leases
 from serving.store.alert_schema import ALERT_STATES, RECEIVERS
-from serving.store.alerts import DESK, Receiver
+from serving.store.alerts import DESK, OWNER, Receiver
 from serving.store.leases import WATCHING
 from serving.watch import backtest as trial
 from serving.watch.backtest import backtest
@@ -81,6 +81,26 @@ def test_an_acknowledgement_ends_the_repetition_until_the_level_comes_back(store
     for minutes in range(80, 200, 30):
         passed(store, minutes, Verdict.SAFE)
     assert levels(passed(store, 300)) == [("raised", Level.CRITICAL)]
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "Done: Acknowledge the alert about a."),
+        ("de", "Getan: Die Warnung zu a bestätigen."),
+    ],
+)
+def test_the_page_of_a_link_speaks_its_receivers_language(
+    store: Store, language: str, text: str
+) -> None:
+    """A German message leads to a German page."""
+    with store.begin() as transaction:
+        reader = Receiver(receiver="o", audience=OWNER, language=language)
+        alerts.add_receiver(transaction, reader, (), now=START)
+    passed(store, 0)
+    body = clicked(store, "acknowledge", "a").body.decode()
+    assert text in body
+    assert f'<html lang="{language}">' in body
 
 
 def test_a_forged_link_is_refused(store: Store) -> None:

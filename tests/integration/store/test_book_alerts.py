@@ -131,7 +131,9 @@ def test_lar_is_raised_to_the_desk_alone_and_cleared_after_its_dwell(store: Stor
     assert desk.pass_after(1) == []
     forecast(store, NOON + MINUTE, lar=1_250_000.0)
     assert desk.pass_after(1) == [("desk", "[warning] the whole book: up from none")]
-    assert "LaR of the book within 24h is 1,250,000 USD (99%, expected)" in desk.sent[0][1].text
+    assert (
+        "LaR of the book within 24 hours is 1,250,000 USD (99%, expected)" in desk.sent[0][1].text
+    )
     assert "LaR of the book" in desk.sent[0][1].html
     forecast(store, NOON + MINUTE * 3, lar=900_000.0)
     assert desk.pass_after(20) == []

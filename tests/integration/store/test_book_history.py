@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from serving.application import book_risk
-from serving.store import accounts, book_forecasts, market, open_store
+from serving.store import accounts, book_forecasts, connections, market, open_store
 from serving.store.schema import EVENTS
 from serving.watch.gauges import gauges
 
@@ -94,4 +94,19 @@ def test_a_forecast_of_a_part_is_not_told_as_of_the_book(tmp_path: Path) -> None
     losses = {labels["quantile"]: value for value, labels in told["forewarn_book_lar_usd"]}
     assert losses == {"0.95": 100.0, "0.99": 200.0}
     assert told["forewarn_book_forecast_age_seconds"] == ((24 * 3600.0, {}),)
+    store.close()
+
+
+def test_connections_and_the_store_are_gauges(database: str) -> None:
+    """The store tells its size, and each connection what its venue judges otherwise."""
+    store = open_store(database)
+    with store.begin() as transaction:
+        connections.write(transaction, "mine", {"venue": "aave-v3"}, sealed=None, now=AT)
+    told = {one.name: one.values for one in gauges(store, now=AT)}
+    assert told["forewarn_connection_mismatches"] == ((0.0, {"connection": "mine"}),)
+    ((before, _),) = told["forewarn_store_bytes"]
+    with store.begin() as transaction:
+        market.write_notes(transaction, {f"note-{k}": "x" * 190 for k in range(10_000)})
+    ((after, _),) = {one.name: one.values for one in gauges(store, now=AT)}["forewarn_store_bytes"]
+    assert 2_000_000 < after - before < 20_000_000
     store.close()

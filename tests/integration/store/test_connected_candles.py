@@ -1,5 +1,7 @@
 """Candles for what connected accounts hold: wrapped coins, shares of staked ones, and the rest."""
 
+import asyncio
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +11,9 @@ from typer.testing import CliRunner
 
 from models.domain import MarketId, Price
 from serving.cli.serve import app
+from serving.ingest import keeping
 from serving.ingest.connected import connected_series
+from serving.ingest.keeping import CandleKeeper
 from serving.store import Store, accounts, connections, market, open_store
 from serving.store.connections import StoredBlock
 
@@ -73,7 +77,8 @@ def closes(store: Store, asset: str) -> set[float]:
         found = market.candles(
             transaction, [asset], at=NOW, lookback=timedelta(hours=6), kind="spot"
         )
-    return {close for close in found[asset].close.tolist() if close == close}  # noqa: PLR0124 - NaN
+    series = found.get(asset)
+    return set() if series is None else {each for each in series.close.tolist() if each > 0}
 
 
 def test_the_command_fetches_for_connected_accounts(
@@ -96,6 +101,65 @@ def test_the_command_fetches_for_connected_accounts(
     again = CliRunner().invoke(app, wished)
     assert "WETH = ETH/USDT spot: 0 written" in again.stdout
     store.close()
+
+
+def hold(store: Store, name: str, asset: str) -> None:
+    """Connect one more account that holds one asset."""
+    body = {"id": name, "venue": "aave-v3", "version": "3.6", "market": "core"}
+    legs = [{"kind": "collateral", "asset": asset, "quantity": "5"}]
+    at = datetime.now(tz=UTC)
+    block = StoredBlock(number=2, hash="0x2", parent="0x1", at=at)
+    with store.begin() as transaction:
+        accounts.upsert(transaction, [{**body, "chain": "ethereum", "legs": legs}], at=at, now=at)
+        connections.write_checks(transaction, "mine", {name: []}, block=block)
+
+
+def test_candles_are_kept_up_beside_who_follows(
+    binance: Any,
+    store: Store,
+    candle: Callable[[float], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A failing exchange is asked again; what is held later does not wait for the next close."""
+    lay(store)
+    monkeypatch.setattr(keeping, "RETRY", timedelta(milliseconds=50))
+    hours = int(NOW.timestamp()) // 3600
+    binance.time = int(NOW.timestamp() * 1000)
+    binance.candles[KLINES] = {hours - place: candle(4.0) for place in range(30)}
+
+    binance.moods = ['{"code": -1121, "msg": "Invalid symbol."}']
+
+    async def until(is_done: Callable[[], bool]) -> None:
+        begun = time.monotonic()
+        while not is_done():
+            assert time.monotonic() < begun + 60, caplog.text
+            await asyncio.sleep(0.02)
+
+    async def whole() -> float:
+        stop = asyncio.Event()
+        keeper = CandleKeeper(store=store, exchange="binance", api=binance.url, look=0.02)
+        running = asyncio.create_task(keeper.run(stop))
+        await until(lambda: closes(store, "WETH") == {4.0} and closes(store, "wstETH") == {5.0})
+        asked = len(binance.asked)
+        hold(store, "third", "ETH")
+        await until(lambda: closes(store, "ETH") == {4.0})
+        assert len(binance.asked) > asked
+        # An exchange that wants to be left alone for long does not keep the end waiting.
+        binance.moods = [(429, {"Retry-After": "300"})]
+        hold(store, "fourth", "WETH.e")
+        await until(lambda: not binance.moods)
+        stop.set()
+        begun = time.monotonic()
+        await running
+        return time.monotonic() - begun
+
+    with caplog.at_level("INFO", logger="forewarn.candles"):
+        took = asyncio.run(whole())
+    assert took < 200
+    assert caplog.text.count("XYZ: no symbol of an exchange is on record for it") == 1
+    assert "WETH = ETH/USDT spot: binance: " in caplog.text
+    assert closes(store, "WETH.e") == set()
 
 
 @pytest.fixture

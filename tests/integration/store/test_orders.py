@@ -5,12 +5,16 @@ import os
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 from governed_books import NOON, RATIOS, WAD
+from local import Caller
 from order_books import (
     KEY,
     SECOND,
@@ -26,13 +30,22 @@ from strides import stride
 
 from models.errors import InvalidInput
 from models.orders.order import Ground, NotAllowed
+from serving.application.deployment import read_deployment
+from serving.application.scoring import ScoringService
+from serving.evaluation.assess import Model
+from serving.http.admission import Admission, Keyring
+from serving.http.app import Api
+from serving.http.routing import routes
 from serving.orders import keeping, seal
 from serving.orders.keeping import Keeper, NotTheirs
+from serving.routes import OPERATIONS
+from serving.settings import Settings
 from serving.store import (
     Store,
     accounts,
     alerts,
     connections,
+    market,
     open_store,
     orders,
     outbox,
@@ -47,6 +60,7 @@ from serving.watch.watcher import cycle
 KILLED = 9
 EVERY = OrderFilter()
 KEEPER = "keeper"
+CHAMPION = Path(__file__).parents[3] / "models" / "champion"
 
 
 @pytest.fixture
@@ -118,6 +132,58 @@ def test_a_trigger_makes_one_order_with_the_pass_that_saw_it(book: Store) -> Non
     clock.now += 30 * SECOND
     cycle(watcher(book, clock, holder="one"))
     assert len(every(book)) == 2
+
+
+def test_a_trigger_by_probability_makes_an_order_of_what_the_model_says(book: Store) -> None:
+    """The accounts that the service gives that chance within a day, and no others.
+
+    The reading is the probability that `POST /v1/score` answers of the same moment; without a
+    bundle nothing fires, however near the line.
+    """
+    with book.begin() as transaction:
+        market.push_candles(transaction, hours("ETH", 1000.0, seed=3))
+        market.push_candles(transaction, hours("BTC", 50_000.0, seed=5))
+    clock = Clock()
+    model = read_deployment(CHAMPION).model
+    chances = {name: unattended(book, model, clock, name) for name in RATIOS}
+    line = round((chances["thin"] + chances["thick"]) / 2, 3)
+    assert chances["thin"] > line > chances["thick"]
+    give(book, trigger={"probability": line, "horizon": "24h"})
+    cycle(watcher(book, clock))
+    assert every(book) == []
+    clock.now += SECOND
+    cycle(replace(watcher(book, clock), model=model))
+    rows = by_account(book)
+    assert {name for name, chance in chances.items() if chance >= line} == set(rows)
+    for name, row in rows.items():
+        assert (row.state, row.body["trigger"]) == ("ready", "probability")
+        assert float(row.body["reading"]) == pytest.approx(chances[name], rel=1e-3)
+    assert told(book) == sorted(f"order/{row.id}" for row in rows.values())
+
+
+def hours(asset: str, last: float, *, seed: int) -> pd.DataFrame:
+    """Return 40 days of hours that end at a price and move by half a per cent or one."""
+    moves = np.random.default_rng(seed).normal(0.0, 0.007, 40 * 24)
+    close = last * np.exp(np.cumsum(moves) - moves.sum())
+    opened = np.concatenate([close[:1], close[:-1]])
+    times = [NOON - timedelta(hours=close.size - place) for place in range(close.size)]
+    sides = {"high": np.maximum(opened, close), "low": np.minimum(opened, close)}
+    return pd.DataFrame(
+        {"symbol": asset, "open_time": times, "open": opened, "close": close, **sides}
+    )
+
+
+def unattended(store: Store, model: Model, clock: Clock, name: str) -> float:
+    """Return how likely the service calls it that a vault is liquidated within a day."""
+    desk = ScoringService(model=model, store=store, clock=clock)
+    gate = Admission(Settings(), Keyring(desk.keys))
+    caller = Caller(Api(routes(OPERATIONS), desk, gate))
+    try:
+        told = caller.post("/v1/score", json={"account": name}).json()
+    finally:
+        caller.close()
+    (chance,) = (row["unattended"] for row in told["forecast"] if row["horizon"] == "24h")
+    return float(chance)
 
 
 def test_a_keeper_acts_and_the_next_judgement_says_that_it_helped(book: Store) -> None:

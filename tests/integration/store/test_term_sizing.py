@@ -238,6 +238,8 @@ def test_tiers_cover_an_hour_s_moves_and_the_sale(store: Store) -> None:
     assert rates == pytest.approx([move + 0.01, move + 0.02, move + 0.04], abs=2e-6)
     assert found.preview is not None
     assert found.preview.accounts == 1
+    (step,) = found.preview.parameters[0].steps
+    assert (step.to, step.table) == (None, value.table)
 
 
 def test_what_is_recommended_is_revoked_beyond_its_band_alone(store: Store) -> None:

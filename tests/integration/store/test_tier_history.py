@@ -26,6 +26,7 @@ ROWS = {
 }
 FIRST = {"floor": "0", "rate": "13/2000", "deduction": "0", "max_leverage": 50}
 SECOND = {"floor": "5000", "rate": "1/100", "deduction": "35/2", "max_leverage": 25}
+BINANCE = MarketId("binance-usdm", "USDT")
 OTHER = {"floor": "0", "rate": "1/2", "deduction": "0", "max_leverage": 1}
 
 
@@ -37,17 +38,17 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def brought(file: Path, url: str, *symbols: str) -> Result:
+def brought(file: Path, url: str, *symbols: str, venue: str = "binance-usdm") -> Result:
     """Run the command."""
-    words = ["import-tiers", str(file), "--store", url]
+    words = ["import-tiers", str(file), "--store", url, "--venue", venue]
     return CliRunner().invoke(root(), [*words, *(f"--symbol={symbol}" for symbol in symbols)])
 
 
-def in_force(url: str, at: datetime) -> object:
+def in_force(url: str, at: datetime, whose: MarketId = BINANCE) -> object:
     """Return the terms that a question at a moment is judged by."""
     store = open_store(url)
     with store.read() as transaction:
-        found = market.terms(transaction, at=at).get(MarketId("binance-usdm", "USDT"))
+        found = market.terms(transaction, at=at).get(whose)
     store.close()
     return None if found is None else found[0]["symbols"]
 
@@ -83,3 +84,33 @@ def test_what_the_file_does_not_know_is_refused(
     assert done.exit_code == 2
     assert said in done.output
     assert not file.with_name("store.sqlite3").exists()
+
+
+def test_brackets_of_bybit_are_of_the_day_that_the_file_names(
+    store_url: str, tmp_path: Path
+) -> None:
+    """Of the contract asked for; a name without a day is refused."""
+    text = (
+        "symbol,tier_id,min_notional,max_notional,maintenance_margin_rate,max_leverage,mm_deduction\n"
+        "APERP(A/USDC:USDC),1,0,100000.0,0.004,125,0.0\n"
+        "BPERP(B/USDC:USDC),1,0,9.0,0.5,1,0.0\n"
+        "APERP(A/USDC:USDC),2,100000.0,200000.0,0.005,100,100.0\n"
+    )
+    path = tmp_path / "tiers_2025-12-29.csv"
+    path.write_text(text)
+    done = brought(path, store_url, "A/USDC", venue="bybit-linear")
+    assert done.output == "terms: 1 written, 0 held already\n"
+    whose = MarketId("bybit-linear", "USDC")
+    assert in_force(store_url, datetime(2025, 12, 29, 23, tzinfo=UTC), whose) is None
+    assert in_force(store_url, datetime(2025, 12, 30, tzinfo=UTC), whose) == {
+        "A/USDC:USDC": [
+            {"floor": "0", "rate": "1/250", "deduction": "0", "max_leverage": 125},
+            {"floor": "100000", "rate": "1/200", "deduction": "100", "max_leverage": 100},
+        ]
+    }
+    undated = tmp_path / "tiers.csv"
+    undated.write_text(text)
+    refused = brought(undated, store_url, "A/USDC", venue="bybit-linear")
+    assert (refused.exit_code, "tiers.csv: " in refused.output) == (2, True)
+    other = brought(path, store_url, "A/USDC", venue="okx")
+    assert "venue: okx is not one of binance-usdm, bybit-linear" in other.output

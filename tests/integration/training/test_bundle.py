@@ -93,7 +93,7 @@ DAMAGES: dict[str, tuple[Callable[[Manifest], object], str]] = {
         lambda m: m["heads"].update(mine=m["heads"]["unattended"]),
         "/heads/mine/[key]",
     ),
-    "another format": (lambda m: m.update(format=2), "/format: Input should be 3"),
+    "another format": (lambda m: m.update(format=3), "/format: Input should be 4"),
     "evidence cut short": (
         lambda m: first(m)["evidence"][1].pop(),
         "/stretches/0/evidence/1: 0 values, wanted 1",
@@ -182,7 +182,7 @@ def test_a_booster_that_is_none_is_refused(sound: Path, tmp_path: Path, garbage:
         bundle.load(place, fingerprint=fingerprint)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '{"format": 3}', "\ud800"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '{"format": 4}', "\ud800"])
 def test_what_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
     """Half a file, another tree, no text at all."""
     (tmp_path / bundle.MANIFEST).write_bytes(text.encode("utf-8", "surrogatepass"))

@@ -27,5 +27,9 @@ def test_conduct_ranks_exposed_vaults() -> None:
     assert result["within_month"]["auc"] > 0.7
     assert result["auc"]["low"] < result["auc"]["value"] < result["auc"]["high"]
     assert result["brier_skill"]["value"] > 0
+    others = result["other_constants"]
+    assert {each["value"] for each in others["auc"].values()} == {result["auc"]["value"]}
+    weights = [each["value"] for each in others["auc_with_moving_population"].values()]
+    assert weights == pytest.approx([0.781, 0.795, 0.804], abs=6e-4)
     rates = [entry["liquidated"] for entry in result["bands"]]
     assert rates[-1] > rates[0]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from features.continuity import is_stopped
 from features.inputs import Candles
 from features.pipeline import BASELINE, fingerprint
 from models.forecast import bundle
@@ -96,6 +97,50 @@ def test_hours_filled_in_where_nothing_traded_are_a_gap(desk: ScoringService, si
         for answer in (flat, gap):
             assert answer.forecast == ()
             assert "candles_missing" in {reason.code for reason in answer.degraded_reasons}
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_feed_that_repeats_its_last_price_without_a_volume_is_silent(
+    desk: ScoringService, side: int
+) -> None:
+    """Six hours at one price, volume unknown: said, and no probability; five may be true."""
+    close = series()["close"]
+    for hours, stopped in ((5, False), (6, True), (48, True)):
+        answer = asked(desk, side, ended(hours, close[-hours], None))
+        codes = {reason.code for reason in answer.degraded_reasons}
+        assert (answer.forecast == ()) is stopped
+        assert ("candles_stopped" in codes) is stopped
+        traded = asked(desk, side, ended(hours, close[-hours], 10.0))
+        assert len(traded.forecast) == 4
+
+
+def test_a_feed_has_stopped_only_where_every_price_of_six_candles_is_one() -> None:
+    """A range, another price, a known volume, a gap and too few candles are none; later is unseen.
+
+    The seventh candle moves: seen from before it the feed stands, from after it not.
+    """
+    ones, unknown = np.ones(7), np.full(7, np.nan)
+
+    def told(**changed: Any) -> Candles:
+        columns = dict.fromkeys(PRICES, ones) | {"volume": unknown} | changed
+        return Candles(first_hour=0, **columns)
+
+    moved = np.array([1.0] * 6 + [1.1])
+    last = told(open=ones, high=moved, low=ones, close=moved)
+    assert is_stopped(last, end=6)
+    assert not is_stopped(last, end=7)
+    assert not is_stopped(last, end=5)
+    assert not is_stopped(last, end=8)
+    for name, place, value in (
+        ("high", 2, 1.01),
+        ("low", 2, 0.99),
+        ("close", 0, 0.99),
+        ("close", 3, np.nan),
+        ("volume", 4, 3.0),
+    ):
+        column = (unknown if name == "volume" else ones).copy()
+        column[place] = value
+        assert not is_stopped(told(**{name: column}), end=6), name
 
 
 def test_a_price_that_stands_still_in_trade_is_no_gap() -> None:

@@ -15,11 +15,11 @@ from serving.application.scoring import ScoringService
 from serving.evaluation import inputs
 from serving.evaluation.assess import ForecastOutcome, Model
 from serving.evaluation.book_totals import account_totals
+from serving.evaluation.buffers import buffer
 from serving.evaluation.records import record_of_rules
 from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules
 from serving.evaluation.stress import ALL, by_shock
 from serving.schemas import requests as wire
-from serving.watch.signals import buffer
 
 DESK = ScoringService(model=Model(bundle=None), clock=lambda: many_venues.AT)
 BOOK = {one["id"]: one for one in many_venues.book()}
@@ -129,6 +129,28 @@ def test_the_trigger_shown_is_the_one_that_matters() -> None:
     assert buffer(two) == pytest.approx(0.0878766, abs=1e-6)
     # WBTC alone by 13.6 %, before the whole market, which moves debt as well.
     assert buffer(both) == pytest.approx(0.1359897, abs=1e-6)
+
+
+def test_what_is_kept_tells_the_nearest_line() -> None:
+    """Share, asset, side and price of the line that is reached first; 0 where it is crossed."""
+
+    def kept(one: RuleEvaluation) -> tuple[float | None, str | None, str | None, float | None]:
+        said = record_of_rules(one, ForecastOutcome(), at=many_venues.AT, model_version=None)
+        return said.distance, said.trigger_asset, said.trigger_side, said.trigger_price
+
+    two, short, both = judged(many_venues.request())[:3]
+    distance, asset, side, price = kept(two)
+    assert distance == pytest.approx(0.0878766, abs=1e-6)
+    assert (asset, side, price) == (None, "below", None)  # the whole market
+    distance, asset, side, price = kept(both)
+    assert distance == pytest.approx(0.1359897, abs=1e-6)
+    assert (asset, side) == ("WBTC", "below")
+    wbtc = both.case.market.prices["WBTC"]
+    assert price == pytest.approx(float(wbtc.exact) * (1 - 0.1359897), rel=1e-6)
+    assert kept(short)[1:3] == ("WETH", "above")  # lent against stable coins: it loses by a rise
+    body = many_venues.request([BOOK["aave/two collaterals"]])
+    body["market"]["prices"]["WETH"]["value"] = "1500"
+    assert kept(judged(body)[0])[0] == 0.0
 
 
 def test_a_common_move_that_is_past_is_no_room() -> None:

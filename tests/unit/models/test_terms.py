@@ -126,7 +126,7 @@ def test_every_fault_of_a_file_is_listed() -> None:
     }
     unknown = faults(file(("2021-01-01T00:00:00Z", "matt = 3\ncurve = { kind = 'linear', x = 1 }")))
     assert unknown == {
-        "x.toml:/terms/0/values/matt": "unknown field",
+        "x.toml:/terms/0/values/matt": "unknown field; did you mean mat?",
         "x.toml:/terms/0/values/curve/x": "unknown field",
     }
 

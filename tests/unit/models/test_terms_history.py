@@ -1,7 +1,6 @@
 """Risk parameters of the past: on made-up rows, and on the shared files when present."""
 
 from datetime import UTC, datetime
-from decimal import Decimal, localcontext
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from models import terms
 from models.margin.fixed_point import RAD, RAY, WAD
 from models.terms_history import aave, compound, exchanges, maker, observed
-from models.terms_history.observed import Change, Observed
+from models.terms_history.observed import Observed
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 
@@ -54,15 +53,6 @@ def test_later_observations_lie_over_earlier_ones() -> None:
     assert observed.in_force(history, market="m", asset="B", at=day(2025, 1, 1)) == {}
 
 
-def test_preview_lays_changes_over_values() -> None:
-    """A change without a new value changes nothing."""
-    changes = [
-        Change(market="m", asset="A", parameter=name, proposed_at=None, before=1, after=after)
-        for name, after in (("ltv", 0), ("cap", None))
-    ]
-    assert observed.preview({"ltv": 5, "cap": 9}, changes) == {"ltv": 0, "cap": 9}
-
-
 def test_a_scale_too_coarse_is_an_error() -> None:
     """Digits are never dropped silently."""
     assert observed.scaled("4e+24", 1) == 4 * 10**24
@@ -72,41 +62,23 @@ def test_a_scale_too_coarse_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("percent", "nearest", "on_chain"),
+    ("percent", "on_chain"),
     [
-        ("2", 627937192491029811, 627937192491029810),
-        ("4", 1243680656318820313, 1243680656318820312),
-        ("5", 1547125957863212449, 1547125957863212448),
-        ("6", 1847694957439350563, 1847694957439350562),
-        ("6.5", 1996917783620820124, 1996917783620820123),
-        ("7.5", 2293273137447730715, 2293273137447730714),
-        ("9", 2732676825177582096, 2732676825177582095),
-        ("10", 3022265980097387651, 3022265980097387650),
+        ("0", 0),
+        ("2", 627937192491029810),
+        ("4", 1243680656318820312),
+        ("5", 1547125957863212448),
+        ("6", 1847694957439350562),
+        ("6.5", 1996917783620820123),
+        ("7.5", 2293273137447730714),
+        ("9", 2732676825177582095),
+        ("10", 3022265980097387650),
     ],
 )
-def test_fee_per_second(percent: str, nearest: int, on_chain: int) -> None:
-    """The correctly rounded root, and the rates published with Maker's spells."""
+def test_fee_per_second(percent: str, on_chain: int) -> None:
+    """The rates published with Maker's spells; without a fee debt does not grow."""
     fee = Fraction(percent) / 100
-    assert maker.ray_per_second(fee) == RAY + nearest
     assert maker.governance_ray_per_second(fee) == RAY + on_chain
-
-
-def test_fee_of_nothing_is_one() -> None:
-    """Without a fee debt does not grow."""
-    assert maker.ray_per_second(Fraction(0)) == RAY
-    assert maker.governance_ray_per_second(Fraction(0)) == RAY
-
-
-def test_root_is_the_nearest() -> None:
-    """Half a ray to either side, compounded for a year, brackets 1.06."""
-    with localcontext() as context:
-        context.prec = 80
-        half = Decimal("0.5")
-        low, high = (
-            ((maker.ray_per_second(Fraction(6, 100)) + sign * half) / RAY) ** 31_536_000
-            for sign in (-1, 1)
-        )
-        assert low < Decimal("1.06") < high
 
 
 MAKER_HEAD = "BLOCK,TIMESTAMP,TX_HASH,SOURCE,PARAMETER,ILK,FROM_VALUE,TO_VALUE,SOURCE_TYPE"
@@ -140,56 +112,6 @@ def test_committed_terms_of_eth_b_are_what_was_recorded() -> None:
         assert {name: getattr(entry.terms, name) for name in recorded} == recorded
 
 
-@pytest.mark.parametrize(
-    ("column", "text", "expected"),
-    [
-        ("ltv", "75 % [7500]", 7_500),
-        ("ltv", "75 %", 7_500),
-        ("ltv", "0.05 %", 5),
-        ("ltv", "0.055 %", None),
-        ("ltv", "-", None),
-        ("ltv", "", None),
-        ("liquidationBonus", "7 % [10700]", 10_700),
-        ("liquidationBonus", "6.25 %", 10_625),
-        ("liquidationBonus", "0 %", None),
-        ("supplyCap", "1,600 cbBTC", 1_600),
-        ("debtCeiling", "4,000,000 $ [400000000]", 400_000_000),
-        ("debtCeiling", "1,200,000 $", 120_000_000),
-        ("isFrozen", ":white_check_mark:", 1),
-        ("isFrozen", "false", 0),
-    ],
-)
-def test_numbers_as_aave_reports_print_them(column: str, text: str, expected: int | None) -> None:
-    """Raw value where it is given, else the printed one in the venue's scale."""
-    assert aave.printed_number(column, text) == expected
-
-
-CHANGE_HEAD = "proposal_date,pool,file,mode,symbol,param,before,after"
-
-
-def test_aave_proposals(tmp_path: Path) -> None:
-    """Dated in two orders or not at all; only what was before counts as in force."""
-    path = written(
-        tmp_path / "changes.csv",
-        CHANGE_HEAD,
-        "20250220.0,P,f,Reserve altered,A,ltv,75 % [7500],0 % [0]",
-        "20232507.0,P,f,Reserve altered,A,ltv,,70 % [7000]",
-        ",P,f,Reserve altered,A,isFrozen,false,true",
-        "20250220.0,P,f,eMode,A,eMode.ltv (unchanged),90 %,90 %",
-        "20250220.0,P,f,Reserve altered,A,oracle,[0x1](u),[0x2](u)",
-        "20250220.0,P,f,eMode,,eMode.ltv,90 %,91 %",
-    )
-    changes = aave.proposed_changes(path)
-    assert [(c.parameter, c.proposed_at, c.before, c.after) for c in changes] == [
-        ("ltv", day(2025, 2, 21), 7_500, 0),
-        ("ltv", day(2023, 7, 26), None, 7_000),
-        ("is_frozen", None, 0, 1),
-        ("e_mode_ltv", day(2025, 2, 21), 9_000, 9_000),
-    ]
-    (before,) = aave.observed_before(changes)
-    assert (before.observed_at, before.values) == (day(2025, 2, 21), {"ltv": 7_500})
-
-
 def test_aave_snapshots() -> None:
     """Previews are left out; a reserve on Polygon in December 2023, in the venue's scale."""
     path = shared("risk_parameters/aave_reserve_config_snapshots.csv")
@@ -219,28 +141,6 @@ def test_aave_snapshots() -> None:
     assert {name: found[name] for name in expected} == expected
 
 
-def test_aave_proposals_of_the_shared_file() -> None:
-    """All with a number are read; a frozen v2 reserve on Avalanche is previewed."""
-    path = shared("risk_parameters/aave_param_changes_from_governance_diffs.csv")
-    changes = aave.proposed_changes(path)
-    assert len(changes) == 2_664
-    first = changes[0]
-    assert (first.market, first.asset, first.parameter) == (
-        "AaveV2Avalanche",
-        "WETH.e",
-        "borrowing_enabled",
-    )
-    assert (first.proposed_at, first.before, first.after) == (day(2025, 2, 21), 1, 0)
-    now = observed.in_force(
-        aave.observed_before(changes),
-        market="AaveV2Avalanche",
-        asset="WETH.e",
-        at=day(2025, 2, 21),
-    )
-    assert now == {"borrowing_enabled": 1, "reserve_factor": 7_500}
-    assert observed.preview(now, [first])["borrowing_enabled"] == 0
-
-
 COMET_HEAD = (
     "commit_date,commit,network,market,asset,address,borrowCF,liquidateCF,liquidationFactor,"
     "supplyCap_raw,decimals,storeFrontPriceFactor,borrowMin_raw"
@@ -264,7 +164,7 @@ def test_comet_configuration(tmp_path: Path) -> None:
         "store_front_price_factor": 8 * 10**17,
         "supply_cap": 4 * 10**24,
         "base_borrow_min": 10**8,
-        "scale": 10**18,
+        "decimals": 18,
     }
 
 
@@ -346,8 +246,9 @@ def test_binance_brackets_of_the_shared_file_are_continuous() -> None:
 def test_bybit_brackets_of_the_shared_file_are_continuous() -> None:
     """Thirty tiers, dated by the file's name."""
     path = shared("risk_parameters/bybit_BTCUSDC_perp_tiers_2025-12-29.csv")
-    (found,) = exchanges.bybit_tiers(path)
-    assert (found.asset, found.observed_at) == ("BTCPERP", day(2025, 12, 30))
+    assert exchanges.bybit_tiers(path, symbol="ETH/USDC") == ()
+    (found,) = exchanges.bybit_tiers(path, symbol="BTC/USDC")
+    assert (found.asset, found.observed_at) == ("BTC/USDC", day(2025, 12, 30))
     brackets = found.values["brackets"]
     assert isinstance(brackets, tuple)
     assert len(brackets) == 30

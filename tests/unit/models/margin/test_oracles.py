@@ -8,8 +8,7 @@ import pytest
 
 from models.domain import Price
 from models.margin import oracles
-from models.margin.fixed_point import RAY
-from models.margin.oracles import Breaker, Delayed, Feed, RatioCap, SignedValue
+from models.margin.oracles import RatioCap
 from models.margin.result import Refusal
 
 AT = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
@@ -91,151 +90,6 @@ def test_no_source_at_all_is_a_lost_quorum() -> None:
     assert found.refusal.reason == "quorum_lost"
 
 
-FEED = Feed(source="a", heartbeat=HOUR, deviation=Fraction(1, 100), grace=timedelta(minutes=5))
-
-
-@pytest.mark.parametrize(
-    ("minutes", "reference", "faults"),
-    [
-        (0, 101, ()),
-        (5, 101, ()),
-        (0, 102, ()),
-        (5, 102, ("deviation_missed",)),
-        (5, 98, ("deviation_missed",)),
-        (65, 100, ("stale",)),
-        (66, 100, ("stale", "heartbeat_missed")),
-        (-1, 102, ("from_the_future",)),
-    ],
-)
-def test_source_health(minutes: int, reference: int, faults: tuple[str, ...]) -> None:
-    """A feed is judged by its own heartbeat and deviation."""
-    health = oracles.source_health(
-        price(100, minutes=minutes), FEED, at=AT, reference=price(reference, source="b")
-    )
-    assert health.faults == faults
-    assert health.is_healthy == (not faults)
-    assert health.age == timedelta(minutes=minutes)
-
-
-def test_silent_and_worthless_sources_are_named() -> None:
-    """Missing and non-positive prices are faults."""
-    assert oracles.source_health(None, FEED, at=AT).faults == ("missing",)
-    zero = oracles.source_health(price(0), FEED, at=AT, reference=price(1))
-    assert zero.faults == ("not_positive",)
-
-
-SIGNED = tuple(SignedValue(signer=str(i), value=100 + i, age=50 + i) for i in range(4))
-
-
-def test_maker_median_takes_the_upper_middle() -> None:
-    """Of four values in ascending order the third is the median."""
-    found = oracles.maker_median(SIGNED, bar=4, last_age=49, at=AT)
-    assert isinstance(found, Price)
-    assert (found.value, found.decimals, found.observed_at) == (102, 18, AT)
-    three = oracles.maker_median(SIGNED[:3], bar=3, last_age=49, at=AT)
-    assert isinstance(three, Price)
-    assert three.value == 101
-
-
-def test_equal_values_are_in_order() -> None:
-    """Two oracles may agree."""
-    same = tuple(replace(message, value=7) for message in SIGNED)
-    found = oracles.maker_median(same, bar=4, last_age=49, at=AT)
-    assert isinstance(found, Price)
-    assert found.value == 7
-
-
-@pytest.mark.parametrize(
-    ("values", "last_age", "reason"),
-    [
-        (SIGNED[:3], 0, "Median/bar-too-low"),
-        ((*SIGNED, SIGNED[3]), 0, "Median/bar-too-low"),
-        (SIGNED, 50, "Median/stale-message"),
-        ((SIGNED[1], SIGNED[0], *SIGNED[2:]), 0, "Median/messages-not-in-order"),
-        ((SIGNED[0], SIGNED[0], *SIGNED[2:]), 0, "Median/oracle-already-signed"),
-        ((*SIGNED[:3], replace(SIGNED[3], signer="x")), 0, "Median/invalid-oracle"),
-    ],
-)
-def test_maker_median_refusals(values: tuple[SignedValue, ...], last_age: int, reason: str) -> None:
-    """Each condition has the venue's own reason."""
-    found = oracles.maker_median(values, bar=4, last_age=last_age, at=AT, oracles=frozenset("0123"))
-    assert isinstance(found, Refusal)
-    assert found.reason == reason
-
-
-def osm() -> Delayed:
-    """Return a delayed oracle updated in the hour before last."""
-    return Delayed(
-        current=price(100, decimals=18, minutes=130),
-        upcoming=price(90, decimals=18, minutes=70),
-        updated_at=AT.replace(hour=11, minute=0),
-    )
-
-
-def test_delayed_price_knows_the_next_one() -> None:
-    """Current and next price with the time of the change."""
-    seen = oracles.peek(osm())
-    assert seen is not None
-    assert (seen.value, seen.next_value) == (100, 90)
-    assert seen.next_at == AT.replace(hour=12, minute=0)
-    assert seen.age(AT) == timedelta(minutes=130)
-    ahead = oracles.peep(osm())
-    assert ahead is not None
-    assert ahead.value == 90
-
-
-def test_next_price_at_a_coarser_scale_is_rounded_down() -> None:
-    """1.239 is 1.23 beside a current price of two digits."""
-    mixed = replace(
-        osm(), current=price(130, decimals=2, minutes=130), upcoming=price(1_239, decimals=3)
-    )
-    seen = oracles.peek(mixed)
-    assert seen is not None
-    assert seen.next_value == 123
-
-
-def test_share_in_a_reason_is_rounded_down() -> None:
-    """A move of 56/99, 56.5656... %, shows as 56.56 %."""
-    doubt = oracles.jump_doubt(price(155), price(99), Breaker(jump=Fraction(1, 10)))
-    assert doubt == "jump: 56.56 %"
-
-
-def test_poke_aligns_to_the_hour() -> None:
-    """An update at half past counts from the full hour and moves the queue by one."""
-    moved = oracles.poke(osm(), price(80, decimals=18), at=AT)
-    assert isinstance(moved, Delayed)
-    assert moved.updated_at == AT.replace(minute=0)
-    seen = oracles.peek(moved)
-    assert seen is not None
-    assert (seen.value, seen.next_value) == (90, 80)
-    assert seen.next_at == AT.replace(hour=13, minute=0)
-
-
-def test_poke_too_early_or_stopped_is_refused() -> None:
-    """The hop must have passed; at its very end it has."""
-    early = oracles.poke(osm(), price(80), at=AT.replace(hour=11, minute=59, second=59))
-    assert isinstance(early, Refusal)
-    assert early.reason == "OSM/not-passed"
-    assert isinstance(oracles.poke(osm(), price(80), at=AT.replace(minute=0)), Delayed)
-    stopped = oracles.poke(replace(osm(), is_stopped=True), price(80), at=AT)
-    assert isinstance(stopped, Refusal)
-    assert stopped.reason == "OSM/is-stopped"
-
-
-def test_poke_of_an_invalid_source_changes_nothing() -> None:
-    """Neither prices nor the time move."""
-    assert oracles.poke(osm(), None, at=AT) == osm()
-
-
-def test_next_price_is_not_announced_when_stopped_or_unknown() -> None:
-    """A stopped oracle will not take its next price."""
-    for state in (replace(osm(), is_stopped=True), replace(osm(), upcoming=None)):
-        seen = oracles.peek(state)
-        assert seen is not None
-        assert seen.next_value is None
-    assert oracles.peek(replace(osm(), current=None)) is None
-
-
 def test_capped_ratio_grows_from_its_snapshot() -> None:
     """10 % a year on a ratio of 1.2 allows 1.2 · 1.1 after a year, and no more."""
     growth = oracles.growth_per_second(1_200_000_000_000_000_000, 1000)
@@ -264,52 +118,6 @@ def test_capped_ratio_before_its_snapshot_is_zero() -> None:
     assert oracles.capped_by_ratio(price(100), 10**18, CAP, at=AT).value == 100
 
 
-@pytest.mark.parametrize(("value", "expected"), [(99, 99), (104, 104), (105, 104), (0, 0)])
-def test_capped_stable_price(value: int, expected: int) -> None:
-    """What exceeds the cap is cut off; age and source remain."""
-    found = oracles.capped(price(value, minutes=3), 104)
-    assert found.value == expected
-    assert found.age(AT) == timedelta(minutes=3)
-    assert found.source == ("a capped" if value > 104 else "a")
-
-
-def test_breaker_marks_and_never_replaces() -> None:
-    """The venue's own price stays; every reason is given."""
-    spot = replace(price(80), next_value=50)
-    lost = oracles.consensus([], at=AT, quorum=2, outlier=Fraction(1), decimals=8)
-    breaker = Breaker(jump=Fraction(1, 10), gap=Fraction(1, 10), tolerance=RAY * 7 // 10)
-    found = oracles.judge(spot, breaker, previous=price(100), twap=price(100), agreed=lost)
-    assert replace(found, disputed=None) == spot
-    assert found.disputed == (
-        "jump: 20.00 %; quorum_lost: 0 of 2 sources; failed: ; twap_gap: 20.00 %; "
-        "next_below_tolerance: 50"
-    )
-
-
-def test_breaker_at_its_limits_is_silent() -> None:
-    """Each limit is inclusive, and a test without data says nothing."""
-    spot = replace(price(90), next_value=63)
-    breaker = Breaker(jump=Fraction(1, 10), gap=Fraction(1, 10), tolerance=RAY * 7 // 10)
-    assert oracles.judge(spot, breaker, previous=price(100), twap=price(100)).disputed is None
-    assert oracles.judge(price(1), Breaker(), previous=price(100)).disputed is None
-    assert oracles.judge(price(1), breaker, previous=price(0), twap=price(0)).disputed is None
-
-
-def test_tolerance_compares_with_nine_more_digits() -> None:
-    """In ray, 7 of 10.5 · 0.7 = 7.35 is below; in wad it would be equal to the floor."""
-    spot = Price(value=105, decimals=18, observed_at=AT, next_value=73)
-    breaker = Breaker(tolerance=RAY * 7 // 10)
-    assert oracles.fall_doubt(spot, breaker) == "next_below_tolerance: 73"
-    assert oracles.fall_doubt(replace(spot, next_value=74), breaker) is None
-    assert oracles.fall_doubt(spot, Breaker(tolerance=0)) is None
-
-
-def test_tolerated_share_is_rounded_down() -> None:
-    """A third of 3, and a hair more, is 1: a next price of 1 is not below it."""
-    spot = Price(value=3, decimals=18, observed_at=AT, next_value=1)
-    assert oracles.fall_doubt(spot, Breaker(tolerance=RAY // 3 + 1)) is None
-
-
 def test_growth_of_a_cap_is_rounded_down() -> None:
     """A millionth of a unit per second is nothing for a million seconds less one."""
     cap = replace(CAP, growth_scaled=1)
@@ -318,13 +126,59 @@ def test_growth_of_a_cap_is_rounded_down() -> None:
     assert oracles.max_ratio(cap, at=at + timedelta(seconds=1)) == 10**18 + 1
 
 
-def test_worthless_price_cannot_be_left_behind() -> None:
-    """Its fault is being worthless; there is no distance from nothing."""
-    found = oracles.source_health(price(0, minutes=5), FEED, at=AT, reference=price(1))
-    assert found.faults == ("not_positive",)
-
-
-def test_an_earlier_dispute_is_kept() -> None:
-    """A second breaker adds to the first one's reason."""
+def test_a_single_source_is_compared_with_nothing() -> None:
+    """However often it spoke, and whatever it says of itself."""
+    found = oracles.compared([price(100, minutes=2), price(50)])
+    assert (found.price, found.sources, found.consensus) == (price(50), (price(50),), None)
     doubted = replace(price(100), disputed="feed paused")
-    assert oracles.judge(doubted, Breaker()).disputed == "feed paused"
+    assert oracles.compared([doubted]).price == doubted
+
+
+def test_sources_that_agree_leave_the_newest_as_it_is() -> None:
+    """The price in force is the one told last, not the median."""
+    reports = [price(100, source="a", minutes=2), price(104, source="b")]
+    found = oracles.compared(reports)
+    assert found.price == reports[1]
+    assert found.sources == tuple(reports)
+    assert found.faults == {"a": (), "b": ()}
+
+
+def test_an_outlier_in_force_is_disputed_and_still_in_force() -> None:
+    """Two of three agree on the mean of 100 and 102; 80 is 20.79 % off, rounded down."""
+    reports = [
+        price(100, source="a", minutes=3),
+        price(102, source="b", minutes=1),
+        price(80, source="c"),
+    ]
+    found = oracles.compared(reports)
+    assert replace(found.price, disputed=None) == reports[2]
+    assert found.price.disputed == "c is 20.79 % off the median(a, b)"
+    assert found.faults == {"a": (), "b": (), "c": ("outlier",)}
+
+
+def test_an_outlier_that_is_not_in_force_disputes_nothing() -> None:
+    """It is named among the sources."""
+    reports = [price(80, source="c", minutes=1), price(100, source="a"), price(102, source="b")]
+    found = oracles.compared(reports)
+    assert found.price == reports[2]
+    assert found.faults["c"] == ("outlier",)
+
+
+def test_two_that_contradict_each_other_make_no_quorum() -> None:
+    """Which of them is right nobody can tell: 100 and 112 are 5.66 % off their mean."""
+    found = oracles.compared([price(100, source="a", minutes=1), price(112, source="b")])
+    assert found.price.disputed == "quorum_lost: 0 of 2 sources; failed: a outlier, b outlier"
+
+
+def test_a_source_that_broke_its_own_limit_has_no_say() -> None:
+    """Its price of a minute ago may be half a minute old: one of two is left."""
+    late = replace(price(100, source="a", minutes=1), stale_after=timedelta(seconds=30))
+    found = oracles.compared([late, price(100, source="b")])
+    assert found.price.disputed == "quorum_lost: 1 of 2 sources; failed: a stale"
+
+
+def test_a_source_that_doubts_itself_has_no_say_and_keeps_its_reason() -> None:
+    """Its own reason comes first."""
+    doubted = replace(price(100, source="b"), disputed="feed paused")
+    found = oracles.compared([price(100, source="a", minutes=1), doubted])
+    assert found.price.disputed == ("feed paused; quorum_lost: 1 of 2 sources; failed: b disputed")

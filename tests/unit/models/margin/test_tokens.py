@@ -7,7 +7,14 @@ from models.domain import Account, Leg, LegKind, Market
 from models.margin.fixed_point import RAY, WAD
 from models.margin.result import Refusal, TokenAmount
 from models.margin.rulebook import load
-from models.margin.venues import aave_v3_terms, liquity_v1, morpho_blue
+from models.margin.venues import (
+    aave_v3_terms,
+    compound_v3,
+    dydx_v4,
+    liquity_v1,
+    maker,
+    morpho_blue,
+)
 
 AT = datetime(2026, 11, 30, tzinfo=UTC)
 
@@ -97,4 +104,63 @@ def test_a_trove_is_told_in_whole_coins() -> None:
     assert told == (
         TokenAmount(kind=LegKind.COLLATERAL, asset="ETH", amount=Fraction(1, 2)),
         TokenAmount(kind=LegKind.DEBT, asset="LUSD", amount=Fraction(2_000)),
+    )
+
+
+def test_normalised_debt_is_told_as_what_it_owes() -> None:
+    """Half an ether; 2,000 of art at a rate of 1.05 are 2,100 DAI; without the rate, nothing."""
+    book = load("maker", "dss")
+    terms = maker.Terms(mat=3 * RAY // 2, duty=RAY, dust=0, chop=WAD, hole=10**60, hole_all=10**60)
+    legs = (held(LegKind.COLLATERAL, "ETH", WAD // 2), held(LegKind.DEBT, "DAI", 2_000 * WAD))
+    market = Market(at=AT, prices={}, state={"m.rate": 105 * RAY // 100})
+    whose = account("maker", "dss", *legs)
+    assert book.tokens is not None
+    assert book.tokens(whose, market, terms) == (
+        TokenAmount(kind=LegKind.COLLATERAL, asset="ETH", amount=Fraction(1, 2)),
+        TokenAmount(kind=LegKind.DEBT, asset="DAI", amount=Fraction(2_100)),
+    )
+    refused = book.tokens(whose, Market(at=AT, prices={}, state={}), terms)
+    assert refused == Refusal("rate_missing", "m.rate")
+
+
+def test_a_principal_is_told_as_its_balance() -> None:
+    """A principal of 1,000 USDC at an index of 1.1 owes 1,100; collateral earns nothing."""
+    book = load("compound-v3", "comet")
+    weth = compound_v3.Collateral(
+        asset="WETH",
+        decimals=18,
+        borrow_factor=8 * WAD // 10,
+        liquidate_factor=9 * WAD // 10,
+        liquidation_factor=95 * WAD // 100,
+    )
+    terms = compound_v3.Terms(base_asset="USDC", base_decimals=6, collaterals=(weth,))
+    state = {"base_supply_index": 10**15, "base_borrow_index": 11 * 10**14}
+    legs = (held(LegKind.COLLATERAL, "WETH", 3 * WAD), held(LegKind.DEBT, "USDC", 10**9))
+    market = Market(at=AT, prices={}, state=state)
+    assert book.tokens is not None
+    assert book.tokens(account("compound-v3", "comet", *legs), market, terms) == (
+        TokenAmount(kind=LegKind.COLLATERAL, asset="WETH", amount=Fraction(3)),
+        TokenAmount(kind=LegKind.DEBT, asset="USDC", amount=Fraction(1_100)),
+    )
+    wrong = account("compound-v3", "comet", held(LegKind.DEBT, "WETH", 1))
+    refused = book.tokens(wrong, market, terms)
+    assert refused == Refusal("asset_not_listed", "WETH")
+
+
+def test_quantums_are_told_in_coins() -> None:
+    """A short of 0.05 BTC in quantums of 10^-10, and 12.5 USDC in millionths."""
+    book = load("dydx-v4", "84d4664b")
+    btc = dydx_v4.Perpetual(
+        atomic_resolution=-10, initial_margin_ppm=50_000, maintenance_fraction_ppm=600_000
+    )
+    terms = dydx_v4.Terms(perpetuals={"BTC-USD": btc})
+    legs = (
+        held(LegKind.POSITION, "BTC-USD", -5 * 10**8),
+        held(LegKind.COLLATERAL, "USDC", 12_500_000),
+    )
+    market = Market(at=AT, prices={}, state={})
+    assert book.tokens is not None
+    assert book.tokens(account("dydx-v4", "84d4664b", *legs), market, terms) == (
+        TokenAmount(kind=LegKind.POSITION, asset="BTC-USD", amount=Fraction(-1, 20)),
+        TokenAmount(kind=LegKind.COLLATERAL, asset="USDC", amount=Fraction(25, 2)),
     )

@@ -6,9 +6,11 @@ from fractions import Fraction
 import pytest
 from parameter_terms import AAVE, MAKER, TERMS
 
+from models.domain import MarketId
 from models.margin.oracles import RatioCap, growth_per_second
-from models.parameters.bounds import USUAL, StepBound, bound_faults, steps
-from models.parameters.catalogue import Role
+from models.margin.perpetual import Tier
+from models.parameters.bounds import USUAL, Measure, StepBound, bound_faults, steps
+from models.parameters.catalogue import Role, find
 from models.parameters.ceilings import AutoLine, followed, smart_ltv
 from models.parameters.changes import Change, Request, applied, resolve
 from models.parameters.coupling import RatioPoint, cap_faults, coupled_faults
@@ -149,3 +151,78 @@ def test_bounds_are_of_shares() -> None:
         14 * 10**26,
         145 * 10**25,
     ]
+
+
+USDM = MarketId("binance-usdm", "USDT", "")
+
+
+def table(*brackets: tuple[int, str, str]) -> tuple[Tier, ...]:
+    """Return brackets of floor, rate and deduction."""
+    return tuple(
+        Tier(floor=Fraction(floor), rate=Fraction(rate), deduction=Fraction(less), max_leverage=20)
+        for floor, rate, less in brackets
+    )
+
+
+def tiers_to(before: tuple[Tier, ...], to: tuple[Tier, ...]) -> Change:
+    """Return the change of a table."""
+    parameter = find("binance-usdm", "symbols.ACT")
+    assert parameter is not None
+    return Change(market=USDM, parameter=parameter, path="symbols.ACT", before=before, to=to)
+
+
+QUARTER = StepBound(
+    role=Role.TIERS,
+    measure=Measure.RELATIVE,
+    up=Fraction(1, 4),
+    down=Fraction(1, 4),
+    every=timedelta(days=1),
+)
+LOW = table((0, "0.01", "0"), (1000, "0.02", "10"))
+HIGH = table((0, "0.02", "0"), (1000, "0.04", "20"))
+
+
+def test_a_doubled_table_takes_four_steps_of_a_quarter() -> None:
+    """1.25, 1.5625 and 1.9531 times what was required (in ten thousandths), then twice."""
+    path = steps(tiers_to(LOW, HIGH), (QUARTER,), begin=AT)
+    assert [step.at for step in path] == [AT + timedelta(days=day) for day in range(4)]
+    assert [step.value for step in path] == [
+        table((0, "0.0125", "0"), (1000, "0.025", "12.5")),
+        table((0, "0.015625", "0"), (1000, "0.03125", "15.625")),
+        table((0, "0.019531", "0"), (1000, "0.039062", "19.531")),
+        HIGH,
+    ]
+    assert steps(tiers_to(LOW, HIGH), (), begin=AT)[0].value == HIGH
+
+
+def test_a_table_halved_goes_down_by_a_quarter_of_what_stands() -> None:
+    """.75, .5625 of what was required, then half: 3 steps."""
+    path = steps(tiers_to(HIGH, LOW), (QUARTER,), begin=AT)
+    assert [step.value[0].rate for step in path] == [
+        Fraction("0.015"),
+        Fraction("0.01125"),
+        Fraction("0.01"),
+    ]
+
+
+def test_a_bracket_that_begins_earlier_is_bounded_where_it_hurts_most() -> None:
+    """At 500 nothing changes yet; at 1,000 of notional 15 are needed in place of 10, half more."""
+    early = table((0, "0.01", "0"), (500, "0.02", "5"))
+    change = tiers_to(LOW, early)
+    assert list(bound_faults(change, (QUARTER,), last=None, at=AT)) == [
+        "symbols.ACT requires more or less at some size than it may change by at once"
+    ]
+    half = StepBound(role=Role.TIERS, measure=Measure.RELATIVE, up=Fraction(1, 2))
+    assert list(bound_faults(change, (half,), last=None, at=AT)) == []
+    first, *_ = steps(change, (QUARTER,), begin=AT)
+    # Half of the way: 12.5 at 1,000, a quarter more.
+    assert first.value == table((0, "0.01", "0"), (500, "0.015", "2.5"), (1000, "0.02", "7.5"))
+
+
+def test_a_table_in_points_of_its_notional() -> None:
+    """Half a point at once: 2 % to 4 % of the largest position is four steps."""
+    points = StepBound(role=Role.TIERS, up=Fraction(1, 200), down=Fraction(1, 200))
+    assert len(steps(tiers_to(LOW, HIGH), (points,), begin=AT)) == 4
+    none = StepBound(role=Role.TIERS, up=Fraction(0))
+    with pytest.raises(ValueError, match="cannot move"):
+        steps(tiers_to(LOW, HIGH), (none,), begin=AT)

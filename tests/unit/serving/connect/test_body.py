@@ -1,5 +1,8 @@
 """What may be asked of a connection, and what is looked up for it."""
 
+import re
+import tomllib
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -49,6 +52,49 @@ def test_systems_of_liquity_are_known_by_their_managers() -> None:
     assert target(body(venue="liquity-v1")).contract == "0xa39739ef8b0231dbfa0dcda07d7e29faabcf4bb2"
     aim = target(body(venue="liquity-v1", chain="rootstock", market="zero"))
     assert (aim.chain_id, aim.contract) == (30, "0x82b09695ee4f214f3a0803683c4aaec332e4e0a3")
+
+
+def test_every_deployment_on_record_is_sound() -> None:
+    """Its chain has an id, its address 20 bytes, and nothing stands twice."""
+    text = resources.files("serving.connect").joinpath("deployments.toml").read_text("utf-8")
+    tree = tomllib.loads(text)
+    places = [(each["venue"], each["chain"], each.get("market")) for each in tree["contracts"]]
+    assert len(places) == len(set(places))
+    assert len(set(tree["chains"].values())) == len(tree["chains"])
+    assert {chain for _, chain, _ in places} <= tree["chains"].keys()
+    addresses = [each["address"] for each in tree["contracts"]]
+    assert [each for each in addresses if re.fullmatch("0x[0-9a-fA-F]{40}", each) is None] == []
+
+
+@pytest.mark.parametrize(
+    ("venue", "chain", "market", "chain_id", "contract"),
+    [
+        ("aave-v3", "ethereum", "spark", 1, "0xc13e21b648a5ee794902342038ff3adab66be987"),
+        ("maker", "ethereum", "ETH-A", 1, "0xda0ab1e0017debcd72be8599041a2aa3ba7e740f"),
+        ("compound-v3", "base", "weth", 8453, "0x46e6b214b524310239732d51387075e0e70970bf"),
+        ("aave-v2", "polygon", "core", 137, "0x8dff5e27ea6b7ac08ebfdf9eb090f32ee9a30fcf"),
+        (
+            "morpho-blue",
+            "base",
+            "0x" + "1" * 64,
+            8453,
+            "0xbbbbbbbbbb9cc5e90e3b3af64bdaf62c37eeffcb",
+        ),
+        (
+            "morpho-blue",
+            "unichain",
+            "0x" + "1" * 64,
+            130,
+            "0x8f5ae9cddb9f68de460c77730b018ae7e04a140a",
+        ),
+    ],
+)
+def test_other_deployments_of_known_code_are_found_by_name(
+    venue: str, chain: str, market: str, chain_id: int, contract: str
+) -> None:
+    """Spark is a market of Aave v3's code, and a singleton stands elsewhere on other chains."""
+    aim = target(body(venue=venue, chain=chain, market=market))
+    assert (aim.chain_id, aim.contract) == (chain_id, contract)
 
 
 def test_sockets_are_urls_of_websocket_and_kept_as_secret_as_endpoints() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from features.pipeline import FEATURES
 from models.margin.result import Trigger
-from serving.evaluation.reason_text import WORDS, distance_reason, feature_text
+from serving.evaluation.reason_text import distance_reason, reason_answer
+from serving.words.reasons import VALUES
 
 FALL = Trigger(kind="price", asset="ETH", direction="below", value=1, decimals=0)
 RISE = Trigger(kind="price", asset="BTC", direction="above", value=1, decimals=0)
@@ -17,7 +18,7 @@ HOURLY = 0.04 / math.sqrt(24.0)
 
 def test_every_unit_has_words() -> None:
     """A feature whose unit nobody can read is a fault of whoever adds it."""
-    assert {feature.unit for feature in FEATURES} <= set(WORDS)
+    assert {feature.unit for feature in FEATURES} <= set(VALUES)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,9 @@ def test_every_unit_has_words() -> None:
 )
 def test_a_value_is_told_in_units_of_people(name: str, value: float, shown: str) -> None:
     """Logs are undone."""
-    assert f": {shown}; raises the risk" in feature_text(name, value, direction="raises")
+    shown_value = None if math.isnan(value) else value
+    reason = reason_answer(name, {"value": shown_value}, feature=name)
+    assert reason.text.endswith(f": {shown}; raises the risk")
 
 
 @pytest.mark.parametrize(

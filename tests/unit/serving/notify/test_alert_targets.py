@@ -91,4 +91,14 @@ def test_a_mail_address_is_not_shown_whole() -> None:
     assert shown("mail", "alice@example.org") == "a…@example.org"
     assert shown("webhook", "https://h.example.org/secret?k=1") == "https://h.example.org/…"
     assert shown("apprise", DISCORD) == "discord://…"
-    assert set(KINDS) == {"webhook", "mail", "apprise"}
+    assert shown("stream", "alerts.desk") == "alerts.desk"
+    assert set(KINDS) == {"webhook", "mail", "apprise", "stream"}
+
+
+@pytest.mark.parametrize(
+    "target", ["alerts", "forewarn.prices", "alerts.>", "alerts.a b", "alerts.*"]
+)
+def test_a_channel_writes_to_no_other_subject(target: str) -> None:
+    """A receiver chooses among the subjects of alerts, and none of what is read."""
+    assert KINDS["stream"].fault(target) is not None
+    assert KINDS["stream"].fault("alerts.desk.night") is None

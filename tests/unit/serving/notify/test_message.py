@@ -43,14 +43,14 @@ def test_a_message_says_was_and_now_and_why() -> None:
     message = compose(body(), "en", {})
     assert message.subject == "[critical] vault-1: up from watch"
     assert "vault-1: was watch, now critical" in message.text
-    assert "because next_verdict is liquidatable" in message.text
+    assert "because the venue's rule says liquidatable at the oracle's next price" in message.text
     assert "Reference: o/vault-1/2/3" in message.text
     assert "No warning can promise time" in message.html
     assert message.payload["type"] == "alert.single"
     assert message.payload["data"]["items"][0]["level"] == "critical"
 
 
-def test_a_language_without_templates_falls_back_to_english() -> None:
+def test_a_language_without_a_table_falls_back_to_english() -> None:
     """German is there, Klingon is not."""
     assert compose(body(), "de", {}).subject == "[kritisch] vault-1: heraufgestuft von Beobachtung"
     assert compose(body(), "tlh", {}).subject == "[critical] vault-1: up from watch"

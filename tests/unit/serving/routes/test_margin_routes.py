@@ -328,7 +328,7 @@ def test_aave_liquidation() -> None:
     assert found["bad_debt"] == {"1": "476190476190476190476"}
     assert found["protocol_fee"] == {"0": "0"}
     assert found["after"]["reason"] == "no_debt"
-    assert found["after"]["ratio"] == {"name": "health_factor", "value": None}
+    assert found["after"]["ratio"] == {"name": "health_factor", "value": None, "text": None}
     assert found["is_toxic"] is False
 
 

@@ -136,7 +136,7 @@ def message(found: Plans, language: str, told: Transition | None = None) -> str:
 def test_the_aim_clears_the_levels_the_account_is_on() -> None:
     """Every signal just beyond what holds a level; critical is brought out of warning."""
     wanted = aim(default(), Level.WARNING)
-    assert (wanted.buffer, wanted.next_buffer, wanted.sigmas) == (0, 0, 1.6)
+    assert (wanted.buffer, wanted.next_buffer, wanted.sigmas) == (0, 0, 0.0)
     assert wanted.limits == (
         Limit(probability=0.2, horizon="24h", head="expected"),
         Limit(probability=0.4, horizon="4h", head="expected"),
@@ -276,9 +276,9 @@ def test_amounts_and_effect_stand_in_the_text_of_both_languages() -> None:
     found = planned(vault())
     text = message(found, "en")
     assert "so that prices may move by 5.01 % without liquidation" in text
-    assert "repay 501000000000000000000 DAI" in text
+    assert "repay 501.00 DAI (worth 501.00)" in text
     assert "then safe, health 1.0527" in text
-    assert "Rückzahlung von 501000000000000000000 DAI" in message(found, "de")
+    assert "Rückzahlung von 501,00 DAI (Wert 501,00)" in message(found, "de")
 
 
 def test_an_aim_that_cannot_be_reached_names_the_best() -> None:
@@ -286,7 +286,7 @@ def test_an_aim_that_cannot_be_reached_names_the_best() -> None:
     whole = planned(vault())
     short = replace(whole.by_account["v"], is_reached=False, reason="means_do_not_suffice")
     text = message(Plans(by_account={"v": short}), "en")
-    assert "That cannot be reached (the means do not suffice); the best is: repay" in text
+    assert "that cannot be reached (the means do not suffice); the best is: repay" in text
     empty = replace(short, actions=(), reason="no_action_open")
     assert "No plan: no action is open." in message(Plans(by_account={"v": empty}), "en")
 

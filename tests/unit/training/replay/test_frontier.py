@@ -17,6 +17,7 @@ from training.replay.frontier import (
     Played,
     Tally,
     allows,
+    candidates,
     cheapest,
     folds_of,
     frontier,
@@ -168,6 +169,31 @@ def test_each_fold_is_judged_by_what_was_chosen_on_the_others() -> None:
     # What is early does not fit the smallest budget, so the late one is chosen on either fold.
     assert at[0.0025]["chosen"] == ["first", "second"]
     assert [point["rule"]["chosen"] for point in points] == [["last word"] * 2] * 5
+
+
+def test_where_nothing_is_cheaper_the_rule_alone_is_the_policy() -> None:
+    """A policy is no worse than the rule on what both were chosen on, at any budget."""
+    least = played("last word", NOTHING, is_rule=True)
+    some = [least, played("rule", EARLY, is_rule=True), played("forecast", LATE)]
+    points = frontier(some, least=least, costs=Costs(), is_held_back=False)
+    chosen = [(point["policy"]["chosen"], point["rule"]["chosen"]) for point in points]
+    assert chosen == [(["forecast"], ["last word"])] + [(["rule"], ["rule"])] * 4
+
+
+def test_a_price_that_hardly_moves_is_watched_at_a_hundredth() -> None:
+    """Every derived policy that looks at a distance in volatilities looks at the buffer, too."""
+    looked = 0
+    for name, (policy, is_rule) in candidates(default()).items():
+        watched = tree_of(policy)["watch"]["triggers"]
+        quiet = {"signal": "buffer", "raise": 0.01, "clear": 0.02}
+        if name.startswith("sigmas"):
+            looked += 1
+            assert quiet in watched
+            assert not is_rule
+    assert looked > 0
+    shipped = tree_of(default())
+    derived = tree_of(candidates(default())["sigmas 1.6, held × 3, 2d"][0])
+    assert derived["watch"]["triggers"][:2] == shipped["watch"]["triggers"][:2]
 
 
 def test_along_a_frontier_the_widest_within_the_budget_counts() -> None:

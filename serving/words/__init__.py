@@ -1,0 +1,1 @@
+"""What people read: words by language, and figures as people write them."""

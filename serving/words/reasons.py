@@ -1,0 +1,99 @@
+"""A reason in a borrower's words, from its code and its values."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from features.pipeline import FEATURES
+from serving.words.tables import Words
+
+DAY = 24.0
+MEANINGS: Mapping[str, tuple[str, str]] = {
+    f.name: (f.meaning.rstrip("."), f.unit) for f in FEATURES
+}
+"""What each feature means in English, where it is declared, and its unit."""
+
+
+def _span(words: Words, hours: float) -> str:
+    """Return a time in whole hours, or in whole days from two on."""
+    if hours < 2 * DAY:
+        return words.counted("hour", round(hours))
+    return words.counted("day", round(hours / DAY))
+
+
+VALUES: Mapping[str, Callable[[Words, float], str]] = {
+    "log price": lambda words, v: f"{words.number(f'{100.0 * -math.expm1(-v):.1f}')} %",
+    "daily sigmas": lambda words, v: _counted(words, "daily_moves", f"{v:.1f}"),
+    "hourly sigmas": lambda words, v: _counted(words, "hourly_moves", f"{v:.2f}"),
+    "sigmas": lambda words, v: _counted(words, "moves", f"{v:.1f}"),
+    "log-odds": lambda words, v: f"{words.number(f'{100.0 / (1.0 + math.exp(-v)):.2g}')} %",
+    "1": lambda words, v: words.number(f"{v:.2f}"),
+    "log ratio": lambda words, v: _counted(words, "ratio", f"{math.exp(v):.2f}"),
+    "share": lambda words, v: f"{words.number(f'{100.0 * v:.0f}')} %",
+    "log hours": lambda words, v: _span(words, math.expm1(v)),
+    "log days": lambda words, v: _counted(words, "days", f"{math.expm1(v):.2g}"),
+    "events": lambda words, v: words.number(f"{v:.0f}"),
+    "times": lambda words, v: words.number(f"{v:.0f}"),
+    "log10 quote units": lambda words, v: words.say("value.quote", value=words.whole(10.0**v)),
+}
+"""By a feature's unit, its value in people's units."""
+
+
+def _counted(words: Words, unit: str, text: str) -> str:
+    """Return a number of something."""
+    return words.say(f"value.{unit}", value=words.number(text))
+
+
+def reason_text(words: Words, reason: Mapping[str, Any], *, zone: str = "UTC") -> str:
+    """Return a reason in words.
+
+    Parameters
+    ----------
+    reason
+        Its code, feature, direction and values; without values, as an earlier version wrote it,
+        its text is returned.
+    zone
+        Of the times in it.
+    """
+    values, code = reason.get("values"), reason["code"]
+    if values is None:
+        return str(reason["text"])
+    if reason["feature"] is not None:
+        return _feature(words, reason["feature"], values["value"], reason["direction"])
+    if code == "distance":
+        return _distance(words, values)
+    shown = dict(values)
+    if "verdict" in shown:
+        shown["verdict"] = words.word("verdict", shown["verdict"])
+    if "reason" in shown:
+        shown["reason"] = words.word("rule_reason", shown["reason"])
+    if "at" in shown:
+        shown["at"] = words.time(shown["at"], zone)
+    return words.say(f"reason.{code if words.knows('reason', code) else 'verdict'}", **shown)
+
+
+def _feature(words: Words, name: str, value: float | None, direction: str) -> str:
+    """Return one contribution of a feature."""
+    meaning, unit = MEANINGS[name]
+    named = words.word("feature", name) if words.has("feature", name) else meaning
+    shown = words.say("reason.unknown") if value is None else VALUES[unit](words, value)
+    return words.say(f"reason.feature_{direction}", meaning=named, value=shown)
+
+
+def _distance(words: Words, values: Mapping[str, Any]) -> str:
+    """Return how far the line is, in usual moves of the price."""
+    asset = values["asset"] or words.say("reason.the_market")
+    if values["share"] is None:
+        return words.say("reason.past", asset=asset)
+    return words.say(
+        f"reason.{values['goes']}",
+        asset=asset,
+        share=_tenth(words, 100.0 * values["share"]),
+        moves=_tenth(words, values["moves"]),
+        day=_tenth(words, 100.0 * values["day"]),
+    )
+
+
+def _tenth(words: Words, value: float) -> str:
+    """Return a number with one decimal."""
+    return words.number(f"{value:.1f}")
