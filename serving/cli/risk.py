@@ -147,11 +147,15 @@ def risk_book(
     """Forecast what will be liquidated within a day and a week; a store keeps it."""
     from serving.schemas.book_risk import ForecastBody
 
-    asked: dict[str, Any] = {"scenarios": scenarios, "seed": seed, "impact": "none" if no_impact else "stored"}
-    body |= {} if bearable is None else {"bearable": bearable}
+    asked: dict[str, Any] = {
+        "scenarios": scenarios,
+        "seed": seed,
+        "impact": "none" if no_impact else "stored",
+    }
+    asked |= {} if bearable is None else {"bearable": bearable}
     with _refusing():
         book = _Book(store, accounts, impact)
-        request = _checked(ForecastBody, body)
+        request = _checked(ForecastBody, asked)
         with (
             Console(stderr=True).status("running scenarios"),
             _spread(workers or scheduler is not None, scheduler) as spread,
