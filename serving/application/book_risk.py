@@ -506,8 +506,8 @@ def _run(
         return True
 
     doubts = doubts_of(ready.book, result.stale, impact=request.impact)
-    told = outcome(ready, request, result.curves, doubts=doubts, report=report, spread=spread)
-    return {"simulated": result.is_simulated, **told}
+    answer = outcome(ready, request, result.curves, doubts=doubts, report=report, spread=spread)
+    return {"simulated": result.is_simulated, **answer}
 
 
 def outcome(

@@ -147,15 +147,15 @@ def risk_book(
     """Forecast what will be liquidated within a day and a week; a store keeps it."""
     from serving.schemas.book_risk import ForecastBody
 
-    asked: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "scenarios": scenarios,
         "seed": seed,
         "impact": "none" if no_impact else "stored",
     }
-    asked |= {} if bearable is None else {"bearable": bearable}
+    fields |= {} if bearable is None else {"bearable": bearable}
     with _refusing():
         book = _Book(store, accounts, impact)
-        request = _checked(ForecastBody, asked)
+        request = _checked(ForecastBody, fields)
         with (
             Console(stderr=True).status("running scenarios"),
             _spread(workers or scheduler is not None, scheduler) as spread,
@@ -273,16 +273,16 @@ def _of_file(
     if candles is None or book.accounts is None:
         raise typer.BadParameter("--accounts needs --candles, from which scenarios are drawn")
     names = book_file.read(book.accounts).prices
-    wanted = [asset for asset in names if asset != USD and moving([asset], None)]
-    frame, _ = read_candles(candles, symbols=wanted)
+    assets = [asset for asset in names if asset != USD and moving([asset], None)]
+    frame, _ = read_candles(candles, symbols=assets)
     last = frame["open_time"].max().to_pydatetime() + timedelta(hours=1)
     is_still = request.impact == "none"
-    found = book.read(is_still=is_still, at=last)
+    inputs = book.read(is_still=is_still, at=last)
     grids = candles_on_grid(frame)
-    ready = book_risk.forecaster_of(found.book, found.curves, grids, request)
-    doubts = book_risk.doubts_of(found.book, found.stale, impact=request.impact)
+    ready = book_risk.forecaster_of(inputs.book, inputs.curves, grids, request)
+    doubts = book_risk.doubts_of(inputs.book, inputs.stale, impact=request.impact)
     return book_risk.outcome(
-        ready, request, found.curves, doubts=doubts, report=lambda _: True, spread=spread
+        ready, request, inputs.curves, doubts=doubts, report=lambda _: True, spread=spread
     )
 
 
@@ -307,9 +307,9 @@ def _run(
             StressBody, {"shocks": [body], "impact": "none" if is_still else "stored"}
         )
         if place.accounts is not None:
-            found = place.read(is_still=is_still, at=datetime.now(UTC))
+            inputs = place.read(is_still=is_still, at=datetime.now(UTC))
             shock = request.shocks[0]
-            return stressed(found.book, shock, found.curves, where="--shock", with_owners=False)
+            return stressed(inputs.book, shock, inputs.curves, where="--shock", with_owners=False)
         with _desk(str(place.store)) as (desk, opened):
             return book_risk.stress(desk, opened, request, "command-line").shocks[0]
 

@@ -180,10 +180,10 @@ def headrooms(
     answer = []
     for group in _groups(ready):
         report()
-        found = headroom(
+        largest = headroom(
             ready.columns, ready.around, at, group.accounts, most=bearable, level=HEADROOM_LEVEL
         )
-        most = None if found.scale is None else group.amount * found.scale
+        most = None if largest.scale is None else group.amount * largest.scale
         answer.append(
             HeadroomAnswer(
                 venue=group.venue,
@@ -192,8 +192,8 @@ def headrooms(
                 unit=group.asset or USD,
                 amount=group.amount,
                 most=most,
-                scale=found.scale,
-                loss=found.loss,
+                scale=largest.scale,
+                loss=largest.loss,
             )
         )
     return tuple(answer)
