@@ -203,13 +203,13 @@ def _show_market(result: dict[str, Any], console: Console) -> None:
         f"{defects['hours_unknown']:,} hours unknown, "
         f"{defects['hours_without_candle']:,} without a candle."
     )
-    for name, told in result["thresholds"].items():
-        chance, share = told["probability"], told["share_of_past"]
+    for name, answer in result["thresholds"].items():
+        chance, share = answer["probability"], answer["share_of_past"]
         words = "no probability" if chance is None else f"probability {chance:.4f}"
         console.print(f"more than {name} USD liquidated: {words}; {share:.2%} of the past")
-    for name, told in result["quantiles"].items():
+    for name, answer in result["quantiles"].items():
         console.print(
-            f"quantile {name}: {told['usd']:,.0f} USD, {told['basis_points']:.3f} x 1e-4 of supply"
+            f"quantile {name}: {answer['usd']:,.0f} USD, {answer['basis_points']:.3f} x 1e-4 of supply"
         )
 
 
