@@ -209,7 +209,7 @@ def _show_market(result: dict[str, Any], console: Console) -> None:
         console.print(f"more than {name} USD liquidated: {words}; {share:.2%} of the past")
     for name, answer in result["quantiles"].items():
         console.print(
-            f"quantile {name}: {answer['usd']:,.0f} USD, {answer['basis_points']:.3f} x 1e-4 of supply"
+            f"quantile {name}: {answer['usd']:,.0f} USD, {answer['basis_points']:.2f} bp of supply"
         )
 
 
