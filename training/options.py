@@ -36,5 +36,5 @@ def after(day: datetime | None) -> datetime | None:
 
 def refuse(console: Console, why: object) -> NoReturn:
     """Print why, in full, and leave with status 2."""
-    console.print(str(why), style="red", markup=False, highlight=False)
+    console.print(str(why), style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(2)

@@ -70,7 +70,7 @@ def channel(receiver: str) -> dict[str, Any]:
 
 
 def signals(accounts: int, *, at: datetime) -> Sequence[Signal]:
-    """Return a fallen book: one in ten liquidatable, the rest a tenth of a daily move away."""
+    """Return a fallen book: one in ten liquidatable, the rest all but sure to be."""
     return [
         Signal(
             account=f"a{k:06d}",
@@ -78,7 +78,7 @@ def signals(accounts: int, *, at: datetime) -> Sequence[Signal]:
             verdict=Verdict.SAFE if k % CRITICAL_SHARE else Verdict.LIQUIDATABLE,
             buffer=0.005 * (k % CRITICAL_SHARE) / CRITICAL_SHARE,
             sigmas=0.1 if k % CRITICAL_SHARE else 0.0,
-            expected={"24h": 0.4, "4h": 0.1},
+            expected={"24h": 0.95, "4h": 0.1},
         )
         for k in range(accounts)
     ]

@@ -55,7 +55,7 @@ def promote(
             refuse(console, "there is no challenger")
         reasons, evidence = _judged(store, champion, challenger, least=(least_days, least_episodes))
         for reason in reasons:
-            console.print(f"refused: {reason}", markup=False, highlight=False)
+            console.print(f"refused: {reason}", markup=False, highlight=False, soft_wrap=True)
         if reasons and force is None:
             raise typer.Exit(REFUSED)
         reason = force or ("the first champion" if champion is None else "the gate let it pass")
@@ -186,7 +186,7 @@ def retrain(
             if once:
                 refuse(console, error)
             # What is faulty now may be whole at the next pass.
-            console.print(f"no challenger: {error}", markup=False, highlight=False)
+            console.print(f"no challenger: {error}", markup=False, highlight=False, soft_wrap=True)
         if once:
             return
         time.sleep(every * 3600.0)
