@@ -112,7 +112,6 @@ class ReadBook:
     prices: Mapping[str, Fraction]
     curves: Mapping[str, ImpactCurve]
     answer: tuple[CurveAnswer, ...]
-    stale: tuple[str, ...]
 
 
 class BookReader:
@@ -161,7 +160,7 @@ def _read(
             left.append(UnjudgedAnswer(key, error.faults[0].message[:200], None))
     prices = {asset: price.exact for asset, price in around.prices.items()}
     acting = {key: chance for key, chance in chances.items() if chance is not None}
-    curves, curve_answers, stale = curves_of(quotes, at=at)
+    curves, curve_answers = curves_of(quotes, at=at)
     bases = priced_in(curves).values()
     book = read_book(cases, prices, acting, also=bases)
     return ReadBook(
@@ -171,7 +170,6 @@ def _read(
         prices,
         curves,
         curve_answers,
-        stale,
     )
 
 
@@ -196,13 +194,13 @@ def _chances(transaction: Transaction, chosen: AccountFilter) -> dict[str, float
 
 def curves_of(
     quotes: Sequence[ImpactQuotes], *, at: datetime
-) -> tuple[dict[str, ImpactCurve], tuple[CurveAnswer, ...], tuple[str, ...]]:
-    """Return the curve of every asset, as they are told, and which are old.
+) -> tuple[dict[str, ImpactCurve], tuple[CurveAnswer, ...]]:
+    """Return the curve of every asset, and as they are told.
 
     Where an asset is sold for dollars and for another asset, the dollars count.
     """
     curves: dict[str, ImpactCurve] = {}
-    answer, stale = [], []
+    answer = []
     ordered = sorted(quotes, key=lambda item: (item.asset, not _is_dollar(item.quote), item.quote))
     for item in ordered:
         if item.asset in curves:
@@ -210,9 +208,7 @@ def curves_of(
         curve = fit(item)
         curves[item.asset] = curve
         answer.append(curve_answer(item, curve, at=at))
-        if at - item.measured_at > STALE:
-            stale.append(f"stale_liquidity: {item.asset} was measured {item.measured_at:%F}")
-    return curves, tuple(answer), tuple(stale)
+    return curves, tuple(answer)
 
 
 def fit(quotes: ImpactQuotes) -> ImpactCurve:
@@ -352,7 +348,13 @@ def stress(
 
 def _doubts(result: ReadBook, book: RiskBook, *, impact: str) -> tuple[str, ...]:
     """Return what an answer rests on that is old, left out or not known."""
-    doubts = ["no_impact: selling moves no price"] if impact == "none" else [*result.stale]
+    doubts = [
+        f"stale_liquidity: {item.asset} was measured {item.measured_at:%F}"
+        for item in result.answer
+        if item.asset in book.usd_prices and item.age_seconds > STALE.total_seconds()
+    ]
+    if impact == "none":
+        doubts = ["no_impact: selling moves no price"]
     if book.unpriced:
         listed = ", ".join(sorted(book.unpriced))
         doubts.append(f"unpriced: {listed} without a price in USD, moved by shares of now alone")
