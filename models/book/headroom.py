@@ -82,7 +82,7 @@ def _bisected(is_borne: Callable[[float], bool]) -> float:
     low, high = 0.0, 1.0
     while high < MOST_SCALE and is_borne(high):
         low, high = high, high * 2.0
-    while high - low > CLOSE * high:
+    while high - low > CLOSE * high and high > CLOSE:  # a thousandth of today is nothing
         middle = 0.5 * (low + high)
         low, high = (middle, high) if is_borne(middle) else (low, middle)
     return low
@@ -131,18 +131,3 @@ def concentration(amounts: Floats) -> Concentration:
         raise ValueError(message)
     shares = np.sort(amounts / amounts.sum())[::-1]
     return Concentration(float(shares[0]), float(shares[:10].sum()), float((shares**2).sum()))
-
-
-def days_to_unwind(units: float, *, volume: float, share: float) -> float:
-    """Return days that selling takes at a share of a day's volume.
-
-    Parameters
-    ----------
-    units
-        To be sold, not negative.
-    volume
-        Units traded in a day, above 0.
-    share
-        Of the volume that selling may make up, in (0, 1].
-    """
-    return units / (volume * share)

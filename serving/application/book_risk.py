@@ -3,7 +3,7 @@
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -148,8 +148,8 @@ READER = BookReader()
 def _read(
     transaction: Transaction, selection: Selection, quotes: Sequence[ImpactQuotes], *, at: datetime
 ) -> ReadBook:
-    chances = _chances(transaction, AccountFilter(**selection.model_dump()))
-    bodies = accounts.read(transaction, list(chances), at=at)
+    chosen = _chosen(transaction, AccountFilter(**selection.model_dump()))
+    bodies = accounts.read(transaction, list(chosen), at=at)
     around = stored_snapshot(transaction, at=at, assets=())
     cases, left = [], []
     for key, body in bodies.items():
@@ -159,10 +159,11 @@ def _read(
         except InvalidInput as error:
             left.append(UnjudgedAnswer(key, error.faults[0].message[:200], None))
     prices = {asset: price.exact for asset, price in around.prices.items()}
-    acting = {key: chance for key, chance in chances.items() if chance is not None}
+    acting = {key: chance for key, (chance, _) in chosen.items() if chance is not None}
+    holders = {key: owner for key, (_, owner) in chosen.items() if owner is not None}
     curves, curve_answers = curves_of(quotes, at=at)
     bases = priced_in(curves).values()
-    book = read_book(cases, prices, acting, also=bases)
+    book = read_book(cases, prices, acting, also=bases, holders=holders)
     return ReadBook(
         at,
         around.simulated,
@@ -173,9 +174,14 @@ def _read(
     )
 
 
-def _chances(transaction: Transaction, chosen: AccountFilter) -> dict[str, float | None]:
-    """Return how likely each account is liquidated once exposed; None where nobody forecast it."""
-    result: dict[str, float | None] = {}
+def _chosen(
+    transaction: Transaction, chosen: AccountFilter
+) -> dict[str, tuple[float | None, str | None]]:
+    """Return how likely each account is liquidated once exposed, and whose it is.
+
+    None where nobody forecast it, and where no owner is known.
+    """
+    result: dict[str, tuple[float | None, str | None]] = {}
     after: tuple[float | None, str] | None = None
     while len(result) <= MOST_ACCOUNTS:
         part = assessments.explore(transaction, chosen, after=after, limit=PAGE)
@@ -184,7 +190,8 @@ def _chances(transaction: Transaction, chosen: AccountFilter) -> dict[str, float
             alone = (judged.unattended_24h or 0.0) if judged is not None else 0.0
             acted = judged.expected_24h if judged is not None else None
             is_forecast = acted is not None and alone > 0.0
-            result[item.account] = min((acted or 0.0) / alone, 1.0) if is_forecast else None
+            chance = min((acted or 0.0) / alone, 1.0) if is_forecast else None
+            result[item.account] = chance, item.owner
         if len(part) < PAGE:
             return result
         after = (None, part[-1].account)
@@ -335,7 +342,7 @@ def stress(
         moving=moving(result.book.prices, None),
         curves=tuple(item for item in result.answer if item.asset in result.book.usd_prices),
         degraded_reasons=(
-            *_doubts(result, result.book, impact=request.impact),
+            *doubts_of(result.book, result.answer, impact=request.impact),
             *(
                 f"stale_block_space: {row.chain} was measured {row.measured_at:%FT%TZ}"
                 for row in rows
@@ -346,11 +353,11 @@ def stress(
     )
 
 
-def _doubts(result: ReadBook, book: RiskBook, *, impact: str) -> tuple[str, ...]:
+def doubts_of(book: RiskBook, curves: Sequence[CurveAnswer], *, impact: str) -> tuple[str, ...]:
     """Return what an answer rests on that is old, left out or not known."""
     doubts = [
         f"stale_liquidity: {item.asset} was measured {item.measured_at:%F}"
-        for item in result.answer
+        for item in curves
         if item.asset in book.usd_prices and item.age_seconds > STALE.total_seconds()
     ]
     if impact == "none":
@@ -389,29 +396,46 @@ def begin(
 
     Raises
     ------
-    InvalidInput
-        Assets without a curve, or too little past.
-    Refused
-        413 where accounts times scenarios are too many.
+    InvalidInput, Refused
+        As of `forecaster_of`.
     """
     result = READER.read(transaction, request.selection, now=desk.clock())
-    if request.impact == "stored" and (faults := missing_curves(result.book, result.curves)):
-        raise InvalidInput(faults)
-    count = max(len(result.book.borrowers), 1)
-    if count * request.scenarios > MOST_CELLS:
-        detail = f"{count} accounts: at most {MOST_CELLS // count} scenarios"
-        raise Refused(problems.TOO_LARGE, detail)
-    curves = {} if request.impact == "none" else result.curves
     stored = market.candles(transaction, list(result.book.prices), at=result.at, lookback=PAST)
-    ready = forecaster(result.book, curves, on_one_grid(stored))
-    if not ready.book.borrowers:
-        raise InvalidInput([Fault("/selection", "no account of it owes anything that can fall")])
-    unwinding(ready, request)  # what is asked of no asset is refused before anything runs
+    ready = forecaster_of(result.book, result.curves, stored, request)
     name = uuid.uuid4().hex
     book_forecasts.begin(
         transaction, name, request.model_dump(mode="json"), at=result.at, now=desk.clock()
     )
     return name, result, ready
+
+
+def forecaster_of(
+    book: RiskBook,
+    curves: Mapping[str, ImpactCurve],
+    candles: Mapping[str, Candles],
+    request: ForecastBody,
+) -> Forecaster:
+    """Return a book ready for what is asked of it.
+
+    Raises
+    ------
+    InvalidInput
+        Assets without a curve, volumes of assets that nobody holds, nobody who owes.
+    Refused
+        413 where accounts times scenarios are too many.
+    """
+    if request.impact == "stored" and (faults := missing_curves(book, curves)):
+        raise InvalidInput(faults)
+    count = max(len(book.borrowers), 1)
+    if count * request.scenarios > MOST_CELLS:
+        detail = f"{count} accounts: at most {MOST_CELLS // count} scenarios"
+        raise Refused(problems.TOO_LARGE, detail)
+    used = {} if request.impact == "none" else curves
+    ready = forecaster(book, used, on_one_grid(candles))
+    if not ready.book.borrowers:
+        raise InvalidInput([Fault("/selection", "no account of it owes anything that can fall")])
+    unwinding(ready, request, used)  # what is asked of no asset is refused before anything runs
+    return ready
 
 
 def on_one_grid(stored: Mapping[str, Candles]) -> dict[str, dict[str, Any]]:
@@ -475,17 +499,50 @@ def _run(
     ready: Forecaster,
     spread: Spread,
 ) -> dict[str, Any]:
-    parts = len(request.horizons) * len(METHODS) * 2
-    finished = 0
-
-    def report(count: int) -> bool:
-        share = (finished + count / request.scenarios) / parts
+    def report(share: float) -> bool:
         with store.begin() as transaction:
             stored = book_forecasts.read(transaction, name)
             if stored is None or stored.status != book_forecasts.RUNNING:
                 return False
             book_forecasts.update(transaction, name, done=min(share, 0.999), now=desk.clock())
         return True
+
+    doubts = doubts_of(ready.book, result.answer, impact=request.impact)
+    answer = outcome(ready, request, result.curves, doubts=doubts, report=report, spread=spread)
+    return {"simulated": result.is_simulated, **answer}
+
+
+def outcome(
+    ready: Forecaster,
+    request: ForecastBody,
+    curves: Mapping[str, ImpactCurve],
+    *,
+    doubts: Sequence[str],
+    report: Callable[[float], bool],
+    spread: Spread,
+) -> dict[str, Any]:
+    """Run a forecast and return all that is told of it.
+
+    Parameters
+    ----------
+    report
+        Takes the share of the scenarios that are done and says whether to go on.
+
+    Raises
+    ------
+    Stopped
+        When `report` said no.
+    """
+    curves = {} if request.impact == "none" else curves
+    parts = len(request.horizons) * len(METHODS) * 2
+    finished = 0
+
+    def counted(count: int) -> bool:
+        return report((finished + count / request.scenarios) / parts)
+
+    def alive() -> None:
+        if not counted(0):
+            raise Stopped
 
     horizons: dict[str, Any] = {}
     alone: dict[str, Any] = {}
@@ -499,37 +556,42 @@ def _run(
             for side in ("unattended", "expected"):
                 acts = side == "expected"
                 done = ready.run(
-                    drawn, with_owners=acts, seed=request.seed, report=report, spread=spread
+                    drawn, with_owners=acts, seed=request.seed, report=counted, spread=spread
                 )
                 owners[side] = msgspec.to_builtins(forecast_answer(done, ready))
                 finished += 1
             methods[method.value] = owners
         horizons[horizon] = methods
-    curves = {} if request.impact == "none" else result.curves
+    room, unsaid = _headroom(ready, request, alive)
     return {
-        "simulated": result.is_simulated,
         "accounts": len(ready.book.borrowers),
         "unjudged": msgspec.to_builtins(ready.book.unjudged[:MOST_LISTED]),
         "unjudged_count": len(ready.book.unjudged),
         "unjudged_debt": sum(item.debt or 0.0 for item in ready.book.unjudged),
-        "degraded_reasons": list(_doubts(result, ready.book, impact=request.impact)),
+        "degraded_reasons": [*doubts, *unsaid],
         "horizons": horizons,
         "curve": curve_of(ready.book, curves),
         "one_factor": alone,
-        "days_to_unwind": unwinding(ready, request),
-        "concentration": concentrations(ready.book),
-        "headroom": _headroom(ready, request),
+        "unwinding": msgspec.to_builtins(unwinding(ready, request, curves)),
+        "concentration": msgspec.to_builtins(concentrations(ready.book)),
+        "headroom": room,
         "debts": debts_of(ready.book),
     }
 
 
-def _headroom(ready: Forecaster, request: ForecastBody) -> dict[str, Any] | None:
-    """Return how far the book may grow; None where no loss is stated or the book is too large."""
-    size = len(ready.book.borrowers) * request.scenarios
-    if request.bearable is None or size > MOST_SIZED:
-        return None
+def _headroom(
+    ready: Forecaster, request: ForecastBody, alive: Callable[[], object]
+) -> tuple[list[Any] | None, tuple[str, ...]]:
+    """Return how far the book may grow, None where no loss is stated, or why it is not told."""
+    count = len(ready.book.borrowers)
+    if request.bearable is None:
+        return None, ()
+    if count * request.scenarios > MOST_SIZED:
+        detail = f"of {count} accounts it is searched for with at most {MOST_SIZED // count}"
+        return None, (f"no_headroom: {detail} scenarios",)
     drawn = ready.draw(HOURS[REFERENCE], request, Method.STRESSED)
-    return headrooms(ready, drawn, bearable=float(request.bearable))
+    rows = headrooms(ready, drawn, bearable=float(request.bearable), report=alive)
+    return msgspec.to_builtins(rows), ()
 
 
 METHODS = (Method.STRESSED, Method.FILTERED, Method.PLAIN)

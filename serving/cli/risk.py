@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,8 +17,10 @@ from models.errors import Fault, ForewarnError, InvalidInput
 
 if TYPE_CHECKING:
     from models.book.forecast import Spread
+    from models.book.impact import ImpactCurve
     from serving.application.scoring import ScoringService
-    from serving.schemas.book_risk import StressShock
+    from serving.evaluation.risk_book import RiskBook
+    from serving.schemas.book_risk import CurveAnswer, ForecastBody, StressShock
     from serving.store import Store
 
 app = typer.Typer(no_args_is_help=True)
@@ -41,6 +44,10 @@ BlockSpace = Annotated[
         help="Chain whose pushed blocks say what liquidations cost and how late they are."
     ),
 ]
+Quotes = Annotated[
+    Path | None,
+    typer.Option("--impact", help="CSV or Parquet file of quotes of impact, beside --accounts."),
+]
 NoImpact = Annotated[bool, typer.Option("--no-impact", help="Selling moves no price.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Where to write every figure.")]
 _MOVE = re.compile(r"(?P<asset>[^=]+)=(?P<move>[+-]?[0-9]+(?:\.[0-9]+)?)(?P<percent>%?)")
@@ -52,6 +59,7 @@ def stress(
     shock: Shocks,
     store: Url = None,
     accounts: Accounts = None,
+    impact: Quotes = None,
     depth: Depth = "1",
     oracle_sees: Sees = "1",
     block_space: BlockSpace = None,
@@ -59,7 +67,7 @@ def stress(
     json_: Json = None,
 ) -> None:
     """Tell what a move of prices would liquidate over the whole book."""
-    answer = _run(store, accounts, shock, depth, oracle_sees, block_space, is_still=no_impact)
+    answer = _run(_Book(store, accounts, impact), shock, depth, oracle_sees, block_space, no_impact)
     console = Console(width=120)
     table = Table("", "USD", title="after the shock")
     for name in ("repaid", "collateral_at_risk", "bad_debt", "unliquidated"):
@@ -90,13 +98,15 @@ def cascade(
     shock: Shocks,
     store: Url = None,
     accounts: Accounts = None,
+    impact: Quotes = None,
     depth: Depth = "1",
     oracle_sees: Sees = "1",
     block_space: BlockSpace = None,
+    no_impact: NoImpact = False,
     json_: Json = None,
 ) -> None:
     """Play a cascade round by round: who falls, what is sold, where prices go."""
-    answer = _run(store, accounts, shock, depth, oracle_sees, block_space, is_still=False)
+    answer = _run(_Book(store, accounts, impact), shock, depth, oracle_sees, block_space, no_impact)
     table = Table("round", "accounts", "repaid USD", "sold", "prices of what was sold")
     for place, item in enumerate(answer.rounds, start=1):
         sold = ", ".join(f"{units:,.4g} {asset}" for asset, units in item.sold.items())
@@ -109,9 +119,18 @@ def cascade(
 @group.command("book")
 def risk_book(
     *,
-    store: Annotated[
-        str, typer.Option("--store", help="Database URL, such as sqlite:///book.sqlite3.")
-    ],
+    store: Url = None,
+    accounts: Accounts = None,
+    candles: Annotated[
+        Path | None, typer.Option(help="Parquet file of hourly candles, beside --accounts.")
+    ] = None,
+    impact: Quotes = None,
+    bearable: Annotated[
+        str | None,
+        typer.Option(
+            help="USD of bad debt borne on one day in a hundred: tells caps and ceilings."
+        ),
+    ] = None,
     scenarios: Annotated[
         int, typer.Option(min=100, max=20_000, help="Drawn from the past.")
     ] = 2000,
@@ -125,26 +144,27 @@ def risk_book(
     ] = None,
     json_: Json = None,
 ) -> None:
-    """Forecast what will be liquidated within a day and a week, and keep it in the store."""
-    from serving.application import book_risk
+    """Forecast what will be liquidated within a day and a week; a store keeps it."""
     from serving.schemas.book_risk import ForecastBody
-    from serving.store import book_forecasts
 
-    request = ForecastBody(scenarios=scenarios, seed=seed, impact="none" if no_impact else "stored")
-    with _refusing(), _desk(store) as (desk, opened):
-        with opened.begin() as transaction:
-            name, result, ready = book_risk.begin(desk, transaction, request)
+    fields: dict[str, Any] = {
+        "scenarios": scenarios,
+        "seed": seed,
+        "impact": "none" if no_impact else "stored",
+    }
+    fields |= {} if bearable is None else {"bearable": bearable}
+    with _refusing():
+        book = _Book(store, accounts, impact)
+        request = _checked(ForecastBody, fields)
         with (
             Console(stderr=True).status("running scenarios"),
             _spread(workers or scheduler is not None, scheduler) as spread,
         ):
-            book_risk.run(desk, opened, name, request, result, ready, spread=spread)
-        with opened.read() as transaction:
-            row = book_forecasts.read(transaction, name)
-    body = {} if row is None or row.body is None else dict(row.body)
-    if "horizons" not in body:
-        typer.echo(f"the forecast failed: {body.get('error', 'no word of why')}", err=True)
-        raise typer.Exit(2)
+            body = (
+                _of_file(book, candles, request, spread)
+                if accounts is not None
+                else _of_store(str(store), request, spread)
+            )
     console = Console(width=140)
     for horizon, methods in body["horizons"].items():
         table = Table("", "LaR 95 % [90 %]", "LaR 99 %", "VaR 99 %", "E[bad debt]", title=horizon)
@@ -159,28 +179,126 @@ def risk_book(
                     f"{answer['mean_bad_debt']:,.0f}",
                 )
         console.print(table)
+    if body["headroom"]:
+        table = Table("venue", "asset", "side", "now", "at most", "", title="caps and ceilings")
+        for row in body["headroom"]:
+            most = "no limit found" if row["most"] is None else f"{row['most']:,.6g}"
+            names = [row["venue"] or "all", row["asset"] or "all", row["side"]]
+            table.add_row(*names, f"{row['amount']:,.6g}", most, row["unit"])
+        console.print(table)
+    for reason in body["degraded_reasons"]:
+        console.print(reason, highlight=False)
     if json_ is not None:
         json_.write_text(json.dumps(body, indent=1) + "\n")
 
 
+@dataclass(frozen=True)
+class _Book:
+    """Where a book stands: in a store, or in a file with quotes of impact beside it."""
+
+    store: str | None
+    accounts: Path | None
+    impact: Path | None
+
+    def __post_init__(self) -> None:
+        """Require one place, and quotes only where no store has them."""
+        if (self.store is None) == (self.accounts is None):
+            raise typer.BadParameter("one of --store and --accounts is needed, and only one")
+        if self.impact is not None and self.accounts is None:
+            raise typer.BadParameter("--impact belongs to --accounts: a store has its own")
+
+    def read(self, *, is_still: bool, at: datetime) -> "_FileBook":
+        """Return the book of the files.
+
+        Raises
+        ------
+        InvalidTable, InvalidInput
+            As the readers of both files do, and where neither quotes nor their want are stated.
+        """
+        from serving.application.book_risk import curves_of
+        from serving.evaluation.risk_book import missing_curves
+        from serving.ingest import book_file, impact_file
+
+        if self.impact is None and not is_still:
+            detail = "no quotes are given: name their file, or say --no-impact"
+            raise InvalidInput([Fault("--impact", detail)])
+        if self.accounts is None:
+            raise LookupError("accounts")
+        book = book_file.read(self.accounts)
+        quotes = () if self.impact is None else impact_file.read(self.impact)
+        curves, answer = curves_of(quotes, at=at)
+        if not is_still and (faults := missing_curves(book, curves)):
+            raise InvalidInput(faults)
+        return _FileBook(book, {} if is_still else curves, answer)
+
+
+@dataclass(frozen=True)
+class _FileBook:
+    """A book of a file, the curves of its assets, and as they are told."""
+
+    book: "RiskBook"
+    curves: "Mapping[str, ImpactCurve]"
+    answer: "tuple[CurveAnswer, ...]"
+
+
+def _of_store(store: str, request: "ForecastBody", spread: "Spread") -> dict[str, Any]:
+    """Return the forecast of a store's book, which the store keeps; leave where it failed."""
+    from serving.application import book_risk
+    from serving.store import book_forecasts
+
+    with _desk(store) as (desk, opened):
+        with opened.begin() as transaction:
+            name, result, ready = book_risk.begin(desk, transaction, request)
+        book_risk.run(desk, opened, name, request, result, ready, spread=spread)
+        with opened.read() as transaction:
+            row = book_forecasts.read(transaction, name)
+    body = {} if row is None or row.body is None else dict(row.body)
+    if "horizons" not in body:
+        typer.echo(f"the forecast failed: {body.get('error', 'no word of why')}", err=True)
+        raise typer.Exit(2)
+    return body
+
+
+def _of_file(
+    book: _Book, candles: Path | None, request: "ForecastBody", spread: "Spread"
+) -> dict[str, Any]:
+    """Return the forecast of a file's book at the end of its candles."""
+    from features.inputs import candles_on_grid
+    from features.tables import read_candles
+    from models.book.impact import USD
+    from models.pegs import moving
+    from serving.application import book_risk
+    from serving.ingest import book_file
+
+    if candles is None or book.accounts is None:
+        raise typer.BadParameter("--accounts needs --candles, from which scenarios are drawn")
+    names = book_file.read(book.accounts).prices
+    assets = [asset for asset in names if asset != USD and moving([asset], None)]
+    frame, _ = read_candles(candles, symbols=assets)
+    last = frame["open_time"].max().to_pydatetime() + timedelta(hours=1)
+    is_still = request.impact == "none"
+    inputs = book.read(is_still=is_still, at=last)
+    grids = candles_on_grid(frame)
+    ready = book_risk.forecaster_of(inputs.book, inputs.curves, grids, request)
+    doubts = book_risk.doubts_of(inputs.book, inputs.answer, impact=request.impact)
+    return book_risk.outcome(
+        ready, request, inputs.curves, doubts=doubts, report=lambda _: True, spread=spread
+    )
+
+
 def _run(
-    store: str | None,
-    accounts: Path | None,
+    place: _Book,
     shocks: list[str],
     depth: str,
     oracle_sees: str,
     block_space: str | None,
-    *,
-    is_still: bool,
+    is_still: bool,  # noqa: FBT001 - of an option
 ) -> "StressShock":
     """Return the book of a store or of a file after a shock, or print every fault and leave."""
     from serving.application import book_risk
     from serving.evaluation.book_stress import stressed
-    from serving.ingest import book_file
     from serving.schemas.book_risk import StressBody
 
-    if (store is None) == (accounts is None):
-        raise typer.BadParameter("one of --store and --accounts is needed, and only one")
     with _refusing():
         moves = _moves(shocks)
         body = {"name": "shock", "prices": moves, "depth": depth, "oracle_sees": oracle_sees}
@@ -188,10 +306,11 @@ def _run(
         request = _checked(
             StressBody, {"shocks": [body], "impact": "none" if is_still else "stored"}
         )
-        if accounts is not None:
-            book = book_file.read(accounts)
-            return stressed(book, request.shocks[0], {}, where="--shock", with_owners=False)
-        with _desk(str(store)) as (desk, opened):
+        if place.accounts is not None:
+            inputs = place.read(is_still=is_still, at=datetime.now(UTC))
+            shock = request.shocks[0]
+            return stressed(inputs.book, shock, inputs.curves, where="--shock", with_owners=False)
+        with _desk(str(place.store)) as (desk, opened):
             return book_risk.stress(desk, opened, request, "command-line").shocks[0]
 
 

@@ -1,6 +1,6 @@
 """Pure: forecasts of a book, and how far it may grow."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -19,14 +19,25 @@ from models.book.columns import (
 from models.book.columns import prices_of as price_row
 from models.book.curve import cascaded, price_curve
 from models.book.forecast import LEVELS, BookForecast, Spread, by_asset, forecast, grouped
-from models.book.headroom import days_to_unwind, headroom
+from models.book.headroom import headroom
 from models.book.impact import USD, ImpactCurve
+from models.book.kernel import Flags
 from models.book.scenarios import Bars, Method, Moves, moves
 from models.book.tail import Quantile
 from models.errors import Fault, InvalidInput
 from models.pegs import moving
 from serving.evaluation.risk_book import CONTRIBUTORS, RiskBook, assets_of, priced_in, without
-from serving.schemas.book_risk import ForecastBody, LossQuantile, OwnersForecast
+from serving.schemas.book_risk import (
+    ForecastBody,
+    HeadroomAnswer,
+    LossQuantile,
+    OwnersForecast,
+    UnwindingAnswer,
+)
+
+SUPPLY, BORROW = "supply", "borrow"
+HEADROOM_LEVEL = 0.99
+"""Quantile of a day's bad debt that a stated loss bounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +162,10 @@ def _quantile(result: Quantile) -> LossQuantile:
     )
 
 
-def headrooms(ready: Forecaster, drawn: Moves, *, bearable: float) -> dict[str, dict[str, Any]]:
-    """Return how many times as large accounts of each asset and venue may grow.
+def headrooms(
+    ready: Forecaster, drawn: Moves, *, bearable: float, report: Callable[[], object] = lambda: None
+) -> tuple[HeadroomAnswer, ...]:
+    """Return the largest caps and ceilings of each venue, each asset, and each asset of a venue.
 
     Parameters
     ----------
@@ -160,24 +173,69 @@ def headrooms(ready: Forecaster, drawn: Moves, *, bearable: float) -> dict[str, 
         Scenarios of a day; of each the market's lowest hour counts.
     bearable
         USD of bad debt at its 99 % quantile.
+    report
+        Called before each is searched for; what it raises ends the search.
     """
     at = ready.prices * np.exp(drawn.lowest)
+    answer = []
+    for group in _groups(ready):
+        report()
+        largest = headroom(
+            ready.columns, ready.around, at, group.accounts, most=bearable, level=HEADROOM_LEVEL
+        )
+        most = None if largest.scale is None else group.amount * largest.scale
+        answer.append(
+            HeadroomAnswer(
+                venue=group.venue,
+                asset=group.asset,
+                side=group.side,
+                unit=group.asset or USD,
+                amount=group.amount,
+                most=most,
+                scale=largest.scale,
+                loss=largest.loss,
+            )
+        )
+    return tuple(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Accounts that grow together, and what of theirs a cap or ceiling would count."""
+
+    venue: str | None
+    asset: str | None
+    side: str
+    accounts: Flags
+    amount: float
+
+
+def _groups(ready: Forecaster) -> Iterator[_Group]:
+    """Yield what can have a cap or a ceiling: debt of a venue, then assets of all and of each.
+
+    Of an asset without a price in USD units are not known, and so no cap of it.
+    """
     columns, count = ready.columns, len(ready.columns.keys)
-    owner = np.repeat(np.arange(count), np.diff(columns.collateral_offsets))
-    groups: dict[str, dict[str, Any]] = {"by_asset": {}, "by_venue": {}}
+    named = np.array([ready.book.venue(key) for key in columns.keys])
+    venues = sorted(set(named.tolist()))
+    owed = by_account(columns.debt_offsets, columns.debt_units * ready.prices[columns.debt_asset])
+    for venue in venues:
+        yield _Group(venue, None, BORROW, named == venue, float(owed[named == venue].sum()))
+    sides = (
+        (SUPPLY, columns.collateral_offsets, columns.collateral_asset, columns.collateral_units),
+        (BORROW, columns.debt_offsets, columns.debt_asset, columns.debt_units),
+    )
     for number, asset in enumerate(columns.assets):
-        holds = np.bincount(owner[columns.collateral_asset == number], minlength=count) > 0
-        if holds.any():
-            groups["by_asset"][asset] = holds
-    venues = np.array([ready.book.venue(key) for key in columns.keys])
-    groups["by_venue"] = {str(venue): venues == venue for venue in np.unique(venues)}
-    return {
-        side: {
-            name: headroom(columns, ready.around, at, mask, most=bearable, level=0.99).scale
-            for name, mask in masks.items()
-        }
-        for side, masks in groups.items()
-    }
+        if asset in ready.book.unpriced:
+            continue
+        for side, offsets, assets, units in sides:
+            holder = np.repeat(np.arange(count), np.diff(offsets))
+            mine = np.where(assets == number, units, 0.0)
+            amounts = np.bincount(holder, weights=mine, minlength=count)
+            whose = [None, *(venue for venue in venues if amounts[named == venue].any())]
+            for venue in whose if len(whose) > 2 else whose[1:]:  # noqa: PLR2004 - all and the only
+                chosen = (amounts > 0.0) & ((named == venue) | (venue is None))
+                yield _Group(venue, asset, side, chosen, float(amounts[chosen].sum()))
 
 
 def single_factor(ready: Forecaster, drawn: Moves) -> dict[str, float]:
@@ -222,13 +280,18 @@ def _first_slope(ready: Forecaster) -> float:
     return around.oracle_share * total
 
 
-def unwinding(ready: Forecaster, request: ForecastBody) -> dict[str, float]:
-    """Return days that selling all collateral takes, by asset with a stated volume.
+def unwinding(
+    ready: Forecaster, request: ForecastBody, curves: Mapping[str, ImpactCurve]
+) -> tuple[UnwindingAnswer, ...]:
+    """Return how long selling all collateral takes, by stated volumes and by curves of impact.
+
+    By a curve a day takes what costs the stated share of the price, and the market is as deep
+    again the next day.
 
     Raises
     ------
     InvalidInput
-        Assets that nobody holds.
+        Assets with a stated volume that nobody holds.
     """
     units = np.bincount(
         ready.columns.collateral_asset,
@@ -243,8 +306,18 @@ def unwinding(ready: Forecaster, request: ForecastBody) -> dict[str, float]:
     ]
     if faults:
         raise InvalidInput(faults)
-    share = float(request.volume_share)
-    return {
-        asset: days_to_unwind(by_name[asset], volume=float(volume), share=share)
-        for asset, volume in request.daily_volume.items()
-    }
+    share, cost = float(request.volume_share), float(request.daily_impact)
+    daily = {(asset, "volume"): float(v) * share for asset, v in request.daily_volume.items()}
+    for asset, curve in ready.book.usable(curves).items():
+        if by_name.get(asset):
+            daily[asset, "curve"] = curve.sellable(cost)
+    return tuple(
+        UnwindingAnswer(
+            asset=asset,
+            depth=depth,
+            units=by_name[asset],
+            daily=sold,
+            days=by_name[asset] / sold,
+        )
+        for (asset, depth), sold in sorted(daily.items())
+    )

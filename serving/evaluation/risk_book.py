@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 
@@ -18,11 +19,14 @@ from models.domain import Price
 from models.errors import Fault
 from models.pegs import is_one, moving, quote_of
 from serving.evaluation.inputs import AccountInput
-from serving.schemas.book_risk import UnjudgedAnswer
+from serving.schemas.book_risk import ConcentrationAnswer, HolderAnswer, UnjudgedAnswer
 
 FILE = "file"
 CONTRIBUTORS = 20
 """Accounts that are named of those who lose most."""
+
+MOST_HOLDERS = 10
+"""Of the largest holders that are named."""
 
 SMALL_SHARE = 0.01
 """Share of the collateral up to which an asset may lack a curve unsaid."""
@@ -47,6 +51,8 @@ class RiskBook:
     unpriced
         Assets whose worth a venue knows only in its own quote: their units are dollars of now,
         so no curve and no price per unit can be told of them.
+    holders
+        Owner of each account by key; one that is absent stands for itself.
     """
 
     borrowers: tuple[Borrower, ...]
@@ -55,6 +61,7 @@ class RiskBook:
     unjudged: tuple[UnjudgedAnswer, ...]
     prices: Mapping[str, Fraction]
     unpriced: frozenset[str] = frozenset()
+    holders: Mapping[str, str] = field(default_factory=dict)
     _columns: dict[tuple[str, ...], BookColumns] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -133,6 +140,7 @@ def read_book(
     chances: Mapping[str, float],
     *,
     also: Collection[str] = (),
+    holders: Mapping[str, str] = MappingProxyType({}),
 ) -> RiskBook:
     """Read accounts through their own rules.
 
@@ -145,6 +153,8 @@ def read_book(
         As of `RiskBook`.
     also
         Assets whose prices are kept though nobody holds them: what others are sold for.
+    holders
+        As of `RiskBook`.
     """
     prices = {**_oracle_prices(cases), **prices}
     reader = Reader(prices)
@@ -178,6 +188,7 @@ def read_book(
         tuple(unjudged),
         used,
         frozenset(a for a in used if a not in prices and not is_one(a, quote=USD)),
+        holders,
     )
 
 
@@ -236,17 +247,48 @@ def missing_curves(book: RiskBook, curves: Mapping[str, ImpactCurve]) -> list[Fa
     ]
 
 
-def concentrations(book: RiskBook) -> dict[str, float] | None:
-    """Return how few accounts owe how much; None where nobody owes."""
-    debts = np.array(list(debts_of(book).values()))
-    if not debts.sum() > 0.0:
+def concentrations(book: RiskBook) -> dict[str, ConcentrationAnswer] | None:
+    """Return how few accounts, owners and venues owe, and how few assets back, how much.
+
+    None where nobody owes.
+    """
+    debts = debts_of(book)
+    if not sum(debts.values()) > 0.0:
         return None
-    shares = concentration(debts)
-    return {
-        "largest": shares.largest,
-        "ten_largest": shares.ten_largest,
-        "index": shares.index,
+    owners: dict[tuple[bool, str], float] = {}
+    venues: dict[str, float] = {}
+    for key, debt in debts.items():
+        holder = (key in book.holders, book.holders.get(key, key))
+        owners[holder] = owners.get(holder, 0.0) + debt
+        venues[book.venue(key)] = venues.get(book.venue(key), 0.0) + debt
+    amounts = {
+        "account": list(debts.items()),
+        "owner": [(name, debt) for (_, name), debt in owners.items()],
+        "venue": list(venues.items()),
+        "asset": list(book.collateral.items()),
     }
+    return {
+        name: _concentrated(items)
+        for name, items in amounts.items()
+        if sum(amount for _, amount in items) > 0.0
+    }
+
+
+def _concentrated(items: Sequence[tuple[str, float]]) -> ConcentrationAnswer:
+    """Return how concentrated amounts by name are, not all of them 0."""
+    values = np.array([amount for _, amount in items])
+    shares, total = concentration(values), float(values.sum())
+    order = np.argsort(-values, kind="stable")[:MOST_HOLDERS]
+    holders = [items[place] for place in order.tolist() if values[place] > 0.0]
+    return ConcentrationAnswer(
+        count=int((values > 0.0).sum()),
+        largest=shares.largest,
+        ten_largest=shares.ten_largest,
+        index=shares.index,
+        holders=tuple(
+            HolderAnswer(name=name, amount=amount, share=amount / total) for name, amount in holders
+        ),
+    )
 
 
 def debts_of(book: RiskBook) -> dict[str, float]:

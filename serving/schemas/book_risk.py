@@ -224,11 +224,25 @@ class ForecastBody(Body):
     volume_share: Exact = Field(
         default=Fraction(1, 10), description="of the volume that selling may make up, in (0, 1]"
     )
+    daily_impact: Exact = Field(
+        default=Fraction(1, 50),
+        description="share of its price, in (0, 1), that a day's selling of an asset may cost: how "
+        "many days the book's collateral takes at the stored curve's depth is told beside",
+    )
     bearable: Positive | None = Field(
         default=None,
-        description="USD of bad debt within a day that one day in a hundred may bring: how far "
-        "accounts of each asset and venue may grow until then is told beside",
+        description="USD of bad debt within a day that one day in a hundred may bring: the "
+        "largest caps and ceilings of each asset and venue at which it is not exceeded are told "
+        "beside",
     )
+
+    @field_validator("daily_impact")
+    @classmethod
+    def _is_cost(cls, value: Fraction) -> Fraction:
+        """Refuse what sells nothing, or all at no price."""
+        if not 0 < value < 1:
+            raise ValueError(f"{value} is not in (0, 1)")
+        return value
 
     @field_validator("volume_share")
     @classmethod
@@ -590,6 +604,90 @@ class OwnersForecast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeadroomAnswer:
+    """How far accounts may grow together until a stated loss, markets staying as deep.
+
+    Parameters
+    ----------
+    venue, asset
+        Whose accounts grow: those of the venue, or of all, that hold or owe the asset, or any;
+        null for all of them.
+    side
+        `supply` of collateral or `borrow` of debt.
+    unit
+        Of the two amounts: the asset, or USD where no asset is named.
+    amount
+        That they hold or owe now.
+    most
+        The largest cap or ceiling; null where no size exceeds the loss.
+    scale
+        Of `most` over `amount`; null as `most`, 0 where others exceed the loss already.
+    loss
+        USD of bad debt at that size.
+    """
+
+    venue: str | None
+    asset: str | None
+    side: str
+    unit: str
+    amount: float
+    most: float | None
+    scale: float | None
+    loss: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnwindingAnswer:
+    """How long selling all collateral in an asset takes.
+
+    Parameters
+    ----------
+    depth
+        What says how much a day takes: a stated `volume`, or the stored `curve`.
+    units, daily
+        Held by the book, and sold in a day.
+    """
+
+    asset: str
+    depth: str
+    units: float
+    daily: float
+    days: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderAnswer:
+    """One of the largest, and its share of the whole, USD."""
+
+    name: str
+    amount: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConcentrationAnswer:
+    """How few hold how much.
+
+    Parameters
+    ----------
+    count
+        Of holders.
+    largest, ten_largest
+        Shares of the largest one, and of the ten largest together.
+    index
+        Sum of squared shares: 1 for a single holder, 1 / n for n alike.
+    holders
+        The largest, at most ten.
+    """
+
+    count: int
+    largest: float
+    ten_largest: float
+    index: float
+    holders: tuple[HolderAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastStatus:
     """Where a forecast stands.
 
@@ -603,7 +701,9 @@ class ForecastStatus:
         Null before it is done: `horizons` by name and method, `unattended` and `expected`
         side by side, `curve` of price, liquidations and reproduction number, `one_factor` (LaR
         if every asset moved as the market does, by horizon and level, a check of the scenarios),
-        `headroom`, `concentration` and `days_to_unwind` by asset.
+        `headroom` (a list of `HeadroomAnswer`; null where no loss is stated), `concentration` (of
+        debt by `account`, `owner` and `venue`, of collateral by `asset`, a `ConcentrationAnswer`
+        each) and `unwinding` (a list of `UnwindingAnswer`).
     """
 
     request_id: str

@@ -1,6 +1,7 @@
-"""Write the pictures of the README: python tests/bench/shots.py.
+"""Write the pictures of the documents: python tests/bench/shots.py [risk].
 
-The pages over a simulated book an hour after its price fell by an eighth.
+The pages over a simulated book an hour after its price fell by an eighth, and the book at risk
+over a simulated book of every venue; `risk` writes the latter alone.
 """
 
 import io
@@ -16,9 +17,10 @@ from PIL import Image
 from playwright.sync_api import Browser
 
 import models
-from features.simulate import simulate_onward
+from features.simulate import simulate, simulate_onward
 from serving import pages
 from serving.demo import market, venues
+from serving.demo.run import lay_all
 
 CHAMPION = Path(models.__file__).parent / "champion"
 SHOTS = Path(pages.__file__).parent / "shots"
@@ -47,14 +49,42 @@ def shoot(browser: Browser, origin: str) -> None:
             if name == "rules":
                 page.locator("#calculate").click()
                 page.locator("#calculated").wait_for()
-            file = SHOTS / f"{name}.png"
-            shot = Image.open(io.BytesIO(page.screenshot()))
-            shot.quantize(COLOURS).save(file, optimize=True)
-            print(f"{file.name:<20} {file.stat().st_size / 1e3:>6.0f} kB")
+            keep(name, page.screenshot())
+
+
+def keep(name: str, picture: bytes) -> None:
+    """Write a picture in few colours."""
+    file = SHOTS / f"{name}.png"
+    Image.open(io.BytesIO(picture)).quantize(COLOURS).save(file, optimize=True)
+    print(f"{file.name:<20} {file.stat().st_size / 1e3:>6.0f} kB")
+
+
+def shoot_risk() -> None:
+    """Lay a book of every venue, have it forecast on its page, and write the whole page."""
+    book = simulate(seed=9, days=75, accounts=160)
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        local.api(Path(directory), CHAMPION, simulated=book) as app,
+        local.listening(app) as origin,
+        launched() as browser,
+        watching(browser, origin, viewport=DESKTOP, color_scheme="light") as found,
+    ):
+        lay_all(book, app.desk.store, seed=9)
+        page = found.open("/desk/risk")
+        page.locator("#chain").select_option("simulated")
+        page.locator("#crowd").wait_for()
+        page.locator("#forecast").click()
+        page.locator("#lar tbody tr").nth(3).wait_for()
+        page.evaluate("document.activeElement.blur()")
+        page.wait_for_timeout(1_000)
+        keep("risk", page.screenshot(full_page=True))
 
 
 def main() -> None:
-    """Let the market fall, then shoot."""
+    """Shoot the book at risk; unless only that is asked for, let the market fall and the rest."""
+    shoot_risk()
+    if sys.argv[1:] == ["risk"]:
+        return
     drawn = simulate_onward(seed=9, days=75, accounts=160, hours=7, falls={4: -0.07, 5: -0.06})
     with (
         tempfile.TemporaryDirectory() as directory,

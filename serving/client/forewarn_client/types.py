@@ -1170,6 +1170,7 @@ class ForecastBody(TypedDict):
     impact: NotRequired[Literal["stored", "none"]]
     daily_volume: NotRequired[dict[str, str]]
     volume_share: NotRequired[str]
+    daily_impact: NotRequired[str]
     bearable: NotRequired[str | None]
 
 

@@ -25,6 +25,11 @@ function page() {
     sees: "1",
     depth: "1",
     impact: "stored",
+    chains: [],
+    chain: "",
+    capacity: "",
+    deleveraging: "",
+    bearable: "100000",
     stress: null,
     round: 1,
     risk: null,
@@ -35,6 +40,9 @@ function page() {
     async init() {
       this.later = settled((signal) => this.run(signal), 150);
       addEventListener("news", () => this.later());
+      await trying(async () => {
+        this.chains = (await ask("/v1/block-space")).chains.filter((one) => one.asset_price != null).map((one) => one.chain);
+      });
       await this.run();
       await this.recall();
     },
@@ -63,10 +71,11 @@ function page() {
       return trying(async () => {
         const moves = Object.fromEntries(this.sliders.map((one) => [one.name, share(one.move)]));
         const prices = this.sliders.length ? moves : { "*": share(this.every) };
-        const body = {
-          shocks: [{ name: "page", prices, depth: this.depth, oracle_sees: this.sees }],
-          owners: "expected",
-        };
+        const shock = { name: "page", prices, depth: this.depth, oracle_sees: this.sees };
+        if (this.chain) shock.block_space = this.chain;
+        if (this.capacity) shock.capacity = `${this.capacity}/h`;
+        if (this.deleveraging) shock.deleveraging = this.deleveraging;
+        const body = { shocks: [shock], owners: "expected" };
         this.stress = await this.answered(body, signal);
         if (this.sliders.length === 0) {
           this.sliders = this.stress.moving.map((name) => slider(name, this.every));
@@ -91,6 +100,27 @@ function page() {
     get accountsText() { return this.shock ? String(this.shock.accounts) : ""; },
     get amplification() { return this.shock?.amplification == null ? "–" : this.shock.amplification.toFixed(2); },
     get reproduction() { return this.shock ? this.shock.reproduction.toFixed(2) : ""; },
+    get unliquidated() { return this.shock ? short(this.shock.unliquidated) : ""; },
+    get crowd() {
+      const told = this.shock?.congestion;
+      if (!told) return [];
+      return [
+        { name: "Due at once", text: String(told.due) },
+        { name: "One liquidation costs, USD", text: short(told.gas) },
+        { name: "Comes later by, hours", text: short(told.delay_hours) },
+        { name: "Not worth it below a debt of, USD", text: short(told.smallest) },
+      ];
+    },
+    get settlements() {
+      return (this.shock?.settlements ?? []).map((one) => ({
+        venue: one.venue,
+        loss: short(one.loss),
+        fund: short(one.paid_by_fund),
+        winners: short(one.deleveraged),
+        nobody: short(one.unsettled),
+        closed: String(one.closed_count),
+      }));
+    },
     get expectedRepaid() { return this.shock?.expected ? short(this.shock.expected.repaid) : "–"; },
     get unjudged() {
       const count = this.stress?.unjudged_count ?? 0;
@@ -127,11 +157,15 @@ function page() {
     },
     begin() {
       return trying(async () => {
-        const told = await ask("/v1/book/forecasts", { body: { impact: this.impact } });
+        const told = await ask("/v1/book/forecasts", { body: this.request });
         this.running = told.id;
         this.done = 0;
         await this.wait();
       });
+    },
+    get request() {
+      const body = { impact: this.impact };
+      return this.bearable ? { ...body, bearable: String(this.bearable) } : body;
     },
     async wait() {
       while (this.running) {
@@ -159,6 +193,55 @@ function page() {
       return Object.entries(horizons).flatMap(([horizon, methods]) =>
         Object.entries(methods.stressed).map(([owners, told]) => row(horizon, owners, told)),
       );
+    },
+    get room() {
+      return (this.risk?.result?.headroom ?? []).map((one) => ({
+        key: `${one.venue} ${one.asset} ${one.side}`,
+        venue: one.venue ?? "all",
+        asset: one.asset ?? "all",
+        side: one.side,
+        unit: one.unit,
+        amount: short(one.amount),
+        most: one.most == null ? "no limit found" : short(one.most),
+        scale: one.scale == null ? "–" : short(one.scale),
+      }));
+    },
+    get roomNote() {
+      const stated = this.risk?.request?.bearable;
+      if (stated == null) return "State a loss beside “Forecast now” to have caps and ceilings told.";
+      if (this.room.length === 0) return "The book is too large to search for caps and ceilings with as many scenarios.";
+      return `The largest at which bad debt exceeds ${short(stated)} USD on no more than one day in a hundred, those accounts growing together and markets staying as deep as they are.`;
+    },
+    get unwinding() {
+      return (this.risk?.result?.unwinding ?? []).map((one) => ({
+        key: `${one.asset} ${one.depth}`,
+        asset: one.asset,
+        depth: one.depth,
+        units: short(one.units),
+        daily: short(one.daily),
+        days: short(one.days),
+      }));
+    },
+    get unwindingNote() {
+      const cost = this.risk?.request?.daily_impact;
+      return cost == null ? "" : `By the curve, a day takes what costs ${percent(Number(cost))} of the price.`;
+    },
+    get concentration() {
+      const parts = Object.entries(this.risk?.result?.concentration ?? {});
+      return parts.map(([name, one]) => ({
+        name,
+        count: String(one.count),
+        first: one.holders[0].name,
+        largest: percent(one.largest),
+        ten: percent(one.ten_largest),
+        index: one.index.toPrecision(DIGITS),
+      }));
+    },
+    get holders() { return [...this.largest("account"), ...this.largest("owner")]; },
+    /** Return rows of the largest of a kind. */
+    largest(kind) {
+      const told = this.risk?.result?.concentration?.[kind]?.holders ?? [];
+      return told.map((one) => ({ key: `${kind} ${one.name}`, kind, name: one.name, amount: short(one.amount), share: percent(one.share) }));
     },
     get curve() { return this.risk?.result?.curve ?? null; },
     get most() { return Math.max(1, ...(this.curve ?? []).map((one) => Math.max(one.repaid, one.repaid_without_cascade))); },

@@ -397,11 +397,25 @@ def test_a_forecast_runs_and_is_the_newest_risk(covered: local.Caller) -> None:
     assert told["result"]["unjudged_debt"] == pytest.approx(sum(debts), rel=1e-12)
     assert min(debts) > 0
     assert set(told["result"]["one_factor"]["24h"]) == {"0.95", "0.99"}
-    assert told["result"]["days_to_unwind"]["ETH"] > 0
+    by_volume = [one for one in told["result"]["unwinding"] if one["depth"] == "volume"]
+    (ether,) = by_volume
+    assert (ether["asset"], ether["daily"]) == ("ETH", 10.0)
+    assert ether["days"] == pytest.approx(ether["units"] / 10)
     room = told["result"]["headroom"]
-    assert set(room["by_venue"]) <= {"maker", "compound-v3", "binance-usdm", "hyperliquid"}
-    assert all(scale is None or scale >= 0 for scale in room["by_asset"].values())
-    assert 0 < told["result"]["concentration"]["index"] <= 1
+    venues = {"maker", "compound-v3", "binance-usdm", "hyperliquid"}
+    assert {row["venue"] for row in room} <= {None, *venues}
+    assert {row["side"] for row in room} == {"supply", "borrow"}
+    for row in room:
+        assert row["scale"] is None or row["most"] == pytest.approx(row["scale"] * row["amount"])
+        assert row["scale"] is None or row["loss"] <= 50_000 or row["scale"] == 0
+    few = told["result"]["concentration"]
+    assert set(few) == {"account", "owner", "venue", "asset"}
+    for one in few.values():
+        assert 1 / one["count"] <= one["index"] + 1e-9 <= 1 + 2e-9
+        assert one["largest"] == pytest.approx(one["holders"][0]["share"])
+    assert sum(one["amount"] for one in few["venue"]["holders"]) == pytest.approx(
+        few["venue"]["holders"][0]["amount"] / few["venue"]["largest"]
+    )
     risk = covered.get("/v1/book/risk").json()
     assert risk["forecast"]["id"] == told["id"]
     again = finished(covered, body)

@@ -7,7 +7,7 @@ import pytest
 
 from models.book.cascade import Borrower, Collateral, Debt, Market
 from models.book.columns import book_columns, market_columns, prices_of
-from models.book.headroom import concentration, days_to_unwind, headroom, scaled
+from models.book.headroom import concentration, headroom, scaled
 from models.book.impact import ImpactCurve
 
 F = Fraction
@@ -69,8 +69,3 @@ def test_concentration_of_alike_and_of_a_single_holder() -> None:
     for none in (np.zeros(3), np.array([1.0, -1.0]), np.array([np.nan, 1.0])):
         with pytest.raises(ValueError, match="not all 0"):
             concentration(none)
-
-
-def test_days_to_unwind_at_a_share_of_the_volume() -> None:
-    """500 units at a tenth of 1,000 a day take 5 days."""
-    assert days_to_unwind(500.0, volume=1000.0, share=0.1) == 5.0

@@ -17,22 +17,30 @@ from typer.testing import CliRunner
 
 from models.book.cascade import Borrower, Collateral, Debt
 from models.book.impact import ImpactCurve
-from models.book.scenarios import Moves
+from models.book.scenarios import Bars, Method, Moves, moves
 from models.errors import InvalidInput
 from models.margin.perpetual import Tier
 from serving.cli import risk
 from serving.evaluation import inputs
-from serving.evaluation.book_forecast import Forecaster, forecaster, single_factor, unwinding
+from serving.evaluation.book_forecast import (
+    Forecaster,
+    forecaster,
+    headrooms,
+    single_factor,
+    unwinding,
+)
 from serving.evaluation.book_stress import market_of, stressed
-from serving.evaluation.risk_book import RiskBook, missing_curves, read_book
-from serving.ingest import book_file
+from serving.evaluation.risk_book import RiskBook, concentrations, missing_curves, read_book
+from serving.ingest import book_file, impact_file
 from serving.schemas import requests
 from serving.schemas.book_risk import (
     CongestionAnswer,
     ForecastBody,
+    HolderAnswer,
     SettlementAnswer,
     ShockBody,
     UnjudgedAnswer,
+    UnwindingAnswer,
 )
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -178,9 +186,81 @@ def test_a_cascade_without_rest_has_no_total(tmp_path: Path) -> None:
     assert (found.repaid, found.bad_debt, found.collateral_at_risk) == (None, None, None)
     assert found.amplification is None
     assert found.unliquidated > 0
-    told = CliRunner().invoke(risk.app, ["stress", "--accounts", str(path), "--shock", "X=-10%"])
+    files = ["--accounts", str(path), "--no-impact"]
+    told = CliRunner().invoke(risk.app, ["stress", *files, "--shock", "X=-10%"])
     assert told.exit_code == 0, told.output
     assert told.stdout.count("none: no rest") == 3
+
+
+def sales(directory: Path, **changed: object) -> Path:
+    """Write quotes by which X loses half a percent a unit."""
+    rows = pd.DataFrame({"amount": [50, 100, 150], "impact": [0.25, 0.5, 0.75]})
+    said = {"asset": "X", "quote": "USD", "measured_at": "2026-02-28T00:00:00Z"}
+    rows.assign(**{**said, **changed}).to_csv(directory / "sales.csv", index=False)
+    return directory / "sales.csv"
+
+
+def test_a_cascade_on_files_falls_as_the_second_case_worked_out_by_hand(tmp_path: Path) -> None:
+    """28/3 sold bring 90 to 85.8, 5145/572 more bring it to 81.752; 1,535 are repaid."""
+    target = tmp_path / "told.json"
+    files = ["--accounts", str(legs(tmp_path)), "--impact", str(sales(tmp_path))]
+    shock = ["--shock", "X=-10%", "--json", str(target)]
+    done = CliRunner().invoke(risk.app, ["cascade", *files, *shock])
+    assert done.exit_code == 0, done.output
+    told = json.decode(target.read_bytes())
+    assert told["repaid"] == pytest.approx(1535)
+    assert [each["sold"]["X"] for each in told["rounds"]] == pytest.approx([28 / 3, 5145 / 572])
+    prices = [each["prices"]["X"] for each in told["rounds"]]
+    assert prices == pytest.approx([429 / 5, 935247 / 11440])
+
+
+def test_a_file_of_quotes_that_is_none_is_refused_with_every_fault(tmp_path: Path) -> None:
+    """Amounts and impacts out of range, times that are none, several times, impacts that fall."""
+    wrong = {"amount": [0, "many", 3], "impact": [0.1, 1.0, 0.2], "measured_at": "once"}
+    with pytest.raises(InvalidInput) as refused:
+        impact_file.read(sales(tmp_path, **wrong))
+    places = [fault.where for fault in refused.value.faults]
+    assert places[:3] == ["sales.csv:amount:0", "sales.csv:amount:1", "sales.csv:impact:1"]
+    assert places[3:] == [f"sales.csv:measured_at:{row}" for row in range(3)]
+    times = ["2026-02-28T00:00:00Z", "2026-02-28T00:00:00Z", "2026-02-27T00:00:00Z"]
+    with pytest.raises(InvalidInput) as refused:
+        impact_file.read(sales(tmp_path, measured_at=times, impact=[0.2, 0.1, 0.3]))
+    places = [fault.where for fault in refused.value.faults]
+    assert places == ["sales.csv:measured_at", "sales.csv:impact"]
+
+
+def test_a_forecast_of_a_file_is_the_one_that_its_lows_bring(tmp_path: Path) -> None:
+    """LaR is the quantile over the same lows of what accounts that fall at .941 and .865 repay."""
+    generator = np.random.default_rng(3)
+    close = 100.0 * np.exp(np.cumsum(generator.normal(0.0, 0.02, 24 * 60)))
+    close *= 100.0 / close[-1]
+    opened = np.concatenate([[close[0]], close[:-1]])
+    hour = pd.date_range("2026-01-01", periods=close.size, freq="h", tz="UTC")
+    frame = pd.DataFrame({"symbol": "X", "open_time": hour, "open": opened, "close": close})
+    frame["high"], frame["low"] = np.maximum(opened, close), np.minimum(opened, close)
+    frame.assign(volume=1.0).to_parquet(tmp_path / "candles.parquet")
+    target = tmp_path / "told.json"
+    files = ["--accounts", str(legs(tmp_path)), "--candles", str(tmp_path / "candles.parquet")]
+    how = ["--no-impact", "--scenarios", "500", "--seed", "4", "--json", str(target)]
+    done = CliRunner().invoke(risk.group, [*files, *how])
+    assert done.exit_code == 0, done.output
+    told = json.decode(target.read_bytes())["horizons"]["24h"]["plain"]["unattended"]
+    still = np.ones(close.size)
+    bars = Bars(
+        ("USD", "X"),
+        *(np.column_stack([still, frame[side]]) for side in ("close", "high", "low")),
+    )
+    drawn = moves(
+        bars, np.array([0.0, 2000.0]), hours=24, scenarios=500, seed=4, method=Method.PLAIN
+    )
+    worth = 1000.0 * np.exp(drawn.lowest[:, 1])
+    repaid = sum(
+        np.where(0.85 * worth < debt, np.minimum(debt, worth / 1.05), 0.0) for debt in (800, 735)
+    )
+    for quantile, level in zip(told["liquidated"], (0.95, 0.99), strict=True):
+        place = int(np.ceil(level * 500)) - 1
+        assert quantile["value"] == pytest.approx(np.sort(repaid)[place])
+    assert told["mean_liquidated"] == pytest.approx(repaid.mean())
 
 
 def test_the_commands_take_a_file_and_refuse_moves_that_are_none(tmp_path: Path) -> None:
@@ -188,17 +268,24 @@ def test_the_commands_take_a_file_and_refuse_moves_that_are_none(tmp_path: Path)
     runner, path = CliRunner(), legs(tmp_path)
     target = tmp_path / "told.json"
     fall = ["--accounts", str(path), "--shock", "X=-10%"]
-    done = runner.invoke(risk.app, ["stress", *fall, "--json", str(target)])
+    still = [*fall, "--no-impact"]
+    done = runner.invoke(risk.app, ["stress", *still, "--json", str(target)])
     assert done.exit_code == 0, done.output
     assert json.decode(target.read_bytes())["repaid"] == pytest.approx(800)
-    assert "9.333 X" in runner.invoke(risk.app, ["cascade", *fall]).stdout
+    assert "9.333 X" in runner.invoke(risk.app, ["cascade", *still]).stdout
+    unsaid = runner.invoke(risk.app, ["stress", *fall])
+    assert unsaid.exit_code == 2
+    assert "no quotes are given" in unsaid.stderr
+    stored = ["--store", "sqlite:///none.sqlite3", "--impact", str(path), "--shock", "X=-10%"]
+    assert runner.invoke(risk.app, ["stress", *stored]).exit_code == 2
     wrong = runner.invoke(
         risk.app, ["stress", "--accounts", str(path), "--shock", "X", "--shock", "Y=much"]
     )
     assert wrong.exit_code == 2
     assert "'X' is not ASSET=MOVE" in wrong.stderr
     assert "'Y=much' is not ASSET=MOVE" in wrong.stderr
-    unknown = runner.invoke(risk.app, ["stress", "--accounts", str(path), "--shock", "Z=-10%"])
+    lost = ["--accounts", str(path), "--no-impact", "--shock", "Z=-10%"]
+    unknown = runner.invoke(risk.app, ["stress", *lost])
     assert unknown.exit_code == 2
     assert "no account of the book holds or owes Z" in unknown.stderr
 
@@ -372,11 +459,82 @@ def test_accounts_without_a_past_are_named_with_what_they_owe() -> None:
     )
 
 
-def test_days_to_unwind_are_units_over_what_a_day_takes() -> None:
-    """20,000 ETH at a fifth of 50,000 a day are sold in two; nobody holds BTC."""
-    asked = ForecastBody(daily_volume={"ETH": "50000"}, volume_share="0.2")
-    assert unwinding(ready(), asked) == {"ETH": 2.0}
+def test_unwinding_takes_units_over_what_a_day_takes() -> None:
+    """20,000 ETH at a fifth of 50,000 a day are sold in two; nobody holds BTC.
+
+    The curve loses 2 % by a fifth of its first 500 units: 100 a day, 200 days.
+    """
+    curves = {"ETH": ImpactCurve((500.0, 900.0), (0.1, 0.4)), "BTC": ImpactCurve((1.0,), (0.1,))}
+    stated = ForecastBody(daily_volume={"ETH": "50000"}, volume_share="0.2")
+    by_curve, by_volume = unwinding(ready(), stated, curves)
+    assert by_volume == UnwindingAnswer(
+        asset="ETH", depth="volume", units=20_000, daily=10_000, days=2
+    )
+    assert by_curve == UnwindingAnswer(
+        asset="ETH", depth="curve", units=20_000, daily=pytest.approx(100), days=pytest.approx(200)
+    )
     with pytest.raises(InvalidInput) as refused:
-        unwinding(ready(), ForecastBody(daily_volume={"BTC": "1", "USD": "1"}))
+        unwinding(ready(), ForecastBody(daily_volume={"BTC": "1", "USD": "1"}), {})
     places = [fault.where for fault in refused.value.faults]
     assert places == ["/daily_volume/BTC", "/daily_volume/USD"]
+
+
+def test_caps_and_ceilings_are_told_in_units_at_the_stated_loss() -> None:
+    """At half the price the first leaves 7,640 - 5,000 and the second stands: 5,280 is twice."""
+    falls = np.full((100, 2), [np.log(0.5), 0.0])
+    drawn = Moves(falls, np.zeros((100, 2)), np.arange(100), np.zeros(100, dtype=np.bool_))
+    rows = headrooms(ready(), drawn, bearable=5_280.0)
+    told = [(row.venue, row.asset, row.side, row.unit, row.amount) for row in rows]
+    assert told == [
+        ("file", None, "borrow", "USD", 10_680.0),
+        ("file", "ETH", "supply", "ETH", 20_000.0),
+        ("file", "USD", "borrow", "USD", 10_680.0),
+    ]
+    for row in rows:
+        assert row.scale == pytest.approx(2.0, rel=1e-3)
+        assert row.most == pytest.approx(2.0 * row.amount, rel=1e-3)
+        assert 5_270 <= row.loss <= 5_280
+    nothing, *_ = headrooms(ready(), drawn, bearable=0.0)
+    assert nothing.most == pytest.approx(0.0, abs=1.0)
+
+
+def test_a_cap_of_one_venue_grows_its_accounts_alone() -> None:
+    """Perpetual longs of one venue beside vaults of another: each venue's own, and both."""
+    book = held({"ETH": 1, "USD": 1}, ("ETH", 10_000, "USD", 7_640), ("ETH", 10_000, "USD", 7_640))
+
+    class Placed(RiskBook):
+        def venue(self, key: str) -> str:
+            return {"0": "first", "1": "second"}[key]
+
+    placed = Placed(book.borrowers, {}, {}, (), book.prices)
+    hours = np.ones(48)
+    told = forecaster(placed, {}, {"ETH": {"close": hours, "high": hours, "low": hours}})
+    falls = np.full((100, 2), [np.log(0.5), 0.0])
+    drawn = Moves(falls, np.zeros((100, 2)), np.arange(100), np.zeros(100, dtype=np.bool_))
+    rows = {
+        (row.venue, row.asset, row.side): row for row in headrooms(told, drawn, bearable=7_920.0)
+    }
+    assert len(rows) == 8
+    assert rows[None, "ETH", "supply"].scale == pytest.approx(1.5, rel=1e-3)
+    assert rows["first", "ETH", "supply"].scale == pytest.approx(2.0, rel=1e-3)
+    assert rows["second", None, "borrow"].most == pytest.approx(2.0 * 7_640, rel=1e-3)
+
+
+def test_concentration_is_told_by_account_owner_venue_and_asset() -> None:
+    """Debts of 60, 30 and 10: two accounts are of one owner, who owes .7 in all."""
+    accounts = [("ETH", 100, "USD", 60), ("BTC", 100, "USD", 30), ("ETH", 200, "USD", 10)]
+    book = held({"ETH": 1, "BTC": 1, "USD": 1}, *accounts)
+    told = concentrations(replace(book, holders={"0": "ann", "2": "ann"}))
+    assert told is not None
+    account, owner, asset = told["account"], told["owner"], told["asset"]
+    assert (account.count, account.largest) == (3, pytest.approx(0.6))
+    assert account.index == pytest.approx(0.36 + 0.09 + 0.01)
+    assert [holder.name for holder in account.holders] == ["0", "1", "2"]
+    assert [(h.name, h.amount, h.share) for h in owner.holders] == [
+        ("ann", 70.0, pytest.approx(0.7)),
+        ("1", 30.0, pytest.approx(0.3)),
+    ]
+    assert owner.index == pytest.approx(0.49 + 0.09)
+    assert asset.holders[0] == HolderAnswer(name="ETH", amount=300.0, share=0.75)
+    assert (told["venue"].count, told["venue"].index) == (1, 1.0)
+    assert concentrations(replace(book, borrowers=())) is None
