@@ -14,7 +14,15 @@ import numpy as np
 import pandas as pd
 
 from features.inputs import Floats, Ints
-from models.book.reserve import BASIS, HORIZON, has_drivers, opened, reserve_model, states
+from models.book.reserve import (
+    BASIS,
+    HORIZON,
+    ReserveModel,
+    has_drivers,
+    opened,
+    reserve_model,
+    states,
+)
 from models.errors import Fault, InvalidInput
 from training.baselines.reserve import CHANCES, QUANTILES
 from training.evaluation.metrics import (
@@ -86,7 +94,7 @@ def backtest(
     inside = (market.index >= begin) & (market.index < end)
     if not (answer & inside).any():
         raise InvalidInput([Fault("--from", f"no hour of {begin:%F} to {end:%F} can be judged")])
-    result = _walk(market, answer, begin, end, progress)
+    result = walk(market, answer, begin, end, progress)
     rows = pd.concat(result.rows)
     blocks, kind = _blocks(rows)
     drawn = resample(blocks, draws=DRAWS, seed=seed)
@@ -111,23 +119,33 @@ def backtest(
     }
 
 
-def _walk(
+def walk(
     market: pd.DataFrame,
     answer: Mask,
     begin: pd.Timestamp,
     end: pd.Timestamp,
-    progress: Callable[[str], None],
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Forecasts:
+    """Forecast the hours of a period quarter by quarter, each from what had passed before it.
+
+    Parameters
+    ----------
+    market
+        As of `states`.
+    answer
+        Which of its hours can be judged, shape (hours,).
+    begin, end, progress
+        As of `backtest`.
+    """
     result = Forecasts()
     for start, stop in _quarters(begin, end):
-        cut = start - pd.Timedelta(hours=HORIZON + 1)  # its 24 hours end where the quarter begins
         rows = market[(market.index >= start) & (market.index < stop) & answer]
-        past = market[(market.index <= cut) & answer]
+        past = passed(market[answer], start)
         if rows.empty:
             continue
         if past.empty:
             raise InvalidInput([Fault("--from", f"no hour of the reserve lies before {start:%F}")])
-        fitted = reserve_model(market[market.index <= cut], list(AMOUNTS.values()))
+        fitted = fitted_before(market, start)
         result.rows.append(rows)
         ours = fitted.chances(rows)
         for name, amount in AMOUNTS.items():
@@ -140,6 +158,16 @@ def _walk(
             result.quantiles.setdefault(method, []).append(of_past(opened(past), rows, levels))
         progress(f"{start:%F}: {len(rows):,} hours forecast from {len(past):,}")
     return result
+
+
+def passed(market: pd.DataFrame, moment: pd.Timestamp) -> pd.DataFrame:
+    """Return the rows of `states` whose horizon had passed at a moment."""
+    return market[market.index <= moment - pd.Timedelta(hours=HORIZON + 1)]
+
+
+def fitted_before(market: pd.DataFrame, moment: pd.Timestamp) -> ReserveModel:
+    """Fit on rows of `states` whose horizon had passed at a moment, one response per amount."""
+    return reserve_model(passed(market, moment), list(AMOUNTS.values()))
 
 
 def _add(

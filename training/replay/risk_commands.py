@@ -1,4 +1,4 @@
-"""The command `forewarn risk backtest`: forecasts of a book or a reserve against what came."""
+"""The commands `forewarn risk backtest` and `risk market`: test forecasts, forecast a reserve."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,8 @@ from training.options import DAY, Candles, refuse
 if TYPE_CHECKING:
     import pandas as pd
 
+MOMENTS = [DAY, "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
+
 app = typer.Typer(no_args_is_help=True, help="The book at risk: forecast it, test forecasts.")
 
 
@@ -24,6 +26,12 @@ class RiskSource(StrEnum):
 
     AAVE_HOURLY = "aave-hourly"
     MAKER = "maker"
+
+
+class MarketSource(StrEnum):
+    """What the file of a market known by its sums is."""
+
+    AAVE_HOURLY = "aave-hourly"
 
 
 @app.command()
@@ -50,6 +58,38 @@ def backtest(
         result = run(data, candles, first, after, seed, console)
     except ForewarnError as error:
         refuse(console, error)
+    if json_ is not None:
+        json_.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+
+
+@app.command()
+def market(
+    source: Annotated[MarketSource, typer.Option(help="What the data are.")],
+    data: Annotated[Path, typer.Option(help="File of a reserve's hours.")],
+    candles: Candles,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(formats=MOMENTS, help="Moment, UTC; left out, the end of the last hour."),
+    ] = None,
+    train_to: Annotated[
+        datetime | None,
+        typer.Option(formats=MOMENTS, help="Learn from hours whose 24 had passed then, UTC."),
+    ] = None,
+    json_: Annotated[
+        Path | None, typer.Option("--json", help="Where to write every figure.")
+    ] = None,
+) -> None:
+    """Forecast what a market liquidates in the next 24 hours, from what lay before a moment."""
+    from training.evaluation import reserve_forecast
+
+    console = Console(stderr=True)
+    run = {MarketSource.AAVE_HOURLY: reserve_forecast.read_and_forecast}[source]
+    at, trained = (None if moment is None else _day(moment) for moment in (as_of, train_to))
+    try:
+        result = run(data, candles, as_of=at, train_to=trained)
+    except ForewarnError as error:
+        refuse(console, error)
+    _show_market(result, Console(width=160))
     if json_ is not None:
         json_.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
 
@@ -146,6 +186,31 @@ def _show_reserve(result: dict[str, Any], console: Console) -> None:
                 cells = [_cell(measured, metric) for metric in names]
                 table.add_row(name, *cells)
             console.print(table)
+
+
+def _show_market(result: dict[str, Any], console: Console) -> None:
+    defects = result["defects"]
+    console.print(
+        f"From {result['from']} to {result['to']} ({result['horizon_hours']} hours), told at "
+        f"{result['as_of']}; the last hour read ended {result['age_hours']:.2f} hours before."
+    )
+    console.print(
+        f"Learned from {result['trained_hours']:,} hours that had passed by {result['trained_to']}."
+    )
+    console.print(
+        f"{defects['repeated_rows_dropped']:,} repeated rows dropped, "
+        f"{defects['hours_without_row_taken_as_calm']:,} hours without a row taken as calm, "
+        f"{defects['hours_unknown']:,} hours unknown, "
+        f"{defects['hours_without_candle']:,} without a candle."
+    )
+    for name, answer in result["thresholds"].items():
+        chance, share = answer["probability"], answer["share_of_past"]
+        words = "no probability" if chance is None else f"probability {chance:.4f}"
+        console.print(f"more than {name} USD liquidated: {words}; {share:.2%} of the past")
+    for name, answer in result["quantiles"].items():
+        console.print(
+            f"quantile {name}: {answer['usd']:,.0f} USD, {answer['basis_points']:.2f} bp of supply"
+        )
 
 
 def _cell(measured: dict[str, Any], metric: str) -> str:

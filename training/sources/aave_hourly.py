@@ -33,7 +33,9 @@ class Record:
     begins
         Start of the reserve's first hour.
     repeated
-        Rows dropped that repeat a timestamp.
+        Rows dropped that repeat a timestamp, of those read.
+    calm
+        Hours without a row, taken as hours in which nothing was liquidated.
     gaps
         Start of the first and of the last hour of each unknown stretch.
     quarters
@@ -43,6 +45,7 @@ class Record:
     hours: Hours
     begins: pd.Timestamp
     repeated: int
+    calm: int
     gaps: tuple[tuple[pd.Timestamp, pd.Timestamp], ...]
     quarters: dict[str, float]
 
@@ -65,24 +68,29 @@ def read(data: Path, candles: Path, *, until: pd.Timestamp | None = None) -> Rec
         A file that is absent, unreadable or breaks its schema.
     InvalidInput
         Columns that are missing, amounts that are negative or no number, two rows that
-        differ at one timestamp: all of them.
+        differ at one timestamp: all of them. No row or no candle in the time that is read.
     """
     raw = _raw(data)
+    if until is not None:
+        raw = raw[raw["timestamp"] < until.timestamp()]
+    if raw.empty:
+        raise InvalidInput([Fault(data.name, f"has no row before {until}")])
     rows = raw.drop_duplicates("timestamp")
     start = pd.to_datetime(rows["timestamp"], unit="s", utc=True).dt.floor("h")
     by_hour = rows.assign(hour=start).groupby("hour")
     sums = by_hour["liquidations"].sum()
     supplied = by_hour["supplied_USD"].last()
-    if until is not None:
-        sums, supplied = sums[sums.index < until], supplied[supplied.index < until]
     frame, _ = read_candles(candles, symbols=[ASSET])
     bars = frame.set_index("open_time").sort_index()
+    if bars.index[0] > sums.index[-1]:
+        raise InvalidInput([Fault(candles.name, f"begins after the last row, {sums.index[-1]}")])
     hour = pd.date_range(bars.index[0].floor("h"), sums.index[-1], freq="h", tz="UTC")
     bars, gaps = bars.reindex(hour), _gaps(pd.DatetimeIndex(sums.index))
-    liquidated = sums.reindex(hour).fillna(0.0)
-    liquidated[hour < sums.index[0]] = np.nan
+    liquidated = sums.reindex(hour)
+    is_calm = liquidated.isna() & (hour >= sums.index[0])
     for first, last in gaps:
-        liquidated[first:last] = np.nan
+        is_calm[first:last] = False
+    liquidated[is_calm] = 0.0
     return Record(
         Hours(
             hour,
@@ -94,6 +102,7 @@ def read(data: Path, candles: Path, *, until: pd.Timestamp | None = None) -> Rec
         ),
         sums.index[0],
         len(raw) - len(rows),
+        int(is_calm.sum()),
         gaps,
         _quarters(sums),
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from reserve_files import candles, reserve
 
 from models.book.reserve import LADDER, Hours, _inverted, states
 from models.errors import InvalidInput
@@ -20,45 +21,6 @@ needs_reserve = pytest.mark.skipif(
 )
 
 
-def candles(directory: Path, days: int, *, seed: int = 3) -> tuple[Path, pd.DataFrame]:
-    """Write hourly candles of a price that walks, and return them."""
-    hour = pd.date_range("2021-01-01", periods=24 * days, freq="h", tz="UTC")
-    random = np.random.default_rng(seed)
-    wild = 0.004 * np.exp(np.sin(np.arange(hour.size) / 300.0))
-    close = 1000.0 * np.exp(np.cumsum(random.normal(0.0, wild)))
-    opened = np.concatenate([[1000.0], close[:-1]])
-    low = np.minimum(opened, close) * (1.0 - np.abs(random.normal(0.0, wild)))
-    frame = pd.DataFrame(
-        {
-            "open_time": hour.astype("datetime64[ms, UTC]"),
-            "open": opened,
-            "high": np.maximum(opened, close) * 1.001,
-            "low": low,
-            "close": close,
-            "volume": 1.0,
-            "symbol": "ETH",
-        }
-    )
-    frame.to_parquet(directory / "candles.parquet")
-    return directory / "candles.parquet", frame
-
-
-def reserve(directory: Path, bars: pd.DataFrame, **changed: object) -> Path:
-    """Write a reserve that is liquidated whenever the price falls by 2 % in an hour."""
-    fell = np.log(bars["low"] / bars["open"]) < -0.015
-    rows = pd.DataFrame(
-        {
-            "timestamp": bars["open_time"].astype("int64") / 1000.0 + 3590.0,
-            "supplied_USD": 1e9,
-            "borrowed_USD": 1e8,
-            "liquidations": np.where(fell, 3e6, 0.0),
-        }
-    ).assign(**changed)
-    rows = pd.concat([rows, rows.iloc[[5, 5]]])
-    rows.to_parquet(directory / "reserve.parquet")
-    return directory / "reserve.parquet"
-
-
 def test_repeated_rows_count_once_and_a_gap_is_unknown(tmp_path: Path) -> None:
     """Two copies are dropped; a stretch of 200 hours without rows is missing, not calm."""
     file, bars = candles(tmp_path, 40)
@@ -69,6 +31,7 @@ def test_repeated_rows_count_once_and_a_gap_is_unknown(tmp_path: Path) -> None:
     ((first, last),) = record.gaps
     assert (last - first) == pd.Timedelta(hours=199)
     assert np.isnan(record.hours.liquidated).sum() == 200
+    assert record.calm == 0
 
 
 def test_single_hours_without_a_row_were_calm(tmp_path: Path) -> None:
@@ -76,6 +39,7 @@ def test_single_hours_without_a_row_were_calm(tmp_path: Path) -> None:
     file, bars = candles(tmp_path, 10)
     record = aave_hourly.read(reserve(tmp_path, bars.drop(index=[30, 31]), liquidations=1.0), file)
     assert record.hours.liquidated[29:33].tolist() == [1.0, 0.0, 0.0, 1.0]
+    assert record.calm == 2
 
 
 def test_what_is_no_amount_is_refused_with_its_rows(tmp_path: Path) -> None:
@@ -154,6 +118,7 @@ def test_a_backtest_beats_persistence_and_a_leak_would_show(tmp_path: Path) -> N
         Hours(**{**{n: getattr(record.hours, n) for n in Hours.__slots__}, "liquidated": shuffled}),
         record.begins,
         0,
+        0,
         (),
         {},
     )
@@ -172,7 +137,7 @@ def test_a_period_nobody_can_judge_is_refused(tmp_path: Path) -> None:
 @needs_reserve
 def test_quarterly_totals_are_those_published() -> None:
     """Million USD by quarter up to 2023-05, repeated rows dropped."""
-    record = aave_hourly.read(RESERVE, CANDLES, until=pd.Timestamp("2023-06-01", tz="UTC"))
+    record = aave_hourly.read(RESERVE, CANDLES)
     published = {"2021Q1": 16.9, "2021Q2": 204.9, "2021Q3": 36.0, "2021Q4": 51.5}
     published |= {"2022Q1": 124.0, "2022Q2": 172.9, "2022Q3": 1.8, "2022Q4": 10.9, "2023Q1": 1.1}
     assert record.repeated == 2400
