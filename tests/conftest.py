@@ -41,6 +41,7 @@ LONGEST = (
     "test_follow.py",
     "test_kill.py",
     "test_reserve_backtest.py",
+    "test_risk_backtest.py",
     "test_orders.py",
     "test_docs.py",
     "test_alert_delivery.py",

@@ -112,7 +112,6 @@ class ReadBook:
     prices: Mapping[str, Fraction]
     curves: Mapping[str, ImpactCurve]
     answer: tuple[CurveAnswer, ...]
-    stale: tuple[str, ...]
 
 
 class BookReader:
@@ -162,7 +161,7 @@ def _read(
     prices = {asset: price.exact for asset, price in around.prices.items()}
     acting = {key: chance for key, (chance, _) in chosen.items() if chance is not None}
     holders = {key: owner for key, (_, owner) in chosen.items() if owner is not None}
-    curves, curve_answers, stale = curves_of(quotes, at=at)
+    curves, curve_answers = curves_of(quotes, at=at)
     bases = priced_in(curves).values()
     book = read_book(cases, prices, acting, also=bases, holders=holders)
     return ReadBook(
@@ -172,7 +171,6 @@ def _read(
         prices,
         curves,
         curve_answers,
-        stale,
     )
 
 
@@ -203,13 +201,13 @@ def _chosen(
 
 def curves_of(
     quotes: Sequence[ImpactQuotes], *, at: datetime
-) -> tuple[dict[str, ImpactCurve], tuple[CurveAnswer, ...], tuple[str, ...]]:
-    """Return the curve of every asset, as they are told, and which are old.
+) -> tuple[dict[str, ImpactCurve], tuple[CurveAnswer, ...]]:
+    """Return the curve of every asset, and as they are told.
 
     Where an asset is sold for dollars and for another asset, the dollars count.
     """
     curves: dict[str, ImpactCurve] = {}
-    answer, stale = [], []
+    answer = []
     ordered = sorted(quotes, key=lambda item: (item.asset, not _is_dollar(item.quote), item.quote))
     for item in ordered:
         if item.asset in curves:
@@ -217,9 +215,7 @@ def curves_of(
         curve = fit(item)
         curves[item.asset] = curve
         answer.append(curve_answer(item, curve, at=at))
-        if at - item.measured_at > STALE:
-            stale.append(f"stale_liquidity: {item.asset} was measured {item.measured_at:%F}")
-    return curves, tuple(answer), tuple(stale)
+    return curves, tuple(answer)
 
 
 def fit(quotes: ImpactQuotes) -> ImpactCurve:
@@ -346,7 +342,7 @@ def stress(
         moving=moving(result.book.prices, None),
         curves=tuple(item for item in result.answer if item.asset in result.book.usd_prices),
         degraded_reasons=(
-            *doubts_of(result.book, result.stale, impact=request.impact),
+            *doubts_of(result.book, result.answer, impact=request.impact),
             *(
                 f"stale_block_space: {row.chain} was measured {row.measured_at:%FT%TZ}"
                 for row in rows
@@ -357,9 +353,15 @@ def stress(
     )
 
 
-def doubts_of(book: RiskBook, stale: Sequence[str], *, impact: str) -> tuple[str, ...]:
+def doubts_of(book: RiskBook, curves: Sequence[CurveAnswer], *, impact: str) -> tuple[str, ...]:
     """Return what an answer rests on that is old, left out or not known."""
-    doubts = ["no_impact: selling moves no price"] if impact == "none" else [*stale]
+    doubts = [
+        f"stale_liquidity: {item.asset} was measured {item.measured_at:%F}"
+        for item in curves
+        if item.asset in book.usd_prices and item.age_seconds > STALE.total_seconds()
+    ]
+    if impact == "none":
+        doubts = ["no_impact: selling moves no price"]
     if book.unpriced:
         listed = ", ".join(sorted(book.unpriced))
         doubts.append(f"unpriced: {listed} without a price in USD, moved by shares of now alone")
@@ -505,7 +507,7 @@ def _run(
             book_forecasts.update(transaction, name, done=min(share, 0.999), now=desk.clock())
         return True
 
-    doubts = doubts_of(ready.book, result.stale, impact=request.impact)
+    doubts = doubts_of(ready.book, result.answer, impact=request.impact)
     answer = outcome(ready, request, result.curves, doubts=doubts, report=report, spread=spread)
     return {"simulated": result.is_simulated, **answer}
 

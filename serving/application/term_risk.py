@@ -46,7 +46,7 @@ def drawn(
     InvalidInput
         As of `serving.evaluation.paired_risk.scenarios`.
     """
-    curves, _, _ = curves_of(newest(transaction, at=book.at), at=book.at)
+    curves, _ = curves_of(newest(transaction, at=book.at), at=book.at)
     stored = market.candles(transaction, list(books[0].prices), at=book.at, lookback=PAST)
     if not stored:
         raise InvalidInput([Fault("/scenarios", "the store has no candles to draw from")])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from models.book.impact import ImpactCurve
     from serving.application.scoring import ScoringService
     from serving.evaluation.risk_book import RiskBook
-    from serving.schemas.book_risk import ForecastBody, StressShock
+    from serving.schemas.book_risk import CurveAnswer, ForecastBody, StressShock
     from serving.store import Store
 
 app = typer.Typer(no_args_is_help=True)
@@ -226,19 +226,19 @@ class _Book:
             raise LookupError("accounts")
         book = book_file.read(self.accounts)
         quotes = () if self.impact is None else impact_file.read(self.impact)
-        curves, _, stale = curves_of(quotes, at=at)
+        curves, answer = curves_of(quotes, at=at)
         if not is_still and (faults := missing_curves(book, curves)):
             raise InvalidInput(faults)
-        return _FileBook(book, {} if is_still else curves, stale)
+        return _FileBook(book, {} if is_still else curves, answer)
 
 
 @dataclass(frozen=True)
 class _FileBook:
-    """A book of a file, the curves of its assets, and which of them are old."""
+    """A book of a file, the curves of its assets, and as they are told."""
 
     book: "RiskBook"
     curves: "Mapping[str, ImpactCurve]"
-    stale: tuple[str, ...]
+    answer: "tuple[CurveAnswer, ...]"
 
 
 def _of_store(store: str, request: "ForecastBody", spread: "Spread") -> dict[str, Any]:
@@ -280,7 +280,7 @@ def _of_file(
     inputs = book.read(is_still=is_still, at=last)
     grids = candles_on_grid(frame)
     ready = book_risk.forecaster_of(inputs.book, inputs.curves, grids, request)
-    doubts = book_risk.doubts_of(inputs.book, inputs.stale, impact=request.impact)
+    doubts = book_risk.doubts_of(inputs.book, inputs.answer, impact=request.impact)
     return book_risk.outcome(
         ready, request, inputs.curves, doubts=doubts, report=lambda _: True, spread=spread
     )

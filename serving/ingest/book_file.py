@@ -1,9 +1,11 @@
 """A book as a Parquet file of legs, for those whose accounts stand in no store.
 
 One row per leg: `account`, `side` (`collateral` or `debt`), `asset`, `units`, `price` in USD,
-and of collateral `threshold` and `bonus`, of an account `close_factor` (on any of its rows).
+and of collateral `threshold` and `bonus` (0 where left out), of an account `close_factor` (on
+any of its rows, else 1). An account has one leg of an asset on each side.
 """
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,9 @@ from models.book.cascade import Borrower, Collateral, Debt
 from models.errors import Fault, InvalidInput, InvalidTable
 from serving.evaluation.risk_book import RiskBook
 
-COLUMNS = ("account", "side", "asset", "units", "price")
+COLUMNS = ("account", "side", "asset", "units", "price", "threshold")
 SIDES = ("collateral", "debt")
-OPTIONAL = {"threshold": 0.0, "bonus": 0.0, "close_factor": 1.0}
+OPTIONAL = {"bonus": 0.0, "close_factor": 1.0}
 
 
 def read(path: Path) -> RiskBook:
@@ -28,7 +30,7 @@ def read(path: Path) -> RiskBook:
     InvalidTable
         A file that is absent or unreadable.
     InvalidInput
-        Columns that are missing, and every row that is out of range.
+        Columns that are missing, and every row that is out of range or stands twice.
     """
     try:
         rows = pd.read_parquet(path)
@@ -39,7 +41,7 @@ def read(path: Path) -> RiskBook:
         raise InvalidInput(absent)
     rows = rows.assign(**{name: usual for name, usual in OPTIONAL.items() if name not in rows})
     rows = rows.fillna(OPTIONAL)
-    faults = list(_faults(rows, path.name))
+    faults = [*_faults(rows, path.name), *_unnamed(rows, path.name)]
     if faults:
         raise InvalidInput(faults)
     prices = {str(asset): _exact(part.iloc[0]) for asset, part in rows.groupby("asset")["price"]}
@@ -49,13 +51,15 @@ def read(path: Path) -> RiskBook:
     return RiskBook(owing, {}, {}, (), prices)
 
 
-def _faults(rows: pd.DataFrame, name: str) -> Any:
+def _faults(rows: pd.DataFrame, name: str) -> Iterator[Fault]:
     """Yield what is wrong with rows."""
     ranges = {"units": (0.0, np.inf), "price": (0.0, np.inf), "threshold": (0.0, 1.0)}
     ranges |= {"bonus": (0.0, 1.0), "close_factor": (0.0, 1.0)}
     for column, (low, high) in ranges.items():
         values = rows[column].to_numpy(dtype=np.float64)
         bad = ~((values >= low) & (values <= high)) | ~np.isfinite(values)
+        if column == "threshold":
+            bad &= (rows["side"] == "collateral").to_numpy()
         if column in {"price", "close_factor"}:
             bad |= values == 0.0
         for place in np.flatnonzero(bad).tolist():
@@ -65,6 +69,16 @@ def _faults(rows: pd.DataFrame, name: str) -> Any:
     for asset, count in rows.groupby("asset")["price"].nunique().items():
         if count > 1:
             yield Fault(f"{name}:price", f"{asset} has {count} prices")
+
+
+def _unnamed(rows: pd.DataFrame, name: str) -> Iterator[Fault]:
+    """Yield the legs that are nobody's, of nothing, or stand twice."""
+    for column in ("account", "asset"):
+        for place in np.flatnonzero(rows[column].isna()).tolist():
+            yield Fault(f"{name}:{column}:{place}", "is missing")
+    for place in np.flatnonzero(rows.duplicated(["account", "side", "asset"])).tolist():
+        key, side, asset = rows[["account", "side", "asset"]].iloc[place]
+        yield Fault(f"{name}:account:{place}", f"{key} has two legs of {side} in {asset}")
 
 
 def _borrower(key: str, rows: pd.DataFrame) -> Borrower:

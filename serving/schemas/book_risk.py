@@ -482,13 +482,14 @@ class StressShock:
     Parameters
     ----------
     collateral_at_risk
-        USD of collateral seized, at the prices of its round.
+        USD of collateral seized, at the prices of its round; null as `repaid` is.
     repaid, bad_debt
         USD; null where the cascade did not come to rest.
     unliquidated
         USD owed by accounts that stay below their line with collateral left.
     amplification
-        Repaid over what would be repaid if selling moved no price; null where nothing is.
+        Repaid over what would be repaid if selling moved no price; null where nothing is, and
+        where the cascade did not come to rest.
     reproduction
         Reproduction number at the shocked prices.
     residuals
@@ -498,7 +499,7 @@ class StressShock:
     name: str
     rounds: tuple[RoundAnswer, ...]
     accounts: int
-    collateral_at_risk: float
+    collateral_at_risk: float | None
     repaid: float | None
     bad_debt: float | None
     insolvent_accounts: int

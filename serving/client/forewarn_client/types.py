@@ -2865,7 +2865,7 @@ class StressShock(TypedDict):
     name: str
     rounds: list[RoundAnswer]
     accounts: int
-    collateral_at_risk: float
+    collateral_at_risk: float | None
     repaid: float | None
     bad_debt: float | None
     insolvent_accounts: int

@@ -1,15 +1,19 @@
 """The book at risk over the API: curves, shocks and forecasts of the demonstration's venues."""
 
+import re
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+import httpx
 import local
 import pytest
+import sqlalchemy as sa
 
 from features.simulate import simulate
 from models.book.impact import FEWEST_POINTS
+from serving.application import book_risk
 from serving.application.deployment import read_deployment
 from serving.application.scoring import ScoringService
 from serving.demo.run import lay_all
@@ -19,6 +23,7 @@ from serving.http.routing import routes
 from serving.routes import OPERATIONS
 from serving.settings import Settings
 from serving.store import open_store
+from serving.store.schema import IMPACT_QUOTES
 
 CURVE = [(1, "0.001"), (10, "0.01"), (100, "0.08"), (1000, "0.3")]
 CRASH = {"name": "crash", "prices": {"*": "-0.35"}}
@@ -26,11 +31,13 @@ CRASH = {"name": "crash", "prices": {"*": "-0.35"}}
 
 @pytest.fixture(scope="module")
 def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.Caller]:
-    """Return a caller over a store with a small book of every venue, at the book's own time."""
+    """Return a caller over a store with a small book of every venue and no curves, at its time."""
     book = simulate(seed=9, days=60, accounts=60)
     url = f"sqlite:///{tmp_path_factory.mktemp('risk') / 'book.sqlite3'}"
     store = open_store(url)
     lay_all(book, store, seed=9)
+    with store.begin() as transaction:
+        transaction.execute(sa.delete(IMPACT_QUOTES))
     desk = ScoringService(model=read_deployment(None).model, store=store, clock=lambda: book.at)
     api = Api(routes(OPERATIONS), desk, Admission(Settings(), Keyring(desk.keys)))
     calling = local.Caller(api)
@@ -46,13 +53,25 @@ def quotes(measured_at: str, points: list[tuple[int, str]] = CURVE) -> dict[str,
 
 
 @pytest.fixture(scope="module")
-def covered(caller: local.Caller) -> local.Caller:
-    """Return the caller once every asset that moves has a curve."""
+def bare(caller: local.Caller) -> dict[str, httpx.Response]:
+    """Return what a stress and a forecast answered before any curve was pushed."""
+    return {
+        "stress": caller.post("/v1/book/stress", json={"shocks": [CRASH]}),
+        "forecast": caller.post("/v1/book/forecasts", json={}),
+    }
+
+
+@pytest.fixture(scope="module")
+def covered(caller: local.Caller, bare: dict[str, httpx.Response]) -> local.Caller:
+    """Return the caller once every asset that moves has a curve a week old, the last an older."""
+    assert bare
     plain = caller.post("/v1/book/stress", json={"shocks": [CRASH], "impact": "none"}).json()
-    at = plain["as_of"]
-    for asset in plain["shocks"][0]["rounds"][0]["prices"]:
+    at = datetime.fromisoformat(plain["as_of"])
+    assets = sorted(plain["shocks"][0]["rounds"][0]["prices"])
+    for asset in assets:
         path = "/v1/impact/" + asset.replace("/", "%2F") + "/USD"
-        assert caller.put(path, json=quotes(at)).status_code == 200
+        age = timedelta(days=7, seconds=int(asset == assets[-1]))
+        assert caller.put(path, json=quotes((at - age).isoformat())).status_code == 200
     return caller
 
 
@@ -127,8 +146,15 @@ def test_a_pool_gives_its_curve_and_is_refused_where_it_is_none(caller: local.Ca
         assert [fault["pointer"] for fault in refused.json()["errors"]] == [place]
 
 
-def test_an_asset_that_matters_needs_a_curve_or_a_word(caller: local.Caller) -> None:
-    """Without curves a stress is refused, unless no impact is asked for."""
+def test_an_asset_that_matters_needs_a_curve_or_a_word(
+    caller: local.Caller, bare: dict[str, httpx.Response]
+) -> None:
+    """Without curves stress and forecast are refused, unless no impact is asked for."""
+    for refused in bare.values():
+        assert refused.status_code == 422
+        faults = refused.json()["errors"]
+        assert {fault["pointer"] for fault in faults} == {"/impact"}
+        assert any("push one to /v1/impact/ETH/USD" in fault["detail"] for fault in faults)
     body = {"shocks": [CRASH], "selection": {"venue": "nobody"}}
     assert caller.post("/v1/book/stress", json=body).status_code == 200
     told = caller.post("/v1/book/stress", json={"shocks": [CRASH], "impact": "none"}).json()
@@ -263,6 +289,79 @@ def test_faults_of_shocks_are_all_told(covered: local.Caller) -> None:
     } <= places
 
 
+def test_quotes_older_than_a_week_are_told_to_be_old(covered: local.Caller) -> None:
+    """Those of a second more are named, those of a week are not, and the old curve still counts."""
+    told = covered.post("/v1/book/stress", json={"shocks": [CRASH]}).json()
+    old = [each for each in told["curves"] if each["age_seconds"] > 7 * 86_400]
+    assert len(old) == 1 < len(told["curves"])
+    stale = [why for why in told["degraded_reasons"] if why.startswith("stale_liquidity")]
+    day = old[0]["measured_at"][:10]
+    assert stale == [f"stale_liquidity: {old[0]['asset']} was measured {day}"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "places"),
+    [
+        (
+            "/v1/book/stress",
+            {
+                "shocks": [
+                    {"name": "a", "prices": {"ETH": "NaN", "*": "Infinity"}, "depth": "NaN"},
+                    {"name": "b", "prices": {"ETH": {"of": "*", "by": "nan"}}, "oracle_sees": "x"},
+                ]
+            },
+            {
+                "/shocks/0/prices/ETH",
+                "/shocks/0/prices/*",
+                "/shocks/0/depth",
+                "/shocks/1/prices/ETH/by",
+                "/shocks/1/oracle_sees",
+            },
+        ),
+        (
+            "/v1/book/forecasts",
+            {"bearable": "NaN", "daily_volume": {"ETH": "NaN"}, "correlations": [[1, 2], [2, 1]]},
+            {"/bearable", "/daily_volume/ETH", "/correlations"},
+        ),
+    ],
+)
+def test_what_is_no_number_or_not_taken_is_refused_with_every_place(
+    covered: local.Caller, path: str, body: dict[str, Any], places: set[str]
+) -> None:
+    """Moves are no NaN; scenarios are drawn from the past, so no correlations are taken."""
+    refused = covered.post(path, json=body)
+    assert refused.status_code == 422, refused.text
+    assert {fault["pointer"] for fault in refused.json()["errors"]} == places
+
+
+def test_quotes_that_are_no_numbers_are_refused(caller: local.Caller) -> None:
+    """Of an amount and of an impact."""
+    body = quotes("2020-01-01T00:00:00Z", [(1, "0.1"), (2, "NaN"), (3, "0.3")])
+    body["quotes"][0]["amount"] = "NaN"
+    refused = caller.put("/v1/impact/ETH/USD", json=body)
+    assert refused.status_code == 422
+    places = {fault["pointer"] for fault in refused.json()["errors"]}
+    assert places == {"/quotes/0/amount", "/quotes/1/impact"}
+
+
+def test_too_many_cells_are_refused_with_the_most_scenarios_that_are_taken(
+    covered: local.Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The largest number that the refusal names is taken, one more is not."""
+    monkeypatch.setattr(book_risk, "MOST_CELLS", 20_000)
+    body = {"horizons": ["24h"], "scenarios": 20_000, "selection": {"venue": "maker"}}
+    refused = covered.post("/v1/book/forecasts", json=body)
+    assert refused.status_code == 413, refused.text
+    found = re.search(r"at most (\d+) scenarios", refused.json()["detail"])
+    assert found is not None
+    most = int(found[1])
+    above = covered.post("/v1/book/forecasts", json={**body, "scenarios": most + 1})
+    assert above.status_code == 413
+    told = finished(covered, {**body, "scenarios": most})
+    assert told["status"] == "done"
+    assert told["result"]["accounts"] * most <= 20_000
+
+
 def finished(caller: local.Caller, body: dict[str, Any]) -> dict[str, Any]:
     """Ask for a forecast and wait for it."""
     begun = caller.post("/v1/book/forecasts", json=body)
@@ -291,7 +390,12 @@ def test_a_forecast_runs_and_is_the_newest_risk(covered: local.Caller) -> None:
     assert sum(alone["by_asset"].values()) == pytest.approx(first["shortfall"], rel=1e-6)
     assert methods["stressed"]["expected"]["mean_liquidated"] <= alone["mean_liquidated"] + 1e-6
     assert [one["shock"] for one in told["result"]["curve"]][-1] == 0.0
-    assert {one["reason"] for one in told["result"]["unjudged"]} >= {"no_candles"}
+    left = told["result"]["unjudged"]
+    assert {one["reason"] for one in left} >= {"no_candles"}
+    assert told["result"]["unjudged_count"] == len(left)
+    debts = [one["debt"] for one in left if one["debt"] is not None]
+    assert told["result"]["unjudged_debt"] == pytest.approx(sum(debts), rel=1e-12)
+    assert min(debts) > 0
     assert set(told["result"]["one_factor"]["24h"]) == {"0.95", "0.99"}
     by_volume = [one for one in told["result"]["unwinding"] if one["depth"] == "volume"]
     (ether,) = by_volume

@@ -39,6 +39,7 @@ from serving.schemas.book_risk import (
     HolderAnswer,
     SettlementAnswer,
     ShockBody,
+    UnjudgedAnswer,
     UnwindingAnswer,
 )
 
@@ -155,6 +156,40 @@ def test_rows_of_a_file_that_are_none_are_all_named(tmp_path: Path) -> None:
         "book.parquet:side:1",
         "book.parquet:price",
     ]
+
+
+def test_legs_that_stand_twice_and_gaps_in_a_file_are_named(tmp_path: Path) -> None:
+    """A leg twice, no account, no asset, no units and collateral without a threshold."""
+    path = legs(tmp_path)
+    rows = pd.read_parquet(path)
+    rows.loc[0, "units"], rows.loc[0, "threshold"] = np.nan, np.nan
+    rows.loc[1, "threshold"] = np.nan  # of debt: there is none
+    rows.loc[2, "account"], rows.loc[3, "asset"] = None, None
+    pd.concat([rows, rows.iloc[[1]]]).to_parquet(path)
+    with pytest.raises(InvalidInput) as refused:
+        book_file.read(path)
+    assert [fault.where for fault in refused.value.faults] == [
+        "book.parquet:units:0",
+        "book.parquet:threshold:0",
+        "book.parquet:account:2",
+        "book.parquet:asset:3",
+        "book.parquet:account:4",
+    ]
+
+
+def test_a_cascade_without_rest_has_no_total(tmp_path: Path) -> None:
+    """A hundred-thousandth of the debt a round: 325 of 800 take 52,000, and 10,000 are run."""
+    path = legs(tmp_path, close_factor=1e-5)
+    shock = ShockBody(name="fall", prices={"X": "-0.1"})
+    found = stressed(book_file.read(path), shock, {}, where="", with_owners=False)
+    assert not found.converged
+    assert (found.repaid, found.bad_debt, found.collateral_at_risk) == (None, None, None)
+    assert found.amplification is None
+    assert found.unliquidated > 0
+    files = ["--accounts", str(path), "--no-impact"]
+    told = CliRunner().invoke(risk.app, ["stress", *files, "--shock", "X=-10%"])
+    assert told.exit_code == 0, told.output
+    assert told.stdout.count("none: no rest") == 3
 
 
 def sales(directory: Path, **changed: object) -> Path:
@@ -405,6 +440,23 @@ def test_one_factor_is_the_loss_at_the_price_s_own_quantile() -> None:
     drawn = Moves(falls, np.zeros((100, 2)), np.arange(100), np.zeros(100, dtype=np.bool_))
     assert ready().columns.assets == ("ETH", "USD")
     assert single_factor(ready(), drawn) == pytest.approx({"0.95": 7_640, "0.99": 10_680})
+
+
+def test_accounts_without_a_past_are_named_with_what_they_owe() -> None:
+    """Nobody knows how BTC moved: 3 units of a debt at 500 are 1,500 USD that no sum holds."""
+    book = held(
+        {"ETH": 1, "BTC": 1000, "DAI2": 500, "USD": 1},
+        ("ETH", 10_000, "USD", 7_640),
+        ("BTC", 2, "USD", 1_500),
+        ("BTC", 5, "DAI2", 3),
+    )
+    hours = {side: np.ones(48) for side in ("close", "high", "low")}
+    left = forecaster(book, {}, {"ETH": hours, "DAI2": hours}).book
+    assert [item.key for item in left.borrowers] == ["0"]
+    assert left.unjudged == (
+        UnjudgedAnswer("1", "no_candles", 1_500.0),
+        UnjudgedAnswer("2", "no_candles", 1_500.0),
+    )
 
 
 def test_unwinding_takes_units_over_what_a_day_takes() -> None:
