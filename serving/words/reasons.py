@@ -2,12 +2,16 @@
 
 import math
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from features.pipeline import FEATURES
 from serving.words.tables import Words
 
 DAY = 24.0
+KEPT = 2**14
+"""Words that are kept for the next time: few digits, so that the same come again."""
+
 MEANINGS: Mapping[str, tuple[str, str]] = {
     f.name: (f.meaning.rstrip("."), f.unit) for f in FEATURES
 }
@@ -22,26 +26,33 @@ def _span(words: Words, hours: float) -> str:
 
 
 VALUES: Mapping[str, Callable[[Words, float], str]] = {
-    "log price": lambda words, v: f"{words.number(f'{100.0 * -math.expm1(-v):.1f}')} %",
+    "log price": lambda words, v: f"{_number(words, f'{100.0 * -math.expm1(-v):.1f}')} %",
     "daily sigmas": lambda words, v: _counted(words, "daily_moves", f"{v:.1f}"),
     "hourly sigmas": lambda words, v: _counted(words, "hourly_moves", f"{v:.2f}"),
     "sigmas": lambda words, v: _counted(words, "moves", f"{v:.1f}"),
-    "log-odds": lambda words, v: f"{words.number(f'{100.0 / (1.0 + math.exp(-v)):.2g}')} %",
-    "1": lambda words, v: words.number(f"{v:.2f}"),
+    "log-odds": lambda words, v: f"{_number(words, f'{100.0 / (1.0 + math.exp(-v)):.2g}')} %",
+    "1": lambda words, v: _number(words, f"{v:.2f}"),
     "log ratio": lambda words, v: _counted(words, "ratio", f"{math.exp(v):.2f}"),
-    "share": lambda words, v: f"{words.number(f'{100.0 * v:.0f}')} %",
+    "share": lambda words, v: f"{_number(words, f'{100.0 * v:.0f}')} %",
     "log hours": lambda words, v: _span(words, math.expm1(v)),
     "log days": lambda words, v: _counted(words, "days", f"{math.expm1(v):.2g}"),
-    "events": lambda words, v: words.number(f"{v:.0f}"),
-    "times": lambda words, v: words.number(f"{v:.0f}"),
+    "events": lambda words, v: _number(words, f"{v:.0f}"),
+    "times": lambda words, v: _number(words, f"{v:.0f}"),
     "log10 quote units": lambda words, v: words.say("value.quote", value=words.whole(10.0**v)),
 }
 """By a feature's unit, its value in people's units."""
 
 
+@lru_cache(maxsize=KEPT)
 def _counted(words: Words, unit: str, text: str) -> str:
     """Return a number of something."""
     return words.say(f"value.{unit}", value=words.number(text))
+
+
+@lru_cache(maxsize=KEPT)
+def _number(words: Words, text: str) -> str:
+    """Return a number that is rounded already."""
+    return words.number(text)
 
 
 def reason_text(words: Words, reason: Mapping[str, Any], *, zone: str = "UTC") -> str:
@@ -74,10 +85,22 @@ def reason_text(words: Words, reason: Mapping[str, Any], *, zone: str = "UTC") -
 
 def _feature(words: Words, name: str, value: float | None, direction: str) -> str:
     """Return one contribution of a feature."""
-    meaning, unit = MEANINGS[name]
-    named = words.word("feature", name) if words.has("feature", name) else meaning
-    shown = words.say("reason.unknown") if value is None else VALUES[unit](words, value)
-    return words.say(f"reason.feature_{direction}", meaning=named, value=shown)
+    shown = (
+        words.say("reason.unknown") if value is None else VALUES[MEANINGS[name][1]](words, value)
+    )
+    before, after = _around(words, name, direction)
+    return f"{before}{shown}{after}"
+
+
+@lru_cache(maxsize=KEPT)
+def _around(words: Words, name: str, direction: str) -> tuple[str, str]:
+    """Return what stands before and after the value of a feature."""
+    named = words.word("feature", name) if words.has("feature", name) else MEANINGS[name][0]
+    gap = "\0"
+    before, _, after = words.say(f"reason.feature_{direction}", meaning=named, value=gap).partition(
+        gap
+    )
+    return before, after
 
 
 def _distance(words: Words, values: Mapping[str, Any]) -> str:

@@ -53,9 +53,9 @@ THOUSAND = 3
 """Characters of a whole number in which no mark parts thousands."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Words:
-    """How one language says things.
+    """How one language says things; one object per table, so that what it said can be kept.
 
     Parameters
     ----------
@@ -63,11 +63,15 @@ class Words:
         Two letters.
     table, fallback
         Its words by group and name, and the English ones.
+    decimal, thousands
+        The marks in its numbers.
     """
 
     language: str
     table: Mapping[str, Any]
     fallback: Mapping[str, Any]
+    decimal: str
+    thousands: str
 
     def say(self, key: str, /, **values: object) -> str:
         """Return a sentence with its gaps filled.
@@ -137,7 +141,7 @@ class Words:
         if "e" in text:
             return text
         whole, _, rest = text.partition(".")
-        if isinstance(value, str) or len(whole) > THOUSAND:
+        if len(whole) > THOUSAND:
             whole, _, rest = f"{Decimal(text):,f}".partition(".")
         return self._written(whole, rest)
 
@@ -224,8 +228,8 @@ class Words:
     def _written(self, whole: str, rest: str) -> str:
         """Return a number with the marks of this language."""
         if "," in whole:
-            whole = whole.replace(",", self.say("format.thousands"))
-        return f"{whole}{self.say('format.decimal')}{rest}" if rest else whole
+            whole = whole.replace(",", self.thousands)
+        return f"{whole}{self.decimal}{rest}" if rest else whole
 
 
 def _five(value: float | str) -> str:
@@ -262,4 +266,6 @@ def _folders() -> tuple[Path, ...]:
 def _read(file: Path) -> Words:
     """Return the words of a file."""
     fallback = tomllib.loads((HERE / f"{FALLBACK}.toml").read_text(encoding="utf-8"))
-    return Words(file.stem, tomllib.loads(file.read_text(encoding="utf-8")), fallback)
+    table = tomllib.loads(file.read_text(encoding="utf-8"))
+    marks = {**fallback["format"], **table.get("format", {})}
+    return Words(file.stem, table, fallback, marks["decimal"], marks["thousands"])
