@@ -65,8 +65,16 @@ class AccountTotals(Struct, frozen=True, kw_only=True):
     band: int
 
 
-def account_totals(judged: RuleEvaluation, assessed: Assessed) -> AccountTotals | None:
-    """Return what an account adds; None where the rules cannot judge it."""
+def account_totals(
+    judged: RuleEvaluation, assessed: Assessed, *, worth: Side | None = None
+) -> AccountTotals | None:
+    """Return what an account adds; None where the rules cannot judge it.
+
+    Parameters
+    ----------
+    worth
+        Collateral and debt at market value, where they are at hand already.
+    """
     side = judged.now.maintenance
     if side is None:
         return None
@@ -77,7 +85,7 @@ def account_totals(judged: RuleEvaluation, assessed: Assessed) -> AccountTotals 
         decimals=judged.now.value_decimals,
         credit=side.credit,
         requirement=side.requirement,
-        worth=rules.worth(judged.case),
+        worth=rules.worth(judged.case) if worth is None else worth,
         breached=dict(_breached(judged)),
         chances=chances,
         band=band(assessed.expected_24h),

@@ -49,12 +49,10 @@ def nearest(judged: RuleEvaluation, *, at_next: bool = False) -> Nearest | None:
         None where no price reaches a line.
     """
     shock = judged.soon_shock if at_next and judged.soon is not None else judged.shock
-    sides = (
-        (_alone(judged, at_next=at_next), judged.trigger),
-        (_together(shock), shock),
-    )
-    lines = [Nearest(share=share, trigger=line) for share, line in sides if share is not None]
-    return min(lines, key=lambda line: line.share, default=None)
+    alone, together = _alone(judged, at_next=at_next), _together(shock)
+    if alone is not None and (together is None or alone <= together):
+        return Nearest(share=alone, trigger=judged.trigger)
+    return None if together is None else Nearest(share=together, trigger=shock)
 
 
 def _together(shock: Trigger | None) -> float | None:

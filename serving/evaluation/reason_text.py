@@ -6,7 +6,7 @@ from typing import Literal
 from features.pipeline import FEATURES
 from models.margin.result import Trigger
 from serving.schemas.assessment import ReasonAnswer, ReasonValue
-from serving.words.reasons import reason_text
+from serving.words.reasons import feature_text, reason_text
 from serving.words.tables import english
 
 HOURS = 24.0
@@ -26,13 +26,18 @@ def reason_answer(
     impact: float | None = None,
 ) -> ReasonAnswer:
     """Return a reason with its text."""
-    stated = {"code": code, "feature": feature, "direction": direction, "values": values}
+    value = values.get("value")
+    if feature is not None and not isinstance(value, str):
+        text = feature_text(english(), feature, value, direction)
+    else:
+        stated = {"code": code, "feature": feature, "direction": direction, "values": values}
+        text = reason_text(english(), stated)
     return ReasonAnswer(
         code=code,
         feature=feature,
         direction=direction,
         impact=impact,
-        text=reason_text(english(), stated),
+        text=text,
         values=values,
     )
 

@@ -46,9 +46,7 @@ def record(assessment: Assessment, judged: RuleEvaluation | None = None) -> Asse
     )
     if judged is None:
         return row
-    now = judged.now
-    worth = None if now.maintenance is None else rules.worth(judged.case)
-    return with_worth(replace(row, **_line(judged)), worth, decimals=now.value_decimals)
+    return replace(row, collateral_value=_collateral(judged, None), **_line(judged))
 
 
 def _ratio(assessment: Assessment) -> float | None:
@@ -64,6 +62,7 @@ def record_of_rules(
     at: datetime,
     model_version: str | None,
     forecast: Sequence[ForecastAnswer] | None = None,
+    worth: Side | None = None,
 ) -> Assessed:
     """Return the stored row of a watched account: its numbers, without the whole answer.
 
@@ -71,6 +70,8 @@ def record_of_rules(
     ----------
     forecast
         With what the rule knows laid over it, where that is at hand already.
+    worth
+        Collateral and debt at market value, where they are at hand already.
     """
     now, side, ratio = judged.now, judged.now.maintenance, judged.now.ratio
     entries = raised(judged, outcome, at=at) if forecast is None else forecast
@@ -84,6 +85,7 @@ def record_of_rules(
         requirement=None if side is None else _scaled(side.requirement, now.value_decimals),
         model_version=model_version if outcome.words else None,
         degraded=tuple([notice.code for notice in doubts(judged, outcome)]),
+        collateral_value=_collateral(judged, worth),
         **_line(judged),
         **_chances(entries),
     )
@@ -120,16 +122,12 @@ _COLUMNS = {label: [(head, f"{head}_{label}") for head in HEADS] for label in LA
 """By horizon: heads, with the columns that keep what they say."""
 
 
-def with_worth(assessed: Assessed, worth: Side | None, *, decimals: int) -> Assessed:
-    """Return a stored row with the market value of the collateral.
-
-    Parameters
-    ----------
-    worth
-        Collateral and debt, 10^-decimals quote units; None where they are not known.
-    """
-    value = None if worth is None else _scaled(worth.credit, decimals)
-    return replace(assessed, collateral_value=value)
+def _collateral(judged: RuleEvaluation, worth: Side | None) -> float | None:
+    """Return the market value of the collateral; None where the rules cannot judge it."""
+    if judged.now.maintenance is None:
+        return None
+    side = rules.worth(judged.case) if worth is None else worth
+    return None if side is None else _scaled(side.credit, judged.now.value_decimals)
 
 
 def record_of_nothing(account: str, *, at: datetime, reason: str) -> Assessed:

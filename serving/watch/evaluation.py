@@ -21,7 +21,7 @@ from serving.evaluation.assess import (
 from serving.evaluation.book_totals import AccountTotals, account_totals
 from serving.evaluation.effort import Meter, of_book
 from serving.evaluation.inputs import AccountInput, MarketSnapshot
-from serving.evaluation.records import record_of_nothing, record_of_rules, with_worth
+from serving.evaluation.records import record_of_nothing, record_of_rules
 from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules
 from serving.schemas import requests
 from serving.schemas.assessment import Notice
@@ -176,11 +176,12 @@ class _Work:
         at, bundle = self.around.at, self.model.bundle
         version = None if bundle is None else bundle.version
         forecast = raised(judged, outlook, at=at)
-        assessed = record_of_rules(judged, outlook, at=at, model_version=version, forecast=forecast)
+        worth = None if judged.now.maintenance is None else rules.worth(judged.case)
+        assessed = record_of_rules(
+            judged, outlook, at=at, model_version=version, forecast=forecast, worth=worth
+        )
         hit = liquidated_at(judged)
-        totals = account_totals(judged, assessed)
-        if totals is not None:
-            assessed = with_worth(assessed, totals.worth, decimals=totals.decimals)
+        totals = account_totals(judged, assessed, worth=worth)
         self.signals[key] = signal(
             judged,
             outlook,

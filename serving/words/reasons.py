@@ -9,8 +9,8 @@ from features.pipeline import FEATURES
 from serving.words.tables import Words
 
 DAY = 24.0
-KEPT = 2**14
-"""Words that are kept for the next time: few digits, so that the same come again."""
+CACHE_SIZE = 2**14
+"""Of what was said of rounded values, which come again."""
 
 MEANINGS: Mapping[str, tuple[str, str]] = {
     f.name: (f.meaning.rstrip("."), f.unit) for f in FEATURES
@@ -23,6 +23,18 @@ def _span(words: Words, hours: float) -> str:
     if hours < 2 * DAY:
         return words.counted("hour", round(hours))
     return words.counted("day", round(hours / DAY))
+
+
+@lru_cache(maxsize=CACHE_SIZE)
+def _counted(words: Words, unit: str, text: str) -> str:
+    """Return a number of something."""
+    return words.say(f"value.{unit}", value=words.number(text))
+
+
+@lru_cache(maxsize=CACHE_SIZE)
+def _number(words: Words, text: str) -> str:
+    """Return a number that is rounded already."""
+    return words.number(text)
 
 
 VALUES: Mapping[str, Callable[[Words, float], str]] = {
@@ -43,18 +55,6 @@ VALUES: Mapping[str, Callable[[Words, float], str]] = {
 """By a feature's unit, its value in people's units."""
 
 
-@lru_cache(maxsize=KEPT)
-def _counted(words: Words, unit: str, text: str) -> str:
-    """Return a number of something."""
-    return words.say(f"value.{unit}", value=words.number(text))
-
-
-@lru_cache(maxsize=KEPT)
-def _number(words: Words, text: str) -> str:
-    """Return a number that is rounded already."""
-    return words.number(text)
-
-
 def reason_text(words: Words, reason: Mapping[str, Any], *, zone: str = "UTC") -> str:
     """Return a reason in words.
 
@@ -70,7 +70,7 @@ def reason_text(words: Words, reason: Mapping[str, Any], *, zone: str = "UTC") -
     if values is None:
         return str(reason["text"])
     if reason["feature"] is not None:
-        return _feature(words, reason["feature"], values["value"], reason["direction"])
+        return feature_text(words, reason["feature"], values["value"], reason["direction"])
     if code == "distance":
         return _distance(words, values)
     shown = dict(values)
@@ -83,8 +83,8 @@ def reason_text(words: Words, reason: Mapping[str, Any], *, zone: str = "UTC") -
     return words.say(f"reason.{code if words.knows('reason', code) else 'verdict'}", **shown)
 
 
-def _feature(words: Words, name: str, value: float | None, direction: str) -> str:
-    """Return one contribution of a feature."""
+def feature_text(words: Words, name: str, value: float | None, direction: str) -> str:
+    """Return one contribution of a feature, whose value may not be known."""
     shown = (
         words.say("reason.unknown") if value is None else VALUES[MEANINGS[name][1]](words, value)
     )
@@ -92,7 +92,7 @@ def _feature(words: Words, name: str, value: float | None, direction: str) -> st
     return f"{before}{shown}{after}"
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=CACHE_SIZE)
 def _around(words: Words, name: str, direction: str) -> tuple[str, str]:
     """Return what stands before and after the value of a feature."""
     named = words.word("feature", name) if words.has("feature", name) else MEANINGS[name][0]
