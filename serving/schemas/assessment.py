@@ -18,8 +18,10 @@ Method = Literal["path", "shap"]
 """How contributions are found: along the trees' paths, or by exact TreeSHAP."""
 
 
-class AnswerStruct(msgspec.Struct, frozen=True, kw_only=True):
+class AnswerStruct(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A part of an answer: made seven times as fast as a frozen dataclass, a thousand at a time.
+
+    Answers are trees, so that nothing need look for cycles in them.
 
     Pydantic describes it in the OpenAPI document and reads it for the client.
     """

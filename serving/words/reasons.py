@@ -119,4 +119,4 @@ def _distance(words: Words, values: Mapping[str, Any]) -> str:
 
 def _tenth(words: Words, value: float) -> str:
     """Return a number with one decimal."""
-    return words.number(f"{value:.1f}")
+    return _number(words, f"{value:.1f}")
