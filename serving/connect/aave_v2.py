@@ -40,7 +40,14 @@ from serving.connect.aave_v3 import (
 )
 from serving.connect.abi import ContractCall, Event, Method
 from serving.connect.errors import NotAContract, Reverted, UnknownRevision
-from serving.connect.reading import Check, Reading, difference
+from serving.connect.reading import (
+    AccountReading,
+    Check,
+    Difference,
+    Reading,
+    checks_of,
+    difference,
+)
 from serving.connect.rpc import Block, Chain, Log
 from serving.connect.tokens import sound
 
@@ -197,8 +204,8 @@ class AaveV2Reader(AaveV3Reader):
             reading.typed_terms(),
             reading.as_market(),
         )
-        checks = []
-        for address, each in reading.accounts.items():
+
+        def compare(address: str, each: AccountReading) -> list[Difference]:
             account = reading.account(address)
             by_asset = holdings(account, market, terms)
             ours = None
@@ -207,10 +214,9 @@ class AaveV2Reader(AaveV3Reader):
             differences = compared(ours, each.answer)
             verdict = book.margin(account, market, terms).verdict
             differences += difference("is_liquidatable", *liquidatable(verdict, each.answer))
-            checks.append(
-                Check(account=account.id, block=reading.block, differences=tuple(differences))
-            )
-        return tuple(checks)
+            return differences
+
+        return checks_of(reading, compare)
 
 
 def figures_of(data: AccountData) -> Mapping[str, int]:

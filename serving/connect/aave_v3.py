@@ -29,6 +29,7 @@ from serving.connect.reading import (
     Check,
     Difference,
     Reading,
+    checks_of,
     difference,
 )
 from serving.connect.rpc import Block, Chain, Log
@@ -519,17 +520,16 @@ class AaveV3Reader:
             reading.as_market(),
         )
         book = load(VENUE, reading.version)
-        checks = []
-        for address, each in reading.accounts.items():
+
+        def compare(address: str, each: AccountReading) -> list[Difference]:
             account = reading.account(address)
             ours = figures_of(prepare(account, market, terms, policy), policy)
             differences = compared(ours, each.answer)
             verdict = book.margin(account, market, terms).verdict
             differences += difference("is_liquidatable", *liquidatable(verdict, each.answer))
-            checks.append(
-                Check(account=account.id, block=reading.block, differences=tuple(differences))
-            )
-        return tuple(checks)
+            return differences
+
+        return checks_of(reading, compare)
 
 
 def answer_of(data: bytes | Reverted) -> dict[str, int] | None:

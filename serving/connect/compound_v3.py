@@ -32,9 +32,16 @@ from models.margin.venues.compound_v3 import (
 )
 from serving.connect.abi import ContractCall, Event, Method, topic_of
 from serving.connect.errors import NotAContract, Reverted, UnknownRevision
-from serving.connect.reading import AccountReading, Check, Difference, Reading, difference
+from serving.connect.reading import (
+    AccountReading,
+    Check,
+    Difference,
+    Reading,
+    checks_of,
+    difference,
+)
 from serving.connect.rpc import CHUNK, Block, Chain, Log
-from serving.connect.tokens import NOBODY, SYMBOL, sound, symbol_of
+from serving.connect.tokens import NOBODY, SYMBOL, sound, symbol_of, values_of
 
 VENUE = "compound-v3"
 VERSION = "comet"
@@ -205,7 +212,9 @@ class CompoundV3Reader:
             When it is of another major version.
         """
         await chain.require_code(self.comet, block, what="Comet")
-        release, base, scale = await self._values(chain, block, [RELEASE, BASE_TOKEN, BASE_SCALE])
+        release, base, scale = await values_of(
+            chain, block, self.comet, [RELEASE, BASE_TOKEN, BASE_SCALE]
+        )
         if release != MAJOR:
             raise UnknownRevision(
                 f"{self.comet} is of version {release}; rules are held to {MAJOR}"
@@ -231,17 +240,9 @@ class CompoundV3Reader:
             raise ValueError("prepare the reader first")
         return self.layout
 
-    async def _values(self, chain: Chain, block: Block, methods: Sequence[Method]) -> list[Any]:
-        """Return what functions of the market return; raises `NotAContract` where one does not."""
-        answers = await chain.call([method.at(self.comet) for method in methods], block)
-        return [
-            method.read(sound(answer, self.comet, method))
-            for method, answer in zip(methods, answers, strict=True)
-        ]
-
     async def _rows(self, chain: Chain, block: Block) -> list[tuple[Any, ...]]:
         """Return the parameters of every collateral, in the market's order."""
-        (count,) = await self._values(chain, block, [ASSETS])
+        (count,) = await values_of(chain, block, self.comet, [ASSETS])
         answers = await chain.call(
             [ASSET_INFO.at(self.comet, place) for place in range(count)], block
         )
@@ -280,7 +281,7 @@ class CompoundV3Reader:
         """Return the terms; rates as the rules take them, a year's."""
         rates = [(rate, name, method) for rate in RATES for name, method in RATES[rate].items()]
         methods = [*PARAMETERS.values(), *(method for _, _, method in rates)]
-        values = await self._values(chain, block, methods)
+        values = await values_of(chain, block, self.comet, methods)
         stated: dict[str, Any] = {
             name: str(value) for name, value in zip(PARAMETERS, values, strict=False)
         }
@@ -327,7 +328,7 @@ class CompoundV3Reader:
         self, chain: Chain, block: Block, layout: Layout, rows: Sequence[tuple[Any, ...]]
     ) -> dict[str, Price]:
         """Return what the market's own feeds say; an asset without a usable price is absent."""
-        (base_feed,) = await self._values(chain, block, [BASE_FEED])
+        (base_feed,) = await values_of(chain, block, self.comet, [BASE_FEED])
         listed = (layout.base, *layout.collaterals)
         feeds = (base_feed.lower(), *(row[2].lower() for row in rows))
         answers = await chain.call([PRICE.at(self.comet, feed) for feed in feeds], block)
@@ -441,14 +442,11 @@ class CompoundV3Reader:
 
     def checks(self, reading: Reading) -> tuple[Check, ...]:
         """Return, of every account that owes, whether the rules say what the market says."""
-        return tuple(
-            Check(
-                account=reading.account_id(address),
-                block=reading.block,
-                differences=tuple(self._differences(reading, address, each.answer)),
-            )
-            for address, each in reading.accounts.items()
-            if each.answer is not None
+        return checks_of(
+            reading,
+            lambda address, each: (
+                None if each.answer is None else self._differences(reading, address, each.answer)
+            ),
         )
 
     def _differences(

@@ -14,7 +14,6 @@ euler-xyz/ethereum-vault-connector: IEVC; euler-xyz/euler-price-oracle: IPriceOr
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from models.domain import Leg, LegKind, MarketId, Price
 from models.margin.fixed_point import WAD
@@ -23,9 +22,16 @@ from models.margin.rulebook import load
 from models.margin.venues.euler_v2 import PRICE_DECIMALS
 from serving.connect.abi import ContractCall, Event, Method, topic_of
 from serving.connect.errors import Reverted, UnknownRevision
-from serving.connect.reading import AccountReading, Check, Difference, Reading, difference
+from serving.connect.reading import (
+    AccountReading,
+    Check,
+    Difference,
+    Reading,
+    checks_of,
+    difference,
+)
 from serving.connect.rpc import Block, Chain, Log
-from serving.connect.tokens import NOBODY, SYMBOL, sound, symbol_of
+from serving.connect.tokens import NOBODY, SYMBOL, sound, symbol_of, values_of
 
 VENUE = "euler-v2"
 VERSION = "evk"
@@ -170,7 +176,9 @@ class EulerV2Reader:
         """
         await chain.require_code(self.vault, block, what="vault")
         methods = (ASSET, UNIT, ORACLE, CONNECTOR, COLLATERALS)
-        asset, unit, oracle, connector, collaterals = await self._values(chain, block, methods)
+        asset, unit, oracle, connector, collaterals = await values_of(
+            chain, block, self.vault, methods
+        )
         if oracle == NOBODY:
             raise UnknownRevision(f"{self.vault} has no oracle: nobody borrows from it")
         vaults = [each.lower() for each in collaterals]
@@ -201,14 +209,6 @@ class EulerV2Reader:
             raise ValueError("prepare the reader first")
         return self.layout
 
-    async def _values(self, chain: Chain, block: Block, methods: Sequence[Method]) -> list[Any]:
-        """Return what functions of the vault return; raises `NotAContract` where one does not."""
-        answers = await chain.call([method.at(self.vault) for method in methods], block)
-        return [
-            method.read(sound(answer, self.vault, method))
-            for method, answer in zip(methods, answers, strict=True)
-        ]
-
     async def read(
         self,
         chain: Chain,
@@ -218,7 +218,9 @@ class EulerV2Reader:
         unchanged: Mapping[str, AccountReading] | None = None,
     ) -> Reading:
         """Return the vault and accounts as of a block; raises as `prepare` does."""
-        values = dict(zip(SETTINGS, await self._values(chain, block, SETTINGS), strict=True))
+        values = dict(
+            zip(SETTINGS, await values_of(chain, block, self.vault, SETTINGS), strict=True)
+        )
         if {each.lower() for each in values[COLLATERALS]} != self._laid().collaterals.keys():
             await self.prepare(chain, block)
         layout = self._laid()
@@ -305,7 +307,7 @@ class EulerV2Reader:
     ) -> dict[str, AccountReading]:
         """Return what accounts owed, with interest, and had enabled as collateral at a block."""
         layout = self._laid()
-        (accumulator,) = await self._values(chain, block, [ACCUMULATOR])
+        (accumulator,) = await values_of(chain, block, self.vault, [ACCUMULATOR])
         calls = [
             call
             for each in addresses
@@ -445,21 +447,14 @@ class EulerV2Reader:
             reading.typed_terms(),
             reading.as_market(),
         )
-        return tuple(
-            Check(
-                account=reading.account_id(address),
-                block=reading.block,
-                differences=tuple(
-                    compared(
-                        book.margin(reading.account(address), market, terms),
-                        each.answer,
-                        room=room_of(each.legs, reading.prices),
-                    )
-                ),
-            )
-            for address, each in reading.accounts.items()
-            if each.answer is not None
-        )
+
+        def compare(address: str, each: AccountReading) -> list[Difference] | None:
+            if each.answer is None:
+                return None
+            judged = book.margin(reading.account(address), market, terms)
+            return compared(judged, each.answer, room=room_of(each.legs, reading.prices))
+
+        return checks_of(reading, compare)
 
 
 def figures_of(liquidation: bytes | Reverted, borrowing: bytes | Reverted) -> dict[str, int]:

@@ -21,7 +21,14 @@ from models.margin.rulebook import load
 from models.margin.venues.liquity_v1 import ORACLE_DECIMALS
 from serving.connect.abi import ContractCall, Event, Method, decoded, topic_of
 from serving.connect.errors import NotAContract, Reverted
-from serving.connect.reading import AccountReading, Check, Difference, Reading, difference
+from serving.connect.reading import (
+    AccountReading,
+    Check,
+    Difference,
+    Reading,
+    checks_of,
+    difference,
+)
 from serving.connect.rpc import Block, Chain, Log
 from serving.connect.tokens import SYMBOL, sound, symbol_of
 
@@ -380,15 +387,11 @@ class LiquityV1Reader:
             reading.typed_terms(),
             reading.as_market(),
         )
-        return tuple(
-            Check(
-                account=reading.account_id(address),
-                block=reading.block,
-                differences=tuple(
-                    compared(book.margin(reading.account(address), market, terms), each, reading)
-                ),
-            )
-            for address, each in reading.accounts.items()
+        return checks_of(
+            reading,
+            lambda address, each: compared(
+                book.margin(reading.account(address), market, terms), each, reading
+            ),
         )
 
 

@@ -23,7 +23,14 @@ from models.margin.rulebook import load
 from models.margin.venues.maker import FEED_TO_RAY, ORACLE_DECIMALS, Terms, spot_price
 from serving.connect.abi import ContractCall, Method, decoded, topic_of
 from serving.connect.errors import NotAContract, Reverted, UnknownRevision
-from serving.connect.reading import AccountReading, Check, Difference, Reading, difference
+from serving.connect.reading import (
+    AccountReading,
+    Check,
+    Difference,
+    Reading,
+    checks_of,
+    difference,
+)
 from serving.connect.rpc import CHUNK, Block, Chain, Log
 from serving.connect.tokens import NOBODY, SYMBOL, sound, symbol_of
 
@@ -439,21 +446,14 @@ class MakerReader:
             reading.typed_terms(),
             reading.as_market(),
         )
-        return tuple(
-            Check(
-                account=reading.account_id(address),
-                block=reading.block,
-                differences=tuple(
-                    compared(
-                        book.margin(reading.account(address), market, terms),
-                        each.answer,
-                        spot=self._spot(reading, terms),
-                    )
-                ),
-            )
-            for address, each in reading.accounts.items()
-            if each.answer is not None
-        )
+
+        def compare(address: str, each: AccountReading) -> list[Difference] | None:
+            if each.answer is None:
+                return None
+            judged = book.margin(reading.account(address), market, terms)
+            return compared(judged, each.answer, spot=self._spot(reading, terms))
+
+        return checks_of(reading, compare)
 
     def _spot(self, reading: Reading, terms: Terms) -> int:
         """Return the price with the margin taken off, by the rules, ray."""

@@ -21,7 +21,14 @@ from models.margin.rulebook import load
 from models.margin.venues.morpho_blue import ORACLE_DECIMALS, RATE, accrue
 from serving.connect.abi import Event, Method, decoded, topic_of
 from serving.connect.errors import NotAContract, Reverted
-from serving.connect.reading import AccountReading, Check, Reading, difference
+from serving.connect.reading import (
+    AccountReading,
+    Check,
+    Difference,
+    Reading,
+    checks_of,
+    difference,
+)
 from serving.connect.rpc import Block, Chain, Log
 from serving.connect.tokens import DECIMALS, NOBODY, SYMBOL, decimals_of, sound, symbol_of
 
@@ -339,8 +346,8 @@ class MorphoBlueReader:
         book, terms = load(VENUE, reading.version), reading.typed_terms()
         market = reading.as_market()
         carried = accrue(market, terms, market.at).state
-        checks = []
-        for address, each in reading.accounts.items():
+
+        def compare(address: str, each: AccountReading) -> list[Difference]:
             account = reading.account(address)
             answer = each.answer or {}
             verdict = book.margin(account, market, terms).verdict
@@ -355,10 +362,9 @@ class MorphoBlueReader:
             if not reading.prices and any(leg.kind is LegKind.DEBT for leg in each.legs):
                 theirs = "unevaluable"
             differences += difference("is_liquidatable", ours, theirs)
-            checks.append(
-                Check(account=account.id, block=reading.block, differences=tuple(differences))
-            )
-        return tuple(checks)
+            return differences
+
+        return checks_of(reading, compare)
 
 
 def legs_of(position: Sequence[int], made: Parameters) -> tuple[Leg, ...]:

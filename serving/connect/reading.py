@@ -1,6 +1,6 @@
 """What is read of a venue as of one block, and what the venue itself says of it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -123,6 +123,29 @@ class Check:
     def is_equal(self) -> bool:
         """Return whether nothing differs."""
         return not self.differences
+
+
+def checks_of(
+    reading: Reading, compare: Callable[[str, AccountReading], Iterable[Difference] | None]
+) -> tuple[Check, ...]:
+    """Return a check of every account that was compared.
+
+    Parameters
+    ----------
+    compare
+        Returns, of the account of an address, the figures that differ; None where the venue says
+        nothing to compare with.
+    """
+    compared = ((address, compare(address, each)) for address, each in reading.accounts.items())
+    return tuple(
+        Check(
+            account=reading.account_id(address),
+            block=reading.block,
+            differences=tuple(differences),
+        )
+        for address, differences in compared
+        if differences is not None
+    )
 
 
 class Reader(Protocol):

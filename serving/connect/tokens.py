@@ -1,7 +1,11 @@
 """What readers of every venue need of tokens and of contracts that answer, or do not."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from serving.connect.abi import WORD, Method, decoded
 from serving.connect.errors import NotAContract, Reverted
+from serving.connect.rpc import Block, Chain
 
 NOBODY = "0x" + "00" * 20
 SYMBOL = Method("symbol()", "95d89b41", ("string",))
@@ -35,3 +39,14 @@ def sound(answer: bytes | Reverted, target: str, method: Method) -> bytes:
     if isinstance(answer, Reverted) or not answer:
         raise NotAContract(f"{target} does not answer {method.signature}")
     return answer
+
+
+async def values_of(
+    chain: Chain, block: Block, target: str, methods: Sequence[Method]
+) -> list[Any]:
+    """Return what functions of a contract return, in one call; raises as `sound` does."""
+    answers = await chain.call([method.at(target) for method in methods], block)
+    return [
+        method.read(sound(answer, target, method))
+        for method, answer in zip(methods, answers, strict=True)
+    ]

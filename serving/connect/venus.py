@@ -30,7 +30,14 @@ from models.margin.venues.venus import (
 )
 from serving.connect.abi import WORD, ContractCall, Event, Method, topic_of
 from serving.connect.errors import NotAContract, Reverted, UnknownRevision
-from serving.connect.reading import AccountReading, Check, Difference, Reading, difference
+from serving.connect.reading import (
+    AccountReading,
+    Check,
+    Difference,
+    Reading,
+    checks_of,
+    difference,
+)
 from serving.connect.rpc import CHUNK, Block, Chain, Log
 from serving.connect.tokens import DECIMALS, NOBODY, SYMBOL, sound, symbol_of
 
@@ -637,14 +644,7 @@ class VenusReader:
 
     def checks(self, reading: Reading) -> tuple[Check, ...]:
         """Return, account by account, whether the rules say what the comptroller says."""
-        return tuple(
-            Check(
-                account=reading.account_id(address),
-                block=reading.block,
-                differences=tuple(compared(reading, address)),
-            )
-            for address in reading.accounts
-        )
+        return checks_of(reading, lambda address, _: compared(reading, address))
 
 
 def words_of(log: Log) -> frozenset[str]:
