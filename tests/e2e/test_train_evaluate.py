@@ -64,7 +64,8 @@ def test_what_comes_after_the_end_does_not_change_the_bundle(
 ) -> None:
     """Training again without what came after --to gives the same bundle, to the byte.
 
-    Nor does it matter how many threads the linear algebra may take. One later event stays: without it the log would not be known to be complete up to --to.
+    Nor does it matter how many threads the linear algebra may take. One later event stays: without
+    it the log would not be known to be complete up to --to.
     """
     data, candles = simulated_log
     past = tmp_path / "past"

@@ -138,9 +138,7 @@ def _events(judged: ScoredOutcomes, watched: Watched) -> dict[str, int]:
     }
 
 
-def judged_rows(
-    rows: Pooled, y: Floats, usable: Mask, *, hours: int, seed: int
-) -> ScoredOutcomes:
+def judged_rows(rows: Pooled, y: Floats, usable: Mask, *, hours: int, seed: int) -> ScoredOutcomes:
     """Return the rows as the metrics read them.
 
     Blocks of days are as long as the horizon: neighbours share their outcome.

@@ -104,8 +104,8 @@ def evaluate(
     progress(f"setting bundle {other.version} beside it")
     theirs = _probabilities(other, fold.rows, observed_by(other, history, len(fold.rows.at)))
     differences = beside(pooled, fold.model, theirs, heads=HEADS, seed=period.seed)
-    told = {"bundle": other.version, "trained": dict(other.provenance)}
-    return report | {"beside": told | differences}
+    which = {"bundle": other.version, "trained": dict(other.provenance)}
+    return report | {"beside": which | differences}
 
 
 def forecast(history: History, bundle: Bundle, period: Period, *, progress: Progress) -> Fold:

@@ -108,7 +108,7 @@ def fit(
     log = paths
     if owners is not None:
         log = _log(owners, owners_source or source, begin=begin, end=end)
-    with one_thread():
+    with single_threaded():
         fitted = _heads(paths, log, seed=seed, recipe=recipe, progress=progress)
         progress("fitting the baselines")
         rungs = _fit_baselines(paths, log)
@@ -121,7 +121,7 @@ def fit(
     )
 
 
-def one_thread() -> AbstractContextManager[Any]:
+def single_threaded() -> AbstractContextManager[Any]:
     """Return what holds the linear algebra to one thread while it is entered.
 
     Sums shared out over threads differ in their last digits with the number of them, and threads
@@ -136,7 +136,7 @@ def heads(
     """Return the heads alone, fitted to one log without a word; raises as `fit` does."""
     split = _split(history, rows, limit)
     log = Log(source="", history=history, rows=rows, limit=limit, split=split)
-    with one_thread():
+    with single_threaded():
         return _heads(log, log, seed=seed, recipe=recipe, progress=_silent)
 
 

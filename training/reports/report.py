@@ -51,11 +51,8 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     for key, title in TITLES.items():
         if any(part["rungs"] for part in report[key].values()):
             console.print(_levels(title, report[key]))
-    if "beside" in report:
-        for key, title in TITLES.items():
-            for horizon, parts in report["beside"][key].items():
-                if parts:
-                    console.print(_beside(title, horizon, parts, report["beside"]["bundle"]))
+    for table in _beside_tables(report):
+        console.print(table)
     for line in verdicts(report):
         console.print(line)
 
@@ -131,9 +128,17 @@ def _oracles(title: str, horizon: str, part: Mapping[str, Any]) -> Table:
     return table
 
 
-def _beside(
-    title: str, horizon: str, parts: Sequence[Mapping[str, Any]], other: str
-) -> Table:
+def _beside_tables(report: Mapping[str, Any]) -> Iterator[Table]:
+    """Yield one table per event and horizon where another bundle was set beside the judged one."""
+    if "beside" not in report:
+        return
+    for key, title in TITLES.items():
+        for horizon, parts in report["beside"][key].items():
+            if parts:
+                yield _beside(title, horizon, parts, report["beside"]["bundle"])
+
+
+def _beside(title: str, horizon: str, parts: Sequence[Mapping[str, Any]], other: str) -> Table:
     """Return what the judged bundle changes against another; intervals by blocks of days."""
     table = Table(title=f"{title} within {horizon}, against bundle {other}", title_justify="left")
     headings = (heading for heading, _ in DIFFERENCES.values())

@@ -46,7 +46,9 @@ def drawn() -> tuple[Pooled, np.ndarray]:
 
 def loss(p: np.ndarray, y: np.ndarray) -> float:
     """Return the mean log-loss, as its definition has it."""
-    return -float(np.mean([np.log(q) if one else np.log(1.0 - q) for q, one in zip(p, y)]))
+    return -float(
+        np.mean([np.log(q) if one else np.log(1.0 - q) for q, one in zip(p, y, strict=True)])
+    )
 
 
 def test_a_bundle_beside_itself_changes_nothing() -> None:
