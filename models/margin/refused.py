@@ -49,7 +49,7 @@ def refused(venue: str) -> str | None:
     'binance-coin-m'
     """
     said = squeezed(venue)
-    named = {squeezed(name): name for name in REASONS} | OTHER_NAMES
+    named = {**{squeezed(name): name for name in REASONS}, **OTHER_NAMES}
     return f"{named[said]}: {REASONS[named[said]]}" if said in named else None
 
 

@@ -164,7 +164,7 @@ def load(venue: str, version: str) -> Rulebook[Any]:
         reason = refused(venue)
         if reason is not None:
             raise UnknownRulebook(f"no rulebook of {reason}") from None
-        available = ", ".join(f"{v}/{n}" for v, n in sorted(load_all()))
+        available = ", ".join(sorted(f"{v}/{n}" for v, n in load_all()))
         raise UnknownRulebook(f"no rulebook {venue}/{version}; known: {available}") from None
 
 

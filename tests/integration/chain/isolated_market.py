@@ -39,7 +39,7 @@ WEIGHTS = {
     "repay": 8,
     "redeem": 8,
     "transfer": 4,
-    "price": 18,
+    "price": 26,
     "proposal": 3,
     "silence": 1,
     "time": 5,
@@ -240,7 +240,7 @@ class IsolatedLife:
 
     def _borrow(self) -> str | None:
         user, asset = self._user(), self._asset()
-        share = self.chance.choice((self.chance.random(), 1 - self.chance.random() / 1000))
+        share = 1 - self.chance.choice((1, 0.1, 0.001)) * self.chance.random()
         amount = self._worth(asset, int(self._room(user) * share))
         if not amount:
             return None
@@ -267,7 +267,7 @@ class IsolatedLife:
 
     def _moved(self, asset: str) -> int:
         """Return another price of an asset, 18 decimals a token."""
-        spread = 0.01 if asset == "USDC" else 0.2
+        spread = 0.01 if asset == "USDC" else 0.3
         moved = int(self.prices[asset] * self.chance.uniform(1 - spread, 1 + spread))
         base = ASSETS[asset][1] * WAD
         self.prices[asset] = min(max(moved, base // 4), base * 4)
