@@ -51,12 +51,11 @@ from serving.connect.vtokens import (
     EXCHANGE_RATE,
     FIGURES,
     FORCED,
-    LIQUIDATE,
     LIQUIDITY,
     NOTHING,
     ORACLE,
+    PAUSES,
     PRICE,
-    SEIZE,
     SNAPSHOT,
     VALUED_AT_ONCE,
     ListedMarket,
@@ -375,15 +374,14 @@ class VenusReader:
         self, chain: Chain, block: Block, layout: Layout
     ) -> tuple[dict[str, int], dict[str, Price]]:
         """Return exchange rates, switches and prices."""
-        pauses = {"seize_paused": SEIZE, "liquidate_paused": LIQUIDATE}
         tokens = layout.lenders
         calls = [PAUSED.at(self.comptroller)]
         for token in tokens.values():
-            calls += [ACTION_PAUSED.at(self.comptroller, token, each) for each in pauses.values()]
+            calls += [ACTION_PAUSED.at(self.comptroller, token, each) for each in PAUSES.values()]
             calls.append(FORCED.at(self.comptroller, token))
         paused, *switches = await chain.call(calls, block)
         state = {"paused": int(PAUSED.read(sound(paused, self.comptroller, PAUSED)))}
-        names = [f"{asset}.{each}" for asset in tokens for each in (*pauses, "forced")]
+        names = [f"{asset}.{each}" for asset in tokens for each in (*PAUSES, "forced")]
         for name, answer in zip(names, switches, strict=True):
             state[name] = int(FORCED.read(sound(answer, self.comptroller, FORCED)))
         calls = [EXCHANGE_RATE.at(each.token) for each in layout.markets]

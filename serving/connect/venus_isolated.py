@@ -24,6 +24,7 @@ from models.margin.venues.venus_isolated import (
     heals,
     holdings,
     is_paused,
+    missing,
     repayable,
     settles,
     value_of,
@@ -51,13 +52,11 @@ from serving.connect.vtokens import (
     EXCHANGE_RATE,
     FIGURES,
     FORCED,
-    LIQUIDATE,
     LIQUIDITY,
     NOTHING,
     ORACLE,
+    PAUSES,
     PRICE,
-    REPAY,
-    SEIZE,
     SNAPSHOT,
     VALUED_AT_ONCE,
     ListedMarket,
@@ -73,7 +72,6 @@ from serving.connect.vtokens import (
 
 VENUE = "venus-isolated"
 VERSION = "4"
-PAUSES = {"repay_paused": REPAY, "seize_paused": SEIZE, "liquidate_paused": LIQUIDATE}
 
 MARKET = Method("markets(address)", "8e8f294b", ("bool", "uint256", "uint256"))
 """Whether it is listed, its collateral factor, its liquidation threshold."""
@@ -512,23 +510,19 @@ def compared(reading: Reading, address: str) -> list[Difference]:
     """Return the figures of an account that differ."""
     account, terms, market = reading.account(address), reading.typed_terms(), reading.as_market()
     answer = reading.accounts[address].answer or {}
-    ours: dict[str, int | str] = {}
-    by_asset = holdings(account, market, terms)
+    held = holdings(account, terms)
+    by_asset = {} if isinstance(held, Refusal) else held
+    value, ours = None, {"is_settled": 0, "is_healed": 0}
     with suppress(OverflowError):
-        if not isinstance(by_asset, Refusal):
+        if missing(by_asset, market) is None:
             value = value_of(by_asset, market, terms)
             surpluses = (value.threshold - value.debt, value.power - value.debt)
             parts = [part for each in surpluses for part in (max(each, 0), max(-each, 0))]
             ours = dict(zip(FIGURES, parts, strict=True))
-            open_debts = [
-                asset
-                for asset in repayable(by_asset, value, market, terms)
-                if not is_paused("liquidate", asset, market)
-            ]
-            ours["is_liquidatable"] = int(bool(open_debts))
             ours["is_settled"] = int(settles(value, terms))
             ours["is_healed"] = int(heals(value, terms))
-    if "liquidity" not in answer:
-        answer = {}
+    debts = repayable(by_asset, value, market, terms)
+    is_open = any(not is_paused("liquidate", asset, market) for asset in debts)
+    ours["is_liquidatable"] = int(is_open)
     names = (*FIGURES, "is_liquidatable", "is_settled", "is_healed")
     return [part for name in names for part in difference(name, ours.get(name), answer.get(name))]

@@ -17,8 +17,8 @@ from serving.connect.rpc import CHUNK, Block, Chain, Log
 from serving.connect.tokens import DECIMALS, SYMBOL, sound, symbol_of
 
 NATIVE_DIGITS = 18
-REPAY, SEIZE, LIQUIDATE = 3, 4, 5
-"""Numbers of what can be paused."""
+PAUSES = {"repay_paused": 3, "seize_paused": 4, "liquidate_paused": 5}
+"""What a liquidation needs and can be paused, with the comptrollers' numbers."""
 
 ALL_MARKETS = Method("getAllMarkets()", "b0772d0b", ("address[]",))
 ORACLE = Method("oracle()", "7dc0d1d0", ("address",))

@@ -123,6 +123,9 @@ class Value(NamedTuple):
     debt: int
 
 
+NO_VALUE = Value(0, 0, 0, 0)
+
+
 class Order(NamedTuple):
     """One debt repaid, whole or in part, out of one collateral; smallest units and vTokens."""
 
@@ -132,8 +135,8 @@ class Order(NamedTuple):
     seized: int
 
 
-def holdings(account: Account, market: Market, terms: Terms) -> dict[str, Holding] | Refusal:
-    """Return by asset what an account has in the markets that it entered, or what is missing."""
+def holdings(account: Account, terms: Terms) -> dict[str, Holding] | Refusal:
+    """Return by asset what an account has in the markets that it entered, or why it cannot be."""
     by_asset = {
         asset: NOTHING for asset in terms.weights if account.options.get(f"{asset}.entered", 0)
     }
@@ -151,13 +154,24 @@ def holdings(account: Account, market: Market, terms: Terms) -> dict[str, Holdin
                 if is_debt
                 else Holding(tokens + amount, borrowed)
             )
+    return by_asset
+
+
+def missing(by_asset: Mapping[str, Holding], market: Market) -> Refusal | None:
+    """Return what of the market lacks to value an account by, if anything does."""
     for asset, each in by_asset.items():
         price = market.prices.get(asset)
         if price is None or price.value <= 0:
             return Refusal("price_missing" if price is None else "price_not_positive", asset)
         if each.tokens and market.state.get(f"{asset}.exchange_rate", 0) <= 0:
             return Refusal("exchange_rate_missing", asset)
-    return by_asset
+    return None
+
+
+def valued(account: Account, market: Market, terms: Terms) -> dict[str, Holding] | Refusal:
+    """Return by asset what an account has where it can be valued, or why it cannot."""
+    by_asset = holdings(account, terms)
+    return by_asset if isinstance(by_asset, Refusal) else missing(by_asset, market) or by_asset
 
 
 def price_of(asset: str, market: Market, terms: Terms) -> int:
@@ -202,10 +216,16 @@ def is_short(value: Value) -> bool:
 
 
 def repayable(
-    by_asset: Mapping[str, Holding], value: Value, market: Market, terms: Terms
+    by_asset: Mapping[str, Holding], value: Value | None, market: Market, terms: Terms
 ) -> tuple[str, ...]:
-    """Return the debts that may be repaid by others one by one, whatever is paused."""
-    is_open = is_short(value) and not is_small(value, terms)
+    """Return the debts that may be repaid by others one by one, whatever is paused.
+
+    Parameters
+    ----------
+    value
+        None where something lacks to value the account by: what is forced needs none.
+    """
+    is_open = value is not None and is_short(value) and not is_small(value, terms)
     owed = (asset for asset, each in by_asset.items() if each.borrowed)
     return tuple(asset for asset in owed if is_open or is_forced(asset, market))
 
@@ -273,7 +293,7 @@ def margin(account: Account, market: Market, terms: Terms) -> Margin:
             value_decimals=VALUE_DECIMALS,
             ratio=Ratio("health", None, 18),
         )
-    by_asset = holdings(account, market, terms)
+    by_asset = valued(account, market, terms)
     assets = tuple(dict.fromkeys(leg.asset for leg in account.legs))
     if isinstance(by_asset, Refusal):
         return Margin(verdict=Verdict.UNEVALUABLE, reason=by_asset.reason, prices=assets)
@@ -453,14 +473,17 @@ def liquidate(
     amount is not chosen, and `collateral_asset` is what is taken first.
     """
     before = margin(account, market, terms)
-    by_asset = holdings(account, market, terms)
-    if before.verdict is Verdict.UNEVALUABLE or isinstance(by_asset, Refusal):
-        return Refusal(before.reason)
+    by_asset = holdings(account, terms)
+    if isinstance(by_asset, Refusal):
+        return by_asset
+    debt = chosen(account, LegKind.DEBT, request.debt_asset)
+    is_free = debt is None or not is_forced(debt, market)
+    fault = missing(by_asset, market)
+    if fault is not None and is_free:
+        return fault
     try:
-        value = value_of(by_asset, market, terms)
-        debt = chosen(account, LegKind.DEBT, request.debt_asset)
-        is_one = not is_small(value, terms) or (debt is not None and is_forced(debt, market))
-        if is_one or request.repay is not None:
+        value = value_of(by_asset, market, terms) if fault is None else None
+        if value is None or not is_small(value, terms) or not is_free or request.repay is not None:
             found = _one(account, by_asset, value, market, terms, request)
         elif not is_short(value):
             return Refusal("InsufficientShortfall", f"{value.threshold} counts, {value.debt} owed")
@@ -477,17 +500,25 @@ def liquidate(
 def _one(
     account: Account,
     by_asset: Mapping[str, Holding],
-    value: Value,
+    value: Value | None,
     market: Market,
     terms: Terms,
     request: Liquidate,
 ) -> tuple[tuple[Order, ...], Market] | Refusal:
-    """Return one debt's repayment out of one collateral, or why it is refused."""
+    """Return one debt's repayment out of one collateral, or why it is refused.
+
+    Parameters
+    ----------
+    value
+        None where something lacks to value the account by; then the debt's market is forced.
+    """
     debt = chosen(account, LegKind.DEBT, request.debt_asset)
     collateral = chosen(account, LegKind.COLLATERAL, request.collateral_asset)
     if debt is None or collateral is None:
         return Refusal("asset_unstated", "name the debt and the collateral: there are several")
-    fault = fault_of(debt, collateral, by_asset, value, market, terms)
+    fault = fault_of(debt, collateral, by_asset, value, market, terms) or missing(
+        {asset: by_asset[asset] for asset in (debt, collateral) if asset in by_asset}, market
+    )
     if fault is not None:
         return fault
     pair = pair_of(debt, collateral, by_asset, market, terms)
@@ -520,24 +551,25 @@ def fault_of(
     debt: str,
     collateral: str,
     by_asset: Mapping[str, Holding],
-    value: Value,
+    value: Value | None,
     market: Market,
     terms: Terms,
 ) -> Refusal | None:
     """Return why one debt cannot be repaid out of one collateral, if it cannot."""
-    is_free, owed = not is_forced(debt, market), by_asset.get(debt, NOTHING).borrowed
+    owed = by_asset.get(debt, NOTHING).borrowed
+    is_free, known = value is not None and not is_forced(debt, market), value or NO_VALUE
     faults = (
         (not {debt, collateral} <= terms.weights.keys(), "MarketNotListed", debt),
         (is_paused("liquidate", debt, market), "ActionPaused", f"liquidation of {debt}"),
         (
-            is_free and is_small(value, terms),
+            is_free and is_small(known, terms),
             "MinimalCollateralViolated",
-            f"{value.total} is not above {terms.min_liquidatable_collateral}",
+            f"{known.total} is not above {terms.min_liquidatable_collateral}",
         ),
         (
-            is_free and not is_short(value),
+            is_free and not is_short(known),
             "InsufficientShortfall",
-            f"{value.threshold} counts, {value.debt} owed",
+            f"{known.threshold} counts, {known.debt} owed",
         ),
         (is_paused("repay", debt, market), "ActionPaused", f"repaying {debt}"),
         (not owed, "TooMuchRepay", f"no {debt} is owed"),

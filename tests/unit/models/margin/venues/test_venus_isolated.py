@@ -144,6 +144,19 @@ def test_a_price_that_lacks_is_told_also_where_nothing_is_held() -> None:
     assert (judged.verdict, judged.reason) == (Verdict.UNEVALUABLE, "price_missing")
 
 
+def test_what_is_forced_needs_no_price_of_what_it_does_not_move() -> None:
+    """The account is not valued; its debt is repaid all the same."""
+    state = market(500, USDC__forced=1)
+    without = replace(state, prices={k: v for k, v in state.prices.items() if k != "DAI"})
+    entered = replace(LARGE, options={"DAI.entered": 1})
+    assert BOOK.margin(entered, without, TERMS).verdict is Verdict.UNEVALUABLE
+    found = liquidated(entered, without)
+    assert found.repaid == {"USDC": 4_000 * 10**6}
+    assert refusal(entered, without, Liquidate(collateral_asset="DAI")) == "MarketNotCollateral"
+    bare = replace(without, prices={"BNB": without.prices["BNB"]})
+    assert refusal(entered, bare) == "price_missing"
+
+
 def test_new_debt_goes_by_the_factor_and_liquidation_by_the_threshold() -> None:
     """3,750 dollars may be borrowed against 5,000, and 4,000 are met by the threshold."""
     judged = BOOK.margin(LARGE, market(500), TERMS)
