@@ -165,8 +165,14 @@ class Comparison:
                 and (each.answer["is_liquidatable"] or each.answer.get("shortfall"))
                 and any(leg.kind is LegKind.DEBT for leg in each.legs)
             ]
+            small = [
+                user
+                for user in below
+                if (answer := reading.accounts[user].answer)
+                and (answer["is_settled"] or answer["is_healed"])
+            ]
             if below:
-                await self.liquidate(self.life.chance.choice(below))
+                await self.liquidate(self.life.chance.choice(small or below))
 
     async def settled(self) -> Reading:
         """Read everything at the head; no account may differ in any figure."""
