@@ -106,7 +106,6 @@ def test_every_command_is_listed(without: dict[str, str]) -> None:
         ),
         ("features --data . --engine dask", "distributed", "training"),
         ("mcp --url http://127.0.0.1:9", "mcp", "mcp"),
-        ("serve --mcp --port 39999", "mcp", "mcp"),
         ("consume --broker nats://127.0.0.1:9 --store {store}", "nats", "streams"),
         ("consume --broker kafka://127.0.0.1:9 --store {store}", "confluent_kafka", "streams"),
     ],
@@ -122,6 +121,35 @@ def test_what_is_missing_is_named_with_its_extra(
         f"forewarn {words[0]} needs {module}, which is not installed: it comes with "
         f"the extra {extra!r}, whose packages requirements-dev.lock pins\n"
     )
+
+
+def test_serve_lists_every_extra_that_its_settings_need(without: dict[str, str]) -> None:
+    """Each by the setting that asks for it, at start; nothing is served and nothing is traced."""
+    collector = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    told = subprocess.run(
+        command("serve", "--mcp", "--workers", "0"),
+        env={**without, **collector},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 2
+    assert [line.partition(":")[0] for line in told.stderr.splitlines()] == ["--workers"]
+    told = subprocess.run(
+        command("serve", "--mcp"),
+        env={**without, **collector},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 2
+    needs = "which is not installed: it comes with the extra"
+    pinned = "whose packages requirements-dev.lock pins"
+    exporter = "opentelemetry.exporter.otlp.proto.http"
+    assert told.stderr.splitlines() == [
+        f"--mcp: needs mcp, {needs} 'mcp', {pinned}",
+        f"$OTEL_EXPORTER_OTLP_ENDPOINT: needs {exporter}, {needs} 'tracing', {pinned}",
+    ]
 
 
 @pytest.mark.parametrize(
