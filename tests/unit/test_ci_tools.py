@@ -58,6 +58,8 @@ def test_what_is_missing_is_installed_or_named(
         assert installed == [f"install -qy --no-install-recommends {names}" for names in wanted]
     else:
         lines = told.stdout.splitlines()
-        assert [line.partition(":")[0] for line in lines] == [f"MISSING {names}" for names in wanted]
+        assert [line.partition(":")[0] for line in lines] == [
+            f"MISSING {names}" for names in wanted
+        ]
         assert all(line.endswith("are skipped by name") for line in lines)
         assert not log.exists()
