@@ -22,14 +22,14 @@ def accepted(headers: Mapping[str, str]) -> str:
     RFC 9110, 12.5.4, by the "lookup" of RFC 4647, 3.4: `de-AT` finds `de`.
     """
     ranges = [_weighed(part) for part in headers.get(HEADER, "").split(",")[:MOST_RANGES]]
-    for _, name in sorted(ranges, key=lambda one: -one[0]):
-        found = known(name)
-        if found is not None:
-            return found
+    for _, name in sorted(ranges, key=lambda weighed: -weighed[0]):
+        language = supported(name)
+        if language is not None:
+            return language
     return FALLBACK
 
 
-def known(name: str) -> str | None:
+def supported(name: str) -> str | None:
     """Return the language that a tag stands for; None where there are no words in it."""
     language = name.strip().lower().partition("-")[0]
     return language if language in languages() else None

@@ -118,5 +118,5 @@ def _words(language: str) -> bytes:
     groups = {
         group: {**table.fallback.get(group, {}), **table.table.get(group, {})} for group in GROUPS
     }
-    told = json.dumps(groups, ensure_ascii=False, separators=(",", ":"))
-    return f"globalThis.forewarnWords = {told};\n".encode()
+    text = json.dumps(groups, ensure_ascii=False, separators=(",", ":"))
+    return f"globalThis.forewarnWords = {text};\n".encode()

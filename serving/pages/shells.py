@@ -10,7 +10,7 @@ from models.alerting.policy import NAMES
 from models.alerting.signals import Level
 from models.horizons import LABELS
 from serving.application.scoring import ScoringService
-from serving.http.language import accepted, known
+from serving.http.language import accepted, supported
 from serving.http.routing import Answer, Call, Operation, Parameter
 from serving.notify.channels import KINDS
 from serving.pages.files import HERE, static
@@ -55,15 +55,15 @@ def shell(name: str, language: str = FALLBACK) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    told = words(language)
+    table = words(language)
     template = environment.get_template(f"{name}.html")
     whole = template.render(
-        say=lambda key: told.say(f"desk.{key}"),
-        html=lambda key: Markup(told.say(f"desk.{key}")),  # noqa: S704 - the table is ours
-        word=told.word,
-        label=told.label,
+        say=lambda key: table.say(f"desk.{key}"),
+        html=lambda key: Markup(table.say(f"desk.{key}")),  # noqa: S704 - the table is ours
+        word=table.word,
+        label=table.label,
         language=language,
-        languages={one: words(one).say("format.name") for one in languages()},
+        languages={tag: words(tag).say("format.name") for tag in languages()},
         levels=list(NAMES),
         kinds=list(KINDS),
         tones=" ".join(map(_tone, Level)),
@@ -88,21 +88,21 @@ def show(desk: ScoringService, call: Call, *, name: str) -> Answer:  # noqa: ARG
     Its language is that of `?lang=`, which is kept for the next pages, else the one kept, else
     the first that the browser accepts.
     """
-    asked = known(call.query.get("lang", ""))
-    language = asked or known(_kept(call)) or accepted(call.headers)
+    stated = supported(call.query.get("lang", ""))
+    language = stated or supported(_cookie(call)) or accepted(call.headers)
     headers = {
         "Content-Security-Policy": POLICY,
         "Cache-Control": "no-cache",
         "Content-Language": language,
         "Vary": "Accept-Language, Cookie",
     }
-    if asked:
-        kept = f"{COOKIE}={asked}; Path=/desk; Max-Age={YEAR}; SameSite=Lax; HttpOnly"
-        headers["Set-Cookie"] = kept
+    if stated:
+        cookie = f"{COOKIE}={stated}; Path=/desk; Max-Age={YEAR}; SameSite=Lax; HttpOnly"
+        headers["Set-Cookie"] = cookie
     return Answer(body=shell(name, language), media_type=HTML, headers=headers)
 
 
-def _kept(call: Call) -> str:
+def _cookie(call: Call) -> str:
     """Return the language that the reader chose before."""
     try:
         morsel = SimpleCookie(call.headers.get("cookie", "")).get(COOKIE)
