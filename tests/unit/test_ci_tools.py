@@ -12,7 +12,9 @@ INSTALLING = """#!/bin/bash
 echo "$@" >> {log}
 [ "$1" = install ] || exit 0
 for package in "${{@:4}}"; do
-  case $package in postgresql) tool=pg_ctl;; nodejs) tool=node;; prometheus) tool=promtool;; *) tool=$package;; esac
+  case $package in
+    postgresql) tool=pg_ctl;; nodejs) tool=node;; prometheus) tool=promtool;; *) tool=$package;;
+  esac
   printf '#!/bin/bash\\n' > {place}/$tool
   chmod +x {place}/$tool
 done

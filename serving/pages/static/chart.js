@@ -1,6 +1,7 @@
 /** The price of one asset with the trigger, the alerts and what the owner did. */
 
 import { colour } from "./frame.js";
+import { say } from "./words.js";
 
 const GRAVITY = ["ok", "watch", "warn", "bad"];
 const TONES = { bad: "bad", warn: "warn", watch: "watch", ok: "ok" };
@@ -76,7 +77,7 @@ export function hang(element) {
     );
     lines.forEach((one) => series.removePriceLine(one));
     lines = triggers.map((price) =>
-      series.createPriceLine({ price, color: colour("bad"), lineWidth: 2, lineStyle: 2, title: "trigger" }),
+      series.createPriceLine({ price, color: colour("bad"), lineWidth: 2, lineStyle: 2, title: say("trigger") }),
     );
     marks.setMarkers(markers(happened, times, element.clientWidth).sort((a, b) => a.time - b.time));
     chart.timeScale().fitContent();
