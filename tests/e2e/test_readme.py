@@ -68,7 +68,9 @@ def test_the_request_is_answered_as_printed(tmp_path: Path) -> None:
 
 def test_an_account_of_ones_own_is_written_as_shown(tmp_path: Path) -> None:
     """The README's line, on the demo's book: judged, forecast, and on its page of the desk."""
-    (shown,) = re.findall(r"^curl -X PUT http://127.0.0.1:3000(\S+) .* -d '(.*)'$", README, re.M)
+    (shown,) = re.findall(
+        r"^curl -X PUT http://127.0.0.1:3000(\S+) .* -d '(.*)'$", README, re.MULTILINE
+    )
     url = f"sqlite:///{tmp_path / 'book.sqlite3'}"
     store = open_store(url)
     lay_all(simulate(seed=DEMO_SEED, days=DAYS, accounts=ACCOUNTS), store, seed=DEMO_SEED)
