@@ -25,10 +25,10 @@ def main() -> None:
     try:
         root()()
     except ModuleNotFoundError as error:
-        told = lacking(error.name or "")
-        if told is None:
+        text = lacking(error.name or "")
+        if text is None:
             raise
-        typer.echo(f"forewarn {' '.join(sys.argv[1:2])} {told}", err=True)
+        typer.echo(f"forewarn {' '.join(sys.argv[1:2])} {text}", err=True)
         sys.exit(2)
 
 

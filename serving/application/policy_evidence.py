@@ -12,7 +12,7 @@ from models.alerting.policy import Policy, default, load
 SUFFIX = ".evidence.json"
 """Of the file that `forewarn alerts tune` writes beside a policy."""
 
-HELD_BACK = "held back"
+CROSS_VALIDATED = "held back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ def frontier(policy: Policy, file: Path | None) -> tuple[FrontierPoint, ...]:
 def _read(text: str) -> tuple[FrontierPoint, ...]:
     """Return the points of evidence; none where it is not what `forewarn alerts tune` writes."""
     try:
-        points = json.loads(text)["frontier"][HELD_BACK]
+        points = json.loads(text)["frontier"][CROSS_VALIDATED]
         return tuple(
             FrontierPoint(
                 budget=float(point["budget"]),
@@ -95,15 +95,15 @@ def _read(text: str) -> tuple[FrontierPoint, ...]:
         return ()
 
 
-def _figures(told: Mapping[str, Any] | None) -> FrontierFigures | None:
+def _figures(row: Mapping[str, Any] | None) -> FrontierFigures | None:
     """Return the figures of one way of warning."""
-    if told is None:
+    if row is None:
         return None
     return FrontierFigures(
-        warned=told["warned"],
-        lead_median_hours=told["lead_median"],
-        lead_p10_hours=told["lead_p10"],
-        alert_days=told["alert_days"],
-        on_days=told["on_days"],
-        precision=told["precision"],
+        warned=row["warned"],
+        lead_median_hours=row["lead_median"],
+        lead_p10_hours=row["lead_p10"],
+        alert_days=row["alert_days"],
+        on_days=row["on_days"],
+        precision=row["precision"],
     )

@@ -115,9 +115,9 @@ def _absent(bundle: Path | None) -> Iterator[Fault]:
 
 def _lacking(settings: Settings, environment: Mapping[str, str]) -> Iterator[Fault]:
     """Yield a fault for what is asked for and comes with an extra that is not installed."""
-    wanted = [(f"${PREFIX}MCP", "mcp")] if settings.mcp else []
-    wanted += [(f"${name}", EXPORTER) for name in ENDPOINTS if environment.get(name)]
-    for where, module in wanted:
+    needed = [(f"${PREFIX}MCP", "mcp")] if settings.mcp else []
+    needed += [(f"${name}", EXPORTER) for name in ENDPOINTS if environment.get(name)]
+    for where, module in needed:
         if not _is_there(module):
             yield Fault(where, lacking(module) or f"needs {module}, which is not installed")
 

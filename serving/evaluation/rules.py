@@ -167,20 +167,20 @@ def missing_state(case: AccountInput, now: Margin) -> tuple[str, ...]:
         What the rules say of the account: unevaluable.
     """
     assets = {leg.asset for leg in case.account.legs}
-    wanted = {
+    candidates = {
         variable.name.format(asset=asset, market=case.account.market, side=side): 1
         for variable in _lacks_state(case, now)
         for asset in (sorted(assets) if "{asset}" in variable.name else ("",))
         for side in (SIDES if "{side}" in variable.name else ("",))
     }
-    whole = {**wanted, **case.market.state}
+    whole = {**candidates, **case.market.state}
 
     def reason_without(name: str) -> str:
         rest = {key: value for key, value in whole.items() if key != name}
         market = replace(case.market, state=rest)
         return case.rulebook.margin(case.account, market, case.terms).reason
 
-    lacking = (name for name in wanted if name not in case.market.state)
+    lacking = (name for name in candidates if name not in case.market.state)
     return tuple(name for name in lacking if reason_without(name) == now.reason)
 
 
