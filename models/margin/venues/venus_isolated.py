@@ -135,11 +135,14 @@ class Order(NamedTuple):
     seized: int
 
 
+def entered(account: Account, terms: Terms) -> tuple[str, ...]:
+    """Return the assets in whose markets an account has nothing and that it entered."""
+    return tuple(each for each in terms.weights if account.options.get(f"{each}.entered", 0))
+
+
 def holdings(account: Account, terms: Terms) -> dict[str, Holding] | Refusal:
     """Return by asset what an account has in the markets that it entered, or why it cannot be."""
-    by_asset = {
-        asset: NOTHING for asset in terms.weights if account.options.get(f"{asset}.entered", 0)
-    }
+    by_asset = dict.fromkeys(entered(account, terms), NOTHING)
     for leg in account.legs:
         if leg.kind is LegKind.POSITION:
             return Refusal("leg_kind_unknown", f"{leg.kind} of {leg.asset}")
@@ -294,7 +297,7 @@ def margin(account: Account, market: Market, terms: Terms) -> Margin:
             ratio=Ratio("health", None, 18),
         )
     by_asset = valued(account, market, terms)
-    assets = tuple(dict.fromkeys(leg.asset for leg in account.legs))
+    assets = (*dict.fromkeys(leg.asset for leg in account.legs), *entered(account, terms))
     if isinstance(by_asset, Refusal):
         return Margin(verdict=Verdict.UNEVALUABLE, reason=by_asset.reason, prices=assets)
     try:

@@ -142,6 +142,7 @@ def test_a_price_that_lacks_is_told_also_where_nothing_is_held() -> None:
     entered = replace(LARGE, options={"DAI.entered": 1})
     judged = BOOK.margin(entered, without, TERMS)
     assert (judged.verdict, judged.reason) == (Verdict.UNEVALUABLE, "price_missing")
+    assert set(judged.prices) == {"BNB", "USDC", "DAI"}
 
 
 def test_what_is_forced_needs_no_price_of_what_it_does_not_move() -> None:
