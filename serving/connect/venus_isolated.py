@@ -386,11 +386,11 @@ class VenusIsolatedReader:
             legs[address] += legs_of(each.name, SNAPSHOT.read(data), pledged=pledged)
         options = {each: before[each].options for each in addresses if each in before}
         for address, inside in entered.items():
-            held = {leg.asset for leg in legs[address]}
+            balances = {leg.asset for leg in legs[address]}
             options[address] = {
                 f"{each.name}.entered": 1
                 for each in layout.markets
-                if each.token in inside and each.name not in held
+                if each.token in inside and each.name not in balances
             }
         return {
             each: AccountReading(address=each, legs=tuple(legs[each]), options=options[each])
@@ -510,8 +510,8 @@ def compared(reading: Reading, address: str) -> list[Difference]:
     """Return the figures of an account that differ."""
     account, terms, market = reading.account(address), reading.typed_terms(), reading.as_market()
     answer = reading.accounts[address].answer or {}
-    held = holdings(account, terms)
-    by_asset = {} if isinstance(held, Refusal) else held
+    balances = holdings(account, terms)
+    by_asset = {} if isinstance(balances, Refusal) else balances
     value, ours = None, {"is_settled": 0, "is_healed": 0}
     with suppress(OverflowError):
         if missing(by_asset, market) is None:

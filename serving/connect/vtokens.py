@@ -144,9 +144,9 @@ def places_of(
             if last is None:
                 places.append((address, each, each.token in entered[address]))
                 continue
-            held = [leg for leg in last.legs if leg.asset == each.name]
-            if held:
-                places.append((address, each, any(leg.pledged for leg in held)))
+            balances = [leg for leg in last.legs if leg.asset == each.name]
+            if balances:
+                places.append((address, each, any(leg.pledged for leg in balances)))
     return places
 
 

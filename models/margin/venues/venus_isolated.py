@@ -332,10 +332,10 @@ def verdict_of(
     if not any(each.tokens for each in by_asset.values()):
         stopped = "MarketNotCollateral"
     if is_settled:
-        found = orders_of(by_asset, market, terms)
-        if not isinstance(found, Refusal):
+        settlement = orders_of(by_asset, market, terms)
+        if not isinstance(settlement, Refusal):
             return Verdict.LIQUIDATABLE, "shortfall_settled_whole"
-        stopped = found.reason
+        stopped = settlement.reason
     if is_healed:
         fault = healing_fault(by_asset, value, market, terms)
         if fault is None:
@@ -355,8 +355,8 @@ def healing_fault(
         if product(share, each.borrowed) and is_paused("repay", asset, market):
             return Refusal("ActionPaused", f"repaying {asset}")
         if each.tokens:
-            kept = kept_of(each.tokens, asset, terms)
-            paid = product(market.state[f"{asset}.exchange_rate"], kept)
+            retained = protocol_tokens(each.tokens, asset, terms)
+            paid = product(market.state[f"{asset}.exchange_rate"], retained)
             cash = market.state.get(f"{asset}.cash", paid)
             if cash < paid:
                 return unpaid(asset, cash, paid)
@@ -429,7 +429,7 @@ def most_of(tokens: int, per_repaid: int, limit: int) -> int:
     return ((tokens + 1) * WAD - 1) // per_repaid if per_repaid else limit
 
 
-def kept_of(seized: int, collateral: str, terms: Terms) -> int:
+def protocol_tokens(seized: int, collateral: str, terms: Terms) -> int:
     """Return the vTokens that the venue keeps of what is seized."""
     share = product(seized, terms.weights[collateral].seize_share)
     return over(share, terms.liquidation_incentive)
@@ -451,8 +451,8 @@ def settled(order: Order, market: Market, terms: Terms) -> Market | Refusal:
     if f"{debt}.cash" in state:
         state[f"{debt}.cash"] += order.repaid
     rate = state[f"{collateral}.exchange_rate"]
-    kept = kept_of(order.seized, collateral, terms)
-    paid = product(rate, kept)
+    retained = protocol_tokens(order.seized, collateral, terms)
+    paid = product(rate, retained)
     cash, supply, assets = (
         state.get(f"{collateral}.{name}") for name in ("cash", "total_supply", "total_assets")
     )
@@ -460,10 +460,10 @@ def settled(order: Order, market: Market, terms: Terms) -> Market | Refusal:
         if cash < paid:
             return unpaid(collateral, cash, paid)
         state[f"{collateral}.cash"] = cash - paid
-    if supply is not None and assets is not None and supply > kept:
-        state[f"{collateral}.total_supply"] = supply - kept
+    if supply is not None and assets is not None and supply > retained:
+        state[f"{collateral}.total_supply"] = supply - retained
         state[f"{collateral}.total_assets"] = assets - paid
-        state[f"{collateral}.exchange_rate"] = (assets - paid) * WAD // (supply - kept)
+        state[f"{collateral}.exchange_rate"] = (assets - paid) * WAD // (supply - retained)
     return replace(market, state=state)
 
 
@@ -487,20 +487,24 @@ def liquidate(
     try:
         value = value_of(by_asset, market, terms) if fault is None else None
         if value is None or not is_small(value, terms) or not is_free or request.repay is not None:
-            found = _one(account, by_asset, value, market, terms, request)
+            settlement = _pair_liquidation(account, by_asset, value, market, terms, request)
         elif not is_short(value):
             return Refusal("InsufficientShortfall", f"{value.threshold} counts, {value.debt} owed")
         elif settles(value, terms):
             first = () if request.collateral_asset is None else (request.collateral_asset,)
-            found = orders_of(by_asset, market, terms, first=first)
+            settlement = orders_of(by_asset, market, terms, first=first)
         else:
             return _healed(account, by_asset, value, market, terms)
-        return found if isinstance(found, Refusal) else _settled(account, before, *found, terms)
+        return (
+            settlement
+            if isinstance(settlement, Refusal)
+            else _settled(account, before, *settlement, terms)
+        )
     except OverflowError as error:
         return Refusal("overflow", str(error))
 
 
-def _one(
+def _pair_liquidation(
     account: Account,
     by_asset: Mapping[str, Holding],
     value: Value | None,
@@ -560,19 +564,19 @@ def fault_of(
 ) -> Refusal | None:
     """Return why one debt cannot be repaid out of one collateral, if it cannot."""
     owed = by_asset.get(debt, NOTHING).borrowed
-    is_free, known = value is not None and not is_forced(debt, market), value or NO_VALUE
+    is_free, snapshot = value is not None and not is_forced(debt, market), value or NO_VALUE
     faults = (
         (not {debt, collateral} <= terms.weights.keys(), "MarketNotListed", debt),
         (is_paused("liquidate", debt, market), "ActionPaused", f"liquidation of {debt}"),
         (
-            is_free and is_small(known, terms),
+            is_free and is_small(snapshot, terms),
             "MinimalCollateralViolated",
-            f"{known.total} is not above {terms.min_liquidatable_collateral}",
+            f"{snapshot.total} is not above {terms.min_liquidatable_collateral}",
         ),
         (
-            is_free and not is_short(known),
+            is_free and not is_short(snapshot),
             "InsufficientShortfall",
-            f"{known.threshold} counts, {known.debt} owed",
+            f"{snapshot.threshold} counts, {snapshot.debt} owed",
         ),
         (is_paused("repay", debt, market), "ActionPaused", f"repaying {debt}"),
         (not owed, "TooMuchRepay", f"no {debt} is owed"),
@@ -589,13 +593,13 @@ def _settled(
     repaid: dict[str, int] = {}
     seized: dict[str, int] = {}
     bonus: dict[str, int] = {}
-    kept: dict[str, int] = {}
+    retained: dict[str, int] = {}
     for each in orders:
         repaid[each.debt] = repaid.get(each.debt, 0) + each.repaid
         for amounts, part in (
             (seized, each.seized),
             (bonus, bonus_of(each.seized, terms)),
-            (kept, kept_of(each.seized, each.collateral, terms)),
+            (retained, protocol_tokens(each.seized, each.collateral, terms)),
         ):
             amounts[each.collateral] = amounts.get(each.collateral, 0) + part
     taken = {(LegKind.DEBT, asset): amount for asset, amount in repaid.items()}
@@ -606,7 +610,7 @@ def _settled(
         repaid=repaid,
         seized=seized,
         bonus=bonus,
-        protocol_fee=kept,
+        protocol_fee=retained,
         bad_debt=uncovered(left),
         after=after,
         is_toxic=is_toxic(before.maintenance, after.maintenance),
@@ -639,7 +643,9 @@ def _healed(
         repaid=repaid,
         seized=seized,
         bonus={asset: bonus_of(amount, terms) for asset, amount in seized.items()},
-        protocol_fee={asset: kept_of(amount, asset, terms) for asset, amount in seized.items()},
+        protocol_fee={
+            asset: protocol_tokens(amount, asset, terms) for asset, amount in seized.items()
+        },
         bad_debt={
             asset: amount - repaid[asset]
             for asset, amount in owed.items()
