@@ -89,10 +89,10 @@ def test_an_account_is_followed_until_it_is_written_off(
         follower = Follower("mine", store, chain, reader, {user, other})
         await follower.step()
         for owner in (user, other):
-            node.send(admin, pool.markets["BNB"], "mintBehalf", owner, 10 * WAD)
+            node.send(admin, pool.markets["BNB"], "mintBehalf", owner, 30 * WAD)
             node.send(owner, pool.comptroller, "enterMarkets", [pool.markets["BNB"].address])
         assert (await follower.step()).mismatches == ()
-        node.send(user, pool.markets["USDC"], "borrow", 4_600 * 10**6)
+        node.send(user, pool.markets["USDC"], "borrow", 13_800 * 10**6)
         assert (await follower.step()).mismatches == ()
         pool.set_price("BNB", 550 * WAD)
         node.mine()
@@ -136,7 +136,7 @@ def test_an_account_is_followed_until_it_is_written_off(
         "liquidate",
         "liquidate",
     ]
-    assert int(body["events"][1]["debt"]) == 4_600 * 10**6
+    assert int(body["events"][1]["debt"]) == 13_800 * 10**6
     assert body["legs"] == []
     store.close()
 
@@ -150,7 +150,7 @@ def test_a_small_account_is_settled_whole_as_foretold(pool: IsolatedMarket) -> N
     node.send(admin, pool.markets["BTCB"], "mintBehalf", user, 10**6 // 2 + 7)
     node.send(user, pool.comptroller, "enterMarkets", places)
     node.send(user, pool.markets["USDC"], "borrow", 345 * 10**6 + 11)
-    node.send(user, pool.markets["FLOKI"], "borrow", 85 * 10**9 + 17)
+    node.send(user, pool.markets["FLOKI"], "borrow", 84 * 10**9 + 17)
     pool.set_price("BNB", 540 * WAD)
     node.mine()
     life = IsolatedLife(pool, users, random.Random(4))  # noqa: S311
