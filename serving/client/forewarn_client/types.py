@@ -2993,6 +2993,7 @@ class TokenAnswer(TypedDict):
     kind: str
     asset: str
     amount: str
+    text: str
 
 
 class TransferBody(TypedDict):

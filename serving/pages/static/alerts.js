@@ -2,7 +2,7 @@
 
 import { ask, withQuery } from "./ask.js";
 import { episodesOf, until } from "./episodes.js";
-import { LEVELS, brief, hours, percent, span, tone, when } from "./format.js";
+import { LEVELS, brief, budget as budgetOf, hours, percent, span, tone, when } from "./format.js";
 import { start, trying } from "./frame.js";
 import { LANGUAGE, counted, say, word } from "./words.js";
 
@@ -227,7 +227,7 @@ function page() {
     get frontier() {
       const part = this.report?.horizons?.["24h"] ?? this.report?.touch?.["24h"];
       return Object.entries(part?.alerts?.model ?? {}).map(([budget, found]) => ({
-        budget,
+        budget: budgetOf(budget),
         warned: say("some_of", { some: found.warned.value, all: found.episodes }),
         lead: hours(found.lead_median),
         precision: percent(found.precision),
