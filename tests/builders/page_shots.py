@@ -67,6 +67,7 @@ def lay(place: Path) -> None:
         bundle=demo.CHAMPION,
         rest=lambda _: None,
         most=STEPS,
+        is_foreseen=True,
     )
     store.close()
 

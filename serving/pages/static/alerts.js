@@ -2,7 +2,7 @@
 
 import { ask, withQuery } from "./ask.js";
 import { episodesOf, until } from "./episodes.js";
-import { LEVELS, brief, budget as budgetOf, hours, percent, span, tone, when } from "./format.js";
+import { LEVELS, brief, hours, percent, span, tone, when } from "./format.js";
 import { start, trying } from "./frame.js";
 import { LANGUAGE, counted, say, word } from "./words.js";
 
@@ -41,12 +41,11 @@ function page() {
     codes: {},
     secret: "",
     chosen: [],
-    report: null,
     note: "",
 
     async init() {
       addEventListener("news", () => this.load());
-      await Promise.all([this.load(), this.readPolicy(), this.readFrontier()]);
+      await Promise.all([this.load(), this.readPolicy()]);
     },
 
     load() {
@@ -214,24 +213,21 @@ function page() {
       rule[end] = typed !== "" && Number.isFinite(Number(typed)) ? Number(typed) : typed;
       this.policy = JSON.stringify(policy, null, 1);
     },
-    /** What a budget of alerts buys, as the report of the model in use tells. */
-    readFrontier() {
-      return trying(async () => {
-        const models = await ask("/v1/models");
-        const used = models.models.find((one) => one.version === models.in_use);
-        if (used?.papers.includes("report")) {
-          this.report = await ask(`/v1/models/${encodeURIComponent(used.version)}/report`);
-        }
-      });
-    },
+    /** What a budget of alerts buys, by what the policy was derived from. */
     get frontier() {
-      const part = this.report?.horizons?.["24h"] ?? this.report?.touch?.["24h"];
-      return Object.entries(part?.alerts?.model ?? {}).map(([budget, found]) => ({
-        budget: budgetOf(budget),
-        warned: say("some_of", { some: found.warned.value, all: found.episodes }),
-        lead: hours(found.lead_median),
-        precision: percent(found.precision),
-      }));
+      const shown = (name, { budget, policy, rule }) => {
+        const found = name === "policy" ? policy : rule;
+        return {
+          key: `${budget} ${name}`,
+          budget: name === "policy" ? percent(budget) : "",
+          by: say(name === "policy" ? "by_the_policy" : "by_the_rule_alone"),
+          warned: percent(found?.warned),
+          lead: hours(found?.lead_median_hours ?? null),
+          days: percent(found?.on_days),
+          precision: percent(found?.precision),
+        };
+      };
+      return (this.told?.frontier ?? []).flatMap((point) => [shown("policy", point), shown("rule", point)]);
     },
     get hasFrontier() {
       return this.frontier.length > 0;

@@ -6,6 +6,7 @@ import {
   age, amount, brief, few, isBreached, isClosed, move, number, percent, range, short, span, tone, when,
 } from "./format.js";
 import { settled, start, trying } from "./frame.js";
+import { fanOf } from "./fan.js";
 import { around, hangMap } from "./map.js";
 import { counted, say, word } from "./words.js";
 
@@ -22,6 +23,8 @@ const HOUR = 3_600_000;
 const WEEK_HOURS = 168;
 /** Of a large book the map is not asked for more often than that. */
 const MAP_MS = 20_000;
+/** Forecasts of the book that are looked back on. */
+const FORECASTS = 60;
 const DESCENDING = ["collateral_value", "requirement", "expected_24h"];
 const GRAVITY = ["ok", "watch", "warn", "bad"];
 
@@ -104,6 +107,7 @@ function page() {
     map: null,
     mapAt: 0,
     pointed: null,
+    history: null,
     course: null,
     courseHorizon: "24h",
     holders: "owners",
@@ -304,6 +308,15 @@ function page() {
         this.course = await ask(withQuery("/v1/book/course", { venue, horizon: this.courseHorizon }));
       });
     },
+    /** Ask what forecasts of the whole book said, and what came true. */
+    recall() {
+      return trying(async () => {
+        this.history = await ask(withQuery("/v1/book/risk/history", { limit: FORECASTS }));
+      });
+    },
+    get fan() {
+      return fanOf(this.history);
+    },
     get hasCourse() {
       return (this.course?.at.length ?? 0) > 1;
     },
@@ -350,7 +363,7 @@ function page() {
       if (this.isPast) return;
       await this.load(Math.min(Math.max(this.rows.length, PAGE), 1000));
       const isSmall = (this.map?.accounts ?? 0) < 5000;
-      if (isSmall || Date.now() - this.mapAt > MAP_MS) await Promise.all([this.place(), this.trackCourse()]);
+      if (isSmall || Date.now() - this.mapAt > MAP_MS) await Promise.all([this.place(), this.trackCourse(), this.recall()]);
       await this.add();
     },
 

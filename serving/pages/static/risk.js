@@ -1,7 +1,8 @@
 /** The book at risk: shocks of it round by round, forecasts, and what came true. */
 
 import { ask, asked } from "./ask.js";
-import { band, line } from "./draw.js";
+import { line } from "./draw.js";
+import { fanOf } from "./fan.js";
 import { age, few, fixed, move, percent, short, span, when } from "./format.js";
 import { settled, start, trying } from "./frame.js";
 import { counted, say, word } from "./words.js";
@@ -264,30 +265,7 @@ function page() {
       return say("number_reaches_one", { share: percent(-above.at(-1).shock) });
     },
 
-    get points() { return [...(this.history?.points ?? [])].reverse(); },
-    get fanTop() {
-      const values = this.points.map((one) => Math.max(one.lar.unattended["0.99"], one.realised ?? 0));
-      return Math.max(1, ...values);
-    },
-    get fanPath() { return line(this.points.map((one) => one.lar.unattended["0.95"]), { ...BOX, top: this.fanTop }); },
-    get fanBand() {
-      if (this.points.length === 0) return "";
-      const low = this.points.map((one) => one.lar.expected["0.99"]);
-      return band(low, this.points.map((one) => one.lar.unattended["0.99"]), { ...BOX, top: this.fanTop });
-    },
-    /** Return a stroke without length, which a round cap makes a dot, where something came. */
-    get dots() {
-      const step = this.points.length > 1 ? BOX.width / (this.points.length - 1) : 0;
-      const drawn = this.points.map((one, place) =>
-        one.realised == null ? "" : `M${place * step} ${BOX.height - (one.realised / this.fanTop) * BOX.height}h0`,
-      );
-      return drawn.join("");
-    },
-    get fanTitle() {
-      const count = this.points.length;
-      const past = this.points.filter((one) => one.realised != null).length;
-      return count ? say("fan_title", { count, past }) : say("no_forecasts_kept");
-    },
+    get fan() { return fanOf(this.history); },
   };
 }
 
