@@ -3014,6 +3014,7 @@ class TokenAnswer(TypedDict):
     kind: str
     asset: str
     amount: str
+    text: str
 
 
 class TransferBody(TypedDict):
