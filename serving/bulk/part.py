@@ -80,7 +80,7 @@ def score(job: Job, part: Part) -> Done:
     for rows in accounts.read(job.source, part, at=job.around.at):
         said = scored(rows, around=job.around, model=model, file=file, reasons=job.reasons)
         refused += results.count(said)
-        tables.append(results.table(said, file=file, first=rows[0].number))
+        tables.append(results.table(said, file=file, numbers=[row.number for row in rows]))
     results.write(tables, job.out / part.name, digest=job.digest)
     return Done(part=part, refused=refused)
 

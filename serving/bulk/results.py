@@ -81,22 +81,22 @@ def refused(account: str | None, faults: Sequence[Fault]) -> RowErrors:
     return RowErrors(account=account, errors=errors)
 
 
-def table(said: Sequence[Assessment | RowErrors], *, file: str, first: int) -> pa.Table:
+def table(said: Sequence[Assessment | RowErrors], *, file: str, numbers: Sequence[int]) -> pa.Table:
     """Return rows as a table of `SCHEMA`.
 
     They are written as an answer is and read from there, so that both say the same to the bit.
 
     Parameters
     ----------
-    said
-        Of rows that follow each other in their file, the first of which has a number from 0.
+    numbers
+        Of the rows in their file, from 0.
     """
     lines = _ENCODER.encode_lines(said)
     options = arrow_json.ReadOptions(use_threads=False, block_size=len(lines) + 1)
     read = arrow_json.read_json(BytesIO(lines), options, _READ)
     names = pa.DictionaryArray.from_arrays(np.zeros(len(said), np.int32), [file]).cast(pa.string())
-    numbers = pa.array(np.arange(first + 1, first + 1 + len(said)))
-    columns = [names, numbers, *(read[name] for name in SAID.names)]
+    places = pa.array(np.array(numbers) + 1)
+    columns = [names, places, *(read[name] for name in SAID.names)]
     return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 

@@ -73,7 +73,7 @@ PARTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     (
         "Books of files, on Dask workers",
-        ("tests/bench/scores.py", "--dask", "100000", "1000000"),
+        ("tests/bench/scores.py", "--dask", "100000", "1000000", "10000000"),
         (*FEWER, "60000", "--dask"),
     ),
     ("Exact rules", ("tests/bench/exact.py",), ()),
