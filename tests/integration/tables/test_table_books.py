@@ -217,6 +217,16 @@ def catalog(tmp_path: Path) -> Iterator[SqlCatalog]:
     made.close()
 
 
+RENAMED = (
+    ("market", "was_market"),
+    ("venue", "market"),
+    ("was_market", "venue"),
+    ("chain", "unread"),
+)
+NEW_NAMES = ["account", "market", "version", "venue", "unread", "terms", "legs"]
+"""Of the columns of `SCHEMA` after that."""
+
+
 def created(catalog: SqlCatalog, rows: Sequence[Row]) -> Table:
     """Return a table of two files."""
     made = catalog.create_table("desk.book", schema=SCHEMA)
@@ -228,25 +238,23 @@ def created(catalog: SqlCatalog, rows: Sequence[Row]) -> Table:
 def test_an_iceberg_table_is_scored_by_its_snapshot(
     catalog: SqlCatalog, url: str, rows: list[Row], tmp_path: Path
 ) -> None:
-    """Rows deleted, a column renamed since files were written; by metadata, and by catalog."""
-    made = created(catalog, rows)
+    """Rows deleted, columns renamed since files were written; by metadata, and by catalog."""
+    swapped = [{**each, "venue": each["market"], "market": each["venue"]} for each in rows]
+    made = created(catalog, swapped)
     gone = rows[4]["account"]
     made.delete(EqualTo("account", gone))
-    with made.update_schema() as change:
-        change.rename_column("market", "old_market").rename_column("version", "market")
-        change.rename_column("old_market", "version")
-    with made.update_schema() as change:
-        change.rename_column("market", "kept").rename_column("version", "market")
-        change.rename_column("kept", "version")
-    with made.update_schema() as change:
-        change.rename_column("chain", "unread")
+    for was, new in RENAMED:
+        with made.update_schema() as change:
+            change.rename_column(was, new)
+    made.append(table([{**rows[0], "account": "later"}]).rename_columns(NEW_NAMES))
     made.refresh()
     manifest, said = told(made.metadata_location, url, tmp_path / "out")
     left = [{**each, "chain": None} for each in rows if each["account"] != gone]
+    left.append({**rows[0], "account": "later", "chain": None})
     assert without_place(said) == plain(left, url, tmp_path / "plain")
     assert manifest["table"]["format"] == "iceberg"
     assert manifest["table"]["snapshot"] == made.current_snapshot().snapshot_id
-    assert {each["rows"] for each in manifest["accounts"]} == {9, len(rows) - 10}
+    assert {each["rows"] for each in manifest["accounts"]} == {9, len(rows) - 10, 1}
     assert all(each["file"].startswith("data/") for each in manifest["accounts"])
 
     environment = {
