@@ -20,6 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
+from processes import family, private
 from pyarrow import parquet as pq
 
 from features.simulate import simulate
@@ -91,7 +92,7 @@ def measured(directory: Path, size: int, url: str, options: Sequence[str]) -> Sc
     running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     total = largest = 0.0
     while running.poll() is None:
-        sizes = [_private(pid) for pid in _family(running.pid)]
+        sizes = [private(pid) for pid in family(running.pid)]
         total, largest = max(total, sum(sizes)), max(largest, *sizes, 0.0)
         time.sleep(LOOK_SECONDS)
     if running.returncode:
@@ -114,31 +115,6 @@ def _spent() -> float:
     """Return the processor time of the processes that ended so far."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def _family(leader: int) -> list[int]:
-    """Return a process with all that it and its children started."""
-    parents: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        parents.setdefault(parent, []).append(int(stat.parent.name))
-    family = [leader]
-    for pid in family:
-        family += parents.get(pid, ())
-    return family
-
-
-def _private(pid: int) -> float:
-    """Return the private resident memory of a process, MB; 0 once it has ended."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0.0
-    kilobytes = sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
-    return kilobytes / 1024
 
 
 def _more(one: Scored, other: Scored) -> float:
