@@ -197,7 +197,8 @@ def beside(other: Path, *, rounds: int, rows: int) -> Iterator[str]:
         sizes = [served.memory()[0] for served in (before, after)]
         yield (
             f"Private memory after it, largest process: {sizes[0]:.0f} MB before, "
-            f"{sizes[1]:.0f} MB after. By the clock the service was ready after {before.started:.1f} s and "
+            f"{sizes[1]:.0f} MB after. By the clock the service was ready after "
+            f"{before.started:.1f} s and "
             f"{after.started:.1f} s, one after the other."
         )
 
