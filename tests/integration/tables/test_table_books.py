@@ -246,7 +246,7 @@ def test_an_iceberg_table_is_scored_by_its_snapshot(
     for was, new in RENAMED:
         with made.update_schema() as change:
             change.rename_column(was, new)
-    made.append(table([{**rows[0], "account": "later"}]).rename_columns(NEW_NAMES))
+    made.append(table([{**swapped[0], "account": "later"}]).rename_columns(NEW_NAMES))
     made.refresh()
     manifest, said = told(made.metadata_location, url, tmp_path / "out")
     left = [{**each, "chain": None} for each in rows if each["account"] != gone]
