@@ -259,10 +259,10 @@ def test_an_iceberg_table_is_scored_by_its_snapshot(
 
     environment = {
         **os.environ,
-        "PYICEBERG_CATALOG__NAMED__TYPE": "sql",
-        "PYICEBERG_CATALOG__NAMED__URI": f"sqlite:///{tmp_path}/catalog.sqlite3",
+        "PYICEBERG_CATALOG__LOCAL__TYPE": "sql",
+        "PYICEBERG_CATALOG__LOCAL__URI": f"sqlite:///{tmp_path}/catalog.sqlite3",
     }
-    asked = "from serving.bulk.accounts import find; print(find('iceberg://named/desk.book').rows)"
+    asked = "from serving.bulk.accounts import find; print(find('iceberg://local/desk.book').rows)"
     counted = subprocess.run(
         [sys.executable, "-c", asked], env=environment, capture_output=True, text=True, check=True
     )
