@@ -89,8 +89,12 @@ class Server:
         self.process.wait()
 
 
-ALLOCATION = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "131072"}
-"""What keeps a process small under load: a lock holds its threads apart anyway, and each would
+ALLOCATION = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_TRIM_THRESHOLD_": "131072",
+}
+"""What keeps a process small under load: one lock holds its threads apart anyway, and each would
 otherwise keep memory of its own that large requests leave behind. What an operator says wins."""
 
 
