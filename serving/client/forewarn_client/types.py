@@ -758,6 +758,7 @@ class ConnectionBody(TypedDict):
         "maker",
         "morpho-blue",
         "venus",
+        "venus-isolated",
     ]
     chain: str
     chain_id: NotRequired[int | None]
@@ -3013,6 +3014,7 @@ class TokenAnswer(TypedDict):
     kind: str
     asset: str
     amount: str
+    text: str
 
 
 class TransferBody(TypedDict):
