@@ -175,8 +175,8 @@ def find(where: str) -> Source:
     files = [_file(listing, listed, faults) for listed in listing.files]
     if faults:
         raise InvalidTable(faults)
-    kept = tuple(file for file in files if file is not None)
-    return Source(filesystem=listing.filesystem, files=kept, table=listing.table)
+    sound = tuple(file for file in files if file is not None)
+    return Source(filesystem=listing.filesystem, files=sound, table=listing.table)
 
 
 def _listing(where: str) -> Listing:
@@ -282,22 +282,22 @@ def _columns(
     if listing.schema is None:
         yield from ((name, name) for name in NAMES if name in schema.names)
         return
-    wanted = {_id(each): each for each in listing.schema if each.name in NAMES}
+    columns = {_id(each): each for each in listing.schema if each.name in NAMES}
     for column in schema:
-        known = wanted.get(_id(column) or listing.named.get(column.name))
-        if known is None:
+        meant = columns.get(_id(column) or listing.named.get(column.name))
+        if meant is None:
             continue
-        inside, meant = dict(_fields(column.type)), dict(_fields(known.type))
-        if None in inside or any(meant.get(key, name) != name for key, name in inside.items()):
+        inside, current = dict(_fields(column.type)), dict(_fields(meant.type))
+        if None in inside or any(current.get(key, name) != name for key, name in inside.items()):
             detail = "its fields have no Iceberg ids, or were renamed since: write the file anew"
             faults.append(Fault(f"{listed.name}:{column.name}", detail))
-        yield column.name, known.name
+        yield column.name, meant.name
 
 
 def _id(column: pa.Field) -> int | None:
     """Return the Iceberg id of a column; None where it carries none."""
-    told = (column.metadata or {}).get(b"PARQUET:field_id")
-    return None if told is None else int(told)
+    text = (column.metadata or {}).get(b"PARQUET:field_id")
+    return None if text is None else int(text)
 
 
 def _fields(kind: pa.DataType) -> Iterator[tuple[int | None, str]]:
@@ -371,13 +371,13 @@ def read(source: Source, part: Part, *, at: datetime) -> Iterator[list[Row]]:
             begin, end = max(part.start - first, 0), min(part.stop - first, len(batch))
             if begin < end:
                 rows = np.arange(first + begin, first + end)
-                kept = batch.slice(begin, end - begin)
+                section = batch.slice(begin, end - begin)
                 left_out = file.left_within(first + begin, first + end)
                 if left_out:
                     counts = np.isin(rows, left_out, invert=True)
-                    rows, kept = rows[counts], kept.filter(pa.array(counts))
+                    rows, section = rows[counts], section.filter(pa.array(counts))
                 if len(rows):
-                    yield _rows(_named(kept, file, here), rows.tolist(), at=at)
+                    yield _rows(_named(section, file, here), rows.tolist(), at=at)
             first += len(batch)
             if first >= part.stop:
                 return

@@ -57,10 +57,10 @@ def listing(where: str, filesystem: fs.FileSystem, root: str) -> Listing:
 def _unread(table: DeltaTable) -> list[str]:
     """Return what a table has that would have to be known to read it."""
     features = set(table.protocol().reader_features or ()) - UNDERSTOOD - {"columnMapping"}
-    found = [f"has the Delta feature {feature}, which is not read" for feature in sorted(features)]
+    unread = [f"has the Delta feature {feature}, which is not read" for feature in sorted(features)]
     if table.metadata().configuration.get(RENAMING, "none") != "none":
-        found.append(f"maps names of columns ({RENAMING}), which is not read: copy it without")
-    return found
+        unread.append(f"maps names of columns ({RENAMING}), which is not read: copy it without")
+    return unread
 
 
 def _listed(action: Mapping[str, Any], root: str, masks: dict[str, list[bool]]) -> Listed:
@@ -70,10 +70,10 @@ def _listed(action: Mapping[str, Any], root: str, masks: dict[str, list[bool]]) 
     if "://" in name:
         raise InvalidTable([Fault(name, "lies outside its table, as a clone's files do")])
     of_file = next((uri for uri in masks if uri.endswith(unquote(path))), None)
-    kept = np.array(masks.pop(of_file)) if of_file is not None else np.ones(0, bool)
+    counts = np.array(masks.pop(of_file)) if of_file is not None else np.ones(0, bool)
     return Listed(
         name=name,
         path=path,
         constants=tuple((action.get("partition") or {}).items()),
-        left_out=tuple(np.flatnonzero(~kept).tolist()),
+        left_out=tuple(np.flatnonzero(~counts).tolist()),
     )

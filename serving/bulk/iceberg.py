@@ -81,18 +81,18 @@ def _table(where: str) -> Table:
 def _filesystem(places: PyArrowFileIO, roots: Iterable[tuple[str, str]]) -> fs.FileSystem:
     """Return where the files lie, in a form that workers read without the library."""
     for scheme, host in roots:
-        found = places.fs_by_scheme(scheme, host)
-        return fs.LocalFileSystem() if isinstance(found, fs.LocalFileSystem) else found
+        filesystem = places.fs_by_scheme(scheme, host)
+        return fs.LocalFileSystem() if isinstance(filesystem, fs.LocalFileSystem) else filesystem
     return fs.LocalFileSystem()
 
 
 def _deleted(places: PyArrowFileIO, files: Iterable[DataFile]) -> dict[str, set[int]]:
     """Return the rows that files of deletions name, by the file that still holds them."""
-    found: dict[str, set[int]] = {}
+    rows_of: dict[str, set[int]] = {}
     for file in files:
         for name, rows in _positions(places, file):
-            found.setdefault(name, set()).update(rows)
-    return found
+            rows_of.setdefault(name, set()).update(rows)
+    return rows_of
 
 
 def _positions(places: PyArrowFileIO, file: DataFile) -> Iterator[tuple[str, Iterable[int]]]:

@@ -413,7 +413,7 @@ def _beyond(order: Order, after: Cursor | None) -> list["sa.ColumnElement[bool]"
     if reached is None:
         return [later]
     compare = (operator.lt, operator.le) if order in DESCENDING else (operator.gt, operator.ge)
-    beyond, from_here = (one(column, reached) for one in compare)
+    beyond, from_here = (side(column, reached) for side in compare)
     return [from_here, sa.or_(beyond, later)]  # the first is what an index is entered by
 
 
