@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -231,6 +231,13 @@ def standing() -> dict[str, str]:
     return {title: text.strip() for title, _, text in (each.partition("\n") for each in texts)}
 
 
+def whole(parts: Mapping[str, str]) -> str:
+    """Return the document: what was aimed at, as every part tells it, and then the parts."""
+    aimed = [f"- {name}: {line}" for name, part in parts.items() for line in aims.told(part)]
+    first = [HEAD, *([f"## {AIMS}\n\n" + "\n".join(aimed)] if aimed else [])]
+    return "\n\n".join([*first, *(f"## {name}\n\n{part}" for name, part in parts.items())]) + "\n"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the results, as far as they are measured."""
     reader = argparse.ArgumentParser(description=__doc__)
@@ -248,10 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             parts = {name: part for name, part in parts.items() if not name.startswith(BESIDE)}
         parts[title] = text
         print(f"## {title}\n\n{text}", flush=True)
-        aimed = [f"- {name}: {line}" for name, part in parts.items() for line in aims.told(part)]
-        whole = [HEAD, *([f"## {AIMS}\n\n" + "\n".join(aimed)] if aimed else [])]
-        whole += [f"## {name}\n\n{part}" for name, part in parts.items()]
-        RESULTS.write_text("\n\n".join(whole) + "\n")
+        RESULTS.write_text(whole(parts))
 
 
 if __name__ == "__main__":
