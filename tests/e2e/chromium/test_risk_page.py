@@ -197,8 +197,9 @@ def test_a_forecast_and_all_that_follows_from_it_are_those_of_the_api(watched: W
         for one in told["headroom"]
     ]
     assert any(one["most"] for one in told["headroom"])
+    sold = ("units", "daily", "days")
     assert cells(page, "unwinding") == [
-        [one["asset"], one["depth"], *(short(one[name]) for name in ("units", "daily", "days"))]
+        [one["asset"], f"the {one['depth']}", *(short(one[name]) for name in sold)]
         for one in told["unwinding"]
     ]
     few = told["concentration"]
