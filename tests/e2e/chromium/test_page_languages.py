@@ -63,7 +63,7 @@ def table() -> str:
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return where a service listens that speaks marks, too."""
     place = tmp_path_factory.mktemp("marks")
-    (place / "xx.toml").write_text(table(), encoding="utf-8")
+    (place / "eo.toml").write_text(table(), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv(tables.DIRECTORY, str(place))
         _forget()
@@ -98,7 +98,7 @@ def path_of(page: str, origin: str) -> str:
 def test_nothing_is_said_that_no_table_says(chromium: Browser, origin: str, page: str) -> None:
     """Once the scripts have drawn: names, numbers and dates are left, and no sentence."""
     with browser.watching(chromium, origin) as watched:
-        shown = watched.open(f"{path_of(page, origin)}?lang=xx")
+        shown = watched.open(f"{path_of(page, origin)}?lang=eo")
         texts = {NAMES.sub("", text.strip()) for text in shown.evaluate(TEXTS)}
         assert any(MARK in text for text in texts)
         assert [text for text in sorted(texts) if SENTENCE.search(text)] == []
