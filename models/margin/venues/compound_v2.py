@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 
 from models.domain import Account, Exact, Leg, LegKind, Market
 from models.margin.fixed_point import WAD
+from models.margin.legs import NONE, ReadLegs
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.toxicity import is_toxic
@@ -408,6 +409,7 @@ RULEBOOKS = (
         state=STATE,
         price_decimals=PRICE_DECIMALS,
         margin=margin,
+        reads=lambda _: ReadLegs(position=NONE, has_flag=True),
         bare=bare,
         liquidate=liquidate,
     ),

@@ -27,6 +27,7 @@ from fractions import Fraction
 
 from models.domain import Account, LegKind, Market, Price
 from models.margin.fixed_point import BPS, mul_div_down
+from models.margin.legs import NONE, ReadLegs
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.uint import uint
@@ -384,6 +385,9 @@ RULEBOOKS = (
         options=OPTIONS,
         price_decimals=ORACLE_DECIMALS,
         margin=margin,
+        reads=lambda terms: ReadLegs(
+            collateral={terms.collateral_asset}, debt={terms.debt_asset}, position=NONE
+        ),
         liquidate=liquidate,
     ),
 )
