@@ -359,12 +359,6 @@ def position_of(account: Account, terms: Terms) -> Position:
     return Position(principal=principal, balances=balances)
 
 
-def legs_read(terms: Terms) -> ReadLegs:
-    """Return what legs are read: the base asset may be lent as well as owed."""
-    listed = {each.asset for each in terms.collaterals}
-    return ReadLegs(collateral={*listed, terms.base_asset}, debt={terms.base_asset}, position=NONE)
-
-
 def usable_prices(market: Market) -> Mapping[str, int]:
     """Return the prices that the venue would accept: above zero."""
     return {asset: price.value for asset, price in market.prices.items() if price.value > 0}
@@ -636,7 +630,7 @@ RULEBOOKS = (
         state=STATE,
         price_decimals=ORACLE_DECIMALS,
         margin=margin,
-        reads=legs_read,
+        reads=lambda terms: ReadLegs(debt={terms.base_asset}, position=NONE),
         bare=bare,
         liquidate=liquidate,
         accrue=accrue,
