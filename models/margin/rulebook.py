@@ -13,6 +13,7 @@ from models.domain import Account, Exact, Market
 from models.errors import UnknownRulebook
 from models.margin import venues
 from models.margin.legs import ReadLegs
+from models.margin.refused import refused
 from models.margin.result import (
     Headroom,
     Liquidation,
@@ -159,12 +160,16 @@ def load(venue: str, version: str) -> Rulebook[Any]:
     Raises
     ------
     UnknownRulebook
-        When the venue or the version is not known; the message lists those that are.
+        When the venue or the version is not known; the message lists those that are, or tells
+        why the venue is refused.
     """
     try:
         return load_all()[venue, version]
     except KeyError:
-        available = ", ".join(f"{v}/{n}" for v, n in sorted(load_all()))
+        reason = refused(venue)
+        if reason is not None:
+            raise UnknownRulebook(f"no rulebook of {reason}") from None
+        available = ", ".join(sorted(f"{v}/{n}" for v, n in load_all()))
         raise UnknownRulebook(f"no rulebook {venue}/{version}; known: {available}") from None
 
 

@@ -33,6 +33,7 @@ from models.margin.venues import (
     reg_t,
     tiered_perp,
     venus,
+    venus_isolated,
 )
 from models.margin.venues.aave_v4_liquidation import Curve
 
@@ -230,7 +231,6 @@ def _aave_v4(chance: random.Random, book: Rulebook[Any]) -> Reckoned:
 
 def _compound_v2(chance: random.Random, book: Rulebook[Any]) -> Reckoned:
     """Tokens at their exchange rate, price and factor against debts at their price."""
-    is_venus = book.venue == "venus"
     names = ["A", "B", "C", "D"]
     prices = {name: _amount(chance, 16, 22) for name in names}
     factors = {name: chance.randrange(5 * 10**17, 95 * 10**16) for name in names}
@@ -243,7 +243,20 @@ def _compound_v2(chance: random.Random, book: Rulebook[Any]) -> Reckoned:
     owed = {name: Fraction(prices[name], WAD) for name in chance.sample(names, 2)}
     debts, requirement = _owing(chance, owed, credit)
     terms: Any
-    if is_venus:
+    if book.venue == "venus-isolated":
+        terms = venus_isolated.Terms(
+            close_factor=WAD // 2,
+            liquidation_incentive=WAD,
+            min_liquidatable_collateral=0,
+            decimals=dict.fromkeys(names, 18),
+            weights={
+                name: venus_isolated.Weight(
+                    collateral_factor=factor // 2, liquidation_threshold=factor, seize_share=0
+                )
+                for name, factor in factors.items()
+            },
+        )
+    elif book.venue == "venus":
         terms = venus.Terms(
             close_factor=WAD // 2,
             decimals=dict.fromkeys(names, 18),
@@ -718,4 +731,5 @@ MAKERS: Mapping[str, Callable[[random.Random, Rulebook[Any]], Reckoned]] = {
     "portfolio-margin": _portfolio,
     "reg-t": _reg_t,
     "venus": _compound_v2,
+    "venus-isolated": _compound_v2,
 }

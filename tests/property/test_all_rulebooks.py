@@ -38,6 +38,7 @@ from models.margin.venues import (
     reg_t,
     tiered_perp,
     venus,
+    venus_isolated,
 )
 from models.margin.venues.aave_v4_liquidation import Curve
 
@@ -414,6 +415,29 @@ SETUPS = {
                 ),
             ),
             minted="VAI",
+        ),
+        prices={"A": (2_000 * 10**36, 36), "D": (10**36, 36)},
+        collateral="A",
+        held=50 * 10**9,
+        exposed="D",
+        risk=10**10,
+        moving="A",
+        state={"A.exchange_rate": 2 * 10**26, "D.exchange_rate": 2 * 10**14},
+    ),
+    "venus-isolated": Setup(
+        terms=venus_isolated.Terms(
+            close_factor=WAD // 2,
+            liquidation_incentive=110 * WAD // 100,
+            min_liquidatable_collateral=100 * WAD,
+            decimals={"A": 18, "D": 6},
+            weights=dict.fromkeys(
+                ("A", "D"),
+                venus_isolated.Weight(
+                    collateral_factor=75 * WAD // 100,
+                    liquidation_threshold=80 * WAD // 100,
+                    seize_share=5 * WAD // 100,
+                ),
+            ),
         ),
         prices={"A": (2_000 * 10**36, 36), "D": (10**36, 36)},
         collateral="A",
@@ -829,6 +853,7 @@ NEEDED = {
     "maker": {"rate", "stopped", "dirt"},
     "morpho-blue": {"total_borrow_assets", "total_borrow_shares", "borrow_rate_per_second"},
     "venus": {"exchange_rate", "lowest_price", "highest_price", "forced", "pool", "seize_paused"},
+    "venus-isolated": {"exchange_rate", "forced", "repay_paused", "total_supply", "entered"},
 }
 """Names that a venue is known to read, by hand from its contracts."""
 
