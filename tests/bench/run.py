@@ -73,9 +73,10 @@ PARTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     (
         "Books of files, on Dask workers",
-        ("tests/bench/scores.py", "--dask", "100000", "1000000"),
+        ("tests/bench/scores.py", "--dask", "100000", "1000000", "10000000"),
         (*FEWER, "60000", "--dask"),
     ),
+    ("Ten minutes at 70 % load", ("tests/bench/soak.py",), ("60",)),
     ("Exact rules", ("tests/bench/exact.py",), ()),
 )
 """Title, command, and what is added to it for a quick run."""
@@ -195,8 +196,9 @@ def beside(other: Path, *, rounds: int, rows: int) -> Iterator[str]:
         yield ""
         sizes = [served.memory()[0] for served in (before, after)]
         yield (
-            f"Resident after it, largest process: {sizes[0]:.0f} MB before, {sizes[1]:.0f} MB "
-            f"after. By the clock the service was ready after {before.started:.1f} s and "
+            f"Private memory after it, largest process: {sizes[0]:.0f} MB before, "
+            f"{sizes[1]:.0f} MB after. By the clock the service was ready after "
+            f"{before.started:.1f} s and "
             f"{after.started:.1f} s, one after the other."
         )
 

@@ -197,9 +197,12 @@ def test_a_forecast_and_all_that_follows_from_it_are_those_of_the_api(watched: W
         for one in told["headroom"]
     ]
     assert any(one["most"] for one in told["headroom"])
-    sold = ("units", "daily", "days")
     assert cells(page, "unwinding") == [
-        [one["asset"], f"the {one['depth']}", *(short(one[name]) for name in sold)]
+        [
+            one["asset"],
+            f"the {one['depth']}",
+            *(short(one[name]) for name in ("units", "daily", "days")),
+        ]
         for one in told["unwinding"]
     ]
     few = told["concentration"]
@@ -227,14 +230,11 @@ def test_a_forecast_and_all_that_follows_from_it_are_those_of_the_api(watched: W
     assert watched.errors == []
 
 
-SPANS = {"24h": "24 hours", "7d": "7 days"}
-
-
 def lar_row(horizon: str, owners: str, told: Mapping[str, Any]) -> list[str]:
     """Return a forecast as its row is to read."""
     low, high = told["liquidated"]
     return [
-        SPANS[horizon],
+        {"1h": "1 hour", "4h": "4 hours", "24h": "24 hours", "7d": "7 days"}[horizon],
         owners,
         *(
             f"{short(one['value'])} [{short(one['low'])}; {short(one['high'])}]"
