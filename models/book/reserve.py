@@ -266,8 +266,8 @@ class ReserveModel:
 
     def chances(self, rows: pd.DataFrame) -> dict[float, Floats]:
         """Return the probability of exceeding each amount in USD, shape (rows,) each."""
-        found = _averaged([*self.above.values()], rows, self.path.lows(rows))
-        return dict(zip(self.above, found.T, strict=True))
+        averaged = _averaged([*self.above.values()], rows, self.path.lows(rows))
+        return dict(zip(self.above, averaged.T, strict=True))
 
     def quantiles(self, rows: pd.DataFrame, levels: Sequence[float]) -> Floats:
         """Return quantiles of what is liquidated, 1e-4 of supply, shape (rows, levels)."""
