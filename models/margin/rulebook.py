@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from models.domain import Account, Exact, Market
 from models.errors import UnknownRulebook
 from models.margin import venues
+from models.margin.legs import ReadLegs
 from models.margin.refused import refused
 from models.margin.result import (
     Headroom,
@@ -99,6 +100,9 @@ class Rulebook(Generic[T]):
         (account, market, terms) to the maintenance side that `margin` gives, at less cost, where
         an account is liquidatable exactly where that side is short; None in place of the
         function where `margin` alone tells.
+    reads
+        Terms to the legs that the rules read. What else is stated is for `leg_faults` to find:
+        of it the rules would say nothing.
     state
         What is read of `Market.state`.
     options
@@ -121,6 +125,7 @@ class Rulebook(Generic[T]):
     tokens: Callable[[Account, Market, T], tuple[TokenAmount, ...] | Refusal] | None = None
     at_prices: Callable[[Account, Market, T], MarginAt] | None = None
     side: Callable[[Account, Market, T], Side | None] | None = None
+    reads: Callable[[T], ReadLegs] = lambda _: ReadLegs()
     state: tuple[Variable, ...] = ()
     options: tuple[Variable, ...] = ()
     is_exact: bool = False

@@ -28,6 +28,7 @@ from typing import NamedTuple
 
 from models.domain import Account, Exact, LegKind, Market
 from models.margin.fixed_point import WAD
+from models.margin.legs import ReadLegs
 from models.margin.result import (
     Liquidation,
     Margin,
@@ -471,6 +472,7 @@ RULEBOOKS = (
         options=OPTIONS,
         price_decimals=PRICE_DECIMALS,
         margin=margin,
+        reads=lambda _: ReadLegs(has_flag=True),
         bare=bare,
         liquidate=liquidate,
         tokens=tokens,

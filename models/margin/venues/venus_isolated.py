@@ -34,6 +34,7 @@ from typing import NamedTuple
 
 from models.domain import Account, LegKind, Market
 from models.margin.fixed_point import WAD
+from models.margin.legs import ReadLegs
 from models.margin.result import (
     Liquidation,
     Margin,
@@ -715,6 +716,7 @@ RULEBOOKS = (
         options=OPTIONS,
         price_decimals=PRICE_DECIMALS,
         margin=margin,
+        reads=lambda _: ReadLegs(has_flag=True),
         bare=bare,
         liquidate=liquidate,
         tokens=tokens,
