@@ -758,6 +758,7 @@ class ConnectionBody(TypedDict):
         "maker",
         "morpho-blue",
         "venus",
+        "venus-isolated",
     ]
     chain: str
     chain_id: NotRequired[int | None]
@@ -1184,6 +1185,25 @@ class ForecastStatus(TypedDict):
     done: float
     request: dict[str, Any]
     result: dict[str, Any] | None
+
+
+class FrontierFigures(TypedDict):
+    """What one way of warning did over a history; null where there was nothing to count."""
+
+    warned: float | None
+    lead_median_hours: float | None
+    lead_p10_hours: float | None
+    alert_days: float | None
+    on_days: float | None
+    precision: float | None
+
+
+class FrontierPoint(TypedDict):
+    """What a budget of early messages buys."""
+
+    budget: float
+    policy: FrontierFigures | None
+    rule: FrontierFigures | None
 
 
 class FundingBody(TypedDict):
@@ -2020,6 +2040,7 @@ class PolicyAnswer(TypedDict):
     request_id: str
     policy: dict[str, Any]
     since: str | None
+    frontier: list[FrontierPoint]
 
 
 class PoolBody(TypedDict):
@@ -2993,6 +3014,7 @@ class TokenAnswer(TypedDict):
     kind: str
     asset: str
     amount: str
+    text: str
 
 
 class TransferBody(TypedDict):
