@@ -158,6 +158,23 @@ def test_the_price_slider_shows_what_the_book_says(watched: Watched, moved: Serv
     expect(page.locator("#shock-accounts")).to_have_text(str(shocks["ETH", "0.5"]))
 
 
+def test_what_a_budget_of_alerts_buys_is_that_of_the_policy(
+    watched: Watched, moved: Served
+) -> None:
+    """Each budget twice: the policy, and below it the rule alone."""
+    page = watched.open("/desk/alerts")
+    points = moved.ask("/v1/policy")["frontier"]
+    expect(page.locator("#frontier tbody tr")).to_have_count(2 * len(points))
+    first, second = (page.locator("#frontier tbody tr").nth(place) for place in (0, 1))
+    own, rule = points[0]["policy"], points[0]["rule"]
+    for row, name, found in ((first, "policy", own), (second, "rule alone", rule)):
+        expect(row.locator("td").nth(1)).to_have_text(name)
+        expect(row.locator("td").nth(2)).to_have_text(f"{100 * found['warned']:.3g} %")
+        expect(row.locator("td").nth(3)).to_contain_text(f"{found['lead_median_hours']:.1f}")
+        expect(row.locator("td").nth(5)).to_have_text(f"{100 * found['precision']:.3g} %")
+    expect(first.locator("td").first).to_have_text(f"{100 * points[0]['budget']:.3g} %")
+
+
 def columns_of(cells: dict[str, list[Any]]) -> list[dict[str, Any]]:
     """Return columns as rows."""
     names = list(cells)
