@@ -1,7 +1,7 @@
-"""What a row of history takes in a store, and its end: `python tests/bench/bulk.py URL`.
+"""What a row of history takes in a store, and its end: `python tests/bench/bulk.py [URL]`.
 
-URL is an empty store, such as `sqlite:////tmp/new.sqlite3` or that of an empty PostgreSQL
-database. Prints the bytes of an assessment with the signal kept beside it, indices included, the
+URL is an empty store, such as that of an empty PostgreSQL database; left out, one on SQLite that
+goes again. Prints the bytes of an assessment with the signal kept beside it, indices included, the
 size of a year of 100,000 accounts by how often each is kept, what it costs by the clock to end
 history as `forewarn watch --keep-days` does each day, and on PostgreSQL the writer's processor
 time with COPY beside that without, in interleaved rounds.
@@ -9,6 +9,7 @@ time with COPY beside that without, in interleaved rounds.
 
 import statistics
 import sys
+import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -77,8 +78,13 @@ def size(store: Store) -> int:
 
 
 def main(url: str) -> None:
+    """Measure and print, in the store that is named or one that goes again."""
+    with tempfile.TemporaryDirectory() as directory:
+        _measure(open_store(url or f"sqlite:///{directory}/new.sqlite3"))
+
+
+def _measure(store: Store) -> None:
     """Measure and print."""
-    store = open_store(url)
     with store.begin() as transaction:
         bodies = [vault(place) for place in range(BOOK)]
         accounts.upsert(transaction, bodies, at=NOW - timedelta(days=1), now=NOW)
@@ -108,4 +114,4 @@ def main(url: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main("".join(sys.argv[1:]))

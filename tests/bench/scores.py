@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import aims
 import pyarrow as pa
 from processes import family, private
 from pyarrow import parquet as pq
@@ -128,11 +129,12 @@ def _aimed(each: Scored, workers: int) -> str:
     A busy machine's clock tells nothing: what two idle cores would take is reckoned from processor
     time, as if nothing of it were spread.
     """
-    seconds, whole = each.processor / workers, each.total
-    is_met = seconds <= MOST_SECONDS and whole < MOST_MB
+    seconds = each.processor / workers
     return (
-        f"wanted of {each.rows:,} accounts: {MOST_SECONDS} s and {MOST_MB:,} MB; {seconds:.0f} s "
-        f"of processor time a worker, {whole:,.0f} MB: {'met' if is_met else 'not met'}"
+        f"{each.rows:,} accounts, processor time a worker: {seconds:.0f} s; "
+        f"{aims.at_most(seconds, MOST_SECONDS, ' s')}\n"
+        f"{each.rows:,} accounts, private memory in all: {each.total:,.0f} MB; "
+        f"{aims.at_most(each.total, MOST_MB, ' MB')}"
     )
 
 

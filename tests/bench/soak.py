@@ -15,6 +15,7 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
 
+import aims  # noqa: E402
 import service_loads as loads  # noqa: E402
 import service_servers as servers  # noqa: E402
 from service_loads import Load  # noqa: E402
@@ -66,7 +67,7 @@ def main(told: Sequence[str] | None = None) -> None:
     slope = float(np.polyfit(late[:, 0], late[:, 1], 1)[0])
     print(
         f"\n{slope:+.2f} MB a minute over the second half of {wish.seconds:.0f} s at 70 % load; "
-        f"wanted: less than {MOST_SLOPE:+.2f}: {'met' if slope < MOST_SLOPE else 'not met'}"
+        f"{aims.at_most(slope, MOST_SLOPE, ' MB')}"
     )
 
 
