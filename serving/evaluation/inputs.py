@@ -8,6 +8,8 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, ParamSpec, TypeVar
 
+from msgspec import Struct
+
 from features.inputs import Candles, Tables, no_events
 from models.domain import UNPLACED, Account, Exact, Leg, LegKind, Market, MarketId, Price
 from models.errors import Fault, ForewarnError, InvalidInput, UnknownRulebook
@@ -47,8 +49,7 @@ MOST_VAULT_UNITS = 10**12 * 10**18
 """Collateral or debt that no vault can hold, wad."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountInput:
+class AccountInput(Struct, frozen=True, kw_only=True):
     """One account with all that is needed to judge it.
 
     Parameters
